@@ -48,7 +48,7 @@ def measure_phases(profile: Path, ways: Ways) -> list[Measure]:
             "ROLLPROOF_FOLDERS__INCIDENTS": f"{folder}/incidents",
             "ROLLPROOF_FOLDERS__BASELINES": f"{folder}/baselines",
         }
-        _run([sys.executable, "-m", "rollback_actions", "capture"], environment)
+        _run([sys.executable, "-m", "rollproof", "capture"], environment)
         pytest = [sys.executable, "-m", "pytest", "-q", "-m", "verification"]
         runs = {name: partial(_run, [*pytest, *options], environment) for name, options in ways.items()}
         return side_by_side(runs, TIMES)

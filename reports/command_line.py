@@ -1,4 +1,4 @@
-"""The command line: ``python -m reports INCIDENT`` rebuilds the whole record of an incident."""
+"""The command line: ``rollproof report INCIDENT`` rebuilds the whole record of an incident."""
 
 from __future__ import annotations
 

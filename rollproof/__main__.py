@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 
@@ -10,8 +9,8 @@ from rollproof import SUITE
 
 
 def main() -> int:
-    """Run the command line as somebody typed it."""
-    return begun(_typed)
+    """Run the command line."""
+    return begun(command_line)
 
 
 def begun(program: Callable[[], int]) -> int:
@@ -20,13 +19,6 @@ def begun(program: Callable[[], int]) -> int:
     from rollproof.system.process import interruptible  # noqa: PLC0415 - found from here on
 
     return interruptible(program)
-
-
-def _typed() -> int:
-    from rollproof.home import TYPED  # noqa: PLC0415
-
-    os.environ[TYPED] = "1"  # before the import: it makes the help of the groups
-    return command_line()
 
 
 def command_line() -> int:

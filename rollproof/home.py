@@ -11,9 +11,8 @@ import shlex
 import shutil
 import string
 import sys
-from collections.abc import Mapping, Sequence
 from functools import cache
-from itertools import pairwise, takewhile
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,56 +23,30 @@ HOME = SUITE
 """The folder with the rooms, `conftest.py` and `pyproject.toml`: the root of every run of the checks."""
 INSTALLED = HOME.name == "suite" and HOME.parent.name == "rollproof"
 """Whether it was installed from a wheel: nothing is written there, and there are no scripts and tests."""
-TYPED = "_ROLLPROOF_TYPED"
-"""The variable by which the command `rollproof` tells the processes below it that it was typed."""
 _TARGET = "--target"
 _PLAIN = frozenset(f"{string.ascii_letters}{string.digits}/._-+@:,=")
 # The profile of a run of checks, told once it is known; else it is the command line's.
 _named: list[str] = []
 _WITHOUT_TARGET = frozenset({"init", "verify-bundle", "completion"})
-# The runbook's own commands, in a checkout.
-_SCRIPTS: Mapping[str, str] = {
-    "backup": "deploy/scripts/backup.sh",
-    "monitor": "deploy/scripts/monitor_migration.sh",
-}
 
 
 def typed(command: str) -> str:
-    """Return `command`, such as ``capture`` or ``verify phase1``, as a person types it who uses this suite.
+    """Return `command`, such as ``capture``, as a person types it: ``rollproof capture``.
 
-    That is ``rollproof capture``, or what a checkout without that command has for it. Where this command line
-    names a profile, it names it too: in the environment there may be none, or another one.
+    Where this command line names a profile, the text names it too: in the environment there may be none, or
+    another one.
     """
-    command = f"{command}{_target_of(command)}"
-    if INSTALLED or TYPED in os.environ:
-        return f"{shlex.join(started())} {command}"
-    name, space, rest = command.partition(" ")
-    if name == "verify":
-        phases, others = _phases_first(rest.split(" ") if rest else [])
-        return " ".join((shlex.quote(_program("pytest")), "-m", phases, *others))
-    if name in _SCRIPTS:
-        script = f"./{_SCRIPTS[name]}" if _here() == HOME else shlex.quote(str(HOME / _SCRIPTS[name]))
-        return f"{script}{space}{rest}"
-    if name == "report":
-        return f"{shlex.quote(_program('python'))} -m reports{space}{rest}"
-    return f"{shlex.join(started())} {command}"
-
-
-def started() -> tuple[str, ...]:
-    """Return the words that a person types before a command."""
-    if INSTALLED or TYPED in os.environ:
-        return (_program("rollproof"),)
-    return _program("python"), "-m", "rollback_actions"
+    return f"{shlex.join(started())} {command}{_target_of(command)}"
 
 
 @cache
-def _program(name: str) -> str:
-    """Return how a shell finds that program of this environment: by its name, or else by its path."""
-    beside = Path(sys.executable).with_name(name)
-    found = shutil.which(name)
+def started() -> tuple[str, ...]:
+    """Return the words before a command: ``rollproof``, or its path where a shell does not find this one."""
+    beside = Path(sys.executable).with_name("rollproof")
+    found = shutil.which("rollproof")
     if not beside.exists() or (found and Path(found).parent.resolve() == beside.parent.resolve()):
-        return name
-    return str(beside)
+        return ("rollproof",)
+    return (str(beside),)
 
 
 def _here() -> Path:
@@ -120,13 +93,6 @@ def _quoted(path: str) -> str:
     return f"$'{''.join(told)}'"
 
 
-def _phases_first(words: Sequence[str]) -> tuple[str, Sequence[str]]:
-    """Return the phases that begin `words`, as pytest's markers, and the other words."""
-    phases = list(takewhile(lambda word: not word.startswith("-"), words))
-    markers = " or ".join(phases or ["verification"])
-    return (f'"{markers}"' if len(phases) > 1 else markers), words[len(phases) :]
-
-
 def install_hint() -> str:
     """Return what to do without a package that an extra brings: a driver, or the library of pictures."""
     if INSTALLED:
@@ -153,14 +119,8 @@ def no_target() -> UsageProblem:
 
 
 def program() -> tuple[str, ...]:
-    """Return the words that start this suite's command line from any folder, for a process or a paste."""
-    beside = Path(sys.executable).with_name("rollproof")
-    return (str(beside),) if INSTALLED and beside.exists() else (sys.executable, "-m", "rollback_actions")
-
-
-def verifier() -> tuple[str, ...]:
-    """Return the words that run checks, before the name of what is verified."""
-    return (*program(), "verify") if INSTALLED else (sys.executable, "-m", "pytest", "-m")
+    """Return the words that start this suite's command line from any folder, for a process."""
+    return sys.executable, "-P", "-m", "rollproof"
 
 
 def incidents() -> Path:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import inspect
 import json
-import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +17,6 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import typer
 from prometheus_client.metrics_core import Metric
@@ -27,7 +25,6 @@ from typer.core import TyperGroup
 
 from rollproof.cli.command_line import COMMANDS
 from rollproof.cli.lazy import commands
-from rollproof.home import TYPED
 from rollproof.monitoring.monitor_metrics import MonitorMetrics
 from rollproof.monitoring.samples import Probe, ProbeKind, SampleWriter, samples_path
 from rollproof.profile.profile import Target, load_target
@@ -298,9 +295,8 @@ def _toml(default: object) -> str:
 
 
 def command_lines() -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield each command's words, and its help, as who has typed ``rollproof`` sees it."""
-    with patch.dict(os.environ, {TYPED: "1"}):
-        yield from _helps((), commands("", COMMANDS))
+    """Yield each command's words, and its help."""
+    yield from _helps((), commands("", COMMANDS))
 
 
 def _helps(words: tuple[str, ...], group: TyperGroup) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,17 +18,35 @@ from rollproof.system.files import sha256_of
 
 # The checks of step 5: those that look at the rehearsal, and the one that looks at rollbacks.
 WHOLE, BEGAN_HERE = "test_record_of_the_rehearsal_is_whole", "test_rehearsal_began_where_the_target_is"
-WELL, ROLLED_BACK, RECENT = (
+WELL, LOST, ALTERED, OLD_CODE, ROLLED_BACK, RECENT = (
     "test_staging_was_well_after_the_migration",
+    "test_migration_lost_nothing",
+    "test_migration_altered_no_definition",
+    "test_old_code_works_on_migrated_data",
     "test_rollback_was_rehearsed",
     "test_rehearsal_is_recent",
 )
-OF_THE_REHEARSAL = ("test_migration_was_rehearsed", WHOLE, WELL, ROLLED_BACK, BEGAN_HERE, RECENT)
+OF_THE_REHEARSAL = (
+    "test_migration_was_rehearsed",
+    *(WHOLE, WELL, LOST, ALTERED, OLD_CODE, ROLLED_BACK, BEGAN_HERE, RECENT),
+)
+ENDED_WELL: dict[str, str | Sequence[str]] = {
+    **dict.fromkeys(("migrated", "old_code", "rolled_back"), "passed"),
+    **dict.fromkeys(("lost", "altered", "noted", "unknown"), ()),
+}
+"""The record of an end without a fault; the hash of its verdict is left out."""
 REOPENED = "test_migration_was_reopened_after_its_rollback"
 
 
 def record_rehearsal(
-    incidents: Path, target: str, migration: str, known_good: str, *, ended: bool = True, **ending: str
+    incidents: Path,
+    target: str,
+    migration: str,
+    known_good: str,
+    /,
+    *,
+    ended: bool = True,
+    **ending: str | Sequence[str],
 ) -> Incident:
     """Record a rehearsal that passed, but for what its `ending` says."""
     incident = new_incident(incidents, target)
@@ -36,8 +55,9 @@ def record_rehearsal(
     journal = Journal(incident.folder / JOURNAL, str)
     journal.write(BEGAN, migration=migration, known_good=known_good)
     if ended:
-        passed = {"migrated": "passed", "rolled_back": "passed", "verdict_sha256": sha256_of(verdict)}
-        journal.write(ENDED, migration=migration, **(passed | ending))
+        journal.write(
+            ENDED, migration=migration, **(ENDED_WELL | {"verdict_sha256": sha256_of(verdict)} | ending)
+        )
     return incident
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from fixtures.gating.evidence import Expect, Keep, Say
+from fixtures.gating.evidence import Expect, Say
 from fixtures.given.given_containers import state_of
 from rollproof.baseline.folder import Baseline
 from rollproof.engines.engine import Container
@@ -16,7 +16,6 @@ from rollproof.git.repository import WorkingCopy
 from rollproof.git.saved_commit import SavedCommit
 from rollproof.home import typed
 from rollproof.incident.trials import Part, TrialOf
-from rollproof.migrations.finding import Linted
 from rollproof.profile.profile import Target
 
 pytestmark = [pytest.mark.premigration, pytest.mark.step2]
@@ -86,23 +85,3 @@ def test_rollback_is_possible_now(part: Part, rollback_trial: TrialOf, expect: E
            expected=trial.expected, observed=trial.observed,
            source=trial.source, hint=trial.hint)
     note(trial.seen)
-
-
-def test_migration_can_be_undone(
-    linted_migration: Linted, expect: Expect, note: Say, evidence: Keep
-) -> None:
-    """No statement of the migration loses data or locks out the old code, as far as its text tells."""
-    linted, what = linted_migration, f"migration {linted_migration.migration[:12]}"
-    lost, unjudged = [*map(str, linted.lost)], [*map(str, linted.unjudged)]
-    evidence("statements of the migration", linted.text)
-    expect(not lost,
-           what=what,
-           expected="statements that can be undone", observed=listed([*lost, *unjudged]) or linted.summary,
-           source=linted.source,
-           hint="split it: add what is new first, and remove what is old when no rollback needs it")
-    expect(not unjudged,
-           what=what, otherwise=Unverifiable,
-           expected="statements that can be judged", observed=listed(unjudged) or linted.summary,
-           source=linted.source,
-           hint="have somebody read them who can take the word for it: premigration.waivers in the profile")
-    note(linted.summary)

@@ -1,7 +1,4 @@
 #!/bin/sh
 # usage: emergency_rollback.sh <commit-hash> : the runbook's one-line emergency rollback.
 set -eu
-root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
-# A profile is looked for where it is typed, the program here: -P leaves out what lies there.
-export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
-exec "$root/.venv/bin/python" -P -m rollback_actions rollback emergency "$@"
+exec "$(dirname -- "$0")/../../.venv/bin/rollproof" rollback emergency "$@"

@@ -1,7 +1,4 @@
 #!/bin/sh
 # Watch the target on an exact beat while it is migrated: the runbook's own command.
 set -eu
-root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
-# A profile is looked for where it is typed, the program here: -P leaves out what lies there.
-export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
-exec "$root/.venv/bin/python" -P -m rollback_actions monitor "$@"
+exec "$(dirname -- "$0")/../../.venv/bin/rollproof" monitor "$@"

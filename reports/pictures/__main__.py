@@ -1,4 +1,4 @@
-"""``python -m reports.pictures FOLDER`` draws an incident's pictures.
+"""``rollproof report.pictures FOLDER`` draws an incident's pictures.
 
 `reports.tools.drawing` runs it as a separate program. A run of checks is then spared Matplotlib's import and
 memory, and a failure in it ends nothing else. The last line of its output is a JSON list. It holds problems

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rollback_actions.backup.whole_backup import back_up
 from rollback_actions.check_run import CheckRun
 from rollback_actions.containers.compose import ComposeControl
+from rollback_actions.rollback.checkout import check_out
 from rollback_actions.rollback.engine import roll_back
 from rollback_actions.session.steps import Recorder
 from rollproof.doctor.capture import baseline_of_migrated, capture
@@ -23,7 +24,10 @@ from rollproof.incident.journal_steps import Step
 from rollproof.incident.kept_samples import samples_kept
 from rollproof.incident.rehearsals import BEGAN, ENDED
 from rollproof.incident.tally import tally
-from rollproof.planning.plan import plan_emergency
+from rollproof.migrations.advice import advice_on
+from rollproof.migrations.effects import Effects, effects_of
+from rollproof.planning.plan import plan_emergency, plan_full
+from rollproof.planning.schedule import schedule_of
 from rollproof.profile.profile import Target
 from rollproof.record_names import VERDICT
 from rollproof.sealing.chain import standing
@@ -34,14 +38,29 @@ from rollproof.verdict import Verdict, verdict_of
 # Step 5 is left out: it asks for this rehearsal.
 _GATE = "step1 or step2 or step3 or step4"
 _MIGRATED = "phase2 or phase3"
+_FUNCTIONS = "phase3"
 _COMMIT = "{commit}"
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """The results of a rehearsal: the checks of the migrated target, and the verification of its rollback."""
+class Migrated:
+    """The checks of the migrated target, its differences from before, and phase 3 with the code of before."""
 
-    migrated: Verdict
+    checks: Verdict
+    effects: Effects
+    old_code: Verdict = Verdict.BROKEN
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """All verdicts on the migration."""
+        return self.checks, self.effects.verdict, self.old_code
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The results of a rehearsal: what the migration did, and the verification of its rollback."""
+
+    migrated: Migrated
     rolled_back: Verdict
 
 
@@ -63,10 +82,12 @@ class Rehearsal:
         """
         known_good = head(self.target.application.repository)
         self.steps.record(BEGAN, migration=self.migration, known_good=known_good)
+        for advice in advice_on(self.target, self.migration):
+            self.steps.note(f"advice, which decides nothing: {advice}")
         self._prepare(known_good)
         self._pass_gate()
         try:
-            migrated = self._migrate()
+            migrated = self._migrate(known_good)
         finally:
             # Whatever the migration did or failed to do, the target must leave it.
             self._roll_back(known_good)
@@ -74,8 +95,10 @@ class Rehearsal:
         self.steps.record(
             ENDED,
             migration=self.migration,
-            migrated=outcome.migrated,
+            migrated=migrated.checks,
+            old_code=migrated.old_code,
             rolled_back=outcome.rolled_back,
+            **asdict(migrated.effects),
             verdict_sha256=self._verdict_sha256(),
         )
         return outcome
@@ -115,26 +138,68 @@ class Rehearsal:
                 )
             step.result = "every item holds"
 
-    def _migrate(self) -> Verdict:
+    def _migrate(self, known_good: str) -> Migrated:
         before = open_engine(self.target.engine).containers()
+        deployed = self._deployed(before)
+        effects = self._compare()
+        checks = self._check("migrated", _MIGRATED, Step.CHECK_MIGRATED) if deployed else Verdict.FAILED
+        if checks is not Verdict.PASSED:
+            self.steps.note("the old code is not tried: the migrated target itself is not well")
+            return Migrated(checks, effects)
+        return Migrated(checks, effects, self._try_old_code(known_good))
+
+    def _deployed(self, before: Mapping[str, tuple[Container, ...]]) -> bool:
         try:
             self._deploy()
         except Problem as problem:
             self.steps.note(f"the migration failed: {problem.summary}")
-            return Verdict.FAILED
+            return False
         with self.steps(Step.SEE_MIGRATED) as step:
             wrong = self._not_migrated(before)
             step.result = f"not so: {listed(wrong)}" if wrong else "every service of the application"
-        if wrong:
-            return Verdict.FAILED
-        with self.steps(Step.CHECK_MIGRATED) as step:
-            beside = f"{self.incident.id}-migrated"
-            engine = open_engine(self.target.engine)
-            baseline = baseline_of_migrated(self.target, engine)
+        return not wrong
+
+    def _compare(self) -> Effects:
+        with self.steps(Step.COMPARE_MIGRATED) as step:
+            effects = effects_of(self.target, open_engine(self.target.engine))
+            step.result = effects.summary
+        for text in (*effects.lost, *effects.altered, *effects.unknown):
+            self.steps.note(text)
+        return effects
+
+    def _check(self, name: str, markers: str, id_: Step) -> Verdict:
+        """Run checks in an incident of their own, against the baseline restated for the migrated target."""
+        with self.steps(id_) as step:
+            beside = f"{self.incident.id}-{name}"
+            baseline = baseline_of_migrated(self.target, open_engine(self.target.engine))
             options = (f"--incident={beside}", f"--baseline={baseline}", "--no-gate")
-            code = self._checks(_MIGRATED, *options, quiet=True)
+            code = self._checks(markers, *options, quiet=True)
             step.result = f"exit code {code:d}; see {beside}"
         return verdict_of(code)
+
+    def _try_old_code(self, known_good: str) -> Verdict:
+        """Put the code and images of before on the migrated data, and run phase 3."""
+        target, control = self.target, ComposeControl(self.target.engine)
+        plan = plan_full(target, known_good, left=self.migration)
+        limit = Deadline(schedule_of(target, plan).enough)
+        running = {name: image for name, image in plan.images.items() if name not in plan.completing}
+        try:
+            control.stop(running, deadline=limit.remaining)
+            check_out(target.application.repository, known_good, self.incident.folder)
+            for images, completes in ((plan.completing, True), (running, False)):
+                if images:
+                    control.up(
+                        images,
+                        images,
+                        files=target.engine.files,
+                        deadline=limit.remaining,
+                        replicas=plan.baseline.facts.replicas(images),
+                        completes=completes,
+                    )
+        except Problem as problem:
+            self.steps.note(f"the old code does not start: {problem.summary}")
+            return Verdict.FAILED
+        return self._check("old-code", _FUNCTIONS, Step.TRY_OLD_CODE)
 
     def _not_migrated(self, before: Mapping[str, tuple[Container, ...]]) -> list[str]:
         """Return the application's services that run another commit, or do not run.
@@ -165,7 +230,7 @@ class Rehearsal:
 
     def _roll_back(self, known_good: str) -> None:
         engine, control = open_engine(self.target.engine), ComposeControl(self.target.engine)
-        plan = plan_emergency(self.target, known_good)
+        plan = plan_emergency(self.target, known_good, left=self.migration)
         with samples_kept(self.target, self.incident):
             roll_back(self.target, plan, self.incident, engine, control, self.steps)
 

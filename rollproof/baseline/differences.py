@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from enum import StrEnum
 from math import isclose
 
 from rollproof.collection import Json
@@ -11,32 +12,50 @@ from rollproof.profile.sections import Policy
 from rollproof.stores.contract import Beside, Neighbours
 
 _LONGEST = 120
+_MOVES = frozenset({"auto_increment", "position"})
 # So many characters of two long texts are shown before their first difference.
 _BEFORE = 20
 # A server may sum a score in any order, so its last bits differ from run to run.
 _RELATIVE, _ABSOLUTE = 1e-4, 1e-5
 
 
-def schema_differences(recorded: Json, observed: Json, path: str = "") -> Iterator[str]:
+class Change(StrEnum):
+    """What became of a part of a schema, or of the records of a collection."""
+
+    GONE = "gone"
+    ALTERED = "altered"
+    ADDED = "added"
+    MOVED = "moved"
+    """A column's place among the others, or a counter: it follows from what else differs."""
+
+
+def schema_differences(recorded: Json, observed: Json) -> Iterator[str]:
     """Yield each difference as ``path: expected X, observed Y``."""
+    return (text for _, text in schema_changes(recorded, observed))
+
+
+def schema_changes(recorded: Json, observed: Json, path: str = "") -> Iterator[tuple[Change, str]]:
+    """Yield each difference: ``Change.ALTERED, "columns.name.type: expected X, observed Y"``."""
     if isinstance(recorded, dict) and isinstance(observed, dict):
         for key in sorted({*recorded, *observed}):
             where = f"{path}.{key}" if path else key
             if key not in observed:
-                yield f"{where}: expected {_text(recorded[key])}, observed none"
+                yield Change.GONE, f"{where}: expected {_text(recorded[key])}, observed none"
             elif key not in recorded:
-                yield f"{where}: expected none, observed {_text(observed[key])}"
+                yield Change.ADDED, f"{where}: expected none, observed {_text(observed[key])}"
             else:
-                yield from schema_differences(recorded[key], observed[key], where)
+                yield from schema_changes(recorded[key], observed[key], where)
     elif isinstance(recorded, list) and isinstance(observed, list) and len(recorded) == len(observed):
         for number, (one, other) in enumerate(zip(recorded, observed, strict=True)):
-            yield from schema_differences(one, other, f"{path}[{number}]")
+            yield from schema_changes(one, other, f"{path}[{number}]")
     elif type(recorded) is not type(observed) or recorded != observed:
         one, other = repr(recorded), repr(observed)
         start = 0
         if max(len(one), len(other)) > _LONGEST:
             start = max(_first_difference(one, other) - _BEFORE, 0)
-        yield f"{path or 'schema'}: expected {_excerpt(one, start)}, observed {_excerpt(other, start)}"
+        sides = f"expected {_excerpt(one, start)}, observed {_excerpt(other, start)}"
+        change = Change.MOVED if path.rpartition(".")[2] in _MOVES else Change.ALTERED
+        yield change, f"{path or 'schema'}: {sides}"
 
 
 def _text(value: Json) -> str:

@@ -13,7 +13,7 @@ from math import inf
 from pathlib import Path
 
 from rollproof.baseline.comparison import compare, strayed_positions
-from rollproof.baseline.differences import neighbour_differences, schema_differences
+from rollproof.baseline.differences import Change, neighbour_differences, schema_changes
 from rollproof.baseline.facts import RecordedContent, compared_in
 from rollproof.baseline.folder import Baseline, recorded_collection
 from rollproof.baseline.sampling import Plan
@@ -25,7 +25,14 @@ from rollproof.errors import Mismatch, Problem
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Policy
-from rollproof.stores.contract import ContentView, MovingContent, Neighbours, SearchableContent
+from rollproof.stores.contract import (
+    ByUsers,
+    ContentView,
+    MovingContent,
+    Neighbours,
+    RecordHash,
+    SearchableContent,
+)
 from rollproof.stores.policy import by_users_of, is_made_by_users, pace_of, policy_of
 from rollproof.stores.registry import open_content
 from rollproof.system.side_by_side import Workers, each
@@ -34,16 +41,25 @@ from rollproof.verdict import Verdict
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The verdict on one compared item of a store, with its text."""
+    """The verdict on one compared item of a store, with its text.
+
+    `change` is what became of a schema, an object or records that differ; None of anything else.
+    """
 
     store: str
     name: str
     verdict: Verdict
     text: str
+    change: Change | None = None
 
 
-def compare_target(target: Target, engine: ContainerEngine, baseline: Baseline) -> list[Finding]:
-    """Return the findings on all of `baseline` that is compared here; stores are read side by side."""
+def compare_target(
+    target: Target, engine: ContainerEngine, baseline: Baseline, *, migrated: bool = False
+) -> list[Finding]:
+    """Return the findings on all of `baseline` that is compared here; stores are read side by side.
+
+    With `migrated`, a record that has all its fields of before, and new ones, is not a changed record.
+    """
     facts = baseline.facts
     recorded = dict.fromkeys((*facts.stores, *facts.contents))
     gone = [
@@ -62,7 +78,8 @@ def compare_target(target: Target, engine: ContainerEngine, baseline: Baseline) 
             return [Finding(store, store, Verdict.BROKEN, "its content is not in the baseline")]
         try:
             with open_content(store, target.stores[store], engine) as content:
-                return list(_compare_store(target, engine, baseline, facts.contents[store], content))
+                recorded = facts.contents[store]
+                return list(_compare_store(target, engine, baseline, recorded, content, migrated=migrated))
         except Problem as problem:
             return [_broken(store, store, problem)]
 
@@ -76,6 +93,8 @@ def _compare_store(
     baseline: Baseline,
     recorded: RecordedContent,
     content: ContentView,
+    *,
+    migrated: bool,
 ) -> Iterator[Finding]:
     profile = target.stores[content.name]
     schemas = content.schemas()
@@ -98,13 +117,15 @@ def _compare_store(
     def compared(name: str) -> list[Finding]:
         # Each collection has its own reader: readers share no connection.
         with open_content(content.name, profile, engine) as reader:
-            found = [_of_collection(target, baseline, reader, name, shown(name))]
+            found = [_of_collection(target, baseline, reader, name, shown(name), migrated=migrated)]
             if name in recorded.collections:
                 golden = recorded.collections[name].golden
                 found += _of_searches(reader, name, golden, policy_of(profile, name), shown(name))
         return found
 
-    names = compared_in(baseline.facts, content.name, profile)
+    # What is gone is said above, and has no records to be read.
+    known_before = compared_in(baseline.facts, content.name, profile)
+    names = [name for name in known_before if name in schemas or name not in recorded.schemas]
     with Workers(profile.load.connections, "comparison") as workers:
         for findings in workers.in_order(compared, names):
             yield from findings
@@ -117,11 +138,12 @@ def _of_schemas(
     wrong = Verdict.FAILED if seen else Verdict.BROKEN
     for name in sorted({*recorded, *now}):
         if name not in now:
-            yield Finding(store, name, wrong, "not there any more")
+            yield Finding(store, name, wrong, "not there any more", Change.GONE)
         elif name not in recorded:
-            yield Finding(store, name, Verdict.FAILED, "not in the baseline")
-        elif differences := list(schema_differences(recorded[name], now[name])):
-            yield Finding(store, name, wrong, f"schema: {'; '.join(differences)}")
+            yield Finding(store, name, Verdict.FAILED, "not in the baseline", Change.ADDED)
+        else:
+            for change, text in schema_changes(recorded[name], now[name]):
+                yield Finding(store, name, wrong, f"schema: {text}", change)
 
 
 def _of_searches(
@@ -139,7 +161,7 @@ def _of_searches(
     try:
         again = content.search_again(name, golden)
         for text in neighbour_differences(golden, again, policy, shown):
-            yield Finding(content.name, name, Verdict.FAILED, text)
+            yield Finding(content.name, name, Verdict.FAILED, text, Change.ALTERED)
     except (Mismatch, Problem) as problem:
         yield _broken(content.name, name, problem)
 
@@ -152,13 +174,19 @@ def _of_positions(content: ContentView, recorded: RecordedContent, folder: Path)
         return
     try:
         for strayed in strayed_positions(content, recorded, folder):
-            yield Finding(content.name, "positions", Verdict.FAILED, strayed)
+            yield Finding(content.name, "positions", Verdict.FAILED, strayed, Change.GONE)
     except (Mismatch, Problem) as problem:
         yield _broken(content.name, "positions", problem)
 
 
 def _of_collection(
-    target: Target, baseline: Baseline, content: ContentView, name: str, shown: Callable[[str], str]
+    target: Target,
+    baseline: Baseline,
+    content: ContentView,
+    name: str,
+    shown: Callable[[str], str],
+    *,
+    migrated: bool,
 ) -> Finding:
     store = content.name
     profile = target.stores[store]
@@ -168,14 +196,28 @@ def _of_collection(
         records = baseline.folder / recorded.records
         everything = Plan(tuple(range(len(recorded.division))), inf)
         by_users = by_users_of(profile, name)
+        if migrated:
+            by_users = _by_users_or_extended(by_users)
         comparison = compare(content, name, recorded, records, everything, pace_of(profile), by_users)
         comparison.show_keys(shown)
-        verdict = Verdict.FAILED if comparison.wrong(policy) else Verdict.PASSED
+        wrong = comparison.wrong(policy)
     except (Mismatch, Problem) as problem:
         return _broken(store, name, problem)
     excluded = f"; not compared: {', '.join(recorded.excluded)}" if recorded.excluded else ""
     text = f"{policy}, {comparison.coverage}, differing: {comparison}{excluded}"
-    return Finding(store, name, verdict, text)
+    if not wrong:
+        return Finding(store, name, Verdict.PASSED, text)
+    gone = comparison.missing.count or comparison.changed.count
+    return Finding(store, name, Verdict.FAILED, text, Change.GONE if gone else Change.ADDED)
+
+
+def _by_users_or_extended(by_users: ByUsers) -> ByUsers:
+    def tells(old: RecordHash, new: RecordHash) -> bool:
+        extended = old.fields.keys() < new.fields.keys()
+        kept = all(new.fields[name] == value for name, value in old.fields.items() if extended)
+        return by_users(old, new) or (extended and kept)
+
+    return tells
 
 
 def _broken(store: str, name: str, problem: Mismatch | Problem) -> Finding:

@@ -1,4 +1,4 @@
-"""The command `python -m rollback_actions assess`."""
+"""The command `rollproof assess`."""
 
 from __future__ import annotations
 

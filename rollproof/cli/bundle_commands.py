@@ -1,4 +1,4 @@
-"""The commands `python -m rollback_actions bundle` and `verify-bundle`."""
+"""The commands `rollproof bundle` and `verify-bundle`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands `python -m rollback_actions notify`, `acknowledge` and `reopen`: of a change and its fix."""
+"""The commands `rollproof notify`, `acknowledge` and `reopen`: of a change and its fix."""
 
 from __future__ import annotations
 

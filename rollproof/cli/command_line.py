@@ -1,9 +1,11 @@
-"""The command line: `rollproof …`, in a checkout also `python -m rollback_actions …`.
+"""The command line: `rollproof …`.
 
 Exit codes are those of `rollproof.errors.ExitCode`.
 """
 
 from __future__ import annotations
+
+from functools import partial
 
 from typer.core import TyperGroup
 
@@ -172,4 +174,4 @@ def main() -> ExitCode:
         EXAMPLES,
     )
     complete(line)
-    return guarded(line)
+    return guarded(partial(line, prog_name="rollproof"))

@@ -1,4 +1,4 @@
-"""The commands `python -m rollback_actions contacts …`: the people told of an incident, and their answers."""
+"""The commands `rollproof contacts …`: the people told of an incident, and their answers."""
 
 from __future__ import annotations
 

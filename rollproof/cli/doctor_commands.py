@@ -1,4 +1,4 @@
-"""The command `python -m rollback_actions doctor`."""
+"""The command `rollproof doctor`."""
 
 from __future__ import annotations
 

@@ -15,10 +15,9 @@ from rollproof.errors import ExitCode, UsageProblem, shortened
 from rollproof.home import typed
 from rollproof.incident.incident import find_change
 from rollproof.incident.journal_steps import Step
-from rollproof.incident.ledger import Result, Run, runs
+from rollproof.incident.ledger import Result, runs
 from rollproof.reading import read_regular
 from rollproof.record_names import GATE_PAGE
-from rollproof.system.files import canonical_json, write_whole
 from rollproof.verdict import RunVerdict, Verdict
 
 EXAMPLES = {
@@ -39,14 +38,6 @@ def gate(
         Path | None,
         typer.Option(metavar="FILE", help="File to write the items to, as JUnit XML.", show_default=False),
     ] = None,
-    sarif: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="File to write the findings in the migration to, as SARIF.",
-            show_default=False,
-        ),
-    ] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -60,14 +51,13 @@ def gate(
     from rollproof.sealing.chain import standing
 
     target = load_target(profile)
-    for file in (junit, sarif):
-        _require_writable(file)
+    _require_writable(junit)
     tell_before_gate(target)
     commit = resolve_commit(target.application.repository, migration)
     change = find_change(target.folders.incidents, target.name, commit)
     page = change.folder / GATE_PAGE
     # What an earlier run wrote must not be taken for this run's result.
-    for file in (page, junit, sarif):
+    for file in (page, junit):
         if file is not None:
             file.unlink(missing_ok=True)
     options = [f"--migration={commit}", *([f"--junitxml={junit.resolve()}"] if junit is not None else [])]
@@ -81,8 +71,6 @@ def gate(
             hint="its messages are above",
         )
     run = runs(change.folder)[-1]
-    if sarif is not None:
-        _write_sarif(run, sarif)
     wrong = standing(change.folder, target.signing).evidence
     verdict = tally(change, target.windows, wrong)
     if code is ExitCode.VERIFIED and verdict.verdict is not Verdict.PASSED:
@@ -125,15 +113,6 @@ def _require_writable(file: Path | None) -> None:
         )
 
 
-def _write_sarif(run: Run, file: Path) -> None:
-    """Write the findings of a run to `file`; a run that did not come to judge the migration says so."""
-    from rollproof.migrations.finding import SARIF, sarif
-
-    there = run.folder / SARIF
-    data = read_regular(there) if there.exists() else canonical_json(sarif(None, str))
-    write_whole(file.resolve(), data, mode=0o644)
-
-
 def rehearse(migration: Migration, profile: Profile, *, take_over: TakeOver = False) -> None:
     """Rehearse COMMIT on a staging target: gate, deployment, checks, rollback, verification, record."""
     from rollback_actions.gate.rehearsal import Rehearsal, require_rehearsable
@@ -147,8 +126,11 @@ def rehearse(migration: Migration, profile: Profile, *, take_over: TakeOver = Fa
     lock = open_lock(target, f"rehearse {commit}", take_over=take_over)
     with open_session(target, lock, Step.REHEARSE, lambda: None) as session:
         outcome = Rehearsal(target, profile, commit, session.incident, session.steps).run()
-    typer.echo(f"after the migration: {outcome.migrated}")
+    migrated = outcome.migrated
+    typer.echo(f"after the migration: {migrated.checks}")
+    typer.echo(f"data: {migrated.effects.verdict}: {migrated.effects.summary}")
+    typer.echo(f"old code on the migrated data: {migrated.old_code}")
     typer.echo(f"rollback: {outcome.rolled_back}")
-    verdicts = {outcome.migrated, outcome.rolled_back}
+    verdicts = {*migrated.verdicts, outcome.rolled_back}
     if verdicts != {Verdict.PASSED}:
         raise typer.Exit(ExitCode.FAILED if Verdict.FAILED in verdicts else ExitCode.BROKEN)

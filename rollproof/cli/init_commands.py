@@ -1,4 +1,4 @@
-"""The command `init` of `python -m rollback_actions`."""
+"""The command `init` of `rollproof`."""
 
 from __future__ import annotations
 

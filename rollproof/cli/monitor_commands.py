@@ -1,4 +1,4 @@
-"""The command `python -m rollback_actions monitor`."""
+"""The command `rollproof monitor`."""
 
 from __future__ import annotations
 

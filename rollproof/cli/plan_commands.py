@@ -1,4 +1,4 @@
-"""The commands `python -m rollback_actions plan` and `… card`."""
+"""The commands `rollproof plan` and `… card`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command `python -m rollback_actions respond`."""
+"""The command `rollproof respond`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands of `python -m rollback_actions rollback …`."""
+"""The commands of `rollproof rollback …`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands `backup`, `capture`, `save-state`, `compare` and `grants` of `python -m rollback_actions`."""
+"""The commands `backup`, `capture`, `save-state`, `compare` and `grants` of `rollproof`."""
 
 from __future__ import annotations
 

@@ -31,14 +31,8 @@ def changed_names(
     )
     fields = [field for field in listed.split("\0") if field]
     for status, name in zip(fields[::2], fields[1::2], strict=True):
-        if _matches(name, patterns):
+        if any(fnmatchcase(name, pattern) for pattern in patterns):
             yield status, name
-
-
-def names_at(repository: Path, commit: str, patterns: tuple[str, ...]) -> list[str]:
-    """Return the files of `commit` that match one of `patterns`."""
-    listed = git(repository, "ls-tree", "-r", "-z", "--name-only", commit)
-    return [name for name in listed.split("\0") if name and _matches(name, patterns)]
 
 
 def content_at(repository: Path, commit: str, name: str) -> bytes:
@@ -47,7 +41,3 @@ def content_at(repository: Path, commit: str, name: str) -> bytes:
         copy = Path(folder) / "file"
         git(repository, "cat-file", "blob", f"{commit}:./{name}", stdout=copy)
         return read_regular(copy)
-
-
-def _matches(name: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)

@@ -57,7 +57,9 @@ class Step(StrEnum):
     PASS_GATE = "pass the gate"  # noqa: S105 - no password
     DEPLOY = "deploy"
     SEE_MIGRATED = "see migrated"
+    COMPARE_MIGRATED = "compare migrated"
     CHECK_MIGRATED = "check migrated"
+    TRY_OLD_CODE = "try the old code"
     VERIFY = "verify"
 
     def sentence(self, of: str = "") -> str:
@@ -97,7 +99,9 @@ _SENTENCES = {
         Step.TELL_TEAM: "tell the team, and have an engineer acknowledge",
         Step.PASS_GATE: "pass the gate, steps 1 to 4",
         Step.SEE_MIGRATED: "see that the migration is what runs",
+        Step.COMPARE_MIGRATED: "compare the migrated stores with the baseline",
         Step.CHECK_MIGRATED: "check the migrated target, phases 2 and 3",
+        Step.TRY_OLD_CODE: "try the old code on the migrated data, phase 3",
         Step.VERIFY: "verify the rollback, phases 1 to 4",
     }.items()
 }

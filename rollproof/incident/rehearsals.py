@@ -32,13 +32,20 @@ class Ending:
     """The end of a rehearsal.
 
     `migrated` is the verdict of the checks after the deployment, `rolled_back` the verdict of the verified
-    rollback, `verdict_sha256` the hash of the verdict's file.
+    rollback, `verdict_sha256` the hash of the verdict's file. `old_code` is the verdict of phase 3 with the
+    code of before on the migrated data. The others are the differences of the migrated stores from the
+    baseline, a text each: what is `lost`, `altered` or only `noted`, and what could not be compared.
     """
 
     migrated: Verdict
     rolled_back: Verdict
+    old_code: Verdict
     verdict_sha256: str
     at: Moment
+    lost: tuple[str, ...]
+    altered: tuple[str, ...]
+    noted: tuple[str, ...]
+    unknown: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from rollproof.home import HOME, program, verifier
+from rollproof.home import HOME, started
 from rollproof.monitoring.wish import Kind, Wish
 from rollproof.profile.application_profile import Maintenance
 from rollproof.profile.profile import Target
@@ -64,7 +64,7 @@ class Advice:
 
     def verify(self, incident: str) -> Command:
         """Return the command that verifies the rollback of `incident`, phases 1 to 4."""
-        return Command((*verifier(), "verification", "-n2", f"--incident={incident}", self._profile()))
+        return Command((*started(), "verify", f"--incident={incident}", self._profile()))
 
     def go_on(self, services: Iterable[str], *, take_over: bool) -> tuple[str, ...]:
         """Return the commands for a rollback that began and did not succeed, a line each."""
@@ -115,7 +115,7 @@ class Advice:
         return ["docker", "compose", "--project-name", engine.project, *environment, *files]
 
     def _action(self, *words: str) -> Command:
-        return Command((*program(), *words, self._profile()))
+        return Command((*started(), *words, self._profile()))
 
     def _script(self, name: str, *words: str) -> Command:
         return Command((str(SCRIPTS / name), *words, self._profile()))

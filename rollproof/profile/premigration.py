@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, PositiveInt, StringConstraints
 
 from rollproof.errors import Wrong, shown
 from rollproof.profile.sections import Model
-from rollproof.redaction.secret import Channel, ExistingFile, ProfileFile, ProfilePath
+from rollproof.redaction.secret import Channel, ExistingFile, ProfilePath
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False, le=7 * 24 * 3600)]
@@ -62,7 +62,7 @@ class Scratch(Model):
 class SavedState(Model):
     """The state that is recorded before a migration; `rollproof.git.saved_commit` reads and writes it."""
 
-    commit_file: ProfileFile | None = None
+    commit_file: ProfilePath | None = None
     """File for the commit; by default one of this target in the user's state folder."""
     migrations: tuple[Text, ...] = ("*.sql", "*/versions/*.py")
     """Patterns of the files that change data, by their paths in the repository."""
@@ -88,7 +88,7 @@ class Team(Model):
     """Seconds that an acknowledgement holds."""
     delivery_seconds: Seconds = 20.0
     """Seconds that one message may take."""
-    document: ProfileFile | None = None
+    document: ProfilePath | None = None
     """The change document."""
     sections: tuple[Text, ...] = ("Expected changes", "Impact", "Rollback plan")
     """Headings that it must have."""
@@ -118,7 +118,7 @@ class Waiver(Model):
     item: Annotated[Text, AfterValidator(_of_a_check)]
     """Name of a check, or a pattern of names.
 
-    For example `test_migration_can_be_undone` or `test_backup_is_recent[[]redis]`.
+    For example `test_migration_lost_nothing` or `test_backup_is_recent[[]redis]`.
     """
     name: Text
     """Who waives it."""

@@ -49,7 +49,6 @@ from rollproof.redaction.redactor import Redactor
 from rollproof.redaction.secret import (
     ExistingFile,
     ExistingPath,
-    ProfileFile,
     ProfilePath,
     Secret,
     profile_directory,
@@ -115,12 +114,12 @@ class Signing(Model):
     Neither file is needed to roll back or to verify.
     """
 
-    key: ProfileFile | None = None
+    key: ProfilePath | None = None
     """File of a private key without a passphrase, or the `.pub` of one that the agent holds.
 
     Without it records are unsigned, and say so.
     """
-    allowed_signers: ProfileFile | None = None
+    allowed_signers: ProfilePath | None = None
     """File as `ssh-keygen -Y verify` reads it: a record signed by another key does not hold."""
 
 

@@ -212,7 +212,7 @@ class Redaction(Model):
     """Personal data, which reports hide beside secrets."""
 
     fields: tuple[Text, ...] = FIELDS
-    """Fields whose values are shown as pseudonyms.
+    """Fields whose values are shown as pseudonyms where a report names a record by them.
 
     Each is the name of a field in any place, or a pattern `STORE/COLLECTION.FIELD`. Case does not matter.
     The field of a key of Redis or of an object of S3 is `key`.

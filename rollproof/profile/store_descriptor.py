@@ -131,10 +131,7 @@ class Descriptor(Generic[Profile]):
     noun: str = "collections"
     """What its users call its collections, and the profile's key for them."""
     dialect: str = ""
-    """The dialect of its SQL, as sqlglot calls it, by which a migration's statements are judged.
-
-    For a kind whose collections are tables, with their columns and indexes in the recorded schemas.
-    """
+    """The dialect of its SQL, as sqlglot calls it, by which the statements of a migration are read."""
     view: str
     """Class of `rollproof.stores.contract.StoreView`; made with a `rollproof.stores.reach.Readable`."""
     content: str

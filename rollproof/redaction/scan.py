@@ -1,7 +1,7 @@
 """The last scan of written files: secrets in a record's files, also inside base64.
 
-A single-file report has its attachments as base64. A secret in another spelling, such as escaped JSON, has no
-spelling of its own in base64. So base64 is decoded, and the result scanned too.
+A single-file report has its attachments as base64, and a secret in them may be escaped. So base64 is decoded,
+and the result scanned too.
 """
 
 from __future__ import annotations
@@ -10,44 +10,34 @@ import base64
 import binascii
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, islice
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 from rollproof.errors import describe, reason_of
 from rollproof.reading import open_regular
 from rollproof.redaction.shapes import in_small_letters, surely_secret
-from rollproof.redaction.words import Words
 
 MOST_FINDINGS = 10
 # Limit for one stretch of a file; a short secret may be an ordinary word that occurs a million times.
-_MOST_HITS = 1000
-# An attachment in an attachment in a report.
-DEEPEST = 3
-# Shorter pieces of base64 are in every binary file, and the spellings in base64 cover them.
-# Its lines may be broken, as in mail. Looking ahead first, and giving nothing back, costs a tenth: most of a
-# text is shorter words, each of which would be tried from every letter on.
-_BASE64 = re.compile(
-    rb"(?=[A-Za-z0-9+/_-]{24})"
-    rb"(?:[A-Za-z0-9+/_-]{60,}+(?:\\r)?(?:\\n|\r?\n)[ \t]*)*[A-Za-z0-9+/_-]{24,}+={0,2}"
-)
+_MOST_HITS = 100
+# Shorter pieces of base64 are in every binary file, and the forms in base64 cover them.
+_BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{24,}+")
 # Digests: by far the largest part of base64 look-alikes.
 _HEXADECIMAL = re.compile(rb"[0-9a-f]*|[0-9A-F]*")
-_BETWEEN = b"\n\n"
-_BROKEN = re.compile(rb"\\[nr]|\s")
 _PLAIN = bytes.maketrans(b"-_", b"+/")
-# A program embedded in a page has addresses and keys as examples.
-_PROGRAM = re.compile(rb"(?:text|application)/(?:javascript|css);base64,$")
-_BEFORE = 40
-# A shape is searched for in one stretch of a file at a time, with an overlap into the next.
-_STRETCH, _OVERLAP = 4 * 1024 * 1024, 32 * 1024
+# A file is searched one stretch at a time, with an overlap into the next for the largest secret.
+_STRETCH, _OVERLAP = 4 * 1024 * 1024, 256 * 1024
+
+Known = Callable[[str], Iterator[tuple[int, str]]]
+"""Yields the beginnings of known secrets in a text, with the kinds of their forms."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A secret's place in a file. `kind` names the spelling; the secret itself is never in here."""
+    """A secret's place in a file. `kind` names the form; the secret itself is never in here."""
 
     file: Path
     line: int
@@ -80,109 +70,64 @@ def not_scanned(place: Path, error: OSError) -> str:
     )
 
 
-def scan(place: Path, wanted: Words[str]) -> list[Finding]:
-    """Return the places of `wanted` words and almost certain secrets in `place` or the files below it.
+def scan(place: Path, known: Known) -> list[Finding]:
+    """Return the places of `known` and almost certain secrets in `place` or the files below it.
 
     At most the first `MOST_FINDINGS` of each file. Secrets in compressed or encrypted data are not found.
-
-    Args:
-        place: A folder or a file.
-        wanted: The words to search for, each byte as one character, with the names of their spellings.
 
     Raises:
         OSError: a file cannot be read; an unscanned file may hold secrets.
     """
     files = [place] if place.is_file() else sorted(p for p in place.rglob("*") if p.is_file())
-    return [finding for file in files for finding in _scan_file(file, wanted)]
+    return [finding for file in files for finding in _scan_file(file, known)]
 
 
-def _scan_file(file: Path, wanted: Words[str]) -> list[Finding]:
+def _scan_file(file: Path, known: Known) -> list[Finding]:
     if not file.stat().st_size:
         return []
+    # A page is not searched for shapes: its programs contain examples of every shape.
+    shapes = file.suffix != ".html"
     # Mapped, not read: an incident may hold a large file.
     with open_regular(file) as stream, mmap(stream.fileno(), 0, access=ACCESS_READ) as data:
-        found = _secrets_in(data, wanted, page=file.suffix == ".html")
+        found = {**_in_base64(data, known, shapes=shapes), **_secrets_in(data, known, shapes=shapes)}
         return [
             Finding(file=file, line=data[:offset].count(b"\n") + 1, offset=offset, kind=found[offset])
             for offset in sorted(found)[:MOST_FINDINGS]
         ]
 
 
-def _secrets_in(data: mmap | bytes, wanted: Words[str], *, page: bool, deep: int = 0) -> dict[int, str]:
-    """Return the kinds of the first secrets in `data` by offset; in base64, by the beginning of the base64.
-
-    A `page` is not searched for shapes: its programs contain examples of every shape.
-    """
+def _secrets_in(data: mmap | bytes, known: Known, *, shapes: bool) -> dict[int, str]:
+    """Return the kinds of the secrets in `data` by offset; of `shapes` too."""
     found: dict[int, str] = {}
-    for start, text in _stretches(data, max(_OVERLAP, wanted.longest)):
-        # If several begin at one place, the longest, which ends last, gives the kind.
-        for begin, kind in islice(wanted.found(text), _MOST_HITS):
-            found[start + begin] = kind
-        shaped = () if page else surely_secret(text, in_small_letters(text))
-        for begin, kind in islice(shaped, MOST_FINDINGS):
-            found.setdefault(start + begin, kind)
-    if deep < DEEPEST:
-        for within in _decoded_in(data):
-            inner = _secrets_in(within.whole, wanted, page=within.program, deep=deep + 1)
-            for offset, kind in inner.items():
-                found.setdefault(within.origin(offset), f"{kind} in base64")
+    for start in range(0, len(data), _STRETCH):
+        text = data[start : start + _STRETCH + _OVERLAP].decode("utf-8", "surrogateescape")
+        shaped = surely_secret(text, in_small_letters(text)) if shapes else iter(())
+        for begin, kind in (*islice(known(text), _MOST_HITS), *islice(shaped, MOST_FINDINGS)):
+            before = begin if text.isascii() else len(text[:begin].encode("utf-8", "surrogateescape"))
+            found.setdefault(start + before, kind)
     return found
 
 
-class _Decoded:
-    """The content of several pieces of base64, joined: separate searches would take as long again."""
-
-    def __init__(self, *, program: bool) -> None:
-        self.program = program
-        self._pieces: list[bytes] = []
-        self._starts: list[int] = []
-        self._origins: list[int] = []
-        self._length = 0
-
-    def add(self, piece: bytes, origin: int) -> None:
-        """Add a `piece` whose base64 begins at `origin`."""
-        self._pieces.append(piece)
-        self._starts.append(self._length)
-        self._origins.append(origin)
-        self._length += len(piece) + len(_BETWEEN)
-
-    @property
-    def whole(self) -> bytes:
-        """All pieces, joined."""
-        return _BETWEEN.join(self._pieces)
-
-    def origin(self, offset: int) -> int:
-        """Return the beginning of the base64 whose content is at `offset` of the whole."""
-        return self._origins[bisect_right(self._starts, offset) - 1]
+def _in_base64(data: mmap, known: Known, *, shapes: bool) -> dict[int, str]:
+    """Return the kinds of the secrets inside base64 in `data`, by the offset of the base64."""
+    pieces = [
+        (match.start(), _decoded(match[0]))
+        for match in _BASE64.finditer(data)
+        if not _HEXADECIMAL.fullmatch(match[0])
+    ]
+    # All pieces at once: separate searches would take as long again.
+    ends = list(accumulate(len(piece) + 1 for _, piece in pieces))
+    found = _secrets_in(b"\n".join(piece for _, piece in pieces), known, shapes=shapes)
+    return {pieces[bisect_right(ends, offset)][0]: f"{kind} in base64" for offset, kind in found.items()}
 
 
-def _decoded_in(data: mmap | bytes) -> tuple[_Decoded, _Decoded]:
-    """Return the content of base64 in `data`: ordinary content, and programs that a page embeds."""
-    ordinary, programs = _Decoded(program=False), _Decoded(program=True)
-    for match in _BASE64.finditer(data):
-        if _HEXADECIMAL.fullmatch(match[0]):
-            continue
-        piece = _decoded(match[0])
-        if piece is not None:
-            before = data[max(0, match.start() - _BEFORE) : match.start()]
-            (programs if _PROGRAM.search(before) else ordinary).add(piece, match.start())
-    return ordinary, programs
-
-
-def _stretches(data: mmap | bytes, overlap: int) -> Iterator[tuple[int, str]]:
-    """Yield stretches of `data`, one character a byte so that places are offsets, with their beginnings."""
-    for start in range(0, len(data), _STRETCH):
-        yield start, data[start : start + _STRETCH + overlap].decode("latin-1")
-
-
-def _decoded(encoded: bytes) -> bytes | None:
-    """Return the content of `encoded`, or None if it is no base64."""
-    whole = _BROKEN.sub(b"", encoded) if b"\n" in encoded or b"\\" in encoded else encoded
-    whole = whole.translate(_PLAIN).rstrip(b"=")
+def _decoded(encoded: bytes) -> bytes:
+    """Return the content of `encoded`, or nothing if it is no base64."""
+    whole = encoded.translate(_PLAIN)
     if len(whole) % 4 == 1:
         # An adjacent letter belongs to something else.
         whole = whole[:-1]
     try:
         return base64.b64decode(whole + b"=" * (-len(whole) % 4))
     except binascii.Error:
-        return None
+        return b""

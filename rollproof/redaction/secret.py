@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from pathlib import Path
@@ -21,10 +20,6 @@ from rollproof.redaction.secret_command import LARGEST_SECRET, printed
 # Paths in a profile are relative to the profile, whatever the working directory is.
 profile_directory: ContextVar[Path] = ContextVar("profile_directory")
 
-
-# The system takes 255 and 4,096: what is written there has longer names.
-_LONGEST_NAME = 230
-_LONGEST_PATH = 3_072
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 # What a shell can export.
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -44,51 +39,25 @@ def known_secrets() -> tuple[str, ...]:
 
 def _absolute(path: Path) -> Path:
     try:
-        absolute = (profile_directory.get(Path.cwd()) / path.expanduser()).resolve()
-    except RuntimeError as error:  # an unknown user after ~, or a cycle of links
+        return (profile_directory.get(Path.cwd()) / path.expanduser()).resolve()
+    except RuntimeError as error:  # an unknown user after ~
         raise Wrong("a path", f"{error}: {path}") from None
-    name, whole = max(len(os.fsencode(part)) for part in absolute.parts), len(os.fsencode(absolute))
-    if name > _LONGEST_NAME:
-        raise Wrong(f"a path whose names have at most {_LONGEST_NAME} bytes", f"one of {name:,} bytes")
-    if whole > _LONGEST_PATH:
-        raise Wrong(f"a path of at most {_LONGEST_PATH:,} bytes", f"one of {whole:,} bytes")
-    return absolute
-
-
-def _mode(path: Path) -> int | None:
-    """Return the kind of file at `path`, or None without one; raises `Wrong` if nobody can tell."""
-    try:
-        return path.stat().st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise Wrong("a path that can be reached", f"{reason_of(error)}: {path}") from None
 
 
 def _existing(path: Path) -> Path:
-    if _mode(path) is None:
+    if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises where a folder may not be searched
         raise Wrong("a path that exists", str(path), missing=True)
     return path
 
 
-def _no_pipe(path: Path) -> Path:
-    mode = _mode(path)
-    # Also for the programs and drivers that are given its name: none of them looks before it reads.
-    if mode is not None and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-        raise Wrong("a regular file", f"a pipe, a socket or a device: {path}")
-    return path
-
-
 def _file(path: Path) -> Path:
-    if path.is_dir():
-        raise Wrong("a regular file", f"a folder: {path}")
-    return _no_pipe(path)
+    if not path.is_file():
+        raise Wrong("a regular file", f"a folder, a pipe or a device: {path}")
+    return path
 
 
 ProfilePath = Annotated[Path, AfterValidator(_absolute)]
 ExistingPath = Annotated[ProfilePath, AfterValidator(_existing)]
-ProfileFile = Annotated[ProfilePath, AfterValidator(_no_pipe)]
-"""A file, which need not exist, and whose reader says so: it is no pipe or device, which may have no end."""
 ExistingFile = Annotated[ExistingPath, AfterValidator(_file)]
 
 
@@ -100,12 +69,9 @@ def _read(source: object) -> SecretStr:
 
 
 def _made(path: Path) -> str:
-    """Return the command that makes the secret's file for its owner alone, or its folder first."""
-    if path.parent.is_dir():
-        return f"install -m 600 /dev/stdin {quote(str(path))}   # type the secret, then Ctrl-D"
-    return (
-        f"mkdir -p -m 700 {quote(str(path.parent))}   # for secrets{also_staging('those of a staging stack')}"
-    )
+    """Return the command that makes the secret's file for its owner alone."""
+    staging = also_staging("those of a staging stack")
+    return f"install -D -m 600 /dev/stdin {quote(str(path))}   # type the secret, then Ctrl-D{staging}"
 
 
 def _of_variable(name: str) -> SecretStr:
@@ -124,35 +90,29 @@ def _of_variable(name: str) -> SecretStr:
 
 
 def _secret(source: object) -> SecretStr:
-    if isinstance(source, SecretStr):
-        return source
-    if not isinstance(source, Mapping) or len(source) != 1 or not {"env", "file", "command"} & set(source):
-        expected = '{env = "VARIABLE"}, {file = "path"} or {command = ["program", "…"]}'
-        raise Wrong(expected, type_of(source))
-    ((kind, where),) = source.items()
-    if kind == "command":
-        if (
-            not isinstance(where, list | tuple)
-            or not where
-            or not all(isinstance(w, str) for w in where)
-            or not where[0]
-        ):
-            raise Wrong("a list of words, the program first", type_of(where))
-        return SecretStr(printed(tuple(where), profile_directory.get(Path.cwd())))
-    if not isinstance(where, str):
-        raise Wrong(f"text after {kind}", type_of(where))
-    if kind == "env":
-        return _of_variable(where)
-    path = _absolute(Path(where))
+    match source:
+        case SecretStr():
+            return source
+        case {"env": str(name), **others} if not others:
+            return _of_variable(name)
+        case {"file": str(file), **others} if not others:
+            return _of_file(_absolute(Path(file)))
+        case {"command": [str(), *_] as words, **others} if not others and all(map(_is_text, words)):
+            return SecretStr(printed(tuple(words), profile_directory.get(Path.cwd())))
+    raise Wrong('{env = "VARIABLE"}, {file = "path"} or {command = ["program", "…"]}', type_of(source))
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _of_file(path: Path) -> SecretStr:
     try:
         text = read_regular(path, LARGEST_SECRET).decode().strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise Wrong(
-            "a readable secret file",
-            f"{reason_of(error)}: {path}",
-            missing=isinstance(error, FileNotFoundError),
-            hint=_made(path) if isinstance(error, FileNotFoundError) else "",
-        ) from None
+        missing = isinstance(error, FileNotFoundError)
+        observed, hint = f"{reason_of(error)}: {path}", _made(path) if missing else ""
+        raise Wrong("a readable secret file", observed, missing=missing, hint=hint) from None
     if not text:
         raise Wrong("a secret", f"an empty file: {path}", hint=_made(path))
     return SecretStr(text)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -27,37 +25,31 @@ def printed(command: tuple[str, ...], folder: Path) -> str:
     Raises:
         Wrong: it cannot be started, does not end in time, fails, or prints no text.
     """
-    expected = "a program that prints the secret"
+    # In memory, not a pipe: a program that it has started may keep a pipe open.
     with os.fdopen(os.memfd_create("secret"), "w+b") as output:
         try:
-            process = subprocess.Popen(
+            ended = subprocess.run(
                 command,
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.DEVNULL,
-                start_new_session=True,
+                timeout=SECONDS,
+                check=False,
             )
         except (OSError, ValueError) as error:
-            raise Wrong(expected, f"{reason_of(error)}: {command[0]}", hint=f"install {command[0]}") from None
-        try:
-            code = process.wait(SECONDS)
+            raise _wrong(f"{reason_of(error)}: {command[0]}") from None
         except subprocess.TimeoutExpired:
-            raise Wrong(expected, f"{command[0]} still running after {SECONDS:g} s", hint=_HINT) from None
-        finally:
-            # What it has started as well, and at Ctrl-C.
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        if code != 0:
-            raise Wrong(expected, f"exit code {code} of {command[0]}", hint=_HINT)
-        if output.seek(0, os.SEEK_END) > LARGEST_SECRET:
-            raise Wrong(f"at most {LARGEST_SECRET:,} bytes", f"more from {command[0]}", hint=_HINT)
+            raise _wrong(f"{command[0]} still running after {SECONDS:g} s") from None
+        if ended.returncode != 0:
+            raise _wrong(f"exit code {ended.returncode} of {command[0]}")
         output.seek(0)
-        try:
-            text = output.read().decode().strip()
-        except UnicodeDecodeError:
-            raise Wrong("UTF-8 text", f"other bytes from {command[0]}", hint=_HINT) from None
-    if not text:
-        raise Wrong("a secret", f"nothing printed by {command[0]}", hint=_HINT)
+        data = output.read(LARGEST_SECRET + 1)
+    text = data.decode(errors="replace").strip()
+    if not text or len(data) > LARGEST_SECRET or "\N{REPLACEMENT CHARACTER}" in text:
+        raise _wrong(f"nothing, no UTF-8, or more than {LARGEST_SECRET:,} bytes from {command[0]}")
     return text
+
+
+def _wrong(observed: str) -> Wrong:
+    return Wrong("a program that prints the secret", observed, hint=_HINT)

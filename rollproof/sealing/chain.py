@@ -91,7 +91,7 @@ UNSIGNED = "unsigned"
 KEPT_ASIDE = (LOST_WINDOW, WORKING_COPY, UNTRACKED)
 """How the names of folders and files begin that are kept to be given back, and are no part of the record."""
 _FIRST = "0" * 64
-# Made again from the rest by every run and by `python -m reports`.
+# Made again from the rest by every run and by `rollproof report`.
 _MADE = (
     *(VERDICT, GATE_PAGE, POST_MORTEM, REPORT, JOURNAL_END, LIMITS, CHECKSUMS),
     *(f"{RESULTS}/{name}" for name in (ENVIRONMENT_FILE, EXECUTOR_FILE, CATEGORIES_FILE)),

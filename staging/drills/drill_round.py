@@ -243,7 +243,7 @@ def _watching(stack: Stack, folder: Path, target: Target, proxy: SlowProxy) -> I
     """Run a monitor that reaches the application through `proxy`."""
     with (folder / "monitor.log").open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "rollback_actions", "monitor"],
+            [sys.executable, "-m", "rollproof", "monitor"],
             cwd=stack.root,
             env=apart(stack.profile, folder, APPLICATION__URL=proxy.url),
             stdin=subprocess.DEVNULL,

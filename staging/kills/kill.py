@@ -223,7 +223,7 @@ class Killer:
         before = self._incidents()
         with tempfile.TemporaryFile() as said:
             process = subprocess.Popen(
-                [sys.executable, "-m", "rollback_actions", *action.arguments, TAKE_OVER],
+                [sys.executable, "-m", "rollproof", *action.arguments, TAKE_OVER],
                 cwd=self.stack.root,
                 env=dict(self.environment),
                 stdin=subprocess.DEVNULL,

@@ -72,7 +72,7 @@ class Rehearsal:
             steps = Recorder(journal, self.progress, lock.require)
             self._tell_the_team(releases, steps)
             outcome = Rehearsed(target, profile, releases.release2, incident, steps).run()
-        self._require_damage(outcome.migrated, users)
+        self._require_damage(outcome.migrated.checks, users)
         return incident, outcome.rolled_back
 
     @contextmanager
@@ -111,7 +111,7 @@ class Rehearsal:
             self._command("acknowledge", releases.release2, "--as", ENGINEER)
 
     def _command(self, *arguments: str) -> None:
-        command = [sys.executable, "-m", "rollback_actions", *arguments, f"--target={self.stack.profile}"]
+        command = [sys.executable, "-m", "rollproof", *arguments, f"--target={self.stack.profile}"]
         hint = f"run it by hand: {' '.join(command[1:])}"
         run(command, seconds=COMMAND_SECONDS, hint=hint, folder=self.stack.root)
 

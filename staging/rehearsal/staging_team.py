@@ -26,7 +26,7 @@ No request is answered for about a minute. Searches are slower for a while after
 
 ## Rollback plan
 
-`python -m rollback_actions rollback emergency {known_good}`, then `pytest -m verification`.
+`rollproof rollback emergency {known_good}`, then `pytest -m verification`.
 """
 
 

@@ -61,7 +61,7 @@ def run_action(
 ) -> Done:
     """Run a command of the actions to its end, within `seconds`, and capture its output."""
     return finish(
-        [sys.executable, "-m", "rollback_actions", *arguments],
+        [sys.executable, "-m", "rollproof", *arguments],
         seconds=seconds,
         hint="look at the stack: docker ps",
         folder=root,
@@ -81,6 +81,6 @@ def require_action(root: Path, environment: Mapping[str, str], *arguments: str, 
             what=" ".join(arguments),
             expected=f"exit code {ExitCode.VERIFIED:d}",
             observed=f"{done.returncode}: {done.stderr[-500:]}",
-            source="rollback_actions",
+            source="rollproof",
             hint=hint,
         )

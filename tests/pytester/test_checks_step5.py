@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import pytest
 from rollproof.record_names import JOURNAL, VERDICT
 from tests.conftest import ROOT
 from tests.pytester.conftest import Sandbox
-from tests.rehearsals import age_rehearsal, record_rehearsal
+from tests.rehearsals import ALTERED, LOST, OLD_CODE, age_rehearsal, record_rehearsal
 
 
 @dataclass
@@ -26,10 +26,19 @@ class Staging:
     known_good: str = ""
     migration: str = ""
 
-    def rehearse(self, target: str = "stage", *, ended: bool = True, **changes: str) -> Path:
+    def rehearse(
+        self,
+        target: str = "stage",
+        *,
+        migration: str = "",
+        known_good: str = "",
+        ended: bool = True,
+        **changes: str | Sequence[str],
+    ) -> Path:
         """Record a rehearsal that passed but for `changes`; return its folder."""
-        made = {"migration": self.migration, "known_good": self.known_good, **changes}
-        return record_rehearsal(self.sandbox.pytester.path / "staging", target, ended=ended, **made).folder
+        staging = self.sandbox.pytester.path / "staging"
+        commits = (migration or self.migration, known_good or self.known_good)
+        return record_rehearsal(staging, target, *commits, ended=ended, **changes).folder
 
     def results(self) -> dict[str, tuple[str, str]]:
         """Run step 5; return verdict and reason by the check's own name."""
@@ -69,7 +78,7 @@ def test_a_rehearsal_that_passed_is_green(staging: Staging) -> None:
     staging.rehearse(migrated="failed")
     staging.rehearse()
     results = staging.results()
-    assert len(results) == 7
+    assert len(results) == 10
     assert {verdict for verdict, _ in results.values()} == {"passed"}
 
 
@@ -91,6 +100,10 @@ def verdict_replaced(folder: Path) -> None:
     [
         ({"migrated": "failed"}, None, {"test_staging_was_well_after_the_migration": "observed failed"}),
         ({"rolled_back": "broken"}, None, {"test_rollback_was_rehearsed": "observed broken"}),
+        ({"old_code": "failed"}, None, {OLD_CODE: "observed failed"}),
+        ({"lost": ["mysql: shop.users: not there"]}, None, {LOST: "mysql: shop.users: not there"}),
+        ({"altered": ["mysql: shop.users: type"]}, None, {ALTERED: "mysql: shop.users: type"}),
+        ({"unknown": ["mysql: no answer"]}, None, dict.fromkeys((LOST, ALTERED), "mysql: no answer")),
         (
             {"known_good": "0" * 40},
             None,
@@ -99,9 +112,19 @@ def verdict_replaced(folder: Path) -> None:
         ({}, aged, {"test_rehearsal_is_recent": "observed 8.0"}),
         ({}, verdict_replaced, {"test_record_of_the_rehearsal_is_whole": "expected SHA-256"}),
     ],
-    ids=["bad migration", "rollback not verified", "from another commit", "expired", "another verdict"],
+    ids=[
+        "bad migration",
+        "rollback not verified",
+        "old code",
+        "loss",
+        "type",
+        "not compared",
+        "from another commit",
+        "expired",
+        "another verdict",
+    ],
 )
-def test_one_item_is_red(
+def test_its_items_are_red(
     staging: Staging,
     changes: dict[str, Any],
     harm: Callable[[Path], None] | None,
@@ -149,7 +172,7 @@ def test_a_damaged_newer_one_is_broken_by_its_name_beside_a_whole_one(staging: S
     (newer / "incident.json").write_text("{")
     results = staging.results()
     red = {name: reason for name, (verdict, reason) in results.items() if verdict == "broken"}
-    assert len(red) == 6
+    assert len(red) == 9
     for reason in red.values():
         assert f"observed damaged: {newer.name} (" in reason
     assert results["test_migration_was_reopened_after_its_rollback"][0] == "passed"

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import pytest
 
 from reports.run import renewal
-from rollproof.redaction.spellings import spellings
+from rollproof.redaction.forms import pattern_of
 from tests.conftest import ROOT, write_profile
 from tests.pytester.conftest import SETTINGS
 from tests.running.cut import VARIANT
@@ -235,23 +235,23 @@ from rollback_actions.session.journal import Journal
 pytestmark = pytest.mark.phase1
 
 def test_mismatch(note):
-    note("asked as username=anna kept")
-    raise Mismatch(what="username=anna", expected="anna@example.org", observed="b", source="c", hint="d")
+    note("asked for anna@example.org, kept")
+    raise Mismatch(what="a", expected="anna@example.org", observed="b", source="c", hint="d")
 
 def test_printed():
-    print("log-in of username: anna failed, kept")
-    logging.getLogger().warning('log {"username": "anna"} kept')
-    assert {"username": "anna", "kept": 1} == {}
+    print("log-in of anna@example.org failed, kept")
+    logging.getLogger().warning('log {"username": "anna@example.org"} kept')
+    assert {"email": "anna@example.org", "kept": 1} == {}
 
 def test_evidence(evidence):
-    evidence("log username=anna kept", "GET /x?username=anna&kept=1 by anna@example.org", "text/plain")
-    with allure.step("log in as username=anna, kept"):
-        allure.dynamic.description("username=anna kept")
+    evidence("log of anna@example.org kept", "GET /x?kept=1 by anna@example.org", "text/plain")
+    with allure.step("log in as anna@example.org, kept"):
+        allure.dynamic.description("anna@example.org kept")
 
 def test_journal(pytestconfig):
     verification = pytestconfig.stash[VERIFICATION]
     journal = Journal(verification.incident.folder / "journal.jsonl", verification.target.redactor().text)
-    with journal.step("restore", command="as username=anna kept"):
+    with journal.step("restore", command="as anna@example.org kept"):
         pass
 """
 PASSES = "import pytest\n\n@pytest.mark.phase1\ndef test_passed():\n    pass\n"
@@ -283,7 +283,7 @@ def leaks(text: str) -> list[str]:
     found = []
     for name, secret in CANARIES.items():
         parts = {secret[at : at + 12] for at in range(0, len(secret) - 11, 4)}
-        if any(form in text for form in {*parts, *(form for form, _ in spellings(secret))}):
+        if any(part in text for part in parts) or pattern_of(secret).search(text):
             found.append(name)
     return found
 
@@ -488,17 +488,17 @@ def test_a_refused_profile_shows_no_variable_of_the_environment(
     profile = project.pytester.path / "profile.toml"
 
     code, printed = project.run()
-    said = project.pytester.run(sys.executable, "-m", "rollback_actions", "plan", f"--target={profile}")
+    said = project.pytester.run(sys.executable, "-m", "rollproof", "plan", f"--target={profile}")
 
     assert (code, int(said.ret)) == (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.USAGE_ERROR)
     assert "HINT: " in printed
     assert leaks("\n".join([printed, *said.outlines, *said.errlines])) == []
 
 
-def test_personal_data_is_in_no_raw_record_and_so_in_none_that_is_made_anew(
+def test_addresses_of_mail_are_in_no_raw_record_and_in_none_that_is_rebuilt(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever makes it anew has no profile, and nothing to take out either."""
+    """Whoever rebuilds a record has no profile to redact it by."""
     monkeypatch.setattr(renewal, "render", lambda folder, **_: folder)
     project.write(PERSONAL)
 

@@ -329,8 +329,8 @@ def test_the_run_ends_with_the_incident_so_far(project: pytest.Pytester) -> None
             "=* incident one =*",
             "  not covered: phase2 has not run; phase3 has not run; phase4 has not run",
             "  record  incidents/one: verdict.json, postmortem.md, allure-results",
-            "  report.html was not made; this makes it: python -m reports *incidents/one",
-            "PASSED: *; the record so far is broken: * (canary)",
+            "  report.html was not made; this makes it: rollproof report *incidents/one",
+            "PASSED: *; the record so far is broken: * (canary, without a rollback)",
         ]
     )
     verdict = json.loads((project.path / "incidents" / "one" / "verdict.json").read_text())

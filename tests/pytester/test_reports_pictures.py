@@ -69,7 +69,7 @@ def test_pictures_are_drawn_when_all_was_verified_and_go_when_not(project: pytes
     assert of_a_phase == []
     assert of_all == [PHASES, TIMELINE]
     assert pictures(project) == []
-    again.stdout.fnmatch_lines(["  to draw the pictures again: python -m reports *incidents/one"])
+    again.stdout.fnmatch_lines(["  to draw the pictures again: rollproof report *incidents/one"])
 
 
 def test_what_cannot_be_drawn_is_a_note_of_the_run(project: pytest.Pytester) -> None:

@@ -109,7 +109,7 @@ def printed(request: pytest.FixtureRequest, stack: Stack, tmp_path: Path) -> Pri
         service["environment"] = {"COMMON_SECURITY_AUTHORIZATIONENABLED": "true"}
     (tmp_path / "compose.json").write_text(json.dumps(project), encoding="utf-8")
     subprocess.run(
-        [sys.executable, "-m", "rollback_actions", "init", "--file=compose.json", "--output=it.toml"],
+        [sys.executable, "-m", "rollproof", "init", "--file=compose.json", "--output=it.toml"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         check=True,

@@ -84,7 +84,7 @@ def watching(verifier: Verifier, target: Target) -> Iterator[Watched]:
     path.unlink(missing_ok=True)
     settings = {f"ROLLPROOF_{name}": value for name, value in SETTINGS.items()}
     process = subprocess.Popen(
-        [sys.executable, "-m", "rollback_actions", "monitor"],
+        [sys.executable, "-m", "rollproof", "monitor"],
         cwd=verifier.root,
         env={**verifier.environment, **settings},
         stdout=subprocess.PIPE,

@@ -6,6 +6,7 @@ closes the gate is in `test_kills.py`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +17,11 @@ from rollproof.record_names import VERDICT
 from staging.stack.stack import Stack
 from tests.pytester.conftest import Outcome
 from tests.rehearsals import (
+    ALTERED,
     BEGAN_HERE,
+    LOST,
     OF_THE_REHEARSAL,
+    OLD_CODE,
     RECENT,
     REOPENED,
     ROLLED_BACK,
@@ -39,7 +43,7 @@ class Rehearsed:
     migration: str
     known_good: str
 
-    def record(self, *, migration: str = "", known_good: str = "", **ending: str) -> Path:
+    def record(self, *, migration: str = "", known_good: str = "", **ending: str | Sequence[str]) -> Path:
         """Record a rehearsal of it that passed, but for what is said; return its folder."""
         commits = (migration or self.migration, known_good or self.known_good)
         return record_rehearsal(
@@ -60,7 +64,14 @@ def rehearsed(stack: Stack, tmp_path: Path) -> Rehearsed:
 
 
 def test_each_check_is_red_for_its_own_fault_until_a_newer_rehearsal_has_none(rehearsed: Rehearsed) -> None:
-    folder = rehearsed.record(migrated="failed", rolled_back="broken", known_good=OTHER_COMMIT)
+    folder = rehearsed.record(
+        migrated="failed",
+        rolled_back="broken",
+        known_good=OTHER_COMMIT,
+        old_code="broken",
+        lost=["mysql: imagedb.users: not there any more"],
+        altered=["mysql: imagedb.users: schema: another type"],
+    )
     age_rehearsal(folder, days=8)
     (folder / VERDICT).write_text('{"verdict": "passed", "again": true}')
     # That of another commit is no rehearsal of this one.
@@ -70,6 +81,9 @@ def test_each_check_is_red_for_its_own_fault_until_a_newer_rehearsal_has_none(re
         {
             WHOLE: ("failed", "expected SHA-256 ", "another one, or none"),
             WELL: ("failed", "expected passed, observed failed"),
+            LOST: ("failed", "observed mysql: imagedb.users: not there any more"),
+            ALTERED: ("failed", "observed mysql: imagedb.users: schema: another type"),
+            OLD_CODE: ("failed", "expected passed, observed broken"),
             ROLLED_BACK: ("failed", "expected passed, observed broken"),
             BEGAN_HERE: (
                 "failed",

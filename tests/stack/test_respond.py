@@ -67,7 +67,7 @@ def _respond(
     verifier: Verifier, *arguments: str, said: str = "", **variables: str
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "rollback_actions", "respond", *arguments],
+        [sys.executable, "-m", "rollproof", "respond", *arguments],
         cwd=verifier.root,
         env={**verifier.environment, **patient(), **variables},
         input=said,
@@ -97,7 +97,7 @@ def test_a_lost_record_is_answered_although_the_response_is_killed(
     incidents = verifier.folder / "incidents"
     before = set(incidents.glob(f"*/{RESPONSE}"))
     with subprocess.Popen(
-        [sys.executable, "-m", "rollback_actions", "respond", "--auto"],
+        [sys.executable, "-m", "rollproof", "respond", "--auto"],
         cwd=verifier.root,
         env={**verifier.environment, **patient(), **AUTO},
         stdin=subprocess.DEVNULL,

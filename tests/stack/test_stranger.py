@@ -100,7 +100,7 @@ class _Shell:
 
     def types(self, line: str, code: ExitCode | None = ExitCode.VERIFIED) -> str:
         """Type `line` after ``rollproof``, and return what is printed; None takes any exit code."""
-        done = self._run(sys.executable, "-m", "rollback_actions", *line.split())
+        done = self._run(sys.executable, "-m", "rollproof", *line.split())
         assert code is None or done.returncode == code, done.stdout + done.stderr
         return done.stdout
 

@@ -103,7 +103,7 @@ class Verifier:
 
     def actions(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run the command line of the actions to its end, `variables` added; output and errors are kept."""
-        return self._fork("rollback_actions", arguments, variables, ACTIONS_SECONDS)
+        return self._fork("rollproof", arguments, variables, ACTIONS_SECONDS)
 
     def _fork(
         self, module: str, arguments: Sequence[str], variables: Mapping[str, str], seconds: float
@@ -137,7 +137,7 @@ class Verifier:
     @contextmanager
     def resumed(self, *, at: str, **variables: str) -> Iterator[tuple[subprocess.Popen[str], Path]]:
         """Give the newest unfinished rollback, resumed, that has come to step `at` again; like `begun`."""
-        command = [sys.executable, "-m", "rollback_actions", "rollback", "resume", "--take-over"]
+        command = [sys.executable, "-m", "rollproof", "rollback", "resume", "--take-over"]
         with self._begun(command, at, variables) as found:
             yield found
 

@@ -51,7 +51,7 @@ class Ran:
 
     def _apart(self, arguments: Sequence[str], code: ExitCode) -> tuple[str, str]:
         target = f"--target={self.sandbox.profile}"
-        self.monkeypatch.setattr("sys.argv", ["rollback_actions", *arguments, target])
+        self.monkeypatch.setattr("sys.argv", ["rollproof", *arguments, target])
         ended = main()
         out, err = self.capsys.readouterr()
         assert ended is code, out + err

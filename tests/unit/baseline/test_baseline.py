@@ -122,7 +122,7 @@ def test_another_version_is_refused(folder: Path) -> None:
 def test_no_baseline_at_all(tmp_path: Path) -> None:
     text = _refusal(tmp_path / "current")
     assert "No such file" in text
-    assert "rollback_actions capture" in text
+    assert "rollproof capture" in text
 
 
 def test_a_signed_baseline_needs_its_key(tmp_path: Path) -> None:

@@ -129,8 +129,6 @@ def test_one_collection_that_is_gone_hides_no_other_finding(
     damaged = Searchable("redis", {"b": RECORDS[1:]}, astray=None)
     assert found(target, recorder, damaged, monkeypatch) == [
         ("redis/a", Verdict.FAILED),
-        ("redis/a", Verdict.BROKEN),
-        ("redis/a", Verdict.BROKEN),
         ("redis/b", Verdict.FAILED),
         ("redis/b", Verdict.FAILED),
         ("redis/positions", Verdict.BROKEN),

@@ -1,4 +1,4 @@
-"""`python -m rollback_actions doctor`: questions side by side, one page, and what to type."""
+"""`rollproof doctor`: questions side by side, one page, and what to type."""
 
 from __future__ import annotations
 

@@ -352,7 +352,7 @@ def test_what_accounts_may_do(
     for line in lines:
         if line.state is State.WRONG:
             assert "SET on 0:*" in line.text
-            assert "rollback_actions grants --store redis" in line.hint
+            assert "rollproof grants --store redis" in line.hint
 
 
 def test_the_one_account_of_a_server_that_forgets_others_is_no_mistake(
@@ -424,7 +424,7 @@ def test_the_baseline_is_of_another_commit(sandbox: Sandbox, engine: object) -> 
     line = of(sandbox, engine, "baseline")
     assert line.state is State.WRONG
     assert f"of commit {sandbox.commit[:12]}, not of {sandbox.bad[:12]}" in line.text
-    assert "rollback_actions capture" in line.hint
+    assert "rollproof capture" in line.hint
 
 
 def test_no_baseline_and_no_backup(sandbox: Sandbox, engine: object, tmp_path: Path) -> None:

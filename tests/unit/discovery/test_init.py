@@ -1,4 +1,4 @@
-"""`python -m rollback_actions init`: a profile from a compose project, and the questions that are left."""
+"""`rollproof init`: a profile from a compose project, and the questions that are left."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def init(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tm
 
     def run(*words: object, code: ExitCode = ExitCode.VERIFIED) -> str:
         monkeypatch.chdir(tmp_path / "here")
-        monkeypatch.setattr("sys.argv", ["rollback_actions", "init", *map(str, words)])
+        monkeypatch.setattr("sys.argv", ["rollproof", "init", *map(str, words)])
         assert main() is code
         said = capsys.readouterr()
         return said.out + said.err

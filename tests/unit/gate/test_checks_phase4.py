@@ -212,7 +212,7 @@ def test_a_schema_that_the_account_cannot_see_is_not_verified() -> None:
     )
     with pytest.raises(Unverifiable, match=hidden) as raised:
         phase4.test_schema(case, lambda _: {}, lambda _: [hidden], Expect([]), lambda *_: None)
-    assert "rollback_actions grants" in raised.value.hint
+    assert "rollproof grants" in raised.value.hint
     phase4.test_schema(
         case, lambda _: {case.name: case.recorded}, lambda _: [hidden], Expect([]), lambda *_: None
     )

@@ -75,7 +75,7 @@ def test_what_was_rolled_back_stays_closed(rolled: RolledBack) -> None:
     assert (
         f"it is {rolled.sandbox.bad[:12]}, which incident {incident} rolled back: that commit stays" in said
     )
-    assert "HINT: mend it, and promote the commit that does, which is reopened by: python -m" in said
+    assert "HINT: mend it, and promote the commit that does, which is reopened by: rollproof" in said
     assert f"reopen {incident} --fix FIX " in said
     rolled.prepare()
     rolled.reopen()
@@ -87,7 +87,7 @@ def test_a_fix_is_closed_until_it_is_reopened(rolled: RolledBack) -> None:
     incident = rolled.incident.id
     assert f"it contains {rolled.sandbox.bad[:12]}, which incident {incident} rolled back, and no " in said
     assert said.endswith(
-        f"\nHINT: python -m rollback_actions reopen {incident} --fix {rolled.fix[:12]}"
+        f"\nHINT: rollproof reopen {incident} --fix {rolled.fix[:12]}"
         f" --root-cause TEXT --as NAME --target {rolled.sandbox.profile}"
     )
     rolled.prepare()

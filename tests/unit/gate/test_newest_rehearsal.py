@@ -17,9 +17,10 @@ from rollproof.incident.rehearsals import BEGAN, ENDED, Found, RehearsalPlace
 from rollproof.profile.profile import Signing
 from rollproof.record_names import JOURNAL
 from rollproof.sealing.chain import Sealing
+from tests.rehearsals import ENDED_WELL
 
 OURS, OTHER = "a" * 40, "b" * 40
-ENDING = {"migrated": "passed", "rolled_back": "passed", "verdict_sha256": "0" * 64}
+ENDING = ENDED_WELL | {"verdict_sha256": "0" * 64}
 
 
 def rehearse(folder: Path, target: str = "stage", migration: str = OURS) -> Incident:

@@ -223,7 +223,7 @@ def test_a_rehearsal(tmp_path: Path) -> None:
     verdict.write_text("{}")
     made = product(Verdict, Verdict, (sha256_of(verdict), "0" * 64), ("", "cut"))
     for migrated, rolled_back, digest, broken in made:
-        ending = Ending(migrated, rolled_back, digest, Moment.now())
+        ending = Ending(migrated, rolled_back, migrated, digest, Moment.now(), (), (), (), ())
         one = Rehearsal(tmp_path, "stage", "a" * 40, "b" * 40, Moment.now(), ending, broken)
         asked: tuple[Asked, ...] = (
             step5.test_record_of_the_rehearsal_is_whole,

@@ -130,7 +130,6 @@ def _judging(kind: ast.expr) -> Iterator[str]:
 
 
 NAMES_A_KIND: Mapping[str, tuple[int, str]] = {
-    "rollproof/redaction/shapes.py": (10, "programs that take a password by a short option"),
     "rollproof/profile/profile.py": (1, "a variable of the test stack begins like those of a profile"),
     "rollproof/cli/plan_commands.py": (1, "an example has a store called so"),
     "rollproof/cli/rollback_commands.py": (1, "an example has a store called so"),

@@ -34,7 +34,7 @@ def test_a_script_of_the_checklist_is_its_command(name: str, command: str) -> No
     script = ROOT / "deploy" / "scripts" / f"{name}.sh"
     assert os.access(script, os.X_OK)
     text = script.read_text(encoding="utf-8")
-    assert text.endswith(f'exec "$root/.venv/bin/python" -P -m rollback_actions {command} "$@"\n')
+    assert text.endswith(f'/.venv/bin/rollproof" {command} "$@"\n')
     assert re.search(r"^set -eu$", text, re.MULTILINE)
 
 
@@ -43,12 +43,12 @@ def test_a_script_passes_its_arguments_on(script: Path, tmp_path: Path) -> None:
     services, stores = _names("staging")
     kind, _, name = script.stem.partition("_")
     assert name in {"service": services, "db": stores}.get(kind, {"rollback"})
-    # The same script beside an interpreter that says what it is given.
+    # The same script beside a program that prints what it is given.
     beside = tmp_path / "deploy" / "rollback" / script.name
     beside.parent.mkdir(parents=True)
     beside.write_bytes(script.read_bytes())
     beside.chmod(script.stat().st_mode)
-    interpreter = tmp_path / ".venv" / "bin" / "python"
+    interpreter = tmp_path / ".venv" / "bin" / "rollproof"
     interpreter.parent.mkdir(parents=True)
     interpreter.write_text(f'#!/bin/sh\nexec {sys.executable} -c "import sys; print(sys.argv[1:])" "$@"\n')
     interpreter.chmod(0o755)
@@ -57,6 +57,6 @@ def test_a_script_passes_its_arguments_on(script: Path, tmp_path: Path) -> None:
         [str(beside), "--target=a b", "x"], capture_output=True, text=True, timeout=60, check=True
     )
     command = {"service": ["service", name], "db": ["database", name]}.get(kind, ["emergency"])
-    expected = ["-P", "-m", "rollback_actions", "rollback", *command, "--target=a b", "x"]
+    expected = ["rollback", *command, "--target=a b", "x"]
     assert done.stdout.strip() == str(expected)
     assert re.search(r"^set -eu$", script.read_text(), re.MULTILINE)

@@ -34,11 +34,9 @@ PAGES = [README, *sorted(DOCS.rglob("*.md"))]
 LONGEST_PROFILE = 25
 
 _BLOCK = re.compile(r"(?:<!-- not run: (?P<reason>[^>]+) -->\n+)?```sh\n(?P<text>.*?)```", re.DOTALL)
-_OURS = (
-    r"(?:\.venv/bin/)?(?:python -m rollback_actions|rollproof (?=[a-z-])|pytest(?![.\w])|\./deploy/|\./run)"
-)
+_OURS = r"(?:\.venv/bin/)?(?:rollproof (?=[a-z-])|pytest(?![.\w])|\./deploy/|\./run)"
 _INLINE = re.compile(rf"`({_OURS}(?: ?[^`\n]+)?)`")
-_NAMED = re.compile(r"(?:\.venv/bin/)?(?:python -m rollback_actions|rollproof)(?: [a-z-]+)+")
+_NAMED = re.compile(r"(?:\.venv/bin/)?rollproof(?: [a-z-]+)+")
 # What a shell makes of the rest of a line is not the command's.
 _SHELL = {">", "|", "&"}
 _LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)(?:#[^)\s]*)?\)")
@@ -96,10 +94,10 @@ def parse(line: str, config: pytest.Config) -> None:
     match program.removeprefix(".venv/bin/"), words:
         case "export", [setting]:
             _parse_variable(setting.partition("=")[0])
-        case ("python", ["-m", "rollback_actions", *rest]) | ("rollproof", rest):
+        case "rollproof", rest:
             _parse_table(commands("", COMMANDS), rest)
-        case "python", ["-m", "reports", _] | []:
-            pass  # its one argument is an incident
+        case "python", []:
+            pass
         case "python3", [name, _] if (ROOT / "reports" / "bundle" / name).is_file():
             pass  # the checker that travels in a bundle
         case "pytest", rest:
@@ -147,9 +145,7 @@ def _parse_script(script: str, words: Sequence[str]) -> None:
     if not names or not all(one.is_file() for one in names):
         raise Unknown(f"{script}: no such file")
     for one in names:
-        (said,) = re.findall(
-            r'-m rollback_actions (.*) "\$@"$', one.read_text(encoding="utf-8"), re.MULTILINE
-        )
+        (said,) = re.findall(r'/rollproof" (.*) "\$@"$', one.read_text(encoding="utf-8"), re.MULTILINE)
         _parse_table(commands("", COMMANDS), [*shlex.split(said), *words])
 
 
@@ -201,10 +197,10 @@ def _parses(block: str, config: pytest.Config) -> bool:
 @pytest.mark.parametrize(
     "line",
     [
-        "python -m rollback_actions backupp",
-        "python -m rollback_actions gate",
-        "python -m rollback_actions capture --tagret x",
-        "python -m rollback_actions contacts acknowledge --incident ID",
+        "rollproof backupp",
+        "rollproof gate",
+        "rollproof capture --tagret x",
+        "rollproof contacts acknowledge --incident ID",
         "pytest -m phase9",
         "pytest -m phase1 --no-gaet",
         "pytest checks/nowhere.py",

@@ -18,7 +18,7 @@ import rollproof.cli.command_line as actions
 import staging.__main__ as stack
 from rollproof.cli.lazy import At, commands
 from rollproof.errors import EXIT_CODES_TOLD, ExitCode
-from rollproof.home import TYPED, version
+from rollproof.home import version
 from tests.conftest import ROOT
 from tests.fork_server import ForkServer
 
@@ -54,10 +54,9 @@ HEAVY = {
     "yaml",
 }
 DOORS = [
-    "rollback_actions",
-    "rollback_actions rollback",
-    "rollback_actions contacts",
-    "reports",
+    "rollproof",
+    "rollproof rollback",
+    "rollproof contacts",
     "staging",
     "tests",
 ]
@@ -108,7 +107,7 @@ def _from_nothing(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("door", [*DOORS, *(f"rollback_actions {name}" for name in ACTIONS)])
+@pytest.mark.parametrize("door", [*DOORS, *(f"rollproof {name}" for name in ACTIONS)])
 def test_help_imports_nothing_that_commands_work_with(started: Started, door: str) -> None:
     done = started(*door.split(), "--help")
     said, _, imported = done.stdout.partition("IMPORTED")
@@ -154,10 +153,7 @@ def test_help_says_what_each_option_and_argument_is(name: str, at: At) -> None:
     ("name", "at"),
     [(name, at) for table in TABLES[:3] for name, at in table.items() if isinstance(at, At)],
 )
-def test_each_example_is_a_command_line_that_is_understood(
-    name: str, at: At, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(TYPED, "1")
+def test_each_example_is_a_command_line_that_is_understood(name: str, at: At) -> None:
     examples = import_module(at.module).EXAMPLES[at.place.partition(":")[2]]
     assert examples
     shown = at.load(name).get_help(Context(at.load(name), info_name=name))
@@ -184,8 +180,6 @@ def test_help_has_a_short_name(started: Started, words: str) -> None:
     assert EXIT_CODES_TOLD in " ".join(said.split())
     assert "Examples:\n" in said
     assert words or not {"pydantic", "docker", "pytest"} & set(imported.split())
-    # The words of a checkout are for who types those.
-    assert "python -m rollback_actions" not in said
 
 
 def test_the_version_is_told() -> None:
@@ -224,10 +218,10 @@ def test_a_shell_is_given_words(
 @pytest.mark.parametrize(
     ("words", "observed"),
     [
-        ("rollback_actions pla", "No such command 'pla'. Did you mean 'plan'?"),
-        ("rollback_actions rollback ful", "No such command 'ful'. Did you mean 'full'?"),
-        ("rollback_actions contacts status --target x", "Missing option '--incident'"),
-        ("rollback_actions plan --targe x", "No such option: --targe (Possible options: --store, --target)"),
+        ("rollproof pla", "No such command 'pla'. Did you mean 'plan'?"),
+        ("rollproof rollback ful", "No such command 'ful'. Did you mean 'full'?"),
+        ("rollproof contacts status --target x", "Missing option '--incident'"),
+        ("rollproof plan --targe x", "No such option: --targe (Possible options: --store, --target)"),
         ("staging rehersal", "No such command 'rehersal'. Did you mean 'rehearsal'?"),
     ],
 )
@@ -247,18 +241,18 @@ def test_without_a_profile_it_is_said_what_writes_one(
     started: Started, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("ROLLPROOF_TARGET", raising=False)
-    done = started("rollback_actions", *words.split())
+    done = started("rollproof", *words.split())
     assert done.returncode == ExitCode.USAGE
     error, hint = done.stderr.splitlines()
     assert error.startswith(
         "target: expected the path of a profile in --target or ROLLPROOF_TARGET, observed"
     )
     assert hint.startswith("HINT: ")
-    assert hint.endswith("python -m rollback_actions init --project NAME")
+    assert hint.endswith("rollproof init --project NAME")
 
 
 def test_a_table_alone_shows_its_commands(started: Started) -> None:
-    done = started("rollback_actions")
+    done = started("rollproof")
     assert done.returncode == ExitCode.USAGE
     shown = " ".join(done.stdout.partition("IMPORTED")[0].split())
     assert not [name for name, at in actions.COMMANDS.items() if f" {name} {_line(at)}" not in shown]

@@ -226,7 +226,7 @@ def command(profile: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The monitor of a target of which nothing exists, with a short beat."""
     monkeypatch.setenv("DOCKER_HOST", f"unix://{profile.parent}/no-engine.sock")
     monkeypatch.setenv("ROLLPROOF_PREMIGRATION__MONITORING__BEAT_SECONDS", "0.3")
-    return [sys.executable, "-m", "rollback_actions", "monitor", f"--target={profile}"]
+    return [sys.executable, "-m", "rollproof", "monitor", f"--target={profile}"]
 
 
 @pytest.fixture

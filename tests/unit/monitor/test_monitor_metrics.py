@@ -324,7 +324,7 @@ def command(profile: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The monitor of a target of which nothing exists, with a short beat."""
     monkeypatch.setenv("DOCKER_HOST", f"unix://{profile.parent}/no-engine.sock")
     monkeypatch.setenv("ROLLPROOF_PREMIGRATION__MONITORING__BEAT_SECONDS", str(SHORT_BEAT))
-    return [sys.executable, "-m", "rollback_actions", "monitor", f"--target={profile}"]
+    return [sys.executable, "-m", "rollproof", "monitor", f"--target={profile}"]
 
 
 def test_the_command_is_scraped_while_it_runs(command: list[str], port: int) -> None:
@@ -382,7 +382,7 @@ def test_the_command_says_that_a_port_is_in_use(
 def test_the_library_is_imported_by_who_is_scraped_alone(command: list[str]) -> None:
     script = (
         "import sys\nfrom rollproof.cli.command_line import main\n"
-        f"sys.argv = ['rollback_actions', *{command[3:]!r}, '--beats=1']\n"
+        f"sys.argv = ['rollproof', *{command[3:]!r}, '--beats=1']\n"
         "code = main()\nprint('IMPORTED', 'prometheus_client' in sys.modules, int(code))\n"
     )
     done = subprocess.run(

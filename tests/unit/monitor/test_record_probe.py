@@ -189,7 +189,7 @@ def test_without_a_baseline_it_is_unknown_until_there_is_one(target: Target) -> 
         for _ in range(2):
             with pytest.raises(UsageProblem, match="observed none") as told:
                 probe.ask()
-        assert "rollback_actions capture" in told.value.hint
+        assert "rollproof capture" in told.value.hint
         save(target, milliseconds={"health": 4.0}, page_status=307)
         assert (dict(usual.milliseconds()), usual.page_status()) == ({}, 0)
         assert probe.ask().ok

@@ -49,7 +49,7 @@ class Command:
     monkeypatch: pytest.MonkeyPatch
 
     def __call__(self, *arguments: object, code: ExitCode = ExitCode.VERIFIED) -> str:
-        self.monkeypatch.setattr("sys.argv", ["rollback_actions", *map(str, arguments)])
+        self.monkeypatch.setattr("sys.argv", ["rollproof", *map(str, arguments)])
         ended = main()
         said = "".join(self.capsys.readouterr())
         assert ended is code, said

@@ -19,13 +19,12 @@ from rollproof.cli.command_line import main
 from rollproof.errors import ExitCode, UsageProblem
 from rollproof.incident.incident import find_change
 from rollproof.incident.ledger import Note, NoteKind, Planned, Result, Run
-from rollproof.migrations.finding import SARIF, Finding, Judgement, Linted, sarif
 from rollproof.monitoring.tree import Action
 from rollproof.monitoring.wish import Kind
 from rollproof.planning.status import State
 from rollproof.runbook import STEPS
 from rollproof.system.clock import Moment
-from rollproof.system.files import canonical_json, strict_json
+from rollproof.system.files import strict_json
 from rollproof.verdict import Verdict
 from tests.unit.clock import Clock
 from tests.unit.command_line import Ran, begin, read_document
@@ -94,7 +93,7 @@ def test_the_exit_code_is_that_of_the_lines(capsys: pytest.CaptureFixture[str]) 
         ("plan", "--commit=" + "x" * 100_000, "--whole"),
         ("rollback", "status"),
         ("gate", "no-such-commit"),
-        ("gate", "HEAD", "--sarif=/no/such/folder/x"),
+        ("gate", "HEAD", "--junit=/no/such/folder/x"),
         ("gate", "HEAD", "--junit=/dev/null"),
         ("contacts", "status", "--incident=../x"),
         ("compare", "no-such-baseline"),
@@ -184,7 +183,6 @@ def test_the_card(run: Ran) -> None:
 
 
 NOTES = (Note("seen"), Note("waived", NoteKind.WAIVED, "Ada"))
-LINTED = Linted("m", ("*.sql",), ("a.sql",), (Finding("a.sql", 3, f"DROP {SECRET}", "gone", Judgement.LOST),))
 
 
 @pytest.fixture
@@ -206,9 +204,6 @@ def gated(run: Ran, monkeypatch: pytest.MonkeyPatch) -> Callable[[Verdict], None
                 said = "" if ended is Verdict.PASSED else f"it holds {SECRET}"
                 writer.append(Result(f"test_{step}", step, ended, 0.1, said, now, NOTES))
             writer.close()
-            if verdict is not Verdict.BROKEN:
-                data = canonical_json(sarif(LINTED, target.redactor().text))
-                (ran.folder / SARIF).write_bytes(data)
             (change.folder / "gate.md").write_text("# the page\n", encoding="utf-8")
             return {Verdict.PASSED: ExitCode.VERIFIED, Verdict.FAILED: ExitCode.FAILED}.get(
                 verdict, ExitCode.BROKEN
@@ -227,20 +222,12 @@ def gated(run: Ran, monkeypatch: pytest.MonkeyPatch) -> Callable[[Verdict], None
         (Verdict.BROKEN, ExitCode.BROKEN),
     ],
 )
-def test_the_gate(
-    run: Ran, tmp_path: Path, gated: Callable[[Verdict], None], verdict: Verdict, code: ExitCode
-) -> None:
+def test_the_gate(run: Ran, gated: Callable[[Verdict], None], verdict: Verdict, code: ExitCode) -> None:
     gated(verdict)
-    file = tmp_path / "lint.sarif"
-    found = run.found("gate", run.sandbox.bad, f"--sarif={file}", code=code)
+    found = run.found("gate", run.sandbox.bad, code=code)
     assert (found.commit, found.verdict.verdict) == (run.sandbox.bad, verdict)
     assert [item.verdict for item in found.items if item.phase == "step2"] == [verdict]
     assert found.items[0].notes == NOTES
-    written = json.loads(file.read_text(encoding="utf-8"))
-    assert SECRET not in file.read_text(encoding="utf-8")
-    (ran,) = written["runs"]
-    assert ran["invocations"][0]["executionSuccessful"] is (verdict is not Verdict.BROKEN)
-    assert [one["ruleId"] for one in ran["results"]] == ["cannot-be-undone"] * (verdict is not Verdict.BROKEN)
     said = run("gate", run.sandbox.bad, code=code)
     assert said.startswith("# the page\n")
     assert f"record: {found.folder}" in said
@@ -250,13 +237,10 @@ def test_checks_that_did_not_run_are_a_document_without_a_result(
     run: Ran, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(CheckRun, "run", lambda *_: ExitCode.USAGE)
-    junit, lint = tmp_path / "junit.xml", tmp_path / "lint.sarif"
-    for file in (junit, lint):
-        file.write_text("of an earlier run", encoding="utf-8")
-    options = (f"--junit={junit}", f"--sarif={lint}")
-    found = run.document("gate", run.sandbox.bad, *options, code=ExitCode.USAGE)
+    junit = tmp_path / "junit.xml"
+    junit.write_text("of an earlier run", encoding="utf-8")
+    found = run.document("gate", run.sandbox.bad, f"--junit={junit}", code=ExitCode.USAGE)
     assert not junit.exists()
-    assert not lint.exists()
     assert found.problem is not None
     assert found.problem.observed == "exit code 4"
 

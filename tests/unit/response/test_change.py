@@ -58,7 +58,7 @@ def test_every_channel_is_told_what_there_is_to_know(away: Ran, sandbox: Sandbox
             "When: Tuesday at noon",
             f"Change document: {document}",
             "On call: Ada, Grace",
-            f"rollback_actions acknowledge {sandbox.bad[:12]} --target {sandbox.profile} --as NAME",
+            f"rollproof acknowledge {sandbox.bad[:12]} --target {sandbox.profile} --as NAME",
         ):
             assert words in message
     events = [record["event"] for record in verify_journal(change_journal(sandbox.target, sandbox.bad))]

@@ -212,7 +212,7 @@ def test_who_is_never_reached_is_passed_over_and_it_is_loud(
     assert "Why you are told: no channel of the engineer on call took the alert (on-call 1" in message(server)
     assert "error=500" in message(server)
     assert "on-call engineer alerted: NOT DELIVERED (on-call 1 (json://127.0.0.1): Failed" in said
-    assert "HINT: tell them by another way, then: python -m rollback_actions contacts acknowledge" in said
+    assert "HINT: tell them by another way, then: rollproof contacts acknowledge" in said
     # It stays so until she is reached, or somebody acknowledges.
     assert "NOT DELIVERED" in once(code=ExitCode.FAILED)
     assert len(server.sent) == 4
@@ -444,7 +444,7 @@ def test_a_record_of_another_shape_is_said(say: Said, once: Said, sandbox: Sandb
 def running(sandbox: Sandbox) -> Iterator[subprocess.Popen[str]]:
     """Keep the clock in a process of its own."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "rollback_actions", "contacts", "run", f"--incident={ID}"],
+        [sys.executable, "-m", "rollproof", "contacts", "run", f"--incident={ID}"],
         cwd=ROOT,
         env={**os.environ, "ROLLPROOF_TARGET": str(sandbox.profile)},
         stdout=subprocess.PIPE,
@@ -504,7 +504,7 @@ def test_somebody_acknowledges_while_a_channel_hangs_and_ctrl_c_is_clean(
     # What was in the works was finished, and what came of it is recorded.
     assert process.returncode == ExitCode.FAILED
     assert "NOT DELIVERED" in said
-    assert "resume it: python -m rollback_actions contacts run" in said
+    assert "resume it: rollproof contacts run" in said
     assert [record["event"] for record in records(sandbox)] == [
         *("detected", "alerting", "acknowledged", "decided", "not alerted")
     ]
@@ -518,6 +518,6 @@ def test_ctrl_c_says_how_to_go_on(sandbox: Sandbox, server: Channels) -> None:
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=60)
     assert process.returncode == ExitCode.INTERRUPTED
-    assert "resume it: python -m rollback_actions contacts run --incident fire-1 --target=" in said
+    assert "resume it: rollproof contacts run --incident fire-1 --target=" in said
     assert "Traceback" not in clean(said)
     assert told(server) == ["ada"]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import subprocess
-import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -27,7 +25,6 @@ from rollproof.profile.profile import load_target
 from rollproof.record_names import JOURNAL
 from rollproof.redaction.redactor import Redactor
 from rollproof.runbook import STEPS
-from tests.conftest import ROOT
 from tests.unit.clock import Clock
 from tests.unit.command_line import tree
 from tests.unit.made_incident import MadeIncident, clock
@@ -385,14 +382,6 @@ def test_a_folder_that_cannot_be_written_is_a_problem(made: MadeIncident) -> Non
     (made.folder / "allure-results").write_text("in the way")
 
     assert "files that can be read and written" in report(made.folder, code=ExitCode.BROKEN)
-
-
-def test_the_module_is_a_command() -> None:
-    ran = subprocess.run(
-        [sys.executable, "-m", "reports", "nowhere"], cwd=ROOT, capture_output=True, check=False, timeout=60
-    )
-    assert ran.returncode == ExitCode.USAGE
-    assert ran.stderr.startswith(b"incident: expected the id of one")
 
 
 def test_of_a_killed_run_the_environment_is_what_its_record_says(

@@ -79,8 +79,8 @@ def forked(forks: ForkServer, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def run_ours(command: Sequence[str], seconds: float, *, output: int) -> ExitCode:
         assert output == STANDARD_OUTPUT
-        module, *arguments = command[command.index("-m") + 1 :]
-        return ExitCode(forks.run(module, *arguments, seconds=seconds).returncode)
+        begin = command.index("rollproof") if "rollproof" in command else 0
+        return ExitCode(forks.run("rollproof", *command[begin + 1 :], seconds=seconds).returncode)
 
     monkeypatch.setattr(respond_run, "run_ours", run_ours)
 
@@ -251,7 +251,7 @@ def test_one_that_did_not_succeed_is_gone_on_with_and_taken_over_only_where_that
     (line,) = [line for line in said.splitlines() if "  then resume:" in line]
     assert "rollback resume" in line
     assert ("--take-over" in line) is (holder is not None)
-    assert "-m verification" in said
+    assert "rollproof verify --incident=" in said
 
 
 def test_one_that_is_done_and_not_verified_is_not_gone_on_with(
@@ -269,7 +269,7 @@ def test_one_that_is_done_and_not_verified_is_not_gone_on_with(
     answer("y\n")
     said = run("respond", code=ExitCode.FAILED)
     assert "it is rolled back; why it is not well: docker compose" in said
-    assert "-m verification" in said
+    assert "rollproof verify --incident=" in said
     assert "rollback resume" not in said
 
 

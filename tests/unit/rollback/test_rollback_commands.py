@@ -70,7 +70,7 @@ def test_bad_input_is_two_lines_and_changes_nothing(run: Ran, arguments: tuple[s
 def test_a_profile_that_is_not_there_is_said(
     arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sys.argv", ["rollback_actions", *arguments, "--target=/nowhere.toml"])
+    monkeypatch.setattr("sys.argv", ["rollproof", *arguments, "--target=/nowhere.toml"])
     assert main() is ExitCode.USAGE
     assert "HINT: " in capsys.readouterr().err
 
@@ -79,14 +79,14 @@ def test_a_profile_that_is_not_there_is_said(
     ("arguments", "decision", "script"),
     [
         (("--service=backend",), "service rollback of backend", "service_backend.sh"),
-        (("--service=worker",), "service rollback of worker", "rollback_actions rollback service worker"),
+        (("--service=worker",), "service rollback of worker", "rollproof rollback service worker"),
         (("--store=mysql",), "database rollback of mysql", "db_mysql.sh"),
         (
             ("--service=backend", "--service=worker"),
             "full rollback",
-            "rollback_actions rollback full {commit}",
+            "rollproof rollback full {commit}",
         ),
-        (("--whole",), "full rollback", "rollback_actions rollback full {commit}"),
+        (("--whole",), "full rollback", "rollproof rollback full {commit}"),
         (("--corrupt",), "emergency rollback", "emergency_rollback.sh {commit}"),
         (("--store=mysql", "--store=redis"), "emergency rollback", "emergency_rollback.sh {commit}"),
         (
@@ -153,7 +153,7 @@ def test_the_card_is_filled_in(run: Ran) -> None:
     assert "logs --tail=100 -f frontend backend worker" in said
     assert "container engine: expected an answer" in said
     assert "Lock:\n    free" in said
-    assert "rollback_actions plan --help" in said
+    assert "rollproof plan --help" in said
     assert tree(sandbox.folder) == before
 
 
@@ -171,8 +171,8 @@ def test_a_card_is_there_whatever_is_not(run: Ran, place: StandInPlace) -> None:
     assert f", process {os.getpid()} (rollback, incident one, since 20" in said
     assert "which still runs\n" in said
     assert "an action is running" in said
-    assert "rollback_actions rollback status" in said
-    assert "rollback_actions rollback resume --target" in run("card")
+    assert "rollproof rollback status" in said
+    assert "rollproof rollback resume --target" in run("card")
 
 
 def test_the_card_says_how_to_get_the_lock(run: Ran, place: StandInPlace) -> None:
@@ -180,7 +180,7 @@ def test_the_card_says_how_to_get_the_lock(run: Ran, place: StandInPlace) -> Non
     place.kept = {1: ended().record()}
     said = run("card")
     assert "which has ended; add --take-over\n" in said
-    assert "rollback_actions rollback resume --take-over --target=" in said
+    assert "rollproof rollback resume --take-over --target=" in said
     place.kept = {1: elsewhere().record()}
     said = run("card")
     assert "anna@elsewhere, process " in said
@@ -368,8 +368,8 @@ def test_a_rollback_that_fails_calls_for_hands(
     (folder,) = run.sandbox.target.folders.incidents.glob("*-sandbox-*")
     assert f"MANUAL INTERVENTION: the rollback {kind} {what}" in said
     assert str(folder) in said
-    assert "rollback_actions rollback status --target=" in said
-    assert "rollback_actions rollback resume --target=" in said
+    assert "rollproof rollback status --target=" in said
+    assert "rollproof rollback resume --target=" in said
     assert "docker compose --project-name sandbox" in said
     assert ("emergency_rollback.sh" in said) is (kind == "service")
     failed = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()][-1]
@@ -479,7 +479,7 @@ def test_users_are_let_in_when_it_is_verified(run: Ran, monkeypatch: pytest.Monk
         unfinished.end()
         said = run("rollback", "let-in", code=ExitCode.USAGE)
         assert "observed not verified" in said
-        assert f"-m verification -n2 --incident={incident.id}" in said
+        assert f"rollproof verify --incident={incident.id}" in said
         incident.close()
         # Nothing that was refused has let anybody in.
         assert "it is verified, let users in: " in run("rollback", "status")

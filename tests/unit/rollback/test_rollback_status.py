@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 
 import pytest
 
@@ -29,7 +28,7 @@ def test_the_status_of_one_that_was_killed(run: Ran) -> None:
     assert "cut off  restore redis" in said
     assert "verdict: none, it was cut off" in said
     assert "lock: free" in said
-    assert "rollback_actions rollback resume --target=" in said.splitlines()[-1]
+    assert "rollproof rollback resume --target=" in said.splitlines()[-1]
     assert tree(run.sandbox.folder) == before
 
 
@@ -88,7 +87,7 @@ def test_the_status_of_one_whose_holder_has_ended(run: Ran, place: StandInPlace)
     said = run("rollback", "status", code=ExitCode.BROKEN)
     assert "cut off  restore redis" in said
     assert ", which has ended; add --take-over\n" in said
-    assert "rollback_actions rollback resume --take-over --target=" in said.splitlines()[-1]
+    assert "rollproof rollback resume --take-over --target=" in said.splitlines()[-1]
 
 
 def test_the_status_of_one_on_another_machine(run: Ran, place: StandInPlace) -> None:
@@ -117,7 +116,7 @@ def test_the_status_is_of_the_newest_and_of_this_target(run: Ran) -> None:
     assert "runs: 2" in said
     assert "cut off" not in said
     assert re.search(r"ended    restore redis \(\d+\.\d s\): 3 records\n", said)
-    assert f"next: verify it: {sys.executable} -m pytest" in said
+    assert "next: verify it: rollproof verify --incident=" in said
     incident.close()
     assert "next: nothing: it is verified" in run("rollback", "status")
 

@@ -83,9 +83,13 @@ def _with_records(**counts: int) -> Outcome:
 
 @pytest.fixture
 def killer(tmp_path: Path) -> Killer:
-    package = tmp_path / "rollback_actions"
+    package = tmp_path / "rollproof"
     package.mkdir()
-    lines = (f"import sys\nsys.path.append({str(ROOT)!r})", f"__path__.append({str(ROOT / package.name)!r})")
+    lines = (
+        f"import pathlib, sys\nsys.path.append({str(ROOT)!r})",
+        f"__path__.append({str(ROOT / package.name)!r})",
+        f"SUITE = pathlib.Path({str(ROOT)!r})",
+    )
     (package / "__init__.py").write_text("\n".join(lines))
     names = f"PREFIX, UNFINISHED, RECORDS = {(PREFIX, UNFINISHED, RECORDS)!r}\n"
     (package / "__main__.py").write_text(names + STAND_IN)

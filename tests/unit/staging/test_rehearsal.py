@@ -24,6 +24,7 @@ from rollproof.incident.incident import load_incident, new_incident
 from rollproof.incident.journal import verify_journal
 from rollproof.incident.rehearsals import ENDED
 from rollproof.incident.trials import Part
+from rollproof.migrations.effects import Effects
 from rollproof.monitoring.wish import Kind, Wish
 from rollproof.planning import rollback_trial
 from rollproof.planning.rollback_trial import RollbackTrial
@@ -139,6 +140,7 @@ def rehearse(
     monkeypatch.setattr(rehearsal, "open_engine", lambda _: sandbox.engine)
     monkeypatch.setattr(whole_backup, "open_keepers", lambda *_: sandbox.keepers)
     monkeypatch.setattr(rehearsal, "capture", captured)
+    monkeypatch.setattr(rehearsal, "effects_of", lambda *_: Effects(lost=("records of release 1",)))
     monkeypatch.setattr(rehearsal, "run_command", rehearsed.migrate)
     monkeypatch.setattr(rehearsal, "tally", lambda *_: SimpleNamespace(verdict=Verdict.PASSED))
     monkeypatch.setattr(rehearsal, "ComposeControl", lambda _: sandbox.control)
@@ -238,21 +240,33 @@ def test_the_gate_of_a_rehearsal_still_sees_what_would_refuse_a_rollback(rehears
     assert len(rehearse.refused) == 1
 
 
+LOSS, UNREAD = Effects(lost=("a table",)), Effects(unknown=("a store",))
+
+
 @pytest.mark.parametrize(
-    ("migrated", "rolled_back", "code"),
+    ("checks", "effects", "old_code", "rolled_back", "code"),
     [
-        (Verdict.PASSED, Verdict.PASSED, ExitCode.VERIFIED),
-        (Verdict.FAILED, Verdict.PASSED, ExitCode.FAILED),
-        (Verdict.PASSED, Verdict.FAILED, ExitCode.FAILED),
-        (Verdict.BROKEN, Verdict.FAILED, ExitCode.FAILED),
-        (Verdict.PASSED, Verdict.BROKEN, ExitCode.BROKEN),
-        (Verdict.BROKEN, Verdict.PASSED, ExitCode.BROKEN),
+        (Verdict.PASSED, Effects(noted=("a column",)), Verdict.PASSED, Verdict.PASSED, ExitCode.VERIFIED),
+        (Verdict.FAILED, Effects(), Verdict.BROKEN, Verdict.PASSED, ExitCode.FAILED),
+        (Verdict.PASSED, LOSS, Verdict.PASSED, Verdict.PASSED, ExitCode.FAILED),
+        (Verdict.PASSED, UNREAD, Verdict.PASSED, Verdict.PASSED, ExitCode.BROKEN),
+        (Verdict.PASSED, Effects(), Verdict.FAILED, Verdict.PASSED, ExitCode.FAILED),
+        (Verdict.BROKEN, Effects(), Verdict.BROKEN, Verdict.FAILED, ExitCode.FAILED),
+        (Verdict.PASSED, Effects(), Verdict.PASSED, Verdict.BROKEN, ExitCode.BROKEN),
     ],
 )
-def test_the_command_ends_as_the_worse_of_both_verifications(
-    run: Ran, monkeypatch: pytest.MonkeyPatch, migrated: Verdict, rolled_back: Verdict, code: ExitCode
+def test_the_command_ends_as_the_worst_of_all_verdicts(
+    run: Ran,
+    monkeypatch: pytest.MonkeyPatch,
+    checks: Verdict,
+    effects: Effects,
+    old_code: Verdict,
+    rolled_back: Verdict,
+    code: ExitCode,
 ) -> None:
+    outcome = rehearsal.Outcome(rehearsal.Migrated(checks, effects, old_code), rolled_back)
     monkeypatch.setattr(rehearsal, "require_rehearsable", lambda *_: "c" * 40)
-    monkeypatch.setattr(rehearsal.Rehearsal, "run", lambda _: rehearsal.Outcome(migrated, rolled_back))
+    monkeypatch.setattr(rehearsal.Rehearsal, "run", lambda _: outcome)
     said = run("rehearse", "c" * 40, code=code)
-    assert f"after the migration: {migrated}\nrollback: {rolled_back}\n" in said
+    assert f"after the migration: {checks}\n" in said
+    assert f"rollback: {rolled_back}\n" in said

@@ -1,4 +1,4 @@
-"""`python -m rollback_actions grants`: what each store's accounts need; no store is asked."""
+"""`rollproof grants`: what each store's accounts need; no store is asked."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
     """What is printed for LAYRA, which has a store of every kind."""
     for name in re.findall(r'env = "([A-Z0-9_]+)"', LAYRA.read_text(encoding="utf-8")):
         monkeypatch.setenv(name, "s3cret-of-the-store")
-    monkeypatch.setattr("sys.argv", ["rollback_actions", "grants", f"--target={LAYRA}"])
+    monkeypatch.setattr("sys.argv", ["rollproof", "grants", f"--target={LAYRA}"])
     assert main() is ExitCode.VERIFIED
     return capsys.readouterr().out
 

@@ -19,7 +19,7 @@ from rollproof.stores.references import (
     look,
     require_whole,
 )
-from tests.unit.target.test_personal import PERSONAL
+from tests.unit.redaction.test_personal import PERSONAL
 
 ROWS = Reference.model_validate(
     {

@@ -66,7 +66,7 @@ def _run(first: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.usefixtures("terminal_can_be_lost")
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-@pytest.mark.parametrize("module", ["rollback_actions", "reports", "rollproof"])
+@pytest.mark.parametrize("module", ["rollproof"])
 @pytest.mark.parametrize("form", ["{}", "exec({!r})"], ids=["its text", "a text that it makes"])
 def test_a_command_is_interrupted_while_it_is_imported(
     tmp_path: Path, module: str, name: str, form: str

@@ -1,4 +1,4 @@
-"""What a person is told to type is what they have: a checkout's words, or the command `rollproof`."""
+"""What a hint has to type: the command `rollproof`, for the target of this command line."""
 
 from __future__ import annotations
 
@@ -18,14 +18,9 @@ from rollproof.cli import verify_commands
 from rollproof.cli.command_line import COMMANDS
 from rollproof.cli.lazy import At
 from rollproof.cli.verify_commands import pytest_words
-from rollproof.errors import ExitCode, UsageProblem
-from rollproof.monitoring.wish import Kind, Wish
-from rollproof.planning import advice
-from rollproof.planning.advice import Advice
-from rollproof.profile.profile import load_target
-from tests.conftest import ROOT, write_profile
+from rollproof.errors import UsageProblem
+from tests.conftest import ROOT
 
-_OF_A_CHECKOUT = re.compile(r"-m (?:rollback_actions|reports)\b|\bpytest -m|\./deploy/|\./run\b")
 _OF_A_COMMAND = re.compile(
     r"\brollback (service|database|full|emergency|resume|status)\b|\binit --\w|\bbundle --\w"
 )
@@ -35,19 +30,9 @@ _OF_A_COMMAND = re.compile(
 def nobody_named_a_target(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(home, "_named", [])
     monkeypatch.setattr("sys.argv", ["rollproof"])
-
-
-WORDS = {
-    "capture": "python -m rollback_actions capture",
-    "rollback emergency abc": "python -m rollback_actions rollback emergency abc",
-    "verify phase1 --incident=a": "pytest -m phase1 --incident=a",
-    "verify": "pytest -m verification",
-    "verify --target prod.toml": "pytest -m verification --target prod.toml",
-    "verify phase1 phase2 -n 2": 'pytest -m "phase1 or phase2" -n 2',
-    "report FOLDER": "python -m reports FOLDER",
-    "backup": "./deploy/scripts/backup.sh",
-    "monitor": "./deploy/scripts/monitor_migration.sh",
-}
+    # The command of this environment is found, as by a shell in which it is activated.
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:/usr/bin:/bin")
+    home.started.cache_clear()
 
 
 def test_a_missing_package_is_installed_as_the_suite_was(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,97 +44,50 @@ def test_a_missing_package_is_installed_as_the_suite_was(monkeypatch: pytest.Mon
     assert home.install_hint().endswith(f": uv tool install --force {wheel}")
 
 
-@pytest.mark.parametrize(("command", "shown"), WORDS.items())
-def test_a_hint_is_what_is_typed(command: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(home.TYPED, raising=False)
-    assert home.typed(command) == shown
-    monkeypatch.setenv(home.TYPED, "1")
-    assert home.typed(command) == f"rollproof {command}"
-    monkeypatch.delenv(home.TYPED)
-    monkeypatch.setattr(home, "INSTALLED", True)
-    assert home.typed(command) == f"rollproof {command}"
-
-
-NAMED = {
-    "capture": "python -m rollback_actions capture --target={}",
-    "rollback emergency COMMIT": "python -m rollback_actions rollback emergency COMMIT --target={}",
-    "verify phase1 phase2": 'pytest -m "phase1 or phase2" --target={}',
-    "verify": "pytest -m verification --target={}",
-    "report FOLDER": "python -m reports FOLDER --target={}",
-    "backup": "./deploy/scripts/backup.sh --target={}",
-    # What has one, and what takes none.
-    "gate abc --target PROFILE": "python -m rollback_actions gate abc --target PROFILE",
-    "report one --target=…": "python -m reports one --target=…",
-    "verify --help": "pytest -m verification --help",
-    "init --project NAME": "python -m rollback_actions init --project NAME",
-    "verify-bundle x": "python -m rollback_actions verify-bundle x",
-}
+TARGETED = ["capture", "rollback emergency COMMIT", "verify phase1 phase2", "report FOLDER"]
+# What names a target already, and what takes none.
+UNTARGETED = [
+    "gate abc --target PROFILE",
+    "report one --target=…",
+    "verify --help",
+    "init --project NAME",
+    "verify-bundle x",
+]
 
 
 @pytest.mark.parametrize(
     "line", [["--target=a b.toml"], ["--target", "a b.toml"], ["--target=x", "--target=a b.toml"]]
 )
-@pytest.mark.parametrize(("command", "shown"), NAMED.items())
+@pytest.mark.parametrize("command", [*TARGETED, *UNTARGETED])
 def test_a_hint_names_the_target_of_the_command_line(
-    command: str, shown: str, line: list[str], monkeypatch: pytest.MonkeyPatch
+    command: str, line: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without it the next command has none, or worse, another one: that of the environment."""
     monkeypatch.setenv("ROLLPROOF_TARGET", "other.toml")
     monkeypatch.setattr("sys.argv", ["rollproof", "plan", *line, "--json"])
-    named = shown.format(f"'{Path.cwd()}/a b.toml'")
+    plain = f"rollproof {command}"
+    named = f"{plain} --target='{Path.cwd()}/a b.toml'" if command in TARGETED else plain
     assert home.typed(command) == named
     monkeypatch.setattr("sys.argv", ["rollproof", "plan", "--json"])
-    assert home.typed(command) == shown.replace(" --target={}", "")
-    # A worker of pytest has a command line of its own, and is told.
+    assert home.typed(command) == plain
+    # A worker of pytest has a command line of its own, and is given the profile.
     home.name_target("a b.toml")
     assert home.typed(command) == named
     home.name_target("")
     monkeypatch.setattr("sys.argv", ["pytest", *line])
-    assert home.typed(command) == shown.replace(" --target={}", "")
+    assert home.typed(command) == plain
 
 
-def test_a_hint_of_pytest_in_a_checkout_is_of_that_and_of_its_target(tmp_path: Path) -> None:
-    """A profile elsewhere has pytest begin anew from the suite's own root; its workers say the same."""
-    profile = write_profile(tmp_path)
-    done = verified(tmp_path, "-n1", f"--target={profile.name}")
-    capture = f"python -m rollback_actions capture --target={profile}"
-    assert f"HINT: capture one before the next migration: {capture}" in " ".join(done.stdout.split()), done
-
-
-def test_another_root_of_pytest_is_refused(tmp_path: Path) -> None:
-    done = verified(tmp_path, f"--target={write_profile(tmp_path)}", f"--rootdir={tmp_path}")
-    assert done.returncode == ExitCode.USAGE
-    assert f"root of pytest: expected {ROOT}, observed {tmp_path} (from" in done.stderr
-    assert "HINT: leave --rootdir" in done.stderr
-
-
-def verified(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run phase 1 by pytest in `folder`, where ROLLPROOF_TARGET names another target."""
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "-m", "phase1", *options],
-        cwd=folder,
-        env={**os.environ, "ROLLPROOF_TARGET": "other.toml", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
-def test_a_script_is_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "of a while"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    assert home.typed("backup") == f"{ROOT}/deploy/scripts/backup.sh"
-    folder.rmdir()
-    monkeypatch.setattr("sys.argv", ["rollproof", f"--target={tmp_path}/x.toml"])
-    assert home.typed("backup") == f"{ROOT}/deploy/scripts/backup.sh --target={tmp_path}/x.toml"
+def test_a_command_that_a_shell_does_not_find_is_hinted_by_its_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    home.started.cache_clear()
+    assert home.typed("capture") == f"{Path(sys.executable).with_name('rollproof')} capture"
 
 
 @pytest.mark.parametrize("line", [[], ["rollproof", "plan", "--target"]])
 def test_no_target_is_named_where_there_is_none(line: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", line)
-    assert home.typed("capture") == "python -m rollback_actions capture"
+    assert home.typed("capture") == "rollproof capture"
 
 
 @pytest.mark.parametrize(
@@ -229,37 +167,6 @@ def _texts(tree: ast.AST) -> Iterator[tuple[int, str]]:
             yield id(node), node.value
 
 
-def typed_of_a_checkout(source: str) -> list[str]:
-    """Return the texts of a module that are a checkout's words for our command line."""
-    texts = (text for _, text in _texts(ast.parse(source)))
-    return [text for text in texts if text == "rollback_actions" or _OF_A_CHECKOUT.search(text)]
-
-
-def test_no_other_module_knows_how_the_command_is_typed() -> None:
-    """An installed wheel has no top-level module `rollback_actions`, and no folder `deploy`."""
-    found = {
-        str(path.relative_to(ROOT)): typed_of_a_checkout(path.read_text(encoding="utf-8"))
-        for room in ("checks", "fixtures", "reports", "rollback_actions", "rollproof")
-        for path in sorted((ROOT / room).rglob("*.py"))
-        if path != Path(home.__file__)
-    }
-    assert not {path: texts for path, texts in found.items() if texts}
-
-
-@pytest.mark.parametrize(
-    "source",
-    [
-        'hint = "python -m rollback_actions gate"',
-        'hint = f"see {x}, then: pytest -m {phase}"',
-        'command = ("python", "-m", "rollback_actions", "reopen", incident)',
-        'hint = "./deploy/scripts/backup.sh"',
-    ],
-)
-def test_every_way_to_name_it_is_found(source: str) -> None:
-    assert typed_of_a_checkout(source)
-    assert not typed_of_a_checkout(f'"""{source!r}"""')
-
-
 def bare_commands(source: str) -> list[str]:
     """Return the texts of a module that tell a person a command, but not by `typed`: none can be pasted."""
     tree = ast.parse(source)
@@ -275,10 +182,10 @@ def bare_commands(source: str) -> list[str]:
 def test_a_command_in_a_text_is_as_it_is_typed() -> None:
     found = {
         str(path.relative_to(ROOT)): bare_commands(path.read_text(encoding="utf-8"))
-        for room in ("checks", "fixtures", "reports", "rollback_actions")
+        for room in ("checks", "fixtures", "reports", "rollback_actions", "rollproof")
         for path in sorted((ROOT / room).rglob("*.py"))
         # The examples below a command's help are completed there.
-        if path.parent.name != "cli" and path != ROOT / "rollback_actions" / "command_line.py"
+        if path.parent.name != "cli"
     }
     assert not {path: texts for path, texts in found.items() if texts}
 
@@ -294,38 +201,6 @@ def test_a_command_in_a_text_is_as_it_is_typed() -> None:
 def test_every_bare_command_is_found(source: str) -> None:
     assert bare_commands(source)
     assert not bare_commands(f"hint = typed({source.partition(' = ')[2]})")
-
-
-def test_what_is_started_and_where_records_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert home.program() == (sys.executable, "-m", "rollback_actions")
-    assert home.verifier() == (sys.executable, "-m", "pytest", "-m")
-    assert home.incidents() == ROOT / "incidents"
-    command = tmp_path / "rollproof"
-    command.write_text("", encoding="utf-8")
-    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
-    monkeypatch.setattr(home, "INSTALLED", True)
-    assert home.program() == (str(command),)
-    assert home.verifier() == (str(command), "verify")
-    assert home.incidents() == Path("incidents")
-
-
-def test_the_runbooks_scripts_are_advised_only_where_they_are(
-    profile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    told = Advice(load_target(profile), profile)
-    wishes = [
-        Wish(Kind.EMERGENCY, "c"),
-        Wish(Kind.SERVICE, "c", ("backend",)),
-        Wish(Kind.DATABASE, "c", ("redis",)),
-    ]
-    assert all(str(told.rollback(wish)).startswith(str(ROOT / "deploy")) for wish in wishes)
-    monkeypatch.setattr(advice, "SCRIPTS", tmp_path)
-    program, target = (*home.program(), "rollback"), f"--target={profile}"
-    assert [told.rollback(wish).words for wish in wishes] == [
-        (*program, "emergency", "c", target),
-        (*program, "service", "backend", target),
-        (*program, "database", "redis", target),
-    ]
 
 
 @pytest.mark.parametrize(
@@ -390,7 +265,7 @@ def test_a_phase_is_a_phase_though_a_file_has_its_name(elsewhere: Path) -> None:
 @pytest.mark.parametrize(("word", "near"), [("phas2", "phase2"), ("everything", "phase1")])
 def test_a_word_that_is_no_phase_is_told(word: str, near: str) -> None:
     with pytest.raises(
-        UsageProblem, match=rf"observed '{word}'[\s\S]*HINT: pytest -m {near} --target PROFILE"
+        UsageProblem, match=rf"observed '{word}'[\s\S]*HINT: rollproof verify {near} --target PROFILE"
     ):
         pytest_words([word])
 

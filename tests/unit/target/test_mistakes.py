@@ -49,7 +49,7 @@ def _written(folder: Path, old: str, new: str) -> Path:
         ("port = 9}", 'port = 9, tls = true, ca = "gone.pem"}', "stores.redis.address.ca", "a path that exists", "gone.pem"),
         (READER, '"hunter22"}\noperator', "stores.redis.reader.password", '{env = "VARIABLE"}, {file = "path"} or {command = ["program", "…"]}', "text"),
         (READER, '{env = "A", file = "b"}}\noperator', "stores.redis.reader.password", '{env = "VARIABLE"}, {file', "a table of 2 keys"),
-        (READER, "{env = 7}}\noperator", "stores.redis.reader.password", "text after env", "a whole number"),
+        (READER, "{env = 7}}\noperator", "stores.redis.reader.password", "{env = ", "a table of 1 key"),
         (READER, '{env = "NOT_SET"}}\noperator', "stores.redis.reader.password", "the environment variable NOT_SET to be set", "none"),
         (READER, '{env = "hunter 22"}}\noperator', "stores.redis.reader.password", "a variable's name after env", "another text"),
         (READER, '{env = "EMPTY"}}\noperator', "stores.redis.reader.password", "the environment variable EMPTY to be set", "an empty one"),
@@ -145,15 +145,13 @@ def test_only_a_missing_file_is_to_be_made(tmp_path: Path, old: str, new: str, *
 
 def test_a_secret_that_is_not_there_is_made_by_what_the_hint_says(tmp_path: Path) -> None:
     path = _written(tmp_path, READER, '{file = "secrets/it\'s the reader"}}\noperator')
-    for said in ("mkdir -p -m 700 ", "install -m 600 /dev/stdin "):
-        hint = _mistakes(path).hint
-        assert hint.startswith(said)
-        subprocess.run(["sh", "-c", hint], input="hunter22\n", text=True, check=True, timeout=60)
+    hint = _mistakes(path).hint
+    subprocess.run(["sh", "-c", hint], input="hunter22\n", text=True, check=True, timeout=60)
     reader = load_target(path).stores["redis"].reader
     assert isinstance(reader, Account)
     assert reader.password.get_secret_value() == "hunter22"
     made = tmp_path / "secrets" / "it's the reader"
-    assert (made.stat().st_mode & 0o777, made.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    assert made.stat().st_mode & 0o777 == 0o600
 
 
 def test_several_mistakes_are_a_line_each_and_their_hints_are_said_once(tmp_path: Path) -> None:

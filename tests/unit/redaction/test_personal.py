@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import inspect
-import json
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
 import pytest
 
 import rollproof.baseline.target_comparison
-from fixtures.given.contents import comparison_of, shown_keys
+from fixtures.given.contents import shown_keys
 from rollproof.baseline.target_comparison import compare_target
 from rollproof.collection import Case, Json
 from rollproof.engines.engine import ContainerEngine
@@ -27,7 +25,7 @@ from rollproof.redaction.redactor import Redactor
 from rollproof.stores.contract import RecordHash, StoreView
 from rollproof.stores.references import require_whole
 from tests.conftest import ROOT, write_profile
-from tests.unit.content_stand_in import NEVER_SILENT, Recorder, Searchable, StandIn, opener
+from tests.unit.content_stand_in import Recorder, Searchable, StandIn, opener
 from tests.unit.sandbox import MYSQL
 
 ANNA, BERT = "anna.öst@example.org", "bert@example.org"
@@ -125,109 +123,21 @@ def test_a_key_is_a_pseudonym_where_it_is_or_was_personal(schemas: tuple[Json, J
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "clean"),
     [
-        json.dumps({"email": ANNA, "kept": 1}),
-        json.dumps(json.dumps({"userName": "anna", "kept": 1})),
-        json.dumps({"user_email": ANNA, "kept": 1}, ensure_ascii=False),
-        repr({"username": "anna", "kept": 1}),
-        "User(username='anna', kept=1)",
-        '{"phone": 4912345678, "kept": 1}',
-        "GET /users?kept=1&email=anna%40example.org HTTP/1.1",
-        f"kept: log-in of {BERT} failed",
-        "kept: Duplicate entry 'anna' for key 'users.username'",
-        'kept: E11000 dup key: { nick: "anna" }',
+        (f"log-in of {BERT} failed", "log-in of ~ failed"),
+        ('{"email": "bert@example.org"}', '{"email": "~"}'),
+        ("to Jörg.Brien@münchen.de, or b@x.org.", "to ~, or ~."),
+        ("ssh://git@example.org/x.git at 10.0.0.1", "ssh://git@example.org/x.git at 10.0.0.1"),
+        ("image registry.example.org/app@sha256:9f86d081884c7d65 and python@3.11", None),
     ],
 )
-def test_values_of_fields_are_pseudonyms_in_texts(text: str) -> None:
+def test_addresses_of_mail_are_pseudonyms_in_texts(text: str, clean: str | None) -> None:
     redactor = Redactor([], PERSONAL)
-    clean = redactor.text(text)
-
-    assert "kept" in clean
-    assert "~" in clean
-    for value in ("anna", "bert", "4912345678", "example.org"):
-        assert value not in clean
-    assert redactor.text(clean) == clean
-    # Nothing of it without fields.
+    shown = redactor.text(text)
+    assert re.sub("~[0-9a-f]{8}", "~", shown) == (clean or text)
+    assert redactor.text(shown) == shown
     assert Redactor([], Personal(())).text(text) == text
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "username=* kept=1",
-        'kept=1 username="*" kept=2',
-        "username='*' kept",
-        "username: *, kept",
-        "username:*\tkept",
-        "kept\nUserName: *\nkept: 1",
-        "spring.mail.username=*; kept",
-        "log-in failed for username=*. kept",
-        "username=*: kept",
-        "User(username=*, kept=1)",
-        "[username=*] kept",
-        "GET /x?username=*&kept=1 HTTP/1.1",
-        "GET /x?kept=1&amp;username=*&amp;kept=1",
-        json.dumps({"log": "kept\nusername=*\nkept"}),
-        "\x1b[36musername\x1b[0m=\x1b[35m*\x1b[0m kept",
-        "\x1b[1musername=*\x1b[0m kept",
-    ],
-)
-@pytest.mark.parametrize("value", ["alice", "Алиса", "a", "o-neil", "YWxp=", "a.b-c+d", "k" * 5000])
-def test_a_value_without_quotes_is_a_pseudonym_and_nothing_else_is_changed(text: str, value: str) -> None:
-    redactor = Redactor([], PERSONAL)
-
-    clean = redactor.text(text.replace("*", value))
-
-    assert clean == text.replace("*", PERSONAL.pseudonym(value))
-    assert redactor.text(clean) == clean
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "username= level=info",
-        "username=",
-        "username=\nnext line",
-        "username: \nnext: line",
-        "username: level=info",
-        "mail: sent, e_mail: see below",
-        "def f(email: str, username: str | None = None, mail: Mapped[str]) -> None:",
-        "username: expected 'x', observed none",
-        "find(username=None, email=email, phone=form.phone, mobile=get(x), mail=data['mail'])",
-        "VALUES username=%s email=:email phone=$1 mobile=${x} mail={mail}",
-        "if username==alice or username::text or username=/etc/passwd",
-        "username=...",
-        "superusername=alice",
-        "<username>alice</username>",
-    ],
-)
-def test_a_name_without_a_value_of_its_own_stays(text: str) -> None:
-    assert Redactor([], PERSONAL).text(text) == text
-
-
-@pytest.mark.parametrize(
-    "part", ["username=", "email: ", "email=.", "username=a.username", "phone=x(", "mail:"]
-)
-def test_a_text_made_to_be_slow_is_not(part: str) -> None:
-    # It takes tenths of a second; what grows with the square of the length meets the limit of every test.
-    Redactor([], PERSONAL).text(part * 50_000)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "records of imagedb.users of mysql: changed 1 (17: email, username)",
-        "schema: columns.email.type: expected 'varchar(255)', observed none",
-        "{'username': 'canary'}",
-        "image registry.example.org/app@sha256:9f86d081884c7d65",
-        "ssh://git@example.org/x.git at 10.0.0.1",
-        "python@3.11 and redis@7.2.4 and a @pytest.fixture",
-        "    user = User(email=email, username=self.username)",
-    ],
-)
-def test_what_is_no_personal_data_stays(text: str) -> None:
-    assert Redactor([], PERSONAL).text(text) == text
 
 
 class Names(StandIn):
@@ -301,16 +211,8 @@ def test_the_check_of_a_collection_names_records_by_pseudonyms(
         raise Unverifiable(what=store, expected="a", observed="b", source="c", hint="d")
 
     names = inspect.unwrap(shown_keys)(baseline, target, schemas)
-    case = Case(store, collection)
-    compared = inspect.unwrap(comparison_of)(
-        baseline, target, opener(content), {case.id: 10.0}, names, NEVER_SILENT, None
-    )
-    comparison = compared(case)
-
     shown = target.personal.pseudonym if personal else str
-    assert str(comparison) == (
-        f"missing 1 ({shown(BERT)}); added 1 ({shown('carl')}); changed 1 ({shown(ANNA)}: size)"
-    )
+    assert names(Case(store, collection))(ANNA) == shown(ANNA)
 
 
 def test_the_default_is_documented() -> None:
@@ -328,37 +230,3 @@ def test_a_profile_says_what_is_personal(tmp_path: Path) -> None:
     other = load_target(write_profile(tmp_path, '[redaction]\nfields = ["redis/*.nick"]\n'))
     assert not other.personal.covers("mysql", "imagedb.users", "email")
     assert other.personal.covers("redis", "0:*", "nick")
-
-
-WRITERS: Mapping[str, Callable[[object], str]] = {
-    "JSON": json.dumps,
-    "JSON with letters": partial(json.dumps, ensure_ascii=False),
-    "JSON in JSON": lambda record: json.dumps({"body": json.dumps(record)}),
-    "JSON in Python": lambda record: repr(json.dumps(record)),
-}
-
-
-@pytest.mark.parametrize("writer", WRITERS)
-@pytest.mark.parametrize("name", ["Ada O'Brien", 'Ada "The" Lovelace', "Jörg Müller", "Änne"])
-def test_a_name_is_hidden_whole_however_it_is_escaped(name: str, writer: str) -> None:
-    write = WRITERS[writer]
-    clean = Redactor(personal=Personal(FIELDS, ["secret"])).text(write({"full_name": name, "b": "'stays'"}))
-    (shown,) = re.findall(r"~[0-9a-f]{8}", clean)
-    assert clean == write({"full_name": shown, "b": "'stays'"})
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "user_name=o'brien went",
-        "user_name=u'o_brien' went",
-        r"user_name=j\u00f6rg_brien went",
-        "to Jörg.Brien@example.org it",
-        "to brienö@example.org it",
-        "to brien@münchen.de it",
-        r"to brien\u00f6@example.org it",
-    ],
-)
-def test_a_name_is_hidden_whole_without_quotes_too(text: str) -> None:
-    clean = Redactor(personal=Personal(FIELDS, ["secret"])).text(text)
-    assert re.fullmatch(r"(user_name=|to )~[0-9a-f]{8}'? (went|it)", clean), clean

@@ -1,0 +1,74 @@
+"""What a migration did to a target: its stores compared with the baseline from before it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rollproof.baseline.differences import Change
+from rollproof.baseline.known_good import current_baseline
+from rollproof.baseline.target_comparison import compare_target
+from rollproof.engines.engine import ContainerEngine
+from rollproof.errors import Problem
+from rollproof.profile.profile import Target
+from rollproof.verdict import Verdict
+
+_MOST = 100
+_ALEMBICS = ".alembic_version"
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """The differences of a migrated target from before, a text each.
+
+    `lost` are objects, parts of definitions and records that are gone, or hold another value. `altered` are
+    definitions that differ, such as types; `noted` is what came or moved. `unknown` could not be compared.
+    """
+
+    lost: tuple[str, ...] = ()
+    altered: tuple[str, ...] = ()
+    noted: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """Failed if something is lost or altered, broken if not all could be compared."""
+        if self.lost or self.altered:
+            return Verdict.FAILED
+        return Verdict.BROKEN if self.unknown else Verdict.PASSED
+
+    @property
+    def summary(self) -> str:
+        """The number of each kind: ``1 lost, 0 altered, 2 noted, 0 not compared``."""
+        counts = (len(self.lost), len(self.altered), len(self.noted), len(self.unknown))
+        kinds = ("lost", "altered", "noted", "not compared")
+        return ", ".join(f"{count} {kind}" for count, kind in zip(counts, kinds, strict=True))
+
+
+def effects_of(target: Target, engine: ContainerEngine) -> Effects:
+    """Compare every store of `target`, which was migrated, with its current baseline.
+
+    A table with alembic's revision is left out: each migration writes another revision into it.
+    """
+    try:
+        findings = compare_target(target, engine, current_baseline(target), migrated=True)
+    except Problem as problem:
+        return Effects(unknown=(problem.summary,))
+    own = {(one.store, one.table) for one in target.application.migrations.values()}
+    found: dict[Change | None, list[str]] = {change: [] for change in (*Change, None)}
+    for finding in findings:
+        is_own = (finding.store, finding.name) in own or finding.name.endswith(_ALEMBICS)
+        if finding.verdict is Verdict.PASSED or is_own:
+            continue
+        change = None if finding.verdict is Verdict.BROKEN else finding.change
+        found[change].append(f"{finding.store}: {finding.name}: {finding.text}")
+    return Effects(
+        lost=_first(found[Change.GONE]),
+        altered=_first(found[Change.ALTERED]),
+        noted=_first(found[Change.ADDED] + found[Change.MOVED]),
+        unknown=_first(found[None]),
+    )
+
+
+def _first(texts: list[str]) -> tuple[str, ...]:
+    more = [f"and {len(texts) - _MOST} more"] if len(texts) > _MOST else []
+    return (*texts[:_MOST], *more)

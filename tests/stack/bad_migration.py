@@ -1,0 +1,32 @@
+"""What a bad migration does to the stores: run by a rehearsal, after the deployment.
+
+`python -m tests.stack.bad_migration PROFILE`
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+from rollproof.engines.factory import open_engine
+from rollproof.profile.profile import load_target
+from staging.target.operators import Operators
+
+
+def migrate(operators: Operators) -> None:
+    """Lose something in each of three stores, and add a column, which loses nothing."""
+    operators.sql("ALTER TABLE users ADD COLUMN locale VARCHAR(10) NOT NULL DEFAULT 'en' AFTER username")
+    operators.sql("ALTER TABLE users DROP COLUMN email")
+    # Every hash that is there fits: only the definition tells.
+    operators.sql("ALTER TABLE users MODIFY hashed_password VARCHAR(99) NOT NULL")
+    operators.sql("TRUNCATE TABLE documents")
+    operators.mongodb["mongodb"]["conversations"].rename("chats")
+    points = operators.qdrant.call("POST", "/collections/files/points/scroll", {"limit": 1})["points"]
+    operators.qdrant.call("POST", "/collections/files/points/delete?wait=true", {"points": [points[0]["id"]]})
+
+
+if __name__ == "__main__":
+    target = load_target(Path(sys.argv[1]))
+    with ExitStack() as opened:
+        migrate(Operators(target, open_engine(target.engine), opened))

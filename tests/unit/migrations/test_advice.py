@@ -1,0 +1,107 @@
+"""Advice on the text of a migration: what it plainly says; anything else is not judged."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from rollproof.git.repository import git, head
+from rollproof.migrations.advice import NOT_JUDGED, advice_on, of_revision, of_sql
+from rollproof.profile.premigration import Premigration, SavedState
+from rollproof.profile.profile import Target
+
+LOST = "what it holds is lost"
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("DROP TABLE users;", LOST),
+        ("TRUNCATE TABLE users;", LOST),
+        ("ALTER TABLE users DROP COLUMN email, ADD COLUMN mail TEXT;", LOST),
+        ("ALTER TABLE users RENAME COLUMN email TO mail;", "the old code asks for the old name"),
+        ("ALTER TABLE users RENAME TO people;", "the old code asks for the old name"),
+        ("ALTER TABLE users MODIFY email VARCHAR(9);", "values that do not fit"),
+        ("ALTER TABLE users ADD CONSTRAINT c UNIQUE (email);", "what the old code writes"),
+        ("DELETE FROM users;", "every record"),
+        ("UPDATE users SET a = 1;", "every record"),
+        ("CALL consolidate();", NOT_JUDGED),
+        ("DELIMITER //\nCREATE PROCEDURE p() BEGIN DROP TABLE users; END//", NOT_JUDGED),
+        ("ALTER TABLE users FORCE;", NOT_JUDGED),
+        ("SELECT 'an unclosed text", NOT_JUDGED),
+    ],
+)
+def test_what_a_statement_says(text: str, advice: str) -> None:
+    found = [*of_sql(text, "mysql")]
+    assert found
+    assert all(advice in said for _, said in found), found
+
+
+def test_what_only_adds_is_passed_over() -> None:
+    text = "CREATE TABLE t (a INT);\nALTER TABLE t ADD COLUMN b TEXT;\nDELETE FROM t WHERE a = 1;"
+    assert [*of_sql(text, "mysql")] == []
+
+
+def test_a_statement_is_named_by_its_line() -> None:
+    assert [*of_sql("SELECT 1;\n\nDROP TABLE a;\n", "mysql", 10)] == [(12, f"DROP TABLE a: {LOST}")]
+
+
+def test_sql_of_no_known_store_is_not_judged() -> None:
+    assert [NOT_JUDGED in said for _, said in of_sql("SELECT 1", "")] == [True]
+
+
+def revision(body: str) -> str:
+    upgrade = textwrap.indent(textwrap.dedent(body), "    ")
+    return f"def upgrade():\n{upgrade}\n\ndef downgrade():\n    op.drop_table('new')\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "advice"),
+    [
+        ("op.drop_column('users', 'email')", LOST),
+        ("with op.batch_alter_table('users') as batch:\n    batch.drop_column('email')", LOST),
+        ("op.rename_table('users', 'people')", "the old code asks for the old name"),
+        ("op.alter_column('users', 'email', type_=sa.String(9))", "another type"),
+        ("op.create_unique_constraint('c', 'users', ['email'])", "what the old code writes"),
+        ("op.execute('DROP TABLE users')", LOST),
+        ("op.execute(sa.text('DROP TABLE users'))", LOST),
+        ("op.execute(f'DROP TABLE {name}')", NOT_JUDGED),
+        ("op.run_async(work)", NOT_JUDGED),
+    ],
+)
+def test_what_an_operation_says(body: str, advice: str) -> None:
+    ((line, said),) = of_revision(revision(body), "mysql")
+    assert advice in said
+    assert line in {2, 3}
+
+
+@pytest.mark.parametrize("text", ["def up():\n    pass\n", "def upgrade(:\n"])
+def test_python_that_is_no_revision_is_not_judged(text: str) -> None:
+    assert [NOT_JUDGED in said for _, said in of_revision(text, "mysql")] == [True]
+
+
+def test_a_revision_that_only_adds_says_nothing() -> None:
+    body = "op.add_column('users', sa.Column('locale', sa.String(9)))\nop.create_table('new')"
+    assert [*of_revision(revision(body), "mysql")] == []
+
+
+def test_the_files_are_those_that_the_migration_changes(tmp_path: Path, target: Target) -> None:
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    identity = ("-c", "user.name=N", "-c", "user.email=n@example.org")
+    git(repository, "init", "--quiet")
+    for content in ("SELECT 1;", "SELECT 2;"):
+        (repository / "1.sql").write_text(content)
+        git(repository, "add", ".")
+        git(repository, *identity, "commit", "--quiet", "-m", content)
+    migration = head(repository)
+    git(repository, "checkout", "--quiet", "--detach", "HEAD~")
+    application = target.application.model_copy(update={"repository": repository})
+    for patterns, count in ((("*.sql",), 1), (("*.py",), 0)):
+        premigration = Premigration(state=SavedState(migrations=patterns))
+        changed = target.model_copy(update={"application": application, "premigration": premigration})
+        found = advice_on(changed, migration)
+        assert len(found) == count
+        assert all(one.startswith(f"1.sql:1: {NOT_JUDGED}: of no store") for one in found)
