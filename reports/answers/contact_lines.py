@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 from rollproof.system.clock import t_plus
 from rollproof.team.contact_flow import Flow, State, Step
-from rollproof.team.contact_record import ALERTED, ALERTING, Alert, ContactRecord
+from rollproof.team.contact_record import Alert, ContactRecord
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The last attempt of an alert by one channel; `delivered` is None if its end is unknown."""
+    """The last attempt of an alert by one channel."""
 
     alert: Alert
     channel: str
-    delivered: bool | None
+    delivered: bool
     reason: str
 
 
@@ -48,16 +48,12 @@ class ContactsRecord:
 def contacts_record(incident: str, flow: Flow, record: ContactRecord) -> ContactsRecord:
     """Return the state of the flow of `incident`, by its record."""
     latest = {(one.alert, one.fingerprint): one for one in record.attempts}
-    delivered = {ALERTED: True, ALERTING: None}
     return ContactsRecord(
         incident,
         record.severity,
         flow.elapsed,
         flow.steps,
-        tuple(
-            Sent(one.alert, one.channel, delivered.get(one.event, False), one.reason)
-            for one in latest.values()
-        ),
+        tuple(Sent(one.alert, one.channel, one.delivered, one.reason) for one in latest.values()),
         tuple(ToSend(due.alert, due.because) for due in flow.due),
         flow.wait_seconds,
         flow.over,
@@ -72,9 +68,9 @@ def status_lines(found: ContactsRecord) -> Iterator[str]:
         by = f", by {t_plus(step.limit)}" if step.state in {State.DUE, State.OVERDUE} else ""
         begins = f", at {t_plus(step.begins)}" if step.state is State.WAITING else ""
         yield f"{step.name}: {step.state}{when}{by}{begins}{f' ({step.text})' if step.text else ''}"
-    ends = {True: "delivered", None: "unknown: no end is recorded"}
     for one in found.sent:
-        yield f"{one.alert}, channel {one.channel}: {ends.get(one.delivered, f'NOT DELIVERED: {one.reason}')}"
+        how = "delivered" if one.delivered else f"NOT DELIVERED: {one.reason}"
+        yield f"{one.alert}, channel {one.channel}: {how}"
     for due in found.due:
         yield f"to be done now: {due.alert}, {due.because}"
     if not found.due and found.wait_seconds is not None and not found.over:

@@ -13,7 +13,7 @@ from reports.text.page import MARKS, Page
 from reports.timeline.timeline import Timeline
 from rollproof.incident.journal_steps import Step
 from rollproof.system.clock import t_plus
-from rollproof.team.contact_record import ALERTED, Alert
+from rollproof.team.contact_record import Alert
 from rollproof.verdict import RunVerdict, Verdict
 
 _PREPARING = frozenset({Step.BACKUP, Step.BACK_UP, Step.CAPTURE, Step.SAVE_COMMIT, Step.PASS_GATE})
@@ -107,7 +107,7 @@ def _milestones(
     called = [
         attempt
         for attempt in (record.contacts.attempts if record.contacts else ())
-        if attempt.alert is Alert.POST_MORTEM and attempt.event == ALERTED
+        if attempt.alert is Alert.POST_MORTEM and attempt.delivered
     ]
     ended = _rolled_back(timeline)
     verified = _last_end(timeline.of(Kind.PHASE))

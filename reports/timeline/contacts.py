@@ -9,10 +9,8 @@ from reports.incident.event import Event, Kind
 from reports.incident.incident_record import IncidentRecord
 from rollproof.record_names import CONTACTS
 from rollproof.system.clock import Moment
-from rollproof.team.contact_record import ALERTED, ALERTING, Attempt, ContactRecord, Word
+from rollproof.team.contact_record import Attempt, Word
 from rollproof.verdict import Verdict
-
-_VERDICTS = {ALERTED: Verdict.PASSED, ALERTING: Verdict.BROKEN}
 
 
 def contact_events(record: IncidentRecord, converter: Converter) -> Iterator[Event]:
@@ -26,12 +24,8 @@ def contact_events(record: IncidentRecord, converter: Converter) -> Iterator[Eve
         return [Event(converter.at(at), Kind.INCIDENT, line_of(text), CONTACTS)]
 
     def attempt(one: Attempt) -> list[Event]:
-        verdict = _VERDICTS.get(one.event, Verdict.FAILED)
-        how = {
-            Verdict.PASSED: "told",
-            Verdict.BROKEN: "begun, and nobody knows whether it arrived",
-            Verdict.FAILED: f"not delivered: {one.reason}",
-        }[verdict]
+        verdict = Verdict.PASSED if one.delivered else Verdict.FAILED
+        how = "told" if one.delivered else f"not delivered: {one.reason}"
         text = line_of(f"{one.alert} by {one.channel}: {how}")
         return [Event(converter.at(one.at), Kind.CONTACT, text, CONTACTS, verdict)]
 
@@ -43,21 +37,8 @@ def contact_events(record: IncidentRecord, converter: Converter) -> Iterator[Eve
     known = [(contacts.detected, f"detected: {contacts.severity or 'of no known severity'}")]
     known.append((contacts.closed, "closed, as the contacts were told"))
     yield from converter.each([(at, text) for at, text in known if at is not None], moment, CONTACTS)
-    yield from converter.each(_last_of_each(contacts), attempt, CONTACTS)
+    yield from converter.each(contacts.attempts, attempt, CONTACTS)
     words = [(Kind.ACKNOWLEDGEMENT, "acknowledged", one) for one in contacts.acknowledgements]
     words += [(Kind.DECISION, "decided", one) for one in contacts.decisions]
     words += [(Kind.ASSESSMENT, "assessed", one) for one in contacts.assessments]
     yield from converter.each(words, word, CONTACTS)
-
-
-def _last_of_each(contacts: ContactRecord) -> Iterator[Attempt]:
-    """Yield each attempt once: its end, or its beginning if it has no end."""
-    for number, attempt in enumerate(contacts.attempts):
-        later = contacts.attempts[number + 1 :]
-        if attempt.event != ALERTING or not any(_ends(attempt, other) for other in later):
-            yield attempt
-
-
-def _ends(begun: Attempt, other: Attempt) -> bool:
-    same = (other.alert, other.fingerprint, other.left) == (begun.alert, begun.fingerprint, begun.left)
-    return same and other.event != ALERTING

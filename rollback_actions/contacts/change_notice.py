@@ -21,7 +21,7 @@ from rollproof.profile.profile import Target
 from rollproof.system.clock import Moment
 from rollproof.system.file_lock import file_lock
 from rollproof.system.holder import author
-from rollproof.team.change import ACKNOWLEDGED, NOTIFIED, TELLING, change_journal, read_change
+from rollproof.team.change import ACKNOWLEDGED, NOTIFIED, change_journal, read_change
 from rollproof.team.change_document import ChangeDocument, read_document
 
 # A process that tells the team holds the record while the channels answer.
@@ -59,19 +59,19 @@ def notify(
     body = redact(_message(target, profile, migration, document, when))
     team = target.premigration.team
     with _record(target, migration, say) as journal:
-        details = {"target": target.name, "migration": migration, "document": document.digest}
-        journal.write(TELLING, **details, channels=len(channels), message=body, **author("change"))
         deliveries = deliver(team.channels, redact(title), body, team.delivery_seconds, redact)
         told = [Told(one, delivery) for one, delivery in zip(channels, deliveries, strict=True)]
         for one in told:
             journal.write(
                 NOTIFIED,
-                **details,
+                target=target.name,
+                migration=migration,
+                document=document.digest,
                 channel=one.channel.name,
                 fingerprint=one.channel.fingerprint,
-                delivered=one.delivery.delivered,
-                reason=one.delivery.reason,
-                seconds=round(one.delivery.seconds, 3),
+                message=body,
+                **one.delivery.record(),
+                **author("change"),
             )
     return told
 

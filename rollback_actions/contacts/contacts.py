@@ -1,30 +1,24 @@
 """Does what an incident's contact flow asks for: alerts people, and records the results.
 
-Each attempt to reach a channel is on the disk before it is made, and its result directly after. The record is
-locked only for a moment, so that somebody can acknowledge while a channel hangs. The clock itself is kept by
-one process at a time.
+The result of each attempt to reach a channel is on the disk directly after it. The record is locked only for
+a moment, so that somebody can acknowledge while a channel hangs. One process at a time keeps the clock.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import SecretStr
-from tenacity import RetryCallState, Retrying, retry_if_result, wait_exponential
-
-from rollback_actions.contacts.delivery import Delivery, deliver
+from rollback_actions.contacts.delivery import deliver
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.session import sealed_journal
 from rollproof.errors import UsageProblem
 from rollproof.home import typed
 from rollproof.incident.incident import Incident
 from rollproof.incident.journal import DETECTED
-from rollproof.profile.channels import Channel
-from rollproof.profile.contacts import LONGEST_WAIT_SECONDS, Contacts
 from rollproof.profile.profile import Target
 from rollproof.record_names import CLOSED as RECORD_CLOSED
 from rollproof.record_names import CONTACTS, ROLLBACK, UNFINISHED
@@ -35,10 +29,9 @@ from rollproof.team.contact_flow import ContactChannels, Due, Flow, contact_chan
 from rollproof.team.contact_message import body_of, title_of
 from rollproof.team.contact_record import (
     ALERTED,
-    ALERTING,
     CLOSED,
     DECIDED,
-    NOT_ALERTED,
+    Alert,
     ContactRecord,
     Decision,
     read_contacts,
@@ -120,7 +113,7 @@ def require_begun(incident: Incident) -> ContactRecord:
 
 @dataclass
 class ContactClock:
-    """Keeps the contact flow of one incident; `failures` are the failed deliveries, in words.
+    """Keeps the contact flow of one incident.
 
     `stopped` tells whether the end was requested; a running delivery is finished first.
     """
@@ -130,12 +123,17 @@ class ContactClock:
     incident: Incident
     say: Callable[[str], None]
     stopped: Callable[[], bool]
-    failures: list[str] = field(default_factory=list)
+    _failed: dict[tuple[Alert, str], str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Fingerprint the channels once: that takes a while for each."""
         self._channels = contact_channels(self.target, self.incident.id)
         self._redact = self.target.redactor().text
+
+    @property
+    def failures(self) -> list[str]:
+        """The alerts whose last delivery of this run failed, in words."""
+        return [f"{alert}, channel {name}: {reason}" for (alert, name), reason in self._failed.items()]
 
     def begin(self, severity: str) -> None:
         """Record that the incident was detected, unless it is recorded: this is T+0.
@@ -164,16 +162,14 @@ class ContactClock:
             )
 
     def keep(self, *, once: bool) -> Flow:
-        """Do what is due until the flow is over or stopped; with `once`, until nothing is due."""
+        """Do what is due until the flow is over or stopped; with `once`, until no channel is to be tried."""
         while True:
             self._observe()
             flow = read_flow(self.target, self.incident, self._channels)
-            if self.stopped():
+            if self.stopped() or (not flow.due and (flow.over or (once and not flow.retrying))):
                 return flow
             if flow.due:
-                self._tell(flow, flow.due[0])
-            elif once or flow.over:
-                return flow
+                self._send(flow, flow.due[0])
             else:
                 wait = _POLL_SECONDS if flow.wait_seconds is None else min(flow.wait_seconds, _POLL_SECONDS)
                 self._sleep(wait)
@@ -191,26 +187,30 @@ class ContactClock:
             with self._journal() as journal:
                 journal.write(CLOSED, **author(_WHAT))
 
-    def _tell(self, flow: Flow, due: Due) -> None:
-        """Make one alert: try each channel until it takes the message, or its attempts are used up."""
-        contacts = self.target.contacts
+    def _send(self, flow: Flow, due: Due) -> None:
+        """Send one alert to its channels at once, and record what came of it."""
         record = read_contacts(self.incident.folder)
-        body = body_of(self.target, self.profile, self.incident, record, flow, due)
-        message = self._redact(title_of(self.target, self.incident, due.alert)), self._redact(body)
-        series = Series(contacts, self._channels.urls, due, message, self._journal, self._redact, self.say)
+        body = self._redact(body_of(self.target, self.profile, self.incident, record, flow, due))
+        title = self._redact(title_of(self.target, self.incident, due.alert))
         self.say(f"{t_plus(flow.elapsed)} {due.alert}: {self._redact(due.because)}")
-        Retrying(
-            retry=retry_if_result(bool),
-            stop=self._enough,
-            wait=wait_exponential(multiplier=contacts.retry_seconds, max=LONGEST_WAIT_SECONDS),
-            sleep=self._sleep,
-            # A failed last attempt is no error of this process: it is recorded, and reported at the end.
-            retry_error_callback=lambda _: series.reasons,
-        )(lambda: [] if self.stopped() else series.attempt())
-        self.failures += [f"{due.alert}, {reason}" for reason in series.reasons]
-
-    def _enough(self, state: RetryCallState) -> bool:
-        return self.stopped() or state.attempt_number >= self.target.contacts.attempts
+        urls = [self._channels.urls[channel.fingerprint] for channel in due.channels]
+        deliveries = deliver(urls, title, body, self.target.contacts.delivery_seconds, self._redact)
+        with self._journal() as journal:
+            for channel, delivery in zip(due.channels, deliveries, strict=True):
+                journal.write(
+                    ALERTED,
+                    alert=due.alert,
+                    channel=channel.name,
+                    fingerprint=channel.fingerprint,
+                    **delivery.record(),
+                    because=due.because,
+                    message=f"{title}\n{body}",
+                    **author(_WHAT),
+                )
+                self.say(self._redact(f"channel {channel.name}: {delivery}"))
+                self._failed.pop((due.alert, channel.name), None)
+                if not delivery.delivered:
+                    self._failed[due.alert, channel.name] = delivery.reason
 
     def _journal(self) -> AbstractContextManager[Journal]:
         return contact_journal(self.target, self.incident, self.say)
@@ -223,86 +223,3 @@ class ContactClock:
 
 def _lock_of(incident: Incident, what: str) -> Path:
     return incident.folder.with_name(f".{incident.folder.name}.{what}.lock")
-
-
-class Series:
-    """The attempts of one alert: each channel is tried until it takes the message."""
-
-    def __init__(
-        self,
-        contacts: Contacts,
-        urls: Mapping[str, SecretStr],
-        due: Due,
-        message: tuple[str, str],
-        journal: Callable[[], AbstractContextManager[Journal]],
-        redact: Callable[[str], str],
-        say: Callable[[str], None],
-    ) -> None:
-        """Attempt nothing yet. `urls` are by fingerprint, `message` is title and body, without secrets."""
-        self._contacts = contacts
-        self._urls = urls
-        self._due = due
-        self._title, self._body = message
-        self._journal = journal
-        self._redact = redact
-        self._say = say
-        self._failed: Mapping[Channel, Delivery] = {}
-        self._pending: Sequence[Channel] = due.channels
-        self._number = 0
-
-    @property
-    def reasons(self) -> list[str]:
-        """Channels that have not taken the message, each with the reason of the last attempt."""
-        return [f"channel {channel.name}: {one.reason}" for channel, one in self._failed.items()]
-
-    def attempt(self) -> list[str]:
-        """Send to every channel that has not taken the message yet; return `reasons`, empty when all have.
-
-        Raises:
-            Problem: the attempt could not be recorded.
-        """
-        self._number += 1
-        body = self._body
-        if self._number > 1:
-            body += f"\nAttempt {self._number}: nobody confirmed that an earlier one had arrived"
-        left = self._contacts.attempts - self._number
-        details: dict[str, str | float] = {
-            "alert": self._due.alert,
-            "attempt": self._number,
-            "left": left,
-        }
-        with self._journal() as journal:
-            for channel in self._pending:
-                journal.write(
-                    ALERTING,
-                    **details,
-                    channel=channel.name,
-                    fingerprint=channel.fingerprint,
-                    because=self._due.because,
-                    repeated=self._due.repeated,
-                    message=f"{self._title}\n{body}",
-                    **author("contacts"),
-                )
-        urls = [self._urls[channel.fingerprint] for channel in self._pending]
-        deliveries = deliver(urls, self._title, body, self._contacts.delivery_seconds, self._redact)
-        done = dict(zip(self._pending, deliveries, strict=True))
-        with self._journal() as journal:
-            for channel, delivery in done.items():
-                journal.write(
-                    ALERTED if delivery.delivered else NOT_ALERTED,
-                    **details,
-                    channel=channel.name,
-                    fingerprint=channel.fingerprint,
-                    reason=delivery.reason,
-                    seconds=round(delivery.seconds, 3),
-                )
-        for channel, delivery in done.items():
-            self._say(self._line(channel, delivery))
-        self._failed = {channel: delivery for channel, delivery in done.items() if not delivery.delivered}
-        self._pending = tuple(self._failed)
-        return self.reasons
-
-    def _line(self, channel: Channel, delivery: Delivery) -> str:
-        how = "delivered" if delivery.delivered else f"NOT DELIVERED: {delivery.reason}"
-        attempt = f"attempt {self._number} of {self._contacts.attempts}"
-        return self._redact(f"channel {channel.name}: {how} ({attempt}, {delivery.seconds:.1f} s)")

@@ -17,10 +17,9 @@ from pydantic import SecretStr
 from rollproof.profile.channels import sender_of
 from rollproof.system.side_by_side import Question, wait_for
 
-_LOGGER = "apprise"
 _MOST = 300  # characters of a reason
-_said: ContextVar[list[str]] = ContextVar("_said")
-"""What Apprise logged of the message that is sent in this thread: it gives its reasons nowhere else."""
+_logged: ContextVar[list[str]] = ContextVar("_logged")
+"""What Apprise logs of the message that is sent in this thread: it gives its reasons nowhere else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +29,14 @@ class Delivery:
     delivered: bool
     reason: str
     seconds: float
+
+    def __str__(self) -> str:
+        how = "delivered" if self.delivered else f"NOT DELIVERED: {self.reason}"
+        return f"{how} ({self.seconds:.1f} s)"
+
+    def record(self) -> dict[str, Any]:
+        """Return it as journals have it."""
+        return {"delivered": self.delivered, "reason": self.reason, "seconds": round(self.seconds, 3)}
 
 
 def deliver(
@@ -42,7 +49,7 @@ def deliver(
     with _reasons():
         # Before the clock starts: a library with a plugin for each kind of channel takes a while to load.
         senders = [
-            Question(f"channel {number}", partial(_sent, sender_of(url), (title, body), seconds))
+            Question(f"channel {number}", partial(_sent, sender_of(url), title, body, seconds))
             for number, url in enumerate(urls)
         ]
         for sender in senders:
@@ -53,26 +60,21 @@ def deliver(
     return [Delivery(one.delivered, redact(one.reason)[:_MOST], one.seconds) for one in done]
 
 
-def _sent(channel: Any, message: tuple[str, str], seconds: float) -> Delivery:  # noqa: ANN401 - the library has no type for it
+def _sent(channel: Any, title: str, body: str, seconds: float) -> Delivery:  # noqa: ANN401 - the library has no type for it
     """Send to one channel; return the result."""
     started = time.monotonic()
-    _said.set([])
+    _logged.set([])
+    delivered = False
     try:
-        reason = _refusal(channel, message, seconds)
+        if channel is None:
+            reason = "a URL that Apprise does not understand"
+        else:
+            channel.socket_connect_timeout = channel.socket_read_timeout = seconds
+            delivered = bool(channel.notify(title=title, body=body))
+            reason = "; ".join(_logged.get()) or "refused without a reason"
     except BaseException as error:  # noqa: BLE001 - whatever a channel's plugin raises, it has not delivered
         reason = f"{type(error).__name__}: {error}"
-    return Delivery(not reason, reason, time.monotonic() - started)
-
-
-def _refusal(channel: Any, message: tuple[str, str], seconds: float) -> str:  # noqa: ANN401 - the library has no type for it
-    """Send; return the reason for a failure, or "" if the message was delivered."""
-    if channel is None:
-        return "a URL that Apprise does not understand"
-    channel.socket_connect_timeout = channel.socket_read_timeout = seconds
-    title, body = message
-    if channel.notify(title=title, body=body):
-        return ""
-    return "; ".join(_said.get()) or "refused without a reason"
+    return Delivery(delivered, "" if delivered else reason, time.monotonic() - started)
 
 
 class _Reasons(logging.Handler):
@@ -85,13 +87,13 @@ class _Reasons(logging.Handler):
         while error is not None and (behind := error.__cause__ or error.__context__) is not None:
             error = behind
         cause = "" if error is None else f"{type(error).__name__}: {error}"
-        _said.get([]).append(" ".join(f"{record.getMessage()} {cause}".split()))
+        _logged.get([]).append(" ".join(f"{record.getMessage()} {cause}".split()))
 
 
 @contextmanager
 def _reasons() -> Iterator[None]:
     """Take Apprise's log lines, and keep them from everybody else: they may name secrets."""
-    logger, reasons = logging.getLogger(_LOGGER), _Reasons(logging.WARNING)
+    logger, reasons = logging.getLogger("apprise"), _Reasons(logging.WARNING)
     before = logger.propagate, logger.level
     logger.addHandler(reasons)
     logger.propagate = False

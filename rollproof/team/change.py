@@ -19,8 +19,7 @@ from rollproof.record_names import JOURNAL
 from rollproof.system.clock import Moment
 from rollproof.system.record_files import WrongRecord, record_of
 
-# Before and after the channels are told.
-TELLING = "telling"
+# After each attempt to notify a channel.
 NOTIFIED = "notified"
 ACKNOWLEDGED = "acknowledged"
 _Kind = TypeVar("_Kind")

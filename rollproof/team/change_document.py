@@ -16,18 +16,12 @@ LEAST_CHARACTERS = 20
 LEAST_DIGITS = 12
 LARGEST_BYTES = 1024 * 1024
 _HEADING = re.compile(r" {0,3}(#{1,6})\s+(.*)")
-_UNDERLINE = re.compile(r" {0,3}(=+|-+)\s*")
-_FENCE = re.compile(r" {0,3}(```+|~~~+)")
-_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
-_DRESSING = " \t*_`:"  # characters that may surround a heading's words
+_FENCED = re.compile(r"(?ms)^ {0,3}(```+|~~~+).*?(?:^ {0,3}\1|\Z)")
+_COMMENT = re.compile(r"(?s)<!--.*?(?:-->|\Z)")
+_DRESSING = " \t*_`:#"  # characters that may surround a heading's words
 # A line with this beginning is still to be written, whatever its rest.
-_UNWRITTEN = re.compile(
-    r"(?i)[\s>*+_`\[\]#-]*(?:to[ -]?do|tbd|tba|tbc|fixme|xxx+|n/a|lorem ipsum|placeholder|coming soon"
-    r"|to be (?:done|defined|decided|determined|written|filled in|confirmed|announced)"
-    r"|fill (?:this |me )?in|describe (?:here|the)|none yet)\b"
-)
+_UNWRITTEN = re.compile(r"(?i)[\s>*+_`\[\]#-]*(?:to[ -]?do|tbd|tba|tbc|fixme|xxx+|n/a|to be \w+)\b")
 _BLANK = re.compile(r"\?{2,}|\.{3,}|…|<[^<>\n]*>|\{\{[^{}\n]*\}\}|\[[^\[\]\n]*\bhere\]")
-_NO_WORDS = re.compile(r"[^\w]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,50 +96,16 @@ def _nothing(observed: str, source: str) -> Mismatch:
 
 def _sections(text: str) -> Iterator[tuple[str, str]]:
     """Yield each heading with the text below it, down to the next heading of its level or a higher one."""
-    lines = text.splitlines()
-    headings = list(_headings(lines))
-    marks = {number for first, last, _, _ in headings for number in range(first, last + 1)}
-    for (_, last, _, name), end in zip(headings, _ends(headings, len(lines)), strict=True):
-        below = range(last + 1, end)
-        yield name, "\n".join(lines[number] for number in below if number not in marks)
-
-
-def _ends(headings: Sequence[tuple[int, int, int, str]], whole: int) -> list[int]:
-    """Return for each heading the line of the next one of its level or a higher one, else `whole`."""
-    nearest: dict[int, int] = {}
-    ends = []
-    for first, _, level, _ in reversed(headings):
-        ends.append(min((line for other, line in nearest.items() if other <= level), default=whole))
-        nearest[level] = first
-    return ends[::-1]
-
-
-def _headings(lines: Sequence[str]) -> Iterator[tuple[int, int, int, str]]:
-    """Yield each heading's first and last line, level and words, except headings in blocks of code."""
-    fence = ""
-    for number, line in enumerate(lines):
-        marker = _FENCE.match(line)
-        if marker and (not fence or marker[1].startswith(fence)):
-            fence = "" if fence else marker[1]
-        elif not fence and (heading := _HEADING.fullmatch(line)):
-            name = _without_end(heading[2])
-            yield number, number, len(heading[1]), name.strip(_DRESSING)
-        elif not fence and number and (under := _UNDERLINE.fullmatch(line)):
-            before = lines[number - 1]
-            if before.strip() and not _HEADING.fullmatch(before):
-                yield number - 1, number, 1 if under[1][0] == "=" else 2, before.strip(_DRESSING)
-
-
-def _without_end(name: str) -> str:
-    name = name.rstrip()
-    # Looked for from the end: a search would try each of many marks.
-    marks = len(name) - len(name.rstrip("#"))
-    before = name[: len(name) - marks]
-    return before if marks and (not before or before[-1].isspace()) else name
+    lines = _FENCED.sub(lambda code: code[0].replace("#", " "), text).splitlines()
+    headings = [(number, found) for number, line in enumerate(lines) if (found := _HEADING.fullmatch(line))]
+    for number, heading in headings:
+        level = len(heading[1])
+        ends = [other for other, one in headings if other > number and len(one[1]) <= level]
+        below = lines[number + 1 : min(ends, default=len(lines))]
+        yield heading[2].strip(_DRESSING), "\n".join(line for line in below if not _HEADING.fullmatch(line))
 
 
 def _words(text: str) -> str:
     """Return the words of a text, without unwritten lines and lines of marks alone."""
     kept = [_BLANK.sub(" ", line) for line in text.splitlines() if not _UNWRITTEN.match(line)]
-    said = [" ".join(line.split()) for line in kept if _NO_WORDS.sub("", line)]
-    return " ".join(said)
+    return " ".join(" ".join(line.split()) for line in kept if re.search(r"\w", line))

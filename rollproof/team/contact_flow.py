@@ -1,22 +1,22 @@
 """The contact flow as a clock: done, due and overdue steps, from the record and the time alone.
 
 The same record and the same moment give the same answer, so a process that resumes after a kill repeats no
-delivered alert. Only an alert that was begun, with an unknown delivery, is sent again, and says so.
+alert whose delivery is recorded. An alert that was being sent at that moment is sent again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from pydantic import SecretStr
 
 from rollproof.profile.channels import Channel, described
-from rollproof.profile.contacts import Contacts
+from rollproof.profile.contacts import LONGEST_WAIT_SECONDS, Contacts
 from rollproof.profile.profile import Target
 from rollproof.system.clock import Moment
-from rollproof.team.contact_record import ALERTED, ALERTING, NOT_ALERTED, Alert, Attempt, ContactRecord, Word
+from rollproof.team.contact_record import Alert, Attempt, ContactRecord, Word
 
 _MINUTE = 60.0
 
@@ -46,15 +46,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """An alert that is due now, the channels that it has not reached, and the reason.
-
-    It is `repeated` if it may have arrived before.
-    """
+    """An alert that is due now, the channels to try, and the reason."""
 
     alert: Alert
     channels: tuple[Channel, ...]
     because: str
-    repeated: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +58,16 @@ class Flow:
     """The state of the flow `elapsed` seconds after T+0.
 
     `due` are the alerts to send now, in that order. After `wait_seconds` the next one becomes due by itself,
-    or never if it is None. The flow is `over` once the post-mortem was called, or could not be called.
-    `undelivered` are the last attempts of alerts that are still needed and have reached nobody.
+    or never if it is None; it is `retrying` while a channel has attempts left. The flow is `over` once the
+    post-mortem was called, or could not be called. `undelivered` are the last attempts of alerts that are
+    still needed and have reached nobody.
     """
 
     elapsed: float
     steps: tuple[Step, ...]
     due: tuple[Due, ...]
     wait_seconds: float | None
+    retrying: bool
     over: bool
     undelivered: tuple[Attempt, ...]
 
@@ -77,6 +75,167 @@ class Flow:
     def overdue(self) -> tuple[Step, ...]:
         """The steps past their limit."""
         return tuple(step for step in self.steps if step.state is State.OVERDUE)
+
+
+class _Sent:
+    """The attempts of one alert, by its channels' fingerprints."""
+
+    def __init__(self, contacts: Contacts, attempts: Sequence[Attempt]) -> None:
+        self._contacts = contacts
+        self.of = {
+            one.fingerprint: [a for a in attempts if a.fingerprint == one.fingerprint] for one in attempts
+        }
+        self.begun = attempts[0].at if attempts else None
+        self.reached = next((attempt for attempt in attempts if attempt.delivered), None)
+        self.latest = [several[-1] for several in self.of.values()]
+        self.retrying = any(self._left(several) for several in self.of.values())
+        self.failed = bool(attempts) and self.reached is None and not self.retrying
+
+    def _left(self, attempts: Sequence[Attempt]) -> bool:
+        return not attempts[-1].delivered and len(attempts) < self._contacts.attempts
+
+    def wait(self, channel: Channel) -> tuple[Moment, float] | None:
+        """Return when the last attempt failed, and the seconds until the next one; None if none is needed."""
+        attempts = self.of[channel.fingerprint]
+        if self._left(attempts):
+            seconds = self._contacts.retry_seconds * 2.0 ** (len(attempts) - 1)
+            return attempts[-1].at, min(seconds, LONGEST_WAIT_SECONDS)
+        if attempts[-1].delivered or self.reached is not None:
+            return None
+        return attempts[-1].at, self._contacts.again_minutes * _MINUTE
+
+    @property
+    def reasons(self) -> str:
+        """The reasons why it was not delivered, channel by channel."""
+        return "; ".join(f"{one.channel}: {one.reason}" for one in self.latest if one.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    """One reading of the flow, `elapsed` seconds after `zero`."""
+
+    contacts: Contacts
+    channels: Mapping[Alert, Sequence[Channel]]
+    record: ContactRecord
+    zero: Moment
+    elapsed: float
+    sent: Mapping[Alert, _Sent]
+
+    def passed(self, minutes: float) -> bool:
+        """Return whether `minutes` were over before the incident was closed, if it was."""
+        until = self.record.closed.seconds_since(self.zero) if self.record.closed else self.elapsed
+        return until >= minutes * _MINUTE
+
+    def tries(self) -> Iterator[tuple[Alert, Channel, float]]:
+        """Yield each channel of an alert that is wanted, and the seconds after T+0 of its next attempt."""
+        for alert, sent in self.sent.items():
+            for channel in self.channels[alert] if self.wanted(alert) else ():
+                if channel.fingerprint not in sent.of:
+                    if sent.reached is None:
+                        yield alert, channel, 0.0
+                elif wait := sent.wait(channel):
+                    yield alert, channel, wait[0].seconds_since(self.zero) + wait[1]
+
+    def wanted(self, alert: Alert) -> bool:
+        """Return whether the alert's time has come, and its reason still holds."""
+        minutes, record = self.contacts.minutes, self.record
+        if record.closed is not None:
+            return alert is Alert.POST_MORTEM
+        # From then on the tech lead's own update includes all of these.
+        before_update = not self.passed(minutes.tech_lead)
+        unreached = not record.acknowledgements and self.sent[Alert.ON_CALL].failed
+        return {
+            Alert.ON_CALL: self.passed(minutes.on_call) and not record.acknowledgements,
+            Alert.UNREACHED: before_update and unreached,
+            Alert.UNACKNOWLEDGED: before_update and self._unacknowledged,
+            Alert.UNDECIDED: before_update and self._undecided and not self._undecided_was_said,
+            Alert.TECH_LEAD: not before_update,
+            Alert.UNASSESSED: self._unassessed and not self.passed(minutes.post_mortem),
+            Alert.POST_MORTEM: self.passed(minutes.post_mortem),
+        }[alert]
+
+    @property
+    def _unacknowledged(self) -> bool:
+        return self.passed(self.contacts.minutes.acknowledge) and not self.record.acknowledgements
+
+    @property
+    def _undecided(self) -> bool:
+        return self.passed(self.contacts.minutes.decision) and not self.record.decisions
+
+    @property
+    def _undecided_was_said(self) -> bool:
+        """Whether the escalation of a missing acknowledgement covers, or covered, the missing decision."""
+        begun = self.sent[Alert.UNACKNOWLEDGED].begun
+        if begun is None:
+            return self._unacknowledged
+        return begun.seconds_since(self.zero) >= self.contacts.minutes.decision * _MINUTE
+
+    @property
+    def _unassessed(self) -> bool:
+        return self.passed(self.contacts.minutes.assessment) and not self.record.assessments
+
+    def because(self, alert: Alert) -> str:
+        """Return the reason for an alert, in words."""
+        if alert is Alert.ON_CALL:
+            return "you are on call"
+        own = ["status update"] if alert is Alert.TECH_LEAD else []
+        if alert is Alert.POST_MORTEM:
+            own = ["the incident is closed" if self.record.closed else "its time has come"]
+        return "; ".join([*own, *self._late()])
+
+    def _late(self) -> Iterator[str]:
+        """Yield the overdue steps, in words."""
+        minutes, on_call = self.contacts.minutes, self.sent[Alert.ON_CALL]
+        if on_call.failed and not self.record.acknowledgements:
+            yield f"no channel of the engineer on call took the alert ({on_call.reasons})"
+        if self._unacknowledged:
+            yield f"nobody has acknowledged within {minutes.acknowledge:g} minutes"
+        if self._undecided:
+            yield f"nothing is decided after {minutes.decision:g} minutes"
+        if self._unassessed:
+            yield f"the assessment is not complete after {minutes.assessment:g} minutes"
+
+    def steps(self) -> Iterator[Step]:
+        """Yield the six steps."""
+        minutes, record = self.contacts.minutes, self.record
+        acknowledged = record.acknowledgements[:1]
+        yield self._alerting("on-call engineer alerted", Alert.ON_CALL, minutes.on_call, acknowledged)
+        yield self._said("acknowledged", minutes.on_call, minutes.acknowledge, acknowledged)
+        yield self._said("decided", minutes.on_call, minutes.decision, record.decisions)
+        yield self._alerting("tech lead alerted", Alert.TECH_LEAD, minutes.tech_lead)
+        yield self._said("assessment complete", minutes.decision, minutes.assessment, record.assessments)
+        yield self._alerting("post-mortem called", Alert.POST_MORTEM, minutes.post_mortem)
+
+    def _alerting(self, name: str, alert: Alert, begins: float, known: Sequence[Word] = ()) -> Step:
+        sent, start = self.sent[alert], begins * _MINUTE
+        limit = start + self.contacts.whole_seconds
+        if sent.reached is not None:
+            at = sent.reached.at.seconds_since(self.zero)
+            return Step(name, State.DONE, start, limit, at, sent.reached.channel)
+        if known:
+            return Step(name, State.NOT_NEEDED, start, limit, text=f"{known[0].name} knew by another way")
+        if sent.failed:
+            return Step(name, State.NOT_DELIVERED, start, limit, text=sent.reasons)
+        if alert is Alert.POST_MORTEM and self.record.closed:
+            return Step(name, State.DUE, start, limit, text="the incident is closed")
+        return Step(name, self._state(start, limit), start, limit)
+
+    def _said(self, name: str, begins: float, by: float, words: Sequence[Word]) -> Step:
+        """Return a step completed by a person's word: the first word's time, and the newest word."""
+        start, limit = begins * _MINUTE, by * _MINUTE
+        if not words:
+            return Step(name, self._state(start, limit), start, limit)
+        at, word = words[0].at.seconds_since(self.zero), words[-1]
+        text = f"{word.text}, by {word.name}" if word.text else f"by {word.name}"
+        late = f", {at - limit:.0f} s late" if at > limit else ""
+        return Step(name, State.DONE, start, limit, at, f"{text}{late}")
+
+    def _state(self, start: float, limit: float) -> State:
+        if self.passed(limit / _MINUTE):
+            return State.OVERDUE
+        if self.record.closed is not None:
+            return State.NOT_NEEDED
+        return State.DUE if self.passed(start / _MINUTE) else State.WAITING
 
 
 def flow_of(
@@ -87,243 +246,36 @@ def flow_of(
     Raises:
         ValueError: the clock has not begun.
     """
-    return _Clock(contacts, channels, record, now).flow()
-
-
-class _Sent:
-    """One alert's attempts: the last record of each channel, by its fingerprint."""
-
-    def __init__(self, attempts: Sequence[Attempt]) -> None:
-        self.latest = {attempt.fingerprint: attempt for attempt in attempts}
-        self.begun = attempts[0].at if attempts else None
-        self.reached = next((attempt for attempt in attempts if attempt.event == ALERTED), None)
-        # A kill leaves attempts without an end, or before the last one.
-        self.cut_off = any(
-            attempt.event == ALERTING or (attempt.event == NOT_ALERTED and attempt.left)
-            for attempt in self.latest.values()
-        )
-
-    @property
-    def failed(self) -> bool:
-        """Whether every attempt was made, and nobody was reached."""
-        return bool(self.latest) and self.reached is None and not self.cut_off
-
-    def tried(self, channels: Sequence[Channel]) -> bool:
-        """Return whether all of `channels` were tried without success."""
-        return self.failed and all(channel.fingerprint in self.latest for channel in channels)
-
-    @property
-    def reasons(self) -> str:
-        """The reasons why it was not delivered, channel by channel."""
-        return "; ".join(f"{one.channel}: {one.reason}" for one in self.latest.values() if one.reason)
-
-    def pending(self, channels: Sequence[Channel], ready: Callable[[Moment], bool]) -> tuple[Channel, ...]:
-        """Return the channels to alert now; `ready` tells whether a failure is long enough ago."""
-        return tuple(one for one in channels if self._pending(one, ready))
-
-    def _pending(self, channel: Channel, ready: Callable[[Moment], bool]) -> bool:
-        last = self.latest.get(channel.fingerprint)
-        if last is None:
-            return self.reached is None
-        if last.event == ALERTED:
-            return False
-        if last.event == ALERTING or last.left:
-            return True
-        return self.reached is None and ready(last.at)
-
-    def repeated(self, channels: Sequence[Channel]) -> bool:
-        """Return whether one of `channels` may have been reached without a record of it."""
-        events = {one.event for key, one in self.latest.items() if key in {c.fingerprint for c in channels}}
-        return ALERTING in events
-
-
-class _Clock:
-    """One reading of the flow."""
-
-    def __init__(
-        self,
-        contacts: Contacts,
-        channels: Mapping[Alert, Sequence[Channel]],
-        record: ContactRecord,
-        now: Moment,
-    ) -> None:
-        if record.detected is None:
-            raise ValueError("the clock has not begun")
-        self._zero = record.detected
-        self._contacts = contacts
-        self._minutes = contacts.minutes
-        self._channels = channels
-        self._record = record
-        self._again = contacts.again_minutes * _MINUTE
-        # After a reboot the wall clock decides: recorded events have happened, even if that clock differs.
-        last = self._after(record.last) if record.last else 0.0
-        self._elapsed = max(0.0, self._after(now), last)
-        self._sent = {alert: _Sent([one for one in record.attempts if one.alert is alert]) for alert in Alert}
-
-    def flow(self) -> Flow:
-        """Return the flow at this reading."""
-        post_mortem = self._sent[Alert.POST_MORTEM]
-        due = tuple(self._due())
-        return Flow(
-            elapsed=self._elapsed,
-            steps=tuple(self._steps()),
-            due=due,
-            wait_seconds=0.0 if due else self._wait(),
-            over=bool(post_mortem.latest) and not post_mortem.cut_off,
-            undelivered=tuple(
-                attempt
-                for alert, sent in self._sent.items()
-                if sent.failed and self._wanted(alert)
-                for attempt in sent.latest.values()
-            ),
-        )
-
-    def _after(self, moment: Moment) -> float:
-        return moment.seconds_since(self._zero)
-
-    def _ready(self, failed: Moment) -> bool:
-        """Return whether to try again now: not when that could make the flow's next step late."""
-        until = self._elapsed + self._contacts.whole_seconds
-        soon = any(self._elapsed < minutes * _MINUTE < until for _, minutes in self._minutes)
-        return not soon and self._elapsed >= self._after(failed) + self._again
-
-    def _passed(self, minutes: float) -> bool:
-        """Return whether `minutes` were over before the incident was closed, if it was."""
-        until = self._after(self._record.closed) if self._record.closed else self._elapsed
-        return until >= minutes * _MINUTE
-
-    def _due(self) -> Iterator[Due]:
-        pending = {
-            alert: self._sent[alert].pending(self._channels[alert], self._ready)
-            for alert in Alert
-            if self._wanted(alert)
-        }
-        # Untried alerts first: a channel that fails repeatedly delays nobody else.
-        for alert in sorted(pending, key=lambda one: self._sent[one].tried(pending[one])):
-            sent, channels = self._sent[alert], pending[alert]
-            if channels:
-                repeated = self._record.anew or sent.repeated(channels)
-                yield Due(alert, channels, self._because(alert), repeated)
-
-    def _wanted(self, alert: Alert) -> bool:
-        """Return whether the alert's time has come, and its reason still holds."""
-        minutes, record = self._minutes, self._record
-        if record.closed is not None:
-            return alert is Alert.POST_MORTEM
-        # From then on the tech lead's own update includes all of these.
-        before_update = not self._passed(minutes.tech_lead)
-        unreached = not record.acknowledgements and self._sent[Alert.ON_CALL].failed
-        return {
-            Alert.ON_CALL: self._passed(minutes.on_call) and not record.acknowledgements,
-            Alert.UNREACHED: before_update and unreached,
-            Alert.UNACKNOWLEDGED: before_update and self._unacknowledged,
-            Alert.UNDECIDED: before_update and self._undecided and not self._undecided_was_said,
-            Alert.TECH_LEAD: not before_update,
-            Alert.UNASSESSED: self._unassessed and not self._passed(minutes.post_mortem),
-            Alert.POST_MORTEM: self._passed(minutes.post_mortem),
-        }[alert]
-
-    @property
-    def _unacknowledged(self) -> bool:
-        return self._passed(self._minutes.acknowledge) and not self._record.acknowledgements
-
-    @property
-    def _undecided(self) -> bool:
-        return self._passed(self._minutes.decision) and not self._record.decisions
-
-    @property
-    def _undecided_was_said(self) -> bool:
-        """Whether the escalation of a missing acknowledgement covers, or covered, the missing decision."""
-        begun = self._sent[Alert.UNACKNOWLEDGED].begun
-        if begun is None:
-            return self._unacknowledged
-        return self._after(begun) >= self._minutes.decision * _MINUTE
-
-    @property
-    def _unassessed(self) -> bool:
-        return self._passed(self._minutes.assessment) and not self._record.assessments
-
-    def _because(self, alert: Alert) -> str:
-        """Return the reason for an alert, in words."""
-        late = "; ".join(self._late())
-        match alert:
-            case Alert.ON_CALL:
-                return "you are on call"
-            case Alert.TECH_LEAD:
-                return f"status update{f'; {late}' if late else ''}"
-            case Alert.POST_MORTEM:
-                reason = "the incident is closed" if self._record.closed else "its time has come"
-                return f"{reason}{f'; {late}' if late else ''}"
-            case _:
-                return late
-
-    def _late(self) -> Iterator[str]:
-        """Yield the overdue steps, in words."""
-        minutes, on_call = self._minutes, self._sent[Alert.ON_CALL]
-        if on_call.failed and not self._record.acknowledgements:
-            yield f"no channel of the engineer on call took the alert ({on_call.reasons})"
-        if self._unacknowledged:
-            yield f"nobody has acknowledged within {minutes.acknowledge:g} minutes"
-        if self._undecided:
-            yield f"nothing is decided after {minutes.decision:g} minutes"
-        if self._unassessed:
-            yield f"the assessment is not complete after {minutes.assessment:g} minutes"
-
-    def _steps(self) -> Iterator[Step]:
-        minutes, record = self._minutes, self._record
-        acknowledged = record.acknowledgements[:1]
-        yield self._alerting("on-call engineer alerted", Alert.ON_CALL, minutes.on_call, acknowledged)
-        yield self._said(
-            "acknowledged", minutes.on_call, minutes.acknowledge, record.acknowledgements, newest=False
-        )
-        yield self._said("decided", minutes.on_call, minutes.decision, record.decisions)
-        yield self._alerting("tech lead alerted", Alert.TECH_LEAD, minutes.tech_lead)
-        yield self._said("assessment complete", minutes.decision, minutes.assessment, record.assessments)
-        yield self._alerting("post-mortem called", Alert.POST_MORTEM, minutes.post_mortem)
-
-    def _alerting(self, name: str, alert: Alert, begins: float, known: Sequence[Word] = ()) -> Step:
-        sent, start = self._sent[alert], begins * _MINUTE
-        limit = start + self._contacts.whole_seconds
-        if sent.reached is not None:
-            at, text = self._after(sent.reached.at), sent.reached.channel
-            return Step(name, State.DONE, start, limit, at, text)
-        if known:
-            return Step(name, State.NOT_NEEDED, start, limit, text=f"{known[0].name} knew by another way")
-        if sent.failed:
-            return Step(name, State.NOT_DELIVERED, start, limit, text=sent.reasons)
-        if alert is Alert.POST_MORTEM and self._record.closed:
-            return Step(name, State.DUE, start, limit, text="the incident is closed")
-        return Step(name, self._state(start, limit), start, limit)
-
-    def _said(
-        self, name: str, begins: float, by: float, words: Sequence[Word], *, newest: bool = True
-    ) -> Step:
-        """Return a step completed by a person's word: the first word's time, and the word that counts."""
-        start, limit = begins * _MINUTE, by * _MINUTE
-        if not words:
-            return Step(name, self._state(start, limit), start, limit)
-        at, word = self._after(words[0].at), words[-1] if newest else words[0]
-        text = f"{word.text}, by {word.name}" if word.text else f"by {word.name}"
-        late = f", {at - limit:.0f} s late" if at > limit else ""
-        return Step(name, State.DONE, start, limit, at, f"{text}{late}")
-
-    def _state(self, start: float, limit: float) -> State:
-        if self._passed(limit / _MINUTE):
-            return State.OVERDUE
-        if self._record.closed is not None:
-            return State.NOT_NEEDED
-        return State.DUE if self._passed(start / _MINUTE) else State.WAITING
-
-    def _wait(self) -> float | None:
-        limits = [minutes * _MINUTE for _, minutes in self._minutes]
-        tries = [
-            self._after(attempt.at) + self._again
-            for alert, sent in self._sent.items()
-            if sent.failed and self._wanted(alert)
-            for attempt in sent.latest.values()
-        ]
-        left = [at - self._elapsed for at in [*limits, *tries] if at > self._elapsed]
-        return min(left, default=None)
+    if (zero := record.detected) is None:
+        raise ValueError("the clock has not begun")
+    # After a reboot the wall clock decides: recorded events have happened, even if that clock differs.
+    last = record.last.seconds_since(zero) if record.last else 0.0
+    elapsed = max(0.0, now.seconds_since(zero), last)
+    sent = {alert: _Sent(contacts, [one for one in record.attempts if one.alert is alert]) for alert in Alert}
+    clock = _Clock(contacts, channels, record, zero, elapsed, sent)
+    tries = list(clock.tries())
+    ready = {
+        alert: [channel for one, channel, at in tries if one is alert and at <= elapsed] for alert in Alert
+    }
+    # Channels that failed before come last: they delay nobody else.
+    due = sorted(
+        (alert for alert in Alert if ready[alert]),
+        key=lambda one: (
+            sent[one].failed and all(channel.fingerprint in sent[one].of for channel in ready[one])
+        ),
+    )
+    times = [*(at for *_, at in tries), *(minutes * _MINUTE for _, minutes in contacts.minutes)]
+    wanted = [alert for alert in Alert if clock.wanted(alert)]
+    post_mortem = sent[Alert.POST_MORTEM]
+    return Flow(
+        elapsed=elapsed,
+        steps=tuple(clock.steps()),
+        due=tuple(Due(alert, tuple(ready[alert]), clock.because(alert)) for alert in due),
+        wait_seconds=0.0 if due else min((at - elapsed for at in times if at > elapsed), default=None),
+        retrying=any(sent[alert].retrying and channels[alert] for alert in wanted),
+        over=bool(post_mortem.of) and not post_mortem.retrying,
+        undelivered=tuple(one for alert in wanted if sent[alert].failed for one in sent[alert].latest),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,8 +54,6 @@ def _lines(
         if due.alert is Alert.POST_MORTEM:
             yield f"When: {_wall(record.detected, target.contacts.minutes.post_mortem * 60)}"
     yield f"Why you are told: {due.because}"
-    if due.repeated:
-        yield "Repeated: this may have reached you before; whoever sent it was ended before that was known"
     yield f"To do: {_TASKS[due.alert]}"
     for what, words in (
         ("Acknowledged", record.acknowledgements),

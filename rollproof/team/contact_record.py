@@ -1,4 +1,4 @@
-"""The record of an incident's contacts: alerts, acknowledgements, decisions.
+"""The record of an incident's contacts: attempts to alert them, acknowledgements, decisions.
 
 It is kept in its own hash-chained journal in the incident's folder, since a rollback may write the incident's
 journal at the same time. `rollback_actions.contacts.contacts` writes it.
@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from rollproof.errors import Problem
-from rollproof.incident.journal import DETECTED, JournalEvent, verify_journal
+from rollproof.incident.journal import DETECTED, verify_journal
 from rollproof.record_names import CONTACTS
 from rollproof.system.clock import Moment
 from rollproof.system.record_files import WrongRecord
 from rollproof.system.record_files import record_of as read_of
 
-# Before and after each attempt to reach one channel.
-ALERTING, ALERTED, NOT_ALERTED = "alerting", "alerted", "not alerted"
+# After each attempt to reach one channel.
+ALERTED = "alerted"
 ACKNOWLEDGED, DECIDED, ASSESSED, CLOSED = "acknowledged", "decided", "assessed", "closed"
 
 
@@ -45,18 +45,14 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One record of an attempt to reach a channel: `event` is ALERTING, ALERTED or NOT_ALERTED.
-
-    `left` is the number of attempts still to come after this one, `reason` why it was not delivered.
-    """
+    """An attempt to reach a channel, and at `at` its result; `reason` says why it was not delivered."""
 
     alert: Alert
-    event: str
     at: Moment
     channel: str
     fingerprint: str
-    left: int
-    reason: str = ""
+    delivered: bool
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +68,7 @@ class Word:
 class ContactRecord:
     """One incident's records, in order. `detected` is T+0, or None before the clock has begun.
 
-    `last` is the moment of the last record. `anew` says that an earlier record was damaged and set aside.
+    `last` is the moment of the last record.
     """
 
     detected: Moment | None = None
@@ -83,7 +79,6 @@ class ContactRecord:
     decisions: tuple[Word, ...] = ()
     assessments: tuple[Word, ...] = ()
     closed: Moment | None = None
-    anew: bool = False
 
 
 def read_contacts(folder: Path) -> ContactRecord:
@@ -116,15 +111,12 @@ def record_of(records: Sequence[Mapping[str, Any]]) -> ContactRecord:
         severity=str(first["severity"]) if first else "",
         last=Moment.from_record(records[-1]["at"]) if records else None,
         attempts=tuple(
-            read_of(Attempt, record, more=True)
-            for record in records
-            if record["event"] in {ALERTING, ALERTED, NOT_ALERTED}
+            read_of(Attempt, record, more=True) for record in records if record["event"] == ALERTED
         ),
         acknowledgements=_words(records, ACKNOWLEDGED),
         decisions=_words(records, DECIDED),
         assessments=_words(records, ASSESSED),
         closed=Moment.from_record(closed["at"]) if closed else None,
-        anew=any(record["event"] == JournalEvent.BEGUN_ANEW for record in records),
     )
 
 

@@ -43,10 +43,8 @@ from rollproof.system.record_files import write_record
 from rollproof.team.contact_record import (
     ACKNOWLEDGED,
     ALERTED,
-    ALERTING,
     ASSESSED,
     DECIDED,
-    NOT_ALERTED,
     Alert,
 )
 from rollproof.verdict import Verdict
@@ -232,22 +230,25 @@ class MadeIncident:
         minutes = self.target.contacts.minutes.model_dump()
         about = {"target": self.target.name, "incident": self.identity}
         journal.write(DETECTED, **about, severity="critical", minutes=minutes)
-        self._alert(journal, Alert.ON_CALL, ALERTED, "")
+        self._alert(journal, Alert.ON_CALL, "")
         self.clock.turn(180)
         journal.write(ACKNOWLEDGED, name=name)
         journal.write(DECIDED, name=name, text="roll back")
-        self._alert(journal, Alert.TECH_LEAD, NOT_ALERTED, "HTTP 500")
+        for _ in range(self.target.contacts.attempts):
+            self._alert(journal, Alert.TECH_LEAD, "HTTP 500")
         journal.write(ASSESSED, name=name, text="the index was dropped (root cause identified: yes)")
 
-    def _alert(self, journal: Journal, alert: Alert, event: str, reason: str) -> None:
-        details: dict[str, str | float] = {
-            "alert": alert,
-            "left": 0,
-            "channel": "json://here",
-            "fingerprint": "f1",
-        }
-        journal.write(ALERTING, **details, because="it is due", message="an incident")
-        journal.write(event, **details, reason=reason, seconds=0.1)
+    def _alert(self, journal: Journal, alert: Alert, reason: str) -> None:
+        place = {"channel": "json://here", "fingerprint": "f1"}
+        journal.write(
+            ALERTED,
+            alert=alert,
+            **place,
+            delivered=not reason,
+            reason=reason,
+            seconds=0.1,
+            message="an incident",
+        )
 
     # What the response does outside of itself.
 

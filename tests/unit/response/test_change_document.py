@@ -47,8 +47,6 @@ def test_a_whole_one_is_whole(tmp_path: Path) -> None:
     [
         ("## Impact", "### Impact"),
         ("## Impact", "## impact ##"),
-        ("## Impact", "**Impact**\n---"),
-        ("## Impact", "Impact\n======"),
         ("## Impact", "## Impact:"),
         (f"{SAID}", f"### Tables\n{SAID}"),
         (f"{SAID}", f"```\n## Impact\n{SAID}\n```"),

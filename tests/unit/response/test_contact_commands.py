@@ -99,7 +99,7 @@ def test_the_engineer_on_call_learns_what_there_is_to_know(
 ) -> None:
     reach(sandbox, server, on_call=("ada", "phone"))
     said = once("--severity", f"critical: health fails, {SECRET}")
-    assert "channel on-call 1 (json://127.0.0.1): delivered (attempt 1 of 3, " in said
+    assert "channel on-call 1 (json://127.0.0.1): delivered (" in said
     assert "on-call engineer alerted: done at T+0:0" in said
     assert "next: at T+2:00" in said
     assert sorted(told(server)) == ["ada", "phone"]
@@ -116,12 +116,11 @@ def test_the_engineer_on_call_learns_what_there_is_to_know(
         assert words in message(server)
     kept = records(sandbox)
     events = [record["event"] for record in kept]
-    assert events == ["detected", "alerting", "alerting", "alerted", "alerted"]
-    assert kept[1]["message"] == message(server, 0)
-    assert kept[1]["user"]
-    proof = kept[3]
-    assert (proof["channel"], proof["attempt"], proof["left"]) == ("on-call 1 (json://127.0.0.1)", 1, 2)
-    assert proof["fingerprint"] == kept[1]["fingerprint"]
+    assert events == ["detected", "alerted", "alerted"]
+    proof = kept[1]
+    assert proof["message"] == message(server, 0)
+    assert proof["user"]
+    assert (proof["channel"], proof["delivered"]) == ("on-call 1 (json://127.0.0.1)", True)
     assert proof["seconds"] >= 0
 
 
@@ -169,12 +168,8 @@ def test_a_channel_that_fails_twice_is_tried_a_third_time(
     server.failing["ada"] = 2
     said = once()
     assert said.count("NOT DELIVERED: Failed to send JSON") == 2
-    assert "delivered (attempt 3 of 3, " in said
-    assert [record["event"] for record in records(sandbox)[1:]] == [
-        *("alerting", "not alerted", "alerting", "not alerted", "alerting", "alerted")
-    ]
-    assert [r["left"] for r in records(sandbox) if r["event"] == "not alerted"] == [2, 1]
-    assert "Attempt 3: nobody confirmed that an earlier one had arrived" in message(server)
+    assert [record["delivered"] for record in records(sandbox)[1:]] == [False, False, True]
+    assert ["error=500" in record["reason"] for record in records(sandbox)[1:]] == [True, True, False]
 
 
 def test_only_the_channel_that_fails_is_tried_again(once: Said, sandbox: Sandbox, server: Channels) -> None:
@@ -202,8 +197,14 @@ def test_a_channel_that_leads_elsewhere_has_taken_nothing(
 
 
 def test_who_is_never_reached_is_passed_over_and_it_is_loud(
-    once: Said, say: Said, sandbox: Sandbox, server: Channels, stopped_clock: Clock
+    once: Said,
+    say: Said,
+    sandbox: Sandbox,
+    server: Channels,
+    stopped_clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(contacts.ContactClock, "_sleep", lambda _, seconds: stopped_clock.turn(seconds))
     reach(sandbox, server)
     server.statuses["ada"] = 500
     said = once(code=ExitCode.FAILED)
@@ -219,11 +220,11 @@ def test_who_is_never_reached_is_passed_over_and_it_is_loud(
     assert "NOT DELIVERED" in say("status", code=ExitCode.FAILED)
     stopped_clock.passed = 1.1 * 60
     once(code=ExitCode.FAILED)
-    assert told(server)[4:] == ["ada"] * 3
+    assert told(server)[4:] == ["ada"]
     say("acknowledge", "--as", "Grace", "--from", "a call", "--decision", "investigate")
     once()
     say("status")
-    assert len(server.sent) == 7
+    assert len(server.sent) == 5
 
 
 def test_a_channel_that_hangs_has_its_deadline(once: Said, sandbox: Sandbox, server: Channels) -> None:
@@ -347,7 +348,7 @@ def test_the_clock_goes_on_by_itself_until_the_post_mortem(
     assert "post-mortem called: done at T+16:00" in said
     (folder,) = (Path(line[10:]) for line in said.splitlines() if line.startswith("incident: "))
     kept = verify_journal(folder / CONTACTS)
-    at = [Moment.from_record(record["at"]) for record in kept if record["event"] in {"detected", "alerting"}]
+    at = [Moment.from_record(record["at"]) for record in kept if record["event"] in {"detected", "alerted"}]
     assert [moment.seconds_since(at[0]) / 60 for moment in at] == pytest.approx([0, 0, 3, 8, 12, 12, 16, 16])
 
 
@@ -412,10 +413,10 @@ def test_who_is_no_contact_does_not_acknowledge(
     )
     assert "--decision" in say("acknowledge", "--as", "Ada", "--decision", "maybe", code=ExitCode.USAGE)
     say("assessed", "--as", "Ada", "--text", "x", code=ExitCode.USAGE)
-    assert [record["event"] for record in records(sandbox)] == ["detected", "alerting", "alerted"]
+    assert [record["event"] for record in records(sandbox)] == ["detected", "alerted"]
 
 
-def test_a_damaged_record_is_kept_and_what_may_be_repeated_says_so(
+def test_a_damaged_record_is_kept_and_everybody_is_told_again(
     once: Said, say: Said, sandbox: Sandbox, server: Channels
 ) -> None:
     reach(sandbox, server)
@@ -427,7 +428,6 @@ def test_a_damaged_record_is_kept_and_what_may_be_repeated_says_so(
     said = once()
     assert "the journal was broken, is kept as" in said
     assert told(server) == ["ada", "ada"]
-    assert "Repeated: this may have reached you before" in message(server)
     assert journal.with_name("contacts-broken-1.jsonl").exists()
 
 
@@ -464,8 +464,8 @@ def until(holds: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
-def test_a_clock_that_is_killed_goes_on_and_says_what_it_repeats(
-    once: Said, say: Said, sandbox: Sandbox, server: Channels
+def test_a_clock_that_is_killed_goes_on_with_what_is_not_recorded(
+    once: Said, sandbox: Sandbox, server: Channels
 ) -> None:
     reach(sandbox, server, on_call=("ada", "phone"), more=FAST.replace("= 10\n", "= 20\n", 1))
     server.hangs.add("phone")
@@ -476,15 +476,10 @@ def test_a_clock_that_is_killed_goes_on_and_says_what_it_repeats(
         assert f"lock to keep the contact clock of {ID}: expected free, observed held by" in said
         process.send_signal(signal.SIGKILL)
         process.wait(60)
-    assert [record["event"] for record in records(sandbox)] == ["detected", "alerting", "alerting"]
-    assert "unknown: no end is recorded" in say("status")
+    assert [record["event"] for record in records(sandbox)] == ["detected"]
     server.hangs.clear()
     once()
     assert sorted(told(server)) == ["ada", "ada", "phone", "phone"]
-    assert "Repeated: this may have reached you before" in message(server)
-    assert [record["repeated"] for record in records(sandbox) if record["event"] == "alerting"] == [
-        *(False, False, True, True)
-    ]
     once()
     assert len(server.sent) == 4
 
@@ -506,7 +501,7 @@ def test_somebody_acknowledges_while_a_channel_hangs_and_ctrl_c_is_clean(
     assert "NOT DELIVERED" in said
     assert "resume it: rollproof contacts run" in said
     assert [record["event"] for record in records(sandbox)] == [
-        *("detected", "alerting", "acknowledged", "decided", "not alerted")
+        *("detected", "acknowledged", "decided", "alerted")
     ]
 
 

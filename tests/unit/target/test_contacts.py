@@ -54,30 +54,26 @@ class Story:
     def detected(self) -> Self:
         return self.write(0, "detected", severity="critical (health)")
 
-    def attempt(
-        self, minutes: float, event: str, alert: Alert, *channels: Channel, number: int = 1, reason: str = ""
-    ) -> Self:
+    def attempt(self, minutes: float, alert: Alert, *channels: Channel, reason: str = "") -> Self:
         for channel in channels or CHANNELS[alert]:
             self.write(
                 minutes,
-                event,
+                "alerted",
                 alert=str(alert),
                 channel=channel.name,
                 fingerprint=channel.fingerprint,
-                attempt=number,
-                left=self.contacts.attempts - number,
+                delivered=not reason,
                 reason=reason,
             )
         return self
 
     def alerted(self, minutes: float, alert: Alert, *channels: Channel) -> Self:
-        return self.attempt(minutes, "alerting", alert, *channels).attempt(
-            minutes, "alerted", alert, *channels
-        )
+        return self.attempt(minutes, alert, *channels)
 
-    def failed(self, minutes: float, alert: Alert, *channels: Channel, number: int = LAST) -> Self:
-        self.attempt(minutes, "alerting", alert, *channels, number=number)
-        return self.attempt(minutes, "not alerted", alert, *channels, number=number, reason="HTTP 500")
+    def failed(self, minutes: float, alert: Alert, *channels: Channel, times: int = LAST) -> Self:
+        for _ in range(times):
+            self.attempt(minutes, alert, *channels, reason="HTTP 500")
+        return self
 
     def acknowledged(self, minutes: float, name: str = "Ada") -> Self:
         return self.write(minutes, "acknowledged", name=name)
@@ -113,7 +109,7 @@ def step(flow: Flow, name: str) -> Step:
 def test_the_engineer_on_call_is_alerted_at_once_by_every_channel() -> None:
     flow = Story().detected().at(0)
     one = only(flow)
-    assert (one.alert, one.channels, one.repeated) == (Alert.ON_CALL, ON_CALL, False)
+    assert (one.alert, one.channels) == (Alert.ON_CALL, ON_CALL)
     assert states(flow) == [State.DUE, State.DUE, State.DUE, State.WAITING, State.WAITING, State.WAITING]
     assert flow.wait_seconds == 0
 
@@ -200,10 +196,6 @@ def test_who_was_not_reached_is_tried_again_a_minute_later_and_after_everybody_e
     assert due(story.at(1.2)) == []
     assert story.at(1.2).wait_seconds == pytest.approx(6)
     assert only(story.at(1.3)).alert is Alert.ON_CALL
-    assert not only(story.at(1.3)).repeated
-    # Nobody else waits for that: it is not begun when the next step could come meanwhile.
-    assert due(story.at(1.5)) == []
-    assert story.at(1.5).wait_seconds == pytest.approx(30)
     assert due(story.at(2)) == [Alert.UNACKNOWLEDGED, Alert.ON_CALL]
     # Somebody acknowledges: there is no need any more.
     assert due(story.acknowledged(2).decided(2).at(2.1)) == []
@@ -240,28 +232,19 @@ def test_a_post_mortem_that_reaches_nobody_ends_the_flow_and_is_said() -> None:
     assert due(story.at(61)) == [Alert.POST_MORTEM]
 
 
-def test_an_alert_that_a_kill_cut_off_is_repeated_and_says_so() -> None:
-    story = Story().detected().attempt(0, "alerting", Alert.ON_CALL)
-    one = only(story.at(0.5))
-    assert (one.channels, one.repeated) == (ON_CALL, True)
-    # Only by the channel of which nobody knows.
-    story.attempt(0.5, "alerted", Alert.ON_CALL, ON_CALL[0])
-    one = only(story.at(0.6))
-    assert (one.channels, one.repeated) == (ON_CALL[1:], True)
-    # Nothing is escalated as long as that is not known.
-    assert Alert.UNREACHED not in due(story.at(0.6))
-    assert due(story.attempt(0.7, "alerted", Alert.ON_CALL, ON_CALL[1]).at(0.8)) == []
-
-
-def test_attempts_that_a_kill_cut_off_go_on() -> None:
-    story = Story().detected().failed(0.1, Alert.ON_CALL, number=1)
-    one = only(story.at(0.2))
-    assert (one.alert, one.channels, one.repeated) == (Alert.ON_CALL, ON_CALL, False)
-
-
-def test_a_kill_before_the_second_channel_was_begun_leaves_out_none() -> None:
-    story = Story().detected().attempt(0, "alerting", Alert.ON_CALL, ON_CALL[0])
-    assert only(story.at(0.1)).channels == ON_CALL
+def test_a_channel_that_fails_is_tried_again_later_and_later_until_its_attempts_are_used_up() -> None:
+    story = Story().detected().failed(0.1, Alert.ON_CALL, times=1)
+    flow = story.at(0.1)
+    assert (due(flow), flow.retrying, flow.undelivered) == ([], True, ())
+    assert flow.wait_seconds == pytest.approx(1)
+    assert only(story.at(0.12)).channels == ON_CALL
+    story.failed(0.12, Alert.ON_CALL, times=1)
+    assert story.at(0.12).wait_seconds == pytest.approx(2)
+    # The other channel has taken it: this one's attempts go on, and nobody else is told.
+    story.alerted(0.15, Alert.ON_CALL, ON_CALL[1])
+    assert only(story.at(0.16)).channels == ON_CALL[:1]
+    flow = story.failed(0.16, Alert.ON_CALL, ON_CALL[0], times=1).at(1.9)
+    assert (due(flow), flow.retrying) == ([], False)
 
 
 def test_a_clock_that_nobody_kept_tells_each_what_there_is_to_know_once() -> None:
@@ -302,11 +285,6 @@ def test_a_channel_that_the_profile_has_only_now_is_not_told_what_another_was() 
     # One that could not be reached is replaced: the new one is tried at once.
     story = Story().detected().failed(0, Alert.ON_CALL, Channel("on-call 1 (json)", "of before"))
     assert due(story.at(0.1))[0] is Alert.ON_CALL
-
-
-def test_a_record_that_was_damaged_makes_its_alerts_repeated() -> None:
-    story = Story().write(0, "journal broken").detected()
-    assert only(story.at(0)).repeated
 
 
 def test_who_acknowledged_before_they_were_told_is_not_told() -> None:
