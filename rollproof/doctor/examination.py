@@ -22,11 +22,6 @@ from rollproof.system.side_by_side import Question
 PROBE_SECONDS = 3.0
 WHOLE_SECONDS = 8.0
 _POLL_SECONDS = 0.02
-# A look that takes longer than this had no processor meanwhile.
-_LATE_SECONDS = 0.25
-
-
-_BUSY = "see what this machine is busy with (uptime), then ask again"
 
 
 class State(StrEnum):
@@ -111,10 +106,9 @@ class Outcome:
 def examine(probes: Sequence[Probe], seconds: float = WHOLE_SECONDS) -> list[Outcome]:
     """Ask all `probes` side by side, within `seconds` together; return what came of each, in their order.
 
-    One that hangs is left behind: it delays nobody. What has no answer while this process itself was kept
-    waiting for a processor is not known to be wrong.
+    One that hangs is left behind: it delays nobody.
     """
-    whole, looked, starved = Deadline(seconds), time.monotonic(), 0.0
+    whole = Deadline(seconds)
     named = {probe.name for probe in probes}
     done: dict[str, Outcome] = {}
     asked: dict[str, Question[Outcome]] = {}
@@ -138,12 +132,10 @@ def examine(probes: Sequence[Probe], seconds: float = WHOLE_SECONDS) -> list[Out
                 continue
             question = asked[probe.name]
             if not question.waiting:
-                done[probe.name] = _doubted(question.answer(), starved)
+                done[probe.name] = question.answer()
             elif over or question.asked.seconds_ago() > probe.seconds:
-                done[probe.name] = _doubted(_late(probe, question.asked.seconds_ago()), starved)
+                done[probe.name] = _late(probe, question.asked.seconds_ago())
         time.sleep(_POLL_SECONDS)
-        looked, before = time.monotonic(), looked
-        starved += max(0.0, looked - before - _LATE_SECONDS)
     return [done[probe.name] for probe in probes]
 
 
@@ -192,15 +184,6 @@ def _line_of(probe: Probe, error: Described, seconds: float) -> Line:
     late = error.means is Meaning.TIMEOUT
     text = _no_answer(seconds) if late else f"expected {error.expected}, observed {error.observed}"
     return Line(probe.name, state, text, error.hint, seconds=seconds)
-
-
-def _doubted(found: Outcome, starved: float) -> Outcome:
-    """Return `found`; if it is a timeout, and this process had no processor for most of it, as unknown."""
-    line, late = found.line, found.error is not None and found.error.means is Meaning.TIMEOUT
-    if not late or line.seconds == 0 or starved <= line.seconds / 2:
-        return found
-    text = f"{line.text}, for most of which this machine had no time for the question"
-    return replace(found, line=replace(line, state=State.UNKNOWN, text=text, hint=_BUSY))
 
 
 def _late(probe: Probe, seconds: float) -> Outcome:

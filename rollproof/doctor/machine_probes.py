@@ -8,25 +8,19 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from shlex import quote
-from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from pydantic import SecretStr
 
 from rollproof.backups.newest_backup import newest_backup
 from rollproof.backups.room import existing, no_room
-from rollproof.doctor.connecting import CONNECT_SECONDS, require_connection
 from rollproof.doctor.examination import Lacking, Probe
 from rollproof.errors import Mismatch, Problem, Unverifiable, reason_of
 from rollproof.profile.channels import said_of, sender_of
 from rollproof.profile.profile import Target
-from rollproof.redaction.channel_secrets import WITH_HOST
 from rollproof.sealing.signature import sign
 from rollproof.system.command import Deadline, run_command
 
 _PROGRAM_SECONDS = 2.5
-_DEFAULT_PORTS = {True: 443, False: 80}
 
 
 def programs(target: Target, patience: float = 1.0) -> Iterator[Probe]:
@@ -118,8 +112,8 @@ def _permissions(folder: Path) -> str:
     return f"correct the folder in the profile, or its permissions: ls -ld {quote(str(folder))}"
 
 
-def channels(target: Target, patience: float = 1.0) -> Iterator[Probe]:
-    """Yield a probe for each channel: its URL is understood, and its host answers; nothing is sent."""
+def channels(target: Target) -> Iterator[Probe]:
+    """Yield a probe for each channel: its URL is understood; nothing is sent."""
     contacts = target.contacts
     every = {
         "team channel": target.premigration.team.channels,
@@ -129,8 +123,8 @@ def channels(target: Target, patience: float = 1.0) -> Iterator[Probe]:
     }
     for name, urls in every.items():
         for number, url in enumerate(urls, start=1):
-            reached = partial(_reached, url, patience * CONNECT_SECONDS)
-            yield Probe(name if len(urls) == 1 else f"{name} {number}", reached, seconds=8.0)
+            numbered = name if len(urls) == 1 else f"{name} {number}"
+            yield Probe(numbered, partial(_understood, url), seconds=8.0)
     if not any(every.values()):
         yield Probe("channels", _no_channel)
 
@@ -145,10 +139,9 @@ def _no_channel() -> str:
     )
 
 
-def _reached(url: SecretStr, seconds: float) -> str:
+def _understood(url: SecretStr) -> str:
     said = said_of(url.get_secret_value())
-    sender = sender_of(url)
-    if sender is None:
+    if sender_of(url) is None:
         raise Mismatch(
             what="channel",
             expected="a URL that Apprise understands",
@@ -156,37 +149,4 @@ def _reached(url: SecretStr, seconds: float) -> str:
             source="the profile",
             hint="see github.com/caronc/apprise/wiki for the URL of each kind of channel",
         )
-    found = _place(sender, said)
-    if found is None:
-        return f"{said}: understood; its host cannot be told"
-    host, port, through = found
-    place = f"{through}{host}:{port}"
-    require_connection(
-        host,
-        port,
-        seconds,
-        what=f"channel {said}",
-        source=place,
-        hint="correct the URL in its secret, or the way there: a firewall, a proxy, DNS",
-    )
-    return f"{said}: {place} answers; no message was sent"
-
-
-def _place(sender: Any, said: str) -> tuple[str, int, str] | None:  # noqa: ANN401 - the library has no type
-    """Return the host and port that `sender` connects to, and in words whether that is a proxy; or None."""
-    secure = bool(getattr(sender, "secure", False))
-    host, port = getattr(sender, "smtp_host", None) or None, getattr(sender, "port", None)
-    if host is None and said.partition("://")[0] in WITH_HOST:
-        host = getattr(sender, "host", None)
-    if host is None:
-        fixed = urlsplit(str(getattr(sender, "notify_url", "") or getattr(sender, "api_url", "")))
-        secure, host, port = fixed.scheme == "https", fixed.hostname, fixed.port
-    if not host:
-        return None
-    proxy = getproxies().get("https" if secure else "http")
-    if proxy and not proxy_bypass(host):
-        split = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-        if split.hostname:
-            return split.hostname, split.port or _DEFAULT_PORTS[False], "the proxy "
-    own = getattr(sender, "default_secure_port" if secure else "default_port", None)
-    return str(host), int(port or own or _DEFAULT_PORTS[secure]), ""
+    return f"{said}: understood; no message was sent"

@@ -13,7 +13,6 @@ from rollproof.doctor.target_probes import (
     access_log,
     application,
     engine_and_clock,
-    labels,
     project,
     questions,
     repository,
@@ -36,7 +35,6 @@ def every_probe(target: Target, engine: ContainerEngine, patience: float = 1.0) 
         project(target, engine),
         services(target, engine),
         volumes(target, engine),
-        labels(target, engine),
         application(target),
         access_log(target, engine),
     )
@@ -49,7 +47,7 @@ def every_probe(target: Target, engine: ContainerEngine, patience: float = 1.0) 
     ]
     # Those of one store together, in the order of the profile.
     yield from (probe for name in target.stores for probe in of_stores if probe.store == name)
-    yield from longer((*kept(target), *channels(target, patience)), patience)
+    yield from longer((*kept(target), *channels(target)), patience)
 
 
 def longer(probes: Iterable[Probe], patience: float) -> Iterator[Probe]:

@@ -131,19 +131,6 @@ def _held(target: Target, engine: ContainerEngine) -> str:
     return "each that may hold state is of a store, or named as stateless"
 
 
-def labels(target: Target, engine: ContainerEngine) -> Probe:
-    """Return the probe of the labels that name the commit of the application's images."""
-    return Probe("labels", partial(_labelled, target, engine), ("engine", "services"))
-
-
-def _labelled(target: Target, engine: ContainerEngine) -> str:
-    there = engine.containers()
-    bare = [name for name in target.application.services for one in there.get(name, ()) if not one.revision]
-    if bare:
-        return f"no label names the commit of {listed(sorted({*bare}))}: their images' ids stand for it"
-    return f"the images of {len(target.application.services)} services name their commits"
-
-
 def repository(target: Target) -> Probe:
     """Return the probe of the application's working copy."""
     return Probe("repository", partial(_working_copy, target))

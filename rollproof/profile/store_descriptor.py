@@ -84,21 +84,6 @@ class Grants:
     operator: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Initial:
-    """How accounts come into a server that begins without data, as its vendor's image makes them.
-
-    `users` are there always. Each of `variables` of its container names one. `places` inside it, folders or
-    files, are for scripts or lists that make others. A server that `forgets` loses those at a restart that
-    were made in any other way.
-    """
-
-    users: tuple[str, ...] = ()
-    variables: tuple[str, ...] = ()
-    places: tuple[str, ...] = ()
-    forgets: bool = False
-
-
 class Judge(Protocol):
     """Judges whether a server reads what another one has written."""
 
@@ -142,8 +127,6 @@ class Descriptor(Generic[Profile]):
     """The rights that its reader and its operator need; nothing for a kind without accounts."""
     rights: str = ""
     """Function of a `Readable`: the `rollproof.stores.contract.Rights` of its account; changes nothing."""
-    initial: Initial = Initial()
-    """How accounts come into a server that begins without data."""
     keeper: str
     """Class of `rollproof.stores.keeper.StoreKeeper`."""
     judge: Judge | None = None

@@ -86,7 +86,6 @@ def test_a_healthy_stack_is_ok_in_every_line_until_its_monitor_ends(verifier: Ve
                 f"{store} {what}" for store in RESTRICTED for what in ("reader", "read-only", "operator")
             }
             assert every <= lines.keys()
-            assert "named by" not in lines["mysql operator"].text
         ended = told(verifier)
         (monitor,) = (line for line in ended.lines if line.name == "monitor")
         assert (monitor.state, "has ended" in monitor.text) == (State.WRONG, True), monitor

@@ -9,7 +9,7 @@ from pydantic import PositiveInt
 from rollproof.collection import Json
 from rollproof.profile.recognition import Recognition, Statements
 from rollproof.profile.sections import Account, Address, StoreProfile
-from rollproof.profile.store_descriptor import Descriptor, Grants, Initial, KeyFields, Means, Trait
+from rollproof.profile.store_descriptor import Descriptor, Grants, KeyFields, Means, Trait
 from rollproof.stores.milvus.formats import judge
 
 
@@ -68,7 +68,6 @@ DESCRIPTOR = Descriptor(
     export="rollproof.stores.milvus.export:Export",
     grants=_grants,
     rights="rollproof.stores.milvus.rights:rights",
-    initial=Initial(users=("root",)),
     recognition=Recognition(
         name="milvus",
         images=("milvus",),

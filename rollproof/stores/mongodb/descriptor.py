@@ -8,7 +8,7 @@ from pydantic import Field
 
 from rollproof.profile.recognition import IN_VOLUME, Recognition, Statements
 from rollproof.profile.sections import WatchedProfile
-from rollproof.profile.store_descriptor import Descriptor, Grants, Initial, Means, Trait, in_a_database
+from rollproof.profile.store_descriptor import Descriptor, Grants, Means, Trait, in_a_database
 from rollproof.stores.mongodb.formats import judge
 
 
@@ -52,7 +52,6 @@ DESCRIPTOR = Descriptor(
     export="rollproof.stores.mongodb.export:Export",
     grants=_grants,
     rights="rollproof.stores.mongodb.rights:rights",
-    initial=Initial(variables=("MONGO_INITDB_ROOT_USERNAME",), places=("/docker-entrypoint-initdb.d",)),
     recognition=Recognition(
         name="mongodb",
         images=("mongo", "mongodb", "mongodb-community-server", "mongodb-enterprise-server"),

@@ -12,7 +12,6 @@ from rollproof.profile.sections import WatchedProfile
 from rollproof.profile.store_descriptor import (
     Descriptor,
     Grants,
-    Initial,
     KeyFields,
     Means,
     Trait,
@@ -101,9 +100,6 @@ DESCRIPTOR = Descriptor(
     export="rollproof.stores.mysql.export:Export",
     grants=_grants,
     rights="rollproof.stores.mysql.rights:rights",
-    initial=Initial(
-        users=("root",), variables=("MYSQL_USER", "MARIADB_USER"), places=("/docker-entrypoint-initdb.d",)
-    ),
     recognition=Recognition(
         name="mysql",
         images=("mysql", "mysql-server", "mariadb", "percona", "percona-server", "mysql-community-server"),

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from rollproof.profile.recognition import Recognition, Statements
 from rollproof.profile.sections import WatchedProfile
-from rollproof.profile.store_descriptor import Descriptor, Grants, Initial, Means, Trait
+from rollproof.profile.store_descriptor import Descriptor, Grants, Means, Trait
 from rollproof.stores.redis.formats import judge
 
 
@@ -60,9 +60,6 @@ DESCRIPTOR = Descriptor(
     export="rollproof.stores.redis.export:Export",
     grants=_grants,
     rights="rollproof.stores.redis.rights:rights",
-    initial=Initial(
-        users=("default",), places=("/usr/local/etc/redis", "/etc/redis", "/etc/valkey"), forgets=True
-    ),
     recognition=Recognition(
         name="redis",
         images=("redis", "redis-stack", "redis-stack-server", "valkey", "keydb"),

@@ -11,7 +11,7 @@ from rollproof.collection import Json
 from rollproof.errors import Wrong
 from rollproof.profile.recognition import Recognition, Statements
 from rollproof.profile.sections import Account, Address, Place, StoreProfile
-from rollproof.profile.store_descriptor import Descriptor, Grants, Initial, Means, Trait
+from rollproof.profile.store_descriptor import Descriptor, Grants, Means, Trait
 
 VERSIONS = "versions "
 """Prefix of a bucket's name for all versions of its objects; a restore by copies adds to these."""
@@ -88,7 +88,6 @@ DESCRIPTOR = Descriptor(
     export="rollproof.stores.s3.export:Export",
     grants=_grants,
     rights="rollproof.stores.s3.rights:rights",
-    initial=Initial(variables=("MINIO_ROOT_USER", "MINIO_ACCESS_KEY")),
     recognition=Recognition(
         name="minio",
         images=("minio", "seaweedfs", "garage", "rustfs"),

@@ -42,12 +42,6 @@ def never() -> Iterator[threading.Event]:
     event.set()
 
 
-@pytest.fixture(autouse=True)
-def with_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no test depend on how busy its machine is."""
-    monkeypatch.setattr(examination, "_LATE_SECONDS", FAR)
-
-
 def hanging(event: threading.Event) -> str:
     event.wait(FAR)
     return "late"
@@ -113,15 +107,6 @@ def test_who_waits_for_another_is_told_of_it_though_the_end_comes_between_the_tw
     monkeypatch.setattr(examination, "Deadline", Whole)
     _, second = examine([Probe("a", lambda: hanging(never), seconds=FAR), Probe("b", str, needs=("a",))], FAR)
     assert (second.line.state, second.line.after) == (State.UNKNOWN, "a")
-
-
-def test_a_machine_without_time_for_a_question_does_not_call_it_wrong(
-    never: threading.Event, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(examination, "_POLL_SECONDS", 0.6)
-    monkeypatch.setattr(examination, "_LATE_SECONDS", 0.1)
-    (found,) = examine([Probe("a", lambda: hanging(never), seconds=0.7)], FAR)
-    assert (found.line.state, "uptime" in found.line.hint) == (State.UNKNOWN, True), found.line
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any, Self
 import pytest
 from pydantic import AnyHttpUrl, SecretStr
 
-from rollproof.doctor import examination, machine_probes, probe_table, store_accounts
+from rollproof.doctor import machine_probes, probe_table, store_accounts
 from rollproof.doctor.examination import Line, Probe, State, examine
 from rollproof.engines.compose import ComposeEngine
 from rollproof.engines.engine import Container, Endpoint, Mount
@@ -35,7 +35,6 @@ FAR = 60.0
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing here is about how fast a machine is, nor how busy."""
     monkeypatch.setattr(machine_probes, "_PROGRAM_SECONDS", FAR)
-    monkeypatch.setattr(examination, "_LATE_SECONDS", FAR)
 
 
 def container(service: str, **changes: object) -> Container:
@@ -124,7 +123,7 @@ def test_a_project_without_containers_has_another_name(sandbox: Sandbox, engine:
     assert lines["project"].state is State.WRONG
     assert "engine.project" in lines["project"].hint
     asked = [name for name, address in addressed(sandbox.target).items() if address]
-    after = {"services", "volumes", "labels", "access log", *(f"{name} address" for name in asked)}
+    after = {"services", "volumes", "access log", *(f"{name} address" for name in asked)}
     assert {name for name in after if name in lines and lines[name].after != "project"} == set()
 
 
@@ -155,16 +154,11 @@ def test_services(sandbox: Sandbox, engine: Any) -> None:  # noqa: ANN401 - a mo
     assert "docker logs sandbox-backend-1" in line.hint
 
 
-def test_labels_and_volumes(sandbox: Sandbox, engine: Any) -> None:  # noqa: ANN401 - a mock
-    assert "name their commits" in of(sandbox, engine, "labels").text
+def test_volumes(sandbox: Sandbox, engine: Any) -> None:  # noqa: ANN401 - a mock
     mount = Mount("data", "volume", "/data", "/var/data")
     engine.containers.return_value = {
-        name: (container(name, revision=None, mounts=(mount,)),)
-        for name in sandbox.target.application.services
+        name: (container(name, mounts=(mount,)),) for name in sandbox.target.application.services
     }
-    line = of(sandbox, engine, "labels")
-    assert line.state is State.OK
-    assert "their images' ids stand for it" in line.text
     line = of(sandbox, engine, "volumes")
     assert line.state is State.WRONG
     assert "[stores.state]" in line.hint
@@ -258,14 +252,10 @@ def test_room(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, engine: object)
     assert (line.state, "one that can be written" in line.text) == (State.WRONG, True), line
 
 
-@pytest.mark.parametrize("reached", [True, False])
-def test_a_channel(sandbox: Sandbox, engine: object, *, reached: bool) -> None:
-    with (silent_port if reached else closed_port)() as port:
-        url = SecretStr(f"json://token-of-the-channel@127.0.0.1:{port}/secret-path")
-        line = of(sandbox, engine, "team channel", premigration=_with_channels(sandbox, url))
-    assert line.state is (State.OK if reached else State.WRONG)
-    assert "token-of-the-channel" not in line.text + line.hint
-    assert "secret-path" not in line.text + line.hint
+def test_a_channel(sandbox: Sandbox, engine: object) -> None:
+    url = SecretStr("json://token-of-the-channel@127.0.0.1:9/secret-path")
+    line = of(sandbox, engine, "team channel", premigration=_with_channels(sandbox, url))
+    assert (line.state, line.text) == (State.OK, "json://127.0.0.1: understood; no message was sent")
 
 
 def test_a_channel_that_is_no_url(sandbox: Sandbox, engine: object) -> None:
@@ -369,54 +359,6 @@ def test_the_one_account_of_a_server_that_forgets_others_is_no_mistake(
 
     assert read_only(reader=one) is State.WRONG
     assert read_only(reader=one, operator=one) is State.ABSENT
-
-
-@pytest.mark.parametrize(
-    ("script", "state", "said"),
-    [
-        (None, State.OK, "not told by what is mounted"),
-        ("CREATE USER reader; CREATE USER operator;", State.OK, "named by what is mounted"),
-        ("CREATE USER reader;", State.WRONG, "operator in none of 1 files"),
-        ("\udcff\x00", State.WRONG, "operator, reader in none of 1 files"),
-    ],
-)
-def test_accounts_in_a_fresh_server(
-    monkeypatch: pytest.MonkeyPatch,
-    sandbox: Sandbox,
-    engine: Any,  # noqa: ANN401 - a mock
-    tmp_path: Path,
-    script: str | None,
-    state: State,
-    said: str,
-) -> None:
-    monkeypatch.delenv("DOCKER_HOST", raising=False)
-    monkeypatch.setattr(store_accounts, "open_rights", lambda *_, **__: Rights())
-    mysql = sandbox.target.stores["mysql"]
-    address = mysql.address.model_copy(update={"host": None, "service": "database-server"})  # type: ignore[union-attr]
-    mounts: tuple[Mount, ...] = ()
-    if script is not None:
-        (tmp_path / "init").mkdir()
-        (tmp_path / "init" / "a.sql").write_text(script, errors="surrogateescape")
-        mounts = (Mount("init", "bind", "/docker-entrypoint-initdb.d", str(tmp_path / "init")),)
-    engine.containers.return_value = {"database-server": (container("database-server", mounts=mounts),)}
-    stores = {"mysql": mysql.model_copy(update={"address": address})}
-    line = of(sandbox, engine, "mysql operator", stores=stores)
-    assert (line.state, said in line.text) == (state, True), line
-
-
-def test_an_account_that_a_variable_makes(
-    monkeypatch: pytest.MonkeyPatch,
-    sandbox: Sandbox,
-    engine: Any,  # noqa: ANN401 - a mock
-) -> None:
-    monkeypatch.setattr(store_accounts, "open_rights", lambda *_, **__: Rights())
-    mysql = sandbox.target.stores["mysql"]
-    address = mysql.address.model_copy(update={"host": None, "service": "database-server"})  # type: ignore[union-attr]
-    account = Account(user="reader", password=SecretStr("x"))
-    stores = {"mysql": mysql.model_copy(update={"address": address, "operator": account})}
-    made = container("database-server", private={"environment MYSQL_USER": SecretStr("reader")})
-    engine.containers.return_value = {"database-server": (made,)}
-    assert "in a fresh server too" in of(sandbox, engine, "mysql operator", stores=stores).text
 
 
 def test_the_baseline_is_of_another_commit(sandbox: Sandbox, engine: object) -> None:
