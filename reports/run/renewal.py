@@ -39,7 +39,6 @@ from rollproof.redaction.redactor import Redactor
 from rollproof.sealing.chain import promised, sealed
 from rollproof.system.clock import Moment
 from rollproof.system.files import sha256_of, write_whole
-from rollproof.system.process import escape_half_characters
 from rollproof.verdict import RunVerdict, worst
 
 
@@ -49,7 +48,6 @@ def report_anew(incident: str, incidents: Path | None, profile: Path | None = No
     Without `incidents` the id is looked up where `profile` has its incidents, else where none is named. The
     record is signed with the key of `profile`, if it has one. For pages that need more see `complete`.
     """
-    escape_half_characters()
     try:
         target = load_target(profile) if profile is not None else None
         place = incidents or (target.folders.incidents if target is not None else default_incidents())

@@ -32,9 +32,6 @@ from rollproof.errors import (
 from rollproof.home import no_target
 from rollproof.system.process import (
     ended_as_by_ctrl_c,
-    escape_half_characters,
-    forget_interrupt,
-    tell_crashes,
 )
 from rollproof.system.state import new_state_file
 
@@ -50,12 +47,9 @@ def guarded(command: Callable[..., object]) -> ExitCode:
 
     An unforeseen error is a bug of ours: its traceback goes to a file, for the person who fixes it. Both the
     messages and that file are redacted: secrets known to this process, and personal data of its target. A
-    crash of native code, which Python cannot catch, says on standard error where it was. A command that owes
-    a document gives it with the error in it, beside the message.
+    command that owes a document gives it with the error in it, beside the message.
     """
     ask(None)
-    escape_half_characters()
-    tell_crashes()
     try:
         with ended_as_by_ctrl_c(), _plainly():
             _require_files()
@@ -178,7 +172,6 @@ def _unread() -> ExitCode:
 
 
 def _interrupted() -> ExitCode:
-    forget_interrupt()
     _say("interrupted")
     stopped = Problem(
         what="command",

@@ -8,6 +8,7 @@ standard input, which is in memory alone since they hold secrets.
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import os
 import pickle  # between two processes of ours alone
 import signal
@@ -26,7 +27,6 @@ from rollproof.system.command import (
     last_lines,
     run_program,
 )
-from rollproof.system.process import tell_crashes
 
 PR_SET_PDEATHSIG = 1
 """Of `prctl(2)`: the signal that a process gets when its parent ends."""
@@ -118,7 +118,7 @@ def _said(words: IO[bytes], *, first: bool = False) -> str:
 
 def main(parent: int) -> None:
     """Do the work that standard input holds, and write its result, its error, and the full disk behind it."""
-    tell_crashes()
+    faulthandler.enable()
     # What a driver prints is no answer.
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

@@ -6,7 +6,6 @@ of id and start time, within one boot of the machine, names one process only.
 
 from __future__ import annotations
 
-import faulthandler
 import os
 import signal
 import sys
@@ -14,7 +13,6 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType
 from typing import Self
@@ -23,21 +21,7 @@ from rollproof.errors import ExitCode, Problem
 
 START_TIME_FIELD = 19  # place of the 22nd field of /proc/PID/stat after the program's name
 STATE_FIELD = 0
-_STANDARD_ERROR = 2
 ENDED_STATES = frozenset({"Z", "X"})  # it has ended, and its parent has not read its exit status
-
-
-def escape_half_characters() -> None:
-    """Let this process print half characters, as records hold for file names without UTF-8, as escapes."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-
-
-def tell_crashes() -> None:
-    """Let a crash of native code, which Python cannot catch, say where it was: on standard error."""
-    if not faulthandler.is_enabled():
-        faulthandler.enable(_STANDARD_ERROR)
 
 
 ENDING = (signal.SIGTERM, signal.SIGHUP)
@@ -84,21 +68,11 @@ def interruptible(program: Callable[[], int]) -> int:
         with ended_as_by_ctrl_c():
             return program()
     except KeyboardInterrupt:
-        forget_interrupt()
         # The terminal may be gone, too.
         with suppress(OSError, ValueError, AttributeError):
             sys.stderr.write("interrupted\n")
             sys.stderr.flush()
         return ExitCode.INTERRUPTED
-
-
-def forget_interrupt() -> None:
-    """Let this process end by its exit code, and not by SIGINT.
-
-    CPython remembers an interrupt that met the text of an `exec`, as dataclasses are made by. Another text
-    that it runs has it forget that (`unhandled_keyboard_interrupt` of its runtime).
-    """
-    eval("0")  # noqa: S307
 
 
 @dataclass(frozen=True)
