@@ -38,23 +38,6 @@ def _application(ending: BaseException | None) -> typer.Typer:
     return app
 
 
-def test_a_crash_of_native_code_says_where_it_was() -> None:
-    """Python cannot catch it: without this, a command ends without a word."""
-    crash = (
-        "import os, signal, typer; from reports.terminal.guard import guarded\n"
-        "app = typer.Typer()\n"
-        "@app.command()\n"
-        "def capture() -> None: os.kill(os.getpid(), signal.SIGSEGV)\n"
-        "guarded(app)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", crash], cwd=ROOT, capture_output=True, text=True, check=False, timeout=300
-    )
-    assert done.returncode == -signal.SIGSEGV
-    assert "Fatal Python error: Segmentation fault" in done.stderr
-    assert 'File "<string>", line 4 in capture' in done.stderr
-
-
 @pytest.mark.parametrize(
     ("ending", "code"),
     [
