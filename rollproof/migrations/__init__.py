@@ -1,1 +1,1 @@
-"""The lint of a migration's text: can it be undone? Pure: nothing is run."""
+"""A migration: what it did to the stores, and advice on its text beforehand."""

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 
 import sqlglot
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
 
 from rollproof.errors import shortened
 from rollproof.git.migration_files import changed_names, content_at
@@ -87,11 +86,13 @@ def of_sql(text: str, dialect: str, first: int = 1) -> Iterator[tuple[int, str]]
         yield first, f"{NOT_JUDGED}: of no store, or of several, the SQL is known"
         return
     try:
-        statements = sqlglot.parse(text, dialect=dialect)
-    except (SqlglotError, RecursionError) as error:
+        yield from [*_of_statements(text, dialect, first)]
+    except Exception as error:  # noqa: BLE001 - the parser's tree may lack any part; advice stops no rehearsal
         yield first, f"{NOT_JUDGED}: it cannot be read, {type(error).__name__}"
-        return
-    for statement in filter(None, statements):
+
+
+def _of_statements(text: str, dialect: str, first: int) -> Iterator[tuple[int, str]]:
+    for statement in filter(None, sqlglot.parse(text, dialect=dialect)):
         lines = (node.meta["line"] for node in statement.walk() if "line" in node.meta)
         line = first - 1 + int(next(lines, 1))
         for part, why in _of_statement(statement):
