@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.gating.evidence import Expect, Say
-from rollproof.errors import Meaning, Unverifiable, listed
+from fixtures.gating.evidence import Expect, Keep, Say
+from rollproof.errors import Meaning, Unverifiable, listed, shortened
 from rollproof.incident.rehearsals import Ending, Rehearsal
 from rollproof.incident.reopening import Closing, reopen_hint
 from rollproof.profile.profile import Target
@@ -54,16 +54,19 @@ def test_staging_was_well_after_the_migration(
 
 
 def test_migration_lost_nothing(
-    rehearsal: Rehearsal, rehearsal_ending: Ending, expect: Expect, note: Say
+    rehearsal: Rehearsal, rehearsal_ending: Ending, expect: Expect, note: Say, evidence: Keep
 ) -> None:
     """No object, field or record of staging was gone after the migration."""
+    kinds = ("lost", "altered", "noted", "unknown")
+    every = [f"{kind}: {text}" for kind in kinds for text in getattr(rehearsal_ending, kind)]
+    evidence("what the migration did", "\n".join(every) or "nothing")
     expect(not rehearsal_ending.lost,
            what="losses by the migration", means=Meaning.DATA_LOSS,
-           expected="none", instead=listed(rehearsal_ending.lost, between="; "),
+           expected="none", instead=_named(rehearsal_ending.lost),
            source=rehearsal.folder,
            hint="split it: add what is new first, and remove what is old when no rollback needs it")
     _expect_compared(rehearsal, rehearsal_ending, expect)
-    note(f"nothing lost; new: {listed(rehearsal_ending.noted, between='; ') or 'nothing'}")
+    note(f"nothing lost; new: {_named(rehearsal_ending.noted) or 'nothing'}")
 
 
 def test_migration_altered_no_definition(
@@ -72,7 +75,7 @@ def test_migration_altered_no_definition(
     """No type or other definition was another one: what fits in it in staging may not fit elsewhere."""
     expect(not rehearsal_ending.altered,
            what="definitions that the migration altered", means=Meaning.DATA_CHANGED,
-           expected="none", instead=listed(rehearsal_ending.altered, between="; "),
+           expected="none", instead=_named(rehearsal_ending.altered),
            source=rehearsal.folder,
            hint="see that no value of the target is cut; if so, take the word for it: premigration.waivers")
     _expect_compared(rehearsal, rehearsal_ending, expect)
@@ -134,10 +137,15 @@ def test_migration_was_reopened_after_its_rollback(
     note(said)
 
 
+def _named(differences: Sequence[str]) -> str:
+    """Return the differences in a length that an error has room for; the record has each in full."""
+    return listed([shortened(one, 140) for one in differences], shown=6, between="; ")
+
+
 def _expect_compared(rehearsal: Rehearsal, ending: Ending, expect: Expect) -> None:
     expect(not ending.unknown,
            what="stores after the migration", otherwise=Unverifiable,
-           expected="each compared with the baseline", instead=listed(ending.unknown, between="; "),
+           expected="each compared with the baseline", instead=_named(ending.unknown),
            source=rehearsal.folder, hint="mend what could not be read, and rehearse the migration again")
 
 

@@ -101,7 +101,7 @@ def verdict_replaced(folder: Path) -> None:
         ({"migrated": "failed"}, None, {"test_staging_was_well_after_the_migration": "observed failed"}),
         ({"rolled_back": "broken"}, None, {"test_rollback_was_rehearsed": "observed broken"}),
         ({"old_code": "failed"}, None, {OLD_CODE: "observed failed"}),
-        ({"lost": ["mysql: shop.users: not there"]}, None, {LOST: "mysql: shop.users: not there"}),
+        ({"lost": ["x" * 5000, "mysql: shop.users: gone"]}, None, {LOST: "…; mysql: shop.users: gone"}),
         ({"altered": ["mysql: shop.users: type"]}, None, {ALTERED: "mysql: shop.users: type"}),
         ({"unknown": ["mysql: no answer"]}, None, dict.fromkeys((LOST, ALTERED), "mysql: no answer")),
         (
