@@ -9,35 +9,18 @@ from rollproof.doctor.examination import Probe
 from rollproof.doctor.kept_probes import kept
 from rollproof.doctor.machine_probes import channels, programs, room
 from rollproof.doctor.store_accounts import SHORT_SECONDS, accounts, addresses, readers
-from rollproof.doctor.target_probes import (
-    access_log,
-    application,
-    engine_and_clock,
-    project,
-    questions,
-    repository,
-    services,
-    volumes,
-)
+from rollproof.doctor.target_probes import target_probes
 from rollproof.engines.engine import ContainerEngine
 from rollproof.profile.profile import Target
 from rollproof.stores.registry import LONG_SECONDS
 
+_BEFORE_CAPTURE = frozenset({"questions", "project", "volumes", "services", "repository"})
+_BEFORE_GATE = frozenset({"engine", "clock", "project", "volumes", "services", "repository"})
+
 
 def every_probe(target: Target, engine: ContainerEngine, patience: float = 1.0) -> Iterator[Probe]:
     """Yield all probes of `target`, as the page has them; each waits `patience` times as long as usual."""
-    of_machine = (
-        questions(target),
-        *engine_and_clock(target, engine),
-        *programs(target, patience),
-        *room(target),
-        repository(target),
-        project(target, engine),
-        services(target, engine),
-        volumes(target, engine),
-        application(target),
-        access_log(target, engine),
-    )
+    of_machine = (*target_probes(target, engine), *programs(target, patience), *room(target))
     yield from longer(of_machine, patience)
     seconds = patience * SHORT_SECONDS
     of_stores = [
@@ -57,28 +40,16 @@ def longer(probes: Iterable[Probe], patience: float) -> Iterator[Probe]:
 
 def before_capture(target: Target, engine: ContainerEngine) -> Iterator[Probe]:
     """Yield what has to be ok for a baseline of a good state, apart from the canary."""
-    for probe in (
-        questions(target),
-        project(target, engine),
-        volumes(target, engine),
-        services(target, engine),
-        repository(target),
-        *readers(target, engine, LONG_SECONDS),
-    ):
+    own = [one for one in target_probes(target, engine) if one.name in _BEFORE_CAPTURE]
+    for probe in (*own, *readers(target, engine, LONG_SECONDS)):
         # A capture takes minutes: large stores and busy engines are waited for, by their own deadlines.
         yield replace(probe, seconds=LONG_SECONDS)
 
 
 def before_gate(target: Target, engine: ContainerEngine) -> Iterator[Probe]:
-    """Yield what keeps the gate's checks from telling anything, as far as that is known at once.
+    """Yield what keeps the gate's checks from an answer, as far as that is known at once.
 
     What else is missing, such as a backup, is an item of the gate itself.
     """
-    yield from engine_and_clock(target, engine)
-    yield from programs(target)
-    yield from room(target)
-    yield repository(target)
-    yield project(target, engine)
-    yield services(target, engine)
-    yield volumes(target, engine)
-    yield from addresses(target, engine)
+    yield from (one for one in target_probes(target, engine) if one.name in _BEFORE_GATE)
+    yield from (*programs(target), *room(target), *addresses(target, engine))

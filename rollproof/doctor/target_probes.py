@@ -25,9 +25,18 @@ _LOG_LINES = 200
 _HTTP_SECONDS = 2.5
 
 
-def questions(target: Target) -> Probe:
-    """Return the probe of what `init` has left for a person to answer in the profile."""
-    return Probe("questions", partial(require_answers, target))
+def target_probes(target: Target, engine: ContainerEngine) -> Iterator[Probe]:
+    """Yield the probes of the target but for its stores."""
+    there = ("engine", "project")
+    yield Probe("questions", partial(require_answers, target))
+    yield Probe("engine", partial(_engine, target, engine))
+    yield Probe("clock", partial(_clock, engine), ("engine",))
+    yield Probe("repository", partial(_working_copy, target))
+    yield Probe("project", partial(_there, target, engine), ("engine",))
+    yield Probe("services", partial(_running, target, engine), there)
+    yield Probe("volumes", partial(_held, target, engine), there)
+    yield Probe("application", partial(_answers, target), seconds=_HTTP_SECONDS + 1)
+    yield Probe("access log", partial(_matching, target, engine), there)
 
 
 def require_answers(target: Target) -> str:
@@ -45,12 +54,6 @@ def require_answers(target: Target) -> str:
             hint=f"put the right words there; for what each question was: {typed('init --help')}",
         )
     return "none of the profile is left to answer"
-
-
-def engine_and_clock(target: Target, engine: ContainerEngine) -> Iterator[Probe]:
-    """Yield the probes of the engine, which is the one that the profile pins, and of its clock."""
-    yield Probe("engine", partial(_engine, target, engine))
-    yield Probe("clock", partial(_clock, engine), ("engine",))
 
 
 def _engine(target: Target, engine: ContainerEngine) -> str:
@@ -73,11 +76,6 @@ def _clock(engine: ContainerEngine) -> str:
     return f"the engine and its containers are within {max(abs(ahead), 0.01):.2f} s of this machine"
 
 
-def project(target: Target, engine: ContainerEngine) -> Probe:
-    """Return the probe of the project: it has a container at all, so that its name is right."""
-    return Probe("project", partial(_there, target, engine), ("engine",))
-
-
 def _there(target: Target, engine: ContainerEngine) -> str:
     name = target.engine.project
     if not (containers := engine.containers()):
@@ -89,11 +87,6 @@ def _there(target: Target, engine: ContainerEngine) -> str:
             hint="correct engine.project in the profile, or start it: docker compose ls --all names all",
         )
     return f"{name}: {sum(map(len, containers.values()))} containers"
-
-
-def services(target: Target, engine: ContainerEngine) -> Probe:
-    """Return the probe of the services: each runs and is healthy."""
-    return Probe("services", partial(_running, target, engine), ("engine", "project"))
 
 
 def _running(target: Target, engine: ContainerEngine) -> str:
@@ -121,30 +114,15 @@ def _state_of(container: Container | None) -> str:
     return container.status if container.status != "running" else str(container.health)
 
 
-def volumes(target: Target, engine: ContainerEngine) -> Probe:
-    """Return the probe of the application's volumes: each is of a store, or holds no state."""
-    return Probe("volumes", partial(_held, target, engine), ("engine", "project"))
-
-
 def _held(target: Target, engine: ContainerEngine) -> str:
     require_held(target, engine)
     return "each that may hold state is of a store, or named as stateless"
-
-
-def repository(target: Target) -> Probe:
-    """Return the probe of the application's working copy."""
-    return Probe("repository", partial(_working_copy, target))
 
 
 def _working_copy(target: Target) -> str:
     copy = read_working_copy(target.application.repository)
     changes = f"; not committed: {listed(copy.differences, 3)}" if copy.differences else ""
     return f"commit {copy.head[:12]}{changes}"
-
-
-def application(target: Target) -> Probe:
-    """Return the probe of the application's address, by its health endpoint."""
-    return Probe("application", partial(_answers, target), seconds=_HTTP_SECONDS + 1)
 
 
 def _answers(target: Target) -> str:
@@ -159,11 +137,6 @@ def _answers(target: Target) -> str:
             hint="correct application.url, api and health in the profile, or see the application's log",
         )
     return f"{url} health {reading.text}"
-
-
-def access_log(target: Target, engine: ContainerEngine) -> Probe:
-    """Return the probe of the log of requests: its last lines fit the profile's pattern."""
-    return Probe("access log", partial(_matching, target, engine), ("engine", "project"))
 
 
 def _matching(target: Target, engine: ContainerEngine) -> str:

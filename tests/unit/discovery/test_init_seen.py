@@ -13,7 +13,7 @@ from rollproof.init import looking
 from rollproof.init.looking import maintenance_of
 from rollproof.init.parts import parts_of
 from rollproof.init.stack import stack_of
-from rollproof.init.watching import Seen, Trail, made_since, policies
+from rollproof.init.watching import Seen, change_between, made_since
 from rollproof.stores.contract import Digest, RecordHash
 from tests.stack.faults import closed_port
 from tests.unit.discovery.test_doctor_probes import container
@@ -46,21 +46,21 @@ def test_a_maintenance_mode_is_found_in_a_mounted_configuration(
 @pytest.mark.parametrize(
     ("counts", "totals", "policy"),
     [
-        ([3, 3, 3], [7, None, 7], None),
-        ([3, 4, 4], [7, None, 9], "grows"),
-        ([3, 4, 3], [7, None, 9], "volatile"),
-        ([3, 2], [7, None], "volatile"),
-        ([3, 3], [7, 8], "changes"),
-        ([3], [7], None),
+        ((3, 3), (7, 7), None),
+        ((3, 4), (7, 9), "grows"),
+        ((3, 2), (7, None), "volatile"),
+        ((3, 3), (7, 8), "changes"),
+        ((3, 3), (7, None), None),
     ],
 )
 def test_a_large_collection_has_the_policy_of_its_counts_and_digests(
-    counts: list[int], totals: list[int | None], policy: str | None
+    counts: tuple[int, int], totals: tuple[int | None, int | None], policy: str | None
 ) -> None:
-    seen = zip(counts, totals, strict=True)
-    trail = Trail([Seen(count, None if total is None else Digest(3, total)) for count, total in seen])
-    assert trail.policy == policy
-    assert policies({"it": trail}) == ({"it": policy} if policy else {})
+    before, now = (
+        Seen(count, None if total is None else Digest(3, total))
+        for count, total in zip(counts, totals, strict=True)
+    )
+    assert change_between(before, now) == (policy, "")
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,7 @@ def test_a_large_collection_has_the_policy_of_its_counts_and_digests(
 def test_a_collection_has_the_policy_of_its_records(
     before: dict[str, str], now: dict[str, str], policy: str | None, touched: str
 ) -> None:
-    trail = Trail([_looked(before), Seen(len(before)), _looked(now)])
-    assert (trail.policy, trail.touched) == (policy, touched)
+    assert change_between(_looked(before), _looked(now)) == (policy, touched)
 
 
 def _looked(records: dict[str, str]) -> Seen:
