@@ -197,7 +197,7 @@ def _brought_back(target: Target, migration: str, rollback: RolledBack, commit: 
     if again is None:
         return ""
     part = "" if again.original == commit else f" of {commit[:12]}"
-    return f"it has {again.original[:12]}{part} again, as {again.copy[:12]} ({again.known_by}), {by}"
+    return f"it has {again.original[:12]}{part} again, as {again.copy[:12]}, {by}"
 
 
 def _reopening(record: Mapping[str, Any]) -> Reopening:

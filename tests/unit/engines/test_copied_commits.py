@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from rollproof.errors import Unverifiable
-from rollproof.git import copied_commits
 from rollproof.git.copied_commits import Copy, copy_of
 from tests.unit.sandbox import git
 
@@ -43,12 +41,6 @@ class Repository:
     def pick(self, parent: str, *commits: str) -> str:
         self.git("checkout", "--quiet", "--detach", parent)
         self.git("cherry-pick", "--allow-empty", *commits)
-        return self.git("rev-parse", "HEAD")
-
-    def squash(self, parent: str, *commits: str) -> str:
-        self.git("checkout", "--quiet", "--detach", parent)
-        self.git("cherry-pick", "--no-commit", *commits)
-        self.git("commit", "--quiet", "--message", "all of it")
         return self.git("rev-parse", "HEAD")
 
 
@@ -106,125 +98,12 @@ def test_it_is_known_again_at_another_place_of_its_file_and_by_another_name(hist
 def test_a_branch_that_was_rebased_is_known_again(history: History) -> None:
     rebased = history.repository.pick(history.beside, history.first, history.second, history.last)
     found = history.copy_in(rebased)
-    assert found is not None
-    assert found.original in {history.first, history.second, history.last}
-
-
-def test_a_squash_of_all_is_known_again(history: History) -> None:
-    squashed = history.repository.squash(history.beside, history.first, history.second, history.last)
-    assert history.copy_in(squashed) == Copy(history.last, squashed)
-    later = history.repository.commit({"README": "more"})
-    assert history.copy_in(later) == Copy(history.last, squashed)
-
-
-def test_a_squash_of_the_rest_is_known_again_where_the_first_is_shared(history: History) -> None:
-    squashed = history.repository.squash(history.first, history.second, history.last)
-    assert history.copy_in(squashed) == Copy(history.last, squashed)
-
-
-def test_one_commit_that_was_split_is_known_again_as_a_whole(history: History) -> None:
-    one = history.repository.squash(history.before, history.first, history.second, history.last)
-    history.repository.commit({"new.py": "print()\n"}, history.before)
-    split = history.repository.pick("HEAD", history.first, history.last)
-    assert history.copy_in(split, one) == Copy(one, split)
+    assert found == Copy(history.last, rebased)
 
 
 def test_what_led_to_it_under_its_own_id_is_no_copy(history: History) -> None:
     assert history.copy_in(history.second) is None
     assert history.copy_in(history.repository.commit({"README": "more"}, history.second)) is None
-
-
-def _resolved(history: History, *options: str, original: str = "", text: str = "line twenty, of XX\n") -> str:
-    """Pick a commit where its lines are others, and return the copy in which that conflict was resolved."""
-    made = history.repository
-    other = made.commit({"app.py": TEXT.replace("line 20\n", "line XX\n")}, history.before)
-    with pytest.raises(subprocess.CalledProcessError):
-        made.git("cherry-pick", *options, original or history.first)
-    (made.folder / "app.py").write_text(TEXT.replace("line 20\n", text))
-    made.git("add", "--all")
-    assert history.copy_in(other) is None
-    return other
-
-
-def test_a_conflict_that_was_resolved_hides_no_copy(history: History) -> None:
-    _resolved(history)
-    history.repository.git("-c", "core.editor=true", "cherry-pick", "--continue")
-    picked = history.repository.git("rev-parse", "HEAD")
-    for candidate in (picked, history.repository.commit({"README": "more"})):
-        found = history.copy_in(candidate)
-        assert found is not None
-        assert (found.original, found.copy) == (history.first, picked)
-        when = history.repository.git("log", "-1", "--format=%aI", history.first)
-        assert found.known_by == f"same author, same subject, written in the same second, {when}"
-
-
-def test_a_rebase_with_a_conflict_hides_no_copy(history: History) -> None:
-    made = history.repository
-    onto = made.commit({"app.py": TEXT.replace("line 20\n", "line XX\n")}, history.before)
-    made.git("checkout", "--quiet", "--detach", history.first)
-    with pytest.raises(subprocess.CalledProcessError):
-        made.git("rebase", onto)
-    (made.folder / "app.py").write_text(TEXT.replace("line 20\n", "both\n"))
-    made.git("add", "--all")
-    made.git("-c", "core.editor=true", "rebase", "--continue")
-    rebased = made.git("rev-parse", "HEAD")
-    found = history.copy_in(rebased)
-    assert found is not None
-    assert (found.original, found.copy) == (history.first, rebased)
-
-
-def test_a_copy_that_names_its_original_is_known_whoever_wrote_what(history: History) -> None:
-    _resolved(history, "-x")
-    made = history.repository
-    message = f"another subject\n\n(cherry picked from commit {history.first})\n\nReviewed-by: x"
-    made.git("commit", "--quiet", "--author=Grace <g@example.org>", "--message", message)
-    picked = made.git("rev-parse", "HEAD")
-    named = Copy(history.first, picked, "its message says that it was picked from it")
-    assert history.copy_in(picked) == named
-    # A sentence about that commit is no such line, nor is a line that names another commit.
-    line = "(cherry picked from commit {})"
-    for text in (f"not {line.format(history.first)}", line.format("0" * 40)):
-        made.git("commit", "--quiet", "--amend", "--message", f"a subject\n\n{text}")
-        assert history.copy_in(made.git("rev-parse", "HEAD")) is None
-
-
-def test_what_was_amended_is_the_same_change_still(history: History) -> None:
-    made = history.repository
-    made.git("checkout", "--quiet", "--detach", history.first)
-    (made.folder / "app.py").write_text(TEXT.replace("line 20\n", "line mended\n"))
-    made.git("commit", "--quiet", "--all", "--amend", "--no-edit")
-    found = history.copy_in(made.git("rev-parse", "HEAD"))
-    assert found is not None
-    assert found.original == history.first
-
-
-@pytest.mark.parametrize("other", ["author", "e-mail", "second", "subject"])
-def test_another_author_second_or_subject_is_another_change(history: History, other: str) -> None:
-    made = history.repository
-    name, mail, date, subject = made.git("log", "-1", "--format=%an%n%ae%n%ad%n%s", history.first).split("\n")
-    if other == "author":
-        name = "Grace"
-    elif other == "e-mail":
-        mail = "grace@example.org"
-    elif other == "second":
-        date = "2001-02-03T04:05:06Z"
-    else:
-        subject = f"Not {subject}"
-    _resolved(history)
-    made.git("commit", "--quiet", f"--author={name} <{mail}>", f"--date={date}", "--message", subject)
-    assert history.copy_in(made.git("rev-parse", "HEAD")) is None
-
-
-def test_a_copy_of_which_the_conflict_left_nothing_is_none(history: History) -> None:
-    _resolved(history, "-x", text="line XX\n")
-    history.repository.git("commit", "--quiet", "--allow-empty", "--no-edit")
-    assert history.copy_in(history.repository.git("rev-parse", "HEAD")) is None
-
-
-def test_a_squash_of_a_part_is_not_known_again(history: History) -> None:
-    """As it is documented: it is another change than any that was rolled back, and says nothing of them."""
-    part = history.repository.squash(history.before, history.first, history.second)
-    assert history.copy_in(part) is None
 
 
 def test_the_commits_of_a_branch_are_known_again_though_a_merge_was_rolled_back(history: History) -> None:
@@ -234,10 +113,6 @@ def test_the_commits_of_a_branch_are_known_again_though_a_merge_was_rolled_back(
     merge = made.git("rev-parse", "HEAD")
     picked = made.pick(history.before, history.second)
     assert history.copy_in(picked, merge) == Copy(history.second, picked)
-    made.git("checkout", "--quiet", "--detach", history.beside)
-    made.git("cherry-pick", "--mainline", "1", merge)
-    picked = made.git("rev-parse", "HEAD")
-    assert history.copy_in(picked, merge) == Copy(merge, picked)
 
 
 @pytest.mark.parametrize(
@@ -285,32 +160,6 @@ def test_a_folder_of_a_repository_will_do_and_no_setting_of_its_user_matters(his
     (history.repository.folder / "part").mkdir()
     found = copy_of(history.repository.folder / "part", history.last, history.before, picked)
     assert found == Copy(history.second, picked)
-
-
-def test_of_too_many_files_a_history_is_not_narrowed(
-    history: History, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(copied_commits, "MOST_FILES", 1)
-    picked = history.repository.pick(history.beside, history.second)
-    assert history.copy_in(picked) == Copy(history.second, picked)
-
-
-def test_too_many_commits_cannot_be_told(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(copied_commits, "MOST_COMMITS", 2)
-    with pytest.raises(Unverifiable, match=r"expected at most 2 commits since .* observed more"):
-        history.copy_in(history.beside)
-    # Those that touch none of its files are not among them.
-    monkeypatch.setattr(copied_commits, "MOST_COMMITS", 3)
-    tip = history.beside
-    for number in range(5):
-        tip = history.repository.commit({"README": str(number)}, tip)
-    assert history.copy_in(tip) is None
-
-
-def test_it_has_a_deadline(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(copied_commits, "GIT_SECONDS", 0.0)
-    with pytest.raises(Unverifiable, match="expected an end within 0 s"):
-        history.copy_in(history.beside)
 
 
 @pytest.mark.parametrize("gone", ["original", "candidate"])

@@ -135,7 +135,7 @@ def test_what_has_it_again_under_another_id_is_closed_until_it_is_reopened(
     git(rolled.repository, "checkout", "--quiet", "--detach", rolled.sandbox.commit)
     assert "nothing" in _green(rolled, beside)
     said = _red(rolled, picked)
-    copy = f"it has {bad[:12]} again, as {picked[:12]} (it changes the same lines)"
+    copy = f"it has {bad[:12]} again, as {picked[:12]}"
     assert f"{copy}, which incident {rolled.incident.id} rolled" in said
     rolled.fix = commit(rolled.sandbox, picked, {"app.py": "print('quick')\n"})
     rolled.prepare()
