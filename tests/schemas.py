@@ -13,7 +13,6 @@ from reports.answers.comparison import Comparison
 from reports.answers.contact_lines import ContactsRecord
 from reports.answers.decision import AssessmentRecord, DecisionRecord
 from reports.answers.rollback_lines import StatusRecord
-from reports.bundle.bundle import SealedManifest
 from reports.terminal.document import Document
 from rollproof.backups.index import IndexFile
 from rollproof.backups.sets import SetManifest
@@ -39,7 +38,7 @@ from rollproof.incident.trials import Trial
 from rollproof.losses.lost_window import WindowFile
 from rollproof.monitoring.samples import Sample
 from rollproof.planning.unfinished import SupersededFile, UnfinishedFile
-from rollproof.sealing.chain import Entry
+from rollproof.sealing.seal import Seal
 from rollproof.stores.package import PackageManifest
 from rollproof.system.record_files import Positive, adapter_of
 from rollproof.verdict import RunVerdict
@@ -78,8 +77,7 @@ RECORDS: dict[str, tuple[object, str]] = {
         dict[str, StoreAccount],
         "incidents/ID/lost-window/accounting.json",
     ),
-    "bundle": (SealedManifest, "the first file of a bundle, ID/bundle.json"),
-    "chain-line": (Entry, "a line of incidents/ID/chain.jsonl"),
+    "seal": (Seal, "incidents/ID/seal.json, signed as seal.json.sig"),
     "baseline": (Manifest, "baselines/ID/manifest.json"),
     "baseline-release": (Release, "baselines/ID/release.json"),
     "baseline-containers": (tuple[RecordedContainer, ...], "baselines/ID/containers.json"),

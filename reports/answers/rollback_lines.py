@@ -13,7 +13,7 @@ from rollproof.planning.lock_state import LockState
 from rollproof.planning.status import Ran, State, Status
 from rollproof.profile.profile import Target
 from rollproof.record_names import ACCOUNTS, LOST_WINDOW
-from rollproof.sealing.chain import Standing
+from rollproof.sealing.seal import SealState
 from rollproof.system.clock import age
 from rollproof.system.command import Command
 from rollproof.system.holder import Life
@@ -60,8 +60,8 @@ def _verdict(verdict: Verdict, seconds: float, idle: float, blind: Sequence[str]
     return f"{verdict} in {seconds:.1f} s{lay}{blind_at(blind)}"
 
 
-def status_record(found: Status, lock: LockState, seal: Standing, advice: Advice) -> StatusRecord:
-    """Return the record of `found`, with what to do next by the `lock`; `seal` is how its record stands."""
+def status_record(found: Status, lock: LockState, seal: SealState, advice: Advice) -> StatusRecord:
+    """Return the record of `found`, with what to do next by the `lock`; `seal` is the state of its seal."""
     wish, record = _wish(found), found.record
     return StatusRecord(
         incident=found.incident.id,

@@ -1,96 +1,50 @@
-"""A bundle: one archive of an incident to hand on, with a manifest of the SHA-256 of every file in it.
+"""A bundle: one archive of an incident to hand on, with its seal, and the checker of both.
 
 The same folder makes the same bytes: files are sorted, and owners, modes and times are fixed. Records that a
 restore overwrote are users' data, and changes that nobody has committed are somebody's work. Both are left
-out unless asked for, and the manifest names them. The manifest's hashes reveal damage and changes, unless
-whoever changed a file changed the manifest too. Against that there is the signed chain of the record, which
-`verify_record.py` in the bundle checks. So there is the SHA-256 of the whole bundle, to be passed on
-separately.
+out unless asked for. Pass the SHA-256 of the whole bundle on separately: against whoever changes an unsigned
+record and its seal, there is nothing else.
 """
 
 from __future__ import annotations
 
+import errno
 import gzip
-import hashlib
 import os
-import re
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
-from typing import IO, Annotated
 
-from reports.bundle.record_check import CHECKER, Checked, check_record
+from reports.bundle import verify_record
+from reports.bundle.verify_record import Checked
 from rollproof.errors import ActionFailed, Problem, UsageProblem, reason_of
 from rollproof.home import typed
-from rollproof.incident.incident import ID, Incident
+from rollproof.incident.incident import Incident
 from rollproof.profile.profile import Signing
-from rollproof.record_names import LOST_WINDOW, UNTRACKED, WORKING_COPY
+from rollproof.record_names import LOST_WINDOW, SEAL, SIGNATURE, UNTRACKED, WORKING_COPY
 from rollproof.redaction.redactor import Redactor
-from rollproof.sealing.chain import seal_text_of_people
-from rollproof.system.files import canonical_json, sha256_of
-from rollproof.system.record_files import Must, Natural, as_json
+from rollproof.sealing.seal import CHECKER, record_files, seal_text_of_people
+from rollproof.system.files import sha256_of
 
-MANIFEST = "bundle.json"
-MODE = 0o644
-VERSION = 1
-# What a check reads of a bundle that anybody may have made.
-MOST_FILES = 20_000
-LARGEST_MANIFEST = 8 * 1024**2
+CHECKER_FILE = Path(verify_record.__file__)
 _RECORDS = "records of users: --with-records includes them"
 _OF_WORK = "changes that nobody has committed: --with-working-copy includes them"
-_KEPT_WORK = (WORKING_COPY, UNTRACKED)
-_REMAINS = "what a kill left of a file, or a lock"
-_NO_FILE = "neither a file nor a folder"
-
-
-# Whoever changes the manifest can make its hash again: of what it says beside hashes, little is free.
-Reason = Annotated[str, Must("a reason of a bundle", {_RECORDS, _OF_WORK, _REMAINS, _NO_FILE}.__contains__)]
-Sha256 = Annotated[str, Must("a SHA-256 in hexadecimal", re.compile(r"[0-9a-f]{64}").fullmatch)]
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A bundled file's required size in bytes, and its SHA-256 in hexadecimal."""
-
-    size: Natural
-    sha256: Sha256
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """The bundled files, and in `left_out` the files that are not bundled, with the reason."""
-
-    incident: Annotated[str, Must("an id of an incident", ID.fullmatch)]
-    target: str
-    files: Mapping[str, Held]
-    left_out: Mapping[str, Reason]
-    version: Annotated[int, Must(f"version {VERSION}", VERSION.__eq__)] = VERSION
-
-    @property
-    def size(self) -> int:
-        """Total bytes of all files."""
-        return sum(file.size for file in self.files.values())
-
-
-@dataclass(frozen=True, slots=True)
-class SealedManifest:
-    """A manifest as it is in the bundle: with the SHA-256 of its content, written as canonical JSON."""
-
-    content: Manifest
-    sha256: Sha256
+_CHUNK = 1024**2
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A written bundle: its path, its own SHA-256, its manifest, and what is said of the record in it."""
+    """A written bundle: its path, its own SHA-256, and what its checker found.
+
+    `left_out` maps files and folders that are not in it to the reason.
+    """
 
     path: Path
     sha256: str
-    manifest: Manifest
-    said: tuple[str, ...] = ()
+    left_out: Mapping[str, str]
+    checked: Checked
 
 
 def write_bundle(
@@ -105,90 +59,56 @@ def write_bundle(
 ) -> Bundle:
     """Write the bundle of `incident` as `output`, whole or not at all.
 
-    A record that does not hold is refused, unless it is wanted `anyway`. What people have written into the
-    post-mortem is sealed first, by the key of `signing`.
+    What people have written into the post-mortem is sealed first, by the key of `signing`. A record that does
+    not hold is refused, unless it is wanted `anyway`.
 
     Raises:
         UsageProblem: `output` exists or lies within the incident, or a file's name cannot be bundled.
-        ActionFailed: a file holds a secret that `redactor` knows, was written to meanwhile, or `output`
-            cannot be written; or the record does not hold.
+        ActionFailed: a file holds a secret that `redactor` knows, or `output` cannot be written; or the
+            record does not hold.
         Problem: a file cannot be read.
     """
     _require_new(incident, output)
-    seal_text_of_people(incident.folder, signing or Signing())
+    signing = signing or Signing()
     try:
-        left_out: dict[str, str] = {}
-        apart = {
-            **({} if with_records else {LOST_WINDOW: _RECORDS}),
-            **({} if with_work else dict.fromkeys(_KEPT_WORK, _OF_WORK)),
-        }
-        files = list(_files(incident.folder, left_out, apart))
-        _require_no_secret(incident, [path for path in files if not _of_users(incident, path)], redactor)
-        manifest = _manifest(incident, files, left_out)
-    except OSError as error:
-        raise Problem(
-            what="bundle",
-            expected="files of the incident that can be read",
-            observed=reason_of(error),
-            source=str(error.filename or incident.folder),
-            hint="correct the permissions, or run this as the user who owns the incident",
-        ) from None
+        seal_text_of_people(incident.folder, signing)
+    except Problem:
+        if not anyway:
+            raise
+    left_out: dict[str, str] = {}
     temporary = output.with_name(f".{output.name}.part")
     try:
-        text = sealed(manifest)
-        _write(temporary, incident, manifest, text)
-        _require_verifiable(incident, manifest, len(text), temporary.stat().st_size)
-        checked = check_record(temporary, signing.allowed_signers if signing else None)
+        files = _files(incident.folder, left_out, with_records=with_records, with_work=with_work)
+        _require_no_secret(incident, files, redactor)
+        _write(temporary, incident, files)
+        checked = verify_record.check(temporary, signing.allowed_signers)
         _require_holding(incident, checked, anyway=anyway)
         digest = sha256_of(temporary)
         temporary.replace(output)
     except OSError as error:
         raise ActionFailed(
             what="bundle",
-            expected="a file that can be written",
+            expected="files of the incident that can be read, and a file that can be written",
             observed=reason_of(error),
-            source=str(output),
-            hint="make room there, or name another place: --output=…",
+            source=str(error.filename or output),
+            hint="correct the permissions, or name another place: --output=…",
         ) from None
     finally:
-        # Where it cannot be removed, as on a disk that can only be read, the reason is told already.
+        # Where it cannot be removed, as on a disk that can only be read, the reason is known already.
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-    return Bundle(output, digest, manifest, checked.lines)
+    return Bundle(output, digest, left_out, checked)
 
 
 def _require_holding(incident: Incident, checked: Checked, *, anyway: bool) -> None:
-    if not checked.holds and not anyway:
+    if checked.wrong and not anyway:
         raise ActionFailed(
             what="record of the incident",
             expected="one that holds",
-            observed="; ".join(checked.lines),
+            observed="; ".join(checked.lines()),
             source=str(incident.folder),
-            hint=f"put back what was changed; pages are rebuilt by {typed('report ID')}; or add --anyway",
-        )
-
-
-def most_bytes(packed: int) -> int:
-    """Return the most bytes that `packed` bytes may unpack to: a small file must not cost minutes."""
-    return 64 * 1024**2 + 64 * packed
-
-
-def sealed(manifest: Manifest) -> bytes:
-    """Return the manifest's bytes in the bundle, with the SHA-256 of its content."""
-    digest = hashlib.sha256(canonical_json(as_json(manifest))).hexdigest()
-    return canonical_json(as_json(SealedManifest(manifest, digest)))
-
-
-def _require_verifiable(incident: Incident, manifest: Manifest, names: int, packed: int) -> None:
-    """Refuse a bundle that its own check would refuse."""
-    most, size = most_bytes(packed), manifest.size
-    if len(manifest.files) > MOST_FILES or size > most or names > LARGEST_MANIFEST:
-        raise ActionFailed(
-            what="bundle",
-            expected=f"{MOST_FILES:,} files, {most:,} bytes and {LARGEST_MANIFEST:,} of names at most",
-            observed=f"{len(manifest.files):,} files, {size:,} bytes and {names:,}",
-            source=str(incident.folder),
-            hint="move what is large out of the incident, or hand the folder itself on",
+            hint=f"{typed('report ID')} seals what a killed command left; put back what was changed from a "
+            "copy; or add --anyway",
         )
 
 
@@ -204,37 +124,30 @@ def _require_new(incident: Incident, output: Path) -> None:
         )
 
 
-def _files(folder: Path, left_out: dict[str, str], apart: Mapping[str, str]) -> Iterator[Path]:
-    """Yield the files to bundle, sorted by name; add the others to `left_out`.
-
-    `apart` has the beginnings of names that are left out, with the reasons.
-    """
-    for path in sorted(folder.iterdir(), key=lambda one: one.name):
-        why = next((why for beginning, why in apart.items() if path.name.startswith(beginning)), "")
-        if why:
-            left_out[path.name] = why
-        elif path.is_symlink() or not (path.is_file() or path.is_dir()):
-            left_out[path.name] = _NO_FILE
-        elif path.name in {MANIFEST, CHECKER.name}:
-            # Of a bundle that was unpacked: this one has its own.
+def _files(folder: Path, left_out: dict[str, str], *, with_records: bool, with_work: bool) -> dict[str, Path]:
+    """Return the files to bundle by their names, and add what is not bundled to `left_out`."""
+    found = dict(record_files(folder))
+    found |= {name: folder / name for name in (SEAL, SIGNATURE) if (folder / name).exists()}
+    wanted = {LOST_WINDOW: with_records, WORKING_COPY: with_work, UNTRACKED: with_work}
+    for path in sorted(folder.iterdir()):
+        beginning = next((one for one in wanted if path.name.startswith(one)), None)
+        if beginning is None:
             continue
-        elif path.name.startswith("."):
-            left_out[path.name] = _REMAINS
-        elif path.is_file():
-            yield path
-        else:
-            below: dict[str, str] = {}
-            yield from _files(path, below, {})
-            left_out |= {f"{path.name}/{name}": reason for name, reason in below.items()}
+        if not wanted[beginning]:
+            left_out[path.name] = _RECORDS if beginning == LOST_WINDOW else _OF_WORK
+            continue
+        below = path.rglob("*") if path.is_dir() else [path]
+        found |= {one.relative_to(folder).as_posix(): one for one in below if one.is_file()}
+    for name in [name for name, path in found.items() if path.is_symlink()]:
+        left_out[name] = "a link"
+        del found[name]
+    return {name: found[name] for name in sorted(found)} | {CHECKER: CHECKER_FILE}
 
 
-def _of_users(incident: Incident, path: Path) -> bool:
-    """Return True for a file of records that a restore overwrote, which include users' sessions."""
-    return path.relative_to(incident.folder).parts[0].startswith(LOST_WINDOW)
-
-
-def _require_no_secret(incident: Incident, files: list[Path], redactor: Redactor) -> None:
-    found = next((finding for path in files for finding in redactor.scan(path)), None)
+def _require_no_secret(incident: Incident, files: Mapping[str, Path], redactor: Redactor) -> None:
+    """Refuse a secret, but for records that a restore overwrote, which include users' sessions."""
+    scanned = (path for name, path in files.items() if not name.startswith(LOST_WINDOW))
+    found = next((finding for path in scanned for finding in redactor.scan(path)), None)
     if found is not None:
         raise ActionFailed(
             what="secret in the record",
@@ -245,97 +158,42 @@ def _require_no_secret(incident: Incident, files: list[Path], redactor: Redactor
         )
 
 
-def _manifest(incident: Incident, files: list[Path], left_out: dict[str, str]) -> Manifest:
-    held = {}
-    for path in files:
-        name = path.relative_to(incident.folder).as_posix()
-        if not _plain(name):
-            raise UsageProblem(
-                what="name of a file in the incident",
-                expected="one that every machine can have",
-                observed=ascii(name),
-                source=str(incident.folder),
-                hint="give that file another name",
-            )
-        held[name] = Held(size=path.stat().st_size, sha256=sha256_of(path))
-    if same := alike(held):
-        raise UsageProblem(
-            what="names of the incident's files",
-            expected="names that differ on every machine",
-            observed=f"{same!a}, which another has but for its case",
-            source=str(incident.folder),
-            hint="give one of them another name",
-        )
-    held[CHECKER.name] = Held(size=CHECKER.stat().st_size, sha256=sha256_of(CHECKER))
-    return Manifest(incident=_id(incident), target=incident.target, files=held, left_out=left_out)
-
-
-def alike(names: Iterable[str]) -> str:
-    """Return a name that is one with another where case makes no difference, as on many machines, or ""."""
-    first = dict[str, str]()
-    # Folders of a record have folders in them, and no more than that.
-    paths = {path for name in names for path in (name, *("/".join(name.split("/", 2)[:n]) for n in (1, 2)))}
-    return next((path for path in sorted(paths) if first.setdefault(path.casefold(), path) != path), "")
-
-
-def _plain(name: str) -> bool:
-    return name.isprintable() and "\\" not in name and name == name.encode(errors="replace").decode()
-
-
-def _id(incident: Incident) -> str:
-    if ID.fullmatch(incident.id):
-        return incident.id
-    raise UsageProblem(
-        what="name of the incident's folder",
-        expected="letters, digits, '.', '_' and '-', 80 at most",
-        observed=repr(incident.id),
-        source=str(incident.folder),
-        hint="copy the folder under the id of the incident",
-    )
-
-
-def _write(path: Path, incident: Incident, manifest: Manifest, text: bytes) -> None:
+def _write(path: Path, incident: Incident, files: Mapping[str, Path]) -> None:
     # Like the folder, it may hold users' data: only this account may read it.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with (
         os.fdopen(descriptor, "wb") as raw,
         gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed,
-        tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as archive,
     ):
-        archive.addfile(member_of(manifest, MANIFEST, len(text)), BytesIO(text))
-        for name, held in manifest.files.items():
-            source = CHECKER if name == CHECKER.name else incident.folder / name
-            with source.open("rb") as stream:
-                hashed = _Hashed(stream)
-                archive.addfile(member_of(manifest, name, held.size), hashed)
-                if hashed.digest() != held.sha256 or stream.read(1):
-                    raise ActionFailed(
-                        what="file of the incident",
-                        expected="one that nobody writes",
-                        observed="other bytes than a moment ago",
-                        source=str(incident.folder / name),
-                        hint="wait until what runs in the incident has ended, then bundle it again",
-                    )
+        for part in _archive(incident.id, files):
+            packed.write(part)
 
 
-def member_of(manifest: Manifest, name: str, size: int) -> tarfile.TarInfo:
-    """Return the archive's header for a file of that name and size."""
-    member = tarfile.TarInfo(f"{manifest.incident}/{name}")
-    member.size, member.mode = size, MODE
-    return member
+def _archive(incident: str, files: Mapping[str, Path]) -> Iterator[bytes]:
+    """Yield the bytes of the archive, with headers as the checker wants them."""
+    length = 0
+    for name, path in files.items():
+        with path.open("rb") as stream:
+            size, read = os.fstat(stream.fileno()).st_size, 0
+            yield _header(f"{incident}/{name}", size)
+            while read < size and (part := stream.read(min(_CHUNK, size - read))):
+                yield part
+                read += len(part)
+        if read < size:
+            raise OSError(errno.EIO, "it was cut off while it was read", str(path))
+        yield bytes(-size % tarfile.BLOCKSIZE)
+        length += tarfile.BLOCKSIZE + size + -size % tarfile.BLOCKSIZE
+    yield bytes(2 * tarfile.BLOCKSIZE + -(length + 2 * tarfile.BLOCKSIZE) % tarfile.RECORDSIZE)
 
 
-class _Hashed:
-    """A stream that hashes the bytes read from it."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self._hash = hashlib.sha256()
-
-    def read(self, size: int = -1, /) -> bytes:
-        data = self._stream.read(size)
-        self._hash.update(data)
-        return data
-
-    def digest(self) -> str:
-        return self._hash.hexdigest()
+def _header(name: str, size: int) -> bytes:
+    try:
+        return verify_record.header_of(name, size)
+    except ValueError as error:
+        raise UsageProblem(
+            what="file of the incident",
+            expected="a name and a size that every archive can have",
+            observed=f"{name!a}: {error}",
+            source="the incident's folder",
+            hint="give that file another name; hand the folder itself on if it is too large",
+        ) from None

@@ -34,7 +34,6 @@ from rollproof.profile.profile import Signing
 from rollproof.reading import is_torn, lines_of, read_regular
 from rollproof.record_names import (
     ACCOUNTS,
-    CHAIN,
     CHECKSUMS,
     CLOSED,
     CONTACTS,
@@ -55,7 +54,7 @@ from rollproof.record_names import (
     UNFINISHED,
 )
 from rollproof.runbook import PHASES
-from rollproof.sealing.chain import ANYBODY, Standing, standing
+from rollproof.sealing.seal import ANYBODY, SealState, seal_state
 from rollproof.system.clock import Moment
 from rollproof.system.files import strict_json
 from rollproof.system.record_files import record_of as read_of
@@ -74,7 +73,7 @@ class IncidentRecord:
     `earlier` are broken journals that were set aside, by file name. `rollback` is the last rollback, and
     `earlier_rollbacks` ended before it began. `accounts` gives the fate of each store's records, by lost
     window; `lost_windows` are those folders' names. `samples` are those of the first assessment, `kept` those
-    of the monitor, oldest first. `standing` is what the record's chain says, None if that is unreadable.
+    of the monitor, oldest first. `seal` is the record compared with its seal.
     """
 
     incident: Incident
@@ -94,7 +93,7 @@ class IncidentRecord:
     kept: tuple[Sample, ...]
     lost_windows: tuple[str, ...]
     accounts: Mapping[str, Mapping[str, StoreAccount]]
-    standing: Standing | None
+    seal: SealState
     doubts: tuple[str, ...]
 
 
@@ -129,7 +128,8 @@ class _Reading:
         if rollback is None and unfinished is None and any(e["event"] == ROLLBACK_BEGAN for e in journal):
             self._doubt(ROLLBACK, "a rollback began, and no file says whether and how it ended")
         contacts, minutes = self._contacts()
-        seal = self._standing()
+        seal = seal_state(folder, self.signing)
+        self.doubts += seal.doubts
         for broken in self._part(CHECKSUMS, lambda: list(broken_seals(folder))) or ():
             self._doubt(CHECKSUMS, broken)
         for text in self._part(JOURNAL_END, lambda: list(missing_records(folder, journal))) or ():
@@ -166,19 +166,9 @@ class _Reading:
             kept=tuple(self._samples(SAMPLES)),
             lost_windows=tuple(windows),
             accounts={name: account for name, account in accounts.items() if account is not None},
-            standing=seal,
+            seal=seal,
             doubts=tuple(self.doubts),
         )
-
-    def _standing(self) -> Standing | None:
-        """Return what the chain says of the whole folder, and doubt what does not hold."""
-        try:
-            found = standing(self.incident.folder, self.signing)
-        except Problem as problem:
-            self._doubt(CHAIN, said(problem))
-            return None
-        self.doubts += found.doubts
-        return found
 
     def journal(self, name: str) -> tuple[Mapping[str, Any], ...]:
         """Return a journal's records as far as its hash chain holds."""

@@ -31,7 +31,7 @@ from rollproof.profile.profile import Signing
 from rollproof.reading import read_regular
 from rollproof.record_names import ACCOUNTS, POST_MORTEM
 from rollproof.redaction.redactor import Redactor
-from rollproof.sealing.chain import ANYBODY
+from rollproof.sealing.seal import ANYBODY
 from rollproof.system.clock import t_plus
 from rollproof.system.files import write_whole
 from rollproof.system.record_files import as_json

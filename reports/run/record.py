@@ -29,13 +29,13 @@ from reports.tools.node import installed_allure
 from reports.verdict.downtime_result import results_of_time
 from reports.verdict.summary import append_job_summary, lines, markdown, report_command
 from reports.verdict.verdict import write_verdict
-from rollproof.errors import ExitCode, Problem, listed
+from rollproof.errors import ExitCode, Problem
 from rollproof.home import typed
 from rollproof.incident.incident import IncidentKind, record_of
 from rollproof.incident.tally import of_severity, tally
 from rollproof.reading import read_regular
 from rollproof.record_names import GATE_PAGE, REPORT, VERDICT
-from rollproof.sealing.chain import UNSIGNED, Sealing, promised
+from rollproof.sealing.seal import UNSIGNED, Sealing, promised
 from rollproof.system.files import write_whole
 from rollproof.verdict import RunVerdict, Verdict
 
@@ -170,9 +170,6 @@ class _Record:
         sealing = self._verification.sealing
         if sealing is None:
             return
-        excused = sealing.before.excused
-        if excused:
-            self._notes.append(f"  not sealed when this run began, and changed: {listed(excused)}")
         problem = self._sealed(sealing)
         if problem is not None:
             unsigned = unsigned or problem

@@ -36,7 +36,7 @@ from rollproof.incident.incident import Incident, load_incident, named_incident,
 from rollproof.profile.profile import Signing, Target, load_target
 from rollproof.record_names import ENVIRONMENT_FILE, REPORT, RESULTS, VERDICT
 from rollproof.redaction.redactor import Redactor
-from rollproof.sealing.chain import promised, sealed
+from rollproof.sealing.seal import promised, sealed
 from rollproof.system.clock import Moment
 from rollproof.system.files import sha256_of, write_whole
 from rollproof.verdict import RunVerdict, worst
@@ -65,7 +65,7 @@ def report_anew(incident: str, incidents: Path | None, profile: Path | None = No
         print(disk_full(full), file=sys.stderr)  # noqa: T201
         return ExitCode.BROKEN
     notes = [
-        f"  sealed  {record.standing or 'the chain cannot be read'}",
+        f"  sealed  {record.seal}",
         *(f"  not trusted  {doubt}" for doubt in record.doubts),
         f"  report  {folder / REPORT}",
     ]

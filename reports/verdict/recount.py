@@ -13,8 +13,7 @@ from rollproof.incident.incident import Incident
 from rollproof.incident.limits import windows_of
 from rollproof.incident.tally import tally
 from rollproof.profile.profile import Windows
-from rollproof.record_names import DOWNTIME
-from rollproof.sealing.chain import UNSIGNED
+from rollproof.sealing.seal import UNSIGNED
 from rollproof.system.clock import Moment
 from rollproof.verdict import RunVerdict, Verdict
 
@@ -26,7 +25,7 @@ def recounted(record: IncidentRecord) -> RunVerdict:
     incident = record.incident
     windows, note = _windows(record)
     try:
-        verdict = tally(incident, windows, _wrong(record))
+        verdict = tally(incident, windows, record.seal.evidence)
     except Problem as problem:
         return _broken(incident, said(problem))
     except OSError as error:
@@ -35,15 +34,6 @@ def recounted(record: IncidentRecord) -> RunVerdict:
         return _broken(incident, f"the record is damaged: {type(error).__name__}: {error}")
     notes = (*verdict.notes, note) if note and verdict.phases else verdict.notes
     return replace(verdict, notes=notes, signature=_signature(incident))
-
-
-def _wrong(record: IncidentRecord) -> list[str]:
-    """Return what does not hold of the record, in sentences."""
-    if record.standing is None:
-        return []
-    # Without it no incident is late, until a run of checks writes it again.
-    gone = DOWNTIME in record.standing.open and not (record.incident.folder / DOWNTIME).exists()
-    return [*record.standing.evidence, *([f"{DOWNTIME}: it was sealed, and is gone"] if gone else [])]
 
 
 def _signature(incident: Incident) -> str:

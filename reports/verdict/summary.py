@@ -14,7 +14,7 @@ from rollproof.errors import shortened
 from rollproof.home import typed
 from rollproof.record_names import GATE_PAGE, POST_MORTEM, REPORT, RESULTS, VERDICT
 from rollproof.runbook import SEVERITY, STEPS
-from rollproof.sealing.chain import UNSIGNED
+from rollproof.sealing.seal import UNSIGNED
 from rollproof.verdict import PhaseVerdict, RunVerdict, Verdict, blind_at
 
 _STYLES = {

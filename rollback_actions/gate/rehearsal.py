@@ -30,7 +30,7 @@ from rollproof.planning.plan import plan_emergency, plan_full
 from rollproof.planning.schedule import schedule_of
 from rollproof.profile.profile import Target
 from rollproof.record_names import VERDICT
-from rollproof.sealing.chain import standing
+from rollproof.sealing.seal import seal_state
 from rollproof.system.command import Deadline, run_command
 from rollproof.system.files import sha256_of
 from rollproof.verdict import Verdict, verdict_of
@@ -238,7 +238,7 @@ class Rehearsal:
         with self.steps(Step.VERIFY) as step:
             code = self._checks("verification", f"--incident={self.incident.id}")
             step.result = f"exit code {code:d}"
-        wrong = standing(self.incident.folder, self.target.signing).evidence
+        wrong = seal_state(self.incident.folder, self.target.signing).evidence
         verdict = tally(self.incident, self.target.windows, wrong).verdict
         # Only the exit code shows failures outside the checks, such as a secret in the record.
         return Verdict.FAILED if code and verdict is Verdict.PASSED else verdict

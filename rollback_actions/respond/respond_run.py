@@ -46,7 +46,7 @@ from rollproof.planning.refusals import Allowed, advice_of
 from rollproof.planning.unfinished import read_unfinished
 from rollproof.profile.profile import Target, load_target
 from rollproof.record_names import RESPONSE, RESPONSE_SAMPLES
-from rollproof.sealing.chain import sealed, standing
+from rollproof.sealing.seal import seal_state, sealed
 from rollproof.system.clock import Moment
 from rollproof.system.command import STANDARD_OUTPUT
 from rollproof.system.file_lock import file_lock
@@ -250,7 +250,7 @@ class _Hands:
         # An incident is not closed if a secret was found: that opens it again.
         if code is ExitCode.FAILED and self.incident.closed:
             # Everything was verified, but late: the response judges that itself.
-            wrong = standing(self.incident.folder, self.target.signing).evidence
+            wrong = seal_state(self.incident.folder, self.target.signing).evidence
             if tally(self.incident, self.target.windows, wrong).verified:
                 code = ExitCode.VERIFIED
         if code is ExitCode.VERIFIED and kept_out(self.target.application):

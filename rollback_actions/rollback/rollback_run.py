@@ -43,7 +43,7 @@ from rollproof.planning.status import newest_rollback
 from rollproof.planning.unfinished import interrupted, unfinished_of
 from rollproof.profile.profile import Target, load_target
 from rollproof.record_names import UNFINISHED
-from rollproof.sealing.chain import standing
+from rollproof.sealing.seal import seal_state
 from rollproof.system.command import Command
 from rollproof.verdict import code_of_verdict
 
@@ -96,7 +96,7 @@ def show_status(profile: Path, *, as_json: bool) -> None:
     target = load_target(profile)
     lock = lock_state(target)
     found = newest_rollback(target.folders.incidents, target.name, lock.runs)
-    seal = standing(found.incident.folder, target.signing)
+    seal = seal_state(found.incident.folder, target.signing)
     code = code_of_verdict(found.verdict)
     if code is ExitCode.VERIFIED and seal.wrong:
         code = ExitCode.BROKEN

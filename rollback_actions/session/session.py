@@ -24,7 +24,7 @@ from rollproof.incident.journal_steps import Step
 from rollproof.incident.leaks import without_leaks
 from rollproof.profile.profile import Target
 from rollproof.record_names import JOURNAL
-from rollproof.sealing.chain import sealed
+from rollproof.sealing.seal import sealed
 from rollproof.system.command import observed
 from rollproof.system.holder import Holder, Life
 

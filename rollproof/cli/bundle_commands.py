@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from rollproof.cli.options import AsJson
-from rollproof.errors import ExitCode, UsageProblem, shortened
+from rollproof.errors import ExitCode, Unverifiable, UsageProblem, reason_of, shortened
 from rollproof.home import incidents, typed
 from rollproof.incident.incident import named_incident
 from rollproof.record_names import LOST_WINDOW
@@ -22,7 +21,7 @@ EXAMPLES = {
 }
 
 # Whoever made a bundle also made the names in it.
-_SHOWN, _MOST_LINES = 120, 20
+_SHOWN = 120
 
 
 def bundle_command(
@@ -75,11 +74,15 @@ def bundle_command(
     )
     if target is None:
         typer.echo("no profile is named: only what looks like a token was looked for, no secret by name")
-    manifest = bundle.manifest
-    about = (manifest.incident, manifest.target, len(manifest.files), manifest.size)
-    for line in (*_bundle_lines(*about, bundle.sha256, manifest.left_out), *bundle.said):
+    checked = bundle.checked
+    left_out = [f"left out: {_shown(name)} ({why})" for name, why in bundle.left_out.items()]
+    for line in (
+        _about(checked.incident, checked.target, checked.files, checked.size, bundle.sha256),
+        *left_out,
+        *checked.lines(),
+    ):
         typer.echo(redactor.text(line))
-    if with_records and any(name.startswith(LOST_WINDOW) for name in bundle.manifest.files):
+    if with_records and any(found.folder.glob(f"{LOST_WINDOW}*")):
         typer.echo("WITH RECORDS: it holds the data of users; hand it on only to people who may see that")
     typer.echo(f"bundle: {bundle.path}")
 
@@ -119,32 +122,52 @@ def verify_bundle_command(
             source=str(signers),
             hint="ada@example.org ssh-ed25519 AAAA… is such a line: a name, and what ends in .pub of a key",
         )
-    from reports.bundle.bundle_check import verify_bundle
-    from reports.bundle.record_check import check_record
+    if not bundle.is_file():
+        raise UsageProblem(
+            what="bundle",
+            expected="a file",
+            observed="something else" if bundle.exists() else "none",
+            source=str(bundle),
+            hint=f"make one: {typed('bundle ID')}",
+        )
+    from reports.bundle.verify_record import check
     from reports.terminal.document import answer
     from rollproof.redaction.redactor import Redactor
+    from rollproof.system.files import sha256_of
 
-    found = verify_bundle(bundle, sha256)
-    checked = check_record(found.path, signers)
+    try:
+        digest = sha256_of(bundle)
+    except OSError as error:
+        raise Unverifiable(
+            what="bundle",
+            expected="a file that can be read",
+            observed=reason_of(error),
+            source=str(bundle),
+            hint="correct its permissions, or copy it to another disk",
+        ) from None
+    checked = check(bundle, signers)
+    if sha256 is not None and sha256.lower() != digest:
+        checked.wrong.insert(
+            0, f"the SHA-256 of the whole file: expected {shortened(sha256, _SHOWN)}, observed {digest}"
+        )
     seen = VerifiedBundle(
-        bundle=str(found.path),
-        sha256=found.sha256,
+        bundle=str(bundle),
+        sha256=digest,
         sha256_given=sha256 is not None,
-        incident=found.manifest.incident,
-        target=found.manifest.target,
-        files=len(found.manifest.files),
-        size=found.manifest.size,
-        left_out=found.manifest.left_out,
-        record_holds=checked.holds,
-        record_sealed=checked.code is ExitCode.VERIFIED,
-        record=tuple(shortened(line, 2 * _SHOWN) for line in checked.lines),
+        incident=checked.incident,
+        target=checked.target,
+        files=checked.files,
+        size=checked.size,
+        record_holds=not checked.wrong,
+        record_sealed=not checked.wrong and not checked.unsealed,
+        record=tuple(shortened(line, 2 * _SHOWN) for line in checked.lines()),
     )
-    answer(seen, _verified_lines, Redactor().text, checked.code, as_json=as_json)
+    answer(seen, _verified_lines, Redactor().text, ExitCode(checked.code), as_json=as_json)
 
 
 @dataclass(frozen=True, slots=True)
 class VerifiedBundle:
-    """A bundle whose files are as they were written: what it is of, and what its checker says of its record.
+    """What a bundle is of, and what its checker says of the record in it.
 
     `sha256` is that of the whole file: `sha256_given` tells whether it was expected so. `size` is in bytes.
     `record_holds` tells whether all that is sealed holds, and `record_sealed` whether that is all of it.
@@ -157,16 +180,15 @@ class VerifiedBundle:
     target: str
     files: int
     size: int
-    left_out: Mapping[str, str]
     record_holds: bool
     record_sealed: bool
     record: tuple[str, ...]
 
 
 def _verified_lines(seen: VerifiedBundle) -> Iterator[str]:
-    about = _bundle_lines(seen.incident, seen.target, seen.files, seen.size, seen.sha256, seen.left_out)
+    about = _about(seen.incident, seen.target, seen.files, seen.size, seen.sha256)
     # The checker bounds its lines, and says first what does not hold.
-    yield from (*about, *seen.record) if seen.record_holds else (*seen.record, *about)
+    yield from (about, *seen.record) if seen.record_holds else (*seen.record, about)
     if not seen.record_holds:
         yield "HINT: do not trust it: fetch it again, or have it bundled again from the incident"
         return
@@ -178,15 +200,9 @@ def _verified_lines(seen: VerifiedBundle) -> Iterator[str]:
     yield f"verified: {seen.bundle}"
 
 
-def _bundle_lines(
-    incident: str, target: str, files: int, size: int, sha256: str, left_out: Mapping[str, str]
-) -> Iterator[str]:
-    yield f"incident {incident} of target {_shown(target)}"
-    yield f"{files:,} files, {size:,} bytes; sha256 {sha256}"
-    for name, why in islice(left_out.items(), _MOST_LINES):
-        yield f"left out: {_shown(name)} ({_shown(why)})"
-    if len(left_out) > _MOST_LINES:
-        yield f"left out: {len(left_out) - _MOST_LINES:,} more"
+def _about(incident: str, target: str, files: int, size: int, sha256: str) -> str:
+    of = f"incident {_shown(incident)} of target {_shown(target)}"
+    return f"{of}: {files:,} files, {size:,} bytes; sha256 {sha256}"
 
 
 def _shown(text: str) -> str:

@@ -48,7 +48,7 @@ def gate(
     from rollproof.git.repository import resolve_commit
     from rollproof.incident.tally import tally
     from rollproof.profile.profile import load_target
-    from rollproof.sealing.chain import standing
+    from rollproof.sealing.seal import seal_state
 
     target = load_target(profile)
     _require_writable(junit)
@@ -71,7 +71,7 @@ def gate(
             hint="its messages are above",
         )
     run = runs(change.folder)[-1]
-    wrong = standing(change.folder, target.signing).evidence
+    wrong = seal_state(change.folder, target.signing).evidence
     verdict = tally(change, target.windows, wrong)
     if code is ExitCode.VERIFIED and verdict.verdict is not Verdict.PASSED:
         code = ExitCode.BROKEN

@@ -16,7 +16,7 @@ from rollproof.profile.premigration import Rehearsals
 from rollproof.profile.profile import Target
 from rollproof.reading import read_regular
 from rollproof.record_names import JOURNAL, VERDICT
-from rollproof.sealing.chain import standing
+from rollproof.sealing.seal import seal_state
 from rollproof.system.clock import Moment
 from rollproof.system.files import sha256_of
 from rollproof.system.record_files import record_of
@@ -199,9 +199,9 @@ class RehearsalPlace:
 
 
 def _unsealed(folder: Path) -> str:
-    """Return in words what does not hold of a record by its own chain, whoever has signed it, or ""."""
+    """Return in words what does not hold of a record by its own seal, whoever has signed it, or ""."""
     try:
-        return listed(standing(folder).evidence)
+        return listed(seal_state(folder).evidence)
     except Problem as problem:
         return str(problem.observed)
 

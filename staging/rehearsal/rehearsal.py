@@ -22,7 +22,7 @@ from rollproof.incident.journal_steps import Step
 from rollproof.planning.unfinished import unfinished_of
 from rollproof.profile.profile import Target, load_target
 from rollproof.record_names import JOURNAL
-from rollproof.sealing.chain import sealed
+from rollproof.sealing.seal import sealed
 from rollproof.verdict import Verdict
 from staging.machine.processes import run
 from staging.rehearsal.live_users import LiveUsers, Visit

@@ -43,7 +43,7 @@ HOLES, VALUES, LINES, SAME = "holes", "values", "lines", "its own lines"
 SHAPES: Mapping[str, str] = {
     "verdict.json": VALUES,
     "journal.jsonl": LINES,
-    "chain.jsonl": LINES,
+    "seal.json": VALUES,
     "samples.jsonl": SAME,
     **dict.fromkeys(
         ("ledger/0001/results.jsonl", "response.jsonl", "contacts.jsonl", "reopening.jsonl"), LINES
@@ -53,7 +53,7 @@ SHAPES: Mapping[str, str] = {
     **dict.fromkeys(("incident.json", "closed.json", "rollback.json", "unfinished.json"), VALUES),
     **dict.fromkeys(("lost-window/accounting.json", "samples.json", "downtime.json"), VALUES),
     **dict.fromkeys(("allure-results/large-result.json", "superseded.json", "release.json"), VALUES),
-    **dict.fromkeys(("pictures/timeline.svg", "chain.head", "journal.head", "strange.bin"), HOLES),
+    **dict.fromkeys(("pictures/timeline.svg", "journal.head", "strange.bin"), HOLES),
 }
 SHOWN = 3
 LONG = pytest.mark.long(minutes=0.5)
@@ -61,10 +61,9 @@ LONG = pytest.mark.long(minutes=0.5)
 
 @pytest.fixture(scope="module")
 def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of an incident without a chain: each of its files is read, and not only hashed."""
+    """The folder of an incident without a seal: each of its files is read, and not only hashed."""
     folder = SealedRecord.of(tmp_path_factory.mktemp("record"), Signing()).folder
-    for name in ("chain.jsonl", "chain.head"):
-        (folder / name).unlink()
+    (folder / "seal.json").unlink()
     return folder
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from rollproof.errors import ExitCode
 from rollproof.profile.profile import load_target
-from rollproof.record_names import CHAIN, HEAD
-from rollproof.sealing.chain import standing
+from rollproof.record_names import SEAL, SIGNATURE
+from rollproof.sealing.seal import seal_state
 from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, Sandbox
 
 PHASES = """
@@ -42,12 +42,12 @@ def project(sandbox: Sandbox) -> Sandbox:
 def test_a_run_seals_its_record_and_no_gate_opens_on_an_edited_one(project: Sandbox) -> None:
     first = project.run("-m", "phase1 or phase2 or phase3 or phase4")
     assert first.incident is not None
-    found = standing(first.incident)
-    entry = json.loads((first.incident / CHAIN).read_text())
+    found = seal_state(first.incident)
+    seal = json.loads((first.incident / SEAL).read_text())
 
-    assert (found.doubts, found.open, found.signature) == ([], (), "unsigned")
+    assert (found.doubts, found.unsealed, found.signature) == ([], (), "unsigned")
     assert "\n  unsigned\n" in first.text
-    names = {line[66:].partition("/")[0] for line in entry["files"]}
+    names = {name.partition("/")[0] for name in seal["files"]}
     assert names >= {"ledger", "allure-results", "verdict.json", "postmortem.md", "incident.json"}
     assert json.loads((first.incident / "verdict.json").read_text())["signature"] == "unsigned"
 
@@ -58,7 +58,7 @@ def test_a_run_seals_its_record_and_no_gate_opens_on_an_edited_one(project: Sand
     assert second.code == ExitCode.BLOCKED
     assert "the record does not hold: ledger/0001/results.jsonl: it is not what was sealed" in second.text
     # The next seal does not cover it up.
-    assert list(standing(first.incident).wrong) == ["ledger/0001/results.jsonl"]
+    assert list(seal_state(first.incident).wrong) == ["ledger/0001/results.jsonl"]
     whole = project.run("-m", "phase1 or phase2 or phase3 or phase4")
     assert whole.code == ExitCode.BROKEN
     assert json.loads((first.incident / "verdict.json").read_text())["verdict"] == "broken"
@@ -75,20 +75,20 @@ def test_a_run_signs_its_record(project: Sandbox, monkeypatch: pytest.MonkeyPatc
     signed = project.run()
     assert signed.code == ExitCode.VERIFIED, signed.text
     assert signed.incident is not None
-    found = standing(signed.incident, load_target(path / "profile.toml").signing)
+    found = seal_state(signed.incident, load_target(path / "profile.toml").signing)
     assert found.signature.startswith("signed by ada@example.org with the key SHA256:")
     assert "  signed with the key SHA256:" in signed.text
     page = (signed.incident / "postmortem.md").read_text()
     assert "not signed" not in signed.text + page
 
-    head = (signed.incident / HEAD).read_text()
+    before = (signed.incident / SIGNATURE).read_text()
     (path / "key").rename(path / "gone")
     unsigned = project.run(f"--incident={signed.incident.name}")
     assert unsigned.code == ExitCode.BROKEN
     assert "signature of the record: expected one by ssh-keygen" in unsigned.text
     # What the key does not sign is not added to what it signed.
-    assert (signed.incident / HEAD).read_text() == head
-    left = standing(signed.incident, load_target(path / "profile.toml").signing)
-    assert "ledger/0002/run.json" in left.open
-    assert "ledger/0002/run.json" not in (signed.incident / CHAIN).read_text()
+    assert (signed.incident / SIGNATURE).read_text() == before
+    left = seal_state(signed.incident, load_target(path / "profile.toml").signing)
+    assert "ledger/0002/run.json" in left.unsealed
+    assert "ledger/0002/run.json" not in (signed.incident / SEAL).read_text()
     assert json.loads((signed.incident / "verdict.json").read_text())["signature"] == "unsigned"

@@ -16,17 +16,16 @@ from functools import cached_property
 from pathlib import Path
 
 from reports.bundle.bundle import write_bundle
+from reports.bundle.verify_record import header_of
 from reports.incident.journal_end import journal_end
 from reports.postmortem.postmortem import write_post_mortem
 from reports.verdict.verdict import read_verdict, write_verdict
 from rollproof.profile.profile import Signing
-from rollproof.record_names import JOURNAL_END
+from rollproof.record_names import JOURNAL_END, SEAL, SIGNATURE
 from rollproof.redaction.redactor import Redactor
-from rollproof.sealing.chain import Sealing, promised
+from rollproof.sealing.seal import CHECKER, Sealing, promised
 from rollproof.verdict import Verdict
 from tests.unit.drawn_incident import IDENTITY, Drawn, drawn_incident
-
-_TARGET = "bundle.json"
 
 
 def new_key(folder: Path, name: str = "key") -> Signing:
@@ -102,7 +101,7 @@ class SealedRecord:
 
 
 def unpacked(bundle: Path) -> dict[str, bytes]:
-    """Return the files of a bundle, by their names in it, without its manifest."""
+    """Return the files of a bundle, by their names in it."""
     found = {}
     with tarfile.open(bundle) as archive:
         for member in archive:
@@ -113,38 +112,46 @@ def unpacked(bundle: Path) -> dict[str, bytes]:
 
 
 def packed(files: Mapping[str, bytes]) -> bytes:
-    """Return the bundle that a forger makes of `files`: its manifest has their hashes."""
-    manifest = json.loads(files[_TARGET])["content"]
-    rest = {name: text for name, text in files.items() if name != _TARGET}
-    manifest["files"] = {
-        name: {"sha256": hashlib.sha256(text).hexdigest(), "size": len(text)} for name, text in rest.items()
-    }
-    spelled = {"content": manifest, "sha256": hashlib.sha256(_canonical(manifest)).hexdigest()}
-    raw, tar = io.BytesIO(), io.BytesIO()
-    with tarfile.open(fileobj=tar, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for name, text in {_TARGET: _canonical(spelled), **rest}.items():
-            member = tarfile.TarInfo(f"{IDENTITY}/{name}")
-            member.size, member.mode = len(text), 0o644
-            archive.addfile(member, io.BytesIO(text))
+    """Return the bundle that a forger makes of `files`: every byte around them is as it has to be."""
+    return packed_members(
+        *(header_of(f"{IDENTITY}/{name}", len(text)) + padded(text) for name, text in files.items())
+    )
+
+
+def padded(text: bytes) -> bytes:
+    """Return the content of a file as it is in an archive."""
+    return text + bytes(-len(text) % tarfile.BLOCKSIZE)
+
+
+def packed_members(*members: bytes) -> bytes:
+    """Return a packed archive of these headers and contents, with its end."""
+    tar = b"".join(members)
+    end = bytes(2 * tarfile.BLOCKSIZE + -(len(tar) + 2 * tarfile.BLOCKSIZE) % tarfile.RECORDSIZE)
+    raw = io.BytesIO()
     with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as stream:
-        stream.write(tar.getvalue())
+        stream.write(tar + end)
     return raw.getvalue()
 
 
-def _canonical(value: object) -> bytes:
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1)
-    return f"{text}\n".encode("utf-8", "replace")
+def sealed_again(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the files of a bundle with a seal of their hashes, as a forger without the key makes it."""
+    seal = json.loads(files[SEAL])
+    seal["files"] = {
+        name: hashlib.sha256(text).hexdigest()
+        for name, text in files.items()
+        if name not in {SEAL, SIGNATURE, CHECKER}
+    }
+    return {**files, SEAL: json.dumps(seal).encode()}
 
 
 def edits(bundle: Path, count: int, seed: int) -> Iterator[tuple[str, bytes]]:
     """Yield `count` bundles, each with one byte or one line edited, and what was: three of four by a forger.
 
-    Those are of a file in it, and the manifest has the hashes of the edited files. The others are of the
-    packed bytes themselves.
+    Those are of a file in it. The others are of the packed bytes themselves.
     """
     chance = random.Random(seed)  # noqa: S311 - nothing of it is a secret
     files, whole = unpacked(bundle), bundle.read_bytes()
-    names = [name for name in files if name != _TARGET]
+    names = [name for name in files if name != CHECKER]
     made = 0
     while made < count:
         if made % 4 == 3:

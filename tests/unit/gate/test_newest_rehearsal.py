@@ -16,7 +16,7 @@ from rollproof.incident.journal import head_of
 from rollproof.incident.rehearsals import BEGAN, ENDED, Found, RehearsalPlace
 from rollproof.profile.profile import Signing
 from rollproof.record_names import JOURNAL
-from rollproof.sealing.chain import Sealing
+from rollproof.sealing.seal import Sealing
 from tests.rehearsals import ENDED_WELL
 
 OURS, OTHER = "a" * 40, "b" * 40
@@ -207,7 +207,7 @@ def test_a_journal_that_was_set_aside_alone_is_damaged_too(tmp_path: Path) -> No
 
 
 def test_a_sealed_rehearsal_is_as_it_was_sealed(tmp_path: Path) -> None:
-    """Anybody can make the chain of a journal again: the record's own chain has the hash of the journal."""
+    """Anybody can make the chain of a journal again: the record's seal has the hash of the journal."""
     incident = rehearse(tmp_path)
     Sealing(incident.folder, Signing()).seal("rehearse")
     found = search(tmp_path).newest

@@ -36,9 +36,7 @@ from rollproof.planning.status import status_of
 from rollproof.profile.premigration import Waiver
 from rollproof.profile.profile import load_target
 from rollproof.record_names import (
-    CHAIN,
     CONTACTS,
-    HEAD,
     JOURNAL,
     JOURNAL_END,
     LIMITS,
@@ -49,6 +47,7 @@ from rollproof.record_names import (
     RESULTS,
     ROLLBACK,
     RUN_RESULTS,
+    SEAL,
     VERDICT,
 )
 from rollproof.runbook import STEPS
@@ -246,7 +245,7 @@ def _pictures(folder: Path) -> Mapping[str, list[str]]:
 def _said(made: MadeIncident) -> tuple[dict[str, object], dict[str, str]]:
     """Return all that programs make of the record: what is no text, and the texts of pages."""
     folder = made.folder
-    for name in (CHAIN, HEAD, LIMITS, JOURNAL_END, POST_MORTEM):
+    for name in (SEAL, LIMITS, JOURNAL_END, POST_MORTEM):
         # What is written in other words is no more what was sealed, and pages are made anew.
         (folder / name).unlink(missing_ok=True)
     shown: list[str] = []
@@ -263,8 +262,7 @@ def _said(made: MadeIncident) -> tuple[dict[str, object], dict[str, str]]:
         patch.setattr(renewal, "render", render)
         patch.setattr(completion, "draw", draw)
         verdict = renew(folder, lambda _: None, made.target)
-    for name in (CHAIN, HEAD):
-        (folder / name).unlink()
+    (folder / SEAL).unlink()
     record = read_record(folder)
     timeline, status = timeline_of(record), status_of(record.incident, running=False)
     facts = {
