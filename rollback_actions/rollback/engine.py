@@ -169,11 +169,12 @@ def roll_back(
     run.walk(plan.of(Step.LOOK))
     run.begin(incident)
     unfinished = run.unfinished
-    if unfinished.records is not None:
+    if unfinished.record.records is not None:
         # It may have been weeks ago. Who types the command again expects the data of the backup.
         steps.note(
-            f"{', '.join(unfinished.stores)} went back when this rollback first ran, at"
-            f" {unfinished.started.wall}, and stays as it is now; once this has passed, --again restores it"
+            f"{', '.join(unfinished.record.stores)} went back when this rollback first ran, at"
+            f" {unfinished.record.started.wall}, and stays as it is now; once this has passed, --again"
+            " restores it"
         )
     try:
         with watch_of(target, plan.stores, engine, steps.note) as run.watch:
@@ -187,7 +188,7 @@ def roll_back(
             # The first failure is the one to report.
             error.add_note(str(second))
         raise
-    records = unfinished.records or {}
+    records = unfinished.record.records or {}
     missing, unknown = records.get("unaccounted", 0), records.get("unknown", 0)
     verdict = Verdict.FAILED if missing else Verdict.BROKEN if unknown else Verdict.PASSED
     record = unfinished.outcome(verdict, Moment.now())
@@ -203,7 +204,7 @@ def roll_back(
 
 def _record_beginning(target: Target, unfinished: Unfinished, steps: Recorder) -> None:
     """Record the rollback's origin and its limits; a resumed run records the first run's origin."""
-    wish, origin = unfinished.wish, unfinished.origin
+    wish, origin = unfinished.wish, unfinished.record.origin
     if origin is None:
         steps.note("what is deployed could not be told: the gate of the next migration will ask for it")
     steps.record(
@@ -227,7 +228,7 @@ class RecordsUnknown(Unverifiable):
 
 
 def _unsettled(unfinished: Unfinished, observed: str) -> dict[str, Any]:
-    folder = unfinished.incident.folder / (unfinished.windows or ("",))[0]
+    folder = unfinished.incident.folder / (unfinished.record.windows or ("",))[0]
     return {
         "what": "records of before the rollback",
         "expected": "each kept, restored or exported",
@@ -478,7 +479,7 @@ def _start_present(run: _Run, services: Sequence[str], limit: Deadline) -> None:
 def _to_replace(run: _Run, services: Iterable[str]) -> bool:
     """Return whether a container of `services` is there that is of before the rollback's first start."""
     there = run.engine.containers()
-    return any(one.id in run.unfinished.replaced for name in services for one in there.get(name, ()))
+    return any(one.id in run.unfinished.record.replaced for name in services for one in there.get(name, ()))
 
 
 @contextmanager

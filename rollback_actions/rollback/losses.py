@@ -138,7 +138,7 @@ class Losses:
         return total.counts()
 
     def _folders(self) -> list[Path]:
-        return [self.unfinished.incident.folder / name for name in self.unfinished.windows]
+        return [self.unfinished.incident.folder / name for name in self.unfinished.record.windows]
 
     def _whole_windows(self, steps: Recorder) -> Iterator[Window]:
         for folder in self._folders():

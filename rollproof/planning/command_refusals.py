@@ -81,10 +81,10 @@ def require_the_same(unfinished: Unfinished, incident: str | None, backup: str |
             source="--incident",
             hint="leave --incident out: what was there before it began is recorded in that incident",
         )
-    if backup not in {None, unfinished.backup}:
+    if backup not in {None, unfinished.record.backup}:
         raise UsageProblem(
             what=f"backup set of the rollback {unfinished.wish}",
-            expected=f"{unfinished.backup or 'the newest'}, with which it began and did not succeed",
+            expected=f"{unfinished.record.backup or 'the newest'}, with which it began and did not succeed",
             observed=repr(backup),
             source="--backup",
             hint=f"resume that one: {typed('rollback resume')}; then roll back with --again --backup NAME",

@@ -279,16 +279,16 @@ def plan_unfinished(target: Target, unfinished: Unfinished) -> Plan:
     Raises:
         Problem: as the plan of its kind; its baseline or backup may be gone.
     """
-    wish, named = unfinished.wish, unfinished.baseline
+    wish, named = unfinished.wish, unfinished.record.baseline
     baseline = baseline_named(target, named) if named else baseline_of(target, wish.commit)
-    backup = unfinished.backup or NEWEST
+    backup = unfinished.record.backup or NEWEST
     # The working copy may be on the wished commit by now.
-    left = wish.commit if unfinished.origin is None else unfinished.origin.head
-    gone = [name for name in unfinished.stores if name not in target.stores]
+    left = wish.commit if unfinished.record.origin is None else unfinished.record.origin.head
+    gone = [name for name in unfinished.record.stores if name not in target.stores]
     if gone:
         raise UsageProblem(
             what=f"stores of the rollback {wish}",
-            expected=f"{', '.join(unfinished.stores)}, as when it began",
+            expected=f"{', '.join(unfinished.record.stores)}, as when it began",
             observed=f"no store {', '.join(gone)} in the profile",
             source=str(unfinished.incident.folder),
             hint="their data may be half restored: put them back into the profile, then resume",

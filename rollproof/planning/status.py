@@ -157,7 +157,8 @@ def _of_target(folder: Path, target: str) -> Incident | None:
 
 def _begun(incident: Incident) -> str:
     try:
-        rollback = read_unfinished(incident) or incident.rollback()
+        unfinished = read_unfinished(incident)
+        rollback = unfinished.record if unfinished is not None else incident.rollback()
     except UsageProblem:
         # If this is the newest, its status reports the damage.
         return incident.started.wall

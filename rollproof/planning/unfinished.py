@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 from rollproof.backups.sets import is_whole
 from rollproof.errors import ActionFailed, UsageProblem, reason_of
@@ -23,18 +24,26 @@ from rollproof.verdict import Verdict
 
 @dataclass(frozen=True, slots=True)
 class UnfinishedFile:
-    """An unfinished rollback as it is written; see `Unfinished`.
+    """An unfinished rollback as it is written.
 
-    Earlier versions wrote neither kind nor target. The target must be known also when the incident's record
-    is damaged.
+    `kept` is the folder of its safety copy, or None before that is whole. `kept_again` are the safety copies
+    of its later runs, of stores that may have been written to since. `baseline` and `backup` are folder
+    names, `stores` the stores that go back: a resumed rollback uses the ones that it began with. `windows`
+    are its sealed lost windows, the oldest first, by their folders' names. `records` counts what became of
+    the records, once every store is restored and accounted for. From then on nothing is restored again, since
+    the application may have been started. `blind` are the restored stores where a writer may have been
+    unseen, each with the reason. `origin` is the deployed version when the rollback first began, or None if
+    unknown. `replaced` are the ids of all containers when the application was first started: those that the
+    rollback has created since are no more created again. The target must be known also when the incident's
+    record is damaged.
     """
 
+    target: str
     commit: str
     started: Moment
-    kept: str | None
-    kind: Kind = Kind.EMERGENCY
+    kind: Kind
     names: tuple[str, ...] = ()
-    target: str | None = None
+    kept: str | None = None
     baseline: str = ""
     backup: str = ""
     stores: tuple[str, ...] = ()
@@ -64,33 +73,18 @@ class SupersededFile(UnfinishedFile):
     why: str = field(default="", kw_only=True)
 
 
+_OF_THE_END = (
+    *("commit", "started", "kind", "names", "records", "origin"),
+    *("baseline", "backup", "stores", "blind"),
+)
+
+
 @dataclass(slots=True)
 class Unfinished:
-    """A rollback that has begun; `kept` is its safety copy, or None before that is whole.
-
-    `kept_again` are the safety copies of its later runs, of stores that may have been written to since.
-    `baseline` and `backup` are folder names, `stores` the stores that go back: a resumed rollback uses the
-    ones that it began with. `windows` are its sealed lost windows, the oldest first, by their folders' names.
-    `records` counts what became of the records, once every store is restored and accounted for. From then on
-    nothing is restored again, since the application may have been started. `blind` are the restored stores
-    where a writer may have been unseen, each with the reason. `origin` is the deployed version when the
-    rollback first began, or None if unknown. `replaced` are the ids of all containers when the application
-    was first started: those that the rollback has created since are no more created again.
-    """
+    """A rollback that has begun in `incident`; each change of its `record` is written at once."""
 
     incident: Incident
-    wish: Wish
-    baseline: str
-    started: Moment
-    kept: Path | None
-    backup: str = ""
-    stores: tuple[str, ...] = ()
-    windows: tuple[str, ...] = ()
-    records: Mapping[str, int] | None = None
-    origin: Origin | None = None
-    kept_again: tuple[Path, ...] = ()
-    blind: Mapping[str, str] = field(default_factory=dict)
-    replaced: tuple[str, ...] = ()
+    record: UnfinishedFile
 
     @classmethod
     def begin(
@@ -106,53 +100,71 @@ class Unfinished:
         found = read_unfinished(incident)
         if found is not None and found.wish == wish:
             return found
-        unfinished = cls(incident, wish, baseline, Moment.now(), None, backup, stores, origin=origin)
+        record = UnfinishedFile(
+            incident.target,
+            wish.commit,
+            Moment.now(),
+            wish.kind,
+            wish.names,
+            baseline=baseline,
+            backup=backup,
+            stores=stores,
+            origin=origin,
+        )
+        unfinished = cls(incident, record)
         # An earlier rollback's result in this incident no longer holds from here on.
         _put_by(incident)
         incident.reopen()
-        unfinished._write()
+        unfinished._change()
         return unfinished
+
+    @property
+    def wish(self) -> Wish:
+        """The rollback that was asked for."""
+        return self.record.wish
+
+    @property
+    def kept(self) -> Path | None:
+        """Its first safety copy, or None before that is whole."""
+        return Path(self.record.kept) if self.record.kept else None
 
     @property
     def copies(self) -> tuple[Path, ...]:
         """Its safety copies, the oldest first."""
-        return (*([self.kept] if self.kept else []), *self.kept_again)
+        return tuple(map(Path, filter(None, (self.record.kept, *self.record.kept_again))))
 
     def keep(self, folder: Path) -> None:
         """Record that the stores' earlier data is kept in `folder`, complete, besides its earlier copies."""
-        if self.kept is None:
-            self.kept = folder
+        if self.record.kept is None:
+            self._change(kept=str(folder))
         else:
-            self.kept_again = (*self.kept_again, folder)
-        self._write()
+            self._change(kept_again=(*self.record.kept_again, str(folder)))
 
     def seal(self, window: str) -> None:
         """Record that the lost window in the incident's folder `window` is whole."""
-        self.windows = (*self.windows, window)
-        self._write()
+        self._change(windows=(*self.record.windows, window))
 
     def restored(self, records: Mapping[str, int], blind: Mapping[str, str] | None = None) -> None:
         """Record that every store is restored, what became of the records, and where a writer was unseen."""
-        self.records, self.blind = records, blind or {}
-        self._write()
+        self._change(records=records, blind=blind or {})
 
     def starts(self, containers: Iterable[str]) -> None:
         """Record that the application is about to be started, in place of the ids `containers`."""
-        if not self.replaced:
-            self.replaced = tuple(containers)
-            self._write()
+        if not self.record.replaced:
+            self._change(replaced=tuple(containers))
 
     @property
     def is_restored(self) -> bool:
         """Whether nothing is left but to start the application."""
-        return self.records is not None or (bool(self.replaced) and not self.wish.restores_data)
+        replaced = bool(self.record.replaced)
+        return self.record.records is not None or (replaced and not self.wish.restores_data)
 
     def worked(self) -> float:
         """Return the seconds in which a process worked on it; the time until a resumption is left out."""
-        seconds, last = 0.0, self.started
+        seconds, last = 0.0, self.record.started
         for record in read_journal(self.incident.folder / JOURNAL)[0]:
             at, known = Moment.from_record(record["at"]), id_of(record)
-            if at.seconds_since(self.started) < 0:
+            if at.seconds_since(self.record.started) < 0:
                 continue
             if not (record["event"] == JournalEvent.STARTED and known and known.step is Step.ROLLBACK):
                 seconds += at.seconds_since(last)
@@ -161,72 +173,34 @@ class Unfinished:
 
     def unsettle(self) -> None:
         """Record that its restored data is no longer there: when resumed, it restores every store again."""
-        self.records, self.replaced = None, ()
-        self._write()
+        self._change(records=None, replaced=())
 
     def end(self) -> None:
         """Record that there is nothing left to do."""
         remove_file(self.incident.folder / UNFINISHED)
 
-    def supersede(self, by: Incident) -> None:
-        """Record that another incident's rollback has done this one's work; this one stays not passed."""
-        self._give_up(by=by.id)
-
-    def write_off(self, why: str) -> None:
-        """Record that nothing is left to resume, and `why`; the rollback stays not passed."""
-        self._give_up(by=None, why=why)
-
-    def _give_up(self, by: str | None, why: str = "") -> None:
+    def give_up(self, *, by: Incident | None = None, why: str = "") -> None:
+        """Record that nothing is left to resume, since `by` has done its work, or `why`; it is not passed."""
         if self.incident.rollback() is None:
-            now = Moment.now()
-            self.incident.write_rollback(self.outcome(Verdict.FAILED, now))
-        record = self._record()
-        facts = {one.name: getattr(record, one.name) for one in fields(record)}
-        write_record(self.incident.folder / SUPERSEDED, SupersededFile(**facts, by=by, why=why))
+            self.incident.write_rollback(self.outcome(Verdict.FAILED, Moment.now()))
+        facts = {one.name: getattr(self.record, one.name) for one in fields(self.record)}
+        given_up = SupersededFile(**facts, by=by.id if by else None, why=why)
+        write_record(self.incident.folder / SUPERSEDED, given_up)
         self.end()
 
     def outcome(self, verdict: Verdict, finished: Moment) -> RollbackRecord:
         """Return the record of the rollback's end."""
+        facts = {name: getattr(self.record, name) for name in _OF_THE_END}
+        copies = tuple(map(str, self.copies))
         return RollbackRecord(
-            commit=self.wish.commit,
-            verdict=verdict,
-            seconds=self.worked(),
-            started=self.started,
-            finished=finished,
-            kind=self.wish.kind,
-            names=self.wish.names,
-            records=self.records,
-            origin=self.origin,
-            baseline=self.baseline,
-            backup=self.backup,
-            stores=self.stores,
-            copies=tuple(str(folder) for folder in self.copies),
-            blind=self.blind,
+            **facts, verdict=verdict, seconds=self.worked(), finished=finished, copies=copies
         )
 
-    def _record(self) -> UnfinishedFile:
-        return UnfinishedFile(
-            commit=self.wish.commit,
-            started=self.started,
-            kept=str(self.kept) if self.kept else None,
-            kind=self.wish.kind,
-            names=self.wish.names,
-            target=self.incident.target,
-            baseline=self.baseline,
-            backup=self.backup,
-            stores=self.stores,
-            windows=self.windows,
-            records=self.records,
-            origin=self.origin,
-            kept_again=tuple(str(folder) for folder in self.kept_again),
-            blind=self.blind,
-            replaced=self.replaced,
-        )
-
-    def _write(self) -> None:
+    def _change(self, **facts: Any) -> None:  # noqa: ANN401 - fields of the record
+        self.record = replace(self.record, **facts)
         path = self.incident.folder / UNFINISHED
         try:
-            write_record(path, self._record())
+            write_record(path, self.record)
         except OSError as error:
             raise ActionFailed(
                 what="record of the unfinished rollback",
@@ -248,7 +222,7 @@ def unfinished_of(incidents: Path, target: str) -> list[Unfinished]:
         incident = incident_of_unfinished(path, target)
         if incident is not None and not incident.closed:
             found += filter(None, [_read(path, incident)])
-    return sorted(found, key=lambda one: (one.started.wall, one.incident.id), reverse=True)
+    return sorted(found, key=lambda one: (one.record.started.wall, one.incident.id), reverse=True)
 
 
 def read_unfinished(incident: Incident) -> Unfinished | None:
@@ -310,7 +284,7 @@ def supersede_covered(incidents: Path, target: str, wish: Wish, by: Incident) ->
         one for one in unfinished_of(incidents, target) if one.incident.id != by.id and wish.covers(one.wish)
     ]
     for one in covered:
-        one.supersede(by)
+        one.give_up(by=by)
     return [one.incident.id for one in covered]
 
 
@@ -323,7 +297,7 @@ def unsettle_others(incidents: Path, target: str, by: Incident) -> list[str]:
     settled = [
         one
         for one in unfinished_of(incidents, target)
-        if one.incident.id != by.id and one.records is not None
+        if one.incident.id != by.id and one.record.records is not None
     ]
     for one in settled:
         one.unsettle()
@@ -420,7 +394,6 @@ def _target_of(path: Path) -> str | None:
         owner = load_record(dict[str, object], path).get("target")
     except (OSError, WrongRecord):
         owner = None
-    # Records of earlier versions do not name the target.
     return owner if isinstance(owner, str) else target_of_id(path.parent.name)
 
 
@@ -434,19 +407,6 @@ def _read(path: Path, incident: Incident) -> Unfinished | None:
     )
     if found is None:
         return None
-    kept = Path(found.kept) if found.kept else None
-    return Unfinished(
-        incident=incident,
-        wish=found.wish,
-        baseline=found.baseline,
-        started=found.started,
-        kept=kept if kept is not None and _is_there(kept, incident.target) else None,
-        backup=found.backup,
-        stores=found.stores,
-        windows=found.windows,
-        records=found.records,
-        origin=found.origin,
-        kept_again=tuple(Path(one) for one in found.kept_again),
-        blind=found.blind,
-        replaced=found.replaced,
-    )
+    if found.kept is not None and not _is_there(Path(found.kept), incident.target):
+        found = replace(found, kept=None)
+    return Unfinished(incident, found)

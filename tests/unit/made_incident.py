@@ -196,7 +196,10 @@ class MadeIncident:
             "started", step=f"rollback emergency {COMMIT}", id=Step.ROLLBACK, user="ada", host="here", pid="1"
         )
         self.begin(journal)
-        write_record(self.folder / UNFINISHED, UnfinishedFile(COMMIT, Moment.now(), None))
+        write_record(
+            self.folder / UNFINISHED,
+            UnfinishedFile(self.incident.target, COMMIT, Moment.now(), Kind.EMERGENCY),
+        )
         journal.write("started", step="restore mysql", id=Step.RESTORE, of="mysql", deadline_seconds=60.0)
 
     def check(self, *, reported: int = 8, wrong: bool = False) -> Run:

@@ -113,7 +113,7 @@ def test_a_later_rollback_that_failed_excuses_nothing(
     # It is given up: nobody knows any more how far it came.
     unfinished = read_unfinished(incident)
     assert unfinished is not None
-    unfinished.write_off("the test")
+    unfinished.give_up(why="the test")
     assert not excused(sandbox, incident)
     sandbox.run(plan_service(sandbox.target, "backend"), incident)
     assert not excused(sandbox, incident)

@@ -18,6 +18,7 @@ from rollback_actions.session.journal import Journal
 from rollback_actions.session.session import open_journal
 from rollproof.errors import ExitCode, UsageProblem
 from rollproof.monitoring.severity import Severity, Standing
+from rollproof.monitoring.wish import Kind as Rollback
 from rollproof.planning.refusals import Allowed
 from rollproof.planning.unfinished import SupersededFile, UnfinishedFile
 from rollproof.profile.profile import load_target
@@ -298,9 +299,12 @@ def test_whatever_is_damaged_the_timeline_is_made_and_says_so(
     made.respond()
     made.tell()
     made.incident.close()
-    unfinished = UnfinishedFile("a" * 40, made.incident.started, None)
+    unfinished = UnfinishedFile("t", "a" * 40, made.incident.started, Rollback.EMERGENCY)
     write_record(made.folder / UNFINISHED, unfinished)
-    write_record(made.folder / SUPERSEDED, SupersededFile("a" * 40, made.incident.started, None, by=None))
+    write_record(
+        made.folder / SUPERSEDED,
+        SupersededFile("t", "a" * 40, made.incident.started, Rollback.EMERGENCY, by=None),
+    )
     (made.folder / name).write_bytes(content)
 
     timeline = timeline_of(read_record(made.folder))

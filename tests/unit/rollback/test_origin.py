@@ -75,12 +75,12 @@ def test_one_that_is_gone_on_with_says_what_the_first_run_found(sandbox: Sandbox
         sandbox.run(plan, incident, interrupt=StepId(Step.WATCHED))
     unfinished = read_unfinished(incident)
     assert unfinished is not None
-    assert unfinished.origin == Origin(sandbox.bad, (sandbox.bad,))
+    assert unfinished.record.origin == Origin(sandbox.bad, (sandbox.bad,))
     git(sandbox.target.application.repository, "checkout", "--quiet", "--force", sandbox.commit)
     sandbox.engine.containers.return_value = {"backend": (Deployed(sandbox.commit),)}
     sandbox.run(plan, incident)
-    assert _recorded(incident) == unfinished.origin
-    assert {one.origin for one in rollbacks_in(incident)} == {unfinished.origin}
+    assert _recorded(incident) == unfinished.record.origin
+    assert {one.origin for one in rollbacks_in(incident)} == {unfinished.record.origin}
 
 
 def test_that_nobody_can_tell_stops_no_rollback(sandbox: Sandbox, incident: Incident) -> None:

@@ -285,7 +285,7 @@ def test_the_hundredth_rollback_of_an_incident_comes_after_those_before(sandbox:
 def test_one_that_was_superseded_takes_no_hold_of_a_later_one_away(sandbox: Sandbox) -> None:
     plan = plan_database(sandbox.target, "redis")
     incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
-    Unfinished.begin(incident, plan.wish).supersede(incident)
+    Unfinished.begin(incident, plan.wish).give_up(by=incident)
     refuse(sandbox.target, plan, Allowed())
     unfinished = Unfinished.begin(incident, plan.wish)
     unfinished.restored({"unaccounted": 1})

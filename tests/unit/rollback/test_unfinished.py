@@ -49,7 +49,8 @@ def test_it_is_found_again_with_what_it_kept(tmp_path: Path) -> None:
     first.keep(safety)
     assert _interrupted(tmp_path, MYSQL) == incident.id
     again = Unfinished.begin(incident, MYSQL, "another")
-    assert (again.kept, again.started, again.baseline) == (safety, first.started, "20250303-staging")
+    assert (again.kept, again.record.baseline) == (safety, "20250303-staging")
+    assert again.record.started == first.record.started
     safety.rmdir()
     assert Unfinished.begin(incident, MYSQL).kept is None
     again.end()
@@ -64,14 +65,6 @@ def test_another_kind_name_or_commit_is_not_it(tmp_path: Path, other: Wish) -> N
     assert interrupted(tmp_path, "production", MYSQL) is None
     assert interrupted(tmp_path, "staging", other) is None
     assert Unfinished.begin(incident, other).wish == other
-
-
-def test_a_record_without_a_kind_is_of_an_emergency(tmp_path: Path) -> None:
-    incident = _begun(tmp_path, EMERGENCY)
-    path = incident.folder / "unfinished.json"
-    record = json.loads(path.read_text())
-    path.write_text(json.dumps({key: record[key] for key in ("commit", "started", "kept")}))
-    assert _interrupted(tmp_path, EMERGENCY) == incident.id
 
 
 def test_the_newest_comes_first(tmp_path: Path) -> None:
@@ -139,8 +132,8 @@ def test_nothing_is_backed_up_meanwhile(tmp_path: Path) -> None:
         '{"commit": 1, "kept": null}',
         '{"kind": "other"}',
         pytest.param("[" * 100_000, id="deep"),
-        f'{{"commit": "c", "kept": null, "kind": "service", "names": [], {STARTED}}}',
-        f'{{"commit": "c", "kept": null, "kind": "full", "names": ["redis"], {STARTED}}}',
+        f'{{"target": "t", "commit": "c", "kind": "service", "names": [], {STARTED}}}',
+        f'{{"target": "t", "commit": "c", "kind": "full", "names": ["redis"], {STARTED}}}',
     ],
 )
 def test_a_damaged_record_is_named(tmp_path: Path, text: str) -> None:
@@ -168,10 +161,8 @@ def test_a_damaged_incident_stops_its_own_target_alone(tmp_path: Path, *, named:
     if gone:
         (incident.folder / "incident.json").unlink()
     if not named:
-        # As an earlier version wrote it, which did not say whose it is: the name of its folder does.
-        record = json.loads((incident.folder / "unfinished.json").read_text())
-        del record["target"]
-        (incident.folder / "unfinished.json").write_text(json.dumps(record))
+        # The name of its folder says whose it is.
+        (incident.folder / "unfinished.json").write_text("{")
     assert unfinished_of(tmp_path, "production") == []
     refuse_unfinished(tmp_path, "production")
     for asked in (unfinished_of, refuse_unfinished):
