@@ -19,7 +19,7 @@ from rollproof.monitoring.tree import Action, Decision
 from rollproof.planning.advice import Advice
 from rollproof.planning.foresight import Foreseen, foresee, said
 from rollproof.planning.plan import Plan, plan_of
-from rollproof.planning.refusals import Allowed, refusals
+from rollproof.planning.refusals import Allowed, Asked, refusals
 from rollproof.planning.schedule import schedule_of
 from rollproof.profile.profile import Target
 from rollproof.system.command import Command
@@ -126,7 +126,7 @@ def decision_record(
     now = head(target.application.repository)
     schedule = schedule_of(target, plan)
     foreseen = foresee(target, plan, open_engine(target.engine))
-    without = refusals(target, plan, Allowed(), foreseen)
+    without = refusals(Asked(target, plan, Allowed(), foreseen))
     record = PlanRecord(
         plan.commit,
         plan.baseline.id,

@@ -38,12 +38,11 @@ from rollproof.monitoring.samples import SampleWriter
 from rollproof.monitoring.severity import Severity
 from rollproof.monitoring.tree import Decision
 from rollproof.planning.advice import Advice
-from rollproof.planning.command_refusals import refused_now
 from rollproof.planning.foresight import Foreseen
 from rollproof.planning.lock_state import lock_state
 from rollproof.planning.plan import Plan, plan_of
-from rollproof.planning.refusals import Allowed, advice_of
-from rollproof.planning.unfinished import read_unfinished
+from rollproof.planning.refusals import Allowed, Asked, advice_of, refusals
+from rollproof.planning.unfinished import interrupted, read_unfinished
 from rollproof.profile.profile import Target, load_target
 from rollproof.record_names import RESPONSE, RESPONSE_SAMPLES
 from rollproof.sealing.seal import seal_state, sealed
@@ -200,8 +199,19 @@ class _Hands:
 
         def refused(plan: Plan, foreseen: Sequence[Foreseen]) -> Sequence[UsageProblem]:
             lock = open_lock(self.target, f"rollback {plan.wish}", take_over=self.allowed.take_over)
-            incident, allowed = self.incident.id, self.allowed
-            found.extend(refused_now(self.target, plan, foreseen, incident, allowed, lock.refuse_held))
+            found.extend(
+                refusals(
+                    Asked(
+                        self.target,
+                        plan,
+                        self.allowed,
+                        foreseen,
+                        interrupted(self.target.folders.incidents, self.target.name, plan.wish),
+                        self.incident.id,
+                        refuse_held=lock.refuse_held,
+                    )
+                )
+            )
             return found
 
         for line in decision_lines(decision_record(self._advice, decision, None, refused)):

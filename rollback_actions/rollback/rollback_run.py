@@ -27,7 +27,6 @@ from rollproof.incident.kept_samples import samples_kept
 from rollproof.incident.leaks import SecretInRecord
 from rollproof.monitoring.wish import Kind, Wish
 from rollproof.planning.advice import Advice
-from rollproof.planning.command_refusals import refusals_in, require_the_same
 from rollproof.planning.foresight import foresee, said
 from rollproof.planning.lock_state import lock_state
 from rollproof.planning.plan import (
@@ -38,7 +37,7 @@ from rollproof.planning.plan import (
     plan_service,
     plan_unfinished,
 )
-from rollproof.planning.refusals import Allowed, advice_of
+from rollproof.planning.refusals import Allowed, Asked, advice_of, refusals
 from rollproof.planning.status import newest_rollback
 from rollproof.planning.unfinished import interrupted, unfinished_of
 from rollproof.profile.profile import Target, load_target
@@ -118,15 +117,15 @@ def _run(
     unfinished = interrupted(target.folders.incidents, target.name, plan.wish)
     if unfinished is not None:
         # It resumes with its own baseline and backup, even if there are newer ones by now.
-        require_the_same(unfinished, incident, backup)
         plan = plan_unfinished(target, unfinished)
 
     # A rollback that began was asked this before; it is half done, and nothing is better than its end.
     foreseen = () if unfinished else foresee(target, plan, open_engine(target.engine))
+    asked = Asked(target, plan, allowed, foreseen, unfinished, incident, backup)
 
     def choose() -> str | None:
         # Another process's changes in the meantime count too: this is asked before the lock, and under it.
-        for refusal in refusals_in(target, plan, foreseen, incident, allowed, unfinished):
+        for refusal in refusals(asked):
             raise refusal
         now = interrupted(target.folders.incidents, target.name, plan.wish)
         if (now and now.incident.id) != (unfinished and unfinished.incident.id):

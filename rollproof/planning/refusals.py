@@ -1,8 +1,8 @@
-"""Reasons to refuse a rollback that could be done, each with the option that allows it."""
+"""The conditions under which a rollback that could be done may begin, and who may allow what."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,15 +10,15 @@ from pathlib import Path
 from rollproof.backups.room import no_room
 from rollproof.baseline.folder import Baseline
 from rollproof.baseline.known_good import baseline_of, current_baseline
-from rollproof.errors import UsageProblem
+from rollproof.errors import Problem, UsageProblem
 from rollproof.home import typed
-from rollproof.incident.incident import Incident, RollbackRecord, load_incident
+from rollproof.incident.incident import Incident, IncidentKind, RollbackRecord, load_incident
 from rollproof.monitoring.wish import Wish
 from rollproof.planning.advice import TAKE_OVER, Advice
 from rollproof.planning.foresight import Foreseen, problems
 from rollproof.planning.plan import Plan
 from rollproof.planning.schedule import schedule_of
-from rollproof.planning.unfinished import left_nothing
+from rollproof.planning.unfinished import Unfinished, in_the_way, left_nothing
 from rollproof.profile.profile import Target
 from rollproof.record_names import INCIDENT
 from rollproof.system.clock import age
@@ -58,26 +58,77 @@ class Allowed:
         )
 
 
-def refusals(
-    target: Target, plan: Plan, allowed: Allowed, foreseen: Iterable[Foreseen], *, resumed: bool = False
-) -> Iterator[UsageProblem]:
-    """Yield each reason not to roll back, with the option to add to the command.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A rollback by `plan` that is about to begin, or that somebody wants to know about.
 
-    No option allows what is `foreseen` not to work. A `resumed` rollback does not count as repeated, and has
-    kept the earlier data already. Whether it can work was asked before it began; but on another engine it is
-    refused still.
+    `unfinished` is the same one, begun earlier. `incident` and `backup` are those that a person named for it.
+    `refuse_held` raises `UsageProblem` if the target's lock is held; None leaves the lock to who takes it.
     """
-    yield from _unconfirmed(target, allowed.confirm)
-    yield from problems(foreseen, resumed=resumed)
-    if not allowed.over_budget:
-        yield from _over_budget(target, plan)
-    if not (allowed.again or resumed):
-        yield from _within_hold(target, plan)
-    if not resumed:
-        yield from _without_room(target, plan)
+
+    target: Target
+    plan: Plan
+    allowed: Allowed
+    foreseen: Iterable[Foreseen] = ()
+    unfinished: Unfinished | None = None
+    incident: str | None = None
+    backup: str | None = None
+    refuse_held: Callable[[], None] | None = None
+
+    @property
+    def resumed(self) -> bool:
+        """Whether it has kept the earlier data already."""
+        return self.unfinished is not None and self.unfinished.kept is not None
 
 
-def _unconfirmed(target: Target, confirm: str | None) -> Iterator[UsageProblem]:
+def refusals(asked: Asked) -> Iterator[UsageProblem]:
+    """Yield each reason not to roll back, with what to do about it, by the order of `CONDITIONS`."""
+    return (refusal for condition in CONDITIONS.values() for refusal in condition(asked))
+
+
+def _as_begun(asked: Asked) -> Iterator[UsageProblem]:
+    unfinished = asked.unfinished
+    if unfinished is None:
+        return
+    if asked.incident not in {None, unfinished.incident.id}:
+        yield UsageProblem(
+            what=f"incident of the rollback {unfinished.wish}",
+            expected=f"{unfinished.incident.id}, in which it began and did not succeed",
+            observed=str(asked.incident),
+            source="--incident",
+            hint="leave --incident out: what was there before it began is recorded in that incident",
+        )
+    if asked.backup not in {None, unfinished.record.backup}:
+        yield UsageProblem(
+            what=f"backup set of the rollback {unfinished.wish}",
+            expected=f"{unfinished.record.backup or 'the newest'}, with which it began and did not succeed",
+            observed=repr(asked.backup),
+            source="--backup",
+            hint=f"resume that one: {typed('rollback resume')}; then roll back with --again --backup NAME",
+        )
+
+
+def _alone(asked: Asked) -> Iterator[UsageProblem]:
+    target, wish = asked.target, asked.plan.wish
+    return in_the_way(target.folders.incidents, target.name, wish, asked.incident)
+
+
+def _found_by_the_gate(asked: Asked) -> Iterator[UsageProblem]:
+    if asked.incident is None:
+        return
+    folder = asked.target.folders.incidents / asked.incident
+    if (folder / INCIDENT).exists() and load_incident(folder).kind is IncidentKind.CHANGE:
+        yield UsageProblem(
+            what="incident of a rollback",
+            expected="one of its own, or an incident",
+            observed=f"{asked.incident}, the record of a migration that is yet to be",
+            source="--incident",
+            hint="leave --incident out: the gate looks for rollbacks in incidents",
+        )
+
+
+def _confirmed(asked: Asked) -> Iterator[UsageProblem]:
+    target, confirm = asked.target, asked.allowed.confirm
     if confirm is not None and confirm != target.name:
         yield UsageProblem(
             what="confirmation",
@@ -96,12 +147,16 @@ def _unconfirmed(target: Target, confirm: str | None) -> Iterator[UsageProblem]:
         )
 
 
-def _over_budget(target: Target, plan: Plan) -> Iterator[UsageProblem]:
-    schedule = schedule_of(target, plan)
-    if schedule.over_budget:
+def _can_work(asked: Asked) -> Iterator[UsageProblem]:
+    return problems(asked.foreseen, resumed=asked.resumed)
+
+
+def _within_budget(asked: Asked) -> Iterator[UsageProblem]:
+    schedule = schedule_of(asked.target, asked.plan)
+    if schedule.over_budget and not asked.allowed.over_budget:
         longest = max(schedule.expected, key=lambda stage: schedule.expected[stage])
         yield UsageProblem(
-            what=f"plan {plan.wish}",
+            what=f"plan {asked.plan.wish}",
             expected=f"{schedule.budget:g} s at most",
             observed=f"about {schedule.seconds:.0f} s, of which {longest} {schedule.expected[longest]:.0f} s",
             source="rollback_seconds of the profile, how long the backup took, and the health checks",
@@ -110,7 +165,7 @@ def _over_budget(target: Target, plan: Plan) -> Iterator[UsageProblem]:
         )
 
 
-def _within_hold(target: Target, plan: Plan) -> Iterator[UsageProblem]:
+def _not_repeated(asked: Asked) -> Iterator[UsageProblem]:
     """Refuse to repeat a rollback that did not help, or is not known to have helped.
 
     A rollback holds up the same one, or a part of it, for `hold_seconds` from its end on, if it
@@ -123,14 +178,12 @@ def _within_hold(target: Target, plan: Plan) -> Iterator[UsageProblem]:
     * went back to the same commit of the same target, by the same baseline. A good state captured since is
       another state to go back to.
     """
-    for held in _unverified(target):
-        if held.holds_up(plan.wish, plan.baseline, target):
-            yield UsageProblem(
-                what=f"rollback {plan.wish}",
-                expected=f"none to that commit in the last {age(target.hold_seconds)} that is unverified",
-                observed=held.told,
-                source="hold_seconds of the profile",
-                hint=f"verify that one first ({held.verify}); to do it once more, add --again",
+    if asked.allowed.again or asked.resumed:
+        return
+    for held in _unverified(asked.target):
+        if held.holds_up(asked.plan.wish, asked.plan.baseline, asked.target):
+            yield held.problem(
+                asked.target, f"rollback {asked.plan.wish}", "; to do it once more, add --again"
             )
 
 
@@ -146,13 +199,7 @@ def refuse_hold(target: Target) -> None:
             # As the plan of its kind finds it.
             baseline = current_baseline(target) if done.partial else baseline_of(target, done.commit)
             if held.holds_up(replace(done, commit=baseline.facts.commit), baseline, target):
-                raise UsageProblem(
-                    what="hold",
-                    expected=f"no rollback of the last {age(target.hold_seconds)} that is unverified",
-                    observed=held.told,
-                    source="hold_seconds of the profile",
-                    hint=f"verify it: {held.verify}",
-                )
+                raise held.problem(target, "hold", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,13 +218,15 @@ class _Done:
     def ago(self) -> float:
         return self.record.finished.seconds_ago()
 
-    @property
-    def told(self) -> str:
-        return f"{self.wish}, {age(self.ago)} ago, in incident {self.incident.id}"
-
-    @property
-    def verify(self) -> str:
-        return typed(f"verify verification --incident={self.incident.id}")
+    def problem(self, target: Target, what: str, also: str) -> UsageProblem:
+        verify = typed(f"verify verification --incident={self.incident.id}")
+        return UsageProblem(
+            what=what,
+            expected=f"no rollback to that commit in the last {age(target.hold_seconds)} that is unverified",
+            observed=f"{self.wish}, {age(self.ago)} ago, in incident {self.incident.id}",
+            source="hold_seconds of the profile",
+            hint=f"verify that one first ({verify}){also}",
+        )
 
     def settles(self, other: _Done) -> bool:
         """Return whether `other` need not be verified any more, since this later one was."""
@@ -215,12 +264,37 @@ def _done_in(incident: Incident) -> Iterator[_Done]:
             yield _Done(incident, last, incident.closed)
 
 
-def _without_room(target: Target, plan: Plan) -> Iterator[UsageProblem]:
-    if plan.backup is None:
+def _with_room(asked: Asked) -> Iterator[UsageProblem]:
+    backup, folders = asked.plan.backup, asked.target.folders
+    if backup is not None and not asked.resumed:
+        for folder in (folders.backups, folders.incidents):
+            if problem := no_room(folder, backup, asked.plan.stores):
+                yield problem
+
+
+def _unlocked(asked: Asked) -> Iterator[UsageProblem]:
+    try:
+        if asked.refuse_held is not None:
+            asked.refuse_held()
+    except UsageProblem as refusal:
+        yield refusal
+    except Problem:
+        # An engine that does not answer refuses nothing: the rollback reports it, and changes nothing.
         return
-    for folder in (target.folders.backups, target.folders.incidents):
-        if problem := no_room(folder, plan.backup, plan.stores):
-            yield problem
+
+
+CONDITIONS: Mapping[str, Callable[[Asked], Iterator[UsageProblem]]] = {
+    "it goes on in the incident, and with the backup, that it began with": _as_begun,
+    "no other rollback is half done where this one would hide it or start on its data": _alone,
+    "the gate finds it in its incident": _found_by_the_gate,
+    "a protected target is confirmed": _confirmed,
+    "it can work: engine, revisions, data formats, data that nobody would account for": _can_work,
+    "it is expected within the budget": _within_budget,
+    "it does not repeat one that is unverified": _not_repeated,
+    "there is room for the safety copy": _with_room,
+    "nobody holds the lock": _unlocked,
+}
+"""All that must hold before a rollback may begin. A plan, the commands and the gate ask this list."""
 
 
 def advice_of(target: Target, profile: Path) -> Advice:

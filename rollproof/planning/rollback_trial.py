@@ -18,7 +18,7 @@ from rollproof.planning.configuration import services_at
 from rollproof.planning.foresight import Foreseen, foresee, problems, said
 from rollproof.planning.lock_state import lock_state
 from rollproof.planning.plan import Plan, plan_emergency
-from rollproof.planning.refusals import Allowed, refusals
+from rollproof.planning.refusals import Allowed, Asked, refusals
 from rollproof.planning.unfinished import refuse_unfinished
 from rollproof.profile.data_formats import Fit
 from rollproof.profile.profile import Target
@@ -162,7 +162,7 @@ class RollbackTrial:
                 hint="a rollback would need --take-over: give the next command that option",
             )
         allowed = Allowed(confirm=target.name if target.protected else None)
-        found = list(refusals(target, self._require_plan(), allowed, ()))
+        found = list(refusals(Asked(target, self._require_plan(), allowed)))
         if found:
             first = found[0]
             if len(found) > 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -240,15 +240,16 @@ def interrupted(incidents: Path, target: str, wish: Wish) -> Unfinished | None:
     return next((one for one in unfinished_of(incidents, target) if one.wish == wish), None)
 
 
-def refuse_over_half_restored(incidents: Path, target: str, wish: Wish) -> None:
-    """Refuse a rollback that would start the application on data that another rollback has half restored.
+def in_the_way(incidents: Path, target: str, wish: Wish, incident: str | None) -> Iterator[UsageProblem]:
+    """Yield a refusal for each other unfinished rollback that does not let one by `wish` begin in `incident`.
 
-    Raises:
-        UsageProblem: it names the other rollback's incident.
+    It would start the application on data that another one has half restored, or make that one forgotten.
     """
     for one in unfinished_of(incidents, target):
-        if one.wish.restores_data and one.wish != wish and not wish.covers(one.wish):
-            raise UsageProblem(
+        if one.wish == wish:
+            continue
+        if one.wish.restores_data and not wish.covers(one.wish):
+            yield UsageProblem(
                 what=f"data of {target}",
                 expected="none that is half restored",
                 observed=f"the rollback {one.wish} of incident {one.incident.id} did not succeed",
@@ -256,17 +257,8 @@ def refuse_over_half_restored(incidents: Path, target: str, wish: Wish) -> None:
                 hint=f"resume it: {typed('rollback resume')}; or roll back every store:"
                 f" {typed('rollback emergency COMMIT')}",
             )
-
-
-def refuse_beside_unfinished(incidents: Path, target: str, wish: Wish, incident: str) -> None:
-    """Refuse a rollback in an incident where another one did not succeed: that one would be forgotten.
-
-    Raises:
-        UsageProblem: it names the other rollback.
-    """
-    for one in unfinished_of(incidents, target):
-        if one.incident.id == incident and one.wish != wish:
-            raise UsageProblem(
+        if one.incident.id == incident:
+            yield UsageProblem(
                 what=f"incident of the rollback {wish}",
                 expected="one without another unfinished rollback",
                 observed=f"{incident}, where {one.wish} did not succeed",

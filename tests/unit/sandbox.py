@@ -30,11 +30,14 @@ from rollproof.errors import ActionFailed
 from rollproof.incident.incident import Incident, RollbackRecord
 from rollproof.incident.journal import verify_journal
 from rollproof.incident.journal_steps import Step, StepId
+from rollproof.monitoring.wish import Wish
 from rollproof.planning import writers
 from rollproof.planning.plan import Plan
+from rollproof.planning.unfinished import Unfinished, UnfinishedFile
 from rollproof.profile.profile import Target, load_target
 from rollproof.stores.contract import Blind
 from rollproof.stores.keeper import Client
+from rollproof.system.clock import Moment
 from tests.conftest import PROFILE
 from tests.unit.application_stand_in import Exchange, StandIn, running
 from tests.unit.saved_baseline import save_baseline
@@ -313,6 +316,14 @@ def back_up(sandbox: Sandbox, commit: str, name: str = "") -> None:
             Recorder(journal, progress, free),
             partial(write_index, target, sandbox.engine),
         )
+
+
+def begun_earlier(wish: Wish) -> Unfinished:
+    """Return a rollback by `wish` that began, and kept the earlier data."""
+    now = Moment.now()
+    incident = Incident("begun", Path("begun"), "sandbox", now)
+    record = UnfinishedFile("sandbox", wish.commit, now, wish.kind, wish.names, kept="copies")
+    return Unfinished(incident, record)
 
 
 def facts(commit: str, services: tuple[str, ...] = SERVICES) -> Facts:

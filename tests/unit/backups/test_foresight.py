@@ -27,7 +27,7 @@ from rollproof.errors import ExitCode, Unverifiable, UsageProblem
 from rollproof.planning import foresight
 from rollproof.planning.foresight import UnknownRevisions, foresee, problems, revisions_of, said
 from rollproof.planning.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
-from rollproof.planning.refusals import Allowed, refusals
+from rollproof.planning.refusals import Allowed, Asked, refusals
 from rollproof.profile.application_profile import Migrations
 from rollproof.profile.data_formats import Fit
 from rollproof.profile.kinds import descriptor_of
@@ -37,7 +37,7 @@ from rollproof.profile.store_descriptor import Trait
 from rollproof.stores.contract import Beside
 from rollproof.system.side_by_side import Question, wait_for
 from tests.unit.command_line import Ran, tree
-from tests.unit.sandbox import Sandbox, image
+from tests.unit.sandbox import Sandbox, begun_earlier, image
 
 FOLDER = "/srv/app/migrations/versions"
 MIGRATIONS = f"""
@@ -240,12 +240,12 @@ def test_a_service_goes_back_to_an_image_that_does_not_know_the_revision_of_now(
     plan = plan_service(made.sandbox.target, "backend")
     made.live = (THIRD,)
     foreseen = foresee(made.sandbox.target, plan, cast("ContainerEngine", made.engine))
-    (problem,) = refusals(made.sandbox.target, plan, Allowed(), foreseen)
+    (problem,) = refusals(Asked(made.sandbox.target, plan, Allowed(), foreseen))
     assert problem.exit_code is ExitCode.USAGE
     assert f"revision {THIRD} is none of the image, whose head is {SECOND}" in str(problem)
     assert "HINT: roll the data back with it" in str(problem)
     # A rollback that has begun was asked before: its end is better than its middle.
-    assert [*refusals(made.sandbox.target, plan, Allowed(), foreseen, resumed=True)] == []
+    assert [*refusals(Asked(made.sandbox.target, plan, Allowed(), foreseen, begun_earlier(plan.wish)))] == []
     for known in (FIRST, SECOND):
         made.live = (known,)
         assert made.fit(plan, "migrations of backend") is Fit.FITS
@@ -556,7 +556,8 @@ def test_another_engine_than_the_target_s_is_refused(
     of_it = [one for one in foreseen if one.what == "container engine"]
     assert [one.judgement.fit for one in of_it] == ([] if fit is None else [fit])
     for resumed in (False, True):
-        refused = [*refusals(target, plan, Allowed(), foreseen, resumed=resumed)]
+        unfinished = begun_earlier(plan.wish) if resumed else None
+        refused = [*refusals(Asked(target, plan, Allowed(), foreseen, unfinished))]
         assert len(refused) == (fit is Fit.REFUSED)
         for one in refused:
             assert f"expected the target's, {pinned or recorded}, observed another one, {now}" in str(one)

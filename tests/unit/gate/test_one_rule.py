@@ -30,7 +30,7 @@ from rollproof.incident.rehearsals import Ending, Rehearsal
 from rollproof.monitoring.samples import Monitor, Sample, SampleWriter, samples_path
 from rollproof.monitoring.wish import Kind, Wish
 from rollproof.planning.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
-from rollproof.planning.refusals import Allowed, refusals, refuse_hold
+from rollproof.planning.refusals import Allowed, Asked, refusals, refuse_hold
 from rollproof.profile.profile import Target
 from rollproof.record_names import VERDICT
 from rollproof.system.clock import Moment
@@ -43,7 +43,7 @@ from tests.unit.sandbox import Releases, Sandbox, make_sandbox
 BEAT = 5.0
 SLACK = 1.0
 """Seconds on each side of a limit: the clock stands still, so nothing here is about how fast a machine is."""
-Asked = Callable[..., None]
+AskedCheck = Callable[..., None]
 
 pytestmark = pytest.mark.usefixtures("stopped_clock")
 
@@ -193,7 +193,7 @@ def test_a_hold(sandbox: Sandbox) -> None:
         held = [
             plan
             for plan in plans
-            if any(one.source.startswith("hold_seconds") for one in refusals(target, plan, Allowed(), ()))
+            if any(one.source.startswith("hold_seconds") for one in refusals(Asked(target, plan, Allowed())))
         ]
         seen.append(bool(held))
         if wish.kind in {Kind.FULL, Kind.EMERGENCY} and commit != sandbox.commit and age < oldest:
@@ -225,7 +225,7 @@ def test_a_rehearsal(tmp_path: Path) -> None:
     for migrated, rolled_back, digest, broken in made:
         ending = Ending(migrated, rolled_back, migrated, digest, Moment.now(), (), (), (), ())
         one = Rehearsal(tmp_path, "stage", "a" * 40, "b" * 40, Moment.now(), ending, broken)
-        asked: tuple[Asked, ...] = (
+        asked: tuple[AskedCheck, ...] = (
             step5.test_record_of_the_rehearsal_is_whole,
             step5.test_staging_was_well_after_the_migration,
             step5.test_rollback_was_rehearsed,

@@ -22,7 +22,7 @@ from rollproof.incident.journal_steps import Step
 from rollproof.incident.leaks import SecretInRecord
 from rollproof.monitoring.wish import Kind, Wish
 from rollproof.planning.plan import plan_database, plan_emergency, plan_full, plan_unfinished
-from rollproof.planning.refusals import Allowed, refusals
+from rollproof.planning.refusals import Allowed, Asked, refusals
 from rollproof.planning.status import Ran, State, newest_rollback
 from rollproof.planning.unfinished import Unfinished
 from rollproof.profile.store_descriptor import Means
@@ -66,7 +66,9 @@ def test_a_damaged_record_of_another_day_stops_no_rollback(
         record["started"]["wall"] = "2020-01-01T00:00:00.000+00:00"
         (folder / "incident.json").write_text(json.dumps(record))
     newest = _failed(sandbox)
-    assert not list(refusals(sandbox.target, plan_emergency(sandbox.target, sandbox.commit), Allowed(), ()))
+    assert not list(
+        refusals(Asked(sandbox.target, plan_emergency(sandbox.target, sandbox.commit), Allowed()))
+    )
     assert newest_rollback(incidents, sandbox.target.name, _not_running).incident.id == newest.id
 
 

@@ -15,13 +15,13 @@ from rollproof.errors import ExitCode, UsageProblem
 from rollproof.incident.incident import Incident, RollbackRecord, new_incident
 from rollproof.monitoring.wish import Kind, Wish
 from rollproof.planning.plan import Plan, Stage, plan_database, plan_emergency, plan_full, plan_service
-from rollproof.planning.refusals import Allowed, refusals, refuse_hold
+from rollproof.planning.refusals import Allowed, Asked, refusals, refuse_hold
 from rollproof.planning.schedule import Schedule, schedule_of
 from rollproof.planning.unfinished import Unfinished
 from rollproof.profile.profile import Target, load_target
 from rollproof.system.clock import Moment
 from rollproof.verdict import Verdict
-from tests.unit.sandbox import Releases, Sandbox, facts, make_sandbox
+from tests.unit.sandbox import Releases, Sandbox, begun_earlier, facts, make_sandbox
 from tests.unit.saved_baseline import save_baseline
 
 
@@ -38,7 +38,9 @@ def sandbox(tmp_path: Path, releases: Releases) -> Sandbox:
 
 def refuse(target: Target, plan: Plan, allowed: Allowed, *, resumed: bool = False) -> None:
     """Raise the first refusal, as the command of a rollback does."""
-    for refusal in refusals(target, plan, allowed, (), resumed=resumed):
+    for refusal in refusals(
+        Asked(target, plan, allowed, unfinished=begun_earlier(plan.wish) if resumed else None)
+    ):
         raise refusal
 
 
@@ -172,7 +174,7 @@ def test_only_what_did_not_help_or_is_not_known_to_holds_the_same_up(
     plan = plan_emergency(sandbox.target, sandbox.commit)
     incident = _rolled_back(sandbox, plan.wish, verdict, records)
     then(incident)
-    found = [refusal.source for refusal in refusals(sandbox.target, plan, Allowed(), ())]
+    found = [refusal.source for refusal in refusals(Asked(sandbox.target, plan, Allowed()))]
     assert found == (["hold_seconds of the profile"] if held else [])
 
 

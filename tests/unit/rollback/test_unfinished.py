@@ -13,8 +13,8 @@ from rollproof.incident.incident import Incident, find_incident, new_incident
 from rollproof.monitoring.wish import Kind, Wish
 from rollproof.planning.unfinished import (
     Unfinished,
+    in_the_way,
     interrupted,
-    refuse_over_half_restored,
     refuse_unfinished,
     supersede_covered,
     unfinished_of,
@@ -80,16 +80,16 @@ def test_the_newest_comes_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize("wish", [REDIS, BACKEND, FULL], ids=str)
 def test_nothing_starts_the_application_on_half_restored_data(tmp_path: Path, wish: Wish) -> None:
     incident = _begun(tmp_path, MYSQL)
-    with pytest.raises(UsageProblem, match=incident.id):
-        refuse_over_half_restored(tmp_path, "staging", wish)
-    refuse_over_half_restored(tmp_path, "production", wish)
+    (refusal,) = in_the_way(tmp_path, "staging", wish, None)
+    assert incident.id in refusal.observed
+    assert [*in_the_way(tmp_path, "production", wish, None)] == []
 
 
 @pytest.mark.parametrize("wish", [MYSQL, EMERGENCY, Wish(Kind.EMERGENCY, "d" * 40)], ids=str)
 def test_what_restores_the_same_data_may_begin(tmp_path: Path, wish: Wish) -> None:
     _begun(tmp_path, MYSQL)
     _begun(tmp_path, BACKEND)
-    refuse_over_half_restored(tmp_path, "staging", wish)
+    assert [*in_the_way(tmp_path, "staging", wish, None)] == []
 
 
 def test_a_wider_rollback_that_succeeds_leaves_nothing_to_resume(tmp_path: Path) -> None:
