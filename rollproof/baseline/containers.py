@@ -124,7 +124,8 @@ def sealed_files(top: Path, names: Iterable[str], seal: Sealing) -> dict[str, st
 
 def shown_json(value: Json, longest: int = 80) -> str:
     """Return a setting's value in words, the beginning of a long one."""
-    return "none" if value is None else shown(json.dumps(value, ensure_ascii=False), longest).strip("'")
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return "none" if value is None else shown(text, longest).strip("'")
 
 
 def sealed_texts(texts: Mapping[str, SecretStr], seal: Sealing, of: str = "") -> dict[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pydantic import SecretStr
@@ -73,7 +73,34 @@ def settings_of(raw: Raw, services: Mapping[str, str]) -> dict[str, Json]:
     found |= {f"{_MOUNT}{mount['Destination']}": _mount(mount) for mount in raw["Mounts"]}
     networks = (raw.get("NetworkSettings") or {}).get("Networks") or {}
     found |= {f"network {name}": _network(raw, network) for name, network in networks.items()}
-    return {name: _plain(value) for name, value in sorted(found.items()) if not _is_empty(value)}
+    told = (_for_people(name, value) for name, value in found.items() if not _is_empty(value))
+    return {name: _plain(value) for name, value in sorted(told, key=lambda one: one[0])}
+
+
+def _size(count: int) -> str:
+    """Return a number of bytes, exactly: ``64 MiB``."""
+    for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if count > 0 and count % size == 0:
+            return f"{count // size} {unit}"
+    return f"{count} bytes" if count > 0 else "unlimited"
+
+
+# The engine's figures that people write otherwise.
+_PEOPLES: Mapping[str, tuple[str, Callable[[int], str]]] = {
+    "Memory": ("memory limit", _size),
+    "MemoryReservation": ("memory reservation", _size),
+    "MemorySwap": ("limit of memory and swap", _size),
+    "ShmSize": ("size of /dev/shm", _size),
+    "NanoCpus": ("CPU limit", lambda count: f"{count / 1e9:.9g} CPUs"),
+    "PidsLimit": ("limit of processes", lambda count: str(count) if count > 0 else "unlimited"),
+}
+
+
+def _for_people(name: str, value: Any) -> tuple[str, Any]:  # noqa: ANN401 - whatever the engine answers
+    if name not in _PEOPLES or not isinstance(value, int):
+        return name, value
+    said, in_words = _PEOPLES[name]
+    return said, in_words(value)
 
 
 def places_in(settings: Mapping[str, Json]) -> tuple[str, ...]:
