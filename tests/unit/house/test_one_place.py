@@ -1,4 +1,4 @@
-"""What the product does in one place: it starts programs and threads, and imports by text, nowhere else.
+"""What the product does in one place: it starts programs and threads, imports by text, deletes volumes.
 
 Whoever else does is named with a reason.
 """
@@ -44,6 +44,13 @@ BY_TEXT: Mapping[str, str] = {
     "rollproof/profile/kinds.py": "a kind of store is found by its package, and named nowhere",
     "rollproof/cli/lazy.py": "a command is imported when it is asked for",
     "rollproof/verification.py": "pytest is begun as `python -m pytest` begins it",
+}
+
+DELETES_VOLUMES: Mapping[str, str] = {
+    "rollproof/engines/compose.py": "anonymous volumes of the container that it made to read an image",
+    "rollback_actions/containers/volumes.py": "files of stopped containers, to load a backup; helpers' own",
+    "rollback_actions/backup/scratch.py": "those of the instance that it made",
+    "rollback_actions/session/lock.py": "the records of the lock",
 }
 
 IN_CONTAINERS = {"application", "images"}
@@ -118,6 +125,29 @@ def _imports_by_text(source: str) -> bool:
     return any(module in IMPORTERS and name.startswith(IMPORTERS[module]) for module, name in _names(source))
 
 
+def _deletes_volumes(source: str) -> bool:
+    """Return whether a module deletes or empties volumes: by the engine's API, by `docker`, or by a shell."""
+    tree = ast.parse(source)
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(attr="remove_volume" | "prune_volumes"):
+                return True
+            case ast.Call(func=ast.Attribute(attr="remove_container"), keywords=keywords):
+                if any(keyword.arg == "v" for keyword in keywords):
+                    return True
+            case ast.List(elts=elements) | ast.Tuple(elts=elements):
+                words = [one.value for one in elements if isinstance(one, ast.Constant)]
+                if {"rm", "down"} & {*words} and {"--volumes", "-v", "-fv", "volume"} & {*words}:
+                    return True
+                if {"volume", "system"} & {*words} and "prune" in words:
+                    return True
+            case ast.Constant(value=str(text)) if id(node) not in docstrings:
+                if " -delete" in text or "rm -rf " in text:
+                    return True
+    return False
+
+
 def _product() -> dict[str, str]:
     return {"conftest.py": (ROOT / "conftest.py").read_text(encoding="utf-8"), **_of(*PRODUCT)}
 
@@ -130,6 +160,10 @@ def _of(*rooms: str) -> dict[str, str]:
 def test_programs_are_started_in_one_place() -> None:
     """Who is named here beside the runner says why; who starts none any more is named no longer."""
     assert {path for path, source in _product().items() if _starts_programs(source)} == {*PROGRAMS}
+
+
+def test_volumes_are_deleted_by_those_alone_that_are_named() -> None:
+    assert {path for path, source in _product().items() if _deletes_volumes(source)} == {*DELETES_VOLUMES}
 
 
 def test_staging_runs_programs_to_their_end_in_the_same_place() -> None:
