@@ -110,7 +110,10 @@ def _as_begun(asked: Asked) -> Iterator[UsageProblem]:
 
 def _alone(asked: Asked) -> Iterator[UsageProblem]:
     target, wish = asked.target, asked.plan.wish
-    return in_the_way(target.folders.incidents, target.name, wish, asked.incident)
+    try:
+        yield from in_the_way(target.folders.incidents, target.name, wish, asked.incident)
+    except UsageProblem as damaged:
+        yield damaged
 
 
 def _found_by_the_gate(asked: Asked) -> Iterator[UsageProblem]:
@@ -222,7 +225,7 @@ class _Done:
         verify = typed(f"verify verification --incident={self.incident.id}")
         return UsageProblem(
             what=what,
-            expected=f"no rollback to that commit in the last {age(target.hold_seconds)} that is unverified",
+            expected=f"none to that commit in the last {age(target.hold_seconds)} that is unverified",
             observed=f"{self.wish}, {age(self.ago)} ago, in incident {self.incident.id}",
             source="hold_seconds of the profile",
             hint=f"verify that one first ({verify}){also}",
