@@ -1,24 +1,18 @@
 """Free space of file systems: this host's, and data volumes', seen from here or through a container.
 
-Every question is asked through testinfra and under `timeout`: asking the kernel directly would hang with a
-dead network file system. Containers are asked by their own `stat`, not by testinfra's container backend. The
-backend needs a shell in the image, and reports a container that does not answer as a missing file.
+Every question is asked by the program `stat`, which is ended at its deadline: asking the kernel directly
+would hang with a dead network file system.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
-from math import ceil
-from shlex import quote
-
-from testinfra.backend.local import LocalBackend
-from testinfra.host import Host as TestinfraHost
 
 from rollproof.engines.address import engine_is_here
 from rollproof.engines.engine import Container, Mount
-from rollproof.errors import Unverifiable
-from rollproof.system.docker_context import context_name
+from rollproof.errors import ActionFailed, Unverifiable
+from rollproof.system.command import Deadline, run_command
 
 # Block size; blocks in all, free, free for non-root users; inodes in all, free.
 FORMAT = "%S %b %f %a %c %d"
@@ -38,26 +32,12 @@ class FileSystem:
     inodes_free_percent: float | None
 
 
-class _Punctual(LocalBackend):  # type: ignore[misc]  # testinfra has no types
-    """This host, with `seconds` as the limit of each question; testinfra itself waits for ever.
-
-    It starts its programs itself, not by `rollproof.system.command`, since testinfra's modules ask that way.
-    """
-
-    def __init__(self, seconds: int) -> None:
-        super().__init__()
-        self._seconds = seconds
-
-    def get_command(self, command: str, *args: str) -> str:
-        return str(self.quote(f"timeout -k 1 {self._seconds} sh -c %s", super().get_command(command, *args)))
-
-
 class Host:
     """This host, and the volumes of containers whose engine runs here or elsewhere."""
 
     def __init__(self, deadline_seconds: float) -> None:
         """Ask nothing yet; each later question has `deadline_seconds`."""
-        self._seconds = ceil(deadline_seconds)
+        self._seconds = deadline_seconds
 
     def file_system(self, path: str) -> FileSystem:
         """Return the file system of `path` on this host.
@@ -65,7 +45,7 @@ class Host:
         Raises:
             Unverifiable: the path does not exist, or no answer came in time.
         """
-        return self._ask(path, path, "this host", "")
+        return self._ask(path, path, "this host")
 
     def volume(self, container: Container, mount: Mount) -> FileSystem:
         """Return the file system of a volume of `container`, named by the mount's name.
@@ -76,51 +56,34 @@ class Host:
         Raises:
             Unverifiable: neither way gives an answer.
         """
-        if not container.running and self._holds(mount):
-            return self._ask(mount.source, mount.name, "this host", "")
-        try:
-            inside = f"env DOCKER_CONTEXT={quote(context_name())} docker exec {container.id} "
-            return self._ask(mount.destination, mount.name, f"container {container.name}", inside)
-        except Unverifiable:
-            if not self._holds(mount):
-                raise
-            return self._ask(mount.source, mount.name, "this host", "")
+        ways: list[tuple[str, str, tuple[str, ...]]]
+        ways = [(mount.destination, f"container {container.name}", ("docker", "exec", container.id))]
+        if engine_is_here():
+            here = (mount.source, "this host", ())
+            ways = [*ways, here] if container.running else [here, *ways]
+        for path, source, through in ways[:-1]:
+            with suppress(Unverifiable):
+                return self._ask(path, mount.name, source, *through)
+        path, source, through = ways[-1]
+        return self._ask(path, mount.name, source, *through)
 
-    def _ask(self, path: str, name: str, source: str, through: str) -> FileSystem:
-        result = self._local.run(f"{through}stat -f -c %s %s", FORMAT, path)
-        if result.rc != 0:
-            late = result.rc in {124, 137}
+    def _ask(self, path: str, name: str, source: str, *through: str) -> FileSystem:
+        place = f"stat -f {path}, {source}"
+        try:
+            figures = run_command(
+                [*through, "stat", "-f", "-c", FORMAT, path],
+                what=f"file system of {name}",
+                deadline=Deadline(self._seconds),
+            )
+        except ActionFailed as failure:
             raise Unverifiable(
                 what=f"file system of {name}",
-                expected=f"its figures within {self._seconds} s",
-                observed="no answer" if late else result.stderr.strip() or f"exit code {result.rc}",
-                source=f"stat -f {path}, {source}",
+                expected="its figures",
+                observed=failure.observed,
+                source=place,
                 hint="see that the path exists there, and that the image has the program stat",
-            )
-        return _file_system(name, result.stdout, f"stat -f {path}, {source}")
-
-    def _holds(self, mount: Mount) -> bool:
-        """Return whether the volume's folder is on this host.
-
-        Raises:
-            Unverifiable: the answer was neither yes nor no, as after a timeout.
-        """
-        try:
-            return engine_is_here() and bool(self._local.file(mount.source).is_directory)
-        except AssertionError as error:
-            # Testinfra raises this when the command's exit code means neither yes nor no.
-            # Its text alone says which code: all before the command.
-            raise Unverifiable(
-                what=f"folder of the volume {mount.name}",
-                expected=f"an answer within {self._seconds} s",
-                observed=str(error).partition(" for ")[0],
-                source=f"test -d {mount.source}, this host",
-                hint="see whether it is on a network file system that does not answer",
             ) from None
-
-    @cached_property
-    def _local(self) -> TestinfraHost:
-        return TestinfraHost(_Punctual(self._seconds))
+        return _file_system(name, figures, place)
 
 
 def _file_system(name: str, figures: str, source: str) -> FileSystem:

@@ -21,7 +21,6 @@ PROGRAMS: Mapping[str, str] = {
     "reports/bundle/verify_record.py": "the checker in each bundle, which has to stand alone",
     "rollproof/cli/verify_commands.py": "pytest takes the place of the command `verify`",
     "rollproof/plugin.py": "a run from a folder that is not the suite's is begun anew, in its own place",
-    "rollproof/engines/host.py": "testinfra starts what its modules ask by, here under `timeout`",
 }
 OF_STAGING: Mapping[str, str] = {
     "staging/machine/docker_engine.py": "an engine, which outlives the command that starts it",
@@ -54,7 +53,7 @@ DELETES_VOLUMES: Mapping[str, str] = {
 }
 
 IN_CONTAINERS = {"application", "images"}
-STARTS_PROGRAMS = {"subprocess", "multiprocessing", "pty", "testinfra", "pexpect", "sh", "plumbum", "invoke"}
+STARTS_PROGRAMS = {"subprocess", "multiprocessing", "pty", "pexpect", "sh", "plumbum", "invoke"}
 STARTS_THREADS = {"concurrent", "_thread", "multiprocessing", "joblib"}
 OF_OS = ("exec", "fork", "popen", "posix_spawn", "spawn", "startfile", "system")
 OF_THREADING = {"Thread", "Timer", "*"}
@@ -215,7 +214,6 @@ def test_every_way_to_import_by_text_is_found(source: str) -> None:
         "from multiprocessing import Process",
         "import asyncio\nasyncio.create_subprocess_exec('git')",
         "def late():\n    import subprocess",
-        "from testinfra.host import Host",
         "import os as system\nsystem.fork()",
         "import asyncio as a\na.create_subprocess_exec('git')",
         "from asyncio import subprocess",

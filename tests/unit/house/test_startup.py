@@ -49,9 +49,7 @@ HEAVY = {
     "requests",
     "rich",
     "sqlglot",
-    "testinfra",
     "urllib3",
-    "yaml",
 }
 DOORS = [
     "rollproof",
