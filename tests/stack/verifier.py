@@ -201,7 +201,6 @@ class Verifier:
         """Take a backup set of the stack as it is, by the runbook's own command; return its folder."""
         done = self.script("scripts/backup.sh", **patient())
         assert done.returncode == 0, done.stderr
-        assert "milvus answers nobody for 1.5 s at most" in done.stderr
         (folder,) = (line for line in done.stdout.splitlines() if line.startswith("backup: "))
         return Path(folder.removeprefix("backup: "))
 
