@@ -114,7 +114,6 @@ def _keygen(arguments: Sequence[str], data: bytes) -> tuple[int | None, str, str
                 errors=errors,
                 stdin=stdin,
                 environment=inherited({"SSH_ASKPASS_REQUIRE": "never"}),
-                with_us=True,
             )
         except OSError as error:
             raise Unverifiable(

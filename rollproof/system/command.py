@@ -6,20 +6,17 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import shlex
-import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
@@ -61,14 +58,6 @@ ANOTHER_REPOSITORY = frozenset(
         "GIT_WORK_TREE",
     }
 )
-
-# `prctl(2)`: 1 is PR_SET_PDEATHSIG. The parent may have ended before that was asked for.
-_WITH_PARENT = """
-import ctypes, os, sys
-ctypes.CDLL(None).prctl(1, 9)
-if os.getppid() == int(sys.argv[1]):
-    os.execv(sys.argv[2], sys.argv[2:])
-"""
 
 ENGINE_PROGRAM = "docker"
 # Time for the engine to say its version, after its program has failed.
@@ -149,21 +138,19 @@ def run_program(
     first: signal.Signals = signal.SIGTERM,
     grace: float = GRACE_SECONDS,
     cancelled: threading.Event | None = None,
-    with_us: bool = False,
 ) -> int | None:
     """Run `command` to its end; return its exit code, or None when the deadline or `cancelled` has ended it.
 
     `environment` is its whole environment; its standard input is empty unless `stdin` is given. Output
     without a destination is discarded. It is its own process group. The whole group is ended at the deadline,
     and on any exception in this thread, such as Ctrl-C. It gets the signal `first`, and SIGKILL after `grace`
-    seconds or at another Ctrl-C. A program that only reads ends `with_us`, even if this process is killed;
-    one that changes something is left to come to its end.
+    seconds or at another Ctrl-C. Whoever kills this process leaves the program to come to its end.
 
     Raises:
         OSError: it cannot be started.
     """
     process = subprocess.Popen(
-        _ending_with_us(command, environment) if with_us else command,
+        command,
         stdin=subprocess.DEVNULL if stdin is None else stdin,
         stdout=subprocess.DEVNULL if output is None else output,
         stderr=subprocess.DEVNULL if errors is None else errors,
@@ -179,19 +166,6 @@ def run_program(
     if code is None:
         end_group(process, first, grace)
     return code
-
-
-def _ending_with_us(command: Sequence[str], environment: Mapping[str, str]) -> list[str]:
-    """Return what becomes `command`, and is killed when this process ends, whatever ends it.
-
-    Raises:
-        FileNotFoundError: there is no such program.
-    """
-    program = shutil.which(command[0], path=environment.get("PATH"))
-    if program is None:
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), command[0])
-    # Not between fork and exec of this process, which has threads.
-    return [sys.executable, "-I", "-S", "-c", _WITH_PARENT, str(os.getpid()), program, *command[1:]]
 
 
 def _wait(
@@ -233,23 +207,17 @@ def run_command(
         Unverifiable: it cannot be started, ran into the deadline, or is `docker` and no engine answers.
     """
     secrets = environment or {}
-    line = shlex.join(command)
+    line, started = shlex.join(command), time.monotonic()
     _tell(Ran(line))
-    started = time.monotonic()
     whole = inherited({name: value.get_secret_value() for name, value in secrets.items()})
-    given, kept = (
-        open_regular(stdin) if stdin else nullcontext(),
-        nullcontext() if discard else _output(stdout),
-    )
-    with given as source, kept as output, tempfile.TemporaryFile() as errors:
+    with (
+        open_regular(stdin) if stdin else nullcontext() as source,
+        nullcontext() if discard else _output(stdout) as output,
+        tempfile.TemporaryFile() as errors,
+    ):
         try:
             code = run_program(
-                command,
-                deadline,
-                output=output,
-                errors=errors,
-                stdin=source,
-                environment=whole,
+                command, deadline, output=output, errors=errors, stdin=source, environment=whole
             )
         except OSError as error:
             reason = f"{reason_of(error)}: {command[0]}"
@@ -261,11 +229,16 @@ def run_command(
                 source="this machine",
                 hint="install it, or name the folder that it is in in PATH",
             ) from None
-        words, seconds = _words(errors, secrets), time.monotonic() - started
+        words = _words(errors, secrets)
         if private and words != SILENT:
             words = WITHHELD
+        text = "" if code != 0 or stdout or output is None else _text(output, what)
+        ran = Ran(line, code, words, time.monotonic() - started)
+        if words == SILENT and not private and code is not None:
+            # A secret that is cut here is cut far beyond the shown part.
+            ran = replace(ran, output=text[:ERROR_TAIL_BYTES].strip(), shown=OUTPUT_CHARACTERS)
+        _tell(ran)
         if code is None:
-            _tell(Ran(line, None, words, seconds))
             raise Unverifiable(
                 what=what,
                 expected=f"an end within {deadline.seconds:g} s",
@@ -274,12 +247,6 @@ def run_command(
                 hint="what it did up to then is unknown: look before trying again with a longer deadline",
                 means=Meaning.TIMEOUT,
             )
-        text = "" if code or stdout or output is None else _text(output, what)
-        if private or words != SILENT:
-            _tell(Ran(line, code, words, seconds))
-        else:
-            # A secret that is cut here is cut far beyond the shown part.
-            _tell(Ran(line, code, text[:ERROR_TAIL_BYTES].strip(), seconds, OUTPUT_CHARACTERS))
         if code != 0:
             raise _failure(what, code, words, command, None if private else whole)
         return text

@@ -7,15 +7,13 @@ import pwd
 import secrets
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Self
 
 from rollproof.system.clock import Moment
 from rollproof.system.process import Process, this_namespace
-
-_LARGEST_PID = 1 << 22  # the kernel's own limit
 
 
 class Life(StrEnum):
@@ -58,42 +56,19 @@ class Holder:
 
     @classmethod
     def of_record(cls, record: Mapping[str, str]) -> Self:
-        """Return the holder that made `record`.
-
-        Raises:
-            ValueError, KeyError: it is not a holder's record.
-        """
-        pid = int(record["pid"])
-        if not 0 < pid <= _LARGEST_PID:
-            raise ValueError("not a process id")
-        if not record["token"]:
-            raise ValueError("no token")
-        datetime.fromisoformat(record["since"])
-        return cls(
-            token=record["token"],
-            user=record["user"],
-            host=record["host"],
-            process=Process(pid, int(record["started"]), record["boot"]),
-            namespace=record["namespace"],
-            what=record["what"],
-            incident=record["incident"],
-            since=record["since"],
-        )
+        """Return the holder that made `record`; raises `ValueError` or `KeyError` if none did."""
+        fields = dict(record)
+        process = Process(int(fields.pop("pid")), int(fields.pop("started")), fields.pop("boot"))
+        if {*fields} | {"process"} != {*cls.__slots__} or not fields["token"]:
+            raise ValueError("not a holder's record")
+        datetime.fromisoformat(fields["since"])
+        return cls(process=process, **fields)
 
     def record(self) -> dict[str, str]:
-        """Return the holder's fields as text, by name."""
-        return {
-            "token": self.token,
-            "user": self.user,
-            "host": self.host,
-            "pid": str(self.process.pid),
-            "started": str(self.process.started),
-            "boot": self.process.boot,
-            "namespace": self.namespace,
-            "what": self.what,
-            "incident": self.incident,
-            "since": self.since,
-        }
+        """Return the fields of holder and process as text, by name."""
+        fields = asdict(self)
+        fields |= fields.pop("process")
+        return {name: str(value) for name, value in fields.items()}
 
     def life(self) -> Life:
         """Return its life, as far as known; on another machine or in another container, it is *unknown*."""

@@ -110,12 +110,11 @@ class Process:
         """Whether a process has this id, but this user may not see more than that."""
         if _stat(self.pid) is not None:
             return False
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            return True
+        with suppress(PermissionError):
+            try:
+                os.kill(self.pid, 0)
+            except ProcessLookupError:
+                return False
         return True
 
 

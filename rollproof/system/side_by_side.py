@@ -10,9 +10,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sized
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextvars import copy_context
-from functools import partial
 from itertools import islice
 from queue import SimpleQueue
 from typing import Generic, ParamSpec, Self, TypeVar
@@ -61,40 +60,32 @@ class Workers:
         self, do: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
     ) -> Future[Result]:
         """Begin one part concurrently with the others."""
-        return self._pool.submit(partial(copy_context().run, do, *args, **kwargs))
+        context = copy_context()
+
+        def part() -> Result:
+            if self.stopped.is_set():
+                raise CancelledError
+            return context.run(do, *args, **kwargs)
+
+        return self._pool.submit(part)
 
     def in_order(
         self, do: Callable[[Item], Result], items: Iterable[Item], *, seconds: float | None = None
     ) -> Iterator[Result]:
         """Yield the result of `do` for each item, in the items' order; raise the first error in its turn.
 
-        After an error no later part begins. A sized collection is begun at once; of an iterator, a few items
-        are taken before their turn. With `seconds` for all, unfinished parts are abandoned after that time.
+        A sized collection is begun at once; of an iterator, a few items are taken before their turn. With
+        `seconds` for all, unfinished parts are abandoned after that time.
 
         Raises:
             TimeoutError: the `seconds` are over.
         """
         end = None if seconds is None else time.monotonic() + seconds
         self._awaited = self._awaited and end is None
-        failed: set[int] = set()
-
-        def part(number: int, item: Item) -> Result:
-            # A part before the first error still has its turn.
-            if self.stopped.is_set() or (failed and number > min(failed)):
-                raise CancelledError
-            try:
-                return do(item)
-            except BaseException:
-                failed.add(number)
-                raise
-
-        coming = (self.begin(part, number, item) for number, item in enumerate(items))
+        coming = (self.begin(do, item) for item in items)
         begun = deque(islice(coming, len(items) if isinstance(items, Sized) else self._most * AHEAD))
         while begun:
-            future = begun.popleft()
-            if end is not None and not wait((future,), max(0.0, end - time.monotonic())).done:
-                raise TimeoutError
-            yield future.result()
+            yield begun.popleft().result(None if end is None else max(0.0, end - time.monotonic()))
             begun.extend(islice(coming, 1))
 
     def merged(self, do: Callable[[Item], Iterable[Result]], items: Iterable[Item]) -> Iterator[Result]:
@@ -106,9 +97,8 @@ class Workers:
 
         def part(item: Item) -> None:
             try:
-                if not self.stopped.is_set():
-                    for one in do(item):
-                        found.put((one,))
+                for one in do(item):
+                    found.put((one,))
             except BaseException as error:  # noqa: BLE001 - raised below, in the caller's thread
                 found.put(error)
             else:

@@ -139,7 +139,7 @@ def test_one_that_cannot_be_given_back_is_said(capsys: pytest.CaptureFixture[str
 
 
 def test_what_is_no_record_is_said() -> None:
-    for record in ({}, {**ended().record(), "pid": "0"}, {**ended().record(), "since": "yesterday"}):
+    for record in ({}, {**ended().record(), "pid": "x"}, {**ended().record(), "since": "yesterday"}):
         with pytest.raises(Problem, match=r"record of the lock: .*\nHINT: .*docker volume rm stand-in-1"):
             _lock(StandInPlace({1: record})).__enter__()
 

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from dataclasses import replace
@@ -15,7 +13,6 @@ from pydantic import SecretStr
 from rollproof.errors import ActionFailed, Unverifiable
 from rollproof.system import command
 from rollproof.system.command import Deadline, Ran, inherited, observed, run_command, run_program
-from tests.conftest import ROOT
 
 SECRET = "correct horse battery staple"  # noqa: S105 - what must not be seen
 
@@ -217,41 +214,6 @@ def test_ctrl_c_ends_the_program_and_its_children(tmp_path: Path, first: signal.
     group = int(pid.read_text())
     while _runs(group):
         time.sleep(0.02)
-
-
-KILLED = """
-import sys
-from pathlib import Path
-from rollproof.system.command import Deadline, inherited, run_program
-script = ["sh", "-c", f"echo $$ > {sys.argv[1]}; exec sleep 60"]
-run_program(script, Deadline(60), output=None, errors=None, environment=inherited(), with_us=True)
-"""
-
-
-@pytest.mark.usefixtures("terminal_can_be_lost")
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP, signal.SIGTERM])
-def test_what_only_reads_ends_with_who_started_it(tmp_path: Path, number: signal.Signals) -> None:
-    """Whatever ends that."""
-    pid = tmp_path / "pid"
-    with subprocess.Popen([sys.executable, "-c", KILLED, str(pid)], cwd=ROOT) as starter:
-        while not pid.exists() or not pid.read_text():
-            time.sleep(0.02)
-        starter.send_signal(number)
-    group = int(pid.read_text())
-    while _runs(group):
-        time.sleep(0.02)
-
-
-def test_what_ends_with_us_is_a_program_that_there_is(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        run_program(["gone"], Deadline(60), output=None, errors=None, environment=inherited(), with_us=True)
-    with (tmp_path / "out").open("wb") as out:
-        word = ["printf", "%s", "a b"]
-        assert (
-            run_program(word, Deadline(60), output=out, errors=None, environment=inherited(), with_us=True)
-            == 0
-        )
-    assert (tmp_path / "out").read_bytes() == b"a b"
 
 
 def _runs(group: int) -> bool:

@@ -53,19 +53,6 @@ def test_threads_have_the_name_of_what_they_do() -> None:
     assert name.startswith("digest")
 
 
-def test_the_first_error_ends_it() -> None:
-    begun = []
-
-    def part(number: int) -> None:
-        begun.append(number)
-        if number == 1:
-            raise ValueError(number)
-
-    with pytest.raises(ValueError, match="1"):
-        each(part, range(100), workers=1, name="part")
-    assert begun == [0, 1]
-
-
 def test_what_comes_before_an_error_is_not_lost() -> None:
     failed = threading.Event()
 
