@@ -8,8 +8,6 @@ pytest_plugins = [
     "fixtures.gating.recorder",
     "fixtures.gating.waivers",
     "fixtures.gating.failing",
-    "fixtures.gating.watchdog",
-    "fixtures.gating.leftovers",
     "fixtures.given.given",
     "fixtures.given.cases",
     "fixtures.given.given_containers",

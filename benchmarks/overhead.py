@@ -27,7 +27,6 @@ markers = {markers}
 _PLUGINS = """
 pytest_plugins = [
     "fixtures.gating.windows", "fixtures.gating.phases", "fixtures.gating.recorder",
-    "fixtures.gating.watchdog", "fixtures.gating.leftovers",
 ]
 """
 _PROFILE_ALONE = """
@@ -38,7 +37,7 @@ load_target(Path(__file__).with_name("profile.toml"))
 _PHASES = ("phase1", "phase2", "phase3", "phase4")
 
 
-def measure_overhead(workers: int = 0) -> list[Measure]:
+def measure_overhead() -> list[Measure]:
     """Return the times of all three ways, run in turns, each with Allure's results and a limit per check.
 
     Order: with the plugins; plain pytest that also loads the profile, which all checks need; plain pytest
@@ -56,7 +55,7 @@ def measure_overhead(workers: int = 0) -> list[Measure]:
             # The first in a round pays for a machine that has just slowed down or sped up: alternate the
             # order.
             for name in names if turn % 2 else reversed(names):
-                seconds[name].append(_run(projects[name], workers, named=name == names[0]))
+                seconds[name].append(_run(projects[name], named=name == names[0]))
     return [Measure(name, tuple(times)) for name, times in seconds.items()]
 
 
@@ -74,14 +73,14 @@ def _write(project: Path, plugins: str, markers: str) -> None:
         path.write_text(f"import pytest\n{text}", encoding="utf-8")
 
 
-def _run(project: Path, workers: int, *, named: bool) -> float:
+def _run(project: Path, *, named: bool) -> float:
     """Run the project's checks; return the seconds. Raise unless it is green: its time would mean nothing."""
     started = time.perf_counter()
     subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "--alluredir", "allure-results"),
             *(["--target=profile.toml"] if named else []),
-            *(["-n", str(workers)] if workers else ["-p", "no:xdist"]),
+            *("-p", "no:xdist"),
         ],
         cwd=project,
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)},

@@ -1,4 +1,4 @@
-"""The four phases on a staging stack, both ways: in parallel or not, with the incident record or without."""
+"""The four phases on a staging stack, both ways: gated or not, with the incident record or without."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _RECORD = (
     "allure_pytest",
 )
 ORDER: Ways = {
-    "four phases, -n 2": ("-n", "2"),
+    "four phases, in order and gated": (),
     "one after another, plain pytest": ("-p", "no:xdist", "--no-gate"),
 }
 RECORD: Ways = {
-    "with the incident record": ("-n", "2"),
-    "without": ("-n", "2", *(option for plugin in _RECORD for option in ("-p", f"no:{plugin}"))),
+    "with the incident record": (),
+    "without": tuple(option for plugin in _RECORD for option in ("-p", f"no:{plugin}")),
 }
 
 

@@ -23,18 +23,16 @@ _GRACE_SECONDS = 3 * GRACE_SECONDS
 class CheckRun:
     """Runs of the checks on the target that `profile` describes.
 
-    `workers` is the number of processes that share the checks; a run may take `seconds`. Its output goes to
-    standard error, so that standard output stays the caller's.
+    A run may take `seconds`. Its output goes to standard error, so that standard output stays the caller's.
     """
 
     profile: Path
-    workers: int
     seconds: float
 
     @classmethod
-    def of(cls, target: Target, profile: Path, workers: int = 2) -> Self:
+    def of(cls, target: Target, profile: Path) -> Self:
         """Return runs of the checks of `target`, which may restore a backup."""
-        return cls(profile, workers, CHECKS_SECONDS + target.premigration.scratch.whole_seconds)
+        return cls(profile, CHECKS_SECONDS + target.premigration.scratch.whole_seconds)
 
     def run(self, markers: str, *options: str, quiet: bool = False) -> ExitCode:
         """Run the checks that `markers` select; return their exit code.
@@ -49,7 +47,6 @@ class CheckRun:
             f"--target={self.profile.resolve()}",
             f"--rootdir={HOME}",
             *(("-p", "no:cacheprovider") if INSTALLED else ()),
-            *(("-n", str(self.workers)) if self.workers > 1 else ()),
             *options,
         ]
         code = run_ours(command, self.seconds, output=None if quiet else STANDARD_ERROR)

@@ -31,9 +31,6 @@ Migration = Annotated[str, typer.Argument(metavar="COMMIT", help="Hash of the co
 def gate(
     migration: Migration,
     profile: Profile,
-    workers: Annotated[
-        int, typer.Option("--workers", "-n", min=1, max=16, help="Processes that run the checks.")
-    ] = 2,
     junit: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="File to write the items to, as JUnit XML.", show_default=False),
@@ -61,7 +58,7 @@ def gate(
         if file is not None:
             file.unlink(missing_ok=True)
     options = [f"--migration={commit}", *([f"--junitxml={junit.resolve()}"] if junit is not None else [])]
-    code = CheckRun.of(target, profile, workers).run("premigration", *options)
+    code = CheckRun.of(target, profile).run("premigration", *options)
     if not page.exists():
         raise UsageProblem(
             what="gate",

@@ -11,14 +11,14 @@ from typing import Annotated
 
 import typer
 
-from rollproof.errors import UsageProblem, reason_of, shown
+from rollproof.errors import UsageProblem, shown
 from rollproof.home import HOME, INSTALLED, named_target, typed
 
 EXAMPLES = {
     "verify": (
         "verify --target prod.toml",
         "verify phase1 --target prod.toml",
-        "verify phase1 phase2 -n 2 --target prod.toml --junitxml out.xml",
+        "verify phase1 -n 2 --target prod.toml --junitxml out.xml",
         "verify premigration --migration HEAD --target prod.toml",
     ),
     "completion": ("completion bash",),
@@ -45,8 +45,7 @@ def verify(
 ) -> None:
     """Verify the target: run the checks of the phases, in order, with pytest's options and exit codes.
 
-    The profile is the one of --target, else of ROLLPROOF_TARGET, else of rollproof_target in pytest's
-    settings of the working folder. All options: verify -- --help.
+    The profile is the one of --target, else of ROLLPROOF_TARGET. All options: verify -- --help.
     """
     command = [sys.executable, "-P", "-m", "rollproof.verification", *pytest_words(words or [])]
     sys.stdout.flush()
@@ -73,7 +72,6 @@ def pytest_words(words: Sequence[str]) -> list[str]:
         *("-p", "rollproof.plugin"),
         *(("-p", "no:cacheprovider") if INSTALLED else ()),
         *(("-m", markers) if markers else ()),
-        *_of_the_settings(rest),
         *rest,
     ]
 
@@ -126,32 +124,6 @@ def _joined(words: Sequence[str]) -> list[str]:
         else:
             joined.append(word)
     return joined
-
-
-def _of_the_settings(words: Sequence[str]) -> list[str]:
-    """Return the profile of pytest's settings in the working folder, where neither else names one."""
-    named = any(word.startswith("--target=") for word in words)
-    if named or os.environ.get("ROLLPROOF_TARGET"):
-        return []
-    # The search for a file of settings that pytest itself makes.
-    from _pytest.config.exceptions import UsageError
-    from _pytest.config.findpaths import locate_config
-
-    try:
-        here = Path.cwd()
-        _, file, settings, _ = locate_config(here, [here])
-    except (UsageError, OSError) as error:
-        raise UsageProblem(
-            what="settings of pytest",
-            expected="a file that can be read, for rollproof_target in it",
-            observed=reason_of(error) if isinstance(error, OSError) else str(error),
-            source="the working folder and those above it",
-            hint=typed("verify verification --target PROFILE"),
-        ) from None
-    value = settings.get("rollproof_target")
-    if file is None or value is None:
-        return []
-    return [f"--target={file.parent / str(value.value)}"]
 
 
 def completion(shell: Annotated[str, typer.Argument(help="bash, zsh or fish.")]) -> None:

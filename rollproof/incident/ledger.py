@@ -188,16 +188,6 @@ class Run:
                 found[result.check] = result
         return found
 
-    def register_worker(self, pid: int) -> None:
-        """Record the process of one of this run's xdist workers."""
-        folder = self.folder / "workers"
-        folder.mkdir(exist_ok=True)
-        (folder / str(pid)).touch()
-
-    def workers(self) -> list[int]:
-        """Return the processes of the registered workers; some may have ended."""
-        return sorted(int(path.name) for path in (self.folder / "workers").glob("[0-9]*"))
-
     def begin_phase(self, phase: str, at: Moment) -> Moment:
         """Record that `phase` begins, unless it has begun; return when it began.
 

@@ -16,10 +16,7 @@ from tests.conftest import ROOT, write_profile
 from tests.fork_server import ForkedRun, ForkServer, Order, workers_in
 from tests.running.cut import VARIANT
 
-PLUGINS = (
-    *("fixtures.gating.windows", "fixtures.gating.phases", "fixtures.gating.recorder"),
-    *("fixtures.gating.watchdog", "fixtures.gating.leftovers"),
-)
+PLUGINS = ("fixtures.gating.windows", "fixtures.gating.phases", "fixtures.gating.recorder")
 SETTINGS = """
 [tool.pytest]
 strict = true
@@ -65,7 +62,7 @@ reports.run.completion.draw = lambda *_: []
 OPERATORS = "-p no:hypothesispytest"
 """Hypothesis' plugin imports its library at the end of every run; an operator lacks both."""
 ALONE_AND_WITH_WORKERS = pytest.mark.parametrize("sandbox", [[], ["-n2"]], ids=["alone", "n2"], indirect=True)
-"""For behaviour that xdist's workers could change: order, gates, time, reports, processes."""
+"""For behaviour within one phase that xdist's workers could change: gates, time, reports, processes."""
 ALONE_AND_AT_LENGTH_WITH_WORKERS = pytest.mark.parametrize(
     "sandbox", [[], pytest.param(["-n2"], marks=VARIANT)], ids=["alone", "n2"], indirect=True
 )
@@ -131,10 +128,8 @@ class Sandbox:
 
     def grace(self, seconds: float) -> None:
         """End late checks' processes after `seconds`; an operator's run gives them more."""
-        modules = [f"fixtures.gating.{name}" for name in ("windows", "watchdog", "leftovers")]
-        names = " = ".join(f"{module}.OUTER_GRACE_SECONDS" for module in modules)
-        imports = ", ".join(modules)
-        self.settings(f"import {imports}\n{names} = {seconds}\n")
+        module = "fixtures.gating.windows"
+        self.settings(f"import {module}\n{module}.OUTER_GRACE_SECONDS = {seconds}\n")
 
     def impatient(self) -> None:
         """Kill workers that do not end at once; xdist waits 10 s for them."""

@@ -31,7 +31,7 @@ def test_one(): pass
 @pytest.mark.phase1
 def test_two():
     {body}
-@pytest.mark.phase2
+@pytest.mark.phase1
 def test_three(): pass
 """
 

@@ -8,7 +8,7 @@ from rollproof.errors import ExitCode
 from rollproof.incident.incident import RollbackRecord, new_incident
 from rollproof.system.clock import Moment
 from rollproof.verdict import Verdict
-from tests.pytester.conftest import ALONE_AND_AT_LENGTH_WITH_WORKERS, Sandbox
+from tests.pytester.conftest import Sandbox
 
 FOUR = {f"test_{n}": f"@pytest.mark.phase{n}\ndef test_p{n}(): pass" for n in range(1, 5)}
 
@@ -17,7 +17,6 @@ def lines(text: str, word: str) -> list[str]:
     return [line for line in text.splitlines() if line.startswith(f"this run {word} incident ")]
 
 
-@ALONE_AND_AT_LENGTH_WITH_WORKERS
 def test_a_run_after_all_windows_opens_an_incident_of_its_own(sandbox: Sandbox) -> None:
     sandbox.recorded()
     sandbox.checks(**FOUR)

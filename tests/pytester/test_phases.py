@@ -39,7 +39,6 @@ FOUR = {
 }
 
 
-@ALONE_AND_WITH_WORKERS
 def test_phases_run_in_order_and_all_passed_is_zero(sandbox: Sandbox) -> None:
     sandbox.checks(**FOUR)
     outcome = sandbox.run()
@@ -56,17 +55,6 @@ def test_phases_run_in_order_and_all_passed_is_zero(sandbox: Sandbox) -> None:
     assert (outcome.incident / "closed.json").exists()
 
 
-@ALONE_AND_WITH_WORKERS
-def test_a_phase_waits_for_every_check_of_the_one_before(sandbox: Sandbox) -> None:
-    sandbox.checks(
-        test_a="@pytest.mark.phase2\ndef test_two(): assert os.path.exists('one-is-done')",
-        test_b="@pytest.mark.phase1\ndef test_one():\n"
-        "    time.sleep(0.5)\n    open('one-is-done', 'w').close()",
-    )
-    assert sandbox.run().code == ExitCode.VERIFIED
-
-
-@ALONE_AND_WITH_WORKERS
 def test_a_failed_phase_blocks_the_rest_with_the_first_cause(sandbox: Sandbox) -> None:
     sandbox.checks(**FOUR, test_e="@pytest.mark.phase1\ndef test_broken_disk(): assert False, 'disk is full'")
     outcome = sandbox.run("-rs")
@@ -80,6 +68,16 @@ def test_a_failed_phase_blocks_the_rest_with_the_first_cause(sandbox: Sandbox) -
         assert "test_broken_disk" in reason
         assert "disk is full" in reason
     assert "test_broken_disk" in outcome.text
+
+
+def test_workers_share_one_phase_and_no_more(sandbox: Sandbox) -> None:
+    sandbox.checks(**FOUR)
+    outcome = sandbox.run("-n2")
+    assert outcome.code == ExitCode.USAGE
+    assert "-n: expected one phase, whose checks workers share, observed phase1, phase2" in outcome.text
+    assert "HINT: leave -n out" in outcome.text
+    assert outcome.incident is None
+    assert sandbox.run("-n2", "-m", "phase1").code == ExitCode.VERIFIED
 
 
 def test_a_failed_phase_blocks_the_next_process(sandbox: Sandbox) -> None:
@@ -124,7 +122,6 @@ def test_running_a_phase_again_takes_back_what_came_after(sandbox: Sandbox) -> N
     assert "phase2 must run again" in outcome.results()["test_three"]["reason"]
 
 
-@ALONE_AND_WITH_WORKERS
 def test_steps_run_in_order_before_phases(sandbox: Sandbox) -> None:
     steps = {
         f"test_{'edcba'[number]}": f"@pytest.mark.step{number + 1}\ndef test_step(): note('step{number + 1}')"
@@ -136,7 +133,6 @@ def test_steps_run_in_order_before_phases(sandbox: Sandbox) -> None:
     assert sandbox.notes() == ["step1", "step2", "step3", "step4", "step5", "phase1"]
 
 
-@ALONE_AND_WITH_WORKERS
 @pytest.mark.parametrize(
     "order",
     [
@@ -208,10 +204,8 @@ def test_the_verdict_says_what_is_partial(sandbox: Sandbox, selection: list[str]
     assert sandbox.run("-m", "phase2").code == ExitCode.BLOCKED
 
 
-@ALONE_AND_AT_LENGTH_WITH_WORKERS
 def test_a_module_that_is_not_collected_is_no_verification(sandbox: Sandbox) -> None:
     sandbox.checks(**FOUR, test_e="import no_such_module")
-    # xdist runs what it could collect; pytest alone stops.
     assert sandbox.run().code in {ExitCode.INTERRUPTED, ExitCode.BROKEN}
     outcome = sandbox.run("--continue-on-collection-errors")
     assert outcome.code not in {ExitCode.VERIFIED, ExitCode.BLOCKED}
@@ -264,7 +258,6 @@ def test_counts(number): note("count")
 """
 
 
-@ALONE_AND_WITH_WORKERS
 def test_without_a_gate_too_phase_4_sees_nothing_of_what_phase_3_leaves(sandbox: Sandbox) -> None:
     sandbox.checks(test_c=CANARY, test_d=COUNTS)
     assert sandbox.run("--no-gate").code == ExitCode.VERIFIED
@@ -273,7 +266,6 @@ def test_without_a_gate_too_phase_4_sees_nothing_of_what_phase_3_leaves(sandbox:
     assert notes[-4:] == ["count"] * 4
 
 
-@ALONE_AND_AT_LENGTH_WITH_WORKERS
 def test_without_a_gate_a_failed_phase_holds_nothing_up(sandbox: Sandbox) -> None:
     sandbox.checks(**FOUR | {"test_1": "@pytest.mark.phase1\ndef test_fails(): assert False"})
     assert sorted(sandbox.run("--no-gate").verdicts().values()) == ["failed", *["passed"] * 5]
@@ -346,11 +338,9 @@ def test_a_check_whose_body_did_not_run_is_broken(sandbox: Sandbox) -> None:
     assert outcome.results()["test_one"]["reason"] == "the body of the check did not run"
 
 
-def test_an_empty_list_of_cases_is_no_check(sandbox: Sandbox) -> None:
-    sandbox.checks(
-        test_e="@pytest.mark.phase1\n@pytest.mark.parametrize('vectors', [])\ndef test_none(vectors): pass",
-        **FOUR,
-    )
+def test_a_check_without_a_case_is_no_check(sandbox: Sandbox) -> None:
+    sandbox.plugins("fixtures.given.given")
+    sandbox.checks(test_e="@pytest.mark.phase1\ndef test_none(relation): assert False", **FOUR)
     assert sandbox.run("-m", "phase1").code == ExitCode.VERIFIED
 
 

@@ -26,7 +26,7 @@ import sys
 
 pytest_plugins = [
     "fixtures.gating.evidence", "fixtures.gating.windows", "fixtures.gating.phases",
-    "fixtures.gating.recorder", "fixtures.gating.watchdog", "fixtures.gating.leftovers",
+    "fixtures.gating.recorder",
     "reports.run.scrubbing", "reports.allure.results", "reports.run.annotations",
     "reports.run.causes", "reports.run.record",
 ]

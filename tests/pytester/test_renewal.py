@@ -15,7 +15,7 @@ from reports.timeline.timeline import timeline_of
 from rollproof.errors import ExitCode
 from rollproof.incident.ledger import runs
 from rollproof.verdict import Verdict
-from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, Sandbox
+from tests.pytester.conftest import Sandbox
 
 KILLED = """
 @pytest.mark.phase1
@@ -36,7 +36,6 @@ def test_after():
 """
 
 
-@ALONE_AND_WITH_WORKERS
 def test_a_killed_run_leaves_an_honest_record(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     def render(folder: Path, **_: object) -> Path:
         return folder

@@ -10,7 +10,6 @@ import pytest
 from rollproof.errors import ExitCode
 from tests.pytester.conftest import (
     ALONE_AND_AT_LENGTH_WITH_WORKERS,
-    ALONE_AND_WITH_WORKERS,
     UNRENDERED,
     Sandbox,
 )
@@ -33,7 +32,7 @@ def summary(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     """The page that a job's summary is appended to; the checks' project makes the whole record."""
     (sandbox.pytester.path / "conftest.py").write_text(
         'pytest_plugins = ["fixtures.gating.windows", "fixtures.gating.phases",'
-        ' "fixtures.gating.recorder", "fixtures.gating.watchdog",'
+        ' "fixtures.gating.recorder",'
         ' "reports.run.scrubbing", "reports.run.annotations", "reports.run.junit", "reports.run.record"]\n',
         encoding="utf-8",
     )
@@ -45,7 +44,6 @@ def summary(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     return page
 
 
-@ALONE_AND_WITH_WORKERS
 @pytest.mark.usefixtures("summary")
 def test_every_kind_of_end_is_in_junit(sandbox: Sandbox) -> None:
     sandbox.checks(**CHECKS)
@@ -91,7 +89,6 @@ def _properties(of: ET.Element) -> dict[str, str]:
     return {one.attrib["name"]: one.attrib["value"] for one in of.findall("properties/property")}
 
 
-@ALONE_AND_AT_LENGTH_WITH_WORKERS
 @pytest.mark.usefixtures("summary")
 def test_what_a_check_could_not_verify_or_skipped_is_an_error_in_junit(sandbox: Sandbox) -> None:
     sandbox.checks(
@@ -122,7 +119,6 @@ def test_what_is_blocked_says_so_in_the_terminal(sandbox: Sandbox) -> None:
     assert sandbox.run("-m", "phase2").code == ExitCode.BLOCKED
 
 
-@ALONE_AND_WITH_WORKERS
 @pytest.mark.usefixtures("summary")
 def test_what_went_wrong_is_annotated_once(sandbox: Sandbox) -> None:
     sandbox.checks(**CHECKS)

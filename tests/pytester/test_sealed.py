@@ -10,7 +10,7 @@ from rollproof.errors import ExitCode
 from rollproof.profile.profile import load_target
 from rollproof.record_names import SEAL, SIGNATURE
 from rollproof.sealing.seal import seal_state
-from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, Sandbox
+from tests.pytester.conftest import Sandbox
 
 PHASES = """
 @pytest.mark.phase1
@@ -38,7 +38,6 @@ def project(sandbox: Sandbox) -> Sandbox:
     return sandbox
 
 
-@ALONE_AND_WITH_WORKERS
 def test_a_run_seals_its_record_and_no_gate_opens_on_an_edited_one(project: Sandbox) -> None:
     first = project.run("-m", "phase1 or phase2 or phase3 or phase4")
     assert first.incident is not None

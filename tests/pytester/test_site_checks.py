@@ -11,7 +11,6 @@ from rollproof.errors import ExitCode
 from tests.conftest import write_profile
 from tests.pytester.conftest import (
     ALONE_AND_AT_LENGTH_WITH_WORKERS,
-    ALONE_AND_WITH_WORKERS,
     IMPORTS,
     Sandbox,
 )
@@ -49,7 +48,6 @@ def write(site: Sandbox, text: str, name: str = "test_site.py") -> None:
     (folder(site) / name).write_text(f"{IMPORTS}{text}\n", encoding="utf-8")
 
 
-@ALONE_AND_WITH_WORKERS
 def test_they_are_ordered_and_recorded_like_ours(site: Sandbox) -> None:
     write(site, SITE)
     outcome = site.run("-m", "verification")
@@ -63,7 +61,6 @@ def test_they_are_ordered_and_recorded_like_ours(site: Sandbox) -> None:
     assert verdict["phases"]["phase3"]["checks"]["passed"] == 3
 
 
-@ALONE_AND_AT_LENGTH_WITH_WORKERS
 @pytest.mark.parametrize(
     ("body", "code"), [("assert 1 == 2", ExitCode.FAILED), ("raise OSError('gone')", ExitCode.BROKEN)]
 )

@@ -10,7 +10,6 @@ from reports.run.causes import ALL_ROWS, ROWS
 from rollproof.errors import ExitCode
 from tests.pytester.conftest import (
     ALONE_AND_AT_LENGTH_WITH_WORKERS,
-    ALONE_AND_WITH_WORKERS,
     UNRENDERED,
     Sandbox,
 )
@@ -59,7 +58,6 @@ def red_checks(text: str) -> str:
     return text.partition("red checks, by cause")[2].partition("\n")[2].partition("\n==")[0]
 
 
-@ALONE_AND_WITH_WORKERS
 def test_equal_causes_are_one_entry(terminal: Sandbox) -> None:
     terminal.checks(test_a=GONE)
     outcome = terminal.run()

@@ -89,20 +89,3 @@ def test_severity_says_its_own_result(recorded: Sandbox, body: str, said: str) -
     assert "During: Severity" in outcome.text
     assert outcome.code == (ExitCode.VERIFIED if body == "pass" else ExitCode.FAILED)
     assert recorded.run("-m", "phase1", "--incident=one").text.count("Phase 1") == 1
-
-
-def test_the_settings_name_the_profile_below_the_environment_and_the_command_line(
-    recorded: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    recorded.options.clear()
-    path = recorded.pytester.path
-    settings = path / "pyproject.toml"
-    settings.write_text(f'{settings.read_text()}rollproof_target = "profile.toml"\n', encoding="utf-8")
-    assert recorded.run("-m", "phase1").code == ExitCode.VERIFIED
-    # It is relative to its file, wherever pytest is started.
-    monkeypatch.chdir(path / "checks")
-    assert recorded.run("-m", "phase1", f"--rootdir={path}").code == ExitCode.VERIFIED
-    monkeypatch.setenv("ROLLPROOF_TARGET", "of-the-environment.toml")
-    assert "of-the-environment.toml" in (outcome := recorded.run("-m", "phase1")).text
-    assert outcome.code == ExitCode.USAGE
-    assert "of-the-line.toml" in recorded.run("-m", "phase1", "--target=of-the-line.toml").text

@@ -39,4 +39,4 @@ def test_a_rollback_of_this_size_is_verified(tmp_path: Path, scale: float) -> No
         done = verifier.script("rollback/emergency_rollback.sh", head(stack.state.application))
         assert done.returncode == ExitCode.VERIFIED, done.stderr
         (incident,) = (line[10:] for line in done.stdout.splitlines() if line.startswith("incident: "))
-        expect(verifier.run("verification", "-n2", incident=Path(incident).name), {})
+        expect(verifier.run("verification", incident=Path(incident).name), {})

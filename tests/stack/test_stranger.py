@@ -87,7 +87,7 @@ def test_what_the_tool_says_is_all_that_is_typed_from_nothing_to_a_verified_stac
     lines = {line["name"]: line["state"] for line in examined}
     wanted = ("baseline", "backup", "images", "mysql reader", "mysql read-only", "mysql operator")
     assert {name: lines[name] for name in wanted} == dict.fromkeys(wanted, "ok")
-    verified = shell.types("verify -n 2")
+    verified = shell.types("verify")
     assert verified.splitlines()[-1].startswith("PASSED: every check of all four phases ran and passed")
 
 
@@ -157,7 +157,7 @@ def test_a_minute_of_watching_is_enough_to_verify_it_while_its_users_go_on(
         assert {"mongodb.conversations", "mongodb.files"} <= proposed["mongodb"].keys()
         assert proposed["kafka"] == proposed["redis"] | {"*": "grows"}
         shell.types(following)
-        verified = shell.types(f"verify -n 2 --target {profile.name}")
+        verified = shell.types(f"verify --target {profile.name}")
     assert verified.splitlines()[-1].startswith("PASSED: every check of all four phases ran and passed")
 
 
@@ -182,9 +182,9 @@ def test_migrations_that_somebody_changed_are_seen(stack: Stack, tmp_path: Path)
 def test_a_stranger_s_stack_is_verified_while_its_users_go_on(stack: Stack, tmp_path: Path) -> None:
     verifier = Verifier(stack, tmp_path)
     verifier.capture()
-    expect(verifier.run("verification", "-n2"), {})
+    expect(verifier.run("verification"), {})
     users = LiveUsers(str(load_target(stack.profile).application.url))
     with users.running(USERS_SECONDS):
         for _ in range(RUNS):
-            expect(verifier.run("verification", "-n2"), {})
+            expect(verifier.run("verification"), {})
     assert set(users.visits) == set(users.old) == {Visit.ANSWERED}

@@ -71,7 +71,7 @@ def test_the_stack_is_verified_from_inside_a_container(
         *(f"--env={name}={folder}" for name, folder in folders.items()),
     ]
     verifier.capture()
-    done = _run(image, options, "verify", "-n2", f"--target={stack.profile}", "--incident=in-a-container")
+    done = _run(image, options, "verify", f"--target={stack.profile}", "--incident=in-a-container")
     assert done.returncode == ExitCode.VERIFIED, done.stdout[-4000:] + done.stderr[-4000:]
     # Allure and Node are inside.
     assert (incidents / "in-a-container" / "report.html").stat().st_size > 100_000

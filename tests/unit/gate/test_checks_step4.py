@@ -116,7 +116,7 @@ def team(away: Ran, sandbox: Sandbox, forks: ForkServer) -> Iterator[Team]:
 
 
 def test_it_is_green_and_says_what_was_seen_and_no_secret(team: Team) -> None:
-    outcome = team.gate("-n2")
+    outcome = team.gate()
     expect(outcome, {})
     results = outcome.results()
     assert set(results) == EVERY

@@ -20,7 +20,6 @@ PROGRAMS: Mapping[str, str] = {
     "rollproof/redaction/secret_command.py": "what prints a secret of the profile",
     "reports/bundle/verify_record.py": "the checker in each bundle, which has to stand alone",
     "rollproof/cli/verify_commands.py": "pytest takes the place of the command `verify`",
-    "rollproof/plugin.py": "a run from a folder that is not the suite's is begun anew, in its own place",
 }
 OF_STAGING: Mapping[str, str] = {
     "staging/machine/docker_engine.py": "an engine, which outlives the command that starts it",
@@ -32,8 +31,6 @@ OF_STAGING: Mapping[str, str] = {
 THREADS: Mapping[str, str] = {
     "rollproof/system/side_by_side.py": "the engine of parts side by side",
     "rollproof/system/http.py": "a timer that cuts the connection of an answer that comes too slowly",
-    "fixtures/gating/watchdog.py": "a timer that kills what is stuck, when nothing else of the run may work",
-    "fixtures/gating/leftovers.py": "a timer that ends the process while Python waits for its threads",
     "reports/answers/monitor_view.py": "one thread shows samples: a beat never waits for a reader",
     "rollproof/stores/kafka/relay.py": "a relay to a broker lives as long as the clients of this process",
     "rollproof/monitoring/monitor_metrics.py": "one thread serves for as long as the monitor beats",

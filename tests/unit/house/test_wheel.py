@@ -138,7 +138,10 @@ def test_its_version_and_help_are_told_anywhere(installed: Installed) -> None:
             ["rollproof", "verify", "phase1", "-n1", "--target=profile.toml"],
             marks=pytest.mark.long(minutes=0.2),
         ),
-        ["python", "-m", "pytest", "-m", "phase1", "--target", "profile.toml"],
+        [
+            *("python", "-m", "pytest", "-p", "no:cacheprovider", "-m", "phase1"),
+            *("--pyargs", "rollproof.suite.checks", "--target=profile.toml"),
+        ],
     ],
     ids=["verify", "with workers", "pytest itself"],
 )
@@ -169,21 +172,6 @@ def test_the_path_of_a_profile_may_have_a_space(installed: Installed) -> None:
         assert "BROKEN: not everything could be verified (sandbox, without a rollback)" in done.stdout
     finally:
         shutil.rmtree(folder)
-
-
-def test_pytest_finds_the_profile_in_its_settings(installed: Installed) -> None:
-    settings = installed.folder / "pytest.ini"
-    settings.write_text("[pytest]\nrollproof_target = profile.toml\n", encoding="utf-8")
-    try:
-        done = installed.run("python", "-m", "pytest", "-m", "phase1", "-q")
-        assert done.returncode == ExitCode.BROKEN, done.stdout + done.stderr
-        # Another run of theirs in that folder is none of ours.
-        (installed.folder / "test_theirs.py").write_text("def test_one(): pass\n", encoding="utf-8")
-        done = installed.run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider")
-        assert (done.returncode, "1 passed" in done.stdout) == (0, True), done.stdout + done.stderr
-    finally:
-        settings.unlink()
-        (installed.folder / "test_theirs.py").unlink(missing_ok=True)
 
 
 @pytest.mark.parametrize(

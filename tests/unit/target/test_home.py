@@ -270,32 +270,6 @@ def test_a_word_that_is_no_phase_is_told(word: str, near: str) -> None:
         pytest_words([word])
 
 
-SETTINGS = {
-    "pyproject.toml": '[tool.pytest]\nrollproof_target = "sub/x.toml"\n',
-    "pytest.ini": "[pytest]\nrollproof_target = sub/x.toml\n",
-}
-
-
-@pytest.mark.parametrize(("name", "text"), SETTINGS.items())
-def test_verify_takes_the_profile_of_the_settings_here(
-    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str
-) -> None:
-    (elsewhere / name).write_text(text, encoding="utf-8")
-    (elsewhere / "below").mkdir()
-    monkeypatch.chdir(elsewhere / "below")
-    assert f"--target={elsewhere / 'sub/x.toml'}" in pytest_words(["phase1"])
-    assert [word for word in pytest_words(["--target", "y"]) if "target" in word] == ["--target=y"]
-    monkeypatch.setenv("ROLLPROOF_TARGET", "z.toml")
-    assert not [word for word in pytest_words([]) if "target" in word]
-
-
-def test_settings_that_cannot_be_read_are_told(elsewhere: Path) -> None:
-    (elsewhere / "pyproject.toml").write_text("[tool.pytest\n", encoding="utf-8")
-    with pytest.raises(UsageProblem, match="settings of pytest: expected a file that can be read"):
-        pytest_words(["phase1"])
-    assert pytest_words(["phase1", "--target=x.toml"])[-1] == "--target=x.toml"
-
-
 @pytest.mark.usefixtures("elsewhere")
 def test_verify_takes_the_place_of_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[list[str]] = []
