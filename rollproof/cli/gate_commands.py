@@ -21,7 +21,7 @@ from rollproof.record_names import GATE_PAGE
 from rollproof.verdict import RunVerdict, Verdict
 
 EXAMPLES = {
-    "gate": ("gate HEAD --target prod.toml", "gate v1.5.0 --target prod.toml -n 4"),
+    "gate": ("gate HEAD --target prod.toml", "gate v1.5.0 --target prod.toml --junit gate.xml"),
     "rehearse": ("rehearse HEAD --target staging.toml",),
 }
 
