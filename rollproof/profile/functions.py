@@ -5,12 +5,10 @@ In a path, a form and a body, ``{name}`` stands for a value: the canary's, or on
 
 from __future__ import annotations
 
-import json
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
-from itertools import chain
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -22,7 +20,7 @@ PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 """Stands for a value by its name."""
 MERGED = "*"
 """The key in an object of a body whose value is an object that the other keys are added to."""
-_BRACES = re.compile(r"\{[^{}]*\}")
+# What is meant for a placeholder, also if its name is none.
 _MEANT = re.compile(r"\{\s*\w*\s*\}")
 Kept = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Status = Annotated[int, Field(ge=300, le=599)]
@@ -53,28 +51,12 @@ class Call(Model):
     def _one_content(self) -> Self:
         if self.form and self.body:
             raise Wrong("a form or a body", "both")
-        try:
-            json.dumps(self.body, allow_nan=False)
-        except (TypeError, ValueError):
-            raise Wrong(
-                "a body of JSON: texts, numbers, true or false, lists and tables", "something else"
-            ) from None
-        if MERGED in self.form:
-            raise Wrong(f"names of fields; {MERGED} is for a body", MERGED)
-        for name, value in (*nodes_of(self.form), *nodes_of(self.body)):
-            if name is not None and _MEANT.search(name):
-                raise Wrong("names of fields without a placeholder", shown(name))
-            if name == MERGED and not isinstance(value, Mapping) and not PLACEHOLDER.fullmatch(str(value)):
-                raise Wrong(f"a placeholder alone or a table under {MERGED} of a body", shown(value))
         return self
 
     def placeholders(self) -> Iterator[tuple[str, str]]:
-        """Yield the name of each value that it needs, with the key that it stands in.
-
-        In a body, braces around something else than a name are text.
-        """
+        """Yield the name of each value that it needs, with the key that it stands in."""
         for key, template in (("path", self.path), ("form", self.form), ("body", self.body)):
-            yield from _placeholders(key, template, _MEANT if key == "body" else _BRACES)
+            yield from _placeholders(key, template)
 
 
 class Forgetting(Call):
@@ -113,9 +95,13 @@ class Sending(Call):
     def _in_a_form(self) -> Self:
         if self.file and (self.body or self.file in self.form or self.method == "GET"):
             raise Wrong("a form, to be sent, whose field of the document is named once", "another request")
-        if twice := sorted(self.keep.keys() & self.choose.keys()):
-            raise Wrong("other names, since keep has these", ", ".join(twice), "choose")
         return self
+
+    def placeholders(self) -> Iterator[tuple[str, str]]:
+        """Yield the same as of any request, with those by which an item is chosen."""
+        yield from super().placeholders()
+        for choice in self.choose.values():
+            yield from _placeholders("choose", choice.where)
 
 
 class Uploading(Model):
@@ -257,49 +243,26 @@ class Functions(Model):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        for key, placeholders, known in self._used():
-            for where, name in placeholders:
-                in_path = where in {"path", "id"}
-                if name not in known or (in_path and name in _SECRETS):
-                    values = listed(sorted(known - _SECRETS if in_path else known))
-                    raise Wrong(f"{{…}} to be one of {values}", f"{{{shown(name)}}}", f"{key}.{where}")
-        for key, name, calls in self._kept():
-            places = [call.keep[name] for call in calls if name in call.keep]
-            if not places:
-                raise Wrong(f"keep to name the place of {name}", "none", key)
-            if key in _LISTED and MERGED not in places[0].split("."):
-                raise Wrong(f"a place of {name} with * for each item", places[0], f"{key}.keep.{name}")
-        return self
-
-    @model_validator(mode="after")
-    def _meant(self) -> Self:
-        if self.header.lower() in _OF_HTTP:
-            raise Wrong("a header that is not HTTP's own", self.header, "header")
-        for key, name in _MEANING.items():
-            call = getattr(self, key)
-            if call and name not in {one for _, one in call.placeholders()}:
-                raise Wrong(f"{{{name}}} in the request", "none", key)
-        for key, names in _KEPT.items():
-            call = getattr(self, key)
-            if call and (unread := sorted({*call.keep} - names)):
-                raise Wrong(f"keep of {listed(sorted(names)) or 'nothing'}", ", ".join(unread), f"{key}.keep")
-        return self
-
-    @model_validator(mode="after")
-    def _unambiguous(self) -> Self:
-        for call in self.log_in:
-            if taken := sorted(_GIVEN & {*call.keep}):
-                raise Wrong("other names, since these are given", ", ".join(taken), "log_in.keep")
-        given = (_GIVEN | {"token"}) - {"knowledge_base"}
-        for sending in self.upload.requests if self.upload else ():
-            if taken := sorted(given & {*sending.keep, *sending.choose}):
-                raise Wrong("other names, since these are given", ", ".join(taken), "upload.requests")
-        documents = self.documents
-        asked = {name for _, name in documents.placeholders()} if documents else set()
-        if documents and "total" in documents.keep and "page" not in asked:
-            raise Wrong("{page} in a request whose answer tells the total", "none", "documents")
-        if documents and "page" in asked and "total" not in documents.keep:
-            raise Wrong("keep to name the place of total, since {page} is asked for", "none", "documents")
+        after_log_in = _ALWAYS | {name for call in self.log_in for name in call.keep}
+        for key, calls in self._calls():
+            own = {name for call in calls for name in (*call.keep, *getattr(call, "choose", ()))}
+            known = own | _GIVEN.get(key, frozenset()) | (set() if key == "log_in" else after_log_in)
+            used = [one for call in calls for one in call.placeholders()]
+            for where, name in used:
+                allowed = known - _SECRETS if where == "path" else known
+                if name not in allowed:
+                    expected = f"{{…}} to be one of {listed(sorted(allowed))}"
+                    raise Wrong(expected, f"{{{shown(name)}}}", f"{key}.{where}")
+            given = key == "conversation" and self.conversation and self.conversation.id
+            needed = "" if given else _KEPT.get(key, "")
+            if needed and needed not in own:
+                raise Wrong(f"keep to name the place of {needed}", "none", key)
+            if key in _LISTED and MERGED not in calls[0].keep[needed].split("."):
+                raise Wrong(f"a place of {needed} with * for each item", calls[0].keep[needed], f"{key}.keep")
+            if (meant := _MEANING.get(key)) and meant not in {name for _, name in used}:
+                raise Wrong(f"{{{meant}}} in the request", "none", key)
+            if key == "documents" and ("total" in own) != ("page" in {name for _, name in used}):
+                raise Wrong("both {page} in the request and keep of total, or neither", "one", key)
         if self.conversation and self.conversation.id and "{new}" not in self.conversation.id:
             raise Wrong("{new}, so that each is another one", shown(self.conversation.id), "conversation.id")
         return self
@@ -330,96 +293,43 @@ class Functions(Model):
         """Yield the names of the functions that are not described, in the order of the profile's keys."""
         return (name for name in _FUNCTIONS if not getattr(self, name))
 
-    def _used(self) -> Iterator[tuple[str, Iterable[tuple[str, str]], set[str]]]:
-        """Yield each request's key, the placeholders in it, and the names of the values that it may use."""
-        known = {"user", "password"}
-        for call in self.log_in:
-            yield "log_in", call.placeholders(), set(known)
-            known |= {*call.keep}
-        known = (known - {"password"}) | {"token", "knowledge_base"}
-        of_conversation = known | {"conversation"}
-        if self.conversation:
-            begun = known | {"new"} | ({"conversation"} if self.conversation.id else set())
-            yield "conversation", _placeholders("id", self.conversation.id), known | {"new"}
-            for call in self.conversation.requests:
-                yield "conversation.requests", call.placeholders(), set(begun)
-                begun |= {*call.keep}
-        if self.upload:
-            yield from self._used_by(self.upload, known | {"document"})
-        more: Iterable[tuple[str, Call | None, set[str]]] = (
-            ("log_out", self.log_out, known),
-            ("owner", self.owner, known),
-            ("own", self.own, known | {"owner"}),
-            ("documents", self.documents, known | {"page", "page_size"}),
-            ("chat", self.chat, (of_conversation if self.conversation else known) | {"question"}),
-            ("conversations", self.conversations, known),
-            ("turns", self.turns, of_conversation),
-            ("forget", self.forget, of_conversation),
-        )
-        yield from ((key, call.placeholders(), names) for key, call, names in more if call)
-
-    @staticmethod
-    def _used_by(
-        upload: Uploading, known: set[str]
-    ) -> Iterator[tuple[str, Iterable[tuple[str, str]], set[str]]]:
-        for sending in upload.requests:
-            yield "upload.requests", sending.placeholders(), set(known)
-            for name, choice in sending.choose.items():
-                texts = choice.where.values()
-                used = chain.from_iterable(_placeholders("where", text) for text in texts)
-                yield f"upload.requests.choose.{name}", used, set(known)
-            known |= {*sending.keep, *sending.choose}
-        for call in upload.removal:
-            yield "upload.removal", call.placeholders(), set(known)
-
-    def _kept(self) -> Iterator[tuple[str, str, tuple[Call, ...]]]:
-        """Yield what has to be kept: the key, the name, and the requests of which one must keep it."""
-        if self.log_in:
-            yield "log_in", "token", self.log_in
-        if self.conversation and not self.conversation.id:
-            yield "conversation", "conversation", self.conversation.requests
-        for key, name, call in (
-            ("owner", "user", self.owner),
-            ("documents", "name", self.documents),
-            ("conversations", "conversation", self.conversations),
-            ("turns", "turn", self.turns),
-        ):
-            if call:
-                yield key, name, (call,)
+    def _calls(self) -> Iterator[tuple[str, tuple[Call, ...]]]:
+        """Yield the key of each function that is described, with its requests."""
+        for key in ("log_out", *_FUNCTIONS):
+            match getattr(self, key):
+                case Call() as call:
+                    yield key, (call,)
+                case Opening(requests=calls) | tuple(calls) if calls:
+                    yield key, calls
+                case Uploading(requests=calls, removal=removal):
+                    yield key, (*calls, *removal)
 
 
 # Functions whose answers are lists.
 _LISTED = frozenset({"documents", "conversations", "turns"})
-# Values that no log-in may give another meaning.
-_GIVEN = frozenset(
-    {
-        *("user", "password", "knowledge_base", "owner", "question"),
-        *("conversation", "new", "page", "page_size", "document"),
-    }
-)
-# Without it, a function would do something else than it is for.
-_MEANING = {
-    "chat": "question",
-    "turns": "conversation",
-    "forget": "conversation",
+_ALWAYS = frozenset({"user", "token", "knowledge_base"})
+# Values that a function has beside those that a log-in gives.
+_GIVEN: Mapping[str, frozenset[str]] = {
+    "log_in": frozenset({"user", "password"}),
+    "own": frozenset({"owner"}),
+    "documents": frozenset({"page", "page_size"}),
+    "conversation": frozenset({"new", "conversation"}),
+    "chat": frozenset({"question", "conversation"}),
+    "turns": frozenset({"conversation"}),
+    "forget": frozenset({"conversation"}),
+    "upload": frozenset({"document"}),
 }
-# The parts of an answer that are read; the keys of a log-in and of a conversation's beginning are free.
-_KEPT: Mapping[str, frozenset[str]] = {
-    "log_out": frozenset(),
-    "owner": frozenset({"user"}),
-    "own": frozenset(),
-    "documents": frozenset({"name", "total"}),
-    "chat": frozenset(),
-    "conversations": frozenset({"conversation"}),
-    "turns": frozenset({"turn"}),
-    "forget": frozenset(),
+# Without it a function would do something else than it is for, such as removing every conversation.
+_MEANING = {"chat": "question", "turns": "conversation", "forget": "conversation"}
+# What an answer must give.
+_KEPT = {
+    "log_in": "token",
+    "owner": "user",
+    "documents": "name",
+    "conversation": "conversation",
+    "conversations": "conversation",
+    "turns": "turn",
 }
-_OF_HTTP = frozenset(
-    {
-        *("connection", "content-length", "content-type"),
-        *("host", "transfer-encoding", "user-agent"),
-    }
-)
 _NEEDED = frozenset({"others", "sources", "expected_text", "stored_tokens"})
 _FUNCTIONS = (
     *("log_in", "owner", "own", "documents", "conversation", "chat"),
@@ -438,10 +348,10 @@ def nodes_of(value: Any, key: str | None = None) -> Iterator[tuple[str | None, A
             yield from nodes_of(one)
 
 
-def _placeholders(key: str, template: object, braces: re.Pattern[str] = _BRACES) -> Iterator[tuple[str, str]]:
+def _placeholders(key: str, template: object) -> Iterator[tuple[str, str]]:
     for _, text in nodes_of(template):
         if isinstance(text, str):
-            yield from ((key, found[1:-1]) for found in braces.findall(text))
+            yield from ((key, found[1:-1]) for found in _MEANT.findall(text))
 
 
 def _layra() -> dict[str, Any]:

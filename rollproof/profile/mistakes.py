@@ -1,13 +1,11 @@
-"""Profile errors in the house's form: file, key, expected, observed; one line each, without the input."""
+"""Mistakes in a profile: key, both sides and file of each in one line, with a hint; never a secret."""
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, ClassVar, Union, get_args, get_origin
+from typing import Any, ClassVar, get_args
 
 from pydantic import AnyUrl, BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -25,40 +23,10 @@ from rollproof.errors import (
     type_of,
 )
 from rollproof.home import also_staging
-
-# Mistakes in a word of a closed set, whose text may be named. A text where a number or a date belongs may be
-# anything, also a secret.
-_OF_PUBLIC_TEXT = frozenset({"literal_error", "string_pattern_mismatch", "string_too_short"})
-
+from rollproof.profile.kinds import kinds
 
 UNANSWERED = "change-me"
 """The word that `init` writes where only a person knows the right one."""
-
-# What pydantic calls a tuple, a dictionary or an instance, in the words of a profile.
-_SHAPES = {
-    "tuple_type": "a list",
-    "list_type": "a list",
-    "dict_type": "a table",
-    "model_type": "a table",
-    "model_attributes_type": "a table",
-}
-# What pydantic says of a value, in the words of the profile's reference.
-_SAID = {
-    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number"),
-    **dict.fromkeys(("float_type", "float_parsing"), "a number"),
-    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
-    **dict.fromkeys(("url_type", "url_parsing"), "a URL with its scheme, such as http://127.0.0.1:8090"),
-    "string_type": "text",
-}
-_PARTS = {
-    "Input should be ": "",
-    "String should match": "text of the",
-    "greater than or equal to": "at least",
-    "greater than": "more than",
-    "less than or equal to": "at most",
-}
-# Keys of a table that are named.
-_KEYS = 8
 
 
 def unanswered(value: object, key: str = "") -> Iterator[str]:
@@ -115,203 +83,86 @@ def mistake(*, what: str, expected: str, observed: str, source: str, hint: str) 
 def explain(error: ValidationError, path: Path, model: type[BaseModel], prefix: str) -> list[UsageProblem]:
     """Return each mistake that pydantic found in the profile at `path`, or in a variable that overrides it.
 
-    Such variables begin with `prefix`.
+    Such variables begin with `prefix`. Files and secrets that are not there yet come last: a new profile may
+    lack all of them.
     """
-    found: list[UsageProblem] = []
-    absent: list[UsageProblem] = []
+    found: tuple[list[UsageProblem], list[UsageProblem]] = ([], [])
     for detail in error.errors(include_url=False):
-        wrong = _explain_one(detail, path, model)
-        location = _without_tags(detail["loc"], model)
-        said = detail.get("ctx", {}).get("error")
-        key = said.key if isinstance(said, Wrong) else ""
-        # A pattern of names may have a dot; other keys have one between their parts.
-        name = _variable_of([*location, key], prefix) if key else ""
-        name = name or _variable_of([*location, *filter(None, key.split("."))], prefix)
-        if name and detail["type"] != "missing":
-            wrong = mistake(
-                what=wrong.what,
-                expected=str(wrong.expected),
-                observed=str(wrong.observed),
-                source=f"the variable {name}",
-                hint=f"{wrong.hint}, or unset {name}"
-                if isinstance(said, Wrong) and said.hint
-                else f"correct {name}, or unset it",
-            )
-        # A profile without its secrets has a mistake for each: those of its own come first.
-        (absent if isinstance(said, Wrong) and said.missing else found).append(wrong)
-    return [*found, *absent]
+        wrong = detail.get("ctx", {}).get("error")
+        is_missing = isinstance(wrong, Wrong) and wrong.missing
+        found[is_missing].append(_explained(detail, path, model, prefix))
+    return [*found[0], *found[1]]
 
 
-def _variable_of(location: Sequence[int | str], prefix: str) -> str:
-    """Return the variable of the environment that sets a key or a part of it, or "" if the profile does."""
-    parts = [str(part).upper() for part in location]
-    names = {name.upper(): name for name in os.environ}
-    whole = f"{prefix}{'__'.join(parts)}"
-    if whole in names:
-        return names[whole]
-    within = next((names[name] for name in sorted(names) if name.startswith(f"{whole}__")), "")
-    # A table as JSON sets some of its keys.
-    for count in range(len(parts) - 1, 0, -1):
-        name = names.get(f"{prefix}{'__'.join(parts[:count])}")
-        if name is not None and _sets(os.environ[name], location[count:]):
-            return name
-    return within
+def _explained(detail: ErrorDetails, path: Path, model: type[BaseModel], prefix: str) -> UsageProblem:
+    location = [str(part) for part in detail["loc"]]
+    keys = _keys(location, model)
+    if len(location) > 2 and location[0] == "stores":  # noqa: PLR2004 - the third part is the kind, no key
+        del location[2]
+    kind, context = detail["type"], detail.get("ctx", {})
+    wrong, hint = context.get("error"), f"correct that in {path.name}"
+    expected, observed = _in_words(detail), type_of(detail["input"])
+    if isinstance(wrong, Wrong):
+        location += filter(None, wrong.key.split("."))
+        expected, observed = wrong.expected, wrong.observed
+        made = f"make that file or correct its path in {path.name}{also_staging('for the staging stack')}"
+        hint = wrong.hint or (made if wrong.missing else hint)
+    elif kind == "extra_forbidden":
+        expected, observed = f"one of {', '.join(keys)}", f"the unknown key {location[-1]}"
+        hint = did_you_mean(location[-1], keys, f"remove {'.'.join(location)}", most=1)
+    elif kind == "missing":
+        expected, observed = "a value", "none"
+        hint = f"add {'.'.join(location)} to {path.name}"
+    elif kind.startswith("union_tag"):
+        location.append("kind")
+        expected = context.get("expected_tags", "a kind")
+        observed = shown(context["tag"]) if "tag" in context else "none"
+    elif kind in _PUBLIC or (isinstance(detail["input"], int | float) and not kind.endswith("_type")):
+        observed = shown(detail["input"])
+    source = str(path)
+    if variable := _variable(location, prefix):
+        source, hint = f"{path} and the variable {variable}", f"{hint}, or unset {variable}"
+    what = ".".join(location) or "profile"
+    return mistake(what=what, expected=expected, observed=observed, source=source, hint=hint)
 
 
-def _sets(text: str, location: Sequence[int | str]) -> bool:
-    """Return whether the JSON in `text` has a value at `location`."""
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    for part in location:
-        try:
-            value = value[part]
-        except (TypeError, LookupError):
-            return False
-    return True
+# Mistakes in a word of a closed set, whose text may be named: any other text may be a secret.
+_PUBLIC = frozenset({"literal_error", "string_pattern_mismatch", "string_too_short"})
+_SHAPES = {"tuple": "a list", "list": "a list", "dict": "a table", "model": "a table"}
 
 
-def _explain_one(detail: ErrorDetails, path: Path, model: type[BaseModel]) -> UsageProblem:
-    # A tagged union puts its tag into the location ("stores.mysql.mysql.port"); the profile has no such key.
-    location = _without_tags(detail["loc"], model)
-    key = ".".join(str(part) for part in location)
-    context = detail.get("ctx", {})
-    hint = f"correct that in {path.name}"
-    match detail["type"]:
-        case "extra_forbidden":
-            siblings = sorted(_siblings(detail["loc"], model))
-            hint = did_you_mean(str(location[-1]), siblings, f"remove {key}", most=1)
-            expected, observed = f"one of {', '.join(siblings)}", f"the unknown key {location[-1]}"
-        case "missing":
-            expected, observed = "a value", "none"
-            hint = f"add {key} to {path.name}"
-        case "union_tag_not_found":
-            key, expected, observed = f"{key}.kind", "a kind", "none"
-        case "union_tag_invalid":
-            key, expected, observed = f"{key}.kind", context["expected_tags"], shown(context["tag"])
-        case kind if kind in _SHAPES:
-            expected, observed = _shape(detail, model), type_of(detail["input"])
-            hint = _example(key, location, model) or hint
-        case "too_short":
-            least = context["min_length"]
-            expected = f"at least {least} {'item' if least == 1 else 'items'}"
-            observed = type_of(detail["input"])
-        case _ if isinstance(wrong := context.get("error"), Wrong):
-            key = ".".join(part for part in (key, wrong.key) if part)
-            expected, observed = wrong.expected, wrong.observed
-            if wrong.hint:
-                hint = wrong.hint
-            elif wrong.missing:
-                hint = f"make that file or correct its path in {path.name}"
-                hint += also_staging("for the staging stack")
-        case _:
-            expected, observed = _said(detail), _observed(detail)
-    return mistake(what=key or "profile", expected=expected, observed=observed, source=str(path), hint=hint)
+def _in_words(detail: ErrorDetails) -> str:
+    """Return what pydantic expected."""
+    if detail["type"].endswith("_type") and (shape := _SHAPES.get(detail["type"].partition("_")[0])):
+        return shape
+    said = detail["msg"].removeprefix("Input should be ").replace("String should match", "text of the")
+    return said[:1].lower() + said[1:]
 
 
-def _said(detail: ErrorDetails) -> str:
-    """Return what pydantic, or a check of ours, expected."""
-    raised = detail.get("ctx", {}).get("error")
-    if isinstance(raised, Exception):
-        return _lower(str(raised).removeprefix("Input should be "))
-    said = _SAID.get(detail["type"], detail["msg"])
-    for theirs, ours in _PARTS.items():
-        said = said.replace(theirs, ours)
-    return _lower(said)
-
-
-def _observed(detail: ErrorDetails) -> str:
-    """Return the value that pydantic refused, or only its type where it may be a secret."""
-    value, kind = detail["input"], detail["type"]
-    is_public = kind in _OF_PUBLIC_TEXT or (
-        # A value of another type may be anything, also one that belongs to a neighbouring key.
-        isinstance(value, (int, float)) and not kind.endswith(("_type", "value_error", "assertion_error"))
+def _variable(location: Sequence[str], prefix: str) -> str:
+    """Return the variable of the environment that sets the value at `location`, or may set it, or ""."""
+    whole = f"{prefix}{'__'.join(location)}".upper()
+    names = [name for name in os.environ if name.upper().startswith(prefix)]
+    wider = [name for name in names if f"{whole}__".startswith(f"{name.upper()}__")]
+    return max(wider, key=len, default="") or next(
+        (name for name in names if name.upper().startswith(f"{whole}__")), ""
     )
-    return shown(value) if is_public else type_of(value)
 
 
-def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:]
+def _keys(location: Sequence[str], model: type[BaseModel]) -> list[str]:
+    """Return the keys of the section that holds `location`, whose third part is the kind of a store."""
+    section, inner = model, location[:-1]
+    if location[:1] == ["stores"] and len(location) > 3:  # noqa: PLR2004 - stores, NAME, KIND and a key
+        section, inner = kinds()[location[2]].profile, location[3:-1]
+    for part in inner:
+        if part in section.model_fields:
+            section = next(_sections(section.model_fields[part].annotation), section)
+    return sorted(section.model_fields)
 
 
-def _shape(detail: ErrorDetails, model: type[BaseModel]) -> str:
-    """Return the list or table that belongs there, and its keys where they are not the profile's choice."""
-    keys = [*_siblings((*detail["loc"], ""), model)]
-    return f"{_SHAPES[detail['type']]}{f' with {listed(keys, _KEYS)}' if keys else ''}"
-
-
-def _example(key: str, location: Sequence[int | str], model: type[BaseModel]) -> str:
-    """Return a hint with the default table at `location` as TOML, or "" if that is no table of numbers."""
-    default: object = None
-    owner: type[BaseModel] | None = model
-    for part in location:
-        field = owner.model_fields.get(str(part)) if owner is not None else None
-        default = field.default if field is not None else None
-        owner = type(default) if isinstance(default, BaseModel) else None
-    values = dict(default) if isinstance(default, BaseModel) else {}
-    if not values or not all(isinstance(value, (int, float)) for value in values.values()):
-        return ""
-    table = ", ".join(f"{name} = {value:g}" for name, value in values.items())
-    return f"write it like this: {key} = {{{table}}}"
-
-
-def _without_tags(location: Sequence[int | str], model: type[BaseModel]) -> list[int | str]:
-    kept: list[int | str] = []
-    for part, _owner, is_tag in _walk(location, model):
-        if not is_tag:
-            kept.append(part)
-    return kept
-
-
-def _siblings(location: Sequence[int | str], model: type[BaseModel]) -> Iterable[str]:
-    owner: type[BaseModel] | None = model
-    for _part, owner_of_part, _is_tag in _walk(location, model):
-        owner = owner_of_part
-    return owner.model_fields if owner is not None else ()
-
-
-def _walk(
-    location: Sequence[int | str], model: type[BaseModel]
-) -> Iterable[tuple[int | str, type[BaseModel] | None, bool]]:
-    """Yield each part of `location`, the model that it is a key of, and whether it is a union's tag."""
-    owners: tuple[type[BaseModel], ...] = (model,)
-    is_key = False
-    for part in location:
-        if is_key:  # a key of a table is the profile's own word, even when it is spelled like a tag
-            is_key = False
-            yield part, None, False
-            continue
-        tagged = [o for o in owners if len(owners) > 1 and _tag(o) == part]
-        if tagged:
-            owners = (tagged[0],)
-            yield part, None, True
-            continue
-        owner = owners[0] if owners else None
-        yield part, owner, False
-        field = owner.model_fields.get(str(part)) if owner is not None else None
-        if field is not None:
-            owners = tuple(_models(field.annotation))
-            is_key = _is_table(field.annotation)
-
-
-def _tag(model: type[BaseModel]) -> str | None:
-    kind = model.model_fields.get("kind")
-    values = get_args(kind.annotation) if kind is not None else ()
-    return values[0] if values else None
-
-
-def _models(annotation: Any) -> Iterable[type[BaseModel]]:  # noqa: ANN401 - an annotation can be anything
-    """Yield the models that a value of this annotation may be or hold."""
+def _sections(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 - an annotation can be anything
+    """Yield the sections that a value of this annotation may be or hold."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
-    elif get_origin(annotation) in {Union, UnionType, Annotated, dict, tuple, list}:
-        for argument in get_args(annotation):
-            yield from _models(argument)
-
-
-def _is_table(annotation: Any) -> bool:  # noqa: ANN401 - an annotation can be anything
-    """Return whether a value of this annotation is a table with the profile's own keys."""
-    if get_origin(annotation) is Annotated:
-        return _is_table(get_args(annotation)[0])
-    return get_origin(annotation) is dict
+    for argument in get_args(annotation):
+        yield from _sections(argument)

@@ -6,12 +6,11 @@ A profile is a TOML file; `ROLLPROOF_` environment variables override single key
 
 from __future__ import annotations
 
-import json
 import os
+import tomllib
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from shlex import quote
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -40,7 +39,6 @@ from rollproof.profile.mistakes import ProfileProblem, explain, mistake
 from rollproof.profile.premigration import Premigration
 from rollproof.profile.safety import wrong_risk
 from rollproof.profile.sections import Account, Model, Name, Redaction, Reference
-from rollproof.profile.toml import LARGEST_BYTES, parsed
 from rollproof.reading import read_regular
 from rollproof.record_names import ACCOUNTS
 from rollproof.redaction.channel_secrets import parts_of
@@ -371,15 +369,22 @@ def load_target(path: Path) -> Target:
     """
     require_sound_kinds()
     profile = _read(path)
-    _refuse_unknown_tables(profile, path)
+    if unknown := [*_unknown_keys(profile, path), *_unknown_variables()]:
+        raise ProfileProblem(unknown)
     token = profile_directory.set(path.resolve().parent)
     try:
-        _refuse_unknown_variables()
         target = Target(**profile)
     except ValidationError as error:
         raise ProfileProblem(explain(error, path, Target, PREFIX)) from None
     except (SettingsError, RecursionError) as error:
-        raise ProfileProblem(list(_no_json(error))) from None
+        wrong = mistake(
+            what=f"variables {PREFIX}…",
+            expected="JSON where the key is a table",
+            observed=str(error),
+            source="the environment",
+            hint="override a single key: ROLLPROOF_APPLICATION__URL=…",
+        )
+        raise ProfileProblem([wrong]) from None
     finally:
         profile_directory.reset(token)
     for secret in target.secrets():
@@ -388,106 +393,49 @@ def load_target(path: Path) -> Target:
     return target
 
 
-def _no_json(error: Exception) -> Iterator[UsageProblem]:
-    """Yield a mistake for each variable of the environment whose value should be JSON, and is not."""
-    names = [name for name in sorted(os.environ) if name.upper().startswith(PREFIX)]
-    wrong = {name: said for name in names if (said := _wrong_json(name))}
-    for name, said in (wrong or {f"a variable of {PREFIX}…": type(error).__name__}).items():
-        yield mistake(
-            what=name,
-            expected="a value that fits its key, as JSON where the key is a table",
-            observed=said,
-            source="the environment",
-            hint=f"unset {name}, or override a single key: ROLLPROOF_APPLICATION__URL=…",
-        )
-
-
-def _wrong_json(name: str) -> str:
-    """Return what is wrong with the JSON in a variable, without its text, or "" if its value may be used."""
-    text = os.environ[name]
-    if name in OTHER_VARIABLES or ("__" in name and not text.startswith(("[", "{"))):
-        return ""
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError) as error:
-        return f"{len(text):,} characters that are no JSON ({type(error).__name__})"
-    return ""
-
-
-def _bytes_of(path: Path) -> bytes:
-    if path.exists() and not path.is_file():
-        raise Wrong("a readable TOML file", "a folder" if path.is_dir() else "no regular file")
-    return read_regular(path, LARGEST_BYTES)
-
-
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return parsed(_bytes_of(path))
-    except OSError as error:
-        expected, observed = "a readable TOML file", reason_of(error)
-        mended = f"correct its permissions: ls -l {quote(str(path))}"
-    except Wrong as wrong:
-        expected, observed, mended = wrong.expected, wrong.observed, f"correct that in {path.name}"
-    hint = mended if path.is_file() else _another_profile(path.parent)
-    raise ProfileProblem(
-        [mistake(what="profile", expected=expected, observed=observed, source=str(path), hint=hint)]
+        return tomllib.loads(f"{read_regular(path).decode()}\n")
+    except (OSError, UnicodeDecodeError) as error:
+        observed = reason_of(error)
+    except (ValueError, RecursionError) as error:  # what is no TOML, with its line
+        observed = str(error)
+    hint = f"correct that in {path.name}, or its permissions"
+    if near := [] if path.is_file() else [one.name for one in sorted(path.parent.glob("*.toml"))]:
+        hint = f"profiles in that folder: {listed(near)}"
+    elif not path.is_file():
+        hint = f"give the path of a profile; this writes one: {typed('init --project NAME')}"
+    wrong = mistake(
+        what="profile", expected="a readable TOML file", observed=observed, source=str(path), hint=hint
     )
+    raise ProfileProblem([wrong])
 
 
-def _another_profile(folder: Path) -> str:
-    """Return what to do where no profile is: name one of `folder`, or write one."""
-    if near := [str(one) for one in sorted(folder.glob("*.toml")) if _is_profile(one)]:
-        return f"profiles in that folder: {listed(near)}"
-    return f"give the path of a profile; this writes one: {typed('init --project NAME')}"
-
-
-def _is_profile(path: Path) -> bool:
-    try:
-        return "engine" in parsed(_bytes_of(path))
-    except (OSError, Wrong):
-        return False
-
-
-def _refuse_unknown_tables(profile: dict[str, Any], path: Path) -> None:
+def _unknown_keys(profile: dict[str, Any], path: Path) -> Iterator[UsageProblem]:
     # The constructor would take some names as its own options, such as _env_file.
-    unknown = sorted(set(profile) - set(Target.model_fields))
-    if unknown:
-        names = sorted(Target.model_fields)
-        raise ProfileProblem(
-            [
-                mistake(
-                    what=name,
-                    expected=f"one of {', '.join(names)}",
-                    observed=f"the unknown key {name}",
-                    source=str(path),
-                    hint=did_you_mean(name, names, f"remove {name}", most=1),
-                )
-                for name in unknown
-            ]
+    names = sorted(Target.model_fields)
+    for name in sorted(set(profile) - set(names)):
+        yield mistake(
+            what=name,
+            expected=f"one of {', '.join(names)}",
+            observed=f"the unknown key {name}",
+            source=str(path),
+            hint=did_you_mean(name, names, f"remove {name}", most=1),
         )
 
 
-def _refuse_unknown_variables() -> None:
+def _unknown_variables() -> Iterator[UsageProblem]:
     # extra="forbid" does not see these: pydantic-settings reads only the variables that it knows.
-    known = {f"{PREFIX}{name.upper()}" for name in Target.model_fields}
-    unknown = [
-        name
-        for name in sorted(os.environ)
-        if name.startswith(PREFIX) and name not in OTHER_VARIABLES and name.split("__")[0] not in known
-    ]
-    if unknown:
-        raise ProfileProblem(
-            [
-                mistake(
-                    what=name,
-                    expected=f"one of {', '.join(sorted(known | OTHER_VARIABLES))}",
-                    observed="an unknown variable",
-                    source="the environment",
-                    hint=f"unset {name}, or correct its name",
-                )
-                for name in unknown
-            ]
-        )
+    known = {f"{PREFIX}{name.upper()}" for name in Target.model_fields} | OTHER_VARIABLES
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and name.split("__")[0] not in known:
+            yield mistake(
+                what=name,
+                expected=f"one of {', '.join(sorted(known))}",
+                observed="an unknown variable",
+                source="the environment",
+                hint=f"unset {name}, or correct its name",
+            )
 
 
 def _public_names(target: Target) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,12 +12,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rollproof.errors import MOST_MISTAKES, Wrong
+from rollproof.errors import MOST_MISTAKES
 from rollproof.profile.mistakes import ProfileProblem
 from rollproof.profile.profile import Target, load_target
-from rollproof.profile.toml import parsed
 from tests.conftest import PROFILE, write_profile
-from tests.fuzz.growth import TIMES, is_linear
 
 LINES = PROFILE.splitlines()
 PIECES = [
@@ -76,14 +73,6 @@ FILES = [
     '[signing]\nallowed_signers = "it"',
     '[premigration.state]\ncommit_file = "it"',
     '[premigration.team]\ndocument = "it"',
-]
-GROWING = [
-    "a{0} = 1\n",
-    "a{0}" + ".b" * 19 + " = 1\n",
-    "[" + "a{0}." * 19 + "b]\n",
-    "[[a." + "b{0}." * 18 + "c]]\n",
-    "x{0} = [1.5, 2.5, 'a.b']\n",
-    '"a{0}" . "b" = {{c.d = 1}}\n',
 ]
 pieces = st.lists(st.sampled_from(PIECES), max_size=6).map("".join)
 NAMES = [f"ROLLPROOF_{name.upper()}" for name in Target.model_fields]
@@ -159,21 +148,6 @@ def test_whatever_a_file_of_a_profile_is(make: Callable[[Path], object], line: s
             path.write_text(text.replace(old, new, 1), encoding="utf-8")
         make(Path(folder) / "it")
         loads_or_is_refused(path)
-
-
-@given(st.sampled_from(GROWING))
-def test_a_profile_is_read_in_linear_time(unit: str) -> None:
-    def read(count: int) -> None:
-        # Each key is another: none is refused for being there twice.
-        with suppress(Wrong):
-            parsed("".join(unit.format(number) for number in range(count)).encode())
-
-    # Python's own walks through all the tables that are made are not of the reader.
-    gc.disable()
-    try:
-        assert is_linear(read, 100, TIMES * 100)
-    finally:
-        gc.enable()
 
 
 @given(st.binary(max_size=40))

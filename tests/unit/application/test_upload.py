@@ -44,8 +44,6 @@ CONTENT = b"The keeper.\n"
         (APART | {"requests": [SEND | {"method": "GET"}]}, "", "a form, to be sent", "another request"),
         (APART | {"requests": [SEND | {"form": {}, "body": {"a": 1}}]}, "", "a form, to be sent", "another"),
         (APART | {"requests": [SEND | {"form": {"files": "x"}}]}, "", "a form, to be sent", "another"),
-        (APART | {"requests": [FIND | {"keep": {"knowledge_base": "a"}}, SEND]}, "", "other names", "know"),
-        (APART | {"requests": [FIND, SEND | {"keep": {"token": "a"}}]}, "", "other names", "token"),
     ],
 )
 def test_a_mistake_is_said(upload: Mapping[str, Any], key: str, expected: str, observed: str) -> None:

@@ -42,7 +42,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
 
 
 def test_every_package_of_a_store_is_a_kind() -> None:
-    folders = {path.parent.name for path in (ROOT / "fixtures" / "stores").glob("*/__init__.py")}
+    folders = {path.parent.name for path in (ROOT / "rollproof" / "stores").glob("*/descriptor.py")}
     assert set(kinds()) == folders
 
 

@@ -75,8 +75,8 @@ def test_an_unknown_variable_is_refused(profile: Path, monkeypatch: pytest.Monke
     [
         ("project =", "projekt =", ["engine.projekt: expected one of", "did you mean project?", "engine.project: expected a value, observed none"]),
         ('host = "127.0.0.1"', 'hots = "127.0.0.1"', ["stores.redis.address.hots: expected one of", "did you mean host?"]),
-        ("port = 9}", "port = 70000}", ["stores.redis.address.port: expected at most 65535"]),
-        ("port = 9}", 'port = "many"}', ["stores.redis.address.port: expected a whole number"]),
+        ("port = 9}", "port = 70000}", ["stores.redis.address.port: expected less than or equal to 65535"]),
+        ("port = 9}", 'port = "many"}', ["stores.redis.address.port: expected a valid integer"]),
         ('host = "127.0.0.1", port', 'host = "127.0.0.1", service = "redis", port', ["expected exactly one of host and service, observed both"]),
         ("port = 9}", 'port = 9, ca = "nowhere.pem"}', ["stores.redis.address.ca: expected a path that exists"]),
         ('risk = "low"', 'risk = "tiny"', ["stores.redis.risk: expected 'low', 'medium' or 'high'"]),
@@ -120,8 +120,8 @@ def test_a_missing_profile_names_its_neighbours(profile: Path) -> None:
 def test_broken_toml_is_named(profile: Path) -> None:
     profile.write_text("name = ", encoding="utf-8")
     (text,) = _problems(profile)
-    assert "expected valid TOML" in text
-    assert text.endswith("HINT: correct that in profile.toml")
+    assert "observed Invalid value (at line 1, column 8)" in text
+    assert "HINT: correct that in profile.toml" in text
 
 
 def test_a_secret_is_not_in_any_repr(profile: Path) -> None:
