@@ -85,7 +85,6 @@ class _Sent:
         self.of = {
             one.fingerprint: [a for a in attempts if a.fingerprint == one.fingerprint] for one in attempts
         }
-        self.begun = attempts[0].at if attempts else None
         self.reached = next((attempt for attempt in attempts if attempt.delivered), None)
         self.latest = [several[-1] for several in self.of.values()]
         self.retrying = any(self._left(several) for several in self.of.values())
@@ -141,15 +140,13 @@ class _Clock:
         minutes, record = self.contacts.minutes, self.record
         if record.closed is not None:
             return alert is Alert.POST_MORTEM
-        # From then on the tech lead's own update includes all of these.
-        before_update = not self.passed(minutes.tech_lead)
         unreached = not record.acknowledgements and self.sent[Alert.ON_CALL].failed
+        late = unreached or self._unacknowledged or self._undecided
         return {
             Alert.ON_CALL: self.passed(minutes.on_call) and not record.acknowledgements,
-            Alert.UNREACHED: before_update and unreached,
-            Alert.UNACKNOWLEDGED: before_update and self._unacknowledged,
-            Alert.UNDECIDED: before_update and self._undecided and not self._undecided_was_said,
-            Alert.TECH_LEAD: not before_update,
+            # From then on the tech lead's own update includes it.
+            Alert.ESCALATION: late and not self.passed(minutes.tech_lead),
+            Alert.TECH_LEAD: self.passed(minutes.tech_lead),
             Alert.UNASSESSED: self._unassessed and not self.passed(minutes.post_mortem),
             Alert.POST_MORTEM: self.passed(minutes.post_mortem),
         }[alert]
@@ -161,14 +158,6 @@ class _Clock:
     @property
     def _undecided(self) -> bool:
         return self.passed(self.contacts.minutes.decision) and not self.record.decisions
-
-    @property
-    def _undecided_was_said(self) -> bool:
-        """Whether the escalation of a missing acknowledgement covers, or covered, the missing decision."""
-        begun = self.sent[Alert.UNACKNOWLEDGED].begun
-        if begun is None:
-            return self._unacknowledged
-        return begun.seconds_since(self.zero) >= self.contacts.minutes.decision * _MINUTE
 
     @property
     def _unassessed(self) -> bool:

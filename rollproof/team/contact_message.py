@@ -21,9 +21,7 @@ _DECIDE = (
 )
 _TASKS = {
     Alert.ON_CALL: _DECIDE,
-    Alert.UNREACHED: f"take over: {_DECIDE}",
-    Alert.UNACKNOWLEDGED: f"take over: {_DECIDE}",
-    Alert.UNDECIDED: "see that it is decided: roll back, or keep investigating",
+    Alert.ESCALATION: f"take over: {_DECIDE}",
     Alert.TECH_LEAD: "escalate if needed",
     Alert.UNASSESSED: "complete the assessment: root cause identified? fix developed? rollback successful?",
     Alert.POST_MORTEM: "post-mortem: document the incident, update procedures, plan the re-migration",

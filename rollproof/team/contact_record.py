@@ -28,9 +28,7 @@ class Alert(StrEnum):
     """The reason for an alert, in the order of the flow."""
 
     ON_CALL = "on-call alert"
-    UNREACHED = "escalation, on-call not reached"
-    UNACKNOWLEDGED = "escalation, not acknowledged"
-    UNDECIDED = "escalation, not decided"
+    ESCALATION = "escalation"
     TECH_LEAD = "tech lead status"
     UNASSESSED = "escalation, not assessed"
     POST_MORTEM = "post-mortem"

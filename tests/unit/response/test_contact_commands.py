@@ -209,7 +209,7 @@ def test_who_is_never_reached_is_passed_over_and_it_is_loud(
     server.statuses["ada"] = 500
     said = once(code=ExitCode.FAILED)
     assert told(server) == ["ada", "ada", "ada", "grace"]
-    assert "ESCALATION, ON-CALL NOT REACHED" in message(server)
+    assert "ESCALATION: " in message(server)
     assert "Why you are told: no channel of the engineer on call took the alert (on-call 1" in message(server)
     assert "error=500" in message(server)
     assert "on-call engineer alerted: NOT DELIVERED (on-call 1 (json://127.0.0.1): Failed" in said
@@ -289,7 +289,7 @@ def test_who_does_not_acknowledge_is_passed_over(
     stopped_clock.passed = 2.05 * 60
     said = say("status", code=ExitCode.FAILED)
     assert "acknowledged: OVERDUE, by T+2:00" in said
-    assert "to be done now: escalation, not acknowledged, nobody has acknowledged within 2 minutes" in said
+    assert "to be done now: escalation, nobody has acknowledged within 2 minutes" in said
     once()
     assert told(server) == ["ada", "grace"]
     assert "Why you are told: nobody has acknowledged within 2 minutes; nothing is dec" in message(server)

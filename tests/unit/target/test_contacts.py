@@ -10,7 +10,7 @@ from typing import Any, Self
 import pytest
 
 from rollproof.profile.channels import Channel
-from rollproof.profile.contacts import Contacts, Minutes
+from rollproof.profile.contacts import Contacts
 from rollproof.profile.mistakes import ProfileProblem
 from rollproof.profile.profile import load_target
 from rollproof.system.clock import Moment, t_plus
@@ -144,11 +144,11 @@ def test_who_does_not_acknowledge_within_two_minutes_is_passed_over_at_once() ->
     assert before.wait_seconds == pytest.approx(0.6)
     flow = story.at(2)
     one = only(flow)
-    assert (one.alert, one.channels) == (Alert.UNACKNOWLEDGED, TECH_LEAD)
+    assert (one.alert, one.channels) == (Alert.ESCALATION, TECH_LEAD)
     assert one.because == "nobody has acknowledged within 2 minutes; nothing is decided after 2 minutes"
     assert [late.name for late in flow.overdue] == ["acknowledged", "decided"]
     # It is said once: that nothing is decided was said with it.
-    story.alerted(2, Alert.UNACKNOWLEDGED)
+    story.alerted(2, Alert.ESCALATION)
     assert due(story.at(3)) == []
     assert due(story.acknowledged(3.5).at(4)) == []
     # The update at T+5 comes all the same, and says what is still open.
@@ -159,31 +159,22 @@ def test_who_does_not_acknowledge_within_two_minutes_is_passed_over_at_once() ->
 def test_what_is_not_decided_in_time_is_escalated_although_it_is_acknowledged() -> None:
     story = Story().detected().alerted(0, Alert.ON_CALL).acknowledged(1)
     one = only(story.at(2))
-    assert (one.alert, one.because) == (Alert.UNDECIDED, "nothing is decided after 2 minutes")
+    assert (one.alert, one.because) == (Alert.ESCALATION, "nothing is decided after 2 minutes")
     assert due(story.decided(2.01, "investigate").at(2.02)) == []
-
-
-def test_a_later_limit_of_the_decision_is_escalated_by_itself() -> None:
-    contacts = Contacts(minutes=Minutes(decision=4))
-    story = Story(contacts=contacts).detected().alerted(0, Alert.ON_CALL)
-    assert only(story.at(2)).because == "nobody has acknowledged within 2 minutes"
-    story.alerted(2, Alert.UNACKNOWLEDGED)
-    assert due(story.at(3.9)) == []
-    assert only(story.at(4)).alert is Alert.UNDECIDED
 
 
 def test_who_cannot_be_reached_is_passed_over_at_once() -> None:
     story = Story().detected().failed(0.5, Alert.ON_CALL)
     flow = story.at(0.6)
     one = only(flow)
-    assert (one.alert, one.channels) == (Alert.UNREACHED, TECH_LEAD)
+    assert (one.alert, one.channels) == (Alert.ESCALATION, TECH_LEAD)
     assert "no channel of the engineer on call took the alert (on-call 1 (json): HTTP 500;" in one.because
     assert states(flow)[0] is State.NOT_DELIVERED
     assert [attempt.channel for attempt in flow.undelivered] == [channel.name for channel in ON_CALL]
     # A channel that was never tried comes first.
     assert due(Story().detected().failed(0.5, Alert.ON_CALL, ON_CALL[0]).at(0.6)) == [
         Alert.ON_CALL,
-        Alert.UNREACHED,
+        Alert.ESCALATION,
     ]
     # One of two channels is enough.
     story = Story().detected().failed(0.5, Alert.ON_CALL, ON_CALL[0]).alerted(0.5, Alert.ON_CALL, ON_CALL[1])
@@ -192,11 +183,11 @@ def test_who_cannot_be_reached_is_passed_over_at_once() -> None:
 
 
 def test_who_was_not_reached_is_tried_again_a_minute_later_and_after_everybody_else() -> None:
-    story = Story().detected().failed(0.3, Alert.ON_CALL).alerted(0.4, Alert.UNREACHED)
+    story = Story().detected().failed(0.3, Alert.ON_CALL).alerted(0.4, Alert.ESCALATION)
     assert due(story.at(1.2)) == []
     assert story.at(1.2).wait_seconds == pytest.approx(6)
     assert only(story.at(1.3)).alert is Alert.ON_CALL
-    assert due(story.at(2)) == [Alert.UNACKNOWLEDGED, Alert.ON_CALL]
+    assert due(story.at(2)) == [Alert.ON_CALL]
     # Somebody acknowledges: there is no need any more.
     assert due(story.acknowledged(2).decided(2).at(2.1)) == []
     assert story.at(2.1).undelivered == ()
@@ -263,7 +254,7 @@ def test_a_wall_clock_that_is_set_changes_nothing() -> None:
         story = Story().detected().alerted(0, Alert.ON_CALL)
         story.off = off
         assert due(story.at(1.99)) == []
-        assert due(story.at(2)) == [Alert.UNACKNOWLEDGED]
+        assert due(story.at(2)) == [Alert.ESCALATION]
 
 
 def test_after_a_reboot_the_wall_clock_counts_and_what_has_happened_stays() -> None:
@@ -324,7 +315,7 @@ def test_the_urls_are_secrets_and_channels_are_known_by_their_fingerprint(tmp_pa
         "on-call 1 (json://h)",
         "tech lead 1 (slack)",
     ]
-    assert found.of[Alert.UNREACHED] == found.of[Alert.TECH_LEAD] != found.of[Alert.ON_CALL]
+    assert found.of[Alert.ESCALATION] == found.of[Alert.TECH_LEAD] != found.of[Alert.ON_CALL]
     assert found.of[Alert.ON_CALL][0].fingerprint in found.urls
     assert contact_channels(target, "i-2").of[Alert.ON_CALL] != found.of[Alert.ON_CALL]
 
