@@ -1,13 +1,12 @@
-"""Probes of the kept parts of a target: its baseline, images, backup, and the samples of its monitor."""
+"""Probes of the kept parts of a target: its baseline, backup, and the samples of its monitor."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import cache, partial
+from collections.abc import Iterator
+from functools import partial
 
-from rollproof.backups.images import is_kept
 from rollproof.backups.newest_backup import NoBackup, newest_backup
-from rollproof.baseline.folder import CURRENT, Baseline
+from rollproof.baseline.folder import CURRENT
 from rollproof.baseline.known_good import current_baseline
 from rollproof.baseline.strictness import capture_hint, weaker
 from rollproof.doctor.examination import Lacking, Probe
@@ -35,15 +34,12 @@ def _new_hint() -> str:
 
 def kept(target: Target) -> Iterator[Probe]:
     """Yield the probes of what is kept on this machine; they ask neither engine nor store."""
-    # It is read and compared once, however large it is.
-    current = cache(partial(_current, target))
-    yield Probe("baseline", partial(_baseline, target, current), ("repository",), seconds=5.0)
-    yield Probe("images", partial(_images, target, current), ("baseline",))
+    yield Probe("baseline", partial(_baseline, target), ("repository",), seconds=5.0)
     yield Probe("backup", partial(_backup, target), ("repository",))
     yield Probe("monitor", partial(_monitored, target))
 
 
-def _current(target: Target) -> Baseline:
+def _baseline(target: Target) -> str:
     folder = target.folders.baselines / CURRENT
     if not folder.exists():
         raise Lacking(
@@ -53,11 +49,7 @@ def _current(target: Target) -> Baseline:
             source=str(folder),
             hint=_new_hint(),
         )
-    return current_baseline(target)
-
-
-def _baseline(target: Target, current: Callable[[], Baseline]) -> str:
-    baseline = current()
+    baseline = current_baseline(target)
     facts = baseline.facts
     commit = head(target.application.repository)
     unknown = sorted({*target.stores} - {*facts.stores})
@@ -77,20 +69,6 @@ def _baseline(target: Target, current: Callable[[], Baseline]) -> str:
         )
     old = age(Moment(baseline.created, 0.0, "").seconds_ago())
     return f"{baseline.id}, {old} old, of commit {commit[:12]}"
-
-
-def _images(target: Target, current: Callable[[], Baseline]) -> str:
-    recorded = current().facts.images(target.application.services)
-    lost = [name for name, image in recorded.items() if not is_kept(target.folders.backups, image)]
-    if lost:
-        raise Lacking(
-            what="images that are kept",
-            expected="a copy of each image of the baseline",
-            observed=f"none of {listed(lost)}",
-            source=str(target.folders.backups),
-            hint=typed("backup"),
-        )
-    return f"those of {len(recorded)} services are kept beside the backups"
 
 
 def _backup(target: Target) -> str:

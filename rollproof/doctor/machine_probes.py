@@ -11,10 +11,9 @@ from shlex import quote
 
 from pydantic import SecretStr
 
-from rollproof.backups.newest_backup import newest_backup
-from rollproof.backups.room import existing, no_room
+from rollproof.backups.room import existing
 from rollproof.doctor.examination import Lacking, Probe
-from rollproof.errors import Mismatch, Problem, Unverifiable, reason_of
+from rollproof.errors import Mismatch, Unverifiable, reason_of
 from rollproof.profile.channels import said_of, sender_of
 from rollproof.profile.profile import Target
 from rollproof.sealing.signature import sign
@@ -53,63 +52,37 @@ def _signs(target: Target) -> str:
 
 
 def room(target: Target) -> Iterator[Probe]:
-    """Yield a probe for each folder of records: its free space, also for a copy of all stores."""
-    for name, needed in (("backups", True), ("incidents", True), ("baselines", False)):
-        yield Probe(f"room for {name}", partial(_free, target, getattr(target.folders, name), copied=needed))
+    """Yield a probe for each folder of records: it can be written, and its disk has free space."""
+    for name in ("backups", "incidents", "baselines"):
+        yield Probe(f"room for {name}", partial(_free, target, getattr(target.folders, name)))
 
 
-def _free(target: Target, folder: Path, *, copied: bool) -> str:
+def _free(target: Target, folder: Path) -> str:
+    there = existing(folder)
+    hint = (
+        f"name another folder in the profile, or see: ls -ld {quote(str(there))}; df -h {quote(str(there))}"
+    )
     try:
-        there = existing(folder)
         usage = shutil.disk_usage(there)
     except OSError as error:
-        raise _unreadable(folder, error) from None
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise Mismatch(
-            what=f"folder {folder}",
-            expected="one that can be written",
-            observed="one that this user cannot write",
-            source=str(there),
-            hint=_permissions(there),
-        )
+        raise Unverifiable(
+            what=f"disk of {folder}",
+            expected="its free space",
+            observed=reason_of(error),
+            source=str(folder),
+            hint=hint,
+        ) from None
     percent = 100 * usage.free / usage.total if usage.total else 0.0
-    limit = target.limits.disk_free_percent
-    if percent < limit:
+    said, limit = f"{usage.free / 1e9:,.1f} GB free, {percent:.1f} %", target.limits.disk_free_percent
+    if percent < limit or not os.access(there, os.W_OK | os.X_OK):
         raise Mismatch(
             what=f"disk of {folder}",
-            expected=f"{limit:g} % free",
-            observed=f"{percent:.1f} %, {_size(usage.free)}",
+            expected=f"a folder that can be written, with {limit:g} % free",
+            observed=said if percent < limit else "one that this user cannot write",
             source=f"limits.disk_free_percent, {there}",
-            hint=f"make room, or name another folder in the profile: df -h {quote(str(there))}",
+            hint=hint,
         )
-    said = f"{_size(usage.free)} free, {percent:.0f} %"
-    if not copied:
-        return said
-    try:
-        backup = newest_backup(target.folders.backups, target.name)
-    except (Mismatch, Problem):
-        return f"{said}; how much a backup needs is not known yet"
-    if problem := no_room(folder, backup, [name for name in target.stores if name in backup.stores]):
-        raise problem
-    return f"{said}; the newest backup is {_size(sum(one.size for one in backup.stores.values()))}"
-
-
-def _size(count: float) -> str:
-    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"  # noqa: PLR2004
-
-
-def _unreadable(folder: Path, error: OSError) -> Unverifiable:
-    return Unverifiable(
-        what=f"disk of {folder}",
-        expected="its free space",
-        observed=reason_of(error),
-        source=str(folder),
-        hint=_permissions(folder),
-    )
-
-
-def _permissions(folder: Path) -> str:
-    return f"correct the folder in the profile, or its permissions: ls -ld {quote(str(folder))}"
+    return said
 
 
 def channels(target: Target) -> Iterator[Probe]:

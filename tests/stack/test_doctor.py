@@ -175,7 +175,6 @@ def test_files_that_are_not_there_and_a_pattern_that_does_not_fit(verifier: Veri
     assert lines["access log"].state is State.WRONG
     assert "observed 0 of the last" in lines["access log"].text
     assert (lines["baseline"].state, lines["backup"].state) == (State.MISSING, State.MISSING)
-    assert lines["images"].after == "baseline"
     assert {lines[f"qdrant {what}"].after for what in ("reader", "read-only", "operator")} == {
         "qdrant address"
     }
