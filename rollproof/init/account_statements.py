@@ -17,10 +17,8 @@ from rollproof.profile.sections import Account, StoreProfile
 
 _MARK = re.compile(r"\0(\w+)\0")  # stands for the password of a role
 
-_UNKNOWN_YET = f"""
-# NOT READY: where it says {UNANSWERED}, put what you put into the profile."""
+_UNKNOWN_YET = f"# NOT READY: where it says {UNANSWERED}, put what you put into the profile.\n"
 
-_NOT_RUN = "not run, but remarks in this file, to read: "
 _THERE = (
     "The project's own secrets name these accounts, so nothing is created. Should one lack a right, or not be"
     " there, run these by hand:"
@@ -50,18 +48,28 @@ need() {{
 inside() {{
   docker compose --project-name {project} exec -T "$1" sh -c "$2"
 }}
-"""
-_TAIL = """
-if [ $# -eq 0 ]; then
-  set -- {names}{note}
-fi
-failed=
+
 for store in "$@"; do
-  case "$store" in{cases}
-    *) echo "store: expected one of {every}, observed $store" >&2
-       exit 4 ;;
+  case " {runnable} " in
+    *" $store "*) ;;
+    *) echo "store: expected one of {runnable}, observed $store" >&2; exit 4 ;;
   esac
 done
+wanted() {{
+  case " $stores " in *" $1 "*) ;; *) return 1 ;; esac
+}}
+stores="${{*:-{runnable}}}"
+failed=
+"""
+_STORE = """\
+if wanted {name}; then
+{needed}
+  if {command} <<END_OF_LINES
+{lines}
+END_OF_LINES
+  then echo "{name}: {users}"; else failed="$failed {name}"; fi
+fi"""
+_TAIL = """\
 if [ -n "$failed" ]; then
   echo "accounts: expected every statement to succeed, observed a failure (from$failed)" >&2
   echo "HINT: mend what stands above, then: sh {file}$failed" >&2
@@ -78,63 +86,45 @@ def accounts_text(
     holders: Mapping[str, Mapping[str, Holder]],
 ) -> str:
     """Return the script for the accounts of `stores`."""
-    head = _HEAD.format(project=shlex.quote(project), file=shlex.quote(file))
+    made = {name: _store(name, found, profiles[name], holders[name]) for name, found in stores.items()}
+    file = shlex.quote(file)
+    runnable = " ".join(name for name, (_, runs) in made.items() if runs)
+    head = _HEAD.format(project=shlex.quote(project), file=file, runnable=runnable)
     if any(UNANSWERED in one.model_dump_json() for one in profiles.values()):
         head += _UNKNOWN_YET
-    parts, cases, runnable = [head], "", list[str]()
-    for name, found in stores.items():
-        text, runs = _store(name, found, profiles[name], holders[name])
-        parts.append(text)
-        then = f'{_function(name)} || failed="$failed {name}" ;;'
-        cases += f"\n    {shlex.quote(name)}) "
-        cases += then if runs else f"echo {shlex.quote(_NOT_RUN + name)} >&2; exit 4 ;;"
-        runnable += [name] if runs else []
-    remarks = ", ".join(name for name in stores if name not in runnable)
-    tail = _TAIL.format(
-        names=" ".join(shlex.quote(name) for name in runnable),
-        note=f"\n  echo {shlex.quote(_NOT_RUN + remarks)} >&2" if remarks else "",
-        cases=cases,
-        every=" ".join(stores),
-        file=shlex.quote(file),
-    )
-    return "\n\n".join([*parts, tail.removeprefix("\n")])
-
-
-def _function(name: str) -> str:
-    return f"create_{re.sub('[^A-Za-z0-9_]', '_', name)}"
+    if remarks := ", ".join(name for name, (_, runs) in made.items() if not runs):
+        head += f"echo 'not run, but remarks in this file, to read: {remarks}' >&2\n"
+    return "\n".join([head, *(f"{text}\n" for text, _ in made.values()), _TAIL.format(file=file)])
 
 
 def _store(name: str, found: Found, profile: StoreProfile, holders: Mapping[str, Holder]) -> tuple[str, bool]:
     """Return the part of a store, and whether the script can run it: else it is a remark."""
-    about = [f"# --- {name} ({found.kind}), service {found.clues.service}"]
-    about += comment(found.sign.statements.fresh)
+    statements = found.sign.statements
+    about = [f"# --- {name} ({found.kind}), service {found.clues.service}", *comment(statements.fresh)]
     # One account for everybody is the application's too: two new ones are to take its place.
     if found.sign.common and len({one.user for one in holders.values()}) == 1:
         holders = {role: Holder(f"rollproof_{role}", {}) for role in holders}
     new = {role: one for role, one in holders.items() if one.is_new}
     # Where every account is there already, the statements are a remark.
     lines = _lines(found, profile, new or holders)
-    variables = {role: one.place.get("env", "") for role, one in new.items()}
     if not lines or not holders:
         return "\n".join(about), False
     if not new:
         about += comment(_THERE)
-    if found.sign.statements.client and all(variables.values()) and new:
-        # In a here-document, only the variables of the passwords are expanded.
-        plain = re.sub(r"([\\`$])", r"\\\1", lines)
-        command = shlex.join(["inside", found.clues.service, found.sign.statements.client])
-        body = [
-            f"{_function(name)}() {{",
-            *(f"  need {variable}" for variable in variables.values()),
-            f"  {command} <<END_OF_LINES || return 1",
-            _MARK.sub(lambda mark: f"${{{variables[mark[1]]}}}", plain),
-            "END_OF_LINES",
-            f'  echo "{name}: {", ".join(sorted(one.user for one in new.values()))}"',
-            "}",
-        ]
-        return "\n".join([*about, *body]), True
-    shown = _MARK.sub(lambda mark: f"PASSWORD_OF_{mark[1].upper()}", lines)
-    return "\n".join([*about, *(f"#   {line}" for line in shown.split("\n"))]), False
+    variables = {role: one.place.get("env", "") for role, one in new.items()}
+    if not statements.client or not new or not all(variables.values()):
+        shown = _MARK.sub(lambda mark: f"PASSWORD_OF_{mark[1].upper()}", lines)
+        return "\n".join([*about, *(f"#   {line}" for line in shown.split("\n"))]), False
+    # In a here-document, only the variables of the passwords are expanded.
+    plain = re.sub(r"([\\`$])", r"\\\1", lines)
+    body = _STORE.format(
+        name=name,
+        needed="\n".join(f"  need {variable}" for variable in variables.values()),
+        command=shlex.join(["inside", found.clues.service, statements.client]),
+        lines=_MARK.sub(lambda mark: f"${{{variables[mark[1]]}}}", plain),
+        users=", ".join(sorted(one.user for one in new.values())),
+    )
+    return "\n".join([*about, body]), True
 
 
 def _lines(found: Found, profile: StoreProfile, holders: Mapping[str, Holder]) -> str:

@@ -150,7 +150,7 @@ def test_the_acl_of_redis(
         ).stdout.split()
 
     with undone(lambda: said(f"ACL DELUSER {READER} {OPERATOR} {CANARY}\n")):
-        assert said(f"{printed.remarks()}\n") == ["OK"] * 3
+        assert said(f"{printed.remarks()}\n") == ["OK"] * 5
         accounts = {"READER": printed.account(READER), "OPERATOR": printed.account(OPERATOR)}
         assert examined(verifier, store, **accounts) == TAKEN
         with redis.Redis(
