@@ -1,6 +1,6 @@
-"""What a bad migration does to the stores: run by a rehearsal, after the deployment.
+"""What a migration does to the stores: run by a rehearsal, after the deployment.
 
-`python -m tests.stack.bad_migration PROFILE`
+`python -m tests.stack.rehearsed_migrations PROFILE (adds | loses)`
 """
 
 from __future__ import annotations
@@ -14,9 +14,13 @@ from rollproof.profile.profile import load_target
 from staging.target.operators import Operators
 
 
-def migrate(operators: Operators) -> None:
-    """Lose something in each of three stores, and add a column, which loses nothing."""
+def adds(operators: Operators) -> None:
+    """Add a column with a value in every row."""
     operators.sql("ALTER TABLE users ADD COLUMN locale VARCHAR(10) NOT NULL DEFAULT 'en' AFTER username")
+
+
+def loses(operators: Operators) -> None:
+    """Lose something in each of three stores."""
     operators.sql("ALTER TABLE users DROP COLUMN email")
     # Every hash that is there fits: only the definition tells.
     operators.sql("ALTER TABLE users MODIFY hashed_password VARCHAR(99) NOT NULL")
@@ -29,4 +33,4 @@ def migrate(operators: Operators) -> None:
 if __name__ == "__main__":
     target = load_target(Path(sys.argv[1]))
     with ExitStack() as opened:
-        migrate(Operators(target, open_engine(target.engine), opened))
+        {"adds": adds, "loses": loses}[sys.argv[2]](Operators(target, open_engine(target.engine), opened))
