@@ -27,7 +27,6 @@ from rollproof.incident.tally import tally
 from rollproof.migrations.advice import advice_on
 from rollproof.migrations.effects import Effects, effects_of
 from rollproof.planning.plan import plan_emergency, plan_full
-from rollproof.planning.schedule import schedule_of
 from rollproof.profile.profile import Target
 from rollproof.record_names import VERDICT
 from rollproof.sealing.seal import seal_state
@@ -181,7 +180,7 @@ class Rehearsal:
         """Put the code and images of before on the migrated data, and run phase 3."""
         target, control = self.target, ComposeControl(self.target.engine)
         plan = plan_full(target, known_good, left=self.migration)
-        limit = Deadline(schedule_of(target, plan).enough)
+        limit = Deadline(target.premigration.rehearsal.deploy_seconds)
         running = {name: image for name, image in plan.images.items() if name not in plan.completing}
         try:
             control.stop(running, deadline=limit.remaining)

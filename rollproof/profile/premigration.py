@@ -109,7 +109,7 @@ class Rehearsals(Model):
     `{commit}` is its full id.
     """
     deploy_seconds: Seconds = 900.0
-    """Seconds that they may take together."""
+    """Seconds that they may take together; and those that the old code may take to start after them."""
 
 
 class Waiver(Model):

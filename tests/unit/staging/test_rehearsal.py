@@ -20,6 +20,7 @@ from rollback_actions.gate import rehearsal
 from rollproof.backups.newest_backup import newest_backup
 from rollproof.baseline.known_good import current_baseline
 from rollproof.errors import ActionFailed, ExitCode
+from rollproof.git.repository import head
 from rollproof.incident.incident import load_incident, new_incident
 from rollproof.incident.journal import verify_journal
 from rollproof.incident.rehearsals import ENDED
@@ -67,12 +68,13 @@ class Rehearsed:
     """Rehearses on the sandbox as `./run rehearsal` does on its stack: the checks are stand-ins.
 
     Those of the gate are the rollback trial's own, and see that backup and baseline are of this rehearsal.
-    `verification` is how phases 1 to 4 end.
+    `verification` is how phases 1 to 4 end, `migrated` how those of the migrated target do.
     """
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
         self.verification: Callable[[], ExitCode] = _passed
+        self.migrated: Callable[[], ExitCode] = _failed  # the migration did its damage
         self.refused: list[str] = []
 
     def __call__(self) -> tuple[Path, Verdict]:
@@ -96,7 +98,7 @@ class Rehearsed:
         if "step1" in markers:
             return self._gate()
         if quiet:
-            return ExitCode.FAILED  # the migration did its damage
+            return self.migrated()
         folder = self.sandbox.target.folders.incidents / options[0].partition("=")[2]
         code = self.verification()
         (folder / VERDICT).write_text("{}")
@@ -216,6 +218,30 @@ def test_any_number_of_rehearsals_in_a_row_pass_whatever_the_first_came_to(
         # What an earlier stack left to be resumed is nobody's any more.
         assert unfinished_of(target.folders.incidents, target.name) == []
     assert not list(target.folders.incidents.glob(f"*/{UNFINISHED}"))
+
+
+@pytest.mark.parametrize("starts", [True, False], ids=["starts", "does not start"])
+def test_the_old_code_is_tried_on_the_migrated_data_before_that_goes_back(
+    rehearse: Rehearsed, *, starts: bool
+) -> None:
+    sandbox, seen = rehearse.sandbox, list[tuple[str, dict[str, str]]]()
+
+    def up(*_: object, **__: object) -> None:
+        seen.append((head(sandbox.target.application.repository), dict(sandbox.keepers["redis"].words)))
+        if len(seen) == 1 and not starts:
+            raise ActionFailed(what="start", expected="a", observed="exited (1)", source="b", hint="c")
+
+    sandbox.control.up.side_effect = up
+    rehearse.migrated = _passed
+    # `./run rehearsal` asks for damage, and there is none.
+    with pytest.raises(ActionFailed, match="migration"):
+        rehearse()
+    assert seen[0] == (sandbox.commit, {"a": "of release 2"})
+    assert seen[-1] == (sandbox.commit, {"a": "of release 1", "b": "of both"})
+    (journal,) = sandbox.target.folders.incidents.glob(f"*/{JOURNAL}")
+    ended = verify_journal(journal)[-1]
+    assert ended["old_code"] == ("passed" if starts else "failed")
+    assert (ended["migrated"], ended["rolled_back"]) == ("passed", "passed")
 
 
 def test_one_that_is_written_off_says_why_and_stays_not_passed(rehearse: Rehearsed) -> None:
