@@ -28,9 +28,8 @@ _MAILS = frozenset({"email", "e_mail", "mail"})
 _ROUNDS = 100_000
 _DIGITS = 8
 _PSEUDONYM = re.compile(rf"~[0-9a-f]{{{_DIGITS}}}")
-_HOST = re.compile(r"@(?:[\w-]{1,63}+\.){1,127}[^\W\d_]{2,}+")
-_MAILBOX = re.compile(r"[\w.%+-]+\Z")
-_LONGEST_MAILBOX = 64
+# Not the log-in at a URL's host.
+_MAIL = re.compile(r"(?<![\w.%+-])(?<!://)[\w.%+-]{1,64}+@(?:[\w-]{1,63}+\.){1,127}[^\W\d_]{2,}+")
 
 personal_data: ContextVar[Personal | None] = ContextVar("personal_data", default=None)
 """Personal data of the target that this process loaded last, for code that has an error and no target."""
@@ -87,19 +86,10 @@ class Personal:
 
     def spans(self, text: str) -> Iterator[tuple[tuple[int, int], str]]:
         """Yield the places of mail addresses in `text`, with pseudonyms, if mail is a personal field."""
-        if _MAILS.intersection(self._names):
-            for start, end in _mails(text):
-                yield (start, end), self.pseudonym(text[start:end])
+        if "@" in text and _MAILS.intersection(self._names):
+            yield from ((mail.span(), self.pseudonym(mail[0])) for mail in _MAIL.finditer(text))
 
     @cached_property
     def _key(self) -> bytes:
         # A person who knows a few of the secrets still cannot try out names.
         return hashlib.pbkdf2_hmac("sha256", "\0".join(self._secrets).encode(), b"rollproof", _ROUNDS)
-
-
-def _mails(text: str) -> Iterator[tuple[int, int]]:
-    """Yield the places of mail addresses in `text`; a log-in at a URL's host does not count."""
-    for host in _HOST.finditer(text):
-        mailbox = _MAILBOX.search(text, max(0, host.start() - _LONGEST_MAILBOX), host.start())
-        if mailbox is not None and not text.endswith("://", 0, mailbox.start()):
-            yield mailbox.start(), host.end()

@@ -13,7 +13,7 @@ from rollproof.redaction.forms import base64_of, pattern_of, words_of
 from rollproof.redaction.personal import Personal
 from rollproof.redaction.scan import Finding, not_scanned, scan
 from rollproof.redaction.secret import known_secrets
-from rollproof.redaction.shapes import MARKER, in_small_letters, looks_secret, replaced
+from rollproof.redaction.shapes import MARKER, replaced, shaped
 from rollproof.redaction.words import Words
 
 # Shorter than this, a secret is a substring of ordinary words: redacting it would blank the report.
@@ -67,9 +67,8 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Return `text` without secrets."""
-        small = in_small_letters(text)
         spans = dict(self.personal.spans(text)) if self.personal is not None else {}
-        secret = [*self._spans(text), *looks_secret(text, small)]
+        secret = [*self._spans(text), *((start, end) for start, end, _ in shaped(text))]
         return replaced(text, spans | dict.fromkeys(secret, MARKER))
 
     def data(self, data: bytes) -> bytes:

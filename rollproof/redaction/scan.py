@@ -18,7 +18,7 @@ from pathlib import Path
 
 from rollproof.errors import describe, reason_of
 from rollproof.reading import open_regular
-from rollproof.redaction.shapes import in_small_letters, surely_secret
+from rollproof.redaction.shapes import shaped
 
 MOST_FINDINGS = 10
 # Limit for one stretch of a file; a short secret may be an ordinary word that occurs a million times.
@@ -101,8 +101,8 @@ def _secrets_in(data: mmap | bytes, known: Known, *, shapes: bool) -> dict[int, 
     found: dict[int, str] = {}
     for start in range(0, len(data), _STRETCH):
         text = data[start : start + _STRETCH + _OVERLAP].decode("utf-8", "surrogateescape")
-        shaped = surely_secret(text, in_small_letters(text)) if shapes else iter(())
-        for begin, kind in (*islice(known(text), _MOST_HITS), *islice(shaped, MOST_FINDINGS)):
+        sure = ((begin, kind) for begin, _, kind in (shaped(text) if shapes else ()) if kind)
+        for begin, kind in (*islice(known(text), _MOST_HITS), *islice(sure, MOST_FINDINGS)):
             before = begin if text.isascii() else len(text[:begin].encode("utf-8", "surrogateescape"))
             found.setdefault(start + before, kind)
     return found

@@ -8,15 +8,12 @@ or a user's request must not hang a verification. So quantifiers are possessive,
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from rollproof.redaction.words import Words
 
 MARKER = "[redacted]"
-
-Spans = Iterator[tuple[int, int]]
-"""Beginning and end of places in a text."""
 
 
 def _any(_text: str) -> bool:
@@ -27,31 +24,14 @@ def _any(_text: str) -> bool:
 class Shape:
     """One shape: `pattern` is tried wherever `word` (small letters) stands; its group "secret" is the secret.
 
-    `kind` is the name in a finding; None for a text that is replaced, but would be no proof of a leak.
+    `kind` is the name in a finding; "" for a text that is replaced, but would be no proof of a leak.
     `accepts` judges the secret itself.
     """
 
     word: str
     pattern: re.Pattern[str]
-    kind: str | None = None
-    accepts: Callable[[str], bool] = _any
-
-    def spans(self, text: str, small: str) -> Spans:
-        """Yield the places of this shape's secrets in `text`; `small` is `text` in small letters."""
-        at = small.find(self.word)
-        while at >= 0:
-            match = self.pattern.match(text, at)
-            end = at + len(self.word)
-            if match is not None and self.accepts(match["secret"]):
-                yield match.span("secret")
-                end = max(end, match.end("secret"))
-            at = small.find(self.word, end)
-
-
-def in_small_letters(text: str) -> str:
-    """Return `text` in small letters, each at its place."""
-    # The one letter whose small form is longer.
-    return text.replace("\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}", "i").lower()
+    kind: str
+    accepts: Callable[[str], bool]
 
 
 def _is_no_word(secret: str) -> bool:
@@ -79,15 +59,15 @@ _IS = r"""\\?+['"]?+\s{0,64}+[:=]\s{0,64}+\\?+['"]?+\s{0,64}+"""
 _SPACE = r"(?:\s|%20){1,64}+"
 _SCHEME = rf"(?:(?:basic|bearer|digest|token|negotiate|aws4-hmac-sha256){_SPACE})?+"
 _SIGNS = rf"(?:signature|credential|security-token)(?:{_IS}|%3d)"
-_HEADERS: tuple[tuple[str, str, str | None], ...] = (
+_HEADERS = (
     ("bearer", rf"(?<!\w)bearer{_SPACE}(?P<secret>[\w.~+/-]{{16,}}+=*+)", "token"),
     (
         "authorization",
         rf"authorization{_IS}{_SCHEME}(?!expected\b|observed\b)(?P<secret>[^\s'\"\[,\\]++)",
-        None,
+        "",
     ),
-    ("cookie", rf"""cookie{_IS}(?P<secret>[^\s=;,'"\[\\]{{1,256}}+=[^\r\n'"\\]++)""", None),
-    *((word, rf"{word}{_IS}(?P<secret>[^\s'\"&,\\]{{8,}}+)", None) for word in ("x-auth-token", "api-key")),
+    ("cookie", rf"""cookie{_IS}(?P<secret>[^\s=;,'"\[\\]{{1,256}}+=[^\r\n'"\\]++)""", ""),
+    *((word, rf"{word}{_IS}(?P<secret>[^\s'\"&,\\]{{8,}}+)", "") for word in ("x-auth-token", "api-key")),
     # What signs the address of an object.
     *(
         (
@@ -97,7 +77,7 @@ _HEADERS: tuple[tuple[str, str, str | None], ...] = (
         )
         for vendor in ("amz", "goog")
     ),
-    *((word, rf"(?<=[?&;, ]){word}(?P<secret>[\w%+/=.-]{{16,}}+)", None) for word in ("signature=", "sig=")),
+    *((word, rf"(?<=[?&;, ]){word}(?P<secret>[\w%+/=.-]{{16,}}+)", "") for word in ("signature=", "sig=")),
 )
 # user:password@ in a URL, whose slashes JSON may have escaped; the password itself may hold an '@'.
 _ADDRESS = r"""[^\s/:@'"\\]*+:(?P<secret>[^\s/'"\\<>]+)(?=@)"""
@@ -146,7 +126,7 @@ _VENDORS: tuple[tuple[tuple[str, ...], str, bool], ...] = (
 
 
 def _shape(
-    word: str, pattern: str, kind: str | None = None, accepts: Callable[[str], bool] = _any, flags: int = 0
+    word: str, pattern: str, kind: str = "", accepts: Callable[[str], bool] = _any, flags: int = 0
 ) -> Shape:
     """Return a shape that passes over a secret which was replaced before."""
     pattern = pattern.replace("(?P<secret>", rf"(?!{re.escape(MARKER)})(?P<secret>")
@@ -165,44 +145,38 @@ def _shapes() -> Iterator[Shape]:
     yield _shape("://", r"://(?P<secret>[\w-]{20,}+)@")
     for name in _NAMES:
         yield _shape(name, f"{name}{_KEY}{_QUOTED}", flags=re.IGNORECASE)
-        yield _shape(name, f"{name}{_KEY}{_UNQUOTED}", None, _is_no_word, re.IGNORECASE)
-    yield _shape("--", _OPTION, None, _is_mixed, re.IGNORECASE)
+        yield _shape(name, f"{name}{_KEY}{_UNQUOTED}", "", _is_no_word, re.IGNORECASE)
+    yield _shape("--", _OPTION, "", _is_mixed, re.IGNORECASE)
     yield _shape("identified", _IDENTIFIED, flags=re.IGNORECASE)
     for signs, rest, sure in _VENDORS:
         for sign in signs:
             key = rf"(?<![A-Za-z0-9])(?P<secret>{re.escape(sign)}{rest})(?![A-Za-z0-9])"
-            yield _shape(sign.lower(), key, "key" if sure else None, _any if sure else _is_random)
+            yield _shape(sign.lower(), key, "key" if sure else "", _any if sure else _is_random)
     for pattern in _PRIVATE_KEYS:
         yield _shape("-----begin", pattern, "private key")
 
 
-class Shapes:
-    """Several shapes. All shapes whose word is not in a text cost one pass over it together."""
-
-    def __init__(self, shapes: Iterable[Shape]) -> None:
-        self._shapes = tuple(shapes)
-        self._words = Words((shape.word, shape.word) for shape in self._shapes)
-
-    def tried(self, small: str) -> Iterator[Shape]:
-        """Yield the shapes whose word is in a text, given in small letters."""
-        there = self._words.values(small)
-        return (shape for shape in self._shapes if shape.word in there) if there else iter(())
+SHAPES = tuple(_shapes())
+_WORDS = Words((shape.word, shape.word) for shape in SHAPES)
 
 
-SHAPES = Shapes(_shapes())
+def shaped(text: str) -> Iterator[tuple[int, int, str]]:
+    """Yield beginning, end and kind of each probable secret in `text`; a kind means almost certain.
 
-
-def looks_secret(text: str, small: str) -> Spans:
-    """Yield the places of probable secrets in `text`; spans may overlap."""
-    for shape in SHAPES.tried(small):
-        yield from shape.spans(text, small)
-
-
-def surely_secret(text: str, small: str) -> Iterator[tuple[int, str]]:
-    """Yield the places of almost certain secrets in `text`, with their kinds."""
-    for shape in SHAPES.tried(small):
-        if shape.kind is not None:
-            yield from ((start, shape.kind) for start, _ in shape.spans(text, small))
+    The places may overlap. All shapes whose word is not in `text` cost one pass over it together.
+    """
+    # In small letters, each at its place: this is the one letter whose small form is longer.
+    small = text.replace("\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}", "i").lower()
+    there = _WORDS.values(small)
+    for shape in (shape for shape in SHAPES if shape.word in there):
+        at = small.find(shape.word)
+        while at >= 0:
+            match = shape.pattern.match(text, at)
+            end = at + len(shape.word)
+            if match is not None and shape.accepts(match["secret"]):
+                yield *match.span("secret"), shape.kind
+                end = max(end, match.end("secret"))
+            at = small.find(shape.word, end)
 
 
 def replaced(text: str, spans: Mapping[tuple[int, int], str]) -> str:

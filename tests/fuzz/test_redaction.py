@@ -19,7 +19,7 @@ SECRET = "hunter2-Rosebud-AB12-xyz-0123456789-QQ"  # noqa: S105 - a canary
 LEAST = 4_000
 BEGIN = "-----BEGIN PRIVATE KEY-----\n"
 _PERSONAL = Personal(FIELDS, [SECRET])
-_WORDS = sorted({shape.word for shape in SHAPES._shapes})
+_WORDS = sorted({shape.word for shape in SHAPES})
 TRIGGERS = [*_WORDS, "eyJ", "AKIA", BEGIN, "@", "...", SECRET[:12], SECRET[-12:]]
 BETWEEN = [
     *(
