@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from rollproof.errors import Meaning
 from rollproof.record_names import LEDGER, RUN_FACTS, RUN_HALTED, RUN_PLAN, RUN_RESULTS
@@ -25,9 +25,7 @@ from rollproof.system.record_files import (
     as_json,
     load_lines,
     load_record,
-    or_text,
     write_record,
-    written,
 )
 from rollproof.verdict import Verdict, worst
 
@@ -35,10 +33,6 @@ BEGUN = "begun-{}.json"
 """The file of a run that says when a phase began."""
 # As `begin` names it: other signs are digits too, and nobody else reads a number with more zeros.
 _NUMBER = re.compile(r"[0-9]{4}|[1-9][0-9]{4,}")
-
-if TYPE_CHECKING:
-    from pydantic import GetCoreSchemaHandler
-    from pydantic_core.core_schema import CoreSchema
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,24 +62,13 @@ class Note:
     kind: NoteKind = NoteKind.SAID
     by: str = ""
 
-    def record(self) -> str | dict[str, str]:
-        """Return it as JSON can hold it: a check's own text, as is; any other note with its kind."""
-        if self.kind is NoteKind.SAID:
-            return self.text
-        return {"kind": self.kind.value, "by": self.by, "text": self.text}
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Read a plain text as a note of kind said: notes had no kinds in older records."""
-        return or_text(cls, source, handler)
-
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """How one check ended.
 
     `reason` is the first line of what it said, empty when it passed; `notes` are for the verdict either way.
-    `means` is what its error means: what older records, which do not say, mean is `OTHER`.
+    `means` is what its error means.
     """
 
     check: str
@@ -94,9 +77,7 @@ class Result:
     seconds: float
     reason: str
     finished: Moment
-    notes: tuple[Note, ...] = field(
-        default=(), metadata={**LEFT_OUT, **written(lambda notes: [note.record() for note in notes])}
-    )
+    notes: tuple[Note, ...] = field(default=(), metadata=LEFT_OUT)
     means: Meaning = field(default=Meaning.OTHER, metadata=LEFT_OUT)
 
 

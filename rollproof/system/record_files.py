@@ -76,14 +76,6 @@ class Must:
         return {**handler(schema), "description": self.be}
 
 
-def or_text(make: Callable[[str], object], source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-    """Return the schema of a record that may also be a text, which `make` turns into a record."""
-    from pydantic_core import core_schema  # noqa: PLC0415
-
-    text = core_schema.no_info_after_validator_function(make, core_schema.str_schema())
-    return core_schema.union_schema([handler(source), text])
-
-
 Natural = Annotated[int, Must("0 or more", lambda number: number >= 0)]
 Positive = Annotated[float, Must("more than 0", lambda number: number > 0)]
 

@@ -13,15 +13,12 @@ from typing import Annotated
 import pytest
 
 from rollproof.errors import UsageProblem
-from rollproof.incident.ledger import Note, NoteKind, Result
 from rollproof.redaction.secret import remember
-from rollproof.system.clock import Moment
 from rollproof.system.files import canonical_json
 from rollproof.system.record_files import (
     LEFT_OUT,
     Must,
     WrongRecord,
-    as_json,
     load_lines,
     parse_record,
     read_record,
@@ -29,7 +26,6 @@ from rollproof.system.record_files import (
     rounded,
     write_record,
 )
-from rollproof.verdict import Verdict
 from tests.conftest import ROOT
 
 
@@ -144,17 +140,6 @@ def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
     assert list(load_lines(Kept, path)) == []
     path.write_text('{"name": "a"}\n{"name": "b"}\n{"na')
     assert [one.name for one in load_lines(Kept, path)] == ["a", "b"]
-
-
-def test_a_result_of_before_kinds_and_one_of_today_are_read() -> None:
-    now = Moment.now()
-    result = Result(
-        "c", "phase1", Verdict.PASSED, 1.0, "", now, (Note("said"), Note("w", NoteKind.WAIVED, "Ada"))
-    )
-    said = as_json(result)
-    assert said["notes"] == ["said", {"kind": "waived", "by": "Ada", "text": "w"}]
-    assert "means" not in said
-    assert record_of(Result, said) == result
 
 
 def test_pydantic_is_imported_when_the_first_record_is_read() -> None:

@@ -52,7 +52,6 @@ from rollproof.record_names import (
 )
 from rollproof.runbook import STEPS
 from rollproof.system.clock import Moment
-from rollproof.system.record_files import record_of
 from rollproof.verdict import Verdict
 from tests.schemas import RECORDS
 from tests.unit.clock import Clock
@@ -373,7 +372,3 @@ def test_the_gate_decides_the_same_in_any_words(made: MadeIncident) -> None:
 def _rows(page: str) -> list[list[str]]:
     """Return mark and item of each row."""
     return [line.split("|")[1:3] for line in page.splitlines() if line.startswith("|")]
-
-
-def test_a_note_of_before_kinds_is_read_as_said() -> None:
-    assert record_of(Note, "waived by Ada") == Note("waived by Ada", NoteKind.SAID)
