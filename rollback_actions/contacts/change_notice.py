@@ -5,14 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-from rollback_actions.contacts.delivery import Delivery, deliver
+from rollback_actions.contacts.delivery import Delivery, deliver, record
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.session import sealed_journal
 from rollproof.baseline.known_good import current_baseline
-from rollproof.errors import Mismatch, Problem, UsageProblem, did_you_mean, listed
+from rollproof.errors import Problem, UsageProblem, did_you_mean, listed
 from rollproof.git.repository import git
 from rollproof.home import typed
 from rollproof.incident.incident import find_change
@@ -28,21 +27,13 @@ from rollproof.team.change_document import ChangeDocument, read_document
 _LONGER_SECONDS = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """The result of telling one channel."""
-
-    channel: Channel
-    delivery: Delivery
-
-
 def notify(
     target: Target, profile: Path, migration: str, when: str | None, say: Callable[[str], None]
-) -> list[Told]:
+) -> dict[Channel, Delivery]:
     """Tell every channel of the migration to commit `migration`, a full id, and record the deliveries.
 
     Raises:
-        UsageProblem: there is no channel, or no change document that the team could read.
+        UsageProblem: there is no channel. `Mismatch`: there is no change document that the team could read.
     """
     channels = channels_of(target, migration)
     if not channels:
@@ -53,27 +44,17 @@ def notify(
             source="premigration.team.channels in the profile",
             hint='channels = [{file = "path"}] there; each file holds one Apprise URL',
         )
-    document = _document(target)
+    document = read_document(target)
     redact = target.redactor().text
     title = f"Migration of {target.name} to {migration[:12]} is planned"
     body = redact(_message(target, profile, migration, document, when))
     team = target.premigration.team
     with _record(target, migration, say) as journal:
         deliveries = deliver(team.channels, redact(title), body, team.delivery_seconds, redact)
-        told = [Told(one, delivery) for one, delivery in zip(channels, deliveries, strict=True)]
-        for one in told:
-            journal.write(
-                NOTIFIED,
-                target=target.name,
-                migration=migration,
-                document=document.digest,
-                channel=one.channel.name,
-                fingerprint=one.channel.fingerprint,
-                message=body,
-                **one.delivery.record(),
-                **author("change"),
-            )
-    return told
+        done = dict(zip(channels, deliveries, strict=True))
+        details = {"target": target.name, "migration": migration, "document": document.digest}
+        record(journal, NOTIFIED, done, body, **details, **author("change"))
+    return done
 
 
 def acknowledge(
@@ -125,19 +106,6 @@ def _record(target: Target, migration: str, say: Callable[[str], None]) -> Itera
         sealed_journal(target, change_journal(target, migration), "change", say) as journal,
     ):
         yield journal
-
-
-def _document(target: Target) -> ChangeDocument:
-    try:
-        return read_document(target)
-    except Mismatch as wrong:
-        raise UsageProblem(
-            what="change document, which the team is told of",
-            expected=wrong.expected,
-            observed=wrong.observed,
-            source=str(target.premigration.team.document or "premigration.team.document in the profile"),
-            hint="write it, and name it in the profile; then tell the team",
-        ) from None
 
 
 def _message(

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rollback_actions.contacts.delivery import deliver
+from rollback_actions.contacts.delivery import deliver, record
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.session import sealed_journal
 from rollproof.errors import UsageProblem
@@ -189,28 +189,21 @@ class ContactClock:
 
     def _send(self, flow: Flow, due: Due) -> None:
         """Send one alert to its channels at once, and record what came of it."""
-        record = read_contacts(self.incident.folder)
-        body = self._redact(body_of(self.target, self.profile, self.incident, record, flow, due))
+        known = read_contacts(self.incident.folder)
+        body = self._redact(body_of(self.target, self.profile, self.incident, known, flow, due))
         title = self._redact(title_of(self.target, self.incident, due.alert))
         self.say(f"{t_plus(flow.elapsed)} {due.alert}: {self._redact(due.because)}")
         urls = [self._channels.urls[channel.fingerprint] for channel in due.channels]
         deliveries = deliver(urls, title, body, self.target.contacts.delivery_seconds, self._redact)
+        done = dict(zip(due.channels, deliveries, strict=True))
         with self._journal() as journal:
-            for channel, delivery in zip(due.channels, deliveries, strict=True):
-                journal.write(
-                    ALERTED,
-                    alert=due.alert,
-                    channel=channel.name,
-                    fingerprint=channel.fingerprint,
-                    **delivery.record(),
-                    because=due.because,
-                    message=f"{title}\n{body}",
-                    **author(_WHAT),
-                )
-                self.say(self._redact(f"channel {channel.name}: {delivery}"))
-                self._failed.pop((due.alert, channel.name), None)
-                if not delivery.delivered:
-                    self._failed[due.alert, channel.name] = delivery.reason
+            details = {"alert": due.alert, "because": due.because, **author(_WHAT)}
+            record(journal, ALERTED, done, f"{title}\n{body}", **details)
+        for channel, delivery in done.items():
+            self.say(self._redact(f"channel {channel.name}: {delivery}"))
+            self._failed.pop((due.alert, channel.name), None)
+            if not delivery.delivered:
+                self._failed[due.alert, channel.name] = delivery.reason
 
     def _journal(self) -> AbstractContextManager[Journal]:
         return contact_journal(self.target, self.incident, self.say)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -14,7 +14,8 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from rollproof.profile.channels import sender_of
+from rollback_actions.session.journal import Journal
+from rollproof.profile.channels import Channel, sender_of
 from rollproof.system.side_by_side import Question, wait_for
 
 _MOST = 300  # characters of a reason
@@ -33,10 +34,6 @@ class Delivery:
     def __str__(self) -> str:
         how = "delivered" if self.delivered else f"NOT DELIVERED: {self.reason}"
         return f"{how} ({self.seconds:.1f} s)"
-
-    def record(self) -> dict[str, Any]:
-        """Return it as journals have it."""
-        return {"delivered": self.delivered, "reason": self.reason, "seconds": round(self.seconds, 3)}
 
 
 def deliver(
@@ -58,6 +55,27 @@ def deliver(
         late = Delivery(delivered=False, reason=f"no answer within {seconds:g} s", seconds=seconds)
         done = [late if sender.waiting else sender.answer() for sender in senders]
     return [Delivery(one.delivered, redact(one.reason)[:_MOST], one.seconds) for one in done]
+
+
+def record(
+    journal: Journal,
+    event: str,
+    done: Mapping[Channel, Delivery],
+    message: str,
+    **details: str | float | None,
+) -> None:
+    """Write what came of `message` in each channel."""
+    for channel, delivery in done.items():
+        journal.write(
+            event,
+            channel=channel.name,
+            fingerprint=channel.fingerprint,
+            delivered=delivery.delivered,
+            reason=delivery.reason,
+            seconds=round(delivery.seconds, 3),
+            message=message,
+            **details,
+        )
 
 
 def _sent(channel: Any, title: str, body: str, seconds: float) -> Delivery:  # noqa: ANN401 - the library has no type for it

@@ -37,12 +37,11 @@ def notify_command(
 
     target = load_target(profile)
     commit = resolve_commit(target.application.repository, migration)
-    told = notify(target, profile, commit, when, partial(typer.echo, err=True))
+    done = notify(target, profile, commit, when, partial(typer.echo, err=True))
     redact = target.redactor().text
-    for one in told:
-        what = "delivered" if one.delivery.delivered else f"NOT DELIVERED: {one.delivery.reason}"
-        typer.echo(redact(f"channel {one.channel.name}: {what} ({one.delivery.seconds:.1f} s)"))
-    if not all(one.delivery.delivered for one in told):
+    for channel, delivery in done.items():
+        typer.echo(redact(f"channel {channel.name}: {delivery}"))
+    if not all(one.delivered for one in done.values()):
         raise typer.Exit(ExitCode.FAILED)
 
 

@@ -117,8 +117,8 @@ def test_nobody_and_nothing_to_tell_are_refused(away: Ran, sandbox: Sandbox, ser
     assert "HINT: channels = [" in said
     document = join(sandbox, server.apprise("one"))
     document.unlink()
-    said = away("notify", sandbox.bad, code=ExitCode.USAGE)
-    assert "change document, which the team is told of: expected " in said
+    said = away("notify", sandbox.bad, code=ExitCode.FAILED)
+    assert "change document: expected " in said
     assert "observed no such file" in said
     assert server.sent == []
 
