@@ -11,8 +11,8 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from rollproof.baseline.configuration_key import ConfigurationKey
 from rollproof.baseline.facts import RecordedContainer, RecordedInside
-from rollproof.baseline.seal import Sealing
 from rollproof.collection import Json
 from rollproof.engines.engine import Container, Inside
 from rollproof.errors import shown
@@ -22,7 +22,7 @@ _DIGITS = 8
 _BLOCK = 1 << 16
 
 
-def record_container(container: Container, inside: Inside, seal: Sealing) -> RecordedContainer:
+def record_container(container: Container, inside: Inside, seal: ConfigurationKey) -> RecordedContainer:
     """Return `container` in the form that a baseline holds."""
     return RecordedContainer(
         service=container.service,
@@ -48,7 +48,7 @@ def record_container(container: Container, inside: Inside, seal: Sealing) -> Rec
 
 
 def setting_differences(
-    recorded: RecordedContainer, container: Container, inside: Inside, seal: Sealing
+    recorded: RecordedContainer, container: Container, inside: Inside, seal: ConfigurationKey
 ) -> Iterator[str]:
     """Yield each difference between the configuration as recorded and now, both sides in words."""
     yield from differences(recorded.settings, container.settings, shown_json)
@@ -110,7 +110,7 @@ def _ends(path: str) -> Iterator[int]:
     yield len(path)
 
 
-def sealed_files(top: Path, names: Iterable[str], seal: Sealing) -> dict[str, str]:
+def sealed_files(top: Path, names: Iterable[str], seal: ConfigurationKey) -> dict[str, str]:
     """Return the keyed hash of each file below `top`, "" for what is none."""
     found = {}
     for name in names:
@@ -128,7 +128,7 @@ def shown_json(value: Json, longest: int = 80) -> str:
     return "none" if value is None else shown(text, longest).strip("'")
 
 
-def sealed_texts(texts: Mapping[str, SecretStr], seal: Sealing, of: str = "") -> dict[str, str]:
+def sealed_texts(texts: Mapping[str, SecretStr], seal: ConfigurationKey, of: str = "") -> dict[str, str]:
     """Return the keyed hash of each of `texts`, by name; `of` is part of what is hashed."""
     return {name: seal(of + name, [text.get_secret_value().encode()]) for name, text in texts.items()}
 

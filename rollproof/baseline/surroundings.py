@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from rollproof.baseline.configuration_key import ConfigurationKey
 from rollproof.baseline.containers import (
     differences,
     sealed_files,
@@ -14,13 +15,12 @@ from rollproof.baseline.containers import (
     unexpected,
 )
 from rollproof.baseline.facts import RecordedResource, Surroundings
-from rollproof.baseline.seal import Sealing
 from rollproof.engines.engine import ContainerEngine, EngineUnreached, SharedResource, Stranger
 from rollproof.errors import Unverifiable
 from rollproof.git.repository import WorkingCopy
 
 
-def record_surroundings(engine: ContainerEngine, copy: WorkingCopy, seal: Sealing) -> Surroundings:
+def record_surroundings(engine: ContainerEngine, copy: WorkingCopy, seal: ConfigurationKey) -> Surroundings:
     """Return them in the form that a baseline holds."""
     return replace(
         _record_copy(copy, seal),
@@ -40,7 +40,7 @@ def _id_of(engine: ContainerEngine) -> str:
         return ""
 
 
-def _record_copy(copy: WorkingCopy, seal: Sealing) -> Surroundings:
+def _record_copy(copy: WorkingCopy, seal: ConfigurationKey) -> Surroundings:
     return Surroundings(
         key=seal.id,
         changed=copy.of_tracked,
@@ -49,12 +49,12 @@ def _record_copy(copy: WorkingCopy, seal: Sealing) -> Surroundings:
     )
 
 
-def _recorded(name: str, found: SharedResource, seal: Sealing) -> RecordedResource:
+def _recorded(name: str, found: SharedResource, seal: ConfigurationKey) -> RecordedResource:
     return RecordedResource(found.settings, sealed_texts(found.private, seal, of=name))
 
 
 def resource_differences(
-    recorded: Mapping[str, RecordedResource], found: Mapping[str, SharedResource], seal: Sealing
+    recorded: Mapping[str, RecordedResource], found: Mapping[str, SharedResource], seal: ConfigurationKey
 ) -> Iterator[str]:
     """Yield, in words, how networks and volumes differ from those of the capture.
 
@@ -74,7 +74,7 @@ def new_strangers(recorded: Surroundings, strangers: Sequence[Stranger]) -> list
     return [one for one in strangers if one.name not in recorded.strangers]
 
 
-def new_changes(recorded: Surroundings, copy: WorkingCopy, seal: Sealing) -> Iterator[str]:
+def new_changes(recorded: Surroundings, copy: WorkingCopy, seal: ConfigurationKey) -> Iterator[str]:
     """Yield, in words, the uncommitted changes that were not there at the capture."""
     now = _record_copy(copy, seal)
     yield from (text for text in now.changed if text not in recorded.changed)

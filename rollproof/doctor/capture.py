@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rollproof.application.canary import Canary, Conversation, canary_in_use, patience_with_the_monitor
 from rollproof.application.client import ApplicationClient, Session, refusal_of, told
+from rollproof.baseline.configuration_key import new_configuration_key
 from rollproof.baseline.containers import record_container
 from rollproof.baseline.facts import (
     Facts,
@@ -21,7 +22,6 @@ from rollproof.baseline.facts import (
 from rollproof.baseline.folder import BaselineDraft
 from rollproof.baseline.known_good import current_baseline
 from rollproof.baseline.recording import record_content, record_store
-from rollproof.baseline.seal import new_sealing
 from rollproof.baseline.strictness import record_strictness
 from rollproof.baseline.surroundings import record_surroundings
 from rollproof.doctor.examination import State, examine, require_all, with_others
@@ -143,14 +143,14 @@ def _surroundings(
     target: Target, engine: ContainerEngine
 ) -> tuple[tuple[RecordedContainer, ...], Surroundings, str]:
     """Return the containers, what is beside them, and the commit of the working copy."""
-    sealing, copy = new_sealing(target), read_working_copy(target.application.repository)
-    insides = engine.insides(sealing)
+    configuration_key, copy = new_configuration_key(target), read_working_copy(target.application.repository)
+    insides = engine.insides(configuration_key)
     containers = tuple(
-        record_container(container, insides.get(container.id, Inside()), sealing)
+        record_container(container, insides.get(container.id, Inside()), configuration_key)
         for found in engine.containers().values()
         for container in found
     )
-    return containers, record_surroundings(engine, copy, sealing), copy.head
+    return containers, record_surroundings(engine, copy, configuration_key), copy.head
 
 
 def _canary(target: Target, engine: ContainerEngine, client: ApplicationClient) -> RecordedCanary:

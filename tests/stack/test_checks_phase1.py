@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
+from rollproof.baseline.configuration_key import configuration_key_of
 from rollproof.baseline.containers import record_container
 from rollproof.baseline.facts import Facts, RecordedContainer
-from rollproof.baseline.seal import sealing_of
 from rollproof.engines.container_settings import is_anonymous
 from rollproof.engines.engine import Container, ContainerEngine, Inside
 from rollproof.errors import ExitCode
@@ -158,7 +158,7 @@ def test_one_shots_and_replicas_are_judged_each_by_itself(
         undo.enter_context(faults.restarted_by_itself(containers, "nginx"))
         found = [c for s in ("once", "failed", "twice", "nginx") for c in engine.containers()[s]]
         folders = target.folders.model_copy(update={"baselines": verifier.folder / "baselines"})
-        seal = sealing_of(target.model_copy(update={"folders": folders}))
+        seal = configuration_key_of(target.model_copy(update={"folders": folders}))
         insides = engine.insides(seal)
         scratch = [
             replace(

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from rollproof.baseline.configuration_key import new_configuration_key
 from rollproof.baseline.facts import RecordedResource
-from rollproof.baseline.seal import new_sealing
 from rollproof.baseline.surroundings import record_surroundings, resource_differences
 from rollproof.engines.compose import ComposeEngine
 from rollproof.engines.compose_project import ComposeProject
@@ -55,7 +55,7 @@ def test_networks_and_volumes_are_told_and_seen_to_differ(
     """This compose makes neither anew when its file changes: a rollback of files leaves both as they are."""
     network, volume = f"{project.name}_default", f"{project.name}_data"
     folders = target.folders.model_copy(update={"baselines": tmp_path / "baselines"})
-    seal = new_sealing(target.model_copy(update={"folders": folders, "baseline_key": None}))
+    seal = new_configuration_key(target.model_copy(update={"folders": folders, "baseline_key": None}))
     copy = read_working_copy(target.application.repository)
     before = record_surroundings(project.engine, copy, seal).resources
     assert before is not None

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from rollproof.baseline.configuration_key import ConfigurationKey
 from rollproof.baseline.containers import (
     inside_differences,
     record_container,
@@ -17,12 +18,11 @@ from rollproof.baseline.containers import (
     unexpected,
 )
 from rollproof.baseline.facts import RecordedInside
-from rollproof.baseline.seal import Sealing
 from rollproof.engines.compose import _container
 from rollproof.engines.engine import Container, Inside
 from rollproof.system.record_files import as_json
 
-SEAL = Sealing(b"k" * 32)
+SEAL = ConfigurationKey(b"k" * 32)
 ID, OTHER = "a" * 64, "b" * 64
 TWO, FOUR = "2" * 8, "4" * 8
 SECRET = "hunter2"  # noqa: S105 - what must not be seen

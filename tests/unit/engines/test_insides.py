@@ -16,11 +16,11 @@ import pytest
 from docker import APIClient
 from docker.errors import APIError
 
-from rollproof.baseline.seal import Sealing
+from rollproof.baseline.configuration_key import ConfigurationKey
 from rollproof.engines.engine import Inside
 from rollproof.engines.insides import inside
 
-SEAL = Sealing(b"k" * 32)
+SEAL = ConfigurationKey(b"k" * 32)
 FOLDER = 1 << 31
 CREATED = "2026-01-02T03:04:05.123456789Z"
 

@@ -7,8 +7,8 @@ from typing import cast
 
 import pytest
 
+from rollproof.baseline.configuration_key import new_configuration_key
 from rollproof.baseline.folder import load_baseline
-from rollproof.baseline.seal import new_sealing
 from rollproof.baseline.surroundings import new_changes, record_surroundings
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import ActionFailed, ExitCode, Unverifiable, UsageProblem
@@ -151,11 +151,14 @@ def test_a_file_that_was_renamed_at_the_capture_is_compared(repository: Path, sa
     git(repository, "add", ".")
     git(repository, "commit", "--quiet", "--message", "one")
     git(repository, "mv", "one", "two")
-    sealing, engine = new_sealing(sandbox.target), cast("ContainerEngine", StandInEngine(sandbox.target))
-    recorded = record_surroundings(engine, read_working_copy(repository), sealing)
-    assert [*new_changes(recorded, read_working_copy(repository), sealing)] == []
+    configuration_key, engine = (
+        new_configuration_key(sandbox.target),
+        cast("ContainerEngine", StandInEngine(sandbox.target)),
+    )
+    recorded = record_surroundings(engine, read_working_copy(repository), configuration_key)
+    assert [*new_changes(recorded, read_working_copy(repository), configuration_key)] == []
     (repository / "two").write_text("1" * 99 + "2")
-    assert [*new_changes(recorded, read_working_copy(repository), sealing)] == [
+    assert [*new_changes(recorded, read_working_copy(repository), configuration_key)] == [
         "changed two, otherwise than at the capture"
     ]
 

@@ -13,10 +13,10 @@ import pytest
 from checks.verification import test_phase1_infrastructure as phase1
 from fixtures.gating.evidence import Expect
 from fixtures.given import given, given_containers
+from rollproof.baseline.configuration_key import ConfigurationKey
 from rollproof.baseline.containers import record_container
 from rollproof.baseline.facts import Facts, RecordedContainer
 from rollproof.baseline.folder import Baseline
-from rollproof.baseline.seal import Sealing
 from rollproof.engines.engine import Container, Inside, Usage
 from rollproof.engines.host import FileSystem
 from rollproof.errors import Mismatch
@@ -30,7 +30,7 @@ USED = Usage(memory=1, memory_percent=1.0, cpu_percent=1.0, pids=1, pids_limit=0
 
 
 def recorded_container(found: Container) -> RecordedContainer:
-    return record_container(found, Inside(), Sealing(bytes(32)))
+    return record_container(found, Inside(), ConfigurationKey(bytes(32)))
 
 
 def container(name: str = "once-1", **changes: Any) -> Container:  # noqa: ANN401
@@ -226,7 +226,7 @@ def test_each_replica_is_compared_once_and_what_is_the_same_in_all_is_one_cause(
                 "containers": {"web": tuple(now.values())},
                 "insides": insides,
                 "baseline": Baseline(tmp_path, "b", "2026-01-01T00:00:00Z", facts),
-                "sealing": Sealing(bytes(32)),
+                "configuration_key": ConfigurationKey(bytes(32)),
             },
         )
         for name in names

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from pydantic import SecretStr
 
-from rollproof.baseline.seal import new_sealing, require_key, sealing_of
+from rollproof.baseline.configuration_key import configuration_key_of, new_configuration_key, require_key
 from rollproof.errors import Unverifiable
 from rollproof.profile.profile import Target
 from tests.unit.sandbox import Sandbox
@@ -20,25 +20,25 @@ def keyed(sandbox: Sandbox) -> Target:
 
 
 def test_the_key_is_made_once_outside_the_baselines_and_for_its_owner_alone(sandbox: Sandbox) -> None:
-    first, again = new_sealing(sandbox.target), new_sealing(sandbox.target)
+    first, again = new_configuration_key(sandbox.target), new_configuration_key(sandbox.target)
     baselines = sandbox.target.folders.baselines
     (file,) = baselines.parent.glob("*.key")
     assert file.parent == baselines.parent
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert first.id == again.id == sealing_of(sandbox.target).id
+    assert first.id == again.id == configuration_key_of(sandbox.target).id
     assert first("environment A", [b"x"]) == again("environment A", [b"x"])
     assert not [path for path in baselines.parent.iterdir() if path.name.startswith(f".{file.name}")]
 
 
 def test_a_hash_tells_neither_the_value_nor_that_two_are_equal(sandbox: Sandbox) -> None:
-    seal = new_sealing(sandbox.target)
+    seal = new_configuration_key(sandbox.target)
     assert seal("a", [b"xy"]) == seal("a", [b"x", b"y"]) != seal("b", [b"xy"])
     (sandbox.target.folders.baselines.parent / f"{sandbox.target.folders.baselines.name}.key").unlink()
-    assert new_sealing(sandbox.target)("a", [b"xy"]) != seal("a", [b"xy"])
+    assert new_configuration_key(sandbox.target)("a", [b"xy"]) != seal("a", [b"xy"])
 
 
 def test_a_profile_with_a_key_needs_no_file_and_compares_elsewhere(keyed: Target) -> None:
-    assert new_sealing(keyed).id == sealing_of(keyed).id
+    assert new_configuration_key(keyed).id == configuration_key_of(keyed).id
     assert not list(keyed.folders.baselines.parent.glob("*.key"))
 
 
@@ -56,15 +56,15 @@ def _no_text(target: Target) -> None:
 
 @pytest.mark.parametrize("harm", [_gone, _cut, _no_text])
 def test_without_the_key_nothing_is_compared(sandbox: Sandbox, harm: Callable[[Target], None]) -> None:
-    new_sealing(sandbox.target)
+    new_configuration_key(sandbox.target)
     harm(sandbox.target)
     with pytest.raises(Unverifiable, match="key of the configuration: expected 32 bytes") as raised:
-        sealing_of(sandbox.target)
+        configuration_key_of(sandbox.target)
     assert "on the machine that captured" in raised.value.hint
 
 
 def test_another_key_is_named_and_refused(sandbox: Sandbox, keyed: Target) -> None:
-    captured = new_sealing(sandbox.target)
+    captured = new_configuration_key(sandbox.target)
     require_key(captured, captured.id, sandbox.target)
     with pytest.raises(Unverifiable, match=f"expected key {captured.id}, which .*, observed key "):
-        require_key(sealing_of(keyed), captured.id, keyed)
+        require_key(configuration_key_of(keyed), captured.id, keyed)

@@ -25,7 +25,7 @@ _BYTES = 32
 _PURPOSE = b"rollproof: configuration of containers"
 
 
-class Sealing:
+class ConfigurationKey:
     """Makes keyed hashes with one key."""
 
     def __init__(self, key: bytes) -> None:
@@ -45,7 +45,7 @@ class Sealing:
         return digest.hexdigest()
 
 
-def new_sealing(target: Target) -> Sealing:
+def new_configuration_key(target: Target) -> ConfigurationKey:
     """Return what a capture seals with; make this machine's key if the profile has none and there is none.
 
     Raises:
@@ -60,10 +60,10 @@ def new_sealing(target: Target) -> Sealing:
             pass  # another capture has made it meanwhile
         except OSError as error:
             raise _unusable(path, reason_of(error)) from None
-    return sealing_of(target)
+    return configuration_key_of(target)
 
 
-def sealing_of(target: Target) -> Sealing:
+def configuration_key_of(target: Target) -> ConfigurationKey:
     """Return what the configuration of `target` is sealed with here.
 
     Raises:
@@ -71,7 +71,7 @@ def sealing_of(target: Target) -> Sealing:
     """
     if target.baseline_key is not None:
         key = target.baseline_key.get_secret_value().encode()
-        return Sealing(hmac.new(key, _PURPOSE, "sha256").digest())
+        return ConfigurationKey(hmac.new(key, _PURPOSE, "sha256").digest())
     path = _path(target)
     try:
         key = bytes.fromhex(read_regular(path).decode("ascii"))
@@ -81,20 +81,20 @@ def sealing_of(target: Target) -> Sealing:
         raise _unusable(path, "something else") from None
     if len(key) != _BYTES:
         raise _unusable(path, f"{len(key)} bytes")
-    return Sealing(key)
+    return ConfigurationKey(key)
 
 
-def require_key(sealing: Sealing, key: str, target: Target) -> None:
+def require_key(configuration_key: ConfigurationKey, key: str, target: Target) -> None:
     """Check that the baseline was sealed with the key named `key`.
 
     Raises:
         Unverifiable: it was sealed with another one, so that nothing can be compared.
     """
-    if sealing.id != key:
+    if configuration_key.id != key:
         raise Unverifiable(
             what="key of the configuration",
             expected=f"key {key}, which the baseline was captured with",
-            observed=f"key {sealing.id}",
+            observed=f"key {configuration_key.id}",
             source="baseline_key of the profile" if target.baseline_key else str(_path(target)),
             hint=_ELSEWHERE,
         )
