@@ -86,8 +86,7 @@ class RollbackRecord:
     `baseline` is the name of the one that it went back to, "" if unknown; `stores` went back to the backup
     set `backup`. `verified` tells of an earlier rollback of its incident that the incident was closed when
     the next one began. `copies` are the folders of its safety copies, the oldest first. `blind` are the
-    restored stores where a writer may have been unseen, each with the reason. Earlier versions wrote no kind,
-    no origin, no baseline and no backup.
+    restored stores where a writer may have been unseen, each with the reason.
     """
 
     commit: str
@@ -119,7 +118,7 @@ class RollbackRecord:
 
 @dataclass(frozen=True, slots=True)
 class IncidentFile:
-    """An incident's own record, `incident.json`; earlier versions wrote no kind and no id.
+    """An incident's own record, `incident.json`.
 
     The name of the target becomes a part of names of files, also beside the folder of the incident. The id is
     the name of the folder itself: a copy under another name is no other incident.
@@ -181,9 +180,7 @@ class Incident:
             return load_record(RollbackRecord, path)
         except FileNotFoundError:
             return None
-        except OSError as error:
-            raise unusable(self, f"{path.name}: {type(error).__name__}: {error}") from None
-        except WrongRecord as error:
+        except (OSError, WrongRecord) as error:
             raise unusable(self, f"{path.name}: {error}") from None
 
     def earlier_rollback_names(self) -> list[str]:

@@ -60,9 +60,9 @@ class JournalLine:
     event: str
     previous: str
     hash: str = field(default="", metadata=LEFT_OUT)
-    findings: Mapping[str, Any] | str | None = field(default=None, metadata=LEFT_OUT)
-    first_bad: Moment | str | None = field(default=None, metadata=LEFT_OUT)
-    minutes: Mapping[str, float] | str | None = field(default=None, metadata=LEFT_OUT)
+    findings: Mapping[str, Any] | None = field(default=None, metadata=LEFT_OUT)
+    first_bad: Moment | None = field(default=None, metadata=LEFT_OUT)
+    minutes: Mapping[str, float] | None = field(default=None, metadata=LEFT_OUT)
 
 
 _OBJECTS = frozenset({"at", "findings", "first_bad", "minutes"})

@@ -7,10 +7,10 @@ waits for samples, or fails without: a record next to the samples says which are
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
-from itertools import accumulate, islice
+from itertools import islice
 from pathlib import Path
 
 from rollproof.errors import Problem, Unverifiable, UsageProblem, reason_of
@@ -35,17 +35,15 @@ BEFORE_SECONDS = 1800.0
 """Seconds before the incident's beginning at which they begin."""
 MOST = 7200
 """Maximum number kept: if there are more, the first half and the last half of this number."""
-MOST_BYTES = 32 * 1024 * 1024
-"""Their maximum size, likewise: a longer file of a record is not read."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeptSamples:
     """How many samples are in the incident, from when to when (ISO 8601, UTC), and what is not.
 
-    `left_out` are those between its two halves where there were more than `MOST`, or than `MOST_BYTES`. The
-    rest is of the last time that some were taken. `damaged` lines of the monitor's file were no samples.
-    `problem` says why none could be added, or None when that went well.
+    `left_out` are those between its two halves where there were more than `MOST`. The rest is of the last
+    time that some were taken. `damaged` lines of the monitor's file were no samples. `problem` says why none
+    could be added, or None when that went well.
     """
 
     count: int
@@ -148,13 +146,10 @@ def _keep(target: Target, incident: Incident, before: KeptSamples) -> KeptSample
         )
     new, damaged = _newer(target, source, there[-1].at if there else None, incident.started)
     every = [*there, *new]
-    spare = 0
+    spare = max(0, len(every) - MOST)
+    every = [*every[: MOST // 2], *every[-(MOST // 2) :]] if spare else every
     if new:
-        lines = [json_line(as_json(sample)) for sample in every]
-        kept = [*_halves([len(line) for line in lines])]
-        spare = len(lines) - len(kept)
-        write_whole(path, b"".join(lines[at] for at in kept))
-        every = [every[at] for at in kept]
+        write_whole(path, b"".join(json_line(as_json(sample)) for sample in every))
     return KeptSamples(
         count=len(every),
         first=every[0].at.wall if every else None,
@@ -162,20 +157,6 @@ def _keep(target: Target, incident: Incident, before: KeptSamples) -> KeptSample
         left_out=before.left_out + spare,
         damaged=damaged,
     )
-
-
-def _halves(sizes: Sequence[int]) -> Iterator[int]:
-    """Yield the places of the lines that are kept, of so many bytes each: all, or the first and the last."""
-    count = len(sizes)
-    if count <= MOST and sum(sizes) <= MOST_BYTES:
-        yield from range(count)
-        return
-
-    def fitting(half: Sequence[int]) -> int:
-        return sum(size <= MOST_BYTES // 2 for size in accumulate(half[: MOST // 2]))
-
-    yield from range(fitting(sizes))
-    yield from range(count - fitting(sizes[::-1]), count)
 
 
 def _newer(target: Target, source: Path, newest: Moment | None, began: Moment) -> tuple[list[Sample], int]:

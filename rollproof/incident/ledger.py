@@ -87,7 +87,7 @@ class RunFacts:
 
     `zero` is that of the phases' windows. `migration` is the full id of the commit that is to be promoted,
     where the run decides that. `limits` are the profile's, for readers of the record without the profile:
-    see `rollproof.incident.limits`; earlier versions did not write them.
+    see `rollproof.incident.limits`.
     """
 
     zero: Moment
@@ -180,7 +180,7 @@ class Run:
         return known or at
 
     def begun(self, phase: str) -> Moment | None:
-        """Return when `phase` began, or None if it has not, or if an earlier version ran it."""
+        """Return when `phase` began, or None if it has not."""
         path = self.folder / BEGUN.format(phase)
         return load_record(Begun, path).at if path.exists() else None
 

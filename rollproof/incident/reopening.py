@@ -123,7 +123,7 @@ def read_reopenings(incident: Incident) -> list[Reopening]:
             expected="root cause, fix, rehearsal and backup set",
             observed=f"{type(error).__name__}: {error}",
             source=str(path),
-            hint="another version has written it: keep that file elsewhere, and reopen again",
+            hint="keep that file elsewhere, and reopen again",
         ) from None
 
 
@@ -154,7 +154,7 @@ def _closing(target: Target, migration: str, rollback: RolledBack) -> Closing | 
     recorded = since(read_reopenings(rollback.incident), rollback)
     left = rollback.left(repository)
     if left is None:
-        # A rollback of an earlier version: the reopening's author says which commit it went back from.
+        # It was not known when the rollback began: the reopening's author says it.
         left = recorded[-1].rolled_back if recorded else None
     if left is None:
         raise Unverifiable(

@@ -89,9 +89,21 @@ def rollbacks_in(incident: Incident) -> list[RolledBack]:
             expected="what it went back to, and from",
             observed=f"{type(error).__name__}: {error}",
             source=str(path),
-            hint="another version has written it: read it, and waive the item of the gate that asks for it",
+            hint="read it, and waive the item of the gate that asks for it",
         ) from None
-    return found if found or rehearsed else _without_journal(incident)
+    if (
+        not found
+        and not rehearsed
+        and any((incident.folder / name).exists() for name in (ROLLBACK, UNFINISHED))
+    ):
+        raise Unverifiable(
+            what=f"rollback of incident {incident.id}",
+            expected="its beginning in the journal, which says what it went back from",
+            observed="none",
+            source=str(path),
+            hint=f"resume it if it is unfinished: {typed('rollback resume')}",
+        )
+    return found
 
 
 def went_back(incident: Incident) -> Mapping[str, str]:
@@ -115,23 +127,6 @@ def went_back(incident: Incident) -> Mapping[str, str]:
             if record.verdict is Verdict.PASSED:
                 found[store] = record.backup
     return found
-
-
-def _without_journal(incident: Incident) -> list[RolledBack]:
-    """Return the rollback of an incident without one in its journal: earlier versions did not write it."""
-    rollback = incident.rollback()
-    if rollback is not None:
-        return [RolledBack(incident, rollback.commit, rollback.origin, rollback.started)]
-    unfinished = incident.folder / UNFINISHED
-    if unfinished.exists():
-        raise Unverifiable(
-            what=f"rollback of incident {incident.id}",
-            expected="one that has ended, or says in its journal what it went back from",
-            observed="neither",
-            source=str(unfinished),
-            hint=f"resume it: {typed('rollback resume')}",
-        )
-    return []
 
 
 def _of_record(incident: Incident, record: Mapping[str, Any]) -> RolledBack:

@@ -237,7 +237,7 @@ def _after_its_window(run: Run, phase: str, results: Sequence[Result], window: f
     """Return when a phase began and ended, in words, if that was after its window's end, else None."""
     facts, began = run.facts(), run.begun(phase)
     if facts is None or began is None:
-        # It has not begun, or an earlier version ran it, which failed each late check.
+        # It has not begun.
         return None
     begun = began.seconds_since(facts.zero)
     ends = [one.finished.seconds_since(facts.zero) for one in results if one.verdict is not Verdict.BLOCKED]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -144,27 +143,6 @@ def test_what_has_it_again_under_another_id_is_closed_until_it_is_reopened(
     _red(rolled, picked)
 
 
-def test_a_copy_in_which_a_conflict_was_resolved_is_closed_and_says_how_it_is_known(
-    tmp_path: Path, history: History, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    rolled = make_rolled_back(tmp_path, history, monkeypatch, capsys)
-    bad = commit(rolled.sandbox, rolled.sandbox.commit, {"app.py": "print('slow')\n"})
-    rolled.sandbox.bad = bad
-    rolled.incident = roll_back(rolled.sandbox)
-    other = commit(rolled.sandbox, rolled.sandbox.commit, {"app.py": "print('other')\n", "README": "x"})
-    assert "nothing" in _green(rolled, other)
-    git(rolled.repository, "checkout", "--quiet", "--detach", other)
-    with pytest.raises(subprocess.CalledProcessError):
-        git(rolled.repository, "cherry-pick", bad)
-    (rolled.repository / "app.py").write_text("print('other and slow')\n")
-    git(rolled.repository, "add", "--all")
-    git(rolled.repository, "-c", "core.editor=true", "cherry-pick", "--continue")
-    picked = git(rolled.repository, "rev-parse", "HEAD")
-    git(rolled.repository, "checkout", "--quiet", "--detach", rolled.sandbox.commit)
-    said = _red(rolled, picked)
-    assert f"it has {bad[:12]} again, as {picked[:12]} (same author, same subject, written in the " in said
-
-
 @pytest.mark.parametrize("kind", ["service", "database", "full"])
 def test_every_kind_of_rollback_closes(rolled: RolledBack, kind: str) -> None:
     target, there = rolled.sandbox.target, rolled.incident
@@ -293,17 +271,14 @@ def test_a_damaged_record_is_broken(
         closings_of(rolled.sandbox.target, rolled.fix)
 
 
-def _without_journal(incident: Incident) -> None:
-    """Leave it as an earlier version would have left it."""
-    for name in ("journal.jsonl", "journal.head"):
-        (incident.folder / name).unlink()
-    path = incident.folder / "rollback.json"
-    path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != "origin"}))
-
-
 def test_a_rollback_that_does_not_say_from_where_is_broken_until_it_is_said(rolled: RolledBack) -> None:
     rolled.prepare()
-    _without_journal(rolled.incident)
+    for name in ("journal.jsonl", "journal.head"):
+        (rolled.incident.folder / name).unlink()
+    with pytest.raises(Unverifiable, match="its beginning in the journal"):
+        closings_of(rolled.sandbox.target, rolled.fix)
+    journal = Journal(rolled.incident.folder / "journal.jsonl", str)
+    journal.write("rollback began", commit=rolled.sandbox.commit, head=None, revisions=None)
     with pytest.raises(Unverifiable, match=rf"reopen {rolled.incident.id} --from COMMIT"):
         closings_of(rolled.sandbox.target, rolled.fix)
     rolled.reopen("--from", rolled.sandbox.bad)

@@ -18,8 +18,6 @@ from rollproof.monitoring.samples import Sample, SampleWriter, read_samples, sam
 from rollproof.profile.profile import Target
 from rollproof.record_names import SAMPLES, TAKEN
 from rollproof.system.clock import Moment
-from rollproof.system.files import json_line
-from rollproof.system.record_files import as_json
 from tests.unit.made_samples import BEAT, samples
 
 
@@ -107,24 +105,6 @@ def test_they_are_bounded_and_what_is_left_out_is_said(
     assert (kept.count, kept.left_out) == (10, 4)
     assert "4 between left out" in str(kept)
     assert keep_samples(target, incident).left_out == 4
-
-
-def test_they_are_as_large_as_a_record_s_file_may_be(
-    target: Target, incident: Incident, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = _made(target, 12)
-    _monitored(target, made)
-    largest = max(len(json_line(as_json(one))) for one in read_samples(samples_path(target), 12))
-    # Room for six and a half: a sample is some bytes longer or shorter by the digits of its clock.
-    most = 6 * largest + largest // 2
-    monkeypatch.setattr(kept_samples, "MOST_BYTES", most)
-    kept = keep_samples(target, incident)
-    assert _beats(incident) == [0, 1, 2, 9, 10, 11]
-    assert (kept.count, kept.left_out) == (6, 6)
-    assert (incident.folder / SAMPLES).stat().st_size <= most
-    _monitored(target, _made(target, 1, later=BEAT, first=12))
-    assert keep_samples(target, incident).left_out == 7
-    assert _beats(incident) == [0, 1, 2, 10, 11, 12]
 
 
 def test_samples_of_another_target_are_not_ours(target: Target, incident: Incident) -> None:
