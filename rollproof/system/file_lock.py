@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rollproof.errors import UsageProblem, reason_of
+from rollproof.errors import UsageProblem
 from rollproof.system.holder import Holder
 
 _POLL_SECONDS = 0.05
@@ -26,21 +26,26 @@ def file_lock(path: Path, what: str, *, wait_seconds: float = 0.0) -> Iterator[N
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
-        raise UsageProblem(
+        raise UsageProblem.of_file(
+            path,
+            error,
             what=f"lock to {what}",
             expected="a file that can be written",
-            observed=reason_of(error),
-            source=str(path),
             hint="correct the permissions of that folder, or name another one in the profile",
         ) from None
-    try:
+    with os.fdopen(descriptor, "r+b", buffering=0) as file:
         if not locked_within(descriptor, fcntl.LOCK_EX, wait_seconds):
-            raise _held(path, what, os.pread(descriptor, 1000, 0).decode(errors="replace").strip())
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{Holder.this(what)}\n".encode(), 0)
+            holder = file.read(1000).decode(errors="replace").strip()
+            raise UsageProblem(
+                what=f"lock to {what}",
+                expected="free",
+                observed=f"held by {holder or 'a process that has not said who it is'}",
+                source=str(path),
+                hint="one at a time: leave it to that one, or end it first",
+            )
+        file.truncate(0)
+        file.write(f"{Holder.this(what)}\n".encode())
         yield
-    finally:
-        os.close(descriptor)
 
 
 def locked_within(descriptor: int, how: int, seconds: float) -> bool:
@@ -58,13 +63,3 @@ def locked_within(descriptor: int, how: int, seconds: float) -> bool:
             time.sleep(_POLL_SECONDS)
         else:
             return True
-
-
-def _held(path: Path, what: str, holder: str) -> UsageProblem:
-    return UsageProblem(
-        what=f"lock to {what}",
-        expected="free",
-        observed=f"held by {holder or 'a process that has not said who it is'}",
-        source=str(path),
-        hint="one at a time: leave it to that one, or end it first",
-    )

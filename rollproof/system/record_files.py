@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from rollproof.errors import UsageProblem, reason_of, shortened
+from rollproof.errors import UsageProblem, shortened
 from rollproof.reading import read_regular
 from rollproof.system.files import canonical_json, complete_lines, json_line, write_whole
 
@@ -94,12 +94,8 @@ def read_record(
     except FileNotFoundError:
         return None
     except (OSError, WrongRecord) as error:
-        raise UsageProblem(
-            what=what,
-            expected=expected or f"a readable {path.name}",
-            observed=reason_of(error) if isinstance(error, OSError) else error,
-            source=str(path),
-            hint=hint,
+        raise UsageProblem.of_file(
+            path, error, what=what, expected=expected or f"a readable {path.name}", hint=hint
         ) from None
 
 
