@@ -29,18 +29,11 @@ from rollproof.monitoring.wish import Kind, Wish
 from rollproof.planning.advice import Advice
 from rollproof.planning.foresight import foresee, said
 from rollproof.planning.lock_state import lock_state
-from rollproof.planning.plan import (
-    Plan,
-    plan_database,
-    plan_emergency,
-    plan_full,
-    plan_service,
-    plan_unfinished,
-)
+from rollproof.planning.plan import Plan, plan_for, plan_unfinished
 from rollproof.planning.refusals import Allowed, Asked, advice_of, refusals
 from rollproof.planning.status import newest_rollback
 from rollproof.planning.unfinished import interrupted, unfinished_of
-from rollproof.profile.profile import Target, load_target
+from rollproof.profile.profile import load_target
 from rollproof.record_names import UNFINISHED
 from rollproof.sealing.seal import seal_state
 from rollproof.system.command import Command
@@ -58,20 +51,8 @@ def begin(
     """Do the rollback of `kind`; `name` is its service, store or commit, `backup` the named set or None."""
     target = load_target(profile)
     # Everything that can be wrong with the wish is found before an incident is opened or a lock taken.
-    plan = _plan_of(target, kind, name, NEWEST if backup is None else backup)
+    plan = plan_for(target, kind, name, backup=NEWEST if backup is None else backup)
     _run(Advice(target, profile), plan, incident, allowed, backup=backup)
-
-
-def _plan_of(target: Target, kind: Kind, name: str, backup: str) -> Plan:
-    match kind:
-        case Kind.SERVICE:
-            return plan_service(target, name)
-        case Kind.DATABASE:
-            return plan_database(target, name, backup=backup)
-        case Kind.FULL:
-            return plan_full(target, name)
-        case Kind.EMERGENCY:
-            return plan_emergency(target, name, backup=backup)
 
 
 def resume(profile: Path, allowed: Allowed) -> None:

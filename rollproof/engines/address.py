@@ -11,11 +11,7 @@ DEFAULT_HOST = "unix:///var/run/docker.sock"
 
 
 def connection() -> dict[str, Any]:
-    """Return the SDK's settings for a client: `base_url` and, if need be, `tls`.
-
-    Raises:
-        Unverifiable: the context in use is none.
-    """
+    """Return the SDK's settings for a client: `base_url` and, if need be, `tls`."""
     name = context_name()
     if name == DEFAULT:
         from docker.utils import kwargs_from_env  # noqa: PLC0415 - the SDK only where it is used

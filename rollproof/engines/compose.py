@@ -267,11 +267,7 @@ class ComposeEngine:
             return str(api.info()["DockerRootDir"])
 
     def resolve(self, address: Address) -> Endpoint:
-        """Return the endpoint at which a client on this host reaches `address`.
-
-        Raises:
-            Unverifiable: the service does not exist, does not run, or has no address.
-        """
+        """Return the endpoint at which a client on this host reaches `address`."""
         if address.service is None:
             if address.host is None:
                 raise ValueError("an address has a host or a service")

@@ -132,11 +132,7 @@ class ComposeProject:
         return list(dict.fromkeys(found))  # replicas differ alike
 
     def compose(self, replaced: Sequence[Path] | None) -> list[str]:
-        """Return how each `docker compose` of this project begins. See `compose_words`.
-
-        Raises:
-            ActionFailed: the profile names no compose file.
-        """
+        """Return how each `docker compose` of this project begins. See `compose_words`."""
         if not self.profile.files:
             raise ActionFailed(
                 what="re-creation of services",

@@ -40,11 +40,7 @@ class Host:
         self._seconds = deadline_seconds
 
     def file_system(self, path: str) -> FileSystem:
-        """Return the file system of `path` on this host.
-
-        Raises:
-            Unverifiable: the path does not exist, or no answer came in time.
-        """
+        """Return the file system of `path` on this host."""
         return self._ask(path, path, "this host")
 
     def volume(self, container: Container, mount: Mount) -> FileSystem:
@@ -52,9 +48,6 @@ class Host:
 
         The container is asked, since it sees the volume that its data is written to. If it does not run, or
         has no `stat`, the volume's folder on this host is measured instead, provided the engine is here.
-
-        Raises:
-            Unverifiable: neither way gives an answer.
         """
         ways: list[tuple[str, str, tuple[str, ...]]]
         ways = [(mount.destination, f"container {container.name}", ("docker", "exec", container.id))]

@@ -79,11 +79,7 @@ def top_of(repository: Path, deadline: Deadline | None = None) -> Path:
 
 
 def head(repository: Path) -> str:
-    """Return the full id of the working copy's commit.
-
-    Raises:
-        UsageProblem: the folder is no git working copy with a commit.
-    """
+    """Return the full id of the working copy's commit."""
     try:
         return git(repository, "rev-parse", "--verify", "HEAD^{commit}")
     except ActionFailed as error:
@@ -97,11 +93,7 @@ def head(repository: Path) -> str:
 
 
 def resolve_commit(repository: Path, name: str) -> str:
-    """Return the full id of the commit that `name` means: a hash, HEAD, a tag, or a branch as it is now.
-
-    Raises:
-        UsageProblem: it means no single commit, is a hash of fewer than 7 digits, or is spelled like a hash.
-    """
+    """Return the full id of the commit that `name` means: a hash, HEAD, a tag, or a branch as it is now."""
     try:
         full = git(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     except (ActionFailed, ValueError):  # a name that no program can be given
@@ -127,11 +119,7 @@ def resolve_commit(repository: Path, name: str) -> str:
 
 
 def contains(repository: Path, commit: str, other: str) -> bool:
-    """Return whether `commit` is the commit `other` or has it in its history; both are full ids.
-
-    Raises:
-        Unverifiable: the repository lacks one of the commits, or cannot tell.
-    """
+    """Return whether `commit` is the commit `other` or has it in its history; both are full ids."""
     try:
         # Commits in the history of `other` but not of `commit`: among them `other`, unless `commit` has it.
         return not git(repository, "rev-list", "--max-count=1", other, f"^{commit}", "--")
@@ -180,11 +168,7 @@ class WorkingCopy:
 
 
 def read_working_copy(repository: Path) -> WorkingCopy:
-    """Return the state of the working copy in `repository`.
-
-    Raises:
-        UsageProblem: it is no working copy with a commit. `ActionFailed`, `Unverifiable`: git cannot tell.
-    """
+    """Return the state of the working copy in `repository`."""
     commit = head(repository)
     top = top_of(repository)
     status = git(
@@ -241,9 +225,6 @@ def unknown_to_git(repository: Path, place: Path) -> tuple[str, ...]:
 
     What tools and people leave in a repository is left out, such as caches. A folder without anything tracked
     is one name, with a slash at its end. `place` may be absent.
-
-    Raises:
-        ActionFailed, Unverifiable: git cannot tell.
     """
     listing = ("ls-files", "--others", "--directory", "-z", "--", str(place))
     return tuple(
@@ -258,9 +239,6 @@ def checked_out(repository: Path, commit: str) -> Iterator[Path]:
     """Give a folder with the files of `commit`; neither the working copy nor the repository is changed.
 
     A submodule is an empty folder there.
-
-    Raises:
-        ActionFailed, Unverifiable: git cannot give the files.
     """
     top = top_of(repository)
     with tempfile.TemporaryDirectory(prefix="rollproof-") as folder:

@@ -39,20 +39,12 @@ class SavedCommit:
 
 
 def file_of(named: Path | None, target: str) -> Path:
-    """Return the file of the saved commit of `target`: the one that its profile has `named`, if any.
-
-    Raises:
-        UsageProblem: none is named, and this user has no state folder.
-    """
+    """Return the file of the saved commit of `target`: the one that its profile has `named`, if any."""
     return named or state_folder(target) / _FILE
 
 
 def save_commit(named: Path | None, target: str, repository: Path) -> tuple[str, Path]:
-    """Write the commit of the working copy in `repository` into the file of `target`; return both.
-
-    Raises:
-        UsageProblem: the repository has no commit. `ActionFailed`: the file cannot be written.
-    """
+    """Write the commit of the working copy in `repository` into the file of `target`; return both."""
     commit = head(repository)
     file = file_of(named, target)
     if named is None:
@@ -73,11 +65,7 @@ def save_commit(named: Path | None, target: str, repository: Path) -> tuple[str,
 
 
 def read_saved_commit(file: Path, repository: Path) -> SavedCommit:
-    """Return the commit saved in `file`, and the working copy's commit in `repository`.
-
-    Raises:
-        Unverifiable: the file exists and cannot be read. `UsageProblem`: the working copy has no commit.
-    """
+    """Return the commit saved in `file`, and the working copy's commit in `repository`."""
     commit = head(repository)
     try:
         with open_regular(file) as stream:

@@ -27,12 +27,7 @@ _SHOWN = 5
 
 
 def require_configuration(target: Target, commit: str, service: str) -> None:
-    """Check that `service` can be created as `commit` configures it, while the working copy is elsewhere.
-
-    Raises:
-        UsageProblem: a file that it mounts differs from the commit's, or compose refuses the commit's files.
-            `ActionFailed`, `Unverifiable`: git or compose cannot tell.
-    """
+    """Check that `service` can be created as `commit` configures it, while the working copy is elsewhere."""
     with _checkout(target, commit) as checkout:
         changed = checkout.changed(_mounted(json.loads(checkout.configuration(service)), service))
     if changed:
@@ -47,12 +42,7 @@ def require_configuration(target: Target, commit: str, service: str) -> None:
 
 @contextmanager
 def configuration_at(target: Target, commit: str, service: str) -> Iterator[tuple[Path, ...]]:
-    """Yield a compose file that describes `service`, and what it depends on, as `commit` does.
-
-    Raises:
-        UsageProblem: compose refuses the commit's files. `ActionFailed`, `Unverifiable`: git or compose
-            cannot read them.
-    """
+    """Yield a compose file that describes `service`, and what it depends on, as `commit` does."""
     with tempfile.TemporaryDirectory(prefix="rollproof-") as folder:
         file = Path(folder) / "compose.json"
         with _checkout(target, commit) as checkout:
@@ -62,12 +52,7 @@ def configuration_at(target: Target, commit: str, service: str) -> Iterator[tupl
 
 
 def services_at(target: Target, commit: str) -> frozenset[str]:
-    """Return the services that the compose files describe at `commit`.
-
-    Raises:
-        UsageProblem: compose refuses the commit's files. `ActionFailed`, `Unverifiable`: git or compose
-            cannot read them.
-    """
+    """Return the services that the compose files describe at `commit`."""
     with _checkout(target, commit) as checkout:
         return frozenset(json.loads(checkout.configuration())["services"])
 

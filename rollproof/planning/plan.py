@@ -156,15 +156,10 @@ def _each(
 
 
 def plan_service(target: Target, name: str, baseline: Baseline | None = None) -> Plan:
-    """Return the plan that puts the service `name` on the image in `baseline` (by default the current).
-
-    Raises:
-        UsageProblem: there is no such service, no baseline, no compose file to re-create a service from, or
-            the configuration differs from the commit's.
-    """
+    """Return the plan that puts the service `name` on the image in `baseline` (by default the current)."""
     require_services(target, [name])
     baseline = baseline or current_baseline(target)
-    commit = _known_commit(target, baseline)
+    commit = resolve_commit(target.application.repository, baseline.facts.commit)
     _require_compose_files(target)
     require_configuration(target, commit, name)
     images = _images(baseline, [name])
@@ -180,10 +175,6 @@ def plan_database(target: Target, name: str, baseline: Baseline | None = None, b
     alone as it leaves all data alone: the database stays migrated, and needs the migrations that made it so.
 
     `backup` is the name of the backup set's folder; by default, the newest whole set.
-
-    Raises:
-        UsageProblem: there is no such store, no baseline, or no backup of its commit. `ActionFailed`: the
-            store's backup is not whole, or, when no backup is named, its index is not.
     """
     require_stores(target, [name])
     baseline = baseline or current_baseline(target)
@@ -211,27 +202,8 @@ def plan_full(target: Target, commit: str, baseline: Baseline | None = None, lef
     """Return the plan that puts the application's code and images to `commit`, and leaves all data alone.
 
     `left` is the commit that was deployed before the rollback; by default, that of the working copy.
-
-    Raises:
-        UsageProblem: the commit or its baseline is not there, or there is no compose file to re-create
-            services from.
     """
-    full = resolve_commit(target.application.repository, commit)
-    baseline = baseline or baseline_of(target, full)
-    images = _images(baseline, target.application.services)
-    _require_compose_files(target)
-    stops, maintained = _writers_first(target)
-    described = _described(target, full)
-    return Plan(
-        Wish(Kind.FULL, full),
-        baseline,
-        stops,
-        images,
-        maintained=maintained,
-        completing=_completing_at(target, baseline, described),
-        keeps_out=_keeps_out(target),
-        removed=_brought(target, baseline, described, left),
-    )
+    return _plan_whole(target, Kind.FULL, commit, baseline, None, left)
 
 
 def plan_emergency(
@@ -243,29 +215,35 @@ def plan_emergency(
 ) -> Plan:
     """Return the plan that puts code, images and every store's data to `commit`.
 
-    `backup` is the name of the backup set's folder; by default, the newest whole set. `left` is the commit
-    that was deployed before the rollback; by default, that of the working copy.
-
-    Raises:
-        UsageProblem: the commit, its baseline or its backup is not there, or there is no compose file to
-            re-create services from. `ActionFailed`: a store's backup is not whole, or, when no set is named,
-            its index is not.
+    `backup` is the name of the backup set's folder; by default, the newest whole set. `left` as for
+    `plan_full`.
     """
+    return _plan_whole(target, Kind.EMERGENCY, commit, baseline, backup, left)
+
+
+def _plan_whole(
+    target: Target,
+    kind: Kind,
+    commit: str,
+    baseline: Baseline | None,
+    backup: str | None,
+    left: str | None,
+) -> Plan:
     full = resolve_commit(target.application.repository, commit)
     baseline = baseline or baseline_of(target, full)
     images = _images(baseline, target.application.services)
-    found = _whole_backup(target, full, target.stores, backup)
+    stores = () if backup is None else tuple(target.stores)
+    found = None if backup is None else _whole_backup(target, full, stores, backup)
     _require_compose_files(target)
-    wish = Wish(Kind.EMERGENCY, full)
     stops, maintained = _writers_first(target)
     described = _described(target, full)
     return Plan(
-        wish,
+        Wish(kind, full),
         baseline,
         stops,
         images,
         found,
-        tuple(target.stores),
+        stores,
         maintained,
         completing=_completing_at(target, baseline, described),
         keeps_out=_keeps_out(target),
@@ -273,56 +251,54 @@ def plan_emergency(
     )
 
 
-def plan_unfinished(target: Target, unfinished: Unfinished) -> Plan:
-    """Return the plan of a rollback that began earlier, with its own baseline and backup.
+def plan_for(
+    target: Target,
+    kind: Kind,
+    name: str,
+    baseline: Baseline | None = None,
+    backup: str = NEWEST,
+    left: str | None = None,
+) -> Plan:
+    """Return the plan of a rollback of `kind`; `name` is its service, store or commit."""
+    match kind:
+        case Kind.SERVICE:
+            return plan_service(target, name, baseline)
+        case Kind.DATABASE:
+            return plan_database(target, name, baseline, backup)
+        case Kind.FULL:
+            return plan_full(target, name, baseline, left)
+        case Kind.EMERGENCY:
+            return plan_emergency(target, name, baseline, backup, left)
 
-    Raises:
-        Problem: as the plan of its kind; its baseline or backup may be gone.
-    """
-    wish, named = unfinished.wish, unfinished.record.baseline
-    baseline = baseline_named(target, named) if named else baseline_of(target, wish.commit)
-    backup = unfinished.record.backup or NEWEST
-    # The working copy may be on the wished commit by now.
-    left = wish.commit if unfinished.record.origin is None else unfinished.record.origin.head
-    gone = [name for name in unfinished.record.stores if name not in target.stores]
+
+def plan_unfinished(target: Target, unfinished: Unfinished) -> Plan:
+    """Return the plan of a rollback that began earlier, with its own baseline and backup."""
+    wish, record = unfinished.wish, unfinished.record
+    gone = [name for name in record.stores if name not in target.stores]
     if gone:
         raise UsageProblem(
             what=f"stores of the rollback {wish}",
-            expected=f"{', '.join(unfinished.record.stores)}, as when it began",
+            expected=f"{', '.join(record.stores)}, as when it began",
             observed=f"no store {', '.join(gone)} in the profile",
             source=str(unfinished.incident.folder),
             hint="their data may be half restored: put them back into the profile, then resume",
         )
-    match wish.kind:
-        case Kind.SERVICE:
-            return plan_service(target, wish.names[0], baseline)
-        case Kind.DATABASE:
-            return plan_database(target, wish.names[0], baseline, backup)
-        case Kind.FULL:
-            return plan_full(target, wish.commit, baseline, left)
-        case Kind.EMERGENCY:
-            return plan_emergency(target, wish.commit, baseline, backup, left)
+    baseline = (
+        baseline_named(target, record.baseline) if record.baseline else baseline_of(target, wish.commit)
+    )
+    # The working copy may be on the wished commit by now.
+    left = wish.commit if record.origin is None else record.origin.head
+    name = wish.names[0] if wish.partial else wish.commit
+    return plan_for(target, wish.kind, name, baseline, record.backup or NEWEST, left)
 
 
 def plan_of(target: Target, decision: Decision, commit: str | None = None) -> Plan | None:
-    """Return the plan of the chosen rollback, or None if the decision is no rollback.
-
-    Raises:
-        Problem: the rollback cannot be done.
-    """
+    """Return the plan of the chosen rollback, or None if the decision is no rollback."""
     if decision.kind is None:
         return None
     if commit is None:
         commit = current_baseline(target).facts.commit
-    match decision.kind:
-        case Kind.FULL:
-            return plan_full(target, commit)
-        case Kind.EMERGENCY:
-            return plan_emergency(target, commit)
-        case Kind.SERVICE:
-            plan = plan_service(target, decision.names[0])
-        case Kind.DATABASE:
-            plan = plan_database(target, decision.names[0])
+    plan = plan_for(target, decision.kind, decision.names[0] if decision.names else commit)
     if resolve_commit(target.application.repository, commit) != plan.commit:
         raise UsageProblem(
             what=f"commit of a {decision.action}",
@@ -335,11 +311,7 @@ def plan_of(target: Target, decision: Decision, commit: str | None = None) -> Pl
 
 
 def require_services(target: Target, names: Iterable[str]) -> None:
-    """Refuse a name that is no service of the application.
-
-    Raises:
-        UsageProblem: it names the application's services, the nearest first, or the store that was meant.
-    """
+    """Refuse, as `UsageProblem`, a name that is no service of the application; it may be a store's."""
     for name in names:
         store = next((s for s, p in target.stores.items() if name == s or name in p.services), None)
         meant = f"that is of store {store}: {typed(f'rollback database {store}')}" if store else ""
@@ -347,11 +319,7 @@ def require_services(target: Target, names: Iterable[str]) -> None:
 
 
 def require_stores(target: Target, names: Iterable[str]) -> None:
-    """Refuse a name that is no store.
-
-    Raises:
-        UsageProblem: it names the stores, the nearest first, or the service that was meant.
-    """
+    """Refuse, as `UsageProblem`, a name that is no store; it may be a service's."""
     for name in names:
         service = name in target.application.services
         meant = f"that is a service: {typed(f'rollback service {name}')}" if service else ""
@@ -359,20 +327,14 @@ def require_stores(target: Target, names: Iterable[str]) -> None:
 
 
 def _require(what: str, name: str, names: tuple[str, ...], meant: str) -> None:
-    if name in names:
-        return
-    raise UsageProblem(
-        what=what,
-        expected=f"one of {', '.join(names)}",
-        observed=repr(name[:80]),
-        source="the command line",
-        hint=meant or did_you_mean(name, names, "choose one of those"),
-    )
-
-
-def _known_commit(target: Target, baseline: Baseline) -> str:
-    """Return the commit of `baseline`, which the repository must have: the configuration is read from it."""
-    return resolve_commit(target.application.repository, baseline.facts.commit)
+    if name not in names:
+        raise UsageProblem(
+            what=what,
+            expected=f"one of {', '.join(names)}",
+            observed=repr(name[:80]),
+            source="the command line",
+            hint=meant or did_you_mean(name, names, "choose one of those"),
+        )
 
 
 def _writers_first(target: Target) -> tuple[tuple[tuple[str, ...], ...], str]:

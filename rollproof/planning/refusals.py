@@ -191,11 +191,7 @@ def _not_repeated(asked: Asked) -> Iterator[UsageProblem]:
 
 
 def refuse_hold(target: Target) -> None:
-    """Refuse a target on which a rollback that is done would be refused now, if it were asked for again.
-
-    Raises:
-        UsageProblem: there is one. `Unverifiable`: the baseline that it would go back to is not whole.
-    """
+    """Refuse a target on which a rollback that is done would be refused now, if it were asked for again."""
     for held in _unverified(target):
         done = held.wish
         if held.ago < target.hold_seconds:

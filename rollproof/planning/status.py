@@ -70,12 +70,7 @@ class Status:
 
 
 def newest_rollback(incidents: Path, target: str, runs: Callable[[str], bool | None]) -> Status:
-    """Return the status of the newest rollback of `target`; `runs` says whether an incident's action runs.
-
-    Raises:
-        UsageProblem: there is none, or its record is damaged. Also if the incident of a rollback that did not
-            succeed has a damaged record. `ActionFailed`: its journal cannot be read.
-    """
+    """Return the status of the newest rollback of `target`; `runs` says whether an incident's action runs."""
     names = (UNFINISHED, ROLLBACK)
     folders = {path.parent for name in names for path in incidents.glob(f"*/{name}")}
     of_target = [incident for folder in sorted(folders) if (incident := _of_target(folder, target))]
@@ -92,11 +87,7 @@ def newest_rollback(incidents: Path, target: str, runs: Callable[[str], bool | N
 
 
 def status_of(incident: Incident, *, running: bool | None) -> Status:
-    """Return the status of the rollback of `incident`; `running` is None if that is unknown.
-
-    Raises:
-        UsageProblem: its record is damaged. `ActionFailed`: its journal cannot be read.
-    """
+    """Return the status of the rollback of `incident`; `running` is None if that is unknown."""
     records, broken = read_journal(incident.folder / JOURNAL)
     begins: list[int] = []
     try:
@@ -141,11 +132,7 @@ def steps_of(records: Iterable[Mapping[str, Any]], *, running: bool | None) -> l
 
 
 def _of_target(folder: Path, target: str) -> Incident | None:
-    """Return the incident in `folder`, or None if it is another target's or unreadable.
-
-    Raises:
-        UsageProblem: it cannot be read, and a rollback of `target` did not succeed in it.
-    """
+    """Return the incident in `folder`, or None if it is another target's or unreadable."""
     if (folder / UNFINISHED).exists():
         return incident_of_unfinished(folder / UNFINISHED, target)
     try:

@@ -212,11 +212,7 @@ class Unfinished:
 
 
 def unfinished_of(incidents: Path, target: str) -> list[Unfinished]:
-    """Return the rollbacks of `target` that began and did not succeed, the newest first.
-
-    Raises:
-        UsageProblem: a record, or an incident's record, cannot be read, and may be of this target.
-    """
+    """Return the rollbacks of `target` that began and did not succeed, the newest first."""
     found: list[Unfinished] = []
     for path in incidents.glob(f"*/{UNFINISHED}"):
         incident = incident_of_unfinished(path, target)
@@ -226,11 +222,7 @@ def unfinished_of(incidents: Path, target: str) -> list[Unfinished]:
 
 
 def read_unfinished(incident: Incident) -> Unfinished | None:
-    """Return the rollback of `incident` that did not succeed, or None.
-
-    Raises:
-        UsageProblem: its record cannot be read.
-    """
+    """Return the rollback of `incident` that did not succeed, or None."""
     path = incident.folder / UNFINISHED
     return _read(path, incident)
 
@@ -297,11 +289,7 @@ def unsettle_others(incidents: Path, target: str, by: Incident) -> list[str]:
 
 
 def refuse_unfinished(incidents: Path, target: str) -> None:
-    """Refuse to take the current state for a good one while a rollback of `target` has not succeeded.
-
-    Raises:
-        UsageProblem: it names the incident.
-    """
+    """Refuse to take the current state for a good one while a rollback of `target` has not succeeded."""
     for path in sorted(incidents.glob(f"*/{UNFINISHED}"), reverse=True):
         if incident_of_unfinished(path, target) is not None:
             raise UsageProblem(
@@ -354,11 +342,7 @@ def _put_by(incident: Incident) -> None:
 
 
 def incident_of_unfinished(path: Path, target: str) -> Incident | None:
-    """Return the incident that holds the unfinished rollback `path`, or None if it is not of `target`.
-
-    Raises:
-        UsageProblem: the incident's record is damaged or gone, and the rollback is of `target`, or may be.
-    """
+    """Return the incident that holds the unfinished rollback `path`, or None if it is not of `target`."""
     folder = path.parent
     if not (folder / INCIDENT).exists() and _target_of(path) != target:
         return None  # the folder is not an incident
