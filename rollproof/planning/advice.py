@@ -7,15 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from rollproof.home import HOME, started
-from rollproof.monitoring.wish import Kind, Wish
+from rollproof.home import started
+from rollproof.monitoring.wish import Wish
 from rollproof.profile.application_profile import Maintenance
 from rollproof.profile.profile import Target
 from rollproof.system.command import Command
 
 TAKE_OVER = "--take-over"
-SCRIPTS = HOME / "deploy" / "rollback"
-"""The runbook's own commands, of a checkout; where it was installed there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,25 +28,10 @@ class Advice:
     options: tuple[str, ...] = ()
 
     def rollback(self, wish: Wish, *, take_over: bool = False, backup: str | None = None) -> Command:
-        """Return the command of a rollback: the runbook's own script if there is one.
-
-        `backup` is the set that a person named for its data, or None.
-        """
+        """Return the command of a rollback; `backup` is the set that a person named for its data, or None."""
         named = [f"--backup={backup}"] if backup is not None and wish.restores_data else []
         over = [*named, *self.options, *([TAKE_OVER] if take_over else [])]
-        script, words = "", tuple[str, ...]()
-        match wish.kind:
-            case Kind.EMERGENCY:
-                script, words = "emergency_rollback.sh", (wish.commit,)
-            case Kind.FULL:
-                words = (wish.commit,)
-            case Kind.SERVICE:
-                script = f"service_{wish.names[0]}.sh"
-            case Kind.DATABASE:
-                script = f"db_{wish.names[0]}.sh"
-        if script and (SCRIPTS / script).exists():
-            return self._script(script, *words, *over)
-        return self._action("rollback", wish.kind, *(words or wish.names), *over)
+        return self._action("rollback", wish.kind, *(wish.names or (wish.commit,)), *over)
 
     def resume(self, *, take_over: bool = False) -> Command:
         """Return the command that resumes the newest rollback that did not succeed."""
@@ -116,9 +99,6 @@ class Advice:
 
     def _action(self, *words: str) -> Command:
         return Command((*started(), *words, self._profile()))
-
-    def _script(self, name: str, *words: str) -> Command:
-        return Command((str(SCRIPTS / name), *words, self._profile()))
 
     def _profile(self) -> str:
         return f"--target={self.profile.resolve()}"

@@ -78,21 +78,21 @@ def test_a_profile_that_is_not_there_is_said(
 @pytest.mark.parametrize(
     ("arguments", "decision", "script"),
     [
-        (("--service=backend",), "service rollback of backend", "service_backend.sh"),
+        (("--service=backend",), "service rollback of backend", "rollproof rollback service backend"),
         (("--service=worker",), "service rollback of worker", "rollproof rollback service worker"),
-        (("--store=mysql",), "database rollback of mysql", "db_mysql.sh"),
+        (("--store=mysql",), "database rollback of mysql", "rollproof rollback database mysql"),
         (
             ("--service=backend", "--service=worker"),
             "full rollback",
             "rollproof rollback full {commit}",
         ),
         (("--whole",), "full rollback", "rollproof rollback full {commit}"),
-        (("--corrupt",), "emergency rollback", "emergency_rollback.sh {commit}"),
-        (("--store=mysql", "--store=redis"), "emergency rollback", "emergency_rollback.sh {commit}"),
+        (("--corrupt",), "emergency rollback", "rollproof rollback emergency {commit}"),
+        (("--store=mysql", "--store=redis"), "emergency rollback", "rollproof rollback emergency {commit}"),
         (
             ("--store=mysql", "--severity=non-critical", "--still-bad"),
             "database rollback of mysql",
-            "db_mysql.sh",
+            "rollproof rollback database mysql",
         ),
     ],
 )
@@ -144,7 +144,7 @@ def test_a_part_goes_to_the_known_good_commit_only(run: Ran) -> None:
 def test_the_card_is_filled_in(run: Ran) -> None:
     before, sandbox = tree(run.sandbox.folder), run.sandbox
     said = run("card")
-    assert f"emergency_rollback.sh {sandbox.commit} --target=" in said
+    assert f"rollproof rollback emergency {sandbox.commit} --target=" in said
     assert "data goes back to 20" in said
     assert "curl http://127.0.0.1:9/api/v1/health/check" in said
     assert f"git -C {sandbox.target.application.repository} log --oneline -10" in said
@@ -371,7 +371,7 @@ def test_a_rollback_that_fails_calls_for_hands(
     assert "rollproof rollback status --target=" in said
     assert "rollproof rollback resume --target=" in said
     assert "docker compose --project-name sandbox" in said
-    assert ("emergency_rollback.sh" in said) is (kind == "service")
+    assert ("or roll all back: " in said) is (kind == "service")
     failed = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()][-1]
     assert failed["event"] == "failed"
 
@@ -422,9 +422,9 @@ def test_the_backup_set_that_a_person_named_is_the_one(run: Ran, monkeypatch: py
     assert "observed no complete set" in run(*words, "--backup=", code=ExitCode.USAGE)
     said = run(*words, "--backup=older", code=ExitCode.FAILED)
     assert "nothing was changed; when that is mended: " in said
-    assert "db_redis.sh --backup=older --target=" in said
+    assert "rollback database redis --backup=older --target=" in said
     said = run(*words, "--backup=zz newest", code=ExitCode.FAILED)
-    assert f"emergency_rollback.sh {run.sandbox.commit} '--backup=zz newest' --target=" in said
+    assert f"rollproof rollback emergency {run.sandbox.commit} '--backup=zz newest' --target=" in said
     said = run(*words, "--backup=older", code=ExitCode.USAGE)
     assert "expected zz newest, with which it began and did not succeed, observed 'older'" in said
     run(*words, code=ExitCode.FAILED)
@@ -504,7 +504,7 @@ def test_an_engine_that_is_away_is_said_with_what_to_do(run: Ran) -> None:
     assert "HINT: see that the engine runs" in said
     assert "MANUAL INTERVENTION" in said
     assert "nothing was changed; when that is mended: " in said
-    assert "service_backend.sh" in said
+    assert "rollproof rollback service backend" in said
     assert "rollback resume" not in said
     given = ("--again", "--over-budget", "--incident=inc-2026", "--take-over")
     said = run("rollback", "emergency", run.sandbox.commit, *given, code=ExitCode.BROKEN)

@@ -77,4 +77,4 @@ def test_a_lock_that_could_not_be_given_back_is_in_what_to_type(
     said = run("rollback", "service", "backend", code=ExitCode.BROKEN)
     assert "lock of target sandbox: expected given back" in said
     assert "rollproof rollback resume --take-over --target=" in said
-    assert f"emergency_rollback.sh {run.sandbox.commit} --take-over --target=" in said
+    assert f"rollproof rollback emergency {run.sandbox.commit} --take-over --target=" in said
