@@ -162,7 +162,7 @@ def plan_service(target: Target, name: str, baseline: Baseline | None = None) ->
     commit = resolve_commit(target.application.repository, baseline.facts.commit)
     _require_compose_files(target)
     require_configuration(target, commit, name)
-    images = _images(baseline, [name])
+    images = images_in(baseline, [name])
     wish, completing = Wish(Kind.SERVICE, commit, (name,)), _completing(baseline, [name])
     return Plan(wish, baseline, ((name,),), images, completing=completing)
 
@@ -231,7 +231,7 @@ def _plan_whole(
 ) -> Plan:
     full = resolve_commit(target.application.repository, commit)
     baseline = baseline or baseline_of(target, full)
-    images = _images(baseline, target.application.services)
+    images = images_in(baseline, target.application.services)
     stores = () if backup is None else tuple(target.stores)
     found = None if backup is None else _whole_backup(target, full, stores, backup)
     _require_compose_files(target)
@@ -351,7 +351,8 @@ def _keeps_out(target: Target) -> bool:
     return target.application.way_in is not None
 
 
-def _images(baseline: Baseline, services: Iterable[str]) -> dict[str, str]:
+def images_in(baseline: Baseline, services: Iterable[str]) -> dict[str, str]:
+    """Return the image id of each of `services`; refuse a baseline that lacks one."""
     wanted = tuple(services)
     images = baseline.facts.images(wanted)
     missing = [service for service in wanted if service not in images]
@@ -361,7 +362,7 @@ def _images(baseline: Baseline, services: Iterable[str]) -> dict[str, str]:
             expected=f"one for each of {', '.join(wanted)}",
             observed=f"none for {', '.join(missing)}",
             source=str(baseline.folder),
-            hint="the profile names services that did not run when the baseline was captured",
+            hint=f"capture a new baseline while they run: {typed('capture')}",
         )
     return images
 

@@ -10,14 +10,13 @@ from rollproof.backups.images import images_to_load
 from rollproof.baseline.folder import Baseline
 from rollproof.engines.compose_project import ComposeProject
 from rollproof.engines.factory import open_engine
-from rollproof.errors import ActionFailed, Problem, UsageProblem, listed
+from rollproof.errors import ActionFailed, Problem, listed
 from rollproof.git.repository import checked_out, git, head
-from rollproof.home import typed
 from rollproof.incident.trials import Part, PartTrial
 from rollproof.planning.configuration import services_at
 from rollproof.planning.foresight import Foreseen, foresee, problems, said
 from rollproof.planning.lock_state import lock_state
-from rollproof.planning.plan import Plan, plan_emergency
+from rollproof.planning.plan import Plan, images_in, plan_emergency
 from rollproof.planning.refusals import Allowed, Asked, refusals
 from rollproof.planning.unfinished import refuse_unfinished
 from rollproof.profile.data_formats import Fit
@@ -76,17 +75,7 @@ class RollbackTrial:
         return f"{plan.wish}: {len(plan.images)} services and {len(plan.stores)} stores, from {backup}"
 
     def _images(self) -> str:
-        services = self._target.application.services
-        images = self._baseline.facts.images(services)
-        missing = [service for service in services if service not in images]
-        if missing:
-            raise UsageProblem(
-                what="images of the baseline",
-                expected=f"one for each of {', '.join(services)}",
-                observed=f"none for {', '.join(missing)}",
-                source=str(self._baseline.folder),
-                hint=f"capture a new baseline while they run: {typed('capture')}",
-            )
+        images = images_in(self._baseline, self._target.application.services)
         gone = images_to_load(self._target.folders.backups, images, self._project, deadline=SECONDS)
         kept = f"; {gone} of them in the backup alone" if gone else ""
         return f"{len(set(images.values()))} images of {len(images)} services are there, by id{kept}"
