@@ -87,13 +87,13 @@ def test_the_card_and_the_plan_are_of_this_moment(
 ) -> None:
     said = verifier.actions("card")
     assert said.returncode == ExitCode.VERIFIED, said.stderr
-    assert f"deploy/rollback/emergency_rollback.sh {verifier.baseline.facts.commit} --target=" in said.stdout
+    assert f"rollproof rollback emergency {verifier.baseline.facts.commit} --target=" in said.stdout
     assert "every service runs" in said.stdout
     (health,) = (line.strip() for line in said.stdout.splitlines() if line.startswith("  curl "))
     asked = subprocess.run(health.split(), capture_output=True, text=True, timeout=SECONDS, check=True)
     assert "UP" in asked.stdout
     plan = verifier.actions("plan", "--service", "frontend")
-    assert f"next: {verifier.root}/deploy/rollback/service_frontend.sh" in plan.stdout, plan.stderr
+    assert "rollback service frontend --target=" in plan.stdout, plan.stderr
     try:
         control.stop(["frontend"], deadline=SECONDS)
         assert "in trouble: frontend" in verifier.actions("card").stdout
