@@ -1,8 +1,9 @@
 """The part of the suite that pytest has in every run of its environment.
 
-It gives a run from another folder, as `rollproof verify` begins it, the suite's checks. A run that names a
-target and does not have the suite's root ends with a hint: pytest takes the profile in ``--target PATH`` for
-tests and looks for its root there, before it knows the option.
+It gives a run from another folder, as `rollproof verify` begins it, the suite's checks. They have a name for
+pytest anywhere else: ``pytest rollproof.checks -m phase1 --target=shop.toml``. A run that names a target and
+none of these ends with a hint: pytest takes the profile in ``--target PATH`` for tests, and looks for its
+root there before it knows the option.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import pytest
 from rollproof import SUITE
 
 _CHECKS = str(SUITE / "checks")
+_NAME = "rollproof.checks"
 _PHASES = "fixtures.gating.phases"
 
 
@@ -25,6 +27,9 @@ def pytest_load_initial_conftests(
     known = early_config.known_args_namespace
     # An option that is not known yet, with a space in its value, is a path to argparse.
     known.file_or_dir = [word for word in known.file_or_dir if not word.startswith("-")]
+    if _NAME in known.file_or_dir:
+        for words in (known.file_or_dir, args):
+            words[:] = [_CHECKS if word == _NAME else word for word in words]
     elsewhere = early_config.invocation_params.dir != SUITE
     if early_config.rootpath == SUITE and elsewhere and not known.file_or_dir:
         known.file_or_dir = [_CHECKS]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
 from typing import Annotated
@@ -144,19 +144,6 @@ def name_of(check: str) -> str:
 def waiver_of(waivers: Iterable[Waiver], check: str) -> Waiver | None:
     """Return the first waiver that covers `check` and has not expired."""
     return next((waiver for waiver in waivers if waiver.covers(check) and waiver.holds()), None)
-
-
-def of_no_item(waivers: Iterable[Waiver], checks: Collection[str], caseless: Collection[str]) -> list[str]:
-    """Return the items of `waivers` that are none of the gate's.
-
-    `checks` are the names of all its items, with their cases. `caseless` are those that have none today, such
-    as without a baseline: any case of theirs may be meant.
-    """
-    return [
-        waiver.item
-        for waiver in waivers
-        if name_of(waiver.item) not in caseless and not any(waiver.covers(check) for check in checks)
-    ]
 
 
 class Premigration(Model):

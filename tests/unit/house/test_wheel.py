@@ -140,7 +140,7 @@ def test_its_version_and_help_are_told_anywhere(installed: Installed) -> None:
         ),
         [
             *("python", "-m", "pytest", "-p", "no:cacheprovider", "-m", "phase1"),
-            *("--pyargs", "rollproof.suite.checks", "--target=profile.toml"),
+            *("rollproof.checks", "--target=profile.toml"),
         ],
     ],
     ids=["verify", "with workers", "pytest itself"],
