@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fixtures.answers import RetentionsOf
+from fixtures.contents import SchemasOf
 from fixtures.gating.evidence import Expect, Keep, Say
-from fixtures.given.asking import RetentionsOf
-from fixtures.given.contents import SchemasOf
 from rollproof.backups.kept_backups import UNRECORDED, KeptStoreOf, backup_hint, proportion_of
 from rollproof.baseline.folder import Baseline
 from rollproof.errors import Meaning, Mismatch, Unverifiable, listed

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fixtures.gating.evidence import Expect, Say
-from fixtures.given.given_premigration import last_sample
+from fixtures.premigration import last_sample
 from rollproof.errors import listed
 from rollproof.monitoring.samples import (
     PART_OF_BEAT,

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fixtures.answers import expect_room
+from fixtures.containers import BACK, known_commit
 from fixtures.gating.evidence import Expect, Keep, Say, keep_differences
-from fixtures.given.asking import expect_room
-from fixtures.given.given_containers import BACK, known_commit
 from rollproof.baseline.facts import RecordedContainer
 from rollproof.baseline.folder import Baseline
 from rollproof.baseline.known_engine import EngineMatch

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fixtures.answers import Answers, LoadStates, Searches
+from fixtures.contents import OthersOf
 from fixtures.gating.evidence import Expect, Say
-from fixtures.given.asking import Answers, LoadStates, Searches
-from fixtures.given.contents import OthersOf
 from rollproof.baseline.facts import RecordedStore
 from rollproof.baseline.folder import Baseline
 from rollproof.collection import Case

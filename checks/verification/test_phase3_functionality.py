@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fixtures.answers import ExpectRefused
 from fixtures.gating.evidence import CSV, Expect, Keep, Say, table
-from fixtures.given.asking import ExpectRefused
 from rollproof.baseline.folder import Baseline
 from rollproof.errors import Meaning, listed
 from rollproof.home import typed

@@ -7,10 +7,9 @@ from contextlib import nullcontext, suppress
 
 import pytest
 
-from fixtures.gating.evidence import CSV, Expect, Keep, Say, keep_differences, table
-from fixtures.given.asking import CountsOf
-from fixtures.given.cases import ContentCase, CountCase, GoldenCase, SchemaCase
-from fixtures.given.contents import (
+from fixtures.answers import CountsOf
+from fixtures.cases import ContentCase, CountCase, GoldenCase, SchemaCase
+from fixtures.contents import (
     ComparisonOf,
     ExpiredSince,
     FollowedOf,
@@ -21,6 +20,7 @@ from fixtures.given.contents import (
     ShownKeys,
     expect_sight,
 )
+from fixtures.gating.evidence import CSV, Expect, Keep, Say, keep_differences, table
 from rollproof.baseline.differences import neighbours_text, not_compared, same_neighbours, schema_differences
 from rollproof.baseline.facts import RecordedContent, RecordedStore
 from rollproof.baseline.folder import Baseline

@@ -15,7 +15,7 @@ from xml.etree.ElementTree import ParseError
 import pytest
 
 from fixtures.gating.verification import VERIFICATION, Verification
-from fixtures.given.given import recorded_facts
+from fixtures.target import recorded_facts
 from reports.allure.metadata import write_metadata
 from reports.allure.results import write_unreported
 from reports.html.history import history_of

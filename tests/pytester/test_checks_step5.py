@@ -67,7 +67,7 @@ def staging(sandbox: Sandbox) -> Staging:
     git("checkout", "--quiet", "--detach", first)
     with (path / "profile.toml").open("a", encoding="utf-8") as profile:
         profile.write('\n[premigration.rehearsal]\ntarget = "stage"\nincidents = "staging"\ndays = 7\n')
-    sandbox.plugins("fixtures.gating.evidence", "fixtures.given.given", "fixtures.given.given_premigration")
+    sandbox.plugins("fixtures.gating.evidence", "fixtures.target", "fixtures.premigration")
     checks = path / "checks"
     checks.mkdir()
     shutil.copy(ROOT / "checks" / "premigration" / "test_step5_staging.py", checks)

@@ -339,7 +339,7 @@ def test_a_check_whose_body_did_not_run_is_broken(sandbox: Sandbox) -> None:
 
 
 def test_a_check_without_a_case_is_no_check(sandbox: Sandbox) -> None:
-    sandbox.plugins("fixtures.given.given")
+    sandbox.plugins("fixtures.target")
     sandbox.checks(test_e="@pytest.mark.phase1\ndef test_none(relation): assert False", **FOUR)
     assert sandbox.run("-m", "phase1").code == ExitCode.VERIFIED
 
@@ -449,7 +449,7 @@ def test_the_monitor_s_samples_are_read_once_a_run(sandbox: Sandbox) -> None:
     target = load_target(write_profile(sandbox.pytester.path))
     with closing(SampleWriter(samples_path(target))) as writer:
         writer.write(*samples(1, lambda _: {}, target=target.name))
-    sandbox.plugins("fixtures.given.given", "fixtures.given.given_premigration")
+    sandbox.plugins("fixtures.target", "fixtures.premigration")
     sandbox.checks(
         test_a="seen = []\n@pytest.mark.phase1\n"
         "def test_one(samples, assessment, samples_file):\n"

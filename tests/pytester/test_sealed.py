@@ -33,7 +33,7 @@ allowed_signers = "signers"
 @pytest.fixture
 def project(sandbox: Sandbox) -> Sandbox:
     """A sandbox with all plugins of the record, and a phase 4 that fails unless the target is up."""
-    sandbox.recorded("fixtures.gating.evidence", then=("fixtures.given.given",))
+    sandbox.recorded("fixtures.gating.evidence", then=("fixtures.target",))
     sandbox.checks(test_a=PHASES)
     return sandbox
 

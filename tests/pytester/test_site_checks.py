@@ -152,7 +152,7 @@ def test_they_are_given_no_secret_of_an_operator(site: Sandbox) -> None:
     write(
         site,
         """
-pytest_plugins = ["fixtures.given.given"]
+pytest_plugins = ["fixtures.target"]
 
 @pytest.mark.phase1
 def test_secrets(target):

@@ -12,8 +12,8 @@ import typer
 
 import rollproof.baseline.recording
 import rollproof.baseline.target_comparison
-from fixtures.given.contents import golden_answers
-from fixtures.given.given import _of_baseline, recorded_store
+from fixtures.contents import golden_answers
+from fixtures.target import _of_baseline, recorded_store
 from reports.answers.comparison import Comparison
 from rollproof.baseline.folder import MANIFEST, recorded_collection
 from rollproof.baseline.recording import record_content

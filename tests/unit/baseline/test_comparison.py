@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.given.cases import CountCase
+from fixtures.cases import CountCase
 from rollproof.baseline.comparison import Comparison, compare, compare_records
 from rollproof.baseline.differences import same_neighbours, schema_differences
 from rollproof.baseline.facts import RecordedCollection

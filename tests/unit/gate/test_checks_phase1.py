@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from checks.verification import test_phase1_infrastructure as phase1
+from fixtures import containers
+from fixtures import target as target_fixtures
 from fixtures.gating.evidence import Expect
-from fixtures.given import given, given_containers
 from rollproof.baseline.configuration_key import ConfigurationKey
 from rollproof.baseline.containers import record_container
 from rollproof.baseline.facts import Facts, RecordedContainer
@@ -95,7 +96,7 @@ def judged(was: RecordedContainer, now: Container, target: Target) -> None:
     phase1.test_container_is_healthy(now, was, expect)
     phase1.test_container_is_not_restarting(now, was, target, expect)
     usages = {now.id: USED} if now.running else {}
-    usage = inspect.unwrap(given.usage)(now, was, usages)
+    usage = inspect.unwrap(target_fixtures.usage)(now, was, usages)
     phase1.test_container_memory(now, usage, target, expect)
     phase1.test_container_cpu(now, usage, target, expect)
     phase1.test_container_processes(now, usage, target, expect)
@@ -136,7 +137,7 @@ def test_the_hint_is_what_ends_that_state(status: str, command: str, target: Tar
 
 def test_a_one_shot_that_failed_uses_nothing_and_that_is_not_green() -> None:
     with pytest.raises(Mismatch, match="expected a running container, observed exited"):
-        inspect.unwrap(given.usage)(ended(1), recorded_container(ended()), {})
+        inspect.unwrap(target_fixtures.usage)(ended(1), recorded_container(ended()), {})
 
 
 @pytest.mark.parametrize(
@@ -167,12 +168,12 @@ def test_a_volume_without_a_name_of_its_own_need_not_be_there_again(target: Targ
     recorded = facts(container("backend-1"))
     (backend,) = recorded.containers
     recorded = replace(recorded, containers=(replace(backend, volumes=("c" * 64, "data", "cafe")),))
-    assert given._of_baseline(target, recorded)["volume"] == ["cafe", "data"]
+    assert target_fixtures._of_baseline(target, recorded)["volume"] == ["cafe", "data"]
 
 
 def test_each_replica_is_a_case_of_its_own(target: Target, tmp_path: Path) -> None:
     recorded = facts(container("worker-2"), container("worker-1"), container("backend-1"))
-    replicas = given._of_baseline(target, recorded)["replica"]
+    replicas = target_fixtures._of_baseline(target, recorded)["replica"]
     assert replicas == [Replica("backend"), Replica("redis"), Replica("worker", 1), Replica("worker", 2)]
     assert [*map(str, replicas)] == ["backend", "redis", "worker/1", "worker/2"]
     baseline = Baseline(tmp_path, "sandbox", "now", recorded)
@@ -180,9 +181,9 @@ def test_each_replica_is_a_case_of_its_own(target: Target, tmp_path: Path) -> No
     live = {"worker": (container("worker-1"), second), "backend": (container("backend-1"),)}
 
     def of(replica: Replica) -> tuple[RecordedContainer, Container]:
-        service = inspect.unwrap(given.service)(replica)
-        was = inspect.unwrap(given.recorded)(replica, service, baseline)
-        return was, inspect.unwrap(given.container)(was, baseline, live, target)
+        service = inspect.unwrap(target_fixtures.service)(replica)
+        was = inspect.unwrap(target_fixtures.recorded)(replica, service, baseline)
+        return was, inspect.unwrap(target_fixtures.container)(was, baseline, live, target)
 
     for name in (Replica("backend"), Replica("worker", 1)):
         was, now = of(name)
@@ -202,7 +203,7 @@ def test_each_replica_is_a_case_of_its_own(target: Target, tmp_path: Path) -> No
 def _given(name: str, known: dict[str, Any]) -> Any:  # noqa: ANN401
     """Return the value of a fixture of containers, as pytest makes it out of what is `known`."""
     if name not in known:
-        made = inspect.unwrap(getattr(given_containers, name))
+        made = inspect.unwrap(getattr(containers, name))
         known[name] = made(**{one: _given(one, known) for one in inspect.signature(made).parameters})
     return known[name]
 

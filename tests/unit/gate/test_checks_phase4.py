@@ -12,10 +12,10 @@ from unittest.mock import MagicMock
 import pytest
 
 from checks.verification import test_phase4_data_integrity as phase4
+from fixtures import contents
+from fixtures.cases import ContentCase, CountCase, SchemaCase
 from fixtures.gating.evidence import Expect, Sides
 from fixtures.gating.verification import VERIFICATION
-from fixtures.given import contents
-from fixtures.given.cases import ContentCase, CountCase, SchemaCase
 from rollproof.baseline.comparison import Comparison, Keys
 from rollproof.baseline.facts import RecordedCollection
 from rollproof.baseline.sampling import Coverage

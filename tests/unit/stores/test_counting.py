@@ -9,8 +9,8 @@ from typing import Self
 import pytest
 
 from checks.verification import test_phase4_data_integrity as phase4
+from fixtures.cases import CountCase
 from fixtures.gating.evidence import Expect
-from fixtures.given.cases import CountCase
 from rollproof.errors import Meaning, Mismatch, Unverifiable
 from rollproof.stores.contract import Answer
 from rollproof.stores.counting import Silences, Silent, counted
