@@ -1,15 +1,13 @@
 """The baseline: the target's state before the migration, on disk, and refused when one byte differs.
 
-A baseline is a folder. Its `manifest.json` names every other file with size and SHA-256. It has a digest and,
-with a key, an HMAC, and one canonical spelling. Any other entry in the folder, even a link, is refused, so
-that a digest covers everything. `release.json`, `containers.json`, `stores.json`, `canary.json`,
-`milliseconds.json`, `surroundings.json`, `profile.json` and `content/<store>.json` hold the
-facts, `records/` the hashes of single records.
+A baseline is a folder. Its `manifest.json` names every other file with size and SHA-256, and is signed by an
+HMAC if the profile has a `baseline_key`. Any other entry in the folder, even a link, is refused.
+`release.json`, `containers.json`, `stores.json`, `canary.json`, `milliseconds.json`, `surroundings.json`,
+`profile.json` and `content/<store>.json` hold the facts, `records/` the hashes of single records.
 """
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import os
 import shutil
@@ -125,7 +123,7 @@ class BaselineDraft:
         created = self._created.isoformat(timespec="milliseconds")
         # Before the manifest: where that is after a crash of the machine, all that it names is there.
         sync_tree(self.folder)
-        write_record(self.folder / MANIFEST, sealed_manifest(self._target, created, sealed, key))
+        write_record(self.folder / MANIFEST, signed_manifest(self._target, created, sealed, key))
         folder = self._baselines / self._name
         rename_whole(self.folder, folder)
         link = self._baselines / f".current.{os.getpid()}"
@@ -327,7 +325,6 @@ VERSION = 2
 MANIFEST = "manifest.json"
 CURRENT = "current"
 """The link in the folder of baselines that names the newest."""
-_UNSIGNED = frozenset({"digest", "signature"})
 
 
 def _is_below(name: str) -> bool:
@@ -348,15 +345,13 @@ class BaselineFile:
 class Manifest:
     """The files of the baseline of `target`, by their paths; `created` is ISO 8601, in UTC.
 
-    `digest` is the SHA-256 of the other names' canonical JSON, in hexadecimal; `signature` its HMAC-SHA256
-    with the profile's key, or None without one.
+    `signature` is the HMAC-SHA256 of the others' canonical JSON with the profile's key, or None without one.
     """
 
     version: Annotated[int, Must(f"version {VERSION}", VERSION.__eq__)]
     target: str
     created: str
     files: Mapping[Annotated[str, Must("a path below the folder of the baseline", _is_below)], BaselineFile]
-    digest: str
     signature: str | None = field(default=None, metadata=LEFT_OUT)
 
     def require_signature(self, path: Path, key: SecretStr | None) -> None:
@@ -384,18 +379,16 @@ class Manifest:
             )
 
 
-def sealed_manifest(
+def signed_manifest(
     target: str, created: str, files: Mapping[str, BaselineFile], key: SecretStr | None
 ) -> Manifest:
-    """Return the manifest of these files with its digest and, with a `key`, its signature."""
-    bare = Manifest(VERSION, target, created, files, digest="")
-    content = as_json(bare)
-    signature = None if key is None else signature_of(content, key)
-    return replace(bare, digest=digest_of(content), signature=signature)
+    """Return the manifest of these files, with a `key` signed."""
+    unsigned = Manifest(VERSION, target, created, files)
+    return unsigned if key is None else replace(unsigned, signature=signature_of(as_json(unsigned), key))
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Return the manifest in `folder`, which has its one spelling and its digest.
+    """Return the manifest in `folder`.
 
     Raises:
         Unverifiable: there is none, or another one than a capture writes.
@@ -404,35 +397,21 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         if not stat.S_ISREG(path.lstat().st_mode):
             raise refused(path, "a file", "something else")
-        data = read_regular(path)
-        content = strict_json(data)
+        content = strict_json(read_regular(path))
     except OSError as error:
         raise refused(path, "a baseline", reason_of(error)) from None
     except ValueError:
         raise refused(path, "a manifest", "something else, or a part of one") from None
     try:
-        manifest = record_of(Manifest, content)
+        return record_of(Manifest, content)
     except WrongRecord as wrong:
         raise refused(path, f"a manifest of version {VERSION}", str(wrong)) from None
-    if canonical_json(as_json(manifest)) != data:
-        raise refused(path, "the one spelling that a capture gives it", "another one of the same content")
-    if manifest.digest != digest_of(content):
-        raise refused(path, f"digest {manifest.digest}", digest_of(content))
-    return manifest
-
-
-def digest_of(manifest: Mapping[str, Any]) -> str:
-    """Return the digest of a manifest's JSON."""
-    return hashlib.sha256(_signed_part(manifest)).hexdigest()
 
 
 def signature_of(manifest: Mapping[str, Any], key: SecretStr) -> str:
-    """Return the signature of a manifest's JSON."""
-    return hmac.new(key.get_secret_value().encode(), _signed_part(manifest), "sha256").hexdigest()
-
-
-def _signed_part(manifest: Mapping[str, Any]) -> bytes:
-    return canonical_json({name: value for name, value in manifest.items() if name not in _UNSIGNED})
+    """Return the signature of a manifest's JSON, of all in it but the signature."""
+    signed = canonical_json({name: value for name, value in manifest.items() if name != "signature"})
+    return hmac.new(key.get_secret_value().encode(), signed, "sha256").hexdigest()
 
 
 def refused(

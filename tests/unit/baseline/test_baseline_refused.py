@@ -17,7 +17,7 @@ from _pytest.mark import ParameterSet
 from pydantic import SecretStr
 
 from rollproof.baseline.facts import RecordedCollection, RecordedContent, Summary, Surroundings
-from rollproof.baseline.folder import BaselineDraft, digest_of, load_baseline, read_summary, signature_of
+from rollproof.baseline.folder import BaselineDraft, load_baseline, read_summary, signature_of
 from rollproof.errors import Unverifiable
 from rollproof.stores.blocks import new_blocks, read_block, write_block
 from rollproof.stores.contract import Digest, RecordHash
@@ -67,7 +67,6 @@ def put_right(folder: Path, change: Callable[[dict[str, Any]], object] = dict, *
         if isinstance(entry, dict) and "\0" not in name and (folder / name).is_file():
             data = (folder / name).read_bytes()
             entry |= {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    manifest["digest"] = digest_of(manifest)
     if key:
         manifest["signature"] = signature_of(manifest, KEY)
     path.write_bytes(canonical_json(manifest))
@@ -143,7 +142,6 @@ def test_whole_it_is_loaded(folder: Path) -> None:
         lambda folder: put_right(folder, lambda manifest: manifest.update(more=1)),
         lambda folder: put_right(folder, lambda manifest: manifest["files"].update({"stores.json": None})),
         listed("a\0b"),
-        listed("\ud800"),
         listed("/etc/hostname"),
         listed("../outside.json"),
         listed("records/../stores.json"),
@@ -158,20 +156,8 @@ def test_a_manifest_that_no_capture_writes(folder: Path, damage: Damage) -> None
     assert str(folder / MANIFEST) in refusal(folder, load=read_summary)
 
 
-@pytest.mark.parametrize(
-    "damage",
-    numbered(
-        lambda folder: (folder / MANIFEST).write_bytes((folder / MANIFEST).read_bytes() + b" \n"),
-        replaced(b'"created": ', b'"created":  '),
-        lambda folder: (folder / MANIFEST).write_text(
-            json.dumps(json.loads((folder / MANIFEST).read_bytes()))
-        ),
-        replaced(b'"created": ', b'"created": "2001-01-01", "created": '),
-        replaced(b'"version": 2', rb'"versio\u006e": 2'),
-    ),
-)
-def test_a_manifest_has_one_spelling(folder: Path, damage: Damage) -> None:
-    damage(folder)
+def test_a_manifest_has_each_name_once(folder: Path) -> None:
+    replaced(b'"created": ', b'"created": "2001-01-01", "created": ')(folder)
     assert str(folder / MANIFEST) in refusal(folder)
 
 
@@ -313,8 +299,7 @@ def test_a_signature_is_checked_or_the_baseline_is_refused(tmp_path: Path) -> No
 def test_a_signature_that_is_none(tmp_path: Path, signature: object) -> None:
     folder = saved(tmp_path, KEY)
     put_right(folder, lambda manifest: manifest.update(signature=signature))
-    for key in (None, KEY):
-        refusal(folder, key)
+    refusal(folder, KEY)
 
 
 def test_it_is_nobody_elses_to_read(folder: Path) -> None:
