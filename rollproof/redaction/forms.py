@@ -31,7 +31,9 @@ def words_of(secret: str) -> tuple[str, ...]:
 
 def base64_of(secret: str) -> frozenset[str]:
     """Return the base64 of `secret` inside a longer text, which shifts it, without what it shares with it."""
-    return frozenset(form for form in _base64(secret.encode()) if len(form) >= SHORTEST_BASE64)
+    return frozenset(
+        form for form in _base64(secret.encode(errors="replace")) if len(form) >= SHORTEST_BASE64
+    )
 
 
 def _base64(data: bytes) -> Iterator[str]:
@@ -46,16 +48,17 @@ def _character(character: str) -> str:
     if character.isascii() and character.isalnum():
         return character
     code = ord(character)
+    data = character.encode(errors="replace")
     forms = {
-        *(json.dumps(character)[1:-1], ascii(character)[1:-1], repr(character.encode())[2:-1]),
+        *(json.dumps(character)[1:-1], ascii(character)[1:-1], repr(data)[2:-1]),
         *(f"\\u{code:04x}", f"\\x{code:02x}"),
         *(html.escape(character), f"&#{code};", f"&#x{code:x};"),
-        *(quote(character, safe=""), "+" if character == " " else quote(character)),
+        *(quote(data, safe=""), "+" if character == " " else ""),
     }
     patterns = [
         re.sub(r"(?:\\\\)+", r"\\\\{1,8}", re.escape(form))
         .replace("%", "%(?:25){0,3}")
         .replace(r"\&", r"\&(?:amp;){0,3}")
-        for form in sorted(forms - {character}, key=len, reverse=True)
+        for form in sorted(forms - {character, ""}, key=len, reverse=True)
     ]
     return rf"(?i:\\{{0,8}}(?:{'|'.join(patterns)}|{re.escape(character)}))"
