@@ -90,50 +90,30 @@ def _loaded(profile: Path, monkeypatch: pytest.MonkeyPatch) -> Target:
     return load_target(profile)
 
 
+_EVERY = {
+    "kafka": ("kafka", ("kafka-host", "kafka")),
+    "milvus": ("milvus", ("milvus",)),
+    "minio": ("s3", ("minio",)),
+    "mongodb": ("mongodb", ("mongodb",)),
+    "mysql": ("mysql", ("mysql",)),
+    "qdrant": ("qdrant", ("qdrant",)),
+    "redis": ("redis", ("redis",)),
+}
+_STAGING: dict[str, Any] = {
+    "stores": _EVERY,
+    "services": ("backend", "frontend", "nginx", "worker"),
+    "writers": ("backend", "worker"),
+    "url": "http://127.0.0.1:8090/",
+}
 EXPECTED: dict[str, dict[str, Any]] = {
-    "staging": {
-        "stores": {
-            "kafka": ("kafka", ("kafka-host", "kafka")),
-            "milvus": ("milvus", ("milvus",)),
-            "minio": ("s3", ("minio",)),
-            "mongodb": ("mongodb", ("mongodb",)),
-            "mysql": ("mysql", ("mysql",)),
-            "qdrant": ("qdrant", ("qdrant",)),
-            "redis": ("redis", ("redis",)),
-        },
-        "services": ("backend", "frontend", "nginx", "worker"),
-        "writers": ("backend", "worker"),
-        "url": "http://127.0.0.1:8090/",
-    },
-    "official": {
-        "stores": {
-            "kafka": ("kafka", ("kafka-host", "kafka")),
-            "milvus": ("milvus", ("milvus",)),
-            "minio": ("s3", ("minio",)),
-            "mongodb": ("mongodb", ("mongodb",)),
-            "mysql": ("mysql", ("mysql",)),
-            "qdrant": ("qdrant", ("qdrant",)),
-            "redis": ("redis", ("redis",)),
-        },
+    "staging": _STAGING,
+    "official": _STAGING
+    | {
         "services": ("backend", "frontend", "milvus-accounts", "nginx", "worker"),
         "writers": ("backend", "milvus-accounts", "worker"),
-        "url": "http://127.0.0.1:8090/",
     },
-    "stranger": {
-        "stores": {
-            "kafka": ("kafka", ("kafka",)),
-            "migrations": ("mounts", ()),
-            "milvus": ("milvus", ("milvus",)),
-            "minio": ("s3", ("minio",)),
-            "mongodb": ("mongodb", ("mongodb",)),
-            "mysql": ("mysql", ("mysql",)),
-            "qdrant": ("qdrant", ("qdrant",)),
-            "redis": ("redis", ("redis",)),
-        },
-        "services": ("backend", "frontend", "nginx", "worker"),
-        "writers": ("backend", "worker"),
-        "url": "http://127.0.0.1:8090/",
-    },
+    "stranger": _STAGING
+    | {"stores": _EVERY | {"kafka": ("kafka", ("kafka",)), "migrations": ("mounts", ())}},
     "renamed": {
         "stores": {
             "kafka": ("kafka", ("log",)),
