@@ -267,7 +267,8 @@ def _locked(name: str) -> dict[str, str]:
 
 def _own(developers: list[str]) -> set[str]:
     """Return the packages of developers that no library of an operator's needs as well."""
-    return {str(canonicalize_name(Requirement(text).name)) for text in developers} - {"numpy", "packaging"}
+    shared = {"numpy", "packaging", "pyyaml"}
+    return {str(canonicalize_name(Requirement(text).name)) for text in developers} - shared
 
 
 def test_the_licence_is_the_one_that_is_declared() -> None:
