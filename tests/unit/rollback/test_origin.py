@@ -92,19 +92,6 @@ def test_that_nobody_can_tell_stops_no_rollback(sandbox: Sandbox, incident: Inci
     assert "could not be told" in (incident.folder / "journal.jsonl").read_text()
 
 
-def test_a_record_of_an_earlier_version_is_read(sandbox: Sandbox, incident: Incident) -> None:
-    sandbox.run(plan_database(sandbox.target, "mysql"), incident)
-    path = incident.folder / "rollback.json"
-    record = json.loads(path.read_text())
-    del record["origin"]
-    path.write_text(json.dumps(record))
-    assert _recorded(incident) is None
-    for name in ("journal.jsonl", "journal.head"):
-        (incident.folder / name).unlink()
-    (found,) = rollbacks_in(incident)
-    assert (found.commit, found.origin) == (sandbox.commit, None)
-
-
 @pytest.mark.parametrize("origin", [{}, [], "x", {"head": "HEAD", "revisions": []}], ids=str)
 def test_a_damaged_origin_is_named(sandbox: Sandbox, incident: Incident, origin: object) -> None:
     sandbox.run(plan_database(sandbox.target, "mysql"), incident)

@@ -40,14 +40,6 @@ def test_the_status_of_one_that_failed(run: Ran) -> None:
     assert "logs --tail=100 -f redis" in said.splitlines()[-1]
 
 
-def test_half_a_character_of_a_file_name_is_said_escaped(run: Ran) -> None:
-    incident = begin(run.sandbox)
-    with Journal(incident.folder / "journal.jsonl", str).step("look at a name") as result:
-        result["result"] = "caf\udce9"
-    said = run("rollback", "status", code=ExitCode.BROKEN)
-    assert re.search(r"ended    look at a name \(\d+\.\d s\): caf\\udce9\n", said)
-
-
 @pytest.mark.parametrize(
     ("event", "details"),
     [("started", {}), ("started", {"id": "rollback"}), ("ended", {"began": 0.0}),
