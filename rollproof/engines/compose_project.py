@@ -77,11 +77,17 @@ class ComposeProject:
         return frozenset(listed.split())
 
     def described(self, *, deadline: float, files: Sequence[Path] | None = None) -> frozenset[str]:
-        """Return the services in the compose files, after compose could read these as they are.
+        """Return the services in the compose files, of every profile, after compose could read these.
 
         `files` are read in place of the profile's, as if they stood there.
         """
-        return frozenset(self.services(files, Deadline(deadline)))
+        read = run_command(
+            [*self.compose(files), "--profile", "*", "config", "--services"],
+            what="reading of compose files",
+            deadline=Deadline(deadline),
+            private=True,  # its errors may quote the containers' environment
+        )
+        return frozenset(read.split())
 
     def services(self, files: Sequence[Path] | None, limit: Deadline) -> Mapping[str, Mapping[str, object]]:
         """Return what `files`, or the profile's, say of each service, in compose's own terms."""

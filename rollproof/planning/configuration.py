@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rollproof.engines.compose_project import ComposeProject
 from rollproof.errors import ActionFailed, UsageProblem, listed
@@ -22,6 +22,7 @@ from rollproof.home import typed
 from rollproof.profile.profile import Target
 from rollproof.system.command import Deadline
 
+Answer = TypeVar("Answer")
 _SECONDS = 60.0
 _SHOWN = 5
 _READS = ("env_file", "label_file", "include", "extends")
@@ -56,7 +57,7 @@ def configuration_at(target: Target, commit: str, service: str) -> Iterator[tupl
 def services_at(target: Target, commit: str) -> frozenset[str]:
     """Return the services that the compose files describe at `commit`."""
     with _checkout(target, commit) as checkout:
-        return frozenset(json.loads(checkout.configuration())["services"])
+        return checkout.ask(lambda project: project.described(deadline=_SECONDS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +70,17 @@ class _Checkout:
     tree: Path
 
     def configuration(self, *services: str) -> str:
-        """Return what compose reads of `services`, or of all, as its JSON; paths are below `tree`."""
+        """Return what compose reads of `services`, as its JSON; paths are below `tree`."""
+        return self.ask(lambda project: project.configuration(Deadline(_SECONDS), *services))
+
+    def ask(self, question: Callable[[ComposeProject], Answer]) -> Answer:
+        """Return compose's answer about the commit's files; what it refuses is the user's to correct."""
         engine = self.target.engine
         files = tuple(self._in_tree(file) for file in engine.files)
         variables = self._in_tree(engine.env_file) if engine.env_file else None
         project = ComposeProject(engine.model_copy(update={"files": files, "env_file": variables}))
         try:
-            return project.configuration(Deadline(_SECONDS), *services)
+            return question(project)
         except ActionFailed as refused:
             raise UsageProblem(
                 what=f"compose files of commit {self.commit[:12]}",

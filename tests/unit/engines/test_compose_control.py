@@ -67,7 +67,7 @@ SECRET_OF_A_CONTAINER = "in-the-environment-of-a-container"  # noqa: S105 - nobo
 @pytest.mark.parametrize(
     "read",
     [
-        lambda engine: ComposeControl(engine).described(deadline=9.0),
+        lambda engine: ComposeControl(engine).services(None, Deadline(9.0)),
         lambda engine: rendered(engine, Deadline(9.0)),
     ],
     ids=["of a service's images", "of a scratch instance"],

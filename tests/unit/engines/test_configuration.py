@@ -241,7 +241,8 @@ def test_a_service_is_created_by_the_commits_files_with_paths_of_the_working_cop
 
 
 def test_services_are_those_of_all_files_of_the_commit(sandbox: Sandbox) -> None:
-    good = _known_good(sandbox, _compose("{}", "include: [common/base.yaml]"))
+    compose = _compose("{}", "include: [common/base.yaml]").replace("  other: {", "  other: {profiles: [p], ")
+    good = _known_good(sandbox, compose)
     (_repository(sandbox) / "common/base.yaml").unlink()
     assert services_at(sandbox.target, good) == {"backend", "other", "base"}
 
