@@ -107,8 +107,8 @@ def _require_holding(incident: Incident, checked: Checked, *, anyway: bool) -> N
             expected="one that holds",
             observed="; ".join(checked.lines()),
             source=str(incident.folder),
-            hint=f"{typed('report ID')} seals what a killed command left; put back what was changed from a "
-            "copy; or add --anyway",
+            hint="put back what was changed, from a copy; or add --anyway; what a killed command left is "
+            f"sealed by: {typed('report ID')}",
         )
 
 

@@ -237,8 +237,8 @@ class MadeIncident:
         self.clock.turn(180)
         journal.write(ACKNOWLEDGED, name=name)
         journal.write(DECIDED, name=name, text="roll back")
-        for _ in range(self.target.contacts.attempts):
-            self._alert(journal, Alert.TECH_LEAD, "HTTP 500")
+        for number in range(self.target.contacts.attempts):
+            self._alert(journal, Alert.TECH_LEAD, f"HTTP {500 + number}")
         journal.write(ASSESSED, name=name, text="the index was dropped (root cause identified: yes)")
 
     def _alert(self, journal: Journal, alert: Alert, reason: str) -> None:

@@ -120,7 +120,7 @@ def test_it_is_green_and_says_what_was_seen_and_no_secret(team: Team) -> None:
     expect(outcome, {})
     results = outcome.results()
     assert set(results) == EVERY
-    said = " ".join(note for result in results.values() for note in result["notes"])
+    said = " ".join(note["text"] for result in results.values() for note in result["notes"])
     assert "2 of 2 channels took the message" in said
     assert re.search(r"Ada acknowledged \d+ min ago, written down by ", said)
     assert "change.md: Expected changes, Impact, Rollback plan; SHA-256 " in said

@@ -268,22 +268,6 @@ def test_a_backup_that_is_not_whole_is_refused(rolled: RolledBack, harm: str) ->
     _refused(rolled)
 
 
-def test_what_the_incident_does_not_say_is_named_by_a_person(rolled: RolledBack) -> None:
-    """Rollbacks of earlier versions did not record what they went back from."""
-    rolled.prepare()
-    path = rolled.incident.folder / "rollback.json"
-    record = json.loads(path.read_text())
-    path.write_text(json.dumps({key: value for key, value in record.items() if key != "origin"}))
-    for name in ("journal.jsonl", "journal.head"):
-        (rolled.incident.folder / name).unlink()
-    assert "HINT: add --from COMMIT" in _refused(rolled)
-    assert "observed none: that was deployed already" in _refused(rolled, "--from", rolled.sandbox.commit)
-    assert "observed that commit itself" in _refused(rolled, "--from", rolled.fix)
-    rolled.reopen("--from", rolled.sandbox.bad[:10])
-    (found,) = read_reopenings(rolled.incident)
-    assert found.rolled_back == (rolled.sandbox.bad,)
-
-
 def test_what_the_incident_says_is_not_for_a_person_to_say(rolled: RolledBack) -> None:
     rolled.prepare()
     assert "HINT: leave --from out" in _refused(rolled, "--from", rolled.fix)

@@ -126,7 +126,7 @@ def test_causes_that_go_in_a_circle_have_an_end() -> None:
 
 def _expectations() -> Iterator[tuple[str, str]]:
     """Yield what each expectation of phases 1 to 4 is about, and what it means, "" where it does not say."""
-    modules = [*(ROOT / "checks" / "verification").glob("*.py"), *(ROOT / "fixtures" / "given").glob("*.py")]
+    modules = [*(ROOT / "checks" / "verification").glob("*.py"), *(ROOT / "fixtures").glob("*.py")]
     for path in [*modules, ROOT / "rollproof/stores/references.py"]:
         if "premigration" in path.name:
             continue

@@ -139,7 +139,10 @@ def test_people_are_in_it(made: MadeIncident) -> None:
     assert timeline.zero_is == "the detection"
     assert [(event.text, event.verdict) for event in timeline.of(Kind.CONTACT)] == [
         ("on-call alert by json://here: told", Verdict.PASSED),
-        *[("tech lead status by json://here: not delivered: HTTP 500", Verdict.FAILED)] * 3,
+        *(
+            (f"tech lead status by json://here: not delivered: HTTP {code}", Verdict.FAILED)
+            for code in (500, 501, 502)
+        ),
     ]
     assert texts(timeline, Kind.ACKNOWLEDGEMENT) == ["Ada acknowledged"]
     assert texts(timeline, Kind.DECISION) == ["Ada decided: roll back"]

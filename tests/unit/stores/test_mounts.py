@@ -117,7 +117,10 @@ def test_a_store_without_a_backup_holds_up_those_that_belong_to_it(sandbox: Sand
 
 def test_services_whose_volumes_went_back_are_re_created_and_others_started(sandbox: Sandbox) -> None:
     plan = replace(plan_database(sandbox.target, "mysql"), recreated=("backend",))
-    there = {name: 2 * (SimpleNamespace(revision=None, image_id=f"sha256:{name}"),) for name in plan.stopped}
+    there = {
+        name: 2 * (SimpleNamespace(id=name, revision=None, image_id=f"sha256:{name}"),)
+        for name in plan.stopped
+    }
     sandbox.engine.containers.return_value = there
     incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
     sandbox.run(plan, incident)

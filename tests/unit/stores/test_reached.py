@@ -53,6 +53,13 @@ class _Status(grpc.RpcError, grpc.Call):  # type: ignore[misc]
     add_callback = cancel = initial_metadata = is_active = time_remaining = trailing_metadata = None
 
 
+def _late() -> Exception:
+    """Return Redis' error as its driver raises it: the socket's own is its cause."""
+    error = redis.TimeoutError("late")
+    error.__cause__ = TimeoutError("timed out")
+    return error
+
+
 def _caused(cause: Exception) -> MilvusException:
     error = MilvusException(message="Fail connecting to server")
     error.__cause__ = cause
@@ -80,7 +87,7 @@ CASES = [
     (REDIS, redis.exceptions.NoPermissionError("no permission"), OTHER),
     (REDIS, redis.BusyLoadingError("loading"), OTHER),
     (REDIS, redis.ConnectionError("refused"), UNREACHABLE),
-    (REDIS, redis.TimeoutError("late"), TIMEOUT),
+    (REDIS, _late(), TIMEOUT),
     (KAFKA, KafkaException(KafkaError(KafkaError._AUTHENTICATION)), OTHER),
     (KAFKA, KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)), OTHER),
     (KAFKA, KafkaException(KafkaError(KafkaError._TRANSPORT)), UNREACHABLE),

@@ -148,7 +148,7 @@ def test_only_an_export_and_two_questions_take_the_operator_for_a_reader() -> No
 
     The questions: what the operator may do, and what a restore of the whole server would overwrite.
     """
-    rooms = ("checks", "fixtures", "reports", "rollback_actions", "staging")
+    rooms = ("checks", "fixtures", "reports", "rollback_actions", "rollproof", "staging")
     paths = (path for room in rooms for path in (ROOT / room).rglob("*.py"))
     found = [one for path in paths for one in _operator_for_reader(path)]
     assert found == ["rollproof/stores/registry.py"]
