@@ -25,13 +25,13 @@ from rollproof.system.rounds import Wrong, answer_of
 
 if TYPE_CHECKING:
     from rollproof.application.canary import Canary, Conversation, Uploaded
-    from rollproof.application.client import ApplicationClient, Session
+    from rollproof.application.client import ApplicationClient, LoggedIn
 
 pytestmark = [pytest.mark.verification, pytest.mark.phase3]
 
 
 @pytest.mark.needs("log_in")
-def test_login(session: Session, client: ApplicationClient, target: Target, expect: Expect) -> None:
+def test_login(session: LoggedIn, client: ApplicationClient, target: Target, expect: Expect) -> None:
     """The canary logs in with its password; the token is its own, and shows it what is its own."""
     if "own" in target.application.verifiable:
         client.own(session)
@@ -60,7 +60,11 @@ def test_stale_token_is_refused(
 
 @pytest.mark.needs("others")
 def test_another_user_is_refused(
-    session: Session, canary: Canary, client: ApplicationClient, target: Target, expect_refused: ExpectRefused
+    session: LoggedIn,
+    canary: Canary,
+    client: ApplicationClient,
+    target: Target,
+    expect_refused: ExpectRefused,
 ) -> None:
     """The canary may not look at what belongs to another user."""
     expect_refused("look at what belongs to another user", lambda: client.own(session, of=canary.stranger),
@@ -133,7 +137,7 @@ def test_chat_answers_right(conversation: Conversation, target: Target, expect: 
 
 @pytest.mark.needs("conversations", "turns")
 def test_old_conversations_open(
-    session: Session, client: ApplicationClient, baseline: Baseline, expect: Expect, note: Say
+    session: LoggedIn, client: ApplicationClient, baseline: Baseline, expect: Expect, note: Say
 ) -> None:
     """Every conversation that the canary had still opens, with all its turns."""
     recorded = baseline.facts.canary.turns

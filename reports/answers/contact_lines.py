@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rollproof.system.clock import t_plus
-from rollproof.team.contact_flow import Flow, State, Step
+from rollproof.team.contact_flow import ContactState, ContactStep, Flow
 from rollproof.team.contact_record import Alert, ContactRecord
 
 
@@ -38,7 +38,7 @@ class ContactsRecord:
     incident: str
     severity: str
     elapsed: float
-    steps: tuple[Step, ...]
+    steps: tuple[ContactStep, ...]
     sent: tuple[Sent, ...]
     due: tuple[ToSend, ...]
     wait_seconds: float | None
@@ -65,8 +65,8 @@ def status_lines(found: ContactsRecord) -> Iterator[str]:
     yield f"{t_plus(found.elapsed)}: {found.severity}"
     for step in found.steps:
         when = f" at {t_plus(step.at)}" if step.at is not None else ""
-        by = f", by {t_plus(step.limit)}" if step.state in {State.DUE, State.OVERDUE} else ""
-        begins = f", at {t_plus(step.begins)}" if step.state is State.WAITING else ""
+        by = f", by {t_plus(step.limit)}" if step.state in {ContactState.DUE, ContactState.OVERDUE} else ""
+        begins = f", at {t_plus(step.begins)}" if step.state is ContactState.WAITING else ""
         yield f"{step.name}: {step.state}{when}{by}{begins}{f' ({step.text})' if step.text else ''}"
     for one in found.sent:
         how = "delivered" if one.delivered else f"NOT DELIVERED: {one.reason}"

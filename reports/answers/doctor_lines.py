@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import zip_longest
 from textwrap import wrap
 
-from rollproof.doctor.examination import Examination, Line, State
+from rollproof.doctor.examination import Examination, Line, NeedState
 from rollproof.errors import listed
 
 _WIDTH = 80
@@ -16,7 +16,7 @@ _MOST_NAME = 24
 _SHOWN = 6
 _NOT_ASKED = "not asked"
 _OTHER = "\N{REPLACEMENT CHARACTER}"
-_STATE = max(len(state) for state in State) + 2
+_STATE = max(len(state) for state in NeedState) + 2
 
 
 def doctor_lines(found: Examination) -> Iterator[str]:
@@ -26,19 +26,19 @@ def doctor_lines(found: Examination) -> Iterator[str]:
     width = max(width, len(_NOT_ASKED)) + 2
     for line, after in zip_longest(asked, asked[1:]):
         # A hint of several lines, such as of secrets that are not there, is said once, below the last.
-        same = after is not None and after.hint == line.hint and after.state is not State.OK
+        same = after is not None and after.hint == line.hint and after.state is not NeedState.OK
         yield from told(replace(line, hint="") if same else line, width)
     for cause in dict.fromkeys(line.after for line in found.lines if line.after):
         left = [line.name for line in found.lines if line.after == cause]
         text = f"{cause} first, then {listed(left, _SHOWN)}"
-        yield from _columns(_NOT_ASKED, State.UNKNOWN, text, width)
+        yield from _columns(_NOT_ASKED, NeedState.UNKNOWN, text, width)
     yield f"{found.target}: {summary(found.lines)}; {found.seconds:.1f} s"
 
 
 def told(line: Line, width: int) -> Iterator[str]:
     """Yield one line, its name in `width` columns, and what to type below it."""
     yield from _columns(line.name, line.state, line.text, width)
-    if line.state is not State.OK and line.hint:
+    if line.state is not NeedState.OK and line.hint:
         # On one line, however long: a command in it is pasted whole.
         yield f"    HINT: {_printable(line.hint)}"
 
@@ -46,10 +46,10 @@ def told(line: Line, width: int) -> Iterator[str]:
 def summary(lines: tuple[Line, ...]) -> str:
     """Return the number of lines in each state that any is in, in words."""
     states = [line.state for line in lines]
-    return ", ".join(f"{states.count(state)} {state}" for state in State if state in states)
+    return ", ".join(f"{states.count(state)} {state}" for state in NeedState if state in states)
 
 
-def _columns(name: str, state: State, text: str, width: int) -> Iterator[str]:
+def _columns(name: str, state: NeedState, text: str, width: int) -> Iterator[str]:
     begin = f"{name:<{width}}{state:<{_STATE}}"
     yield from _wrapped(text, begin, " " * (width + _STATE))
 

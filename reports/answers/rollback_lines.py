@@ -10,7 +10,7 @@ from rollproof.incident.incident import RollbackRecord
 from rollproof.monitoring.wish import Kind, Wish
 from rollproof.planning.advice import Advice
 from rollproof.planning.lock_state import LockState
-from rollproof.planning.status import Ran, State, Status
+from rollproof.planning.status import Ran, Status, StepState
 from rollproof.profile.profile import Target
 from rollproof.record_names import ACCOUNTS, LOST_WINDOW
 from rollproof.sealing.seal import SealState
@@ -103,9 +103,9 @@ def status_lines(found: StatusRecord) -> Iterator[str]:
 
 
 def _ending(found: StatusRecord) -> str:
-    if any(step.state is State.RUNNING for step in found.steps):
+    if any(step.state is StepState.RUNNING for step in found.steps):
         return "not yet, it is running"
-    if any(step.state is State.OPEN for step in found.steps):
+    if any(step.state is StepState.OPEN for step in found.steps):
         return "none yet; whether it runs cannot be known from here"
     if found.recorded is None or found.seconds is None:
         return "none, it was cut off"
@@ -130,7 +130,7 @@ def _next(found: Status, lock: LockState, advice: Advice) -> str:
 def _done(found: Status, advice: Advice) -> str:
     """Return the next action if nothing is left to resume."""
     verify, folder = advice.verify(found.incident.id), found.incident.folder
-    if any(step.state is State.BROKEN for step in found.steps):
+    if any(step.state is StepState.BROKEN for step in found.steps):
         return f"keep {folder}, and verify the target: {verify}"
     records = (found.record and found.record.records) or {}
     if records.get("unaccounted") or records.get("unknown"):

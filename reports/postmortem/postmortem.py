@@ -69,7 +69,7 @@ _BLANKS = """
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class IncidentFacts:
     """The facts that all sections are made from."""
 
     record: IncidentRecord
@@ -115,7 +115,7 @@ def post_mortem(folder: Path, redact: Callable[[str], str] = _TOKENS.text, signi
         UsageProblem: the folder holds no incident, or its incident.json cannot be read.
     """
     record = read_record(folder, signing)
-    facts = Facts(record, timeline_of(record), recounted(record))
+    facts = IncidentFacts(record, timeline_of(record), recounted(record))
     page = Page(redact)
     _head(page, facts)
     timeline_section(page, record, facts.timeline, facts.verdict)
@@ -130,7 +130,7 @@ def post_mortem(folder: Path, redact: Callable[[str], str] = _TOKENS.text, signi
     return page.text()
 
 
-def _head(page: Page, facts: Facts) -> None:
+def _head(page: Page, facts: IncidentFacts) -> None:
     incident, verdict = facts.record.incident, facts.verdict
     page.heading(f"Post-mortem of incident {incident.id}", 1)
     mark = MARKS[verdict.verdict]

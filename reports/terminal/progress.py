@@ -19,7 +19,7 @@ from rollproof.errors import plain
 
 
 @dataclass(slots=True)
-class Step:
+class ProgressStep:
     """A running step; `result` is shown in its last line."""
 
     title: str
@@ -110,9 +110,9 @@ class Progress:
         return self._live is not None
 
     @contextmanager
-    def step(self, title: str) -> Iterator[Step]:
+    def step(self, title: str) -> Iterator[ProgressStep]:
         """Show `title` while the body runs, then one line with its result and its duration."""
-        step = Step(title)
+        step = ProgressStep(title)
         started = time.monotonic()
         task = self._add(title)
         mark = "FAIL"
@@ -153,7 +153,7 @@ class Progress:
             with self._lock:
                 self._live.remove_task(task)
 
-    def _finish(self, task: TaskID | None, mark: str, step: Step, seconds: float) -> None:
+    def _finish(self, task: TaskID | None, mark: str, step: ProgressStep, seconds: float) -> None:
         elapsed = time.monotonic() - self._started
         detail = f": {step.result}" if step.result else ""
         self._remove(task)

@@ -32,8 +32,8 @@ from rollproof.team.contact_record import (
     CLOSED,
     DECIDED,
     Alert,
+    ContactDecision,
     ContactRecord,
-    Decision,
     read_contacts,
 )
 
@@ -181,7 +181,7 @@ class ContactClock:
         rolling_back = (folder / UNFINISHED).exists() or (folder / ROLLBACK).exists()
         if rolling_back and not record.decisions:
             with self._journal() as journal:
-                text, name = Decision.ROLL_BACK, "the rollback in this incident"
+                text, name = ContactDecision.ROLL_BACK, "the rollback in this incident"
                 journal.write(DECIDED, name=name, text=text, **author(_WHAT))
         if self.incident.closed and record.closed is None:
             with self._journal() as journal:

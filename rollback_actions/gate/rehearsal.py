@@ -56,7 +56,7 @@ class Migrated:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RehearsalOutcome:
     """The results of a rehearsal: what the migration did, and the verification of its rollback."""
 
     migrated: Migrated
@@ -73,7 +73,7 @@ class Rehearsal:
     incident: Incident
     steps: Recorder
 
-    def run(self) -> Outcome:
+    def run(self) -> RehearsalOutcome:
         """Run the whole rehearsal.
 
         Raises:
@@ -90,7 +90,7 @@ class Rehearsal:
         finally:
             # Whatever the migration did or failed to do, the target must leave it.
             self._roll_back(known_good)
-        outcome = Outcome(migrated, self._verify())
+        outcome = RehearsalOutcome(migrated, self._verify())
         self.steps.record(
             ENDED,
             migration=self.migration,

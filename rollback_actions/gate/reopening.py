@@ -42,14 +42,14 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RecordedReopening:
     """The reopening as it is recorded now; `new` is False if it was recorded before."""
 
     reopening: Reopening
     new: bool
 
 
-def reopen(target: Target, request: Request, say: Callable[[str], None]) -> Outcome:
+def reopen(target: Target, request: Request, say: Callable[[str], None]) -> RecordedReopening:
     """Record that an incident's rolled-back change may come again with a fix, unless it is recorded already.
 
     Raises:
@@ -70,7 +70,7 @@ def reopen(target: Target, request: Request, say: Callable[[str], None]) -> Outc
     ):
         recorded = _recorded(incident, rollbacks, fix)
         if recorded is not None:
-            return Outcome(recorded, new=False)
+            return RecordedReopening(recorded, new=False)
         rehearsal, verdict_sha256 = rehearsal_of(target, fix, finished)
         backup = backup_since(target, finished)
         me = Holder.this("reopen")
@@ -90,7 +90,7 @@ def reopen(target: Target, request: Request, say: Callable[[str], None]) -> Outc
             host=me.host,
             pid=str(me.process.pid),
         )
-        return Outcome(read_reopenings(incident)[-1], new=True)
+        return RecordedReopening(read_reopenings(incident)[-1], new=True)
 
 
 def _recorded(incident: Incident, rollbacks: Sequence[RolledBack], fix: str) -> Reopening | None:

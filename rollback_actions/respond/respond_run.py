@@ -14,7 +14,14 @@ import typer
 
 from reports.answers.decision import assessment_lines, decision_lines, decision_record
 from rollback_actions.check_run import CheckRun, run_ours
-from rollback_actions.respond.response import CODES, CODES_OF_SEVERITY, Outcome, Response, allow, is_open
+from rollback_actions.respond.response import (
+    CODES,
+    CODES_OF_SEVERITY,
+    Response,
+    ResponseOutcome,
+    allow,
+    is_open,
+)
 from rollback_actions.session.lock import open_lock
 from rollback_actions.session.session import open_journal
 from rollproof.application.maintenance import kept_out
@@ -312,7 +319,7 @@ def _once_begun(code: ExitCode) -> ExitCode:
     return ExitCode.FAILED if code is ExitCode.USAGE else code
 
 
-def _ending(outcome: Outcome, advice: Advice, incident: Incident) -> Iterator[str]:
+def _ending(outcome: ResponseOutcome, advice: Advice, incident: Incident) -> Iterator[str]:
     yield f"response: {outcome.ending}: {outcome.reason}"
     if outcome.downtime is not None:
         yield f"downtime: {outcome.downtime:.0f} s, from the first bad sample to the verified end"

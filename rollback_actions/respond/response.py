@@ -130,7 +130,7 @@ class Hands(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ResponseOutcome:
     """How a response ended and why; `downtime` is in seconds, or None if the target stayed down."""
 
     ending: Ending
@@ -150,7 +150,7 @@ class Response:
         self._records = [dict(record) for record in records]
         self._hands = hands
 
-    def run(self, assessed: Assessed | None) -> Outcome:
+    def run(self, assessed: Assessed | None) -> ResponseOutcome:
         """Respond to `assessed`, or resume from the journal's records."""
         outcome = self._ended() or self._respond(assessed)
         if self._last(ENDED) is None:
@@ -163,11 +163,11 @@ class Response:
             )
         return outcome
 
-    def _respond(self, assessed: Assessed | None) -> Outcome:
+    def _respond(self, assessed: Assessed | None) -> ResponseOutcome:
         if assessed is not None:
             self._assessed(assessed)
         decision = self._agreed(assessed)
-        if isinstance(decision, Outcome):
+        if isinstance(decision, ResponseOutcome):
             return decision
         code = self._rolled_back(decision)
         if code is not ExitCode.VERIFIED:
@@ -175,10 +175,10 @@ class Response:
         verified = self._last(VERIFIED) or self._verified()
         code = ExitCode(int(verified["code"]))
         if code is not ExitCode.VERIFIED:
-            return Outcome(Ending.MANUAL, f"the verification ended with exit code {code:d}")
+            return ResponseOutcome(Ending.MANUAL, f"the verification ended with exit code {code:d}")
         return self._resumed(Moment.from_record(verified["at"]))
 
-    def _agreed(self, assessed: Assessed | None) -> Decision | Outcome:
+    def _agreed(self, assessed: Assessed | None) -> Decision | ResponseOutcome:
         """Return the rollback that a person said yes to and that still holds, or the outcome without one."""
         while True:
             why = self._lapsed()
@@ -190,9 +190,9 @@ class Response:
                 self._assessed(assessed)
             decision = self._decided(assessed)
             if decision.action is Action.MONITOR:
-                return Outcome(Ending.MONITORING, decision.reason)
+                return ResponseOutcome(Ending.MONITORING, decision.reason)
             if decision.kind is None:
-                return Outcome(Ending.CUT_OFF if decision.cut_off else Ending.MANUAL, decision.reason)
+                return ResponseOutcome(Ending.CUT_OFF if decision.cut_off else Ending.MANUAL, decision.reason)
             unagreed = self._unagreed(decision)
             if unagreed is not None:
                 return unagreed
@@ -222,17 +222,17 @@ class Response:
             return f"{what} was decided {age(seconds)} ago, and holds for {age(limit)}"
         return None
 
-    def _unagreed(self, decision: Decision) -> Outcome | None:
+    def _unagreed(self, decision: Decision) -> ResponseOutcome | None:
         """Return the outcome without a yes, or None after one. Nobody is asked about a refused plan."""
         if self._last(AGREED) is not None:
             return None
         refused = self._hands.show(decision)
         if refused:
             reasons = "; ".join(refusal.summary for refusal in refused)
-            return Outcome(Ending.REFUSED, f"the {decision.action} is refused: {reasons}")
+            return ResponseOutcome(Ending.REFUSED, f"the {decision.action} is refused: {reasons}")
         who = self._hands.agree(decision)
         if who is None:
-            return Outcome(Ending.DECLINED, f"nobody said yes to the {decision.action}")
+            return ResponseOutcome(Ending.DECLINED, f"nobody said yes to the {decision.action}")
         self._write(AGREED, by=who)
         return None
 
@@ -240,14 +240,14 @@ class Response:
         self._write(VERIFYING)
         return self._write(VERIFIED, code=float(self._hands.verify()))
 
-    def _resumed(self, verified: Moment) -> Outcome:
+    def _resumed(self, verified: Moment) -> ResponseOutcome:
         downtime = self._hands.downtime(verified)
         if downtime is None:
-            return Outcome(Ending.MANUAL, "it is verified, and no rollback is recorded")
+            return ResponseOutcome(Ending.MANUAL, "it is verified, and no rollback is recorded")
         if downtime.late:
             reason = f"downtime: expected at most {downtime.objective:g} s, observed {downtime.seconds:.1f} s"
-            return Outcome(Ending.LATE, reason, downtime.seconds)
-        return Outcome(Ending.RESUMED, "the rollback is verified", downtime.seconds)
+            return ResponseOutcome(Ending.LATE, reason, downtime.seconds)
+        return ResponseOutcome(Ending.RESUMED, "the rollback is verified", downtime.seconds)
 
     def _decided(self, assessed: Assessed | None) -> Decision:
         """Return the decision once it can be made: after an investigation, if the case is not critical."""
@@ -320,11 +320,11 @@ class Response:
             newest=assessed.samples[-1].at.wall if assessed.samples else None,
         )
 
-    def _ended(self) -> Outcome | None:
+    def _ended(self) -> ResponseOutcome | None:
         found = self._last(ENDED)
         if found is None:
             return None
-        return Outcome(Ending(found["ending"]), found["reason"], found["downtime_seconds"])
+        return ResponseOutcome(Ending(found["ending"]), found["reason"], found["downtime_seconds"])
 
     def _commanded(self) -> Moment | None:
         """Return the moment at which the rollback was first commanded, or None if it was not."""
@@ -354,7 +354,7 @@ class Response:
         return record
 
 
-def _not_rolled_back(decision: Decision, code: ExitCode) -> Outcome:
+def _not_rolled_back(decision: Decision, code: ExitCode) -> ResponseOutcome:
     if code is ExitCode.USAGE:
-        return Outcome(Ending.REFUSED, f"the {decision.action} was refused: its message is above")
-    return Outcome(Ending.MANUAL, f"the {decision.action} ended with exit code {code:d}")
+        return ResponseOutcome(Ending.REFUSED, f"the {decision.action} was refused: its message is above")
+    return ResponseOutcome(Ending.MANUAL, f"the {decision.action} ended with exit code {code:d}")

@@ -12,7 +12,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from reports.terminal.progress import Step as Shown
+from reports.terminal.progress import ProgressStep
 from rollback_actions.backup.images import bring_images
 from rollback_actions.backup.taking import backup_written, finish_sets, take_backup
 from rollback_actions.containers.compose import ComposeControl
@@ -121,7 +121,7 @@ class _Run:
         return self.schedule.deadline(stage, self.limit.remaining)
 
     @contextmanager
-    def open(self, planned: PlannedStep, seconds: float | None = None) -> Iterator[Shown]:
+    def open(self, planned: PlannedStep, seconds: float | None = None) -> Iterator[ProgressStep]:
         """Open a step of the plan; it may take `seconds`, by default all that the rollback has for it."""
         begun = time.monotonic()
         if seconds is None and planned.id.step not in _UNTIMED:

@@ -14,7 +14,14 @@ from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import ActionFailed, Problem, reason_of
 from rollproof.incident.journal_steps import Step
 from rollproof.losses.accounting import Account, account_store
-from rollproof.losses.lost_window import Window, WindowStore, new_window, read_window, replays, write_window
+from rollproof.losses.lost_window import (
+    LostWindow,
+    WindowStore,
+    new_window,
+    read_window,
+    replays,
+    write_window,
+)
 from rollproof.losses.window_export import export_store
 from rollproof.planning.unfinished import Unfinished
 from rollproof.profile.profile import Target
@@ -75,7 +82,7 @@ class Losses:
             return found
 
         stores = every(export, names, name="export")
-        window = Window(self.backup.folder.name, stores, folder=folder)
+        window = LostWindow(self.backup.folder.name, stores, folder=folder)
         write_window(folder, window, dict(replays(self.target, self.engine, stores)))
         self.unfinished.seal(folder.name)
         return frozenset(name for name, found in stores.items() if found.lines or found.unknown)
@@ -140,7 +147,7 @@ class Losses:
     def _folders(self) -> list[Path]:
         return [self.unfinished.incident.folder / name for name in self.unfinished.record.windows]
 
-    def _whole_windows(self, steps: Recorder) -> Iterator[Window]:
+    def _whole_windows(self, steps: Recorder) -> Iterator[LostWindow]:
         for folder in self._folders():
             try:
                 yield read_window(folder)

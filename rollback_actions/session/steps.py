@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from reports.terminal.progress import Progress
-from reports.terminal.progress import Step as Shown
+from reports.terminal.progress import Progress, ProgressStep
 from rollback_actions.session.journal import Detail, Journal
 from rollproof.incident.journal import JournalEvent
 from rollproof.incident.journal_steps import Step
@@ -31,7 +30,7 @@ class Recorder:
         self._journal.write(event, **details)
 
     @contextmanager
-    def __call__(self, step: Step, of: str = "", deadline: float | None = None) -> Iterator[Shown]:
+    def __call__(self, step: Step, of: str = "", deadline: float | None = None) -> Iterator[ProgressStep]:
         """Open `step` of a store or service, if this process may still act.
 
         `deadline` is the seconds that it may take; recorded here, enforced by the code that does the step.

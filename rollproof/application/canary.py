@@ -19,7 +19,7 @@ from typing import IO
 
 from pydantic import SecretStr
 
-from rollproof.application.client import ApplicationClient, ChatAnswer, Refused, Session
+from rollproof.application.client import ApplicationClient, ChatAnswer, LoggedIn, Refused
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Meaning, Mismatch, Unverifiable, UsageProblem, reason_of
 from rollproof.profile.application_profile import UPLOADED, Application
@@ -126,9 +126,9 @@ class Canary:
     engine: ContainerEngine
     client: ApplicationClient
     references: Callable[[], Mapping[str, int | Wrong]]
-    _sessions: list[Session] = field(default_factory=list)
+    _sessions: list[LoggedIn] = field(default_factory=list)
     _conversations: list[str] = field(default_factory=list)
-    _uploads: dict[str, Session] = field(default_factory=dict)
+    _uploads: dict[str, LoggedIn] = field(default_factory=dict)
 
     @property
     def wrong_password(self) -> SecretStr:
@@ -141,7 +141,7 @@ class Canary:
         canary = self.target.application.canary
         return canary.other or f"not-{canary.user}"
 
-    def log_in(self, password: SecretStr | None = None) -> Session:
+    def log_in(self, password: SecretStr | None = None) -> LoggedIn:
         """Log in with `password`, the canary's own by default."""
         canary = self.target.application.canary
         with self._one_a_second():
@@ -149,13 +149,13 @@ class Canary:
         self._sessions.append(session)
         return session
 
-    def stale(self) -> Session:
+    def stale(self) -> LoggedIn:
         """Return a session with a token that the application never issued."""
         more = any({*call.keep} - {"token"} for call in self.target.application.functions.log_in)
         given = (self._sessions[-1] if self._sessions else self.log_in()).given if more else {}
-        return Session(self.target.application.canary.user, SecretStr(secrets.token_urlsafe(32)), given)
+        return LoggedIn(self.target.application.canary.user, SecretStr(secrets.token_urlsafe(32)), given)
 
-    def ask(self, session: Session) -> Conversation:
+    def ask(self, session: LoggedIn) -> Conversation:
         """Ask the canary's question in a new conversation about the canary's knowledge base.
 
         Raises:
@@ -170,7 +170,7 @@ class Canary:
         tells = conversation and "turns" in self.target.application.functions.described()
         return Conversation(conversation, answer, self.client.turns(session, conversation) if tells else None)
 
-    def upload(self, session: Session) -> Uploaded:
+    def upload(self, session: LoggedIn) -> Uploaded:
         """Upload the canary's document, wait until it is listed, and ask about it where that finds it alone.
 
         Raises:
@@ -210,7 +210,7 @@ class Canary:
             ) from None
         return f"{UPLOADED}{uuid.uuid4()}{path.suffix}", content
 
-    def _until_listed(self, session: Session, name: str) -> float | None:
+    def _until_listed(self, session: LoggedIn, name: str) -> float | None:
         """Return the seconds until a document is listed; None if it is not in time."""
         begun = time.monotonic()
         while not self._is_listed(session, name):
@@ -219,7 +219,7 @@ class Canary:
             time.sleep(_LISTED_SECONDS)
         return time.monotonic() - begun
 
-    def _is_listed(self, session: Session, name: str) -> bool:
+    def _is_listed(self, session: LoggedIn, name: str) -> bool:
         """Return whether a document is listed where `session` has uploaded it."""
         own = self.target.application.canary.knowledge_base
         return name in self.client.files(session, str(session.given.get("knowledge_base", own)))
@@ -294,7 +294,7 @@ class Canary:
                 hint="restore these stores first: a chat over documents that are half there deletes vectors",
             )
 
-    def _forget(self, session: Session, conversation: str) -> None:
+    def _forget(self, session: LoggedIn, conversation: str) -> None:
         functions = self.target.application.functions
         try:
             gone = self.client.delete_conversation(session, conversation)
@@ -312,7 +312,7 @@ class Canary:
                 hint="remove it by hand; this release of the application keeps what the canary asks",
             )
 
-    def _remove_upload(self, session: Session, name: str) -> None:
+    def _remove_upload(self, session: LoggedIn, name: str) -> None:
         application = self.target.application
         try:
             self.client.remove_upload(session, name)

@@ -124,7 +124,7 @@ def told(status: int | None) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class LoggedIn:
     """A logged-in user, with what else the log-in gave. Also made by hand, to see a stale token refused."""
 
     user: str
@@ -199,30 +199,30 @@ class ApplicationClient:
         text = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def login(self, user: str, password: SecretStr) -> Session:
+    def login(self, user: str, password: SecretStr) -> LoggedIn:
         """Log in; the application may keep something of it, such as the token in a store."""
         values = {"user": user, "password": password}
         given = self._asked(self._functions.log_in, values)
-        return Session(user, given.pop("token", password), given)
+        return LoggedIn(user, given.pop("token", password), given)
 
-    def log_out(self, session: Session) -> bool:
+    def log_out(self, session: LoggedIn) -> bool:
         """End a session; return False if no request for that is described."""
         if self._functions.log_out is None:
             return False
         self._success(self._request(self._functions.log_out, self._values(session), session))
         return True
 
-    def owner(self, session: Session) -> str:
+    def owner(self, session: LoggedIn) -> str:
         """Return the token's owner, as the application tells it; where no request tells, who logged in."""
         call = self._functions.owner
         return str(self._asked([call], self._values(session), session)["user"]) if call else session.user
 
-    def own(self, session: Session, of: str = "") -> None:
+    def own(self, session: LoggedIn, of: str = "") -> None:
         """Ask for what belongs to the user alone, or to another one."""
         values = self._values(session) | {"owner": of or session.user}
         self._success(self._request(self._described("own"), values, session))
 
-    def files(self, session: Session, knowledge_base: str) -> tuple[str, ...]:
+    def files(self, session: LoggedIn, knowledge_base: str) -> tuple[str, ...]:
         """Return the names of all documents of a knowledge base, sorted.
 
         Raises:
@@ -248,7 +248,7 @@ class ApplicationClient:
         return tuple(sorted(names))
 
     def create_conversation(
-        self, session: Session, knowledge_base: str, begun: Callable[[str], object] = lambda _: None
+        self, session: LoggedIn, knowledge_base: str, begun: Callable[[str], object] = lambda _: None
     ) -> str:
         """Create a conversation about one knowledge base; return its id, "" where there are none.
 
@@ -268,7 +268,7 @@ class ApplicationClient:
             values |= given
         return str(values["conversation"])
 
-    def chat(self, session: Session, conversation: str, question: str) -> ChatAnswer:
+    def chat(self, session: LoggedIn, conversation: str, question: str) -> ChatAnswer:
         """Ask `question` and read the answer to its end, `chat_seconds` at most.
 
         A stream that breaks or never ends still gives an answer, which is not `complete`.
@@ -292,19 +292,19 @@ class ApplicationClient:
             seconds=time.perf_counter() - started,
         )
 
-    def conversations(self, session: Session) -> tuple[str, ...]:
+    def conversations(self, session: LoggedIn) -> tuple[str, ...]:
         """Return the ids of the user's conversations, sorted."""
         call = self._described("conversations")
         request = self._request(call, self._values(session), session)
         return tuple(sorted(ids_at(self._success(request), call.keep["conversation"], str(request))))
 
-    def turns(self, session: Session, conversation: str) -> int:
+    def turns(self, session: LoggedIn, conversation: str) -> int:
         """Return the number of turns that the application kept of a conversation."""
         call = self._described("turns")
         request = self._request(call, self._values(session) | {"conversation": conversation}, session)
         return len(values_at(self._success(request), call.keep["turn"], str(request)))
 
-    def delete_conversation(self, session: Session, conversation: str) -> bool:
+    def delete_conversation(self, session: LoggedIn, conversation: str) -> bool:
         """Delete a conversation; return False if this application's API cannot."""
         call = self._functions.forget
         if call is None:
@@ -318,8 +318,8 @@ class ApplicationClient:
         return True
 
     def upload(
-        self, session: Session, name: str, content: bytes, begun: Callable[[Session], object]
-    ) -> Session:
+        self, session: LoggedIn, name: str, content: bytes, begun: Callable[[LoggedIn], object]
+    ) -> LoggedIn:
         """Upload a document under `name`; return the session whose requests are about where it is.
 
         `begun` is told such a session as soon as there may be something to remove, even if a later request
@@ -338,7 +338,7 @@ class ApplicationClient:
             begun(session)
         return session
 
-    def remove_upload(self, session: Session, name: str) -> None:
+    def remove_upload(self, session: LoggedIn, name: str) -> None:
         """Remove a document that was uploaded in `session`.
 
         Raises:
@@ -371,7 +371,7 @@ class ApplicationClient:
             raise _undescribed(name)
         return call
 
-    def _values(self, session: Session) -> dict[str, Any]:
+    def _values(self, session: LoggedIn) -> dict[str, Any]:
         """Return the values that every request after a log-in may use."""
         canary = self._application.canary
         own = {"user": session.user, "token": session.token, "knowledge_base": canary.knowledge_base}
@@ -381,14 +381,14 @@ class ApplicationClient:
         self,
         calls: Sequence[Call],
         values: Mapping[str, Any],
-        session: Session | None = None,
+        session: LoggedIn | None = None,
         files: Mapping[str, tuple[str, bytes]] | None = None,
     ) -> dict[str, Any]:
         """Ask one request after the other; return what their answers give, the token as a secret."""
         given: dict[str, Any] = {}
         for call in calls:
             if session is None and "token" in given:
-                session = Session(values["user"], given["token"])
+                session = LoggedIn(values["user"], given["token"])
             request = self._request(call, {**values, **given}, session, files)
             body = self._success(request)
             # The token first: whatever is wrong with the answer, it is a secret by then.
@@ -407,7 +407,7 @@ class ApplicationClient:
         self,
         call: Call,
         values: Mapping[str, Any],
-        session: Session | None = None,
+        session: LoggedIn | None = None,
         files: Mapping[str, tuple[str, bytes]] | None = None,
     ) -> Request:
         try:

@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rollproof.baseline.facts import RecordedCollection, RecordedContent
-from rollproof.baseline.sampling import Coverage, Plan
+from rollproof.baseline.sampling import Coverage, SamplePlan
 from rollproof.errors import Unverifiable
 from rollproof.profile.sections import Policy
 from rollproof.stores.blocks import not_as_asked, read_block, read_parts, spread
@@ -169,7 +169,7 @@ def compare(
     collection: str,
     recorded: RecordedCollection,
     records: Path,
-    plan: Plan,
+    plan: SamplePlan,
     pace: Pace,
     by_users: ByUsers = nobody,
 ) -> Comparison:
@@ -207,7 +207,7 @@ def _digested(
     content: ContentView,
     collection: str,
     recorded: RecordedCollection,
-    plan: Plan,
+    plan: SamplePlan,
     pace: Pace,
     give_up: float,
 ) -> tuple[set[int], list[int], bool]:

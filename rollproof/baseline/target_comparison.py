@@ -16,7 +16,7 @@ from rollproof.baseline.comparison import compare, strayed_positions
 from rollproof.baseline.differences import Change, neighbour_differences, schema_changes
 from rollproof.baseline.facts import RecordedContent, compared_in
 from rollproof.baseline.folder import Baseline, recorded_collection
-from rollproof.baseline.sampling import Plan
+from rollproof.baseline.sampling import SamplePlan
 from rollproof.baseline.sight import lost_sight
 from rollproof.baseline.strictness import capture_hint, weaker
 from rollproof.collection import Json
@@ -194,7 +194,7 @@ def _of_collection(
     try:
         recorded = recorded_collection(baseline, target, store, name)
         records = baseline.folder / recorded.records
-        everything = Plan(tuple(range(len(recorded.division))), inf)
+        everything = SamplePlan(tuple(range(len(recorded.division))), inf)
         by_users = by_users_of(profile, name)
         if migrated:
             by_users = _by_users_or_extended(by_users)

@@ -14,7 +14,7 @@ from rollproof.incident.incident import Incident, find_incident, load_incident, 
 from rollproof.record_names import CONTACTS
 from rollproof.system.holder import author
 from rollproof.system.process import stopping
-from rollproof.team.contact_record import ACKNOWLEDGED, ASSESSED, DECIDED, Decision, read_contacts
+from rollproof.team.contact_record import ACKNOWLEDGED, ASSESSED, DECIDED, ContactDecision, read_contacts
 from rollproof.verdict import combine
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def acknowledge_contacts(
     incident: Existing,
     name: Name,
     decision: Annotated[
-        Decision | None, typer.Option(help="The decision, once it is made.", show_default=False)
+        ContactDecision | None, typer.Option(help="The decision, once it is made.", show_default=False)
     ] = None,
     source: Annotated[
         str | None,

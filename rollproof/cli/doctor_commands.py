@@ -18,7 +18,7 @@ _GATE_SECONDS = 1.5
 _SHOWN = 120
 
 if TYPE_CHECKING:
-    from rollproof.doctor.examination import Line, Probe
+    from rollproof.doctor.examination import Line, Need
     from rollproof.engines.engine import ContainerEngine
     from rollproof.profile.mistakes import ProfileProblem
     from rollproof.profile.profile import Target
@@ -36,7 +36,7 @@ def doctor_command(
     """Examine all that this target needs, on one page, within 10 s; changes nothing."""
     from reports.answers.doctor_lines import doctor_lines
     from reports.terminal.document import answer
-    from rollproof.doctor.examination import WHOLE_SECONDS, Examination, Line, State, examine, lines_of
+    from rollproof.doctor.examination import WHOLE_SECONDS, Examination, Line, NeedState, examine, lines_of
     from rollproof.doctor.probe_table import every_probe, longer
     from rollproof.profile.mistakes import ProfileProblem
     from rollproof.profile.profile import load_target
@@ -51,13 +51,13 @@ def doctor_command(
         code, name = ExitCode.USAGE, shortened(Redactor().text(profile.stem), _SHOWN)
         lines = [
             *_mistakes(problem, Redactor().text),
-            Line("all others", State.UNKNOWN, "not asked", after="profile"),
+            Line("all others", NeedState.UNKNOWN, "not asked", after="profile"),
         ]
     else:
         redact, name, stores = target.redactor().text, target.name, len(target.stores)
         first = [
-            Line("profile", State.OK, f"{profile}: {stores} {'store' if stores == 1 else 'stores'}"),
-            Line("secrets", State.OK, "every one that the profile names is there"),
+            Line("profile", NeedState.OK, f"{profile}: {stores} {'store' if stores == 1 else 'stores'}"),
+            Line("secrets", NeedState.OK, "every one that the profile names is there"),
         ]
         engine = _hurried_engine(target, patience)
         probes = [*every_probe(target, engine, patience), *longer(_beside(target), patience)]
@@ -69,21 +69,21 @@ def doctor_command(
 
 def _mistakes(problem: ProfileProblem, redact: Callable[[str], str]) -> Iterator[Line]:
     """Yield a line for each mistake that is told: a secret that is not there is one of its keys."""
-    from rollproof.doctor.examination import Line, State
+    from rollproof.doctor.examination import Line, NeedState
 
     for one in problem.told:
         sides = f"expected {one.expected}, observed {one.observed}"
         text = f"{sides} (from {one.source})" if one.what == "profile" else f"{one.what}: {sides}"
-        yield Line("profile", State.WRONG, redact(text), redact(one.hint))
+        yield Line("profile", NeedState.WRONG, redact(text), redact(one.hint))
     if problem.left:
-        yield Line("profile", State.WRONG, f"{problem.left} more mistakes", "correct these first")
+        yield Line("profile", NeedState.WRONG, f"{problem.left} more mistakes", "correct these first")
 
 
-def _beside(target: Target) -> Sequence[Probe]:
+def _beside(target: Target) -> Sequence[Need]:
     """Return the probes of what commands and reports have beside the target."""
     from reports.tools.node import installed_allure
     from rollback_actions.session.lock import open_lock
-    from rollproof.doctor.examination import Probe, Spared
+    from rollproof.doctor.examination import Need, Spared
     from rollproof.planning.refusals import refuse_hold
     from rollproof.planning.unfinished import refuse_unfinished
 
@@ -108,7 +108,7 @@ def _beside(target: Target) -> Sequence[Probe]:
             )
         return f"{found.node}, {found.script.parents[2].name}"
 
-    return Probe("rollback", rollback), Probe("lock", lock, ("engine",)), Probe("allure", allure)
+    return Need("rollback", rollback), Need("lock", lock, ("engine",)), Need("allure", allure)
 
 
 def _hurried_engine(target: Target, patience: float = 1.0) -> ContainerEngine:
@@ -126,13 +126,13 @@ def tell_before_gate(target: Target) -> None:
     A question without an answer by then is left to the gate itself, and so is the verdict.
     """
     from reports.answers.doctor_lines import told
-    from rollproof.doctor.examination import State, examine, lines_of
+    from rollproof.doctor.examination import NeedState, examine, lines_of
     from rollproof.doctor.probe_table import before_gate
     from rollproof.errors import Meaning
 
     outcomes = examine(list(before_gate(target, _hurried_engine(target))), _GATE_SECONDS)
     in_time = [one for one in outcomes if one.error is None or one.error.means is not Meaning.TIMEOUT]
     for line in lines_of(in_time, target.redactor().text):
-        if line.state in {State.WRONG, State.MISSING}:
+        if line.state in {NeedState.WRONG, NeedState.MISSING}:
             for text in told(line, len(line.name) + 2):
                 typer.echo(text, err=True)

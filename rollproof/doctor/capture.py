@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rollproof.application.canary import Canary, Conversation, canary_in_use, patience_with_the_monitor
-from rollproof.application.client import ApplicationClient, Session, refusal_of, told
+from rollproof.application.client import ApplicationClient, LoggedIn, refusal_of, told
 from rollproof.baseline.configuration_key import new_configuration_key
 from rollproof.baseline.containers import record_container
 from rollproof.baseline.facts import (
@@ -24,7 +24,7 @@ from rollproof.baseline.known_good import current_baseline
 from rollproof.baseline.recording import record_content, record_store
 from rollproof.baseline.strictness import record_strictness
 from rollproof.baseline.surroundings import record_surroundings
-from rollproof.doctor.examination import State, examine, require_all, with_others
+from rollproof.doctor.examination import NeedState, examine, require_all, with_others
 from rollproof.doctor.probe_table import before_capture
 from rollproof.doctor.target_probes import require_answers
 from rollproof.engines.engine import ContainerEngine, EngineUnreached, Inside
@@ -58,7 +58,9 @@ def capture(target: Target, steps: Steps) -> Path:
         probes = list(before_capture(target, engine))
         outcomes = examine(probes, LONG_SECONDS)
         unread = {
-            probe.store for probe, one in zip(probes, outcomes, strict=True) if one.line.state is not State.OK
+            probe.store
+            for probe, one in zip(probes, outcomes, strict=True)
+            if one.line.state is not NeedState.OK
         }
         require_all(outcomes)
         containers, surroundings, commit = _surroundings(target, engine)
@@ -186,7 +188,7 @@ def _canary(target: Target, engine: ContainerEngine, client: ApplicationClient) 
     return RecordedCanary(files=files, grounded_in=asked.answer.files if asked else (), turns=turns)
 
 
-def _require_functions(target: Target, canary: Canary, session: Session) -> None:
+def _require_functions(target: Target, canary: Canary, session: LoggedIn) -> None:
     """Refuse functions that do not answer as the profile describes them: no check of them would mean much."""
     application, client = target.application, canary.client
     functions, can = application.functions, application.verifiable

@@ -24,7 +24,7 @@ WHOLE_SECONDS = 8.0
 _POLL_SECONDS = 0.02
 
 
-class State(StrEnum):
+class NeedState(StrEnum):
     """What came of a question.
 
     *absent*: it is not there, and nothing of the target needs it; *unknown*: it could not be found out, or
@@ -47,7 +47,7 @@ class Spared(Lacking):
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
+class Need:
     """One question: `ask` returns what it found, in words, or raises what is wrong.
 
     `needs` names the probes that have to be ok before it is asked. It has `seconds` from then on. `store` is
@@ -69,7 +69,7 @@ class Line:
     """
 
     name: str
-    state: State
+    state: NeedState
     text: str
     hint: str = ""
     after: str = ""
@@ -90,28 +90,28 @@ class Examination:
     def code(self) -> ExitCode:
         """The exit code: something is wrong or missing, or could not be found out, or all is ok."""
         states = {line.state for line in self.lines}
-        if states & {State.WRONG, State.MISSING}:
+        if states & {NeedState.WRONG, NeedState.MISSING}:
             return ExitCode.FAILED
-        return ExitCode.BROKEN if State.UNKNOWN in states else ExitCode.VERIFIED
+        return ExitCode.BROKEN if NeedState.UNKNOWN in states else ExitCode.VERIFIED
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class NeedOutcome:
     """A line, and the error behind it if it is not ok and was asked."""
 
     line: Line
     error: Problem | Mismatch | None = None
 
 
-def examine(probes: Sequence[Probe], seconds: float = WHOLE_SECONDS) -> list[Outcome]:
+def examine(probes: Sequence[Need], seconds: float = WHOLE_SECONDS) -> list[NeedOutcome]:
     """Ask all `probes` side by side, within `seconds` together; return what came of each, in their order.
 
     One that hangs is left behind: it delays nobody.
     """
     whole = Deadline(seconds)
     named = {probe.name for probe in probes}
-    done: dict[str, Outcome] = {}
-    asked: dict[str, Question[Outcome]] = {}
+    done: dict[str, NeedOutcome] = {}
+    asked: dict[str, Question[NeedOutcome]] = {}
     while len(done) < len(probes):
         over = whole.passed  # for all of one look: who waits for another is told of that one
         for probe in probes:
@@ -119,11 +119,11 @@ def examine(probes: Sequence[Probe], seconds: float = WHOLE_SECONDS) -> list[Out
                 continue
             if probe.name not in asked:
                 needed = [done.get(name) for name in probe.needs if name in named]
-                failed = next((one for one in needed if one and one.line.state is not State.OK), None)
+                failed = next((one for one in needed if one and one.line.state is not NeedState.OK), None)
                 if failed is not None:
                     cause = failed.line.after or failed.line.name
-                    line = Line(probe.name, State.UNKNOWN, f"not asked: {cause} comes first", after=cause)
-                    done[probe.name] = Outcome(line)
+                    line = Line(probe.name, NeedState.UNKNOWN, f"not asked: {cause} comes first", after=cause)
+                    done[probe.name] = NeedOutcome(line)
                 elif None not in needed:
                     asked[probe.name] = Question(probe.name, lambda probe=probe: _outcome(probe))  # type: ignore[misc]
                     asked[probe.name].start()
@@ -139,7 +139,7 @@ def examine(probes: Sequence[Probe], seconds: float = WHOLE_SECONDS) -> list[Out
     return [done[probe.name] for probe in probes]
 
 
-def require_all(outcomes: Sequence[Outcome]) -> None:
+def require_all(outcomes: Sequence[NeedOutcome]) -> None:
     """Raise the first error, with those of the others in its notes, if there is any."""
     errors = [one.error for one in outcomes if one.error is not None]
     if errors:
@@ -155,13 +155,13 @@ def with_others(errors: Sequence[Problem | Mismatch]) -> Problem | Mismatch:
     return first
 
 
-def _outcome(probe: Probe) -> Outcome:
+def _outcome(probe: Need) -> NeedOutcome:
     began = Moment.now()
     try:
         text = probe.ask()
     except (Problem, Mismatch) as error:
         line = _line_of(probe, error, began.seconds_ago())
-        return Outcome(line, error.with_traceback(None))
+        return NeedOutcome(line, error.with_traceback(None))
     except Exception as error:  # noqa: BLE001 - what breaks says nothing of the target; the others do
         broken = Unverifiable(
             what=probe.name,
@@ -171,22 +171,22 @@ def _outcome(probe: Probe) -> Outcome:
             hint=f"report this, with the output of: {typed('doctor --json')}",
         )
         said, seconds = str(broken.observed), began.seconds_ago()
-        return Outcome(Line(probe.name, State.UNKNOWN, said, broken.hint, seconds=seconds), broken)
-    return Outcome(Line(probe.name, State.OK, text, seconds=began.seconds_ago()))
+        return NeedOutcome(Line(probe.name, NeedState.UNKNOWN, said, broken.hint, seconds=seconds), broken)
+    return NeedOutcome(Line(probe.name, NeedState.OK, text, seconds=began.seconds_ago()))
 
 
-def _line_of(probe: Probe, error: Described, seconds: float) -> Line:
-    state = State.WRONG
+def _line_of(probe: Need, error: Described, seconds: float) -> Line:
+    state = NeedState.WRONG
     if isinstance(error, Lacking):
-        state = State.ABSENT if isinstance(error, Spared) else State.MISSING
+        state = NeedState.ABSENT if isinstance(error, Spared) else NeedState.MISSING
     elif isinstance(error, Untold | Blind):
-        state = State.UNKNOWN
+        state = NeedState.UNKNOWN
     late = error.means is Meaning.TIMEOUT
     text = _no_answer(seconds) if late else f"expected {error.expected}, observed {error.observed}"
     return Line(probe.name, state, text, error.hint, seconds=seconds)
 
 
-def _late(probe: Probe, seconds: float) -> Outcome:
+def _late(probe: Need, seconds: float) -> NeedOutcome:
     error = Unverifiable(
         what=probe.name,
         expected=f"an answer within {probe.seconds:g} s",
@@ -196,15 +196,17 @@ def _late(probe: Probe, seconds: float) -> Outcome:
         means=Meaning.TIMEOUT,
     )
     if not seconds:
-        return Outcome(Line(probe.name, State.UNKNOWN, "not asked: the time was over", error.hint), error)
-    line = Line(probe.name, State.WRONG, _no_answer(seconds), error.hint, seconds=seconds)
-    return Outcome(line, error)
+        return NeedOutcome(
+            Line(probe.name, NeedState.UNKNOWN, "not asked: the time was over", error.hint), error
+        )
+    line = Line(probe.name, NeedState.WRONG, _no_answer(seconds), error.hint, seconds=seconds)
+    return NeedOutcome(line, error)
 
 
 def _no_answer(seconds: float) -> str:
     return f"no answer within {seconds:.1f} s"
 
 
-def lines_of(outcomes: Iterable[Outcome], redact: Callable[[str], str]) -> list[Line]:
+def lines_of(outcomes: Iterable[NeedOutcome], redact: Callable[[str], str]) -> list[Line]:
     """Return the line of each outcome, with `redact` done to its words: a server may say anything."""
     return [replace(one.line, text=redact(one.line.text), hint=redact(one.line.hint)) for one in outcomes]

@@ -9,7 +9,7 @@ from rollproof.backups.newest_backup import NoBackup, newest_backup
 from rollproof.baseline.folder import CURRENT
 from rollproof.baseline.known_good import current_baseline
 from rollproof.baseline.strictness import capture_hint, weaker
-from rollproof.doctor.examination import Lacking, Probe
+from rollproof.doctor.examination import Lacking, Need
 from rollproof.errors import Mismatch, listed
 from rollproof.git.repository import head
 from rollproof.home import typed
@@ -32,11 +32,11 @@ def _new_hint() -> str:
     return f"in a good state: {typed('capture')}"
 
 
-def kept(target: Target) -> Iterator[Probe]:
+def kept(target: Target) -> Iterator[Need]:
     """Yield the probes of what is kept on this machine; they ask neither engine nor store."""
-    yield Probe("baseline", partial(_baseline, target), ("repository",), seconds=5.0)
-    yield Probe("backup", partial(_backup, target), ("repository",))
-    yield Probe("monitor", partial(_monitored, target))
+    yield Need("baseline", partial(_baseline, target), ("repository",), seconds=5.0)
+    yield Need("backup", partial(_backup, target), ("repository",))
+    yield Need("monitor", partial(_monitored, target))
 
 
 def _baseline(target: Target) -> str:

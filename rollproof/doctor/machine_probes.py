@@ -12,7 +12,7 @@ from shlex import quote
 from pydantic import SecretStr
 
 from rollproof.backups.room import existing
-from rollproof.doctor.examination import Lacking, Probe
+from rollproof.doctor.examination import Lacking, Need
 from rollproof.errors import Mismatch, Unverifiable, reason_of
 from rollproof.profile.channels import said_of, sender_of
 from rollproof.profile.profile import Target
@@ -22,13 +22,13 @@ from rollproof.system.command import Deadline, run_command
 _PROGRAM_SECONDS = 2.5
 
 
-def programs(target: Target, patience: float = 1.0) -> Iterator[Probe]:
+def programs(target: Target, patience: float = 1.0) -> Iterator[Need]:
     """Yield a probe for each program that a command of this target starts."""
     seconds = patience * _PROGRAM_SECONDS
-    yield Probe("docker compose", partial(_version, seconds, "docker", "compose", "version", "--short"))
-    yield Probe("git", partial(_version, seconds, "git", "--version"))
+    yield Need("docker compose", partial(_version, seconds, "docker", "compose", "version", "--short"))
+    yield Need("git", partial(_version, seconds, "git", "--version"))
     if target.signing.key is not None:
-        yield Probe("signing key", partial(_signs, target))
+        yield Need("signing key", partial(_signs, target))
 
 
 def _version(seconds: float, program: str, *arguments: str) -> str:
@@ -51,10 +51,10 @@ def _signs(target: Target) -> str:
     return f"signs: {target.signing.key}"
 
 
-def room(target: Target) -> Iterator[Probe]:
+def room(target: Target) -> Iterator[Need]:
     """Yield a probe for each folder of records: it can be written, and its disk has free space."""
     for name in ("backups", "incidents", "baselines"):
-        yield Probe(f"room for {name}", partial(_free, target, getattr(target.folders, name)))
+        yield Need(f"room for {name}", partial(_free, target, getattr(target.folders, name)))
 
 
 def _free(target: Target, folder: Path) -> str:
@@ -85,7 +85,7 @@ def _free(target: Target, folder: Path) -> str:
     return said
 
 
-def channels(target: Target) -> Iterator[Probe]:
+def channels(target: Target) -> Iterator[Need]:
     """Yield a probe for each channel: its URL is understood; nothing is sent."""
     contacts = target.contacts
     every = {
@@ -97,9 +97,9 @@ def channels(target: Target) -> Iterator[Probe]:
     for name, urls in every.items():
         for number, url in enumerate(urls, start=1):
             numbered = name if len(urls) == 1 else f"{name} {number}"
-            yield Probe(numbered, partial(_understood, url), seconds=8.0)
+            yield Need(numbered, partial(_understood, url), seconds=8.0)
     if not any(every.values()):
-        yield Probe("channels", _no_channel)
+        yield Need("channels", _no_channel)
 
 
 def _no_channel() -> str:

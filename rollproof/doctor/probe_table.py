@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from rollproof.doctor.examination import Probe
+from rollproof.doctor.examination import Need
 from rollproof.doctor.kept_probes import kept
 from rollproof.doctor.machine_probes import channels, programs, room
 from rollproof.doctor.store_accounts import SHORT_SECONDS, accounts, addresses, readers
@@ -18,7 +18,7 @@ _BEFORE_CAPTURE = frozenset({"questions", "project", "volumes", "services", "rep
 _BEFORE_GATE = frozenset({"engine", "clock", "project", "volumes", "services", "repository"})
 
 
-def every_probe(target: Target, engine: ContainerEngine, patience: float = 1.0) -> Iterator[Probe]:
+def every_probe(target: Target, engine: ContainerEngine, patience: float = 1.0) -> Iterator[Need]:
     """Yield all probes of `target`, as the page has them; each waits `patience` times as long as usual."""
     of_machine = (*target_probes(target, engine), *programs(target, patience), *room(target))
     yield from longer(of_machine, patience)
@@ -33,12 +33,12 @@ def every_probe(target: Target, engine: ContainerEngine, patience: float = 1.0) 
     yield from longer((*kept(target), *channels(target)), patience)
 
 
-def longer(probes: Iterable[Probe], patience: float) -> Iterator[Probe]:
+def longer(probes: Iterable[Need], patience: float) -> Iterator[Need]:
     """Yield `probes`, each with `patience` times as long for its answer."""
     return (replace(probe, seconds=patience * probe.seconds) for probe in probes)
 
 
-def before_capture(target: Target, engine: ContainerEngine) -> Iterator[Probe]:
+def before_capture(target: Target, engine: ContainerEngine) -> Iterator[Need]:
     """Yield what has to be ok for a baseline of a good state, apart from the canary."""
     own = [one for one in target_probes(target, engine) if one.name in _BEFORE_CAPTURE]
     for probe in (*own, *readers(target, engine, LONG_SECONDS)):
@@ -46,7 +46,7 @@ def before_capture(target: Target, engine: ContainerEngine) -> Iterator[Probe]:
         yield replace(probe, seconds=LONG_SECONDS)
 
 
-def before_gate(target: Target, engine: ContainerEngine) -> Iterator[Probe]:
+def before_gate(target: Target, engine: ContainerEngine) -> Iterator[Need]:
     """Yield what keeps the gate's checks from an answer, as far as that is known at once.
 
     What else is missing, such as a backup, is an item of the gate itself.

@@ -11,7 +11,7 @@ from contextlib import closing
 from functools import partial
 
 from rollproof.baseline.sight import whole_sight
-from rollproof.doctor.examination import Probe, Spared
+from rollproof.doctor.examination import Need, Spared
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Mismatch, Unverifiable, listed, reason_of, unanswered
 from rollproof.home import typed
@@ -34,13 +34,13 @@ _REQUESTS = 2.3
 _SHOWN = 4
 
 
-def addresses(target: Target, engine: ContainerEngine, patience: float = 1.0) -> Iterator[Probe]:
+def addresses(target: Target, engine: ContainerEngine, patience: float = 1.0) -> Iterator[Need]:
     """Yield a probe for the address of each store that has one."""
     for name, profile in target.stores.items():
         if profile.address is not None:
             needs = ("engine", "project") if profile.address.service is not None else ()
             connected = partial(_connected, name, profile, engine, patience * CONNECT_SECONDS)
-            yield Probe(f"{name} address", connected, needs, store=name)
+            yield Need(f"{name} address", connected, needs, store=name)
 
 
 def _connected(name: str, profile: StoreProfile, engine: ContainerEngine, seconds: float) -> str:
@@ -60,7 +60,7 @@ def _connected(name: str, profile: StoreProfile, engine: ContainerEngine, second
         ) from None
 
 
-def readers(target: Target, engine: ContainerEngine, seconds: float = SHORT_SECONDS) -> Iterator[Probe]:
+def readers(target: Target, engine: ContainerEngine, seconds: float = SHORT_SECONDS) -> Iterator[Need]:
     """Yield a probe for each store's reader: it logs in, reads real data, and nothing is hidden from it.
 
     A request has `seconds` at most, and no more than the profile gives it.
@@ -69,7 +69,7 @@ def readers(target: Target, engine: ContainerEngine, seconds: float = SHORT_SECO
         yield _of_account(f"{name} reader", _sees, name, profile, engine, seconds)
 
 
-def accounts(target: Target, engine: ContainerEngine, seconds: float = SHORT_SECONDS) -> Iterator[Probe]:
+def accounts(target: Target, engine: ContainerEngine, seconds: float = SHORT_SECONDS) -> Iterator[Need]:
     """Yield a probe for what each store's reader must not do, and one for what its operator must."""
     for name, profile in target.stores.items():
         if descriptor_of(profile).rights:
@@ -84,7 +84,7 @@ def _of_account(
     profile: StoreProfile,
     engine: ContainerEngine,
     seconds: float,
-) -> Probe:
+) -> Need:
     hurried = profile.model_copy(update={"deadline_seconds": min(profile.deadline_seconds, seconds)})
     # Several requests, and the time to import a driver.
     whole = _REQUESTS * seconds
@@ -92,7 +92,7 @@ def _of_account(
     address = profile.address
     elsewhere = address is not None and address.service is None
     needs = (*(() if elsewhere else ("engine", "project")), *((f"{name} address",) if address else ()))
-    return Probe(what, asked, needs, whole, store=name)
+    return Need(what, asked, needs, whole, store=name)
 
 
 def _sees(name: str, profile: StoreProfile, engine: ContainerEngine) -> str:

@@ -8,7 +8,7 @@ from functools import partial
 
 from rollproof.backups.stray_mounts import require_held
 from rollproof.baseline.known_engine import require_engine
-from rollproof.doctor.examination import Lacking, Probe
+from rollproof.doctor.examination import Lacking, Need
 from rollproof.engines.address import endpoint
 from rollproof.engines.compose_project import compose_words
 from rollproof.engines.engine import Container, ContainerEngine
@@ -25,18 +25,18 @@ _LOG_LINES = 200
 _HTTP_SECONDS = 2.5
 
 
-def target_probes(target: Target, engine: ContainerEngine) -> Iterator[Probe]:
+def target_probes(target: Target, engine: ContainerEngine) -> Iterator[Need]:
     """Yield the probes of the target but for its stores."""
     there = ("engine", "project")
-    yield Probe("questions", partial(require_answers, target))
-    yield Probe("engine", partial(_engine, target, engine))
-    yield Probe("clock", partial(_clock, engine), ("engine",))
-    yield Probe("repository", partial(_working_copy, target))
-    yield Probe("project", partial(_there, target, engine), ("engine",))
-    yield Probe("services", partial(_running, target, engine), there)
-    yield Probe("volumes", partial(_held, target, engine), there)
-    yield Probe("application", partial(_answers, target), seconds=_HTTP_SECONDS + 1)
-    yield Probe("access log", partial(_matching, target, engine), there)
+    yield Need("questions", partial(require_answers, target))
+    yield Need("engine", partial(_engine, target, engine))
+    yield Need("clock", partial(_clock, engine), ("engine",))
+    yield Need("repository", partial(_working_copy, target))
+    yield Need("project", partial(_there, target, engine), ("engine",))
+    yield Need("services", partial(_running, target, engine), there)
+    yield Need("volumes", partial(_held, target, engine), there)
+    yield Need("application", partial(_answers, target), seconds=_HTTP_SECONDS + 1)
+    yield Need("access log", partial(_matching, target, engine), there)
 
 
 def require_answers(target: Target) -> str:

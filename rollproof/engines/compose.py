@@ -17,13 +17,13 @@ from docker.errors import NotFound
 from rollproof.engines.container_settings import is_anonymous, private_of, resource_of, settings_of
 from rollproof.engines.engine import (
     HEALTHY,
+    Connection,
     Container,
     Endpoint,
     Inside,
     Mount,
     RunningContainer,
     Seal,
-    Session,
     SharedResource,
     Stranger,
     Usage,
@@ -93,7 +93,7 @@ class ComposeEngine:
             for summary in listed
         ]
 
-    def sessions(self, services: Collection[str], since: str | None) -> tuple[Sequence[Session], str]:
+    def sessions(self, services: Collection[str], since: str | None) -> tuple[Sequence[Connection], str]:
         """Return the sessions begun in containers of `services` since a time, and the engine's time now."""
         with self._asking("sessions in containers") as api:
             now = f"{_time_of(api):.9f}"
@@ -119,7 +119,7 @@ class ComposeEngine:
                 command = _command(api, about["execID"])
                 if is_own_session(container, command) or _is_health_check(api, container, command):
                     continue
-                found.append(Session(command[0] if command else "a program", about["name"]))
+                found.append(Connection(command[0] if command else "a program", about["name"]))
         return found, now
 
     def usage(self) -> Mapping[str, Usage]:

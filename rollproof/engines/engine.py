@@ -186,7 +186,7 @@ Seal = Callable[[str, Iterable[bytes]], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class Connection:
     """A program that somebody began inside a running container, such as by ``docker exec``."""
 
     program: str
@@ -219,7 +219,7 @@ class ContainerEngine(Protocol):
         """Return the target's running or restarting containers, including one-off ones."""
         ...
 
-    def sessions(self, services: Collection[str], since: str | None) -> tuple[Sequence[Session], str]:
+    def sessions(self, services: Collection[str], since: str | None) -> tuple[Sequence[Connection], str]:
         """Return the sessions begun in containers of `services` since a time, and the engine's time now.
 
         Health checks are left out, and programs of this process (`own_sessions`). Without `since`, there is

@@ -32,7 +32,7 @@ from rollproof.losses.changes import (
     pairs,
     require_time,
 )
-from rollproof.losses.lost_window import Window
+from rollproof.losses.lost_window import LostWindow
 from rollproof.profile.profile import Target
 from rollproof.stores.blocks import read_block
 from rollproof.stores.contract import ContentView, Digest, Pace, RecordHash
@@ -93,7 +93,7 @@ def account_store(
     engine: ContainerEngine,
     name: str,
     index: StoreIndex | None,
-    windows: Sequence[Window],
+    windows: Sequence[LostWindow],
     limit: Deadline,
 ) -> Account:
     """Account within `limit` for the records of the restored store `name`.
@@ -125,7 +125,7 @@ def _account_window(
     engine: ContainerEngine,
     name: str,
     index: StoreIndex | None,
-    windows: Sequence[Window],
+    windows: Sequence[LostWindow],
     limit: Deadline,
 ) -> Account:
     """Account for the records in the last of `windows`; the others are earlier."""
@@ -165,7 +165,7 @@ class _Collection:
         content: ContentView,
         collection: str,
         index: StoreIndex | None,
-        windows: Sequence[Window],
+        windows: Sequence[LostWindow],
         store: str,
         pace: Pace,
     ) -> None:

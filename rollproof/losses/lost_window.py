@@ -106,7 +106,7 @@ class WindowFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Window(WindowFile):
+class LostWindow(WindowFile):
     """A lost window; `folder` is its own folder."""
 
     folder: Path = field(kw_only=True)
@@ -143,7 +143,7 @@ def new_window(incident: Path) -> Path:
                 return folder
 
 
-def write_window(folder: Path, window: Window, replays: Mapping[str, str]) -> None:
+def write_window(folder: Path, window: LostWindow, replays: Mapping[str, str]) -> None:
     """Seal the window in `folder`; `replays` is the command for each file of lines."""
     with on_disk(folder):
         lines = [
@@ -161,7 +161,7 @@ def write_window(folder: Path, window: Window, replays: Mapping[str, str]) -> No
         write_record(folder / MANIFEST, WindowFile(window.backup, window.stores))
 
 
-def read_window(folder: Path) -> Window:
+def read_window(folder: Path) -> LostWindow:
     """Return the sealed window in `folder`.
 
     Raises:
@@ -169,7 +169,7 @@ def read_window(folder: Path) -> Window:
     """
     try:
         found = load_record(WindowFile, folder / MANIFEST)
-        return Window(found.backup, found.stores, folder=folder)
+        return LostWindow(found.backup, found.stores, folder=folder)
     except (OSError, WrongRecord) as error:
         raise ActionFailed(
             what="lost window",

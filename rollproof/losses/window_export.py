@@ -25,7 +25,7 @@ from rollproof.losses.changes import (
     require_time,
 )
 from rollproof.losses.lost_window import (
-    Window,
+    LostWindow,
     WindowCollection,
     WindowPart,
     WindowStore,
@@ -48,7 +48,7 @@ def export_store(
     engine: ContainerEngine,
     name: str,
     index: StoreIndex | None,
-    earlier: Sequence[Window],
+    earlier: Sequence[LostWindow],
     folder: Path,
     limit: Deadline,
 ) -> WindowStore:
@@ -95,7 +95,7 @@ class _Exporter:
         target: Target,
         engine: ContainerEngine,
         store: str,
-        earlier: Sequence[Window],
+        earlier: Sequence[LostWindow],
         folder: Path,
         number: int,
         collection: str,

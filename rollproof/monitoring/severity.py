@@ -74,7 +74,7 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class BandFinding:
     """One band's standing, in words, and its samples: the first and the last of `beats`.
 
     `since` is the time of the first sample beyond the limit of a band that is met. It may be long before
@@ -108,7 +108,7 @@ class Assessment:
     """The severity, and each band's standing; `cut_off` if it is unknown since nothing was reached."""
 
     severity: Severity
-    findings: tuple[Finding, ...]
+    findings: tuple[BandFinding, ...]
     cut_off: bool = False
 
     @property
@@ -116,7 +116,7 @@ class Assessment:
         """The severity for people, with the reason if this machine may be cut off."""
         return f"{self.severity}: {CUT_OFF}" if self.cut_off else str(self.severity)
 
-    def of(self, standing: Standing) -> tuple[Finding, ...]:
+    def of(self, standing: Standing) -> tuple[BandFinding, ...]:
         """Return the findings of that standing."""
         return tuple(finding for finding in self.findings if finding.standing is standing)
 
@@ -179,7 +179,7 @@ def samples_of(bands: Bands, beat_seconds: float, seconds: float = 0.0) -> int:
     return int(longest / beat_seconds) + max(band.samples for band in every) + 2
 
 
-def _severity(findings: Sequence[Finding]) -> Severity:
+def _severity(findings: Sequence[BandFinding]) -> Severity:
     met = {finding.severity for finding in findings if finding.standing is Standing.MET}
     for severity in (Severity.CRITICAL, Severity.NON_CRITICAL):
         if severity in met:
@@ -188,13 +188,13 @@ def _severity(findings: Sequence[Finding]) -> Severity:
     return Severity.HEALTHY if findings and clear else Severity.UNKNOWN
 
 
-def _finding(rule: _Rule, samples: Sequence[Sample], beat_seconds: float) -> Finding:
+def _finding(rule: _Rule, samples: Sequence[Sample], beat_seconds: float) -> BandFinding:
     if not samples:
-        return Finding(rule.name, rule.severity, Standing.UNKNOWN, "no sample of now")
+        return BandFinding(rule.name, rule.severity, Standing.UNKNOWN, "no sample of now")
     standing, text, count, bad = rule.judge(samples, beat_seconds)
     beats = (samples[-count].beat, samples[-1].beat) if count else None
     since = samples[-bad].at if bad else None
-    return Finding(rule.name, rule.severity, standing, text, beats, since)
+    return BandFinding(rule.name, rule.severity, standing, text, beats, since)
 
 
 def _rules(bands: Bands) -> Iterator[_Rule]:

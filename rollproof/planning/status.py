@@ -19,7 +19,7 @@ from rollproof.record_names import JOURNAL, ROLLBACK, UNFINISHED
 from rollproof.verdict import Verdict
 
 
-class State(StrEnum):
+class StepState(StrEnum):
     """The state of a step."""
 
     ENDED = "ended"
@@ -30,7 +30,7 @@ class State(StrEnum):
     OPEN = "no end"  # it runs, or it was interrupted: not known which
 
 
-_UNKNOWN = {State.RUNNING, State.OPEN, State.BROKEN}
+_UNKNOWN = {StepState.RUNNING, StepState.OPEN, StepState.BROKEN}
 
 
 @dataclass(slots=True)
@@ -38,7 +38,7 @@ class Ran:
     """A step that began; `text` is its result, or its error's first line."""
 
     name: str
-    state: State
+    state: StepState
     seconds: float | None = None
     text: str = ""
 
@@ -66,7 +66,7 @@ class Status:
     @property
     def failed(self) -> tuple[Ran, ...]:
         """The steps that failed or were interrupted."""
-        return tuple(step for step in self.steps if step.state in {State.FAILED, State.CUT_OFF})
+        return tuple(step for step in self.steps if step.state in {StepState.FAILED, StepState.CUT_OFF})
 
 
 def newest_rollback(incidents: Path, target: str, runs: Callable[[str], bool | None]) -> Status:
@@ -100,13 +100,13 @@ def status_of(incident: Incident, *, running: bool | None) -> Status:
         ]
         steps = steps_of(records[begins[-1] :] if begins else records, running=running)
     except (KeyError, TypeError, ValueError):
-        steps = [Ran("the journal", State.BROKEN, text="a step in it is of another shape")]
+        steps = [Ran("the journal", StepState.BROKEN, text="a step in it is of another shape")]
     record, unfinished = incident.rollback(), read_unfinished(incident)
     if broken is not None:
-        steps.append(Ran("the journal", State.BROKEN, text=broken.summary))
+        steps.append(Ran("the journal", StepState.BROKEN, text=broken.summary))
     elif not begins and (record or unfinished) and not any(r["event"] == ROLLBACK_BEGAN for r in records):
         # Each action is recorded: the journal was removed, or was broken and started again.
-        steps.append(Ran("the journal", State.BROKEN, text="it holds nothing of this rollback"))
+        steps.append(Ran("the journal", StepState.BROKEN, text="it holds nothing of this rollback"))
     return Status(
         incident=incident,
         record=record,
@@ -121,13 +121,15 @@ def steps_of(records: Iterable[Mapping[str, Any]], *, running: bool | None) -> l
 
     A step without an end is *running* while its process runs, else *cut off*; with `running` None, *no end*.
     """
-    without_end = {True: State.RUNNING, False: State.CUT_OFF, None: State.OPEN}[running]
+    without_end = {True: StepState.RUNNING, False: StepState.CUT_OFF, None: StepState.OPEN}[running]
     ran: list[Ran] = []
     for step in steps_in(records)[0]:
         if step.end is None:
             ran.append(Ran(step.name, without_end))
             continue
-        ran.append(Ran(step.name, State(step.end["event"]), float(step.end["seconds"]), said_in(step.end)))
+        ran.append(
+            Ran(step.name, StepState(step.end["event"]), float(step.end["seconds"]), said_in(step.end))
+        )
     return ran
 
 

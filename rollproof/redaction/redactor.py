@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rollproof.redaction.forms import base64_of, pattern_of, words_of
 from rollproof.redaction.personal import Personal
-from rollproof.redaction.scan import Finding, not_scanned, scan
+from rollproof.redaction.scan import Leak, not_scanned, scan
 from rollproof.redaction.secret import known_secrets
 from rollproof.redaction.shapes import MARKER, replaced, shaped
 from rollproof.redaction.words import Words
@@ -75,7 +75,7 @@ class Redactor:
         """Return `data` without secrets; bytes that are no text stay unchanged."""
         return self.text(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
-    def scan(self, folder: Path) -> list[Finding]:
+    def scan(self, folder: Path) -> list[Leak]:
         """Return the places of secrets in the files under `folder`, or in the file `folder`.
 
         Raises:

@@ -36,7 +36,7 @@ Known = Callable[[str], Iterator[tuple[int, str]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Leak:
     """A secret's place in a file. `kind` names the form; the secret itself is never in here."""
 
     file: Path
@@ -70,7 +70,7 @@ def not_scanned(place: Path, error: OSError) -> str:
     )
 
 
-def scan(place: Path, known: Known) -> list[Finding]:
+def scan(place: Path, known: Known) -> list[Leak]:
     """Return the places of `known` and almost certain secrets in `place` or the files below it.
 
     At most the first `MOST_FINDINGS` of each file. Secrets in compressed or encrypted data are not found.
@@ -82,7 +82,7 @@ def scan(place: Path, known: Known) -> list[Finding]:
     return [finding for file in files for finding in _scan_file(file, known)]
 
 
-def _scan_file(file: Path, known: Known) -> list[Finding]:
+def _scan_file(file: Path, known: Known) -> list[Leak]:
     if not file.stat().st_size:
         return []
     # A page is not searched for shapes: its programs contain examples of every shape.
@@ -91,7 +91,7 @@ def _scan_file(file: Path, known: Known) -> list[Finding]:
     with open_regular(file) as stream, mmap(stream.fileno(), 0, access=ACCESS_READ) as data:
         found = {**_in_base64(data, known, shapes=shapes), **_secrets_in(data, known, shapes=shapes)}
         return [
-            Finding(file=file, line=data[:offset].count(b"\n") + 1, offset=offset, kind=found[offset])
+            Leak(file=file, line=data[:offset].count(b"\n") + 1, offset=offset, kind=found[offset])
             for offset in sorted(found)[:MOST_FINDINGS]
         ]
 

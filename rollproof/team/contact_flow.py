@@ -21,7 +21,7 @@ from rollproof.team.contact_record import Alert, Attempt, ContactRecord, Word
 _MINUTE = 60.0
 
 
-class State(StrEnum):
+class ContactState(StrEnum):
     """The state of a step in the flow."""
 
     DONE = "done"
@@ -33,11 +33,11 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ContactStep:
     """One step: `begins` and `limit` are seconds after T+0, `at` is the time when it was done, `text` how."""
 
     name: str
-    state: State
+    state: ContactState
     begins: float
     limit: float
     at: float | None = None
@@ -64,7 +64,7 @@ class Flow:
     """
 
     elapsed: float
-    steps: tuple[Step, ...]
+    steps: tuple[ContactStep, ...]
     due: tuple[Due, ...]
     wait_seconds: float | None
     retrying: bool
@@ -72,9 +72,9 @@ class Flow:
     undelivered: tuple[Attempt, ...]
 
     @property
-    def overdue(self) -> tuple[Step, ...]:
+    def overdue(self) -> tuple[ContactStep, ...]:
         """The steps past their limit."""
-        return tuple(step for step in self.steps if step.state is State.OVERDUE)
+        return tuple(step for step in self.steps if step.state is ContactState.OVERDUE)
 
 
 class _Sent:
@@ -184,7 +184,7 @@ class _Clock:
         if self._unassessed:
             yield f"the assessment is not complete after {minutes.assessment:g} minutes"
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self) -> Iterator[ContactStep]:
         """Yield the six steps."""
         minutes, record = self.contacts.minutes, self.record
         acknowledged = record.acknowledgements[:1]
@@ -195,36 +195,38 @@ class _Clock:
         yield self._said("assessment complete", minutes.decision, minutes.assessment, record.assessments)
         yield self._alerting("post-mortem called", Alert.POST_MORTEM, minutes.post_mortem)
 
-    def _alerting(self, name: str, alert: Alert, begins: float, known: Sequence[Word] = ()) -> Step:
+    def _alerting(self, name: str, alert: Alert, begins: float, known: Sequence[Word] = ()) -> ContactStep:
         sent, start = self.sent[alert], begins * _MINUTE
         limit = start + self.contacts.whole_seconds
         if sent.reached is not None:
             at = sent.reached.at.seconds_since(self.zero)
-            return Step(name, State.DONE, start, limit, at, sent.reached.channel)
+            return ContactStep(name, ContactState.DONE, start, limit, at, sent.reached.channel)
         if known:
-            return Step(name, State.NOT_NEEDED, start, limit, text=f"{known[0].name} knew by another way")
+            return ContactStep(
+                name, ContactState.NOT_NEEDED, start, limit, text=f"{known[0].name} knew by another way"
+            )
         if sent.failed:
-            return Step(name, State.NOT_DELIVERED, start, limit, text=sent.reasons)
+            return ContactStep(name, ContactState.NOT_DELIVERED, start, limit, text=sent.reasons)
         if alert is Alert.POST_MORTEM and self.record.closed:
-            return Step(name, State.DUE, start, limit, text="the incident is closed")
-        return Step(name, self._state(start, limit), start, limit)
+            return ContactStep(name, ContactState.DUE, start, limit, text="the incident is closed")
+        return ContactStep(name, self._state(start, limit), start, limit)
 
-    def _said(self, name: str, begins: float, by: float, words: Sequence[Word]) -> Step:
+    def _said(self, name: str, begins: float, by: float, words: Sequence[Word]) -> ContactStep:
         """Return a step completed by a person's word: the first word's time, and the newest word."""
         start, limit = begins * _MINUTE, by * _MINUTE
         if not words:
-            return Step(name, self._state(start, limit), start, limit)
+            return ContactStep(name, self._state(start, limit), start, limit)
         at, word = words[0].at.seconds_since(self.zero), words[-1]
         text = f"{word.text}, by {word.name}" if word.text else f"by {word.name}"
         late = f", {at - limit:.0f} s late" if at > limit else ""
-        return Step(name, State.DONE, start, limit, at, f"{text}{late}")
+        return ContactStep(name, ContactState.DONE, start, limit, at, f"{text}{late}")
 
-    def _state(self, start: float, limit: float) -> State:
+    def _state(self, start: float, limit: float) -> ContactState:
         if self.passed(limit / _MINUTE):
-            return State.OVERDUE
+            return ContactState.OVERDUE
         if self.record.closed is not None:
-            return State.NOT_NEEDED
-        return State.DUE if self.passed(start / _MINUTE) else State.WAITING
+            return ContactState.NOT_NEEDED
+        return ContactState.DUE if self.passed(start / _MINUTE) else ContactState.WAITING
 
 
 def flow_of(

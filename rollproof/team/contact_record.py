@@ -34,7 +34,7 @@ class Alert(StrEnum):
     POST_MORTEM = "post-mortem"
 
 
-class Decision(StrEnum):
+class ContactDecision(StrEnum):
     """The answer to the flow's question whether the problem is critical."""
 
     ROLL_BACK = "roll back"

@@ -32,7 +32,7 @@ from pymilvus import MilvusClient
 from pymongo.errors import OperationFailure
 from redis.exceptions import NoPermissionError
 
-from rollproof.doctor.examination import State
+from rollproof.doctor.examination import NeedState
 from rollproof.engines.engine import ContainerEngine, Endpoint
 from rollproof.profile.mistakes import UNANSWERED
 from rollproof.profile.profile import Target
@@ -51,7 +51,7 @@ MONGOSH = "mongosh@2.12.0"
 # Whose secrets have another name than the service.
 SECRETS = {"minio": "s3"}
 READER, OPERATOR, CANARY = "rollproof_reader", "rollproof_operator", "rollproof_canary"
-TAKEN = {"reader": State.OK, "read-only": State.OK, "operator": State.OK}
+TAKEN = {"reader": NeedState.OK, "read-only": NeedState.OK, "operator": NeedState.OK}
 
 
 @dataclass
@@ -119,7 +119,7 @@ def printed(request: pytest.FixtureRequest, stack: Stack, tmp_path: Path) -> Pri
     return Printed(tmp_path, store)
 
 
-def examined(verifier: Verifier, store: str, **accounts: str) -> dict[str, State]:
+def examined(verifier: Verifier, store: str, **accounts: str) -> dict[str, NeedState]:
     """Return what `doctor` says of a store with other accounts: of its reader, its operator, its rights."""
     found = told(verifier, **{f"STORES__{store.upper()}__{key}": value for key, value in accounts.items()})
     lines = {line.name.removeprefix(f"{store} "): line for line in found.lines if line.name.startswith(store)}
@@ -189,7 +189,7 @@ def test_the_calls_for_milvus(
         exec(calls, {})  # noqa: S102 - what a person would paste
         states = examined(verifier, store, READER=printed.account(READER))
         # A reader may not ask what its own role may do.
-        assert states == {**TAKEN, "read-only": State.UNKNOWN}
+        assert states == {**TAKEN, "read-only": NeedState.UNKNOWN}
         reader = MilvusClient(address, user=READER, password=printed.passwords[READER])
         with pytest.raises(grpc.RpcError, match="permission deny"):
             reader.drop_collection(client.list_collections()[0])

@@ -10,7 +10,7 @@ import pytest
 from rollproof.engines.compose import ComposeEngine
 from rollproof.losses import changes
 from rollproof.losses.accounting import account_store
-from rollproof.losses.lost_window import Window
+from rollproof.losses.lost_window import LostWindow
 from rollproof.losses.window_export import export_store
 from rollproof.profile.profile import Target
 from rollproof.stores.mysql.view import rows
@@ -42,7 +42,7 @@ def test_records_divided_by_a_key_that_is_gone_are_accounted_for(
         rows(sql, "DROP TABLE t")
         rows(sql, "CREATE TABLE t (id int PRIMARY KEY, word varchar(9))")
         rows(sql, "INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c'), (4, 'd'), (5, 'e')")
-        window = Window(backup="-", stores={"mysql": store}, folder=tmp_path)
+        window = LostWindow(backup="-", stores={"mysql": store}, folder=tmp_path)
         account = account_store(chosen, engine, "mysql", None, [window], limit)
     assert account.unknown == {}
     assert account.unaccounted == 0

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from reports.terminal.document import Document
-from rollproof.doctor.examination import Examination, Line, State
+from rollproof.doctor.examination import Examination, Line, NeedState
 from rollproof.errors import ExitCode
 from rollproof.monitoring.samples import read_samples
 from rollproof.profile.profile import PREFIX
@@ -37,7 +37,7 @@ def examined(verifier: Verifier, code: ExitCode, **variables: str) -> Mapping[st
     """Return the lines by name; whatever is wrong, no secret is shown."""
     found = told(verifier, **variables)
     lines = {line.name: line for line in found.lines}
-    red = {name: line for name, line in lines.items() if line.state is not State.OK}
+    red = {name: line for name, line in lines.items() if line.state is not NeedState.OK}
     assert found.code is code, red
     assert all(line.hint or line.after for line in red.values())
     return lines
@@ -58,8 +58,8 @@ def told(verifier: Verifier, **variables: str) -> Examination:
     return found
 
 
-def not_ok(lines: Mapping[str, Line]) -> dict[str, State]:
-    return {name: line.state for name, line in lines.items() if line.state is not State.OK}
+def not_ok(lines: Mapping[str, Line]) -> dict[str, NeedState]:
+    return {name: line.state for name, line in lines.items() if line.state is not NeedState.OK}
 
 
 @contextmanager
@@ -88,7 +88,7 @@ def test_a_healthy_stack_is_ok_in_every_line_until_its_monitor_ends(verifier: Ve
             assert every <= lines.keys()
         ended = told(verifier)
         (monitor,) = (line for line in ended.lines if line.name == "monitor")
-        assert (monitor.state, "has ended" in monitor.text) == (State.WRONG, True), monitor
+        assert (monitor.state, "has ended" in monitor.text) == (NeedState.WRONG, True), monitor
         assert "monitor_migration.sh" in monitor.hint
 
 
@@ -111,9 +111,9 @@ def test_accounts_that_are_not_as_they_must_be(verifier: Verifier) -> None:
     lines = examined(verifier, ExitCode.FAILED, **as_operator)
     for store in RESTRICTED:
         line = lines[f"{store} read-only"]
-        assert (line.state, "one that may" in line.text) == (State.WRONG, True), line
+        assert (line.state, "one that may" in line.text) == (NeedState.WRONG, True), line
         assert line.hint.endswith(f"grants --store {store}")
-        assert lines[f"{store} reader"].state is State.OK, lines[f"{store} reader"]
+        assert lines[f"{store} reader"].state is NeedState.OK, lines[f"{store} reader"]
     as_reader = {
         name.replace("READER", "OPERATOR"): json.dumps({"user": "reader", "password": {"file": str(file)}})
         for name, file in (
@@ -131,10 +131,12 @@ def test_accounts_that_are_not_as_they_must_be(verifier: Verifier) -> None:
     for store in RESTRICTED:
         line = lines[f"{store} operator"]
         state, words = (
-            (State.UNKNOWN, "an account without it") if store == UNTOLD else (State.WRONG, "one without")
+            (NeedState.UNKNOWN, "an account without it")
+            if store == UNTOLD
+            else (NeedState.WRONG, "one without")
         )
         assert (line.state, words in line.text) == (state, True), line
-    assert lines["redis reader"].state is lines["redis read-only"].state is State.WRONG
+    assert lines["redis reader"].state is lines["redis read-only"].state is NeedState.WRONG
 
 
 def test_an_operator_that_was_dropped(verifier: Verifier, containers: Containers) -> None:
@@ -147,20 +149,22 @@ def test_an_operator_that_was_dropped(verifier: Verifier, containers: Containers
     root("RENAME USER operator TO scratch_operator")
     with undone(lambda: root("RENAME USER scratch_operator TO operator")):
         lines = examined(verifier, ExitCode.FAILED)
-    assert lines["mysql operator"].state is State.WRONG
-    assert lines["mysql reader"].state is State.OK
+    assert lines["mysql operator"].state is NeedState.WRONG
+    assert lines["mysql reader"].state is NeedState.OK
 
 
 def test_a_store_that_hangs_delays_nobody(verifier: Verifier, containers: Containers) -> None:
     with faults.paused(containers, "mysql", "minio"):
         lines = examined(verifier, ExitCode.FAILED)
     for store in ("mysql", "minio"):
-        assert lines[f"{store} reader"].state is State.WRONG
+        assert lines[f"{store} reader"].state is NeedState.WRONG
         assert "no answer within" in lines[f"{store} reader"].text
     assert "docker unpause" in lines["services"].hint
     for store in ("mongodb", "redis", "qdrant"):
-        assert {lines[f"{store} {what}"].state for what in ("reader", "read-only", "operator")} == {State.OK}
-    assert {lines[f"milvus {what}"].state for what in ("reader", "operator")} == {State.OK}
+        assert {lines[f"{store} {what}"].state for what in ("reader", "read-only", "operator")} == {
+            NeedState.OK
+        }
+    assert {lines[f"milvus {what}"].state for what in ("reader", "operator")} == {NeedState.OK}
 
 
 def test_files_that_are_not_there_and_a_pattern_that_does_not_fit(verifier: Verifier, tmp_path: Path) -> None:
@@ -172,9 +176,9 @@ def test_files_that_are_not_there_and_a_pattern_that_does_not_fit(verifier: Veri
         FOLDERS__BACKUPS=str(tmp_path / "backups"),
         STORES__QDRANT__ADDRESS=json.dumps({"service": None, "host": "127.0.0.1", "port": 9}),
     )
-    assert lines["access log"].state is State.WRONG
+    assert lines["access log"].state is NeedState.WRONG
     assert "observed 0 of the last" in lines["access log"].text
-    assert (lines["baseline"].state, lines["backup"].state) == (State.MISSING, State.MISSING)
+    assert (lines["baseline"].state, lines["backup"].state) == (NeedState.MISSING, NeedState.MISSING)
     assert {lines[f"qdrant {what}"].after for what in ("reader", "read-only", "operator")} == {
         "qdrant address"
     }
@@ -196,5 +200,5 @@ def test_a_disk_that_is_full(verifier: Verifier, tmp_path: Path) -> None:
         undo.callback(subprocess.run, ["umount", str(small)], check=True, timeout=60)
         (small / "full").write_bytes(b"x" * 60 * 1024)
         lines = examined(verifier, ExitCode.FAILED, FOLDERS__BACKUPS=str(small))
-    assert lines["room for backups"].state is State.WRONG
+    assert lines["room for backups"].state is NeedState.WRONG
     assert "df -h" in lines["room for backups"].hint

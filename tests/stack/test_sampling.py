@@ -10,7 +10,7 @@ import pytest
 from rollback_actions.containers.compose import ComposeControl
 from rollproof.baseline.comparison import compare
 from rollproof.baseline.recording import PART, record_collection
-from rollproof.baseline.sampling import Plan, plan
+from rollproof.baseline.sampling import SamplePlan, plan
 from rollproof.engines.engine import ContainerEngine
 from rollproof.profile.profile import Target
 from rollproof.stores.contract import Pace
@@ -57,13 +57,13 @@ def test_what_does_not_fit_is_sampled_and_said_and_the_scan_ends_in_time(
         assert len(chosen.parts) < parts
         pace = Pace(connections=2)
 
-        def compared(plan: Plan) -> tuple[str, str]:
+        def compared(plan: SamplePlan) -> tuple[str, str]:
             # Its own time is not what is shown here, and a busy machine must not end it early.
-            patient = Plan(plan.parts, 60.0)
+            patient = SamplePlan(plan.parts, 60.0)
             found = compare(content, TABLE, recorded, tmp_path / recorded.records, patient, pace)
             return str(found), str(found.coverage)
 
-        whole = Plan(tuple(range(parts)), 60.0)
+        whole = SamplePlan(tuple(range(parts)), 60.0)
         assert compared(whole) == ("nothing", f"all of {ROWS:,} records")
         covered = len(chosen.parts)
         differing, coverage = compared(chosen)
@@ -74,11 +74,11 @@ def test_what_does_not_fit_is_sampled_and_said_and_the_scan_ends_in_time(
 
         server.root("UPDATE large SET text = 'cut' WHERE id = 45678", DATABASES[0])
         assert compared(whole)[0] == "changed 1 (45678: text)"
-        part = next(p for p in range(parts) if compared(Plan((p,), 60.0))[0] != "nothing")
-        assert compared(Plan((*range(part), *range(part + 1, parts)), 60.0))[0] == "nothing"
+        part = next(p for p in range(parts) if compared(SamplePlan((p,), 60.0))[0] != "nothing")
+        assert compared(SamplePlan((*range(part), *range(part + 1, parts)), 60.0))[0] == "nothing"
 
         # However slow the store has become, the scan ends in time.
-        hurried = Plan(tuple(range(parts)), 0.0)
+        hurried = SamplePlan(tuple(range(parts)), 0.0)
         found = compare(content, TABLE, recorded, tmp_path / recorded.records, hurried, Pace())
         assert 1 <= found.coverage.covered < found.coverage.parts
         assert not found.coverage.whole

@@ -11,12 +11,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from pydantic import SecretStr
 
-from rollproof.application.client import Session
+from rollproof.application.client import LoggedIn
 from rollproof.profile.application_profile import Application
 
 PASSWORD = "correct horse"  # noqa: S105 - what must not be seen
 TOKEN = "battery.staple"  # noqa: S105
-SESSION = Session("canary", SecretStr(TOKEN))
+SESSION = LoggedIn("canary", SecretStr(TOKEN))
 
 Handler = Callable[["Exchange"], None]
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from rollproof.baseline.comparison import compare, expired_by_now
 from rollproof.baseline.facts import whole_digest
 from rollproof.baseline.folder import Baseline, recorded_collection
-from rollproof.baseline.sampling import Plan
+from rollproof.baseline.sampling import SamplePlan
 from rollproof.errors import Meaning, Mismatch, Problem, Unverifiable, listed
 from rollproof.home import typed
 from rollproof.monitoring.probes.held_view import HeldView
@@ -288,7 +288,7 @@ class LostRecords:
             expired = expired_by_now(recorded, records)
             return whole_digest(recorded.digests).records - expired, expired
         profile = self._target.stores[self._store]
-        everything = Plan(tuple(range(len(recorded.division))), SECONDS)
+        everything = SamplePlan(tuple(range(len(recorded.division))), SECONDS)
         with open_content(self._store, profile, self._engine) as content:
             found = compare(content, name, recorded, records, everything, pace_of(profile))
         if found.unread or not found.coverage.whole:

@@ -19,7 +19,7 @@ from pydantic import SecretStr, ValidationError
 from rollproof.application import canary as canary_module
 from rollproof.application.calls import filled, ids_at, texts_at, values_at
 from rollproof.application.canary import Canary
-from rollproof.application.client import ApplicationClient, Refused, Session
+from rollproof.application.client import ApplicationClient, LoggedIn, Refused
 from rollproof.errors import Meaning, Mismatch, Unverifiable, UsageProblem
 from rollproof.profile.application_profile import Application
 from rollproof.profile.functions import Functions
@@ -205,7 +205,7 @@ def test_what_a_log_in_would_have_given_is_missed_in_words(stand_in: StandIn) ->
     log_in = [LOG_IN | {"keep": {"token": "t", "number": "n"}}]
     client = client_of(stand_in, log_in=log_in, own={"path": "/people/{number}"})
     with pytest.raises(Unverifiable, match="value 'number' of a request: expected a log-in that gives it"):
-        client.own(Session("canary", SecretStr(TOKEN)))
+        client.own(LoggedIn("canary", SecretStr(TOKEN)))
 
 
 def test_a_password_in_a_body_is_in_no_error(stand_in: StandIn) -> None:
@@ -244,7 +244,7 @@ def test_a_value_that_nobody_can_send_is_a_mismatch(stand_in: StandIn, odd: obje
 def test_an_id_that_is_no_segment_of_a_path_asks_for_nothing(stand_in: StandIn, odd: str) -> None:
     client = client_of(stand_in, turns={"path": "/c/{conversation}", "keep": {"turn": "*"}})
     with pytest.raises(Mismatch, match="a text that can stand in a path for conversation"):
-        client.turns(Session("canary", SecretStr(TOKEN)), odd)
+        client.turns(LoggedIn("canary", SecretStr(TOKEN)), odd)
     assert stand_in.seen == []
 
 
@@ -258,7 +258,7 @@ def test_a_conversation_whose_beginning_fails_is_known(stand_in: StandIn) -> Non
     stand_in.answers["GET /chats/c-1/model"] = answer(500, {})
     begun = list[str]()
     with pytest.raises(Refused):
-        client.create_conversation(Session("canary", SecretStr(TOKEN)), "kb", begun.append)
+        client.create_conversation(LoggedIn("canary", SecretStr(TOKEN)), "kb", begun.append)
     assert begun == ["c-1"]
 
 
@@ -268,12 +268,12 @@ def test_a_total_that_is_no_count_is_a_mismatch(stand_in: StandIn, total: object
     client = client_of(stand_in, documents=documents)
     stand_in.answers["GET /l"] = answer(200, {"d": ["a"], "n": total})
     with pytest.raises(Mismatch, match="a count under n"):
-        client.files(Session("canary", SecretStr(TOKEN)), "kb")
+        client.files(LoggedIn("canary", SecretStr(TOKEN)), "kb")
 
 
 def test_an_answer_that_is_nested_without_end_is_no_json(stand_in: StandIn) -> None:
     client = client_of(stand_in, own={"path": "/mine"}, chat=STREAMED)
-    session, deep = Session("canary", SecretStr(TOKEN)), "[" * 100_000
+    session, deep = LoggedIn("canary", SecretStr(TOKEN)), "[" * 100_000
     stand_in.answers["GET /mine"] = answer(200, deep)
     client.own(session)
     stand_in.answers["POST /ask"] = _streamed(deep.encode())
@@ -283,9 +283,9 @@ def test_an_answer_that_is_nested_without_end_is_no_json(stand_in: StandIn) -> N
 def test_a_session_is_ended(stand_in: StandIn) -> None:
     client = client_of(stand_in, log_out={"method": "DELETE", "path": "/in"})
     stand_in.answers["DELETE /in"] = answer(200, {})
-    assert client.log_out(Session("canary", SecretStr(TOKEN)))
+    assert client.log_out(LoggedIn("canary", SecretStr(TOKEN)))
     assert stand_in.seen[0].headers["Authorization"] == f"Bearer {TOKEN}"
-    assert not client_of(stand_in).log_out(Session("canary", SecretStr(TOKEN)))
+    assert not client_of(stand_in).log_out(LoggedIn("canary", SecretStr(TOKEN)))
 
 
 def test_ids_that_the_application_gives_are_used(stand_in: StandIn) -> None:
@@ -298,7 +298,7 @@ def test_ids_that_the_application_gives_are_used(stand_in: StandIn) -> None:
         turns={"path": "/chats/{conversation}", "keep": {"turn": "*"}},
         forget={"method": "DELETE", "path": "/chats/{conversation}"},
     )
-    session = Session("canary", SecretStr(TOKEN))
+    session = LoggedIn("canary", SecretStr(TOKEN))
     stand_in.answers["POST /chats"] = answer(200, {"chat": {"id": 12}})
     stand_in.answers["GET /chats"] = answer(200, [{"id": 12}, {"id": 3}])
     stand_in.answers["GET /chats/12"] = answer(200, ["a", "b"])
@@ -346,7 +346,7 @@ def test_an_answer_is_read_as_it_comes(
 ) -> None:
     client = client_of(stand_in, chat=chat)
     stand_in.answers["POST /ask"] = told
-    found = client.chat(Session("canary", SecretStr(TOKEN)), "", "Who?")
+    found = client.chat(LoggedIn("canary", SecretStr(TOKEN)), "", "Who?")
     assert json.loads(stand_in.seen[0].body) == {"q": "Who?"}
     assert (found.text, found.ending, found.complete) == (text, ending, ending == "regular")
 
@@ -354,14 +354,14 @@ def test_an_answer_is_read_as_it_comes(
 def test_names_of_documents_without_pages_are_one_request(stand_in: StandIn) -> None:
     client = client_of(stand_in, documents={"path": "/l/{knowledge_base}", "keep": {"name": "*.title"}})
     stand_in.answers["GET /l/kb"] = answer(200, [{"title": "b"}, {"title": "a"}])
-    assert client.files(Session("canary", SecretStr(TOKEN)), "kb") == ("a", "b")
+    assert client.files(LoggedIn("canary", SecretStr(TOKEN)), "kb") == ("a", "b")
     stand_in.answers["GET /l/kb"] = answer(200, {"title": "b"})
     with pytest.raises(Mismatch, match=r"a list in \*\.title, observed dict"):
-        client.files(Session("canary", SecretStr(TOKEN)), "kb")
+        client.files(LoggedIn("canary", SecretStr(TOKEN)), "kb")
 
 
 def test_a_function_that_is_not_described_any_more_is_said(stand_in: StandIn) -> None:
-    client, session = client_of(stand_in), Session("canary", SecretStr(TOKEN))
+    client, session = client_of(stand_in), LoggedIn("canary", SecretStr(TOKEN))
     asked = (
         lambda: client.own(session),
         lambda: client.files(session, "kb"),

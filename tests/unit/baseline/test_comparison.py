@@ -14,7 +14,7 @@ from fixtures.cases import CountCase
 from rollproof.baseline.comparison import Comparison, compare, compare_records
 from rollproof.baseline.differences import same_neighbours, schema_differences
 from rollproof.baseline.facts import RecordedCollection
-from rollproof.baseline.sampling import Coverage, Plan, plan, shares
+from rollproof.baseline.sampling import Coverage, SamplePlan, plan, shares
 from rollproof.collection import Json
 from rollproof.errors import Unverifiable
 from rollproof.profile.profile import load_target
@@ -86,10 +86,10 @@ def recorded(tmp_path: Path) -> tuple[RecordedCollection, Path]:
 
 
 def compared(
-    recorded: tuple[RecordedCollection, Path], content: StandIn, plan: Plan | None = None
+    recorded: tuple[RecordedCollection, Path], content: StandIn, plan: SamplePlan | None = None
 ) -> Comparison:
     collection, path = recorded
-    everything = plan or Plan(tuple(range(len(collection.division))), inf)
+    everything = plan or SamplePlan(tuple(range(len(collection.division))), inf)
     return compare(content, "c", collection, path, everything, Pace())  # type: ignore[arg-type]
 
 
@@ -182,7 +182,7 @@ def test_when_time_is_up_what_was_seen_is_a_sample_and_said_to_be(
     recorded: tuple[RecordedCollection, Path],
 ) -> None:
     content = StandIn({}, slow=0.02)
-    comparison = compared(recorded, content, Plan(tuple(range(10)), 0.0))
+    comparison = compared(recorded, content, SamplePlan(tuple(range(10)), 0.0))
     assert comparison.coverage.covered == 1
     assert comparison.wrong("exact")
     assert comparison.missing.count == PART, "the first part that differs is always named"
@@ -190,7 +190,7 @@ def test_when_time_is_up_what_was_seen_is_a_sample_and_said_to_be(
 
 
 def test_parts_that_were_not_read_are_counted(recorded: tuple[RecordedCollection, Path]) -> None:
-    comparison = compared(recorded, StandIn({}), Plan((0, 1, 2), -1.0))
+    comparison = compared(recorded, StandIn({}), SamplePlan((0, 1, 2), -1.0))
     assert comparison.wrong("grows")
     comparison.unread = 2
     assert "2 more parts differ, not read record by record" in str(comparison)

@@ -16,10 +16,10 @@ from rollproof.doctor.examination import (
     Examination,
     Lacking,
     Line,
-    Outcome,
-    Probe,
+    Need,
+    NeedOutcome,
+    NeedState,
     Spared,
-    State,
     examine,
     require_all,
 )
@@ -60,7 +60,7 @@ def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let each probe of a command take as long as it has to: nothing is said of how fast a machine is."""
     monkeypatch.setattr(machine_probes, "_PROGRAM_SECONDS", FAR)
 
-    def unhurriedly(probes: Sequence[Probe], _: float = FAR) -> list[Outcome]:
+    def unhurriedly(probes: Sequence[Need], _: float = FAR) -> list[NeedOutcome]:
         return examine([replace(one, seconds=FAR) for one in probes], FAR)
 
     monkeypatch.setattr(examination, "examine", unhurriedly)
@@ -68,9 +68,9 @@ def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_probe_that_hangs_is_wrong_and_delays_nobody(never: threading.Event) -> None:
     hung, quick = examine(
-        [Probe("a", lambda: hanging(never), seconds=0.2), Probe("b", lambda: "done", seconds=FAR)], FAR
+        [Need("a", lambda: hanging(never), seconds=0.2), Need("b", lambda: "done", seconds=FAR)], FAR
     )
-    assert (hung.line.state, quick.line.text) == (State.WRONG, "done")
+    assert (hung.line.state, quick.line.text) == (NeedState.WRONG, "done")
     assert hung.line.text.startswith("no answer within ")
     assert hung.line.hint
 
@@ -82,15 +82,15 @@ def test_all_are_asked_at_the_same_time() -> None:
         together.wait(FAR)
         return ""
 
-    found = examine([Probe(str(number), meets, seconds=FAR) for number in range(5)], FAR)
-    assert {one.line.state for one in found} == {State.OK}
+    found = examine([Need(str(number), meets, seconds=FAR) for number in range(5)], FAR)
+    assert {one.line.state for one in found} == {NeedState.OK}
 
 
 def test_the_whole_has_an_end(never: threading.Event) -> None:
     found = examine(
-        [Probe("a", lambda: hanging(never), seconds=FAR), Probe("b", lambda: "", needs=("a",))], 0.2
+        [Need("a", lambda: hanging(never), seconds=FAR), Need("b", lambda: "", needs=("a",))], 0.2
     )
-    assert [one.line.state for one in found] == [State.WRONG, State.UNKNOWN]
+    assert [one.line.state for one in found] == [NeedState.WRONG, NeedState.UNKNOWN]
     assert found[1].line.after == "a"
 
 
@@ -105,23 +105,25 @@ def test_who_waits_for_another_is_told_of_it_though_the_end_comes_between_the_tw
             return next(passed, True)
 
     monkeypatch.setattr(examination, "Deadline", Whole)
-    _, second = examine([Probe("a", lambda: hanging(never), seconds=FAR), Probe("b", str, needs=("a",))], FAR)
-    assert (second.line.state, second.line.after) == (State.UNKNOWN, "a")
+    _, second = examine([Need("a", lambda: hanging(never), seconds=FAR), Need("b", str, needs=("a",))], FAR)
+    assert (second.line.state, second.line.after) == (NeedState.UNKNOWN, "a")
 
 
 @pytest.mark.parametrize(
     ("kind", "state"),
     [
-        (Lacking, State.MISSING),
-        (Spared, State.ABSENT),
-        (Mismatch, State.WRONG),
-        (ActionFailed, State.WRONG),
-        (Unverifiable, State.WRONG),
-        (Untold, State.UNKNOWN),
+        (Lacking, NeedState.MISSING),
+        (Spared, NeedState.ABSENT),
+        (Mismatch, NeedState.WRONG),
+        (ActionFailed, NeedState.WRONG),
+        (Unverifiable, NeedState.WRONG),
+        (Untold, NeedState.UNKNOWN),
     ],
 )
-def test_an_error_tells_the_state(kind: type[Mismatch | Unverifiable | ActionFailed], state: State) -> None:
-    (found,) = examine([Probe("a", lambda: fails(kind))])
+def test_an_error_tells_the_state(
+    kind: type[Mismatch | Unverifiable | ActionFailed], state: NeedState
+) -> None:
+    (found,) = examine([Need("a", lambda: fails(kind))])
     assert (found.line.state, found.line.hint) == (state, "mend it")
     assert found.line.text == "expected good, observed bad"
 
@@ -130,10 +132,10 @@ def test_what_breaks_is_not_found_out_and_spoils_no_other() -> None:
     def breaks() -> str:
         raise ZeroDivisionError("hostile")
 
-    first, second = examine([Probe("a", breaks), Probe("b", lambda: "b")])
-    assert first.line.state is State.UNKNOWN
+    first, second = examine([Need("a", breaks), Need("b", lambda: "b")])
+    assert first.line.state is NeedState.UNKNOWN
     assert "ZeroDivisionError: hostile" in first.line.text
-    assert second.line.state is State.OK
+    assert second.line.state is NeedState.OK
 
 
 def test_a_cause_is_said_once_however_much_hangs_on_it() -> None:
@@ -145,10 +147,10 @@ def test_a_cause_is_said_once_however_much_hangs_on_it() -> None:
 
     found = examine(
         [
-            Probe("address", ask, ("engine",)),
-            Probe("engine", lambda: fails(Unverifiable)),
-            Probe("reader", ask, ("address",)),
-            Probe("beside", lambda: "asked", ("no such probe",)),
+            Need("address", ask, ("engine",)),
+            Need("engine", lambda: fails(Unverifiable)),
+            Need("reader", ask, ("address",)),
+            Need("beside", lambda: "asked", ("no such probe",)),
         ]
     )
     assert asked == []
@@ -159,32 +161,34 @@ def test_a_cause_is_said_once_however_much_hangs_on_it() -> None:
 
 
 def test_the_first_error_has_the_others_in_its_notes() -> None:
-    outcomes = examine([Probe(name, lambda: fails(ActionFailed)) for name in ("a", "b")])
+    outcomes = examine([Need(name, lambda: fails(ActionFailed)) for name in ("a", "b")])
     with pytest.raises(ActionFailed) as raised:
         require_all(outcomes)
     assert raised.value.__notes__ == ["w: expected good, observed bad (from s)\nHINT: mend it"]
-    require_all(examine([Probe("a", lambda: "")]))
+    require_all(examine([Need("a", lambda: "")]))
 
 
 @pytest.mark.parametrize(
     ("found", "code"),
     [
-        ([State.OK], ExitCode.VERIFIED),
-        ([State.OK, State.ABSENT], ExitCode.VERIFIED),
-        ([State.ABSENT, State.UNKNOWN], ExitCode.BROKEN),
-        ([State.OK, State.UNKNOWN], ExitCode.BROKEN),
-        ([State.UNKNOWN, State.WRONG], ExitCode.FAILED),
-        ([State.MISSING, State.OK], ExitCode.FAILED),
+        ([NeedState.OK], ExitCode.VERIFIED),
+        ([NeedState.OK, NeedState.ABSENT], ExitCode.VERIFIED),
+        ([NeedState.ABSENT, NeedState.UNKNOWN], ExitCode.BROKEN),
+        ([NeedState.OK, NeedState.UNKNOWN], ExitCode.BROKEN),
+        ([NeedState.UNKNOWN, NeedState.WRONG], ExitCode.FAILED),
+        ([NeedState.MISSING, NeedState.OK], ExitCode.FAILED),
     ],
 )
-def test_the_exit_code(found: list[State], code: ExitCode) -> None:
+def test_the_exit_code(found: list[NeedState], code: ExitCode) -> None:
     assert page(*(Line("a", state, "") for state in found)).code is code
 
 
 def test_a_page_fits_a_terminal_and_shows_no_control_characters() -> None:
     hostile = "\x1b[2J" + "word " * 60 + "\nnext"
     lines = list(
-        doctor_lines(page(Line("a", State.OK, "fine", "no hint"), Line("b", State.WRONG, hostile, hostile)))
+        doctor_lines(
+            page(Line("a", NeedState.OK, "fine", "no hint"), Line("b", NeedState.WRONG, hostile, hostile))
+        )
     )
     assert all(line.isprintable() for line in lines)
     # A hint is pasted: it is one line, however long.
@@ -196,13 +200,13 @@ def test_a_page_fits_a_terminal_and_shows_no_control_characters() -> None:
 
 
 def test_a_hint_of_several_lines_is_said_once() -> None:
-    found = [Line(name, State.WRONG, "no such file", "make it") for name in ("a", "b", "c")]
-    lines = list(doctor_lines(page(*found, Line("d", State.OK, "", "make it"))))
+    found = [Line(name, NeedState.WRONG, "no such file", "make it") for name in ("a", "b", "c")]
+    lines = list(doctor_lines(page(*found, Line("d", NeedState.OK, "", "make it"))))
     assert [line.split()[0] for line in lines] == ["a", "b", "c", "HINT:", "d", "t:"]
 
 
 def test_a_page_is_a_record() -> None:
-    found = page(Line("a", State.WRONG, "text", "hint", "b", 0.25))
+    found = page(Line("a", NeedState.WRONG, "text", "hint", "b", 0.25))
     assert record_of(Examination, json.loads(json.dumps(as_json(found)))) == found
 
 
@@ -221,18 +225,18 @@ def test_as_json_each_line_is_told_with_what_it_waited_for(away: Ran) -> None:
     found = away.found("doctor", code=ExitCode.FAILED)
     lines = {line.name: line for line in found.lines}
     assert found.target == away.sandbox.target.name
-    assert lines["engine"].state is State.WRONG
+    assert lines["engine"].state is NeedState.WRONG
     assert {lines[name].after for name in ("services", "volumes", "clock", "lock")} == {"engine"}
-    assert (lines["redis address"].state, lines["redis reader"].after) == (State.WRONG, "redis address")
-    assert lines["channels"].state is State.MISSING
-    assert lines["git"].state is State.OK
+    assert (lines["redis address"].state, lines["redis reader"].after) == (NeedState.WRONG, "redis address")
+    assert lines["channels"].state is NeedState.MISSING
+    assert lines["git"].state is NeedState.OK
 
 
 def test_without_allure_a_line_says_what_that_costs(away: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reports.tools.node.installed_allure", lambda: None)
     (probe,) = (one for one in doctor_commands._beside(away.sandbox.target) if one.name == "allure")
     (found,) = examine([probe])
-    assert found.line.state is State.ABSENT
+    assert found.line.state is NeedState.ABSENT
     assert "report.html" in found.line.text
     assert "by the network" in found.line.hint
 
@@ -255,7 +259,7 @@ def test_of_many_mistakes_the_first_are_told(away: Ran) -> None:
     said = away("doctor", code=ExitCode.USAGE)
     assert "490 more mistakes" in said
     found = away.found("doctor", code=ExitCode.USAGE)
-    assert sum(line.state is State.WRONG for line in found.lines) == MOST_MISTAKES + 1
+    assert sum(line.state is NeedState.WRONG for line in found.lines) == MOST_MISTAKES + 1
 
 
 def test_a_secret_that_is_not_there_is_named(away: Ran) -> None:
@@ -269,7 +273,7 @@ def test_a_profile_that_is_not_there(away: Ran) -> None:
     away.sandbox.profile.unlink()
     assert "profile first, then all others" in away("doctor", code=ExitCode.USAGE)
     found = away.found("doctor", code=ExitCode.USAGE)
-    assert found.lines[0].state is State.WRONG
+    assert found.lines[0].state is NeedState.WRONG
 
 
 def test_the_gate_tells_first_what_keeps_its_checks_from_telling(

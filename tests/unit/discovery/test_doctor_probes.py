@@ -12,7 +12,7 @@ import pytest
 from pydantic import AnyHttpUrl, SecretStr
 
 from rollproof.doctor import machine_probes, probe_table, store_accounts
-from rollproof.doctor.examination import Line, Probe, State, examine
+from rollproof.doctor.examination import Line, Need, NeedState, examine
 from rollproof.engines.compose import ComposeEngine
 from rollproof.engines.engine import Container, Endpoint, Mount
 from rollproof.home import typed
@@ -71,7 +71,7 @@ def engine(sandbox: Sandbox) -> Any:  # noqa: ANN401 - a mock
     return made
 
 
-def asked(probes: Iterator[Probe], name: str) -> Line:
+def asked(probes: Iterator[Need], name: str) -> Line:
     """Return what came of the probe of that name alone."""
     (probe,) = (one for one in probes if one.name == name)
     return examine([replace(probe, needs=(), seconds=FAR)], FAR)[0].line
@@ -85,19 +85,19 @@ def of(sandbox: Sandbox, engine: object, name: str, **changes: object) -> Line:
 @pytest.mark.parametrize(
     ("ahead", "state", "said"),
     [
-        (0.4, State.OK, "within 0.40 s"),
-        (-12.0, State.WRONG, "12.0 s behind"),
-        (3.0, State.WRONG, "3.0 s ahead"),
+        (0.4, NeedState.OK, "within 0.40 s"),
+        (-12.0, NeedState.WRONG, "12.0 s behind"),
+        (3.0, NeedState.WRONG, "3.0 s ahead"),
     ],
 )
-def test_the_clock(sandbox: Sandbox, engine: Any, ahead: float, state: State, said: str) -> None:  # noqa: ANN401
+def test_the_clock(sandbox: Sandbox, engine: Any, ahead: float, state: NeedState, said: str) -> None:  # noqa: ANN401
     engine.ahead.return_value = ahead
     line = of(sandbox, engine, "clock")
     assert (line.state, said in line.text) == (state, True), line
 
 
 def test_what_init_left_to_answer_is_named_by_its_keys(sandbox: Sandbox, engine: Any) -> None:  # noqa: ANN401
-    assert of(sandbox, engine, "questions").state is State.OK
+    assert of(sandbox, engine, "questions").state is NeedState.OK
     application = sandbox.target.application
     canary = application.canary.model_copy(update={"user": UNANSWERED})
     mysql = sandbox.target.stores["mysql"].model_copy(update={"databases": (UNANSWERED, UNANSWERED)})
@@ -109,18 +109,18 @@ def test_what_init_left_to_answer_is_named_by_its_keys(sandbox: Sandbox, engine:
         application=application.model_copy(update={"canary": canary, "url": nowhere}),
         stores={**sandbox.target.stores, "mysql": mysql},
     )
-    assert line.state is State.WRONG
+    assert line.state is NeedState.WRONG
     assert line.text.endswith(
         "observed change-me for application.url, application.canary.user, stores.mysql.databases"
     )
 
 
 def test_a_project_without_containers_has_another_name(sandbox: Sandbox, engine: Any) -> None:  # noqa: ANN401
-    assert of(sandbox, engine, "project").state is State.OK
+    assert of(sandbox, engine, "project").state is NeedState.OK
     engine.containers.return_value = {}
     outcomes = examine(list(probe_table.every_probe(sandbox.target, engine)), FAR)
     lines = {one.line.name: one.line for one in outcomes}
-    assert lines["project"].state is State.WRONG
+    assert lines["project"].state is NeedState.WRONG
     assert "engine.project" in lines["project"].hint
     asked = [name for name, address in addressed(sandbox.target).items() if address]
     after = {"services", "volumes", "access log", *(f"{name} address" for name in asked)}
@@ -141,14 +141,14 @@ def addressed(target: Target) -> dict[str, bool]:
 
 
 def test_services(sandbox: Sandbox, engine: Any) -> None:  # noqa: ANN401 - a mock
-    assert of(sandbox, engine, "services").state is State.OK
+    assert of(sandbox, engine, "services").state is NeedState.OK
     there = dict(engine.containers.return_value)
     there["backend"] = (container("backend", health="unhealthy"),)
     there["redis"] = (container("redis", running=False, status="paused"),)
     del there["worker"]
     engine.containers.return_value = there
     line = of(sandbox, engine, "services")
-    assert line.state is State.WRONG
+    assert line.state is NeedState.WRONG
     for said in ("backend: unhealthy", "worker: no container"):
         assert said in line.text
     assert "docker logs sandbox-backend-1" in line.hint
@@ -160,7 +160,7 @@ def test_volumes(sandbox: Sandbox, engine: Any) -> None:  # noqa: ANN401 - a moc
         name: (container(name, mounts=(mount,)),) for name in sandbox.target.application.services
     }
     line = of(sandbox, engine, "volumes")
-    assert line.state is State.WRONG
+    assert line.state is NeedState.WRONG
     assert "[stores.state]" in line.hint
 
 
@@ -171,19 +171,19 @@ REQUEST = '1.2.3.4 - - [d] "GET / HTTP/1.1" 200 5 "-" "curl" 0.010'
 @pytest.mark.parametrize(
     ("lines", "state", "said"),
     [
-        ([REQUEST] * 3, State.OK, "3 of the last 3 lines match"),
-        ([REQUEST, "2026/01/02 03:04:05 [warn] x"], State.OK, "1 of the last 1 lines match"),
-        ([REQUEST.rpartition(" ")[0]], State.OK, "latency is unknown"),
-        ([REQUEST, "x", "y"], State.WRONG, "observed 1 of the last 3"),
-        (['{"status": 200}', "\x1b[31m\udcff"], State.WRONG, "observed 0 of the last 2"),
-        ([], State.MISSING, "observed none"),
+        ([REQUEST] * 3, NeedState.OK, "3 of the last 3 lines match"),
+        ([REQUEST, "2026/01/02 03:04:05 [warn] x"], NeedState.OK, "1 of the last 1 lines match"),
+        ([REQUEST.rpartition(" ")[0]], NeedState.OK, "latency is unknown"),
+        ([REQUEST, "x", "y"], NeedState.WRONG, "observed 1 of the last 3"),
+        (['{"status": 200}', "\x1b[31m\udcff"], NeedState.WRONG, "observed 0 of the last 2"),
+        ([], NeedState.MISSING, "observed none"),
     ],
 )
 def test_the_access_log(
     sandbox: Sandbox,
     engine: Any,  # noqa: ANN401 - a mock
     lines: Sequence[str],
-    state: State,
+    state: NeedState,
     said: str,
 ) -> None:
     engine.logs_since.return_value = "".join(f"{STAMP}{line}\n" for line in lines)
@@ -193,7 +193,7 @@ def test_the_access_log(
 
 
 def test_without_a_log_of_requests(sandbox: Sandbox, engine: object) -> None:
-    assert of(sandbox, engine, "access log").state is State.MISSING
+    assert of(sandbox, engine, "access log").state is NeedState.MISSING
 
 
 def test_programs(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, engine: object, tmp_path: Path) -> None:
@@ -202,9 +202,9 @@ def test_programs(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, engine: obj
     broken.write_text("#!/bin/sh\necho no such plugin >&2\nexit 1\n")
     broken.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert of(sandbox, engine, "git").state is State.MISSING
+    assert of(sandbox, engine, "git").state is NeedState.MISSING
     line = of(sandbox, engine, "docker compose")
-    assert (line.state, "no such plugin" in line.text) == (State.WRONG, True)
+    assert (line.state, "no such plugin" in line.text) == (NeedState.WRONG, True)
 
 
 def test_a_program_that_hangs(
@@ -216,14 +216,14 @@ def test_a_program_that_hangs(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(machine_probes, "_PROGRAM_SECONDS", 0.3)
     line = of(sandbox, engine, "git")
-    assert line.state is State.WRONG
+    assert line.state is NeedState.WRONG
     assert line.text.startswith("no answer within")
 
 
 def test_a_signing_key_that_does_not_sign(sandbox: Sandbox, engine: object, tmp_path: Path) -> None:
     signing = sandbox.target.signing.model_copy(update={"key": tmp_path / "none"})
     line = of(sandbox, engine, "signing key", signing=signing)
-    assert line.state is State.WRONG
+    assert line.state is NeedState.WRONG
     assert "ssh-keygen -Y sign" in line.hint
 
 
@@ -236,26 +236,26 @@ def backup(sandbox: Sandbox) -> Path:
 
 def test_room(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, engine: object) -> None:
     limits = sandbox.target.limits.model_copy(update={"disk_free_percent": 0.0})
-    assert of(sandbox, engine, "room for backups", limits=limits).state is State.OK
+    assert of(sandbox, engine, "room for backups", limits=limits).state is NeedState.OK
     usage = type("Usage", (), {"total": 1000, "free": 2, "used": 998})
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
     line = of(sandbox, engine, "room for baselines")
-    assert (line.state, "0.2 %" in line.text, "df -h" in line.hint) == (State.WRONG, True, True)
+    assert (line.state, "0.2 %" in line.text, "df -h" in line.hint) == (NeedState.WRONG, True, True)
     monkeypatch.setattr("os.access", lambda *_: False)
     line = of(sandbox, engine, "room for incidents", limits=limits)
-    assert (line.state, "cannot write" in line.text) == (State.WRONG, True), line
+    assert (line.state, "cannot write" in line.text) == (NeedState.WRONG, True), line
 
 
 def test_a_channel(sandbox: Sandbox, engine: object) -> None:
     url = SecretStr("json://token-of-the-channel@127.0.0.1:9/secret-path")
     line = of(sandbox, engine, "team channel", premigration=_with_channels(sandbox, url))
-    assert (line.state, line.text) == (State.OK, "json://127.0.0.1: understood; no message was sent")
+    assert (line.state, line.text) == (NeedState.OK, "json://127.0.0.1: understood; no message was sent")
 
 
 def test_a_channel_that_is_no_url(sandbox: Sandbox, engine: object) -> None:
     line = of(sandbox, engine, "team channel", premigration=_with_channels(sandbox, SecretStr("nonsense")))
     assert (line.state, line.text) == (
-        State.WRONG,
+        NeedState.WRONG,
         "expected a URL that Apprise understands, observed no URL",
     )
 
@@ -272,7 +272,7 @@ def test_an_address(sandbox: Sandbox, engine: Any) -> None:  # noqa: ANN401 - a 
     with closed_port() as port:
         engine.resolve.return_value = Endpoint("127.0.0.1", port)
         line = of(sandbox, engine, "redis address")
-    assert (line.state, "stores.redis.address" in line.hint) == (State.WRONG, True)
+    assert (line.state, "stores.redis.address" in line.hint) == (NeedState.WRONG, True)
 
 
 def test_a_server_that_never_answers(
@@ -284,7 +284,7 @@ def test_a_server_that_never_answers(
     with silent_port() as port:
         engine.resolve.return_value = Endpoint("127.0.0.1", port)
         line = of(sandbox, engine, "redis read-only")
-    assert line.state is State.WRONG
+    assert line.state is NeedState.WRONG
     assert line.text.startswith("no answer within")
 
 
@@ -317,9 +317,9 @@ def test_a_reader(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, engine: obj
 @pytest.mark.parametrize(
     ("rights", "read_only", "operator"),
     [
-        (Rights(), State.OK, State.OK),
-        (Rights(writes=("SET on 0:*",)), State.WRONG, State.OK),
-        (Rights(lacks=("SET on 0:*",)), State.OK, State.WRONG),
+        (Rights(), NeedState.OK, NeedState.OK),
+        (Rights(writes=("SET on 0:*",)), NeedState.WRONG, NeedState.OK),
+        (Rights(lacks=("SET on 0:*",)), NeedState.OK, NeedState.WRONG),
     ],
 )
 def test_what_accounts_may_do(
@@ -327,14 +327,14 @@ def test_what_accounts_may_do(
     sandbox: Sandbox,
     engine: object,
     rights: Rights,
-    read_only: State,
-    operator: State,
+    read_only: NeedState,
+    operator: NeedState,
 ) -> None:
     monkeypatch.setattr(store_accounts, "open_rights", lambda *_, **__: rights)
     lines = of(sandbox, engine, "redis read-only"), of(sandbox, engine, "redis operator")
     assert tuple(line.state for line in lines) == (read_only, operator)
     for line in lines:
-        if line.state is State.WRONG:
+        if line.state is NeedState.WRONG:
             assert "SET on 0:*" in line.text
             assert "rollproof grants --store redis" in line.hint
 
@@ -347,18 +347,18 @@ def test_the_one_account_of_a_server_that_forgets_others_is_no_mistake(
     one = Account(user="default", password=SecretStr("x"))
     stores = sandbox.target.stores
 
-    def read_only(**accounts: Account) -> State:
+    def read_only(**accounts: Account) -> NeedState:
         redis = stores["redis"].model_copy(update=accounts)
         return of(sandbox, engine, "redis read-only", stores={**stores, "redis": redis}).state
 
-    assert read_only(reader=one) is State.WRONG
-    assert read_only(reader=one, operator=one) is State.ABSENT
+    assert read_only(reader=one) is NeedState.WRONG
+    assert read_only(reader=one, operator=one) is NeedState.ABSENT
 
 
 def test_the_baseline_is_of_another_commit(sandbox: Sandbox, engine: object) -> None:
     # A sandbox stands on its bad release.
     line = of(sandbox, engine, "baseline")
-    assert line.state is State.WRONG
+    assert line.state is NeedState.WRONG
     assert f"of commit {sandbox.commit[:12]}, not of {sandbox.bad[:12]}" in line.text
     assert "rollproof capture" in line.hint
 
@@ -367,37 +367,37 @@ def test_no_baseline_and_no_backup(sandbox: Sandbox, engine: object, tmp_path: P
     folders = sandbox.target.folders.model_copy(
         update={"baselines": tmp_path / "none", "backups": tmp_path / "no backups"}
     )
-    assert of(sandbox, engine, "baseline", folders=folders).state is State.MISSING
+    assert of(sandbox, engine, "baseline", folders=folders).state is NeedState.MISSING
     line = of(sandbox, engine, "backup", folders=folders)
-    assert (line.state, line.hint) == (State.MISSING, typed("backup"))
+    assert (line.state, line.hint) == (NeedState.MISSING, typed("backup"))
 
 
 def test_a_baseline_that_was_changed(sandbox: Sandbox, engine: object) -> None:
     current = sandbox.target.folders.baselines / "current" / "stores.json"
     current.write_bytes(current.read_bytes() + b" ")
-    assert of(sandbox, engine, "baseline").state is State.WRONG
+    assert of(sandbox, engine, "baseline").state is NeedState.WRONG
 
 
 def test_a_backup_of_another_commit_and_a_cut_one(sandbox: Sandbox, engine: object, backup: Path) -> None:
     line = of(sandbox, engine, "backup")
-    assert line.state is State.WRONG
+    assert line.state is NeedState.WRONG
     assert f"not of {sandbox.bad[:12]}" in line.text
     (backup / "set.json").write_text("{")
-    assert of(sandbox, engine, "backup").state is State.WRONG
+    assert of(sandbox, engine, "backup").state is NeedState.WRONG
 
 
 def test_the_monitor(sandbox: Sandbox, engine: object) -> None:
-    assert of(sandbox, engine, "monitor").state is State.MISSING
+    assert of(sandbox, engine, "monitor").state is NeedState.MISSING
     path = samples_path(sandbox.target)
     me = Monitor.this()
     last = Sample(sandbox.target.name, me, 1, Moment.now(), 0.0, 0, WELL)
     with closing(SampleWriter(path)) as writer:
         writer.write(last)
     line = of(sandbox, engine, "monitor")
-    assert line.state is State.OK, line
+    assert line.state is NeedState.OK, line
     with closing(SampleWriter(path)) as writer:
         writer.write(replace(last, monitor=replace(me, started=me.started - 1)))
     line = of(sandbox, engine, "monitor")
-    assert (line.state, "has ended" in line.text) == (State.WRONG, True)
+    assert (line.state, "has ended" in line.text) == (NeedState.WRONG, True)
     path.write_text("hostile\n")
-    assert of(sandbox, engine, "monitor").state is State.WRONG
+    assert of(sandbox, engine, "monitor").state is NeedState.WRONG

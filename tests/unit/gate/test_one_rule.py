@@ -23,7 +23,7 @@ from fixtures.gating.evidence import Expect
 from rollproof.backups.newest_backup import newest_backup
 from rollproof.baseline.known_good import current_baseline
 from rollproof.doctor import kept_probes
-from rollproof.doctor.examination import State, examine
+from rollproof.doctor.examination import NeedState, examine
 from rollproof.errors import Mismatch, Problem, UsageProblem
 from rollproof.incident.incident import RollbackRecord, new_incident
 from rollproof.incident.rehearsals import Ending, Rehearsal
@@ -61,8 +61,8 @@ def said(target: Target, name: str) -> bool:
     """Return whether doctor's probe of that name is content."""
     (probe,) = (one for one in kept_probes.kept(target) if one.name == name)
     (found,) = examine([replace(probe, needs=(), seconds=60.0)], 60.0)
-    assert found.line.state in {State.OK, State.WRONG}, found.line
-    return found.line.state is State.OK
+    assert found.line.state in {NeedState.OK, NeedState.WRONG}, found.line
+    return found.line.state is NeedState.OK
 
 
 def holds(checks: Iterable[Callable[[], None]]) -> bool:

@@ -16,12 +16,12 @@ from rollproof.backups.index import StoreIndex, _index_collection
 from rollproof.baseline.comparison import compare, strayed_positions
 from rollproof.baseline.facts import RecordedContent
 from rollproof.baseline.recording import record_collection
-from rollproof.baseline.sampling import Plan
+from rollproof.baseline.sampling import SamplePlan
 from rollproof.engines.engine import Endpoint
 from rollproof.errors import Unverifiable
 from rollproof.losses.accounting import _Collection
 from rollproof.losses.changes import ground_of
-from rollproof.losses.lost_window import Window, WindowCollection, WindowPart, WindowStore, blocks_file
+from rollproof.losses.lost_window import LostWindow, WindowCollection, WindowPart, WindowStore, blocks_file
 from rollproof.profile.sections import Address
 from rollproof.stores.blocks import new_blocks, write_block
 from rollproof.stores.contract import Digest, Pace
@@ -256,7 +256,7 @@ def test_a_comparison_reads_a_compacted_log_no_oftener_than_one_whose_parts_are_
             yield found
 
     monkeypatch.setattr(RangeLog, "read", counted)
-    everything = Plan(tuple(range(len(recorded.division))), 60.0)
+    everything = SamplePlan(tuple(range(len(recorded.division))), 60.0)
     monkeypatch.setattr(Content, "renumber", lambda *_: False)
     assert compare(anew.content, TOPIC, recorded, path, everything, Pace()).missing.count == 4
     assert seen == 3 * 4 * 19
@@ -298,7 +298,7 @@ def test_a_restore_that_re_creates_a_log_accounts_for_every_record(
     )
     found = WindowCollection(0, parts, indexed=True, file="", lines=0, new=1, changed=0, gone=0)
     store = WindowStore(collections={TOPIC: found}, unknown={})
-    window = Window("backup", {"kafka": store}, folder=tmp_path / "lost-window")
+    window = LostWindow("backup", {"kafka": store}, folder=tmp_path / "lost-window")
     anew = made_broker(monkeypatch)
     _fill(anew)
     collection = _Collection(anew.content, TOPIC, index, (window,), "kafka", Pace())
@@ -320,7 +320,7 @@ def test_the_baseline_is_matched_by_position(
     content = RecordedContent({}, {TOPIC: recorded}, holed.content.positions(), ())
     anew = made_broker(monkeypatch)
     _fill(anew)
-    everything = Plan(tuple(range(len(recorded.division))), 60.0)
+    everything = SamplePlan(tuple(range(len(recorded.division))), 60.0)
     found = compare(anew.content, TOPIC, recorded, path, everything, Pace())
     assert (found.found, found.wrong("exact")) == (0, False)
     # Part 2 was empty.

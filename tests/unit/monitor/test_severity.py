@@ -13,7 +13,7 @@ from rollproof.monitoring.samples import PASSING, Probe, ProbeKind, Unreached
 from rollproof.monitoring.severity import (
     NOT_FROM_HERE,
     Assessment,
-    Finding,
+    BandFinding,
     Severity,
     Standing,
     assess,
@@ -24,7 +24,7 @@ from rollproof.system.clock import Moment
 from tests.unit.made_samples import BEAT, WELL, Probes, cut_off, requests, samples, unreached, value
 
 
-def found(assessment: Assessment, band: str, severity: Severity) -> Finding:
+def found(assessment: Assessment, band: str, severity: Severity) -> BandFinding:
     (finding,) = [f for f in assessment.findings if (f.band, f.severity) == (band, severity)]
     return finding
 

@@ -21,7 +21,7 @@ from rollproof.incident.incident import find_change
 from rollproof.incident.ledger import Note, NoteKind, Planned, Result, Run
 from rollproof.monitoring.tree import Action
 from rollproof.monitoring.wish import Kind
-from rollproof.planning.status import State
+from rollproof.planning.status import StepState
 from rollproof.runbook import STEPS
 from rollproof.system.clock import Moment
 from rollproof.system.files import strict_json
@@ -162,7 +162,7 @@ def test_the_status_of_one_that_failed(run: Ran) -> None:
     found = run.found("rollback", "status", code=ExitCode.FAILED)
     assert (found.incident, found.kind, found.names) == (incident.id, Kind.DATABASE, ("redis",))
     assert (found.verdict, found.recorded, found.locked) == (Verdict.FAILED, Verdict.FAILED, False)
-    assert found.steps[-1].state is State.FAILED
+    assert found.steps[-1].state is StepState.FAILED
     assert found.next in run("rollback", "status", code=ExitCode.FAILED)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rollback_actions.respond import response
-from rollback_actions.respond.response import CODES, Outcome, Response, allow, allowed_in, is_open
+from rollback_actions.respond.response import CODES, Response, ResponseOutcome, allow, allowed_in, is_open
 from rollback_actions.session.journal import Journal
 from rollproof.errors import ExitCode, UsageProblem
 from rollproof.incident.downtime import Downtime, Since
@@ -114,7 +114,7 @@ class Begun:
     target: Target
     folder: Path
 
-    def run(self, hands: StandInHands, assessed: Assessed | None) -> Outcome:
+    def run(self, hands: StandInHands, assessed: Assessed | None) -> ResponseOutcome:
         journal = Journal(self.folder / RESPONSE, str)
         return Response(self.target, journal, verify_journal(journal.path), hands).run(assessed)
 
@@ -437,7 +437,7 @@ def test_a_clock_that_was_set_back_makes_no_agreement_younger(begun: Begun, cloc
 def test_one_that_is_cut_off_at_its_very_end_does_not_verify_again_and_was_down_no_longer(
     begun: Begun, clock: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def cut_off(_: Response, __: Moment) -> Outcome:
+    def cut_off(_: Response, __: Moment) -> ResponseOutcome:
         raise CutOffError
 
     with monkeypatch.context() as patched:

@@ -23,7 +23,7 @@ from rollproof.incident.leaks import SecretInRecord
 from rollproof.monitoring.wish import Kind, Wish
 from rollproof.planning.plan import plan_database, plan_emergency, plan_full, plan_unfinished
 from rollproof.planning.refusals import Allowed, Asked, refusals
-from rollproof.planning.status import Ran, State, newest_rollback
+from rollproof.planning.status import Ran, StepState, newest_rollback
 from rollproof.planning.unfinished import Unfinished
 from rollproof.system.clock import Moment
 from rollproof.verdict import Verdict
@@ -211,7 +211,7 @@ def test_a_broken_journal_is_kept_and_the_rollback_goes_on(
     broken = journal.read_bytes()
     status = newest_rollback(sandbox.target.folders.incidents, sandbox.target.name, _not_running)
     assert [step.name for step in status.steps] == ["rollback x", "restore", "the journal"]
-    assert status.steps[-1].state is State.BROKEN
+    assert status.steps[-1].state is StepState.BROKEN
     assert status.verdict is Verdict.BROKEN
     assert journal.read_bytes() == broken
     # What is kept beside holds a secret, which somebody has to see to.
@@ -231,8 +231,8 @@ def test_a_broken_journal_is_kept_and_the_rollback_goes_on(
         Journal(incident.folder / first["kept"], str)
     status = newest_rollback(sandbox.target.folders.incidents, sandbox.target.name, _not_running)
     assert [(step.name, step.state) for step in status.steps] == [
-        ("rollback x", State.ENDED),
-        ("restore", State.ENDED),
+        ("rollback x", StepState.ENDED),
+        ("restore", StepState.ENDED),
     ]
     assert isinstance(status.steps[0], Ran)
 

@@ -12,7 +12,7 @@ from reports.terminal.progress import Progress
 from rollback_actions.rollback.connections import watch_of
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.steps import Recorder
-from rollproof.engines.engine import RunningContainer, Session
+from rollproof.engines.engine import Connection, RunningContainer
 from rollproof.errors import Problem, Unverifiable
 from rollproof.incident.incident import Incident, new_incident
 from rollproof.incident.journal_steps import Step, StepId
@@ -177,9 +177,9 @@ def test_a_client_on_the_operators_account_is_a_writer_too(sandbox: Sandbox, inc
 
 def test_a_program_in_a_stores_container_makes_the_watch_blind(sandbox: Sandbox, incident: Incident) -> None:
     """It may be gone before the store is asked who is connected."""
-    session = Session("redis-cli", "t-redis-1")
+    session = Connection("redis-cli", "t-redis-1")
 
-    def sessions(services: tuple[str, ...], since: str | None) -> tuple[list[Session], str]:
+    def sessions(services: tuple[str, ...], since: str | None) -> tuple[list[Connection], str]:
         return ([session] if "redis" in services and since else []), "now"
 
     sandbox.engine.sessions.side_effect = sessions

@@ -290,7 +290,7 @@ def test_the_command_ends_as_the_worst_of_all_verdicts(
     rolled_back: Verdict,
     code: ExitCode,
 ) -> None:
-    outcome = rehearsal.Outcome(rehearsal.Migrated(checks, effects, old_code), rolled_back)
+    outcome = rehearsal.RehearsalOutcome(rehearsal.Migrated(checks, effects, old_code), rolled_back)
     monkeypatch.setattr(rehearsal, "require_rehearsable", lambda *_: "c" * 40)
     monkeypatch.setattr(rehearsal.Rehearsal, "run", lambda _: outcome)
     said = run("rehearse", "c" * 40, code=code)

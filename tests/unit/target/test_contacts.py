@@ -14,7 +14,7 @@ from rollproof.profile.contacts import Contacts
 from rollproof.profile.mistakes import ProfileProblem
 from rollproof.profile.profile import load_target
 from rollproof.system.clock import Moment, t_plus
-from rollproof.team.contact_flow import Due, Flow, State, Step, contact_channels, flow_of
+from rollproof.team.contact_flow import ContactState, ContactStep, Due, Flow, contact_channels, flow_of
 from rollproof.team.contact_record import Alert, record_of
 from tests.conftest import write_profile
 
@@ -93,7 +93,7 @@ def due(flow: Flow) -> list[Alert]:
     return [one.alert for one in flow.due]
 
 
-def states(flow: Flow) -> list[State]:
+def states(flow: Flow) -> list[ContactState]:
     return [step.state for step in flow.steps]
 
 
@@ -102,7 +102,7 @@ def only(flow: Flow) -> Due:
     return one
 
 
-def step(flow: Flow, name: str) -> Step:
+def step(flow: Flow, name: str) -> ContactStep:
     return next(one for one in flow.steps if one.name == name)
 
 
@@ -110,7 +110,14 @@ def test_the_engineer_on_call_is_alerted_at_once_by_every_channel() -> None:
     flow = Story().detected().at(0)
     one = only(flow)
     assert (one.alert, one.channels) == (Alert.ON_CALL, ON_CALL)
-    assert states(flow) == [State.DUE, State.DUE, State.DUE, State.WAITING, State.WAITING, State.WAITING]
+    assert states(flow) == [
+        ContactState.DUE,
+        ContactState.DUE,
+        ContactState.DUE,
+        ContactState.WAITING,
+        ContactState.WAITING,
+        ContactState.WAITING,
+    ]
     assert flow.wait_seconds == 0
 
 
@@ -122,7 +129,7 @@ def test_a_flow_in_which_everybody_does_their_part() -> None:
     assert due(flow) == []
     assert flow.overdue == ()
     assert flow.wait_seconds == pytest.approx(150)
-    assert step(flow, "decided") == Step("decided", State.DONE, 0, 120, 90, "roll back, by Ada")
+    assert step(flow, "decided") == ContactStep("decided", ContactState.DONE, 0, 120, 90, "roll back, by Ada")
     assert due(story.at(4.99)) == []
     assert only(story.at(5)).alert is Alert.TECH_LEAD
     assert only(story.at(5)).because == "status update"
@@ -134,7 +141,7 @@ def test_a_flow_in_which_everybody_does_their_part() -> None:
     assert flow.over
     assert due(flow) == []
     assert flow.wait_seconds is None
-    assert states(flow) == [State.DONE] * 6
+    assert states(flow) == [ContactState.DONE] * 6
 
 
 def test_who_does_not_acknowledge_within_two_minutes_is_passed_over_at_once() -> None:
@@ -169,7 +176,7 @@ def test_who_cannot_be_reached_is_passed_over_at_once() -> None:
     one = only(flow)
     assert (one.alert, one.channels) == (Alert.ESCALATION, TECH_LEAD)
     assert "no channel of the engineer on call took the alert (on-call 1 (json): HTTP 500;" in one.because
-    assert states(flow)[0] is State.NOT_DELIVERED
+    assert states(flow)[0] is ContactState.NOT_DELIVERED
     assert [attempt.channel for attempt in flow.undelivered] == [channel.name for channel in ON_CALL]
     # A channel that was never tried comes first.
     assert due(Story().detected().failed(0.5, Alert.ON_CALL, ON_CALL[0]).at(0.6)) == [
@@ -207,7 +214,7 @@ def test_a_closed_incident_needs_only_its_post_mortem() -> None:
     flow = story.at(4)
     assert only(flow).alert is Alert.POST_MORTEM
     assert only(flow).because == "the incident is closed"
-    assert states(flow)[3:] == [State.NOT_NEEDED, State.NOT_NEEDED, State.DUE]
+    assert states(flow)[3:] == [ContactState.NOT_NEEDED, ContactState.NOT_NEEDED, ContactState.DUE]
     # What nobody did before that stays overdue.
     late = Story().detected().alerted(0, Alert.ON_CALL).write(4, "closed").at(30)
     assert [one.name for one in late.overdue] == ["acknowledged", "decided"]
@@ -245,7 +252,7 @@ def test_a_clock_that_nobody_kept_tells_each_what_there_is_to_know_once() -> Non
         "status update; nobody has acknowledged within 2 minutes; nothing is decided after 2 minutes;"
         " the assessment is not complete after 15 minutes"
     )
-    assert states(flow)[:3] == [State.OVERDUE] * 3
+    assert states(flow)[:3] == [ContactState.OVERDUE] * 3
     assert due(Story().detected().at(90)) == [Alert.ON_CALL, Alert.TECH_LEAD, Alert.POST_MORTEM]
 
 
@@ -281,7 +288,7 @@ def test_a_channel_that_the_profile_has_only_now_is_not_told_what_another_was() 
 def test_who_acknowledged_before_they_were_told_is_not_told() -> None:
     flow = Story().detected().acknowledged(0).at(0.1)
     assert due(flow) == []
-    assert flow.steps[0].state is State.NOT_NEEDED
+    assert flow.steps[0].state is ContactState.NOT_NEEDED
     assert flow.steps[0].text == "Ada knew by another way"
 
 
