@@ -49,7 +49,7 @@ TOLD = (
     "file /etc/scratch.conf: expected none",
     'ExtraHosts: expected none, observed ["mysql:127.0.0.1"]',
     "CapAdd: expected ",
-    "Memory: expected 67108864, observed 68157440",
+    "memory limit: expected 64 MiB, observed 65 MiB",
     "RestartPolicy: expected ",
     "network ",
     "scratch-alias",

@@ -455,7 +455,9 @@ def test_a_backup_of_now_is_in_order(backups: Backups) -> None:
     """Last: no fault of this module is left."""
     outcome = backups.run()
     expect(outcome, {})
-    notes = {name: " ".join(result["notes"]) for name, result in outcome.results().items()}
+    notes = {
+        name: " ".join(note["text"] for note in result["notes"]) for name, result in outcome.results().items()
+    }
     assert " records in 4 collections" in notes[of(PROPORTION, "mongodb")]
     assert "risk high: snapshot of all volumes" in notes[of(KIND, "milvus")]
     assert "all 7 stores within" in notes[POINT]

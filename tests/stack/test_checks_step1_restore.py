@@ -85,7 +85,10 @@ def expect_one_trial(outcome: Outcome, stack: Stack) -> None:
 
 def comparisons_hold(outcome: Outcome, *stores: str) -> bool:
     results = outcome.results()
-    return all("comparisons hold" in " ".join(results[of(RESTORES, store)]["notes"]) for store in stores)
+    return all(
+        any("comparisons hold" in note["text"] for note in results[of(RESTORES, store)]["notes"])
+        for store in stores
+    )
 
 
 def seal_another_email(backups: Backups) -> None:

@@ -133,7 +133,7 @@ def clone(
 
 
 def notes(outcome: Outcome, check: str) -> str:
-    return " ".join(outcome.results()[check]["notes"])
+    return " ".join(note["text"] for note in outcome.results()[check]["notes"])
 
 
 # A fault of one item: it breaks something, and says which checks are red for it.
@@ -293,7 +293,10 @@ def not_complete(name: str, *, cut: bool) -> Fault:
         path.unlink()
         if cut:
             path.write_bytes(content[: len(content) // 2])
-        return {CHECKOUT: ("failed", f"of {clone.head[:12]} into a folder of its own")}
+        return {
+            CHECKOUT: ("failed", f"of {clone.head[:12]} into a folder of its own"),
+            COMPOSE_FILES: ("failed", "compose files of a rollback: git "),
+        }
 
     return inject
 
@@ -307,7 +310,7 @@ def compose_files_that_cannot_be_read(clone: Clone) -> dict[str, Red]:
     broken = clone.folder.with_name("broken.yaml")
     broken.write_text("services: {frontend: {ports: 3}}\n")
     clone.variables["ENGINE__FILES"] = json.dumps([*clone.compose_files, str(broken)])
-    return {COMPOSE_FILES: ("failed", "reading of compose files", "words that may quote a secret")}
+    return {COMPOSE_FILES: ("failed", "expected files that compose reads", "words that may quote a secret")}
 
 
 def compose_files_that_lack_services(clone: Clone) -> dict[str, Red]:
@@ -366,7 +369,6 @@ ROUNDS: dict[str, tuple[Fault, ...]] = {
         a_record("broken", "no configuration hash", configuration=None),
         no_backup,
         not_complete("README.md", cut=False),
-        compose_files_that_cannot_be_read,
     ),
     "an empty commit file": (
         not_saved("", "observed an empty file"),
@@ -388,6 +390,7 @@ ROUNDS: dict[str, tuple[Fault, ...]] = {
         a_hidden_change,
         a_record_without_its_image,
         one_that_is_not_finished,
+        compose_files_that_cannot_be_read,
     ),
     "two lines": (
         not_saved("{head}\n{head}\n", "observed 2 lines or more"),

@@ -133,7 +133,8 @@ def test_what_is_down_or_hangs_is_not_green_and_nor_is_a_monitor_that_does_not_w
     watching.wait_until(lambda samples: _well(samples[-1]))
     outcome = watching.gate_comes_to({})
     assert set(outcome.results()) == {RUNNING, BEAT, SEES}
-    (said,) = outcome.results()[SEES]["notes"]
+    (note,) = outcome.results()[SEES]["notes"]
+    said = note["text"]
     assert said.startswith("health 200 status UP, ")
     assert said.endswith("; all of 18 probes are well")
 

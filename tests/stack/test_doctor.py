@@ -89,7 +89,7 @@ def test_a_healthy_stack_is_ok_in_every_line_until_its_monitor_ends(verifier: Ve
         ended = told(verifier)
         (monitor,) = (line for line in ended.lines if line.name == "monitor")
         assert (monitor.state, "has ended" in monitor.text) == (NeedState.WRONG, True), monitor
-        assert "monitor_migration.sh" in monitor.hint
+        assert "rollproof monitor" in monitor.hint
 
 
 def test_accounts_that_are_not_as_they_must_be(verifier: Verifier) -> None:
