@@ -1,4 +1,4 @@
-"""The command `rollproof`: the command line of `rollback_actions`, from any folder."""
+"""The command `rollproof`, from any folder."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 
 from rollproof import SUITE
+from rollproof.system.process import interruptible
 
 
 def main() -> int:
@@ -16,8 +17,6 @@ def main() -> int:
 def begun(program: Callable[[], int]) -> int:
     """Run `program` with the suite's own modules, whatever else is installed."""
     sys.path.insert(0, str(SUITE))
-    from rollproof.system.process import interruptible  # noqa: PLC0415 - found from here on
-
     return interruptible(program)
 
 

@@ -10,6 +10,7 @@ import time
 
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.session.steps import Recorder
+from rollproof.engines.compose_project import compose_words
 from rollproof.errors import ActionFailed, Unverifiable
 from rollproof.profile.profile import Target
 from rollproof.system.command import Deadline
@@ -39,7 +40,7 @@ def require_served(target: Target, control: ComposeControl, steps: Recorder, sec
         unserved = _unserved(target, steps, restarted=True)
     if unserved:
         others = [name for name in application.services if name not in application.writers]
-        again = ["docker", "compose", "--project-name", target.engine.project, "restart", *others]
+        again = [*compose_words(target.engine), "restart", *others]
         raise ActionFailed(
             what="application, as its users reach it",
             expected="an answer from behind its proxy",
