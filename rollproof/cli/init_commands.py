@@ -12,7 +12,6 @@ from rollproof.errors import UsageProblem
 EXAMPLES = {
     "init_command": (
         "init --project shop",
-        "init --project shop --watch 60",
         "init --file docker-compose.yml --output shop.toml",
     ),
 }
@@ -38,15 +37,6 @@ def init_command(
             "--output", "-o", metavar="FILE", help="The profile to write (default: NAME.toml here)."
         ),
     ] = None,
-    watch: Annotated[
-        float,
-        typer.Option(
-            metavar="SECONDS",
-            min=0,
-            max=3600,
-            help="Seconds to watch which collections change, to propose policies; Ctrl-C ends it.",
-        ),
-    ] = 0.0,
     *,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
 ) -> None:
@@ -61,6 +51,6 @@ def init_command(
             source="the command line",
             hint="docker compose ls names the running projects",
         )
-    wanted = Wanted(project, tuple(file or ()), env_file, output, watch, force)
-    for line in write_profile(wanted, show=lambda text: typer.echo(text, err=True)):
+    wanted = Wanted(project, tuple(file or ()), env_file, output, force)
+    for line in write_profile(wanted):
         typer.echo(line)

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from rollproof.engines.compose import ComposeEngine
 from rollproof.errors import UsageProblem, no_space, reason_of
 from rollproof.home import typed
 from rollproof.init.account_statements import accounts_text
-from rollproof.init.looking import ENGINE_SECONDS, Looked, look, maintenance_of, running_stack
+from rollproof.init.looking import Looked, look, maintenance_of, running_stack
 from rollproof.init.observed import Observed
 from rollproof.init.parts import parts_of, recognitions
 from rollproof.init.proposal import Proposal, profile_name, proposed
 from rollproof.init.stack import read_stack
-from rollproof.init.watching import watch
 from rollproof.system.files import write_whole
 
 
@@ -29,7 +27,6 @@ class Wanted:
     files: tuple[Path, ...]
     env_file: Path | None
     output: Path | None
-    watch: float
     force: bool
 
 
@@ -42,23 +39,13 @@ class Made:
     lines: tuple[str, ...]
 
 
-def write_profile(wanted: Wanted, show: Callable[[str], None]) -> Iterator[str]:
+def write_profile(wanted: Wanted) -> Iterator[str]:
     """Write a profile and the file of its accounts; yield the lines that say what is left to answer.
 
     Raises:
         UsageProblem: what was asked for is not there, or an output is, without ``--force``.
         Unverifiable: the engine does not answer.
     """
-    if wanted.watch and wanted.project is None:
-        raise UsageProblem(
-            what="watch",
-            expected="--project NAME of a running project",
-            observed="files alone",
-            source="the command line",
-            hint="leave out --watch, or name the project that runs",
-        )
-    if wanted.output:  # before anybody waits
-        _require_free(wanted.output, force=wanted.force)
     if wanted.project is not None:
         looked = look(*running_stack(wanted.project, wanted.files, wanted.env_file))
     else:
@@ -69,8 +56,6 @@ def write_profile(wanted: Wanted, show: Callable[[str], None]) -> Iterator[str]:
     accounts = output.with_name(f"{output.stem}.accounts.sh")
     for file in (output, accounts):
         _require_free(file, force=wanted.force)
-    if wanted.watch and looked.ways:
-        looked = _watched(looked, wanted.watch, show)
     made = made_of(looked, output, accounts)
     _write(output, made.profile)
     _write(accounts, made.accounts)
@@ -94,13 +79,6 @@ def made_of(looked: Looked, output: Path, accounts: Path) -> Made:
         stack.project, accounts.name, looked.parts.stores, proposal.stores, proposal.holders
     )
     return Made(proposal.text, statements, tuple(_lines(output, accounts, proposal)))
-
-
-def _watched(looked: Looked, seconds: float, show: Callable[[str], None]) -> Looked:
-    show(f"watching {len(looked.ways)} stores for {seconds:g} s; use the application; Ctrl-C ends it early")
-    engine = ComposeEngine(looked.stack.project, ENGINE_SECONDS)
-    found = watch(looked.ways, engine, seconds, lambda left: show(f"{left:.0f} s left"))
-    return replace(looked, seen=replace(looked.seen, watched=found))
 
 
 def _repository(looked: Looked) -> Path:

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +45,11 @@ _COMMENT = re.compile(r"(?m)#.*$")
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """A project as it was seen; `ways` are the sections with which its stores let somebody in."""
+    """A project as it was seen."""
 
     stack: Stack
     parts: Parts
     seen: Observed
-    ways: Mapping[str, StoreProfile] = field(default_factory=dict)
 
 
 def running_stack(
@@ -127,7 +126,7 @@ def look(stack: Stack, containers: Mapping[str, tuple[Container, ...]]) -> Looke
         api=_answer(api),
         maintenance=maintenance_of(stack, parts),
     )
-    return Looked(stack, parts, seen, {name: way for name, (way, _) in into.items()})
+    return Looked(stack, parts, seen)
 
 
 def _answer(question: Question[Any]) -> Any:  # noqa: ANN401 - each question has its own
@@ -153,7 +152,7 @@ def _looked_into(
                     view.ask()
                 return way, {}
             holdings = at_place(found.sign.holdings)(Readable(name, way, endpoint, engine=engine))
-            return type(way).model_validate({**dict(way), **holdings}), holdings
+            return way, holdings
     return None
 
 

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rollproof.profile.sections import Policy
-
 LAYRA = frozenset({"/api/v1/auth/login", "/api/v1/sse/chat", "/api/v1/chat/conversations"})
 """Paths by which an API is known as LAYRA's."""
 
@@ -30,26 +28,12 @@ class Api:
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
-    """The changes in so many `seconds`, by store.
-
-    `policies` are those that fit, `touched` the fields that show a change; both by a pattern of collections.
-    `made` is the pattern of the collections that are made for users.
-    """
-
-    policies: Mapping[str, Mapping[str, Policy]]
-    touched: Mapping[str, Mapping[str, str]]
-    made: Mapping[str, str]
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
 class Observed:
     """Everything that was seen. Empty for a project of which only the files are known.
 
     `holdings` are keys of a store's section as its server lists them. `unseen` are the stores that nobody
     could look into, `unguarded` those that ask nobody who they are. `maintenance` is the file while which is
-    there the proxy answers 503. `watched` is None if nobody watched.
+    there the proxy answers 503.
     """
 
     running: bool = False
@@ -58,4 +42,3 @@ class Observed:
     unguarded: frozenset[str] = frozenset()
     api: Api | None = None
     maintenance: str = ""
-    watched: Watched | None = None

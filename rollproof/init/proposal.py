@@ -6,11 +6,9 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from typing import Any, get_args
+from typing import Any
 
-from rollproof.collection import narrow_first
 from rollproof.engines.engine import Mount
 from rollproof.git.repository import unknown_to_git
 from rollproof.init.accounts import OPERATOR, READER, Holder, canary_of, is_guarded
@@ -25,7 +23,7 @@ from rollproof.profile.functions import Functions
 from rollproof.profile.kinds import descriptor_of, kinds
 from rollproof.profile.mistakes import UNANSWERED
 from rollproof.profile.profile import Engine, Folders
-from rollproof.profile.sections import Policy, StoreProfile
+from rollproof.profile.sections import StoreProfile
 
 _SECRETS_ARE_NAMED = (
     "Secrets are named here, never written: each is an environment variable or a file."
@@ -249,7 +247,6 @@ def _store(proposal: Proposal, name: str, found: Found) -> None:
         table.about.append("Nobody has looked into it.")
     for role, holder in holders.items():
         table.values[role] = holder.section()
-    _watched(proposal, name, table)
     proposal.stores[name] = profile_of(section, found, guarded=guarded)
     proposal.holders[name] = holders
     for key in (key for key, one in section.items() if one == [UNANSWERED]):
@@ -262,42 +259,6 @@ def _store(proposal: Proposal, name: str, found: Found) -> None:
         asked = f"Several servers ({servers}) advertise names that this host does not know."
         proposal.ask(f"stores.{name}.address", asked, "add a listener for the host to each, and publish it")
     proposal.tables.append(table)
-
-
-def _watched(proposal: Proposal, name: str, table: Table) -> None:
-    """Propose what follows from watching a store."""
-    watched = proposal.seen.watched
-    if watched is None:
-        return
-    usual: dict[str, Policy] = table.values.get("policy", {})
-    policies = _uncovered({**watched.policies.get(name, {}), **usual})
-    if policies.keys() - usual.keys():
-        table.values["policy"] = narrow_first(policies)
-        table.note(
-            "policy", f"Seen to change in {watched.seconds:.0f} s; what is not named must stay as it is."
-        )
-    touched = {one: its for one, its in watched.touched.get(name, {}).items() if one in policies}
-    if touched:
-        table.values["touched"] = touched
-    if pattern := watched.made.get(name):
-        table.values["made_by_users"] = [pattern]
-        table.note("made_by_users", "Such names were made meanwhile, or by a program: one for each user.")
-
-
-def _uncovered(policies: Mapping[str, Policy]) -> dict[str, Policy]:
-    """Return `policies` without those that a wider pattern covers which allows as much."""
-    allowed = get_args(Policy)  # the strictest first
-    return {
-        one: policy
-        for one, policy in policies.items()
-        if not any(
-            other != one
-            and other.endswith("*")
-            and fnmatchcase(one, other)
-            and allowed.index(policy) <= allowed.index(wider)
-            for other, wider in policies.items()
-        )
-    }
 
 
 def _mounts(proposal: Proposal) -> None:

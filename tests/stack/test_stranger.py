@@ -8,7 +8,6 @@ import re
 import secrets
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -138,27 +137,6 @@ class _Shell:
             timeout=SECONDS,
             check=False,
         )
-
-
-@pytest.mark.long(minutes=2)
-@pytest.mark.timeout(1800)
-def test_a_minute_of_watching_is_enough_to_verify_it_while_its_users_go_on(
-    stack: Stack, tmp_path: Path
-) -> None:
-    (tmp_path / "compose.json").write_text(_compose(stack, "config", "--format=json"))
-    shell, users = _Shell(tmp_path), LiveUsers(str(load_target(stack.profile).application.url))
-    with users.running(USERS_SECONDS):
-        profile, following = shell.answers(stack, "--file compose.json --watch 60")
-        proposed = {
-            name: store.get("policy", {})
-            for name, store in tomllib.loads(profile.read_text())["stores"].items()
-        }
-        assert proposed["mysql"]["imagedb.users"] == "grows"
-        assert {"mongodb.conversations", "mongodb.files"} <= proposed["mongodb"].keys()
-        assert proposed["kafka"] == proposed["redis"] | {"*": "grows"}
-        shell.types(following)
-        verified = shell.types(f"verify --target {profile.name}")
-    assert verified.splitlines()[-1].startswith("PASSED: every check of all four phases ran and passed")
 
 
 @pytest.mark.long(minutes=1)

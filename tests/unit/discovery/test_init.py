@@ -21,7 +21,7 @@ from rollproof.errors import ExitCode
 from rollproof.git.repository import git
 from rollproof.init.initial import Made, made_of
 from rollproof.init.looking import Looked
-from rollproof.init.observed import LAYRA, Api, Observed, Watched
+from rollproof.init.observed import LAYRA, Api, Observed
 from rollproof.init.parts import parts_of
 from rollproof.init.stack import Stack, read_stack, stack_of
 from rollproof.profile.mistakes import UNANSWERED
@@ -428,30 +428,12 @@ def test_what_a_running_project_tells_is_in_the_profile(
         unseen=("mysql",),
         api=Api("http://127.0.0.1:8081/openapi.json", "/openapi.json", ("/shop",)),
         maintenance="/run/away",
-        watched=Watched(
-            {
-                "mysql": {"shop_main.orders": "changes"},
-                "redis": {"0:token:[*]": "grows"},
-                "minio": {"b1": "grows", "b2": "changes", "b3": "changes", "b*": "grows", "a": "grows"},
-                "kafka": {"jobs": "grows", "short": "volatile"},
-            },
-            {"mysql": {"shop_main.orders": "changed_at"}, "minio": {"b2": "modified"}},
-            {"minio": "b*"},
-            60.0,
-        ),
     )
     made = _made(stack, seen)
     (tmp_path / "it.toml").write_text(made.profile, encoding="utf-8")
     target = _loaded(tmp_path / "it.toml", monkeypatch)
     assert target.stores["minio"].model_dump()["buckets"] == ("b1", 'odd"\n[name]')
-    # A name stands beside a wildcard that covers it only if more may happen to it; keys may expire.
-    assert target.stores["redis"].policy == {"*": "volatile"}
-    assert list(target.stores["kafka"].policy.items()) == [("short", "volatile"), ("*", "grows")]
-    assert target.stores["minio"].policy == {"b2": "changes", "b3": "changes", "b*": "grows", "a": "grows"}
-    assert target.stores["minio"].touched == {"b2": "modified"}
-    assert target.stores["mysql"].policy == {"shop_main.orders": "changes"}
-    assert target.stores["mysql"].touched == {"shop_main.orders": "changed_at"}
-    assert (target.stores["minio"].made_by_users, target.stores["mysql"].made_by_users) == (("b*",), ())
+    assert (target.stores["redis"].policy, target.stores["mysql"].policy) == ({"*": "volatile"}, {})
     maintenance = target.application.maintenance
     assert maintenance is not None
     assert maintenance.on == ("touch", "/run/away")
@@ -508,7 +490,6 @@ def test_a_folder_that_can_only_be_read_is_told(init: Init, monkeypatch: pytest.
 def test_arguments_that_cannot_work_are_refused_before_anything_is_asked(init: Init) -> None:
     assert "observed neither" in init(code=ExitCode.USAGE)
     file = f"--file={PROJECTS / 'renamed.yaml'}"
-    assert "files alone" in init(file, "--watch=5", code=ExitCode.USAGE)
     assert "a folder to write it in" in init(file, "--output=no/such/it.toml", code=ExitCode.USAGE)
     assert f"\nHINT: mkdir -p '{Path('a b').absolute()}'\n" in init(
         file, "--output=a b/it.toml", code=ExitCode.USAGE
