@@ -31,7 +31,7 @@ def test_commit_is_saved(saved_commit: SavedCommit, expect: Expect, note: Say) -
 
 
 def test_working_copy_is_clean(working_copy: WorkingCopy, expect: Expect, note: Say) -> None:
-    """The working copy, submodules included, equals its commit, and no git operation is under way."""
+    """The working copy, submodules included, equals its commit."""
     expect(not working_copy.differences,
            what="working copy",
            expected=f"as commit {working_copy.head[:12]} has it",

@@ -127,7 +127,7 @@ def test_next_start_is_as_it_runs(
            what="next start by docker compose", means=Meaning.WRONG_VERSION,
            expected="the images and environments that run", instead=listed(next_start or (), between="; "),
            source="compose files, environment files, tags",
-           hint=f"put back the tag or the file; or: {up_command(target.engine)}")
+           hint=f"put back the tag or the file; or: {up_command(target.engine, '--no-build')}")
 
 
 def test_container_is_unchanged_inside(

@@ -16,7 +16,6 @@ from rollback_actions.containers import volumes
 from rollproof.engines.compose import ComposeEngine
 from rollproof.engines.compose_project import ComposeProject
 from rollproof.engines.engine import Container, Endpoint, Mount
-from rollproof.engines.own_sessions import remember_session
 from rollproof.errors import ActionFailed, Problem
 from rollproof.profile.profile import Engine
 from rollproof.profile.sections import Address
@@ -84,7 +83,6 @@ class ComposeControl(ComposeProject):
             options += ["-e", name]
         if stdin is not None:
             options.append("-i")
-        remember_session(container.id, command)
         try:
             return run_command(
                 ["docker", "exec", *options, container.id, *command],
@@ -208,7 +206,7 @@ class ComposeControl(ComposeProject):
         limit = Deadline(deadline)
         services = tuple(services)
         chosen = {service: images[service] for service in services if service in images}
-        self.expect_images(chosen, limit)
+        self.require_images(chosen, deadline=limit.remaining)
         names = self._image_names(chosen, files, limit)
         for service, name in names.items():
             run_command(["docker", "tag", chosen[service], name], what=f"tag {name}", deadline=limit)
@@ -305,7 +303,6 @@ class ComposeControl(ComposeProject):
 
     def _kill_inside(self, container: Container, mark: str, error: BaseException) -> None:
         script = ["sh", "-c", KILL_SCRIPT, "sh", f"{RUN_VARIABLE}={mark}"]
-        remember_session(container.id, script)
         try:
             run_command(
                 ["docker", "exec", container.id, *script],

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Problem
-from rollproof.planning.writers import Containers, Seen, Watch
+from rollproof.planning.writers import Containers, Watch
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import StoreProfile
 from rollproof.stores.keeper import StoreClients
@@ -16,19 +16,14 @@ from rollproof.stores.keepers import open_clients, tells_clients
 
 @dataclass
 class Connections:
-    """The connections to one store. It is opened again after each failure: a restart can move the store.
-
-    Whether a program in the store's container writes, such as one of ``docker exec``, cannot be told: it may
-    be gone before a look.
-    """
+    """The connections to one store. It is opened again after each failure: a restart can move the store."""
 
     name: str
     profile: StoreProfile
     engine: ContainerEngine
     _clients: StoreClients | None = None
-    _since: str | None = None
 
-    def look(self) -> Seen:
+    def look(self) -> Sequence[str]:
         """Return the connected clients that this process did not open."""
         if self._clients is None:
             self._clients = open_clients(self.name, self.profile, self.engine)
@@ -37,8 +32,7 @@ class Connections:
         except Problem:
             self.close()
             raise
-        sessions, self._since = self.engine.sessions(self.profile.services, self._since)
-        return Seen([f"client {one} of {self.name}" for one in others], [*map(str, sessions)])
+        return [f"client {one} of {self.name}" for one in others]
 
     def close(self) -> None:
         """Close the watch's own connection."""
@@ -50,8 +44,8 @@ class Connections:
 def watch_of(
     target: Target, stores: Sequence[str], engine: ContainerEngine, note: Callable[[str], None]
 ) -> Watch:
-    """Return the watch for writers while `stores` are restored; `note` is told what it cannot see."""
-    told = {name: target.stores[name] for name in stores if tells_clients(target.stores[name])}
-    clients = [Connections(name, profile, engine) for name, profile in told.items()]
-    untold = [name for name in stores if name not in told]
-    return Watch(stores, Containers(target, engine), clients, untold, note)
+    """Return the watch for writers while `stores` are restored; `note` takes what it cannot see."""
+    listing = {name: target.stores[name] for name in stores if tells_clients(target.stores[name])}
+    clients = [Connections(name, profile, engine) for name, profile in listing.items()]
+    unlisted = [name for name in stores if name not in listing]
+    return Watch(stores, Containers(target, engine), clients, unlisted, note)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from rollproof.engines.compose_project import EngineImages
+from rollproof.engines.compose_project import ComposeProject
 from rollproof.engines.engine import IMAGE_ID
 from rollproof.stores.package import MANIFEST, read_package
 
@@ -38,7 +38,9 @@ def kept_image(backups: Path, image: str) -> Path:
     return read_package(image_folder(backups, image), kind=KIND).path(FILE)
 
 
-def images_to_load(backups: Path, images: Mapping[str, str], engine: EngineImages, *, deadline: float) -> int:
+def images_to_load(
+    backups: Path, images: Mapping[str, str], engine: ComposeProject, *, deadline: float
+) -> int:
     """See that a rollback could have the image ids `images`, by service; return how many it would load.
 
     Raises:
@@ -51,7 +53,7 @@ def images_to_load(backups: Path, images: Mapping[str, str], engine: EngineImage
 
 
 def only_kept(
-    backups: Path, images: Mapping[str, str], engine: EngineImages, deadline: float
+    backups: Path, images: Mapping[str, str], engine: ComposeProject, deadline: float
 ) -> tuple[str, ...]:
     """Return those of `images` that only `backups` holds, after the engine was seen to have the others."""
     there = engine.image_ids(deadline=deadline)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
@@ -17,7 +15,6 @@ from docker.errors import NotFound
 from rollproof.engines.container_settings import is_anonymous, private_of, resource_of, settings_of
 from rollproof.engines.engine import (
     HEALTHY,
-    Connection,
     Container,
     Endpoint,
     Inside,
@@ -29,7 +26,6 @@ from rollproof.engines.engine import (
     Usage,
 )
 from rollproof.engines.insides import inside
-from rollproof.engines.own_sessions import is_own_session
 from rollproof.engines.questions import asking
 from rollproof.errors import Meaning, Unverifiable
 from rollproof.profile.sections import Address
@@ -45,6 +41,8 @@ NO_PROJECT = {PROJECT_LABEL: "", SERVICE_LABEL: ""}
 
 # States of a listed container that its inspection calls running.
 RUNNING = frozenset({"running", "paused", "restarting"})
+# The engine's own networks, which no project has for itself.
+_EVERYBODYS = frozenset({"bridge", "host", "none"})
 # Time between two readings of the CPU clock: long enough for a stable figure, short enough for a check.
 CPU_INTERVAL_SECONDS = 0.25
 THREADS = 16
@@ -58,7 +56,7 @@ Result = TypeVar("Result")
 
 
 class ComposeEngine:
-    """The containers of compose project `project`; one-off ones (``compose run``) only where stated."""
+    """The containers of compose project `project`: see `ContainerEngine`. One-off ones only where stated."""
 
     def __init__(self, project: str, deadline_seconds: float, changing: Sequence[str] = ()) -> None:
         """Connect to nothing yet; each later question has its own connection and `deadline_seconds`.
@@ -71,12 +69,12 @@ class ComposeEngine:
 
     def containers(self) -> Mapping[str, tuple[Container, ...]]:
         """Return the project's containers by service, including stopped ones."""
-        found: dict[str, list[Container]] = {}
-        every = self._inspected()
+        with self._asking("containers") as api:
+            every = self._inspect_all(api)
         services = {str(raw["Id"]): _service(raw) for raw in every}
+        found: dict[str, list[Container]] = {}
         for raw in every:
-            container = _container(raw, services)
-            found.setdefault(container.service, []).append(container)
+            found.setdefault(_service(raw), []).append(_container(raw, services))
         return {service: tuple(sorted(found[service], key=lambda c: c.name)) for service in sorted(found)}
 
     def running(self) -> Sequence[RunningContainer]:
@@ -93,40 +91,8 @@ class ComposeEngine:
             for summary in listed
         ]
 
-    def sessions(self, services: Collection[str], since: str | None) -> tuple[Sequence[Connection], str]:
-        """Return the sessions begun in containers of `services` since a time, and the engine's time now."""
-        with self._asking("sessions in containers") as api:
-            now = f"{_time_of(api):.9f}"
-            if since is None:
-                return (), now
-            wanted = {
-                "type": ["container"],
-                "event": ["exec_create"],
-                "label": [f"{PROJECT_LABEL}={self.project}"],
-            }
-            # The SDK's own call has no deadline.
-            answer = api.get(
-                f"{api.base_url}/events",
-                params={"since": since, "until": now, "filters": json.dumps(wanted)},
-                timeout=self.deadline_seconds,
-            )
-            answer.raise_for_status()
-            found = []
-            for event in map(json.loads, answer.text.splitlines()):
-                container, about = event["Actor"]["ID"], event["Actor"]["Attributes"]
-                if about.get(SERVICE_LABEL) not in services:
-                    continue
-                command = _command(api, about["execID"])
-                if is_own_session(container, command) or _is_health_check(api, container, command):
-                    continue
-                found.append(Connection(command[0] if command else "a program", about["name"]))
-        return found, now
-
     def usage(self) -> Mapping[str, Usage]:
-        """Return the resource use of each running container, by container id, in one round.
-
-        The CPU figure is the mean over `CPU_INTERVAL_SECONDS`.
-        """
+        """Return each running container's use, by id; CPU is the mean over `CPU_INTERVAL_SECONDS`."""
         with self._asking("resource use") as api:
             running = [raw for raw in self._inspect_all(api) if raw["State"]["Running"]]
             first = self._each(running, lambda raw: _reading(api, raw))
@@ -141,14 +107,15 @@ class ComposeEngine:
     def insides(self, seal: Seal) -> Mapping[str, Inside]:
         """Return what is inside each container of the project, stopped ones too, by container id."""
         seconds = self.deadline_seconds * INSIDE_DEADLINES
+
+        def ask(raw: Raw) -> Inside:
+            changing = [path for of, path in self._changing if fnmatchcase(_service(raw), of)]
+            return inside(api, raw, seal, changing)
+
         with asking("files of containers", self.project, seconds) as api:
             every = self._inspect_all(api)
-            ask = lambda raw: inside(api, raw, seal, self._ignored(_service(raw)))  # noqa: E731
             found = self._each(every, ask, seconds)
         return {raw["Id"]: one for raw, one in zip(every, found, strict=True)}
-
-    def _ignored(self, service: str) -> list[str]:
-        return [path for of, path in self._changing if fnmatchcase(service, of)]
 
     def shared_resources(self) -> Mapping[str, SharedResource]:
         """Return the networks and volumes that the project's containers use, by ``network NAME`` and so on.
@@ -156,38 +123,32 @@ class ComposeEngine:
         Without the engine's own networks, and volumes that it named: a new container has others.
         """
         with self._asking("networks and volumes") as api:
-            networks: dict[str, set[str]] = {}
-            volumes: set[str] = set()
-            for summary in self._listed(api):
-                for name, one in _networks(summary).items():
-                    # By its ID: several may have one name. A container that never started knows none.
-                    networks.setdefault(name, set()).add(one.get("NetworkID") or name)
-                volumes |= {name for name in _volumes(summary) if not is_anonymous(name)}
-            found: dict[str, SharedResource] = {}
-            for name in sorted(networks.keys() - _EVERYBODYS):
-                for number, there in enumerate(_there(api.inspect_network, networks[name]), start=1):
-                    found[f"network {name}" if number == 1 else f"network {name} ({number})"] = there
-            for name in sorted(volumes):
-                found |= {f"volume {name}": one for one in _there(api.inspect_volume, [name])}
-        return found
+            listed = self._listed(api)
+            # A container that never started does not know the IDs.
+            networks = {
+                name: one.get("NetworkID") or name for s in listed for name, one in _networks(s).items()
+            }
+            volumes = {name for summary in listed for name in _volumes(summary) if not is_anonymous(name)}
+            found = {
+                f"network {name}": _if_there(api.inspect_network, of)
+                for name, of in networks.items()
+                if name not in _EVERYBODYS
+            }
+            found |= {f"volume {name}": _if_there(api.inspect_volume, name) for name in volumes}
+        return {name: resource_of(raw) for name, raw in sorted(found.items()) if raw is not None}
 
     def strangers(self) -> Sequence[Stranger]:
         """Return the running containers beside the project's own that share something with it, by name."""
         with self._asking("containers beside the project") as api:
-            networks = api.networks(filters={"label": f"{PROJECT_LABEL}={self.project}"})
-            volumes = api.volumes(filters={"label": f"{PROJECT_LABEL}={self.project}"})["Volumes"] or ()
-            every = api.containers(filters={"status": ["running", "restarting", "paused"]})
-        shared = {f"network {network['Name']}" for network in networks}
-        shared |= {f"volume {volume['Name']}" for volume in volumes}
-        own = {summary["Id"] for summary in every if self._is_own(summary)}
-        # What compose calls external has no label of the project.
-        everybodys = {f"network {name}" for name in _EVERYBODYS}
-        shared |= {use for summary in every if summary["Id"] in own for use in _uses(summary)} - everybodys
-        shared |= {f"network of container {container}" for container in own}
+            every = api.containers(all=True)
+        own = [summary for summary in every if self._is_own(summary)]
+        shared = {use for summary in own for use in _uses(summary)}
+        shared -= {f"network {name}" for name in _EVERYBODYS}
+        shared |= {f"network of container {summary['Id']}" for summary in own}
         found = [
             Stranger(_listed_name(summary), tuple(sorted(_uses(summary) & shared)))
             for summary in every
-            if summary["Id"] not in own
+            if summary["State"] in RUNNING and not self._is_own(summary)
         ]
         return sorted((one for one in found if one.shares), key=lambda one: one.name)
 
@@ -203,45 +164,34 @@ class ComposeEngine:
         return log.decode(errors="replace")
 
     def logs_since(self, container: str, since: float, most: int) -> str:
-        """Return the log of `container`, given by id or name, since `since`, at most its last `most` lines.
-
-        Each line begins with the engine's timestamp. The engine need not read more lines, however long the
-        log is.
-        """
+        """Return the log of `container`, by id or name, since `since`, at most its last `most` lines."""
         with self._asking(f"log of {container}") as api:
             log: bytes = api.logs(container, timestamps=True, tail=most, since=since if since > 0 else None)
         return log.decode(errors="replace")
 
     @contextmanager
     def files(self, container: str, path: str, deadline: float) -> Iterator[Iterator[bytes]]:
-        """Give a tar of the folder `path` in `container`, by id or name, as the engine sends it.
-
-        All of it is read within `deadline` seconds. Nothing runs in the container, which may be stopped.
-        """
-        what = f"files of {path} in {container[:12]}"
-        with asking(what, self.project, deadline) as api:
-            stream, _ = api.get_archive(container, path)
-            with closing(stream):
-                yield _in_time(stream, time.monotonic() + deadline)
+        """Give a tar of the folder `path` in `container`, by id or name, as the engine sends it."""
+        with (
+            asking(f"files of {path} in {container[:12]}", self.project, deadline) as api,
+            _archive(api, container, path, deadline) as chunks,
+        ):
+            yield chunks
 
     @contextmanager
     def image_files(self, image: str, path: str, deadline: float) -> Iterator[Iterator[bytes]]:
         """Give a tar of the folder `path` in the image with the id `image`, as the engine sends it.
 
-        All of it is read within `deadline` seconds. The engine shows an image's files through a container
-        alone. It makes one, of no project, which is never started, and is removed at the end.
+        The engine shows an image's files through a container alone. It makes one, of no project, which is
+        never started, and is removed at the end.
         """
         with asking(f"files of {path} in image {image[:19]}", self.project, deadline) as api:
             made = api.create_container(
-                image,
-                command=["never started"],
-                labels=NO_PROJECT,
-                network_disabled=True,
+                image, command=["never started"], labels=NO_PROJECT, network_disabled=True
             )
             try:
-                stream, _ = api.get_archive(made, path)
-                with closing(stream):
-                    yield _in_time(stream, time.monotonic() + deadline)
+                with _archive(api, made, path, deadline) as chunks:
+                    yield chunks
             finally:
                 api.remove_container(made, v=True, force=True)
 
@@ -252,8 +202,8 @@ class ComposeEngine:
         """
         with self._asking("clock") as api:
             before = time.time()
-            told = _moment(api.info()["SystemTime"]).timestamp()
-            return told - (before + time.time()) / 2
+            there = _moment(api.info()["SystemTime"]).timestamp()
+            return there - (before + time.time()) / 2
 
     def id(self) -> str:
         """Return the engine's own ID; "" of one that makes up another for each answer, as Podman does."""
@@ -278,37 +228,28 @@ class ComposeEngine:
 
     def _place(self, service: str, port: int) -> tuple[str, int]:
         with self._asking("containers") as api:
-            # The listing tells places too: no container is inspected.
-            everything = self._listed(api)
-        instances = [summary for summary in everything if _listed_service(summary) == service]
-        source = f"containers of project {self.project}"
-        if not instances:
-            existing = sorted({_listed_service(summary) for summary in everything})
-            raise Unverifiable(
-                what=f"service {service}",
-                expected="a container of that service",
-                observed=f"services {', '.join(existing)}" if existing else "no container at all",
-                source=source,
-                hint="correct the service's name in the profile, or start the project",
-                means=Meaning.UNREACHABLE,
-            )
-        running = [summary for summary in instances if summary["State"] in RUNNING]
-        if not running:
+            # The listing has the places: no container is inspected.
+            every = self._listed(api)
+        instances = [summary for summary in every if _listed_service(summary) == service]
+        running = next((summary for summary in instances if summary["State"] in RUNNING), None)
+        if running is None:
+            states = ", ".join(f"{_listed_name(one)} {one['State']}" for one in instances)
+            others = ", ".join(sorted({_listed_service(summary) for summary in every}))
             raise Unverifiable(
                 what=f"service {service}",
                 expected="a running container",
-                observed=", ".join(f"{_listed_name(one)} {one['State']}" for one in instances),
-                source=source,
-                hint=f"docker logs {_listed_name(instances[0])}",
+                observed=states or (f"services {others}" if others else "no container at all"),
+                source=f"containers of project {self.project}",
+                hint="start the service, or correct its name in the profile: docker ps --all",
                 means=Meaning.UNREACHABLE,
             )
-        place = _published(running[0], port) or _inside(running[0], port)
+        place = _published(running, port) or _inside(running, port)
         if place is None:
             raise Unverifiable(
                 what=f"address of service {service}",
                 expected=f"port {port} published, or a network address",
                 observed="neither",
-                source=f"container {_listed_name(running[0])}",
+                source=f"container {_listed_name(running)}",
                 hint="publish the port on 127.0.0.1, or give host and port in the profile",
             )
         return place
@@ -316,24 +257,15 @@ class ComposeEngine:
     def _asking(self, what: str) -> AbstractContextManager[APIClient]:
         return asking(what, self.project, self.deadline_seconds)
 
-    def _inspected(self) -> list[Raw]:
-        with self._asking("containers") as api:
-            return self._inspect_all(api)
-
     def _listed(self, api: APIClient) -> list[Raw]:
         labels = [f"{PROJECT_LABEL}={self.project}", f"{ONE_OFF_LABEL}=False"]
         listed: list[Raw] = api.containers(all=True, filters={"label": labels})
         return listed
 
     def _inspect_all(self, api: APIClient) -> list[Raw]:
-        def inspect(summary: Raw) -> Raw | None:
-            try:
-                found: Raw = api.inspect_container(summary["Id"])
-            except NotFound:
-                return None  # removed since the listing: as if listed a moment later
-            return found
-
-        return [raw for raw in self._each(self._listed(api), inspect) if raw is not None]
+        # One that was removed since the listing is as if listed a moment later.
+        found = self._each(self._listed(api), lambda one: _if_there(api.inspect_container, one["Id"]))
+        return [raw for raw in found if raw is not None]
 
     def _each(
         self, items: Iterable[Item], ask: Callable[[Item], Result], seconds: float | None = None
@@ -347,50 +279,39 @@ class ComposeEngine:
             raise TimeoutError("no answer for some of the containers") from None
 
 
-def _in_time(stream: Iterable[bytes], end: float) -> Iterator[bytes]:
-    """Yield what `stream` yields, until the monotonic time `end`."""
-    for chunk in stream:
-        if time.monotonic() > end:
-            raise TimeoutError("it was not read to its end")
-        yield chunk
-
-
-def _command(api: APIClient, session: str) -> list[str]:
-    """Return a session's command; empty if the engine has forgotten it."""
+def _if_there(ask: Callable[[str], Raw], name: str) -> Raw | None:
+    """Return the engine's answer, or None if it has no `name`."""
     try:
-        process = api.exec_inspect(session)["ProcessConfig"]
+        return ask(name)
     except NotFound:
-        return []
-    return [process["entrypoint"], *(process["arguments"] or ())]
+        return None
 
 
-def _time_of(api: APIClient) -> float:
-    """Return the time of the engine's host, in seconds since 1970; of another host in whole seconds."""
-    if api.base_url.startswith("http+docker"):
-        return time.time()  # by a socket of this host
-    return parsedate_to_datetime(api.get(f"{api.base_url}/_ping").headers["Date"]).timestamp()
+@contextmanager
+def _archive(api: APIClient, container: Any, path: str, seconds: float) -> Iterator[Iterator[bytes]]:  # noqa: ANN401 - as the SDK has it
+    end = time.monotonic() + seconds
 
+    def in_time() -> Iterator[bytes]:
+        for chunk in stream:
+            if time.monotonic() > end:
+                raise TimeoutError("it was not read to its end")
+            yield chunk
 
-def _is_health_check(api: APIClient, container: str, command: Sequence[str]) -> bool:
-    """Return whether `command` is the health check of a container as the engine runs it."""
-    try:
-        configuration = api.inspect_container(container)["Config"]
-    except NotFound:
-        return False
-    kind, *words = (configuration.get("Healthcheck") or {}).get("Test") or [""]
-    shell = (configuration.get("Shell") or ["/bin/sh", "-c"]) if kind == "CMD-SHELL" else []
-    return kind in {"CMD", "CMD-SHELL"} and [*shell, *words] == list(command)
+    stream, _ = api.get_archive(container, path)
+    with closing(stream):
+        yield in_time()
 
 
 def _reading(api: APIClient, raw: Raw) -> Raw | None:
     """Return one reading of a container's counters, or None if it has stopped since the listing."""
     try:
         reading: Raw = api.stats(raw["Id"], stream=False, one_shot=True)
-        if "usage" in reading.get("memory_stats", {}):
-            return reading
-        if not api.inspect_container(raw["Id"])["State"]["Running"]:
-            return None
     except NotFound:
+        return None
+    if "usage" in reading.get("memory_stats", {}):
+        return reading
+    now = _if_there(api.inspect_container, raw["Id"])
+    if now is None or not now["State"]["Running"]:
         return None
     raise Unverifiable(
         what=f"memory of {_name(raw)}",
@@ -465,28 +386,10 @@ def _health(state: Raw) -> str | None:
     interval after the pause. Meanwhile the last answer counts.
     """
     health = state.get("Health") or {}
-    answers = health.get("Log") or []
-    runs = state["Running"] and not state.get("Paused")
-    unasked = health.get("Status") == "unhealthy" and not health.get("FailingStreak", 1)
-    if runs and unasked and answers and answers[-1]["ExitCode"] == 0:
-        return HEALTHY
     status: str | None = health.get("Status")
-    return status
-
-
-# The engine's own networks, which no project has for itself.
-_EVERYBODYS = frozenset({"bridge", "host", "none"})
-
-
-def _there(inspect: Callable[[str], Raw], names: Iterable[str]) -> list[SharedResource]:
-    """Return those of `names` that are there; a completed container may name one that is gone."""
-    found = {}
-    for name in names:
-        with suppress(NotFound):
-            raw = inspect(name)
-            found[raw.get("Id") or name] = resource_of(raw)
-    # Their IDs are others once they are made anew: in the order of what they are.
-    return sorted(found.values(), key=lambda one: str(sorted(one.settings.items())))
+    last = (health.get("Log") or [{"ExitCode": 1}])[-1]
+    unasked = status == "unhealthy" and not health.get("FailingStreak", 1) and last["ExitCode"] == 0
+    return HEALTHY if unasked and state["Running"] and not state.get("Paused") else status
 
 
 def _networks(summary: Raw) -> Mapping[str, Raw]:
@@ -543,12 +446,9 @@ def _published(summary: Raw, port: int) -> tuple[str, int] | None:
 def _inside(summary: Raw, port: int) -> tuple[str, int] | None:
     if summary["HostConfig"]["NetworkMode"] == "host":
         return "127.0.0.1", port
-    networks = summary["NetworkSettings"]["Networks"] or {}
-    for kind in ("IPAddress", "GlobalIPv6Address"):
-        for name in sorted(networks):
-            if networks[name].get(kind):
-                return networks[name][kind], port
-    return None
+    networks = [one for _, one in sorted(_networks(summary).items())]
+    hosts = [one.get(kind) for kind in ("IPAddress", "GlobalIPv6Address") for one in networks]
+    return next(((host, port) for host in hosts if host), None)
 
 
 def _usage(raw: Raw, before: Raw, after: Raw) -> Usage:
@@ -582,17 +482,12 @@ def _moment(text: str) -> datetime:
 
 def _allowance(host: Raw, host_cores: int) -> float:
     """Return the number of cores that a container may use."""
-    allowed = [float(host_cores)]
-    if host.get("NanoCpus"):
-        allowed.append(host["NanoCpus"] / 1e9)
-    if (host.get("CpuQuota") or 0) > 0:
-        allowed.append(host["CpuQuota"] / (host.get("CpuPeriod") or 100_000))
-    if host.get("CpusetCpus"):
-        allowed.append(float(_cores_in(host["CpusetCpus"])))
-    return min(allowed)
+    quota = (host.get("CpuQuota") or 0) / (host.get("CpuPeriod") or 100_000)
+    limits = (host.get("NanoCpus") or 0) / 1e9, quota, float(_cores_in(host.get("CpusetCpus") or ""))
+    return min([float(host_cores), *(limit for limit in limits if limit > 0)])
 
 
 def _cores_in(cpuset: str) -> int:
-    """Count the cores in a list such as ``0-2,5``."""
-    bounds = [part.partition("-") for part in cpuset.split(",")]
+    """Count the cores in a list such as ``0-2,5``; "" has none."""
+    bounds = [part.partition("-") for part in cpuset.split(",") if part]
     return sum(int(last or first) - int(first) + 1 for first, _, last in bounds)

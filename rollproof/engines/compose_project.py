@@ -6,25 +6,13 @@ import json
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from rollproof.engines.container_settings import ENVIRONMENT
-from rollproof.engines.engine import IMAGE_ID, Container
+from rollproof.engines.engine import Container
 from rollproof.errors import ActionFailed
 from rollproof.profile.profile import Engine
 from rollproof.system.command import Deadline, run_command
-
-
-class EngineImages(Protocol):
-    """The images of an engine. Every call has a deadline in seconds."""
-
-    def require_images(self, images: Mapping[str, str], *, deadline: float) -> None:
-        """Check that the image ids `images`, by service, exist."""
-        ...
-
-    def image_ids(self, *, deadline: float) -> frozenset[str]:
-        """Return the ids of all images that the engine has."""
-        ...
 
 
 def compose_words(profile: Engine, replaced: Sequence[Path] | None = None) -> list[str]:
@@ -37,34 +25,25 @@ def compose_words(profile: Engine, replaced: Sequence[Path] | None = None) -> li
     return ["docker", "compose", "--project-name", profile.project, *folder, *environment, *files]
 
 
-def up_command(profile: Engine) -> str:
-    """Return the command that creates containers again that are not as the compose files say."""
-    return shlex.join([*compose_words(profile), "up", "--detach", "--no-build"])
+def up_command(profile: Engine, *words: str) -> str:
+    """Return what starts containers by the compose files, for a hint; `words` follow ``up --detach``."""
+    if not profile.files:
+        return 'start it by its compose files, and name them in the profile: files = ["…/compose.yaml"]'
+    return shlex.join([*compose_words(profile), "up", "--detach", *words])
 
 
 class ComposeProject:
-    """The files of one compose project, and the images of its engine. See `EngineImages`."""
+    """The files of one compose project, and the images of its engine."""
 
     def __init__(self, profile: Engine) -> None:
         """Take the project, its compose files and its environment file from `profile`; connect to nothing."""
         self.profile = profile
 
     def require_images(self, images: Mapping[str, str], *, deadline: float) -> None:
-        """Check that the image ids `images`, by service, exist."""
-        self.expect_images(images, Deadline(deadline))
-
-    def expect_images(self, images: Mapping[str, str], limit: Deadline) -> None:
-        """Check the same by a moment that other steps share."""
+        """Check that the image ids `images`, by service, exist in the engine."""
+        limit = Deadline(deadline)
         for service, image in images.items():
-            if not IMAGE_ID.fullmatch(image):
-                raise ActionFailed(
-                    what=f"image of {service}",
-                    expected="an image id, sha256: and 64 digits",
-                    observed=repr(image),
-                    source="the rollback's plan",
-                    hint="a name can have been moved to another image: use the id that the baseline recorded",
-                )
-            inspect = ["docker", "image", "inspect", "--format", "{{.Id}}", image]
+            inspect = ["docker", "image", "inspect", "--format", "{{.Id}}", "--", image]
             run_command(inspect, what=f"look for the image of {service}, {image}", deadline=limit)
 
     def image_ids(self, *, deadline: float) -> frozenset[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import SecretStr
@@ -63,8 +63,8 @@ def settings_of(raw: Raw, services: Mapping[str, str]) -> dict[str, Json]:
         if kind == "container":
             found[name] = f"container of {services.get(container, container)}"
     # Compose names a service's container by its id there, which is another one in each new container.
-    given = (str(one).partition(":") for one in host.get("VolumesFrom") or ())
-    found["VolumesFrom"] = [f"container of {services.get(of, of)}{colon}{mode}" for of, colon, mode in given]
+    others = (str(one).partition(":") for one in host.get("VolumesFrom") or ())
+    found["VolumesFrom"] = [f"container of {services.get(of, of)}{colon}{mode}" for of, colon, mode in others]
     found["Log driver"] = (host.get("LogConfig") or {}).get("Type")
     hostname = config.get("Hostname") or ""
     # A container in another's network has that one's name.
@@ -73,34 +73,7 @@ def settings_of(raw: Raw, services: Mapping[str, str]) -> dict[str, Json]:
     found |= {f"{_MOUNT}{mount['Destination']}": _mount(mount) for mount in raw["Mounts"]}
     networks = (raw.get("NetworkSettings") or {}).get("Networks") or {}
     found |= {f"network {name}": _network(raw, network) for name, network in networks.items()}
-    told = (_for_people(name, value) for name, value in found.items() if not _is_empty(value))
-    return {name: _plain(value) for name, value in sorted(told, key=lambda one: one[0])}
-
-
-def _size(count: int) -> str:
-    """Return a number of bytes, exactly: ``64 MiB``."""
-    for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
-        if count > 0 and count % size == 0:
-            return f"{count // size} {unit}"
-    return f"{count} bytes" if count > 0 else "unlimited"
-
-
-# The engine's figures that people write otherwise.
-_PEOPLES: Mapping[str, tuple[str, Callable[[int], str]]] = {
-    "Memory": ("memory limit", _size),
-    "MemoryReservation": ("memory reservation", _size),
-    "MemorySwap": ("limit of memory and swap", _size),
-    "ShmSize": ("size of /dev/shm", _size),
-    "NanoCpus": ("CPU limit", lambda count: f"{count / 1e9:.9g} CPUs"),
-    "PidsLimit": ("limit of processes", lambda count: str(count) if count > 0 else "unlimited"),
-}
-
-
-def _for_people(name: str, value: Any) -> tuple[str, Any]:  # noqa: ANN401 - whatever the engine answers
-    if name not in _PEOPLES or not isinstance(value, int):
-        return name, value
-    said, in_words = _PEOPLES[name]
-    return said, in_words(value)
+    return {name: _plain(value) for name, value in sorted(found.items()) if not _is_empty(value)}
 
 
 def places_in(settings: Mapping[str, Json]) -> tuple[str, ...]:
@@ -111,7 +84,8 @@ def places_in(settings: Mapping[str, Json]) -> tuple[str, ...]:
 def private_of(raw: Raw) -> dict[str, SecretStr]:
     """Return what may hold a secret, by name: environment, command, health check, labels, log options."""
     config = raw["Config"]
-    found = {f"{ENVIRONMENT}{name}": value for name, value in _variables(config)}
+    variables = (entry.partition("=") for entry in config.get("Env") or ())
+    found = {f"{ENVIRONMENT}{name}": value for name, _, value in variables}
     labels = config.get("Labels") or {}
     found |= {f"label {name}": text for name, text in labels.items() if not name.startswith(_COMPOSE)}
     for name, value in {
@@ -133,12 +107,6 @@ def resource_of(raw: Raw) -> SharedResource:
         {name: raw[name] for name in names if raw.get(name) is not None},
         {f"option {name}": SecretStr(str(value)) for name, value in sorted(options.items())},
     )
-
-
-def _variables(config: Raw) -> Iterator[tuple[str, str]]:
-    for entry in config.get("Env") or ():
-        name, _, value = entry.partition("=")
-        yield name, value
 
 
 def is_anonymous(volume: str) -> bool:

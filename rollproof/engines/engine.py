@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -186,18 +186,6 @@ Seal = Callable[[str, Iterable[bytes]], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Connection:
-    """A program that somebody began inside a running container, such as by ``docker exec``."""
-
-    program: str
-    container: str
-
-    def __str__(self) -> str:
-        """Return both in words."""
-        return f"{self.program} in {self.container}"
-
-
-@dataclass(frozen=True, slots=True)
 class Usage:
     """A container's current use: bytes, percent of its own CPU allowance, processes and threads."""
 
@@ -213,76 +201,45 @@ class ContainerEngine(Protocol):
 
     def containers(self) -> Mapping[str, tuple[Container, ...]]:
         """Return the target's containers by service, including stopped ones."""
-        ...
 
     def running(self) -> Sequence[RunningContainer]:
         """Return the target's running or restarting containers, including one-off ones."""
-        ...
-
-    def sessions(self, services: Collection[str], since: str | None) -> tuple[Sequence[Connection], str]:
-        """Return the sessions begun in containers of `services` since a time, and the engine's time now.
-
-        Health checks are left out, and programs of this process (`own_sessions`). Without `since`, there is
-        only the time. An engine remembers its last 256 events: ask again within seconds.
-        """
-        ...
 
     def usage(self) -> Mapping[str, Usage]:
         """Return the resource use of each running container, by container id, in one round."""
-        ...
 
     def insides(self, seal: Seal) -> Mapping[str, Inside]:
         """Return what is inside each of the target's containers, stopped ones too, by container id."""
-        ...
 
     def shared_resources(self) -> Mapping[str, SharedResource]:
         """Return what the target's containers have in common: by ``network NAME`` or ``volume NAME``."""
-        ...
 
     def strangers(self) -> Sequence[Stranger]:
-        """Return the running containers beside the target's own that share a network or volume with it.
-
-        Those that were started once, next to their service's own, are among them.
-        """
-        ...
+        """Return the running containers beside the target's own, and one-off ones, that share with it."""
 
     def logs(self, container: str, lines: int = 50) -> str:
         """Return the last lines of a container's log, for evidence."""
-        ...
 
     def logs_since(self, container: str, since: float, most: int) -> str:
         """Return a container's log since `since`, in seconds since 1970, at most its last `most` lines.
 
         Each line begins with the engine's own timestamp, in UTC, with nine digits after the second.
         """
-        ...
 
     def files(self, container: str, path: str, deadline: float) -> AbstractContextManager[Iterator[bytes]]:
-        """Give a tar of the folder `path` in a container, running or not, as the engine sends it.
-
-        All of it is read within `deadline` seconds. Nothing runs in the container.
-        """
-        ...
+        """Give a tar of the folder `path` in a container, read within `deadline` seconds; nothing runs."""
 
     def image_files(self, image: str, path: str, deadline: float) -> AbstractContextManager[Iterator[bytes]]:
-        """Give a tar of the folder `path` in the image with the id `image`, as the engine sends it.
-
-        All of it is read within `deadline` seconds. Nothing of the image runs.
-        """
-        ...
+        """Give a tar of the folder `path` in the image with the id `image`, as `files` does."""
 
     def ahead(self) -> float:
         """Return the seconds by which the clock of the engine's host is ahead of this machine's."""
-        ...
 
     def id(self) -> str:
         """Return the engine's own ID, the same for as long as it keeps its data; "" if it has none."""
-        ...
 
     def data_root(self) -> str:
         """Return the folder of the engine's data on the engine's host."""
-        ...
 
     def resolve(self, address: Address) -> Endpoint:
         """Return the endpoint at which a client on this host reaches `address`."""
-        ...

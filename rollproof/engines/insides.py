@@ -14,7 +14,6 @@ from typing import IO, Any, cast
 
 from docker import APIClient
 from docker.errors import APIError
-from docker.utils import decode_json_header
 
 from rollproof.engines.address import engine_is_here
 from rollproof.engines.engine import Inside, Seal
@@ -30,7 +29,6 @@ _READ_FILES, _READ_BYTES, _BLOCK = 500, 64 << 20, 1 << 16
 _PLACED_SECONDS = 60.0
 # So many files, each of which may be one, are asked for; those of secrets, and not far below the root, first.
 _ASKED, _SECRETS = 50, "/run/secrets/"
-_STAT = "X-Docker-Container-Path-Stat"
 _PROCESSES = Path("/proc")
 # Of the engine's mode, as Go has it: a folder's bit, and the bits of all that is no regular file.
 _FOLDER = 1 << 31
@@ -53,7 +51,7 @@ def inside(api: APIClient, raw: Raw, seal: Seal, ignored: Iterable[str]) -> Insi
     mounts = [str(mount["Destination"]) for mount in raw["Mounts"]]
     mounts += list(raw["HostConfig"].get("Tmpfs") or {})
     every = sorted((str(one["Path"]), int(one["Kind"])) for one in api.diff(raw["Id"]) or ())
-    # A folder counts as modified when something in it is: what that is, is told by itself.
+    # A folder counts as modified when something in it is, which is listed by itself.
     parents = {path.rpartition("/")[0] or "/" for path, _ in every}
     layer = [
         (path, kind)
@@ -62,36 +60,14 @@ def inside(api: APIClient, raw: Raw, seal: Seal, ignored: Iterable[str]) -> Insi
     ]
     changed = [(path, kind) for path, kind in layer if not _is(path, _SHORT_LIVED)]
     reading = _Reading(api, raw, seal)
-    placed = _placed(api, raw, (path for path, kind in layer if kind == ADDED))
     return Inside(
         bound=dict(found for mount in raw["Mounts"] for found in reading.bound(mount)),
         modified={path: reading.changed(path) for path, kind in changed if kind == MODIFIED},
         added=tuple(path for path, kind in changed if kind == ADDED),
         deleted=tuple(path for path, kind in changed if kind == DELETED),
-        placed={path: sealed for path in placed if (sealed := reading.changed(path))},
+        placed=dict(reading.placed(path for path, kind in layer if kind == ADDED)),
         unread=tuple(reading.unread),
     )
-
-
-def _placed(api: APIClient, raw: Raw, added: Iterable[str]) -> Iterator[str]:
-    """Yield the files among `added` that compose placed: secrets and configs without a file of the host."""
-    created = datetime.fromisoformat(str(raw["Created"])).timestamp()
-    first = sorted(added, key=lambda path: (not path.startswith(_SECRETS), path.count("/"), path))
-    for path in first[:_ASKED]:
-        written = _written(api, raw["Id"], path)
-        if written is not None and abs(written - created) <= _PLACED_SECONDS:
-            yield path
-
-
-def _written(api: APIClient, container: str, path: str) -> float | None:
-    """Return the time of a file whose time has no part of a second; None for everything else."""
-    # The SDK has no call for it.
-    url = f"{api.base_url}/containers/{container}/archive"
-    header = api.head(url, params={"path": path}, timeout=api.timeout).headers.get(_STAT)
-    stat = decode_json_header(header) if header else None  # None: gone since
-    if stat is None or stat["mode"] & _NO_FILE or "." in stat["mtime"]:
-        return None
-    return datetime.fromisoformat(stat["mtime"]).timestamp()
 
 
 def _below(path: str, folders: Iterable[str]) -> bool:
@@ -109,15 +85,14 @@ class _Reading:
     """
 
     def __init__(self, api: APIClient, raw: Raw, seal: Seal) -> None:
-        self._api, self._container, self._seal = api, raw["Id"], seal
-        self._process = _PROCESSES / str(raw["State"]["Pid"])
+        self._api, self._raw, self._seal = api, raw, seal
         self._files, self._bytes = _READ_FILES, _READ_BYTES
         self.unread: list[str] = []
 
     def bound(self, mount: Raw) -> Iterator[tuple[str, str]]:
         """Yield path and seal of each file that a bind mount brings: a file, or a read-only folder's files.
 
-        A folder that the container may write to holds data: it is not read, and told as unread.
+        A folder that the container may write to holds data: it is unread.
         """
         if mount["Type"] != "bind":
             return
@@ -127,17 +102,20 @@ class _Reading:
             if engine_is_here() and source.exists():
                 # Git and many editors write a new file in the place of the old one. A container that runs
                 # still has the old one, which only some accounts may read, such as root.
-                seen = self._process / "root" / place.lstrip("/")
+                seen = _PROCESSES / str(self._raw["State"]["Pid"]) / "root" / place.lstrip("/")
                 source = seen if os.access(seen, os.R_OK) else source
                 yield from self._bound_here(place, source, writable=writable)
                 return
         except OSError:
             pass  # this account may not read it: the engine may
-        yield from self._bound_there(place, writable=writable)
+        for member, content in self._members(place, folders=not writable):
+            path = f"{place.rpartition('/')[0]}/{member.name}"
+            if sealed := self._sealed(path, member, content):
+                yield path, sealed
 
     def _bound_here(self, place: str, source: Path, *, writable: bool) -> Iterator[tuple[str, str]]:
         if source.is_dir() and writable:
-            self._unread_folder(place)
+            self.unread.append(f"{place}, a folder that it may write to")
             return
         for path in sorted(source.rglob("*")) if source.is_dir() else [source]:
             name = f"{place}/{path.relative_to(source)}" if path != source else place
@@ -150,21 +128,28 @@ class _Reading:
                 with open_regular(path) as stream:
                     yield name, self._seal(f"file {name}", _blocks(stream))
 
-    def _bound_there(self, place: str, *, writable: bool) -> Iterator[tuple[str, str]]:
-        for member, content in self._members(place, folders=not writable):
-            path = f"{place.rpartition('/')[0]}/{member.name}"
-            if sealed := self._sealed(path, member, content):
-                yield path, sealed
-
-    def _unread_folder(self, place: str) -> None:
-        self.unread.append(f"{place}, a folder that it may write to")
-
     def changed(self, path: str) -> str:
         """Return the seal of a file's content and rights, or of a folder's rights; "" if unreadable."""
         for member, content in self._members(path, first=True):
             name = f"{path} {member.mode:o} {member.uid}:{member.gid}"
             return self._sealed(name, member, content) or self._seal(name, ())
         return ""
+
+    def placed(self, added: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """Yield path and seal of those `added` that compose placed: secrets, and configs without a file."""
+        created = datetime.fromisoformat(str(self._raw["Created"])).timestamp()
+        first = sorted(added, key=lambda path: (not path.startswith(_SECRETS), path.count("/"), path))
+        for path in first[:_ASKED]:
+            try:
+                blocks, stat = self._api.get_archive(self._raw["Id"], path)
+            except APIError:
+                continue  # gone since
+            cast("Any", blocks).close()
+            if stat["mode"] & _NO_FILE or "." in stat["mtime"]:
+                continue
+            written = datetime.fromisoformat(stat["mtime"]).timestamp()
+            if abs(written - created) <= _PLACED_SECONDS and (sealed := self.changed(path)):
+                yield path, sealed
 
     def _too_much(self, size: int) -> bool:
         self._files, self._bytes = self._files - 1, self._bytes - size
@@ -182,10 +167,10 @@ class _Reading:
         """Yield what is at `place`, by the engine: each member, and the content of a file.
 
         With `first`, of a folder only itself. What is too large, unreadable, or a folder although `folders`
-        are not wanted, is told as unread.
+        are not wanted, is unread.
         """
         try:
-            blocks, stat = self._api.get_archive(self._container, place)
+            blocks, stat = self._api.get_archive(self._raw["Id"], place)
         except APIError:
             # A socket cannot be in an archive, nor can what is gone since.
             self.unread.append(place)
@@ -195,7 +180,7 @@ class _Reading:
         with closing(cast("Any", blocks)):
             is_folder = bool(stat["mode"] & _FOLDER)
             if is_folder and not folders:
-                self._unread_folder(place)
+                self.unread.append(f"{place}, a folder that it may write to")
                 return
             for block in blocks:
                 data += block

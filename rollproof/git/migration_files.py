@@ -15,20 +15,8 @@ def changed_names(
     repository: Path, migration: str, patterns: tuple[str, ...], before: str = "HEAD"
 ) -> Iterator[tuple[str, str]]:
     """Yield status (A, M, D or T) and path of each file that differs between `before` and `migration`."""
-    listed = git(
-        repository,
-        *(
-            "diff",
-            "--no-ext-diff",
-            "--no-renames",
-            "--relative",
-            "--name-status",
-            "-z",
-            before,
-            migration,
-            "--",
-        ),
-    )
+    options = ("--no-ext-diff", "--no-renames", "--relative", "--name-status", "-z")
+    listed = git(repository, "diff", *options, before, migration, "--")
     fields = [field for field in listed.split("\0") if field]
     for status, name in zip(fields[::2], fields[1::2], strict=True):
         if any(fnmatchcase(name, pattern) for pattern in patterns):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,23 +16,11 @@ from rollproof.errors import ActionFailed, Unverifiable, UsageProblem, shown
 from rollproof.system.command import Deadline, run_command
 
 GIT_SECONDS = 60.0
-_SHORTEST = 7
-_HASH = re.compile(r"[0-9a-fA-F]{7,64}")
-# Each file exists while a git operation is under way, and names the operation.
-_UNDER_WAY = {
-    "MERGE_HEAD": "merge",
-    "rebase-merge": "rebase",
-    "rebase-apply": "rebase or am",
-    "CHERRY_PICK_HEAD": "cherry-pick",
-    "REVERT_HEAD": "revert",
-    "BISECT_LOG": "bisect",
-}
 # Caches, packages, settings of a machine.
 _LEFT = (
     *("__pycache__", "*.py[cod]", ".venv", "venv", "node_modules", ".*_cache", ".cache", ".tox"),
     *(".env", ".env.*", ".DS_Store", ".idea", ".vscode", "*.egg-info", "*.log", "*.pid"),
 )
-_SUBMODULE_STATES = {"-": "not checked out", "+": "on another commit", "U": "in conflict"}
 _ORDINARY, _UNMERGED, _UNTRACKED = "1", "u", "?"
 # Number of fields in a line before the path.
 _FIELDS = {_ORDINARY: 8, _UNMERGED: 10, _UNTRACKED: 1}
@@ -98,20 +85,11 @@ def resolve_commit(repository: Path, name: str) -> str:
         full = git(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     except (ActionFailed, ValueError):  # a name that no program can be given
         full = ""
-    observed = ""
     if not full:
-        observed = "none"
-    elif full.startswith(name.lower()) and len(name) < _SHORTEST:
-        # Tomorrow so few digits may be those of two commits.
-        observed = f"a hash of {len(name)} digits"
-    elif _HASH.fullmatch(name) and not full.startswith(name.lower()):
-        # Git prefers it to the hash.
-        observed = "a branch or tag that is spelled like a hash"
-    if observed:
         raise UsageProblem(
             what=f"commit {shown(name)}",
-            expected=f"one of the repository: a hash of at least {_SHORTEST} digits, HEAD, a tag or a branch",
-            observed=observed,
+            expected="one of the repository: a hash, HEAD, a tag or a branch",
+            observed="none",
             source=str(repository),
             hint=f"git -C {quote(str(repository))} log --oneline -10",
         )
@@ -137,9 +115,8 @@ def contains(repository: Path, commit: str, other: str) -> bool:
 class WorkingCopy:
     """The working copy's differences from the commit `head`; names of files are below `top`.
 
-    `changed` are tracked files, `untracked` files that git neither tracks nor ignores, `hidden` tracked files
-    that git was told not to look at. `submodules` are those that differ from the commit, `under_way` the
-    unfinished git operations.
+    `changed` are tracked files and submodules, `untracked` files that git neither tracks nor ignores,
+    `hidden` tracked files that git was told not to look at.
     """
 
     repository: Path
@@ -148,8 +125,6 @@ class WorkingCopy:
     changed: tuple[str, ...]
     untracked: tuple[str, ...]
     hidden: tuple[str, ...]
-    submodules: tuple[str, ...]
-    under_way: tuple[str, ...]
 
     @property
     def differences(self) -> tuple[str, ...]:
@@ -160,9 +135,7 @@ class WorkingCopy:
     def of_tracked(self) -> tuple[str, ...]:
         """The differences other than untracked files, in words."""
         return (
-            *(f"a {what} under way" for what in self.under_way),
             *(f"changed {name}" for name in self.changed),
-            *(f"submodule {name}" for name in self.submodules),
             *(f"{name}, which git was told not to look at" for name in self.hidden),
         )
 
@@ -174,7 +147,7 @@ def read_working_copy(repository: Path) -> WorkingCopy:
     status = git(
         repository,
         "--no-optional-locks",
-        # Both sides of a renamed file are told, each as a file.
+        # Both sides of a renamed file are listed, each as a file.
         *("status", "--porcelain=v2", "-z", "--no-renames"),
         *("--untracked-files=all", "--ignore-submodules=none"),
     )
@@ -186,12 +159,6 @@ def read_working_copy(repository: Path) -> WorkingCopy:
         changed=tuple(name for kind, name in lines if kind != _UNTRACKED),
         untracked=tuple(name for kind, name in lines if kind == _UNTRACKED),
         hidden=tuple(_hidden(git(top, "ls-files", "-v", "-z"))),
-        submodules=tuple(_submodules(top)),
-        under_way=tuple(
-            what
-            for name, what in _UNDER_WAY.items()
-            if (repository / git(repository, "rev-parse", "--git-path", name)).exists()
-        ),
     )
 
 
@@ -208,16 +175,6 @@ def _hidden(listed: str) -> Iterator[str]:
         tag, _, name = entry.partition(" ")
         if tag.islower() or tag == "S":
             yield name
-
-
-def _submodules(top: Path) -> Iterator[str]:
-    if not (top / ".gitmodules").exists():
-        return
-    for line in git(top, "submodule", "status", "--recursive").splitlines():
-        # The first character is the state; for a clean submodule a space or, stripped, the id's first digit.
-        state = _SUBMODULE_STATES.get(line[0])
-        if state is not None:
-            yield f"{line[1:].split()[1]} {state}"
 
 
 def unknown_to_git(repository: Path, place: Path) -> tuple[str, ...]:

@@ -22,21 +22,13 @@ POLL_SECONDS = 1.0
 SETTLE_SECONDS = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """Who was seen at a place, in words: writers, and others of whom it cannot be told whether they write."""
-
-    writers: Sequence[str]
-    untold: Sequence[str] = ()
-
-
 class Place(Protocol):
     """A place where writers can be seen: the containers, or the clients of one store."""
 
     name: str
 
-    def look(self) -> Seen:
-        """Return who is there now. Raises `Problem`; `Blind` when it is permanent."""
+    def look(self) -> Sequence[str]:
+        """Return the writers that are there now, in words. Raises `Problem`; `Blind` when it is permanent."""
         ...
 
     def close(self) -> None:
@@ -55,16 +47,14 @@ class Containers:
     engine: ContainerEngine
     name: str = "the containers"
 
-    def look(self) -> Seen:
+    def look(self) -> Sequence[str]:
         """Return the containers that run, or are about to run again."""
         writers, known = self.target.application.writers, self.target.services
-        return Seen(
-            [
-                f"container {one.name} of {one.service}"
-                for one in self.engine.running()
-                if one.service in writers or (one.one_off and one.service not in known)
-            ]
-        )
+        return [
+            f"container {one.name} of {one.service}"
+            for one in self.engine.running()
+            if one.service in writers or (one.one_off and one.service not in known)
+        ]
 
     def close(self) -> None:
         """Do nothing: there is no connection."""
@@ -72,21 +62,18 @@ class Containers:
 
 @dataclass
 class Watched:
-    """A place, the number of looks at it, and what kept the watch from seeing all: a failure or `untold`."""
+    """A place, the number of looks at it, and the last look's failure; `blind` if that is permanent."""
 
     place: Place
     looks: int = 0
     blind: bool = False
     failure: Problem | None = None
-    untold: set[str] = field(default_factory=set)
 
     @property
     def why_blind(self) -> str:
         """The reason why a writer may have been there all the same, or ""."""
         if self.failure is not None:
             return self.failure.summary
-        if self.untold:
-            return f"{', '.join(sorted(self.untold))} may have written"
         return "" if self.looks else "nobody has looked"
 
 
@@ -94,15 +81,14 @@ class Watched:
 class Watch:
     """Looks about once a second, at all places side by side. Close it, or use it as a context manager.
 
-    `stores` are restored. `clients` are the places of those that tell who is connected, the others are
-    `untold`. Some do not tell who of the connected writes: the result names those as blind too. `note` is
-    told what cannot be seen.
+    `stores` are restored. `clients` are the places of those that list their clients; the others are
+    `unlisted`, which the result names as blind. `note` takes what cannot be seen.
     """
 
     stores: Sequence[str]
     containers: Place
     clients: Sequence[Place]
-    untold: Sequence[str]
+    unlisted: Sequence[str]
     note: Callable[[str], None]
     seen: dict[str, Moment] = field(default_factory=dict)
 
@@ -135,8 +121,6 @@ class Watch:
             if limit.passed:
                 raise self._failure("before it is overwritten")
             self.seen.clear()
-            for one in self._watched:
-                one.untold.clear()
             time.sleep(POLL_SECONDS)
         self._running = [self._workers.begin(self._go_on, one) for one in self._watched]
         return self._described()
@@ -161,9 +145,9 @@ class Watch:
 
     def blind(self) -> dict[str, str]:
         """Return the stores where a writer may have been unseen, by name, each with the reason."""
-        untold = dict.fromkeys(self.untold, "a store of its kind does not tell who is connected")
+        unlisted = dict.fromkeys(self.unlisted, "a store of its kind does not list its clients")
         stores = self._watched[1:]  # the first are the containers
-        return {**{one.place.name: one.why_blind for one in stores if one.why_blind}, **untold}
+        return {**{one.place.name: one.why_blind for one in stores if one.why_blind}, **unlisted}
 
     def close(self) -> None:
         """Stop looking."""
@@ -193,8 +177,7 @@ class Watch:
             return
         watched.looks, watched.failure = watched.looks + 1, None
         with self._lock:
-            watched.untold.update(seen.untold)
-            for writer in seen.writers:
+            for writer in seen:
                 self.seen.setdefault(writer, Moment.now())
 
     def _failure(self, when: str) -> WriterSeen:
@@ -209,12 +192,9 @@ class Watch:
     def _described(self) -> str:
         if self.seen:
             return listed([f"{writer}, seen at {moment.wall}" for writer, moment in self.seen.items()])
-        looked = [one.place.name for one in self._watched if one.looks and not one.untold]
+        looked = [one.place.name for one in self._watched if one.looks]
         unseen = [one.place.name for one in self._watched if one.failure and not one.blind]
-        readers = [
-            f"{one.place.name} ({', '.join(sorted(one.untold))})" for one in self._watched if one.untold
-        ]
-        blind = [*(one.place.name for one in self._watched if one.blind), *readers, *self.untold]
+        blind = [*(one.place.name for one in self._watched if one.blind), *self.unlisted]
         text = f"nobody at {', '.join(looked) or 'no place'}"
         text += f"; could not look at {', '.join(unseen)}" if unseen else ""
         return text + (f"; blind at {', '.join(blind)}" if blind else "")

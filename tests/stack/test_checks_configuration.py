@@ -49,7 +49,7 @@ TOLD = (
     "file /etc/scratch.conf: expected none",
     'ExtraHosts: expected none, observed ["mysql:127.0.0.1"]',
     "CapAdd: expected ",
-    "memory limit: expected 64 MiB, observed 65 MiB",
+    f"Memory: expected {64 << 20}, observed {65 << 20}",
     "RestartPolicy: expected ",
     "network ",
     "scratch-alias",

@@ -104,8 +104,8 @@ def test_every_fault_of_a_container_is_seen_by_its_own_check(
             **about("processes", "mysql", "expected below 90 % of "),
             **about("is_configured_as_recorded", "frontend", "CpuPeriod: ", "CpuQuota: ", "label org.open"),
             **about("is_configured_as_recorded", "nginx", "RestartPolicy: "),
-            **about("is_configured_as_recorded", "backend", "memory limit: expected 768 MiB, observed "),
-            **about("is_configured_as_recorded", "mysql", "limit of processes: expected 300, observed "),
+            **about("is_configured_as_recorded", "backend", f"Memory: expected {768 << 20}, observed "),
+            **about("is_configured_as_recorded", "mysql", "PidsLimit: expected 300, observed "),
             **{
                 name: red
                 for what in ("is_configured_as_recorded", "is_unchanged_inside")

@@ -265,24 +265,6 @@ def test_a_log_is_read_from_a_moment_on_with_the_engines_stamps(project: Scratch
         project.engine.logs_since("no-such-container", 0.0, 1)
 
 
-def test_a_session_in_a_container_is_told_from_a_health_check(project: ScratchProject) -> None:
-    """However short it is; and it is not taken for one of ours."""
-    project.bring_up()
-    data = project.container("data")
-    _, began = project.engine.sessions(["data"], None)
-    # Some health checks, and a program of ours.
-    time.sleep(1.5)
-    assert project.shell("echo ours") == "ours\n"
-    found, then = project.engine.sessions(["data"], began)
-    assert list(found) == []
-    for command in (["true"], ["sh", "-c", "echo ours; true"], ["test", "-e", "/data"]):
-        docker("exec", data.id, *command)
-    docker("exec", project.container("other").id, "true")
-    found, later = project.engine.sessions(["data"], then)
-    assert [str(one) for one in found] == [f"{program} in {data.name}" for program in ("true", "sh", "test")]
-    assert project.engine.sessions(["data"], later)[0] == []
-
-
 def test_what_the_next_start_would_change_is_told_without_values(project: ScratchProject) -> None:
     """A tag that was moved and an environment file that was changed, without a container created again."""
     folder, tag = project.file.parent / "next", f"{project.name}/app:now"

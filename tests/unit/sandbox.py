@@ -265,7 +265,6 @@ def make_sandbox(folder: Path, releases: Releases) -> Sandbox:
     containers = {**dict.fromkeys(SERVICES, deployed), "redis": (Deployed(None),)}
     sandbox.engine.containers.return_value = containers
     sandbox.engine.running.return_value = ()
-    sandbox.engine.sessions.return_value = ((), "now")
     return sandbox
 
 

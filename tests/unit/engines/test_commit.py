@@ -63,14 +63,6 @@ def test_a_name_that_git_knows_is_a_commit(repository: Path, name: str) -> None:
     assert resolve_commit(repository, name) == _git(repository, "rev-parse", f"{name}^{{commit}}")
 
 
-def test_a_hash_of_few_digits_and_a_branch_like_a_hash_are_refused(repository: Path) -> None:
-    full = head(repository)
-    _git(repository, "branch", "abcdef12")
-    for name in (full[:6], "abcdef12"):
-        with pytest.raises(UsageProblem, match="hash"):
-            resolve_commit(repository, name)
-
-
 def test_a_repository_in_the_environment_is_left_alone(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -252,13 +244,6 @@ def test_no_hook_of_the_repository_runs(repository: Path, tmp_path: Path) -> Non
     check_out(repository, first, tmp_path / "kept")
     assert head(repository) == first
     assert not (tmp_path / "ran").exists()
-
-
-def test_a_branch_that_is_spelled_like_a_hash_is_not_taken(repository: Path) -> None:
-    first = _git(repository, "rev-parse", "HEAD~1")
-    _git(repository, "branch", first[:8], "HEAD")
-    with pytest.raises(UsageProblem, match="spelled like a hash"):
-        resolve_commit(repository, first[:8])
 
 
 def test_no_repository_is_a_usage_error(tmp_path: Path) -> None:

