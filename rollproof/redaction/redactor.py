@@ -1,29 +1,52 @@
-"""Removes secrets from texts: known secrets in each of their forms, and texts in the shape of a token.
-
-A known secret is found as it is, escaped as JSON, Python, HTML or in a URL, and in base64 at any alignment
-(``Authorization: Basic``). Where a printer has cut a text, the rest of a known secret is found too.
-"""
+"""Removes secrets from texts: known secrets in each of their forms, and texts in the shape of a token."""
 
 from __future__ import annotations
 
+import base64
+import html
+import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
-from rollproof.redaction.forms import base64_of, pattern_of, words_of
+from ahocorasick import Automaton
+
 from rollproof.redaction.personal import Personal
 from rollproof.redaction.scan import Leak, not_scanned, scan
 from rollproof.redaction.secret import known_secrets
 from rollproof.redaction.shapes import MARKER, replaced, shaped
-from rollproof.redaction.words import Words
 
 # Shorter than this, a secret is a substring of ordinary words: redacting it would blank the report.
 SHORTEST = 4
 # A line of a multi-line secret counts as a secret if it is this long, and so no ordinary word.
 SHORTEST_LINE = 8
-# The least rest of a secret that is replaced at a cut.
-_REST = 6
-# Marks of a cut, by pytest and by this suite: the rest of a secret may be before or after one.
-_CUTS = ("...", "\N{HORIZONTAL ELLIPSIS}", "\n[cut", "left out]\n")
+# Fewer characters of base64 than this occur by chance in any binary file.
+_SHORTEST_BASE64 = 8
+
+
+def forms_of(secret: str) -> dict[str, str]:
+    """Return the texts in which `secret` may stand, each with its kind: plain, escaped or base64.
+
+    Escaped is as in JSON, Python, HTML or a URL, and once more as in JSON or HTML around that. In base64 it
+    may begin at any byte of a longer text: what it shares with its neighbours is left out.
+
+    >>> [form for form, kind in forms_of("a/b&c").items() if kind != "base64"]
+    ['a/b&c', 'a%2Fb%26c', 'a/b%26c', 'a/b&amp;c']
+    """
+    quoted = [json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1]]
+    data = secret.encode(errors="replace")
+    escaped = [*quoted, quote(data, safe=""), quote(data), quote_plus(data)]
+    escaped += [again for form in (secret, *quoted) for again in (html.escape(form), json.dumps(form)[1:-1])]
+    encoded = {form for text in (secret, *quoted) for form in _base64(text.encode(errors="replace"))}
+    kinds = {form: "base64" for form in encoded if len(form) >= _SHORTEST_BASE64}
+    return {secret: "plain"} | {form: "escaped" for form in escaped if form != secret} | kinds
+
+
+def _base64(data: bytes) -> Iterator[str]:
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        for shift in range(3):
+            first, end = -(-shift * 8 // 6), (shift + len(data)) * 8 // 6
+            yield encode(bytes(shift) + data).decode()[first:end]
 
 
 class Redactor:
@@ -38,12 +61,9 @@ class Redactor:
         self.too_short = 0
         self.personal = personal
         self._secrets: dict[str, None] = {}
-        self._remembered = 0
-        # Secrets by the words of their forms, and forms by their starts and ends.
-        self._words = Words[tuple[str, ...]](())
-        self._wordless: set[str] = set()
-        self._rests = Words[tuple[str, ...]](())
-        self._built = 0
+        self._remembered = self._built = 0
+        # All forms of all secrets, found in one pass over a text.
+        self._forms = Automaton()
         for secret in secrets:
             self.add(secret)
 
@@ -62,13 +82,16 @@ class Redactor:
 
     def known(self) -> tuple[str, ...]:
         """Return the plain secrets; only for another process of the same run."""
-        self._learn()
+        remembered = known_secrets()
+        for secret in remembered[self._remembered :]:
+            self.add(secret)
+        self._remembered = len(remembered)
         return tuple(self._secrets)
 
     def text(self, text: str) -> str:
         """Return `text` without secrets."""
         spans = dict(self.personal.spans(text)) if self.personal is not None else {}
-        secret = [*self._spans(text), *((start, end) for start, end, _ in shaped(text))]
+        secret = [(start, end) for start, end, _ in (*self._found(text), *shaped(text))]
         return replaced(text, spans | dict.fromkeys(secret, MARKER))
 
     def data(self, data: bytes) -> bytes:
@@ -93,63 +116,14 @@ class Redactor:
                 wrong.append(not_scanned(place, error))
         return wrong
 
-    def _spans(self, text: str) -> Iterator[tuple[int, int]]:
-        """Yield the places of known secrets in `text`; spans may overlap."""
-        self._learn()
-        for secret in self._possible(text):
-            yield from (match.span() for match in pattern_of(secret).finditer(text))
-        if any(mark in text for mark in _CUTS):
-            for at, forms in self._rests.found(text):
-                for form in forms:
-                    yield from _rest(text, at, form)
-
-    def _found(self, text: str) -> Iterator[tuple[int, str]]:
-        """Yield the beginnings of known secrets in `text`, with the kinds of their forms."""
-        self._learn()
-        for secret in self._possible(text):
-            others = dict.fromkeys(base64_of(secret), "base64") | {secret: "plain"}
-            for match in pattern_of(secret).finditer(text):
-                yield match.start(), others.get(match[0], "escaped")
-
-    def _possible(self, text: str) -> set[str]:
-        """Return the secrets of which a word is in `text`."""
-        return {secret for secrets in self._words.values(text) for secret in secrets} | self._wordless
-
-    def _learn(self) -> None:
-        remembered = known_secrets()
-        for secret in remembered[self._remembered :]:
-            self.add(secret)
-        self._remembered = len(remembered)
-        if self._built != len(self._secrets):
-            words = [(word, secret) for secret in self._secrets for word in words_of(secret)]
-            self._words = _by_word(words)
-            self._wordless = {secret for word, secret in words if not word}
-            forms = {form for secret in self._secrets for form in (secret, repr(secret)[1:-1])}
-            ends = ((end, form) for form in forms for end in (form[:_REST], form[-_REST:]))
-            self._rests = _by_word((end, form) for end, form in ends if len(form) > _REST)
-            self._built = len(self._secrets)
-
-
-def _by_word(pairs: Iterable[tuple[str, str]]) -> Words[tuple[str, ...]]:
-    by_word: dict[str, tuple[str, ...]] = {}
-    for word, value in pairs:
-        by_word[word] = (*by_word.get(word, ()), value)
-    return Words(by_word.items())
-
-
-def _rest(text: str, at: int, form: str) -> Iterator[tuple[int, int]]:
-    """Yield what a cut has left of `form`, whose first or last characters are at `at` of `text`."""
-    end = at + _common(text[at : at + len(form)], form)
-    if end >= at + _REST and text.startswith(_CUTS, end):
-        yield at, end
-    end = at + _REST
-    before = text[max(0, end - len(form)) : end]
-    begin = end - _common(before[::-1], form[::-1])
-    if begin <= at and text.endswith(_CUTS, 0, begin):
-        yield begin, end
-
-
-def _common(one: str, other: str) -> int:
-    """Return the length of the common beginning of `one` and `other`."""
-    least = min(len(one), len(other))
-    return next((at for at in range(least) if one[at] != other[at]), least)
+    def _found(self, text: str) -> Iterator[tuple[int, int, str]]:
+        """Yield beginning, end and kind of each form of a known secret in `text`; they may overlap."""
+        secrets = self.known()
+        if self._built != len(secrets):
+            self._built, self._forms = len(secrets), Automaton()
+            for form, kind in {form: kind for one in secrets for form, kind in forms_of(one).items()}.items():
+                self._forms.add_word(form, (len(form), kind))
+            self._forms.make_automaton()
+        if self._forms:
+            for last, (length, kind) in self._forms.iter(text):
+                yield last + 1 - length, last + 1, kind

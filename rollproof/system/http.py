@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import socket
 import threading
 import time
@@ -25,19 +24,14 @@ import httpx2
 from pydantic import SecretStr
 
 from rollproof.errors import Meaning, Unverifiable, unanswered
+from rollproof.redaction.redactor import Redactor
 from rollproof.redaction.secret import secrets_in
-from rollproof.redaction.shapes import MARKER
 from rollproof.system.steps import step
 
 LATEST = 10
 BODY_BYTES = 4096
 # Every other header may carry a secret, or a part of one: only its name is shown.
 _SHOWN = frozenset({"connection", "content-length", "content-type", "date", "server", "transfer-encoding"})
-# JSON fields with a secret. A body may be cut in the middle of one.
-_SECRET_FIELD = re.compile(
-    r"""(?i)("[^"]*(?:token|passw|secret|api_?key|authorization|cookie|credential)[^"]*"\s*:\s*)"""
-    r"""("(?:[^"\\]|\\.)*(?:"|$)|[^",}\]\s]+)"""
-)
 # Our own user agent: an access log tells our requests from those of users by it.
 AGENT = "rollproof-verifier"
 # No answer of an API is longer; an endless body must not fill the memory.
@@ -75,16 +69,7 @@ class Exchange:
             lines.append(f"{name}: {value if name.lower() in _SHOWN else '[not shown]'}")
         text = self.body[:BODY_BYTES].decode(errors="replace")
         cut = f"\n[cut after {BODY_BYTES} bytes]" if len(self.body) > BODY_BYTES else ""
-        return "\n".join([*lines, "", without_secret_fields(text) + cut])
-
-
-def without_secret_fields(text: str) -> str:
-    """Return `text` with the values of JSON's secret fields replaced.
-
-    >>> without_secret_fields('{"access_token": "abc", "user": "ada"}')
-    '{"access_token": "[redacted]", "user": "ada"}'
-    """
-    return _SECRET_FIELD.sub(rf'\1"{MARKER}"', text)
+        return "\n".join([*lines, "", Redactor().text(text) + cut])
 
 
 _latest: deque[Exchange] = deque(maxlen=LATEST)
@@ -124,9 +109,7 @@ class Request:
 
     def without_secrets(self, text: str) -> str:
         """Return `text` with this request's own secrets removed."""
-        for secret in filter(None, secrets_in((self.token, self.form, self.way_in, self.body))):
-            text = text.replace(secret, "[redacted]")
-        return text
+        return Redactor(secrets_in((self.token, self.form, self.way_in, self.body))).text(text)
 
 
 class Unconnected(Unverifiable):

@@ -7,14 +7,11 @@ import html
 import json
 from collections.abc import Callable
 from urllib.parse import quote, quote_plus
-from xml.sax.saxutils import quoteattr
 
 import pytest
-from _pytest._io.saferepr import saferepr
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from reports.text.page import escaped
 from rollproof.redaction.redactor import Redactor
 from rollproof.redaction.secret import remember
 from rollproof.redaction.shapes import MARKER
@@ -27,21 +24,12 @@ FORMS: dict[str, Callable[[str], str]] = {
     "JSON": lambda secret: json.dumps(secret)[1:-1],
     "JSON in UTF-8": lambda secret: json.dumps(secret, ensure_ascii=False)[1:-1],
     "JSON in JSON": lambda secret: json.dumps(json.dumps(secret))[3:-3],
-    "JSON of Go": lambda secret: json.dumps(secret)[1:-1].replace("&", "\\u0026").replace("<", "\\u003c"),
-    "JSON with slashes": lambda secret: json.dumps(secret)[1:-1].replace("/", "\\/"),
     "Python": lambda secret: repr(secret)[1:-1],
-    "Python in ASCII": lambda secret: ascii(secret)[1:-1],
-    "Python in Python": lambda secret: repr(repr(f"'\"{secret}"))[6:-2],
-    "Python, bytes": lambda secret: repr(secret.encode())[2:-1],
-    "name of a parameter": lambda secret: secret.encode("unicode_escape").decode(),
     "URL": lambda secret: quote(secret, safe=""),
     "URL, path": quote,
     "URL, form": quote_plus,
-    "URL in a URL": lambda secret: quote(quote(secret, safe=""), safe=""),
     "HTML": html.escape,
     "HTML of JSON": lambda secret: html.escape(json.dumps(secret)[1:-1]),
-    "XML": lambda secret: quoteattr(secret)[1:-1],
-    "Markdown": escaped,
     "base64": lambda secret: base64.b64encode(secret.encode()).decode().rstrip("="),
     "base64, URL": lambda secret: base64.urlsafe_b64encode(secret.encode()).decode().rstrip("="),
 }
@@ -94,20 +82,6 @@ def test_a_secret_around_another_and_words_around_it_are_told_apart() -> None:
     assert Redactor(["secret", "secret-and-more"]).text("a secret-and-more b") == f"a {MARKER} b"
     redactor = Redactor(["application-password-of-the-canary"])
     assert redactor.text("the application-server is down...") == "the application-server is down..."
-
-
-@pytest.mark.parametrize("secret", [TOKEN, "pä$$wörd-77", "s3cret-'of'-the \"canary"])
-def test_the_rest_of_a_secret_at_a_cut_is_redacted(secret: str) -> None:
-    redactor = Redactor([secret])
-    for size in range(8, len(secret)):
-        for mark in ("...", "…", "\n[cut after 4096 bytes]"):
-            assert redactor.text(f"x={secret[:size]}{mark}") == f"x={MARKER}{mark}"
-        for mark in ("...", "…", "[7 characters before these are left out]\n"):
-            assert redactor.text(f"{mark}{secret[-size:]} y") == f"{mark}{MARKER} y"
-    # So does pytest print a local variable.
-    shown = saferepr("x" * 105 + secret + "y" * 300)
-    assert secret[:6] in shown
-    assert secret[:6] not in redactor.text(shown)
 
 
 def test_a_secret_of_several_lines_is_redacted_line_by_line() -> None:
