@@ -338,21 +338,21 @@ def description(item: pytest.Item) -> str:
 
 
 def _paragraphs(item: pytest.Item) -> Iterator[str]:
+    def cell(text: str) -> str:
+        """Return `text` on one line of escaped Markdown; its secrets would no longer be seen after that."""
+        clean = " ".join(redactor_of(item.config).text(text).split())
+        return escaped(cut_to(clean, LONGEST))
+
     verified = inspect.getdoc(item.obj) if isinstance(item, pytest.Function) else None
     if verified:
-        yield f"**Verified:** {_cell(verified)}"
+        yield f"**Verified:** {cell(verified)}"
     sides = item.stash.get(SIDES, [])
     if sides:
-        rows = [f"| {_cell(pair.expected)} | {_cell(pair.observed)} |" for pair in sides[:SHOWN]]
+        rows = [f"| {cell(pair.expected)} | {cell(pair.observed)} |" for pair in sides[:SHOWN]]
         more = [f"| and {len(sides) - SHOWN} more | |"] if len(sides) > SHOWN else []
         yield "\n".join(["| expected | observed |", "|---|---|", *rows, *more])
     for note in item.stash.get(NOTES, [])[:SHOWN]:
-        yield f"**Noted:** {_cell(note.text)}"
-
-
-def _cell(text: str) -> str:
-    """Return `text` shortened to one line of escaped Markdown."""
-    return escaped(cut_to(" ".join(text.split()), LONGEST))
+        yield f"**Noted:** {cell(note.text)}"
 
 
 def steps(item: pytest.Item) -> Iterator[TestStepResult]:

@@ -33,7 +33,9 @@ def forms_of(secret: str) -> dict[str, str]:
     >>> [form for form, kind in forms_of("a/b&c").items() if kind != "base64"]
     ['a/b&c', 'a%2Fb%26c', 'a/b%26c', 'a/b&amp;c']
     """
-    quoted = [json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1]]
+    written = (json.dumps(secret), json.dumps(secret, ensure_ascii=False), repr(secret), ascii(secret))
+    # The last is how pytest writes parameters in the name of a check.
+    quoted = [*(text[1:-1] for text in written), secret.encode("unicode_escape").decode()]
     data = secret.encode(errors="replace")
     escaped = [*quoted, quote(data, safe=""), quote(data), quote_plus(data)]
     escaped += [again for form in (secret, *quoted) for again in (html.escape(form), json.dumps(form)[1:-1])]

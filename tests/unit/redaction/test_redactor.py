@@ -25,6 +25,7 @@ FORMS: dict[str, Callable[[str], str]] = {
     "JSON in UTF-8": lambda secret: json.dumps(secret, ensure_ascii=False)[1:-1],
     "JSON in JSON": lambda secret: json.dumps(json.dumps(secret))[3:-3],
     "Python": lambda secret: repr(secret)[1:-1],
+    "name of a parameter": lambda secret: secret.encode("unicode_escape").decode(),
     "URL": lambda secret: quote(secret, safe=""),
     "URL, path": quote,
     "URL, form": quote_plus,
