@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rollproof.system.clock import t_plus
-from rollproof.team.contact_flow import ContactState, ContactStep, Flow
+from rollproof.team.contact_flow import ContactState, ContactStep, Due, Flow
 from rollproof.team.contact_record import Alert, ContactRecord
 
 
@@ -21,41 +21,28 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
-class ToSend:
-    """An alert that is due now, and why."""
-
-    alert: Alert
-    because: str
-
-
-@dataclass(frozen=True, slots=True)
 class ContactsRecord:
-    """The state of an incident's contact flow, `elapsed` seconds after T+0.
-
-    After `wait_seconds` the next alert becomes due by itself, or never if it is None.
-    """
+    """The state of an incident's contact flow, `elapsed` seconds after T+0."""
 
     incident: str
     severity: str
     elapsed: float
     steps: tuple[ContactStep, ...]
     sent: tuple[Sent, ...]
-    due: tuple[ToSend, ...]
-    wait_seconds: float | None
+    due: tuple[Due, ...]
     over: bool
 
 
 def contacts_record(incident: str, flow: Flow, record: ContactRecord) -> ContactsRecord:
     """Return the state of the flow of `incident`, by its record."""
-    latest = {(one.alert, one.fingerprint): one for one in record.attempts}
+    latest = {(one.alert, one.channel): one for one in record.attempts}
     return ContactsRecord(
         incident,
         record.severity,
         flow.elapsed,
         flow.steps,
         tuple(Sent(one.alert, one.channel, one.delivered, one.reason) for one in latest.values()),
-        tuple(ToSend(due.alert, due.because) for due in flow.due),
-        flow.wait_seconds,
+        flow.due,
         flow.over,
     )
 
@@ -73,5 +60,3 @@ def status_lines(found: ContactsRecord) -> Iterator[str]:
         yield f"{one.alert}, channel {one.channel}: {how}"
     for due in found.due:
         yield f"to be done now: {due.alert}, {due.because}"
-    if not found.due and found.wait_seconds is not None and not found.over:
-        yield f"next: at {t_plus(found.elapsed + found.wait_seconds)}"

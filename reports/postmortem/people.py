@@ -15,7 +15,6 @@ from rollproof.profile.contacts import Contacts
 from rollproof.record_names import CONTACTS
 from rollproof.system.clock import Moment, t_plus
 from rollproof.team.contact_flow import Flow, flow_of
-from rollproof.team.contact_record import Alert
 from rollproof.verdict import Verdict
 
 
@@ -68,7 +67,7 @@ def _flow(record: IncidentRecord, timeline: Timeline) -> Flow | None:
         profile = Contacts()
     passed = timeline.end - Converter(record.incident).at(contacts.detected)
     now = _later(contacts.detected, passed)
-    return flow_of(profile, dict.fromkeys(Alert, ()), contacts, now)
+    return flow_of(profile, contacts, now)
 
 
 def _later(moment: Moment, passed: timedelta) -> Moment:

@@ -25,8 +25,8 @@ from rollproof.record_names import CONTACTS, ROLLBACK, UNFINISHED
 from rollproof.system.clock import Moment, t_plus
 from rollproof.system.file_lock import file_lock
 from rollproof.system.holder import author
-from rollproof.team.contact_flow import ContactChannels, Due, Flow, contact_channels, flow_of
-from rollproof.team.contact_message import body_of, title_of
+from rollproof.team.contact_flow import Due, Flow, contact_channels, flow_of
+from rollproof.team.contact_message import message
 from rollproof.team.contact_record import (
     ALERTED,
     CLOSED,
@@ -41,6 +41,8 @@ from rollproof.team.contact_record import (
 _RECORD_SECONDS = 10.0
 # Additions to the record by others are seen within the first time, signals within the second.
 _POLL_SECONDS, _SLICE_SECONDS = 1.0, 0.2
+_WAITS = (0.0, 1.0, 2.0)
+"""Seconds before each attempt to deliver an alert by the channels that have not taken it."""
 _WHAT = "contacts"
 
 
@@ -84,13 +86,9 @@ def require_contacts(target: Target) -> None:
             )
 
 
-def read_flow(target: Target, incident: Incident, channels: ContactChannels) -> Flow:
-    """Return the present state of an incident's contact flow.
-
-    Raises:
-        UsageProblem: its clock has not begun. `Problem`: its record is damaged, or cannot be read.
-    """
-    return flow_of(target.contacts, channels.of, require_begun(incident), Moment.now())
+def read_flow(target: Target, incident: Incident) -> Flow:
+    """Return the present state of an incident's contact flow; raises as `require_begun` does."""
+    return flow_of(target.contacts, require_begun(incident), Moment.now())
 
 
 def require_begun(incident: Incident) -> ContactRecord:
@@ -123,7 +121,7 @@ class ContactClock:
     incident: Incident
     say: Callable[[str], None]
     stopped: Callable[[], bool]
-    _failed: dict[tuple[Alert, str], str] = field(default_factory=dict)
+    _failed: dict[Alert, dict[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Fingerprint the channels once: that takes a while for each."""
@@ -133,7 +131,11 @@ class ContactClock:
     @property
     def failures(self) -> list[str]:
         """The alerts whose last delivery of this run failed, in words."""
-        return [f"{alert}, channel {name}: {reason}" for (alert, name), reason in self._failed.items()]
+        return [
+            f"{alert}, channel {name}: {reason}"
+            for alert, reasons in self._failed.items()
+            for name, reason in reasons.items()
+        ]
 
     def begin(self, severity: str) -> None:
         """Record that the incident was detected, unless it is recorded: this is T+0.
@@ -162,17 +164,16 @@ class ContactClock:
             )
 
     def keep(self, *, once: bool) -> Flow:
-        """Do what is due until the flow is over or stopped; with `once`, until no channel is to be tried."""
+        """Do what is due until the flow is over or stopped; with `once`, what is due now."""
         while True:
             self._observe()
-            flow = read_flow(self.target, self.incident, self._channels)
-            if self.stopped() or (not flow.due and (flow.over or (once and not flow.retrying))):
+            flow = read_flow(self.target, self.incident)
+            if self.stopped() or (not flow.due and (flow.over or once)):
                 return flow
             if flow.due:
                 self._send(flow, flow.due[0])
             else:
-                wait = _POLL_SECONDS if flow.wait_seconds is None else min(flow.wait_seconds, _POLL_SECONDS)
-                self._sleep(wait)
+                self._sleep(_POLL_SECONDS)
 
     def _observe(self) -> None:
         """Record what the incident itself shows: a rollback has begun, or the incident is closed."""
@@ -188,22 +189,25 @@ class ContactClock:
                 journal.write(CLOSED, **author(_WHAT))
 
     def _send(self, flow: Flow, due: Due) -> None:
-        """Send one alert to its channels at once, and record what came of it."""
+        """Send one alert to its channels at once, those that fail again; record what came of it."""
         known = read_contacts(self.incident.folder)
-        body = self._redact(body_of(self.target, self.profile, self.incident, known, flow, due))
-        title = self._redact(title_of(self.target, self.incident, due.alert))
+        title, body = map(self._redact, message(self.target, self.profile, self.incident, known, flow, due))
         self.say(f"{t_plus(flow.elapsed)} {due.alert}: {self._redact(due.because)}")
-        urls = [self._channels.urls[channel.fingerprint] for channel in due.channels]
-        deliveries = deliver(urls, title, body, self.target.contacts.delivery_seconds, self._redact)
-        done = dict(zip(due.channels, deliveries, strict=True))
-        with self._journal() as journal:
-            details = {"alert": due.alert, "because": due.because, **author(_WHAT)}
-            record(journal, ALERTED, done, f"{title}\n{body}", **details)
-        for channel, delivery in done.items():
-            self.say(self._redact(f"channel {channel.name}: {delivery}"))
-            self._failed.pop((due.alert, channel.name), None)
-            if not delivery.delivered:
-                self._failed[due.alert, channel.name] = delivery.reason
+        left = dict(self._channels[due.alert])
+        for wait in _WAITS:
+            self._sleep(wait)
+            seconds = self.target.contacts.delivery_seconds
+            deliveries = deliver([*left.values()], title, body, seconds, self._redact)
+            done = dict(zip(left, deliveries, strict=True))
+            with self._journal() as journal:
+                details = {"alert": due.alert, "because": due.because, **author(_WHAT)}
+                record(journal, ALERTED, done, f"{title}\n{body}", **details)
+            for channel, delivery in done.items():
+                self.say(self._redact(f"channel {channel.name}: {delivery}"))
+            left = {channel: url for channel, url in left.items() if not done[channel].delivered}
+            if not left or self.stopped():
+                break
+        self._failed[due.alert] = {channel.name: done[channel].reason for channel in left}
 
     def _journal(self) -> AbstractContextManager[Journal]:
         return contact_journal(self.target, self.incident, self.say)

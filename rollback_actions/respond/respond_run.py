@@ -56,7 +56,7 @@ from rollproof.sealing.seal import seal_state, sealed
 from rollproof.system.clock import Moment
 from rollproof.system.command import STANDARD_OUTPUT
 from rollproof.system.file_lock import file_lock
-from rollproof.team.contact_message import assessment_text, run_command, run_words
+from rollproof.team.contact_message import assessment_text, contact_words, run_command
 from rollproof.verdict import Verdict
 
 # A rollback has its own deadlines; this is for a rollback that misses them all.
@@ -292,7 +292,7 @@ class _Hands:
             return
         command = run_command(self.profile, self.incident)
         said = [] if self.severity is None else [f"--severity={self.severity}"]
-        words = run_words(self.profile, self.incident)
+        words = contact_words("run", self.profile, self.incident)
         code = self._run([*program(), *words, "--once", *said])
         if code is not ExitCode.VERIFIED:
             text = describe(

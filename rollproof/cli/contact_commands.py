@@ -151,10 +151,9 @@ def contacts_status(profile: Profile, incident: Existing, *, as_json: AsJson = F
     from reports.answers.contact_lines import contacts_record, status_lines
     from reports.terminal.document import answer
     from rollback_actions.contacts.contacts import read_flow
-    from rollproof.team.contact_flow import contact_channels
 
     target, found = _existing(profile, incident)
-    flow = read_flow(target, found, contact_channels(target, found.id))
+    flow = read_flow(target, found)
     record = contacts_record(found.id, flow, read_contacts(found.folder))
     code = ExitCode.FAILED if flow.overdue or flow.undelivered else ExitCode.VERIFIED
     answer(record, status_lines, target.redactor().text, code, as_json=as_json)

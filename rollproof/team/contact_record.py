@@ -1,4 +1,4 @@
-"""The record of an incident's contacts: attempts to alert them, acknowledgements, decisions.
+"""The record of an incident's contacts: attempts to alert them, acknowledgements, decisions, assessments.
 
 It is kept in its own hash-chained journal in the incident's folder, since a rollback may write the incident's
 journal at the same time. `rollback_actions.contacts.contacts` writes it.
@@ -12,11 +12,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from rollproof.errors import Problem
 from rollproof.incident.journal import DETECTED, verify_journal
 from rollproof.record_names import CONTACTS
 from rollproof.system.clock import Moment
-from rollproof.system.record_files import WrongRecord
 from rollproof.system.record_files import record_of as read_of
 
 # After each attempt to reach one channel.
@@ -25,12 +23,10 @@ ACKNOWLEDGED, DECIDED, ASSESSED, CLOSED = "acknowledged", "decided", "assessed",
 
 
 class Alert(StrEnum):
-    """The reason for an alert, in the order of the flow."""
+    """The contacts that are alerted, in the order of the flow."""
 
     ON_CALL = "on-call alert"
-    ESCALATION = "escalation"
-    TECH_LEAD = "tech lead status"
-    UNASSESSED = "escalation, not assessed"
+    TECH_LEAD = "tech lead alert"
     POST_MORTEM = "post-mortem"
 
 
@@ -48,7 +44,6 @@ class Attempt:
     alert: Alert
     at: Moment
     channel: str
-    fingerprint: str
     delivered: bool
     reason: str
 
@@ -78,45 +73,37 @@ class ContactRecord:
     assessments: tuple[Word, ...] = ()
     closed: Moment | None = None
 
+    def attempts_of(self, alert: Alert) -> list[Attempt]:
+        """Return the attempts to deliver one alert."""
+        return [one for one in self.attempts if one.alert is alert]
+
 
 def read_contacts(folder: Path) -> ContactRecord:
     """Return the contacts' record in the incident's folder `folder`.
 
     Raises:
         JournalBroken: it was edited, truncated or damaged. `ActionFailed`: it cannot be read.
-        Problem: it holds a record of another shape.
     """
-    path = folder / CONTACTS
-    records = verify_journal(path)
-    try:
-        return record_of(records)
-    except (WrongRecord, KeyError) as error:
-        raise Problem(
-            what="record of the contacts",
-            expected="alerts, acknowledgements, decisions",
-            observed=error if isinstance(error, WrongRecord) else f"a record without {error}",
-            source=str(path),
-            hint="another version has written it: continue with that one, or keep the file and start over",
-        ) from None
+    return record_of(verify_journal(folder / CONTACTS))
 
 
 def record_of(records: Sequence[Mapping[str, Any]]) -> ContactRecord:
     """Return a journal's records as one; raises `WrongRecord` or `KeyError` for another shape."""
-    first = next((record for record in records if record["event"] == DETECTED), None)
-    closed = next((record for record in records if record["event"] == CLOSED), None)
+
+    def of(event: str) -> list[Mapping[str, Any]]:
+        return [record for record in records if record["event"] == event]
+
+    def words(event: str) -> tuple[Word, ...]:
+        return tuple(read_of(Word, record, more=True) for record in of(event))
+
+    first, closed = of(DETECTED)[:1], of(CLOSED)[:1]
     return ContactRecord(
-        detected=Moment.from_record(first["at"]) if first else None,
-        severity=str(first["severity"]) if first else "",
+        detected=Moment.from_record(first[0]["at"]) if first else None,
+        severity=str(first[0]["severity"]) if first else "",
         last=Moment.from_record(records[-1]["at"]) if records else None,
-        attempts=tuple(
-            read_of(Attempt, record, more=True) for record in records if record["event"] == ALERTED
-        ),
-        acknowledgements=_words(records, ACKNOWLEDGED),
-        decisions=_words(records, DECIDED),
-        assessments=_words(records, ASSESSED),
-        closed=Moment.from_record(closed["at"]) if closed else None,
+        attempts=tuple(read_of(Attempt, record, more=True) for record in of(ALERTED)),
+        acknowledgements=words(ACKNOWLEDGED),
+        decisions=words(DECIDED),
+        assessments=words(ASSESSED),
+        closed=Moment.from_record(closed[0]["at"]) if closed else None,
     )
-
-
-def _words(records: Sequence[Mapping[str, Any]], event: str) -> tuple[Word, ...]:
-    return tuple(read_of(Word, record, more=True) for record in records if record["event"] == event)

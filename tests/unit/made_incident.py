@@ -237,12 +237,12 @@ class MadeIncident:
         self.clock.turn(180)
         journal.write(ACKNOWLEDGED, name=name)
         journal.write(DECIDED, name=name, text="roll back")
-        for number in range(self.target.contacts.attempts):
+        for number in range(3):
             self._alert(journal, Alert.TECH_LEAD, f"HTTP {500 + number}")
         journal.write(ASSESSED, name=name, text="the index was dropped (root cause identified: yes)")
 
     def _alert(self, journal: Journal, alert: Alert, reason: str) -> None:
-        place = {"channel": "json://here", "fingerprint": "f1"}
+        place = {"channel": "json://here"}
         journal.write(
             ALERTED,
             alert=alert,

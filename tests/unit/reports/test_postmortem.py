@@ -358,7 +358,7 @@ def test_people_who_were_late_and_alerts_that_did_not_arrive_are_named(made: Mad
     assert people["tech lead alerted"][2] == "NOT DELIVERED"
     assert people["post-mortem called"][2] == "OVERDUE"
     assert "1 overdue" in section(page, "Contacts and acknowledgements")
-    assert "tech lead status by json://here: not delivered: HTTP 500" in page
+    assert "tech lead alert by json://here: not delivered: HTTP 500" in page
 
 
 def test_minutes_that_the_record_has_count(made: MadeIncident) -> None:

@@ -140,7 +140,7 @@ def test_people_are_in_it(made: MadeIncident) -> None:
     assert [(event.text, event.verdict) for event in timeline.of(Kind.CONTACT)] == [
         ("on-call alert by json://here: told", Verdict.PASSED),
         *(
-            (f"tech lead status by json://here: not delivered: HTTP {code}", Verdict.FAILED)
+            (f"tech lead alert by json://here: not delivered: HTTP {code}", Verdict.FAILED)
             for code in (500, 501, 502)
         ),
     ]

@@ -6,15 +6,13 @@ from rollproof.profile.profile import load_target
 from tests.unit.sandbox import Sandbox
 from tests.unit.team_stand_in import Channels
 
-FAST = "delivery_seconds = 10\nattempts = 3\nretry_seconds = 0.05\n"
-
 
 def reach(
     sandbox: Sandbox,
     server: Channels,
     *,
     on_call: tuple[str, ...] = ("ada",),
-    more: str = FAST,
+    more: str = "",
     end: str = "",
 ) -> None:
     """Give the sandbox's profile contacts whose channels lead to the server."""
