@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from rollproof.baseline.facts import RecordedCollection, RecordedContent
+from rollproof.baseline.facts import RecordedCollection
 from rollproof.baseline.sampling import Coverage, SamplePlan
 from rollproof.errors import Unverifiable
 from rollproof.profile.sections import Policy
@@ -22,10 +21,8 @@ from rollproof.stores.blocks import not_as_asked, read_block, read_parts, spread
 from rollproof.stores.contract import (
     ByUsers,
     ContentView,
-    MovingContent,
     Pace,
     RecordHash,
-    RenumberedContent,
     nobody,
 )
 
@@ -183,8 +180,6 @@ def compare(
     """
     give_up = time.monotonic() + plan.seconds
     seen, differing, cut = _digested(content, collection, recorded, plan, pace, give_up)
-    if differing and renumbers(content, collection, recorded, records):
-        seen, differing, cut = _digested(content, collection, recorded, plan, pace, give_up)
     sizes = [digest.records for digest in recorded.digests]
     unseen = sum(size for part, size in enumerate(sizes) if part not in seen)
     coverage = Coverage(len(sizes), len(seen), sum(sizes), unseen, cut=cut)
@@ -229,13 +224,6 @@ def _digested(
     return seen, differing, cut
 
 
-def renumbers(content: ContentView, collection: str, recorded: RecordedCollection, records: Path) -> bool:
-    """Match a re-created log's records with the recorded ones, by position; return True if it was one."""
-    if not isinstance(content, RenumberedContent):
-        return False
-    return content.renumber(collection, (record.key for record in recorded_records(recorded, records)))
-
-
 def recorded_records(recorded: RecordedCollection, records: Path) -> Iterator[RecordHash]:
     """Yield all recorded records of a collection, part by part."""
     for part in range(len(recorded.division)):
@@ -245,20 +233,6 @@ def recorded_records(recorded: RecordedCollection, records: Path) -> Iterator[Re
 def recorded_part(recorded: RecordedCollection, records: Path, part: int) -> Iterator[RecordHash]:
     """Yield the recorded records of one part; one that was empty has no block."""
     return read_block(records, *recorded.blocks[part]) if recorded.digests[part].records else iter(())
-
-
-def strayed_positions(content: MovingContent, recorded: RecordedContent, folder: Path) -> Sequence[str]:
-    """Return the faults of the positions since they were recorded in the baseline in `folder`.
-
-    See `MovingContent.strayed`. Logs that were re-created are told by their recorded records.
-    """
-    found = content.strayed(recorded.positions)
-    if not found or not isinstance(content, RenumberedContent):
-        return found
-    for name, collection in recorded.collections.items():
-        with suppress(Unverifiable):  # a log that is gone is one of the faults
-            renumbers(content, name, collection, folder / collection.records)
-    return content.strayed(recorded.positions)
 
 
 def expired_by_now(recorded: RecordedCollection, records: Path) -> int:

@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
-from pathlib import Path
 
-from rollproof.baseline.comparison import compare, strayed_positions
+from rollproof.baseline.comparison import compare
 from rollproof.baseline.differences import Change, neighbour_differences, schema_changes
 from rollproof.baseline.facts import RecordedContent, compared_in
 from rollproof.baseline.folder import Baseline, recorded_collection
@@ -129,7 +128,7 @@ def _compare_store(
     with Workers(profile.load.connections, "comparison") as workers:
         for findings in workers.in_order(compared, names):
             yield from findings
-    yield from _of_positions(content, recorded, baseline.folder)
+    yield from _of_positions(content, recorded)
 
 
 def _of_schemas(
@@ -166,14 +165,14 @@ def _of_searches(
         yield _broken(content.name, name, problem)
 
 
-def _of_positions(content: ContentView, recorded: RecordedContent, folder: Path) -> Iterator[Finding]:
+def _of_positions(content: ContentView, recorded: RecordedContent) -> Iterator[Finding]:
     if not isinstance(content, MovingContent):
         if recorded.positions:
             text = f"expected a store with positions, as in the baseline, observed {content.kind}"
             yield Finding(content.name, "positions", Verdict.BROKEN, text)
         return
     try:
-        for strayed in strayed_positions(content, recorded, folder):
+        for strayed in content.strayed(recorded.positions):
             yield Finding(content.name, "positions", Verdict.FAILED, strayed, Change.GONE)
     except (Mismatch, Problem) as problem:
         yield _broken(content.name, "positions", problem)

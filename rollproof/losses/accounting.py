@@ -197,8 +197,6 @@ class _Collection:
             self._content.close()
             return self._account_as_a_whole(ground, came_back, limit)
         before = [self._digest_before(part) for part in every]
-        if there and list(digests) != before and ground.renumbers(self._content):
-            digests = live_digests(self._content, ground, self._pace)
         same = [part for part in every if there and self._unchanged(part) and digests[part] == before[part]]
         account.kept = sum(before[part].records for part in same)
         others = [part for part in every if part not in set(same)]

@@ -22,10 +22,8 @@ from rollproof.stores.blocks import not_as_asked, read_parts, spread
 from rollproof.stores.contract import (
     ContentView,
     Digest,
-    OpenedStore,
     Pace,
     RecordHash,
-    RenumberedContent,
 )
 from rollproof.stores.policy import pace_of
 from rollproof.stores.registry import open_content
@@ -50,15 +48,6 @@ class Ground:
     division: tuple[str, ...]
     digests: tuple[Digest, ...]
     index: StoreIndex | None
-
-    def renumbers(self, content: OpenedStore) -> bool:
-        """Match the records of a re-created log with the index's, by position; return True if it was one."""
-        index = self.index
-        if index is None or not isinstance(content, RenumberedContent):
-            return False
-        parts = range(len(self.division))
-        found = (index.read(self.collection, part) for part in parts)
-        return content.renumber(self.collection, (record.key for records in found for record in records))
 
     def before(self, part: int) -> Iterator[RecordHash]:
         """Yield the index's records of a part."""
@@ -96,8 +85,6 @@ def ground_of(
         ground = Ground(collection, indexed.division, tuple(p.digest for p in indexed.parts), index)
         try:
             digests = live_digests(content, ground, pace)
-            if digests != ground.digests and ground.renumbers(content):
-                digests = live_digests(content, ground, pace)
         except Unverifiable:
             # The division may no longer fit. Once closed, the reader connects again.
             content.close()

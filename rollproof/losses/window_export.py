@@ -127,8 +127,6 @@ class _Exporter:
                     new_blocks(self._exported) as exported,
                     open_export(self._store, self._profile, self._engine) as export,
                 ):
-                    # It has to find the records under the keys that the content has given them.
-                    ground.renumbers(export)
                     found = live_parts(content, ground, differing, self._pace)
                     for part, records in found:
                         require_time(limit, what)

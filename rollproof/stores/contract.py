@@ -434,19 +434,6 @@ class LaggingContent(MovingContent, Protocol):
 
 
 @runtime_checkable
-class RenumberedContent(ContentView, Protocol):
-    """A store of logs, which numbers its records anew when one of them is re-created."""
-
-    def renumber(self, collection: str, keys: Iterable[str]) -> bool:
-        """Match the records of `collection` with those recorded under `keys`, in order, by position.
-
-        Returns True if the log was re-created since. From now on its records then have other keys than before
-        this call: those of the recorded records at the same position.
-        """
-        ...
-
-
-@runtime_checkable
 class DatabasesContent(ContentView, Protocol):
     """A store whose databases can be dropped; reading a dropped one is an error, not an empty result."""
 

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import replace
 from typing import Any
 
 from rollproof.collection import Json
 from rollproof.errors import Unverifiable
 from rollproof.stores.canonical import hash_of_record, packed, record_of
 from rollproof.stores.contract import Beside, Digest, Pace, RecordHash
-from rollproof.stores.kafka.descriptor import KafkaProfile
 from rollproof.stores.kafka.inventory import Inventory
-from rollproof.stores.kafka.positions import Positions, advances, lags, renumbered, strays
-from rollproof.stores.kafka.ranges import Extent, Numbering, RangeLog, divided, runs, segments, shifted
+from rollproof.stores.kafka.positions import Positions, advances, lags, strays
+from rollproof.stores.kafka.ranges import Extent, RangeLog, divided, runs, segments, shifted
 from rollproof.stores.kafka.records import CREATED, NOT_STAMPED
-from rollproof.stores.kafka.upkeep import LastOfKeys
 from rollproof.stores.kafka.view import SETTLE_SECONDS, KafkaReader, Partition
 from rollproof.stores.policy import excluded_of
-from rollproof.stores.reach import Readable
 
 
 class Content(KafkaReader):
@@ -28,43 +23,17 @@ class Content(KafkaReader):
 
     A bound is ``partition:offset``. A record has the fields key, value, headers and timestamp; its partition
     and offset identify it. A recreated topic begins at 0 again: its records are compared by their distance
-    from the first one. Where compaction or transactions had left holes, `renumber` matches them by position.
+    from the first one.
     """
 
     blind_spots: tuple[str, ...] = (
         "times that the broker stamped are not compared: it stamps a record again when that is restored",
         "that a topic was re-created with other offsets is not seen as long as its records are the same",
-        "a record that a later one of its key superseded, or a limit of bytes removed, may be called missing",
+        "a record that compaction or a limit of bytes removed is called missing",
+        "records of a re-created topic are called missing if transactions or compaction had left holes",
         "records of transactions that are still open are not read; how records were batched is not compared",
         "replication is not compared where there is one broker; quotas and access lists are not compared",
     )
-
-    def __init__(self, readable: Readable[KafkaProfile]) -> None:
-        """Keep the access data; each question connects."""
-        super().__init__(readable)
-        # By topic and partition; those of `_recreated` hold for the offsets of today's log.
-        self._recorded: dict[str, dict[int, Numbering]] = {}
-        self._recreated: dict[str, frozenset[int]] = {}
-
-    def renumber(self, collection: str, keys: Iterable[str]) -> bool:
-        """Match the records by position where the topic was re-created. See `RenumberedContent`.
-
-        A hole of a log stays one for ever: a record where none was recorded shows that it is another log.
-        """
-        recorded: dict[int, list[int]] = {}
-        for partition, offset in map(_place, keys):
-            recorded.setdefault(partition, []).append(offset)
-        known = {partition: Numbering.of(sorted(offsets)) for partition, offsets in recorded.items()}
-        with self._with(RangeLog) as log:
-            extents = self._extents(log, collection)
-            recreated = frozenset(
-                partition
-                for partition, numbering in known.items()
-                if partition in extents and _fills_a_hole(log, collection, partition, extents, numbering)
-            )
-        before, self._recreated[collection] = self._recreated.get(collection, frozenset()), recreated
-        self._recorded[collection] = known
-        return recreated != before
 
     def schemas(self) -> Mapping[str, Json]:
         """Return each topic's partitions and configuration."""
@@ -97,19 +66,11 @@ class Content(KafkaReader):
         excluded = excluded_of(self._profile, collection)
         with self._with(Inventory) as inventory:
             upkeep = inventory.upkeep(collection)
-        with closing(LastOfKeys()) as last:
-            if upkeep.compacted:
-                every = self._read(collection, ("",), (0,), pace)
-                last.fill(message for _, message, _ in every if message is not None)
-            for part, message, shift in self._read(collection, division, parts, pace):
-                if message is not None:
-                    kind, milliseconds = message.timestamp()
-                    ends = upkeep.ends(
-                        milliseconds if kind != NOT_STAMPED else None,
-                        tombstone=message.value() is None,
-                        superseded=upkeep.compacted and last.supersedes(message),
-                    )
-                    yield part, record_of_message(message, shift, excluded, ends)
+        for part, message, shift in self._read(collection, division, parts, pace):
+            if message is not None:
+                kind, milliseconds = message.timestamp()
+                ends = upkeep.ends(milliseconds if kind != NOT_STAMPED else None)
+                yield part, record_of_message(message, shift, excluded, ends)
 
     def positions(self) -> Mapping[str, Json]:
         """Return each partition's begin and end, and each group's offset in it."""
@@ -139,8 +100,7 @@ class Content(KafkaReader):
         return found
 
     def _strays(self, recorded: Mapping[str, Json]) -> Sequence[str]:
-        then, now = Positions.of_record(recorded), self._positions()
-        return strays(renumbered(then, now, self._recorded, self._recreated), now)
+        return strays(Positions.of_record(recorded), self._positions())
 
     def beside(self) -> Beside:
         """Return the topics and groups that the profile does not list. See `SharedContent`."""
@@ -156,8 +116,7 @@ class Content(KafkaReader):
 
     def advanced(self, recorded: Mapping[str, Json]) -> Sequence[str]:
         """Return a line for each group's offset that is ahead of its recorded one."""
-        then, now = Positions.of_record(recorded), self._positions()
-        return list(advances(renumbered(then, now, self._recorded, self._recreated), now))
+        return list(advances(Positions.of_record(recorded), self._positions()))
 
     def lags(self) -> Mapping[str, int]:
         """Return each group's lag. See `LaggingContent`."""
@@ -169,24 +128,16 @@ class Content(KafkaReader):
         """Yield the records part by part with their offsets' shift, and None at each part's end."""
         ended = 0
         with self._with(RangeLog) as log:
-            extents = self._numbered(collection, shifted(self._extents(log, collection), division))
+            extents = shifted(self._extents(log, collection), division)
             for run in runs(segments(division, parts, extents)):
-                extent = extents[run[0].partition]
+                shift = extents[run[0].partition].shift
                 for part, message in log.read(collection, run, pace):
                     while parts[ended] != part:
                         yield parts[ended], None, 0
                         ended += 1
-                    yield part, message, extent.recorded(message.offset()) - message.offset()
+                    yield part, message, shift
         for part in parts[ended:]:
             yield part, None, 0
-
-    def _numbered(self, collection: str, extents: dict[int, Extent]) -> dict[int, Extent]:
-        known = self._recorded.get(collection, {})
-        return extents | {
-            partition: replace(extents[partition], numbering=known[partition])
-            for partition in self._recreated.get(collection, frozenset())
-            if partition in extents
-        }
 
     def _extents(self, log: RangeLog, topic: str) -> dict[int, Extent]:
         topics = log.topics([topic])
@@ -207,24 +158,6 @@ class Content(KafkaReader):
 
 def _named(kind: str, names: Iterable[str]) -> Iterator[str]:
     return (f"{kind} {name}" for name in sorted(names))
-
-
-def _place(key: str) -> tuple[int, int]:
-    """Return partition and offset of a record by its key."""
-    partition, _, offset = key.partition("/")
-    return int(partition), int(offset)
-
-
-def _fills_a_hole(
-    log: RangeLog, topic: str, partition: int, extents: Mapping[int, Extent], recorded: Numbering
-) -> bool:
-    """Return whether a record is at the first offset where none was recorded, and one could be now."""
-    extent = extents[partition]
-    for first, after in recorded.holes():
-        start, stop = max(first, extent.begin), min(after, extent.end)
-        if start < stop:
-            return log.holds(topic, partition, start, stop)
-    return False
 
 
 def record_of_message(

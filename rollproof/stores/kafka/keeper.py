@@ -23,7 +23,7 @@ from rollproof.profile.store_descriptor import Means
 from rollproof.stores.kafka.admin import Admin, GroupOffsets, Topic
 from rollproof.stores.kafka.descriptor import KafkaProfile
 from rollproof.stores.kafka.records import NOT_STAMPED, Record, read_records, record_of
-from rollproof.stores.kafka.upkeep import Upkeep, upkeep_of
+from rollproof.stores.kafka.upkeep import Upkeep
 from rollproof.stores.kafka.view import SETTLE_SECONDS, Log, Partition, beginnings
 from rollproof.stores.keeper import Restored
 from rollproof.stores.package import Kept, Package, read_package, write_package
@@ -40,18 +40,13 @@ IDLE_SECONDS = 30.0
 class _Topic(Model):
     """A topic at the time of the backup; `ends` are the offsets after the last record, by partition.
 
-    `upkeep` is what the broker removes by itself, inherited values included; earlier versions wrote none.
+    `upkeep` is what the broker removes by itself, inherited values included.
     """
 
     file: str
     shape: Topic
     ends: list[int]
-    upkeep: Upkeep | None = None
-
-    @property
-    def removals(self) -> Upkeep:
-        """What the broker removes by itself, as far as it was recorded."""
-        return upkeep_of(self.shape.configuration) if self.upkeep is None else self.upkeep
+    upkeep: Upkeep
 
 
 class _Details(Model):
@@ -244,8 +239,6 @@ class Keeper(StoreWriter[KafkaProfile]):
                 removed.see(record, known=known)
         expired = 0
         if missing:
-            for record in read_records(file):
-                removed.recorded(record)
             expired = sum(
                 removed.by_itself(record, begins[str(record.partition)])
                 for record in read_records(file)
@@ -307,45 +300,28 @@ class Keeper(StoreWriter[KafkaProfile]):
 class _Removed:
     """Tells the records that a broker has removed by itself from those that were lost.
 
-    A log only loses records from its beginning (by age and size), and those that a later one with the same
-    key supersedes (by compaction). What else is at a recorded offset shows that it is another log: nothing of
-    that partition counts as removed by the broker then.
+    A log only loses records from its beginning, by age and by size. Another record at a recorded offset shows
+    that it is another log: nothing of that partition counts as removed by the broker then.
     """
 
     def __init__(self, topic: _Topic) -> None:
         """Know no record yet; `topic` is as it was recorded, before a migration could change its upkeep."""
-        self._upkeep, self._ends = topic.removals, topic.ends
+        self._upkeep, self._ends = topic.upkeep, topic.ends
         self._strange: set[int] = set()
-        self._last: dict[tuple[int, str | None], int] = {}
         self._now = time.time()
 
     def see(self, record: Record, *, known: bool) -> None:
         """Take a record of the log; `known` says whether it is a recorded one."""
         if not known and record.offset < self._ends[record.partition]:
             self._strange.add(record.partition)
-        self.recorded(record)
-
-    def recorded(self, record: Record) -> None:
-        """Take a record of the log, or of the backup."""
-        if self._upkeep.compacted:
-            place = record.partition, record.key
-            self._last[place] = max(record.offset, self._last.get(place, -1))
 
     def by_itself(self, record: Record, begin: int) -> bool:
         """Return whether the broker may have removed `record` from a partition that begins at `begin`."""
-        if record.partition in self._strange:
+        if record.partition in self._strange or record.offset >= begin:
             return False
         kind, stamped = record.timestamp
-        ends = self._upkeep.ends(
-            stamped if kind != NOT_STAMPED else None,
-            tombstone=record.value is None,
-            superseded=self._last.get((record.partition, record.key), -1) > record.offset,
-        )
-        over = ends is not None and ends <= self._now
-        # Compaction leaves holes between; age and size take what is oldest.
-        if self._upkeep.compacted and over:
-            return True
-        return record.offset < begin and (over or self._upkeep.size is not None)
+        ends = self._upkeep.ends(stamped if kind != NOT_STAMPED else None)
+        return self._upkeep.size is not None or (ends is not None and ends <= self._now)
 
 
 def _digest(record: Record) -> bytes:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 from rollproof.collection import Json
 from rollproof.errors import Unverifiable, shown
-from rollproof.stores.kafka.ranges import Extent, Numbering
+from rollproof.stores.kafka.ranges import Extent
 from rollproof.stores.kafka.view import Partition
 
 # Only a group's own name may hold spaces.
@@ -80,36 +80,6 @@ def lags(positions: Positions) -> dict[str, int]:
                 start = max(extent.begin, positions.offsets.get((group, partition), extent.begin))
                 found[group] = found.get(group, 0) + max(0, extent.end - start)
     return found
-
-
-def renumbered(
-    recorded: Positions,
-    now: Positions,
-    numberings: Mapping[str, Mapping[int, Numbering]],
-    recreated: Mapping[str, Container[int]],
-) -> Positions:
-    """Return `recorded` positions in the offsets of today's logs, by their records' recorded offsets.
-
-    A log is taken for a re-created one if it is among `recreated`, or if it ends earlier than recorded. The
-    offsets after its last record, such as that of a transaction's marker, are not there again.
-    """
-    anew: dict[Partition, Numbering] = {}
-    for (topic, number), before in recorded.extents.items():
-        numbering, there = numberings.get(topic, {}).get(number), now.extents.get((topic, number))
-        if numbering is None or there is None:
-            continue
-        if number in recreated.get(topic, ()) or there.end < before.end:
-            anew[topic, number] = numbering
-    return Positions(
-        {
-            partition: Extent(0, anew[partition].count) if partition in anew else extent
-            for partition, extent in recorded.extents.items()
-        },
-        {
-            place: anew[place[1]].rank(offset) if place[1] in anew else offset
-            for place, offset in recorded.offsets.items()
-        },
-    )
 
 
 def strays(recorded: Positions, observed: Positions) -> Sequence[str]:

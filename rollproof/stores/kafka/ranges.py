@@ -10,7 +10,7 @@ import time
 from bisect import bisect_right
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
@@ -23,70 +23,12 @@ POLL_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Numbering:
-    """The offsets at which a partition's records were recorded, as runs of offsets without a hole.
-
-    A run is the number of records before it and its first offset. `count` is the number of all records.
-    Compaction and transactions leave holes, and a re-created log has none: its records count from 0.
-    """
-
-    runs: tuple[tuple[int, int], ...]
-    count: int
-
-    @classmethod
-    def of(cls, offsets: Iterable[int]) -> Self:
-        """Return the numbering of records at `offsets`, which rise."""
-        found: list[tuple[int, int]] = []
-        count, follows = 0, -1
-        for offset in offsets:
-            if offset != follows:
-                found.append((count, offset))
-            count, follows = count + 1, offset + 1
-        return cls(tuple(found), count)
-
-    def rank(self, offset: int) -> int:
-        """Return the number of records recorded before `offset`."""
-        at = bisect_right(self.runs, offset, key=lambda run: run[1]) - 1
-        if at < 0:
-            return 0
-        rank, first = self.runs[at]
-        follows = self.runs[at + 1][0] if at + 1 < len(self.runs) else self.count
-        return min(rank + offset - first, follows)
-
-    def offset(self, rank: int) -> int:
-        """Return the offset of the record with `rank` others before it; later ones follow the last."""
-        rank_of_run, first = self.runs[max(bisect_right(self.runs, rank, key=lambda run: run[0]) - 1, 0)]
-        return first + rank - rank_of_run
-
-    def holes(self) -> Iterator[tuple[int, int]]:
-        """Yield the first offset of each hole and the one after its last."""
-        end = 0
-        for number, (rank, first) in enumerate(self.runs):
-            if first > end:
-                yield end, first
-            follows = self.runs[number + 1][0] if number + 1 < len(self.runs) else self.count
-            end = first + follows - rank
-
-
-@dataclass(frozen=True, slots=True)
 class Extent:
-    """A partition's begin and end. Adding `shift` to its offsets gives the division's offsets.
-
-    With a `numbering`, the log was re-created, and that gives them.
-    """
+    """A partition's begin and end. Adding `shift` to its offsets gives the division's offsets."""
 
     begin: int
     end: int
     shift: int = 0
-    numbering: Numbering | None = None
-
-    def here(self, offset: int) -> int:
-        """Return the log's offset for an `offset` of the division."""
-        return offset - self.shift if self.numbering is None else self.numbering.rank(offset)
-
-    def recorded(self, offset: int) -> int:
-        """Return the division's offset for an `offset` of the log."""
-        return offset + self.shift if self.numbering is None else self.numbering.offset(offset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +85,9 @@ def segments(
             start, stop = extent.begin, extent.end
             first, offset = bounds[part]
             if first == partition:
-                start = max(start, extent.here(offset))
+                start = max(start, offset - extent.shift)
             if after is not None and after[0] == partition:
-                stop = min(stop, extent.here(after[1]))
+                stop = min(stop, after[1] - extent.shift)
             if first > partition or (after is not None and after[0] < partition):
                 continue
             if start < stop:
@@ -199,14 +141,6 @@ class RangeLog(Log):
         finally:
             self._consumer.unassign()
         return ends
-
-    def holds(self, topic: str, partition: int, start: int, stop: int) -> bool:
-        """Return whether any record is at the offsets from `start` to before `stop`."""
-        found = self.read(topic, [Segment(0, partition, start, stop)], Pace())
-        try:
-            return next(found, None) is not None
-        finally:
-            found.close()
 
     def read(self, topic: str, run: Sequence[Segment], pace: Pace) -> Generator[tuple[int, Any]]:
         """Yield each record of `run` with its part, in order. Transaction markers are skipped."""

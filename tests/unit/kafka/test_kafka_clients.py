@@ -59,7 +59,6 @@ def _asked(readable: Readable, folder: Path) -> dict[str, Callable[[], object]]:
         "positions": content.positions,
         "beside": content.beside,
         "records": lambda: next(iter(content.records("topic", ("",), (0,), Pace()))),
-        "renumber": lambda: content.renumber("topic", ["0/0"]),
         "retentions": lambda: retentions(readable),
         "back up": lambda: keeper.back_up(folder),
     }

@@ -183,15 +183,6 @@ def test_what_the_broker_removed_by_age_is_no_damage(broker: Broker, keeper: Kee
     assert broker.groups == {"ours": 5, "theirs": 5}
 
 
-def test_what_compaction_removed_is_no_damage(broker: Broker, keeper: Keeper, tmp_path: Path) -> None:
-    broker.upkeep = Upkeep(compacted=True)
-    broker.log[0] = Message(0, b"key 5")
-    keeper.back_up(tmp_path)
-    del broker.log[0]
-    restored = keeper.restore(tmp_path)
-    assert (broker.deleted, restored.records) == (0, {TOPIC: 4})
-
-
 @pytest.mark.parametrize("upkeep", [Upkeep(), Upkeep(milliseconds=100 * HOUR), Upkeep(compacted=True)])
 def test_what_went_otherwise_is_damage_and_every_group_keeps_its_place(
     broker: Broker, keeper: Keeper, tmp_path: Path, upkeep: Upkeep

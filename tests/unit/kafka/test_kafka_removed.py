@@ -20,7 +20,6 @@ OLD, YOUNG = NOW - 2 * HOUR, NOW - HOUR // 2
 KEPT = Upkeep()
 AGE = Upkeep(milliseconds=HOUR)
 SIZE = Upkeep(size=1000)
-COMPACTED = Upkeep(compacted=True, tombstones=HOUR)
 
 
 def record(
@@ -38,8 +37,6 @@ def removed(upkeep: Upkeep, *there: Record, recorded: tuple[Record, ...] = ()) -
     found = _Removed(topic)
     for one in there:
         found.see(one, known=one in recorded)
-    for one in recorded:
-        found.recorded(one)
     return found
 
 
@@ -62,35 +59,7 @@ def test_age_and_size_take_what_is_oldest(
     assert removed(upkeep, recorded=(gone,)).by_itself(gone, begin) is expected
 
 
-@pytest.mark.parametrize(
-    ("there", "gone", "expected"),
-    [
-        # A later record of the same key, of before the backup or since.
-        ((record(7),), record(3), True),
-        ((record(12, stamped=YOUNG),), record(3), True),
-        ((record(7, key="another"),), record(3), False),
-        ((), record(3), False),
-        ((record(1),), record(3), False),
-        # What had no value goes after a time of its own.
-        ((), record(3, value=None), True),
-        ((), record(3, value=None, stamped=YOUNG), False),
-    ],
-)
-def test_compaction_takes_what_a_later_record_superseded(
-    there: tuple[Record, ...], gone: Record, *, expected: bool
-) -> None:
-    recorded = (gone, *(one for one in there if one.offset < 10))
-    assert removed(COMPACTED, *there, recorded=recorded).by_itself(gone, 0) is expected
-    assert removed(KEPT, *there, recorded=recorded).by_itself(gone, 0) is False
-
-
-def test_a_record_and_its_tombstone_may_both_be_gone() -> None:
-    gone = (record(3), record(4, value=None))
-    found = removed(COMPACTED, recorded=gone)
-    assert [found.by_itself(one, 0) for one in gone] == [True, True]
-
-
-@pytest.mark.parametrize("upkeep", [AGE, SIZE, COMPACTED])
+@pytest.mark.parametrize("upkeep", [AGE, SIZE])
 def test_a_log_with_other_records_where_some_were_recorded_has_removed_none(upkeep: Upkeep) -> None:
     """It is another log: it was re-created, and filled again."""
     gone = record(3)
@@ -102,10 +71,9 @@ def test_upkeep_is_what_the_configuration_says() -> None:
     assert upkeep_of({}) == Upkeep()
     assert upkeep_of({"retention.ms": "-1", "retention.bytes": "-1"}) == Upkeep()
     assert upkeep_of({"retention.ms": "7", "retention.bytes": "9"}) == Upkeep(milliseconds=7, size=9)
-    compacts = {"cleanup.policy": "compact", "retention.ms": "7", "delete.retention.ms": "5"}
-    assert upkeep_of(compacts) == Upkeep(compacted=True, tombstones=5)
-    both = {**compacts, "cleanup.policy": "compact,delete"}
-    assert upkeep_of(both) == Upkeep(milliseconds=7, compacted=True, tombstones=5)
+    both = {"cleanup.policy": "compact,delete", "retention.ms": "7"}
+    assert upkeep_of(both) == Upkeep(milliseconds=7, compacted=True)
+    assert upkeep_of({**both, "cleanup.policy": "compact"}) == Upkeep(compacted=True)
 
 
 def test_the_retention_of_a_topic_is_told_in_seconds_if_the_broker_tells_it() -> None:
@@ -113,9 +81,3 @@ def test_the_retention_of_a_topic_is_told_in_seconds_if_the_broker_tells_it() ->
     told = {"retention.ms": "7000", "retention.bytes": "9", "cleanup.policy": "compact,delete"}
     assert _retention(told) == Retention(seconds=7.0, size=9, compacted=True)
     assert _retention({"retention.ms": "-1"}) == Retention(seconds=None, size=None, compacted=False)
-
-
-def test_a_backup_of_an_earlier_version_knows_the_topics_own_settings() -> None:
-    shape = Topic(partitions=1, replication=1, configuration={"retention.ms": "7"})
-    topic = _Topic.model_validate({"file": "t", "shape": shape.model_dump(), "ends": [0]})
-    assert topic.removals == Upkeep(milliseconds=7)
