@@ -13,13 +13,10 @@ from rollproof.errors import ExitCode, shortened
 from rollproof.home import typed
 
 EXAMPLES = {"doctor_command": ("doctor --target prod.toml", "doctor --target prod.toml --json")}
-# A gate takes minutes, and nobody waits for it twice.
-_GATE_SECONDS = 1.5
 _SHOWN = 120
 
 if TYPE_CHECKING:
     from rollproof.doctor.examination import Line, Need
-    from rollproof.engines.engine import ContainerEngine
     from rollproof.profile.mistakes import ProfileProblem
     from rollproof.profile.profile import Target
 
@@ -36,8 +33,17 @@ def doctor_command(
     """Examine all that this target needs, on one page, within 10 s; changes nothing."""
     from reports.answers.doctor_lines import doctor_lines
     from reports.terminal.document import answer
-    from rollproof.doctor.examination import WHOLE_SECONDS, Examination, Line, NeedState, examine, lines_of
-    from rollproof.doctor.probe_table import every_probe, longer
+    from rollproof.doctor.examination import (
+        REQUEST_SECONDS,
+        WHOLE_SECONDS,
+        Examination,
+        Line,
+        NeedState,
+        examine,
+        lines_of,
+    )
+    from rollproof.doctor.probe_table import every_probe
+    from rollproof.engines.factory import open_engine
     from rollproof.profile.mistakes import ProfileProblem
     from rollproof.profile.profile import load_target
     from rollproof.redaction.redactor import Redactor
@@ -59,9 +65,10 @@ def doctor_command(
             Line("profile", NeedState.OK, f"{profile}: {stores} {'store' if stores == 1 else 'stores'}"),
             Line("secrets", NeedState.OK, "every one that the profile names is there"),
         ]
-        engine = _hurried_engine(target, patience)
-        probes = [*every_probe(target, engine, patience), *longer(_beside(target), patience)]
-        lines = [*first, *lines_of(examine(probes, patience * WHOLE_SECONDS), redact)]
+        seconds = min(target.engine.deadline_seconds, patience * REQUEST_SECONDS)
+        engine = open_engine(target.engine.model_copy(update={"deadline_seconds": seconds}))
+        probes = [*every_probe(target, engine, patience), *_beside(target)]
+        lines = [*first, *lines_of(examine(probes, patience * WHOLE_SECONDS, patience), redact)]
     found = Examination(name, at, time.monotonic() - began, tuple(lines))
     # Each line was redacted when it was told.
     answer(found, doctor_lines, str, code or found.code, as_json=as_json)
@@ -109,30 +116,3 @@ def _beside(target: Target) -> Sequence[Need]:
         return f"{found.node}, {found.script.parents[2].name}"
 
     return Need("rollback", rollback), Need("lock", lock, ("engine",)), Need("allure", allure)
-
-
-def _hurried_engine(target: Target, patience: float = 1.0) -> ContainerEngine:
-    """Return the engine's view, whose answers are waited for as long as a page is."""
-    from rollproof.doctor.examination import PROBE_SECONDS
-    from rollproof.engines.factory import open_engine
-
-    seconds = min(target.engine.deadline_seconds, patience * PROBE_SECONDS)
-    return open_engine(target.engine.model_copy(update={"deadline_seconds": seconds}))
-
-
-def tell_before_gate(target: Target) -> None:
-    """Name on standard error, within about a second, what the gate's checks lack; end no command.
-
-    A question without an answer by then is left to the gate itself, and so is the verdict.
-    """
-    from reports.answers.doctor_lines import told
-    from rollproof.doctor.examination import NeedState, examine, lines_of
-    from rollproof.doctor.probe_table import before_gate
-    from rollproof.errors import Meaning
-
-    outcomes = examine(list(before_gate(target, _hurried_engine(target))), _GATE_SECONDS)
-    in_time = [one for one in outcomes if one.error is None or one.error.means is not Meaning.TIMEOUT]
-    for line in lines_of(in_time, target.redactor().text):
-        if line.state in {NeedState.WRONG, NeedState.MISSING}:
-            for text in told(line, len(line.name) + 2):
-                typer.echo(text, err=True)

@@ -41,7 +41,6 @@ def gate(
     """Decide whether COMMIT may be promoted: exit 0 promotes. Prints one page of Markdown."""
     from reports.terminal.document import answer
     from rollback_actions.check_run import CheckRun
-    from rollproof.cli.doctor_commands import tell_before_gate
     from rollproof.git.repository import resolve_commit
     from rollproof.incident.tally import tally
     from rollproof.profile.profile import load_target
@@ -49,7 +48,6 @@ def gate(
 
     target = load_target(profile)
     _require_writable(junit)
-    tell_before_gate(target)
     commit = resolve_commit(target.application.repository, migration)
     change = find_change(target.folders.incidents, target.name, commit)
     page = change.folder / GATE_PAGE

@@ -5,8 +5,8 @@ A question that needs another's answer waits for it, and is not asked if that fa
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal
@@ -17,11 +17,12 @@ from rollproof.stores.contract import Blind, Untold
 from rollproof.system.clock import Moment
 from rollproof.system.command import Deadline
 from rollproof.system.record_files import rounded
-from rollproof.system.side_by_side import Question
+from rollproof.system.side_by_side import Question, Workers
 
-PROBE_SECONDS = 3.0
+REQUEST_SECONDS = 3.0
+"""The deadline of one request or program here: a page is waited for."""
+PROBE_SECONDS = 4.0
 WHOLE_SECONDS = 8.0
-_POLL_SECONDS = 0.02
 
 
 class NeedState(StrEnum):
@@ -50,8 +51,8 @@ class Spared(Lacking):
 class Need:
     """One question: `ask` returns what it found, in words, or raises what is wrong.
 
-    `needs` names the probes that have to be ok before it is asked. It has `seconds` from then on. `store` is
-    the store that it is about, or "".
+    `needs` names the probes before it that have to be ok before it is asked. It has `seconds` from then on.
+    `store` is the store that it is about, or "".
     """
 
     name: str
@@ -103,40 +104,19 @@ class NeedOutcome:
     error: Problem | Mismatch | None = None
 
 
-def examine(probes: Sequence[Need], seconds: float = WHOLE_SECONDS) -> list[NeedOutcome]:
+def examine(
+    probes: Sequence[Need], seconds: float = WHOLE_SECONDS, patience: float = 1.0
+) -> list[NeedOutcome]:
     """Ask all `probes` side by side, within `seconds` together; return what came of each, in their order.
 
-    One that hangs is left behind: it delays nobody.
+    Each has `patience` times its own seconds. One that hangs is left behind: it delays nobody.
     """
-    whole = Deadline(seconds)
-    named = {probe.name for probe in probes}
-    done: dict[str, NeedOutcome] = {}
-    asked: dict[str, Question[NeedOutcome]] = {}
-    while len(done) < len(probes):
-        over = whole.passed  # for all of one look: who waits for another is told of that one
+    whole, asked = Deadline(seconds), dict[str, Future[NeedOutcome]]()
+    with Workers(len(probes), "doctor") as workers:
         for probe in probes:
-            if probe.name in done:
-                continue
-            if probe.name not in asked:
-                needed = [done.get(name) for name in probe.needs if name in named]
-                failed = next((one for one in needed if one and one.line.state is not NeedState.OK), None)
-                if failed is not None:
-                    cause = failed.line.after or failed.line.name
-                    line = Line(probe.name, NeedState.UNKNOWN, f"not asked: {cause} comes first", after=cause)
-                    done[probe.name] = NeedOutcome(line)
-                elif None not in needed:
-                    asked[probe.name] = Question(probe.name, lambda probe=probe: _outcome(probe))  # type: ignore[misc]
-                    asked[probe.name].start()
-                elif over:
-                    done[probe.name] = _late(probe, 0.0)
-                continue
-            question = asked[probe.name]
-            if not question.waiting:
-                done[probe.name] = question.answer()
-            elif over or question.asked.seconds_ago() > probe.seconds:
-                done[probe.name] = _late(probe, question.asked.seconds_ago())
-        time.sleep(_POLL_SECONDS)
-    return [done[probe.name] for probe in probes]
+            needed = [asked[name] for name in probe.needs if name in asked]
+            asked[probe.name] = workers.begin(_outcome, probe, needed, whole, patience)
+        return [one.result() for one in asked.values()]
 
 
 def require_all(outcomes: Sequence[NeedOutcome]) -> None:
@@ -155,24 +135,49 @@ def with_others(errors: Sequence[Problem | Mismatch]) -> Problem | Mismatch:
     return first
 
 
-def _outcome(probe: Need) -> NeedOutcome:
-    began = Moment.now()
+def _outcome(
+    probe: Need, needed: Sequence[Future[NeedOutcome]], whole: Deadline, patience: float
+) -> NeedOutcome:
+    lines = [one.result().line for one in needed]
+    if (failed := next((one for one in lines if one.state is not NeedState.OK), None)) is not None:
+        cause = failed.after or failed.name
+        text = f"not asked: {cause} comes first"
+        return NeedOutcome(Line(probe.name, NeedState.UNKNOWN, text, after=cause))
+    question = Question(probe.name, lambda: _answer(probe))
+    question.start()
+    question.wait(min(patience * probe.seconds, whole.remaining))
     try:
-        text = probe.ask()
+        if question.waiting:
+            raise _late(probe)
+        return NeedOutcome(Line(probe.name, NeedState.OK, question.answer(), seconds=question.seconds))
     except (Problem, Mismatch) as error:
-        line = _line_of(probe, error, began.seconds_ago())
-        return NeedOutcome(line, error.with_traceback(None))
+        return NeedOutcome(_line_of(probe, error, question.asked.seconds_ago()), error.with_traceback(None))
+
+
+def _answer(probe: Need) -> str:
+    try:
+        return probe.ask()
+    except (Problem, Mismatch):
+        raise
     except Exception as error:  # noqa: BLE001 - what breaks says nothing of the target; the others do
-        broken = Unverifiable(
+        raise Untold(
             what=probe.name,
             expected="an answer",
             observed=f"{type(error).__name__}: {error}",
             source="this program",
             hint=f"report this, with the output of: {typed('doctor --json')}",
-        )
-        said, seconds = str(broken.observed), began.seconds_ago()
-        return NeedOutcome(Line(probe.name, NeedState.UNKNOWN, said, broken.hint, seconds=seconds), broken)
-    return NeedOutcome(Line(probe.name, NeedState.OK, text, seconds=began.seconds_ago()))
+        ) from None
+
+
+def _late(probe: Need) -> Unverifiable:
+    return Unverifiable(
+        what=probe.name,
+        expected="an answer in time",
+        observed="none",
+        source="an examination",
+        hint="see that it runs and is not paused, what it is busy with, and the way there",
+        means=Meaning.TIMEOUT,
+    )
 
 
 def _line_of(probe: Need, error: Described, seconds: float) -> Line:
@@ -181,30 +186,10 @@ def _line_of(probe: Need, error: Described, seconds: float) -> Line:
         state = NeedState.ABSENT if isinstance(error, Spared) else NeedState.MISSING
     elif isinstance(error, Untold | Blind):
         state = NeedState.UNKNOWN
-    late = error.means is Meaning.TIMEOUT
-    text = _no_answer(seconds) if late else f"expected {error.expected}, observed {error.observed}"
+    text = f"expected {error.expected}, observed {error.observed}"
+    if error.means is Meaning.TIMEOUT:
+        text = f"no answer within {seconds:.1f} s"
     return Line(probe.name, state, text, error.hint, seconds=seconds)
-
-
-def _late(probe: Need, seconds: float) -> NeedOutcome:
-    error = Unverifiable(
-        what=probe.name,
-        expected=f"an answer within {probe.seconds:g} s",
-        observed="none",
-        source="an examination",
-        hint="see that it runs and is not paused, what it is busy with, and the way there",
-        means=Meaning.TIMEOUT,
-    )
-    if not seconds:
-        return NeedOutcome(
-            Line(probe.name, NeedState.UNKNOWN, "not asked: the time was over", error.hint), error
-        )
-    line = Line(probe.name, NeedState.WRONG, _no_answer(seconds), error.hint, seconds=seconds)
-    return NeedOutcome(line, error)
-
-
-def _no_answer(seconds: float) -> str:
-    return f"no answer within {seconds:.1f} s"
 
 
 def lines_of(outcomes: Iterable[NeedOutcome], redact: Callable[[str], str]) -> list[Line]:

@@ -1,4 +1,4 @@
-"""This machine: programs, room on its disks, and channels to people."""
+"""This machine: programs, room on its disks, what is kept on them, and channels to people."""
 
 from __future__ import annotations
 
@@ -11,20 +11,23 @@ from shlex import quote
 
 from pydantic import SecretStr
 
+from rollproof.backups.newest_backup import NoBackup, newest_backup
 from rollproof.backups.room import existing
+from rollproof.baseline.folder import CURRENT
+from rollproof.baseline.known_good import current_baseline
 from rollproof.doctor.examination import Lacking, Need
 from rollproof.errors import Mismatch, Unverifiable, reason_of
+from rollproof.home import typed
+from rollproof.monitoring.samples import Life, is_fresh, monitor_hint, read_samples, samples_path
 from rollproof.profile.channels import said_of, sender_of
 from rollproof.profile.profile import Target
 from rollproof.sealing.signature import sign
+from rollproof.system.clock import Moment, age
 from rollproof.system.command import Deadline, run_command
 
-_PROGRAM_SECONDS = 2.5
 
-
-def programs(target: Target, patience: float = 1.0) -> Iterator[Need]:
-    """Yield a probe for each program that a command of this target starts."""
-    seconds = patience * _PROGRAM_SECONDS
+def programs(target: Target, seconds: float) -> Iterator[Need]:
+    """Yield a probe for each program that a command of this target starts, which has `seconds` for it."""
     yield Need("docker compose", partial(_version, seconds, "docker", "compose", "version", "--short"))
     yield Need("git", partial(_version, seconds, "git", "--version"))
     if target.signing.key is not None:
@@ -59,9 +62,8 @@ def room(target: Target) -> Iterator[Need]:
 
 def _free(target: Target, folder: Path) -> str:
     there = existing(folder)
-    hint = (
-        f"name another folder in the profile, or see: ls -ld {quote(str(there))}; df -h {quote(str(there))}"
-    )
+    shown = quote(str(there))
+    hint = f"name another folder in the profile, or see: ls -ld {shown}; df -h {shown}"
     try:
         usage = shutil.disk_usage(there)
     except OSError as error:
@@ -83,6 +85,63 @@ def _free(target: Target, folder: Path) -> str:
             hint=hint,
         )
     return said
+
+
+def kept(target: Target) -> Iterator[Need]:
+    """Yield the probes of what is kept on this machine: it is there, and whole.
+
+    Whether it is recent enough, and of this commit, is the gate's to say: steps 1 to 3.
+    """
+    yield Need("baseline", partial(_baseline, target))
+    yield Need("backup", partial(_backup, target))
+    yield Need("monitor", partial(_monitor, target))
+
+
+def _baseline(target: Target) -> str:
+    folder = target.folders.baselines / CURRENT
+    if not folder.exists():
+        raise Lacking(
+            what="baseline",
+            expected="one that is current",
+            observed="none",
+            source=str(folder),
+            hint=f"in a good state: {typed('capture')}",
+        )
+    baseline = current_baseline(target)
+    old = age(Moment(baseline.created, 0.0, "").seconds_ago())
+    return f"{baseline.id}, {old} old, of commit {baseline.facts.commit[:12]}"
+
+
+def _backup(target: Target) -> str:
+    try:
+        backup = newest_backup(target.folders.backups, target.name)
+    except NoBackup as none:
+        raise Lacking(
+            what=none.what, expected=none.expected, observed="none", source=none.source, hint=typed("backup")
+        ) from None
+    old = age(max((backup.age(name) for name in backup.taken), default=0.0))
+    return f"{backup.folder.name}, {old} old, of {len(backup.taken)} stores, of commit {backup.commit[:12]}"
+
+
+def _monitor(target: Target) -> str:
+    path, beat = samples_path(target), target.premigration.monitoring.beat_seconds
+    samples = read_samples(path, 1)
+    if not samples:
+        raise Lacking(
+            what="monitor", expected="its samples", observed="none", source=str(path), hint=monitor_hint()
+        )
+    last = samples[-1]
+    old, has_ended = last.at.seconds_ago(), last.monitor.life() is Life.ENDED
+    if has_ended or not is_fresh(old, beat):
+        raise Mismatch(
+            what="monitor",
+            expected=f"one that runs, and takes a sample each {beat:g} s",
+            observed=f"{last.monitor}, which {'has ended' if has_ended else 'hangs, or is stopped'};"
+            f" its last sample is {age(old)} old",
+            source=str(path),
+            hint=monitor_hint(),
+        )
+    return f"{last.monitor} runs; its last sample is {old:.0f} s old"
 
 
 def channels(target: Target) -> Iterator[Need]:

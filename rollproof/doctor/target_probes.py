@@ -8,7 +8,7 @@ from functools import partial
 
 from rollproof.backups.stray_mounts import require_held
 from rollproof.baseline.known_engine import require_engine
-from rollproof.doctor.examination import Lacking, Need
+from rollproof.doctor.examination import REQUEST_SECONDS, Lacking, Need
 from rollproof.engines.address import endpoint
 from rollproof.engines.compose_project import compose_words
 from rollproof.engines.engine import Container, ContainerEngine
@@ -22,7 +22,6 @@ from rollproof.profile.profile import Target
 
 _SKEW_SECONDS = 1.0
 _LOG_LINES = 200
-_HTTP_SECONDS = 2.5
 
 
 def target_probes(target: Target, engine: ContainerEngine) -> Iterator[Need]:
@@ -35,7 +34,7 @@ def target_probes(target: Target, engine: ContainerEngine) -> Iterator[Need]:
     yield Need("project", partial(_there, target, engine), ("engine",))
     yield Need("services", partial(_running, target, engine), there)
     yield Need("volumes", partial(_held, target, engine), there)
-    yield Need("application", partial(_answers, target), seconds=_HTTP_SECONDS + 1)
+    yield Need("application", partial(_answers, target))
     yield Need("access log", partial(_matching, target, engine), there)
 
 
@@ -126,7 +125,7 @@ def _working_copy(target: Target) -> str:
 
 
 def _answers(target: Target) -> str:
-    reading = HealthProbe(target, _HTTP_SECONDS, dict).ask()
+    reading = HealthProbe(target, REQUEST_SECONDS, dict).ask()
     url = str(target.application.url)
     if not reading.ok:
         raise Mismatch(

@@ -11,7 +11,7 @@ import pytest
 
 from reports.answers.doctor_lines import doctor_lines
 from rollproof.cli import doctor_commands
-from rollproof.doctor import examination, machine_probes
+from rollproof.doctor import examination, probe_table
 from rollproof.doctor.examination import (
     Examination,
     Lacking,
@@ -26,7 +26,6 @@ from rollproof.doctor.examination import (
 from rollproof.errors import MOST_MISTAKES, ActionFailed, ExitCode, Mismatch, Unverifiable
 from rollproof.stores.contract import Untold
 from rollproof.system.clock import Moment
-from rollproof.system.command import Deadline
 from rollproof.system.record_files import as_json, record_of
 from tests.unit.command_line import Ran, tree
 from tests.unit.sandbox import SECRET
@@ -58,9 +57,9 @@ def page(*lines: Line, seconds: float = 1.0) -> Examination:
 @pytest.fixture
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let each probe of a command take as long as it has to: nothing is said of how fast a machine is."""
-    monkeypatch.setattr(machine_probes, "_PROGRAM_SECONDS", FAR)
+    monkeypatch.setattr(probe_table, "REQUEST_SECONDS", FAR)
 
-    def unhurriedly(probes: Sequence[Need], _: float = FAR) -> list[NeedOutcome]:
+    def unhurriedly(probes: Sequence[Need], *_: float) -> list[NeedOutcome]:
         return examine([replace(one, seconds=FAR) for one in probes], FAR)
 
     monkeypatch.setattr(examination, "examine", unhurriedly)
@@ -92,21 +91,6 @@ def test_the_whole_has_an_end(never: threading.Event) -> None:
     )
     assert [one.line.state for one in found] == [NeedState.WRONG, NeedState.UNKNOWN]
     assert found[1].line.after == "a"
-
-
-def test_who_waits_for_another_is_told_of_it_though_the_end_comes_between_the_two(
-    never: threading.Event, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    passed = iter([False])
-
-    class Whole(Deadline):
-        @property
-        def passed(self) -> bool:
-            return next(passed, True)
-
-    monkeypatch.setattr(examination, "Deadline", Whole)
-    _, second = examine([Need("a", lambda: hanging(never), seconds=FAR), Need("b", str, needs=("a",))], FAR)
-    assert (second.line.state, second.line.after) == (NeedState.UNKNOWN, "a")
 
 
 @pytest.mark.parametrize(
@@ -147,14 +131,14 @@ def test_a_cause_is_said_once_however_much_hangs_on_it() -> None:
 
     found = examine(
         [
-            Need("address", ask, ("engine",)),
             Need("engine", lambda: fails(Unverifiable)),
+            Need("address", ask, ("engine",)),
             Need("reader", ask, ("address",)),
             Need("beside", lambda: "asked", ("no such probe",)),
         ]
     )
     assert asked == []
-    assert [one.line.after for one in found] == ["engine", "", "engine", ""]
+    assert [one.line.after for one in found] == ["", "engine", "engine", ""]
     lines = list(doctor_lines(page(*(one.line for one in found))))
     (not_asked,) = (line for line in lines if "not asked" in line)
     assert "engine first, then address, reader" in not_asked
@@ -274,16 +258,3 @@ def test_a_profile_that_is_not_there(away: Ran) -> None:
     assert "profile first, then all others" in away("doctor", code=ExitCode.USAGE)
     found = away.found("doctor", code=ExitCode.USAGE)
     assert found.lines[0].state is NeedState.WRONG
-
-
-def test_the_gate_tells_first_what_keeps_its_checks_from_telling(
-    away: Ran, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(doctor_commands, "_GATE_SECONDS", FAR)
-    doctor_commands.tell_before_gate(away.sandbox.target)
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert "docker version" in told.err
-    assert "redis address" in told.err
-    # What is missing and no obstacle is an item of the gate itself.
-    assert "monitor" not in told.err

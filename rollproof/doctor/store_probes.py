@@ -11,7 +11,7 @@ from contextlib import closing
 from functools import partial
 
 from rollproof.baseline.sight import whole_sight
-from rollproof.doctor.examination import Need, Spared
+from rollproof.doctor.examination import REQUEST_SECONDS, Need, Spared
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Mismatch, Unverifiable, listed, reason_of, unanswered
 from rollproof.home import typed
@@ -26,21 +26,23 @@ from rollproof.stores.registry import (
     open_view,
 )
 
-SHORT_SECONDS = 3.0
-"""The deadline of one request here: a page is waited for."""
-CONNECT_SECONDS = 2.0
 # Requests of one question, and the import of a driver, in times of the deadline of one.
 _REQUESTS = 2.3
 _SHOWN = 4
 
 
-def addresses(target: Target, engine: ContainerEngine, patience: float = 1.0) -> Iterator[Need]:
-    """Yield a probe for the address of each store that has one."""
+def addresses(target: Target, engine: ContainerEngine, seconds: float) -> Iterator[Need]:
+    """Yield a probe for the address of each store that has one, with `seconds` to connect."""
     for name, profile in target.stores.items():
         if profile.address is not None:
-            needs = ("engine", "project") if profile.address.service is not None else ()
-            connected = partial(_connected, name, profile, engine, patience * CONNECT_SECONDS)
-            yield Need(f"{name} address", connected, needs, store=name)
+            connected = partial(_connected, name, profile, engine, seconds)
+            yield Need(f"{name} address", connected, _before(profile), store=name)
+
+
+def _before(profile: StoreProfile) -> tuple[str, ...]:
+    """Return the probes that have to be ok before a store is asked: those of its service, if it has one."""
+    address = profile.address
+    return () if address is not None and address.service is None else ("engine", "project")
 
 
 def _connected(name: str, profile: StoreProfile, engine: ContainerEngine, seconds: float) -> str:
@@ -60,7 +62,7 @@ def _connected(name: str, profile: StoreProfile, engine: ContainerEngine, second
         ) from None
 
 
-def readers(target: Target, engine: ContainerEngine, seconds: float = SHORT_SECONDS) -> Iterator[Need]:
+def readers(target: Target, engine: ContainerEngine, seconds: float) -> Iterator[Need]:
     """Yield a probe for each store's reader: it logs in, reads real data, and nothing is hidden from it.
 
     A request has `seconds` at most, and no more than the profile gives it.
@@ -69,7 +71,7 @@ def readers(target: Target, engine: ContainerEngine, seconds: float = SHORT_SECO
         yield _of_account(f"{name} reader", _sees, name, profile, engine, seconds)
 
 
-def accounts(target: Target, engine: ContainerEngine, seconds: float = SHORT_SECONDS) -> Iterator[Need]:
+def accounts(target: Target, engine: ContainerEngine, seconds: float) -> Iterator[Need]:
     """Yield a probe for what each store's reader must not do, and one for what its operator must."""
     for name, profile in target.stores.items():
         if descriptor_of(profile).rights:
@@ -86,13 +88,9 @@ def _of_account(
     seconds: float,
 ) -> Need:
     hurried = profile.model_copy(update={"deadline_seconds": min(profile.deadline_seconds, seconds)})
-    # Several requests, and the time to import a driver.
-    whole = _REQUESTS * seconds
-    asked = partial(asked_by_kind, hurried, what, whole, ask, name, hurried, engine)
-    address = profile.address
-    elsewhere = address is not None and address.service is None
-    needs = (*(() if elsewhere else ("engine", "project")), *((f"{name} address",) if address else ()))
-    return Need(what, asked, needs, whole, store=name)
+    asked = partial(asked_by_kind, hurried, what, _REQUESTS * seconds, ask, name, hurried, engine)
+    needs = (*_before(profile), *((f"{name} address",) if profile.address else ()))
+    return Need(what, asked, needs, _REQUESTS * REQUEST_SECONDS, store=name)
 
 
 def _sees(name: str, profile: StoreProfile, engine: ContainerEngine) -> str:
