@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fixtures.answers import Answers, LoadStates, Searches
-from fixtures.contents import OthersOf
 from fixtures.gating.evidence import Expect, Say
 from rollproof.baseline.facts import RecordedStore
 from rollproof.baseline.folder import Baseline
 from rollproof.collection import Case
-from rollproof.errors import Meaning, listed
+from rollproof.errors import Meaning
 from rollproof.profile.profile import Target
 from rollproof.system.rounds import answer_of
 
@@ -88,24 +87,14 @@ def test_vectors_are_loaded(vectors: Case, load_states: LoadStates, expect: Expe
            source=vectors.store, hint="load it: only a loaded collection answers searches")
 
 
-def test_vectors_answer_a_search(
-    vectors: Case, searches: Searches, other_neighbours: OthersOf, expect: Expect
-) -> None:
-    """A search for a stored vector finds its own record first, or one with the same vector.
-
-    By the inner product a longer vector may be nearer than the vector itself. Then the baseline's searches
-    must find the same neighbours as at the capture.
-    """
+def test_vectors_answer_a_search(vectors: Case, searches: Searches, expect: Expect) -> None:
+    """A search for a stored vector finds its own record first, or one that scores no worse."""
     search = answer_of(searches, vectors.id)
     expect = expect.of(vectors.store, hint="the index does not fit the vectors: build it again")
-    expect(search.found or search.outdone,
+    expect(search.found,
            what=f"search in {vectors} for the vector of {search.probe}", means=Meaning.DATA_CHANGED,
            expected=f"{search.probe} among the best hits",
            observed=", ".join(f"{hit.key} ({hit.score:.5g})" for hit in search.hits) or "no hit")
-    others = () if search.found else other_neighbours(vectors)
-    expect(not others,
-           what=f"neighbours in {vectors}", means=Meaning.DATA_CHANGED,
-           expected="those that the baseline's golden queries found", instead=listed(others, between="; "))
 
 
 def test_health_endpoint_tells_the_truth(

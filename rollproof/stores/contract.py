@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from math import isclose
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
@@ -31,7 +30,6 @@ FIELD_BITS = 16
 """Bits of a field's hash: enough to find the differing field, once the records are known to differ."""
 Wanted = frozenset[tuple[str, int]]
 """Records of one part, as pairs of key and hash from `ContentView.records`."""
-_TIED = 1e-5
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
 
@@ -56,31 +54,19 @@ class Hit:
     score: float
 
 
-def tied(one: float, other: float) -> bool:
-    """Return True if two scores are equal: their last bits differ from one search to the next."""
-    return isclose(one, other, rel_tol=_TIED, abs_tol=_TIED)
-
-
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A search for a vector stored in the collection, so that the right first hit is known.
+    """A search for a vector stored in the collection.
 
     `probe` is the key of the record with that vector. `hits` are the neighbours in the store's own order,
-    best first: a score may be a distance. `alike` are the keys of hits with the same vector as the probe's.
-    `outdone` tells that the metric is the inner product, and that the first hit's score is at least the
-    probe's own. With vectors of different lengths, the right first hit may be another record.
+    best first: a score may be a distance. `found` tells that the probe is among the best hits, or that the
+    first hit scores no worse than the vector would against itself: another record has the same vector, or by
+    the inner product a longer one.
     """
 
     probe: str
     hits: tuple[Hit, ...]
-    alike: frozenset[str] = frozenset()
-    outdone: bool = False
-
-    @property
-    def found(self) -> bool:
-        """Whether the probe, or its like, is among the best hits: those with the score of the first."""
-        best = {hit.key for hit in self.hits if tied(hit.score, self.hits[0].score)}
-        return not best.isdisjoint({self.probe, *self.alike})
+    found: bool
 
 
 def named(record: Mapping[str, object], fields: Sequence[str]) -> Name | None:

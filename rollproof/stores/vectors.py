@@ -11,11 +11,11 @@ import sys
 from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from hashlib import blake2b
 from itertools import groupby
-from math import hypot, inf
+from math import isclose
 from random import SystemRandom
 from struct import Struct
 from threading import Event
@@ -29,12 +29,12 @@ from rollproof.stores.contract import (
     HASH_BITS,
     Digest,
     ExportedRecord,
+    Hit,
     Neighbours,
     Pace,
     RecordHash,
     Search,
     Selection,
-    tied,
 )
 from rollproof.system.side_by_side import Workers
 
@@ -47,9 +47,8 @@ FIRST = 10
 PIECES = 16
 # Scores that differ by at most this, relative to the larger of 1 and the score, are equal.
 EQUAL = 1e-6
-# Numbers of two vectors that differ by at most this part of their vector's length are equal: a server may
-# normalise a vector in another order each time.
-_SAME = 1e-6
+# The same for the scores of a search for a stored vector.
+_TIED = 1e-5
 
 Key = Any
 """A typed key; keys of one collection can be compared."""
@@ -222,48 +221,37 @@ def ranked(vector: Sequence[float], hits: Sequence[tuple[str, float]]) -> Neighb
 
 
 class Metric(Enum):
-    """What a store's score says, as far as it tells which first hit is right."""
+    """How a store scores two vectors."""
 
     DISTANCE = "the vector itself is at the distance 0, and nothing is nearer"
-    COSINE = "vectors of one direction are equal, and nothing is more similar"
-    INNER_PRODUCT = "a longer vector may be more similar than the vector itself"
+    COSINE = "the vector itself scores 1, and nothing is more similar"
+    INNER_PRODUCT = "the vector itself scores the square of its length, and a longer one may score more"
 
 
-def judged(search: Search, vector: Any, of_hits: Mapping[str, Any], metric: Metric) -> Search:  # noqa: ANN401 - as stored
-    """Return `search` with what its vectors tell; `of_hits` are those of its hits, by key.
+def search_of(probe: str, vector: Any, hits: Sequence[Hit], metric: Callable[[], Metric]) -> Search:  # noqa: ANN401 - as stored
+    """Return the search for `vector` of the record `probe`; `metric` is asked only if its hits need it.
 
     A vector is a list of numbers, a list of such lists, or `indices` with `values`.
     """
-    wanted = _direction(vector) if metric is Metric.COSINE else _numbers(vector)
-    own = {key: _direction(one) if metric is Metric.COSINE else _numbers(one) for key, one in of_hits.items()}
-    best = search.hits[0].score if search.hits else -inf
-    least = sum(number * number for _, number in _numbers(vector))
-    return replace(
-        search,
-        alike=frozenset(key for key, numbers in own.items() if _same(wanted, numbers)),
-        outdone=metric is Metric.INNER_PRODUCT and (best > least or tied(best, least)),
-    )
+    best = {hit.key for hit in hits if _tied(hit.score, hits[0].score)}
+    found = probe in best or (bool(hits) and _is_no_worse(hits[0].score, vector, metric()))
+    return Search(probe, tuple(hits), found)
 
 
-def _numbers(vector: Any) -> list[tuple[int, float]]:  # noqa: ANN401 - as stored
-    """Return a vector's numbers, each with its place."""
-    if isinstance(vector, Mapping):
-        return sorted(zip(vector["indices"], map(float, vector["values"]), strict=True))
-    rows = vector if len(vector) and isinstance(vector[0], Sequence) else [vector]
-    return [(place, float(number)) for row in rows for place, number in enumerate(row)]
+def _is_no_worse(score: float, vector: Any, metric: Metric) -> bool:  # noqa: ANN401 - as stored
+    """Return whether `score` is what `vector` would have against itself, or better."""
+    if metric is Metric.DISTANCE:
+        return score < 0 or _tied(score, 0)
+    rows = vector["values"] if isinstance(vector, Mapping) else vector
+    rows = rows if len(rows) and isinstance(rows[0], Sequence) else [rows]
+    # Of a multivector the store adds the scores of its rows.
+    own = float(len(rows)) if metric is Metric.COSINE else sum(float(one) ** 2 for row in rows for one in row)
+    return score > own or _tied(score, own)
 
 
-def _direction(vector: Any) -> list[tuple[int, float]]:  # noqa: ANN401 - as stored
-    numbers = _numbers(vector)
-    length = hypot(*(number for _, number in numbers)) or 1.0
-    return [(place, number / length) for place, number in numbers]
-
-
-def _same(one: Sequence[tuple[int, float]], other: Sequence[tuple[int, float]]) -> bool:
-    if [place for place, _ in one] != [place for place, _ in other]:
-        return False
-    close = _SAME * hypot(*(number for _, number in one))
-    return all(abs(left - right) <= close for (_, left), (_, right) in zip(one, other, strict=True))
+def _tied(one: float, other: float) -> bool:
+    """Return True if two scores are equal: their last bits differ from one search to the next."""
+    return isclose(one, other, rel_tol=_TIED, abs_tol=_TIED)
 
 
 def float_bytes(values: Iterable[Any], size: str = "f") -> bytes:

@@ -23,7 +23,7 @@ from rollproof.stores.contract import Answer, Hit, LoadState, Name, Search, name
 from rollproof.stores.milvus.descriptor import MilvusProfile
 from rollproof.stores.policy import chosen
 from rollproof.stores.reach import Reach, Readable, StoreReader
-from rollproof.stores.vectors import Metric, judged
+from rollproof.stores.vectors import Metric, search_of
 from rollproof.system.side_by_side import each
 
 NOT_LOADED = 101
@@ -234,24 +234,8 @@ class View(MilvusReader):
                 timeout=deadline,
             )
         # Clients differ: a hit's key is under the primary key's own name, or under "id".
-        keys = [hit.get(key, hit.get("id")) for hit in hits]
-        found = zip(keys, hits, strict=True)
-        search = Search(
-            probe=str(rows[0][key]),
-            hits=tuple(Hit(key=str(one), score=float(hit["distance"])) for one, hit in found),
-        )
-        if search.found or not keys:
-            return search
-        with translated(self._reach, f"the vectors of hits in {collection}"):
-            near = client.query(
-                collection,
-                filter=f"{key} in {literal(keys)}",
-                output_fields=[key, vector],
-                consistency_level="Strong",
-                timeout=deadline,
-            )
-        of_hits = {str(row[key]): row[vector] for row in near}
-        return judged(search, rows[0][vector], of_hits, self._metric(collection, vector))
+        found = [Hit(key=str(hit.get(key, hit.get("id"))), score=float(hit["distance"])) for hit in hits]
+        return search_of(str(rows[0][key]), rows[0][vector], found, lambda: self._metric(collection, vector))
 
     def _metric(self, collection: str, vector: str) -> Metric:
         with translated(self._reach, f"indexes of {collection}"):

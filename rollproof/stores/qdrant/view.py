@@ -22,7 +22,7 @@ from rollproof.stores.contract import Answer, Hit, LoadState, Name, Search, name
 from rollproof.stores.policy import chosen
 from rollproof.stores.qdrant.descriptor import QdrantProfile
 from rollproof.stores.reach import Reach, Readable, StoreReader
-from rollproof.stores.vectors import Metric, judged
+from rollproof.stores.vectors import Metric, search_of
 from rollproof.system.http import Cutoff
 
 # Statuses of a collection that answers. With the status "red" it fails, at least for some points.
@@ -244,7 +244,7 @@ class View(QdrantReader):
         if not points:
             return None
         own = points[0].get("vector")
-        query: dict[str, Any] = {"limit": limit, "with_payload": False, "with_vector": True}
+        query: dict[str, Any] = {"limit": limit, "with_payload": False}
         if isinstance(own, dict) and own:
             # Any named vector will do.
             query["using"], query["query"] = next(iter(sorted(own.items())))
@@ -258,12 +258,8 @@ class View(QdrantReader):
             )
         found = self._rest.call("POST", f"{path}/query", query)["points"]
         hits = tuple(Hit(key=str(hit["id"]), score=float(hit["score"])) for hit in found)
-        search = Search(probe=str(points[0]["id"]), hits=hits)
-        if search.found:
-            return search
-        using = query.get("using")
-        of_hits = {str(hit["id"]): hit["vector"][using] if using else hit["vector"] for hit in found}
-        return judged(search, query["query"], of_hits, self._metric(collection, using))
+        probe, using = str(points[0]["id"]), query.get("using")
+        return search_of(probe, query["query"], hits, lambda: self._metric(collection, using))
 
     def _metric(self, collection: str, using: str | None) -> Metric:
         """Return the metric of a dense vector; a sparse one has no entry: it is the inner product."""

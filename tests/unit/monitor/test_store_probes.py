@@ -53,7 +53,7 @@ operator = {user = "operator", password = {file = "canary_password"}}
 """
 REFUSED = Unverifiable(what="store x", expected="an answer", observed="refused", source="b", hint="c")
 UNTOLD = Reach("redis", Endpoint("127.0.0.1", 9), NOBODY, 1.0).untold("+info")
-HITS = Search("1", (Hit("1", 1.0), Hit("2", 0.5)))
+HITS = Search("1", (Hit("1", 1.0), Hit("2", 0.5)), found=True)
 
 
 @dataclass
@@ -249,7 +249,7 @@ def test_a_search_that_finds_is_well_over_one_connection(vectors: VectorProbe, s
         reading = vectors.ask()
         assert (str(vectors.id), reading.ok, reading.text) == ("vectors qdrant", True, "2 hits in files")
     assert (stores["qdrant"].opened, stores["qdrant"].asked) == (1, 1)
-    stores["qdrant"].found = Search("1", ())
+    stores["qdrant"].found = Search("1", (), found=False)
     reading = vectors.ask()
     assert (reading.ok, reading.services) == (False, ("vectors",))
 
