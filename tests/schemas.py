@@ -16,15 +16,7 @@ from reports.answers.rollback_lines import StatusRecord
 from reports.terminal.document import Document
 from rollproof.backups.index import IndexFile
 from rollproof.backups.sets import SetManifest
-from rollproof.baseline.facts import (
-    ContentFile,
-    RecordedCanary,
-    RecordedContainer,
-    RecordedStore,
-    RecordedStrictness,
-    Release,
-    Surroundings,
-)
+from rollproof.baseline.facts import Facts, RecordedContent
 from rollproof.baseline.folder import Manifest
 from rollproof.cli.bundle_commands import VerifiedBundle
 from rollproof.cli.gate_commands import GateRecord
@@ -40,7 +32,7 @@ from rollproof.monitoring.samples import Sample
 from rollproof.planning.unfinished import SupersededFile, UnfinishedFile
 from rollproof.sealing.seal import Seal
 from rollproof.stores.package import PackageManifest
-from rollproof.system.record_files import Positive, adapter_of
+from rollproof.system.record_files import adapter_of
 from rollproof.verdict import RunVerdict
 from tests.conftest import ROOT
 
@@ -79,14 +71,8 @@ RECORDS: dict[str, tuple[object, str]] = {
     ),
     "seal": (Seal, "incidents/ID/seal.json, signed as seal.json.sig"),
     "baseline": (Manifest, "baselines/ID/manifest.json"),
-    "baseline-release": (Release, "baselines/ID/release.json"),
-    "baseline-containers": (tuple[RecordedContainer, ...], "baselines/ID/containers.json"),
-    "baseline-stores": (dict[str, RecordedStore], "baselines/ID/stores.json"),
-    "baseline-canary": (RecordedCanary, "baselines/ID/canary.json"),
-    "baseline-surroundings": (Surroundings, "baselines/ID/surroundings.json"),
-    "baseline-profile": (RecordedStrictness, "baselines/ID/profile.json"),
-    "baseline-milliseconds": (dict[str, Positive], "baselines/ID/milliseconds.json"),
-    "baseline-content": (ContentFile, "baselines/ID/content/STORE.json"),
+    "baseline-facts": (Facts, "baselines/ID/facts.json"),
+    "baseline-content": (RecordedContent, "baselines/ID/content/STORE.json"),
     "output-assess": (Document[AssessmentRecord], "what `assess --json` prints"),
     "output-plan": (Document[DecisionRecord], "what `plan --json` prints"),
     "output-card": (Document[Card], "what `card --json` prints"),

@@ -11,15 +11,15 @@ comparison is broken, and says so.
 from __future__ import annotations
 
 import hmac
-import os
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from rollproof.errors import Unverifiable, reason_of
 from rollproof.profile.profile import Target
 from rollproof.reading import read_regular
-from rollproof.system.files import sync_folder, write_whole
+from rollproof.system.files import create_file, make_folders, sync_folder
 
 _BYTES = 32
 _PURPOSE = b"rollproof: configuration of containers"
@@ -46,25 +46,25 @@ class ConfigurationKey:
 
 
 def new_configuration_key(target: Target) -> ConfigurationKey:
-    """Return what a capture seals with; make this machine's key if the profile has none and there is none.
+    """Return the key of a capture; make this machine's key if the profile has none and there is none.
 
     Raises:
-        Unverifiable: the key's file cannot be read or written, or is none.
+        Unverifiable: the key's file cannot be read or written, or holds no key.
     """
     path = _path(target)
     if target.baseline_key is None and not path.exists():
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _create(path, secrets.token_bytes(_BYTES).hex().encode())
-        except FileExistsError:
-            pass  # another capture has made it meanwhile
+            make_folders(path.parent)
+            with suppress(FileExistsError), create_file(path) as stream:  # another capture may have made it
+                stream.write(secrets.token_bytes(_BYTES).hex().encode())
+            sync_folder(path.parent)
         except OSError as error:
             raise _unusable(path, reason_of(error)) from None
     return configuration_key_of(target)
 
 
 def configuration_key_of(target: Target) -> ConfigurationKey:
-    """Return what the configuration of `target` is sealed with here.
+    """Return the key that the configuration of `target` is hashed with here.
 
     Raises:
         Unverifiable: there is no key here.
@@ -75,35 +75,22 @@ def configuration_key_of(target: Target) -> ConfigurationKey:
     path = _path(target)
     try:
         key = bytes.fromhex(read_regular(path).decode("ascii"))
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise _unusable(path, reason_of(error)) from None
-    except ValueError:
-        raise _unusable(path, "something else") from None
     if len(key) != _BYTES:
         raise _unusable(path, f"{len(key)} bytes")
     return ConfigurationKey(key)
 
 
 def require_key(configuration_key: ConfigurationKey, key: str, target: Target) -> None:
-    """Check that the baseline was sealed with the key named `key`.
+    """Check that the baseline was captured with the key named `key`.
 
     Raises:
-        Unverifiable: it was sealed with another one, so that nothing can be compared.
+        Unverifiable: it was captured with another one, so that nothing can be compared.
     """
     if configuration_key.id != key:
-        raise Unverifiable(
-            what="key of the configuration",
-            expected=f"key {key}, which the baseline was captured with",
-            observed=f"key {configuration_key.id}",
-            source="baseline_key of the profile" if target.baseline_key else str(_path(target)),
-            hint=_ELSEWHERE,
-        )
-
-
-_ELSEWHERE = (
-    "verify on the machine that captured, copy its key file to this one, or give the profile a baseline_key"
-    " and capture again"
-)
+        source = "baseline_key of the profile" if target.baseline_key else str(_path(target))
+        raise _unusable(source, f"key {configuration_key.id}", f"key {key}, as at the capture")
 
 
 def _path(target: Target) -> Path:
@@ -111,22 +98,14 @@ def _path(target: Target) -> Path:
     return baselines.with_name(f"{baselines.name}.key")
 
 
-def _create(path: Path, content: bytes) -> None:
-    """Write the file whole under a name of its own first: a power loss leaves no part of a key."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    try:
-        write_whole(part, content)
-        path.hardlink_to(part)
-        sync_folder(path.parent)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _unusable(path: Path, observed: str) -> Unverifiable:
+def _unusable(
+    source: Path | str, observed: str, expected: str = f"{_BYTES} bytes in hexadecimal digits"
+) -> Unverifiable:
     return Unverifiable(
         what="key of the configuration",
-        expected=f"{_BYTES} bytes in hexadecimal digits",
+        expected=expected,
         observed=observed,
-        source=str(path),
-        hint=_ELSEWHERE,
+        source=str(source),
+        hint="verify on the machine that captured, copy its key file to this one, or give the profile a"
+        " baseline_key and capture again",
     )

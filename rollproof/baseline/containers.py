@@ -1,6 +1,6 @@
 """Containers as recorded, and how a container's configuration and inside differ from that.
 
-A value that may be secret is told by the first digits of its keyed hash.
+A value that may be secret is shown as the first digits of its keyed hash.
 """
 
 from __future__ import annotations
@@ -54,12 +54,11 @@ def setting_differences(
     yield from differences(recorded.settings, container.settings, shown_json)
     files = {f"file {path}": text for path, text in inside.bound.items()}
     yield from differences(recorded.sealed, {**sealed_texts(container.private, seal), **files}, shown_hash)
-    if recorded.inside.placed is not None:
-        before, now = (
-            {f"file {path}": text for path, text in placed.items()}
-            for placed in (recorded.inside.placed, inside.placed)
-        )
-        yield from differences(before, now, shown_hash)
+    before, now = (
+        {f"file {path}": text for path, text in placed.items()}
+        for placed in (recorded.inside.placed, inside.placed)
+    )
+    yield from differences(before, now, shown_hash)
 
 
 def inside_differences(recorded: RecordedInside, inside: Inside) -> Iterator[str]:
@@ -83,7 +82,7 @@ def _new_in_layer(recorded: RecordedInside, added: Iterable[str]) -> Iterator[st
     A layer names each folder that is new. So below another folder of the image than those where the container
     had made files, nothing is expected, however deep. What compose placed in it, it has not made.
     """
-    placed = {path[:end] for path in recorded.placed or () for end in _ends(path)}
+    placed = {path[:end] for path in recorded.placed for end in _ends(path)}
     made = [path for path in recorded.added if path not in placed]
     folders = {path.rpartition("/")[0] for path in made} - {""} | set(made)
     for path in sorted(added):  # a folder comes before what is in it
@@ -141,7 +140,7 @@ def shown_hash(text: Json) -> str:
 def differences(
     recorded: Mapping[str, Json], now: Mapping[str, Json], shown_as: Callable[[Json], str]
 ) -> Iterator[str]:
-    """Yield each difference of two mappings in words, both sides as `shown_as` tells them."""
+    """Yield each difference of two mappings in words, both sides as `shown_as` returns them."""
     for name in sorted({*recorded, *now}):
         before, after = recorded.get(name), now.get(name)
         if before != after:

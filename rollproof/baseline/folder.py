@@ -1,9 +1,8 @@
 """The baseline: the target's state before the migration, on disk, and refused when one byte differs.
 
-A baseline is a folder. Its `manifest.json` names every other file with size and SHA-256, and is signed by an
-HMAC if the profile has a `baseline_key`. Any other entry in the folder, even a link, is refused.
-`release.json`, `containers.json`, `stores.json`, `canary.json`, `milliseconds.json`, `surroundings.json`,
-`profile.json` and `content/<store>.json` hold the facts, `records/` the hashes of single records.
+A baseline is a folder. Its `manifest.json` has the SHA-256 of every other file, and is signed by an HMAC if
+the profile has a `baseline_key`. Any other file in the folder, and any link, is refused. `facts.json` and
+`content/STORE.json` hold the facts, `records/` the hashes of single records.
 """
 
 from __future__ import annotations
@@ -11,26 +10,16 @@ from __future__ import annotations
 import hmac
 import os
 import shutil
-import stat
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Self, TypeVar
 
 from pydantic import SecretStr
 
-from rollproof.baseline.facts import (
-    SUMMARISED,
-    Facts,
-    RecordedCollection,
-    RecordedContent,
-    Summary,
-    from_files,
-    summary_of,
-    to_files,
-)
+from rollproof.baseline.facts import Facts, RecordedCollection, RecordedContent
 from rollproof.errors import Unverifiable, UsageProblem, listed, reason_of, shown
 from rollproof.home import typed
 from rollproof.profile.profile import Target
@@ -38,33 +27,55 @@ from rollproof.reading import read_regular
 from rollproof.stores.policy import excluded_of, policy_of
 from rollproof.system.files import (
     canonical_json,
-    finish_parts,
     make_folders,
     part_of,
     rename_whole,
     sha256_of,
-    strict_json,
     sync_folder,
     sync_tree,
-    write_whole,
 )
-from rollproof.system.record_files import (
-    LEFT_OUT,
-    Must,
-    Natural,
-    WrongRecord,
-    as_json,
-    record_of,
-    write_record,
-)
+from rollproof.system.record_files import Must, WrongRecord, as_json, parse_record, write_record
 
 T = TypeVar("T")
 
+VERSION = 3
+MANIFEST = "manifest.json"
+CURRENT = "current"
+"""The link in the folder of baselines that names the newest."""
+_FACTS, _CONTENT = "facts.json", "content"
 _PRIVATE = 0o700
 # They name every block of records.
 _LARGEST_FACTS = 256 * 1024 * 1024
 # Baselines that a hint names.
 _SHOWN = 5
+
+
+def _is_below(name: str) -> bool:
+    path = PurePosixPath(name)
+    plain = str(path) == name and "\0" not in name and name != MANIFEST
+    return plain and not path.is_absolute() and ".." not in path.parts
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The SHA-256 of each file of the baseline of `target`, by its path; `created` is ISO 8601, in UTC.
+
+    `signature` is the HMAC-SHA256 of the others' canonical JSON with the profile's key, "" without one.
+    """
+
+    version: Annotated[int, Must(f"version {VERSION}", VERSION.__eq__)]
+    target: str
+    created: str
+    files: Mapping[Annotated[str, Must("a path below the folder of the baseline", _is_below)], str]
+    signature: str = ""
+
+    def signed(self, key: SecretStr | None) -> Manifest:
+        """Return the manifest with its signature, "" without a `key`."""
+        unsigned = replace(self, signature="")
+        if key is None:
+            return unsigned
+        data = canonical_json(as_json(unsigned))
+        return replace(self, signature=hmac.new(key.get_secret_value().encode(), data, "sha256").hexdigest())
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +102,6 @@ class BaselineDraft:
         stamp = f"{self._created.strftime('%Y%m%dT%H%M%S')}{self._created.microsecond // 1000:03d}Z"
         self._baselines, self._target, self._name = baselines, target, f"{stamp}-{target}"
         self.folder = part_of(baselines / self._name)
-        # None becomes the current baseline: its capture was not said to have succeeded.
-        finish_parts(baselines, lambda part: _is_whole(part, target))
         make_folders(self.folder, _PRIVATE, exist_ok=False)
 
     def __enter__(self) -> Self:
@@ -100,30 +109,22 @@ class BaselineDraft:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Remove the draft's folder, if it did not become a baseline, and lacks more than the name of one."""
-        if not _is_whole(self.folder, self._target):
-            shutil.rmtree(self.folder, ignore_errors=True)
+        """Remove the draft's folder, if it did not become a baseline."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def finish(self, facts: Facts, key: SecretStr | None = None) -> Path:
-        """Write `facts` into the draft, make it the current baseline, and return its folder.
-
-        Raises:
-            ActionFailed: the facts hold a value with which the baseline could not be loaded.
-        """
-        files = to_files(facts)
-        for name, content in files.items():
-            path = self.folder / name
-            path.parent.mkdir(mode=_PRIVATE, exist_ok=True)
-            write_whole(path, canonical_json(content))
+        """Write `facts` into the draft, make it the current baseline, and return its folder."""
+        for name in [".", *([_CONTENT] if facts.contents else [])]:
+            (self.folder / name).mkdir(mode=_PRIVATE, exist_ok=True)
+        write_record(self.folder / _FACTS, replace(facts, contents={}))
+        for store, content in facts.contents.items():
+            write_record(self.folder / _CONTENT / f"{store}.json", content)
         paths = sorted(path for path in self.folder.rglob("*") if path.is_file())
-        sealed = {
-            str(path.relative_to(self.folder)): BaselineFile(path.stat().st_size, sha256_of(path))
-            for path in paths
-        }
-        created = self._created.isoformat(timespec="milliseconds")
+        files = {str(path.relative_to(self.folder)): sha256_of(path) for path in paths}
         # Before the manifest: where that is after a crash of the machine, all that it names is there.
         sync_tree(self.folder)
-        write_record(self.folder / MANIFEST, signed_manifest(self._target, created, sealed, key))
+        created = self._created.isoformat(timespec="milliseconds")
+        write_record(self.folder / MANIFEST, Manifest(VERSION, self._target, created, files).signed(key))
         folder = self._baselines / self._name
         rename_whole(self.folder, folder)
         link = self._baselines / f".current.{os.getpid()}"
@@ -165,143 +166,73 @@ def load_baseline(folder: Path, target: str, key: SecretStr | None = None) -> Ba
             another target.
     """
     folder, manifest = _opened(folder, target, key)
-    files = manifest.files
-    # Checked before any file is read: reading a pipe, for example, may never end.
-    _require_nothing_else(folder, files)
-    for name, entry in files.items():
-        _require_whole(folder / name, entry)
-    facts = _read(folder, [name for name in files if name.endswith(".json")], from_files)
-    _require_blocks(folder, facts, files)
-    return Baseline(folder=folder, target=target, created=manifest.created, facts=facts)
+    there = {path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()}
+    if extra := {str(path.relative_to(folder)) for path in there} - {MANIFEST, *manifest.files}:
+        raise refused(folder, "only the files of its manifest", f"also {listed(sorted(extra))}")
+    for name in manifest.files:
+        _require_whole(folder, name, manifest)
+    facts = _read(Facts, folder, _FACTS, manifest)
+    names = [name for name in manifest.files if name.startswith(f"{_CONTENT}/")]
+    contents = {PurePosixPath(name).stem: _read(RecordedContent, folder, name, manifest) for name in names}
+    return Baseline(folder, target, manifest.created, replace(facts, contents=contents))
 
 
-def read_summary(folder: Path, target: str, key: SecretStr | None = None) -> Summary:
-    """Return the summary of the baseline in `folder`: its records, which may be gigabytes, are not read.
+def read_facts(folder: Path, target: str, key: SecretStr | None = None) -> Facts:
+    """Return the facts of a baseline without its contents and records, which may be gigabytes.
 
     Raises:
-        Unverifiable: as `load_baseline`, of the manifest and the files that the summary is in.
+        Unverifiable: as `load_baseline`, of the manifest and the file of the facts.
     """
     folder, manifest = _opened(folder, target, key)
-    names = [name for name in SUMMARISED if name in manifest.files]
-    for name in names:
-        _require_whole(folder / name, manifest.files[name])
-    return _read(folder, names, summary_of)
+    if _FACTS in manifest.files:
+        _require_whole(folder, _FACTS, manifest)
+    return _read(Facts, folder, _FACTS, manifest)
 
 
 def _opened(folder: Path, target: str, key: SecretStr | None) -> tuple[Path, Manifest]:
     """Return the folder without links, and its manifest, if that is signed with `key` and of `target`."""
     try:
         folder = folder.resolve()
+        manifest = parse_record(Manifest, read_regular(folder / MANIFEST))
+    except WrongRecord as wrong:
+        raise refused(folder / MANIFEST, f"a manifest of version {VERSION}", str(wrong)) from None
     except (OSError, RuntimeError, ValueError) as error:
-        raise refused(folder, "a folder", str(error)) from None
-    manifest = read_manifest(folder)
-    manifest.require_signature(folder / MANIFEST, key)
+        raise refused(folder / MANIFEST, "a baseline", reason_of(error)) from None
+    if not hmac.compare_digest(manifest.signature.encode(), manifest.signed(key).signature.encode()):
+        expected = f"{'a' if key else 'no'} signature with the baseline_key of the profile"
+        observed = "another one" if manifest.signature else "none"
+        hint = "name the key that signed it in the profile: baseline_key; or capture again"
+        raise refused(folder / MANIFEST, expected, observed, hint)
     if manifest.target != target:
         raise refused(folder / MANIFEST, f"target {target}", manifest.target, "name another with --baseline")
     return folder, manifest
 
 
-def _is_whole(folder: Path, target: str) -> bool:
-    """Return True if `folder` holds everything that the manifest of a baseline of `target` names.
-
-    Its signature is checked when it is loaded.
-    """
+def _require_whole(folder: Path, name: str, manifest: Manifest) -> None:
+    """Refuse a file that is not as the manifest has it, or a link: its target can be changed elsewhere."""
+    path = folder / name
     try:
-        manifest = read_manifest(folder)
-        _require_nothing_else(folder, manifest.files)
-        for name, entry in manifest.files.items():
-            _require_whole(folder / name, entry)
-    except (OSError, ValueError, Unverifiable):
-        return False
-    return manifest.target == target
-
-
-def _require_nothing_else(folder: Path, files: Mapping[str, BaselineFile]) -> None:
-    """Refuse entries that the manifest does not name, and links: their targets can be changed elsewhere."""
-    parents = {str(parent) for name in files for parent in PurePosixPath(name).parents}
-    extra, folders = [], [""]
-    while folders:
-        prefix = folders.pop()
-        try:
-            entries = list(os.scandir(folder / prefix))
-        except OSError as error:
-            raise refused(folder / prefix, "a folder of the baseline", reason_of(error)) from None
-        for entry in entries:
-            name = f"{prefix}{entry.name}"
-            if entry.is_dir(follow_symlinks=False) and name in parents:
-                folders.append(f"{name}/")
-            elif not entry.is_file(follow_symlinks=False) and (name in files or name in parents):
-                extra.append(f"{name}, which is {'a link' if entry.is_symlink() else 'no file'}")
-            elif name not in {MANIFEST, *files}:
-                extra.append(name)
-    if extra:
-        raise refused(folder, "only the files of its manifest", f"also {listed(sorted(extra))}")
-
-
-def _require_whole(path: Path, entry: BaselineFile) -> None:
-    try:
-        found = path.lstat()
-        if not stat.S_ISREG(found.st_mode):
-            raise refused(path, "a file", "something else")
-        size = found.st_size
-        digest = sha256_of(path) if size == entry.size else ""
+        digest = "a link" if path.resolve() != path else sha256_of(path)
     except OSError as error:
-        raise refused(path, f"{entry.size} bytes", reason_of(error)) from None
-    if size != entry.size:
-        raise refused(path, f"{entry.size} bytes", f"{size} bytes")
-    if digest != entry.sha256:
-        raise refused(path, f"SHA-256 {entry.sha256}", digest)
+        digest = reason_of(error)
+    if digest != manifest.files[name]:
+        raise refused(path, f"SHA-256 {manifest.files[name]}", digest)
 
 
-def _read(folder: Path, names: Iterable[str], facts_of: Callable[[Mapping[str, Any]], T]) -> T:
+def _read(kind: type[T], folder: Path, name: str, manifest: Manifest) -> T:
+    if name not in manifest.files:
+        raise refused(folder / MANIFEST, f"the file {name}", "none of this name")
     try:
-        return facts_of({name: strict_json(read_regular(folder / name, _LARGEST_FACTS)) for name in names})
-    except KeyError as error:
-        raise refused(folder, f"facts of version {VERSION}", f"no file {error}") from None
-    except (OSError, ValueError) as error:
-        raise refused(folder, f"facts of version {VERSION}", f"{type(error).__name__}: {error}") from None
+        return parse_record(kind, read_regular(folder / name, _LARGEST_FACTS))
+    except (OSError, WrongRecord) as error:
+        observed = reason_of(error) if isinstance(error, OSError) else str(error)
+        raise refused(folder / name, f"facts of version {VERSION}", observed) from None
 
 
-def _require_blocks(folder: Path, facts: Facts, files: Mapping[str, BaselineFile]) -> None:
-    """Refuse collections whose records are in no file of the manifest, or beyond their file's end."""
-    for store, content in facts.contents.items():
-        for name, collection in content.collections.items():
-            entry = files.get(collection.records)
-            ends = [offset + length for offset, length in collection.blocks]
-            if entry is None or max(ends) > entry.size:
-                observed = f"those of {name} of {store} in {collection.records!r}, up to byte {max(ends)}"
-                raise refused(folder, "records of every collection in a file of the manifest", observed)
-
-
-def recorded_collection(
-    baseline: Baseline, target: Target, store: str, collection: str
-) -> RecordedCollection:
-    """Return a collection's recorded content, if the current profile can be compared with it.
-
-    Raises:
-        Unverifiable: it was not recorded, or the profile now excludes other fields from digests.
-    """
-    collections = recorded_content_of(baseline, store).collections
-    if collection not in collections:
-        raise Unverifiable(
-            what=f"content of {collection} of {store}",
-            expected=f"in the baseline, policy {policy_of(target.stores[store], collection)}",
-            observed="none",
-            source=str(baseline.folder),
-            hint="it was volatile, or not read, at the capture. In a good state, capture a new baseline:"
-            f" {typed('capture')}",
-        )
-    recorded = collections[collection]
-    excluded = tuple(sorted(excluded_of(target.stores[store], collection)))
-    if excluded != recorded.excluded:
-        raise Unverifiable(
-            what=f"fields of {collection} of {store} that are left out of its digest",
-            expected=", ".join(recorded.excluded) or "none",
-            observed=", ".join(excluded) or "none",
-            source="the profile, against the baseline",
-            hint="the profile was changed since the baseline was captured: change it back",
-        )
-    return recorded
+def refused(path: Path, expected: str, observed: str, hint: str = "") -> Unverifiable:
+    """Return the error of a baseline that cannot be trusted."""
+    hint = hint or f"capture one before the next migration: {typed('capture')}"
+    return Unverifiable(what="baseline", expected=expected, observed=observed, source=str(path), hint=hint)
 
 
 def recorded_content_of(baseline: Baseline, store: str) -> RecordedContent:
@@ -316,110 +247,29 @@ def recorded_content_of(baseline: Baseline, store: str) -> RecordedContent:
             expected="recorded in the baseline",
             observed="none",
             source=str(baseline.folder),
-            hint=f"capture a baseline with this version: {typed('capture')}",
+            hint=f"in a good state, capture a new baseline: {typed('capture')}",
         )
     return baseline.facts.contents[store]
 
 
-VERSION = 2
-MANIFEST = "manifest.json"
-CURRENT = "current"
-"""The link in the folder of baselines that names the newest."""
-
-
-def _is_below(name: str) -> bool:
-    path = PurePosixPath(name)
-    plain = str(path) == name and "\0" not in name and name != MANIFEST
-    return plain and not path.is_absolute() and ".." not in path.parts
-
-
-@dataclass(frozen=True, slots=True)
-class BaselineFile:
-    """The expected state of a file: its bytes on disk and their SHA-256 in hexadecimal."""
-
-    size: Natural
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """The files of the baseline of `target`, by their paths; `created` is ISO 8601, in UTC.
-
-    `signature` is the HMAC-SHA256 of the others' canonical JSON with the profile's key, or None without one.
-    """
-
-    version: Annotated[int, Must(f"version {VERSION}", VERSION.__eq__)]
-    target: str
-    created: str
-    files: Mapping[Annotated[str, Must("a path below the folder of the baseline", _is_below)], BaselineFile]
-    signature: str | None = field(default=None, metadata=LEFT_OUT)
-
-    def require_signature(self, path: Path, key: SecretStr | None) -> None:
-        """Refuse it without the signature of `key`; without a `key`, with any.
-
-        Raises:
-            Unverifiable: as said; `path` is its file.
-        """
-        if key is None:
-            if self.signature is not None:
-                raise refused(
-                    path,
-                    "an unsigned baseline, as the profile names no key",
-                    "a signature, which nothing can check",
-                    "name the key that it was signed with in the profile: baseline_key",
-                )
-            return
-        expected = signature_of(as_json(self), key).encode()
-        if self.signature is None or not hmac.compare_digest(self.signature.encode(), expected):
-            raise refused(
-                path,
-                "a signature with this profile's baseline_key",
-                "no signature" if self.signature is None else "another signature",
-                "someone without the key wrote it, or the key was changed: capture again",
-            )
-
-
-def signed_manifest(
-    target: str, created: str, files: Mapping[str, BaselineFile], key: SecretStr | None
-) -> Manifest:
-    """Return the manifest of these files, with a `key` signed."""
-    unsigned = Manifest(VERSION, target, created, files)
-    return unsigned if key is None else replace(unsigned, signature=signature_of(as_json(unsigned), key))
-
-
-def read_manifest(folder: Path) -> Manifest:
-    """Return the manifest in `folder`.
+def recorded_collection(
+    baseline: Baseline, target: Target, store: str, collection: str
+) -> RecordedCollection:
+    """Return a collection's recorded content, if the current profile can be compared with it.
 
     Raises:
-        Unverifiable: there is none, or another one than a capture writes.
+        Unverifiable: it was not recorded, or the profile now excludes other fields from digests.
     """
-    path = folder / MANIFEST
-    try:
-        if not stat.S_ISREG(path.lstat().st_mode):
-            raise refused(path, "a file", "something else")
-        content = strict_json(read_regular(path))
-    except OSError as error:
-        raise refused(path, "a baseline", reason_of(error)) from None
-    except ValueError:
-        raise refused(path, "a manifest", "something else, or a part of one") from None
-    try:
-        return record_of(Manifest, content)
-    except WrongRecord as wrong:
-        raise refused(path, f"a manifest of version {VERSION}", str(wrong)) from None
-
-
-def signature_of(manifest: Mapping[str, Any], key: SecretStr) -> str:
-    """Return the signature of a manifest's JSON, of all in it but the signature."""
-    signed = canonical_json({name: value for name, value in manifest.items() if name != "signature"})
-    return hmac.new(key.get_secret_value().encode(), signed, "sha256").hexdigest()
-
-
-def refused(
-    path: Path,
-    expected: str,
-    observed: str | None,
-    hint: str = "",
-) -> Unverifiable:
-    """Return the error of a baseline that cannot be trusted."""
-    hint = hint or f"capture one before the next migration: {typed('capture')}"
-    return Unverifiable(what="baseline", expected=expected, observed=observed, source=str(path), hint=hint)
+    profile, recorded = target.stores[store], recorded_content_of(baseline, store).collections.get(collection)
+    excluded = tuple(sorted(excluded_of(profile, collection)))
+    if recorded is None or recorded.excluded != excluded:
+        policy = f"policy {policy_of(profile, collection)}"
+        raise Unverifiable(
+            what=f"content of {collection} of {store}",
+            expected=f"in the baseline, {policy}, without the fields {listed(excluded) or '(none)'}",
+            observed="not recorded" if recorded is None else f"without {listed(recorded.excluded) or 'none'}",
+            source=str(baseline.folder),
+            hint="change the profile back if it was changed; else, in a good state, capture a new baseline:"
+            f" {typed('capture')}",
+        )
+    return recorded

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rollproof.baseline.folder import CURRENT, MANIFEST, Baseline, read_summary
+from rollproof.baseline.folder import CURRENT, Baseline, read_facts
 from rollproof.engines.engine import ContainerEngine, EngineUnreached
-from rollproof.errors import Problem, Unverifiable, UsageProblem, reason_of
+from rollproof.errors import Problem, Unverifiable, UsageProblem
 from rollproof.home import typed
 from rollproof.profile.profile import Target
 
@@ -20,7 +20,7 @@ CONTAINER_ENGINE = "container engine"
 class EngineMatch:
     """The ID of the target's engine, "" if nobody knows it, and of the one that answers now.
 
-    `unread` tells why the newest baseline could not be asked, or is "".
+    `unread` is the reason why the newest baseline could not be read, or "".
     """
 
     known: str
@@ -55,25 +55,25 @@ def match_engine(target: Target, engine: ContainerEngine, baseline: Baseline | N
     """Return how `engine` fits the one that the profile pins, or else the newest baseline's, or `baseline`'s.
 
     Raises:
-        Unverifiable: the target's is known, and this one does not tell its ID.
+        Unverifiable: the target's is known, and this one does not report its ID.
     """
     known, unread = target.engine.id, ""
     if known is None:
         known, unread = _newest(target)
         if known is None:
-            known = (baseline.facts.engine if baseline is not None else None) or ""
+            known = baseline.facts.surroundings.engine if baseline is not None else ""
     return EngineMatch(known, engine.id() if known else "", unread)
 
 
 def require_engine(
     target: Target, engine: ContainerEngine, baseline: Baseline | None = None, *, anew: bool = False
 ) -> str:
-    """Refuse an engine that is not the target's; return what is to be said of one that is not refused, or "".
+    """Refuse an engine that is not the target's; return what is unsure about one that is not refused, or "".
 
     Who captures `anew` says that this is the target's from now on, unless the profile pins another.
 
     Raises:
-        UsageProblem: it is another one. `Unverifiable`: the target's is known, and this one tells no ID.
+        UsageProblem: it is another one. `Unverifiable`: the target's is known, and this one reports no ID.
     """
     anew = anew and target.engine.id is None
     try:
@@ -83,35 +83,26 @@ def require_engine(
     except Unverifiable as problem:
         if not anew:
             raise
-        return f"{CONTAINER_ENGINE}: one that does not tell its ID ({problem.summary})"
-    unread = f"the engine of the last capture is unknown: {match.unread}" if match.unread else ""
+        return f"{CONTAINER_ENGINE}: one that does not report its ID ({problem.summary})"
     if match.holds:
-        return "" if match.known else unread
+        return f"the engine of the last capture is unknown: {match.unread}" if match.unread else ""
     if anew:
         return f"{CONTAINER_ENGINE}: {match.now or 'one without ID'}, and {match.known} at the last capture"
-    refusal = UsageProblem(
+    raise UsageProblem(
         what=CONTAINER_ENGINE,
         expected=match.expected,
         observed=match.observed,
         source="docker info",
         hint=match.hint,
     )
-    if unread:
-        refusal.add_note(unread)
-    raise refusal
 
 
 def _newest(target: Target) -> tuple[str | None, str]:
-    """Return what the current baseline has recorded, or None and the reason why it cannot be read.
-
-    The reason is "" if it has recorded none, as earlier versions, or if there never was one.
-    """
-    folder = target.folders.baselines
+    """Return what the current baseline has recorded; or None, and the reason if it cannot be read."""
+    folder = target.folders.baselines / CURRENT
+    if not folder.is_symlink():
+        return None, ""
     try:
-        if not (folder / CURRENT).is_symlink() and not any(folder.glob(f"*/{MANIFEST}")):
-            return None, ""
-        return read_summary(folder / CURRENT, target.name, target.baseline_key).engine, ""
+        return read_facts(folder, target.name, target.baseline_key).surroundings.engine, ""
     except Problem as problem:
         return None, problem.summary
-    except OSError as error:
-        return None, f"{folder}: {reason_of(error)}"

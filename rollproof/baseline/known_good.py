@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rollproof.baseline.folder import CURRENT, Baseline, load_baseline, read_summary
+from rollproof.baseline.folder import CURRENT, Baseline, load_baseline, read_facts
 from rollproof.errors import Problem, UsageProblem
 from rollproof.home import typed
 from rollproof.profile.profile import Target
@@ -47,7 +47,7 @@ def baseline_of(target: Target, commit: str) -> Baseline:
         if path.parent.is_symlink():
             continue
         try:
-            found = read_summary(path.parent, target.name, target.baseline_key).commit
+            found = read_facts(path.parent, target.name, target.baseline_key).commit
             if found == commit:
                 baseline = load_baseline(path.parent, target.name, target.baseline_key)
                 if baseline.facts.commit == commit:

@@ -31,7 +31,7 @@ def record_surroundings(engine: ContainerEngine, copy: WorkingCopy, seal: Config
 
 
 def _id_of(engine: ContainerEngine) -> str:
-    """Return the engine's ID; "" if it answers and does not tell, as a proxy may have it."""
+    """Return the engine's ID; "" if it answers without one, as a proxy may have it."""
     try:
         return engine.id()
     except EngineUnreached:
@@ -62,9 +62,9 @@ def resource_differences(
     """
     for name in sorted(recorded.keys() & found.keys()):
         before, now = recorded[name], _recorded(name, found[name], seal)
-        # An earlier version of the engine may not tell a setting.
-        told = before.settings.keys() & now.settings.keys()
-        was, is_now = ({key: one.settings[key] for key in told} for one in (before, now))
+        # An engine of another version may not report a setting.
+        both = before.settings.keys() & now.settings.keys()
+        was, is_now = ({key: one.settings[key] for key in both} for one in (before, now))
         yield from (f"{name}: {text}" for text in differences(was, is_now, shown_json))
         yield from (f"{name}: {text}" for text in differences(before.sealed, now.sealed, shown_hash))
 

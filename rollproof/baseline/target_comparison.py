@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from math import inf
 
 from rollproof.baseline.comparison import compare
+from rollproof.baseline.demands import capture_hint, changed_demands
 from rollproof.baseline.differences import Change, neighbour_differences, schema_changes
-from rollproof.baseline.facts import RecordedContent, compared_in
+from rollproof.baseline.facts import RecordedContent
 from rollproof.baseline.folder import Baseline, recorded_collection
 from rollproof.baseline.sampling import SamplePlan
 from rollproof.baseline.sight import lost_sight
-from rollproof.baseline.strictness import capture_hint, weaker
 from rollproof.collection import Json
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Mismatch, Problem
@@ -67,8 +67,8 @@ def compare_target(
         if store not in target.stores
     ]
     gone += [
-        Finding(one.store, one.collection or one.store, Verdict.BROKEN, f"{one}; {capture_hint()}")
-        for one in weaker(facts, target)
+        Finding(one.store, one.store, Verdict.BROKEN, f"{one}; {capture_hint()}")
+        for one in changed_demands(facts, target)
         if one.store in target.stores
     ]
 
@@ -123,7 +123,7 @@ def _compare_store(
         return found
 
     # What is gone is said above, and has no records to be read.
-    known_before = compared_in(baseline.facts, content.name, profile)
+    known_before = baseline.facts.compared_in(content.name, profile)
     names = [name for name in known_before if name in schemas or name not in recorded.schemas]
     with Workers(profile.load.connections, "comparison") as workers:
         for findings in workers.in_order(compared, names):
@@ -153,9 +153,6 @@ def _of_searches(
     shown: Callable[[str], str],
 ) -> Iterator[Finding]:
     if not isinstance(content, SearchableContent):
-        if golden:
-            text = f"golden queries: expected a store of vectors, as in the baseline, observed {content.kind}"
-            yield Finding(content.name, name, Verdict.BROKEN, text)
         return
     try:
         again = content.search_again(name, golden)
@@ -167,9 +164,6 @@ def _of_searches(
 
 def _of_positions(content: ContentView, recorded: RecordedContent) -> Iterator[Finding]:
     if not isinstance(content, MovingContent):
-        if recorded.positions:
-            text = f"expected a store with positions, as in the baseline, observed {content.kind}"
-            yield Finding(content.name, "positions", Verdict.BROKEN, text)
         return
     try:
         for strayed in content.strayed(recorded.positions):

@@ -11,6 +11,7 @@ from rollproof.application.canary import Canary, Conversation, canary_in_use, pa
 from rollproof.application.client import ApplicationClient, LoggedIn, refusal_of, told
 from rollproof.baseline.configuration_key import new_configuration_key
 from rollproof.baseline.containers import record_container
+from rollproof.baseline.demands import demands_of
 from rollproof.baseline.facts import (
     Facts,
     RecordedCanary,
@@ -22,7 +23,6 @@ from rollproof.baseline.facts import (
 from rollproof.baseline.folder import BaselineDraft
 from rollproof.baseline.known_good import current_baseline
 from rollproof.baseline.recording import record_content, record_store
-from rollproof.baseline.strictness import record_strictness
 from rollproof.baseline.surroundings import record_surroundings
 from rollproof.doctor.examination import NeedState, examine, require_all, with_others
 from rollproof.doctor.probe_table import before_capture
@@ -100,7 +100,7 @@ def capture(target: Target, steps: Steps) -> Path:
             contents=contents,
             milliseconds=milliseconds,
             surroundings=surroundings,
-            profile=record_strictness(target),
+            demands=demands_of(target),
         )
         return draft.finish(facts, target.baseline_key)
 

@@ -76,11 +76,6 @@ def settings_of(raw: Raw, services: Mapping[str, str]) -> dict[str, Json]:
     return {name: _plain(value) for name, value in sorted(found.items()) if not _is_empty(value)}
 
 
-def places_in(settings: Mapping[str, Json]) -> tuple[str, ...]:
-    """Return the places of mounts in `settings`, of a record that names them nowhere else."""
-    return tuple(name.removeprefix(_MOUNT) for name in settings if name.startswith(_MOUNT))
-
-
 def private_of(raw: Raw) -> dict[str, SecretStr]:
     """Return what may hold a secret, by name: environment, command, health check, labels, log options."""
     config = raw["Config"]

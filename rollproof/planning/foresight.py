@@ -192,7 +192,7 @@ def _migrations(
 def _mounted(plan: Plan, there: Sequence[Container], service: str, folders: Sequence[str]) -> Iterator[str]:
     """Yield the places of mounts that hide one of `folders`, now or when the baseline was captured."""
     recorded = (c for c in plan.baseline.facts.containers if c.service == service)
-    places = {place for container in recorded for place in container.mounted}
+    places = {place for container in recorded for place in container.places}
     places |= {mount.destination for container in there for mount in container.mounts}
     for place in places:
         below = f"{place.rstrip('/')}/"

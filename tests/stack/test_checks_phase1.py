@@ -228,7 +228,6 @@ def test_another_engine_is_broken_and_nothing_is_rolled_back_there(
 ) -> None:
     """As for a shell with another docker context: the engine is the same, and the profile's is another."""
     surroundings = verifier.baseline.facts.surroundings
-    assert surroundings is not None
     assert surroundings.engine
     words = ("expected the target's, AAAA", f"observed another one, {surroundings.engine}")
     outcome = verifier.run("phase1", "--no-gate", "-k", "engine", ENGINE__ID="AAAA")
@@ -245,18 +244,14 @@ def test_networks_and_volumes_of_other_settings_are_seen(verifier: Verifier) -> 
 
     def internal(facts: Facts) -> Facts:
         around = facts.surroundings
-        assert around is not None
-        assert around.resources
         changed = {
             name: replace(one, settings={**one.settings, "Internal": True}) if name in networks else one
             for name, one in around.resources.items()
         }
         return replace(facts, surroundings=replace(around, resources=changed))
 
-    surroundings = verifier.baseline.facts.surroundings
-    networks = [
-        name for name in (surroundings and surroundings.resources) or () if name.startswith("network ")
-    ]
+    resources = verifier.baseline.facts.surroundings.resources
+    networks = [name for name in resources if name.startswith("network ")]
     assert networks
     baseline = verifier.restated(internal)
     outcome = verifier.run("phase1", "--no-gate", "-k", "networks", f"--baseline={baseline}")

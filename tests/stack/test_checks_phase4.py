@@ -82,7 +82,8 @@ def test_policies_and_what_a_baseline_must_hold(
         facts = store_facts(facts, "minio", {"minio-file": None, "gone": 3})
         facts = store_facts(facts, "mysql", dict.fromkeys(facts.stores["mysql"].counts, 0))
         facts = store_facts(facts, "redis", keys)
-        return replace(facts, stores={name: s for name, s in facts.stores.items() if name != "qdrant"})
+        stores = {name: s for name, s in facts.stores.items() if name != "qdrant"}
+        return replace(facts, stores=stores, demands={})
 
     with damage.redis_command(operators, ["SET", "token:scratch", "x"], ["DEL", "token:scratch"]):
         outcome = verifier.run(
@@ -141,12 +142,12 @@ def test_without_a_baseline_nothing_that_needs_one_is_green(verifier: Verifier, 
 def test_a_baseline_with_one_flipped_byte_is_refused(verifier: Verifier) -> None:
     copy = verifier.folder / "flipped"
     shutil.copytree(verifier.baseline.folder, copy)
-    file = copy / "stores.json"
+    file = copy / "facts.json"
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
     outcome = verifier.run("phase4", "--no-gate", f"--baseline={copy}")
-    why = ("broken", "baseline: expected SHA-256 ", "stores.json")
+    why = ("broken", "baseline: expected SHA-256 ", "facts.json")
     needs_none = ("test_references[",)
     expect(outcome, {name: why for name in outcome.results() if not name.startswith(needs_none)})
     assert outcome.code == 3

@@ -101,6 +101,7 @@ class Recorder:
     volatile: frozenset[str] = frozenset()
     stores: dict[str, RecordedStore] = field(default_factory=dict)
     contents: dict[str, RecordedContent] = field(default_factory=dict)
+    demands: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
 
     def add(self, content: StandIn) -> Recorder:
         read = [name for name in content.content if name not in self.volatile]
@@ -127,7 +128,7 @@ class Recorder:
 
     @property
     def baseline(self) -> Baseline:
-        facts = replace(FACTS, stores=self.stores, contents=self.contents)
+        facts = replace(FACTS, stores=self.stores, contents=self.contents, demands=self.demands)
         return Baseline(self.folder, "sandbox", "now", facts)
 
 

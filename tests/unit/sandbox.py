@@ -24,7 +24,7 @@ from rollback_actions.rollback.engine import roll_back
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.steps import Recorder
 from rollproof.backups.index import write_index
-from rollproof.baseline.facts import Facts, RecordedCanary, RecordedContainer
+from rollproof.baseline.facts import Facts, RecordedCanary, RecordedContainer, Surroundings
 from rollproof.engines.compose import ComposeEngine
 from rollproof.errors import ActionFailed
 from rollproof.incident.incident import Incident, RollbackRecord
@@ -345,6 +345,8 @@ def facts(commit: str, services: tuple[str, ...] = SERVICES) -> Facts:
         ),
         stores={},
         canary=RecordedCanary(files=("lamp.txt",), grounded_in=("lamp.txt",)),
+        surroundings=Surroundings("0"),
+        demands={},
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from rollproof.baseline.facts import Facts, compared_in
+from rollproof.baseline.facts import Facts
 from rollproof.baseline.folder import CURRENT, Baseline
 from rollproof.baseline.known_good import current_baseline
 from rollproof.errors import Problem
@@ -74,6 +74,6 @@ def _compared(facts: Facts, name: str, target: Target) -> dict[str, int]:
     counts = facts.stores[name].counts if name in facts.stores else {}
     return {
         collection: counts[collection]
-        for collection in compared_in(facts, name, target.stores[name])
+        for collection in facts.compared_in(name, target.stores[name])
         if collection in counts
     }

@@ -1,15 +1,20 @@
-"""A baseline is whole or refused."""
+"""A baseline is whole or refused: loading another one says so in two lines, without a wait."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+import os
+import shutil
+import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
+from _pytest.mark import ParameterSet
 from pydantic import SecretStr
 
 from rollproof.baseline.facts import (
@@ -19,12 +24,13 @@ from rollproof.baseline.facts import (
     RecordedContainer,
     RecordedContent,
     RecordedStore,
+    Surroundings,
 )
-from rollproof.baseline.folder import BaselineDraft, load_baseline
+from rollproof.baseline.folder import MANIFEST, BaselineDraft, load_baseline, read_facts
 from rollproof.baseline.sight import lost_sight, whole_sight
 from rollproof.collection import Json
 from rollproof.errors import Unverifiable
-from rollproof.stores.blocks import read_block, write_block
+from rollproof.stores.blocks import new_blocks, read_block, write_block
 from rollproof.stores.contract import ContentView, Digest, Neighbours, RecordHash
 from rollproof.system.files import canonical_json
 from tests.unit.saved_baseline import save_baseline
@@ -45,35 +51,108 @@ FACTS = Facts(
     ),
     stores={"mysql": RecordedStore(kind="mysql", server="MySQL 9.7", counts={"imagedb.users": 500})},
     canary=RecordedCanary(files=("lamp.txt",), grounded_in=("lamp.txt",)),
+    surroundings=Surroundings("0", engine="AAAA"),
+    demands={"": {"limits.restarts": 0}},
 )
+KEY = SecretStr("correct horse")
+BLOCKS = "records/mysql/0000.blocks"
+RECORDS = [RecordHash("a\n\u2028", 2**59, {"name": 7}, expires=1.5), RecordHash("b", 3)]
+Damage = Callable[[Path], object]
+Load = Callable[[Path, str, SecretStr | None], object]
+
+
+def saved(baselines: Path, key: SecretStr | None = None) -> tuple[Path, Facts]:
+    """Write a baseline with the content of a store, and return its folder and facts."""
+    with BaselineDraft(baselines, "staging") as draft:
+        with new_blocks(draft.folder / BLOCKS) as stream:
+            blocks = (write_block(stream, RECORDS[:1]), write_block(stream, RECORDS[1:]))
+        collection = RecordedCollection(
+            division=("", "b"),
+            digests=(Digest(1, 2**90), Digest(1, 3)),
+            records=BLOCKS,
+            blocks=blocks,
+            excluded=("seen",),
+            seconds=0.25,
+            golden=(Neighbours((0.5, 1.0), ("a", "b"), (0.9, 0.1)),),
+        )
+        schemas = {"users": {"columns": [1, 2.5, None, True]}}
+        content = RecordedContent(schemas, {"users": collection}, {"group": {"0": 5}}, ("none",))
+        facts = replace(FACTS, contents={"mysql": content}, milliseconds={"health": 3.25, "page": 1})
+        return draft.finish(facts, key), facts
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return save_baseline(tmp_path, "staging", FACTS)
+    return saved(tmp_path)[0]
 
 
-def _refusal(folder: Path, target: str = "staging") -> str:
+def refusal(
+    folder: Path, key: SecretStr | None = None, *, target: str = "staging", load: Load = load_baseline
+) -> str:
     with pytest.raises(Unverifiable) as caught:
-        load_baseline(folder, target)
-    return str(caught.value)
+        load(folder, target, key)
+    text = str(caught.value)
+    assert text.startswith("baseline: expected ")
+    assert ", observed " in text
+    assert "\nHINT: " in text
+    return text
 
 
-def test_it_comes_back_as_it_was(folder: Path) -> None:
-    assert load_baseline(folder, "staging").facts == FACTS
-    assert load_baseline(folder.parent / "current", "staging").id == folder.name
+def put_right(folder: Path, change: Callable[[dict[str, Any]], object] = dict) -> None:
+    """Change the manifest and put every hash right again, as someone who means to deceive would."""
+    path = folder / MANIFEST
+    manifest = json.loads(path.read_bytes())
+    change(manifest)
+    for name in manifest["files"] if isinstance(manifest.get("files"), dict) else ():
+        if "\0" not in name and (folder / name).is_file():
+            manifest["files"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    path.write_bytes(canonical_json(manifest))
 
 
-def test_what_was_not_measured_then_is_not_there_and_no_fault(folder: Path) -> None:
-    assert not (folder / "milliseconds.json").exists()
-    measured = replace(FACTS, milliseconds={"health": 3.25, "page": 1})
-    assert load_baseline(save_baseline(folder.parent, "staging", measured), "staging").facts == measured
+def manifest(**changes: object) -> Damage:
+    return lambda folder: put_right(folder, lambda found: found.update(changes))
 
 
-@pytest.mark.parametrize("milliseconds", [0, -1.5, True, "3", None])
-def test_a_time_that_is_none_is_refused(tmp_path: Path, milliseconds: float) -> None:
-    facts = replace(FACTS, milliseconds={"health": milliseconds})
-    assert "expected facts of version 2" in _refusal(save_baseline(tmp_path, "staging", facts))
+def listed(name: str) -> Damage:
+    return lambda folder: put_right(folder, lambda found: found["files"].update({name: "0" * 64}))
+
+
+def fact(name: str, data: bytes) -> Damage:
+    def damage(folder: Path) -> None:
+        (folder / name).write_bytes(data)
+        put_right(folder)
+
+    return damage
+
+
+def changed(name: str, *keys: str, to: object) -> Damage:
+    """Change the value of nested keys in a file of facts."""
+
+    def damage(folder: Path) -> None:
+        record = found = json.loads((folder / name).read_bytes())
+        for key in keys[:-1]:
+            found = found[key]
+        found[keys[-1]] = to
+        fact(name, json.dumps(record).encode())(folder)
+
+    return damage
+
+
+def content(key: str, to: object) -> Damage:
+    return changed("content/mysql.json", "collections", "users", key, to=to)
+
+
+def numbered(*damages: Damage) -> list[ParameterSet]:
+    return [pytest.param(damage, id=str(number)) for number, damage in enumerate(damages)]
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+def test_it_comes_back_as_it_was(tmp_path: Path, key: SecretStr | None) -> None:
+    folder, facts = saved(tmp_path, key)
+    loaded = load_baseline(tmp_path / "current", "staging", key)
+    assert (loaded.id, loaded.facts) == (folder.name, facts)
+    blocks = facts.contents["mysql"].collections["users"].blocks
+    assert [record for block in blocks for record in read_block(folder / BLOCKS, *block)] == RECORDS
 
 
 def test_current_is_the_last_one(folder: Path) -> None:
@@ -82,115 +161,165 @@ def test_current_is_the_last_one(folder: Path) -> None:
     assert load_baseline(folder, "staging").id == folder.name
 
 
-@pytest.mark.parametrize("name", ["stores.json", "containers.json", "release.json", "canary.json"])
-def test_every_byte_counts(folder: Path, name: str) -> None:
+def test_its_facts_are_read_without_the_records(folder: Path) -> None:
+    """They are gigabytes, of each baseline that is looked at to find the one of a commit."""
+    shutil.rmtree(folder / "records")
+    assert read_facts(folder, "staging").commit == FACTS.commit
+    refusal(folder)
+
+
+@pytest.mark.parametrize("name", [MANIFEST, "facts.json", "content/mysql.json", BLOCKS])
+def test_a_changed_cut_or_missing_file_is_refused(folder: Path, name: str) -> None:
     path = folder / name
     whole = path.read_bytes()
-    for position in range(len(whole)):
-        changed = bytearray(whole)
-        changed[position] ^= 1
-        path.write_bytes(changed)
-        assert str(path) in _refusal(folder)
-
-
-@pytest.mark.parametrize("name", ["manifest.json", "stores.json"])
-def test_a_cut_or_missing_file_is_refused(folder: Path, name: str) -> None:
-    path = folder / name
-    path.write_bytes(path.read_bytes()[:-2])
-    assert str(path) in _refusal(folder)
+    positions = () if name == MANIFEST else range(0, len(whole), 7)
+    for position in positions:
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
+        assert str(path) in refusal(folder)
+    path.write_bytes(whole[:-2])
+    assert str(path) in refusal(folder)
     path.unlink()
-    assert "No such file" in _refusal(folder)
-
-
-def test_an_added_file_is_refused(folder: Path) -> None:
-    (folder / "note.txt").write_text("hello", encoding="utf-8")
-    assert "also note.txt" in _refusal(folder)
+    assert "No such file" in refusal(folder)
 
 
 def test_another_target_is_refused(folder: Path) -> None:
-    assert "expected target production, observed staging" in _refusal(folder, "production")
-
-
-def test_another_version_is_refused(folder: Path) -> None:
-    path = folder / "manifest.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "version": 3}), encoding="utf-8")
-    assert "observed 3 as version, not version 2" in _refusal(folder)
+    assert "expected target production, observed staging" in refusal(folder, target="production")
 
 
 def test_no_baseline_at_all(tmp_path: Path) -> None:
-    text = _refusal(tmp_path / "current")
-    assert "No such file" in text
-    assert "rollproof capture" in text
+    assert "rollproof capture" in refusal(tmp_path / "current")
 
 
-def test_a_signed_baseline_needs_its_key(tmp_path: Path) -> None:
-    key, other = SecretStr("correct horse"), SecretStr("battery staple")
-    signed = save_baseline(tmp_path / "signed", "staging", FACTS, key)
-    assert load_baseline(signed, "staging", key).facts == FACTS
-    with pytest.raises(Unverifiable, match="baseline_key"):
-        load_baseline(signed, "staging")
-    with pytest.raises(Unverifiable, match="observed another signature"):
-        load_baseline(signed, "staging", other)
-    unsigned = save_baseline(tmp_path / "unsigned", "staging", FACTS)
-    with pytest.raises(Unverifiable, match="observed no signature"):
-        load_baseline(unsigned, "staging", key)
+@pytest.mark.parametrize(
+    "damage",
+    numbered(
+        manifest(version=2),
+        manifest(files=[]),
+        manifest(target=["staging"]),
+        manifest(more=1),
+        lambda folder: put_right(folder, lambda found: found.pop("target")),
+        lambda folder: (folder / MANIFEST).write_bytes(b"[" * 200_000),
+        lambda folder: (folder / MANIFEST).write_bytes(b'"\xff"'),
+        *map(listed, ("a\0b", "/etc/hostname", "../outside.json", "records/../facts.json", "./x", MANIFEST)),
+        lambda folder: put_right(folder, lambda found: found["files"].pop("facts.json")),
+    ),
+)
+def test_a_manifest_that_no_capture_writes(folder: Path, damage: Damage) -> None:
+    damage(folder)
+    assert str(folder) in refusal(folder)
+    assert str(folder / MANIFEST) in refusal(folder, load=read_facts)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    numbered(
+        fact("facts.json", b"{"),
+        fact("facts.json", b"[" * 100_000),
+        changed("facts.json", "stores", "mysql", "counts", "a", to=-1),
+        changed("facts.json", "milliseconds", "health", to=0),
+        changed("facts.json", "demands", to=None),
+        changed("facts.json", "more", to=1),
+        changed("facts.json", "surroundings", to={}),
+        fact("content/mysql.json", b"[]"),
+        content("division", []),
+        content("digests", [{"records": 1, "total": 2}]),
+        content("blocks", [[0, 5], [-1, 5]]),
+        content("excluded", "seen"),
+        content("seconds", float("nan")),
+        content("golden", [{"vector": [1.0], "keys": ["a"], "scores": []}]),
+    ),
+)
+def test_facts_that_no_capture_writes(folder: Path, damage: Damage) -> None:
+    damage(folder)
+    assert str(folder) in refusal(folder)
+
+
+def _moved_and_linked(name: str) -> Damage:
+    def damage(folder: Path) -> None:
+        outside = folder.parent / "outside"
+        (folder / name).rename(outside)
+        (folder / name).symlink_to(outside)
+
+    return damage
+
+
+def _pipe(name: str) -> Damage:
+    def damage(folder: Path) -> None:
+        (folder / name).unlink(missing_ok=True)
+        os.mkfifo(folder / name)
+
+    return damage
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        (_moved_and_linked("facts.json"), "facts.json"),
+        (_moved_and_linked("records/mysql"), "records/mysql"),
+        (_pipe(MANIFEST), MANIFEST),
+        (_pipe(BLOCKS), BLOCKS),
+        (_pipe("pipe"), "also pipe"),
+        (lambda folder: (folder / "link").symlink_to("/nonexistent"), "also link"),
+        (lambda folder: (folder / ".hidden").write_text(""), "also .hidden"),
+    ],
+)
+def test_nothing_but_the_files_of_the_manifest(folder: Path, damage: Damage, named: str) -> None:
+    damage(folder)
+    assert named in refusal(folder)
+
+
+def test_a_folder_that_is_none(folder: Path) -> None:
+    loop, other = folder.parent / "loop", folder.parent / "other"
+    loop.symlink_to(other)
+    other.symlink_to(loop)
+    for path in (loop, folder / "facts.json", Path("a\0b"), Path("/tmp/" + "a" * 5000)):  # noqa: S108 - not made
+        refusal(path)
+        refusal(path, load=read_facts)
 
 
 def test_whoever_has_no_key_cannot_make_a_change_good(tmp_path: Path) -> None:
-    """Every hash is put right again, as someone who means to deceive would: the signature says no."""
-    key = SecretStr("correct horse")
-    folder = save_baseline(tmp_path, "staging", FACTS, key)
-    signature = json.loads((folder / "manifest.json").read_text())["signature"]
-    changed = save_baseline(tmp_path, "staging", replace(FACTS, commit="d" * 40))
-    manifest = json.loads((changed / "manifest.json").read_text())
-    (changed / "manifest.json").write_bytes(canonical_json({**manifest, "signature": signature}))
-    with pytest.raises(Unverifiable, match="observed another signature"):
-        load_baseline(changed, "staging", key)
+    """Every hash is put right again: the signature says no."""
+    folder, _ = saved(tmp_path, KEY)
+    for load in (load_baseline, read_facts):
+        assert "expected no signature with" in refusal(folder, load=load)
+        assert "observed another one" in refusal(folder, SecretStr("battery staple"), load=load)
+    unsigned = save_baseline(tmp_path / "unsigned", "staging", FACTS)
+    assert "observed none" in refusal(unsigned, KEY)
+    changed("facts.json", "commit", to="d" * 40)(folder)
+    assert "observed another one" in refusal(folder, KEY)
+    put_right(folder, lambda found: found.update(signature="é"))
+    assert "observed another one" in refusal(folder, KEY)
 
 
-def test_what_is_not_finished_is_no_baseline(tmp_path: Path) -> None:
-    first = save_baseline(tmp_path, "staging", FACTS)
-    with BaselineDraft(tmp_path, "staging") as draft:
+def test_what_is_not_finished_is_no_baseline(folder: Path) -> None:
+    with BaselineDraft(folder.parent, "staging") as draft:
         (draft.folder / "records").mkdir()
-    assert [path.name for path in tmp_path.iterdir() if not path.is_symlink()] == [first.name]
-    assert load_baseline(tmp_path / "current", "staging").id == first.name
+    assert [path.name for path in folder.parent.iterdir() if not path.is_symlink()] == [folder.name]
+    assert load_baseline(folder.parent / "current", "staging").id == folder.name
 
 
-def test_content_comes_back_as_it_was(tmp_path: Path) -> None:
-    records = [RecordHash("a\n\u2028", 2**59, {"name": 7}, expires=1.5), RecordHash("b", 3)]
-    with BaselineDraft(tmp_path, "staging") as draft:
-        (draft.folder / "records").mkdir()
-        with (draft.folder / "records" / "0000.blocks").open("wb") as stream:
-            blocks = (write_block(stream, records[:1]), write_block(stream, records[1:]))
-        collection = RecordedCollection(
-            division=("", "b"),
-            digests=(Digest(1, 2**59), Digest(1, 3)),
-            records="records/0000.blocks",
-            blocks=blocks,
-            excluded=("seen",),
-            seconds=0.25,
-            golden=(Neighbours((0.5, 1.0), ("a", "b"), (0.9, 0.1)),),
-        )
-        content = RecordedContent(
-            schemas={"users": {"columns": [1, 2.5, None, True]}},
-            collections={"users": collection},
-            positions={"group": {"0": 5}},
-            blind_spots=("none",),
-        )
-        facts = replace(FACTS, contents={"mysql": content})
-        folder = draft.finish(facts)
-    loaded = load_baseline(folder, "staging")
-    assert loaded.facts == facts
-    path = folder / "records" / "0000.blocks"
-    assert [record for block in blocks for record in read_block(path, *block)] == records
-    path.write_bytes(path.read_bytes()[:-1] + b"x")
-    assert "0000.blocks" in _refusal(folder)
+def test_it_is_nobody_elses_to_read(folder: Path) -> None:
+    modes = {path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_file()}
+    folders = {path.stat().st_mode & 0o777 for path in (folder, *folder.rglob("*")) if path.is_dir()}
+    assert (modes, folders) == ({0o600}, {0o700})
+
+
+@pytest.mark.parametrize(
+    "line", [b"[1, 2, null, {}]", b'["a", "2", null, {}]', b'["a", 2, "never", {}]', b'["a"]', b"{", b"5"]
+)
+def test_a_block_that_is_none(tmp_path: Path, line: bytes) -> None:
+    path = tmp_path / "0000.blocks"
+    for data in (line, zlib.compress(line + b"\n")):
+        path.write_bytes(data)
+        with pytest.raises(Unverifiable, match="a block of them"):
+            list(read_block(path, 0, len(data)))
 
 
 def test_only_a_store_that_may_hide_schemas_is_asked_for_them_to_tell_its_sight() -> None:
     def read() -> Mapping[str, Json]:
         raise AssertionError
 
-    content = cast("ContentView", SimpleNamespace(name="vectors"))
-    assert whole_sight(content, read) == ()
-    assert lost_sight(content, read, RecordedContent({}, {}, {}, ())) == []
+    view = cast("ContentView", SimpleNamespace(name="vectors"))
+    assert whole_sight(view, read) == ()
+    assert lost_sight(view, read, RecordedContent({}, {}, {}, ())) == []

@@ -15,6 +15,7 @@ import rollproof.baseline.target_comparison
 from fixtures.contents import golden_answers
 from fixtures.target import _of_baseline, recorded_store
 from reports.answers.comparison import Comparison
+from rollproof.baseline.demands import demands_of
 from rollproof.baseline.folder import MANIFEST, recorded_collection
 from rollproof.baseline.recording import record_content
 from rollproof.baseline.target_comparison import Finding, compare_target
@@ -92,10 +93,11 @@ def test_versions_of_a_bucket_are_compared_too(target: Target, tmp_path: Path) -
 def test_what_was_exact_at_the_capture_and_is_volatile_now(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    demands = demands_of(with_policy(tmp_path, '{b = "exact"}'))
     target = with_policy(tmp_path, '{b = "volatile"}')
-    recorder = Recorder(tmp_path).add(Searchable("redis", BOTH))
+    recorder = Recorder(tmp_path, demands=demands).add(Searchable("redis", BOTH))
     emptied = Searchable("redis", {"a": RECORDS, "b": []})
-    wanted = [("redis/b", Verdict.BROKEN), ("redis/a", Verdict.PASSED)]
+    wanted = [("redis/redis", Verdict.BROKEN), ("redis/a", Verdict.PASSED)]
     assert found(target, recorder, emptied, monkeypatch) == wanted
     names = _of_baseline(target, recorder.baseline.facts)
     assert names["content"] == names["golden"] == [Case("redis", "a")]
@@ -138,11 +140,11 @@ def test_one_collection_that_is_gone_hides_no_other_finding(
 def test_a_store_that_is_of_another_kind_now(
     target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recorder = Recorder(tmp_path).add(Searchable("redis", {"a": RECORDS}))
+    demands = {"redis": {**demands_of(target)["redis"], "kind": "qdrant"}}
+    recorder = Recorder(tmp_path, demands=demands).add(Searchable("redis", {"a": RECORDS}))
     assert found(target, recorder, StandIn("redis", {"a": RECORDS}), monkeypatch) == [
+        ("redis/redis", Verdict.BROKEN),
         ("redis/a", Verdict.PASSED),
-        ("redis/a", Verdict.BROKEN),
-        ("redis/positions", Verdict.BROKEN),
     ]
 
 
@@ -212,14 +214,3 @@ def test_a_capture_reads_all_that_was_counted(
     assert list(recorded.collections) == ["a", "versions a"]
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "records").rglob("*.blocks")} == {0o600}
     assert (tmp_path / "records").stat().st_mode & 0o777 == 0o700
-
-
-def test_a_capture_of_a_store_that_is_all_volatile_makes_no_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """No file would be in it, and a baseline with such a folder is refused."""
-    content = StandIn("redis", BOTH, hidden=frozenset("b"))
-    monkeypatch.setattr(rollproof.baseline.recording, "open_content", opener(content))
-    target = with_policy(tmp_path, '{"*" = "volatile"}')
-    assert not record_content(target, ENGINE, "redis", {"a": 2, "b": 2}, tmp_path).collections
-    assert not (tmp_path / "records").exists()

@@ -66,5 +66,5 @@ def test_without_the_key_nothing_is_compared(sandbox: Sandbox, harm: Callable[[T
 def test_another_key_is_named_and_refused(sandbox: Sandbox, keyed: Target) -> None:
     captured = new_configuration_key(sandbox.target)
     require_key(captured, captured.id, sandbox.target)
-    with pytest.raises(Unverifiable, match=f"expected key {captured.id}, which .*, observed key "):
+    with pytest.raises(Unverifiable, match=f"expected key {captured.id}, as .*, observed key "):
         require_key(configuration_key_of(keyed), captured.id, keyed)

@@ -365,7 +365,7 @@ def test_no_baseline_and_no_backup(sandbox: Sandbox, engine: object, tmp_path: P
 
 
 def test_a_baseline_that_was_changed(sandbox: Sandbox, engine: object) -> None:
-    current = sandbox.target.folders.baselines / "current" / "stores.json"
+    current = sandbox.target.folders.baselines / "current" / "facts.json"
     current.write_bytes(current.read_bytes() + b" ")
     assert of(sandbox, engine, "baseline").state is NeedState.WRONG
 

@@ -202,7 +202,7 @@ def test_without_a_baseline_it_is_unknown_until_there_is_one(target: Target) -> 
 
 def test_a_baseline_that_is_not_whole_is_verified_once_and_unknown(target: Target) -> None:
     save(target)
-    (target.folders.baselines / "current" / "stores.json").write_bytes(b"{}")
+    (target.folders.baselines / "current" / "facts.json").write_bytes(b"{}")
     usual = CurrentUsual(target)
     found = []
     for _ in range(2):

@@ -15,7 +15,7 @@ from reports.incident.journal_end import LONGEST, RECORDS, journal_end
 from reports.run.environment import environment, executor
 from reports.verdict.known_limits import limits_page
 from rollback_actions.session.journal import Journal
-from rollproof.baseline.facts import Facts, RecordedCanary, RecordedContent
+from rollproof.baseline.facts import Facts, RecordedCanary, RecordedContent, Surroundings
 from rollproof.incident.incident import Incident, RollbackRecord
 from rollproof.incident.ledger import Run
 from rollproof.incident.origin import Origin
@@ -31,7 +31,7 @@ COMMIT, OTHER = "a" * 40, "b" * 40
 def facts(*blind_spots: str) -> Facts:
     contents = {"redis": RecordedContent(collections={}, schemas={}, positions={}, blind_spots=blind_spots)}
     canary = RecordedCanary(files=(), grounded_in=())
-    return Facts(COMMIT, "", (), {}, canary, contents)
+    return Facts(COMMIT, "", (), {}, canary, Surroundings("0"), {}, contents)
 
 
 @pytest.fixture

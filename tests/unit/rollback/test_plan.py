@@ -200,12 +200,12 @@ def test_the_newest_whole_baseline_of_a_commit_is_found_and_no_other_one_is_read
     baselines, name = sandbox.target.folders.baselines, sandbox.target.name
     wanted = save_baseline(baselines, name, facts("c" * 40))
     for commit in ("c" * 40, "d" * 40):
-        (save_baseline(baselines, name, facts(commit)) / "stores.json").write_text("{}")
+        (save_baseline(baselines, name, facts(commit)) / "facts.json").write_text("{}")
     assert baseline_of(sandbox.target, "c" * 40).folder == wanted
     with pytest.raises(UsageProblem) as refused:
         baseline_of(sandbox.target, "d" * 40)
-    assert "stores.json" in str(refused.value)
-    assert str(refused.value).count("one of commit cccccccccccc") == 2
+    assert "facts.json" in str(refused.value)
+    assert str(refused.value).count("one of commit cccccccccccc") == 1
 
 
 def test_a_known_good_commit_without_a_backup_is_refused(sandbox: Sandbox) -> None:

@@ -14,7 +14,6 @@ from rollback_actions.backup.taking import finish_sets, new_backup_folder
 from rollback_actions.rollback.checkout import check_out
 from rollback_actions.session.journal import Journal
 from rollproof.backups.sets import is_whole
-from rollproof.baseline.folder import BaselineDraft, load_baseline
 from rollproof.errors import ActionFailed
 from rollproof.incident.incident import Incident, RollbackRecord, new_incident
 from rollproof.incident.journal_steps import Step, StepId
@@ -216,34 +215,6 @@ def test_what_a_killed_backup_left_is_removed_by_the_next_one_of_its_target(sand
         (part / "mysql").mkdir(parents=True)
     back_up(sandbox, sandbox.commit, "two")
     assert (mine.exists(), others.exists()) == (False, True)
-
-
-def test_a_baseline_that_lacks_only_its_name_gets_it_at_the_next_capture(tmp_path: Path) -> None:
-    first = save_baseline(tmp_path, "staging", facts("a" * 40))
-    with cut(".part"):
-        save_baseline(tmp_path, "staging", facts("b" * 40))
-    (part,) = tmp_path.glob(".*.part")
-    assert (tmp_path / "current").resolve() == first
-    # Another target's capture leaves it alone; so does one that does not end, but for its name.
-    with BaselineDraft(tmp_path, "another"):
-        assert part.exists()
-    with BaselineDraft(tmp_path, "staging"):
-        assert not part.exists()
-    (second,) = set(tmp_path.glob("2*-staging")) - {first}
-    assert load_baseline(second, "staging").facts.commit == "b" * 40
-    assert (tmp_path / "current").resolve() == first
-    assert list(tmp_path.glob(".*")) == []
-
-
-@pytest.mark.parametrize("damage", ["manifest.json", "release.json", "more"])
-def test_a_draft_that_is_not_whole_gets_no_name(tmp_path: Path, damage: str) -> None:
-    with cut(".part"):
-        save_baseline(tmp_path, "staging", facts("b" * 40))
-    (part,) = tmp_path.glob(".*.part")
-    (part / damage).write_bytes(b"{}")
-    save_baseline(tmp_path, "staging", facts("c" * 40))
-    assert part.exists()
-    assert len(list(tmp_path.glob("2*-staging"))) == 1
 
 
 def test_a_record_that_is_put_aside_or_taken_away_stays_so(incident: Incident, disk: Disk) -> None:

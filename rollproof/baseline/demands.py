@@ -1,0 +1,128 @@
+"""The demands of the profile, which a baseline records.
+
+A profile that asks for less makes checks green: a collection called volatile is not compared. So a profile
+that asks for something else than at the capture is refused as a measure: nothing about the target is wrong,
+but nothing is verified either. What it asks for in addition is asked of the target as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rollproof.baseline.containers import shown_json
+from rollproof.baseline.facts import Facts
+from rollproof.errors import Unverifiable, listed
+from rollproof.home import typed
+from rollproof.profile.profile import Target
+from rollproof.profile.sections import StoreProfile
+
+_LONGEST = 160
+# How a store is reached and backed up, not what is read there.
+_ACCESS = {
+    *("address", "deadline_seconds", "load", "reader", "operator", "bystanders"),
+    *("risk", "backup", "restore", "ready_seconds"),
+}
+_OF_THE_APPLICATION: Mapping[str, Any] = {
+    **dict.fromkeys(("interface", "writers", "health"), True),
+    "functions": True,
+    "canary": {
+        *("user", "knowledge_base", "question", "expected_file", "expected_text", "other", "references")
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedDemand:
+    """One demand that is no longer what it was at the capture; `store` is "" for one of no store."""
+
+    store: str
+    what: str
+    before: str
+    now: str
+
+    def __str__(self) -> str:
+        """Return both sides in words."""
+        return f"{self.what}: {self.before} at the capture, {self.now} now"
+
+
+def capture_hint() -> str:
+    """Return what to do about a profile whose demands are not those of its baseline."""
+    return (
+        "change the profile back; or, if it is meant so and the target is in a good state, capture a new"
+        f" baseline: {typed('capture')}"
+    )
+
+
+def demands_of(target: Target) -> dict[str, dict[str, Any]]:
+    """Return the demands of the profile by store, or "", and key, in JSON; no secret is in them."""
+    application = target.application.model_dump(mode="json", include=dict(_OF_THE_APPLICATION))
+    del application["functions"]["api"]
+    if not target.application.canary.upload:
+        # An upload is verified only where the canary has a document for it.
+        del application["functions"]["upload"]
+    general = {
+        **application,
+        "services": dict.fromkeys(target.services, "in the profile"),
+        "engine": target.engine.model_dump(mode="json", include={"project", "changing"}),
+        "limits": target.limits.model_dump(mode="json"),
+        "references": {name: one.model_dump(mode="json") for name, one in target.references.items()},
+    }
+    return {
+        "": dict(_flat(general)),
+        **{name: dict(_flat(_section(store))) for name, store in target.stores.items()},
+    }
+
+
+def _section(store: StoreProfile) -> dict[str, Any]:
+    # The first pattern that matches counts, and a mapping on disk has no order.
+    policy = [list(pair) for pair in store.policy.items()]
+    return {**store.model_dump(mode="json", exclude=set(_ACCESS)), "policy": policy}
+
+
+def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - JSON
+    """Yield each value of nested objects by its keys with dots between them, but for what is not set."""
+    if isinstance(value, Mapping):
+        for name, one in value.items():
+            yield from _flat(one, f"{key}.{name}" if key else name)
+    elif value is not None and value != "":
+        yield key, value
+
+
+def changed_demands(facts: Facts, target: Target) -> list[ChangedDemand]:
+    """Return the recorded demands that are not the same now, and the new ones of a store that was there."""
+    now, found = demands_of(target), list[ChangedDemand]()
+    for store, before in facts.demands.items():
+        if store not in now:
+            found.append(ChangedDemand(store, f"store {store}", "in the profile", "not in it"))
+            continue
+        # A new pattern of a store's policy, say, may ask for less.
+        for key in sorted({*before, *now[store]} if store else before):
+            was, is_now = before.get(key), now[store].get(key)
+            if was != is_now:
+                what = f"{key} of {store or 'the profile'}"
+                found.append(
+                    ChangedDemand(store, what, shown_json(was, _LONGEST), shown_json(is_now, _LONGEST))
+                )
+    return found
+
+
+def require_demands(changed: Iterable[ChangedDemand], store: str) -> None:
+    """Check that nothing else is asked of `store` than at the capture; `changed` are all changed demands.
+
+    Raises:
+        Unverifiable: something else is; both sides are in the text.
+    """
+    if found := [one for one in changed if one.store == store]:
+        before, now = (
+            [f"{one.what} {one.before}" for one in found],
+            [f"{one.what} {one.now}" for one in found],
+        )
+        raise Unverifiable(
+            what=f"what the profile asks of {store}",
+            expected=f"as at the capture: {listed(before, between='; ')}",
+            observed=listed(now, between="; "),
+            source="the profile, against the baseline",
+            hint=capture_hint(),
+        )

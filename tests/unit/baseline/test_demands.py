@@ -1,0 +1,104 @@
+"""A profile that asks for something else than at the capture is no measure, and both sides are shown."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rollproof.baseline.demands import changed_demands, demands_of, require_demands
+from rollproof.baseline.facts import Facts
+from rollproof.baseline.folder import load_baseline
+from rollproof.errors import Unverifiable
+from rollproof.profile.profile import Target, load_target
+from tests.unit.sandbox import Sandbox
+from tests.unit.sandbox import facts as recorded_facts
+from tests.unit.saved_baseline import save_baseline
+
+REFERENCE = """
+[references.users]
+referencing = {store = "mysql", collection = "imagedb.orders", fields = ["user"]}
+referenced = {store = "mysql", collection = "imagedb.users", fields = ["name"]}
+"""
+POLICY = 'databases = ["imagedb"]\npolicy = {"imagedb.log*" = "grows", "imagedb.l*" = "volatile"}'
+
+
+@pytest.fixture
+def profile(sandbox: Sandbox) -> Path:
+    text = sandbox.profile.read_text(encoding="utf-8").replace('databases = ["imagedb"]', POLICY)
+    sandbox.profile.write_text(text + REFERENCE, encoding="utf-8")
+    return sandbox.profile
+
+
+@pytest.fixture
+def facts(profile: Path, sandbox: Sandbox) -> Facts:
+    """Return facts as a baseline returns them from the disk."""
+    target = load_target(profile)
+    facts = replace(recorded_facts(sandbox.commit), demands=demands_of(target))
+    return load_baseline(save_baseline(sandbox.folder / "other", target.name, facts), target.name).facts
+
+
+def _changed(profile: Path, before: str, after: str) -> Target:
+    text = profile.read_text(encoding="utf-8")
+    assert before in text
+    profile.write_text(text.replace(before, after), encoding="utf-8")
+    return load_target(profile)
+
+
+def test_the_profile_of_the_capture_asks_the_same(facts: Facts, profile: Path) -> None:
+    assert changed_demands(facts, load_target(profile)) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ('"imagedb.l*" = "volatile"', '"imagedb.l*" = "volatile", "*" = "volatile"', "policy of mysql: [["),
+        ('"imagedb.log*" = "grows", ', "", "policy of mysql: [["),
+        ('["imagedb"]', '["imagedb", "other"]', 'databases of mysql: ["imagedb"] at the'),
+        (POLICY, f'{POLICY}\nexclude = {{"*" = ["seen"]}}', "exclude.* of mysql: none at the capture, ["),
+        ('services = ["database-server"]', 'services = ["redis"]', "services.database-server of the profile"),
+        ('fields = ["name"]', 'fields = ["id"]', "references.users.referenced.fields of the profile: "),
+        (REFERENCE, "", "references.users.referencing.store of the profile: mysql at the capture, none now"),
+        ('expected_file = "lamp.txt"', 'expected_file = "other.txt"', "canary.expected_file of the profile"),
+        ("[engine]", "limits = {memory_percent = 99}\n[engine]", "limits.memory_percent of the profile: 85"),
+        ("[engine]", '[engine]\nchanging = ["backend:/tmp"]', "engine.changing of the profile: [] at the"),
+        ("[application]", '[application]\ninterface = ""', "interface of the profile: /openapi.json at"),
+        ("[stores.mysql]", "[stores.other]", "store mysql: in the profile at the capture, not in it now"),
+    ],
+)  # fmt: skip
+def test_a_demand_that_changed_is_shown_with_both_sides(
+    facts: Facts, profile: Path, before: str, after: str, said: str
+) -> None:
+    if "[stores.mysql]" in before:
+        _changed(profile, REFERENCE, "")
+    found = [str(one) for one in changed_demands(facts, _changed(profile, before, after))]
+    assert [one for one in found if one.startswith(said)], found
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (REFERENCE, REFERENCE + REFERENCE.replace("references.users", "references.others")),
+        ("port = 9}", "port = 10}"),
+    ],
+)
+def test_a_profile_that_asks_for_more_is_a_measure(
+    facts: Facts, profile: Path, before: str, after: str
+) -> None:
+    assert changed_demands(facts, _changed(profile, before, after)) == []
+
+
+def test_only_a_store_of_which_less_is_asked_is_not_verified(facts: Facts, profile: Path) -> None:
+    changed = changed_demands(facts, _changed(profile, '"imagedb.log*" = "grows", ', ""))
+    require_demands(changed, "redis")
+    with pytest.raises(Unverifiable, match=r"as at the capture: .*grows.*, observed .*volatile") as raised:
+        require_demands(changed, "mysql")
+    assert "capture a new baseline" in raised.value.hint
+
+
+def test_no_secret_of_the_profile_is_recorded(sandbox: Sandbox) -> None:
+    secrets = sandbox.target.secrets()
+    assert secrets
+    text = str(demands_of(sandbox.target))
+    assert not [secret for secret in secrets if secret in text]
