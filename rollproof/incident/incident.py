@@ -23,10 +23,9 @@ from rollproof.errors import (
 from rollproof.home import typed
 from rollproof.incident.origin import Origin
 from rollproof.monitoring.wish import Kind, Wish
-from rollproof.reading import read_regular
 from rollproof.record_names import CLOSED, EARLIER_ROLLBACK, INCIDENT, LOST_WINDOW, ROLLBACK, UNFINISHED
 from rollproof.system.clock import Moment
-from rollproof.system.files import make_folders, remove_file, rename_whole, write_whole
+from rollproof.system.files import make_folders, remove_file, rename_whole
 from rollproof.system.record_files import (
     LEFT_OUT,
     Must,
@@ -152,14 +151,6 @@ class Incident:
     def closed(self) -> bool:
         """Whether a full verification passed; the next run of checks opens a new incident."""
         return (self.folder / CLOSED).exists()
-
-    def closed_as(self) -> bytes | None:
-        """Return the record of the verification as it is, or None; raises `OSError` if it cannot be read."""
-        return read_regular(self.folder / CLOSED) if self.closed else None
-
-    def close_as(self, record: bytes) -> None:
-        """Restore the record that `closed_as` returned."""
-        write_whole(self.folder / CLOSED, record)
 
     def reopen(self) -> None:
         """Withdraw the verification: a problem has been found since."""

@@ -64,18 +64,6 @@ def test_a_baseline_that_is_none_is_a_typing_error(recorded: Sandbox) -> None:
     assert files(recorded.pytester.path / "incidents") == {}
 
 
-@ALONE_AND_WITH_WORKERS
-def test_the_folder_of_the_project_stands_for_its_checks(
-    recorded: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (recorded.pytester.path / "tests").mkdir()
-    (recorded.pytester.path / "tests" / "test_other.py").write_text("def test_other(): assert False")
-    monkeypatch.chdir("/")
-    outcome = recorded.run(str(recorded.pytester.path), "-m", "phase1 or not (step1 or phase1)")
-    assert outcome.code == ExitCode.VERIFIED, outcome.text
-    assert set(outcome.verdicts()) == {"test_one"}
-
-
 @pytest.mark.parametrize(
     ("body", "said"), [("pass", "PASSED: no figure"), ("assert False", "FAILED: a figure")]
 )

@@ -224,7 +224,7 @@ def test_phase_1_is_collected_without_a_store_driver(tmp_path: Path) -> None:
         "import sys, pytest\n"
         "pytest.main(['checks', '--collect-only', '-q', '-m', 'phase1', '--target', sys.argv[1]])\n"
         "drivers = {'pymysql', 'pymongo', 'redis', 'minio', 'confluent_kafka', 'qdrant_client', 'pymilvus',"
-        " 'numpy', 'httpx', 'httpx2', 'matplotlib', 'docker', 'requests', 'urllib3', 'rich', 'typer',"
+        " 'numpy', 'httpx', 'matplotlib', 'docker', 'requests', 'urllib3', 'rich', 'typer',"
         " 'sqlglot', 'apprise', 'prometheus_client', 'cryptography', 'hypothesis'}\n"
         "print('IMPORTED', sorted(drivers & set(sys.modules)))\n"
     )
