@@ -12,70 +12,31 @@ from rollproof.init.accounts import CANARY, Holder
 from rollproof.init.parts import Found
 from rollproof.init.profile_text import comment
 from rollproof.profile.kinds import descriptor_of
-from rollproof.profile.mistakes import UNANSWERED
 from rollproof.profile.sections import Account, StoreProfile
 
 _MARK = re.compile(r"\0(\w+)\0")  # stands for the password of a role
-
-_UNKNOWN_YET = f"# NOT READY: where it says {UNANSWERED}, put what you put into the profile.\n"
 
 _THERE = (
     "The project's own secrets name these accounts, so nothing is created. Should one lack a right, or not be"
     " there, run these by hand:"
 )
-
 _HEAD = """\
 #!/bin/sh
 # Accounts for {project}: statements for reader, operator and canary of each store, least rights.
-# Passwords are read from the environment; none is in this file. Run it against the running project:
-#   sh {file}              every store
-#   sh {file} STORE…       some of them
+# Passwords are read from the environment; none is in this file. A password is of letters and digits.
+#   sh {file}         every store
+#   sh {file} STORE   one of them
 # It may be run again: it sets passwords and rights again, and drops nothing.
 set -eu
-
-# A password is put into a statement: letters, digits and _ . ~ - alone cannot end it early.
-need() {{
-  eval "value=\\${{$1-}}"
-  case "$value" in
-    '' | *[!A-Za-z0-9_.~-]*)
-      echo "\\$$1: expected a password of letters, digits and _ . ~ -, observed none or another" >&2
-      echo "HINT: export $1=\\"\\$(openssl rand -hex 24)\\"" >&2
-      exit 4
-      ;;
-  esac
-}}
-
-inside() {{
-  docker compose --project-name {project} exec -T "$1" sh -c "$2"
-}}
-
-for store in "$@"; do
-  case " {runnable} " in
-    *" $store "*) ;;
-    *) echo "store: expected one of {runnable}, observed $store" >&2; exit 4 ;;
-  esac
-done
-wanted() {{
-  case " $stores " in *" $1 "*) ;; *) return 1 ;; esac
-}}
-stores="${{*:-{runnable}}}"
-failed=
 """
 _STORE = """\
-if wanted {name}; then
+if [ "${{1:-{name}}}" = {name} ]; then
 {needed}
-  if {command} <<END_OF_LINES
+  docker compose --project-name {project} exec -T {service} sh -c {client} <<END_OF_LINES
 {lines}
 END_OF_LINES
-  then echo "{name}: {users}"; else failed="$failed {name}"; fi
+  echo "{name}: {users}"
 fi"""
-_TAIL = """\
-if [ -n "$failed" ]; then
-  echo "accounts: expected every statement to succeed, observed a failure (from$failed)" >&2
-  echo "HINT: mend what stands above, then: sh {file}$failed" >&2
-  exit 1
-fi
-"""
 
 
 def accounts_text(
@@ -85,22 +46,20 @@ def accounts_text(
     profiles: Mapping[str, StoreProfile],
     holders: Mapping[str, Mapping[str, Holder]],
 ) -> str:
-    """Return the script for the accounts of `stores`."""
-    made = {name: _store(name, found, profiles[name], holders[name]) for name, found in stores.items()}
-    file = shlex.quote(file)
-    runnable = " ".join(name for name, (_, runs) in made.items() if runs)
-    head = _HEAD.format(project=shlex.quote(project), file=file, runnable=runnable)
-    if any(UNANSWERED in one.model_dump_json() for one in profiles.values()):
-        head += _UNKNOWN_YET
+    """Return the script for the accounts of `stores`; what it cannot run is a remark in it."""
+    made = {name: _store(project, name, one, profiles[name], holders[name]) for name, one in stores.items()}
+    head = _HEAD.format(project=project, file=shlex.quote(file))
     if remarks := ", ".join(name for name, (_, runs) in made.items() if not runs):
         head += f"echo 'not run, but remarks in this file, to read: {remarks}' >&2\n"
-    return "\n".join([head, *(f"{text}\n" for text, _ in made.values()), _TAIL.format(file=file)])
+    return "\n".join([head, *(f"{text}\n" for text, _ in made.values())])
 
 
-def _store(name: str, found: Found, profile: StoreProfile, holders: Mapping[str, Holder]) -> tuple[str, bool]:
+def _store(
+    project: str, name: str, found: Found, profile: StoreProfile, holders: Mapping[str, Holder]
+) -> tuple[str, bool]:
     """Return the part of a store, and whether the script can run it: else it is a remark."""
     statements = found.sign.statements
-    about = [f"# --- {name} ({found.kind}), service {found.clues.service}", *comment(statements.fresh)]
+    about = [f"# --- {name} ({found.kind}), service {found.service.name}", *comment(statements.fresh)]
     # One account for everybody is the application's too: two new ones are to take its place.
     if found.sign.common and len({one.user for one in holders.values()}) == 1:
         holders = {role: Holder(f"rollproof_{role}", {}) for role in holders}
@@ -118,9 +77,11 @@ def _store(name: str, found: Found, profile: StoreProfile, holders: Mapping[str,
     # In a here-document, only the variables of the passwords are expanded.
     plain = re.sub(r"([\\`$])", r"\\\1", lines)
     body = _STORE.format(
+        project=shlex.quote(project),
         name=name,
-        needed="\n".join(f"  need {variable}" for variable in variables.values()),
-        command=shlex.join(["inside", found.clues.service, statements.client]),
+        needed="\n".join(f'  : "${{{variable}:?export it}}"' for variable in variables.values()),
+        service=shlex.quote(found.service.name),
+        client=shlex.quote(statements.client),
         lines=_MARK.sub(lambda mark: f"${{{variables[mark[1]]}}}", plain),
         users=", ".join(sorted(one.user for one in new.values())),
     )

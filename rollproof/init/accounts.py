@@ -1,58 +1,31 @@
-"""The accounts of a store: those that its compose project names, and those that have to be made."""
+"""A store's section of the profile, with its accounts: those that compose names, and those to be made."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
 
-from rollproof.profile.recognition import Recognition
+from rollproof.init.parts import Found
+from rollproof.profile.kinds import kinds
+from rollproof.profile.mistakes import UNANSWERED
+from rollproof.profile.sections import Account, ApiKey, StoreProfile
 from rollproof.reading import read_regular
 from rollproof.redaction.secret_command import LARGEST_SECRET
 
 READER, OPERATOR, CANARY = "reader", "operator", "canary"
 # Words at the end of a compose secret's name that show whose account it is of.
-_READING, _WRITING = frozenset({"reader", "readonly", "ro"}), frozenset({"operator", "admin", "root"})
-_ROLES = {READER: _READING, OPERATOR: _WRITING}
+_ROLES = {
+    READER: frozenset({"reader", "readonly", "ro"}),
+    OPERATOR: frozenset({"operator", "admin", "root"}),
+    CANARY: frozenset({CANARY}),
+}
 _FILE = re.compile(r"\${1,2}\(cat /run/secrets/(?P<name>[\w.-]+)\)")
-
-
-@dataclass(frozen=True, slots=True)
-class Clues:
-    """What a compose project says of one store: its service, environment, command and secrets.
-
-    `secrets` are the files of compose's secrets, by name; `variable` begins the names of variables that the
-    profile invents for it: ``SHOP_MYSQL``.
-    """
-
-    service: str
-    variable: str
-    environment: Mapping[str, SecretStr] = field(default_factory=dict)
-    command: Sequence[SecretStr] = ()
-    secrets: Mapping[str, str] = field(default_factory=dict)
-
-    def value(self, *names: str) -> str:
-        """Return the value of the first of these variables, or ``--options`` of the command, that is set."""
-        words = " ".join(word.get_secret_value() for word in self.command)
-        for name in names:
-            if name.startswith("--"):
-                if found := re.search(rf"{name}[ =]+[\"']?(\$+\([^)]*\)|[^\"'\s]+)", words):
-                    return found[1]
-            elif (secret := self.environment.get(name)) and secret.get_secret_value():
-                return secret.get_secret_value()
-        return ""
-
-    def secret_of(self, words: frozenset[str]) -> tuple[str, str] | None:
-        """Return the user and the file of a compose secret whose name ends in one of `words`."""
-        for name, file in sorted(self.secrets.items()):
-            if (user := _last_word(name)) in words:
-                return user, file
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,73 +45,74 @@ class Holder:
         return {"user": self.user, "password": dict(self.place)} if self.user else {"key": dict(self.place)}
 
 
-@dataclass(frozen=True, slots=True)
-class Login:
-    """An account to look with, as the compose project itself names it; its secret is never written."""
-
-    user: str
-    secret: SecretStr
-
-
-def is_guarded(sign: Recognition, clues: Clues) -> bool:
+def is_guarded(found: Found) -> bool:
     """Return whether the server asks who its clients are, by its environment, or by secrets for accounts."""
+    guards, secrets = found.sign.guards, (_secret_of(found, READER), _secret_of(found, OPERATOR))
     shown = any(
-        word in value.get_secret_value().lower()
-        for name, word in ((name, word.lower()) for name, word in sign.guards.items())
-        if (value := clues.environment.get(name))
+        word.lower() in value.get_secret_value().lower()
+        for name, word in guards.items()
+        if (value := found.service.environment.get(name))
     )
-    return not sign.guards or shown or bool(clues.secret_of(_READING) or clues.secret_of(_WRITING))
+    return not guards or shown or any(secrets)
 
 
-def holders_of(sign: Recognition, clues: Clues) -> dict[str, Holder]:
-    """Return the reader and the operator: those of compose's secrets, else new or common ones."""
-    named = {role: found for role, words in _ROLES.items() if (found := clues.secret_of(words))}
-    own = {
-        role: Holder("" if sign.common == "" else user, {"file": file})
-        for role, (user, file) in named.items()
-    }
+def accounts_of(found: Found, *, guarded: bool) -> dict[str, Holder]:
+    """Return the reader and the operator of a store; none for a server that asks nobody.
+
+    They are those of compose's secrets, else new ones, or one for everybody where the server knows no other.
+    """
+    fields, sign = kinds()[found.kind].profile.model_fields, found.sign
+    if not guarded and not any(fields[role].is_required() for role in (READER, OPERATOR)):
+        return {}
+    own = {role: one for role in (READER, OPERATOR) if (one := _secret_of(found, role))}
     if sign.common is None:
         users = {READER: "rollproof_reader", OPERATOR: sign.operator}
         return {
-            role: own.get(role) or Holder(user, {"env": f"{clues.variable}_{role.upper()}_PASSWORD"})
+            role: own.get(role) or Holder(user, {"env": f"{found.variable}_{role.upper()}_PASSWORD"})
             for role, user in users.items()
         }
+    if sign.common == "":
+        own = {role: Holder("", one.place) for role, one in own.items()}
     option = next((name for _, name in sign.logins if name.startswith("--")), "")
-    in_command = _FILE.search(clues.value(option)) if option else None
-    if len(own) == len(_ROLES) and not in_command:
+    in_command = _FILE.search(found.service.value(option)) if option else None
+    if len(own) == len((READER, OPERATOR)) and not in_command:
         return own
-    place = {"env": f"{clues.variable}_{'PASSWORD' if sign.common else 'KEY'}"}
-    if in_command and in_command["name"] in clues.secrets:
-        place = {"file": clues.secrets[in_command["name"]]}
+    place: Mapping[str, str] = {"env": f"{found.variable}_{'PASSWORD' if sign.common else 'KEY'}"}
+    if in_command and in_command["name"] in found.service.secrets:
+        place = {"file": found.service.secrets[in_command["name"]]}
     elif not sign.common and own:
-        place = dict(next(iter(own.values())).place)
-    return dict.fromkeys(_ROLES, Holder(sign.common, place))
+        place = next(iter(own.values())).place
+    return dict.fromkeys((READER, OPERATOR), Holder(sign.common, place))
 
 
-def canary_of(clues: Clues) -> Holder:
+def canary_of(found: Found) -> Holder:
     """Return the account that removes the traces of the canary's log-ins."""
-    if found := clues.secret_of(frozenset({CANARY})):
-        return Holder(found[0], {"file": found[1]})
-    return Holder("rollproof_canary", {"env": f"{clues.variable}_CANARY_PASSWORD"})
+    place = {"env": f"{found.variable}_CANARY_PASSWORD"}
+    return _secret_of(found, CANARY) or Holder("rollproof_canary", place)
 
 
-def logins_of(sign: Recognition, clues: Clues) -> Iterator[Login]:
-    """Yield the accounts that compose names for a store, those for reading first."""
-    users = {holder.user for holder in holders_of(sign, clues).values()}
-    secrets = sorted(
-        clues.secrets, key=lambda one: (_last_word(one) not in _READING, _last_word(one) not in _WRITING, one)
-    )
-    for name in secrets:
-        if secret := _secret_in(clues.secrets[name]):
+def logins_of(found: Found) -> Iterator[tuple[str, SecretStr]]:
+    """Yield the users and secrets that compose names for a store, those for reading first; never written."""
+    users = {holder.user for holder in accounts_of(found, guarded=True).values()}
+    rank = {word: at for at, words in enumerate(_ROLES.values()) for word in words}
+    for name in sorted(found.service.secrets, key=lambda one: (rank.get(_last_word(one), len(rank)), one)):
+        if secret := _secret_in(found.service.secrets[name]):
             for user in (_last_word(name), *sorted(users - {_last_word(name)})):
-                yield Login(user, secret)
-    for user, variable in sign.logins:
-        named = clues.value(user[1:]) if user.startswith("$") else user
-        if named and (value := clues.value(variable)):
-            yield Login(named, SecretStr(value))
-        inside = Path(clues.value(f"{variable}_FILE")).name
-        if named and (secret := _secret_in(clues.secrets.get(inside, ""))):
-            yield Login(named, secret)
+                yield user, secret
+    for user, variable in found.sign.logins:
+        named = found.service.value(user[1:]) if user.startswith("$") else user
+        if named and (value := found.service.value(variable)):
+            yield named, SecretStr(value)
+        inside = Path(found.service.value(f"{variable}_FILE")).name
+        if named and (secret := _secret_in(found.service.secrets.get(inside, ""))):
+            yield named, secret
+
+
+def _secret_of(found: Found, role: str) -> Holder | None:
+    """Return the account of the compose secret whose name ends in a word for `role`."""
+    secrets = sorted(found.service.secrets.items())
+    named = ((_last_word(name), file) for name, file in secrets if _last_word(name) in _ROLES[role])
+    return next((Holder(user, {"file": file}) for user, file in named), None)
 
 
 def _last_word(name: str) -> str:
@@ -150,3 +124,40 @@ def _secret_in(file: str) -> SecretStr | None:
         if file and (text := read_regular(Path(file), LARGEST_SECRET).decode().strip()):
             return SecretStr(text)
     return None
+
+
+def section_of(found: Found, holdings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the section of a store without accounts, with `UNANSWERED` for what it needs and nobody knows.
+
+    `holdings` are keys as the server lists them, which win over compose's.
+    """
+    descriptor, sign = kinds()[found.kind], found.sign
+    listed = {
+        name: [one.partition(":")[0].strip() for one in found.service.value(*variables).split(",")]
+        for name, variables in sign.listed.items()
+        if found.service.value(*variables) not in {"", "admin"}
+    }
+    section: dict[str, Any] = {
+        "kind": found.kind,
+        "address": {"service": found.service.name, "port": found.port},
+        "services": list(found.services),
+        "risk": descriptor.least_risk,
+        **sign.settings,
+        **listed,
+        **{name: one for name, one in holdings.items() if one},
+    }
+    for name, about in descriptor.profile.model_fields.items():
+        if about.is_required() and name not in section and name not in {READER, OPERATOR}:
+            section[name] = [UNANSWERED]
+    return section
+
+
+def profile_of(section: Mapping[str, Any], found: Found, *, guarded: bool) -> StoreProfile:
+    """Return the section as the suite reads it, without any secret."""
+    nothing = SecretStr("")
+    accounts = {
+        role: Account(user=one.user, password=nothing) if one.user else ApiKey(key=nothing)
+        for role, one in accounts_of(found, guarded=guarded).items()
+    }
+    profile: StoreProfile = kinds()[found.kind].profile(**section, **accounts)
+    return profile

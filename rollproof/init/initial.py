@@ -11,9 +11,8 @@ from pathlib import Path
 from rollproof.errors import UsageProblem, no_space, reason_of
 from rollproof.home import typed
 from rollproof.init.account_statements import accounts_text
-from rollproof.init.looking import Looked, look, maintenance_of, running_stack
-from rollproof.init.observed import Observed
-from rollproof.init.parts import parts_of, recognitions
+from rollproof.init.looking import Looked, look, running_stack
+from rollproof.init.parts import Observed, parts_of, recognitions
 from rollproof.init.proposal import Proposal, profile_name, proposed
 from rollproof.init.stack import read_stack
 from rollproof.system.files import write_whole
@@ -50,12 +49,18 @@ def write_profile(wanted: Wanted) -> Iterator[str]:
         looked = look(*running_stack(wanted.project, wanted.files, wanted.env_file))
     else:
         stack = read_stack(wanted.files, wanted.project, wanted.env_file)
-        parts = parts_of(stack)
-        looked = Looked(stack, parts, Observed(maintenance=maintenance_of(stack, parts)))
+        looked = Looked(stack, parts_of(stack), Observed())
     output = wanted.output or Path(f"{profile_name(looked.stack.project)}.toml")
     accounts = output.with_name(f"{output.stem}.accounts.sh")
     for file in (output, accounts):
-        _require_free(file, force=wanted.force)
+        if os.path.lexists(file) and not (wanted.force and file.is_file()):
+            raise UsageProblem(
+                what="output of init",
+                expected="a new file",
+                observed="one that is there" if file.is_file() else "something else of that name",
+                source=str(file),
+                hint="name another with --output, or overwrite it with --force",
+            )
     made = made_of(looked, output, accounts)
     _write(output, made.profile)
     _write(accounts, made.accounts)
@@ -72,7 +77,7 @@ def made_of(looked: Looked, output: Path, accounts: Path) -> Made:
             what=f"stores of {stack.project}",
             expected=f"one of {', '.join(sorted(recognitions()))}",
             observed="; ".join(proposal.unsupported) or "none",
-            source=", ".join(str(file) for file in stack.files) or "the running project",
+            source=", ".join(str(file) for file in stack.files),
             hint="give all compose files of the project, each with --file",
         )
     statements = accounts_text(
@@ -90,26 +95,6 @@ def _repository(looked: Looked) -> Path:
     return next(around, folders[0] if folders else Path.cwd())
 
 
-def _require_free(output: Path, *, force: bool) -> None:
-    folder = output.absolute().parent
-    if not folder.is_dir():
-        raise UsageProblem(
-            what="profile",
-            expected="a folder to write it in",
-            observed="none",
-            source=str(folder),
-            hint=f"mkdir -p {shlex.quote(str(folder))}",
-        )
-    if os.path.lexists(output) and (not force or not output.is_file()):
-        raise UsageProblem(
-            what="profile" if output.suffix == ".toml" else "file of accounts",
-            expected="a new file",
-            observed="one that is there" if output.is_file() else "something else of that name",
-            source=str(output),
-            hint="name another with --output, or overwrite it with --force",
-        )
-
-
 def _write(path: Path, text: str) -> None:
     try:
         write_whole(path, text.encode(), mode=0o644)
@@ -117,7 +102,7 @@ def _write(path: Path, text: str) -> None:
         if no_space(error):
             raise
         raise UsageProblem(
-            what="profile",
+            what="output of init",
             expected="a file that can be written",
             observed=reason_of(error),
             source=str(path),

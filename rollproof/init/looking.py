@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -10,18 +9,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
+
 from rollproof.engines.compose import PROJECT_LABEL, ComposeEngine
 from rollproof.engines.engine import Container, ContainerEngine
 from rollproof.engines.questions import asking
 from rollproof.errors import Problem, UsageProblem
 from rollproof.home import typed
-from rollproof.init.accounts import READER, Login, is_guarded, logins_of
-from rollproof.init.observed import Api, Observed
-from rollproof.init.parts import Found, Parts, parts_of
-from rollproof.init.sections import profile_of, section_of
+from rollproof.init.accounts import READER, is_guarded, logins_of, profile_of, section_of
+from rollproof.init.parts import Api, Found, Observed, Parts, parts_of
 from rollproof.init.stack import Stack, read_stack
 from rollproof.profile.sections import Account, Address, ApiKey, StoreProfile
-from rollproof.reading import read_regular
 from rollproof.redaction.secret import remember
 from rollproof.stores.drivers import at_place
 from rollproof.stores.reach import Readable
@@ -33,14 +31,10 @@ ENGINE_SECONDS = 10.0
 _LOOKING_SECONDS = 8.0
 _STORE_SECONDS = 3.0
 _HTTP_SECONDS = 1.0
-_LARGEST_CONFIGURATION = 1024 * 1024
 _FILES_LABEL = "com.docker.compose.project.config_files"
 _ENVIRONMENT_LABEL = "com.docker.compose.project.environment_file"
 _DESCRIPTIONS = ("/openapi.json", "/api/openapi.json", "/api/v1/openapi.json")
 _USUAL_PORTS = (8000, 8080)
-_FILE_IS_THERE = re.compile(r"if\s*\(\s*-f\s+[\"']?(?P<file>/[^\s)\"']+)[\"']?\s*\)")
-_UNAVAILABLE = re.compile(r"return\s+503\b")
-_COMMENT = re.compile(r"(?m)#.*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +105,7 @@ def look(stack: Stack, containers: Mapping[str, tuple[Container, ...]]) -> Looke
     questions: dict[str, Question[Any]] = {
         name: Question(name, lambda name=name, found=found: _looked_into(name, found, engine))  # type: ignore[misc]
         for name, found in parts.stores.items()
-        if found.clues.service in running
+        if found.service.name in running
     }
     api = Question("api", lambda: _api(parts, stack, engine, running))
     for question in (*questions.values(), api):
@@ -124,7 +118,6 @@ def look(stack: Stack, containers: Mapping[str, tuple[Container, ...]]) -> Looke
         unseen=tuple(name for name in parts.stores if name not in into),
         unguarded=frozenset(name for name, (way, _) in into.items() if way.reader is None),
         api=_answer(api),
-        maintenance=maintenance_of(stack, parts),
     )
     return Looked(stack, parts, seen)
 
@@ -141,10 +134,10 @@ def _looked_into(
     """Return the section with which a store lets somebody in, and the keys of it that its server lists."""
     section = section_of(found, {})
     endpoint = engine.resolve(Address(**section["address"]))
-    profile = profile_of(section, found, guarded=is_guarded(found.sign, found.clues))
+    profile = profile_of(section, found, guarded=is_guarded(found))
     profile = profile.model_copy(update={"deadline_seconds": _STORE_SECONDS})
     optional = not type(profile).model_fields[READER].is_required()
-    for login in [*([None] if optional else []), *logins_of(found.sign, found.clues)]:
+    for login in [*([None] if optional else []), *logins_of(found)]:
         way = profile.model_copy(update={READER: _account(login, profile)})
         with suppress(Problem):
             if not found.sign.holdings:
@@ -156,28 +149,28 @@ def _looked_into(
     return None
 
 
-def _account(login: Login | None, profile: StoreProfile) -> Account | ApiKey | None:
+def _account(login: tuple[str, SecretStr] | None, profile: StoreProfile) -> Account | ApiKey | None:
     if login is None:
         return None
-    remember(login.secret.get_secret_value())
+    user, secret = login
+    remember(secret.get_secret_value())
     wants_key = ApiKey in getattr(type(profile).model_fields[READER].annotation, "__args__", ())
-    return ApiKey(key=login.secret) if wants_key else Account(user=login.user, password=login.secret)
+    return ApiKey(key=secret) if wants_key else Account(user=user, password=secret)
 
 
 def _api(parts: Parts, stack: Stack, engine: ContainerEngine, running: set[str]) -> Api | None:
     """Return the API, by its description at the published URL, or by that which a service itself shows."""
-    for url in parts.urls[:1]:
-        for path in _DESCRIPTIONS:
-            if paths := _paths(f"{url}{path}"):
-                return Api(f"{url}{path}", path, paths)
+    places = [(url, True, url) for url in parts.urls[:1]]
     for name in parts.application:
         ports = [one.target for one in stack.services[name].ports] or _USUAL_PORTS
         for port in ports if name in running else ():
             with suppress(Problem):
                 endpoint = engine.resolve(Address(service=name, port=port))
-                for path in _DESCRIPTIONS:
-                    if paths := _paths(f"http://{endpoint.in_url}:{endpoint.port}{path}"):
-                        return Api(f"{path} of {name}", "", paths)
+                places.append((f"http://{endpoint.in_url}:{endpoint.port}", False, name))
+    for url, is_published, place in places:
+        for path in _DESCRIPTIONS:
+            if paths := _paths(f"{url}{path}"):
+                return Api(f"{path} of {place}", path if is_published else "", paths)
     return None
 
 
@@ -188,16 +181,3 @@ def _paths(url: str) -> tuple[str, ...]:
             paths = answer.body.get("paths")
             return tuple(sorted(paths)) if isinstance(paths, dict) else ()
     return ()
-
-
-def maintenance_of(stack: Stack, parts: Parts) -> str:
-    """Return the file that makes nginx answer 503, by a mounted configuration of it; "" without one."""
-    mounts = stack.services[parts.proxy].mounts if parts.proxy else ()
-    for mount in mounts:
-        with suppress(OSError, UnicodeDecodeError):
-            if mount.kind == "bind":
-                text = read_regular(Path(mount.source), _LARGEST_CONFIGURATION).decode()
-                code = _COMMENT.sub("", text)
-                if _UNAVAILABLE.search(code) and (found := _FILE_IS_THERE.search(code)):
-                    return found["file"]
-    return ""

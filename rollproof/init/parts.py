@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import Any
 
-from rollproof.init.accounts import Clues
 from rollproof.init.stack import Service, Stack
 from rollproof.profile.kinds import kinds
 from rollproof.profile.recognition import Recognition
@@ -29,12 +29,17 @@ WEB_PORTS = (443, 80, 8443, 8080, 8000, 8090, 3000, 5000, 8888)
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A store: its kind, its services, the first of which is connected to, and why it was recognised."""
+    """A store: its kind, its services, the first of which is connected to, and why it was recognised.
+
+    `service` is that first one. `variable` begins the names of variables that the profile invents for it:
+    ``SHOP_MYSQL``.
+    """
 
     kind: str
     services: tuple[str, ...]
     port: int
-    clues: Clues
+    service: Service
+    variable: str
     because: str
 
     @property
@@ -47,8 +52,7 @@ class Found:
 class Parts:
     """The parts of a project. `unsupported` are services that no profile can name, each with the reason.
 
-    `urls` are the published addresses of the application, the likeliest first. `ranges` are services whose
-    ports are published as a range.
+    `urls` are the published addresses of the application, the likeliest first.
     """
 
     stores: Mapping[str, Found]
@@ -59,12 +63,47 @@ class Parts:
     optional: tuple[str, ...]
     proxy: str | None
     urls: tuple[str, ...] = ()
-    ranges: tuple[str, ...] = field(default=())
 
     @property
     def of_stores(self) -> frozenset[str]:
         """The services of all stores."""
         return frozenset(service for found in self.stores.values() for service in found.services)
+
+
+LAYRA = frozenset({"/api/v1/auth/login", "/api/v1/sse/chat", "/api/v1/chat/conversations"})
+"""Paths by which an API is known as LAYRA's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """The application's API as an OpenAPI description names its `paths`.
+
+    `interface` is the path of the description at the published URL, "" if only a service itself shows it.
+    """
+
+    described_by: str
+    interface: str
+    paths: tuple[str, ...]
+
+    @property
+    def is_layra(self) -> bool:
+        """Whether it has LAYRA's paths."""
+        return frozenset(self.paths) >= LAYRA
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Everything that was seen. Empty for a project of which only the files are known.
+
+    `holdings` are keys of a store's section as its server lists them. `unseen` are the stores that nobody
+    could look into, `unguarded` those that ask nobody who they are.
+    """
+
+    running: bool = False
+    holdings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    unseen: tuple[str, ...] = ()
+    unguarded: frozenset[str] = frozenset()
+    api: Api | None = None
 
 
 def recognitions() -> dict[str, Recognition]:
@@ -96,7 +135,6 @@ def parts_of(stack: Stack, ended: frozenset[str] = frozenset()) -> Parts:
         optional=tuple(sorted(optional)),
         proxy=proxies[0] if proxies else None,
         urls=tuple(_urls(rest)),
-        ranges=tuple(name for name, one in rest.items() if any("-" in port.published for port in one.ports)),
     )
 
 
@@ -155,8 +193,8 @@ def _stores(
     }
     of: dict[str, tuple[str, ...]] = {}
     for name, (kind, _, _) in recognised.items():
-        clues = clues_of(stack, there[name], name)
-        hosts = {_host(one) for part in every[kind].parts for one in clues.value(part).split(",")}
+        values = (there[name].value(part) for part in every[kind].parts)
+        hosts = {_host(one) for value in values for one in value.split(",")}
         of[name] = tuple(other for other in there if other in hosts and other != name)
     parts = {part for several in of.values() for part in several}
     # A part that the application speaks to as well is a store of its own too.
@@ -170,30 +208,19 @@ def _stores(
     found: dict[str, Found] = {}
     for names in groups.values():
         # Of several brokers, the one that this host can reach by what it advertises, else the first.
-        names.sort(key=lambda name: (not _is_reached(stack, there[name], every[recognised[name][0]]), name))
+        names.sort(key=lambda name: (not _is_reached(there[name], every[recognised[name][0]]), name))
         kind, port, because = recognised[names[0]]
         own = every[kind].name if kinds_there.count(kind) == 1 else names[0].lower().lstrip("_.-") or "store"
         own = own if own not in found else f"{own}-{len(found)}"
         services = (*names, *(part for name in names for part in of[name]))
-        found[own] = Found(kind, services, port, clues_of(stack, there[names[0]], own), because)
+        found[own] = Found(kind, services, port, there[names[0]], variable_of(stack, own), because)
     return dict(sorted(found.items())), parts
 
 
-def _is_reached(stack: Stack, service: Service, sign: Recognition) -> bool:
+def _is_reached(service: Service, sign: Recognition) -> bool:
+    """Return whether a server sends its clients on to an address that this host knows."""
     published = {f"{host}:{port.published}" for port in service.ports for host in ("127.0.0.1", "localhost")}
-    return any(address in published for address in advertised(sign, clues_of(stack, service, service.name)))
-
-
-def advertised(sign: Recognition, clues: Clues) -> list[str]:
-    """Return each ``host:port`` to which a server sends its clients on, by its environment."""
-    return re.findall(r"[A-Za-z_]+://([^,\s]+:\d+)", clues.value(*sign.advertised))
-
-
-def clues_of(stack: Stack, service: Service, name: str) -> Clues:
-    """Return what compose says of the store `name`, whose first service is `service`."""
-    return Clues(
-        service.name, variable_of(stack, name), service.environment, service.command, service.secrets
-    )
+    return not published.isdisjoint(re.findall(r"://([^,\s]+:\d+)", service.value(*sign.advertised)))
 
 
 def variable_of(stack: Stack, what: str) -> str:

@@ -11,11 +11,18 @@ from typing import Any
 
 from rollproof.engines.engine import Mount
 from rollproof.git.repository import unknown_to_git
-from rollproof.init.accounts import OPERATOR, READER, Holder, canary_of, is_guarded
-from rollproof.init.observed import Observed
-from rollproof.init.parts import Found, Parts, advertised, variable_of
+from rollproof.init.accounts import (
+    OPERATOR,
+    READER,
+    Holder,
+    accounts_of,
+    canary_of,
+    is_guarded,
+    profile_of,
+    section_of,
+)
+from rollproof.init.parts import Found, Observed, Parts, variable_of
 from rollproof.init.profile_text import Table, text_of, value
-from rollproof.init.sections import accounts_of, profile_of, section_of
 from rollproof.init.stack import Stack
 from rollproof.profile.access_log import Requests
 from rollproof.profile.application_profile import Application, Canary, Function, Maintenance, Sweeper
@@ -124,13 +131,7 @@ def _application(proposal: Proposal) -> None:
     table = Table(("application",), Application)
     table.values["url"] = parts.urls[0] if parts.urls else f"http://{UNANSWERED}.invalid"
     if not parts.urls:
-        ranges = ", ".join(parts.ranges)
-        why = (
-            f"docker compose port shows the one of {ranges}."
-            if ranges
-            else "No service of it publishes a port."
-        )
-        asked = f"Where do users reach the application? {why}"
+        asked = "Where do users reach the application? No service of it publishes a single port."
         proposal.ask("application.url", asked, 'url = "http://127.0.0.1:8090"')
     elif parts.urls[1:]:
         table.note("url", f"Published as well: {', '.join(parts.urls[1:])}.")
@@ -184,27 +185,17 @@ def _api(proposal: Proposal, table: Table) -> None:
 
 
 def _proxy(proposal: Proposal) -> None:
-    proxy, file = proposal.parts.proxy, proposal.seen.maintenance
+    proxy = proposal.parts.proxy
     if proxy is None:
         asked = "Whose log has users' requests? No service is a proxy that is known."
         proposal.ask("application.requests", asked, '[application.requests] with service = "…"')
         return
     about = ["Its log must be of nginx's format `combined`, with $request_time at the end to know latencies."]
     proposal.tables.append(Table(("application", "requests"), Requests, {"service": proxy}, about))
-    if proxy in proposal.parts.writers:
-        return
-    about = [f"Its configuration answers 503 while {file} is there."]
-    if not file:
-        about = [
-            f"None was found in {proxy}, so a rollback stops it too, and users are refused.",
-            "With a location that answers 503 with Retry-After while a file is there:",
-        ]
-    values = {
-        "service": proxy,
-        "on": ["touch", file or "/tmp/maintenance"],  # noqa: S108 - inside a container
-        "off": ["rm", "-f", file or "/tmp/maintenance"],  # noqa: S108 - inside a container
-    }
-    table = Table(("application", "maintenance"), Maintenance, values, about, proposed=not file)
+    about = ["Else a rollback stops the proxy too. With a location that answers 503 while a file is there:"]
+    file = "/tmp/maintenance"  # noqa: S108 - inside a container
+    values = {"service": proxy, "on": ["touch", file], "off": ["rm", "-f", file]}
+    table = Table(("application", "maintenance"), Maintenance, values, about, proposed=True)
     proposal.tables.append(table)
 
 
@@ -229,14 +220,14 @@ def _sweeper(proposal: Proposal) -> None:
         return
     holders = proposal.holders[name]
     # Where reader and operator are one, the server knows no other.
-    account = holders[OPERATOR] if holders[READER] == holders[OPERATOR] else canary_of(found.clues)
+    account = holders[OPERATOR] if holders[READER] == holders[OPERATOR] else canary_of(found)
     proposal.places.append(account.place)
     values = {"store": name, "account": account.section()}
     proposal.tables.append(Table(("application", "canary", "sweeper"), Sweeper, values))
 
 
 def _store(proposal: Proposal, name: str, found: Found) -> None:
-    guarded = name not in proposal.seen.unguarded and is_guarded(found.sign, found.clues)
+    guarded = name not in proposal.seen.unguarded and is_guarded(found)
     holders = accounts_of(found, guarded=guarded)
     section = section_of(found, proposal.seen.holdings.get(name, {}))
     table = Table(("stores", name), kinds()[found.kind].profile, dict(section))
@@ -250,27 +241,20 @@ def _store(proposal: Proposal, name: str, found: Found) -> None:
     proposal.stores[name] = profile_of(section, found, guarded=guarded)
     proposal.holders[name] = holders
     for key in (key for key, one in section.items() if one == [UNANSWERED]):
-        asked = f"Which {key} of {found.clues.service} are the application's?"
+        asked = f"Which {key} of {found.service.name} are the application's?"
         proposal.ask(f"stores.{name}.{key}", asked, f'{key} = ["…"]')
-    # To a single server the suite relays.
-    hosts = {address.rpartition(":")[0] for address in advertised(found.sign, found.clues)}
-    if len(found.services) > 1 and hosts and hosts <= proposal.stack.services.keys():
-        servers = ", ".join(found.services)
-        asked = f"Several servers ({servers}) advertise names that this host does not know."
-        proposal.ask(f"stores.{name}.address", asked, "add a listener for the host to each, and publish it")
     proposal.tables.append(table)
 
 
 def _mounts(proposal: Proposal) -> None:
     """Propose a store for each mount that can hold state, as far as a rollback stops who writes to it."""
     databases = [name for name, store in proposal.stores.items() if descriptor_of(store).revisions]
-    stays = proposal.parts.proxy if proposal.seen.maintenance else None
     held, stateless = list[str](), dict[str, str]()
     for service, mount in _stateful(proposal):
         place = f"{service}:{mount.destination}"
         if mount.kind == "bind" and PurePosixPath(mount.destination).suffix in _CONFIGURATION:
             stateless[place] = "configuration"
-        elif service in proposal.parts.application and service != stays:
+        elif service in proposal.parts.application:
             held.append(place)
         else:
             stateless[place] = UNANSWERED

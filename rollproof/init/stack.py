@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -53,6 +54,17 @@ class Service:
     def short_image(self) -> str:
         """The last part of its image's name, without tag and digest; "" without a name."""
         return self.image.rpartition("/")[2].partition("@")[0].partition(":")[0].lower()
+
+    def value(self, *names: str) -> str:
+        """Return the value of the first of these variables, or ``--options`` of the command, that is set."""
+        words = " ".join(word.get_secret_value() for word in self.command)
+        for name in names:
+            if name.startswith("--"):
+                if found := re.search(rf"{name}[ =]+[\"']?(\$+\([^)]*\)|[^\"'\s]+)", words):
+                    return found[1]
+            elif (secret := self.environment.get(name)) and secret.get_secret_value():
+                return secret.get_secret_value()
+        return ""
 
     def words(self) -> str:
         """Return its environment and command as one text, to look for names of services in."""

@@ -236,7 +236,7 @@ def test_the_script_for_mongodb(
     root = (stack.state.secrets / "mongodb_root").read_text(encoding="utf-8").strip()
     variables = dict(
         zip(
-            dict.fromkeys(re.findall(r"^  need (\w+)$", printed.script.read_text(), re.MULTILINE)),
+            dict.fromkeys(re.findall(r'^  : "\$\{(\w+):\?', printed.script.read_text(), re.MULTILINE)),
             (printed.passwords[READER], printed.passwords[OPERATOR]),
             strict=True,
         )

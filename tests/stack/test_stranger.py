@@ -121,10 +121,12 @@ class _Shell:
 
     def makes_accounts(self, statements: Path, made: str) -> None:
         """Run the file of statements, and export each password that it asks for, until all are `made`."""
-        while (done := self._run("sh", str(statements))).returncode == ExitCode.USAGE:
-            (variable,) = re.findall(r"^HINT: export (\w+)=", done.stderr, re.MULTILINE)
+        asked = re.compile(r": (\w+): export it$", re.MULTILINE)
+        while variables := asked.findall(self._run("sh", str(statements)).stderr):
+            (variable,) = variables
             assert variable not in self.environment
             self.environment[variable] = secrets.token_hex(24)
+        done = self._run("sh", str(statements))
         assert (done.returncode, done.stdout.splitlines()) == (0, [made]), done.stderr
 
     def _run(self, *words: str) -> subprocess.CompletedProcess[str]:
