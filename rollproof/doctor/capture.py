@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from rollproof.application.canary import Canary, Conversation, canary_in_use, patience_with_the_monitor
-from rollproof.application.client import ApplicationClient, LoggedIn, refusal_of, told
+from rollproof.application.client import ApplicationClient
 from rollproof.baseline.configuration_key import new_configuration_key
 from rollproof.baseline.containers import record_container
 from rollproof.baseline.demands import demands_of
@@ -167,50 +167,17 @@ def _canary(target: Target, engine: ContainerEngine, client: ApplicationClient) 
         canary = Canary(target, engine, client, lambda: follow_all(wanted.references, views, target.personal))
         try:
             session, can = canary.log_in(), target.application.verifiable
-            _require_functions(target, canary, session)
             files = client.files(session, wanted.knowledge_base) if "documents" in can else ()
             known = client.conversations(session)[:CONVERSATIONS] if {"conversations", "turns"} <= can else ()
             turns = {conversation: client.turns(session, conversation) for conversation in known}
             asked = canary.ask(session) if "chat" in can else None
-            uploaded = canary.upload(session) if "upload" in can else None
         finally:
             canary.sweep()
     if "documents" in can and not files:
         raise _unfit(target, "documents of the canary's knowledge base", "one or more", "none")
     if asked is not None:
         _require_right(target, asked, files)
-    if uploaded is not None and uploaded.seconds is None:
-        limit = target.application.upload_seconds
-        raise _unfit(target, "the canary's upload", f"listed within {limit:g} s", "not listed")
-    if uploaded is not None and not uploaded.is_found:
-        observed = listed(uploaded.found_in or ()) or "none"
-        raise _unfit(target, "an answer about the canary's upload", f"made from {uploaded.name}", observed)
     return RecordedCanary(files=files, grounded_in=asked.answer.files if asked else (), turns=turns)
-
-
-def _require_functions(target: Target, canary: Canary, session: LoggedIn) -> None:
-    """Refuse functions that do not answer as the profile describes them: no check of them would mean much."""
-    application, client = target.application, canary.client
-    functions, can = application.functions, application.verifiable
-    if (owner := client.owner(session)) != application.canary.user:
-        raise _unfit(target, "owner of the canary's token", application.canary.user, owner)
-    if "own" in can:
-        client.own(session)
-    if "others" in can:
-        of = canary.stranger
-        _require_refused(target, "another user", lambda: client.own(session, of=of), functions.refused)
-    if "log_in" in can:
-        wrong = canary.wrong_password
-        _require_refused(target, "a wrong password", lambda: canary.log_in(wrong), functions.wrong_password)
-
-
-def _require_refused(
-    target: Target, what: str, attempt: Callable[[], object], statuses: Sequence[int]
-) -> None:
-    status = refusal_of(attempt)
-    if status not in statuses:
-        expected = f"refused with {' or '.join(map(str, statuses))}"
-        raise _unfit(target, what, expected, told(status))
 
 
 def _unfit(target: Target, what: str, expected: str, observed: str) -> ActionFailed:

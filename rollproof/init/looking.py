@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -95,12 +95,6 @@ def look(stack: Stack, containers: Mapping[str, tuple[Container, ...]]) -> Looke
     ended = {
         name for name, several in containers.items() if several and all(one.completed for one in several)
     }
-    # A container has mounts of its image too, which no file names.
-    services = {
-        name: replace(one, mounts=containers[name][0].mounts) if containers.get(name) else one
-        for name, one in stack.services.items()
-    }
-    stack = replace(stack, services=services)
     parts = parts_of(stack, frozenset(ended))
     questions: dict[str, Question[Any]] = {
         name: Question(name, lambda name=name, found=found: _looked_into(name, found, engine))  # type: ignore[misc]

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from rollproof.engines.engine import Mount
-from rollproof.git.repository import unknown_to_git
 from rollproof.init.accounts import (
     OPERATOR,
     READER,
@@ -27,7 +25,7 @@ from rollproof.init.stack import Stack
 from rollproof.profile.access_log import Requests
 from rollproof.profile.application_profile import Application, Canary, Function, Maintenance, Sweeper
 from rollproof.profile.functions import Functions
-from rollproof.profile.kinds import descriptor_of, kinds
+from rollproof.profile.kinds import kinds
 from rollproof.profile.mistakes import UNANSWERED
 from rollproof.profile.profile import Engine, Folders
 from rollproof.profile.sections import StoreProfile
@@ -110,7 +108,6 @@ def proposed(stack: Stack, parts: Parts, seen: Observed, folder: Path, repositor
     for store, found in parts.stores.items():
         _store(proposal, store, found)
     _sweeper(proposal)
-    _mounts(proposal)
     _secrets(proposal)
     return proposal
 
@@ -244,63 +241,6 @@ def _store(proposal: Proposal, name: str, found: Found) -> None:
         asked = f"Which {key} of {found.service.name} are the application's?"
         proposal.ask(f"stores.{name}.{key}", asked, f'{key} = ["…"]')
     proposal.tables.append(table)
-
-
-def _mounts(proposal: Proposal) -> None:
-    """Propose a store for each mount that can hold state, as far as a rollback stops who writes to it."""
-    databases = [name for name, store in proposal.stores.items() if descriptor_of(store).revisions]
-    held, stateless = list[str](), dict[str, str]()
-    for service, mount in _stateful(proposal):
-        place = f"{service}:{mount.destination}"
-        if mount.kind == "bind" and PurePosixPath(mount.destination).suffix in _CONFIGURATION:
-            stateless[place] = "configuration"
-        elif service in proposal.parts.application:
-            held.append(place)
-        else:
-            stateless[place] = UNANSWERED
-            asked = f"Nothing backs up {place}: why may a rollback leave it as it is?"
-            proposal.ask("application.stateless", asked, f'stateless = {{{value(place)} = "a cache"}}')
-    if stateless:
-        next(one for one in proposal.tables if one.model is Application).values["stateless"] = stateless
-    # The kind of store that is no server.
-    kind = next(
-        kind for kind, one in kinds().items() if one.profile.model_fields["address"].annotation is type(None)
-    )
-    of_migrations = [one for one in held if _MIGRATIONS.search(one)]
-    others = [one for one in held if one not in of_migrations]
-    for usual, places, together in (("migrations", of_migrations, databases), ("state", others, [])):
-        if not places:
-            continue
-        name = usual if usual not in proposal.stores else f"{usual}-files"
-        values = {"kind": kind, "risk": kinds()[kind].least_risk, "held": places, "together": together}
-        proposal.tables.append(Table(("stores", name), kinds()[kind].profile, values))
-        shown = ", ".join(places)
-        if of_migrations is places:
-            asked = f"Do {shown} belong to the database that they have migrated?"
-            proposal.ask(f"stores.{name}.together", asked, f"together = {value(together)}")
-        else:
-            asked = f"Do {shown} hold state? One that does not: move it to [application], with the reason."
-            proposal.ask(f"stores.{name}.held", asked, f'stateless = {{{value(places[0])} = "a cache"}}')
-
-
-def _stateful(proposal: Proposal) -> Iterator[tuple[str, Mount]]:
-    """Yield the mounts that can hold state of no store's, each with its service, the application's first."""
-    parts, services = proposal.parts, proposal.stack.services
-    known = {mount.name for service in parts.of_stores for mount in services[service].mounts}
-    left_out = {*parts.of_stores, *parts.one_shots, *parts.optional}
-    for name in [*parts.application, *sorted(services.keys() - {*parts.application, *left_out})]:
-        for mount in services[name].mounts:
-            if mount.may_hold_state and mount.name not in known and not _is_code(proposal, mount):
-                known |= {mount.name} - {""}
-                yield name, mount
-
-
-def _is_code(proposal: Proposal, mount: Mount) -> bool:
-    """Return whether a checkout brings a mount back: it is of the repository, and git knows all of it."""
-    source, repository = Path(mount.source), proposal.repository
-    if mount.kind != "bind" or not source.is_relative_to(repository):
-        return False
-    return not (repository / ".git").exists() or (source.exists() and not unknown_to_git(repository, source))
 
 
 def _secrets(proposal: Proposal) -> None:

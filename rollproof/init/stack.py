@@ -13,7 +13,6 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from rollproof.engines.engine import Mount
 from rollproof.errors import ActionFailed, UsageProblem
 from rollproof.system.command import Deadline, run_command
 
@@ -44,7 +43,6 @@ class Service:
     environment: Mapping[str, SecretStr] = field(default_factory=dict)
     command: tuple[SecretStr, ...] = ()
     ports: tuple[Port, ...] = ()
-    mounts: tuple[Mount, ...] = ()
     secrets: Mapping[str, str] = field(default_factory=dict)
     after: frozenset[str] = frozenset()
     completed: frozenset[str] = frozenset()
@@ -123,16 +121,11 @@ def stack_of(
 ) -> Stack:
     """Return the project in the answer of ``docker compose config --format json``."""
     secrets = {name: str(one.get("file") or "") for name, one in (config.get("secrets") or {}).items()}
-    volumes = {name: str(one.get("name") or name) for name, one in (config.get("volumes") or {}).items()}
     services = sorted((config.get("services") or {}).items())
-    return Stack(
-        project, files, env_file, {name: _service(name, raw, secrets, volumes) for name, raw in services}
-    )
+    return Stack(project, files, env_file, {name: _service(name, raw, secrets) for name, raw in services})
 
 
-def _service(
-    name: str, raw: Mapping[str, Any], secrets: Mapping[str, str], volumes: Mapping[str, str]
-) -> Service:
+def _service(name: str, raw: Mapping[str, Any], secrets: Mapping[str, str]) -> Service:
     after = raw.get("depends_on") or {}
     health = (raw.get("healthcheck") or {}).get("test") or ()
     words = (*(raw.get("entrypoint") or ()), *(raw.get("command") or ()), *health)
@@ -147,7 +140,6 @@ def _service(
         },
         command=tuple(SecretStr(str(word)) for word in words),
         ports=tuple(_ports(raw)),
-        mounts=tuple(_mount(one, volumes) for one in raw.get("volumes") or ()),
         secrets={one: secrets[one] for one in named if secrets.get(one)},
         after=frozenset(after),
         completed=frozenset(
@@ -168,14 +160,3 @@ def _ports(raw: Mapping[str, Any]) -> list[Port]:
     exposed = [str(one).partition("/")[0] for one in raw.get("expose") or ()]
     found += [Port(int(one)) for one in exposed if one.isdecimal() and int(one) not in known]
     return sorted(found, key=lambda port: (not port.published, port.target, port.published))
-
-
-def _mount(raw: Mapping[str, Any], volumes: Mapping[str, str]) -> Mount:
-    source = str(raw.get("source") or "")
-    return Mount(
-        name=volumes.get(source, source),
-        kind=str(raw.get("type") or "volume"),
-        destination=str(raw.get("target") or ""),
-        source=source,
-        writable=not raw.get("read_only"),
-    )

@@ -44,6 +44,14 @@ ANSWERS = {
     "expected_file": canary.ANSWER_FILE,
 }
 
+# What `doctor` asks for, since the application writes there.
+MIGRATIONS = """[stores.migrations]
+kind = "mounts"
+risk = "medium"
+held = ["backend:/opt/application/migrations/versions"]
+together = ["mysql"]
+"""
+
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
@@ -113,7 +121,7 @@ class _Shell:
         for key, answer in ANSWERS.items():
             assert text.count(f'{key} = "change-me"') == 1
             text = text.replace(f'{key} = "change-me"', f'{key} = "{answer}"')
-        profile.write_text(text)
+        profile.write_text(f"{text}\n{MIGRATIONS}")
         (canary_s,) = re.findall(r'password = \{env = "(\w+_CANARY_PASSWORD)"\}', text)
         self.environment[canary_s] = (stack.state.secrets / "canary_password").read_text()
         (following,) = re.findall(r"^then: .* (capture --target .*)$", said, re.MULTILINE)

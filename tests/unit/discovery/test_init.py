@@ -18,7 +18,6 @@ from hypothesis import strategies as some
 
 from rollproof.cli.command_line import main
 from rollproof.errors import ExitCode
-from rollproof.git.repository import git
 from rollproof.init.initial import Made, made_of
 from rollproof.init.looking import Looked
 from rollproof.init.parts import LAYRA, Api, Observed, parts_of
@@ -111,18 +110,15 @@ EXPECTED: dict[str, dict[str, Any]] = {
         "services": ("backend", "frontend", "milvus-accounts", "nginx", "worker"),
         "writers": ("backend", "milvus-accounts", "worker"),
     },
-    "stranger": _STAGING
-    | {"stores": _EVERY | {"kafka": ("kafka", ("kafka",)), "migrations": ("mounts", ())}},
+    "stranger": _STAGING | {"stores": _EVERY | {"kafka": ("kafka", ("kafka",))}},
     "renamed": {
         "stores": {
             "kafka": ("kafka", ("log",)),
-            "migrations": ("mounts", ()),
             "minio": ("s3", ("objects",)),
             "mongodb": ("mongodb", ("documents",)),
             "mysql": ("mysql", ("db",)),
             "qdrant": ("qdrant", ("vectors",)),
             "redis": ("redis", ("cache",)),
-            "state": ("mounts", ()),
         },
         "services": ("api", "web"),
         "writers": ("api",),
@@ -217,49 +213,6 @@ def test_one_shots_brokers_and_secrets_are_told(
     sweeper = target.application.canary.sweeper
     assert sweeper is not None
     assert sweeper.account == redis.reader
-    (migrations,) = [one for one in target.stores.values() if one.mounts]
-    assert migrations.mounts == (("backend", "/opt/application/migrations/versions"),)
-    assert migrations.together == ("mysql",)
-
-
-def test_mounts_that_doctor_will_refuse_are_asked_about_and_no_others(
-    tmp_path: Path, init: Init, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    repository, beside = tmp_path / "shop", tmp_path / "beside"
-    for file in (repository / "nginx.conf", repository / "data/one.pdf", beside / "prometheus.yml"):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch()
-    git(repository, "init", "--quiet")
-    git(repository, "add", "nginx.conf")
-    mounts = {
-        "web": {
-            "image": "nginx",
-            "volumes": ["./nginx.conf:/etc/nginx/nginx.conf:ro", f"{beside}/prometheus.yml:/etc/read.yml:ro"],
-        },
-        "api": {
-            "build": ".",
-            "volumes": [
-                "/var/run/docker.sock:/var/run/docker.sock",
-                f"{beside}/prometheus.yml:/etc/prometheus.yml",
-                "./nginx.conf:/tmp/nginx.conf",
-                "./data:/data",
-                "/app/node_modules",
-            ],
-        },
-        "search": {"image": "elasticsearch:8", "volumes": ["index:/index"]},
-        "db": {"image": "mysql:8", "volumes": ["db:/var/lib/mysql"]},
-    }
-    (repository / "compose.yaml").write_text(
-        json.dumps({"services": mounts, "volumes": {"index": {}, "db": {}}}), encoding="utf-8"
-    )
-    said = init(f"--file={repository / 'compose.yaml'}", "--output=it.toml")
-    target = _loaded(Path("it.toml"), monkeypatch)
-    assert target.stores["state"].mounts == (("api", "/data"), ("api", "/app/node_modules"))
-    assert target.application.stateless == {
-        "api:/etc/prometheus.yml": "configuration",
-        "search:/index": UNANSWERED,
-    }
-    assert "application.stateless: Nothing backs up search:/index" in said
 
 
 def test_statements_have_least_rights_and_no_password(state: Path, init: Init) -> None:
