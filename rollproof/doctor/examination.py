@@ -119,6 +119,11 @@ def examine(
         return [one.result() for one in asked.values()]
 
 
+def wrong(expected: object, observed: object, hint: str, kind: type[Mismatch] = Mismatch) -> Mismatch:
+    """Return the error of a probe whose line alone is shown: its name says what it is about."""
+    return kind(what="doctor", expected=expected, observed=observed, source="this machine", hint=hint)
+
+
 def require_all(outcomes: Sequence[NeedOutcome]) -> None:
     """Raise the first error, with those of the others in its notes, if there is any."""
     errors = [one.error for one in outcomes if one.error is not None]

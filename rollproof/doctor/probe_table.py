@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from rollproof.doctor.examination import REQUEST_SECONDS, Need
-from rollproof.doctor.machine_probes import channels, kept, programs, room
+from rollproof.doctor.machine_probes import channel_probes, kept_probes, machine_probes
 from rollproof.doctor.store_probes import accounts, addresses, readers
 from rollproof.doctor.target_probes import target_probes
 from rollproof.engines.engine import ContainerEngine
@@ -19,11 +19,11 @@ _BEFORE_CAPTURE = frozenset({"questions", "project", "volumes", "services", "rep
 def every_probe(target: Target, engine: ContainerEngine, patience: float = 1.0) -> Iterator[Need]:
     """Yield all probes of `target`, as the page has them; a request has `patience` times as long as usual."""
     seconds = patience * REQUEST_SECONDS
-    yield from (*target_probes(target, engine), *programs(target, seconds), *room(target))
+    yield from (*target_probes(target, engine), *machine_probes(target, seconds))
     of_stores = [one for kind in (addresses, readers, accounts) for one in kind(target, engine, seconds)]
     # Those of one store together, in the order of the profile.
     yield from (probe for name in target.stores for probe in of_stores if probe.store == name)
-    yield from (*kept(target), *channels(target))
+    yield from (*kept_probes(target), *channel_probes(target))
 
 
 def before_capture(target: Target, engine: ContainerEngine) -> Iterator[Need]:

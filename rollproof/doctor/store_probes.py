@@ -11,9 +11,9 @@ from contextlib import closing
 from functools import partial
 
 from rollproof.baseline.sight import whole_sight
-from rollproof.doctor.examination import REQUEST_SECONDS, Need, Spared
+from rollproof.doctor.examination import REQUEST_SECONDS, Need, Spared, wrong
 from rollproof.engines.engine import ContainerEngine
-from rollproof.errors import Mismatch, Unverifiable, listed, reason_of, unanswered
+from rollproof.errors import Unverifiable, listed, reason_of, unanswered
 from rollproof.home import typed
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
@@ -104,40 +104,27 @@ def _sees(name: str, profile: StoreProfile, engine: ContainerEngine) -> str:
 def _cannot_write(name: str, profile: StoreProfile, engine: ContainerEngine) -> str:
     if profile.reader is None:
         return "no account in the profile: whoever reaches the store may write"
-    sign, reader = descriptor_of(profile).recognition, profile.reader
+    sign, reader, expected = (
+        descriptor_of(profile).recognition,
+        profile.reader,
+        "an account that can only read",
+    )
     # A server with one account for everybody forgets others at a restart, unless they are in a file.
     if isinstance(reader, Account) and reader == profile.operator and sign and reader.user == sign.common:
-        raise Spared(
-            what=f"reader of {name}",
-            expected="an account that can only read",
-            observed="the operator's own",
-            source=f"stores.{name}.reader of the profile",
-            hint="put one that can only read where it outlives a restart, and name it there",
-        )
-    rights = open_rights(name, profile, engine)
-    if rights.writes:
-        raise Mismatch(
-            what=f"rights of the reader of {name}",
-            expected="an account that can only read",
-            observed=f"one that may {listed(rights.writes, _SHOWN)}",
-            source=f"stores.{name}.reader of the profile",
-            hint=f"revoke all but what this prints: {_grants(name)}",
-        )
+        hint = "put one that can only read where it outlives a restart, and name it there"
+        raise wrong(expected, "the operator's own", hint, kind=Spared)
+    if writes := open_rights(name, profile, engine).writes:
+        hint = f"revoke all but what this prints: {_grants(name)}"
+        raise wrong(expected, f"one that may {listed(writes, _SHOWN)}", hint)
     return "the reader may change nothing"
 
 
 def _operates(name: str, profile: StoreProfile, engine: ContainerEngine) -> str:
     if profile.operator is None:
         return "no account in the profile: whoever reaches the store may write"
-    rights = open_rights(name, profile, engine, operator=True)
-    if rights.lacks:
-        raise Mismatch(
-            what=f"rights of the operator of {name}",
-            expected="an account that can back the store up and restore it",
-            observed=f"one without {listed(rights.lacks, _SHOWN)}",
-            source=f"stores.{name}.operator of the profile",
-            hint=f"grant what this prints: {_grants(name)}",
-        )
+    if lacks := open_rights(name, profile, engine, operator=True).lacks:
+        expected, hint = "an account that can back up and restore", f"grant what this prints: {_grants(name)}"
+        raise wrong(expected, f"one without {listed(lacks, _SHOWN)}", hint)
     return "may back up and restore"
 
 

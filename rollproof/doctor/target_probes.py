@@ -8,7 +8,7 @@ from functools import partial
 
 from rollproof.backups.stray_mounts import require_held
 from rollproof.baseline.known_engine import require_engine
-from rollproof.doctor.examination import REQUEST_SECONDS, Lacking, Need
+from rollproof.doctor.examination import REQUEST_SECONDS, Lacking, Need, wrong
 from rollproof.engines.address import endpoint
 from rollproof.engines.compose_project import compose_words
 from rollproof.engines.engine import Container, ContainerEngine
@@ -65,13 +65,9 @@ def _engine(target: Target, engine: ContainerEngine) -> str:
 def _clock(engine: ContainerEngine) -> str:
     ahead = engine.ahead()
     if abs(ahead) > _SKEW_SECONDS:
-        raise Mismatch(
-            what="clock of the engine",
-            expected=f"this machine's, within {_SKEW_SECONDS:g} s",
-            observed=f"{abs(ahead):.1f} s {'ahead' if ahead > 0 else 'behind'}",
-            source=endpoint(),
-            hint="synchronise both machines: timedatectl set-ntp true",
-        )
+        observed = f"{abs(ahead):.1f} s {'ahead' if ahead > 0 else 'behind'}"
+        hint = "synchronise both machines: timedatectl set-ntp true"
+        raise wrong(f"this machine's, within {_SKEW_SECONDS:g} s", observed, hint)
     return f"the engine and its containers are within {max(abs(ahead), 0.01):.2f} s of this machine"
 
 
@@ -125,53 +121,33 @@ def _working_copy(target: Target) -> str:
 
 
 def _answers(target: Target) -> str:
-    reading = HealthProbe(target, REQUEST_SECONDS, dict).ask()
-    url = str(target.application.url)
+    reading, application = HealthProbe(target, REQUEST_SECONDS, dict).ask(), target.application
     if not reading.ok:
-        raise Mismatch(
-            what="health of the application",
-            expected=f"success with {target.application.health.expect}",
-            observed=reading.text,
-            source=url,
-            hint="correct application.url, api and health in the profile, or see the application's log",
-        )
-    return f"{url} health {reading.text}"
+        hint = "correct application.url, api and health in the profile, or see the application's log"
+        raise wrong(f"success with {application.health.expect}", reading.text, hint)
+    return f"{application.url} health {reading.text}"
 
 
 def _matching(target: Target, engine: ContainerEngine) -> str:
     source = target.application.requests
     if source is None:
-        raise Lacking(
-            what="log of requests",
-            expected="application.requests in the profile",
-            observed="none",
-            source="the profile",
-            hint='[application.requests] with service = "NAME", the proxy that logs requests',
-        )
+        hint = '[application.requests] with service = "NAME", the proxy that logs requests'
+        raise wrong("application.requests in the profile", "none", hint, kind=Lacking)
     if source.service is None:
         return "Prometheus counts the requests"
-    tally, name = Tally(source), f"log of {source.service}"
+    tally = Tally(source)
     for one in engine.containers().get(source.service, ()):
         if one.running:
             for _, line in stamped(engine.logs_since(one.id, 0.0, _LOG_LINES)):
                 tally.add(line)
     lines = tally.asked + tally.unmatched
     if not lines:
-        raise Lacking(
-            what=name,
-            expected="lines of requests on its standard output",
-            observed="none",
-            source=name,
-            hint="ask application.url for something, and see: "
-            f"{shlex.join([*compose_words(target.engine), 'logs', source.service])}",
-        )
+        logs = shlex.join([*compose_words(target.engine), "logs", source.service])
+        hint = f"ask application.url for something, and see: {logs}"
+        raise wrong("lines of requests on its standard output", "none", hint, kind=Lacking)
     if tally.unmatched > tally.asked:
-        raise Mismatch(
-            what=name,
-            expected="lines that application.requests.pattern matches",
-            observed=f"{tally.asked} of the last {lines}",
-            source=name,
-            hint="correct that pattern: it has the groups status, path, method and, if need be, seconds",
-        )
+        hint = "correct that pattern: it has the groups status, path, method and, if need be, seconds"
+        observed = f"{tally.asked} of the last {lines}"
+        raise wrong("lines that application.requests.pattern matches", observed, hint)
     untimed = "; without a time at their end, such as $request_time, latency is unknown"
     return f"{tally.asked} of the last {lines} lines match{untimed if tally.untimed else ''}"

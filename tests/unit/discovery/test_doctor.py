@@ -212,7 +212,6 @@ def test_as_json_each_line_is_told_with_what_it_waited_for(away: Ran) -> None:
     assert lines["engine"].state is NeedState.WRONG
     assert {lines[name].after for name in ("services", "volumes", "clock", "lock")} == {"engine"}
     assert (lines["redis address"].state, lines["redis reader"].after) == (NeedState.WRONG, "redis address")
-    assert lines["channels"].state is NeedState.MISSING
     assert lines["git"].state is NeedState.OK
 
 

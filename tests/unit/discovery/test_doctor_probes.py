@@ -202,7 +202,7 @@ def test_programs(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, engine: obj
     broken.write_text("#!/bin/sh\necho no such plugin >&2\nexit 1\n")
     broken.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert of(sandbox, engine, "git").state is NeedState.MISSING
+    assert of(sandbox, engine, "git").state is NeedState.WRONG
     line = of(sandbox, engine, "docker compose")
     assert (line.state, "no such plugin" in line.text) == (NeedState.WRONG, True)
 
@@ -248,15 +248,15 @@ def test_room(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, engine: object)
 
 def test_a_channel(sandbox: Sandbox, engine: object) -> None:
     url = SecretStr("json://token-of-the-channel@127.0.0.1:9/secret-path")
-    line = of(sandbox, engine, "team channel", premigration=_with_channels(sandbox, url))
+    line = of(sandbox, engine, "team channels", premigration=_with_channels(sandbox, url))
     assert (line.state, line.text) == (NeedState.OK, "json://127.0.0.1: understood; no message was sent")
 
 
 def test_a_channel_that_is_no_url(sandbox: Sandbox, engine: object) -> None:
-    line = of(sandbox, engine, "team channel", premigration=_with_channels(sandbox, SecretStr("nonsense")))
+    line = of(sandbox, engine, "team channels", premigration=_with_channels(sandbox, SecretStr("nonsense")))
     assert (line.state, line.text) == (
         NeedState.WRONG,
-        "expected a URL that Apprise understands, observed no URL",
+        "expected URLs that Apprise understands, observed no URL",
     )
 
 
