@@ -181,9 +181,8 @@ class ComposeControl(ComposeProject):
             stdin=file,
         )
 
-    def up(
+    def recreate(
         self,
-        services: Iterable[str],
         images: Mapping[str, str],
         *,
         deadline: float,
@@ -192,44 +191,41 @@ class ComposeControl(ComposeProject):
         completes: bool = False,
         again: bool = True,
     ) -> None:
-        """Re-create `services` by the profile's compose files on the image ids `images`; wait for health.
+        """Re-create services by the profile's compose files on image ids, by service; wait for health.
 
-        If it `completes`, each ends when it has done its work: that is waited for.
+        With `completes`, each ends when it has done its work: that is waited for.
 
         The compose files' names for those images point to them from then on, so that the next
-        `docker compose up` finds the running images. A service that `images` does not name keeps its compose
-        file's image. Nothing is built or pulled, and no other service is touched. `files` are read in place
-        of the profile's, as if they stood there. `replicas` are the numbers of containers, by service:
-        without one, compose removes what somebody has added by ``--scale``. Without `again`, a container
-        that is as wanted already is left to come up.
+        `docker compose up` finds the running images. Nothing is built or pulled, and no other service is
+        touched. `files` are read in place of the profile's, as if they stood there. `replicas` are the
+        numbers of containers, by service: without one, compose removes what somebody has added by
+        ``--scale``. Without `again`, a container that is as wanted already is left to come up.
         """
         limit = Deadline(deadline)
-        services = tuple(services)
-        chosen = {service: images[service] for service in services if service in images}
-        self.require_images(chosen, deadline=limit.remaining)
-        names = self._image_names(chosen, files, limit)
+        self.require_images(images, deadline=limit.remaining)
+        names = self._image_names(images, files, limit)
         for service, name in names.items():
-            run_command(["docker", "tag", chosen[service], name], what=f"tag {name}", deadline=limit)
+            run_command(["docker", "tag", images[service], name], what=f"tag {name}", deadline=limit)
         with tempfile.TemporaryDirectory(prefix="rollproof-") as folder:
             override = Path(folder) / "images.yaml"
-            override.write_text(_override({**chosen, **names}), encoding="utf-8")
+            override.write_text(_override({**images, **names}), encoding="utf-8")
             create = ["up", "--detach", "--no-build", "--no-deps", *(["--force-recreate"] if again else [])]
             # COMPOSE_REMOVE_ORPHANS would have it remove whatever these files do not describe.
             create += ["--remove-orphans=false"]
             create += [f"--scale={service}={count}" for service, count in (replicas or {}).items()]
             run_command(
-                [*self.compose(files), "--file", str(override), *create, *services],
-                what=f"re-creation of {_list(services)}",
+                [*self.compose(files), "--file", str(override), *create, *images],
+                what=f"re-creation of {_list(images)}",
                 deadline=limit,
             )
         if completes:
-            self._await(services, limit, "completed", _has_completed, "completed, exit code 0", _may_complete)
+            self._await(images, limit, "completed", _has_completed, "completed, exit code 0", _may_complete)
         else:
-            self._await_health(services, limit)
+            self._await_health(images, limit)
         self._expect(
-            chosen,
-            f"images {_list(sorted(set(chosen.values())))}",
-            lambda c: c.image_id == chosen[c.service],
+            images,
+            f"images {_list(sorted(set(images.values())))}",
+            lambda c: c.image_id == images[c.service],
         )
 
     def _image_names(
@@ -345,4 +341,4 @@ def _override(images: Mapping[str, str]) -> str:
         f"  {json.dumps(service)}: {{image: {json.dumps(image)}, build: !reset null, pull_policy: never}}\n"
         for service, image in images.items()
     )
-    return f"services:\n{services}" if services else "services: {}\n"
+    return f"services:\n{services}"

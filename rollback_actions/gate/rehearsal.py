@@ -11,7 +11,7 @@ from rollback_actions.check_run import CheckRun
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.rollback.checkout import check_out
 from rollback_actions.rollback.engine import roll_back
-from rollback_actions.session.steps import Recorder
+from rollback_actions.session.session import Recorder
 from rollproof.doctor.capture import baseline_of_migrated, capture
 from rollproof.engines.engine import Container
 from rollproof.engines.factory import open_engine
@@ -187,8 +187,7 @@ class Rehearsal:
             check_out(target.application.repository, known_good, self.incident.folder)
             for images, completes in ((plan.completing, True), (running, False)):
                 if images:
-                    control.up(
-                        images,
+                    control.recreate(
                         images,
                         files=target.engine.files,
                         deadline=limit.remaining,

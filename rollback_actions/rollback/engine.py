@@ -19,9 +19,8 @@ from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.rollback.checkout import check_out
 from rollback_actions.rollback.connections import watch_of
 from rollback_actions.rollback.losses import Losses
-from rollback_actions.rollback.maintenance import MaintenanceMode
-from rollback_actions.rollback.outside import require_served
-from rollback_actions.session.steps import Recorder
+from rollback_actions.rollback.maintenance import MaintenanceMode, serve_again
+from rollback_actions.session.session import Recorder
 from rollproof.engines.engine import ContainerEngine, images_of
 from rollproof.errors import ActionFailed, Problem, Unverifiable
 from rollproof.git.repository import head
@@ -386,7 +385,7 @@ def _start_all(run: _Run, start: PlannedStep) -> None:
         _complete(run)
         _start(run, run.plan.stopped)
         if not run.plan.maintained:
-            require_served(run.target, run.control, run.steps, run.deadline(start.stage))
+            serve_again(run.target, run.control, run.steps, run.deadline(start.stage))
 
 
 def _remove(run: _Run, remove: PlannedStep) -> None:
@@ -396,7 +395,7 @@ def _remove(run: _Run, remove: PlannedStep) -> None:
 
 def _maintenance_off(run: _Run, _: PlannedStep) -> None:
     run.maintenance.end(lambda: _start(run, (run.plan.maintained,)))
-    require_served(run.target, run.control, run.steps, run.deadline(Stage.START))
+    serve_again(run.target, run.control, run.steps, run.deadline(Stage.START))
 
 
 def _keep_out(run: _Run, _: PlannedStep) -> None:
@@ -437,8 +436,7 @@ def _complete(run: _Run) -> None:
     if images:
         deadline = run.deadline(Stage.START)
         with _compose_files(run.target, run.plan) as files:
-            run.control.up(
-                images,
+            run.control.recreate(
                 images,
                 files=files,
                 deadline=deadline,
@@ -458,7 +456,7 @@ def _start(run: _Run, services: Sequence[str]) -> None:
     with _compose_files(run.target, run.plan) as files:
         replicas = run.plan.baseline.facts.replicas(images)
         again = _to_replace(run, images)
-        run.control.up(images, images, files=files, deadline=deadline, replicas=replicas, again=again)
+        run.control.recreate(images, files=files, deadline=deadline, replicas=replicas, again=again)
 
 
 def _start_present(run: _Run, services: Sequence[str], limit: Deadline) -> None:
@@ -471,7 +469,7 @@ def _start_present(run: _Run, services: Sequence[str], limit: Deadline) -> None:
     if anew:
         replicas = {service: len(there[service]) for service in anew}
         again = _to_replace(run, anew)
-        run.control.up(anew, anew, deadline=limit.remaining, replicas=replicas, again=again)
+        run.control.recreate(anew, deadline=limit.remaining, replicas=replicas, again=again)
     others = [service for service in services if service in there and service not in anew]
     run.control.start(others, deadline=limit.remaining)
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rollback_actions.session.steps import Recorder
+from rollback_actions.session.session import Recorder
 from rollproof.backups.index import StoreIndex, read_index
 from rollproof.backups.sets import BackupSet
 from rollproof.engines.engine import ContainerEngine
@@ -17,12 +17,12 @@ from rollproof.losses.accounting import Account, account_store
 from rollproof.losses.lost_window import (
     LostWindow,
     WindowStore,
+    export_store,
     new_window,
     read_window,
     replays,
     write_window,
 )
-from rollproof.losses.window_export import export_store
 from rollproof.planning.unfinished import Unfinished
 from rollproof.profile.profile import Target
 from rollproof.record_names import ACCOUNTS

@@ -14,8 +14,7 @@ from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.rollback.engine import RecordsMissing, RecordsUnknown, roll_back
 from rollback_actions.rollback.maintenance import MaintenanceMode, left_on
 from rollback_actions.session.lock import TargetLock, open_lock
-from rollback_actions.session.session import open_session, require_own_engine
-from rollback_actions.session.steps import Recorder
+from rollback_actions.session.session import Recorder, open_session, require_own_engine
 from rollproof.application.maintenance import kept_out
 from rollproof.backups.sets import NEWEST
 from rollproof.engines.factory import open_engine

@@ -24,7 +24,7 @@ from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Unverifiable
 from rollproof.incident.incident import StoreAccount
 from rollproof.losses.changes import (
-    Ground,
+    Indexed,
     aligned,
     difference,
     live_digests,
@@ -188,32 +188,32 @@ class _Collection:
         """Account for the whole collection; `there` says whether it exists now."""
         require_time(limit, f"account for the records of {self._collection}")
         account = Account()
-        ground = self._ground()
-        every = range(len(ground.division))
+        indexed = self._indexed()
+        every = range(len(indexed.division))
         try:
-            digests = live_digests(self._content, ground, self._pace) if there else ()
+            digests = live_digests(self._content, indexed, self._pace) if there else ()
         except Unverifiable:
             # The rollback may have removed the key that divided it. Once closed, the reader connects again.
             self._content.close()
-            return self._account_as_a_whole(ground, came_back, limit)
+            return self._account_as_a_whole(indexed, came_back, limit)
         before = [self._digest_before(part) for part in every]
         same = [part for part in every if there and self._unchanged(part) and digests[part] == before[part]]
         account.kept = sum(before[part].records for part in same)
         others = [part for part in every if part not in set(same)]
         now = (
-            live_parts(self._content, ground, others, self._pace)
+            live_parts(self._content, indexed, others, self._pace)
             if there
             else ((p, iter(())) for p in others)
         )
         for part, records in now:
             require_time(limit, f"account for the records of {self._collection}")
             size = max(before[part].records, digests[part].records if there else 0)
-            streams = (self._records_before(ground, part), self._exported(part), records)
+            streams = (self._records_before(indexed, part), self._exported(part), records)
             for held, exported, held_now in aligned(size, *streams):
                 self._account(held, exported, held_now, account, came_back)
         return account
 
-    def _account_as_a_whole(self, divided: Ground, came_back: Revived, limit: Deadline) -> Account:
+    def _account_as_a_whole(self, divided: Indexed, came_back: Revived, limit: Deadline) -> Account:
         """Account for a collection whose earlier parts, as `divided`, no longer fit it.
 
         Raises:
@@ -221,8 +221,8 @@ class _Collection:
         """
         account = Account()
         today = self._content.divide(self._collection, PART)
-        ground = Ground(self._collection, today, (Digest(0, 0),) * len(today), None)
-        digests = live_digests(self._content, ground, self._pace)
+        indexed = Indexed(self._collection, today, (Digest(0, 0),) * len(today), None)
+        digests = live_digests(self._content, indexed, self._pace)
         parts = range(len(divided.division))
         size = max(
             sum(self._digest_before(part).records for part in parts),
@@ -233,7 +233,7 @@ class _Collection:
             chain.from_iterable(self._exported(part) for part in parts),
             chain.from_iterable(
                 records
-                for _, records in live_parts(self._content, ground, list(range(len(today))), self._pace)
+                for _, records in live_parts(self._content, indexed, list(range(len(today))), self._pace)
             ),
         )
         for held, exported, held_now in aligned(size, *streams):
@@ -241,14 +241,14 @@ class _Collection:
             self._account(held, exported, held_now, account, came_back)
         return account
 
-    def _ground(self) -> Ground:
+    def _indexed(self) -> Indexed:
         if self._before is not None:
             division = self._before.division
         elif self._index is not None:
             division = self._index.collections[self._collection].division
         else:
             division = self._content.divide(self._collection, PART)
-        return Ground(self._collection, division, (Digest(0, 0),) * len(division), self._index)
+        return Indexed(self._collection, division, (Digest(0, 0),) * len(division), self._index)
 
     def _digest_before(self, part: int) -> Digest:
         return Digest(0, 0) if self._before is None else self._before.parts[part].digest
@@ -257,12 +257,12 @@ class _Collection:
         """Return True if the part was not written to between the backup and the restore."""
         return self._before is not None and self._before.parts[part].now is None
 
-    def _records_before(self, ground: Ground, part: int) -> Iterable[RecordHash]:
+    def _records_before(self, indexed: Indexed, part: int) -> Iterable[RecordHash]:
         if self._before is None:
             return ()
         block = self._before.parts[part].now
         if block is None:
-            return ground.before(part)
+            return indexed.before(part)
         return read_block(self._folder / self._before.now_file, *block)
 
     def _exported(self, part: int) -> Iterator[RecordHash]:

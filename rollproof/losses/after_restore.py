@@ -18,7 +18,8 @@ from rollproof.baseline.folder import Baseline
 from rollproof.baseline.sampling import Coverage
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Problem
-from rollproof.losses.changes import Written, aligned, count_written
+from rollproof.losses.changes import Written, aligned
+from rollproof.losses.written import count_written
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Policy, Reference

@@ -6,18 +6,15 @@ A part with the index's digest has not been written since; only other parts are 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Self
 
-from rollproof.backups.index import PART, StoreIndex, every_field, read_index, standing_collections
-from rollproof.backups.sets import BackupSet
+from rollproof.backups.index import PART, StoreIndex
 from rollproof.baseline.comparison import IN_MEMORY
-from rollproof.engines.engine import ContainerEngine
-from rollproof.errors import Problem, Unverifiable
-from rollproof.profile.profile import Target
+from rollproof.errors import Unverifiable
 from rollproof.stores.blocks import not_as_asked, read_parts, spread
 from rollproof.stores.contract import (
     ContentView,
@@ -25,10 +22,7 @@ from rollproof.stores.contract import (
     Pace,
     RecordHash,
 )
-from rollproof.stores.policy import pace_of
-from rollproof.stores.registry import open_content
 from rollproof.system.command import Deadline
-from rollproof.system.side_by_side import each, every
 
 Pair = tuple[str, int]
 """Key and hash of a record."""
@@ -38,8 +32,8 @@ FILES = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
-    """A collection's reference: its index, or None, and then all records count as written since.
+class Indexed:
+    """What an index recorded of a collection; without an index all records count as written since.
 
     `division` and `digests` are the index's. Without one they are the current division and empty digests.
     """
@@ -70,10 +64,10 @@ class Difference:
         return frozenset(r.key for r in self.written) & frozenset(r.key for r in self.gone)
 
 
-def ground_of(
+def indexed_of(
     content: ContentView, collection: str, index: StoreIndex | None, pace: Pace
-) -> tuple[Ground, tuple[Digest, ...]]:
-    """Return the reference for `collection`, and the current digest of each part.
+) -> tuple[Indexed, tuple[Digest, ...]]:
+    """Return what `index` recorded of `collection`, and the current digest of each part.
 
     A collection with an altered key, or one unknown to the index, is compared without an index.
 
@@ -81,38 +75,38 @@ def ground_of(
         Unverifiable: the store does not answer.
     """
     if index is not None and collection in index.collections:
-        indexed = index.collections[collection]
-        ground = Ground(collection, indexed.division, tuple(p.digest for p in indexed.parts), index)
+        recorded = index.collections[collection]
+        indexed = Indexed(collection, recorded.division, tuple(p.digest for p in recorded.parts), index)
         try:
-            digests = live_digests(content, ground, pace)
+            digests = live_digests(content, indexed, pace)
         except Unverifiable:
             # The division may no longer fit. Once closed, the reader connects again.
             content.close()
         else:
-            return ground, digests
+            return indexed, digests
     division = content.divide(collection, PART)
-    ground = Ground(collection, division, (Digest(0, 0),) * len(division), None)
-    return ground, live_digests(content, ground, pace)
+    indexed = Indexed(collection, division, (Digest(0, 0),) * len(division), None)
+    return indexed, live_digests(content, indexed, pace)
 
 
-def live_digests(content: ContentView, ground: Ground, pace: Pace) -> tuple[Digest, ...]:
+def live_digests(content: ContentView, indexed: Indexed, pace: Pace) -> tuple[Digest, ...]:
     """Return the current digest of each part.
 
     Raises:
         Unverifiable: the store does not answer, or its reader does not digest exactly the requested parts.
     """
-    every = range(len(ground.division))
-    found = dict(content.digest(ground.collection, ground.division, every, pace))
+    every = range(len(indexed.division))
+    found = dict(content.digest(indexed.collection, indexed.division, every, pace))
     if sorted(found) != list(every):
-        raise not_as_asked(ground.collection, f"digests of {len(found)} of {len(every)} parts", content.name)
+        raise not_as_asked(indexed.collection, f"digests of {len(found)} of {len(every)} parts", content.name)
     return tuple(found[part] for part in every)
 
 
 def live_parts(
-    content: ContentView, ground: Ground, parts: list[int], pace: Pace
+    content: ContentView, indexed: Indexed, parts: list[int], pace: Pace
 ) -> Iterator[tuple[int, Iterator[RecordHash]]]:
     """Yield the current records of each of `parts`, empty parts included."""
-    return read_parts(content, ground.collection, ground.division, parts, pace)
+    return read_parts(content, indexed.collection, indexed.division, parts, pace)
 
 
 def require_time(limit: Deadline, what: str) -> None:
@@ -180,22 +174,6 @@ class Written:
         return f"{self.new:,} new, {self.changed:,} changed, {self.gone:,} deleted{unknown}"
 
 
-def count_written(content: ContentView, collection: str, index: StoreIndex | None, pace: Pace) -> Written:
-    """Count the records of `collection` written since `index` was made.
-
-    Raises:
-        Unverifiable: the store does not answer, or the index cannot be read.
-    """
-    written = Written()
-    ground, digests = ground_of(content, collection, index, pace)
-    differing = [part for part, digest in enumerate(digests) if digest != ground.digests[part]]
-    for part, records in live_parts(content, ground, differing, pace):
-        size = max(digests[part].records, ground.digests[part].records)
-        for before, now in aligned(size, ground.before(part), records):
-            written.add(difference(before, now))
-    return written
-
-
 def aligned(size: int, *streams: Records) -> Iterator[tuple[Records, ...]]:
     """Yield the records of `streams` side by side, so that records with equal keys come together.
 
@@ -213,39 +191,3 @@ def aligned(size: int, *streams: Records) -> Iterator[tuple[Records, ...]]:
 def pairs(records: Records) -> Counter[Pair]:
     """Count records by key and hash."""
     return Counter((record.key, record.hash) for record in records)
-
-
-def written_since(
-    target: Target, engine: ContainerEngine, backup: BackupSet, names: Iterable[str]
-) -> Mapping[str, Written | str]:
-    """Return the counts of records written to the stores `names` since `backup`, or the reason as text."""
-
-    def counted(name: str) -> Written | str:
-        try:
-            return _count(target, engine, backup, name)
-        except Problem as problem:
-            return problem.summary
-
-    return every(counted, names, name="count")
-
-
-def _count(target: Target, engine: ContainerEngine, backup: BackupSet, name: str) -> Written:
-    profile = every_field(target.stores[name])
-    # A store that a restore empties loses all its records, whenever they were written.
-    index = None if profile.emptied else read_index(backup.folder, name, backup.index)
-
-    def counted(collection: str) -> Written:
-        try:
-            with open_content(name, profile, engine) as content:
-                return count_written(content, collection, index, pace_of(profile))
-        except Problem as problem:
-            return Written(unknown={collection: problem.summary})
-
-    there = standing_collections(name, profile, engine)
-    total = Written()
-    for written in each(counted, there, workers=profile.load.connections, name="count").values():
-        total += written
-    for collection, indexed in (index.collections if index else {}).items():
-        if collection not in there:
-            total.gone += sum(part.records for part in indexed.parts)
-    return total

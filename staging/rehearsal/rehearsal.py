@@ -15,7 +15,7 @@ from reports.tools.node import find_allure
 from rollback_actions.gate.rehearsal import Rehearsal as Rehearsed
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.lock import open_lock
-from rollback_actions.session.steps import Recorder
+from rollback_actions.session.session import Recorder
 from rollproof.errors import ActionFailed
 from rollproof.incident.incident import Incident, new_incident
 from rollproof.incident.journal_steps import Step

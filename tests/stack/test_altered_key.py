@@ -10,8 +10,7 @@ import pytest
 from rollproof.engines.compose import ComposeEngine
 from rollproof.losses import changes
 from rollproof.losses.accounting import account_store
-from rollproof.losses.lost_window import LostWindow
-from rollproof.losses.window_export import export_store
+from rollproof.losses.lost_window import LostWindow, export_store
 from rollproof.profile.profile import Target
 from rollproof.stores.mysql.view import rows
 from rollproof.system.command import Deadline

@@ -297,13 +297,13 @@ def test_services_are_re_created_on_the_images_of_the_plan(
 ) -> None:
     project.shell("echo kept > /data/kept")
     before = {service: project.container(service).id for service in ("data", "other")}
-    project.control.up(["data"], {"data": second_image, "other": second_image}, deadline=60)
+    project.control.recreate({"data": second_image}, deadline=60)
     data = project.container("data")
     assert (data.image_id, data.health) == (second_image, "healthy")
     assert data.id != before["data"]
     assert project.shell("cat /data/kept") == "kept\n"
     assert project.container("other").id == before["other"]
-    project.control.up(["data", "other"], {"data": project.image}, deadline=60)
+    project.control.recreate({"data": project.image, "other": project.image}, deadline=60)
     assert project.container("data").image_id == project.image
     assert project.container("other").image_id == project.image
     assert project.container("other").id != before["other"]
@@ -313,12 +313,12 @@ def test_services_are_re_created_on_the_images_of_the_plan(
 def test_as_many_containers_as_the_plan_says_are_there_again(project: ScratchProject) -> None:
     """Somebody has scaled the service by hand: the compose file knows of one."""
     other = {"other": project.image}
-    project.control.up(["other"], other, deadline=60, replicas={"other": 3})
+    project.control.recreate(other, deadline=60, replicas={"other": 3})
     engine = ComposeEngine(project.name, 10)
     assert len(engine.containers()["other"]) == 3
-    project.control.up(["other"], other, deadline=60, replicas={"other": 2})
+    project.control.recreate(other, deadline=60, replicas={"other": 2})
     assert [one.running for one in engine.containers()["other"]] == [True, True]
-    project.control.up(["other"], other, deadline=60)
+    project.control.recreate(other, deadline=60)
     assert len(engine.containers()["other"]) == 1
 
 
@@ -350,7 +350,7 @@ def test_a_service_of_other_files_stays_whatever_compose_is_told(
     file = tmp_path / "compose.yaml"
     file.write_text(whole[: whole.index("  other:")] + whole[whole.index("volumes:\n  data") :])
     monkeypatch.setenv("COMPOSE_REMOVE_ORPHANS", "true")
-    project.control.up(["data"], {"data": project.image}, files=[file], deadline=60)
+    project.control.recreate({"data": project.image}, files=[file], deadline=60)
     assert project.container("other").id == other
 
 
@@ -362,7 +362,7 @@ def test_the_names_of_the_compose_file_mean_what_was_chosen(
     file = tmp_path / "compose.yaml"
     file.write_text(project.file.read_text().replace(f"image: {project.image}", f"image: {name}", 1))
     try:
-        project.control.up(["data"], {"data": project.image}, files=[file], deadline=60)
+        project.control.recreate({"data": project.image}, files=[file], deadline=60)
         data = project.container("data")
         assert (data.image_id, data.image) == (project.image, name)
         assert docker("image", "inspect", "--format={{.Id}}", name) == project.image
@@ -377,16 +377,16 @@ def test_the_names_of_the_compose_file_mean_what_was_chosen(
 def test_an_image_that_is_not_there_is_refused_before_anything_is_touched(project: ScratchProject) -> None:
     before = project.container("data").id
     with pytest.raises(ActionFailed, match="No such image"):
-        project.control.up(["data"], {"data": f"sha256:{'0' * 64}"}, deadline=60)
+        project.control.recreate({"data": f"sha256:{'0' * 64}"}, deadline=60)
     with pytest.raises(ActionFailed, match="expected an image id"):
-        project.control.up(["data"], {"data": "some/image:latest"}, deadline=60)
+        project.control.recreate({"data": "some/image:latest"}, deadline=60)
     assert project.container("data").id == before
 
 
 def test_a_re_created_service_that_is_not_healthy_is_a_failure(project: ScratchProject) -> None:
     project.shell("touch /data/sick")
     with pytest.raises(ActionFailed, match=rf"expected healthy within 8 s, observed .* {SICK}"):
-        project.control.up(["data"], {"data": project.image}, deadline=8)
+        project.control.recreate({"data": project.image}, deadline=8)
 
 
 @pytest.mark.parametrize(
@@ -399,7 +399,7 @@ def test_a_service_that_ends_is_waited_for_until_it_has(
     service = {"image": project.image, "restart": "no", "entrypoint": ["sh", "-c", f"sleep 0.5; exit {code}"]}
     file.write_text(json.dumps({"services": {"once": service}}))
     make = partial(
-        project.control.up, ["once"], {"once": project.image}, files=[file], deadline=60, completes=True
+        project.control.recreate, {"once": project.image}, files=[file], deadline=60, completes=True
     )
     try:
         if said:
@@ -417,7 +417,7 @@ def test_without_compose_files_nothing_is_re_created(project: ScratchProject) ->
     control = ComposeControl(Engine(kind="compose", project=project.name))
     before = project.container("data").id
     with pytest.raises(ActionFailed, match="expected compose files in the profile"):
-        control.up(["data"], {}, deadline=60)
+        control.recreate({"data": project.image}, deadline=60)
     assert project.container("data").id == before
 
 

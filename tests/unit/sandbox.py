@@ -22,7 +22,7 @@ from rollback_actions.rollback import connections
 from rollback_actions.rollback import engine as rollback
 from rollback_actions.rollback.engine import roll_back
 from rollback_actions.session.journal import Journal
-from rollback_actions.session.steps import Recorder
+from rollback_actions.session.session import Recorder
 from rollproof.backups.index import write_index
 from rollproof.baseline.facts import Facts, RecordedCanary, RecordedContainer, Surroundings
 from rollproof.engines.compose import ComposeEngine

@@ -13,7 +13,7 @@ from unittest.mock import patch
 from rollproof.backups import index
 from rollproof.collection import Json
 from rollproof.errors import Unverifiable
-from rollproof.losses import accounting, after_restore, changes, lost_window, window_export
+from rollproof.losses import accounting, after_restore, lost_window, written
 from rollproof.profile.store_descriptor import Means
 from rollproof.stores.contract import Digest, ExportedRecord, Pace, RecordHash, Selection
 from rollproof.stores.keeper import Restored
@@ -131,11 +131,10 @@ def readable(stores: Mapping[str, WordStore]) -> ExitStack:
     patches = ExitStack()
     for module, names in (
         (index, ("open_content", "open_view")),
-        (lost_window, ("open_export",)),
-        (window_export, ("open_content", "open_export")),
+        (lost_window, ("open_content", "open_export")),
         (accounting, ("open_content",)),
         (after_restore, ("open_content",)),
-        (changes, ("open_content",)),
+        (written, ("open_content",)),
     ):
         for name in names:
             patches.enter_context(patch.object(module, name, opened))

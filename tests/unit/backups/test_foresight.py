@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from reports.terminal.progress import Progress
 from rollback_actions.backup import whole_backup
 from rollback_actions.session.journal import Journal
-from rollback_actions.session.steps import Recorder
+from rollback_actions.session.session import Recorder
 from rollproof.backups.sets import read_backup
 from rollproof.baseline.facts import RecordedContainer, RecordedStore, Surroundings
 from rollproof.engines.engine import ContainerEngine, EngineUnreached, Mount

@@ -20,9 +20,10 @@ from rollproof.errors import ActionFailed, Unverifiable
 from rollproof.incident.incident import Incident, new_incident
 from rollproof.incident.journal import verify_journal
 from rollproof.incident.journal_steps import Step, StepId, steps_in
-from rollproof.losses import changes as module
-from rollproof.losses.changes import FILES, Written, aligned, written_since
+from rollproof.losses import written as module
+from rollproof.losses.changes import FILES, Written, aligned
 from rollproof.losses.lost_window import read_window
+from rollproof.losses.written import written_since
 from rollproof.planning.plan import Plan, plan_database, plan_emergency
 from rollproof.profile.profile import load_target
 from rollproof.record_names import ACCOUNTS, LOST_WINDOW
@@ -438,7 +439,7 @@ def test_no_room_for_the_window_stops_before_anything_is_overwritten(
     def full(*_: Any) -> None:  # noqa: ANN401 - a stand-in
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("rollproof.losses.window_export.write_block", full)
+    monkeypatch.setattr("rollproof.losses.lost_window.write_block", full)
     with pytest.raises(ActionFailed, match="observed No space left on device"):
         sandbox.run(plan, incident)
     assert sandbox.keepers["mysql"].words["a"] == "of release 2"

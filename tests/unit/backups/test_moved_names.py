@@ -13,7 +13,7 @@ import pytest
 from reports.terminal.progress import Progress
 from rollback_actions.backup import whole_backup
 from rollback_actions.session.journal import Journal
-from rollback_actions.session.steps import Recorder
+from rollback_actions.session.session import Recorder
 from rollproof.backups import moved_names
 from rollproof.backups.moved_names import MOST_MOVED, Moved, Reading, digests_at, read_names
 from rollproof.backups.sets import BackupSet, manifest_text, read_backup

@@ -9,7 +9,7 @@ import pytest
 
 from reports.terminal.progress import Progress
 from rollback_actions.session.journal import Journal
-from rollback_actions.session.steps import Recorder
+from rollback_actions.session.session import Recorder
 from rollproof.baseline import recording
 from rollproof.baseline.recording import counts_of
 from rollproof.doctor import capture

@@ -106,9 +106,7 @@ def test_what_other_files_describe_stays_whatever_compose_is_told(
         monkeypatch.setattr(module, "run_command", run)
     file = tmp_path / "compose.yaml"
     file.touch()
-    ComposeControl(Engine(kind="compose", project="p", files=(file,))).up(
-        ["once"], {"once": image}, deadline=9
-    )
+    ComposeControl(Engine(kind="compose", project="p", files=(file,))).recreate({"once": image}, deadline=9)
     (up,) = [command for command in ran if "up" in command]
     assert "--remove-orphans=false" in up
 

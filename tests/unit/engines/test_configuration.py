@@ -229,7 +229,7 @@ def test_a_service_is_created_by_the_commits_files_with_paths_of_the_working_cop
         (file,) = files
         seen.append(json.loads(file.read_text())["services"]["backend"])
 
-    sandbox.control.up.side_effect = up
+    sandbox.control.recreate.side_effect = up
     incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
     plan = plan_service(sandbox.target, "backend")
     assert plan.commit == good

@@ -11,7 +11,7 @@ import pytest
 from reports.terminal.progress import Progress
 from rollback_actions.backup.images import bring_images, keep_images
 from rollback_actions.session.journal import Journal
-from rollback_actions.session.steps import Recorder
+from rollback_actions.session.session import Recorder
 from rollproof.backups.images import FILE, image_folder, images_to_load, is_kept, kept_image
 from rollproof.errors import ActionFailed
 from rollproof.incident.incident import Incident

@@ -56,7 +56,7 @@ def _done(sandbox: Sandbox) -> list[tuple[str, Any]]:
     for name, arguments, _ in sandbox.control.method_calls:
         if name == "run":
             done.append((arguments[1][0], arguments[0]))
-        elif name in {"stop", "start", "up"} and set(arguments[0]) <= {*WRITERS, MAINTAINED}:
+        elif name in {"stop", "start", "recreate"} and set(arguments[0]) <= {*WRITERS, MAINTAINED}:
             done.append((name, tuple(arguments[0])))
     return done
 
@@ -85,12 +85,12 @@ def test_its_service_is_re_created_last(
     assert _done(sandbox) == [
         ("touch", MAINTAINED),
         ("stop", WRITERS),
-        ("up", WRITERS),
+        ("recreate", WRITERS),
         ("rm", MAINTAINED),
-        ("up", (MAINTAINED,)),
+        ("recreate", (MAINTAINED,)),
     ]
-    *_, last = sandbox.control.up.call_args_list
-    assert last.args[1] == {MAINTAINED: image(MAINTAINED)}
+    *_, last = sandbox.control.recreate.call_args_list
+    assert last.args[0] == {MAINTAINED: image(MAINTAINED)}
     assert not proxy.on
 
 
@@ -185,7 +185,7 @@ def test_with_a_way_in_users_stay_out_after_it(
 ) -> None:
     sandbox.run(planned(sandbox.target, sandbox.commit), incident)
     # What is created anew is in no maintenance: it is put on again, last.
-    assert _done(sandbox)[-3:] == [("rm", MAINTAINED), ("up", (MAINTAINED,)), ("touch", MAINTAINED)]
+    assert _done(sandbox)[-3:] == [("rm", MAINTAINED), ("recreate", (MAINTAINED,)), ("touch", MAINTAINED)]
     assert [*begun(incident)][-1] == Step.KEEP_OUT
     application = sandbox.target.application
     assert (kept_proxy.on, kept_out(application)) == (True, True)

@@ -20,7 +20,7 @@ import pytest
 from reports.answers.outline import cautions, losses, outline
 from reports.answers.rollback_lines import done_line
 from rollback_actions.backup import taking
-from rollback_actions.rollback import outside
+from rollback_actions.rollback import maintenance
 from rollback_actions.rollback.engine import ACTIONS, RecordsUnknown
 from rollback_actions.session.journal import Journal
 from rollproof.baseline.facts import RecordedContainer
@@ -167,13 +167,13 @@ def test_no_store_is_overwritten_where_the_keeper_of_another_cannot_be_opened(
 
 def test_a_service_rollback_touches_that_service_only(sandbox: Sandbox, incident: Incident) -> None:
     read: list[str] = []
-    sandbox.control.up.side_effect = lambda *_, files, **__: read.extend(
+    sandbox.control.recreate.side_effect = lambda *_, files, **__: read.extend(
         json.loads(files[0].read_text())["services"]
     )
     sandbox.run(PLANS["service"](sandbox), incident)
     assert _stopped(sandbox) == [("backend",)]
-    (up,) = sandbox.control.up.call_args_list
-    assert (tuple(up.args[0]), up.args[1]) == (("backend",), {"backend": image("backend")})
+    (up,) = sandbox.control.recreate.call_args_list
+    assert up.args[0] == {"backend": image("backend")}
     # Its configuration is the known-good commit's; the working copy stays where the others are.
     assert read == ["backend"]
     assert head(sandbox.target.application.repository) == sandbox.bad
@@ -193,7 +193,7 @@ def test_a_database_rollback_touches_that_store_only(sandbox: Sandbox, incident:
         ("database-server",),
         ("backend", "worker", "frontend"),
     ]
-    sandbox.control.up.assert_not_called()
+    sandbox.control.recreate.assert_not_called()
     assert head(sandbox.target.application.repository) == sandbox.bad
 
 
@@ -202,8 +202,8 @@ def test_a_full_rollback_leaves_data_alone(sandbox: Sandbox, incident: Incident)
     assert _words(sandbox) == {"redis": "of release 2", "mysql": "of release 2"}
     assert _safety(sandbox) == []
     assert head(sandbox.target.application.repository) == sandbox.commit
-    (up,) = sandbox.control.up.call_args_list
-    assert (up.args[1], up.kwargs["files"]) == (
+    (up,) = sandbox.control.recreate.call_args_list
+    assert (up.args[0], up.kwargs["files"]) == (
         {service: image(service) for service in SERVICES},
         sandbox.target.engine.files,
     )
@@ -302,7 +302,7 @@ def test_a_service_of_the_release_is_stopped_first_and_removed_by_name_also_when
 def test_a_service_that_users_do_not_reach_is_not_passed(
     sandbox: Sandbox, incident: Incident, monkeypatch: pytest.MonkeyPatch, *, mended: bool
 ) -> None:
-    monkeypatch.setattr(outside, "_SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr(maintenance, "_SETTLE_SECONDS", 0.0)
     stale = True
     restarted: list[str] = []
 
@@ -435,12 +435,14 @@ def test_a_wider_rollback_leaves_nothing_to_go_on_with(sandbox: Sandbox, inciden
 def test_one_that_has_restored_long_ago_says_that_it_does_not_restore_again(
     sandbox: Sandbox, incident: Incident
 ) -> None:
-    sandbox.control.up.side_effect = ActionFailed(what="a", expected="b", observed="c", source="d", hint="e")
+    sandbox.control.recreate.side_effect = ActionFailed(
+        what="a", expected="b", observed="c", source="d", hint="e"
+    )
     with pytest.raises(ActionFailed):
         sandbox.run(PLANS["emergency"](sandbox), incident)
     said = " went back when this rollback first ran, at "
     assert said not in (incident.folder / "journal.jsonl").read_text()
-    sandbox.control.up.side_effect = None
+    sandbox.control.recreate.side_effect = None
     for keeper in sandbox.keepers.values():
         keeper.words = {"a": "damaged weeks later"}
     assert sandbox.run(PLANS["emergency"](sandbox), incident).verdict == Verdict.PASSED
@@ -452,10 +454,10 @@ def test_one_whose_restored_data_another_overwrote_restores_it_again(
     sandbox: Sandbox, incident: Incident
 ) -> None:
     failure = ActionFailed(what="start", expected="b", observed="c", source="d", hint="e")
-    sandbox.control.up.side_effect = failure
+    sandbox.control.recreate.side_effect = failure
     with pytest.raises(ActionFailed):
         sandbox.run(PLANS["emergency"](sandbox), incident)
-    sandbox.control.up.side_effect = None
+    sandbox.control.recreate.side_effect = None
     other = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
     redis = sandbox.keepers["redis"]
 
@@ -487,7 +489,7 @@ def test_a_start_that_ran_out_of_time_is_gone_on_with(
             time.sleep(deadline)
             raise ActionFailed(what="start", expected="healthy", observed="starting", source="d", hint="e")
 
-    sandbox.control.up.side_effect = up
+    sandbox.control.recreate.side_effect = up
     with pytest.raises(ActionFailed) as caught:
         sandbox.run(PLANS[kind](sandbox), incident)
     assert "set rollback_seconds = 600 in the profile" in "".join(caught.value.__notes__)
@@ -552,12 +554,12 @@ def test_what_ends_by_itself_is_re_created_first_where_it_has_another_image(
     assert dict(plan.completing) == {"weights": image("backend")}
     assert any("re-creates weights, which end" in changes for _, changes in outline(sandbox.target, plan))
     sandbox.run(plan, incident)
-    first, *others = sandbox.control.up.call_args_list
+    first, *others = sandbox.control.recreate.call_args_list
     assert bool(first.kwargs.get("completes")) is (now != "as it was")
     if now != "as it was":
-        assert first.args[1] == {"weights": image("backend")}
+        assert first.args[0] == {"weights": image("backend")}
         assert first.kwargs["replicas"] == {"weights": 1}
-    assert all("weights" not in call.args[1] and not call.kwargs.get("completes") for call in others)
+    assert all("weights" not in call.args[0] and not call.kwargs.get("completes") for call in others)
 
 
 def test_a_service_has_as_many_containers_as_at_the_capture_again(
@@ -569,7 +571,7 @@ def test_a_service_has_as_many_containers_as_at_the_capture_again(
     whole = replace(recorded, containers=(*recorded.containers, *more))
     save_baseline(sandbox.target.folders.baselines, sandbox.target.name, whole)
     sandbox.run(plan_service(sandbox.target, "backend"), incident)
-    (up,) = sandbox.control.up.call_args_list
+    (up,) = sandbox.control.recreate.call_args_list
     assert up.kwargs["replicas"] == {"backend": 3}
     assert whole.replicas(["a later one"]) == {}, "it is not scaled to none"
 
@@ -580,5 +582,5 @@ def test_a_service_that_ends_by_itself_is_not_waited_for_to_run(sandbox: Sandbox
     whole = replace(recorded, containers=(*others, _ended("frontend", image("frontend"))))
     save_baseline(sandbox.target.folders.baselines, sandbox.target.name, whole)
     sandbox.run(plan_service(sandbox.target, "frontend"), incident)
-    (up,) = sandbox.control.up.call_args_list
-    assert (up.args[1], up.kwargs["completes"]) == ({"frontend": image("frontend")}, True)
+    (up,) = sandbox.control.recreate.call_args_list
+    assert (up.args[0], up.kwargs["completes"]) == ({"frontend": image("frontend")}, True)

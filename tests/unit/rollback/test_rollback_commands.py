@@ -13,7 +13,7 @@ import pytest
 
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.rollback import rollback_run
-from rollback_actions.session.steps import Recorder
+from rollback_actions.session.session import Recorder
 from rollproof.cli.command_line import main
 from rollproof.engines.address import endpoint
 from rollproof.errors import ActionFailed, ExitCode

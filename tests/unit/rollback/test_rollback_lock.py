@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rollback_actions.rollback import rollback_run
-from rollback_actions.session.steps import Recorder
+from rollback_actions.session.session import Recorder
 from rollproof.errors import ExitCode, Unverifiable
 from rollproof.incident.incident import Incident
 from rollproof.incident.journal_steps import Step

@@ -11,7 +11,7 @@ import pytest
 from reports.terminal.progress import Progress
 from rollback_actions.rollback.connections import watch_of
 from rollback_actions.session.journal import Journal
-from rollback_actions.session.steps import Recorder
+from rollback_actions.session.session import Recorder
 from rollproof.engines.engine import RunningContainer
 from rollproof.errors import Problem, Unverifiable
 from rollproof.incident.incident import Incident, new_incident
@@ -92,7 +92,7 @@ def test_a_client_fails_it_when_every_restore_has_ended(sandbox: Sandbox, incide
     with pytest.raises(WriterSeen, match=r"client app@10\.0\.0\.9 of redis, seen at 20"):
         sandbox.run(plan_emergency(sandbox.target, sandbox.commit), incident)
     assert {keeper.words["a"] for keeper in sandbox.keepers.values()} == {"of release 1"}
-    sandbox.control.up.assert_not_called()
+    sandbox.control.recreate.assert_not_called()
 
 
 def test_one_that_stays_is_found_before_anything_is_overwritten(sandbox: Sandbox, incident: Incident) -> None:

@@ -231,7 +231,7 @@ def test_the_old_code_is_tried_on_the_migrated_data_before_that_goes_back(
         if len(seen) == 1 and not starts:
             raise ActionFailed(what="start", expected="a", observed="exited (1)", source="b", hint="c")
 
-    sandbox.control.up.side_effect = up
+    sandbox.control.recreate.side_effect = up
     rehearse.migrated = _passed
     # `./run rehearsal` asks for damage, and there is none.
     with pytest.raises(ActionFailed, match="migration"):

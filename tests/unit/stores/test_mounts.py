@@ -124,8 +124,8 @@ def test_services_whose_volumes_went_back_are_re_created_and_others_started(sand
     sandbox.engine.containers.return_value = there
     incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
     sandbox.run(plan, incident)
-    (up,) = sandbox.control.up.call_args_list
-    assert up.args == ({"backend": "sha256:backend"}, {"backend": "sha256:backend"})
+    (up,) = sandbox.control.recreate.call_args_list
+    assert up.args == ({"backend": "sha256:backend"},)
     assert up.kwargs["replicas"] == {"backend": 2}
     started = [call.args[0] for call in sandbox.control.start.call_args_list]
     assert started[-1] == ["worker", "frontend"]
