@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from rollback_actions.session.session import sealed_journal
 from rollproof.git.repository import resolve_commit
-from rollproof.incident.incident import Incident
+from rollproof.incident.incident import Incident, incident_of, load_incident
 from rollproof.incident.reopening import REOPENED, Reopening, read_reopenings, reopening_journal, since
 from rollproof.incident.rollbacks import RolledBack, rollbacks_in
 from rollproof.planning.reopening_conditions import (
     backup_since,
     end_of,
-    incident_of,
     left_by,
     rehearsal_of,
     require_fix,
@@ -57,7 +57,9 @@ def reopen(target: Target, request: Request, say: Callable[[str], None]) -> Reco
     """
     for what, text in (("root cause", request.root_cause), ("engineer who reopens", request.name)):
         require_text(what, text)
-    incident = incident_of(target, request.incident)
+    # The incident's folder is accepted too, since the other commands print it.
+    incidents, name = target.folders.incidents, Path(request.incident).name
+    incident = incident_of(incidents, target.name, name) or load_incident(incidents / name)
     rollbacks = rollbacks_in(incident)
     finished = end_of(incident, rollbacks)
     left = left_by(target, incident, rollbacks, request.rolled_back)

@@ -305,7 +305,7 @@ def _keep(run: _Run, keep: PlannedStep) -> None:
                 steps.note(f"the safety copy {finished} was whole, and has its name now")
         _load(run, [name for name in run.plan.stores if name not in run.down], limit)
         unseen = run.losses.export(run.plan.stores, run.down, steps, limit)
-        stores = [name for name in run.plan.stores if run.unfinished.kept is None or name in unseen]
+        stores = [name for name in run.plan.stores if not run.unfinished.copies or name in unseen]
         if stores:
             keepers = {
                 name: kept_by(

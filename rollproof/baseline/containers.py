@@ -43,7 +43,6 @@ def record_container(container: Container, inside: Inside, seal: ConfigurationKe
         inside=RecordedInside(inside.modified, inside.added, inside.deleted, inside.placed),
         places=tuple(sorted(mount.destination for mount in container.mounts)),
         health_seconds=container.health_seconds,
-        after=container.after,
     )
 
 

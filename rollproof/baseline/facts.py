@@ -34,7 +34,7 @@ class RecordedContainer:
     `id` and `restarts` are of that very container: another of the name has its own restarts. One that had
     `completed` had done what it was for, and does not run. `settings` are the engine's. `sealed` are keyed
     hashes of what may hold secrets: environment, command, bound files. `places` are where it has its mounts.
-    `health_seconds` and `after` are those of `Container`: how long a start takes.
+    `health_seconds` is that of `Container`: how long a start takes.
     """
 
     service: str
@@ -52,7 +52,6 @@ class RecordedContainer:
     inside: RecordedInside = field(default_factory=RecordedInside)
     places: tuple[str, ...] = ()
     health_seconds: float = 0.0
-    after: tuple[str, ...] = ()
 
     def restarts_of(self, container: Container) -> int:
         """Return how often the engine restarted `container` since it was recorded.

@@ -16,8 +16,6 @@ from rollproof.errors import Unverifiable
 from rollproof.profile.sections import Address
 
 IMAGE_ID = re.compile(r"sha256:[0-9a-f]{64}")
-DEPENDS_ON_LABEL = "com.docker.compose.depends_on"
-"""Compose's own: ``mysql:service_healthy:false,minio:service_started:false``."""
 HEALTHY = "healthy"
 """What the engine says of a container whose health check passes."""
 
@@ -110,12 +108,6 @@ class Container:
     settings: Mapping[str, Json] = field(default_factory=dict)
     private: Mapping[str, SecretStr] = field(default_factory=dict)
     health_seconds: float = 0.0
-
-    @property
-    def after(self) -> tuple[str, ...]:
-        """The services that are to be up before compose starts it, healthy or not."""
-        waited_for = filter(None, self.labels.get(DEPENDS_ON_LABEL, "").split(","))
-        return tuple(one.partition(":")[0] for one in waited_for)
 
     @property
     def completed(self) -> bool:

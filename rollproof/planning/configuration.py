@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,18 +25,16 @@ from rollproof.system.command import Deadline
 Answer = TypeVar("Answer")
 _SECONDS = 60.0
 _SHOWN = 5
-_READS = ("env_file", "label_file", "include", "extends")
 
 
 def require_configuration(target: Target, commit: str, service: str) -> None:
     """Check that `service` can be created as `commit` configures it, while the working copy is elsewhere."""
     with _checkout(target, commit) as checkout:
-        mounted = _mounted(json.loads(checkout.configuration(service)), service)
-        changed = [*checkout.read_in_place(), *checkout.changed(mounted)]
+        changed = checkout.changed(_mounted(json.loads(checkout.configuration(service)), service))
     if changed:
         raise UsageProblem(
             what=f"configuration of {service}",
-            expected=f"what it mounts or reads as in commit {commit[:12]}",
+            expected=f"what it mounts as in commit {commit[:12]}",
             observed=f"changed since: {listed(changed, _SHOWN)}",
             source=str(target.application.repository),
             hint=f"this takes the working copy along: {typed(f'rollback full {commit}')}",
@@ -96,39 +94,15 @@ class _Checkout:
 
         Files that git does not track are taken to be as their user wants them.
         """
-        names, changed = list[str](), list[str]()
+        names = list[str]()
         for path in mounted:
-            of = next((folder for folder in (self.tree, self.top) if path.is_relative_to(folder)), None)
-            if of is None:
-                continue
-            name = path.relative_to(of)
-            # Links may lead elsewhere now; a path in a circle of links is its own end.
-            now, then = (Path(os.path.realpath(folder / name)) for folder in (self.top, self.tree))
-            if now == then:
-                continue
-            if not then.is_relative_to(self.tree) or self.top / then.relative_to(self.tree) != now:
-                changed.append(str(name))
-            else:
-                names.append(f":(literal){now.relative_to(self.top)}")
-        return [*changed, *self._differing(names)] if names else changed
-
-    def read_in_place(self) -> list[str]:
-        """Return files that differ from the commit's, and that compose may read where they are.
-
-        So it is where the first compose file is elsewhere: all paths in compose files begin at its folder,
-        or with a variable. A file is meant whose name they have.
-        """
-        files = self.target.engine.files
-        if self._in_tree(files[0]) != files[0]:
+            # A link, or one above, may lead elsewhere now: then the link differs, or what it leads to.
+            links = [above for above in path.parents if above.is_symlink()]
+            for place in (path, *links, Path(os.path.realpath(path))):
+                of = next((folder for folder in (self.tree, self.top) if place.is_relative_to(folder)), None)
+                names += [] if of is None else [f":(literal){place.relative_to(of)}"]
+        if not names:
             return []
-        text = "\n".join(self._in_tree(file).read_text("utf-8", "replace") for file in files)
-        if not any(key in text for key in _READS):
-            return []
-        own = {file.resolve() for file in files}
-        changed = (name for name in self._differing(()) if self.top / name not in own)
-        return [name for name in changed if Path(name).name in text]
-
-    def _differing(self, names: Sequence[str]) -> list[str]:
         # Also where the user has configured other tools, or another look.
         plain = ("--name-only", "-z", "--no-renames", "--no-ext-diff", "--ignore-submodules=none")
         found = git(self.top, "--no-optional-locks", "diff", *plain, self.commit, "--", *names)

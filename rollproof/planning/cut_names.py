@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from rollproof.backups.sets import MANIFEST, read_backup
 from rollproof.errors import Problem
 from rollproof.incident.incident import Incident
-from rollproof.incident.rollbacks import rollbacks_of, went_back
+from rollproof.incident.rollbacks import went_back
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Reference
 from rollproof.stores.references import text_of
@@ -22,9 +22,7 @@ class CutNames:
     def __init__(self, target: Target, incident: Incident) -> None:
         """Read where the rollbacks of `incident` took the stores; a backup set is read once, when used."""
         self._target = target
-        places = went_back(incident)
-        # Most incidents have no rollback: then nobody's journals are read for one.
-        self._went_back = places if places and not _is_outdone(target, incident) else {}
+        self._went_back = went_back(incident)
         self._sets: dict[str, Mapping[str, frozenset[int]]] = {}
 
     def __call__(self, reference: Reference) -> frozenset[int]:
@@ -45,13 +43,3 @@ class CutNames:
         if of != self._target.name:
             return {}
         return {text: frozenset(int(one, 16) for one in digests) for text, digests in backup.moved.items()}
-
-
-def _is_outdone(target: Target, incident: Incident) -> bool:
-    """Return whether another incident's rollback may have taken a store elsewhere since."""
-    try:
-        every = rollbacks_of(target.folders.incidents, target.name)
-    except Problem:
-        return True
-    own = [one.began for one in every if one.incident.id == incident.id]
-    return bool(own) and any(one.began.seconds_since(own[-1]) > 0 for one in every)

@@ -1,13 +1,9 @@
 """The faults that a rollback will leave, known before anything stops.
 
 Four things are judged. The engine must be the target's. The database's revision after the rollback must be
-known to the migrations in the image that runs then. The format of the data must be readable by the server.
-And a restore must overwrite no data outside of the profile, for which nobody would account. An unknown fact
-is *not judged*, and said so.
-
-A rollback leaves the servers of stores as they are, unless one is a service of the application too. So the
-server that runs now reads the backup. If the baseline recorded another image of it, there is a second risk.
-Re-creating the server from the commit's compose files puts the earlier server on the later one's data.
+known to the migrations in the image that runs then. The format of the data must be readable by the server
+that runs then: the one of now, unless it is a service of the application too. And a restore must overwrite no
+data outside of the profile, for which nobody would account. An unknown fact is *not judged*, and named so.
 """
 
 from __future__ import annotations
@@ -26,7 +22,7 @@ from rollproof.errors import Problem, UsageProblem, listed
 from rollproof.home import typed
 from rollproof.planning.plan import Plan
 from rollproof.profile.application_profile import Migrations
-from rollproof.profile.data_formats import Fit, Judgement, Marks, fits, refused, unknown
+from rollproof.profile.data_formats import Fit, Judgement, fits, refused, unknown
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
 from rollproof.profile.store_descriptor import Trait
@@ -37,43 +33,26 @@ from rollproof.system.side_by_side import Question, wait_for
 SECONDS = 3.0
 """For all questions, which are asked side by side: with what is around them, a refusal comes within 5 s."""
 _EACH_SECONDS = 2.5
+_LARGEST_FILE = 1 << 20
 
 _KNOWN = "a database at a revision that the image knows"
 _READABLE = "data that the server reads"
 _LISTED = "nothing, since a restore replaces the whole server"
 _UNLISTED = (
-    "list it in the profile, then capture and back up anew; another application's data needs its own server"
+    "list it in the profile, then capture and back up; another application's data needs its own server"
 )
 _OTHER_SERVER = "bring back the version of the server that wrote it, or choose another backup (--backup NAME)"
 _OTHER_IMAGE = "leave that server out of application.services: it stays on its image then"
 
 
-def _other_data() -> str:
-    return (
-        f"roll the data back with it: {typed('rollback emergency COMMIT')}; or choose a backup of the image's"
-        " own time (--backup NAME)"
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Foreseen:
-    """One judgement about a rollback; what was expected, and what to do, if it is a refusal.
-
-    `later` says that the rollback itself works: what is judged happens when somebody re-creates a server.
-    `always` says that it refuses a rollback that began before, too.
-    """
+    """One judgement about a rollback; what was expected, and what to do, if it is a refusal."""
 
     what: str
     judgement: Judgement
     expected: str = ""
     hint: str = ""
-    later: bool = False
-    always: bool = False
-
-    @property
-    def refuses(self) -> bool:
-        """Whether the rollback cannot work."""
-        return self.judgement.fit is Fit.REFUSED and not self.later
 
     def problem(self) -> UsageProblem:
         """Return the refusal."""
@@ -88,27 +67,29 @@ class Foreseen:
 
 def foresee(target: Target, plan: Plan, engine: ContainerEngine) -> tuple[Foreseen, ...]:
     """Return every judgement about the rollback of `plan`, within `SECONDS`; nothing is changed."""
-    asked = dict(_questions(_patient(target), plan, engine))
-    questions = [Question(what, ask) for what, ask in asked.items()]
+    # Stores that are not waited for longer than the questions may take.
+    stores = {
+        name: store.model_copy(update={"deadline_seconds": min(store.deadline_seconds, _EACH_SECONDS)})
+        for name, store in target.stores.items()
+    }
+    asked = _questions(target.model_copy(update={"stores": stores}), plan, engine)
+    questions = [Question(what, ask) for what, ask in asked]
     for question in questions:
         question.start()
     wait_for(questions, SECONDS)
-    found = [one for question in questions for one in _answered(question)]
-    return (*_unnamed(target, plan), *found)
+    return (*_unnamed(target, plan), *(one for question in questions for one in _answered(question)))
 
 
-def problems(foreseen: Iterable[Foreseen], *, resumed: bool = False) -> Iterator[UsageProblem]:
-    """Yield a refusal for each thing that cannot work; of a `resumed` rollback, for what refuses it still."""
-    return (one.problem() for one in foreseen if one.refuses and (one.always or not resumed))
+def problems(foreseen: Iterable[Foreseen]) -> Iterator[UsageProblem]:
+    """Yield a refusal for each thing that cannot work."""
+    return (one.problem() for one in foreseen if one.judgement.fit is Fit.REFUSED)
 
 
 def said(foreseen: Iterable[Foreseen]) -> Iterator[str]:
-    """Yield what is not judged, and what would go wrong later, in words."""
+    """Yield what is not judged, in words."""
     for one in foreseen:
         if one.judgement.fit is Fit.UNKNOWN:
             yield f"not judged: {one.what}: {one.judgement.reason}"
-        elif one.judgement.fit is Fit.REFUSED and one.later:
-            yield f"caution: {one.what}: {one.judgement.reason}"
 
 
 def _answered(question: Question[tuple[Foreseen, ...]]) -> tuple[Foreseen, ...]:
@@ -120,24 +101,6 @@ def _answered(question: Question[tuple[Foreseen, ...]]) -> tuple[Foreseen, ...]:
         return (Foreseen(question.name, unknown(problem.summary)),)
 
 
-def _patient(target: Target) -> Target:
-    """Return `target` with stores that are not waited for longer than the questions may take."""
-    stores = {
-        name: store.model_copy(update={"deadline_seconds": min(store.deadline_seconds, _EACH_SECONDS)})
-        for name, store in target.stores.items()
-    }
-    return target.model_copy(update={"stores": stores})
-
-
-def _engine(target: Target, plan: Plan, engine: ContainerEngine) -> tuple[Foreseen, ...]:
-    """Judge the engine that would be changed, if it is known which one that has to be."""
-    match = match_engine(target, engine, plan.baseline)
-    if not match.known:
-        return (Foreseen(CONTAINER_ENGINE, unknown(match.unread)),) if match.unread else ()
-    judgement = fits(match.expected) if match.holds else refused(match.observed)
-    return (Foreseen(CONTAINER_ENGINE, judgement, match.expected, match.hint, always=True),)
-
-
 def _questions(
     target: Target, plan: Plan, engine: ContainerEngine
 ) -> Iterator[tuple[str, Callable[[], tuple[Foreseen, ...]]]]:
@@ -147,7 +110,7 @@ def _questions(
             what = f"migrations of {service}"
             yield what, partial(_migrations, target, plan, engine, what, service, migrations)
     for name, store in target.stores.items():
-        replaced = plan.checks_out or bool(set(store.services) & set(plan.images))
+        replaced = bool(set(store.services) & set(plan.images))
         if descriptor_of(store).judge is not None and (replaced or name in plan.stores):
             what = f"data of {name}"
             yield what, partial(_data, target, plan, engine, what, name)
@@ -163,30 +126,50 @@ def _unnamed(target: Target, plan: Plan) -> Iterator[Foreseen]:
         yield Foreseen("migrations", unknown("the profile names none: application.migrations"))
 
 
+def _engine(target: Target, plan: Plan, engine: ContainerEngine) -> tuple[Foreseen, ...]:
+    """Judge the engine that would be changed, if it is known which one that has to be."""
+    match = match_engine(target, engine, plan.baseline)
+    if not match.known:
+        return (Foreseen(CONTAINER_ENGINE, unknown(match.unread)),) if match.unread else ()
+    judgement = fits(match.expected) if match.holds else refused(match.observed)
+    return (Foreseen(CONTAINER_ENGINE, judgement, match.expected, match.hint),)
+
+
 def _migrations(
     target: Target, plan: Plan, engine: ContainerEngine, what: str, service: str, migrations: Migrations
 ) -> tuple[Foreseen, ...]:
+    hint = (
+        f"roll the data back with it: {typed('rollback emergency COMMIT')}; or choose a backup of the image's"
+        " own time (--backup NAME)"
+    )
+    try:
+        brought = _brought(plan, engine, service, migrations)
+        current = _revisions_then(target, plan, engine, service, migrations)
+    except UnknownRevisions as why:
+        return (Foreseen(what, unknown(str(why))),)
+    return (Foreseen(what, brought.judge(current, at_start=migrations.at_start), _KNOWN, hint),)
+
+
+def _brought(plan: Plan, engine: ContainerEngine, service: str, migrations: Migrations) -> Revisions:
+    """Return the revisions in the image on which `service` will run."""
     there = engine.containers().get(service, ())
     image = plan.images.get(service) or next((one.image_id for one in there), "")
     if not image:
-        return (Foreseen(what, unknown(f"no container of {service} that tells its image")),)
-    covered = sorted(set(_mounted(plan, there, service, migrations.folders)))
-    if covered:
-        reason = f"they are in a mount ({', '.join(covered)}), not in the image"
-        return (Foreseen(what, unknown(reason)),)
+        raise UnknownRevisions(f"no container of {service} that has its image")
+    if mounted := sorted(set(_mounted(plan, there, service, migrations.folders))):
+        raise UnknownRevisions(f"they are in a mount ({', '.join(mounted)}), not in the image")
+    return revisions_of(engine, image, migrations.folders, _EACH_SECONDS)
+
+
+def _revisions_then(
+    target: Target, plan: Plan, engine: ContainerEngine, service: str, migrations: Migrations
+) -> Sequence[str]:
+    """Return the revisions of the database after the rollback: those of now, or of the backup."""
     if plan.backup is None or migrations.store not in plan.stores:
-        current: Sequence[str] | None = open_revisions(
-            migrations.store, target.stores[migrations.store], engine, migrations.table
-        )
-    else:
-        current = plan.backup.revisions.get(service)
-    if current is None:
-        return (Foreseen(what, unknown("the backup does not tell the database's revision")),)
-    try:
-        brought = revisions_of(engine, image, migrations.folders, _EACH_SECONDS)
-    except UnknownRevisions as reason_why:
-        return (Foreseen(what, unknown(str(reason_why))),)
-    return (Foreseen(what, brought.judge(current, at_start=migrations.at_start), _KNOWN, _other_data()),)
+        return open_revisions(migrations.store, target.stores[migrations.store], engine, migrations.table)
+    if service not in plan.backup.revisions:
+        raise UnknownRevisions("the backup does not record the database's revision")
+    return plan.backup.revisions[service]
 
 
 def _mounted(plan: Plan, there: Sequence[Container], service: str, folders: Sequence[str]) -> Iterator[str]:
@@ -201,35 +184,25 @@ def _mounted(plan: Plan, there: Sequence[Container], service: str, folders: Sequ
 
 
 def _data(target: Target, plan: Plan, engine: ContainerEngine, what: str, name: str) -> tuple[Foreseen, ...]:
-    """Judge a store: its backup against the server of now, and its data against another server."""
-    judge = descriptor_of(target.stores[name]).judge
-    services = target.stores[name].services
+    """Judge a store: its backup against the server of now, and its data against a server that replaces it."""
+    store, backup = target.stores[name], plan.backup if name in plan.stores else None
     now = {service: found[0].image_id for service, found in engine.containers().items() if found}
-    known = plan.baseline.facts.images(services)
-    other = {service for service in services if service in now and known.get(service) != now[service]}
-    replaced = bool(other & set(plan.images))
-    backup = plan.backup if name in plan.stores else None
-    if judge is None or not (backup or replaced or (other and plan.checks_out)):
+    replaced = any(
+        plan.images.get(service, now.get(service)) != now.get(service) for service in store.services
+    )
+    judge = descriptor_of(store).judge
+    if judge is None or not (backup or replaced):
         return ()
-    recorded = _recorded(plan, name)
-    try:
-        running: Marks = open_marks(name, target.stores[name], engine)
-    except Problem as problem:
-        # A server that is down is the one of the baseline if its images are.
-        if recorded is None or not services or [*map(now.get, services)] != [*map(known.get, services)]:
-            return (Foreseen(what, unknown(f"the server's version: {problem.summary}")),)
-        running = recorded
-    found = []
+    running, found = open_marks(name, store, engine), []
     if backup is not None:
         judgement = judge(read_details(backup.folder / name), running, in_place=False)
         found.append(Foreseen(what, judgement, _READABLE, _OTHER_SERVER))
-    if replaced or (other and plan.checks_out):
-        about = what if replaced else f"{what}, once its server is re-created by the commit's compose files"
-        if recorded is None:
-            judgement = unknown("the baseline does not tell the version of its server")
-        else:
-            judgement = judge(running, recorded, in_place=True)
-        found.append(Foreseen(about, judgement, _READABLE, _OTHER_IMAGE, later=not replaced))
+    if replaced:
+        recorded = plan.baseline.facts.stores.get(name)
+        judgement = unknown("the baseline does not record the version of its server")
+        if recorded is not None and recorded.marks:
+            judgement = judge(running, recorded.marks, in_place=True)
+        found.append(Foreseen(what, judgement, _READABLE, _OTHER_IMAGE))
     return tuple(found)
 
 
@@ -242,17 +215,8 @@ def _unlisted(target: Target, engine: ContainerEngine, what: str, name: str) -> 
     return (Foreseen(what, judgement),)
 
 
-def _recorded(plan: Plan, name: str) -> Marks | None:
-    """Return the marks of the server that ran when the baseline was captured, or None."""
-    store = plan.baseline.facts.stores.get(name)
-    return store.marks if store is not None and store.marks else None
-
-
-_LARGEST_FILE, _LARGEST_FOLDER = 1 << 20, 64 << 20
-
-
 class UnknownRevisions(Exception):
-    """The files of an image do not tell its revisions; the text says why."""
+    """The revisions of an image or a database are not known; the text is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,32 +244,19 @@ class Revisions:
             return unknown(f"the database is at {now}, the image's head is {heads}; it migrates nothing")
         if strange := sorted(set(current) - set(self.before)):
             return refused(f"revision {listed(strange)} is none of the image, whose head is {heads}")
-        if overlapping := sorted(set(current) & self._before_any(current)):
-            return refused(
-                f"the database is at {now}, and {listed(overlapping)} comes before another of them"
-            )
         return fits(f"revision {now}, from which the image migrates to its head {heads}")
-
-    def _before_any(self, revisions: Sequence[str]) -> set[str]:
-        """Return all revisions that come before one of `revisions`."""
-        found, waiting = set[str](), [*revisions]
-        while waiting:
-            before = set(self.before[waiting.pop()]) - found
-            found |= before
-            waiting += before
-        return found
 
 
 def revisions_of(engine: ContainerEngine, image: str, folders: Iterable[str], deadline: float) -> Revisions:
     """Return the revisions in `folders` of the image with the id `image`; each has `deadline` seconds.
 
     Raises:
-        UnknownRevisions: they cannot be told from the files. `Unverifiable`: the engine does not give them.
+        UnknownRevisions: the files do not show them. `Unverifiable`: the engine does not give the files.
     """
     before: dict[str, tuple[str, ...]] = {}
     for folder in folders:
         with engine.image_files(image, folder, deadline) as chunks:
-            found = dict(_in_folder(folder, _whole(folder, chunks)))
+            found = dict(_in_folder(folder, b"".join(chunks)))
         if not found:
             raise UnknownRevisions(f"no revision in {folder} of the image")
         before |= found
@@ -313,16 +264,6 @@ def revisions_of(engine: ContainerEngine, image: str, folders: Iterable[str], de
     if missing:
         raise UnknownRevisions(f"the image lacks {listed(sorted(missing))}, before revisions that it has")
     return Revisions(before)
-
-
-def _whole(folder: str, chunks: Iterator[bytes]) -> bytes:
-    parts, size = [], 0
-    for chunk in chunks:
-        size += len(chunk)
-        if size > _LARGEST_FOLDER:
-            raise UnknownRevisions(f"{folder} of the image has more than {_LARGEST_FOLDER / 1e6:.0f} MB")
-        parts.append(chunk)
-    return b"".join(parts)
 
 
 def _in_folder(folder: str, data: bytes) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -336,11 +277,10 @@ def _in_folder(folder: str, data: bytes) -> Iterator[tuple[str, tuple[str, ...]]
                     continue
                 content = tar.extractfile(member)
                 revision = _read(str(path), content.read() if content else b"")
-                if revision is None:
-                    continue
-                if path.parent.name != top or len(path.parts) != len((top, path.name)):
+                if revision is not None and path.parts != (top, path.name):
                     raise UnknownRevisions(f"{path} is below the folder: name its own folder too")
-                yield revision
+                if revision is not None:
+                    yield revision
     except tarfile.TarError as error:
         raise UnknownRevisions(f"{folder} of the image: {error}") from None
 
@@ -363,7 +303,11 @@ def _read(path: str, content: bytes) -> tuple[str, tuple[str, ...]] | None:
 def _assigned(module: ast.Module) -> Iterator[tuple[str, ast.expr]]:
     for statement in module.body:
         if isinstance(statement, ast.Assign):
-            names = [target.id for target in statement.targets if isinstance(target, ast.Name)]
-            yield from ((name, statement.value) for name in names)
-        elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-            yield from ((statement.target.id, value) for value in (statement.value,) if value is not None)
+            targets: Sequence[ast.expr] = statement.targets
+        elif isinstance(statement, ast.AnnAssign):
+            targets = [statement.target]
+        else:
+            continue
+        for target in targets:
+            if isinstance(target, ast.Name) and statement.value is not None:
+                yield target.id, statement.value

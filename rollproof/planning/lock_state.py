@@ -47,16 +47,12 @@ class LockState:
             return f"cannot be read: {self.problem.summary}"
         if self.life is None:
             return "free"
-        what_to_do = {
-            Life.RUNS: "",
-            Life.ENDED: f"; add {TAKE_OVER}",
-            Life.UNKNOWN: f"; when it has ended, add {TAKE_OVER}",
-        }
-        return f"held by {self.holder}, {self.life}{what_to_do[self.life]}"
+        then = {Life.ENDED: f"; add {TAKE_OVER}", Life.UNKNOWN: f"; when it has ended, add {TAKE_OVER}"}
+        return f"held by {self.holder}, {self.life}{then.get(self.life, '')}"
 
 
 class NumberedRecords(Protocol):
-    """The place of a lock's records, read."""
+    """The place of a lock's records, as it is read."""
 
     def name(self, number: int) -> str:
         """Return the name of record `number` in this place."""

@@ -28,7 +28,7 @@ _COMPOSE_SECONDS = 30.0
 
 
 class Stage(StrEnum):
-    """Part of a rollback with its own deadline; its steps that run side by side share it."""
+    """A part of a rollback with its own deadline, which its steps that run side by side share."""
 
     LOOK = "look"
     STOP = "stop"
@@ -215,19 +215,13 @@ def plan_emergency(
 ) -> Plan:
     """Return the plan that puts code, images and every store's data to `commit`.
 
-    `backup` is the name of the backup set's folder; by default, the newest whole set. `left` as for
-    `plan_full`.
+    `backup` as for `plan_database`, `left` as for `plan_full`.
     """
     return _plan_whole(target, Kind.EMERGENCY, commit, baseline, backup, left)
 
 
 def _plan_whole(
-    target: Target,
-    kind: Kind,
-    commit: str,
-    baseline: Baseline | None,
-    backup: str | None,
-    left: str | None,
+    target: Target, kind: Kind, commit: str, baseline: Baseline | None, backup: str | None, left: str | None
 ) -> Plan:
     full = resolve_commit(target.application.repository, commit)
     baseline = baseline or baseline_of(target, full)
@@ -237,6 +231,13 @@ def _plan_whole(
     _require_compose_files(target)
     stops, maintained = _writers_first(target)
     described = _described(target, full)
+    # Those that had ended, whether the profile names them or not, on whatever image. One that the commit is
+    # not seen to have described has to be on an image of the application.
+    on_ours = {c.service for c in baseline.facts.containers if c.image_id in images.values()}
+    of_stores = {service for store in target.stores.values() for service in store.services}
+    known = {*target.application.services, *of_stores, *(c.service for c in baseline.facts.containers)}
+    # A commit whose compose files cannot be read lacks nothing for certain.
+    brought = _described(target, left) - described - known if described else ()
     return Plan(
         Wish(kind, full),
         baseline,
@@ -245,9 +246,9 @@ def _plan_whole(
         found,
         stores,
         maintained,
-        completing=_completing_at(target, baseline, described),
+        completing=_completing(baseline, (on_ours | described) - of_stores),
         keeps_out=_keeps_out(target),
-        removed=_brought(target, baseline, described, left),
+        removed=tuple(sorted(brought)),
     )
 
 
@@ -367,30 +368,6 @@ def images_in(baseline: Baseline, services: Iterable[str]) -> dict[str, str]:
     return images
 
 
-def _completing_at(target: Target, baseline: Baseline, described: frozenset[str]) -> dict[str, str]:
-    """Return those that had ended, whether the profile names them or not, on whatever image.
-
-    One that the commit is not seen to have `described` has to be on an image of the application.
-    """
-    ours = set(baseline.facts.images(target.application.services).values())
-    stores = {service for store in target.stores.values() for service in store.services}
-    on_them = {c.service for c in baseline.facts.containers if c.image_id in ours}
-    return _completing(baseline, (on_them | described) - stores)
-
-
-def _brought(
-    target: Target, baseline: Baseline, described: frozenset[str], left: str | None
-) -> tuple[str, ...]:
-    """Return the services that the commit `left` has, and that nothing knows which the rollback goes to.
-
-    That is the commit, which has `described` its own, the baseline, and the profile.
-    """
-    known = {service for store in target.stores.values() for service in store.services}
-    known |= {*target.application.services, *(c.service for c in baseline.facts.containers)}
-    # A commit whose compose files cannot be read lacks nothing for certain.
-    return tuple(sorted(_described(target, left) - described - known)) if described else ()
-
-
 def _described(target: Target, commit: str | None) -> frozenset[str]:
     """Return the services of `commit`, or of the working copy's; none where its compose files cannot be read.
 
@@ -425,27 +402,15 @@ def _whole_backup(target: Target, commit: str, stores: Iterable[str], name: str)
                 hint="it is whole, and of another moment than the set says: put back what was moved",
             )
         if name == NEWEST:
-            _require_index(backup, store)
+            # Skipped for a set that a person named, or the rollback that began with it: records that its
+            # index does not show are exported before they are overwritten.
+            try:
+                read_index(backup.folder, store, backup.index)
+            except ActionFailed as damaged:
+                as_it_is = shlex.join(["--backup", backup.folder.name])
+                damaged.add_note(f"  to go back to it as it is, with all of now exported: {as_it_is}")
+                raise
     return backup
-
-
-def _require_index(backup: BackupSet, store: str) -> None:
-    """Check that the set can tell which records of `store` it holds.
-
-    Skipped for a set named by a person, or by the rollback that began with it. Records that its index does
-    not show are exported before they are overwritten.
-    """
-    try:
-        read_index(backup.folder, store, backup.index)
-    except ActionFailed as problem:
-        raise ActionFailed(
-            what=f"index of the backup of {store}",
-            expected=str(problem.expected),
-            observed=str(problem.observed),
-            source=problem.source,
-            hint="put back what that folder had when the backup was taken. Or go back to it as it is, and "
-            f"have all that is there now exported: {shlex.join(['--backup', backup.folder.name])}",
-        ) from None
 
 
 def _require_compose_files(target: Target) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rollproof.backups.room import no_room
 from rollproof.baseline.folder import Baseline
+from rollproof.baseline.known_engine import CONTAINER_ENGINE
 from rollproof.baseline.known_good import baseline_of, current_baseline
 from rollproof.errors import Problem, UsageProblem
 from rollproof.home import typed
@@ -26,7 +27,7 @@ from rollproof.system.clock import age
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """The permissions of the person at the keyboard, given by options of the commands that roll back.
+    """The permissions of the person at the keyboard: options of the commands that roll back.
 
     `confirm` is the target's name. `over_budget` allows a rollback over budget, `again` a repeated one within
     the hold time, `take_over` taking over the lock of a command that has ended.
@@ -44,9 +45,9 @@ class Allowed:
 
     def options(self) -> tuple[str, ...]:
         """Return the options for all permissions, as they are typed."""
-        given = {"--over-budget": self.over_budget, "--again": self.again, TAKE_OVER: self.take_over}
+        flags = {"--over-budget": self.over_budget, "--again": self.again, TAKE_OVER: self.take_over}
         confirm = () if self.confirm is None else (f"--confirm={self.confirm}",)
-        return (*confirm, *(option for option, is_given in given.items() if is_given))
+        return (*confirm, *(option for option, is_set in flags.items() if is_set))
 
     def with_earlier(self, earlier: Allowed) -> Allowed:
         """Return these permissions and the `earlier` ones; the newer target name counts."""
@@ -78,7 +79,7 @@ class Asked:
     @property
     def resumed(self) -> bool:
         """Whether it has kept the earlier data already."""
-        return self.unfinished is not None and self.unfinished.kept is not None
+        return self.unfinished is not None and bool(self.unfinished.copies)
 
 
 def refusals(asked: Asked) -> Iterator[UsageProblem]:
@@ -151,7 +152,9 @@ def _confirmed(asked: Asked) -> Iterator[UsageProblem]:
 
 
 def _can_work(asked: Asked) -> Iterator[UsageProblem]:
-    return problems(asked.foreseen, resumed=asked.resumed)
+    # One that began was asked this before: it is half done, and nothing is better than its end, if the engine
+    # is the target's.
+    return problems(one for one in asked.foreseen if not asked.resumed or one.what == CONTAINER_ENGINE)
 
 
 def _within_budget(asked: Asked) -> Iterator[UsageProblem]:
@@ -183,22 +186,20 @@ def _not_repeated(asked: Asked) -> Iterator[UsageProblem]:
     """
     if asked.allowed.again or asked.resumed:
         return
-    for held in _unverified(asked.target):
-        if held.holds_up(asked.plan.wish, asked.plan.baseline, asked.target):
-            yield held.problem(
-                asked.target, f"rollback {asked.plan.wish}", "; to do it once more, add --again"
-            )
+    wish, baseline = asked.plan.wish, asked.plan.baseline
+    for held in _held(asked.target):
+        if held.repeats(wish, baseline):
+            yield held.problem(asked.target, f"rollback {wish}", "; to do it once more, add --again")
 
 
 def refuse_hold(target: Target) -> None:
     """Refuse a target on which a rollback that is done would be refused now, if it were asked for again."""
-    for held in _unverified(target):
-        done = held.wish
-        if held.ago < target.hold_seconds:
-            # As the plan of its kind finds it.
-            baseline = current_baseline(target) if done.partial else baseline_of(target, done.commit)
-            if held.holds_up(replace(done, commit=baseline.facts.commit), baseline, target):
-                raise held.problem(target, "hold", "")
+    for held in _held(target):
+        # As the plan of its kind finds it.
+        wish = held.record.wish
+        baseline = current_baseline(target) if wish.partial else baseline_of(target, wish.commit)
+        if held.repeats(replace(wish, commit=baseline.facts.commit), baseline):
+            raise held.problem(target, "hold", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,53 +210,46 @@ class _Done:
     record: RollbackRecord
     verified: bool
 
-    @property
-    def wish(self) -> Wish:
-        return self.record.wish
-
-    @property
-    def ago(self) -> float:
-        return self.record.finished.seconds_ago()
-
-    def problem(self, target: Target, what: str, also: str) -> UsageProblem:
-        verify = typed(f"verify verification --incident={self.incident.id}")
-        return UsageProblem(
-            what=what,
-            expected=f"none to that commit in the last {age(target.hold_seconds)} that is unverified",
-            observed=f"{self.wish}, {age(self.ago)} ago, in incident {self.incident.id}",
-            source="hold_seconds of the profile",
-            hint=f"verify that one first ({verify}){also}",
-        )
+    def repeats(self, wish: Wish, baseline: Baseline) -> bool:
+        """Return whether a rollback by `wish` to `baseline` would repeat this one, or a part of it."""
+        own = self.record
+        return own.wish.covers(wish) and (own.wish.commit, own.baseline) == (wish.commit, baseline.id)
 
     def settles(self, other: _Done) -> bool:
         """Return whether `other` need not be verified any more, since this later one was."""
         later = self.record.finished.seconds_since(other.record.finished) > 0
-        return self.verified and later and self.wish.covers(other.wish)
+        return self.verified and later and self.record.wish.covers(other.record.wish)
 
-    def holds_up(self, wish: Wish, baseline: Baseline, target: Target) -> bool:
-        """Return whether a rollback by `wish` to `baseline` would repeat it, too soon."""
-        # Records of earlier versions do not name the baseline.
-        same = self.wish.commit == wish.commit and self.record.baseline in {"", baseline.id}
-        return same and self.wish.covers(wish) and self.ago < target.hold_seconds
+    def problem(self, target: Target, what: str, also: str) -> UsageProblem:
+        """Return the refusal of `what`."""
+        verify = typed(f"verify verification --incident={self.incident.id}")
+        ago = age(self.record.finished.seconds_ago())
+        return UsageProblem(
+            what=what,
+            expected=f"none to that commit in the last {age(target.hold_seconds)} that is unverified",
+            observed=f"{self.record.wish}, {ago} ago, in incident {self.incident.id}",
+            source="hold_seconds of the profile",
+            hint=f"verify that one first ({verify}){also}",
+        )
 
 
-def _unverified(target: Target) -> Iterator[_Done]:
-    """Yield the rollbacks that are done and not verified; an incident may have several."""
+def _held(target: Target) -> Iterator[_Done]:
+    """Yield the rollbacks of the last `hold_seconds` that are done and not verified."""
     done: list[_Done] = []
     for path in target.folders.incidents.glob(f"*/{INCIDENT}"):
-        try:
+        # A damaged incident is no reason to leave a target as it is.
+        with suppress(UsageProblem):
             incident = load_incident(path.parent)
-        except UsageProblem:
-            # A damaged incident is no reason to leave a target as it is.
-            continue
-        if incident.target == target.name:
-            done += _done_in(incident)
-    for held in done:
-        if not held.verified and not any(other.settles(held) for other in done):
-            yield held
+            if incident.target == target.name:
+                done += _done_in(incident)
+    for one in done:
+        recent = one.record.finished.seconds_ago() < target.hold_seconds
+        if recent and not one.verified and not any(other.settles(one) for other in done):
+            yield one
 
 
 def _done_in(incident: Incident) -> Iterator[_Done]:
+    """Yield the rollbacks of `incident` that are done; it may have several."""
     yield from (_Done(incident, record, record.verified) for record in incident.earlier_rollbacks())
     with suppress(UsageProblem):
         last = incident.rollback()

@@ -93,27 +93,15 @@ class RollbackTrial:
             )
         with checked_out(repository, self._commit) as tree:
             written = sum(not path.is_dir() or path.is_symlink() for path in tree.rglob("*"))
-        kinds = git(
-            repository, "ls-tree", "-r", "--full-tree", "--format=%(objecttype)", self._commit
-        ).split()
-        if written != kinds.count("blob"):
-            raise ActionFailed(
-                what=f"checkout of {self._commit[:12]}",
-                expected=f"{kinds.count('blob')} files",
-                observed=f"{written}",
-                source=str(repository),
-                hint=f"git -C {quote(str(repository))} fsck",
-            )
         return f"{written} files of {self._commit[:12]} were checked out"
 
     def _compose_files(self) -> str:
-        files = self._target.engine.files
+        files, services = self._target.engine.files, self._target.application.services
         described = services_at(self._target, self._commit)
-        missing = [name for name in self._target.application.services if name not in described]
-        if missing:
+        if missing := [name for name in services if name not in described]:
             raise ActionFailed(
                 what=f"compose files at {self._commit[:12]}",
-                expected=f"the services {', '.join(self._target.application.services)}",
+                expected=f"the services {', '.join(services)}",
                 observed=f"none called {', '.join(missing)}",
                 source=", ".join(map(str, files)),
                 hint="correct engine.files or application.services in the profile",
@@ -152,9 +140,8 @@ class RollbackTrial:
             )
         allowed = Allowed(confirm=target.name if target.protected else None)
         found = list(refusals(Asked(target, self._require_plan(), allowed)))
+        if len(found) > 1:
+            found[0].add_note(f"and {len(found) - 1} more: {listed([one.summary for one in found[1:]])}")
         if found:
-            first = found[0]
-            if len(found) > 1:
-                first.add_note(f"and {len(found) - 1} more: {listed([one.summary for one in found[1:]])}")
-            raise first
+            raise found[0]
         return f"nothing would refuse it; the lock is {lock}"

@@ -7,7 +7,7 @@ that runs has all that is left of the budget, but for the expected seconds of th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from rollproof.baseline.facts import Facts
@@ -67,7 +67,7 @@ def schedule_of(target: Target, plan: Plan) -> Schedule:
         Stage.UP: _UP,
         Stage.CHECK_OUT: _CHECK_OUT,
         Stage.START: (_START_ONE if plan.kind is Kind.SERVICE else _START_ALL)
-        + _until_healthy(plan.baseline.facts, (*plan.stopped, plan.maintained)),
+        + _until_healthy(plan.baseline.facts, {*plan.stopped, plan.maintained}),
     }
     if plan.backup is not None:
         backup = max((plan.backup.seconds.get(name, 0.0) for name in plan.stores), default=0.0)
@@ -83,17 +83,9 @@ def schedule_of(target: Target, plan: Plan) -> Schedule:
     )
 
 
-def _until_healthy(facts: Facts, services: Iterable[str]) -> float:
-    """Return the seconds until the last of `services` can be healthy, as one waits for the others.
+def _until_healthy(facts: Facts, services: Collection[str]) -> float:
+    """Return the seconds until all of `services` can be healthy: their slowest health check, twice.
 
-    That is the sum of the health checks' intervals along the longest chain of ``depends_on``.
+    One that waits for another (``depends_on``) is asked after that one.
     """
-    recorded = {one.service: one for one in facts.containers if one.service in {*services}}
-    until = dict.fromkeys(recorded, 0.0)
-    for _ in recorded:  # as often as the longest chain has links
-        until = {
-            name: one.health_seconds
-            + max((until[other] for other in one.after if other in until), default=0.0)
-            for name, one in recorded.items()
-        }
-    return max(until.values(), default=0.0)
+    return 2 * max((one.health_seconds for one in facts.containers if one.service in services), default=0.0)

@@ -14,7 +14,7 @@ from rollproof.incident.incident import Incident, RollbackRecord, load_incident
 from rollproof.incident.journal import JournalEvent, read_journal
 from rollproof.incident.journal_steps import Step, id_of, said_in, steps_in
 from rollproof.incident.rollbacks import ROLLBACK_BEGAN
-from rollproof.planning.unfinished import Unfinished, incident_of_unfinished, read_unfinished
+from rollproof.planning.unfinished import Unfinished, read_unfinished
 from rollproof.record_names import JOURNAL, ROLLBACK, UNFINISHED
 from rollproof.verdict import Verdict
 
@@ -89,31 +89,19 @@ def newest_rollback(incidents: Path, target: str, runs: Callable[[str], bool | N
 def status_of(incident: Incident, *, running: bool | None) -> Status:
     """Return the status of the rollback of `incident`; `running` is None if that is unknown."""
     records, broken = read_journal(incident.folder / JOURNAL)
-    begins: list[int] = []
-    try:
-        begins = [
-            number
-            for number, record in enumerate(records)
-            if record["event"] == JournalEvent.STARTED
-            and (known := id_of(record))
-            and known.step is Step.ROLLBACK
-        ]
-        steps = steps_of(records[begins[-1] :] if begins else records, running=running)
-    except (KeyError, TypeError, ValueError):
-        steps = [Ran("the journal", StepState.BROKEN, text="a step in it is of another shape")]
-    record, unfinished = incident.rollback(), read_unfinished(incident)
+    begins = [number for number, record in enumerate(records) if _begins(record)]
+    steps = steps_of(records[begins[-1] :] if begins else records, running=running)
     if broken is not None:
         steps.append(Ran("the journal", StepState.BROKEN, text=broken.summary))
-    elif not begins and (record or unfinished) and not any(r["event"] == ROLLBACK_BEGAN for r in records):
+    elif not any(_begins(one) or one["event"] == ROLLBACK_BEGAN for one in records):
         # Each action is recorded: the journal was removed, or was broken and started again.
         steps.append(Ran("the journal", StepState.BROKEN, text="it holds nothing of this rollback"))
-    return Status(
-        incident=incident,
-        record=record,
-        unfinished=unfinished,
-        runs=len(begins),
-        steps=tuple(steps),
-    )
+    return Status(incident, incident.rollback(), read_unfinished(incident), len(begins), tuple(steps))
+
+
+def _begins(record: Mapping[str, Any]) -> bool:
+    known = id_of(record) if record["event"] == JournalEvent.STARTED else None
+    return known is not None and known.step is Step.ROLLBACK
 
 
 def steps_of(records: Iterable[Mapping[str, Any]], *, running: bool | None) -> list[Ran]:
@@ -134,12 +122,12 @@ def steps_of(records: Iterable[Mapping[str, Any]], *, running: bool | None) -> l
 
 
 def _of_target(folder: Path, target: str) -> Incident | None:
-    """Return the incident in `folder`, or None if it is another target's or unreadable."""
-    if (folder / UNFINISHED).exists():
-        return incident_of_unfinished(folder / UNFINISHED, target)
+    """Return the incident in `folder`, or None if it is another target's, or damaged and of another day."""
     try:
         incident = load_incident(folder)
     except UsageProblem:
+        if (folder / UNFINISHED).exists():
+            raise
         return None
     return incident if incident.target == target else None
 

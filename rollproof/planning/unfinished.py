@@ -1,4 +1,4 @@
-"""The record that an interrupted rollback leaves for the next run: its wish, its start, its safety copy."""
+"""The record that an interrupted rollback leaves for the next run: its wish, its start, its safety copies."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from rollproof.backups.sets import is_whole
 from rollproof.errors import ActionFailed, UsageProblem, reason_of
 from rollproof.home import typed
-from rollproof.incident.incident import Incident, RollbackRecord, load_incident, target_of_id
+from rollproof.incident.incident import Incident, RollbackRecord, load_incident
 from rollproof.incident.journal import JournalEvent, read_journal
 from rollproof.incident.journal_steps import Step, id_of
 from rollproof.incident.origin import Origin
 from rollproof.monitoring.wish import Kind, Wish
-from rollproof.record_names import INCIDENT, JOURNAL, ROLLBACK, SUPERSEDED, UNFINISHED
+from rollproof.record_names import JOURNAL, ROLLBACK, SUPERSEDED, UNFINISHED
 from rollproof.system.clock import Moment
-from rollproof.system.files import part_of, remove_file
+from rollproof.system.files import remove_file
 from rollproof.system.record_files import LEFT_OUT, WrongRecord, load_record, read_record, write_record
 from rollproof.verdict import Verdict
 
@@ -26,31 +25,28 @@ from rollproof.verdict import Verdict
 class UnfinishedFile:
     """An unfinished rollback as it is written.
 
-    `kept` is the folder of its safety copy, or None before that is whole. `kept_again` are the safety copies
-    of its later runs, of stores that may have been written to since. `baseline` and `backup` are folder
-    names, `stores` the stores that go back: a resumed rollback uses the ones that it began with. `windows`
-    are its sealed lost windows, the oldest first, by their folders' names. `records` counts what became of
-    the records, once every store is restored and accounted for. From then on nothing is restored again, since
+    `copies` are the folders of its safety copies, the oldest first: the first one is of all its stores, those
+    of later runs are of stores that may have been written to since. `baseline` and `backup` are folder names,
+    `stores` the stores that go back: a resumed rollback uses the ones that it began with. `windows` are its
+    sealed lost windows, the oldest first, by their folders' names. `records` counts what became of the
+    records, once every store is restored and accounted for. From then on nothing is restored again, since
     the application may have been started. `blind` are the restored stores where a writer may have been
     unseen, each with the reason. `origin` is the deployed version when the rollback first began, or None if
     unknown. `replaced` are the ids of all containers when the application was first started: those that the
-    rollback has created since are no more created again. The target must be known also when the incident's
-    record is damaged.
+    rollback has created since are not created again.
     """
 
-    target: str
     commit: str
     started: Moment
     kind: Kind
     names: tuple[str, ...] = ()
-    kept: str | None = None
     baseline: str = ""
     backup: str = ""
     stores: tuple[str, ...] = ()
     windows: tuple[str, ...] = ()
     records: Mapping[str, int] | None = None
     origin: Origin | None = None
-    kept_again: tuple[str, ...] = field(default=(), metadata=LEFT_OUT)
+    copies: tuple[str, ...] = ()
     blind: Mapping[str, str] = field(default_factory=dict, metadata=LEFT_OUT)
     replaced: tuple[str, ...] = field(default=(), metadata=LEFT_OUT)
 
@@ -71,12 +67,6 @@ class SupersededFile(UnfinishedFile):
 
     by: str | None = field(kw_only=True)
     why: str = field(default="", kw_only=True)
-
-
-_OF_THE_END = (
-    *("commit", "started", "kind", "names", "records", "origin"),
-    *("baseline", "backup", "stores", "blind"),
-)
 
 
 @dataclass(slots=True)
@@ -101,15 +91,7 @@ class Unfinished:
         if found is not None and found.wish == wish:
             return found
         record = UnfinishedFile(
-            incident.target,
-            wish.commit,
-            Moment.now(),
-            wish.kind,
-            wish.names,
-            baseline=baseline,
-            backup=backup,
-            stores=stores,
-            origin=origin,
+            *(wish.commit, Moment.now(), wish.kind, wish.names, baseline, backup, stores), origin=origin
         )
         unfinished = cls(incident, record)
         # An earlier rollback's result in this incident no longer holds from here on.
@@ -124,21 +106,13 @@ class Unfinished:
         return self.record.wish
 
     @property
-    def kept(self) -> Path | None:
-        """Its first safety copy, or None before that is whole."""
-        return Path(self.record.kept) if self.record.kept else None
-
-    @property
     def copies(self) -> tuple[Path, ...]:
-        """Its safety copies, the oldest first."""
-        return tuple(map(Path, filter(None, (self.record.kept, *self.record.kept_again))))
+        """Its safety copies, the oldest first; none before the first one is whole."""
+        return tuple(map(Path, self.record.copies))
 
     def keep(self, folder: Path) -> None:
         """Record that the stores' earlier data is kept in `folder`, complete, besides its earlier copies."""
-        if self.record.kept is None:
-            self._change(kept=str(folder))
-        else:
-            self._change(kept_again=(*self.record.kept_again, str(folder)))
+        self._change(copies=(*self.record.copies, str(folder)))
 
     def seal(self, window: str) -> None:
         """Record that the lost window in the incident's folder `window` is whole."""
@@ -183,18 +157,19 @@ class Unfinished:
         """Record that nothing is left to resume, since `by` has done its work, or `why`; it is not passed."""
         if self.incident.rollback() is None:
             self.incident.write_rollback(self.outcome(Verdict.FAILED, Moment.now()))
-        facts = {one.name: getattr(self.record, one.name) for one in fields(self.record)}
-        given_up = SupersededFile(**facts, by=by.id if by else None, why=why)
+        given_up = SupersededFile(**self._facts(UnfinishedFile), by=by.id if by else None, why=why)
         write_record(self.incident.folder / SUPERSEDED, given_up)
         self.end()
 
     def outcome(self, verdict: Verdict, finished: Moment) -> RollbackRecord:
         """Return the record of the rollback's end."""
-        facts = {name: getattr(self.record, name) for name in _OF_THE_END}
-        copies = tuple(map(str, self.copies))
-        return RollbackRecord(
-            **facts, verdict=verdict, seconds=self.worked(), finished=finished, copies=copies
-        )
+        facts = self._facts(RollbackRecord)
+        return RollbackRecord(**facts, verdict=verdict, seconds=self.worked(), finished=finished)
+
+    def _facts(self, of: type[UnfinishedFile | RollbackRecord]) -> dict[str, Any]:
+        """Return what is recorded for the fields of `of` that have the same names."""
+        own = {one.name for one in fields(self.record)}
+        return {one.name: getattr(self.record, one.name) for one in fields(of) if one.name in own}
 
     def _change(self, **facts: Any) -> None:  # noqa: ANN401 - fields of the record
         self.record = replace(self.record, **facts)
@@ -212,19 +187,31 @@ class Unfinished:
 
 
 def unfinished_of(incidents: Path, target: str) -> list[Unfinished]:
-    """Return the rollbacks of `target` that began and did not succeed, the newest first."""
-    found: list[Unfinished] = []
-    for path in incidents.glob(f"*/{UNFINISHED}"):
-        incident = incident_of_unfinished(path, target)
-        if incident is not None and not incident.closed:
-            found += filter(None, [_read(path, incident)])
+    """Return the rollbacks of `target` that began and did not succeed, the newest first.
+
+    Raises:
+        UsageProblem: the record of one, or of an incident with one, cannot be read.
+    """
+    folders = [path.parent for path in incidents.glob(f"*/{UNFINISHED}")]
+    of_target = [one for one in map(load_incident, folders) if one.target == target and not one.closed]
+    found = [one for one in map(read_unfinished, of_target) if one is not None]
     return sorted(found, key=lambda one: (one.record.started.wall, one.incident.id), reverse=True)
 
 
 def read_unfinished(incident: Incident) -> Unfinished | None:
     """Return the rollback of `incident` that did not succeed, or None."""
-    path = incident.folder / UNFINISHED
-    return _read(path, incident)
+    found = read_record(
+        UnfinishedFile,
+        incident.folder / UNFINISHED,
+        what="record of an unfinished rollback",
+        expected="readable JSON with its commit",
+        hint="move that file away to start over in a new incident",
+    )
+    if found is None:
+        return None
+    if found.copies and not Path(found.copies[0]).is_dir():
+        found = replace(found, copies=())  # somebody has moved it: all is kept again
+    return Unfinished(incident, found)
 
 
 def interrupted(incidents: Path, target: str, wish: Wish) -> Unfinished | None:
@@ -264,9 +251,8 @@ def supersede_covered(incidents: Path, target: str, wish: Wish, by: Incident) ->
 
     Otherwise `rollback resume` would restore old data over newer data.
     """
-    covered = [
-        one for one in unfinished_of(incidents, target) if one.incident.id != by.id and wish.covers(one.wish)
-    ]
+    others = [one for one in unfinished_of(incidents, target) if one.incident.id != by.id]
+    covered = [one for one in others if wish.covers(one.wish)]
     for one in covered:
         one.give_up(by=by)
     return [one.incident.id for one in covered]
@@ -278,11 +264,8 @@ def unsettle_others(incidents: Path, target: str, by: Incident) -> list[str]:
     The rollback in `by` is about to overwrite the restored data. Otherwise another one, when resumed, would
     start the application on data that `by` has restored, perhaps only in part.
     """
-    settled = [
-        one
-        for one in unfinished_of(incidents, target)
-        if one.incident.id != by.id and one.record.records is not None
-    ]
+    others = [one for one in unfinished_of(incidents, target) if one.incident.id != by.id]
+    settled = [one for one in others if one.record.records is not None]
     for one in settled:
         one.unsettle()
     return [one.incident.id for one in settled]
@@ -290,15 +273,14 @@ def unsettle_others(incidents: Path, target: str, by: Incident) -> list[str]:
 
 def refuse_unfinished(incidents: Path, target: str) -> None:
     """Refuse to take the current state for a good one while a rollback of `target` has not succeeded."""
-    for path in sorted(incidents.glob(f"*/{UNFINISHED}"), reverse=True):
-        if incident_of_unfinished(path, target) is not None:
-            raise UsageProblem(
-                what=f"state of {target}",
-                expected="no unfinished rollback",
-                observed=f"one in incident {path.parent.name}",
-                source=str(path),
-                hint="run that rollback again; a backup of half-restored data would be taken for a good one",
-            )
+    for one in unfinished_of(incidents, target):
+        raise UsageProblem(
+            what=f"state of {target}",
+            expected="no unfinished rollback",
+            observed=f"one in incident {one.incident.id}",
+            source=str(one.incident.folder / UNFINISHED),
+            hint="run that rollback again; a backup of half-restored data would be taken for a good one",
+        )
 
 
 def left_nothing(incident: Incident, record: RollbackRecord) -> bool:
@@ -315,18 +297,13 @@ def left_nothing(incident: Incident, record: RollbackRecord) -> bool:
 
 
 def _superseded(incident: Incident, record: RollbackRecord) -> bool:
-    """Return True if the rollback of `record` is the given-up one of `incident`: see `SUPERSEDED`."""
+    """Return True if the rollback of `record` is the given-up one of `incident`: see `SupersededFile`."""
     try:
         return load_record(SupersededFile, incident.folder / SUPERSEDED).started == record.started
     except FileNotFoundError:
         return False
     except (OSError, WrongRecord):
         return True  # not known which one it was
-
-
-def _is_there(kept: Path, target: str) -> bool:
-    """Return True if the safety copy `kept` is there, if only under the name that it was written under."""
-    return kept.is_dir() or is_whole(part_of(kept), target)
 
 
 def _put_by(incident: Incident) -> None:
@@ -339,50 +316,3 @@ def _put_by(incident: Incident) -> None:
         incident.set_rollback_aside()
     else:
         remove_file(incident.folder / ROLLBACK)
-
-
-def incident_of_unfinished(path: Path, target: str) -> Incident | None:
-    """Return the incident that holds the unfinished rollback `path`, or None if it is not of `target`."""
-    folder = path.parent
-    if not (folder / INCIDENT).exists() and _target_of(path) != target:
-        return None  # the folder is not an incident
-    try:
-        incident = load_incident(folder)
-    except UsageProblem as problem:
-        owner = _target_of(path)
-        if owner not in {target, None}:
-            return None
-        raise UsageProblem(
-            what=f"unfinished rollback of {owner or f'a target that cannot be told, perhaps {target}'}",
-            expected=str(problem.expected),
-            observed=str(problem.observed),
-            source=problem.source,
-            hint=f"put that file back from a copy, then: {typed('rollback resume')}; or move {folder} out of"
-            f" {folder.parent}, and roll {owner or 'its target'}, which may be half restored, back:"
-            f" {typed('rollback emergency COMMIT')}",
-        ) from None
-    return incident if incident.target == target else None
-
-
-def _target_of(path: Path) -> str | None:
-    """Return the target of the unfinished rollback `path`, from the file or its folder's name."""
-    try:
-        owner = load_record(dict[str, object], path).get("target")
-    except (OSError, WrongRecord):
-        owner = None
-    return owner if isinstance(owner, str) else target_of_id(path.parent.name)
-
-
-def _read(path: Path, incident: Incident) -> Unfinished | None:
-    found = read_record(
-        UnfinishedFile,
-        path,
-        what="record of an unfinished rollback",
-        expected="readable JSON with its commit",
-        hint="move that file away to start over in a new incident",
-    )
-    if found is None:
-        return None
-    if found.kept is not None and not _is_there(Path(found.kept), incident.target):
-        found = replace(found, kept=None)
-    return Unfinished(incident, found)

@@ -151,7 +151,6 @@ def test_a_database_that_a_restore_of_the_whole_server_would_overwrite_refuses_i
     with damage.database_of_another(operators) as name:
         found = judged()
         assert (found.judgement.fit, found.judgement.reason) == (Fit.REFUSED, f"database {name}")
-        assert found.refuses
     assert judged().judgement.fit is Fit.FITS
 
 

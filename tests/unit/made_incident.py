@@ -198,7 +198,7 @@ class MadeIncident:
         self.begin(journal)
         write_record(
             self.folder / UNFINISHED,
-            UnfinishedFile(self.incident.target, COMMIT, Moment.now(), Kind.EMERGENCY),
+            UnfinishedFile(COMMIT, Moment.now(), Kind.EMERGENCY),
         )
         journal.write("started", step="restore mysql", id=Step.RESTORE, of="mysql", deadline_seconds=60.0)
 

@@ -321,7 +321,7 @@ def begun_earlier(wish: Wish) -> Unfinished:
     """Return a rollback by `wish` that began, and kept the earlier data."""
     now = Moment.now()
     incident = Incident("begun", Path("begun"), "sandbox", now)
-    record = UnfinishedFile("sandbox", wish.commit, now, wish.kind, wish.names, kept="copies")
+    record = UnfinishedFile(wish.commit, now, wish.kind, wish.names, copies=("copies",))
     return Unfinished(incident, record)
 
 

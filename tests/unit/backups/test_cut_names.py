@@ -79,17 +79,6 @@ def test_both_stores_went_back_to_one_backup(sandbox: Sandbox, incident: Inciden
     assert went_back(incident) == dict.fromkeys(("mysql", "redis"), first_set(sandbox))
 
 
-def test_a_later_rollback_in_another_incident_excuses_nothing_in_this_one(
-    sandbox: Sandbox, incident: Incident
-) -> None:
-    emergency(sandbox, incident, "zz-other")
-    assert excused(sandbox, incident)
-    later = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
-    emergency(sandbox, later, first_set(sandbox))
-    assert excused(sandbox, later)
-    assert not excused(sandbox, incident)
-
-
 def test_one_store_alone_excuses_its_own_names(sandbox: Sandbox, incident: Incident) -> None:
     database(sandbox, incident, "mysql", "zz-other")
     assert not excused(sandbox, incident)

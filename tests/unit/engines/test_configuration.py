@@ -143,25 +143,6 @@ def test_what_the_service_does_not_mount_may_change(sandbox: Sandbox) -> None:
         plan_service(sandbox.target, "backend")
 
 
-@pytest.mark.parametrize("what", ["env_file: ['{}/backend.env']", "volumes: ['{}/backend.env:/c']"])
-def test_what_is_read_beside_a_first_compose_file_elsewhere_must_be_the_commits(
-    sandbox: Sandbox, what: str
-) -> None:
-    first = _repository(sandbox).parent / "stores.yaml"
-    first.write_text("services: {store: {image: s}}")
-    files = {
-        "engine": sandbox.target.engine.model_copy(update={"files": (first, *sandbox.target.engine.files)})
-    }
-    sandbox.target = sandbox.target.model_copy(update=files)
-    good = _known_good(sandbox, _compose(f"{{{what.format(_repository(sandbox))}}}"))
-    _commit(sandbox, {"unrelated": SINCE})
-    plan_service(sandbox.target, "backend")
-    assert _described(sandbox, good)["image"] == "i"
-    _commit(sandbox, {"backend.env": "WORD=since"})
-    with pytest.raises(UsageProblem, match=r"changed since: backend\.env"):
-        plan_service(sandbox.target, "backend")
-
-
 @pytest.mark.parametrize("since", ["conf-2", None], ids=["another folder", "a folder of its own"])
 def test_a_linked_folder_above_what_is_mounted_is_looked_at(sandbox: Sandbox, since: str | None) -> None:
     link = _repository(sandbox) / "current"
@@ -176,12 +157,6 @@ def test_a_linked_folder_above_what_is_mounted_is_looked_at(sandbox: Sandbox, si
         link.symlink_to(since)
     with pytest.raises(UsageProblem, match="changed since: current"):
         plan_service(sandbox.target, "backend")
-
-
-def test_links_in_a_circle_end(sandbox: Sandbox) -> None:
-    (_repository(sandbox) / "a").symlink_to("a")
-    _known_good(sandbox, _compose("{volumes: ['./a:/a']}"))
-    plan_service(sandbox.target, "backend")
 
 
 @pytest.mark.parametrize("gone", [True, False])

@@ -77,7 +77,7 @@ def test_a_hold(sandbox: Sandbox) -> None:
     plans, current = [*_plans(sandbox)], current_baseline(target).id
     oldest = target.hold_seconds
     for plan, baseline, age, commit in product(
-        plans, ("", current, "another"), (SLACK, oldest - SLACK, oldest + SLACK), (sandbox.commit, "0" * 40)
+        plans, (current, "another"), (SLACK, oldest - SLACK, oldest + SLACK), (sandbox.commit, "0" * 40)
     ):
         wish = replace(plan.wish, commit=commit)
         incident = new_incident(target.folders.incidents, target.name)
@@ -110,7 +110,10 @@ def test_a_hold_of_another_commit_is_of_no_service(sandbox: Sandbox) -> None:
     wish = Wish(Kind.SERVICE, "0" * 40, ("backend",))
     now = Moment.now()
     incident.write_rollback(
-        RollbackRecord(wish.commit, Verdict.PASSED, 1.0, now, now, kind=wish.kind, names=wish.names)
+        RollbackRecord(
+            *(wish.commit, Verdict.PASSED, 1.0, now, now, wish.kind, wish.names),
+            baseline=current_baseline(sandbox.target).id,
+        )
     )
     refuse_hold(sandbox.target)
 

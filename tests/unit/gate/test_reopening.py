@@ -163,7 +163,7 @@ def _without_a_change(rolled: RolledBack) -> str:
 @pytest.mark.parametrize(
     ("fix", "observed"),
     [
-        (_itself, "observed that commit itself"),
+        (_itself, "which has the same files"),
         (_part_of_it, "which is in its history"),
         (_without_a_change, "which has the same files"),
     ],

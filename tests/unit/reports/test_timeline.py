@@ -302,11 +302,11 @@ def test_whatever_is_damaged_the_timeline_is_made_and_says_so(
     made.respond()
     made.tell()
     made.incident.close()
-    unfinished = UnfinishedFile("t", "a" * 40, made.incident.started, Rollback.EMERGENCY)
+    unfinished = UnfinishedFile("a" * 40, made.incident.started, Rollback.EMERGENCY)
     write_record(made.folder / UNFINISHED, unfinished)
     write_record(
         made.folder / SUPERSEDED,
-        SupersededFile("t", "a" * 40, made.incident.started, Rollback.EMERGENCY, by=None),
+        SupersededFile("a" * 40, made.incident.started, Rollback.EMERGENCY, by=None),
     )
     (made.folder / name).write_bytes(content)
 

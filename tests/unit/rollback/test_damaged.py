@@ -172,9 +172,9 @@ def test_a_backup_whose_index_is_damaged_is_refused(sandbox: Sandbox, damage: Ca
     (manifest,) = sandbox.target.folders.backups.glob("*/set.json")
     damage(manifest.parent / "index" / "mysql.json")
     for plan in (plan_database, plan_emergency):
-        with pytest.raises(ActionFailed, match=r"^index of the backup of mysql: ") as caught:
+        with pytest.raises(ActionFailed, match=r"^index of a backup set: ") as caught:
             plan(sandbox.target, "mysql" if plan is plan_database else sandbox.commit)
-        assert f"--backup {manifest.parent.name}" in caught.value.hint
+        assert f"--backup {manifest.parent.name}" in str(caught.value.__notes__)
     # A person who names it wants it as it is.
     named = plan_emergency(sandbox.target, sandbox.commit, backup=manifest.parent.name)
     assert named.backup is not None

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-import pytest
-
 from rollback_actions.session.journal import Journal
 from rollproof.errors import ExitCode
 from rollproof.incident.incident import new_incident
@@ -38,21 +36,6 @@ def test_the_status_of_one_that_failed(run: Ran) -> None:
     assert "failed   restore redis (1.0 s): it is gone" in said
     assert "verdict: failed in " in said
     assert "logs --tail=100 -f redis" in said.splitlines()[-1]
-
-
-@pytest.mark.parametrize(
-    ("event", "details"),
-    [("started", {}), ("started", {"id": "rollback"}), ("ended", {"began": 0.0}),
-     ("ended", {"began": 0.0, "seconds": "long"})],
-)  # fmt: skip
-def test_the_status_of_one_with_a_step_of_another_shape(
-    run: Ran, event: str, details: dict[str, str | float]
-) -> None:
-    incident = begin(run.sandbox)
-    Journal(incident.folder / "journal.jsonl", str).write(event, **details)
-    said = run("rollback", "status", code=ExitCode.BROKEN)
-    assert "broken   the journal: a step in it is of another shape\n" in said
-    assert "verdict: none, it was cut off" in said
 
 
 def test_the_status_of_one_that_runs(run: Ran, place: StandInPlace) -> None:
@@ -140,19 +123,14 @@ def test_a_journal_that_was_taken_away_is_no_status(run: Ran) -> None:
     assert "holds nothing of this rollback" in run("rollback", "status", code=ExitCode.BROKEN)
 
 
-@pytest.mark.parametrize("gone", [False, True])
-def test_one_that_passed_says_nothing_of_one_whose_incident_is_damaged(run: Ran, *, gone: bool) -> None:
+def test_one_that_passed_says_nothing_of_one_whose_incident_is_damaged(run: Ran) -> None:
     older, incident = begin(run.sandbox, failed=True), begin(run.sandbox)
     unfinished = read_unfinished(older)
     assert unfinished is not None
     older.write_rollback(unfinished.outcome(Verdict.PASSED, Moment.now()))
     unfinished.end()
     (incident.folder / "incident.json").write_text("{")
-    if gone:
-        (incident.folder / "incident.json").unlink()
-    said = run("rollback", "status", code=ExitCode.USAGE)
-    assert f"unfinished rollback of {run.sandbox.target.name}: expected a readable incident.json" in said
-    assert str(incident.folder) in said
+    assert str(incident.folder) in run("rollback", "status", code=ExitCode.USAGE)
 
 
 def test_a_kind_that_there_is_not_is_refused_in_words(run: Ran) -> None:

@@ -16,9 +16,7 @@ from rollback_actions.session.journal import Journal
 from rollproof.backups.sets import is_whole
 from rollproof.errors import ActionFailed
 from rollproof.incident.incident import Incident, RollbackRecord, new_incident
-from rollproof.incident.journal_steps import Step, StepId
 from rollproof.planning.plan import plan_database
-from rollproof.planning.unfinished import read_unfinished
 from rollproof.system.clock import Moment
 from rollproof.system.command import Deadline, run_command
 from rollproof.system.files import part_of
@@ -136,23 +134,6 @@ def test_a_safety_copy_that_lacks_only_its_name_gets_it(sandbox: Sandbox, incide
     assert (
         f"{incident.id}-01 was whole, and has its name now" in (incident.folder / "journal.jsonl").read_text()
     )
-
-
-def test_the_only_safety_copy_is_known_under_the_name_that_it_was_written_under(
-    sandbox: Sandbox, incident: Incident
-) -> None:
-    """An earlier version renamed it without a sync: its record was on the disk, and its name was not."""
-    plan, safety = plan_database(sandbox.target, "mysql"), sandbox.target.folders.backups / "safety"
-    with pytest.raises(KeyboardInterrupt):
-        sandbox.run(plan, incident, interrupt=StepId(Step.ACCOUNT, "mysql"))
-    copy = safety / f"{incident.id}-01"
-    copy.rename(part_of(copy))
-    unfinished = read_unfinished(incident)
-    assert unfinished is not None
-    assert unfinished.kept == copy
-    assert list(sandbox.run(plan, incident).copies) == [str(copy)]
-    assert [path.name for path in safety.iterdir()] == [copy.name]
-    assert (copy / "mysql" / "a").read_text() == "of release 2"
 
 
 def test_what_a_checkout_moved_aside_is_on_the_disk(sandbox: Sandbox, tmp_path: Path, disk: Disk) -> None:
