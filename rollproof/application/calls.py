@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from pydantic import SecretStr
 
-from rollproof.errors import Mismatch, shown
+from rollproof.errors import Mismatch, Unverifiable, shown
 from rollproof.profile.functions import MERGED, PLACEHOLDER, Choice, Part, nodes_of
 from rollproof.system.http import unwrapped
 
@@ -19,11 +19,23 @@ Values = Mapping[str, Any]
 """The values that stand in requests, by name."""
 
 
+def _value_of(values: Values, name: str) -> Any:  # noqa: ANN401 - JSON
+    if name not in values:
+        raise Unverifiable(
+            what=f"value {name!r} of a request",
+            expected="an earlier answer that gives it",
+            observed="none",
+            source="application.functions of the profile",
+            hint="see why the canary's log-in fails, or correct the name of the value",
+        )
+    return values[name]
+
+
 def filled_path(template: str, values: Values) -> str:
     """Return a path with each placeholder's value as one segment; raises `Mismatch` if that cannot be."""
 
     def segment(found: re.Match[str]) -> str:
-        text = str(values[found[1]])
+        text = str(_value_of(values, found[1]))
         try:
             quoted = quote(text, safe="")
         except UnicodeEncodeError:
@@ -43,8 +55,8 @@ def filled(template: Any, values: Values) -> Any:  # noqa: ANN401 - JSON
     match template:
         case str():
             if alone := PLACEHOLDER.fullmatch(template):
-                return values[alone[1]]
-            used = [values[name] for name in PLACEHOLDER.findall(template)]
+                return _value_of(values, alone[1])
+            used = [_value_of(values, name) for name in PLACEHOLDER.findall(template)]
             text = PLACEHOLDER.sub(lambda found: str(unwrapped(values[found[1]])), template)
             return SecretStr(text) if any(isinstance(value, SecretStr) for value in used) else text
         case Mapping():

@@ -348,7 +348,7 @@ class ApplicationClient:
         values = self._values(session) | {"document": name}
         if upload.apart and "knowledge_base" not in session.given:
             del values["knowledge_base"]  # that is the canary's own
-        needed = {one for call in upload.removal for _, one in call.placeholders()}
+        needed = {one for call in upload.removal for one in call.placeholders()}
         if missing := sorted(needed - values.keys()):
             raise Unverifiable(
                 what="removal of the canary's upload",
@@ -410,25 +410,16 @@ class ApplicationClient:
         session: LoggedIn | None = None,
         files: Mapping[str, tuple[str, bytes]] | None = None,
     ) -> Request:
-        try:
-            return Request(
-                call.method,
-                self._base + filled_path(call.path, values),
-                session.token if session else None,
-                filled(call.form, values) or None,
-                filled(call.body, values) or None,
-                self._application.way_in,
-                (self._functions.header, self._functions.authorization),
-                files,
-            )
-        except KeyError as missing:  # the profile was checked: it is of a log-in that did not come about
-            raise Unverifiable(
-                what=f"value {missing} of a request",
-                expected="a log-in that gives it",
-                observed="none",
-                source=f"{call.method} {self._base}{call.path}",
-                hint="see why the canary's log-in fails",
-            ) from None
+        return Request(
+            call.method,
+            self._base + filled_path(call.path, values),
+            session.token if session else None,
+            filled(call.form, values) or None,
+            filled(call.body, values) or None,
+            self._application.way_in,
+            (self._functions.header, self._functions.authorization),
+            files,
+        )
 
     def _ask(self, request: Request) -> Answer:
         return fetch(request, self._application.deadline_seconds)

@@ -190,21 +190,6 @@ class Application(Model):
     """Seconds until an uploaded document is taken in."""
 
     @model_validator(mode="after")
-    def _writers_are_services(self) -> Self:
-        others = sorted(set(self.writers) - set(self.services))
-        if others:
-            raise Wrong("writers among services", ", ".join(others))
-        return self
-
-    @model_validator(mode="after")
-    def _requests_are_logged_by_a_service(self) -> Self:
-        service = self.requests.service if self.requests else None
-        if service is not None and service not in self.services:
-            every = ", ".join(self.services)
-            raise Wrong(f"requests.service to be one of {every}", service)
-        return self
-
-    @model_validator(mode="after")
     def _canary_has_what_its_functions_need(self) -> Self:
         described, canary = self.functions.described(), self.canary
         proof = canary.expected_file if "sources" in described else canary.expected_text
@@ -218,15 +203,6 @@ class Application(Model):
                 raise Wrong("a text, since application.functions use it", "none", f"canary.{key}")
         if canary.upload and "upload" not in described:
             raise Wrong("functions.upload, since the canary has a document for it", "none", "canary.upload")
-        return self
-
-    @model_validator(mode="after")
-    def _the_monitor_can_use_what_is_described(self) -> Self:
-        described = self.functions.described()
-        if self.function and not described & {"log_in", "documents", "chat"}:
-            raise Wrong("functions that the monitor can use: log_in or documents", "none", "function")
-        if self.function and self.function.chat and "chat" not in described:
-            raise Wrong("functions.chat, since the monitor is to ask it", "none", "function.chat")
         return self
 
     @property
@@ -254,13 +230,3 @@ class Application(Model):
         """The header of every request of ours, for a proxy that may be in maintenance, or None."""
         way_in = self.maintenance.way_in if self.maintenance else None
         return (way_in.header, way_in.value) if way_in else None
-
-    @model_validator(mode="after")
-    def _maintenance_is_no_writer(self) -> Self:
-        service = self.maintenance.service if self.maintenance else None
-        quiet = [name for name in self.services if name not in self.writers]
-        if service is not None and service not in quiet:
-            # A writer is stopped before everything else, and so cannot answer during maintenance.
-            every = ", ".join(quiet) or "there is none"
-            raise Wrong(f"maintenance.service to be a service that is no writer ({every})", service)
-        return self

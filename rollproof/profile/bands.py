@@ -8,14 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
-from rollproof.errors import Wrong
 from rollproof.profile.sections import Model
 
 # With a limit of 0, even good figures would be bad.
 Limit = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-_HUNDRED = 100
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False, le=24 * 3600)]
 
 
@@ -30,19 +28,11 @@ class Band(Model):
     """Samples in a row that must be beyond it."""
 
 
-def _of_a_hundred(band: Band) -> Band:
-    if band.limit > _HUNDRED:
-        raise Wrong("at most 100 %, since more is never reached", f"{band.limit:g} %", "limit")
-    return band
+class Percent(Band):
+    """A share's limit, which can be reached."""
 
-
-def _below_a_hundred(band: Band) -> Band:
-    if band.limit >= _HUNDRED:
-        raise Wrong("less than 100 %, since no more is ever free", f"{band.limit:g} %", "limit")
-    return band
-
-
-Percent = Annotated[Band, AfterValidator(_of_a_hundred)]
+    limit: Annotated[Limit, Field(le=100)]
+    """The figure's limit, in percent."""
 
 
 class _Runbook(Model):
@@ -50,43 +40,43 @@ class _Runbook(Model):
 
     @model_validator(mode="before")
     @classmethod
-    def _completed(cls, given: Any) -> Any:  # noqa: ANN401 - whatever a profile holds; it is judged afterwards
-        if not isinstance(given, Mapping):
-            return given
+    def _completed(cls, table: Any) -> Any:  # noqa: ANN401 - whatever a profile holds; it is judged afterwards
+        if not isinstance(table, Mapping):
+            return table
         usual = {name: field.default.model_dump() for name, field in cls.model_fields.items()}
         return {
             name: {**usual[name], **band} if name in usual and isinstance(band, Mapping) else band
-            for name, band in given.items()
+            for name, band in table.items()
         }
 
 
 class Critical(_Runbook):
     """Bands that call for a rollback at once."""
 
-    errors: Percent = Band(limit=50, seconds=60)
+    errors: Percent = Percent(limit=50, seconds=60)
     """Percent of requests that the application failed to answer."""
     health: Band = Band(limit=1)
     """Failures of the health endpoint in a row."""
     records_lost: Band = Band(limit=1)
     """Records of the baseline that are no longer there."""
-    failed_log_ins: Percent = Band(limit=90, seconds=60)
+    failed_log_ins: Percent = Percent(limit=90, seconds=60)
     """Percent of failed log-ins."""
-    memory: Percent = Band(limit=95)
+    memory: Percent = Percent(limit=95)
     """Percent of its limit, for the container nearest to its limit."""
-    disk_free: Annotated[Band, AfterValidator(_below_a_hundred)] = Band(limit=5)
+    disk_free: Percent = Percent(limit=5)
     """Percent of free space, on the fullest file system."""
     stores: Band = Band(limit=1, seconds=30)
     """Stores that do not answer."""
     function: Band = Band(limit=1, seconds=60)
     """Failures of the function that the canary uses, where the profile has the monitor ask it."""
-    connections: Percent = Band(limit=98)
+    connections: Percent = Percent(limit=98)
     """Percent of the allowed connections, for the database with the fewest left."""
 
 
 class NonCritical(_Runbook):
     """Bands that call for an investigation by a person."""
 
-    errors: Percent = Band(limit=10, seconds=300)
+    errors: Percent = Percent(limit=10, seconds=300)
     """Percent of requests that the application failed to answer."""
     latency: Band = Band(limit=5000, seconds=60)
     """Milliseconds that 95 % of the requests stay under."""
@@ -98,7 +88,7 @@ class NonCritical(_Runbook):
     """Records that the slowest consumer group has yet to read."""
     containers: Band = Band(limit=1, seconds=60)
     """Containers that are missing, do not run or are not healthy."""
-    vectors: Percent = Band(limit=5, seconds=300)
+    vectors: Percent = Percent(limit=5, seconds=300)
     """Percent of the monitor's own searches by vector that had no answer, or none in time."""
 
 

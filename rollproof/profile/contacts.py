@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr
 
-from rollproof.errors import Wrong
 from rollproof.profile.premigration import Seconds, Text
 from rollproof.profile.sections import Model
 from rollproof.redaction.secret import Channel
@@ -39,13 +37,6 @@ class Minutes(Model):
     """The assessment must be complete."""
     post_mortem: _Minutes = 60.0
     """The post-mortem is called."""
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        for (before, early), (after, late) in pairwise(self):
-            if early > late:
-                raise Wrong(f"{before} not after {after}", f"{early:g} and {late:g} minutes")
-        return self
 
 
 class Contacts(Model):

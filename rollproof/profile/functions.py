@@ -20,13 +20,10 @@ PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 """Stands for a value by its name."""
 MERGED = "*"
 """The key in an object of a body whose value is an object that the other keys are added to."""
-# What is meant for a placeholder, also if its name is none.
-_MEANT = re.compile(r"\{\s*\w*\s*\}")
 Kept = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Status = Annotated[int, Field(ge=300, le=599)]
 Place = Annotated[str, Field(pattern=r"^[^.]+(\.[^.]+)*$")]
 """Where a value is in a JSON answer: names with dots between them, in a list ``*`` for each item or ``0``."""
-_SECRETS = frozenset({"password", "token"})
 
 
 class Call(Model):
@@ -47,16 +44,10 @@ class Call(Model):
     keep: dict[Kept, Place] = Field(default_factory=dict)
     """What the answer gives, each with its place there, such as `data.items.*.id`."""
 
-    @model_validator(mode="after")
-    def _one_content(self) -> Self:
-        if self.form and self.body:
-            raise Wrong("a form or a body", "both")
-        return self
-
-    def placeholders(self) -> Iterator[tuple[str, str]]:
-        """Yield the name of each value that it needs, with the key that it stands in."""
-        for key, template in (("path", self.path), ("form", self.form), ("body", self.body)):
-            yield from _placeholders(key, template)
+    def placeholders(self) -> frozenset[str]:
+        """Return the names of the values that it needs."""
+        texts = [text for _, text in nodes_of((self.path, self.form, self.body)) if isinstance(text, str)]
+        return frozenset(name for text in texts for name in PLACEHOLDER.findall(text))
 
 
 class Forgetting(Call):
@@ -76,12 +67,6 @@ class Choice(Model):
     at: Place
     """Place of the value in the item."""
 
-    @model_validator(mode="after")
-    def _of_a_list(self) -> Self:
-        if MERGED not in self.among.split("."):
-            raise Wrong("a place with * for each item", self.among, "among")
-        return self
-
 
 class Sending(Call):
     """One of the requests that upload a document."""
@@ -90,18 +75,6 @@ class Sending(Call):
     """Field of a multipart form that has the document; `form` are its other fields."""
     choose: dict[Kept, Choice] = Field(default_factory=dict)
     """Values of items of a list in the answer, each by what its item has."""
-
-    @model_validator(mode="after")
-    def _in_a_form(self) -> Self:
-        if self.file and (self.body or self.file in self.form or self.method == "GET"):
-            raise Wrong("a form, to be sent, whose field of the document is named once", "another request")
-        return self
-
-    def placeholders(self) -> Iterator[tuple[str, str]]:
-        """Yield the same as of any request, with those by which an item is chosen."""
-        yield from super().placeholders()
-        for choice in self.choose.values():
-            yield from _placeholders("choose", choice.where)
 
 
 class Uploading(Model):
@@ -117,17 +90,10 @@ class Uploading(Model):
     """Requests that remove the document, with all that the application made of it."""
 
     @model_validator(mode="after")
-    def _one_file(self) -> Self:
-        sending = [call for call in self.requests if call.file]
-        if len(sending) != 1:
-            raise Wrong("one request with file", f"{len(sending)}", "requests")
-        return self
-
-    @model_validator(mode="after")
     def _removes_no_other(self) -> Self:
         own = {"document"}.union(*({*call.keep, *call.choose} for call in self.requests))
         for call in self.removal:
-            if own.isdisjoint(name for _, name in call.placeholders()):
+            if own.isdisjoint(call.placeholders()):
                 raise Wrong(f"{{…}} of {listed(sorted(own))}, so that it removes no other", "none", "removal")
         return self
 
@@ -171,14 +137,6 @@ class Chat(Call):
     """The answer's words."""
     files: Part | None = None
     """Names of the files that the answer was made from."""
-
-    @model_validator(mode="after")
-    def _proved(self) -> Self:
-        if self.answer == "text" and (self.text or self.files):
-            raise Wrong("neither text nor files, since the answer is text as it comes", "one of them")
-        if self.answer != "text" and not self.text:
-            raise Wrong("text: where the answer's words are", "none")
-        return self
 
 
 class Functions(Model):
@@ -235,44 +193,25 @@ class Functions(Model):
 
     @model_validator(mode="before")
     @classmethod
-    def _from_the_api(cls, given: Any) -> Any:  # noqa: ANN401 - whatever the profile holds
+    def _from_the_api(cls, table: Any) -> Any:  # noqa: ANN401 - whatever the profile holds
         """Begin with the description that `api` names."""
-        if isinstance(given, Mapping) and given.get("api", "layra") == "layra":
-            return {**_layra(), **given}
-        return given
+        if isinstance(table, Mapping) and table.get("api", "layra") == "layra":
+            return {**_layra(), **table}
+        return table
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
-        after_log_in = _ALWAYS | {name for call in self.log_in for name in call.keep}
-        for key, calls in self._calls():
-            own = {name for call in calls for name in (*call.keep, *getattr(call, "choose", ()))}
-            known = own | _GIVEN.get(key, frozenset()) | (set() if key == "log_in" else after_log_in)
-            used = [one for call in calls for one in call.placeholders()]
-            for where, name in used:
-                allowed = known - _SECRETS if where == "path" else known
-                if name not in allowed:
-                    expected = f"{{…}} to be one of {listed(sorted(allowed))}"
-                    raise Wrong(expected, f"{{{shown(name)}}}", f"{key}.{where}")
-            given = key == "conversation" and self.conversation and self.conversation.id
-            needed = "" if given else _KEPT.get(key, "")
-            if needed and needed not in own:
-                raise Wrong(f"keep to name the place of {needed}", "none", key)
-            if key in _LISTED and MERGED not in calls[0].keep[needed].split("."):
-                raise Wrong(f"a place of {needed} with * for each item", calls[0].keep[needed], f"{key}.keep")
-            if (meant := _MEANING.get(key)) and meant not in {name for _, name in used}:
-                raise Wrong(f"{{{meant}}} in the request", "none", key)
-            if key == "documents" and ("total" in own) != ("page" in {name for _, name in used}):
-                raise Wrong("both {page} in the request and keep of total, or neither", "one", key)
-        if self.conversation and self.conversation.id and "{new}" not in self.conversation.id:
-            raise Wrong("{new}, so that each is another one", shown(self.conversation.id), "conversation.id")
-        return self
-
-    @model_validator(mode="after")
-    def _leaves_nothing(self) -> Self:
-        if self.conversation and self.chat and not self.forget:
-            raise Wrong("forget, since each question leaves a conversation", "none")
-        if self.upload and not self.documents:
-            raise Wrong("documents, by which an upload is seen", "none")
+    def _nothing_goes_unseen(self) -> Self:
+        """Check what no request would show: a list that counts as one, and a removal of all there is."""
+        for key, kept in _KEPT.items():
+            several, calls = key in _LISTED, self._calls(key)
+            place = next((call.keep[kept] for call in calls if kept in call.keep), "")
+            named = key == "conversation" and self.conversation and self.conversation.id
+            if calls and not named and (not place or (several and MERGED not in place.split("."))):
+                expected = f"keep to name the place of {kept}{' with * for each item' if several else ''}"
+                raise Wrong(expected, shown(place) if place else "none", key)
+        for key, name in _NAMED.items():
+            if not all(name in call.placeholders() for call in self._calls(key)):
+                raise Wrong(f"{{{name}}} in the request", "none", key)
         return self
 
     def described(self) -> frozenset[str]:
@@ -280,7 +219,7 @@ class Functions(Model):
         found = {name for name in _FUNCTIONS if getattr(self, name)}
         if self.chat and self.chat.files:
             found.add("sources")
-        if self.own and "owner" in {name for _, name in self.own.placeholders()}:
+        if self.own and "owner" in self.own.placeholders():
             found.add("others")
         return frozenset(found)
 
@@ -293,35 +232,17 @@ class Functions(Model):
         """Yield the names of the functions that are not described, in the order of the profile's keys."""
         return (name for name in _FUNCTIONS if not getattr(self, name))
 
-    def _calls(self) -> Iterator[tuple[str, tuple[Call, ...]]]:
-        """Yield the key of each function that is described, with its requests."""
-        for key in ("log_out", *_FUNCTIONS):
-            match getattr(self, key):
-                case Call() as call:
-                    yield key, (call,)
-                case Opening(requests=calls) | tuple(calls) if calls:
-                    yield key, calls
-                case Uploading(requests=calls, removal=removal):
-                    yield key, (*calls, *removal)
+    def _calls(self, key: str) -> tuple[Call, ...]:
+        """Return the requests of a function, () if it is not described."""
+        match getattr(self, key):
+            case Call() as call:
+                return (call,)
+            case Opening(requests=calls) | tuple(calls):
+                return calls
+        return ()
 
 
-# Functions whose answers are lists.
-_LISTED = frozenset({"documents", "conversations", "turns"})
-_ALWAYS = frozenset({"user", "token", "knowledge_base"})
-# Values that a function has beside those that a log-in gives.
-_GIVEN: Mapping[str, frozenset[str]] = {
-    "log_in": frozenset({"user", "password"}),
-    "own": frozenset({"owner"}),
-    "documents": frozenset({"page", "page_size"}),
-    "conversation": frozenset({"new", "conversation"}),
-    "chat": frozenset({"question", "conversation"}),
-    "turns": frozenset({"conversation"}),
-    "forget": frozenset({"conversation"}),
-    "upload": frozenset({"document"}),
-}
-# Without it a function would do something else than it is for, such as removing every conversation.
-_MEANING = {"chat": "question", "turns": "conversation", "forget": "conversation"}
-# What an answer must give.
+# What an answer must give; for some it is a list.
 _KEPT = {
     "log_in": "token",
     "owner": "user",
@@ -330,6 +251,9 @@ _KEPT = {
     "conversations": "conversation",
     "turns": "turn",
 }
+_LISTED = frozenset({"documents", "conversations", "turns"})
+# Without it a function would do something else than it is for, such as removing every conversation.
+_NAMED = {"chat": "question", "turns": "conversation", "forget": "conversation"}
 _NEEDED = frozenset({"others", "sources", "expected_text", "stored_tokens"})
 _FUNCTIONS = (
     *("log_in", "owner", "own", "documents", "conversation", "chat"),
@@ -346,12 +270,6 @@ def nodes_of(value: Any, key: str | None = None) -> Iterator[tuple[str | None, A
     elif isinstance(value, list | tuple):
         for one in value:
             yield from nodes_of(one)
-
-
-def _placeholders(key: str, template: object) -> Iterator[tuple[str, str]]:
-    for _, text in nodes_of(template):
-        if isinstance(text, str):
-            yield from ((key, found[1:-1]) for found in _MEANT.findall(text))
 
 
 def _layra() -> dict[str, Any]:

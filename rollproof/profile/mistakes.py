@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, get_args
+from typing import ClassVar
 
 from pydantic import AnyUrl, BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -16,14 +16,12 @@ from rollproof.errors import (
     ExitCode,
     UsageProblem,
     Wrong,
-    did_you_mean,
     listed,
     on_one_line,
     shown,
     type_of,
 )
 from rollproof.home import also_staging
-from rollproof.profile.kinds import kinds
 
 UNANSWERED = "change-me"
 """The word that `init` writes where only a person knows the right one."""
@@ -43,29 +41,27 @@ def unanswered(value: object, key: str = "") -> Iterator[str]:
 
 
 class ProfileProblem(UsageProblem):
-    """A profile that cannot be used. Its text lists the first errors, and how many more there are."""
+    """A profile that cannot be used. Its text has the first mistakes, and how many more there are."""
 
     exit_code: ClassVar[ExitCode] = ExitCode.USAGE
 
     def __init__(self, mistakes: Sequence[Described]) -> None:
         """Keep `mistakes`, each from `mistake`. Its own parts are those of the only one, or their sum."""
-        first, told = mistakes[0], mistakes[:MOST_MISTAKES]
-        self.mistakes, self.told = tuple(mistakes), tuple(told)
-        self.left = len(mistakes) - len(told)
-        """Mistakes beside those that are told."""
-        hints = tuple(dict.fromkeys(one.hint for one in told))
-        several = len(mistakes) > 1
+        self.mistakes, self.told = tuple(mistakes), tuple(mistakes[:MOST_MISTAKES])
+        self.left = len(mistakes) - len(self.told)
+        """Mistakes beside those in the text."""
+        first, several = mistakes[0], len(mistakes) > 1
+        names = listed([one.what for one in self.told], MOST_MISTAKES)
+        hints = dict.fromkeys(one.hint for one in self.told)
         super().__init__(
             what="profile" if several else first.what,
             expected="no mistake" if several else first.expected,
-            observed=f"{len(mistakes)}: {listed([one.what for one in told], MOST_MISTAKES)}"
-            if several
-            else first.observed,
-            source=", ".join(dict.fromkeys(one.source for one in told)),
+            observed=f"{len(mistakes)}: {names}" if several else first.observed,
+            source=", ".join(dict.fromkeys(one.source for one in self.told)),
             hint="; ".join(hints),
         )
-        # The errors first, then each hint once: without its secrets, a profile has one error per store.
-        lines = [*(one.summary for one in told), *([f"{self.left} more"] if self.left else [])]
+        # The mistakes first, then each hint once: without its secrets, a profile has one mistake per store.
+        lines = [*(one.summary for one in self.told), *([f"{self.left} more"] if self.left else [])]
         self.args = ("\n".join([*lines, *(f"HINT: {hint}" for hint in hints)]),)
 
 
@@ -80,7 +76,7 @@ def mistake(*, what: str, expected: str, observed: str, source: str, hint: str) 
     )
 
 
-def explain(error: ValidationError, path: Path, model: type[BaseModel], prefix: str) -> list[UsageProblem]:
+def explain(error: ValidationError, path: Path, prefix: str) -> list[UsageProblem]:
     """Return each mistake that pydantic found in the profile at `path`, or in a variable that overrides it.
 
     Such variables begin with `prefix`. Files and secrets that are not there yet come last: a new profile may
@@ -90,13 +86,12 @@ def explain(error: ValidationError, path: Path, model: type[BaseModel], prefix: 
     for detail in error.errors(include_url=False):
         wrong = detail.get("ctx", {}).get("error")
         is_missing = isinstance(wrong, Wrong) and wrong.missing
-        found[is_missing].append(_explained(detail, path, model, prefix))
+        found[is_missing].append(_explained(detail, path, prefix))
     return [*found[0], *found[1]]
 
 
-def _explained(detail: ErrorDetails, path: Path, model: type[BaseModel], prefix: str) -> UsageProblem:
+def _explained(detail: ErrorDetails, path: Path, prefix: str) -> UsageProblem:
     location = [str(part) for part in detail["loc"]]
-    keys = _keys(location, model)
     if len(location) > 2 and location[0] == "stores":  # noqa: PLR2004 - the third part is the kind, no key
         del location[2]
     kind, context = detail["type"], detail.get("ctx", {})
@@ -107,9 +102,6 @@ def _explained(detail: ErrorDetails, path: Path, model: type[BaseModel], prefix:
         expected, observed = wrong.expected, wrong.observed
         made = f"make that file or correct its path in {path.name}{also_staging('for the staging stack')}"
         hint = wrong.hint or (made if wrong.missing else hint)
-    elif kind == "extra_forbidden":
-        expected, observed = f"one of {', '.join(keys)}", f"the unknown key {location[-1]}"
-        hint = did_you_mean(location[-1], keys, f"remove {'.'.join(location)}", most=1)
     elif kind == "missing":
         expected, observed = "a value", "none"
         hint = f"add {'.'.join(location)} to {path.name}"
@@ -119,9 +111,12 @@ def _explained(detail: ErrorDetails, path: Path, model: type[BaseModel], prefix:
         observed = shown(context["tag"]) if "tag" in context else "none"
     elif kind in _PUBLIC or (isinstance(detail["input"], int | float) and not kind.endswith("_type")):
         observed = shown(detail["input"])
-    source = str(path)
-    if variable := _variable(location, prefix):
-        source, hint = f"{path} and the variable {variable}", f"{hint}, or unset {variable}"
+    source, own = str(path), f"{prefix}{'__'.join(location)}".upper()
+    # A variable may set the value itself, a table around it, or a key in it.
+    ours = [name for name in os.environ if name.startswith(prefix)]
+    near = [name for name in ours if name.startswith(own) or own.startswith(name)]
+    if location and near:
+        source, hint = f"{path} and the variable {near[0]}", f"{hint}, or unset {near[0]}"
     what = ".".join(location) or "profile"
     return mistake(what=what, expected=expected, observed=observed, source=source, hint=hint)
 
@@ -137,32 +132,3 @@ def _in_words(detail: ErrorDetails) -> str:
         return shape
     said = detail["msg"].removeprefix("Input should be ").replace("String should match", "text of the")
     return said[:1].lower() + said[1:]
-
-
-def _variable(location: Sequence[str], prefix: str) -> str:
-    """Return the variable of the environment that sets the value at `location`, or may set it, or ""."""
-    whole = f"{prefix}{'__'.join(location)}".upper()
-    names = [name for name in os.environ if name.upper().startswith(prefix)]
-    wider = [name for name in names if f"{whole}__".startswith(f"{name.upper()}__")]
-    return max(wider, key=len, default="") or next(
-        (name for name in names if name.upper().startswith(f"{whole}__")), ""
-    )
-
-
-def _keys(location: Sequence[str], model: type[BaseModel]) -> list[str]:
-    """Return the keys of the section that holds `location`, whose third part is the kind of a store."""
-    section, inner = model, location[:-1]
-    if location[:1] == ["stores"] and len(location) > 3:  # noqa: PLR2004 - stores, NAME, KIND and a key
-        section, inner = kinds()[location[2]].profile, location[3:-1]
-    for part in inner:
-        if part in section.model_fields:
-            section = next(_sections(section.model_fields[part].annotation), section)
-    return sorted(section.model_fields)
-
-
-def _sections(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 - an annotation can be anything
-    """Yield the sections that a value of this annotation may be or hold."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for argument in get_args(annotation):
-        yield from _sections(argument)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -29,7 +29,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from rollproof.errors import UsageProblem, Wrong, did_you_mean, listed, reason_of
+from rollproof.errors import UsageProblem, Wrong, listed, reason_of
 from rollproof.home import typed
 from rollproof.profile.application_profile import Application
 from rollproof.profile.bands import Bands
@@ -38,7 +38,7 @@ from rollproof.profile.kinds import AnyStore, descriptor_of, require_sound_kinds
 from rollproof.profile.mistakes import ProfileProblem, explain, mistake
 from rollproof.profile.premigration import Premigration
 from rollproof.profile.safety import wrong_risk
-from rollproof.profile.sections import Account, Model, Name, Redaction, Reference
+from rollproof.profile.sections import Account, Model, Name, Redaction, Reference, unknown_key
 from rollproof.reading import read_regular
 from rollproof.record_names import ACCOUNTS
 from rollproof.redaction.channel_secrets import parts_of
@@ -189,13 +189,6 @@ class Windows(Model):
     verification: PositiveFloat = 180.0
     """Seconds that one whole run of checks may take."""
 
-    def as_toml(self, name: str) -> str:
-        """Return one of them as a profile has it: ``windows.phase1 = {start = 0, end = 120}``."""
-        value = getattr(self, name)
-        if isinstance(value, Window):
-            return f"windows.{name} = {{start = {value.start:g}, end = {value.end:g}}}"
-        return f"windows.{name} = {value:g}"
-
 
 class Target(BaseSettings):
     """A target of verification and rollback, as its profile describes it."""
@@ -292,38 +285,29 @@ class Target(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _migrations_are_of_a_database(self) -> Self:
+    def _names_are_there(self) -> Self:
+        """Check each name that stands for something else in the profile."""
+        application, services = self.application, self.application.services
+        requests, maintenance = application.requests, application.maintenance
+        logging = {requests.service} if requests and requests.service else set()
+        answering = {maintenance.service} if maintenance else set()
         databases = [name for name, store in self.stores.items() if descriptor_of(store).revisions]
-        for service, migrations in self.application.migrations.items():
-            at = f"application.migrations.{service}"
-            if service not in self.application.services:
-                raise Wrong(f"one of {', '.join(self.application.services)}", service).at(at)
-            if migrations.store not in databases:
-                expected = f"a store that alembic migrates ({', '.join(databases) or 'there is none'})"
-                raise Wrong(expected, migrations.store).at(f"{at}.store")
-        return self
-
-    @model_validator(mode="after")
-    def _stores_together_are_stores(self) -> Self:
+        known: list[tuple[str, Iterable[str], Iterable[str]]] = [
+            ("application.writers", application.writers, services),
+            ("application.requests.service", logging, services),
+            # A writer is stopped before everything else, and so cannot answer during maintenance.
+            ("application.maintenance.service", answering, {*services} - {*application.writers}),
+            ("application.migrations", application.migrations, services),
+        ]
+        for service, migrations in application.migrations.items():
+            known.append((f"application.migrations.{service}.store", (migrations.store,), databases))
         for name, store in self.stores.items():
-            others = sorted(set(store.together) - (set(self.stores) - {name}))
-            if others:
-                expected = f"other stores, of {', '.join(self.stores)}"
-                raise Wrong(expected, ", ".join(others)).at(f"stores.{name}.together")
-        return self
-
-    @model_validator(mode="after")
-    def _mounts_are_of_services_that_stop(self) -> Self:
-        maintenance = self.application.maintenance
-        stays = maintenance.service if maintenance else ""
-        stopped = [service for service in self.application.services if service != stays]
-        for name, store in self.stores.items():
-            others = sorted({service for service, _ in store.mounts} - set(stopped))
-            if others:
-                expected = (
-                    f"mounts of services that a rollback stops ({', '.join(stopped) or 'there is none'})"
-                )
-                raise Wrong(expected, f"mounts of {', '.join(others)}").at(f"stores.{name}")
+            known.append((f"stores.{name}.together", store.together, {*self.stores} - {name}))
+            # The services of a store's mounts are stopped for a restore.
+            known.append((f"stores.{name}", [one for one, _ in store.mounts], {*services} - answering))
+        for key, names, among in known:
+            if others := sorted(set(names) - set(among)):
+                raise Wrong(f"names among {listed(sorted(among)) or 'none'}", listed(others)).at(key)
         return self
 
     def together(self, name: str) -> tuple[str, ...]:
@@ -375,7 +359,7 @@ def load_target(path: Path) -> Target:
     try:
         target = Target(**profile)
     except ValidationError as error:
-        raise ProfileProblem(explain(error, path, Target, PREFIX)) from None
+        raise ProfileProblem(explain(error, path, PREFIX)) from None
     except (SettingsError, RecursionError) as error:
         wrong = mistake(
             what=f"variables {PREFIX}…",
@@ -413,14 +397,10 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _unknown_keys(profile: dict[str, Any], path: Path) -> Iterator[UsageProblem]:
     # The constructor would take some names as its own options, such as _env_file.
-    names = sorted(Target.model_fields)
-    for name in sorted(set(profile) - set(names)):
+    for name in sorted(set(profile) - set(Target.model_fields)):
+        wrong = unknown_key(name, Target.model_fields)
         yield mistake(
-            what=name,
-            expected=f"one of {', '.join(names)}",
-            observed=f"the unknown key {name}",
-            source=str(path),
-            hint=did_you_mean(name, names, f"remove {name}", most=1),
+            what=name, expected=wrong.expected, observed=wrong.observed, source=str(path), hint=wrong.hint
         )
 
 

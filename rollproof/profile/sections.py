@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, model_validator
 
-from rollproof.collection import first_hidden, hides
-from rollproof.errors import Wrong, shown
+from rollproof.collection import first_hidden
+from rollproof.errors import Wrong, did_you_mean, shown
 from rollproof.redaction.personal import FIELDS
 from rollproof.redaction.secret import ExistingFile, Secret
 
@@ -24,23 +25,30 @@ def _each_counts(table: dict[str, _Value]) -> dict[str, _Value]:
     """Refuse a pattern behind a wider one: it has no effect."""
     if found := first_hidden(table):
         wide, narrow = (shown(pattern) for pattern in found)
-        if hides(*reversed(found)):
-            raise Wrong(
-                f"one pattern for what {wide} matches", f"{narrow} as well", found[1], hint=f"remove {narrow}"
-            )
-        raise Wrong(
-            f"{narrow} before {wide}, since the first pattern that matches counts",
-            f"{narrow} behind it, without effect",
-            found[1],
-            hint=f"write the narrow one first in the profile: {narrow} above {wide}",
-        )
+        expected = f"{narrow} before {wide}, since the first pattern that matches counts"
+        raise Wrong(expected, f"{narrow} behind it, without effect", found[1])
     return table
+
+
+def unknown_key(key: str, keys: Iterable[str]) -> Wrong:
+    """Return the mistake of a `key` that is none of the `keys` of its section."""
+    keys = sorted(keys)
+    hint = did_you_mean(key, keys, f"remove {key}", most=1)
+    return Wrong(f"one of {', '.join(keys)}", f"the unknown key {key}", key, hint=hint)
 
 
 class Model(BaseModel):
     """Frozen; refuses unknown keys; never echoes its input in an error, since that may be a secret."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, strict=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, table: Any) -> Any:  # noqa: ANN401 - whatever the profile holds
+        """Refuse an unknown key alone: what it was meant for is missing then, which says less."""
+        if isinstance(table, Mapping) and (unknown := sorted(map(str, table.keys() - cls.model_fields))):
+            raise unknown_key(unknown[0], cls.model_fields)
+        return table
 
 
 class Address(Model):

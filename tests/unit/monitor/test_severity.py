@@ -19,7 +19,7 @@ from rollproof.monitoring.severity import (
     assess,
     first_bad,
 )
-from rollproof.profile.bands import Band, Bands
+from rollproof.profile.bands import Band, Bands, Percent
 from rollproof.system.clock import Moment
 from tests.unit.made_samples import BEAT, WELL, Probes, cut_off, requests, samples, unreached, value
 
@@ -150,7 +150,7 @@ def test_a_clock_that_was_set_back_over_a_reboot_makes_no_row() -> None:
 
 def test_a_band_of_which_a_part_is_changed_keeps_the_rest_of_the_runbooks() -> None:
     bands = Bands.model_validate({"critical": {"errors": {"limit": 40}, "stores": {"seconds": 10}}})
-    assert bands.critical.errors == Band(limit=40, seconds=60)
+    assert bands.critical.errors == Percent(limit=40, seconds=60)
     assert bands.critical.stores == Band(limit=1, seconds=10)
     assert bands.critical.memory == Bands().critical.memory
     assert Bands.model_validate({"critical": {"errors": Band(limit=3)}}).critical.errors.seconds == 0

@@ -57,9 +57,15 @@ def _loaded(folder: Path, more: str = STATE, **changes: str) -> Target:
     ("more", "said"),
     [
         (STATE.replace('together = ["redis"]', ""), "stores.state.together"),
-        (STATE.replace('"redis"', '"postgres"'), "expected other stores, of redis, state, observed postgres"),
-        (STATE.replace('"redis"', '"state"'), "expected other stores, of redis, state, observed state"),
-        (STATE.replace("backend:", "cron:"), "mounts of services that a rollback stops"),
+        (
+            STATE.replace('"redis"', '"postgres"'),
+            "together: expected names among redis, observed postgres",
+        ),
+        (
+            STATE.replace('"redis"', '"state"'),
+            "together: expected names among redis, observed state",
+        ),
+        (STATE.replace("backend:", "cron:"), "stores.state: expected names among backend, observed cron"),
         (STATE.replace(f'"{HELD}"', f'"{HELD}", "{HELD}"'), "expected each mount once"),
         (STATE.replace(":/app", ":app"), "stores.state.held"),
         (STATE + 'services = ["backend"]\n', "stores.state.services"),
@@ -76,7 +82,7 @@ def test_a_service_that_stays_for_maintenance_holds_no_state(tmp_path: Path) -> 
     more = STATE + '[application.maintenance]\nservice = "proxy"\non = ["a"]\noff = ["b"]\n'
     services = {'services = ["backend"]': 'services = ["backend", "proxy"]'}
     assert _loaded(tmp_path, more, **services).stores["state"].mounts == (("backend", "/app/versions"),)
-    with pytest.raises(ProfileProblem, match=r"stops \(backend\), observed mounts of proxy"):
+    with pytest.raises(ProfileProblem, match="expected names among backend, observed proxy"):
         _loaded(tmp_path, more.replace(HELD, "proxy:/cache"), **services)
 
 

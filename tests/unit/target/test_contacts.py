@@ -207,10 +207,6 @@ def test_the_urls_are_secrets_and_the_post_mortem_has_the_channels_of_both(tmp_p
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (
-            "[contacts.minutes]\ndecision = 6",
-            "contacts.minutes: expected decision not after tech_lead, observed 6 and 5 minutes",
-        ),
         ('[contacts.on_call]\nchannels = ["json://x"]', "contacts.on_call.channels.0: expected {env"),
     ],
 )
