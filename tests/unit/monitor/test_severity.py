@@ -153,7 +153,7 @@ def test_a_band_of_which_a_part_is_changed_keeps_the_rest_of_the_runbooks() -> N
     assert bands.critical.errors == Percent(limit=40, seconds=60)
     assert bands.critical.stores == Band(limit=1, seconds=10)
     assert bands.critical.memory == Bands().critical.memory
-    assert Bands.model_validate({"critical": {"errors": Band(limit=3)}}).critical.errors.seconds == 0
+    assert Bands.model_validate({"critical": {"errors": Percent(limit=3)}}).critical.errors.seconds == 0
 
 
 @pytest.mark.parametrize(
