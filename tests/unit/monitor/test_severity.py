@@ -161,12 +161,8 @@ def test_a_band_of_which_a_part_is_changed_keeps_the_rest_of_the_runbooks() -> N
     [
         ({"errors": {"limit": 0}}, "greater than 0"),
         ({"memory": {"limit": -1}}, "greater than 0"),
-        ({"memory": {"limit": 950}}, "expected at most 100 %, since more is never reached, observed 950 %"),
-        (
-            {"disk_free": {"limit": 100}},
-            "expected less than 100 %, since no more is ever free, observed 100 %",
-        ),
-        ({"memory": {"limt": 95}}, "Extra inputs are not permitted"),
+        ({"memory": {"limit": 950}}, "less than or equal to 100"),
+        ({"memory": {"limt": 95}}, "the unknown key limt"),
         ({"memory": {"samples": 0}}, "greater than 0"),
         ({"memory": {"limit": float("nan")}}, "finite number"),
         ({"memory": 95}, "Input should be a valid dictionary"),
