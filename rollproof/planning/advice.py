@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from rollproof.home import started
+from rollproof.home import COMMAND
 from rollproof.monitoring.wish import Wish
 from rollproof.profile.application_profile import Maintenance
 from rollproof.profile.profile import Target
@@ -47,7 +47,7 @@ class Advice:
 
     def verify(self, incident: str) -> Command:
         """Return the command that verifies the rollback of `incident`, phases 1 to 4."""
-        return Command((*started(), "verify", f"--incident={incident}", self._profile()))
+        return Command((COMMAND, "verify", f"--incident={incident}", self._profile()))
 
     def go_on(self, services: Iterable[str], *, take_over: bool) -> tuple[str, ...]:
         """Return the commands for a rollback that began and did not succeed, a line each."""
@@ -98,7 +98,7 @@ class Advice:
         return ["docker", "compose", "--project-name", engine.project, *environment, *files]
 
     def _action(self, *words: str) -> Command:
-        return Command((*started(), *words, self._profile()))
+        return Command((COMMAND, *words, self._profile()))
 
     def _profile(self) -> str:
         return f"--target={self.profile.resolve()}"

@@ -21,7 +21,6 @@ from rollproof.errors import (
     shown,
     type_of,
 )
-from rollproof.home import also_staging
 
 UNANSWERED = "change-me"
 """The word that `init` writes where only a person knows the right one."""
@@ -100,7 +99,7 @@ def _explained(detail: ErrorDetails, path: Path, prefix: str) -> UsageProblem:
     if isinstance(wrong, Wrong):
         location += filter(None, wrong.key.split("."))
         expected, observed = wrong.expected, wrong.observed
-        made = f"make that file or correct its path in {path.name}{also_staging('for the staging stack')}"
+        made = f"make that file or correct its path in {path.name}"
         hint = wrong.hint or (made if wrong.missing else hint)
     elif kind == "missing":
         expected, observed = "a value", "none"

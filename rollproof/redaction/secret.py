@@ -13,7 +13,6 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, SecretStr
 
 from rollproof.errors import Wrong, reason_of, type_of
-from rollproof.home import also_staging
 from rollproof.reading import read_regular
 from rollproof.redaction.secret_command import LARGEST_SECRET, printed
 
@@ -70,8 +69,7 @@ def _read(source: object) -> SecretStr:
 
 def _made(path: Path) -> str:
     """Return the command that makes the secret's file for its owner alone."""
-    staging = also_staging("those of a staging stack")
-    return f"install -D -m 600 /dev/stdin {quote(str(path))}   # type the secret, then Ctrl-D{staging}"
+    return f"install -D -m 600 /dev/stdin {quote(str(path))}   # type the secret, then Ctrl-D"
 
 
 def _of_variable(name: str) -> SecretStr:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rollproof.errors import Problem, listed
-from rollproof.home import started
+from rollproof.home import COMMAND
 from rollproof.incident.incident import Incident
 from rollproof.monitoring.severity import Assessment, Standing, assess_now, is_monitored, monitored_samples
 from rollproof.profile.profile import Target
@@ -58,12 +58,12 @@ def _lines(
 
 def acknowledge_command(profile: Path, incident: Incident) -> str:
     """Return the command that acknowledges."""
-    return f"{Command((*started(), *contact_words('acknowledge', profile, incident)))} --as NAME"
+    return f"{Command((COMMAND, *contact_words('acknowledge', profile, incident)))} --as NAME"
 
 
 def run_command(profile: Path, incident: Incident) -> Command:
     """Return the command that resumes the clock."""
-    return Command((*started(), *contact_words("run", profile, incident)))
+    return Command((COMMAND, *contact_words("run", profile, incident)))
 
 
 def contact_words(name: str, profile: Path, incident: Incident) -> tuple[str, ...]:
