@@ -116,8 +116,7 @@ class Journal:
         """Record that a program runs, or that it ran: its command, exit code and output."""
         if ran.seconds or ran.code is not None:
             seconds = round(ran.seconds, 3)
-            # Cut only after redaction: a part of a secret would not be recognised.
-            output = self._redact(ran.output)[: ran.shown].strip()
+            output = self._redact(ran.output)
             self.write(JournalEvent.RAN, command=ran.command, code=ran.code, output=output, seconds=seconds)
         else:
             self.write(JournalEvent.RUNS, command=ran.command)

@@ -1,6 +1,6 @@
 """The one place of the product that starts programs: with a deadline, hidden secrets, limited memory.
 
-`run_command` is for programs that act on the target: it tells observers, and raises on failure.
+`run_command` is for programs that act on the target: observers see them, and it raises on failure.
 `run_program` is below it, for callers that judge the exit code themselves.
 """
 
@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -31,7 +31,6 @@ from rollproof.system.files import sync_folder
 MAXIMUM_OUTPUT_BYTES = 16 * 1024 * 1024
 ERROR_TAIL_BYTES = 64 * 1024
 ERROR_LINES = 12
-OUTPUT_CHARACTERS = 300
 SILENT = "no word on its standard error"
 WITHHELD = "words that may quote a secret"
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -41,27 +40,14 @@ _POLL_SECONDS = 0.5
 # Outputs of this process.
 STANDARD_OUTPUT, STANDARD_ERROR = 1, 2
 
-# A git hook, for example, sets these for its programs: git would then work on the hook's repository, not on
-# the given one. These are the names in `git rev-parse --local-env-vars` that say where, not how.
+# A git hook, for example, sets these for its programs: git would then work on the hook's repository.
 ANOTHER_REPOSITORY = frozenset(
-    {
-        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-        "GIT_COMMON_DIR",
-        "GIT_DIR",
-        "GIT_GRAFT_FILE",
-        "GIT_IMPLICIT_WORK_TREE",
-        "GIT_INDEX_FILE",
-        "GIT_NAMESPACE",
-        "GIT_OBJECT_DIRECTORY",
-        "GIT_PREFIX",
-        "GIT_SHALLOW_FILE",
-        "GIT_WORK_TREE",
-    }
+    f"GIT_{name}"
+    for name in (
+        *("DIR", "COMMON_DIR", "WORK_TREE", "INDEX_FILE", "PREFIX", "NAMESPACE"),
+        *("OBJECT_DIRECTORY", "ALTERNATE_OBJECT_DIRECTORIES", "GRAFT_FILE", "SHALLOW_FILE"),
+    )
 )
-
-ENGINE_PROGRAM = "docker"
-# Time for the engine to say its version, after its program has failed.
-ENGINE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +83,13 @@ class Deadline:
 class Ran:
     """A program's run: `code` is None before its end, and if it did not end by itself.
 
-    `output` are the last lines of its standard error or, if that is empty, the beginning of its output. A
-    display shows at most `shown` characters of the output, after removing secrets.
+    `output` are the last lines of its standard error.
     """
 
     command: str
     code: int | None = None
     output: str = ""
     seconds: float = 0.0
-    shown: int | None = None
 
 
 _observers: list[Callable[[Ran], None]] = []
@@ -113,7 +97,7 @@ _observers: list[Callable[[Ran], None]] = []
 
 @contextmanager
 def observed(observer: Callable[[Ran], None]) -> Iterator[None]:
-    """Tell `observer` of every program before and after its run, in the thread that runs it."""
+    """Call `observer` before and after every program's run, in the thread that runs it."""
     _observers.append(observer)
     try:
         yield
@@ -121,7 +105,7 @@ def observed(observer: Callable[[Ran], None]) -> Iterator[None]:
         _observers.remove(observer)
 
 
-def _tell(ran: Ran) -> None:
+def _report(ran: Ran) -> None:
     for observer in _observers:
         observer(ran)
 
@@ -158,27 +142,15 @@ def run_program(
         cwd=folder,
         start_new_session=True,
     )
+    code = None
     try:
-        code = _wait(process, deadline, cancelled)
-    except BaseException:
-        end_group(process, first, grace)
-        raise
-    if code is None:
-        end_group(process, first, grace)
-    return code
-
-
-def _wait(
-    process: subprocess.Popen[bytes], deadline: Deadline, cancelled: threading.Event | None
-) -> int | None:
-    """Return the exit code, or None once the deadline has passed or `cancelled` is set."""
-    while not (cancelled is not None and cancelled.is_set()):
-        left = deadline.remaining
-        with suppress(subprocess.TimeoutExpired):
-            return process.wait(left if cancelled is None else min(left, _POLL_SECONDS))
-        if deadline.passed:
-            break
-    return None
+        while code is None and not deadline.passed and not (cancelled is not None and cancelled.is_set()):
+            with suppress(subprocess.TimeoutExpired):
+                code = process.wait(deadline.remaining if cancelled is None else _POLL_SECONDS)
+        return code
+    finally:
+        if code is None:
+            end_group(process, first, grace)
 
 
 def run_command(
@@ -199,16 +171,15 @@ def run_command(
     complete; `discard` drops the output. The program and its children are ended at the deadline, and on any
     exception in this thread.
 
-    A `private` program reads files that may hold secrets, and needs no engine. Nobody is told its output, nor
-    its words.
+    A `private` program reads files that may hold secrets: neither its output nor its words are shown.
 
     Raises:
         ActionFailed: it ended with another exit code, or its output is longer than `MAXIMUM_OUTPUT_BYTES`.
-        Unverifiable: it cannot be started, ran into the deadline, or is `docker` and no engine answers.
+        Unverifiable: it cannot be started, or ran into the deadline.
     """
     secrets = environment or {}
     line, started = shlex.join(command), time.monotonic()
-    _tell(Ran(line))
+    _report(Ran(line))
     whole = inherited({name: value.get_secret_value() for name, value in secrets.items()})
     with (
         open_regular(stdin) if stdin else nullcontext() as source,
@@ -221,7 +192,7 @@ def run_command(
             )
         except OSError as error:
             reason = f"{reason_of(error)}: {command[0]}"
-            _tell(Ran(line, None, reason, time.monotonic() - started))
+            _report(Ran(line, None, reason, time.monotonic() - started))
             raise Unverifiable(
                 what=what,
                 expected="a program that starts",
@@ -232,12 +203,7 @@ def run_command(
         words = _words(errors, secrets)
         if private and words != SILENT:
             words = WITHHELD
-        text = "" if code != 0 or stdout or output is None else _text(output, what)
-        ran = Ran(line, code, words, time.monotonic() - started)
-        if words == SILENT and not private and code is not None:
-            # A secret that is cut here is cut far beyond the shown part.
-            ran = replace(ran, output=text[:ERROR_TAIL_BYTES].strip(), shown=OUTPUT_CHARACTERS)
-        _tell(ran)
+        _report(Ran(line, code, words, time.monotonic() - started))
         if code is None:
             raise Unverifiable(
                 what=what,
@@ -248,8 +214,8 @@ def run_command(
                 means=Meaning.TIMEOUT,
             )
         if code != 0:
-            raise _failure(what, code, words, command, None if private else whole)
-        return text
+            raise _failure(what, code, words, command)
+        return "" if stdout or output is None else _text(output, what)
 
 
 def inherited(more: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -283,12 +249,12 @@ def end_group(
 ) -> None:
     """End a program and all its group: by `first`, and by SIGKILL after `grace` seconds."""
     try:
-        _tell_group(process, first, grace)
+        _signal(process, first, grace)
     finally:
-        _tell_group(process, signal.SIGKILL, GRACE_SECONDS)
+        _signal(process, signal.SIGKILL, GRACE_SECONDS)
 
 
-def _tell_group(process: subprocess.Popen[bytes], number: signal.Signals, seconds: float) -> None:
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals, seconds: float) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, number)
     with suppress(subprocess.TimeoutExpired):
@@ -328,24 +294,8 @@ def _words(errors: IO[bytes], secrets: Mapping[str, SecretStr]) -> str:
     return " | ".join(lines[-ERROR_LINES:]) or SILENT
 
 
-def _failure(
-    what: str, code: int, words: str, command: Sequence[str], environment: Mapping[str, str] | None
-) -> ActionFailed | Unverifiable:
-    """Return the error for an exit code. Only with its `environment` the engine may be why it failed."""
+def _failure(what: str, code: int, words: str, command: Sequence[str]) -> ActionFailed:
     ended = f"signal {-code}" if code < 0 else f"exit code {code}"
-    program = command[0]
-    if (
-        environment is not None
-        and Path(program).name == ENGINE_PROGRAM
-        and not _engine_answers(program, environment)
-    ):
-        return Unverifiable(
-            what=what,
-            expected="an answer of the container engine",
-            observed=f"{ended}: {words}; it does not tell its version either",
-            source=ENGINE_PROGRAM,
-            hint="see that the engine runs and that this user may use it: docker version",
-        )
     return ActionFailed(
         what=what,
         expected="exit code 0",
@@ -355,18 +305,3 @@ def _failure(
         if words == WITHHELD
         else "the last lines that it wrote say why; nothing after this step was done",
     )
-
-
-def _engine_answers(program: str, environment: Mapping[str, str]) -> bool:
-    """Return whether the engine that `program` asks in `environment` answers now.
-
-    The program is asked again, and not its words: `docker version` fails if, and only if, no engine answers.
-    So it is the same engine, whatever context, keys or tunnel lead to it.
-    """
-    asked = [program, "version"]
-    try:
-        code = run_program(asked, Deadline(ENGINE_SECONDS), output=None, errors=None, environment=environment)
-    except OSError:
-        # It started a moment ago, so this machine is at its limits: nothing is known of the engine.
-        return False
-    return code == 0

@@ -192,5 +192,5 @@ def test_an_engine_that_goes_in_the_middle(verifier: Verifier, tmp_path: Path) -
     ):
         cut()
         text, _ = process.communicate(timeout=ACTIONS_SECONDS)
-    _expect_clear(text, process.returncode, "docker version")
+    _expect_clear(text, process.returncode, "docker")
     _go_on(verifier, folder)

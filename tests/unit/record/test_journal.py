@@ -16,7 +16,7 @@ from rollback_actions.session.journal import Journal, set_aside
 from rollproof.errors import ActionFailed, Problem
 from rollproof.incident import journal as reading
 from rollproof.incident.journal import JournalBroken, object_in, read_journal, texts_in, verify_journal
-from rollproof.system.command import OUTPUT_CHARACTERS, Deadline, observed, run_command
+from rollproof.system.command import Deadline, observed, run_command
 from rollproof.system.files import append_line, json_line
 
 
@@ -154,16 +154,7 @@ def test_programs_are_written_down_with_code_and_output(tmp_path: Path) -> None:
     )
     assert (failed["event"], failed["code"], failed["output"]) == ("ran", 3, "of it")
     ended = [(record["code"], record["output"]) for record in others if record["event"] == "ran"]
-    assert ended == [(0, "an answer"), (0, "no word on its standard error")]
-
-
-def test_no_part_of_a_secret_is_left_where_output_is_cut(tmp_path: Path) -> None:
-    secret = "0123456789" * 2
-    journal = Journal(tmp_path / "journal.jsonl", lambda text: text.replace(secret, "[redacted]"))
-    with observed(journal.ran):
-        run_command(["echo", "x" * (OUTPUT_CHARACTERS - 5) + secret], what="echo", deadline=Deadline(60))
-    _, ran = verify_journal(journal.path)
-    assert ran["output"] == "x" * (OUTPUT_CHARACTERS - 5) + "[reda"
+    assert ended == 2 * [(0, "no word on its standard error")]
 
 
 class _Full:
