@@ -66,7 +66,6 @@ def age_rehearsal(folder: Path, days: int) -> None:
     path = folder / JOURNAL
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     path.unlink()
-    path.with_suffix(".head").unlink()
     then = (datetime.now(UTC) - timedelta(days=days)).isoformat(timespec="milliseconds")
     long_ago = Moment(wall=then, since_boot=1.0, boot="another")
     with pytest.MonkeyPatch.context() as patch:

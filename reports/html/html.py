@@ -26,7 +26,6 @@ from rollproof.home import typed
 from rollproof.incident.incident import Incident, load_incident
 from rollproof.reading import read_regular
 from rollproof.record_names import (
-    JOURNAL_END,
     LIMITS,
     PICTURES,
     POST_MORTEM,
@@ -47,7 +46,7 @@ _HIDDEN_LABELS = ["framework", "host", "language", "nodeId", "package", "parentS
 _ATTACHED = (
     POST_MORTEM,
     *(f"{PICTURES}/{name}" for name in EVERY),
-    *(VERDICT, ROLLBACK, LIMITS, JOURNAL_END),
+    *(VERDICT, ROLLBACK, LIMITS),
 )
 
 # Allure has no setting that leaves its analytics out.

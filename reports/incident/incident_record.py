@@ -13,9 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from reports.allure.checksums import broken_seals
 from reports.incident.contradictions import RecordedRun, contradictions
-from reports.incident.journal_end import missing_records
 from rollproof.errors import Problem, reason_of
 from rollproof.incident.incident import (
     Closed,
@@ -24,7 +22,7 @@ from rollproof.incident.incident import (
     StoreAccount,
     load_incident,
 )
-from rollproof.incident.journal import head_of, object_in, read_journal
+from rollproof.incident.journal import object_in, read_journal
 from rollproof.incident.ledger import BEGUN, Result, Run, runs
 from rollproof.incident.reopening import REOPENED, reopening_journal
 from rollproof.incident.rollbacks import ROLLBACK_BEGAN
@@ -34,11 +32,9 @@ from rollproof.profile.profile import Signing
 from rollproof.reading import is_torn, lines_of, read_regular
 from rollproof.record_names import (
     ACCOUNTS,
-    CHECKSUMS,
     CLOSED,
     CONTACTS,
     JOURNAL,
-    JOURNAL_END,
     LEDGER,
     LOST_WINDOW,
     RESPONSE,
@@ -130,10 +126,6 @@ class _Reading:
         contacts, minutes = self._contacts()
         seal = seal_state(folder, self.signing)
         self.doubts += seal.doubts
-        for broken in self._part(CHECKSUMS, lambda: list(broken_seals(folder))) or ():
-            self._doubt(CHECKSUMS, broken)
-        for text in self._part(JOURNAL_END, lambda: list(missing_records(folder, journal))) or ():
-            self._doubt(JOURNAL_END, text)
         recorded = tuple(self._runs())
         for text in self._part(RESULTS, lambda: list(contradictions(folder, recorded))) or ():
             self._doubt(RESULTS, text)
@@ -173,11 +165,11 @@ class _Reading:
     def journal(self, name: str) -> tuple[Mapping[str, Any], ...]:
         """Return a journal's records as far as its hash chain holds."""
         path = self.incident.folder / name
-        if not path.exists() and not head_of(path).exists():
+        if not path.exists():
             return ()
         try:
             records, broken = read_journal(path)
-            text = read_regular(path) if path.exists() else b""
+            text = read_regular(path)
         except Problem as problem:
             self._doubt(name, said(problem))
             return ()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from reports.allure.checksums import add_checksums
 from reports.incident.incident_record import OTHER_SHAPE
-from reports.incident.journal_end import journal_end, missing_records
 from reports.postmortem.postmortem import write_post_mortem
 from reports.text.page import MARKS, escaped
 from reports.tools.drawing import draw, remove_pictures
@@ -19,10 +17,9 @@ from reports.verdict.summary import report_command
 from rollproof.baseline.facts import Facts
 from rollproof.errors import Problem, reason_of
 from rollproof.incident.incident import Incident, IncidentKind, load_incident
-from rollproof.incident.journal import read_journal
 from rollproof.incident.ledger import Run, runs
 from rollproof.profile.profile import Signing, Target
-from rollproof.record_names import GATE_PAGE, JOURNAL, JOURNAL_END, LIMITS, RESULTS
+from rollproof.record_names import GATE_PAGE, LIMITS
 from rollproof.redaction.redactor import Redactor
 from rollproof.system.files import write_whole
 from rollproof.verdict import RunVerdict, Verdict
@@ -44,18 +41,17 @@ def complete(
     render: Callable[[], object],
     *,
     drawn: bool,
-    anew: Collection[str] = (),
     target: Target | None = None,
     of_run: OfRun | None = None,
 ) -> list[Problem]:
     """Write all pages of the record, and render the report.
 
-    First come the end of the journal, the known limits, and the gate's page of a change. Then come the
-    results' checksums, the pictures, the post-mortem and the report.
+    First come the known limits, and the gate's page of a change. Then come the pictures, the post-mortem and
+    the report.
 
     Pictures, post-mortem and report are made even if the one before failed. Return the reasons for a missing
     post-mortem or report. `say` is told of pictures that cannot be drawn. With `drawn` false,
-    earlier pictures are removed. The results named in `anew` were written again.
+    earlier pictures are removed.
 
     Known limits and the gate's page name what profile and baseline had, and the run's scan for secrets marks
     the gate's. A rebuild, without `of_run`, keeps those two where they are. Where a killed run left none it
@@ -63,15 +59,13 @@ def complete(
     verdict does not.
 
     Raises:
-        OSError: the checksums or a page cannot be written.
+        OSError: a page cannot be written.
         UsageProblem: there is no incident in the folder.
     """
     incident = load_incident(folder)
     for name, text in _beside(incident, verdict, target, of_run):
         clean = redactor.text(text).encode("utf-8", "backslashreplace")
         write_whole(folder / name, clean, mode=0o644)
-    if (folder / RESULTS).exists():
-        add_checksums(folder, anew)
     _draw(folder, redactor, say, drawn=drawn)
 
     def post_mortem() -> None:
@@ -104,25 +98,14 @@ def _draw(folder: Path, redactor: Redactor, say: Callable[[str], None], *, drawn
 def _beside(
     incident: Incident, verdict: RunVerdict, target: Target | None, of_run: OfRun | None
 ) -> Iterator[tuple[str, str]]:
-    """Yield the pages that are written before the results are sealed: the report shows them."""
+    """Yield the pages that the report shows beside the results."""
     folder = incident.folder
-    end = journal_end(folder / JOURNAL)
-    if end is not None and (of_run is not None or not _contradicted(folder)):
-        yield JOURNAL_END, end
     if of_run is not None or not (folder / LIMITS).exists():
         yield LIMITS, limits_page(verdict, target, of_run.recorded if of_run is not None else None)
     if incident.kind is IncidentKind.CHANGE:
         page = _gate_page(folder, verdict, target, of_run)
         if page is not None:
             yield GATE_PAGE, page
-
-
-def _contradicted(folder: Path) -> bool:
-    """Return whether the journal lacks what the page of its end has: that page proves that it was cut."""
-    try:
-        return any(missing_records(folder, read_journal(folder / JOURNAL)[0]))
-    except (OSError, UnicodeDecodeError, Problem):
-        return True
 
 
 def _gate_page(folder: Path, verdict: RunVerdict, target: Target | None, of_run: OfRun | None) -> str | None:

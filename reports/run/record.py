@@ -1,7 +1,7 @@
 """Pytest plugin: completes the record at the end of a run.
 
 In this order: results for checks that never reported, `verdict.json` and the downtime, Allure's metadata, the
-results' checksums, the pictures, `postmortem.md`, `report.html`. Last comes a scan of all that for secrets.
+the pictures, `postmortem.md`, `report.html`. Last comes a scan of all that for secrets.
 Then the summary is printed.
 """
 

@@ -100,9 +100,9 @@ def _renewed(folder: Path, say: Callable[[str], None], signing: Signing, target:
     record = read_record(folder, signing)
     try:
         verdict = _verdict(record, promised(signing)[0])
-        anew = _complete_results(record, verdict)
+        _complete_results(record, verdict)
         rendered = partial(render, folder, progress=say, bare=True)
-        problems = complete(folder, verdict, Redactor(), say, rendered, drawn=True, anew=anew, target=target)
+        problems = complete(folder, verdict, Redactor(), say, rendered, drawn=True, target=target)
     except OSError as error:
         raise Unverifiable(
             what="record of the incident",

@@ -16,7 +16,6 @@ from rollproof.incident.journal import (
     JournalEvent,
     JournalLine,
     hash_of,
-    head_of,
     out_of_reach,
     verify_journal,
     whole_lines,
@@ -24,7 +23,7 @@ from rollproof.incident.journal import (
 from rollproof.reading import open_regular
 from rollproof.system.clock import Moment
 from rollproof.system.command import Ran
-from rollproof.system.files import append_line, complete_lines, sha256_of, sync_folder
+from rollproof.system.files import append_line, complete_lines, rename_whole, sha256_of
 from rollproof.system.record_files import as_json
 
 Detail = str | float | Sequence[str] | Mapping[str, object] | None
@@ -63,8 +62,6 @@ class Journal:
             record["hash"] = hash_of(record)
             try:
                 self._append(record)
-                # After the record: a kill between the two leaves a head that is a record behind.
-                _write_head(self.path, record["sequence"], record["hash"])
             except OSError as error:
                 raise out_of_reach(self.path, "written", error) from None
             return int(record["sequence"])
@@ -153,36 +150,17 @@ class Journal:
 
 
 def set_aside(path: Path) -> tuple[Path, str]:
-    """Keep a broken journal and its head under another name; return the new path and its SHA-256.
+    """Keep a broken journal under another name; return the new path and its SHA-256.
 
     Raises:
         ActionFailed: it cannot be moved.
     """
     number = 1
-    while head_of(kept := path.with_stem(f"{path.stem}-broken-{number}")).exists() or kept.exists():
+    while (kept := path.with_stem(f"{path.stem}-broken-{number}")).exists():
         number += 1
     try:
-        # The journal first: after a kill between the two, the head alone still shows that there was more.
-        digest = "none"
-        if path.exists():
-            digest = sha256_of(path)
-            path.rename(kept)
-        if head_of(path).exists():
-            head_of(path).rename(head_of(kept))
-        sync_folder(path.parent)
+        digest = sha256_of(path)
+        rename_whole(path, kept)
     except OSError as error:
         raise out_of_reach(path, "moved", error) from None
     return kept, digest
-
-
-def _write_head(path: Path, sequence: int, digest: str) -> None:
-    new = not head_of(path).exists()
-    # One line of constant length, written in one go: the file holds either the old head or the new one.
-    descriptor = os.open(head_of(path), os.O_WRONLY | os.O_CREAT, 0o600)
-    try:
-        os.pwrite(descriptor, f"{sequence:012d} {digest}\n".encode(), 0)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    if new:
-        sync_folder(path.parent)

@@ -12,14 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from rollproof.errors import (
-    ActionFailed,
-    Unverifiable,
-    UsageProblem,
-    listed,
-    reason_of,
-    shortened,
-)
+from rollproof.errors import ActionFailed, Unverifiable, UsageProblem, listed
 from rollproof.home import typed
 from rollproof.incident.origin import Origin
 from rollproof.monitoring.wish import Kind, Wish
@@ -38,15 +31,10 @@ from rollproof.system.record_files import (
 from rollproof.verdict import Verdict
 
 _EARLIER_ROLLBACK = f"{EARLIER_ROLLBACK}-{{}}.json"
-_SHOWN, _LONGEST = 5, 80
+_SHOWN = 5
 CENTURY = 100 * 366 * 24 * 3600.0
 """Seconds that no incident lasts, and that any calendar can hold."""
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
-_GIVEN_ID = re.compile(r"\d{8}T\d{6}Z-(?P<target>.+)-[0-9a-f]{4}", re.ASCII)
-_TARGET = re.compile(r"[a-z0-9][a-z0-9_.-]{0,79}")
-
-
-# A duration that any calendar can hold.
 _Seconds = Annotated[float, Must("a number of seconds", lambda seconds: 0 <= seconds < CENTURY)]
 
 
@@ -117,16 +105,11 @@ class RollbackRecord:
 
 @dataclass(frozen=True, slots=True)
 class IncidentFile:
-    """An incident's own record, `incident.json`.
+    """An incident's own record, `incident.json`. Its id is the name of its folder."""
 
-    The name of the target becomes a part of names of files, also beside the folder of the incident. The id is
-    the name of the folder itself: a copy under another name is no other incident.
-    """
-
-    target: Annotated[str, Must("the name of a target", lambda name: _TARGET.fullmatch(name) is not None)]
+    target: str
     started: Moment
     kind: IncidentKind = IncidentKind.INCIDENT
-    id: str = field(default="", metadata=LEFT_OUT)
     version: int = 1
 
 
@@ -172,7 +155,7 @@ class Incident:
         except FileNotFoundError:
             return None
         except (OSError, WrongRecord) as error:
-            raise unusable(self, f"{path.name}: {error}") from None
+            raise unusable(self, error) from None
 
     def earlier_rollback_names(self) -> list[str]:
         """Return the files of `earlier_rollbacks`, oldest first."""
@@ -220,11 +203,11 @@ class Incident:
         try:
             write_record(path, rollback)
         except OSError as error:
-            raise ActionFailed(
+            raise ActionFailed.of_file(
+                path,
+                error,
                 what="record of the rollback",
                 expected=f"written: {rollback.verdict}",
-                observed=reason_of(error),
-                source=str(path),
                 hint=f"make room there, or correct the permissions; then: {typed('rollback status')}",
             ) from None
 
@@ -237,7 +220,7 @@ def new_incident(incidents: Path, target: str) -> Incident:
 
 def target_of_id(identity: str) -> str | None:
     """Return the target in an id that `new_incident` made, or None for an id chosen by a person."""
-    found = _GIVEN_ID.fullmatch(identity)
+    found = re.fullmatch(r"\d{8}T\d{6}Z-(?P<target>.+)-[0-9a-f]{4}", identity, re.ASCII)
     return None if found is None else found["target"]
 
 
@@ -255,7 +238,7 @@ def incident_of(incidents: Path, target: str, wanted: str) -> Incident | None:
             source="--incident",
             hint="give the name of a folder in the incidents folder, or leave --incident out",
         )
-    if not _is_incident(incidents / wanted):
+    if not (incidents / wanted / INCIDENT).exists():
         return None
     incident = load_incident(incidents / wanted)
     if incident.target != target:
@@ -298,7 +281,7 @@ def find_change(incidents: Path, target: str, migration: str) -> Incident:
         UsageProblem: it cannot be read. Unverifiable: its folder cannot be written.
     """
     folder = change_folder(incidents, target, migration)
-    if _is_incident(folder):
+    if (folder / INCIDENT).exists():
         return load_incident(folder)
     return _create(incidents, folder.name, target, kind=IncidentKind.CHANGE)
 
@@ -314,36 +297,18 @@ def every_incident(incidents: Path) -> Iterator[Incident]:
     Raises:
         UsageProblem: the folder, or an incident's record, cannot be read.
     """
-    if not _exists(incidents):
-        return
     try:
-        folders = sorted(incidents.iterdir())
+        there = sorted(incidents.iterdir()) if incidents.exists() else []
+        folders = [folder for folder in there if (folder / INCIDENT).exists()]
     except OSError as error:
-        raise _unreadable(incidents, error) from None
-    for folder in folders:
-        if _is_incident(folder):
-            yield load_incident(folder)
-
-
-def _is_incident(folder: Path) -> bool:
-    return _exists(folder / INCIDENT)
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError as error:
-        raise _unreadable(path, error) from None
-
-
-def _unreadable(path: Path, error: OSError) -> UsageProblem:
-    return UsageProblem(
-        what="incidents folder",
-        expected="folders that can be read",
-        observed=reason_of(error),
-        source=str(path),
-        hint="correct the folder's permissions, or run this as the user who owns it",
-    )
+        raise UsageProblem.of_file(
+            incidents,
+            error,
+            what="incidents folder",
+            expected="folders that can be read",
+            hint="correct the folder's permissions, or run this as the user who owns it",
+        ) from None
+    yield from map(load_incident, folders)
 
 
 def last_begun(incident: Incident) -> datetime:
@@ -360,28 +325,28 @@ def last_begun(incident: Incident) -> datetime:
         if unfinished.exists():
             moments.append(datetime.fromtimestamp(unfinished.stat().st_mtime, UTC))
     except OSError as error:
-        raise unusable(incident, f"{type(error).__name__}: {error}") from None
+        raise unusable(incident, error) from None
     return max(moments)
 
 
-def unusable(incident: Incident, observed: str) -> UsageProblem:
+def unusable(incident: Incident, error: Exception) -> UsageProblem:
     """Return the error for an incident whose folder cannot be used."""
-    return UsageProblem(
+    return UsageProblem.of_file(
+        getattr(error, "filename", None) or incident.folder,
+        error,
         what="record of the incident",
         expected="files that can be read and added to",
-        observed=observed,
-        source=str(incident.folder),
         hint="keep that folder as it is, and name another incident: --incident=…",
     )
 
 
-def unwritable(folder: Path, observed: str) -> Unverifiable:
+def unwritable(folder: Path, error: OSError) -> Unverifiable:
     """Return the error for a folder of a record that takes no files: without them nothing is verified."""
-    return Unverifiable(
+    return Unverifiable.of_file(
+        folder,
+        error,
         what="record of the incident",
         expected="folders that can be written",
-        observed=observed,
-        source=str(folder),
         hint="correct folders.incidents in the profile, or the folder's permissions",
     )
 
@@ -396,23 +361,15 @@ def load_incident(folder: Path) -> Incident:
     try:
         found = load_record(IncidentFile, path)
     except (OSError, WrongRecord) as error:
-        raise UsageProblem(
+        raise UsageProblem.of_file(
+            path,
+            error,
             what="incident",
             expected=f"a readable {INCIDENT}",
-            observed=reason_of(error) if isinstance(error, OSError) else error,
-            source=str(path),
             hint="name a folder that a rollback or a verification made"
             if isinstance(error, FileNotFoundError)
             else f"put that file back from a copy, or move {folder} out of the incidents folder",
         ) from None
-    if found.id not in {"", folder.name}:
-        raise UsageProblem(
-            what="folder of an incident",
-            expected=f"the one named {shortened(found.id, _LONGEST)!a}",
-            observed=f"{folder.name!a}, a copy of it or another name",
-            source=str(path),
-            hint="move a copy out of the incidents folder, or give the folder its name back",
-        )
     return Incident(folder.name, folder, found.target, found.started, found.kind)
 
 
@@ -443,9 +400,9 @@ def _create(
     try:
         make_folders(folder)
         incident = Incident(id=identity, folder=folder, target=target, started=Moment.now(), kind=kind)
-        write_record(folder / INCIDENT, IncidentFile(target, incident.started, kind, identity))
+        write_record(folder / INCIDENT, IncidentFile(target, incident.started, kind))
     except OSError as error:
-        raise unwritable(folder, reason_of(error)) from None
+        raise unwritable(folder, error) from None
     return incident
 
 

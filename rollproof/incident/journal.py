@@ -1,8 +1,8 @@
 """Reading an incident's journal: each record is chained to the one before by its hash.
 
-An edited, reordered or removed record breaks the chain. The file ``journal.head`` next to it has number and
-hash of the last record, so that a truncated journal shows too. Records are JSON lines with `sequence`, `at`,
-`event`, `previous` (the hash of the record before) and `hash` (SHA-256 of the record without it).
+An edited, reordered or removed record breaks the chain. That nothing was cut off at its end is for the seal
+to say. Records are JSON lines with `sequence`, `at`, `event`, `previous` (the hash of the record before) and
+`hash` (SHA-256 of the record without it).
 """
 
 from __future__ import annotations
@@ -14,22 +14,19 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from rollproof.errors import ActionFailed, Problem, reason_of
+from rollproof.errors import ActionFailed, Problem
 from rollproof.reading import read_regular
 from rollproof.system.clock import Moment
 from rollproof.system.files import canonical_json, complete_lines
-from rollproof.system.record_files import LEFT_OUT, Natural, WrongRecord, parse_record, record_of
+from rollproof.system.record_files import LEFT_OUT, Natural, parse_record, record_of
 
 DETECTED = "detected"
 """The event of the contacts' journal by which their clock begins."""
 FIRST = "0" * 64
-_SHOWN = 40
-_ATTEMPTS = 3  # a head that is being written may be read in part
-_KEEP = "the journal was edited, cut or damaged: keep it; the next command in the incident begins another"
 
 
 class JournalEvent(StrEnum):
-    """What any journal may tell; other events belong to one kind of journal, and are named where it is read.
+    """What any journal may hold; other events belong to one kind of journal, and are named where it is read.
 
     Stored in records, so it never changes.
     """
@@ -65,18 +62,15 @@ class JournalLine:
     minutes: Mapping[str, float] | None = field(default=None, metadata=LEFT_OUT)
 
 
-_OBJECTS = frozenset({"at", "findings", "first_bad", "minutes"})
-
-
 class JournalBroken(Problem):
-    """A journal that differs from the written one: edited, truncated, or damaged by the machine's crash."""
+    """A journal that differs from the written one: edited, or damaged by the machine's crash."""
 
 
 def verify_journal(path: Path) -> list[dict[str, Any]]:
     """Return the records of a journal whose chain holds. Another process may be writing it.
 
     Raises:
-        JournalBroken: a record was edited, removed or reordered, or the journal was truncated or damaged.
+        JournalBroken: a record was edited, removed or reordered, or damaged.
         ActionFailed: it cannot be read.
     """
     records, broken = read_journal(path)
@@ -91,54 +85,32 @@ def read_journal(path: Path) -> tuple[list[dict[str, Any]], JournalBroken | None
     Raises:
         ActionFailed: it cannot be read.
     """
-    for _ in range(_ATTEMPTS):
-        # The head first: a writer at work only adds records after those that the head knows.
-        head = _read_head(path)
-        records, broken = _chain(path)
-        broken = broken or _against_head(path, head, records)
-        if broken is None or _read_head(path) == head:
-            break
-    return records, broken
-
-
-def _chain(path: Path) -> tuple[list[dict[str, Any]], JournalBroken | None]:
     records: list[dict[str, Any]] = []
     previous = FIRST
     for number, line in enumerate(whole_lines(path).split(b"\n")[:-1]):
         try:
             record = parse_record(dict[str, Any], line)
+            record_of(JournalLine, record, more=True)
             expected = hash_of({key: value for key, value in record.items() if key != "hash"})
-        except ValueError:
-            return records, _broken(path, number, "an object in JSON", f"{len(line)} bytes of something else")
-        observed, before = record.get("hash"), record.get("previous")
-        if before != previous or observed != expected or record.get("sequence") != number:
-            return records, _broken(
-                path,
-                number,
-                f"hash {expected[:16]} after {previous[:16]}",
-                f"hash {str(observed)[:16]} after {str(before)[:16]}",
-            )
-        if wrong := _wrong(record):
-            return records, _broken(path, number, "a record of a journal", wrong)
+        except ValueError as error:
+            return records, _broken(path, number, "a record of a journal", str(error))
+        found = (record.get("hash", ""), record["previous"], record["sequence"])
+        if found != (expected, previous, number):
+            wanted = f"hash {expected[:16]} after {previous[:16]}"
+            return records, _broken(path, number, wanted, f"hash {found[0][:16]} after {found[1][:16]}")
         records.append(record)
         previous = expected
     return records, None
 
 
-def _wrong(record: dict[str, Any]) -> str:
-    """Return what is of another shape in a record, or ""."""
-    try:
-        record_of(JournalLine, record, more=True)
-    except WrongRecord as error:
-        return str(error)
-    found = next((k for k, v in record.items() if k not in _OBJECTS and not _is_detail(v)), None)
-    return "" if found is None else f"neither text nor number nor list of texts as {found[:_SHOWN]!a}"
-
-
-def _is_detail(value: object) -> bool:
-    if isinstance(value, list):
-        return all(isinstance(one, str) for one in value)
-    return not isinstance(value, dict)
+def _broken(path: Path, number: int, expected: str, observed: str) -> JournalBroken:
+    return JournalBroken(
+        what=f"record {number} of the journal",
+        expected=expected,
+        observed=observed,
+        source=str(path),
+        hint="the journal was edited or damaged: keep it; the next command in the incident begins another",
+    )
 
 
 def texts_in(value: object) -> tuple[str, ...]:
@@ -155,41 +127,13 @@ def object_in(value: object) -> Mapping[str, Any]:
     return value
 
 
-def _broken(path: Path, number: int, expected: str, observed: str) -> JournalBroken:
-    return JournalBroken(
-        what=f"record {number} of the journal",
-        expected=expected,
-        observed=observed,
-        source=str(path),
-        hint=_KEEP,
-    )
-
-
-def _against_head(
-    path: Path, head: tuple[int, str] | None, records: list[dict[str, Any]]
-) -> JournalBroken | None:
-    """Check that the last record that the head knows is there; return the error otherwise."""
-    # Only a kill between the first record and its head leaves a journal without a head.
-    sequence, last = head if head is not None else (-1, FIRST)
-    there = records[sequence]["hash"] if 0 <= sequence < len(records) else FIRST
-    if there == last and (sequence >= 0 or len(records) <= 1):
-        return None
-    return JournalBroken(
-        what="journal",
-        expected=f"{sequence + 1} records, or more, up to hash {last[:16]}",
-        observed=f"{len(records)} records, hash {there[:16]} there",
-        source=str(path),
-        hint=_KEEP,
-    )
-
-
 def out_of_reach(path: Path, done: str, error: OSError) -> ActionFailed:
     """Return the error for a journal that could not be `done`: read, written, moved."""
-    return ActionFailed(
+    return ActionFailed.of_file(
+        path,
+        error,
         what="journal",
         expected=f"a file that can be {done}",
-        observed=reason_of(error),
-        source=str(path),
         hint="every step needs its record: make room there, or correct the permissions, then resume",
     )
 
@@ -201,25 +145,9 @@ def whole_lines(path: Path) -> bytes:
         ActionFailed: it cannot be read.
     """
     try:
-        text = read_regular(path)
+        return complete_lines(read_regular(path))
     except FileNotFoundError:
         return b""
-    except OSError as error:
-        raise out_of_reach(path, "read", error) from None
-    return complete_lines(text)
-
-
-def head_of(path: Path) -> Path:
-    """Return the file next to the journal at `path` with number and hash of its last record."""
-    return path.with_suffix(".head")
-
-
-def _read_head(path: Path) -> tuple[int, str] | None:
-    try:
-        sequence, digest = read_regular(head_of(path)).decode("ascii").split()
-        return int(sequence), digest
-    except (FileNotFoundError, ValueError):
-        return None
     except OSError as error:
         raise out_of_reach(path, "read", error) from None
 

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rollproof.errors import Problem, Unverifiable, listed, reason_of
-from rollproof.incident.incident import load_incident, target_of_id
-from rollproof.incident.journal import head_of, read_journal
+from rollproof.errors import Problem, Unverifiable, listed
+from rollproof.incident.incident import load_incident
+from rollproof.incident.journal import read_journal
 from rollproof.profile.premigration import Rehearsals
 from rollproof.profile.profile import Target
-from rollproof.reading import read_regular
 from rollproof.record_names import JOURNAL, VERDICT
 from rollproof.sealing.seal import seal_state
 from rollproof.system.clock import Moment
 from rollproof.system.files import sha256_of
-from rollproof.system.record_files import record_of
+from rollproof.system.record_files import WrongRecord, record_of
 from rollproof.verdict import Verdict
 
 BEGAN = "rehearsal began"
 ENDED = "rehearsal ended"
-_SET_ASIDE = "journal-broken-*"
+_SET_ASIDE = "journal-broken-*.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,75 +125,53 @@ class RehearsalPlace:
         Raises:
             Unverifiable: the folder cannot be read.
         """
-        rehearsals: list[Rehearsal] = []
-        damaged: list[Damaged] = []
-        for folder in self._folders():
-            target, unknown = _target_of(folder)
-            if target not in {self.target, None}:
-                continue
-            # A broken journal is set aside by the next command in its incident, which begins another.
-            aside = {path.with_suffix(".jsonl") for path in folder.glob(_SET_ASIDE)}
-            for path in (*sorted(aside), folder / JOURNAL):
-                found = self._look(path, migration, unknown)
-                if isinstance(found, Rehearsal):
-                    rehearsals.append(found)
-                elif found is not None:
-                    damaged.append(found)
-        newest = max(rehearsals, key=_began, default=None)
-        if newest is not None:
-            newest = replace(newest, broken=newest.broken or _unsealed(newest.folder))
-        newer = (one for one in damaged if newest is None or one.latest >= _began(newest))
-        return Found(newest, tuple(newer))
-
-    def _folders(self) -> list[Path]:
         try:
-            # Without its journal, a head shows that there was one.
-            names = (JOURNAL, head_of(Path(JOURNAL)).name, _SET_ASIDE)
-            return sorted({path.parent for name in names for path in self.incidents.glob(f"*/{name}")})
+            # A broken journal is set aside by the next command in its incident, which begins another.
+            folders = sorted(self.incidents.iterdir()) if self.incidents.exists() else []
+            journals = [path for one in folders for path in (*sorted(one.glob(_SET_ASIDE)), one / JOURNAL)]
+            found = [self._look(path, migration) for path in journals if path.exists()]
         except OSError as error:
-            raise Unverifiable(
+            raise Unverifiable.of_file(
+                self.incidents,
+                error,
                 what="records of rehearsals",
                 expected="a folder that can be read",
-                observed=reason_of(error),
-                source=str(self.incidents),
                 hint="correct premigration.rehearsal.incidents in the profile, or the folder's permissions",
             ) from None
+        newest = max((one for one in found if isinstance(one, Rehearsal)), key=_began, default=None)
+        if newest is not None:
+            newest = replace(newest, broken=newest.broken or _unsealed(newest.folder))
+        damaged = (one for one in found if isinstance(one, Damaged))
+        return Found(newest, tuple(one for one in damaged if newest is None or one.latest >= _began(newest)))
 
-    def _look(self, path: Path, migration: str, unknown: str) -> Rehearsal | Damaged | None:
-        """Return what a journal holds of `migration`; `unknown` is why its target is not known, or ""."""
-        name = path.parent.name
+    def _look(self, path: Path, migration: str) -> Rehearsal | Damaged | None:
+        """Return what a journal holds of `migration`."""
+        written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
         try:
+            if load_incident(path.parent).target != self.target:
+                return None
             records, broken = read_journal(path)
         except Problem as problem:
-            return Damaged(name, str(problem.observed), _last_written(path))
+            return Damaged(path.parent.name, str(problem.observed), written)
         began = next((r for r in reversed(records) if _says(r, BEGAN, migration)), None)
         if began is None:
-            if broken is None or _is_of_another(path, records, migration):
+            if records and broken is None:
                 return None
-            return Damaged(name, str(broken.observed), _last_written(path))
-        at = datetime.fromisoformat(Moment.from_record(began["at"]).wall)
-        if unknown:
-            return Damaged(name, unknown, at)
+            why = "it holds no record" if broken is None else str(broken.observed)
+            return Damaged(path.parent.name, why, written)
+        ended = next((r for r in records[records.index(began) :] if _says(r, ENDED, migration)), None)
         try:
-            return self._rehearsal(path.parent, records[records.index(began) :], broken)
-        except (ValueError, KeyError, TypeError) as error:
-            return Damaged(name, f"{type(error).__name__}: {error}", at)
-
-    def _rehearsal(
-        self, folder: Path, records: Sequence[Mapping[str, Any]], broken: Problem | None
-    ) -> Rehearsal:
-        """Return the rehearsal that begins with the first of `records`."""
-        began = records[0]
-        ended = next((r for r in records if _says(r, ENDED, str(began["migration"]))), None)
-        return Rehearsal(
-            folder=folder,
-            target=self.target,
-            migration=str(began["migration"]),
-            known_good=str(began.get("known_good", "")),
-            began=Moment.from_record(began["at"]),
-            ending=None if ended is None else record_of(Ending, ended, more=True),
-            broken="" if broken is None else broken.summary,
-        )
+            return Rehearsal(
+                folder=path.parent,
+                target=self.target,
+                migration=migration,
+                known_good=str(began.get("known_good", "")),
+                began=Moment.from_record(began["at"]),
+                ending=None if ended is None else record_of(Ending, ended, more=True),
+                broken="" if broken is None else broken.summary,
+            )
+        except WrongRecord as error:
+            return Damaged(path.parent.name, str(error), written)
 
 
 def _unsealed(folder: Path) -> str:
@@ -204,37 +180,6 @@ def _unsealed(folder: Path) -> str:
         return listed(seal_state(folder).evidence)
     except Problem as problem:
         return str(problem.observed)
-
-
-def _target_of(folder: Path) -> tuple[str | None, str]:
-    """Return the target of an incident, or None with the reason why it is not known."""
-    try:
-        return load_incident(folder).target, ""
-    except Problem as problem:
-        return target_of_id(folder.name), str(problem.observed)
-
-
-def _is_of_another(path: Path, records: Sequence[Mapping[str, Any]], migration: str) -> bool:
-    """Return whether a broken journal is of something else than a rehearsal of `migration`.
-
-    That one's first and last record name the migration. A journal that was truncated may have lost both.
-    """
-    try:
-        text = read_regular(path)
-    except OSError:
-        return False
-    begun = any(record["event"] == BEGAN for record in records)
-    truncated = text.count(b"\n") <= len(records)
-    return bool(records) and migration.encode() not in text and (begun or not truncated)
-
-
-def _last_written(path: Path) -> datetime:
-    """Return when a journal was last written, or changed: what it holds began before."""
-    times = []
-    for one in (path, head_of(path)):
-        with suppress(OSError):
-            times.append(one.stat().st_mtime)
-    return datetime.fromtimestamp(max(times), UTC) if times else datetime.now(UTC)
 
 
 def _began(rehearsal: Rehearsal) -> datetime:

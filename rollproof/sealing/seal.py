@@ -42,9 +42,11 @@ CHECKER = "verify_record.py"
 # Made again from the rest by every run and by `rollproof report`.
 _PAGES = frozenset(
     (
-        *(names.VERDICT, names.GATE_PAGE, names.POST_MORTEM, names.REPORT, names.JOURNAL_END, names.LIMITS),
-        *(names.CHECKSUMS, f"{names.RESULTS}/{names.ENVIRONMENT_FILE}"),
-        *(f"{names.RESULTS}/{names.EXECUTOR_FILE}", f"{names.RESULTS}/{names.CATEGORIES_FILE}"),
+        *(names.VERDICT, names.GATE_PAGE, names.POST_MORTEM, names.REPORT, names.LIMITS),
+        *(
+            f"{names.RESULTS}/{name}"
+            for name in (names.ENVIRONMENT_FILE, names.EXECUTOR_FILE, names.CATEGORIES_FILE)
+        ),
     )
 )
 # Written once.

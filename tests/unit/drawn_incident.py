@@ -12,7 +12,7 @@ from typing import Any
 
 from reports.verdict.verdict import write_verdict
 from rollproof.incident.incident import Incident, RollbackRecord, load_incident
-from rollproof.incident.journal import FIRST, hash_of, head_of
+from rollproof.incident.journal import FIRST, hash_of
 from rollproof.incident.ledger import Planned, Result, Run
 from rollproof.incident.tally import tally
 from rollproof.monitoring.samples import Sample
@@ -70,7 +70,6 @@ class Drawn:
             lines.append(json.dumps(record, sort_keys=True))
         path = self.folder / name
         path.write_text("".join(f"{line}\n" for line in lines))
-        head_of(path).write_text(f"{number} {previous}\n")
 
     def sampled(
         self, of: Callable[[float], Probes] | None = None, *, first: float = -900, last: float = 600

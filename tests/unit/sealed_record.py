@@ -17,11 +17,10 @@ from pathlib import Path
 
 from reports.bundle.bundle import write_bundle
 from reports.bundle.verify_record import header_of
-from reports.incident.journal_end import journal_end
 from reports.postmortem.postmortem import write_post_mortem
 from reports.verdict.verdict import read_verdict, write_verdict
 from rollproof.profile.profile import Signing
-from rollproof.record_names import JOURNAL_END, SEAL, SIGNATURE
+from rollproof.record_names import SEAL, SIGNATURE
 from rollproof.redaction.redactor import Redactor
 from rollproof.sealing.seal import CHECKER, Sealing, promised
 from rollproof.verdict import Verdict
@@ -70,7 +69,6 @@ class SealedRecord:
         add_results(made)
         (made.folder / "pictures").mkdir()
         (made.folder / "pictures/timeline.svg").write_text("<svg>\n<text>a timeline</text>\n</svg>\n")
-        (made.folder / JOURNAL_END).write_text(journal_end(made.folder / "journal.jsonl") or "")
         record = cls(made, signing)
         record.seal("checks, run 1")
         return record

@@ -207,7 +207,7 @@ def test_the_rollback_of_a_rehearsal_closes_nothing(rolled: RolledBack) -> None:
 def test_another_target_s_rollback_closes_nothing(rolled: RolledBack) -> None:
     incidents = rolled.sandbox.target.folders.incidents
     other = new_incident(incidents, "other")
-    for name in ("journal.jsonl", "journal.head", "rollback.json"):
+    for name in ("journal.jsonl", "rollback.json"):
         (rolled.incident.folder / name).rename(other.folder / name)
     assert "nothing" in _green(rolled, rolled.fix)
 
@@ -226,10 +226,6 @@ def test_a_reopening_of_another_incident_does_not_count(rolled: RolledBack) -> N
 def _reopening_edited(incident: Incident) -> None:
     path = incident.folder / "reopening.jsonl"
     path.write_text(path.read_text().replace("Ada", "Grace"))
-
-
-def _reopening_cut(incident: Incident) -> None:
-    (incident.folder / "reopening.jsonl").write_text("")
 
 
 def _journal_edited(incident: Incident) -> None:
@@ -254,7 +250,6 @@ def _unreadable(incident: Incident) -> None:
     ("harm", "error"),
     [
         (_reopening_edited, JournalBroken),
-        (_reopening_cut, JournalBroken),
         (_journal_edited, JournalBroken),
         (_another_shape, Problem),
         (_rollback_of_another_shape, Problem),
@@ -273,7 +268,7 @@ def test_a_damaged_record_is_broken(
 
 def test_a_rollback_that_does_not_say_from_where_is_broken_until_it_is_said(rolled: RolledBack) -> None:
     rolled.prepare()
-    for name in ("journal.jsonl", "journal.head"):
+    for name in ("journal.jsonl",):
         (rolled.incident.folder / name).unlink()
     with pytest.raises(Unverifiable, match="its beginning in the journal"):
         closings_of(rolled.sandbox.target, rolled.fix)
@@ -289,7 +284,7 @@ def test_a_rollback_that_does_not_say_from_where_is_broken_until_it_is_said(roll
 
 
 def test_an_unfinished_rollback_that_says_nothing_is_broken(rolled: RolledBack) -> None:
-    for name in ("journal.jsonl", "journal.head", "rollback.json"):
+    for name in ("journal.jsonl", "rollback.json"):
         (rolled.incident.folder / name).unlink()
     (rolled.incident.folder / UNFINISHED).write_text("{}")
     with pytest.raises(Unverifiable, match="rollback resume"):

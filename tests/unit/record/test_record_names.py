@@ -73,7 +73,6 @@ def test_each_has_one_name() -> None:
         ('A = "see gate.md"', []),
         ('"""verdict.json"""', []),
         ('A = "broken-verdict.json"', []),
-        ('A = "allure-results.sha256"', ["allure-results.sha256"]),
     ],
 )
 def test_the_rule_sees_names_paths_and_patterns(source: str, names: list[str]) -> None:

@@ -28,7 +28,7 @@ from reports.verdict.verdict import read_verdict, write_verdict
 from rollback_actions.session.journal import Journal
 from rollproof.errors import Meaning
 from rollproof.incident.incident import load_incident
-from rollproof.incident.journal import DETECTED, FIRST, hash_of, head_of
+from rollproof.incident.journal import DETECTED, FIRST, hash_of
 from rollproof.incident.journal_steps import Step, StepId
 from rollproof.incident.ledger import Note, NoteKind, Planned, Result, Run
 from rollproof.incident.reopening import REOPENED
@@ -38,7 +38,6 @@ from rollproof.profile.profile import load_target
 from rollproof.record_names import (
     CONTACTS,
     JOURNAL,
-    JOURNAL_END,
     LIMITS,
     POST_MORTEM,
     REOPENING,
@@ -175,7 +174,6 @@ def chain(path: Path, records: list[dict[str, Any]]) -> None:
         record["previous"] = previous
         record["hash"] = previous = hash_of({key: one for key, one in record.items() if key != "hash"})
     write_lines(path, records)
-    head_of(path).write_text(f"{records[-1]['sequence']:012d} {previous}\n")
 
 
 @pytest.fixture
@@ -244,7 +242,7 @@ def _pictures(folder: Path) -> Mapping[str, list[str]]:
 def _said(made: MadeIncident) -> tuple[dict[str, object], dict[str, str]]:
     """Return all that programs make of the record: what is no text, and the texts of pages."""
     folder = made.folder
-    for name in (SEAL, LIMITS, JOURNAL_END, POST_MORTEM):
+    for name in (SEAL, LIMITS, POST_MORTEM):
         # What is written in other words is no more what was sealed, and pages are made anew.
         (folder / name).unlink(missing_ok=True)
     shown: list[str] = []
@@ -275,7 +273,7 @@ def _said(made: MadeIncident) -> tuple[dict[str, object], dict[str, str]]:
         "pictures": _pictures(folder),
         "categories": _categories(folder),
     }
-    pages = {name: (folder / name).read_text() for name in (VERDICT, LIMITS, JOURNAL_END, POST_MORTEM)}
+    pages = {name: (folder / name).read_text() for name in (VERDICT, LIMITS, POST_MORTEM)}
     return facts, {
         **pages,
         REPORT: "".join(shown),

@@ -1,8 +1,7 @@
-"""What is shown beside the results: environment, executor, known limits, the journal's end, checksums."""
+"""What is shown beside the results: environment, executor, known limits."""
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -10,11 +9,8 @@ from pathlib import Path
 import pytest
 
 from fixtures.gating.verification import Verification
-from reports.allure.checksums import add_checksums, broken_seals
-from reports.incident.journal_end import LONGEST, RECORDS, journal_end
 from reports.run.environment import environment, executor
 from reports.verdict.known_limits import limits_page
-from rollback_actions.session.journal import Journal
 from rollproof.baseline.facts import Facts, RecordedCanary, RecordedContent, Surroundings
 from rollproof.incident.incident import Incident, RollbackRecord
 from rollproof.incident.ledger import Run
@@ -131,105 +127,3 @@ def test_known_limits_say_waivers_exclusions_and_blind_spots(verification: Verif
     assert "- redis: nobody \\*has\\* looked" in page
     assert "- sampled" in page
     assert "there is no baseline that could be read" in limits_page(verdict, changed, None)
-
-
-def test_the_journals_end_is_its_last_records_a_line_each(tmp_path: Path) -> None:
-    path = tmp_path / "journal.jsonl"
-    assert journal_end(path) is None
-    journal = Journal(path, lambda text: text)
-    for number in range(RECORDS + 2):
-        journal.write("step", number=number, output="one\ntwo" if number < RECORDS else "x" * (2 * LONGEST))
-
-    text = journal_end(path)
-
-    assert text is not None
-    lines = text.splitlines()
-    assert len(lines) == RECORDS + 1
-    assert lines[0] == "[2 records before these are in journal.jsonl]"
-    assert "step number: 2, output: one two" in lines[1]
-    assert (
-        lines[-1].endswith(f"[the first {LONGEST} of {len(lines[-1]) * 2} characters]") or "… [" in lines[-1]
-    )
-    assert "hash" not in text
-
-
-def test_a_journal_that_was_edited_says_so(tmp_path: Path) -> None:
-    path = tmp_path / "journal.jsonl"
-    journal = Journal(path, lambda text: text)
-    journal.write("first")
-    journal.write("second")
-    path.write_bytes(path.read_bytes().replace(b"second", b"forged"))
-
-    text = journal_end(path)
-
-    assert text is not None
-    assert "first" in text
-    assert "forged" not in text
-    assert "[what follows cannot be trusted: record 1 of the journal: expected" in text
-
-
-def test_a_journal_that_cannot_be_read_says_so(tmp_path: Path) -> None:
-    (tmp_path / "journal.jsonl").mkdir()
-    assert "journal: expected a file that can be read" in str(journal_end(tmp_path / "journal.jsonl"))
-
-
-def test_checksums_hold_until_a_result_changes(tmp_path: Path) -> None:
-    results = tmp_path / "allure-results"
-    results.mkdir()
-    for name in ("b-result.json", "a-attachment.txt"):
-        (results / name).write_text(name)
-
-    written = add_checksums(tmp_path)
-
-    names = [line.split("  ")[1] for line in written.read_text().splitlines()]
-    assert names == ["allure-results/a-attachment.txt", "allure-results/b-result.json"]
-    assert _checked(tmp_path) == 0
-    (results / "b-result.json").write_text("changed")
-    assert _checked(tmp_path) == 1
-
-
-def test_what_was_sealed_stays_so_when_results_are_added(tmp_path: Path) -> None:
-    results = tmp_path / "allure-results"
-    results.mkdir()
-    (results / "b-result.json").write_text("b")
-    add_checksums(tmp_path)
-    (results / "a-result.json").write_text("a")
-    added = add_checksums(tmp_path)
-    assert len(added.read_text().splitlines()) == 2
-    assert _checked(tmp_path) == 0
-    (results / "b-result.json").write_text("changed")
-    add_checksums(tmp_path)
-    assert _checked(tmp_path) == 1
-
-
-def test_a_result_that_was_changed_or_taken_away_since_is_named(tmp_path: Path) -> None:
-    results = tmp_path / "allure-results"
-    results.mkdir()
-    for name in ("a-result.json", "b-result.json", "c-attachment.txt", "environment.properties"):
-        (results / name).write_text(name)
-    written = add_checksums(tmp_path)
-    assert list(broken_seals(tmp_path)) == []
-
-    (results / "a-result.json").write_text("made anew")
-    add_checksums(tmp_path, {"a-result.json"})
-    (results / "environment.properties").write_text("of another run")
-    assert list(broken_seals(tmp_path)) == []
-
-    (results / "b-result.json").write_text('{"status": "passed"}')
-    (results / "c-attachment.txt").unlink()
-    written.write_bytes(written.read_bytes() + b"\xff torn")
-    wrong = list(broken_seals(tmp_path))
-    assert [text.partition(":")[0] for text in wrong] == [
-        "1 lines are damaged",
-        "changed since the run that wrote them",
-        "missing since the run that wrote them",
-    ]
-    assert "b-result.json" in wrong[1]
-    assert "c-attachment.txt" in wrong[2]
-    add_checksums(tmp_path)
-    assert list(broken_seals(tmp_path)) == wrong
-
-
-def _checked(folder: Path) -> int:
-    command = ["sha256sum", "--check", "--strict", "--quiet", "allure-results.sha256"]
-    return subprocess.run(command, cwd=folder, check=False, timeout=60, capture_output=True).returncode
