@@ -105,9 +105,12 @@ class RollbackRecord:
 
 @dataclass(frozen=True, slots=True)
 class IncidentFile:
-    """An incident's own record, `incident.json`. Its id is the name of its folder."""
+    """An incident's own record, `incident.json`. Its id is the name of its folder.
 
-    target: str
+    The name of the target becomes a part of names of files, also beside that folder.
+    """
+
+    target: Annotated[str, Must("the name of a target", re.compile(r"[a-z0-9][a-z0-9_.-]{0,79}").fullmatch)]
     started: Moment
     kind: IncidentKind = IncidentKind.INCIDENT
     version: int = 1
