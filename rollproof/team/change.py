@@ -5,24 +5,21 @@ It is kept in the hash-chained journal of the change: `rollback_actions.contacts
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
-from rollproof.errors import Problem
 from rollproof.incident.incident import change_folder
-from rollproof.incident.journal import read_journal
+from rollproof.incident.journal import verify_journal
 from rollproof.profile.channels import Channel
 from rollproof.profile.profile import Target
 from rollproof.record_names import JOURNAL
 from rollproof.system.clock import Moment
-from rollproof.system.record_files import WrongRecord, record_of
+from rollproof.system.record_files import record_of
 
 # After each attempt to notify a channel.
 NOTIFIED = "notified"
 ACKNOWLEDGED = "acknowledged"
-_Kind = TypeVar("_Kind")
 # Maximum difference between the clocks of two machines.
 CLOCKS_SECONDS = 60.0
 
@@ -101,28 +98,18 @@ def read_change(target: Target, migration: str) -> ChangeRecord:
     Records of another migration or another target do not count, wherever they are.
 
     Raises:
-        Problem: the journal was edited, truncated or damaged, cannot be read, or holds another shape.
+        JournalBroken: it was edited, truncated or damaged. `ActionFailed`: it cannot be read.
     """
     path = change_journal(target, migration)
-    records, broken = read_journal(path)
-    if broken is not None:
-        raise broken
-    ours = [r for r in records if r.get("migration") == migration and r.get("target") == target.name]
-    try:
-        return ChangeRecord(
-            source=path,
-            notifications=_every(Notification, ours, NOTIFIED),
-            acknowledgements=_every(Acknowledgement, ours, ACKNOWLEDGED),
-        )
-    except (WrongRecord, KeyError) as error:
-        raise Problem(
-            what="record of the change",
-            expected="notifications and acknowledgements",
-            observed=error if isinstance(error, WrongRecord) else f"a record without {error}",
-            source=str(path),
-            hint="another version has written it: tell the team again",
-        ) from None
-
-
-def _every(kind: type[_Kind], records: Sequence[Mapping[str, Any]], event: str) -> list[_Kind]:
-    return [record_of(kind, record, more=True) for record in records if record["event"] == event]
+    ours = [
+        one
+        for one in verify_journal(path)
+        if (one.get("migration"), one.get("target")) == (migration, target.name)
+    ]
+    return ChangeRecord(
+        source=path,
+        notifications=[record_of(Notification, one, more=True) for one in ours if one["event"] == NOTIFIED],
+        acknowledgements=[
+            record_of(Acknowledgement, one, more=True) for one in ours if one["event"] == ACKNOWLEDGED
+        ],
+    )

@@ -21,7 +21,6 @@ _COMMENT = re.compile(r"(?s)<!--.*?(?:-->|\Z)")
 _DRESSING = " \t*_`:#"  # characters that may surround a heading's words
 # A line with this beginning is still to be written, whatever its rest.
 _UNWRITTEN = re.compile(r"(?i)[\s>*+_`\[\]#-]*(?:to[ -]?do|tbd|tba|tbc|fixme|xxx+|n/a|to be \w+)\b")
-_BLANK = re.compile(r"\?{2,}|\.{3,}|…|<[^<>\n]*>|\{\{[^{}\n]*\}\}|\[[^\[\]\n]*\bhere\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,39 +58,30 @@ def read_document(target: Target) -> ChangeDocument:
     Raises:
         Mismatch: it does not exist, or is empty. `Unverifiable`: it cannot be read.
     """
-    path = target.premigration.team.document
-    if path is None:
-        raise _nothing("no file that the profile names", "premigration.team.document in the profile")
+    path, observed = target.premigration.team.document, "no file that the profile names"
     try:
-        content = read_regular(path, LARGEST_BYTES)
+        content = b"" if path is None else read_regular(path, LARGEST_BYTES)
         text = content.decode()
+        observed = observed if path is None else "an empty file"
     except (FileNotFoundError, NotADirectoryError):
-        raise _nothing("no such file", str(path)) from None
+        text, observed = "", "no such file"
     except (OSError, UnicodeDecodeError) as error:
-        raise _unreadable(path, error) from None
-    if not text.strip():
-        raise _nothing("an empty file", str(path))
+        raise Unverifiable(
+            what="change document",
+            expected="a file of UTF-8 text that can be read",
+            observed=reason_of(error),
+            source=str(path),
+            hint="correct its permissions or its encoding",
+        ) from None
+    if path is None or not text.strip():
+        raise Mismatch(
+            what="change document",
+            expected="what changes, what that may do, and how it is rolled back, in Markdown",
+            observed=observed,
+            source=str(path or "premigration.team.document in the profile"),
+            hint="write it, and name it in the profile, before the team is told",
+        )
     return ChangeDocument(path, text, hashlib.sha256(content).hexdigest())
-
-
-def _unreadable(path: Path, error: OSError | UnicodeDecodeError) -> Unverifiable:
-    return Unverifiable(
-        what="change document",
-        expected="a file of UTF-8 text that can be read",
-        observed=reason_of(error),
-        source=str(path),
-        hint="correct its permissions or its encoding",
-    )
-
-
-def _nothing(observed: str, source: str) -> Mismatch:
-    return Mismatch(
-        what="change document",
-        expected="what changes, what that may do, and how it is rolled back, in Markdown",
-        observed=observed,
-        source=source,
-        hint="write it, and name it in the profile, before the team is told",
-    )
 
 
 def _sections(text: str) -> Iterator[tuple[str, str]]:
@@ -107,5 +97,5 @@ def _sections(text: str) -> Iterator[tuple[str, str]]:
 
 def _words(text: str) -> str:
     """Return the words of a text, without unwritten lines and lines of marks alone."""
-    kept = [_BLANK.sub(" ", line) for line in text.splitlines() if not _UNWRITTEN.match(line)]
-    return " ".join(" ".join(line.split()) for line in kept if re.search(r"\w", line))
+    kept = (line for line in text.splitlines() if re.search(r"\w", line) and not _UNWRITTEN.match(line))
+    return " ".join(" ".join(kept).split())
