@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fixtures.answers import RetentionsOf
-from fixtures.contents import SchemasOf
 from fixtures.gating.evidence import Expect, Keep, Say
+from fixtures.stores import SchemasOf
 from rollproof.backups.kept_backups import UNRECORDED, KeptStoreOf, backup_hint, proportion_of
 from rollproof.baseline.folder import Baseline
 from rollproof.errors import Meaning, Mismatch, Unverifiable, listed
@@ -18,6 +17,7 @@ from rollproof.incident.trials import TrialOfStore
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
 from rollproof.profile.safety import means_of
+from rollproof.stores.contract import Retention
 from rollproof.system.clock import is_recent
 from rollproof.verdict import Verdict
 
@@ -148,10 +148,10 @@ def test_backups_are_of_one_recovery_point(
 
 
 def test_log_is_retained_past_the_replay_horizon(
-    log_store: str, retentions_of: RetentionsOf, target: Target, expect: Expect, note: Say
+    log_store: str, retentions: Mapping[str, Retention | None], target: Target, expect: Expect, note: Say
 ) -> None:
     """Every log keeps a record for longer than its readers may have to go back."""
-    horizon, found = target.premigration.backup.replay_seconds, retentions_of(log_store)
+    horizon, found = target.premigration.backup.replay_seconds, retentions
     store = descriptor_of(target.stores[log_store])
     hint = store.retain(horizon) if store.retain else ""
     expect(found,

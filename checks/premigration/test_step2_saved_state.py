@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from fixtures.containers import state_of
 from fixtures.gating.evidence import Expect, Say
+from fixtures.target import state_of
 from rollproof.baseline.folder import Baseline
 from rollproof.engines.engine import Container
 from rollproof.errors import Meaning, Unverifiable, listed

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fixtures.answers import expect_room
-from fixtures.containers import BACK, known_commit
 from fixtures.gating.evidence import Expect, Keep, Say, keep_differences
+from fixtures.target import BACK, expect_room, known_commit
 from rollproof.baseline.demands import ChangedDemand, capture_hint
 from rollproof.baseline.facts import RecordedContainer
 from rollproof.baseline.folder import Baseline

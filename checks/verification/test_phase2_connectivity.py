@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fixtures.answers import Answers, LoadStates, Searches
 from fixtures.gating.evidence import Expect, Say
+from fixtures.stores import Answers
 from rollproof.baseline.facts import RecordedStore
 from rollproof.baseline.folder import Baseline
 from rollproof.collection import Case
 from rollproof.errors import Meaning
 from rollproof.profile.profile import Target
+from rollproof.stores.contract import LoadState, Search
 from rollproof.system.rounds import answer_of
 
 if TYPE_CHECKING:
@@ -78,23 +79,21 @@ def test_store_answers(
            source=answer.query, hint="the store is up and empty: its data was not restored")
 
 
-def test_vectors_are_loaded(vectors: Case, load_states: LoadStates, expect: Expect) -> None:
+def test_vectors_are_loaded(vectors: Case, load_state: LoadState, expect: Expect) -> None:
     """Every vector collection that held vectors is loaded, so that it can be searched."""
-    state = answer_of(load_states, vectors.id)
-    expect(state.loaded,
+    expect(load_state.loaded,
            what=f"collection {vectors}", means=Meaning.SERVICE_DOWN,
-           expected="loaded", observed=state.word,
+           expected="loaded", observed=load_state.word,
            source=vectors.store, hint="load it: only a loaded collection answers searches")
 
 
-def test_vectors_answer_a_search(vectors: Case, searches: Searches, expect: Expect) -> None:
+def test_vectors_answer_a_search(vectors: Case, search: Search, expect: Expect) -> None:
     """A search for a stored vector finds its own record first, or one that scores no worse."""
-    search = answer_of(searches, vectors.id)
-    expect = expect.of(vectors.store, hint="the index does not fit the vectors: build it again")
     expect(search.found,
            what=f"search in {vectors} for the vector of {search.probe}", means=Meaning.DATA_CHANGED,
            expected=f"{search.probe} among the best hits",
-           observed=", ".join(f"{hit.key} ({hit.score:.5g})" for hit in search.hits) or "no hit")
+           observed=", ".join(f"{hit.key} ({hit.score:.5g})" for hit in search.hits) or "no hit",
+           source=vectors.store, hint="the index does not fit the vectors: build it again")
 
 
 def test_health_endpoint_tells_the_truth(

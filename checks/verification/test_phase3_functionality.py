@@ -10,18 +10,18 @@ Each check `needs` functions of the application that the profile describes: with
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import pytest
 
-from fixtures.answers import ExpectRefused
+from fixtures.application import ExpectRefused, References
 from fixtures.gating.evidence import CSV, Expect, Keep, Say, table
 from rollproof.baseline.folder import Baseline
 from rollproof.errors import Meaning, listed
 from rollproof.home import typed
 from rollproof.profile.profile import Target
-from rollproof.system.rounds import Wrong, answer_of
+from rollproof.system.rounds import answer_of
 
 if TYPE_CHECKING:
     from rollproof.application.canary import Canary, Conversation, Uploaded
@@ -91,7 +91,7 @@ def test_knowledge_base_holds_the_recorded_files(
 
 
 def test_references_of_the_canary(
-    reference: str, references: Callable[[], Mapping[str, int | Wrong]], expect: Expect
+    reference: str, references: References, expect: Expect
 ) -> None:
     """The names in the canary's documents are held by the other stores."""
     records = answer_of(references(), reference)

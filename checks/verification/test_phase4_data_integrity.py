@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 
 import pytest
 
-from fixtures.answers import CountsOf
 from fixtures.cases import ContentCase, CountCase, GoldenCase, SchemaCase
-from fixtures.contents import (
-    ComparisonOf,
-    ExpiredSince,
-    FollowedOf,
-    GoldenAnswers,
-    SaidOf,
-    SchemasOf,
-    SharingOf,
-    ShownKeys,
-    expect_sight,
-)
 from fixtures.gating.evidence import CSV, Expect, Keep, Say, keep_differences, table
+from fixtures.stores import CountsOf, ExpiredSince, FollowedOf, SchemasOf, ShownKeys, TextsOf, expect_sight
+from rollproof.baseline.comparison import Comparison
 from rollproof.baseline.differences import neighbours_text, not_compared, same_neighbours, schema_differences
 from rollproof.baseline.facts import RecordedContent, RecordedStore
 from rollproof.baseline.folder import Baseline
 from rollproof.errors import Meaning, Problem, Unverifiable, listed
 from rollproof.home import typed
 from rollproof.profile.profile import Target
-from rollproof.stores.contract import Beside
+from rollproof.stores.contract import Beside, MovingContent, Neighbours, SharedContent
 from rollproof.stores.policy import unrecorded
 from rollproof.stores.references import judge, shown_names
 from rollproof.system.rounds import answer_of
 
-RESTORE = "restore the collection, or set its policy in the profile if it may change"
-CANARYS = "the canary made it, and the application did not remove it: remove it from the store by this name"
+RESTORE = "restore it, or set its policy if it may change; remove by its name what the canary left"
 pytestmark = [pytest.mark.verification, pytest.mark.phase4]
 
 
@@ -56,7 +45,7 @@ def test_collection_count(
            what=f"records in {collection}", means=Meaning.DATA_LOSS if more < 0 else Meaning.DATA_CHANGED,
            expected=collection.expected, observed=f"{records} ({more:+d}{past})",
            source=f"exact count in {collection.store}",
-           hint=f"{RESTORE}; test_collection_content says if the canary made what was added")
+           hint=RESTORE)
 
 
 def test_store_holds_no_unrecorded_collection(
@@ -71,16 +60,13 @@ def test_store_holds_no_unrecorded_collection(
            what=f"collections of {store} that the baseline does not know", means=Meaning.DATA_CHANGED,
            expected="none", instead=listed(extra),
            source=store,
-           hint=CANARYS if all(map(target.application.is_canarys, extra))
-           else "the migration made them: remove them when their records are kept elsewhere")
+           hint="the migration or the canary made them: remove them when their records are kept elsewhere")
 
 
 def test_collection_content(
-    content: ContentCase, comparison_of: ComparisonOf, evidence: Keep, target: Target,
-    expect: Expect, note: Say,
+    content: ContentCase, comparison: Comparison, evidence: Keep, target: Target, expect: Expect, note: Say
 ) -> None:
     """Every record is unchanged; by `grows` more may be there, by `changes` users' own changes too."""
-    comparison = comparison_of(content)
     if rows := list(comparison.rows()):
         evidence("differences", table(("difference", "record", "fields"), rows), CSV)
     if content.recorded.excluded:
@@ -93,7 +79,7 @@ def test_collection_content(
            what=f"records of {content}",
            means=Meaning.DATA_LOSS if comparison.missing.count else Meaning.DATA_CHANGED,
            expected=f"those of the baseline, policy {content.policy}", observed=comparison,
-           source=comparison.coverage, hint=CANARYS if comparison.is_canarys else RESTORE)
+           source=comparison.coverage, hint=RESTORE)
     least, covered = target.limits.coverage_percent, comparison.coverage.percent
     expect(covered >= least,
            what=f"compared records of {content}", otherwise=Unverifiable,
@@ -104,7 +90,7 @@ def test_collection_content(
 
 
 def test_schema(
-    schema: SchemaCase, live_schemas: SchemasOf, lost_sight: SaidOf, expect: Expect, evidence: Keep
+    schema: SchemaCase, live_schemas: SchemasOf, lost_sight: TextsOf, expect: Expect, evidence: Keep
 ) -> None:
     """The schema, such as columns, indexes, validators and settings, is unchanged."""
     schemas = live_schemas(schema.store)
@@ -124,7 +110,7 @@ def test_schema(
 
 
 def test_store_holds_no_unrecorded_schema(
-    store: str, recorded_content: RecordedContent, live_schemas: SchemasOf, lost_sight: SaidOf,
+    store: str, recorded_content: RecordedContent, live_schemas: SchemasOf, lost_sight: TextsOf,
     target: Target, expect: Expect,
 ) -> None:
     """The store has no view, trigger, alias or the like that the baseline does not know."""
@@ -133,23 +119,22 @@ def test_store_holds_no_unrecorded_schema(
            what=f"what {store} has and the baseline does not know", means=Meaning.DATA_CHANGED,
            expected="nothing", instead=listed(extra),
            source=store,
-           hint=CANARYS if all(map(target.application.is_canarys, extra))
-           else "the migration made it: remove it")
+           hint="the migration or the canary made it: remove it")
     expect_sight(store, lost_sight, expect)
 
 
 @pytest.mark.usefixtures("recorded_content")
-def test_account_sees_as_much_as_at_the_capture(store: str, lost_sight: SaidOf, expect: Expect) -> None:
+def test_account_sees_as_much_as_at_the_capture(store: str, lost_sight: TextsOf, expect: Expect) -> None:
     """The account sees everything that the store would hide silently, such as triggers."""
     expect_sight(store, lost_sight, expect)
 
 
 def test_golden_queries(
-    golden: GoldenCase, golden_answers: GoldenAnswers, expect: Expect, shown_keys: ShownKeys
+    golden: GoldenCase, golden_answers: Sequence[Neighbours], expect: Expect, shown_keys: ShownKeys
 ) -> None:
     """Searches for the baseline's vectors find the same neighbours as then."""
-    shown, answers = shown_keys(golden), answer_of(golden_answers, golden.id)
-    for number, (before, now) in enumerate(zip(golden.recorded, answers, strict=True), start=1):
+    shown = shown_keys(golden)
+    for number, (before, now) in enumerate(zip(golden.recorded, golden_answers, strict=True), start=1):
         expect(same_neighbours(before, now, golden.policy),
                what=f"neighbours of golden query {number} in {golden}", means=Meaning.DATA_CHANGED,
                expected=neighbours_text(before, shown), observed=neighbours_text(now, shown),
@@ -158,13 +143,14 @@ def test_golden_queries(
 
 
 def test_positions(
-    moving_store: str, strayed_of: SaidOf, advanced_of: SaidOf, expect: Expect, note: Say
+    moving_store: str, moving: MovingContent, baseline: Baseline, expect: Expect, note: Say
 ) -> None:
     """No position, such as a consumer group's offset, was lost, moved back or is beyond the end."""
-    strayed = strayed_of(moving_store)
+    recorded = baseline.facts.contents[moving_store].positions
+    strayed = moving.strayed(recorded)
     # Asked after it, which finds out what was re-created; a position that strayed is red, whatever this says.
     with suppress(Problem) if strayed else nullcontext():
-        if advanced := advanced_of(moving_store):
+        if advanced := moving.advanced(recorded):
             note(f"{moving_store}: read since the capture, or skipped: {listed(advanced, between='; ')}")
     expect(not strayed,
            what=f"positions of {moving_store}", means=Meaning.DATA_CHANGED,
@@ -174,10 +160,10 @@ def test_positions(
 
 
 def test_accounts_and_settings(
-    shared_store: str, baseline: Baseline, sharing: SharingOf, evidence: Keep, expect: Expect, note: Say
+    shared_store: str, baseline: Baseline, sharing: SharedContent, evidence: Keep, expect: Expect, note: Say
 ) -> None:
     """Accounts, grants and settings are unchanged; what is outside of the profile's lists is named."""
-    recorded, now = baseline.facts.contents[shared_store].beside or Beside(), sharing(shared_store).beside()
+    recorded, now = baseline.facts.contents[shared_store].beside or Beside(), sharing.beside()
     for text in not_compared(recorded, now):
         note(f"{shared_store}: {text}")
     hidden = sorted(set(now.unread) - set(recorded.unread))

@@ -339,7 +339,7 @@ def test_a_check_whose_body_did_not_run_is_broken(sandbox: Sandbox) -> None:
 
 
 def test_a_check_without_a_case_is_no_check(sandbox: Sandbox) -> None:
-    sandbox.plugins("fixtures.target")
+    sandbox.plugins("fixtures.target", "fixtures.cases")
     sandbox.checks(test_e="@pytest.mark.phase1\ndef test_none(relation): assert False", **FOUR)
     assert sandbox.run("-m", "phase1").code == ExitCode.VERIFIED
 

@@ -9,7 +9,7 @@ from inspect import unwrap
 import minio
 import pytest
 
-from fixtures import answers
+from fixtures import stores
 from rollproof.baseline.facts import RecordedContent
 from rollproof.baseline.sight import lost_sight, whole_sight
 from rollproof.errors import Meaning, Unverifiable
@@ -142,8 +142,8 @@ def test_a_clock_that_is_off_is_named_and_no_store_is_down(
     with closing(subject.view()) as view, pytest.raises(Unverifiable, match=clocks) as skewed:
         view.ask()
     with pytest.raises(Unverifiable, match=clocks):
-        unwrap(answers.stores_down)({subject.store: skewed.value})
+        unwrap(stores.stores_down)({subject.store: skewed.value})
     gone = Unverifiable(
         what="x", expected="y", observed="none", source="z", hint="", means=Meaning.UNREACHABLE
     )
-    assert unwrap(answers.stores_down)({"gone": gone, subject.store: skewed.value}) == ["gone (none)"]
+    assert unwrap(stores.stores_down)({"gone": gone, subject.store: skewed.value}) == ["gone (none)"]

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from checks.verification import test_phase1_infrastructure as phase1
-from fixtures import containers
-from fixtures import target as target_fixtures
+from fixtures import target as containers
+from fixtures.cases import of_baseline
 from fixtures.gating.evidence import Expect
 from rollproof.baseline.configuration_key import ConfigurationKey
 from rollproof.baseline.containers import record_container
@@ -96,7 +96,7 @@ def judged(was: RecordedContainer, now: Container, target: Target) -> None:
     phase1.test_container_is_healthy(now, was, expect)
     phase1.test_container_is_not_restarting(now, was, target, expect)
     usages = {now.id: USED} if now.running else {}
-    usage = inspect.unwrap(target_fixtures.usage)(now, was, usages)
+    usage = inspect.unwrap(containers.usage)(now, was, usages)
     phase1.test_container_memory(now, usage, target, expect)
     phase1.test_container_cpu(now, usage, target, expect)
     phase1.test_container_processes(now, usage, target, expect)
@@ -137,7 +137,7 @@ def test_the_hint_is_what_ends_that_state(status: str, command: str, target: Tar
 
 def test_a_one_shot_that_failed_uses_nothing_and_that_is_not_green() -> None:
     with pytest.raises(Mismatch, match="expected a running container, observed exited"):
-        inspect.unwrap(target_fixtures.usage)(ended(1), recorded_container(ended()), {})
+        inspect.unwrap(containers.usage)(ended(1), recorded_container(ended()), {})
 
 
 @pytest.mark.parametrize(
@@ -168,12 +168,12 @@ def test_a_volume_without_a_name_of_its_own_need_not_be_there_again(target: Targ
     recorded = facts(container("backend-1"))
     (backend,) = recorded.containers
     recorded = replace(recorded, containers=(replace(backend, volumes=("c" * 64, "data", "cafe")),))
-    assert target_fixtures._of_baseline(target, recorded)["volume"] == ["cafe", "data"]
+    assert of_baseline(target, recorded)["volume"] == ["cafe", "data"]
 
 
 def test_each_replica_is_a_case_of_its_own(target: Target, tmp_path: Path) -> None:
     recorded = facts(container("worker-2"), container("worker-1"), container("backend-1"))
-    replicas = target_fixtures._of_baseline(target, recorded)["replica"]
+    replicas = of_baseline(target, recorded)["replica"]
     assert replicas == [Replica("backend"), Replica("redis"), Replica("worker", 1), Replica("worker", 2)]
     assert [*map(str, replicas)] == ["backend", "redis", "worker/1", "worker/2"]
     baseline = Baseline(tmp_path, "sandbox", "now", recorded)
@@ -181,9 +181,9 @@ def test_each_replica_is_a_case_of_its_own(target: Target, tmp_path: Path) -> No
     live = {"worker": (container("worker-1"), second), "backend": (container("backend-1"),)}
 
     def of(replica: Replica) -> tuple[RecordedContainer, Container]:
-        service = inspect.unwrap(target_fixtures.service)(replica)
-        was = inspect.unwrap(target_fixtures.recorded)(replica, service, baseline)
-        return was, inspect.unwrap(target_fixtures.container)(was, baseline, live, target)
+        service = inspect.unwrap(containers.service)(replica)
+        was = inspect.unwrap(containers.recorded)(replica, service, baseline)
+        return was, inspect.unwrap(containers.container)(was, baseline, live, target)
 
     for name in (Replica("backend"), Replica("worker", 1)):
         was, now = of(name)

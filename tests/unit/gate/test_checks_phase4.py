@@ -12,7 +12,7 @@ from unittest.mock import MagicMock
 import pytest
 
 from checks.verification import test_phase4_data_integrity as phase4
-from fixtures import contents
+from fixtures import stores
 from fixtures.cases import ContentCase, CountCase, SchemaCase
 from fixtures.gating.evidence import Expect, Sides
 from fixtures.gating.verification import VERIFICATION
@@ -20,7 +20,7 @@ from rollproof.baseline.comparison import Comparison, Keys
 from rollproof.baseline.facts import RecordedCollection
 from rollproof.baseline.sampling import Coverage
 from rollproof.collection import Case, Json
-from rollproof.errors import Meaning, Mismatch, Unverifiable
+from rollproof.errors import Meaning, Mismatch, Problem, Unverifiable
 from rollproof.incident.incident import new_incident
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Place, Policy, Reference
@@ -85,9 +85,7 @@ def _content(coverage: Coverage, target: Target, missing: int = 0) -> list[str]:
     recorded = RecordedCollection(("",), (Digest(1, 1),), "records/x", ((0, 1),), (), 1.0)
     case = ContentCase("mysql", "users", "exact", recorded)
     comparison = Comparison(coverage, missing=Keys(missing))
-    phase4.test_collection_content(
-        case, lambda _: comparison, lambda *_: None, target, Expect([]), notes.append
-    )
+    phase4.test_collection_content(case, comparison, lambda *_: None, target, Expect([]), notes.append)
     return notes
 
 
@@ -176,32 +174,25 @@ def test_a_schema_that_differs_or_is_gone_is_red(live: Mapping[str, Json], means
     assert kept == (["differences"] if means is Meaning.DATA_CHANGED else [])
 
 
+def _positions(strayed: list[str], advanced: list[str] | Problem) -> list[str]:
+    """Run the check of positions; return its notes."""
+    notes, moving = list[str](), MagicMock()
+    moving.strayed.return_value = strayed
+    moving.advanced.side_effect = [advanced]
+    with pytest.raises(Mismatch, match="group g t 0: gone") if strayed else nullcontext():
+        phase4.test_positions("kafka", moving, MagicMock(), Expect([]), notes.append)
+    # It finds out which logs were re-created, by which the others are told.
+    assert [call[0] for call in moving.method_calls] == ["strayed", "advanced"]
+    return notes
+
+
 @pytest.mark.parametrize("strayed", [[], ["group g t 0: gone"]])
-def test_a_consumer_that_is_ahead_is_said_whatever_else_is_wrong(strayed: list[str]) -> None:
-    notes: list[str] = []
+def test_a_consumer_that_is_ahead_is_said_and_one_that_strayed_is_red(strayed: list[str]) -> None:
     ahead = ["group g t 1: 5 ahead of offset 1"]
-    with pytest.raises(Mismatch) if strayed else nullcontext():
-        phase4.test_positions("kafka", lambda _: strayed, lambda _: ahead, Expect([]), notes.append)
-    assert notes == ["kafka: read since the capture, or skipped: group g t 1: 5 ahead of offset 1"]
-
-
-def test_positions_that_strayed_are_red_whatever_comes_of_those_that_advanced() -> None:
-    """They are asked for first: that finds out which logs were re-created, by which the others are told."""
-    asked, notes = list[str](), list[str]()
-
-    def strayed(_: str) -> list[str]:
-        asked.append("strayed")
-        return ["group g t 0: gone"] if len(asked) == 1 else []
-
-    def advanced(_: str) -> list[str]:
-        asked.append("advanced")
-        raise Unverifiable(what="w", expected="e", observed="o", source="s", hint="h")
-
-    with pytest.raises(Mismatch, match="group g t 0: gone"):
-        phase4.test_positions("kafka", strayed, advanced, Expect([]), notes.append)
-    assert asked == ["strayed", "advanced"]
-    with pytest.raises(Unverifiable):
-        phase4.test_positions("kafka", strayed, advanced, Expect([]), notes.append)
+    assert _positions(strayed, ahead) == [f"kafka: read since the capture, or skipped: {ahead[0]}"]
+    unknown = Unverifiable(what="w", expected="e", observed="o", source="s", hint="h")
+    with nullcontext() if strayed else pytest.raises(Unverifiable):
+        assert _positions(strayed, unknown) == []
 
 
 def test_a_schema_that_the_account_cannot_see_is_not_verified() -> None:
@@ -227,9 +218,7 @@ def _beside(recorded: Beside, now: Beside) -> list[str]:
     baseline, sharing = MagicMock(), MagicMock()
     baseline.facts.contents = {"mysql": MagicMock(beside=recorded)}
     sharing.beside.return_value = now
-    phase4.test_accounts_and_settings(
-        "mysql", baseline, lambda _: sharing, lambda *_: None, Expect([]), notes.append
-    )
+    phase4.test_accounts_and_settings("mysql", baseline, sharing, lambda *_: None, Expect([]), notes.append)
     return notes
 
 
@@ -343,11 +332,11 @@ def test_each_reference_is_followed_once_and_those_that_cannot_be_count_no_name(
 
     references = {name: USERS.model_copy(update={"where": {"of": name}}) for name in ("a", "down", "b")}
     target = target.model_copy(update={"references": references})
-    monkeypatch.setattr(contents, "look", look)
+    monkeypatch.setattr(stores, "look", look)
     config = MagicMock(stash={VERIFICATION: MagicMock(incident=new_incident(tmp_path, target.name))})
-    followed_of = inspect.unwrap(contents.followed_of)(config, target, MagicMock())
+    followed_of = inspect.unwrap(stores.followed_of)(config, target, MagicMock())
     followed_of("b")
-    counted = inspect.unwrap(contents.tolerated)(target, followed_of)
+    counted = inspect.unwrap(stores.tolerated)(target, followed_of)
     assert (counted(), counted()) == (4, 4)
     with pytest.raises(Unverifiable):
         followed_of("down")

@@ -12,7 +12,7 @@ from typing import cast
 import pytest
 
 import rollproof.baseline.target_comparison
-from fixtures.contents import shown_keys
+from fixtures.stores import shown_keys
 from rollproof.baseline.target_comparison import compare_target
 from rollproof.collection import Case, Json
 from rollproof.engines.engine import ContainerEngine

@@ -11,7 +11,7 @@ from typing import cast
 
 import pytest
 
-from fixtures.containers import known_commit
+from fixtures.target import known_commit
 from rollback_actions.gate import rehearsal
 from rollback_actions.gate.rehearsal import Rehearsal
 from rollproof.baseline.facts import RecordedContainer
