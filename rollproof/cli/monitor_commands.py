@@ -65,7 +65,8 @@ def monitor(
 ) -> None:
     """Watch the target on an exact beat until Ctrl-C; changes nothing."""
     from reports.answers.monitor_view import View
-    from rollproof.monitoring.monitor import COLLECTED, Beats, Summary, clock
+    from rollproof.monitoring.monitor import Beats, Summary
+    from rollproof.monitoring.probes.probe import COLLECTED
     from rollproof.monitoring.probes.probes import probes_of
     from rollproof.planning.advice import Advice
     from rollproof.profile.profile import load_target
@@ -96,7 +97,7 @@ def monitor(
         closing(
             Beats(
                 target.name,
-                probes_of(target, seconds * COLLECTED, clock),
+                probes_of(target, seconds * COLLECTED),
                 seconds,
                 stopped,
                 target.redactor().text,

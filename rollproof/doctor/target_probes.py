@@ -16,7 +16,7 @@ from rollproof.errors import ActionFailed, Mismatch, listed
 from rollproof.git.repository import read_working_copy
 from rollproof.home import typed
 from rollproof.monitoring.probes.request_probe import Tally, stamped
-from rollproof.monitoring.probes.web_probes import HealthProbe
+from rollproof.monitoring.probes.web_probes import health_now
 from rollproof.profile.mistakes import UNANSWERED, unanswered
 from rollproof.profile.profile import Target
 
@@ -121,7 +121,8 @@ def _working_copy(target: Target) -> str:
 
 
 def _answers(target: Target) -> str:
-    reading, application = HealthProbe(target, REQUEST_SECONDS, dict).ask(), target.application
+    application = target.application
+    reading = health_now(application, REQUEST_SECONDS)
     if not reading.ok:
         hint = "correct application.url, api and health in the profile, or see the application's log"
         raise wrong(f"success with {application.health.expect}", reading.text, hint)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from rollproof.errors import UsageProblem
 from rollproof.incident.kept_samples import BEFORE_SECONDS
-from rollproof.monitoring.monitor import COLLECTED, Beats, clock
+from rollproof.monitoring.monitor import Beats
+from rollproof.monitoring.probes.probe import COLLECTED
 from rollproof.monitoring.probes.probes import probes_of
 from rollproof.monitoring.samples import ProbeKind, Sample, read_samples
 from rollproof.monitoring.severity import (
@@ -67,7 +68,7 @@ def assess_target(target: Target, say: Callable[[str], None]) -> Assessed:
     with closing(
         Beats(
             target.name,
-            probes_of(target, beat * COLLECTED, clock),
+            probes_of(target, beat * COLLECTED),
             beat,
             lambda: False,
             target.redactor().text,

@@ -9,19 +9,18 @@ as missed.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 from rollproof.errors import Mismatch, Problem
-from rollproof.monitoring.probes.probe import Probe, Reading, unreached_by
+from rollproof.monitoring.probes.probe import COLLECTED, Probe, Reading, unreached_by
 from rollproof.monitoring.samples import Monitor, ProbeId, Sample, Unreached, is_cut_off, tells_of_the_way
 from rollproof.monitoring.samples import Probe as Probed
 from rollproof.system.clock import Moment
 from rollproof.system.side_by_side import Question, wait_for
 
-# By this part of a beat the sample is made of the answers so far. The rest is for writing and showing it.
-COLLECTED = 0.8
 # A beat that is late by less than this part of its length is still made.
 _LATE = 0.1
 # The end, or the end of a suspension, may go unseen for this long.
@@ -41,6 +40,7 @@ class _Asker:
 
     def __init__(self, probe: Probe) -> None:
         self.id: ProbeId = probe.id
+        self._probed = partial(Probed, kind=probe.id.kind, store=probe.id.store)
         self.question: Question[Reading] = Question(str(probe.id), probe.ask)
         self.closing: Question[None] = Question(f"end of {probe.id}", probe.close)
         self._beat = _WARMING
@@ -60,11 +60,11 @@ class _Asker:
         if self.question.waiting:
             asked = self.question.asked
             text = f"unknown: still waiting since {datetime.fromisoformat(asked.wall):%H:%M:%S} UTC"
-            return self._probed(None, asked.seconds_ago(), text, Unreached.SILENT)
+            return self._probed(None, asked.seconds_ago(), text, unreached=Unreached.SILENT)
         said = self._said()
         if self._beat != beat:
             text = f"unknown: an answer that was late by now ({said.text})"
-            return self._probed(None, said.seconds, text, said.unreached)
+            return self._probed(None, said.seconds, text, unreached=said.unreached)
         return said
 
     def _said(self) -> Probed:
@@ -75,18 +75,16 @@ class _Asker:
             return self._probed(False, seconds, wrong.summary)
         except Problem as problem:
             unreached = unreached_by(problem, self.id.kind)
-            return self._probed(None, seconds, f"unknown: {problem.summary}", unreached)
-        said = self._probed(reading.ok, seconds, reading.text, reading.unreached)
-        return replace(said, value=reading.value, figures=reading.figures, services=reading.services)
-
-    def _probed(
-        self,
-        ok: bool | None,  # noqa: FBT001 - as in the record
-        seconds: float,
-        text: str,
-        unreached: Unreached | None = None,
-    ) -> Probed:
-        return Probed(ok, seconds, text, kind=self.id.kind, store=self.id.store, unreached=unreached)
+            return self._probed(None, seconds, f"unknown: {problem.summary}", unreached=unreached)
+        return self._probed(
+            reading.ok,
+            seconds,
+            reading.text,
+            reading.value,
+            reading.figures,
+            reading.services,
+            unreached=reading.unreached,
+        )
 
 
 def _unknown(said: Probed) -> Probed:
@@ -126,7 +124,7 @@ class Beats:
     def __init__(
         self,
         target: str,
-        probes: Sequence[Probe],
+        probes: Iterable[Probe],
         beat_seconds: float,
         stopped: Callable[[], bool],
         redact: Callable[[str], str],

@@ -6,20 +6,13 @@ Threads of their own answer: a scraper never delays the monitor.
 from __future__ import annotations
 
 import math
-import socket
-import sys
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from socketserver import TCPServer
-from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 
-from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, StateSetMetricFamily
-from prometheus_client.exposition import ThreadingWSGIServer
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
@@ -38,6 +31,24 @@ from rollproof.monitoring.severity import (
 from rollproof.profile.profile import Target
 
 _PREFIX = "rollproof_"
+# Figures of the probe of requests, and the texts of their metrics.
+_REQUESTS = {
+    "requests": ("requests", "Requests of users in the last beat, or as Prometheus has it."),
+    "errors": ("request_errors", "Those that the application failed to answer."),
+    "log_ins": ("log_ins", "Log-ins in the last beat."),
+    "failed_log_ins": ("failed_log_ins", "Those that failed."),
+}
+# Metrics of a probe's value, which is divided by a number to come to a base unit.
+_VALUES = {
+    ProbeKind.HEALTH: ("health_latency_seconds", "Seconds of the health endpoint.", 1000),
+    ProbeKind.PAGE: ("page_latency_seconds", "Seconds of the first page.", 1000),
+    ProbeKind.RECORDS: ("records_lost", "Records of the baseline that are not there any more.", 1),
+    ProbeKind.CONTAINERS: ("containers_unwell", "Containers that are missing or not well.", 1),
+    ProbeKind.MEMORY: ("memory_used_ratio", "Of its limit, of the container with most.", 100),
+    ProbeKind.DISK: ("disk_free_ratio", "Free space, where least is.", 100),
+    ProbeKind.LAG: ("consumer_lag_records", "Records that the last consumer group has to read.", 1),
+}
+_Labelled = Iterable[tuple[tuple[str, ...], float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,53 +80,75 @@ class MonitorMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield every metric."""
         seen = self._seen
-        yield from self._of_the_monitor(seen)
         sample = seen.sample
+        at = 0.0 if sample is None else datetime.fromisoformat(sample.at.wall).timestamp()
+        beat = self._target.premigration.monitoring.beat_seconds
+        yield self._gauge("monitor_beat_seconds", "Seconds from one beat to the next, as configured.", beat)
+        yield self._gauge(
+            "monitor_last_sample_timestamp_seconds", "When the last sample came, in Unix time; 0: none.", at
+        )
+        yield self._counter("monitor_beats", "Beats at which there was a sample.", seen.beats)
+        yield self._counter("monitor_missed_beats", "Beats at which there was none.", seen.missed)
         if sample is None:
             return
+        yield self._gauge("monitor_late_seconds", "Seconds that the last sample was late.", sample.late)
         fresh = is_monitored(self._target, (sample,))
         yield from self._of_probes(sample, fresh=fresh)
         if fresh:
             yield from self._of_figures(sample)
         yield from self._of_severity()
 
-    def _of_the_monitor(self, seen: _Seen) -> Iterator[Metric]:
-        at = 0.0 if seen.sample is None else datetime.fromisoformat(seen.sample.at.wall).timestamp()
-        beat = self._target.premigration.monitoring.beat_seconds
-        yield self._gauge("monitor_beat_seconds", "Seconds from one beat to the next, as configured.", beat)
-        yield self._gauge(
-            "monitor_last_sample_timestamp_seconds", "When the last sample came, in Unix time; 0: none.", at
-        )
-        if seen.sample is not None:
-            late = seen.sample.late
-            yield self._gauge("monitor_late_seconds", "Seconds that the last sample was late.", late)
-        yield self._counter("monitor_beats", "Beats at which there was a sample.", seen.beats)
-        yield self._counter("monitor_missed_beats", "Beats at which there was none.", seen.missed)
-
     def _of_probes(self, sample: Sample, *, fresh: bool) -> Iterator[Metric]:
-        ok = self._family("probe_ok", "1: well. 0: not well. NaN: nobody knows.", "probe")
-        seconds = self._family("probe_duration_seconds", "Seconds that its last answer took.", "probe")
-        states = self._family("probes", "Probes that are well, not well, or unknown.", "state")
-        count = {True: 0, False: 0, None: 0}
-        for name, probe in sample.probes.items():
-            known = probe.ok if fresh else None
-            count[known] += 1
-            ok.add_metric([self._target.name, name], math.nan if known is None else float(known))
-            seconds.add_metric([self._target.name, name], probe.seconds)
-        for state, number in (("ok", count[True]), ("wrong", count[False]), ("unknown", count[None])):
-            states.add_metric([self._target.name, state], float(number))
-        yield from (ok, seconds, states)
+        known = {name: probe.ok if fresh else None for name, probe in sample.probes.items()}
+        yield self._family(
+            "probe_ok",
+            "1: well. 0: not well. NaN: nobody knows.",
+            (((name,), math.nan if ok is None else float(ok)) for name, ok in known.items()),
+            "probe",
+        )
+        seconds = (((name,), probe.seconds) for name, probe in sample.probes.items())
+        yield self._family("probe_duration_seconds", "Seconds that its last answer took.", seconds, "probe")
+        states = {"ok": True, "wrong": False, "unknown": None}
+        count = (((state,), float([*known.values()].count(ok))) for state, ok in states.items())
+        yield self._family("probes", "Probes that are well, not well, or unknown.", count, "state")
 
     def _of_figures(self, sample: Sample) -> Iterator[Metric]:
         """Yield the figures of the probes that have answered; other probes' figures are left out."""
-        probes = {name: probe for name, probe in sample.probes.items() if probe.ok is not None}
-        known = replace(sample, probes=probes)
-        for figure in _FIGURES:
-            family = self._family(figure.name, figure.text, *figure.labels)
-            for label, value in figure.read(known):
-                family.add_metric([self._target.name, *label], value)
-            if family.samples:
-                yield family
+        for kind, (name, text, unit) in _VALUES.items():
+            probe = sample.answered(kind)
+            if probe is not None and probe.value is not None:
+                yield self._gauge(name, text, probe.value / unit)
+        slower = [
+            ((kind.value,), probe.figures[RATIO])
+            for kind in (ProbeKind.HEALTH, ProbeKind.PAGE)
+            if (probe := sample.answered(kind)) is not None and RATIO in probe.figures
+        ]
+        if slower:
+            yield self._family(
+                "latency_baseline_ratio", "As many times as long as at the baseline.", slower, "probe"
+            )
+        if requests := sample.answered(ProbeKind.REQUESTS):
+            yield from self._of_requests(requests.figures)
+        if connections := sample.answered(ProbeKind.CONNECTIONS):
+            used = (((store,), percent / 100) for store, percent in connections.figures.items())
+            yield self._family("connections_used_ratio", "Of those that the store allows.", used, "store")
+        vectors = [probe for probe in sample.of(ProbeKind.VECTORS) if probe.ok is not None]
+        hits = [((probe.store,), probe.value) for probe in vectors if probe.value is not None]
+        if hits:
+            yield self._family(
+                "vector_search_hits", "Hits of a search for a vector that is there.", hits, "store"
+            )
+
+    def _of_requests(self, figures: Mapping[str, float]) -> Iterator[Metric]:
+        for figure, (name, text) in _REQUESTS.items():
+            if figure in figures:
+                yield self._gauge(name, text, figures[figure])
+        if figures.get("requests") and "errors" in figures:
+            share = figures["errors"] / figures["requests"]
+            yield self._gauge("request_errors_ratio", "Their share.", share)
+        times = [((str(one),), figures[f"p{one}"] / 1000) for one in PERCENTILES if f"p{one}" in figures]
+        if times:
+            yield self._family("request_latency_seconds", "Latency of requests.", times, "percentile")
 
     def _of_severity(self) -> Iterator[Metric]:
         """Yield the severity: the result of `assess` now, by the same samples."""
@@ -136,13 +169,14 @@ class MonitorMetrics(Collector):
             bands.add_metric(labelled, _states(Standing, finding.standing))
         yield bands
 
-    def _family(self, name: str, text: str, *labels: str) -> GaugeMetricFamily:
-        return GaugeMetricFamily(f"{_PREFIX}{name}", text, labels=["target", *labels])
+    def _family(self, name: str, text: str, values: _Labelled, *labels: str) -> Metric:
+        family = GaugeMetricFamily(f"{_PREFIX}{name}", text, labels=["target", *labels])
+        for label, value in values:
+            family.add_metric([self._target.name, *label], value)
+        return family
 
     def _gauge(self, name: str, text: str, value: float) -> Metric:
-        family = self._family(name, text)
-        family.add_metric([self._target.name], value)
-        return family
+        return self._family(name, text, [((), value)])
 
     def _counter(self, name: str, text: str, value: int) -> Metric:
         family = CounterMetricFamily(f"{_PREFIX}{name}", text, labels=["target"])
@@ -154,149 +188,6 @@ def _states(every: Iterable[Severity] | Iterable[Standing], held: str) -> dict[s
     return {str(one): one == held for one in every}
 
 
-_Labelled = Iterator[tuple[tuple[str, ...], float]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Figure:
-    """A metric, and its function that reads it from a sample's answers: values with labels."""
-
-    name: str
-    text: str
-    read: Callable[[Sample], _Labelled]
-    labels: tuple[str, ...] = ()
-
-
-def _value(kind: ProbeKind, unit: float = 1.0) -> Callable[[Sample], _Labelled]:
-    """Read the value of a probe, divided by `unit`."""
-
-    def read(known: Sample) -> _Labelled:
-        probe = known.one(kind)
-        if probe is not None and probe.value is not None:
-            yield (), probe.value / unit
-
-    return read
-
-
-def _figures(known: Sample, kind: ProbeKind) -> Mapping[str, float]:
-    probe = known.one(kind)
-    return {} if probe is None else probe.figures
-
-
-def _requests(name: str) -> Callable[[Sample], _Labelled]:
-    def read(known: Sample) -> _Labelled:
-        figures = _figures(known, ProbeKind.REQUESTS)
-        if name in figures:
-            yield (), figures[name]
-
-    return read
-
-
-def _error_share(known: Sample) -> _Labelled:
-    figures = _figures(known, ProbeKind.REQUESTS)
-    if figures.get("requests") and "errors" in figures:
-        yield (), figures["errors"] / figures["requests"]
-
-
-def _latency(known: Sample) -> _Labelled:
-    figures = _figures(known, ProbeKind.REQUESTS)
-    for percentile in PERCENTILES:
-        if f"p{percentile}" in figures:
-            yield (str(percentile),), figures[f"p{percentile}"] / 1000
-
-
-def _slower(known: Sample) -> _Labelled:
-    for kind in (ProbeKind.HEALTH, ProbeKind.PAGE):
-        figures = _figures(known, kind)
-        if RATIO in figures:
-            yield (kind.value,), figures[RATIO]
-
-
-def _connections(known: Sample) -> _Labelled:
-    for store, percent in _figures(known, ProbeKind.CONNECTIONS).items():
-        yield (store,), percent / 100
-
-
-def _hits(known: Sample) -> _Labelled:
-    for probe in known.of(ProbeKind.VECTORS):
-        if probe.value is not None:
-            yield (probe.store,), probe.value
-
-
-_FIGURES = (
-    _Figure(
-        "requests", "Requests of users in the last beat, or as Prometheus has it.", _requests("requests")
-    ),
-    _Figure("request_errors", "Those that the application failed to answer.", _requests("errors")),
-    _Figure("request_errors_ratio", "Their share.", _error_share),
-    _Figure("log_ins", "Log-ins in the last beat.", _requests("log_ins")),
-    _Figure("failed_log_ins", "Those that failed.", _requests("failed_log_ins")),
-    _Figure("request_latency_seconds", "Latency of requests.", _latency, ("percentile",)),
-    _Figure("health_latency_seconds", "Seconds of the health endpoint.", _value(ProbeKind.HEALTH, 1000)),
-    _Figure("page_latency_seconds", "Seconds of the first page.", _value(ProbeKind.PAGE, 1000)),
-    _Figure("latency_baseline_ratio", "As many times as long as at the baseline.", _slower, ("probe",)),
-    _Figure(
-        "records_lost", "Records of the baseline that are not there any more.", _value(ProbeKind.RECORDS)
-    ),
-    _Figure("containers_unwell", "Containers that are missing or not well.", _value(ProbeKind.CONTAINERS)),
-    _Figure("memory_used_ratio", "Of its limit, of the container with most.", _value(ProbeKind.MEMORY, 100)),
-    _Figure("disk_free_ratio", "Free space, where least is.", _value(ProbeKind.DISK, 100)),
-    _Figure("connections_used_ratio", "Of those that the store allows.", _connections, ("store",)),
-    _Figure(
-        "consumer_lag_records", "Records that the last consumer group has to read.", _value(ProbeKind.LAG)
-    ),
-    _Figure("vector_search_hits", "Hits of a search for a vector that is there.", _hits, ("store",)),
-)
-
-
-# A scraper may neither send nor take anything for this long.
-_SECONDS = 10.0
-# Scrapers that are served at the same time; any other is turned away, not queued.
-_MOST = 16
-
-_Request = socket.socket | tuple[bytes, socket.socket]
-
-
-class _Handler(WSGIRequestHandler):
-    timeout = _SECONDS
-
-    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the library's own name
-        """Log nothing: the terminal is the monitor's."""
-
-
-class _Server(ThreadingWSGIServer):
-    """A server with few threads, which end with the process whatever they wait for."""
-
-    def __init__(self, address: tuple[str, int], handler: type[WSGIRequestHandler]) -> None:
-        self._free = threading.BoundedSemaphore(_MOST)
-        super().__init__(address, handler)
-
-    def server_bind(self) -> None:
-        """Bind; the library's own version also asks a name server, which may take its time."""
-        TCPServer.server_bind(self)
-        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
-        self.setup_environ()
-
-    def process_request(self, request: _Request, client_address: Any) -> None:  # noqa: ANN401 - the library's
-        """Serve the request in its own thread, if one is left."""
-        if self._free.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
-            self.shutdown_request(request)
-
-    def process_request_thread(self, request: _Request, client_address: Any) -> None:  # noqa: ANN401 - as above
-        """Serve the request, and free the thread."""
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._free.release()
-
-    def handle_error(self, request: _Request, client_address: Any) -> None:  # noqa: ANN401 - as above
-        """Ignore a scraper that hangs or has gone: only the scraper misses something."""
-        if not isinstance(sys.exception(), OSError):
-            super().handle_error(request, client_address)
-
-
 @contextmanager
 def scraped(collector: Collector, address: str, port: int) -> Iterator[None]:
     """Let `http://address:port/metrics` be scraped while the body runs.
@@ -306,12 +197,8 @@ def scraped(collector: Collector, address: str, port: int) -> Iterator[None]:
     """
     registry = CollectorRegistry()
     registry.register(collector)
-
-    class Server(_Server):
-        address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
-
     try:
-        server = make_server(address, port, make_wsgi_app(registry), Server, _Handler)
+        server, thread = start_http_server(port, address, registry)
     except OSError as error:
         raise UsageProblem(
             what="port for the metrics of the monitor",
@@ -320,11 +207,9 @@ def scraped(collector: Collector, address: str, port: int) -> Iterator[None]:
             source=f"{address} port {port}",
             hint="name others: --prometheus-port and --prometheus-address; ss -ltnp says who has that one",
         ) from None
-    thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
-    thread.start()
     try:
         yield
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(_SECONDS)
+        thread.join()

@@ -153,7 +153,7 @@ class Question(Generic[Result]):
     """One question, in its own thread each time, and never twice at the same time.
 
     `asked` is the time of the last start, or of creation. `seconds` is the duration of the last answer,
-    including time while the machine was suspended, and `processor_seconds` its thread's computing time.
+    including time while the machine was suspended.
     """
 
     def __init__(self, name: str, ask: Callable[[], Result]) -> None:
@@ -161,7 +161,6 @@ class Question(Generic[Result]):
         self.name = name
         self.asked = Moment.now()
         self.seconds = 0.0
-        self.processor_seconds = 0.0
         self._ask = ask
         self._thread: threading.Thread | None = None
         self._answer: Result | Problem | Mismatch | None = None
@@ -208,7 +207,6 @@ class Question(Generic[Result]):
         )
 
     def _run(self) -> None:
-        computed = time.thread_time()
         try:
             self._answer = self._ask()
         except (Problem, Mismatch) as said:
@@ -216,7 +214,6 @@ class Question(Generic[Result]):
         except Exception as error:  # noqa: BLE001 - what breaks says nothing; the others do
             self._answer = self.unanswered(f"{type(error).__name__}: {error}")
         self.seconds = self.asked.seconds_ago()
-        self.processor_seconds = time.thread_time() - computed
 
 
 def wait_for(questions: Iterable[Question[Result]], seconds: float) -> None:

@@ -13,7 +13,6 @@ import pytest
 
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Problem, Unverifiable
-from rollproof.monitoring.monitor import clock
 from rollproof.monitoring.probes.function_probe import FunctionProbe
 from rollproof.monitoring.probes.probe import Probe, Reading
 from rollproof.monitoring.probes.probes import probes_of
@@ -59,7 +58,7 @@ def test_a_url_that_takes_no_connection_is_told_apart_from_an_application_that_i
     with closed_port() as port:
         application = watched.application.model_copy(update={"url": f"http://127.0.0.1:{port}"})
         elsewhere = watched.model_copy(update={"application": application})
-        made = probes_of(elsewhere, DEADLINE, clock)
+        made = list(probes_of(elsewhere, DEADLINE))
         health, containers = (
             next(one for one in made if one.id.kind is kind).ask()
             for kind in (ProbeKind.HEALTH, ProbeKind.CONTAINERS)
@@ -75,7 +74,7 @@ def probes(watched: Target) -> Iterator[dict[str, Probe]]:
     They are those of one monitor: each test leaves them well.
     """
     with ExitStack() as opened:
-        made = {str(probe.id): probe for probe in probes_of(watched, DEADLINE, clock)}
+        made = {str(probe.id): probe for probe in probes_of(watched, DEADLINE)}
         for probe in made.values():
             opened.enter_context(closing(probe))
             asked(probe)
@@ -272,7 +271,7 @@ def test_a_function_that_breaks_is_seen_where_health_and_statuses_are_well(
     """The stream ends, with status 200; its turn is not kept. Nothing of the canary stays."""
 
     def used() -> Reading:
-        with closing(FunctionProbe(watched, Function(chat=True), engine, 60.0, clock)) as probe:
+        with closing(FunctionProbe(watched, Function(chat=True), engine, 60.0)) as probe:
             return probe.ask()
 
     before = leaves(operators)

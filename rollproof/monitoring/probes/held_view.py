@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from rollproof.errors import Mismatch, Problem
 from rollproof.stores.contract import ContentView, StoreView
@@ -15,40 +15,32 @@ if TYPE_CHECKING:
     from rollproof.engines.engine import ContainerEngine
     from rollproof.profile.sections import StoreProfile
 
-
-class _Closable(Protocol):
-    def close(self) -> None: ...
-
-
-Reader = TypeVar("Reader", bound=_Closable)
-Open = Callable[[str, "StoreProfile", "ContainerEngine"], Reader]
+Reader = TypeVar("Reader", StoreView, ContentView)
 
 
 class _Held(Generic[Reader]):
     """A store's reader; after a failure the store's address is resolved again, as it may have moved."""
 
     def __init__(
-        self,
-        name: str,
-        profile: StoreProfile,
-        engine: ContainerEngine,
-        deadline: float | None,
-        open_reader: Open[Reader],
+        self, name: str, profile: StoreProfile, engine: ContainerEngine, deadline: float | None = None
     ) -> None:
+        """Connect to nothing yet; a call has `deadline` seconds, or fewer if the profile says so."""
         self.name = name
         self.services = profile.services
         seconds = profile.deadline_seconds if deadline is None else min(deadline, profile.deadline_seconds)
         self._profile = for_readers(profile).model_copy(update={"deadline_seconds": seconds})
         self._engine = engine
-        self._open = open_reader
         self._reader: Reader | None = None
+
+    def _open(self) -> Reader:
+        raise NotImplementedError
 
     @contextmanager
     def opened(self) -> Iterator[Reader]:
         """Give the reader; after any exception the next call opens a new one."""
         try:
             if self._reader is None:
-                self._reader = self._open(self.name, self._profile, self._engine)
+                self._reader = self._open()
             yield self._reader
         except BaseException:
             self.close()
@@ -65,16 +57,12 @@ class _Held(Generic[Reader]):
 class HeldView(_Held[StoreView]):
     """A store's view."""
 
-    def __init__(
-        self, name: str, profile: StoreProfile, engine: ContainerEngine, deadline: float | None = None
-    ) -> None:
-        """Connect to nothing yet; a call has `deadline` seconds, or fewer if the profile says so."""
-        super().__init__(name, profile, engine, deadline, open_view)
+    def _open(self) -> StoreView:
+        return open_view(self.name, self._profile, self._engine)
 
 
 class HeldContent(_Held[ContentView]):
     """The reader of a store's content."""
 
-    def __init__(self, name: str, profile: StoreProfile, engine: ContainerEngine, deadline: float) -> None:
-        """Connect to nothing yet; a call has `deadline` seconds, or fewer if the profile says so."""
-        super().__init__(name, profile, engine, deadline, open_content)
+    def _open(self) -> ContentView:
+        return open_content(self.name, self._profile, self._engine)

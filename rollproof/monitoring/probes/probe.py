@@ -1,10 +1,9 @@
-"""The protocol of the monitor's probes, and their readings."""
+"""The base of the monitor's probes, and their readings."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from rollproof.engines.engine import EngineUnreached
 from rollproof.errors import Described, Meaning
@@ -14,6 +13,8 @@ from rollproof.system.http import Unconnected
 # Questions to a store, whose address may be the engine's to tell.
 _PLACED = frozenset({ProbeKind.STORE, ProbeKind.VECTORS})
 _UNREACHED = {Meaning.UNREACHABLE: Unreached.REFUSED, Meaning.TIMEOUT: Unreached.SILENT}
+COLLECTED = 0.8
+"""The part of a time by which the answers so far are taken; the rest is for what is done with them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +41,26 @@ def unreached_by(error: Described, kind: ProbeKind) -> Unreached | None:
     return _UNREACHED.get(error.means)
 
 
-class Probe(Protocol):
+class Probe:
     """One question, asked again only after its answer; raises `Problem` when the answer cannot be known."""
 
     id: ProbeId
-    deadline: float
 
     def ask(self) -> Reading:
-        """Ask, and return the answer within about `deadline` seconds."""
-        ...
+        """Ask, and return the answer within about the deadline that the probe was made with."""
+        raise NotImplementedError
 
     def close(self) -> None:
-        """Release the held connections."""
-        ...
+        """Release the held connections; by default there are none."""
 
 
-class Unheld:
-    """A probe without connections between two questions."""
+class FunctionOf(Probe):
+    """A probe that keeps nothing from one question to the next."""
 
-    def close(self) -> None:
-        """Do nothing."""
+    def __init__(self, kind: ProbeKind, ask: Callable[[], Reading]) -> None:
+        self.id = ProbeId(kind)
+        self._ask = ask
+
+    def ask(self) -> Reading:
+        """Ask."""
+        return self._ask()

@@ -9,12 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatchcase
-from math import ceil
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from rollproof.errors import Unverifiable
-from rollproof.monitoring.probes.probe import Probe, Reading, Unheld
+from rollproof.monitoring.probes.probe import FunctionOf, Probe, Reading
 from rollproof.monitoring.samples import ProbeId, ProbeKind
 from rollproof.profile.access_log import Prometheus, Requests, searched
 from rollproof.profile.profile import Target
@@ -22,7 +21,6 @@ from rollproof.system.http import AGENT, Request, fetch
 
 if TYPE_CHECKING:
     from rollproof.engines.engine import ContainerEngine
-
 
 PERCENTILES = (50, 95, 99)
 # A status and a duration as logs write them, and what stands between those of several upstreams.
@@ -32,79 +30,34 @@ _BETWEEN = re.compile(r"[,:]")
 _NONE = frozenset({"", "-"})
 FIRST_ERROR = 500
 FIRST_FAILED_LOG_IN = 400
-_STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d) ?(.*)", re.DOTALL)
-_SECOND = 10**9
-# A time as a float is exact to less than this. So a query begins before the cursor, never after it.
-_MICROSECOND = 1000
-
-Line = tuple[int, str]
-"""A line and its stamp, in nanoseconds since 1970."""
-# FEW lines are read from the log's end; only if they do not reach back to the last beat, MANY.
+# FEW lines are read from the log's end; only if all of them are new, MANY.
 FEW, MANY = 2_000, 50_000
 # After so many questions without a request, the log is taken for missing; a single one may fall between two.
 SILENT = 3
-_OK = 200
+
+Line = tuple[float, str]
+"""The time of a line, in seconds since 1970, and its text."""
 
 
 def stamped(log: str) -> Iterator[Line]:
-    """Yield the lines of an engine's log with their stamps, such as ``2026-01-02T03:04:05.678Z text``.
+    """Yield the lines of an engine's log with their times, such as ``2026-01-02T03:04:05.678Z text``.
 
     Raises:
-        Unverifiable: a line has no stamp.
+        Unverifiable: a line does not begin with a time.
     """
     # A line may hold characters at which splitlines() would split it.
     for line in log.removesuffix("\n").split("\n") if log else ():
-        match = _STAMP.fullmatch(line.removesuffix("\r"))
-        if match is None:
+        stamp, _, text = line.removesuffix("\r").partition(" ")
+        try:
+            yield datetime.fromisoformat(stamp).timestamp(), text
+        except ValueError:
             raise Unverifiable(
                 what="log of requests",
                 expected="lines that begin with the engine's stamp",
                 observed=f"one of {len(line)} characters that does not",
                 source="container engine",
                 hint="see that the engine's log driver can be read: docker logs --timestamps",
-            )
-        whole, part, zone, text = match.groups()
-        second = int(datetime.fromisoformat(whole + zone).timestamp())
-        yield second * _SECOND + int((part or "").ljust(9, "0")), text
-
-
-@dataclass(slots=True)
-class Cursor:
-    """The position up to which a log was read: the last line's stamp, and the number of lines with it."""
-
-    stamp: int = 0
-    lines: int = 0
-
-    @property
-    def since(self) -> float:
-        """The time to ask from, in seconds since 1970: just before the last line, which so comes again."""
-        return max(0, self.stamp - _MICROSECOND) // _MICROSECOND / 10**6
-
-    def meets(self, lines: Iterable[Line], most: int) -> bool:
-        """Return True if `lines` reach back to this position; at most `most` were asked for."""
-        stamps = [stamp for stamp, _ in lines]
-        if self.stamp:
-            return any(stamp <= self.stamp for stamp in stamps)
-        return len(stamps) < most
-
-    def new(self, lines: Iterable[Line]) -> list[str]:
-        """Return the `lines` after this position, and move it to their end."""
-        found, again = [], self.lines
-        last = Cursor(self.stamp, 0)
-        for stamp, text in lines:
-            if stamp < self.stamp:
-                continue
-            if stamp > last.stamp:
-                last = Cursor(stamp, 0)
-            last.lines += stamp == last.stamp
-            if stamp == self.stamp and again:
-                again -= 1
-                continue
-            found.append(text)
-        # Lines that rotation removed from the log were counted before.
-        self.lines = last.lines if last.stamp > self.stamp else max(self.lines, last.lines)
-        self.stamp = last.stamp
-        return found
+            ) from None
 
 
 @dataclass(slots=True)
@@ -112,8 +65,7 @@ class Tally:
     """The figures counted from a log's lines.
 
     `unmatched` counts lines that are neither a request nor a notice. `others` counts this suite's own
-    requests, which are left out of the users' figures. `untimed` counts requests logged without their time,
-    `dashed` those whose time is logged and unknown, since no upstream has answered.
+    requests, which are left out of the users' figures. `untimed` counts requests without a known time.
     """
 
     source: Requests
@@ -124,7 +76,6 @@ class Tally:
     unmatched: int = 0
     others: int = 0
     untimed: int = 0
-    dashed: int = 0
     milliseconds: list[float] = field(default_factory=list)
 
     def add(self, line: str) -> None:
@@ -147,13 +98,11 @@ class Tally:
             self.failed_log_ins += status >= FIRST_FAILED_LOG_IN
         if _is_any(path, self.source.slow):
             return
-        if groups.get("seconds") is None:
-            self.untimed += 1
-        elif known := [float(seconds) for seconds in times if seconds]:
+        if known := [float(seconds) for seconds in times if seconds]:
             # One upstream after the other.
             self.milliseconds.append(1000 * sum(known))
         else:
-            self.dashed += 1
+            self.untimed += 1
 
     @property
     def asked(self) -> int:
@@ -161,20 +110,18 @@ class Tally:
         return self.requests + self.others
 
     def figures(self) -> dict[str, float]:
-        """Return the figures; latencies only if there were requests, each logged with its time.
+        """Return the figures; latencies are those of the requests with a known time, if there are any.
 
-        A time that no upstream has given is left out of latency; if there are no others, it is unknown.
+        Streamed answers are left out of latency; if all were streamed, it is 0.
         """
-        found = {
+        found: dict[str, float] = {
             "requests": self.requests,
             "errors": self.errors,
             "log_ins": self.log_ins,
             "failed_log_ins": self.failed_log_ins,
-            "unmatched": self.unmatched,
         }
-        if not self.requests or self.untimed or (self.dashed and not self.milliseconds):
-            return dict(found)
-        # Streamed answers are left out of latency; if all were streamed, it is 0.
+        if not self.requests or (self.untimed and not self.milliseconds):
+            return found
         times = sorted(self.milliseconds) or [0.0]
         return {**found, **{f"p{percent}": percentile(times, percent) for percent in PERCENTILES}}
 
@@ -187,8 +134,6 @@ class Tally:
             said.append(f"p95 {p95:.0f} ms")
         if self.untimed:
             said.append(f"{self.untimed} of them without a time")
-        if self.dashed:
-            said.append(f"{self.dashed} of them of no known time")
         if self.unmatched:
             said.append(f"{self.unmatched} lines that are of none")
         return ", ".join(said)
@@ -205,7 +150,7 @@ def _parts(field: str | None, value: re.Pattern[str]) -> list[str] | None:
 
 def percentile(ordered: list[float], percent: int) -> float:
     """Return the smallest value in `ordered` (ascending) that `percent` % of the values do not exceed."""
-    return ordered[max(0, ceil(percent / 100 * len(ordered)) - 1)]
+    return ordered[max(0, math.ceil(percent / 100 * len(ordered)) - 1)]
 
 
 def _is_any(path: str, patterns: Iterable[str]) -> bool:
@@ -213,49 +158,37 @@ def _is_any(path: str, patterns: Iterable[str]) -> bool:
 
 
 def open_requests(target: Target, engine: ContainerEngine, deadline: float) -> Probe:
-    """Return the probe of requests for the source that the profile names."""
+    """Return the probe of requests for the source that the profile names; without one they are unknown."""
     source = target.application.requests
     limit = target.severity.non_critical.errors.limit
     if source is None:
-        return _Nowhere(deadline)
+        return FunctionOf(ProbeKind.REQUESTS, _no_source)
     if source.prometheus is not None:
         return PrometheusProbe(source.prometheus, limit, deadline)
-    return LogProbe(source, limit, engine, deadline)
+    return LogProbe(source, limit, engine)
 
 
-class _Nowhere(Unheld):
-    """The probe for a profile without a source of requests: their state is unknown."""
-
-    id = ProbeId(ProbeKind.REQUESTS)
-
-    def __init__(self, deadline: float) -> None:
-        """Ask nothing."""
-        self.deadline = deadline
-
-    def ask(self) -> Reading:
-        """Raise `Unverifiable` always."""
-        raise Unverifiable(
-            what="requests of users",
-            expected="application.requests in the profile",
-            observed="none",
-            source="the profile",
-            hint="name the service that logs requests in application.requests, or a Prometheus",
-        )
+def _no_source() -> Reading:
+    raise Unverifiable(
+        what="requests of users",
+        expected="application.requests in the profile",
+        observed="none",
+        source="the profile",
+        hint="name the service that logs requests in application.requests, or a Prometheus",
+    )
 
 
-class LogProbe(Unheld):
+class LogProbe(Probe):
     """A service's access log: the lines its containers have logged since the last question."""
 
     id = ProbeId(ProbeKind.REQUESTS)
 
-    def __init__(self, source: Requests, limit: float, engine: ContainerEngine, deadline: float) -> None:
+    def __init__(self, source: Requests, limit: float, engine: ContainerEngine) -> None:
         """Ask nothing yet; from `limit` percent of errors on, a reading is bad."""
-        self.deadline = deadline
         self._source = source
         self._limit = limit
         self._engine = engine
-        self._cursors: dict[str, Cursor] = {}
-        self._begun = False
+        self._read_to: dict[str, float] | None = None
         self._silent = 0
 
     def ask(self) -> Reading:
@@ -267,21 +200,20 @@ class LogProbe(Unheld):
         ]
         if not containers:
             raise self._unknown("a container that runs", "none", "requests are logged there: start it")
-        if not self._begun:
-            self._cursors = {name: self._end(name) for name in containers}
-            self._begun = True
+        if self._read_to is None:
+            self._read_to = {name: self._end(name) for name in containers}
             raise self._unknown("an earlier question", "the first one", "the next one counts from here")
-        # A new container's log is read from its beginning.
-        self._cursors |= {name: Cursor() for name in containers if name not in self._cursors}
-        # All logs are read before any is counted: counted lines are not read again.
-        read = [(self._cursors[name], *self._lines(name, self._cursors[name])) for name in containers]
+        # A new container's log is read from its beginning. All logs are read before any is counted: counted
+        # lines are not read again.
+        logs = {name: self._lines_after(self._read_to.get(name, 0.0), name) for name in containers}
         tally = Tally(self._source)
-        for cursor, lines, _ in read:
-            for line in cursor.new(lines):
-                tally.add(line)
-        return self._reading(tally, whole=all(whole for _, _, whole in read))
+        for name, lines in logs.items():
+            for stamp, text in lines:
+                self._read_to[name] = stamp
+                tally.add(text)
+        return self._reading(tally)
 
-    def _reading(self, tally: Tally, *, whole: bool) -> Reading:
+    def _reading(self, tally: Tally) -> Reading:
         if tally.unmatched and not tally.asked:
             raise self._unknown(
                 "lines that application.requests.pattern matches",
@@ -297,22 +229,21 @@ class LogProbe(Unheld):
                 "see that it logs to its standard output, and that application.url leads through it",
             )
         ok = not tally.requests or 100 * tally.errors / tally.requests < self._limit
-        more = "" if whole else "; earlier ones are gone from the log"
-        return Reading(ok, f"{tally}{more}", float(tally.requests), tally.figures())
+        return Reading(ok, str(tally), float(tally.requests), tally.figures())
 
-    def _end(self, container: str) -> Cursor:
-        end = Cursor()
-        end.new(stamped(self._engine.logs_since(container, 0.0, 1)))
-        return end
+    def _end(self, container: str) -> float:
+        last = [stamp for stamp, _ in stamped(self._engine.logs_since(container, 0.0, 1))]
+        return last[0] if last else 0.0
 
-    def _lines(self, container: str, cursor: Cursor) -> tuple[list[Line], bool]:
-        """Return the lines from the cursor on, and whether they follow it without a gap."""
+    def _lines_after(self, end: float, container: str) -> list[Line]:
         lines: list[Line] = []
         for most in (FEW, MANY):
-            lines = list(stamped(self._engine.logs_since(container, cursor.since, most)))
-            if cursor.meets(lines, most):
-                return lines, True
-        return lines, False
+            # The line at `end` comes again.
+            found = stamped(self._engine.logs_since(container, end, most))
+            lines = [line for line in found if line[0] > end]
+            if len(lines) < most:
+                break
+        return lines
 
     def _unknown(self, expected: str, observed: str, hint: str) -> Unverifiable:
         return Unverifiable(
@@ -324,14 +255,14 @@ class LogProbe(Unheld):
         )
 
 
-class PrometheusProbe(Unheld):
+class PrometheusProbe(Probe):
     """Requests as counted by Prometheus."""
 
     id = ProbeId(ProbeKind.REQUESTS)
 
     def __init__(self, source: Prometheus, limit: float, deadline: float) -> None:
         """Ask nothing yet; from `limit` percent of errors on, a reading is bad."""
-        self.deadline = deadline
+        self._deadline = deadline
         self._limit = limit
         self._base = str(source.url).rstrip("/")
         self._expressions: Mapping[str, str] = {
@@ -342,7 +273,7 @@ class PrometheusProbe(Unheld):
 
     def ask(self) -> Reading:
         """Query each expression, all within one deadline."""
-        give_up = time.monotonic() + self.deadline
+        give_up = time.monotonic() + self._deadline
         figures: dict[str, float] = {}
         for name, expression in self._expressions.items():
             if name == "p95" and not figures["requests"]:
@@ -355,16 +286,18 @@ class PrometheusProbe(Unheld):
 
     def _number(self, name: str, expression: str, seconds: float) -> float:
         if seconds <= 0:
-            raise self._unknown(name, f"numbers within {self.deadline:g} s", "none by then")
+            raise self._unknown(name, f"numbers within {self._deadline:g} s", "none by then")
         query = urlencode({"query": expression})
         try:
             answer = fetch(Request("GET", f"{self._base}/api/v1/query?{query}"), seconds)
         except Unverifiable as problem:
             raise self._unknown(name, "an answer", problem.observed) from None
-        if answer.status != _OK or not isinstance(answer.body, dict):
-            error = answer.body.get("error", "no reason") if isinstance(answer.body, dict) else "no JSON"
-            raise self._unknown(name, "a status of success", f"{answer.status}: {error}")
-        number = _number_in(answer.body)
+        body = answer.body if isinstance(answer.body, dict) else {}
+        if "data" not in body:
+            raise self._unknown(
+                name, "a status of success", f"{answer.status}: {body.get('error', 'no reason')}"
+            )
+        number = _number_in(body["data"])
         if isinstance(number, str):
             raise self._unknown(name, "one number, 0 or more", number)
         return number
@@ -380,19 +313,14 @@ class PrometheusProbe(Unheld):
         )
 
 
-def _number_in(body: Mapping[str, Any]) -> float | str:
-    """Return the one number that an answer holds, or its content in words."""
+def _number_in(data: Any) -> float | str:  # noqa: ANN401 - JSON
+    """Return the one number in the data of an answer, or the reason in words why there is none."""
     try:
-        data = body["data"]
-        result = data["result"]
+        value = data["result"]
         if data["resultType"] == "vector":
-            if len(result) != 1:
-                return f"{len(result)} series" if result else "no series"
-            value = result[0]["value"]
-        elif data["resultType"] == "scalar":
-            value = result
-        else:
-            return f"a {data['resultType']}"
+            if len(value) != 1:
+                return f"{len(value)} series"
+            value = value[0]["value"]
         number = float(value[1])
     except (KeyError, TypeError, ValueError, IndexError) as error:
         return f"an answer of another shape ({type(error).__name__})"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from rollproof.baseline.facts import Facts
 from rollproof.baseline.folder import CURRENT, Baseline
 from rollproof.baseline.known_good import current_baseline
 from rollproof.errors import Problem
@@ -30,7 +29,6 @@ class CurrentUsual:
     """The current baseline's facts, read again when another baseline becomes current."""
 
     def __init__(self, target: Target) -> None:
-        """Read nothing yet."""
         self._target = target
         self._id = ""
         self._found: Usual | Problem | None = None
@@ -49,31 +47,20 @@ class CurrentUsual:
             raise self._found.with_traceback(None)
         return self._found
 
-    def milliseconds(self) -> Mapping[str, float]:
-        """Return the response times of health and page as far as known, without waiting."""
+    def known(self) -> Usual | None:
+        """Return the facts as far as they were read, without waiting."""
         found = self._found
-        return found.milliseconds if isinstance(found, Usual) else {}
-
-    def page_status(self) -> int:
-        """Return the status that the first page answered, as far as known, without waiting."""
-        return self._found.page_status if isinstance(self._found, Usual) else 0
+        return found if isinstance(found, Usual) else None
 
     def _loaded(self) -> Usual | Problem:
         try:
             baseline = current_baseline(self._target)
         except Problem as problem:
             return problem
-        facts = baseline.facts
-        records = {name: _compared(facts, name, self._target) for name in self._target.stores}
-        compared = {name: counts for name, counts in records.items() if counts}
-        return Usual(baseline, compared, facts.milliseconds, facts.page_status)
-
-
-def _compared(facts: Facts, name: str, target: Target) -> dict[str, int]:
-    """Return the counts of a store's collections whose records must still be there."""
-    counts = facts.stores[name].counts if name in facts.stores else {}
-    return {
-        collection: counts[collection]
-        for collection in facts.compared_in(name, target.stores[name])
-        if collection in counts
-    }
+        facts, records = baseline.facts, dict[str, Mapping[str, int]]()
+        for name, store in self._target.stores.items():
+            counts = facts.stores[name].counts if name in facts.stores else {}
+            compared = facts.compared_in(name, store)
+            if kept := {collection: counts[collection] for collection in compared if collection in counts}:
+                records[name] = kept
+        return Usual(baseline, records, facts.milliseconds, facts.page_status)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from statistics import median
+from typing import TYPE_CHECKING
 
-from rollproof.monitoring.probes.probe import Reading, Unheld
-from rollproof.monitoring.samples import ProbeId, ProbeKind
+from rollproof.monitoring.probes.probe import Reading
+from rollproof.monitoring.samples import ProbeKind
 from rollproof.profile.application_profile import Application
-from rollproof.profile.profile import Target
 from rollproof.system.http import Request, fetch
+
+if TYPE_CHECKING:
+    from rollproof.monitoring.probes.usual import Usual
 
 RATIO = "ratio"
 """The figure for the response time divided by the baseline's."""
@@ -21,9 +23,6 @@ _OK_PAGE = range(200, 400)
 _TIMES = 5
 # Below this, nobody notices a tripled time, and a busy machine can cause one.
 _LEAST_MILLISECONDS = 25.0
-
-AtBaseline = Callable[[], Mapping[str, float]]
-"""Gives the baseline's milliseconds by probe, if known, without waiting."""
 
 
 def usual_milliseconds(application: Application) -> dict[str, float]:
@@ -53,59 +52,35 @@ def page_status_of(application: Application) -> int:
     return status if status < _FIRST_ERROR else 0
 
 
-class HealthProbe(Unheld):
-    """The health endpoint: a success status, the expected words, and the response time."""
-
-    id = ProbeId(ProbeKind.HEALTH)
-
-    def __init__(self, target: Target, deadline: float, usual: AtBaseline) -> None:
-        """Ask nothing yet."""
-        self.deadline = deadline
-        self._expected = target.application.health.expect
-        self._request = _health(target.application)
-        self._usual = usual
-
-    def ask(self) -> Reading:
-        """Request the endpoint."""
-        answer = fetch(self._request, self.deadline)
-        body = answer.body if isinstance(answer.body, dict) else {}
-        said = {key: body.get(key) for key in self._expected}
-        words = ", ".join(f"{key} {value}" for key, value in said.items())
-        ok = answer.status in _OK and said == self._expected
-        return Reading(
-            ok,
-            f"{answer.status} {words}, {answer.milliseconds:.0f} ms".replace(" ,", ","),
-            answer.milliseconds,
-            _ratio(self.id.kind, answer.milliseconds, self._usual),
-        )
+def health_now(application: Application, deadline: float, usual: Usual | None = None) -> Reading:
+    """Request the health endpoint: a success status, the expected words, and the response time."""
+    answer, expected = fetch(_health(application), deadline), application.health.expect
+    body = answer.body if isinstance(answer.body, dict) else {}
+    said = {key: body.get(key) for key in expected}
+    text = " ".join([str(answer.status), ", ".join(f"{key} {value}" for key, value in said.items())])
+    return Reading(
+        answer.status in _OK and said == expected,
+        f"{text.strip()}, {answer.milliseconds:.0f} ms",
+        answer.milliseconds,
+        _ratio(ProbeKind.HEALTH, answer.milliseconds, usual),
+    )
 
 
-class PageProbe(Unheld):
-    """The frontend's first page, as a user loads it: right with the status that the baseline recorded."""
-
-    id = ProbeId(ProbeKind.PAGE)
-
-    def __init__(
-        self, target: Target, deadline: float, usual: AtBaseline, recorded: Callable[[], int]
-    ) -> None:
-        """Ask nothing yet; `recorded` gives the baseline's status without waiting, 0 if none is known."""
-        self.deadline = deadline
-        self._request = _page(target.application)
-        self._usual, self._recorded = usual, recorded
-
-    def ask(self) -> Reading:
-        """Request the page."""
-        answer = fetch(self._request, self.deadline)
-        recorded = self._recorded()
-        ok = answer.status == recorded if recorded else answer.status in _OK_PAGE
-        other = f" instead of {recorded}" if recorded and not ok else ""
-        text = f"{answer.status}{other}, {answer.milliseconds:.0f} ms"
-        figures = _ratio(self.id.kind, answer.milliseconds, self._usual)
-        return Reading(ok, text, answer.milliseconds, figures)
+def page_now(application: Application, deadline: float, usual: Usual | None = None) -> Reading:
+    """Request the frontend's first page, as a user loads it: right with the status of the baseline."""
+    answer, recorded = fetch(_page(application), deadline), usual.page_status if usual else 0
+    ok = answer.status == recorded if recorded else answer.status in _OK_PAGE
+    other = f" instead of {recorded}" if recorded and not ok else ""
+    return Reading(
+        ok,
+        f"{answer.status}{other}, {answer.milliseconds:.0f} ms",
+        answer.milliseconds,
+        _ratio(ProbeKind.PAGE, answer.milliseconds, usual),
+    )
 
 
-def _ratio(kind: ProbeKind, milliseconds: float, usual: AtBaseline) -> dict[str, float]:
-    at_baseline = usual().get(kind)
+def _ratio(kind: ProbeKind, milliseconds: float, usual: Usual | None) -> dict[str, float]:
+    at_baseline = usual.milliseconds.get(kind) if usual else None
     return {} if at_baseline is None else {RATIO: milliseconds / at_baseline}
 
 

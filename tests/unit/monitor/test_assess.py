@@ -11,7 +11,7 @@ import pytest
 
 from rollproof.errors import ExitCode
 from rollproof.monitoring import assessment
-from rollproof.monitoring.monitor import COLLECTED
+from rollproof.monitoring.probes.probe import COLLECTED
 from rollproof.monitoring.samples import PASSING, Sample, SampleWriter, Unreached, samples_path
 from rollproof.monitoring.severity import Severity, Standing
 from rollproof.monitoring.tree import Action

@@ -20,6 +20,7 @@ from rollproof.profile.bands import Bands
 from rollproof.profile.profile import Target
 from tests.unit.application_stand_in import TOKEN, Exchange, StandIn, answer, running
 from tests.unit.made_samples import BEAT, WELL, named, samples, value
+from tests.unit.monitor.turned_time import TurnedTime, turned
 
 TEXT = {"type": "text", "data": "once a day"}
 LOG_IN, CHAT = "POST /api/v1/auth/login", "POST /api/v1/sse/chat"
@@ -32,14 +33,10 @@ def application() -> Iterator[StandIn]:
         yield found
 
 
-class Time:
-    """A clock that a test turns."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+@pytest.fixture
+def time() -> Iterator[TurnedTime]:
+    with turned() as passing:
+        yield passing
 
 
 def of_conversation(exchange: Exchange) -> None:
@@ -82,8 +79,8 @@ def well(application: StandIn, target: Target, monkeypatch: pytest.MonkeyPatch) 
     return target.model_copy(update={"application": target.application.model_copy(update=changed)})
 
 
-def probe(target: Target, clock: Time | None = None, *, chat: bool = True) -> FunctionProbe:
-    return FunctionProbe(target, Function(chat=chat), MagicMock(), 5.0, clock or Time())
+def probe(target: Target, *, chat: bool = True) -> FunctionProbe:
+    return FunctionProbe(target, Function(chat=chat), MagicMock(), 5.0)
 
 
 def asked(application: StandIn, what: str) -> int:
@@ -126,44 +123,43 @@ def test_nobody_there_is_not_reached(well: Target) -> None:
     assert reading.unreached is not None
 
 
-def test_it_is_asked_at_its_own_rate(well: Target, application: StandIn) -> None:
-    clock = Time()
-    asking = probe(well, clock)
+def test_it_is_asked_at_its_own_rate(well: Target, application: StandIn, time: TurnedTime) -> None:
+    asking = probe(well)
     answers = []
     for _ in range(25):  # two minutes of beats
         answers.append(asking.ask())
-        clock.now += 5.0
+        time.sleep(5.0)
     assert asked(application, LOG_IN) == 3
     assert all(one.ok for one in answers)
 
 
 def test_a_conversation_is_deleted_and_one_that_cannot_be_is_the_last(
-    well: Target, application: StandIn
+    well: Target, application: StandIn, time: TurnedTime
 ) -> None:
-    clock = Time()
-    asking = probe(well, clock)
+    asking = probe(well)
     asking.ask()
     assert [one.path for one in application.seen if one.handler.command == "DELETE"]
     application.answers["deleted"] = answer(405, {})
     for _ in range(3):
-        clock.now += 60.0
+        time.sleep(60.0)
         with pytest.raises(Unverifiable, match="that it cannot, by its status"):
             asking.ask()
     assert asked(application, CHAT) == 2
 
 
-def test_checks_that_use_the_canary_have_it_alone(well: Target, application: StandIn) -> None:
-    clock = Time()
-    asking = probe(well, clock)
+def test_checks_that_use_the_canary_have_it_alone(
+    well: Target, application: StandIn, time: TurnedTime
+) -> None:
+    asking = probe(well)
     with canary_in_use(well, alone=False, seconds=0.0) as ours, canary_in_use(well, alone=False, seconds=0.0):
         assert ours
         with pytest.raises(Unverifiable, match="checks that use it"):
             asking.ask()
-    clock.now += 60.0
+    time.sleep(60.0)
     reading = asking.ask()
     assert reading.ok
     with canary_in_use(well, alone=False, seconds=0.0):
-        clock.now += 60.0
+        time.sleep(60.0)
         assert asking.ask() == reading
     assert asked(application, LOG_IN) == 1
     with canary_in_use(well, alone=True, seconds=0.0), canary_in_use(well, alone=False, seconds=0.2) as ours:
@@ -171,7 +167,7 @@ def test_checks_that_use_the_canary_have_it_alone(well: Target, application: Sta
 
 
 def test_one_that_does_not_end_is_not_well(well: Target) -> None:
-    asking = FunctionProbe(well, Function(), MagicMock(), 0.1, Time())
+    asking = FunctionProbe(well, Function(), MagicMock(), 0.1)
     asking._question = MagicMock(waiting=True)
     asking._question.unanswered = lambda _: SILENT
     asking._question.asked.seconds_ago.return_value = 1.0
@@ -210,7 +206,7 @@ def test_a_function_that_fails_for_a_minute_is_critical(
 
 def test_only_a_profile_that_wants_it_has_it(target: Target) -> None:
     def kinds(of: Target) -> list[Any]:
-        return [one.id.kind for one in probes_of(of, 4.0, lambda: 0.0)]
+        return [one.id.kind for one in probes_of(of, 4.0)]
 
     assert ProbeKind.FUNCTION not in kinds(target)
     with_it = target.application.model_copy(update={"function": Function()})

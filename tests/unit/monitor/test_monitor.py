@@ -15,16 +15,13 @@ from time import sleep
 
 import pytest
 
-from reports.answers.monitor_view import line_of
 from rollproof.cli.command_line import main
 from rollproof.errors import Mismatch, Unverifiable
 from rollproof.monitoring import samples
 from rollproof.monitoring.monitor import Beats, Summary
-from rollproof.monitoring.probes.probe import Probe, Reading, Unheld
-from rollproof.monitoring.probes.probes import Answering
+from rollproof.monitoring.probes.probe import Probe, Reading
 from rollproof.monitoring.samples import ProbeId, ProbeKind, Sample, Unreached, read_samples, samples_path
 from rollproof.profile.profile import load_target
-from rollproof.system.clock import Moment
 from rollproof.system.files import read_lines
 from tests.conftest import ROOT
 from tests.unit.monitor.turned_time import TurnedTime, turned
@@ -35,10 +32,8 @@ _ANSWER = "expected an answer by now"
 _ASKED = "from a question of the monitor"
 
 
-class Told:
+class Told(Probe):
     """A probe that does as it is told, and counts how often it is asked at the same time."""
-
-    deadline = BEAT
 
     def __init__(
         self, name: str, time: TurnedTime, seconds: float = 0.0, error: Exception | None = None
@@ -123,14 +118,6 @@ def test_beats_that_were_missed_are_counted(time: TurnedTime) -> None:
     assert third.at.seconds_since(first.at) == pytest.approx(third.beat * BEAT)
 
 
-def test_a_suspended_machine_is_seen_by_the_clock(time: TurnedTime) -> None:
-    with _beats(Told("quick", time)) as beats:
-        next(beats)
-        time.sleep(10.5 * BEAT)
-        sample = next(beats)
-    assert (sample.missed, sample.beat) == (10, 11)
-
-
 @pytest.mark.parametrize(
     ("error", "ok", "text"),
     [
@@ -155,14 +142,6 @@ def test_what_a_probe_raises_is_its_answer(
     assert sample.probes["store other"].ok is True
 
 
-def test_what_must_answer_and_cannot_be_reached_is_down_and_not_unknown(time: TurnedTime) -> None:
-    clock = iter([0.0, 0.01, 0.0, BEAT])
-    probe = Answering(Told("health", time, error=_problem(Unverifiable)), lambda: next(clock))
-    assert probe.ask().ok is False
-    with pytest.raises(Unverifiable):
-        probe.ask()
-
-
 def test_probes_are_closed_at_the_end_but_for_one_that_hangs(time: TurnedTime) -> None:
     quick, hung = Told("quick", time), Told("hung", time, 3600)
     with _beats(quick, hung) as beats:
@@ -173,18 +152,6 @@ def test_probes_are_closed_at_the_end_but_for_one_that_hangs(time: TurnedTime) -
     assert time.now - began < 5
 
 
-def test_a_line_says_what_is_wrong_first() -> None:
-    probes = {
-        "health": samples.Probe(True, 0.01, "asked 2", 1.0, kind=ProbeKind.HEALTH),
-        "store a": samples.Probe(True, 0.01, "asked 2", 1.0, kind=ProbeKind.STORE, store="a"),
-        "store b": samples.Probe(True, 0.01, "asked 2", 1.0, kind=ProbeKind.STORE, store="b"),
-        "disk": samples.Probe(None, 0.01, "unknown: RuntimeError: x", kind=ProbeKind.DISK),
-    }
-    line = line_of(Sample("t", samples.Monitor.this(), 0, Moment.now(), 0.0, 0, probes))
-    assert "\n" not in line
-    assert "UNKNOWN disk: unknown: RuntimeError: x; health asked 2; 2 stores answer" in line
-
-
 def test_a_summary_counts(time: TurnedTime) -> None:
     summary = Summary()
     with _beats(Told("a", time)) as beats:
@@ -193,10 +160,8 @@ def test_a_summary_counts(time: TurnedTime) -> None:
     assert str(summary).startswith("3 beats, 3 with every probe well, 0 missed, the latest 0.0")
 
 
-class Fixed(Unheld):
+class Fixed(Probe):
     """A probe with one reading."""
-
-    deadline = 60.0
 
     def __init__(self, name: str, reading: Reading) -> None:
         self.id = ProbeId(ProbeKind(name))
@@ -319,15 +284,6 @@ def test_there_is_one_a_target_and_the_second_names_the_first(
         process.wait(timeout=60)
     # A killed one holds nothing.
     assert here("--beats=1")[0] == 0
-
-
-def test_it_goes_on_when_nobody_reads(command: list[str], profile: Path) -> None:
-    reading, writing = os.pipe()
-    os.close(reading)
-    done = subprocess.run([*command, "--beats=3"], cwd=ROOT, stdout=writing, timeout=60, check=False)
-    os.close(writing)
-    assert len(read_samples(samples_path(load_target(profile)), 6)) == 3
-    assert done.returncode == 3  # its summary is for somebody
 
 
 def test_samples_that_cannot_be_written_end_it(here: Here, profile: Path) -> None:

@@ -9,10 +9,9 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
 from time import sleep
 
@@ -21,16 +20,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from rollproof.cli.command_line import main
 from rollproof.errors import ExitCode, UsageProblem
-from rollproof.monitoring import monitor_metrics
-from rollproof.monitoring.monitor import Beats
 from rollproof.monitoring.monitor_metrics import MonitorMetrics, scraped
 from rollproof.monitoring.samples import Probe, ProbeKind, Sample, SampleWriter, samples_path
 from rollproof.monitoring.severity import Severity, Standing
 from rollproof.profile.profile import Target
 from tests.conftest import ROOT
 from tests.unit.made_samples import BEAT, requests, samples, value
-from tests.unit.monitor.test_monitor import Told
-from tests.unit.monitor.turned_time import turned
 
 Labels = Mapping[str, str]
 SECONDS = 60
@@ -163,15 +158,6 @@ def test_every_figure_is_told_in_base_units(watched: Watched) -> None:
     assert found.one("rollproof_monitor_last_sample_timestamp_seconds") == pytest.approx(at)
 
 
-def test_the_names_are_as_prometheus_has_them(watched: Watched) -> None:
-    watched.show(_samples())
-    names = {name for name, _, _ in watched.scrape().values}
-    assert names
-    for name in names:
-        assert name.startswith("rollproof_")
-        assert not name.endswith(("_milliseconds", "_percent", "_ms"))
-
-
 def test_what_is_unknown_is_no_number_and_its_figures_are_not_there(watched: Watched) -> None:
     unknown = value(40, ok=None)
     probes = {"memory": unknown, "requests": replace(requests(), ok=None), "store redis": unknown}
@@ -261,64 +247,6 @@ def test_a_port_that_is_in_use_is_refused(target: Target, watched: Watched) -> N
         pass
 
 
-def test_an_address_of_another_machine_is_refused(target: Target, port: int) -> None:
-    with (
-        pytest.raises(UsageProblem, match=r"from 192\.0\.2\.1 port"),
-        scraped(MonitorMetrics(target), "192.0.2.1", port),
-    ):
-        pass
-
-
-@contextmanager
-def _hung(port: int, sent: bytes) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", port), timeout=SECONDS) as connection:
-        connection.sendall(sent)
-        yield connection
-
-
-def _served(watched: Watched) -> Scraped:
-    """Scrape as soon as there is a place: that of who has just gone may not be free yet."""
-    while True:
-        with suppress(OSError, http.client.HTTPException):
-            return watched.scrape()
-
-
-@pytest.mark.parametrize("sent", [b"", b"GET /metr", b"GET /metrics HTTP/1.0\r\n\r\n"])
-def test_scrapers_that_hang_keep_no_beat_and_no_other_scraper_waiting(
-    watched: Watched, sent: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One says nothing, one stops in the middle of its request, one never reads the answer."""
-    # Nobody gives them up while this runs: whatever waited for one would wait for good.
-    monkeypatch.setattr(monitor_metrics._Handler, "timeout", 3600.0)
-    with turned() as time, ExitStack() as opened:
-        for _ in range(monitor_metrics._MOST - 1):
-            opened.enter_context(_hung(watched.port, sent))
-        beats = opened.enter_context(
-            closing(Beats("sandbox", (Told("quick", time),), 0.2, lambda: False, lambda text: text))
-        )
-        seen = []
-        for sample in islice(iter(beats), 10):
-            watched.metrics.show(sample)
-            seen.append(sample)
-            assert _served(watched).one("rollproof_probe_ok", probe="store quick") == 1
-    assert len(seen) == 10
-
-
-def test_a_scraper_that_hangs_is_given_up(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(monitor_metrics._Handler, "timeout", 0.2)
-    with _hung(watched.port, b"GET /metr") as connection:
-        assert connection.recv(1) == b""  # closed from the other side, within the client's own deadline
-
-
-def test_more_scrapers_than_there_are_places_are_turned_away(watched: Watched) -> None:
-    with ExitStack() as opened:
-        for _ in range(monitor_metrics._MOST):
-            opened.enter_context(_hung(watched.port, b"GET"))
-        with _hung(watched.port, b"") as connection:
-            assert connection.recv(1) == b""
-    assert _served(watched).one("rollproof_monitor_beats_total") == 0
-
-
 @pytest.fixture
 def command(profile: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The monitor of a target of which nothing exists, with a short beat."""
@@ -362,21 +290,6 @@ def test_an_address_without_a_port_is_refused(
     assert main() is ExitCode.USAGE
     said = capsys.readouterr().err
     assert "--prometheus-address: expected --prometheus-port beside it, observed none" in said
-
-
-def test_the_command_says_that_a_port_is_in_use(
-    command: list[str],
-    watched: Watched,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setattr("sys.argv", [*command[2:], f"--prometheus-port={watched.port}", "--beats=1"])
-    monkeypatch.setattr("os.setpriority", lambda *_: None)
-    assert main() is ExitCode.USAGE
-    said = capsys.readouterr().err
-    assert "port for the metrics of the monitor: expected one that is free" in said
-    assert "HINT: name others: --prometheus-port and --prometheus-address" in said
-    assert "Traceback" not in said
 
 
 def test_the_library_is_imported_by_who_is_scraped_alone(command: list[str]) -> None:

@@ -9,18 +9,21 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from unittest.mock import create_autospec
 
 import pytest
 
+from rollproof.baseline.folder import Baseline
 from rollproof.engines.compose import ComposeEngine
 from rollproof.engines.engine import EngineUnreached, Usage
 from rollproof.errors import Meaning, Mismatch, Unverifiable
 from rollproof.monitoring.probes import held_view
-from rollproof.monitoring.probes.probe import Reading, Unheld, unreached_by
-from rollproof.monitoring.probes.probes import Answering, ContainersProbe, MemoryProbe, StoreProbe, probes_of
-from rollproof.monitoring.probes.web_probes import HealthProbe, PageProbe, page_status_of, usual_milliseconds
+from rollproof.monitoring.probes.probe import FunctionOf, Probe, Reading, unreached_by
+from rollproof.monitoring.probes.probes import Answering, containers_now, memory_now, probes_of
+from rollproof.monitoring.probes.store_probes import StoreProbe
+from rollproof.monitoring.probes.usual import Usual
+from rollproof.monitoring.probes.web_probes import health_now, page_now, page_status_of, usual_milliseconds
 from rollproof.monitoring.samples import PASSING, ProbeId, ProbeKind, Unreached
 from rollproof.profile.access_log import Requests
 from rollproof.profile.profile import Target, load_target
@@ -49,13 +52,13 @@ def engine() -> Any:  # noqa: ANN401 - whose answers a test sets
 
 def test_each_target_has_the_probes_of_what_it_is_made_of(tmp_path: Path) -> None:
     small = load_target(write_profile(tmp_path))
-    names = [str(probe.id) for probe in probes_of(small, 4.0, lambda: 0.0)]
+    names = [str(probe.id) for probe in probes_of(small, 4.0)]
     assert names == [
         *("health", "requests", "records", "containers", "memory", "store redis", "connections"),
         *("page", "disk"),
     ]
     large = load_target(write_profile(tmp_path, MYSQL + STORES))
-    more = {str(probe.id) for probe in probes_of(large, 4.0, lambda: 0.0)} - set(names)
+    more = {str(probe.id) for probe in probes_of(large, 4.0)} - set(names)
     assert more == {"store mysql", "store mongodb", "store kafka", "store qdrant", "lag", "vectors qdrant"}
 
 
@@ -64,7 +67,7 @@ def test_no_driver_is_imported_before_a_store_is_asked(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from rollproof.profile.profile import load_target\n"
         "from rollproof.monitoring.probes.probes import probes_of\n"
-        "probes_of(load_target(Path(sys.argv[1])), 4.0, lambda: 0.0)\n"
+        "list(probes_of(load_target(Path(sys.argv[1])), 4.0))\n"
         "drivers = {'pymysql', 'pymongo', 'redis', 'minio', 'confluent_kafka', 'pymilvus', 'numpy'}\n"
         "print('IMPORTED', sorted(drivers & set(sys.modules)))\n"
     )
@@ -84,10 +87,10 @@ def test_containers_that_are_unwell_or_missing_name_their_services(target: Targe
         "backend": (WELL, replace(WELL, id="2", name="t-backend-2", health="unhealthy")),
         "other": (replace(WELL, id="3", name="t-other-1", service="other", status="exited", exit_code=1),),
     }
-    reading = ContainersProbe(target, engine, 4.0).ask()
+    reading = containers_now(target, engine)
     assert (reading.ok, reading.services) == (False, ("redis", "backend", "other"))
     engine.containers.return_value = {"backend": (WELL,), "redis": (WELL,)}
-    assert ContainersProbe(target, engine, 4.0).ask().services == ()
+    assert containers_now(target, engine).services == ()
 
 
 @pytest.mark.parametrize(
@@ -112,7 +115,7 @@ def test_whether_those_that_answer_users_pass_their_health_checks_is_told(
     target = target.model_copy(update={"application": target.application.model_copy(update=update)})
     backend, redis = replace(WELL, health=health), replace(WELL, health=None, service="redis")
     engine.containers.return_value = {"proxy": (WELL,), "backend": (backend,), "redis": (redis,)}
-    reading = ContainersProbe(target, engine, 4.0).ask()
+    reading = containers_now(target, engine)
     assert (reading.ok, reading.figures) == (True, {PASSING: passing})
 
 
@@ -131,28 +134,27 @@ def test_a_container_that_did_what_it_was_for_is_well_unless_the_profile_names_i
         WELL, id="2", service=service, status="exited", running=False, exit_code=exit_code, restart="no"
     )
     engine.containers.return_value = {"backend": (WELL,), "redis": (WELL,)} | {service: (ended,)}
-    assert ContainersProbe(target, engine, 4.0).ask().ok is ok
+    assert containers_now(target, engine).ok is ok
 
 
 def test_whose_memory_is_used_up_is_asked_only_then(target: Target, engine: Any) -> None:  # noqa: ANN401
     engine.containers.return_value = {"backend": (WELL,)}
     engine.usage.return_value = {"1": Usage(1, 60.0, 0, 1, 0), "2": Usage(1, 40.0, 0, 1, 0)}
-    probe = MemoryProbe(target, engine, 4.0)
-    assert probe.ask() == Reading(ok=True, text="highest 60.0 % of a limit", value=60.0)
+    assert memory_now(target, engine) == Reading(ok=True, text="highest 60.0 % of a limit", value=60.0)
     engine.containers.assert_not_called()
     engine.usage.return_value["1"] = Usage(1, 97.0, 0, 1, 0)
-    reading = probe.ask()
+    reading = memory_now(target, engine)
     assert (reading.ok, reading.value, reading.services) == (False, 97.0, ("backend",))
     assert reading.text == "highest 97.0 % of a limit, backend"
     engine.containers.side_effect = SILENT
-    reading = probe.ask()
+    reading = memory_now(target, engine)
     assert (reading.ok, reading.value, reading.services) == (False, 97.0, ())
 
 
-class Says(Unheld):
+class Says(Probe):
     """A probe that says what it is told, or raises it."""
 
-    id, deadline = ProbeId(ProbeKind.STORE, "x"), 4.0
+    id = ProbeId(ProbeKind.STORE, "x")
 
     def __init__(self, said: Reading | Exception) -> None:
         self._said = said
@@ -176,7 +178,7 @@ class Says(Unheld):
 def test_a_store_that_is_down_names_its_services(
     said: Reading | Exception, services: tuple[str, ...]
 ) -> None:
-    reading = Answering(Says(said), lambda: 0.0, ("a", "b")).ask()
+    reading = Answering(Says(said), ("a", "b")).ask()
     assert reading.services == services
     assert "HINT" not in reading.text
 
@@ -185,9 +187,7 @@ def test_a_store_that_is_down_names_its_services(
     ("means", "unreached"),
     [
         (Meaning.UNREACHABLE, Unreached.REFUSED),
-        (Meaning.TIMEOUT, Unreached.SILENT),
         (Meaning.OTHER, None),
-        (Meaning.WRONG_VERSION, None),
     ],
 )
 def test_what_was_not_reached_says_so_by_the_meaning_of_its_error(
@@ -195,16 +195,21 @@ def test_what_was_not_reached_says_so_by_the_meaning_of_its_error(
 ) -> None:
     problem = Unverifiable(**SIDES, means=means)
     assert unreached_by(problem, ProbeKind.CONTAINERS) is unreached
-    reading = Answering(Says(problem), lambda: 0.0, ("a",)).ask()
+    reading = Answering(Says(problem), ("a",)).ask()
     assert (reading.ok, reading.unreached) == (False, unreached)
-    assert Answering(Says(Reading(ok=False, text="wrong")), lambda: 0.0).ask().unreached is None
+    assert Answering(Says(Reading(ok=False, text="wrong"))).ask().unreached is None
+    late = Unverifiable(**SIDES, means=Meaning.TIMEOUT)
+    assert unreached_by(late, ProbeKind.CONTAINERS) is Unreached.SILENT
+    with pytest.raises(Unverifiable):  # unknown, and not down
+        Answering(Says(late)).ask()
 
 
 def test_who_takes_no_connection_is_told_apart_from_who_does_not_answer(target: Target) -> None:
     """The first may be the way there; the second was reached."""
 
     def told() -> Unreached | None:
-        return Answering(HealthProbe(of, 60.0, dict), lambda: 0.0).ask().unreached
+        health = FunctionOf(ProbeKind.HEALTH, lambda: health_now(of.application, 60.0))
+        return Answering(health).ask().unreached
 
     with closed_port() as port, socket.create_server(("127.0.0.1", 0)) as listening:
 
@@ -229,7 +234,7 @@ def test_who_takes_no_connection_is_told_apart_from_who_does_not_answer(target: 
 def test_a_store_whose_place_the_engine_did_not_tell_was_not_asked() -> None:
     problem = EngineUnreached(**SIDES, means=Meaning.UNREACHABLE)
     with pytest.raises(EngineUnreached):
-        Answering(Says(problem), lambda: 0.0, ("a",)).ask()
+        Answering(Says(problem), ("a",)).ask()
     kinds = {kind: unreached_by(problem, kind) for kind in ProbeKind}
     unplaced = {kind for kind, unreached in kinds.items() if unreached is Unreached.UNPLACED}
     assert unplaced == {ProbeKind.STORE, ProbeKind.VECTORS}
@@ -276,12 +281,12 @@ def reachable(tmp_path: Path, application: StandIn) -> Target:
 
 
 def test_how_slow_it_is_is_told_in_times_of_the_baseline(reachable: Target) -> None:
-    usual = {"health": 0.001}
-    health = HealthProbe(reachable, 4.0, lambda: usual).ask()
+    usual = Usual(cast("Baseline", None), milliseconds={"health": 0.001})
+    health = health_now(reachable.application, 4.0, usual)
     assert health.value is not None
     assert health.figures == {"ratio": pytest.approx(1000 * health.value)}
     # A baseline of before that was measured says nothing of it.
-    assert PageProbe(reachable, 4.0, lambda: usual, int).ask().figures == {}
+    assert page_now(reachable.application, 4.0, usual).figures == {}
 
 
 @pytest.mark.parametrize(("recorded", "right"), [(307, {307}), (200, {200}), (404, {404}), (0, {200, 307})])
@@ -291,7 +296,8 @@ def test_a_page_is_right_with_the_status_that_was_recorded(
     found = set()
     for status in (200, 307, 404, 502):
         application.answers["GET /"] = answer(status, "")
-        found |= {status} if PageProbe(reachable, 4.0, dict, lambda: recorded).ask().ok else set()
+        usual = Usual(cast("Baseline", None), page_status=recorded)
+        found |= {status} if page_now(reachable.application, 4.0, usual).ok else set()
     assert found == right
 
 

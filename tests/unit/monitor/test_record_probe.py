@@ -17,7 +17,7 @@ from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Problem, Unverifiable, UsageProblem
 from rollproof.monitoring.probes import held_view, record_probe
 from rollproof.monitoring.probes.probe import Reading
-from rollproof.monitoring.probes.record_probe import LostRecords, Missed, RecordsProbe, StoreCounts, ordinal
+from rollproof.monitoring.probes.record_probe import Missed, RecordsProbe
 from rollproof.monitoring.probes.usual import CurrentUsual
 from rollproof.profile.profile import Target, load_target
 from tests.conftest import write_profile
@@ -65,15 +65,9 @@ class Counting:
 Stores = dict[str, Counting]
 
 
-class Confirmed(LostRecords):
-    """Finds by key what the counts say, at once: these baselines hold counts alone."""
-
-    def look(self, baseline: Baseline, counts: Mapping[str, int]) -> None:
-        before = baseline.facts.stores[self._store].counts
-        self._missed = Missed({name: before[name] - count for name, count in counts.items()})
-
-    def missed(self, counts: Mapping[str, int]) -> Missed:
-        return self._missed
+def _by_the_counts(_: object, __: object, of: Baseline, store: str, counts: Mapping[str, int]) -> Missed:
+    """Find by key what the counts say: these baselines hold counts alone."""
+    return Missed({name: of.facts.stores[store].counts[name] - count for name, count in counts.items()})
 
 
 @pytest.fixture
@@ -81,7 +75,7 @@ def stores(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
     with turned() as time:
         made = {name: Counting(name, dict(counts), time) for name, counts in BEFORE.items()}
         monkeypatch.setattr(held_view, "open_view", lambda name, *_: made[name])
-        monkeypatch.setattr(record_probe, "LostRecords", Confirmed)
+        monkeypatch.setattr(record_probe, "missed_records", _by_the_counts)
         yield made
 
 
@@ -191,13 +185,17 @@ def test_without_a_baseline_it_is_unknown_until_there_is_one(target: Target) -> 
                 probe.ask()
         assert "rollproof capture" in told.value.hint
         save(target, milliseconds={"health": 4.0}, page_status=307)
-        assert (dict(usual.milliseconds()), usual.page_status()) == ({}, 0)
+        assert usual.known() is None
         assert probe.ask().ok
-        assert (dict(usual.milliseconds()), usual.page_status()) == ({"health": 4.0}, 307)
+        known = usual.known()
+        assert known is not None
+        assert (dict(known.milliseconds), known.page_status) == ({"health": 4.0}, 307)
         # Another becomes the current one while the monitor runs.
         save(target, {"mysql": {"imagedb.users": 501}})
         assert probe.ask().value == 1.0
-        assert usual.milliseconds() == {}
+        known = usual.known()
+        assert known is not None
+        assert known.milliseconds == {}
 
 
 def test_a_baseline_that_is_not_whole_is_verified_once_and_unknown(target: Target) -> None:
@@ -220,88 +218,33 @@ def test_a_baseline_without_a_record_that_is_compared_is_unknown(target: Target)
             ask()
 
 
-class Watched:
-    """One store, counted beat by beat."""
-
-    def __init__(self, target: Target, store: Counting) -> None:
-        self.store = store
-        held = held_view.HeldView("mysql", target.stores["mysql"], ENGINE)
-        self.counts = StoreCounts(held, 0.2)
-
-    def beat(self, wait: float = 5.0) -> Mapping[str, int] | str:
-        self.counts.begin()
-        self.counts.question.wait(wait)
-        try:
-            return self.counts.counts()
-        except Problem as problem:
-            return str(problem.observed)
+def _asked(ask: Callable[[], Reading]) -> str:
+    try:
+        return ask().text
+    except Unverifiable as unknown:
+        return str(unknown.observed)
 
 
-def test_one_that_takes_long_is_counted_every_fourth_beat(target: Target, stores: Stores) -> None:
-    store = stores["mysql"]
-    watched = Watched(target, store)
-    store.seconds = 0.15
-    assert isinstance(watched.beat(), dict)
-    watched.beat()
-    assert (watched.counts.every, watched.counts.quick) == (4, False)
-    store.found = {"imagedb.users": 1}
-    assert [watched.beat() == store.found for _ in range(3)] == [False, False, True]
-    assert store.asked == 2
-    # It is light again, and counted at every beat.
-    store.seconds = 0.0
-    for _ in range(5):
-        watched.beat()
-    assert watched.counts.every == 1
-    assert store.asked > 3
-
-
-def test_one_that_is_always_long_stands_by_its_last_count_until_its_next_turn(
+def test_one_that_takes_long_stands_by_its_last_count_until_its_next_turn(
     target: Target, stores: Stores
 ) -> None:
     store = stores["mysql"]
-    watched = Watched(target, store)
-    store.seconds = 0.3
-    assert watched.beat(0.01) == "still being counted"
-    watched.counts.question.wait(60)
-    # Three times half of the deadline, and so it has four beats.
-    assert [watched.beat(0.0) for _ in range(3)] == [store.found] * 3
-    store.seconds = 60
-    said = [watched.beat(0.01) for _ in range(5)]
-    assert said == [*[store.found] * 4, "still being counted"]
-    assert store.asked == 2
+    store.seconds = 0.7 * DEADLINE
+    with probing(target) as ask:
+        assert ask().text == "all 2,503 there; mysql every 3 beats"
+        store.found["imagedb.users"] -= 1
+        assert [ask().value for _ in range(3)] == [0.0, 0.0, 1.0]
+        # It hangs: its last count stands until the next is due.
+        store.seconds = 60
+        said = [_asked(ask) for _ in range(6)]
+        assert ["1 of 2,503 gone" in one for one in said] == [True] * 5 + [False]
+        assert "still being counted" in said[-1]
+        assert store.asked == 3
 
 
 def test_one_that_keeps_a_processor_busy_is_counted_more_seldom(target: Target, stores: Stores) -> None:
-    watched = Watched(target, stores["mysql"])
-    stores["mysql"].busy_seconds = 0.02
-    watched.beat()
-    watched.beat()
-    assert watched.counts.every >= 5
-    assert stores["mysql"].asked == 1
-
-
-def test_after_a_failure_it_is_counted_at_the_next_beat(target: Target, stores: Stores) -> None:
-    store = stores["mysql"]
-    watched = Watched(target, store)
-    store.busy_seconds = 0.02
-    watched.beat()
-    store.problem = Unverifiable(what="a", expected="b", observed="refused", source="c", hint="d")
-    said = [watched.beat() for _ in range(watched.counts.every + 6)]
-    asked = store.asked
-    assert said[-3:] == ["refused"] * 3
-    watched.beat()
-    assert store.asked == asked + 1
-
-
-def test_a_probe_says_which_store_is_counted_more_seldom(target: Target, stores: Stores) -> None:
+    stores["mysql"].busy_seconds = 0.05
     with probing(target) as ask:
-        stores["mysql"].busy_seconds = 0.075
-        ask()
         assert ask().text.startswith("all 2,503 there; mysql every ")
-
-
-@pytest.mark.parametrize(
-    ("number", "text"), [(1, "1st"), (2, "2nd"), (3, "3rd"), (4, "4th"), (11, "11th"), (22, "22nd")]
-)
-def test_ordinals(number: int, text: str) -> None:
-    assert ordinal(number) == text
+        ask()
+    assert (stores["mysql"].asked, stores["redis"].asked) == (1, 2)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import gc
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -108,7 +107,7 @@ def test_what_a_monitor_keeps_open_holds_no_secret_of_an_operator(target: Target
     stores = {kind: section(kind) for kind in kinds()}
     watched = target.model_copy(update={"stores": stores})
     assert _holds(watched, OPERATOR)
-    probes = probes_of(watched, 1.0, time.monotonic)
+    probes = list(probes_of(watched, 1.0))
     assert {probe.id.kind for probe in probes} >= {ProbeKind.STORE, ProbeKind.RECORDS, ProbeKind.LAG}
     assert [str(probe.id) for probe in probes if _holds(probe, OPERATOR)] == []
     for opened in (HeldView, HeldContent):
