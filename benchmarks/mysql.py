@@ -26,9 +26,9 @@ from rollproof.engines.engine import Endpoint
 from rollproof.errors import Problem
 from rollproof.profile.sections import Account, Address
 from rollproof.stores.contract import Digest, Pace
+from rollproof.stores.mysql.connection import connect, rows
 from rollproof.stores.mysql.content import Content
 from rollproof.stores.mysql.descriptor import MysqlProfile
-from rollproof.stores.mysql.view import connect, rows
 from rollproof.stores.reach import Reach, Readable
 from staging.machine.debian_packages import install
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from rollproof.stores.mysql.view import rows, server
+from rollproof.stores.mysql.connection import rows, server
 
 DATABASE = "rollproof_bench"
 # Rows of one transaction that fills a table.

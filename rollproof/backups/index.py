@@ -18,14 +18,7 @@ from rollproof.errors import ActionFailed, reason_of
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import StoreProfile
 from rollproof.stores.blocks import Counted, new_blocks, read_block, read_parts, write_block
-from rollproof.stores.contract import (
-    CollectionsView,
-    ContentView,
-    DatabasesContent,
-    Digest,
-    Pace,
-    RecordHash,
-)
+from rollproof.stores.contract import CollectionsView, ContentView, DatabasesContent, Digest, Pace, RecordHash
 from rollproof.stores.policy import pace_of
 from rollproof.stores.registry import open_content, open_view
 from rollproof.system.files import sha256_of

@@ -18,13 +18,7 @@ from rollproof.baseline.sampling import Coverage, SamplePlan
 from rollproof.errors import Unverifiable
 from rollproof.profile.sections import Policy
 from rollproof.stores.blocks import not_as_asked, read_block, read_parts, spread
-from rollproof.stores.contract import (
-    ByUsers,
-    ContentView,
-    Pace,
-    RecordHash,
-    nobody,
-)
+from rollproof.stores.contract import ByUsers, ContentView, Pace, RecordHash, nobody
 
 SHOWN = 20
 IN_MEMORY = 50_000

@@ -16,12 +16,7 @@ from rollproof.backups.index import PART, StoreIndex
 from rollproof.baseline.comparison import IN_MEMORY
 from rollproof.errors import Unverifiable
 from rollproof.stores.blocks import not_as_asked, read_parts, spread
-from rollproof.stores.contract import (
-    ContentView,
-    Digest,
-    Pace,
-    RecordHash,
-)
+from rollproof.stores.contract import ContentView, Digest, Pace, RecordHash
 from rollproof.system.command import Deadline
 
 Pair = tuple[str, int]

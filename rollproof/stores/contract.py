@@ -11,26 +11,22 @@ swapped a value.
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
 from rollproof.collection import Json
 from rollproof.errors import Unverifiable
+from rollproof.stores.names import Name
 
-Name = tuple[str, ...]
-"""A record's name, or its reference to another record: the values of one or more fields, as text."""
 HASH_BITS = 60
 """Bits of a record's hash: one pair of different records in 2**60 is taken for equal."""
 FIELD_BITS = 16
 """Bits of a field's hash: enough to find the differing field, once the records are known to differ."""
 Wanted = frozenset[tuple[str, int]]
 """Records of one part, as pairs of key and hash from `ContentView.records`."""
-_WHOLE = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,60 +63,6 @@ class Search:
     probe: str
     hits: tuple[Hit, ...]
     found: bool
-
-
-def named(record: Mapping[str, object], fields: Sequence[str]) -> Name | None:
-    """Return the name that `fields` of `record` form, or None if one is missing or null."""
-    values = [record.get(field) for field in fields]
-    return None if None in values else tuple(str(value) for value in values)
-
-
-def names_of(document: Mapping[str, object], fields: Sequence[str]) -> Iterator[Name | None]:
-    """Yield the names that `fields` form in one document, or None if they form none. See `names_at`."""
-    found = names_at(document, fields)
-    # An empty list names nothing, and nothing is missing in it.
-    if found or not any(_is_empty(document, field.split(".")) for field in fields):
-        yield from found or (None,)
-
-
-def names_at(document: object, fields: Sequence[str]) -> list[Name]:
-    """Return the names, as text, that `fields`, which may be paths with dots, together form in one document.
-
-    Lists along a path are walked, as the server does. Paths through one list are followed in the same item.
-    """
-    return _at(document, [field.split(".") for field in fields])
-
-
-def whole_numbers(texts: Iterable[str]) -> list[int]:
-    """Return those of `texts` that are how Python writes a whole number of 64 bits, as such.
-
-    A name is a text, and the field that holds it may be a number: a server finds that by a number alone.
-    """
-    found = (int(text) for text in texts if _WHOLE.fullmatch(text))
-    return [number for number in found if -(2**63) <= number < 2**63]
-
-
-def _at(value: object, paths: Sequence[Sequence[str]]) -> list[Name]:
-    if isinstance(value, list):
-        return [name for item in value for name in _at(item, paths)]
-    if not any(paths):
-        return [] if value is None else [(str(value),) * len(paths)]
-    if not all(paths) or not isinstance(value, dict):
-        return []
-    names: list[Name] = [()]
-    for head, rest in groupby(paths, key=lambda path: path[0]):
-        below = _at(value.get(head), [path[1:] for path in rest])
-        names = [(*name, *more) for name in names for more in below]
-    return names
-
-
-def _is_empty(value: object, path: Sequence[str]) -> bool:
-    """Return whether a list along `path` is there, and empty."""
-    for name in path:
-        if not isinstance(value, dict):
-            break
-        value = value.get(name)
-    return value == []
 
 
 class OpenedStore(Protocol):

@@ -19,7 +19,8 @@ from rollproof.errors import Meaning, Mismatch, Unverifiable, UsageProblem
 from rollproof.profile.kinds import kinds_that
 from rollproof.profile.sections import Place, Reference
 from rollproof.redaction.personal import Personal
-from rollproof.stores.contract import CollectionsView, Name, ReferenceView, StoreView
+from rollproof.stores.contract import CollectionsView, ReferenceView, StoreView
+from rollproof.stores.names import Name
 from rollproof.system.rounds import Wrong, ask_all
 from rollproof.system.side_by_side import batched
 

@@ -23,7 +23,7 @@ from rollproof.stores.milvus import view as milvus
 from rollproof.stores.milvus.descriptor import MilvusProfile
 from rollproof.stores.mongodb import view as mongodb
 from rollproof.stores.mongodb.descriptor import MongodbProfile
-from rollproof.stores.mysql import view as mysql
+from rollproof.stores.mysql import connection as mysql
 from rollproof.stores.mysql.descriptor import MysqlProfile
 from rollproof.stores.qdrant import view as qdrant
 from rollproof.stores.qdrant.descriptor import QdrantProfile

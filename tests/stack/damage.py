@@ -14,7 +14,7 @@ from rollproof.engines.engine import ContainerEngine
 from rollproof.profile.profile import Target
 from rollproof.stores.milvus import view as milvus
 from rollproof.stores.milvus.descriptor import MilvusProfile
-from rollproof.stores.mysql import view as mysql
+from rollproof.stores.mysql import connection as mysql
 from rollproof.stores.mysql.descriptor import MysqlProfile
 from rollproof.stores.reach import Reach, account_of
 from staging.target.operators import SECONDS, Operators, undone

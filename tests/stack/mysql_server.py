@@ -19,8 +19,8 @@ from rollproof.engines.compose import ComposeEngine
 from rollproof.engines.engine import ContainerEngine, Endpoint
 from rollproof.profile.profile import Engine, Target
 from rollproof.profile.sections import Account, Address
+from rollproof.stores.mysql.connection import Flavour, connect, rows, server
 from rollproof.stores.mysql.descriptor import MysqlProfile
-from rollproof.stores.mysql.view import Flavour, connect, rows, server
 from rollproof.stores.reach import Reach
 from staging.stack.stack import Stack
 from tests.stack.scratch_stores import SECRET, changed

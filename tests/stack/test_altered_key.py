@@ -12,7 +12,7 @@ from rollproof.losses import changes
 from rollproof.losses.accounting import account_store
 from rollproof.losses.lost_window import LostWindow, export_store
 from rollproof.profile.profile import Target
-from rollproof.stores.mysql.view import rows
+from rollproof.stores.mysql.connection import rows
 from rollproof.system.command import Deadline
 from tests.stack.mysql_server import MysqlServer, prepared
 

@@ -29,7 +29,7 @@ from rollproof.profile.data_formats import Fit, release_of
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
 from rollproof.stores.keepers import open_keeper
-from rollproof.stores.mysql.view import marks
+from rollproof.stores.mysql.connection import marks
 from rollproof.stores.package import read_details
 from rollproof.stores.reach import Readable
 from rollproof.stores.redis.formats import rdb_of_payload

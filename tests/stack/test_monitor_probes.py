@@ -22,7 +22,7 @@ from rollproof.profile.application_profile import Function
 from rollproof.profile.profile import Target
 from rollproof.stores.contract import Untold
 from rollproof.stores.kafka.descriptor import KafkaProfile
-from rollproof.stores.mysql import view as mysql
+from rollproof.stores.mysql import connection as mysql
 from rollproof.stores.mysql.descriptor import MysqlProfile
 from rollproof.stores.reach import NOBODY, Reach, Readable
 from rollproof.stores.redis import view as redis

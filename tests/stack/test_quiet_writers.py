@@ -15,7 +15,7 @@ from rollproof.errors import ExitCode
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Account
 from rollproof.record_names import UNFINISHED
-from rollproof.stores.mysql import view as mysql
+from rollproof.stores.mysql import connection as mysql
 from rollproof.stores.reach import Reach
 from rollproof.stores.registry import endpoint_of
 from staging.stack.stack import Stack

@@ -22,7 +22,7 @@ from rollproof.stores.contract import Blind
 from rollproof.stores.keepers import open_clients
 from rollproof.stores.mongodb import view as mongodb
 from rollproof.stores.mongodb.descriptor import MongodbProfile
-from rollproof.stores.mysql import view as mysql
+from rollproof.stores.mysql import connection as mysql
 from rollproof.stores.mysql.clients import Clients
 from rollproof.stores.reach import Reach
 from rollproof.stores.redis import view as redis_view

@@ -19,8 +19,9 @@ from pymilvus.exceptions import MilvusException
 
 from rollproof.errors import unanswered
 from rollproof.profile.data_formats import Marks
-from rollproof.stores.contract import Answer, Hit, LoadState, Name, Search, named, whole_numbers
+from rollproof.stores.contract import Answer, Hit, LoadState, Search
 from rollproof.stores.milvus.descriptor import MilvusProfile
+from rollproof.stores.names import Name, named, whole_numbers
 from rollproof.stores.policy import chosen
 from rollproof.stores.reach import Reach, Readable, StoreReader
 from rollproof.stores.vectors import Metric, search_of

@@ -13,7 +13,7 @@ from pymysql.cursors import Cursor, DictCursor
 
 from rollproof.collection import Json
 from rollproof.stores.contract import Beside
-from rollproof.stores.mysql.view import OF_THE_SERVER, Flavour, databases_seen, rows
+from rollproof.stores.mysql.connection import OF_THE_SERVER, Flavour, databases_seen, rows
 
 # Of an account neither its rights, which the tables of grants tell, nor its password, nor when that was
 # changed: some servers set it anew at each start, with another salt.

@@ -9,9 +9,9 @@ from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
 from rollproof.stores.keeper import Client
+from rollproof.stores.mysql.connection import connect, rows, server, translated
 from rollproof.stores.mysql.descriptor import MysqlProfile
 from rollproof.stores.mysql.privileges import ALL, privileges_of
-from rollproof.stores.mysql.view import connect, rows, server, translated
 from rollproof.stores.strangers import Strangers, blind, host_of
 from rollproof.stores.writable import Operated
 

@@ -22,7 +22,7 @@ from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
 from rollproof.stores.contract import FIELD_BITS, HASH_BITS
-from rollproof.stores.mysql.view import quoted, rows
+from rollproof.stores.mysql.connection import quoted, rows
 
 _COLUMNS = (
     "SELECT column_name, data_type, is_nullable, COALESCE(numeric_precision, 0),"

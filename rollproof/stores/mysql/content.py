@@ -18,11 +18,7 @@ from rollproof.collection import Json
 from rollproof.stores.contract import Beside, Digest, Pace, RecordHash
 from rollproof.stores.mysql.accounts import read_beside
 from rollproof.stores.mysql.columns import LONGEST_TOGETHER, Column, hashed, read_columns, row_hash
-from rollproof.stores.mysql.descriptor import MysqlProfile
-from rollproof.stores.mysql.keys import Key, between, read_key
-from rollproof.stores.mysql.privileges import dropped, privileges_of, sight
-from rollproof.stores.mysql.schema import read_schemas
-from rollproof.stores.mysql.view import (
+from rollproof.stores.mysql.connection import (
     Flavour,
     connect,
     limit_queries,
@@ -32,6 +28,10 @@ from rollproof.stores.mysql.view import (
     server,
     translated,
 )
+from rollproof.stores.mysql.descriptor import MysqlProfile
+from rollproof.stores.mysql.keys import Key, between, read_key
+from rollproof.stores.mysql.privileges import dropped, privileges_of, sight
+from rollproof.stores.mysql.schema import read_schemas
 from rollproof.stores.policy import excluded_of, policy_of
 from rollproof.stores.reach import Readable, StoreReader
 from rollproof.system.side_by_side import Workers

@@ -112,7 +112,7 @@ DESCRIPTOR = Descriptor(
             ("$MYSQL_USER", "MYSQL_PASSWORD"),
             ("$MARIADB_USER", "MARIADB_PASSWORD"),
         ),
-        holdings="rollproof.stores.mysql.view:holdings",
+        holdings="rollproof.stores.mysql.connection:holdings",
         statements=Statements(
             account="CREATE USER IF NOT EXISTS '{user}'@'%' IDENTIFIED BY '{password}';\n"
             "ALTER USER '{user}'@'%' IDENTIFIED BY '{password}';\n{grants}",
@@ -124,8 +124,8 @@ DESCRIPTOR = Descriptor(
     ),
     keeper="rollproof.stores.mysql.keeper:Keeper",
     judge=judge,
-    marks="rollproof.stores.mysql.view:marks",
-    revisions="rollproof.stores.mysql.view:revisions",
+    marks="rollproof.stores.mysql.connection:marks",
+    revisions="rollproof.stores.mysql.connection:revisions",
     clients="rollproof.stores.mysql.clients:Clients",
     replaying=(
         "Statements for MySQL fire triggers, and are not held to foreign keys: replay all of its files.",

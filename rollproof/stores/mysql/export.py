@@ -13,9 +13,9 @@ from pymysql.cursors import Cursor
 
 from rollproof.collection import Json
 from rollproof.stores.contract import ExportedRecord, Pace, Selection, Wanted
+from rollproof.stores.mysql.connection import rows, server
 from rollproof.stores.mysql.content import Content
 from rollproof.stores.mysql.rows import RowWriter, TooLong
-from rollproof.stores.mysql.view import rows, server
 
 # Up to so many wanted rows of a part are selected by the server; with more, the part is read whole.
 TOLD = 1000

@@ -16,7 +16,7 @@ from pymysql.cursors import Cursor, SSCursor
 
 from rollproof.errors import ActionFailed
 from rollproof.reading import open_regular
-from rollproof.stores.mysql.view import quoted, rows
+from rollproof.stores.mysql.connection import quoted, rows
 from rollproof.stores.reach import Countdown
 from rollproof.system.files import create_file
 

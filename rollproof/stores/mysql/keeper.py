@@ -19,12 +19,21 @@ from rollproof.errors import ActionFailed
 from rollproof.profile.store_descriptor import Means
 from rollproof.stores.keeper import Restored
 from rollproof.stores.mysql import objects as mysql_schema
+from rollproof.stores.mysql.connection import (
+    Flavour,
+    connect,
+    count_rows,
+    quoted,
+    rows,
+    server,
+    tables,
+    translated,
+)
 from rollproof.stores.mysql.descriptor import MysqlProfile
 from rollproof.stores.mysql.dump import TRAILER, Dump, expect_taken, expect_whole, read_dump
 from rollproof.stores.mysql.floats import put_floats_back, write_floats
 from rollproof.stores.mysql.privileges import ALL, Privileges, privileges_of
 from rollproof.stores.mysql.programs import LOCK, PROGRAMS, Programs
-from rollproof.stores.mysql.view import Flavour, connect, count_rows, quoted, rows, server, tables, translated
 from rollproof.stores.package import Kept, Package, read_package, write_package
 from rollproof.stores.reach import Countdown
 from rollproof.stores.writable import StoreWriter, Writable

@@ -17,7 +17,7 @@ from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
 from rollproof.stores.mysql.columns import Column
-from rollproof.stores.mysql.view import quoted, rows, server
+from rollproof.stores.mysql.connection import quoted, rows, server
 
 # The columns of each unique index, the primary key first. A prefix of a text and an expression are no key.
 # A disabled index cannot be walked.

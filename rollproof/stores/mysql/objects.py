@@ -11,7 +11,7 @@ from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 from pymysql.err import MySQLError
 
-from rollproof.stores.mysql.view import databases_seen, quoted, rows
+from rollproof.stores.mysql.connection import databases_seen, quoted, rows
 
 # Object -> SHA-256 of its definition. An object is named as in "table imagedb.users".
 Schema = dict[str, str]

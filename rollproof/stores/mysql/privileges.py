@@ -14,7 +14,7 @@ from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
 from rollproof.collection import Json
-from rollproof.stores.mysql.view import Flavour, databases_seen, rows
+from rollproof.stores.mysql.connection import Flavour, databases_seen, rows
 
 ALL = "ALL PRIVILEGES"
 NEEDED = frozenset(

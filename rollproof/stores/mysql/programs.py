@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
+from rollproof.stores.mysql.connection import Flavour, rows
 from rollproof.stores.mysql.descriptor import MysqlProfile
 from rollproof.stores.mysql.dump import ERROR_PREFIX
-from rollproof.stores.mysql.view import Flavour, rows
 from rollproof.stores.own_connections import OWN
 
 if TYPE_CHECKING:

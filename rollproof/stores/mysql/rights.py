@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 
 from rollproof.stores.contract import Rights
+from rollproof.stores.mysql.connection import connect, server, translated
 from rollproof.stores.mysql.descriptor import MysqlProfile
 from rollproof.stores.mysql.privileges import ALL, grant_lines, parsed
-from rollproof.stores.mysql.view import connect, server, translated
 from rollproof.stores.reach import Readable
 
 # TRIGGER and EVENT are not among them: without these a reader does not see what it must.

@@ -15,7 +15,7 @@ from typing import Any
 from rollproof.collection import Json
 from rollproof.stores.canonical import bytes_json, text_json
 from rollproof.stores.mysql.columns import Column
-from rollproof.stores.mysql.view import quoted_table
+from rollproof.stores.mysql.connection import quoted_table
 
 # Bytes of texts in one statement. Longer values are assembled from pieces before it: in hexadecimal a value
 # is twice as long, and might exceed the server's packet limit.

@@ -14,7 +14,7 @@ from pymysql.connections import Connection
 from pymysql.cursors import Cursor, DictCursor
 
 from rollproof.collection import Json
-from rollproof.stores.mysql.view import Flavour, tables
+from rollproof.stores.mysql.connection import Flavour, tables
 from rollproof.stores.reach import Reach
 
 # In each query the first column is the object's name, a column `part` names its part, the others define it.

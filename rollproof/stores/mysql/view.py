@@ -2,229 +2,38 @@
 
 from __future__ import annotations
 
-import ssl
-import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from typing import Any, Literal
+from contextlib import closing
 
-import pymysql
 from pymysql.connections import Connection
-from pymysql.cursors import Cursor, DictCursor, SSCursor
+from pymysql.cursors import Cursor, SSCursor
 
-from rollproof.errors import unanswered
-from rollproof.profile.data_formats import Marks
-from rollproof.stores.contract import Answer, Name
+from rollproof.stores.contract import Answer
+from rollproof.stores.mysql.connection import (
+    connect,
+    count_rows,
+    escaped_percents,
+    limit_queries,
+    quoted,
+    quoted_table,
+    require_source,
+    rows,
+    server,
+    tables,
+    translated,
+)
 from rollproof.stores.mysql.descriptor import MysqlProfile
-from rollproof.stores.own_connections import NAME, OWN
-from rollproof.stores.reach import Countdown, Reach, Readable, StoreReader
+from rollproof.stores.names import Name
+from rollproof.stores.reach import Readable, StoreReader
 
-Flavour = Literal["mysql", "mariadb"]
 # Rows that `ask` reads at most: enough to touch real data, few enough for a large table.
 ASKED_ROWS = 1000
-# The server's codes for a privilege that the account lacks.
-_DENIED = frozenset({1045, 1227})
-_NO_TABLE = 1146
-OF_THE_SERVER = frozenset({"information_schema", "mysql", "performance_schema", "sys"})
 # Names read at a time when references are followed.
 NAMES = 1000
-# The thousands of the errors that the client has found itself.
-_OF_CLIENT = 2
-
-
-def connect(reach: Reach) -> Connection[Cursor]:
-    """Return a connection in autocommit mode, whose requests give up at the deadline.
-
-    Raises:
-        Unverifiable: the server is unreachable, refuses the account, or does not answer by the deadline.
-    """
-    context = ssl.create_default_context(cafile=reach.endpoint.ca) if reach.endpoint.tls else None
-    with translated(reach), OWN.opening(reach.address) as remember:
-        connection = pymysql.connect(
-            host=reach.endpoint.host,
-            port=reach.endpoint.port,
-            user=reach.account.user,
-            password=reach.account.password.get_secret_value(),
-            ssl=context,
-            charset="utf8mb4",
-            autocommit=True,
-            program_name=NAME,
-            connect_timeout=max(1, round(reach.deadline)),
-            read_timeout=reach.deadline,
-            write_timeout=reach.deadline,
-        )
-        held = weakref.ref(connection)
-        number: int = connection.thread_id()  # type: ignore[no-untyped-call]
-        remember(number, lambda: (found := held()) is not None and found.open)
-        return connection
-
-
-@contextmanager
-def translated(reach: Reach) -> Iterator[None]:
-    """Turn the driver's exceptions into `Unverifiable`, in the driver's words."""
-    try:
-        yield
-    except pymysql.err.MySQLError as error:
-        words = f"({error.args[0]}) {error.args[1]}" if len(error.args) > 1 else str(error)
-        raise reach.failed(words, means=unanswered(error, refused=_refused(error))) from None
-    except (OSError, RuntimeError) as error:  # RuntimeError: an authentication plugin is missing here
-        raise reach.failed(error) from None
-
-
-def _refused(error: pymysql.err.MySQLError) -> bool:
-    """Return whether the server said so."""
-    code = error.args[0] if error.args else None
-    return isinstance(code, int) and code > 0 and code // 1000 != _OF_CLIENT
-
-
-def rows(connection: Connection[Cursor], query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-    """Return all rows of `query`; placeholders are ``%s``."""
-    with closing(connection.cursor()) as cursor:
-        # Without values the driver leaves every % unchanged, so that names may hold one.
-        cursor.execute(query, values or None)
-        return list(cursor.fetchall())
-
-
-def quoted(name: str) -> str:
-    """Return `name` as an identifier."""
-    return "`" + name.replace("`", "``") + "`"
 
 
 def _columns(names: Sequence[str]) -> str:
     return ", ".join(quoted(name) for name in names)
-
-
-def quoted_table(collection: str) -> str:
-    """Return ``database.table`` as an identifier; a database's name holds no dot."""
-    database, _, table = collection.partition(".")
-    return f"{quoted(database)}.{quoted(table)}"
-
-
-def _beside_values(text: str) -> str:
-    """Return `text` as a query has it that the driver puts values into: names may hold a %."""
-    return text.replace("%", "%%")
-
-
-def server(connection: Connection[Cursor]) -> tuple[Flavour, str]:
-    """Return the server's flavour, and its version in its own words."""
-    ((version,),) = rows(connection, "SELECT VERSION()")
-    return ("mariadb" if "mariadb" in version.lower() else "mysql"), version
-
-
-def marks(readable: Readable[MysqlProfile]) -> Marks:
-    """Return the marks of the server's format. See `Descriptor.marks`."""
-    with translated(readable.reach), closing(connect(readable.reach)) as connection:
-        flavour, version = server(connection)
-        return {"flavour": flavour, "server": version}
-
-
-def revisions(readable: Readable[MysqlProfile], table: str) -> tuple[str, ...]:
-    """Return the revisions that alembic has recorded in ``database.table``. See `Descriptor.revisions`."""
-    with translated(readable.reach), closing(connect(readable.reach)) as connection:
-        try:
-            found = rows(connection, f"SELECT version_num FROM {quoted_table(table)}")  # noqa: S608 - quoted above
-        except pymysql.err.ProgrammingError as error:
-            if error.args[0] != _NO_TABLE:
-                raise
-            return ()
-    return tuple(sorted(str(revision) for (revision,) in found))
-
-
-def holdings(readable: Readable[MysqlProfile]) -> dict[str, Any]:
-    """Return the databases that the account sees, the server's own apart. See `Recognition.holdings`."""
-    with translated(readable.reach), closing(connect(readable.reach)) as connection:
-        return {"databases": sorted(databases_seen(connection) - OF_THE_SERVER)}
-
-
-def databases_seen(connection: Connection[Cursor]) -> set[str]:
-    """Return the databases that the account sees."""
-    query = "SELECT schema_name FROM information_schema.schemata"
-    return {str(name) for (name,) in rows(connection, query)}
-
-
-def tables(connection: Connection[Cursor], databases: Sequence[str], reach: Reach) -> list[tuple[str, str]]:
-    """Return the base tables of `databases` as (database, table), sorted, without views.
-
-    Raises:
-        Unverifiable: a database is missing, or hidden from the account.
-    """
-    seen = databases_seen(connection)
-    for database in databases:
-        if database not in seen:
-            raise reach.failed(
-                "no database of that name",
-                expected=f"database {database}",
-                hint=f"it was dropped, or {reach.account.user} has no privilege on it: SHOW GRANTS",
-            )
-    found = rows(
-        connection,
-        "SELECT table_schema, table_name FROM information_schema.tables"
-        " WHERE table_type IN ('BASE TABLE', 'SYSTEM VERSIONED') AND table_schema IN %s",
-        [tuple(databases)],
-    )
-    return sorted((str(database), str(table)) for database, table in found)
-
-
-def count_rows(
-    connection: Connection[Cursor],
-    names: Sequence[tuple[str, str]],
-    countdown: Countdown,
-) -> dict[str, int]:
-    """Return the exact number of rows by ``database.table``, all in one snapshot."""
-    counts = {}
-    # READ COMMITTED has no snapshot for the whole transaction.
-    rows(connection, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-    rows(connection, "START TRANSACTION WITH CONSISTENT SNAPSHOT")
-    for database, table in names:
-        countdown.left()
-        ((count,),) = rows(connection, f"SELECT COUNT(*) FROM {quoted(database)}.{quoted(table)}")  # noqa: S608 - quoted above
-        counts[f"{database}.{table}"] = int(count)
-    rows(connection, "ROLLBACK")
-    return counts
-
-
-def limit_queries(connection: Connection[Cursor], flavour: Flavour, seconds: float) -> None:
-    """Make the server also end a query when its client gives up."""
-    if flavour == "mariadb":
-        rows(connection, f"SET SESSION max_statement_time = {seconds:.3f}")
-    else:
-        rows(connection, f"SET SESSION max_execution_time = {max(1, int(seconds * 1000))}")
-
-
-def require_source(connection: Connection[Cursor], flavour: Flavour, reach: Reach) -> bool:
-    """Refuse a replica, whose rows may be those of a moment ago; return False if that cannot be told.
-
-    Raises:
-        Unverifiable: it replicates, or is read-only and does not tell whether it does.
-    """
-    ((read_only,),) = rows(connection, "SELECT @@GLOBAL.read_only")
-    running = _replication(connection, flavour)
-    if running or (read_only and running is None):
-        raise reach.failed(
-            "a replica" if running else "a read-only server that does not tell whether it is a replica",
-            expected="a server that is no replica",
-            hint="name the source in the profile; "
-            "a reader that may ask has REPLICATION CLIENT (MariaDB: REPLICA MONITOR)",
-        )
-    return running is not None
-
-
-def _replication(connection: Connection[Cursor], flavour: Flavour) -> bool | None:
-    """Return whether the server applies the changes of another, or None if the account may not ask."""
-    with closing(connection.cursor(DictCursor)) as cursor:
-        try:
-            cursor.execute("SHOW REPLICA STATUS" if flavour == "mysql" else "SHOW ALL SLAVES STATUS")
-        except pymysql.err.OperationalError as error:
-            if error.args[0] not in _DENIED:
-                raise
-            return None
-        channels = cursor.fetchall()
-    return any(
-        str(value) != "No"
-        for channel in channels
-        for name, value in channel.items()
-        if name.endswith(("_IO_Running", "_SQL_Running"))
-    )
 
 
 class View(StoreReader[MysqlProfile]):
@@ -298,8 +107,8 @@ class View(StoreReader[MysqlProfile]):
         """Yield names from the table ``database.table``, read in blocks of `NAMES`. See `ReferenceView`."""
         # A separate connection: until its rows are read, it accepts no other query.
         connection = connect(self._reach)
-        chosen = " AND ".join(f"{_beside_values(quoted(name))} = %s" for name in where)
-        read = _beside_values(f"SELECT {_columns(fields)} FROM {quoted_table(collection)}")  # noqa: S608 - quoted
+        chosen = " AND ".join(f"{escaped_percents(quoted(name))} = %s" for name in where)
+        read = escaped_percents(f"SELECT {_columns(fields)} FROM {quoted_table(collection)}")  # noqa: S608 - quoted
         with translated(self._reach), closing(connection), closing(connection.cursor(SSCursor)) as cursor:
             cursor.execute(f"{read} WHERE {chosen or 'TRUE'}", tuple(where.values()))
             while block := cursor.fetchmany(NAMES):
@@ -308,10 +117,10 @@ class View(StoreReader[MysqlProfile]):
 
     def held(self, collection: str, fields: Sequence[str], names: Sequence[Name]) -> set[Name]:
         """Return the `names` found in rows, compared here, as a collation may equate different texts."""
-        first = _beside_values(quoted(fields[0]))
+        first = escaped_percents(quoted(fields[0]))
         # By their bytes too: else DISTINCT gives one of the texts that the collation equates, any.
         each = ", ".join([_columns(fields), *(f"CAST({quoted(name)} AS BINARY)" for name in fields)])
-        read = _beside_values(f"SELECT DISTINCT {each} FROM {quoted_table(collection)}")  # noqa: S608 - quoted
+        read = escaped_percents(f"SELECT DISTINCT {each} FROM {quoted_table(collection)}")  # noqa: S608 - quoted
         with translated(self._reach):
             found = rows(self._open(), f"{read} WHERE {first} IN %s", [tuple({name[0] for name in names})])
         return {tuple(str(value) for value in row[: len(fields)]) for row in found} & set(names)

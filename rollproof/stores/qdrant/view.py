@@ -18,7 +18,8 @@ import orjson
 
 from rollproof.errors import Meaning, Unverifiable, unanswered
 from rollproof.profile.data_formats import Marks
-from rollproof.stores.contract import Answer, Hit, LoadState, Name, Search, names_at, names_of, whole_numbers
+from rollproof.stores.contract import Answer, Hit, LoadState, Search
+from rollproof.stores.names import Name, names_at, names_of, whole_numbers
 from rollproof.stores.policy import chosen
 from rollproof.stores.qdrant.descriptor import QdrantProfile
 from rollproof.stores.reach import Reach, Readable, StoreReader

@@ -14,7 +14,8 @@ from minio.error import InvalidResponseError, MinioException, S3Error
 from urllib3.exceptions import HTTPError, MaxRetryError
 
 from rollproof.errors import unanswered
-from rollproof.stores.contract import Answer, Name
+from rollproof.stores.contract import Answer
+from rollproof.stores.names import Name
 from rollproof.stores.reach import Countdown, Reach, Readable, StoreReader
 from rollproof.stores.s3.descriptor import S3Profile
 from rollproof.system.side_by_side import each

@@ -16,7 +16,7 @@ from rollproof.stores.contract import ExportedRecord, Pace, RecordExport
 from rollproof.stores.keeper import StoreKeeper
 from rollproof.stores.mysql import export as mysql_export
 from rollproof.stores.mysql import rows as mysql_rows
-from rollproof.stores.mysql.view import connect, rows
+from rollproof.stores.mysql.connection import connect, rows
 from rollproof.stores.reach import Reach
 from tests.stack.keeping.subject import WHOLE, Bench, Chosen, Damage, Exported, Subject
 from tests.stack.mysql_content import CONTENT, DAMAGE, QUERIES

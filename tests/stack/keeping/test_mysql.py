@@ -17,9 +17,9 @@ from rollproof.errors import ActionFailed, Unverifiable
 from rollproof.stores.mysql import keeper as mysql_keeper
 from rollproof.stores.mysql import objects as mysql_schema
 from rollproof.stores.mysql import programs as mysql_programs
+from rollproof.stores.mysql.connection import connect, rows
 from rollproof.stores.mysql.keeper import Keeper
 from rollproof.stores.mysql.programs import LOCK
-from rollproof.stores.mysql.view import connect, rows
 from rollproof.stores.package import MANIFEST, Kept
 from rollproof.stores.reach import Reach
 from tests.stack.keeping.mysql import FILLED, Mysql

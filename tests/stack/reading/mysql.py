@@ -14,8 +14,8 @@ from pymysql.cursors import Cursor
 from rollproof.profile.sections import Account, Address
 from rollproof.stores.keeper import StoreKeeper
 from rollproof.stores.keepers import open_keeper
+from rollproof.stores.mysql.connection import connect, rows
 from rollproof.stores.mysql.descriptor import MysqlProfile
-from rollproof.stores.mysql.view import connect, rows
 from rollproof.stores.reach import Reach
 from tests.stack.mysql_content import CONTENT, DAMAGE
 from tests.stack.mysql_server import OPERATOR, MysqlServer, prepared, running_server

@@ -13,7 +13,7 @@ from rollproof.baseline.sight import whole_sight
 from rollproof.errors import ActionFailed, Unverifiable
 from rollproof.profile.sections import Account
 from rollproof.stores.contract import ContentView, Digest, Pace, ReferenceView, SharedContent, SightedContent
-from rollproof.stores.mysql.view import Flavour, rows
+from rollproof.stores.mysql.connection import Flavour, rows
 from tests.stack.content_reading import digests, recorded, whole
 from tests.stack.mysql_server import OPERATOR
 from tests.stack.reading.mysql import Mysql

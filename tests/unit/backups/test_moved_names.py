@@ -20,7 +20,7 @@ from rollproof.backups.sets import BackupSet, manifest_text, read_backup
 from rollproof.errors import Problem, Unverifiable
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Place, Reference
-from rollproof.stores.contract import Name
+from rollproof.stores.names import Name
 from rollproof.stores.references import digest_of, sides_of, text_of
 from rollproof.system.command import Deadline
 from rollproof.system.files import strict_json

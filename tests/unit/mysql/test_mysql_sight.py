@@ -8,10 +8,10 @@ from pydantic import SecretStr
 from rollproof.collection import Json
 from rollproof.profile.sections import Account, Address
 from rollproof.stores.mysql.clients import SEEING_OTHERS
+from rollproof.stores.mysql.connection import Flavour
 from rollproof.stores.mysql.descriptor import DESCRIPTOR, MysqlProfile
 from rollproof.stores.mysql.keeper import FOREIGN_DEFINER
 from rollproof.stores.mysql.privileges import parsed, sight
-from rollproof.stores.mysql.view import Flavour
 
 WHOLE = "GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON `shop%`.* TO `r`@`%`"
 ROUTINES = {

@@ -11,10 +11,10 @@ import pytest
 from bson import ObjectId
 from pymilvus import DataType
 
-from rollproof.stores.contract import whole_numbers
 from rollproof.stores.milvus.view import View as MilvusView
 from rollproof.stores.mongodb.view import View as MongodbView
 from rollproof.stores.mysql import view as mysql
+from rollproof.stores.names import whole_numbers
 from rollproof.stores.qdrant.view import View as QdrantView
 from rollproof.stores.reach import Readable
 from tests.unit.stores.test_readers_reach import NOWHERE, section

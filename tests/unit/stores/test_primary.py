@@ -14,7 +14,7 @@ from rollproof.engines.engine import Endpoint
 from rollproof.errors import Unverifiable
 from rollproof.profile.sections import Account
 from rollproof.stores.mongodb import view as mongodb
-from rollproof.stores.mysql import view as mysql
+from rollproof.stores.mysql import connection as mysql
 from rollproof.stores.reach import Reach
 from rollproof.stores.redis import view as redis
 

@@ -29,7 +29,7 @@ from rollproof.stores.kafka import view as kafka
 from rollproof.stores.keepers import open_keeper
 from rollproof.stores.milvus import view as milvus
 from rollproof.stores.mongodb import view as mongodb
-from rollproof.stores.mysql import view as mysql
+from rollproof.stores.mysql import connection as mysql
 from rollproof.stores.reach import Reach
 from rollproof.stores.redis import view as redis_view
 from tests.conftest import write_profile

@@ -9,7 +9,8 @@ import pytest
 
 from rollproof.errors import Meaning, Mismatch, Unverifiable
 from rollproof.profile.sections import Reference
-from rollproof.stores.contract import Name, StoreView, names_of
+from rollproof.stores.contract import StoreView
+from rollproof.stores.names import Name, names_of
 from rollproof.stores.references import (
     MOST_TOLERATED,
     Followed,

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from rollproof.profile.sections import Address
-from rollproof.stores.contract import names_at
+from rollproof.stores.names import names_at
 from rollproof.stores.qdrant.descriptor import QdrantProfile
 from rollproof.stores.qdrant.view import Rest, View
 from rollproof.stores.reach import Readable
