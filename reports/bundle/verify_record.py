@@ -33,7 +33,7 @@ SEAL, SIGNATURE, CHECKER = "seal.json", "seal.json.sig", "verify_record.py"
 JOURNALS = ("journal.jsonl", "response.jsonl", "contacts.jsonl", "reopening.jsonl")
 # Kept to be given back to users and developers, and under no seal.
 KEPT_ASIDE = ("lost-window", "working-copy", "untracked")
-READ = re.compile(r"[^/]*\.json|seal\.json\.sig|[^/]*\.head|ledger/.*|" + "|".join(map(re.escape, JOURNALS)))
+READ = re.compile(r"[^/]*\.json|seal\.json\.sig|ledger/.*|" + "|".join(map(re.escape, JOURNALS)))
 
 # A bundle begins as gzip writes it without a name and a time, packed as well as can be.
 PACKED = b"\x1f\x8b\x08\0\0\0\0\0\x02\xff"

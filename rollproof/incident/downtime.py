@@ -12,7 +12,7 @@ when everything else was verified and holds, and no later run can shorten it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -31,11 +31,7 @@ from rollproof.profile.bands import Bands
 from rollproof.profile.profile import Target
 from rollproof.record_names import CONTACTS, DOWNTIME, JOURNAL, RESPONSE, ROLLBACK, SUPERSEDED, UNFINISHED
 from rollproof.system.clock import Moment
-from rollproof.system.files import remove_file
 from rollproof.system.record_files import WrongRecord, load_record, read_record, rounded, write_record
-
-# What reading raises for a record that another version wrote, or nobody of ours.
-_OTHER_SHAPE = (ValueError, KeyError, TypeError, AttributeError, OverflowError)
 
 
 class Since(StrEnum):
@@ -124,18 +120,6 @@ def downtime_of(incident: Incident, rollback: RollbackRecord | None) -> Downtime
     return found if same else None
 
 
-def forget_unreadable(incident: Incident) -> None:
-    """Delete a record that cannot be read: the next full verification writes it again.
-
-    Raises:
-        OSError: it cannot be deleted.
-    """
-    try:
-        read_downtime(incident)
-    except UsageProblem:
-        remove_file(incident.folder / DOWNTIME)
-
-
 def read_downtime(incident: Incident) -> Downtime | None:
     """Return the downtime of `incident`, or None if none is recorded.
 
@@ -162,14 +146,12 @@ def incident_began(incident: Incident, bands: Bands, beat_seconds: float) -> tup
 
 
 def outage_began(incident: Incident, bands: Bands, beat_seconds: float) -> tuple[str, Moment]:
-    """Return the beginning of the last outage of `incident` and its name, as `record_downtime` tells it."""
+    """Return the beginning of the last outage of `incident` and its name, as `record_downtime` records it."""
     recorded = _recorded(incident)
-    try:
+    with suppress(UsageProblem):  # the verdict says so
         rollback = incident.rollback()
-    except UsageProblem:
-        rollback = None  # the verdict says so
-    if recorded is not None and rollback is not None and recorded.rollback == rollback.finished:
-        return recorded.since_is, recorded.since
+        if recorded is not None and rollback is not None and recorded.rollback == rollback.finished:
+            return recorded.since_is, recorded.since
     found = _origin(incident, bands, beat_seconds, _verified_end(incident, recorded))
     return found or (Since.START, incident.started)
 
@@ -187,10 +169,7 @@ def assess_kept(
 
 def rollbacks_began(incident: Incident) -> list[Moment]:
     """Return the beginning of each rollback, once for each file that has it."""
-    found = []
-    for record in _records(incident, JOURNAL, ROLLBACK_BEGAN):
-        with suppress(*_OTHER_SHAPE):
-            found.append(Moment.from_record(record["at"]))
+    found = [Moment.from_record(record["at"]) for record in _records(incident, JOURNAL, ROLLBACK_BEGAN)]
     for name in (UNFINISHED, SUPERSEDED, ROLLBACK, *incident.earlier_rollback_names()):
         with suppress(OSError, WrongRecord):
             found.append(load_record(_Begun, incident.folder / name, more=True).started)
@@ -210,16 +189,24 @@ def _origin(
         own = verified is None or moment.seconds_since(verified) > 0
         return own and abs(moment.seconds_since(incident.started)) < CENTURY
 
-    assessed = [one for one in _assessed(incident) if counts(one)]
-    if assessed:
-        return Since.RESPONSE, assessed[0]
+    def age(moment: Moment) -> float:
+        return moment.seconds_since(incident.started)
+
+    with suppress(ValueError, KeyError):
+        assessed = [first_bad_in(record) for record in _records(incident, RESPONSE, ASSESSED)]
+        if ours := [one for one in assessed if counts(one)]:
+            return Since.RESPONSE, ours[0]
     begun = [one for one in rollbacks_began(incident) if counts(one)]
+    detected = [Moment.from_record(one["at"]) for one in _records(incident, CONTACTS, DETECTED)[:1]]
     known = [
-        *((Since.MONITOR, one) for one in _seen(incident, bands, beat_seconds, begun, counts)),
-        *((Since.DETECTION, one) for one in _detected(incident) if counts(one)),
+        *((Since.DETECTION, one) for one in detected if counts(one)),
         *((Since.ROLLBACK, one) for one in begun),
     ]
-    return min(known, key=lambda one: one[1].seconds_since(incident.started), default=None)
+    kept = [one for one in whole_samples(incident.folder) if counts(one.at)]
+    with suppress(ValueError, OverflowError):  # a figure that no band can hold
+        seen = first_bad(assess_kept(kept, bands, beat_seconds, min(begun, key=age, default=None))[1])
+        known = [*([] if seen is None else [(Since.MONITOR, seen)]), *known]
+    return min(known, key=lambda one: age(one[1]), default=None)
 
 
 def _verified_end(incident: Incident, recorded: Downtime | None) -> Moment | None:
@@ -237,33 +224,6 @@ def _recorded(incident: Incident) -> Downtime | None:
     return None
 
 
-def _assessed(incident: Incident) -> Iterator[Moment]:
-    with suppress(*_OTHER_SHAPE):
-        for record in _records(incident, RESPONSE, ASSESSED):
-            yield first_bad_in(record)
-
-
-def _seen(
-    incident: Incident,
-    bands: Bands,
-    beat_seconds: float,
-    begun: Sequence[Moment],
-    counts: Callable[[Moment], bool],
-) -> Iterator[Moment]:
-    began = min(begun, key=lambda one: one.seconds_since(incident.started), default=None)
-    kept = [one for one in whole_samples(incident.folder) if counts(one.at)]
-    with suppress(*_OTHER_SHAPE):  # a figure that no band can hold
-        seen = first_bad(assess_kept(kept, bands, beat_seconds, began)[1])
-        if seen is not None:
-            yield seen
-
-
-def _detected(incident: Incident) -> Iterator[Moment]:
-    with suppress(*_OTHER_SHAPE):
-        for record in _records(incident, CONTACTS, DETECTED)[:1]:
-            yield Moment.from_record(record["at"])
-
-
 @dataclass(frozen=True, slots=True)
 class _Begun:
     """The field that any record of a rollback has, and that is asked for here."""
@@ -273,8 +233,6 @@ class _Begun:
 
 def _records(incident: Incident, journal: str, event: str) -> list[Mapping[str, Any]]:
     """Return a journal's records of an `event`, as far as its chain holds."""
-    try:
-        records, _ = read_journal(incident.folder / journal)
-    except Problem:
-        return []
-    return [record for record in records if record.get("event") == event]
+    with suppress(Problem):
+        return [one for one in read_journal(incident.folder / journal)[0] if one["event"] == event]
+    return []
