@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rollproof.baseline.containers import shown_json
+from rollproof.baseline.configuration import shown_json
 from rollproof.baseline.facts import Facts
 from rollproof.errors import Unverifiable, listed
 from rollproof.home import typed

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from rollproof.engines.engine import Container
+from rollproof.engines.engine import Container, Inside
 from rollproof.profile.sections import StoreProfile
 from rollproof.stores.contract import Beside, Digest, Neighbours
 from rollproof.stores.policy import compared_of
@@ -15,26 +15,14 @@ from rollproof.system.record_files import Must, Natural, Positive, rounded
 
 
 @dataclass(frozen=True, slots=True)
-class RecordedInside:
-    """The files of a container's own layer that its image does not bring; of modified files a keyed hash.
-
-    `placed` are those that compose wrote into it, each with its keyed hash.
-    """
-
-    modified: Mapping[str, str] = field(default_factory=dict)
-    added: tuple[str, ...] = ()
-    deleted: tuple[str, ...] = ()
-    placed: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class RecordedContainer:
     """A container as it was: enough to recognise it, to restore it, and to compare its configuration.
 
     `id` and `restarts` are of that very container: another of the name has its own restarts. One that had
-    `completed` had done what it was for, and does not run. `settings` are the engine's. `sealed` are keyed
-    hashes of what may hold secrets: environment, command, bound files. `places` are where it has its mounts.
-    `health_seconds` is that of `Container`: how long a start takes.
+    `completed` had done what it was for, and does not run. `settings` are the engine's. `private` are keyed
+    hashes of what may hold secrets, such as environment and command. `inside` are the files that its image
+    does not bring. `places` are where it has its mounts. `health_seconds` is that of `Container`: how long a
+    start takes.
     """
 
     service: str
@@ -48,8 +36,8 @@ class RecordedContainer:
     restarts: int = 0
     completed: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
-    sealed: Mapping[str, str] = field(default_factory=dict)
-    inside: RecordedInside = field(default_factory=RecordedInside)
+    private: Mapping[str, str] = field(default_factory=dict)
+    inside: Inside = field(default_factory=Inside)
     places: tuple[str, ...] = ()
     health_seconds: float = 0.0
 
@@ -67,7 +55,7 @@ class RecordedResource:
     """A network or volume as it was: its settings, and keyed hashes of its driver's options."""
 
     settings: Mapping[str, Any]
-    sealed: Mapping[str, str]
+    private: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +64,14 @@ class Surroundings:
 
     `key` names the key of all keyed hashes of the baseline. `strangers` are the containers that shared a
     network or volume with the target. `changed` are the working copy's uncommitted changes in words, and
-    `untracked` its files that git does not know. `files` are keyed hashes of the changed files. `engine` is
-    the container engine's ID, "" of one without. `resources` are the networks and volumes of the containers.
+    `untracked` its files that git does not know. `engine` is the container engine's ID, "" of one without.
+    `resources` are the networks and volumes of the containers.
     """
 
     key: str
     strangers: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     untracked: tuple[str, ...] = ()
-    files: Mapping[str, str] = field(default_factory=dict)
     engine: str = ""
     resources: Mapping[str, RecordedResource] = field(default_factory=dict)
 

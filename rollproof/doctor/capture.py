@@ -9,8 +9,7 @@ from pathlib import Path
 
 from rollproof.application.canary import Canary, Conversation, canary_in_use, patience_with_the_monitor
 from rollproof.application.client import ApplicationClient
-from rollproof.baseline.configuration_key import new_configuration_key
-from rollproof.baseline.containers import record_container
+from rollproof.baseline.configuration import new_configuration_key, record_container, record_surroundings
 from rollproof.baseline.demands import demands_of
 from rollproof.baseline.facts import (
     Facts,
@@ -23,7 +22,6 @@ from rollproof.baseline.facts import (
 from rollproof.baseline.folder import BaselineDraft
 from rollproof.baseline.known_good import current_baseline
 from rollproof.baseline.recording import record_content, record_store
-from rollproof.baseline.surroundings import record_surroundings
 from rollproof.doctor.examination import NeedState, examine, require_all, with_others
 from rollproof.doctor.probe_table import before_capture
 from rollproof.doctor.target_probes import require_answers

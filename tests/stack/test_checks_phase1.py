@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
-from rollproof.baseline.configuration_key import configuration_key_of
-from rollproof.baseline.containers import record_container
+from rollproof.baseline.configuration import configuration_key_of, record_container
 from rollproof.baseline.facts import Facts, RecordedContainer
 from rollproof.engines.container_settings import is_anonymous
 from rollproof.engines.engine import Container, ContainerEngine, Inside

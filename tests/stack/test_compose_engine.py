@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rollproof.baseline.configuration_key import new_configuration_key
+from rollproof.baseline.configuration import new_configuration_key, record_surroundings, resource_differences
 from rollproof.baseline.facts import RecordedResource
-from rollproof.baseline.surroundings import record_surroundings, resource_differences
 from rollproof.engines.compose import ComposeEngine
 from rollproof.engines.compose_project import ComposeProject
 from rollproof.engines.engine import ContainerEngine, Endpoint

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from pydantic import SecretStr
 
-from rollproof.baseline.configuration_key import configuration_key_of, new_configuration_key, require_key
+from rollproof.baseline.configuration import configuration_key_of, new_configuration_key
 from rollproof.errors import Unverifiable
 from rollproof.profile.profile import Target
 from tests.unit.sandbox import Sandbox
@@ -65,6 +65,6 @@ def test_without_the_key_nothing_is_compared(sandbox: Sandbox, harm: Callable[[T
 
 def test_another_key_is_named_and_refused(sandbox: Sandbox, keyed: Target) -> None:
     captured = new_configuration_key(sandbox.target)
-    require_key(captured, captured.id, sandbox.target)
+    assert configuration_key_of(sandbox.target, captured.id).id == captured.id
     with pytest.raises(Unverifiable, match=f"expected key {captured.id}, as .*, observed key "):
-        require_key(configuration_key_of(keyed), captured.id, keyed)
+        configuration_key_of(keyed, captured.id)

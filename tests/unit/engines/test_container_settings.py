@@ -9,14 +9,13 @@ from typing import Any
 
 import pytest
 
-from rollproof.baseline.configuration_key import ConfigurationKey
-from rollproof.baseline.containers import (
+from rollproof.baseline.configuration import (
+    ConfigurationKey,
     inside_differences,
     record_container,
     setting_differences,
     unexpected,
 )
-from rollproof.baseline.facts import RecordedInside
 from rollproof.engines.compose import _container
 from rollproof.engines.engine import Container, Inside
 from rollproof.system.record_files import as_json
@@ -197,7 +196,7 @@ def test_no_secret_is_recorded() -> None:
 def test_a_change_inside_a_container_is_told_unless_it_was_so_at_the_capture(
     inside: Inside, said: list[str]
 ) -> None:
-    recorded = RecordedInside(INSIDE.modified, INSIDE.added, INSIDE.deleted)
+    recorded = INSIDE
     assert list(inside_differences(recorded, inside)) == said
 
 

@@ -13,7 +13,7 @@ import pytest
 from docker import APIClient
 from docker.errors import APIError
 
-from rollproof.baseline.configuration_key import ConfigurationKey
+from rollproof.baseline.configuration import ConfigurationKey
 from rollproof.engines.engine import Inside
 from rollproof.engines.insides import inside
 

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
 
 import pytest
 
-from rollproof.baseline.configuration_key import new_configuration_key
 from rollproof.baseline.folder import load_baseline
-from rollproof.baseline.surroundings import new_changes, record_surroundings
-from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import ActionFailed, ExitCode, Unverifiable, UsageProblem
 from rollproof.git.migration_files import changed_names, content_at
 from rollproof.git.repository import read_working_copy
@@ -27,7 +23,6 @@ from rollproof.profile.data_formats import refused
 from rollproof.system.holder import Life
 from tests.unit.command_line import Ran
 from tests.unit.sandbox import SERVICES, Sandbox, git, image
-from tests.unit.toy_store.engine import StandInEngine
 
 NAMED = "\n[premigration.state]\ncommit_file = 'saved/commit.txt'\n"
 
@@ -143,23 +138,6 @@ def test_every_difference_is_named(repository: Path) -> None:
         "hidden, which git was told not to look at",
         "untracked folder/deep",
         "untracked new file",
-    ]
-
-
-def test_a_file_that_was_renamed_at_the_capture_is_compared(repository: Path, sandbox: Sandbox) -> None:
-    (repository / "one").write_text("1" * 100)
-    git(repository, "add", ".")
-    git(repository, "commit", "--quiet", "--message", "one")
-    git(repository, "mv", "one", "two")
-    configuration_key, engine = (
-        new_configuration_key(sandbox.target),
-        cast("ContainerEngine", StandInEngine(sandbox.target)),
-    )
-    recorded = record_surroundings(engine, read_working_copy(repository), configuration_key)
-    assert [*new_changes(recorded, read_working_copy(repository), configuration_key)] == []
-    (repository / "two").write_text("1" * 99 + "2")
-    assert [*new_changes(recorded, read_working_copy(repository), configuration_key)] == [
-        "changed two, otherwise than at the capture"
     ]
 
 

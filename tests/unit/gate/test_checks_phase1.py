@@ -14,8 +14,7 @@ from checks.verification import test_phase1_infrastructure as phase1
 from fixtures import target as containers
 from fixtures.cases import of_baseline
 from fixtures.gating.evidence import Expect
-from rollproof.baseline.configuration_key import ConfigurationKey
-from rollproof.baseline.containers import record_container
+from rollproof.baseline.configuration import ConfigurationKey, record_container
 from rollproof.baseline.facts import Facts, RecordedContainer
 from rollproof.baseline.folder import Baseline
 from rollproof.engines.engine import Container, Inside, Usage
