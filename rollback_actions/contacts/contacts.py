@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from rollback_actions.contacts.delivery import deliver, record
@@ -20,7 +20,6 @@ from rollproof.home import typed
 from rollproof.incident.incident import Incident
 from rollproof.incident.journal import DETECTED
 from rollproof.profile.profile import Target
-from rollproof.record_names import CLOSED as RECORD_CLOSED
 from rollproof.record_names import CONTACTS, ROLLBACK, UNFINISHED
 from rollproof.system.clock import Moment, t_plus
 from rollproof.system.file_lock import file_lock
@@ -31,7 +30,6 @@ from rollproof.team.contact_record import (
     ALERTED,
     CLOSED,
     DECIDED,
-    Alert,
     ContactDecision,
     ContactRecord,
     read_contacts,
@@ -53,23 +51,12 @@ def contact_journal(target: Target, incident: Incident, say: Callable[[str], Non
     Raises:
         UsageProblem: another process holds it for too long. `ActionFailed`: it cannot be read or written.
     """
-    lock = _lock_of(incident, "contacts")
+    lock = lock_of(incident, "contacts")
     with (
         file_lock(lock, f"write the contacts of {incident.id}", wait_seconds=_RECORD_SECONDS),
         sealed_journal(target, incident.folder / CONTACTS, _WHAT, say) as journal,
     ):
         yield journal
-
-
-@contextmanager
-def the_clock(incident: Incident) -> Iterator[None]:
-    """Keep the clock of an incident while the body runs; only one process may.
-
-    Raises:
-        UsageProblem: another process keeps it.
-    """
-    with file_lock(_lock_of(incident, "clock"), f"keep the contact clock of {incident.id}"):
-        yield
 
 
 def require_contacts(target: Target) -> None:
@@ -121,39 +108,17 @@ class ContactClock:
     incident: Incident
     say: Callable[[str], None]
     stopped: Callable[[], bool]
-    _failed: dict[Alert, dict[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Fingerprint the channels once: that takes a while for each."""
         self._channels = contact_channels(self.target, self.incident.id)
         self._redact = self.target.redactor().text
 
-    @property
-    def failures(self) -> list[str]:
-        """The alerts whose last delivery of this run failed, in words."""
-        return [
-            f"{alert}, channel {name}: {reason}"
-            for alert, reasons in self._failed.items()
-            for name, reason in reasons.items()
-        ]
-
     def begin(self, severity: str) -> None:
-        """Record that the incident was detected, unless it is recorded: this is T+0.
-
-        Raises:
-            UsageProblem: the incident is closed, and nobody was told yet.
-        """
+        """Record that the incident was detected, unless it is recorded: this is T+0."""
         with self._journal() as journal:
             if read_contacts(self.incident.folder).detected is not None:
                 return
-            if self.incident.closed:
-                raise UsageProblem(
-                    what=f"incident {self.incident.id}",
-                    expected="one that is open",
-                    observed="closed: it was verified",
-                    source=str(self.incident.folder / RECORD_CLOSED),
-                    hint="name another incident, or none for a new one",
-                )
             journal.write(
                 DETECTED,
                 target=self.target.name,
@@ -207,7 +172,6 @@ class ContactClock:
             left = {channel: url for channel, url in left.items() if not done[channel].delivered}
             if not left or self.stopped():
                 break
-        self._failed[due.alert] = {channel.name: done[channel].reason for channel in left}
 
     def _journal(self) -> AbstractContextManager[Journal]:
         return contact_journal(self.target, self.incident, self.say)
@@ -218,5 +182,6 @@ class ContactClock:
             time.sleep(min(left, _SLICE_SECONDS))
 
 
-def _lock_of(incident: Incident, what: str) -> Path:
+def lock_of(incident: Incident, what: str) -> Path:
+    """Return the file that is locked by who writes the "contacts", or by who keeps the "clock"."""
     return incident.folder.with_name(f".{incident.folder.name}.{what}.lock")

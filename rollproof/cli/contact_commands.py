@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,9 +49,10 @@ def run_contacts(
     """Keep the contact clock of an incident until its post-mortem is called; T+0 is when it first began."""
     from reports.answers.contact_lines import contacts_record, status_lines
     from reports.terminal.progress import Progress
-    from rollback_actions.contacts.contacts import ContactClock, require_contacts, the_clock
+    from rollback_actions.contacts.contacts import ContactClock, lock_of, require_contacts
     from rollback_actions.session.session import unhung
     from rollproof.profile.profile import load_target
+    from rollproof.system.file_lock import file_lock
     from rollproof.team.contact_message import acknowledge_command, run_command, severity_text
 
     target = load_target(profile)
@@ -62,7 +63,8 @@ def run_contacts(
     )
     redact = target.redactor().text
     say = Progress().say
-    with unhung(), the_clock(found), stopping() as stopped:
+    keeping = file_lock(lock_of(found, "clock"), f"keep the contact clock of {found.id}")
+    with unhung(), keeping, stopping() as stopped:
         clock = ContactClock(target, profile, found, say, stopped)
         clock.begin(" ".join((severity or severity_text(target)).split()))
         say(redact(f"to acknowledge: {acknowledge_command(profile, found)}"))
@@ -73,8 +75,8 @@ def run_contacts(
     ended_early = stopped() and not flow.over
     if ended_early:
         say(redact(f"nobody keeps the clock; resume it: {run_command(profile, found)}"))
-    if clock.failures or flow.undelivered:
-        raise _undelivered(profile, found, clock.failures, flow, redact)
+    if flow.undelivered:
+        raise _undelivered(profile, found, flow, redact)
     if ended_early:
         raise typer.Exit(ExitCode.INTERRUPTED)
 
@@ -194,17 +196,15 @@ def _rollback(incident: Incident) -> str:
     return combine(verdicts) if verdicts else "none"
 
 
-def _undelivered(
-    profile: Path, incident: Incident, failures: Sequence[str], flow: Flow, redact: Callable[[str], str]
-) -> ActionFailed:
-    """Return the error of alerts that did not arrive, now or in an earlier run."""
+def _undelivered(profile: Path, incident: Incident, flow: Flow, redact: Callable[[str], str]) -> ActionFailed:
+    """Return the error of alerts that have reached nobody, in this run or an earlier one."""
     from rollproof.team.contact_message import acknowledge_command
 
-    earlier = [f"{one.alert}, channel {one.channel}: {one.reason}" for one in flow.undelivered]
+    failed = [f"{one.alert}, channel {one.channel}: {one.reason}" for one in flow.undelivered]
     return ActionFailed(
         what=f"alerts of incident {incident.id}",
-        expected="every channel to take them",
-        observed=redact("; ".join(dict.fromkeys([*failures, *earlier]))),
+        expected="one channel at least to take each",
+        observed=redact("; ".join(dict.fromkeys(failed))),
         source=str(incident.folder / CONTACTS),
         hint=f"tell them by another way, then: {acknowledge_command(profile, incident)} --from 'a call'",
     )

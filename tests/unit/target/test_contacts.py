@@ -86,7 +86,7 @@ def test_a_flow_in_which_everybody_does_their_part() -> None:
     assert step(flow, "decided") == ContactStep("decided", ContactState.DONE, 0, 120, 90, "roll back, by Ada")
     assert due(story.at(4.99)) == []
     assert due(story.at(5)) == [Alert.TECH_LEAD]
-    assert story.at(5).due[0].because == "status update"
+    assert story.at(5).due[0].because == "you are the tech lead"
     story.alerted(5, Alert.TECH_LEAD).write(14, "assessed", name="Ada", text="a bad index")
     assert due(story.at(20)) == []
     assert due(story.at(60)) == [Alert.POST_MORTEM]
@@ -101,7 +101,7 @@ def test_who_does_not_acknowledge_or_decide_in_time_is_passed_over_at_once() -> 
     flow = story.at(2)
     assert due(flow) == [Alert.TECH_LEAD]
     assert flow.due[0].because == (
-        "nobody has acknowledged within 2 minutes; nothing is decided after 2 minutes"
+        "you are the tech lead; nobody has acknowledged within 2 minutes; nothing is decided after 2 minutes"
     )
     assert [late.name for late in flow.overdue] == ["acknowledged", "decided"]
     story.alerted(2, Alert.TECH_LEAD)
@@ -151,7 +151,7 @@ def test_a_clock_that_nobody_kept_alerts_each_once_with_all_that_is_overdue() ->
     flow = Story().detected().at(20)
     assert due(flow) == [Alert.ON_CALL, Alert.TECH_LEAD]
     assert flow.due[1].because == (
-        "status update; nobody has acknowledged within 2 minutes; nothing is decided after 2 minutes;"
+        "you are the tech lead; nobody has acknowledged within 2 minutes; nothing is decided after 2 minutes;"
         " the assessment is not complete after 15 minutes"
     )
     assert [one.name for one in flow.overdue][-1] == "assessment complete"
@@ -179,7 +179,7 @@ def test_after_a_reboot_the_wall_clock_counts_and_what_has_happened_stays() -> N
 
 def test_who_acknowledged_before_they_were_alerted_is_not_alerted() -> None:
     flow = Story().detected().acknowledged(0).at(0.1)
-    assert (due(flow), flow.steps[0].state) == ([], ContactState.NOT_NEEDED)
+    assert (due(flow), flow.steps[0].state) == ([], ContactState.DONE)
     assert flow.steps[0].text == "Ada knew by another way"
 
 
