@@ -10,7 +10,7 @@ from typing import Any
 
 from rollproof.engines.container_settings import ENVIRONMENT
 from rollproof.engines.engine import Container
-from rollproof.errors import ActionFailed
+from rollproof.errors import UsageProblem
 from rollproof.profile.profile import Engine
 from rollproof.system.command import Deadline, run_command
 
@@ -116,14 +116,14 @@ class ComposeProject:
                         found.append(f"{service}: environment {', '.join(changed)}")
         return list(dict.fromkeys(found))  # replicas differ alike
 
-    def compose(self, replaced: Sequence[Path] | None) -> list[str]:
-        """Return how each `docker compose` of this project begins. See `compose_words`."""
+    def compose(self, replaced: Sequence[Path] | None = None) -> list[str]:
+        """Return how each `docker compose` of this project begins; refuse a profile without compose files."""
         if not self.profile.files:
-            raise ActionFailed(
-                what="re-creation of services",
-                expected="compose files in the profile",
+            raise UsageProblem(
+                what="compose files",
+                expected="those that the services are created from",
                 observed="none",
-                source="engine.files",
+                source="engine.files of the profile",
                 hint='add files = ["…/compose.yaml"] to [engine]',
             )
         return compose_words(self.profile, replaced)

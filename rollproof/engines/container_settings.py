@@ -25,27 +25,22 @@ ENVIRONMENT = "environment "
 _COMPOSE = "com.docker.compose."
 _ANONYMOUS = re.compile(r"[0-9a-f]{64}")
 _SHORT_ID = 12
-# Of ``Config``: told apart elsewhere (image, labels, environment), or by whether compose was attached to it.
+# Of ``Config``: compared elsewhere (image, labels, environment), or by whether compose was attached to it.
 _ELSEWHERE = frozenset(
     {
         *("Image", "Labels", "Env", "Cmd", "Entrypoint", "Healthcheck", "Hostname", "OnBuild"),
         *("AttachStdin", "AttachStdout", "AttachStderr", "StdinOnce"),
     }
 )
-# Of ``HostConfig``: mounts are told by ``Mounts``, log options may hold a password, the rest is the client's.
+# Of ``HostConfig``: mounts are in ``Mounts``, log options may hold a password, the rest is the client's.
 _NOT_OF_THE_HOST = frozenset(
     {"Binds", "Mounts", "ContainerIDFile", "ConsoleSize", "LogConfig", "Annotations"}
 )
 _MOUNT = "mount "
-# Of a network or volume. A network that is made anew may have another subnet, which the engine hands out, and
-# an overlay another number; some versions repeat settings as options. Attachable is of a swarm alone.
+# Of a network or volume, without what the engine hands out, such as a subnet.
 _OF_A_RESOURCE = ("Driver", "Internal", "EnableIPv4", "EnableIPv6")
-_HANDED_OUT = frozenset(
-    {
-        "com.docker.network.driver.overlay.vxlanid_list",
-        *("com.docker.network.enable_ipv4", "com.docker.network.enable_ipv6"),
-    }
-)
+# Some versions of the engine repeat settings as options.
+_REPEATED = frozenset({"com.docker.network.enable_ipv4", "com.docker.network.enable_ipv6"})
 _MODES = ("NetworkMode", "PidMode", "IpcMode")
 
 
@@ -96,10 +91,9 @@ def private_of(raw: Raw) -> dict[str, SecretStr]:
 
 def resource_of(raw: Raw) -> SharedResource:
     """Return an inspected network or volume: compose may leave one as it is, whatever its file says."""
-    names = (*_OF_A_RESOURCE, *(("Attachable",) if raw.get("Scope") == "swarm" else ()))
-    options = {name: value for name, value in (raw.get("Options") or {}).items() if name not in _HANDED_OUT}
+    options = {name: value for name, value in (raw.get("Options") or {}).items() if name not in _REPEATED}
     return SharedResource(
-        {name: raw[name] for name in names if raw.get(name) is not None},
+        {name: raw[name] for name in _OF_A_RESOURCE if raw.get(name) is not None},
         {f"option {name}": SecretStr(str(value)) for name, value in sorted(options.items())},
     )
 

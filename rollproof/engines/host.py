@@ -61,35 +61,32 @@ class Host:
         return self._ask(path, mount.name, source, *through)
 
     def _ask(self, path: str, name: str, source: str, *through: str) -> FileSystem:
-        place = f"stat -f {path}, {source}"
+        observed, figures = "", list[int]()
         try:
-            figures = run_command(
+            text = run_command(
                 [*through, "stat", "-f", "-c", FORMAT, path],
                 what=f"file system of {name}",
                 deadline=Deadline(self._seconds),
             )
+            figures = [int(word) for word in text.split()]
         except ActionFailed as failure:
+            observed = str(failure.observed)
+        except ValueError:
+            observed = repr(text[:200])
+        if len(figures) != len(FORMAT.split()):
             raise Unverifiable(
                 what=f"file system of {name}",
                 expected="its figures",
-                observed=failure.observed,
-                source=place,
+                observed=observed or "none",
+                source=f"stat -f {path}, {source}",
                 hint="see that the path exists there, and that the image has the program stat",
-            ) from None
-        return _file_system(name, figures, place)
+            )
+        return _file_system(name, *figures)
 
 
-def _file_system(name: str, figures: str, source: str) -> FileSystem:
-    try:
-        block, blocks, free, available, inodes, inodes_free = (int(word) for word in figures.split())
-    except ValueError:
-        raise Unverifiable(
-            what=f"file system of {name}",
-            expected="six numbers",
-            observed=repr(figures[:200]),
-            source=source,
-            hint="see what the program stat is there: GNU's and busybox's are known",
-        ) from None
+def _file_system(
+    name: str, block: int, blocks: int, free: int, available: int, inodes: int, inodes_free: int
+) -> FileSystem:
     usable = blocks - free + available
     return FileSystem(
         path=name,

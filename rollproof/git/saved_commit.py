@@ -31,11 +31,7 @@ class SavedCommit:
         if self.text is None:
             return "no such file"
         lines = self.text.splitlines()
-        if not "".join(lines).strip():
-            return "an empty file"
-        if len(lines) > 1:
-            return f"{len(lines)} lines or more, the first {lines[0][:80]!r}"
-        return lines[0] if self.text.isascii() and lines[0].isalnum() else repr(self.text[:80])
+        return lines[0] if len(lines) == 1 and lines[0].isalnum() else repr(self.text[:80])
 
 
 def file_of(named: Path | None, target: str) -> Path:

@@ -160,7 +160,7 @@ def plan_service(target: Target, name: str, baseline: Baseline | None = None) ->
     require_services(target, [name])
     baseline = baseline or current_baseline(target)
     commit = resolve_commit(target.application.repository, baseline.facts.commit)
-    _require_compose_files(target)
+    ComposeProject(target.engine).compose()
     require_configuration(target, commit, name)
     images = images_in(baseline, [name])
     wish, completing = Wish(Kind.SERVICE, commit, (name,)), _completing(baseline, [name])
@@ -185,7 +185,7 @@ def plan_database(target: Target, name: str, baseline: Baseline | None = None, b
     mounting = {service for store in stores for service, _ in target.stores[store].mounts}
     recreated = tuple(service for service in target.application.services if service in mounting)
     if recreated:
-        _require_compose_files(target)
+        ComposeProject(target.engine).compose()
     return Plan(
         wish,
         baseline,
@@ -228,7 +228,7 @@ def _plan_whole(
     images = images_in(baseline, target.application.services)
     stores = () if backup is None else tuple(target.stores)
     found = None if backup is None else _whole_backup(target, full, stores, backup)
-    _require_compose_files(target)
+    ComposeProject(target.engine).compose()
     stops, maintained = _writers_first(target)
     described = _described(target, full)
     # Those that had ended, whether the profile names them or not, on whatever image. One that the commit is
@@ -411,14 +411,3 @@ def _whole_backup(target: Target, commit: str, stores: Iterable[str], name: str)
                 damaged.add_note(f"  to go back to it as it is, with all of now exported: {as_it_is}")
                 raise
     return backup
-
-
-def _require_compose_files(target: Target) -> None:
-    if not target.engine.files:
-        raise UsageProblem(
-            what="compose files",
-            expected="those that the services are created from",
-            observed="none",
-            source="engine.files of the profile",
-            hint='add files = ["…/compose.yaml"] to [engine]',
-        )

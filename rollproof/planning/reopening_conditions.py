@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rollproof.backups.kept_backups import backup_hint
-from rollproof.backups.newest_backup import newest_backup, read_store
+from rollproof.backups.newest_backup import newest_backup
 from rollproof.backups.sets import BackupSet
 from rollproof.errors import Mismatch, UsageProblem, listed
 from rollproof.git.repository import contains, git, resolve_commit
@@ -36,21 +36,16 @@ def require_text(what: str, text: str) -> None:
 def end_of(incident: Incident, rollbacks: Sequence[RolledBack]) -> Moment:
     """Return the end of the last rollback of `incident`."""
     ended = incident.rollback()
-    if not rollbacks:
+    unfinished = ended is None or (incident.folder / UNFINISHED).exists()
+    if not rollbacks or ended is None or unfinished:
+        resume = f"resume it first: {typed('rollback resume')}"
+        named = f"the gate names the incident that closes it: {typed('gate COMMIT')}"
         raise UsageProblem(
             what=f"rollback in incident {incident.id}",
-            expected="one, that of a rehearsal apart",
-            observed="none",
+            expected="one that has succeeded, other than a rehearsal's",
+            observed="one that began and did not succeed" if rollbacks else "none",
             source=str(incident.folder),
-            hint=f"the gate names the incident that closes it: {typed('gate COMMIT')}",
-        )
-    if ended is None or (incident.folder / UNFINISHED).exists():
-        raise UsageProblem(
-            what=f"rollback in incident {incident.id}",
-            expected="one that has succeeded",
-            observed="one that began and did not succeed",
-            source=str(incident.folder),
-            hint=f"resume it first: {typed('rollback resume')}",
+            hint=resume if rollbacks else named,
         )
     return ended.finished
 
@@ -126,27 +121,23 @@ def rehearsal_of(target: Target, fix: str, finished: Moment) -> tuple[Rehearsal,
 
 
 def backup_since(target: Target, finished: Moment) -> BackupSet:
-    """Return the newest backup set, with every byte verified, begun after `finished`."""
-    expected = f"one that is whole, begun after {finished.wall}"
-    source = str(target.folders.backups)
+    """Return the newest backup set, begun after `finished`; the gate reads every byte of it."""
+    expected, observed = f"one of every store, begun after {finished.wall}", "none"
     try:
         backup = newest_backup(target.folders.backups, target.name)
-        # Checked before it is read, which takes as long as the data is large.
-        began = [moments[0] for moments in backup.taken.values()]
-        early = next((moment for moment in began if moment.seconds_since(finished) <= 0), None)
-        observed: object = f"begun {early.wall}" if early is not None else "" if began else "one of no store"
-        if observed:
-            source = str(backup.folder)
-        else:
-            for name, profile in target.stores.items():
-                read_store(backup, name, profile)
+        missing = [name for name in target.stores if name not in backup.taken]
+        early = [began.wall for began, _ in backup.taken.values() if began.seconds_since(finished) <= 0]
+        if not missing and not early:
             return backup
+        observed = f"{backup.folder.name}, " + (
+            f"begun {min(early)}" if early else f"without {listed(missing)}"
+        )
     except Mismatch as wrong:
-        expected, observed = f"{expected}: {wrong.expected}", wrong.observed
+        observed = str(wrong.observed)
     raise UsageProblem(
         what="backup set since the rollback",
         expected=expected,
         observed=observed,
-        source=source,
+        source=str(target.folders.backups),
         hint=backup_hint(),
     )

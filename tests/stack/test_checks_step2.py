@@ -370,7 +370,7 @@ ROUNDS: dict[str, tuple[Fault, ...]] = {
         not_complete("README.md", cut=False),
     ),
     "an empty commit file": (
-        not_saved("", "observed an empty file"),
+        not_saved("", "observed ''"),
         a_file_left,
         an_image_that_is_gone,
         a_backup_that_was_cut,
@@ -392,7 +392,7 @@ ROUNDS: dict[str, tuple[Fault, ...]] = {
         compose_files_that_cannot_be_read,
     ),
     "two lines": (
-        not_saved("{head}\n{head}\n", "observed 2 lines or more"),
+        not_saved("{head}\n{head}\n", "observed '"),
         a_merge_under_way,
         a_record_of_another_service,
         a_lock_of_one_who_was_killed,

@@ -5,7 +5,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import UnixStreamServer
@@ -13,15 +13,12 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from pydantic import SecretStr
 
 from rollproof.engines import compose
 from rollproof.engines.compose import ComposeEngine
 from rollproof.engines.engine import Endpoint, EngineUnreached
 from rollproof.errors import Meaning, Unverifiable
-from rollproof.profile.sections import Account, Address
-from rollproof.stores.mongodb.view import connect
-from rollproof.stores.reach import Reach
+from rollproof.profile.sections import Address
 
 
 def raw(**settings: object) -> dict[str, Any]:
@@ -52,11 +49,8 @@ def reading(read: str, cpu: int = 0, **memory: object) -> dict[str, Any]:
         ({}, 8),
         ({"NanoCpus": 500_000_000}, 0.5),
         ({"CpuQuota": 150_000, "CpuPeriod": 100_000}, 1.5),
-        ({"CpuQuota": 50_000, "CpuPeriod": 0}, 0.5),
         ({"CpuQuota": -1}, 8),
-        ({"CpusetCpus": "0-2,5"}, 4),
-        ({"CpusetCpus": "1", "NanoCpus": 2_000_000_000}, 1),
-        ({"NanoCpus": 16_000_000_000}, 8),
+        ({"CpusetCpus": "0-2,5", "NanoCpus": 16_000_000_000}, 4),
     ],
 )
 def test_the_cpu_allowance_is_the_narrowest_limit(limits: dict[str, Any], cores: float) -> None:
@@ -124,13 +118,10 @@ def test_no_limit_of_pids_is_zero(unlimited: int | None) -> None:
     [
         ([binding("127.0.0.1", 41801)], ("127.0.0.1", 41801)),
         ([binding("::", 2), binding("0.0.0.0", 1)], ("127.0.0.1", 1)),  # noqa: S104
-        ([binding("::", 2)], ("::1", 2)),
         ([binding("::1", 2), binding("10.0.0.7", 3)], ("10.0.0.7", 3)),
-        ([{"PrivatePort": 3306, "PublicPort": 4, "Type": "tcp"}], ("127.0.0.1", 4)),
         ([binding("", None)], None),
         ([binding("", 1, private=33060)], None),
         ([binding("", 1, kind="udp")], None),
-        ([], None),
         (None, None),
     ],
 )
@@ -181,15 +172,6 @@ def test_strangers_share_external_networks_and_volumes_too(monkeypatch: pytest.M
         "thief": ("volume kept",),
         "left over": ("volume app_data",),
     }
-
-
-def test_an_address_of_ipv6_is_written_as_in_a_url() -> None:
-    account = Account(user="reader", password=SecretStr("x"))
-    reach = Reach("one", Endpoint("::1", 6333), account, 1.0)
-    assert reach.address == "[::1]:6333"
-    assert replace(reach, endpoint=Endpoint("127.0.0.1", 6333)).address == "127.0.0.1:6333"
-    with connect(reach, "admin") as client:
-        assert client._topology_settings.seeds == {("::1", 6333)}
 
 
 def test_an_address_with_a_host_needs_no_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

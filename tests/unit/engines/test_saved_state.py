@@ -39,10 +39,9 @@ def repository(sandbox: Sandbox) -> Path:
     ("content", "observed"),
     [
         (None, "no such file"),
-        (b"", "an empty file"),
-        (b"\n\n", "an empty file"),
+        (b"", "''"),
         (b"0123456789abcdef0123456789abcdef01234567\n", "0123456789abcdef0123456789abcdef01234567"),
-        (b"a\nb\n", "2 lines or more, the first 'a'"),
+        (b"a\nb\n", r"'a\nb\n'"),
         (b"HEAD -> main", "'HEAD -> main'"),
         (b"\xff\xfe", "'\\\\xff\\\\xfe'"),
     ],

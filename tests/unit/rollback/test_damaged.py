@@ -14,7 +14,7 @@ from reports.answers.outline import losses
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.lock import TargetLock
 from rollback_actions.session.session import Session, open_session
-from rollproof.backups.sets import find_backup, manifest_text
+from rollproof.backups.sets import find_backup
 from rollproof.errors import ActionFailed, UsageProblem
 from rollproof.incident.incident import Incident, RollbackRecord, load_incident, new_incident
 from rollproof.incident.journal import JournalBroken, verify_journal
@@ -30,7 +30,7 @@ from rollproof.verdict import Verdict
 from tests.unit.lock_stand_in import StandInPlace
 from tests.unit.sandbox import SECRET, Releases, Sandbox, back_up, make_sandbox
 
-DAMAGED = ["{", "[]", '{"commit": 1}']
+DAMAGED = ["{", '{"commit": 1}']
 
 
 @pytest.fixture
@@ -81,21 +81,9 @@ def test_a_damaged_record_is_a_usage_error(sandbox: Sandbox, text: str) -> None:
         newest_rollback(sandbox.target.folders.incidents, sandbox.target.name, _not_running)
 
 
-def test_how_a_rollback_ended_cannot_be_written_is_said(sandbox: Sandbox) -> None:
-    incident, now = _failed(sandbox), Moment.now()
-    (incident.folder / "rollback.json").unlink()
-    (incident.folder / "rollback.json").mkdir()
-    with pytest.raises(ActionFailed, match=r"expected written: passed, observed Is a directory .*\nHINT"):
-        incident.write_rollback(RollbackRecord(sandbox.commit, Verdict.PASSED, 1.0, now, now))
-
-
 @pytest.mark.parametrize(
     "text",
-    [
-        *DAMAGED,
-        json.dumps({"target": "sandbox", "stores": {"mysql": {"methods": "x"}}}),
-        json.dumps({"target": "sandbox", "stores": {"mysql": None}}),
-    ],
+    ["{", json.dumps({"target": "sandbox", "stores": {"mysql": None}})],
 )
 def test_a_damaged_backup_set_is_none(sandbox: Sandbox, text: str) -> None:
     backups, name = sandbox.target.folders.backups, sandbox.target.name
@@ -122,36 +110,11 @@ def test_the_newest_set_is_told_by_when_it_was_taken_not_by_its_name(sandbox: Sa
     assert named.folder.name == "to be kept"
 
 
-@pytest.mark.parametrize("kept", [{"method": "m", "records": {}, "bytes": 1}, {}, None, [], {"size": {}}])
-def test_a_manifest_of_another_shape_is_a_damaged_set(sandbox: Sandbox, kept: object) -> None:
-    (manifest,) = sandbox.target.folders.backups.glob("*/set.json")
-    record = json.loads(manifest.read_text())
-    record["stores"]["mysql"] = kept
-    manifest.write_bytes(manifest_text(record))
-    with pytest.raises(UsageProblem, match="which is damaged"):
-        find_backup(sandbox.target.folders.backups, sandbox.target.name, sandbox.commit)
-
-
-def test_a_field_more_damages_no_manifest(sandbox: Sandbox) -> None:
-    (manifest,) = sandbox.target.folders.backups.glob("*/set.json")
-    record = json.loads(manifest.read_text())
-    record["stores"]["mysql"]["compressed"] = True
-    manifest.write_bytes(manifest_text(record))
-    found = find_backup(sandbox.target.folders.backups, sandbox.target.name, sandbox.commit)
-    assert found.folder == manifest.parent
-
-
 def test_a_manifest_that_was_changed_is_a_damaged_set(sandbox: Sandbox) -> None:
     (manifest,) = sandbox.target.folders.backups.glob("*/set.json")
     manifest.write_text(manifest.read_text().replace('"size": ', '"size": 1'))
     with pytest.raises(UsageProblem, match="which is damaged"):
         find_backup(sandbox.target.folders.backups, sandbox.target.name, sandbox.commit)
-
-
-@pytest.mark.parametrize("name", ["another", "../backups", "[a-z]*", "x" * 300])
-def test_a_backup_that_is_named_and_not_there_is_none(sandbox: Sandbox, name: str) -> None:
-    with pytest.raises(UsageProblem, match=r"a complete backup set of commit .* in '"):
-        find_backup(sandbox.target.folders.backups, sandbox.target.name, sandbox.commit, name)
 
 
 def _lost_index(index: Path) -> None:

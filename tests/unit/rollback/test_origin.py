@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from rollback_actions.rollback.engine import origin_of
-from rollproof.errors import Unverifiable, UsageProblem
+from rollproof.errors import Unverifiable
 from rollproof.git.repository import contains
 from rollproof.incident.incident import Incident, new_incident
 from rollproof.incident.journal import verify_journal
@@ -90,15 +89,6 @@ def test_that_nobody_can_tell_stops_no_rollback(sandbox: Sandbox, incident: Inci
     (found,) = rollbacks_in(incident)
     assert found.left(sandbox.target.application.repository) is None
     assert "could not be told" in (incident.folder / "journal.jsonl").read_text()
-
-
-@pytest.mark.parametrize("origin", [{}, [], "x", {"head": "HEAD", "revisions": []}], ids=str)
-def test_a_damaged_origin_is_named(sandbox: Sandbox, incident: Incident, origin: object) -> None:
-    sandbox.run(plan_database(sandbox.target, "mysql"), incident)
-    path = incident.folder / "rollback.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "origin": origin}))
-    with pytest.raises(UsageProblem, match=r"rollback\.json"):
-        incident.rollback()
 
 
 def test_a_commit_contains_itself_and_its_history(sandbox: Sandbox) -> None:

@@ -237,54 +237,6 @@ def test_a_baseline_that_was_captured_since_is_another_state_to_go_back_to(sandb
     refuse(sandbox.target, after, Allowed())
 
 
-def test_one_that_failed_holds_nobody_up(sandbox: Sandbox) -> None:
-    plan = plan_emergency(sandbox.target, sandbox.commit)
-    _rolled_back(sandbox, plan.wish, Verdict.FAILED)
-    refuse(sandbox.target, plan, Allowed())
-
-
-@pytest.mark.parametrize(
-    ("verdict", "records"),
-    [(Verdict.FAILED, {"kept": 1, "unaccounted": 1}), (Verdict.BROKEN, {"unaccounted": 0, "unknown": 1})],
-)
-def test_one_that_is_done_but_for_its_accounts_is_not_done_again(
-    sandbox: Sandbox, verdict: Verdict, records: dict[str, int]
-) -> None:
-    plan = plan_emergency(sandbox.target, sandbox.commit)
-    incident = _rolled_back(sandbox, plan.wish, verdict, records)
-    with pytest.raises(UsageProblem, match="none to that commit in the last 30 min"):
-        refuse(sandbox.target, plan, Allowed())
-    # One that is to be gone on with is.
-    (incident.folder / "unfinished.json").touch()
-    assert held(sandbox, plan) == []
-
-
-def test_another_rollback_in_the_same_incident_takes_no_hold_away(sandbox: Sandbox) -> None:
-    redis, mysql = (plan_database(sandbox.target, name) for name in ("redis", "mysql"))
-    incident = _rolled_back(sandbox, redis.wish)
-    first = incident.rollback()
-    for number in range(3):
-        unfinished = Unfinished.begin(incident, mysql.wish, mysql.baseline.id)
-        # As long as it is not known how that one ends, its incident says nothing of how it ended.
-        assert incident.rollback() is None
-        assert f"in incident {incident.id}" in held(sandbox, redis)[0]
-        verdict = Verdict.PASSED if number else Verdict.FAILED
-        incident.write_rollback(unfinished.outcome(verdict, Moment.now()))
-        unfinished.end()
-        assert held(sandbox, redis)[0].startswith("database redis to ")
-        assert bool(held(sandbox, mysql)) is bool(number)
-    assert next(iter(incident.earlier_rollbacks())) == first
-    assert [one.names for one in incident.earlier_rollbacks()] == [("redis",), ("mysql",)]
-
-
-def test_the_hundredth_rollback_of_an_incident_comes_after_those_before(sandbox: Sandbox) -> None:
-    incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
-    names = [f"earlier-rollback-{number:02d}.json" for number in range(1, 102)]
-    for name in reversed(names):
-        (incident.folder / name).touch()
-    assert incident.earlier_rollback_names() == names
-
-
 def test_one_that_was_superseded_takes_no_hold_of_a_later_one_away(sandbox: Sandbox) -> None:
     plan = plan_database(sandbox.target, "redis")
     incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
@@ -299,25 +251,6 @@ def test_one_that_was_superseded_takes_no_hold_of_a_later_one_away(sandbox: Sand
         refuse(sandbox.target, plan, Allowed())
     Unfinished.begin(incident, plan.wish, plan.baseline.id)
     assert [one.records for one in incident.earlier_rollbacks()] == [done.records]
-
-
-def test_a_damaged_record_of_an_earlier_one_takes_no_other_hold_away(sandbox: Sandbox) -> None:
-    plan = plan_database(sandbox.target, "redis")
-    incident = _rolled_back(sandbox, plan.wish)
-    for name in ("mysql", "redis"):
-        Unfinished.begin(incident, Wish(Kind.DATABASE, plan.commit, (name,))).end()
-        now = Moment.now()
-        incident.write_rollback(
-            RollbackRecord(
-                *(plan.commit, Verdict.PASSED, 1.0, now, now, Kind.DATABASE, (name,)),
-                baseline=plan.baseline.id,
-            )
-        )
-    (incident.folder / "earlier-rollback-02.json").write_text("{")
-    (incident.folder / "rollback.json").write_text("{")
-    with pytest.raises(UsageProblem, match="none to that commit in the last 30 min"):
-        refuse(sandbox.target, plan, Allowed())
-    refuse(sandbox.target, plan_database(sandbox.target, "mysql"), Allowed())
 
 
 def test_without_room_for_the_safety_copy_nothing_begins(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -17,19 +16,18 @@ from unittest.mock import ANY, call
 
 import pytest
 
-from reports.answers.outline import cautions, losses, outline
+from reports.answers.outline import outline
 from reports.answers.rollback_lines import done_line
 from rollback_actions.backup import taking
 from rollback_actions.rollback import maintenance
 from rollback_actions.rollback.engine import ACTIONS, RecordsUnknown
 from rollback_actions.session.journal import Journal
 from rollproof.baseline.facts import RecordedContainer
-from rollproof.errors import ActionFailed, UsageProblem
+from rollproof.errors import ActionFailed
 from rollproof.git.repository import head
 from rollproof.incident.incident import Incident, new_incident
 from rollproof.incident.journal import JournalEvent, verify_journal
 from rollproof.incident.journal_steps import Step, StepId, steps_in
-from rollproof.losses.changes import Written
 from rollproof.monitoring.wish import Kind, Wish
 from rollproof.planning.plan import Plan, Stage, plan_database, plan_emergency, plan_full, plan_service
 from rollproof.planning.schedule import Schedule
@@ -272,18 +270,6 @@ def _does_not_start(services: Any, **_: Any) -> None:  # noqa: ANN401 - a stand-
         raise ActionFailed(what="start", expected="b", observed="dead", source="d", hint="e")
 
 
-def test_a_service_whose_files_compose_cannot_read_is_not_stopped(
-    sandbox: Sandbox, incident: Incident
-) -> None:
-    plan = plan_service(sandbox.target, "backend")
-    without = sandbox.target.engine.model_copy(update={"files": (sandbox.folder / "gone.yaml",)})
-    with pytest.raises(UsageProblem, match="expected files that compose reads"):
-        replace(sandbox, target=sandbox.target.model_copy(update={"engine": without})).run(plan, incident)
-    sandbox.control.stop.assert_not_called()
-    assert not (incident.folder / "unfinished.json").exists()
-    sandbox.run(plan_full(sandbox.target, sandbox.commit), incident)
-
-
 def test_a_service_of_the_release_is_stopped_first_and_removed_by_name_also_when_resumed(
     sandbox: Sandbox, incident: Incident
 ) -> None:
@@ -397,15 +383,6 @@ def test_a_disk_that_is_full_is_said_and_nothing_is_overwritten(
     assert set(_words(sandbox).values()) == {"of release 2"}
 
 
-def test_what_else_lies_beside_the_safety_copies_stops_nothing(sandbox: Sandbox, incident: Incident) -> None:
-    safety = sandbox.target.folders.backups / "safety"
-    safety.mkdir()
-    for name in (f"{incident.id}-03.tar.gz", f"{incident.id}-9x", f"{incident.id}-", "another-77"):
-        (safety / name).touch()
-    sandbox.run(PLANS["database"](sandbox), incident)
-    assert (safety / f"{incident.id}-10" / "set.json").exists()
-
-
 def test_one_that_is_ended_before_its_success_is_recorded_is_there_to_go_on_with(
     sandbox: Sandbox, incident: Incident, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -511,24 +488,6 @@ def test_the_time_between_two_runs_is_no_work(incident: Incident, monkeypatch: p
     record = unfinished.outcome(Verdict.PASSED, Moment.now())
     assert (record.seconds, record.idle) == (11.0, 893.0)
     assert done_line(record) == "rollback: passed in 11.0 s, and lay idle for 14 min between its runs"
-
-
-def test_what_is_lost_is_said(sandbox: Sandbox) -> None:
-    database, service = PLANS["database"](sandbox), PLANS["service"](sandbox)
-    assert database.backup is not None
-    lost, counted, *_ = losses(database, {"mysql": Written(1, 2, 3)})
-    assert f"written to mysql since the backup of {database.backup.finished.wall}" in lost
-    assert re.search(r" \d+ (?:s|min) ago", lost)
-    assert counted == "  mysql: 1 new, 2 changed, 3 deleted"
-    assert next(losses(service, {})) == "no data: stores are not touched"
-
-
-def test_what_follows_from_rolling_back_a_part_is_said(sandbox: Sandbox) -> None:
-    said = list(cautions(sandbox.target, PLANS["service"](sandbox), sandbox.bad))
-    assert "the rest stays on" in said[0]
-    assert "worker with it" in said[1]
-    assert list(cautions(sandbox.target, PLANS["database"](sandbox), sandbox.commit)) == []
-    assert list(cautions(sandbox.target, PLANS["full"](sandbox), sandbox.bad)) == []
 
 
 def _ended(name: str, image_id: str) -> RecordedContainer:

@@ -13,7 +13,7 @@ from rollproof.planning.unfinished import Unfinished, read_unfinished
 from rollproof.system.clock import Moment
 from rollproof.verdict import Verdict
 from tests.unit.command_line import Ran, begin, tree
-from tests.unit.lock_stand_in import StandInPlace, elsewhere, ended, held
+from tests.unit.lock_stand_in import StandInPlace, elsewhere, held
 
 
 def test_the_status_of_one_that_was_killed(run: Ran) -> None:
@@ -46,23 +46,6 @@ def test_the_status_of_one_that_runs(run: Ran, place: StandInPlace) -> None:
     assert "verdict: not yet, it is running" in said
     assert f"lock: held by {holder.place} (" in said
     assert f"next: wait for {holder.place} (" in said
-
-
-def test_one_that_was_cut_off_does_not_run_because_another_does(run: Ran, place: StandInPlace) -> None:
-    begin(run.sandbox)
-    with held(place, "backup", incident="another"):
-        said = run("rollback", "status", code=ExitCode.BROKEN)
-    assert "cut off  restore redis" in said
-    assert "lock: held by " in said
-
-
-def test_the_status_of_one_whose_holder_has_ended(run: Ran, place: StandInPlace) -> None:
-    incident = begin(run.sandbox)
-    place.kept = {1: ended(incident=incident.id).record()}
-    said = run("rollback", "status", code=ExitCode.BROKEN)
-    assert "cut off  restore redis" in said
-    assert ", which has ended; add --take-over\n" in said
-    assert "rollproof rollback resume --take-over --target=" in said.splitlines()[-1]
 
 
 def test_the_status_of_one_on_another_machine(run: Ran, place: StandInPlace) -> None:
@@ -131,12 +114,3 @@ def test_one_that_passed_says_nothing_of_one_whose_incident_is_damaged(run: Ran)
     unfinished.end()
     (incident.folder / "incident.json").write_text("{")
     assert str(incident.folder) in run("rollback", "status", code=ExitCode.USAGE)
-
-
-def test_a_kind_that_there_is_not_is_refused_in_words(run: Ran) -> None:
-    incident = begin(run.sandbox, failed=True)
-    (incident.folder / "unfinished.json").unlink()
-    record = incident.folder / "rollback.json"
-    record.write_text(record.read_text().replace('"database"', '"other"'))
-    said = run("rollback", "status", code=ExitCode.USAGE)
-    assert "'other' as kind, not 'service', 'database', 'full' or 'emergency'" in said
