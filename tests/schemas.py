@@ -25,7 +25,7 @@ from rollproof.incident.downtime import Downtime
 from rollproof.incident.incident import Closed, IncidentFile, RollbackRecord, StoreAccount
 from rollproof.incident.journal import JournalLine
 from rollproof.incident.kept_samples import KeptSamples
-from rollproof.incident.ledger import Begun, Halted, Planned, Result, RunFacts
+from rollproof.incident.ledger import Begun, Planned, Result, RunFacts
 from rollproof.incident.trials import Trial
 from rollproof.losses.lost_window import WindowFile
 from rollproof.monitoring.samples import Sample
@@ -54,7 +54,6 @@ RECORDS: dict[str, tuple[object, str]] = {
     "ledger-plan": (dict[str, Planned], "incidents/ID/ledger/NNNN/plan.json"),
     "ledger-line": (Result, "a line of incidents/ID/ledger/NNNN/results.jsonl"),
     "ledger-begun": (Begun, "incidents/ID/ledger/NNNN/begun-PHASE.json"),
-    "ledger-halted": (Halted, "incidents/ID/ledger/NNNN/halted.json"),
     "trial": (Trial, "incidents/ID/restores/NNNN.json"),
     "sample": (
         Sample,

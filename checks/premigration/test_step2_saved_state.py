@@ -80,8 +80,5 @@ def test_baseline_is_of_this_state(
 def test_rollback_is_possible_now(part: Part, rollback_trial: TrialOf, expect: Expect, note: Say) -> None:
     """A rollback to the running state is possible now, and what runs then fits the data that it meets."""
     trial = rollback_trial(part)
-    expect(trial.problem is None,
-           what=trial.what,
-           expected=trial.expected, observed=trial.observed,
-           source=trial.source, hint=trial.hint)
+    expect(trial.problem is None, **trial.sides())
     note(trial.seen)

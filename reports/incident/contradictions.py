@@ -36,7 +36,6 @@ class RecordedRun:
     limits: Mapping[str, Any]
     plan: Mapping[str, Planned]
     results: Mapping[str, Result]
-    halted: str
     whole: bool
 
 

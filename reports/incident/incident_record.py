@@ -42,7 +42,6 @@ from rollproof.record_names import (
     RESULTS,
     ROLLBACK,
     RUN_FACTS,
-    RUN_HALTED,
     RUN_PLAN,
     RUN_RESULTS,
     SAMPLES,
@@ -226,7 +225,6 @@ class _Reading:
         facts = self._part(f"{name}/{RUN_FACTS}", run.facts)
         plan = self._part(f"{name}/{RUN_PLAN}", run.plan) or {}
         results = {result.check: result for result in self._results(run, name)}
-        halted = self._part(f"{name}/{RUN_HALTED}", run.halted) or ""
         for phase in PHASES:
             self._part(f"{name}/{BEGUN.format(phase)}", partial(run.begun, phase))
         if facts is None:
@@ -241,7 +239,6 @@ class _Reading:
             limits=facts.limits if facts is not None else {},
             plan=plan,
             results=results,
-            halted=halted,
             whole=len(self.doubts) == before,
         )
 

@@ -33,9 +33,6 @@ def check_events(record: IncidentRecord, converter: Converter) -> Iterator[Event
 
         yield from converter.each(run.plan.items(), stage, source)
         yield from converter.each(run.plan.items(), check, source)
-        if run.halted and run.started is not None:
-            text = line_of(f"run {run.number} was stopped: {run.halted}")
-            yield Event(converter.at(run.started), Kind.NOTE, text, source)
 
 
 def _stage(name: str, planned: Planned, run: RecordedRun, converter: Converter, source: str) -> Event:

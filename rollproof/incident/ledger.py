@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from rollproof.errors import Meaning
-from rollproof.record_names import LEDGER, RUN_FACTS, RUN_HALTED, RUN_PLAN, RUN_RESULTS
+from rollproof.record_names import LEDGER, RUN_FACTS, RUN_PLAN, RUN_RESULTS
 from rollproof.system.clock import Moment
 from rollproof.system.files import LineWriter
 from rollproof.system.record_files import (
@@ -99,13 +99,6 @@ class RunFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Halted:
-    """Why a run begins no more checks, in `halted.json`."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class Begun:
     """When a phase of a run began, with the first check that its gate let through: `begun-PHASE.json`."""
 
@@ -169,31 +162,15 @@ class Run:
                 found[result.check] = result
         return found
 
-    def begin_phase(self, phase: str, at: Moment) -> Moment:
-        """Record that `phase` begins, unless it has begun; return when it began.
-
-        Two processes at the same moment may each return their own: it is the same within a few milliseconds.
-        """
-        known = self.begun(phase)
-        if known is None:
+    def begin_phase(self, phase: str, at: Moment) -> None:
+        """Record that `phase` begins, unless it has begun."""
+        if self.begun(phase) is None:
             write_record(self.folder / BEGUN.format(phase), Begun(at))
-        return known or at
 
     def begun(self, phase: str) -> Moment | None:
         """Return when `phase` began, or None if it has not."""
         path = self.folder / BEGUN.format(phase)
         return load_record(Begun, path).at if path.exists() else None
-
-    def halt(self, reason: str) -> None:
-        """Record that checks which have not begun by now never will."""
-        path = self.folder / RUN_HALTED
-        if not path.exists():
-            write_record(path, Halted(reason))
-
-    def halted(self) -> str:
-        """Return the reason why no more checks begin, or "" while they do."""
-        path = self.folder / RUN_HALTED
-        return load_record(Halted, path).reason if path.exists() else ""
 
     def writer(self) -> ResultWriter:
         """Return a writer that appends to this run's results."""

@@ -11,13 +11,13 @@ late is as true as before.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
 from rollproof.errors import Meaning
 from rollproof.incident.downtime import judged_downtime
-from rollproof.incident.incident import Incident, IncidentKind, RollbackRecord
+from rollproof.incident.incident import Incident, IncidentKind
 from rollproof.incident.ledger import Planned, Result, Run, runs
 from rollproof.profile.profile import Windows
 from rollproof.runbook import PHASES, SEVERITY, STEPS
@@ -75,9 +75,6 @@ def of_severity(run: Run, verdict: RunVerdict) -> RunVerdict | None:
     if plan.keys() != {SEVERITY}:
         return None
     own = stage_verdict(plan[SEVERITY], results, None)
-    notes = (
-        note.text for check in plan[SEVERITY].checks if check in results for note in results[check].notes
-    )
     return RunVerdict(
         incident=verdict.incident,
         target=verdict.target,
@@ -88,7 +85,7 @@ def of_severity(run: Run, verdict: RunVerdict) -> RunVerdict | None:
         started=verdict.started,
         finished=verdict.finished,
         partial=() if own.partial is None else (f"{SEVERITY} ran in part only ({own.partial})",),
-        notes=tuple(dict.fromkeys(notes)),
+        notes=_notes(plan[SEVERITY].checks, results),
     )
 
 
@@ -124,8 +121,9 @@ def tally(incident: Incident, windows: Windows, wrong: Sequence[str] = ()) -> Ru
         oldest, runs_of[name] = run.number, run
         planned, results = plan_of(run)[name], results_of(run)
         phases[name] = stage_verdict(planned, results, (window.start, window.end))
-        notes += [note.text for check in planned.checks if check in results for note in results[check].notes]
-        finished = max([finished, *_ends(planned, results)], key=lambda moment: moment.seconds_since(zero))
+        notes += _notes(planned.checks, results)
+        ends = [results[check].finished for check in planned.checks if check in results]
+        finished = max([finished, *ends], key=lambda moment: moment.seconds_since(zero))
         if planned.partial is not None:
             partial.append(f"{name} ran in part only ({planned.partial})")
         facts = run.facts()
@@ -150,7 +148,7 @@ def tally(incident: Incident, windows: Windows, wrong: Sequence[str] = ()) -> Ru
         target=incident.target,
         verdict=Verdict.FAILED if late or late_phases is not None else found,
         phases=phases if late_phases is None else _marked(phases, late_phases),
-        rollback=_rollback(rollback),
+        rollback=RollbackVerdict(rollback.verdict, rollback.seconds) if rollback else None,
         rto_seconds=round(finished.seconds_since(rollback.started), 3) if rollback else None,
         started=rollback.started.wall if rollback else incident.started.wall,
         finished=finished.wall,
@@ -197,7 +195,7 @@ def _tally_steps(incident: Incident, altered: Sequence[str]) -> RunVerdict:
         started=started.wall,
         finished=finished.wall,
         partial=tuple(partial),
-        notes=tuple(dict.fromkeys(note.text for result in results.values() for note in result.notes)),
+        notes=_notes(results, results),
     )
 
 
@@ -220,7 +218,7 @@ def lateness_of(
     missed: list[Result] = []
     for phase, run in runs_of.items():
         results = [result for result in results_of(run).values() if result.phase == phase]
-        missed += [result for result in results if _is_missed(result)]
+        missed += [one for one in results if one.verdict is Verdict.BLOCKED and one.means is Meaning.LATE]
         text = _after_its_window(run, phase, results, getattr(windows, phase).end)
         if text is not None:
             late[phase] = f"{phase}: {text}"
@@ -249,11 +247,6 @@ def _after_its_window(run: Run, phase: str, results: Sequence[Result], window: f
     return f"{text}, done after {done:.1f} s" if ends else text
 
 
-def _is_missed(result: Result) -> bool:
-    """Return whether a check could not begin in time."""
-    return result.verdict is Verdict.BLOCKED and result.means is Meaning.LATE
-
-
 def run_verdicts(run: Run) -> list[Verdict]:
     """Return the verdict of every check that `run` planned; *broken* for a check that never reported."""
     results = run.results()
@@ -264,14 +257,10 @@ def run_verdicts(run: Run) -> list[Verdict]:
     ]
 
 
-def _ends(planned: Planned, results: dict[str, Result]) -> Sequence[Moment]:
-    return [results[check].finished for check in planned.checks if check in results]
-
-
-def _rollback(rollback: RollbackRecord | None) -> RollbackVerdict | None:
-    if rollback is None:
-        return None
-    return RollbackVerdict(rollback.verdict, rollback.seconds)
+def _notes(checks: Iterable[str], results: Mapping[str, Result]) -> tuple[str, ...]:
+    """Return what `checks` noted, each text once."""
+    notes = (note for check in checks if check in results for note in results[check].notes)
+    return tuple(dict.fromkeys(note.text for note in notes))
 
 
 def stage_verdict(
@@ -280,34 +269,25 @@ def stage_verdict(
     """Return the verdict of one stage of one run, from its `planned` checks and the reported `results`."""
     verdicts = [results[c].verdict if c in results else Verdict.BROKEN for c in planned.checks]
     count = Counter(verdicts)
-    red = [
-        (check, verdict, results[check].reason if check in results else NEVER_REPORTED)
-        for check, verdict in zip(planned.checks, verdicts, strict=True)
-        if verdict is not Verdict.PASSED
-    ]
+    red = [pair for pair in zip(planned.checks, verdicts, strict=True) if pair[1] is not Verdict.PASSED]
     # Blocked checks come last: they name the cause elsewhere, and a failure in this stage says more.
-    red.sort(key=lambda one: one[1] is Verdict.BLOCKED)
-    first = next((FirstRed(check, reason) for check, _, reason in red), None)
+    red.sort(key=lambda pair: pair[1] is Verdict.BLOCKED)
+    first = [
+        FirstRed(check, results[check].reason if check in results else NEVER_REPORTED) for check, _ in red[:1]
+    ]
     return PhaseVerdict(
         verdict=combine(verdicts),
-        seconds=_span(planned, results),
+        seconds=_span([results[check] for check in planned.checks if check in results]),
         window=window,
         checks=CheckCounts(**{verdict.value: count[verdict] for verdict in Verdict}),
-        first=first,
+        first=first[0] if first else None,
         partial=planned.partial,
     )
 
 
-def _span(planned: Planned, results: dict[str, Result]) -> float:
+def _span(results: Sequence[Result]) -> float:
     """Return the seconds from the first check's start to the last one's end; blocked checks took none."""
-    ran = [
-        results[check]
-        for check in planned.checks
-        if check in results and results[check].verdict is not Verdict.BLOCKED
-    ]
-    if not ran:
-        return 0.0
-    zero = ran[0].finished
-    ends = [result.finished.seconds_since(zero) for result in ran]
+    ran = [result for result in results if result.verdict is not Verdict.BLOCKED]
+    ends = [result.finished.seconds_since(ran[0].finished) for result in ran]
     starts = [end - result.seconds for end, result in zip(ends, ran, strict=True)]
-    return round(max(ends) - min(starts), 3)
+    return round(max(ends) - min(starts), 3) if ran else 0.0

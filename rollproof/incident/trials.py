@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 
 from rollproof.errors import ActionFailed, Mismatch, Problem
 from rollproof.verdict import Verdict
@@ -69,34 +69,22 @@ class PartTrial:
     seen: str = ""
     problem: Problem | None = None
 
-    @property
-    def what(self) -> str:
-        """The part, and what of it was wrong."""
-        part = f"{self.part} of a rollback"
-        return part if self.problem is None else f"{part}: {self.problem.what}"
-
-    @property
-    def expected(self) -> object:
-        """What the part was expected to be."""
-        return "possible now" if self.problem is None else self.problem.expected
-
-    @property
-    def observed(self) -> str:
-        """The observation, or that of the problem with the first line of each of its notes."""
-        if self.problem is None:
-            return self.seen
-        more = (text.splitlines()[0] for text in getattr(self.problem, "__notes__", ()))
-        return "; ".join([str(self.problem.observed), *more])
-
-    @property
-    def source(self) -> str:
-        """Where it was seen."""
-        return "a trial without changes" if self.problem is None else self.problem.source
-
-    @property
-    def hint(self) -> str:
-        """What to do for it, or ""."""
-        return "" if self.problem is None else self.problem.hint
+    def sides(self) -> dict[str, Any]:
+        """Return what was tried, expected and observed, where, and what to do, for `expect`."""
+        what, found = f"{self.part} of a rollback", self.problem
+        if found is None:
+            sides = {"expected": "possible now", "observed": self.seen, "source": "a trial without changes"}
+            return {"what": what, **sides, "hint": ""}
+        # Of each of its notes the first line.
+        more = (text.splitlines()[0] for text in getattr(found, "__notes__", ()))
+        observed = "; ".join([str(found.observed), *more])
+        return {
+            "what": f"{what}: {found.what}",
+            "expected": found.expected,
+            "observed": observed,
+            "source": found.source,
+            "hint": found.hint,
+        }
 
 
 TrialOf = Callable[[Part], PartTrial]

@@ -295,7 +295,8 @@ def test_a_run_of_an_earlier_version_is_as_late_as_its_checks_say(incident: Inci
 
 def test_a_phase_begins_once(incident: Incident) -> None:
     run = _run(incident, "phase1")
-    first = run.begin_phase("phase1", Moment.now())
-    assert run.begin_phase("phase1", Moment.now()) == first
+    first = Moment.now()
+    run.begin_phase("phase1", first)
+    run.begin_phase("phase1", Moment.now())
     assert run.begun("phase1") == first
     assert run.begun("phase2") is None

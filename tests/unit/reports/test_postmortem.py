@@ -469,8 +469,7 @@ def test_foreign_text_is_shown_as_it_is(made: MadeIncident) -> None:
     made.tell(name=EVIL)
     with Journal(made.folder / JOURNAL, str).step(f"deploy {EVIL}"):
         pass
-    run = made.check(reported=0)
-    (run.folder / "halted.json").write_text('{"reason": "1. a <b>"}')
+    made.check(reported=0)
 
     page = post_mortem(made.folder)
 
