@@ -11,7 +11,6 @@ from fixtures.premigration import last_sample
 from rollproof.errors import listed
 from rollproof.monitoring.samples import (
     PART_OF_BEAT,
-    Life,
     ProbeKind,
     Sample,
     monitor_hint,
@@ -20,6 +19,7 @@ from rollproof.monitoring.samples import (
     own_samples,
 )
 from rollproof.profile.profile import Target
+from rollproof.system.holder import Life
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,13 +45,13 @@ def test_monitor_is_running(
     expect(life is not Life.ENDED,
            what="monitor",
            expected=f"{last.monitor}, which wrote the last sample, running",
-           observed=f"it {life}",
+           observed=f"one {life}",
            instead=f"it has ended, {last.at.seconds_ago():.0f} s or less after that sample",
            hint=monitor_hint())
-    if life is Life.ELSEWHERE:
+    if life is Life.UNKNOWN:
         # On another host, only the monitor's samples show that it runs.
         last_sample(samples, target, expect, fresh=True)
-    note(f"{last.monitor} {life}, its last sample is {last.at.seconds_ago():.1f} s old")
+    note(f"{last.monitor}, {life}; its last sample is {last.at.seconds_ago():.1f} s old")
 
 
 def test_monitor_is_on_the_beat(

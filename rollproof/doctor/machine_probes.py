@@ -17,12 +17,13 @@ from rollproof.baseline.folder import CURRENT
 from rollproof.baseline.known_good import current_baseline
 from rollproof.doctor.examination import Lacking, Need, wrong
 from rollproof.home import typed
-from rollproof.monitoring.samples import Life, is_fresh, monitor_hint, read_samples, samples_path
+from rollproof.monitoring.samples import is_fresh, monitor_hint, read_samples, samples_path
 from rollproof.profile.channels import said_of, sender_of
 from rollproof.profile.profile import Target
 from rollproof.sealing.signature import sign
 from rollproof.system.clock import Moment, age
 from rollproof.system.command import Deadline, run_command
+from rollproof.system.holder import Life
 
 
 def machine_probes(target: Target, seconds: float) -> Iterator[Need]:

@@ -134,8 +134,6 @@ def _matching(target: Target, engine: ContainerEngine) -> str:
     if source is None:
         hint = '[application.requests] with service = "NAME", the proxy that logs requests'
         raise wrong("application.requests in the profile", "none", hint, kind=Lacking)
-    if source.service is None:
-        return "Prometheus counts the requests"
     tally = Tally(source)
     for one in engine.containers().get(source.service, ()):
         if one.running:

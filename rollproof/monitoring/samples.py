@@ -12,11 +12,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Self
 
-from rollproof.errors import Unverifiable, reason_of
+from rollproof.errors import Unverifiable
 from rollproof.home import typed
 from rollproof.reading import open_regular
 from rollproof.system.clock import Moment
 from rollproof.system.files import LineWriter
+from rollproof.system.holder import Life, life_of
 from rollproof.system.process import Process, this_namespace
 from rollproof.system.record_files import LEFT_OUT, Must, as_json, parse_record, rounded
 
@@ -33,16 +34,6 @@ _HINT = "end the monitor, keep that file beside, and start the monitor again"
 MOST_READ = 40_000
 """Samples of a record that are read: those of two days, of a beat every five seconds."""
 _BLOCK_BYTES = 64 * 1024
-# A sample is some kilobytes; a longer line was written by something else, and is not read to its end.
-_LONGEST_BYTES = 4 * 1024 * 1024
-
-
-class Life(StrEnum):
-    """Whether a sample's monitor still runs, as far as this process can tell."""
-
-    RUNS = "runs"
-    ENDED = "has ended"
-    ELSEWHERE = "is on another machine, or in another container"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,24 +52,13 @@ class Monitor:
         me = Process.this()
         return cls(socket.gethostname(), me.pid, me.started, me.boot, this_namespace())
 
-    @property
-    def process(self) -> Process:
-        """The monitor's process."""
-        return Process(self.pid, self.started, self.boot)
-
     def life(self) -> Life:
-        """Return whether it runs. A monitor of an earlier boot of this machine has ended with that boot."""
-        me = Monitor.this()
-        if self.process.boot != me.process.boot:
-            return Life.ENDED if self.host == me.host else Life.ELSEWHERE
-        if self.namespace != me.namespace:
-            return Life.ELSEWHERE
-        there = Process.of(self.process.pid)
-        return Life.RUNS if there == self.process or self.process.hidden else Life.ENDED
+        """Return whether it runs, as far as this process can tell."""
+        return life_of(Process(self.pid, self.started, self.boot), self.namespace)
 
     def __str__(self) -> str:
         """Return its name, for people."""
-        return f"process {self.process.pid} of {self.host}"
+        return f"process {self.pid} of {self.host}"
 
 
 class ProbeKind(StrEnum):
@@ -245,29 +225,22 @@ def read_samples(
         Unverifiable: the file cannot be read, or a line is no sample.
     """
     samples: list[Sample] = []
+    what = "samples of the monitor"
     try:
         with closing(lines_from_end(path)) as lines:
             for number, line in enumerate(lines, start=1):
-                sample = _numbered(path, number, line, hint)
+                what = f"sample {number} from the end"
+                sample = sample_of(line)
                 if until is None or sample.at.seconds_since(until) <= 0:
                     samples.append(sample)
                 if len(samples) == count:
                     break
     except FileNotFoundError:
         return ()
-    except OSError as error:
-        observed = reason_of(error)
-        raise _unreadable(path, "samples of the monitor", "a file that can be read", observed, hint) from None
+    except (OSError, ValueError) as error:
+        expected = "a record of the monitor"
+        raise Unverifiable.of_file(path, error, what=what, expected=expected, hint=hint) from None
     return tuple(reversed(samples))
-
-
-def _numbered(path: Path, number: int, line: bytes, hint: str) -> Sample:
-    try:
-        return sample_of(line)
-    except ValueError as error:
-        what = f"sample {number} from the end"
-        observed = f"{len(line)} bytes of something else ({error})"
-        raise _unreadable(path, what, "a record of the monitor", observed, hint) from None
 
 
 def sample_of(line: bytes) -> Sample:
@@ -278,7 +251,7 @@ def sample_of(line: bytes) -> Sample:
 def lines_from_end(path: Path) -> Generator[bytes]:
     """Yield the complete lines of a file, the last first; it is read from its end, since it may be long.
 
-    A torn last line is left out. A line longer than any sample is not read to its beginning.
+    A torn last line is left out.
 
     Raises:
         OSError: it cannot be read.
@@ -287,7 +260,7 @@ def lines_from_end(path: Path) -> Generator[bytes]:
         start = file.seek(0, os.SEEK_END)
         # The end of a line whose beginning is still unread; and whether a complete line's end was seen.
         unread, whole = b"", False
-        while start and len(unread) < _LONGEST_BYTES:
+        while start:
             size = min(_BLOCK_BYTES, start)
             start -= size
             file.seek(start)
@@ -298,16 +271,6 @@ def lines_from_end(path: Path) -> Generator[bytes]:
                 whole = True
         if whole:
             yield unread
-
-
-def _unreadable(path: Path, what: str, expected: str, observed: str, hint: str) -> Unverifiable:
-    return Unverifiable(
-        what=what,
-        expected=expected,
-        observed=observed,
-        source=str(path),
-        hint=hint,
-    )
 
 
 def is_fresh(age: float, beat_seconds: float) -> bool:

@@ -1,11 +1,11 @@
-"""The profile's source for counting users' requests: an access log, or Prometheus. Data only."""
+"""The profile's source for counting users' requests: an access log. Data only."""
 
 from __future__ import annotations
 
 from functools import cache
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, HttpUrl, model_validator
+from pydantic import AfterValidator, Field
 
 from rollproof.errors import Wrong, shown
 from rollproof.profile.sections import Model
@@ -69,28 +69,11 @@ def _of_lines(pattern: str) -> str:
 Text = Annotated[str, Field(min_length=1)]
 
 
-class Prometheus(Model):
-    """PromQL expressions, each of one number: counts, or counts a second, of the same time span."""
-
-    url: HttpUrl
-    """Address of the Prometheus server."""
-    requests: Text
-    """Requests."""
-    errors: Text
-    """Requests that the application failed to answer."""
-    log_ins: Text | None = None
-    """Log-ins; unknown without it."""
-    failed_log_ins: Text | None = None
-    """Log-ins that failed; unknown without it."""
-    p95: Text | None = None
-    """Milliseconds that 95 % of the requests stay under; unknown without it."""
-
-
 class Requests(Model):
-    """The source of users' requests: the log of `service`, line by line, or `prometheus`."""
+    """The source of users' requests: the access log of `service`, line by line."""
 
-    service: Text | None = None
-    """Service that logs the requests; exactly one of `service` and `prometheus`."""
+    service: Text
+    """Service that logs the requests."""
     pattern: Annotated[str, AfterValidator(_of_lines)] = COMBINED
     """Expression of RE2 for the line of a request.
 
@@ -102,11 +85,3 @@ class Requests(Model):
     """Patterns of the paths of log-ins."""
     slow: tuple[Text, ...] = ("*/sse/*",)
     """Patterns of paths that do not count for latency, since their answers are streamed."""
-    prometheus: Prometheus | None = None
-    """Prometheus that counts the requests."""
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        if (self.service is None) == (self.prometheus is None):
-            raise Wrong("exactly one of service and prometheus", "none" if self.service is None else "both")
-        return self

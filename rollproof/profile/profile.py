@@ -289,7 +289,7 @@ class Target(BaseSettings):
         """Check each name that stands for something else in the profile."""
         application, services = self.application, self.application.services
         requests, maintenance = application.requests, application.maintenance
-        logging = {requests.service} if requests and requests.service else set()
+        logging = {requests.service} if requests else set()
         answering = {maintenance.service} if maintenance else set()
         databases = [name for name, store in self.stores.items() if descriptor_of(store).revisions]
         known: list[tuple[str, Iterable[str], Iterable[str]]] = [

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Self
 
 from rollproof.system.clock import Moment
-from rollproof.system.process import Process, this_namespace
+from rollproof.system.process import Process, this_boot, this_namespace
 
 
 class Life(StrEnum):
@@ -71,14 +71,8 @@ class Holder:
         return {name: str(value) for name, value in fields.items()}
 
     def life(self) -> Life:
-        """Return its life, as far as known; on another machine or in another container, it is *unknown*."""
-        me = Process.this()
-        if (self.process.boot, self.namespace) != (me.boot, this_namespace()):
-            return Life.UNKNOWN
-        there = Process.of(self.process.pid)
-        if there is None and self.process.hidden:
-            return Life.UNKNOWN
-        return Life.RUNS if there == self.process else Life.ENDED
+        """Return its life, as far as known."""
+        return life_of(self.process, self.namespace)
 
     @property
     def place(self) -> str:
@@ -89,6 +83,16 @@ class Holder:
         """Return the holder's place, action and beginning, in words."""
         incident = f", incident {self.incident}" if self.incident else ""
         return f"{self.place} ({self.what}{incident}, since {self.since})"
+
+
+def life_of(process: Process, namespace: str) -> Life:
+    """Return the life of a process; on another machine or in another container, it is *unknown*."""
+    if (process.boot, namespace) != (this_boot(), this_namespace()):
+        return Life.UNKNOWN
+    there = Process.of(process.pid)
+    if there is None and process.hidden:
+        return Life.UNKNOWN
+    return Life.RUNS if there == process else Life.ENDED
 
 
 def author(what: str) -> dict[str, str]:

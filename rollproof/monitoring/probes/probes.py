@@ -131,7 +131,7 @@ def probes_of(target: Target, deadline: float) -> Iterator[Probe]:
         return [name for name, store in target.stores.items() if has_trait(store.kind, trait)]
 
     yield Answering(FunctionOf(ProbeKind.HEALTH, lambda: health_now(application, web, usual.known())))
-    yield open_requests(target, engine, deadline)
+    yield open_requests(target, engine)
     yield RecordsProbe(target, engine, deadline, usual)
     yield FunctionOf(ProbeKind.CONTAINERS, partial(containers_now, target, engine))
     yield FunctionOf(ProbeKind.MEMORY, partial(memory_now, target, engine))

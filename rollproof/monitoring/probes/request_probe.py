@@ -1,23 +1,21 @@
-"""Users' requests to the application since the last beat, and their outcomes: from its log or Prometheus."""
+"""Users' requests to the application since the last beat, and their outcomes: from its access log."""
 
 from __future__ import annotations
 
 import math
 import re
-import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from typing import TYPE_CHECKING
 
 from rollproof.errors import Unverifiable
 from rollproof.monitoring.probes.probe import FunctionOf, Probe, Reading
 from rollproof.monitoring.samples import ProbeId, ProbeKind
-from rollproof.profile.access_log import Prometheus, Requests, searched
+from rollproof.profile.access_log import Requests, searched
 from rollproof.profile.profile import Target
-from rollproof.system.http import AGENT, Request, fetch
+from rollproof.system.http import AGENT
 
 if TYPE_CHECKING:
     from rollproof.engines.engine import ContainerEngine
@@ -157,15 +155,11 @@ def _is_any(path: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(path, pattern) for pattern in patterns)
 
 
-def open_requests(target: Target, engine: ContainerEngine, deadline: float) -> Probe:
+def open_requests(target: Target, engine: ContainerEngine) -> Probe:
     """Return the probe of requests for the source that the profile names; without one they are unknown."""
     source = target.application.requests
     limit = target.severity.non_critical.errors.limit
-    if source is None:
-        return FunctionOf(ProbeKind.REQUESTS, _no_source)
-    if source.prometheus is not None:
-        return PrometheusProbe(source.prometheus, limit, deadline)
-    return LogProbe(source, limit, engine)
+    return LogProbe(source, limit, engine) if source else FunctionOf(ProbeKind.REQUESTS, _no_source)
 
 
 def _no_source() -> Reading:
@@ -174,7 +168,7 @@ def _no_source() -> Reading:
         expected="application.requests in the profile",
         observed="none",
         source="the profile",
-        hint="name the service that logs requests in application.requests, or a Prometheus",
+        hint="name the service that logs requests in application.requests",
     )
 
 
@@ -253,75 +247,3 @@ class LogProbe(Probe):
             source=f"log of {self._source.service}",
             hint=hint,
         )
-
-
-class PrometheusProbe(Probe):
-    """Requests as counted by Prometheus."""
-
-    id = ProbeId(ProbeKind.REQUESTS)
-
-    def __init__(self, source: Prometheus, limit: float, deadline: float) -> None:
-        """Ask nothing yet; from `limit` percent of errors on, a reading is bad."""
-        self._deadline = deadline
-        self._limit = limit
-        self._base = str(source.url).rstrip("/")
-        self._expressions: Mapping[str, str] = {
-            name: expression
-            for name in ("requests", "errors", "log_ins", "failed_log_ins", "p95")
-            if (expression := getattr(source, name)) is not None
-        }
-
-    def ask(self) -> Reading:
-        """Query each expression, all within one deadline."""
-        give_up = time.monotonic() + self._deadline
-        figures: dict[str, float] = {}
-        for name, expression in self._expressions.items():
-            if name == "p95" and not figures["requests"]:
-                continue  # without requests there is no latency
-            figures[name] = self._number(name, expression, give_up - time.monotonic())
-        requests, errors = figures["requests"], figures["errors"]
-        ok = not requests or 100 * errors / requests < self._limit
-        said = ", ".join(f"{name} {figure:.4g}" for name, figure in figures.items())
-        return Reading(ok, said, requests, figures)
-
-    def _number(self, name: str, expression: str, seconds: float) -> float:
-        if seconds <= 0:
-            raise self._unknown(name, f"numbers within {self._deadline:g} s", "none by then")
-        query = urlencode({"query": expression})
-        try:
-            answer = fetch(Request("GET", f"{self._base}/api/v1/query?{query}"), seconds)
-        except Unverifiable as problem:
-            raise self._unknown(name, "an answer", problem.observed) from None
-        body = answer.body if isinstance(answer.body, dict) else {}
-        if "data" not in body:
-            raise self._unknown(
-                name, "a status of success", f"{answer.status}: {body.get('error', 'no reason')}"
-            )
-        number = _number_in(body["data"])
-        if isinstance(number, str):
-            raise self._unknown(name, "one number, 0 or more", number)
-        return number
-
-    def _unknown(self, name: str, expected: str, observed: object) -> Unverifiable:
-        return Unverifiable(
-            what=f"application.requests.prometheus.{name}",
-            expected=expected,
-            observed=observed,
-            source=self._base,
-            hint="try the expression in Prometheus: it must come to one number, such as sum(rate(…[1m])). "
-            "Before the first error there is no series of errors: sum(rate(…[1m])) or vector(0)",
-        )
-
-
-def _number_in(data: Any) -> float | str:  # noqa: ANN401 - JSON
-    """Return the one number in the data of an answer, or the reason in words why there is none."""
-    try:
-        value = data["result"]
-        if data["resultType"] == "vector":
-            if len(value) != 1:
-                return f"{len(value)} series"
-            value = value[0]["value"]
-        number = float(value[1])
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        return f"an answer of another shape ({type(error).__name__})"
-    return number if math.isfinite(number) and number >= 0 else f"{number:g}"

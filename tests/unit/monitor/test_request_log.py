@@ -199,7 +199,7 @@ def test_another_format_is_read_by_its_pattern() -> None:
         ({"service": "a", "pattern": "("}, "expected a regular expression"),
         ({"service": "a", "pattern": "(?P<status>.)"}, "observed none named path, method"),
         ({"service": "a", "notices": "["}, "expected a regular expression"),
-        ({}, "exactly one of service and prometheus"),
+        ({}, "Field required"),
     ],
 )
 def test_a_profile_that_cannot_be_right_is_refused(settings: dict[str, str], said: str) -> None:

@@ -1,24 +1,22 @@
-"""The probe of requests, by a log that is made here and by a Prometheus that answers as it is told."""
+"""The probe of requests, by a log that is made here."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from rollproof.engines.engine import ContainerEngine, RunningContainer
 from rollproof.errors import Unverifiable
 from rollproof.monitoring.probes import request_probe
-from rollproof.monitoring.probes.request_probe import LogProbe, PrometheusProbe, open_requests
-from rollproof.profile.access_log import Prometheus, Requests
+from rollproof.monitoring.probes.request_probe import LogProbe, open_requests
+from rollproof.profile.access_log import Requests
 from rollproof.profile.profile import load_target
 from rollproof.system.http import AGENT
 from tests.conftest import write_profile
-from tests.unit.application_stand_in import Exchange, StandIn, running
 from tests.unit.monitor.test_request_log import line, log
 
 LIMIT = 10.0
@@ -169,94 +167,9 @@ def test_few_lines_are_read_and_many_only_when_all_of_these_are_new(
 @pytest.mark.parametrize("more", ["", '[application.requests]\nservice = "backend"\n'])
 def test_the_profile_says_where(tmp_path: Path, more: str) -> None:
     target = load_target(write_profile(tmp_path, more))
-    probe = open_requests(target, cast("ContainerEngine", LogEngine(service="backend")), 4.0)
+    probe = open_requests(target, cast("ContainerEngine", LogEngine(service="backend")))
     assert str(probe.id) == "requests"
     with pytest.raises(Unverifiable) as told:
         probe.ask()
     assert ("expected application.requests in the profile, observed none" in str(told.value)) is (not more)
     probe.close()
-
-
-@pytest.fixture
-def prometheus() -> Iterator[StandIn]:
-    with running() as stand_in:
-        yield stand_in
-
-
-EXPRESSIONS = {"requests": "sum(rate(all[1m]))", "errors": "sum(rate(bad[1m]))"}
-
-
-def answering(stand_in: StandIn, **values: object) -> None:
-    """Let each expression have a value: a number, or a whole answer."""
-
-    class Answers(dict[str, object]):
-        def __missing__(self, request: str) -> object:
-            (query,) = parse_qs(urlsplit(request.split(" ")[1]).query)["query"]
-            (name,) = [name for name, expression in every.items() if expression == query]
-            value = values[name]
-            body = value if isinstance(value, dict) else vector(value)
-            return lambda exchange: cast("Exchange", exchange).reply(200, body)
-
-    every = {**EXPRESSIONS, "log_ins": "in", "failed_log_ins": "out", "p95": "slow"}
-    stand_in.answers = cast("dict[str, object]", Answers())  # type: ignore[assignment] # looked up alike
-
-
-def vector(*values: object) -> dict[str, object]:
-    result = [{"metric": {"n": str(n)}, "value": [1.0, str(value)]} for n, value in enumerate(values)]
-    return {"status": "success", "data": {"resultType": "vector", "result": result}}
-
-
-def asked_of(stand_in: StandIn, **more: str) -> PrometheusProbe:
-    source = Prometheus.model_validate({"url": stand_in.url, **EXPRESSIONS, **more})
-    return PrometheusProbe(source, LIMIT, 60.0)
-
-
-def test_prometheus_tells_by_expressions(prometheus: StandIn) -> None:
-    answering(prometheus, requests=12.5, errors=1.0, p95=250)
-    reading = asked_of(prometheus, p95="slow").ask()
-    assert reading.ok
-    assert reading.figures == {"requests": 12.5, "errors": 1.0, "p95": 250.0}
-    answering(prometheus, requests={"data": {"resultType": "scalar", "result": [1, "2"]}}, errors=1)
-    assert not asked_of(prometheus).ask().ok
-
-
-def test_of_no_request_latency_is_not_asked(prometheus: StandIn) -> None:
-    answering(prometheus, requests=0, errors=0, p95="NaN")
-    assert asked_of(prometheus, p95="slow").ask().figures == {"requests": 0.0, "errors": 0.0}
-
-
-@pytest.mark.parametrize(
-    ("value", "said"),
-    [
-        (vector(), "observed 0 series"),
-        (vector(1, 2), "observed 2 series"),
-        ("NaN", "observed nan"),
-        (-1, "observed -1"),
-        ({"data": {"resultType": "matrix", "result": []}}, "another shape (IndexError)"),
-        ({"data": {"resultType": "vector", "result": [{"value": [1, "x"]}]}}, "another shape (ValueError)"),
-    ],
-)
-def test_what_is_not_one_number_is_unknown(prometheus: StandIn, value: object, said: str) -> None:
-    answering(prometheus, requests=1, errors=value)
-    with pytest.raises(Unverifiable) as told:
-        asked_of(prometheus).ask()
-    assert str(told.value).startswith("application.requests.prometheus.errors: expected one number, 0 or")
-    assert said in str(told.value)
-    # Where nothing has ever failed there is no series of errors, and the sum of none is none.
-    assert str(told.value).endswith("sum(rate(…[1m])) or vector(0)")
-
-
-def test_a_prometheus_that_refuses_or_is_not_there_is_unknown(prometheus: StandIn) -> None:
-    def refuse(exchange: Exchange) -> None:
-        exchange.reply(400, {"status": "error", "error": "parse error"})
-
-    class Refusing(dict[str, object]):
-        def __missing__(self, _: str) -> object:
-            return refuse
-
-    prometheus.answers = cast("dict[str, object]", Refusing())  # type: ignore[assignment]
-    with pytest.raises(Unverifiable, match="observed 400: parse error"):
-        asked_of(prometheus).ask()
-    nowhere = Prometheus.model_validate({"url": "http://127.0.0.1:9", **EXPRESSIONS})
-    with pytest.raises(Unverifiable, match=r"prometheus\.requests: expected an answer, observed"):
-        PrometheusProbe(nowhere, LIMIT, 2.0).ask()
