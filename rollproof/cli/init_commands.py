@@ -41,7 +41,7 @@ def init_command(
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
 ) -> None:
     """Write a profile for a compose project, and ask what it could not find out; changes nothing there."""
-    from rollproof.init.initial import Wanted, write_profile
+    from rollproof.init.initial import write_profile
 
     if project is None and not file:
         raise UsageProblem(
@@ -51,6 +51,5 @@ def init_command(
             source="the command line",
             hint="docker compose ls names the running projects",
         )
-    wanted = Wanted(project, tuple(file or ()), env_file, output, force)
-    for line in write_profile(wanted):
+    for line in write_profile(project, tuple(file or ()), env_file, output, force=force):
         typer.echo(line)

@@ -19,17 +19,6 @@ from rollproof.system.files import write_whole
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """The options of `init`. See its help."""
-
-    project: str | None
-    files: tuple[Path, ...]
-    env_file: Path | None
-    output: Path | None
-    force: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Made:
     """The texts of the profile and of its accounts, and the lines that say what is left."""
 
@@ -38,22 +27,24 @@ class Made:
     lines: tuple[str, ...]
 
 
-def write_profile(wanted: Wanted) -> Iterator[str]:
+def write_profile(
+    project: str | None, files: tuple[Path, ...], env_file: Path | None, output: Path | None, *, force: bool
+) -> Iterator[str]:
     """Write a profile and the file of its accounts; yield the lines that say what is left to answer.
 
     Raises:
         UsageProblem: what was asked for is not there, or an output is, without ``--force``.
         Unverifiable: the engine does not answer.
     """
-    if wanted.project is not None:
-        looked = look(*running_stack(wanted.project, wanted.files, wanted.env_file))
+    if project is not None:
+        looked = look(*running_stack(project, files, env_file))
     else:
-        stack = read_stack(wanted.files, wanted.project, wanted.env_file)
+        stack = read_stack(files, None, env_file)
         looked = Looked(stack, parts_of(stack), Observed())
-    output = wanted.output or Path(f"{profile_name(looked.stack.project)}.toml")
+    output = output or Path(f"{profile_name(looked.stack.project)}.toml")
     accounts = output.with_name(f"{output.stem}.accounts.sh")
     for file in (output, accounts):
-        if os.path.lexists(file) and not (wanted.force and file.is_file()):
+        if os.path.lexists(file) and not (force and file.is_file()):
             raise UsageProblem(
                 what="output of init",
                 expected="a new file",

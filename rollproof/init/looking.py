@@ -11,11 +11,9 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from rollproof.engines.compose import PROJECT_LABEL, ComposeEngine
+from rollproof.engines.compose import ComposeEngine
 from rollproof.engines.engine import Container, ContainerEngine
-from rollproof.engines.questions import asking
 from rollproof.errors import Problem, UsageProblem
-from rollproof.home import typed
 from rollproof.init.accounts import READER, is_guarded, logins_of, profile_of, section_of
 from rollproof.init.parts import Api, Found, Observed, Parts, parts_of
 from rollproof.init.stack import Stack, read_stack
@@ -61,7 +59,7 @@ def running_stack(
             what="compose project",
             expected="one that has containers",
             observed=project,
-            source=f"container engine, with {', '.join(_projects()) or 'no compose project at all'}",
+            source="container engine",
             hint="docker compose ls --all names them; or give --file docker-compose.yml",
         )
     if not files:
@@ -69,23 +67,9 @@ def running_stack(
         # A container that compose made from fewer files, such as of an override, names fewer.
         named = max((one.get(_FILES_LABEL, "") for one in labels), key=lambda text: (text.count(","), text))
         files = [Path(name) for name in named.split(",")]
-        if gone := [str(file) for file in files if not file.is_file()]:
-            raise UsageProblem(
-                what=f"compose files of {project}",
-                expected="files on this machine",
-                observed=f"none at {', '.join(gone)}",
-                source="labels of its containers",
-                hint=typed(f"init --project {project} --file docker-compose.yml"),
-            )
         usual, _ = Counter(one.get(_ENVIRONMENT_LABEL, "") for one in labels).most_common(1)[0]
         env_file = env_file or (Path(usual) if usual and Path(usual).is_file() else None)
     return read_stack(files, project, env_file), containers
-
-
-def _projects() -> list[str]:
-    with asking("compose projects", "any", ENGINE_SECONDS) as api:
-        listed = api.containers(all=True, filters={"label": PROJECT_LABEL})
-    return sorted({str(one["Labels"][PROJECT_LABEL]) for one in listed})
 
 
 def look(stack: Stack, containers: Mapping[str, tuple[Container, ...]]) -> Looked:
@@ -107,7 +91,6 @@ def look(stack: Stack, containers: Mapping[str, tuple[Container, ...]]) -> Looke
     wait_for([*questions.values(), api], _LOOKING_SECONDS)
     into = {name: found for name, question in questions.items() if (found := _answer(question))}
     seen = Observed(
-        running=True,
         holdings={name: holdings for name, (_, holdings) in into.items()},
         unseen=tuple(name for name in parts.stores if name not in into),
         unguarded=frozenset(name for name, (way, _) in into.items() if way.reader is None),

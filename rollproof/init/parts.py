@@ -20,7 +20,6 @@ _UNSUPPORTED = (
 )
 """Images of stores that the suite has no kind for."""
 _PROXIES = ("nginx*", "traefik", "caddy", "haproxy", "httpd", "envoy*", "openresty", "apache")
-_PAGES = re.compile(r"(?i)(front-?end|web-?ui|ui|www|static|dashboard)")
 _USABLE = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 _SECURE_PORTS = frozenset({443, 8443})
 WEB_PORTS = (443, 80, 8443, 8080, 8000, 8090, 3000, 5000, 8888)
@@ -64,11 +63,6 @@ class Parts:
     proxy: str | None
     urls: tuple[str, ...] = ()
 
-    @property
-    def of_stores(self) -> frozenset[str]:
-        """The services of all stores."""
-        return frozenset(service for found in self.stores.values() for service in found.services)
-
 
 LAYRA = frozenset({"/api/v1/auth/login", "/api/v1/sse/chat", "/api/v1/chat/conversations"})
 """Paths by which an API is known as LAYRA's."""
@@ -85,11 +79,6 @@ class Api:
     interface: str
     paths: tuple[str, ...]
 
-    @property
-    def is_layra(self) -> bool:
-        """Whether it has LAYRA's paths."""
-        return frozenset(self.paths) >= LAYRA
-
 
 @dataclass(frozen=True, slots=True)
 class Observed:
@@ -99,7 +88,6 @@ class Observed:
     could look into, `unguarded` those that ask nobody who they are.
     """
 
-    running: bool = False
     holdings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     unseen: tuple[str, ...] = ()
     unguarded: frozenset[str] = frozenset()
@@ -130,7 +118,7 @@ def parts_of(stack: Stack, ended: frozenset[str] = frozenset()) -> Parts:
         stores=stores,
         unsupported=unsupported,
         application=tuple(sorted(rest)),
-        writers=tuple(_writers(rest, stores, stack)),
+        writers=tuple(sorted(name for name in rest if name not in proxies)),
         one_shots=tuple(sorted(one_shots)),
         optional=tuple(sorted(optional)),
         proxy=proxies[0] if proxies else None,
@@ -264,17 +252,3 @@ def _urls(application: Mapping[str, Service]) -> list[str]:
                 host = f"[{port.host}]" if ":" in port.host else port.host
                 found.append((not is_proxy(service), usual, name, f"{scheme}://{host}:{port.published}"))
     return [url for *_, url in sorted(found)]
-
-
-def _writers(application: Mapping[str, Service], stores: Mapping[str, Found], stack: Stack) -> list[str]:
-    """Return the services that may write data: those that name a store, or share a secret with one."""
-    of_stores = {service for found in stores.values() for service in found.services}
-    secrets = {name for service in of_stores for name in stack.services[service].secrets}
-    others = [name for name, one in application.items() if not is_proxy(one)]
-    some = [
-        name
-        for name in others
-        if any(_mentions(application[name], store) for store in of_stores)
-        or secrets & application[name].secrets.keys()
-    ]
-    return sorted(some or (name for name in others if not _PAGES.fullmatch(name)))

@@ -19,7 +19,7 @@ from rollproof.init.accounts import (
     profile_of,
     section_of,
 )
-from rollproof.init.parts import Found, Observed, Parts, variable_of
+from rollproof.init.parts import LAYRA, Found, Observed, Parts, variable_of
 from rollproof.init.profile_text import Table, text_of, value
 from rollproof.init.stack import Stack
 from rollproof.profile.access_log import Requests
@@ -34,8 +34,6 @@ _SECRETS_ARE_NAMED = (
     "Secrets are named here, never written: each is an environment variable or a file."
     f" Keys that hold {UNANSWERED!r} are questions that only a person can answer."
 )
-_CONFIGURATION = frozenset({".conf", ".cnf", ".ini", ".toml", ".yml", ".yaml"})
-_MIGRATIONS = re.compile(r"(?i)(^|[/_.-])(alembic|migrations?|versions)([/_.-]|$)")
 _MOST_PATHS = 12
 _CANARY = (
     ("user", "Which user is there for verification alone? Sign one up.", "canary"),
@@ -86,9 +84,8 @@ class Proposal:
     @property
     def text(self) -> str:
         """The profile."""
-        origin = "the running project" if self.seen.running else "the files"
         head = [
-            f"Proposed by `init` from {origin} of the compose project {self.stack.project}.",
+            f"Proposed by `init` from the compose project {self.stack.project}.",
             _SECRETS_ARE_NAMED,
             *(f"NOT SUPPORTED: {one}" for one in self.unsupported),
         ]
@@ -137,7 +134,7 @@ def _application(proposal: Proposal) -> None:
         asked = "Which services are the application? The project has none besides its stores."
         proposal.ask("application.services", asked, 'services = ["backend"]')
     table.values["writers"] = list(parts.writers)
-    table.note("writers", "Assumed: those that name a store, or share a secret with one.")
+    table.note("writers", "Assumed: all but proxies. Each is stopped before data is restored.")
     for which, why in (
         (parts.one_shots, "they end when they have done their work"),
         (parts.optional, "only a compose profile brings them up"),
@@ -164,7 +161,7 @@ def _api(proposal: Proposal, table: Table) -> None:
     if not api.interface:
         table.values["interface"] = ""
         table.note("interface", "Nobody outside sees the description of the API.")
-    if api.is_layra:
+    if {*api.paths} >= LAYRA:
         table.note("url", f"Its API is LAYRA's, as {api.described_by} describes it.")
         proposal.tables.append(Table(("application", "function"), Function, {"chat": True}))
         return

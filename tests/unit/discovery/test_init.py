@@ -100,7 +100,7 @@ _EVERY = {
 _STAGING: dict[str, Any] = {
     "stores": _EVERY,
     "services": ("backend", "frontend", "nginx", "worker"),
-    "writers": ("backend", "worker"),
+    "writers": ("backend", "frontend", "worker"),
     "url": "http://127.0.0.1:8090/",
 }
 EXPECTED: dict[str, dict[str, Any]] = {
@@ -108,7 +108,7 @@ EXPECTED: dict[str, dict[str, Any]] = {
     "official": _STAGING
     | {
         "services": ("backend", "frontend", "milvus-accounts", "nginx", "worker"),
-        "writers": ("backend", "milvus-accounts", "worker"),
+        "writers": ("backend", "frontend", "milvus-accounts", "worker"),
     },
     "stranger": _STAGING | {"stores": _EVERY | {"kafka": ("kafka", ("kafka",))}},
     "renamed": {
@@ -345,7 +345,6 @@ def test_what_a_running_project_tells_is_in_the_profile(
 ) -> None:
     stack = stack_of(config, "shop", (), None)
     seen = Observed(
-        running=True,
         holdings={
             "minio": {"buckets": ["b1", 'odd"\n[name]']},
             "redis": {"databases": [0, 1], "patterns": ["0:token:*"]},
