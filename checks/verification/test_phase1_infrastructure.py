@@ -13,7 +13,7 @@ from fixtures.target import BACK, expect_room, known_commit
 from rollproof.baseline.demands import ChangedDemand, capture_hint
 from rollproof.baseline.facts import RecordedContainer
 from rollproof.baseline.folder import Baseline
-from rollproof.baseline.known_engine import EngineMatch
+from rollproof.baseline.known_good import EngineMatch
 from rollproof.engines.compose_project import up_command
 from rollproof.engines.engine import Container, Stranger, Usage
 from rollproof.errors import Meaning, Unverifiable, listed

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rollback_actions.backup.scratch import Scratch, require_own_address, scratch_of
 from rollproof.backups.sets import BackupSet
 from rollproof.baseline.folder import Baseline
-from rollproof.baseline.known_engine import require_engine
+from rollproof.baseline.known_good import require_engine
 from rollproof.baseline.target_comparison import Finding, compare_target
 from rollproof.engines.engine import ContainerEngine
 from rollproof.engines.factory import open_engine

@@ -15,7 +15,7 @@ from reports.terminal.progress import Progress, ProgressStep
 from rollback_actions.session.journal import Detail, Journal, set_aside
 from rollback_actions.session.lock import TargetLock
 from rollproof.baseline.folder import Baseline
-from rollproof.baseline.known_engine import require_engine
+from rollproof.baseline.known_good import require_engine
 from rollproof.engines.factory import open_engine
 from rollproof.incident.incident import Incident, find_incident, new_incident
 from rollproof.incident.journal import JournalBroken, JournalEvent

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from math import isclose
+from os.path import commonprefix
 
 from rollproof.collection import Json
 from rollproof.errors import listed
@@ -52,7 +53,7 @@ def schema_changes(recorded: Json, observed: Json, path: str = "") -> Iterator[t
         one, other = repr(recorded), repr(observed)
         start = 0
         if max(len(one), len(other)) > _LONGEST:
-            start = max(_first_difference(one, other) - _BEFORE, 0)
+            start = max(len(commonprefix((one, other))) - _BEFORE, 0)  # noqa: RUF071 - of characters
         sides = f"expected {_excerpt(one, start)}, observed {_excerpt(other, start)}"
         change = Change.MOVED if path.rpartition(".")[2] in _MOVES else Change.ALTERED
         yield change, f"{path or 'schema'}: {sides}"
@@ -60,11 +61,6 @@ def schema_changes(recorded: Json, observed: Json, path: str = "") -> Iterator[t
 
 def _text(value: Json) -> str:
     return _excerpt(repr(value))
-
-
-def _first_difference(one: str, other: str) -> int:
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((place for place, (left, right) in pairs if left != right), min(len(one), len(other)))
 
 
 def _excerpt(text: str, start: int = 0) -> str:

@@ -1,11 +1,16 @@
-"""Finding a baseline to roll back to: the current one, a named one, or a commit's newest."""
+"""The baselines of a target: the one to roll back to, and the container engine that it was captured on."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from rollproof.baseline.folder import CURRENT, Baseline, load_baseline, read_facts
-from rollproof.errors import Problem, UsageProblem
+from rollproof.engines.engine import ContainerEngine, EngineUnreached
+from rollproof.errors import Problem, Unverifiable, UsageProblem
 from rollproof.home import typed
 from rollproof.profile.profile import Target
+
+CONTAINER_ENGINE = "container engine"
 
 
 def current_baseline(target: Target) -> Baseline:
@@ -18,11 +23,7 @@ def current_baseline(target: Target) -> Baseline:
 
 
 def baseline_named(target: Target, name: str) -> Baseline:
-    """Return the baseline in the folder `name`.
-
-    Raises:
-        UsageProblem: there is none. `Unverifiable`: it is not whole, or belongs to another target.
-    """
+    """Return the baseline in the folder `name`; raises as `current_baseline`."""
     folder = target.folders.baselines / name
     if not folder.exists():
         raise UsageProblem(
@@ -49,18 +50,99 @@ def baseline_of(target: Target, commit: str) -> Baseline:
         try:
             found = read_facts(path.parent, target.name, target.baseline_key).commit
             if found == commit:
-                baseline = load_baseline(path.parent, target.name, target.baseline_key)
-                if baseline.facts.commit == commit:
-                    return baseline
-                found = baseline.facts.commit
+                return load_baseline(path.parent, target.name, target.baseline_key)
+            seen.append(f"one of commit {found[:12]}")
         except Problem as problem:
             seen.append(problem.summary)
-        else:
-            seen.append(f"one of commit {found[:12]}")
     raise UsageProblem(
         what="baseline",
         expected=f"one of commit {commit[:12]}",
         observed="; ".join(seen) or "none",
         source=str(folder),
         hint="without it the images of that commit are unknown; choose a commit that has a baseline",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EngineMatch:
+    """The ID of the target's engine, "" if nobody knows it, and of the one that answers now.
+
+    A shell with another docker context may reach a project of the same name, such as a copy for tests.
+    `unread` is the reason why the newest baseline could not be read, or "".
+    """
+
+    known: str
+    now: str
+    unread: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing speaks against it that this is the target's engine."""
+        return self.known in {"", self.now}
+
+    @property
+    def expected(self) -> str:
+        """The engine that should answer, in words."""
+        return f"the target's, {self.known}"
+
+    @property
+    def observed(self) -> str:
+        """The engine that answers, in words."""
+        return f"another one, {self.now or 'without ID'}"
+
+    @property
+    def hint(self) -> str:
+        """What to do if it does not hold."""
+        new = f'id = "{self.now}" in [engine] of the profile' if self.now else typed("capture")
+        own = "ask the target's own: docker context ls, docker context use NAME"
+        return f"{own}; if this one took its place: {new}"
+
+
+def match_engine(target: Target, engine: ContainerEngine, baseline: Baseline | None = None) -> EngineMatch:
+    """Return how `engine` fits the one that the profile pins, or else the newest baseline's, or `baseline`'s.
+
+    Raises:
+        Unverifiable: the target's is known, and this one does not report its ID.
+    """
+    known, unread = target.engine.id, ""
+    if known is None and (target.folders.baselines / CURRENT).is_symlink():
+        try:
+            folder = target.folders.baselines / CURRENT
+            known = read_facts(folder, target.name, target.baseline_key).surroundings.engine
+        except Problem as problem:
+            unread = problem.summary
+    if known is None:
+        known = baseline.facts.surroundings.engine if baseline is not None else ""
+    return EngineMatch(known, engine.id() if known else "", unread)
+
+
+def require_engine(
+    target: Target, engine: ContainerEngine, baseline: Baseline | None = None, *, anew: bool = False
+) -> str:
+    """Refuse an engine that is not the target's; return what is unsure about one that is not refused, or "".
+
+    Who captures `anew` says that this is the target's from now on, unless the profile pins another.
+
+    Raises:
+        UsageProblem: it is another one. `Unverifiable`: the target's is known, and this one reports no ID.
+    """
+    anew = anew and target.engine.id is None
+    try:
+        match = match_engine(target, engine, baseline)
+    except EngineUnreached:
+        raise
+    except Unverifiable as problem:
+        if not anew:
+            raise
+        return f"{CONTAINER_ENGINE}: one that does not report its ID ({problem.summary})"
+    if match.holds:
+        return f"the engine of the last capture is unknown: {match.unread}" if match.unread else ""
+    if anew:
+        return f"{CONTAINER_ENGINE}: {match.now or 'one without ID'}, and {match.known} at the last capture"
+    raise UsageProblem(
+        what=CONTAINER_ENGINE,
+        expected=match.expected,
+        observed=match.observed,
+        source="docker info",
+        hint=match.hint,
     )

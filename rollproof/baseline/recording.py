@@ -15,7 +15,7 @@ from rollproof.baseline.facts import RecordedCollection, RecordedContent, Record
 from rollproof.baseline.sight import whole_sight
 from rollproof.collection import Json
 from rollproof.engines.engine import ContainerEngine
-from rollproof.errors import ActionFailed, Unverifiable, listed
+from rollproof.errors import ActionFailed, listed
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import StoreProfile
@@ -27,47 +27,23 @@ from rollproof.stores.contract import (
     Neighbours,
     SearchableContent,
     SharedContent,
-    StoreView,
 )
 from rollproof.stores.policy import compared_of, excluded_of, pace_of, policy_of
 from rollproof.stores.registry import open_content, open_marks, open_view
-from rollproof.system.command import Deadline
 from rollproof.system.side_by_side import each
 
 PART = 10_000
 """Records a part: few enough to find a part's differences quickly, many enough that parts cost little."""
 GOLDEN_QUERIES, GOLDEN_NEIGHBOURS = 3, 5
-YOUNG_SECONDS = 20.0
-POLL_SECONDS = 0.5
 
 
 def record_store(target: Target, engine: ContainerEngine, name: str) -> RecordedStore:
-    """Return what the store `name` says of itself.
-
-    Raises:
-        Problem: it does not answer, or a collection cannot be counted for `YOUNG_SECONDS`.
-    """
+    """Return what the store `name` says of itself; raises `Problem` if it does not answer."""
     with closing(open_view(name, target.stores[name], engine)) as view:
         server = view.ask().server
         judged = descriptor_of(target.stores[name]).judge is not None
         marks = open_marks(name, target.stores[name], engine) if judged else {}
-        return RecordedStore(view.kind, server, counts_of(view), marks)
-
-
-def counts_of(view: StoreView) -> dict[str, int]:
-    """Return the counts; wait for a collection that a user has just made, and that cannot be counted yet.
-
-    Raises:
-        Unverifiable: one cannot be counted for `YOUNG_SECONDS`.
-    """
-    deadline = Deadline(YOUNG_SECONDS)
-    while True:
-        try:
-            return dict(view.counts())
-        except Unverifiable:
-            if deadline.passed:
-                raise
-        time.sleep(POLL_SECONDS)
+        return RecordedStore(view.kind, server, dict(view.counts()), marks)
 
 
 def record_content(

@@ -7,14 +7,14 @@ without recorded data is *broken*, since nothing of it was compared.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import inf
 
-from rollproof.baseline.comparison import compare
+from rollproof.baseline.comparison import Comparison, compare
 from rollproof.baseline.demands import capture_hint, changed_demands
 from rollproof.baseline.differences import Change, neighbour_differences, schema_changes
-from rollproof.baseline.facts import RecordedContent
+from rollproof.baseline.facts import RecordedCollection
 from rollproof.baseline.folder import Baseline, recorded_collection
 from rollproof.baseline.sampling import SamplePlan
 from rollproof.baseline.sight import lost_sight
@@ -23,15 +23,7 @@ from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Mismatch, Problem
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
-from rollproof.profile.sections import Policy
-from rollproof.stores.contract import (
-    ByUsers,
-    ContentView,
-    MovingContent,
-    Neighbours,
-    RecordHash,
-    SearchableContent,
-)
+from rollproof.stores.contract import ContentView, MovingContent, RecordHash, SearchableContent
 from rollproof.stores.policy import by_users_of, is_made_by_users, pace_of, policy_of
 from rollproof.stores.registry import open_content
 from rollproof.system.side_by_side import Workers, each
@@ -60,10 +52,9 @@ def compare_target(
     With `migrated`, a record that has all its fields of before, and new ones, is not a changed record.
     """
     facts = baseline.facts
-    recorded = dict.fromkeys((*facts.stores, *facts.contents))
     gone = [
         Finding(store, store, Verdict.BROKEN, "in the baseline, and not in the profile any more")
-        for store in recorded
+        for store in dict.fromkeys((*facts.stores, *facts.contents))
         if store not in target.stores
     ]
     gone += [
@@ -76,9 +67,7 @@ def compare_target(
         if store not in facts.contents:
             return [Finding(store, store, Verdict.BROKEN, "its content is not in the baseline")]
         try:
-            with open_content(store, target.stores[store], engine) as content:
-                recorded = facts.contents[store]
-                return list(_compare_store(target, engine, baseline, recorded, content, migrated=migrated))
+            return list(_StoreComparison(target, engine, baseline, store, migrated=migrated).findings())
         except Problem as problem:
             return [_broken(store, store, problem)]
 
@@ -86,131 +75,98 @@ def compare_target(
     return [*gone, *(finding for findings in found for finding in findings)]
 
 
-def _compare_store(
-    target: Target,
-    engine: ContainerEngine,
-    baseline: Baseline,
-    recorded: RecordedContent,
-    content: ContentView,
-    *,
-    migrated: bool,
-) -> Iterator[Finding]:
-    profile = target.stores[content.name]
-    schemas = content.schemas()
-    lost = lost_sight(content, lambda: schemas, recorded)
-    known_now = {
-        name: schema
-        for name, schema in schemas.items()
-        if name in recorded.schemas or not is_made_by_users(profile, name)
-    }
-    yield from _of_schemas(content.name, recorded.schemas, known_now, seen=not lost)
-    yield from (
-        Finding(content.name, "sight", Verdict.BROKEN, f"hidden from its reader: {one}") for one in lost
-    )
-    known = descriptor_of(profile)
+class _StoreComparison:
+    """A store that is compared with its content in the baseline."""
 
-    def shown(name: str) -> Callable[[str], str]:
-        both = recorded.schemas.get(name), schemas.get(name)
-        return target.personal.keys(content.name, known.key_fields, known.place_of(name), *both)
+    def __init__(
+        self, target: Target, engine: ContainerEngine, baseline: Baseline, store: str, *, migrated: bool
+    ) -> None:
+        self._target, self._engine, self._baseline, self._store = target, engine, baseline, store
+        self._migrated = migrated
+        self._profile = target.stores[store]
+        self._recorded = baseline.facts.contents[store]
 
-    def compared(name: str) -> list[Finding]:
-        # Each collection has its own reader: readers share no connection.
-        with open_content(content.name, profile, engine) as reader:
-            found = [_of_collection(target, baseline, reader, name, shown(name), migrated=migrated)]
-            if name in recorded.collections:
-                golden = recorded.collections[name].golden
-                found += _of_searches(reader, name, golden, policy_of(profile, name), shown(name))
-        return found
+    def findings(self) -> Iterator[Finding]:
+        """Compare its schemas, then each collection, then positions."""
+        recorded = self._recorded
+        with open_content(self._store, self._profile, self._engine) as content:
+            schemas = content.schemas()
+            lost = lost_sight(content, lambda: schemas, recorded)
+            yield from self._of_schemas(schemas, Verdict.BROKEN if lost else Verdict.FAILED)
+            for one in lost:
+                yield Finding(self._store, "sight", Verdict.BROKEN, f"hidden from its reader: {one}")
 
-    # What is gone is said above, and has no records to be read.
-    known_before = baseline.facts.compared_in(content.name, profile)
-    names = [name for name in known_before if name in schemas or name not in recorded.schemas]
-    with Workers(profile.load.connections, "comparison") as workers:
-        for findings in workers.in_order(compared, names):
-            yield from findings
-    yield from _of_positions(content, recorded)
+            def compared(name: str) -> list[Finding]:
+                # Each collection has its own reader: readers share no connection.
+                with open_content(self._store, self._profile, self._engine) as reader:
+                    return list(self._of_collection(reader, name, schemas.get(name)))
 
+            # What is gone is said above, and has no records to be read.
+            known = self._baseline.facts.compared_in(self._store, self._profile)
+            names = [name for name in known if name in schemas or name not in recorded.schemas]
+            with Workers(self._profile.load.connections, "comparison") as workers:
+                for findings in workers.in_order(compared, names):
+                    yield from findings
+            if isinstance(content, MovingContent):
+                try:
+                    for strayed in content.strayed(recorded.positions):
+                        yield Finding(self._store, "positions", Verdict.FAILED, strayed, Change.GONE)
+                except (Mismatch, Problem) as problem:
+                    yield _broken(self._store, "positions", problem)
 
-def _of_schemas(
-    store: str, recorded: Mapping[str, Json], now: Mapping[str, Json], *, seen: bool
-) -> Iterator[Finding]:
-    wrong = Verdict.FAILED if seen else Verdict.BROKEN
-    for name in sorted({*recorded, *now}):
-        if name not in now:
-            yield Finding(store, name, wrong, "not there any more", Change.GONE)
-        elif name not in recorded:
-            yield Finding(store, name, Verdict.FAILED, "not in the baseline", Change.ADDED)
+    def _of_schemas(self, schemas: Mapping[str, Json], wrong: Verdict) -> Iterator[Finding]:
+        recorded = self._recorded.schemas
+        for name in sorted({*recorded, *schemas}):
+            if name not in schemas:
+                yield Finding(self._store, name, wrong, "not there any more", Change.GONE)
+            elif name in recorded:
+                for change, text in schema_changes(recorded[name], schemas[name]):
+                    yield Finding(self._store, name, wrong, f"schema: {text}", change)
+            elif not is_made_by_users(self._profile, name):
+                yield Finding(self._store, name, Verdict.FAILED, "not in the baseline", Change.ADDED)
+
+    def _of_collection(self, reader: ContentView, name: str, schema: Json) -> Iterator[Finding]:
+        policy, known = policy_of(self._profile, name), descriptor_of(self._profile)
+        both = self._recorded.schemas.get(name), schema
+        shown = self._target.personal.keys(self._store, known.key_fields, known.place_of(name), *both)
+        try:
+            recorded = recorded_collection(self._baseline, self._target, self._store, name)
+            comparison = self._compare(reader, name, recorded)
+            comparison.show_keys(shown)
+            wrong = comparison.wrong(policy)
+        except (Mismatch, Problem) as problem:
+            yield _broken(self._store, name, problem)
         else:
-            for change, text in schema_changes(recorded[name], now[name]):
-                yield Finding(store, name, wrong, f"schema: {text}", change)
+            excluded = f"; not compared: {', '.join(recorded.excluded)}" if recorded.excluded else ""
+            text = f"{policy}, {comparison.coverage}, differing: {comparison}{excluded}"
+            gone = comparison.missing.count or comparison.changed.count
+            change = (Change.GONE if gone else Change.ADDED) if wrong else None
+            yield Finding(self._store, name, Verdict.FAILED if wrong else Verdict.PASSED, text, change)
+        if name in self._recorded.collections and isinstance(reader, SearchableContent):
+            golden = self._recorded.collections[name].golden
+            try:
+                for text in neighbour_differences(golden, reader.search_again(name, golden), policy, shown):
+                    yield Finding(self._store, name, Verdict.FAILED, text, Change.ALTERED)
+            except (Mismatch, Problem) as problem:
+                yield _broken(self._store, name, problem)
 
+    def _compare(self, reader: ContentView, name: str, recorded: RecordedCollection) -> Comparison:
+        by_users = by_users_of(self._profile, name)
 
-def _of_searches(
-    content: ContentView,
-    name: str,
-    golden: Sequence[Neighbours],
-    policy: Policy,
-    shown: Callable[[str], str],
-) -> Iterator[Finding]:
-    if not isinstance(content, SearchableContent):
-        return
-    try:
-        again = content.search_again(name, golden)
-        for text in neighbour_differences(golden, again, policy, shown):
-            yield Finding(content.name, name, Verdict.FAILED, text, Change.ALTERED)
-    except (Mismatch, Problem) as problem:
-        yield _broken(content.name, name, problem)
+        def by_users_or_extended(old: RecordHash, new: RecordHash) -> bool:
+            extended = old.fields.keys() < new.fields.keys()
+            kept = all(new.fields[field] == value for field, value in old.fields.items() if extended)
+            return by_users(old, new) or (extended and kept)
 
-
-def _of_positions(content: ContentView, recorded: RecordedContent) -> Iterator[Finding]:
-    if not isinstance(content, MovingContent):
-        return
-    try:
-        for strayed in content.strayed(recorded.positions):
-            yield Finding(content.name, "positions", Verdict.FAILED, strayed, Change.GONE)
-    except (Mismatch, Problem) as problem:
-        yield _broken(content.name, "positions", problem)
-
-
-def _of_collection(
-    target: Target,
-    baseline: Baseline,
-    content: ContentView,
-    name: str,
-    shown: Callable[[str], str],
-    *,
-    migrated: bool,
-) -> Finding:
-    store = content.name
-    profile = target.stores[store]
-    policy = policy_of(profile, name)
-    try:
-        recorded = recorded_collection(baseline, target, store, name)
-        records = baseline.folder / recorded.records
-        everything = SamplePlan(tuple(range(len(recorded.division))), inf)
-        by_users = by_users_of(profile, name)
-        if migrated:
-            by_users = _by_users_or_extended(by_users)
-        comparison = compare(content, name, recorded, records, everything, pace_of(profile), by_users)
-        comparison.show_keys(shown)
-        wrong = comparison.wrong(policy)
-    except (Mismatch, Problem) as problem:
-        return _broken(store, name, problem)
-    excluded = f"; not compared: {', '.join(recorded.excluded)}" if recorded.excluded else ""
-    text = f"{policy}, {comparison.coverage}, differing: {comparison}{excluded}"
-    if not wrong:
-        return Finding(store, name, Verdict.PASSED, text)
-    gone = comparison.missing.count or comparison.changed.count
-    return Finding(store, name, Verdict.FAILED, text, Change.GONE if gone else Change.ADDED)
-
-
-def _by_users_or_extended(by_users: ByUsers) -> ByUsers:
-    def tells(old: RecordHash, new: RecordHash) -> bool:
-        extended = old.fields.keys() < new.fields.keys()
-        kept = all(new.fields[name] == value for name, value in old.fields.items() if extended)
-        return by_users(old, new) or (extended and kept)
-
-    return tells
+        return compare(
+            reader,
+            name,
+            recorded,
+            self._baseline.folder / recorded.records,
+            SamplePlan(tuple(range(len(recorded.division))), inf),
+            pace_of(self._profile),
+            by_users_or_extended if self._migrated else by_users,
+        )
 
 
 def _broken(store: str, name: str, problem: Mismatch | Problem) -> Finding:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from rollproof.backups.stray_mounts import require_held
-from rollproof.baseline.known_engine import require_engine
+from rollproof.baseline.known_good import require_engine
 from rollproof.doctor.examination import REQUEST_SECONDS, Lacking, Need, wrong
 from rollproof.engines.address import endpoint
 from rollproof.engines.compose_project import compose_words

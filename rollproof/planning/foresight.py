@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
 
-from rollproof.baseline.known_engine import CONTAINER_ENGINE, match_engine
+from rollproof.baseline.known_good import CONTAINER_ENGINE, match_engine
 from rollproof.engines.engine import Container, ContainerEngine
 from rollproof.errors import Problem, UsageProblem, listed
 from rollproof.home import typed

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from rollproof.backups.room import no_room
 from rollproof.baseline.folder import Baseline
-from rollproof.baseline.known_engine import CONTAINER_ENGINE
-from rollproof.baseline.known_good import baseline_of, current_baseline
+from rollproof.baseline.known_good import CONTAINER_ENGINE, baseline_of, current_baseline
 from rollproof.errors import Problem, UsageProblem
 from rollproof.home import typed
 from rollproof.incident.incident import Incident, IncidentKind, RollbackRecord, load_incident

@@ -2,57 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import cast
-
 import pytest
 
 from reports.terminal.progress import Progress
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.session import Recorder
-from rollproof.baseline import recording
-from rollproof.baseline.recording import counts_of
 from rollproof.doctor import capture
 from rollproof.engines.compose import ComposeEngine
 from rollproof.engines.engine import Endpoint
-from rollproof.errors import ActionFailed, Mismatch, Unverifiable
+from rollproof.errors import ActionFailed, Mismatch
 from rollproof.profile.mistakes import UNANSWERED
-from rollproof.stores.contract import StoreView
 from tests.unit.discovery.test_doctor_probes import container
 from tests.unit.sandbox import Sandbox, free, stand_in
-
-
-class _Young:
-    """A view in the place of a store's: a collection is being made, and loaded after a few counts."""
-
-    def __init__(self, refusals: int) -> None:
-        self.refusals = refusals
-
-    def counts(self) -> Mapping[str, int]:
-        if self.refusals:
-            self.refusals -= 1
-            raise Unverifiable(
-                what="count", expected="a number", observed="not loaded", source="milvus", hint="load"
-            )
-        return {"old": 3, "young": 1}
-
-
-@pytest.fixture
-def view(monkeypatch: pytest.MonkeyPatch) -> _Young:
-    monkeypatch.setattr(recording, "POLL_SECONDS", 0.0)
-    return _Young(refusals=2)
-
-
-def test_a_collection_that_is_being_made_is_waited_for(view: _Young) -> None:
-    assert counts_of(cast("StoreView", view)) == {"old": 3, "young": 1}
-
-
-def test_one_that_cannot_be_counted_is_not_waited_for_without_end(
-    view: _Young, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(recording, "YOUNG_SECONDS", 0.0)
-    with pytest.raises(Unverifiable, match="not loaded"):
-        counts_of(cast("StoreView", view))
 
 
 def test_nobody_is_logged_in_under_a_name_that_is_left_to_answer(

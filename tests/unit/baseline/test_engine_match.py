@@ -15,8 +15,7 @@ from rollback_actions.rollback import rollback_run
 from rollback_actions.session import session
 from rollproof.backups.sets import find_backup
 from rollproof.baseline.facts import Surroundings
-from rollproof.baseline.known_engine import match_engine, require_engine
-from rollproof.baseline.known_good import current_baseline
+from rollproof.baseline.known_good import current_baseline, match_engine, require_engine
 from rollproof.engines.engine import EngineUnreached
 from rollproof.errors import ExitCode, Unverifiable, UsageProblem
 from rollproof.incident.incident import new_incident
