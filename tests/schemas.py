@@ -24,7 +24,6 @@ from rollproof.doctor.examination import Examination
 from rollproof.incident.downtime import Downtime
 from rollproof.incident.incident import Closed, IncidentFile, RollbackRecord, StoreAccount
 from rollproof.incident.journal import JournalLine
-from rollproof.incident.kept_samples import KeptSamples
 from rollproof.incident.ledger import Begun, Planned, Result, RunFacts
 from rollproof.incident.trials import Trial
 from rollproof.losses.lost_window import WindowFile
@@ -59,7 +58,6 @@ RECORDS: dict[str, tuple[object, str]] = {
         Sample,
         "a line of incidents/ID/samples.jsonl, assessed.jsonl, watched.jsonl, incidents/monitor/TARGET.jsonl",
     ),
-    "samples": (KeptSamples, "incidents/ID/samples.json"),
     "backup-set": (SetManifest, "backups/SET/set.json, beside its seal `sha256`"),
     "backup": (PackageManifest, "backups/SET/STORE/backup.json"),
     "backup-index": (IndexFile, "backups/SET/index/STORE.json"),

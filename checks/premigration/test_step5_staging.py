@@ -127,11 +127,11 @@ def test_migration_was_reopened_after_its_rollback(
 ) -> None:
     """A migration that was rolled back returns only by a fix, with cause, rehearsal and backup on record."""
     closed = [closing for closing in closings if closing.reopening is None]
-    said = listed([closing.opened for closing in closings]) or "it brings back nothing that was rolled back"
+    said = listed([str(closing) for closing in closings]) or "it brings back nothing that was rolled back"
     expect(not closed,
            what=f"reopening of migration {migration[:12]}",
            expected="one for each rollback that it would bring back",
-           observed="; ".join(closing.observed for closing in closed) or said,
+           observed="; ".join(map(str, closed)) or said,
            source=listed([str(one.rollback.incident.folder) for one in closed]) or "records of rollbacks",
            hint=reopen_hint(closed, migration, profile_path))
     note(said)

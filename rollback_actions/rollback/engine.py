@@ -24,9 +24,8 @@ from rollback_actions.session.session import Recorder
 from rollproof.engines.engine import ContainerEngine, images_of
 from rollproof.errors import ActionFailed, Problem, Unverifiable
 from rollproof.git.repository import head
-from rollproof.incident.incident import Incident, RollbackRecord
+from rollproof.incident.incident import Incident, Origin, RollbackRecord, is_commit_id
 from rollproof.incident.journal_steps import Step
-from rollproof.incident.origin import Origin, is_commit_id
 from rollproof.incident.rollbacks import ROLLBACK_BEGAN
 from rollproof.monitoring.wish import Kind
 from rollproof.planning.configuration import configuration_at

@@ -14,7 +14,6 @@ from typing import Annotated
 
 from rollproof.errors import ActionFailed, Unverifiable, UsageProblem, listed
 from rollproof.home import typed
-from rollproof.incident.origin import Origin
 from rollproof.monitoring.wish import Kind, Wish
 from rollproof.record_names import CLOSED, EARLIER_ROLLBACK, INCIDENT, LOST_WINDOW, ROLLBACK, UNFINISHED
 from rollproof.system.clock import Moment
@@ -61,6 +60,30 @@ class IncidentKind(StrEnum):
     INCIDENT = "incident"
     CHANGE = "change"
     """A planned migration: the steps before it."""
+
+
+def is_commit_id(text: str) -> bool:
+    """Return whether `text` is the full id of a commit, as git writes it."""
+    return re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", text) is not None
+
+
+CommitId = Annotated[str, Must("the full id of a commit", is_commit_id)]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What was deployed when a rollback began: `head`, the commit of the working copy, and container labels.
+
+    All are full ids. A label that is none names no commit, and is not among `revisions`.
+    """
+
+    head: CommitId
+    revisions: tuple[CommitId, ...] = ()
+
+    @property
+    def commits(self) -> tuple[str, ...]:
+        """All commits, each once."""
+        return tuple(dict.fromkeys((self.head, *self.revisions)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,9 @@ the whole record of a rollback, and a later commit with the same fix finds it th
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rollproof.errors import Problem, Unverifiable
 from rollproof.git.copied_commits import copy_of
@@ -27,12 +26,12 @@ from rollproof.git.migration_files import changed_names
 from rollproof.git.repository import contains
 from rollproof.home import typed
 from rollproof.incident.incident import Incident
-from rollproof.incident.journal import read_journal, texts_in
+from rollproof.incident.journal import verify_journal
 from rollproof.incident.rollbacks import RolledBack, rollbacks_of
 from rollproof.profile.profile import Target
 from rollproof.record_names import REOPENING
 from rollproof.system.clock import Moment
-from rollproof.system.record_files import record_of
+from rollproof.system.record_files import WrongRecord, record_of
 
 REOPENED = "reopened"
 
@@ -74,26 +73,20 @@ class Closing:
     reopening: Reopening | None
     other_fixes: tuple[str, ...] = ()
 
-    @property
-    def observed(self) -> str:
-        """The reason why the gate is closed, in words."""
+    def __str__(self) -> str:
+        """Return the reopening that lets the migration through, or the reason why the gate is closed."""
+        by = self.reopening
+        if by is not None:
+            return (
+                f"incident {by.incident} was reopened by {by.name} for fix {by.fix[:12]},"
+                f" rehearsed in {by.rehearsal}, with backup {by.backup}"
+            )
         if self.itself:
             return f"{self.why}: that commit stays closed"
         if self.other_fixes:
             fixes = ", ".join(fix[:12] for fix in self.other_fixes)
             return f"{self.why}, and does not have the fix that it was reopened for, {fixes}"
         return f"{self.why}, and no reopening is recorded"
-
-    @property
-    def opened(self) -> str:
-        """The reopening that lets the migration through, in words, or the reason why the gate is closed."""
-        by = self.reopening
-        if by is None:
-            return self.observed
-        return (
-            f"incident {by.incident} was reopened by {by.name} for fix {by.fix[:12]},"
-            f" rehearsed in {by.rehearsal}, with backup {by.backup}"
-        )
 
 
 def reopening_journal(incident: Incident) -> Path:
@@ -111,18 +104,16 @@ def read_reopenings(incident: Incident) -> list[Reopening]:
             another shape.
     """
     path = reopening_journal(incident)
-    records, broken = read_journal(path)
-    if broken is not None:
-        raise broken
     ours = {"event": REOPENED, "incident": incident.id, "target": incident.target}
+    records = [one for one in verify_journal(path) if {key: one.get(key) for key in ours} == ours]
     try:
-        return [_reopening(record) for record in records if {key: record.get(key) for key in ours} == ours]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Problem(
+        return [record_of(Reopening, record, more=True) for record in records]
+    except WrongRecord as error:
+        raise Problem.of_file(
+            path,
+            error,
             what="record of a reopening",
             expected="root cause, fix, rehearsal and backup set",
-            observed=f"{type(error).__name__}: {error}",
-            source=str(path),
             hint="keep that file elsewhere, and reopen again",
         ) from None
 
@@ -200,16 +191,10 @@ def _brought_back(target: Target, migration: str, rollback: RolledBack, commit: 
     return f"it has {again.original[:12]}{part} again, as {again.copy[:12]}, {by}"
 
 
-def _reopening(record: Mapping[str, Any]) -> Reopening:
-    return record_of(Reopening, {**record, "rolled_back": [*texts_in(record["rolled_back"])]}, more=True)
-
-
 def reopen_hint(closed: Sequence[Closing], migration: str, profile: Path) -> str:
     """Return the hint that lets `migration` through the first of the `closed` gates, or "" without one."""
     if not closed:
         return ""
     first = closed[0]
-    itself = "mend it, and promote the commit that does, which is reopened by: " if first.itself else ""
-    return (
-        f"{itself}{reopen_command(first.rollback.incident.id, 'FIX' if first.itself else migration, profile)}"
-    )
+    command = reopen_command(first.rollback.incident.id, "FIX" if first.itself else migration, profile)
+    return f"mend it, and promote the commit that does: {command}" if first.itself else command

@@ -10,13 +10,12 @@ from typing import Any
 from rollproof.errors import Problem, Unverifiable, UsageProblem
 from rollproof.git.repository import contains
 from rollproof.home import typed
-from rollproof.incident.incident import Incident, IncidentKind, every_incident
-from rollproof.incident.journal import read_journal, texts_in
-from rollproof.incident.origin import Origin
+from rollproof.incident.incident import Incident, Origin, incidents_of
+from rollproof.incident.journal import verify_journal
 from rollproof.incident.rehearsals import BEGAN, ENDED
 from rollproof.record_names import JOURNAL, ROLLBACK, SUPERSEDED, UNFINISHED
 from rollproof.system.clock import Moment
-from rollproof.system.record_files import record_of
+from rollproof.system.record_files import WrongRecord, record_of
 from rollproof.verdict import Verdict
 
 ROLLBACK_BEGAN = "rollback began"
@@ -53,12 +52,7 @@ def rollbacks_of(incidents: Path, target: str) -> list[RolledBack]:
     Raises:
         Problem: as `rollbacks_in`; an unreadable record may be of any rollback.
     """
-    return [
-        rollback
-        for incident in every_incident(incidents)
-        if incident.target == target and incident.kind is not IncidentKind.CHANGE
-        for rollback in rollbacks_in(incident)
-    ]
+    return [found for incident in incidents_of(incidents, target) for found in rollbacks_in(incident)]
 
 
 def rollbacks_in(incident: Incident) -> list[RolledBack]:
@@ -69,33 +63,18 @@ def rollbacks_in(incident: Incident) -> list[RolledBack]:
             lacks the beginning of an unfinished rollback.
     """
     path = incident.folder / JOURNAL
-    records, broken = read_journal(path)
-    if broken is not None:
-        raise broken
     found: list[RolledBack] = []
     rehearsed = rehearsing = False
-    try:
-        for record in records:
-            event = record["event"]
-            if event == BEGAN:
-                rehearsed = rehearsing = True
-            elif event == ENDED:
-                rehearsing = False
-            elif event == ROLLBACK_BEGAN and not rehearsing:
-                found.append(_of_record(incident, record))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Problem(
-            what="record of a rollback's beginning",
-            expected="what it went back to, and from",
-            observed=f"{type(error).__name__}: {error}",
-            source=str(path),
-            hint="read it, and waive the item of the gate that asks for it",
-        ) from None
-    if (
-        not found
-        and not rehearsed
-        and any((incident.folder / name).exists() for name in (ROLLBACK, UNFINISHED))
-    ):
+    for record in verify_journal(path):
+        event = record["event"]
+        if event == BEGAN:
+            rehearsed = rehearsing = True
+        elif event == ENDED:
+            rehearsing = False
+        elif event == ROLLBACK_BEGAN and not rehearsing:
+            found.append(_of_record(incident, record))
+    unrecorded = not found and not rehearsed
+    if unrecorded and any((incident.folder / name).exists() for name in (ROLLBACK, UNFINISHED)):
         raise Unverifiable(
             what=f"rollback of incident {incident.id}",
             expected="its beginning in the journal, which says what it went back from",
@@ -130,7 +109,15 @@ def went_back(incident: Incident) -> Mapping[str, str]:
 
 
 def _of_record(incident: Incident, record: Mapping[str, Any]) -> RolledBack:
-    origin = None
-    if record["head"] is not None:
-        origin = record_of(Origin, {"head": record["head"], "revisions": [*texts_in(record["revisions"])]})
-    return RolledBack(incident, str(record["commit"]), origin, Moment.from_record(record["at"]))
+    try:
+        known = {name: record[name] for name in ("head", "revisions", "commit")}
+        origin = record_of(Origin, known, more=True) if known["head"] is not None else None
+        return RolledBack(incident, str(known["commit"]), origin, Moment.from_record(record["at"]))
+    except (WrongRecord, KeyError) as error:
+        raise Problem.of_file(
+            incident.folder / JOURNAL,
+            error,
+            what="record of a rollback's beginning",
+            expected="what it went back to, and from",
+            hint="read it, and waive the item of the gate that asks for it",
+        ) from None

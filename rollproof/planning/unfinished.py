@@ -9,10 +9,9 @@ from typing import Any
 
 from rollproof.errors import ActionFailed, UsageProblem, reason_of
 from rollproof.home import typed
-from rollproof.incident.incident import Incident, RollbackRecord, load_incident
+from rollproof.incident.incident import Incident, Origin, RollbackRecord, load_incident
 from rollproof.incident.journal import JournalEvent, read_journal
 from rollproof.incident.journal_steps import Step, id_of
-from rollproof.incident.origin import Origin
 from rollproof.monitoring.wish import Kind, Wish
 from rollproof.record_names import JOURNAL, ROLLBACK, SUPERSEDED, UNFINISHED
 from rollproof.system.clock import Moment

@@ -53,8 +53,6 @@ _PAGES = frozenset(
 _FINAL = (f"{names.LEDGER}/", names.EARLIER_ROLLBACK, names.LOST_WINDOW)
 _CHAINED = frozenset({names.JOURNAL, names.RESPONSE, names.CONTACTS, names.REOPENING})
 _GROW = _CHAINED | {names.RESPONSE_SAMPLES, names.SAMPLES}
-# Whoever cannot read them is advised to delete them.
-_MAY_GO = frozenset({names.SAMPLES, names.TAKEN})
 # Written before it becomes the seal: a kill may come between the signature and the seal.
 _NEXT = f".{names.SEAL}"
 _LOCK_SECONDS = 10.0
@@ -130,7 +128,7 @@ def seal_state(folder: Path, signing: Signing = ANYBODY) -> SealState:
         gone = name not in there
         rewritten = begun and name not in _CHAINED and not _is_final(name)
         if gone:
-            may_differ = name in _MAY_GO or (rewritten and name != names.DOWNTIME)
+            may_differ = rewritten and name != names.DOWNTIME
         else:
             may_differ = name in grown or name == names.POST_MORTEM or rewritten
         if may_differ:

@@ -12,7 +12,7 @@ from reports.verdict.verdict import read_verdict
 from rollproof.errors import MOST_MISTAKES, ExitCode
 from rollproof.incident.downtime import read_downtime
 from rollproof.incident.incident import RollbackRecord, load_incident, new_incident
-from rollproof.incident.kept_samples import read_kept, read_taken
+from rollproof.incident.kept_samples import read_kept
 from rollproof.incident.tally import tally
 from rollproof.monitoring.samples import SampleWriter, samples_path
 from rollproof.profile.profile import Windows, load_target
@@ -380,16 +380,6 @@ def test_a_run_keeps_the_samples_that_the_monitor_wrote_meanwhile(sandbox: Sandb
     outcome = sandbox.run()
     assert outcome.incident is not None
     assert [sample.beat for sample in read_kept(outcome.incident)] == [0, 1]
-
-
-def test_a_run_without_a_monitor_says_so_in_its_incident_and_fails_nothing(sandbox: Sandbox) -> None:
-    sandbox.checks(**FOUR)
-    outcome = sandbox.run()
-    assert outcome.code == ExitCode.VERIFIED
-    assert outcome.incident is not None
-    taken = read_taken(outcome.incident)
-    assert taken is not None
-    assert "samples of the monitor: expected a file, observed none" in str(taken)
 
 
 def test_a_verified_rollback_has_its_downtime_in_the_verdict(sandbox: Sandbox) -> None:

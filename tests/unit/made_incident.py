@@ -14,12 +14,11 @@ from rollback_actions.respond.response import Response
 from rollback_actions.session.journal import Journal
 from rollproof.errors import ExitCode, UsageProblem
 from rollproof.incident.downtime import Downtime, record_downtime
-from rollproof.incident.incident import Incident, RollbackRecord, find_incident
+from rollproof.incident.incident import Incident, Origin, RollbackRecord, find_incident
 from rollproof.incident.journal import DETECTED
 from rollproof.incident.journal_steps import Step, StepId
 from rollproof.incident.ledger import Note, Planned, Result, Run
 from rollproof.incident.limits import limits_of
-from rollproof.incident.origin import Origin
 from rollproof.incident.rollbacks import ROLLBACK_BEGAN
 from rollproof.monitoring.assessment import Assessed
 from rollproof.monitoring.samples import SampleWriter

@@ -74,7 +74,7 @@ def test_what_was_rolled_back_stays_closed(rolled: RolledBack) -> None:
     assert (
         f"it is {rolled.sandbox.bad[:12]}, which incident {incident} rolled back: that commit stays" in said
     )
-    assert "HINT: mend it, and promote the commit that does, which is reopened by: rollproof" in said
+    assert "HINT: mend it, and promote the commit that does: rollproof" in said
     assert f"reopen {incident} --fix FIX " in said
     rolled.prepare()
     rolled.reopen()

@@ -12,9 +12,8 @@ from fixtures.gating.verification import Verification
 from reports.run.environment import environment, executor
 from reports.verdict.known_limits import limits_page
 from rollproof.baseline.facts import Facts, RecordedCanary, RecordedContent, Surroundings
-from rollproof.incident.incident import Incident, RollbackRecord
+from rollproof.incident.incident import Incident, Origin, RollbackRecord
 from rollproof.incident.ledger import Run
-from rollproof.incident.origin import Origin
 from rollproof.monitoring.wish import Kind
 from rollproof.profile.premigration import Waiver
 from rollproof.profile.profile import load_target

@@ -9,10 +9,9 @@ import pytest
 from rollback_actions.rollback.engine import origin_of
 from rollproof.errors import Unverifiable
 from rollproof.git.repository import contains
-from rollproof.incident.incident import Incident, new_incident
+from rollproof.incident.incident import Incident, Origin, new_incident
 from rollproof.incident.journal import verify_journal
 from rollproof.incident.journal_steps import Step, StepId
-from rollproof.incident.origin import Origin
 from rollproof.incident.rollbacks import ROLLBACK_BEGAN, rollbacks_in
 from rollproof.planning.plan import plan_database, plan_emergency
 from rollproof.planning.unfinished import read_unfinished

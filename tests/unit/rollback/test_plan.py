@@ -10,8 +10,7 @@ import pytest
 
 from rollproof.baseline.known_good import baseline_of
 from rollproof.errors import ActionFailed, UsageProblem
-from rollproof.incident.incident import new_incident
-from rollproof.incident.origin import Origin
+from rollproof.incident.incident import Origin, new_incident
 from rollproof.monitoring.wish import Kind
 from rollproof.planning.plan import (
     Plan,
