@@ -13,7 +13,7 @@ from functools import partial
 from rollproof.baseline.sight import whole_sight
 from rollproof.doctor.examination import REQUEST_SECONDS, Need, Spared, wrong
 from rollproof.engines.engine import ContainerEngine
-from rollproof.errors import Unverifiable, listed, reason_of, unanswered
+from rollproof.errors import Mismatch, Unverifiable, listed, reason_of, unanswered
 from rollproof.home import typed
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
@@ -74,8 +74,9 @@ def readers(target: Target, engine: ContainerEngine, seconds: float) -> Iterator
 def accounts(target: Target, engine: ContainerEngine, seconds: float) -> Iterator[Need]:
     """Yield a probe for what each store's reader must not do, and one for what its operator must."""
     for name, profile in target.stores.items():
-        if descriptor_of(profile).rights:
+        if descriptor_of(profile).rights or profile.reader is not None:
             yield _of_account(f"{name} read-only", _cannot_write, name, profile, engine, seconds)
+        if descriptor_of(profile).rights:
             yield _of_account(f"{name} operator", _operates, name, profile, engine, seconds)
 
 
@@ -104,15 +105,15 @@ def _sees(name: str, profile: StoreProfile, engine: ContainerEngine) -> str:
 def _cannot_write(name: str, profile: StoreProfile, engine: ContainerEngine) -> str:
     if profile.reader is None:
         return "no account in the profile: whoever reaches the store may write"
-    sign, reader, expected = (
-        descriptor_of(profile).recognition,
-        profile.reader,
-        "an account that can only read",
-    )
-    # A server with one account for everybody forgets others at a restart, unless they are in a file.
-    if isinstance(reader, Account) and reader == profile.operator and sign and reader.user == sign.common:
+    descriptor, expected = descriptor_of(profile), "an account that can only read"
+    if profile.reader == profile.operator:
+        sign = descriptor.recognition
+        # A server with one account for everybody forgets others at a restart, unless they are in a file.
+        one = isinstance(profile.reader, Account) and sign is not None and profile.reader.user == sign.common
         hint = "put one that can only read where it outlives a restart, and name it there"
-        raise wrong(expected, "the operator's own", hint, kind=Spared)
+        raise wrong(expected, "the operator's own", hint, kind=Spared if one else Mismatch)
+    if not descriptor.rights:
+        return "another account than the operator's"
     if writes := open_rights(name, profile, engine).writes:
         hint = f"revoke all but what this prints: {_grants(name)}"
         raise wrong(expected, f"one that may {listed(writes, _SHOWN)}", hint)

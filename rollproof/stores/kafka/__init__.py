@@ -2,6 +2,6 @@
 
 `descriptor`; `view`, `content`, `export`, with `ranges` of offsets and `records` as lines. The `inventory` of
 topics and groups, and their `positions`. Of a broker: its `upkeep` (records that it removes by itself), and
-the `relay` to it in another network. `rights` of an account; `recognition` for `init`. What writes: `keeper`,
+the `relay` to it in another network. `recognition` for `init`. What writes: `keeper`,
 with `admin`.
 """

@@ -74,7 +74,6 @@ DESCRIPTOR = Descriptor(
     content="rollproof.stores.kafka.content:Content",
     export="rollproof.stores.kafka.export:Export",
     grants=_grants,
-    rights="rollproof.stores.kafka.rights:rights",
     recognition=Recognition(
         name="kafka",
         images=("kafka", "cp-kafka", "cp-server", "redpanda", "tansu", "kafka-native", "warpstream_agent"),

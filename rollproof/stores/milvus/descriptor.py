@@ -67,7 +67,6 @@ DESCRIPTOR = Descriptor(
     content="rollproof.stores.milvus.content:Content",
     export="rollproof.stores.milvus.export:Export",
     grants=_grants,
-    rights="rollproof.stores.milvus.rights:rights",
     recognition=Recognition(
         name="milvus",
         images=("milvus",),

@@ -41,7 +41,6 @@ DESCRIPTOR = Descriptor(
     content="rollproof.stores.qdrant.content:Content",
     export="rollproof.stores.qdrant.export:Export",
     grants=_grants,
-    rights="rollproof.stores.qdrant.rights:rights",
     recognition=Recognition(
         name="qdrant",
         images=("qdrant",),

@@ -59,7 +59,6 @@ DESCRIPTOR = Descriptor(
     content="rollproof.stores.redis.content:Content",
     export="rollproof.stores.redis.export:Export",
     grants=_grants,
-    rights="rollproof.stores.redis.rights:rights",
     recognition=Recognition(
         name="redis",
         images=("redis", "redis-stack", "redis-stack-server", "valkey", "keydb"),

@@ -87,7 +87,6 @@ DESCRIPTOR = Descriptor(
     content="rollproof.stores.s3.content:Content",
     export="rollproof.stores.s3.export:Export",
     grants=_grants,
-    rights="rollproof.stores.s3.rights:rights",
     recognition=Recognition(
         name="minio",
         images=("minio", "seaweedfs", "garage", "rustfs"),

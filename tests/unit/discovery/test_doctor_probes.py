@@ -283,7 +283,7 @@ def test_a_server_that_never_answers(
     monkeypatch.setattr(probe_table, "REQUEST_SECONDS", 0.3)
     with silent_port() as port:
         engine.resolve.return_value = Endpoint("127.0.0.1", port)
-        line = of(sandbox, engine, "redis read-only")
+        line = of(sandbox, engine, "redis reader")
     assert line.state is NeedState.WRONG
     assert line.text.startswith("no answer within")
 
@@ -318,8 +318,8 @@ def test_a_reader(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, engine: obj
     ("rights", "read_only", "operator"),
     [
         (Rights(), NeedState.OK, NeedState.OK),
-        (Rights(writes=("SET on 0:*",)), NeedState.WRONG, NeedState.OK),
-        (Rights(lacks=("SET on 0:*",)), NeedState.OK, NeedState.WRONG),
+        (Rights(writes=("INSERT on imagedb",)), NeedState.WRONG, NeedState.OK),
+        (Rights(lacks=("INSERT on imagedb",)), NeedState.OK, NeedState.WRONG),
     ],
 )
 def test_what_accounts_may_do(
@@ -331,19 +331,18 @@ def test_what_accounts_may_do(
     operator: NeedState,
 ) -> None:
     monkeypatch.setattr(store_probes, "open_rights", lambda *_, **__: rights)
-    lines = of(sandbox, engine, "redis read-only"), of(sandbox, engine, "redis operator")
+    lines = of(sandbox, engine, "mysql read-only"), of(sandbox, engine, "mysql operator")
     assert tuple(line.state for line in lines) == (read_only, operator)
     for line in lines:
         if line.state is NeedState.WRONG:
-            assert "SET on 0:*" in line.text
-            assert "rollproof grants --store redis" in line.hint
+            assert "INSERT on imagedb" in line.text
+            assert "rollproof grants --store mysql" in line.hint
 
 
 def test_the_one_account_of_a_server_that_forgets_others_is_no_mistake(
-    monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, engine: object
+    sandbox: Sandbox, engine: object
 ) -> None:
     """As `init` proposes it for Redis."""
-    monkeypatch.setattr(store_probes, "open_rights", lambda *_, **__: Rights(writes=("SET on 0:*",)))
     one = Account(user="default", password=SecretStr("x"))
     stores = sandbox.target.stores
 
@@ -351,7 +350,9 @@ def test_the_one_account_of_a_server_that_forgets_others_is_no_mistake(
         redis = stores["redis"].model_copy(update=accounts)
         return of(sandbox, engine, "redis read-only", stores={**stores, "redis": redis}).state
 
-    assert read_only(reader=one) is NeedState.WRONG
+    assert read_only(reader=one) is NeedState.OK
+    other = one.model_copy(update={"user": "operator"})
+    assert read_only(reader=other, operator=other) is NeedState.WRONG
     assert read_only(reader=one, operator=one) is NeedState.ABSENT
 
 
