@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 import pytest
 
 from fixtures.gating.evidence import Expect, Keep, Say
 from fixtures.stores import SchemasOf
 from rollproof.backups.kept_backups import UNRECORDED, KeptStoreOf, backup_hint, proportion_of
+from rollproof.backups.sets import BackupSet
 from rollproof.baseline.folder import Baseline
 from rollproof.errors import Meaning, Mismatch, Unverifiable, listed
 from rollproof.home import typed
@@ -20,9 +20,6 @@ from rollproof.profile.safety import means_of
 from rollproof.stores.contract import Retention
 from rollproof.system.clock import is_recent
 from rollproof.verdict import Verdict
-
-if TYPE_CHECKING:
-    from rollproof.backups.sets import BackupSet
 
 pytestmark = [pytest.mark.premigration, pytest.mark.step1]
 

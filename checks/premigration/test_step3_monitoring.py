@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -20,9 +20,6 @@ from rollproof.monitoring.samples import (
 )
 from rollproof.profile.profile import Target
 from rollproof.system.holder import Life
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = [pytest.mark.premigration, pytest.mark.step3]
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from fixtures.gating.evidence import Expect, Say
 from rollproof.errors import listed
 from rollproof.home import typed
+from rollproof.profile.channels import Channel
 from rollproof.profile.profile import Target
-
-if TYPE_CHECKING:
-    from rollproof.profile.channels import Channel
-    from rollproof.team.change import ChangeRecord
-    from rollproof.team.change_document import ChangeDocument
+from rollproof.team.change import ChangeRecord
+from rollproof.team.change_document import ChangeDocument
 
 pytestmark = [pytest.mark.premigration, pytest.mark.step4]
 

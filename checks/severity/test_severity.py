@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from fixtures.gating.evidence import Expect, Say
 from rollproof.errors import Unverifiable, listed
 from rollproof.home import typed
-from rollproof.monitoring.severity import Severity, Standing
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from rollproof.monitoring.severity import Assessment
+from rollproof.monitoring.severity import Assessment, Severity, Standing
 
 pytestmark = [pytest.mark.severity]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from shlex import quote
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,12 +15,10 @@ from rollproof.baseline.folder import Baseline
 from rollproof.baseline.known_good import EngineMatch
 from rollproof.engines.compose_project import up_command
 from rollproof.engines.engine import Container, Stranger, Usage
+from rollproof.engines.host import FileSystem
 from rollproof.errors import Meaning, Unverifiable, listed
 from rollproof.git.repository import WorkingCopy
 from rollproof.profile.profile import Target
-
-if TYPE_CHECKING:
-    from rollproof.engines.host import FileSystem
 
 pytestmark = [pytest.mark.verification, pytest.mark.phase1]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 
 import pytest
 
 from fixtures.gating.evidence import Expect, Say
 from fixtures.stores import Answers
+from rollproof.application.client import HealthAnswer
 from rollproof.baseline.facts import RecordedStore
 from rollproof.baseline.folder import Baseline
 from rollproof.collection import Case
@@ -17,9 +17,6 @@ from rollproof.errors import Meaning
 from rollproof.profile.profile import Target
 from rollproof.stores.contract import LoadState, Search
 from rollproof.system.rounds import answer_of
-
-if TYPE_CHECKING:
-    from rollproof.application.client import HealthAnswer
 
 pytestmark = [pytest.mark.verification, pytest.mark.phase2]
 

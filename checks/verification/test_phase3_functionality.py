@@ -11,21 +11,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import pytest
 
 from fixtures.application import ExpectRefused, References
 from fixtures.gating.evidence import CSV, Expect, Keep, Say, table
+from rollproof.application.canary import Canary, Conversation, Uploaded
+from rollproof.application.client import ApplicationClient, LoggedIn
 from rollproof.baseline.folder import Baseline
 from rollproof.errors import Meaning, listed
 from rollproof.home import typed
 from rollproof.profile.profile import Target
 from rollproof.system.rounds import answer_of
-
-if TYPE_CHECKING:
-    from rollproof.application.canary import Canary, Conversation, Uploaded
-    from rollproof.application.client import ApplicationClient, LoggedIn
 
 pytestmark = [pytest.mark.verification, pytest.mark.phase3]
 
