@@ -147,7 +147,7 @@ def test_what_is_down_or_hangs_is_not_green_and_nor_is_a_monitor_that_does_not_w
     broken: Red = ("broken", "sample 1 from the end: expected a record of the monitor")
     expect(watching.gate(), {RUNNING: broken, BEAT: broken, SEES: broken})
     watching.path.unlink()
-    none: Red = ("failed", "monitor: expected samples of staging, observed none")
+    none: Red = ("failed", "expected one of target staging, observed none")
     expect(watching.gate(), {RUNNING: none, BEAT: none, SEES: none})
 
 

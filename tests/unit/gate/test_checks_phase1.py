@@ -24,6 +24,7 @@ from rollproof.profile.profile import Target, load_target
 from rollproof.runbook import Replica
 from tests.conftest import write_profile
 from tests.unit.baseline.test_baseline import FACTS
+from tests.unit.gate.asked import given
 
 EXPECT = Expect([]).of("container engine")
 USED = Usage(memory=1, memory_percent=1.0, cpu_percent=1.0, pids=1, pids_limit=0)
@@ -199,14 +200,6 @@ def test_each_replica_is_a_case_of_its_own(target: Target, tmp_path: Path) -> No
         of(Replica("worker", 1))
 
 
-def _given(name: str, known: dict[str, Any]) -> Any:  # noqa: ANN401
-    """Return the value of a fixture of containers, as pytest makes it out of what is `known`."""
-    if name not in known:
-        made = inspect.unwrap(getattr(containers, name))
-        known[name] = made(**{one: _given(one, known) for one in inspect.signature(made).parameters})
-    return known[name]
-
-
 @pytest.mark.parametrize("what", ["changed_settings", "changed_inside"])
 def test_each_replica_is_compared_once_and_what_is_the_same_in_all_is_one_cause(
     what: str, tmp_path: Path
@@ -217,7 +210,7 @@ def test_each_replica_is_compared_once_and_what_is_the_same_in_all_is_one_cause(
     insides = {one.id: Inside(added=("/usr/local/bin/x",)) for one in now.values()}
     facts = replace(FACTS, containers=tuple(was.values()))
     told = [
-        _given(
+        given(
             what,
             {
                 "container": now[name],

@@ -82,12 +82,14 @@ def test_they_are_green_and_say_what_they_saw(target: Target) -> None:
 
 @pytest.mark.parametrize("check", EVERY)
 def test_no_sample_is_red(target: Target, check: Check) -> None:
-    assert "monitor: expected samples of sandbox, observed none" in _red(check, (), target)
+    assert "expected one of target sandbox, observed none" in _red(check, (), target)
 
 
 @pytest.mark.parametrize("check", EVERY)
 def test_samples_of_another_target_are_red(target: Target, check: Check) -> None:
-    assert "expected sandbox, observed other" in _red(check, _changed(-1, target="other"), target)
+    assert "expected one of target sandbox, observed other" in _red(
+        check, _changed(-1, target="other"), target
+    )
 
 
 def test_a_monitor_that_has_ended_is_red(target: Target) -> None:

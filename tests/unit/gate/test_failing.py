@@ -110,7 +110,7 @@ def test_a_silent_engine_is_asked_once_and_the_evidence_says_so(
     assert engine.asked == ["containers"]
     assert [e.text for e in kept(check)] == [
         "none: containers: expected an answer, observed none (from e)",
-        "not asked for: containers: expected an answer, observed none (from e)",
+        "none: containers: expected an answer, observed none (from e)",
     ]
 
 
@@ -121,8 +121,7 @@ def test_a_phase_without_time_left_does_not_wait_for_logs(
     check = item(engine, monkeypatch, 1.0)
     of_services(monkeypatch, "redis")
     failing._keep_logs(check, target)
-    assert engine.asked == []
-    assert [e.text for e in kept(check)] == ["not asked for: phase2 has no time left"]
+    assert (engine.asked, kept(check)) == ([], [])
 
 
 def test_exchanges_are_kept_of_checks_that_use_the_client_alone(monkeypatch: pytest.MonkeyPatch) -> None:
