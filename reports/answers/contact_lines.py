@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rollproof.system.clock import t_plus
-from rollproof.team.contact_flow import ContactState, ContactStep, Due, Flow
+from rollproof.team.contact_flow import ContactStep, Due, Flow
 from rollproof.team.contact_record import Alert, ContactRecord
 
 
@@ -51,10 +51,9 @@ def status_lines(found: ContactsRecord) -> Iterator[str]:
     """Yield the state of the flow, for people."""
     yield f"{t_plus(found.elapsed)}: {found.severity}"
     for step in found.steps:
-        when = f" at {t_plus(step.at)}" if step.at is not None else ""
-        by = f", by {t_plus(step.limit)}" if step.state in {ContactState.DUE, ContactState.OVERDUE} else ""
-        begins = f", at {t_plus(step.begins)}" if step.state is ContactState.WAITING else ""
-        yield f"{step.name}: {step.state}{when}{by}{begins}{f' ({step.text})' if step.text else ''}"
+        when = f"by {t_plus(step.limit)}" if step.at is None else f"at {t_plus(step.at)}"
+        late = "" if step.at is None or step.at <= step.limit else f", {step.at - step.limit:.0f} s late"
+        yield f"{step.name}: {step.state} {when}{late}{f' ({step.text})' if step.text else ''}"
     for one in found.sent:
         how = "delivered" if one.delivered else f"NOT DELIVERED: {one.reason}"
         yield f"{one.alert}, channel {one.channel}: {how}"

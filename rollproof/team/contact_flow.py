@@ -7,7 +7,7 @@ alert whose delivery is recorded. An alert that was being sent at that moment is
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from pydantic import SecretStr
@@ -32,20 +32,16 @@ class ContactState(StrEnum):
     """The state of a step in the flow."""
 
     DONE = "done"
-    WAITING = "not yet due"
-    DUE = "due"
+    OPEN = "open"
     OVERDUE = "OVERDUE"
-    NOT_DELIVERED = "NOT DELIVERED"
-    NOT_NEEDED = "not needed"
 
 
 @dataclass(frozen=True, slots=True)
 class ContactStep:
-    """One step: `begins` and `limit` are seconds after T+0, `at` is the time when it was done, `text` how."""
+    """One step: `limit` and `at`, when it was done, are seconds after T+0; `text` says how, or why not."""
 
     name: str
     state: ContactState
-    begins: float
     limit: float
     at: float | None = None
     text: str = ""
@@ -145,48 +141,31 @@ class _Reading:
     def steps(self) -> Iterator[ContactStep]:
         """Yield the six steps."""
         minutes, record = self.contacts.minutes, self.record
-        acknowledged = record.acknowledgements[:1]
-        yield self._alerted("on-call engineer alerted", Alert.ON_CALL, minutes.on_call, acknowledged)
-        yield self._said("acknowledged", minutes.on_call, minutes.acknowledge, acknowledged)
-        yield self._said("decided", minutes.on_call, minutes.decision, record.decisions)
+        yield self._alerted("on-call engineer alerted", Alert.ON_CALL, minutes.on_call)
+        yield self._said("acknowledged", minutes.acknowledge, record.acknowledgements[:1])
+        yield self._said("decided", minutes.decision, record.decisions)
         yield self._alerted("tech lead alerted", Alert.TECH_LEAD, minutes.tech_lead)
-        yield self._said("assessment complete", minutes.decision, minutes.assessment, record.assessments)
+        yield self._said("assessment complete", minutes.assessment, record.assessments)
         yield self._alerted("post-mortem called", Alert.POST_MORTEM, minutes.post_mortem)
 
-    def _alerted(self, name: str, alert: Alert, begins: float, words: Sequence[Word] = ()) -> ContactStep:
-        """Return a step completed by a delivery, or by the word of somebody who knew without it."""
-        by = begins + ALERT_SECONDS / _MINUTE
-        if (reached := self.reached(alert)) is not None:
-            return self._step(name, begins, by, reached.at, reached.channel)
-        if words:
-            return self._step(name, begins, by, words[0].at, f"{words[0].name} knew by another way")
-        step = self._step(name, begins, by, None, self.failed(alert))
-        is_due = step.state is ContactState.NOT_NEEDED and self.needed(alert)
-        return replace(step, state=ContactState.DUE) if is_due else step
+    def _alerted(self, name: str, alert: Alert, begins: float) -> ContactStep:
+        reached, failed = self.reached(alert), self.failed(alert)
+        text = reached.channel if reached else failed and f"NOT DELIVERED: {failed}"
+        done = None if reached is None else reached.at
+        if alert is Alert.ON_CALL and done is None and self.record.acknowledgements:
+            done, text = self.record.acknowledgements[0].at, "acknowledged by somebody who knew another way"
+        return self._step(name, begins + ALERT_SECONDS / _MINUTE, done, text)
 
-    def _said(self, name: str, begins: float, by: float, words: Sequence[Word]) -> ContactStep:
+    def _said(self, name: str, by: float, words: Sequence[Word]) -> ContactStep:
         """Return a step completed by a person's word: the first word's time, and the newest word."""
-        if not words:
-            return self._step(name, begins, by, None, "")
-        text = ", ".join(filter(None, (words[-1].text, f"by {words[-1].name}")))
-        late = self.after(words[0].at) - by * _MINUTE
-        return self._step(
-            name, begins, by, words[0].at, f"{text}{f', {late:.0f} s late' if late > 0 else ''}"
-        )
+        text = ", ".join(filter(None, (words[-1].text, f"by {words[-1].name}"))) if words else ""
+        return self._step(name, by, words[0].at if words else None, text)
 
-    def _step(self, name: str, begins: float, by: float, done: Moment | None, text: str) -> ContactStep:
+    def _step(self, name: str, by: float, done: Moment | None, text: str) -> ContactStep:
         if done is not None:
-            state = ContactState.DONE
-        elif text:
-            state = ContactState.NOT_DELIVERED
-        elif self.passed(by):
-            state = ContactState.OVERDUE
-        elif self.record.closed is not None:
-            state = ContactState.NOT_NEEDED
-        else:
-            state = ContactState.DUE if self.passed(begins) else ContactState.WAITING
-        at = None if done is None else self.after(done)
-        return ContactStep(name, state, begins * _MINUTE, by * _MINUTE, at, text)
+            return ContactStep(name, ContactState.DONE, by * _MINUTE, self.after(done), text)
+        state = ContactState.OVERDUE if self.passed(by) else ContactState.OPEN
+        return ContactStep(name, state, by * _MINUTE, text=text)
 
 
 def flow_of(contacts: Contacts, record: ContactRecord, now: Moment) -> Flow:

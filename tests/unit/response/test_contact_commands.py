@@ -181,7 +181,7 @@ def test_who_is_never_reached_is_passed_over_and_it_is_loud(
     assert "TECH LEAD ALERT: " in message(server)
     assert "no channel of the engineer on call took the alert (on-call 1" in message(server)
     assert "error=500" in message(server)
-    assert "on-call engineer alerted: NOT DELIVERED (on-call 1 (json://127.0.0.1): Failed" in said
+    assert "(NOT DELIVERED: on-call 1 (json://127.0.0.1): Failed" in said
     assert "HINT: tell them by another way, then: rollproof contacts acknowledge" in said
     # It stays so until she is reached, or somebody acknowledges.
     assert "NOT DELIVERED" in once(code=ExitCode.FAILED)
