@@ -12,7 +12,7 @@ from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.rollback.checkout import check_out
 from rollback_actions.rollback.engine import roll_back
 from rollback_actions.session.session import Recorder
-from rollproof.doctor.capture import baseline_of_migrated, capture
+from rollproof.doctor.capture import capture
 from rollproof.engines.engine import Container
 from rollproof.engines.factory import open_engine
 from rollproof.errors import ActionFailed, ExitCode, Problem, UsageProblem, listed, reason_of
@@ -26,6 +26,7 @@ from rollproof.incident.rehearsals import BEGAN, ENDED
 from rollproof.incident.tally import tally
 from rollproof.migrations.advice import advice_on
 from rollproof.migrations.effects import Effects, effects_of
+from rollproof.migrations.migrated_baseline import baseline_of_migrated
 from rollproof.planning.plan import plan_emergency, plan_full
 from rollproof.profile.profile import Target
 from rollproof.record_names import VERDICT

@@ -1,4 +1,4 @@
 """Everything a target needs, asked side by side: machine, engine, accounts, records. Changes nothing.
 
-A baseline is captured where it is all there, as the canary too, and restated for a migrated target.
+A baseline is captured where it is all there, as the canary too.
 """

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import replace
+from contextlib import contextmanager
 from pathlib import Path
 
 from rollproof.application.canary import Canary, Conversation, canary_in_use, patience_with_the_monitor
@@ -20,7 +19,6 @@ from rollproof.baseline.facts import (
     Surroundings,
 )
 from rollproof.baseline.folder import BaselineDraft
-from rollproof.baseline.known_good import current_baseline
 from rollproof.baseline.recording import record_content, record_store
 from rollproof.doctor.examination import NeedState, examine, require_all, with_others
 from rollproof.doctor.probe_table import before_capture
@@ -35,7 +33,7 @@ from rollproof.profile.profile import Target
 from rollproof.stores.references import follow_all
 from rollproof.stores.registry import LONG_SECONDS, apart_by_kind, asked_by_kind, open_view
 from rollproof.system.rounds import Opened
-from rollproof.system.side_by_side import each, every
+from rollproof.system.side_by_side import every
 
 # Of the canary, each of which phase 3 opens: some show whether any does.
 CONVERSATIONS = 10
@@ -204,43 +202,3 @@ def _require_right(target: Target, asked: Conversation, there: Collection[str]) 
         expected += f", of files of the knowledge base, which does not list {listed(gone)}"
     files = listed(asked.answer.files) or "no file"
     raise _unfit(target, "the canary's question", expected, f"{asked}, of {files}")
-
-
-def baseline_of_migrated(target: Target, engine: ContainerEngine) -> Path:
-    """Restate the current baseline for the migrated target; return the folder of the new one.
-
-    Another interface, another first page, and other collections, are what a migration is for. The rest stays
-    that of the baseline before it. A store that held records holds some, and the canary finds its files and
-    gets its answer.
-
-    It lies below the others, and does not become the current one: a rollback goes back to that. What the
-    target does not tell stays as it was, so that the checks say so.
-    """
-    facts = current_baseline(target).facts
-    stores = each(
-        lambda name: _store(target, engine, name, facts),
-        [name for name in facts.stores if name in target.stores],
-        workers=max(1, len(facts.stores)),
-        name="migrated",
-    )
-    with BaselineDraft(target.folders.baselines / "migrated", target.name) as draft:
-        interface = _interface(target, facts)
-        changed = replace(facts, interface=interface, page="", page_status=0, stores=stores, contents={})
-        return draft.finish(changed, target.baseline_key)
-
-
-def _interface(target: Target, facts: Facts) -> str:
-    if target.application.interface:
-        with suppress(Problem):
-            return ApplicationClient(target.application).interface_digest()
-    return facts.interface
-
-
-def _store(target: Target, engine: ContainerEngine, name: str, facts: Facts) -> RecordedStore:
-    """Return the store with the collections that it has now, unless it holds nothing any more."""
-    before = facts.stores[name]
-    with suppress(Problem), open_view(name, target.stores[name], engine) as view:
-        counts = dict(view.counts())
-        if any(counts.values()):
-            return replace(before, counts=counts)
-    return before

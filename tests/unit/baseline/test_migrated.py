@@ -12,9 +12,9 @@ import pytest
 from rollproof.application.client import ApplicationClient
 from rollproof.baseline.facts import RecordedContent, RecordedStore
 from rollproof.baseline.folder import load_baseline
-from rollproof.doctor import capture
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Unverifiable
+from rollproof.migrations import migrated_baseline
 from rollproof.profile.profile import Target, load_target
 from tests.conftest import write_profile
 from tests.unit.baseline.test_baseline import FACTS
@@ -69,10 +69,10 @@ def test_a_store_may_have_other_collections_but_not_lose_all_records(
     now: Mapping[str, int] | None,
     recorded: Mapping[str, int],
 ) -> None:
-    monkeypatch.setattr(capture, "open_view", lambda *_: Told(now))
+    monkeypatch.setattr(migrated_baseline, "open_view", lambda *_: Told(now))
     monkeypatch.setattr(ApplicationClient, "interface_digest", lambda _: "b" * 64)
     before = (target.folders.baselines / "current").resolve()
-    folder = capture.baseline_of_migrated(target, ENGINE)
+    folder = migrated_baseline.baseline_of_migrated(target, ENGINE)
     facts = load_baseline(folder, target.name, target.baseline_key).facts
     assert facts.stores["mysql"].counts == recorded
     assert (facts.interface, facts.page, facts.contents) == ("b" * 64, "", {})
@@ -84,11 +84,11 @@ def test_a_store_may_have_other_collections_but_not_lose_all_records(
 def test_an_interface_that_does_not_answer_is_that_of_before(
     target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(capture, "open_view", lambda *_: Told(OLD))
+    monkeypatch.setattr(migrated_baseline, "open_view", lambda *_: Told(OLD))
 
     def refuse(_: ApplicationClient) -> str:
         raise Unverifiable(what="interface", expected="an answer", observed="none", source="s", hint="h")
 
     monkeypatch.setattr(ApplicationClient, "interface_digest", refuse)
-    folder = capture.baseline_of_migrated(target, ENGINE)
+    folder = migrated_baseline.baseline_of_migrated(target, ENGINE)
     assert load_baseline(folder, target.name, target.baseline_key).facts.interface == "a" * 64
