@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
 
-from rollproof.errors import size_of
-
 LARGEST_BYTES = 64 * 1024 * 1024
 """The largest file that is read whole: a larger record was written by something else."""
 LARGEST_LINE_BYTES = 4 * 1024 * 1024
@@ -38,7 +36,7 @@ def read_regular(path: Path, most: int = LARGEST_BYTES) -> bytes:
     with open_regular(path) as stream:
         data = stream.read(most + 1) if os.fstat(stream.fileno()).st_size <= most else None
     if data is None or len(data) > most:
-        raise OSError(errno.EOVERFLOW, f"More than {size_of(most)}", str(path))
+        raise OSError(errno.EOVERFLOW, f"More than {most:,} bytes", str(path))
     return data
 
 
@@ -52,7 +50,7 @@ def lines_of(path: Path) -> Iterator[bytes]:
         while (line := stream.readline(LARGEST_LINE_BYTES + 1)).endswith(b"\n"):
             yield line[:-1]
         if len(line) > LARGEST_LINE_BYTES:
-            raise OSError(errno.EOVERFLOW, f"A line of more than {size_of(LARGEST_LINE_BYTES)}", str(path))
+            raise OSError(errno.EOVERFLOW, f"A line of more than {LARGEST_LINE_BYTES:,} bytes", str(path))
 
 
 def is_torn(path: Path) -> bool:

@@ -15,30 +15,30 @@ from typing import Annotated, Any, Self
 
 from rollproof.system.record_files import Must, as_json, record_of
 
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 # Beyond these, a time has no form in another zone, nor the hour before it or after.
 _FIRST_YEAR, _LAST_YEAR = 1970, 9998
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
 @cache
-def _boot_id() -> str:
-    return _BOOT_ID.read_text(encoding="ascii").strip() if _BOOT_ID.exists() else ""
+def this_boot() -> str:
+    """Return the id of this boot of the machine."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
-def _is_told(wall: str) -> bool:
+def _is_time(wall: str) -> bool:
     try:
-        told = datetime.fromisoformat(wall)
+        found = datetime.fromisoformat(wall)
     except ValueError:
         return False
-    return told.tzinfo is not None and _FIRST_YEAR <= told.year <= _LAST_YEAR
+    return found.tzinfo is not None and _FIRST_YEAR <= found.year <= _LAST_YEAR
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
     """A point in time: ISO 8601 wall time in UTC, seconds since boot, and which boot."""
 
-    wall: Annotated[str, Must("a time of ISO 8601 with its zone", _is_told)]
+    wall: Annotated[str, Must("a time of ISO 8601 with its zone", _is_time)]
     since_boot: float
     boot: str
 
@@ -46,7 +46,7 @@ class Moment:
     def now(cls) -> Self:
         """Return this moment."""
         wall = datetime.now(UTC).isoformat(timespec="milliseconds")
-        return cls(wall=wall, since_boot=time.clock_gettime(time.CLOCK_BOOTTIME), boot=_boot_id())
+        return cls(wall=wall, since_boot=time.clock_gettime(time.CLOCK_BOOTTIME), boot=this_boot())
 
     @classmethod
     def from_record(cls, record: object) -> Self:
@@ -74,18 +74,14 @@ def is_recent(seconds: float, oldest: float) -> bool:
     return 0 <= seconds <= oldest
 
 
-def _rounded(seconds: float) -> float:
-    """Return a difference of moments as it was meant: as a float, 125 seconds may be a little less."""
-    return round(seconds, 3)
-
-
 def age(seconds: float) -> str:
     """Return a length of time for people, such as ``2 h 5 min``.
 
     >>> age(7500), age(3600 - 1e-9), age(59.9)
     ('2 h 5 min', '1 h 0 min', '59 s')
     """
-    whole = int(_rounded(max(seconds, 0)))
+    # As a float, a difference of moments may be a little less than it was meant.
+    whole = int(round(max(seconds, 0), 3))
     if whole < _MINUTE:
         return f"{whole} s"
     if whole < _HOUR:
@@ -101,6 +97,6 @@ def t_plus(seconds: float) -> str:
     >>> t_plus(125.9), t_plus(-30), t_plus(-0.4)
     ('T+2:05', 'T-0:30', 'T+0:00')
     """
-    whole = int(_rounded(seconds))
+    whole = int(round(seconds, 3))
     minutes, rest = divmod(abs(whole), _MINUTE)
     return f"T{'-' if whole < 0 else '+'}{minutes}:{rest:02d}"

@@ -12,8 +12,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Self
 
-from rollproof.system.clock import Moment
-from rollproof.system.process import Process, this_boot, this_namespace
+from rollproof.system.clock import Moment, this_boot
+from rollproof.system.process import Process, this_namespace
 
 
 class Life(StrEnum):

@@ -1,4 +1,4 @@
-"""The identity of a process, which distinguishes it from every other process of a machine.
+"""The identity of a process, which distinguishes it from every other process of a machine, and its signals.
 
 A process id is given to another process once its owner has ended, so a recorded id proves nothing. The pair
 of id and start time, within one boot of the machine, names one process only.
@@ -17,12 +17,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Self
 
-from rollproof.errors import ExitCode, Problem
+from rollproof.errors import ExitCode
+from rollproof.system.clock import this_boot
 
-START_TIME_FIELD = 19  # place of the 22nd field of /proc/PID/stat after the program's name
-STATE_FIELD = 0
-ENDED_STATES = frozenset({"Z", "X"})  # it has ended, and its parent has not read its exit status
-
+_STATE, _START_TIME = 0, 19  # of the fields of /proc/PID/stat after the program's name
+_ENDED = frozenset({"Z", "X"})  # it has ended, and its parent has not read its exit status
 
 ENDING = (signal.SIGTERM, signal.SIGHUP)
 """What asks a process to end, beside Ctrl-C: a cancelled job of CI, and a lost terminal."""
@@ -75,6 +74,14 @@ def interruptible(program: Callable[[], int]) -> int:
         return ExitCode.INTERRUPTED
 
 
+@contextmanager
+def stopping() -> Iterator[Callable[[], bool]]:
+    """Yield a function that says whether a signal has requested the end; running work is finished first."""
+    asked: list[int] = []
+    with handled(lambda number, _: asked.append(number), (signal.SIGINT, *ENDING)):
+        yield lambda: bool(asked)
+
+
 @dataclass(frozen=True)
 class Process:
     """One process of one boot: `started` is in clock ticks since that boot."""
@@ -87,22 +94,15 @@ class Process:
     def of(cls, pid: int) -> Self | None:
         """Return the identity of the process that has this id now, or None without such a process."""
         fields = _stat(pid)
-        if fields is None or fields[STATE_FIELD] in ENDED_STATES:
+        if fields is None or fields[_STATE] in _ENDED:
             return None
-        return cls(pid, int(fields[START_TIME_FIELD]), this_boot())
+        return cls(pid, int(fields[_START_TIME]), this_boot())
 
     @classmethod
     def this(cls) -> Self:
         """Return the identity of this very process."""
         me = cls.of(os.getpid())
-        if me is None:
-            raise Problem(
-                what="identity of this process",
-                expected="its own entry",
-                observed="none",
-                source="/proc/self/stat",
-                hint="mount /proc",
-            )
+        assert me is not None, "/proc is not mounted"  # noqa: S101 - nothing of this suite works without
         return me
 
     @property
@@ -118,11 +118,6 @@ class Process:
         return True
 
 
-def this_boot() -> str:
-    """Return the id of this boot of the machine."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-
-
 def this_namespace() -> str:
     """Return the name of this process-id namespace: each container has its own."""
     return str(Path("/proc/self/ns/pid").readlink())
@@ -130,20 +125,7 @@ def this_namespace() -> str:
 
 def _stat(pid: int) -> list[str] | None:
     """Return the fields after the program's name, or None if there is nothing to read."""
-    try:
+    with suppress(FileNotFoundError, ProcessLookupError, PermissionError):
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
-        return None
-    return text.rpartition(")")[2].split()
-
-
-@contextmanager
-def stopping() -> Iterator[Callable[[], bool]]:
-    """Yield a function that tells whether a signal has requested the end; running work is finished first."""
-    asked: list[int] = []
-
-    def ask(number: int, _: object) -> None:
-        asked.append(number)
-
-    with handled(ask, (signal.SIGINT, *ENDING)):
-        yield lambda: bool(asked)
+        return text.rpartition(")")[2].split()
+    return None

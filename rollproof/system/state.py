@@ -13,26 +13,17 @@ from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 
-from rollproof.errors import UsageProblem, reason_of
+from rollproof.errors import UsageProblem
 
-_VARIABLE, _NAME = "XDG_STATE_HOME", "rollproof"
-_PRIVATE = 0o700
+_VARIABLE = "XDG_STATE_HOME"
 
 
 def state_folder(target: str = "") -> Path:
-    """Return the folder of the state of `target`, or of what is of no target; it may not exist yet.
-
-    Raises:
-        UsageProblem: this user has no home, and the environment names no folder.
-    """
+    """Return the folder of the state of `target`, or of what is of no target; it may not exist yet."""
     # A relative path is invalid there, and is to be ignored: it would be another folder at each place.
     named = os.environ.get(_VARIABLE, "")
-    if named.startswith("/"):
-        return Path(named) / _NAME / target
-    try:
-        return Path.home() / ".local" / "state" / _NAME / target
-    except RuntimeError:
-        raise _unusable("this user's home", "none") from None
+    base = Path(named) if named.startswith("/") else Path("~/.local/state").expanduser()
+    return base / "rollproof" / target
 
 
 def made_state_folder(target: str = "") -> Path:
@@ -43,12 +34,17 @@ def made_state_folder(target: str = "") -> Path:
     """
     folder = state_folder(target)
     try:
-        folder.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
     except OSError as error:
-        raise _unusable(str(folder), reason_of(error)) from error
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise _unusable(str(folder), "a folder that this user cannot write to")
-    return folder
+        raise UsageProblem.of_file(
+            folder,
+            error,
+            what="state folder",
+            expected="a folder that can be written",
+            hint=f"export {_VARIABLE}=/a/folder/of/yours",
+        ) from error
 
 
 @contextmanager
@@ -59,16 +55,6 @@ def new_state_file(prefix: str, suffix: str) -> Iterator[TextIOWrapper]:
         UsageProblem: the folder cannot be used. `OSError`: the file cannot be written.
     """
     descriptor, name = tempfile.mkstemp(suffix, prefix, made_state_folder())
+    os.close(descriptor)
     with Path(name).open("w", encoding="utf-8", errors="backslashreplace") as file:
-        os.close(descriptor)
         yield file
-
-
-def _unusable(source: str, observed: str) -> UsageProblem:
-    return UsageProblem(
-        what="state folder",
-        expected="a folder that can be written",
-        observed=observed,
-        source=source,
-        hint=f"export {_VARIABLE}=/a/folder/of/yours",
-    )
