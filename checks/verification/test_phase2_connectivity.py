@@ -9,25 +9,25 @@ import pytest
 
 from fixtures.gating.evidence import Expect, Say
 from fixtures.stores import Answers
-from rollproof.application.client import HealthAnswer
 from rollproof.baseline.facts import RecordedStore
 from rollproof.baseline.folder import Baseline
 from rollproof.collection import Case
 from rollproof.errors import Meaning
 from rollproof.profile.profile import Target
 from rollproof.stores.contract import LoadState, Search
+from rollproof.system.http import Answer
 from rollproof.system.rounds import answer_of
 
 pytestmark = [pytest.mark.verification, pytest.mark.phase2]
 
 
-def test_health_endpoint_says_it_is_up(health: HealthAnswer, target: Target, expect: Expect) -> None:
+def test_health_endpoint_says_it_is_up(health: Answer, target: Target, expect: Expect) -> None:
     """Status and content are a healthy application's."""
     up = target.application.health.expect
     said = health.said(up)
-    expect(health.status_code == HTTPStatus.OK and said == up,
+    expect(health.status == HTTPStatus.OK and said == up,
            what="health endpoint", means=Meaning.SERVICE_DOWN,
-           expected=f"{HTTPStatus.OK:d} {up}", observed=f"{health.status_code} {said}",
+           expected=f"{HTTPStatus.OK:d} {up}", observed=f"{health.status} {said}",
            source=target.application.health.path, hint="see the log of the application's containers")
 
 
@@ -94,7 +94,7 @@ def test_vectors_answer_a_search(vectors: Case, search: Search, expect: Expect) 
 
 
 def test_health_endpoint_tells_the_truth(
-    health: HealthAnswer, target: Target, stores_down: Sequence[str], expect: Expect
+    health: Answer, target: Target, stores_down: Sequence[str], expect: Expect
 ) -> None:
     """The health endpoint does not say UP while a store is down: nobody could trust it."""
     up, path = target.application.health.expect, target.application.health.path

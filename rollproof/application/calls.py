@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from itertools import chain
-from math import isfinite
 from typing import Any
 from urllib.parse import quote
 
 from pydantic import SecretStr
 
 from rollproof.errors import Mismatch, Unverifiable, shown
-from rollproof.profile.functions import MERGED, PLACEHOLDER, Choice, Part, nodes_of
+from rollproof.profile.functions import MERGED, PLACEHOLDER, Choice, Part
 from rollproof.system.http import unwrapped
 
 Values = Mapping[str, Any]
@@ -26,7 +24,7 @@ def _value_of(values: Values, name: str) -> Any:  # noqa: ANN401 - JSON
             expected="an earlier answer that gives it",
             observed="none",
             source="application.functions of the profile",
-            hint="see why the canary's log-in fails, or correct the name of the value",
+            hint="see why the canary's log-in or upload fails, or correct the name; remove an upload by hand",
         )
     return values[name]
 
@@ -36,13 +34,9 @@ def filled_path(template: str, values: Values) -> str:
 
     def segment(found: re.Match[str]) -> str:
         text = str(_value_of(values, found[1]))
-        try:
-            quoted = quote(text, safe="")
-        except UnicodeEncodeError:
-            quoted = ""
-        if quoted in {"", ".", ".."}:
+        if text in {"", ".", ".."}:
             raise shape(f"a text that can stand in a path for {found[1]}", shown(text), template)
-        return quoted
+        return quote(text, safe="")
 
     return PLACEHOLDER.sub(segment, template)
 
@@ -139,19 +133,6 @@ def parts_of(event: object, part: Part | None) -> list[str]:
         return [value for value in values_at(event, part.at, "") if isinstance(value, str)]
     except Mismatch:
         return []
-
-
-def can_be_sent(value: object) -> bool:
-    """Return whether a value of an answer can stand in a request: JSON allows what none can send."""
-    for leaf in chain.from_iterable(nodes_of(value)):
-        if isinstance(leaf, float) and not isfinite(leaf):
-            return False
-        if isinstance(leaf, str):
-            try:
-                leaf.encode()
-            except UnicodeEncodeError:
-                return False
-    return True
 
 
 # The shape of an answer is checked while it is read. Values are never shown: one may be a secret.

@@ -6,7 +6,6 @@ It logs in, asks its question in a conversation of its own, and removes both aga
 from __future__ import annotations
 
 import fcntl
-import os
 import secrets
 import time
 import uuid
@@ -14,14 +13,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from shlex import quote
-from typing import IO
 
 from pydantic import SecretStr
 
 from rollproof.application.client import ApplicationClient, ChatAnswer, LoggedIn, Refused
 from rollproof.engines.engine import ContainerEngine
-from rollproof.errors import Meaning, Mismatch, Unverifiable, UsageProblem, reason_of
+from rollproof.errors import Meaning, Mismatch, Unverifiable
 from rollproof.profile.application_profile import UPLOADED, Application
 from rollproof.profile.kinds import descriptor_of, kinds_that
 from rollproof.profile.profile import Target
@@ -35,6 +34,7 @@ from rollproof.system.rounds import Wrong
 DOCUMENTS = "canary-documents"
 _SECOND = 1.0
 _LISTED_SECONDS = 0.5
+_OTHERS = 10
 # The wait for another process's log-in counts as one.
 _REQUESTS = 7
 
@@ -189,25 +189,13 @@ class Canary:
         return Uploaded(name, seconds, answer.files)
 
     def _document(self) -> tuple[str, bytes]:
-        path = self.target.application.canary.upload
-        if path is None:
-            raise Unverifiable(
-                what="canary's upload",
-                expected="application.canary.upload in the profile",
-                observed="none",
-                source=self.target.name,
-                hint="name a document that the application can take in",
-            )
+        path = self.target.application.canary.upload or Path()
         try:
             content = read_regular(path)
         except OSError as error:
-            raise Unverifiable(
-                what="canary's upload",
-                expected="a document that can be read",
-                observed=reason_of(error),
-                source=str(path),
-                hint="correct application.canary.upload, or the file's rights",
-            ) from None
+            what, expected = "canary's upload", "a document that can be read"
+            hint = "correct application.canary.upload, or the file's rights"
+            raise Unverifiable.of_file(path, error, what=what, expected=expected, hint=hint) from None
         return f"{UPLOADED}{uuid.uuid4()}{path.suffix}", content
 
     def _until_listed(self, session: LoggedIn, name: str) -> float | None:
@@ -253,10 +241,20 @@ class Canary:
         Two log-ins of one second get the same token: tokens differ only in their expiry, to the second. The
         first process to sweep that token would log the other out.
         """
-        folder = self.target.folders.incidents
+        folder, application = self.target.folders.incidents, self.target.application
         folder.mkdir(parents=True, exist_ok=True)
+        # Several may log in first.
+        longest = max(1, len(application.functions.log_in)) * application.deadline_seconds + _OTHERS * _SECOND
         with (folder / f".{self.target.name}-canary").open("a+", encoding="ascii") as file:
-            self._wait_for_turn(file)
+            if not locked_within(file.fileno(), fcntl.LOCK_EX, longest):
+                raise Unverifiable(
+                    what="canary",
+                    expected=f"an end of other processes' log-ins within {longest:g} s",
+                    observed="none",
+                    source=file.name,
+                    hint=f"see who has it open, and whether it is stopped: fuser -v {quote(file.name)}",
+                    means=Meaning.TIMEOUT,
+                )
             file.seek(0)
             time.sleep(min(max(_time_in(file.read()) + _SECOND - time.time(), 0.0), _SECOND))
             try:
@@ -264,23 +262,6 @@ class Canary:
             finally:
                 file.truncate(0)
                 file.write(repr(time.time()))
-
-    def _wait_for_turn(self, file: IO[str]) -> None:
-        """Lock `file`. Others may log in first: only a log-in that does not end is given up."""
-        application = self.target.application
-        longest = max(1, len(application.functions.log_in)) * application.deadline_seconds + 2 * _SECOND
-        written = os.fstat(file.fileno()).st_mtime_ns
-        while not locked_within(file.fileno(), fcntl.LOCK_EX, longest):
-            before, written = written, os.fstat(file.fileno()).st_mtime_ns
-            if written == before:
-                raise Unverifiable(
-                    what="canary",
-                    expected=f"an end of another process's log-in within {longest:g} s",
-                    observed="none",
-                    source=file.name,
-                    hint=f"see who has it open, and whether it is stopped: fuser -v {quote(file.name)}",
-                    means=Meaning.TIMEOUT,
-                )
 
     def _require_whole(self) -> None:
         wrong = {name: said for name, said in self.references().items() if not isinstance(said, int)}
@@ -341,24 +322,17 @@ class Canary:
 
     def _sweep_tokens(self) -> None:
         sweeper = self.target.application.canary.sweeper
-        if sweeper is None:
+        profile = self.target.stores.get(sweeper.store) if sweeper else None
+        sweep = descriptor_of(profile).sweep if profile else ""
+        if sweeper is None or profile is None or not sweep:
             raise Unverifiable(
                 what="removal of the canary's tokens",
-                expected="application.canary.sweeper or application.functions.log_out in the profile",
-                observed="none",
+                expected=f"application.canary.sweeper with a store of kind {kinds_that('sweep')},"
+                " or application.functions.log_out in the profile",
+                observed=f"store {sweeper.store}" if sweeper else "none",
                 source=self.target.name,
-                hint=f"name an account of a store ({kinds_that('sweep')}) that may remove the log-in's keys;"
+                hint="name an account of such a store that may remove the log-in's keys;"
                 ' or say tokens = "none" in application.functions, if a log-in leaves nothing',
-            )
-        profile = self.target.stores.get(sweeper.store)
-        sweep = descriptor_of(profile).sweep if profile is not None else ""
-        if profile is None or not sweep:
-            raise UsageProblem(
-                what="application.canary.sweeper.store",
-                expected=f"a store of kind {kinds_that('sweep')}",
-                observed=sweeper.store,
-                source=self.target.name,
-                hint=f"stores: {', '.join(self.target.stores)}",
             )
         keys = [
             key.format(token=session.token.get_secret_value(), user=session.user)

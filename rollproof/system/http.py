@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -123,6 +123,11 @@ class Answer:
     status: int
     body: Any
     milliseconds: float
+
+    def said(self, names: Iterable[str]) -> dict[str, object]:
+        """Return the values under `names` of a JSON object; None for a missing name."""
+        body = self.body if isinstance(self.body, dict) else {}
+        return {name: body.get(name) for name in names}
 
 
 class Cutoff:

@@ -38,7 +38,7 @@ def conversation(application: Application, client: ApplicationClient, session: L
 
 def test_health_is_as_the_profile_expects(application: Application, client: ApplicationClient) -> None:
     health = client.health()
-    assert health.status_code == 200
+    assert health.status == 200
     assert application.health.expect.items() <= health.body.items()
 
 

@@ -55,8 +55,7 @@ def page_status_of(application: Application) -> int:
 def health_now(application: Application, deadline: float, usual: Usual | None = None) -> Reading:
     """Request the health endpoint: a success status, the expected words, and the response time."""
     answer, expected = fetch(_health(application), deadline), application.health.expect
-    body = answer.body if isinstance(answer.body, dict) else {}
-    said = {key: body.get(key) for key in expected}
+    said = answer.said(expected)
     text = " ".join([str(answer.status), ", ".join(f"{key} {value}" for key, value in said.items())])
     return Reading(
         answer.status in _OK and said == expected,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -20,7 +19,7 @@ from rollproof.application import canary as canary_module
 from rollproof.application.calls import filled, ids_at, texts_at, values_at
 from rollproof.application.canary import Canary
 from rollproof.application.client import ApplicationClient, LoggedIn, Refused
-from rollproof.errors import Meaning, Mismatch, Unverifiable, UsageProblem
+from rollproof.errors import Meaning, Mismatch, Unverifiable
 from rollproof.profile.application_profile import Application
 from rollproof.profile.functions import Functions
 from rollproof.redaction.secret import known_secrets
@@ -180,15 +179,7 @@ def test_a_token_is_a_secret_whatever_is_wrong_with_its_answer(stand_in: StandIn
     assert other in known_secrets()
 
 
-@pytest.mark.parametrize("odd", [float("nan"), "\ud800", {"a": ["\ud800"]}])
-def test_a_value_that_nobody_can_send_is_a_mismatch(stand_in: StandIn, odd: object) -> None:
-    client = client_of(stand_in, log_in=[LOG_IN | {"keep": {"token": "t", "odd": "o"}}])
-    stand_in.answers["POST /in"] = answer(200, {"t": TOKEN, "o": odd})
-    with pytest.raises(Mismatch, match="a value under o that can be sent"):
-        client.login("canary", SecretStr(PASSWORD))
-
-
-@pytest.mark.parametrize("odd", ["..", ".", "", "\ud800"])
+@pytest.mark.parametrize("odd", ["..", ".", ""])
 def test_an_id_that_is_no_segment_of_a_path_asks_for_nothing(stand_in: StandIn, odd: str) -> None:
     client = client_of(stand_in, turns={"path": "/c/{conversation}", "keep": {"turn": "*"}})
     with pytest.raises(Mismatch, match="a text that can stand in a path for conversation"):
@@ -208,24 +199,6 @@ def test_a_conversation_whose_beginning_fails_is_known(stand_in: StandIn) -> Non
     with pytest.raises(Refused):
         client.create_conversation(LoggedIn("canary", SecretStr(TOKEN)), "kb", begun.append)
     assert begun == ["c-1"]
-
-
-@pytest.mark.parametrize("total", [10**400, -1, True, "7", None])
-def test_a_total_that_is_no_count_is_a_mismatch(stand_in: StandIn, total: object) -> None:
-    documents = {"path": "/l", "form": {"p": "no. {page}"}, "keep": {"name": "d.*", "total": "n"}}
-    client = client_of(stand_in, documents=documents)
-    stand_in.answers["GET /l"] = answer(200, {"d": ["a"], "n": total})
-    with pytest.raises(Mismatch, match="a count under n"):
-        client.files(LoggedIn("canary", SecretStr(TOKEN)), "kb")
-
-
-def test_an_answer_that_is_nested_without_end_is_no_json(stand_in: StandIn) -> None:
-    client = client_of(stand_in, own={"path": "/mine"}, chat=STREAMED)
-    session, deep = LoggedIn("canary", SecretStr(TOKEN)), "[" * 100_000
-    stand_in.answers["GET /mine"] = answer(200, deep)
-    client.own(session)
-    stand_in.answers["POST /ask"] = _streamed(deep.encode())
-    assert client.chat(session, "", "?").ending == "an event that is not JSON"
 
 
 def test_a_session_is_ended(stand_in: StandIn) -> None:
@@ -308,22 +281,6 @@ def test_names_of_documents_without_pages_are_one_request(stand_in: StandIn) -> 
         client.files(LoggedIn("canary", SecretStr(TOKEN)), "kb")
 
 
-def test_a_function_that_is_not_described_any_more_is_said(stand_in: StandIn) -> None:
-    client, session = client_of(stand_in), LoggedIn("canary", SecretStr(TOKEN))
-    asked = (
-        lambda: client.own(session),
-        lambda: client.files(session, "kb"),
-        lambda: client.conversations(session),
-        lambda: client.turns(session, "1"),
-        lambda: client.chat(session, "", "?"),
-    )
-    for ask in asked:
-        with pytest.raises(UsageProblem, match=r"expected application\.functions\.\w+ in the profile"):
-            ask()
-    assert client.create_conversation(session, "kb") == ""
-    assert not client.delete_conversation(session, "1")
-
-
 def test_values_stand_where_their_names_are() -> None:
     values = {"a": {"x": 1}, "n": 7, "s": SecretStr("secret")}
     found = filled({"*": "{a}", "y": ["{n}", "no. {n}", True, None], "z": {"s": "{s}", "t": "<{s}>"}}, values)
@@ -382,17 +339,9 @@ def test_the_examples_of_the_documentation_are_whole(tmp_path: Path) -> None:
     assert Application.model_validate({**first, **more}).verifiable == {*known, "upload"}
 
 
-@pytest.mark.parametrize(("other", "tried"), [("anna", "anna"), ("", "not-canary")])
-def test_another_user_is_the_profile_s_or_one_that_there_is_not(other: str, tried: str) -> None:
-    named = SimpleNamespace(user="canary", other=other)
-    target = SimpleNamespace(application=SimpleNamespace(canary=named))
-    nothing = cast("Any", None)
-    assert Canary(cast("Any", target), nothing, nothing, dict).stranger == tried
-
-
 @pytest.fixture
 def canary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Canary:
-    monkeypatch.setattr(canary_module, "_SECOND", 0.1)
+    monkeypatch.setattr(canary_module, "_SECOND", 0.02)
     target = SimpleNamespace(
         name="sandbox",
         folders=SimpleNamespace(incidents=tmp_path),
@@ -412,24 +361,8 @@ def test_a_canary_waits_for_no_log_in_that_does_not_end(canary: Canary, tmp_path
     with (tmp_path / ".sandbox-canary").open("a") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         with pytest.raises(
-            Unverifiable, match=r"another process's log-in within 0\.5 s, observed none"
+            Unverifiable, match=r"other processes' log-ins within 0\.5 s, observed none"
         ) as caught:
             canary.log_in()
     assert (caught.value.means, client.login.called) == (Meaning.TIMEOUT, False)
     assert canary.log_in() is client.login.return_value
-
-
-def test_a_canary_waits_as_long_as_others_log_in(
-    canary: Canary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    turns = iter(range(1, 5))
-
-    def taken_by_others(descriptor: int, *_: object) -> bool:
-        turn = next(turns)
-        os.utime(descriptor, ns=(turn, turn))
-        return turn == 4
-
-    (tmp_path / ".sandbox-canary").write_text("no time")
-    monkeypatch.setattr(canary_module, "locked_within", taken_by_others)
-    assert canary.log_in() is cast("Mock", canary.client).login.return_value
-    assert next(turns, None) is None

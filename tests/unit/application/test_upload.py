@@ -186,7 +186,7 @@ def test_one_that_fails_in_the_middle_never_removes_the_canary_s_own(
     with pytest.raises(Refused):
         canary.upload(SESSION)
     if "kbs" in request_:
-        with pytest.raises(Unverifiable, match=r"gives knowledge_base[^\n]*\nHINT: remove by hand what"):
+        with pytest.raises(Unverifiable, match="value 'knowledge_base' of a request"):
             canary.forget()
     else:
         canary.forget()
@@ -202,7 +202,7 @@ def test_a_choice_of_the_canary_s_own_is_refused_before_anything_is_sent(
     canary = canary_of(stand_in.url, APART | {"requests": [MAKE, find, SEND]}, tmp_path)
     with pytest.raises(Mismatch, match="a knowledge base of the document's own, observed the canary's"):
         canary.upload(SESSION)
-    with pytest.raises(Unverifiable, match="by hand"):
+    with pytest.raises(Unverifiable, match="remove an upload by hand"):
         canary.forget()
     assert library.sent == []
     assert library.held["kb"] == ["a.txt"]
