@@ -7,9 +7,8 @@ import os
 import resource
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
-from typing import Any, TextIO, cast
+from collections.abc import Callable
+from contextlib import suppress
 
 from typer._click.exceptions import MissingParameter
 from typer.exceptions import Abort, TyperException
@@ -25,7 +24,6 @@ from rollproof.errors import (
     code_of,
     disk_full,
     for_a_terminal,
-    in_colours,
     no_space,
     reason_of,
 )
@@ -51,7 +49,7 @@ def guarded(command: Callable[..., object]) -> ExitCode:
     """
     ask(None)
     try:
-        with ended_as_by_ctrl_c(), _plainly():
+        with ended_as_by_ctrl_c():
             _require_files()
             code = command(standalone_mode=False)
     except TyperException as error:
@@ -79,31 +77,6 @@ def _require_files() -> None:
             source="ulimit -n",
             hint="ulimit -n 1024",
         )
-
-
-class _Plain:
-    """A stream on which nothing of others' texts is an order to the terminal; displays of ours use `own`."""
-
-    def __init__(self, own: TextIO) -> None:
-        self.own = own
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a stream has
-        return getattr(self.own, name)
-
-    def write(self, text: str) -> int:
-        if not isinstance(text, str):
-            raise TypeError("text is written here")  # Typer finds out so what a stream takes
-        self.own.write(in_colours(text))
-        return len(text)
-
-
-@contextmanager
-def _plainly() -> Iterator[None]:
-    """Print in the body what others wrote, such as keys of a profile and names in a record, plain."""
-    # A stream that was closed before this process began is None: nothing is printed there.
-    out, errors = (stream and cast("TextIO", _Plain(stream)) for stream in (sys.stdout, sys.stderr))
-    with redirect_stdout(out), redirect_stderr(errors):
-        yield
 
 
 def _ended(error: Described, code: ExitCode) -> ExitCode:

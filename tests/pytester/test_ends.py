@@ -123,14 +123,3 @@ def test_a_process_that_ignores_a_signal_still_does(recorded: Sandbox, number: s
         check=False,
     )
     assert done.returncode == ExitCode.VERIFIED, done.stdout
-
-
-def test_what_a_check_says_of_others_is_no_order_to_the_terminal(recorded: Sandbox) -> None:
-    """Colours are pytest's own."""
-    failing = "assert False, 'a\\x1b[2J\\x1b[Hb\\x9b2J\\u202e'"
-    recorded.checks(test_a=CHECKS.format(body=failing))
-    outcome = recorded.run("--color=yes")
-    assert outcome.code == ExitCode.FAILED
-    assert "a\\u001b[2J\\u001b[Hb\\u009b2J\\u202e" in outcome.text
-    assert not any(order in outcome.text for order in ("\x1b[2J", "\x1b[H", "\x9b", "\u202e"))
-    assert "\x1b[31m" in outcome.text

@@ -16,7 +16,6 @@ from rollproof.errors import (
     Mismatch,
     Problem,
     Unverifiable,
-    in_colours,
     reason_of,
 )
 from rollproof.stores.contract import Untold
@@ -49,16 +48,3 @@ def test_why_a_file_was_refused_is_said_without_number_and_path(tmp_path: Path) 
         (tmp_path / "bytes").read_text(encoding="utf-8")
     assert reason_of(no_text.value) == "bytes that are not UTF-8"
     assert reason_of(TimeoutError()) == "TimeoutError"
-
-
-@pytest.mark.parametrize(
-    "ours", ["\x1b[31mred\x1b[0m", "\rwritten anew", "\x1b]9;4;3;\x1b\\", "\x1b]9;4;1;50\x1b\\"]
-)
-def test_a_terminal_is_given_colours_and_pytests_own_marks(ours: str) -> None:
-    assert in_colours(ours) == ours
-
-
-@pytest.mark.parametrize("others", ["\x1b[2J", "a\rb", "\x1b]0;title\x07", "\x1b]9;4;1;50\x07"])
-def test_a_terminal_is_given_no_other_order(others: str) -> None:
-    assert "\x1b" not in in_colours(others)
-    assert "\r" not in in_colours(others)
