@@ -7,7 +7,6 @@ import pytest
 from fixtures.gating.evidence import Expect, Say
 from rollproof.errors import listed
 from rollproof.home import typed
-from rollproof.profile.channels import Channel
 from rollproof.profile.profile import Target
 from rollproof.team.change import ChangeRecord
 from rollproof.team.change_document import ChangeDocument
@@ -37,7 +36,7 @@ def test_change_is_documented(
 def test_team_was_notified(
     change_record: ChangeRecord,
     change_document: ChangeDocument,
-    channels: tuple[Channel, ...],
+    channels: tuple[str, ...],
     migration: str,
     expect: Expect,
     note: Say,
@@ -53,7 +52,7 @@ def test_team_was_notified(
            what="notification of the team",
            expected=f"one of the migration to {migration[:12]}",
            observed=len(change_record.notifications) or "none")
-    why = {one.name: change_record.untold(one, change_document.digest) for one in channels}
+    why = {one: change_record.untold(one, change_document.digest) for one in channels}
     untold = "; ".join(f"channel {name} {text}" for name, text in why.items() if text)
     expect(not untold,
            what="notification of the team",

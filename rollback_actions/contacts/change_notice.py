@@ -15,7 +15,7 @@ from rollproof.errors import Problem, UsageProblem, did_you_mean, listed
 from rollproof.git.repository import git
 from rollproof.home import typed
 from rollproof.incident.incident import find_change
-from rollproof.profile.channels import Channel, channels_of
+from rollproof.profile.channels import names_of
 from rollproof.profile.profile import Target
 from rollproof.system.clock import Moment
 from rollproof.system.file_lock import file_lock
@@ -29,13 +29,13 @@ _LONGER_SECONDS = 10.0
 
 def notify(
     target: Target, profile: Path, migration: str, when: str | None, say: Callable[[str], None]
-) -> dict[Channel, Delivery]:
+) -> dict[str, Delivery]:
     """Tell every channel of the migration to commit `migration`, a full id, and record the deliveries.
 
     Raises:
         UsageProblem: there is no channel. `Mismatch`: there is no change document that the team could read.
     """
-    channels = channels_of(target, migration)
+    channels = names_of(target.premigration.team.channels)
     if not channels:
         raise UsageProblem(
             what="channels of the team",

@@ -110,8 +110,8 @@ class ContactClock:
     stopped: Callable[[], bool]
 
     def __post_init__(self) -> None:
-        """Fingerprint the channels once: that takes a while for each."""
-        self._channels = contact_channels(self.target, self.incident.id)
+        """Name the channels."""
+        self._channels = contact_channels(self.target)
         self._redact = self.target.redactor().text
 
     def begin(self, severity: str) -> None:
@@ -168,7 +168,7 @@ class ContactClock:
                 details = {"alert": due.alert, "because": due.because, **author(_WHAT)}
                 record(journal, ALERTED, done, f"{title}\n{body}", **details)
             for channel, delivery in done.items():
-                self.say(self._redact(f"channel {channel.name}: {delivery}"))
+                self.say(self._redact(f"channel {channel}: {delivery}"))
             left = {channel: url for channel, url in left.items() if not done[channel].delivered}
             if not left or self.stopped():
                 break

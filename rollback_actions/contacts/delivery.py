@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from rollback_actions.session.journal import Journal
-from rollproof.profile.channels import Channel, sender_of
+from rollproof.profile.channels import sender_of
 from rollproof.system.side_by_side import Question, wait_for
 
 _MOST = 300  # characters of a reason
@@ -60,7 +60,7 @@ def deliver(
 def record(
     journal: Journal,
     event: str,
-    done: Mapping[Channel, Delivery],
+    done: Mapping[str, Delivery],
     message: str,
     **details: str | float | None,
 ) -> None:
@@ -68,8 +68,7 @@ def record(
     for channel, delivery in done.items():
         journal.write(
             event,
-            channel=channel.name,
-            fingerprint=channel.fingerprint,
+            channel=channel,
             delivered=delivery.delivered,
             reason=delivery.reason,
             seconds=round(delivery.seconds, 3),

@@ -40,7 +40,7 @@ def notify_command(
     done = notify(target, profile, commit, when, partial(typer.echo, err=True))
     redact = target.redactor().text
     for channel, delivery in done.items():
-        typer.echo(redact(f"channel {channel.name}: {delivery}"))
+        typer.echo(redact(f"channel {channel}: {delivery}"))
     if not all(one.delivered for one in done.values()):
         raise typer.Exit(ExitCode.FAILED)
 

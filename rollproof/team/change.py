@@ -11,7 +11,6 @@ from pathlib import Path
 
 from rollproof.incident.incident import change_folder
 from rollproof.incident.journal import verify_journal
-from rollproof.profile.channels import Channel
 from rollproof.profile.profile import Target
 from rollproof.record_names import JOURNAL
 from rollproof.system.clock import Moment
@@ -34,7 +33,6 @@ class Notification:
     sequence: int
     at: Moment
     channel: str
-    fingerprint: str
     delivered: bool
     document: str
     reason: str
@@ -64,9 +62,9 @@ class ChangeRecord:
         """The newest delivered notification."""
         return next((one for one in reversed(self.notifications) if one.delivered), None)
 
-    def untold(self, channel: Channel, document: str) -> str:
+    def untold(self, channel: str, document: str) -> str:
         """Return the reason why `channel` does not know the change document `document`, or ""."""
-        ours = [one for one in self.notifications if one.fingerprint == channel.fingerprint]
+        ours = [one for one in self.notifications if one.channel == channel]
         delivered = [one for one in ours if one.delivered]
         if any(one.document == document for one in delivered):
             return ""

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from pydantic import SecretStr
 
-from rollproof.profile.channels import Channel, described
+from rollproof.profile.channels import names_of
 from rollproof.profile.contacts import Contacts
 from rollproof.profile.profile import Target
 from rollproof.system.clock import Moment
@@ -189,12 +189,12 @@ def flow_of(contacts: Contacts, record: ContactRecord, now: Moment) -> Flow:
     )
 
 
-def contact_channels(target: Target, incident: str) -> Mapping[Alert, Mapping[Channel, SecretStr]]:
-    """Return the URLs of each alert's channels, fingerprinted for the record of `incident`."""
-    contacts, record = target.contacts, f"{target.name} {incident}"
+def contact_channels(target: Target) -> Mapping[Alert, Mapping[str, SecretStr]]:
+    """Return the URLs of each alert's channels, by their names."""
+    contacts = target.contacts
 
-    def of(whose: str, urls: Sequence[SecretStr]) -> dict[Channel, SecretStr]:
-        return dict(zip(described(urls, record, whose), urls, strict=True))
+    def of(whose: str, urls: Sequence[SecretStr]) -> dict[str, SecretStr]:
+        return dict(zip(names_of(urls, whose), urls, strict=True))
 
     on_call, tech_lead = (
         of("on-call", contacts.on_call.channels),

@@ -13,7 +13,7 @@ from checks.premigration import test_step4_team as step4
 from fixtures.gating.evidence import Expect
 from rollproof.errors import ExitCode, Mismatch
 from rollproof.incident.journal import JournalBroken
-from rollproof.profile.channels import channels_of
+from rollproof.profile.channels import names_of
 from rollproof.team.change import Acknowledgement, ChangeRecord, change_journal, read_change
 from rollproof.team.change_document import read_document
 from tests.fork_server import ForkServer
@@ -63,7 +63,7 @@ class Team:
 
     def notified(self, record: ChangeRecord | None = None) -> str:
         target = self.sandbox.target
-        document, ways = read_document(target), channels_of(target, self.sandbox.bad)
+        document, ways = read_document(target), names_of(target.premigration.team.channels)
         return _said(
             lambda note: step4.test_team_was_notified(
                 record or self.record, document, ways, self.sandbox.bad, Expect([]), note
@@ -181,11 +181,11 @@ def test_a_channel_that_did_not_take_it_is_red(team: Team) -> None:
 def test_a_channel_that_never_took_it_is_red(team: Team) -> None:
     url = team.server.apprise("three")
     team.server.statuses["three"] = 500
-    team.rejoin(team.server.apprise("one"), url)
-    assert "channel 2 (json://127.0.0.1) was never tried as it is in the profile" in _red(team.notified)
+    team.rejoin(team.server.apprise("one"), team.server.apprise("two"), url)
+    assert "channel 3 (json://127.0.0.1) was never tried as it is in the profile" in _red(team.notified)
     team.notify(ExitCode.FAILED)
     said = _red(team.notified)
-    assert "channel 2 (json://127.0.0.1) did not take it: " in said
+    assert "channel 3 (json://127.0.0.1) did not take it: " in said
     assert "error=500" in said
     assert PASSWORD not in said
 

@@ -196,10 +196,10 @@ def test_the_urls_are_secrets_and_the_post_mortem_has_the_channels_of_both(tmp_p
         more += f'\n[contacts.{name}]\nchannels = [{{file = "{name}"}}]\n'
     target = load_target(write_profile(tmp_path, more))
     assert {"one-secret", "tok3n-of-it", "second-token"} < target.secrets()
-    found = contact_channels(target, "i-1")
-    names = [one.name for one in found[Alert.POST_MORTEM]]
+    found = contact_channels(target)
+    names = [*found[Alert.POST_MORTEM]]
     assert names == ["on-call 1 (json://h)", "tech lead 1 (slack)"]
-    assert [one.name for one in found[Alert.TECH_LEAD]] == ["tech lead 1 (slack)"]
+    assert [*found[Alert.TECH_LEAD]] == ["tech lead 1 (slack)"]
 
 
 @pytest.mark.parametrize(
