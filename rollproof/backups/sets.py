@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from rollproof.backups.kept_backups import absent
 from rollproof.errors import Problem, UsageProblem, listed, reason_of
@@ -17,12 +16,11 @@ from rollproof.stores.package import MANIFEST as PACKAGE
 from rollproof.stores.package import Kept
 from rollproof.system.clock import Moment
 from rollproof.system.files import canonical_json, sha256_of, strict_json
-from rollproof.system.record_files import Must, WrongRecord, record_of
+from rollproof.system.record_files import WrongRecord, record_of
 
 MANIFEST = "set.json"
 _SEAL = "sha256"
 NEWEST = "*"
-Digest = Annotated[str, Must("16 hexadecimal digits", re.compile(r"[0-9a-f]{16}").fullmatch)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +31,8 @@ class BackupSet:
     packages' manifests, by store. `images` are the ids of the application's images, by service; their copies
     are kept beside the sets. `revisions` are those that alembic had recorded, by the service that brings its
     migrations; what was not read, or changed meanwhile, is left out. `taken` is the beginning and the end of
-    each store's backup. `index_seconds` is the duration of the indexing. `moved` are the digests of the names
-    of each reference that moved meanwhile: see `moved_names`. `passed_over` names newer sets
-    that are damaged.
+    each store's backup. `index_seconds` is the duration of the indexing. `passed_over` names newer,
+    damaged sets.
     """
 
     folder: Path
@@ -48,7 +45,6 @@ class BackupSet:
     index_seconds: float = 0.0
     images: Mapping[str, str] = field(default_factory=dict)
     revisions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    moved: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     passed_over: tuple[str, ...] = ()
 
     @property
@@ -81,9 +77,7 @@ class SetManifest:
     """The content of a backup set's manifest, `set.json`, without the SHA-256 that seals it.
 
     `images` are the ids of the application's images, by service. `revisions` are those that alembic had
-    recorded, by the service that brings its migrations. `moved` are names that came or went while the set
-    was taken, by the reference in words. Of each name it has 64 bits of a hash, in hexadecimal. A reference
-    that could not be read twice is left out. Sets of older versions have none of the three.
+    recorded, by the service that brings its migrations.
     """
 
     version: Literal[1]
@@ -98,7 +92,6 @@ class SetManifest:
     stores: Mapping[str, Kept]
     images: Mapping[str, str] = field(default_factory=dict)
     revisions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    moved: Mapping[str, tuple[Digest, ...]] = field(default_factory=dict)
 
 
 def manifest_text(manifest: Mapping[str, Any]) -> bytes:
@@ -199,5 +192,4 @@ def set_in(folder: Path, said: SetManifest) -> BackupSet:
         index_seconds=said.index_seconds,
         images=said.images,
         revisions=said.revisions,
-        moved=said.moved,
     )

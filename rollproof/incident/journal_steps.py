@@ -45,7 +45,6 @@ class Step(StrEnum):
     KEEP_OUT = "keep out"
     # Steps of a backup and of a baseline.
     INDEX = "index"
-    NAMES = "names"
     KEEP_IMAGES = "keep images"
     CONTAINERS = "containers"
     CANARY = "canary"
@@ -90,7 +89,6 @@ _SENTENCES = {
         Step.REMOVE: "remove {of}, which the commit lacks",
         Step.MAINTENANCE_OFF: "take the application out of maintenance",
         Step.KEEP_OUT: "let the canary in alone, until it is verified",
-        Step.NAMES: "read the names that records of stores hold",
         Step.KEEP_IMAGES: "keep the images of the application",
         Step.CONTAINERS: "record containers and commit",
         Step.CANARY: "ask the canary's question",

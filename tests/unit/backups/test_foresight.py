@@ -31,7 +31,6 @@ from rollproof.planning.refusals import Allowed, Asked, refusals
 from rollproof.profile.application_profile import Migrations
 from rollproof.profile.data_formats import Fit
 from rollproof.profile.kinds import descriptor_of
-from rollproof.profile.mistakes import ProfileProblem
 from rollproof.profile.profile import load_target
 from rollproof.profile.store_descriptor import Trait
 from rollproof.stores.contract import Beside
@@ -302,27 +301,6 @@ def test_a_profile_that_names_no_migrations_is_said(sandbox: Sandbox, made: Made
     assert [*said(foreseen.values())] == [
         "not judged: migrations: the profile names none: application.migrations"
     ]
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "words"),
-    [
-        ("migrations.backend", "migrations.redis", "expected one of frontend, backend, worker"),
-        (
-            'store = "mysql"\ntable',
-            'store = "redis"\ntable',
-            "expected a store that alembic migrates (mysql)",
-        ),
-        (f'["{FOLDER}"]', '["versions"]', "folders"),
-        ('"imagedb.alembic_version"', '"alembic_version"', "table"),
-    ],
-)
-def test_a_wrong_section_is_said(sandbox: Sandbox, before: str, after: str, words: str) -> None:
-    assert before in MIGRATIONS
-    sandbox.profile.write_text(sandbox.profile.read_text() + MIGRATIONS.replace(before, after))
-    with pytest.raises(ProfileProblem) as caught:
-        load_target(sandbox.profile)
-    assert words in str(caught.value)
 
 
 def test_a_backup_records_what_stayed_as_it_was_meanwhile(
