@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -23,10 +22,9 @@ from rollproof.doctor.examination import (
     examine,
     require_all,
 )
-from rollproof.errors import MOST_MISTAKES, ActionFailed, ExitCode, Mismatch, Unverifiable
+from rollproof.errors import ActionFailed, ExitCode, Mismatch, Unverifiable
 from rollproof.stores.contract import Untold
 from rollproof.system.clock import Moment
-from rollproof.system.record_files import as_json, record_of
 from tests.unit.command_line import Ran, tree
 from tests.unit.sandbox import SECRET
 
@@ -98,8 +96,6 @@ def test_the_whole_has_an_end(never: threading.Event) -> None:
     [
         (Lacking, NeedState.MISSING),
         (Spared, NeedState.ABSENT),
-        (Mismatch, NeedState.WRONG),
-        (ActionFailed, NeedState.WRONG),
         (Unverifiable, NeedState.WRONG),
         (Untold, NeedState.UNKNOWN),
     ],
@@ -155,10 +151,8 @@ def test_the_first_error_has_the_others_in_its_notes() -> None:
 @pytest.mark.parametrize(
     ("found", "code"),
     [
-        ([NeedState.OK], ExitCode.VERIFIED),
         ([NeedState.OK, NeedState.ABSENT], ExitCode.VERIFIED),
         ([NeedState.ABSENT, NeedState.UNKNOWN], ExitCode.BROKEN),
-        ([NeedState.OK, NeedState.UNKNOWN], ExitCode.BROKEN),
         ([NeedState.UNKNOWN, NeedState.WRONG], ExitCode.FAILED),
         ([NeedState.MISSING, NeedState.OK], ExitCode.FAILED),
     ],
@@ -181,17 +175,6 @@ def test_a_page_fits_a_terminal_and_shows_no_control_characters() -> None:
     assert lines[0] == "a          ok       fine"
     assert "    HINT: \N{REPLACEMENT CHARACTER}[2Jword" in "\n".join(lines)
     assert lines[-1] == "t: 1 ok, 1 wrong; 1.0 s"
-
-
-def test_a_hint_of_several_lines_is_said_once() -> None:
-    found = [Line(name, NeedState.WRONG, "no such file", "make it") for name in ("a", "b", "c")]
-    lines = list(doctor_lines(page(*found, Line("d", NeedState.OK, "", "make it"))))
-    assert [line.split()[0] for line in lines] == ["a", "b", "c", "HINT:", "d", "t:"]
-
-
-def test_a_page_is_a_record() -> None:
-    found = page(Line("a", NeedState.WRONG, "text", "hint", "b", 0.25))
-    assert record_of(Examination, json.loads(json.dumps(as_json(found)))) == found
 
 
 @pytest.mark.usefixtures("unhurried")
@@ -235,25 +218,8 @@ def test_a_profile_with_mistakes_is_told_on_the_same_page(away: Ran) -> None:
     assert "profile first, then all others" in said
 
 
-def test_of_many_mistakes_the_first_are_told(away: Ran) -> None:
-    text = away.sandbox.profile.read_text(encoding="utf-8")
-    more = "".join(f"unknown{number} = 1\n" for number in range(500))
-    away.sandbox.profile.write_text(more + text, encoding="utf-8")
-    said = away("doctor", code=ExitCode.USAGE)
-    assert "490 more mistakes" in said
-    found = away.found("doctor", code=ExitCode.USAGE)
-    assert sum(line.state is NeedState.WRONG for line in found.lines) == MOST_MISTAKES + 1
-
-
 def test_a_secret_that_is_not_there_is_named(away: Ran) -> None:
     (away.sandbox.profile.parent / "canary_password").unlink()
     said = away("doctor", code=ExitCode.USAGE)
     assert "canary_password" in said
     assert SECRET not in said
-
-
-def test_a_profile_that_is_not_there(away: Ran) -> None:
-    away.sandbox.profile.unlink()
-    assert "profile first, then all others" in away("doctor", code=ExitCode.USAGE)
-    found = away.found("doctor", code=ExitCode.USAGE)
-    assert found.lines[0].state is NeedState.WRONG
