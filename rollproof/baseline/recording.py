@@ -41,8 +41,8 @@ def record_store(target: Target, engine: ContainerEngine, name: str) -> Recorded
     """Return what the store `name` says of itself; raises `Problem` if it does not answer."""
     with closing(open_view(name, target.stores[name], engine)) as view:
         server = view.ask().server
-        judged = descriptor_of(target.stores[name]).judge is not None
-        marks = open_marks(name, target.stores[name], engine) if judged else {}
+        known = descriptor_of(target.stores[name]).marks
+        marks = open_marks(name, target.stores[name], engine) if known else {}
         return RecordedStore(view.kind, server, dict(view.counts()), marks)
 
 

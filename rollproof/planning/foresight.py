@@ -22,7 +22,7 @@ from rollproof.errors import Problem, UsageProblem, listed
 from rollproof.home import typed
 from rollproof.planning.plan import Plan
 from rollproof.profile.application_profile import Migrations
-from rollproof.profile.data_formats import Fit, Judgement, fits, refused, unknown
+from rollproof.profile.data_formats import Fit, Judgement, fits, judge, refused, unknown
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
 from rollproof.profile.store_descriptor import Trait
@@ -111,7 +111,7 @@ def _questions(
             yield what, partial(_migrations, target, plan, engine, what, service, migrations)
     for name, store in target.stores.items():
         replaced = bool(set(store.services) & set(plan.images))
-        if descriptor_of(store).judge is not None and (replaced or name in plan.stores):
+        if descriptor_of(store).marks and (replaced or name in plan.stores):
             what = f"data of {name}"
             yield what, partial(_data, target, plan, engine, what, name)
         if Trait.WHOLE in descriptor_of(store).traits and name in plan.stores:
@@ -190,18 +190,16 @@ def _data(target: Target, plan: Plan, engine: ContainerEngine, what: str, name: 
     replaced = any(
         plan.images.get(service, now.get(service)) != now.get(service) for service in store.services
     )
-    judge = descriptor_of(store).judge
-    if judge is None or not (backup or replaced):
-        return ()
-    running, found = open_marks(name, store, engine), []
-    if backup is not None:
-        judgement = judge(read_details(backup.folder / name), running, in_place=False)
+    format_of, running, found = descriptor_of(store).format_of, open_marks(name, store, engine), []
+    # A store that a restore empties has nothing in its backup.
+    if backup is not None and not store.emptied:
+        judgement = judge(format_of, read_details(backup.folder / name), running)
         found.append(Foreseen(what, judgement, _READABLE, _OTHER_SERVER))
     if replaced:
         recorded = plan.baseline.facts.stores.get(name)
         judgement = unknown("the baseline does not record the version of its server")
         if recorded is not None and recorded.marks:
-            judgement = judge(running, recorded.marks, in_place=True)
+            judgement = judge(format_of, running, recorded.marks)
         found.append(Foreseen(what, judgement, _READABLE, _OTHER_IMAGE))
     return tuple(found)
 

@@ -1,12 +1,13 @@
-"""Whether a server can read what another one has written: what is judged, and the judgement.
+"""Whether a server can read what another one has written: by one rule, on the versions of their formats.
 
-Each kind of store brings its own rules, those that its vendor documents.
+A server reads its own format. An earlier one is refused: vendors support no way back once a later server has
+written. Whether a later server reads an earlier format is not judged: most do, some over one version alone.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -15,9 +16,12 @@ from rollproof.collection import Json
 Marks = Mapping[str, Json]
 """The marks of a format, by name: ``server``, the version that writes it, and those of its kind."""
 
-Release = tuple[int, int, int]
+Format = tuple[int, ...]
+"""The version of a format; later versions are greater."""
+FormatOf = Callable[[Marks], Format | None]
+"""Tells a server's format by its marks; None if they do not tell it."""
 
-_VERSION = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?")
+_VERSION = re.compile(r"v?(\d+)\.(\d+)")
 
 
 class Fit(StrEnum):
@@ -51,12 +55,25 @@ def unknown(reason: str) -> Judgement:
     return Judgement(Fit.UNKNOWN, reason)
 
 
-def release_of(marks: Marks, name: str = "server") -> Release | None:
-    """Return the version in a mark as three numbers, or None for a missing one or another form."""
+def minor_version(marks: Marks, name: str = "server") -> Format | None:
+    """Return the first two numbers of the version in a mark, which most servers' formats follow."""
     found = _VERSION.match(str(marks.get(name, "")))
-    return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else None
+    return (int(found[1]), int(found[2])) if found else None
 
 
-def unversioned(written: Marks, reader: Marks) -> Judgement:
-    """Return that one of both versions is not known."""
-    return unknown(f"versions {written.get('server', 'unknown')} and {reader.get('server', 'unknown')}")
+def judge(format_of: FormatOf, written: Marks, reader: Marks) -> Judgement:
+    """Return whether the server of `reader` reads what the server of `written` wrote."""
+    text = f"data of {_server(written)}, for {_server(reader)}"
+    wrote, reads = format_of(written), format_of(reader)
+    if wrote is None or reads is None:
+        return unknown(f"{text}: a version that is not known here")
+    if written.get("product") != reader.get("product"):
+        return unknown(f"{text}: another product")
+    if wrote == reads:
+        return fits(text)
+    return refused(f"{text}: an earlier one") if wrote > reads else unknown(f"{text}: a later one")
+
+
+def _server(marks: Marks) -> str:
+    names = [str(marks[name]) for name in ("product", "server") if name in marks]
+    return " ".join(names) or "an unknown server"

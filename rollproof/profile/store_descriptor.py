@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Generic, Protocol, TypeVar, get_args
+from typing import Generic, TypeVar, get_args
 
 from rollproof.collection import Json
 from rollproof.errors import Wrong
-from rollproof.profile.data_formats import Judgement, Marks
+from rollproof.profile.data_formats import FormatOf, minor_version
 from rollproof.profile.recognition import Recognition
 from rollproof.profile.sections import Place, Risk, StoreProfile
 
@@ -84,14 +84,6 @@ class Grants:
     operator: tuple[str, ...]
 
 
-class Judge(Protocol):
-    """Judges whether a server reads what another one has written."""
-
-    def __call__(self, written: Marks, reader: Marks, *, in_place: bool) -> Judgement:
-        """Judge a backup with the marks `written`, or, `in_place`, the data that such a server left."""
-        ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Descriptor(Generic[Profile]):
     """One kind of store. A text field is the place of a class or function, ``module:name``.
@@ -129,10 +121,10 @@ class Descriptor(Generic[Profile]):
     """Function of a `Readable`: the `rollproof.stores.contract.Rights` of its account; changes nothing."""
     keeper: str
     """Class of `rollproof.stores.keeper.StoreKeeper`."""
-    judge: Judge | None = None
-    """Judge of the data's format; None for a kind whose backups no server's version matters to."""
     marks: str = ""
-    """Function of a `Readable`: the `Marks` of the server that runs, for a kind with a `judge`."""
+    """Function of a `Readable`: its server's `Marks`, for a kind whose data others may not read."""
+    format_of: FormatOf = minor_version
+    """The version of the format that a server with such marks writes."""
     revisions: str = ""
     """Function of a `Readable` and a table: the revisions of alembic in it, none without such a table."""
     clients: str = ""

@@ -133,7 +133,7 @@ def open_retentions(
 
 
 def open_marks(name: str, profile: StoreProfile, engine: ContainerEngine) -> Marks:
-    """Return the marks of the server of the store `name`, which is of a kind that has a `judge`."""
+    """Return the marks of the server of the store `name`, which is of a kind that has `marks`."""
     found: Marks = _told(descriptor_of(profile).marks, name, profile, engine)
     return found
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Generic
 
 from rollproof.engines.engine import ContainerEngine, Endpoint
 from rollproof.errors import ActionFailed
-from rollproof.profile.data_formats import Fit, Marks
+from rollproof.profile.data_formats import Fit, Marks, judge
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.store_descriptor import Profile
 from rollproof.stores.package import Package
@@ -90,10 +90,7 @@ class StoreWriter(Generic[Profile]):
 
     def _expect_readable(self, package: Package, server: Marks) -> None:
         """Refuse a server that cannot read the backup: a rollback's plan has asked the same."""
-        judge = descriptor_of(self._profile).judge
-        if judge is None:
-            return
-        judgement = judge(package.details, server, in_place=False)
+        judgement = judge(descriptor_of(self._profile).format_of, package.details, server)
         if judgement.fit is Fit.REFUSED:
             raise self._failed(
                 "restore",

@@ -10,7 +10,6 @@ from rollproof.collection import Json
 from rollproof.profile.recognition import Recognition, Statements
 from rollproof.profile.sections import Account, Address, StoreProfile
 from rollproof.profile.store_descriptor import Descriptor, Grants, KeyFields, Means, Trait
-from rollproof.stores.milvus.formats import judge
 
 
 class MilvusProfile(StoreProfile):
@@ -83,6 +82,5 @@ DESCRIPTOR = Descriptor(
         ),
     ),
     keeper="rollproof.stores.milvus.keeper:Keeper",
-    judge=judge,
     marks="rollproof.stores.milvus.view:marks",
 )

@@ -6,10 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from rollproof.profile.data_formats import Format, Marks, minor_version
 from rollproof.profile.recognition import IN_VOLUME, Recognition, Statements
 from rollproof.profile.sections import WatchedProfile
 from rollproof.profile.store_descriptor import Descriptor, Grants, Means, Trait, in_a_database
-from rollproof.stores.mongodb.formats import judge
+
+FCV = "fcv"
+"""The mark of the feature compatibility version."""
 
 
 class MongodbProfile(WatchedProfile):
@@ -38,6 +41,11 @@ def _grants(profile: MongodbProfile) -> Grants:
         reader=granted(profile.reader.user, ("readAnyDatabase", "clusterMonitor")),
         operator=granted(profile.operator.user, (*writing, "clusterMonitor", "hostManager")),
     )
+
+
+def _format_of(marks: Marks) -> Format | None:
+    """Return the feature compatibility version, by which MongoDB marks what its data may hold."""
+    return minor_version(marks, FCV) or minor_version(marks)
 
 
 DESCRIPTOR = Descriptor(
@@ -76,7 +84,7 @@ DESCRIPTOR = Descriptor(
         ),
     ),
     keeper="rollproof.stores.mongodb.keeper:Keeper",
-    judge=judge,
+    format_of=_format_of,
     marks="rollproof.stores.mongodb.view:marks",
     clients="rollproof.stores.mongodb.clients:Clients",
     replaying=(

@@ -20,8 +20,7 @@ from rollproof.collection import Json
 from rollproof.errors import Unverifiable, unanswered
 from rollproof.profile.data_formats import Marks
 from rollproof.stores.contract import Answer
-from rollproof.stores.mongodb.descriptor import MongodbProfile
-from rollproof.stores.mongodb.formats import FCV
+from rollproof.stores.mongodb.descriptor import FCV, MongodbProfile
 from rollproof.stores.names import Name, names_at, names_of, whole_numbers
 from rollproof.stores.own_connections import NAME
 from rollproof.stores.reach import Reach, Readable, StoreReader

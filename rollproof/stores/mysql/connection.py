@@ -106,7 +106,7 @@ def marks(readable: Readable[MysqlProfile]) -> Marks:
     """Return the marks of the server's format. See `Descriptor.marks`."""
     with translated(readable.reach), closing(connect(readable.reach)) as connection:
         flavour, version = server(connection)
-        return {"flavour": flavour, "server": version}
+        return {"product": flavour, "server": version}
 
 
 def revisions(readable: Readable[MysqlProfile], table: str) -> tuple[str, ...]:

@@ -17,7 +17,6 @@ from rollproof.profile.store_descriptor import (
     Trait,
     in_a_database,
 )
-from rollproof.stores.mysql.formats import judge
 
 
 class MysqlProfile(WatchedProfile):
@@ -123,7 +122,6 @@ DESCRIPTOR = Descriptor(
         ),
     ),
     keeper="rollproof.stores.mysql.keeper:Keeper",
-    judge=judge,
     marks="rollproof.stores.mysql.connection:marks",
     revisions="rollproof.stores.mysql.connection:revisions",
     clients="rollproof.stores.mysql.clients:Clients",

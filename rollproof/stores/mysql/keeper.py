@@ -126,7 +126,7 @@ class Keeper(StoreWriter[MysqlProfile]):
             means=Means.PARTIAL if besides or left_out else Means.TRANSACTION,
             records={f"{database}.{table}": dump.rows[f"{database}.{table}"] for database, table in names},
             details={
-                "flavour": flavour,
+                "product": flavour,
                 "server": version,
                 "databases": list(self._databases),
                 "absent": absent,
@@ -147,7 +147,7 @@ class Keeper(StoreWriter[MysqlProfile]):
         with self._connected() as (connection, flavour, version):
             self._check(package, dump, flavour)
             expect_taken(dump, self.name, _packet(connection), package.path(DUMP))
-            self._expect_readable(package, {"flavour": flavour, "server": version})
+            self._expect_readable(package, {"product": flavour, "server": version})
             self._expect_privileges(
                 connection, flavour, package.details["schema"], package.details["definers"]
             )
@@ -267,7 +267,7 @@ class Keeper(StoreWriter[MysqlProfile]):
         there = [name for name in self._databases if name not in absent]
         expect_whole(dump, self.name, set(package.records), there, package.path(DUMP), accepted)
         self._expect_same(package, "databases", package.details["databases"], list(self._databases))
-        self._expect_same(package, "flavour", package.details["flavour"], flavour)
+        self._expect_same(package, "flavour", package.details["product"], flavour)
 
     def _end_earlier_restore(self, connection: Connection[Cursor]) -> None:
         """End a session that still restores although its caller is gone: it would undo this restore."""

@@ -7,7 +7,6 @@ from typing import Literal
 from rollproof.profile.recognition import Recognition, Statements
 from rollproof.profile.sections import Address, ApiKey, StoreProfile
 from rollproof.profile.store_descriptor import Descriptor, Grants, Means, Trait
-from rollproof.stores.qdrant.formats import judge
 
 
 class QdrantProfile(StoreProfile):
@@ -55,6 +54,5 @@ DESCRIPTOR = Descriptor(
         ),
     ),
     keeper="rollproof.stores.qdrant.keeper:Keeper",
-    judge=judge,
     marks="rollproof.stores.qdrant.view:marks",
 )

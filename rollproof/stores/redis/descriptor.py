@@ -9,7 +9,7 @@ from pydantic import Field
 from rollproof.profile.recognition import Recognition, Statements
 from rollproof.profile.sections import WatchedProfile
 from rollproof.profile.store_descriptor import Descriptor, Grants, Means, Trait
-from rollproof.stores.redis.formats import judge
+from rollproof.stores.redis.formats import rdb_version
 
 
 class RedisProfile(WatchedProfile):
@@ -84,7 +84,7 @@ DESCRIPTOR = Descriptor(
         ),
     ),
     keeper="rollproof.stores.redis.keeper:Keeper",
-    judge=judge,
+    format_of=rdb_version,
     marks="rollproof.stores.redis.view:marks",
     clients="rollproof.stores.redis.clients:Clients",
     sweep="rollproof.stores.redis.view:sweep",

@@ -22,7 +22,6 @@ from rollproof.stores.keeper import Restored
 from rollproof.stores.package import Kept, Package, read_package, write_package
 from rollproof.stores.reach import Countdown
 from rollproof.stores.redis.descriptor import RedisProfile
-from rollproof.stores.redis.formats import RDB, rdb_of_payload
 from rollproof.stores.redis.view import KeyGroups, connect, has_exact_expiry, keys, marks_of, translated
 from rollproof.stores.writable import StoreWriter, Writable
 from rollproof.system.files import create_file
@@ -78,12 +77,11 @@ class Keeper(StoreWriter[RedisProfile]):
         with translated(self._whole):
             with connect(self._whole, self._profile.databases[0]) as client:
                 told = marks_of(client)
-            server, rdb = str(told["server"]), 0
+            server = str(told["server"])
             for database in self._profile.databases:
                 kept: frozenset[bytes] = frozenset()
                 if restore == "dump":
-                    kept, highest = self._dump(database, server, folder / _file(database), countdown)
-                    rdb = max(rdb, highest)
+                    kept = self._dump(database, server, folder / _file(database), countdown)
                 records |= self._groups.count(database, kept)
         return write_package(
             folder,
@@ -97,7 +95,6 @@ class Keeper(StoreWriter[RedisProfile]):
             records=records,
             details={
                 **told,
-                RDB: rdb,
                 "databases": list(self._profile.databases),
                 "restore": restore,
                 "safe": safe,
@@ -127,19 +124,16 @@ class Keeper(StoreWriter[RedisProfile]):
                 records |= self._groups.count(database, present)
         return Restored(records=dict(sorted(records.items())), notes=tuple(notes))
 
-    def _dump(
-        self, database: int, server: str, path: Path, countdown: Countdown
-    ) -> tuple[frozenset[bytes], int]:
-        """Write the database's keys; return them, and the highest RDB version of a value."""
-        kept, highest = [], 0
+    def _dump(self, database: int, server: str, path: Path, countdown: Countdown) -> frozenset[bytes]:
+        """Write the database's keys; return them."""
+        kept = []
         with connect(self._whole, database) as client, create_file(path) as stream:
             for chunk in batched(sorted(keys(client, self._whole)), CHUNK):
                 countdown.left()
                 for entry in _entries(client, chunk, exact=has_exact_expiry(server)):
                     stream.write(entry.line())
                     kept.append(entry.key)
-                    highest = max(highest, rdb_of_payload(entry.value))
-        return frozenset(kept), highest
+        return frozenset(kept)
 
     def _check(self, package: Package) -> None:
         restore = "dump" if package.details.get("safe") else self._profile.restore

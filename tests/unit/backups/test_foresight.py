@@ -337,10 +337,10 @@ NEW, OLD = {"product": "redis", "server": "8.0.3"}, {"product": "redis", "server
 
 def test_a_backup_of_a_newer_server_is_refused(made: Made) -> None:
     plan = plan_database(made.sandbox.target, "redis")
-    made.kept["redis"] = {**NEW, "rdb": 12}
+    made.kept["redis"] = NEW
     made.marks["redis"] = OLD
     (problem,) = problems(made.foreseen(plan).values())
-    assert "RDB version 12 of redis 8.0.3; redis 7.2.5 writes 11" in str(problem)
+    assert "data of redis 8.0.3, for redis 7.2.5: an earlier one" in str(problem)
     made.marks["redis"] = NEW
     assert made.fit(plan, "data of redis") is Fit.FITS
 
@@ -414,7 +414,7 @@ def test_a_store_that_hangs_is_not_judged_in_time(made: Made, monkeypatch: pytes
     monkeypatch.setattr(foresight, "wait_for", waited)
     monkeypatch.setattr(foresight, "SECONDS", 0.3)
     made.marks["mysql"] = ended.wait
-    made.marks["redis"], made.kept["redis"] = NEW, {**NEW, "rdb": 12}
+    made.marks["redis"], made.kept["redis"] = NEW, NEW
     # Whoever waits for that store waits for good.
     foreseen = made.foreseen(emergency(made, SECOND))
     ended.set()
