@@ -220,11 +220,7 @@ class Incident:
         return [rollback.verdict] if rollback is not None else []
 
     def write_rollback(self, rollback: RollbackRecord) -> None:
-        """Record the end of a rollback.
-
-        Raises:
-            ActionFailed: it could not be written.
-        """
+        """Record the end of a rollback."""
         path = self.folder / ROLLBACK
         try:
             write_record(path, rollback)
@@ -251,11 +247,7 @@ def target_of_id(identity: str) -> str | None:
 
 
 def incident_of(incidents: Path, target: str, wanted: str) -> Incident | None:
-    """Return the incident `wanted`, or None if no incident has that id.
-
-    Raises:
-        UsageProblem: `wanted` is not a usable id, or belongs to another target.
-    """
+    """Return the incident `wanted`, or None if no incident has that id."""
     if not ID.fullmatch(wanted):
         raise UsageProblem(
             what="incident id",
@@ -279,12 +271,7 @@ def incident_of(incidents: Path, target: str, wanted: str) -> Incident | None:
 
 
 def find_incident(incidents: Path, target: str, wanted: str | None) -> Incident:
-    """Return the incident `wanted`, created if missing; by default the target's newest open or a new one.
-
-    Raises:
-        UsageProblem: `wanted` is not a usable id, or belongs to another target.
-        Unverifiable: its folder cannot be written.
-    """
+    """Return the incident `wanted`, created if missing; by default the target's newest open or a new one."""
     if wanted is not None:
         return incident_of(incidents, target, wanted) or _create(incidents, wanted, target)
     open_ones = [incident for incident in incidents_of(incidents, target) if not incident.closed]
@@ -301,11 +288,7 @@ def incidents_of(incidents: Path, target: str) -> list[Incident]:
 
 
 def find_change(incidents: Path, target: str, migration: str) -> Incident:
-    """Return the record of the migration to commit `migration` (its full id), created if missing.
-
-    Raises:
-        UsageProblem: it cannot be read. Unverifiable: its folder cannot be written.
-    """
+    """Return the record of the migration to commit `migration` (its full id), created if missing."""
     folder = change_folder(incidents, target, migration)
     if (folder / INCIDENT).exists():
         return load_incident(folder)
@@ -318,11 +301,7 @@ def change_folder(incidents: Path, target: str, migration: str) -> Path:
 
 
 def every_incident(incidents: Path) -> Iterator[Incident]:
-    """Yield the incidents and changes of all targets, open and closed.
-
-    Raises:
-        UsageProblem: the folder, or an incident's record, cannot be read.
-    """
+    """Yield the incidents and changes of all targets, open and closed."""
     try:
         there = sorted(incidents.iterdir()) if incidents.exists() else []
         folders = [folder for folder in there if (folder / INCIDENT).exists()]
@@ -400,11 +379,7 @@ def load_incident(folder: Path) -> Incident:
 
 
 def named_incident(wanted: str, incidents: Path) -> Incident:
-    """Return the incident `wanted`: an incident's folder, or an id in the folder `incidents`.
-
-    Raises:
-        UsageProblem: the folder does not exist, or its record cannot be read.
-    """
+    """Return the incident `wanted`: an incident's folder, or an id in the folder `incidents`."""
     for folder in (incidents / wanted, Path(wanted)):
         if wanted.strip("/.") and folder.is_dir():
             return load_incident(folder.resolve())

@@ -139,11 +139,7 @@ def out_of_reach(path: Path, done: str, error: OSError) -> ActionFailed:
 
 
 def whole_lines(path: Path) -> bytes:
-    """Return the file's content without a torn last line; empty if the file does not exist.
-
-    Raises:
-        ActionFailed: it cannot be read.
-    """
+    """Return the file's content without a torn last line; empty if the file does not exist."""
     try:
         return complete_lines(read_regular(path))
     except FileNotFoundError:

@@ -66,11 +66,7 @@ def keep_samples(target: Target, incident: Incident) -> None:
 
 
 def read_kept(folder: Path) -> tuple[Sample, ...]:
-    """Return the samples that the incident in `folder` keeps, oldest first; () if it keeps none.
-
-    Raises:
-        Unverifiable: they are damaged, or cannot be read.
-    """
+    """Return the samples that the incident in `folder` keeps, oldest first; () if it keeps none."""
     return read_samples(folder / SAMPLES, MOST)
 
 

@@ -120,11 +120,7 @@ class RehearsalPlace:
         return cls(profile.incidents or target.folders.incidents, profile.target or target.name)
 
     def search(self, migration: str) -> Found:
-        """Find the rehearsal of commit `migration` that began last.
-
-        Raises:
-            Unverifiable: the folder cannot be read.
-        """
+        """Find the rehearsal of commit `migration` that began last."""
         try:
             # A broken journal is set aside by the next command in its incident, which begins another.
             folders = sorted(self.incidents.iterdir()) if self.incidents.exists() else []

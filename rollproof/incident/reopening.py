@@ -130,11 +130,7 @@ def since(reopenings: Sequence[Reopening], rollback: RolledBack) -> list[Reopeni
 
 
 def closings_of(target: Target, migration: str) -> list[Closing]:
-    """Return every rollback of `target` that the commit `migration`, a full id, would undo.
-
-    Raises:
-        Problem: a record is damaged, or lacks the rolled-back commit, or the repository cannot tell.
-    """
+    """Return every rollback of `target` that the commit `migration`, a full id, would undo."""
     rollbacks = rollbacks_of(target.folders.incidents, target.name)
     found = [_closing(target, migration, rollback) for rollback in rollbacks]
     return [closing for closing in found if closing is not None]

@@ -36,9 +36,6 @@ class RolledBack:
         """Return the commits that it went back from, or None if its record lacks them.
 
         Commits in the history of its destination are left out: they stay deployed.
-
-        Raises:
-            Unverifiable: the repository lacks one of the commits.
         """
         if self.origin is None:
             return None
@@ -46,11 +43,7 @@ class RolledBack:
 
 
 def rollbacks_of(incidents: Path, target: str) -> list[RolledBack]:
-    """Return the rollbacks of `target`, except those of rehearsals.
-
-    Raises:
-        Problem: as `rollbacks_in`; an unreadable record may be of any rollback.
-    """
+    """Return the rollbacks of `target`, except those of rehearsals."""
     return [found for incident in incidents_of(incidents, target) for found in rollbacks_in(incident)]
 
 

@@ -40,11 +40,7 @@ class WrongSignature(ValueError):
 
 
 def sign(data: bytes, signing: Signing) -> str:
-    """Return the signature of `data`.
-
-    Raises:
-        Unverifiable: there is no ssh-keygen, or it cannot sign with that key.
-    """
+    """Return the signature of `data`."""
     _require_file(signing.key, "signing.key")
     code, signature, error = _keygen(["-Y", "sign", "-n", NAMESPACE, "-f", str(signing.key)], data)
     if code == 0:

@@ -172,10 +172,6 @@ def run_command(
     exception in this thread.
 
     A `private` program reads files that may hold secrets: neither its output nor its words are shown.
-
-    Raises:
-        ActionFailed: it ended with another exit code, or its output is longer than `MAXIMUM_OUTPUT_BYTES`.
-        Unverifiable: it cannot be started, or ran into the deadline.
     """
     secrets = environment or {}
     line, started = shlex.join(command), time.monotonic()

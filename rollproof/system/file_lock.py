@@ -17,11 +17,7 @@ _POLL_SECONDS = 0.05
 
 @contextmanager
 def file_lock(path: Path, what: str, *, wait_seconds: float = 0.0) -> Iterator[None]:
-    """Hold the lock `path`, to do `what`, while the body runs; the file names the holder.
-
-    Raises:
-        UsageProblem: another process still holds it after `wait_seconds`, or the file cannot be created.
-    """
+    """Hold the lock `path`, to do `what`, while the body runs; the file names the holder."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

@@ -30,8 +30,6 @@ from rollproof.system.steps import step
 
 LATEST = 10
 BODY_BYTES = 4096
-# Every other header may carry a secret, or a part of one: only its name is shown.
-_SHOWN = frozenset({"connection", "content-length", "content-type", "date", "server", "transfer-encoding"})
 # Our own user agent: an access log tells our requests from those of users by it.
 AGENT = "rollproof-verifier"
 # No answer of an API is longer; an endless body must not fill the memory.
@@ -42,46 +40,16 @@ _CONNECTING = 0.8
 _BODY = "rollproof.body"
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """A request and its result.
-
-    `began` is in seconds since 1970, `status` None without an answer. `problem` describes a failure in a
-    line, "" after a success. `body` is the start of the answer's body.
-    """
-
-    began: float
-    milliseconds: float
-    request: str
-    status: int | None
-    headers: Mapping[str, str]
-    body: bytes
-    problem: str
-
-    def __str__(self) -> str:
-        """Return it as a text of several lines, without secrets."""
-        status = "no answer" if self.status is None else str(self.status)
-        lines = [
-            f"{self.request}",
-            f"{status}, {self.milliseconds:.0f} ms{self.problem and ': '}{self.problem}",
-        ]
-        for name, value in self.headers.items():
-            lines.append(f"{name}: {value if name.lower() in _SHOWN else '[not shown]'}")
-        text = self.body[:BODY_BYTES].decode(errors="replace")
-        cut = f"\n[cut after {BODY_BYTES} bytes]" if len(self.body) > BODY_BYTES else ""
-        return "\n".join([*lines, "", Redactor().text(text) + cut])
+_latest: deque[str] = deque(maxlen=LATEST)
 
 
-_latest: deque[Exchange] = deque(maxlen=LATEST)
-
-
-def keep(exchange: Exchange) -> None:
-    """Keep `exchange` as the latest."""
+def keep(exchange: str) -> None:
+    """Keep an exchange, as text without secrets, as the latest."""
     _latest.append(exchange)
 
 
-def latest() -> Sequence[Exchange]:
-    """Return the latest exchanges of this process, oldest first."""
+def latest() -> Sequence[str]:
+    """Return the latest exchanges of this process, oldest first: request, status, time, start of the body."""
     return tuple(_latest)
 
 
@@ -207,68 +175,47 @@ def opened(request: Request, seconds: float) -> Iterator[tuple[httpx2.Response, 
         Unverifiable: no answer within `seconds`; also for an `httpx2.HTTPError` while the body is read.
     """
     limits = httpx2.Timeout(seconds, connect=_CONNECTING * seconds)
-    with Cutoff(seconds) as cutoff, step(str(request)), _kept(request) as seen:
-        try:
-            # No proxy: the target itself is asked.
-            with (
-                httpx2.Client(verify=_certificates(), trust_env=False, timeout=limits) as client,
-                client.stream(
-                    request.method,
-                    request.url,
-                    auth=_SecretHeaders(request),
-                    data=unwrapped(request.form),
-                    json=unwrapped(request.body),
-                    files=request.files,
-                    headers={"Connection": "close", "User-Agent": AGENT},
-                    extensions={"trace": cutoff.trace},
-                ) as response,
-            ):
-                seen.response = response
-                yield response, cutoff
-        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            late = f"none after {seconds:g} s" if cutoff.passed else f"{type(error).__name__}: {error}"
-            raise (Unverifiable if cutoff.connected else Unconnected)(
-                what="application",
-                expected=f"a whole answer within {seconds:g} s",
-                observed=request.without_secrets(late),
-                # Nobody listens there: that is one cause, whatever was asked.
-                source=_origin(error.request.url) if isinstance(error, httpx2.ConnectError) else str(request),
-                hint="see that the application's containers run and that the profile's url is right",
-                means=Meaning.TIMEOUT if cutoff.passed else unanswered(error),
-            ) from None
-
-
-def _origin(url: httpx2.URL) -> str:
-    return f"{url.scheme}://{url.netloc.decode()}"
-
-
-@dataclass(slots=True)
-class _Seen:
-    response: httpx2.Response | None = None
-
-
-@contextmanager
-def _kept(request: Request) -> Iterator[_Seen]:
-    """Keep the exchange as evidence, however it ends."""
-    seen, began, problem = _Seen(), time.time(), ""
+    began, problem, response = time.monotonic(), "", None
     try:
-        yield seen
-    except Unverifiable as error:
-        problem = str(error.observed)
-        raise
+        with (
+            Cutoff(seconds) as cutoff,
+            step(str(request)),
+            # No proxy: the target itself is asked.
+            httpx2.Client(verify=_certificates(), trust_env=False, timeout=limits) as client,
+            client.stream(
+                request.method,
+                request.url,
+                auth=_SecretHeaders(request),
+                data=unwrapped(request.form),
+                json=unwrapped(request.body),
+                files=request.files,
+                headers={"Connection": "close", "User-Agent": AGENT},
+                extensions={"trace": cutoff.trace},
+            ) as response,
+        ):
+            yield response, cutoff
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        late = f"none after {seconds:g} s" if cutoff.passed else f"{type(error).__name__}: {error}"
+        problem = request.without_secrets(late)
+        source = str(request)
+        if isinstance(error, httpx2.ConnectError):
+            # Nobody listens there: that is one cause, whatever was asked.
+            source = f"{error.request.url.scheme}://{error.request.url.netloc.decode()}"
+        raise (Unverifiable if cutoff.connected else Unconnected)(
+            what="application",
+            expected=f"a whole answer within {seconds:g} s",
+            observed=problem,
+            source=source,
+            hint="see that the application's containers run and that the profile's url is right",
+            means=Meaning.TIMEOUT if cutoff.passed else unanswered(error),
+        ) from None
     finally:
-        response = seen.response
-        keep(
-            Exchange(
-                began=began,
-                milliseconds=1000 * (time.time() - began),
-                request=str(request),
-                status=None if response is None else response.status_code,
-                headers={} if response is None else dict(response.headers),
-                body=b"" if response is None else bytes(response.extensions.get(_BODY, b"")),
-                problem=problem,
-            )
-        )
+        status = "no answer" if response is None else str(response.status_code)
+        took = f"{1000 * (time.monotonic() - began):.0f} ms"
+        body = b"" if response is None else bytes(response.extensions.get(_BODY, b""))
+        cut = f"\n[cut after {BODY_BYTES} bytes]" if len(body) > BODY_BYTES else ""
+        text = Redactor().text(body[:BODY_BYTES].decode(errors="replace"))
+        keep(f"{request}\n{status}, {took}{problem and ': '}{problem}\n\n{text}{cut}")
 
 
 def whole_body(response: httpx2.Response, cutoff: Cutoff) -> Any:  # noqa: ANN401 - JSON

@@ -27,11 +27,7 @@ def state_folder(target: str = "") -> Path:
 
 
 def made_state_folder(target: str = "") -> Path:
-    """Return the folder of the state of `target`, which exists and can be written to.
-
-    Raises:
-        UsageProblem: it cannot be made, or not be written to.
-    """
+    """Return the folder of the state of `target`, which exists and can be written to."""
     folder = state_folder(target)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

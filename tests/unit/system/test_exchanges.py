@@ -18,7 +18,6 @@ from rollproof.system import http
 from rollproof.system.http import (
     BODY_BYTES,
     LATEST,
-    Exchange,
     Request,
     Unconnected,
     _certificates,
@@ -52,9 +51,8 @@ def test_an_exchange_is_kept_without_secrets() -> None:
         answer = fetch(Request("GET", url, token=SecretStr("bearer-token-of-ada")), 10)
 
     assert answer.status == 418
-    text = str(latest()[-1])
+    text = latest()[-1]
     assert text.startswith(f"GET {url}\n418, ")
-    assert "set-cookie: [not shown]" in text.lower()
     assert '{"access_token": "[redacted]", "user": "ada"}' in text
     for secret in ("t0ken", "abcdef123456", "bearer-token-of-ada"):
         assert secret not in text
@@ -65,15 +63,15 @@ def test_a_long_body_is_cut_in_the_evidence_alone() -> None:
         answer = fetch(Request("GET", url), 10)
 
     assert len(answer.body) == 3 * BODY_BYTES
-    assert str(latest()[-1]).endswith(f"\n{'x' * BODY_BYTES}\n[cut after {BODY_BYTES} bytes]")
+    assert latest()[-1].endswith(f"\n{'x' * BODY_BYTES}\n[cut after {BODY_BYTES} bytes]")
 
 
 def test_a_request_without_an_answer_is_kept_too() -> None:
     with pytest.raises(Unverifiable):
         fetch(Request("GET", "http://127.0.0.1:9/x"), 5)
 
-    assert str(latest()[-1]).startswith("GET http://127.0.0.1:9/x\nno answer, ")
-    assert "ConnectError" in str(latest()[-1])
+    assert latest()[-1].startswith("GET http://127.0.0.1:9/x\nno answer, ")
+    assert "ConnectError" in latest()[-1]
 
 
 def test_a_connection_that_nobody_takes_is_told_before_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,8 +89,8 @@ def test_a_connection_that_nobody_takes_is_told_before_the_end(monkeypatch: pyte
 
 def test_the_latest_are_kept() -> None:
     for number in range(LATEST + 5):
-        keep(Exchange(0.0, 1.0, str(number), 200, {}, b"", ""))
-    assert [exchange.request for exchange in latest()] == [str(number) for number in range(5, LATEST + 5)]
+        keep(str(number))
+    assert [*latest()] == [str(number) for number in range(5, LATEST + 5)]
 
 
 def test_https_trusts_whom_the_environment_names_else_certifi_s(
