@@ -20,14 +20,10 @@ from rollproof.init.accounts import (
     section_of,
 )
 from rollproof.init.parts import LAYRA, Found, Observed, Parts, variable_of
-from rollproof.init.profile_text import Table, text_of, value
+from rollproof.init.profile_text import comment, table, value
 from rollproof.init.stack import Stack
-from rollproof.profile.access_log import Requests
-from rollproof.profile.application_profile import Application, Canary, Function, Maintenance, Sweeper
-from rollproof.profile.functions import Functions
 from rollproof.profile.kinds import kinds
 from rollproof.profile.mistakes import UNANSWERED
-from rollproof.profile.profile import Engine, Folders
 from rollproof.profile.sections import StoreProfile
 
 _SECRETS_ARE_NAMED = (
@@ -61,7 +57,7 @@ class Proposal:
     seen: Observed
     folder: Path
     repository: Path
-    tables: list[Table] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
     questions: list[Question] = field(default_factory=list)
     stores: dict[str, StoreProfile] = field(default_factory=dict)
     holders: dict[str, dict[str, Holder]] = field(default_factory=dict)
@@ -81,6 +77,10 @@ class Proposal:
         """The services that the profile cannot have, each with its image and the reason."""
         return [f"service {name} ({why})" for name, why in self.parts.unsupported.items()]
 
+    def add(self, path: str, values: Mapping[str, Any], *about: str, proposed: bool = False) -> None:
+        """Add the table at `path`, whose parts are apart by blanks, with comments above it."""
+        self.lines += table(path.split(), values, about, proposed=proposed)
+
     @property
     def text(self) -> str:
         """The profile."""
@@ -89,7 +89,8 @@ class Proposal:
             _SECRETS_ARE_NAMED,
             *(f"NOT SUPPORTED: {one}" for one in self.unsupported),
         ]
-        return text_of(head, {"name": profile_name(self.stack.project)}, self.tables)
+        lines = [line for text in head for line in comment(text)]
+        return "\n".join([*lines, f"name = {value(profile_name(self.stack.project))}", *self.lines, ""])
 
 
 def profile_name(project: str) -> str:
@@ -115,67 +116,62 @@ def _engine(proposal: Proposal) -> None:
     values["files"] = [proposal.relative(file) for file in stack.files]
     if stack.env_file:
         values["env_file"] = proposal.relative(stack.env_file)
-    proposal.tables.append(Table(("engine",), Engine, values))
+    proposal.add("engine", values)
     folders = {"incidents": "incidents"} | {one: f"state/{name}/{one}" for one in ("baselines", "backups")}
-    proposal.tables.append(Table(("folders",), Folders, folders))
+    proposal.add("folders", folders)
 
 
 def _application(proposal: Proposal) -> None:
-    parts = proposal.parts
-    table = Table(("application",), Application)
-    table.values["url"] = parts.urls[0] if parts.urls else f"http://{UNANSWERED}.invalid"
+    parts, api = proposal.parts, proposal.seen.api
+    values: dict[str, Any] = {
+        "url": parts.urls[0] if parts.urls else f"http://{UNANSWERED}.invalid",
+        "services": list(parts.application) or [UNANSWERED],
+        "writers": list(parts.writers),
+        "repository": proposal.relative(proposal.repository),
+    }
+    about = ["Writers are assumed to be all but proxies. Each is stopped before data is restored."]
     if not parts.urls:
         asked = "Where do users reach the application? No service of it publishes a single port."
         proposal.ask("application.url", asked, 'url = "http://127.0.0.1:8090"')
     elif parts.urls[1:]:
-        table.note("url", f"Published as well: {', '.join(parts.urls[1:])}.")
-    table.values["services"] = list(parts.application) or [UNANSWERED]
+        about.append(f"Published as well: {', '.join(parts.urls[1:])}.")
     if not parts.application:
         asked = "Which services are the application? The project has none besides its stores."
         proposal.ask("application.services", asked, 'services = ["backend"]')
-    table.values["writers"] = list(parts.writers)
-    table.note("writers", "Assumed: all but proxies. Each is stopped before data is restored.")
-    for which, why in (
-        (parts.one_shots, "they end when they have done their work"),
-        (parts.optional, "only a compose profile brings them up"),
-    ):
-        if which:
-            table.note("services", f"Not among them, since {why}: {', '.join(which)}.")
-    table.values["repository"] = proposal.relative(proposal.repository)
+    if parts.one_shots:
+        about.append(f"No services of it, since they have done their work: {', '.join(parts.one_shots)}.")
+    if parts.optional:
+        about.append(f"Nor, since only a compose profile brings them up: {', '.join(parts.optional)}.")
     if not (proposal.repository / ".git").exists():
         asked = "Where is the git repository of the application, whose commits are rolled back?"
         proposal.ask("application.repository", asked, 'repository = "/srv/application"')
-    proposal.tables.append(table)
-    _api(proposal, table)
+    if api is not None and not api.interface:
+        values["interface"] = ""
+        about.append("Nobody outside sees the description of the API.")
+    proposal.add("application", values, *about)
+    _api(proposal)
     _proxy(proposal)
     _canary(proposal)
 
 
-def _api(proposal: Proposal, table: Table) -> None:
+def _api(proposal: Proposal) -> None:
     """Let the monitor ask LAYRA's chat; of another API name the paths that may be of use to describe it."""
     api = proposal.seen.api
     if api is None:
         asked = "Is the application's API LAYRA's, under /api/v1? It did not show its description."
         proposal.ask("application.api", asked, 'api = "/api/v1", or leave it out, which is the same')
-        return
-    if not api.interface:
-        table.values["interface"] = ""
-        table.note("interface", "Nobody outside sees the description of the API.")
-    if {*api.paths} >= LAYRA:
-        table.note("url", f"Its API is LAYRA's, as {api.described_by} describes it.")
-        proposal.tables.append(Table(("application", "function"), Function, {"chat": True}))
-        return
-    more = ", …" if api.paths[_MOST_PATHS:] else ""
-    about = [
-        "Its API is not LAYRA's: phase 3 verifies only what is described here.",
-        f"{api.described_by} has the paths {', '.join(api.paths[:_MOST_PATHS])}{more}",
-    ]
-    proposal.tables.append(Table(("application", "functions"), Functions, {"api": "own"}, about))
-    proposal.ask(
-        "application.functions",
-        "By which requests does one log in, list documents and ask? The API is not LAYRA's.",
-        "a table for each, such as [application.functions.chat]: see docs/howto/application.md",
-    )
+    elif {*api.paths} >= LAYRA:
+        proposal.add("application function", {"chat": True}, f"{api.described_by} is LAYRA's.")
+    else:
+        more = ", …" if api.paths[_MOST_PATHS:] else ""
+        paths = f"{api.described_by} has the paths {', '.join(api.paths[:_MOST_PATHS])}{more}"
+        own = "Its API is not LAYRA's: phase 3 verifies only what is described here."
+        proposal.add("application functions", {"api": "own"}, own, paths)
+        proposal.ask(
+            "application.functions",
+            "By which requests does one log in, list documents and ask? The API is not LAYRA's.",
+            "a table for each, such as [application.functions.chat]: see docs/howto/application.md",
+        )
 
 
 def _proxy(proposal: Proposal) -> None:
@@ -184,13 +180,12 @@ def _proxy(proposal: Proposal) -> None:
         asked = "Whose log has users' requests? No service is a proxy that is known."
         proposal.ask("application.requests", asked, '[application.requests] with service = "…"')
         return
-    about = ["Its log must be of nginx's format `combined`, with $request_time at the end to know latencies."]
-    proposal.tables.append(Table(("application", "requests"), Requests, {"service": proxy}, about))
-    about = ["Else a rollback stops the proxy too. With a location that answers 503 while a file is there:"]
+    about = "Its log must be of nginx's format `combined`, with $request_time at the end to know latencies."
+    proposal.add("application requests", {"service": proxy}, about)
+    about = "Else a rollback stops the proxy too. With a location that answers 503 while a file is there:"
     file = "/tmp/maintenance"  # noqa: S108 - inside a container
     values = {"service": proxy, "on": ["touch", file], "off": ["rm", "-f", file]}
-    table = Table(("application", "maintenance"), Maintenance, values, about, proposed=True)
-    proposal.tables.append(table)
+    proposal.add("application maintenance", values, about, proposed=True)
 
 
 def _canary(proposal: Proposal) -> None:
@@ -202,7 +197,7 @@ def _canary(proposal: Proposal) -> None:
     for name, asks, answer in _CANARY:
         values[name] = UNANSWERED
         proposal.ask(f"application.canary.{name}", asks, f"{name} = {value(answer)}")
-    proposal.tables.append(Table(("application", "canary"), Canary, values))
+    proposal.add("application canary", values)
 
 
 def _sweeper(proposal: Proposal) -> None:
@@ -216,45 +211,41 @@ def _sweeper(proposal: Proposal) -> None:
     # Where reader and operator are one, the server knows no other.
     account = holders[OPERATOR] if holders[READER] == holders[OPERATOR] else canary_of(found)
     proposal.places.append(account.place)
-    values = {"store": name, "account": account.section()}
-    proposal.tables.append(Table(("application", "canary", "sweeper"), Sweeper, values))
+    about = "The removal of the canary's tokens, for which the API has no way."
+    proposal.add("application canary sweeper", {"store": name, "account": account.section()}, about)
 
 
 def _store(proposal: Proposal, name: str, found: Found) -> None:
     guarded = name not in proposal.seen.unguarded and is_guarded(found)
     holders = accounts_of(found, guarded=guarded)
     section = section_of(found, proposal.seen.holdings.get(name, {}))
-    table = Table(("stores", name), kinds()[found.kind].profile, dict(section))
-    table.about.append(f"Recognised: {found.because}.")
+    about = [f"Recognised: {found.because}."]
     if not holders:
-        table.about.append("It has no accounts, since everybody is let in.")
+        about.append("It has no accounts, since everybody is let in.")
     if name in proposal.seen.unseen:
-        table.about.append("Nobody has looked into it.")
-    for role, holder in holders.items():
-        table.values[role] = holder.section()
+        about.append("Nobody has looked into it.")
     proposal.stores[name] = profile_of(section, found, guarded=guarded)
     proposal.holders[name] = holders
     for key in (key for key, one in section.items() if one == [UNANSWERED]):
         asked = f"Which {key} of {found.service.name} are the application's?"
         proposal.ask(f"stores.{name}.{key}", asked, f'{key} = ["…"]')
-    proposal.tables.append(table)
+    accounts = {role: holder.section() for role, holder in holders.items()}
+    proposal.lines += table(("stores", name), {**section, **accounts}, about)
 
 
 def _secrets(proposal: Proposal) -> None:
     """Ask for the variables of the environment: those of new accounts, and those of secrets that exist."""
     holders = [one for several in proposal.holders.values() for one in several.values()]
-    new = sorted({one.place["env"] for one in holders if "env" in one.place and one.is_new})
+    new = {one.place["env"] for one in holders if "env" in one.place and one.is_new}
     places = [*(one.place for one in holders), *proposal.places]
-    known = sorted({place["env"] for place in places if "env" in place} - {*new})
+    known = {place["env"] for place in places if "env" in place} - new
     if new:
-        proposal.ask(
-            ", ".join(f"${name}" for name in new),
-            "Passwords of accounts that are to be created: make them up, keep them, run the accounts' file.",
-            f"for name in {' '.join(new)}; do export $name=$(openssl rand -hex 24); done",
+        asked = (
+            "Passwords of accounts that are to be created: make them up, keep them, run the accounts' file."
         )
+        answer = f"for name in {' '.join(sorted(new))}; do export $name=$(openssl rand -hex 24); done"
+        proposal.ask(", ".join(f"${name}" for name in sorted(new)), asked, answer)
     if known:
-        proposal.ask(
-            ", ".join(f"${name}" for name in known),
-            "Secrets that exist already: their values stay outside of the profile.",
-            "; ".join(f"export {name}=…" for name in known),
-        )
+        asked = "Secrets that exist already: their values stay outside of the profile."
+        answer = f"export {' '.join(f'{name}=…' for name in sorted(known))}"
+        proposal.ask(", ".join(f"${name}" for name in sorted(known)), asked, answer)
