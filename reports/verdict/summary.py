@@ -93,24 +93,21 @@ def lines(
     yield "", f"  record  {shown_folder(folder)}: {', '.join(_record(folder))}", ""
     yield "", f"  {signature_of(verdict)}", ""
     yield from (("", note, "") for note in notes)
-    said, text = _conclusion(verdict, green=green)
+    said, text = verdict.said(green=green), _conclusion(verdict, green=green)
     yield said.upper(), f": {text} ({subject or verdict.target})", _STYLES[said]
 
 
-def _conclusion(verdict: RunVerdict, *, green: bool) -> tuple[Verdict, str]:
-    """Return the verdict that agrees with the run's exit code, and its meaning.
-
-    A run of one phase, or one without gates, may pass in a record that is not verified: both are said.
-    """
-    if not green or verdict.verdict is Verdict.PASSED:
-        return verdict.verdict, meaning(verdict)
+def _conclusion(verdict: RunVerdict, *, green: bool) -> str:
+    """Return what the run's verdict means, and the record's where that is another one."""
+    if verdict.said(green=green) is verdict.verdict:
+        return meaning(verdict)
     whole = f"the record so far is {verdict.verdict}: {meaning(verdict)}"
-    return Verdict.PASSED, f"every check of this run ran and passed; {whole}"
+    return f"every check of this run ran and passed; {whole}"
 
 
 def markdown(verdict: RunVerdict, folder: Path, *, green: bool = False) -> str:
     """Return the summary of the incident in `folder` as Markdown; see `lines`."""
-    said, text = _conclusion(verdict, green=green)
+    said, text = verdict.said(green=green), _conclusion(verdict, green=green)
     page = [
         f"## {MARKS[said]} {said.capitalize()}: {text}",
         "",
