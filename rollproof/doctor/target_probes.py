@@ -1,27 +1,23 @@
-"""The target: its engine and containers, its working copy, its application and the log of its requests."""
+"""The target: its engine and containers, its working copy, its application."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from functools import partial
 
 from rollproof.backups.stray_mounts import require_held
 from rollproof.baseline.known_good import require_engine
-from rollproof.doctor.examination import REQUEST_SECONDS, Lacking, Need, wrong
+from rollproof.doctor.examination import REQUEST_SECONDS, Need, wrong
 from rollproof.engines.address import endpoint
-from rollproof.engines.compose_project import compose_words
 from rollproof.engines.engine import Container, ContainerEngine
 from rollproof.errors import ActionFailed, Mismatch, listed
 from rollproof.git.repository import read_working_copy
 from rollproof.home import typed
-from rollproof.monitoring.probes.request_probe import Tally, stamped
 from rollproof.monitoring.probes.web_probes import health_now
 from rollproof.profile.mistakes import UNANSWERED, unanswered
 from rollproof.profile.profile import Target
 
 _SKEW_SECONDS = 1.0
-_LOG_LINES = 200
 
 
 def target_probes(target: Target, engine: ContainerEngine) -> Iterator[Need]:
@@ -35,7 +31,6 @@ def target_probes(target: Target, engine: ContainerEngine) -> Iterator[Need]:
     yield Need("services", partial(_running, target, engine), there)
     yield Need("volumes", partial(_held, target, engine), there)
     yield Need("application", partial(_answers, target))
-    yield Need("access log", partial(_matching, target, engine), there)
 
 
 def require_answers(target: Target) -> str:
@@ -127,26 +122,3 @@ def _answers(target: Target) -> str:
         hint = "correct application.url, api and health in the profile, or see the application's log"
         raise wrong(f"success with {application.health.expect}", reading.text, hint)
     return f"{application.url} health {reading.text}"
-
-
-def _matching(target: Target, engine: ContainerEngine) -> str:
-    source = target.application.requests
-    if source is None:
-        hint = '[application.requests] with service = "NAME", the proxy that logs requests'
-        raise wrong("application.requests in the profile", "none", hint, kind=Lacking)
-    tally = Tally(source)
-    for one in engine.containers().get(source.service, ()):
-        if one.running:
-            for _, line in stamped(engine.logs_since(one.id, 0.0, _LOG_LINES)):
-                tally.add(line)
-    lines = tally.asked + tally.unmatched
-    if not lines:
-        logs = shlex.join([*compose_words(target.engine), "logs", source.service])
-        hint = f"ask application.url for something, and see: {logs}"
-        raise wrong("lines of requests on its standard output", "none", hint, kind=Lacking)
-    if tally.unmatched > tally.asked:
-        hint = "correct that pattern: it has the groups status, path, method and, if need be, seconds"
-        observed = f"{tally.asked} of the last {lines}"
-        raise wrong("lines that application.requests.pattern matches", observed, hint)
-    untimed = "; without a time at their end, such as $request_time, latency is unknown"
-    return f"{tally.asked} of the last {lines} lines match{untimed if tally.untimed else ''}"

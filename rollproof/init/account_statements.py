@@ -16,10 +16,6 @@ from rollproof.profile.sections import Account, StoreProfile
 
 _MARK = re.compile(r"\0(\w+)\0")  # stands for the password of a role
 
-_THERE = (
-    "The project's own secrets name these accounts, so nothing is created. Should one lack a right, or not be"
-    " there, run these by hand:"
-)
 _HEAD = """\
 #!/bin/sh
 # Accounts for {project}: statements for reader, operator and canary of each store, least rights.
@@ -64,14 +60,11 @@ def _store(
     if found.sign.common and len({one.user for one in holders.values()}) == 1:
         holders = {role: Holder(f"rollproof_{role}", {}) for role in holders}
     new = {role: one for role, one in holders.items() if one.is_new}
-    # Where every account is there already, the statements are a remark.
-    lines = _lines(found, profile, new or holders)
-    if not lines or not holders:
+    if not (lines := _lines(found, profile, new)):
+        about += [] if new or not holders else comment("The project's own secrets name its accounts.")
         return "\n".join(about), False
-    if not new:
-        about += comment(_THERE)
     variables = {role: one.place.get("env", "") for role, one in new.items()}
-    if not statements.client or not new or not all(variables.values()):
+    if not statements.client or not all(variables.values()):
         shown = _MARK.sub(lambda mark: f"PASSWORD_OF_{mark[1].upper()}", lines)
         return "\n".join([*about, *(f"#   {line}" for line in shown.split("\n"))]), False
     # In a here-document, only the variables of the passwords are expanded.
@@ -91,7 +84,7 @@ def _store(
 def _lines(found: Found, profile: StoreProfile, holders: Mapping[str, Holder]) -> str:
     """Return the statements for `holders`, with a mark in the place of each password, or ""."""
     statements = found.sign.statements
-    if not statements.account:
+    if not statements.account or not holders:
         return ""
     accounts = {role: Account(user=one.user, password=SecretStr("")) for role, one in holders.items()}
     granted = descriptor_of(profile).grants(profile.model_copy(update=accounts))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,6 @@ from rollproof.doctor.examination import Line, Need, NeedState, examine
 from rollproof.engines.compose import ComposeEngine
 from rollproof.engines.engine import Container, Endpoint, Mount
 from rollproof.monitoring.samples import Monitor, Sample, SampleWriter, samples_path
-from rollproof.profile.access_log import Requests
 from rollproof.profile.mistakes import UNANSWERED
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Account
@@ -119,7 +118,7 @@ def test_a_project_without_containers_has_another_name(sandbox: Sandbox, engine:
     lines = {one.line.name: one.line for one in outcomes}
     assert lines["project"].state is NeedState.WRONG
     assert "engine.project" in lines["project"].hint
-    assert {lines[name].after for name in ("services", "volumes", "access log")} == {"project"}
+    assert {lines[name].after for name in ("services", "volumes")} == {"project"}
 
 
 def test_services(sandbox: Sandbox, engine: Any) -> None:  # noqa: ANN401 - a mock
@@ -144,32 +143,6 @@ def test_volumes(sandbox: Sandbox, engine: Any) -> None:  # noqa: ANN401 - a moc
     line = of(sandbox, engine, "volumes")
     assert line.state is NeedState.WRONG
     assert "[stores.state]" in line.hint
-
-
-STAMP = "2026-01-02T03:04:05.678901234Z "
-REQUEST = '1.2.3.4 - - [d] "GET / HTTP/1.1" 200 5 "-" "curl" 0.010'
-
-
-@pytest.mark.parametrize(
-    ("lines", "state", "said"),
-    [
-        ([REQUEST, "2026/01/02 03:04:05 [warn] x"], NeedState.OK, "1 of the last 1 lines match"),
-        ([REQUEST.rpartition(" ")[0]], NeedState.OK, "latency is unknown"),
-        ([REQUEST, "x", "y"], NeedState.WRONG, "observed 1 of the last 3"),
-        ([], NeedState.MISSING, "observed none"),
-    ],
-)
-def test_the_access_log(
-    sandbox: Sandbox,
-    engine: Any,  # noqa: ANN401 - a mock
-    lines: Sequence[str],
-    state: NeedState,
-    said: str,
-) -> None:
-    engine.logs_since.return_value = "".join(f"{STAMP}{line}\n" for line in lines)
-    application = sandbox.target.application.model_copy(update={"requests": Requests(service="frontend")})
-    line = of(sandbox, engine, "access log", application=application)
-    assert (line.state, said in line.text) == (state, True), line
 
 
 def test_programs(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, engine: object, tmp_path: Path) -> None:

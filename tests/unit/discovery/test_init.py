@@ -269,7 +269,7 @@ def test_statements_get_passwords_by_standard_input_alone(state: Path, init: Ini
 
 def test_nothing_is_made_where_the_project_s_own_secrets_name_the_accounts(state: Path) -> None:
     text = _made(read_stack(SHAPES["staging"], None, state / "env")).accounts
-    assert text.count("# The project's own secrets name these accounts") == 5
+    assert text.count("# The project's own secrets name its accounts.") == 6
 
 
 def test_of_two_accounts_the_one_that_is_not_there_is_made(state: Path) -> None:
