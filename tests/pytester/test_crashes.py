@@ -98,21 +98,6 @@ def test_a_run_whose_controller_is_killed_can_be_run_again(
     assert again.verdicts() == {"test_one": "passed", "test_two": "passed"}
 
 
-def test_a_phase_of_another_process_that_is_not_over_opens_no_gate(
-    sandbox: Sandbox, start: Callable[..., subprocess.Popen[str]]
-) -> None:
-    path = sandbox.pytester.path
-    sandbox.checks(test_a=module("phase1", second=HOLDS), test_b=module("phase2"))
-    first = start("-m", "phase1")
-    wait_until((path / "holds").exists, "first phase")
-    early = sandbox.run("-m", "phase2")
-    assert early.code == ExitCode.BLOCKED
-    assert "phase1 is not complete" in early.results()["test_phase2_1"]["reason"]
-    (path / "go").touch()
-    assert first.wait(SECONDS) == ExitCode.VERIFIED
-    assert sandbox.run("-m", "phase2").code == ExitCode.VERIFIED
-
-
 def test_two_runs_of_one_incident_at_the_same_time_each_keep_their_own_ledger(
     sandbox: Sandbox, start: Callable[..., subprocess.Popen[str]]
 ) -> None:

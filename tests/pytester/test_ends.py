@@ -123,3 +123,28 @@ def test_a_process_that_ignores_a_signal_still_does(recorded: Sandbox, number: s
         check=False,
     )
     assert done.returncode == ExitCode.VERIFIED, done.stdout
+
+
+def test_what_a_check_leaves_running_does_not_keep_the_process(sandbox: Sandbox) -> None:
+    sandbox.grace(0.3)
+    left = (
+        "from concurrent.futures import ThreadPoolExecutor\n    ThreadPoolExecutor(1).submit(time.sleep, 600)"
+    )
+    sandbox.checks(test_4=f"@pytest.mark.phase1\ndef test_p1():\n    {left}")
+    outcome = sandbox.run()
+    assert set(outcome.verdicts().values()) == {"passed"}
+    assert "ThreadPoolExecutor" in outcome.text or "concurrent/futures/thread.py" in outcome.text
+
+
+def test_a_cleanup_that_waits_too_is_stopped_and_late(sandbox: Sandbox) -> None:
+    waits = """@pytest.mark.phase1
+@pytest.mark.timeout(1)
+def test_p1():
+    from concurrent.futures import ThreadPoolExecutor
+    with ThreadPoolExecutor(1) as pool: list(pool.map(time.sleep, [600]))"""
+    sandbox.settings("import fixtures.gating.windows\nfixtures.gating.windows._AGAIN_SECONDS = 0.5\n")
+    sandbox.grace(0.3)
+    sandbox.checks(test_4=waits)
+    outcome = sandbox.run()
+    assert outcome.code == ExitCode.FAILED
+    assert outcome.results()["test_p1"]["reason"].startswith("late: ")

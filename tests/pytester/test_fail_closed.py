@@ -2,61 +2,50 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
-from rollproof.errors import ExitCode
-from rollproof.incident.incident import new_incident
-from tests.pytester.conftest import (
-    ALONE_AND_WITH_WORKERS,
-    Outcome,
-    Sandbox,
-)
-from tests.running.cut import VARIANT
+from rollproof.errors import EXIT_CODES_TOLD, ExitCode
+from rollproof.incident.incident import RollbackRecord, new_incident
+from rollproof.system.clock import Moment
+from rollproof.verdict import Verdict
+from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, Outcome, Sandbox
 
 ONE_A_PHASE = {
     f"test_{number}": f"@pytest.mark.phase{number}\ndef test_p{number}(): note('p{number}')"
     for number in range(1, 5)
+}
+STEP = """
+@pytest.fixture
+def migration(): return "c" * 40
+@pytest.mark.step1
+def test_backup(migration): pass
+"""
+WRONG = [["-m", "step1"], ["checks/none.py"], ["checks/test_1.py::test_none"], ["-m", "("]]
+UNCOLLECTED = {
+    "skipped": "pytest.importorskip('no_such_module')\n@pytest.mark.phase1\ndef test_p0(): pass",
+    "no module": "import no_such_module",
+    "class": "@pytest.mark.phase1\nclass TestP0:\n    def __init__(self): pass\n    def test_p0(self): pass",
 }
 
 
 def never_verified(outcome: Outcome) -> None:
     assert outcome.code != ExitCode.VERIFIED, outcome.text
     assert "INTERNALERROR" not in outcome.text
-    assert "Traceback" not in outcome.text
+    assert "Traceback (most recent" not in outcome.text
     if outcome.incident is not None:
         assert not (outcome.incident / "closed.json").exists()
 
 
-@pytest.mark.parametrize(
-    "skip",
-    [
-        "pytest.importorskip('no_such_module')",
-        pytest.param("pytest.skip('not here', allow_module_level=True)", marks=VARIANT),
-    ],
-)
-def test_a_module_that_is_skipped_has_checks_that_did_not_run(sandbox: Sandbox, skip: str) -> None:
-    sandbox.checks(**ONE_A_PHASE, test_0=f"{skip}\n@pytest.mark.phase1\ndef test_p0(): pass")
-    outcome = sandbox.run()
+@pytest.mark.parametrize("module", UNCOLLECTED.values(), ids=UNCOLLECTED)
+def test_checks_that_were_not_collected_did_not_pass(sandbox: Sandbox, module: str) -> None:
+    sandbox.checks(**ONE_A_PHASE, test_0=module)
+    never_verified(sandbox.run("-m", "phase1"))
+    outcome = sandbox.run("--continue-on-collection-errors")
     never_verified(outcome)
-    assert (
-        "phase1 ran in part only (not collected: checks/test_0.py)" in outcome.results()["test_p2"]["reason"]
-    )
-
-
-def test_a_phase_without_its_gate_opens_none(sandbox: Sandbox) -> None:
-    sandbox.checks(**ONE_A_PHASE)
-    assert sandbox.run("-m", "phase1", "--no-gate").code == ExitCode.VERIFIED
-    outcome = sandbox.run("-m", "phase2")
-    assert outcome.code == ExitCode.BLOCKED
-    assert outcome.results()["test_p2"]["reason"] == "phase1 ran without its gate"
-
-
-def test_a_phase_that_this_run_does_again_counts_as_this_run_says(sandbox: Sandbox) -> None:
-    sandbox.checks(**ONE_A_PHASE)
-    assert sandbox.run("-m", "phase1 or phase2").code == ExitCode.VERIFIED
-    outcome = sandbox.run("-m", "phase1 or phase3")
-    assert outcome.verdicts()["test_p3"] == "blocked"
-    assert "phase2 must run again" in outcome.results()["test_p3"]["reason"]
+    assert "phase1 ran in part only (not collected: " in outcome.results()["test_p2"]["reason"]
 
 
 @pytest.mark.parametrize("mark", ["@pytest.mark.step1\n", ""], ids=["step", "no stage"])
@@ -72,13 +61,28 @@ def test_a_step_that_fails_keeps_the_incident_open(sandbox: Sandbox) -> None:
     never_verified(outcome)
 
 
-def test_a_verified_incident_that_fails_later_is_open_again(sandbox: Sandbox) -> None:
+@pytest.mark.parametrize(
+    ("body", "options"),
+    [
+        ("assert False", ["-x"]),
+        ("raise KeyboardInterrupt", []),
+        ("os.kill(os.getpid(), signal.SIGTERM)", []),
+    ],
+    ids=["failed", "interrupted", "ended"],
+)
+def test_whatever_ends_a_run_the_incident_is_open_until_it_is_verified_again(
+    sandbox: Sandbox, body: str, options: list[str]
+) -> None:
     sandbox.checks(**ONE_A_PHASE)
     first = sandbox.run("--incident=one")
     assert first.incident is not None
     assert (first.incident / "closed.json").exists()
-    sandbox.checks(test_4="@pytest.mark.phase4\ndef test_p4(): assert False")
-    never_verified(sandbox.run("--incident=one"))
+    sandbox.checks(test_3=f"@pytest.mark.phase3\ndef test_p3():\n    {body}")
+    again = sandbox.run("--incident=one", *options)
+    assert again.code != ExitCode.VERIFIED
+    if options:
+        assert again.code == ExitCode.FAILED
+    assert not (first.incident / "closed.json").exists()
 
 
 def test_a_run_whose_record_holds_a_secret_closes_nothing(sandbox: Sandbox) -> None:
@@ -101,30 +105,24 @@ def test_however_checks_are_distributed_none_runs_twice(sandbox: Sandbox, distri
     assert sandbox.notes() == ["p1"]
 
 
-@pytest.mark.parametrize(
-    "setting", ["python_functions=test_p1 test_p2 test_p3", "python_files=test_[1-3].py"]
-)
-def test_settings_that_take_checks_away_close_no_incident(sandbox: Sandbox, setting: str) -> None:
+def test_no_check_runs_twice(sandbox: Sandbox) -> None:
     sandbox.checks(**ONE_A_PHASE)
-    outcome = sandbox.run("-o", setting)
-    # A phase that ran in part only opens no gate.
-    assert sandbox.notes() == ["p1"]
-    assert outcome.incident is not None
-    assert not (outcome.incident / "closed.json").exists()
-
-
-def test_a_case_that_is_called_notset_is_a_case(sandbox: Sandbox) -> None:
-    body = (
-        "@pytest.mark.phase1\n@pytest.mark.parametrize('store', ['NOTSET'])\ndef test_p1(store): assert False"
-    )
-    sandbox.checks(test_a=body)
-    never_verified(sandbox.run("-m", "phase1"))
+    assert sandbox.run("--keep-duplicates", "checks", "checks").code == ExitCode.VERIFIED
+    assert sandbox.notes() == ["p1", "p2", "p3", "p4"]
 
 
 def test_checks_that_are_reached_through_a_link_are_checks(sandbox: Sandbox) -> None:
     sandbox.checks(test_a="@pytest.mark.phase1\ndef test_one(): pytest.skip('not today')")
     (sandbox.pytester.path / "link").symlink_to(sandbox.pytester.path)
     never_verified(sandbox.run("--rootdir=link", "link/checks"))
+
+
+@ALONE_AND_WITH_WORKERS
+def test_checks_are_not_run_without_a_target_however_they_are_named(sandbox: Sandbox) -> None:
+    sandbox.checks(**ONE_A_PHASE)
+    (sandbox.pytester.path / "checks" / "__init__.py").touch()
+    assert sandbox.run("--pyargs", "checks.test_1").code != ExitCode.VERIFIED
+    assert sandbox.notes() == []
 
 
 def test_collecting_only_writes_nothing_and_is_no_error(sandbox: Sandbox) -> None:
@@ -159,30 +157,112 @@ def test_whatever_an_error_says_the_rest_is_run(sandbox: Sandbox, body: str) -> 
 
 
 @pytest.mark.parametrize("file", ["run.json", "plan.json", "results.jsonl", "rollback.json"])
-@pytest.mark.parametrize("content", ["garbage\n", "[1]\n", '{"verdict": "ok"}\n'])
-def test_a_record_that_was_damaged_is_a_usage_error(sandbox: Sandbox, file: str, content: str) -> None:
+def test_a_record_that_was_damaged_is_a_usage_error(sandbox: Sandbox, file: str) -> None:
     sandbox.checks(**ONE_A_PHASE)
     incident = new_incident(sandbox.pytester.path / "incidents", "sandbox")
     run = incident.folder / "ledger" / "0001"
     run.mkdir(parents=True)
-    (incident.folder / file if file == "rollback.json" else run / file).write_text(content)
+    (incident.folder / file if file == "rollback.json" else run / file).write_text('{"verdict": "ok"}\n')
     outcome = sandbox.run()
     assert outcome.code == ExitCode.USAGE
     assert "record of the incident: expected files that can be read" in outcome.text
     never_verified(outcome)
 
 
-@pytest.mark.parametrize(
-    ("body", "options"),
-    [
-        ("assert False", ["-x"]),
-        ("raise KeyboardInterrupt", []),
-        ("os.kill(os.getpid(), signal.SIGKILL)", []),
-    ],
-    ids=["stopped", "interrupted", "killed"],
-)
-def test_nobody_waits_for_what_will_never_run(sandbox: Sandbox, body: str, options: list[str]) -> None:
-    """The windows are minutes long: waiting for their end would be seen as a run that is killed."""
-    first = f"@pytest.mark.phase1\ndef test_p1():\n    time.sleep(0.5)\n    {body}"
-    sandbox.checks(**{**ONE_A_PHASE, "test_1": first})
-    never_verified(sandbox.run(*options))
+def test_a_rollback_that_ends_during_the_run_overtakes_it(sandbox: Sandbox) -> None:
+    rolls = """
+from pathlib import Path
+from rollproof.system.clock import Moment
+from rollproof.incident.incident import RollbackRecord, load_incident
+@pytest.mark.phase1
+def test_p1():
+    (folder,) = Path("incidents").glob("*/incident.json")
+    now = Moment.now()
+    load_incident(folder.parent).write_rollback(RollbackRecord("c" * 40, "passed", 1.0, now, now))
+"""
+    sandbox.checks(**ONE_A_PHASE | {"test_1": rolls})
+    assert sandbox.run().code == ExitCode.BROKEN
+
+
+def test_the_open_incident_is_the_one_where_something_happened_last(sandbox: Sandbox) -> None:
+    sandbox.checks(**ONE_A_PHASE)
+    assert sandbox.run("-m", "phase1", "--incident=test-1").code == ExitCode.VERIFIED
+    incidents = sandbox.pytester.path / "incidents"
+    rolled_back = new_incident(incidents, "sandbox")
+    now = Moment.now()
+    rolled_back.write_rollback(RollbackRecord("c" * 40, Verdict.FAILED, 1.0, now, now))
+    assert sandbox.run().code == ExitCode.FAILED
+    assert not (incidents / "test-1" / "closed.json").exists()
+
+
+@ALONE_AND_WITH_WORKERS
+def test_what_dies_while_it_is_collected_is_broken(sandbox: Sandbox) -> None:
+    sandbox.checks(**ONE_A_PHASE, test_0="os.kill(os.getpid(), signal.SIGKILL)")
+    outcome = sandbox.run("-m", "phase1")
+    if sandbox.parallel:
+        assert outcome.code == ExitCode.BROKEN
+    else:
+        assert outcome.code not in {ExitCode.VERIFIED, ExitCode.BLOCKED}
+
+
+@pytest.mark.parametrize("sandbox", [["-n2"]], ids=["n2"], indirect=True)
+def test_a_worker_that_dies_after_its_last_report_leaves_the_run_red(sandbox: Sandbox) -> None:
+    sandbox.checks(**ONE_A_PHASE)
+    (sandbox.pytester.path / "checks" / "conftest.py").write_text(
+        "import os, signal\ndef pytest_sessionfinish(session):\n"
+        "    if hasattr(session.config, 'workerinput'): os.kill(os.getpid(), signal.SIGKILL)\n",
+        encoding="utf-8",
+    )
+    assert sandbox.run("-m", "phase1").code == ExitCode.BROKEN
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@ALONE_AND_WITH_WORKERS
+def test_a_usage_error_is_no_part_of_an_incident(sandbox: Sandbox) -> None:
+    sandbox.recorded()
+    sandbox.checks(**ONE_A_PHASE)
+    assert sandbox.run("-m", "phase1", "--incident=one").code == ExitCode.VERIFIED
+    sandbox.checks(test_a=STEP)
+    folder = sandbox.pytester.path / "incidents"
+    (folder / "one" / "closed.json").write_text('{"closed": {}}')
+    before = files(folder)
+    # With workers, pytest-xdist passes no other usage error on.
+    for arguments in WRONG[:1] if sandbox.parallel else [*WRONG, ["--baseline=nosuch"]]:
+        for incident in (["--incident=one"], []):
+            outcome = sandbox.run(*arguments, *incident)
+            assert outcome.code == ExitCode.USAGE, outcome.text
+            assert "incident one" not in outcome.text
+            assert files(folder) == before
+
+
+def test_help_tells_every_exit_code(sandbox: Sandbox) -> None:
+    assert EXIT_CODES_TOLD in " ".join(sandbox.run("--help").text.split())
+
+
+@pytest.mark.parametrize("body", ["pass", "assert False"])
+def test_severity_says_its_own_result(sandbox: Sandbox, body: str) -> None:
+    sandbox.recorded()
+    severity = f"@pytest.mark.severity\ndef test_s(): {body}"
+    sandbox.checks(test_b=f"@pytest.mark.phase1\ndef test_p1(): assert False\n{severity}")
+    assert sandbox.run("-m", "phase1", "--incident=one").code == ExitCode.FAILED
+    outcome = sandbox.run("-m", "severity", "--incident=one")
+    assert outcome.code == (ExitCode.VERIFIED if body == "pass" else ExitCode.FAILED)
+    assert "During: Severity" in outcome.text
+    assert "Phase 1" not in outcome.text
+
+
+def test_a_run_after_all_windows_opens_an_incident_of_its_own(sandbox: Sandbox) -> None:
+    sandbox.checks(**ONE_A_PHASE)
+    old, now = new_incident(sandbox.pytester.path / "incidents", "sandbox"), Moment.now()
+    then = replace(now, since_boot=now.since_boot - 7200)
+    old.write_rollback(RollbackRecord("c" * 40, Verdict.PASSED, 1.0, then, then))
+    outcome = sandbox.run("-q")
+    assert outcome.code == ExitCode.VERIFIED
+    assert "this run opens incident " in outcome.text
+    assert not (old.folder / "ledger").exists()
+    named = sandbox.run("-q", f"--incident={old.id}", "-m", "phase1")
+    assert named.code == ExitCode.FAILED
+    assert f"this run joins incident {old.id}" in named.text

@@ -9,12 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from reports.tools.node import find_allure
 from rollproof.errors import ExitCode
 from tests.pytester.conftest import (
     ALONE_AND_AT_LENGTH_WITH_WORKERS,
     ALONE_AND_WITH_WORKERS,
-    UNRENDERED,
     Outcome,
     Sandbox,
 )
@@ -135,46 +133,19 @@ def test_a_waiver_lets_an_item_pass_and_shows(gate: Sandbox) -> None:
     assert "waived by Ada" in outcome.text
 
 
-def test_an_item_that_is_waived_promotes_nothing_beside_one_that_is_not(gate: Sandbox) -> None:
-    gate.checks(test_red=RED)
-    waive(gate, "test_wrong")
-    outcome = run(gate)
-    assert outcome.code == ExitCode.BROKEN, outcome.text
-    page = page_of(outcome)
-    assert page.startswith("# ❌ Do not promote\n")
-    assert "5 of 8 items hold, 1 waived" in page
-
-
-def test_the_report_is_made_at_the_end_of_the_run(gate: Sandbox) -> None:
-    conftest = gate.pytester.path / "conftest.py"
-    conftest.write_text(conftest.read_text(encoding="utf-8").replace(UNRENDERED, ""), encoding="utf-8")
-    # A run makes nothing ready for it.
-    find_allure(print)
-    outcome = run(gate)
-    assert outcome.incident is not None
-    assert (outcome.incident / "report.html").exists()
-
-
-def test_a_waiver_is_of_checks_and_says_why(gate: Sandbox) -> None:
-    waive(gate, "*")
-    outcome = run(gate)
-    assert outcome.code == ExitCode.USAGE
-    assert "premigration.waivers.0.item: expected the name of a check" in outcome.text
-
-
 def test_an_expired_waiver_changes_nothing(gate: Sandbox) -> None:
     gate.checks(test_red=RED)
     waive(gate, "test_*", days=-1)
     outcome = run(gate)
     assert outcome.code == ExitCode.FAILED
     assert "| expired |" in page_of(outcome)
-
-
-def test_a_waiver_of_an_item_that_holds_is_not_needed(gate: Sandbox) -> None:
-    waive(gate, "test_item_1", days=0)
+    # One of another name, or of one of two red items, changes nothing either.
+    waive(gate, "test_wrnog")
+    waive(gate, "test_wrong")
     outcome = run(gate)
-    assert outcome.code == ExitCode.VERIFIED
-    assert "| not needed |" in page_of(outcome)
+    assert outcome.code == ExitCode.BROKEN
+    assert "| covers no item |" in page_of(outcome)
+    assert "5 of 8 items hold, 1 waived" in page_of(outcome)
 
 
 def test_a_part_of_the_gate_promotes_nothing(gate: Sandbox) -> None:
@@ -232,11 +203,3 @@ def test_phases_do_not_go_on_in_the_record_of_a_change(gate: Sandbox) -> None:
     assert change is not None
     assert len(list((change / "ledger").iterdir())) == 1
     assert len(list(incidents.glob("*/ledger"))) == 2
-
-
-def test_a_waiver_for_an_item_that_does_not_exist_waives_nothing_and_is_named(gate: Sandbox) -> None:
-    gate.checks(test_red=RED)
-    waive(gate, "test_wrnog")
-    outcome = run(gate)
-    assert outcome.code == ExitCode.FAILED
-    assert "| covers no item |" in page_of(outcome)

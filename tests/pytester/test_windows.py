@@ -15,7 +15,6 @@ import pytest
 from reports.verdict.verdict import read_verdict
 from rollproof.errors import ExitCode
 from rollproof.incident.incident import RollbackRecord, load_incident, new_incident
-from rollproof.runbook import PHASES
 from rollproof.system.clock import Moment
 from rollproof.verdict import Verdict
 from tests.conftest import write_profile
@@ -91,8 +90,6 @@ def test_whatever_hangs_is_late_at_the_checks_own_limit(sandbox: Sandbox, body: 
     reason = outcome.results()["test_one"]["reason"]
     assert reason.startswith("late: phase1: expected done within 120 s")
     assert "its own limit over" in reason
-    assert outcome.text.count("late: phase1: expected done within 120 s") == outcome.text.count(reason)
-    assert "ERROR at teardown" not in outcome.text or "yield" in body
 
 
 @ALONE_AND_WITH_WORKERS
@@ -155,18 +152,6 @@ def test_a_report_that_takes_longer_than_what_is_left_ends_no_run(sandbox: Sandb
     assert outcome.results()["test_one"]["reason"] == "said in the end"
 
 
-def test_without_timers_a_hung_check_ends_with_its_process(sandbox: Sandbox) -> None:
-    sandbox.time_is_nearly_up()
-    sandbox.grace(0.5)
-    sandbox.checks(
-        test_a="@pytest.fixture\ndef store(): time.sleep(60)\n@pytest.mark.phase1\ndef test_one(store): pass"
-    )
-    outcome = sandbox.run("--timeout=0")
-    assert outcome.code not in {ExitCode.VERIFIED, ExitCode.BLOCKED}
-    assert ENDED in outcome.text
-    assert "in store" in outcome.text, "its stack"
-
-
 @ALONE_AND_WITH_WORKERS
 def test_a_module_that_hangs_while_it_is_imported_ends_with_its_process(sandbox: Sandbox) -> None:
     write_profile(sandbox.pytester.path, "[windows]\nverification = 1\n")
@@ -221,66 +206,26 @@ def test_a_phase_begun_after_its_window_runs_all_its_checks_and_is_late_once(san
     assert (verdict.phases["phase1"].checks.passed, verdict.phases["phase1"].checks.failed) == (4, 1)
 
 
-@pytest.mark.parametrize("ago", [400, 5000], ids=str)
-def test_a_verification_that_is_late_and_green_says_only_that(sandbox: Sandbox, ago: int) -> None:
+def test_a_verification_that_is_late_and_green_says_only_that(sandbox: Sandbox) -> None:
     """Phases after a late one run too: what they see is as true as before."""
     sandbox.recorded()
     sandbox.checks(**FOUR)
-    rolled_back(sandbox, seconds_ago(ago))
+    rolled_back(sandbox, seconds_ago(400))
     (named,) = (sandbox.pytester.path / "incidents").iterdir()
     outcome = sandbox.run(f"--incident={named.name}")
     assert outcome.code == ExitCode.FAILED
     assert sandbox.notes() == ["p1", "p2", "p3", "p4"]
     assert set(outcome.verdicts().values()) == {"passed"}
-    assert len(told_late(outcome)) == 1 + (ago > 600)  # the downtime is a finding of its own
-    assert len(late_results(outcome)) == 1 + (ago > 600)
+    assert len(told_late(outcome)) == len(late_results(outcome)) == 1
     assert "FAILED: every check of all four phases ran and passed, but not in time" in outcome.text
     incident = load_incident(named)
     verdict = read_verdict(named)
     assert (verdict.verdict, verdict.found, verdict.verified) == ("failed", "passed", True)
     late = [name for name, phase in verdict.phases.items() if phase.late]
-    assert late == {400: ["phase1", "phase2", "phase3"]}.get(ago, list(PHASES))
+    assert late == ["phase1", "phase2", "phase3"]
     assert {name for name, phase in verdict.phases.items() if phase.verdict == "failed"} == set(late)
     # As with the downtime: to verify it again makes it no earlier.
     assert incident.closed
-
-
-def test_a_late_phase_opens_the_next_one_s_gate_in_another_process(sandbox: Sandbox) -> None:
-    sandbox.checks(**FOUR)
-    rolled_back(sandbox, seconds_ago(150))
-    assert sandbox.run("-m", "phase1").code == ExitCode.FAILED
-    outcome = sandbox.run("-m", "phase2")
-    assert outcome.code == ExitCode.VERIFIED
-    assert outcome.verdicts() == {"test_p2": "passed"}
-
-
-def test_a_phase_that_blocks_the_next_blocks_it_by_what_it_found_and_not_by_the_time(
-    sandbox: Sandbox,
-) -> None:
-    sandbox.checks(**FOUR | {"test_1": "@pytest.mark.phase1\ndef test_p1(): assert False, 'down'"})
-    rolled_back(sandbox, seconds_ago(400))
-    outcome = sandbox.run()
-    assert outcome.code == ExitCode.FAILED
-    assert outcome.results()["test_p2"]["reason"] == (
-        "phase1 did not pass: checks/test_1.py::test_p1 failed: down"
-    )
-
-
-@ALONE_AND_AT_LENGTH_WITH_WORKERS
-def test_a_phase_begun_shortly_before_its_window_ends_has_its_time_and_is_late(sandbox: Sandbox) -> None:
-    sandbox.recorded()
-    sandbox.checks(
-        test_a="@pytest.mark.phase1\n@pytest.mark.parametrize('n', range(2))\n"
-        "def test_one(n):\n    time.sleep(1.2)\n    note('ran')"
-    )
-    rolled_back(sandbox, seconds_ago(119))
-    outcome = sandbox.run("-m", "phase1")
-    assert sandbox.notes() == ["ran", "ran"]
-    assert set(outcome.verdicts().values()) == {"passed"}
-    assert outcome.code == ExitCode.FAILED
-    (line,) = told_late(outcome)
-    # On a slow machine it may begin after its window, and is late all the same.
-    assert "observed begun after 1" in line
 
 
 def test_checks_for_which_no_time_is_left_are_blocked_and_told_in_one_line(sandbox: Sandbox) -> None:
@@ -323,50 +268,6 @@ def test_after_a_check_that_hangs_to_the_end_of_its_phase_the_others_have_not_fa
     assert "phase1: expected done within 2 s, observed " in line
     assert line.endswith(": 6 checks")
     assert outcome.results()["test_two"]["reason"].startswith("phase1 did not pass: checks/test_a.py::test_h")
-
-
-def test_windows_count_from_the_end_of_the_rollback(sandbox: Sandbox) -> None:
-    sandbox.recorded()
-    sandbox.checks(
-        test_a="@pytest.mark.phase1\ndef test_one(): pass",
-        test_b="@pytest.mark.phase4\ndef test_four(): pass",
-    )
-    rolled_back(sandbox, seconds_ago(400))
-    outcome = sandbox.run("--no-gate")
-    assert outcome.code == ExitCode.FAILED
-    assert outcome.verdicts() == {"test_one": "passed", "test_four": "passed"}
-    (line,) = told_late(outcome)
-    assert "phase1" in line
-    assert "phase4" not in line
-    assert "(from end of the rollback)" in line
-
-
-@pytest.mark.parametrize("wall", ["2020-01-01T00:00:00.000+00:00", "2120-01-01T00:00:00.000+00:00"])
-def test_a_clock_that_was_set_changes_no_window(sandbox: Sandbox, wall: str) -> None:
-    sandbox.checks(
-        test_a="@pytest.mark.phase1\ndef test_one(): pass", test_b="@pytest.mark.phase2\ndef test_two(): pass"
-    )
-    rolled_back(sandbox, replace(seconds_ago(1), wall=wall))
-    assert sandbox.run().verdicts() == {"test_one": "passed", "test_two": "passed"}
-    # An earlier run of the same incident counts all the same.
-    assert sandbox.run("-m", "phase2").code == ExitCode.VERIFIED
-
-
-def test_a_clock_that_is_set_during_the_run_changes_no_window(sandbox: Sandbox) -> None:
-    """As far as a process can be made to see it: all that reads the wall clock says another year."""
-    jump = (
-        "import datetime, rollproof.system.clock\n"
-        "class Jumped(datetime.datetime):\n"
-        "    @classmethod\n"
-        "    def now(cls, zone=None): return cls(2001, 1, 1, tzinfo=zone)\n"
-    )
-    sandbox.checks(
-        test_a=f"{jump}@pytest.mark.phase1\ndef test_one(): rollproof.system.clock.datetime = Jumped",
-        test_b="@pytest.mark.phase2\ndef test_two(): pass",
-    )
-    outcome = sandbox.run()
-    assert outcome.code == ExitCode.VERIFIED
-    assert set(outcome.verdicts().values()) == {"passed"}
 
 
 @ALONE_AND_AT_LENGTH_WITH_WORKERS
