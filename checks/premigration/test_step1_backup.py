@@ -53,8 +53,8 @@ def test_backup_is_of_the_kind_that_its_risk_demands(
     risk = target.stores[profile_store].risk
     expect(kept.means is means,
            what=f"backup of {profile_store}, risk {risk}",
-           expected=means.text,
-           observed=f"{kept.means.text if kept.means else UNRECORDED}: {kept.method}",
+           expected=means,
+           observed=f"{kept.means or UNRECORDED}: {kept.method}",
            source=kept.folder, hint=backup_hint())
     note(f"risk {risk}: {kept.method}")
 

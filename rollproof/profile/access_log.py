@@ -47,9 +47,7 @@ def _compiled(pattern: str) -> Any:  # noqa: ANN401 - RE2's own class, which has
     try:
         return re2.compile(pattern, options)
     except (re2.error, UnicodeEncodeError) as error:
-        said = (
-            error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else "half a character"
-        )
+        said = error.args[0].decode(errors="replace") if isinstance(error, re2.error) else "half a character"
         expected = "a regular expression of RE2, without look-around and back-references"
         raise Wrong(expected, f"{shown(pattern)}: {said}") from None
 

@@ -35,14 +35,13 @@ def discovered() -> tuple[Mapping[str, Descriptor[Any]], tuple[UsageProblem, ...
         try:
             descriptor = entry.load()
         except (ImportError, AttributeError) as error:
-            wrong.append(_refused(entry.value, f"{type(error).__name__}: {error}"))
-            continue
-        if not isinstance(descriptor, Descriptor):
-            wrong.append(_refused(entry.value, f"a {type(descriptor).__name__}"))
-        elif descriptor.kind in found:
-            wrong.append(_refused(entry.value, f"a second one of kind {descriptor.kind}"))
+            descriptor, observed = None, f"{type(error).__name__}: {error}"
         else:
+            observed = f"a {type(descriptor).__name__}, or a second one of a kind"
+        if isinstance(descriptor, Descriptor) and descriptor.kind not in found:
             found[descriptor.kind] = descriptor
+        else:
+            wrong.append(_refused(entry.value, observed))
     return found, tuple(wrong)
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    AfterValidator,
     Field,
     NonNegativeInt,
     PositiveFloat,
@@ -59,6 +58,7 @@ PREFIX = "ROLLPROOF_"
 OTHER_VARIABLES = frozenset(
     {"ROLLPROOF_TARGET", "ROLLPROOF_IMAGES", "ROLLPROOF_MYSQL", "ROLLPROOF_SCALE", "ROLLPROOF_SLOT"}
 )
+_EXAMPLE = f"{PREFIX}APPLICATION__URL=…"
 Percent = Annotated[float, Field(ge=0, le=100)]
 
 
@@ -121,16 +121,10 @@ class Signing(Model):
     """File as `ssh-keygen -Y verify` reads it: a record signed by another key does not hold."""
 
 
-def _folder(path: Path) -> Path:
-    if not path.is_dir():
-        raise Wrong("a folder", f"something else: {path}")
-    return path
-
-
 class Checks(Model):
     """Checks of your own beside the suite's."""
 
-    folders: tuple[Annotated[ExistingPath, AfterValidator(_folder)], ...] = ()
+    folders: tuple[ExistingPath, ...] = ()
     """Folders of pytest modules with the phases' markers."""
 
 
@@ -255,33 +249,23 @@ class Target(BaseSettings):
         return env_settings, init_settings
 
     @model_validator(mode="after")
-    def _risks_are_those_of_the_matrix(self) -> Self:
+    def _stores_have_names_and_risks(self) -> Self:
         for name, store in self.stores.items():
+            if name in _BESIDE_STORES:
+                expected = "another name, since backups and lost windows have a file or folder of this one"
+                raise Wrong(expected, name).at(f"stores.{name}")
             if wrong := wrong_risk(store):
                 raise wrong.at(f"stores.{name}.risk")
         return self
 
     @model_validator(mode="after")
-    def _stores_have_folders_of_their_own(self) -> Self:
-        for name in self.stores:
-            if name in _BESIDE_STORES:
-                expected = "another name, since backups and lost windows have a file or folder of this one"
-                raise Wrong(expected, name).at(f"stores.{name}")
-        return self
-
-    @model_validator(mode="after")
     def _references_between_places(self) -> Self:
-        every = {
-            **{f"references.{name}": reference for name, reference in self.references.items()},
-            **{
-                f"application.canary.references.{name}": reference
-                for name, reference in self.application.canary.references.items()
-            },
-        }
-        for name, reference in every.items():
-            for place in (reference.referencing, reference.referenced):
-                if wrong := wrong_place(place, self.stores):
-                    raise wrong.at(name)
+        of_canary = self.application.canary.references
+        for key, table in (("references", self.references), ("application.canary.references", of_canary)):
+            for name, reference in table.items():
+                for place in (reference.referencing, reference.referenced):
+                    if wrong := wrong_place(place, self.stores):
+                        raise wrong.at(f"{key}.{name}")
         return self
 
     @model_validator(mode="after")
@@ -353,7 +337,7 @@ def load_target(path: Path) -> Target:
     """
     require_sound_kinds()
     profile = _read(path)
-    if unknown := [*_unknown_keys(profile, path), *_unknown_variables()]:
+    if unknown := [*_unknown(profile, path)]:
         raise ProfileProblem(unknown)
     token = profile_directory.set(path.resolve().parent)
     try:
@@ -361,14 +345,8 @@ def load_target(path: Path) -> Target:
     except ValidationError as error:
         raise ProfileProblem(explain(error, path, PREFIX)) from None
     except (SettingsError, RecursionError) as error:
-        wrong = mistake(
-            what=f"variables {PREFIX}…",
-            expected="JSON where the key is a table",
-            observed=str(error),
-            source="the environment",
-            hint="override a single key: ROLLPROOF_APPLICATION__URL=…",
-        )
-        raise ProfileProblem([wrong]) from None
+        wrong = Wrong("JSON where the key is a table", str(error), hint=f"override a single key: {_EXAMPLE}")
+        raise ProfileProblem([_mistake(wrong, f"variables {PREFIX}…", "the environment")]) from None
     finally:
         profile_directory.reset(token)
     for secret in target.secrets():
@@ -384,38 +362,29 @@ def _read(path: Path) -> dict[str, Any]:
         observed = reason_of(error)
     except (ValueError, RecursionError) as error:  # what is no TOML, with its line
         observed = str(error)
-    hint = f"correct that in {path.name}, or its permissions"
-    if near := [] if path.is_file() else [one.name for one in sorted(path.parent.glob("*.toml"))]:
-        hint = f"profiles in that folder: {listed(near)}"
-    elif not path.is_file():
-        hint = f"give the path of a profile; this writes one: {typed('init --project NAME')}"
-    wrong = mistake(
-        what="profile", expected="a readable TOML file", observed=observed, source=str(path), hint=hint
-    )
-    raise ProfileProblem([wrong])
+    near = listed([one.name for one in sorted(path.parent.glob("*.toml"))])
+    missing = f"profiles in that folder: {near}" if near else f"write one: {typed('init --project NAME')}"
+    hint = f"correct that in {path.name}, or its permissions" if path.is_file() else missing
+    wrong = Wrong("a readable TOML file", observed, hint=hint)
+    raise ProfileProblem([_mistake(wrong, "profile", str(path))])
 
 
-def _unknown_keys(profile: dict[str, Any], path: Path) -> Iterator[UsageProblem]:
-    # The constructor would take some names as its own options, such as _env_file.
-    for name in sorted(set(profile) - set(Target.model_fields)):
-        wrong = unknown_key(name, Target.model_fields)
-        yield mistake(
-            what=name, expected=wrong.expected, observed=wrong.observed, source=str(path), hint=wrong.hint
-        )
-
-
-def _unknown_variables() -> Iterator[UsageProblem]:
-    # extra="forbid" does not see these: pydantic-settings reads only the variables that it knows.
-    known = {f"{PREFIX}{name.upper()}" for name in Target.model_fields} | OTHER_VARIABLES
+def _unknown(profile: dict[str, Any], path: Path) -> Iterator[UsageProblem]:
+    """Yield what pydantic-settings does not see: the constructor's own options, and unknown variables."""
+    keys = Target.model_fields
+    for name in sorted(set(profile) - set(keys)):
+        yield _mistake(unknown_key(name, keys), name, str(path))
+    known = {f"{PREFIX}{name.upper()}" for name in keys} | OTHER_VARIABLES
     for name in sorted(os.environ):
         if name.startswith(PREFIX) and name.split("__")[0] not in known:
-            yield mistake(
-                what=name,
-                expected=f"one of {', '.join(sorted(known))}",
-                observed="an unknown variable",
-                source="the environment",
-                hint=f"unset {name}, or correct its name",
-            )
+            hint = f"unset {name}, or correct its name"
+            wrong = Wrong(f"one of {', '.join(sorted(known))}", "an unknown variable", hint=hint)
+            yield _mistake(wrong, name, "the environment")
+
+
+def _mistake(wrong: Wrong, what: str, source: str) -> UsageProblem:
+    expected, observed, hint = wrong.expected, wrong.observed, wrong.hint
+    return mistake(what=what, expected=expected, observed=observed, source=source, hint=hint)
 
 
 def _public_names(target: Target) -> Iterator[str]:

@@ -33,26 +33,6 @@ class Means(StrEnum):
     NOTHING = "nothing"
     PARTIAL = "partial"
 
-    @property
-    def text(self) -> str:
-        """The kept data, for people."""
-        return _KEPT[self]
-
-
-_KEPT = {
-    Means.TRANSACTION: "a dump of all of it in a single transaction",
-    Means.DOCUMENTS: "every document as it is",
-    Means.COLLECTIONS: "a snapshot of each collection",
-    Means.VOLUMES: "a snapshot of all volumes together",
-    Means.FILES: "every file of each mount",
-    Means.LOG: "every record that is retained",
-    Means.KEYS: "a dump of each key",
-    Means.COPIES: "a copy of each object",
-    Means.VERSIONS: "a listing of all objects, whose contents are versions that the store itself keeps",
-    Means.NOTHING: "nothing: a restore flushes it",
-    Means.PARTIAL: "a part: something is left out, or is not of one moment",
-}
-
 
 class Trait(StrEnum):
     """A property of only some kinds of store."""

@@ -210,7 +210,7 @@ def by_other_means(**taken: Means | None) -> Fault:
         for store, means in taken.items():
             change = partial(update, means=means) if means else _without_means
             backups.repack(store, change)
-            text = means.text if means else UNRECORDED
+            text = means or UNRECORDED
             red[of(KIND, store)] = ("failed", f"backup of {store}, risk ", f"observed {text}: ")
         return red
 
