@@ -13,7 +13,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from typer.core import TyperGroup
 from rollproof.cli.command_line import COMMANDS
 from rollproof.cli.lazy import commands
 from rollproof.monitoring.monitor_metrics import MonitorMetrics
-from rollproof.monitoring.samples import Probe, ProbeKind, SampleWriter, samples_path
+from rollproof.monitoring.samples import SampleWriter, samples_path
 from rollproof.profile.profile import Target, load_target
 from rollproof.profile.sections import StoreProfile
 from tests.conftest import ROOT, write_profile
@@ -330,14 +330,7 @@ def _commands_page() -> str:
 def every_metric(folder: Path) -> list[Metric]:
     """Return what a monitor exports that sees everything: its target's profile is made in `folder`."""
     target = load_target(write_profile(folder))
-    asked = requests(errors=5, log_ins=4, failed=1)
-    probes = {
-        "requests": replace(asked, figures={**asked.figures, "p50": 40, "p99": 900}),
-        "health": value(20, ratio=1.5),
-        "connections": Probe(True, 0.1, "", 5, {"mysql": 5.0}, kind=ProbeKind.CONNECTIONS),
-        "containers": value(0),
-        "lag": value(17),
-    }
+    probes = {"requests": requests(errors=5, log_ins=4, failed=1), "health": value(20, ratio=1.5)}
     (sample,) = samples(1, lambda _: probes, target="sandbox")
     metrics = MonitorMetrics(target)
     path = samples_path(target)

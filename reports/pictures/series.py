@@ -150,5 +150,5 @@ LATENCY = (
 RESOURCES = (
     Series("memory used", _value(ProbeKind.MEMORY), "-", "o", "#b02418"),
     Series("disk free", _value(ProbeKind.DISK), "--", "s", "#1f5a94", low_is_bad=True),
-    Series("connections", _value(ProbeKind.CONNECTIONS), ":", "^", "#2b6e3f"),
+    Series("connections", lambda sample: sample.most(ProbeKind.CONNECTIONS), ":", "^", "#2b6e3f"),
 )

@@ -6,7 +6,7 @@ Threads of their own answer: a scraper never delays the monitor.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,9 +17,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from rollproof.errors import Problem, UsageProblem, reason_of
-from rollproof.monitoring.probes.request_probe import PERCENTILES
-from rollproof.monitoring.probes.web_probes import RATIO
-from rollproof.monitoring.samples import ProbeKind, Sample
+from rollproof.monitoring.samples import Sample
 from rollproof.monitoring.severity import (
     Assessment,
     Severity,
@@ -31,23 +29,6 @@ from rollproof.monitoring.severity import (
 from rollproof.profile.profile import Target
 
 _PREFIX = "rollproof_"
-# Figures of the probe of requests, and the texts of their metrics.
-_REQUESTS = {
-    "requests": ("requests", "Requests of users in the last beat, or as Prometheus has it."),
-    "errors": ("request_errors", "Those that the application failed to answer."),
-    "log_ins": ("log_ins", "Log-ins in the last beat."),
-    "failed_log_ins": ("failed_log_ins", "Those that failed."),
-}
-# Metrics of a probe's value, which is divided by a number to come to a base unit.
-_VALUES = {
-    ProbeKind.HEALTH: ("health_latency_seconds", "Seconds of the health endpoint.", 1000),
-    ProbeKind.PAGE: ("page_latency_seconds", "Seconds of the first page.", 1000),
-    ProbeKind.RECORDS: ("records_lost", "Records of the baseline that are not there any more.", 1),
-    ProbeKind.CONTAINERS: ("containers_unwell", "Containers that are missing or not well.", 1),
-    ProbeKind.MEMORY: ("memory_used_ratio", "Of its limit, of the container with most.", 100),
-    ProbeKind.DISK: ("disk_free_ratio", "Free space, where least is.", 100),
-    ProbeKind.LAG: ("consumer_lag_records", "Records that the last consumer group has to read.", 1),
-}
 _Labelled = Iterable[tuple[tuple[str, ...], float]]
 
 
@@ -114,41 +95,13 @@ class MonitorMetrics(Collector):
 
     def _of_figures(self, sample: Sample) -> Iterator[Metric]:
         """Yield the figures of the probes that have answered; other probes' figures are left out."""
-        for kind, (name, text, unit) in _VALUES.items():
-            probe = sample.answered(kind)
-            if probe is not None and probe.value is not None:
-                yield self._gauge(name, text, probe.value / unit)
-        slower = [
-            ((kind.value,), probe.figures[RATIO])
-            for kind in (ProbeKind.HEALTH, ProbeKind.PAGE)
-            if (probe := sample.answered(kind)) is not None and RATIO in probe.figures
-        ]
-        if slower:
-            yield self._family(
-                "latency_baseline_ratio", "As many times as long as at the baseline.", slower, "probe"
-            )
-        if requests := sample.answered(ProbeKind.REQUESTS):
-            yield from self._of_requests(requests.figures)
-        if connections := sample.answered(ProbeKind.CONNECTIONS):
-            used = (((store,), percent / 100) for store, percent in connections.figures.items())
-            yield self._family("connections_used_ratio", "Of those that the store allows.", used, "store")
-        vectors = [probe for probe in sample.of(ProbeKind.VECTORS) if probe.ok is not None]
-        hits = [((probe.store,), probe.value) for probe in vectors if probe.value is not None]
-        if hits:
-            yield self._family(
-                "vector_search_hits", "Hits of a search for a vector that is there.", hits, "store"
-            )
-
-    def _of_requests(self, figures: Mapping[str, float]) -> Iterator[Metric]:
-        for figure, (name, text) in _REQUESTS.items():
-            if figure in figures:
-                yield self._gauge(name, text, figures[figure])
-        if figures.get("requests") and "errors" in figures:
-            share = figures["errors"] / figures["requests"]
-            yield self._gauge("request_errors_ratio", "Their share.", share)
-        times = [((str(one),), figures[f"p{one}"] / 1000) for one in PERCENTILES if f"p{one}" in figures]
-        if times:
-            yield self._family("request_latency_seconds", "Latency of requests.", times, "percentile")
+        known = [probe for probe in sample.probes.values() if probe.ok is not None]
+        values = (((one.kind, one.store), one.value) for one in known if one.value is not None)
+        text = "Its figure, in its own unit: milliseconds of health and page, percent, numbers."
+        yield self._family("probe_value", text, values, "kind", "store")
+        figures = (((one.kind, name), figure) for one in known for name, figure in one.figures.items())
+        text = "More of its figures: numbers of requests, milliseconds of them, ratio to the baseline."
+        yield self._family("probe_figure", text, figures, "kind", "figure")
 
     def _of_severity(self) -> Iterator[Metric]:
         """Yield the severity: the result of `assess` now, by the same samples."""

@@ -184,6 +184,11 @@ class Sample:
         """Return the answers of all probes of that kind."""
         return [probe for probe in self.probes.values() if probe.kind is kind]
 
+    def most(self, kind: ProbeKind) -> float | None:
+        """Return the largest value of the probes of that kind that have answered, or None without any."""
+        answered = [probe.value for probe in self.of(kind) if probe.ok is not None]
+        return max((value for value in answered if value is not None), default=None)
+
 
 def monitor_hint() -> str:
     """Return what to do about a monitor that does not run."""

@@ -211,7 +211,11 @@ def _rules(bands: Bands) -> Iterator[_Rule]:
     yield _Rule(
         "disk", Severity.CRITICAL, _row(critical.disk_free, _value(ProbeKind.DISK), "% free", below=True)
     )
-    connections = _row(critical.connections, _value(ProbeKind.CONNECTIONS), "% of all connections")
+    connections = _row(
+        critical.connections,
+        _most(ProbeKind.CONNECTIONS, critical.connections.limit),
+        "% of all connections",
+    )
     yield _Rule(
         "stores", Severity.CRITICAL, _row(critical.stores, _silent_stores, "do not answer"), ProbeKind.STORE
     )
@@ -222,9 +226,8 @@ def _rules(bands: Bands) -> Iterator[_Rule]:
     yield _Rule("latency", Severity.NON_CRITICAL, _row(other.latency, _latency, "ms (p95)"))
     yield _Rule("latency ratio", Severity.NON_CRITICAL, _row(other.latency_ratio, _ratio, "x the baseline"))
     yield _Rule("page", Severity.NON_CRITICAL, _row(other.page, _page(other.page.limit), "ms"))
-    yield _Rule(
-        "lag", Severity.NON_CRITICAL, _row(other.lag, _value(ProbeKind.LAG), "records behind"), ProbeKind.LAG
-    )
+    lag = _row(other.lag, _most(ProbeKind.LAG, other.lag.limit), "records behind")
+    yield _Rule("lag", Severity.NON_CRITICAL, lag, ProbeKind.LAG)
     unwell = _row(other.containers, _value(ProbeKind.CONTAINERS), "are not well")
     yield _Rule("containers", Severity.NON_CRITICAL, unwell, ProbeKind.CONTAINERS)
     yield _Rule(
@@ -335,6 +338,17 @@ def _value(kind: ProbeKind) -> Figure:
     def read(sample: Sample) -> float | None:
         probe = sample.answered(kind)
         return probe.value if probe else None
+
+    return read
+
+
+def _most(kind: ProbeKind, limit: float) -> Figure:
+    """Read the largest value of that kind; while one of them is unknown, only a value beyond `limit`."""
+
+    def read(sample: Sample) -> float | None:
+        most = sample.most(kind)
+        whole = all(probe.ok is not None for probe in sample.of(kind))
+        return most if most is not None and (whole or most >= limit) else None
 
     return read
 

@@ -116,6 +116,9 @@ class Answering(Probe):
         self._probe.close()
 
 
+_BY_TRAIT = {Trait.CONNECTIONS: ConnectionsProbe, Trait.LOG: LagProbe, Trait.VECTORS: VectorProbe}
+
+
 def probes_of(target: Target, deadline: float) -> Iterator[Probe]:
     """Yield the probes of `target`, each with `deadline` seconds, or fewer if the profile says so."""
     from rollproof.engines.host import Host  # noqa: PLC0415 - only a monitor that runs needs it
@@ -127,22 +130,16 @@ def probes_of(target: Target, deadline: float) -> Iterator[Probe]:
     host = Host(max(1, math.floor(deadline)))
     web, usual = min(deadline, application.deadline_seconds), CurrentUsual(target)
 
-    def having(trait: Trait) -> list[str]:
-        return [name for name, store in target.stores.items() if has_trait(store.kind, trait)]
-
     yield Answering(FunctionOf(ProbeKind.HEALTH, lambda: health_now(application, web, usual.known())))
     yield open_requests(target, engine)
     yield RecordsProbe(target, engine, deadline, usual)
     yield FunctionOf(ProbeKind.CONTAINERS, partial(containers_now, target, engine))
     yield FunctionOf(ProbeKind.MEMORY, partial(memory_now, target, engine))
     for name, store in target.stores.items():
-        yield Answering(StoreProbe(name, store, engine, deadline), store.services)
-    if counted := having(Trait.CONNECTIONS):
-        yield ConnectionsProbe(target, counted, engine, deadline)
-    if logs := having(Trait.LOG):
-        yield LagProbe(target, logs, engine, deadline)
-    for name in having(Trait.VECTORS):
-        yield VectorProbe(name, target.stores[name], engine, deadline)
+        yield Answering(StoreProbe(name, target, engine, deadline), store.services)
+        for trait, probe in _BY_TRAIT.items():
+            if has_trait(store.kind, trait):
+                yield probe(name, target, engine, deadline)
     if application.function is not None:
         yield FunctionProbe(target, application.function, engine, deadline)
     yield Answering(FunctionOf(ProbeKind.PAGE, lambda: page_now(application, web, usual.known())))

@@ -20,12 +20,9 @@ from rollproof.system.http import AGENT
 if TYPE_CHECKING:
     from rollproof.engines.engine import ContainerEngine
 
-PERCENTILES = (50, 95, 99)
-# A status and a duration as logs write them, and what stands between those of several upstreams.
-_STATUS = re.compile(r"\d{1,3}")
-_SECONDS = re.compile(r"(?:\d{1,9}\.?\d*|\.\d+)(?:[eE][+-]?\d{1,2})?")
+# nginx writes the upstreams that it asked one after the other: ``502, 200``, ``0.01, - : 0.3``.
 _BETWEEN = re.compile(r"[,:]")
-_NONE = frozenset({"", "-"})
+_SECONDS = re.compile(r"(?:\d{1,9}\.?\d*|\.\d+)(?:[eE][+-]?\d{1,2})?")
 FIRST_ERROR = 500
 FIRST_FAILED_LOG_IN = 400
 # FEW lines are read from the log's end; only if all of them are new, MANY.
@@ -80,15 +77,16 @@ class Tally:
         """Count a line."""
         match = searched(self.source.pattern, line)
         groups = match.groupdict() if match is not None else {}
-        statuses, times = _parts(groups.get("status"), _STATUS), _parts(groups.get("seconds"), _SECONDS)
-        if match is None or statuses is None or times is None:
+        if match is None:
             self.unmatched += line.strip() != "" and searched(self.source.notices, line) is None
             return
         if AGENT in line:
             self.others += 1
             return
         # Users have what the last upstream answered. What was not answered at all is an error.
-        status, path = int(statuses[-1] or 0) or FIRST_ERROR, (groups["path"] or "").partition("?")[0]
+        last = _BETWEEN.split(groups["status"] or "")[-1].strip()
+        path = (groups["path"] or "").partition("?")[0]
+        status = (int(last) if last.isdecimal() else 0) or FIRST_ERROR
         self.requests += 1
         self.errors += status >= FIRST_ERROR
         if groups["method"] == "POST" and _is_any(path, self.source.log_in):
@@ -96,7 +94,7 @@ class Tally:
             self.failed_log_ins += status >= FIRST_FAILED_LOG_IN
         if _is_any(path, self.source.slow):
             return
-        if known := [float(seconds) for seconds in times if seconds]:
+        if known := [float(seconds) for seconds in _SECONDS.findall(groups.get("seconds") or "")]:
             # One upstream after the other.
             self.milliseconds.append(1000 * sum(known))
         else:
@@ -121,7 +119,8 @@ class Tally:
         if not self.requests or (self.untimed and not self.milliseconds):
             return found
         times = sorted(self.milliseconds) or [0.0]
-        return {**found, **{f"p{percent}": percentile(times, percent) for percent in PERCENTILES}}
+        # The smallest time that 95 % of the requests do not exceed.
+        return {**found, "p95": times[math.ceil(0.95 * len(times)) - 1]}
 
     def __str__(self) -> str:
         """Return the tally in words."""
@@ -135,20 +134,6 @@ class Tally:
         if self.unmatched:
             said.append(f"{self.unmatched} lines that are of none")
         return ", ".join(said)
-
-
-def _parts(field: str | None, value: re.Pattern[str]) -> list[str] | None:
-    """Return the values in a field, one an upstream, "" for an unknown one; None if it holds anything else.
-
-    nginx writes the upstreams that it asked one after the other as ``502, 200`` or ``0.01, - : 0.3``.
-    """
-    found = ["" if part in _NONE else part for part in map(str.strip, _BETWEEN.split(field or ""))]
-    return found if all(not part or value.fullmatch(part) for part in found) else None
-
-
-def percentile(ordered: list[float], percent: int) -> float:
-    """Return the smallest value in `ordered` (ascending) that `percent` % of the values do not exceed."""
-    return ordered[max(0, math.ceil(percent / 100 * len(ordered)) - 1)]
 
 
 def _is_any(path: str, patterns: Iterable[str]) -> bool:

@@ -21,7 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from rollproof.cli.command_line import main
 from rollproof.errors import ExitCode, UsageProblem
 from rollproof.monitoring.monitor_metrics import MonitorMetrics, scraped
-from rollproof.monitoring.samples import Probe, ProbeKind, Sample, SampleWriter, samples_path
+from rollproof.monitoring.samples import Probe, Sample, SampleWriter, samples_path
 from rollproof.monitoring.severity import Severity, Standing
 from rollproof.profile.profile import Target
 from tests.conftest import ROOT
@@ -114,10 +114,10 @@ def test_every_figure_is_told_in_base_units(watched: Watched) -> None:
     probes = {
         "requests": replace(
             requests(errors=5, log_ins=4, failed=1),
-            figures={**requests(errors=5, log_ins=4, failed=1).figures, "p50": 40, "p99": 900},
+            figures=requests(errors=5, log_ins=4, failed=1).figures,
         ),
         "health": value(20, ratio=1.5),
-        "connections": Probe(True, 0.1, "", 5, {"mysql": 5.0, "mongodb": 2.0}, kind=ProbeKind.CONNECTIONS),
+        "connections mysql": value(5),
         "containers": value(0),
         "lag": value(17),
     }
@@ -125,25 +125,12 @@ def test_every_figure_is_told_in_base_units(watched: Watched) -> None:
     watched.show([sample])
     found = watched.scrape()
     expected: list[tuple[str, Labels, float]] = [
-        ("requests", {}, 20),
-        ("request_errors", {}, 5),
-        ("request_errors_ratio", {}, 0.25),
-        ("log_ins", {}, 4),
-        ("failed_log_ins", {}, 1),
-        ("request_latency_seconds", {"percentile": "50"}, 0.04),
-        ("request_latency_seconds", {"percentile": "95"}, 0.09),
-        ("request_latency_seconds", {"percentile": "99"}, 0.9),
-        ("health_latency_seconds", {}, 0.02),
-        ("page_latency_seconds", {}, 0.012),
-        ("latency_baseline_ratio", {"probe": "health"}, 1.5),
-        ("records_lost", {}, 0),
-        ("containers_unwell", {}, 0),
-        ("memory_used_ratio", {}, 0.4),
-        ("disk_free_ratio", {}, 0.6),
-        ("connections_used_ratio", {"store": "mysql"}, 0.05),
-        ("connections_used_ratio", {"store": "mongodb"}, 0.02),
-        ("consumer_lag_records", {}, 17),
-        ("vector_search_hits", {"store": "milvus"}, 1),
+        ("probe_figure", {"kind": "requests", "figure": "requests"}, 20),
+        ("probe_figure", {"kind": "requests", "figure": "p95"}, 90),
+        ("probe_figure", {"kind": "health", "figure": "ratio"}, 1.5),
+        ("probe_value", {"kind": "health", "store": ""}, 20),
+        ("probe_value", {"kind": "connections", "store": "mysql"}, 5),
+        ("probe_value", {"kind": "vectors", "store": "milvus"}, 1),
         ("probe_duration_seconds", {"probe": "health"}, 0.01),
         ("probe_ok", {"probe": "store redis"}, 1),
         ("probes", {"state": "ok"}, len(sample.probes)),
@@ -166,18 +153,11 @@ def test_what_is_unknown_is_no_number_and_its_figures_are_not_there(watched: Wat
     for probe in probes:
         assert math.isnan(found.one("rollproof_probe_ok", probe=probe))
     assert found.one("rollproof_probe_ok", probe="page") == 0
-    assert found.one("rollproof_page_latency_seconds") == 3.2  # it is wrong, and known
-    for name in ("memory_used_ratio", "requests", "request_errors_ratio", "request_latency_seconds"):
-        assert not found.all(f"rollproof_{name}")
+    assert found.one("rollproof_probe_value", kind="page") == 3200  # it is wrong, and known
+    assert not found.all("rollproof_probe_value", kind="memory")
+    assert not found.all("rollproof_probe_figure", kind="requests")
     assert found.one("rollproof_probes", state="unknown") == len(probes)
     assert found.one("rollproof_probes", state="wrong") == 1
-
-
-def test_of_no_request_there_is_no_share(watched: Watched) -> None:
-    watched.show(_samples(1, requests=requests(asked=0)))
-    found = watched.scrape()
-    assert found.one("rollproof_requests") == 0
-    assert not found.all("rollproof_request_errors_ratio")
 
 
 @pytest.mark.parametrize("seconds", [3 * BEAT, -3 * BEAT])
@@ -189,7 +169,7 @@ def test_a_sample_that_is_not_of_now_says_nothing(watched: Watched, seconds: flo
     assert all(math.isnan(number) for number in found.all("rollproof_probe_ok"))
     assert len(found.all("rollproof_probe_ok")) == len(sample.probes)
     assert found.one("rollproof_probes", state="unknown") == len(sample.probes)
-    assert not found.all("rollproof_memory_used_ratio")
+    assert not found.all("rollproof_probe_value")
     if seconds > 0:
         assert found.one("rollproof_severity", rollproof_severity="unknown") == 1
         assert found.one("rollproof_severity", rollproof_severity="healthy") == 0

@@ -54,12 +54,15 @@ def test_each_target_has_the_probes_of_what_it_is_made_of(tmp_path: Path) -> Non
     small = load_target(write_profile(tmp_path))
     names = [str(probe.id) for probe in probes_of(small, 4.0)]
     assert names == [
-        *("health", "requests", "records", "containers", "memory", "store redis", "connections"),
+        *("health", "requests", "records", "containers", "memory", "store redis", "connections redis"),
         *("page", "disk"),
     ]
     large = load_target(write_profile(tmp_path, MYSQL + STORES))
     more = {str(probe.id) for probe in probes_of(large, 4.0)} - set(names)
-    assert more == {"store mysql", "store mongodb", "store kafka", "store qdrant", "lag", "vectors qdrant"}
+    assert more == {
+        *("store mysql", "store mongodb", "store kafka", "store qdrant"),
+        *("connections mysql", "connections mongodb", "lag kafka", "vectors qdrant"),
+    }
 
 
 def test_no_driver_is_imported_before_a_store_is_asked(tmp_path: Path) -> None:
@@ -248,7 +251,7 @@ def test_a_store_is_looked_for_anew_after_a_failure(
 ) -> None:
     view = create_autospec(open_view)
     monkeypatch.setattr(held_view, "open_view", view)
-    probe = StoreProbe("redis", target.stores["redis"], engine, 4.0)
+    probe = StoreProbe("redis", target, engine, 4.0)
     probe.ask()
     probe.ask()
     assert view.call_count == 1

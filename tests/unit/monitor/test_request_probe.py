@@ -63,7 +63,6 @@ def test_what_was_logged_since_the_last_question_is_counted() -> None:
     reading = probe.ask()
     assert reading.ok
     assert (reading.value, reading.figures["requests"], reading.figures["errors"]) == (2.0, 2, 0)
-    assert (reading.figures["p50"], reading.figures["p99"]) == (12.0, 100.0)
     assert reading.text == "2 requests, 0 errors, p95 100 ms"
     engine.add(line("/api/v1/auth/login", 401, method="POST"))
     assert probe.ask().text == "1 requests, 0 errors, 1 of 1 log-ins failed, p95 12 ms"

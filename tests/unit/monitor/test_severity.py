@@ -192,6 +192,19 @@ def test_no_sample_and_one_of_long_ago_say_nothing() -> None:
         assert not assessment.of(Standing.CLEAR)
 
 
+@pytest.mark.parametrize(
+    ("mysql", "standing"),
+    [(value(20), Standing.CLEAR), (value(None, ok=None), Standing.UNKNOWN), (value(100), Standing.MET)],
+)
+def test_the_database_nearest_to_its_limit_counts_and_one_unknown_is_not_well(
+    mysql: Probe, standing: Standing
+) -> None:
+    made = samples(3, lambda _: {"connections redis": value(9), "connections mysql": mysql})
+    assert found(assess(Bands(), made, BEAT), "connections", CRITICAL).standing is standing
+    full = samples(3, lambda _: {"connections redis": value(100), "connections mysql": mysql})
+    assert found(assess(Bands(), full, BEAT), "connections", CRITICAL).standing is Standing.MET
+
+
 def test_what_a_target_does_not_have_is_not_asked() -> None:
     made = samples(3, lambda _: {})
     few = {
