@@ -15,9 +15,9 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable
-from typing import IO, ParamSpec, TypeVar, cast
+from typing import ParamSpec, TypeVar, cast
 
-from rollproof.errors import ActionFailed, Meaning, Unverifiable, no_space, reason_of
+from rollproof.errors import ActionFailed, Meaning, Unverifiable, no_space
 from rollproof.home import named_target, typed
 from rollproof.system.command import (
     ERROR_LINES,
@@ -33,6 +33,7 @@ PR_SET_PDEATHSIG = 1
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
+_BUSY = "see what this machine and the store are busy with, then run the command again"
 _Answer = tuple[Result | None, Exception | None, OSError | None]
 
 
@@ -72,16 +73,28 @@ def apart(
                 environment=inherited({"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}),
             )
         except OSError as error:
-            raise _unanswered(what, "a process that starts", reason_of(error)) from None
+            raise Unverifiable.of_file(
+                sys.executable, error, what=what, expected="a process that starts", hint=_BUSY
+            ) from None
+        lines = [line.strip() for line in last_lines(words, ERROR_TAIL_BYTES).splitlines() if line.strip()]
         if code is None:
-            late = f"still running; {_said(words)}"
-            raise _unanswered(what, f"an end within {seconds:g} s", late, Meaning.TIMEOUT)
+            raise Unverifiable(
+                what=what,
+                expected=f"an end within {seconds:g} s",
+                observed=f"still running; {' | '.join(lines[-ERROR_LINES:])}",
+                source="a process of this command's own",
+                hint=_BUSY,
+                means=Meaning.TIMEOUT,
+            )
         # A driver that ends the process has written no result, whatever its exit code.
         if code != 0 or answer.seek(0, os.SEEK_END) == 0:
+            # A crash is told in the first lines, a traceback in the last.
+            said = " | ".join(lines[:ERROR_LINES] if code < 0 else lines[-ERROR_LINES:]) or "no word"
+            end = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
             raise Died(
                 what=what,
                 expected="a result of the process that does it",
-                observed=f"{_end(code)}: {_said(words, first=code < 0)}",
+                observed=f"{end}: {said}",
                 source="that process",
                 hint="nothing else was harmed: run the command again, or, for an unfinished rollback, "
                 f"{typed('rollback resume')}; report these lines if it happens twice",
@@ -93,27 +106,6 @@ def apart(
     if raised is not None:
         raise raised from full
     return cast("Result", result)
-
-
-def _unanswered(what: str, expected: str, observed: str, means: Meaning = Meaning.OTHER) -> Unverifiable:
-    return Unverifiable(
-        what=what,
-        expected=expected,
-        observed=observed,
-        source="a process of this command's own",
-        hint="see what this machine and the store are busy with, then run the command again",
-        means=means,
-    )
-
-
-def _end(code: int) -> str:
-    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-
-
-def _said(words: IO[bytes], *, first: bool = False) -> str:
-    """Return lines of its standard error: a crash is told in the `first` ones, a traceback in the last."""
-    lines = [line.strip() for line in last_lines(words, ERROR_TAIL_BYTES).splitlines() if line.strip()]
-    return " | ".join(lines[:ERROR_LINES] if first else lines[-ERROR_LINES:]) or "no word"
 
 
 def main(parent: int) -> None:
