@@ -255,11 +255,11 @@ class Sealing:
                 with _locked(self.folder):
                     self._write(by, only)
         except (OSError, WrongRecord) as error:
-            raise ActionFailed(
+            raise ActionFailed.of_file(
+                self.folder / names.SEAL,
+                error,
                 what="seal of the record",
                 expected=f"{names.SEAL} written",
-                observed=reason_of(error) if isinstance(error, OSError) else error,
-                source=str(self.folder / names.SEAL),
                 hint=f"make room there, or correct the permissions; then seal it: {typed('report FOLDER')}",
             ) from None
         if doubts:

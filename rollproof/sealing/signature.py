@@ -10,9 +10,8 @@ import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from rollproof.errors import Unverifiable, reason_of
+from rollproof.errors import Unverifiable
 from rollproof.profile.profile import Signing
 from rollproof.system.command import Deadline, inherited, last_lines, run_program
 
@@ -41,7 +40,6 @@ class WrongSignature(ValueError):
 
 def sign(data: bytes, signing: Signing) -> str:
     """Return the signature of `data`."""
-    _require_file(signing.key, "signing.key")
     code, signature, error = _keygen(["-Y", "sign", "-n", NAMESPACE, "-f", str(signing.key)], data)
     if code == 0:
         return signature
@@ -62,7 +60,6 @@ def check_signature(data: bytes, signature: str, signing: Signing) -> Signed:
         WrongSignature: it is none, is of other data, or of a key that `allowed_signers` does not name.
         Unverifiable: there is no ssh-keygen.
     """
-    _require_file(signing.allowed_signers, "signing.allowed_signers")
     by, signers = "", ["-f", str(signing.allowed_signers)]
     with tempfile.NamedTemporaryFile("w", encoding="ascii", prefix="rollproof-") as file:
         file.write(signature)
@@ -79,18 +76,6 @@ def check_signature(data: bytes, signature: str, signing: Signing) -> Signed:
     if code != 0 or not keys:
         raise WrongSignature(error or f"ssh-keygen ended with exit code {code}")
     return Signed(keys[-1], by)
-
-
-def _require_file(path: Path | None, source: str) -> None:
-    """Refuse what ssh-keygen would wait for, or read without end."""
-    if path is not None and path.exists() and not path.is_file():
-        raise Unverifiable(
-            what="file for ssh-keygen",
-            expected="a regular file",
-            observed="a folder" if path.is_dir() else "a pipe, a socket or a device",
-            source=f"{source} in the profile, {path}",
-            hint="name the file itself",
-        )
 
 
 def _keygen(arguments: Sequence[str], data: bytes) -> tuple[int | None, str, str]:
@@ -112,11 +97,11 @@ def _keygen(arguments: Sequence[str], data: bytes) -> tuple[int | None, str, str
                 environment=inherited({"SSH_ASKPASS_REQUIRE": "never"}),
             )
         except OSError as error:
-            raise Unverifiable(
+            raise Unverifiable.of_file(
+                "PATH",
+                error,
                 what="ssh-keygen, which signs records and checks their signatures",
                 expected="a program that starts",
-                observed=reason_of(error),
-                source="PATH",
                 hint="apt-get install openssh-client",
             ) from None
         last = last_lines(errors, _MOST_BYTES).strip().splitlines()
