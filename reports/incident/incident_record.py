@@ -51,8 +51,7 @@ from rollproof.record_names import (
 from rollproof.runbook import PHASES
 from rollproof.sealing.seal import ANYBODY, SealState, seal_state
 from rollproof.system.clock import Moment
-from rollproof.system.files import strict_json
-from rollproof.system.record_files import record_of as read_of
+from rollproof.system.record_files import load_record
 from rollproof.team.contact_record import ContactRecord, record_of
 
 # Errors that reading raises for files that are damaged, or written by another version.
@@ -213,8 +212,7 @@ class _Reading:
         path = self.incident.folder / name
         if not path.exists():
             return None
-        # Half a character is refused: what is read here is shown on pages.
-        return self._part(name, lambda: read_of(kind, strict_json(read_regular(path))))
+        return self._part(name, lambda: load_record(kind, path))
 
     def _runs(self) -> list[RecordedRun]:
         return [self._run(run) for run in runs(self.incident.folder)]

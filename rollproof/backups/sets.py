@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -15,7 +16,7 @@ from rollproof.reading import read_regular
 from rollproof.stores.package import MANIFEST as PACKAGE
 from rollproof.stores.package import Kept
 from rollproof.system.clock import Moment
-from rollproof.system.files import canonical_json, sha256_of, strict_json
+from rollproof.system.files import canonical_json, sha256_of
 from rollproof.system.record_files import WrongRecord, record_of
 
 MANIFEST = "set.json"
@@ -154,7 +155,7 @@ def read_backup(path: Path) -> tuple[str, BackupSet]:
     """
     try:
         # Fields that a later version adds are ignored.
-        said = record_of(SetManifest, _unsealed(strict_json(read_regular(path))), more=True)
+        said = record_of(SetManifest, _unsealed(json.loads(read_regular(path))), more=True)
     except (OSError, ValueError) as error:
         raise Problem(
             what="manifest of a backup set",

@@ -11,13 +11,16 @@ from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from rollproof.incident.journal import JournalEvent
 
 
 class Step(StrEnum):
-    """Id of a step: stored in journals, so it never changes."""
+    """A step: its id, which is stored in journals and so never changes, and its sentence for people.
+
+    A second sentence is for a step of one part, its store or service `{of}`. Without any, the id is said.
+    """
 
     # Commands, which contain all other steps.
     ROLLBACK = "rollback"
@@ -26,83 +29,56 @@ class Step(StrEnum):
     REHEARSE = "rehearse"
     LET_IN = "let in"
     # Steps of a rollback.
-    LOOK = "look"
-    MAINTENANCE_ON = "maintenance on"
-    STOP = "stop"
-    UP = "up"
-    QUIET = "quiet"
-    KEEP = "keep"
-    EXPORT = "export"
+    LOOK = "look", "see that the recorded images are there"
+    MAINTENANCE_ON = "maintenance on", "put the application in maintenance"
+    STOP = "stop", "stop the application", "stop {of}"
+    UP = "up", "see that {of} is up"
+    QUIET = "quiet", "see that nothing writes"
+    KEEP = "keep", "keep what is there now"
+    EXPORT = "export", "export what {of} was written since the backup"
     BACK_UP = "back up"
-    CHECK_OUT = "check out"
+    CHECK_OUT = "check out", "check out the commit"
     RESTORE = "restore"
-    ACCOUNT = "account"
-    WATCHED = "watched"
-    START = "start"
-    RECREATE = "recreate"
-    REMOVE = "remove"
-    MAINTENANCE_OFF = "maintenance off"
-    KEEP_OUT = "keep out"
+    ACCOUNT = "account", "account for the records of {of}"
+    WATCHED = "watched", "see that nothing wrote meanwhile"
+    START = "start", "start the application", "start {of}"
+    RECREATE = "recreate", "start the application on the recorded images", "start {of} on its recorded image"
+    REMOVE = "remove", "remove {of}, which the commit lacks"
+    MAINTENANCE_OFF = "maintenance off", "take the application out of maintenance"
+    KEEP_OUT = "keep out", "let the canary in alone, until it is verified"
     # Steps of a backup and of a baseline.
     INDEX = "index"
-    KEEP_IMAGES = "keep images"
-    CONTAINERS = "containers"
-    CANARY = "canary"
-    MEASURE = "measure"
-    CONTENT = "content"
+    NAMES = "names", "read the names that records of stores hold"
+    KEEP_IMAGES = "keep images", "keep the images of the application"
+    CONTAINERS = "containers", "record containers and commit"
+    CANARY = "canary", "ask the canary's question"
+    MEASURE = "measure", "measure health and page"
+    CONTENT = "content", "record the content of every store"
     # Steps of a rehearsal.
-    TELL_TEAM = "tell the team"
+    TELL_TEAM = "tell the team", "tell the team, and have an engineer acknowledge"
     SAVE_COMMIT = "save the commit"
-    PASS_GATE = "pass the gate"  # noqa: S105 - no password
+    PASS_GATE = "pass the gate", "pass the gate, steps 1 to 4"
     DEPLOY = "deploy"
-    SEE_MIGRATED = "see migrated"
-    COMPARE_MIGRATED = "compare migrated"
-    CHECK_MIGRATED = "check migrated"
-    TRY_OLD_CODE = "try the old code"
-    VERIFY = "verify"
+    SEE_MIGRATED = "see migrated", "see that the migration is what runs"
+    COMPARE_MIGRATED = "compare migrated", "compare the migrated stores with the baseline"
+    CHECK_MIGRATED = "check migrated", "check the migrated target, phases 2 and 3"
+    TRY_OLD_CODE = "try the old code", "try the old code on the migrated data, phase 3"
+    VERIFY = "verify", "verify the rollback, phases 1 to 4"
+
+    alone_sentence: str
+    part_sentence: str
+
+    def __new__(cls, value: str, alone: str = "", of_a_part: str = "") -> Self:
+        """Return a step."""
+        step = str.__new__(cls, value)
+        step._value_ = value
+        step.alone_sentence = alone or f"{value} {{of}}"
+        step.part_sentence = of_a_part or step.alone_sentence
+        return step
 
     def sentence(self, of: str = "") -> str:
         """Return the sentence of this step of `of`, for people."""
-        alone, with_part = _SENTENCES.get(self, (f"{self} {{of}}",) * 2)
-        return (with_part if of else alone).format(of=of).strip()
-
-
-# Without and with a part, for each step whose sentence is not just its id and part.
-_SENTENCES = {
-    step: (said, said) if isinstance(said, str) else said
-    for step, said in {
-        Step.LOOK: "see that the recorded images are there",
-        Step.MAINTENANCE_ON: "put the application in maintenance",
-        Step.STOP: ("stop the application", "stop {of}"),
-        Step.UP: "see that {of} is up",
-        Step.QUIET: "see that nothing writes",
-        Step.KEEP: "keep what is there now",
-        Step.EXPORT: "export what {of} was written since the backup",
-        Step.CHECK_OUT: "check out the commit",
-        Step.ACCOUNT: "account for the records of {of}",
-        Step.WATCHED: "see that nothing wrote meanwhile",
-        Step.START: ("start the application", "start {of}"),
-        Step.RECREATE: (
-            "start the application on the recorded images",
-            "start {of} on its recorded image",
-        ),
-        Step.REMOVE: "remove {of}, which the commit lacks",
-        Step.MAINTENANCE_OFF: "take the application out of maintenance",
-        Step.KEEP_OUT: "let the canary in alone, until it is verified",
-        Step.KEEP_IMAGES: "keep the images of the application",
-        Step.CONTAINERS: "record containers and commit",
-        Step.CANARY: "ask the canary's question",
-        Step.MEASURE: "measure health and page",
-        Step.CONTENT: "record the content of every store",
-        Step.TELL_TEAM: "tell the team, and have an engineer acknowledge",
-        Step.PASS_GATE: "pass the gate, steps 1 to 4",
-        Step.SEE_MIGRATED: "see that the migration is what runs",
-        Step.COMPARE_MIGRATED: "compare the migrated stores with the baseline",
-        Step.CHECK_MIGRATED: "check the migrated target, phases 2 and 3",
-        Step.TRY_OLD_CODE: "try the old code on the migrated data, phase 3",
-        Step.VERIFY: "verify the rollback, phases 1 to 4",
-    }.items()
-}
+        return (self.part_sentence if of else self.alone_sentence).format(of=of).strip()
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,25 +123,6 @@ def canonical_json(value: Any) -> bytes:  # noqa: ANN401 - whatever JSON can hol
     return f"{text}\n".encode("utf-8", "replace")
 
 
-def strict_json(data: bytes) -> Any:  # noqa: ANN401 - whatever JSON can hold
-    """Return the value of JSON without NaN and repeated names; raises `ValueError` for other data."""
-    try:
-        return json.loads(data.decode(), parse_constant=_refused, object_pairs_hook=_distinct)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-
-
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name is there twice")
-    return found
-
-
-def _refused(constant: str) -> None:
-    raise ValueError(f"{constant} is no number")
-
-
 def json_line(record: Any) -> bytes:  # noqa: ANN401 - whatever JSON can hold
     """Return `record` as one line of JSON, with its line end; see `canonical_json` for half a character."""
     return f"{_ENCODER.encode(record)}\n".encode("utf-8", "replace")

@@ -20,7 +20,6 @@ from rollproof.incident.journal_steps import Step
 from rollproof.monitoring.wish import Kind, Wish
 from rollproof.planning.unfinished import Unfinished
 from rollproof.system.clock import Moment
-from rollproof.system.files import strict_json
 from rollproof.system.record_files import record_of
 from rollproof.verdict import Verdict
 from tests.schemas import FOLDER as SCHEMAS
@@ -69,7 +68,7 @@ def read_document(said: str, told: str, code: ExitCode) -> Document[Any]:
     name = f"output-{value['command'].replace(' ', '-')}"
     schema = json.loads((SCHEMAS / f"{name}.schema.json").read_text(encoding="utf-8"))
     Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(value)
-    document: Document[Any] = record_of(RECORDS[name][0], strict_json(said.encode()))  # type: ignore[arg-type]
+    document: Document[Any] = record_of(RECORDS[name][0], json.loads(said.encode()))  # type: ignore[arg-type]
     assert document.exit_code is code
     assert (document.result is None) is (document.problem is not None)
     if document.problem is not None:
