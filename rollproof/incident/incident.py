@@ -240,12 +240,6 @@ def new_incident(incidents: Path, target: str) -> Incident:
     return _create(incidents, f"{stamp}-{target}-{secrets.token_hex(2)}", target)
 
 
-def target_of_id(identity: str) -> str | None:
-    """Return the target in an id that `new_incident` made, or None for an id chosen by a person."""
-    found = re.fullmatch(r"\d{8}T\d{6}Z-(?P<target>.+)-[0-9a-f]{4}", identity, re.ASCII)
-    return None if found is None else found["target"]
-
-
 def incident_of(incidents: Path, target: str, wanted: str) -> Incident | None:
     """Return the incident `wanted`, or None if no incident has that id."""
     if not ID.fullmatch(wanted):
@@ -270,21 +264,25 @@ def incident_of(incidents: Path, target: str, wanted: str) -> Incident | None:
     return incident
 
 
-def find_incident(incidents: Path, target: str, wanted: str | None) -> Incident:
-    """Return the incident `wanted`, created if missing; by default the target's newest open or a new one."""
-    if wanted is not None:
-        return incident_of(incidents, target, wanted) or _create(incidents, wanted, target)
-    open_ones = [incident for incident in incidents_of(incidents, target) if not incident.closed]
-    return max(open_ones, key=last_begun) if open_ones else new_incident(incidents, target)
+def find_incident(incidents: Path, target: str, wanted: str) -> Incident:
+    """Return the incident `wanted`, created if missing."""
+    return incident_of(incidents, target, wanted) or _create(incidents, wanted, target)
 
 
 def incidents_of(incidents: Path, target: str) -> list[Incident]:
-    """Return the incidents of `target`, open and closed, without changes; raises as `every_incident`."""
-    return [
-        incident
-        for incident in every_incident(incidents)
-        if incident.target == target and incident.kind is not IncidentKind.CHANGE
-    ]
+    """Return the incidents of `target`, open and closed, without changes."""
+    try:
+        there = sorted(incidents.iterdir()) if incidents.exists() else []
+        every = [load_incident(folder) for folder in there if (folder / INCIDENT).exists()]
+    except OSError as error:
+        raise UsageProblem.of_file(
+            incidents,
+            error,
+            what="incidents folder",
+            expected="folders that can be read",
+            hint="correct the folder's permissions, or run this as the user who owns it",
+        ) from None
+    return [one for one in every if one.target == target and one.kind is not IncidentKind.CHANGE]
 
 
 def find_change(incidents: Path, target: str, migration: str) -> Incident:
@@ -298,22 +296,6 @@ def find_change(incidents: Path, target: str, migration: str) -> Incident:
 def change_folder(incidents: Path, target: str, migration: str) -> Path:
     """Return the folder for the record of the migration to commit `migration`; it may not exist."""
     return incidents / f"{IncidentKind.CHANGE}-{target}-{migration[:12]}"
-
-
-def every_incident(incidents: Path) -> Iterator[Incident]:
-    """Yield the incidents and changes of all targets, open and closed."""
-    try:
-        there = sorted(incidents.iterdir()) if incidents.exists() else []
-        folders = [folder for folder in there if (folder / INCIDENT).exists()]
-    except OSError as error:
-        raise UsageProblem.of_file(
-            incidents,
-            error,
-            what="incidents folder",
-            expected="folders that can be read",
-            hint="correct the folder's permissions, or run this as the user who owns it",
-        ) from None
-    yield from map(load_incident, folders)
 
 
 def last_begun(incident: Incident) -> datetime:

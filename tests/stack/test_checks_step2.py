@@ -20,7 +20,7 @@ import pytest
 
 from rollback_actions.session.lock import open_lock
 from rollproof.baseline.facts import Facts, RecordedContainer
-from rollproof.incident.incident import RollbackRecord, find_incident, new_incident
+from rollproof.incident.incident import RollbackRecord, incidents_of, new_incident
 from rollproof.incident.trials import Part
 from rollproof.monitoring.wish import Kind, Wish
 from rollproof.planning.unfinished import Unfinished
@@ -495,7 +495,7 @@ def test_the_working_copy_of_the_stack_is_green_and_is_not_touched(
     assert git(repository, "status", "--porcelain") == ""
     assert git(repository, "rev-parse", "HEAD") != second
     # The record of a migration is apart from incidents.
-    assert find_incident(verifier.folder / "incidents", "staging", None).kind == "incident"
+    assert {one.kind for one in incidents_of(verifier.folder / "incidents", "staging")} == {"incident"}
 
 
 def test_a_state_that_is_saved_is_green_and_each_item_says_what_was_seen(clone: Clone) -> None:
