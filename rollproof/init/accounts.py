@@ -16,7 +16,7 @@ from rollproof.profile.kinds import kinds
 from rollproof.profile.mistakes import UNANSWERED
 from rollproof.profile.sections import Account, ApiKey, StoreProfile
 from rollproof.reading import read_regular
-from rollproof.redaction.secret_command import LARGEST_SECRET
+from rollproof.redaction.secret import LARGEST_SECRET
 
 READER, OPERATOR, CANARY = "reader", "operator", "canary"
 # Words at the end of a compose secret's name that show whose account it is of.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
+from functools import cache, partial
 from pathlib import Path
 from shlex import quote
 from typing import Annotated
@@ -14,8 +16,11 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, SecretStr
 
 from rollproof.errors import Wrong, reason_of, type_of
 from rollproof.reading import read_regular
-from rollproof.redaction.secret_command import LARGEST_SECRET, printed
 
+LARGEST_SECRET = 64 * 1024
+"""Bytes of a secret, from a program or a file."""
+SECONDS = 30.0
+"""The time that a program has to print a secret."""
 # Paths in a profile are relative to the profile, whatever the working directory is.
 profile_directory: ContextVar[Path] = ContextVar("profile_directory")
 
@@ -67,11 +72,6 @@ def _read(source: object) -> SecretStr:
     return secret
 
 
-def _made(path: Path) -> str:
-    """Return the command that makes the secret's file for its owner alone."""
-    return f"install -D -m 600 /dev/stdin {quote(str(path))}   # type the secret, then Ctrl-D"
-
-
 def _of_variable(name: str) -> SecretStr:
     value = os.environ.get(name)
     if value is None and not _VARIABLE.fullmatch(name):
@@ -95,24 +95,60 @@ def _secret(source: object) -> SecretStr:
             return _of_variable(name)
         case {"file": str(file), **others} if not others:
             return _of_file(_absolute(Path(file)))
-        case {"command": [str(), *_] as words, **others} if not others and all(map(_is_text, words)):
+        case {"command": [str(), *_] as words, **others} if not others and all(
+            isinstance(word, str) for word in words
+        ):
             return SecretStr(printed(tuple(words), profile_directory.get(Path.cwd())))
     raise Wrong('{env = "VARIABLE"}, {file = "path"} or {command = ["program", "…"]}', type_of(source))
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
+@cache
+def printed(command: tuple[str, ...], folder: Path) -> str:
+    """Return what `command`, started in `folder`, prints: once a process, however many profiles ask.
+
+    It is started below `rollproof.system.command`, which needs the profile's secrets for its messages. What
+    it prints is never shown, nor what else it says.
+    """
+    hint = "run it by hand: its own words are not shown here, since they may hold the secret"
+    wrong = partial(Wrong, "a program that prints the secret", hint=hint)
+    # In memory, not a pipe: a program that it has started may keep a pipe open.
+    with os.fdopen(os.memfd_create("secret"), "w+b") as output:
+        try:
+            ended = subprocess.run(
+                command,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.DEVNULL,
+                timeout=SECONDS,
+                check=False,
+            )
+        except (OSError, ValueError) as error:
+            raise wrong(f"{reason_of(error)}: {command[0]}") from None
+        except subprocess.TimeoutExpired:
+            raise wrong(f"{command[0]} still running after {SECONDS:g} s") from None
+        output.seek(0)
+        data = output.read(LARGEST_SECRET + 1)
+    if ended.returncode != 0:
+        raise wrong(f"exit code {ended.returncode} of {command[0]}")
+    text = data.decode(errors="replace").strip()
+    if not text or len(data) > LARGEST_SECRET or "\N{REPLACEMENT CHARACTER}" in text:
+        raise wrong(f"nothing, no UTF-8, or more than {LARGEST_SECRET:,} bytes from {command[0]}")
+    return text
 
 
 def _of_file(path: Path) -> SecretStr:
+    made = f"install -D -m 600 /dev/stdin {quote(str(path))}   # type the secret, then Ctrl-D"
     try:
         text = read_regular(path, LARGEST_SECRET).decode().strip()
     except (OSError, UnicodeDecodeError) as error:
         missing = isinstance(error, FileNotFoundError)
-        observed, hint = f"{reason_of(error)}: {path}", _made(path) if missing else ""
-        raise Wrong("a readable secret file", observed, missing=missing, hint=hint) from None
+        observed = f"{reason_of(error)}: {path}"
+        raise Wrong(
+            "a readable secret file", observed, missing=missing, hint=made if missing else ""
+        ) from None
     if not text:
-        raise Wrong("a secret", f"an empty file: {path}", hint=_made(path))
+        raise Wrong("a secret", f"an empty file: {path}", hint=made)
     return SecretStr(text)
 
 

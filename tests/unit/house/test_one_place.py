@@ -17,7 +17,7 @@ PRODUCT = ("checks", "fixtures", "reports", "rollback_actions", "rollproof")
 
 PROGRAMS: Mapping[str, str] = {
     "rollproof/system/command.py": "the runner of programs",
-    "rollproof/redaction/secret_command.py": "what prints a secret of the profile",
+    "rollproof/redaction/secret.py": "what prints a secret of the profile",
     "reports/bundle/verify_record.py": "the checker in each bundle, which has to stand alone",
     "rollproof/cli/verify_commands.py": "pytest takes the place of the command `verify`",
 }

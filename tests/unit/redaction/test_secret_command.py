@@ -9,7 +9,7 @@ import pytest
 
 from rollproof.errors import UsageProblem
 from rollproof.profile.profile import load_target
-from rollproof.redaction import secret_command
+from rollproof.redaction import secret
 from rollproof.redaction.secret import known_secrets
 from tests.conftest import write_profile
 
@@ -20,9 +20,9 @@ PRINTED = "tops3cret-of-the-program"
 @pytest.fixture(autouse=True)
 def forgotten() -> Iterator[None]:
     """Nothing has been asked yet, nor is it known to later tests."""
-    secret_command.printed.cache_clear()
+    secret.printed.cache_clear()
     yield
-    secret_command.printed.cache_clear()
+    secret.printed.cache_clear()
 
 
 def profile_by(folder: Path, words: str) -> Path:
@@ -75,7 +75,7 @@ def test_a_failure_is_reported_without_the_words_of_the_program(
 
 
 def test_it_has_a_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(secret_command, "SECONDS", 0.5)
+    monkeypatch.setattr(secret, "SECONDS", 0.5)
     # A process that it has started may run on, and must not be waited for.
     profile = profile_by(tmp_path, script(tmp_path, f"sleep 5 & echo {PRINTED}; exec sleep 5"))
     with pytest.raises(UsageProblem, match=r"\./tell still running after 0\.5 s"):
