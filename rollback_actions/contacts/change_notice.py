@@ -35,8 +35,8 @@ def notify(
     Raises:
         UsageProblem: there is no channel. `Mismatch`: there is no change document that the team could read.
     """
-    channels = names_of(target.premigration.team.channels)
-    if not channels:
+    team = target.premigration.team
+    if not team.channels:
         raise UsageProblem(
             what="channels of the team",
             expected="at least one",
@@ -48,10 +48,9 @@ def notify(
     redact = target.redactor().text
     title = f"Migration of {target.name} to {migration[:12]} is planned"
     body = redact(_message(target, profile, migration, document, when))
-    team = target.premigration.team
+    channels = dict(zip(names_of(team.channels), team.channels, strict=True))
     with _record(target, migration, say) as journal:
-        deliveries = deliver(team.channels, redact(title), body, team.delivery_seconds, redact)
-        done = dict(zip(channels, deliveries, strict=True))
+        done = deliver(channels, redact(title), body, team.delivery_seconds, redact)
         details = {"target": target.name, "migration": migration, "document": document.digest}
         record(journal, NOTIFIED, done, body, **details, **author("change"))
     return done

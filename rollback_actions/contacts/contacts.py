@@ -162,8 +162,7 @@ class ContactClock:
         for wait in _WAITS:
             self._sleep(wait)
             seconds = self.target.contacts.delivery_seconds
-            deliveries = deliver([*left.values()], title, body, seconds, self._redact)
-            done = dict(zip(left, deliveries, strict=True))
+            done = deliver(left, title, body, seconds, self._redact)
             with self._journal() as journal:
                 details = {"alert": due.alert, "because": due.because, **author(_WHAT)}
                 record(journal, ALERTED, done, f"{title}\n{body}", **details)

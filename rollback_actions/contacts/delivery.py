@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -37,24 +36,23 @@ class Delivery:
 
 
 def deliver(
-    urls: Sequence[SecretStr], title: str, body: str, seconds: float, redact: Callable[[str], str]
-) -> list[Delivery]:
-    """Send a message to every channel; return the results after at most `seconds`, in the channels' order.
+    channels: Mapping[str, SecretStr], title: str, body: str, seconds: float, redact: Callable[[str], str]
+) -> dict[str, Delivery]:
+    """Send a message to every channel, given by its name and URL; return the results by its name.
 
-    A channel that takes longer counts as not delivered, and its thread is left alone.
+    A channel that takes longer than `seconds` counts as not delivered, and its thread is left alone.
     """
-    with _reasons():
-        # Before the clock starts: a library with a plugin for each kind of channel takes a while to load.
-        senders = [
-            Question(f"channel {number}", partial(_sent, sender_of(url), title, body, seconds))
-            for number, url in enumerate(urls)
-        ]
-        for sender in senders:
-            sender.start()
-        wait_for(senders, seconds)
-        late = Delivery(delivered=False, reason=f"no answer within {seconds:g} s", seconds=seconds)
-        done = [late if sender.waiting else sender.answer() for sender in senders]
-    return [Delivery(one.delivered, redact(one.reason)[:_MOST], one.seconds) for one in done]
+    # Before the clock starts: a library with a plugin for each kind of channel takes a while to load.
+    senders = {
+        name: Question(name, partial(_sent, sender_of(url), title, body, seconds))
+        for name, url in channels.items()
+    }
+    for sender in senders.values():
+        sender.start()
+    wait_for(senders.values(), seconds)
+    late = Delivery(delivered=False, reason=f"no answer within {seconds:g} s", seconds=seconds)
+    done = {name: late if sender.waiting else sender.answer() for name, sender in senders.items()}
+    return {name: replace(one, reason=redact(one.reason)[:_MOST]) for name, one in done.items()}
 
 
 def record(
@@ -107,18 +105,8 @@ class _Reasons(logging.Handler):
         _logged.get([]).append(" ".join(f"{record.getMessage()} {cause}".split()))
 
 
-@contextmanager
-def _reasons() -> Iterator[None]:
-    """Take Apprise's log lines, and keep them from everybody else: they may name secrets."""
-    logger, reasons = logging.getLogger("apprise"), _Reasons(logging.WARNING)
-    before = logger.propagate, logger.level
-    logger.addHandler(reasons)
-    logger.propagate = False
-    # Its debug lines are requests, with their headers.
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.removeHandler(reasons)
-        logger.propagate = before[0]
-        logger.setLevel(before[1])
+# Nobody else gets its log lines: they may name secrets, and those for debugging are whole requests.
+_LOGGER = logging.getLogger("apprise")
+_LOGGER.addHandler(_Reasons(logging.WARNING))
+_LOGGER.setLevel(logging.WARNING)
+_LOGGER.propagate = False
