@@ -1,14 +1,10 @@
 from __future__ import annotations
 
-import json
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from socketserver import UnixStreamServer
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -208,62 +204,3 @@ def test_an_engine_that_never_answers_is_unverifiable_at_the_deadline(
     monkeypatch.setenv("DOCKER_HOST", silent_engine)
     with pytest.raises(Unverifiable, match=r"within 0\.2 s"):
         ComposeEngine("p", 0.2).containers()
-
-
-@dataclass
-class AnsweringEngine:
-    """An engine without containers that keeps what it was asked, and whether it is `wrong`."""
-
-    asked: list[str] = field(default_factory=list)
-    wrong: bool = False
-
-
-@pytest.fixture
-def answering_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AnsweringEngine]:
-    """An engine that answers, which this process has not met before."""
-    engine = AnsweringEngine()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            engine.asked.append(self.path.partition("?")[0])
-            versions = {"ApiVersion": "1.44", "Version": "26"}
-            said: object = versions if self.path == "/version" else []
-            body = json.dumps({"message": "too new"} if engine.wrong else said).encode()
-            self.send_response(400 if engine.wrong else 200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name
-            """Say nothing."""
-
-    with UnixStreamServer(str(tmp_path / "engine"), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/engine")
-        yield engine
-        server.shutdown()
-        thread.join()
-
-
-def test_the_engines_version_is_asked_once_and_again_after_an_error(
-    answering_engine: AnsweringEngine,
-) -> None:
-    """To tell its versions, an engine starts programs."""
-    engine, listing = ComposeEngine("p", 5), "/v1.44/containers/json"
-    engine.running()
-    engine.containers()
-    assert answering_engine.asked == ["/version", listing, listing]
-    answering_engine.wrong = True
-    with pytest.raises(Unverifiable):
-        engine.running()
-    answering_engine.wrong = False
-    answering_engine.asked.clear()
-    engine.running()
-    assert answering_engine.asked == ["/version", listing]
-
-
-def test_a_place_is_found_by_the_listing_alone(answering_engine: AnsweringEngine) -> None:
-    with pytest.raises(Unverifiable, match="no container at all"):
-        ComposeEngine("p", 5).resolve(Address(service="redis", port=1))
-    assert answering_engine.asked == ["/version", "/v1.44/containers/json"]

@@ -193,11 +193,6 @@ def test_a_change_inside_a_container_is_told_unless_it_was_so_at_the_capture(
     assert list(inside_differences(recorded, inside)) == said
 
 
-def test_a_file_made_at_the_root_makes_no_other_expected_there() -> None:
-    recorded = record_container(container(RAW), Inside(added=("/made",)), SEAL).inside
-    assert list(inside_differences(recorded, Inside(added=("/evil", "/made")))) == ["added /evil"]
-
-
 def test_the_content_of_what_compose_placed_is_compared_and_says_nothing_of_its_folder() -> None:
     placed = {"/run/secrets/s3": "5" * 64, "/etc/app/settings.yaml": "6" * 64, "/etc/flat.yaml": "7" * 64}
     then = Inside(added=("/etc/app", "/etc/app/settings.yaml", "/etc/flat.yaml"), placed=placed)

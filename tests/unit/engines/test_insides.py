@@ -147,10 +147,6 @@ def test_changes_are_told_without_the_noise_of_a_running_container() -> None:
     assert theirs.modified["/etc/motd"] != again.modified["/etc/motd"]
 
 
-def test_a_container_without_changes_has_none() -> None:
-    assert found(StandInApi(changes=None)) == Inside()
-
-
 PLACED = {"/run/secrets/s3": b"key", "/settings": b"level: 1"}
 
 

@@ -16,7 +16,6 @@ from rollproof.backups.images import FILE, image_folder, images_to_load, is_kept
 from rollproof.errors import ActionFailed
 from rollproof.incident.incident import Incident
 from rollproof.incident.journal import verify_journal
-from rollproof.incident.journal_steps import Step, StepId
 from rollproof.planning.plan import plan_full
 from rollproof.system.files import part_of
 from tests.unit.sandbox import SERVICES, Sandbox, control_with_images, free, image, save_image
@@ -74,11 +73,6 @@ def test_each_image_is_kept_once_for_all_sets(backups: Path, control: Control) -
     assert control.save_image.call_count == len(IMAGES)
 
 
-def test_services_on_one_image_share_its_copy(backups: Path, control: Control) -> None:
-    same = dict.fromkeys(SERVICES, image(SERVICES[0]))
-    assert _keep(backups, control, same).startswith("1 images, 1 of them new")
-
-
 def test_what_was_begun_is_removed_and_made_anew(backups: Path, control: Control) -> None:
     def cut(image: str, file: Path, *, deadline: float) -> None:
         save_image(image, file, deadline=deadline)
@@ -97,16 +91,6 @@ def test_what_was_begun_is_removed_and_made_anew(backups: Path, control: Control
     control.save_image.side_effect = save_image
     _keep(backups, control)
     assert all(kept_image(backups, one).read_text() == one for one in IMAGES.values())
-
-
-def test_no_room_is_told_in_words(backups: Path, control: Control) -> None:
-    def full(_image: str, file: Path, *, deadline: float) -> None:
-        assert deadline > 0
-        raise OSError(28, "No space left on device", str(file))
-
-    control.save_image.side_effect = full
-    with pytest.raises(ActionFailed, match="observed No space left on device"):
-        _keep(backups, control)
 
 
 def test_what_the_engine_has_is_not_loaded(backups: Path, control: Control) -> None:
@@ -166,20 +150,3 @@ def test_a_rollback_stops_nothing_where_an_image_is_in_neither_place(
     with pytest.raises(ActionFailed, match="expected there"):
         sandbox.run(plan_full(sandbox.target, sandbox.commit), incident)
     sandbox.control.stop.assert_not_called()
-
-
-def test_one_that_is_interrupted_while_it_looks_has_touched_nothing(
-    sandbox: Sandbox, incident: Incident
-) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        sandbox.run(plan_full(sandbox.target, sandbox.commit), incident, StepId(Step.LOOK, ""))
-    sandbox.control.load_image.assert_not_called()
-    assert not (incident.folder / "unfinished.json").exists()
-
-
-def test_the_wrong_kind_of_package_is_no_image(backups: Path, control: Control) -> None:
-    _keep(backups, control)
-    manifest = image_folder(backups, image(SERVICES[0])) / "backup.json"
-    manifest.write_text(manifest.read_text().replace('"image"', '"mysql"', 1))
-    with pytest.raises(ActionFailed, match="backup: expected"):
-        kept_image(backups, image(SERVICES[0]))

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from rollproof.baseline.folder import load_baseline
-from rollproof.errors import ActionFailed, ExitCode, Unverifiable, UsageProblem
+from rollproof.errors import ActionFailed, Unverifiable
 from rollproof.git.migration_files import changed_names, content_at
 from rollproof.git.repository import read_working_copy
-from rollproof.git.saved_commit import file_of, read_saved_commit, save_commit
+from rollproof.git.saved_commit import file_of, read_saved_commit
 from rollproof.incident.incident import new_incident
 from rollproof.incident.trials import Part, PartTrial
 from rollproof.monitoring.wish import Kind, Wish
@@ -55,11 +55,6 @@ def test_what_the_file_holds_is_said(
     assert read_saved_commit(file, repository).observed == observed
 
 
-def test_a_file_that_cannot_be_read_is_no_missing_one(repository: Path, tmp_path: Path) -> None:
-    with pytest.raises(Unverifiable, match="Is a directory"):
-        read_saved_commit(tmp_path, repository)
-
-
 def test_the_commit_is_saved_where_the_profile_says(sandbox: Sandbox, run: Ran, repository: Path) -> None:
     sandbox.profile.write_text(sandbox.profile.read_text(encoding="utf-8") + NAMED, encoding="utf-8")
     said = run("save-state")
@@ -68,12 +63,6 @@ def test_the_commit_is_saved_where_the_profile_says(sandbox: Sandbox, run: Ran, 
     saved = read_saved_commit(file, repository)
     assert saved.text == f"{saved.head}\n" == f"{sandbox.commit}\n"
     assert [path.name for path in file.parent.iterdir()] == ["commit.txt"]
-
-
-def test_a_commit_that_cannot_be_saved_is_said(sandbox: Sandbox, run: Ran) -> None:
-    (sandbox.folder / "saved").write_text("in the way")
-    sandbox.profile.write_text(sandbox.profile.read_text(encoding="utf-8") + NAMED, encoding="utf-8")
-    assert "saved commit: expected written: " in run("save-state", code=ExitCode.FAILED)
 
 
 def test_each_target_has_its_own_file_in_the_state_folder(
@@ -87,24 +76,6 @@ def test_each_target_has_its_own_file_in_the_state_folder(
     assert file.is_relative_to(tmp_path / "state")
     assert file_of(None, "another") != file
     assert file.parent.stat().st_mode & 0o077 == 0
-
-
-def test_a_state_folder_that_cannot_be_used_is_said_with_the_way_out(
-    run: Ran, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "in-the-way").write_text("")
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "in-the-way"))
-    said = run("save-state", code=ExitCode.USAGE)
-    assert str(tmp_path / "in-the-way") in said
-    assert "HINT: export XDG_STATE_HOME=" in said
-
-
-def test_save_state_needs_a_commit(sandbox: Sandbox, tmp_path: Path) -> None:
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    git(empty, "init", "--quiet")
-    with pytest.raises(UsageProblem, match="expected a commit"):
-        save_commit(None, sandbox.target.name, empty)
 
 
 def test_a_clean_working_copy_has_no_differences(repository: Path) -> None:
@@ -213,13 +184,6 @@ def test_every_part_of_a_rollback_that_is_possible_says_what_was_seen(
     )
 
 
-def test_a_backup_that_is_gone_is_seen_by_the_plan(trial: RollbackTrial, sandbox: Sandbox) -> None:
-    sandbox.target.folders.backups.rename(sandbox.folder / "elsewhere")
-    assert "backup: expected a complete backup set" in problem(trial.of(Part.PLAN))
-    assert trial.of(Part.IMAGES).problem is None
-    assert trial.of(Part.CHECKOUT).problem is None
-
-
 def test_an_image_that_is_gone_is_seen_alone(trial: RollbackTrial, sandbox: Sandbox) -> None:
     gone = ActionFailed(what="image", expected="a", observed="no such image", source="docker", hint="x")
     sandbox.control.require_images.side_effect = gone
@@ -270,17 +234,6 @@ def test_what_would_not_work_after_it_is_seen(trial: RollbackTrial, monkeypatch:
     assert [part for part in Part if trial.of(part).problem] == ["foresight"]
 
 
-def test_no_room_for_what_a_rollback_keeps_is_seen(
-    trial: RollbackTrial, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Full:
-        free = 0
-
-    monkeypatch.setattr("rollproof.backups.room.shutil.disk_usage", lambda _: Full)
-    found = problem(trial.of(Part.REFUSALS))
-    assert "room for what the stores hold now" in found
-
-
 def test_a_lock_of_one_who_has_ended_or_that_cannot_be_read_is_seen(
     trial: RollbackTrial, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -291,10 +244,3 @@ def test_a_lock_of_one_who_has_ended_or_that_cannot_be_read_is_seen(
     monkeypatch.setattr(rollback_trial, "lock_state", lambda _: ended)
     again = RollbackTrial(sandbox.target, trial._baseline)
     assert "expected free, or held by a command that runs" in problem(again.of(Part.REFUSALS))
-
-
-def test_a_protected_target_is_confirmed_by_whoever_rolls_back(
-    trial: RollbackTrial, sandbox: Sandbox
-) -> None:
-    protected = RollbackTrial(sandbox.target.model_copy(update={"protected": True}), trial._baseline)
-    assert protected.of(Part.REFUSALS).problem is None

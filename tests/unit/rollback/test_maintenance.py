@@ -14,7 +14,7 @@ from rollproof.errors import ActionFailed
 from rollproof.incident.incident import Incident, new_incident
 from rollproof.incident.journal_steps import Step
 from rollproof.planning.advice import Advice
-from rollproof.planning.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
+from rollproof.planning.plan import Plan, plan_database, plan_emergency, plan_full
 from rollproof.profile.profile import Target
 from tests.unit.sandbox import (
     MAINTAINED,
@@ -94,13 +94,6 @@ def test_its_service_is_re_created_last(
     assert not proxy.on
 
 
-@pytest.mark.usefixtures("proxy")
-def test_a_service_alone_needs_none(sandbox: Sandbox, incident: Incident) -> None:
-    sandbox.run(plan_service(sandbox.target, MAINTAINED), incident)
-    sandbox.control.run.assert_not_called()
-    assert not {Step.MAINTENANCE_ON, Step.MAINTENANCE_OFF} & set(begun(incident))
-
-
 def _deaf(*_: object, **__: object) -> str:
     return ""
 
@@ -127,15 +120,6 @@ def test_what_cannot_be_in_maintenance_is_stopped_too(
     assert sandbox.keepers["mysql"].words["a"] == "of release 1"
     journal = (incident.folder / "journal.jsonl").read_text()
     assert f"{MAINTAINED} is stopped too, maintenance is not on: " in journal
-
-
-def test_one_that_an_earlier_run_has_left_on_is_taken_off(
-    sandbox: Sandbox, proxy: StandInProxy, incident: Incident
-) -> None:
-    proxy.on = proxy.broken = True
-    sandbox.control.start.side_effect = lambda *_, **__: setattr(proxy, "broken", False)
-    sandbox.run(plan_database(sandbox.target, "mysql"), incident)
-    assert not proxy.on
 
 
 def test_it_stays_on_after_a_failure_and_that_is_said(

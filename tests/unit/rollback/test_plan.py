@@ -177,22 +177,6 @@ def test_an_unknown_store_is_answered_with_what_there_is(sandbox: Sandbox, name:
     assert hint in caught.value.hint
 
 
-def test_without_a_current_baseline_nothing_is_known_to_be_good(sandbox: Sandbox) -> None:
-    (sandbox.target.folders.baselines / "current").unlink()
-    for planned in (plan_service, plan_database):
-        with pytest.raises(
-            UsageProblem, match="known-good baseline: expected a baseline of sandbox, observed none"
-        ):
-            planned(sandbox.target, "backend" if planned is plan_service else "mysql")
-    assert baseline_of(sandbox.target, sandbox.commit).facts.commit == sandbox.commit
-
-
-def test_a_commit_without_a_baseline_is_refused(sandbox: Sandbox) -> None:
-    for planned in (plan_full, plan_emergency):
-        with pytest.raises(UsageProblem, match="baseline: expected one of commit"):
-            planned(sandbox.target, sandbox.bad)
-
-
 def test_the_newest_whole_baseline_of_a_commit_is_found_and_no_other_one_is_read(sandbox: Sandbox) -> None:
     baselines, name = sandbox.target.folders.baselines, sandbox.target.name
     wanted = save_baseline(baselines, name, facts("c" * 40))

@@ -533,13 +533,3 @@ def test_a_service_has_as_many_containers_as_at_the_capture_again(
     (up,) = sandbox.control.recreate.call_args_list
     assert up.kwargs["replicas"] == {"backend": 3}
     assert whole.replicas(["a later one"]) == {}, "it is not scaled to none"
-
-
-def test_a_service_that_ends_by_itself_is_not_waited_for_to_run(sandbox: Sandbox, incident: Incident) -> None:
-    recorded = facts(sandbox.commit)
-    others = tuple(one for one in recorded.containers if one.service != "frontend")
-    whole = replace(recorded, containers=(*others, _ended("frontend", image("frontend"))))
-    save_baseline(sandbox.target.folders.baselines, sandbox.target.name, whole)
-    sandbox.run(plan_service(sandbox.target, "frontend"), incident)
-    (up,) = sandbox.control.recreate.call_args_list
-    assert (up.args[0], up.kwargs["completes"]) == ({"frontend": image("frontend")}, True)

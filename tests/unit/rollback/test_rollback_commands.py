@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from contextlib import closing
 from copy import copy
 
@@ -143,24 +142,6 @@ def rolled(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Plan, Incident]]:
 
     monkeypatch.setattr(rollback_run, "roll_back", roll_back)
     return rolled
-
-
-def test_the_last_line_and_the_status_say_where_it_was_blind(
-    run: Ran, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def roll_back(_: object, plan: Plan, incident: Incident, *__: object) -> object:
-        unfinished = Unfinished.begin(incident, plan.wish)
-        unfinished.restored({}, {"redis": "nobody has looked", "kafka": "it does not tell"})
-        record = unfinished.outcome(Verdict.PASSED, Moment.now())
-        incident.write_rollback(record)
-        unfinished.end()
-        return record
-
-    monkeypatch.setattr(rollback_run, "roll_back", roll_back)
-    said = run("rollback", "database", "redis")
-    assert re.search(r"rollback: passed in \d+\.\d s; blind to writers at kafka, redis\n", said)
-    said = run("rollback", "status")
-    assert re.search(r"verdict: passed in \d+\.\d s; blind to writers at kafka, redis\n", said)
 
 
 def test_resume_goes_on_in_the_incident(run: Ran, rolled: list[tuple[Plan, Incident]]) -> None:

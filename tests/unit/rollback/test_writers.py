@@ -95,15 +95,6 @@ def test_a_client_fails_it_when_every_restore_has_ended(sandbox: Sandbox, incide
     sandbox.control.recreate.assert_not_called()
 
 
-def test_one_that_stays_is_found_before_anything_is_overwritten(sandbox: Sandbox, incident: Incident) -> None:
-    sandbox.clients["mysql"].found.append(Client("app", "10.0.0.9"))
-    with pytest.raises(WriterSeen, match="expected no writer before it is overwritten"):
-        sandbox.run(plan_database(sandbox.target, "mysql"), incident)
-    assert sandbox.keepers["mysql"].words["a"] == "of release 2"
-    assert Step.QUIET in begun(incident)
-    assert Step.WATCHED not in begun(incident)
-
-
 def test_one_that_was_stopped_may_take_a_moment_to_hang_up(sandbox: Sandbox, incident: Incident) -> None:
     gone = iter([[Client("app", "10.0.0.9")]])
     sandbox.clients["mysql"].others = lambda: next(gone, [])  # type: ignore[method-assign]
