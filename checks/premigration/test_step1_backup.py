@@ -14,9 +14,8 @@ from rollproof.baseline.folder import Baseline
 from rollproof.errors import Meaning, Mismatch, Unverifiable, listed
 from rollproof.home import typed
 from rollproof.incident.trials import TrialOfStore
-from rollproof.profile.kinds import descriptor_of
+from rollproof.profile.kinds import descriptor_of, means_of
 from rollproof.profile.profile import Target
-from rollproof.profile.safety import means_of
 from rollproof.stores.contract import Retention
 from rollproof.system.clock import is_recent
 from rollproof.verdict import Verdict

@@ -15,9 +15,8 @@ from rollproof.engines.engine import ContainerEngine
 from rollproof.engines.factory import open_engine
 from rollproof.errors import Mismatch, Problem, Unverifiable
 from rollproof.incident.trials import Trial, TrialOfStore, of_problem
-from rollproof.profile.kinds import descriptor_of
+from rollproof.profile.kinds import descriptor_of, means_of
 from rollproof.profile.profile import Target
-from rollproof.profile.safety import means_of
 from rollproof.profile.sections import StoreProfile
 from rollproof.profile.store_descriptor import Means, Trait
 from rollproof.stores.keeper import Restored, StoppedKeeper, StoreKeeper

@@ -7,7 +7,6 @@ clean collection costs one scan, and a damaged one little more.
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,10 +38,6 @@ class Keys:
         if len(self.first) < SHOWN:
             self.first.append(key)
             self.about.append(about)
-
-    def show(self, shown: Callable[[str], str]) -> None:
-        """Replace each key by its form from `shown`."""
-        self.first = [shown(key) for key in self.first]
 
     def __str__(self) -> str:
         """Return the count, and the first keys."""
@@ -108,7 +103,7 @@ class Comparison:
     def show_keys(self, shown: Callable[[str], str]) -> None:
         """Replace each key by its form from `shown`: it may be personal data."""
         for _, keys in self._kinds:
-            keys.show(shown)
+            keys.first = [shown(key) for key in keys.first]
 
     @property
     def by_people(self) -> str:
@@ -116,13 +111,8 @@ class Comparison:
         return self._text(("added", "touched"))
 
     @property
-    def _kinds(self) -> tuple[tuple[str, Keys], ...]:
-        return (
-            ("missing", self.missing),
-            ("added", self.added),
-            ("changed", self.changed),
-            ("touched", self.touched),
-        )
+    def _kinds(self) -> list[tuple[str, Keys]]:
+        return [(name, getattr(self, name)) for name in ("missing", "added", "changed", "touched")]
 
     def _text(self, kinds: Container[str]) -> str:
         return "; ".join(f"{name} {keys}" for name, keys in self._kinds if name in kinds and keys.count)
@@ -249,7 +239,9 @@ def compare_records(before: Iterable[RecordHash], now: Iterable[RecordHash], com
     Memory holds `before`, and the records in `now` whose key it has with another hash. Added records are only
     counted.
     """
-    old, other = _by_key(before), dict[str, list[RecordHash]]()
+    old, other = dict[str, list[RecordHash]](), dict[str, list[RecordHash]]()
+    for record in before:
+        old.setdefault(record.key, []).append(record)
     for record in now:
         same = old.get(record.key)
         if same is None:
@@ -271,14 +263,6 @@ def compare_records(before: Iterable[RecordHash], now: Iterable[RecordHash], com
                 comparison.missing.add(key)
         for record in come[len(gone) :]:
             comparison.added.add(record.key)
-
-
-def _by_key(records: Iterable[RecordHash]) -> dict[str, list[RecordHash]]:
-    found: dict[str, list[RecordHash]] = defaultdict(list)
-    for record in records:
-        found[record.key].append(record)
-    # In a defaultdict, looking a key up would add it.
-    return dict(found)
 
 
 def _fields(old: Mapping[str, int], new: Mapping[str, int]) -> str:

@@ -24,7 +24,6 @@ from rollproof.stores.contract import (
     ContentView,
     Digest,
     MovingContent,
-    Neighbours,
     SearchableContent,
     SharedContent,
 )
@@ -131,11 +130,7 @@ def record_collection(
         blocks=tuple(blocks),
         excluded=tuple(sorted(excluded_of(profile, name))),
         seconds=seconds,
-        golden=_golden(content, name),
+        golden=content.golden(name, GOLDEN_QUERIES, GOLDEN_NEIGHBOURS)
+        if isinstance(content, SearchableContent)
+        else (),
     )
-
-
-def _golden(content: ContentView, name: str) -> tuple[Neighbours, ...]:
-    if not isinstance(content, SearchableContent):
-        return ()
-    return content.golden(name, GOLDEN_QUERIES, GOLDEN_NEIGHBOURS)

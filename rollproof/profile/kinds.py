@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Union
 from pydantic import Field
 
 from rollproof.errors import UsageProblem, Wrong
-from rollproof.profile.sections import Place, StoreProfile
-from rollproof.profile.store_descriptor import Descriptor, Trait
+from rollproof.profile.sections import Place, Risk, StoreProfile
+from rollproof.profile.store_descriptor import Descriptor, Means, Trait
 
 GROUP = "rollproof.stores"
 _STORES = Path(__file__).parents[1] / "stores"
@@ -73,6 +73,32 @@ def _refused(place: str, observed: str) -> UsageProblem:
 def descriptor_of(profile: StoreProfile) -> Descriptor[Any]:
     """Return the descriptor of a profile's store."""
     return kinds()[profile.kind]
+
+
+_CLASSES: tuple[Risk, ...] = ("low", "medium", "high")
+
+
+def wrong_risk(profile: StoreProfile) -> Wrong | None:
+    """Return the mistake in a store's class in the runbook's data safety matrix, if it is one.
+
+    The profile gives every store its class. It may be stricter than the matrix, never weaker.
+    """
+    descriptor = descriptor_of(profile)
+    if _CLASSES.index(profile.risk) < _CLASSES.index(descriptor.least_risk):
+        return Wrong(
+            f"{descriptor.least_risk}, as the data safety matrix has it for {profile.kind}", profile.risk
+        )
+    if profile.risk == "high" and means_of(profile) is not Means.VOLUMES:
+        return Wrong("low or medium, since no snapshots of volumes are taken of it", profile.risk)
+    if profile.risk != "low" and (setting := descriptor.keeps_less(profile)):
+        return Wrong(f"low beside {setting}", profile.risk)
+    return None
+
+
+def means_of(profile: StoreProfile) -> Means:
+    """Return the means that a backup of the store must use, by the data safety matrix."""
+    means: Means = descriptor_of(profile).means(profile)
+    return means
 
 
 def has_trait(kind: str, trait: Trait) -> bool:

@@ -33,10 +33,9 @@ from rollproof.home import typed
 from rollproof.profile.application_profile import Application
 from rollproof.profile.bands import Bands
 from rollproof.profile.contacts import Contacts
-from rollproof.profile.kinds import AnyStore, descriptor_of, require_sound_kinds, wrong_place
+from rollproof.profile.kinds import AnyStore, descriptor_of, require_sound_kinds, wrong_place, wrong_risk
 from rollproof.profile.mistakes import ProfileProblem, explain, mistake
 from rollproof.profile.premigration import Premigration
-from rollproof.profile.safety import wrong_risk
 from rollproof.profile.sections import Account, Model, Name, Redaction, Reference, unknown_key
 from rollproof.reading import read_regular
 from rollproof.record_names import ACCOUNTS

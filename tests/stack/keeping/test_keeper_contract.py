@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rollproof.errors import ActionFailed, Unverifiable
-from rollproof.profile.safety import means_of
+from rollproof.profile.kinds import means_of
 from rollproof.stores.keeper import kept_by
 from rollproof.stores.package import MANIFEST
 from tests.stack.keeping.answers import DEADLINE, place_that

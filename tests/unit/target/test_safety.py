@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from rollproof.profile.kinds import means_of
 from rollproof.profile.mistakes import ProfileProblem
 from rollproof.profile.profile import load_target
-from rollproof.profile.safety import means_of
 from rollproof.profile.sections import StoreProfile
 from rollproof.profile.store_descriptor import Means
 from tests.conftest import write_profile
@@ -60,7 +60,7 @@ def test_what_is_as_strict_as_the_matrix_loads(tmp_path: Path, kind: str, risk: 
             "",
             "expected high, as the data safety matrix has it for milvus, observed medium",
         ),
-        *((kind, "high", "", "expected low or medium, since volume") for kind in MORE if kind != "milvus"),
+        *((kind, "high", "", "expected low or medium, since no snap") for kind in MORE if kind != "milvus"),
         ("redis", "medium", FLUSHED, "expected low beside restore = 'flush', which keeps no backup"),
         ("s3", "medium", VERSIONS, "expected low beside backup = 'versions', which keeps no copy"),
     ],
