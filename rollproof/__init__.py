@@ -2,7 +2,7 @@
 
 Its own modules are what every package shares: `errors`, `verdict`, `runbook` (phases and steps), `collection`
 (what a store has records in), `record_names` (files of an incident), `reading` (files that others name) and
-`home` (where the suite lies). `__main__`, `plugin` and `verification` start the command and pytest.
+`home` (where the suite lies). `__main__` and `plugin` start the command and pytest.
 """
 
 from __future__ import annotations

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 
 from rollproof import SUITE
 from rollproof.system.process import interruptible
 
 
 def main() -> int:
-    """Run the command line."""
-    return begun(command_line)
-
-
-def begun(program: Callable[[], int]) -> int:
-    """Run `program` with the suite's own modules, whatever else is installed."""
+    """Run the command line with the suite's own modules, whatever else is installed."""
     sys.path.insert(0, str(SUITE))
-    return interruptible(program)
+    return interruptible(command_line)
 
 
 def command_line() -> int:

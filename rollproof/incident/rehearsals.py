@@ -83,27 +83,14 @@ class Rehearsal:
 
 
 @dataclass(frozen=True, slots=True)
-class Damaged:
-    """A record that may be of a rehearsal, and is too damaged to say so: an incident's `name`, and `why`.
+class Found:
+    """A search's result: the newest rehearsal that can be read, and the damaged records that may be newer.
 
-    A rehearsal in it began at `latest`, or before.
+    Of a `damaged` one it is not known whether it is of a rehearsal: its incident, and what is wrong with it.
     """
 
-    name: str
-    why: str
-    latest: datetime
-
-    def __str__(self) -> str:
-        """Return it in words."""
-        return f"{self.name} ({self.why})"
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A search's result: the newest rehearsal that can be read, and the damaged records that may be newer."""
-
     newest: Rehearsal | None
-    damaged: tuple[Damaged, ...]
+    damaged: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,24 +124,24 @@ class RehearsalPlace:
         newest = max((one for one in found if isinstance(one, Rehearsal)), key=_began, default=None)
         if newest is not None:
             newest = replace(newest, broken=newest.broken or _unsealed(newest.folder))
-        damaged = (one for one in found if isinstance(one, Damaged))
-        return Found(newest, tuple(one for one in damaged if newest is None or one.latest >= _began(newest)))
+        damaged = [one for one in found if isinstance(one, tuple)]
+        return Found(newest, tuple(why for at, why in damaged if newest is None or at >= _began(newest)))
 
-    def _look(self, path: Path, migration: str) -> Rehearsal | Damaged | None:
-        """Return what a journal holds of `migration`."""
+    def _look(self, path: Path, migration: str) -> Rehearsal | tuple[datetime, str] | None:
+        """Return what a journal holds of `migration`; if it is damaged, when it was written, and why."""
         written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
         try:
             if load_incident(path.parent).target != self.target:
                 return None
             records, broken = read_journal(path)
         except Problem as problem:
-            return Damaged(path.parent.name, str(problem.observed), written)
+            return written, f"{path.parent.name} ({problem.observed})"
         began = next((r for r in reversed(records) if _says(r, BEGAN, migration)), None)
         if began is None:
             if records and broken is None:
                 return None
             why = "it holds no record" if broken is None else str(broken.observed)
-            return Damaged(path.parent.name, why, written)
+            return written, f"{path.parent.name} ({why})"
         ended = next((r for r in records[records.index(began) :] if _says(r, ENDED, migration)), None)
         try:
             return Rehearsal(
@@ -167,7 +154,7 @@ class RehearsalPlace:
                 broken="" if broken is None else broken.summary,
             )
         except WrongRecord as error:
-            return Damaged(path.parent.name, str(error), written)
+            return written, f"{path.parent.name} ({error})"
 
 
 def _unsealed(folder: Path) -> str:

@@ -104,7 +104,7 @@ def rehearsal_of(target: Target, fix: str, finished: Moment) -> tuple[Rehearsal,
     newest, fault = found.newest, "none"
     if found.damaged:
         # Whatever it records, it may be newer than the one that can be read.
-        newest, fault = None, f"damaged: {listed([str(one) for one in found.damaged])}"
+        newest, fault = None, f"damaged: {listed(found.damaged)}"
     elif newest is not None:
         fault = newest.fault()
         if not fault and newest.began.seconds_since(finished) <= 0:

@@ -39,7 +39,6 @@ BY_TEXT: Mapping[str, str] = {
     "rollproof/stores/drivers.py": "what a descriptor names is imported when its store is used",
     "rollproof/profile/kinds.py": "a kind of store is found by its package, and named nowhere",
     "rollproof/cli/lazy.py": "a command is imported when it is asked for",
-    "rollproof/verification.py": "pytest is begun as `python -m pytest` begins it",
 }
 
 DELETES_VOLUMES: Mapping[str, str] = {

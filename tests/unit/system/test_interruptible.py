@@ -71,12 +71,3 @@ def test_a_command_is_interrupted_while_it_is_imported(tmp_path: Path, name: str
     (tmp_path / "typer" / "__init__.py").write_text(KILLS_ITSELF.format(name=name))
     done = _run(tmp_path, "rollproof", "status")
     assert (done.returncode, done.stderr) == (ExitCode.INTERRUPTED, "interrupted\n")
-
-
-@pytest.mark.usefixtures("terminal_can_be_lost")
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_verify_is_interrupted_while_pytest_is_imported(tmp_path: Path, name: str) -> None:
-    (tmp_path / "pytest").mkdir()
-    (tmp_path / "pytest" / "__init__.py").write_text(KILLS_ITSELF.format(name=name))
-    done = _run(tmp_path, "rollproof.verification")
-    assert (done.returncode, done.stderr) == (ExitCode.INTERRUPTED, "interrupted\n")
