@@ -11,7 +11,7 @@ import pytest
 
 from rollback_actions.contacts.delivery import _sent
 from rollproof.errors import ExitCode
-from rollproof.incident.journal import JournalBroken, verify_journal
+from rollproof.incident.journal import verify_journal
 from rollproof.team.change import change_journal, read_change
 from tests.unit.command_line import Ran
 from tests.unit.sandbox import SECRET, Sandbox
@@ -99,16 +99,6 @@ def test_a_reason_is_of_its_own_channel() -> None:
     assert found == ["500", "404"]
 
 
-def test_a_channel_that_hangs_has_its_deadline(away: Ran, sandbox: Sandbox, server: Channels) -> None:
-    server.hangs.add("one")
-    join(sandbox, server.apprise("one"), server.apprise("two"), more="delivery_seconds = 3")
-    # It would hang for good.
-    said = _said(away("notify", sandbox.bad, code=ExitCode.FAILED))
-    assert "channel 1 (json://127.0.0.1): NOT DELIVERED: " in said
-    assert "channel 2 (json://127.0.0.1): delivered" in said
-    _kept(sandbox)
-
-
 def test_nobody_and_nothing_to_tell_are_refused(away: Ran, sandbox: Sandbox, server: Channels) -> None:
     join(sandbox)
     said = away("notify", sandbox.bad, code=ExitCode.USAGE)
@@ -127,13 +117,6 @@ def test_a_commit_that_is_none_is_refused(away: Ran, sandbox: Sandbox, server: C
     for command in (("notify", "0" * 40), ("acknowledge", "nobranch", "--as", "Ada")):
         said = away(*command, code=ExitCode.USAGE)
         assert f"'{command[1]}': expected one of the repository" in said
-
-
-def test_a_target_without_a_baseline_says_so(away: Ran, sandbox: Sandbox, server: Channels) -> None:
-    join(sandbox, server.apprise("one"))
-    shutil.rmtree(sandbox.target.folders.baselines)
-    away("notify", sandbox.bad)
-    assert "Known good, to roll back to: none yet: known-good baseline" in server.sent[0][1]["message"]
 
 
 def test_an_acknowledgement_is_written_down(away: Ran, sandbox: Sandbox, server: Channels) -> None:
@@ -163,17 +146,12 @@ def test_nobody_acknowledges_what_nobody_was_told(away: Ran, sandbox: Sandbox, s
     assert "observed none" in away("acknowledge", sandbox.bad, "--as", "Ada", code=ExitCode.USAGE)
 
 
-@pytest.mark.parametrize(
-    ("name", "hint"), [("Adda", "did you mean Ada?"), ("Zoe", "name somebody"), (" ", "")]
-)
-def test_who_is_not_on_call_does_not_acknowledge(
-    away: Ran, sandbox: Sandbox, server: Channels, name: str, hint: str
-) -> None:
+def test_who_is_not_on_call_does_not_acknowledge(away: Ran, sandbox: Sandbox, server: Channels) -> None:
     join(sandbox, server.apprise("one"))
     away("notify", sandbox.bad)
-    said = away("acknowledge", sandbox.bad, "--as", name, code=ExitCode.USAGE)
-    assert f"expected one of Ada, Grace, observed {name!r}" in said
-    assert hint in said
+    said = away("acknowledge", sandbox.bad, "--as", "Adda", code=ExitCode.USAGE)
+    assert "expected one of Ada, Grace, observed 'Adda'" in said
+    assert "did you mean Ada?" in said
     assert read_change(sandbox.target, sandbox.bad).acknowledgements == []
 
 
@@ -182,19 +160,6 @@ def test_anybody_acknowledges_where_nobody_is_on_call(away: Ran, sandbox: Sandbo
     away("notify", sandbox.bad)
     away("acknowledge", sandbox.bad, "--as", "Zoe")
     assert "expected a name" in away("acknowledge", sandbox.bad, "--as", "", code=ExitCode.USAGE)
-
-
-def test_a_broken_record_is_kept_and_begun_anew(away: Ran, sandbox: Sandbox, server: Channels) -> None:
-    join(sandbox, server.apprise("one"))
-    away("notify", sandbox.bad)
-    journal = change_journal(sandbox.target, sandbox.bad)
-    journal.write_text(journal.read_text().replace("release 2", "release 3"))
-    with pytest.raises(JournalBroken):
-        read_change(sandbox.target, sandbox.bad)
-    said = away("acknowledge", sandbox.bad, "--as", "Ada", code=ExitCode.USAGE)
-    assert "the journal was broken, is kept as" in said
-    assert journal.with_name("journal-broken-1.jsonl").exists()
-    assert [record["event"] for record in verify_journal(journal)] == ["journal broken"]
 
 
 def test_a_record_of_another_migration_does_not_count_here(

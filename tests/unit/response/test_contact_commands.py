@@ -321,21 +321,6 @@ def test_who_is_no_contact_does_not_acknowledge(
     assert [record["event"] for record in records(sandbox)] == ["detected", "alerted"]
 
 
-def test_a_damaged_record_is_kept_and_everybody_is_told_again(
-    once: Said, say: Said, sandbox: Sandbox, server: Channels
-) -> None:
-    reach(sandbox, server)
-    once()
-    journal = incident(sandbox).folder / CONTACTS
-    journal.write_text(journal.read_text(encoding="utf-8").replace("you are on call", "you are not"))
-    said = say("status", code=ExitCode.BROKEN)
-    assert "record 1 of the journal: expected hash" in said
-    said = once()
-    assert "the journal was broken, is kept as" in said
-    assert told(server) == ["ada", "ada"]
-    assert journal.with_name("contacts-broken-1.jsonl").exists()
-
-
 @contextmanager
 def running(sandbox: Sandbox) -> Iterator[subprocess.Popen[str]]:
     """Keep the clock in a process of its own."""
