@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -105,7 +105,7 @@ def parts_of(stack: Stack, ended: frozenset[str] = frozenset()) -> Parts:
     there = {name: one for name, one in stack.services.items() if name not in optional}
     one_shots = {*ended, *(other for one in there.values() for other in one.completed)} & there.keys()
     there = {name: one for name, one in there.items() if name not in one_shots}
-    recognised = {name: sign for name, one in there.items() if (sign := _sign_of(one)) is not None}
+    recognised = {name: found for name, one in there.items() if (found := _recognised(one)) is not None}
     stores, parts = _stores(stack, there, recognised)
     taken = {service for found in stores.values() for service in found.services} | parts
     rest = {name: one for name, one in there.items() if name not in taken}
@@ -144,71 +144,72 @@ def _unusable(service: Service) -> str:
     return ""
 
 
-def _sign_of(service: Service) -> tuple[str, int, str] | None:
-    """Return the kind and port of the store that a service is, and why; None if it is none."""
-    targets = [port.target for port in service.ports]
-    every = recognitions()
+def _recognised(service: Service) -> Found | None:
+    """Return the store that a service is by itself, or None if it is none."""
+    targets, every = [port.target for port in service.ports], recognitions()
+
+    def found(kind: str, because: str) -> Found:
+        # The port for clients: a usual one, else the only other one of the container, else the usual.
+        sign = every[kind]
+        known = next((port for port in sign.ports if port in targets), None)
+        port = known or (targets[0] if len(targets) == 1 else sign.ports[0])
+        return Found(kind, (service.name,), port, service, "", because)
+
     for kind, one in every.items():
         if _matches(service.short_image, one.images):
-            return kind, _port(one, targets), f"its image is {service.short_image}"
+            return found(kind, f"its image is {service.short_image}")
     named = bool(service.short_image) and not service.build
     for kind, one in every.items():
         # Its clients, such as a web page for it, may have the same variables, and another port.
         fits = not named or not targets or not set(one.ports).isdisjoint(targets)
         if fits and one.variables and any(name.startswith(one.variables) for name in service.environment):
-            return kind, _port(one, targets), "its environment has variables of that server"
+            return found(kind, "its environment has variables of that server")
     if named:
         return None  # an image of another name: a port alone would be a guess against it
     usual = ((kind, port) for kind, one in every.items() for port in one.ports if port in targets)
-    return next(((kind, port, f"its port is {port}") for kind, port in usual), None)
-
-
-def _port(sign: Recognition, targets: Sequence[int]) -> int:
-    """Return the port for clients: a usual one, else the only other one of the container, else the usual."""
-    known = next((port for port in sign.ports if port in targets), None)
-    return known or (targets[0] if len(targets) == 1 else sign.ports[0])
+    return next((found(kind, f"its port is {port}") for kind, port in usual), None)
 
 
 def _stores(
-    stack: Stack, there: Mapping[str, Service], recognised: Mapping[str, tuple[str, int, str]]
+    stack: Stack, there: Mapping[str, Service], recognised: Mapping[str, Found]
 ) -> tuple[dict[str, Found], set[str]]:
     """Return the stores by name, and all services that hold a part of another one's data."""
-    every = recognitions()
     recognised = {
         name: one
         for name, one in recognised.items()
-        if every[one[0]].several_are_one or not _helps(name, recognised, there)
+        if one.sign.several_are_one or not _helps(one, recognised.values())
     }
-    of: dict[str, tuple[str, ...]] = {}
-    for name, (kind, _, _) in recognised.items():
-        values = (there[name].value(part) for part in every[kind].parts)
-        hosts = {_host(one) for value in values for one in value.split(",")}
-        of[name] = tuple(other for other in there if other in hosts and other != name)
-    parts = {part for several in of.values() for part in several}
+    held: dict[str, tuple[str, ...]] = {}
+    for name, one in recognised.items():
+        hosts = {_host(host) for part in one.sign.parts for host in one.service.value(part).split(",")}
+        held[name] = tuple(other for other in there if other in hosts and other != name)
+    parts = {part for several in held.values() for part in several}
     # A part that the application speaks to as well is a store of its own too.
     clients = [one for name, one in there.items() if name not in recognised and name not in parts]
     shared = {part for part in parts & recognised.keys() if any(_mentions(one, part) for one in clients)}
-    groups: dict[str, list[str]] = {}
-    for name, (kind, _, _) in recognised.items():
+    groups: dict[str, list[Found]] = {}
+    for name, one in recognised.items():
         if name not in parts or name in shared:
-            groups.setdefault(kind if every[kind].several_are_one else name, []).append(name)
-    kinds_there = [recognised[names[0]][0] for names in groups.values()]
+            groups.setdefault(one.kind if one.sign.several_are_one else name, []).append(one)
+    kinds_there = [several[0].kind for several in groups.values()]
     found: dict[str, Found] = {}
-    for names in groups.values():
+    for several in groups.values():
         # Of several brokers, the one that this host can reach by what it advertises, else the first.
-        names.sort(key=lambda name: (not _is_reached(there[name], every[recognised[name][0]]), name))
-        kind, port, because = recognised[names[0]]
-        own = every[kind].name if kinds_there.count(kind) == 1 else names[0].lower().lstrip("_.-") or "store"
+        several.sort(key=lambda one: (not _is_reached(one), one.service.name))
+        first, names = several[0], [one.service.name for one in several]
+        own = names[0].lower().lstrip("_.-") or "store"
+        own = first.sign.name if kinds_there.count(first.kind) == 1 else own
         own = own if own not in found else f"{own}-{len(found)}"
-        services = (*names, *(part for name in names for part in of[name]))
-        found[own] = Found(kind, services, port, there[names[0]], variable_of(stack, own), because)
+        services = (*names, *(part for name in names for part in held[name]))
+        found[own] = replace(first, services=services, variable=variable_of(stack, own))
     return dict(sorted(found.items())), parts
 
 
-def _is_reached(service: Service, sign: Recognition) -> bool:
+def _is_reached(found: Found) -> bool:
     """Return whether a server sends its clients on to an address that this host knows."""
-    published = {f"{host}:{port.published}" for port in service.ports for host in ("127.0.0.1", "localhost")}
-    return not published.isdisjoint(re.findall(r"://([^,\s]+:\d+)", service.value(*sign.advertised)))
+    service, hosts = found.service, ("127.0.0.1", "localhost")
+    published = {f"{host}:{port.published}" for port in service.ports for host in hosts}
+    return not published.isdisjoint(re.findall(r"://([^,\s]+:\d+)", service.value(*found.sign.advertised)))
 
 
 def variable_of(stack: Stack, what: str) -> str:
@@ -232,13 +233,11 @@ def _names(service: Service, other: str) -> bool:
     return re.search(rf"(?<![\w.-]){re.escape(other)}(?![\w-])", service.words()) is not None
 
 
-def _helps(name: str, recognised: Mapping[str, tuple[str, int, str]], there: Mapping[str, Service]) -> bool:
+def _helps(one: Found, others: Iterable[Found]) -> bool:
     """Return whether a service names another of its kind: it prepares that one, or is its replica."""
-    return any(
-        _names(there[name], other) and not _names(there[other], name)
-        for other, one in recognised.items()
-        if other != name and one[0] == recognised[name][0]
-    )
+    own = one.service
+    kin = [other.service for other in others if other.kind == one.kind and other.service.name != own.name]
+    return any(_names(own, other.name) and not _names(other, own.name) for other in kin)
 
 
 def _urls(application: Mapping[str, Service]) -> list[str]:
