@@ -65,15 +65,8 @@ def assess_target(target: Target, say: Callable[[str], None]) -> Assessed:
     # The first round takes at most a beat, and each sample is made within that part of its beat.
     count = int((OWN_SECONDS - (1 + COLLECTED) * beat) / beat) + 1
     say(f"no monitor runs: {count} samples of {beat:g} s are taken now")
-    with closing(
-        Beats(
-            target.name,
-            probes_of(target, beat * COLLECTED),
-            beat,
-            lambda: False,
-            target.redactor().text,
-        )
-    ) as beats:
+    probes, redact = probes_of(target, beat * COLLECTED), target.redactor().text
+    with closing(Beats(target.name, probes, beat, lambda: False, redact)) as beats:
         own = tuple(islice(beats, count))
     return Assessed(assess(target.severity, own, beat), own, monitored=False)
 
@@ -86,25 +79,19 @@ def assess_again(target: Target, path: Path, at: Moment | None = None) -> Assess
         Unverifiable: it is damaged, or cannot be read.
     """
     if not path.is_file():
-        raise UsageProblem(
-            what="samples of a monitor",
-            expected="a file",
-            observed="none",
-            source=str(path),
-            hint=_PLACES,
-        )
+        raise _usage(path, "a file", "none", _PLACES)
     beat = target.premigration.monitoring.beat_seconds
     samples = read_samples(path, samples_of(target.severity, beat, BEFORE_SECONDS), at, hint=_PLACES)
     other = next((sample.target for sample in samples if sample.target != target.name), None)
     if other is not None:
-        raise UsageProblem(
-            what="samples of a monitor",
-            expected=f"those of target {target.name}",
-            observed=f"one of target {other}",
-            source=str(path),
-            hint="the bands of a profile are those of its own target: use the profile of that one",
-        )
+        hint = "the bands of a profile are those of its own target: use the profile of that one"
+        raise _usage(path, f"those of target {target.name}", f"one of target {other}", hint)
     return Assessed(assess(target.severity, samples, beat, at), samples, monitored=True)
+
+
+def _usage(path: Path, expected: str, observed: str, hint: str) -> UsageProblem:
+    what = "samples of a monitor"
+    return UsageProblem(what=what, expected=expected, observed=observed, source=str(path), hint=hint)
 
 
 def decision_by(target: Target, assessed: Assessed, *, still_bad: bool | None = None) -> Decision:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
@@ -92,30 +92,6 @@ def _unknown(said: Probed) -> Probed:
     if said.unreached is None or said.ok is None:
         return said
     return replace(said, ok=None, text=f"unknown: {said.text}", services=())
-
-
-@dataclass
-class Summary:
-    """The totals of a monitor: beats, missed beats, the greatest lateness, beats with all probes well."""
-
-    beats: int = 0
-    missed: int = 0
-    latest: float = 0.0
-    well: int = 0
-
-    def add(self, sample: Sample) -> None:
-        """Count a sample."""
-        self.beats += 1
-        self.missed += sample.missed
-        self.latest = max(self.latest, sample.late)
-        self.well += all(probe.ok for probe in sample.probes.values())
-
-    def __str__(self) -> str:
-        """Return the totals in words."""
-        return (
-            f"{self.beats} beats, {self.well} with every probe well, {self.missed} missed,"
-            f" the latest {self.latest:.3f} s late"
-        )
 
 
 class Beats:

@@ -16,8 +16,7 @@ from rollproof.monitoring.probes.probe import FunctionOf, Probe, Reading, unreac
 from rollproof.monitoring.probes.record_probe import RecordsProbe
 from rollproof.monitoring.probes.request_probe import open_requests
 from rollproof.monitoring.probes.store_probes import ConnectionsProbe, LagProbe, StoreProbe, VectorProbe
-from rollproof.monitoring.probes.usual import CurrentUsual
-from rollproof.monitoring.probes.web_probes import health_now, page_now
+from rollproof.monitoring.probes.web_probes import CurrentUsual, health_now, page_now
 from rollproof.monitoring.samples import PASSING, ProbeKind
 from rollproof.profile.kinds import has_trait
 from rollproof.profile.profile import Target

@@ -20,9 +20,9 @@ from rollproof.baseline.folder import Baseline, recorded_collection
 from rollproof.baseline.sampling import SamplePlan
 from rollproof.errors import Meaning, Mismatch, Problem, Unverifiable, listed
 from rollproof.home import typed
-from rollproof.monitoring.probes.held_view import HeldView
 from rollproof.monitoring.probes.probe import COLLECTED, Probe, Reading
-from rollproof.monitoring.probes.usual import CurrentUsual
+from rollproof.monitoring.probes.store_probes import HeldView
+from rollproof.monitoring.probes.web_probes import CurrentUsual
 from rollproof.monitoring.samples import ProbeId, ProbeKind
 from rollproof.profile.profile import Target
 from rollproof.stores.policy import pace_of

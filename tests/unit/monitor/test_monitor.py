@@ -18,7 +18,7 @@ import pytest
 from rollproof.cli.command_line import main
 from rollproof.errors import Mismatch, Unverifiable
 from rollproof.monitoring import samples
-from rollproof.monitoring.monitor import Beats, Summary
+from rollproof.monitoring.monitor import Beats
 from rollproof.monitoring.probes.probe import Probe, Reading
 from rollproof.monitoring.samples import ProbeId, ProbeKind, Sample, Unreached, read_samples, samples_path
 from rollproof.profile.profile import load_target
@@ -152,14 +152,6 @@ def test_probes_are_closed_at_the_end_but_for_one_that_hangs(time: TurnedTime) -
     assert time.now - began < 5
 
 
-def test_a_summary_counts(time: TurnedTime) -> None:
-    summary = Summary()
-    with _beats(Told("a", time)) as beats:
-        for sample in islice(beats, 3):
-            summary.add(sample)
-    assert str(summary).startswith("3 beats, 3 with every probe well, 0 missed, the latest 0.0")
-
-
 class Fixed(Probe):
     """A probe with one reading."""
 
@@ -243,7 +235,7 @@ def test_it_says_a_line_a_beat_and_what_it_came_to(here: Here, profile: Path) ->
     assert "UNKNOWN health: unknown: application: expected a whole answer" in beats[-1]
     assert "WRONG" not in said
     assert "UNKNOWN containers: unknown: container engine: expected an answer" in beats[-1]
-    assert last.startswith("monitor of sandbox: 3 beats, 0 with every probe well, 0 missed, the latest ")
+    assert last.startswith("monitor of sandbox: 3 beats, 0 missed; samples: ")
     samples = read_samples(samples_path(load_target(profile)), 6)
     assert [sample.beat for sample in samples] == [0, 1, 2]
     assert all(sample.cut_off for sample in samples)

@@ -18,12 +18,17 @@ from rollproof.baseline.folder import Baseline
 from rollproof.engines.compose import ComposeEngine
 from rollproof.engines.engine import EngineUnreached, Usage
 from rollproof.errors import Meaning, Mismatch, Unverifiable
-from rollproof.monitoring.probes import held_view
+from rollproof.monitoring.probes import store_probes
 from rollproof.monitoring.probes.probe import FunctionOf, Probe, Reading, unreached_by
 from rollproof.monitoring.probes.probes import Answering, containers_now, memory_now, probes_of
 from rollproof.monitoring.probes.store_probes import StoreProbe
-from rollproof.monitoring.probes.usual import Usual
-from rollproof.monitoring.probes.web_probes import health_now, page_now, page_status_of, usual_milliseconds
+from rollproof.monitoring.probes.web_probes import (
+    Usual,
+    health_now,
+    page_now,
+    page_status_of,
+    usual_milliseconds,
+)
 from rollproof.monitoring.samples import PASSING, ProbeId, ProbeKind, Unreached
 from rollproof.profile.access_log import Requests
 from rollproof.profile.profile import Target, load_target
@@ -250,7 +255,7 @@ def test_a_store_is_looked_for_anew_after_a_failure(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     view = create_autospec(open_view)
-    monkeypatch.setattr(held_view, "open_view", view)
+    monkeypatch.setattr(store_probes, "open_view", view)
     probe = StoreProbe("redis", target, engine, 4.0)
     probe.ask()
     probe.ask()

@@ -13,7 +13,7 @@ import pytest
 from rollproof.collection import Json
 from rollproof.engines.engine import ContainerEngine, Endpoint
 from rollproof.errors import Unverifiable
-from rollproof.monitoring.probes import held_view
+from rollproof.monitoring.probes import store_probes
 from rollproof.monitoring.probes.probe import Reading
 from rollproof.monitoring.probes.store_probes import ConnectionsProbe, LagProbe, VectorProbe
 from rollproof.profile.kinds import descriptor_of
@@ -126,8 +126,8 @@ def stores(target: Target, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
             made[name].opened += 1
             return made[name]
 
-        monkeypatch.setattr(held_view, "open_view", opened)
-        monkeypatch.setattr(held_view, "open_content", opened)
+        monkeypatch.setattr(store_probes, "open_view", opened)
+        monkeypatch.setattr(store_probes, "open_content", opened)
         yield made
 
 

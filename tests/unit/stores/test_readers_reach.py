@@ -15,8 +15,8 @@ import pytest
 from pydantic import SecretStr
 
 from rollproof.engines.engine import ContainerEngine, Endpoint
-from rollproof.monitoring.probes.held_view import HeldContent, HeldView
 from rollproof.monitoring.probes.probes import probes_of
+from rollproof.monitoring.probes.store_probes import HeldContent, HeldView
 from rollproof.monitoring.samples import ProbeKind
 from rollproof.profile.kinds import kinds
 from rollproof.profile.profile import Target
