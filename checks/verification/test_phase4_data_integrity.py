@@ -21,7 +21,8 @@ from rollproof.stores.contract import Beside, MovingContent, Neighbours, SharedC
 from rollproof.stores.policy import unrecorded
 from rollproof.system.rounds import answer_of
 
-RESTORE = "restore it, or set its policy if it may change; remove by its name what the canary left"
+RESTORE = "restore it, or set its policy if it may change"
+CANARYS = "the canary made it, and the application did not remove it: remove it from the store by this name"
 pytestmark = [pytest.mark.verification, pytest.mark.phase4]
 
 
@@ -59,7 +60,8 @@ def test_store_holds_no_unrecorded_collection(
            what=f"collections of {store} that the baseline does not know", means=Meaning.DATA_CHANGED,
            expected="none", instead=listed(extra),
            source=store,
-           hint="the migration or the canary made them: remove them when their records are kept elsewhere")
+           hint=CANARYS if all(map(target.application.is_canarys, extra))
+           else "the migration made them: remove them when their records are kept elsewhere")
 
 
 def test_collection_content(
@@ -78,7 +80,7 @@ def test_collection_content(
            what=f"records of {content}",
            means=Meaning.DATA_LOSS if comparison.missing.count else Meaning.DATA_CHANGED,
            expected=f"those of the baseline, policy {content.policy}", observed=comparison,
-           source=comparison.coverage, hint=RESTORE)
+           source=comparison.coverage, hint=CANARYS if comparison.is_canarys else RESTORE)
     least, covered = target.limits.coverage_percent, comparison.coverage.percent
     expect(covered >= least,
            what=f"compared records of {content}", otherwise=Unverifiable,
@@ -118,7 +120,8 @@ def test_store_holds_no_unrecorded_schema(
            what=f"what {store} has and the baseline does not know", means=Meaning.DATA_CHANGED,
            expected="nothing", instead=listed(extra),
            source=store,
-           hint="the migration or the canary made it: remove it")
+           hint=CANARYS if all(map(target.application.is_canarys, extra))
+           else "the migration made it: remove it")
     expect_sight(store, lost_sight, expect)
 
 

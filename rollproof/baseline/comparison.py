@@ -22,6 +22,8 @@ from rollproof.stores.contract import ByUsers, ContentView, Pace, RecordHash, no
 SHOWN = 20
 IN_MEMORY = 50_000
 """The most records of a part to compare at a time."""
+THE_CANARYS = "the canary's"
+"""The remark about an added record that the canary has made."""
 
 
 @dataclass(slots=True)
@@ -54,7 +56,8 @@ class Comparison:
     `touched` are the changed records that users changed themselves, as `by_users` tells. `expired` counts
     missing records whose expiry time has passed. `unread` counts differing parts that were
     not read record by record, because time was up. `unexplained` counts parts that differed at first, and
-    matched when read again. `coverage` says how much of the collection was checked.
+    matched when read again. `coverage` says how much of the collection was checked. `came` are the first
+    added records, each with its part; `part` is the one that is compared.
     """
 
     coverage: Coverage
@@ -66,6 +69,19 @@ class Comparison:
     unread: int = 0
     unexplained: int = 0
     by_users: ByUsers = nobody
+    part: int = field(default=0, compare=False)
+    came: list[tuple[int, RecordHash]] = field(default_factory=list, compare=False)
+
+    def add(self, record: RecordHash) -> None:
+        """Count an added record, and keep it while there are few."""
+        self.added.add(record.key)
+        if len(self.came) < SHOWN:
+            self.came.append((self.part, record))
+
+    @property
+    def is_canarys(self) -> bool:
+        """Whether nothing differs but that records were added, each of which is marked as the canary's."""
+        return self.found == self.added.count == self.added.about.count(THE_CANARYS) > 0
 
     def wrong(self, policy: Policy) -> bool:
         """Return True if the collection differs in a way that `policy` forbids.
@@ -160,7 +176,7 @@ def compare(
             comparison.unread = len(differing) - position
             break
         before = recorded_part(recorded, records, part)
-        found = comparison.found
+        found, comparison.part = comparison.found, part
         compare_part(before, now, sizes[part], comparison)
         comparison.unexplained += comparison.found == found
     return comparison
@@ -245,7 +261,7 @@ def compare_records(before: Iterable[RecordHash], now: Iterable[RecordHash], com
     for record in now:
         same = old.get(record.key)
         if same is None:
-            comparison.added.add(record.key)
+            comparison.add(record)
         elif (equal := next((one for one in same if one.hash == record.hash), None)) is not None:
             same.remove(equal)
         else:
@@ -262,7 +278,7 @@ def compare_records(before: Iterable[RecordHash], now: Iterable[RecordHash], com
             else:
                 comparison.missing.add(key)
         for record in come[len(gone) :]:
-            comparison.added.add(record.key)
+            comparison.add(record)
 
 
 def _fields(old: Mapping[str, int], new: Mapping[str, int]) -> str:

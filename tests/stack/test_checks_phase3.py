@@ -320,10 +320,11 @@ def test_what_a_killed_run_left_is_named_as_the_canary_s(verifier: Verifier, tar
         {
             **dict.fromkeys(unrecorded, ("failed", vector_collection(place))),
             **{f"test_collection_count[{one}]": ("failed", more) for one in every},
-            **{f"{content}[{one}]": ("failed", "observed added 1 (") for one in every},
+            **{f"{content}[{one}]": ("failed", "observed added 1 (", ": the canary's)") for one in every},
         },
     )
-    assert "remove by its name what the canary left" in outcome.text
+    assert "HINT: the canary made it, and the application did not remove it" in outcome.text
+    assert "the migration made" not in outcome.text
 
 
 @pytest.mark.parametrize(
