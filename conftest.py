@@ -1,12 +1,10 @@
 """Wires the house together: the one module that imports from every room."""
 
 pytest_plugins = [
-    "fixtures.gating.ends",
     "fixtures.gating.evidence",
     "fixtures.gating.windows",
     "fixtures.gating.phases",
     "fixtures.gating.recorder",
-    "fixtures.gating.waivers",
     "fixtures.gating.failing",
     "fixtures.target",
     "fixtures.cases",

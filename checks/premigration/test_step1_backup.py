@@ -72,14 +72,8 @@ def test_backup_is_recent(
 
 
 def test_backup_is_in_proportion(
-    profile_store: str,
-    kept_store: KeptStoreOf,
-    live_counts: Callable[[str], Mapping[str, int]],
-    baseline: Baseline,
-    target: Target,
-    expect: Expect,
-    note: Say,
-    evidence: Keep,
+    profile_store: str, kept_store: KeptStoreOf, live_counts: Callable[[str], Mapping[str, int]],
+    baseline: Baseline, target: Target, expect: Expect, note: Say, evidence: Keep,
 ) -> None:
     """Every collection of the store is in its backup, with about as many records as the store has."""
     profile, kept = target.stores[profile_store], kept_store(profile_store)
@@ -103,12 +97,8 @@ def test_backup_is_in_proportion(
 
 
 def test_images_of_the_application_are_kept(
-    backup_set: BackupSet,
-    kept_image: Callable[[str], int],
-    baseline: Baseline,
-    target: Target,
-    expect: Expect,
-    note: Say,
+    backup_set: BackupSet, kept_image: Callable[[str], int], baseline: Baseline, target: Target,
+    expect: Expect, note: Say,
 ) -> None:
     """Copies of the recorded images are beside the set, so that a prune ends no rollback."""
     recorded = baseline.facts.images(target.application.services)
@@ -147,27 +137,21 @@ def test_log_is_retained_past_the_replay_horizon(
     log_store: str, retentions: Mapping[str, Retention | None], target: Target, expect: Expect, note: Say
 ) -> None:
     """Every log keeps a record for longer than its readers may have to go back."""
-    horizon, found = target.premigration.backup.replay_seconds, retentions
-    store = descriptor_of(target.stores[log_store])
-    hint = store.retain(horizon) if store.retain else ""
-    expect(found,
-           what=f"{store.noun} of {log_store}",
-           expected="one at least", observed=len(found) or "none",
-           source=log_store, hint=f"correct {store.noun} in the profile")
-    known = {log: retention for log, retention in found.items() if retention is not None}
+    horizon, store = target.premigration.backup.replay_seconds, descriptor_of(target.stores[log_store])
+    expect = expect.of(f"configuration of the {store.noun}",
+                       hint=f"set it for each of them: {store.retain(horizon) if store.retain else ''}")
+    known = {log: retention for log, retention in retentions.items() if retention is not None}
     short = [f"{log}: {kept}" for log, kept in known.items() if not kept.outlasts(horizon)]
     said = "; ".join(f"{log}: {kept}" for log, kept in known.items())
-    expect(not short,
-           what=f"retention of {log_store}",
-           expected=f"{horizon} s or longer, whatever the size",
-           observed=listed(short) or said or "none that is too short",
-           source=f"configuration of the {store.noun}", hint=hint)
-    unknown = [log for log in found if log not in known]
+    expect(retentions and not short,
+           what=f"retention of the {store.noun} of {log_store}",
+           expected=f"one at least, of {horizon} s or longer, whatever the size",
+           observed=listed(short) or said or f"{len(retentions)} {store.noun}")
+    unknown = [log for log in retentions if log not in known]
     expect(not unknown,
-           what=f"retention of {log_store}", otherwise=Unverifiable,
+           what=f"retention of the {store.noun} of {log_store}", otherwise=Unverifiable,
            expected="a server that tells how long each of them keeps a record",
-           observed=f"nothing of {listed(unknown)}" if unknown else "one that tells it",
-           source=f"configuration of the {store.noun}", hint=f"set it for each of them: {hint}")
+           observed=said, instead=f"nothing of {listed(unknown)}")
     note(said)
 
 

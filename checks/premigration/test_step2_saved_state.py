@@ -42,13 +42,8 @@ def test_working_copy_is_clean(working_copy: WorkingCopy, expect: Expect, note: 
 
 
 def test_baseline_is_of_this_state(
-    baseline: Baseline,
-    baseline_gaps: list[str],
-    containers: Mapping[str, tuple[Container, ...]],
-    working_copy: WorkingCopy,
-    target: Target,
-    expect: Expect,
-    note: Say,
+    baseline: Baseline, baseline_gaps: list[str], containers: Mapping[str, tuple[Container, ...]],
+    working_copy: WorkingCopy, target: Target, expect: Expect, note: Say,
 ) -> None:
     """The baseline is of the working copy's commit; its images and configuration are the running ones."""
     commit = baseline.facts.commit

@@ -24,6 +24,7 @@ from rollproof.system.holder import Life
 pytestmark = [pytest.mark.premigration, pytest.mark.step3]
 
 NO_DATA = "lacking data is never healthy: see what keeps the answer away, then ask again"
+Samples = tuple[Sample, ...]
 WAIT = "let it run undisturbed for a while, then ask again"
 
 
@@ -33,9 +34,7 @@ def expect(expect: Expect, samples_file: Path) -> Expect:
     return expect.of(samples_file)
 
 
-def test_monitor_is_running(
-    samples: tuple[Sample, ...], target: Target, expect: Expect, note: Say
-) -> None:
+def test_monitor_is_running(samples: Samples, target: Target, expect: Expect, note: Say) -> None:
     """The process that wrote this target's last sample is still running."""
     last = last_sample(samples, target, expect)
     life = last.monitor.life()
@@ -51,9 +50,7 @@ def test_monitor_is_running(
     note(f"{last.monitor}, {life}; its last sample is {last.at.seconds_ago():.1f} s old")
 
 
-def test_monitor_is_on_the_beat(
-    samples: tuple[Sample, ...], target: Target, expect: Expect, note: Say
-) -> None:
+def test_monitor_is_on_the_beat(samples: Samples, target: Target, expect: Expect, note: Say) -> None:
     """The last samples come on the beat without a gap, and the newest is at most two beats old."""
     last, monitoring = last_sample(samples, target, expect, fresh=True), target.premigration.monitoring
     ours, beat = own_samples(samples), monitoring.beat_seconds
@@ -71,9 +68,7 @@ def test_monitor_is_on_the_beat(
     note(f"{len(ours)} beats of {beat:g} s, none missing, the latest {latest:.3f} s late")
 
 
-def test_monitor_sees_the_target(
-    samples: tuple[Sample, ...], target: Target, expect: Expect, note: Say
-) -> None:
+def test_monitor_sees_the_target(samples: Samples, target: Target, expect: Expect, note: Say) -> None:
     """In the last sample every probe has answered, health included, and all is well.
 
     An answer that came too late for the last sample is taken from the sample before.
@@ -83,19 +78,11 @@ def test_monitor_sees_the_target(
     probes = newest_answers(samples)
     unknown, unwell = ([f"{name} ({probe.text})" for name, probe in probes.items() if probe.ok is ok]
                        for ok in (None, False))
-    worse = f"not well: {listed(unwell)}"
-    expect(not unknown,
-           what="last sample of the monitor",
-           expected="an answer of every probe, health among them", observed=f"{len(probes)} answers",
-           instead="; ".join([f"none of {listed(unknown)}", *([worse] if unwell else ())]),
-           hint=NO_DATA)
     health = [probe.text for probe in probes.values() if probe.kind is ProbeKind.HEALTH]
-    expect(health,
+    wrong = {"none of ": unknown, "not well: ": unwell, "no probe of ": [] if health else ["health"]}
+    expect(not any(wrong.values()),
            what="last sample of the monitor",
-           expected="an answer of every probe, health among them", instead="no probe of health",
-           hint=NO_DATA)
-    expect(not unwell,
-           what="last sample of the monitor",
-           expected="all well", instead=worse,
-           hint="a migration starts from a target that is well: mend it first")
+           expected="an answer of every probe, health among them, and all well",
+           instead="; ".join(f"{text}{listed(names)}" for text, names in wrong.items() if names),
+           hint=f"a migration starts from a target that is well; {NO_DATA}")
     note(f"health {health[0]}; all of {len(probes)} probes are well")

@@ -37,7 +37,7 @@ def test_three(): pass
 
 @pytest.fixture
 def recorded(sandbox: Sandbox) -> Sandbox:
-    sandbox.recorded("fixtures.gating.ends")
+    sandbox.recorded()
     return sandbox
 
 

@@ -46,7 +46,7 @@ def test_unknown(unreachable, part): raise AssertionError("its body must not run
 def gate(sandbox: Sandbox) -> Sandbox:
     """A sandbox with all plugins of the gate, and a repository with a commit to promote."""
     path = sandbox.pytester.path
-    sandbox.recorded("fixtures.gating.evidence", then=("fixtures.gating.waivers", "fixtures.target"))
+    sandbox.recorded("fixtures.gating.evidence", then=("fixtures.gating.failing", "fixtures.target"))
     repository = path / "application"
     repository.mkdir(exist_ok=True)
     git = ["git", "-C", str(repository), "-c", "user.name=N", "-c", "user.email=n@example.org"]

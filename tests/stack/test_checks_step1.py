@@ -261,7 +261,7 @@ def topics_that_may_forget(verdict: str, *configurations: dict[str, str], words:
 def no_topic_of_that_name(backups: Backups, _: Operators) -> dict[str, Red]:
     backups.variables["STORES__KAFKA__TOPICS"] = '["nothing_of_that_name"]'
     return {
-        of(RETAINED, "kafka"): ("failed", "topics of kafka: expected one at least"),
+        of(RETAINED, "kafka"): ("failed", "retention of the topics of kafka: expected one at least"),
         of(PROPORTION, "kafka"): ("broken", "collections of kafka: expected one at least"),
     }
 

@@ -60,8 +60,8 @@ def test_a_team_that_does_not_know_is_red_until_it_has_answered(change: Change) 
     nobody: Red = ("failed", "acknowledgement by an engineer on call", "observed none")
     change.document.write_text("# A migration\n")
     untold: dict[str, Red] = {
-        DOCUMENTED: ("failed", "change document: expected the migration's commit in it"),
-        NOTIFIED: ("failed", "notification of the team", "observed none"),
+        DOCUMENTED: ("failed", "no mention of that commit"),
+        NOTIFIED: ("failed", "notification of the team", "was never tried"),
         ACKNOWLEDGED: nobody,
     }
     expect(change.run(), untold)

@@ -197,7 +197,7 @@ def test_a_document_that_was_edited_since_is_red(team: Team) -> None:
 
 
 def test_a_notification_of_another_migration_is_red(team: Team) -> None:
-    assert "observed none" in _red(lambda: team.notified(ChangeRecord(team.journal)))
+    assert "was never tried" in _red(lambda: team.notified(ChangeRecord(team.journal)))
 
 
 def test_an_acknowledgement_of_nobody_on_call_is_red(team: Team) -> None:
