@@ -40,9 +40,8 @@ def run_contacts(
     profile: Profile,
     incident: IncidentId = None,
     severity: Annotated[
-        str | None,
-        typer.Option(help="Severity, in your own words (default: by the monitor).", show_default=False),
-    ] = None,
+        str, typer.Option(help="Severity, in your own words: `rollproof assess` says what the monitor sees.")
+    ] = "unknown",
     *,
     once: Annotated[bool, typer.Option("--once", help="Send the alerts that are due now, and end.")] = False,
 ) -> None:
@@ -53,7 +52,7 @@ def run_contacts(
     from rollback_actions.session.session import unhung
     from rollproof.profile.profile import load_target
     from rollproof.system.file_lock import file_lock
-    from rollproof.team.contact_message import acknowledge_command, run_command, severity_text
+    from rollproof.team.contact_message import acknowledge_command, run_command
 
     target = load_target(profile)
     require_contacts(target)
@@ -66,7 +65,7 @@ def run_contacts(
     keeping = file_lock(lock_of(found, "clock"), f"keep the contact clock of {found.id}")
     with unhung(), keeping, stopping() as stopped:
         clock = ContactClock(target, profile, found, say, stopped)
-        clock.begin(" ".join((severity or severity_text(target)).split()))
+        clock.begin(" ".join(severity.split()))
         say(redact(f"to acknowledge: {acknowledge_command(profile, found)}"))
         flow = clock.keep(once=once)
     for line in status_lines(contacts_record(found.id, flow, read_contacts(found.folder))):

@@ -21,8 +21,7 @@ from rollproof.baseline.facts import (
 from rollproof.baseline.folder import BaselineDraft
 from rollproof.baseline.recording import record_content, record_store
 from rollproof.doctor.examination import NeedState, examine, require_all, with_others
-from rollproof.doctor.probe_table import before_capture
-from rollproof.doctor.target_probes import require_answers
+from rollproof.doctor.probe_table import before_capture, require_answers
 from rollproof.engines.engine import ContainerEngine, EngineUnreached, Inside
 from rollproof.engines.factory import open_engine
 from rollproof.errors import ActionFailed, Mismatch, Problem, listed

@@ -31,18 +31,30 @@ _REQUESTS = 2.3
 _SHOWN = 4
 
 
-def addresses(target: Target, engine: ContainerEngine, seconds: float) -> Iterator[Need]:
-    """Yield a probe for the address of each store that has one, with `seconds` to connect."""
+def store_probes(target: Target, engine: ContainerEngine, seconds: float) -> Iterator[Need]:
+    """Yield the probes of each store. A request has `seconds`, and no more than the profile gives it.
+
+    They ask for its address; whether its reader logs in, reads real data, and nothing is hidden from it; what
+    the reader must not do; and what its operator must.
+    """
     for name, profile in target.stores.items():
-        if profile.address is not None:
+        address, rights = profile.address, descriptor_of(profile).rights
+        elsewhere = address is not None and address.service is None
+        needs: tuple[str, ...] = () if elsewhere else ("engine", "project")
+        if address is not None:
             connected = partial(_connected, name, profile, engine, seconds)
-            yield Need(f"{name} address", connected, _before(profile), store=name)
-
-
-def _before(profile: StoreProfile) -> tuple[str, ...]:
-    """Return the probes that have to be ok before a store is asked: those of its service, if it has one."""
-    address = profile.address
-    return () if address is not None and address.service is None else ("engine", "project")
+            yield Need(f"{name} address", connected, needs, store=name)
+            needs += (f"{name} address",)
+        asked: dict[str, Callable[[str, StoreProfile, ContainerEngine], str]] = {"reader": _sees}
+        if rights or profile.reader is not None:
+            asked["read-only"] = _cannot_write
+        if rights:
+            asked["operator"] = _operates
+        hurried = profile.model_copy(update={"deadline_seconds": min(profile.deadline_seconds, seconds)})
+        for what, ask in asked.items():
+            whole = _REQUESTS * seconds
+            answer = partial(asked_by_kind, hurried, f"{name} {what}", whole, ask, name, hurried, engine)
+            yield Need(f"{name} {what}", answer, needs, _REQUESTS * REQUEST_SECONDS, store=name)
 
 
 def _connected(name: str, profile: StoreProfile, engine: ContainerEngine, seconds: float) -> str:
@@ -60,38 +72,6 @@ def _connected(name: str, profile: StoreProfile, engine: ContainerEngine, second
             hint=f"correct stores.{name}.address, or the way there: is the port published, and the store up?",
             means=unanswered(error),
         ) from None
-
-
-def readers(target: Target, engine: ContainerEngine, seconds: float) -> Iterator[Need]:
-    """Yield a probe for each store's reader: it logs in, reads real data, and nothing is hidden from it.
-
-    A request has `seconds` at most, and no more than the profile gives it.
-    """
-    for name, profile in target.stores.items():
-        yield _of_account(f"{name} reader", _sees, name, profile, engine, seconds)
-
-
-def accounts(target: Target, engine: ContainerEngine, seconds: float) -> Iterator[Need]:
-    """Yield a probe for what each store's reader must not do, and one for what its operator must."""
-    for name, profile in target.stores.items():
-        if descriptor_of(profile).rights or profile.reader is not None:
-            yield _of_account(f"{name} read-only", _cannot_write, name, profile, engine, seconds)
-        if descriptor_of(profile).rights:
-            yield _of_account(f"{name} operator", _operates, name, profile, engine, seconds)
-
-
-def _of_account(
-    what: str,
-    ask: Callable[[str, StoreProfile, ContainerEngine], str],
-    name: str,
-    profile: StoreProfile,
-    engine: ContainerEngine,
-    seconds: float,
-) -> Need:
-    hurried = profile.model_copy(update={"deadline_seconds": min(profile.deadline_seconds, seconds)})
-    asked = partial(asked_by_kind, hurried, what, _REQUESTS * seconds, ask, name, hurried, engine)
-    needs = (*_before(profile), *((f"{name} address",) if profile.address else ()))
-    return Need(what, asked, needs, _REQUESTS * REQUEST_SECONDS, store=name)
 
 
 def _sees(name: str, profile: StoreProfile, engine: ContainerEngine) -> str:

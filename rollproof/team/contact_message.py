@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from rollproof.errors import Problem, listed
+from rollproof.errors import listed
 from rollproof.home import COMMAND
 from rollproof.incident.incident import Incident
-from rollproof.monitoring.severity import Assessment, Standing, assess_now, is_monitored, monitored_samples
+from rollproof.monitoring.severity import Assessment, Standing
 from rollproof.profile.profile import Target
 from rollproof.system.clock import t_plus
 from rollproof.system.command import Command
@@ -69,17 +69,6 @@ def run_command(profile: Path, incident: Incident) -> Command:
 def contact_words(name: str, profile: Path, incident: Incident) -> tuple[str, ...]:
     """Return the words of a command of the contacts, after those that start the command line."""
     return ("contacts", name, "--incident", incident.id, f"--target={profile.resolve()}")
-
-
-def severity_text(target: Target) -> str:
-    """Return the severity by the monitor's current samples, in words, without delay or questions."""
-    try:
-        samples = monitored_samples(target)
-    except Problem as problem:
-        return f"unknown: {problem.summary}"
-    if not is_monitored(target, samples):
-        return "unknown: no monitor runs"
-    return assessment_text(assess_now(target, samples))
 
 
 def assessment_text(assessment: Assessment) -> str:
