@@ -23,7 +23,7 @@ COMMAND = "rollproof"
 _TARGET = "--target"
 # The profile of a run of checks, once it is known; else it is the command line's.
 _named: list[str] = []
-_WITHOUT_TARGET = frozenset({"init", "verify-bundle", "completion"})
+_WITHOUT_TARGET = frozenset({"init", "verify-bundle"})
 
 
 def typed(command: str) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from rollproof.cli.options import AsJson
-from rollproof.errors import ExitCode, Unverifiable, UsageProblem, reason_of, shortened
+from rollproof.errors import ExitCode, UsageProblem, shortened
 from rollproof.home import incidents, typed
 from rollproof.incident.incident import named_incident
 from rollproof.record_names import LOST_WINDOW
@@ -101,19 +101,10 @@ def verify_bundle_command(
             show_default=False,
         ),
     ] = None,
-    profile: Annotated[str | None, typer.Option("--target", hidden=True, help="Refused, in words.")] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
     """Verify BUNDLE: every hash matches, nothing is missing, added or changed, and its record holds."""
-    if profile is not None:
-        raise UsageProblem(
-            what="--target",
-            expected="none: a bundle is verified by itself, and says which target it is of",
-            observed=shortened(profile, _SHOWN),
-            source="the command line",
-            hint=typed(f"verify-bundle {shortened(str(bundle), _SHOWN)}"),
-        )
     if signers is not None and not signers.is_file():
         raise UsageProblem(
             what="--signers",
@@ -135,16 +126,7 @@ def verify_bundle_command(
     from rollproof.redaction.redactor import Redactor
     from rollproof.system.files import sha256_of
 
-    try:
-        digest = sha256_of(bundle)
-    except OSError as error:
-        raise Unverifiable(
-            what="bundle",
-            expected="a file that can be read",
-            observed=reason_of(error),
-            source=str(bundle),
-            hint="correct its permissions, or copy it to another disk",
-        ) from None
+    digest = sha256_of(bundle)
     checked = check(bundle, signers)
     if sha256 is not None and sha256.lower() != digest:
         checked.wrong.insert(

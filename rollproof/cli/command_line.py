@@ -10,7 +10,7 @@ from functools import partial
 from typer.core import TyperGroup
 
 from reports.terminal.guard import guarded
-from rollproof.cli.lazy import At, commands, complete
+from rollproof.cli.lazy import At, commands
 from rollproof.errors import ExitCode
 from rollproof.home import INSTALLED
 
@@ -154,10 +154,6 @@ COMMANDS: dict[str, At | TyperGroup] = {
     "contacts": commands(
         "Alert people of an incident by the runbook's contact flow.", CONTACTS, ("contacts status",)
     ),
-    "completion": At(
-        "rollproof.cli.verify_commands:completion",
-        "Print the script that completes commands and options in a shell.",
-    ),
 }
 EXAMPLES = ("capture --target prod.toml", "verify phase1 --target prod.toml", "rollback status --help")
 
@@ -173,5 +169,4 @@ def main() -> ExitCode:
         COMMANDS,
         EXAMPLES,
     )
-    complete(line)
     return guarded(partial(line, prog_name="rollproof"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Annotated
 import typer
 
 from rollproof.cli.options import AsJson, Profile, TakeOver
-from rollproof.errors import ExitCode, UsageProblem, shortened
+from rollproof.errors import ExitCode, UsageProblem
 from rollproof.home import typed
 from rollproof.incident.incident import find_change
 from rollproof.incident.journal_steps import Step
@@ -47,7 +46,6 @@ def gate(
     from rollproof.sealing.seal import seal_state
 
     target = load_target(profile)
-    _require_writable(junit)
     commit = resolve_commit(target.application.repository, migration)
     change = find_change(target.folders.incidents, target.name, commit)
     page = change.folder / GATE_PAGE
@@ -90,22 +88,6 @@ class GateRecord:
 def _gate_lines(record: GateRecord) -> Iterator[str]:
     yield read_regular(Path(record.page)).decode()
     yield f"record: {record.folder}"
-
-
-def _require_writable(file: Path | None) -> None:
-    """Raise `UsageProblem` unless `file` can be written, before the checks take their time."""
-    if file is None:
-        return
-    # It is removed first: a device, or a folder, is none that this may be done to.
-    other = file.exists() and not file.is_file()
-    if other or not os.access(file.resolve().parent, os.W_OK | os.X_OK):
-        raise UsageProblem(
-            what="file to write",
-            expected="a file in a folder that can be written",
-            observed="no regular file" if other else "a folder that is absent or cannot be written",
-            source=shortened(str(file), 120),
-            hint="make its folder, or name another file",
-        )
 
 
 def rehearse(migration: Migration, profile: Profile, *, take_over: TakeOver = False) -> None:

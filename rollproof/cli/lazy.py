@@ -8,7 +8,6 @@ A command's examples are in its own module, as they are typed after `rollproof`:
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -24,8 +23,6 @@ from rollproof.home import typed, version
 
 HELP = ("-h", "--help")
 VERSION = "--version"
-COMPLETING = "_ROLLPROOF_COMPLETE"
-"""The variable by which a shell asks for words that complete a command."""
 _SETTINGS = {"help_option_names": list(HELP)}
 AS_JSON = "as_json"
 """The parameter of a command that can print a document."""
@@ -148,14 +145,3 @@ def commands(about: str, table: Mapping[str, At | TyperGroup], examples: Sequenc
     for name, one in table.items():
         found.add_command(_Listed(name, one) if isinstance(one, At) else one, name)
     return found
-
-
-def complete(line: TyperGroup) -> None:
-    """Answer a shell that asks for words, and end this process; do nothing if none asks."""
-    if COMPLETING not in os.environ:
-        return
-    # Typer prepares the shells that it knows only for a command line with its own options.
-    from typer._completion_classes import completion_init  # noqa: PLC0415
-
-    completion_init()
-    line(prog_name="rollproof", complete_var=COMPLETING)

@@ -1,4 +1,4 @@
-"""The commands `verify`, which is pytest from any folder, and `completion`."""
+"""The command `verify`, which is pytest from any folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from rollproof.errors import UsageProblem, shown
+from rollproof.errors import UsageProblem
 from rollproof.home import HOME, INSTALLED, named_target, typed
 
 EXAMPLES = {
@@ -21,14 +21,9 @@ EXAMPLES = {
         "verify phase1 -n 2 --target prod.toml --junitxml out.xml",
         "verify premigration --migration HEAD --target prod.toml",
     ),
-    "completion": ("completion bash",),
 }
 # pytest takes a loose word for a path, in which it looks for its root, until it knows the option before it.
 _WITH_A_WORD = frozenset({"--target", "--incident", "--baseline", "--migration"})
-_OURS = (*sorted(_WITH_A_WORD), "--no-gate")
-# pytest's own options are less like them.
-_LIKE = 0.78
-_SHELLS = ("bash", "zsh", "fish")
 
 
 def verify(
@@ -39,7 +34,6 @@ def verify(
             help="verification (the default), phase1 to phase4, severity, premigration, step1 to step5; then "
             "options of pytest, and of the suite: --target, --incident, --baseline, --migration, --no-gate.",
             show_default=False,
-            autocompletion=lambda: list(_every()),
         ),
     ] = None,
 ) -> None:
@@ -59,14 +53,13 @@ def pytest_words(words: Sequence[str]) -> list[str]:
     """Return pytest's arguments for `words`, as they are typed after `verify`.
 
     Raises:
-        UsageProblem: a word is neither a phase nor a path, or an option of the suite is misspelt.
+        UsageProblem: a word is neither a phase nor a path.
     """
     rest = list(words)
     every, phases = _every(), []
     while rest and not rest[0].startswith("-") and (rest[0] in every or not _is_path(rest[0])):
         phases.append(_phase(rest.pop(0), every))
     rest = _joined(rest)
-    _require_ours(rest)
     marked = any(word == "-m" or (word.startswith("-m") and not word.startswith("--")) for word in rest)
     markers = " or ".join(phases) or ("" if marked else "verification")
     return [
@@ -104,21 +97,6 @@ def _phase(word: str, every: Sequence[str]) -> str:
     )
 
 
-def _require_ours(words: Sequence[str]) -> None:
-    """Refuse an option of the suite that is misspelt or has no value: pytest would give no hint."""
-    for word in words:
-        name = word.partition("=")[0]
-        near = get_close_matches(name, _OURS, n=1, cutoff=_LIKE) if name.startswith("--") else []
-        if word in _WITH_A_WORD or (near and name not in _OURS):
-            raise UsageProblem(
-                what="verify",
-                expected=f"{near[0]} with a value" if near[0] in _WITH_A_WORD else near[0],
-                observed=shown(word),
-                source="the command line",
-                hint=typed("verify --help"),
-            )
-
-
 def _joined(words: Sequence[str]) -> list[str]:
     joined: list[str] = []
     for word in words:
@@ -127,23 +105,3 @@ def _joined(words: Sequence[str]) -> list[str]:
         else:
             joined.append(word)
     return joined
-
-
-def completion(shell: Annotated[str, typer.Argument(help="bash, zsh or fish.")]) -> None:
-    """Print the script that completes commands and options in a shell.
-
-    For bash: eval "$(rollproof completion bash)" in ~/.bashrc; zsh the same in ~/.zshrc after compinit;
-    fish: rollproof completion fish > ~/.config/fish/completions/rollproof.fish
-    """
-    if shell not in _SHELLS:
-        raise UsageProblem(
-            what="completion",
-            expected=f"one of {', '.join(_SHELLS)}",
-            observed=repr(shell),
-            source="the command line",
-            hint="rollproof completion bash",
-        )
-    from typer._completion_shared import get_completion_script
-
-    script = get_completion_script(prog_name="rollproof", complete_var="_ROLLPROOF_COMPLETE", shell=shell)
-    typer.echo(script)

@@ -185,34 +185,6 @@ def test_the_version_is_told() -> None:
     assert done.stdout.startswith(f"rollproof {version()}\n")
 
 
-SHELLS = {"bash": "complete -o default", "zsh": "compdef", "fish": "complete --command rollproof"}
-
-
-@pytest.mark.parametrize(("shell", "said"), SHELLS.items())
-def test_a_shell_is_told_how_to_complete(started: Started, shell: str, said: str) -> None:
-    assert said in started("rollproof", "completion", shell).stdout
-    wrong = started("rollproof", "completion", f"{shell}s")
-    assert (wrong.returncode, wrong.stderr.count("\n")) == (ExitCode.USAGE, 2)
-
-
-@pytest.mark.parametrize(
-    ("line", "found"),
-    [
-        ("rollproof sav", "save-state"),
-        ("rollproof rollback emergency --tak", "--take-over"),
-        ("rollproof verify phase3", "phase3"),
-    ],
-)
-def test_a_shell_is_given_words(
-    started: Started, line: str, found: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("_ROLLPROOF_COMPLETE", "complete_bash")
-    monkeypatch.setenv("COMP_WORDS", line)
-    monkeypatch.setenv("COMP_CWORD", str(len(line.split()) - 1))
-    done = started("rollproof")
-    assert (done.returncode, done.stdout.partition("IMPORTED")[0].split()) == (0, [found])
-
-
 @pytest.mark.parametrize(
     ("words", "observed"),
     [

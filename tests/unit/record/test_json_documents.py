@@ -92,8 +92,6 @@ def test_the_exit_code_is_that_of_the_lines(capsys: pytest.CaptureFixture[str]) 
         ("plan", "--commit=" + "x" * 100_000, "--whole"),
         ("rollback", "status"),
         ("gate", "no-such-commit"),
-        ("gate", "HEAD", "--junit=/no/such/folder/x"),
-        ("gate", "HEAD", "--junit=/dev/null"),
         ("contacts", "status", "--incident=../x"),
         ("compare", "no-such-baseline"),
         ("verify-bundle", "no-such-file"),

@@ -85,22 +85,6 @@ def _takes_a_target(name: str) -> bool:
     return any("--target" in one.opts and not getattr(one, "hidden", False) for one in at.load(name).params)
 
 
-@pytest.mark.parametrize(
-    ("word", "meant"),
-    [
-        ("--taget", "--target with a value"),
-        ("--incidnet=a", "--incident with a value"),
-        ("--no-gat", "--no-gate"),
-        ("--target", "--target with a value"),
-    ],
-)
-@pytest.mark.usefixtures("elsewhere")
-def test_an_option_of_the_suite_that_is_misspelt_or_has_no_value_is_told(word: str, meant: str) -> None:
-    with pytest.raises(UsageProblem) as refused:
-        pytest_words(["phase1", word])
-    assert (refused.value.expected, refused.value.observed) == (meant, repr(word))
-
-
 @pytest.mark.usefixtures("elsewhere")
 def test_options_of_pytest_are_its_own() -> None:
     words = ["--durations=3", "--trace", "--strict", "--basetemp=x", "--pyargs", "--tb=short"]
