@@ -15,7 +15,6 @@ from rollproof.engines.address import endpoint
 from rollproof.engines.engine import Container, ContainerEngine
 from rollproof.errors import ActionFailed, Mismatch, listed
 from rollproof.git.repository import read_working_copy
-from rollproof.home import typed
 from rollproof.monitoring.probes.web_probes import health_now
 from rollproof.profile.mistakes import UNANSWERED, unanswered
 from rollproof.profile.profile import Target
@@ -66,7 +65,7 @@ def require_answers(target: Target) -> str:
             expected="an answer to each, in the profile",
             observed=f"{UNANSWERED} for {listed(left)}",
             source="the profile",
-            hint=f"put the right words there; for what each question was: {typed('init --help')}",
+            hint=f"put the right words there: each key that holds {UNANSWERED} is one",
         )
     return "none of the profile is left to answer"
 
