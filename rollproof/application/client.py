@@ -6,15 +6,13 @@ Read-only, except for the traces of phase 3: a log-in may leave a token, and a q
 
 from __future__ import annotations
 
-import codecs
 import hashlib
 import json
-import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 from pydantic import SecretStr
@@ -37,6 +35,7 @@ from rollproof.redaction.secret import remember
 from rollproof.system.files import canonical_json
 from rollproof.system.http import Answer, Cutoff, Request, fetch, limited_chunks, opened, whole_body
 
+Kind = TypeVar("Kind")
 PAGE_SIZE = 100
 # What an answer gives is taken as it is, except for these.
 _READ_BY: Mapping[str, Callable[[object, str, str], list[Any]]] = {
@@ -51,34 +50,19 @@ def event_data(chunks: Iterable[bytes]) -> Iterator[str]:
     """Yield the data of each event of a stream of UTF-8 `chunks`, however they are cut.
 
     As the standard demands, an event that the stream's end cuts short is dropped. Comments and other fields
-    are skipped. Lines end with CR, LF or both; Unicode's separators, which `str.splitlines` also sees, end
-    no line.
+    are skipped. Lines end with LF, or with CR and LF.
     """
     lines: list[str] = []
-    for line in _lines(chunks):
-        if not line:
-            if lines:
-                yield "\n".join(lines)
-            lines = []
-        elif line.partition(":")[0] == "data":
-            lines.append(line.partition(":")[2].removeprefix(" "))
-
-
-def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
-    decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
-    pieces: list[str] = []
-    after_return = False
+    rest = b""
     for chunk in chunks:
-        text = decoder.decode(chunk)
-        if after_return:
-            text = text.removeprefix("\n") if text else text
-        if text:
-            after_return = text.endswith("\r")
-        *complete, rest = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-        for line in complete:
-            yield "".join([*pieces, line])
-            pieces = []
-        pieces.append(rest)
+        *complete, rest = (rest + chunk).split(b"\n")
+        for line in (one.removesuffix(b"\r").decode(errors="replace") for one in complete):
+            if not line:
+                if lines:
+                    yield "\n".join(lines)
+                lines = []
+            elif line.partition(":")[0] == "data":
+                lines.append(line.partition(":")[2].removeprefix(" "))
 
 
 # By the status that applications give for them.
@@ -134,15 +118,18 @@ class LoggedIn:
 class ChatAnswer:
     """An answer: the names of its source files, best first, and its text.
 
-    `complete` says that the stream ended regularly, `ending` describes the end. A proxy that speaks HTTP/1.0
+    `ending` describes the end. A proxy that speaks HTTP/1.0
     to the backend makes a broken stream look regular: ask also for the conversation's turns.
     """
 
     files: tuple[str, ...]
     text: str
-    complete: bool
     ending: str
-    seconds: float
+
+    @property
+    def complete(self) -> bool:
+        """Whether it came to a regular end."""
+        return self.ending == "regular"
 
 
 class ApplicationClient:
@@ -201,7 +188,7 @@ class ApplicationClient:
     def own(self, session: LoggedIn, of: str = "") -> None:
         """Ask for what belongs to the user alone, or to another one."""
         values = self._values(session) | {"owner": of or session.user}
-        self._success(self._request(self._described("own"), values, session))
+        self._success(self._request(self._described("own", Call), values, session))
 
     def files(self, session: LoggedIn, knowledge_base: str) -> tuple[str, ...]:
         """Return the names of all documents of a knowledge base, sorted.
@@ -209,7 +196,7 @@ class ApplicationClient:
         Raises:
             Mismatch: also when the pages do not hold as many as the API says there are.
         """
-        call = self._described("documents")
+        call = self._described("documents", Call)
         names: list[str] = []
         for page in count(1):
             pages = {"knowledge_base": knowledge_base, "page": page, "page_size": PAGE_SIZE}
@@ -252,34 +239,24 @@ class ApplicationClient:
 
         A stream that breaks or never ends still gives an answer, which is not `complete`.
         """
-        call = self._functions.chat
-        if call is None:
-            raise _undescribed("chat")
+        call = self._described("chat", Chat)
         values = self._values(session) | {"conversation": conversation, "question": question}
         request = self._request(call, values, session)
-        seconds = self._application.chat_seconds
-        started = time.perf_counter()
-        with opened(request, seconds) as (response, cutoff):
+        with opened(request, self._application.chat_seconds) as (response, cutoff):
             if not response.is_success:
                 raise Refused(request, response.status_code, whole_body(response, cutoff))
             files, text, ending = _listen(call, response, cutoff)
-        return ChatAnswer(
-            files=tuple(dict.fromkeys(files)),
-            text=text,
-            complete=not ending,
-            ending=ending or "regular",
-            seconds=time.perf_counter() - started,
-        )
+        return ChatAnswer(tuple(dict.fromkeys(files)), text, ending or "regular")
 
     def conversations(self, session: LoggedIn) -> tuple[str, ...]:
         """Return the ids of the user's conversations, sorted."""
-        call = self._described("conversations")
+        call = self._described("conversations", Call)
         request = self._request(call, self._values(session), session)
         return tuple(sorted(ids_at(self._success(request), call.keep["conversation"], str(request))))
 
     def turns(self, session: LoggedIn, conversation: str) -> int:
         """Return the number of turns that the application kept of a conversation."""
-        call = self._described("turns")
+        call = self._described("turns", Call)
         request = self._request(call, self._values(session) | {"conversation": conversation}, session)
         return len(values_at(self._success(request), call.keep["turn"], str(request)))
 
@@ -305,7 +282,7 @@ class ApplicationClient:
         fails.
         """
         own = self._application.canary.knowledge_base
-        for call in self._uploading().requests:
+        for call in self._described("upload", Uploading).requests:
             if call.file:
                 begun(session)
             values = self._values(session) | {"document": name}
@@ -323,22 +300,23 @@ class ApplicationClient:
         Raises:
             Unverifiable: the upload failed before it was known where the document is.
         """
-        upload = self._uploading()
+        upload = self._described("upload", Uploading)
         values = self._values(session) | {"document": name}
         if upload.apart and "knowledge_base" not in session.given:
             del values["knowledge_base"]  # that is the canary's own
         for call in upload.removal:
             self._asked([call], values, session)
 
-    def _uploading(self) -> Uploading:
-        if self._functions.upload is None:
-            raise _undescribed("upload")
-        return self._functions.upload
-
-    def _described(self, name: str) -> Call:
+    def _described(self, name: str, kind: type[Kind]) -> Kind:
         call = getattr(self._functions, name)
-        if not isinstance(call, Call):
-            raise _undescribed(name)
+        if not isinstance(call, kind):
+            raise UsageProblem(
+                what=f"function {name} of the application",
+                expected=f"application.functions.{name} in the profile, as at the capture",
+                observed="none",
+                source="the profile",
+                hint="describe it again; or capture a new baseline without it",
+            )
         return call
 
     def _values(self, session: LoggedIn) -> dict[str, Any]:
@@ -454,13 +432,3 @@ def _one(found: Sequence[Any], place: str, request: Request) -> Any:  # noqa: AN
         observed = "none" if found in ([], [None]) else f"{len(found)}"
         raise shape(f"one value under {place}", observed, str(request))
     return found[0]
-
-
-def _undescribed(name: str) -> UsageProblem:
-    return UsageProblem(
-        what=f"function {name} of the application",
-        expected=f"application.functions.{name} in the profile, as at the capture",
-        observed="none",
-        source="the profile",
-        hint="describe it again; or capture a new baseline without it",
-    )
