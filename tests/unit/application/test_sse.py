@@ -19,8 +19,6 @@ def test_an_event_that_the_end_cuts_short_is_dropped() -> None:
     assert list(event_data([b"data: whole\n\ndata: cut\n"])) == ["whole"]
 
 
-
-
 def test_an_empty_stream_has_no_events() -> None:
     assert list(event_data([])) == []
     assert list(event_data([b"", b"\n\n\n"])) == []
