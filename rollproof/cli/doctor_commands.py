@@ -90,7 +90,7 @@ def _beside(target: Target) -> Sequence[Need]:
     """Return the probes of what commands and reports have beside the target."""
     from reports.tools.node import installed_allure
     from rollback_actions.session.lock import open_lock
-    from rollproof.doctor.examination import Need, Spared
+    from rollproof.doctor.examination import Need, NeedState, wrong
     from rollproof.planning.refusals import refuse_hold
     from rollproof.planning.unfinished import refuse_unfinished
 
@@ -106,13 +106,9 @@ def _beside(target: Target) -> Sequence[Need]:
     def allure() -> str:
         found = installed_allure()
         if found is None:
-            raise Spared(
-                what="Allure",
-                expected="Node and Allure, which make a record's report.html",
-                observed="none yet",
-                source="PATH and .tools",
-                hint=f"the first report installs both, by the network: {typed('report INCIDENT')}",
-            )
+            expected = "Node and Allure, which make a record's report.html"
+            hint = f"the first report installs both, by the network: {typed('report INCIDENT')}"
+            raise wrong(expected, "none yet", hint, NeedState.ABSENT)
         return f"{found.node}, {found.script.parents[2].name}"
 
     return Need("rollback", rollback), Need("lock", lock, ("engine",)), Need("allure", allure)

@@ -39,12 +39,10 @@ class NeedState(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Lacking(Mismatch):
-    """The subject of a question is absent."""
+class Wrong(Mismatch):
+    """What a probe found to be wrong: its line's state, where that is not *wrong* itself."""
 
-
-class Spared(Lacking):
-    """The subject is absent, and the target can do without it: only a convenience is lost."""
+    state = NeedState.WRONG
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +117,11 @@ def examine(
         return [one.result() for one in asked.values()]
 
 
-def wrong(expected: object, observed: object, hint: str, kind: type[Mismatch] = Mismatch) -> Mismatch:
+def wrong(expected: object, observed: object, hint: str, state: NeedState = NeedState.WRONG) -> Wrong:
     """Return the error of a probe whose line alone is shown: its name says what it is about."""
-    return kind(what="doctor", expected=expected, observed=observed, source="this machine", hint=hint)
+    error = Wrong(what="doctor", expected=expected, observed=observed, source="this machine", hint=hint)
+    error.state = state
+    return error
 
 
 def require_all(outcomes: Sequence[NeedOutcome]) -> None:
@@ -186,10 +186,8 @@ def _late(probe: Need) -> Unverifiable:
 
 
 def _line_of(probe: Need, error: Described, seconds: float) -> Line:
-    state = NeedState.WRONG
-    if isinstance(error, Lacking):
-        state = NeedState.ABSENT if isinstance(error, Spared) else NeedState.MISSING
-    elif isinstance(error, Untold | Blind):
+    state = error.state if isinstance(error, Wrong) else NeedState.WRONG
+    if isinstance(error, Untold | Blind):
         state = NeedState.UNKNOWN
     text = f"expected {error.expected}, observed {error.observed}"
     if error.means is Meaning.TIMEOUT:

@@ -11,9 +11,9 @@ from contextlib import closing
 from functools import partial
 
 from rollproof.baseline.sight import whole_sight
-from rollproof.doctor.examination import REQUEST_SECONDS, Need, Spared, wrong
+from rollproof.doctor.examination import REQUEST_SECONDS, Need, NeedState, wrong
 from rollproof.engines.engine import ContainerEngine
-from rollproof.errors import Mismatch, Unverifiable, listed, reason_of, unanswered
+from rollproof.errors import Unverifiable, listed, reason_of, unanswered
 from rollproof.home import typed
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
@@ -91,7 +91,7 @@ def _cannot_write(name: str, profile: StoreProfile, engine: ContainerEngine) -> 
         # A server with one account for everybody forgets others at a restart, unless they are in a file.
         one = isinstance(profile.reader, Account) and sign is not None and profile.reader.user == sign.common
         hint = "put one that can only read where it outlives a restart, and name it there"
-        raise wrong(expected, "the operator's own", hint, kind=Spared if one else Mismatch)
+        raise wrong(expected, "the operator's own", hint, NeedState.ABSENT if one else NeedState.WRONG)
     if not descriptor.rights:
         return "another account than the operator's"
     if writes := open_rights(name, profile, engine).writes:

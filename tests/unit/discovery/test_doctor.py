@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -13,14 +14,13 @@ from rollproof.cli import doctor_commands
 from rollproof.doctor import examination, probe_table
 from rollproof.doctor.examination import (
     Examination,
-    Lacking,
     Line,
     Need,
     NeedOutcome,
     NeedState,
-    Spared,
     examine,
     require_all,
+    wrong,
 )
 from rollproof.errors import ActionFailed, ExitCode, Mismatch, Unverifiable
 from rollproof.stores.contract import Untold
@@ -29,6 +29,7 @@ from tests.unit.command_line import Ran, tree
 from tests.unit.sandbox import SECRET
 
 FAR = 60.0
+SIDES: dict[str, Any] = {"what": "w", "expected": "good", "observed": "bad", "source": "s", "hint": "mend it"}
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def hanging(event: threading.Event) -> str:
 
 
 def fails(kind: type[Mismatch | Unverifiable | ActionFailed]) -> str:
-    raise kind(what="w", expected="good", observed="bad", source="s", hint="mend it")
+    raise kind(**SIDES)
 
 
 def page(*lines: Line, seconds: float = 1.0) -> Examination:
@@ -92,18 +93,19 @@ def test_the_whole_has_an_end(never: threading.Event) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "state"),
+    ("error", "state"),
     [
-        (Lacking, NeedState.MISSING),
-        (Spared, NeedState.ABSENT),
-        (Unverifiable, NeedState.WRONG),
-        (Untold, NeedState.UNKNOWN),
+        (wrong("good", "bad", "mend it"), NeedState.WRONG),
+        (wrong("good", "bad", "mend it", NeedState.ABSENT), NeedState.ABSENT),
+        (Unverifiable(**SIDES), NeedState.WRONG),
+        (Untold(**SIDES), NeedState.UNKNOWN),
     ],
 )
-def test_an_error_tells_the_state(
-    kind: type[Mismatch | Unverifiable | ActionFailed], state: NeedState
-) -> None:
-    (found,) = examine([Need("a", lambda: fails(kind))])
+def test_an_error_tells_the_state(error: Exception, state: NeedState) -> None:
+    def fails() -> str:
+        raise error
+
+    (found,) = examine([Need("a", fails)])
     assert (found.line.state, found.line.hint) == (state, "mend it")
     assert found.line.text == "expected good, observed bad"
 
