@@ -24,16 +24,11 @@ def assess_command(
         typer.Option(
             metavar="FILE",
             help="File of samples to assess, as of its last one (default: the current samples).",
-            show_default=False,
         ),
     ] = None,
     at: Annotated[
         str | None,
-        typer.Option(
-            metavar="TIME",
-            help="With --samples: time of the assessment, ISO 8601 with its zone.",
-            show_default=False,
-        ),
+        typer.Option(metavar="TIME", help="With --samples: time of the assessment, ISO 8601 with its zone."),
     ] = None,
     *,
     as_json: AsJson = False,

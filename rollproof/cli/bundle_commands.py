@@ -25,10 +25,10 @@ _SHOWN = 120
 
 
 def bundle_command(
-    incident: Annotated[str, typer.Argument(help="Id of an incident, or its folder.", show_default=False)],
+    incident: Annotated[str, typer.Argument(help="Id of an incident, or its folder.")],
     output: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="File to write (default: ID.tar.gz here).", show_default=False),
+        typer.Option(metavar="FILE", help="File to write (default: ID.tar.gz here)."),
     ] = None,
     profile: Annotated[
         Path | None,
@@ -36,7 +36,6 @@ def bundle_command(
             "--target",
             envvar="ROLLPROOF_TARGET",
             help="Profile of the target, for its incidents and its secrets.",
-            show_default=False,
         ),
     ] = None,
     *,
@@ -88,17 +87,15 @@ def bundle_command(
 
 
 def verify_bundle_command(
-    bundle: Annotated[Path, typer.Argument(help="File that the command bundle made.", show_default=False)],
+    bundle: Annotated[Path, typer.Argument(help="File that the command bundle made.")],
     sha256: Annotated[
         str | None,
-        typer.Option(help="SHA-256 of the whole file, from another source.", show_default=False),
+        typer.Option(help="SHA-256 of the whole file, from another source."),
     ] = None,
     signers: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE",
-            help="File of allowed signers, as ssh-keygen has it: one must have signed it.",
-            show_default=False,
+            metavar="FILE", help="File of allowed signers, as ssh-keygen has it: one must have signed it."
         ),
     ] = None,
     *,

@@ -26,9 +26,7 @@ Migration = Annotated[str, typer.Argument(metavar="COMMIT", help="Hash of the co
 def notify_command(
     migration: Migration,
     profile: Profile,
-    when: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Planned time, in your own words.", show_default=False)
-    ] = None,
+    when: Annotated[str | None, typer.Option(metavar="TIME", help="Planned time, in your own words.")] = None,
 ) -> None:
     """Tell the team of the migration to COMMIT, by every channel of the profile."""
     from rollback_actions.contacts.change_notice import notify
@@ -48,10 +46,10 @@ def notify_command(
 def acknowledge_command(
     migration: Migration,
     profile: Profile,
-    name: Annotated[str, typer.Option("--as", help="The engineer who will be there.", show_default=False)],
+    name: Annotated[str, typer.Option("--as", help="The engineer who will be there.")],
     source: Annotated[
         str | None,
-        typer.Option("--from", help="How it was acknowledged, if not by this command.", show_default=False),
+        typer.Option("--from", help="How it was acknowledged, if not by this command."),
     ] = None,
 ) -> None:
     """Record that an engineer on call knows of the migration to COMMIT and will be there."""
@@ -68,16 +66,14 @@ def acknowledge_command(
 def reopen_command(
     incident: Annotated[str, typer.Argument(help="Incident of the rollback.")],
     profile: Profile,
-    fix: Annotated[
-        str, typer.Option(metavar="COMMIT", help="Hash of the commit with the fix.", show_default=False)
-    ],
-    name: Annotated[str, typer.Option("--as", help="Name of the engineer who reopens.", show_default=False)],
+    fix: Annotated[str, typer.Option(metavar="COMMIT", help="Hash of the commit with the fix.")],
+    name: Annotated[str, typer.Option("--as", help="Name of the engineer who reopens.")],
     root_cause: Annotated[
         str | None,
-        typer.Option(metavar="TEXT", help="Root cause of the failed migration.", show_default=False),
+        typer.Option(metavar="TEXT", help="Root cause of the failed migration."),
     ] = None,
     root_cause_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="File with the root cause.", show_default=False)
+        Path | None, typer.Option(metavar="FILE", help="File with the root cause.")
     ] = None,
     rolled_back: Annotated[
         str | None,
@@ -85,7 +81,6 @@ def reopen_command(
             "--from",
             metavar="COMMIT",
             help="Hash of the rolled-back commit, if the incident does not name it.",
-            show_default=False,
         ),
     ] = None,
 ) -> None:

@@ -32,8 +32,8 @@ EXAMPLES = {
     "contacts_status": ("contacts status --target prod.toml --incident INCIDENT",),
 }
 
-Existing = Annotated[str, typer.Option("--incident", help="The incident.", show_default=False)]
-Name = Annotated[str, typer.Option("--as", help="Name of the contact.", show_default=False)]
+Existing = Annotated[str, typer.Option("--incident", help="The incident.")]
+Name = Annotated[str, typer.Option("--as", help="Name of the contact.")]
 
 
 def run_contacts(
@@ -84,12 +84,10 @@ def acknowledge_contacts(
     profile: Profile,
     incident: Existing,
     name: Name,
-    decision: Annotated[
-        ContactDecision | None, typer.Option(help="The decision, once it is made.", show_default=False)
-    ] = None,
+    decision: Annotated[ContactDecision | None, typer.Option(help="The decision, once it is made.")] = None,
     source: Annotated[
         str | None,
-        typer.Option("--from", help="How it was acknowledged, if not by this command.", show_default=False),
+        typer.Option("--from", help="How it was acknowledged, if not by this command."),
     ] = None,
 ) -> None:
     """Record that a contact has taken the incident, and what they decided."""
@@ -111,17 +109,13 @@ def assessed_contacts(
     profile: Profile,
     incident: Existing,
     name: Name,
-    text: Annotated[str, typer.Option(help="The assessment, in a sentence.", show_default=False)],
+    text: Annotated[str, typer.Option(help="The assessment, in a sentence.")],
     *,
     root_cause: Annotated[
         bool,
-        typer.Option(
-            "--root-cause/--no-root-cause", help="Whether the root cause is identified.", show_default=False
-        ),
+        typer.Option("--root-cause/--no-root-cause", help="Whether the root cause is identified."),
     ],
-    fix: Annotated[
-        bool, typer.Option("--fix/--no-fix", help="Whether a fix is developed.", show_default=False)
-    ],
+    fix: Annotated[bool, typer.Option("--fix/--no-fix", help="Whether a fix is developed.")],
 ) -> None:
     """Record that the assessment is complete; the rollback's result is read from the incident."""
     from reports.terminal.progress import Progress

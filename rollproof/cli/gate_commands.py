@@ -32,7 +32,7 @@ def gate(
     profile: Profile,
     junit: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="File to write the items to, as JUnit XML.", show_default=False),
+        typer.Option(metavar="FILE", help="File to write the items to, as JUnit XML."),
     ] = None,
     *,
     as_json: AsJson = False,

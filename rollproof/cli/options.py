@@ -9,15 +9,11 @@ import typer
 
 Profile = Annotated[
     Path,
-    typer.Option("--target", envvar="ROLLPROOF_TARGET", help="Profile of the target.", show_default=False),
+    typer.Option("--target", envvar="ROLLPROOF_TARGET", help="Profile of the target."),
 ]
 IncidentId = Annotated[
     str | None,
-    typer.Option(
-        "--incident",
-        help="Incident to add to; an unknown id begins one (default: a new id).",
-        show_default=False,
-    ),
+    typer.Option("--incident", help="Incident to add to; an unknown id begins one (default: a new id)."),
 ]
 AsJson = Annotated[
     bool,
@@ -29,9 +25,7 @@ AsJson = Annotated[
 # The permissions to override refusals of a rollback: see `rollproof.planning.refusals.Allowed`.
 Confirm = Annotated[
     str | None,
-    typer.Option(
-        metavar="TARGET", help="Name of the target, required when it is protected.", show_default=False
-    ),
+    typer.Option(metavar="TARGET", help="Name of the target, required when it is protected."),
 ]
 OverBudget = Annotated[
     bool,

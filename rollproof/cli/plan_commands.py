@@ -32,9 +32,7 @@ def plan_command(
     ] = None,
     severity: Annotated[
         Severity | None,
-        typer.Option(
-            help="Severity of the incident (default: critical, if a trouble is named).", show_default=False
-        ),
+        typer.Option(help="Severity of the incident (default: critical, if a trouble is named)."),
     ] = None,
     commit: Annotated[
         str | None, typer.Option(help="Hash of the commit to go back to (default: the known-good commit).")
@@ -48,7 +46,6 @@ def plan_command(
             "--still-bad/--over",
             help="After the investigation of a non-critical incident: it is still bad, and"
             " is rolled back; or it is over, and is only monitored.",
-            show_default=False,
         ),
     ] = None,
     as_json: AsJson = False,

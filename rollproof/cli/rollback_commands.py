@@ -31,7 +31,6 @@ BackupName = Annotated[
         "--backup",
         help="Folder name of the backup set to restore (default: the newest whole one). A named set is "
         "taken even if its index is damaged; all current records are then exported.",
-        show_default=False,
     ),
 ]
 

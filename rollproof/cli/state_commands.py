@@ -102,7 +102,7 @@ def grants_command(
     profile: Profile,
     store: Annotated[
         list[str] | None,
-        typer.Option(help="Only this store; may be repeated (default: all).", show_default=False),
+        typer.Option(help="Only this store; may be repeated (default: all)."),
     ] = None,
 ) -> None:
     """Print the grants that each store's reader and operator need; asks no store."""

@@ -33,7 +33,6 @@ def verify(
             metavar="[PHASE]… [PYTEST OPTIONS]…",
             help="verification (the default), phase1 to phase4, severity, premigration, step1 to step5; then "
             "options of pytest, and of the suite: --target, --incident, --baseline, --migration, --no-gate.",
-            show_default=False,
         ),
     ] = None,
 ) -> None:
