@@ -29,7 +29,7 @@ EXAMPLES = {
     "assessed_contacts": (
         "contacts assessed --target prod.toml --incident INCIDENT --as Ada --root-cause --fix --text 'lock'",
     ),
-    "contacts_status": ("contacts status --target prod.toml --incident INCIDENT",),
+    "status_contacts": ("contacts status --target prod.toml --incident INCIDENT",),
 }
 
 Existing = Annotated[str, typer.Option("--incident", help="The incident.")]
@@ -141,7 +141,7 @@ def assessed_contacts(
     typer.echo(redact(f"assessed by {name}: incident {found.id}, {answers}"))
 
 
-def contacts_status(profile: Profile, incident: Existing, *, as_json: AsJson = False) -> None:
+def status_contacts(profile: Profile, incident: Existing, *, as_json: AsJson = False) -> None:
     """Report the contact flow; exit 0 only when nothing is overdue and every alert still needed arrived."""
     from reports.answers.contact_lines import contacts_record, status_lines
     from reports.terminal.document import answer

@@ -1,4 +1,4 @@
-"""Commands in a table: name, one line of help, and place. A command is imported only when it is asked for.
+"""Commands in a table, by name and place. A command is imported only when it is asked for.
 
 Help is plain: it needs only Typer's own library, and never truncates a line at 80 columns.
 
@@ -8,9 +8,12 @@ A command's examples are in its own module, as they are typed after `rollproof`:
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -30,19 +33,27 @@ AS_JSON = "as_json"
 
 @dataclass(frozen=True, slots=True)
 class At:
-    """The place of a command, such as `package.module:function`, and the first line of its help.
+    """The place of a command, such as `package.module:function`.
 
     The words after a `verbatim` one are not read, but for a first `--help`: they are another program's.
     """
 
     place: str
-    help: str
     verbatim: bool = False
 
     @property
     def module(self) -> str:
         """The module that is imported for it."""
         return self.place.partition(":")[0]
+
+    @property
+    def help(self) -> str:
+        """The first line of its help, which is read from the module's source: that is not imported for it."""
+        found = find_spec(self.module)
+        tree = ast.parse(Path(str(found and found.origin)).read_text(encoding="utf-8"))
+        name = self.place.partition(":")[2]
+        function = next(one for one in tree.body if isinstance(one, ast.FunctionDef) and one.name == name)
+        return " ".join((ast.get_docstring(function) or "").partition("\n\n")[0].split())
 
     def load(self, name: str) -> TyperCommand:
         """Import the command, and return it under its name."""
@@ -59,6 +70,15 @@ class At:
         for one in command.params:
             _name_placeholder(one)
         return command
+
+
+def commands_in(place: str, *names: str) -> dict[str, At]:
+    """Return commands of one module, by name. Each is the function of its name.
+
+    After the module a `place` may have the end of these functions' names: ``package.module:_command``.
+    """
+    module, _, end = place.partition(":")
+    return {name: At(f"{module}:{name.replace('-', '_')}{end}") for name in names}
 
 
 def _name_placeholder(parameter: Any) -> None:  # noqa: ANN401 - as Typer's
@@ -91,7 +111,7 @@ class _Listed(TyperCommand):
     """A command that is known only by the table until its arguments are read."""
 
     def __init__(self, name: str, at: At) -> None:
-        super().__init__(name, help=at.help)
+        super().__init__(name)
         self._name, self._at = name, at
 
     def get_short_help_str(self, limit: int = 0) -> str:

@@ -13,7 +13,7 @@ from rollproof.incident.journal_steps import Step
 from rollproof.verdict import code_of_verdict, combine
 
 EXAMPLES = {
-    "backup": ("backup --target prod.toml",),
+    "backup_command": ("backup --target prod.toml",),
     "capture_command": ("capture --target prod.toml",),
     "save_state_command": ("save-state --target prod.toml",),
     "compare_command": ("compare current --target prod.toml",),
@@ -21,7 +21,7 @@ EXAMPLES = {
 }
 
 
-def backup(profile: Profile, incident: IncidentId = None, *, take_over: TakeOver = False) -> None:
+def backup_command(profile: Profile, incident: IncidentId = None, *, take_over: TakeOver = False) -> None:
     """Back up every store in parallel, into a new backup set of the current commit."""
     from rollback_actions.backup.whole_backup import away_during_backup, back_up
     from rollback_actions.containers.compose import ComposeControl

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import shlex
 import subprocess
 import sys
@@ -132,14 +131,6 @@ def test_what_commands_work_with_imports_nothing_slow_that_it_does_not_need(
     done = started(module)
     assert done.returncode == 0, done.stderr
     assert not {"pytest", "scipy"} & set(done.stdout.partition("IMPORTED")[2].split())
-
-
-@pytest.mark.parametrize(("name", "at"), COMMANDS)
-def test_the_table_says_what_the_command_says_of_itself(name: str, at: At) -> None:
-    command = getattr(import_module(at.module), at.place.partition(":")[2])
-    first = (inspect.getdoc(command) or "").split("\n\n")[0]
-    assert at.help == " ".join(first.split())
-    assert at.load(name).name == name
 
 
 @pytest.mark.parametrize(("name", "at"), COMMANDS)
