@@ -37,6 +37,7 @@ from rollproof.monitoring.tree import Action, Decision
 from rollproof.planning.refusals import Allowed
 from rollproof.profile.profile import Target
 from rollproof.system.clock import Moment, age
+from rollproof.system.record_files import as_json
 
 # An investigation assesses again every so many beats: a critical result is decided on at once.
 _BEATS = 2
@@ -313,7 +314,7 @@ class Response:
         self._write(
             ASSESSED,
             severity=assessed.assessment.severity,
-            findings=assessed.assessment.record(),
+            findings=as_json(assessed.assessment),
             monitored="yes" if assessed.monitored else "no",
             first_bad=first.record(),
             # With that sample as its time, `assess --at` gives the same result again.

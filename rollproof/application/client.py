@@ -140,7 +140,6 @@ class ApplicationClient:
     """
 
     def __init__(self, application: Application) -> None:
-        """Store the application's address; connect to nothing yet."""
         self._application = application
         self._functions = application.functions
         self._url = str(application.url).rstrip("/")

@@ -48,7 +48,6 @@ class MonitorMetrics(Collector):
     """
 
     def __init__(self, target: Target) -> None:
-        """Begin without a sample."""
         self._target = target
         self._seen = _Seen()
 

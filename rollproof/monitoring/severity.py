@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rollproof.monitoring.samples import (
     OLDEST_BEATS,
@@ -78,7 +78,7 @@ class BandFinding:
     """One band's standing, in words, and its samples: the first and the last of `beats`.
 
     `since` is the time of the first sample beyond the limit of a band that is met. It may be long before
-    these beats; it is not recorded, since a later assessment reads as many samples as there are.
+    these beats.
     """
 
     band: str
@@ -87,16 +87,6 @@ class BandFinding:
     text: str
     beats: tuple[int, int] | None = None
     since: Moment | None = None
-
-    def record(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
-        return {
-            "band": self.band,
-            "severity": self.severity,
-            "standing": self.standing,
-            "text": self.text,
-            "beats": self.beats,
-        }
 
     def __str__(self) -> str:
         """Return the band's name, standing and text."""
@@ -119,11 +109,6 @@ class Assessment:
     def of(self, standing: Standing) -> tuple[BandFinding, ...]:
         """Return the findings of that standing."""
         return tuple(finding for finding in self.findings if finding.standing is standing)
-
-    def record(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
-        findings = [finding.record() for finding in self.findings]
-        return {"severity": self.severity, "cut_off": self.cut_off, "findings": findings}
 
 
 _Judge = Callable[[Sequence[Sample], float], tuple[Standing, str, int, int]]

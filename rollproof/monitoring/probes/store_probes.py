@@ -87,7 +87,6 @@ class _OverAView(Probe):
     kind: ProbeKind
 
     def __init__(self, name: str, target: Target, engine: ContainerEngine, deadline: float) -> None:
-        """Connect to nothing yet."""
         self.id = ProbeId(self.kind, name)
         self._severity = target.severity
         self._held = HeldView(name, target.stores[name], engine, deadline)
@@ -163,7 +162,6 @@ class LagProbe(Probe):
     """A log: the number of records that the slowest consumer group has yet to read."""
 
     def __init__(self, name: str, target: Target, engine: ContainerEngine, deadline: float) -> None:
-        """Connect to nothing yet."""
         self.id = ProbeId(ProbeKind.LAG, name)
         self._limit = target.severity.non_critical.lag.limit
         self._held = HeldContent(name, target.stores[name], engine, deadline)

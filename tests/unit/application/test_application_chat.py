@@ -69,21 +69,6 @@ def test_a_chat_that_trickles_forever_ends_at_the_deadline(stand_in: StandIn, le
     assert "." in chat.text
 
 
-@pytest.mark.parametrize("event", [b"data: {\n\n", b"data: 7\n\n", b'data: {"data": "x"}\n\n'])
-def test_a_chat_of_something_else_is_not_complete(
-    stand_in: StandIn, client: ApplicationClient, event: bytes
-) -> None:
-    def other(exchange: Exchange) -> None:
-        exchange.start(200, {"Transfer-Encoding": "chunked"})
-        exchange.chunk(event)
-        exchange.chunk(b"")
-
-    stand_in.answers["POST /api/v1/sse/chat"] = other
-    chat = client.chat(SESSION, "canary_1", "how often?")
-    assert not chat.complete
-    assert chat.ending.startswith("an event ")
-
-
 def test_a_chat_that_is_not_let_in_is_refused(stand_in: StandIn, client: ApplicationClient) -> None:
     stand_in.answers["POST /api/v1/sse/chat"] = answer(404, {"message": "Token not found"})
     with pytest.raises(Refused, match="404: Token not found"):

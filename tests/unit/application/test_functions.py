@@ -156,15 +156,6 @@ def test_what_a_log_in_would_have_given_is_missed_in_words(stand_in: StandIn) ->
         client.own(LoggedIn("canary", SecretStr(TOKEN)))
 
 
-def test_a_password_in_a_body_is_in_no_error(stand_in: StandIn) -> None:
-    client = client_of(stand_in, log_in=[LOG_IN | {"body": {"deep": [{"key": "x-{password}"}]}}])
-    stand_in.answers["POST /in"] = answer(400, {"message": f"no x-{PASSWORD}"})
-    with pytest.raises(Refused) as caught:
-        client.login("canary", SecretStr(PASSWORD))
-    assert PASSWORD not in str(caught.value)
-    assert "400: no [redacted]" in str(caught.value)
-
-
 def test_a_token_is_a_secret_whatever_is_wrong_with_its_answer(stand_in: StandIn) -> None:
     """Nothing else is: an id that a log-in gives is in the stores, too, and would be called a leak there."""
     number = "9d1f5a1e-0000-4000-8000-000000000000"
@@ -200,14 +191,6 @@ def test_a_conversation_whose_beginning_fails_is_known(stand_in: StandIn) -> Non
     with pytest.raises(Refused):
         client.create_conversation(LoggedIn("canary", SecretStr(TOKEN)), "kb", begun.append)
     assert begun == ["c-1"]
-
-
-def test_a_session_is_ended(stand_in: StandIn) -> None:
-    client = client_of(stand_in, log_out={"method": "DELETE", "path": "/in"})
-    stand_in.answers["DELETE /in"] = answer(200, {})
-    assert client.log_out(LoggedIn("canary", SecretStr(TOKEN)))
-    assert stand_in.seen[0].headers["Authorization"] == f"Bearer {TOKEN}"
-    assert not client_of(stand_in).log_out(LoggedIn("canary", SecretStr(TOKEN)))
 
 
 def test_ids_that_the_application_gives_are_used(stand_in: StandIn) -> None:
@@ -318,12 +301,6 @@ def test_an_id_is_a_text_or_a_number() -> None:
         texts_at({"id": 7}, "id", "")
 
 
-def test_an_item_of_a_list_has_a_number() -> None:
-    assert values_at({"a": [{"b": 1}, {"b": 2}]}, "a.1.b", "") == [2]
-    assert values_at({"a": [1]}, "a.1", "") == [None]
-    assert values_at({"a": {"0": 1}}, "a.0", "") == [1]
-
-
 def test_the_examples_of_the_documentation_are_whole(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "howto" / "application.md").read_text(encoding="utf-8")
     first, second = (
@@ -380,3 +357,26 @@ def test_a_canary_waits_for_no_log_in_that_does_not_end(canary: Canary, tmp_path
             canary.log_in()
     assert (caught.value.means, client.login.called) == (Meaning.TIMEOUT, False)
     assert canary.log_in() is client.login.return_value
+
+
+def test_a_password_in_a_body_is_in_no_error(stand_in: StandIn) -> None:
+    client = client_of(stand_in, log_in=[LOG_IN | {"body": {"deep": [{"key": "x-{password}"}]}}])
+    stand_in.answers["POST /in"] = answer(400, {"message": f"no x-{PASSWORD}"})
+    with pytest.raises(Refused) as caught:
+        client.login("canary", SecretStr(PASSWORD))
+    assert PASSWORD not in str(caught.value)
+    assert "400: no [redacted]" in str(caught.value)
+
+
+def test_a_session_is_ended(stand_in: StandIn) -> None:
+    client = client_of(stand_in, log_out={"method": "DELETE", "path": "/in"})
+    stand_in.answers["DELETE /in"] = answer(200, {})
+    assert client.log_out(LoggedIn("canary", SecretStr(TOKEN)))
+    assert stand_in.seen[0].headers["Authorization"] == f"Bearer {TOKEN}"
+    assert not client_of(stand_in).log_out(LoggedIn("canary", SecretStr(TOKEN)))
+
+
+def test_an_item_of_a_list_has_a_number() -> None:
+    assert values_at({"a": [{"b": 1}, {"b": 2}]}, "a.1.b", "") == [2]
+    assert values_at({"a": [1]}, "a.1", "") == [None]
+    assert values_at({"a": {"0": 1}}, "a.0", "") == [1]

@@ -208,23 +208,6 @@ def test_a_choice_of_the_canary_s_own_is_refused_before_anything_is_sent(
     assert library.held["kb"] == ["a.txt"]
 
 
-@pytest.mark.parametrize(
-    ("kbs", "words"),
-    [
-        ([], "one value under id, observed none"),
-        ({"data": []}, "a list in"),
-        ([{"name": 7}], "one value under id, observed none"),
-        ([3], "a JSON object in"),
-    ],
-)
-def test_an_answer_of_another_shape_is_a_mismatch(
-    stand_in: StandIn, library: Library, tmp_path: Path, kbs: object, words: str
-) -> None:
-    library["GET /kbs"] = answer(200, kbs)
-    with pytest.raises(Mismatch, match=words):
-        canary_of(stand_in.url, APART, tmp_path).upload(SESSION)
-
-
 def test_a_removal_that_removes_nothing_is_seen(stand_in: StandIn, library: Library, tmp_path: Path) -> None:
     library.removes = False
     canary = canary_of(stand_in.url, APART, tmp_path)

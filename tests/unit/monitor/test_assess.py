@@ -13,7 +13,7 @@ from rollproof.errors import ExitCode
 from rollproof.monitoring import assessment
 from rollproof.monitoring.probes.probe import COLLECTED
 from rollproof.monitoring.samples import PASSING, Sample, SampleWriter, Unreached, samples_path
-from rollproof.monitoring.severity import Severity, Standing
+from rollproof.monitoring.severity import Severity
 from rollproof.monitoring.tree import Action
 from tests.unit.command_line import Ran
 from tests.unit.made_samples import Probes, cut_off, requests, samples, unreached, value
@@ -83,17 +83,6 @@ def test_the_other_three_have_exit_codes_of_their_own(run: Ran, tmp_path: Path) 
     short = _write(tmp_path / "short.jsonl", lambda _: {"page": value(9000)}, count=3)
     said = run("assess", f"--samples={short}", code=ExitCode.BROKEN)
     assert "lasting: non-critical, page: 9,000 ms, for 10 s" in said
-
-
-def test_programs_get_the_same(run: Ran, tmp_path: Path) -> None:
-    path = _write(tmp_path / "samples.jsonl", lambda _: {"records": value(3, ok=False)})
-    found = run.found("assess", f"--samples={path}", code=ExitCode.FAILED)
-    assert found.assessment.severity is Severity.CRITICAL
-    assert found.decision.action is Action.EMERGENCY
-    (met,) = found.assessment.of(Standing.MET)
-    assert (met.band, met.beats) == ("records lost", (70, 83))
-    # The same samples, the same document.
-    assert run.found("assess", f"--samples={path}", code=ExitCode.FAILED) == found
 
 
 @pytest.mark.parametrize(
@@ -170,27 +159,12 @@ def test_a_time_that_is_none_is_refused(run: Ran, tmp_path: Path, at: str) -> No
     assert f"--at: expected a time of ISO 8601 with its zone, observed {at!r} " in said
 
 
-def test_a_time_without_samples_is_refused(run: Ran) -> None:
-    said = run("assess", "--at=2026-01-31T12:00:00+00:00", code=ExitCode.USAGE)
-    assert "observed no --samples" in said
-
-
 def test_at_a_time_of_which_there_is_no_sample_nothing_is_known(run: Ran, tmp_path: Path) -> None:
     path = _write(tmp_path / "samples.jsonl", lambda _: {})
     for at in ("2001-01-31T12:00:00+00:00", "2999-01-31T12:00:00Z"):
         said = run("assess", f"--samples={path}", f"--at={at}", code=ExitCode.BROKEN)
         assert said.startswith("severity: unknown\nunknown: critical, errors, health, ")
         assert "disk: no sample of now\n" in said
-
-
-def test_samples_that_are_damaged_or_are_not_there_say_so(run: Ran, tmp_path: Path) -> None:
-    path = _write(tmp_path / "samples.jsonl", lambda _: {})
-    path.write_bytes(path.read_bytes() + b"garbage\n")
-    said = run("assess", f"--samples={path}", code=ExitCode.BROKEN)
-    assert "sample 1 from the end: expected a record of the monitor" in said
-    assert "HINT: " in said
-    said = run("assess", f"--samples={tmp_path / 'none.jsonl'}", code=ExitCode.USAGE)
-    assert "expected a file" in said
 
 
 def test_samples_of_another_target_are_not_judged_by_this_ones_bands(run: Ran, tmp_path: Path) -> None:
@@ -231,13 +205,6 @@ def test_what_has_been_bad_for_ten_minutes_was_not_found_bad_just_now(run: Ran) 
     assert assessed.first_bad == made[30].at
     again = assessment.assess_again(run.sandbox.target, samples_path(run.sandbox.target))
     assert again.assessment == assessed.assessment
-
-
-def test_the_monitor_of_now_is_asked_first(run: Ran) -> None:
-    _write(samples_path(run.sandbox.target), lambda _: {"records": value(1, ok=False)})
-    said = run("assess", code=ExitCode.FAILED)
-    assert said.startswith("severity: critical\n")
-    assert "no monitor runs" not in said
 
 
 @pytest.mark.parametrize("name", CRITICAL)

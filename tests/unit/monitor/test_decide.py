@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import product
 from typing import TypeAlias
 
 import pytest
 
 from rollproof.monitoring.severity import Severity
-from rollproof.monitoring.tree import Action, Decision, Scope, decide
-from rollproof.monitoring.wish import Kind
+from rollproof.monitoring.tree import Action, Scope, decide
 
 CRITICAL, NON_CRITICAL = Severity.CRITICAL, Severity.NON_CRITICAL
 ONE = Scope(services=("backend",))
@@ -96,18 +94,3 @@ def test_from_a_machine_that_may_be_cut_off_nothing_is_rolled_back(
 def test_an_investigation_takes_the_time_of_the_profile(seconds: float, said: str) -> None:
     assert f" for {said}, then decide again" in decide(NON_CRITICAL, ONE, seconds).reason
     assert decide(NON_CRITICAL, ONE, seconds, still_bad=False).reason.endswith(f"over after {said}")
-
-
-def test_the_four_rollbacks_are_the_four_kinds() -> None:
-    kinds = [Decision(action, "").kind for action in Action]
-    assert kinds == [None, None, Kind.SERVICE, Kind.DATABASE, Kind.FULL, Kind.EMERGENCY]
-
-
-def test_it_is_a_function() -> None:
-    """The same incident gets the same answer, also when it is replayed."""
-    flags = (False, True)
-    for severity, still_bad, corrupt, whole in product(Severity, (None, *flags), flags, flags):
-        scope = Scope(("backend",), (), corrupt, whole)
-        assert decide(severity, scope, SECONDS, still_bad=still_bad) == decide(
-            severity, scope, SECONDS, still_bad=still_bad
-        )

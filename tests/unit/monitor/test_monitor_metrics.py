@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import math
-import os
 import socket
 import subprocess
 import sys
@@ -121,8 +120,8 @@ def test_every_figure_is_told_in_base_units(watched: Watched) -> None:
         "containers": value(0),
         "lag": value(17),
     }
-    (sample,) = _samples(1, **probes)
-    watched.show([sample])
+    first, sample = _samples(2, **probes)
+    watched.show([first, replace(sample, missed=3)])
     found = watched.scrape()
     expected: list[tuple[str, Labels, float]] = [
         ("probe_figure", {"kind": "requests", "figure": "requests"}, 20),
@@ -137,6 +136,8 @@ def test_every_figure_is_told_in_base_units(watched: Watched) -> None:
         ("probes", {"state": "wrong"}, 0),
         ("probes", {"state": "unknown"}, 0),
         ("monitor_beat_seconds", {}, BEAT),
+        ("monitor_beats_total", {}, 2),
+        ("monitor_missed_beats_total", {}, 3),
         ("monitor_late_seconds", {}, 0.001),
     ]
     for name, labels, number in expected:
@@ -202,23 +203,6 @@ def test_samples_that_are_damaged_make_severity_unknown_and_no_scrape_fail(watch
     assert found.one("rollproof_probe_ok", probe="health") == 1
 
 
-def test_beats_and_missed_beats_are_counted(watched: Watched) -> None:
-    first, second = _samples(2)
-    watched.show([first, replace(second, missed=3)])
-    found = watched.scrape()
-    assert found.one("rollproof_monitor_beats_total") == 2
-    assert found.one("rollproof_monitor_missed_beats_total") == 3
-
-
-def test_openmetrics_is_spoken_where_it_is_asked_for(watched: Watched) -> None:
-    watched.show(_samples())
-    with closing(http.client.HTTPConnection("127.0.0.1", watched.port, timeout=SECONDS)) as connection:
-        connection.request("GET", "/metrics", headers={"Accept": "application/openmetrics-text"})
-        text = connection.getresponse().read().decode()
-    assert "# TYPE rollproof_severity stateset" in text
-    assert text.endswith("# EOF\n")
-
-
 def test_a_port_that_is_in_use_is_refused(target: Target, watched: Watched) -> None:
     with (
         pytest.raises(UsageProblem, match=r"expected one that is free.*observed Address already in use"),
@@ -270,21 +254,3 @@ def test_an_address_without_a_port_is_refused(
     assert main() is ExitCode.USAGE
     said = capsys.readouterr().err
     assert "--prometheus-address: expected --prometheus-port beside it, observed none" in said
-
-
-def test_the_library_is_imported_by_who_is_scraped_alone(command: list[str]) -> None:
-    script = (
-        "import sys\nfrom rollproof.cli.command_line import main\n"
-        f"sys.argv = ['rollproof', *{command[3:]!r}, '--beats=1']\n"
-        "code = main()\nprint('IMPORTED', 'prometheus_client' in sys.modules, int(code))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env=os.environ,
-    )
-    assert "IMPORTED False 0" in done.stdout, done.stdout + done.stderr

@@ -69,15 +69,6 @@ def test_what_was_logged_since_the_last_question_is_counted() -> None:
     assert probe.ask().figures["requests"] == 0
 
 
-def test_it_is_not_well_from_the_share_of_errors_that_calls_for_a_person() -> None:
-    engine = LogEngine()
-    probe = begun(engine)
-    engine.add(*[line()] * 9, line(status=502))
-    assert not probe.ask().ok
-    engine.add(*[line()] * 10, line(status=502))
-    assert probe.ask().ok
-
-
 def test_a_format_that_the_pattern_does_not_match_is_unknown() -> None:
     engine = LogEngine()
     probe = begun(engine)
@@ -172,3 +163,12 @@ def test_the_profile_says_where(tmp_path: Path, more: str) -> None:
         probe.ask()
     assert ("expected application.requests in the profile, observed none" in str(told.value)) is (not more)
     probe.close()
+
+
+def test_it_is_not_well_from_the_share_of_errors_that_calls_for_a_person() -> None:
+    engine = LogEngine()
+    probe = begun(engine)
+    engine.add(*[line()] * 9, line(status=502))
+    assert not probe.ask().ok
+    engine.add(*[line()] * 10, line(status=502))
+    assert probe.ask().ok

@@ -252,12 +252,6 @@ def test_the_worst_band_decides_and_says_which_samples_led_to_it() -> None:
     ]
 
 
-def test_an_outage_longer_than_its_band_counts_from_its_first_failure() -> None:
-    # A sample without a failure among the others does not end it.
-    made = samples(200, lambda n: {"requests": requests(20 * (n % 5 != 3))}, well_before=100)
-    assert first_bad(assess(Bands(), made, BEAT)) == made[100].at
-
-
 def test_an_earlier_outage_that_was_over_does_not_count() -> None:
     made = samples(200, lambda n: {"requests": requests(20 * (not 40 <= n < 100))})
     assert first_bad(assess(Bands(), made, BEAT)) == made[100].at
@@ -286,7 +280,6 @@ def test_a_machine_that_reaches_neither_engine_nor_store_knows_nothing(name: str
     health = found(assessment, "health", CRITICAL).standing
     assert health is (Standing.MET if name.startswith("health") else Standing.UNKNOWN)
     assert first_bad(assessment) is None
-    assert assessment.record()["cut_off"] is True
 
 
 REACHED: dict[str, Probes] = {

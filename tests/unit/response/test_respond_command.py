@@ -125,7 +125,7 @@ def test_the_plan_is_shown_and_a_no_is_a_no(run: Ran, answer: Callable[[str], No
     # The samples that led to it give the same answer at any time.
     found = run.found("assess", f"--samples={folder / RESPONSE_SAMPLES}", code=ExitCode.FAILED)
     first = verify_journal(folder / RESPONSE)[0]["findings"]
-    assert as_json(found.assessment.record()) == first
+    assert as_json(found.assessment) == first
     # And so do all that the incident keeps, as of that moment, whatever came after it.
     assert len(read_kept(folder)) == 84
     newest = verify_journal(folder / RESPONSE)[0]["newest"]
@@ -135,7 +135,7 @@ def test_the_plan_is_shown_and_a_no_is_a_no(run: Ran, answer: Callable[[str], No
     )
     kept = (f"--samples={folder / KEPT}", f"--at={newest}")
     found = run.found("assess", *kept, code=ExitCode.FAILED)
-    assert as_json(found.assessment.record()) == first
+    assert as_json(found.assessment) == first
     decided = verify_journal(folder / RESPONSE)[1]
     assert found.decision.action == decided["action"]
     assert [*found.decision.names] == decided["names"]
