@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from fixtures.gating.evidence import Expect, Keep, Say
+from fixtures.gating.evidence import Attach, Expect, Note
 from fixtures.stores import SchemasOf
 from rollproof.backups.kept_backups import UNRECORDED, KeptStoreOf, backup_hint, proportion_of
 from rollproof.backups.sets import BackupSet
@@ -26,7 +26,7 @@ BOTH = f"{typed('backup')}, then {typed('capture')}"
 
 
 def test_backup_is_of_this_commit(
-    backup_set: BackupSet, working_commit: str, expect: Expect, note: Say
+    backup_set: BackupSet, working_commit: str, expect: Expect, note: Note
 ) -> None:
     """The newest backup set is of the working copy's commit, to which a rollback would go."""
     expect(backup_set.commit == working_commit,
@@ -37,7 +37,7 @@ def test_backup_is_of_this_commit(
 
 
 def test_backup_is_whole(
-    profile_store: str, backup_set: BackupSet, kept_store: KeptStoreOf, note: Say
+    profile_store: str, backup_set: BackupSet, kept_store: KeptStoreOf, note: Note
 ) -> None:
     """The store is in the set, and its backup is complete, byte for byte as it was written."""
     kept = kept_store(profile_store)
@@ -45,7 +45,7 @@ def test_backup_is_whole(
 
 
 def test_backup_is_of_the_kind_that_its_risk_demands(
-    profile_store: str, kept_store: KeptStoreOf, target: Target, expect: Expect, note: Say
+    profile_store: str, kept_store: KeptStoreOf, target: Target, expect: Expect, note: Note
 ) -> None:
     """The backup was taken by the means that the data safety matrix demands for the store's risk."""
     kept, means = kept_store(profile_store), means_of(target.stores[profile_store])
@@ -59,7 +59,7 @@ def test_backup_is_of_the_kind_that_its_risk_demands(
 
 
 def test_backup_is_recent(
-    profile_store: str, backup_set: BackupSet, target: Target, expect: Expect, note: Say
+    profile_store: str, backup_set: BackupSet, target: Target, expect: Expect, note: Note
 ) -> None:
     """The store's backup was begun so recently that little was written since."""
     began, _ = backup_set.moments(profile_store)
@@ -73,7 +73,7 @@ def test_backup_is_recent(
 
 def test_backup_is_in_proportion(
     profile_store: str, kept_store: KeptStoreOf, live_counts: Callable[[str], Mapping[str, int]],
-    baseline: Baseline, target: Target, expect: Expect, note: Say, evidence: Keep,
+    baseline: Baseline, target: Target, expect: Expect, note: Note, evidence: Attach,
 ) -> None:
     """Every collection of the store is in its backup, with about as many records as the store has."""
     profile, kept = target.stores[profile_store], kept_store(profile_store)
@@ -98,7 +98,7 @@ def test_backup_is_in_proportion(
 
 def test_images_of_the_application_are_kept(
     backup_set: BackupSet, kept_image: Callable[[str], int], baseline: Baseline, target: Target,
-    expect: Expect, note: Say,
+    expect: Expect, note: Note,
 ) -> None:
     """Copies of the recorded images are beside the set, so that a prune ends no rollback."""
     recorded = baseline.facts.images(target.application.services)
@@ -115,7 +115,7 @@ def test_images_of_the_application_are_kept(
 
 
 def test_backups_are_of_one_recovery_point(
-    backup_set: BackupSet, target: Target, expect: Expect, note: Say, evidence: Keep
+    backup_set: BackupSet, target: Target, expect: Expect, note: Note, evidence: Attach
 ) -> None:
     """The backups of all stores were taken at about the same time, so that their references agree."""
     # A backup is of some moment between its beginning and its end.
@@ -134,7 +134,7 @@ def test_backups_are_of_one_recovery_point(
 
 
 def test_log_is_retained_past_the_replay_horizon(
-    log_store: str, retentions: Mapping[str, Retention | None], target: Target, expect: Expect, note: Say
+    log_store: str, retentions: Mapping[str, Retention | None], target: Target, expect: Expect, note: Note
 ) -> None:
     """Every log keeps a record for longer than its readers may have to go back."""
     horizon, store = target.premigration.backup.replay_seconds, descriptor_of(target.stores[log_store])
@@ -156,7 +156,7 @@ def test_log_is_retained_past_the_replay_horizon(
 
 
 def test_bucket_keeps_versions(
-    versioned_store: str, live_schemas: SchemasOf, target: Target, expect: Expect, note: Say
+    versioned_store: str, live_schemas: SchemasOf, target: Target, expect: Expect, note: Note
 ) -> None:
     """A store keeps versions everywhere if its backup consists of its own versions."""
     store, schemas = descriptor_of(target.stores[versioned_store]), live_schemas(versioned_store)
@@ -171,7 +171,7 @@ def test_bucket_keeps_versions(
 
 
 def test_backup_restores(
-    profile_store: str, restored: Callable[[str], TrialOfStore], expect: Expect, note: Say, evidence: Keep
+    profile_store: str, restored: Callable[[str], TrialOfStore], expect: Expect, note: Note, evidence: Attach
 ) -> None:
     """Restored into a scratch instance next to the target, the store holds the records of the baseline."""
     trial = restored(profile_store)

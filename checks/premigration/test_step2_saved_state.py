@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from fixtures.gating.evidence import Expect, Say
+from fixtures.gating.evidence import Expect, Note
 from fixtures.target import state_of
 from rollproof.baseline.folder import Baseline
 from rollproof.engines.engine import Container
@@ -21,7 +21,7 @@ from rollproof.profile.profile import Target
 pytestmark = [pytest.mark.premigration, pytest.mark.step2]
 
 
-def test_commit_is_saved(saved_commit: SavedCommit, expect: Expect, note: Say) -> None:
+def test_commit_is_saved(saved_commit: SavedCommit, expect: Expect, note: Note) -> None:
     """The file that the runbook names holds the full id of the working copy's commit."""
     expect(saved_commit.text in {saved_commit.head, f"{saved_commit.head}\n"},
            what="saved commit", means=Meaning.WRONG_VERSION,
@@ -30,7 +30,7 @@ def test_commit_is_saved(saved_commit: SavedCommit, expect: Expect, note: Say) -
     note(f"{saved_commit.file} holds {saved_commit.head}")
 
 
-def test_working_copy_is_clean(working_copy: WorkingCopy, expect: Expect, note: Say) -> None:
+def test_working_copy_is_clean(working_copy: WorkingCopy, expect: Expect, note: Note) -> None:
     """The working copy, submodules included, equals its commit."""
     expect(not working_copy.differences,
            what="working copy",
@@ -43,7 +43,7 @@ def test_working_copy_is_clean(working_copy: WorkingCopy, expect: Expect, note: 
 
 def test_baseline_is_of_this_state(
     baseline: Baseline, baseline_gaps: list[str], containers: Mapping[str, tuple[Container, ...]],
-    working_copy: WorkingCopy, target: Target, expect: Expect, note: Say,
+    working_copy: WorkingCopy, target: Target, expect: Expect, note: Note,
 ) -> None:
     """The baseline is of the working copy's commit; its images and configuration are the running ones."""
     commit = baseline.facts.commit
@@ -72,7 +72,7 @@ def test_baseline_is_of_this_state(
 
 
 @pytest.mark.parametrize("part", Part)
-def test_rollback_is_possible_now(part: Part, rollback_trial: TrialOf, expect: Expect, note: Say) -> None:
+def test_rollback_is_possible_now(part: Part, rollback_trial: TrialOf, expect: Expect, note: Note) -> None:
     """A rollback to the running state is possible now, and what runs then fits the data that it meets."""
     trial = rollback_trial(part)
     expect(trial.problem is None, **trial.sides())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.gating.evidence import Expect, Say
+from fixtures.gating.evidence import Expect, Note
 from fixtures.premigration import last_sample
 from rollproof.errors import listed
 from rollproof.monitoring.samples import (
@@ -34,7 +34,7 @@ def expect(expect: Expect, samples_file: Path) -> Expect:
     return expect.of(samples_file)
 
 
-def test_monitor_is_running(samples: Samples, target: Target, expect: Expect, note: Say) -> None:
+def test_monitor_is_running(samples: Samples, target: Target, expect: Expect, note: Note) -> None:
     """The process that wrote this target's last sample is still running."""
     last = last_sample(samples, target, expect)
     life = last.monitor.life()
@@ -50,7 +50,7 @@ def test_monitor_is_running(samples: Samples, target: Target, expect: Expect, no
     note(f"{last.monitor}, {life}; its last sample is {last.at.seconds_ago():.1f} s old")
 
 
-def test_monitor_is_on_the_beat(samples: Samples, target: Target, expect: Expect, note: Say) -> None:
+def test_monitor_is_on_the_beat(samples: Samples, target: Target, expect: Expect, note: Note) -> None:
     """The last samples come on the beat without a gap, and the newest is at most two beats old."""
     last, monitoring = last_sample(samples, target, expect, fresh=True), target.premigration.monitoring
     ours, beat = own_samples(samples), monitoring.beat_seconds
@@ -68,7 +68,7 @@ def test_monitor_is_on_the_beat(samples: Samples, target: Target, expect: Expect
     note(f"{len(ours)} beats of {beat:g} s, none missing, the latest {latest:.3f} s late")
 
 
-def test_monitor_sees_the_target(samples: Samples, target: Target, expect: Expect, note: Say) -> None:
+def test_monitor_sees_the_target(samples: Samples, target: Target, expect: Expect, note: Note) -> None:
     """In the last sample every probe has answered, health included, and all is well.
 
     An answer that came too late for the last sample is taken from the sample before.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.gating.evidence import Expect, Say
+from fixtures.gating.evidence import Expect, Note
 from rollproof.errors import listed
 from rollproof.home import typed
 from rollproof.profile.profile import Target
@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.premigration, pytest.mark.step4]
 
 
 def test_change_is_documented(
-    change_document: ChangeDocument, migration: str, target: Target, expect: Expect, note: Say
+    change_document: ChangeDocument, migration: str, target: Target, expect: Expect, note: Note
 ) -> None:
     """The change document names this migration, and has text under each required heading."""
     sections, expect = target.premigration.team.sections, expect.of(change_document.path)
@@ -32,7 +32,7 @@ def test_change_is_documented(
 
 def test_team_was_notified(
     change_record: ChangeRecord, change_document: ChangeDocument, channels: tuple[str, ...],
-    migration: str, expect: Expect, note: Say,
+    migration: str, expect: Expect, note: Note,
 ) -> None:
     """Every channel has taken the message about this migration and the current change document."""
     expect = expect.of(change_record.source, hint=typed(f"notify {migration[:12]}"))
@@ -53,7 +53,7 @@ def test_team_was_notified(
 
 
 def test_on_call_acknowledged(
-    change_record: ChangeRecord, migration: str, target: Target, expect: Expect, note: Say
+    change_record: ChangeRecord, migration: str, target: Target, expect: Expect, note: Note
 ) -> None:
     """An engineer on call has acknowledged, recently, and after the team's last notification."""
     team = target.premigration.team

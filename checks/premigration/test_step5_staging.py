@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.gating.evidence import Expect, Keep, Say
+from fixtures.gating.evidence import Attach, Expect, Note
 from rollproof.errors import Meaning, Unverifiable, listed, shortened
 from rollproof.incident.rehearsals import Ending, Rehearsal
 from rollproof.incident.reopening import Closing, reopen_hint
@@ -23,13 +23,13 @@ DAY_SECONDS = 86400.0
 pytestmark = [pytest.mark.premigration, pytest.mark.step5]
 
 
-def test_migration_was_rehearsed(rehearsal: Rehearsal, rehearsal_ending: Ending, note: Say) -> None:
+def test_migration_was_rehearsed(rehearsal: Rehearsal, rehearsal_ending: Ending, note: Note) -> None:
     """The staging target's records hold a completed rehearsal of this commit."""
     note(f"{rehearsal.folder.name} on {rehearsal.target}, ended {rehearsal_ending.at.wall}")
 
 
 def test_record_of_the_rehearsal_is_whole(
-    rehearsal: Rehearsal, rehearsal_ending: Ending, expect: Expect, note: Say
+    rehearsal: Rehearsal, rehearsal_ending: Ending, expect: Expect, note: Note
 ) -> None:
     """The record is unchanged since: its journal's chain holds, and names the verdict that is there."""
     expect = expect.of(hint="rehearse the migration again")
@@ -46,7 +46,7 @@ def test_record_of_the_rehearsal_is_whole(
 
 
 def test_staging_was_well_after_the_migration(
-    rehearsal: Rehearsal, rehearsal_ending: Ending, expect: Expect, note: Say
+    rehearsal: Rehearsal, rehearsal_ending: Ending, expect: Expect, note: Note
 ) -> None:
     """With the migration deployed, every check of health, connections and functions passed."""
     _expect_passed("checks of the migrated staging target", rehearsal_ending.migrated, rehearsal, expect)
@@ -54,7 +54,7 @@ def test_staging_was_well_after_the_migration(
 
 
 def test_migration_lost_nothing(
-    rehearsal: Rehearsal, rehearsal_ending: Ending, expect: Expect, note: Say, evidence: Keep
+    rehearsal: Rehearsal, rehearsal_ending: Ending, expect: Expect, note: Note, evidence: Attach
 ) -> None:
     """No object, field or record of staging was gone after the migration."""
     kinds = ("lost", "altered", "noted", "unknown")
@@ -70,7 +70,7 @@ def test_migration_lost_nothing(
 
 
 def test_migration_altered_no_definition(
-    rehearsal: Rehearsal, rehearsal_ending: Ending, expect: Expect, note: Say
+    rehearsal: Rehearsal, rehearsal_ending: Ending, expect: Expect, note: Note
 ) -> None:
     """No type or other definition was another one: what fits in it in staging may not fit elsewhere."""
     expect(not rehearsal_ending.altered,
@@ -83,7 +83,7 @@ def test_migration_altered_no_definition(
 
 
 def test_old_code_works_on_migrated_data(
-    rehearsal: Rehearsal, rehearsal_ending: Ending, expect: Expect, note: Say
+    rehearsal: Rehearsal, rehearsal_ending: Ending, expect: Expect, note: Note
 ) -> None:
     """With the code alone rolled back, every check of functions passed on the migrated data."""
     _expect_passed("phase 3 of the old code", rehearsal_ending.old_code, rehearsal, expect)
@@ -91,7 +91,7 @@ def test_old_code_works_on_migrated_data(
 
 
 def test_rollback_was_rehearsed(
-    rehearsal: Rehearsal, rehearsal_ending: Ending, expect: Expect, note: Say
+    rehearsal: Rehearsal, rehearsal_ending: Ending, expect: Expect, note: Note
 ) -> None:
     """The rollback from the migration was done and verified, and passed."""
     _expect_passed("rollback of the staging target", rehearsal_ending.rolled_back, rehearsal, expect)
@@ -99,7 +99,7 @@ def test_rollback_was_rehearsed(
 
 
 def test_rehearsal_began_where_the_target_is(
-    rehearsal: Rehearsal, working_commit: str, expect: Expect, note: Say
+    rehearsal: Rehearsal, working_commit: str, expect: Expect, note: Note
 ) -> None:
     """The rehearsal migrated from the target's current commit."""
     expect(rehearsal.known_good == working_commit,
@@ -111,7 +111,7 @@ def test_rehearsal_began_where_the_target_is(
 
 
 def test_rehearsal_is_recent(
-    rehearsal: Rehearsal, rehearsal_ending: Ending, target: Target, expect: Expect, note: Say
+    rehearsal: Rehearsal, rehearsal_ending: Ending, target: Target, expect: Expect, note: Note
 ) -> None:
     """The rehearsal has not expired."""
     days, limit = rehearsal_ending.at.seconds_ago() / DAY_SECONDS, target.premigration.rehearsal.days
@@ -123,7 +123,7 @@ def test_rehearsal_is_recent(
 
 
 def test_migration_was_reopened_after_its_rollback(
-    closings: Sequence[Closing], migration: str, profile_path: Path, expect: Expect, note: Say
+    closings: Sequence[Closing], migration: str, profile_path: Path, expect: Expect, note: Note
 ) -> None:
     """A migration that was rolled back returns only by a fix, with cause, rehearsal and backup on record."""
     closed = [closing for closing in closings if closing.reopening is None]

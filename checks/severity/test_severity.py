@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.gating.evidence import Expect, Say
+from fixtures.gating.evidence import Expect, Note
 from rollproof.errors import Unverifiable, listed
 from rollproof.home import typed
 from rollproof.monitoring.severity import Assessment, Severity, Standing
@@ -22,7 +22,7 @@ def expect(expect: Expect, samples_file: Path) -> Expect:
     return expect.of(samples_file, hint=MONITOR)
 
 
-def test_every_band_can_be_judged(assessment: Assessment, expect: Expect, note: Say) -> None:
+def test_every_band_can_be_judged(assessment: Assessment, expect: Expect, note: Note) -> None:
     """The monitor's newest sample has a figure for every band: no data is never healthy."""
     unknown = [str(finding) for finding in assessment.findings if finding.standing is Standing.UNKNOWN]
     expect(not unknown,
@@ -32,17 +32,17 @@ def test_every_band_can_be_judged(assessment: Assessment, expect: Expect, note: 
     note(f"{len(assessment.findings)} bands judged")
 
 
-def test_nothing_is_critical(assessment: Assessment, expect: Expect, note: Say) -> None:
+def test_nothing_is_critical(assessment: Assessment, expect: Expect, note: Note) -> None:
     """No figure is beyond a limit that calls for a rollback."""
     _expect_clear(assessment, Severity.CRITICAL, expect, note)
 
 
-def test_nothing_calls_for_an_investigation(assessment: Assessment, expect: Expect, note: Say) -> None:
+def test_nothing_calls_for_an_investigation(assessment: Assessment, expect: Expect, note: Note) -> None:
     """No figure is beyond a limit that calls for an investigation."""
     _expect_clear(assessment, Severity.NON_CRITICAL, expect, note)
 
 
-def _expect_clear(assessment: Assessment, severity: Severity, expect: Expect, note: Say) -> None:
+def _expect_clear(assessment: Assessment, severity: Severity, expect: Expect, note: Note) -> None:
     of_it = [finding for finding in assessment.findings if finding.severity is severity]
     beyond = [str(finding) for finding in of_it if finding.standing in {Standing.MET, Standing.LASTING}]
     known = [str(finding) for finding in of_it if finding.standing is Standing.CLEAR]

@@ -7,14 +7,14 @@ from shlex import quote
 
 import pytest
 
-from fixtures.gating.evidence import Expect, Keep, Say, keep_differences
+from fixtures.gating.evidence import Attach, Expect, Note, keep_differences
 from fixtures.target import BACK, expect_room, known_commit
 from rollproof.baseline.demands import ChangedDemand, capture_hint
 from rollproof.baseline.facts import RecordedContainer
 from rollproof.baseline.folder import Baseline
 from rollproof.baseline.known_good import EngineMatch
 from rollproof.engines.compose_project import up_command
-from rollproof.engines.engine import Container, Stranger, Usage
+from rollproof.engines.engine import Container, Inside, Stranger, Usage
 from rollproof.engines.host import FileSystem
 from rollproof.errors import Meaning, Unverifiable, listed
 from rollproof.git.repository import WorkingCopy
@@ -29,7 +29,7 @@ def expect(expect: Expect) -> Expect:
     return expect.of("container engine")
 
 
-def test_engine_is_that_of_the_target(engine_match: EngineMatch, expect: Expect, note: Say) -> None:
+def test_engine_is_that_of_the_target(engine_match: EngineMatch, expect: Expect, note: Note) -> None:
     """The engine is the one of the capture, or the profile's: another may run the same project as well."""
     if not engine_match.known:
         note("container engine: neither profile nor baseline tells its ID: another one would not be noticed")
@@ -100,12 +100,12 @@ def test_container_runs_the_recorded_commit(
 
 
 def test_container_is_configured_as_recorded(
-    service: str, changed_settings: Sequence[str], unread: Sequence[str], way_back: str,
-    evidence: Keep, expect: Expect, note: Say,
+    service: str, changed_settings: Sequence[str], inside: Inside, way_back: str,
+    evidence: Attach, expect: Expect, note: Note,
 ) -> None:
     """Environment, command, volumes, bound files, networks, limits and rights are the recorded ones."""
-    if unread:
-        note(f"{service}: not compared inside it: {listed(unread)}")
+    if inside.unread:
+        note(f"{service}: not compared inside it: {listed(sorted(inside.unread))}")
     keep_differences(evidence, changed_settings)
     expect(not changed_settings,
            what=f"configuration of {service}", means=Meaning.WRONG_VERSION,
@@ -114,7 +114,7 @@ def test_container_is_configured_as_recorded(
 
 
 def test_next_start_is_as_it_runs(
-    next_start: Sequence[str] | None, target: Target, expect: Expect, note: Say
+    next_start: Sequence[str] | None, target: Target, expect: Expect, note: Note
 ) -> None:
     """The next `docker compose up` starts what runs: no tag was moved since, no environment file changed."""
     if next_start is None:
@@ -127,7 +127,7 @@ def test_next_start_is_as_it_runs(
 
 
 def test_container_is_unchanged_inside(
-    service: str, changed_inside: Sequence[str], recreation: str, evidence: Keep, expect: Expect
+    service: str, changed_inside: Sequence[str], recreation: str, evidence: Attach, expect: Expect
 ) -> None:
     """Nothing was changed inside a container by hand; files of the moment, such as in /tmp, may be there."""
     keep_differences(evidence, changed_inside)

@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 import pytest
 
-from fixtures.gating.evidence import Expect, Say
+from fixtures.gating.evidence import Expect, Note
 from fixtures.stores import Answers
 from rollproof.baseline.facts import RecordedStore
 from rollproof.baseline.folder import Baseline
@@ -51,7 +51,7 @@ def test_interface_is_the_recorded_one(interface: str, baseline: Baseline, expec
 
 
 def test_first_page_is_the_recorded_one(
-    first_page: str, baseline: Baseline, expect: Expect, note: Say
+    first_page: str, baseline: Baseline, expect: Expect, note: Note
 ) -> None:
     """The first page that users load is, byte for byte, the recorded one."""
     if not baseline.facts.page:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from fixtures.application import ExpectRefused, References
-from fixtures.gating.evidence import Expect, Say
+from fixtures.gating.evidence import Expect, Note
 from rollproof.application.canary import Canary, Conversation, Uploaded
 from rollproof.application.client import ApplicationClient, LoggedIn
 from rollproof.baseline.folder import Baseline
@@ -128,7 +128,7 @@ def test_chat_answers_right(conversation: Conversation, target: Target, expect: 
 
 @pytest.mark.needs("conversations", "turns")
 def test_old_conversations_open(
-    session: LoggedIn, client: ApplicationClient, baseline: Baseline, expect: Expect, note: Say
+    session: LoggedIn, client: ApplicationClient, baseline: Baseline, expect: Expect, note: Note
 ) -> None:
     """Every conversation that the canary had still opens, with all its turns."""
     recorded = baseline.facts.canary.turns

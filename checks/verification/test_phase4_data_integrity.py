@@ -8,7 +8,7 @@ from contextlib import nullcontext, suppress
 import pytest
 
 from fixtures.cases import ContentCase, CountCase, GoldenCase, SchemaCase
-from fixtures.gating.evidence import CSV, Expect, Keep, Say, keep_differences, table
+from fixtures.gating.evidence import CSV, Attach, Expect, Note, keep_differences, table
 from fixtures.stores import CountsOf, ExpiredSince, SchemasOf, ShownKeys, TextsOf, expect_sight
 from rollproof.baseline.comparison import Comparison
 from rollproof.baseline.differences import neighbours_text, not_compared, same_neighbours, schema_differences
@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.verification, pytest.mark.phase4]
 
 
 def test_collection_count(
-    collection: CountCase, live_counts: CountsOf, expired_since: ExpiredSince, expect: Expect, note: Say
+    collection: CountCase, live_counts: CountsOf, expired_since: ExpiredSince, expect: Expect, note: Note
 ) -> None:
     """The collection holds as many records as before, without expired ones; by `grows`, no fewer."""
     counts = live_counts(collection.store)
@@ -50,7 +50,7 @@ def test_collection_count(
 
 def test_store_holds_no_unrecorded_collection(
     store: str, recorded_store: RecordedStore, live_counts: CountsOf, target: Target,
-    expect: Expect, note: Say,
+    expect: Expect, note: Note,
 ) -> None:
     """The store has no collection that the baseline does not know: a left-over of the migration."""
     extra, users_own = unrecorded(target.stores[store], live_counts(store), recorded_store.counts)
@@ -65,7 +65,7 @@ def test_store_holds_no_unrecorded_collection(
 
 
 def test_collection_content(
-    content: ContentCase, comparison: Comparison, evidence: Keep, target: Target, expect: Expect, note: Say
+    content: ContentCase, comparison: Comparison, evidence: Attach, target: Target, expect: Expect, note: Note
 ) -> None:
     """Every record is unchanged; by `grows` more may be there, by `changes` users' own changes too."""
     if rows := list(comparison.rows()):
@@ -91,7 +91,7 @@ def test_collection_content(
 
 
 def test_schema(
-    schema: SchemaCase, live_schemas: SchemasOf, lost_sight: TextsOf, expect: Expect, evidence: Keep
+    schema: SchemaCase, live_schemas: SchemasOf, lost_sight: TextsOf, expect: Expect, evidence: Attach
 ) -> None:
     """The schema, such as columns, indexes, validators and settings, is unchanged."""
     schemas = live_schemas(schema.store)
@@ -145,7 +145,7 @@ def test_golden_queries(
 
 
 def test_positions(
-    moving_store: str, moving: MovingContent, baseline: Baseline, expect: Expect, note: Say
+    moving_store: str, moving: MovingContent, baseline: Baseline, expect: Expect, note: Note
 ) -> None:
     """No position, such as a consumer group's offset, was lost, moved back or is beyond the end."""
     recorded = baseline.facts.contents[moving_store].positions
@@ -162,7 +162,8 @@ def test_positions(
 
 
 def test_accounts_and_settings(
-    shared_store: str, baseline: Baseline, sharing: SharedContent, evidence: Keep, expect: Expect, note: Say
+    shared_store: str, baseline: Baseline, sharing: SharedContent,
+    evidence: Attach, expect: Expect, note: Note,
 ) -> None:
     """Accounts, grants and settings are unchanged; what is outside of the profile's lists is named."""
     recorded, now = baseline.facts.contents[shared_store].beside or Beside(), sharing.beside()
@@ -193,7 +194,7 @@ def test_references(relation: str, records_named: Callable[[str], int], expect: 
 
 def test_store_was_compared(
     store: str, recorded_store: RecordedStore, recorded_content: RecordedContent,
-    evidence: Keep, expect: Expect,
+    evidence: Attach, expect: Expect,
 ) -> None:
     """The baseline holds records of the store: an empty comparison proves nothing."""
     evidence("blind spots", "\n".join(recorded_content.blind_spots))

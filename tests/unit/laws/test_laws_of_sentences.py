@@ -128,7 +128,7 @@ def test_a_check_is_blocked_by_its_gate_and_by_no_words(words: str) -> None:
     item: Any = _Item()
     report: Any = _Report(skipped=True)
     assert judge(item, report, call)[0] is Verdict.BROKEN
-    item.stash[BLOCKED] = Gate(open=False, reason=words)
+    item.stash[BLOCKED] = Gate(words)
     assert judge(item, report, call) == (Verdict.BLOCKED, words, Meaning.OTHER)
 
 
