@@ -72,43 +72,24 @@ def same_neighbours(before: Neighbours, now: Neighbours, policy: Policy = "exact
     """Return True if both found the same records; records with equal scores may change places.
 
     The last place may be another record with the same score: the server chooses among equals. In a collection
-    that may grow, new records may be nearer than some of before, and push the last of them out.
+    that may grow, new records may be nearer than some of before, and push the farthest of them out.
     """
-    if len(before.keys) != len(now.keys):
-        return False
-    if policy != "exact":
-        before, now = _without_nearer(before, now)
-    pairs = zip(before.scores, now.scores, strict=True)
-    if not all(_equal(one, other) for one, other in pairs):
-        return False
-    last = before.scores[-1] if before.scores else 0.0
-    found = dict(zip(now.keys, now.scores, strict=True))
-    return all(
-        (key in found and _equal(found[key], score)) or (key not in found and _equal(score, last))
-        for key, score in zip(before.keys, before.scores, strict=True)
-    )
-
-
-def _without_nearer(before: Neighbours, now: Neighbours) -> tuple[Neighbours, Neighbours]:
-    """Return both, without the nearer ones that only `now` has, and without the last of `before`, as many."""
-    last = before.scores[-1] if before.scores else 0.0
+    exact = policy == "exact"
+    found, last = dict(zip(now.keys, now.scores, strict=True)), now.scores[-1] if now.scores else 0.0
     # Scores fall towards the last, or rise when they are distances; where all are equal, nobody knows.
-    ends = next(((s[0], s[-1]) for s in (before.scores, now.scores) if s and not _equal(s[0], s[-1])), None)
-    left = [
-        place
-        for place, (key, score) in enumerate(zip(now.keys, now.scores, strict=True))
-        if key in before.keys
-        or _equal(score, last)
-        or (ends is not None and (score > last) is not (ends[0] > ends[1]))
-    ]
-    return _only(before, range(len(left))), _only(now, left)
+    ends = [(one.scores[0], one.scores[-1]) for one in (before, now) if one.scores]
+    falls = next((first > end for first, end in ends if not _equal(first, end)), None)
 
+    def may_be_out(score: float) -> bool:
+        return _equal(score, last) or (not exact and (falls is None or (score < last) is falls))
 
-def _only(found: Neighbours, places: Sequence[int]) -> Neighbours:
-    return Neighbours(
-        vector=found.vector,
-        keys=tuple(found.keys[place] for place in places),
-        scores=tuple(found.scores[place] for place in places),
+    return (
+        len(before.keys) == len(now.keys)
+        and (not exact or all(map(_equal, before.scores, now.scores)))
+        and all(
+            _equal(found[key], score) if key in found else may_be_out(score)
+            for key, score in zip(before.keys, before.scores, strict=True)
+        )
     )
 
 

@@ -48,7 +48,6 @@ def _written(folder: Path, old: str, new: str) -> Path:
         ("port = 9}", 'port = 9, tls = true, ca = "gone.pem"}', "stores.redis.address.ca", "a path that exists", "gone.pem"),
         (READER, '"hunter22"}\noperator', "stores.redis.reader.password", '{env = "VARIABLE"}, {file = "path"} or {command = ["program", "…"]}', "text"),
         (READER, '{env = "A", file = "b"}}\noperator', "stores.redis.reader.password", '{env = "VARIABLE"}, {file', "a table of 2 keys"),
-        (READER, "{env = 7}}\noperator", "stores.redis.reader.password", "{env = ", "a table of 1 key"),
         (READER, '{env = "NOT_SET"}}\noperator', "stores.redis.reader.password", "the environment variable NOT_SET to be set", "none"),
         (READER, '{env = "hunter 22"}}\noperator', "stores.redis.reader.password", "a variable's name after env", "another text"),
         (READER, '{env = "EMPTY"}}\noperator', "stores.redis.reader.password", "the environment variable EMPTY to be set", "an empty one"),
@@ -62,7 +61,6 @@ def _written(folder: Path, old: str, new: str) -> Path:
         ("", f"[references.one]\nreferencing = {NOWHERE}\nreferenced = {REDIS}", "references.one", "a store of redis", "redi"),
         ('risk = "low"', 'risk = "high"', "stores.redis.risk", "low or medium, since", "high"),
         ("", f'{POLICY}"*" = "volatile"\n"0:users" = "exact"', "stores.redis.policy.0:users", "'0:users' before '*'", "'0:users' behind it"),
-        ("", f'{POLICY}"0:users" = "exact"\n"0:*" = "exact"\n"0:[a-f]*" = "exact"', "stores.redis.policy.0:[a-f]*", "'0:[a-f]*' before '0:*'", "'0:[a-f]*' behind it"),
         ("", '[stores.redis.touched]\n"*" = "at"\n"0:users" = "on"', "stores.redis.touched.0:users", "'0:users' before '*'", "'0:users' behind it"),
         ("", WAIVER, "premigration.waivers.0.item", "text of the pattern '^test_'", "'backup'"),
         ("", "[severity.critical.memory]\nlimit = 950", "severity.critical.memory.limit", "less than or equal to 100", "950"),
@@ -75,16 +73,10 @@ def _written(folder: Path, old: str, new: str) -> Path:
         # What pydantic itself refuses.
         ("", "[windows]\nphase1 = 120", "windows.phase1", "a table", "a whole number"),
         (SERVICES, 'services = "backend"', "application.services", "a list", "text"),
-        ("", "[premigration]\nwaivers = {item = 1}", "premigration.waivers", "a list", "a table of 1 key"),
-        ("", "[references]\none = []", "references.one", "a table", "a list of 0 items"),
         ("", "[premigration.team]\nchannels = [{file = 'canary_password'}]", "premigration.team.channels.0", "the address of a channel", "text of 20 characters"),
-        ("", "[contacts.on_call]\nchannels = [{file = 'canary_password'}]", "contacts.on_call.channels.0", "the address of a channel", "text of 20 characters"),
         ("port = 9}", "port = 70000}", "stores.redis.address.port", "less than or equal to 65535", "70000"),
-        ("port = 9}", 'port = "many"}', "stores.redis.address.port", "a valid integer", "text"),
-        ("port = 9}", "port = [9]}", "stores.redis.address.port", "a valid integer", "a list of 1 item"),
         ('risk = "low"', f'risk = "{"x" * 999}"', "stores.redis.risk", "'low', 'medium' or 'high'", "'xxx"),
         (NAME, 'name = "Sand Box"', "name", "text of the pattern '^[a-z0-9]", "'Sand Box'"),
-        (NAME, f'{NAME}\nbaseline_key = "hunter22"', "baseline_key", "{env = ", "text"),
         ('url = "http://127.0.0.1:9"', 'url = "http://a:hunter22@["', "application.url", "a valid URL", "text"),
         (SERVICES, "services = []", "application.services", "tuple should have at least 1 item", "a list of 0 items"),
         ("", "[limits]\nmemory_percent = nan", "limits.memory_percent", "", "nan"),
@@ -112,12 +104,6 @@ def test_a_mistake_has_both_sides(
     assert not str(one.observed).startswith("something else")
     assert "hunter22" not in str(problem)
     assert (problem.exit_code, len(str(problem).splitlines())) == (ExitCode.USAGE, 2)
-
-
-def test_a_variable_that_is_not_set_is_set_by_what_the_hint_says(tmp_path: Path) -> None:
-    assert _mistakes(_written(tmp_path, READER, '{env = "NOT_SET"}}\noperator')).hint == (
-        "type the secret, then Enter: read -rs NOT_SET && export NOT_SET"
-    )
 
 
 @pytest.mark.parametrize(
@@ -185,15 +171,8 @@ def test_a_problem_survives_the_way_between_processes() -> None:
 MANY = 5000
 
 
-@pytest.mark.parametrize(
-    "more",
-    [
-        "".join(f"\n[stores.s{number}]\nkind = 'none'" for number in range(MANY)),
-        "".join(f"\n[unknown{number}]" for number in range(MANY)),
-    ],
-    ids=["stores", "tables"],
-)
-def test_of_many_mistakes_the_first_are_told(tmp_path: Path, more: str) -> None:
+def test_of_many_mistakes_the_first_are_told(tmp_path: Path) -> None:
+    more = "".join(f"\n[stores.s{number}]\nkind = 'none'" for number in range(MANY))
     found = _mistakes(write_profile(tmp_path, more))
     lines = str(found).splitlines()
     told, hints = lines[: MOST_MISTAKES + 1], lines[MOST_MISTAKES + 1 :]
@@ -205,10 +184,9 @@ def test_of_many_mistakes_the_first_are_told(tmp_path: Path, more: str) -> None:
     assert str(pickle.loads(pickle.dumps(found))) == str(found)  # noqa: S301 - our own
 
 
-@pytest.mark.parametrize("name", ["\\u001b[31mx\\n", "a\\u009b2J", "\\u202ex", "\\r\\u0007x", "\\u007f"])
 @pytest.mark.parametrize("place", ['"{}" = 1\n', '"{}".x = 1\n', 'limits."{}" = 1\n'])
-def test_a_key_is_no_order_to_the_terminal(tmp_path: Path, name: str, place: str) -> None:
-    path = write_profile(tmp_path)
+def test_a_key_is_no_order_to_the_terminal(tmp_path: Path, place: str) -> None:
+    path, name = write_profile(tmp_path), "\\u001b[31mx\\n\\u009b2J\\u202e\\r\\u0007\\u007f"
     path.write_text(place.format(name) + path.read_text(encoding="utf-8"), encoding="utf-8")
     text = str(_mistakes(path))
     assert all(one.isprintable() or one == "\n" for one in text)

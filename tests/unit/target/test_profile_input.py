@@ -56,25 +56,16 @@ def test_what_is_no_file_is_refused_and_not_read(tmp_path: Path, place: str, obs
 @pytest.mark.parametrize(
     ("name", "value", "key"),
     [
-        ("ROLLPROOF_NAME", "No Name!", "name"),
         ("ROLLPROOF_APPLICATION__URL", "no-url", "application.url"),
         ("ROLLPROOF_APPLICATION__URLL", "http://x", "application.urll"),
-        ("ROLLPROOF_ENGINE__KIND", "x", "engine.kind"),
         ("ROLLPROOF_LIMITS", '{"memory_percent": 101}', "limits.memory_percent"),
         ("ROLLPROOF_LIMITS__MEMORY_PERCENT", "1" * 5000, "limits.memory_percent"),
-        ("ROLLPROOF_STORES__REDIS__RISK", "none", "stores.redis"),
         ("ROLLPROOF_STORES__REDIS__RISK", "high", "stores.redis.risk"),
-        (
-            "ROLLPROOF_STORES__REDIS__POLICY",
-            '{"0:a*": "grows", "0:a.b": "exact"}',
-            "stores.redis.policy.0:a.b",
-        ),
         (
             "ROLLPROOF_STORES",
             '{"redis": {"touched": {"*": "at", "0:a.b": "on"}}}',
             "stores.redis.touched.0:a.b",
         ),
-        ("ROLLPROOF_STORES", '{"redis": {"risk": "none"}}', "stores.redis"),
         ("ROLLPROOF_LIMITS", '{"a": NaN}', ""),
     ],
     ids=lambda value: ascii(value)[:30],
