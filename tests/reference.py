@@ -253,8 +253,8 @@ _ABOUT = (
     " `ROLLPROOF_APPLICATION__URL`. An unknown key is refused."
 )
 _METRICS = (
-    "What `monitor --prometheus-port PORT` exports. Values are in their own units; an unknown one is left out,"
-    " or NaN. [Monitoring](../howto/monitoring.md) has alerts and a dashboard that use all of them."
+    "What `monitor --prometheus-port PORT` exports. Values are in their own units; an unknown one is"
+    " left out, or NaN. [Monitoring](../howto/monitoring.md) has alerts and a dashboard that use all of them."
 )
 _SECRETS = (
     'A profile names secrets, and holds none: `{env = "VARIABLE"}`, `{file = "path"}` or'
