@@ -73,7 +73,6 @@ class _Scrubber:
         if verification is not None:
             for secret in verification.target.secrets():
                 self._redactor.add(secret)
-            self._redactor.personal = verification.target.personal
         plugin = self._config.pluginmanager.getplugin("logging-plugin")
         for name in ("log_cli_handler", "log_file_handler"):
             handler = getattr(plugin, name, None)

@@ -43,9 +43,9 @@ LEAST_FILES = 64
 def guarded(command: Callable[..., object]) -> ExitCode:
     """Run a Typer application and return its exit code.
 
-    An unforeseen error is a bug of ours: its traceback goes to a file, for the person who fixes it. Both the
-    messages and that file are redacted: secrets known to this process, and personal data of its target. A
-    command that owes a document gives it with the error in it, beside the message.
+    An unforeseen error is a bug of ours: its traceback goes to a file, for the person who fixes it. Messages
+    and that file hold no secret that this process knows. A command that owes a document gives it with the
+    error in it, beside the message.
     """
     ask(None)
     try:
@@ -178,7 +178,6 @@ def _kept(error: Exception) -> str:
 
 
 def _redacted(text: str) -> str:
-    from rollproof.redaction.personal import personal_data  # noqa: PLC0415 - help is said without it
-    from rollproof.redaction.redactor import Redactor  # noqa: PLC0415
+    from rollproof.redaction.redactor import Redactor  # noqa: PLC0415 - help is said without it
 
-    return Redactor(personal=personal_data.get()).text(text)
+    return Redactor().text(text)

@@ -40,7 +40,7 @@ from rollproof.profile.sections import Account, Model, Name, Redaction, Referenc
 from rollproof.reading import read_regular
 from rollproof.record_names import ACCOUNTS
 from rollproof.redaction.channel_secrets import parts_of
-from rollproof.redaction.personal import Personal, personal_data
+from rollproof.redaction.personal import Personal
 from rollproof.redaction.redactor import Redactor
 from rollproof.redaction.secret import (
     ExistingFile,
@@ -323,8 +323,8 @@ class Target(BaseSettings):
         return Personal(self.redaction.fields, self.secrets(), _public_names(self))
 
     def redactor(self) -> Redactor:
-        """Return a redactor that knows this profile's secrets and personal data."""
-        return Redactor(self.secrets(), self.personal)
+        """Return a redactor that knows this profile's secrets."""
+        return Redactor(self.secrets())
 
 
 def load_target(path: Path) -> Target:
@@ -350,7 +350,6 @@ def load_target(path: Path) -> Target:
         profile_directory.reset(token)
     for secret in target.secrets():
         remember(secret)
-    personal_data.set(target.personal)
     return target
 
 

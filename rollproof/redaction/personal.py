@@ -1,8 +1,7 @@
 """Personal data: the fields that hold it, and the pseudonyms that a report shows in place of keys of records.
 
 A pseudonym is the start of a keyed hash. It distinguishes two people, and recurs in other reports of the same
-target, but nobody can find the person without the secrets of the profile. In texts, addresses of mail are
-pseudonyms too.
+target, but nobody can find the person without the secrets of the profile.
 """
 
 from __future__ import annotations
@@ -10,8 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Iterable, Iterator
-from contextvars import ContextVar
+from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from functools import cached_property
 
@@ -24,15 +22,9 @@ FIELDS = (
     # Keys of sessions name their users, or are as good as their passwords.
     *("*/*token*.key", "*/*session*.key", "*/*user*.key"),
 )
-_MAILS = frozenset({"email", "e_mail", "mail"})
 _ROUNDS = 100_000
 _DIGITS = 8
 _PSEUDONYM = re.compile(rf"~[0-9a-f]{{{_DIGITS}}}")
-# Not the log-in at a URL's host.
-_MAIL = re.compile(r"(?<![\w.%+-])(?<!://)[\w.%+-]{1,64}+@(?:[\w-]{1,63}+\.){1,127}[^\W\d_]{2,}+")
-
-personal_data: ContextVar[Personal | None] = ContextVar("personal_data", default=None)
-"""Personal data of the target that this process loaded last, for code that has an error and no target."""
 
 
 class Personal:
@@ -83,11 +75,6 @@ class Personal:
             if fields is None or any(self.covers(store, collection, field) for field in fields):
                 return self.pseudonym
         return str
-
-    def spans(self, text: str) -> Iterator[tuple[tuple[int, int], str]]:
-        """Yield the places of mail addresses in `text`, with pseudonyms, if mail is a personal field."""
-        if "@" in text and _MAILS.intersection(self._names):
-            yield from ((mail.span(), self.pseudonym(mail[0])) for mail in _MAIL.finditer(text))
 
     @cached_property
     def _key(self) -> bytes:

@@ -11,10 +11,9 @@ from urllib.parse import quote, quote_plus
 
 from ahocorasick import Automaton
 
-from rollproof.redaction.personal import Personal
 from rollproof.redaction.scan import Leak, not_scanned, scan
 from rollproof.redaction.secret import known_secrets
-from rollproof.redaction.shapes import MARKER, replaced, shaped
+from rollproof.redaction.shapes import replaced, shaped
 
 # Shorter than this, a secret is a substring of ordinary words: redacting it would blank the report.
 SHORTEST = 4
@@ -55,13 +54,12 @@ class Redactor:
     """Replaces secrets. It knows the secrets from its creation, and those passed to `add` later.
 
     It also knows every secret that this process has read from a profile or was issued, at any time: see
-    `rollproof.redaction.secret.remember`. It shows pseudonyms for `personal` data. `too_short` counts the
+    `rollproof.redaction.secret.remember`. `too_short` counts the
     secrets that cannot be redacted because they have fewer than `SHORTEST` characters.
     """
 
-    def __init__(self, secrets: Iterable[str] = (), personal: Personal | None = None) -> None:
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
         self.too_short = 0
-        self.personal = personal
         self._secrets: dict[str, None] = {}
         self._remembered = self._built = 0
         # All forms of all secrets, found in one pass over a text.
@@ -92,9 +90,7 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Return `text` without secrets."""
-        spans = dict(self.personal.spans(text)) if self.personal is not None else {}
-        secret = [(start, end) for start, end, _ in (*self._found(text), *shaped(text))]
-        return replaced(text, spans | dict.fromkeys(secret, MARKER))
+        return replaced(text, [(start, end) for start, end, _ in (*self._found(text), *shaped(text))])
 
     def data(self, data: bytes) -> bytes:
         """Return `data` without secrets; bytes that are no text stay unchanged."""

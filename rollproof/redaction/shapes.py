@@ -8,7 +8,7 @@ or a user's request must not hang a verification. So quantifiers are possessive,
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 MARKER = "[redacted]"
@@ -147,12 +147,12 @@ def shaped(text: str) -> Iterator[tuple[int, int, str]]:
             at = small.find(shape.word, end)
 
 
-def replaced(text: str, spans: Mapping[tuple[int, int], str]) -> str:
-    """Return `text` with each of `spans` replaced; overlapping spans all get the first one's replacement."""
+def replaced(text: str, spans: Iterable[tuple[int, int]]) -> str:
+    """Return `text` with `MARKER` in place of each of `spans`, which may overlap."""
     pieces: list[str] = []
     at = 0
-    for (start, end), new in sorted(spans.items()):
+    for start, end in sorted(spans):
         if start >= at:
-            pieces += [text[at:start], new]
+            pieces += [text[at:start], MARKER]
         at = max(at, end)
     return "".join([*pieces, text[at:]]) if pieces else text

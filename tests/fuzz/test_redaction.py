@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from rollproof.monitoring.probes.request_probe import Tally
 from rollproof.profile.access_log import COMBINED, Requests
-from rollproof.redaction.personal import FIELDS, Personal
 from rollproof.redaction.redactor import Redactor
 from rollproof.redaction.shapes import SHAPES
 from tests.fuzz.growth import TIMES, is_linear
@@ -18,7 +17,6 @@ from tests.fuzz.growth import TIMES, is_linear
 SECRET = "hunter2-Rosebud-AB12-xyz-0123456789-QQ"  # noqa: S105 - a canary
 LEAST = 4_000
 BEGIN = "-----BEGIN PRIVATE KEY-----\n"
-_PERSONAL = Personal(FIELDS, [SECRET])
 _WORDS = sorted({shape.word for shape in SHAPES})
 TRIGGERS = [*_WORDS, "eyJ", "AKIA", BEGIN, "@", "...", SECRET[:12], SECRET[-12:]]
 BETWEEN = [
@@ -81,7 +79,7 @@ def repeated(unit: str, least: int) -> str:
     "trigger", ["http://", "http://a:b/", "%3a%2f%2fa%3ab", "a@b.cc", f"{BEGIN}\n", "password=x("]
 )
 def test_text_that_was_slow_is_redacted_in_linear_time(trigger: str) -> None:
-    redactor = Redactor([SECRET], _PERSONAL)
+    redactor = Redactor([SECRET])
     assert is_linear(redactor.text, repeated(trigger, LEAST), repeated(trigger, TIMES * LEAST))
 
 
@@ -106,7 +104,7 @@ def test_redaction_is_linear(
     """A trigger and what follows it, both repeated, or the trigger once."""
     unit = "".join([*([trigger] if again else []), *between]) or " "
     first = "" if again else trigger
-    redactor = Redactor([SECRET], _PERSONAL)
+    redactor = Redactor([SECRET])
     small, large = (f"{first}{repeated(unit, least)}{end}" for least in (LEAST, TIMES * LEAST))
     assert is_linear(redactor.text, small, large)
 
@@ -114,7 +112,7 @@ def test_redaction_is_linear(
 @given(st.lists(st.sampled_from([*TRIGGERS, *BETWEEN, SECRET]), max_size=12).map("".join))
 @example("first_name: a@'a'")
 def test_what_was_redacted_holds_no_secret_and_stays(text: str) -> None:
-    redactor = Redactor([SECRET], _PERSONAL)
+    redactor = Redactor([SECRET])
     once = redactor.text(text)
     assert SECRET not in once
     assert redactor.text(once) == once

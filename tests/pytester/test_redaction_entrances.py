@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 import pytest
 
-from reports.run import renewal
 from rollproof.redaction.redactor import forms_of
 from tests.conftest import ROOT, write_profile
 from tests.pytester.conftest import SETTINGS
@@ -224,35 +223,6 @@ def test_crash(value):
     print(C["stdout"], flush=True)
     os.write(2, C["stderr"].encode())
     os._exit(3)
-"""
-PERSONAL = """
-import json, logging, sys
-import allure, pytest
-from rollproof.errors import Mismatch
-from fixtures.gating.verification import VERIFICATION
-from rollback_actions.session.journal import Journal
-
-pytestmark = pytest.mark.phase1
-
-def test_mismatch(note):
-    note("asked for anna@example.org, kept")
-    raise Mismatch(what="a", expected="anna@example.org", observed="b", source="c", hint="d")
-
-def test_printed():
-    print("log-in of anna@example.org failed, kept")
-    logging.getLogger().warning('log {"username": "anna@example.org"} kept')
-    assert {"email": "anna@example.org", "kept": 1} == {}
-
-def test_evidence(evidence):
-    evidence("log of anna@example.org kept", "GET /x?kept=1 by anna@example.org", "text/plain")
-    with allure.step("log in as anna@example.org, kept"):
-        allure.dynamic.description("anna@example.org kept")
-
-def test_journal(pytestconfig):
-    verification = pytestconfig.stash[VERIFICATION]
-    journal = Journal(verification.incident.folder / "journal.jsonl", verification.target.redactor().text)
-    with journal.step("restore", command="as anna@example.org kept"):
-        pass
 """
 PASSES = "import pytest\n\n@pytest.mark.phase1\ndef test_passed():\n    pass\n"
 READ = "import json\nfrom pathlib import Path\nC = json.loads(Path('canaries.json').read_text())\n"
@@ -493,23 +463,3 @@ def test_a_refused_profile_shows_no_variable_of_the_environment(
     assert (code, int(said.ret)) == (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.USAGE_ERROR)
     assert "HINT: " in printed
     assert leaks("\n".join([printed, *said.outlines, *said.errlines])) == []
-
-
-def test_addresses_of_mail_are_in_no_raw_record_and_in_none_that_is_rebuilt(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whoever rebuilds a record has no profile to redact it by."""
-    monkeypatch.setattr(renewal, "render", lambda folder, **_: folder)
-    project.write(PERSONAL)
-
-    code, printed = project.run()
-
-    assert code == pytest.ExitCode.TESTS_FAILED, printed
-    assert "kept" in printed
-    (record,) = (project.pytester.path / "incidents").glob("*/incident.json")
-    assert [name for name, text in project.written() if "anna" in text] == []
-    raw = {path.name for path in record.parent.rglob("*") if path.is_file() and b"kept" in path.read_bytes()}
-    assert {"journal.jsonl", "results.jsonl"} < raw
-    renewal.renew(record.parent, print)
-    assert "~" in (record.parent / "postmortem.md").read_text(encoding="utf-8")
-    assert [name for name, text in project.written() if "anna" in text] == []

@@ -14,7 +14,6 @@ from hypothesis import HealthCheck, settings
 
 from rollproof.incident.incident import Incident, new_incident
 from rollproof.profile.profile import Target, load_target
-from rollproof.redaction.personal import personal_data
 from tests.fork_server import ForkServer
 from tests.unit.application_stand_in import StandIn, running
 from tests.unit.clock import Clock, stopped
@@ -64,7 +63,6 @@ def nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no test redact what another one read, or name its target."""
     monkeypatch.setattr("rollproof.home._named", [])
     monkeypatch.setattr("rollproof.redaction.secret._known", {})
-    personal_data.set(None)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -345,7 +345,6 @@ def test_help_tells_every_exit_code(
 @pytest.mark.parametrize(
     ("arguments", "what"),
     [
-        (["verify-bundle", "x.tar.gz", "--target=y.toml"], "--target"),
         (["plan", "--over", "--target=y.toml"], "--over"),
         (["plan", "--still-bad", "--severity=healthy", "--target=y.toml"], "--still-bad"),
         (["compare", "nobaseline"], "baseline"),
