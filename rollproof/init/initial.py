@@ -11,8 +11,8 @@ from pathlib import Path
 from rollproof.errors import UsageProblem, no_space, reason_of
 from rollproof.home import typed
 from rollproof.init.account_statements import accounts_text
-from rollproof.init.looking import Looked, look, running_stack
-from rollproof.init.parts import Observed, parts_of, recognitions
+from rollproof.init.looking import look, running_stack
+from rollproof.init.parts import Looked, parts_of, recognitions
 from rollproof.init.proposal import Proposal, profile_name, proposed
 from rollproof.init.stack import read_stack
 from rollproof.system.files import write_whole
@@ -40,7 +40,7 @@ def write_profile(
         looked = look(*running_stack(project, files, env_file))
     else:
         stack = read_stack(files, None, env_file)
-        looked = Looked(stack, parts_of(stack), Observed())
+        looked = Looked(stack, parts_of(stack))
     output = output or Path(f"{profile_name(looked.stack.project)}.toml")
     accounts = output.with_name(f"{output.stem}.accounts.sh")
     for file in (output, accounts):
@@ -62,7 +62,7 @@ def made_of(looked: Looked, output: Path, accounts: Path) -> Made:
     """Return everything that `init` writes and prints. Pure, but for a look for the repository's folder."""
     stack = looked.stack
     folder = output.resolve().parent
-    proposal = proposed(stack, looked.parts, looked.seen, folder, _repository(looked))
+    proposal = proposed(looked, folder, _repository(looked))
     if not proposal.stores:
         raise UsageProblem(
             what=f"stores of {stack.project}",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from rollproof.engines.compose import ComposeEngine
 from rollproof.engines.engine import Container, ContainerEngine
 from rollproof.errors import Problem, UsageProblem
 from rollproof.init.accounts import READER, is_guarded, logins_of, profile_of, section_of
-from rollproof.init.parts import Api, Found, Observed, Parts, parts_of
+from rollproof.init.parts import Api, Found, Looked, Parts, parts_of
 from rollproof.init.stack import Stack, read_stack
 from rollproof.profile.sections import Account, Address, ApiKey, StoreProfile
 from rollproof.redaction.secret import remember
@@ -33,15 +32,6 @@ _FILES_LABEL = "com.docker.compose.project.config_files"
 _ENVIRONMENT_LABEL = "com.docker.compose.project.environment_file"
 _DESCRIPTIONS = ("/openapi.json", "/api/openapi.json", "/api/v1/openapi.json")
 _USUAL_PORTS = (8000, 8080)
-
-
-@dataclass(frozen=True, slots=True)
-class Looked:
-    """A project as it was seen."""
-
-    stack: Stack
-    parts: Parts
-    seen: Observed
 
 
 def running_stack(
@@ -73,7 +63,7 @@ def running_stack(
 
 
 def look(stack: Stack, containers: Mapping[str, tuple[Container, ...]]) -> Looked:
-    """Return what the running project shows; a store that does not answer in time is in `Observed.unseen`."""
+    """Return what the running project shows; a store that does not answer in time is in `unseen`."""
     engine = ComposeEngine(stack.project, ENGINE_SECONDS)
     running = {name for name, several in containers.items() if any(one.running for one in several)}
     ended = {
@@ -90,13 +80,14 @@ def look(stack: Stack, containers: Mapping[str, tuple[Container, ...]]) -> Looke
         question.start()
     wait_for([*questions.values(), api], _LOOKING_SECONDS)
     into = {name: found for name, question in questions.items() if (found := _answer(question))}
-    seen = Observed(
+    return Looked(
+        stack,
+        parts,
         holdings={name: holdings for name, (_, holdings) in into.items()},
         unseen=tuple(name for name in parts.stores if name not in into),
         unguarded=frozenset(name for name, (way, _) in into.items() if way.reader is None),
         api=_answer(api),
     )
-    return Looked(stack, parts, seen)
 
 
 def _answer(question: Question[Any]) -> Any:  # noqa: ANN401 - each question has its own

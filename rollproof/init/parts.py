@@ -81,13 +81,15 @@ class Api:
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
-    """Everything that was seen. Empty for a project of which only the files are known.
+class Looked:
+    """A project as it was seen: `stack` and `parts` alone where only its files are known.
 
     `holdings` are keys of a store's section as its server lists them. `unseen` are the stores that nobody
     could look into, `unguarded` those that ask nobody who they are.
     """
 
+    stack: Stack
+    parts: Parts
     holdings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     unseen: tuple[str, ...] = ()
     unguarded: frozenset[str] = frozenset()

@@ -19,9 +19,8 @@ from rollproof.init.accounts import (
     profile_of,
     section_of,
 )
-from rollproof.init.parts import LAYRA, Found, Observed, Parts, variable_of
+from rollproof.init.parts import LAYRA, Found, Looked, variable_of
 from rollproof.init.profile_text import comment, table, value
-from rollproof.init.stack import Stack
 from rollproof.profile.kinds import kinds
 from rollproof.profile.mistakes import UNANSWERED
 from rollproof.profile.sections import StoreProfile
@@ -50,11 +49,9 @@ class Question:
 
 @dataclass(slots=True)
 class Proposal:
-    """The profile of `stack`, as a file in `folder` names its paths, and the questions that it leaves."""
+    """The profile of what was `seen`, with paths relative to `folder`, and the questions that it leaves."""
 
-    stack: Stack
-    parts: Parts
-    seen: Observed
+    seen: Looked
     folder: Path
     repository: Path
     lines: list[str] = field(default_factory=list)
@@ -75,7 +72,7 @@ class Proposal:
     @property
     def unsupported(self) -> list[str]:
         """The services that the profile cannot have, each with its image and the reason."""
-        return [f"service {name} ({why})" for name, why in self.parts.unsupported.items()]
+        return [f"service {name} ({why})" for name, why in self.seen.parts.unsupported.items()]
 
     def add(self, path: str, values: Mapping[str, Any], *about: str, proposed: bool = False) -> None:
         """Add the table at `path`, whose parts are apart by blanks, with comments above it."""
@@ -85,12 +82,12 @@ class Proposal:
     def text(self) -> str:
         """The profile."""
         head = [
-            f"Proposed by `init` from the compose project {self.stack.project}.",
+            f"Proposed by `init` from the compose project {self.seen.stack.project}.",
             _SECRETS_ARE_NAMED,
             *(f"NOT SUPPORTED: {one}" for one in self.unsupported),
         ]
         lines = [line for text in head for line in comment(text)]
-        return "\n".join([*lines, f"name = {value(profile_name(self.stack.project))}", *self.lines, ""])
+        return "\n".join([*lines, f"name = {value(profile_name(self.seen.stack.project))}", *self.lines, ""])
 
 
 def profile_name(project: str) -> str:
@@ -98,12 +95,12 @@ def profile_name(project: str) -> str:
     return re.sub(r"[^a-z0-9_.-]", "-", project.lower()).lstrip("_.-") or "target"
 
 
-def proposed(stack: Stack, parts: Parts, seen: Observed, folder: Path, repository: Path) -> Proposal:
-    """Return the profile of `stack` for a file in `folder`, whose paths are relative to it."""
-    proposal = Proposal(stack, parts, seen, folder, repository)
+def proposed(seen: Looked, folder: Path, repository: Path) -> Proposal:
+    """Return the profile for a file in `folder`, whose paths are relative to it."""
+    proposal = Proposal(seen, folder, repository)
     _engine(proposal)
     _application(proposal)
-    for store, found in parts.stores.items():
+    for store, found in seen.parts.stores.items():
         _store(proposal, store, found)
     _sweeper(proposal)
     _secrets(proposal)
@@ -111,7 +108,7 @@ def proposed(stack: Stack, parts: Parts, seen: Observed, folder: Path, repositor
 
 
 def _engine(proposal: Proposal) -> None:
-    stack, name = proposal.stack, profile_name(proposal.stack.project)
+    stack, name = proposal.seen.stack, profile_name(proposal.seen.stack.project)
     values: dict[str, Any] = {"kind": "compose", "project": stack.project}
     values["files"] = [proposal.relative(file) for file in stack.files]
     if stack.env_file:
@@ -122,7 +119,7 @@ def _engine(proposal: Proposal) -> None:
 
 
 def _application(proposal: Proposal) -> None:
-    parts, api = proposal.parts, proposal.seen.api
+    parts, api = proposal.seen.parts, proposal.seen.api
     values: dict[str, Any] = {
         "url": parts.urls[0] if parts.urls else f"http://{UNANSWERED}.invalid",
         "services": list(parts.application) or [UNANSWERED],
@@ -175,7 +172,7 @@ def _api(proposal: Proposal) -> None:
 
 
 def _proxy(proposal: Proposal) -> None:
-    proxy = proposal.parts.proxy
+    proxy = proposal.seen.parts.proxy
     if proxy is None:
         asked = "Whose log has users' requests? No service is a proxy that is known."
         proposal.ask("application.requests", asked, '[application.requests] with service = "…"')
@@ -189,9 +186,9 @@ def _proxy(proposal: Proposal) -> None:
 
 
 def _canary(proposal: Proposal) -> None:
-    services = proposal.stack.services.values()
+    services = proposal.seen.stack.services.values()
     file = next((one.secrets["canary_password"] for one in services if "canary_password" in one.secrets), "")
-    place = {"file": file} if file else {"env": variable_of(proposal.stack, "CANARY_PASSWORD")}
+    place = {"file": file} if file else {"env": variable_of(proposal.seen.stack, "CANARY_PASSWORD")}
     proposal.places.append(place)
     values: dict[str, Any] = {"user": UNANSWERED, "password": place}
     for name, asks, answer in _CANARY:
@@ -202,14 +199,12 @@ def _canary(proposal: Proposal) -> None:
 
 def _sweeper(proposal: Proposal) -> None:
     """Propose the account that removes the traces of the canary's log-ins, of a store that can do so."""
-    name, found = next(
-        ((name, one) for name, one in proposal.parts.stores.items() if kinds()[one.kind].sweep), (None, None)
-    )
-    if name is None or found is None:
+    stores = proposal.seen.parts.stores
+    if (name := next((one for one in stores if kinds()[stores[one].kind].sweep), None)) is None:
         return
     holders = proposal.holders[name]
     # Where reader and operator are one, the server knows no other.
-    account = holders[OPERATOR] if holders[READER] == holders[OPERATOR] else canary_of(found)
+    account = holders[OPERATOR] if holders[READER] == holders[OPERATOR] else canary_of(stores[name])
     proposal.places.append(account.place)
     about = "The removal of the canary's tokens, for which the API has no way."
     proposal.add("application canary sweeper", {"store": name, "account": account.section()}, about)

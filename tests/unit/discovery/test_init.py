@@ -18,8 +18,7 @@ from hypothesis import strategies as some
 from rollproof.cli.command_line import main
 from rollproof.errors import ExitCode
 from rollproof.init.initial import Made, made_of
-from rollproof.init.looking import Looked
-from rollproof.init.parts import LAYRA, Api, Observed, parts_of
+from rollproof.init.parts import LAYRA, Api, Looked, parts_of
 from rollproof.init.stack import Stack, read_stack, stack_of
 from rollproof.profile.mistakes import UNANSWERED
 from rollproof.profile.profile import Target, load_target
@@ -301,10 +300,9 @@ def config() -> dict[str, Any]:
     return found
 
 
-def _made(stack: Stack, seen: Observed | None = None) -> Made:
-    parts = parts_of(stack)
+def _made(stack: Stack, **seen: Any) -> Made:  # noqa: ANN401 - fields of what was seen
     output = Path("shop.toml")
-    return made_of(Looked(stack, parts, seen or Observed()), output, output.with_suffix(".accounts.sh"))
+    return made_of(Looked(stack, parts_of(stack), **seen), output, output.with_suffix(".accounts.sh"))
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
@@ -326,15 +324,15 @@ def test_what_a_running_project_tells_is_in_the_profile(
     config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stack = stack_of(config, "shop", (), None)
-    seen = Observed(
-        holdings={
+    seen: dict[str, Any] = {
+        "holdings": {
             "minio": {"buckets": ["b1", 'odd"\n[name]']},
             "redis": {"databases": [0, 1], "patterns": ["0:token:*"]},
         },
-        unseen=("mysql",),
-        api=Api("http://127.0.0.1:8081/openapi.json", "/openapi.json", ("/shop",)),
-    )
-    made = _made(stack, seen)
+        "unseen": ("mysql",),
+        "api": Api("http://127.0.0.1:8081/openapi.json", "/openapi.json", ("/shop",)),
+    }
+    made = _made(stack, **seen)
     (tmp_path / "it.toml").write_text(made.profile, encoding="utf-8")
     target = _loaded(tmp_path / "it.toml", monkeypatch)
     assert target.stores["minio"].model_dump()["buckets"] == ("b1", 'odd"\n[name]')
@@ -344,7 +342,7 @@ def test_what_a_running_project_tells_is_in_the_profile(
     assert target.application.functions.api == "own"
     assert [*target.application.functions.described()] == []
     assert target.application.function is None
-    asks = _made(stack, replace(seen, api=Api("it", "", tuple(LAYRA))))
+    asks = _made(stack, **seen | {"api": Api("it", "", tuple(LAYRA))})
     (tmp_path / "it.toml").write_text(asks.profile, encoding="utf-8")
     function = _loaded(tmp_path / "it.toml", monkeypatch).application.function
     assert function is not None

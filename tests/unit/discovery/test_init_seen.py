@@ -20,4 +20,4 @@ def test_a_store_that_lets_nobody_in_is_not_looked_into(monkeypatch: pytest.Monk
     with closed_port() as port:
         engine.resolve.return_value = Endpoint("127.0.0.1", port)
         looked = looking.look(stack, {"mysql": (container("mysql"),)})
-    assert (looked.seen.unseen, looked.seen.holdings) == (("mysql",), {})
+    assert (looked.unseen, looked.holdings) == (("mysql",), {})
