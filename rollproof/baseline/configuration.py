@@ -12,7 +12,6 @@ import hmac
 import json
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -31,7 +30,7 @@ from rollproof.errors import Unverifiable, reason_of, shown
 from rollproof.git.repository import WorkingCopy
 from rollproof.profile.profile import Target
 from rollproof.reading import read_regular
-from rollproof.system.files import create_file, make_folders, sync_folder
+from rollproof.system.files import make_folders, write_whole
 
 _BYTES = 32
 _PURPOSE = b"rollproof: configuration of containers"
@@ -72,9 +71,7 @@ def new_configuration_key(target: Target) -> ConfigurationKey:
     if target.baseline_key is None and not path.exists():
         try:
             make_folders(path.parent)
-            with suppress(FileExistsError), create_file(path) as stream:  # another capture may have made it
-                stream.write(secrets.token_bytes(_BYTES).hex().encode())
-            sync_folder(path.parent)
+            write_whole(path, secrets.token_bytes(_BYTES).hex().encode())
         except OSError as error:
             raise _unusable(path, reason_of(error)) from None
     return configuration_key_of(target)
