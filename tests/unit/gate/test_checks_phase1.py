@@ -119,8 +119,9 @@ def test_what_is_as_recorded_is_well(was: Container, now: Container, target: Tar
         (ended(), ended(restart="always"), "expected completed, exit code 0"),
         (container(), ended(), "expected running, observed exited, exit code 0"),
         (ended(3), ended(3), "expected running, observed exited, exit code 3"),
+        # The engine calls a paused container running, too.
+        (container(), container(status="paused"), "expected running, observed paused"),
     ],
-    ids=["failed", "runs", "stopped", "a service that ended", "had failed before"],
 )
 def test_what_is_not_as_recorded_is_red(was: Container, now: Container, said: str, target: Target) -> None:
     with pytest.raises(Mismatch, match=said):
@@ -152,11 +153,6 @@ def test_a_one_shot_that_failed_uses_nothing_and_that_is_not_green() -> None:
 )
 def test_restarts_count_since_the_baseline(was: Container, now: Container, restarts: int) -> None:
     assert recorded_container(was).restarts_of(now) == restarts
-
-
-def test_a_baseline_of_before_knows_no_container_by_its_id() -> None:
-    old = replace(recorded_container(container(restarts=4)), id="", restarts=0)
-    assert old.restarts_of(container(restarts=4)) == 4
 
 
 def facts(*found: Container) -> Facts:
@@ -226,14 +222,6 @@ def test_each_replica_is_compared_once_and_what_is_the_same_in_all_is_one_cause(
     ]
     one = "Memory: expected 1, observed 2" if what == "changed_settings" else "added /usr/local/bin/x"
     assert told == [[one]] * len(names)
-
-
-@pytest.mark.parametrize("status", ["paused", "restarting", "exited", "created"])
-def test_what_does_not_go_on_does_not_run(status: str) -> None:
-    """The engine calls a paused container running, too."""
-    recorded = recorded_container(container())
-    with pytest.raises(Mismatch, match=f"expected running, observed {status}"):
-        phase1.test_container_is_running(container(status=status), recorded, EXPECT)
 
 
 @pytest.mark.parametrize(
