@@ -34,7 +34,6 @@ class NeedState(StrEnum):
 
     OK = "ok"
     ABSENT = "absent"
-    MISSING = "missing"
     WRONG = "wrong"
     UNKNOWN = "unknown"
 
@@ -87,9 +86,9 @@ class Examination:
 
     @property
     def code(self) -> ExitCode:
-        """The exit code: something is wrong or missing, or could not be found out, or all is ok."""
+        """The exit code: something is wrong, or could not be found out, or all is ok."""
         states = {line.state for line in self.lines}
-        if states & {NeedState.WRONG, NeedState.MISSING}:
+        if NeedState.WRONG in states:
             return ExitCode.FAILED
         return ExitCode.BROKEN if NeedState.UNKNOWN in states else ExitCode.VERIFIED
 

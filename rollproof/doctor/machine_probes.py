@@ -11,12 +11,10 @@ from shlex import quote
 
 from pydantic import SecretStr
 
-from rollproof.backups.newest_backup import NoBackup, newest_backup
+from rollproof.backups.newest_backup import newest_backup
 from rollproof.backups.room import existing
-from rollproof.baseline.folder import CURRENT
 from rollproof.baseline.known_good import current_baseline
-from rollproof.doctor.examination import Need, NeedState, wrong
-from rollproof.home import typed
+from rollproof.doctor.examination import Need, wrong
 from rollproof.monitoring.samples import is_fresh, monitor_hint, read_samples, samples_path
 from rollproof.profile.channels import said_of, sender_of
 from rollproof.profile.profile import Target
@@ -72,19 +70,13 @@ def kept_probes(target: Target) -> Iterator[Need]:
 
 
 def _baseline(target: Target) -> str:
-    if not (target.folders.baselines / CURRENT).exists():
-        hint = f"in a good state: {typed('capture')}"
-        raise wrong("one that is current", "none", hint, NeedState.MISSING)
     baseline = current_baseline(target)
     old = age(Moment(baseline.created, 0.0, "").seconds_ago())
     return f"{baseline.id}, {old} old, of commit {baseline.facts.commit[:12]}"
 
 
 def _backup(target: Target) -> str:
-    try:
-        backup = newest_backup(target.folders.backups, target.name)
-    except NoBackup as none:
-        raise wrong(none.expected, "none", typed("backup"), NeedState.MISSING) from None
+    backup = newest_backup(target.folders.backups, target.name)
     old = age(max((backup.age(name) for name in backup.taken), default=0.0))
     return f"{backup.folder.name}, {old} old, of {len(backup.taken)} stores, of commit {backup.commit[:12]}"
 
@@ -93,7 +85,7 @@ def _monitor(target: Target) -> str:
     beat = target.premigration.monitoring.beat_seconds
     samples = read_samples(samples_path(target), 1)
     if not samples:
-        raise wrong("its samples", "none", monitor_hint(), NeedState.MISSING)
+        raise wrong("its samples", "none", monitor_hint())
     last = samples[-1]
     old, has_ended = last.at.seconds_ago(), last.monitor.life() is Life.ENDED
     if has_ended or not is_fresh(old, beat):

@@ -155,7 +155,7 @@ def test_files_and_an_address_that_are_not_there(verifier: Verifier, tmp_path: P
         FOLDERS__BACKUPS=str(tmp_path / "backups"),
         STORES__QDRANT__ADDRESS=json.dumps({"service": None, "host": "127.0.0.1", "port": 9}),
     )
-    assert (lines["baseline"].state, lines["backup"].state) == (NeedState.MISSING, NeedState.MISSING)
+    assert (lines["baseline"].state, lines["backup"].state) == (NeedState.WRONG, NeedState.WRONG)
     assert lines["qdrant reader"].after == "qdrant address"
 
 

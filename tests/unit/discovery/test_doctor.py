@@ -156,7 +156,6 @@ def test_the_first_error_has_the_others_in_its_notes() -> None:
         ([NeedState.OK, NeedState.ABSENT], ExitCode.VERIFIED),
         ([NeedState.ABSENT, NeedState.UNKNOWN], ExitCode.BROKEN),
         ([NeedState.UNKNOWN, NeedState.WRONG], ExitCode.FAILED),
-        ([NeedState.MISSING, NeedState.OK], ExitCode.FAILED),
     ],
 )
 def test_the_exit_code(found: list[NeedState], code: ExitCode) -> None:

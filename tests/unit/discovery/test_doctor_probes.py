@@ -276,7 +276,7 @@ def test_a_baseline_and_a_backup(sandbox: Sandbox, engine: object, tmp_path: Pat
         update={"baselines": tmp_path / "none", "backups": tmp_path / "no backups"}
     )
     for name in ("baseline", "backup"):
-        assert of(sandbox, engine, name, folders=none).state is NeedState.MISSING
+        assert of(sandbox, engine, name, folders=none).state is NeedState.WRONG
     (backup,) = (path.parent for path in sandbox.target.folders.backups.glob("*/set.json"))
     backup = backup.rename(backup.with_name(f"20260102T030405678Z-{sandbox.target.name}"))
     assert f"of commit {sandbox.commit[:12]}" in of(sandbox, engine, "baseline").text
@@ -290,7 +290,7 @@ def test_a_baseline_and_a_backup(sandbox: Sandbox, engine: object, tmp_path: Pat
 
 
 def test_the_monitor(sandbox: Sandbox, engine: object) -> None:
-    assert of(sandbox, engine, "monitor").state is NeedState.MISSING
+    assert of(sandbox, engine, "monitor").state is NeedState.WRONG
     path = samples_path(sandbox.target)
     me = Monitor.this()
     last = Sample(sandbox.target.name, me, 1, Moment.now(), 0.0, 0, WELL)
