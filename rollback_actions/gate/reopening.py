@@ -109,7 +109,7 @@ def _require_text(what: str, text: str) -> None:
             expected="some text",
             observed="none",
             source="the command line",
-            hint="say why it went wrong, and who says so: --root-cause or --root-cause-file, and --as",
+            hint="say why it went wrong, and who says so: --root-cause, and --as",
         )
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from rollproof.cli.options import Profile
-from rollproof.errors import ExitCode, UsageProblem, reason_of
-from rollproof.reading import read_regular
+from rollproof.errors import ExitCode
 
 # As that of a change document.
 _LARGEST_TEXT = 1024 * 1024
@@ -69,12 +67,8 @@ def reopen_command(
     fix: Annotated[str, typer.Option(metavar="COMMIT", help="Hash of the commit with the fix.")],
     name: Annotated[str, typer.Option("--as", help="Name of the engineer who reopens.")],
     root_cause: Annotated[
-        str | None,
-        typer.Option(metavar="TEXT", help="Root cause of the failed migration."),
-    ] = None,
-    root_cause_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="File with the root cause.")
-    ] = None,
+        str, typer.Option(metavar="TEXT", help='Root cause of the failed migration, such as "$(cat FILE)".')
+    ],
     rolled_back: Annotated[
         str | None,
         typer.Option(
@@ -90,8 +84,8 @@ def reopen_command(
 
     target = load_target(profile)
     redact = target.redactor().text
-    cause = _root_cause(root_cause, root_cause_file)
-    outcome = reopen(target, Request(incident, fix, cause, name, rolled_back), partial(typer.echo, err=True))
+    asked = Request(incident, fix, root_cause, name, rolled_back)
+    outcome = reopen(target, asked, partial(typer.echo, err=True))
     found = outcome.reopening
     what = f"incident {found.incident}, for fix {found.fix}"
     if outcome.new:
@@ -99,27 +93,3 @@ def reopen_command(
     else:
         typer.echo(redact(f"already reopened by {found.name}, {found.at.wall}: {what}; nothing is changed"))
     typer.echo(redact(f"rehearsal: {found.rehearsal}; backup: {found.backup}"))
-
-
-def _root_cause(text: str | None, file: Path | None) -> str:
-    """Return the root cause, from the one option of both that was given."""
-    if (text is None) == (file is None):
-        raise UsageProblem(
-            what="root cause",
-            expected="one of --root-cause TEXT and --root-cause-file PATH",
-            observed="neither" if text is None else "both",
-            source="the command line",
-            hint="say why the migration went wrong, once",
-        )
-    if file is None:
-        return text or ""
-    try:
-        return read_regular(file, _LARGEST_TEXT).decode()
-    except (OSError, ValueError) as error:
-        raise UsageProblem(
-            what="root cause",
-            expected="a text file that can be read",
-            observed=reason_of(error),
-            source=str(file),
-            hint="correct --root-cause-file, or its permissions",
-        ) from None

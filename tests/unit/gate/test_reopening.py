@@ -77,29 +77,14 @@ def test_another_fix_is_another_reopening(rolled: RolledBack) -> None:
     assert [one.fix for one in read_reopenings(rolled.incident)] == [rolled.fix, other]
 
 
-def test_the_cause_may_be_in_a_file_and_no_secret_is_kept(rolled: RolledBack, tmp_path: Path) -> None:
+def test_no_secret_is_kept(rolled: RolledBack) -> None:
     rolled.prepare()
-    cause = tmp_path / "cause.md"
-    cause.write_text(f"Who has {SECRET} can lock the table.\n")
-    ours = ("--fix", rolled.fix, "--as", "Ada", "--root-cause-file", str(cause))
+    cause = f"Who has {SECRET} can lock the table."
+    ours = ("--fix", rolled.fix, "--as", "Ada", "--root-cause", cause)
     rolled.run("reopen", str(rolled.incident.folder), *ours)
     (found,) = read_reopenings(rolled.incident)
     assert found.root_cause.endswith("can lock the table.")
     assert SECRET not in rolled.record.read_text()
-
-
-@pytest.mark.parametrize("given", ["neither", "both", "no file", "no text"])
-def test_a_cause_that_cannot_be_had_is_refused(rolled: RolledBack, tmp_path: Path, given: str) -> None:
-    binary = tmp_path / "binary"
-    binary.write_bytes(b"\xff\xfe")
-    options = {
-        "neither": (),
-        "both": ("--root-cause", CAUSE, "--root-cause-file", str(binary)),
-        "no file": ("--root-cause-file", str(tmp_path / "none")),
-        "no text": ("--root-cause-file", str(binary)),
-    }[given]
-    ours = ("reopen", rolled.incident.id, "--fix", rolled.fix, "--as", "Ada")
-    assert "root cause: expected " in rolled.run(*ours, *options, code=ExitCode.USAGE)
 
 
 @pytest.mark.parametrize(
