@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from fixtures.gating.evidence import Expect, Note
-from fixtures.premigration import last_sample
 from rollproof.errors import listed
 from rollproof.monitoring.samples import (
+    OLDEST_BEATS,
     PART_OF_BEAT,
     ProbeKind,
     Sample,
+    is_fresh,
     monitor_hint,
     newest_answers,
     off_the_beat,
@@ -34,9 +35,27 @@ def expect(expect: Expect, samples_file: Path) -> Expect:
     return expect.of(samples_file)
 
 
+def _last(samples: Samples, target: Target, expect: Expect, *, fresh: bool = False) -> Sample:
+    """Expect a monitor to have left samples of this target, the last one `fresh`; return it."""
+    targets = [one.target for one in samples[-1:]]
+    expect(targets == [target.name],
+           what="last sample of the monitor",
+           expected=f"one of target {target.name}", observed=listed(targets) or "none",
+           hint=monitor_hint())
+    last, beat = samples[-1], target.premigration.monitoring.beat_seconds
+    if fresh:
+        age = last.at.seconds_ago()
+        expect(is_fresh(age, beat),
+               what="last sample of the monitor",
+               expected=f"no older than {OLDEST_BEATS * beat:g} s",
+               observed=f"{age:.1f} s old, of {last.monitor}",
+               hint=f"the monitor hangs, is stopped or has ended; {monitor_hint()}")
+    return last
+
+
 def test_monitor_is_running(samples: Samples, target: Target, expect: Expect, note: Note) -> None:
     """The process that wrote this target's last sample is still running."""
-    last = last_sample(samples, target, expect)
+    last = _last(samples, target, expect)
     life = last.monitor.life()
     expect(life is not Life.ENDED,
            what="monitor",
@@ -46,13 +65,13 @@ def test_monitor_is_running(samples: Samples, target: Target, expect: Expect, no
            hint=monitor_hint())
     if life is Life.UNKNOWN:
         # On another host, only the monitor's samples show that it runs.
-        last_sample(samples, target, expect, fresh=True)
+        _last(samples, target, expect, fresh=True)
     note(f"{last.monitor}, {life}; its last sample is {last.at.seconds_ago():.1f} s old")
 
 
 def test_monitor_is_on_the_beat(samples: Samples, target: Target, expect: Expect, note: Note) -> None:
     """The last samples come on the beat without a gap, and the newest is at most two beats old."""
-    last, monitoring = last_sample(samples, target, expect, fresh=True), target.premigration.monitoring
+    last, monitoring = _last(samples, target, expect, fresh=True), target.premigration.monitoring
     ours, beat = own_samples(samples), monitoring.beat_seconds
     expect(len(ours) >= monitoring.samples,
            what="samples of the monitor",
@@ -74,7 +93,7 @@ def test_monitor_sees_the_target(samples: Samples, target: Target, expect: Expec
     An answer that came too late for the last sample is taken from the sample before.
     """
     # An old sample says nothing about the present.
-    last_sample(samples, target, expect, fresh=True)
+    _last(samples, target, expect, fresh=True)
     probes = newest_answers(samples)
     unknown, unwell = ([f"{name} ({probe.text})" for name, probe in probes.items() if probe.ok is ok]
                        for ok in (None, False))

@@ -9,11 +9,12 @@ import pytest
 
 from fixtures.cases import ContentCase, CountCase, GoldenCase, SchemaCase
 from fixtures.gating.evidence import CSV, Attach, Expect, Note, keep_differences, table
-from fixtures.stores import CountsOf, ExpiredSince, SchemasOf, ShownKeys, TextsOf, expect_sight
+from fixtures.stores import CountsOf, ExpiredSince, SchemasOf, ShownKeys, TextsOf
 from rollproof.baseline.comparison import Comparison
 from rollproof.baseline.differences import neighbours_text, not_compared, same_neighbours, schema_differences
 from rollproof.baseline.facts import RecordedContent, RecordedStore
 from rollproof.baseline.folder import Baseline
+from rollproof.baseline.sight import grants_hint
 from rollproof.errors import Meaning, Problem, Unverifiable, listed
 from rollproof.home import typed
 from rollproof.profile.profile import Target
@@ -90,13 +91,23 @@ def test_collection_content(
                 "or set windows.phase4, stores.NAME.load or limits.coverage_percent in the profile")
 
 
+def _expect_sight(store: str, lost_sight: TextsOf, expect: Expect) -> None:
+    """Expect the account to see everything that it saw at the capture, or nothing of it is verified."""
+    lost = lost_sight(store)
+    expect(not lost,
+           what=f"sight of the reader of {store}", otherwise=Unverifiable,
+           expected="everything that it saw when the baseline was captured",
+           instead=f"hidden from it: {listed(lost, between='; ')}",
+           source=store, hint=grants_hint())
+
+
 def test_schema(
     schema: SchemaCase, live_schemas: SchemasOf, lost_sight: TextsOf, expect: Expect, evidence: Attach
 ) -> None:
     """The schema, such as columns, indexes, validators and settings, is unchanged."""
     schemas = live_schemas(schema.store)
     if schemas.get(schema.name) != schema.recorded:
-        expect_sight(schema.store, lost_sight, expect)
+        _expect_sight(schema.store, lost_sight, expect)
     expect(schema.name in schemas,
            what=str(schema), means=Meaning.DATA_LOSS,
            expected="there, as in the baseline", instead="none",
@@ -122,13 +133,13 @@ def test_store_holds_no_unrecorded_schema(
            source=store,
            hint=CANARYS if all(map(target.application.is_canarys, extra))
            else "the migration made it: remove it")
-    expect_sight(store, lost_sight, expect)
+    _expect_sight(store, lost_sight, expect)
 
 
 @pytest.mark.usefixtures("recorded_content")
 def test_account_sees_as_much_as_at_the_capture(store: str, lost_sight: TextsOf, expect: Expect) -> None:
     """The account sees everything that the store would hide silently, such as triggers."""
-    expect_sight(store, lost_sight, expect)
+    _expect_sight(store, lost_sight, expect)
 
 
 def test_golden_queries(
