@@ -16,7 +16,6 @@ from rollproof.backups.sets import (
     MANIFEST,
     BackupSet,
     SetManifest,
-    is_whole,
     manifest_text,
     set_in,
 )
@@ -27,7 +26,6 @@ from rollproof.stores.package import MANIFEST as PACKAGE
 from rollproof.stores.package import Kept
 from rollproof.system.clock import Moment
 from rollproof.system.files import (
-    finish_parts,
     make_folders,
     part_of,
     rename_whole,
@@ -40,17 +38,6 @@ from rollproof.system.side_by_side import every
 
 Revisions = Mapping[str, tuple[str, ...]]
 """The revisions that alembic has recorded, by the service that brings its migrations."""
-
-
-def finish_sets(backups: Path, target: str) -> list[Path]:
-    """Give each whole set of `target` in `backups` that lacks only its name that name; return these sets.
-
-    One may be the only safety copy of a rollback.
-
-    Raises:
-        OSError: one cannot be renamed.
-    """
-    return finish_parts(backups, lambda part: is_whole(part, target))
 
 
 @contextmanager
@@ -87,8 +74,7 @@ def take_backup(
     those of migrations, before the stores and after them.
 
     Raises:
-        Problem: a store could not be backed up, or the backup not written. The unfinished folder is removed,
-            unless only its name is missing: see `finish_sets`.
+        Problem: a store could not be backed up, or the backup not written. The unfinished folder is removed.
     """
     with backup_written(folder):
         return _take(folder, target, commit, stores, steps, index, images or {}, revisions, order)
@@ -105,7 +91,6 @@ def _take(
     revisions: Callable[[], Revisions],
     order: Sequence[Sequence[str]],
 ) -> BackupSet:
-    finish_sets(folder.parent, target)
     for left in folder.parent.glob(".*.part"):
         if re.fullmatch(rf"\.\d{{8}}T\d{{9}}Z-{re.escape(target)}\.part", left.name):
             shutil.rmtree(left)  # of a backup that was killed: this one has the target's lock
@@ -156,8 +141,7 @@ def _take(
         write_whole(temporary / MANIFEST, manifest_text(as_json(manifest)))
         rename_whole(temporary, folder)
     except BaseException:
-        if not is_whole(temporary, target):
-            shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
         raise
     return set_in(folder, manifest)
 

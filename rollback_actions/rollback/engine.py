@@ -14,7 +14,7 @@ from typing import Any
 
 from reports.terminal.progress import ProgressStep
 from rollback_actions.backup.images import bring_images
-from rollback_actions.backup.taking import backup_written, finish_sets, take_backup
+from rollback_actions.backup.taking import backup_written, take_backup
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.rollback.checkout import check_out
 from rollback_actions.rollback.connections import watch_of
@@ -299,9 +299,6 @@ def _keep(run: _Run, keep: PlannedStep) -> None:
     limit = Deadline(run.deadline(keep.stage))
     folder = target.folders.backups / "safety"
     with run.open(keep, limit.remaining) as step:
-        with backup_written(folder):
-            for finished in finish_sets(folder, target.name):
-                steps.note(f"the safety copy {finished} was whole, and has its name now")
         _load(run, [name for name in run.plan.stores if name not in run.down], limit)
         unseen = run.losses.export(run.plan.stores, run.down, steps, limit)
         stores = [name for name in run.plan.stores if not run.unfinished.copies or name in unseen]

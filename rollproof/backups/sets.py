@@ -13,10 +13,9 @@ from typing import Any, Literal
 from rollproof.backups.kept_backups import absent
 from rollproof.errors import Problem, UsageProblem, listed, reason_of
 from rollproof.reading import read_regular
-from rollproof.stores.package import MANIFEST as PACKAGE
 from rollproof.stores.package import Kept
 from rollproof.system.clock import Moment
-from rollproof.system.files import canonical_json, sha256_of
+from rollproof.system.files import canonical_json
 from rollproof.system.record_files import WrongRecord, record_of
 
 MANIFEST = "set.json"
@@ -165,19 +164,6 @@ def read_backup(path: Path) -> tuple[str, BackupSet]:
             hint="the set is damaged: move it out of the backups folder",
         ) from None
     return said.target, set_in(path.parent, said)
-
-
-def is_whole(folder: Path, target: str) -> bool:
-    """Return True if `folder` holds a backup set of `target` with everything that its manifest seals.
-
-    Whoever writes one writes its manifest last: only its name may be missing then.
-    """
-    try:
-        of, found = read_backup(folder / MANIFEST)
-        sealed = {f"{name}/{PACKAGE}": sha256 for name, sha256 in found.sealed.items()} | dict(found.index)
-        return of == target and all(sha256_of(folder / name) == sha256 for name, sha256 in sealed.items())
-    except (OSError, Problem):
-        return False
 
 
 def set_in(folder: Path, said: SetManifest) -> BackupSet:

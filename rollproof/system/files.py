@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -52,24 +51,6 @@ def rename_whole(path: Path, name: Path) -> None:
 def part_of(folder: Path) -> Path:
     """Return the folder that `folder` is written as until it is whole, and gets its name."""
     return folder.with_name(f".{folder.name}.part")
-
-
-def finish_parts(parent: Path, is_whole: Callable[[Path], bool]) -> list[Path]:
-    """Give each whole folder in `parent` that lacks only its name that name; return these folders.
-
-    A crash of the machine, just before one got its name, leaves it so.
-
-    Raises:
-        OSError: one cannot be renamed.
-    """
-    finished = []
-    for part in sorted(parent.glob(".*.part")):
-        folder = part.with_name(part.name.removeprefix(".").removesuffix(".part"))
-        if not folder.exists() and is_whole(part):
-            sync_tree(part)
-            rename_whole(part, folder)
-            finished.append(folder)
-    return finished
 
 
 def remove_file(path: Path) -> None:

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from rollback_actions.backup.taking import finish_sets, new_backup_folder
+from rollback_actions.backup.taking import new_backup_folder
 from rollback_actions.rollback.checkout import check_out
 from rollback_actions.session.journal import Journal
-from rollproof.backups.sets import is_whole
-from rollproof.errors import ActionFailed
 from rollproof.incident.incident import Incident, RollbackRecord, new_incident
 from rollproof.planning.plan import plan_database
 from rollproof.system.clock import Moment
@@ -72,25 +67,6 @@ def incident(sandbox: Sandbox) -> Incident:
     return new_incident(sandbox.target.folders.incidents, sandbox.target.name)
 
 
-@contextmanager
-def cut(ending: str) -> Iterator[None]:
-    """Cut the power just before what has a name that ends so gets its last name."""
-    rename = Path.rename
-
-    def fall(path: Path, name: Path) -> Path:
-        if path.name.endswith(ending):
-            raise KeyboardInterrupt
-        return rename(path, name)
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Path, "rename", fall)
-        try:
-            yield
-        except KeyboardInterrupt:
-            return
-    raise AssertionError(f"nothing was renamed from {ending}")
-
-
 def test_a_backup_set_is_on_the_disk_with_its_name(sandbox: Sandbox, disk: Disk) -> None:
     back_up(sandbox, sandbox.commit, "synced")
     assert disk.holds(sandbox.target.folders.backups / "synced")
@@ -123,19 +99,6 @@ def test_what_a_rollback_needs_after_a_crash_is_on_the_disk_before_it_restores(
     assert disk.holds(incident.folder / "rollback.json")
 
 
-def test_a_safety_copy_that_lacks_only_its_name_gets_it(sandbox: Sandbox, incident: Incident) -> None:
-    plan, safety = plan_database(sandbox.target, "mysql"), sandbox.target.folders.backups / "safety"
-    with cut("-01.part"):
-        sandbox.run(plan, incident)
-    assert [path.name for path in safety.iterdir()] == [f".{incident.id}-01.part"]
-    assert sandbox.run(plan, incident).verdict == Verdict.PASSED
-    assert sorted(path.name for path in safety.iterdir()) == [f"{incident.id}-01", f"{incident.id}-02"]
-    assert (safety / f"{incident.id}-01" / "mysql" / "a").read_text() == "of release 2"
-    assert (
-        f"{incident.id}-01 was whole, and has its name now" in (incident.folder / "journal.jsonl").read_text()
-    )
-
-
 def test_what_a_checkout_moved_aside_is_on_the_disk(sandbox: Sandbox, tmp_path: Path, disk: Disk) -> None:
     repository, kept = sandbox.target.application.repository, tmp_path / "kept"
     git(repository, "rm", "--quiet", "compose.yaml")
@@ -154,39 +117,6 @@ def test_a_journals_line_is_on_the_disk_with_the_head_that_counts_it(tmp_path: P
         for path in tmp_path.iterdir():
             assert disk.synced[path.resolve()] == path.read_bytes(), path
     assert disk.synced[tmp_path.resolve()] == {path.name for path in tmp_path.iterdir()}
-
-
-@pytest.mark.parametrize(
-    "damage", ["set.json", "mysql/backup.json", "index/mysql.json", "mysql", "another target", "taken"]
-)
-def test_a_part_that_is_not_whole_gets_no_name(sandbox: Sandbox, damage: str) -> None:
-    backups, target = sandbox.target.folders.backups, sandbox.target.name
-    back_up(sandbox, sandbox.commit, "one")
-    part = part_of(backups / "one")
-    (backups / "one").rename(part)
-    match damage:
-        case "mysql":
-            shutil.rmtree(part / "mysql")
-        case "another target":
-            target = "another"
-        case "taken":
-            (backups / "one").mkdir()
-        case name:
-            (part / name).write_bytes((part / name).read_bytes()[:-9])
-    assert finish_sets(backups, target) == []
-    assert part.exists()
-
-
-def test_one_that_is_whole_gets_it_at_the_next_backup(sandbox: Sandbox) -> None:
-    backups = sandbox.target.folders.backups
-    with cut(".one.part"):
-        back_up(sandbox, sandbox.commit, "one")
-    back_up(sandbox, sandbox.commit, "two")
-    assert {"one", "two"} <= {path.name for path in backups.iterdir()}
-    assert is_whole(backups / "one", sandbox.target.name)
-    with pytest.raises(ActionFailed, match="observed File exists"):
-        back_up(sandbox, sandbox.commit, "one")
-    assert is_whole(backups / "one", sandbox.target.name)
 
 
 def test_what_a_killed_backup_left_is_removed_by_the_next_one_of_its_target(sandbox: Sandbox) -> None:
