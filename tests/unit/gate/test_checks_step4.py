@@ -161,13 +161,10 @@ def test_a_record_of_which_a_line_is_missing_is_broken(team: Team) -> None:
         _ = team.record
 
 
-def test_no_channel_is_red(team: Team) -> None:
-    team.rejoin()
-    assert "channels of the team: expected at least one, observed none" in _red(team.notified)
-
-
-def test_a_channel_that_did_not_take_it_is_red(team: Team) -> None:
+def test_a_channel_that_does_not_know_is_red(team: Team) -> None:
+    assert "was never tried" in _red(lambda: team.notified(ChangeRecord(team.journal)))
     team.document.write_text(team.document.read_text(encoding="utf-8") + "More.\n", encoding="utf-8")
+    assert _red(team.notified).count("was told before the change document was edited") == 2
     team.server.statuses["two"] = 500
     team.notify(ExitCode.FAILED)
     said = _red(team.notified)
@@ -176,76 +173,42 @@ def test_a_channel_that_did_not_take_it_is_red(team: Team) -> None:
     team.server.statuses.clear()
     team.notify()
     assert "2 of 2 channels" in team.notified()
-
-
-def test_a_channel_that_never_took_it_is_red(team: Team) -> None:
-    url = team.server.apprise("three")
     team.server.statuses["three"] = 500
-    team.rejoin(team.server.apprise("one"), team.server.apprise("two"), url)
+    team.rejoin(*map(team.server.apprise, ("one", "two", "three")))
     assert "channel 3 (json://127.0.0.1) was never tried as it is in the profile" in _red(team.notified)
     team.notify(ExitCode.FAILED)
     said = _red(team.notified)
     assert "channel 3 (json://127.0.0.1) did not take it: " in said
     assert "error=500" in said
     assert PASSWORD not in said
+    team.rejoin()
+    assert "channels of the team: expected at least one, observed none" in _red(team.notified)
 
 
-def test_a_document_that_was_edited_since_is_red(team: Team) -> None:
-    team.document.write_text(team.document.read_text(encoding="utf-8") + "More.\n", encoding="utf-8")
-    said = _red(team.notified)
-    assert said.count("was told before the change document was edited") == 2
-
-
-def test_a_notification_of_another_migration_is_red(team: Team) -> None:
-    assert "was never tried" in _red(lambda: team.notified(ChangeRecord(team.journal)))
-
-
-def test_an_acknowledgement_of_nobody_on_call_is_red(team: Team) -> None:
-    team.rejoin(team.server.apprise("one"), on_call=("Grace",))
-    assert "expected one of Grace, observed Ada's is of nobody on call" in _red(team.acknowledged)
-
-
-def test_an_acknowledgement_before_the_last_notification_is_red(team: Team) -> None:
+def test_an_acknowledgement_is_of_somebody_on_call_and_of_now(team: Team) -> None:
+    record = team.record
+    (one,) = record.acknowledgements
+    for hours, said in ((-5, "Ada's is 300 min old, not at most 240"), (2, "Ada's is -120")):
+        other: Acknowledgement = replace(one, at=ago(-hours * 3600))
+        changed = replace(record, acknowledgements=[other])
+        assert said in _red(lambda changed=changed: team.acknowledged(changed))  # type: ignore[misc]
+    nobody = replace(record, acknowledgements=[])
+    assert "expected one of Ada, Grace, observed none" in _red(lambda: team.acknowledged(nobody))
     team.notify()
-    said = _red(team.acknowledged)
-    assert "observed Ada's came before the team was told for the last time" in said
+    assert "observed Ada's came before the team was told for the last time" in _red(team.acknowledged)
     team.acknowledge("Grace")
+    assert team.acknowledged().startswith("Grace acknowledged ")
+    team.rejoin(team.server.apprise("one"), on_call=("Ada",))
+    assert "Grace's is of nobody on call" in _red(team.acknowledged)
+    team.rejoin(team.server.apprise("one"), on_call=())
+    assert "expected one, by name, observed none" in _red(lambda: team.acknowledged(nobody))
     assert team.acknowledged().startswith("Grace acknowledged ")
 
 
-@pytest.mark.parametrize(
-    ("hours", "said"), [(-5, "Ada's is 300 min old, not at most 240"), (2, "Ada's is -120")]
-)
-def test_an_acknowledgement_of_another_time_is_red(team: Team, hours: int, said: str) -> None:
-    (one,) = team.record.acknowledgements
-    other: Acknowledgement = replace(one, at=ago(-hours * 3600))
-    assert said in _red(lambda: team.acknowledged(replace(team.record, acknowledgements=[other])))
-
-
-def test_no_acknowledgement_is_red(team: Team) -> None:
-    record = replace(team.record, acknowledgements=[])
-    assert "expected one of Ada, Grace, observed none" in _red(lambda: team.acknowledged(record))
-    team.rejoin(team.server.apprise("one"), on_call=())
-    assert "expected one, by name, observed none" in _red(lambda: team.acknowledged(record))
-
-
-def test_anybody_will_do_where_nobody_is_on_call(team: Team) -> None:
-    team.rejoin(team.server.apprise("one"), on_call=())
-    assert team.acknowledged().startswith("Ada acknowledged ")
-
-
-def test_a_document_of_another_change_is_red(team: Team) -> None:
+def test_a_document_of_another_change_or_without_its_headings_is_red(team: Team) -> None:
     text = team.document.read_text(encoding="utf-8")
     team.document.write_text(text.replace(team.sandbox.bad, team.sandbox.commit), encoding="utf-8")
     assert "observed no mention of that commit" in _red(team.documented)
-
-
-def test_a_document_with_nothing_below_a_heading_is_red(team: Team) -> None:
-    text = team.document.read_text(encoding="utf-8")
-    team.document.write_text(
-        text.replace("Signing in takes a little longer for a minute.", "TODO").replace(
-            "## Rollback plan", "## Plan"
-        ),
-        encoding="utf-8",
-    )
+    cut = text.replace("Signing in takes a little longer for a minute.", "TODO")
+    team.document.write_text(cut.replace("## Rollback plan", "## Plan"), encoding="utf-8")
     assert "observed Impact says nothing; Rollback plan is missing" in _red(team.documented)
