@@ -38,7 +38,7 @@ def test_it_is_the_one_that_the_rollback_went_back_to(profile: Path, target: Tar
     save_baseline(target.folders.baselines, target.name, facts("b" * 40))
     found = begun(profile, rolled_back(target, older.name))
     assert found.baseline.resolve() == older
-    assert f"compared with baseline {older.name}" in found.said
+    assert f"compared with baseline {older.name}" in found.notice
     # Every worker compares with the same one.
     assert Verification.in_worker(found.to_worker()).baseline == found.baseline
 
@@ -47,7 +47,7 @@ def test_the_current_one_is_taken_without_a_word(profile: Path, target: Target) 
     newest = save_baseline(target.folders.baselines, target.name, facts("b" * 40))
     for incident in (None, rolled_back(target, ""), rolled_back(target, newest.name)):
         found = begun(profile, incident)
-        assert (found.baseline.resolve(), found.said) == (newest, "")
+        assert (found.baseline.resolve(), found.notice) == (newest, "")
 
 
 def test_one_that_was_named_is_taken(profile: Path, target: Target) -> None:
@@ -60,4 +60,4 @@ def test_one_that_is_gone_is_not_replaced_by_the_current_one(profile: Path, targ
     save_baseline(target.folders.baselines, target.name, facts("b" * 40))
     found = begun(profile, rolled_back(target, "gone"))
     assert found.baseline == target.folders.baselines / "gone"
-    assert "compared with baseline gone" in found.said
+    assert "compared with baseline gone" in found.notice
