@@ -56,7 +56,7 @@ from rollproof.sealing.seal import seal_state, sealed
 from rollproof.system.clock import Moment
 from rollproof.system.command import STANDARD_OUTPUT
 from rollproof.system.file_lock import file_lock
-from rollproof.team.contact_message import assessment_text, contact_words, run_command
+from rollproof.team.contact_message import assessment_text, contact_command, contact_words
 from rollproof.verdict import Verdict
 
 # A rollback has its own deadlines; this is for a rollback that misses them all.
@@ -290,7 +290,7 @@ class _Hands:
         """Alert the contacts who are due by now. A failed alert stops no response."""
         if not self.target.contacts.urls:
             return
-        command = run_command(self.profile, self.incident)
+        command = contact_command("run", self.profile, self.incident)
         said = [] if self.severity is None else [f"--severity={self.severity}"]
         words = contact_words("run", self.profile, self.incident)
         code = self._run([*program(), *words, "--once", *said])

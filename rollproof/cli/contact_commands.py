@@ -52,7 +52,7 @@ def run_contacts(
     from rollback_actions.session.session import unhung
     from rollproof.profile.profile import load_target
     from rollproof.system.file_lock import file_lock
-    from rollproof.team.contact_message import acknowledge_command, run_command
+    from rollproof.team.contact_message import acknowledge_command, contact_command
 
     target = load_target(profile)
     require_contacts(target)
@@ -73,7 +73,7 @@ def run_contacts(
     typer.echo(f"incident: {found.folder}")
     ended_early = stopped() and not flow.over
     if ended_early:
-        say(redact(f"nobody keeps the clock; resume it: {run_command(profile, found)}"))
+        say(redact(f"nobody keeps the clock; resume it: {contact_command('run', profile, found)}"))
     if flow.undelivered:
         raise _undelivered(profile, found, flow, redact)
     if ended_early:

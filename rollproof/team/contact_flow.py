@@ -24,6 +24,7 @@ _MINUTE = 60.0
 _REASONS = {
     Alert.ON_CALL: "you are on call",
     Alert.TECH_LEAD: "you are the tech lead",
+    Alert.UNASSESSED: "somebody has to complete it",
     Alert.POST_MORTEM: "its time has come",
 }
 
@@ -103,14 +104,17 @@ class _Reading:
 
     def needed(self, alert: Alert) -> bool:
         """Return whether the alert's time has come, and nobody has taken it yet."""
-        minutes, is_closed = self.contacts.minutes, self.record.closed is not None
+        minutes, record = self.contacts.minutes, self.record
         if self.reached(alert) is not None:
             return False
-        if alert is Alert.POST_MORTEM:
-            return is_closed or self.passed(minutes.post_mortem)
-        if alert is Alert.ON_CALL:
-            return not is_closed and self.passed(minutes.on_call) and not self.record.acknowledgements
-        return not is_closed and (self.passed(minutes.tech_lead) or any(self.late()))
+        if record.closed is not None:
+            return alert is Alert.POST_MORTEM
+        return {
+            Alert.ON_CALL: self.passed(minutes.on_call) and not record.acknowledgements,
+            Alert.TECH_LEAD: self.passed(minutes.tech_lead) or any(self.late()),
+            Alert.UNASSESSED: self.passed(minutes.assessment) and not record.assessments,
+            Alert.POST_MORTEM: self.passed(minutes.post_mortem),
+        }[alert]
 
     def due(self) -> list[Due]:
         """Return the alerts to send now: first those that were never sent, as others may fail again."""
@@ -196,9 +200,8 @@ def contact_channels(target: Target) -> Mapping[Alert, Mapping[str, SecretStr]]:
     def of(whose: str, urls: Sequence[SecretStr]) -> dict[str, SecretStr]:
         return dict(zip(names_of(urls, whose), urls, strict=True))
 
-    on_call, tech_lead = (
-        of("on-call", contacts.on_call.channels),
-        of("tech lead", contacts.tech_lead.channels),
-    )
-    called = of("post-mortem", contacts.post_mortem) or {**on_call, **tech_lead}
-    return {Alert.ON_CALL: on_call, Alert.TECH_LEAD: tech_lead, Alert.POST_MORTEM: called}
+    on_call = of("on-call", contacts.on_call.channels)
+    tech_lead = of("tech lead", contacts.tech_lead.channels)
+    both = {**on_call, **tech_lead}
+    own = {Alert.ON_CALL: on_call, Alert.TECH_LEAD: tech_lead, Alert.UNASSESSED: both}
+    return {**own, Alert.POST_MORTEM: of("post-mortem", contacts.post_mortem) or both}

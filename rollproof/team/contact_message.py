@@ -19,6 +19,7 @@ _ASSESS = "look at the monitoring dashboards, verify the severity, decide whethe
 _TASKS = {
     Alert.ON_CALL: f"assess at once: {_ASSESS}",
     Alert.TECH_LEAD: f"escalate if needed; where nobody has taken it, take over: {_ASSESS}",
+    Alert.UNASSESSED: "assess: root cause identified? fix developed? rollback successful?",
     Alert.POST_MORTEM: "post-mortem: document the incident, update procedures, plan the re-migration",
 }
 _SHOWN = 5  # findings of a severity
@@ -52,18 +53,21 @@ def _lines(
         yield f"{what}: {text}"
     if due.alert is Alert.POST_MORTEM:
         yield f"Record: {incident.folder}"
+    elif due.alert is Alert.UNASSESSED:
+        command = contact_command("assessed", profile, incident)
+        yield f"Then: {command} --as NAME --root-cause|--no-root-cause --fix|--no-fix --text TEXT"
     else:
         yield f"Acknowledge: {acknowledge_command(profile, incident)} --decision 'roll back'|investigate"
 
 
 def acknowledge_command(profile: Path, incident: Incident) -> str:
     """Return the command that acknowledges."""
-    return f"{Command((COMMAND, *contact_words('acknowledge', profile, incident)))} --as NAME"
+    return f"{contact_command('acknowledge', profile, incident)} --as NAME"
 
 
-def run_command(profile: Path, incident: Incident) -> Command:
-    """Return the command that resumes the clock."""
-    return Command((COMMAND, *contact_words("run", profile, incident)))
+def contact_command(name: str, profile: Path, incident: Incident) -> Command:
+    """Return a command of the contacts, such as "run", which resumes the clock."""
+    return Command((COMMAND, *contact_words(name, profile, incident)))
 
 
 def contact_words(name: str, profile: Path, incident: Incident) -> tuple[str, ...]:

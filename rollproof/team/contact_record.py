@@ -27,6 +27,7 @@ class Alert(StrEnum):
 
     ON_CALL = "on-call alert"
     TECH_LEAD = "tech lead alert"
+    UNASSESSED = "assessment overdue"
     POST_MORTEM = "post-mortem"
 
 

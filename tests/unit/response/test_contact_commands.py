@@ -265,14 +265,14 @@ def test_the_clock_goes_on_by_itself_until_the_post_mortem(
     text = "".join(f"{name} = {value}\n" for name, value in {**minutes, "post_mortem": 16}.items())
     reach(sandbox, server, end=f"[contacts.minutes]\n{text}")
     said = clean(away("contacts", "run"))
-    # On-call; nobody has acknowledged; both for the post-mortem.
+    # On-call; nobody has acknowledged; both that the assessment is late; both for the post-mortem.
     assert told(server)[:2] == ["ada", "grace"]
-    assert sorted(told(server)[2:]) == ["ada", "grace"]
+    assert sorted(told(server)[2:]) == ["ada", "ada", "grace", "grace"]
     assert "post-mortem called: done at T+16:00" in said
     (folder,) = (Path(line[10:]) for line in said.splitlines() if line.startswith("incident: "))
     kept = verify_journal(folder / CONTACTS)
     at = [Moment.from_record(record["at"]) for record in kept if record["event"] in {"detected", "alerted"}]
-    assert [moment.seconds_since(at[0]) / 60 for moment in at] == pytest.approx([0, 0, 3, 16, 16])
+    assert [moment.seconds_since(at[0]) / 60 for moment in at] == pytest.approx([0, 0, 3, 12, 12, 16, 16])
 
 
 def test_a_rollback_that_has_begun_is_a_decision(

@@ -149,13 +149,13 @@ def test_a_closed_incident_needs_only_its_post_mortem() -> None:
 
 def test_a_clock_that_nobody_kept_alerts_each_once_with_all_that_is_overdue() -> None:
     flow = Story().detected().at(20)
-    assert due(flow) == [Alert.ON_CALL, Alert.TECH_LEAD]
+    assert due(flow) == [Alert.ON_CALL, Alert.TECH_LEAD, Alert.UNASSESSED]
     assert flow.due[1].because == (
         "you are the tech lead; nobody has acknowledged within 2 minutes; nothing is decided after 2 minutes;"
         " the assessment is not complete after 15 minutes"
     )
     assert [one.name for one in flow.overdue][-1] == "assessment complete"
-    assert due(Story().detected().at(90)) == [Alert.ON_CALL, Alert.TECH_LEAD, Alert.POST_MORTEM]
+    assert due(Story().detected().at(90)) == [*Alert]
 
 
 def test_a_wall_clock_that_is_set_changes_nothing() -> None:
