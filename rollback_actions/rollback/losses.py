@@ -20,7 +20,6 @@ from rollproof.losses.lost_window import (
     export_store,
     new_window,
     read_window,
-    replays,
     write_window,
 )
 from rollproof.planning.unfinished import Unfinished
@@ -83,7 +82,7 @@ class Losses:
 
         stores = every(export, names, name="export")
         window = LostWindow(self.backup.folder.name, stores, folder=folder)
-        write_window(folder, window, dict(replays(self.target, self.engine, stores)))
+        write_window(folder, window)
         self.unfinished.seal(folder.name)
         return frozenset(name for name, found in stores.items() if found.lines or found.unknown)
 

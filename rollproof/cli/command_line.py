@@ -30,6 +30,7 @@ COMMANDS: dict[str, At | TyperGroup] = {
     "rollback": commands(
         "Roll a target back.", ROLLBACK, ("rollback emergency v1.4.2 --target prod.toml", "rollback status")
     ),
+    **commands_in("rollproof.cli.rollback_commands", "replay"),
     **commands_in("rollproof.cli.monitor_commands", "monitor"),
     **commands_in("rollproof.cli.change_commands:_command", "notify", "acknowledge"),
     **commands_in("rollproof.cli.gate_commands", "gate", "rehearse"),

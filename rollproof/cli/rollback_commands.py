@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from inspect import Parameter, Signature, signature
+from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import typer
 
 from rollproof.cli.options import Again, AsJson, Confirm, IncidentId, OverBudget, Profile, TakeOver
+from rollproof.errors import ExitCode
 from rollproof.monitoring.wish import Kind
 
 EXAMPLES = {
@@ -22,6 +24,7 @@ EXAMPLES = {
     "resume": ("rollback resume --target prod.toml",),
     "let_in": ("rollback let-in --target prod.toml",),
     "status": ("rollback status --target prod.toml",),
+    "replay": ("replay incidents/INCIDENT/lost-window/mysql/0000-shop.orders.jsonl --target prod.toml",),
 }
 
 Commit = Annotated[str, typer.Argument(help="Hash of the commit to go back to.")]
@@ -133,3 +136,25 @@ def status(profile: Profile, *, as_json: AsJson = False) -> None:
     from rollback_actions.rollback.rollback_run import show_status
 
     show_status(profile, as_json=as_json)
+
+
+def replay(
+    file: Annotated[Path, typer.Argument(help="File of lines in the lost window of an incident.")],
+    profile: Profile,
+    *,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Replace records that are there in another version."),
+    ] = False,
+    take_over: TakeOver = False,
+) -> None:
+    """Put the exported records of FILE back into their store, one by one; exit 1 if some could not be.
+
+    A record that is there in the same version counts as put back; one that is there in another version is
+    reported, and replaced only with --overwrite. So a second run changes nothing, but for Kafka, and for
+    Milvus where it makes the keys itself: these append what is not at its old offset or key.
+    """
+    from rollback_actions.rollback import replay as replaying
+
+    if not replaying.replay(profile, file, overwrite=overwrite, take_over=take_over):
+        raise typer.Exit(ExitCode.FAILED)

@@ -28,6 +28,7 @@ class Step(StrEnum):
     CAPTURE = "capture"
     REHEARSE = "rehearse"
     LET_IN = "let in"
+    REPLAY = "replay"
     # Steps of a rollback.
     LOOK = "look", "see that the recorded images are there"
     MAINTENANCE_ON = "maintenance on", "put the application in maintenance"
@@ -40,6 +41,7 @@ class Step(StrEnum):
     CHECK_OUT = "check out", "check out the commit"
     RESTORE = "restore"
     ACCOUNT = "account", "account for the records of {of}"
+    PUT_BACK = "put back", "put back records of {of}"
     WATCHED = "watched", "see that nothing wrote meanwhile"
     START = "start", "start the application", "start {of}"
     RECREATE = "recreate", "start the application on the recorded images", "start {of} on its recorded image"

@@ -1,9 +1,9 @@
 """The lost window: all records written between a backup and the rollback to it, exported whole.
 
-The folder ``incidents/<id>/lost-window`` has one file of JSON lines a collection. Each line is a record, with
-the input for the store's own tool to write it again. ``window.json``, written last, serves to account for the
-records after the restore. A resumed rollback exports again, into a further folder such as ``lost-window-2``:
-the stores may have been written to meanwhile. Nothing in an earlier window is ever removed.
+The folder ``incidents/<id>/lost-window`` has one file of JSON lines a collection. Each line is a record,
+which ``rollproof replay FILE`` puts back. ``window.json``, written last, serves to account for the records
+after the restore, and to check such a file. A resumed rollback exports again, into a further folder such as
+``lost-window-2``: the stores may have been written to meanwhile. Nothing in an earlier window is removed.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain, count
 from pathlib import Path
+from shlex import quote
 from typing import IO, Annotated, Literal
 
 from rollproof.backups.index import (
@@ -27,7 +29,8 @@ from rollproof.backups.index import (
     standing_collections,
 )
 from rollproof.engines.engine import ContainerEngine
-from rollproof.errors import ActionFailed, Problem, reason_of
+from rollproof.errors import ActionFailed, Problem, UsageProblem, reason_of
+from rollproof.home import typed
 from rollproof.losses.changes import (
     Indexed,
     Pair,
@@ -37,10 +40,11 @@ from rollproof.losses.changes import (
     difference,
     indexed_of,
     live_parts,
+    pairs,
     require_time,
 )
-from rollproof.profile.kinds import kinds
 from rollproof.profile.profile import Target
+from rollproof.reading import open_regular
 from rollproof.record_names import LOST_WINDOW
 from rollproof.stores.blocks import Counted, new_blocks, read_block, write_block
 from rollproof.stores.contract import ExportedRecord, RecordExport, RecordHash, Selection
@@ -53,6 +57,21 @@ from rollproof.system.side_by_side import each
 
 MANIFEST = "window.json"
 VERSION = 1
+README = """\
+The records that were written between the backup and the rollback: a folder for each store, and in it
+a file of JSON lines for each collection. A line is a record: its key, whether it was new or changed,
+its content for people, and `replay` for the command below if the content is not exact.
+
+- Look at the records first, but change no file: one that was changed is refused.
+- A record that is in its store in the same version counts as put back. One that is there in another
+  version is left alone, and reported, unless you add --overwrite. So the command can be repeated. Only
+  Kafka, and Milvus where it makes the keys itself, append each time what is not at its old offset or key.
+- MySQL does not check foreign keys meanwhile, and its triggers fire: put back all of its files.
+- Records that could not be put back are in a file beside theirs, .not-put-back.jsonl, with the reasons.
+
+The command for each file:
+
+"""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -168,19 +187,17 @@ def new_window(incident: Path) -> Path:
                 return folder
 
 
-def write_window(folder: Path, window: LostWindow, replays: Mapping[str, str]) -> None:
-    """Seal the window in `folder`; `replays` is the command for each file of lines."""
+def write_window(folder: Path, window: LostWindow) -> None:
+    """Seal the window in `folder`."""
+    files = [
+        folder / name / found.file
+        for name, store in sorted(window.stores.items())
+        for found in store.collections.values()
+        if found.lines
+    ]
+    commands = "".join(f"    {typed(f'replay {quote(str(file.absolute()))}')}\n" for file in files)
     with on_disk(folder):
-        lines = [
-            "Records that were written between the backup and the rollback, one JSON line each: key, change,",
-            "content, and replay, which is what the store's own tool takes. To write those of a file again,",
-            "run in this folder, on the rolled back target, after a look at each record:",
-            *(_replay(Path(file), command) for file, command in sorted(replays.items())),
-            "",
-            "PASSWORD_FILE holds the operator's password.",
-            *(line for known in kinds().values() for line in known.replaying),
-        ]
-        write_whole(folder / "README.txt", ("\n".join(lines) + "\n").encode())
+        write_whole(folder / "README.txt", f"{README}{commands}".encode())
         # Before the manifest: where that is after a crash of the machine, all records are there.
         sync_tree(folder)
         write_record(folder / MANIFEST, WindowFile(window.backup, window.stores))
@@ -205,19 +222,6 @@ def read_window(folder: Path) -> LostWindow:
         ) from None
 
 
-def replays(
-    target: Target, engine: ContainerEngine, stores: Mapping[str, WindowStore]
-) -> Iterator[tuple[str, str]]:
-    """Yield each file of lines, by its path in the window, with the command that reads them."""
-    for name, store in stores.items():
-        if not store.lines:
-            continue
-        with open_export(name, target.stores[name], engine) as export:
-            for collection, found in store.collections.items():
-                if found.lines:
-                    yield f"{name}/{found.file}", export.how_to_replay(collection)
-
-
 @contextmanager
 def on_disk(folder: Path) -> Iterator[None]:
     """Turn an `OSError` into `ActionFailed`: writing below `folder` fails for space or permission."""
@@ -233,9 +237,84 @@ def on_disk(folder: Path) -> Iterator[None]:
         ) from None
 
 
-def _replay(file: Path, command: str) -> str:
-    # The lines name files relative to the store's own folder.
-    return f"\n{file}\n    cd {file.parent} && jq -r '.replay | select(. != \"\")' {file.name} | {command}"
+@dataclass(frozen=True, slots=True)
+class ExportedFile:
+    """The file of lines of one collection in a lost window. See `find_exported`."""
+
+    path: Path
+    store: str
+    collection: str
+    described: WindowCollection
+
+    @property
+    def parts(self) -> list[int]:
+        """The parts of the collection's division that the exported records are in."""
+        return [number for number, part in enumerate(self.described.parts) if part.exported is not None]
+
+    def records(self) -> Iterator[ExportedRecord]:
+        """Yield the records of its lines, in their order.
+
+        Raises:
+            UsageProblem: a line is no exported record.
+        """
+        try:
+            with open_regular(self.path) as lines:
+                for line in lines:
+                    found = json.loads(line)
+                    yield ExportedRecord(
+                        str(found["key"]), int(found["hash"], 16), found["content"], found["replay"]
+                    )
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise self._not_as_sealed(f"{type(error).__name__}: {error}") from None
+
+    def before(self) -> Counter[Pair]:
+        """Return the pairs of all records before the restore, in `parts`: equal rows may occur repeatedly."""
+        return self._pairs(self.described.now_file, [self.described.parts[n].now for n in self.parts])
+
+    def check(self) -> Counter[Pair]:
+        """Return the pairs of its records.
+
+        Raises:
+            UsageProblem: they are not those that the window has exported.
+        """
+        found = Counter((record.key, record.hash) for record in self.records())
+        exported = [self.described.parts[number].exported for number in self.parts]
+        if found != self._pairs(self.described.exported_file, exported):
+            raise self._not_as_sealed(f"{found.total():,} records, and others than these")
+        return found
+
+    def _pairs(self, file: Path, blocks: Sequence[Block | None]) -> Counter[Pair]:
+        path = self.path.parent / file
+        return pairs(chain.from_iterable(read_block(path, *block) for block in blocks if block is not None))
+
+    def _not_as_sealed(self, observed: str) -> UsageProblem:
+        return UsageProblem(
+            what=f"exported records of {self.store}",
+            expected=f"the {self.described.lines:,} lines of the export, unchanged",
+            observed=observed,
+            source=str(self.path),
+            hint="put the file back as it was: only exported records can be replayed",
+        )
+
+
+def find_exported(file: Path) -> ExportedFile:
+    """Return the file of lines `file`, which is named by the manifest of its lost window.
+
+    Raises:
+        UsageProblem: it is none. `ActionFailed`: the manifest cannot be read.
+    """
+    window, name = read_window(file.parent.parent), file.parent.name
+    store = window.stores.get(name, WindowStore(collections={}))
+    for collection, described in store.collections.items():
+        if described.lines and described.file == file.name:
+            return ExportedFile(file, name, collection, described)
+    raise UsageProblem(
+        what="exported records",
+        expected=f"a file of lines that {MANIFEST} of its lost window names",
+        observed=f"{name}/{file.name}",
+        source=str(file),
+        hint="README.txt of the lost window has the command for each of its files",
+    )
 
 
 def export_store(

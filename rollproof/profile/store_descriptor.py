@@ -130,8 +130,6 @@ class Descriptor(Generic[Profile]):
     """The setting with which a backup holds the contents themselves, for the same kind."""
     holding: Callable[[Sequence[str]], str] | None = None
     """The section of a profile that gives a store to the application's own ``SERVICE:PLACE``, in words."""
-    replaying: tuple[str, ...] = ()
-    """Lines for a person who writes exported records again."""
     recognition: Recognition | None = None
     """Its signs in a compose project without a profile; None for a kind that is no service."""
     finished: str = ""

@@ -418,15 +418,14 @@ class SharedContent(ContentView, Protocol):
 class ExportedRecord:
     """One whole record: its key and hash from `ContentView.records`, and its content.
 
-    `content` is for people; bytes that are not text are ``{"base64": …}``. `replay` is one input line for the
-    tool of `RecordExport.how_to_replay`. It is empty if no line can express the record exactly; then
-    `content` names a file that does.
+    `content` is for people; bytes that are not text are ``{"base64": …}``. `replay` is what the store's
+    keeper needs to write the record again, or None if `content`, with the file that it names, is exact.
     """
 
     key: str
     hash: int
     content: Json
-    replay: str
+    replay: Json = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -445,10 +444,6 @@ class Selection:
 
 class RecordExport(OpenedStore, Protocol):
     """Reads one store's whole records, and changes nothing there. See `StoreKeeper` for errors."""
-
-    def how_to_replay(self, collection: str) -> str:
-        """Return the shell command that reads a collection's `replay` lines from standard input."""
-        ...
 
     def export(self, selection: Selection, folder: Path, pace: Pace) -> Iterator[ExportedRecord]:
         """Yield the records of `selection`, each once, in any order.

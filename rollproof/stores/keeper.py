@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from rollproof.stores.contract import ExportedRecord
 from rollproof.stores.package import Kept
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """How exported records are written back into one collection.
+
+    `write` writes one record, or raises `Problem`: the record is refused, or the store does not answer. A
+    store that `appends` gives each record a new key: none is replaced, and none found by its old key.
+    """
+
+    write: Callable[[ExportedRecord], object]
+    appends: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +57,14 @@ class StoreKeeper(Protocol):
 
         May be called twice; a second call after a kill must end in the same state. The backup is checked
         to be whole before the first byte of the store is changed.
+        """
+        ...
+
+    def putting(self, collection: str, folder: Path, *, overwrite: bool) -> AbstractContextManager[Put]:
+        """Open the way back for exported records of `collection`; files that they name are below `folder`.
+
+        Without `overwrite`, a record whose key is there is refused where the store can refuse it by itself;
+        the caller has looked for it before.
         """
         ...
 

@@ -14,13 +14,14 @@ from rollproof.stores.writable import Operated, Writable
 from rollproof.system.apart import apart
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from rollback_actions.containers.compose import ComposeControl
     from rollproof.engines.engine import ContainerEngine
     from rollproof.profile.profile import Target
     from rollproof.profile.sections import StoreProfile
-    from rollproof.stores.keeper import Restored, StoreClients, StoreKeeper
+    from rollproof.stores.keeper import Put, Restored, StoreClients, StoreKeeper
     from rollproof.stores.package import Kept
 
 # For a backup, which nobody waits for while production is down.
@@ -44,6 +45,10 @@ class KeeperApart:
     def restore(self, folder: Path) -> Restored:
         """Restore the store."""
         return apart(f"restore of store {self.name}", self._seconds, self._keeper.restore, folder)
+
+    def putting(self, collection: str, folder: Path, *, overwrite: bool) -> AbstractContextManager[Put]:
+        """Open the way back for records, in this process: `apart_by_kind` is for the caller."""
+        return self._keeper.putting(collection, folder, overwrite=overwrite)
 
 
 def open_keepers(target: Target, engine: ContainerEngine, control: ComposeControl) -> dict[str, StoreKeeper]:

@@ -341,7 +341,7 @@ def exported_by_key(
         found = read(sorted({key for key, _ in block}))
         seconds = monotonic() - started
         yield from (record for record in found if (record.key, record.hash) in block)
-        size = sum(len(record.replay) for record in found)
+        size = sum(len(orjson.dumps(record.content)) for record in found)
         limit = pace.next_size(max(1, len(found)), seconds)
         if size:
             limit = max(1, min(limit, BLOCK_BYTES * len(found) // size))

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 from unittest.mock import patch
 
+from rollback_actions.rollback import replay
 from rollproof.backups import index
 from rollproof.collection import Json
-from rollproof.errors import Unverifiable
+from rollproof.errors import Meaning, Unverifiable
 from rollproof.losses import accounting, after_restore, lost_window, written
 from rollproof.profile.store_descriptor import Means
 from rollproof.stores.contract import Digest, ExportedRecord, Pace, RecordHash, Selection
-from rollproof.stores.keeper import Restored
+from rollproof.stores.keeper import Put, Restored
 from rollproof.stores.package import Kept, write_package
 
 COLLECTION = "words"
@@ -38,6 +39,8 @@ class WordStore:
     meanwhile: Callable[[], None] = lambda: None
     bounds: tuple[str, ...] = ("",)
     emptied: bool = False
+    trigger: Callable[[str], None] = lambda _: None
+    refuses: Mapping[str, Meaning] = field(default_factory=dict)
 
     def back_up(self, folder: Path) -> Kept:
         """Keep the words."""
@@ -55,6 +58,20 @@ class WordStore:
         self.words = {path.name: path.read_text() for path in files if path.suffix != ".json"}
         self.dead = False
         return Restored({COLLECTION: len(self.words)})
+
+    @contextmanager
+    def putting(self, collection: str, folder: Path, *, overwrite: bool) -> Iterator[Put]:
+        """Put words back; `refuses` says what of which key."""
+
+        def write(record: ExportedRecord) -> None:
+            if (means := self.refuses.get(record.key)) is not None:
+                raise Unverifiable(
+                    what=self.name, expected="room", observed="none", source="-", hint="-", means=means
+                )
+            self.words[record.key] = str(record.content)
+            self.trigger(record.key)
+
+        yield Put(write)
 
 
 @dataclass
@@ -102,15 +119,12 @@ class WordReader:
                         RecordHash(key, int.from_bytes(f"{key}={word}".encode().ljust(24)[-24:], "big")),
                     )
 
-    def how_to_replay(self, collection: str) -> str:
-        return f"put {collection}"
-
     def export(self, selection: Selection, folder: Path, pace: Pace) -> Iterator[ExportedRecord]:
         wanted = selection.wanted
         for part, record in self.records(selection.collection, selection.division, tuple(wanted), pace):
             if (record.key, record.hash) in wanted.get(part, ()) and record.key not in self.store.loses:
                 word = self.store.words[record.key]
-                yield ExportedRecord(record.key, record.hash, word, f"{record.key}={word}")
+                yield ExportedRecord(record.key, record.hash, word)
 
     def close(self) -> None:
         pass
@@ -135,6 +149,7 @@ def readable(stores: Mapping[str, WordStore]) -> ExitStack:
         (accounting, ("open_content",)),
         (after_restore, ("open_content",)),
         (written, ("open_content",)),
+        (replay, ("open_content",)),
     ):
         for name in names:
             patches.enter_context(patch.object(module, name, opened))

@@ -173,11 +173,7 @@ class Admin(Inventory):
             if error is not None:
                 refused.append(error)
 
-        producer = Producer(
-            settings(self._reach)
-            # One producer, whose retries make no duplicates; a record may be as large as the topic allows.
-            | {"acks": "all", "enable.idempotence": True, "message.max.bytes": 100_000_000, "linger.ms": 20}
-        )
+        producer = self.producer(linger_milliseconds=20)
         count = 0
         for record in records:
             while True:
@@ -199,6 +195,14 @@ class Admin(Inventory):
                 f"{'; '.join(sorted({error.str() for error in refused})) or 'no reason given'}",
                 hint="the topic is incomplete now: restore again",
             )
+
+    def producer(self, *, linger_milliseconds: int = 0) -> Producer:
+        """Return a producer whose retries make no duplicates, for records as large as a topic allows."""
+        return Producer(
+            settings(self._reach)
+            | {"acks": "all", "enable.idempotence": True, "message.max.bytes": 100_000_000}
+            | {"linger.ms": linger_milliseconds}
+        )
 
     def _present(self, topic: str) -> bool:
         return self._count(topic) is not None

@@ -11,21 +11,23 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
-from contextlib import ExitStack, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from confluent_kafka import KafkaError, KafkaException
 from pydantic import Field
 
 from rollproof.errors import Unverifiable
 from rollproof.profile.sections import Model
 from rollproof.profile.store_descriptor import Means
+from rollproof.stores.contract import ExportedRecord
 from rollproof.stores.kafka.admin import Admin, GroupOffsets, Topic
 from rollproof.stores.kafka.descriptor import KafkaProfile
 from rollproof.stores.kafka.records import NOT_STAMPED, Record, read_records, record_of
 from rollproof.stores.kafka.upkeep import Upkeep
-from rollproof.stores.kafka.view import SETTLE_SECONDS, Log, Partition, beginnings
-from rollproof.stores.keeper import Restored
+from rollproof.stores.kafka.view import SETTLE_SECONDS, Log, Partition, beginnings, translated
+from rollproof.stores.keeper import Put, Restored
 from rollproof.stores.package import Kept, Package, read_package, write_package
 from rollproof.stores.policy import policy_of
 from rollproof.stores.reach import Countdown
@@ -77,6 +79,28 @@ class Keeper(StoreWriter[KafkaProfile]):
         """Read every topic to its end, then check that no more records arrive where users may add none."""
         with Admin(self._reach) as admin:
             return self._back_up(admin, folder)
+
+    @contextmanager
+    def putting(self, collection: str, folder: Path, *, overwrite: bool) -> Iterator[Put]:
+        """Append each record to its partition, acknowledged by every replica in sync."""
+        with Admin(self._reach) as admin:
+            producer = admin.producer()
+
+            def write(exported: ExportedRecord) -> None:
+                answers: list[KafkaError | None] = []
+                record = Record.model_validate(exported.replay)
+                with translated(self._reach, "an acknowledgement"):
+                    producer.produce(
+                        collection, on_delivery=lambda error, _: answers.append(error), **record.message()
+                    )
+                    producer.flush(self._reach.deadline)
+                    if not answers:
+                        producer.purge()
+                        raise TimeoutError("none")
+                    if answers[0] is not None:
+                        raise KafkaException(answers[0])
+
+            yield Put(write, appends=True)
 
     def _back_up(self, admin: Admin, folder: Path) -> Kept:
         countdown = self._whole.start()

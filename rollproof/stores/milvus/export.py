@@ -1,16 +1,13 @@
-"""Milvus's export: whole entities, each in a request that writes it again."""
+"""Milvus's export: whole entities, and the rows that write them again."""
 
 from __future__ import annotations
 
-import sys
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
-import orjson
 from pymilvus import DataType
 
 from rollproof.collection import Json
@@ -18,54 +15,18 @@ from rollproof.stores.contract import ExportedRecord, Pace, Selection
 from rollproof.stores.milvus.content import Content
 from rollproof.stores.milvus.table import Entities, packed_vector
 from rollproof.stores.policy import excluded_of
-from rollproof.stores.reach import NOBODY
 from rollproof.stores.vectors import exported_by_key
 
+SPARSE = frozenset({DataType.SPARSE_FLOAT_VECTOR})
 PACKED = frozenset({DataType.BINARY_VECTOR, DataType.FLOAT16_VECTOR, DataType.BFLOAT16_VECTOR})
-PASSWORD = "MILVUS_PASSWORD"  # noqa: S105 - the name of a variable
-# Milvus 2.4 brought the REST interface that accepts these lines unchanged. The earlier one knows no arrays;
-# the client supports every version.
-REPLAY = """\
-import base64, json, os, sys
-from pymilvus import MilvusClient
-
-client = MilvusClient({options}, password={password}, timeout=60)
-for line in sys.stdin:
-    body = json.loads(line)
-    for row in body["data"]:
-        given = {{name: value for name, value in row.items() if value is not None}}
-        row |= {{name: base64.b64decode(given[name]) for name in given.keys() & {packed}}}
-        row |= {{name: {{int(i): x for i, x in given[name].items()}} for name in given.keys() & {sparse}}}
-    client.{method}(body["collectionName"], body["data"], timeout=60)
-"""
 
 
 class Export(Content):
     """Reads whole entities as the reader, who sees all hashed data, vectors included, and can change nothing.
 
-    See `RecordExport`. Milvus does not accept primary keys that it generated itself. So with automatic keys a
-    line has no key, and a replayed entity gets a new one. A line does not name the entity's partition either:
-    the entity is replayed into the default partition.
+    See `RecordExport`. Milvus does not accept primary keys that it generated itself. So with automatic keys
+    an entity that is put back gets a new one. It is put back into the default partition.
     """
-
-    def how_to_replay(self, collection: str) -> str:
-        """Return a short program that stops at the first refused entity."""
-        entities = self._whole(collection)
-        account = self._profile.operator or NOBODY
-        options = {
-            "uri": self._reach.url,
-            "user": account.user,
-            "db_name": self._profile.database,
-            **({"server_pem_path": str(self._reach.endpoint.ca)} if self._reach.endpoint.ca else {}),
-        }
-        program = REPLAY.format(
-            options=", ".join(f"{name}={value!r}" for name, value in options.items()),
-            password=f'os.environ["{PASSWORD}"]' if self._profile.operator else "''",
-            packed=entities.names(PACKED),
-            sparse=entities.names(frozenset({DataType.SPARSE_FLOAT_VECTOR})),
-            method="insert" if entities.automatic else "upsert",
-        )
-        return f"{quote(sys.executable)} -c {quote(program)}"
 
     def export(self, selection: Selection, folder: Path, pace: Pace) -> Iterator[ExportedRecord]:
         """Yield the wanted entities, requested by primary key."""
@@ -73,16 +34,16 @@ class Export(Content):
 
         def read(keys: Sequence[str]) -> list[ExportedRecord]:
             rows = entities.whole([entities.key(key) for key in keys])
-            return [entities.exported(row, self._profile.database) for row in rows]
+            return [entities.exported(row) for row in rows]
 
         yield from exported_by_key(selection, read, pace)
 
-    def _whole(self, collection: str) -> _Entities:
-        return _Entities(self._reach, self._client(), collection, excluded_of(self._profile, collection))
+    def _whole(self, collection: str) -> WholeEntities:
+        return WholeEntities(self._reach, self._client(), collection, excluded_of(self._profile, collection))
 
 
-class _Entities(Entities):
-    """Entities that are exported whole."""
+class WholeEntities(Entities):
+    """Entities that are exported whole, and put back."""
 
     @property
     def automatic(self) -> bool:
@@ -99,20 +60,23 @@ class _Entities(Entities):
         outputs = (field["name"] for field in self.fields if field.get("is_function_output"))
         return frozenset([*outputs, *([self.primary] if self.automatic else [])])
 
-    def exported(self, row: Mapping[str, Any], database: str) -> ExportedRecord:
-        """Return the exported record for an entity of `database`, read by `whole`."""
+    def exported(self, row: Mapping[str, Any]) -> ExportedRecord:
+        """Return the exported record for an entity read by `whole`."""
         hashed = self.hashed(row)
-        packed = {
-            name: b64encode(packed_vector(row[name])).decode()
-            for name in self.names(PACKED)
-            if row[name] is not None
-        }
-        content: dict[str, Json] = {name: _plain(value) for name, value in row.items() if name not in packed}
-        data = {name: value for name, value in {**content, **packed}.items() if name not in self._made}
-        line = orjson.dumps({"dbName": database, "collectionName": self.collection, "data": [data]})
-        for name, text in packed.items():
-            content[name] = {"base64": text}
-        return ExportedRecord(str(hashed.key), hashed.hash, content, line.decode())
+        content: dict[str, Json] = {name: _plain(value) for name, value in row.items()}
+        for name in self.names(PACKED):
+            if row[name] is not None:
+                content[name] = {"base64": b64encode(packed_vector(row[name])).decode()}
+        return ExportedRecord(str(hashed.key), hashed.hash, content)
+
+    def row(self, content: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the row that the server takes for an exported record's content."""
+        row = {name: value for name, value in content.items() if name not in self._made}
+        present = {name for name, value in row.items() if value is not None}
+        row |= {name: b64decode(row[name]["base64"]) for name in present.intersection(self.names(PACKED))}
+        for name in present.intersection(self.names(SPARSE)):
+            row[name] = {int(index): value for index, value in row[name].items()}
+        return row
 
 
 def _plain(value: Any) -> Json:  # noqa: ANN401 - whatever the client gives

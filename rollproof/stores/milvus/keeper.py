@@ -9,10 +9,11 @@ The volumes hold the accounts too: a restore brings back the accounts at the tim
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 from pydantic import Field
 from pymilvus import MilvusClient
@@ -21,8 +22,10 @@ from pymilvus.client.types import LoadState
 from rollproof.errors import Problem, Unverifiable
 from rollproof.profile.sections import Model
 from rollproof.profile.store_descriptor import Means
-from rollproof.stores.keeper import Restored
+from rollproof.stores.contract import ExportedRecord
+from rollproof.stores.keeper import Put, Restored
 from rollproof.stores.milvus.descriptor import MilvusProfile
+from rollproof.stores.milvus.export import WholeEntities
 from rollproof.stores.milvus.view import WORKERS, connect, count, listed, translated
 from rollproof.stores.package import Kept, read_package, write_package
 from rollproof.stores.policy import chosen, policy_of
@@ -151,6 +154,20 @@ class Keeper(StoreWriter[MilvusProfile]):
                         client.load_collection(name, timeout=patience.remaining)
                         loaded.append(name)
         return loaded
+
+    @contextmanager
+    def putting(self, collection: str, folder: Path, *, overwrite: bool) -> Iterator[Put]:
+        """Upsert each entity; insert it where the server makes the keys."""
+        with self._connected() as client:
+            entities = WholeEntities(self._reach, client, collection)
+            put = client.insert if entities.automatic else client.upsert
+
+            def write(record: ExportedRecord) -> None:
+                row = entities.row(cast("Mapping[str, Any]", record.content))
+                with translated(self._reach, f"an entity of {collection}"):
+                    put(collection, [row], timeout=self._reach.deadline)
+
+            yield Put(write, appends=entities.automatic)
 
     def _connected(self) -> closing[MilvusClient]:
         """Connect, where the services are now."""

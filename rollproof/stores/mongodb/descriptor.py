@@ -87,8 +87,4 @@ DESCRIPTOR = Descriptor(
     format_of=_format_of,
     marks="rollproof.stores.mongodb.view:marks",
     clients="rollproof.stores.mongodb.clients:Clients",
-    replaying=(
-        "mongoimport wants the password as the line `password: ...`.",
-        "A document of MongoDB without a replay is in the file that its content names, for mongorestore.",
-    ),
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from base64 import b64decode
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,13 +21,15 @@ from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS, RawBSONDocument
 from bson.timestamp import Timestamp
 from pymongo import MongoClient, WriteConcern
 from pymongo.client_session import ClientSession
+from pymongo.collection import Collection as Written
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, PyMongoError
 
 from rollproof.profile.store_descriptor import Means
 from rollproof.reading import open_regular
-from rollproof.stores.keeper import Restored
-from rollproof.stores.mongodb.bson import split_stream
+from rollproof.stores.contract import ExportedRecord
+from rollproof.stores.keeper import Put, Restored
+from rollproof.stores.mongodb.bson import LENIENT, key_of, split_stream
 from rollproof.stores.mongodb.descriptor import MongodbProfile
 from rollproof.stores.mongodb.view import Document, connect, holds_data, marks_of, require_primary, within
 from rollproof.stores.package import Kept, Package, read_package, write_package
@@ -37,6 +40,8 @@ COLLECTIONS = "collections.bson"
 BUCKETS = "system.buckets."
 # Bytes of documents that go to the server at a time; its own limit for one message is 48 MB.
 BATCH_BYTES = 16_000_000
+# Decodes any value that a server may hold, if the driver has to look into a document.
+_ANY = LENIENT.with_options(document_class=RawBSONDocument)
 # Matches a document that may hold a timestamp of zero, which the server replaces on insert.
 ZERO_TIMESTAMP = re.compile(rb"\x11[^\x00]+\x00\x00{8}")
 
@@ -119,6 +124,31 @@ class Keeper(StoreWriter[MongodbProfile]):
                 self._create(client, package, collection)
             self._verify(client, package, collections)
         return Restored(records=package.records, notes=tuple(notes))
+
+    @contextmanager
+    def putting(self, collection: str, folder: Path, *, overwrite: bool) -> Iterator[Put]:
+        """Write each document's own bytes, past the collection's validator."""
+        database, _, name = collection.partition(".")
+        with connect(self._reach, self._profile.authentication_database) as client:
+            with within(self._reach):
+                require_primary(client, self._reach)
+                options = client[database].get_collection(name).options()
+            # A time series has no unique key to replace by.
+            replaces = overwrite and "timeseries" not in options
+            durable = client[database].get_collection(name, write_concern=WriteConcern(w="majority", j=True))
+
+            def write(record: ExportedRecord) -> None:
+                raw = b64decode(str(record.replay))
+                document = RawBSONDocument(raw, _ANY)
+                with within(self._reach):
+                    if replaces:
+                        key = RawBSONDocument(key_of(raw), _ANY)
+                        durable.replace_one(key, document, upsert=True, bypass_document_validation=True)
+                    else:
+                        durable.insert_one(document, bypass_document_validation=True)
+                    _set_zero_timestamps(durable, document)
+
+            yield Put(write)
 
     @contextmanager
     def _connected(self) -> Iterator[tuple[MongoClient[Document], Document]]:
@@ -208,15 +238,7 @@ class Keeper(StoreWriter[MongodbProfile]):
         for batch in _batches(path):
             durable.insert_many(batch, ordered=True, bypass_document_validation=True)
             for document in batch:
-                if not ZERO_TIMESTAMP.search(document.raw):
-                    continue
-                # An insert turns these into the current time; an update leaves them alone.
-                zeros = {name: value for name, value in document.items() if value == Timestamp(0, 0)}
-                zeros.pop("_id", None)
-                if zeros:
-                    durable.update_one(
-                        {"_id": document["_id"]}, {"$set": zeros}, bypass_document_validation=True
-                    )
+                _set_zero_timestamps(durable, document)
 
     def _verify(self, client: MongoClient[Document], package: Package, collections: list[Collection]) -> None:
         """Read everything back: descriptions, and documents in their order, byte for byte."""
@@ -242,6 +264,16 @@ class Keeper(StoreWriter[MongodbProfile]):
             raise self._not_restored(
                 "other documents, or documents in another order", of=collection.full_name
             )
+
+
+def _set_zero_timestamps(collection: Written[Document], document: RawBSONDocument) -> None:
+    """Set those that a server turned into the current time when it was given the whole document."""
+    if not ZERO_TIMESTAMP.search(document.raw):
+        return
+    zeros = {name: value for name, value in document.items() if value == Timestamp(0, 0)}
+    zeros.pop("_id", None)
+    if zeros:
+        collection.update_one({"_id": document["_id"]}, {"$set": zeros}, bypass_document_validation=True)
 
 
 @contextmanager

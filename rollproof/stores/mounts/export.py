@@ -1,15 +1,13 @@
-"""The application's own state, export: each file as a tar of its own, and the command that puts it back."""
+"""The application's own state, export: each file as a tar of its own."""
 
 from __future__ import annotations
 
-import io
 import os
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
-from shlex import quote
 from typing import IO, cast
 
 from rollproof.collection import Json
@@ -19,17 +17,10 @@ from rollproof.stores.mounts.view import File
 from rollproof.system.files import create_file
 
 FILES = "files"
-SHOWN = 4096
-"""Bytes of a text that people are shown; all of it is in the tar."""
 
 
 class Export(Content):
     """Reads whole files. See `RecordExport`."""
-
-    def how_to_replay(self, collection: str) -> str:
-        """Return a shell, to run in the export's folder, that stops at the first failing command."""
-        held = self.mounted(collection)
-        return f"CONTAINER={quote(held.container.name)} PLACE={quote(held.mount.destination)} sh -e"
 
     def export(self, selection: Selection, folder: Path, _pace: Pace) -> Iterator[ExportedRecord]:
         """Yield the wanted files; each is a tar in ``files`` below `folder`."""
@@ -39,7 +30,7 @@ class Export(Content):
         below = folder / FILES
         with self._written():
             below.mkdir(mode=0o700, exist_ok=True)
-        written: list[tuple[Path, Json, str]] = []
+        written: list[tuple[Path, Json]] = []
 
         def keep(file: File, content: Hashing) -> None:
             written.clear()
@@ -47,17 +38,15 @@ class Export(Content):
                 path = below / f"{_unique(selection.collection, file.path)}.tar"
                 with self._written():
                     path.unlink(missing_ok=True)
-                    shown = _write(file, content, path)
-                command = f'docker cp - "$CONTAINER:$PLACE" < {FILES}/{path.name}'
-                written.append((path, shown, "" if _leads_out(file) else command))
+                    written.append((path, _write(file, content, path)))
 
         with self.files(held) as files:
             for record in self.hashed(selection.collection, files, keep):
-                for path, shown, command in written:
+                for path, shown in written:
                     if (record.key, record.hash) not in pairs:
                         path.unlink()
                         continue
-                    yield ExportedRecord(record.key, record.hash, shown, command)
+                    yield ExportedRecord(record.key, record.hash, shown)
 
     @contextmanager
     def _written(self) -> Iterator[None]:
@@ -75,21 +64,14 @@ def _unique(collection: str, path: str) -> str:
     return blake2b(f"{collection}/{path}".encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
 
-def _leads_out(file: File) -> bool:
-    """Return whether it is a link that leads out of its mount by steps up: the engine refuses to make one."""
-    below = os.path.normpath(Path(file.path).parent / file.info.linkname)
-    return file.info.issym() and not file.info.linkname.startswith("/") and below.startswith("..")
-
-
 def _write(file: File, content: Hashing, path: Path) -> Json:
     """Write a tar of one file, and return what people are shown of it."""
     info = file.below(".")
-    seen = _Seen(content)
     with create_file(path) as stream:
         with tarfile.open(
             fileobj=stream, mode="w", format=tarfile.PAX_FORMAT, errors="surrogateescape"
         ) as tar:
-            tar.addfile(info, cast("IO[bytes]", seen) if info.isreg() else None)
+            tar.addfile(info, cast("IO[bytes]", content) if info.isreg() else None)
         stream.flush()
         os.fsync(stream.fileno())
     shown: dict[str, Json] = {
@@ -99,27 +81,4 @@ def _write(file: File, content: Hashing, path: Path) -> Json:
     }
     if info.issym() or info.islnk():
         shown["target"] = key_of(info.linkname)
-    text = _text(seen.first.getvalue())
-    if info.isreg() and info.size <= SHOWN and text is not None:
-        shown["text"] = text
     return shown
-
-
-class _Seen:
-    """Passes a content on, and remembers its first bytes."""
-
-    def __init__(self, content: Hashing) -> None:
-        self._content = content
-        self.first = io.BytesIO()
-
-    def read(self, size: int) -> bytes:
-        found = self._content.read(size)
-        self.first.write(found[: SHOWN - self.first.tell()])
-        return found
-
-
-def _text(content: bytes) -> str | None:
-    try:
-        return content.decode()
-    except UnicodeDecodeError:
-        return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
@@ -15,11 +16,12 @@ from pydantic import Field
 
 from rollproof.engines.compose import PROJECT_LABEL
 from rollproof.engines.engine import Container, ContainerEngine, Mount, mounts_at
+from rollproof.engines.questions import asking
 from rollproof.errors import reason_of
 from rollproof.profile.sections import Model
 from rollproof.profile.store_descriptor import Means
-from rollproof.stores.contract import Digest
-from rollproof.stores.keeper import Restored
+from rollproof.stores.contract import Digest, ExportedRecord
+from rollproof.stores.keeper import Put, Restored
 from rollproof.stores.mounts.content import Content, Hashing, key_of
 from rollproof.stores.mounts.descriptor import MountsProfile
 from rollproof.stores.mounts.view import File, HeldMount
@@ -136,6 +138,19 @@ class Keeper(StoreWriter[MountsProfile]):
             notes += self._replace(name, details, package, containers, countdown)
             records[name] = details.mounts[name].records
         return Restored(records, tuple(notes))
+
+    @contextmanager
+    def putting(self, collection: str, folder: Path, *, overwrite: bool) -> Iterator[Put]:
+        """Give each file's tar to the engine, which unpacks it in the mount; its container may run."""
+        held = self._reader.mounted(collection)
+        project = held.container.labels.get(PROJECT_LABEL, "")
+
+        def write(record: ExportedRecord) -> None:
+            tar, what = folder / cast("Mapping[str, str]", record.content)["tar"], f"files of {collection}"
+            with tar.open("rb") as stream, asking(what, project, self._reach.deadline) as api:
+                api.put_archive(held.container.id, held.mount.destination, stream)
+
+        yield Put(write)
 
     def _kept_safe(self, folder: Path, containers: Mapping[str, Sequence[Container]]) -> _Details:
         there = {

@@ -125,8 +125,5 @@ DESCRIPTOR = Descriptor(
     marks="rollproof.stores.mysql.connection:marks",
     revisions="rollproof.stores.mysql.connection:revisions",
     clients="rollproof.stores.mysql.clients:Clients",
-    replaying=(
-        "Statements for MySQL fire triggers, and are not held to foreign keys: replay all of its files.",
-    ),
     finished="rollproof.stores.mysql.keeper:unfinished",
 )

@@ -6,19 +6,23 @@ from the dump itself: its program has been seen to complain and still end with e
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pymysql
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
+from rollproof.collection import Json
 from rollproof.errors import ActionFailed
 from rollproof.profile.store_descriptor import Means
-from rollproof.stores.keeper import Restored
+from rollproof.stores.contract import ExportedRecord
+from rollproof.stores.keeper import Put, Restored
 from rollproof.stores.mysql import objects as mysql_schema
+from rollproof.stores.mysql.columns import read_columns
 from rollproof.stores.mysql.connection import (
     Flavour,
     connect,
@@ -34,6 +38,7 @@ from rollproof.stores.mysql.dump import TRAILER, Dump, expect_taken, expect_whol
 from rollproof.stores.mysql.floats import put_floats_back, write_floats
 from rollproof.stores.mysql.privileges import ALL, Privileges, privileges_of
 from rollproof.stores.mysql.programs import LOCK, PROGRAMS, Programs
+from rollproof.stores.mysql.rows import insert, prepare
 from rollproof.stores.package import Kept, Package, read_package, write_package
 from rollproof.stores.reach import Countdown
 from rollproof.stores.writable import StoreWriter, Writable
@@ -176,6 +181,25 @@ class Keeper(StoreWriter[MysqlProfile]):
             records=package.records,
             notes=tuple(f"dropped {name}, which came after the backup" for name in later),
         )
+
+    @contextmanager
+    def putting(self, collection: str, folder: Path, *, overwrite: bool) -> Iterator[Put]:
+        """Insert each row; its triggers fire, and foreign keys are not checked."""
+        database, _, table = collection.partition(".")
+        with closing(connect(self._reach)) as connection:
+            with translated(self._reach):
+                columns = {column.name: column for column in read_columns(connection, database, table)}
+                prepare(connection, self._reach.deadline / 2)
+
+            def write(record: ExportedRecord) -> None:
+                row = cast("Mapping[str, Json]", record.replay)
+                if unknown := row.keys() - columns.keys():
+                    observed = f"no column {', '.join(sorted(unknown))}"
+                    raise self._reach.failed(observed, expected=f"the columns of {collection} of the export")
+                with translated(self._reach):
+                    insert(connection, collection, columns, row, replace=overwrite)
+
+            yield Put(write)
 
     @contextmanager
     def _connected(self, seconds: float | None = None) -> Iterator[tuple[Connection[Cursor], Flavour, str]]:

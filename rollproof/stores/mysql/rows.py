@@ -1,32 +1,33 @@
-"""MySQL and MariaDB rows as statements that write them again, bit for bit, whatever session runs them.
+"""MySQL and MariaDB rows: whole for an export, and inserted again bit for bit, whatever session reads them.
 
-Every text travels as its stored bytes with their character set. So a statement is one line of ASCII, except
-for names.
+A value travels as JSON: a number, a text, or ``{"base64": …}`` with the stored bytes of a text or a binary.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Iterator, Sequence
+from base64 import b64decode
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from pymysql.connections import Connection
+from pymysql.cursors import Cursor
 
 from rollproof.collection import Json
 from rollproof.stores.canonical import bytes_json, text_json
 from rollproof.stores.mysql.columns import Column
-from rollproof.stores.mysql.connection import quoted_table
+from rollproof.stores.mysql.connection import escaped_percents, quoted_table, rows
 
-# Bytes of texts in one statement. Longer values are assembled from pieces before it: in hexadecimal a value
-# is twice as long, and might exceed the server's packet limit.
+# Bytes of texts in one statement. Longer values are assembled from pieces before it, as the statement might
+# exceed the server's packet limit.
 PIECE_BYTES = 256 << 10
 # A table may hold zero dates, dates such as 30 February, and 0 in AUTO_INCREMENT columns. All other values
-# that do not fit are refused: a replayed row must equal the exported row.
+# that do not fit are refused: an inserted row must equal the exported row.
 _STRICT = "STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES"
 # An ENUM may hold an invalid value with number 0, which only a session without strict mode can write.
 _LENIENT = "NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES"
-_NO_CHOICE = "+0"
-# Types that are written as numbers, and the type to cast them to for reading, or "" for no cast.
+# Types that are read as numbers or decimals, and the type to cast them to, or "" for no cast.
 _NUMBERS = {
     **dict.fromkeys(("tinyint", "smallint", "mediumint", "int", "bigint", "year"), ""),
     "decimal": "CHAR",
@@ -40,7 +41,6 @@ _BYTES = frozenset(
         "geomcollection", "geometrycollection",
     }
 )  # fmt: skip
-_PLAIN = re.compile(r"[-0-9a-f:. ]*")
 _UTF8 = frozenset({"utf8", "utf8mb3", "utf8mb4", "ascii"})
 
 
@@ -49,108 +49,118 @@ class TooLong(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Stored:
-    """The stored bytes of a text in `charset`, or of a binary value."""
-
-    value: bytes
-    charset: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class _Cell:
-    """A column's handling: the `selected` expressions, the values' form for people, and their SQL literal.
+    """A column's handling: the `selected` expressions, the values' form for people, and that to insert.
 
     The functions take the selected values; the first is not None.
     """
 
     selected: tuple[str, ...]
     shown: Callable[[Sequence[Any]], Json]
-    literal: Callable[[Sequence[Any]], str | _Stored]
+    exact: Callable[[Sequence[Any]], Json]
 
 
-class RowWriter:
-    """Writes one table's rows. Columns that the server generates are left out."""
+class RowReader:
+    """Reads one table's rows. Columns that the server generates are left out."""
 
-    def __init__(self, collection: str, columns: Sequence[Column], *, unique: bool) -> None:
-        """Prepare for a table with these columns; `unique` tells whether it has a unique index."""
-        given = [column for column in columns if not column.generated]
-        self._names = [column.name for column in given]
-        self._cells = [_cell(column) for column in given]
-        # Without a unique index, equal rows may occur more than once.
-        verb = "REPLACE" if unique else "INSERT"
-        names = ", ".join(column.sql for column in given)
-        self._into = f"{verb} INTO {quoted_table(collection)} ({names})"
+    def __init__(self, columns: Sequence[Column]) -> None:
+        """Prepare for a table with these columns."""
+        self._cells = {column.name: _cell(column) for column in columns if not column.generated}
 
     @property
     def selected(self) -> list[str]:
-        """Return the expressions to select for `write`."""
-        return [value for cell in self._cells for value in cell.selected]
+        """Return the expressions to select for `read`."""
+        return [value for cell in self._cells.values() for value in cell.selected]
 
-    def write(self, values: Sequence[Any]) -> tuple[Json, str]:
-        """Return a row for people, and the statements that write it, on one line."""
+    def read(self, values: Sequence[Any]) -> tuple[dict[str, Json], dict[str, Json]]:
+        """Return a row for people, and as `insert` takes it."""
         shown: dict[str, Json] = {}
-        literals: list[str | _Stored] = []
+        exact: dict[str, Json] = {}
         start = 0
-        for name, cell in zip(self._names, self._cells, strict=True):
+        for name, cell in self._cells.items():
             own = values[start : start + len(cell.selected)]
             start += len(cell.selected)
             if own[0] is None and own[-1] == 0:
                 raise TooLong(name)
             shown[name] = None if own[0] is None else cell.shown(own)
-            literals.append("NULL" if own[0] is None else cell.literal(own))
-        return shown, self._line(literals)
-
-    def _line(self, literals: Sequence[str | _Stored]) -> str:
-        mode = _LENIENT if _NO_CHOICE in literals else _STRICT
-        # With checks on, REPLACE could cascade and delete the rows that refer to the replaced row. The time
-        # zone is the same as when TIMESTAMP values were read.
-        setting = (
-            f"SET NAMES utf8mb4, time_zone = '+00:00', foreign_key_checks = 0, unique_checks = 1,"
-            f" sql_mode = '{mode}'"
-        )
-        statements = [setting]
-        written = []
-        room = PIECE_BYTES
-        for number, literal in enumerate(literals, start=1):
-            if isinstance(literal, str):
-                written.append(literal)
-            elif len(literal.value) <= room:
-                room -= len(literal.value)
-                introducer = "" if literal.charset is None else f"_{literal.charset} "
-                written.append(f"{introducer}x'{literal.value.hex()}'")
-            else:
-                variable = f"@value{number}"
-                statements += _assigned(variable, literal.value)
-                using = literal.charset
-                written.append(variable if using is None else f"CONVERT({variable} USING {using})")
-        statements.append(f"{self._into} VALUES ({', '.join(written)})")
-        return " ".join(f"{statement};" for statement in statements)
+            exact[name] = None if own[0] is None else cell.exact(own)
+        return shown, exact
 
 
-def _assigned(variable: str, value: bytes) -> Iterator[str]:
-    yield f"SET {variable} = x''"
-    for start in range(0, len(value), PIECE_BYTES):
-        yield f"SET {variable} = CONCAT({variable}, x'{value[start : start + PIECE_BYTES].hex()}')"
+def prepare(connection: Connection[Cursor], lock_seconds: float) -> None:
+    """Set the session for `insert`.
+
+    With checks on, REPLACE could cascade and delete the rows that refer to the replaced row. The time zone is
+    that in which TIMESTAMP values were read.
+    """
+    settings = "time_zone = '+00:00', foreign_key_checks = 0, unique_checks = 1"
+    rows(connection, f"SET {settings}, innodb_lock_wait_timeout = {max(1, int(lock_seconds))}")
+
+
+def insert(
+    connection: Connection[Cursor],
+    collection: str,
+    columns: Mapping[str, Column],
+    row: Mapping[str, Any],
+    *,
+    replace: bool,
+) -> None:
+    """Insert `row`, or `replace` each row with the same unique key.
+
+    Raises:
+        KeyError: the table has no such column. `MySQLError`: the server refuses the row.
+    """
+    places: list[str] = []
+    values: list[object] = []
+    room, lenient = PIECE_BYTES, False
+    for name, value in row.items():
+        column = columns[name]
+        lenient |= column.type == "enum" and value == 0
+        charset: str | None
+        match value:
+            case str():
+                content, charset = value.encode(), "utf8mb4"
+            case dict():
+                content, charset = b64decode(value["base64"]), column.charset
+            case _:
+                places.append("%s")
+                values.append(value)
+                continue
+        if len(content) <= room:
+            room -= len(content)
+            source = "_binary %s"
+            values.append(content)
+        else:
+            source = f"@value{len(places)}"
+            rows(connection, f"SET {source} = x''")
+            for start in range(0, len(content), PIECE_BYTES):
+                piece = content[start : start + PIECE_BYTES]
+                rows(connection, f"SET {source} = CONCAT({source}, _binary %s)", [piece])
+        places.append(source if charset is None else f"CONVERT({source} USING {charset})")
+    rows(connection, "SET sql_mode = %s", [_LENIENT if lenient else _STRICT])
+    names = escaped_percents(", ".join(columns[name].sql for name in row))
+    into = f"{'REPLACE' if replace else 'INSERT'} INTO {escaped_percents(quoted_table(collection))}"
+    rows(connection, f"{into} ({names}) VALUES ({', '.join(places)})", values)
 
 
 def _cell(column: Column) -> _Cell:
     """Return a column's cell. Its first selected value is NULL only if the value is NULL or too long."""
     if column.type in _NUMBERS:
         read_as = _NUMBERS[column.type]
-        return _Cell((f"CAST({column.sql} AS {read_as})" if read_as else column.sql,), _first, _number)
+        return _Cell((f"CAST({column.sql} AS {read_as})" if read_as else column.sql,), _first, _first)
     if column.type in _FLOATS:
         # A FLOAT reads as six digits; converted to DOUBLE, it keeps all its digits.
-        return _Cell((column.double,), _first, lambda values: f"{values[0]:.17e}")
+        return _Cell((column.double,), _first, _first)
     if column.type in ("enum", "set"):
         numbered = f"CAST({column.sql} AS UNSIGNED)"
-        literal = _choice if column.type == "enum" else _choices
-        return _Cell((numbered, _in_utf8(column)), lambda values: str(values[1]), literal)
+        exact = _choice if column.type == "enum" else _choices
+        return _Cell((numbered, _in_utf8(column)), lambda values: str(values[1]), exact)
     if column.type in _BYTES or column.charset:
         return _bytes_cell(column)
     if column.type == "json":
-        return _Cell((column.sql,), lambda values: _parsed(values[0]), lambda values: _text(values[0]))
+        return _Cell((column.sql,), lambda values: _parsed(values[0]), _first)
     # Dates and times, and MariaDB's types such as addresses, which it accepts in the form it returns.
-    return _Cell((f"CAST({column.sql} AS CHAR)",), _first, _quoted)
+    return _Cell((f"CAST({column.sql} AS CHAR)",), _first, _first)
 
 
 def _bytes_cell(column: Column) -> _Cell:
@@ -163,7 +173,7 @@ def _bytes_cell(column: Column) -> _Cell:
             return _first(values[1:])
         return bytes_json(values[0]) if charset is None else text_json(values[0])
 
-    return _Cell(selected, shown, lambda values: _Stored(values[0], charset))
+    return _Cell(selected, shown, lambda values: bytes_json(values[0]))
 
 
 def _in_utf8(column: Column) -> str:
@@ -175,32 +185,19 @@ def _first(values: Sequence[Any]) -> Json:
     return found
 
 
-def _number(values: Sequence[Any]) -> str:
-    return str(values[0])
-
-
-def _quoted(values: Sequence[Any]) -> str | _Stored:
-    text = str(values[0])
-    return f"'{text}'" if _PLAIN.fullmatch(text) else _text(text)
-
-
-def _text(value: str) -> _Stored:
-    return _Stored(value.encode(), "utf8mb4")
-
-
 def _parsed(value: str) -> Json:
     found: Json = json.loads(value)
     return found
 
 
-def _choice(values: Sequence[Any]) -> str | _Stored:
+def _choice(values: Sequence[Any]) -> Json:
     # By its text: in the rolled-back table, another value may have the number.
     number, text = values
-    return _text(text) if number else _NO_CHOICE
+    return str(text) if number else 0
 
 
-def _choices(values: Sequence[Any]) -> str | _Stored:
+def _choices(values: Sequence[Any]) -> Json:
     number, text = values
     # A SET member that is an empty text shows only in the number.
     named = text and len(text.split(",")) == int(number).bit_count()
-    return _text(text) if named else str(number)
+    return str(text) if named else int(number)

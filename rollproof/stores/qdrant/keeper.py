@@ -6,7 +6,8 @@ show that nothing was written meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -14,7 +15,7 @@ from urllib.parse import quote, urlencode
 from rollproof.profile.sections import Model
 from rollproof.profile.store_descriptor import Means
 from rollproof.reading import open_regular
-from rollproof.stores.keeper import Restored
+from rollproof.stores.keeper import Put, Restored
 from rollproof.stores.package import Kept, Package, read_package, write_package
 from rollproof.stores.policy import policy_of
 from rollproof.stores.qdrant.descriptor import QdrantProfile
@@ -111,6 +112,12 @@ class Keeper(StoreWriter[QdrantProfile]):
             notes.append(f"the backup is of Qdrant {recorded.server}, the server is {server}")
         records = self._verified(recorded, package.records, shapes=server == recorded.server)
         return Restored(records=records, notes=tuple(notes))
+
+    @contextmanager
+    def putting(self, collection: str, folder: Path, *, overwrite: bool) -> Iterator[Put]:
+        """Write each point as it was exported; the server replaces one of the same id."""
+        path = f"{path_of(collection)}/points?wait=true"
+        yield Put(lambda record: self._rest.call("PUT", path, {"points": [record.content]}))
 
     def _exact(self, counts: Mapping[str, int]) -> dict[str, int]:
         """Return the counts of the collections that users add nothing to."""

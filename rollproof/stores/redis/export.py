@@ -1,8 +1,8 @@
-"""Redis, export: whole keys in the server's serialised form, as lines for redis-cli."""
+"""Redis, export: whole keys in the server's serialised form."""
 
 from __future__ import annotations
 
-import shlex
+from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,9 +25,6 @@ _WHOLE: Mapping[bytes, tuple[tuple[str, ...], tuple[str | int, ...]]] = {
     b"zset": (("ZRANGE",), (0, -1, "WITHSCORES")),
     b"stream": (("XINFO", "STREAM"), ("FULL", "COUNT", 0)),
 }
-# Bytes to escape between quotes for redis-cli; all others stand for themselves.
-_SPECIAL = frozenset({*range(0x20), *range(0x7F, 0x100), ord('"'), ord("\\")})
-_ESCAPED = [f"\\x{byte:02x}" if byte in _SPECIAL else chr(byte) for byte in range(0x100)]
 
 
 class Export(Content):
@@ -37,15 +34,6 @@ class Export(Content):
     that only reads should have no further rights. RESTORE does not belong to it: only the operator can
     replay.
     """
-
-    def how_to_replay(self, collection: str) -> str:
-        """Return the command; ``PASSWORD_FILE`` holds the operator's password."""
-        endpoint = self._reach.endpoint
-        tls = ["--tls", *(["--cacert", str(endpoint.ca)] if endpoint.ca else [])] if endpoint.tls else []
-        place = ["-h", endpoint.host, "-p", str(endpoint.port), *tls]
-        database = str(self._database(collection))
-        command = shlex.join(["redis-cli", *place, "--user", self._profile.operator.user, "-n", database])
-        return f'REDISCLI_AUTH="$(cat PASSWORD_FILE)" {command}'
 
     def export(self, selection: Selection, folder: Path, pace: Pace) -> Iterator[ExportedRecord]:
         """Yield the wanted keys, including the fields that digests leave out."""
@@ -69,7 +57,11 @@ class Export(Content):
                                     "expires": _moment(entry.expires),
                                     "value": content,
                                 },
-                                replay=_restore(entry.key, entry.expires, dumped),
+                                replay={
+                                    "key": b64encode(entry.key).decode(),
+                                    "value": b64encode(dumped).decode(),
+                                    "expires": None if entry.expires is None else round(entry.expires * 1000),
+                                },
                             )
 
     def _groups_of(self, database: int, keys: Sequence[bytes]) -> Iterator[dict[bytes, bytes]]:
@@ -104,17 +96,8 @@ class Export(Content):
         found: dict[bytes, tuple[bytes, Json]] = {}
         for (key, kind), dumped, value in zip(kinds.items(), answers[::2], answers[1::2], strict=True):
             if dumped is not None and not isinstance(value, Changed):
-                found[key] = dumped, _readable(kind, value)
+                found[key] = dumped, _readable(sorted(value) if kind == b"set" else value)
         return found
-
-
-def _restore(key: bytes, expires: float | None, dumped: bytes) -> str:
-    moment = 0 if expires is None else round(expires * 1000)
-    return f"RESTORE {_quoted(key)} {moment} {_quoted(dumped)} REPLACE ABSTTL"
-
-
-def _quoted(value: bytes) -> str:
-    return '"' + "".join([_ESCAPED[byte] for byte in value]) + '"'
 
 
 def _moment(expires: float | None) -> Json:
@@ -124,28 +107,14 @@ def _moment(expires: float | None) -> Json:
         return expires
 
 
-def _readable(kind: bytes, value: Any) -> Json:  # noqa: ANN401 - whatever the server answers
-    if kind == b"zset":
-        return [{"member": text_json(member), "score": number_json(score)} for member, score in value]
-    if kind == b"set":
-        return [text_json(member) for member in sorted(value)]
-    if kind == b"stream":
-        entries: list[Json] = [
-            {"id": text_json(identity), "fields": _plain(fields)}
-            for identity, fields in value.pop(b"entries")
-        ]
-        return {"entries": entries, **{text(name): _plain(inside) for name, inside in value.items()}}
-    return _plain(value)
-
-
-def _plain(value: Any) -> Json:  # noqa: ANN401 - whatever the server answers
+def _readable(value: Any) -> Json:  # noqa: ANN401 - whatever the server answers
     match value:
         case bytes():
             return text_json(value)
         case dict():
-            return {text(name): _plain(inside) for name, inside in value.items()}
-        case list():
-            return [_plain(item) for item in value]
+            return {text(name): _readable(inside) for name, inside in value.items()}
+        case list() | tuple():
+            return [_readable(item) for item in value]
         case float():
             return number_json(value)
     found: Json = value

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, cast
 
 import redis
 
 from rollproof.profile.store_descriptor import Means
 from rollproof.reading import open_regular
-from rollproof.stores.keeper import Restored
+from rollproof.stores.contract import ExportedRecord
+from rollproof.stores.keeper import Put, Restored
 from rollproof.stores.package import Kept, Package, read_package, write_package
 from rollproof.stores.reach import Countdown
 from rollproof.stores.redis.descriptor import RedisProfile
@@ -51,7 +53,11 @@ class Entry:
     @classmethod
     def of_line(cls, line: bytes) -> Entry:
         """Return the entry that `line` holds."""
-        fields = json.loads(line)
+        return cls.of(json.loads(line))
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> Entry:
+        """Return the entry that a parsed line, or the `replay` of an exported record, holds."""
         return cls(base64.b64decode(fields["key"]), base64.b64decode(fields["value"]), fields["expires"])
 
 
@@ -123,6 +129,22 @@ class Keeper(StoreWriter[RedisProfile]):
                         present = self._put_back(client, database, file, notes, countdown)
                 records |= self._groups.count(database, present)
         return Restored(records=dict(sorted(records.items())), notes=tuple(notes))
+
+    @contextmanager
+    def putting(self, collection: str, folder: Path, *, overwrite: bool) -> Iterator[Put]:
+        """Restore each key with its expiry; one that has expired since is refused."""
+        (database,) = (one for one in self._profile.databases if collection in self._groups.names(one))
+        with connect(self._reach, database) as client:
+
+            def write(record: ExportedRecord) -> None:
+                entry = Entry.of(cast("Mapping[str, Any]", record.replay))
+                with translated(self._reach):
+                    if entry.expires is not None and entry.expires <= _now(client):
+                        raise self._reach.failed("it has expired since", expected="a key that is to stay")
+                    expiry = entry.expires or 0
+                    client.restore(entry.key, expiry, entry.value, replace=overwrite, absttl=True)
+
+            yield Put(write)
 
     def _dump(self, database: int, server: str, path: Path, countdown: Countdown) -> frozenset[bytes]:
         """Write the database's keys; return them."""

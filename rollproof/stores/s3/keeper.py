@@ -12,10 +12,10 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from minio import Minio
 from minio.datatypes import Object
@@ -24,10 +24,11 @@ from minio.versioningconfig import OFF, VersioningConfig
 
 from rollproof.profile.store_descriptor import Means
 from rollproof.reading import open_regular
-from rollproof.stores.keeper import Restored
+from rollproof.stores.contract import ExportedRecord
+from rollproof.stores.keeper import Put, Restored
 from rollproof.stores.package import Kept, Package, read_package, write_package
 from rollproof.stores.reach import Countdown
-from rollproof.stores.s3.content import GONE
+from rollproof.stores.s3.content import GONE, USER_HEADER
 from rollproof.stores.s3.descriptor import S3Profile
 from rollproof.stores.s3.objects import (
     NO_VERSION,
@@ -39,7 +40,7 @@ from rollproof.stores.s3.objects import (
     same_headers,
 )
 from rollproof.stores.s3.settings import versioning_of
-from rollproof.stores.s3.view import connect, translated
+from rollproof.stores.s3.view import connect, opened, translated
 from rollproof.stores.writable import StoreWriter
 from rollproof.system.files import create_file
 from rollproof.system.side_by_side import Workers
@@ -136,6 +137,29 @@ class Keeper(StoreWriter[S3Profile]):
                 notes += _prepare(client, bucket, recorded, missing=there[bucket] is None)
                 notes += self._equalise(client, package, bucket, wanted, there[bucket] or {}, countdown)
         return Restored(records=package.records, notes=tuple(notes))
+
+    @contextmanager
+    def putting(self, collection: str, folder: Path, *, overwrite: bool) -> Iterator[Put]:
+        """Put each object with its headers, metadata and tags; in a versioned bucket as a new version."""
+        with opened(self._reach, self._profile.region) as client:
+
+            def write(record: ExportedRecord) -> None:
+                content = cast("Mapping[str, Any]", record.content)
+                headers = {f"{USER_HEADER}{name}": value for name, value in content["metadata"].items()}
+                headers |= content["headers"]
+                if content["content_type"] is not None:
+                    headers["content-type"] = content["content_type"]
+                if UNSENDABLE in headers:
+                    raise self._reach.failed(
+                        f"the header {UNSENDABLE}", expected="headers that the client can send"
+                    )
+                stored = StoredObject(
+                    collection, record.key, None, "", content["size"], "", headers, content["tags"]
+                )
+                with translated(self._reach):
+                    put_copy(client, stored, folder / content["file"])
+
+            yield Put(write)
 
     def _connect(self) -> Minio:
         return connect(self._whole, self._profile.region, WORKERS)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from pathlib import Path
 from typing import ClassVar, cast
 
 import pytest
 from confluent_kafka import Producer
 
-from rollproof.stores.contract import ExportedRecord, RecordExport
 from rollproof.stores.kafka import keeper as kafka
 from rollproof.stores.kafka.admin import Admin
 from rollproof.stores.kafka.descriptor import KafkaProfile
@@ -19,7 +17,6 @@ from rollproof.stores.kafka.view import Log, beginnings, settings
 from rollproof.stores.keeper import StoreKeeper
 from rollproof.stores.reach import NOBODY, Reach
 from tests.stack.kafka_scratch import SECONDS, Scratch
-from tests.stack.keeping.records import replayed
 from tests.stack.keeping.subject import WHOLE, Bench, Chosen, Damage, Exported, Subject
 from tests.stack.scratch_stores import changed
 
@@ -154,15 +151,6 @@ class Kafka(Subject):
             assert producer.flush(SECONDS) == 0
 
         return Chosen(made.name, ("0/3", "1/0", "2/0"), spoil, ("2/0",))
-
-    def replay(
-        self, export: RecordExport, name: str, records: Sequence[ExportedRecord], folder: Path
-    ) -> None:
-        done = replayed(export, name, records, folder, {})
-        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-
-    def how(self) -> tuple[str, ...]:
-        return (f"{self.place.endpoint.host}:{self.place.endpoint.port}",)
 
     # The keeper.
 

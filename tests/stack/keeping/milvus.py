@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import time
 import uuid
@@ -19,14 +18,12 @@ from rollback_actions.containers.compose import ComposeControl
 from rollproof.engines.compose import ComposeEngine
 from rollproof.profile.profile import Engine
 from rollproof.profile.sections import Account, Address
-from rollproof.stores.contract import ExportedRecord, RecordExport, RecordHash
+from rollproof.stores.contract import ExportedRecord, RecordHash
 from rollproof.stores.keeper import StoreKeeper
 from rollproof.stores.milvus.descriptor import MilvusProfile
-from rollproof.stores.milvus.export import PASSWORD
 from rollproof.stores.milvus.view import connect
 from rollproof.stores.reach import Reach
 from tests.stack import milvus_content_scratch as every
-from tests.stack.keeping.records import replayed
 from tests.stack.keeping.subject import WHOLE, Bench, Chosen, Damage, Exported, Subject
 from tests.stack.milvus_content_scratch import entity
 from tests.stack.milvus_scratch import SECONDS, Scratch
@@ -80,7 +77,6 @@ class Milvus(Subject):
     }
     exclude = ("word", "vector", "own", "floats")
     absent = "absent"
-    commands = True
     stack = False
 
     rounds: ClassVar[Mapping[str, Mapping[str, Damage]]] = {
@@ -207,8 +203,6 @@ class Milvus(Subject):
         def look(records: Sequence[ExportedRecord], _folder: Path) -> None:
             for record in records:
                 assert str(cast("Mapping[str, Any]", record.content)["pk"]) == record.key
-                (row,) = json.loads(record.replay)["data"]
-                assert row.keys() == {"vector", "word", "own"}
 
         rows = [{"vector": every.vector(n), "word": f"word {n}", "own": n} for n in range(10)]
         return self._small(rows, look, automatic=True, dynamic=True)
@@ -258,20 +252,6 @@ class Milvus(Subject):
 
         left = ("20", "39", str(SMALLEST))
         return Chosen(made.name, ("3", "4", *left), spoil, left)
-
-    def environment(self, secret: str, folder: Path) -> Mapping[str, str]:
-        return {PASSWORD: secret} if secret else {}
-
-    def replay(
-        self, export: RecordExport, name: str, records: Sequence[ExportedRecord], folder: Path
-    ) -> None:
-        """Give the lines to the command; the first of them to the client, as the bodies of requests."""
-        (secret,) = set(self.place.secrets())
-        done = replayed(export, name, records, folder, self.environment(secret, folder))
-        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-
-    def how(self) -> tuple[str, ...]:
-        return (f"http://{self.place.endpoint.host}:{self.place.endpoint.port}", PASSWORD)
 
     # The keeper.
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import ClassVar
 
 from rollback_actions.containers import volumes
-from rollproof.stores.contract import ExportedRecord, RecordExport
 from rollproof.stores.keeper import StoreKeeper
 from rollproof.stores.reach import ENGINE
-from tests.stack.keeping.records import replayed
 from tests.stack.keeping.subject import WHOLE, Bench, Chosen, Damage, Exported, Subject
 from tests.stack.mounted_project import DATA, STORE, empty, mounted_project, put, seen
 
@@ -49,7 +47,7 @@ class Mounts(Subject):
     """A volume and a folder in a service that does not run, beside a volume that no profile names."""
 
     shown: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "text": {"text": "some text\n", "permissions": "0640", "owner": "1000:1001"},
+        "text": {"permissions": "0640", "owner": "1000:1001"},
         "dangling": {"target": "deep/nowhere"},
     }
     exclude = ("permissions", "owner")
@@ -124,15 +122,6 @@ class Mounts(Subject):
 
         keys = [f"{number:02}" for number in range(3, 10)]
         return Chosen(DATA, keys, spoil, ("03", "07", "08", "09"), size=10)
-
-    def replay(
-        self, export: RecordExport, name: str, records: Sequence[ExportedRecord], folder: Path
-    ) -> None:
-        done = replayed(export, name, records, folder, {})
-        assert done.returncode == 0, done.stderr
-
-    def how(self) -> tuple[str, ...]:
-        return (f"{self.project.name}-app-1", "/data")
 
     # The keeper.
 

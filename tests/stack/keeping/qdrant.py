@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
-import httpx2
-
-from rollproof.stores.contract import ExportedRecord, RecordExport
+from rollproof.stores.contract import ExportedRecord
 from rollproof.stores.keeper import StoreKeeper
 from rollproof.stores.qdrant.descriptor import QdrantProfile
-from rollproof.stores.qdrant.export import HEADER_FILE
 from rollproof.stores.qdrant.view import Rest, path_of
 from rollproof.stores.reach import Reach, account_of
-from tests.stack.keeping.records import replayed
 from tests.stack.keeping.subject import WHOLE, Bench, Chosen, Damage, Exported, Subject
 from tests.stack.qdrant_scratch import NUMBERS, UUIDS, Scratch, identity, next_float, payload, vectors
 from tests.stack.scratch_stores import changed
@@ -49,7 +44,6 @@ class Qdrant(Subject):
         "7": {"id": 7, "payload": {**payload(7), **PAYLOAD}}
     }
     exclude = ("text", "vector image", "word")
-    commands = shutil.which("curl") is not None
 
     rounds: ClassVar[Mapping[str, Mapping[str, Damage]]] = {
         "points": {
@@ -146,33 +140,6 @@ class Qdrant(Subject):
 
         left = (str(identity(NUMBERS)), "20", str(LARGEST))
         return Chosen(self.scratch.full, ("3", "4", *left), spoil, left)
-
-    def environment(self, secret: str, folder: Path) -> Mapping[str, str]:
-        header = folder / "header"
-        header.write_text(f"api-key: {secret}")
-        return {HEADER_FILE: str(header)} if secret else {}
-
-    def replay(
-        self, export: RecordExport, name: str, records: Sequence[ExportedRecord], folder: Path
-    ) -> None:
-        """Give the lines to the command, where there is a curl; else do what it does."""
-        if self.commands:
-            done = replayed(export, name, records, folder, self.environment(self._key, folder))
-            assert (done.returncode, done.stderr) == (0, "")
-            return
-        url = f"http://{self.place.endpoint.host}:{self.place.endpoint.port}{path_of(name)}/points?wait=true"
-        headers = {"api-key": self._key, "Content-Type": "application/json"}
-        with httpx2.Client(headers=headers, trust_env=False, timeout=60) as client:
-            for record in records:
-                assert client.put(url, content=record.replay).is_success
-
-    def how(self) -> tuple[str, ...]:
-        endpoint = self.place.endpoint
-        return (
-            "curl ",
-            f"http://{endpoint.host}:{endpoint.port}{path_of(self.scratch.full)}/points",
-            HEADER_FILE,
-        )
 
     # The keeper.
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from rollproof.stores.contract import ContentView, ExportedRecord, Pace, RecordExport, Selection, Wanted
-
-SECONDS = 240
+from tests.stack.keeping.subject import Place
 
 
 def wanted_of(
@@ -34,31 +32,19 @@ def exported(
     folder: Path,
     division: Sequence[str] = ("",),
 ) -> list[ExportedRecord]:
-    """Export `wanted`: nothing else comes, in single lines, and as JSON can hold it."""
+    """Export `wanted`: nothing else comes, and as JSON can hold it."""
     selection = Selection(collection, division, wanted)
     found = list(export.export(selection, folder, Pace()))
     assert {(record.key, record.hash) for record in found} <= selection.pairs
     for record in found:
-        assert not {"\n", "\r"} & set(record.replay)
-        json.dumps(record.content, allow_nan=False)
+        json.dumps([record.content, record.replay], allow_nan=False)
     return found
 
 
-def replayed(
-    export: RecordExport,
-    collection: str,
-    records: Sequence[ExportedRecord],
-    folder: Path,
-    environment: Mapping[str, str],
-) -> subprocess.CompletedProcess[str]:
-    """Give the lines to the command that the export names, as a person would, and return how it ended."""
-    return subprocess.run(
-        ["sh", "-c", export.how_to_replay(collection)],
-        input="".join(f"{record.replay}\n" for record in records),
-        cwd=folder,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
+def put_back(
+    place: Place, collection: str, records: Sequence[ExportedRecord], folder: Path, *, overwrite: bool = True
+) -> None:
+    """Write the records again as the keeper does, by their lines of JSON."""
+    with place.keeper().putting(collection, folder, overwrite=overwrite) as put:
+        for record in records:
+            put.write(ExportedRecord(**json.loads(json.dumps(asdict(record)))))

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, cast
 import pytest
 import redis
 
-from rollproof.stores.contract import ExportedRecord, RecordExport
+from rollproof.stores.contract import ExportedRecord
 from rollproof.stores.keeper import StoreKeeper
 from rollproof.stores.reach import Reach
 from rollproof.stores.redis import export as redis_export
@@ -48,9 +48,9 @@ class Redis(Subject):
         "hash": {"value": {"name": "value", "\\xff": {"base64": "/g=="}, "": ""}},
         "sorted set": {
             "value": [
-                {"member": {"base64": "/w=="}, "score": -1.0},
-                {"member": "one", "score": 0.1 + 0.2},
-                {"member": "end", "score": "inf"},
+                [{"base64": "/w=="}, -1.0],
+                ["one", 0.1 + 0.2],
+                ["end", "inf"],
             ]
         },
     }
@@ -131,7 +131,7 @@ class Redis(Subject):
             stream = next(
                 cast("Any", record.content)["value"] for record in records if record.key == "stream"
             )
-            assert stream["entries"][1] == {"id": "2-1", "fields": ["b", "2", "a", {"base64": "/w=="}]}
+            assert stream["entries"][1] == ["2-1", ["b", "2", "a", {"base64": "/w=="}]]
             assert len(stream["entries"]) == 5
             assert stream["groups"][0]["name"] == "group"
 
@@ -158,27 +158,6 @@ class Redis(Subject):
     def small(self, patch: pytest.MonkeyPatch) -> None:
         patch.setattr(redis_export, "SLICE_BYTES", 1)  # every key is read by itself
         patch.setattr(redis_export, "TOGETHER", 2)
-
-    def replay(
-        self, export: RecordExport, name: str, records: Sequence[ExportedRecord], folder: Path
-    ) -> None:
-        """Give the lines to redis-cli, as `how_to_replay` says, and see that each is answered by OK."""
-        lines = folder / "replay.txt"
-        lines.write_text("".join(f"{record.replay}\n" for record in records), encoding="utf-8")
-        assert len(lines.read_text(encoding="utf-8").splitlines()) == len(records)
-        command = (
-            f'REDISCLI_AUTH="$(cat /run/secrets/redis_operator)" exec redis-cli --user operator -n {FIRST}'
-        )
-        answers = self._control.run("redis", ["sh", "-c", command], deadline=60, stdin=lines)
-        assert answers.split() == ["OK"] * len(records)
-
-    def how(self) -> tuple[str, ...]:
-        endpoint = self.place.endpoint
-        command = (
-            f'REDISCLI_AUTH="$(cat PASSWORD_FILE)" redis-cli -h {endpoint.host} -p {endpoint.port}'
-            f" --user operator -n {FIRST}"
-        )
-        return (command,)
 
     # The keeper.
 

@@ -5,26 +5,22 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-import json
-import shlex
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, ClassVar, cast
-from urllib.parse import parse_qsl
 
 from minio import Minio
 
-from rollproof.stores.contract import ExportedRecord, RecordExport
+from rollproof.stores.contract import ExportedRecord
 from rollproof.stores.keeper import StoreKeeper
 from rollproof.stores.reach import Reach
 from rollproof.stores.s3 import keeper as s3_keeper
 from rollproof.stores.s3.descriptor import S3Profile
-from rollproof.stores.s3.export import OBJECTS, REQUESTED
+from rollproof.stores.s3.export import OBJECTS
 from rollproof.stores.s3.view import connect
 from tests.stack.keeping.subject import Bench, Chosen, Damage, Exported, Subject
-from tests.stack.scratch_buckets import erase, make, observe, put, put_expiring, tags
+from tests.stack.scratch_buckets import erase, make, observe, put, tags
 from tests.stack.scratch_stores import changed
 
 BUCKET = "minio-file-scratch-keeping"
@@ -63,7 +59,6 @@ class S3(Subject):
         }
     }
     exclude = ("metadata", "content", "tags", "size", "headers")
-    commands = shutil.which("aws") is not None
 
     kinds = (COPIES, "copies, plain", "versions, versioned", "versions, plain")
     rounds: ClassVar[Mapping[str, Mapping[str, Damage]]] = {
@@ -109,7 +104,6 @@ class S3(Subject):
         put(client, BUCKET, "bytes", bytes(range(256)) * 1000)
         put(client, BUCKET, "same bytes", bytes(range(256)) * 1000)
         put(client, BUCKET, "empty", b"")
-        put_expiring(client, BUCKET, "expiring")
         for key in KEYS:
             put(client, BUCKET, key, key.encode())
 
@@ -133,33 +127,8 @@ class S3(Subject):
 
         return Exported(BUCKET, damage, size=4, look=look)
 
-    def _versions(self) -> Exported:
-        client = self.client
-        for number in range(3):
-            put(client, BUCKET, "kept", b"version %d" % number, headers={"Number": str(number)})
-        put(client, BUCKET, "kept", b"version 1", headers=HEADERS, tagged=TAGS)
-        put(client, BUCKET, "deleted", b"there once")
-        client.remove_object(BUCKET, "deleted")
-
-        def look(records: Sequence[ExportedRecord], _folder: Path) -> None:
-            contents = [cast("Mapping[str, Any]", record.content) for record in records]
-            numbers = [content.get("metadata") for content in contents if content["key"] == "kept"][:3]
-            assert numbers == [{"number": str(number)} for number in range(3)]
-            assert [content["latest"] for content in contents] == [False, True, False, False, False, True]
-            assert contents[1]["delete_marker"] is True
-
-        return Exported(
-            VERSIONS,
-            self.clear,
-            size=2,
-            exact=lambda: observe(client, BUCKET),
-            look=look,
-            stays=lambda record: record.key.partition("?versionId=")[0],
-        )
-
     exported: ClassVar[Mapping[str, Callable[[S3], Exported]]] = {
         "objects": _objects,
-        "versions": _versions,
     }
 
     def choose(self) -> Chosen:
@@ -170,38 +139,6 @@ class S3(Subject):
             put(self.client, BUCKET, "it's", b"changed")
 
         return Chosen(BUCKET, ("bytes", "it's", "a/b", "all"), spoil, ("a/b", "all"))
-
-    def environment(self, secret: str, folder: Path) -> Mapping[str, str]:
-        return {SECRET_KEY: secret}
-
-    def replay(
-        self, export: RecordExport, name: str, records: Sequence[ExportedRecord], folder: Path
-    ) -> None:
-        """Do what the lines say, as the AWS command line would, each of which takes a second to start."""
-        for record in records:
-            self._put(shlex.split(record.replay), folder)
-
-    def _put(self, words: Sequence[str], folder: Path) -> None:
-        assert words[:2] == ["aws", "s3api"]
-        request: dict[str, Any] = json.loads(words[words.index("--cli-input-json") + 1])
-        bucket, key = request.pop("Bucket"), request.pop("Key")
-        if words[2] == "delete-object":
-            self.client.remove_object(bucket, key)
-            return
-        assert words[2] == "put-object"
-        body = (folder / words[words.index("--body") + 1]).read_bytes()
-        if "Expires" in request:
-            put_expiring(self.client, bucket, key)
-            return
-        metadata = request.pop("Metadata", {})
-        names = {name: header for header, name in REQUESTED.items()}
-        tagged = dict(parse_qsl(request.pop("Tagging", ""), keep_blank_values=True))
-        headers = {"Content-Type" if n == "ContentType" else names[n]: text for n, text in request.items()}
-        put(self.client, bucket, key, body, headers={**headers, **metadata}, tagged=tagged)
-
-    def how(self) -> tuple[str, ...]:
-        endpoint = self.place.endpoint
-        return (f"http://{endpoint.host}:{endpoint.port}", "${" + SECRET_KEY)
 
     # The keeper.
 

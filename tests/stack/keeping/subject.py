@@ -175,8 +175,6 @@ class Subject(ABC):
     """Whether there is a server, which may not answer."""
     sizes: ClassVar[bool] = False
     """Whether `small` makes a difference."""
-    commands: ClassVar[bool] = False
-    """Whether the command of the export can be run here, which is given a secret by `environment`."""
     stack: ClassVar[bool] = True
     """Whether the server is the stack's."""
 
@@ -229,20 +227,6 @@ class Subject(ABC):
     @abstractmethod
     def choose(self) -> Chosen:
         """Make a collection in an empty place, and choose some of its records."""
-
-    @abstractmethod
-    def replay(
-        self, export: RecordExport, name: str, records: Sequence[ExportedRecord], folder: Path
-    ) -> None:
-        """Write records again by their lines, and see that each is taken."""
-
-    @abstractmethod
-    def how(self) -> tuple[str, ...]:
-        """Return what is in the command that replays the first collection."""
-
-    def environment(self, secret: str, folder: Path) -> Mapping[str, str]:
-        """Return the variables by which the command of an export is given `secret`; may write to `folder`."""
-        raise NotImplementedError
 
     def small(self, patch: pytest.MonkeyPatch) -> None:
         """Let every request be as small as it can be."""

@@ -1,4 +1,4 @@
-"""Every store's export: what is written again from its lines is what was there, as far as it was wanted."""
+"""Every store's export: what is put back from it is what was there, as far as it was wanted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from rollproof.errors import Unverifiable
 from rollproof.stores.contract import ContentView, ExportedRecord, Pace, RecordExport, Selection
 from tests.stack.keeping.answers import place_that
-from tests.stack.keeping.records import exported, replayed, wanted_of
+from tests.stack.keeping.records import exported, put_back, wanted_of
 from tests.stack.keeping.subject import WRONG, Bench, Exported, Subject
 
 
@@ -54,7 +54,7 @@ def test_what_is_written_again_is_what_was_there(
         made.look(records, tmp_path)
         made.damage()
         assert not before & _seen(content, made)
-        subject.replay(export, made.name, records, tmp_path)
+        put_back(subject.place, made.name, records, tmp_path)
         assert _seen(content, made) == before
         assert made.exact() == exact
 
@@ -81,6 +81,22 @@ def test_only_what_is_wanted_and_still_there(
         assert keys() == sorted(chosen.left)
 
 
+@pytest.mark.of("mongodb", "mysql", "redis")
+def test_a_record_that_is_there_is_not_replaced_unasked(subject: Subject, tmp_path: Path) -> None:
+    made = _made(subject)
+    with subject.place.content() as content, subject.place.export() as export:
+        records = _expect_all(export, content, made, tmp_path)
+        made.damage()
+        changed = _seen(content, made)
+        there = {record.key for _, record in content.records(made.name, ("",), [0], Pace())}
+        refused = [record for record in records if record.key in there]
+        assert refused
+        for record in refused:
+            with pytest.raises(Unverifiable):
+                put_back(subject.place, made.name, [record], tmp_path, overwrite=False)
+        assert _seen(content, made) == changed
+
+
 def test_fields_that_digests_leave_out_are_exported(subject: Subject, tmp_path: Path) -> None:
     made = _made(subject)
     less = subject.place.but(exclude={made.name: subject.exclude})
@@ -89,7 +105,7 @@ def test_fields_that_digests_leave_out_are_exported(subject: Subject, tmp_path: 
         assert _seen(content, made) != before
         records = _expect_all(export, content, made, tmp_path)
         made.damage()
-        subject.replay(export, made.name, records, tmp_path)
+        put_back(subject.place, made.name, records, tmp_path)
         assert _seen(whole, made) == before
 
 
@@ -115,28 +131,6 @@ def test_a_caller_may_stop(subject: Subject, tmp_path: Path) -> None:
             next(stopping)
         found = exported(export, made.name, wanted, tmp_path)
         assert {(record.key, record.hash) for record in found} == wanted[0]
-
-
-def test_how_to_replay_names_the_place_and_no_secret(subject: Subject) -> None:
-    made = _made(subject)
-    with subject.place.export() as export:
-        command = export.how_to_replay(made.name)
-    for words in subject.how():
-        assert words in command
-    for secret in subject.place.secrets():
-        assert secret not in command
-
-
-@pytest.mark.usefixtures("commands")
-def test_a_replay_with_another_secret_fails(subject: Subject, tmp_path: Path) -> None:
-    made = _made(subject)
-    with subject.place.content() as content, subject.place.export() as export:
-        records = exported(export, made.name, wanted_of(content, made.name), tmp_path)
-        for secret in ("", WRONG):
-            variables = subject.environment(secret, tmp_path)
-            done = replayed(export, made.name, records[:2], tmp_path, variables)
-            assert done.returncode != 0
-            assert WRONG not in done.stderr
 
 
 def test_a_collection_that_is_gone_is_no_export(subject: Subject, absent: str, tmp_path: Path) -> None:

@@ -12,11 +12,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from pydantic import SecretStr
 
 from rollback_actions.containers.compose import ComposeControl
-from rollproof.errors import ActionFailed
-from rollproof.profile.sections import Account
+from rollproof.errors import ActionFailed, Unverifiable
 from rollproof.stores.kafka import keeper as kafka
 from rollproof.stores.kafka.admin import Admin
 from rollproof.stores.kafka.view import Log, Partition, settings
@@ -24,9 +22,8 @@ from rollproof.stores.keeper import StoreKeeper
 from rollproof.stores.keepers import KeeperApart, keeper_at
 from tests.stack.kafka_scratch import SECONDS, Scratch
 from tests.stack.keeping.kafka import CONFIGURATION, PARTITIONS, Kafka, observed
-from tests.stack.keeping.records import exported, replayed, wanted_of
+from tests.stack.keeping.records import exported, put_back, wanted_of
 from tests.stack.keeping.subject import Place
-from tests.stack.scratch_stores import SECRET
 
 pytestmark = pytest.mark.of("kafka")
 
@@ -82,8 +79,7 @@ def test_records_of_a_part_of_a_log_follow_those_that_are_there(
         before = wanted_of(content, scratch.topic)[0]
         chosen = {f"0/{offset}" for offset in range(10)}
         some = exported(export, scratch.topic, wanted_of(content, scratch.topic, keys=chosen), tmp_path)
-        done = replayed(export, scratch.topic, some, tmp_path, {})
-        assert (done.returncode, done.stderr) == (0, "")
+        put_back(place, scratch.topic, some, tmp_path)
         grown = wanted_of(content, scratch.topic)[0]
     assert before < grown
     assert len(grown) == RECORDS + 10
@@ -101,23 +97,14 @@ def test_a_topic_that_had_begun_later_has_the_keys_of_its_division(
     assert offsets == [0, 1]
 
 
-def test_a_replay_that_is_refused_fails(place: Place, scratch: Scratch, tmp_path: Path) -> None:
+def test_a_record_whose_partition_is_gone_is_refused(place: Place, scratch: Scratch, tmp_path: Path) -> None:
     with place.content() as content, place.export() as export:
         wanted = wanted_of(content, scratch.topic, keys={"2/0"})
         records = exported(export, scratch.topic, wanted, tmp_path)
         scratch.delete(scratch.topic)
         scratch.create(scratch.topic, 1)
-        done = replayed(export, scratch.topic, records, tmp_path, {})
-    assert done.returncode != 0
-    assert "partition" in done.stderr
-
-
-def test_the_password_is_in_no_command(subject: Kafka) -> None:
-    operator = Account(user="operator", password=SecretStr(SECRET))
-    with subject.place.but(operator=operator).export() as export:
-        command = export.how_to_replay("topic")
-    assert "KAFKA_PASSWORD" in command
-    assert SECRET not in command
+    with pytest.raises(Unverifiable, match="partition"):
+        put_back(place, scratch.topic, records, tmp_path)
 
 
 # The keeper.

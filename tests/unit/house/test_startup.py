@@ -179,7 +179,7 @@ def test_the_version_is_told() -> None:
 @pytest.mark.parametrize(
     ("words", "observed"),
     [
-        ("rollproof pla", "No such command 'pla'. Did you mean 'plan'?"),
+        ("rollproof pla", "No such command 'pla'. Did you mean 'plan'"),
         ("rollproof rollback ful", "No such command 'ful'. Did you mean 'full'?"),
         ("rollproof contacts status --target x", "Missing option '--incident'"),
         ("rollproof plan --targe x", "No such option: --targe (Possible options: --store, --target)"),

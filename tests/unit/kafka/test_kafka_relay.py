@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 import socket
 import socketserver
 import struct
-import subprocess
 from collections.abc import Iterator, Sequence
 from threading import Thread
 
@@ -16,10 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollproof.engines.engine import Endpoint
-from rollproof.profile.sections import Address
 from rollproof.stores.kafka import relay
-from rollproof.stores.kafka.descriptor import KafkaProfile
-from rollproof.stores.kafka.export import Export
 from rollproof.stores.kafka.relay import (
     API_VERSIONS,
     FETCH,
@@ -28,7 +22,7 @@ from rollproof.stores.kafka.relay import (
     named_brokers,
     rewritten,
 )
-from rollproof.stores.reach import NOBODY, Reach, Readable
+from rollproof.stores.reach import NOBODY, Reach
 
 HOST, PORT = b"127.0.0.1", 40001
 INSIDE = ("kafka", 9092)
@@ -167,37 +161,3 @@ def test_a_broker_that_does_not_answer_is_left_to_the_client() -> None:
         port = unused.getsockname()[1]
         silent = Reach("kafka", Endpoint("127.0.0.1", port, tls=False), NOBODY, 1.0)
         assert relay.way_to(silent) == silent.address
-
-
-def test_a_replay_finds_its_own_way_when_the_relay_of_the_export_is_gone(
-    broker: tuple[Reach, type[_Broker]],
-) -> None:
-    reach, _ = broker
-    port = reach.endpoint.port
-    profile = KafkaProfile(
-        kind="kafka",
-        address=Address(host="127.0.0.1", port=port),
-        services=("kafka",),
-        risk="low",
-        topics=("t",),
-    )
-    relayed = relay.way_to(reach)
-    command = Export(Readable("kafka", profile, reach.endpoint)).how_to_replay("t")
-    assert relayed not in command
-    assert reach.address in command
-    program = shlex.split(command)
-    # As far as the broker: this one knows no more than where it sends its clients.
-    program[2] = program[2].partition("def raw")[0] + "print(way_to(Reach('kafka', broker, NOBODY, 60.0)))"
-    for place, variables in ((reach.address, {}), ("127.0.0.1:1", {"KAFKA_ADDRESS": reach.address})):
-        program[2] = program[2].replace(repr(reach.address), repr(place))
-        done = subprocess.run(
-            program,
-            env={**os.environ, **variables},
-            cwd="/",
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=120,
-        )
-        assert done.stdout.startswith("127.0.0.1:")
-        assert done.stdout.strip() not in {reach.address, relayed}

@@ -10,13 +10,10 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
 
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rollproof.stores.mysql import rows as mysql_rows
 from rollproof.stores.mysql.columns import Column, _row_text
-from rollproof.stores.mysql.rows import RowWriter
 
 # Values of each type, of which many are another in a text that does not say where they end.
 VALUES: dict[str, list[Any]] = {
@@ -104,23 +101,3 @@ def test_rows_have_one_text_only_if_they_are_the_same(
     found, one, other = made
     columns = columns_of(found)
     assert (row_text(columns, one) == row_text(columns, other)) == (one == other)
-
-
-@given(st.lists(st.none() | st.binary(max_size=20), min_size=1, max_size=4))
-def test_a_row_is_written_again_to_the_byte_however_long_its_values_are(values: list[bytes | None]) -> None:
-    found = [("varbinary", True, False)] * len(values)
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(mysql_rows, "PIECE_BYTES", 8)
-        writer = RowWriter("db.t", columns_of(found), unique=True)
-        _, line = writer.write([part for value in values for part in (value, value is None)])
-    assert "\n" not in line
-    assert line.isascii()
-    variables: dict[str, bytes] = {}
-    for name, piece in re.findall(r"SET (@value\d) = (?:CONCAT\(@value\d, )?x'([0-9a-f]*)'", line):
-        assert len(piece) <= 16
-        variables[name] = variables.get(name, b"") + bytes.fromhex(piece)
-    written = line.rpartition(" VALUES (")[2].removesuffix(");").split(", ")
-    assert [
-        None if text == "NULL" else variables[text] if text in variables else bytes.fromhex(text[2:-1])
-        for text in written
-    ] == values

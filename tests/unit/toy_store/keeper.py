@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 from rollproof.profile.store_descriptor import Means
-from rollproof.stores.keeper import Restored
+from rollproof.stores.contract import ExportedRecord
+from rollproof.stores.keeper import Put, Restored
 from rollproof.stores.package import Kept, read_package, write_package
 from rollproof.stores.reach import Readable
 from rollproof.stores.writable import StoreWriter, Writable
@@ -73,6 +77,18 @@ class Keeper(StoreWriter[FolderProfile]):
                 (self._profile.folder / collection / name).unlink()
                 notes.append(f"removed {collection}/{name}, which came after the backup")
         return Restored(dict(package.records), tuple(notes))
+
+    @contextmanager
+    def putting(self, collection: str, folder: Path, *, overwrite: bool) -> Iterator[Put]:
+        """Write each file again."""
+
+        def write(record: ExportedRecord) -> None:
+            path = self._profile.folder / collection / record.key
+            with self._reader.translated():
+                path.write_bytes(base64.b64decode(str(record.replay)))
+                path.chmod(int(cast("Mapping[str, str]", record.content)["permissions"], 8))
+
+        yield Put(write)
 
     def _listed(self) -> Mapping[str, Mapping[str, tuple[int, int]]]:
         """Return size and last change of every file, by collection and name."""

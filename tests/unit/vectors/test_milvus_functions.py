@@ -1,8 +1,7 @@
-"""Fields that functions of a Milvus schema make: compared where the server gives them, replayed never."""
+"""Fields that functions of a Milvus schema make: compared where the server gives them, put back never."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, cast
@@ -11,7 +10,7 @@ from pymilvus import DataType, FunctionType
 from pymilvus.exceptions import MilvusException
 
 from rollproof.engines.engine import Endpoint
-from rollproof.stores.milvus.export import _Entities
+from rollproof.stores.milvus.export import WholeEntities
 from rollproof.stores.reach import NOBODY, Reach
 
 REACH = Reach("milvus", Endpoint("127.0.0.1", 9), NOBODY, 1.0)
@@ -30,7 +29,7 @@ FUNCTIONS = [
 ROW = {"id": 1, "text": "a", "dense": [1.0, 2.0], "signature": b"\x0f"}
 
 
-def entities(row: dict[str, Any]) -> _Entities:
+def entities(row: dict[str, Any]) -> WholeEntities:
     """Return the entities of a collection with one, of a server that refuses to give what BM25 made."""
 
     def query(_: str, *, output_fields: Sequence[str], **__: object) -> list[dict[str, Any]]:
@@ -40,7 +39,7 @@ def entities(row: dict[str, Any]) -> _Entities:
 
     described = {"fields": FIELDS, "functions": FUNCTIONS}
     client = SimpleNamespace(describe_collection=lambda *_, **__: described, query=query)
-    return _Entities(REACH, cast("Any", client), "files")
+    return WholeEntities(REACH, cast("Any", client), "files")
 
 
 def digest(row: dict[str, Any]) -> int:
@@ -57,7 +56,7 @@ def test_what_the_server_gives_is_compared() -> None:
 def test_an_entity_is_exported_without_what_the_server_makes_itself() -> None:
     found = entities(ROW)
     (row,) = found.whole([1])
-    exported = found.exported(row, "default")
+    exported = found.exported(row)
     assert (exported.key, exported.hash) == ("1", digest(ROW))
     assert exported.content == {**ROW, "signature": {"base64": "Dw=="}}
-    assert json.loads(exported.replay)["data"] == [{"id": 1, "text": "a"}]
+    assert found.row(exported.content) == {"id": 1, "text": "a"}

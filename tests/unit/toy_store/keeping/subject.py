@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import ClassVar
 
 from rollproof.engines.engine import Endpoint
-from rollproof.stores.contract import ExportedRecord, RecordExport
 from rollproof.stores.keeper import StoreKeeper
-from tests.stack.keeping.records import replayed
 from tests.stack.keeping.subject import WHOLE, Bench, Chosen, Damage, Exported, Subject
 from tests.unit.toy_store import keeper as toy_keeper
 from tests.unit.toy_store.made_up import ADDRESS, CONTROL, STORE, profile_of, put
@@ -97,15 +95,6 @@ class Folder(Subject):
 
         keys = [f"{number:02}" for number in range(3, 10)]
         return Chosen("first", keys, spoil, ("03", "07", "08", "09"), size=10)
-
-    def replay(
-        self, export: RecordExport, name: str, records: Sequence[ExportedRecord], folder: Path
-    ) -> None:
-        done = replayed(export, name, records, folder, {})
-        assert (done.returncode, done.stderr) == (0, "")
-
-    def how(self) -> tuple[str, ...]:
-        return (str(self.first),)
 
     # The keeper.
 

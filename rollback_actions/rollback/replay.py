@@ -1,0 +1,229 @@
+"""The exported records of a lost window, put back into the store that was rolled back."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from rollback_actions.containers.compose import ComposeControl
+from rollback_actions.session.lock import open_lock
+from rollback_actions.session.session import open_session, require_own_engine
+from rollproof.backups.index import every_field
+from rollproof.engines.engine import ContainerEngine
+from rollproof.engines.factory import open_engine
+from rollproof.errors import ActionFailed, Meaning, Problem, Unverifiable, UsageProblem, reason_of
+from rollproof.home import typed
+from rollproof.incident.incident import Incident, load_incident
+from rollproof.incident.journal_steps import Step
+from rollproof.losses.changes import Pair
+from rollproof.losses.lost_window import ExportedFile, find_exported
+from rollproof.planning.unfinished import unfinished_of
+from rollproof.profile.profile import Target, load_target
+from rollproof.stores.contract import ContentView
+from rollproof.stores.keepers import BACKUP_SECONDS, open_keeper
+from rollproof.stores.policy import pace_of
+from rollproof.stores.registry import LONG_SECONDS, apart_by_kind, open_content
+from rollproof.system.files import remove_file, write_whole
+
+SILENT = frozenset({Meaning.TIMEOUT, Meaning.UNREACHABLE})
+SHOWN = 5
+"""The number of records that could not be put back that a terminal shows."""
+ANOTHER = "another version is there: --overwrite replaces it"
+READS_OTHERWISE = "written, and the store gives another version: a trigger, a default or its schema differs"
+
+
+@dataclass(frozen=True, slots=True)
+class PutBack:
+    """The result of a replay: `left` are the records that were not put back, each with the reason."""
+
+    records: int
+    left: tuple[tuple[Pair, str], ...]
+
+    def __str__(self) -> str:
+        """Return the counts in words."""
+        return f"put back: {self.records - len(self.left):,}; not put back: {len(self.left):,}"
+
+
+def replay(profile: Path, file: Path, *, overwrite: bool, take_over: bool) -> bool:
+    """Put the records of `file` back, print what became of them; return True if all are back."""
+    target = load_target(profile)
+    exported = find_exported(file.resolve())
+    incident = _incident_of(target, exported)
+    what = f"{exported.store}: {exported.collection}"
+    require_own_engine(target)
+    lock = open_lock(target, f"{Step.REPLAY} {what}", take_over=take_over)
+
+    def choose() -> str:
+        if unfinished := unfinished_of(target.folders.incidents, target.name):
+            raise UsageProblem(
+                what=f"{Step.REPLAY} of {what}",
+                expected="no rollback under way, which would remove the records again",
+                observed=f"that of incident {unfinished[0].incident.id}",
+                source=str(target.folders.incidents),
+                hint=f"finish it first: {typed('rollback resume')}",
+            )
+        return incident.id
+
+    redact = target.redactor().text
+    with (
+        open_session(target, lock, Step.REPLAY, choose) as session,
+        session.steps(Step.PUT_BACK, what) as step,
+    ):
+        found = apart_by_kind(
+            target.stores[exported.store],
+            f"{Step.REPLAY} of store {exported.store}",
+            LONG_SECONDS,
+            put_back,
+            target,
+            open_engine(target.engine),
+            ComposeControl(target.engine),
+            exported,
+            overwrite=overwrite,
+        )
+        step.result = str(found)
+        report = _report(exported.path, found)
+    typer.echo(redact(f"{what}: {found}"))
+    for (key, _), reason in found.left[:SHOWN]:
+        typer.echo(redact(f"  {key}: {reason}"))
+    if found.left:
+        typer.echo(f"all of them, with the reasons: {report}")
+    return not found.left
+
+
+def put_back(
+    target: Target,
+    engine: ContainerEngine,
+    control: ComposeControl,
+    exported: ExportedFile,
+    *,
+    overwrite: bool,
+) -> PutBack:
+    """Write the records of `exported` that are not in their store, one by one, and read them back.
+
+    Raises:
+        UsageProblem: the file does not hold what was exported. `Unverifiable`: the store cannot be read.
+    """
+    wanted = exported.check()
+    profile = every_field(target.stores[exported.store])
+    keys = {key for key, _ in wanted}
+    # Of equal rows without a key, the backup may have brought back some, and the file holds only the others.
+    needed = exported.before()
+    with open_content(exported.store, profile, engine) as content:
+        there = _there(content, exported, keys, target)
+    missing = {pair: needed[pair] - there[pair] for pair in wanted}
+    other_version = {key for key, _ in there}
+    left: list[tuple[Pair, str]] = []
+    written: list[Pair] = []
+    silent = ""
+    keeper = open_keeper(exported.store, target.stores[exported.store], engine, control, BACKUP_SECONDS)
+    with keeper.putting(exported.collection, exported.path.parent, overwrite=overwrite) as put:
+        for record in exported.records():
+            pair = record.key, record.hash
+            if missing[pair] <= 0:
+                continue
+            missing[pair] -= 1
+            if record.key in other_version and there[pair] == 0 and not (overwrite or put.appends):
+                left.append((pair, ANOTHER))
+                continue
+            if silent:
+                left.append((pair, silent))
+                continue
+            try:
+                put.write(record)
+                written.append(pair)
+            except Problem as problem:
+                reason = str(problem.observed)
+                if problem.means in SILENT:
+                    reason = silent = f"the store does not answer: {reason}"
+                left.append((pair, reason))
+        appends = put.appends
+    if written and not appends:
+        left += _otherwise(target, engine, exported, Counter(written), needed)
+    return PutBack(wanted.total(), tuple(left))
+
+
+def _otherwise(
+    target: Target,
+    engine: ContainerEngine,
+    exported: ExportedFile,
+    written: Counter[Pair],
+    needed: Counter[Pair],
+) -> Iterator[tuple[Pair, str]]:
+    """Yield the `written` records that the store does not give back as they were."""
+    reason = READS_OTHERWISE
+    try:
+        with open_content(exported.store, every_field(target.stores[exported.store]), engine) as content:
+            there = _there(content, exported, {key for key, _ in written}, target)
+    except Problem as problem:
+        there, reason = Counter(), f"written, and not read back: {problem.summary}"
+    for pair, number in written.items():
+        for _ in range(min(number, needed[pair] - there[pair])):
+            yield pair, reason
+
+
+def _there(content: ContentView, exported: ExportedFile, keys: set[str], target: Target) -> Counter[Pair]:
+    """Return the present records with one of `keys`, by key and hash."""
+    pace = pace_of(target.stores[exported.store])
+
+    def read(division: tuple[str, ...], parts: list[int]) -> Counter[Pair]:
+        found = content.records(exported.collection, division, parts, pace)
+        return Counter((record.key, record.hash) for _, record in found if record.key in keys)
+
+    try:
+        return read(exported.described.division, exported.parts)
+    except Unverifiable:
+        # The restore may have brought back another key, by which this division does not fit.
+        content.close()
+        return read(("",), [0])
+
+
+def _incident_of(target: Target, exported: ExportedFile) -> Incident:
+    folder = exported.path.parents[2]
+    incident = load_incident(folder)
+    if incident.target != target.name or folder.parent != target.folders.incidents.resolve():
+        raise UsageProblem(
+            what="exported records",
+            expected=f"those of an incident of {target.name}, below {target.folders.incidents}",
+            observed=f"incident {incident.id} of {incident.target}",
+            source=str(exported.path),
+            hint="name the profile of that target: --target",
+        )
+    if exported.store not in target.stores:
+        raise UsageProblem(
+            what="exported records",
+            expected=f"those of one of the stores {', '.join(target.stores)}",
+            observed=exported.store,
+            source=str(exported.path),
+            hint="the profile has changed since the rollback: name the store as it was named then",
+        )
+    return incident
+
+
+def _report(file: Path, found: PutBack) -> Path:
+    """Write the records that were not put back beside `file`, or remove the report of an earlier replay."""
+    path = file.with_suffix(".not-put-back.jsonl")
+    lines = [_line(key, value, reason) for (key, value), reason in found.left]
+    try:
+        if lines:
+            write_whole(path, "".join(lines).encode("utf-8", "backslashreplace"))
+        else:
+            remove_file(path)
+    except OSError as error:
+        raise ActionFailed(
+            what="report of a replay",
+            expected="a file that can be written",
+            observed=reason_of(error),
+            source=str(path),
+            hint=f"make room there and run it again; {found}",
+        ) from None
+    return path
+
+
+def _line(key: str, value: int, reason: str) -> str:
+    fields: Mapping[str, str] = {"key": key, "hash": f"{value:x}", "reason": reason}
+    return f"{json.dumps(fields, ensure_ascii=False)}\n"
