@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
+import threading
 from pkgutil import resolve_name
 from typing import Any
 
 from rollproof.errors import Unverifiable
 from rollproof.home import install_hint
+
+# Stores are asked side by side. Two threads that import one driver may each meet a half of it.
+_IMPORTING = threading.RLock()
 
 
 def at_place(place: str) -> Any:  # noqa: ANN401 - whatever a descriptor names
@@ -17,7 +21,8 @@ def at_place(place: str) -> Any:  # noqa: ANN401 - whatever a descriptor names
         Unverifiable: a package that it imports, such as its store's driver, is not installed.
     """
     try:
-        return resolve_name(place)
+        with _IMPORTING:
+            return resolve_name(place)
     except ModuleNotFoundError as error:
         package = (error.name or place).partition(".")[0]
         if package == place.partition(".")[0]:
