@@ -21,22 +21,19 @@ def connection() -> dict[str, Any]:
 
     try:
         context = Context.load_context(name)
+        observed = "none"
     except Exception as error:  # noqa: BLE001 - a damaged file raises whatever its content leads to
-        raise _unusable(name, f"a damaged one ({type(error).__name__})") from None
+        context, observed = None, f"a damaged one ({type(error).__name__})"
     if context is None or not context.Host:
-        raise _unusable(name, "none")
+        raise Unverifiable(
+            what=f"docker context {name}",
+            expected="a context with an address",
+            observed=observed,
+            source="DOCKER_CONTEXT, or currentContext of docker's config.json",
+            hint="docker context ls; then: docker context use NAME, or export DOCKER_HOST=unix:///…",
+        )
     tls = context.tls_cfg.get("docker")
     return {"base_url": context.Host, **({} if tls is None else {"tls": tls})}
-
-
-def _unusable(name: str, observed: str) -> Unverifiable:
-    return Unverifiable(
-        what=f"docker context {name}",
-        expected="a context with an address",
-        observed=observed,
-        source="DOCKER_CONTEXT, or currentContext of docker's config.json",
-        hint="docker context ls; then: docker context use NAME, or export DOCKER_HOST=unix:///…",
-    )
 
 
 def endpoint() -> str:

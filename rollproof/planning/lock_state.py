@@ -56,11 +56,9 @@ class NumberedRecords(Protocol):
 
     def name(self, number: int) -> str:
         """Return the name of record `number` in this place."""
-        ...
 
     def records(self) -> Mapping[int, Mapping[str, str]]:
         """Return the content of all records, by number."""
-        ...
 
 
 class LockRecords:

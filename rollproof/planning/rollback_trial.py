@@ -57,20 +57,11 @@ class RollbackTrial:
         return head(self._target.application.repository)
 
     @cached_property
-    def _planned(self) -> Plan | Problem:
-        # Planning reads every byte of the backup: once is enough, even when it fails.
-        try:
-            return plan_emergency(self._target, self._commit)
-        except Problem as problem:
-            return problem
-
-    def _require_plan(self) -> Plan:
-        if isinstance(self._planned, Problem):
-            raise self._planned
-        return self._planned
+    def _planned(self) -> Plan:
+        return plan_emergency(self._target, self._commit)
 
     def _plan(self) -> str:
-        plan = self._require_plan()
+        plan = self._planned
         backup = plan.backup.folder.name if plan.backup else "no backup"
         return f"{plan.wish}: {len(plan.images)} services and {len(plan.stores)} stores, from {backup}"
 
@@ -110,7 +101,7 @@ class RollbackTrial:
 
     @cached_property
     def _foreseen(self) -> tuple[Foreseen, ...]:
-        return foresee(self._target, self._require_plan(), open_engine(self._target.engine))
+        return foresee(self._target, self._planned, open_engine(self._target.engine))
 
     def _foresight(self) -> str:
         """Return what fits after the rollback, and what is not judged; raise the first refusal."""
@@ -139,7 +130,7 @@ class RollbackTrial:
                 hint="a rollback would need --take-over: give the next command that option",
             )
         allowed = Allowed(confirm=target.name if target.protected else None)
-        found = list(refusals(Asked(target, self._require_plan(), allowed)))
+        found = list(refusals(Asked(target, self._planned, allowed)))
         if len(found) > 1:
             found[0].add_note(f"and {len(found) - 1} more: {listed([one.summary for one in found[1:]])}")
         if found:

@@ -29,11 +29,9 @@ class Place(Protocol):
 
     def look(self) -> Sequence[str]:
         """Return the writers that are there now, in words. Raises `Problem`; `Blind` when it is permanent."""
-        ...
 
     def close(self) -> None:
         """Release the connection, if there is one."""
-        ...
 
 
 @dataclass

@@ -232,7 +232,7 @@ def a_record(verdict: str, words: str, **changed: object) -> Fault:
 
 def a_record_without_its_image(clone: Clone) -> dict[str, Red]:
     recorded(clone, image_id="")
-    return {BASELINE: ("broken", "no image id"), IMAGES: ("failed", "image of backend: expected an image id")}
+    return {BASELINE: ("broken", "no image id"), IMAGES: ("failed", "look for the image of backend")}
 
 
 def a_record_of_another_service(clone: Clone) -> dict[str, Red]:
@@ -320,7 +320,8 @@ def compose_files_that_lack_services(clone: Clone) -> dict[str, Red]:
 def too_long_and_too_soon(clone: Clone) -> dict[str, Red]:
     """It would take longer than is allowed, and the same was done a moment ago: both are said."""
     now, done = Moment.now(), new_incident(clone.verifier.folder / "incidents", "staging")
-    done.write_rollback(RollbackRecord(clone.head, Verdict.PASSED, 1.0, now, now))
+    baseline = clone.verifier.baseline.folder.resolve().name
+    done.write_rollback(RollbackRecord(clone.head, Verdict.PASSED, 1.0, now, now, baseline=baseline))
     clone.undo.callback((done.folder / "rollback.json").unlink)
     clone.variables |= {"ROLLBACK_SECONDS": "1", "HOLD_SECONDS": "1800"}
     words = (
