@@ -181,7 +181,7 @@ class Incident:
         except FileNotFoundError:
             return None
         except (OSError, WrongRecord) as error:
-            raise unusable(self, error) from None
+            raise unusable(self, error, path) from None
 
     def earlier_rollback_names(self) -> list[str]:
         """Return the files of `earlier_rollbacks`, oldest first."""
@@ -316,10 +316,10 @@ def last_begun(incident: Incident) -> datetime:
     return max(moments)
 
 
-def unusable(incident: Incident, error: Exception) -> UsageProblem:
-    """Return the error for an incident whose folder cannot be used."""
+def unusable(incident: Incident, error: Exception, path: Path | None = None) -> UsageProblem:
+    """Return the error for an incident whose folder, or the file `path` in it, cannot be used."""
     return UsageProblem.of_file(
-        getattr(error, "filename", None) or incident.folder,
+        path or getattr(error, "filename", None) or incident.folder,
         error,
         what="record of the incident",
         expected="files that can be read and added to",

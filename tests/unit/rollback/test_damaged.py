@@ -186,7 +186,7 @@ def test_a_broken_journal_is_kept_and_the_rollback_goes_on(
     assert SECRET not in said
     first, *others = verify_journal(journal)
     assert first["event"] == "journal broken"
-    assert "expected an object in JSON" in first["reason"]
+    assert "expected a record of a journal" in first["reason"]
     assert SECRET not in journal.read_text()
     assert (incident.folder / first["kept"]).read_bytes() == broken
     assert others[0]["step"] == "rollback x"
