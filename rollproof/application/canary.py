@@ -152,7 +152,7 @@ class Canary:
     def stale(self) -> LoggedIn:
         """Return a session with a token that the application never issued."""
         more = any({*call.keep} - {"token"} for call in self.target.application.functions.log_in)
-        given = (self._sessions[-1] if self._sessions else self.log_in()).given if more else {}
+        given = (self._sessions[-1] if self._sessions else self.log_in()).values if more else {}
         return LoggedIn(self.target.application.canary.user, SecretStr(secrets.token_urlsafe(32)), given)
 
     def ask(self, session: LoggedIn) -> Conversation:
@@ -183,7 +183,7 @@ class Canary:
         upload, can = application.functions.upload, application.verifiable
         if seconds is None or upload is None or not upload.apart or not {"chat", "sources"} <= can:
             return Uploaded(name, seconds, None)
-        place = str(uploaded.given["knowledge_base"])
+        place = str(uploaded.values["knowledge_base"])
         conversation = self.client.create_conversation(uploaded, place, self._conversations.append)
         answer = self.client.chat(uploaded, conversation, application.canary.question)
         return Uploaded(name, seconds, answer.files)
@@ -210,7 +210,7 @@ class Canary:
     def _is_listed(self, session: LoggedIn, name: str) -> bool:
         """Return whether a document is listed where `session` has uploaded it."""
         own = self.target.application.canary.knowledge_base
-        return name in self.client.files(session, str(session.given.get("knowledge_base", own)))
+        return name in self.client.files(session, str(session.values.get("knowledge_base", own)))
 
     def sweep(self) -> None:
         """Remove every upload, conversation and token of this canary, and check that they are gone.

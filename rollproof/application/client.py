@@ -111,7 +111,7 @@ class LoggedIn:
 
     user: str
     token: SecretStr
-    given: Values = field(default_factory=dict, repr=False)
+    values: Values = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +289,7 @@ class ApplicationClient:
             given = self._asked([call], values, session, files)
             if given.get("knowledge_base") == own:
                 raise shape("a knowledge base of the document's own", "the canary's", call.path)
-            session = replace(session, given={**session.given, **given})
+            session = replace(session, values={**session.values, **given})
             begun(session)
         return session
 
@@ -301,7 +301,7 @@ class ApplicationClient:
         """
         upload = self._described("upload", Uploading)
         values = self._values(session) | {"document": name}
-        if upload.apart and "knowledge_base" not in session.given:
+        if upload.apart and "knowledge_base" not in session.values:
             del values["knowledge_base"]  # that is the canary's own
         for call in upload.removal:
             self._asked([call], values, session)
@@ -322,7 +322,7 @@ class ApplicationClient:
         """Return the values that every request after a log-in may use."""
         canary = self._application.canary
         own = {"user": session.user, "token": session.token, "knowledge_base": canary.knowledge_base}
-        return {**own, **session.given}
+        return {**own, **session.values}
 
     def _asked(
         self,

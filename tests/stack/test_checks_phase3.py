@@ -305,7 +305,7 @@ def test_what_a_killed_run_left_is_named_as_the_canary_s(verifier: Verifier, tar
     client = ApplicationClient(target.application)
     session = client.login(canary.USERNAME, target.application.canary.password)
     uploaded = client.upload(session, name, b"The tide comes in at noon.", lambda _: None)
-    place = str(uploaded.given["knowledge_base"])
+    place = str(uploaded.values["knowledge_base"])
     while name not in client.files(uploaded, place):
         time.sleep(0.5)
     outcome = verifier.run("phase4", "--no-gate")

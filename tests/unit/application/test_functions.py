@@ -140,7 +140,7 @@ def test_a_request_after_the_token_has_it(stand_in: StandIn) -> None:
     stand_in.answers["POST /in"] = answer(200, {"t": TOKEN})
     stand_in.answers["GET /me"] = answer(200, {"id": 7})
     session = client.login("canary", SecretStr(PASSWORD))
-    assert dict(session.given) == {"number": 7}
+    assert dict(session.values) == {"number": 7}
     assert [exchange.headers.get("Authorization") for exchange in stand_in.seen] == [None, f"Bearer {TOKEN}"]
     assert json.loads(stand_in.seen[1].body) == {"again": TOKEN}
     stand_in.answers["GET /me"] = answer(500, {"message": f"not {TOKEN}"})
