@@ -183,41 +183,32 @@ def _finding(rule: _Rule, samples: Sequence[Sample], beat_seconds: float) -> Ban
 
 
 def _rules(bands: Bands) -> Iterator[_Rule]:
-    critical, other = bands.critical, bands.non_critical
-    yield _Rule("errors", Severity.CRITICAL, _share(critical.errors, _requests("errors", "requests")))
-    health = _row(critical.health, _failed_health, "failures of health", unknown=_no_health)
-    yield _Rule("health", Severity.CRITICAL, health)
-    yield _Rule(
-        RECORDS_LOST, Severity.CRITICAL, _row(critical.records_lost, _value(ProbeKind.RECORDS), "records")
-    )
-    log_ins = _requests("failed_log_ins", "log_ins")
-    yield _Rule("failed log-ins", Severity.CRITICAL, _share(critical.failed_log_ins, log_ins))
-    yield _Rule("memory", Severity.CRITICAL, _row(critical.memory, _value(ProbeKind.MEMORY), "% of a limit"))
-    yield _Rule(
-        "disk", Severity.CRITICAL, _row(critical.disk_free, _value(ProbeKind.DISK), "% free", below=True)
-    )
-    connections = _row(
-        critical.connections,
-        _most(ProbeKind.CONNECTIONS, critical.connections.limit),
-        "% of all connections",
-    )
-    yield _Rule(
-        "stores", Severity.CRITICAL, _row(critical.stores, _silent_stores, "do not answer"), ProbeKind.STORE
-    )
-    yield _Rule("connections", Severity.CRITICAL, connections, ProbeKind.CONNECTIONS)
-    function = _row(critical.function, _value(ProbeKind.FUNCTION), "failures of the function")
-    yield _Rule("function", Severity.CRITICAL, function, ProbeKind.FUNCTION)
-    yield _Rule("errors", Severity.NON_CRITICAL, _share(other.errors, _requests("errors", "requests")))
-    yield _Rule("latency", Severity.NON_CRITICAL, _row(other.latency, _latency, "ms (p95)"))
-    yield _Rule("latency ratio", Severity.NON_CRITICAL, _row(other.latency_ratio, _ratio, "x the baseline"))
-    yield _Rule("page", Severity.NON_CRITICAL, _row(other.page, _page(other.page.limit), "ms"))
-    lag = _row(other.lag, _most(ProbeKind.LAG, other.lag.limit), "records behind")
-    yield _Rule("lag", Severity.NON_CRITICAL, lag, ProbeKind.LAG)
-    unwell = _row(other.containers, _value(ProbeKind.CONTAINERS), "are not well")
-    yield _Rule("containers", Severity.NON_CRITICAL, unwell, ProbeKind.CONTAINERS)
-    yield _Rule(
-        "vectors", Severity.NON_CRITICAL, _share(other.vectors, _unanswered_vectors), ProbeKind.VECTORS
-    )
+    critical, other, kinds = bands.critical, bands.non_critical, ProbeKind
+    errors, log_ins = _requests("errors", "requests"), _requests("failed_log_ins", "log_ins")
+    connections = _most(kinds.CONNECTIONS, critical.connections.limit)
+    lag = _most(kinds.LAG, other.lag.limit)
+    for name, judge, of in (
+        ("errors", _share(critical.errors, errors), None),
+        ("health", _row(critical.health, _failed_health, "failures of health", unknown=_no_health), None),
+        (RECORDS_LOST, _row(critical.records_lost, _value(kinds.RECORDS), "records"), None),
+        ("failed log-ins", _share(critical.failed_log_ins, log_ins), None),
+        ("memory", _row(critical.memory, _value(kinds.MEMORY), "% of a limit"), None),
+        ("disk", _row(critical.disk_free, _value(kinds.DISK), "% free", below=True), None),
+        ("stores", _row(critical.stores, _silent_stores, "do not answer"), kinds.STORE),
+        ("connections", _row(critical.connections, connections, "% of all connections"), kinds.CONNECTIONS),
+        ("function", _row(critical.function, _value(kinds.FUNCTION), "failures"), kinds.FUNCTION),
+    ):
+        yield _Rule(name, Severity.CRITICAL, judge, of)
+    for name, judge, of in (
+        ("errors", _share(other.errors, errors), None),
+        ("latency", _row(other.latency, _latency, "ms (p95)"), None),
+        ("latency ratio", _row(other.latency_ratio, _ratio, "x the baseline"), None),
+        ("page", _row(other.page, _page(other.page.limit), "ms"), None),
+        ("lag", _row(other.lag, lag, "records behind"), kinds.LAG),
+        ("containers", _row(other.containers, _value(kinds.CONTAINERS), "are not well"), kinds.CONTAINERS),
+        ("vectors", _share(other.vectors, _unanswered_vectors), kinds.VECTORS),
+    ):
+        yield _Rule(name, Severity.NON_CRITICAL, judge, of)
 
 
 def _no_figure(_: Sample) -> str:
