@@ -7,11 +7,18 @@ from collections import Counter
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from rollback_actions.rollback import replay
 from rollproof.errors import Unverifiable
+from rollproof.losses import lost_window
+from rollproof.losses.lost_window import LostWindow, find_exported, write_window
+from rollproof.profile.profile import Target
 from rollproof.stores.contract import ContentView, ExportedRecord, Pace, RecordExport, Selection
+from rollproof.system.command import Deadline
 from tests.stack.keeping.answers import place_that
 from tests.stack.keeping.records import exported, put_back, wanted_of
 from tests.stack.keeping.subject import WRONG, Bench, Exported, Subject
@@ -57,6 +64,31 @@ def test_what_is_written_again_is_what_was_there(
         put_back(subject.place, made.name, records, tmp_path)
         assert _seen(content, made) == before
         assert made.exact() == exact
+
+
+def test_a_replay_puts_back_what_is_not_there_and_another_one_nothing(
+    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, place = _made(subject), subject.place
+    for module in (lost_window, replay):
+        monkeypatch.setattr(module, "open_content", lambda *_: place.content())
+    monkeypatch.setattr(lost_window, "open_export", lambda *_: place.export())
+    monkeypatch.setattr(lost_window, "standing_collections", lambda *_: [made.name])
+    monkeypatch.setattr(replay, "open_keeper", lambda *_: place.keeper())
+    target, nothing = cast("Target", SimpleNamespace(stores={place.name: place.profile})), cast("Any", None)
+    folder = tmp_path / place.name
+    window = lost_window.export_store(target, nothing, place.name, None, (), folder, Deadline(240))
+    assert not window.unknown
+    write_window(tmp_path, LostWindow("backup", {place.name: window}, folder=tmp_path))
+    file = find_exported(folder / window.collections[made.name].file)
+    with place.content() as content:
+        before, exact = _seen(content, made), made.exact()
+        made.damage()
+        for overwrite in (True, False):
+            found = replay.put_back(target, nothing, nothing, file, overwrite=overwrite)
+            assert (found.records, found.left) == (before.total(), ())
+            assert _seen(content, made) == before
+    assert made.exact() == exact
 
 
 def test_only_what_is_wanted_and_still_there(

@@ -6,6 +6,7 @@ from tests.stack.keeping import test_export_contract
 from tests.stack.keeping.test_export_contract import (
     test_a_caller_may_stop,
     test_a_collection_that_is_gone_is_no_export,
+    test_a_replay_puts_back_what_is_not_there_and_another_one_nothing,
     test_fields_that_digests_leave_out_are_exported,
     test_only_what_is_wanted_and_still_there,
     test_people_can_read_it,
@@ -15,6 +16,7 @@ from tests.stack.keeping.test_export_contract import (
 __all__ = [
     "test_a_caller_may_stop",
     "test_a_collection_that_is_gone_is_no_export",
+    "test_a_replay_puts_back_what_is_not_there_and_another_one_nothing",
     "test_fields_that_digests_leave_out_are_exported",
     "test_only_what_is_wanted_and_still_there",
     "test_people_can_read_it",
