@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from rollback_actions.session.session import open_session, require_own_engine
 from rollproof.backups.index import every_field
 from rollproof.engines.engine import ContainerEngine
 from rollproof.engines.factory import open_engine
-from rollproof.errors import ActionFailed, Meaning, Problem, Unverifiable, UsageProblem, reason_of
+from rollproof.errors import ActionFailed, Meaning, Problem, Unverifiable, UsageProblem
 from rollproof.home import typed
 from rollproof.incident.incident import Incident, load_incident
 from rollproof.incident.journal_steps import Step
@@ -24,7 +24,6 @@ from rollproof.losses.changes import Pair
 from rollproof.losses.lost_window import ExportedFile, find_exported
 from rollproof.planning.unfinished import unfinished_of
 from rollproof.profile.profile import Target, load_target
-from rollproof.stores.contract import ContentView
 from rollproof.stores.keepers import BACKUP_SECONDS, open_keeper
 from rollproof.stores.policy import pace_of
 from rollproof.stores.registry import LONG_SECONDS, apart_by_kind, open_content
@@ -109,12 +108,9 @@ def put_back(
         UsageProblem: the file does not hold what was exported. `Unverifiable`: the store cannot be read.
     """
     wanted = exported.check()
-    profile = every_field(target.stores[exported.store])
-    keys = {key for key, _ in wanted}
     # Of equal rows without a key, the backup may have brought back some, and the file holds only the others.
     needed = exported.before()
-    with open_content(exported.store, profile, engine) as content:
-        there = _there(content, exported, keys, target)
+    there = _there(target, engine, exported, {key for key, _ in wanted})
     missing = {pair: needed[pair] - there[pair] for pair in wanted}
     other_version = {key for key, _ in there}
     left: list[tuple[Pair, str]] = []
@@ -155,51 +151,42 @@ def _otherwise(
     needed: Counter[Pair],
 ) -> Iterator[tuple[Pair, str]]:
     """Yield the `written` records that the store does not give back as they were."""
-    reason = READS_OTHERWISE
     try:
-        with open_content(exported.store, every_field(target.stores[exported.store]), engine) as content:
-            there = _there(content, exported, {key for key, _ in written}, target)
+        there, reason = _there(target, engine, exported, {key for key, _ in written}), READS_OTHERWISE
     except Problem as problem:
-        there, reason = Counter(), f"written, and not read back: {problem.summary}"
+        there, reason = Counter[Pair](), f"written, and not read back: {problem.summary}"
     for pair, number in written.items():
-        for _ in range(min(number, needed[pair] - there[pair])):
-            yield pair, reason
+        yield from [(pair, reason)] * min(number, needed[pair] - there[pair])
 
 
-def _there(content: ContentView, exported: ExportedFile, keys: set[str], target: Target) -> Counter[Pair]:
+def _there(target: Target, engine: ContainerEngine, exported: ExportedFile, keys: set[str]) -> Counter[Pair]:
     """Return the present records with one of `keys`, by key and hash."""
-    pace = pace_of(target.stores[exported.store])
+    profile = every_field(target.stores[exported.store])
+    with open_content(exported.store, profile, engine) as content:
 
-    def read(division: tuple[str, ...], parts: list[int]) -> Counter[Pair]:
-        found = content.records(exported.collection, division, parts, pace)
-        return Counter((record.key, record.hash) for _, record in found if record.key in keys)
+        def read(division: tuple[str, ...], parts: list[int]) -> Counter[Pair]:
+            found = content.records(exported.collection, division, parts, pace_of(profile))
+            return Counter((record.key, record.hash) for _, record in found if record.key in keys)
 
-    try:
-        return read(exported.described.division, exported.parts)
-    except Unverifiable:
-        # The restore may have brought back another key, by which this division does not fit.
-        content.close()
-        return read(("",), [0])
+        try:
+            return read(exported.described.division, exported.parts)
+        except Unverifiable:
+            # The restore may have brought back another key, by which this division does not fit.
+            content.close()
+            return read(("",), [0])
 
 
 def _incident_of(target: Target, exported: ExportedFile) -> Incident:
     folder = exported.path.parents[2]
     incident = load_incident(folder)
-    if incident.target != target.name or folder.parent != target.folders.incidents.resolve():
+    ours = incident.target == target.name and folder.parent == target.folders.incidents.resolve()
+    if not (ours and exported.store in target.stores):
         raise UsageProblem(
             what="exported records",
-            expected=f"those of an incident of {target.name}, below {target.folders.incidents}",
-            observed=f"incident {incident.id} of {incident.target}",
+            expected=f"those of a store of {target.name}, below {target.folders.incidents}",
+            observed=f"those of store {exported.store} of {incident.target}",
             source=str(exported.path),
-            hint="name the profile of that target: --target",
-        )
-    if exported.store not in target.stores:
-        raise UsageProblem(
-            what="exported records",
-            expected=f"those of one of the stores {', '.join(target.stores)}",
-            observed=exported.store,
-            source=str(exported.path),
-            hint="the profile has changed since the rollback: name the store as it was named then",
+            hint="name the profile of that target, with the stores' names of then: --target",
         )
     return incident
 
@@ -207,23 +194,18 @@ def _incident_of(target: Target, exported: ExportedFile) -> Incident:
 def _report(file: Path, found: PutBack) -> Path:
     """Write the records that were not put back beside `file`, or remove the report of an earlier replay."""
     path = file.with_suffix(".not-put-back.jsonl")
-    lines = [_line(key, value, reason) for (key, value), reason in found.left]
+    lines = [
+        json.dumps({"key": key, "hash": f"{value:x}", "reason": reason}, ensure_ascii=False) + "\n"
+        for (key, value), reason in found.left
+    ]
     try:
         if lines:
             write_whole(path, "".join(lines).encode("utf-8", "backslashreplace"))
         else:
             remove_file(path)
     except OSError as error:
-        raise ActionFailed(
-            what="report of a replay",
-            expected="a file that can be written",
-            observed=reason_of(error),
-            source=str(path),
-            hint=f"make room there and run it again; {found}",
+        hint = f"make room there and run it again; {found}"
+        raise ActionFailed.of_file(
+            path, error, what="report of a replay", expected="a file that can be written", hint=hint
         ) from None
     return path
-
-
-def _line(key: str, value: int, reason: str) -> str:
-    fields: Mapping[str, str] = {"key": key, "hash": f"{value:x}", "reason": reason}
-    return f"{json.dumps(fields, ensure_ascii=False)}\n"

@@ -150,9 +150,10 @@ def replay(
 ) -> None:
     """Put the exported records of FILE back into their store, one by one; exit 1 if some could not be.
 
-    A record that is there in the same version counts as put back; one that is there in another version is
-    reported, and replaced only with --overwrite. So a second run changes nothing, but for Kafka, and for
-    Milvus where it makes the keys itself: these append what is not at its old offset or key.
+    A record that is there in the same version counts as put back; one that is there in another version, as
+    after a change since the backup, is reported, and replaced only with --overwrite. A second run changes
+    nothing, but for Kafka, and Milvus where it makes the keys itself: these append what is not at its old
+    offset or key.
     """
     from rollback_actions.rollback import replay as replaying
 

@@ -64,8 +64,9 @@ its content for people, and `replay` for the command below if the content is not
 
 - Look at the records first, but change no file: one that was changed is refused.
 - A record that is in its store in the same version counts as put back. One that is there in another
-  version is left alone, and reported, unless you add --overwrite. So the command can be repeated. Only
-  Kafka, and Milvus where it makes the keys itself, append each time what is not at its old offset or key.
+  version, as after a change since the backup, is left alone and reported, unless you add --overwrite.
+  The command can be repeated. Only Kafka, and Milvus where it makes the keys itself, append each time
+  what is not at its old offset or key.
 - MySQL does not check foreign keys meanwhile, and its triggers fire: put back all of its files.
 - Records that could not be put back are in a file beside theirs, .not-put-back.jsonl, with the reasons.
 

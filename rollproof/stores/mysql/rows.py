@@ -48,6 +48,11 @@ class TooLong(Exception):
     """The server gave NULL for a value that is longer than its `max_allowed_packet`."""
 
 
+def _first(values: Sequence[Any]) -> Json:
+    found: Json = values[0]
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class _Cell:
     """A column's handling: the `selected` expressions, the values' form for people, and that to insert.
@@ -56,8 +61,8 @@ class _Cell:
     """
 
     selected: tuple[str, ...]
-    shown: Callable[[Sequence[Any]], Json]
-    exact: Callable[[Sequence[Any]], Json]
+    shown: Callable[[Sequence[Any]], Json] = _first
+    exact: Callable[[Sequence[Any]], Json] = _first
 
 
 class RowReader:
@@ -145,44 +150,38 @@ def insert(
 
 def _cell(column: Column) -> _Cell:
     """Return a column's cell. Its first selected value is NULL only if the value is NULL or too long."""
+    in_utf8 = f"CONVERT({column.sql} USING utf8mb4)"
     if column.type in _NUMBERS:
         read_as = _NUMBERS[column.type]
-        return _Cell((f"CAST({column.sql} AS {read_as})" if read_as else column.sql,), _first, _first)
+        return _Cell((f"CAST({column.sql} AS {read_as})" if read_as else column.sql,))
     if column.type in _FLOATS:
         # A FLOAT reads as six digits; converted to DOUBLE, it keeps all its digits.
-        return _Cell((column.double,), _first, _first)
+        return _Cell((column.double,))
     if column.type in ("enum", "set"):
         numbered = f"CAST({column.sql} AS UNSIGNED)"
         exact = _choice if column.type == "enum" else _choices
-        return _Cell((numbered, _in_utf8(column)), lambda values: str(values[1]), exact)
+        return _Cell((numbered, in_utf8), _second, exact)
     if column.type in _BYTES or column.charset:
-        return _bytes_cell(column)
+        plain = column.charset is None or column.charset in _UTF8
+        selected = (f"CAST({column.sql} AS BINARY)", *([] if plain else [in_utf8]), f"{column.sql} IS NULL")
+        shown = _encoded if column.charset is None else _decoded if plain else _second
+        return _Cell(selected, shown, _encoded)
     if column.type == "json":
-        return _Cell((column.sql,), lambda values: _parsed(values[0]), _first)
+        return _Cell((column.sql,), lambda values: _parsed(values[0]))
     # Dates and times, and MariaDB's types such as addresses, which it accepts in the form it returns.
-    return _Cell((f"CAST({column.sql} AS CHAR)",), _first, _first)
+    return _Cell((f"CAST({column.sql} AS CHAR)",))
 
 
-def _bytes_cell(column: Column) -> _Cell:
-    charset = column.charset
-    readable = [] if charset is None or charset in _UTF8 else [_in_utf8(column)]
-    selected = (f"CAST({column.sql} AS BINARY)", *readable, f"{column.sql} IS NULL")
-
-    def shown(values: Sequence[Any]) -> Json:
-        if readable:
-            return _first(values[1:])
-        return bytes_json(values[0]) if charset is None else text_json(values[0])
-
-    return _Cell(selected, shown, lambda values: bytes_json(values[0]))
+def _second(values: Sequence[Any]) -> Json:
+    return str(values[1])
 
 
-def _in_utf8(column: Column) -> str:
-    return f"CONVERT({column.sql} USING utf8mb4)"
+def _decoded(values: Sequence[Any]) -> Json:
+    return text_json(values[0])
 
 
-def _first(values: Sequence[Any]) -> Json:
-    found: Json = values[0]
-    return found
+def _encoded(values: Sequence[Any]) -> Json:
+    return bytes_json(values[0])
 
 
 def _parsed(value: str) -> Json:
@@ -191,7 +190,7 @@ def _parsed(value: str) -> Json:
 
 
 def _choice(values: Sequence[Any]) -> Json:
-    # By its text: in the rolled-back table, another value may have the number.
+    # By its text: in the rolled-back table, another value may have the number. An invalid value has number 0.
     number, text = values
     return str(text) if number else 0
 

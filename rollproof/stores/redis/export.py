@@ -12,10 +12,11 @@ from rollproof.collection import Json
 from rollproof.stores.canonical import number_json, text_json
 from rollproof.stores.contract import ExportedRecord, Pace, Selection
 from rollproof.stores.redis.content import Content
-from rollproof.stores.redis.values import SLICE_BYTES, Changed, Command, text
+from rollproof.stores.redis.values import Changed, Command, text
+from rollproof.system.side_by_side import batched
 
-# Keys that share a pipeline, while their values together stay within `SLICE_BYTES`.
-TOGETHER = 200
+# Keys that are read together, whose values fit in memory.
+TOGETHER = 20
 # The command that reads a whole value, by type, and its arguments after the key.
 _WHOLE: Mapping[bytes, tuple[tuple[str, ...], tuple[str | int, ...]]] = {
     b"string": (("GET",), ()),
@@ -41,7 +42,8 @@ class Export(Content):
         database, excluded = self._database(collection), self._excluded(collection)
         for part, keys in self._keys(collection, selection.division, tuple(selection.wanted)):
             names = {key for key, _ in selection.wanted[part]}
-            for together in self._groups_of(database, [key for key in keys if text(key) in names]):
+            wanted = (key for key in keys if text(key) in names)
+            for together in batched(wanted, TOGETHER):
                 whole = self._read_whole(database, together)
                 # The value was read between two equal hashes, so the hash belongs to it.
                 for entries in self._entries(database, set(whole), excluded, pace):
@@ -64,37 +66,17 @@ class Export(Content):
                                 },
                             )
 
-    def _groups_of(self, database: int, keys: Sequence[bytes]) -> Iterator[dict[bytes, bytes]]:
-        """Yield groups of keys with their types; a group fits in memory, or is a single key."""
-        for start in range(0, len(keys), TOGETHER):
-            chosen = keys[start : start + TOGETHER]
-            commands: list[Command] = []
-            for key in chosen:
-                commands += [("TYPE", key), ("MEMORY", "USAGE", key)]
-            answers = self._ask(database, commands)
-            group: dict[bytes, bytes] = {}
-            held = 0
-            for key, kind, size in zip(chosen, answers[::2], answers[1::2], strict=True):
-                if not isinstance(size, int):  # gone
-                    continue
-                if group and held + size > SLICE_BYTES:
-                    yield group
-                    group, held = {}, 0
-                group[key] = kind
-                held += size
-            if group:
-                yield group
-
-    def _read_whole(self, database: int, kinds: Mapping[bytes, bytes]) -> dict[bytes, tuple[bytes, Json]]:
+    def _read_whole(self, database: int, keys: Sequence[bytes]) -> dict[bytes, tuple[bytes, Json]]:
         """Return keys with their DUMP and their values for people, without keys removed meanwhile."""
+        kinds: list[bytes] = self._ask(database, [("TYPE", key) for key in keys])
         commands: list[Command] = []
-        for key, kind in kinds.items():
-            # No key of an unknown type is wanted: GET answers with a type error, and the key is left out.
+        for key, kind in zip(keys, kinds, strict=True):
+            # A key of an unknown type, or none, is not wanted: GET answers with an error, or nothing.
             command, options = _WHOLE.get(kind, _WHOLE[b"string"])
             commands += [("DUMP", key), (*command, key, *options)]
         answers = self._ask(database, commands)
         found: dict[bytes, tuple[bytes, Json]] = {}
-        for (key, kind), dumped, value in zip(kinds.items(), answers[::2], answers[1::2], strict=True):
+        for key, kind, dumped, value in zip(keys, kinds, answers[::2], answers[1::2], strict=True):
             if dumped is not None and not isinstance(value, Changed):
                 found[key] = dumped, _readable(sorted(value) if kind == b"set" else value)
         return found

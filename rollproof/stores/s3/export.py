@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import time
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 
 from minio.error import S3Error
@@ -24,14 +22,10 @@ from rollproof.stores.s3.content import (
     ReadObject,
     read_contents,
 )
-from rollproof.stores.s3.listing import BATCH, UNIT_BYTES
 from rollproof.stores.s3.view import translated
-from rollproof.system.side_by_side import Workers
+from rollproof.system.side_by_side import Workers, batched
 
 OBJECTS = "objects"
-
-Found = tuple[ExportedRecord | None, int]
-"""A record, or None if it is missing or differs, and the number of bytes read for it."""
 
 
 class Export(Content):
@@ -49,25 +43,19 @@ class Export(Content):
             objects.mkdir(mode=0o700, exist_ok=True)
         excluded = excluded_of(self._profile, collection)
 
-        def read(key: str) -> Found:
+        def read(key: str) -> ExportedRecord | None:
             return self._read_whole(collection, key, selection.pairs, excluded, objects)
 
         # Requested by key, so that the bucket need not be listed.
-        keys, size = iter(sorted({key for key, _ in selection.pairs})), Pace.SMALLEST
+        keys = sorted({key for key, _ in selection.pairs})
         with Workers(pace.connections * IN_FLIGHT, "s3") as workers:
-            while batch := list(islice(keys, min(size, BATCH))):
-                started = time.monotonic()
-                found = list(workers.in_order(read, batch))
-                seconds = time.monotonic() - started
-                yield from (record for record, _ in found if record is not None)
-                # Large objects take longer, without any load.
-                units = len(found) + sum(length // UNIT_BYTES for _, length in found)
-                size = pace.next_size(len(found), seconds * len(found) / units)
+            for batch in batched(keys, Pace.SMALLEST):
+                yield from (record for record in workers.in_order(read, batch) if record is not None)
 
     def _read_whole(
         self, bucket: str, key: str, wanted: Wanted, excluded: frozenset[str], objects: Path
-    ) -> Found:
-        """Read an object into a file; keep the file, named by its SHA-256, if the object is wanted."""
+    ) -> ExportedRecord | None:
+        """Read an object into a file, and keep the file, named by its SHA-256, if the object is wanted."""
         self._expect_askable(bucket, key)
         # Each attempt uses the same name, so that a file left by a kill is overwritten.
         place = packed([bucket.encode(), key.encode()])
@@ -84,15 +72,15 @@ class Export(Content):
                 found = ReadObject(key, headers, size, sha256, self._tags(client, bucket, key, headers, None))
                 known = next((one for one in hashes(found, excluded) if (key, one) in wanted), None)
                 if known is None:
-                    return None, size
+                    return None
                 part.replace(objects / sha256.hex())
             except S3Error as error:
                 if error.code in GONE:
-                    return None, 0
+                    return None
                 raise
             finally:
                 part.unlink(missing_ok=True)
-        return ExportedRecord(key, known, shown(bucket, found)), size
+        return ExportedRecord(key, known, shown(bucket, found))
 
 
 def hashes(found: ReadObject, excluded: frozenset[str]) -> set[int]:

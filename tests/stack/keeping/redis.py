@@ -156,7 +156,6 @@ class Redis(Subject):
         return Chosen(TOKENS, keys, spoil, ("token:3", "token:8"), size=10)
 
     def small(self, patch: pytest.MonkeyPatch) -> None:
-        patch.setattr(redis_export, "SLICE_BYTES", 1)  # every key is read by itself
         patch.setattr(redis_export, "TOGETHER", 2)
 
     # The keeper.
