@@ -239,7 +239,7 @@ def collection_that_is_too_small(backups: Backups, operators: Operators) -> dict
 
 def log_that_forgets_too_soon(backups: Backups, _: Operators) -> dict[str, Red]:
     backups.variables["PREMIGRATION__BACKUP__REPLAY_SECONDS"] = "999999"
-    words = "expected 999999 s or longer, whatever the size, observed task_generation: 604800 s"
+    words = "of 999999 s or longer, whatever the size, observed task_generation: 604800 s"
     return {of(RETAINED, "kafka"): ("failed", words)}
 
 
@@ -282,7 +282,7 @@ def bucket(*, versioned: bool) -> Fault:
             "STORES__MINIO__READER__USER": "operator",
             "STORES__MINIO__READER__PASSWORD__FILE": str(secrets / "s3_operator"),
         }
-        kind = "whose contents are versions that the store itself keeps"
+        kind = "expected versions, observed copies"
         off: Red = ("failed", "expected kept in all its buckets", BUCKET)
         return {
             of(KIND, "minio"): ("failed", kind, "a copy of each"),
