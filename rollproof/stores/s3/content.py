@@ -254,11 +254,9 @@ class Content(S3Reader):
                 hint="the library reads no such object: rename it, or see to that bucket by another tool",
             )
 
-    def _tags(
-        self, client: Minio, bucket: str, key: str, headers: Mapping[str, str], version: str | None = None
-    ) -> dict[str, str]:
+    def _tags(self, client: Minio, bucket: str, key: str, headers: Mapping[str, str]) -> dict[str, str]:
         try:
-            return read_tags(client, bucket, key, headers, version)
+            return read_tags(client, bucket, key, headers)
         except S3Error as error:
             if error.code == "AccessDenied":
                 raise self._reach.failed(

@@ -69,7 +69,7 @@ class Export(Content):
                     sink.flush()
                     # Several at once, here: the folder is synced when all is there.
                     os.fsync(sink.fileno())
-                found = ReadObject(key, headers, size, sha256, self._tags(client, bucket, key, headers, None))
+                found = ReadObject(key, headers, size, sha256, self._tags(client, bucket, key, headers))
                 known = next((one for one in hashes(found, excluded) if (key, one) in wanted), None)
                 if known is None:
                     return None

@@ -70,8 +70,6 @@ class Qdrant(Subject):
         stack = cast("QdrantProfile", bench.target.stores["qdrant"])
         name = f"scratch_{uuid.uuid4().hex[:8]}_"
         profile = changed(stack, collections=(f"{name}*",), exclude={})
-        assert profile.operator is not None
-        self._key = profile.operator.key.get_secret_value()
         self.settle("qdrant", profile, bench.engine.resolve(profile.address), bench.control)
         self.scratch = Scratch(
             Rest(Reach("qdrant", self.place.endpoint, account_of(profile.operator), 60)), name

@@ -83,7 +83,6 @@ class Redis(Subject):
         self.first, self.second, self._other = (
             opened.enter_context(connect(reach, database)) for database in (FIRST, SECOND, BESIDE)
         )
-        self._control = bench.control
         opened.callback(self.clear)
         opened.callback(self._other.flushdb)
         self._other.flushdb()

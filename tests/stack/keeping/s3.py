@@ -25,7 +25,6 @@ from tests.stack.scratch_stores import changed
 
 BUCKET = "minio-file-scratch-keeping"
 BESIDE = "minio-file-scratch-beside"
-VERSIONS = f"versions {BUCKET}"
 COPIES = "copies, versioned"
 PART = 5 * 1024 * 1024
 PACKED = b"\x1f\x8b no gzip at all"
@@ -39,7 +38,6 @@ HEADERS = {
 }
 TAGS = {"a": "b c", "plus+": "1=1", "ü": "/:@"}
 KEYS = ("it's", "a b", "$(id)", "file:/etc/passwd", "-rf", "nl\nx", "ü/日本/😀", '"quoted"', "a/b")
-SECRET_KEY = "AWS_SECRET_ACCESS_KEY"  # noqa: S105 - the name of a variable
 
 
 def _client(harm: Callable[[Minio], object]) -> Damage:
