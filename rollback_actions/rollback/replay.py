@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,7 +85,7 @@ def replay(profile: Path, file: Path, *, overwrite: bool, take_over: bool) -> bo
             overwrite=overwrite,
         )
         step.result = str(found)
-        report = _report(exported.path, found)
+        report = _report(exported.path, found, redact)
     typer.echo(redact(f"{what}: {found}"))
     for (key, _), reason in found.left[:SHOWN]:
         typer.echo(redact(f"  {key}: {reason}"))
@@ -191,11 +191,11 @@ def _incident_of(target: Target, exported: ExportedFile) -> Incident:
     return incident
 
 
-def _report(file: Path, found: PutBack) -> Path:
+def _report(file: Path, found: PutBack, redact: Callable[[str], str]) -> Path:
     """Write the records that were not put back beside `file`, or remove the report of an earlier replay."""
     path = file.with_suffix(".not-put-back.jsonl")
     lines = [
-        json.dumps({"key": key, "hash": f"{value:x}", "reason": reason}, ensure_ascii=False) + "\n"
+        json.dumps({"key": key, "hash": f"{value:x}", "reason": redact(reason)}, ensure_ascii=False) + "\n"
         for (key, value), reason in found.left
     ]
     try:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rollproof.errors import ActionFailed
+from rollproof.collection import Json
+from rollproof.errors import ActionFailed, Unverifiable
+from rollproof.stores.contract import ExportedRecord
 from rollproof.stores.keeper import kept_by
 from rollproof.stores.redis import keeper as redis_keeper
 from rollproof.stores.redis.export import Export
 from rollproof.stores.redis.values import Command
 from rollproof.stores.redis.view import keys
-from tests.stack.keeping.records import exported, wanted_of
+from tests.stack.keeping.records import exported, put_back, wanted_of
 from tests.stack.keeping.redis import FIRST, REST, SECOND, TOKENS, Redis
 from tests.stack.keeping.subject import Backup
 
@@ -48,6 +51,17 @@ def test_what_changes_while_it_is_read_is_not_exported(
 
         monkeypatch.setattr(export, "_ask", while_written)
         assert [record.key for record in exported(export, REST, wanted, tmp_path)] == ["steady"]
+
+
+def test_an_exported_key_that_has_expired_since_replaces_nothing(subject: Redis, tmp_path: Path) -> None:
+    subject.clear()
+    subject.first.set("token:1", "of a user")
+    value = subject.first.dump("token:1")
+    assert value is not None
+    replay: Json = {"key": b64encode(b"token:1").decode(), "value": b64encode(value).decode(), "expires": 1}
+    with pytest.raises(Unverifiable, match="it has expired since"):
+        put_back(subject.place, TOKENS, [ExportedRecord("token:1", 1, None, replay)], tmp_path)
+    assert subject.first.get("token:1") == b"of a user"
 
 
 def test_a_key_that_has_expired_since_is_not_brought_back_to_life(subject: Redis, tmp_path: Path) -> None:
