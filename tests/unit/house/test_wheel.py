@@ -154,12 +154,6 @@ def test_it_verifies_from_any_folder(installed: Installed, words: list[str]) -> 
     assert list((installed.folder / "incidents").glob("*/verdict.json"))
 
 
-def test_a_command_that_is_on_no_path_is_named_by_its_own(installed: Installed) -> None:
-    """As `sudo`, cron and people who activate no environment begin it."""
-    done = installed.run("rollproof", "plan", PATH="/usr/bin:/bin")
-    assert f": {installed.python.with_name('rollproof')} init --project NAME" in done.stderr
-
-
 def test_the_path_of_a_profile_may_have_a_space(installed: Installed) -> None:
     folder = installed.folder / "a place"
     folder.mkdir()

@@ -284,7 +284,7 @@ def test_an_application_with_another_api_is_described_and_verified(tmp_path: Pat
         (tmp_path / "profile.toml").write_text(profile[:begin] + profile[end:])
         done = project.phase("phase1", "--no-gate")
         assert done.returncode == ExitCode.BROKEN, done.stdout
-        assert "functions.chat of the profile" in done.stdout
+        assert "functions.chat." in done.stdout
 
 
 def _red(done: subprocess.CompletedProcess[str]) -> set[str]:

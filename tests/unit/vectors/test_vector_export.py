@@ -29,7 +29,7 @@ def test_blocks_are_as_large_as_memory_allows(size: int) -> None:
 
     def read(keys: Sequence[str]) -> list[ExportedRecord]:
         asked.append(len(keys))
-        return [ExportedRecord(key, int(key), None, line) for key in keys]
+        return [ExportedRecord(key, int(key), line) for key in keys]
 
     found = [record.key for record in exported_by_key(WANTED, read, Pace())]
     assert found == [f"{key:05}" for key in range(COUNT)]
