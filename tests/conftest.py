@@ -100,6 +100,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Places(), "rollproof-places")
     config.addinivalue_line("filterwarnings", "error")
+    # Of Kafka's library, on Python 3.11 and 3.12.
+    config.addinivalue_line("filterwarnings", "ignore:(read|open)_text is deprecated:DeprecationWarning")
     # If pytest cannot clear an earlier run's folder, no test is at fault.
     config.addinivalue_line("filterwarnings", r"ignore:\(rm_rf\) error removing:pytest.PytestWarning")
     for line in (

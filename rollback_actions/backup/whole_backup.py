@@ -23,7 +23,7 @@ from rollproof.profile.profile import Target
 from rollproof.profile.store_descriptor import Means
 from rollproof.stores.keepers import open_keepers
 from rollproof.stores.package import read_details
-from rollproof.stores.registry import LONG_SECONDS, apart_by_kind, open_revisions
+from rollproof.stores.registry import open_revisions
 
 
 def back_up(
@@ -37,8 +37,7 @@ def back_up(
     """
 
     def index(name: str, folder: Path) -> int:
-        profile, what = target.stores[name], f"index of store {name}"
-        return apart_by_kind(profile, what, LONG_SECONDS, write_index, target, engine, name, folder)
+        return write_index(target, engine, name, folder)
 
     require_held(target, engine)
     images = images_of(engine.containers(), target.application.services)

@@ -25,9 +25,6 @@ from rollproof.losses.lost_window import (
 from rollproof.planning.unfinished import Unfinished
 from rollproof.profile.profile import Target
 from rollproof.record_names import ACCOUNTS
-from rollproof.stores.keepers import APART_SECONDS
-from rollproof.stores.registry import apart_by_kind
-from rollproof.system.apart import Died
 from rollproof.system.command import Deadline
 from rollproof.system.record_files import write_record
 from rollproof.system.side_by_side import every
@@ -64,19 +61,7 @@ class Losses:
                 return WindowStore(collections={}, unknown={name: "it is not up"})
             with steps(Step.EXPORT, name, limit.remaining) as step:
                 index = self._index(name, steps)
-                found = apart_by_kind(
-                    self.target.stores[name],
-                    f"export of store {name}",
-                    limit.remaining + APART_SECONDS,
-                    export_store,
-                    self.target,
-                    self.engine,
-                    name,
-                    index,
-                    earlier,
-                    folder / name,
-                    limit,
-                )
+                found = export_store(self.target, self.engine, name, index, earlier, folder / name, limit)
                 step.result = str(found)
             return found
 
@@ -94,20 +79,8 @@ class Losses:
         with steps(Step.ACCOUNT, name, limit.remaining) as step:
             try:
                 windows = [read_window(folder) for folder in self._folders()]
-                account = apart_by_kind(
-                    self.target.stores[name],
-                    f"account of store {name}",
-                    limit.remaining + APART_SECONDS,
-                    account_store,
-                    self.target,
-                    self.engine,
-                    name,
-                    self._index(name, steps),
-                    windows,
-                    limit,
-                )
-            except Died:
-                raise  # nothing is known of the store, and a second reading may well succeed: resume
+                index = self._index(name, steps)
+                account = account_store(self.target, self.engine, name, index, windows, limit)
             except Problem as problem:
                 account = Account(unknown={name: problem.summary})
             except OSError as error:

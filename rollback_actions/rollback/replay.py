@@ -26,7 +26,7 @@ from rollproof.planning.unfinished import unfinished_of
 from rollproof.profile.profile import Target, load_target
 from rollproof.stores.keepers import BACKUP_SECONDS, open_keeper
 from rollproof.stores.policy import pace_of
-from rollproof.stores.registry import LONG_SECONDS, apart_by_kind, open_content
+from rollproof.stores.registry import open_content
 from rollproof.system.files import remove_file, write_whole
 
 SILENT = frozenset({Meaning.TIMEOUT, Meaning.UNREACHABLE})
@@ -73,17 +73,8 @@ def replay(profile: Path, file: Path, *, overwrite: bool, take_over: bool) -> bo
         open_session(target, lock, Step.REPLAY, choose) as session,
         session.steps(Step.PUT_BACK, what) as step,
     ):
-        found = apart_by_kind(
-            target.stores[exported.store],
-            f"{Step.REPLAY} of store {exported.store}",
-            LONG_SECONDS,
-            put_back,
-            target,
-            open_engine(target.engine),
-            ComposeControl(target.engine),
-            exported,
-            overwrite=overwrite,
-        )
+        engine, control = open_engine(target.engine), ComposeControl(target.engine)
+        found = put_back(target, engine, control, exported, overwrite=overwrite)
         step.result = str(found)
         report = _report(exported.path, found, redact)
     typer.echo(redact(f"{what}: {found}"))

@@ -22,6 +22,7 @@ from rollproof.baseline.folder import BaselineDraft
 from rollproof.baseline.recording import record_content, record_store
 from rollproof.doctor.examination import NeedState, examine, require_all, with_others
 from rollproof.doctor.probe_table import before_capture, require_answers
+from rollproof.doctor.store_probes import LONG_SECONDS
 from rollproof.engines.engine import ContainerEngine, EngineUnreached, Inside
 from rollproof.engines.factory import open_engine
 from rollproof.errors import ActionFailed, Mismatch, Problem, listed
@@ -30,7 +31,7 @@ from rollproof.incident.journal_steps import Step, Steps
 from rollproof.monitoring.probes.web_probes import page_status_of, usual_milliseconds
 from rollproof.profile.profile import Target
 from rollproof.stores.references import follow_all
-from rollproof.stores.registry import LONG_SECONDS, apart_by_kind, asked_by_kind, open_view
+from rollproof.stores.registry import open_view
 from rollproof.system.rounds import Opened
 from rollproof.system.side_by_side import every
 
@@ -104,8 +105,7 @@ def _stores(target: Target, engine: ContainerEngine, unread: Collection[str]) ->
     """Return what each store says of itself, but for those in `unread`."""
 
     def recorded(name: str) -> RecordedStore:
-        profile = target.stores[name]
-        return asked_by_kind(profile, f"store {name}", LONG_SECONDS, record_store, target, engine, name)
+        return record_store(target, engine, name)
 
     return every(recorded, [name for name in target.stores if name not in unread], name="capture")
 
@@ -116,11 +116,7 @@ def _contents(
     """Return the content of each store; its records are written below `folder`."""
 
     def recorded(name: str) -> RecordedContent:
-        profile, counts = target.stores[name], stores[name].counts
-        what = f"content of store {name}"
-        return apart_by_kind(
-            profile, what, LONG_SECONDS, record_content, target, engine, name, counts, folder
-        )
+        return record_content(target, engine, name, stores[name].counts, folder)
 
     return every(recorded, target.stores, name="capture")
 

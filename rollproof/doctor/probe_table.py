@@ -10,7 +10,7 @@ from rollproof.backups.stray_mounts import require_held
 from rollproof.baseline.known_good import require_engine
 from rollproof.doctor.examination import REQUEST_SECONDS, Need, wrong
 from rollproof.doctor.machine_probes import channel_probes, kept_probes, machine_probes
-from rollproof.doctor.store_probes import store_probes
+from rollproof.doctor.store_probes import LONG_SECONDS, store_probes
 from rollproof.engines.address import endpoint
 from rollproof.engines.engine import Container, ContainerEngine
 from rollproof.errors import ActionFailed, Mismatch, listed
@@ -18,7 +18,6 @@ from rollproof.git.repository import read_working_copy
 from rollproof.monitoring.probes.web_probes import health_now
 from rollproof.profile.mistakes import UNANSWERED, unanswered
 from rollproof.profile.profile import Target
-from rollproof.stores.registry import LONG_SECONDS
 
 _SKEW_SECONDS = 1.0
 _BEFORE_CAPTURE = frozenset({"questions", "project", "volumes", "services", "repository"})

@@ -19,7 +19,6 @@ from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Account, StoreProfile
 from rollproof.stores.registry import (
-    asked_by_kind,
     endpoint_of,
     open_content,
     open_rights,
@@ -28,6 +27,8 @@ from rollproof.stores.registry import (
 
 # Requests of one question, and the import of a driver, in times of the deadline of one.
 _REQUESTS = 2.3
+LONG_SECONDS = 3600.0
+"""For work that has no deadline of its own, such as a capture, of which each request has one."""
 _SHOWN = 4
 
 
@@ -52,8 +53,7 @@ def store_probes(target: Target, engine: ContainerEngine, seconds: float) -> Ite
             asked["operator"] = _operates
         hurried = profile.model_copy(update={"deadline_seconds": min(profile.deadline_seconds, seconds)})
         for what, ask in asked.items():
-            whole = _REQUESTS * seconds
-            answer = partial(asked_by_kind, hurried, f"{name} {what}", whole, ask, name, hurried, engine)
+            answer = partial(ask, name, hurried, engine)
             yield Need(f"{name} {what}", answer, needs, _REQUESTS * REQUEST_SECONDS, store=name)
 
 

@@ -49,8 +49,6 @@ class Trait(StrEnum):
     """No reader's account is given whole records: its export alone reads as the operator."""
     WHOLE = "whole"
     """A restore replaces all that the server holds, also what the profile does not list."""
-    APART = "apart"
-    """Native threads of its driver have ended a process: actions work with it in another one."""
 
 
 @dataclass(frozen=True, slots=True)

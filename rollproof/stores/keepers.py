@@ -7,48 +7,19 @@ from typing import TYPE_CHECKING
 from rollproof.engines.engine import Endpoint
 from rollproof.errors import Unverifiable
 from rollproof.profile.kinds import descriptor_of
-from rollproof.profile.store_descriptor import Trait
 from rollproof.stores.drivers import at_place
 from rollproof.stores.registry import endpoint_of
 from rollproof.stores.writable import Operated, Writable
-from rollproof.system.apart import apart
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-    from pathlib import Path
-
     from rollback_actions.containers.compose import ComposeControl
     from rollproof.engines.engine import ContainerEngine
     from rollproof.profile.profile import Target
     from rollproof.profile.sections import StoreProfile
-    from rollproof.stores.keeper import Put, Restored, StoreClients, StoreKeeper
-    from rollproof.stores.package import Kept
+    from rollproof.stores.keeper import StoreClients, StoreKeeper
 
 # For a backup, which nobody waits for while production is down.
 BACKUP_SECONDS = 600.0
-# A keeper's deadline is for a whole backup or restore; a process that works apart has this much longer.
-APART_SECONDS = 120.0
-
-
-class KeeperApart:
-    """A store's write side that does everything in a process of its own. See `StoreKeeper`."""
-
-    def __init__(self, keeper: StoreKeeper, seconds: float) -> None:
-        """Pass everything on to `keeper`, `seconds` at most for each call."""
-        self.name, self.kind = keeper.name, keeper.kind
-        self._keeper, self._seconds = keeper, seconds
-
-    def back_up(self, folder: Path) -> Kept:
-        """Back up the store."""
-        return apart(f"backup of store {self.name}", self._seconds, self._keeper.back_up, folder)
-
-    def restore(self, folder: Path) -> Restored:
-        """Restore the store."""
-        return apart(f"restore of store {self.name}", self._seconds, self._keeper.restore, folder)
-
-    def putting(self, collection: str, folder: Path, *, overwrite: bool) -> AbstractContextManager[Put]:
-        """Open the way back for records, in this process: `apart_by_kind` is for the caller."""
-        return self._keeper.putting(collection, folder, overwrite=overwrite)
 
 
 def open_keepers(target: Target, engine: ContainerEngine, control: ComposeControl) -> dict[str, StoreKeeper]:
@@ -77,21 +48,7 @@ def keeper_at(
     deadline: float,
     engine: ContainerEngine | None = None,
 ) -> StoreKeeper:
-    """Return the write side of the store `name` at `endpoint`; it works apart where its kind says so."""
-    keeper = keeper_here(name, profile, endpoint, control, deadline, engine)
-    apart_from_here = Trait.APART in descriptor_of(profile).traits
-    return KeeperApart(keeper, deadline + APART_SECONDS) if apart_from_here else keeper
-
-
-def keeper_here(
-    name: str,
-    profile: StoreProfile,
-    endpoint: Endpoint,
-    control: ComposeControl,
-    deadline: float,
-    engine: ContainerEngine | None = None,
-) -> StoreKeeper:
-    """Return the write side of the store `name` at `endpoint`, which works in this process."""
+    """Return the write side of the store `name` at `endpoint`."""
     keeper: StoreKeeper = at_place(descriptor_of(profile).keeper)(
         Writable(name, profile, endpoint, control, deadline, engine=engine)
     )

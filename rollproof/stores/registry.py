@@ -2,63 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.store_descriptor import Trait
 from rollproof.stores.contract import Beside, SharedContent
 from rollproof.stores.drivers import at_place
 from rollproof.stores.reach import ENGINE, Readable
-from rollproof.system.apart import Died, apart
 
 if TYPE_CHECKING:
     from rollproof.engines.engine import ContainerEngine, Endpoint
     from rollproof.profile.data_formats import Marks
     from rollproof.profile.sections import StoreProfile
     from rollproof.stores.contract import ContentView, RecordExport, Retention, Rights, StoreView
-
-Arguments = ParamSpec("Arguments")
-Result = TypeVar("Result")
-LONG_SECONDS = 3600.0
-"""For work apart that has no deadline of its own, such as a capture, of which each request has one."""
-
-
-def apart_by_kind(
-    profile: StoreProfile,
-    what: str,
-    seconds: float,
-    do: Callable[Arguments, Result],
-    /,
-    *args: Arguments.args,
-    **kwargs: Arguments.kwargs,
-) -> Result:
-    """Return the result of `do`: by `apart`, within `seconds`, for a kind of store with `Trait.APART`.
-
-    For whoever holds a lock or a journal. `what` names the work in errors.
-    """
-    if Trait.APART in descriptor_of(profile).traits:
-        return apart(what, seconds, do, *args, **kwargs)
-    return do(*args, **kwargs)
-
-
-def asked_by_kind(
-    profile: StoreProfile,
-    what: str,
-    seconds: float,
-    ask: Callable[Arguments, Result],
-    /,
-    *args: Arguments.args,
-    **kwargs: Arguments.kwargs,
-) -> Result:
-    """Return the result of `ask`, which only reads, as `apart_by_kind`: once more if a driver crashed.
-
-    Nothing was changed by then, and a crash of native threads rarely comes twice.
-    """
-    try:
-        return apart_by_kind(profile, what, seconds, ask, *args, **kwargs)
-    except Died:
-        return apart_by_kind(profile, what, seconds, ask, *args, **kwargs)
 
 
 def view_at(

@@ -9,12 +9,10 @@ import base64
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from confluent_kafka.admin import AdminClient
+from kafka.protocol.admin import DeleteGroupsRequest
 
-from rollproof.errors import Unverifiable
 from rollproof.stores.kafka.admin import Admin, Topic
 from rollproof.stores.kafka.records import CREATED, Record
-from rollproof.stores.kafka.view import settings, translated
 from staging.faults.fault import Register
 from staging.target.operators import Operators, undone
 
@@ -51,32 +49,31 @@ def planted(operators: Operators) -> Iterator[None]:
 
 
 def _remove(operators: Operators) -> None:
-    reach = operators.kafka
-    Admin(reach).delete(TOPIC, reach.start())
-    with translated(reach, f"deletion of group {GROUP}"):
-        if GROUP in Admin(reach).groups([GROUP]):
-            client = AdminClient(settings(reach))
-            client.delete_consumer_groups([GROUP], request_timeout=reach.deadline)[GROUP].result(
-                reach.deadline
-            )
+    with Admin(operators.kafka) as admin:
+        admin.delete(TOPIC, operators.kafka.start())
+        if admin.groups([GROUP]):
+            _delete_group(admin)
+
+
+def _delete_group(admin: Admin) -> None:
+    request, node = DeleteGroupsRequest(groups_names=[GROUP]), admin.coordinator(GROUP)
+    for answer in admin.ask(request, f"deletion of group {GROUP}", node).results:
+        admin.expect(answer.error_code, f"deletion of group {GROUP}")
 
 
 def _set_offsets(operators: Operators) -> None:
-    try:
-        Admin(operators.kafka).set_offsets(GROUP, _OFFSETS)
-    except Unverifiable:
-        # Tansu ends the connection at the first request for a deleted group, and then forgets the group.
-        Admin(operators.kafka).set_offsets(GROUP, _OFFSETS)
+    with Admin(operators.kafka) as admin:
+        admin.set_offsets(GROUP, _OFFSETS)
 
 
 def _write(operators: Operators, records: Sequence[Record], shape: Topic = _SHAPE) -> None:
     """Rebuild the topic with `records`, and reset the group to its offsets."""
     reach = operators.kafka
-    admin = Admin(reach)
-    admin.delete(TOPIC, reach.start())
-    admin.create(TOPIC, shape, reach.start())
-    admin.produce(TOPIC, records, reach.start())
-    _set_offsets(operators)
+    with Admin(reach) as admin:
+        admin.delete(TOPIC, reach.start())
+        admin.create(TOPIC, shape, reach.start())
+        admin.produce(TOPIC, records, reach.start())
+        admin.set_offsets(GROUP, _OFFSETS)
 
 
 def _with(operators: Operators, records: Sequence[Record], shape: Topic = _SHAPE) -> Iterator[None]:
@@ -101,9 +98,9 @@ def topic_emptied(operators: Operators) -> Iterator[None]:
     """The topic was made again, and is empty."""
     reach = operators.kafka
     with undone(lambda: _write(operators, _RECORDS)):
-        admin = Admin(reach)
-        admin.delete(TOPIC, reach.start())
-        admin.create(TOPIC, _SHAPE, reach.start())
+        with Admin(reach) as admin:
+            admin.delete(TOPIC, reach.start())
+            admin.create(TOPIC, _SHAPE, reach.start())
         yield
 
 
@@ -166,14 +163,15 @@ def retention_changed(operators: Operators) -> Iterator[None]:
 def topic_left(operators: Operators) -> Iterator[None]:
     """A topic of the migration is still there."""
     reach, left = operators.kafka, "faults_left"
-    with undone(lambda: Admin(reach).delete(left, reach.start())):
-        Admin(reach).create(left, _SHAPE, reach.start())
+    with Admin(reach) as admin, undone(lambda: admin.delete(left, reach.start())):
+        admin.create(left, _SHAPE, reach.start())
         yield
 
 
 def _standing(operators: Operators, offset: int) -> Iterator[None]:
     with undone(lambda: _set_offsets(operators)):
-        Admin(operators.kafka).set_offsets(GROUP, {TOPIC: {"0": offset}})
+        with Admin(operators.kafka) as admin:
+            admin.set_offsets(GROUP, {TOPIC: {"0": offset}})
         yield
 
 
@@ -193,6 +191,6 @@ def offset_beyond_the_end(operators: Operators) -> Iterator[None]:
 def group_lost(operators: Operators) -> Iterator[None]:
     """A group is gone with all of its offsets."""
     with undone(lambda: _set_offsets(operators)):
-        client = AdminClient(settings(operators.kafka))
-        client.delete_consumer_groups([GROUP], request_timeout=30)[GROUP].result(30)
+        with Admin(operators.kafka) as admin:
+            _delete_group(admin)
         yield

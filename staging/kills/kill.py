@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -17,13 +15,12 @@ from typing import IO, Any
 from rollproof.baseline.folder import Baseline, load_baseline
 from rollproof.engines.engine import ContainerEngine
 from rollproof.engines.factory import open_engine
-from rollproof.errors import ExitCode, Problem
+from rollproof.errors import Problem
 from rollproof.git.repository import head
 from rollproof.incident.journal import JournalEvent, verify_journal
 from rollproof.incident.journal_steps import RecordedStep, Step, StepId, id_of, steps_in
 from rollproof.profile.profile import Target
 from rollproof.record_names import INCIDENT, JOURNAL, ROLLBACK, UNFINISHED
-from rollproof.system.apart import main as works_apart
 from rollproof.system.files import read_lines
 from staging.kills.kill_mark import Mark
 from staging.kills.rollback_outcome import Expected, Keys, Outcome, judge, read_outcome
@@ -70,15 +67,10 @@ class Undisturbed:
 
 @dataclass(frozen=True, slots=True)
 class Fall:
-    """A kill's moment: the exit code of the killed process, and its journal's records then.
-
-    Or that of a `worker`: a process that worked apart for the rollback got SIGSEGV, and the rollback goes on
-    to its own end.
-    """
+    """A kill's moment: the exit code of the killed process, and its journal's records then."""
 
     code: int
     journal: Sequence[Mapping[str, Any]]
-    worker: bool = False
 
     @property
     def open_steps(self) -> tuple[str, ...]:
@@ -92,14 +84,10 @@ class Fall:
 
     def wrong(self, step: str) -> str:
         """Return the reason why this is no kill in `step`, "" if it is one."""
-        if self.code != (ExitCode.FAILED if self.worker else -signal.SIGKILL):
+        if self.code != -signal.SIGKILL:
             return f"was not killed: it ended by itself with exit code {self.code}"
         if step not in map(str, self._started):
             return f"was not killed in {step}, which was still to begin"
-        if self.worker:
-            ends = [one.end for one in steps_in(self.journal)[0] if str(one.id) == step]
-            died = any(end is not None and end["event"] == JournalEvent.FAILED for end in ends)
-            return "" if died else f"was not killed in {step}, which passed"
         return "" if self.open_steps else "was not killed: it had ended"
 
     @property
@@ -111,7 +99,7 @@ class Fall:
 class Kill:
     """A kill's result. `open_steps` were running at the kill; `wrong` is "" if everything was well.
 
-    `code` is the exit code of the killed process; with `worker`, of the rollback whose worker was killed.
+    `code` is the exit code of the killed process.
     `marks` are the records written between kill and resume, each by its store and key.
     """
 
@@ -124,7 +112,6 @@ class Kill:
     marks: tuple[str, ...]
     seconds: float
     wrong: str
-    worker: bool = False
 
     @property
     def passed(self) -> bool:
@@ -178,13 +165,10 @@ class Killer:
         seconds = {_named(step): float((step.end or {})["seconds"]) for step in steps}
         return Undisturbed(seconds, outcome, incident.name)
 
-    def kill(
-        self, action: Action, step: str, after: float, undisturbed: Undisturbed, *, worker: bool = False
-    ) -> Kill:
+    def kill(self, action: Action, step: str, after: float, undisturbed: Undisturbed) -> Kill:
         """Kill `action` after `step` has run for `after` seconds, resume it, and compare.
 
-        With `worker`, the process that works apart in `step` gets SIGSEGV, and `action` ends by that. A
-        rollback that ended before the kill shows nothing: it is repeated, and killed sooner.
+        A rollback that ended before the kill shows nothing: it is repeated, and killed sooner.
 
         Raises:
             Problem: the rollback never began.
@@ -192,7 +176,7 @@ class Killer:
         started = time.monotonic()
         for waited in (after, after / 4, 0.0):
             written = action.wreck()
-            incident, fall = self._kill(action, step, waited, worker=worker)
+            incident, fall = self._kill(action, step, waited)
             if not (wrong := fall.wrong(step)):
                 break
             if failed := self._go_on(action, incident):
@@ -215,10 +199,9 @@ class Killer:
             marks=tuple(f"{mark.store} {mark.key}" for mark in marks),
             seconds=time.monotonic() - started,
             wrong=wrong,
-            worker=worker,
         )
 
-    def _kill(self, action: Action, step: str, after: float, *, worker: bool) -> tuple[Path, Fall]:
+    def _kill(self, action: Action, step: str, after: float) -> tuple[Path, Fall]:
         """Run `action` and kill it; return its incident's folder and the kill's moment."""
         before = self._incidents()
         with tempfile.TemporaryFile() as said:
@@ -232,10 +215,7 @@ class Killer:
             )
             try:
                 if self._begins(process, before, step):
-                    if worker:
-                        _crash_worker(process, after)
-                    else:
-                        time.sleep(after)
+                    time.sleep(after)
             finally:
                 process.send_signal(signal.SIGKILL)
                 code = process.wait(ACTION_SECONDS)
@@ -243,7 +223,7 @@ class Killer:
             if not begun:
                 raise _problem(action.name, f"it ended before it began: {_last(said)}")
         (incident,) = begun
-        return incident, Fall(code, verify_journal(incident / JOURNAL), worker)
+        return incident, Fall(code, verify_journal(incident / JOURNAL))
 
     def run(self, *arguments: str) -> Done:
         """Run a command of the actions to its end."""
@@ -313,26 +293,6 @@ class Killer:
     def _expect(self, what: str, done: Done) -> None:
         if done.returncode:
             raise _problem(what, _words(done))
-
-
-def _crash_worker(process: subprocess.Popen[bytes], after: float) -> None:
-    """Send SIGSEGV to the next process that works apart for `process`, `after` seconds later; await both."""
-    while process.poll() is None:
-        for worker in _workers(process.pid):
-            time.sleep(after)
-            with suppress(ProcessLookupError):
-                os.kill(worker, signal.SIGSEGV)
-            process.wait(ACTION_SECONDS)
-        time.sleep(POLL_SECONDS)
-
-
-def _workers(pid: int) -> Iterator[int]:
-    """Yield the ids of the processes that work apart for the process `pid`."""
-    for child in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # it has ended
-            parent = (child / "stat").read_text(errors="replace").rpartition(")")[2].split()[1]
-            if int(parent) == pid and works_apart.__module__.encode() in (child / "cmdline").read_bytes():
-                yield int(child.name)
 
 
 def _named(step: RecordedStep) -> str:

@@ -20,10 +20,6 @@ from reports.terminal.progress import Progress
 from rollproof.engines.factory import open_engine
 from rollproof.errors import UsageProblem
 from rollproof.git.repository import head
-from rollproof.incident.journal_steps import Step, StepId
-from rollproof.profile.kinds import descriptor_of
-from rollproof.profile.profile import Target
-from rollproof.profile.store_descriptor import Trait
 from rollproof.system.files import write_whole
 from staging.kills.kill import Action, Kill, Killer
 from staging.kills.kill_mark import write_marks
@@ -133,11 +129,9 @@ def walk(
             # The kill's moment within a step is the same in every walk, whichever steps are chosen.
             random = Random(action.name)  # noqa: S311 - no secret
             shares = {name: random.random() for name in seconds}
-            for name, worker in _faults(target, choose(list(seconds))):
-                of = "its worker crashed" if worker else "killed"
-                with progress.step(f"{action.name}, {of} in: {name}") as step:
-                    after = shares[name] * seconds[name]
-                    kill = killer.kill(action, name, after, undisturbed, worker=worker)
+            for name in choose(list(seconds)):
+                with progress.step(f"{action.name}, killed in: {name}") as step:
+                    kill = killer.kill(action, name, shares[name] * seconds[name], undisturbed)
                     step.result = kill.wrong or "as if it had not been"
                 found.kills.append(kill)
                 _keep(found, record)
@@ -149,17 +143,6 @@ def walk(
     return found
 
 
-def _faults(target: Target, names: Sequence[str]) -> list[tuple[str, bool]]:
-    """Return each step with False, for a kill in it; those that a process apart does also with True."""
-    apart = {
-        str(StepId(step, store))
-        for store, profile in target.stores.items()
-        if Trait.APART in descriptor_of(profile).traits
-        for step in (Step.EXPORT, Step.BACK_UP, Step.RESTORE, Step.ACCOUNT)
-    }
-    return [*((name, False) for name in names), *((name, True) for name in names if name in apart)]
-
-
 def show(found: Walk, console: Console) -> None:
     """Print a walk's table and its summary."""
     table = Table(title="Kills")
@@ -168,7 +151,7 @@ def show(found: Walk, console: Console) -> None:
     for kill in found.kills:
         table.add_row(
             kill.action,
-            f"{kill.step}, its worker" if kill.worker else kill.step,
+            kill.step,
             f"{kill.after:.2f}",
             ", ".join(kill.open_steps),
             f"{kill.seconds:.1f}",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterable, Mapping
 
-from confluent_kafka import Producer
-
 from rollproof.git.repository import git
-from rollproof.stores.kafka.view import settings
+from rollproof.stores.kafka.admin import Admin
+from rollproof.stores.kafka.records import NOT_STAMPED, Record
 from staging.machine.processes import run
 from staging.stack.stack import Stack
 from staging.stack.store_images import PREFIX
@@ -73,9 +73,10 @@ def wreck_minio(operators: Operators) -> frozenset[str]:
 
 def wreck_kafka(operators: Operators) -> frozenset[str]:
     """Append a record to a log that no worker can process."""
-    producer = Producer(settings(operators.kafka))
-    producer.produce(TOPIC, value=b"of release 2", partition=0)
-    producer.flush(SECONDS)
+    value = base64.b64encode(b"of release 2").decode()
+    record = Record(partition=0, offset=0, timestamp=(NOT_STAMPED, 0), key=None, value=value, headers=[])
+    with Admin(operators.kafka) as admin:
+        admin.produce(TOPIC, [record], operators.kafka.start())
     # A log's record is keyed by its offset, which only the store knows.
     return frozenset()
 

@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
+import base64
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from kafka.protocol.admin import DeleteGroupsRequest
 
-from rollproof.stores.kafka.view import Log, beginnings, settings
+from rollproof.stores.kafka.admin import Admin, Topic
+from rollproof.stores.kafka.broker import Broker
+from rollproof.stores.kafka.records import CREATED, Record
 from rollproof.stores.reach import Reach
 
 SECONDS = 60.0
+Headers = Iterable[tuple[str, bytes | None]]
+
+
+def made_record(
+    partition: int,
+    key: bytes | None,
+    value: bytes | None,
+    headers: Headers = (),
+    milliseconds: int = 1_700_000_000_000,
+) -> Record:
+    """Return a record to produce."""
+
+    def text(raw: bytes | None) -> str | None:
+        return None if raw is None else base64.b64encode(raw).decode()
+
+    named = [(name, text(raw)) for name, raw in headers]
+    stamp = CREATED, milliseconds
+    return Record(
+        partition=partition, offset=0, timestamp=stamp, key=text(key), value=text(value), headers=named
+    )
 
 
 class Scratch:
@@ -23,61 +44,63 @@ class Scratch:
         self.name = name
         self.topic = f"{name}jobs"
         self.group = f"{name}workers"
-        self.admin = AdminClient(settings(reach))
 
     def create(self, topic: str, partitions: int, configuration: Mapping[str, str] | None = None) -> None:
-        new = NewTopic(topic, partitions, 1, config=dict(configuration or {}))
-        self.admin.create_topics([new], request_timeout=SECONDS)[topic].result(SECONDS)
-        self.wait_for(topic, present=True)
+        shape = Topic(partitions=partitions, replication=1, configuration=dict(configuration or {}))
+        with Admin(self.reach) as admin:
+            admin.create(topic, shape, self.reach.start())
 
     def delete(self, topic: str) -> None:
-        self.admin.delete_topics([topic], request_timeout=SECONDS)[topic].result(SECONDS)
-        self.wait_for(topic, present=False)
+        with Admin(self.reach) as admin:
+            admin.delete(topic, self.reach.start())
 
-    def wait_for(self, topic: str, *, present: bool) -> None:
-        end = time.monotonic() + SECONDS
-        while (topic in self.admin.list_topics(timeout=SECONDS).topics) != present:
-            assert time.monotonic() < end, f"{topic} after {SECONDS} s"
-            time.sleep(0.05)
+    def append(self, topic: str, records: Iterable[Record]) -> None:
+        with Admin(self.reach) as admin:
+            admin.produce(topic, records, self.reach.start())
 
     def produce(self, topic: str, count: int, partitions: int, word: str = "job") -> None:
         """Append `count` records, of every shape that a record can have, round the partitions."""
-        # A producer of its own each time: one that outlives its topic would go on with the old one.
-        producer = Producer(settings(self.reach) | {"linger.ms": 5})
-        for number in range(count):
-            producer.produce(
-                topic,
-                key=None if number % 5 == 0 else f"{word} {number}".encode(),
-                value=None if number % 7 == 0 else bytes([number % 256, 0, 255]) * (number % 40),
-                partition=number % partitions,
-                timestamp=1_700_000_000_000 + number,
-                headers=[("a", b"\xff"), ("a", None), ("b", b"")] if number % 3 == 0 else None,
-            )
-        assert producer.flush(SECONDS) == 0
+        self.append(
+            topic,
+            (
+                made_record(
+                    number % partitions,
+                    None if number % 5 == 0 else f"{word} {number}".encode(),
+                    None if number % 7 == 0 else bytes([number % 256, 0, 255]) * (number % 40),
+                    [("a", b"\xff"), ("a", None), ("b", b"")] if number % 3 == 0 else (),
+                    1_700_000_000_000 + number,
+                )
+                for number in range(count)
+            ),
+        )
 
     def commit(self, topic: str, offsets: Mapping[int, int]) -> None:
-        places = [TopicPartition(topic, partition, offset) for partition, offset in offsets.items()]
-        request = [ConsumerGroupTopicPartitions(self.group, places)]
-        answers = self.admin.alter_consumer_group_offsets(request, request_timeout=SECONDS)
-        assert all(place.error is None for place in answers[self.group].result(SECONDS).topic_partitions)
+        wanted = {topic: {str(partition): offset for partition, offset in offsets.items()}}
+        with Admin(self.reach) as admin:
+            admin.set_offsets(self.group, wanted)
 
     def offsets(self) -> dict[tuple[str, int], int]:
-        request = [ConsumerGroupTopicPartitions(self.group)]
-        answers = self.admin.list_consumer_group_offsets(request, request_timeout=SECONDS)
-        places = answers[self.group].result(SECONDS).topic_partitions
-        return {(place.topic, place.partition): place.offset for place in places if place.offset >= 0}
+        with Admin(self.reach) as admin:
+            found = admin.offsets(self.group, admin.topics(["*"]))
+        return {(topic, int(n)): offset for topic, of in found.items() for n, offset in of.items()}
+
+    def delete_group(self) -> None:
+        with Admin(self.reach) as admin:
+            node, request = admin.coordinator(self.group), DeleteGroupsRequest(groups_names=[self.group])
+            for answer in admin.ask(request, "deletion", node).results:
+                admin.expect(answer.error_code, "deletion")
 
     def topics(self) -> dict[str, int]:
-        with Log(self.reach) as log:
-            return log.topics([f"{self.name}*"])
+        with Broker(self.reach) as broker:
+            return broker.topics([f"{self.name}*"])
 
     def records(self, topic: str) -> dict[int, list[Any]]:
         """Return all that a reader can see of each record, by partition and in order."""
         found: dict[int, list[Any]] = {}
-        with Log(self.reach) as log:
-            for m in log.records(beginnings(log.topics([topic])), self.reach.start()):
-                record = (m.offset(), m.timestamp(), m.key(), m.value(), m.headers())
-                found.setdefault(m.partition(), []).append(record)
+        with Broker(self.reach) as broker:
+            for m in broker.every_record(broker.topics([topic]), self.reach.start()):
+                record = (m.offset, m.timestamp_type, m.timestamp, m.key, m.value, m.headers)
+                found.setdefault(m.partition, []).append(record)
         return found
 
     def clear(self) -> None:

@@ -16,18 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer
 
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import ExitCode
 from rollproof.git.repository import head
 from rollproof.profile.profile import Target
 from rollproof.record_names import ACCOUNTS, LOST_WINDOW
-from rollproof.stores.kafka.view import Log, beginnings, settings
+from rollproof.stores.kafka.admin import Admin
 from staging.kills.kill import Action, Killer, Undisturbed
 from staging.kills.wreckage import STORES, wreck_code, wreck_service
 from staging.stack.stack import Stack
 from staging.target.operators import Operators
+from tests.stack.kafka_scratch import made_record
 from tests.stack.verifier import Verifier, expect
 
 # Many commands one after the other, on a machine that others use too.
@@ -135,13 +135,12 @@ class Wreckage:
 
     def _append_task(self) -> None:
         """Append a record to a log, and wait until a reader is told of it: the broker tells its end late."""
-        producer, value = Producer(settings(self.operators.kafka)), f"since {time.time_ns()}".encode()
-        producer.produce(TOPIC, value=value, partition=0)
-        assert producer.flush(int(KAFKA_SECONDS)) == 0
+        reach, value = self.operators.kafka, f"since {time.time_ns()}".encode()
         give_up = time.monotonic() + KAFKA_SECONDS
-        with Log(self.operators.kafka) as log:
-            starts = beginnings(log.topics([TOPIC]))
-            while not any(m.value() == value for m in log.records(starts, self.operators.kafka.start())):
+        with Admin(reach) as admin:
+            admin.produce(TOPIC, [made_record(0, None, value)], reach.start())
+            topics = admin.topics([TOPIC])
+            while not any(m.value == value for m in admin.every_record(topics, reach.start())):
                 assert time.monotonic() < give_up, "the broker tells nobody of the record"
 
 

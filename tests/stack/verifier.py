@@ -46,7 +46,7 @@ WELL_SECONDS = 300.0
 # Checks warn of nothing, in no state of the stack. That pytest cannot clear an old folder is not theirs.
 STRICT = ("-Werror", "-Wignore:(rm_rf) error removing:pytest.PytestWarning")
 # What commands import when they need it. Some of it takes a second, in each of hundreds of processes.
-DRIVERS = ("pymysql", "pymongo", "redis", "minio", "confluent_kafka", "pymilvus")
+DRIVERS = ("pymysql", "pymongo", "redis", "minio", "kafka", "pymilvus")
 # A verdict, and words that the reason holds.
 Red = tuple[str, ...]
 

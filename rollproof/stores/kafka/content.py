@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,15 +11,16 @@ from rollproof.collection import Json
 from rollproof.errors import Unverifiable
 from rollproof.stores.canonical import hash_of_record, packed, record_of
 from rollproof.stores.contract import Beside, Digest, Pace, RecordHash
-from rollproof.stores.kafka.inventory import Inventory
+from rollproof.stores.kafka.broker import SETTLE_SECONDS, Broker, partitions_in
+from rollproof.stores.kafka.descriptor import KafkaProfile
 from rollproof.stores.kafka.positions import Positions, advances, lags, strays
-from rollproof.stores.kafka.ranges import Extent, RangeLog, divided, runs, segments, shifted
-from rollproof.stores.kafka.records import CREATED, NOT_STAMPED
-from rollproof.stores.kafka.view import SETTLE_SECONDS, KafkaReader, Partition
+from rollproof.stores.kafka.ranges import Extent, Partition, Segment, divided, runs, segments, shifted
+from rollproof.stores.kafka.records import CREATED, NOT_STAMPED, stamp_of
 from rollproof.stores.policy import excluded_of
+from rollproof.stores.reach import StoreReader
 
 
-class Content(KafkaReader):
+class Content(StoreReader[KafkaProfile]):
     """Reads the content of the topics of one broker. See `ContentView` and `LaggingContent`.
 
     A bound is ``partition:offset``. A record has the fields key, value, headers and timestamp; its partition
@@ -26,6 +28,7 @@ class Content(KafkaReader):
     from the first one.
     """
 
+    kind = "kafka"
     blind_spots: tuple[str, ...] = (
         "times that the broker stamped are not compared: it stamps a record again when that is restored",
         "that a topic was re-created with other offsets is not seen as long as its records are the same",
@@ -37,13 +40,13 @@ class Content(KafkaReader):
 
     def schemas(self) -> Mapping[str, Json]:
         """Return each topic's partitions and configuration."""
-        with self._with(Inventory) as inventory, self._with(RangeLog) as log:
-            return {topic: inventory.schema(topic) for topic in log.topics(self._profile.topics)}
+        with Broker(self._reach) as broker:
+            return {topic: broker.schema(topic) for topic in broker.names(self._profile.topics)}
 
     def divide(self, collection: str, records: int) -> tuple[str, ...]:
         """Return bounds at the partitions' beginnings, and within them by offset; no content is used."""
-        with self._with(RangeLog) as log:
-            return divided(self._extents(log, collection), records)
+        with Broker(self._reach) as broker:
+            return divided(self._extents(broker, collection), records)
 
     def digest(
         self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
@@ -64,11 +67,11 @@ class Content(KafkaReader):
     ) -> Iterator[tuple[int, RecordHash]]:
         """Yield each record of `parts`, with the time from which the broker may have removed it, if any."""
         excluded = excluded_of(self._profile, collection)
-        with self._with(Inventory) as inventory:
-            upkeep = inventory.upkeep(collection)
+        with Broker(self._reach) as broker:
+            upkeep = broker.upkeep(collection)
         for part, message, shift in self._read(collection, division, parts, pace):
             if message is not None:
-                kind, milliseconds = message.timestamp()
+                kind, milliseconds = stamp_of(message)
                 ends = upkeep.ends(milliseconds if kind != NOT_STAMPED else None)
                 yield part, record_of_message(message, shift, excluded, ends)
 
@@ -77,17 +80,14 @@ class Content(KafkaReader):
         return self._positions().record()
 
     def _positions(self) -> Positions:
-        with self._with(RangeLog) as log:
-            topics = log.topics(self._profile.topics)
-            extents = self._partitions(log, topics)
-        with self._with(Inventory) as inventory:
-            groups = inventory.groups(self._profile.groups)
+        with Broker(self._reach) as broker:
+            extents = self._partitions(broker, broker.topics(self._profile.topics))
             return Positions(
                 extents,
                 {
                     (group, partition): offset
-                    for group in groups
-                    for partition, offset in inventory.committed(group, extents).items()
+                    for group in broker.groups(self._profile.groups)
+                    for partition, offset in broker.committed(group, extents).items()
                 },
             )
 
@@ -104,14 +104,13 @@ class Content(KafkaReader):
 
     def beside(self) -> Beside:
         """Return the topics and groups that the profile does not list. See `SharedContent`."""
-        with self._with(RangeLog) as log:
-            topics = set(log.names(["*"])) - set(log.names(self._profile.topics))
         groups, unread = set[str](), tuple[str, ...]()
-        try:
-            with self._with(Inventory) as inventory:
-                groups = set(inventory.groups(["*"])) - set(inventory.groups(self._profile.groups))
-        except Unverifiable:  # topics were listed, so it is this alone that is refused
-            unread = ("groups of others: Describe of all groups",)
+        with Broker(self._reach) as broker:
+            topics = set(broker.names(["*"])) - set(broker.names(self._profile.topics))
+            try:
+                groups = set(broker.groups(["*"])) - set(broker.groups(self._profile.groups))
+            except Unverifiable:  # topics were listed, so it is this alone that is refused
+                unread = ("groups of others: Describe of all groups",)
         return Beside(outside=(*_named("topic", topics), *_named("group", groups)), unread=unread)
 
     def advanced(self, recorded: Mapping[str, Json]) -> Sequence[str]:
@@ -127,11 +126,11 @@ class Content(KafkaReader):
     ) -> Iterator[tuple[int, Any, int]]:
         """Yield the records part by part with their offsets' shift, and None at each part's end."""
         ended = 0
-        with self._with(RangeLog) as log:
-            extents = shifted(self._extents(log, collection), division)
+        with Broker(self._reach) as broker:
+            extents = shifted(self._extents(broker, collection), division)
             for run in runs(segments(division, parts, extents)):
                 shift = extents[run[0].partition].shift
-                for part, message in log.read(collection, run, pace):
+                for part, message in self._records_of(broker, collection, run, pace):
                     while parts[ended] != part:
                         yield parts[ended], None, 0
                         ended += 1
@@ -139,20 +138,42 @@ class Content(KafkaReader):
         for part in parts[ended:]:
             yield part, None, 0
 
-    def _extents(self, log: RangeLog, topic: str) -> dict[int, Extent]:
-        topics = log.topics([topic])
+    def _records_of(
+        self, broker: Broker, topic: str, run: Sequence[Segment], pace: Pace
+    ) -> Iterator[tuple[int, Any]]:
+        """Yield each record of `run` with its part, in order. The deadline holds for each answer."""
+        place, starts = (topic, run[0].partition), [segment.start for segment in run]
+        positions, countdown = {place: starts[0]}, self._reach.start()
+        size, count, spent = Pace.SMALLEST, 0, 0.0
+        while (at := positions[place]) < run[-1].stop:
+            asked = time.monotonic()
+            for _, records, _ in broker.fetch(positions, countdown):
+                spent += time.monotonic() - asked
+                count += len(records)
+                for message in records:
+                    # Compaction leaves holes, so the next record may be past the range's end.
+                    if message.offset < run[-1].stop:
+                        yield run[bisect_right(starts, message.offset) - 1].part, message
+            if positions[place] > at:
+                countdown = self._reach.start()
+            if count >= size:
+                size = pace.next_size(count, spent)
+                count, spent = 0, 0.0
+
+    def _extents(self, broker: Broker, topic: str) -> dict[int, Extent]:
+        topics = {name: count for name, count in broker.topics([topic]).items() if name == topic}
         if topic not in topics:
             raise self._reach.failed(
                 "no such topic",
                 expected=f"topic {topic}",
                 hint="it was deleted or renamed, or the reader may not see it",
             )
-        return {number: extent for (_, number), extent in self._partitions(log, topics).items()}
+        return {number: extent for (_, number), extent in self._partitions(broker, topics).items()}
 
-    def _partitions(self, log: RangeLog, topics: Mapping[str, int]) -> dict[Partition, Extent]:
-        every = [(topic, number) for topic, count in topics.items() for number in range(count)]
-        begins = log.beginnings(every, self._reach.start())
-        ends = log.real_ends(every, self._reach.start())
+    def _partitions(self, broker: Broker, topics: Mapping[str, int]) -> dict[Partition, Extent]:
+        every = partitions_in(topics)
+        begins = broker.beginnings(every, self._reach.start())
+        ends = broker.real_ends(every, self._reach.start())
         return {partition: Extent(begins[partition], ends[partition]) for partition in every}
 
 
@@ -161,30 +182,30 @@ def _named(kind: str, names: Iterable[str]) -> Iterator[str]:
 
 
 def record_of_message(
-    message: Any,  # noqa: ANN401 - a message of the library
+    message: Any,  # noqa: ANN401 - a record of the library
     shift: int,
     excluded: frozenset[str],
     expires: float | None = None,
 ) -> RecordHash:
     """Return a message's record."""
     return record_of(
-        f"{message.partition()}/{message.offset() + shift}",
+        f"{message.partition}/{message.offset + shift}",
         _identity(message, shift),
         _fields(message, excluded),
         expires,
     )
 
 
-def _identity(message: Any, shift: int) -> bytes:  # noqa: ANN401 - a message of the library
-    return b"%d/%d" % (message.partition(), message.offset() + shift)
+def _identity(message: Any, shift: int) -> bytes:  # noqa: ANN401 - a record of the library
+    return b"%d/%d" % (message.partition, message.offset + shift)
 
 
-def _fields(message: Any, excluded: frozenset[str]) -> dict[str, bytes | None]:  # noqa: ANN401 - a message of the library
-    stamped, milliseconds = message.timestamp()
-    headers = message.headers()
+def _fields(message: Any, excluded: frozenset[str]) -> dict[str, bytes | None]:  # noqa: ANN401 - a record of the library
+    stamped, milliseconds = stamp_of(message)
+    headers = message.headers
     fields = {
-        "key": message.key(),
-        "value": message.value(),
+        "key": message.key,
+        "value": message.value,
         "headers": packed(part for name, value in headers for part in (name.encode(), value))
         if headers
         else b"",

@@ -67,9 +67,7 @@ DESCRIPTOR = Descriptor(
     noun="topics",
     # A message's key here is its partition and offset.
     keys=(),
-    # However it is used, librdkafka 2.16 reads a null pointer when somebody deletes a topic under a reader,
-    # and fails an assertion when a connection breaks under a question about a group.
-    traits=frozenset({Trait.LOG, Trait.APART}),
+    traits=frozenset({Trait.LOG}),
     view="rollproof.stores.kafka.view:View",
     content="rollproof.stores.kafka.content:Content",
     export="rollproof.stores.kafka.export:Export",
@@ -92,7 +90,7 @@ DESCRIPTOR = Descriptor(
             "KAFKA_CFG_LISTENER_SECURITY_PROTOCOL_MAP": "SASL_",
             "KAFKA_SASL_ENABLED_MECHANISMS": "",
         },
-        holdings="rollproof.stores.kafka.inventory:holdings",
+        holdings="rollproof.stores.kafka.view:holdings",
         statements=Statements(
             account='user_{user}="{password}"\n{grants}',
             fresh="These accounts log in by SASL/PLAIN, so the broker needs a listener that allows it. The "
@@ -101,6 +99,6 @@ DESCRIPTOR = Descriptor(
     ),
     keeper="rollproof.stores.kafka.keeper:Keeper",
     retain=_retain,
-    retentions="rollproof.stores.kafka.inventory:retentions",
+    retentions="rollproof.stores.kafka.view:retentions",
     addresses="rollproof.stores.kafka.view:brokers",
 )

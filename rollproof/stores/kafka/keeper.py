@@ -15,7 +15,6 @@ from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from confluent_kafka import KafkaError, KafkaException
 from pydantic import Field
 
 from rollproof.errors import Unverifiable
@@ -23,10 +22,11 @@ from rollproof.profile.sections import Model
 from rollproof.profile.store_descriptor import Means
 from rollproof.stores.contract import ExportedRecord
 from rollproof.stores.kafka.admin import Admin, GroupOffsets, Topic
+from rollproof.stores.kafka.broker import SETTLE_SECONDS, partitions_in
 from rollproof.stores.kafka.descriptor import KafkaProfile
+from rollproof.stores.kafka.ranges import Partition
 from rollproof.stores.kafka.records import NOT_STAMPED, Record, read_records, record_of
 from rollproof.stores.kafka.upkeep import Upkeep
-from rollproof.stores.kafka.view import SETTLE_SECONDS, Log, Partition, beginnings, translated
 from rollproof.stores.keeper import Put, Restored
 from rollproof.stores.package import Kept, Package, read_package, write_package
 from rollproof.stores.policy import policy_of
@@ -84,32 +84,19 @@ class Keeper(StoreWriter[KafkaProfile]):
     def putting(self, collection: str, folder: Path, *, overwrite: bool) -> Iterator[Put]:
         """Append each record to its partition, acknowledged by every replica in sync."""
         with Admin(self._reach) as admin:
-            producer = admin.producer()
 
             def write(exported: ExportedRecord) -> None:
-                answers: list[KafkaError | None] = []
                 record = Record.model_validate(exported.replay)
-                with translated(self._reach, "an acknowledgement"):
-                    producer.produce(
-                        collection, on_delivery=lambda error, _: answers.append(error), **record.message()
-                    )
-                    producer.flush(self._reach.deadline)
-                    if not answers:
-                        producer.purge()
-                        raise TimeoutError("none")
-                    if answers[0] is not None:
-                        raise KafkaException(answers[0])
+                admin.produce(collection, [record], self._reach.start())
 
             yield Put(write, appends=True)
 
     def _back_up(self, admin: Admin, folder: Path) -> Kept:
         countdown = self._whole.start()
-        with Log(self._reach) as log:
-            topics = log.topics(self._profile.topics)
-            records, ends = self._write(log, topics, folder, countdown)
-            time.sleep(SETTLE_SECONDS)
-            later = Counter(message.topic() for message in log.records(ends, countdown))
-            cluster = log.cluster()
+        topics = admin.topics(self._profile.topics)
+        records, ends = self._write(admin, topics, folder, countdown)
+        time.sleep(SETTLE_SECONDS)
+        later = Counter(message.topic for message in admin.records(ends, countdown))
         spoilt = {
             topic: count for topic, count in later.items() if policy_of(self._profile, topic) == "exact"
         }
@@ -121,7 +108,7 @@ class Keeper(StoreWriter[KafkaProfile]):
                 hint="something writes: stop the application's writers first",
             )
         details = _Details(
-            cluster=cluster,
+            cluster=admin.cluster(),
             topics={
                 name: _Topic(
                     file=f"{name}.jsonl",
@@ -157,7 +144,7 @@ class Keeper(StoreWriter[KafkaProfile]):
         recorded = _Details.model_validate(package.details)
         countdown = self._whole.start()
         groups = sorted({*recorded.groups, *admin.groups(self._profile.groups)})
-        admin.expect_idle(groups, sorted(recorded.topics), IDLE_SECONDS)
+        admin.expect_idle(groups, IDLE_SECONDS)
         found = {
             name: self._found(admin, name, topic, package.path(topic.file), countdown)
             for name, topic in recorded.topics.items()
@@ -166,19 +153,19 @@ class Keeper(StoreWriter[KafkaProfile]):
         # A partition that will not be there again takes its offsets away.
         there = {
             name: min(count, recorded.topics[name].shape.partitions)
-            for name, count in (self._topics(moved) if moved else {}).items()
+            for name, count in (admin.topics(moved) if moved else {}).items()
         }
         others = _merged(recorded.others, self._others(admin, there, each=True) if moved else {}, moved)
         # The broker forgets what they have read of a topic that is deleted, and sets nothing while they read.
-        admin.expect_idle(sorted(others), sorted(moved), IDLE_SECONDS)
+        admin.expect_idle(sorted(others), IDLE_SECONDS)
         notes: list[str] = []
         for name, topic in recorded.topics.items():
             if name in moved:
                 self._make_anew(admin, name, topic, moved[name], countdown)
             else:
-                admin.configure(name, observed=admin.describe(name), wanted=topic.shape)
+                admin.configure(name, topic.shape)
             notes += _told(name, found[name])
-        for name in self._topics(self._profile.topics):
+        for name in admin.names(self._profile.topics):
             if name not in recorded.topics:
                 admin.delete(name, countdown)
                 notes.append(f"topic {name} came after the backup and was deleted")
@@ -204,63 +191,49 @@ class Keeper(StoreWriter[KafkaProfile]):
         for group in admin.groups(["*"]):
             if group in ours:
                 continue
-            try:
+            with nullcontext() if each else suppress(Unverifiable):
                 found[group] = admin.offsets(group, topics)
-            except Unverifiable:
-                # Some brokers end the connection at the first request for a group that was deleted.
-                with nullcontext() if each else suppress(Unverifiable):
-                    found[group] = admin.offsets(group, topics)
         return {group: offsets for group, offsets in found.items() if offsets}
 
     def _write(
-        self, log: Log, topics: Mapping[str, int], folder: Path, countdown: Countdown
+        self, admin: Admin, topics: Mapping[str, int], folder: Path, countdown: Countdown
     ) -> tuple[dict[str, int], dict[Partition, int]]:
         """Write each topic's records to its file; return the number of records and the partitions' ends."""
         records = dict.fromkeys(topics, 0)
         ends: dict[Partition, int] = {}
         with ExitStack() as stack:
             files = {name: stack.enter_context(create_file(folder / f"{name}.jsonl")) for name in topics}
-            for message in log.records(beginnings(topics), countdown, ends):
-                files[message.topic()].write(record_of(message).line())
-                records[message.topic()] += 1
+            for message in admin.every_record(topics, countdown, ends):
+                files[message.topic].write(record_of(message).line())
+                records[message.topic] += 1
         return records, ends
-
-    def _topics(self, patterns: Iterable[str]) -> dict[str, int]:
-        with Log(self._reach) as log:
-            return log.topics(patterns)
 
     def _found(self, admin: Admin, name: str, topic: _Topic, file: Path, countdown: Countdown) -> _Found:
         """Look at the topic; nothing is changed."""
-        if name not in self._topics([name]):
+        if name not in admin.names([name]):
             return _Found("it was gone")
         shape = admin.describe(name)
         if shape.partitions != topic.shape.partitions:
             return _Found(f"it had {shape.partitions} partitions instead of {topic.shape.partitions}")
-        found = self._compared(name, topic, file, countdown)
+        found = self._compared(admin, name, topic, file, countdown)
         if found.damage:
             # One reading is not enough to delete a topic: see SETTLE_SECONDS.
             time.sleep(SETTLE_SECONDS)
-            found = self._compared(name, topic, file, countdown)
+            found = self._compared(admin, name, topic, file, countdown)
         return found
 
-    def _compared(self, name: str, topic: _Topic, file: Path, countdown: Countdown) -> _Found:
-        """Look for the recorded records: one not at its offset is damaged, or expired.
-
-        The log is closed before this returns. The library (2.16) crashes the process when a topic is deleted
-        under a reader with a request under way.
-        """
+    def _compared(self, admin: Admin, name: str, topic: _Topic, file: Path, countdown: Countdown) -> _Found:
+        """Look for the recorded records: one not at its offset is damaged, or expired."""
         missing = {_digest(record) for record in read_records(file)}
         later, removed = 0, _Removed(topic)
-        every = [(name, number) for number in range(topic.shape.partitions)]
-        with Log(self._reach) as log:
-            found = log.beginnings(every, countdown)
-            begins = {str(number): begin for (_, number), begin in found.items()}
-            for message in log.records(beginnings({name: topic.shape.partitions}), countdown):
-                record = record_of(message)
-                known = _digest(record) in missing
-                missing.discard(_digest(record))
-                later += record.offset >= topic.ends[record.partition]
-                removed.see(record, known=known)
+        found = admin.beginnings(partitions_in({name: topic.shape.partitions}), countdown)
+        begins = {str(number): begin for (_, number), begin in found.items()}
+        for message in admin.records(found, countdown):
+            record = record_of(message)
+            known = _digest(record) in missing
+            missing.discard(_digest(record))
+            later += record.offset >= topic.ends[record.partition]
+            removed.see(record, known=known)
         expired = 0
         if missing:
             expired = sum(
@@ -277,9 +250,8 @@ class Keeper(StoreWriter[KafkaProfile]):
         admin.delete(name, countdown)
         admin.create(name, topic.shape, countdown)
         admin.produce(name, read_records(file), countdown)
-        with Log(self._reach) as log:
-            messages = log.records(beginnings({name: topic.shape.partitions}), countdown)
-            written = _contents(record_of(message) for message in messages)
+        messages = admin.every_record({name: topic.shape.partitions}, countdown)
+        written = _contents(record_of(message) for message in messages)
         recorded = _contents(read_records(file))
         if written != recorded:
             raise self._failed(

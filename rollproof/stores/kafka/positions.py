@@ -9,8 +9,7 @@ from typing import Self
 
 from rollproof.collection import Json
 from rollproof.errors import Unverifiable, shown
-from rollproof.stores.kafka.ranges import Extent
-from rollproof.stores.kafka.view import Partition
+from rollproof.stores.kafka.ranges import Extent, Partition
 
 # Only a group's own name may hold spaces.
 _NAME = re.compile(r"(?:topic|group (?P<group>.+)) (?P<topic>[^ ]+) (?P<number>[0-9]+)", re.DOTALL)

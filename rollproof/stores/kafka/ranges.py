@@ -1,4 +1,4 @@
-"""A topic's parts as ranges of offsets, and the records in a range.
+"""A topic's parts as ranges of offsets.
 
 Records are ordered by partition, then offset. A division has a bound at every partition's first offset. So
 appended records land in their partition's last part, and each partition's beginning is remembered.
@@ -6,20 +6,11 @@ appended records land in their partition's last part, and each partition's begin
 
 from __future__ import annotations
 
-import time
-from bisect import bisect_right
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
-
-from rollproof.stores.contract import Pace
-from rollproof.stores.kafka.view import BATCH, Log, Partition, failed
-from rollproof.stores.reach import Countdown
-
-# The longest wait for a whole batch. Shorter than the view's, since every range ends with such a wait.
-POLL_SECONDS = 0.01
+# A partition of one topic.
+Partition = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,85 +95,3 @@ def runs(found: Iterable[Segment]) -> Iterator[list[Segment]]:
         run.append(segment)
     if run:
         yield run
-
-
-class RangeLog(Log):
-    """A log read range by range. The deadline holds for each answer, not for a whole range."""
-
-    # If retention removes records during a read, only those are skipped.
-    SETTINGS: ClassVar[Mapping[str, str]] = {"auto.offset.reset": "earliest"}
-    _size = Pace.SMALLEST
-    _count = 0
-    _spent = 0.0
-
-    def real_ends(self, partitions: Iterable[Partition], countdown: Countdown) -> dict[Partition, int]:
-        """Return each partition's end, as the broker reports it while giving records.
-
-        A broker asked for the end alone has been seen to answer 1 for as long as it ran.
-        """
-        ends = self.ends(partitions, countdown)
-        waiting = set(ends)
-        self._consumer.assign([TopicPartition(*partition, end) for partition, end in ends.items()])
-        try:
-            while waiting:
-                batch: list[Any] = self._consumer.consume(BATCH, min(POLL_SECONDS, countdown.left()))
-                for message in batch:
-                    partition = (message.topic(), message.partition())
-                    if self._is_end(message):
-                        ends[partition] = max(ends[partition], message.offset())
-                    elif partition in waiting:
-                        _, high = self._consumer.get_watermark_offsets(
-                            TopicPartition(*partition), cached=True
-                        )
-                        ends[partition] = max(ends[partition], high, message.offset() + 1)
-                    waiting.discard(partition)
-        except KafkaException as error:
-            raise failed(self._reach, "the ends of the partitions", error) from None
-        finally:
-            self._consumer.unassign()
-        return ends
-
-    def read(self, topic: str, run: Sequence[Segment], pace: Pace) -> Generator[tuple[int, Any]]:
-        """Yield each record of `run` with its part, in order. Transaction markers are skipped."""
-        starts = [segment.start for segment in run]
-        stop = run[-1].stop
-        self._consumer.assign([TopicPartition(topic, run[0].partition, starts[0])])
-        try:
-            at = starts[0]
-            countdown = self._reach.start()
-            while at < stop:
-                batch = self._consume(countdown, pace)
-                for message in batch:
-                    # Compaction leaves holes, so the next record may be past the range's end.
-                    at = message.offset() + (not self._is_end(message))
-                    if at > stop or message.error() is not None:
-                        continue
-                    if at <= starts[0]:
-                        raise failed(
-                            self._reach, f"the records of {topic}", "that it was re-created meanwhile"
-                        )
-                    yield run[bisect_right(starts, message.offset()) - 1].part, message
-                if batch:
-                    countdown = self._reach.start()
-        except KafkaException as error:
-            raise failed(self._reach, f"the records of {topic}", error) from None
-        finally:
-            self._consumer.unassign()
-
-    def _consume(self, countdown: Countdown, pace: Pace) -> list[Any]:
-        started = time.monotonic()
-        batch: list[Any] = self._consumer.consume(BATCH, min(POLL_SECONDS, countdown.left()))
-        self._spent += time.monotonic() - started
-        self._count += len(batch)
-        if self._count >= self._size:
-            self._size = pace.next_size(self._count, self._spent)
-            self._count, self._spent = 0, 0.0
-        return batch
-
-    def _is_end(self, message: Any) -> bool:  # noqa: ANN401 - a message of the library
-        error = message.error()
-        if error is None:
-            return False
-        if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - the library's public name
-            raise failed(self._reach, f"the records of {message.topic()}", error)
-        return True

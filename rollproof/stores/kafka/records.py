@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,34 +37,40 @@ class Record(Model):
 
         It holds time, key, value and headers; the time is None if the broker stamped it.
         """
-        time = self.timestamp if self.timestamp[0] == CREATED else None
-        return json.dumps([time, self.key, self.value, self.headers]).encode()
+        stamp = self.timestamp if self.timestamp[0] == CREATED else None
+        return json.dumps([stamp, self.key, self.value, self.headers]).encode()
 
-    def message(self) -> dict[str, Any]:
-        """Return a producer's arguments for this record, without the topic."""
+    def message(self) -> tuple[int, bytes | None, bytes | None, list[tuple[str, bytes | None]]]:
+        """Return the time in milliseconds, key, value and headers with which it is written again."""
         kind, milliseconds = self.timestamp
-        return {
-            "partition": self.partition,
-            "key": _decoded(self.key),
-            "value": _decoded(self.value),
-            "headers": [(name, _decoded(value)) for name, value in self.headers],
+        return (
             # The broker's own time cannot be restored: it stamps the record again.
-            "timestamp": milliseconds if kind == CREATED else 0,
-        }
+            milliseconds if kind == CREATED else int(time.time() * 1000),
+            _decoded(self.key),
+            _decoded(self.value),
+            [(name, _decoded(value)) for name, value in self.headers],
+        )
 
 
 _READER = TypeAdapter(Record)
 
 
-def record_of(message: Any) -> Record:  # noqa: ANN401 - a message of the library
-    """Return the record that a consumer received."""
+def stamp_of(message: Any) -> tuple[int, int]:  # noqa: ANN401 - a record of the library
+    """Return the type of a received record's timestamp, and the time in milliseconds."""
+    if message.timestamp_type is None or message.timestamp < 0:
+        return NOT_STAMPED, -1
+    return message.timestamp_type + 1, message.timestamp
+
+
+def record_of(message: Any) -> Record:  # noqa: ANN401 - a record of the library
+    """Return the record that was received."""
     return Record(
-        partition=message.partition(),
-        offset=message.offset(),
-        timestamp=message.timestamp(),
-        key=_encoded(message.key()),
-        value=_encoded(message.value()),
-        headers=[(name, _encoded(value)) for name, value in message.headers() or ()],
+        partition=message.partition,
+        offset=message.offset,
+        timestamp=stamp_of(message),
+        key=_encoded(message.key),
+        value=_encoded(message.value),
+        headers=[(name, _encoded(value)) for name, value in message.headers],
     )
 
 

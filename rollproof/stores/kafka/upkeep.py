@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rollproof.profile.sections import Model
+from rollproof.stores.contract import Retention
 
 
 class Upkeep(Model):
@@ -41,4 +42,16 @@ def upkeep_of(configuration: Mapping[str, str]) -> Upkeep:
         milliseconds=limit("retention.ms") if deletes else None,
         size=limit("retention.bytes") if deletes else None,
         compacted="compact" in policies,
+    )
+
+
+def retention_of(configuration: Mapping[str, str]) -> Retention | None:
+    """Return a topic's retention, or None if its configuration does not tell it."""
+    if "retention.ms" not in configuration:
+        return None
+    upkeep = upkeep_of(configuration)
+    return Retention(
+        seconds=None if upkeep.milliseconds is None else upkeep.milliseconds / 1000,
+        size=upkeep.size,
+        compacted=upkeep.compacted,
     )

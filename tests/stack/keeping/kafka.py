@@ -8,15 +8,13 @@ from contextlib import ExitStack
 from typing import ClassVar, cast
 
 import pytest
-from confluent_kafka import Producer
 
 from rollproof.stores.kafka import keeper as kafka
 from rollproof.stores.kafka.admin import Admin
 from rollproof.stores.kafka.descriptor import KafkaProfile
-from rollproof.stores.kafka.view import Log, beginnings, settings
 from rollproof.stores.keeper import StoreKeeper
 from rollproof.stores.reach import NOBODY, Reach
-from tests.stack.kafka_scratch import SECONDS, Scratch
+from tests.stack.kafka_scratch import Scratch, made_record
 from tests.stack.keeping.subject import WHOLE, Bench, Chosen, Damage, Exported, Subject
 from tests.stack.scratch_stores import changed
 
@@ -126,13 +124,9 @@ class Kafka(Subject):
         """Make a topic of two records with all that one can hold, and some of every shape."""
         topic = self.scratch.topic
         self.scratch.create(topic, 3)
-        producer = Producer(settings(self.scratch.reach))
-        headers: list[tuple[str, str | bytes | None]] = [
-            ("h", b"1"), ("h", b"\xff"), ("none", None), ("ü", b""),
-        ]  # fmt: skip
-        producer.produce(topic, "{\"a\": 'ü\n'}".encode(), b"\x00\xff", 0, headers=headers, timestamp=TIME)
-        producer.produce(topic, None, b"tombstone", 0, timestamp=1)
-        assert producer.flush(SECONDS) == 0
+        headers = [("h", b"1"), ("h", b"\xff"), ("none", None), ("ü", b"")]
+        whole = made_record(0, b"\x00\xff", "{\"a\": 'ü\n'}".encode(), headers, TIME)
+        self.scratch.append(topic, [whole, made_record(0, b"tombstone", None, milliseconds=1)])
         self.scratch.produce(topic, 200, 3)
         return Exported(topic, lambda: self.made_anew(topic, 3), size=30)
 
@@ -144,11 +138,14 @@ class Kafka(Subject):
         def spoil() -> None:
             """Make the topic anew: of the wanted records, one is not there, and one is another."""
             made.damage()
-            producer = Producer(settings(self.scratch.reach))
-            for number, value in ((1, b"another"), (2, bytes([2, 0, 255]) * 2)):
-                key, stamp = f"job {number}".encode(), 1_700_000_000_000 + number
-                producer.produce(made.name, partition=number, key=key, value=value, timestamp=stamp)
-            assert producer.flush(SECONDS) == 0
+            values = {1: b"another", 2: bytes([2, 0, 255]) * 2}
+            self.scratch.append(
+                made.name,
+                [
+                    made_record(number, f"job {number}".encode(), value, (), 1_700_000_000_000 + number)
+                    for number, value in values.items()
+                ],
+            )
 
         return Chosen(made.name, ("0/3", "1/0", "2/0"), spoil, ("2/0",))
 
@@ -182,11 +179,7 @@ class Kafka(Subject):
 
 def observed(scratch: Scratch) -> object:
     """Return everything that a restore has to bring back."""
-    records: dict[tuple[str, int], list[object]] = {}
-    with Log(scratch.reach) as log:
-        topics = log.topics([f"{scratch.name}*"])
-        for m in log.records(beginnings(topics), scratch.reach.start()):
-            record = (m.offset(), m.timestamp(), m.key(), m.value(), m.headers())
-            records.setdefault((m.topic(), m.partition()), []).append(record)
-    admin = Admin(scratch.reach)
-    return records, {topic: admin.describe(topic) for topic in topics}, scratch.offsets()
+    topics = scratch.topics()
+    records = {topic: scratch.records(topic) for topic in topics}
+    with Admin(scratch.reach) as admin:
+        return records, {topic: admin.describe(topic) for topic in topics}, scratch.offsets()

@@ -19,7 +19,7 @@ from rollproof.profile.profile import Target
 from rollproof.profile.sections import StoreProfile
 from rollproof.stores.contract import ContentView, ExportedRecord, RecordExport, RecordHash, StoreView
 from rollproof.stores.keeper import StoreKeeper
-from rollproof.stores.keepers import keeper_here
+from rollproof.stores.keepers import keeper_at
 from rollproof.stores.package import Kept
 from rollproof.stores.registry import content_at, export_at, view_at
 from staging.stack.stack import Stack
@@ -104,8 +104,7 @@ class Place:
         return export_at(self.name, self.profile, self.endpoint, self.engine)
 
     def keeper(self, *, deadline: float = WHOLE_SECONDS) -> StoreKeeper:
-        # In this process, where a test can break it in the middle.
-        return keeper_here(self.name, self.profile, self.endpoint, self.control, deadline, self.engine)
+        return keeper_at(self.name, self.profile, self.endpoint, self.control, deadline, self.engine)
 
     def secrets(self) -> list[str]:
         """Return every secret of the profile."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import uuid
@@ -13,14 +12,13 @@ from typing import Any, cast
 
 import pytest
 
-from rollback_actions.containers.compose import ComposeControl
 from rollproof.errors import ActionFailed, Unverifiable
 from rollproof.stores.kafka import keeper as kafka
 from rollproof.stores.kafka.admin import Admin
-from rollproof.stores.kafka.view import Log, Partition, settings
+from rollproof.stores.kafka.broker import Broker
+from rollproof.stores.kafka.ranges import Partition
 from rollproof.stores.keeper import StoreKeeper
-from rollproof.stores.keepers import KeeperApart, keeper_at
-from tests.stack.kafka_scratch import SECONDS, Scratch
+from tests.stack.kafka_scratch import Scratch
 from tests.stack.keeping.kafka import CONFIGURATION, PARTITIONS, Kafka, observed
 from tests.stack.keeping.records import exported, put_back, wanted_of
 from tests.stack.keeping.subject import Place
@@ -31,15 +29,17 @@ OFFSETS = {0: 23, 1: 10, 2: 0}
 RECORDS = 90
 # Ends in good order at the end of its input.
 MEMBER = """
-import json, sys, threading
-from confluent_kafka import Consumer
-consumer = Consumer(json.loads(sys.argv[1]))
-consumer.subscribe([sys.argv[2]])
+import sys, threading
+from kafka import KafkaConsumer
+broker, topic, group = sys.argv[1:]
+consumer = KafkaConsumer(
+    topic, bootstrap_servers=broker, group_id=group, enable_auto_commit=False, session_timeout_ms=6000
+)
 over = threading.Event()
 threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
 told = False
 while not over.is_set():
-    consumer.poll(0.2)
+    consumer.poll(200)
     if consumer.assignment() and not told:
         told = True
         print("joined", flush=True)
@@ -65,7 +65,7 @@ def place(subject: Kafka, scratch: Scratch) -> Place:
 
 @pytest.fixture
 def keeper(place: Place, monkeypatch: pytest.MonkeyPatch) -> StoreKeeper:
-    monkeypatch.setattr(kafka, "IDLE_SECONDS", 1)
+    monkeypatch.setattr(kafka, "IDLE_SECONDS", 12)  # twice a member's session
     return place.keeper()
 
 
@@ -110,19 +110,6 @@ def test_a_record_whose_partition_is_gone_is_refused(place: Place, scratch: Scra
 # The keeper.
 
 
-def test_a_keeper_that_works_apart_does_what_it_does_here(
-    scratch: Scratch, place: Place, control: ComposeControl, tmp_path: Path
-) -> None:
-    keeper = keeper_at(place.name, place.profile, place.endpoint, control, SECONDS, place.engine)
-    assert isinstance(keeper, KeeperApart)
-    kept, before = keeper.back_up(tmp_path), observed(scratch)
-    scratch.delete(scratch.topic)
-    restored = keeper.restore(tmp_path)
-    assert (restored.records, observed(scratch)) == (kept.records, before)
-    with pytest.raises(ActionFailed, match="expected a"):
-        keeper.restore(tmp_path / "elsewhere")
-
-
 def test_a_log_that_only_grew_is_left_alone_and_replayed(
     scratch: Scratch, keeper: StoreKeeper, tmp_path: Path
 ) -> None:
@@ -155,19 +142,19 @@ def test_a_topic_made_anew_keeps_the_next_record_of_its_groups(
 
 def _expire(monkeypatch: pytest.MonkeyPatch, begin: int) -> None:
     """As if retention had removed from partition 0 what is before `begin`: this broker removes nothing."""
-    records, beginnings = Log.records, Log.beginnings
+    records, beginnings = Broker.records, Broker.beginnings
 
-    def retained(self: Log, *given: Any, **named: Any) -> Iterator[Any]:  # noqa: ANN401 - as it is
+    def retained(self: Broker, *given: Any, **named: Any) -> Iterator[Any]:  # noqa: ANN401 - as it is
         for message in records(self, *given, **named):
-            if message.partition() or message.offset() >= begin:
+            if message.partition or message.offset >= begin:
                 yield message
 
-    def begun(self: Log, *given: Any) -> dict[Partition, int]:  # noqa: ANN401 - as it is
+    def begun(self: Broker, *given: Any) -> dict[Partition, int]:  # noqa: ANN401 - as it is
         found = beginnings(self, *given)
         return {place: offset if place[1] else max(offset, begin) for place, offset in found.items()}
 
-    monkeypatch.setattr(Log, "records", retained)
-    monkeypatch.setattr(Log, "beginnings", begun)
+    monkeypatch.setattr(Broker, "records", retained)
+    monkeypatch.setattr(Broker, "beginnings", begun)
 
 
 @pytest.fixture
@@ -211,9 +198,10 @@ def test_records_that_went_before_their_time_are_damage(
     """A migration may shorten the retention of a topic that kept its records for ever."""
     keeper.back_up(tmp_path)
     before = observed(scratch)
-    topic = Admin(scratch.reach).describe(scratch.topic)
-    changed = topic.model_copy(update={"configuration": {**topic.configuration, "retention.ms": retention}})
-    Admin(scratch.reach).configure(scratch.topic, observed=topic, wanted=changed)
+    with Admin(scratch.reach) as admin:
+        topic = admin.describe(scratch.topic)
+        wanted = {**topic.configuration, "retention.ms": retention}
+        admin.configure(scratch.topic, topic.model_copy(update={"configuration": wanted}))
     make_anew = kafka.Keeper._make_anew
 
     def seen(*given: Any) -> None:  # noqa: ANN401 - as it is
@@ -260,7 +248,8 @@ def test_a_member_of_a_group_outside_stops_only_what_would_strand_it(
         # The topic is left alone, and so is the group.
         keeper.restore(tmp_path)
         assert scratch.offsets()[scratch.topic, 0] == OFFSETS[0]
-        topic = Admin(scratch.reach).describe(scratch.topic)
+        with Admin(scratch.reach) as admin:
+            topic = admin.describe(scratch.topic)
         wrong = topic.model_copy(update={"partitions": PARTITIONS + 1})
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(Admin, "describe", lambda *_: wrong)
@@ -272,9 +261,8 @@ def test_a_member_of_a_group_outside_stops_only_what_would_strand_it(
 @contextmanager
 def member(scratch: Scratch, topic: str = "") -> Iterator[subprocess.Popen[str]]:
     """Give a process that is a member of the group; it leaves in good order unless it was killed."""
-    given = settings(scratch.reach) | {"group.id": scratch.group, "session.timeout.ms": 6000}
-    given |= {"enable.auto.commit": False}
-    command = [sys.executable, "-c", MEMBER, json.dumps(given), topic or scratch.topic]
+    given = [scratch.reach.address, topic or scratch.topic, scratch.group]
+    command = [sys.executable, "-c", MEMBER, *given]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Any, ClassVar, cast
 
-from confluent_kafka import Producer
-from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]
-
 from rollproof.stores.kafka.descriptor import KafkaProfile
-from rollproof.stores.kafka.view import settings
 from rollproof.stores.keeper import StoreKeeper
 from rollproof.stores.keepers import open_keeper
 from rollproof.stores.reach import NOBODY, Reach
-from tests.stack.kafka_scratch import SECONDS, Scratch
+from tests.stack.kafka_scratch import SECONDS, Scratch, made_record
 from tests.stack.reading.subject import Act, Change, Given, Sizes, Subject, Way
 from tests.stack.scratch_stores import changed
 
@@ -133,12 +129,8 @@ class Kafka(Subject):
         self.profile = changed(stored, topics=(*self.counts, self.settings), groups=(f"{name}*",))
 
     def fill(self) -> None:
-        topics = [NewTopic(topic, PARTITIONS, 1) for topic in (*self.logs, self.many)]
-        for answer in self.scratch.admin.create_topics(topics, request_timeout=SECONDS).values():
-            answer.result(SECONDS)
-        for topic in self.logs:
-            self.scratch.wait_for(topic, present=True)
-        self.scratch.wait_for(self.many, present=True)
+        for topic in (*self.logs, self.many):
+            self.scratch.create(topic, PARTITIONS)
         self.append(self.logs)
         self.scratch.produce(self.many, MANY, PARTITIONS)
         self.scratch.commit(self.full, {0: 2, 1: 1})
@@ -158,18 +150,8 @@ class Kafka(Subject):
 
     def append(self, logs: Mapping[str, Log]) -> None:
         """Append records to topics."""
-        producer = Producer(settings(self.scratch.reach))
         for topic, log in logs.items():
-            for message in log:
-                producer.produce(
-                    topic,
-                    partition=message.partition,
-                    key=message.key,
-                    value=message.value,
-                    headers=list(message.headers),
-                    timestamp=message.milliseconds,
-                )
-        assert producer.flush(SECONDS) == 0
+            self.scratch.append(topic, (made_record(*astuple(message)) for message in log))
 
     def shaped(self, shape: str) -> str:
         self.write(self.shape, LOG)
@@ -206,7 +188,4 @@ class Kafka(Subject):
         return f"{self.scratch.name}{change.replace(' ', '_')}"
 
     def clear(self) -> None:
-        topics = list(self.scratch.topics())
-        if topics:
-            for answer in self.scratch.admin.delete_topics(topics, request_timeout=SECONDS).values():
-                answer.result(SECONDS)
+        self.scratch.clear()

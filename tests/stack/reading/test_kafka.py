@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from confluent_kafka import Producer
+from kafka import KafkaProducer
 
 from rollproof.errors import Unverifiable
 from rollproof.stores.contract import ContentView, MovingContent
 from rollproof.stores.kafka import content as kafka_content
-from rollproof.stores.kafka.view import Log, Partition, settings
+from rollproof.stores.kafka.broker import Broker
+from rollproof.stores.kafka.ranges import Partition
 from rollproof.stores.reach import Countdown
 from tests.stack.content_reading import digests, expect_parts_are_whole, read
 from tests.stack.faults import closed_port
-from tests.stack.kafka_scratch import SECONDS
 from tests.stack.reading.kafka import ALL, LOG, PARTITIONS, Kafka, Message
 from tests.stack.reading.subject import at
 
@@ -63,13 +63,13 @@ def test_a_topic_made_anew_is_compared_from_its_first_record(subject: Kafka, con
 
 
 def test_markers_of_transactions_are_no_records(subject: Kafka, content: ContentView, topic: str) -> None:
-    producer = Producer(settings(subject.scratch.reach) | {"transactional.id": subject.scratch.group})
-    producer.init_transactions(SECONDS)
-    for _ in range(2):
-        producer.begin_transaction()
-        producer.produce(topic, value=b"in a transaction", partition=1)
-        producer.flush(SECONDS)
-        producer.commit_transaction(SECONDS)
+    scratch = subject.scratch
+    with KafkaProducer(bootstrap_servers=scratch.reach.address, transactional_id=scratch.group) as producer:
+        producer.init_transactions()
+        for _ in range(2):
+            producer.begin_transaction()
+            producer.send(topic, value=b"in a transaction", partition=1)
+            producer.commit_transaction()
     assert read(content, topic).records.keys() == ALL | {"1/2", "1/4"}
     # The last part ends in a marker, and one part is nothing but one.
     division = ("", "0:0", "1:0", "1:3", "1:4", "1:5", "2:0")
@@ -113,8 +113,7 @@ def test_positions_that_strayed_are_told(subject: Kafka, topic: str, monkeypatch
     scratch.commit(topic, {0: 9})
     (beyond,) = content.strayed(later)
     assert beyond.startswith(f"{name} 0: expected an offset up to the end")
-    answers = scratch.admin.delete_consumer_groups([scratch.group], request_timeout=SECONDS)
-    answers[scratch.group].result(SECONDS)
+    scratch.delete_group()
     assert [line.partition(":")[0] for line in content.strayed(later)] == [f"{name} {n}" for n in range(3)]
     subject.write(topic, LOG, partitions=PARTITIONS)
     lines = content.strayed(later)
@@ -124,11 +123,12 @@ def test_positions_that_strayed_are_told(subject: Kafka, topic: str, monkeypatch
 
 
 def test_reading_joins_no_group_and_commits_nothing(subject: Kafka, content: ContentView) -> None:
-    with subject.view() as view:
-        view.counts()
-    assert digests(content, subject.many)[0].records == subject.counts[subject.many]
-    groups = subject.scratch.admin.list_consumer_groups(request_timeout=60).result(60).valid
-    assert "rollproof" not in {group.group_id for group in groups}
+    with Broker(subject.scratch.reach) as broker:
+        before = broker.states()
+        with subject.view() as view:
+            view.counts()
+        assert digests(content, subject.many)[0].records == subject.counts[subject.many]
+        assert broker.states() == before
 
 
 def test_a_closed_port_refuses(subject: Kafka) -> None:
@@ -149,12 +149,12 @@ def test_no_topic_has_no_schema_and_no_counts(subject: Kafka) -> None:
 
 def test_an_end_that_is_not_reached_is_unverifiable(subject: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
     """A broker that says there is more than it gives is not believed to have given all."""
-    stated = Log.ends
+    stated = Broker.ends
 
-    def one_more(log: Log, partitions: list[Partition], countdown: Countdown) -> dict[Partition, int]:
-        return {place: end + 1 for place, end in stated(log, partitions, countdown).items()}
+    def one_more(broker: Broker, partitions: list[Partition], countdown: Countdown) -> dict[Partition, int]:
+        return {place: end + 1 for place, end in stated(broker, partitions, countdown).items()}
 
-    monkeypatch.setattr(Log, "ends", one_more)
+    monkeypatch.setattr(Broker, "ends", one_more)
     with (
         subject.view(topics=(subject.full,), deadline_seconds=2.0) as view,
         pytest.raises(Unverifiable, match="more than 2 s"),

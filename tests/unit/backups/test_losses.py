@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 from errno import ENOSPC
 from pathlib import Path
 from typing import Any
@@ -12,14 +10,12 @@ from unittest.mock import create_autospec
 
 import pytest
 
-from rollback_actions.rollback import losses
 from rollback_actions.rollback.engine import RecordsMissing, RecordsUnknown
 from rollproof.backups import index
 from rollproof.backups.index import read_index
 from rollproof.errors import ActionFailed, Unverifiable
 from rollproof.incident.incident import Incident, new_incident
-from rollproof.incident.journal import verify_journal
-from rollproof.incident.journal_steps import Step, StepId, steps_in
+from rollproof.incident.journal_steps import Step, StepId
 from rollproof.losses import written as module
 from rollproof.losses.changes import FILES, Written, aligned
 from rollproof.losses.lost_window import read_window
@@ -28,7 +24,6 @@ from rollproof.planning.plan import Plan, plan_database, plan_emergency
 from rollproof.profile.profile import load_target
 from rollproof.record_names import ACCOUNTS, LOST_WINDOW
 from rollproof.stores.contract import CollectionsView
-from rollproof.system.apart import Died, apart
 from rollproof.verdict import Verdict
 from tests.unit.sandbox import Releases, Sandbox, make_rollable
 from tests.unit.word_store import WordStore, readable
@@ -92,26 +87,6 @@ def test_new_records_are_exported_and_deleted_ones_come_back(
     assert record.records == {"kept": 1, "restored": 0, "exported": 1, "revived": 1, "unaccounted": 0}
     assert _exported(incident) == {"c": ("new", "new")}
     assert _revived(incident) == ["b"]
-
-
-@pytest.mark.parametrize("part", [Step.EXPORT, Step.BACK_UP, Step.RESTORE, Step.ACCOUNT])
-def test_a_process_apart_that_crashes_fails_its_step_and_the_rollback_is_resumed(
-    sandbox: Sandbox, incident: Incident, plan: Plan, monkeypatch: pytest.MonkeyPatch, part: Step
-) -> None:
-    def crash(*_: object) -> None:
-        apart("work", 300.0, os.kill, 0, signal.SIGSEGV)
-
-    place: tuple[object, str] = (WordStore, part.replace(" ", "_"))
-    if part in {Step.EXPORT, Step.ACCOUNT}:
-        place = (losses, f"{part}_store")
-    with monkeypatch.context() as patched:
-        patched.setattr(*place, crash)
-        with pytest.raises(Died, match="killed by SIGSEGV: Fatal Python error"):
-            sandbox.run(plan, incident)
-    steps, _ = steps_in(verify_journal(incident.folder / "journal.jsonl"))
-    failed = {str(step.id) for step in steps if step.end is not None and step.end["event"] == "failed"}
-    assert f"{part} mysql" in failed
-    assert sandbox.run(plan, incident).records == CHANGED
 
 
 def test_without_changes_nothing_is_exported(sandbox: Sandbox, incident: Incident, plan: Plan) -> None:

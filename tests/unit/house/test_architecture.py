@@ -206,7 +206,7 @@ def test_checks_know_no_driver() -> None:
         "pymongo",
         "redis",
         "minio",
-        "confluent_kafka",
+        "kafka",
         "qdrant_client",
         "pymilvus",
         "httpx2",
@@ -223,7 +223,7 @@ def test_phase_1_is_collected_without_a_store_driver(tmp_path: Path) -> None:
     script = (
         "import sys, pytest\n"
         "pytest.main(['checks', '--collect-only', '-q', '-m', 'phase1', '--target', sys.argv[1]])\n"
-        "drivers = {'pymysql', 'pymongo', 'redis', 'minio', 'confluent_kafka', 'qdrant_client', 'pymilvus',"
+        "drivers = {'pymysql', 'pymongo', 'redis', 'minio', 'kafka', 'qdrant_client', 'pymilvus',"
         " 'numpy', 'httpx', 'matplotlib', 'docker', 'requests', 'urllib3', 'rich', 'typer',"
         " 'sqlglot', 'apprise', 'prometheus_client', 'cryptography', 'hypothesis'}\n"
         "print('IMPORTED', sorted(drivers & set(sys.modules)))\n"

@@ -22,7 +22,17 @@ from rollproof.stores.registry import open_view
 from tests.conftest import ROOT, write_profile
 
 # Of the group `dev`, what Python code imports.
-DEVELOPERS = ["hypothesis", "selenium", "sklearn", "aiokafka", "jwt", "fastapi", "uvicorn", "qdrant_client"]
+DEVELOPERS = [
+    "hypothesis",
+    "selenium",
+    "sklearn",
+    "aiokafka",
+    "confluent_kafka",
+    "jwt",
+    "fastapi",
+    "uvicorn",
+    "qdrant_client",
+]
 WITHOUT = f"""
 import sys
 class Hidden:

@@ -32,7 +32,6 @@ THREADS: Mapping[str, str] = {
     "rollproof/system/side_by_side.py": "the engine of parts side by side",
     "rollproof/system/http.py": "a timer that cuts the connection of an answer that comes too slowly",
     "reports/answers/monitor_view.py": "one thread shows samples: a beat never waits for a reader",
-    "rollproof/stores/kafka/relay.py": "a relay to a broker lives as long as the clients of this process",
     "rollproof/monitoring/monitor_metrics.py": "one thread serves for as long as the monitor beats",
 }
 BY_TEXT: Mapping[str, str] = {

@@ -26,7 +26,7 @@ HEAVY = {
     "allure_commons",
     "apprise",
     "asyncio",
-    "confluent_kafka",
+    "kafka",
     "cryptography",
     "docker",
     "dotenv",

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from rollproof.collection import Json
 from rollproof.errors import Unverifiable
 from rollproof.stores.kafka.positions import Positions, advances, strays
-from rollproof.stores.kafka.ranges import Extent, Segment, divided, runs, segments, shifted
-from rollproof.stores.kafka.view import Partition
+from rollproof.stores.kafka.ranges import Extent, Partition, Segment, divided, runs, segments, shifted
 
 EXTENTS = {0: Extent(0, 25), 1: Extent(100, 100), 2: Extent(40, 45)}
 DIVISION = ("", "0:0", "0:10", "0:20", "1:100", "2:40")

@@ -14,7 +14,7 @@ from rollback_actions.containers.compose import ComposeControl
 from rollproof.stores.kafka import keeper as kafka
 from rollproof.stores.kafka.admin import Topic
 from rollproof.stores.kafka.keeper import Keeper
-from rollproof.stores.kafka.records import CREATED, Record
+from rollproof.stores.kafka.records import Record
 from rollproof.stores.kafka.upkeep import Upkeep
 from rollproof.stores.writable import Writable
 from tests.unit.sandbox import stand_in
@@ -29,31 +29,14 @@ OLD = int(time.time() * 1000) - 2 * HOUR
 class Message:
     """A record, as the library gives it."""
 
-    number: int
-    key_: bytes = b"k"
-    value_: bytes | None = b"v"
-    stamped: int = OLD
-
-    def topic(self) -> str:
-        return TOPIC
-
-    def partition(self) -> int:
-        return 0
-
-    def offset(self) -> int:
-        return self.number
-
-    def timestamp(self) -> tuple[int, int]:
-        return CREATED, self.stamped
-
-    def key(self) -> bytes:
-        return self.key_
-
-    def value(self) -> bytes | None:
-        return self.value_
-
-    def headers(self) -> None:
-        return None
+    offset: int
+    key: bytes | None = b"k"
+    value: bytes | None = b"v"
+    timestamp: int = OLD
+    topic: str = TOPIC
+    partition: int = 0
+    timestamp_type: int = 0
+    headers: tuple[()] = ()
 
 
 @dataclass
@@ -82,12 +65,17 @@ class Broker:
     def topics(self, _: Iterable[str]) -> dict[str, int]:
         return {TOPIC: 1}
 
+    names = topics
+
+    def every_record(self, _: object, __: object, ends: dict[Any, int] | None = None) -> Iterator[Message]:
+        return self.records({TOPIC: 0}, None, ends)
+
     def records(
         self, starts: Mapping[Any, int], _: object, ends: dict[Any, int] | None = None
     ) -> Iterator[Message]:
         if ends is not None:
             ends[TOPIC, 0] = self.end
-        yield from (one for one in self.log if one.number >= max(self.begin, *starts.values()))
+        yield from (one for one in self.log if one.offset >= max(self.begin, *starts.values()))
 
     # What it does.
 
@@ -127,8 +115,9 @@ class Broker:
 
     def produce(self, _: str, records: Iterable[Record], __: object) -> None:
         for record in records:
-            message = record.message()
-            self.log.append(Message(self.end, message["key"], message["value"], message["timestamp"]))
+            stamp, key, value, headers = record.message()
+            assert headers == []
+            self.log.append(Message(self.end, key, value, stamp))
             self.end += 1
 
 
@@ -155,7 +144,6 @@ def broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
     made = Broker(
         [Message(n, b"key %d" % n) for n in (0, 1, 2, 4, 5)], end=7, groups={"ours": 4, "theirs": 5}
     )
-    monkeypatch.setattr(kafka, "Log", lambda _: made)
     monkeypatch.setattr(kafka, "Admin", lambda _: _Admin(made))
     monkeypatch.setattr(kafka, "SETTLE_SECONDS", 0.0)
     return made
@@ -168,7 +156,7 @@ def keeper() -> Keeper:
 
 
 def _numbers(broker: Broker) -> list[int]:
-    return [one.number for one in broker.log]
+    return [one.offset for one in broker.log]
 
 
 def test_what_the_broker_removed_by_age_is_no_damage(broker: Broker, keeper: Keeper, tmp_path: Path) -> None:

@@ -9,10 +9,9 @@ import pytest
 
 from rollproof.stores.contract import Retention
 from rollproof.stores.kafka.admin import Topic
-from rollproof.stores.kafka.inventory import _retention
 from rollproof.stores.kafka.keeper import _Removed, _Topic
 from rollproof.stores.kafka.records import CREATED, NOT_STAMPED, Record
-from rollproof.stores.kafka.upkeep import Upkeep, upkeep_of
+from rollproof.stores.kafka.upkeep import Upkeep, retention_of, upkeep_of
 
 HOUR = 3_600_000
 NOW = int(time.time() * 1000)
@@ -77,7 +76,7 @@ def test_upkeep_is_what_the_configuration_says() -> None:
 
 
 def test_the_retention_of_a_topic_is_told_in_seconds_if_the_broker_tells_it() -> None:
-    assert _retention({}) is None
+    assert retention_of({}) is None
     told = {"retention.ms": "7000", "retention.bytes": "9", "cleanup.policy": "compact,delete"}
-    assert _retention(told) == Retention(seconds=7.0, size=9, compacted=True)
-    assert _retention({"retention.ms": "-1"}) == Retention(seconds=None, size=None, compacted=False)
+    assert retention_of(told) == Retention(seconds=7.0, size=9, compacted=True)
+    assert retention_of({"retention.ms": "-1"}) == Retention(seconds=None, size=None, compacted=False)

@@ -76,7 +76,7 @@ def test_no_driver_is_imported_before_a_store_is_asked(tmp_path: Path) -> None:
         "import sys; from pathlib import Path; from rollproof.profile.profile import load_target\n"
         "from rollproof.monitoring.probes.probes import probes_of\n"
         "list(probes_of(load_target(Path(sys.argv[1])), 4.0))\n"
-        "drivers = {'pymysql', 'pymongo', 'redis', 'minio', 'confluent_kafka', 'pymilvus', 'numpy'}\n"
+        "drivers = {'pymysql', 'pymongo', 'redis', 'minio', 'kafka', 'pymilvus', 'numpy'}\n"
         "print('IMPORTED', sorted(drivers & set(sys.modules)))\n"
     )
     done = subprocess.run(

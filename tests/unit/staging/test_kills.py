@@ -10,17 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from rollproof.errors import ExitCode
-from rollproof.profile.profile import PREFIX, load_target
+from rollproof.profile.profile import PREFIX
 from rollproof.record_names import UNFINISHED
 from rollproof.verdict import Verdict
 from staging.kills.kill import Action, Fall, Kill, Killer, Undisturbed
 from staging.kills.kill_mark import Mark
-from staging.kills.kill_walk import Walk, _faults
+from staging.kills.kill_walk import Walk
 from staging.kills.rollback_outcome import Expected, Outcome, judge, read_outcome
 from staging.stack.stack import Stack
-from tests.conftest import write_profile
-from tests.unit.stores.test_readers_reach import section
 
 ROOT = Path(__file__).parents[3]
 # Killed in place of the actions: it ends by itself, or waits in a step until it is killed; `resume` ends.
@@ -28,7 +25,6 @@ STAND_IN = """
 import json, os, sys, time
 from pathlib import Path
 
-from rollproof.system.apart import apart
 from rollback_actions.session.journal import Journal
 
 incidents = Path(os.environ[PREFIX + "FOLDERS__INCIDENTS"])
@@ -48,13 +44,6 @@ else:
         if first == "waits":
             with journal.step("a sentence", id="restore", of="mysql"):
                 time.sleep(600)
-        if first in ("works apart", "works apart and goes on"):
-            try:
-                with journal.step("a sentence", id="restore", of="mysql"):
-                    apart("restore", 600, time.sleep, 600)
-            except Exception as error:
-                print(error)
-                sys.exit(1 if first == "works apart" else 0)
 """
 RECORDS = {"kept": 140, "restored": 2, "exported": 2, "revived": 3, "unaccounted": 0}
 WELL = Outcome(
@@ -116,40 +105,6 @@ def test_what_is_lost_that_was_written_before_it_was_gone_on_with_is_wrong(kille
     assert "what was written meanwhile is lost: mysql 99" in kill.wrong
     assert "no safety copy" in kill.wrong
     assert len(list((killer.folder / "incidents").iterdir())) == 1
-
-
-def test_a_worker_that_crashes_fails_its_step_which_is_gone_on_with(killer: Killer) -> None:
-    action = Action("database mysql", ("works apart",), dict, ("mysql",))
-    undisturbed = Undisturbed({STEP: 0.1}, replace(WELL, copies=()))
-    kill = killer.kill(action, STEP, 0.1, undisturbed, worker=True)
-    assert (kill.code, kill.open_steps, kill.worker) == (ExitCode.FAILED, (), True)
-    # What a crash has to leave is judged as after a kill: the stand-in leaves nothing.
-    assert "was not killed" not in kill.wrong
-    assert "no safety copy" in kill.wrong
-    kill = killer.kill(
-        replace(action, arguments=("works apart and goes on",)), STEP, 0.1, undisturbed, worker=True
-    )
-    assert kill.wrong == "was not killed: it ended by itself with exit code 0"
-
-
-def test_a_worker_that_crashed_has_failed_its_step() -> None:
-    crashed = [*JOURNAL, {"event": "failed", "began": 3}, {"event": "failed", "began": 0}]
-    assert Fall(ExitCode.FAILED, crashed, worker=True).wrong(STEP) == ""
-    well = [*JOURNAL, {"event": "ended", "began": 3}, {"event": "failed", "began": 0}]
-    assert "which passed" in Fall(ExitCode.FAILED, well, worker=True).wrong(STEP)
-    assert "was not killed" in Fall(-signal.SIGKILL, crashed, worker=True).wrong(STEP)
-
-
-def test_only_what_works_apart_has_a_worker_to_crash(tmp_path: Path) -> None:
-    stores = {kind: section(kind) for kind in ("mysql", "kafka")}
-    target = load_target(write_profile(tmp_path)).model_copy(update={"stores": stores})
-    names = ["keep", "export kafka", "restore mysql", "restore kafka", "account kafka"]
-    assert _faults(target, names) == [
-        *((name, False) for name in names),
-        ("export kafka", True),
-        ("restore kafka", True),
-        ("account kafka", True),
-    ]
 
 
 def test_what_is_as_undisturbed_is_well() -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from unittest.mock import create_autospec
@@ -13,7 +13,13 @@ import grpc  # type: ignore[import-untyped]
 import pymysql
 import pytest
 import redis
-from confluent_kafka import KafkaError, KafkaException
+from kafka.errors import (
+    KafkaConnectionError,
+    KafkaTimeoutError,
+    RequestTimedOutError,
+    SaslAuthenticationFailedError,
+    TopicAuthorizationFailedError,
+)
 from pydantic import SecretStr
 from pymilvus.exceptions import MilvusException
 from pymongo.errors import ExecutionTimeout, OperationFailure, ServerSelectionTimeoutError
@@ -25,7 +31,7 @@ from rollproof.monitoring.probes.probe import unreached_by
 from rollproof.monitoring.samples import ProbeKind
 from rollproof.profile.profile import load_target
 from rollproof.profile.sections import Account, Address
-from rollproof.stores.kafka import view as kafka
+from rollproof.stores.kafka import broker as kafka
 from rollproof.stores.keepers import open_keeper
 from rollproof.stores.milvus import view as milvus
 from rollproof.stores.mongodb import view as mongodb
@@ -66,8 +72,16 @@ def _caused(cause: Exception) -> MilvusException:
     return error
 
 
+@contextmanager
+def _of_kafka(reach: Reach) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - of the library, or of a socket
+        raise kafka.failed(reach, "records", error) from None
+
+
 MYSQL, MONGODB, REDIS = mysql.translated, mongodb.within, redis_view.translated
-KAFKA, MILVUS = partial(kafka.translated, what="records"), partial(milvus.translated, what="a count")
+KAFKA, MILVUS = _of_kafka, partial(milvus.translated, what="a count")
 OTHER, UNREACHABLE, TIMEOUT = Meaning.OTHER, Meaning.UNREACHABLE, Meaning.TIMEOUT
 
 
@@ -88,10 +102,13 @@ CASES = [
     (REDIS, redis.BusyLoadingError("loading"), OTHER),
     (REDIS, redis.ConnectionError("refused"), UNREACHABLE),
     (REDIS, _late(), TIMEOUT),
-    (KAFKA, KafkaException(KafkaError(KafkaError._AUTHENTICATION)), OTHER),
-    (KAFKA, KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)), OTHER),
-    (KAFKA, KafkaException(KafkaError(KafkaError._TRANSPORT)), UNREACHABLE),
-    (KAFKA, KafkaException(KafkaError(KafkaError._TIMED_OUT)), TIMEOUT),
+    (KAFKA, SaslAuthenticationFailedError("Authentication failed"), OTHER),
+    (KAFKA, TopicAuthorizationFailedError("jobs"), OTHER),
+    (KAFKA, KafkaConnectionError("socket disconnected"), UNREACHABLE),
+    (KAFKA, ConnectionRefusedError(111, "Connection refused"), UNREACHABLE),
+    (KAFKA, TimeoutError("timed out"), TIMEOUT),
+    (KAFKA, KafkaTimeoutError("late"), TIMEOUT),
+    (KAFKA, RequestTimedOutError("late"), TIMEOUT),
     (MILVUS, _Status(grpc.StatusCode.UNAUTHENTICATED), OTHER),
     (MILVUS, _caused(_Status(grpc.StatusCode.UNAUTHENTICATED)), OTHER),
     (MILVUS, _caused(_Status(grpc.StatusCode.PERMISSION_DENIED)), OTHER),
