@@ -13,7 +13,7 @@ import pytest
 from fixtures.gating.evidence import Attach, Expect, Note
 from rollproof.errors import Meaning, Unverifiable, listed, shortened
 from rollproof.incident.rehearsals import Ending, Rehearsal
-from rollproof.incident.reopening import Closing, reopen_hint
+from rollproof.incident.reopening import ClosedGate, reopen_hint
 from rollproof.profile.profile import Target
 from rollproof.record_names import VERDICT
 from rollproof.system.clock import is_recent
@@ -33,15 +33,21 @@ def test_record_of_the_rehearsal_is_whole(
 ) -> None:
     """The record is unchanged since: its journal's chain holds, and names the verdict that is there."""
     expect = expect.of(hint="rehearse the migration again")
-    expect(not rehearsal.broken,
-           what="journal of the rehearsal", otherwise=Unverifiable,
-           expected="a chain that holds", instead=rehearsal.broken,
-           source=rehearsal.folder)
-    expect(rehearsal.verdict_is_recorded,
-           what="verdict of the rehearsal",
-           expected=f"SHA-256 {rehearsal_ending.verdict_sha256[:16]}, as in its journal",
-           instead="another one, or none",
-           source=rehearsal.folder / VERDICT)
+    expect(
+        not rehearsal.broken,
+        what="journal of the rehearsal",
+        otherwise=Unverifiable,
+        expected="a chain that holds",
+        instead=rehearsal.broken,
+        source=rehearsal.folder,
+    )
+    expect(
+        rehearsal.verdict_is_recorded,
+        what="verdict of the rehearsal",
+        expected=f"SHA-256 {rehearsal_ending.verdict_sha256[:16]}, as in its journal",
+        instead="another one, or none",
+        source=rehearsal.folder / VERDICT,
+    )
     note(f"journal and verdict of {rehearsal.folder.name} are as they were written")
 
 
@@ -60,11 +66,15 @@ def test_migration_lost_nothing(
     kinds = ("lost", "altered", "noted", "unknown")
     every = [f"{kind}: {text}" for kind in kinds for text in getattr(rehearsal_ending, kind)]
     evidence("what the migration did", "\n".join(every) or "nothing")
-    expect(not rehearsal_ending.lost,
-           what="losses by the migration", means=Meaning.DATA_LOSS,
-           expected="none", instead=_named(rehearsal_ending.lost),
-           source=rehearsal.folder,
-           hint="split it: add what is new first, and remove what is old when no rollback needs it")
+    expect(
+        not rehearsal_ending.lost,
+        what="losses by the migration",
+        means=Meaning.DATA_LOSS,
+        expected="none",
+        instead=_named(rehearsal_ending.lost),
+        source=rehearsal.folder,
+        hint="split it: add what is new first, and remove what is old when no rollback needs it",
+    )
     _expect_compared(rehearsal, rehearsal_ending, expect)
     note(f"nothing lost; new: {_named(rehearsal_ending.noted) or 'nothing'}")
 
@@ -73,11 +83,15 @@ def test_migration_altered_no_definition(
     rehearsal: Rehearsal, rehearsal_ending: Ending, expect: Expect, note: Note
 ) -> None:
     """No type or other definition was another one: what fits in it in staging may not fit elsewhere."""
-    expect(not rehearsal_ending.altered,
-           what="definitions that the migration altered", means=Meaning.DATA_CHANGED,
-           expected="none", instead=_named(rehearsal_ending.altered),
-           source=rehearsal.folder,
-           hint="see that no value of the target is cut; if so, take the word for it: premigration.waivers")
+    expect(
+        not rehearsal_ending.altered,
+        what="definitions that the migration altered",
+        means=Meaning.DATA_CHANGED,
+        expected="none",
+        instead=_named(rehearsal_ending.altered),
+        source=rehearsal.folder,
+        hint="see that no value of the target is cut; if so, take the word for it: premigration.waivers",
+    )
     _expect_compared(rehearsal, rehearsal_ending, expect)
     note("every definition of before is as it was")
 
@@ -102,11 +116,15 @@ def test_rehearsal_began_where_the_target_is(
     rehearsal: Rehearsal, working_commit: str, expect: Expect, note: Note
 ) -> None:
     """The rehearsal migrated from the target's current commit."""
-    expect(rehearsal.known_good == working_commit,
-           what="commit that the rehearsal began with", means=Meaning.WRONG_VERSION,
-           expected=f"{working_commit[:12]}, as the target's working copy",
-           observed=rehearsal.known_good[:12] or "none",
-           source=rehearsal.folder, hint="rehearse the migration from the commit that is in production")
+    expect(
+        rehearsal.known_good == working_commit,
+        what="commit that the rehearsal began with",
+        means=Meaning.WRONG_VERSION,
+        expected=f"{working_commit[:12]}, as the target's working copy",
+        observed=rehearsal.known_good[:12] or "none",
+        source=rehearsal.folder,
+        hint="rehearse the migration from the commit that is in production",
+    )
     note(f"from {working_commit[:12]}")
 
 
@@ -115,25 +133,31 @@ def test_rehearsal_is_recent(
 ) -> None:
     """The rehearsal has not expired."""
     days, limit = rehearsal_ending.at.seconds_ago() / DAY_SECONDS, target.premigration.rehearsal.days
-    expect(is_recent(days, limit),
-           what="age of the rehearsal",
-           expected=f"at most {limit} days", observed=f"{days:.1f}",
-           source=rehearsal.folder, hint="a rehearsal expires: rehearse the migration again")
+    expect(
+        is_recent(days, limit),
+        what="age of the rehearsal",
+        expected=f"at most {limit} days",
+        observed=f"{days:.1f}",
+        source=rehearsal.folder,
+        hint="a rehearsal expires: rehearse the migration again",
+    )
     note(f"{days:.1f} days old")
 
 
 def test_migration_was_reopened_after_its_rollback(
-    closings: Sequence[Closing], migration: str, profile_path: Path, expect: Expect, note: Note
+    closed_gates: Sequence[ClosedGate], migration: str, profile_path: Path, expect: Expect, note: Note
 ) -> None:
     """A migration that was rolled back returns only by a fix, with cause, rehearsal and backup on record."""
-    closed = [closing for closing in closings if closing.reopening is None]
-    said = listed([str(closing) for closing in closings]) or "it brings back nothing that was rolled back"
-    expect(not closed,
-           what=f"reopening of migration {migration[:12]}",
-           expected="one for each rollback that it would bring back",
-           observed="; ".join(map(str, closed)) or said,
-           source=listed([str(one.rollback.incident.folder) for one in closed]) or "records of rollbacks",
-           hint=reopen_hint(closed, migration, profile_path))
+    closed = [gate for gate in closed_gates if gate.reopening is None]
+    said = listed([str(gate) for gate in closed_gates]) or "it brings back nothing that was rolled back"
+    expect(
+        not closed,
+        what=f"reopening of migration {migration[:12]}",
+        expected="one for each rollback that it would bring back",
+        observed="; ".join(map(str, closed)) or said,
+        source=listed([str(one.rollback.incident.folder) for one in closed]) or "records of rollbacks",
+        hint=reopen_hint(closed, migration, profile_path),
+    )
     note(said)
 
 
@@ -143,14 +167,23 @@ def _named(differences: Sequence[str]) -> str:
 
 
 def _expect_compared(rehearsal: Rehearsal, ending: Ending, expect: Expect) -> None:
-    expect(not ending.unknown,
-           what="stores after the migration", otherwise=Unverifiable,
-           expected="each compared with the baseline", instead=_named(ending.unknown),
-           source=rehearsal.folder, hint="mend what could not be read, and rehearse the migration again")
+    expect(
+        not ending.unknown,
+        what="stores after the migration",
+        otherwise=Unverifiable,
+        expected="each compared with the baseline",
+        instead=_named(ending.unknown),
+        source=rehearsal.folder,
+        hint="mend what could not be read, and rehearse the migration again",
+    )
 
 
 def _expect_passed(what: str, verdict: Verdict, rehearsal: Rehearsal, expect: Expect) -> None:
-    expect(verdict is Verdict.PASSED,
-           what=what,
-           expected=Verdict.PASSED.value, observed=verdict.value,
-           source=rehearsal.folder, hint="see its report; mend the migration, and rehearse that commit")
+    expect(
+        verdict is Verdict.PASSED,
+        what=what,
+        expected=Verdict.PASSED.value,
+        observed=verdict.value,
+        source=rehearsal.folder,
+        hint="see its report; mend the migration, and rehearse that commit",
+    )

@@ -10,7 +10,7 @@ from rollproof.baseline.known_good import current_baseline
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Problem
 from rollproof.git.repository import git
-from rollproof.monitoring.wish import Kind, Wish
+from rollproof.monitoring.rollback_request import Kind, RollbackRequest
 from rollproof.planning.advice import Advice
 from rollproof.planning.lock_state import LockState
 from rollproof.planning.unfinished import unfinished_of
@@ -69,7 +69,7 @@ def _emergency(advice: Advice) -> Entry:
     except Problem as problem:
         return Entry(title, lines=tuple(str(problem).splitlines()))
     commit = baseline.facts.commit
-    command = advice.rollback(Wish(Kind.EMERGENCY, commit))
+    command = advice.rollback(RollbackRequest(Kind.EMERGENCY, commit))
 
     def backup() -> list[str]:
         found = find_backup(target.folders.backups, target.name, commit)
@@ -109,7 +109,7 @@ def _next(advice: Advice, lock: LockState) -> Entry:
         return Entry(
             title,
             advice.resume(take_over=lock.ended),
-            (f"{one.wish}, incident {one.incident.id}, did not succeed: resume",),
+            (f"{one.request}, incident {one.incident.id}, did not succeed: resume",),
         )
     return Entry(title, advice.plan(), ("decide: say what is in trouble, see what would be done and lost",))
 

@@ -150,7 +150,7 @@ def decision_record(
         tuple(said(foreseen)),
         tuple(map(Trouble.of, without if refused is None else refused(plan, foreseen))),
     )
-    return DecisionRecord(decision, record, (advice.rollback(plan.wish),))
+    return DecisionRecord(decision, record, (advice.rollback(plan.request),))
 
 
 def decision_lines(record: DecisionRecord) -> Iterator[str]:

@@ -8,7 +8,7 @@ from rollproof.errors import listed
 from rollproof.incident.journal_steps import Step
 from rollproof.losses.after_restore import Dangling, Unmatched
 from rollproof.losses.changes import Written
-from rollproof.monitoring.wish import Kind
+from rollproof.monitoring.rollback_request import Kind
 from rollproof.planning.plan import Plan, PlannedStep
 from rollproof.profile.profile import Target
 from rollproof.system.clock import age
@@ -133,7 +133,7 @@ def cautions(target: Target, plan: Plan, head: str) -> Iterator[str]:
     if plan.checks_out:
         return
     if head != plan.commit:
-        part = ", ".join(plan.wish.names)
+        part = ", ".join(plan.request.names)
         yield f"{part} goes to {plan.commit[:12]}, the rest stays on {head[:12]}: see that the two fit"
     ours = {c.image for c in plan.baseline.facts.containers if c.service in plan.images}
     sharing = sorted(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rollproof.application.maintenance import kept_out
 from rollproof.incident.incident import RollbackRecord
-from rollproof.monitoring.wish import Kind, Wish
+from rollproof.monitoring.rollback_request import Kind, RollbackRequest
 from rollproof.planning.advice import Advice
 from rollproof.planning.lock_state import LockState
 from rollproof.planning.status import Ran, Status, StepState
@@ -62,13 +62,13 @@ def _verdict(verdict: Verdict, seconds: float, idle: float, blind: Sequence[str]
 
 def status_record(found: Status, lock: LockState, seal: SealState, advice: Advice) -> StatusRecord:
     """Return the record of `found`, with what to do next by the `lock`; `seal` is the state of its seal."""
-    wish, record = _wish(found), found.record
+    request, record = _request(found), found.record
     return StatusRecord(
         incident=found.incident.id,
         folder=str(found.incident.folder),
-        kind=wish.kind if wish else None,
-        commit=wish.commit if wish else None,
-        names=wish.names if wish else (),
+        kind=request.kind if request else None,
+        commit=request.commit if request else None,
+        names=request.names if request else (),
         runs=found.runs,
         steps=found.steps,
         verdict=found.verdict,
@@ -89,7 +89,7 @@ def status_lines(found: StatusRecord) -> Iterator[str]:
     yield f"record: {found.record}"
     yield from (f"the record does not hold: {doubt}" for doubt in found.doubts)
     yield f"incident: {found.folder}"
-    asked = found.kind and found.commit and Wish(found.kind, found.commit, found.names)
+    asked = found.kind and found.commit and RollbackRequest(found.kind, found.commit, found.names)
     yield f"rollback: {asked or 'unknown'}"
     if found.runs > 1:
         yield f"runs: {found.runs}"
@@ -112,11 +112,11 @@ def _ending(found: StatusRecord) -> str:
     return _verdict(found.recorded, found.seconds, found.idle_seconds, found.blind)
 
 
-def _wish(found: Status) -> Wish | None:
+def _request(found: Status) -> RollbackRequest | None:
     """Return what was asked for, or None if that is unknown."""
     if found.unfinished is not None:
-        return found.unfinished.wish
-    return None if found.record is None else found.record.wish
+        return found.unfinished.request
+    return None if found.record is None else found.record.request
 
 
 def _next(found: Status, lock: LockState, advice: Advice) -> str:
@@ -150,9 +150,9 @@ def _wait(found: Status, lock: LockState, advice: Advice) -> str:
 
 
 def _logs(found: Status, advice: Advice) -> Command:
-    wish = found.unfinished.wish if found.unfinished else None
+    request = found.unfinished.request if found.unfinished else None
     target: Target = advice.target
-    if wish is None or not wish.names:
+    if request is None or not request.names:
         return advice.logs(target.application.services)
-    stores = [s for name in wish.names if name in target.stores for s in target.stores[name].services]
-    return advice.logs(stores or wish.names)
+    stores = [s for name in request.names if name in target.stores for s in target.stores[name].services]
+    return advice.logs(stores or request.names)

@@ -308,7 +308,7 @@ def data_section(page: Page, record: IncidentRecord) -> None:
 def _none(record: IncidentRecord) -> str:
     if record.rollback is None:
         return "The record has no end of a rollback: the fate of the data is unknown."
-    if not record.rollback.wish.restores_data:
+    if not record.rollback.request.restores_data:
         last = ", the last of this incident," if record.earlier_rollbacks else ""
         return f"A {record.rollback.kind} rollback{last} puts no data back."
     return "The rollback ended before the accounts: the fate of the data is unknown."

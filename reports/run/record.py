@@ -31,7 +31,7 @@ from reports.verdict.summary import append_job_summary, lines, markdown, report_
 from reports.verdict.verdict import write_verdict
 from rollproof.errors import ExitCode, Problem
 from rollproof.home import typed
-from rollproof.incident.incident import IncidentKind, record_of
+from rollproof.incident.incident import IncidentKind, report_paths
 from rollproof.incident.tally import of_severity, tally
 from rollproof.reading import read_regular
 from rollproof.record_names import GATE_PAGE, REPORT, VERDICT
@@ -214,7 +214,7 @@ class _Record:
         target, rollback = self._incident.target, self._incident.rollback()
         if self._incident.kind is IncidentKind.CHANGE:
             return target
-        return f"{target}, {f'after rollback {rollback.wish}' if rollback else 'without a rollback'}"
+        return f"{target}, {f'after rollback {rollback.request}' if rollback else 'without a rollback'}"
 
     def _page(self, shown: RunVerdict) -> str:
         """Return the run's Markdown page, which for a change is the gate's."""
@@ -263,7 +263,7 @@ class _Record:
         option = self._config.option
         written = [getattr(option, name, None) for name in ("allure_report_dir", "xmlpath", "log_file")]
         folder = self._incident.folder.resolve()
-        yield from record_of(folder)
+        yield from report_paths(folder)
         if history_of(self._incident).exists():
             # The history outlives the incident.
             yield history_of(self._incident)

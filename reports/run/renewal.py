@@ -32,7 +32,7 @@ from reports.verdict.summary import lines
 from reports.verdict.verdict import read_verdict, write_verdict
 from rollproof.errors import ExitCode, Problem, Unverifiable, code_of, disk_full, no_space, reason_of
 from rollproof.home import incidents as default_incidents
-from rollproof.incident.incident import Incident, load_incident, named_incident, record_of
+from rollproof.incident.incident import Incident, load_incident, named_incident, report_paths
 from rollproof.profile.profile import Signing, Target, load_target
 from rollproof.record_names import ENVIRONMENT_FILE, REPORT, RESULTS, VERDICT
 from rollproof.redaction.redactor import Redactor
@@ -72,7 +72,7 @@ def report_anew(incident: str, incidents: Path | None, profile: Path | None = No
     for lead, rest, _style in lines(verdict, folder, notes=notes):
         print(f"{lead}{rest}")  # noqa: T201
     # Where no profile is at hand, search by the secrets' shapes alone.
-    wrong = Redactor().wrong_in([*record_of(folder), *([history] if history.exists() else [])])
+    wrong = Redactor().wrong_in([*report_paths(folder), *([history] if history.exists() else [])])
     for text in wrong:
         print(text, file=sys.stderr)  # noqa: T201
     return ExitCode.FAILED if wrong else ExitCode.VERIFIED

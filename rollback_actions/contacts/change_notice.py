@@ -14,7 +14,7 @@ from rollproof.baseline.known_good import current_baseline
 from rollproof.errors import Problem, UsageProblem, did_you_mean, listed
 from rollproof.git.repository import git
 from rollproof.home import typed
-from rollproof.incident.incident import find_change
+from rollproof.incident.incident import find_or_create_change
 from rollproof.profile.channels import names_of
 from rollproof.profile.profile import Target
 from rollproof.system.clock import Moment
@@ -97,7 +97,7 @@ def acknowledge(
 @contextmanager
 def _record(target: Target, migration: str, say: Callable[[str], None]) -> Iterator[Journal]:
     """Yield the journal of the change, locked against other writers."""
-    folder = find_change(target.folders.incidents, target.name, migration).folder
+    folder = find_or_create_change(target.folders.incidents, target.name, migration).folder
     wait = target.premigration.team.delivery_seconds + _LONGER_SECONDS
     lock = folder.with_name(f".{folder.name}.lock")
     with (

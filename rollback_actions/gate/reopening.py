@@ -15,7 +15,13 @@ from rollproof.git.repository import contains, git, resolve_commit
 from rollproof.home import typed
 from rollproof.incident.incident import Incident, incident_of, load_incident
 from rollproof.incident.rehearsals import Rehearsal, RehearsalPlace
-from rollproof.incident.reopening import REOPENED, Reopening, read_reopenings, reopening_journal, since
+from rollproof.incident.reopening import (
+    REOPENED,
+    Reopening,
+    read_reopenings,
+    reopening_journal,
+    reopenings_since,
+)
 from rollproof.incident.rollbacks import RolledBack, rollbacks_in
 from rollproof.profile.profile import Target
 from rollproof.record_names import UNFINISHED
@@ -23,21 +29,22 @@ from rollproof.system.clock import Moment
 from rollproof.system.file_lock import file_lock
 from rollproof.system.holder import Holder
 
-# A reopening reads records of rehearsals under the lock; a second one does not wait longer for that.
+# Rehearsal records are read under the lock: a second reopening waits this long at most.
 _WAIT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The request of a person, as it is typed.
+    """A person's request, as typed.
 
-    `rolled_back` is the commit that the incident went back from, if its record does not name it; else None.
+    `engineer` is who reopens. `rolled_back` is the commit that the incident went back from, if its record
+    does not name it; else None.
     """
 
     incident: str
     fix: str
     root_cause: str
-    name: str
+    engineer: str
     rolled_back: str | None = None
 
 
@@ -50,21 +57,22 @@ class RecordedReopening:
 
 
 def reopen(target: Target, request: Request, say: Callable[[str], None]) -> RecordedReopening:
-    """Record that an incident's rolled-back change may come again with a fix, unless it is recorded already.
+    """Record that an incident's rolled-back change may return with a fix, unless that is recorded already.
 
     Raises:
         UsageProblem: a condition of a reopening is not met. `Problem`: a record cannot be read.
     """
-    for what, text in (("root cause", request.root_cause), ("engineer who reopens", request.name)):
+    for what, text in (("root cause", request.root_cause), ("engineer who reopens", request.engineer)):
         _require_text(what, text)
-    # The incident's folder is accepted too, since the other commands print it.
+    # The incident's folder is accepted too, since other commands print it.
     incidents, name = target.folders.incidents, Path(request.incident).name
+    # An unknown id: load_incident raises the error.
     incident = incident_of(incidents, target.name, name) or load_incident(incidents / name)
     rollbacks = rollbacks_in(incident)
     finished = _end_of(incident, rollbacks)
-    left = _left_by(target, incident, rollbacks, request.rolled_back)
+    rolled_back = _rolled_back_commits(target, incident, rollbacks, request.rolled_back)
     fix = resolve_commit(target.application.repository, request.fix)
-    _require_fix(target, fix, left)
+    _require_fix(target, fix, rolled_back)
     lock = incident.folder.with_name(f".{incident.id}.reopening.lock")
     with (
         file_lock(lock, f"reopen {incident.id}", wait_seconds=_WAIT_SECONDS),
@@ -81,13 +89,13 @@ def reopen(target: Target, request: Request, say: Callable[[str], None]) -> Reco
             target=target.name,
             incident=incident.id,
             fix=fix,
-            rolled_back=left,
+            rolled_back=rolled_back,
             root_cause=request.root_cause.strip(),
             rehearsal=rehearsal.folder.name,
             rehearsed_on=rehearsal.target,
             verdict_sha256=verdict_sha256,
             backup=backup.folder.name,
-            name=request.name.strip(),
+            name=request.engineer.strip(),
             user=me.user,
             host=me.host,
             pid=str(me.process.pid),
@@ -97,7 +105,7 @@ def reopen(target: Target, request: Request, say: Callable[[str], None]) -> Reco
 
 def _recorded(incident: Incident, rollbacks: Sequence[RolledBack], fix: str) -> Reopening | None:
     """Return the reopening for `fix` that was recorded after the last rollback of `incident`, or None."""
-    found = [one for one in since(read_reopenings(incident), rollbacks[-1]) if one.fix == fix]
+    found = [one for one in reopenings_since(read_reopenings(incident), rollbacks[-1]) if one.fix == fix]
     return found[-1] if found else None
 
 
@@ -130,13 +138,14 @@ def _end_of(incident: Incident, rollbacks: Sequence[RolledBack]) -> Moment:
     return ended.finished
 
 
-def _left_by(
+def _rolled_back_commits(
     target: Target, incident: Incident, rollbacks: Sequence[RolledBack], named: str | None
 ) -> tuple[str, ...]:
     """Return the commits that the rollbacks of `incident` went back from, each once."""
     repository = target.application.repository
-    lefts = [rollback.left(repository) for rollback in rollbacks]
-    unknown = None in lefts
+    recorded = [rollback.left(repository) for rollback in rollbacks]
+    unknown = None in recorded
+    # --from is required exactly if a record lacks the commit.
     if unknown is (named is None):
         raise UsageProblem(
             what=f"commit that incident {incident.id} went back from",
@@ -145,7 +154,7 @@ def _left_by(
             source=str(incident.folder),
             hint="add --from COMMIT: what was deployed when it began" if unknown else "leave --from out",
         )
-    known = [commit for left in lefts for commit in left or ()]
+    known = [commit for commits in recorded for commit in commits or ()]
     if named is not None:
         commit = resolve_commit(repository, named)
         known += [] if contains(repository, rollbacks[-1].commit, commit) else [commit]
@@ -160,10 +169,10 @@ def _left_by(
     return tuple(dict.fromkeys(known))
 
 
-def _require_fix(target: Target, fix: str, left: Sequence[str]) -> None:
+def _require_fix(target: Target, fix: str, rolled_back: Sequence[str]) -> None:
     """Refuse a fix that is the rolled-back commit, a part of its history, or the same files again."""
     repository = target.application.repository
-    for commit in left:
+    for commit in rolled_back:
         same = git(repository, "rev-parse", f"{fix}^{{tree}}") == git(
             repository, "rev-parse", f"{commit}^{{tree}}"
         )
@@ -173,7 +182,7 @@ def _require_fix(target: Target, fix: str, left: Sequence[str]) -> None:
                 expected="another commit, which changes what was wrong",
                 observed=f"{fix[:12]}, which {'has the same files' if same else 'is in its history'}",
                 source=str(repository),
-                hint="mend it, commit, and rehearse the new commit: the rolled-back one stays refused",
+                hint="correct it in a new commit, and rehearse that: the rolled-back one stays refused",
             )
 
 
@@ -181,14 +190,12 @@ def _rehearsal_of(target: Target, fix: str, finished: Moment) -> tuple[Rehearsal
     """Return the newest rehearsal of `fix`, which passed after `finished`, and the hash of its verdict."""
     place = RehearsalPlace.of(target)
     found = place.search(fix)
-    newest, fault = found.newest, "none"
-    if found.damaged:
-        # Whatever it records, it may be newer than the one that can be read.
-        newest, fault = None, f"damaged: {listed(found.damaged)}"
-    elif newest is not None:
-        fault = newest.fault()
-        if not fault and newest.began.seconds_since(finished) <= 0:
-            fault = f"which began {newest.began.wall}; the rollback ended {finished.wall}"
+    # A damaged record may be of a newer rehearsal: then no rehearsal is accepted.
+    newest = None if found.damaged else found.newest
+    if newest is None:
+        fault = f"damaged: {listed(found.damaged)}" if found.damaged else "none"
+    elif not (fault := newest.fault()) and newest.began.seconds_since(finished) <= 0:
+        fault = f"which began {newest.began.wall}; the rollback ended {finished.wall}"
     if newest is None or newest.ending is None or fault:
         raise UsageProblem(
             what=f"rehearsal of the fix, {fix[:12]}",
@@ -201,7 +208,7 @@ def _rehearsal_of(target: Target, fix: str, finished: Moment) -> tuple[Rehearsal
 
 
 def _backup_since(target: Target, finished: Moment) -> BackupSet:
-    """Return the newest backup set, begun after `finished`; the gate reads every byte of it."""
+    """Return the newest backup set, which must have begun after `finished`; the gate reads all of it."""
     expected, observed = f"one of every store, begun after {finished.wall}", "none"
     try:
         backup = newest_backup(target.folders.backups, target.name)

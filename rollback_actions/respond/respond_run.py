@@ -31,7 +31,7 @@ from rollproof.incident.downtime import Downtime, record_downtime
 from rollproof.incident.incident import (
     Incident,
     RollbackRecord,
-    find_incident,
+    find_or_create_incident,
     incident_of,
     load_incident,
     new_incident,
@@ -161,7 +161,11 @@ def _goes_on(incident: Incident) -> bool:
 def _begin(target: Target, wanted: str | None, assessed: Assessed) -> Incident:
     """Open the incident, and keep the samples that led to it."""
     incidents = target.folders.incidents
-    there = find_incident(incidents, target.name, wanted) if wanted else new_incident(incidents, target.name)
+    there = (
+        find_or_create_incident(incidents, target.name, wanted)
+        if wanted
+        else new_incident(incidents, target.name)
+    )
     with closing(SampleWriter(there.folder / RESPONSE_SAMPLES)) as writer:
         for sample in assessed.samples:
             writer.write(sample)
@@ -205,7 +209,7 @@ class _Hands:
         redact, found = self.target.redactor().text, list[UsageProblem]()
 
         def refused(plan: Plan, foreseen: Sequence[Foreseen]) -> Sequence[UsageProblem]:
-            lock = open_lock(self.target, f"rollback {plan.wish}", take_over=self.allowed.take_over)
+            lock = open_lock(self.target, f"rollback {plan.request}", take_over=self.allowed.take_over)
             found.extend(
                 refusals(
                     Asked(
@@ -213,7 +217,7 @@ class _Hands:
                         plan,
                         self.allowed,
                         foreseen,
-                        interrupted(self.target.folders.incidents, self.target.name, plan.wish),
+                        interrupted(self.target.folders.incidents, self.target.name, plan.request),
                         self.incident.id,
                         refuse_held=lock.refuse_held,
                     )
@@ -246,7 +250,7 @@ class _Hands:
         if plan is None:
             raise ValueError(f"no rollback: {decision.action}")
         advice = Advice(self.target, self.profile, self.allowed.options())
-        code = self._run([*advice.rollback(plan.wish).words, f"--incident={self.incident.id}"])
+        code = self._run([*advice.rollback(plan.request).words, f"--incident={self.incident.id}"])
         after = self.incident.rollback()
         if code is ExitCode.USAGE and (after != before or read_unfinished(self.incident) is not None):
             return _once_begun(code)

@@ -27,7 +27,7 @@ from rollproof.git.repository import head
 from rollproof.incident.incident import Incident, Origin, RollbackRecord, is_commit_id
 from rollproof.incident.journal_steps import Step
 from rollproof.incident.rollbacks import ROLLBACK_BEGAN
-from rollproof.monitoring.wish import Kind
+from rollproof.monitoring.rollback_request import Kind
 from rollproof.planning.configuration import configuration_at
 from rollproof.planning.plan import Plan, PlannedStep, Stage
 from rollproof.planning.schedule import Schedule, schedule_of
@@ -90,7 +90,9 @@ class _Run:
         target, plan = self.target, self.plan
         backup = plan.backup.folder.name if plan.backup else ""
         origin = origin_of(target, self.engine)
-        self.unfinished = Unfinished.begin(incident, plan.wish, plan.baseline.id, backup, plan.stores, origin)
+        self.unfinished = Unfinished.begin(
+            incident, plan.request, plan.baseline.id, backup, plan.stores, origin
+        )
         # What ran out of time before has more of it now.
         self.limit = replace(self.limit, seconds=self.limit.seconds + self.unfinished.worked())
         _record_beginning(target, self.unfinished, self.steps)
@@ -177,7 +179,7 @@ def roll_back(
     try:
         with watch_of(target, plan.stores, engine, steps.note) as run.watch:
             run.walk(plan.left(restored=unfinished.is_restored))
-        for other in supersede_covered(target.folders.incidents, target.name, plan.wish, incident):
+        for other in supersede_covered(target.folders.incidents, target.name, plan.request, incident):
             steps.note(f"nothing is left to do of the rollback of incident {other}")
     except BaseException as error:
         try:
@@ -202,14 +204,14 @@ def roll_back(
 
 def _record_beginning(target: Target, unfinished: Unfinished, steps: Recorder) -> None:
     """Record the rollback's origin and its limits; a resumed run records the first run's origin."""
-    wish, origin = unfinished.wish, unfinished.record.origin
+    request, origin = unfinished.request, unfinished.record.origin
     if origin is None:
         steps.note("what is deployed could not be told: the gate of the next migration will ask for it")
     steps.record(
         ROLLBACK_BEGAN,
-        kind=wish.kind,
-        names=wish.names,
-        commit=wish.commit,
+        kind=request.kind,
+        names=request.names,
+        commit=request.commit,
         head=None if origin is None else origin.head,
         revisions=None if origin is None else origin.revisions,
         budget_seconds=float(target.rollback_seconds),
@@ -249,7 +251,7 @@ def _look(run: _Run, look: PlannedStep) -> None:
         step.result = bring_images(target.folders.backups, plan.images, run.control, deadline=seconds)
         # The files that a commit's compose files refer to are there only after its checkout.
         if not plan.checks_out:
-            with configuration_at(target, plan.commit, plan.wish.names[0]):
+            with configuration_at(target, plan.commit, plan.request.names[0]):
                 pass
 
 
@@ -482,7 +484,7 @@ def _compose_files(target: Target, plan: Plan) -> Iterator[tuple[Path, ...]]:
         yield target.engine.files
         return
     # The working copy stays where the other services are; this service's configuration is the commit's.
-    with configuration_at(target, plan.commit, plan.wish.names[0]) as committed:
+    with configuration_at(target, plan.commit, plan.request.names[0]) as committed:
         yield committed
 
 

@@ -24,7 +24,7 @@ from rollproof.incident.incident import Incident, RollbackRecord
 from rollproof.incident.journal_steps import Step
 from rollproof.incident.kept_samples import samples_kept
 from rollproof.incident.leaks import SecretInRecord
-from rollproof.monitoring.wish import Kind, Wish
+from rollproof.monitoring.rollback_request import Kind, RollbackRequest
 from rollproof.planning.advice import Advice
 from rollproof.planning.foresight import foresee, said
 from rollproof.planning.lock_state import lock_state
@@ -49,7 +49,7 @@ def begin(
 ) -> None:
     """Do the rollback of `kind`; `name` is its service, store or commit, `backup` the named set or None."""
     target = load_target(profile)
-    # Everything that can be wrong with the wish is found before an incident is opened or a lock taken.
+    # Everything that can be wrong with the request is found before an incident is opened or a lock taken.
     plan = plan_for(target, kind, name, backup=NEWEST if backup is None else backup)
     _run(Advice(target, profile), plan, incident, allowed, backup=backup)
 
@@ -94,7 +94,7 @@ def _run(
     """Roll back by `plan`; `backup` is the set that a person named for it."""
     target = advice.target
     advice = replace(advice, options=allowed.words(target))
-    unfinished = interrupted(target.folders.incidents, target.name, plan.wish)
+    unfinished = interrupted(target.folders.incidents, target.name, plan.request)
     if unfinished is not None:
         # It resumes with its own baseline and backup, even if there are newer ones by now.
         plan = plan_unfinished(target, unfinished)
@@ -107,10 +107,10 @@ def _run(
         # Another process's changes in the meantime count too: this is asked before the lock, and under it.
         for refusal in refusals(asked):
             raise refusal
-        now = interrupted(target.folders.incidents, target.name, plan.wish)
+        now = interrupted(target.folders.incidents, target.name, plan.request)
         if (now and now.incident.id) != (unfinished and unfinished.incident.id):
             raise UsageProblem(
-                what=f"rollback {plan.wish}",
+                what=f"rollback {plan.request}",
                 expected=f"{'unfinished' if unfinished else 'not begun'}, as a moment ago",
                 observed=f"{'unfinished' if now else 'not unfinished'} now",
                 source=str(target.folders.incidents),
@@ -119,7 +119,7 @@ def _run(
         return unfinished.incident.id if unfinished else incident
 
     choose()
-    lock = open_lock(target, f"rollback {plan.wish}", take_over=allowed.take_over)
+    lock = open_lock(target, f"rollback {plan.request}", take_over=allowed.take_over)
     begun: Incident | None = None
     record: RollbackRecord | None = None
     try:
@@ -146,7 +146,7 @@ def _run(
             options += ["--again"] if allowed.again else []
             options += [f"--incident={incident}"] if incident else []
             over = lock.left_behind or allowed.take_over
-            same = replace(advice, options=(*options,)).rollback(plan.wish, take_over=over, backup=backup)
+            same = replace(advice, options=(*options,)).rollback(plan.request, take_over=over, backup=backup)
             _call_for_hands(error, advice, _manual(error, advice, plan, begun, lock, backup, same))
         raise
     typer.echo(done_line(record))
@@ -215,11 +215,11 @@ def _manual(
     if incident is not None and isinstance(error, RecordsMissing | RecordsUnknown):
         # Only the accounting failed: the target is as it was at the commit, and runs.
         return [
-            f"MANUAL INTERVENTION: the rollback {plan.wish} is done, and records are not accounted for",
+            f"MANUAL INTERVENTION: the rollback {plan.request} is done, and records are not accounted for",
             f"  what became of them: {error.source}",
             f"  verify the target:   {advice.verify(incident.id)}",
         ]
-    head = f"MANUAL INTERVENTION: the rollback {plan.wish} did not succeed"
+    head = f"MANUAL INTERVENTION: the rollback {plan.request} did not succeed"
     if incident is not None:
         head += f"; its record is {incident.folder}"
     # This process is about to end: a lock that it could not give back is for the next process to take over.
@@ -229,7 +229,7 @@ def _manual(
     if incident is None or not (incident.folder / UNFINISHED).exists():
         return [head, f"  nothing was changed; when that is mended: {same}"]
     services = [*plan.stopped, *(s for name in plan.stores for s in advice.target.stores[name].services)]
-    wider = advice.rollback(Wish(Kind.EMERGENCY, plan.commit), take_over=over, backup=backup)
+    wider = advice.rollback(RollbackRequest(Kind.EMERGENCY, plan.commit), take_over=over, backup=backup)
     return [
         head,
         *advice.go_on(services, take_over=over),

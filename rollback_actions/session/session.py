@@ -17,7 +17,7 @@ from rollback_actions.session.lock import TargetLock
 from rollproof.baseline.folder import Baseline
 from rollproof.baseline.known_good import require_engine
 from rollproof.engines.factory import open_engine
-from rollproof.incident.incident import Incident, find_incident, new_incident
+from rollproof.incident.incident import Incident, find_or_create_incident, new_incident
 from rollproof.incident.journal import JournalBroken, JournalEvent
 from rollproof.incident.journal_steps import Step
 from rollproof.incident.leaks import without_leaks
@@ -62,7 +62,9 @@ def open_session(
     with unhung(), lock, Progress(redact=redactor.text) as progress:
         wanted = choose()
         found = (
-            find_incident(incidents, target.name, wanted) if wanted else new_incident(incidents, target.name)
+            find_or_create_incident(incidents, target.name, wanted)
+            if wanted
+            else new_incident(incidents, target.name)
         )
         me = lock.holder
         with sealed(found.folder, target.signing, me.what, progress.say) as wrong:

@@ -29,10 +29,10 @@ class BackupSet:
 
     `index` are the SHA-256 of its index files; a safety copy has none. `sealed` are the SHA-256 of its
     packages' manifests, by store. `images` are the ids of the application's images, by service; their copies
-    are kept beside the sets. `revisions` are those that alembic had recorded, by the service that brings its
-    migrations; what was not read, or changed meanwhile, is left out. `taken` is the beginning and the end of
-    each store's backup. `index_seconds` is the duration of the indexing. `passed_over` names newer,
-    damaged sets.
+    are kept beside the sets. `revisions` are those that alembic had recorded, by the service that has its
+    migrations; what was not read, or changed while the set was taken, is left out. `taken` is the beginning
+    and the end of each store's backup. `index_seconds` is the duration of the indexing. `passed_over` names
+    newer, damaged sets.
     """
 
     folder: Path
@@ -63,7 +63,7 @@ class BackupSet:
         return self.taken[name]
 
     def age(self, name: str) -> float:
-        """Return the age of a store's backup in seconds: what was written since it began is not in it.
+        """Return the seconds since the store's backup began: what was written later may be missing from it.
 
         Raises:
             Mismatch: the store is not in the set.
@@ -77,7 +77,7 @@ class SetManifest:
     """The content of a backup set's manifest, `set.json`, without the SHA-256 that seals it.
 
     `images` are the ids of the application's images, by service. `revisions` are those that alembic had
-    recorded, by the service that brings its migrations.
+    recorded, by the service that has its migrations.
     """
 
     version: Literal[1]
@@ -108,7 +108,8 @@ def _seal_of(manifest: Mapping[str, Any]) -> str:
 def find_backup(backups: Path, target: str, commit: str, name: str = NEWEST) -> BackupSet:
     """Return the newest complete backup set of `target` at `commit`, or the one in the folder `name`.
 
-    A damaged set does not count: `passed_over` names the skipped ones.
+    The newest is the one that finished last, whatever its folder's name. A damaged set does not count:
+    `passed_over` names the skipped ones. See `newest_backup`, which never passes one over.
 
     Raises:
         UsageProblem: there is none.
@@ -118,17 +119,19 @@ def find_backup(backups: Path, target: str, commit: str, name: str = NEWEST) -> 
         if name not in {NEWEST, path.parent.name}:
             continue
         try:
-            of, found = read_backup(path)
+            owner, found = read_backup(path)
         except Problem as problem:
             seen.append(f"{path.parent.name}, which is damaged ({problem.observed})")
             damaged.append(path.parent.name)
             continue
-        if (of, found.commit) == (target, commit):
+        if (owner, found.commit) == (target, commit):
             good.append(found)
-        seen.append(f"{of} at {found.commit[:12]}")
+        seen.append(f"{owner} at {found.commit[:12]}")
     if good:
-        # By its own word, and not by its folder's name: people rename the sets that they want to keep.
+        # By its manifest, not by its folder's name: people rename the sets that they want to keep.
         newest = max(good, key=lambda one: (datetime.fromisoformat(one.finished.wall), one.folder.name))
+        # A damaged manifest has no readable time, so newer damaged sets are told by folder name: a guess if
+        # renamed.
         return replace(newest, passed_over=tuple(one for one in damaged if one > newest.folder.name))
     raise UsageProblem(
         what="backup",
@@ -139,10 +142,10 @@ def find_backup(backups: Path, target: str, commit: str, name: str = NEWEST) -> 
     )
 
 
-def _unsealed(manifest: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever JSON holds
+def _verified(manifest: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever JSON holds
     """Return a manifest whose content matches its seal; raises `WrongRecord` if it does not."""
     if not isinstance(manifest, dict) or manifest.get(_SEAL) != _seal_of(manifest):
-        raise WrongRecord("another content than it was sealed with")
+        raise WrongRecord("content that does not match its seal")
     return manifest
 
 
@@ -154,7 +157,7 @@ def read_backup(path: Path) -> tuple[str, BackupSet]:
     """
     try:
         # Fields that a later version adds are ignored.
-        said = record_of(SetManifest, _unsealed(json.loads(read_regular(path))), more=True)
+        manifest = record_of(SetManifest, _verified(json.loads(read_regular(path))), more=True)
     except (OSError, ValueError) as error:
         raise Problem(
             what="manifest of a backup set",
@@ -163,20 +166,20 @@ def read_backup(path: Path) -> tuple[str, BackupSet]:
             source=str(path),
             hint="the set is damaged: move it out of the backups folder",
         ) from None
-    return said.target, set_in(path.parent, said)
+    return manifest.target, set_in(path.parent, manifest)
 
 
-def set_in(folder: Path, said: SetManifest) -> BackupSet:
+def set_in(folder: Path, manifest: SetManifest) -> BackupSet:
     """Return the set in `folder`, by its manifest."""
     return BackupSet(
         folder=folder,
-        commit=said.commit,
-        finished=said.finished,
-        stores=said.stores,
-        index=said.index,
-        sealed=said.sealed,
-        taken=said.taken,
-        index_seconds=said.index_seconds,
-        images=said.images,
-        revisions=said.revisions,
+        commit=manifest.commit,
+        finished=manifest.finished,
+        stores=manifest.stores,
+        index=manifest.index,
+        sealed=manifest.sealed,
+        taken=manifest.taken,
+        index_seconds=manifest.index_seconds,
+        images=manifest.images,
+        revisions=manifest.revisions,
     )

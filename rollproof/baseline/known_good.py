@@ -1,4 +1,7 @@
-"""The baselines of a target: the one to roll back to, and the container engine that it was captured on."""
+"""The baselines of a target: the one to roll back to, and the container engine that it was captured on.
+
+A baseline does not expire: it is held against the commit and the containers (step 2).
+"""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from itertools import groupby
 from pathlib import Path
 
 from rollproof.baseline.facts import RecordedCollection, RecordedContent, RecordedStore
-from rollproof.baseline.sight import whole_sight
+from rollproof.baseline.sight import require_whole_sight
 from rollproof.collection import Json
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import ActionFailed, listed
@@ -59,7 +59,7 @@ def record_content(
     profile = target.stores[store]
     with open_content(store, profile, engine) as content:
         schemas = content.schemas()
-        sight = whole_sight(content, lambda: schemas)
+        sight = require_whole_sight(content, lambda: schemas)
         names = compared_of(profile, counts, schemas)
         _require_readable(store, names, schemas)
         records = folder / "records" / store

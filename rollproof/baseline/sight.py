@@ -1,7 +1,7 @@
-"""The sight of a store's account, now and when the baseline was captured.
+"""Which objects a store's account sees, now and when the baseline was captured.
 
 A store such as MySQL silently leaves out objects that an account may not see. With fewer rights there seem
-to be fewer objects, and a new trigger is no difference.
+to be fewer objects, and a new trigger goes unnoticed.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from rollproof.home import typed
 from rollproof.stores.contract import ContentView, SightedContent
 
 Schemas = Callable[[], Mapping[str, Json]]
-"""Gives the schemas that the store told the account; asked of a store that may hide some alone."""
+"""Returns the schemas as the account sees them; called only for a store that may hide some."""
 
 
 def grants_hint() -> str:
-    """Return what to do about a reader that does not see all."""
+    """Return the hint for a reader that does not see all."""
     return f"grant the reader what it lacks: {typed('grants')}"
 
 
-def whole_sight(content: ContentView, schemas: Schemas) -> tuple[str, ...]:
-    """Return what the account of `content` sees, of what the store would hide silently.
+def require_whole_sight(content: ContentView, schemas: Schemas) -> tuple[str, ...]:
+    """Return the kinds of objects that the store could hide from this account, when it sees them all.
 
     Raises:
-        ActionFailed: it does not see all of it. `Unverifiable`: the store does not answer.
+        ActionFailed: it does not see them all. `Unverifiable`: the store does not answer.
     """
     if not isinstance(content, SightedContent):
         return ()
@@ -44,7 +44,7 @@ def whole_sight(content: ContentView, schemas: Schemas) -> tuple[str, ...]:
 
 
 def lost_sight(content: ContentView, schemas: Schemas, recorded: RecordedContent) -> list[str]:
-    """Return, in words, what the account does not see: it lacks a right, or saw it at the capture alone."""
+    """Return in words what the account cannot see: for lack of a right, or though it could at the capture."""
     sight = content.sight(schemas()) if isinstance(content, SightedContent) else {}
     return [
         *(f"{what}, lacking {right}" for what, right in sight.items() if right),

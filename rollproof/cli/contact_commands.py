@@ -10,7 +10,7 @@ import typer
 
 from rollproof.cli.options import AsJson, IncidentId, Profile
 from rollproof.errors import ActionFailed, ExitCode, UsageProblem, did_you_mean, listed
-from rollproof.incident.incident import Incident, find_incident, load_incident, new_incident
+from rollproof.incident.incident import Incident, find_or_create_incident, load_incident, new_incident
 from rollproof.record_names import CONTACTS
 from rollproof.system.holder import author
 from rollproof.system.process import stopping
@@ -58,7 +58,9 @@ def run_contacts(
     require_contacts(target)
     incidents = target.folders.incidents
     found = (
-        find_incident(incidents, target.name, incident) if incident else new_incident(incidents, target.name)
+        find_or_create_incident(incidents, target.name, incident)
+        if incident
+        else new_incident(incidents, target.name)
     )
     redact = target.redactor().text
     say = Progress().say
@@ -159,9 +161,9 @@ def _existing(profile: Path, wanted: str) -> tuple[Target, Incident]:
     from rollproof.profile.profile import load_target
 
     target = load_target(profile)
-    # First, since `find_incident` would create a missing one.
+    # First, since `find_or_create_incident` would create a missing one.
     load_incident(target.folders.incidents / wanted)
-    return target, find_incident(target.folders.incidents, target.name, wanted)
+    return target, find_or_create_incident(target.folders.incidents, target.name, wanted)
 
 
 def _require_contact(target: Target, name: str) -> None:

@@ -30,7 +30,7 @@ def doctor_command(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Examine all that this target needs, on one page, within 10 s; changes nothing."""
+    """Examine all that this target needs, on one page, by default within 10 s; changes nothing."""
     from reports.answers.doctor_lines import doctor_lines
     from reports.terminal.document import answer
     from rollproof.doctor.examination import (
@@ -62,20 +62,22 @@ def doctor_command(
     else:
         redact, name, stores = target.redactor().text, target.name, len(target.stores)
         first = [
-            Line("profile", NeedState.OK, f"{profile}: {stores} {'store' if stores == 1 else 'stores'}"),
-            Line("secrets", NeedState.OK, "every one that the profile names is there"),
+            Line(
+                "profile", NeedState.OK, redact(f"{profile}: {stores} {'store' if stores == 1 else 'stores'}")
+            ),
+            Line("secrets", NeedState.OK, "every secret that the profile names is there"),
         ]
         seconds = min(target.engine.deadline_seconds, patience * REQUEST_SECONDS)
         engine = open_engine(target.engine.model_copy(update={"deadline_seconds": seconds}))
-        probes = [*every_probe(target, engine, patience), *_beside(target)]
+        probes = [*every_probe(target, engine, patience), *_local_probes(target)]
         lines = [*first, *lines_of(examine(probes, patience * WHOLE_SECONDS, patience), redact)]
     found = Examination(name, at, time.monotonic() - began, tuple(lines))
-    # Each line was redacted when it was told.
+    # Each line is already redacted.
     answer(found, doctor_lines, str, code or found.code, as_json=as_json)
 
 
 def _mistakes(problem: ProfileProblem, redact: Callable[[str], str]) -> Iterator[Line]:
-    """Yield a line for each mistake that is told: a secret that is not there is one of its keys."""
+    """Yield a line for each reported mistake; a missing secret is a mistake of the key that names it."""
     from rollproof.doctor.examination import Line, NeedState
 
     for one in problem.told:
@@ -86,8 +88,8 @@ def _mistakes(problem: ProfileProblem, redact: Callable[[str], str]) -> Iterator
         yield Line("profile", NeedState.WRONG, f"{problem.left} more mistakes", "correct these first")
 
 
-def _beside(target: Target) -> Sequence[Need]:
-    """Return the probes of what commands and reports have beside the target."""
+def _local_probes(target: Target) -> Sequence[Need]:
+    """Return the probes of what is not in the target: unfinished rollbacks, the lock, Allure."""
     from reports.tools.node import installed_allure
     from rollback_actions.session.lock import open_lock
     from rollproof.doctor.examination import Need, NeedState, wrong
@@ -97,7 +99,7 @@ def _beside(target: Target) -> Sequence[Need]:
     def rollback() -> str:
         refuse_unfinished(target.folders.incidents, target.name)
         refuse_hold(target)
-        return "all are finished, and none holds another up"
+        return "none is unfinished, and no hold is in force"
 
     def lock() -> str:
         open_lock(target, "doctor").refuse_held()
@@ -107,7 +109,7 @@ def _beside(target: Target) -> Sequence[Need]:
         found = installed_allure()
         if found is None:
             expected = "Node and Allure, which make a record's report.html"
-            hint = f"the first report installs both, by the network: {typed('report INCIDENT')}"
+            hint = f"the first report installs both from the network: {typed('report INCIDENT')}"
             raise wrong(expected, "none yet", hint, NeedState.ABSENT)
         return f"{found.node}, {found.script.parents[2].name}"
 

@@ -12,7 +12,7 @@ import typer
 from rollproof.cli.options import AsJson, Profile, TakeOver
 from rollproof.errors import ExitCode, UsageProblem
 from rollproof.home import typed
-from rollproof.incident.incident import find_change
+from rollproof.incident.incident import find_or_create_change
 from rollproof.incident.journal_steps import Step
 from rollproof.incident.ledger import Result, runs
 from rollproof.reading import read_regular
@@ -47,7 +47,7 @@ def gate(
 
     target = load_target(profile)
     commit = resolve_commit(target.application.repository, migration)
-    change = find_change(target.folders.incidents, target.name, commit)
+    change = find_or_create_change(target.folders.incidents, target.name, commit)
     page = change.folder / GATE_PAGE
     # What an earlier run wrote must not be taken for this run's result.
     for file in (page, junit):

@@ -13,7 +13,7 @@ import typer
 
 from rollproof.cli.options import Profile
 from rollproof.errors import ActionFailed, UsageProblem, reason_of
-from rollproof.incident.incident import find_incident
+from rollproof.incident.incident import find_or_create_incident
 from rollproof.monitoring.samples import Sample, SampleWriter, samples_path
 from rollproof.system.process import stopping
 
@@ -133,7 +133,9 @@ def _written(path: Path, target: Target, incident: str | None) -> Iterator[Show]
     """Yield a function that writes a sample to the target's file, and to the incident's if one is named."""
     paths = [path]
     if incident is not None:
-        paths.append(find_incident(target.folders.incidents, target.name, incident).folder / _WATCHED)
+        paths.append(
+            find_or_create_incident(target.folders.incidents, target.name, incident).folder / _WATCHED
+        )
     with ExitStack() as opened:
         try:
             writers = [opened.enter_context(closing(SampleWriter(one))) for one in paths]

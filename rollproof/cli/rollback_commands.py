@@ -11,7 +11,7 @@ import typer
 
 from rollproof.cli.options import Again, AsJson, Confirm, IncidentId, OverBudget, Profile, TakeOver
 from rollproof.errors import ExitCode
-from rollproof.monitoring.wish import Kind
+from rollproof.monitoring.rollback_request import Kind
 
 EXAMPLES = {
     "service": ("rollback service backend --target prod.toml",),

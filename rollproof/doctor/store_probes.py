@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 
-from rollproof.baseline.sight import whole_sight
+from rollproof.baseline.sight import require_whole_sight
 from rollproof.doctor.examination import REQUEST_SECONDS, Need, NeedState, wrong
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Unverifiable, listed, reason_of, unanswered
@@ -78,7 +78,7 @@ def _sees(name: str, profile: StoreProfile, engine: ContainerEngine) -> str:
     with closing(open_view(name, profile, engine)) as view:
         answer = view.ask()
     with open_content(name, profile, engine) as content:
-        whole_sight(content, content.schemas)
+        require_whole_sight(content, content.schemas)
     return f"{answer.server}: reads {answer.collection}"
 
 

@@ -1,7 +1,6 @@
-"""Commits that recur under another id, picked or rebased: git knows them by the lines that they change.
+"""Commits copied under another id, by cherry-pick or rebase, recognised by their patch ids.
 
-A copy with a resolved conflict changes other lines, and so does a squash of several commits: they are no
-copies here.
+Copies with resolved conflicts, and squashes, are not recognised.
 """
 
 from __future__ import annotations
@@ -15,19 +14,19 @@ from rollproof.git.repository import git
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """`original` recurs as `copy`; of several, the newest."""
+    """The newest repeated commit and the newest copy; with several, they need not be a pair."""
 
     original: str
     copy: str
 
 
 def copy_of(repository: Path, original: str, before: str, candidate: str) -> Copy | None:
-    """Return a change of `original` that `candidate` repeats in another commit, or None.
+    """Return a commit of `original`'s history that `candidate`'s repeats under another id, or None.
 
-    All arguments are full ids. Only commits after `before` are compared, without those that both have.
+    All arguments are full ids. Commits in the history of `before`, or in both histories, are not compared.
 
     Raises:
-        Unverifiable: the repository cannot tell, or not in time.
+        Unverifiable: git fails, or exceeds its deadline.
     """
     try:
         originals = _marked(repository, "--left-only", original, before, candidate)
@@ -35,10 +34,10 @@ def copy_of(repository: Path, original: str, before: str, candidate: str) -> Cop
     except ActionFailed as error:
         raise Unverifiable(
             what=f"changes of commit {candidate[:12]}",
-            expected=f"a repository that can tell whether those of {original[:12]} are among them",
+            expected=f"a repository that can compare them with those of {original[:12]}",
             observed=error.observed,
             source=str(repository),
-            hint="fetch both commits into that repository, whole",
+            hint="fetch both commits with their histories into that repository",
         ) from None
     return Copy(originals[0], copies[0]) if originals and copies else None
 
@@ -46,6 +45,6 @@ def copy_of(repository: Path, original: str, before: str, candidate: str) -> Cop
 def _marked(repository: Path, side: str, original: str, before: str, candidate: str) -> list[str]:
     """Return the commits of one side that have the same change on the other, newest first."""
     options = ("--cherry-mark", "--no-merges", "--full-history", side)
-    # Named by its top, a history has no commits that change nothing: they would all be alike.
+    # The path ":/" leaves out commits that change nothing: their patches would all be equal.
     found = git(repository, "rev-list", *options, f"{original}...{candidate}", f"^{before}", "--", ":/")
     return [line[1:] for line in found.splitlines() if line.startswith("=")]

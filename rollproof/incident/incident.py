@@ -14,7 +14,7 @@ from typing import Annotated
 
 from rollproof.errors import ActionFailed, Unverifiable, UsageProblem, listed
 from rollproof.home import typed
-from rollproof.monitoring.wish import Kind, Wish
+from rollproof.monitoring.rollback_request import Kind, RollbackRequest
 from rollproof.record_names import CLOSED, EARLIER_ROLLBACK, INCIDENT, LOST_WINDOW, ROLLBACK, UNFINISHED
 from rollproof.system.clock import Moment
 from rollproof.system.files import make_folders, remove_file, rename_whole
@@ -32,7 +32,7 @@ from rollproof.verdict import Verdict
 _EARLIER_ROLLBACK = f"{EARLIER_ROLLBACK}-{{}}.json"
 _SHOWN = 5
 CENTURY = 100 * 366 * 24 * 3600.0
-"""Seconds that no incident lasts, and that any calendar can hold."""
+"""Upper bound of a duration, in seconds: longer than any incident, short enough for `datetime`."""
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _Seconds = Annotated[float, Must("a number of seconds", lambda seconds: 0 <= seconds < CENTURY)]
 
@@ -74,7 +74,7 @@ CommitId = Annotated[str, Must("the full id of a commit", is_commit_id)]
 class Origin:
     """What was deployed when a rollback began: `head`, the commit of the working copy, and container labels.
 
-    All are full ids. A label that is none names no commit, and is not among `revisions`.
+    All are full commit ids; a label that is not one is left out of `revisions`.
     """
 
     head: CommitId
@@ -88,14 +88,15 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class RollbackRecord:
-    """How a rollback ended. `finished` is the zero of the phases' windows. `seconds` are those of its runs.
+    """How a rollback ended.
 
-    `names` are the services or stores of a partial one.
+    The phases' windows start at `finished`. `seconds` is the time that its runs took, without pauses between
+    them. `names` are the services or stores of a partial rollback.
     `records` says what became of the records of the stores that were restored: how many were kept, restored,
     exported, revived, expired, unaccounted. `origin` is the deployed version before it, or None if unknown.
-    `baseline` is the name of the one that it went back to, "" if unknown; `stores` went back to the backup
-    set `backup`. `verified` tells of an earlier rollback of its incident that the incident was closed when
-    the next one began. `copies` are the folders of its safety copies, the oldest first. `blind` are the
+    `baseline` is the name of the baseline that it went back to, "" if unknown; `stores` were restored from
+    backup set `backup`. `verified`, for an earlier rollback: the incident was closed when the next began.
+    `copies` are the folders of its safety copies, the oldest first. `blind` are the
     restored stores where a writer may have been unseen, each with the reason.
     """
 
@@ -116,13 +117,13 @@ class RollbackRecord:
     verified: bool = field(default=False, metadata=LEFT_OUT)
 
     @property
-    def wish(self) -> Wish:
-        """The rollback that was asked for."""
-        return Wish(self.kind, self.commit, self.names)
+    def request(self) -> RollbackRequest:
+        """The requested rollback."""
+        return RollbackRequest(self.kind, self.commit, self.names)
 
     @property
     def idle(self) -> float:
-        """The seconds between its runs, in which nobody worked on it."""
+        """The seconds between its runs, when no run was in progress."""
         return max(0.0, self.finished.seconds_since(self.started) - self.seconds)
 
 
@@ -130,7 +131,7 @@ class RollbackRecord:
 class IncidentFile:
     """An incident's own record, `incident.json`. Its id is the name of its folder.
 
-    The name of the target becomes a part of names of files, also beside that folder.
+    The name of the target becomes a part of file names, in that folder and next to it.
     """
 
     target: Annotated[str, Must("the name of a target", re.compile(r"[a-z0-9][a-z0-9_.-]{0,79}").fullmatch)]
@@ -200,7 +201,7 @@ class Incident:
                     yield record
 
     def set_rollback_aside(self) -> None:
-        """Move the record of the last ended rollback to the earlier ones."""
+        """Rename `rollback.json`, which must exist, to the next free earlier-rollback number."""
         record = self.rollback()
         if record is not None and self.closed:
             # The next rollback reopens the incident: from here on the record itself keeps the verification.
@@ -214,7 +215,7 @@ class Incident:
         """Return the rollback's part of the incident's verdict: [] without a rollback."""
         rollback = self.rollback()
         if (self.folder / UNFINISHED).exists():
-            # It failed or was killed: until it is run again, other green results prove little.
+            # It failed or was killed: until it is run again, passed checks prove little.
             failed = rollback is not None and rollback.verdict == Verdict.FAILED
             return [Verdict.FAILED if failed else Verdict.BROKEN]
         return [rollback.verdict] if rollback is not None else []
@@ -241,7 +242,11 @@ def new_incident(incidents: Path, target: str) -> Incident:
 
 
 def incident_of(incidents: Path, target: str, wanted: str) -> Incident | None:
-    """Return the incident `wanted`, or None if no incident has that id."""
+    """Return the incident `wanted`, or None if no incident has that id.
+
+    Raises:
+        UsageProblem: the id is malformed, or the incident is another target's, or cannot be read.
+    """
     if not ID.fullmatch(wanted):
         raise UsageProblem(
             what="incident id",
@@ -264,7 +269,7 @@ def incident_of(incidents: Path, target: str, wanted: str) -> Incident | None:
     return incident
 
 
-def find_incident(incidents: Path, target: str, wanted: str) -> Incident:
+def find_or_create_incident(incidents: Path, target: str, wanted: str) -> Incident:
     """Return the incident `wanted`, created if missing."""
     return incident_of(incidents, target, wanted) or _create(incidents, wanted, target)
 
@@ -285,7 +290,7 @@ def incidents_of(incidents: Path, target: str) -> list[Incident]:
     return [one for one in every if one.target == target and one.kind is not IncidentKind.CHANGE]
 
 
-def find_change(incidents: Path, target: str, migration: str) -> Incident:
+def find_or_create_change(incidents: Path, target: str, migration: str) -> Incident:
     """Return the record of the migration to commit `migration` (its full id), created if missing."""
     folder = change_folder(incidents, target, migration)
     if (folder / INCIDENT).exists():
@@ -299,9 +304,9 @@ def change_folder(incidents: Path, target: str, migration: str) -> Path:
 
 
 def last_begun(incident: Incident) -> datetime:
-    """Return the latest of two moments: the incident's start, and its last rollback's.
+    """Return when the incident or its last ended rollback began, or its unfinished one was last recorded.
 
-    Names say nothing of the order: people name incidents as they like.
+    The latest of these counts. Ids do not give the order: people name incidents as they like.
     """
     unfinished = incident.folder / UNFINISHED
     try:
@@ -328,7 +333,7 @@ def unusable(incident: Incident, error: Exception, path: Path | None = None) -> 
 
 
 def unwritable(folder: Path, error: OSError) -> Unverifiable:
-    """Return the error for a folder of a record that takes no files: without them nothing is verified."""
+    """Return the error for an unwritable incident folder: nothing is verified without a record."""
     return Unverifiable.of_file(
         folder,
         error,
@@ -389,9 +394,9 @@ def _create(
     return incident
 
 
-def record_of(folder: Path) -> Iterator[Path]:
-    """Yield the paths of an incident's `folder` that belong into a report.
+def report_paths(folder: Path) -> Iterator[Path]:
+    """Yield the paths in an incident's `folder` that a report includes.
 
-    Records that a restore overwrote do not: they are kept to be given back, with users' sessions and all.
+    Lost windows are left out: they hold users' data.
     """
     yield from (path for path in sorted(folder.iterdir()) if not path.name.startswith(LOST_WINDOW))

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rollproof.errors import ActionFailed, Problem
-from rollproof.incident.incident import record_of
+from rollproof.incident.incident import report_paths
 from rollproof.redaction.redactor import Redactor
 
 
@@ -25,10 +25,10 @@ def without_leaks(folder: Path, redactor: Redactor) -> Iterator[None]:
     try:
         yield
     except Problem as problem:
-        for wrong in redactor.wrong_in(record_of(folder)):
+        for wrong in redactor.wrong_in(report_paths(folder)):
             problem.add_note(wrong)
         raise
-    found = redactor.wrong_in(record_of(folder))
+    found = redactor.wrong_in(report_paths(folder))
     if found:
         raised = SecretInRecord(
             what="record of the incident",

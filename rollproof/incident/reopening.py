@@ -1,16 +1,15 @@
-"""Whether a migration brings back a rolled-back commit, and whether it was reopened since.
+"""Whether a migration brings back a rolled-back commit, and whether its incident was reopened since.
 
-A rollback from commit M closes the gate for M for good, and for every commit that brings M back. Such a
-commit has M in its history, changes a migration file that M had changed, or repeats a commit of M's under
-another id. A commit that led to M, and is in its history under its own id, does not bring M back.
+A rollback from commit M to R closes the gate for M for good, and for each commit that has M in its history,
+differs from R in a migration file in which M does too, or repeats a commit of M's history under another id. A
+commit that both histories have under one id is not a repetition.
 
-A commit that brings M back is let through if it has a *fix* in its history and the incident was reopened for
-that fix. A fix is a commit that M does not have. A reopening has the root cause, a rehearsal of the fix that
-passed, and a backup set, both later than the rollback. A commit that does not bring M back stays free.
+Such a commit passes if its history has a *fix*, a commit that M lacks, for which the incident was reopened.
+Reopening takes a root cause, and a passed rehearsal of the fix and a backup set that both began after the
+rollback ended. All other commits are unaffected.
 
-A reopening is an entry of its own hash-chained journal in the incident's folder. Neither the incident's
-journal, which a rollback may be writing, nor the journal of the fix's change contains it. So one folder has
-the whole record of a rollback, and a later commit with the same fix finds it there without a search.
+Reopenings have their own hash-chained journal in the incident's folder, because a rollback may be writing the
+incident's. So one folder holds the whole record, and a later commit with the same fix finds it there.
 """
 
 from __future__ import annotations
@@ -60,11 +59,12 @@ class Reopening:
 
 
 @dataclass(frozen=True, slots=True)
-class Closing:
-    """A rollback that a migration would undo: `why`, and the newest `reopening` that lets it through.
+class ClosedGate:
+    """The gate as a rollback closed it for a migration: `why`, and the newest `reopening` to let it through.
 
-    `reopening` is None while the gate is closed. `itself` tells that the migration is the rolled-back commit,
-    or a part of that commit. `other_fixes` are the fixes of reopenings that do not let the migration through.
+    `reopening` is None while the gate is closed. `itself` says that the migration is the rolled-back commit,
+    or is in that commit's history. `other_fixes` are the fixes of reopenings that do not let the migration
+    through.
     """
 
     rollback: RolledBack
@@ -75,11 +75,12 @@ class Closing:
 
     def __str__(self) -> str:
         """Return the reopening that lets the migration through, or the reason why the gate is closed."""
-        by = self.reopening
-        if by is not None:
+        reopening = self.reopening
+        if reopening is not None:
             return (
-                f"incident {by.incident} was reopened by {by.name} for fix {by.fix[:12]},"
-                f" rehearsed in {by.rehearsal}, with backup {by.backup}"
+                f"incident {reopening.incident} was reopened by {reopening.name}"
+                f" for fix {reopening.fix[:12]}, rehearsed in {reopening.rehearsal},"
+                f" with backup {reopening.backup}"
             )
         if self.itself:
             return f"{self.why}: that commit stays closed"
@@ -120,30 +121,31 @@ def read_reopenings(incident: Incident) -> list[Reopening]:
 
 def reopen_command(incident: str, fix: str, profile: Path) -> str:
     """Return the command that reopens `incident` for the commit `fix`, for a person to complete."""
-    given = ("--fix", fix[:12], "--root-cause", "TEXT", "--as", "NAME", "--target", str(profile))
-    return typed(shlex.join(["reopen", incident, *given]))
+    options = ("--fix", fix[:12], "--root-cause", "TEXT", "--as", "NAME", "--target", str(profile))
+    return typed(shlex.join(["reopen", incident, *options]))
 
 
-def since(reopenings: Sequence[Reopening], rollback: RolledBack) -> list[Reopening]:
-    """Return the reopenings recorded after `rollback` began: an earlier one is not about it."""
+def reopenings_since(reopenings: Sequence[Reopening], rollback: RolledBack) -> list[Reopening]:
+    """Return the reopenings recorded after `rollback` began: earlier ones are of an earlier rollback."""
     return [one for one in reopenings if one.at.seconds_since(rollback.began) > 0]
 
 
-def closings_of(target: Target, migration: str) -> list[Closing]:
-    """Return every rollback of `target` that the commit `migration`, a full id, would undo."""
+def closed_gates_for(target: Target, migration: str) -> list[ClosedGate]:
+    """Return the gate of each rollback of `target` that the commit `migration`, a full id, would undo."""
     rollbacks = rollbacks_of(target.folders.incidents, target.name)
-    found = [_closing(target, migration, rollback) for rollback in rollbacks]
-    return [closing for closing in found if closing is not None]
+    found = [_closed_gate(target, migration, rollback) for rollback in rollbacks]
+    return [gate for gate in found if gate is not None]
 
 
-def _closing(target: Target, migration: str, rollback: RolledBack) -> Closing | None:
+def _closed_gate(target: Target, migration: str, rollback: RolledBack) -> ClosedGate | None:
+    """Return the gate that `rollback` closed for `migration`, or None if it closed none."""
     repository = target.application.repository
-    recorded = since(read_reopenings(rollback.incident), rollback)
-    left = rollback.left(repository)
-    if left is None:
-        # It was not known when the rollback began: the reopening's author says it.
-        left = recorded[-1].rolled_back if recorded else None
-    if left is None:
+    recorded = reopenings_since(read_reopenings(rollback.incident), rollback)
+    rolled_back = rollback.left(repository)
+    if rolled_back is None:
+        # Unknown when the rollback began: who reopens it names the commit.
+        rolled_back = recorded[-1].rolled_back if recorded else None
+    if rolled_back is None:
         raise Unverifiable(
             what=f"rollback of incident {rollback.incident.id}",
             expected="the commit that it went back from",
@@ -151,46 +153,49 @@ def _closing(target: Target, migration: str, rollback: RolledBack) -> Closing | 
             source=str(rollback.incident.folder),
             hint=typed(f"reopen {rollback.incident.id} --from COMMIT --fix COMMIT …"),
         )
-    why = next((why for commit in left if (why := _brought_back(target, migration, rollback, commit))), "")
+    reasons = (_reason_it_brings_back(target, migration, rollback, commit) for commit in rolled_back)
+    why = next(filter(None, reasons), "")
     if not why:
         return None
     fixed = [one for one in recorded if contains(repository, migration, one.fix)]
-    lets = [one for one in fixed if not any(contains(repository, commit, one.fix) for commit in left)]
-    return Closing(
+    lets = [one for one in fixed if not any(contains(repository, commit, one.fix) for commit in rolled_back)]
+    return ClosedGate(
         rollback=rollback,
         why=why,
-        itself=any(contains(repository, commit, migration) for commit in left),
+        itself=any(contains(repository, commit, migration) for commit in rolled_back),
         reopening=lets[-1] if lets else None,
         other_fixes=tuple(dict.fromkeys(one.fix for one in recorded if one not in lets)),
     )
 
 
-def _brought_back(target: Target, migration: str, rollback: RolledBack, commit: str) -> str:
+def _reason_it_brings_back(target: Target, migration: str, rollback: RolledBack, commit: str) -> str:
     """Return the way in which `migration` brings back the rolled-back `commit`, or "" if it does not."""
     repository, patterns = target.application.repository, target.premigration.state.migrations
-    by = f"which incident {rollback.incident.id} rolled back"
+    suffix = f"which incident {rollback.incident.id} rolled back"
     if migration == commit:
-        return f"it is {commit[:12]}, {by}"
+        return f"it is {commit[:12]}, {suffix}"
     if contains(repository, migration, commit):
-        return f"it contains {commit[:12]}, {by}"
+        return f"it contains {commit[:12]}, {suffix}"
 
-    def changed(by: str) -> set[str]:
-        return {name for _, name in changed_names(repository, by, patterns, before=rollback.commit)}
+    def changed(commit_id: str) -> set[str]:
+        return {name for _, name in changed_names(repository, commit_id, patterns, before=rollback.commit)}
 
     files = sorted(changed(migration) & changed(commit))
     if files:
-        return f"it changes {files[0]} as {commit[:12]} does, {by}"
-    again = copy_of(repository, commit, rollback.commit, migration)
-    if again is None:
+        return f"it changes {files[0]} as {commit[:12]} does, {suffix}"
+    repeated = copy_of(repository, commit, rollback.commit, migration)
+    if repeated is None:
         return ""
-    part = "" if again.original == commit else f" of {commit[:12]}"
-    return f"it has {again.original[:12]}{part} again, as {again.copy[:12]}, {by}"
+    part = "" if repeated.original == commit else f" of {commit[:12]}"
+    return f"it has {repeated.original[:12]}{part} again, as {repeated.copy[:12]}, {suffix}"
 
 
-def reopen_hint(closed: Sequence[Closing], migration: str, profile: Path) -> str:
+def reopen_hint(closed: Sequence[ClosedGate], migration: str, profile: Path) -> str:
     """Return the hint that lets `migration` through the first of the `closed` gates, or "" without one."""
     if not closed:
         return ""
     first = closed[0]
     command = reopen_command(first.rollback.incident.id, "FIX" if first.itself else migration, profile)
-    return f"mend it, and promote the commit that does: {command}" if first.itself else command
+    if first.itself:
+        return f"correct it in a new commit, and reopen the gate for that: {command}"
+    return command

@@ -1,4 +1,4 @@
-"""The lost window: all records written between a backup and the rollback to it, exported whole.
+"""The export of the lost window: all records written between a backup and the rollback to it.
 
 The folder ``incidents/<id>/lost-window`` has one file of JSON lines a collection. Each line is a record,
 which ``rollproof replay FILE`` puts back. ``window.json``, written last, serves to account for the records
@@ -63,11 +63,11 @@ a file of JSON lines for each collection. A line is a record: its key, whether i
 its content for people, and `replay` for the command below if the content is not exact.
 
 - Look at the records first, but change no file: one that was changed is refused.
-- A record that is in its store in the same version counts as put back. One that is there in another
-  version, as after a change since the backup, is left alone and reported, unless you add --overwrite.
-  The command can be repeated. Only Kafka, and Milvus where it makes the keys itself, append each time
-  what is not at its old offset or key.
-- MySQL does not check foreign keys meanwhile, and its triggers fire: put back all of its files.
+- A record whose store has the same version counts as put back. If the store has another version, it is
+  left alone and reported, unless you add --overwrite. The command can be repeated. Only where the store
+  makes the keys or offsets itself, each run appends the records that are not at their old ones.
+- While it replays, a relational store does not check foreign keys, and triggers fire: put back all of
+  the store's files.
 - Records that could not be put back are in a file beside theirs, .not-put-back.jsonl, with the reasons.
 
 The command for each file:
@@ -189,7 +189,7 @@ def new_window(incident: Path) -> Path:
 
 
 def write_window(folder: Path, window: LostWindow) -> None:
-    """Seal the window in `folder`."""
+    """Write README.txt, then the manifest: a window with a manifest is complete."""
     files = [
         folder / name / found.file
         for name, store in sorted(window.stores.items())
@@ -199,13 +199,13 @@ def write_window(folder: Path, window: LostWindow) -> None:
     commands = "".join(f"    {typed(f'replay {quote(str(file.absolute()))}')}\n" for file in files)
     with on_disk(folder):
         write_whole(folder / "README.txt", f"{README}{commands}".encode())
-        # Before the manifest: where that is after a crash of the machine, all records are there.
+        # Sync before the manifest is written: if it survives a crash, so do all records.
         sync_tree(folder)
         write_record(folder / MANIFEST, WindowFile(window.backup, window.stores))
 
 
 def read_window(folder: Path) -> LostWindow:
-    """Return the sealed window in `folder`.
+    """Return the complete window in `folder`.
 
     Raises:
         ActionFailed: its manifest is missing, unreadable, or no valid record of a window.
@@ -231,7 +231,7 @@ def on_disk(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise ActionFailed(
             what="lost window",
-            expected="a folder that what was written since the backup fits into",
+            expected="room for the records written since the backup",
             observed=reason_of(error),
             source=str(folder),
             hint="make room in the incidents folder, then resume: nothing has been overwritten yet",
@@ -266,7 +266,7 @@ class ExportedFile:
                         str(found["key"]), int(found["hash"], 16), found["content"], found["replay"]
                     )
         except (OSError, ValueError, TypeError, KeyError) as error:
-            raise self._not_as_sealed(f"{type(error).__name__}: {error}") from None
+            raise self._not_as_exported(f"{type(error).__name__}: {error}") from None
 
     def before(self) -> Counter[Pair]:
         """Return the pairs of all records before the restore, in `parts`: equal rows may occur repeatedly."""
@@ -281,14 +281,14 @@ class ExportedFile:
         found = Counter((record.key, record.hash) for record in self.records())
         exported = [self.described.parts[number].exported for number in self.parts]
         if found != self._pairs(self.described.exported_file, exported):
-            raise self._not_as_sealed(f"{found.total():,} records, and others than these")
+            raise self._not_as_exported(f"{found.total():,} records, which differ from the exported ones")
         return found
 
     def _pairs(self, file: Path, blocks: Sequence[Block | None]) -> Counter[Pair]:
         path = self.path.parent / file
         return pairs(chain.from_iterable(read_block(path, *block) for block in blocks if block is not None))
 
-    def _not_as_sealed(self, observed: str) -> UsageProblem:
+    def _not_as_exported(self, observed: str) -> UsageProblem:
         return UsageProblem(
             what=f"exported records of {self.store}",
             expected=f"the {self.described.lines:,} lines of the export, unchanged",
@@ -299,10 +299,10 @@ class ExportedFile:
 
 
 def find_exported(file: Path) -> ExportedFile:
-    """Return the file of lines `file`, which is named by the manifest of its lost window.
+    """Return the file of JSON lines `file`, which the manifest of its lost window must name.
 
     Raises:
-        UsageProblem: it is none. `ActionFailed`: the manifest cannot be read.
+        UsageProblem: the manifest does not name it. `ActionFailed`: the manifest cannot be read.
     """
     window, name = read_window(file.parent.parent), file.parent.name
     store = window.stores.get(name, WindowStore(collections={}))
@@ -327,9 +327,9 @@ def export_store(
     folder: Path,
     limit: Deadline,
 ) -> WindowStore:
-    """Export the records of store `name` missing from `index` and every `earlier` window, into `folder`.
+    """Export the records of store `name` that neither `index` nor any `earlier` window has.
 
-    The folder is this store's alone.
+    `folder` must not exist: it is made for this store.
 
     A collection that cannot be read within `limit`, or at all, is named in `unknown`: its damage may be the
     reason for the rollback.
@@ -405,7 +405,7 @@ class _Exporter:
                     found = live_parts(content, indexed, differing, self._pace)
                     for part, records in found:
                         require_time(limit, what)
-                        written = self._keep(part, records, indexed, now)
+                        written = self._compare(part, records, indexed, now)
                         if written:
                             self._write(export, indexed, part, written, exported)
         return WindowCollection(
@@ -419,10 +419,10 @@ class _Exporter:
             gone=self._written.gone,
         )
 
-    def _keep(
+    def _compare(
         self, part: int, records: Iterator[RecordHash], indexed: Indexed, stream: IO[bytes]
     ) -> dict[Pair, list[str]]:
-        """Write the part's records to `stream`; return those to export, with one change per occurrence."""
+        """Write the part's current records to `stream`; return those to export, each "new" or "changed"."""
         counted = Counted(records)
         block = write_block(stream, counted)
         stream.flush()
@@ -461,7 +461,7 @@ class _Exporter:
 
         def exported(lines: IO[bytes]) -> Iterator[RecordHash]:
             for record in export.export(selection, self._folder, self._pace):
-                # A table without a key may have held some of several equal rows before.
+                # Without a key, equal rows are indistinguishable: export only as many as are new.
                 if changes := written[record.key, record.hash]:
                     lines.write(_line(record, changes.pop()))
                     self._lines += 1

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from rollproof.monitoring.rollback_request import Kind
 from rollproof.monitoring.severity import CUT_OFF, Severity
-from rollproof.monitoring.wish import Kind
 
 _MINUTE = 60
 

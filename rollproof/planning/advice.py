@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rollproof.home import COMMAND
-from rollproof.monitoring.wish import Wish
+from rollproof.monitoring.rollback_request import RollbackRequest
 from rollproof.profile.application_profile import Maintenance
 from rollproof.profile.profile import Target
 from rollproof.system.command import Command
@@ -27,11 +27,13 @@ class Advice:
     profile: Path
     options: tuple[str, ...] = ()
 
-    def rollback(self, wish: Wish, *, take_over: bool = False, backup: str | None = None) -> Command:
+    def rollback(
+        self, request: RollbackRequest, *, take_over: bool = False, backup: str | None = None
+    ) -> Command:
         """Return the command of a rollback; `backup` is the set that a person named for its data, or None."""
-        named = [f"--backup={backup}"] if backup is not None and wish.restores_data else []
+        named = [f"--backup={backup}"] if backup is not None and request.restores_data else []
         over = [*named, *self.options, *([TAKE_OVER] if take_over else [])]
-        return self._action("rollback", wish.kind, *(wish.names or (wish.commit,)), *over)
+        return self._action("rollback", request.kind, *(request.names or (request.commit,)), *over)
 
     def resume(self, *, take_over: bool = False) -> Command:
         """Return the command that resumes the newest rollback that did not succeed."""

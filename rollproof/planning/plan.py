@@ -16,8 +16,8 @@ from rollproof.errors import ActionFailed, Problem, UsageProblem, did_you_mean
 from rollproof.git.repository import resolve_commit
 from rollproof.home import typed
 from rollproof.incident.journal_steps import Step, StepId
+from rollproof.monitoring.rollback_request import Kind, RollbackRequest
 from rollproof.monitoring.tree import Decision
-from rollproof.monitoring.wish import Kind, Wish
 from rollproof.planning.configuration import require_configuration, services_at
 from rollproof.planning.unfinished import Unfinished
 from rollproof.profile.profile import Target
@@ -71,7 +71,7 @@ class Plan:
     `keeps_out` says that users stay out until the rollback is verified.
     """
 
-    wish: Wish
+    request: RollbackRequest
     baseline: Baseline
     stops: tuple[tuple[str, ...], ...]
     images: Mapping[str, str] = field(default_factory=dict)
@@ -86,17 +86,17 @@ class Plan:
     @property
     def kind(self) -> Kind:
         """The kind of rollback, one of four."""
-        return self.wish.kind
+        return self.request.kind
 
     @property
     def commit(self) -> str:
         """The full id of the commit to go back to."""
-        return self.wish.commit
+        return self.request.commit
 
     @property
     def checks_out(self) -> bool:
         """Whether the working copy goes to the commit: a rollback of one part leaves it where it is."""
-        return not self.wish.partial
+        return not self.request.partial
 
     @property
     def stopped(self) -> tuple[str, ...]:
@@ -110,7 +110,7 @@ class Plan:
         It is shown, scheduled and done in this order, and each step is tested with a kill.
         """
         once = ("",)
-        part = (self.wish.names[0],) if self.kind is Kind.SERVICE else once
+        part = (self.request.names[0],) if self.kind is Kind.SERVICE else once
         restored = self.stores if self.backup is not None else ()
         kept = once if self.backup is not None else ()
         maintained = once if self.maintained else ()
@@ -163,8 +163,8 @@ def plan_service(target: Target, name: str, baseline: Baseline | None = None) ->
     ComposeProject(target.engine).compose()
     require_configuration(target, commit, name)
     images = images_in(baseline, [name])
-    wish, completing = Wish(Kind.SERVICE, commit, (name,)), _completing(baseline, [name])
-    return Plan(wish, baseline, ((name,),), images, completing=completing)
+    request, completing = RollbackRequest(Kind.SERVICE, commit, (name,)), _completing(baseline, [name])
+    return Plan(request, baseline, ((name,),), images, completing=completing)
 
 
 def plan_database(target: Target, name: str, baseline: Baseline | None = None, backup: str = NEWEST) -> Plan:
@@ -178,16 +178,16 @@ def plan_database(target: Target, name: str, baseline: Baseline | None = None, b
     """
     require_stores(target, [name])
     baseline = baseline or current_baseline(target)
-    wish = Wish(Kind.DATABASE, baseline.facts.commit, (name,))
+    request = RollbackRequest(Kind.DATABASE, baseline.facts.commit, (name,))
     stores = target.together(name)
-    found = _whole_backup(target, wish.commit, stores, backup)
+    found = _whole_backup(target, request.commit, stores, backup)
     stops, maintained = _writers_first(target)
     mounting = {service for store in stores for service, _ in target.stores[store].mounts}
     recreated = tuple(service for service in target.application.services if service in mounting)
     if recreated:
         ComposeProject(target.engine).compose()
     return Plan(
-        wish,
+        request,
         baseline,
         stops,
         backup=found,
@@ -239,7 +239,7 @@ def _plan_whole(
     # A commit whose compose files cannot be read lacks nothing for certain.
     brought = _described(target, left) - described - known if described else ()
     return Plan(
-        Wish(kind, full),
+        RollbackRequest(kind, full),
         baseline,
         stops,
         images,
@@ -274,23 +274,23 @@ def plan_for(
 
 def plan_unfinished(target: Target, unfinished: Unfinished) -> Plan:
     """Return the plan of a rollback that began earlier, with its own baseline and backup."""
-    wish, record = unfinished.wish, unfinished.record
+    request, record = unfinished.request, unfinished.record
     gone = [name for name in record.stores if name not in target.stores]
     if gone:
         raise UsageProblem(
-            what=f"stores of the rollback {wish}",
+            what=f"stores of the rollback {request}",
             expected=f"{', '.join(record.stores)}, as when it began",
             observed=f"no store {', '.join(gone)} in the profile",
             source=str(unfinished.incident.folder),
             hint="their data may be half restored: put them back into the profile, then resume",
         )
     baseline = (
-        baseline_named(target, record.baseline) if record.baseline else baseline_of(target, wish.commit)
+        baseline_named(target, record.baseline) if record.baseline else baseline_of(target, request.commit)
     )
-    # The working copy may be on the wished commit by now.
-    left = wish.commit if record.origin is None else record.origin.head
-    name = wish.names[0] if wish.partial else wish.commit
-    return plan_for(target, wish.kind, name, baseline, record.backup or NEWEST, left)
+    # The working copy may be on the requested commit by now.
+    left = request.commit if record.origin is None else record.origin.head
+    name = request.names[0] if request.partial else request.commit
+    return plan_for(target, request.kind, name, baseline, record.backup or NEWEST, left)
 
 
 def plan_of(target: Target, decision: Decision, commit: str | None = None) -> Plan | None:

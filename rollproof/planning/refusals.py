@@ -13,7 +13,7 @@ from rollproof.baseline.known_good import CONTAINER_ENGINE, baseline_of, current
 from rollproof.errors import Problem, UsageProblem
 from rollproof.home import typed
 from rollproof.incident.incident import Incident, IncidentKind, RollbackRecord, load_incident
-from rollproof.monitoring.wish import Wish
+from rollproof.monitoring.rollback_request import RollbackRequest
 from rollproof.planning.advice import TAKE_OVER, Advice
 from rollproof.planning.foresight import Foreseen, problems
 from rollproof.planning.plan import Plan
@@ -92,7 +92,7 @@ def _as_begun(asked: Asked) -> Iterator[UsageProblem]:
         return
     if asked.incident not in {None, unfinished.incident.id}:
         yield UsageProblem(
-            what=f"incident of the rollback {unfinished.wish}",
+            what=f"incident of the rollback {unfinished.request}",
             expected=f"{unfinished.incident.id}, in which it began and did not succeed",
             observed=str(asked.incident),
             source="--incident",
@@ -100,7 +100,7 @@ def _as_begun(asked: Asked) -> Iterator[UsageProblem]:
         )
     if asked.backup not in {None, unfinished.record.backup}:
         yield UsageProblem(
-            what=f"backup set of the rollback {unfinished.wish}",
+            what=f"backup set of the rollback {unfinished.request}",
             expected=f"{unfinished.record.backup or 'the newest'}, with which it began and did not succeed",
             observed=repr(asked.backup),
             source="--backup",
@@ -109,9 +109,9 @@ def _as_begun(asked: Asked) -> Iterator[UsageProblem]:
 
 
 def _alone(asked: Asked) -> Iterator[UsageProblem]:
-    target, wish = asked.target, asked.plan.wish
+    target, request = asked.target, asked.plan.request
     try:
-        yield from in_the_way(target.folders.incidents, target.name, wish, asked.incident)
+        yield from in_the_way(target.folders.incidents, target.name, request, asked.incident)
     except UsageProblem as damaged:
         yield damaged
 
@@ -161,7 +161,7 @@ def _within_budget(asked: Asked) -> Iterator[UsageProblem]:
     if schedule.over_budget and not asked.allowed.over_budget:
         longest = max(schedule.expected, key=lambda stage: schedule.expected[stage])
         yield UsageProblem(
-            what=f"plan {asked.plan.wish}",
+            what=f"plan {asked.plan.request}",
             expected=f"{schedule.budget:g} s at most",
             observed=f"about {schedule.seconds:.0f} s, of which {longest} {schedule.expected[longest]:.0f} s",
             source="rollback_seconds of the profile, how long the backup took, and the health checks",
@@ -185,19 +185,19 @@ def _not_repeated(asked: Asked) -> Iterator[UsageProblem]:
     """
     if asked.allowed.again or asked.resumed:
         return
-    wish, baseline = asked.plan.wish, asked.plan.baseline
+    request, baseline = asked.plan.request, asked.plan.baseline
     for held in _held(asked.target):
-        if held.repeats(wish, baseline):
-            yield held.problem(asked.target, f"rollback {wish}", "; to do it once more, add --again")
+        if held.repeats(request, baseline):
+            yield held.problem(asked.target, f"rollback {request}", "; to do it once more, add --again")
 
 
 def refuse_hold(target: Target) -> None:
     """Refuse a target on which a rollback that is done would be refused now, if it were asked for again."""
     for held in _held(target):
         # As the plan of its kind finds it.
-        wish = held.record.wish
-        baseline = current_baseline(target) if wish.partial else baseline_of(target, wish.commit)
-        if held.repeats(replace(wish, commit=baseline.facts.commit), baseline):
+        request = held.record.request
+        baseline = current_baseline(target) if request.partial else baseline_of(target, request.commit)
+        if held.repeats(replace(request, commit=baseline.facts.commit), baseline):
             raise held.problem(target, "hold", "")
 
 
@@ -209,15 +209,18 @@ class _Done:
     record: RollbackRecord
     verified: bool
 
-    def repeats(self, wish: Wish, baseline: Baseline) -> bool:
-        """Return whether a rollback by `wish` to `baseline` would repeat this one, or a part of it."""
+    def repeats(self, request: RollbackRequest, baseline: Baseline) -> bool:
+        """Return whether a rollback by `request` to `baseline` would repeat this one, or a part of it."""
         own = self.record
-        return own.wish.covers(wish) and (own.wish.commit, own.baseline) == (wish.commit, baseline.id)
+        return own.request.covers(request) and (own.request.commit, own.baseline) == (
+            request.commit,
+            baseline.id,
+        )
 
     def settles(self, other: _Done) -> bool:
         """Return whether `other` need not be verified any more, since this later one was."""
         later = self.record.finished.seconds_since(other.record.finished) > 0
-        return self.verified and later and self.record.wish.covers(other.record.wish)
+        return self.verified and later and self.record.request.covers(other.record.request)
 
     def problem(self, target: Target, what: str, also: str) -> UsageProblem:
         """Return the refusal of `what`."""
@@ -226,7 +229,7 @@ class _Done:
         return UsageProblem(
             what=what,
             expected=f"none to that commit in the last {age(target.hold_seconds)} that is unverified",
-            observed=f"{self.record.wish}, {ago} ago, in incident {self.incident.id}",
+            observed=f"{self.record.request}, {ago} ago, in incident {self.incident.id}",
             source="hold_seconds of the profile",
             hint=f"verify that one first ({verify}){also}",
         )

@@ -63,7 +63,7 @@ class RollbackTrial:
     def _plan(self) -> str:
         plan = self._planned
         backup = plan.backup.folder.name if plan.backup else "no backup"
-        return f"{plan.wish}: {len(plan.images)} services and {len(plan.stores)} stores, from {backup}"
+        return f"{plan.request}: {len(plan.images)} services and {len(plan.stores)} stores, from {backup}"
 
     def _images(self) -> str:
         images = images_in(self._baseline, self._target.application.services)

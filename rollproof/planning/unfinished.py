@@ -1,4 +1,4 @@
-"""The record that an interrupted rollback leaves for the next run: its wish, its start, its safety copies."""
+"""The record that an interrupted rollback leaves for the next run: request, start, safety copies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rollproof.home import typed
 from rollproof.incident.incident import Incident, Origin, RollbackRecord, load_incident
 from rollproof.incident.journal import JournalEvent, read_journal
 from rollproof.incident.journal_steps import Step, id_of
-from rollproof.monitoring.wish import Kind, Wish
+from rollproof.monitoring.rollback_request import Kind, RollbackRequest
 from rollproof.record_names import JOURNAL, ROLLBACK, SUPERSEDED, UNFINISHED
 from rollproof.system.clock import Moment
 from rollproof.system.files import remove_file
@@ -27,7 +27,7 @@ class UnfinishedFile:
     `copies` are the folders of its safety copies, the oldest first: the first one is of all its stores, those
     of later runs are of stores that may have been written to since. `baseline` and `backup` are folder names,
     `stores` the stores that go back: a resumed rollback uses the ones that it began with. `windows` are its
-    sealed lost windows, the oldest first, by their folders' names. `records` counts what became of the
+    complete lost windows, the oldest first, by their folders' names. `records` counts what became of the
     records, once every store is restored and accounted for. From then on nothing is restored again, since
     the application may have been started. `blind` are the restored stores where a writer may have been
     unseen, each with the reason. `origin` is the deployed version when the rollback first began, or None if
@@ -50,14 +50,14 @@ class UnfinishedFile:
     replaced: tuple[str, ...] = field(default=(), metadata=LEFT_OUT)
 
     def __post_init__(self) -> None:
-        """Refuse a rollback that nobody could wish for."""
-        if not self.wish.whole:
+        """Refuse names that do not fit the kind."""
+        if not self.request.well_formed:
             raise ValueError(f"{len(self.names)} names of a rollback of kind {self.kind}")
 
     @property
-    def wish(self) -> Wish:
+    def request(self) -> RollbackRequest:
         """The rollback that was asked for."""
-        return Wish(self.kind, self.commit, self.names)
+        return RollbackRequest(self.kind, self.commit, self.names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +79,19 @@ class Unfinished:
     def begin(
         cls,
         incident: Incident,
-        wish: Wish,
+        request: RollbackRequest,
         baseline: str = "",
         backup: str = "",
         stores: tuple[str, ...] = (),
         origin: Origin | None = None,
     ) -> Unfinished:
-        """Return the unfinished rollback of `incident` if it matches `wish`, or begin one."""
+        """Return the unfinished rollback of `incident` if it matches `request`, or begin one."""
         found = read_unfinished(incident)
-        if found is not None and found.wish == wish:
+        if found is not None and found.request == request:
             return found
         record = UnfinishedFile(
-            *(wish.commit, Moment.now(), wish.kind, wish.names, baseline, backup, stores), origin=origin
+            *(request.commit, Moment.now(), request.kind, request.names, baseline, backup, stores),
+            origin=origin,
         )
         unfinished = cls(incident, record)
         # An earlier rollback's result in this incident no longer holds from here on.
@@ -100,9 +101,9 @@ class Unfinished:
         return unfinished
 
     @property
-    def wish(self) -> Wish:
+    def request(self) -> RollbackRequest:
         """The rollback that was asked for."""
-        return self.record.wish
+        return self.record.request
 
     @property
     def copies(self) -> tuple[Path, ...]:
@@ -130,7 +131,7 @@ class Unfinished:
     def is_restored(self) -> bool:
         """Whether nothing is left but to start the application."""
         replaced = bool(self.record.replaced)
-        return self.record.records is not None or (replaced and not self.wish.restores_data)
+        return self.record.records is not None or (replaced and not self.request.restores_data)
 
     def worked(self) -> float:
         """Return the seconds in which a process worked on it; the time until a resumption is left out."""
@@ -213,45 +214,47 @@ def read_unfinished(incident: Incident) -> Unfinished | None:
     return Unfinished(incident, found)
 
 
-def interrupted(incidents: Path, target: str, wish: Wish) -> Unfinished | None:
-    """Return the newest unfinished rollback of `target` with the same `wish`, or None."""
-    return next((one for one in unfinished_of(incidents, target) if one.wish == wish), None)
+def interrupted(incidents: Path, target: str, request: RollbackRequest) -> Unfinished | None:
+    """Return the newest unfinished rollback of `target` with the same `request`, or None."""
+    return next((one for one in unfinished_of(incidents, target) if one.request == request), None)
 
 
-def in_the_way(incidents: Path, target: str, wish: Wish, incident: str | None) -> Iterator[UsageProblem]:
-    """Yield a refusal for each other unfinished rollback that does not let one by `wish` begin in `incident`.
+def in_the_way(
+    incidents: Path, target: str, request: RollbackRequest, incident: str | None
+) -> Iterator[UsageProblem]:
+    """Yield a refusal for each other unfinished rollback that keeps `request` from beginning in `incident`.
 
     It would start the application on data that another one has half restored, or make that one forgotten.
     """
     for one in unfinished_of(incidents, target):
-        if one.wish == wish:
+        if one.request == request:
             continue
-        if one.wish.restores_data and not wish.covers(one.wish):
+        if one.request.restores_data and not request.covers(one.request):
             yield UsageProblem(
                 what=f"data of {target}",
                 expected="none that is half restored",
-                observed=f"the rollback {one.wish} of incident {one.incident.id} did not succeed",
+                observed=f"the rollback {one.request} of incident {one.incident.id} did not succeed",
                 source=str(one.incident.folder / UNFINISHED),
                 hint=f"resume it: {typed('rollback resume')}; or roll back every store:"
                 f" {typed('rollback emergency COMMIT')}",
             )
         if one.incident.id == incident:
             yield UsageProblem(
-                what=f"incident of the rollback {wish}",
+                what=f"incident of the rollback {request}",
                 expected="one without another unfinished rollback",
-                observed=f"{incident}, where {one.wish} did not succeed",
+                observed=f"{incident}, where {one.request} did not succeed",
                 source="--incident",
                 hint=f"leave --incident out, or resume that one first: {typed('rollback resume')}",
             )
 
 
-def supersede_covered(incidents: Path, target: str, wish: Wish, by: Incident) -> list[str]:
-    """End the unfinished rollbacks that `wish`, which succeeded in `by`, covers; return their incidents' ids.
+def supersede_covered(incidents: Path, target: str, request: RollbackRequest, by: Incident) -> list[str]:
+    """End the unfinished rollbacks that `request`, which succeeded in `by`, covers; return their incidents.
 
     Otherwise `rollback resume` would restore old data over newer data.
     """
     others = [one for one in unfinished_of(incidents, target) if one.incident.id != by.id]
-    covered = [one for one in others if wish.covers(one.wish)]
+    covered = [one for one in others if request.covers(one.request)]
     for one in covered:
         one.give_up(by=by)
     return [one.incident.id for one in covered]

@@ -23,9 +23,9 @@ Wrong = Mismatch | Problem
 def ask_all(
     names: Iterable[str], ask: Callable[[str], Answered], workers: int = _WORKERS, *, question: str
 ) -> Mapping[str, Answered | Wrong]:
-    """Return the answer of `ask` for each name, or the problem that it raised: a failure spoils no other.
+    """Return the answer of `ask` for each name, or the problem that it raised.
 
-    `question` and the name form the step's name in the report.
+    One failure does not affect the others. `question` and the name form the step's name in the report.
     """
 
     def asked(name: str) -> Answered | Wrong:
@@ -39,7 +39,10 @@ def ask_all(
 
 
 def asked_once(ask: Callable[[str], Answered]) -> Callable[[str], Answered]:
-    """Return `ask` with a memory: each name is asked for once, and a problem is raised again as it was."""
+    """Return `ask`, memoized by name, errors included.
+
+    Threads that ask first at the same time may both call it.
+    """
 
     @cache
     def asked(name: str) -> Answered | Wrong:
@@ -77,7 +80,7 @@ Reader = TypeVar("Reader", bound=Closeable)
 
 
 class Opened(Generic[Reader]):
-    """Readers by name; called with a name, it returns that reader. Threads may share it."""
+    """Readers by name, opened at first use. Threads share each reader."""
 
     def __init__(self, open_one: Callable[[str], Reader]) -> None:
         """Open nothing yet; `open_one` opens a reader by name."""

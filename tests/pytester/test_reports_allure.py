@@ -26,7 +26,7 @@ import pytest
 from pydantic import BaseModel
 
 from rollproof.system.clock import Moment
-from rollproof.incident.incident import find_incident
+from rollproof.incident.incident import find_or_create_incident
 from rollproof.profile.premigration import Premigration
 from rollproof.incident.ledger import Planned, Run, runs
 from rollproof.redaction.personal import Personal
@@ -75,7 +75,7 @@ def pytest_configure(config):
     sys.modules["reports.run.record"].installed_allure = lambda: None
     for phase in PHASES:
         config.addinivalue_line("markers", f"{phase}: a phase")
-    incident = find_incident(Path("incidents").absolute(), "canary", "one")
+    incident = find_or_create_incident(Path("incidents").absolute(), "canary", "one")
     worker = hasattr(config, "workerinput")
     run = runs(incident.folder)[-1] if worker else Run.begin(incident.folder, incident.started, gated=True)
     config.stash[VERIFICATION] = Verification(

@@ -22,7 +22,7 @@ from rollback_actions.session.lock import open_lock
 from rollproof.baseline.facts import Facts, RecordedContainer
 from rollproof.incident.incident import RollbackRecord, incidents_of, new_incident
 from rollproof.incident.trials import Part
-from rollproof.monitoring.wish import Kind, Wish
+from rollproof.monitoring.rollback_request import Kind, RollbackRequest
 from rollproof.planning.unfinished import Unfinished
 from rollproof.profile.profile import Target, load_target
 from rollproof.system.clock import Moment
@@ -335,7 +335,7 @@ def too_long_and_too_soon(clone: Clone) -> dict[str, Red]:
 
 def one_that_is_not_finished(clone: Clone) -> dict[str, Red]:
     incident = new_incident(clone.verifier.folder / "incidents", "staging")
-    unfinished = Unfinished.begin(incident, Wish(Kind.DATABASE, clone.head, ("redis",)))
+    unfinished = Unfinished.begin(incident, RollbackRequest(Kind.DATABASE, clone.head, ("redis",)))
     clone.undo.callback(unfinished.end)
     return {REFUSALS: ("failed", f"observed one in incident {incident.id}")}
 

@@ -152,8 +152,8 @@ def wreckage(verifier: Verifier, operators: Operators) -> Wreckage:
 @pytest.fixture(scope="module")
 def undisturbed(killer: Killer, wreckage: Wreckage, commit: str) -> Undisturbed:
     """A rollback of that wreckage, after which all that the baseline holds is as it was."""
-    wish = ("rollback", "emergency", commit[:10])
-    return killer.undisturbed(Action("emergency", wish, wreckage.wreck, tuple(STORES)))
+    request = ("rollback", "emergency", commit[:10])
+    return killer.undisturbed(Action("emergency", request, wreckage.wreck, tuple(STORES)))
 
 
 def _lines(incident: Path, store: str) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from rollproof.cli.command_line import main
 from rollproof.errors import ExitCode
 from rollproof.incident.incident import Incident, new_incident
 from rollproof.incident.journal_steps import Step
-from rollproof.monitoring.wish import Kind, Wish
+from rollproof.monitoring.rollback_request import Kind, RollbackRequest
 from rollproof.planning.unfinished import Unfinished
 from rollproof.system.clock import Moment
 from rollproof.system.record_files import record_of
@@ -96,14 +96,14 @@ def begin(sandbox: Sandbox, *, failed: bool = False) -> Incident:
     """Leave a database rollback of redis as a kill leaves it, or a failure."""
     incident = incident_of(sandbox)
     journal = Journal(incident.folder / "journal.jsonl", str)
-    wish = Wish(Kind.DATABASE, sandbox.commit, ("redis",))
-    command = journal.write("started", step=f"rollback {wish}", id=Step.ROLLBACK)
+    request = RollbackRequest(Kind.DATABASE, sandbox.commit, ("redis",))
+    command = journal.write("started", step=f"rollback {request}", id=Step.ROLLBACK)
     with journal.step("stop the application"):
         pass
     restore = journal.write("started", step="restore redis", id=Step.RESTORE, of="redis")
-    unfinished = Unfinished.begin(incident, wish, "current")
+    unfinished = Unfinished.begin(incident, request, "current")
     if failed:
         journal.write("failed", step="restore redis", began=restore, seconds=1.0, error="it is gone\nHINT: x")
-        journal.write("failed", step=f"rollback {wish}", began=command, seconds=2.0, error="it is gone")
+        journal.write("failed", step=f"rollback {request}", began=command, seconds=2.0, error="it is gone")
         incident.write_rollback(unfinished.outcome(Verdict.FAILED, Moment.now()))
     return incident

@@ -14,17 +14,17 @@ from rollback_actions.respond.response import Response
 from rollback_actions.session.journal import Journal
 from rollproof.errors import ExitCode, UsageProblem
 from rollproof.incident.downtime import Downtime, record_downtime
-from rollproof.incident.incident import Incident, Origin, RollbackRecord, find_incident
+from rollproof.incident.incident import Incident, Origin, RollbackRecord, find_or_create_incident
 from rollproof.incident.journal import DETECTED
 from rollproof.incident.journal_steps import Step, StepId
 from rollproof.incident.ledger import Note, Planned, Result, Run
 from rollproof.incident.limits import limits_of
 from rollproof.incident.rollbacks import ROLLBACK_BEGAN
 from rollproof.monitoring.assessment import Assessed
+from rollproof.monitoring.rollback_request import Kind
 from rollproof.monitoring.samples import SampleWriter
 from rollproof.monitoring.severity import assess
 from rollproof.monitoring.tree import Decision
-from rollproof.monitoring.wish import Kind
 from rollproof.planning.unfinished import UnfinishedFile
 from rollproof.profile.bands import Bands
 from rollproof.profile.profile import Target
@@ -74,7 +74,9 @@ class MadeIncident:
     checks: ExitCode = ExitCode.VERIFIED
 
     def __post_init__(self) -> None:
-        self.incident = find_incident(self.target.folders.incidents, self.target.name, self.identity)
+        self.incident = find_or_create_incident(
+            self.target.folders.incidents, self.target.name, self.identity
+        )
 
     @property
     def folder(self) -> Path:

@@ -30,7 +30,7 @@ from rollproof.errors import ActionFailed
 from rollproof.incident.incident import Incident, RollbackRecord
 from rollproof.incident.journal import verify_journal
 from rollproof.incident.journal_steps import Step, StepId
-from rollproof.monitoring.wish import Wish
+from rollproof.monitoring.rollback_request import RollbackRequest
 from rollproof.planning import writers
 from rollproof.planning.plan import Plan
 from rollproof.planning.unfinished import Unfinished, UnfinishedFile
@@ -317,11 +317,11 @@ def back_up(sandbox: Sandbox, commit: str, name: str = "") -> None:
         )
 
 
-def begun_earlier(wish: Wish) -> Unfinished:
-    """Return a rollback by `wish` that began, and kept the earlier data."""
+def begun_earlier(request: RollbackRequest) -> Unfinished:
+    """Return a rollback by `request` that began, and kept the earlier data."""
     now = Moment.now()
     incident = Incident("begun", Path("begun"), "sandbox", now)
-    record = UnfinishedFile(wish.commit, now, wish.kind, wish.names, copies=("copies",))
+    record = UnfinishedFile(request.commit, now, request.kind, request.names, copies=("copies",))
     return Unfinished(incident, record)
 
 

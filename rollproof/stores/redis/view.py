@@ -214,7 +214,11 @@ def _members(inside: bytes) -> bytes:
 
 
 def sweep(readable: Readable[RedisProfile], database: int, keys: Sequence[str]) -> int:
-    """Remove `keys` with an account that may do nothing else; return the number of keys still there."""
+    """Remove `keys`, and return the number of keys still there.
+
+    The one deletion on the reading side: the canary user's own log-ins, with the profile's sweeper account,
+    which may do nothing else.
+    """
     reach = readable.reach
     with translated(reach), closing(connect(reach, database)) as client:
         client.unlink(*keys)

@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from rollproof.baseline.differences import schema_differences
-from rollproof.baseline.sight import whole_sight
+from rollproof.baseline.sight import require_whole_sight
 from rollproof.errors import ActionFailed, Unverifiable
 from rollproof.profile.sections import Account
 from rollproof.stores.contract import ContentView, Digest, Pace, ReferenceView, SharedContent, SightedContent
@@ -187,7 +187,7 @@ def test_what_the_account_may_not_see_is_told_and_no_baseline_is_captured_with_i
         with subject.content() as content:
             assert isinstance(content, SightedContent)
             assert not any(content.sight(content.schemas()).values())
-            seen = set(whole_sight(content, content.schemas))
+            seen = set(require_whole_sight(content, content.schemas))
             assert seen >= {"triggers of scratch_first", "views of scratch_second"}
         root(
             f"CREATE USER scratch_blind@'%' IDENTIFIED BY '{SECRET}';"
@@ -199,7 +199,7 @@ def test_what_the_account_may_not_see_is_told_and_no_baseline_is_captured_with_i
             assert isinstance(content, SightedContent)
             hidden = {what for what, right in content.sight(schemas).items() if right}
             with pytest.raises(ActionFailed, match="triggers of scratch_first, lacking TRIGGER on"):
-                whole_sight(content, lambda: schemas)
+                require_whole_sight(content, lambda: schemas)
         assert not [name for name in schemas if name.startswith(("trigger", "event", "procedure"))]
         assert hidden == {
             *(f"{what} of scratch_first" for what in ("views", "triggers", "events", "routines")),

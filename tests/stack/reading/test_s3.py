@@ -11,7 +11,7 @@ import pytest
 
 from fixtures import stores
 from rollproof.baseline.facts import RecordedContent
-from rollproof.baseline.sight import lost_sight, whole_sight
+from rollproof.baseline.sight import lost_sight, require_whole_sight
 from rollproof.errors import Meaning, Unverifiable
 from rollproof.stores.contract import ContentView, Digest, Pace
 from rollproof.stores.s3.descriptor import VERSIONS
@@ -119,7 +119,7 @@ def test_settings_that_the_reader_may_not_read_are_told(subject: S3, content: Co
     with subject.content(reader=getattr(subject.profile, "operator")) as trusted:  # noqa: B009 - not every profile has one
         before = trusted.schemas()
         assert "denied" not in str(before)
-        seen = whole_sight(trusted, lambda: before)
+        seen = require_whole_sight(trusted, lambda: before)
         assert f"tags of {SET}" in seen
         recorded = RecordedContent(before, {}, {}, (), seen)
         assert lost_sight(trusted, lambda: before, recorded) == []

@@ -230,7 +230,9 @@ def test_a_service_goes_back_to_an_image_that_does_not_know_the_revision_of_now(
     assert f"revision {THIRD} is none of the image, whose head is {SECOND}" in str(problem)
     assert "HINT: roll the data back with it" in str(problem)
     # A rollback that has begun was asked before: its end is better than its middle.
-    assert [*refusals(Asked(made.sandbox.target, plan, Allowed(), foreseen, begun_earlier(plan.wish)))] == []
+    assert [
+        *refusals(Asked(made.sandbox.target, plan, Allowed(), foreseen, begun_earlier(plan.request)))
+    ] == []
     for known in (FIRST, SECOND):
         made.live = (known,)
         assert made.fit(plan, "migrations of backend") is Fit.FITS
@@ -495,7 +497,7 @@ def test_another_engine_than_the_target_s_is_refused(
     of_it = [one for one in foreseen if one.what == "container engine"]
     assert [one.judgement.fit for one in of_it] == ([] if fit is None else [fit])
     for resumed in (False, True):
-        unfinished = begun_earlier(plan.wish) if resumed else None
+        unfinished = begun_earlier(plan.request) if resumed else None
         refused = [*refusals(Asked(target, plan, Allowed(), foreseen, unfinished))]
         assert len(refused) == (fit is Fit.REFUSED)
         for one in refused:

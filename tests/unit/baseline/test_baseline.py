@@ -27,7 +27,7 @@ from rollproof.baseline.facts import (
     Surroundings,
 )
 from rollproof.baseline.folder import MANIFEST, BaselineDraft, load_baseline, read_facts
-from rollproof.baseline.sight import lost_sight, whole_sight
+from rollproof.baseline.sight import lost_sight, require_whole_sight
 from rollproof.collection import Json
 from rollproof.errors import Unverifiable
 from rollproof.stores.blocks import new_blocks, read_block, write_block
@@ -321,5 +321,5 @@ def test_only_a_store_that_may_hide_schemas_is_asked_for_them_to_tell_its_sight(
         raise AssertionError
 
     view = cast("ContentView", SimpleNamespace(name="vectors"))
-    assert whole_sight(view, read) == ()
+    assert require_whole_sight(view, read) == ()
     assert lost_sight(view, read, RecordedContent({}, {}, {}, ())) == []

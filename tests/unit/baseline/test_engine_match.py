@@ -164,7 +164,7 @@ def test_a_rollback_is_not_resumed_on_another_engine(run: Ran, monkeypatch: pyte
     monkeypatch.setattr(session, "open_engine", lambda _: run.sandbox.engine)
     target = run.sandbox.target
     incident = new_incident(target.folders.incidents, target.name)
-    Unfinished.begin(incident, plan_database(target, "redis").wish)
+    Unfinished.begin(incident, plan_database(target, "redis").request)
     captured_on(run.sandbox, "AAAA")
     run.sandbox.engine.id.return_value = "BBBB"
     assert "observed another one, BBBB" in run("rollback", "resume", code=ExitCode.USAGE)

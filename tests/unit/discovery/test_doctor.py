@@ -201,11 +201,11 @@ def test_as_json_each_line_is_told_with_what_it_waited_for(away: Ran) -> None:
 
 def test_without_allure_a_line_says_what_that_costs(away: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reports.tools.node.installed_allure", lambda: None)
-    (probe,) = (one for one in doctor_commands._beside(away.sandbox.target) if one.name == "allure")
+    (probe,) = (one for one in doctor_commands._local_probes(away.sandbox.target) if one.name == "allure")
     (found,) = examine([probe])
     assert found.line.state is NeedState.ABSENT
     assert "report.html" in found.line.text
-    assert "by the network" in found.line.hint
+    assert "from the network" in found.line.hint
 
 
 def test_a_profile_with_mistakes_is_told_on_the_same_page(away: Ran) -> None:

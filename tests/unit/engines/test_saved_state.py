@@ -13,7 +13,7 @@ from rollproof.git.repository import read_working_copy
 from rollproof.git.saved_commit import file_of, read_saved_commit
 from rollproof.incident.incident import new_incident
 from rollproof.incident.trials import Part, PartTrial
-from rollproof.monitoring.wish import Kind, Wish
+from rollproof.monitoring.rollback_request import Kind, RollbackRequest
 from rollproof.planning import rollback_trial
 from rollproof.planning.foresight import Foreseen
 from rollproof.planning.lock_state import LockState
@@ -223,7 +223,7 @@ def test_a_service_that_the_compose_files_do_not_have_is_seen(
 def test_what_would_refuse_it_is_seen(trial: RollbackTrial, sandbox: Sandbox) -> None:
     target = sandbox.target
     incident = new_incident(target.folders.incidents, target.name)
-    Unfinished.begin(incident, Wish(Kind.DATABASE, sandbox.commit, ("redis",)))
+    Unfinished.begin(incident, RollbackRequest(Kind.DATABASE, sandbox.commit, ("redis",)))
     assert f"observed one in incident {incident.id}" in problem(trial.of(Part.REFUSALS))
 
 

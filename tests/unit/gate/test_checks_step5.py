@@ -17,7 +17,7 @@ from rollproof.errors import Mismatch, Problem, Unverifiable
 from rollproof.incident.incident import Incident, new_incident
 from rollproof.incident.journal import JournalBroken
 from rollproof.incident.rehearsals import BEGAN, ENDED
-from rollproof.incident.reopening import closings_of
+from rollproof.incident.reopening import closed_gates_for
 from rollproof.planning.plan import plan_database, plan_full, plan_service
 from rollproof.record_names import UNFINISHED
 from tests.fork_server import ForkServer
@@ -46,10 +46,10 @@ def rolled(
 
 def _green(rolled: RolledBack, migration: str) -> str:
     """Return what the check notes of `migration`."""
-    closings = closings_of(rolled.sandbox.target, migration)
+    closed_gates = closed_gates_for(rolled.sandbox.target, migration)
     notes: list[str] = []
     step5.test_migration_was_reopened_after_its_rollback(
-        closings, migration, rolled.sandbox.profile, Expect([]), notes.append
+        closed_gates, migration, rolled.sandbox.profile, Expect([]), notes.append
     )
     (text,) = notes
     return text
@@ -74,7 +74,7 @@ def test_what_was_rolled_back_stays_closed(rolled: RolledBack) -> None:
     assert (
         f"it is {rolled.sandbox.bad[:12]}, which incident {incident} rolled back: that commit stays" in said
     )
-    assert "HINT: mend it, and promote the commit that does: rollproof" in said
+    assert "HINT: correct it in a new commit, and reopen the gate for that: rollproof" in said
     assert f"reopen {incident} --fix FIX " in said
     rolled.prepare()
     rolled.reopen()
@@ -263,7 +263,7 @@ def test_a_damaged_record_is_broken(
     rolled.reopen()
     harm(rolled.incident)
     with pytest.raises(error, match="HINT: "):
-        closings_of(rolled.sandbox.target, rolled.fix)
+        closed_gates_for(rolled.sandbox.target, rolled.fix)
 
 
 def test_a_rollback_that_does_not_say_from_where_is_broken_until_it_is_said(rolled: RolledBack) -> None:
@@ -271,11 +271,11 @@ def test_a_rollback_that_does_not_say_from_where_is_broken_until_it_is_said(roll
     for name in ("journal.jsonl",):
         (rolled.incident.folder / name).unlink()
     with pytest.raises(Unverifiable, match="its beginning in the journal"):
-        closings_of(rolled.sandbox.target, rolled.fix)
+        closed_gates_for(rolled.sandbox.target, rolled.fix)
     journal = Journal(rolled.incident.folder / "journal.jsonl", str)
     journal.write("rollback began", commit=rolled.sandbox.commit, head=None, revisions=None)
     with pytest.raises(Unverifiable, match=rf"reopen {rolled.incident.id} --from COMMIT"):
-        closings_of(rolled.sandbox.target, rolled.fix)
+        closed_gates_for(rolled.sandbox.target, rolled.fix)
     rolled.reopen("--from", rolled.sandbox.bad)
     assert "was reopened by Ada" in _green(rolled, rolled.fix)
     _red(rolled, rolled.sandbox.bad)
@@ -288,14 +288,14 @@ def test_an_unfinished_rollback_that_says_nothing_is_broken(rolled: RolledBack) 
         (rolled.incident.folder / name).unlink()
     (rolled.incident.folder / UNFINISHED).write_text("{}")
     with pytest.raises(Unverifiable, match="rollback resume"):
-        closings_of(rolled.sandbox.target, rolled.fix)
+        closed_gates_for(rolled.sandbox.target, rolled.fix)
 
 
 def test_a_commit_that_is_gone_is_broken(rolled: RolledBack) -> None:
     journal = Journal(rolled.incident.folder / "journal.jsonl", str)
     journal.write("rollback began", commit=rolled.sandbox.commit, head="0" * 40, revisions=[])
     with pytest.raises(Unverifiable, match="fetch both commits"):
-        closings_of(rolled.sandbox.target, rolled.fix)
+        closed_gates_for(rolled.sandbox.target, rolled.fix)
 
 
 def test_an_operator_s_run_is_red_then_broken(rolled: RolledBack, forks: ForkServer) -> None:

@@ -18,7 +18,7 @@ from rollproof.baseline.known_good import current_baseline
 from rollproof.errors import Mismatch, Problem, UsageProblem
 from rollproof.incident.incident import RollbackRecord, new_incident
 from rollproof.incident.rehearsals import Ending, Rehearsal
-from rollproof.monitoring.wish import Kind, Wish
+from rollproof.monitoring.rollback_request import Kind, RollbackRequest
 from rollproof.planning.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
 from rollproof.planning.refusals import Allowed, Asked, refusals, refuse_hold
 from rollproof.record_names import VERDICT
@@ -79,12 +79,12 @@ def test_a_hold(sandbox: Sandbox) -> None:
     for plan, baseline, age, commit in product(
         plans, (current, "another"), (SLACK, oldest - SLACK, oldest + SLACK), (sandbox.commit, "0" * 40)
     ):
-        wish = replace(plan.wish, commit=commit)
+        request = replace(plan.request, commit=commit)
         incident = new_incident(target.folders.incidents, target.name)
         record = RollbackRecord(
             *(commit, Verdict.PASSED, 1.0, ago(age + 1), ago(age)),
-            kind=wish.kind,
-            names=wish.names,
+            kind=request.kind,
+            names=request.names,
             baseline=baseline,
         )
         incident.write_rollback(record)
@@ -94,12 +94,12 @@ def test_a_hold(sandbox: Sandbox) -> None:
             if any(one.source.startswith("hold_seconds") for one in refusals(Asked(target, plan, Allowed())))
         ]
         seen.append(bool(held))
-        if wish.kind in {Kind.FULL, Kind.EMERGENCY} and commit != sandbox.commit and age < oldest:
+        if request.kind in {Kind.FULL, Kind.EMERGENCY} and commit != sandbox.commit and age < oldest:
             # Nobody can go there again, since no baseline is of that commit: which is what doctor says then.
             with pytest.raises(UsageProblem, match=f"baseline: expected one of commit {commit[:12]}"):
                 refuse_hold(target)
         else:
-            assert holds([partial(refuse_hold, target)]) is not seen[-1], (wish, baseline, age)
+            assert holds([partial(refuse_hold, target)]) is not seen[-1], (request, baseline, age)
         shutil.rmtree(incident.folder)
     both(seen)
 
@@ -107,11 +107,11 @@ def test_a_hold(sandbox: Sandbox) -> None:
 def test_a_hold_of_another_commit_is_of_no_service(sandbox: Sandbox) -> None:
     """A service goes to the current baseline: a rollback of it to an earlier one holds nothing up."""
     incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
-    wish = Wish(Kind.SERVICE, "0" * 40, ("backend",))
+    request = RollbackRequest(Kind.SERVICE, "0" * 40, ("backend",))
     now = Moment.now()
     incident.write_rollback(
         RollbackRecord(
-            *(wish.commit, Verdict.PASSED, 1.0, now, now, wish.kind, wish.names),
+            *(request.commit, Verdict.PASSED, 1.0, now, now, request.kind, request.names),
             baseline=current_baseline(sandbox.target).id,
         )
     )

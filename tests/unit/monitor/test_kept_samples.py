@@ -12,7 +12,7 @@ import pytest
 
 from rollproof.errors import Unverifiable
 from rollproof.incident import kept_samples
-from rollproof.incident.incident import Incident, find_change
+from rollproof.incident.incident import Incident, find_or_create_change
 from rollproof.incident.kept_samples import keep_samples, read_kept, samples_kept
 from rollproof.monitoring.samples import Sample, SampleWriter, read_samples, samples_path
 from rollproof.profile.profile import Target
@@ -154,6 +154,6 @@ def test_where_nothing_can_be_written_nothing_fails(
 
 def test_the_record_of_a_change_keeps_none(target: Target) -> None:
     _monitored(target, _made(target, 3))
-    change = find_change(target.folders.incidents, target.name, "a" * 40)
+    change = find_or_create_change(target.folders.incidents, target.name, "a" * 40)
     keep_samples(target, change)
     assert not (change.folder / SAMPLES).exists()

@@ -17,10 +17,10 @@ from reports.terminal.document import answer, ask, owe
 from rollback_actions.check_run import CheckRun
 from rollproof.cli.command_line import main
 from rollproof.errors import ExitCode, UsageProblem
-from rollproof.incident.incident import find_change
+from rollproof.incident.incident import find_or_create_change
 from rollproof.incident.ledger import Note, NoteKind, Planned, Result, Run
+from rollproof.monitoring.rollback_request import Kind
 from rollproof.monitoring.tree import Action
-from rollproof.monitoring.wish import Kind
 from rollproof.planning.status import StepState
 from rollproof.runbook import STEPS
 from rollproof.system.clock import Moment
@@ -192,7 +192,7 @@ def gated(run: Ran, monkeypatch: pytest.MonkeyPatch) -> Callable[[Verdict], None
         def check(_: CheckRun, *options: str) -> ExitCode:
             assert options == ("premigration", f"--migration={run.sandbox.bad}")
             now = Moment.now()
-            change = find_change(target.folders.incidents, target.name, run.sandbox.bad)
+            change = find_or_create_change(target.folders.incidents, target.name, run.sandbox.bad)
             ran = Run.begin(change.folder, now, gated=True, migration=run.sandbox.bad)
             ran.write_plan({step: Planned((f"test_{step}",)) for step in STEPS})
             writer = ran.writer()

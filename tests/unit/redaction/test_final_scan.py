@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rollproof.incident.incident import record_of
+from rollproof.incident.incident import report_paths
 from rollproof.redaction.redactor import Redactor
 
 TOKEN = "kT9vQx2R7mWpL4sZ8nB1cY6hD3fG0aJ5"  # noqa: S105 - a canary
@@ -98,4 +98,4 @@ def test_what_a_restore_overwrote_is_no_report(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     (tmp_path / "postmortem.md").touch()
 
-    assert [path.name for path in record_of(tmp_path)] == ["allure-results", "pictures", "postmortem.md"]
+    assert [path.name for path in report_paths(tmp_path)] == ["allure-results", "pictures", "postmortem.md"]

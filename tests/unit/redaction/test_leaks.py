@@ -36,7 +36,7 @@ def test_a_rollback_whose_record_holds_a_secret_says_so_and_how_it_went(
     run: Ran, monkeypatch: pytest.MonkeyPatch, file: str, text: str, error: ActionFailed | None
 ) -> None:
     def roll_back(_: object, plan: Plan, incident: Incident, *__: object) -> object:
-        unfinished = Unfinished.begin(incident, plan.wish)
+        unfinished = Unfinished.begin(incident, plan.request)
         path = incident.folder / file
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"first line\n{text}\n")

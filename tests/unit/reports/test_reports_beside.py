@@ -14,7 +14,7 @@ from reports.verdict.known_limits import limits_page
 from rollproof.baseline.facts import Facts, RecordedCanary, RecordedContent, Surroundings
 from rollproof.incident.incident import Incident, Origin, RollbackRecord
 from rollproof.incident.ledger import Run
-from rollproof.monitoring.wish import Kind
+from rollproof.monitoring.rollback_request import Kind
 from rollproof.profile.premigration import Waiver
 from rollproof.profile.profile import load_target
 from rollproof.system.clock import Moment

@@ -17,8 +17,8 @@ from rollback_actions.respond.response import allow
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.session import open_journal
 from rollproof.errors import ExitCode, UsageProblem
+from rollproof.monitoring.rollback_request import Kind as Rollback
 from rollproof.monitoring.severity import Severity, Standing
-from rollproof.monitoring.wish import Kind as Rollback
 from rollproof.planning.refusals import Allowed
 from rollproof.planning.unfinished import SupersededFile, UnfinishedFile
 from rollproof.profile.profile import load_target

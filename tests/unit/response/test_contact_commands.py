@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from rollback_actions.contacts import contacts, delivery
 from rollback_actions.contacts.delivery import deliver
 from rollproof.errors import ExitCode
-from rollproof.incident.incident import Incident, RollbackRecord, find_incident
+from rollproof.incident.incident import Incident, RollbackRecord, find_or_create_incident
 from rollproof.incident.journal import verify_journal
 from rollproof.record_names import CONTACTS, UNFINISHED
 from rollproof.system.clock import Moment
@@ -44,7 +44,7 @@ def server() -> Iterator[Channels]:
 
 
 def incident(sandbox: Sandbox) -> Incident:
-    return find_incident(sandbox.target.folders.incidents, sandbox.target.name, ID)
+    return find_or_create_incident(sandbox.target.folders.incidents, sandbox.target.name, ID)
 
 
 def records(sandbox: Sandbox) -> list[dict[str, Any]]:

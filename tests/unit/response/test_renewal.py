@@ -18,7 +18,7 @@ from reports.tools.processes import NoReport
 from rollback_actions.session.journal import Journal
 from rollproof.errors import ExitCode
 from rollproof.incident.downtime import record_downtime
-from rollproof.incident.incident import IncidentKind, find_change
+from rollproof.incident.incident import IncidentKind, find_or_create_change
 from rollproof.incident.ledger import Planned, Run
 from rollproof.incident.rehearsals import ENDED
 from rollproof.profile.profile import load_target
@@ -207,7 +207,7 @@ def test_a_verdict_that_the_journal_vouches_for_stays(made: MadeIncident, render
 
 
 def test_a_change_has_no_post_mortem(made: MadeIncident, rendered: list[Path]) -> None:
-    change = find_change(made.target.folders.incidents, made.target.name, "d" * 40)
+    change = find_or_create_change(made.target.folders.incidents, made.target.name, "d" * 40)
 
     report(change.folder)
 
@@ -244,7 +244,7 @@ def test_what_only_the_run_knew_stays(made: MadeIncident, rendered: list[Path]) 
 
 @pytest.mark.usefixtures("rendered")
 def test_the_gates_page_of_a_killed_run_is_made_and_promotes_nothing(made: MadeIncident) -> None:
-    change = find_change(made.target.folders.incidents, made.target.name, "d" * 40)
+    change = find_or_create_change(made.target.folders.incidents, made.target.name, "d" * 40)
     check = "checks/premigration/test_step1.py::test_a"
     run = Run.begin(change.folder, made.clock.now(), gated=True)
     run.write_plan({step: Planned((check,)) if step == STEPS[0] else Planned(()) for step in STEPS})

@@ -17,13 +17,13 @@ from rollback_actions.respond import respond_run
 from rollback_actions.session.journal import Journal
 from rollproof.baseline.known_good import current_baseline
 from rollproof.errors import ExitCode
-from rollproof.incident.incident import RollbackRecord, find_incident, load_incident, new_incident
+from rollproof.incident.incident import RollbackRecord, find_or_create_incident, load_incident, new_incident
 from rollproof.incident.journal import verify_journal
 from rollproof.incident.kept_samples import read_kept
+from rollproof.monitoring.rollback_request import Kind, RollbackRequest
 from rollproof.monitoring.samples import Sample, SampleWriter, samples_path
 from rollproof.monitoring.severity import Severity
 from rollproof.monitoring.tree import Action, Decision
-from rollproof.monitoring.wish import Kind, Wish
 from rollproof.planning.refusals import Allowed
 from rollproof.planning.unfinished import Unfinished
 from rollproof.profile.profile import Target
@@ -201,7 +201,7 @@ def test_a_rollback_that_has_begun_is_resumed_however_long_ago(
     run: Ran, clock: Clock, answer: Callable[[str], None], commands: list[list[str]]
 ) -> None:
     def kill(hands: respond_run._Hands, *_: object) -> ExitCode:
-        Unfinished.begin(hands.incident, Wish(Kind.FULL, run.sandbox.commit))
+        Unfinished.begin(hands.incident, RollbackRequest(Kind.FULL, run.sandbox.commit))
         raise KeyboardInterrupt
 
     _monitored(run.sandbox.target, _critical)
@@ -239,7 +239,7 @@ def test_one_that_did_not_succeed_is_gone_on_with_and_taken_over_only_where_that
     holder: Holder | None,
 ) -> None:
     def roll_back(hands: respond_run._Hands, *_: object, **__: object) -> ExitCode:
-        Unfinished.begin(hands.incident, Wish(Kind.FULL, run.sandbox.commit))
+        Unfinished.begin(hands.incident, RollbackRequest(Kind.FULL, run.sandbox.commit))
         place.kept = {} if holder is None else {1: holder.record()}
         return ExitCode.FAILED
 
@@ -259,7 +259,7 @@ def test_one_that_is_done_and_not_verified_is_not_gone_on_with(
     run: Ran, answer: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def roll_back(hands: respond_run._Hands, *_: object, **__: object) -> ExitCode:
-        unfinished = Unfinished.begin(hands.incident, Wish(Kind.FULL, run.sandbox.commit))
+        unfinished = Unfinished.begin(hands.incident, RollbackRequest(Kind.FULL, run.sandbox.commit))
         hands.incident.write_rollback(unfinished.outcome(Verdict.PASSED, Moment.now()))
         unfinished.end()
         return ExitCode.VERIFIED
@@ -281,7 +281,7 @@ def test_a_rollback_that_the_incident_had_before_is_not_the_one_that_was_cut_off
     """It was killed before its own had begun: the earlier one is no proof of it."""
     target = run.sandbox.target
     incident = new_incident(target.folders.incidents, target.name)
-    unfinished = Unfinished.begin(incident, Wish(Kind.FULL, run.sandbox.commit))
+    unfinished = Unfinished.begin(incident, RollbackRequest(Kind.FULL, run.sandbox.commit))
     incident.write_rollback(unfinished.outcome(Verdict.PASSED, Moment.now()))
     unfinished.end()
     asked: list[list[str]] = []
@@ -322,7 +322,7 @@ def test_responses_of_others_and_damaged_ones_keep_nobody_from_what_is_wrong_now
         ("damaged", run.sandbox.target.name, b"garbage\n"),
         ("unreadable", "", b""),
     ):
-        folder = find_incident(incidents, target or "unreadable", name).folder
+        folder = find_or_create_incident(incidents, target or "unreadable", name).folder
         record = (folder / "incident.json").read_text()
         (folder / "incident.json").write_text(record if target else "{")
         (folder / RESPONSE).write_bytes(journal)
@@ -415,7 +415,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
     def succeed(hands: respond_run._Hands, words: list[str]) -> ExitCode:
         ran.append(words)
-        unfinished = Unfinished.begin(hands.incident, Wish(Kind.FULL, "c" * 40))
+        unfinished = Unfinished.begin(hands.incident, RollbackRequest(Kind.FULL, "c" * 40))
         hands.incident.write_rollback(unfinished.outcome(Verdict.PASSED, Moment.now()))
         unfinished.end()
         return ExitCode.VERIFIED
@@ -479,7 +479,7 @@ def test_what_no_option_allows_is_not_asked_for_either(
     assert "refused: lock of target sandbox: expected free" in said
     target = run.sandbox.target
     left = new_incident(target.folders.incidents, target.name)
-    Unfinished.begin(left, Wish(Kind.DATABASE, run.sandbox.commit, ("redis",)))
+    Unfinished.begin(left, RollbackRequest(Kind.DATABASE, run.sandbox.commit, ("redis",)))
     _monitored(target, _critical)
     answer("y\n")
     said = run("respond", "--again", "--over-budget", "--take-over", code=ExitCode.USAGE)
@@ -512,7 +512,7 @@ def test_a_rollback_that_was_cut_off_is_resumed_with_what_was_allowed(
 ) -> None:
     target = run.sandbox.target
     incident = new_incident(target.folders.incidents, target.name)
-    Unfinished.begin(incident, Wish(Kind.FULL, run.sandbox.commit))
+    Unfinished.begin(incident, RollbackRequest(Kind.FULL, run.sandbox.commit))
     asked: list[list[str]] = []
 
     def command(_: object, words: list[str]) -> ExitCode:

@@ -20,7 +20,7 @@ from rollproof.incident.incident import Incident, RollbackRecord, load_incident,
 from rollproof.incident.journal import JournalBroken, verify_journal
 from rollproof.incident.journal_steps import Step
 from rollproof.incident.leaks import SecretInRecord
-from rollproof.monitoring.wish import Kind, Wish
+from rollproof.monitoring.rollback_request import Kind, RollbackRequest
 from rollproof.planning.plan import plan_database, plan_emergency, plan_full, plan_unfinished
 from rollproof.planning.refusals import Allowed, Asked, refusals
 from rollproof.planning.status import Ran, StepState, newest_rollback
@@ -146,9 +146,9 @@ def test_a_backup_whose_index_is_damaged_is_refused(sandbox: Sandbox, damage: Ca
     plan_database(sandbox.target, "redis")
     plan_full(sandbox.target, sandbox.commit)
     # What began with that set goes on with it: its stores may be half restored.
-    wish = Wish(Kind.DATABASE, sandbox.commit, ("mysql",))
+    request = RollbackRequest(Kind.DATABASE, sandbox.commit, ("mysql",))
     incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
-    unfinished = Unfinished.begin(incident, wish, "current", manifest.parent.name, ("mysql",))
+    unfinished = Unfinished.begin(incident, request, "current", manifest.parent.name, ("mysql",))
     resumed = plan_unfinished(sandbox.target, unfinished)
     assert resumed.backup is not None
     assert resumed.backup.folder == manifest.parent

@@ -11,7 +11,7 @@ import pytest
 from rollproof.baseline.known_good import baseline_of
 from rollproof.errors import ActionFailed, UsageProblem
 from rollproof.incident.incident import Origin, new_incident
-from rollproof.monitoring.wish import Kind
+from rollproof.monitoring.rollback_request import Kind
 from rollproof.planning.plan import (
     Plan,
     plan_database,
@@ -44,7 +44,7 @@ def _plans(sandbox: Sandbox) -> list[Plan]:
 
 def test_a_service_goes_to_the_image_that_was_recorded(sandbox: Sandbox) -> None:
     plan = plan_service(sandbox.target, "backend")
-    assert (plan.kind, plan.commit, plan.wish.names) == (Kind.SERVICE, sandbox.commit, ("backend",))
+    assert (plan.kind, plan.commit, plan.request.names) == (Kind.SERVICE, sandbox.commit, ("backend",))
     assert (plan.stops, plan.images) == ((("backend",),), {"backend": image("backend")})
     assert (plan.stores, plan.backup, plan.checks_out) == ((), None, False)
 
@@ -90,7 +90,7 @@ def test_what_the_release_brought_and_the_commit_lacks_is_removed_also_after_the
         plan = planned(sandbox.target, sandbox.commit)
         assert plan.removed == ("converter",)
         incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
-        begun = Unfinished.begin(incident, plan.wish, plan.baseline.id, "", plan.stores, origin)
+        begun = Unfinished.begin(incident, plan.request, plan.baseline.id, "", plan.stores, origin)
         git(sandbox.target.application.repository, "checkout", "--quiet", "--detach", sandbox.commit)
         assert plan_unfinished(sandbox.target, begun).removed == ("converter",)
         # Whatever else is there is no part of the release that runs.
@@ -133,14 +133,14 @@ def test_a_plan_is_made_again_of_what_was_recorded_of_it(sandbox: Sandbox) -> No
     for plan in plans:
         incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
         backup = plan.backup.folder.name if plan.backup else ""
-        begun = Unfinished.begin(incident, plan.wish, plan.baseline.id, backup, plan.stores)
+        begun = Unfinished.begin(incident, plan.request, plan.baseline.id, backup, plan.stores)
         assert plan_unfinished(sandbox.target, begun) == plan
 
 
 def test_a_backup_that_it_began_with_and_is_gone_is_not_replaced_by_another(sandbox: Sandbox) -> None:
     plan = plan_database(sandbox.target, "mysql")
     incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
-    begun = Unfinished.begin(incident, plan.wish, plan.baseline.id, "gone", plan.stores)
+    begun = Unfinished.begin(incident, plan.request, plan.baseline.id, "gone", plan.stores)
     with pytest.raises(UsageProblem, match="complete backup set"):
         plan_unfinished(sandbox.target, begun)
 
@@ -148,7 +148,7 @@ def test_a_backup_that_it_began_with_and_is_gone_is_not_replaced_by_another(sand
 def test_a_store_that_left_the_profile_is_missed(sandbox: Sandbox) -> None:
     plan = plan_emergency(sandbox.target, sandbox.commit)
     incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
-    begun = Unfinished.begin(incident, plan.wish, plan.baseline.id, "", (*plan.stores, "mongodb"))
+    begun = Unfinished.begin(incident, plan.request, plan.baseline.id, "", (*plan.stores, "mongodb"))
     with pytest.raises(UsageProblem, match="observed no store mongodb in the profile"):
         plan_unfinished(sandbox.target, begun)
 

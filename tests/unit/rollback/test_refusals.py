@@ -14,7 +14,7 @@ import pytest
 from rollproof.baseline.known_good import current_baseline
 from rollproof.errors import ExitCode, UsageProblem
 from rollproof.incident.incident import Incident, RollbackRecord, new_incident
-from rollproof.monitoring.wish import Kind, Wish
+from rollproof.monitoring.rollback_request import Kind, RollbackRequest
 from rollproof.planning.plan import Plan, Stage, plan_database, plan_emergency, plan_full, plan_service
 from rollproof.planning.refusals import CONDITIONS, Allowed, Asked, refusals, refuse_hold
 from rollproof.planning.schedule import Schedule, schedule_of
@@ -40,7 +40,7 @@ def sandbox(tmp_path: Path, releases: Releases) -> Sandbox:
 def refuse(target: Target, plan: Plan, allowed: Allowed, *, resumed: bool = False) -> None:
     """Raise the first refusal, as the command of a rollback does."""
     for refusal in refusals(
-        Asked(target, plan, allowed, unfinished=begun_earlier(plan.wish) if resumed else None)
+        Asked(target, plan, allowed, unfinished=begun_earlier(plan.request) if resumed else None)
     ):
         raise refusal
 
@@ -66,14 +66,14 @@ def _slow(plan: Plan, seconds: float) -> Plan:
 
 def _rolled_back(
     sandbox: Sandbox,
-    wish: Wish,
+    request: RollbackRequest,
     verdict: Verdict = Verdict.PASSED,
     records: Mapping[str, int] | None = None,
 ) -> Incident:
     now = Moment.now()
     baseline = current_baseline(sandbox.target).id
     record = RollbackRecord(
-        *(wish.commit, verdict, 1.0, now, now, wish.kind, wish.names, records), baseline=baseline
+        *(request.commit, verdict, 1.0, now, now, request.kind, request.names, records), baseline=baseline
     )
     incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
     incident.write_rollback(record)
@@ -123,7 +123,7 @@ def test_the_same_is_not_done_again_within_the_hold_time(
     sandbox: Sandbox, kind: Kind, names: tuple[str, ...], *, here: bool, refused: bool
 ) -> None:
     plan = plan_database(sandbox.target, "mysql")
-    _rolled_back(sandbox, Wish(kind, plan.commit if here else "0" * 40, names))
+    _rolled_back(sandbox, RollbackRequest(kind, plan.commit if here else "0" * 40, names))
     if refused:
         with pytest.raises(UsageProblem, match=r"none to that commit in the last 30 min.*\nHINT.*--again"):
             refuse(sandbox.target, plan, Allowed())
@@ -180,29 +180,29 @@ def test_only_what_did_not_help_or_is_not_known_to_holds_the_same_up(
     repeated: bool,
 ) -> None:
     plan = plan_emergency(sandbox.target, sandbox.commit)
-    incident = _rolled_back(sandbox, plan.wish, verdict, records)
+    incident = _rolled_back(sandbox, plan.request, verdict, records)
     then(incident)
     assert bool(held(sandbox, plan)) is repeated
 
 
 def test_a_hold_ends_when_a_later_rollback_that_covers_it_is_verified(sandbox: Sandbox) -> None:
     plan = plan_service(sandbox.target, "backend")
-    emergency = Wish(Kind.EMERGENCY, plan.commit)
+    emergency = RollbackRequest(Kind.EMERGENCY, plan.commit)
     _verified(_rolled_back(sandbox, emergency))
-    _rolled_back(sandbox, plan.wish)
+    _rolled_back(sandbox, plan.request)
     with pytest.raises(UsageProblem, match="observed service backend to "):
         refuse(sandbox.target, plan, Allowed())
-    _verified(_rolled_back(sandbox, Wish(Kind.SERVICE, plan.commit, ("worker",))))
+    _verified(_rolled_back(sandbox, RollbackRequest(Kind.SERVICE, plan.commit, ("worker",))))
     with pytest.raises(UsageProblem, match="observed service backend to "):
         refuse(sandbox.target, plan, Allowed())
-    _verified(_rolled_back(sandbox, Wish(Kind.FULL, plan.commit)))
+    _verified(_rolled_back(sandbox, RollbackRequest(Kind.FULL, plan.commit)))
     refuse(sandbox.target, plan, Allowed())
     refuse_hold(sandbox.target)
 
 
 def test_a_rollback_of_another_target_holds_nobody_up(sandbox: Sandbox) -> None:
     plan = plan_emergency(sandbox.target, sandbox.commit)
-    incident = _rolled_back(sandbox, plan.wish)
+    incident = _rolled_back(sandbox, plan.request)
     record = json.loads((incident.folder / "incident.json").read_text())
     (incident.folder / "incident.json").write_text(json.dumps({**record, "target": "another"}))
     refuse(sandbox.target, plan, Allowed())
@@ -210,9 +210,9 @@ def test_a_rollback_of_another_target_holds_nobody_up(sandbox: Sandbox) -> None:
 
 def test_what_was_verified_before_the_next_rollback_in_its_incident_stays_so(sandbox: Sandbox) -> None:
     redis, mysql = (plan_database(sandbox.target, name) for name in ("redis", "mysql"))
-    incident = _rolled_back(sandbox, redis.wish)
+    incident = _rolled_back(sandbox, redis.request)
     incident.close()
-    unfinished = Unfinished.begin(incident, mysql.wish, mysql.baseline.id)
+    unfinished = Unfinished.begin(incident, mysql.request, mysql.baseline.id)
     assert not incident.closed
     incident.write_rollback(unfinished.outcome(Verdict.PASSED, Moment.now()))
     unfinished.end()
@@ -226,7 +226,7 @@ def test_a_baseline_that_was_captured_since_is_another_state_to_go_back_to(sandb
     """As before each rehearsal, whatever the one before came to: see `rollback_actions.gate.rehearsal`."""
     before = plan_emergency(sandbox.target, sandbox.commit)
     incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
-    unfinished = Unfinished.begin(incident, before.wish, before.baseline.id)
+    unfinished = Unfinished.begin(incident, before.request, before.baseline.id)
     incident.write_rollback(unfinished.outcome(Verdict.PASSED, Moment.now()))
     unfinished.end()
     with pytest.raises(UsageProblem, match="that is unverified"):
@@ -240,16 +240,16 @@ def test_a_baseline_that_was_captured_since_is_another_state_to_go_back_to(sandb
 def test_one_that_was_superseded_takes_no_hold_of_a_later_one_away(sandbox: Sandbox) -> None:
     plan = plan_database(sandbox.target, "redis")
     incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
-    Unfinished.begin(incident, plan.wish, plan.baseline.id).give_up(by=incident)
+    Unfinished.begin(incident, plan.request, plan.baseline.id).give_up(by=incident)
     refuse(sandbox.target, plan, Allowed())
-    unfinished = Unfinished.begin(incident, plan.wish, plan.baseline.id)
+    unfinished = Unfinished.begin(incident, plan.request, plan.baseline.id)
     unfinished.restored({"unaccounted": 1})
     done = unfinished.outcome(Verdict.FAILED, Moment.now())
     incident.write_rollback(done)
     unfinished.end()
     with pytest.raises(UsageProblem, match="none to that commit in the last 30 min"):
         refuse(sandbox.target, plan, Allowed())
-    Unfinished.begin(incident, plan.wish, plan.baseline.id)
+    Unfinished.begin(incident, plan.request, plan.baseline.id)
     assert [one.records for one in incident.earlier_rollbacks()] == [done.records]
 
 

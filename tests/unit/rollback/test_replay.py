@@ -14,7 +14,7 @@ from rollproof.engines.compose import ComposeEngine
 from rollproof.errors import ExitCode, Meaning
 from rollproof.incident.incident import new_incident
 from rollproof.incident.journal import verify_journal
-from rollproof.monitoring.wish import Kind, Wish
+from rollproof.monitoring.rollback_request import Kind, RollbackRequest
 from rollproof.planning.plan import plan_database
 from rollproof.planning.unfinished import Unfinished
 from rollproof.record_names import LOST_WINDOW
@@ -133,6 +133,6 @@ def test_another_file_or_a_file_of_another_target_is_refused(run: Ran, file: Pat
 def test_nothing_is_put_back_while_a_rollback_is_unfinished(run: Ran, store: WordStore, file: Path) -> None:
     target = run.sandbox.target
     incident = new_incident(target.folders.incidents, target.name)
-    Unfinished.begin(incident, Wish(Kind.DATABASE, run.sandbox.commit, ("mysql",)))
+    Unfinished.begin(incident, RollbackRequest(Kind.DATABASE, run.sandbox.commit, ("mysql",)))
     assert "rollback resume" in run("replay", str(file), code=ExitCode.USAGE)
     assert "c" not in store.words

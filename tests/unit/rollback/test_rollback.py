@@ -28,7 +28,7 @@ from rollproof.git.repository import head
 from rollproof.incident.incident import Incident, new_incident
 from rollproof.incident.journal import JournalEvent, verify_journal
 from rollproof.incident.journal_steps import Step, StepId, steps_in
-from rollproof.monitoring.wish import Kind, Wish
+from rollproof.monitoring.rollback_request import Kind, RollbackRequest
 from rollproof.planning.plan import Plan, Stage, plan_database, plan_emergency, plan_full, plan_service
 from rollproof.planning.schedule import Schedule
 from rollproof.planning.unfinished import Unfinished, interrupted, unfinished_of
@@ -112,7 +112,7 @@ def test_it_does_the_steps_that_were_shown(
 ) -> None:
     plan = PLANS[kind](sandbox)
     record = sandbox.run(plan, incident)
-    assert (record.verdict, record.kind, record.names) == (Verdict.PASSED, kind, plan.wish.names)
+    assert (record.verdict, record.kind, record.names) == (Verdict.PASSED, kind, plan.request.names)
     assert incident.rollback() is not None
     assert not unfinished_of(sandbox.target.folders.incidents, sandbox.target.name)
     assert len(_steps(incident)) == STEPS[kind][maintained is not None]
@@ -233,7 +233,7 @@ def test_after_an_interruption_of_any_step_it_is_run_again(
         sandbox.run(plan, incident, interrupt=plan.steps[number].id)
     begun = (incident.folder / "unfinished.json").exists()
     assert begun is (number > 0 or not plan.images)
-    found = interrupted(sandbox.target.folders.incidents, sandbox.target.name, plan.wish)
+    found = interrupted(sandbox.target.folders.incidents, sandbox.target.name, plan.request)
     assert (found and found.incident.id) == (incident.id if begun else None)
     before_it = len(_steps(incident))
     sandbox.run(plan, incident)
@@ -482,7 +482,7 @@ def test_the_time_between_two_runs_is_no_work(incident: Incident, monkeypatch: p
     for begin, end in ((100.0, 107.0), (1000.0, 1004.0)):  # the first one was killed
         now = begin
         journal.write(JournalEvent.STARTED, step="rollback", id=Step.ROLLBACK, of="")
-        unfinished = Unfinished.begin(incident, Wish(Kind.FULL, "c" * 40))
+        unfinished = Unfinished.begin(incident, RollbackRequest(Kind.FULL, "c" * 40))
         now = end
         journal.write(JournalEvent.NOTED, text="at work")
     record = unfinished.outcome(Verdict.PASSED, Moment.now())

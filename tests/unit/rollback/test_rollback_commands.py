@@ -14,12 +14,12 @@ from rollback_actions.rollback import rollback_run
 from rollback_actions.session.session import Recorder
 from rollproof.engines.address import endpoint
 from rollproof.errors import ActionFailed, ExitCode
-from rollproof.incident.incident import Incident, find_change, new_incident
+from rollproof.incident.incident import Incident, find_or_create_change, new_incident
 from rollproof.incident.journal import verify_journal
 from rollproof.incident.journal_steps import Step
 from rollproof.incident.kept_samples import read_kept
+from rollproof.monitoring.rollback_request import Kind, RollbackRequest
 from rollproof.monitoring.samples import SampleWriter, samples_path
-from rollproof.monitoring.wish import Kind, Wish
 from rollproof.planning.plan import Plan, plan_database
 from rollproof.planning.unfinished import Unfinished, read_unfinished
 from rollproof.system.clock import Moment
@@ -136,7 +136,7 @@ def rolled(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Plan, Incident]]:
 
     def roll_back(_: object, plan: Plan, incident: Incident, *__: object) -> object:
         rolled.append((plan, incident))
-        unfinished = Unfinished.begin(incident, plan.wish)
+        unfinished = Unfinished.begin(incident, plan.request)
         unfinished.end()
         return unfinished.outcome(Verdict.PASSED, Moment.now())
 
@@ -159,7 +159,7 @@ def test_it_keeps_the_samples_around_it_also_those_of_its_own_time(
     before, meanwhile = samples(2, lambda _: {}, target=target.name)
 
     def roll_back(_: object, plan: Plan, incident: Incident, *__: object) -> object:
-        Unfinished.begin(incident, plan.wish)
+        Unfinished.begin(incident, plan.request)
         assert read_kept(incident.folder) == (before,)
         with closing(SampleWriter(samples_path(target))) as writer:
             writer.write(meanwhile)
@@ -259,7 +259,7 @@ def test_a_rollback_that_fails_calls_for_hands(
     run: Ran, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: ExitCode, kind: str
 ) -> None:
     def roll_back(_: object, plan: Plan, incident: Incident, *__: object) -> object:
-        Unfinished.begin(incident, plan.wish)
+        Unfinished.begin(incident, plan.request)
         raise copy(error)
 
     monkeypatch.setattr(rollback_run, "roll_back", roll_back)
@@ -280,7 +280,7 @@ def test_a_rollback_is_not_recorded_where_nobody_looks_for_it(
     run: Ran, rolled: list[tuple[Plan, Incident]]
 ) -> None:
     target = run.sandbox.target
-    change = find_change(target.folders.incidents, target.name, run.sandbox.bad)
+    change = find_or_create_change(target.folders.incidents, target.name, run.sandbox.bad)
     before = tree(run.sandbox.folder)
     said = run("rollback", "service", "backend", f"--incident={change.id}", code=ExitCode.USAGE)
     assert f"observed {change.id}, the record of a migration" in said
@@ -294,7 +294,7 @@ def test_no_rollback_is_begun_over_another_one_that_did_not_succeed(
 ) -> None:
     target, commit = run.sandbox.target, run.sandbox.commit
     incident = new_incident(target.folders.incidents, target.name)
-    Unfinished.begin(incident, Wish(Kind.SERVICE, commit, ("backend",)), "current")
+    Unfinished.begin(incident, RollbackRequest(Kind.SERVICE, commit, ("backend",)), "current")
     before = tree(run.sandbox.folder)
     words = [word.format(commit=commit) for word in command]
     said = run("rollback", *words, f"--incident={incident.id}", code=ExitCode.USAGE)
@@ -311,7 +311,7 @@ def test_the_backup_set_that_a_person_named_is_the_one(run: Ran, monkeypatch: py
     def roll_back(_: object, plan: Plan, incident: Incident, *__: object) -> object:
         assert plan.backup is not None
         if began:
-            Unfinished.begin(incident, plan.wish, "current", plan.backup.folder.name, plan.stores)
+            Unfinished.begin(incident, plan.request, "current", plan.backup.folder.name, plan.stores)
         began.append(plan.backup.folder.name)
         raise ActionFailed(what="restore", expected="b", observed="c", source="d", hint="e")
 

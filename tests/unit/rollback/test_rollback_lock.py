@@ -22,7 +22,7 @@ def test_the_lock_names_the_incident(run: Ran, place: StandInPlace, monkeypatch:
 
     def roll_back(_: object, plan: Plan, incident: Incident, *__: object) -> object:
         seen.append((dict(place.kept[max(place.kept)])["incident"], incident.id))
-        unfinished = Unfinished.begin(incident, plan.wish)
+        unfinished = Unfinished.begin(incident, plan.request)
         unfinished.end()
         return unfinished.outcome(Verdict.PASSED, Moment.now())
 
@@ -42,7 +42,7 @@ def test_who_has_lost_the_lock_stops_before_the_next_step(
         assert isinstance(plan, Plan)
         assert isinstance(incident, Incident)
         assert isinstance(steps, Recorder)
-        Unfinished.begin(incident, plan.wish)
+        Unfinished.begin(incident, plan.request)
         with steps(Step.STOP):
             did.append("the first")
         place.add(max(place.kept) + 1, elsewhere().record())
@@ -69,7 +69,7 @@ def test_a_lock_that_could_not_be_given_back_is_in_what_to_type(
         )
 
     def roll_back(_: object, plan: Plan, incident: Incident, *__: object) -> None:
-        Unfinished.begin(incident, plan.wish)
+        Unfinished.begin(incident, plan.request)
         place.before = fail
         fail()
 

@@ -8,7 +8,7 @@ from rollback_actions.session.journal import Journal
 from rollproof.errors import ExitCode
 from rollproof.incident.incident import new_incident
 from rollproof.incident.journal_steps import Step
-from rollproof.monitoring.wish import Kind, Wish
+from rollproof.monitoring.rollback_request import Kind, RollbackRequest
 from rollproof.planning.unfinished import Unfinished, read_unfinished
 from rollproof.system.clock import Moment
 from rollproof.verdict import Verdict
@@ -61,12 +61,14 @@ def test_the_status_of_one_on_another_machine(run: Ran, place: StandInPlace) -> 
 def test_the_status_is_of_the_newest_and_of_this_target(run: Ran) -> None:
     begin(run.sandbox, failed=True)
     incident = begin(run.sandbox)
-    Unfinished.begin(new_incident(run.sandbox.target.folders.incidents, "other"), Wish(Kind.FULL, "c" * 40))
+    Unfinished.begin(
+        new_incident(run.sandbox.target.folders.incidents, "other"), RollbackRequest(Kind.FULL, "c" * 40)
+    )
     journal = Journal(incident.folder / "journal.jsonl", str)
-    wish = Wish(Kind.DATABASE, run.sandbox.commit, ("redis",))
-    with journal.step(f"rollback {wish}", id=Step.ROLLBACK), journal.step("restore redis") as step:
+    request = RollbackRequest(Kind.DATABASE, run.sandbox.commit, ("redis",))
+    with journal.step(f"rollback {request}", id=Step.ROLLBACK), journal.step("restore redis") as step:
         step["result"] = "3 records"
-    unfinished = Unfinished.begin(incident, wish)
+    unfinished = Unfinished.begin(incident, request)
     incident.write_rollback(unfinished.outcome(Verdict.PASSED, Moment.now()))
     unfinished.end()
     said = run("rollback", "status")

@@ -9,7 +9,7 @@ import pytest
 
 from rollproof.errors import UsageProblem
 from rollproof.incident.incident import Incident, new_incident
-from rollproof.monitoring.wish import Kind, Wish
+from rollproof.monitoring.rollback_request import Kind, RollbackRequest
 from rollproof.planning.unfinished import (
     Unfinished,
     in_the_way,
@@ -21,22 +21,22 @@ from rollproof.planning.unfinished import (
 from rollproof.verdict import Verdict
 
 COMMIT = "c" * 40
-EMERGENCY = Wish(Kind.EMERGENCY, COMMIT)
-MYSQL = Wish(Kind.DATABASE, COMMIT, ("mysql",))
-REDIS = Wish(Kind.DATABASE, COMMIT, ("redis",))
-BACKEND = Wish(Kind.SERVICE, COMMIT, ("backend",))
-FULL = Wish(Kind.FULL, COMMIT)
+EMERGENCY = RollbackRequest(Kind.EMERGENCY, COMMIT)
+MYSQL = RollbackRequest(Kind.DATABASE, COMMIT, ("mysql",))
+REDIS = RollbackRequest(Kind.DATABASE, COMMIT, ("redis",))
+BACKEND = RollbackRequest(Kind.SERVICE, COMMIT, ("backend",))
+FULL = RollbackRequest(Kind.FULL, COMMIT)
 STARTED = '"started": {"wall": "2025-03-03T00:00:00+00:00", "since_boot": 1, "boot": ""}'
 
 
-def _begun(folder: Path, wish: Wish) -> Incident:
+def _begun(folder: Path, request: RollbackRequest) -> Incident:
     incident = new_incident(folder, "staging")
-    Unfinished.begin(incident, wish)
+    Unfinished.begin(incident, request)
     return incident
 
 
-def _interrupted(folder: Path, wish: Wish) -> str | None:
-    found = interrupted(folder, "staging", wish)
+def _interrupted(folder: Path, request: RollbackRequest) -> str | None:
+    found = interrupted(folder, "staging", request)
     return found.incident.id if found else None
 
 
@@ -57,17 +57,17 @@ def test_it_is_found_again_with_what_it_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "other", [EMERGENCY, FULL, REDIS, BACKEND, Wish(Kind.DATABASE, "d" * 40, ("mysql",))], ids=str
+    "other", [EMERGENCY, FULL, REDIS, BACKEND, RollbackRequest(Kind.DATABASE, "d" * 40, ("mysql",))], ids=str
 )
-def test_another_kind_name_or_commit_is_not_it(tmp_path: Path, other: Wish) -> None:
+def test_another_kind_name_or_commit_is_not_it(tmp_path: Path, other: RollbackRequest) -> None:
     incident = _begun(tmp_path, MYSQL)
     assert interrupted(tmp_path, "production", MYSQL) is None
     assert interrupted(tmp_path, "staging", other) is None
-    assert Unfinished.begin(incident, other).wish == other
+    assert Unfinished.begin(incident, other).request == other
 
 
 def test_the_newest_comes_first(tmp_path: Path) -> None:
-    begun = [_begun(tmp_path, wish).id for wish in (BACKEND, MYSQL, EMERGENCY)]
+    begun = [_begun(tmp_path, request).id for request in (BACKEND, MYSQL, EMERGENCY)]
     for number, identity in enumerate(begun):
         path = tmp_path / identity / "unfinished.json"
         record = json.loads(path.read_text())
@@ -76,23 +76,25 @@ def test_the_newest_comes_first(tmp_path: Path) -> None:
     assert [one.incident.id for one in unfinished_of(tmp_path, "staging")] == begun
 
 
-@pytest.mark.parametrize("wish", [REDIS, BACKEND, FULL], ids=str)
-def test_nothing_starts_the_application_on_half_restored_data(tmp_path: Path, wish: Wish) -> None:
+@pytest.mark.parametrize("requested", [REDIS, BACKEND, FULL], ids=str)
+def test_nothing_starts_the_application_on_half_restored_data(
+    tmp_path: Path, requested: RollbackRequest
+) -> None:
     incident = _begun(tmp_path, MYSQL)
-    (refusal,) = in_the_way(tmp_path, "staging", wish, None)
+    (refusal,) = in_the_way(tmp_path, "staging", requested, None)
     assert incident.id in str(refusal.observed)
-    assert [*in_the_way(tmp_path, "production", wish, None)] == []
+    assert [*in_the_way(tmp_path, "production", requested, None)] == []
 
 
-@pytest.mark.parametrize("wish", [MYSQL, EMERGENCY, Wish(Kind.EMERGENCY, "d" * 40)], ids=str)
-def test_what_restores_the_same_data_may_begin(tmp_path: Path, wish: Wish) -> None:
+@pytest.mark.parametrize("requested", [MYSQL, EMERGENCY, RollbackRequest(Kind.EMERGENCY, "d" * 40)], ids=str)
+def test_what_restores_the_same_data_may_begin(tmp_path: Path, requested: RollbackRequest) -> None:
     _begun(tmp_path, MYSQL)
     _begun(tmp_path, BACKEND)
-    assert [*in_the_way(tmp_path, "staging", wish, None)] == []
+    assert [*in_the_way(tmp_path, "staging", requested, None)] == []
 
 
 def test_a_wider_rollback_that_succeeds_leaves_nothing_to_resume(tmp_path: Path) -> None:
-    failed, killed, aside = (_begun(tmp_path, wish) for wish in (MYSQL, BACKEND, REDIS))
+    failed, killed, aside = (_begun(tmp_path, request) for request in (MYSQL, BACKEND, REDIS))
     done = _begun(tmp_path, EMERGENCY)
     assert sorted(supersede_covered(tmp_path, "staging", EMERGENCY, done)) == sorted(
         [failed.id, killed.id, aside.id]

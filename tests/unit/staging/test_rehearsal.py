@@ -26,7 +26,7 @@ from rollproof.incident.journal import verify_journal
 from rollproof.incident.rehearsals import ENDED
 from rollproof.incident.trials import Part
 from rollproof.migrations.effects import Effects
-from rollproof.monitoring.wish import Kind, Wish
+from rollproof.monitoring.rollback_request import Kind, RollbackRequest
 from rollproof.planning import rollback_trial
 from rollproof.planning.rollback_trial import RollbackTrial
 from rollproof.planning.unfinished import Unfinished, unfinished_of
@@ -186,9 +186,9 @@ def _was_left_by_hand(rehearse: Rehearsed) -> None:
     sandbox = rehearse.sandbox
     target = sandbox.target
     cut_off, done = (new_incident(target.folders.incidents, target.name) for _ in range(2))
-    Unfinished.begin(cut_off, Wish(Kind.DATABASE, sandbox.commit, ("mysql",)), "current")
+    Unfinished.begin(cut_off, RollbackRequest(Kind.DATABASE, sandbox.commit, ("mysql",)), "current")
     baseline = current_baseline(target).id
-    unfinished = Unfinished.begin(done, Wish(Kind.EMERGENCY, sandbox.commit), baseline)
+    unfinished = Unfinished.begin(done, RollbackRequest(Kind.EMERGENCY, sandbox.commit), baseline)
     done.write_rollback(unfinished.outcome(Verdict.PASSED, Moment.now()))
     unfinished.end()
 
