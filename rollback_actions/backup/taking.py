@@ -1,4 +1,7 @@
-"""The taking of a backup set: every store of a target, whole or absent."""
+"""The taking of a backup set: every store of a target, whole or absent.
+
+Complete sets are never pruned: people do that.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from rollproof.backups.sets import (
     SetManifest,
     manifest_text,
     set_in,
+    stamp_of,
 )
 from rollproof.errors import ActionFailed, reason_of
 from rollproof.incident.journal_steps import Step, Steps
@@ -165,5 +169,4 @@ def _index(
 
 def new_backup_folder(backups: Path, target: str) -> Path:
     """Return the path of a new backup set; names sort by age."""
-    now = datetime.now(UTC)
-    return backups / f"{now.strftime('%Y%m%dT%H%M%S')}{now.microsecond // 1000:03d}Z-{target}"
+    return backups / f"{stamp_of(datetime.now(UTC))}-{target}"

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 from rollproof.backups.images import image_folder, kept_image
 from rollproof.backups.index import read_index
 from rollproof.backups.kept_backups import KeptStore, absent, backup_hint
-from rollproof.backups.sets import MANIFEST, BackupSet, read_backup
+from rollproof.backups.sets import MANIFEST, BackupSet, read_backup, stamp_of
 from rollproof.errors import ActionFailed, Mismatch, Problem, Unverifiable, reason_of
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.sections import StoreProfile
@@ -25,19 +26,17 @@ from rollproof.system.files import sha256_of
 _NAME = re.compile(r"\.?(?P<stamp>\d{8}T\d{9}Z)-(?P<target>.+?)(?:\.part)?")
 
 
-class NoBackup(Mismatch):
-    """There is no backup set of the target at all, not even a damaged one."""
-
-
 def newest_backup(backups: Path, target: str) -> BackupSet:
-    """Return the newest backup set of `target` below the folder `backups`.
+    """Return the backup set of `target` below the folder `backups` that finished last.
+
+    Its folder may have been renamed, as for `find_backup`, which passes a damaged set over: this does not.
 
     Raises:
-        Mismatch: there is none (`NoBackup`), or the newest set is truncated, damaged, or another target's.
+        Mismatch: there is none, or the newest set is truncated, damaged, or another target's.
         Unverifiable: the folder cannot be read.
     """
     try:
-        found = sorted(_sets(backups, target))
+        found = max(_sets(backups, target), key=lambda one: (one[0], one[1].name), default=None)
     except OSError as error:
         raise Unverifiable(
             what=f"backups of {target}",
@@ -46,27 +45,35 @@ def newest_backup(backups: Path, target: str) -> BackupSet:
             source=str(backups),
             hint="correct folders.backups in the profile, or the folder's permissions",
         ) from None
-    if not found:
-        raise _refused(target, backups, "none", NoBackup)
-    _, folder = found[-1]
-    if folder.name.startswith("."):
-        raise _refused(target, folder, "one that was begun and is not finished: it was cut, or it runs")
-    if not (folder / MANIFEST).is_file():
-        raise _refused(target, folder, f"one without {MANIFEST}: it was cut")
-    try:
-        of, backup = read_backup(folder / MANIFEST)
-    except Problem as problem:
-        raise _refused(target, folder, f"a damaged one: {problem.observed} in its manifest") from None
-    if of != target:
-        raise _refused(target, folder, f"one of target {of}")
+    if found is None:
+        raise _refused(target, backups, "none")
+    _, folder, backup = found
+    if isinstance(backup, str):
+        raise _refused(target, folder, backup)
     return backup
 
 
-def _sets(backups: Path, target: str) -> Iterator[tuple[str, Path]]:
-    for path in backups.iterdir() if backups.exists() else ():
-        name = _NAME.fullmatch(path.name)
-        if name is not None and name["target"] == target and path.is_dir():
-            yield name["stamp"], path
+def _sets(backups: Path, target: str) -> Iterator[tuple[str, Path, BackupSet | str]]:
+    """Yield when each set of `target` finished, its folder, and the set, or its fault.
+
+    A set with a fault has only its name to say whose it is, and when it began: a renamed one is left out.
+    """
+    for folder in backups.iterdir() if backups.exists() else ():
+        name = _NAME.fullmatch(folder.name)
+        owned = name["stamp"] if name is not None and name["target"] == target and folder.is_dir() else ""
+        try:
+            owner, backup = read_backup(folder / MANIFEST)
+            fault = "" if owner == target else f"one of target {owner}"
+        except Problem as problem:
+            fault = f"a damaged one: {problem.observed} in its manifest"
+            if owned and not (folder / MANIFEST).is_file():
+                fault = f"one without {MANIFEST}: it was cut"
+        if folder.name.startswith("."):
+            fault = "one that was begun and is not finished: it was cut, or it runs"
+        if not fault:
+            yield stamp_of(datetime.fromisoformat(backup.finished.wall)), folder, backup
+        elif owned:
+            yield owned, folder, fault
 
 
 def read_store(backup: BackupSet, name: str, profile: StoreProfile) -> KeptStore:
@@ -114,8 +121,8 @@ def _wrong(name: str, folder: Path, expected: str, observed: str) -> Mismatch:
     )
 
 
-def _refused(target: str, source: Path, observed: str, kind: type[Mismatch] = Mismatch) -> Mismatch:
-    return kind(
+def _refused(target: str, source: Path, observed: str) -> Mismatch:
+    return Mismatch(
         what=f"newest backup of {target}",
         expected="a complete set",
         observed=observed,

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -103,6 +103,12 @@ def _seal_of(manifest: Mapping[str, Any]) -> str:
     """Return the SHA-256 of a manifest without its seal, in hexadecimal."""
     content = {key: value for key, value in manifest.items() if key != _SEAL}
     return hashlib.sha256(canonical_json(content)).hexdigest()
+
+
+def stamp_of(time: datetime) -> str:
+    """Return `time` in UTC, to the millisecond, as the names of sets begin with theirs: they sort by age."""
+    utc = time.astimezone(UTC)
+    return f"{utc.strftime('%Y%m%dT%H%M%S')}{utc.microsecond // 1000:03d}Z"
 
 
 def find_backup(backups: Path, target: str, commit: str, name: str = NEWEST) -> BackupSet:
