@@ -72,7 +72,7 @@ def open_session(
                 progress.say(f"the record does not hold: {text}")
             journal = open_journal(found.folder / JOURNAL, redactor.text, progress.say)
             with (
-                without_leaks(found.folder, redactor),
+                without_leaks(found.folder, redactor, progress.say),
                 observed(journal.ran),
                 journal.step(me.what, id=command, user=me.user, host=me.host, pid=str(me.process.pid)),
             ):

@@ -1,12 +1,12 @@
-"""A command's last look at the record that it wrote: a secret in it is an error of its own."""
+"""The last scan of the record that a command wrote: a secret in it is an error of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rollproof.errors import ActionFailed, Problem
+from rollproof.errors import ActionFailed, Mismatch, Problem
 from rollproof.incident.incident import report_paths
 from rollproof.redaction.redactor import Redactor
 
@@ -16,17 +16,22 @@ class SecretInRecord(ActionFailed):
 
 
 @contextmanager
-def without_leaks(folder: Path, redactor: Redactor) -> Iterator[None]:
-    """Scan the record of the incident in `folder` after the body; add findings to the body's own problem.
+def without_leaks(folder: Path, redactor: Redactor, say: Callable[[str], None]) -> Iterator[None]:
+    """Scan the record of the incident in `folder` after the body, however it ends.
+
+    Findings are notes of the body's own error. `say` shows them if it is no `Problem` or `Mismatch`: after an
+    interruption nobody reads the notes.
 
     Raises:
         SecretInRecord: the body ended well, and a file holds a secret or cannot be read.
     """
     try:
         yield
-    except Problem as problem:
+    except BaseException as error:
         for wrong in redactor.wrong_in(report_paths(folder)):
-            problem.add_note(wrong)
+            error.add_note(wrong)
+            if not isinstance(error, Problem | Mismatch):
+                say(wrong)
         raise
     found = redactor.wrong_in(report_paths(folder))
     if found:
@@ -35,7 +40,7 @@ def without_leaks(folder: Path, redactor: Redactor) -> Iterator[None]:
             expected="no secret in it",
             observed=f"{len(found)} findings",
             source=str(folder),
-            hint="the command itself ended well; see to each of these:",
+            hint="the command itself ended well; correct each of these:",
         )
         for wrong in found:
             raised.add_note(wrong)

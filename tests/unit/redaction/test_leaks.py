@@ -54,9 +54,20 @@ def test_a_rollback_whose_record_holds_a_secret_says_so_and_how_it_went(
     assert ("MANUAL INTERVENTION" in said) is (error is not None)
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError(), FAILURE], ids=repr)
+def test_the_record_is_scanned_however_the_command_ends(tmp_path: Path, error: BaseException) -> None:
+    said: list[str] = []
+    (tmp_path / "a.txt").write_text(SECRET)
+    with pytest.raises(type(error)) as raised, without_leaks(tmp_path, Redactor([SECRET]), said.append):
+        raise error
+    note = raised.value.__notes__[-1]
+    assert f"(from {tmp_path / 'a.txt'}:1)" in note
+    assert said == ([] if error is FAILURE else [note])
+
+
 def test_a_lost_window_is_no_report(tmp_path: Path) -> None:
     (tmp_path / "lost-window").mkdir()
-    with without_leaks(tmp_path, Redactor([SECRET])):
+    with without_leaks(tmp_path, Redactor([SECRET]), print):
         (tmp_path / "lost-window" / "users.jsonl").write_text(SECRET)
 
 
@@ -69,7 +80,7 @@ def test_a_file_that_cannot_be_read_is_not_known_to_be_clean(
         raise PermissionError(13, "Permission denied", "a.txt")
 
     monkeypatch.setattr("rollproof.redaction.scan.open_regular", refuse)
-    with pytest.raises(SecretInRecord) as raised, without_leaks(tmp_path, Redactor()):
+    with pytest.raises(SecretInRecord) as raised, without_leaks(tmp_path, Redactor(), print):
         pass
     (note,) = raised.value.__notes__
     assert (
@@ -78,5 +89,5 @@ def test_a_file_that_cannot_be_read_is_not_known_to_be_clean(
 
 
 def test_a_clean_record_is_none_of_anybodys_business(tmp_path: Path) -> None:
-    with without_leaks(tmp_path, Redactor([SECRET])):
+    with without_leaks(tmp_path, Redactor([SECRET]), print):
         (tmp_path / "a.txt").write_text("[redacted]")
