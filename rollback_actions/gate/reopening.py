@@ -143,7 +143,7 @@ def _rolled_back_commits(
 ) -> tuple[str, ...]:
     """Return the commits that the rollbacks of `incident` went back from, each once."""
     repository = target.application.repository
-    recorded = [rollback.left(repository) for rollback in rollbacks]
+    recorded = [rollback.rolled_back(repository) for rollback in rollbacks]
     unknown = None in recorded
     # --from is required exactly if a record lacks the commit.
     if unknown is (named is None):

@@ -80,12 +80,12 @@ def _mistakes(problem: ProfileProblem, redact: Callable[[str], str]) -> Iterator
     """Yield a line for each reported mistake; a missing secret is a mistake of the key that names it."""
     from rollproof.doctor.examination import Line, NeedState
 
-    for one in problem.told:
+    for one in problem.reported:
         sides = f"expected {one.expected}, observed {one.observed}"
         text = f"{sides} (from {one.source})" if one.what == "profile" else f"{one.what}: {sides}"
         yield Line("profile", NeedState.WRONG, redact(text), redact(one.hint))
-    if problem.left:
-        yield Line("profile", NeedState.WRONG, f"{problem.left} more mistakes", "correct these first")
+    if problem.unreported:
+        yield Line("profile", NeedState.WRONG, f"{problem.unreported} more mistakes", "correct these first")
 
 
 def _local_probes(target: Target) -> Sequence[Need]:

@@ -91,13 +91,12 @@ class RollbackRecord:
     """How a rollback ended.
 
     The phases' windows start at `finished`. `seconds` is the time that its runs took, without pauses between
-    them. `names` are the services or stores of a partial rollback.
-    `records` says what became of the records of the stores that were restored: how many were kept, restored,
-    exported, revived, expired, unaccounted. `origin` is the deployed version before it, or None if unknown.
-    `baseline` is the name of the baseline that it went back to, "" if unknown; `stores` were restored from
-    backup set `backup`. `verified`, for an earlier rollback: the incident was closed when the next began.
-    `copies` are the folders of its safety copies, the oldest first. `blind` are the
-    restored stores where a writer may have been unseen, each with the reason.
+    them. `names` has the one service or store of a partial rollback, else none. `records` counts the records
+    of the restored stores: kept, restored, exported, revived, expired, unaccounted. `origin` is the deployed
+    version before it, or None if unknown. `baseline` is the name of the baseline that it went back to, "" if
+    unknown; `stores` were restored from backup set `backup`. `verified`, for an earlier rollback: the
+    incident was closed when the next began. `copies` are the folders of its safety copies, the oldest first.
+    `blind` are the restored stores where a writer may have been unseen, each with the reason.
     """
 
     commit: str

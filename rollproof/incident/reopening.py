@@ -141,7 +141,7 @@ def _closed_gate(target: Target, migration: str, rollback: RolledBack) -> Closed
     """Return the gate that `rollback` closed for `migration`, or None if it closed none."""
     repository = target.application.repository
     recorded = reopenings_since(read_reopenings(rollback.incident), rollback)
-    rolled_back = rollback.left(repository)
+    rolled_back = rollback.rolled_back(repository)
     if rolled_back is None:
         # Unknown when the rollback began: who reopens it names the commit.
         rolled_back = recorded[-1].rolled_back if recorded else None
@@ -187,7 +187,8 @@ def _reason_it_brings_back(target: Target, migration: str, rollback: RolledBack,
     if repeated is None:
         return ""
     part = "" if repeated.original == commit else f" of {commit[:12]}"
-    return f"it has {repeated.original[:12]}{part} again, as {repeated.copy[:12]}, {suffix}"
+    copies = f"under another id, newest copy {repeated.copy[:12]}"
+    return f"it repeats {repeated.original[:12]}{part}, {suffix}, {copies}"
 
 
 def reopen_hint(closed: Sequence[ClosedGate], migration: str, profile: Path) -> str:

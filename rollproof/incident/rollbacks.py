@@ -32,7 +32,7 @@ class RolledBack:
     origin: Origin | None
     began: Moment
 
-    def left(self, repository: Path) -> tuple[str, ...] | None:
+    def rolled_back(self, repository: Path) -> tuple[str, ...] | None:
         """Return the commits that it went back from, or None if its record lacks them.
 
         Commits in the history of its destination are left out: they stay deployed.

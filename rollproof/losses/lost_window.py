@@ -78,9 +78,9 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 @dataclass(frozen=True, slots=True)
 class WindowPart(DigestedPart):
-    """One part before the restore. `now` and `exported` are blocks, or None if not needed.
+    """One part before the restore: the block of its records then, `now`, and of the `exported` ones.
 
-    Without `now`, the index holds the part unchanged.
+    Without `now`, the part was as the backup's index has it. Without `exported`, nothing was exported.
     """
 
     now: Block | None = None
@@ -89,7 +89,7 @@ class WindowPart(DigestedPart):
 
 @dataclass(frozen=True, slots=True)
 class WindowCollection:
-    """One collection before the restore. `indexed` says whether it was compared with the backup's index.
+    """One collection before the restore. `indexed`: it was compared with the backup's index.
 
     `lines` is the number of records in its file of JSON lines. `new`, `changed` and `gone` count the changes
     since the backup.
@@ -240,7 +240,7 @@ def on_disk(folder: Path) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class ExportedFile:
-    """The file of lines of one collection in a lost window. See `find_exported`."""
+    """The file of JSON lines of one collection in a lost window, `described` by the window's manifest."""
 
     path: Path
     store: str
@@ -269,11 +269,11 @@ class ExportedFile:
             raise self._not_as_exported(f"{type(error).__name__}: {error}") from None
 
     def before(self) -> Counter[Pair]:
-        """Return the pairs of all records before the restore, in `parts`: equal rows may occur repeatedly."""
+        """Return key and hash of all records in `parts`, before the restore. Equal rows repeat."""
         return self._pairs(self.described.now_file, [self.described.parts[n].now for n in self.parts])
 
     def check(self) -> Counter[Pair]:
-        """Return the pairs of its records.
+        """Return the pairs of key and hash of its records.
 
         Raises:
             UsageProblem: they are not those that the window has exported.

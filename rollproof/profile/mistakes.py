@@ -46,21 +46,24 @@ class ProfileProblem(UsageProblem):
 
     def __init__(self, mistakes: Sequence[Described]) -> None:
         """Keep `mistakes`, each from `mistake`. Its own parts are those of the only one, or their sum."""
-        self.mistakes, self.told = tuple(mistakes), tuple(mistakes[:MOST_MISTAKES])
-        self.left = len(mistakes) - len(self.told)
+        self.mistakes, self.reported = tuple(mistakes), tuple(mistakes[:MOST_MISTAKES])
+        self.unreported = len(mistakes) - len(self.reported)
         """Mistakes beside those in the text."""
         first, several = mistakes[0], len(mistakes) > 1
-        names = listed([one.what for one in self.told], MOST_MISTAKES)
-        hints = dict.fromkeys(one.hint for one in self.told)
+        names = listed([one.what for one in self.reported], MOST_MISTAKES)
+        hints = dict.fromkeys(one.hint for one in self.reported)
         super().__init__(
             what="profile" if several else first.what,
             expected="no mistake" if several else first.expected,
             observed=f"{len(mistakes)}: {names}" if several else first.observed,
-            source=", ".join(dict.fromkeys(one.source for one in self.told)),
+            source=", ".join(dict.fromkeys(one.source for one in self.reported)),
             hint="; ".join(hints),
         )
         # The mistakes first, then each hint once: without its secrets, a profile has one mistake per store.
-        lines = [*(one.summary for one in self.told), *([f"{self.left} more"] if self.left else [])]
+        lines = [
+            *(one.summary for one in self.reported),
+            *([f"{self.unreported} more"] if self.unreported else []),
+        ]
         self.args = ("\n".join([*lines, *(f"HINT: {hint}" for hint in hints)]),)
 
 

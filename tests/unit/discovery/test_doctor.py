@@ -224,3 +224,10 @@ def test_a_secret_that_is_not_there_is_named(away: Ran) -> None:
     said = away("doctor", code=ExitCode.USAGE)
     assert "canary_password" in said
     assert SECRET not in said
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_a_secret_in_the_path_of_the_profile_is_redacted(away: Ran) -> None:
+    profile = away.sandbox.profile
+    away.sandbox.profile = profile.rename(profile.with_name(f"{SECRET}.toml"))
+    assert "[redacted].toml" in away("doctor", code=ExitCode.FAILED)

@@ -134,8 +134,8 @@ def test_what_has_it_again_under_another_id_is_closed_until_it_is_reopened(
     git(rolled.repository, "checkout", "--quiet", "--detach", rolled.sandbox.commit)
     assert "nothing" in _green(rolled, beside)
     said = _red(rolled, picked)
-    copy = f"it has {bad[:12]} again, as {picked[:12]}"
-    assert f"{copy}, which incident {rolled.incident.id} rolled" in said
+    assert f"it repeats {bad[:12]}, which incident {rolled.incident.id} rolled" in said
+    assert f"newest copy {picked[:12]}" in said
     rolled.fix = commit(rolled.sandbox, picked, {"app.py": "print('quick')\n"})
     rolled.prepare()
     rolled.reopen()
