@@ -48,7 +48,7 @@ def test_it_is_in_the_journal_and_in_the_record(sandbox: Sandbox, incident: Inci
     assert _recorded(incident) == Origin(sandbox.bad, (sandbox.bad,))
     (found,) = rollbacks_in(incident)
     assert (found.origin, found.commit) == (_recorded(incident), sandbox.commit)
-    assert found.left(sandbox.target.application.repository) == (sandbox.bad,)
+    assert found.rolled_back(sandbox.target.application.repository) == (sandbox.bad,)
 
 
 def test_what_runs_counts_though_the_working_copy_is_elsewhere(sandbox: Sandbox, incident: Incident) -> None:
@@ -58,7 +58,7 @@ def test_what_runs_counts_though_the_working_copy_is_elsewhere(sandbox: Sandbox,
     sandbox.run(plan_emergency(sandbox.target, sandbox.commit), incident)
     # What was deployed that the commit has in its history stays: nothing went back from that.
     (rollback,) = rollbacks_in(incident)
-    assert rollback.left(sandbox.target.application.repository) == (sandbox.bad,)
+    assert rollback.rolled_back(sandbox.target.application.repository) == (sandbox.bad,)
 
 
 def test_a_label_that_is_no_id_names_no_commit(sandbox: Sandbox) -> None:
@@ -86,7 +86,7 @@ def test_that_nobody_can_tell_stops_no_rollback(sandbox: Sandbox, incident: Inci
     sandbox.run(plan_database(sandbox.target, "mysql"), incident)
     assert _recorded(incident) is None
     (found,) = rollbacks_in(incident)
-    assert found.left(sandbox.target.application.repository) is None
+    assert found.rolled_back(sandbox.target.application.repository) is None
     assert "could not be told" in (incident.folder / "journal.jsonl").read_text()
 
 
