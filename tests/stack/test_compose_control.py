@@ -15,7 +15,7 @@ from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.containers.volumes import HELPER_LABEL
 from rollproof.engines.compose import PROJECT_LABEL, SERVICE_LABEL, ComposeEngine
 from rollproof.engines.engine import ContainerEngine
-from rollproof.errors import ActionFailed, Unverifiable
+from rollproof.errors import ActionFailed, Unverifiable, UsageProblem
 from rollproof.profile.profile import Engine, Target
 from rollproof.system.command import Deadline
 from tests.stack.scratch_project import ScratchProject, docker, pause, scratch_project
@@ -414,7 +414,7 @@ def test_a_service_that_ends_is_waited_for_until_it_has(
 def test_without_compose_files_nothing_is_re_created(project: ScratchProject) -> None:
     control = ComposeControl(Engine(kind="compose", project=project.name))
     before = project.container("data").id
-    with pytest.raises(ActionFailed, match="expected compose files in the profile"):
+    with pytest.raises(UsageProblem, match="compose files: expected those"):
         control.recreate({"data": project.image}, deadline=60)
     assert project.container("data").id == before
 
@@ -424,6 +424,6 @@ def test_an_engine_that_is_away_is_named(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none")
-        with pytest.raises(ActionFailed, match="daemon"):
+        with pytest.raises(Unverifiable, match="container engine: expected an answer"):
             project.control.stop(["data"], deadline=60)
     assert project.container("data").running

@@ -63,7 +63,9 @@ def test_the_own_record_is_found_or_a_longer_one(
 ) -> None:
     found = searched(target, engine, store, collection)
     assert found.probe == "1"
-    assert (found.found, found.hits[0].key == "1") == (True, metric not in {"IP", "Dot"})
+    assert found.found
+    # By the cosine a longer vector of the same direction is equal.
+    assert found.hits[0].key in ({"2"} if metric in {"IP", "Dot"} else {"1", "2"})
 
 
 @pytest.mark.parametrize("collection", [EQUAL], indirect=True, ids=["equal"])
