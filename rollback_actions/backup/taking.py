@@ -42,6 +42,8 @@ from rollproof.system.side_by_side import every
 
 Revisions = Mapping[str, tuple[str, ...]]
 """The revisions that alembic has recorded, by the service that brings its migrations."""
+Names = Mapping[str, tuple[str, ...]]
+"""Digests of names, by the reference in words."""
 
 
 @contextmanager
@@ -69,19 +71,21 @@ def take_backup(
     images: Mapping[str, str] | None = None,
     revisions: Callable[[], Revisions] = dict,
     order: Sequence[Sequence[str]] = (),
+    moved: Callable[[], Callable[[], Names]] = lambda: dict,
 ) -> BackupSet:
     """Back up every store into `folder`, which must not exist: side by side, or wave by wave in an `order`.
 
     `index` writes the index of a store, by name, into a folder and returns its number of records. All indexes
     are made before the first backup begins. Records written after that are in the backup, or count as written
     since, or both. `images` are the ids of images that are kept beside the set, by service. `revisions` reads
-    those of migrations, before the stores and after them.
+    those of migrations, before the stores and after them. `moved` is called before the stores, and what it
+    returns after them, for the digests of names that moved meanwhile.
 
     Raises:
         Problem: a store could not be backed up, or the backup not written. The unfinished folder is removed.
     """
     with backup_written(folder):
-        return _take(folder, target, commit, stores, steps, index, images or {}, revisions, order)
+        return _take(folder, target, commit, stores, steps, index, images or {}, revisions, order, moved)
 
 
 def _take(
@@ -94,6 +98,7 @@ def _take(
     images: Mapping[str, str],
     revisions: Callable[[], Revisions],
     order: Sequence[Sequence[str]],
+    moved: Callable[[], Callable[[], Names]],
 ) -> BackupSet:
     for left in folder.parent.glob(".*.part"):
         if re.fullmatch(rf"\.\d{{8}}T\d{{9}}Z-{re.escape(target)}\.part", left.name):
@@ -120,9 +125,11 @@ def _take(
         indexed = _index(temporary, stores, steps, index) if index is not None else {}
         index_seconds = round(Moment.now().seconds_since(started), 3)
         before = revisions()
+        moved_since = moved()
         done = dict[str, Kept]()
         for wave in order or ([*stores],):
             done |= every(keep, wave, name="backup")
+        moved_names = moved_since()
         after = revisions()
         finished = Moment.now()
         sealed = {name: sha256_of(temporary / name / PACKAGE) for name in done}
@@ -139,6 +146,7 @@ def _take(
             stores=done,
             images=images,
             revisions={name: found for name, found in before.items() if after.get(name) == found},
+            moved=moved_names,
         )
         # Before the manifest: where that is after a crash of the machine, all that it seals is there.
         sync_tree(temporary)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from rollback_actions.backup.images import keep_images
-from rollback_actions.backup.taking import new_backup_folder, take_backup
+from rollback_actions.backup.taking import Names, new_backup_folder, take_backup
 from rollback_actions.containers.compose import ComposeControl
 from rollproof.backups.index import write_index
+from rollproof.backups.moved_names import read_names, references_of
 from rollproof.backups.newest_backup import newest_backup
 from rollproof.backups.sets import BackupSet
 from rollproof.backups.stray_mounts import require_held
 from rollproof.engines.engine import ContainerEngine, images_of
 from rollproof.errors import Mismatch, Problem
-from rollproof.incident.journal_steps import Steps
+from rollproof.incident.journal_steps import Step, Steps
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
 from rollproof.profile.store_descriptor import Means
@@ -52,7 +53,25 @@ def back_up(
         images,
         partial(_revisions, target, engine),
         waves(target),
+        partial(_names_read, target, engine, steps),
     )
+
+
+def _names_read(target: Target, engine: ContainerEngine, steps: Steps) -> Callable[[], Names]:
+    """Read the names of all references; return the function that reads them again, for those that moved."""
+
+    def moved() -> Names:
+        with steps(Step.NAMES) as step:
+            found = before.moved(read_names(target, engine))
+            step.result = str(found)
+        return found.names
+
+    if not references_of(target):
+        return dict
+    with steps(Step.NAMES) as step:
+        before = read_names(target, engine)
+        step.result = str(before)
+    return moved
 
 
 def _revisions(target: Target, engine: ContainerEngine) -> dict[str, tuple[str, ...]]:
@@ -71,12 +90,13 @@ def waves(target: Target) -> tuple[tuple[str, ...], ...]:
     Who names records goes before who holds them: users write meanwhile. An application puts a document in its
     place before it names it, and names it last. A store that is copied before the one that its records name
     has no name then that the other lacks. What users delete meanwhile may be named all the same.
-    Step 1 of the gate finds a reference that dangles for that.
+    Step 1 of the gate finds a reference that dangles for that. Phase 4 tolerates a few such names: the set
+    holds the digests of those that moved.
 
     Stores that name each other's records, and those that go back together, are of one wave.
     """
     named: dict[str, set[str]] = {name: set() for name in target.stores}
-    for one in (*target.references.values(), *target.application.canary.references.values()):
+    for one in references_of(target):
         named[one.referencing.store].add(one.referenced.store)
     for name, store in target.stores.items():
         for other in store.together:

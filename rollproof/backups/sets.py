@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from rollproof.backups.kept_backups import absent
 from rollproof.errors import Problem, UsageProblem, listed, reason_of
@@ -16,11 +17,12 @@ from rollproof.reading import read_regular
 from rollproof.stores.package import Kept
 from rollproof.system.clock import Moment
 from rollproof.system.files import canonical_json
-from rollproof.system.record_files import WrongRecord, record_of
+from rollproof.system.record_files import Must, WrongRecord, record_of
 
 MANIFEST = "set.json"
 _SEAL = "sha256"
 NEWEST = "*"
+Digest = Annotated[str, Must("16 hexadecimal digits", re.compile(r"[0-9a-f]{16}").fullmatch)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,8 @@ class BackupSet:
     packages' manifests, by store. `images` are the ids of the application's images, by service; their copies
     are kept beside the sets. `revisions` are those that alembic had recorded, by the service that has its
     migrations; what was not read, or changed while the set was taken, is left out. `taken` is the beginning
-    and the end of each store's backup. `index_seconds` is the duration of the indexing. `passed_over` names
+    and the end of each store's backup. `index_seconds` is the duration of the indexing. `moved` are digests
+    of the names of each reference that moved while the set was taken: see `moved_names`. `passed_over` names
     newer, damaged sets.
     """
 
@@ -45,6 +48,7 @@ class BackupSet:
     index_seconds: float = 0.0
     images: Mapping[str, str] = field(default_factory=dict)
     revisions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    moved: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     passed_over: tuple[str, ...] = ()
 
     @property
@@ -77,7 +81,9 @@ class SetManifest:
     """The content of a backup set's manifest, `set.json`, without the SHA-256 that seals it.
 
     `images` are the ids of the application's images, by service. `revisions` are those that alembic had
-    recorded, by the service that has its migrations.
+    recorded, by the service that has its migrations. `moved` are names that came or went while the set was
+    taken, by the reference in words: of each name 64 bits of a hash, in hexadecimal. A reference that could
+    not be read twice is left out.
     """
 
     version: Literal[1]
@@ -92,6 +98,7 @@ class SetManifest:
     stores: Mapping[str, Kept]
     images: Mapping[str, str] = field(default_factory=dict)
     revisions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    moved: Mapping[str, tuple[Digest, ...]] = field(default_factory=dict)
 
 
 def manifest_text(manifest: Mapping[str, Any]) -> bytes:
@@ -188,4 +195,5 @@ def set_in(folder: Path, manifest: SetManifest) -> BackupSet:
         index_seconds=manifest.index_seconds,
         images=manifest.images,
         revisions=manifest.revisions,
+        moved=manifest.moved,
     )

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rollproof.errors import Problem, Unverifiable
+from rollproof.errors import Problem, Unverifiable, UsageProblem
 from rollproof.git.repository import contains
 from rollproof.home import typed
 from rollproof.incident.incident import Incident, Origin, incidents_of
 from rollproof.incident.journal import verify_journal
 from rollproof.incident.rehearsals import BEGAN, ENDED
-from rollproof.record_names import JOURNAL, ROLLBACK, UNFINISHED
+from rollproof.record_names import JOURNAL, ROLLBACK, SUPERSEDED, UNFINISHED
 from rollproof.system.clock import Moment
 from rollproof.system.record_files import WrongRecord, record_of
+from rollproof.verdict import Verdict
 
 ROLLBACK_BEGAN = "rollback began"
 
@@ -74,6 +75,29 @@ def rollbacks_in(incident: Incident) -> list[RolledBack]:
             source=str(path),
             hint=f"resume it if it is unfinished: {typed('rollback resume')}",
         )
+    return found
+
+
+def went_back(incident: Incident) -> Mapping[str, str]:
+    """Return the backup set that each store went back to with the last rollback of `incident` that took it.
+
+    A store of which that rollback failed is left out. There is none where a rollback is unfinished or given
+    up, or its record unreadable or without its stores: any store may be half restored.
+    """
+    if any((incident.folder / name).exists() for name in (UNFINISHED, SUPERSEDED)):
+        return {}
+    found = dict[str, str]()
+    try:
+        records = [incident.rollback(name) for name in (*incident.earlier_rollback_names(), ROLLBACK)]
+    except UsageProblem:
+        return {}
+    for record in filter(None, records):
+        if record.request.restores_data and not (record.stores and record.backup):
+            return {}
+        for store in record.stores:
+            found.pop(store, None)
+            if record.verdict is Verdict.PASSED:
+                found[store] = record.backup
     return found
 
 

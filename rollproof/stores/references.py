@@ -1,14 +1,19 @@
 """References between stores: a row names a document, a document an object, a vector a document.
 
 Names are looked up in batches, so that memory stays bounded, and a store gets few queries, not one a record.
+A backup under live users cuts some: the caller says which names moved meanwhile, and few of those that dangle
+are tolerated.
 """
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from hashlib import blake2b
 
 from rollproof.errors import Meaning, Mismatch, Unverifiable, UsageProblem
 from rollproof.profile.kinds import kinds_that
@@ -19,6 +24,8 @@ from rollproof.stores.names import Name
 from rollproof.system.rounds import Wrong, ask_all
 from rollproof.system.side_by_side import batched
 
+MOST_TOLERATED = 100
+"""Names that may dangle, of all references together, because they moved while the backup was taken."""
 _BATCH = 1000
 _SHOWN = 20
 _AGAIN_SECONDS = 1.0
@@ -29,12 +36,41 @@ _MADE_LOOKS = 3
 _SILENT = frozenset({Meaning.TIMEOUT, Meaning.UNREACHABLE})
 
 
+def digest_of(name: Name) -> int:
+    """Return a hash of 64 bits: what remembers names that may be personal data remembers this."""
+    return int.from_bytes(blake2b(json.dumps(name).encode("ascii"), digest_size=8).digest(), "big")
+
+
+def text_of(reference: Reference) -> str:
+    """Return a reference in words, which are others as soon as it is another rule."""
+    return " in ".join(map(str, sides_of(reference)))
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of both places of a reference, and the records there that count."""
+
+    place: Place
+    where: Mapping[str, str]
+
+    def __str__(self) -> str:
+        """Return it in words, the same for equal sides."""
+        where = "".join(f", {name} = {value!r}" for name, value in sorted(self.where.items()))
+        return f"{_text(self.place)}{where}"
+
+
+def sides_of(reference: Reference) -> tuple[Side, Side]:
+    """Return the referencing and the referenced side."""
+    return Side(reference.referencing, reference.where), Side(reference.referenced, {})
+
+
 @dataclass(frozen=True, slots=True)
 class Followed:
     """The result for one reference: counts of all its records, those `without` a name, and those `dangling`.
 
     `first` are the first dangling names, sorted. `unread` are collections of a pattern that could not be
-    read, though the store answers. Names are not in its text, which a traceback may show.
+    read, though the store answers. `tolerated` are further names that dangle, with the number of their
+    records: they moved while the backup was taken. Names are not in its text, which a traceback may show.
     """
 
     records: int
@@ -42,6 +78,7 @@ class Followed:
     dangling: int
     first: tuple[Name, ...] = field(repr=False)
     unread: Mapping[str, Unverifiable] = field(default_factory=dict)
+    tolerated: Mapping[Name, int] = field(default_factory=dict, repr=False)
 
     @property
     def whole(self) -> bool:
@@ -58,9 +95,19 @@ class Followed:
         without = min(self.without, later.without)
         return replace(later, without=without, dangling=dangling, first=both, unread=unread)
 
+    def with_tolerated(self) -> Followed:
+        """Return the same with its tolerated names among those that dangle."""
+        first = tuple(sorted({*self.first, *self.tolerated})[:_SHOWN])
+        dangling = self.dangling + sum(self.tolerated.values())
+        return replace(self, dangling=dangling, first=first, tolerated={})
 
-def follow(reference: Reference, open_store: Callable[[str], StoreView]) -> Followed:
+
+def follow(
+    reference: Reference, open_store: Callable[[str], StoreView], moved: Container[int] = ()
+) -> Followed:
     """Look up every name held by the records at `reference.referencing`.
+
+    Of the names that dangle, those with a digest in `moved` are tolerated: see `MOST_TOLERATED`.
 
     Raises:
         Unverifiable: a store does not answer. UsageProblem: a store of the reference holds no names.
@@ -68,27 +115,30 @@ def follow(reference: Reference, open_store: Callable[[str], StoreView]) -> Foll
     to = reference.referenced
     records = without = dangling = 0
     first: set[Name] = set()
+    tolerated = Counter[Name]()
+    given, holder = reference_view(reference.referencing, open_store), reference_view(to, open_store)
     unread: dict[str, Unverifiable] = {}
-    names, holder = _names(reference, open_store, unread), _view(to, open_store)
-    for batch in batched(names, _BATCH):
+    for batch in batched(names_at(sides_of(reference)[0], given, unread), _BATCH):
         named = {name for name in batch if name is not None}
         lost = named - (holder.held(to.collection, to.fields, sorted(named)) if named else set())
+        # Beyond the limit no further name is tolerated, so that memory stays bounded.
+        room = len(tolerated) <= MOST_TOLERATED
+        cut = {name for name in lost if name in tolerated or (room and digest_of(name) in moved)}
+        tolerated.update(name for name in batch if name in cut)
+        lost -= cut
         records += len(batch)
         without += batch.count(None)
         dangling += sum(name in lost for name in batch)
         first = set(sorted(first | lost)[:_SHOWN])
-    return Followed(records, without, dangling, tuple(sorted(first)), unread)
+    return Followed(records, without, dangling, tuple(sorted(first)), unread, tolerated)
 
 
-def _names(
-    reference: Reference, open_store: Callable[[str], StoreView], unread: dict[str, Unverifiable]
-) -> Iterator[Name | None]:
+def names_at(side: Side, view: ReferenceView, unread: dict[str, Unverifiable]) -> Iterator[Name | None]:
     """Yield the name of each record; collections of a pattern that cannot be read come into `unread`."""
-    place = reference.referencing
-    view = _view(place, open_store)
+    place = side.place
     for collection in _collections(place, view):
         try:
-            yield from view.names(collection, place.fields, reference.where)
+            yield from view.names(collection, place.fields, side.where)
         except Unverifiable as error:
             if error.means in _SILENT or not _is_pattern(place):
                 raise
@@ -96,29 +146,26 @@ def _names(
 
 
 def require_whole(reference: Reference, open_store: Callable[[str], StoreView], personal: Personal) -> int:
-    """Return the number of records, if all their names were found; errors show `personal` data by pseudonym.
-
-    Raises:
-        Mismatch: a name is dangling, a record has none, or there is no record at all. `Unverifiable`: a store
-            does not answer.
-    """
+    """Return the number of records, if all their names were found: see `look` and `judge`."""
     return judge(reference, look(reference, open_store), personal)
 
 
-def look(reference: Reference, open_store: Callable[[str], StoreView]) -> Followed:
+def look(
+    reference: Reference, open_store: Callable[[str], StoreView], moved: Container[int] = ()
+) -> Followed:
     """Return the result of `follow`; what is wrong is looked at again, and is wrong if it stays so.
 
     Raises:
         Unverifiable: a store does not answer, or the same collection cannot be read at any look.
     """
-    followed = follow(reference, open_store)
+    followed = follow(reference, open_store, moved)
     if not followed.whole:
         # Users may be writing: what comes into two stores is not in both at one moment.
         time.sleep(_AGAIN_SECONDS)
-        followed = followed.still(follow(reference, open_store))
+        followed = followed.still(follow(reference, open_store, moved))
     for _ in range(_MADE_LOOKS if followed.unread else 0):
         time.sleep(_MADE_SECONDS)
-        followed = followed.still(follow(reference, open_store))
+        followed = followed.still(follow(reference, open_store, moved))
         if not followed.unread:
             break
     for error in followed.unread.values():
@@ -126,19 +173,30 @@ def look(reference: Reference, open_store: Callable[[str], StoreView]) -> Follow
     return followed
 
 
-def judge(reference: Reference, followed: Followed, personal: Personal) -> int:
-    """Return the number of records of `followed`, if all their names were found: see `require_whole`."""
+def judge(reference: Reference, followed: Followed, personal: Personal, tolerated: int = 0) -> int:
+    """Return the number of records, if all their names were found; errors show `personal` data by pseudonym.
+
+    `tolerated` is the number of tolerated names of all references: beyond `MOST_TOLERATED` they count too.
+
+    Raises:
+        Mismatch: a name is dangling, a record has none, or there is no record at all.
+    """
+    too_many = followed.tolerated and tolerated > MOST_TOLERATED
+    if too_many:
+        followed = followed.with_tolerated()
     if followed.whole:
         return followed.records
     observed = f"{followed.dangling} dangling, {followed.without} records without a name"
+    if too_many:
+        observed += f", with more than the {MOST_TOLERATED} names that may have moved during the backup"
     if followed.first:
-        observed += f"; first: {', '.join(_shown(reference, followed.first, personal))}"
+        observed += f"; first: {', '.join(shown_names(reference, followed.first, personal))}"
     raise Mismatch(
         what=f"references of {_text(reference.referencing)}",
         expected=f"each held by {_text(reference.referenced)}",
         observed=observed if followed.records else "no record that holds a name",
         source=f"{followed.records} records",
-        hint="restore both from one backup; of one set, a user deleted it while that was taken",
+        hint="the two stores are not of one moment: restore both from one backup",
         means=Meaning.DATA_LOSS,
     )
 
@@ -156,7 +214,7 @@ def follow_all(
     )
 
 
-def _shown(reference: Reference, names: Iterable[Name], personal: Personal) -> list[str]:
+def shown_names(reference: Reference, names: Iterable[Name], personal: Personal) -> list[str]:
     """Return names for display; a part that is personal data in either store becomes a pseudonym."""
     places = (reference.referencing, reference.referenced)
     hidden = [
@@ -186,7 +244,7 @@ def _text(place: Place) -> str:
     return f"{place.store}/{place.collection}({', '.join(place.fields)})"
 
 
-def _view(place: Place, open_store: Callable[[str], StoreView]) -> ReferenceView:
+def reference_view(place: Place, open_store: Callable[[str], StoreView]) -> ReferenceView:
     """Return the view of a place's store; raises `UsageProblem` if its records hold no names."""
     view = open_store(place.store)
     if not isinstance(view, ReferenceView):

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Mapping
 from contextlib import nullcontext
+from pathlib import Path
 from unittest.mock import MagicMock
 
 import pytest
 
 from checks.verification import test_phase4_data_integrity as phase4
+from fixtures import stores
 from fixtures.cases import ContentCase, CountCase, SchemaCase
 from fixtures.gating.evidence import Expect, Sides
+from fixtures.gating.verification import VERIFICATION
 from rollproof.baseline.comparison import Comparison, Keys
 from rollproof.baseline.facts import RecordedCollection
 from rollproof.baseline.sampling import Coverage
 from rollproof.collection import Case, Json
 from rollproof.errors import Meaning, Mismatch, Problem, Unverifiable
+from rollproof.incident.incident import new_incident
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Place, Policy, Reference
 from rollproof.stores.contract import Beside, Digest
+from rollproof.stores.references import MOST_TOLERATED, Followed
 
 
 def test_a_case_is_named_as_its_parameter_and_in_words() -> None:
@@ -242,3 +248,66 @@ USERS = Reference(
     referencing=Place(store="mysql", collection="shop.rows", fields=("email", "id")),
     referenced=Place(store="redis", collection="shop.users", fields=("email", "id")),
 )
+
+
+def _followed(
+    target: Target, followed: Followed, tolerated: int, notes: list[str], kept: list[tuple[str, ...]]
+) -> None:
+    target = target.model_copy(update={"references": {"users": USERS}})
+    phase4.test_references(
+        "users",
+        target,
+        lambda _: followed,
+        lambda: tolerated,
+        lambda *said: kept.append(said),
+        Expect([]),
+        notes.append,
+    )
+
+
+def test_a_name_that_the_backup_may_have_cut_is_green_and_told_by_its_pseudonym(target: Target) -> None:
+    notes, kept = list[str](), list[tuple[str, ...]]()
+    shown = f"{target.personal.pseudonym(MAIL)}/7"
+    _followed(target, Followed(9, 0, 0, (), tolerated={(MAIL, "7"): 2}), 1, notes, kept)
+    assert notes == [f"users: 1 names dangle that moved while the backup was taken: {shown}"]
+    assert kept == [("names that the backup may have cut", f"name\n{shown}\n", "text/csv")]
+    # None is told where none is tolerated, and nobody counts.
+    notes.clear()
+    _followed(target, Followed(9, 0, 0, ()), MOST_TOLERATED + 1, notes, kept)
+    assert (notes, len(kept)) == ([], 1)
+
+
+def test_a_red_reference_tells_what_is_tolerated_too_and_nobody_s_name(target: Target) -> None:
+    notes, kept = list[str](), list[tuple[str, ...]]()
+    for dangling, tolerated in ((1, 1), (0, MOST_TOLERATED + 1)):
+        followed = Followed(9, 0, dangling, ((MAIL, "8"),) * dangling, tolerated={(MAIL, "7"): 1})
+        with pytest.raises(Mismatch, match="observed 1 dangling") as raised:
+            _followed(target, followed, tolerated, notes, kept)
+        assert raised.value.means is Meaning.DATA_LOSS
+        assert MAIL not in str(raised.getrepr(style="long", showlocals=True, funcargs=True))
+    assert len(notes) == len(kept) == 2
+
+
+def test_each_reference_is_followed_once_and_those_that_cannot_be_count_no_name(
+    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = list[str]()
+
+    def look(reference: Reference, *_: object) -> Followed:
+        name = next(name for name, one in references.items() if one is reference)
+        asked.append(name)
+        if name == "down":
+            raise Unverifiable(what="w", expected="e", observed="o", source="s", hint="h")
+        return Followed(1, 0, 0, (), tolerated={(name, "1"): 3, (name, "2"): 1})
+
+    references = {name: USERS.model_copy(update={"where": {"of": name}}) for name in ("a", "down", "b")}
+    target = target.model_copy(update={"references": references})
+    monkeypatch.setattr(stores, "look", look)
+    config = MagicMock(stash={VERIFICATION: MagicMock(incident=new_incident(tmp_path, target.name))})
+    followed_of = inspect.unwrap(stores.followed_of)(config, target, MagicMock())
+    followed_of("b")
+    counted = inspect.unwrap(stores.tolerated)(target, followed_of)
+    assert (counted(), counted()) == (4, 4)
+    with pytest.raises(Unverifiable):
+        followed_of("down")
+    assert asked == ["b", "a", "down"]

@@ -12,7 +12,12 @@ from rollproof.profile.sections import Reference
 from rollproof.stores.contract import StoreView
 from rollproof.stores.names import Name, names_of
 from rollproof.stores.references import (
+    MOST_TOLERATED,
     Followed,
+    digest_of,
+    follow,
+    judge,
+    look,
     require_whole,
 )
 from tests.unit.redaction.test_personal import PERSONAL
@@ -191,6 +196,62 @@ def test_of_many_that_dangle_none_is_forgiven() -> None:
         followed((many, []), (many, []))
     found = Followed(30, 0, 30, tuple((name,) for name in many[:20]))
     assert found.still(Followed(30, 0, 30, tuple((name,) for name in many[10:]))).dangling == 30
+
+
+def tolerating(moved: Sequence[str], *looks: Look) -> Followed:
+    view = Looks(*looks)
+    return look(ROWS, lambda _: cast("StoreView", view), {digest_of((name,)) for name in moved})
+
+
+def test_names_that_moved_while_the_backup_was_taken_may_dangle(naps: list[float]) -> None:
+    found = tolerating(["b", "z"], (["a", "b", "b"], ["a"]))
+    assert (found.dangling, found.first, found.tolerated) == (0, (), {("b",): 2})
+    assert judge(ROWS, found, PERSONAL, tolerated=1) == 3
+    assert naps == []
+
+
+def test_another_name_that_dangles_is_red_and_is_told_alone() -> None:
+    wrong: Look = (["a", "b", "c"], ["a"])
+    found = tolerating(["b"], wrong, wrong)
+    assert found.tolerated == {("b",): 1}
+    with pytest.raises(Mismatch, match="observed 1 dangling, 0 records without a name; first: c "):
+        judge(ROWS, found, PERSONAL, tolerated=1)
+    # One that was on its way at the first look spoils nothing.
+    assert judge(ROWS, tolerating(["b"], wrong, (["a", "b", "c"], ["a", "c"])), PERSONAL, tolerated=1) == 3
+
+
+def test_beyond_the_most_that_are_tolerated_all_count() -> None:
+    many = [f"{number:04}" for number in range(2 * MOST_TOLERATED)]
+    for moved, dangling in ((MOST_TOLERATED, 0), (MOST_TOLERATED + 1, MOST_TOLERATED + 1)):
+        found = tolerating(many, (many[:moved], []))
+        if not dangling:
+            assert judge(ROWS, found, PERSONAL, tolerated=len(found.tolerated)) == moved
+        # Those of all references count together.
+        with pytest.raises(Mismatch, match=f"observed {moved} dangling, .* more than the 100 names that may"):
+            judge(ROWS, found, PERSONAL, tolerated=MOST_TOLERATED + 1)
+    # One without such a name is red for its own faults alone.
+    assert judge(ROWS, tolerating(many, (["a"], ["a"])), PERSONAL, tolerated=MOST_TOLERATED + 1) == 1
+
+
+def test_of_very_many_names_that_moved_few_are_remembered_and_none_is_forgotten() -> None:
+    many = [f"{number:05}" for number in range(3500)]
+    view, moved = Looks((many, [])), {digest_of((name,)) for name in many}
+    found = follow(ROWS, lambda _: cast("StoreView", view), moved)
+    assert MOST_TOLERATED < len(found.tolerated) < len(many) / 2
+    assert found.with_tolerated().dangling == len(many)
+
+
+def test_a_traceback_shows_no_name() -> None:
+    found = tolerating(["anna"], (["anna", "bert"], []), (["anna", "bert"], []))
+    assert (found.tolerated, found.first) == ({("anna",): 1}, (("bert",),))
+    assert "anna" not in repr(found)
+    assert "bert" not in repr(found)
+
+
+def test_a_digest_has_64_bits_and_depends_on_each_part() -> None:
+    names = [("a", "b"), ("b", "a"), ("ab",), ("a",), ("\ud800",)]
+    assert len({digest_of(name) for name in names}) == len(names)
+    assert 2**56 < max(map(digest_of, names)) < 2**64
 
 
 @pytest.mark.parametrize(

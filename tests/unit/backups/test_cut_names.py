@@ -1,0 +1,163 @@
+"""The names that may dangle after a rollback: those of the backup that both stores last went back to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rollproof.backups.sets import manifest_text
+from rollproof.errors import ActionFailed
+from rollproof.incident.incident import Incident, new_incident
+from rollproof.incident.journal_steps import Step, StepId
+from rollproof.incident.rollbacks import went_back
+from rollproof.planning.cut_names import CutNames
+from rollproof.planning.plan import plan_database, plan_emergency, plan_service
+from rollproof.planning.unfinished import read_unfinished
+from rollproof.profile.sections import Place, Reference
+from rollproof.stores.references import text_of
+from rollproof.verdict import Verdict
+from tests.unit.sandbox import Releases, Sandbox, back_up, make_rollable
+
+ROWS = Reference(
+    referencing=Place(store="mysql", collection="shop.rows", fields=("owner",)),
+    referenced=Place(store="redis", collection="shop.users", fields=("name",)),
+)
+OTHERS = ROWS.model_copy(update={"where": {"kind": "other"}})
+OWN = ROWS.model_copy(update={"referenced": ROWS.referencing})
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path, releases: Releases, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    made = make_rollable(tmp_path, releases, monkeypatch)
+    back_up(made, made.commit, "zz-other")
+    for folder in ("zz-other", f"set-of-{made.commit[:7]}"):
+        path = made.target.folders.backups / folder / "set.json"
+        manifest = json.loads(path.read_bytes())
+        manifest["moved"] = {text_of(one): ["00000000000000ff"] for one in (ROWS, OWN)}
+        path.write_bytes(manifest_text(manifest))
+    return made
+
+
+@pytest.fixture
+def incident(sandbox: Sandbox) -> Incident:
+    return new_incident(sandbox.target.folders.incidents, sandbox.target.name)
+
+
+def first_set(sandbox: Sandbox) -> str:
+    return f"set-of-{sandbox.commit[:7]}"
+
+
+def emergency(sandbox: Sandbox, incident: Incident, backup: str) -> None:
+    sandbox.run(plan_emergency(sandbox.target, sandbox.commit, backup=backup), incident)
+
+
+def database(sandbox: Sandbox, incident: Incident, store: str, backup: str) -> None:
+    sandbox.run(plan_database(sandbox.target, store, backup=backup), incident)
+
+
+def excused(sandbox: Sandbox, incident: Incident, reference: Reference = ROWS) -> bool:
+    return CutNames(sandbox.target, incident)(reference) == {255}
+
+
+def test_both_stores_went_back_to_one_backup(sandbox: Sandbox, incident: Incident) -> None:
+    assert not excused(sandbox, incident)
+    emergency(sandbox, incident, "zz-other")
+    record = json.loads((incident.folder / "rollback.json").read_text())
+    assert (record["backup"], {*record["stores"]}) == ("zz-other", {"mysql", "redis"})
+    assert excused(sandbox, incident)
+    # Of one that is not in the set nothing is known.
+    assert CutNames(sandbox.target, incident)(OTHERS) == frozenset()
+    # A rollback that takes no data, and one store after the other.
+    sandbox.run(plan_service(sandbox.target, "backend"), incident)
+    assert excused(sandbox, incident)
+    for store in ("redis", "mysql"):
+        database(sandbox, incident, store, first_set(sandbox))
+        assert excused(sandbox, incident) is (store == "mysql")
+    assert went_back(incident) == dict.fromkeys(("mysql", "redis"), first_set(sandbox))
+
+
+def test_one_store_alone_excuses_its_own_names(sandbox: Sandbox, incident: Incident) -> None:
+    database(sandbox, incident, "mysql", "zz-other")
+    assert not excused(sandbox, incident)
+    assert excused(sandbox, incident, OWN)
+
+
+def test_a_later_rollback_that_failed_excuses_nothing(
+    sandbox: Sandbox, incident: Incident, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emergency(sandbox, incident, "zz-other")
+    keeper = sandbox.keepers["redis"]
+
+    def fail() -> None:
+        raise ActionFailed(what="a", expected="b", observed="c", source="d", hint="e")
+
+    monkeypatch.setattr(keeper, "meanwhile", fail)
+    with pytest.raises(ActionFailed):
+        database(sandbox, incident, "redis", "zz-other")
+    assert not excused(sandbox, incident)
+    monkeypatch.setattr(keeper, "meanwhile", lambda: None)
+    # It is given up: nobody knows any more how far it came.
+    unfinished = read_unfinished(incident)
+    assert unfinished is not None
+    unfinished.give_up(why="the test")
+    assert not excused(sandbox, incident)
+    sandbox.run(plan_service(sandbox.target, "backend"), incident)
+    assert not excused(sandbox, incident)
+
+
+@pytest.mark.parametrize("verdict", [Verdict.FAILED, Verdict.BROKEN])
+def test_records_that_are_not_accounted_for_excuse_nothing(
+    sandbox: Sandbox, incident: Incident, verdict: Verdict
+) -> None:
+    emergency(sandbox, incident, "zz-other")
+    path = incident.folder / "rollback.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "verdict": verdict}))
+    assert went_back(incident) == {}
+
+
+def test_one_that_is_cut_off_excuses_nothing_until_it_is_resumed(
+    sandbox: Sandbox, incident: Incident
+) -> None:
+    plan = plan_emergency(sandbox.target, sandbox.commit, backup="zz-other")
+    with pytest.raises(KeyboardInterrupt):
+        sandbox.run(plan, incident, interrupt=StepId(Step.WATCHED))
+    assert not excused(sandbox, incident)
+    sandbox.run(plan, incident)
+    assert excused(sandbox, incident)
+
+
+@pytest.mark.parametrize("damage", [{"stores": []}, {"backup": ""}, {"verdict": "?"}], ids=str)
+def test_a_record_that_does_not_say_all_excuses_nothing(
+    sandbox: Sandbox, incident: Incident, damage: dict[str, object]
+) -> None:
+    """Earlier versions wrote neither stores nor backup."""
+    emergency(sandbox, incident, "zz-other")
+    sandbox.run(plan_service(sandbox.target, "backend"), incident)
+    (path,) = incident.folder.glob("earlier-rollback-*.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), **damage}))
+    assert not excused(sandbox, incident)
+
+
+@pytest.mark.parametrize("damage", ["gone", "edited", "of another target"])
+def test_a_set_that_is_not_whole_excuses_nothing(sandbox: Sandbox, incident: Incident, damage: str) -> None:
+    emergency(sandbox, incident, "zz-other")
+    path = sandbox.target.folders.backups / "zz-other" / "set.json"
+    manifest = json.loads(path.read_bytes())
+    path.unlink()
+    if damage == "edited":
+        path.write_text(json.dumps({**manifest, "moved": {}}))
+    elif damage != "gone":
+        path.write_bytes(manifest_text({**manifest, "target": "another"}))
+    assert not excused(sandbox, incident)
+
+
+def test_a_set_is_read_once_for_all_references(
+    sandbox: Sandbox, incident: Incident, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emergency(sandbox, incident, "zz-other")
+    cut = CutNames(sandbox.target, incident)
+    assert cut(ROWS) == {255}
+    monkeypatch.setattr("rollproof.planning.cut_names.read_backup", None)
+    assert [*map(cut, (ROWS, OWN, OTHERS))] == [{255}, {255}, frozenset()]

@@ -1,0 +1,247 @@
+"""The names that move while a backup is taken: read before it and after it, compared, kept in its set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from reports.terminal.progress import Progress
+from rollback_actions.backup import whole_backup
+from rollback_actions.session.journal import Journal
+from rollback_actions.session.session import Recorder
+from rollproof.backups import moved_names
+from rollproof.backups.moved_names import MOST_MOVED, Moved, Reading, digests_at, read_names
+from rollproof.backups.sets import BackupSet, manifest_text, read_backup
+from rollproof.errors import Problem, Unverifiable
+from rollproof.profile.profile import Target
+from rollproof.profile.sections import Place, Reference
+from rollproof.stores.names import Name
+from rollproof.stores.references import digest_of, sides_of, text_of
+from rollproof.system.command import Deadline
+from tests.unit.sandbox import Releases, Sandbox, free, make_rollable
+
+USER = "anna@example.org"
+ROWS = Reference(
+    referencing=Place(store="mysql", collection="shop.rows*", fields=("owner",)),
+    referenced=Place(store="redis", collection="shop.users", fields=("name",)),
+)
+CHOSEN = ROWS.model_copy(update={"where": {"kind": "chosen"}})
+Held = list[str | None] | Unverifiable
+
+
+def refused(observed: str) -> Unverifiable:
+    return Unverifiable(what="it", expected="an answer", observed=observed, source="it", hint="wait")
+
+
+def hexadecimal(*names: str) -> tuple[str, ...]:
+    return tuple(sorted(f"{digest_of((name,)):016x}" for name in names))
+
+
+@dataclass
+class Stores:
+    """All stores in one: the names in each collection, or the error with which it cannot be read."""
+
+    records: dict[str, Held] = field(default_factory=dict)
+    down: set[str] = field(default_factory=set)
+    kind: str = "it"
+    name: str = "it"
+
+    def open(self, name: str, *_: object) -> Self:
+        if name in self.down:
+            raise refused("nobody answers")
+        return self
+
+    def collections(self) -> Sequence[str]:
+        return [*self.records]
+
+    def count(self, collection: str) -> int:
+        raise AssertionError(collection)
+
+    def names(
+        self, collection: str, fields: Sequence[str], where: Mapping[str, str]
+    ) -> Iterator[Name | None]:
+        found = self.records[collection]
+        if isinstance(found, Unverifiable):
+            raise found
+        # As if the first record alone were chosen.
+        yield from (None if name is None else (name,) for name in (found[:1] if where else found))
+
+    def held(self, collection: str, fields: Sequence[str], names: Sequence[Name]) -> set[Name]:
+        raise AssertionError(collection)
+
+    def ask(self) -> None: ...
+
+    def counts(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def stores(monkeypatch: pytest.MonkeyPatch) -> Stores:
+    stores = Stores({"shop.rows": ["a", "b", None], "shop.rows2": ["c", "c"], "shop.users": ["a", "b", "c"]})
+    monkeypatch.setattr(moved_names, "open_view", stores.open)
+    return stores
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path, releases: Releases, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    made = make_rollable(tmp_path, releases, monkeypatch)
+    made.target = made.target.model_copy(update={"references": {"rows": ROWS}})
+    return made
+
+
+def moved(sandbox: Sandbox, change: Callable[[], object], **bounds: float) -> Moved:
+    """Return what moves when `change` comes between two readings."""
+    before = read_names(sandbox.target, sandbox.engine, **bounds)  # type: ignore[arg-type]
+    change()
+    return before.moved(read_names(sandbox.target, sandbox.engine, **bounds))  # type: ignore[arg-type]
+
+
+def test_names_that_came_or_went_at_either_side_have_moved(sandbox: Sandbox, stores: Stores) -> None:
+    found = moved(
+        sandbox,
+        lambda: stores.records.update({"shop.rows2": ["c", "new"], "shop.users": ["b", "c", "other"]}),
+    )
+    assert found == Moved({text_of(ROWS): hexadecimal("new", "a", "other")})
+    assert str(found) == "3 names moved, in 1 of 1 references"
+    # A collection of the pattern that a user makes meanwhile brings its names.
+    found = moved(sandbox, lambda: stores.records.update({"shop.rows3": ["made"]}))
+    assert found.names == {text_of(ROWS): hexadecimal("made")}
+    assert moved(sandbox, lambda: None).names == {text_of(ROWS): ()}
+
+
+def test_the_records_that_a_reference_chooses_count_for_it_alone(sandbox: Sandbox, stores: Stores) -> None:
+    canary = sandbox.target.application.canary.model_copy(update={"references": {"rows": CHOSEN}})
+    application = sandbox.target.application.model_copy(update={"canary": canary})
+    sandbox.target = sandbox.target.model_copy(update={"application": application})
+    found = moved(sandbox, lambda: stores.records.update({"shop.rows": ["z", "b"], "shop.rows2": ["c", "d"]}))
+    assert found.names == {text_of(ROWS): hexadecimal("a", "z", "d"), text_of(CHOSEN): hexadecimal("a", "z")}
+
+
+def test_a_reference_of_another_rule_has_other_words() -> None:
+    place = ROWS.referenced.model_copy(update={"fields": ("id",)})
+    assert len({text_of(one) for one in (ROWS, CHOSEN, ROWS.model_copy(update={"referenced": place}))}) == 3
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_what_could_not_be_read_once_leaves_its_reference_out(
+    sandbox: Sandbox, stores: Stores, *, first: bool
+) -> None:
+    """Of a pattern each collection counts."""
+    whole: Held = stores.records["shop.rows2"]
+    stores.records["shop.rows2"] = refused("not loaded") if first else whole
+    found = moved(
+        sandbox, lambda: stores.records.update({"shop.rows2": whole if first else refused("not loaded")})
+    )
+    assert found == Moved({}, {text_of(ROWS): "not loaded"})
+    said = "0 names moved, in 0 of 1 references; left out: mysql/shop.rows*(owner) in redis/shop.users(name)"
+    assert str(found) == f"{said} (not loaded)"
+    stores.down = {"redis"}
+    assert moved(sandbox, lambda: None).left_out == {
+        text_of(ROWS): "not loaded" if not first else "nobody answers"
+    }
+
+
+def test_a_side_of_too_many_names_is_not_remembered(sandbox: Sandbox, stores: Stores) -> None:
+    # The same name twice is one.
+    assert moved(sandbox, lambda: None, most=3).names == {text_of(ROWS): ()}
+    stores.records["shop.users"] = ["a", "b", "c", "d"]
+    assert moved(sandbox, lambda: None, most=3).left_out == {text_of(ROWS): "more than 3 names"}
+
+
+def test_a_reading_has_a_deadline(stores: Stores) -> None:
+    with pytest.raises(Unverifiable, match="expected read within 0 s"):
+        digests_at(sides_of(ROWS)[1], stores, 10, Deadline(0.0))  # type: ignore[arg-type]
+
+
+def test_of_too_many_moved_names_the_references_with_fewest_are_kept() -> None:
+    words = {"a": ("1", "2"), "b": ("3", "4")}
+    before = Reading(words, {"1": [1, 2], "2": [], "3": [], "4": []})
+    after = Reading(words, {"1": [3], "2": [], "3": [], "4": [15]})
+    assert before.moved(after, most=3) == Moved(
+        {"b": ("000000000000000f",)}, {"a": "3 names moved, too many to keep"}
+    )
+    assert [*before.moved(after, most=4).names] == ["b", "a"]
+
+
+def test_the_manifest_of_a_set_with_most_moved_names_is_read() -> None:
+    words = {"a": ("1", "2")}
+    before = Reading(words, {"1": [], "2": []})
+    moved = before.moved(Reading(words, {"1": range(MOST_MOVED), "2": []}))
+    assert not moved.left_out
+    assert json.loads(manifest_text({"moved": moved.names}))["moved"].keys() == {"a"}
+
+
+def back_up(
+    sandbox: Sandbox, folder: Path, monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], object]
+) -> BackupSet:
+    """Back the sandbox up; `meanwhile` happens when its first store is copied."""
+    monkeypatch.setattr(whole_backup, "keep_images", lambda *_: None)
+    monkeypatch.setattr(whole_backup, "open_keepers", lambda *_: sandbox.keepers)
+    monkeypatch.setattr(whole_backup, "write_index", lambda *_: 0)
+    first = sandbox.keepers["mysql"]
+    copy = first.back_up
+
+    def copied(below: Path) -> object:
+        meanwhile()
+        return copy(below)
+
+    monkeypatch.setattr(first, "back_up", copied)
+    with Progress() as progress:
+        steps = Recorder(Journal(folder / "backup.jsonl", str), progress, free)
+        return whole_backup.back_up(sandbox.target, sandbox.commit, sandbox.engine, sandbox.control, steps)
+
+
+def results(folder: Path) -> list[str]:
+    lines = map(json.loads, (folder / "backup.jsonl").read_text().splitlines())
+    return [line["result"] for line in lines if line.get("id") == "names" and line["event"] == "ended"]
+
+
+def test_a_set_has_the_digests_of_what_moved_under_its_seal(
+    sandbox: Sandbox, stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = back_up(
+        sandbox, tmp_path, monkeypatch, lambda: stores.records.update({"shop.users": ["a", "b", "c", USER]})
+    )
+    assert taken.moved == {text_of(ROWS): hexadecimal(USER)}
+    path = taken.folder / "set.json"
+    assert read_backup(path) == (sandbox.target.name, taken)
+    assert results(tmp_path) == ["6 names at 2 of 2 places", "1 names moved, in 1 of 1 references"]
+    for text in (path.read_text(), (tmp_path / "backup.jsonl").read_text()):
+        assert USER not in text
+    manifest = json.loads(path.read_bytes())
+    path.write_bytes(path.read_bytes().replace(hexadecimal(USER)[0].encode(), b"0" * 16))
+    with pytest.raises(Problem, match="does not match its seal"):
+        read_backup(path)
+    # A set of an earlier version.
+    del manifest["moved"]
+    path.write_bytes(manifest_text(manifest))
+    assert read_backup(path)[1].moved == {}
+
+
+def test_a_store_that_tells_no_names_fails_no_backup(
+    sandbox: Sandbox, stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = back_up(sandbox, tmp_path, monkeypatch, lambda: stores.down.add("redis"))
+    assert (taken.moved, [*taken.stores]) == ({}, ["mysql", "redis"])
+    assert "left out: " in results(tmp_path)[1]
+    assert "(nobody answers)" in results(tmp_path)[1]
+
+
+def test_without_references_nothing_is_read(
+    target: Target, sandbox: Sandbox, stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox.target = sandbox.target.model_copy(update={"references": {}})
+    stores.down = {*target.stores, "redis"}
+    assert back_up(sandbox, tmp_path, monkeypatch, lambda: None).moved == {}
+    assert results(tmp_path) == []
