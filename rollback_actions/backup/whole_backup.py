@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache, partial
-from pathlib import Path
 from typing import Any
 
 from rollback_actions.backup.images import keep_images
@@ -36,10 +35,6 @@ def back_up(
         Problem: a volume of the application is of no store. Or a store could not be backed up, an image not
             be kept, or either not be written.
     """
-
-    def index(name: str, folder: Path) -> int:
-        return write_index(target, engine, name, folder)
-
     require_held(target, engine)
     images = images_of(engine.containers(), target.application.services)
     keep_images(target.folders.backups, images, control, steps)
@@ -49,7 +44,7 @@ def back_up(
         commit,
         {name: keeper.back_up for name, keeper in open_keepers(target, engine, control).items()},
         steps,
-        index,
+        partial(write_index, target, engine),
         images,
         partial(_revisions, target, engine),
         waves(target),

@@ -8,13 +8,13 @@ between the two readings is unknown.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Described, Mismatch, Problem, Unverifiable, listed
 from rollproof.profile.profile import Target
-from rollproof.profile.sections import Reference, StoreProfile
+from rollproof.profile.sections import Reference
 from rollproof.stores.contract import StoreView
 from rollproof.stores.references import Side, digest_of, names_at, reference_view, sides_of, text_of
 from rollproof.stores.registry import open_view
@@ -106,8 +106,14 @@ def read_names(
         of_store.setdefault(side.place.store, {})[str(side)] = side
 
     def read(store: str) -> Mapping[str, Digests]:
-        profile, sides = target.stores[store], tuple(of_store[store].values())
-        return _read(store, profile, engine, sides, most, seconds)
+        limit, of_sides = Deadline(seconds), dict[str, Digests]()
+        with open_view(store, target.stores[store], engine) as view:
+            for name, side in of_store[store].items():
+                try:
+                    of_sides[name] = digests_at(side, view, most, limit)
+                except (Mismatch, Problem) as wrong:
+                    of_sides[name] = str(wrong.observed)
+        return of_sides
 
     found = dict[str, Digests]()
     for store, answer in ask_all(of_store, read, question="names").items():
@@ -116,25 +122,6 @@ def read_names(
         else:
             found |= answer
     return Reading({text: (str(of), str(to)) for text, (of, to) in references.items()}, found)
-
-
-def _read(
-    store: str,
-    profile: StoreProfile,
-    engine: ContainerEngine,
-    sides: Iterable[Side],
-    most: int,
-    seconds: float,
-) -> Mapping[str, Digests]:
-    """Return the digests of each side in a store."""
-    limit, found = Deadline(seconds), dict[str, Digests]()
-    with open_view(store, profile, engine) as view:
-        for side in sides:
-            try:
-                found[str(side)] = digests_at(side, view, most, limit)
-            except (Mismatch, Problem) as wrong:
-                found[str(side)] = str(wrong.observed)
-    return found
 
 
 def digests_at(side: Side, view: StoreView, most: int, limit: Deadline) -> Sequence[int]:

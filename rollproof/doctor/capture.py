@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from rollproof.application.canary import Canary, Conversation, canary_in_use, patience_with_the_monitor
@@ -103,11 +104,8 @@ def capture(target: Target, steps: Steps) -> Path:
 
 def _stores(target: Target, engine: ContainerEngine, unread: Collection[str]) -> Mapping[str, RecordedStore]:
     """Return what each store says of itself, but for those in `unread`."""
-
-    def recorded(name: str) -> RecordedStore:
-        return record_store(target, engine, name)
-
-    return every(recorded, [name for name in target.stores if name not in unread], name="capture")
+    names = [name for name in target.stores if name not in unread]
+    return every(partial(record_store, target, engine), names, name="capture")
 
 
 def _contents(

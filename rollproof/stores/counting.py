@@ -11,7 +11,6 @@ from rollproof.stores.contract import CollectionsView, StoreView
 
 _UNANSWERED = frozenset({Meaning.TIMEOUT, Meaning.UNREACHABLE})
 Answered = TypeVar("Answered")
-Reader = TypeVar("Reader")
 
 
 class Silent(Unverifiable):
@@ -80,15 +79,6 @@ class Silences:
         """Raise again the problem with which a store fell silent."""
         if store in self._silent:
             raise self._silent[store].with_traceback(None)
-
-    def guarding(self, opened: Callable[[str], Reader]) -> Callable[[str], Reader]:
-        """Return `opened`, which gives a store's reader by name, but for a store that fell silent."""
-
-        def reader_of(store: str) -> Reader:
-            self.require(store)
-            return opened(store)
-
-        return reader_of
 
     def ask(self, store: str, question: Callable[[], Answered]) -> Answered:
         """Return the answer to a question about `store`; after none, see whether it answers anything.
