@@ -16,7 +16,7 @@ from rollproof.errors import Meaning
 from rollproof.profile.profile import Target
 from rollproof.stores.contract import LoadState, Search
 from rollproof.system.http import Answer
-from rollproof.system.rounds import answer_of
+from rollproof.system.side_by_side import answer_of
 
 pytestmark = [pytest.mark.verification, pytest.mark.phase2]
 

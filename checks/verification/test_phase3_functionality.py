@@ -22,7 +22,7 @@ from rollproof.baseline.folder import Baseline
 from rollproof.errors import Meaning, listed
 from rollproof.home import typed
 from rollproof.profile.profile import Target
-from rollproof.system.rounds import answer_of
+from rollproof.system.side_by_side import answer_of
 
 pytestmark = [pytest.mark.verification, pytest.mark.phase3]
 

@@ -21,7 +21,7 @@ from rollproof.profile.profile import Target
 from rollproof.stores.contract import Beside, MovingContent, Neighbours, SharedContent
 from rollproof.stores.policy import unrecorded
 from rollproof.stores.references import judge, shown_names
-from rollproof.system.rounds import answer_of
+from rollproof.system.side_by_side import answer_of
 
 RESTORE = "restore it, or set its policy if it may change"
 CANARYS = "the canary made it, and the application did not remove it: remove it from the store by this name"

@@ -29,7 +29,7 @@ from rollproof.stores.drivers import at_place
 from rollproof.stores.reach import Readable
 from rollproof.stores.registry import endpoint_of
 from rollproof.system.file_lock import locked_within
-from rollproof.system.rounds import Wrong
+from rollproof.system.side_by_side import Wrong
 
 DOCUMENTS = "canary-documents"
 _SECOND = 1.0

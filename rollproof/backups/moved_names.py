@@ -19,8 +19,7 @@ from rollproof.stores.contract import StoreView
 from rollproof.stores.references import Side, digest_of, names_at, reference_view, sides_of, text_of
 from rollproof.stores.registry import open_view
 from rollproof.system.command import Deadline
-from rollproof.system.rounds import ask_all
-from rollproof.system.side_by_side import batched
+from rollproof.system.side_by_side import ask_all, batched
 
 MOST_NAMES = 1_000_000
 """Names of one side that a reading remembers."""

@@ -33,8 +33,7 @@ from rollproof.monitoring.probes.web_probes import page_status_of, usual_millise
 from rollproof.profile.profile import Target
 from rollproof.stores.references import follow_all
 from rollproof.stores.registry import open_view
-from rollproof.system.rounds import Opened
-from rollproof.system.side_by_side import every
+from rollproof.system.side_by_side import Opened, every
 
 # Of the canary, each of which phase 3 opens: some show whether any does.
 CONVERSATIONS = 10

@@ -21,8 +21,7 @@ from rollproof.profile.sections import Place, Reference
 from rollproof.redaction.personal import Personal
 from rollproof.stores.contract import CollectionsView, ReferenceView, StoreView
 from rollproof.stores.names import Name
-from rollproof.system.rounds import Wrong, ask_all
-from rollproof.system.side_by_side import batched
+from rollproof.system.side_by_side import Wrong, ask_all, batched
 
 MOST_TOLERATED = 100
 """Names that may dangle, of all references together, because they moved while the backup was taken."""

@@ -1,7 +1,7 @@
-"""Parts side by side: the one place of the product that makes pools of threads.
+"""Parts side by side: the one place of the product that makes threads.
 
-`Workers` do the parts of one job; most callers need only `each` and `every`. A `Question` may hang for good:
-the others are still answered.
+`Workers` do the parts of one job; most callers need only `each`, `every` or `ask_all`. A `Question` may hang
+for good: the others are still answered.
 """
 
 from __future__ import annotations
@@ -9,23 +9,28 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sized
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sized
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from contextvars import copy_context
 from itertools import islice
 from queue import SimpleQueue
-from typing import Generic, ParamSpec, Self, TypeVar
+from typing import Generic, ParamSpec, Protocol, Self, TypeVar
 
 from rollproof.errors import Mismatch, Problem, Unverifiable
 from rollproof.system.clock import Moment
+from rollproof.system.steps import step
 
 AHEAD = 16
 """Parts for each worker that `Workers.in_order` takes from an iterator before their turn."""
+_ASKING = 8
 
 Arguments = ParamSpec("Arguments")
 Item = TypeVar("Item")
 Name = TypeVar("Name", bound=Hashable)
 Result = TypeVar("Result")
+Wrong = Mismatch | Problem
+"""What may come instead of an answer."""
 
 
 class Workers:
@@ -44,11 +49,9 @@ class Workers:
         self._awaited = True
 
     def __enter__(self) -> Self:
-        """Return the workers."""
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Close them."""
         self.close()
 
     def close(self) -> None:
@@ -149,6 +152,82 @@ def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
         yield batch
 
 
+def ask_all(
+    names: Iterable[Name], ask: Callable[[Name], Result], *, question: str
+) -> Mapping[Name, Result | Wrong]:
+    """Return the answer of `ask` for each name, or the problem that came instead.
+
+    `question` and the name form the step's name in the report.
+    """
+
+    def asked(name: Name) -> Result:
+        with step(f"{question}: {name}"):
+            return ask(name)
+
+    return each(lambda name: _answered(lambda: asked(name)), names, workers=_ASKING, name="question")
+
+
+def asked_once(ask: Callable[[Name], Result]) -> Callable[[Name], Result]:
+    """Return `ask`, which then asks once for each name, and raises the same problem again.
+
+    Threads that ask first at the same time may both call it.
+    """
+    answers: dict[Name, Result | Wrong] = {}
+
+    def answer(name: Name) -> Result:
+        if name not in answers:
+            answers[name] = _answered(lambda: ask(name))
+        return answer_of(answers, name)
+
+    return answer
+
+
+def answer_of(answers: Mapping[Name, Result | Wrong], name: Name) -> Result:
+    """Return the answer for `name`; raise the problem that came instead."""
+    return _or_raise(answers[name])
+
+
+def _answered(ask: Callable[[], Result]) -> Result | Wrong:
+    try:
+        return ask()
+    except (Mismatch, Problem) as wrong:
+        return wrong
+
+
+def _or_raise(answer: Result | Wrong) -> Result:
+    if isinstance(answer, (Mismatch, Problem)):
+        raise answer.with_traceback(None)
+    return answer
+
+
+class Closeable(Protocol):
+    """What is closed after its use."""
+
+    def close(self) -> None:
+        """Release its resources."""
+
+
+Reader = TypeVar("Reader", bound=Closeable)
+
+
+class Opened(ExitStack, Generic[Reader]):
+    """Readers by name, each opened by `open_one` at its first use. Threads share each reader."""
+
+    def __init__(self, open_one: Callable[[str], Reader]) -> None:
+        super().__init__()
+        self._open_one = open_one
+        self._readers: dict[str, Reader] = {}
+        self._opening = threading.Lock()
+
+    def __call__(self, name: str) -> Reader:
+        """Return the reader called `name`."""
+        with self._opening:
+            if name not in self._readers:
+                self._readers[name] = self._open_one(name)
+                self.callback(self._readers[name].close)
+            return self._readers[name]
+
+
 class Question(Generic[Result]):
     """One question, in its own thread each time, and never twice at the same time.
 
@@ -157,13 +236,12 @@ class Question(Generic[Result]):
     """
 
     def __init__(self, name: str, ask: Callable[[], Result]) -> None:
-        """Store the question; ask nothing yet."""
         self.name = name
         self.asked = Moment.now()
         self.seconds = 0.0
         self._ask = ask
         self._thread: threading.Thread | None = None
-        self._answer: Result | Problem | Mismatch | None = None
+        self._answer: Result | Wrong | None = None
 
     @property
     def waiting(self) -> bool:
@@ -185,16 +263,8 @@ class Question(Generic[Result]):
             self._thread.join(max(0.0, seconds))
 
     def answer(self) -> Result:
-        """Return the last answer.
-
-        Raises:
-            Problem, Mismatch: the question ended with it; also if there is no answer yet.
-        """
-        if isinstance(self._answer, Problem | Mismatch):
-            raise self._answer.with_traceback(None)
-        if self._answer is None:
-            raise self.unanswered("none yet")
-        return self._answer
+        """Return the last answer, or raise the problem that came instead, or that none came yet."""
+        return _or_raise(self.unanswered("none yet") if self._answer is None else self._answer)
 
     def unanswered(self, observed: str) -> Unverifiable:
         """Return the error for a missing answer."""
@@ -208,9 +278,7 @@ class Question(Generic[Result]):
 
     def _run(self) -> None:
         try:
-            self._answer = self._ask()
-        except (Problem, Mismatch) as said:
-            self._answer = said
+            self._answer = _answered(self._ask)
         except Exception as error:  # noqa: BLE001 - what breaks says nothing; the others do
             self._answer = self.unanswered(f"{type(error).__name__}: {error}")
         self.seconds = self.asked.seconds_ago()

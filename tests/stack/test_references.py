@@ -16,7 +16,7 @@ from rollproof.redaction.personal import Personal
 from rollproof.stores.contract import ReferenceView, StoreView
 from rollproof.stores.references import follow, require_whole
 from rollproof.stores.registry import open_view
-from rollproof.system.rounds import Opened
+from rollproof.system.side_by_side import Opened
 from staging.target.operators import Operators
 from tests.stack import damage
 

@@ -16,8 +16,7 @@ from rollproof.monitoring.samples import ProbeId, ProbeKind, Unreached
 from rollproof.stores.references import follow_all
 from rollproof.stores.registry import open_view
 from rollproof.system.clock import Moment
-from rollproof.system.rounds import Opened
-from rollproof.system.side_by_side import Question
+from rollproof.system.side_by_side import Opened, Question
 
 if TYPE_CHECKING:
     from rollproof.engines.engine import ContainerEngine

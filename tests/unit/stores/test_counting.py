@@ -14,7 +14,7 @@ from fixtures.gating.evidence import Expect
 from rollproof.errors import Meaning, Mismatch, Unverifiable
 from rollproof.stores.contract import Answer
 from rollproof.stores.counting import Silences, Silent, counted
-from rollproof.system.rounds import asked_once
+from rollproof.system.side_by_side import asked_once
 
 
 def problem(means: Meaning, what: str = "x") -> Unverifiable:
