@@ -5,17 +5,11 @@ from __future__ import annotations
 import sys
 
 from rollproof import SUITE
-from rollproof.system.process import interruptible
 
 
 def main() -> int:
     """Run the command line with the suite's own modules, whatever else is installed."""
     sys.path.insert(0, str(SUITE))
-    return interruptible(command_line)
-
-
-def command_line() -> int:
-    """Run the command line; the suite's modules can be found."""
     from rollproof.cli.command_line import main as run  # noqa: PLC0415
 
     return run()

@@ -20,7 +20,7 @@ from rollproof.monitoring.samples import (
     own_samples,
 )
 from rollproof.profile.profile import Target
-from rollproof.system.holder import Life
+from rollproof.system.process import Life
 
 pytestmark = [pytest.mark.premigration, pytest.mark.step3]
 

@@ -16,7 +16,7 @@ from rollproof.planning.lock_state import LockState
 from rollproof.planning.unfinished import unfinished_of
 from rollproof.system.clock import age
 from rollproof.system.command import Command
-from rollproof.system.holder import Life
+from rollproof.system.process import Life
 
 
 @dataclass(frozen=True, slots=True)

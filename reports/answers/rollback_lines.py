@@ -16,7 +16,7 @@ from rollproof.record_names import ACCOUNTS, LOST_WINDOW
 from rollproof.sealing.seal import SealState
 from rollproof.system.clock import age
 from rollproof.system.command import Command
-from rollproof.system.holder import Life
+from rollproof.system.process import Life
 from rollproof.verdict import Verdict, blind_at
 
 

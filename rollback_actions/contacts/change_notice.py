@@ -52,7 +52,7 @@ def notify(
     with _record(target, migration, say) as journal:
         done = deliver(channels, redact(title), body, team.delivery_seconds, redact)
         details = {"target": target.name, "migration": migration, "document": document.digest}
-        record(journal, NOTIFIED, done, body, **details, **author("change"))
+        record(journal, NOTIFIED, done, body, **details, **author())
     return done
 
 
@@ -90,7 +90,7 @@ def acknowledge(
             name=name,
             source=source,
             document=told.document,
-            **author("change"),
+            **author(),
         )
 
 

@@ -41,7 +41,6 @@ _RECORD_SECONDS = 10.0
 _POLL_SECONDS, _SLICE_SECONDS = 1.0, 0.2
 _WAITS = (0.0, 1.0, 2.0)
 """Seconds before each attempt to deliver an alert by the channels that have not taken it."""
-_WHAT = "contacts"
 
 
 @contextmanager
@@ -54,7 +53,7 @@ def contact_journal(target: Target, incident: Incident, say: Callable[[str], Non
     lock = lock_of(incident, "contacts")
     with (
         file_lock(lock, f"write the contacts of {incident.id}", wait_seconds=_RECORD_SECONDS),
-        sealed_journal(target, incident.folder / CONTACTS, _WHAT, say) as journal,
+        sealed_journal(target, incident.folder / CONTACTS, "contacts", say) as journal,
     ):
         yield journal
 
@@ -125,7 +124,7 @@ class ContactClock:
                 incident=self.incident.id,
                 severity=severity,
                 minutes=self.target.contacts.minutes.model_dump(),
-                **author(_WHAT),
+                **author(),
             )
 
     def keep(self, *, once: bool) -> Flow:
@@ -148,10 +147,10 @@ class ContactClock:
         if rolling_back and not record.decisions:
             with self._journal() as journal:
                 text, name = ContactDecision.ROLL_BACK, "the rollback in this incident"
-                journal.write(DECIDED, name=name, text=text, **author(_WHAT))
+                journal.write(DECIDED, name=name, text=text, **author())
         if self.incident.closed and record.closed is None:
             with self._journal() as journal:
-                journal.write(CLOSED, **author(_WHAT))
+                journal.write(CLOSED, **author())
 
     def _send(self, flow: Flow, due: Due) -> None:
         """Send one alert to its channels at once, those that fail again; record what came of it."""
@@ -164,7 +163,7 @@ class ContactClock:
             seconds = self.target.contacts.delivery_seconds
             done = deliver(left, title, body, seconds, self._redact)
             with self._journal() as journal:
-                details = {"alert": due.alert, "because": due.because, **author(_WHAT)}
+                details = {"alert": due.alert, "because": due.because, **author()}
                 record(journal, ALERTED, done, f"{title}\n{body}", **details)
             for channel, delivery in done.items():
                 self.say(self._redact(f"channel {channel}: {delivery}"))

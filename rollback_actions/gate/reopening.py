@@ -27,7 +27,7 @@ from rollproof.profile.profile import Target
 from rollproof.record_names import UNFINISHED
 from rollproof.system.clock import Moment
 from rollproof.system.file_lock import file_lock
-from rollproof.system.holder import Holder
+from rollproof.system.holder import author
 
 # Rehearsal records are read under the lock: a second reopening waits this long at most.
 _WAIT_SECONDS = 10.0
@@ -83,7 +83,6 @@ def reopen(target: Target, request: Request, say: Callable[[str], None]) -> Reco
             return RecordedReopening(recorded, new=False)
         rehearsal, verdict_sha256 = _rehearsal_of(target, fix, finished)
         backup = _backup_since(target, finished)
-        me = Holder.this("reopen")
         journal.write(
             REOPENED,
             target=target.name,
@@ -96,9 +95,7 @@ def reopen(target: Target, request: Request, say: Callable[[str], None]) -> Reco
             verdict_sha256=verdict_sha256,
             backup=backup.folder.name,
             name=request.engineer.strip(),
-            user=me.user,
-            host=me.host,
-            pid=str(me.process.pid),
+            **author(),
         )
         return RecordedReopening(read_reopenings(incident)[-1], new=True)
 

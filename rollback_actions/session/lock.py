@@ -30,7 +30,8 @@ from rollproof.home import typed
 from rollproof.planning.advice import TAKE_OVER
 from rollproof.planning.lock_state import FREE, LABEL, LockRecords, NumberedRecords, read_lock, words
 from rollproof.profile.profile import Target
-from rollproof.system.holder import Holder, Life
+from rollproof.system.holder import Holder
+from rollproof.system.process import Life
 
 # A process that comes second looks again; only an endless series of other holders uses all attempts.
 _ATTEMPTS = 20
@@ -76,7 +77,7 @@ class TargetLock:
 
     def __init__(self, place: Place, target: str, what: str, *, take_over: bool = False) -> None:
         """Hold nothing yet. `what` is the action under the lock; `take_over` is the operator's word."""
-        self.holder = Holder.this(what)
+        self.holder = Holder.doing(what)
         self.taken_from: Holder | None = None
         self.lost = False  # another process has taken it over
         self.left_behind = False  # it could not be given back

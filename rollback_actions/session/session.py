@@ -25,7 +25,8 @@ from rollproof.profile.profile import Target
 from rollproof.record_names import JOURNAL
 from rollproof.sealing.seal import sealed
 from rollproof.system.command import observed
-from rollproof.system.holder import Holder, Life
+from rollproof.system.holder import Holder, author
+from rollproof.system.process import Life
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def open_session(
             with (
                 without_leaks(found.folder, redactor, progress.say),
                 observed(journal.ran),
-                journal.step(me.what, id=command, user=me.user, host=me.host, pid=str(me.process.pid)),
+                journal.step(me.what, id=command, **author()),
             ):
                 if lock.taken_from is not None:
                     _record_taking_over(lock.taken_from, journal, progress)

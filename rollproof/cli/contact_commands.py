@@ -101,9 +101,9 @@ def acknowledge_contacts(
     redact = target.redactor().text
     with contact_journal(target, found, Progress().say) as journal:
         require_begun(found)
-        journal.write(ACKNOWLEDGED, name=name, source=source, **author("contacts"))
+        journal.write(ACKNOWLEDGED, name=name, source=source, **author())
         if decision is not None:
-            journal.write(DECIDED, name=name, text=decision, source=source, **author("contacts"))
+            journal.write(DECIDED, name=name, text=decision, source=source, **author())
     typer.echo(redact(f"acknowledged by {name}: incident {found.id}{f', {decision}' if decision else ''}"))
 
 
@@ -139,7 +139,7 @@ def assessed_contacts(
     redact = target.redactor().text
     with contact_journal(target, found, Progress().say) as journal:
         require_begun(found)
-        journal.write(ASSESSED, name=name, text=f"{' '.join(text.split())} ({answers})", **author("contacts"))
+        journal.write(ASSESSED, name=name, text=f"{' '.join(text.split())} ({answers})", **author())
     typer.echo(redact(f"assessed by {name}: incident {found.id}, {answers}"))
 
 

@@ -21,7 +21,7 @@ from rollproof.profile.profile import Target
 from rollproof.sealing.signature import sign
 from rollproof.system.clock import Moment, age
 from rollproof.system.command import Deadline, run_command
-from rollproof.system.holder import Life
+from rollproof.system.process import Life
 
 
 def machine_probes(target: Target, seconds: float) -> Iterator[Need]:

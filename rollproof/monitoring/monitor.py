@@ -16,9 +16,10 @@ from functools import partial
 
 from rollproof.errors import Mismatch, Problem
 from rollproof.monitoring.probes.probe import COLLECTED, Probe, Reading, unreached_by
-from rollproof.monitoring.samples import Monitor, ProbeId, Sample, Unreached, is_cut_off, tells_of_the_way
 from rollproof.monitoring.samples import Probe as Probed
+from rollproof.monitoring.samples import ProbeId, Sample, Unreached, is_cut_off, tells_of_the_way
 from rollproof.system.clock import Moment
+from rollproof.system.process import Process
 from rollproof.system.side_by_side import Question, wait_for
 
 # A beat that is late by less than this part of its length is still made.
@@ -110,7 +111,7 @@ class Beats:
         self._seconds = beat_seconds
         self._stopped = stopped
         self._redact = redact
-        self._monitor = Monitor.this()
+        self._monitor = Process.this()
         self._askers = [_Asker(probe) for probe in probes]
 
     def __iter__(self) -> Iterator[Sample]:

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated
 
 from rollproof.errors import Unverifiable
 from rollproof.home import typed
 from rollproof.reading import open_regular
 from rollproof.system.clock import Moment
 from rollproof.system.files import LineWriter
-from rollproof.system.holder import Life, life_of
-from rollproof.system.process import Process, this_namespace
+from rollproof.system.process import Process
 from rollproof.system.record_files import LEFT_OUT, Must, as_json, parse_record, rounded
 
 if TYPE_CHECKING:  # help names severities, and needs no profile
@@ -34,31 +32,6 @@ _HINT = "end the monitor, keep that file beside, and start the monitor again"
 MOST_READ = 40_000
 """Samples of a record that are read: those of two days, of a beat every five seconds."""
 _BLOCK_BYTES = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Monitor:
-    """The process that writes samples. A process id means something in its own `namespace` only."""
-
-    host: str
-    pid: int
-    started: int
-    boot: str
-    namespace: str
-
-    @classmethod
-    def this(cls) -> Self:
-        """Return this process as a monitor."""
-        me = Process.this()
-        return cls(socket.gethostname(), me.pid, me.started, me.boot, this_namespace())
-
-    def life(self) -> Life:
-        """Return whether it runs, as far as this process can tell."""
-        return life_of(Process(self.pid, self.started, self.boot), self.namespace)
-
-    def __str__(self) -> str:
-        """Return its name, for people."""
-        return f"process {self.pid} of {self.host}"
 
 
 class ProbeKind(StrEnum):
@@ -158,7 +131,7 @@ class Sample:
     """
 
     target: str
-    monitor: Monitor
+    monitor: Process
     beat: int
     at: Moment
     late: float = field(metadata=rounded(4))

@@ -13,7 +13,8 @@ from rollproof.engines.questions import asking
 from rollproof.errors import Problem
 from rollproof.planning.advice import TAKE_OVER
 from rollproof.profile.profile import Target
-from rollproof.system.holder import Holder, Life
+from rollproof.system.holder import Holder
+from rollproof.system.process import Life
 
 LABEL = "rollproof.lock"
 FREE = {"free": "yes"}

@@ -40,7 +40,7 @@ def file_lock(path: Path, what: str, *, wait_seconds: float = 0.0) -> Iterator[N
                 hint="one at a time: leave it to that one, or end it first",
             )
         file.truncate(0)
-        file.write(f"{Holder.this(what)}\n".encode())
+        file.write(f"{Holder.doing(what)}\n".encode())
         yield
 
 

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
+import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from types import FrameType
 from typing import Self
 
-from rollproof.errors import ExitCode
 from rollproof.system.clock import this_boot
 
 _STATE, _START_TIME = 0, 19  # of the fields of /proc/PID/stat after the program's name
@@ -61,19 +61,6 @@ def ended_as_by_ctrl_c() -> Iterator[None]:
         yield
 
 
-def interruptible(program: Callable[[], int]) -> int:
-    """Run `program`, which imports what it needs; return its exit code, or that of an interrupted one."""
-    try:
-        with ended_as_by_ctrl_c():
-            return program()
-    except KeyboardInterrupt:
-        # The terminal may be gone, too.
-        with suppress(OSError, ValueError, AttributeError):
-            sys.stderr.write("interrupted\n")
-            sys.stderr.flush()
-        return ExitCode.INTERRUPTED
-
-
 @contextmanager
 def stopping() -> Iterator[Callable[[], bool]]:
     """Yield a function that says whether a signal has requested the end; running work is finished first."""
@@ -82,21 +69,35 @@ def stopping() -> Iterator[Callable[[], bool]]:
         yield lambda: bool(asked)
 
 
-@dataclass(frozen=True)
+class Life(StrEnum):
+    """Whether a process still runs, as far as this process can tell."""
+
+    RUNS = "which still runs"
+    ENDED = "which has ended"
+    UNKNOWN = "which may still run (this process cannot tell)"
+
+
+@dataclass(frozen=True, slots=True)
 class Process:
-    """One process of one boot: `started` is in clock ticks since that boot."""
+    """One process of one boot: `started` is in clock ticks since that boot.
+
+    A process id means something only in its own container, which `namespace` identifies.
+    """
 
     pid: int
     started: int
     boot: str
+    namespace: str = field(default="", compare=False)
+    host: str = field(default="", compare=False)
 
     @classmethod
     def of(cls, pid: int) -> Self | None:
-        """Return the identity of the process that has this id now, or None without such a process."""
+        """Return the identity of the process that has this id here and now, or None."""
         fields = _stat(pid)
         if fields is None or fields[_STATE] in _ENDED:
             return None
-        return cls(pid, int(fields[_START_TIME]), this_boot())
+        namespace = str(Path("/proc/self/ns/pid").readlink())
+        return cls(pid, int(fields[_START_TIME]), this_boot(), namespace, socket.gethostname())
 
     @classmethod
     def this(cls) -> Self:
@@ -105,22 +106,27 @@ class Process:
         assert me is not None, "/proc is not mounted"  # noqa: S101 - nothing of this suite works without
         return me
 
-    @property
-    def hidden(self) -> bool:
-        """Whether a process has this id, but this user may not see more than that."""
-        if _stat(self.pid) is not None:
-            return False
-        with suppress(PermissionError):
-            try:
-                os.kill(self.pid, 0)
-            except ProcessLookupError:
-                return False
-        return True
+    def life(self) -> Life:
+        """Return whether it runs; of a process on another machine or in another container, nobody knows."""
+        me, there = Process.this(), Process.of(self.pid)
+        if (self.boot, self.namespace) != (me.boot, me.namespace) or (there is None and _hidden(self.pid)):
+            return Life.UNKNOWN
+        return Life.RUNS if there is not None and there.started == self.started else Life.ENDED
+
+    def __str__(self) -> str:
+        """Return its name, for people."""
+        return f"process {self.pid} of {self.host}"
 
 
-def this_namespace() -> str:
-    """Return the name of this process-id namespace: each container has its own."""
-    return str(Path("/proc/self/ns/pid").readlink())
+def _hidden(pid: int) -> bool:
+    """Return whether a process has this id, but this user may not see more than that."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return _stat(pid) is None
 
 
 def _stat(pid: int) -> list[str] | None:

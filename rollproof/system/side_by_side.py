@@ -23,7 +23,6 @@ from rollproof.system.steps import step
 
 AHEAD = 16
 """Parts for each worker that `Workers.in_order` takes from an iterator before their turn."""
-_ASKING = 8
 
 Arguments = ParamSpec("Arguments")
 Item = TypeVar("Item")
@@ -153,7 +152,7 @@ def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
 
 
 def ask_all(
-    names: Iterable[Name], ask: Callable[[Name], Result], *, question: str
+    names: Iterable[Name], ask: Callable[[Name], Result], workers: int = 8, *, question: str
 ) -> Mapping[Name, Result | Wrong]:
     """Return the answer of `ask` for each name, or the problem that came instead.
 
@@ -164,17 +163,17 @@ def ask_all(
         with step(f"{question}: {name}"):
             return ask(name)
 
-    return each(lambda name: _answered(lambda: asked(name)), names, workers=_ASKING, name="question")
+    return each(lambda name: _answered(lambda: asked(name)), names, workers=workers, name="question")
 
 
-def asked_once(ask: Callable[[Name], Result]) -> Callable[[Name], Result]:
+def asked_once(ask: Callable[[str], Result]) -> Callable[[str], Result]:
     """Return `ask`, which then asks once for each name, and raises the same problem again.
 
     Threads that ask first at the same time may both call it.
     """
-    answers: dict[Name, Result | Wrong] = {}
+    answers: dict[str, Result | Wrong] = {}
 
-    def answer(name: Name) -> Result:
+    def answer(name: str) -> Result:
         if name not in answers:
             answers[name] = _answered(lambda: ask(name))
         return answer_of(answers, name)

@@ -153,7 +153,7 @@ def test_one_that_was_killed_leaves_it_to_be_taken_over(place: LockVolumes, take
     _enough([other])
     with _lock(place, take_over=True) as lock:
         assert lock.taken_from is not None
-        assert lock.taken_from.process.pid == killed.process.pid
+        assert lock.taken_from.pid == killed.process.pid
         assert lock.taken_from.incident == "of-the-test"
         lock.require()
         assert _all_at_once([other], "over") == []
@@ -174,7 +174,7 @@ def test_who_has_lost_it_stops_and_leaves_it_to_the_other(place: LockVolumes, ta
         with pytest.raises(ActionFailed, match=r"held by this process still, observed held by .*, process "):
             lock.require()
     (holder,) = (Holder.of_record(record) for record in place.records().values())
-    assert holder.process.pid in {taker.process.pid for taker in takers}
+    assert holder.pid in {taker.process.pid for taker in takers}
     _enough(takers)
 
 
@@ -184,7 +184,7 @@ def test_the_labels_name_the_holder(place: LockVolumes) -> None:
         listed = docker("volume", "ls", "--quiet", f"--filter=label={LABEL}={place.project}")
         assert listed == place.name(2)
         said = docker("volume", "inspect", "--format={{json .Labels}}", listed)
-        for word in (lock.holder.user, lock.holder.host, str(lock.holder.process.pid), "the-incident"):
+        for word in (lock.holder.user, lock.holder.host, str(lock.holder.pid), "the-incident"):
             assert f'"{word}"' in said
         # What has no name of its own would go with this; a lock stays.
         docker("volume", "prune", "--force", f"--filter=label={LABEL}={place.project}")

@@ -13,7 +13,6 @@ from rollback_actions.session import lock
 from rollback_actions.session.lock import Place, TargetLock
 from rollproof.planning import lock_state
 from rollproof.system.holder import Holder
-from rollproof.system.process import Process
 
 
 @dataclass
@@ -66,13 +65,11 @@ def held(place: Place, what: str = "rollback", incident: str = "one") -> Iterato
 
 def ended(what: str = "rollback", incident: str = "one") -> Holder:
     """Return a holder of this machine that has certainly ended: its id is ours by now."""
-    holder = replace(Holder.this(what), incident=incident)
-    me = holder.process
-    return replace(holder, process=Process(me.pid, me.started - 1, me.boot))
+    holder = replace(Holder.doing(what), incident=incident)
+    return replace(holder, started=holder.started - 1)
 
 
 def elsewhere(what: str = "rollback", incident: str = "one") -> Holder:
     """Return a holder on another machine."""
-    holder = replace(Holder.this(what), incident=incident, user="anna", host="elsewhere")
-    me = holder.process
-    return replace(holder, process=Process(me.pid, me.started, "another boot"))
+    holder = replace(Holder.doing(what), incident=incident, user="anna", host="elsewhere")
+    return replace(holder, boot="another boot")

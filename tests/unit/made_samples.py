@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from rollproof.monitoring.samples import Monitor, Probe, ProbeKind, Sample, Unreached
+from rollproof.monitoring.samples import Probe, ProbeKind, Sample, Unreached
 from rollproof.system.clock import Moment
+from rollproof.system.process import Process
 
 BEAT = 5.0
-MONITOR = Monitor("here", 1, 2, "boot", "namespace")
+MONITOR = Process(1, 2, "boot", "namespace", "here")
 Probes = Mapping[str, Probe]
 
 

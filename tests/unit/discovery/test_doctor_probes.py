@@ -15,12 +15,13 @@ from rollproof.doctor import probe_table, store_probes
 from rollproof.doctor.examination import Line, Need, NeedState, examine
 from rollproof.engines.compose import ComposeEngine
 from rollproof.engines.engine import Container, Endpoint, Mount
-from rollproof.monitoring.samples import Monitor, Sample, SampleWriter, samples_path
+from rollproof.monitoring.samples import Sample, SampleWriter, samples_path
 from rollproof.profile.mistakes import UNANSWERED
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Account
 from rollproof.stores.contract import Answer, Rights
 from rollproof.system.clock import Moment
+from rollproof.system.process import Process
 from tests.stack.faults import closed_port, silent_port
 from tests.unit.made_samples import WELL
 from tests.unit.sandbox import Sandbox, stand_in
@@ -292,7 +293,7 @@ def test_a_baseline_and_a_backup(sandbox: Sandbox, engine: object, tmp_path: Pat
 def test_the_monitor(sandbox: Sandbox, engine: object) -> None:
     assert of(sandbox, engine, "monitor").state is NeedState.WRONG
     path = samples_path(sandbox.target)
-    me = Monitor.this()
+    me = Process.this()
     last = Sample(sandbox.target.name, me, 1, Moment.now(), 0.0, 0, WELL)
     with closing(SampleWriter(path)) as writer:
         writer.write(last)

@@ -20,7 +20,7 @@ from rollproof.planning.lock_state import LockState
 from rollproof.planning.rollback_trial import RollbackTrial
 from rollproof.planning.unfinished import Unfinished
 from rollproof.profile.data_formats import refused
-from rollproof.system.holder import Life
+from rollproof.system.process import Life
 from tests.unit.command_line import Ran
 from tests.unit.sandbox import SERVICES, Sandbox, git, image
 

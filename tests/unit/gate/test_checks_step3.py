@@ -11,9 +11,10 @@ import pytest
 from checks.premigration import test_step3_monitoring as step3
 from fixtures.gating.evidence import Expect
 from rollproof.errors import Mismatch
-from rollproof.monitoring.samples import Monitor, Probe, ProbeKind, Sample
+from rollproof.monitoring.samples import Probe, ProbeKind, Sample
 from rollproof.profile.profile import Target
 from rollproof.system.clock import Moment
+from rollproof.system.process import Process
 from tests.unit.clock import ago, later
 
 BEAT = 5.0
@@ -33,7 +34,7 @@ def _samples(count: int = 6, newest_seconds_ago: float = 1.0) -> tuple[Sample, .
     return tuple(
         Sample(
             target="sandbox",
-            monitor=Monitor.this(),
+            monitor=Process.this(),
             beat=10 + number,
             at=ago(newest_seconds_ago + (count - 1 - number) * BEAT),
             late=0.004,
@@ -93,7 +94,7 @@ def test_samples_of_another_target_are_red(target: Target, check: Check) -> None
 
 
 def test_a_monitor_that_has_ended_is_red(target: Target) -> None:
-    me = Monitor.this()
+    me = Process.this()
     said = _red(
         step3.test_monitor_is_running, _changed(-1, monitor=replace(me, started=me.started - 1)), target
     )
@@ -102,7 +103,7 @@ def test_a_monitor_that_has_ended_is_red(target: Target) -> None:
 
 
 def test_one_elsewhere_is_believed_while_its_samples_are_fresh(target: Target) -> None:
-    elsewhere = replace(Monitor.this(), host="elsewhere", pid=1, started=1, boot="another boot")
+    elsewhere = replace(Process.this(), host="elsewhere", pid=1, started=1, boot="another boot")
     samples = tuple(replace(sample, monitor=elsewhere) for sample in _samples())
     said = _note(step3.test_monitor_is_running, samples, target)
     assert said.startswith("process 1 of elsewhere, which may still run (this process cannot tell); its last")
@@ -126,7 +127,7 @@ def test_a_sample_that_is_old_or_of_the_future_is_red(
     ("samples", "said"),
     [
         (_samples(5), "of process"),
-        (_changed(0, monitor=replace(Monitor.this(), namespace="x")), "observed 5"),
+        (_changed(0, monitor=replace(Process.this(), pid=1)), "observed 5"),
         (_changed(0, target="other"), "observed 5"),
         (
             _changed(3, late=0.6),

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from rollproof.errors import Unverifiable
-from rollproof.monitoring.samples import Monitor, Probe, ProbeKind, Sample, SampleWriter, read_samples
+from rollproof.monitoring.samples import Probe, ProbeKind, Sample, SampleWriter, read_samples
 from rollproof.system.clock import Moment
-from rollproof.system.holder import Life
+from rollproof.system.process import Life, Process
 from rollproof.system.record_files import as_json
 
 PROBES = {
@@ -23,7 +23,7 @@ PROBES = {
 
 
 def _sample(beat: int) -> Sample:
-    return Sample("sandbox", Monitor.this(), beat, Moment.now(), 0.004, 0, PROBES)
+    return Sample("sandbox", Process.this(), beat, Moment.now(), 0.004, 0, PROBES)
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_a_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
 
 
 def test_whether_a_monitor_runs_is_a_fact_or_unknown() -> None:
-    me = Monitor.this()
+    me = Process.this()
     assert me.life() is Life.RUNS
     assert replace(me, started=me.started - 1).life() is Life.ENDED
     assert replace(me, namespace="pid:[1]").life() is Life.UNKNOWN

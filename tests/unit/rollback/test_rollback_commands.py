@@ -215,7 +215,7 @@ def test_taking_over_is_journalled(
     assert ("that it has ended is your word" in said) is (holder.host == "elsewhere")
     ((_, incident),) = rolled
     first, over, *_ = verify_journal(incident.folder / "journal.jsonl")
-    me = Holder.this("")
+    me = Holder.doing("")
     assert (first["event"], first["step"]) == ("started", f"rollback service backend to {run.sandbox.commit}")
     assert (first["user"], first["host"], first["pid"]) == (me.user, me.host, str(os.getpid()))
     assert over["event"] == "took over"
