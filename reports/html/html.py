@@ -15,8 +15,8 @@ from typing import Any
 from reports.allure.categories import CATEGORIES
 from reports.allure.metadata import report_name
 from reports.html.history import MOST_REPORTS, earlier_reports, history_of, write_history
+from reports.pictures.album import EVERY
 from reports.text.stages import NUMBERED
-from reports.tools.drawing import EVERY
 from reports.tools.node import TOOLS, find_allure
 from reports.tools.processes import NoReport, run
 from reports.verdict.summary import signature_of

@@ -1,85 +1,63 @@
-"""All pictures of an incident: each is drawn if it has data, whether or not the others succeed."""
+"""The pictures of an incident, as SVG in its folder `pictures`: timeline and monitor.
+
+Matplotlib, which takes a second to import, is imported when something is drawn.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
-from reports.incident.incident_record import read_record
-from reports.pictures import beside_the_runbook as timeline
-from reports.pictures import monitor, phases, records
-from reports.pictures.style import settings
-from reports.timeline.timeline import timeline_of
-from reports.tools.drawing import MONITOR, PHASES, RECORDS, TIMELINE
-from rollproof.errors import Problem, Unverifiable, reason_of
-from rollproof.home import typed
-from rollproof.incident.incident import IncidentKind
+from reports.incident.incident_record import IncidentRecord
+from reports.timeline.timeline import Timeline
+from rollproof.home import install_hint
 from rollproof.record_names import PICTURES
+from rollproof.redaction.redactor import Redactor
 from rollproof.system.files import write_whole
 
+TIMELINE, MONITOR = "timeline.svg", "monitor.svg"
+EVERY = (TIMELINE, MONITOR)
+"""The pictures in the order in which they are shown."""
 
-@dataclass(frozen=True, slots=True)
-class Album:
-    """The drawn pictures, the problems that kept others from being drawn, and the record's doubts.
 
-    `doubts` names in words the parts of the record that cannot be trusted, and no picture shows.
+def draw_pictures(record: IncidentRecord, timeline: Timeline, redactor: Redactor) -> Iterator[str]:
+    """Draw the pictures that have data, without what `redactor` knows; yield why any cannot be drawn.
+
+    The rest of a record does not depend on them: an error of any kind is a note. An earlier picture that can
+    no longer be drawn is removed: it is out of date.
     """
+    remove_pictures(record.incident.folder)
+    if find_spec("matplotlib") is None:
+        yield f"pictures were not drawn: the package matplotlib is missing; {install_hint()}"
+        return
+    from reports.pictures import monitor  # noqa: PLC0415 - see above
+    from reports.pictures import timeline as times  # noqa: PLC0415
+    from reports.pictures.style import settings  # noqa: PLC0415
 
-    pictures: tuple[Path, ...]
-    problems: tuple[Problem, ...]
-    doubts: tuple[str, ...]
-
-
-def draw_pictures(folder: Path) -> Album:
-    """Draw the pictures of the incident in `folder` as SVG into its folder `pictures`.
-
-    A picture is drawn only if it has data. A change, which is yet to happen, has no pictures.
-    An earlier picture that can no longer be drawn is removed: it is out of date.
-
-    Raises:
-        UsageProblem: the folder holds no incident.
-        Unverifiable: the pictures cannot be written.
-    """
-    record = read_record(folder)
-    if record.incident.kind is IncidentKind.CHANGE:
-        return Album((), (), ())
-    story = timeline_of(record)
     every: dict[str, Callable[[], bytes | None]] = {
-        TIMELINE: lambda: timeline.draw(story),
-        PHASES: lambda: phases.draw(record),
-        MONITOR: lambda: monitor.draw(record, story),
-        RECORDS: lambda: records.draw(record),
+        TIMELINE: lambda: times.draw(timeline),
+        MONITOR: lambda: monitor.draw(record, timeline),
     }
-    drawn: list[Path] = []
-    problems: list[Problem] = []
+    folder = record.incident.folder / PICTURES
     for name, draw in every.items():
-        path = record.incident.folder / PICTURES / name
-        picture = None
         try:
             with settings():
                 picture = draw()
-        except Problem as problem:
-            problems.append(problem)
-        _keep(path, picture)
-        if picture is not None:
-            drawn.append(path)
-    return Album(tuple(drawn), tuple(problems), story.doubts)
+            if picture is not None:
+                folder.mkdir(exist_ok=True)
+                write_whole(folder / name, redactor.data(picture))
+        except Exception as error:  # noqa: BLE001 - see above
+            yield f"{name} was not drawn: {redactor.text(f'{type(error).__name__}: {error}')}"
 
 
-def _keep(path: Path, picture: bytes | None) -> None:
-    """Write the picture, or remove the earlier one if it is None."""
-    try:
-        if picture is None:
-            path.unlink(missing_ok=True)
-        else:
-            path.parent.mkdir(exist_ok=True)
-            write_whole(path, picture)
-    except OSError as error:
-        raise Unverifiable(
-            what="pictures of the incident",
-            expected="a folder that can be written",
-            observed=reason_of(error),
-            source=str(path.parent),
-            hint=f"make room there, or correct the permissions: then {typed('report FOLDER')}",
-        ) from None
+def remove_pictures(folder: Path) -> bool:
+    """Remove the earlier pictures of the incident in `folder`; return True if there were any.
+
+    Raises:
+        OSError: one cannot be removed.
+    """
+    there = [folder / PICTURES / name for name in EVERY if (folder / PICTURES / name).exists()]
+    for picture in there:
+        picture.unlink()
+    return bool(there)

@@ -4,66 +4,46 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.ticker import FuncFormatter, MultipleLocator
 from matplotlib.typing import RcKeyType
 
-from rollproof.verdict import Verdict
+from reports.timeline.timeline import Timeline
+from rollproof.system.clock import t_plus
 
-WIDTH = 7.1
-"""The width of a picture in inches: A4 less its margins."""
-TEXT, SMALL = 8.0, 7.0
-"""Sizes of text in points, as printed."""
+WIDTH = 9.0
+"""The width of a picture in inches."""
+SMALL = 7.5
+_STEPS, _MOST_TICKS = (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600, 3 * 3600, 6 * 3600, 24 * 3600), 9
 INK, PALE = "#111111", "#8a8a8a"
-_POINTS, _SUBPIXELS = 72.0, 64.0
-
-# Text stays text: readers can search it, and the scan for secrets sees it. The first family comes with
-# Matplotlib, and is wider than its substitutes: a text that fits in it fits in them.
-_FAMILIES = ["DejaVu Sans", "Verdana", "Arial", "sans-serif"]
+# Text stays text: readers can search it, and the scan for secrets sees it. Texts are measured by the first
+# family, which comes with Matplotlib and is wider than its substitutes.
 _SETTINGS: dict[RcKeyType, Any] = {
     "font.family": "sans-serif",
-    "font.sans-serif": _FAMILIES,
-    "font.size": TEXT,
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "sans-serif"],
+    "font.size": SMALL,
     # Dollar signs in the record's texts make no formula.
     "text.parse_math": False,
-    "axes.titlesize": TEXT,
+    "axes.titlesize": SMALL + 1,
     "axes.titlelocation": "left",
-    "axes.labelsize": SMALL,
     "axes.linewidth": 0.6,
     "axes.edgecolor": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "xtick.labelsize": SMALL,
-    "ytick.labelsize": SMALL,
+    "axes.axisbelow": True,
     "grid.color": "#d9d9d9",
     "grid.linewidth": 0.5,
     "hatch.linewidth": 0.7,
     "svg.fonttype": "none",
     # Without a fixed salt, the file's ids would differ each time.
     "svg.hashsalt": "rollproof",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """A fill: no two are told apart by colour alone."""
-
-    colour: str
-    hatch: str
-
-
-LOOKS: Mapping[Verdict, Look] = {
-    Verdict.PASSED: Look("#bfe3d0", ""),
-    Verdict.FAILED: Look("#333333", ""),
-    Verdict.BROKEN: Look("#f2c66d", "////"),
-    Verdict.BLOCKED: Look("#ffffff", "----"),
 }
 
 
@@ -80,21 +60,28 @@ def settings() -> Iterator[None]:
 
 def new_figure(height: float) -> Figure:
     """Return an empty picture that is `height` inches high."""
-    figure = Figure(figsize=(WIDTH, height))
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
     FigureCanvasSVG(figure)
     return figure
 
 
-def svg(figure: Figure, title: str, description: str) -> bytes:
-    """Return the picture as SVG, described in words in its metadata."""
+def show_clock(axes: Axes, timeline: Timeline) -> None:
+    """Label the x axis, which has seconds after T+0, as the runbook counts."""
+    first, last = axes.get_xlim()
+    step = next(
+        (step for step in _STEPS if (last - first) / step <= _MOST_TICKS), (last - first) / _MOST_TICKS
+    )
+    axes.xaxis.set_major_locator(MultipleLocator(step))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: t_plus(seconds)))
+    axes.set_xlabel(f"minutes after {timeline.zero_is}, {timeline.zero:%d %B %Y, %H:%M:%S} UTC")
+
+
+def svg(figure: Figure, title: str) -> bytes:
+    """Return the picture as SVG."""
     stream = io.BytesIO()
-    metadata = {
-        "Date": None,
-        "Creator": "Rollproof",
-        "Title": plain(title),
-        "Description": plain(description),
-    }
-    figure.savefig(stream, format="svg", metadata=metadata)
+    figure.savefig(
+        stream, format="svg", metadata={"Date": None, "Creator": "Rollproof", "Title": plain(title)}
+    )
     return stream.getvalue()
 
 
@@ -102,53 +89,3 @@ def plain(text: str) -> str:
     """Return `text` on one line, without unprintable characters, which XML cannot hold."""
     printable = "".join(character if character.isprintable() else " " for character in text)
     return " ".join(printable.split())
-
-
-def width_of(text: str, size: float = TEXT, weight: str = "normal") -> float:
-    """Return the width of `text` in inches."""
-    font = get_font(findfont(FontProperties(family=_FAMILIES[0], weight=weight)))
-    font.set_size(size, _POINTS)
-    font.set_text(text)
-    return float(font.get_width_height()[0]) / _SUBPIXELS / _POINTS
-
-
-def fitting(text: str, inches: float, size: float = TEXT, weight: str = "normal") -> str:
-    """Return `text` on one line, cut with an ellipsis if it is wider than `inches`."""
-    text = plain(text)
-    if width_of(text, size, weight) <= inches:
-        return text
-    low, high = 0, len(text)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if width_of(f"{text[:middle]}…", size, weight) <= inches:
-            low = middle
-        else:
-            high = middle - 1
-    return f"{text[:low].rstrip()}…"
-
-
-def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Return places near the `wanted` ones, in their order, `gap` apart and between `low` and `high`.
-
-    `wanted` is sorted. Without room for that gap, the places are as far apart as fits.
-    """
-    if not wanted:
-        return []
-    gap = min(gap, (high - low) / max(1, len(wanted) - 1))
-    # Neighbours that are too close become a group around the mean of their wanted places.
-    groups: list[list[float]] = []
-    for place in wanted:
-        groups.append([place])
-        while len(groups) > 1 and _start(groups[-1], gap, low, high) < _end(groups[-2], gap, low, high) + gap:
-            last = groups.pop()
-            groups[-1] += last
-    return [_start(group, gap, low, high) + gap * number for group in groups for number in range(len(group))]
-
-
-def _start(group: Sequence[float], gap: float, low: float, high: float) -> float:
-    length = gap * (len(group) - 1)
-    return max(low, min(high - length, sum(group) / len(group) - length / 2))
-
-
-def _end(group: Sequence[float], gap: float, low: float, high: float) -> float:
-    return _start(group, gap, low, high) + gap * (len(group) - 1)

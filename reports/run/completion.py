@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from reports.incident.incident_record import OTHER_SHAPE
+from reports.incident.incident_record import OTHER_SHAPE, read_record
+from reports.pictures.album import draw_pictures, remove_pictures
 from reports.postmortem.postmortem import write_post_mortem
 from reports.text.page import MARKS, escaped
-from reports.tools.drawing import draw, remove_pictures
-from reports.tools.processes import NoReport
+from reports.timeline.timeline import timeline_of
 from reports.verdict.gate_page import gate_page
 from reports.verdict.known_limits import limits_page
 from reports.verdict.summary import report_command
@@ -66,7 +66,7 @@ def complete(
     for name, text in _beside(incident, verdict, target, of_run):
         clean = redactor.text(text).encode("utf-8", "backslashreplace")
         write_whole(folder / name, clean, mode=0o644)
-    _draw(folder, redactor, say, drawn=drawn)
+    _draw(incident, redactor, say, drawn=drawn)
 
     def post_mortem() -> None:
         # A change, which has not happened yet, has a page of its own.
@@ -83,16 +83,13 @@ def complete(
     return problems
 
 
-def _draw(folder: Path, redactor: Redactor, say: Callable[[str], None], *, drawn: bool) -> None:
-    try:
-        if drawn:
-            for wrong in draw(folder, redactor):
-                say(wrong)
-        elif remove_pictures(folder):
-            say(f"  to draw the pictures again: {report_command(folder)}")
-    except NoReport as problem:
-        # The rest of the record does not depend on the pictures.
-        say(str(problem))
+def _draw(incident: Incident, redactor: Redactor, say: Callable[[str], None], *, drawn: bool) -> None:
+    if drawn and incident.kind is not IncidentKind.CHANGE:
+        record = read_record(incident.folder)
+        for wrong in draw_pictures(record, timeline_of(record), redactor):
+            say(wrong)
+    elif remove_pictures(incident.folder):
+        say(f"  to draw the pictures again: {report_command(incident.folder)}")
 
 
 def _beside(

@@ -78,7 +78,7 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _undrawn() -> Iterator[None]:
     """Nothing is drawn or rendered: what is read for it is."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(completion, "draw", lambda *_, **__: [])
+        patched.setattr(completion, "draw_pictures", lambda *_, **__: ())
         patched.setattr(renewal, "render", lambda *_, **__: None)
         yield
 

@@ -56,7 +56,7 @@ reports.run.record.installed_allure = lambda: None
 """For the conftest of runs that need no report.html: to make it takes longer than the run."""
 UNRENDERED = f"""{DRAWN}
 import reports.run.completion
-reports.run.completion.draw = lambda *_: []
+reports.run.completion.draw_pictures = lambda *_: ()
 """
 """For the conftest of runs that need no pictures either."""
 OPERATORS = "-p no:hypothesispytest"

