@@ -22,7 +22,7 @@ from rollproof.incident.incident import (
     StoreAccount,
     load_incident,
 )
-from rollproof.incident.journal import object_in, read_journal
+from rollproof.incident.journal import read_journal
 from rollproof.incident.ledger import BEGUN, Result, Run, runs
 from rollproof.incident.reopening import REOPENED, reopening_journal
 from rollproof.incident.rollbacks import ROLLBACK_BEGAN
@@ -64,15 +64,14 @@ _Read = TypeVar("_Read")
 class IncidentRecord:
     """The record of `incident`. Journals are lists of records, oldest first.
 
-    `earlier` are broken journals that were set aside, by file name. `rollback` is the last rollback, and
-    `earlier_rollbacks` ended before it began. `accounts` gives the fate of each store's records, by lost
-    window; `lost_windows` are those folders' names. `samples` are those of the first assessment, `kept` those
-    of the monitor, oldest first. `seal` is the record compared with its seal.
+    `rollback` is the last rollback, and `earlier_rollbacks` ended before it began. `accounts` gives the fate
+    of each store's records, by lost window; `lost_windows` are those folders' names. `samples` are those of
+    the first assessment, `kept` those of the monitor, oldest first. `seal` is the record compared with its
+    seal.
     """
 
     incident: Incident
     journal: tuple[Mapping[str, Any], ...]
-    earlier: Mapping[str, tuple[Mapping[str, Any], ...]]
     response: tuple[Mapping[str, Any], ...]
     contacts: ContactRecord | None
     contact_minutes: Mapping[str, float]
@@ -133,11 +132,6 @@ class _Reading:
         return IncidentRecord(
             incident=self.incident,
             journal=journal,
-            earlier={
-                path.name: self.journal(path.name)
-                for path in sorted(folder.glob("*-broken-*.jsonl"))
-                if path.name.startswith(Path(JOURNAL).stem)
-            },
             response=self.journal(RESPONSE),
             contacts=contacts,
             contact_minutes=minutes,
@@ -202,7 +196,7 @@ class _Reading:
         try:
             minutes: Any = next((record["minutes"] for record in records if "minutes" in record), {})
             found = record_of(records) if records else None
-            return found, {str(name): float(value) for name, value in object_in(minutes).items()}
+            return found, {str(name): float(value) for name, value in minutes.items()}
         except OTHER_SHAPE as error:
             self._doubt(CONTACTS, f"it is of another shape: {_shown(error)}")
             return None, {}

@@ -25,19 +25,11 @@ _LONGEST = 300
 
 
 def journal_events(record: IncidentRecord, converter: Converter) -> Iterator[Event]:
-    """Yield an event for each step, and for each other record of the journals."""
-    for name, journal in [*record.earlier.items(), (JOURNAL, record.journal)]:
-        steps, records = steps_in(journal)
-        others = [record for record in records if record["event"] not in _ELSEWHERE]
-
-        def event(step: RecordedStep, source: str = name) -> list[Event]:
-            return [_event_of(step, converter, source)]
-
-        def other(entry: Mapping[str, Any], source: str = name) -> list[Event]:
-            return [_other(entry, converter, source)]
-
-        yield from converter.each(steps, event, name)
-        yield from converter.each(others, other, name)
+    """Yield an event for each step, and for each other record of the journal."""
+    steps, records = steps_in(record.journal)
+    others = [record for record in records if record["event"] not in _ELSEWHERE]
+    yield from converter.each(steps, lambda step: [_event_of(step, converter)], JOURNAL)
+    yield from converter.each(others, lambda entry: [_other(entry, converter)], JOURNAL)
 
 
 def reopening_events(record: IncidentRecord, converter: Converter) -> Iterator[Event]:
@@ -52,7 +44,7 @@ def reopening_events(record: IncidentRecord, converter: Converter) -> Iterator[E
     yield from converter.each(record.reopenings, event, name)
 
 
-def _event_of(step: RecordedStep, converter: Converter, source: str) -> Event:
+def _event_of(step: RecordedStep, converter: Converter) -> Event:
     name, end, known = step.name, step.end, step.id.step if step.id else None
     deadline = step.began.get("deadline_seconds")
     text = "it has no end in the journal" if end is None else _said(end)
@@ -60,7 +52,7 @@ def _event_of(step: RecordedStep, converter: Converter, source: str) -> Event:
         at=converter.at(Moment.from_record(step.began["at"])),
         kind=Kind.DEPLOYMENT if known is Step.DEPLOY else Kind.ACTION,
         text=line_of(f"{name}: {text}" if text else name),
-        source=source,
+        source=JOURNAL,
         step=known,
         verdict=Verdict.BROKEN if end is None else _VERDICTS[end["event"]],
         seconds=None if end is None else float(end["seconds"]),
@@ -73,13 +65,11 @@ def _said(end: Mapping[str, Any]) -> str:
     return shortened(said_in(end), _LONGEST)
 
 
-def _other(entry: Mapping[str, Any], converter: Converter, source: str) -> Event:
+def _other(entry: Mapping[str, Any], converter: Converter) -> Event:
     verdict = None
     match entry["event"]:
         case JournalEvent.NOTED:
             text = str(entry["text"])
-        case JournalEvent.BEGUN_ANEW:
-            text = f"an earlier journal was broken and is kept as {entry['kept']}: {entry['reason']}"
         case JournalEvent.TOOK_OVER:
             text = f"the lock was taken over from {entry.get('user')} on {entry.get('host')}"
         case event if event == BEGAN:
@@ -90,4 +80,4 @@ def _other(entry: Mapping[str, Any], converter: Converter, source: str) -> Event
         case event:
             text = f"{event}: {_said(entry)}" if _said(entry) else str(event)
     at = converter.at(Moment.from_record(entry["at"]))
-    return Event(at, Kind.NOTE, line_of(text), source, verdict)
+    return Event(at, Kind.NOTE, line_of(text), JOURNAL, verdict)

@@ -10,7 +10,6 @@ from reports.incident.event import Event, Kind
 from reports.incident.incident_record import IncidentRecord
 from reports.timeline.monitored import monitored
 from rollproof.errors import ExitCode
-from rollproof.incident.journal import object_in
 from rollproof.incident.response_record import (
     AGREED,
     ALLOWABLE,
@@ -74,7 +73,7 @@ def findings_of(entry: Mapping[str, Any], standing: Standing) -> list[str]:
     """Return an assessment's findings with `standing` in words; raise for a record of another shape."""
     return [
         f"{finding['severity']}, {finding['band']}: {finding['text']}"
-        for finding in object_in(entry["findings"])["findings"]
+        for finding in entry["findings"]["findings"]
         if finding["standing"] == standing
     ]
 

@@ -10,7 +10,6 @@ from reports.incident.event import Event, Kind
 from reports.incident.incident_record import IncidentRecord
 from reports.incident.limits import is_seconds
 from rollproof.incident.incident import RollbackRecord
-from rollproof.incident.journal import texts_in
 from rollproof.incident.rollbacks import ROLLBACK_BEGAN
 from rollproof.planning.unfinished import SupersededFile, UnfinishedFile
 from rollproof.record_names import JOURNAL, ROLLBACK, SUPERSEDED, UNFINISHED
@@ -33,7 +32,7 @@ def rollback_events(record: IncidentRecord, converter: Converter) -> Iterator[Ev
     seen: set[str] = set()
 
     def began(entry: Mapping[str, Any]) -> list[Event]:
-        what = wanted(str(entry["kind"]), texts_in(entry["names"]), str(entry["commit"]))
+        what = wanted(str(entry["kind"]), tuple(entry["names"]), str(entry["commit"]))
         word = "starts over, or resumes" if what in seen else "begins"
         seen.add(what)
         head = f", from {str(entry['head'])[:_SHOWN]}" if entry.get("head") else ""

@@ -186,12 +186,9 @@ def _require_fix(target: Target, fix: str, rolled_back: Sequence[str]) -> None:
 def _rehearsal_of(target: Target, fix: str, finished: Moment) -> tuple[Rehearsal, str]:
     """Return the newest rehearsal of `fix`, which passed after `finished`, and the hash of its verdict."""
     place = RehearsalPlace.of(target)
-    found = place.search(fix)
-    # A damaged record may be of a newer rehearsal: then no rehearsal is accepted.
-    newest = None if found.damaged else found.newest
-    if newest is None:
-        fault = f"damaged: {listed(found.damaged)}" if found.damaged else "none"
-    elif not (fault := newest.fault()) and newest.began.seconds_since(finished) <= 0:
+    newest = place.newest(fix)
+    fault = "none" if newest is None else newest.fault()
+    if newest is not None and not fault and newest.began.seconds_since(finished) <= 0:
         fault = f"which began {newest.began.wall}; the rollback ended {finished.wall}"
     if newest is None or newest.ending is None or fault:
         raise UsageProblem(

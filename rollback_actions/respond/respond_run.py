@@ -22,8 +22,8 @@ from rollback_actions.respond.response import (
     allow,
     is_open,
 )
+from rollback_actions.session.journal import Journal
 from rollback_actions.session.lock import open_lock
-from rollback_actions.session.session import open_journal
 from rollproof.application.maintenance import kept_out
 from rollproof.errors import ExitCode, Problem, UsageProblem, describe
 from rollproof.home import program
@@ -102,7 +102,7 @@ def run_response(profile: Path, incident: str | None, given: Allowed, *, auto: b
         sealing.enter_context(
             sealed(there.folder, target.signing, "respond", lambda text: typer.echo(redact(text)))
         )
-        journal = open_journal(there.folder / RESPONSE, redact, typer.echo)
+        journal = Journal(there.folder / RESPONSE, redact)
         # Before the permissions are needed: whoever resumes this response need not give them again.
         allowed = allow(journal, verify_journal(journal.path), given, getpass.getuser())
         if allowed.options():

@@ -23,7 +23,7 @@ from rollproof.incident.journal import (
 from rollproof.reading import open_regular
 from rollproof.system.clock import Moment
 from rollproof.system.command import Ran
-from rollproof.system.files import append_line, complete_lines, rename_whole, sha256_of
+from rollproof.system.files import append_line, complete_lines
 from rollproof.system.record_files import as_json
 
 Detail = str | float | Sequence[str] | Mapping[str, object] | None
@@ -147,20 +147,3 @@ class Journal:
             raise
         seconds = round(Moment.now().seconds_since(started), 3)
         self.write(JournalEvent.ENDED, **same, seconds=seconds, **result)
-
-
-def set_aside(path: Path) -> tuple[Path, str]:
-    """Keep a broken journal under another name; return the new path and its SHA-256.
-
-    Raises:
-        ActionFailed: it cannot be moved.
-    """
-    number = 1
-    while (kept := path.with_stem(f"{path.stem}-broken-{number}")).exists():
-        number += 1
-    try:
-        digest = sha256_of(path)
-        rename_whole(path, kept)
-    except OSError as error:
-        raise out_of_reach(path, "moved", error) from None
-    return kept, digest

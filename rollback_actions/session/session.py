@@ -12,13 +12,13 @@ from pathlib import Path
 import typer
 
 from reports.terminal.progress import Progress, ProgressStep
-from rollback_actions.session.journal import Detail, Journal, set_aside
+from rollback_actions.session.journal import Detail, Journal
 from rollback_actions.session.lock import TargetLock
 from rollproof.baseline.folder import Baseline
 from rollproof.baseline.known_good import require_engine
 from rollproof.engines.factory import open_engine
 from rollproof.incident.incident import Incident, find_or_create_incident, new_incident
-from rollproof.incident.journal import JournalBroken, JournalEvent
+from rollproof.incident.journal import JournalEvent
 from rollproof.incident.journal_steps import Step
 from rollproof.incident.leaks import without_leaks
 from rollproof.profile.profile import Target
@@ -71,7 +71,7 @@ def open_session(
         with sealed(found.folder, target.signing, me.what, progress.say) as wrong:
             for text in wrong:
                 progress.say(f"the record does not hold: {text}")
-            journal = open_journal(found.folder / JOURNAL, redactor.text, progress.say)
+            journal = Journal(found.folder / JOURNAL, redactor.text)
             with (
                 without_leaks(found.folder, redactor, progress.say),
                 observed(journal.ran),
@@ -86,10 +86,9 @@ def open_session(
 
 @contextmanager
 def sealed_journal(target: Target, path: Path, by: str, say: Callable[[str], None]) -> Iterator[Journal]:
-    """Yield the journal at `path` in a record, see `open_journal`; seal it alone after the body."""
-    redact = target.redactor().text
+    """Yield the journal at `path` in a record; seal it alone after the body."""
     with sealed(path.parent, target.signing, by, say, lambda name: name.startswith(path.stem)):
-        yield open_journal(path, redact, say)
+        yield Journal(path, target.redactor().text)
 
 
 @contextmanager
@@ -103,18 +102,6 @@ def unhung() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGHUP, before)
-
-
-def open_journal(path: Path, redact: Callable[[str], str], say: Callable[[str], None]) -> Journal:
-    """Continue the journal; a broken one is kept next to it, and a new one begins with that fact."""
-    try:
-        return Journal(path, redact)
-    except JournalBroken as broken:
-        kept, digest = set_aside(path)
-        journal = Journal(path, redact)
-        journal.write(JournalEvent.BEGUN_ANEW, kept=kept.name, sha256=digest, reason=broken.summary)
-        say(redact(f"the journal was broken, is kept as {kept}, and starts over: {broken.summary}"))
-        return journal
 
 
 def _record_taking_over(before: Holder, journal: Journal, progress: Progress) -> None:

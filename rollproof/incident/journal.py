@@ -31,7 +31,6 @@ class JournalEvent(StrEnum):
     Stored in records, so it never changes.
     """
 
-    BEGUN_ANEW = "journal broken"  # the one before is damaged, and kept beside this one
     TOOK_OVER = "took over"
     NOTED = "noted"
     STARTED = "started"
@@ -109,22 +108,8 @@ def _broken(path: Path, number: int, expected: str, observed: str) -> JournalBro
         expected=expected,
         observed=observed,
         source=str(path),
-        hint="the journal was edited or damaged: keep it; the next command in the incident begins another",
+        hint=f"put it back from a copy; or go on in a new one, without a verdict: mv {path} {path}.damaged",
     )
-
-
-def texts_in(value: object) -> tuple[str, ...]:
-    """Return the list of texts that a record's detail is; raises `ValueError` for anything else."""
-    if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
-        raise ValueError(f"a {type(value).__name__}, not a list of texts")
-    return tuple(value)
-
-
-def object_in(value: object) -> Mapping[str, Any]:
-    """Return the object that a record's detail is; raises `ValueError` for anything else."""
-    if not isinstance(value, Mapping):
-        raise ValueError(f"a {type(value).__name__}, not an object")  # noqa: TRY004 - of a record's shape
-    return value
 
 
 def out_of_reach(path: Path, done: str, error: OSError) -> ActionFailed:

@@ -8,7 +8,6 @@ each phase that began has a file that says when.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -95,7 +94,6 @@ class RunFacts:
     started: Moment
     migration: str | None = None
     limits: Mapping[str, Any] = field(default_factory=dict)
-    pid: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +131,7 @@ class Run:
             except FileExistsError:
                 number += 1
                 continue
-            facts = RunFacts(zero, gated, Moment.now(), migration, limits or {}, os.getpid())
-            write_record(folder / RUN_FACTS, facts)
+            write_record(folder / RUN_FACTS, RunFacts(zero, gated, Moment.now(), migration, limits or {}))
             return cls(number=number, folder=folder)
 
     def facts(self) -> RunFacts | None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from rollproof.errors import Problem, Unverifiable, listed
+from rollproof.home import typed
 from rollproof.incident.incident import load_incident
-from rollproof.incident.journal import read_journal
+from rollproof.incident.journal import verify_journal
 from rollproof.profile.premigration import Rehearsals
 from rollproof.profile.profile import Target
 from rollproof.record_names import JOURNAL, VERDICT
@@ -22,7 +22,6 @@ from rollproof.verdict import Verdict
 
 BEGAN = "rehearsal began"
 ENDED = "rehearsal ended"
-_SET_ASIDE = "journal-broken-*.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +47,7 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """A rehearsal of one migration in one incident; `ending` is None if it never came to its end.
-
-    `broken` describes the damage to its journal, or what is not as its record was sealed; "" if all holds.
-    """
+    """A rehearsal of one migration in one incident; `ending` is None if it never came to its end."""
 
     folder: Path
     target: str
@@ -59,7 +55,13 @@ class Rehearsal:
     known_good: str
     began: Moment
     ending: Ending | None
-    broken: str
+
+    def damage(self) -> str:
+        """Return what is not as its record was sealed, whoever has signed it; "" if all holds."""
+        try:
+            return listed(seal_state(self.folder).evidence)
+        except Problem as problem:
+            return str(problem.observed)
 
     @property
     def verdict_is_recorded(self) -> bool:
@@ -71,8 +73,8 @@ class Rehearsal:
 
     def fault(self) -> str:
         """Return why it is not whole, or did not pass; "" if step 5 takes it."""
-        if self.broken:
-            return f"whose record does not hold: {self.broken}"
+        if damage := self.damage():
+            return f"whose record does not hold: {damage}"
         if self.ending is None:
             return "which was cut off, or runs"
         if not self.verdict_is_recorded:
@@ -80,17 +82,6 @@ class Rehearsal:
         if {self.ending.migrated, self.ending.rolled_back} != {Verdict.PASSED}:
             return f"of which the migration {self.ending.migrated}, its rollback {self.ending.rolled_back}"
         return ""
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A search's result: the newest rehearsal that can be read, and the damaged records that may be newer.
-
-    Of a `damaged` one it is not known whether it is of a rehearsal: its incident, and what is wrong with it.
-    """
-
-    newest: Rehearsal | None
-    damaged: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,68 +97,46 @@ class RehearsalPlace:
         profile: Rehearsals = target.premigration.rehearsal
         return cls(profile.incidents or target.folders.incidents, profile.target or target.name)
 
-    def search(self, migration: str) -> Found:
-        """Find the rehearsal of commit `migration` that began last."""
-        try:
-            # A broken journal is set aside by the next command in its incident, which begins another.
-            folders = sorted(self.incidents.iterdir()) if self.incidents.exists() else []
-            journals = [path for one in folders for path in (*sorted(one.glob(_SET_ASIDE)), one / JOURNAL)]
-            found = [self._look(path, migration) for path in journals if path.exists()]
-        except OSError as error:
-            raise Unverifiable.of_file(
-                self.incidents,
-                error,
-                what="records of rehearsals",
-                expected="a folder that can be read",
-                hint="correct premigration.rehearsal.incidents in the profile, or the folder's permissions",
-            ) from None
-        newest = max((one for one in found if isinstance(one, Rehearsal)), key=_began, default=None)
-        if newest is not None:
-            newest = replace(newest, broken=newest.broken or _unsealed(newest.folder))
-        damaged = [one for one in found if isinstance(one, tuple)]
-        return Found(newest, tuple(why for at, why in damaged if newest is None or at >= _began(newest)))
+    def newest(self, migration: str) -> Rehearsal | None:
+        """Return the rehearsal of commit `migration` that began last, or None.
 
-    def _look(self, path: Path, migration: str) -> Rehearsal | tuple[datetime, str] | None:
-        """Return what a journal holds of `migration`; if it is damaged, when it was written, and why."""
-        written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-        try:
-            if load_incident(path.parent).target != self.target:
-                return None
-            records, broken = read_journal(path)
-        except Problem as problem:
-            return written, f"{path.parent.name} ({problem.observed})"
-        began = next((r for r in reversed(records) if _says(r, BEGAN, migration)), None)
-        if began is None:
-            if records and broken is None:
-                return None
-            why = "it holds no record" if broken is None else str(broken.observed)
-            return written, f"{path.parent.name} ({why})"
-        ended = next((r for r in records[records.index(began) :] if _says(r, ENDED, migration)), None)
-        try:
-            return Rehearsal(
-                folder=path.parent,
-                target=self.target,
-                migration=migration,
-                known_good=str(began.get("known_good", "")),
-                began=Moment.from_record(began["at"]),
-                ending=None if ended is None else record_of(Ending, ended, more=True),
-                broken="" if broken is None else broken.summary,
+        Raises:
+            Unverifiable: the record of another incident is damaged, and may be of a newer one.
+        """
+        found: list[Rehearsal] = []
+        damaged: dict[Path, object] = {}
+        for path in self.incidents.glob(f"*/{JOURNAL}"):
+            try:
+                if load_incident(path.parent).target == self.target:
+                    found += _rehearsals_in(path, self.target, migration)
+            except (Problem, WrongRecord) as error:
+                damaged[path] = getattr(error, "observed", error)
+        newest = max(found, key=lambda one: one.began.wall, default=None)
+        since = 0.0 if newest is None else datetime.fromisoformat(newest.began.wall).timestamp()
+        newer = [f"{at.parent.name} ({why})" for at, why in damaged.items() if at.stat().st_mtime >= since]
+        if newer:
+            raise Unverifiable(
+                what=f"newest rehearsal of migration {migration[:12]}",
+                expected=f"one of target {self.target}, and no damaged record since",
+                observed=f"damaged: {listed(newer)}",
+                source=str(self.incidents),
+                hint=typed(f"rehearse {migration[:12]} --target STAGING-PROFILE"),
             )
-        except WrongRecord as error:
-            return written, f"{path.parent.name} ({error})"
+        return newest
 
 
-def _unsealed(folder: Path) -> str:
-    """Return in words what does not hold of a record by its own seal, whoever has signed it, or ""."""
-    try:
-        return listed(seal_state(folder).evidence)
-    except Problem as problem:
-        return str(problem.observed)
-
-
-def _began(rehearsal: Rehearsal) -> datetime:
-    return datetime.fromisoformat(rehearsal.began.wall)
-
-
-def _says(record: Mapping[str, Any], event: str, migration: str) -> bool:
-    return record.get("event") == event and record.get("migration") == migration
+def _rehearsals_in(path: Path, target: str, migration: str) -> Iterator[Rehearsal]:
+    """Yield the last rehearsal of `migration` in a journal, if it has one."""
+    records = [one for one in verify_journal(path) if one.get("migration") == migration]
+    begins = [number for number, one in enumerate(records) if one["event"] == BEGAN]
+    if begins:
+        began = records[begins[-1]]
+        ended = next((one for one in records[begins[-1] :] if one["event"] == ENDED), None)
+        yield Rehearsal(
+            folder=path.parent,
+            target=target,
+            migration=migration,
+            known_good=str(began.get("known_good", "")),
+            began=Moment.from_record(began["at"]),
+            ending=None if ended is None else record_of(Ending, ended, more=True),
+        )

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
-from rollproof.incident.journal import object_in, texts_in
 from rollproof.system.clock import Moment
 
 ALLOWED = "allowed"
@@ -33,14 +32,10 @@ class Ending(StrEnum):
 
 
 def first_bad_in(assessed: Mapping[str, Any]) -> Moment:
-    """Return the time of the first bad sample, by one assessment's record.
-
-    Raises:
-        ValueError, KeyError, TypeError: that assessment lacks the time.
-    """
-    return Moment.from_record(object_in(assessed["first_bad"]))
+    """Return the time of the first bad sample, by one assessment's record; raises `KeyError` without one."""
+    return Moment.from_record(assessed["first_bad"])
 
 
 def names_in(decided: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the services and stores in trouble, by a decision's record; raises as `first_bad_in`."""
-    return texts_in(decided["names"])
+    """Return the services and stores in trouble, by a decision's record."""
+    return tuple(decided["names"])

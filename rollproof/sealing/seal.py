@@ -1,10 +1,9 @@
 """The seal of a record: `seal.json` has the SHA-256 of each file, and `seal.json.sig` is its signature.
 
-Each command that ends in an incident writes the seal again. `by` names that command, and `replaces` is the
-SHA-256 of the seal before. What was signed once is sealed again with a key alone.
-
-Between two seals a command may add files and lines of journals, and a killed command leaves those *not
-sealed*. Anything else that differs is *wrong*: no verdict passes on it, and it is never sealed as it is.
+Each command that ends in an incident writes the seal again. What was signed once is sealed again with a key
+alone. What a command has written since the last seal is *not sealed*: files that are new, lines added to a
+file of lines, and, if there are such signs of a command, other files written again. Anything else that
+differs is *wrong*: no verdict passes on it, and it is never sealed as it is.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from rollproof.sealing.signature import WrongSignature, check_signature, sign
 from rollproof.system.clock import Moment
 from rollproof.system.file_lock import locked_within
 from rollproof.system.files import canonical_json, rename_whole, sha256_of, write_whole
-from rollproof.system.record_files import Must, WrongRecord, as_json, load_record, parse_record
+from rollproof.system.record_files import Must, WrongRecord, as_json, parse_record
 
 UNSIGNED = "unsigned"
 ANYBODY = Signing()
@@ -40,19 +39,13 @@ KEPT_ASIDE = (names.LOST_WINDOW, names.WORKING_COPY, names.UNTRACKED)
 CHECKER = "verify_record.py"
 """The checker, beside the files of a bundle that was unpacked."""
 # Made again from the rest by every run and by `rollproof report`.
-_PAGES = frozenset(
-    (
-        *(names.VERDICT, names.GATE_PAGE, names.POST_MORTEM, names.REPORT, names.LIMITS),
-        *(
-            f"{names.RESULTS}/{name}"
-            for name in (names.ENVIRONMENT_FILE, names.EXECUTOR_FILE, names.CATEGORIES_FILE)
-        ),
-    )
-)
-# Written once.
-_FINAL = (f"{names.LEDGER}/", names.EARLIER_ROLLBACK, names.LOST_WINDOW)
-_CHAINED = frozenset({names.JOURNAL, names.RESPONSE, names.CONTACTS, names.REOPENING})
-_GROW = _CHAINED | {names.RESPONSE_SAMPLES, names.SAMPLES}
+_PAGES = (names.VERDICT, names.GATE_PAGE, names.POST_MORTEM, names.REPORT, names.LIMITS, f"{names.PICTURES}/")
+_OF_RESULTS = (names.ENVIRONMENT_FILE, names.EXECUTOR_FILE, names.CATEGORIES_FILE)
+# Never written again; those of lines grow.
+_KEPT = (names.INCIDENT, f"{names.LEDGER}/", names.EARLIER_ROLLBACK, names.LOST_WINDOW)
+CHAINED = (names.JOURNAL, names.RESPONSE, names.CONTACTS, names.REOPENING)
+# New files that a command begins with; a new file of lines is another sign of one.
+_BEGINNINGS = (names.SUPERSEDED, names.RUN_FACTS)
 # Written before it becomes the seal: a kill may come between the signature and the seal.
 _NEXT = f".{names.SEAL}"
 _LOCK_SECONDS = 10.0
@@ -64,14 +57,13 @@ Sha256 = Annotated[str, Must("a SHA-256 in hexadecimal", re.compile(r"[0-9a-f]{6
 class Seal:
     """`seal.json`: the SHA-256 of each file of the incident's record, by its path below the folder.
 
-    `by` is the command that wrote it. `replaces` is the SHA-256 of the seal before, "" in the first.
+    `by` is the command that wrote it.
     """
 
     incident: str
     at: Moment
     by: str
     files: Mapping[str, Sha256]
-    replaces: str
     version: Annotated[int, Must("version 1", (1).__eq__)] = 1
 
 
@@ -120,18 +112,11 @@ def seal_state(folder: Path, signing: Signing = ANYBODY) -> SealState:
     sealed = seal.files if seal is not None else {}
     unsealed = there.keys() - sealed.keys()
     changed = {name: why for name, sha in sealed.items() if (why := _change(there.get(name), sha))}
-    grown = {name for name in changed.keys() & _GROW if _has_grown(folder, name, sealed[name])}
-    begun = bool(grown) or any(
-        name in {*_GROW, names.SUPERSEDED} or name.endswith(names.RUN_FACTS) for name in unsealed
-    )
+    grown = {name for name in changed if _grows(name) and _has_grown(folder / name, sealed[name])}
+    begun = bool(grown) or any(_grows(name) or name.endswith(_BEGINNINGS) for name in unsealed)
     for name, why in changed.items():
-        gone = name not in there
-        rewritten = begun and name not in _CHAINED and not _is_final(name)
-        if gone:
-            may_differ = rewritten and name != names.DOWNTIME
-        else:
-            may_differ = name in grown or name == names.POST_MORTEM or rewritten
-        if may_differ:
+        removed = name == names.DOWNTIME and name not in there
+        if name in grown or name == names.POST_MORTEM or (begun and not _is_kept(name) and not removed):
             unsealed.add(name)
         else:
             wrong.setdefault(name, why)
@@ -152,11 +137,15 @@ def record_files(folder: Path, below: str = "") -> Iterator[tuple[str, Path]]:
 
 
 def _is_page(name: str) -> bool:
-    return name in _PAGES or name.startswith(f"{names.PICTURES}/")
+    return name.startswith(_PAGES) or name.removeprefix(f"{names.RESULTS}/") in _OF_RESULTS
 
 
-def _is_final(name: str) -> bool:
-    return name == names.INCIDENT or name.startswith(_FINAL) or "-broken-" in name
+def _is_kept(name: str) -> bool:
+    return name.startswith(_KEPT) or name in CHAINED
+
+
+def _grows(name: str) -> bool:
+    return name.endswith(".jsonl")
 
 
 def _read_seal(folder: Path) -> tuple[bytes, Seal | None]:
@@ -177,15 +166,14 @@ def _change(path: Path | None, sha: str) -> str:
         return f"it cannot be read: {reason_of(error)}"
 
 
-def _has_grown(folder: Path, name: str, sha: str) -> bool:
-    """Return whether a journal begins with what was sealed, or one that was broken and set aside does."""
-    for path in (folder / name, *folder.glob(f"{Path(name).stem}-broken-*.jsonl")):
-        so_far = hashlib.sha256()
-        with suppress(OSError):
-            for line in io.BytesIO(read_regular(path)):
-                so_far.update(line)
-                if so_far.hexdigest() == sha:
-                    return True
+def _has_grown(path: Path, sha: str) -> bool:
+    """Return whether a file of lines begins with what was sealed."""
+    so_far = hashlib.sha256()
+    with suppress(OSError):
+        for line in io.BytesIO(read_regular(path)):
+            so_far.update(line)
+            if so_far.hexdigest() == sha:
+                return True
     return False
 
 
@@ -240,8 +228,7 @@ class Sealing:
     def seal(self, by: str, only: Callable[[str], bool] = lambda _: True) -> None:
         """Write the seal of all files, or renew `only` the hashes of some names.
 
-        A file that did not hold keeps the hash that it had. Runs of checks that go on in other processes are
-        left out.
+        A file that did not hold keeps the hash that it had.
 
         Raises:
             Problem: the record did not hold, or the seal cannot be written or signed.
@@ -272,13 +259,12 @@ class Sealing:
             )
 
     def _write(self, by: str, only: Callable[[str], bool]) -> None:
-        data, old = _read_seal(self.folder)
+        _, old = _read_seal(self.folder)
         files = self._hashes(old.files if old is not None else {}, only)
         signed = (self.folder / names.SIGNATURE).exists()
         if old is not None and files == old.files and (signed or self._signing.key is None):
             return
-        replaces = hashlib.sha256(data).hexdigest() if data else ""
-        text = canonical_json(as_json(Seal(self.folder.name, Moment.now(), by, files, replaces)))
+        text = canonical_json(as_json(Seal(self.folder.name, Moment.now(), by, files)))
         if self._signing.key is None:
             if signed or self._signing.allowed_signers is not None:
                 raise Unverifiable(
@@ -296,20 +282,23 @@ class Sealing:
         rename_whole(self.folder / _NEXT, self.folder / names.SEAL)
 
     def _hashes(self, before: Mapping[str, str], only: Callable[[str], bool]) -> dict[str, str]:
-        """Return the hashes to seal: what is final, wrong or not asked for keeps the hash that it had."""
-        wrong = {name for name in self.before.wrong if not _is_page(name)}
+        """Return the hashes to seal: what is wrong, written once or not asked for keeps its hash."""
         kept = {
-            name: sha for name, sha in before.items() if name in wrong or _is_final(name) or not only(name)
+            name: sha
+            for name, sha in before.items()
+            if (name in self.before.wrong and not _is_page(name))
+            or (_is_kept(name) and not _grows(name))
+            or not only(name)
         }
         files = dict(kept)
         for name, path in record_files(self.folder):
-            if name in kept or not only(name) or path.is_symlink() or _goes_on(self.folder, name):
+            if name in kept or not only(name) or path.is_symlink():
                 continue
-            # Its next writer cuts off what a kill left of a line.
-            if name in _GROW and is_torn(path):
-                files |= {name: before[name]} if name in before else {}
-                continue
-            files[name] = sha256_of(path)
+            # The next writer cuts off what a kill left of a line.
+            if not (_grows(name) and is_torn(path)):
+                files[name] = sha256_of(path)
+            elif name in before:
+                files[name] = before[name]
         return files
 
     def _finish_a_killed_one(self) -> None:
@@ -347,30 +336,6 @@ def seal_text_of_people(folder: Path, signing: Signing) -> None:
     sealing = Sealing(folder, signing)
     if sealing.before.sealed and names.POST_MORTEM in sealing.before.unsealed:
         sealing.seal("the post-mortem, as people completed it", names.POST_MORTEM.__eq__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Running:
-    """The fields of `rollproof.incident.ledger.RunFacts` by which a run of checks that goes on is known."""
-
-    started: Moment
-    pid: int = 0
-
-
-def _goes_on(folder: Path, name: str) -> bool:
-    """Return whether the file is of a run of checks that another process of this machine still does."""
-    if not name.startswith(f"{names.LEDGER}/"):
-        return False
-    try:
-        facts = load_record(_Running, folder / names.LEDGER / name.split("/")[1] / names.RUN_FACTS, more=True)
-        if facts.pid in {0, os.getpid()} or facts.started.boot != Moment.now().boot:
-            return False
-        os.kill(facts.pid, 0)
-    except PermissionError:
-        return True
-    except (OSError, WrongRecord):
-        return False
-    return True
 
 
 @contextmanager

@@ -105,7 +105,7 @@ class Drawn:
     def verified(self, verdicts: Mapping[str, Verdict] | None = None) -> None:
         """Write a run of the phases, and its verdict; one check of those in `verdicts` came to that."""
         run = Run.begin(self.folder, moment(57.2), gated=True)
-        facts = {**as_json(run.facts()), "started": moment(58).record(), "pid": 1}
+        facts = {**as_json(run.facts()), "started": moment(58).record()}
         write_whole(run.folder / "run.json", canonical_json(facts))
         names = {
             phase: [f"checks/test_{phase}.py::test_{n}" for n in range(count)]

@@ -122,10 +122,10 @@ def test_a_rehearsal(tmp_path: Path) -> None:
     """`reopen` takes one that step 5 takes, as long as it began after the rollback."""
     seen, verdict = list[bool](), tmp_path / VERDICT
     verdict.write_text("{}")
-    made = product(Verdict, Verdict, (sha256_of(verdict), "0" * 64), ("", "cut"))
-    for migrated, rolled_back, digest, broken in made:
+    made = product(Verdict, Verdict, (sha256_of(verdict), "0" * 64))
+    for migrated, rolled_back, digest in made:
         ending = Ending(migrated, rolled_back, migrated, digest, Moment.now(), (), (), (), ())
-        one = Rehearsal(tmp_path, "stage", "a" * 40, "b" * 40, Moment.now(), ending, broken)
+        one = Rehearsal(tmp_path, "stage", "a" * 40, "b" * 40, Moment.now(), ending)
         asked: tuple[AskedCheck, ...] = (
             step5.test_record_of_the_rehearsal_is_whole,
             step5.test_staging_was_well_after_the_migration,

@@ -15,7 +15,6 @@ from reports.timeline.response import findings_of
 from reports.timeline.timeline import Timeline, timeline_of
 from rollback_actions.respond.response import allow
 from rollback_actions.session.journal import Journal
-from rollback_actions.session.session import open_journal
 from rollproof.errors import ExitCode, UsageProblem
 from rollproof.monitoring.rollback_request import Kind as Rollback
 from rollproof.monitoring.severity import Severity, Standing
@@ -254,20 +253,6 @@ def test_a_damaged_journal_is_read_as_far_as_it_can_be_trusted(
     assert "146" not in "".join(texts(timeline, *Kind))
     # The end of the rollback is in a file of its own.
     assert any(event.verdict is Verdict.PASSED for event in timeline.of(Kind.ROLLBACK))
-
-
-def test_a_journal_that_was_set_aside_is_told_as_far_as_it_holds(made: MadeIncident) -> None:
-    made.roll_back()
-    _edit(made.folder / JOURNAL)
-    with open_journal(made.folder / JOURNAL, str, print).step("look again"):
-        pass
-
-    timeline = timeline_of(read_record(made.folder))
-
-    assert "stop the application" in texts(timeline, Kind.ACTION)
-    assert "look again" in texts(timeline, Kind.ACTION)
-    assert any(doubt.startswith("journal-broken-1.jsonl") for doubt in timeline.doubts)
-    assert any("was broken and is kept as journal-broken-1.jsonl" in t for t in texts(timeline, Kind.NOTE))
 
 
 # Every file that lies in an incident, and what is left of it.
