@@ -193,7 +193,8 @@ class Response:
             if decision.action is Action.MONITOR:
                 return ResponseOutcome(Ending.MONITORING, decision.reason)
             if decision.kind is None:
-                return ResponseOutcome(Ending.CUT_OFF if decision.cut_off else Ending.MANUAL, decision.reason)
+                ending = Ending.CUT_OFF if self._last(DECIDED) is None else Ending.MANUAL
+                return ResponseOutcome(ending, decision.reason)
             unagreed = self._unagreed(decision)
             if unagreed is not None:
                 return unagreed
@@ -266,7 +267,7 @@ class Response:
             assessed = self._hands.assess()
             severity = assessed.assessment.severity
         decision = decision_by(self._target, assessed, still_bad=still_bad)
-        if decision.cut_off:
+        if assessed.assessment.cut_off:
             return decision  # nothing was decided: whoever resumes this looks again
         self._write(
             DECIDED,

@@ -73,7 +73,7 @@ def plan_command(
     scope = Scope(tuple(services or ()), tuple(stores or ()), corrupt, whole)
     require_services(target, scope.services)
     require_stores(target, scope.stores)
-    if severity is None and scope.empty:
+    if severity is None and scope == Scope():
         assessed = assess_target(target, partial(typer.echo, err=as_json))
         typer.echo(f"severity: {assessed.assessment.said}", err=as_json)
         decision = decision_by(target, assessed)

@@ -15,6 +15,7 @@ from rollproof.monitoring.probes.probe import COLLECTED
 from rollproof.monitoring.probes.probes import probes_of
 from rollproof.monitoring.samples import ProbeKind, Sample, read_samples
 from rollproof.monitoring.severity import (
+    CUT_OFF,
     RECORDS_LOST,
     Assessment,
     Standing,
@@ -26,7 +27,7 @@ from rollproof.monitoring.severity import (
     monitored_samples,
     samples_of,
 )
-from rollproof.monitoring.tree import Decision, Scope, decide
+from rollproof.monitoring.tree import Action, Decision, Scope, decide
 from rollproof.profile.profile import Target
 from rollproof.system.clock import Moment
 
@@ -96,6 +97,8 @@ def _usage(path: Path, expected: str, observed: str, hint: str) -> UsageProblem:
 
 def decision_by(target: Target, assessed: Assessed, *, still_bad: bool | None = None) -> Decision:
     """Return the tree's decision by severity and scope of `assessed`; `still_bad` as for `decide`."""
+    if assessed.assessment.cut_off:
+        return Decision(Action.INVESTIGATE, CUT_OFF)
     severity, seconds = assessed.assessment.severity, target.responding.investigation_seconds
     return decide(severity, scope_of(target, assessed), seconds, still_bad=still_bad)
 
@@ -104,10 +107,8 @@ def scope_of(target: Target, assessed: Assessed) -> Scope:
     """Return the services and stores in trouble, told from the bands that are met and the newest sample.
 
     If there are none, the whole system counts: its requests fail, and no probe shows the place. Lost records,
-    or only a full disk, are exceptions. From a machine that may be cut off nothing is told.
+    or only a full disk, are exceptions.
     """
-    if assessed.assessment.cut_off:
-        return Scope(cut_off=True)
     met = {finding.band for finding in assessed.assessment.of(Standing.MET)}
     if not met or not assessed.samples:
         return Scope()

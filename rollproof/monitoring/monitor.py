@@ -12,12 +12,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 
 from rollproof.errors import Mismatch, Problem
 from rollproof.monitoring.probes.probe import COLLECTED, Probe, Reading, unreached_by
 from rollproof.monitoring.samples import Probe as Probed
-from rollproof.monitoring.samples import ProbeId, Sample, Unreached, is_cut_off, tells_of_the_way
+from rollproof.monitoring.samples import ProbeId, Sample, Unreached
 from rollproof.system.clock import Moment
 from rollproof.system.process import Process
 from rollproof.system.side_by_side import Question, wait_for
@@ -41,7 +40,6 @@ class _Asker:
 
     def __init__(self, probe: Probe) -> None:
         self.id: ProbeId = probe.id
-        self._probed = partial(Probed, kind=probe.id.kind, store=probe.id.store)
         self.question: Question[Reading] = Question(str(probe.id), probe.ask)
         self.closing: Question[None] = Question(f"end of {probe.id}", probe.close)
         self._beat = _WARMING
@@ -58,41 +56,36 @@ class _Asker:
 
     def answer(self, beat: int) -> Probed:
         """Return the probe's answer for `beat`."""
+        seconds = self.question.seconds
         if self.question.waiting:
             asked = self.question.asked
             text = f"unknown: still waiting since {datetime.fromisoformat(asked.wall):%H:%M:%S} UTC"
-            return self._probed(None, asked.seconds_ago(), text, unreached=Unreached.SILENT)
-        said = self._said()
-        if self._beat != beat:
-            text = f"unknown: an answer that was late by now ({said.text})"
-            return self._probed(None, said.seconds, text, unreached=said.unreached)
-        return said
-
-    def _said(self) -> Probed:
-        seconds = self.question.seconds
-        try:
-            reading = self.question.answer()
-        except Mismatch as wrong:
-            return self._probed(False, seconds, wrong.summary)
-        except Problem as problem:
-            unreached = unreached_by(problem, self.id.kind)
-            return self._probed(None, seconds, f"unknown: {problem.summary}", unreached=unreached)
-        return self._probed(
-            reading.ok,
+            said, seconds = Reading(None, text, unreached=Unreached.SILENT), asked.seconds_ago()
+        else:
+            said = self._said()
+            if self._beat != beat:
+                text = f"unknown: an answer that was late by now ({said.text})"
+                said = Reading(None, text, unreached=said.unreached)
+        return Probed(
+            said.ok,
             seconds,
-            reading.text,
-            reading.value,
-            reading.figures,
-            reading.services,
-            unreached=reading.unreached,
+            said.text,
+            said.value,
+            said.figures,
+            said.services,
+            kind=self.id.kind,
+            store=self.id.store,
+            unreached=said.unreached,
         )
 
-
-def _unknown(said: Probed) -> Probed:
-    """Return the answer where the way may be broken: what was not reached is unknown, and not down."""
-    if said.unreached is None or said.ok is None:
-        return said
-    return replace(said, ok=None, text=f"unknown: {said.text}", services=())
+    def _said(self) -> Reading:
+        try:
+            return self.question.answer()
+        except Mismatch as wrong:
+            return Reading(False, wrong.summary)
+        except Problem as problem:
+            unreached = unreached_by(problem, self.id.kind)
+            return Reading(None, f"unknown: {problem.summary}", unreached=unreached)
 
 
 class Beats:
@@ -132,7 +125,7 @@ class Beats:
             probes = self._collect(beat, zero + (beat + COLLECTED) * self._seconds)
             if probes is None:
                 return
-            yield Sample(self._target, self._monitor, beat, at, late, beat - before - 1, probes)
+            yield _sample(Sample(self._target, self._monitor, beat, at, late, beat - before - 1, probes))
             # Next comes the first future beat: a missed beat is not made up for.
             before, beat = beat, max(beat + 1, int((clock() - zero) / self._seconds + 1 - _LATE))
 
@@ -162,10 +155,15 @@ class Beats:
         if self._stopped():
             return None
         answers = {str(asker.id): asker.answer(beat) for asker in self._askers}
-        every = answers.values()
-        lost = is_cut_off(every)
-        answers = {
-            name: _unknown(said) if lost or tells_of_the_way(said, every) else said
-            for name, said in answers.items()
-        }
         return {name: replace(said, text=self._redact(said.text)) for name, said in answers.items()}
+
+
+def _sample(made: Sample) -> Sample:
+    """Return the sample; what a machine that may be cut off did not reach is unknown in it, and not down."""
+    if not made.cut_off:
+        return made
+    down = {name: one for name, one in made.probes.items() if one.unreached and one.ok is not None}
+    unknown = {
+        name: replace(one, ok=None, text=f"unknown: {one.text}", services=()) for name, one in down.items()
+    }
+    return replace(made, probes={**made.probes, **unknown})

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, start_http_server
@@ -16,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, State
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from rollproof.errors import Problem, UsageProblem, reason_of
+from rollproof.errors import Problem, UsageProblem
 from rollproof.monitoring.samples import Sample
 from rollproof.monitoring.severity import (
     Assessment,
@@ -32,53 +31,40 @@ _PREFIX = "rollproof_"
 _Labelled = Iterable[tuple[tuple[str, ...], float]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """The monitor's last sample and its totals so far."""
-
-    sample: Sample | None = None
-    beats: int = 0
-    missed: int = 0
-
-
 class MonitorMetrics(Collector):
-    """Builds the metrics of one monitor at each scrape from one sample, at whatever time it is scraped.
+    """Builds the metrics of one monitor at each scrape from its last sample.
 
     A sample older than two beats is worth nothing, as for `assess`: then the state of every probe is unknown.
     """
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._seen = _Seen()
+        # Replaced in one assignment: a scrape meanwhile sees the old state or the new one, never a part.
+        self._seen: tuple[Sample | None, int, int] = (None, 0, 0)
 
     def show(self, sample: Sample) -> None:
         """Take the newest sample, without waiting for a scraper."""
-        seen = self._seen
-        # In one assignment: a scrape meanwhile sees the old state or the new one, never a part.
-        self._seen = _Seen(sample, seen.beats + 1, seen.missed + sample.missed)
+        _, beats, missed = self._seen
+        self._seen = sample, beats + 1, missed + sample.missed
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric."""
-        seen = self._seen
-        sample = seen.sample
+        sample, beats, missed = self._seen
         at = 0.0 if sample is None else datetime.fromisoformat(sample.at.wall).timestamp()
         beat = self._target.premigration.monitoring.beat_seconds
-        yield self._gauge("monitor_beat_seconds", "Seconds from one beat to the next, as configured.", beat)
-        yield self._gauge(
-            "monitor_last_sample_timestamp_seconds", "When the last sample came, in Unix time; 0: none.", at
-        )
-        yield self._counter("monitor_beats", "Beats at which there was a sample.", seen.beats)
-        yield self._counter("monitor_missed_beats", "Beats at which there was none.", seen.missed)
-        if sample is None:
-            return
-        yield self._gauge("monitor_late_seconds", "Seconds that the last sample was late.", sample.late)
-        fresh = is_monitored(self._target, (sample,))
-        yield from self._of_probes(sample, fresh=fresh)
-        if fresh:
-            yield from self._of_figures(sample)
-        yield from self._of_severity()
+        last = "When the last sample came, in Unix time; 0: none."
+        yield self._one("monitor_beat_seconds", "Seconds from one beat to the next, as configured.", beat)
+        yield self._one("monitor_last_sample_timestamp_seconds", last, at)
+        yield self._one("monitor_beats", "Beats at which there was a sample.", beats, CounterMetricFamily)
+        yield self._one("monitor_missed_beats", "Beats at which there was none.", missed, CounterMetricFamily)
+        if sample is not None:
+            late = "Seconds that the last sample was late."
+            yield self._one("monitor_late_seconds", late, sample.late)
+            yield from self._of_probes(sample, fresh=is_monitored(self._target, (sample,)))
+            yield from self._of_severity()
 
     def _of_probes(self, sample: Sample, *, fresh: bool) -> Iterator[Metric]:
+        """Yield what each probe said; the figures of one without an answer are left out."""
         known = {name: probe.ok if fresh else None for name, probe in sample.probes.items()}
         yield self._family(
             "probe_ok",
@@ -91,14 +77,13 @@ class MonitorMetrics(Collector):
         states = {"ok": True, "wrong": False, "unknown": None}
         count = (((state,), float([*known.values()].count(ok))) for state, ok in states.items())
         yield self._family("probes", "Probes that are well, not well, or unknown.", count, "state")
-
-    def _of_figures(self, sample: Sample) -> Iterator[Metric]:
-        """Yield the figures of the probes that have answered; other probes' figures are left out."""
-        known = [probe for probe in sample.probes.values() if probe.ok is not None]
-        values = (((one.kind, one.store), one.value) for one in known if one.value is not None)
+        if not fresh:
+            return
+        answered = [probe for probe in sample.probes.values() if probe.ok is not None]
+        values = (((one.kind, one.store), one.value) for one in answered if one.value is not None)
         text = "Its figure, in its own unit: milliseconds of health and page, percent, numbers."
         yield self._family("probe_value", text, values, "kind", "store")
-        figures = (((one.kind, name), figure) for one in known for name, figure in one.figures.items())
+        figures = (((one.kind, name), figure) for one in answered for name, figure in one.figures.items())
         text = "More of its figures: numbers of requests, milliseconds of them, ratio to the baseline."
         yield self._family("probe_figure", text, figures, "kind", "figure")
 
@@ -109,16 +94,14 @@ class MonitorMetrics(Collector):
         except Problem:
             # Unknown, and a metric has no words for the reason; `assess` gives it.
             assessment = Assessment(Severity.UNKNOWN, ())
-        name = f"{_PREFIX}severity"
         text = "How bad it is, by the bands of the profile."
-        severity = StateSetMetricFamily(name, text, labels=["target"])
+        severity = StateSetMetricFamily(f"{_PREFIX}severity", text, labels=["target"])
         severity.add_metric([self._target.name], _states(Severity, assessment.severity))
         yield severity
         labels = ["target", "band", "severity"]
         bands = StateSetMetricFamily(f"{_PREFIX}band", "Where each band stands.", labels=labels)
-        for finding in assessment.findings:
-            labelled = [self._target.name, finding.band, finding.severity]
-            bands.add_metric(labelled, _states(Standing, finding.standing))
+        for one in assessment.findings:
+            bands.add_metric([self._target.name, one.band, one.severity], _states(Standing, one.standing))
         yield bands
 
     def _family(self, name: str, text: str, values: _Labelled, *labels: str) -> Metric:
@@ -127,11 +110,14 @@ class MonitorMetrics(Collector):
             family.add_metric([self._target.name, *label], value)
         return family
 
-    def _gauge(self, name: str, text: str, value: float) -> Metric:
-        return self._family(name, text, [((), value)])
-
-    def _counter(self, name: str, text: str, value: int) -> Metric:
-        family = CounterMetricFamily(f"{_PREFIX}{name}", text, labels=["target"])
+    def _one(
+        self,
+        name: str,
+        text: str,
+        value: float,
+        kind: type[GaugeMetricFamily | CounterMetricFamily] = GaugeMetricFamily,
+    ) -> Metric:
+        family = kind(f"{_PREFIX}{name}", text, labels=["target"])
         family.add_metric([self._target.name], value)
         return family
 
@@ -152,11 +138,11 @@ def scraped(collector: Collector, address: str, port: int) -> Iterator[None]:
     try:
         server, thread = start_http_server(port, address, registry)
     except OSError as error:
-        raise UsageProblem(
+        raise UsageProblem.of_file(
+            f"{address} port {port}",
+            error,
             what="port for the metrics of the monitor",
             expected="one that is free, on an address of this machine",
-            observed=reason_of(error),
-            source=f"{address} port {port}",
             hint="name others: --prometheus-port and --prometheus-address; ss -ltnp says who has that one",
         ) from None
     try:

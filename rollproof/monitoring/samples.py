@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -68,7 +68,6 @@ class Unreached(StrEnum):
 
     REFUSED = "unreachable"
     SILENT = "timeout"
-    UNCONNECTED = "no connection"  # nobody took one, at the application's URL
     UNPLACED = "unplaced"  # its address is the engine's to tell, and the engine was not reached
 
 
@@ -94,35 +93,6 @@ class Probe:
     unreached: Unreached | None = field(default=None, kw_only=True, metadata=LEFT_OUT)
 
 
-PASSING = "passing"
-"""The figure of containers that is 1 if those that answer users pass their health checks, else 0."""
-_OF_ENGINE = frozenset({ProbeKind.CONTAINERS, ProbeKind.MEMORY})
-
-
-def is_cut_off(probes: Iterable[Probe]) -> bool:
-    """Return whether this machine may be cut off: neither the engine nor any store was reached from it.
-
-    What such probes say is told of the way there, and not of the target.
-    """
-    every = tuple(probes)
-    engine = [probe for probe in every if probe.kind in _OF_ENGINE]
-    stores = [probe for probe in every if probe.kind is ProbeKind.STORE]
-    nobody = all(probe.unreached is not None for probe in (*engine, *stores))
-    return bool(engine) and bool(stores) and nobody
-
-
-def tells_of_the_way(probe: Probe, probes: Iterable[Probe]) -> bool:
-    """Return whether `probe`, of a sample's `probes`, tells of the way to the application alone.
-
-    Nobody took its connection, while the engine says that every container is well. Those that answer users
-    pass their health checks inside.
-    """
-    return probe.unreached is Unreached.UNCONNECTED and any(
-        one.kind is ProbeKind.CONTAINERS and one.ok is True and one.figures.get(PASSING) == 1
-        for one in probes
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One beat: when it came, how many seconds `late` it was, and what each probe said.
@@ -145,8 +115,11 @@ class Sample:
 
     @property
     def cut_off(self) -> bool:
-        """Whether its monitor's machine may have been cut off."""
-        return is_cut_off(self.probes.values())
+        """Whether the monitor's machine may be cut off: it reached neither the engine nor any store."""
+        engine = [*self.of(ProbeKind.CONTAINERS), *self.of(ProbeKind.MEMORY)]
+        stores = self.of(ProbeKind.STORE)
+        nobody = all(probe.unreached is not None for probe in (*engine, *stores))
+        return bool(engine and stores) and nobody
 
     def answered(self, kind: ProbeKind) -> Probe | None:
         """Return the answer of the probe of that kind, or None if it said neither yes nor no."""

@@ -6,10 +6,8 @@ time, and nine beats in ten must have a figure. A band is *clear* when the newes
 its limit. It is *lasting* when the figure is beyond the limit, but not yet for long enough. It is *unknown*
 without a figure: no data is never healthy.
 
-When the newest sample reached neither the engine nor any store, the severity is unknown, whatever the bands
-say: this machine may be cut off. What such a sample did not reach is a figure of no band.
-
-Nor is an application whose URL takes no connection from here, while its containers pass their health checks.
+A sample of a machine that may be cut off, which reached neither the engine nor any store, counts as none: the
+severity is unknown when it is the newest.
 """
 
 from __future__ import annotations
@@ -30,7 +28,6 @@ from rollproof.monitoring.samples import (
     is_fresh,
     read_samples,
     samples_path,
-    tells_of_the_way,
 )
 from rollproof.system.clock import Moment
 
@@ -41,10 +38,7 @@ if TYPE_CHECKING:  # help names severities, and needs no profile
 RECORDS_LOST = "records lost"
 """The band for lost data."""
 CUT_OFF = "this machine may be cut off: neither the engine nor any store is reached from here"
-NOT_FROM_HERE = (
-    "the application is not reached from here, while its containers pass their health checks inside:"
-    " see application.url of the profile, and its port"
-)
+_NO_FIGURE = "the newest sample has no such figure"
 # In the last such part of the time, a share must be as bad as over all of it: the problem continues.
 _PARTS = 4
 # Share of a band's beats that must have a figure.
@@ -139,12 +133,13 @@ def assess(
     """
     if samples and now is not None and not is_fresh(now.seconds_since(samples[-1].at), beat_seconds):
         samples = ()
+    cut_off = bool(samples) and samples[-1].cut_off
+    # Nor do earlier ones count then: what is bad may be over by now.
+    samples = () if cut_off else [sample for sample in samples if not sample.cut_off]
     there = {None, *(probe.kind for probe in samples[-1].probes.values())} if samples else {None}
     rules = (rule for rule in _rules(bands) if rule.of in there)
     findings = tuple(_finding(rule, samples, beat_seconds) for rule in rules)
-    if samples and samples[-1].cut_off:
-        return Assessment(Severity.UNKNOWN, findings, cut_off=True)
-    return Assessment(_severity(findings), findings)
+    return Assessment(_severity(findings), findings, cut_off)
 
 
 def first_bad(assessment: Assessment) -> Moment | None:
@@ -189,7 +184,7 @@ def _rules(bands: Bands) -> Iterator[_Rule]:
     lag = _most(kinds.LAG, other.lag.limit)
     for name, judge, of in (
         ("errors", _share(critical.errors, errors), None),
-        ("health", _row(critical.health, _failed_health, "failures of health", unknown=_no_health), None),
+        ("health", _row(critical.health, _failed_health, "failures of health"), None),
         (RECORDS_LOST, _row(critical.records_lost, _value(kinds.RECORDS), "records"), None),
         ("failed log-ins", _share(critical.failed_log_ins, log_ins), None),
         ("memory", _row(critical.memory, _value(kinds.MEMORY), "% of a limit"), None),
@@ -211,19 +206,8 @@ def _rules(bands: Bands) -> Iterator[_Rule]:
         yield _Rule(name, Severity.NON_CRITICAL, judge, of)
 
 
-def _no_figure(_: Sample) -> str:
-    return "the newest sample has no such figure"
-
-
-def _row(
-    band: Band,
-    figure: Figure,
-    unit: str,
-    *,
-    below: bool = False,
-    unknown: Callable[[Sample], str] = _no_figure,
-) -> _Judge:
-    """Judge a figure that must be beyond its limit in every sample; `unknown` says why there is none."""
+def _row(band: Band, figure: Figure, unit: str, *, below: bool = False) -> _Judge:
+    """Judge a figure that must be beyond its limit in every sample."""
 
     def beyond(value: float) -> bool:
         return value <= band.limit if below else value >= band.limit
@@ -231,7 +215,7 @@ def _row(
     def judge(samples: Sequence[Sample], beat_seconds: float) -> tuple[Standing, str, int, int]:
         value = figure(samples[-1])
         if value is None:
-            return Standing.UNKNOWN, unknown(samples[-1]), 1, 0
+            return Standing.UNKNOWN, _NO_FIGURE, 1, 0
         text = f"{value:,.4g} {unit}"
         if not beyond(value):
             return Standing.CLEAR, text, 1, 0
@@ -252,7 +236,7 @@ def _share(band: Band, counts: Counts) -> _Judge:
 
     def judge(samples: Sequence[Sample], beat_seconds: float) -> tuple[Standing, str, int, int]:
         if counts(samples[-1]) is None:
-            return Standing.UNKNOWN, _no_figure(samples[-1]), 1, 0
+            return Standing.UNKNOWN, _NO_FIGURE, 1, 0
         seconds, least = max(band.seconds, band.samples * beat_seconds), band.samples * beat_seconds
         slack = PART_OF_BEAT * beat_seconds
         last = _last(samples, max(band.seconds / _PARTS, least) - slack)
@@ -346,16 +330,7 @@ def _failed_health(sample: Sample) -> float | None:
     probe = sample.one(ProbeKind.HEALTH)
     if probe is None or all(other.ok is None for other in sample.probes.values()):
         return None
-    if (probe.unreached is not None and sample.cut_off) or tells_of_the_way(probe, sample.probes.values()):
-        return None
     return 0.0 if probe.ok else 1.0
-
-
-def _no_health(sample: Sample) -> str:
-    probe = sample.one(ProbeKind.HEALTH)
-    if probe is None or not tells_of_the_way(probe, sample.probes.values()):
-        return _no_figure(sample)
-    return NOT_FROM_HERE
 
 
 def _latency(sample: Sample) -> float | None:
@@ -385,7 +360,7 @@ def _requests(failed: str, asked: str) -> Counts:
 def _unanswered_vectors(sample: Sample) -> tuple[float, float] | None:
     every = sample.of(ProbeKind.VECTORS)
     found = [probe for probe in every if probe.unreached is not Unreached.UNPLACED]
-    if sample.cut_off or (every and not found):
+    if every and not found:
         return None
     return float(sum(not probe.ok for probe in found)), float(len(found))
 
@@ -395,7 +370,7 @@ def _silent_stores(sample: Sample) -> float | None:
 
     A store that could not be asked, since the engine did not tell where it is, is not silent.
     """
-    if sample.cut_off or all(probe.ok is None for probe in sample.probes.values()):
+    if all(probe.ok is None for probe in sample.probes.values()):
         return None
     stores = sample.of(ProbeKind.STORE)
     silent = sum(is_silent(probe) for probe in stores)

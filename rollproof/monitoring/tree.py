@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from rollproof.monitoring.rollback_request import Kind
-from rollproof.monitoring.severity import CUT_OFF, Severity
+from rollproof.monitoring.severity import Severity
 
 _MINUTE = 60
 
@@ -32,34 +32,21 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The parts in trouble: services of the application, stores, wrong data, or the whole system.
-
-    With `cut_off` nobody knows: the machine that looked may be cut off from all of it.
-    """
+    """The parts in trouble: services of the application, stores, wrong data, or the whole system."""
 
     services: tuple[str, ...] = ()
     stores: tuple[str, ...] = ()
     corrupt: bool = False
     whole: bool = False
-    cut_off: bool = False
-
-    @property
-    def empty(self) -> bool:
-        """Whether no part is said to be in trouble."""
-        return not (self.services or self.stores or self.corrupt or self.whole)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """An action and its reason, in words; `names` are a partial rollback's service or store.
-
-    `cut_off` tells that nothing is known, since the machine that looked may be cut off.
-    """
+    """An action and its reason, in words; `names` are a partial rollback's service or store."""
 
     action: Action
     reason: str
     names: tuple[str, ...] = ()
-    cut_off: bool = False
 
     @property
     def kind(self) -> Kind | None:
@@ -75,60 +62,40 @@ def decide(
     A non-critical problem is investigated for `investigation_seconds`, of the profile. `still_bad` is the
     result, or None before its end.
     """
-    if scope.cut_off:
-        return Decision(Action.INVESTIGATE, CUT_OFF, cut_off=True)
+    minutes, rest = divmod(investigation_seconds, _MINUTE)
+    whole = minutes and not rest
+    time = f"{minutes:g} minute{'s' * (minutes > 1)}" if whole else f"{investigation_seconds:g} seconds"
     if scope.corrupt:
         # By the runbook, corrupt data is critical by itself, even when every figure is within its limit.
         return Decision(Action.EMERGENCY, "data is corrupt: what stores hold goes back too, in all of them")
-    waits = _not_critical(severity, _told(investigation_seconds), still_bad=still_bad)
-    if waits is not None:
-        return waits
-    if scope.empty:
-        return Decision(Action.INVESTIGATE, "no trouble was named: find out what is broken, and name it")
-    return _rollback(scope)
-
-
-def _not_critical(severity: Severity, time: str, *, still_bad: bool | None) -> Decision | None:
-    """Return the decision that comes before any rollback, or None when it is time for a rollback."""
     if severity is Severity.HEALTHY:
         return Decision(Action.MONITOR, "nothing is beyond its limit")
     if severity is Severity.UNKNOWN:
         return Decision(Action.INVESTIGATE, "nobody knows how bad it is: find out what cannot be seen")
     if severity is Severity.NON_CRITICAL and still_bad is None:
-        return Decision(
-            Action.INVESTIGATE,
-            f"not critical: look for the cause for {time}, then decide again",
-        )
+        return Decision(Action.INVESTIGATE, f"not critical: look for the cause for {time}, then decide again")
     if severity is Severity.NON_CRITICAL and not still_bad:
         return Decision(Action.MONITOR, f"not critical, and over after {time}")
-    return None
-
-
-def _told(seconds: float) -> str:
-    """Return a time as the runbook says it: in minutes, if they are whole."""
-    minutes, rest = divmod(seconds, _MINUTE)
-    if rest or not minutes:
-        return f"{seconds:g} seconds"
-    return f"{minutes:g} minute{'s' if minutes > 1 else ''}"
+    return _rollback(scope)
 
 
 def _rollback(scope: Scope) -> Decision:
     services, stores = tuple(dict.fromkeys(scope.services)), tuple(dict.fromkeys(scope.stores))
-    if stores:
-        return _with_data(scope, services, stores)
-    if scope.whole or len(services) > 1:
-        who = "the whole system is" if scope.whole else f"{len(services)} services are"
-        return Decision(Action.FULL, f"{who} in trouble, and the data is not said to be wrong")
-    return Decision(Action.SERVICE, f"one service is in trouble, {services[0]}, and nothing else", services)
-
-
-def _with_data(scope: Scope, services: tuple[str, ...], stores: tuple[str, ...]) -> Decision:
     if len(stores) > 1:
         return Decision(
             Action.EMERGENCY, f"{len(stores)} stores are in trouble: they go back together, or do not agree"
         )
-    if services or scope.whole:
+    if stores and (services or scope.whole):
         return Decision(
             Action.EMERGENCY, f"store {stores[0]} and what is above it are in trouble: code and data go back"
         )
-    return Decision(Action.DATABASE, f"one store is in trouble, {stores[0]}, and nothing else", stores)
+    if stores:
+        return Decision(Action.DATABASE, f"one store is in trouble, {stores[0]}, and nothing else", stores)
+    if scope.whole or len(services) > 1:
+        who = "the whole system is" if scope.whole else f"{len(services)} services are"
+        return Decision(Action.FULL, f"{who} in trouble, and the data is not said to be wrong")
+    if services:
+        return Decision(
+            Action.SERVICE, f"one service is in trouble, {services[0]}, and nothing else", services
+        )
+    return Decision(Action.INVESTIGATE, "no trouble was named: find out what is broken, and name it")

@@ -34,8 +34,6 @@ BODY_BYTES = 4096
 AGENT = "rollproof-verifier"
 # No answer of an API is longer; an endless body must not fill the memory.
 MAXIMUM_BODY_BYTES = 8 * 1024 * 1024
-# Share of the time in which somebody must take the connection: so that this is told apart, and in time.
-_CONNECTING = 0.8
 # Key of a response's extension: the start of its body, as far as it was read.
 _BODY = "rollproof.body"
 
@@ -80,10 +78,6 @@ class Request:
         return Redactor(secrets_in((self.token, self.form, self.way_in, self.body))).text(text)
 
 
-class Unconnected(Unverifiable):
-    """Nobody took the connection: whoever was asked may not know of it."""
-
-
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A complete answer: `body` is parsed if it is JSON, else text."""
@@ -125,11 +119,6 @@ class Cutoff:
         """Remember the connection's socket: httpcore2's `trace` extension calls this."""
         if event in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
             self._socket = info["return_value"].get_extra_info("socket")
-
-    @property
-    def connected(self) -> bool:
-        """Whether somebody took the connection."""
-        return self._socket is not None
 
     def _cut(self) -> None:
         self.passed = True
@@ -174,14 +163,13 @@ def opened(request: Request, seconds: float) -> Iterator[tuple[httpx2.Response, 
     Raises:
         Unverifiable: no answer within `seconds`; also for an `httpx2.HTTPError` while the body is read.
     """
-    limits = httpx2.Timeout(seconds, connect=_CONNECTING * seconds)
     began, problem, response = time.monotonic(), "", None
     try:
         with (
             Cutoff(seconds) as cutoff,
             step(str(request)),
             # No proxy: the target itself is asked.
-            httpx2.Client(verify=_certificates(), trust_env=False, timeout=limits) as client,
+            httpx2.Client(verify=_certificates(), trust_env=False, timeout=seconds) as client,
             client.stream(
                 request.method,
                 request.url,
@@ -201,7 +189,7 @@ def opened(request: Request, seconds: float) -> Iterator[tuple[httpx2.Response, 
         if isinstance(error, httpx2.ConnectError):
             # Nobody listens there: that is one cause, whatever was asked.
             source = f"{error.request.url.scheme}://{error.request.url.netloc.decode()}"
-        raise (Unverifiable if cutoff.connected else Unconnected)(
+        raise Unverifiable(
             what="application",
             expected=f"a whole answer within {seconds:g} s",
             observed=problem,

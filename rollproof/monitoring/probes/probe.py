@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from rollproof.engines.engine import EngineUnreached
 from rollproof.errors import Described, Meaning
 from rollproof.monitoring.samples import ProbeId, ProbeKind, Unreached
-from rollproof.system.http import Unconnected
 
 # Questions to a store, whose address may be the engine's to tell.
 _PLACED = frozenset({ProbeKind.STORE, ProbeKind.VECTORS})
@@ -19,12 +18,12 @@ COLLECTED = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A probe's result: whether it is well, a text, and the figures behind it.
+    """A probe's result: whether it is well, a text, and the figures behind it; `ok` is None if nobody knows.
 
     `services` are the target's services in trouble. `unreached` is as in a sample.
     """
 
-    ok: bool
+    ok: bool | None
     text: str
     value: float | None = None
     figures: Mapping[str, float] = field(default_factory=dict)
@@ -34,8 +33,6 @@ class Reading:
 
 def unreached_by(error: Described, kind: ProbeKind) -> Unreached | None:
     """Return why a question of `kind` that ended with `error` reached nobody, or None if it may have."""
-    if isinstance(error, Unconnected):
-        return Unreached.UNCONNECTED
     if kind in _PLACED and isinstance(error, EngineUnreached):
         return Unreached.UNPLACED
     return _UNREACHED.get(error.means)

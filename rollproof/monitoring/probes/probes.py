@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from rollproof.engines.engine import HEALTHY, EngineUnreached
+from rollproof.engines.engine import EngineUnreached
 from rollproof.engines.factory import open_engine
 from rollproof.errors import Meaning, Mismatch, Unverifiable, listed
 from rollproof.monitoring.probes.probe import FunctionOf, Probe, Reading, unreached_by
@@ -17,7 +17,7 @@ from rollproof.monitoring.probes.record_probe import RecordsProbe
 from rollproof.monitoring.probes.request_probe import open_requests
 from rollproof.monitoring.probes.store_probes import ConnectionsProbe, LagProbe, StoreProbe, VectorProbe
 from rollproof.monitoring.probes.web_probes import CurrentUsual, health_now, page_now
-from rollproof.monitoring.samples import PASSING, ProbeKind
+from rollproof.monitoring.samples import ProbeKind
 from rollproof.profile.kinds import has_trait
 from rollproof.profile.profile import Target
 from rollproof.profile.store_descriptor import Trait
@@ -33,7 +33,7 @@ def containers_now(target: Target, engine: ContainerEngine) -> Reading:
 
     One of a service that the profile does not name may have done what it was for, and ended.
     """
-    there, application = engine.containers(), target.application
+    there = engine.containers()
     every = [container for found in there.values() for container in found]
     done = [one for one in every if one.completed and one.service not in target.services]
     wrong = [(service, f"{service} has none") for service in target.services if not there.get(service)]
@@ -45,12 +45,8 @@ def containers_now(target: Target, engine: ContainerEngine) -> Reading:
     if wrong:
         text = listed([said for _, said in wrong])
         return Reading(False, text, float(len(wrong)), services=tuple(dict(wrong)))
-    # Those that answer users, as far as the profile says which.
-    named = (application.maintenance, application.requests)
-    front = [one.service for one in named if one and one.service] or application.services
-    passing = all(one.health == HEALTHY for service in front for one in there[service])
     text = f"{len(every) - len(done)} run" + (f", {len(done)} completed" if done else "")
-    return Reading(True, text, 0.0, {PASSING: float(passing)})
+    return Reading(True, text, 0.0)
 
 
 def _well(container: Container) -> bool:
@@ -115,7 +111,11 @@ class Answering(Probe):
         self._probe.close()
 
 
-_BY_TRAIT = {Trait.CONNECTIONS: ConnectionsProbe, Trait.LOG: LagProbe, Trait.VECTORS: VectorProbe}
+_BY_TRAIT: Mapping[Trait, Callable[[str, Target, ContainerEngine, float], Probe]] = {
+    Trait.CONNECTIONS: ConnectionsProbe,
+    Trait.LOG: LagProbe,
+    Trait.VECTORS: VectorProbe,
+}
 
 
 def probes_of(target: Target, deadline: float) -> Iterator[Probe]:

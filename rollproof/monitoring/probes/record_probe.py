@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -21,12 +22,12 @@ from rollproof.baseline.sampling import SamplePlan
 from rollproof.errors import Meaning, Mismatch, Problem, Unverifiable, listed
 from rollproof.home import typed
 from rollproof.monitoring.probes.probe import COLLECTED, Probe, Reading
-from rollproof.monitoring.probes.store_probes import HeldView
+from rollproof.monitoring.probes.store_probes import Held
 from rollproof.monitoring.probes.web_probes import CurrentUsual
 from rollproof.monitoring.samples import ProbeId, ProbeKind
 from rollproof.profile.profile import Target
 from rollproof.stores.policy import pace_of
-from rollproof.stores.registry import open_content
+from rollproof.stores.registry import open_content, open_view
 from rollproof.system.clock import Moment
 from rollproof.system.side_by_side import Question, wait_for
 
@@ -59,12 +60,10 @@ class StoreRecords:
         self.services = target.stores[name].services
         self.every = 1
         """The number of beats from one count to the next."""
-        self.question: Question[tuple[Baseline, Missed]] = Question(f"records of {name}", self._ask)
-        self._target = target
-        self._engine = engine
-        self._deadline = deadline
-        self._held = HeldView(name, target.stores[name], engine)
-        self._recorded: tuple[Baseline, Counts] | None = None
+        self.question = Question(f"records of {name}", Missed)
+        self._target, self._engine, self._deadline = target, engine, deadline
+        self._held = Held(lambda: open_view(name, target.stores[name], engine))
+        # What the last count came to, and what the last comparison by key.
         self._known: tuple[Baseline, Missed] | None = None
         self._compared: tuple[Baseline, Counts, Missed] | None = None
         self._beats = 0
@@ -72,14 +71,10 @@ class StoreRecords:
     def begin(self, baseline: Baseline, recorded: Counts) -> None:
         """Look for the `recorded` counts of `baseline`, when it is this store's turn."""
         self._beats += 1
-        if self.question.waiting:
-            return
-        try:
-            self._known = self.question.answer()
-        except (Problem, Mismatch):
-            self._known = None
-        if self._known is None or self._known[0] is not baseline or self._beats >= self.every:
-            self._beats, self._recorded = 0, (baseline, recorded)
+        due = self._known is None or self._known[0] is not baseline or self._beats >= self.every
+        if due and not self.question.waiting:
+            self._beats = 0
+            self.question = Question(self.question.name, partial(self._count, baseline, recorded))
             self.question.start()
 
     def missed(self, baseline: Baseline) -> Missed:
@@ -88,33 +83,35 @@ class StoreRecords:
         Raises:
             Problem, Mismatch: the store could not be counted, or a count lasts until the next is due.
         """
-        found = self.question.answer() if not self.question.waiting else None
-        if found is None and self._beats < self.every:
-            found = self._known
-        if found is None or found[0] is not baseline:
+        late = self.question.waiting and self._beats >= self.every
+        if not self.question.waiting:
+            self.question.answer()  # it may have ended with an error
+        if late or self._known is None or self._known[0] is not baseline:
             raise self.question.unanswered("still being counted")
-        return found[1]
+        return self._known[1]
 
     def close(self) -> None:
         """Close the connection, unless it is in use."""
         if not self.question.waiting:
             self._held.close()
 
-    def _ask(self) -> tuple[Baseline, Missed]:
-        if self._recorded is None:
-            raise ValueError("no count was begun")
-        baseline, recorded = self._recorded
-        began, computed = Moment.now(), time.thread_time()
-        with self._held.opened() as view:
-            counts = view.counts()
-        busy, computing = began.seconds_ago() / BUSY, (time.thread_time() - computed) / PROCESSOR
-        self.every = max(1, ceil(max(busy, computing) / self._deadline))
-        # A missing collection holds none.
-        fewer = {name: counts.get(name, 0) for name, count in recorded.items() if counts.get(name, 0) < count}
-        if self._compared is None or self._compared[0] is not baseline or self._compared[1] != fewer:
-            missed = missed_records(self._target, self._engine, baseline, self.name, fewer)
-            self._compared = (baseline, fewer, missed)
-        return baseline, self._compared[2]
+    def _count(self, baseline: Baseline, recorded: Counts) -> Missed:
+        try:
+            began, computed = Moment.now(), time.thread_time()
+            with self._held.opened() as view:
+                counts = view.counts()
+            busy, computing = began.seconds_ago() / BUSY, (time.thread_time() - computed) / PROCESSOR
+            self.every = max(1, ceil(max(busy, computing) / self._deadline))
+            # A missing collection holds none.
+            fewer = {name: now for name, count in recorded.items() if (now := counts.get(name, 0)) < count}
+            if self._compared is None or self._compared[0] is not baseline or self._compared[1] != fewer:
+                missed = missed_records(self._target, self._engine, baseline, self.name, fewer)
+                self._compared = baseline, fewer, missed
+        except (Problem, Mismatch):
+            self._known = None
+            raise
+        self._known = baseline, self._compared[2]
+        return self._compared[2]
 
 
 class RecordsProbe(Probe):

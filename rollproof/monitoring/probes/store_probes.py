@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
@@ -18,35 +18,25 @@ from rollproof.stores.contract import (
     Untold,
     VectorView,
 )
-from rollproof.stores.reach import for_readers
 from rollproof.stores.registry import open_content, open_view
+from rollproof.system.side_by_side import Closeable
 
 if TYPE_CHECKING:
     from rollproof.engines.engine import ContainerEngine
-    from rollproof.profile.sections import StoreProfile
 
-Reader = TypeVar("Reader", StoreView, ContentView)
+Reader = TypeVar("Reader", bound=Closeable)
 
 
-class _Held(Generic[Reader]):
+class Held(Generic[Reader]):
     """A store's reader, over a connection that stays open while the store answers.
 
     After a failure the store's address is resolved again, as it may have moved.
     """
 
-    def __init__(
-        self, name: str, profile: StoreProfile, engine: ContainerEngine, deadline: float | None = None
-    ) -> None:
-        """Connect to nothing yet; a call has `deadline` seconds, or fewer if the profile says so."""
-        self.name = name
-        self.services = profile.services
-        seconds = profile.deadline_seconds if deadline is None else min(deadline, profile.deadline_seconds)
-        self._profile = for_readers(profile).model_copy(update={"deadline_seconds": seconds})
-        self._engine = engine
+    def __init__(self, open_reader: Callable[[], Reader]) -> None:
+        """Connect to nothing yet."""
+        self._open = open_reader
         self._reader: Reader | None = None
-
-    def _open(self) -> Reader:
-        raise NotImplementedError
 
     @contextmanager
     def opened(self) -> Iterator[Reader]:
@@ -67,33 +57,30 @@ class _Held(Generic[Reader]):
                 reader.close()
 
 
-class HeldView(_Held[StoreView]):
-    """A store's view."""
-
-    def _open(self) -> StoreView:
-        return open_view(self.name, self._profile, self._engine)
-
-
-class HeldContent(_Held[ContentView]):
-    """The reader of a store's content."""
-
-    def _open(self) -> ContentView:
-        return open_content(self.name, self._profile, self._engine)
-
-
-class _OverAView(Probe):
+class _OfStore(Probe, Generic[Reader]):
     """A probe of one store, over a connection that stays open while the store answers."""
 
     kind: ProbeKind
 
     def __init__(self, name: str, target: Target, engine: ContainerEngine, deadline: float) -> None:
+        """Connect to nothing yet; a call has `deadline` seconds, or fewer if the profile says so."""
+        seconds = min(deadline, target.stores[name].deadline_seconds)
         self.id = ProbeId(self.kind, name)
+        self._profile = target.stores[name].model_copy(update={"deadline_seconds": seconds})
         self._severity = target.severity
-        self._held = HeldView(name, target.stores[name], engine, deadline)
+        self._held: Held[Reader] = Held(lambda: self._opened(engine))
+
+    def _opened(self, engine: ContainerEngine) -> Reader:
+        raise NotImplementedError
 
     def close(self) -> None:
         """Close the connection."""
         self._held.close()
+
+
+class _OverAView(_OfStore[StoreView]):
+    def _opened(self, engine: ContainerEngine) -> StoreView:
+        return open_view(self.id.store, self._profile, engine)
 
 
 class StoreProbe(_OverAView):
@@ -123,7 +110,7 @@ class ConnectionsProbe(_OverAView):
         percent = 100 * used / most if most > 0 else 0.0
         ok = percent < self._severity.critical.connections.limit
         text = f"{used} of {most} in use ({percent:.1f} %)"
-        return Reading(ok, text, percent, services=() if ok else self._held.services)
+        return Reading(ok, text, percent, services=() if ok else self._profile.services)
 
 
 class VectorProbe(_OverAView):
@@ -155,17 +142,16 @@ class VectorProbe(_OverAView):
             raise
         hits = len(search.hits)
         text = f"{hits} hits in {self._collection}"
-        return Reading(hits > 0, text, float(hits), services=() if hits else self._held.services)
+        return Reading(hits > 0, text, float(hits), services=() if hits else self._profile.services)
 
 
-class LagProbe(Probe):
+class LagProbe(_OfStore[ContentView]):
     """A log: the number of records that the slowest consumer group has yet to read."""
 
-    def __init__(self, name: str, target: Target, engine: ContainerEngine, deadline: float) -> None:
-        self.id = ProbeId(ProbeKind.LAG, name)
-        self._limit = target.severity.non_critical.lag.limit
-        self._held = HeldContent(name, target.stores[name], engine, deadline)
-        self._groups = target.stores[name].consumers
+    kind = ProbeKind.LAG
+
+    def _opened(self, engine: ContainerEngine) -> ContentView:
+        return open_content(self.id.store, self._profile, engine)
 
     def ask(self) -> Reading:
         """Ask the log for its end, and for the positions of the profile's groups."""
@@ -173,7 +159,7 @@ class LagProbe(Probe):
         with self._held.opened() as content:
             lags = cast("LaggingContent", content).lags()
         if not lags:
-            groups = ", ".join(self._groups) or f"stores.{name}.groups in the profile"
+            groups = ", ".join(self._profile.consumers) or f"stores.{name}.groups in the profile"
             raise Unverifiable(
                 what=f"consumer groups of {name}",
                 expected=f"offsets of {groups}",
@@ -182,9 +168,6 @@ class LagProbe(Probe):
                 hint="name the groups in the profile; one has offsets only when it has read something",
             )
         group, most = max(lags.items(), key=lambda one: one[1])
-        services = () if most < self._limit else self._held.services
-        return Reading(most < self._limit, f"{group} is {most:,} behind", float(most), services=services)
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._held.close()
+        ok = most < self._severity.non_critical.lag.limit
+        services = () if ok else self._profile.services
+        return Reading(ok, f"{group} is {most:,} behind", float(most), services=services)

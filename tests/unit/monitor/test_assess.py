@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,11 +11,11 @@ import pytest
 from rollproof.errors import ExitCode
 from rollproof.monitoring import assessment
 from rollproof.monitoring.probes.probe import COLLECTED
-from rollproof.monitoring.samples import PASSING, Sample, SampleWriter, Unreached, samples_path
+from rollproof.monitoring.samples import Sample, SampleWriter, samples_path
 from rollproof.monitoring.severity import Severity
 from rollproof.monitoring.tree import Action
 from tests.unit.command_line import Ran
-from tests.unit.made_samples import Probes, cut_off, requests, samples, unreached, value
+from tests.unit.made_samples import Probes, cut_off, requests, samples, value
 
 DOWN = value(None, ok=False)
 # What is in trouble, what that is, and what is to be done.
@@ -92,6 +91,7 @@ def test_the_other_three_have_exit_codes_of_their_own(run: Ran, tmp_path: Path) 
         (("--no-such-option",), "No such option: --no-such-option"),
         (("--at=2026-01-31T12:00:00+00:00",), "no --samples"),
         (("--at=yesterday",), "'yesterday'"),
+        (("--samples=tests/conftest.py", "--at=2026-01-31T12:00:00"), "'2026-01-31T12:00:00'"),
     ],
 )
 def test_a_mistake_is_a_document_too(run: Ran, arguments: tuple[str, ...], observed: str) -> None:
@@ -135,28 +135,6 @@ def test_a_machine_that_may_be_cut_off_has_no_plan_and_says_what_to_check(
     assert (found.assessment.severity, found.assessment.cut_off) == (Severity.UNKNOWN, True)
     assert found.decision.action is Action.INVESTIGATE
     assert found.next.startswith(REACHES)
-
-
-def test_an_application_that_is_not_reached_from_here_and_well_inside_has_no_plan(
-    run: Ran, tmp_path: Path
-) -> None:
-    inside = replace(value(0), figures={PASSING: 1.0})
-    nobody = {name: unreached(Unreached.UNCONNECTED) for name in ("health", "page")}
-    path = _write(tmp_path / "samples.jsonl", lambda _: {**nobody, "containers": inside})
-    said = run("assess", f"--samples={path}", code=ExitCode.BROKEN)
-    assert said.startswith(
-        "severity: unknown\nunknown: critical, health: the application is not reached from here"
-    )
-    assert ": see application.url of the profile, and its port" in said
-    assert "decision: investigate: nobody knows how bad it is" in said
-    assert "rollback" not in said
-
-
-@pytest.mark.parametrize("at", ["yesterday", "2026-01-31T12:00:00", "", "2026-13-01T00:00:00+00:00"])
-def test_a_time_that_is_none_is_refused(run: Ran, tmp_path: Path, at: str) -> None:
-    path = _write(tmp_path / "samples.jsonl", lambda _: {})
-    said = run("assess", f"--samples={path}", f"--at={at}", code=ExitCode.USAGE)
-    assert f"--at: expected a time of ISO 8601 with its zone, observed {at!r} " in said
 
 
 def test_at_a_time_of_which_there_is_no_sample_nothing_is_known(run: Ran, tmp_path: Path) -> None:

@@ -74,19 +74,6 @@ def test_what_is_well_is_watched_and_what_nobody_knows_is_found_out(scope: Scope
     assert decide(Severity.UNKNOWN, scope, SECONDS).action is Action.INVESTIGATE
 
 
-@pytest.mark.parametrize("severity", Severity)
-@pytest.mark.parametrize("corrupt", [False, True])
-def test_from_a_machine_that_may_be_cut_off_nothing_is_rolled_back(
-    severity: Severity,
-    corrupt: bool,  # noqa: FBT001 - of a table
-) -> None:
-    decision = decide(
-        severity, Scope(("backend",), ("mysql",), corrupt, cut_off=True), SECONDS, still_bad=True
-    )
-    assert (decision.action, decision.kind, decision.cut_off) == (Action.INVESTIGATE, None, True)
-    assert decision.reason.startswith("this machine may be cut off: ")
-
-
 @pytest.mark.parametrize(
     ("seconds", "said"),
     [(300.0, "5 minutes"), (60.0, "1 minute"), (90.0, "90 seconds"), (0.5, "0.5 seconds")],

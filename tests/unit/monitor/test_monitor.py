@@ -17,7 +17,6 @@ import pytest
 
 from rollproof.cli.command_line import main
 from rollproof.errors import Mismatch, Unverifiable
-from rollproof.monitoring import samples
 from rollproof.monitoring.monitor import Beats
 from rollproof.monitoring.probes.probe import Probe, Reading
 from rollproof.monitoring.samples import ProbeId, ProbeKind, Sample, Unreached, read_samples, samples_path
@@ -150,32 +149,6 @@ def test_probes_are_closed_at_the_end_but_for_one_that_hangs(time: TurnedTime) -
     assert quick.closed
     assert not hung.closed
     assert time.now - began < 5
-
-
-class Fixed(Probe):
-    """A probe with one reading."""
-
-    def __init__(self, name: str, reading: Reading) -> None:
-        self.id = ProbeId(ProbeKind(name))
-        self._reading = reading
-
-    def ask(self) -> Reading:
-        return self._reading
-
-
-@pytest.mark.parametrize("passing", [1.0, 0.0])
-def test_an_application_that_takes_no_connection_while_it_is_well_inside_is_unknown(passing: float) -> None:
-    said = {
-        "containers": Reading(ok=True, text="3 run", value=0.0, figures={samples.PASSING: passing}),
-        "health": Reading(ok=False, text="refused", unreached=Unreached.UNCONNECTED),
-        "page": Reading(ok=False, text="reset", unreached=Unreached.REFUSED),
-    }
-    probes = [Fixed(name, reading) for name, reading in said.items()]
-    with closing(Beats("t", probes, 60.0, lambda: False, str)) as beats:
-        sample = next(iter(beats))
-    found = {name: (probe.ok, probe.text) for name, probe in sample.probes.items()}
-    health = (None, "unknown: refused") if passing else (False, "refused")
-    assert found == {"containers": (True, "3 run"), "health": health, "page": (False, "reset")}
 
 
 @pytest.fixture

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +17,7 @@ from rollproof.engines.compose import ComposeEngine
 from rollproof.engines.engine import EngineUnreached, Usage
 from rollproof.errors import Meaning, Mismatch, Unverifiable
 from rollproof.monitoring.probes import store_probes
-from rollproof.monitoring.probes.probe import FunctionOf, Probe, Reading, unreached_by
+from rollproof.monitoring.probes.probe import Probe, Reading, unreached_by
 from rollproof.monitoring.probes.probes import Answering, containers_now, memory_now, probes_of
 from rollproof.monitoring.probes.store_probes import StoreProbe
 from rollproof.monitoring.probes.web_probes import (
@@ -29,12 +27,10 @@ from rollproof.monitoring.probes.web_probes import (
     page_status_of,
     usual_milliseconds,
 )
-from rollproof.monitoring.samples import PASSING, ProbeId, ProbeKind, Unreached
-from rollproof.profile.access_log import Requests
+from rollproof.monitoring.samples import ProbeId, ProbeKind, Unreached
 from rollproof.profile.profile import Target, load_target
 from rollproof.stores.registry import open_view
 from tests.conftest import ROOT, write_profile
-from tests.stack.faults import closed_port
 from tests.unit.application_stand_in import StandIn, answer, running
 from tests.unit.monitor.test_store_probes import STORES
 from tests.unit.sandbox import MYSQL
@@ -99,32 +95,6 @@ def test_containers_that_are_unwell_or_missing_name_their_services(target: Targe
     assert (reading.ok, reading.services) == (False, ("redis", "backend", "other"))
     engine.containers.return_value = {"backend": (WELL,), "redis": (WELL,)}
     assert containers_now(target, engine).services == ()
-
-
-@pytest.mark.parametrize(
-    ("front", "health", "passing"),
-    [
-        (None, "healthy", 1.0),
-        # A container without a health check says nothing of itself.
-        (None, None, 0.0),
-        ("proxy", None, 1.0),
-        ("backend", None, 0.0),
-    ],
-)
-def test_whether_those_that_answer_users_pass_their_health_checks_is_told(
-    target: Target,
-    engine: Any,  # noqa: ANN401
-    front: str | None,
-    health: str | None,
-    passing: float,
-) -> None:
-    requests = Requests(service=front) if front else None
-    update = {"services": ("proxy", "backend"), "requests": requests}
-    target = target.model_copy(update={"application": target.application.model_copy(update=update)})
-    backend, redis = replace(WELL, health=health), replace(WELL, health=None, service="redis")
-    engine.containers.return_value = {"proxy": (WELL,), "backend": (backend,), "redis": (redis,)}
-    reading = containers_now(target, engine)
-    assert (reading.ok, reading.figures) == (True, {PASSING: passing})
 
 
 @pytest.mark.parametrize(
@@ -210,33 +180,6 @@ def test_what_was_not_reached_says_so_by_the_meaning_of_its_error(
     assert unreached_by(late, ProbeKind.CONTAINERS) is Unreached.SILENT
     with pytest.raises(Unverifiable):  # unknown, and not down
         Answering(Says(late)).ask()
-
-
-def test_who_takes_no_connection_is_told_apart_from_who_does_not_answer(target: Target) -> None:
-    """The first may be the way there; the second was reached."""
-
-    def told() -> Unreached | None:
-        health = FunctionOf(ProbeKind.HEALTH, lambda: health_now(of.application, 60.0))
-        return Answering(health).ask().unreached
-
-    with closed_port() as port, socket.create_server(("127.0.0.1", 0)) as listening:
-
-        def hang_up() -> None:
-            connection, _ = listening.accept()
-            connection.close()
-
-        urls = (f"http://127.0.0.1:{at}" for at in (port, listening.getsockname()[1]))
-        nowhere, there = (
-            target.model_copy(update={"application": target.application.model_copy(update={"url": url})})
-            for url in urls
-        )
-        of = nowhere
-        assert told() is Unreached.UNCONNECTED
-        of = there
-        thread = threading.Thread(target=hang_up)
-        thread.start()
-        assert told() is Unreached.REFUSED
-        thread.join()
 
 
 def test_a_store_whose_place_the_engine_did_not_tell_was_not_asked() -> None:

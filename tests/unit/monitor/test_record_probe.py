@@ -15,7 +15,7 @@ from rollproof.baseline.facts import RecordedStore
 from rollproof.baseline.folder import Baseline
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Problem, Unverifiable, UsageProblem
-from rollproof.monitoring.probes import record_probe, store_probes
+from rollproof.monitoring.probes import record_probe
 from rollproof.monitoring.probes.probe import Reading
 from rollproof.monitoring.probes.record_probe import Missed, RecordsProbe
 from rollproof.monitoring.probes.web_probes import CurrentUsual
@@ -74,7 +74,7 @@ def _by_the_counts(_: object, __: object, of: Baseline, store: str, counts: Mapp
 def stores(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
     with turned() as time:
         made = {name: Counting(name, dict(counts), time) for name, counts in BEFORE.items()}
-        monkeypatch.setattr(store_probes, "open_view", lambda name, *_: made[name])
+        monkeypatch.setattr(record_probe, "open_view", lambda name, *_: made[name])
         monkeypatch.setattr(record_probe, "missed_records", _by_the_counts)
         yield made
 

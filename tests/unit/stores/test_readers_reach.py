@@ -9,14 +9,12 @@ from functools import partial
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
-from unittest.mock import create_autospec
 
 import pytest
 from pydantic import SecretStr
 
-from rollproof.engines.engine import ContainerEngine, Endpoint
+from rollproof.engines.engine import Endpoint
 from rollproof.monitoring.probes.probes import probes_of
-from rollproof.monitoring.probes.store_probes import HeldContent, HeldView
 from rollproof.monitoring.samples import ProbeKind
 from rollproof.profile.kinds import kinds
 from rollproof.profile.profile import Target
@@ -110,10 +108,7 @@ def test_what_a_monitor_keeps_open_holds_no_secret_of_an_operator(target: Target
     probes = list(probes_of(watched, 1.0))
     assert {probe.id.kind for probe in probes} >= {ProbeKind.STORE, ProbeKind.RECORDS, ProbeKind.LAG}
     assert [str(probe.id) for probe in probes if _holds(probe, OPERATOR)] == []
-    for opened in (HeldView, HeldContent):
-        held = opened("one", stores["mysql"], create_autospec(ContainerEngine, instance=True), 1.0)
-        assert not _holds(held, OPERATOR)
-        assert _holds(held, READER)
+    assert any(_holds(probe, READER) for probe in probes)
 
 
 def test_what_checks_are_given_holds_no_secret_of_an_operator(target: Target) -> None:

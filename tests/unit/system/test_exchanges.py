@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -14,12 +13,10 @@ import pytest
 from pydantic import SecretStr
 
 from rollproof.errors import Unverifiable
-from rollproof.system import http
 from rollproof.system.http import (
     BODY_BYTES,
     LATEST,
     Request,
-    Unconnected,
     _certificates,
     fetch,
     keep,
@@ -72,19 +69,6 @@ def test_a_request_without_an_answer_is_kept_too() -> None:
 
     assert latest()[-1].startswith("GET http://127.0.0.1:9/x\nno answer, ")
     assert "ConnectError" in latest()[-1]
-
-
-def test_a_connection_that_nobody_takes_is_told_before_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As behind a firewall: whoever waits for the answer until the end would not hear of it."""
-    monkeypatch.setattr(http, "_CONNECTING", 0.01)
-    with ExitStack() as opened:
-        full = opened.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
-        for _ in range(3):
-            waiting = opened.enter_context(socket.socket())
-            waiting.setblocking(False)
-            waiting.connect_ex(full.getsockname())
-        with pytest.raises(Unconnected, match="ConnectTimeout"):
-            fetch(Request("GET", f"http://127.0.0.1:{full.getsockname()[1]}/"), 60.0)
 
 
 def test_the_latest_are_kept() -> None:
