@@ -12,7 +12,7 @@ from reports.incident.incident_record import OTHER_SHAPE, IncidentRecord
 from rollproof.incident.downtime import assess_kept, rollbacks_began
 from rollproof.incident.limits import bands_of
 from rollproof.monitoring.samples import Sample
-from rollproof.monitoring.severity import Assessment, first_bad
+from rollproof.monitoring.severity import Assessment
 from rollproof.profile.bands import Bands
 from rollproof.system.clock import Moment
 
@@ -43,7 +43,7 @@ def monitored(record: IncidentRecord) -> Monitored | None:
         began = _began(record)
         bands, beat, recorded = bands_and_beat(record)
         samples, assessment = assess_kept(record.kept, bands, beat, began)
-        return Monitored(samples, assessment, began, first_bad(assessment), recorded)
+        return Monitored(samples, assessment, began, assessment.first_bad, recorded)
     except OTHER_SHAPE:
         # A time or figure is out of range; the timeline doubts its event.
         return None

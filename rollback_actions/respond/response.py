@@ -311,7 +311,7 @@ class Response:
         return code
 
     def _assessed(self, assessed: Assessed) -> None:
-        first = assessed.first_bad or Moment.now()
+        first = assessed.assessment.first_bad or Moment.now()
         self._write(
             ASSESSED,
             severity=assessed.assessment.severity,

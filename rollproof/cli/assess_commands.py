@@ -23,6 +23,8 @@ def assess_command(
         Path | None,
         typer.Option(
             metavar="FILE",
+            exists=True,
+            dir_okay=False,
             help="File of samples to assess, as of its last one (default: the current samples).",
         ),
     ] = None,

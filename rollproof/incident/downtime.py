@@ -26,7 +26,7 @@ from rollproof.incident.kept_samples import whole_samples
 from rollproof.incident.response_record import ASSESSED, first_bad_in
 from rollproof.incident.rollbacks import ROLLBACK_BEGAN
 from rollproof.monitoring.samples import Sample
-from rollproof.monitoring.severity import Assessment, assess, first_bad
+from rollproof.monitoring.severity import Assessment, assess
 from rollproof.profile.bands import Bands
 from rollproof.profile.profile import Target
 from rollproof.record_names import CONTACTS, DOWNTIME, JOURNAL, RESPONSE, ROLLBACK, SUPERSEDED, UNFINISHED
@@ -204,7 +204,7 @@ def _origin(
     ]
     kept = [one for one in whole_samples(incident.folder) if counts(one.at)]
     with suppress(ValueError, OverflowError):  # a figure that no band can hold
-        seen = first_bad(assess_kept(kept, bands, beat_seconds, min(begun, key=age, default=None))[1])
+        seen = assess_kept(kept, bands, beat_seconds, min(begun, key=age, default=None))[1].first_bad
         known = [*([] if seen is None else [(Since.MONITOR, seen)]), *known]
     return min(known, key=lambda one: age(one[1]), default=None)
 

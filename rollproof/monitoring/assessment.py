@@ -21,7 +21,6 @@ from rollproof.monitoring.severity import (
     Standing,
     assess,
     assess_now,
-    first_bad,
     is_monitored,
     is_silent,
     monitored_samples,
@@ -47,11 +46,6 @@ class Assessed:
     samples: tuple[Sample, ...]
     monitored: bool
 
-    @property
-    def first_bad(self) -> Moment | None:
-        """The moment of the first sample beyond the worst bands that are met, or None if no band is."""
-        return first_bad(self.assessment)
-
 
 def assess_target(target: Target, say: Callable[[str], None]) -> Assessed:
     """Return the severity now: by the monitor's last samples, or else by new ones, within 30 s.
@@ -76,23 +70,20 @@ def assess_again(target: Target, path: Path, at: Moment | None = None) -> Assess
     """Return the severity by the samples in the file `path`, as of `at`, or by default of the last sample.
 
     Raises:
-        UsageProblem: there is no such file, or it is of another target.
-        Unverifiable: it is damaged, or cannot be read.
+        UsageProblem: the file is of another target. `Unverifiable`: it is damaged, or cannot be read.
     """
-    if not path.is_file():
-        raise _usage(path, "a file", "none", _PLACES)
     beat = target.premigration.monitoring.beat_seconds
     samples = read_samples(path, samples_of(target.severity, beat, BEFORE_SECONDS), at, hint=_PLACES)
     other = next((sample.target for sample in samples if sample.target != target.name), None)
     if other is not None:
-        hint = "the bands of a profile are those of its own target: use the profile of that one"
-        raise _usage(path, f"those of target {target.name}", f"one of target {other}", hint)
+        raise UsageProblem(
+            what="samples of a monitor",
+            expected=f"those of target {target.name}",
+            observed=f"one of target {other}",
+            source=str(path),
+            hint="the bands of a profile are those of its own target: use the profile of that one",
+        )
     return Assessed(assess(target.severity, samples, beat, at), samples, monitored=True)
-
-
-def _usage(path: Path, expected: str, observed: str, hint: str) -> UsageProblem:
-    what = "samples of a monitor"
-    return UsageProblem(what=what, expected=expected, observed=observed, source=str(path), hint=hint)
 
 
 def decision_by(target: Target, assessed: Assessed, *, still_bad: bool | None = None) -> Decision:

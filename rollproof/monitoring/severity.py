@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rollproof.monitoring.samples import (
@@ -104,6 +103,16 @@ class Assessment:
         """Return the findings of that standing."""
         return tuple(finding for finding in self.findings if finding.standing is standing)
 
+    @property
+    def first_bad(self) -> Moment | None:
+        """The time of the first sample beyond the limit of the worst bands that are met, or None.
+
+        It reaches back only as far as the samples of the assessment.
+        """
+        worst = [found for found in self.of(Standing.MET) if found.severity is self.severity]
+        found = [finding.since for finding in worst if finding.since is not None]
+        return max(found, key=found[0].seconds_since) if found else None
+
 
 _Judge = Callable[[Sequence[Sample], float], tuple[Standing, str, int, int]]
 """Takes the samples, newest last, and the seconds of a beat.
@@ -111,16 +120,6 @@ _Judge = Callable[[Sequence[Sample], float], tuple[Standing, str, int, int]]
 Returns standing, text, and two numbers counted back from the newest sample. The first is of the samples
 behind the standing. The second is of the samples since the first bad one if the band is met, otherwise 0.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    """A band and its judge; without a probe of the kind `of`, the target has no such part."""
-
-    name: str
-    severity: Severity
-    judge: _Judge
-    of: ProbeKind | None = None
 
 
 def assess(
@@ -137,19 +136,15 @@ def assess(
     # Nor do earlier ones count then: what is bad may be over by now.
     samples = () if cut_off else [sample for sample in samples if not sample.cut_off]
     there = {None, *(probe.kind for probe in samples[-1].probes.values())} if samples else {None}
-    rules = (rule for rule in _rules(bands) if rule.of in there)
-    findings = tuple(_finding(rule, samples, beat_seconds) for rule in rules)
-    return Assessment(_severity(findings), findings, cut_off)
-
-
-def first_bad(assessment: Assessment) -> Moment | None:
-    """Return the time of the first sample beyond the limit of the worst bands that are met, or None.
-
-    It reaches back only as far as the samples of the assessment.
-    """
-    worst = [found for found in assessment.of(Standing.MET) if found.severity is assessment.severity]
-    found = [finding.since for finding in worst if finding.since is not None]
-    return max(found, key=found[0].seconds_since) if found else None
+    findings = []
+    for name, severity, judge, of in _rules(bands):
+        if of in there and samples:
+            standing, text, count, bad = judge(samples, beat_seconds)
+            beats, since = (samples[-count].beat, samples[-1].beat), samples[-bad].at if bad else None
+            findings.append(BandFinding(name, severity, standing, text, beats, since))
+        elif of in there:
+            findings.append(BandFinding(name, severity, Standing.UNKNOWN, "no sample of now"))
+    return Assessment(_severity(findings), tuple(findings), cut_off)
 
 
 def samples_of(bands: Bands, beat_seconds: float, seconds: float = 0.0) -> int:
@@ -168,46 +163,34 @@ def _severity(findings: Sequence[BandFinding]) -> Severity:
     return Severity.HEALTHY if findings and clear else Severity.UNKNOWN
 
 
-def _finding(rule: _Rule, samples: Sequence[Sample], beat_seconds: float) -> BandFinding:
-    if not samples:
-        return BandFinding(rule.name, rule.severity, Standing.UNKNOWN, "no sample of now")
-    standing, text, count, bad = rule.judge(samples, beat_seconds)
-    beats = (samples[-count].beat, samples[-1].beat) if count else None
-    since = samples[-bad].at if bad else None
-    return BandFinding(rule.name, rule.severity, standing, text, beats, since)
-
-
-def _rules(bands: Bands) -> Iterator[_Rule]:
+def _rules(bands: Bands) -> Iterator[tuple[str, Severity, _Judge, ProbeKind | None]]:
+    """Yield each band with its judge; without a probe of the kind at the end the target has no such part."""
     critical, other, kinds = bands.critical, bands.non_critical, ProbeKind
+    bad, worse = Severity.NON_CRITICAL, Severity.CRITICAL
     errors, log_ins = _requests("errors", "requests"), _requests("failed_log_ins", "log_ins")
-    connections = _most(kinds.CONNECTIONS, critical.connections.limit)
-    lag = _most(kinds.LAG, other.lag.limit)
-    for name, judge, of in (
-        ("errors", _share(critical.errors, errors), None),
-        ("health", _row(critical.health, _failed_health, "failures of health"), None),
-        (RECORDS_LOST, _row(critical.records_lost, _value(kinds.RECORDS), "records"), None),
-        ("failed log-ins", _share(critical.failed_log_ins, log_ins), None),
-        ("memory", _row(critical.memory, _value(kinds.MEMORY), "% of a limit"), None),
-        ("disk", _row(critical.disk_free, _value(kinds.DISK), "% free", below=True), None),
-        ("stores", _row(critical.stores, _silent_stores, "do not answer"), kinds.STORE),
-        ("connections", _row(critical.connections, connections, "% of all connections"), kinds.CONNECTIONS),
-        ("function", _row(critical.function, _value(kinds.FUNCTION), "failures"), kinds.FUNCTION),
-    ):
-        yield _Rule(name, Severity.CRITICAL, judge, of)
-    for name, judge, of in (
-        ("errors", _share(other.errors, errors), None),
-        ("latency", _row(other.latency, _latency, "ms (p95)"), None),
-        ("latency ratio", _row(other.latency_ratio, _ratio, "x the baseline"), None),
-        ("page", _row(other.page, _page(other.page.limit), "ms"), None),
-        ("lag", _row(other.lag, lag, "records behind"), kinds.LAG),
-        ("containers", _row(other.containers, _value(kinds.CONTAINERS), "are not well"), kinds.CONTAINERS),
-        ("vectors", _share(other.vectors, _unanswered_vectors), kinds.VECTORS),
-    ):
-        yield _Rule(name, Severity.NON_CRITICAL, judge, of)
+    connections, lag = critical.connections, other.lag
+    used, behind = _most(kinds.CONNECTIONS, connections.limit), _most(kinds.LAG, lag.limit)
+    unwell = _value(kinds.CONTAINERS)
+    yield "errors", worse, _share(critical.errors, errors), None
+    yield "health", worse, _row(critical.health, _failed_health, "failures of health"), None
+    yield RECORDS_LOST, worse, _row(critical.records_lost, _value(kinds.RECORDS), "records"), None
+    yield "failed log-ins", worse, _share(critical.failed_log_ins, log_ins), None
+    yield "memory", worse, _row(critical.memory, _value(kinds.MEMORY), "% of a limit"), None
+    yield "disk", worse, _row(critical.disk_free, _value(kinds.DISK), "% free", below=True), None
+    yield "stores", worse, _row(critical.stores, _silent_stores, "do not answer"), kinds.STORE
+    yield "connections", worse, _row(connections, used, "% of all connections"), kinds.CONNECTIONS
+    yield "function", worse, _row(critical.function, _value(kinds.FUNCTION), "failures"), kinds.FUNCTION
+    yield "errors", bad, _share(other.errors, errors), None
+    yield "latency", bad, _row(other.latency, _latency, "ms (p95)"), None
+    yield "latency ratio", bad, _row(other.latency_ratio, _ratio, "x the baseline"), None
+    yield "page", bad, _row(other.page, _page(other.page.limit), "ms"), None
+    yield "lag", bad, _row(lag, behind, "records behind"), kinds.LAG
+    yield "containers", bad, _row(other.containers, unwell, "are not well"), kinds.CONTAINERS
+    yield "vectors", bad, _share(other.vectors, _unanswered_vectors), kinds.VECTORS
 
 
 def _row(band: Band, figure: Figure, unit: str, *, below: bool = False) -> _Judge:
-    """Judge a figure that must be beyond its limit in every sample."""
+    """Judge a figure that must be beyond its limit in every sample; a missed beat ends the row."""
 
     def beyond(value: float) -> bool:
         return value <= band.limit if below else value >= band.limit
@@ -219,9 +202,15 @@ def _row(band: Band, figure: Figure, unit: str, *, below: bool = False) -> _Judg
         text = f"{value:,.4g} {unit}"
         if not beyond(value):
             return Standing.CLEAR, text, 1, 0
-        count = _in_a_row(
-            samples, lambda sample: (found := figure(sample)) is not None and beyond(found), beat_seconds
-        )
+        count = 0
+        for sample in reversed(samples):
+            value, gap = figure(sample), samples[-count].at.seconds_since(sample.at) if count else 0.0
+            # A restarted monitor has missed no beat of its own, and does not know of any before.
+            if value is None or not beyond(value) or not 0 <= gap <= OLDEST_BEATS * beat_seconds:
+                break
+            count += 1
+            if sample.missed:
+                break
         lasted = samples[-1].at.seconds_since(samples[-count].at)
         text = f"{text}, for {lasted:.0f} s"
         if count >= band.samples and lasted >= band.seconds - PART_OF_BEAT * beat_seconds:
@@ -277,21 +266,6 @@ def _percent(samples: Sequence[Sample], counts: Counts) -> tuple[float, float]:
     found = [pair for sample in samples if (pair := counts(sample)) is not None]
     failed, asked = sum(pair[0] for pair in found), sum(pair[1] for pair in found)
     return (100 * failed / asked if asked else 0.0), asked
-
-
-def _in_a_row(samples: Sequence[Sample], holds: Callable[[Sample], bool], beat_seconds: float) -> int:
-    """Return the number of last samples in a row for which `holds` is true. A missed beat ends the row."""
-    count = 0
-    for sample in reversed(samples):
-        if not holds(sample):
-            break
-        # A restarted monitor has missed no beat of its own, and does not know of any before.
-        if count and not 0 <= samples[-count].at.seconds_since(sample.at) <= OLDEST_BEATS * beat_seconds:
-            break
-        count += 1
-        if sample.missed:
-            break
-    return count
 
 
 def _value(kind: ProbeKind) -> Figure:
@@ -382,16 +356,16 @@ def is_silent(store: Probe) -> bool:
     return not store.ok and store.unreached is not Unreached.UNPLACED
 
 
-def monitored_samples(target: Target, path: Path | None = None, seconds: float = 0.0) -> tuple[Sample, ...]:
+def monitored_samples(target: Target, seconds: float = 0.0) -> tuple[Sample, ...]:
     """Return the last samples of `target`, as many as its bands look back on, oldest first.
 
-    If `seconds` is longer, samples of that time. They are read from the monitor's file, or from `path`.
+    If `seconds` is longer, samples of that time.
 
     Raises:
         Unverifiable: the file is damaged, or cannot be read.
     """
     count = samples_of(target.severity, target.premigration.monitoring.beat_seconds, seconds)
-    found = read_samples(path or samples_path(target), count)
+    found = read_samples(samples_path(target), count)
     return tuple(sample for sample in found if sample.target == target.name)
 
 

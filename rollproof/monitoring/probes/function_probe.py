@@ -6,6 +6,7 @@ Health endpoints and status codes do not tell of it: a stream that breaks is a 2
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rollproof.application.canary import Canary, canary_in_use, longest_use
@@ -30,14 +31,11 @@ class FunctionProbe(Probe):
     id = ProbeId(ProbeKind.FUNCTION)
 
     def __init__(self, target: Target, function: Function, engine: ContainerEngine, deadline: float) -> None:
-        self._deadline = deadline
-        self._target = target
-        self._function = function
-        self._engine = engine
+        self._target, self._function, self._engine, self._deadline = target, function, engine, deadline
         self._question: Question[Reading] = Question(str(self.id), self._use)
         self._begun = False
         self._last: Reading | None = None
-        self._left: Unverifiable | None = None
+        self._ended: Unverifiable | None = None
 
     def ask(self) -> Reading:
         """Ask if it is time to; return the newest answer."""
@@ -58,47 +56,35 @@ class FunctionProbe(Probe):
 
     def _use(self) -> Reading:
         """Use the function once, unless checks use the canary now: then the last answer stays."""
-        if self._left is not None:
-            raise self._left
+        if self._ended is not None:
+            raise self._ended
         with canary_in_use(self._target, alone=True, seconds=0.0) as ours:
-            if ours:
-                return self._as_the_canary()
-        if self._last is not None:
-            return self._last
-        raise Unverifiable(
-            what="function",
-            expected="a canary that nobody uses",
-            observed="checks that use it",
-            source=self._target.name,
-            hint="it is asked again when they have ended",
-        )
-
-    def _as_the_canary(self) -> Reading:
-        began = Moment.now()
-        try:
-            done = self._done()
-        except Mismatch as refused:
-            return Reading(ok=False, text=refused.summary, value=1.0)
-        except Unverifiable as problem:
-            unreached = unreached_by(problem, self.id.kind)
-            if unreached is None:
-                raise
-            return Reading(ok=False, text=problem.summary, value=1.0, unreached=unreached)
+            if not ours:
+                if self._last is None:
+                    raise self._question.unanswered("checks that use it")
+                return self._last
+            began = Moment.now()
+            try:
+                done = self._done()
+            except Mismatch as refused:
+                return Reading(False, refused.summary, 1.0)
+            except Unverifiable as problem:
+                unreached = unreached_by(problem, self.id.kind)
+                if unreached is None:
+                    raise
+                return Reading(False, problem.summary, 1.0, unreached=unreached)
         wrong = "; ".join(f"{name}: {said}" for name, said in done.items() if said)
-        text = wrong or f"{', '.join(done)}, in {began.seconds_ago():.1f} s"
-        return Reading(ok=not wrong, text=text, value=float(bool(wrong)))
+        return Reading(
+            not wrong, wrong or f"{', '.join(done)}, in {began.seconds_ago():.1f} s", float(bool(wrong))
+        )
 
     def _done(self) -> Mapping[str, str]:
         """Use the function; return what was done, each with what is wrong with it, and leave no trace."""
-        application = self._target.application
+        application, target = self._target.application, self._target
         wanted, client = application.canary, ApplicationClient(application)
-        with Opened(lambda name: open_view(name, self._target.stores[name], self._engine)) as views:
-            canary = Canary(
-                self._target,
-                self._engine,
-                client,
-                lambda: follow_all(wanted.references, views, self._target.personal),
-            )
+        with Opened(lambda name: open_view(name, target.stores[name], self._engine)) as views:
+            follow = partial(follow_all, wanted.references, views, target.personal)
+            canary = Canary(target, self._engine, client, follow)
             done = {"log-in": ""}
             try:
                 session, there = canary.log_in(), True
@@ -116,25 +102,22 @@ class FunctionProbe(Probe):
     def _leave_no_trace(self, canary: Canary) -> None:
         """Remove the canary's traces; what is left says nothing of the function, and is no bad reading.
 
-        If a conversation cannot be removed, the function is never used again: each use would leave another.
+        If something cannot be removed, the function is never used again: each use would leave another.
         """
         application = self._target.application
         try:
-            canary.forget()
-        except Unverifiable as problem:
-            self._left = problem if unreached_by(problem, self.id.kind) is None else None
-            raise
-        except Mismatch as refused:
-            self._left = _unverified(refused)
-            raise self._left from None
-        if application.canary.sweeper or application.functions.log_out:
-            try:
+            if application.canary.sweeper or application.functions.log_out:
                 canary.sweep()
-            except Mismatch as left:
-                raise _unverified(left) from None
-
-
-def _unverified(left: Mismatch) -> Unverifiable:
-    return Unverifiable(
-        what=left.what, expected=left.expected, observed=left.observed, source=left.source, hint=left.hint
-    )
+            else:
+                canary.forget()
+        except (Mismatch, Unverifiable) as left:
+            problem = Unverifiable(
+                what=left.what,
+                expected=left.expected,
+                observed=left.observed,
+                source=left.source,
+                hint=left.hint,
+                means=left.means,
+            )
+            self._ended = problem if unreached_by(problem, self.id.kind) is None else None
+            raise problem from None

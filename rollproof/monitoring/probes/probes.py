@@ -14,7 +14,7 @@ from rollproof.engines.factory import open_engine
 from rollproof.errors import Meaning, Mismatch, Unverifiable, listed
 from rollproof.monitoring.probes.probe import FunctionOf, Probe, Reading, unreached_by
 from rollproof.monitoring.probes.record_probe import RecordsProbe
-from rollproof.monitoring.probes.request_probe import open_requests
+from rollproof.monitoring.probes.request_probe import LogProbe
 from rollproof.monitoring.probes.store_probes import ConnectionsProbe, LagProbe, StoreProbe, VectorProbe
 from rollproof.monitoring.probes.web_probes import CurrentUsual, health_now, page_now
 from rollproof.monitoring.samples import ProbeKind
@@ -130,7 +130,7 @@ def probes_of(target: Target, deadline: float) -> Iterator[Probe]:
     web, usual = min(deadline, application.deadline_seconds), CurrentUsual(target)
 
     yield Answering(FunctionOf(ProbeKind.HEALTH, lambda: health_now(application, web, usual.known())))
-    yield open_requests(target, engine)
+    yield LogProbe(application.requests, target.severity.non_critical.errors.limit, engine)
     yield RecordsProbe(target, engine, deadline, usual)
     yield FunctionOf(ProbeKind.CONTAINERS, partial(containers_now, target, engine))
     yield FunctionOf(ProbeKind.MEMORY, partial(memory_now, target, engine))

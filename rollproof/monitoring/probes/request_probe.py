@@ -11,10 +11,9 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from rollproof.errors import Unverifiable
-from rollproof.monitoring.probes.probe import FunctionOf, Probe, Reading
+from rollproof.monitoring.probes.probe import Probe, Reading
 from rollproof.monitoring.samples import ProbeId, ProbeKind
 from rollproof.profile.access_log import Requests, searched
-from rollproof.profile.profile import Target
 from rollproof.system.http import AGENT
 
 if TYPE_CHECKING:
@@ -140,30 +139,13 @@ def _is_any(path: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(path, pattern) for pattern in patterns)
 
 
-def open_requests(target: Target, engine: ContainerEngine) -> Probe:
-    """Return the probe of requests for the source that the profile names; without one they are unknown."""
-    source = target.application.requests
-    limit = target.severity.non_critical.errors.limit
-    return LogProbe(source, limit, engine) if source else FunctionOf(ProbeKind.REQUESTS, _no_source)
-
-
-def _no_source() -> Reading:
-    raise Unverifiable(
-        what="requests of users",
-        expected="application.requests in the profile",
-        observed="none",
-        source="the profile",
-        hint="name the service that logs requests in application.requests",
-    )
-
-
 class LogProbe(Probe):
     """A service's access log: the lines its containers have logged since the last question."""
 
     id = ProbeId(ProbeKind.REQUESTS)
 
-    def __init__(self, source: Requests, limit: float, engine: ContainerEngine) -> None:
-        """Ask nothing yet; from `limit` percent of errors on, a reading is bad."""
+    def __init__(self, source: Requests | None, limit: float, engine: ContainerEngine) -> None:
+        """Ask nothing yet; from `limit` percent of errors on, a reading is bad. Without a source none is."""
         self._source = source
         self._limit = limit
         self._engine = engine
@@ -172,11 +154,11 @@ class LogProbe(Probe):
 
     def ask(self) -> Reading:
         """Count the new lines. The first question only finds the logs' ends, and raises `Unverifiable`."""
-        containers = [
-            container.name
-            for container in self._engine.running()
-            if container.service == self._source.service and not container.one_off
-        ]
+        source = self._source
+        if source is None:
+            raise self._unknown("application.requests in the profile", "none", "name the service that logs")
+        running = self._engine.running()
+        containers = [one.name for one in running if one.service == source.service and not one.one_off]
         if not containers:
             raise self._unknown("a container that runs", "none", "requests are logged there: start it")
         if self._read_to is None:
@@ -185,7 +167,7 @@ class LogProbe(Probe):
         # A new container's log is read from its beginning. All logs are read before any is counted: counted
         # lines are not read again.
         logs = {name: self._lines_after(self._read_to.get(name, 0.0), name) for name in containers}
-        tally = Tally(self._source)
+        tally = Tally(source)
         for name, lines in logs.items():
             for stamp, text in lines:
                 self._read_to[name] = stamp
@@ -225,10 +207,7 @@ class LogProbe(Probe):
         return lines
 
     def _unknown(self, expected: str, observed: str, hint: str) -> Unverifiable:
+        source = f"log of {self._source.service}" if self._source else "the profile"
         return Unverifiable(
-            what="requests of users",
-            expected=expected,
-            observed=observed,
-            source=f"log of {self._source.service}",
-            hint=hint,
+            what="requests of users", expected=expected, observed=observed, source=source, hint=hint
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import cast
 
 import pytest
@@ -12,11 +11,9 @@ import pytest
 from rollproof.engines.engine import ContainerEngine, RunningContainer
 from rollproof.errors import Unverifiable
 from rollproof.monitoring.probes import request_probe
-from rollproof.monitoring.probes.request_probe import LogProbe, open_requests
+from rollproof.monitoring.probes.request_probe import LogProbe
 from rollproof.profile.access_log import Requests
-from rollproof.profile.profile import load_target
 from rollproof.system.http import AGENT
-from tests.conftest import write_profile
 from tests.unit.monitor.test_request_log import line, log
 
 LIMIT = 10.0
@@ -154,15 +151,9 @@ def test_few_lines_are_read_and_many_only_when_all_of_these_are_new(
     assert probe.ask().figures["requests"] == 8
 
 
-@pytest.mark.parametrize("more", ["", '[application.requests]\nservice = "backend"\n'])
-def test_the_profile_says_where(tmp_path: Path, more: str) -> None:
-    target = load_target(write_profile(tmp_path, more))
-    probe = open_requests(target, cast("ContainerEngine", LogEngine(service="backend")))
-    assert str(probe.id) == "requests"
-    with pytest.raises(Unverifiable) as told:
-        probe.ask()
-    assert ("expected application.requests in the profile, observed none" in str(told.value)) is (not more)
-    probe.close()
+def test_without_a_source_requests_are_unknown() -> None:
+    with pytest.raises(Unverifiable, match=r"expected application\.requests in the profile, observed none"):
+        LogProbe(None, LIMIT, cast("ContainerEngine", LogEngine())).ask()
 
 
 def test_it_is_not_well_from_the_share_of_errors_that_calls_for_a_person() -> None:

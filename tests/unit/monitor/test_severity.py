@@ -16,7 +16,6 @@ from rollproof.monitoring.severity import (
     Severity,
     Standing,
     assess,
-    first_bad,
 )
 from rollproof.profile.bands import Band, Bands, Percent
 from rollproof.system.clock import Moment
@@ -116,7 +115,7 @@ def test_what_is_bad_for_longer_than_its_band_asks_is_bad_since_its_first_sample
     of: Callable[[int], Probes], first: int
 ) -> None:
     made = samples(120, of, well_before=30)
-    assert first_bad(assess(Bands(), made, BEAT)) == made[30 + first].at
+    assert assess(Bands(), made, BEAT).first_bad == made[30 + first].at
 
 
 def test_a_row_ends_with_a_good_sample_one_that_says_nothing_and_a_beat_that_was_missed() -> None:
@@ -253,7 +252,7 @@ def test_the_worst_band_decides_and_says_which_samples_led_to_it() -> None:
 
 def test_an_earlier_outage_that_was_over_does_not_count() -> None:
     made = samples(200, lambda n: {"requests": requests(20 * (not 40 <= n < 100))})
-    assert first_bad(assess(Bands(), made, BEAT)) == made[100].at
+    assert assess(Bands(), made, BEAT).first_bad == made[100].at
 
 
 HANGS = unreached(Unreached.SILENT)
@@ -275,7 +274,7 @@ def test_a_machine_that_reaches_neither_engine_nor_store_knows_nothing(name: str
     assert (assessment.severity, assessment.cut_off) == (Severity.UNKNOWN, True)
     assert assessment.said.startswith("unknown: this machine may be cut off: ")
     assert {finding.standing for finding in assessment.findings} == {Standing.UNKNOWN}
-    assert first_bad(assessment) is None
+    assert assessment.first_bad is None
 
 
 REACHED: dict[str, Probes] = {
@@ -320,7 +319,7 @@ def test_the_time_in_which_it_was_cut_off_is_no_part_of_what_is_bad_since() -> N
         assessment = assess(Bands(), made, BEAT)
         assert found(assessment, "stores", CRITICAL).standing is standing
         assert assessment.severity is (CRITICAL if standing is Standing.MET else Severity.UNKNOWN)
-        assert first_bad(assessment) == (made[69].at if standing is Standing.MET else None)
+        assert assessment.first_bad == (made[69].at if standing is Standing.MET else None)
 
 
 def test_without_a_probe_of_engine_or_store_nobody_is_cut_off() -> None:

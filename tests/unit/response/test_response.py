@@ -98,9 +98,9 @@ class StandInHands:
         return self.verification
 
     def downtime(self, verified: Moment) -> Downtime:
-        assert CRITICAL.first_bad is not None
-        seconds = verified.seconds_since(CRITICAL.first_bad)
-        return Downtime(CRITICAL.first_bad, Since.RESPONSE, seconds, self.objective, verified)
+        assert CRITICAL.assessment.first_bad is not None
+        seconds = verified.seconds_since(CRITICAL.assessment.first_bad)
+        return Downtime(CRITICAL.assessment.first_bad, Since.RESPONSE, seconds, self.objective, verified)
 
     def wait(self, seconds: float) -> None:
         self._do("wait")
@@ -136,9 +136,9 @@ def test_what_is_critical_is_rolled_back_and_verified(begun: Begun) -> None:
         *("assessed", "decided", "agreed", "rolling back", "rolled back", "verifying", "verified", "ended"),
     ]
     # From the first bad sample on, which came before the assessment.
-    assert CRITICAL.first_bad is not None
+    assert CRITICAL.assessment.first_bad is not None
     assert outcome.downtime is not None
-    assert outcome.downtime == pytest.approx(BEGAN.seconds_since(CRITICAL.first_bad), abs=1)
+    assert outcome.downtime == pytest.approx(BEGAN.seconds_since(CRITICAL.assessment.first_bad), abs=1)
     assert outcome.downtime >= 55
     ended = verify_journal(begun.folder / RESPONSE)[-1]
     assert (ended["objective_seconds"], ended["downtime_seconds"]) == (600.0, outcome.downtime)
@@ -451,8 +451,8 @@ def test_one_that_is_cut_off_at_its_very_end_does_not_verify_again_and_was_down_
     outcome = begun.run(second, None)
     assert second.done == []
     assert outcome.ending is Ending.RESUMED
-    assert CRITICAL.first_bad is not None
-    assert outcome.downtime == pytest.approx(verified.seconds_since(CRITICAL.first_bad))
+    assert CRITICAL.assessment.first_bad is not None
+    assert outcome.downtime == pytest.approx(verified.seconds_since(CRITICAL.assessment.first_bad))
 
 
 def test_a_failed_verification_that_was_cut_off_stays_failed(begun: Begun) -> None:
@@ -467,11 +467,11 @@ def test_the_first_bad_sample_is_of_the_monitor_that_saw_it() -> None:
     again = samples(14, lambda _: {"memory": value(97, ok=False)})
     both = (*(replace(one, at=replace(one.at, since_boot=one.at.since_boot - 600)) for one in before), *again)
     seen_by_both = Assessed(assess(Bands(), both, BEAT), both, monitored=True)
-    assert seen_by_both.first_bad == again[0].at
+    assert seen_by_both.assessment.first_bad == again[0].at
 
 
 def test_an_outage_during_which_the_monitor_was_started_anew_is_one() -> None:
     every = samples(30, lambda _: {"memory": value(97, ok=False)})
     # The new one has come to the number of the beat with which the outage began.
     both = tuple(replace(one, beat=one.beat - 20 if one.beat >= 20 else one.beat) for one in every)
-    assert Assessed(assess(Bands(), both, BEAT), both, monitored=True).first_bad == every[0].at
+    assert Assessed(assess(Bands(), both, BEAT), both, monitored=True).assessment.first_bad == every[0].at
