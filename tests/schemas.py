@@ -14,7 +14,6 @@ from reports.answers.contact_lines import ContactsRecord
 from reports.answers.decision import AssessmentRecord, DecisionRecord
 from reports.answers.rollback_lines import StatusRecord
 from reports.terminal.document import Document
-from rollproof.backups.index import IndexFile
 from rollproof.backups.sets import SetManifest
 from rollproof.baseline.facts import Facts, RecordedContent
 from rollproof.baseline.folder import Manifest
@@ -60,7 +59,6 @@ RECORDS: dict[str, tuple[object, str]] = {
     ),
     "backup-set": (SetManifest, "backups/SET/set.json, beside its seal `sha256`"),
     "backup": (PackageManifest, "backups/SET/STORE/backup.json"),
-    "backup-index": (IndexFile, "backups/SET/index/STORE.json"),
     "window": (WindowFile, "incidents/ID/lost-window/window.json, also of lost-window-N"),
     "accounting": (
         dict[str, StoreAccount],

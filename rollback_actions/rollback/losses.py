@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rollback_actions.session.session import Recorder
-from rollproof.backups.index import StoreIndex, read_index
+from rollproof.backups.index import read_index
 from rollproof.backups.sets import BackupSet
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import ActionFailed, Problem, reason_of
@@ -25,6 +25,7 @@ from rollproof.losses.lost_window import (
 from rollproof.planning.unfinished import Unfinished
 from rollproof.profile.profile import Target
 from rollproof.record_names import ACCOUNTS
+from rollproof.stores.snapshot import Snapshot
 from rollproof.system.command import Deadline
 from rollproof.system.record_files import write_record
 from rollproof.system.side_by_side import every
@@ -39,7 +40,7 @@ class Losses:
     backup: BackupSet
     unfinished: Unfinished
     accounts: dict[str, Account] = field(default_factory=dict)
-    _indexes: dict[str, StoreIndex | None] = field(default_factory=dict)
+    _indexes: dict[str, Snapshot | None] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def export(
@@ -126,14 +127,14 @@ class Losses:
             except ActionFailed as problem:
                 steps.note(f"records of {folder.name} are exported again if still there: {problem.summary}")
 
-    def _index(self, name: str, steps: Recorder) -> StoreIndex | None:
+    def _index(self, name: str, steps: Recorder) -> Snapshot | None:
         """Return the index of a store, or None if the backup is not known to hold any of its records."""
         if name not in self._indexes:
             # Only once: reading it hashes all of its files.
             self._indexes[name] = self._read_index(name, steps)
         return self._indexes[name]
 
-    def _read_index(self, name: str, steps: Recorder) -> StoreIndex | None:
+    def _read_index(self, name: str, steps: Recorder) -> Snapshot | None:
         if self.target.stores[name].emptied:  # the restore loses all records, not only the new ones
             return None
         try:

@@ -20,8 +20,7 @@ from rollproof.errors import ActionFailed, Meaning, Problem, Unverifiable, Usage
 from rollproof.home import typed
 from rollproof.incident.incident import Incident, load_incident
 from rollproof.incident.journal_steps import Step
-from rollproof.losses.changes import Pair
-from rollproof.losses.lost_window import ExportedFile, find_exported
+from rollproof.losses.lost_window import ExportedFile, Pair, find_exported
 from rollproof.planning.unfinished import unfinished_of
 from rollproof.profile.profile import Target, load_target
 from rollproof.stores.keepers import BACKUP_SECONDS, open_keeper
@@ -160,7 +159,7 @@ def _there(target: Target, engine: ContainerEngine, exported: ExportedFile, keys
             return Counter((record.key, record.hash) for _, record in found if record.key in keys)
 
         try:
-            return read(exported.described.division, exported.parts)
+            return read(exported.division, exported.parts)
         except Unverifiable:
             # The restore may have brought back another key, by which this division does not fit.
             content.close()

@@ -95,7 +95,7 @@ def read_store(backup: BackupSet, name: str, profile: StoreProfile) -> KeptStore
     if finished and (unfinished := at_place(finished)(package)):
         raise _wrong(name, folder, *unfinished)
     try:
-        read_index(backup.folder, name, backup.index)
+        read_index(backup.folder, name, backup.index).close()
     except ActionFailed as problem:
         observed = f"{problem.observed}: it was changed"
         raise _wrong(name, folder, "an index with SHA-256 as the set names them", observed) from None

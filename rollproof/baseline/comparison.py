@@ -10,18 +10,15 @@ import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from rollproof.baseline.facts import RecordedCollection
 from rollproof.baseline.sampling import Coverage, SamplePlan
 from rollproof.errors import Unverifiable
 from rollproof.profile.sections import Policy
-from rollproof.stores.blocks import not_as_asked, read_block, read_parts, spread
 from rollproof.stores.contract import ByUsers, ContentView, Pace, RecordHash, nobody
+from rollproof.stores.snapshot import Snapshot, differences, not_as_asked, read_parts
 
 SHOWN = 20
-IN_MEMORY = 50_000
-"""The most records of a part to compare at a time."""
 THE_CANARYS = "the canary's"
 """The remark about an added record that the canary has made."""
 
@@ -175,9 +172,9 @@ def compare(
         if position and time.monotonic() > give_up:
             comparison.unread = len(differing) - position
             break
-        before = recorded_part(recorded, records, part)
         found, comparison.part = comparison.found, part
-        compare_part(before, now, sizes[part], comparison)
+        with Snapshot(records) as snapshot:
+            compare_records(snapshot.records(collection, part), now, comparison)
         comparison.unexplained += comparison.found == found
     return comparison
 
@@ -208,76 +205,30 @@ def _digested(
     return seen, differing, cut
 
 
-def recorded_records(recorded: RecordedCollection, records: Path) -> Iterator[RecordHash]:
-    """Yield all recorded records of a collection, part by part."""
-    for part in range(len(recorded.division)):
-        yield from recorded_part(recorded, records, part)
-
-
-def recorded_part(recorded: RecordedCollection, records: Path, part: int) -> Iterator[RecordHash]:
-    """Yield the recorded records of one part; one that was empty has no block."""
-    return read_block(records, *recorded.blocks[part]) if recorded.digests[part].records else iter(())
-
-
-def expired_by_now(recorded: RecordedCollection, records: Path) -> int:
+def expired_by_now(records: Path, collection: str) -> int:
     """Return how many of a collection's recorded records have expired since; reads the baseline alone.
 
     Raises:
         Unverifiable: `records` is no file of records.
     """
     now = time.time()
-    return sum(
-        record.expires is not None and record.expires <= now for record in recorded_records(recorded, records)
-    )
-
-
-def compare_part(
-    before: Iterable[RecordHash], now: Iterable[RecordHash], size: int, comparison: Comparison
-) -> None:
-    """Add the differences of one part to `comparison`; `before` holds `size` records.
-
-    A part too large for memory goes through files, such as that of a table without a key.
-    """
-    if size <= IN_MEMORY:
-        compare_records(before, now, comparison)
-        return
-    count = -(-size // IN_MEMORY)
-    with TemporaryDirectory(prefix="rollproof-") as folder:
-        old = spread(before, Path(folder) / "before", count)
-        new = spread(now, Path(folder) / "now", count)
-        for one, other in zip(old, new, strict=True):
-            compare_records(one, other, comparison)
+    with Snapshot(records) as snapshot:
+        return sum(one.expires is not None and one.expires <= now for one in snapshot.records(collection))
 
 
 def compare_records(before: Iterable[RecordHash], now: Iterable[RecordHash], comparison: Comparison) -> None:
-    """Add the differences of one part to `comparison`. A key may occur more than once.
-
-    Memory holds `before`, and the records in `now` whose key it has with another hash. Added records are only
-    counted.
-    """
-    old, other = dict[str, list[RecordHash]](), dict[str, list[RecordHash]]()
-    for record in before:
-        old.setdefault(record.key, []).append(record)
-    for record in now:
-        same = old.get(record.key)
-        if same is None:
-            comparison.add(record)
-        elif (equal := next((one for one in same if one.hash == record.hash), None)) is not None:
-            same.remove(equal)
-        else:
-            other.setdefault(record.key, []).append(record)
+    """Add the differences of two sets of records to `comparison`. A key may occur more than once."""
     today = time.time()
-    for key in sorted(key for key, left in old.items() if left or key in other):
-        gone, come = old[key], other.get(key, [])
-        for one, another in zip(gone, come, strict=False):
+    for found in differences(before, now):
+        for one, another in zip(found.gone, found.come, strict=False):
             keys = comparison.touched if comparison.by_users(one, another) else comparison.changed
-            keys.add(key, _fields(one.fields, another.fields))
-        for record in gone[len(come) :]:
+            keys.add(found.key, _fields(one.fields, another.fields))
+        for record in found.gone[len(found.come) :]:
             if record.expires is not None and record.expires <= today:
                 comparison.expired += 1
             else:
-                comparison.missing.add(key)
-        for record in come[len(gone) :]:
+                comparison.missing.add(found.key)
+        for record in found.come[len(found.gone) :]:
             comparison.add(record)
 
 

@@ -109,23 +109,22 @@ def _has_scores(golden: Neighbours) -> bool:
 class RecordedCollection:
     """The content of a collection, part by part.
 
-    `division` has the first bound of each part, and `digests` its digest. `blocks` are the offset and length
-    of each part's records in the baseline's file `records`. `excluded` are the fields left out of all hashes.
-    `seconds` is the time its digest took, and the estimate for the next.
+    `division` has the first bound of each part, and `digests` its digest. The baseline's file `records` is a
+    snapshot of all collections of the store. `excluded` are the fields left out of all hashes. `seconds` is
+    the time its digest took, and the estimate for the next.
     """
 
     division: Annotated[tuple[str, ...], Must("parts, of which something would be compared", bool)]
     digests: tuple[Digest, ...]
     records: str
-    blocks: tuple[tuple[Natural, Natural], ...]
     excluded: tuple[str, ...]
     seconds: float = field(metadata=rounded(3))
     golden: tuple[Annotated[Neighbours, Must("as many keys as scores", _has_scores)], ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a record that does not describe each part once."""
-        if not len(self.division) == len(self.digests) == len(self.blocks):
-            raise ValueError("a digest and a block of each part")
+        if len(self.division) != len(self.digests):
+            raise ValueError("a digest of each part")
 
 
 @dataclass(frozen=True, slots=True)

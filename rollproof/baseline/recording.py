@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from itertools import groupby
 from pathlib import Path
 
 from rollproof.baseline.facts import RecordedCollection, RecordedContent, RecordedStore
@@ -19,20 +18,17 @@ from rollproof.errors import ActionFailed, listed
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import StoreProfile
-from rollproof.stores.blocks import Counted, new_blocks, write_block
 from rollproof.stores.contract import (
     ContentView,
-    Digest,
     MovingContent,
     SearchableContent,
     SharedContent,
 )
 from rollproof.stores.policy import compared_of, excluded_of, pace_of, policy_of
 from rollproof.stores.registry import open_content, open_marks, open_view
+from rollproof.stores.snapshot import PART, Snapshot, read_parts
 from rollproof.system.side_by_side import each
 
-PART = 10_000
-"""Records a part: few enough to find a part's differences quickly, many enough that parts cost little."""
 GOLDEN_QUERIES, GOLDEN_NEIGHBOURS = 3, 5
 
 
@@ -62,18 +58,19 @@ def record_content(
         sight = require_whole_sight(content, lambda: schemas)
         names = compared_of(profile, counts, schemas)
         _require_readable(store, names, schemas)
-        records = folder / "records" / store
+        file = f"records/{store}.db"
 
-        def recorded(numbered: tuple[int, str]) -> RecordedCollection:
-            number, name = numbered
-            # Each collection has its own reader: readers share no connection.
-            with open_content(store, profile, engine) as reader:
-                return record_collection(reader, profile, name, records / f"{number:04d}.blocks", folder)
+        with Snapshot(folder / file, new=True) as snapshot:
 
-        found = each(recorded, enumerate(names), workers=profile.load.connections, name="recording")
+            def recorded(name: str) -> RecordedCollection:
+                # Each collection has its own reader: readers share no connection.
+                with open_content(store, profile, engine) as reader:
+                    return record_collection(reader, profile, name, snapshot, file)
+
+            found = each(recorded, names, workers=profile.load.connections, name="recording")
         return RecordedContent(
             schemas=schemas,
-            collections={name: collection for (_, name), collection in found.items()},
+            collections=found,
             positions=content.positions() if isinstance(content, MovingContent) else {},
             blind_spots=content.blind_spots,
             sight=sight,
@@ -95,9 +92,9 @@ def _require_readable(store: str, names: Sequence[str], schemas: Mapping[str, Js
 
 
 def record_collection(
-    content: ContentView, profile: StoreProfile, name: str, path: Path, folder: Path
+    content: ContentView, profile: StoreProfile, name: str, snapshot: Snapshot, file: str
 ) -> RecordedCollection:
-    """Write one collection's records to `path`, which is below `folder`, and return its description.
+    """Write one collection's records to `snapshot`, the baseline's `file`, and return its description.
 
     Raises:
         Problem: the store does not answer, or a collection with policy exact changed while it was read.
@@ -105,12 +102,8 @@ def record_collection(
     pace = pace_of(profile)
     division = content.divide(name, PART)
     every = range(len(division))
-    digests, blocks = [Digest(0, 0)] * len(division), [(0, 0)] * len(division)
-    with new_blocks(path) as stream:
-        for part, records in groupby(content.records(name, division, every, pace), key=lambda pair: pair[0]):
-            counted = Counted(record for _, record in records)
-            blocks[part] = write_block(stream, counted)
-            digests[part] = counted.digest
+    parts = read_parts(content, name, division, every, pace)
+    digests = [snapshot.add(name, part, division[part], records) for part, records in parts]
     started = time.monotonic()
     again = dict(content.digest(name, division, every, pace))
     seconds = time.monotonic() - started
@@ -126,8 +119,7 @@ def record_collection(
     return RecordedCollection(
         division=division,
         digests=tuple(digests),
-        records=str(path.relative_to(folder)),
-        blocks=tuple(blocks),
+        records=file,
         excluded=tuple(sorted(excluded_of(profile, name))),
         seconds=seconds,
         golden=content.golden(name, GOLDEN_QUERIES, GOLDEN_NEIGHBOURS)

@@ -14,35 +14,25 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, fields
 from itertools import chain
 from typing import Self
 
-from rollproof.backups.index import PART, StoreIndex, every_field, standing_collections
+from rollproof.backups.index import every_field, standing_collections
 from rollproof.baseline.comparison import Keys
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Unverifiable
 from rollproof.incident.incident import StoreAccount
-from rollproof.losses.changes import (
-    Indexed,
-    aligned,
-    difference,
-    live_digests,
-    live_parts,
-    pairs,
-    require_time,
-)
+from rollproof.losses.changes import live_parts, require_time
 from rollproof.losses.lost_window import LostWindow
 from rollproof.profile.profile import Target
-from rollproof.stores.blocks import read_block
-from rollproof.stores.contract import ContentView, Digest, Pace, RecordHash
+from rollproof.stores.contract import ContentView, Pace, RecordHash
 from rollproof.stores.policy import pace_of
 from rollproof.stores.registry import open_content
+from rollproof.stores.snapshot import PART, Part, Snapshot, differences, read_parts
 from rollproof.system.command import Deadline
 from rollproof.system.side_by_side import each
-
-Revived = Callable[[str, str], None]
-"""Takes the collection and the key of each record that came back."""
 
 
 @dataclass(slots=True)
@@ -92,7 +82,7 @@ def account_store(
     target: Target,
     engine: ContainerEngine,
     name: str,
-    index: StoreIndex | None,
+    index: Snapshot | None,
     windows: Sequence[LostWindow],
     limit: Deadline,
 ) -> Account:
@@ -124,181 +114,139 @@ def _account_window(
     target: Target,
     engine: ContainerEngine,
     name: str,
-    index: StoreIndex | None,
+    index: Snapshot | None,
     windows: Sequence[LostWindow],
     limit: Deadline,
 ) -> Account:
     """Account for the records in the last of `windows`; the others are earlier."""
-    window = windows[-1].stores[name]
-    if name in window.unknown:
-        return Account(unknown=dict(window.unknown))
+    unknown = dict(windows[-1].stores[name].unknown)
+    if name in unknown:
+        return Account(unknown=unknown)
     profile = every_field(target.stores[name])
     now = set(standing_collections(name, profile, engine))
-    # A collection that was unreadable before cannot be accounted for now.
-    names = [key for key in (*window.collections, *sorted(now)) if key not in window.unknown]
     writing = threading.Lock()
-    with (windows[-1].folder / name / "revived.jsonl").open(
-        "w", encoding="utf-8", errors="backslashreplace"
-    ) as stream:
-
-        def came_back(collection: str, key: str) -> None:
-            with writing:
-                stream.write(json.dumps({"collection": collection, "key": key}, ensure_ascii=False) + "\n")
+    with ExitStack() as opened:
+        stream = opened.enter_context(
+            (windows[-1].folder / name / "revived.jsonl").open(
+                "w", encoding="utf-8", errors="backslashreplace"
+            )
+        )
+        snapshots = [opened.enter_context(w.records(name)) for w in windows if name in w.stores]
+        # A collection that was unreadable before cannot be accounted for now.
+        names = [key for key in (*snapshots[-1].collections("before"), *sorted(now)) if key not in unknown]
 
         def accounted(collection: str) -> Account:
-            with open_content(name, profile, engine) as content:
-                found = _Collection(content, collection, index, windows, name, pace_of(profile))
-                return found.account(came_back, limit, there=collection in now)
+            def came_back(key: str) -> None:
+                with writing:
+                    line = json.dumps({"collection": collection, "key": key}, ensure_ascii=False)
+                    stream.write(f"{line}\n")
 
-        total = Account(unknown=dict(window.unknown))
+            with open_content(name, profile, engine) as content:
+                before = _Before(collection, index, snapshots)
+                there = collection in now
+                return _account(before, content, pace_of(profile), came_back, limit, there=there)
+
+        total = Account(unknown=unknown)
         workers = profile.load.connections
         for account in each(accounted, dict.fromkeys(names), workers=workers, name="accounting").values():
             total += account
     return total
 
 
-class _Collection:
-    """The records of one collection, before and after."""
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """The records of one collection right before a restore: in the last of `windows`, or in the `index`."""
 
-    def __init__(
-        self,
-        content: ContentView,
-        collection: str,
-        index: StoreIndex | None,
-        windows: Sequence[LostWindow],
-        store: str,
-        pace: Pace,
-    ) -> None:
-        self._content, self._collection, self._pace = content, collection, pace
-        self._windows, self._store = windows, store
-        before = windows[-1].stores[store].collections.get(collection)
-        if before is not None and before.indexed and index is None:
-            raise Unverifiable(
-                what=f"records of {collection} before the rollback",
-                expected="the index of the backup that they were held against",
-                observed="none that is whole",
-                source=store,
-                hint="what was written since the backup is in the lost window; the safety copy holds all",
-            )
-        self._before, self._folder = before, windows[-1].folder / store
-        indexed = index is not None and collection in index.collections and (before is None or before.indexed)
-        self._index = index if indexed else None
+    collection: str
+    index: Snapshot | None
+    windows: Sequence[Snapshot]
 
-    def account(self, came_back: Revived, limit: Deadline, *, there: bool) -> Account:
-        """Account for the whole collection; `there` says whether it exists now."""
-        require_time(limit, f"account for the records of {self._collection}")
-        account = Account()
-        indexed = self._indexed()
-        every = range(len(indexed.division))
-        try:
-            digests = live_digests(self._content, indexed, self._pace) if there else ()
-        except Unverifiable:
-            # The rollback may have removed the key that divided it. Once closed, the reader connects again.
-            self._content.close()
-            return self._account_as_a_whole(indexed, came_back, limit)
-        before = [self._digest_before(part) for part in every]
-        same = [part for part in every if there and self._unchanged(part) and digests[part] == before[part]]
-        account.kept = sum(before[part].records for part in same)
-        others = [part for part in every if part not in set(same)]
-        now = (
-            live_parts(self._content, indexed, others, self._pace)
-            if there
-            else ((p, iter(())) for p in others)
-        )
-        for part, records in now:
-            require_time(limit, f"account for the records of {self._collection}")
-            size = max(before[part].records, digests[part].records if there else 0)
-            streams = (self._records_before(indexed, part), self._exported(part), records)
-            for held, exported, held_now in aligned(size, *streams):
-                self._account(held, exported, held_now, account, came_back)
-        return account
+    def parts(self) -> list[Part]:
+        return self.windows[-1].parts(self.collection, "before")
 
-    def _account_as_a_whole(self, divided: Indexed, came_back: Revived, limit: Deadline) -> Account:
-        """Account for a collection whose earlier parts, as `divided`, no longer fit it.
+    def records(self, parts: Sequence[int]) -> Iterator[RecordHash]:
+        """Yield the records of some parts; those of one that was as the index has it are only there."""
+        before = self.parts()
+        kept = self.index.parts(self.collection) if self.index is not None else []
+        for number in parts:
+            if kept[number : number + 1] == [before[number]] and self.index is not None:
+                yield from self.index.records(self.collection, number)
+            else:
+                yield from self.windows[-1].records(self.collection, number, "before")
 
-        Raises:
-            Unverifiable: the store does not answer for its current parts either.
-        """
-        account = Account()
-        today = self._content.divide(self._collection, PART)
-        indexed = Indexed(self._collection, today, (Digest(0, 0),) * len(today), None)
-        digests = live_digests(self._content, indexed, self._pace)
-        parts = range(len(divided.division))
-        size = max(
-            sum(self._digest_before(part).records for part in parts),
-            sum(digest.records for digest in digests),
-        )
-        streams = (
-            chain.from_iterable(self._records_before(divided, part) for part in parts),
-            chain.from_iterable(self._exported(part) for part in parts),
-            chain.from_iterable(
-                records
-                for _, records in live_parts(self._content, indexed, list(range(len(today))), self._pace)
-            ),
-        )
-        for held, exported, held_now in aligned(size, *streams):
-            require_time(limit, f"account for the records of {self._collection}")
-            self._account(held, exported, held_now, account, came_back)
-        return account
-
-    def _indexed(self) -> Indexed:
-        if self._before is not None:
-            division = self._before.division
-        elif self._index is not None:
-            division = self._index.collections[self._collection].division
-        else:
-            division = self._content.divide(self._collection, PART)
-        return Indexed(self._collection, division, (Digest(0, 0),) * len(division), self._index)
-
-    def _digest_before(self, part: int) -> Digest:
-        return Digest(0, 0) if self._before is None else self._before.parts[part].digest
-
-    def _unchanged(self, part: int) -> bool:
-        """Return True if the part was not written to between the backup and the restore."""
-        return self._before is not None and self._before.parts[part].now is None
-
-    def _records_before(self, indexed: Indexed, part: int) -> Iterable[RecordHash]:
-        if self._before is None:
-            return ()
-        block = self._before.parts[part].now
-        if block is None:
-            return indexed.before(part)
-        return read_block(self._folder / self._before.now_file, *block)
-
-    def _exported(self, part: int) -> Iterator[RecordHash]:
-        if self._before is None:
-            return iter(())
-        division = self._before.division
+    def exported(self) -> Iterator[RecordHash]:
         return chain.from_iterable(
-            window.exported(self._store, self._collection, division, part) for window in self._windows
+            window.records(self.collection, None, "exported") for window in self.windows
         )
 
-    def _account(
-        self,
-        before: Iterable[RecordHash],
-        exported: Iterable[RecordHash],
-        now: Iterable[RecordHash],
-        account: Account,
-        came_back: Revived,
-    ) -> None:
-        """Account for records that share their keys with no record outside these three."""
-        held = list(before)
-        found = difference(held, now)
-        account.kept += len(held) - len(found.gone)
-        left, today = pairs(exported), time.time()
-        for record in found.gone:
-            if left[record.key, record.hash] > 0:
-                left[record.key, record.hash] -= 1
-                account.exported += 1
-            elif record.expires is not None and record.expires <= today:
+
+def _account(
+    before: _Before,
+    content: ContentView,
+    pace: Pace,
+    came_back: Callable[[str], None],
+    limit: Deadline,
+    *,
+    there: bool,
+) -> Account:
+    """Account for one collection; `there` says whether it exists now."""
+    parts = before.parts()
+    now = _parts_now(before.collection, parts, content, pace) if there else []
+    # Where it is divided otherwise now, it is compared as a whole.
+    alike = [part.bound for part in now] == [part.bound for part in parts]
+    same = {part.number for part, one in zip(parts, now, strict=False) if alike and part == one}
+
+    def read_now() -> Iterator[RecordHash]:
+        division, others = [part.bound for part in now], [n for n in range(len(now)) if n not in same]
+        for _, records in read_parts(content, before.collection, division, others, pace):
+            require_time(limit, f"account for the records of {before.collection}")
+            yield from records
+
+    require_time(limit, f"account for the records of {before.collection}")
+    held = before.records([part.number for part in parts if part.number not in same])
+    account = account_for(before.collection, held, read_now(), before.exported(), came_back)
+    account.kept += sum(parts[number].digest.records for number in same)
+    return account
+
+
+def account_for(
+    collection: str,
+    before: Iterable[RecordHash],
+    now: Iterable[RecordHash],
+    exported: Iterable[RecordHash],
+    came_back: Callable[[str], None],
+) -> Account:
+    """Return what became of the records `before` a restore, given those of `now` and the `exported` ones."""
+    account = Account()
+
+    def gone() -> Iterator[RecordHash]:
+        for found in differences(before, now):
+            account.kept += found.same
+            if found.same or found.gone:
+                account.restored += len(found.come)
+            else:
+                account.revived += len(found.come)
+                for _ in found.come:
+                    came_back(found.key)
+            yield from found.gone
+
+    for lost in differences(gone(), exported):
+        account.exported += lost.same
+        for record in lost.gone:
+            if record.expires is not None and record.expires <= time.time():
                 account.expired += 1
             else:
                 account.unaccounted += 1
-                account.first.add(f"{self._collection} {record.key}")
-        keys = {record.key for record in held}
-        for record in found.written:
-            if record.key in keys:
-                account.restored += 1
-            else:
-                account.revived += 1
-                came_back(self._collection, record.key)
+                account.first.add(f"{collection} {record.key}")
+    return account
+
+
+def _parts_now(collection: str, parts: Sequence[Part], content: ContentView, pace: Pace) -> Sequence[Part]:
+    """Return the parts that a collection has now: those of before, if they still fit it."""
+    if parts:
+        try:
+            return live_parts(content, collection, tuple(part.bound for part in parts), pace)
+        except Unverifiable:
+            # The rollback may have removed the key that divided it. Once closed, the reader connects again.
+            content.close()
+    return live_parts(content, collection, content.divide(collection, PART), pace)

@@ -8,23 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 
-from rollproof.backups.index import StoreIndex, every_field, read_index
+from rollproof.backups.index import every_field, read_index
 from rollproof.backups.sets import BackupSet
-from rollproof.baseline.comparison import Comparison, compare_records, recorded_records
+from rollproof.baseline.comparison import Comparison, compare_records
 from rollproof.baseline.facts import RecordedCollection, whole_digest
 from rollproof.baseline.folder import Baseline
 from rollproof.baseline.sampling import Coverage
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Problem
-from rollproof.losses.changes import Written, aligned
+from rollproof.losses.changes import Written
 from rollproof.losses.written import count_written
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Policy, Reference
 from rollproof.stores.policy import pace_of, policy_of
 from rollproof.stores.registry import open_content
+from rollproof.stores.snapshot import Snapshot
 from rollproof.system.side_by_side import every
 
 
@@ -54,26 +54,27 @@ def unmatched(
         except Problem as problem:
             yield Unmatched(store, "", f"not known: {problem.summary}")
             continue
-        for name, collection in recorded.collections.items():
-            policy = policy_of(target.stores[store], name)
-            # An index has the collections that are counted, and a bucket's versions are not among them.
-            if policy == "volatile" or descriptor_of(target.stores[store]).history_of(name) is not None:
-                continue
-            try:
-                text = _difference(baseline, index, name, collection, policy)
-            except Problem as problem:
-                text = f"not known: {problem.summary}"
-            if text:
-                yield Unmatched(store, name, text)
+        with index:
+            for name, collection in recorded.collections.items():
+                policy = policy_of(target.stores[store], name)
+                # An index has the collections that are counted, and a bucket's versions are not among them.
+                if policy == "volatile" or descriptor_of(target.stores[store]).history_of(name) is not None:
+                    continue
+                try:
+                    text = _difference(baseline, index, name, collection, policy)
+                except Problem as problem:
+                    text = f"not known: {problem.summary}"
+                if text:
+                    yield Unmatched(store, name, text)
 
 
 def _difference(
-    baseline: Baseline, index: StoreIndex, name: str, recorded: RecordedCollection, policy: Policy
+    baseline: Baseline, index: Snapshot, name: str, recorded: RecordedCollection, policy: Policy
 ) -> str:
     """Return the forbidden differences of the backup's collection `name`, or ""."""
-    if name not in index.collections:
+    parts = index.parts(name)
+    if not parts:
         return "absent from the backup"
-    parts = index.collections[name].parts
     before, held = whole_digest(recorded.digests), whole_digest(part.digest for part in parts)
     if recorded.excluded:
         # The index holds all fields, so its hashes are others.
@@ -83,12 +84,8 @@ def _difference(
     if held == before:
         return ""
     comparison = Comparison(Coverage(len(parts), len(parts), before.records, 0, cut=False))
-    streams = (
-        recorded_records(recorded, baseline.folder / recorded.records),
-        chain.from_iterable(index.read(name, part) for part in range(len(parts))),
-    )
-    for one, other in aligned(max(before.records, held.records), *streams):
-        compare_records(one, other, comparison)
+    with Snapshot(baseline.folder / recorded.records) as records:
+        compare_records(records.records(name), index.records(name), comparison)
     if not comparison.wrong(policy):
         return ""
     kinds = {"missing": comparison.missing, "changed": comparison.changed, "added": comparison.added}
@@ -153,6 +150,8 @@ def _written(
     target: Target, engine: ContainerEngine, backup: BackupSet, store: str, collection: str
 ) -> Written:
     profile = every_field(target.stores[store])
-    index = read_index(backup.folder, store, backup.index)
-    with open_content(store, profile, engine) as content:
+    with (
+        read_index(backup.folder, store, backup.index) as index,
+        open_content(store, profile, engine) as content,
+    ):
         return count_written(content, collection, index, pace_of(profile))

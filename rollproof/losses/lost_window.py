@@ -12,49 +12,32 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from itertools import chain, count
 from pathlib import Path
 from shlex import quote
-from typing import IO, Annotated, Literal
+from typing import Annotated
 
-from rollproof.backups.index import (
-    Block,
-    DigestedPart,
-    StoreIndex,
-    division_of,
-    every_field,
-    standing_collections,
-)
+from rollproof.backups.index import every_field, standing_collections
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import ActionFailed, Problem, UsageProblem, reason_of
 from rollproof.home import typed
-from rollproof.losses.changes import (
-    Indexed,
-    Pair,
-    Records,
-    Written,
-    aligned,
-    difference,
-    indexed_of,
-    live_parts,
-    pairs,
-    require_time,
-)
+from rollproof.losses.changes import Divided, Written, divided, require_time
 from rollproof.profile.profile import Target
 from rollproof.reading import open_regular
 from rollproof.record_names import LOST_WINDOW
-from rollproof.stores.blocks import Counted, new_blocks, read_block, write_block
 from rollproof.stores.contract import ExportedRecord, RecordExport, RecordHash, Selection
 from rollproof.stores.policy import pace_of
 from rollproof.stores.registry import open_content, open_export
+from rollproof.stores.snapshot import Snapshot, differences
 from rollproof.system.command import Deadline
 from rollproof.system.files import sync_folder, sync_tree, write_whole
 from rollproof.system.record_files import Must, Natural, WrongRecord, load_record, write_record
 from rollproof.system.side_by_side import each
 
+RECORDS = "records.db"
 MANIFEST = "window.json"
 VERSION = 1
 README = """\
@@ -73,51 +56,20 @@ its content for people, and `replay` for the command below if the content is not
 The command for each file:
 
 """
+Pair = tuple[str, int]
+"""Key and hash of a record."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 @dataclass(frozen=True, slots=True)
-class WindowPart(DigestedPart):
-    """One part before the restore: the block of its records then, `now`, and of the `exported` ones.
-
-    Without `now`, the part was as the backup's index has it. Without `exported`, nothing was exported.
-    """
-
-    now: Block | None = None
-    exported: Block | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class WindowCollection:
-    """One collection before the restore. `indexed`: it was compared with the backup's index.
+    """What was written to one collection since the backup; its `file` of so many `lines`, "" without any."""
 
-    `lines` is the number of records in its file of JSON lines. `new`, `changed` and `gone` count the changes
-    since the backup.
-    """
-
-    number: Natural
-    parts: tuple[WindowPart, ...]
-    indexed: bool
     file: str
     lines: Natural
     new: Natural
     changed: Natural
     gone: Natural
-
-    @property
-    def division(self) -> tuple[str, ...]:
-        """The bounds at which its parts begin."""
-        return division_of(self.parts)
-
-    @property
-    def now_file(self) -> Path:
-        """The file of blocks with the records before the restore, below the store's folder."""
-        return blocks_file(self.number, "now")
-
-    @property
-    def exported_file(self) -> Path:
-        """The file of blocks with the exported records, below the store's folder."""
-        return blocks_file(self.number, "exported")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,17 +108,9 @@ class LostWindow(WindowFile):
 
     folder: Path = field(kw_only=True)
 
-    def exported(self, store: str, collection: str, division: tuple[str, ...], part: int) -> Records:
-        """Return the exported records of one part; none if the window's division differs."""
-        found = self.stores[store].collections.get(collection) if store in self.stores else None
-        if found is None or found.division != division or (block := found.parts[part].exported) is None:
-            return ()
-        return read_block(self.folder / store / found.exported_file, *block)
-
-
-def blocks_file(number: int, what: Literal["now", "exported"]) -> Path:
-    """Return the path of the blocks of collection `number`, below its store's folder."""
-    return Path("parts") / f"{number:04d}.{what}.blocks"
+    def records(self, store: str) -> Snapshot:
+        """Return the records of a store, right before the restore and exported by then."""
+        return Snapshot(self.folder / store / RECORDS)
 
 
 def new_window(incident: Path) -> Path:
@@ -240,17 +184,30 @@ def on_disk(folder: Path) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class ExportedFile:
-    """The file of JSON lines of one collection in a lost window, `described` by the window's manifest."""
+    """The file of JSON lines of one collection in a lost window; `snapshot` has the store's records then."""
 
     path: Path
     store: str
     collection: str
-    described: WindowCollection
+    lines: int
+    snapshot: Snapshot
+
+    @property
+    def division(self) -> tuple[str, ...]:
+        """The bounds of the collection's parts right before the restore."""
+        return tuple(part.bound for part in self.snapshot.parts(self.collection, "before"))
 
     @property
     def parts(self) -> list[int]:
-        """The parts of the collection's division that the exported records are in."""
-        return [number for number, part in enumerate(self.described.parts) if part.exported is not None]
+        """The parts of the division that the exported records are in."""
+        return [
+            part.number for part in self.snapshot.parts(self.collection, "exported") if part.digest.records
+        ]
+
+    def before(self) -> Counter[Pair]:
+        """Return key and hash of all records in `parts`, before the restore. Equal rows repeat."""
+        each_part = (self.snapshot.records(self.collection, part, "before") for part in self.parts)
+        return pairs(chain.from_iterable(each_part))
 
     def records(self) -> Iterator[ExportedRecord]:
         """Yield the records of its lines, in their order.
@@ -268,10 +225,6 @@ class ExportedFile:
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise self._not_as_exported(f"{type(error).__name__}: {error}") from None
 
-    def before(self) -> Counter[Pair]:
-        """Return key and hash of all records in `parts`, before the restore. Equal rows repeat."""
-        return self._pairs(self.described.now_file, [self.described.parts[n].now for n in self.parts])
-
     def check(self) -> Counter[Pair]:
         """Return the pairs of key and hash of its records.
 
@@ -279,19 +232,14 @@ class ExportedFile:
             UsageProblem: they are not those that the window has exported.
         """
         found = Counter((record.key, record.hash) for record in self.records())
-        exported = [self.described.parts[number].exported for number in self.parts]
-        if found != self._pairs(self.described.exported_file, exported):
+        if found != pairs(self.snapshot.records(self.collection, None, "exported")):
             raise self._not_as_exported(f"{found.total():,} records, which differ from the exported ones")
         return found
-
-    def _pairs(self, file: Path, blocks: Sequence[Block | None]) -> Counter[Pair]:
-        path = self.path.parent / file
-        return pairs(chain.from_iterable(read_block(path, *block) for block in blocks if block is not None))
 
     def _not_as_exported(self, observed: str) -> UsageProblem:
         return UsageProblem(
             what=f"exported records of {self.store}",
-            expected=f"the {self.described.lines:,} lines of the export, unchanged",
+            expected=f"the {self.lines:,} lines of the export, unchanged",
             observed=observed,
             source=str(self.path),
             hint="put the file back as it was: only exported records can be replayed",
@@ -308,7 +256,7 @@ def find_exported(file: Path) -> ExportedFile:
     store = window.stores.get(name, WindowStore(collections={}))
     for collection, described in store.collections.items():
         if described.lines and described.file == file.name:
-            return ExportedFile(file, name, collection, described)
+            return ExportedFile(file, name, collection, described.lines, window.records(name))
     raise UsageProblem(
         what="exported records",
         expected=f"a file of lines that {MANIFEST} of its lost window names",
@@ -322,7 +270,7 @@ def export_store(
     target: Target,
     engine: ContainerEngine,
     name: str,
-    index: StoreIndex | None,
+    index: Snapshot | None,
     earlier: Sequence[LostWindow],
     folder: Path,
     limit: Deadline,
@@ -340,138 +288,98 @@ def export_store(
     with on_disk(folder):
         folder.mkdir(mode=0o700)
     profile = every_field(target.stores[name])
-    try:
-        names = standing_collections(name, profile, engine)
-    except Problem as problem:
-        return WindowStore(collections={}, unknown={name: problem.summary})
-
-    def exported(numbered: tuple[int, str]) -> WindowCollection | str:
+    with on_disk(folder), ExitStack() as opened:
+        snapshot = opened.enter_context(Snapshot(folder / RECORDS, new=True))
         try:
-            with on_disk(folder):
-                exporter = _Exporter(target, engine, name, earlier, folder, *numbered)
-                return exporter.export(index, limit)
-        except ActionFailed:
-            raise
+            names = standing_collections(name, profile, engine)
         except Problem as problem:
-            return problem.summary
+            return WindowStore(collections={}, unknown={name: problem.summary})
+        windows = [opened.enter_context(window.records(name)) for window in earlier if name in window.stores]
 
-    found = each(exported, enumerate(names), workers=profile.load.connections, name="export")
+        def exported(numbered: tuple[int, str]) -> WindowCollection | str:
+            number, collection = numbered
+            file = f"{number:04d}-{_UNSAFE.sub('_', collection)[:80]}.jsonl"
+            try:
+                with (
+                    on_disk(folder),
+                    open_content(name, profile, engine) as content,
+                    open_export(name, profile, engine) as export,
+                ):
+                    require_time(limit, f"export of {collection}")
+                    found = divided(content, collection, index, pace_of(profile))
+                    alike = [one for one in windows if found.divides_as(one.parts(collection, "before"))]
+                    return _Exporter(found, export, snapshot, alike, folder / file).export(limit)
+            except ActionFailed:
+                raise
+            except Problem as problem:
+                return problem.summary
+
+        found = each(exported, enumerate(names), workers=profile.load.connections, name="export")
     return WindowStore(
         collections={key: value for (_, key), value in found.items() if isinstance(value, WindowCollection)},
         unknown={key: value for (_, key), value in found.items() if isinstance(value, str)},
     )
 
 
+@dataclass(slots=True)
 class _Exporter:
-    """Exports one collection into separate files."""
+    """Exports what was written to one collection into the file of lines `path`."""
 
-    def __init__(
-        self,
-        target: Target,
-        engine: ContainerEngine,
-        store: str,
-        earlier: Sequence[LostWindow],
-        folder: Path,
-        number: int,
-        collection: str,
-    ) -> None:
-        self._earlier = earlier
-        self._profile = every_field(target.stores[store])
-        self._engine, self._store, self._collection, self._folder = engine, store, collection, folder
-        self._pace = pace_of(self._profile)
-        self.file = f"{number:04d}-{_UNSAFE.sub('_', collection)[:80]}.jsonl"
-        self._number = number
-        self._now, self._exported = (folder / blocks_file(number, what) for what in ("now", "exported"))
-        self._parts: dict[int, WindowPart] = {}
-        self._lines, self._written = 0, Written()
+    divided: Divided
+    records: RecordExport
+    snapshot: Snapshot
+    earlier: Sequence[Snapshot]
+    path: Path
+    lines: int = 0
+    written: Written = field(default_factory=Written)
 
-    def export(self, index: StoreIndex | None, limit: Deadline) -> WindowCollection:
+    def export(self, limit: Deadline) -> WindowCollection:
         """Write the differing parts and their export; return the collection's description."""
-        what = f"export of {self._collection}"
-        require_time(limit, what)
-        with open_content(self._store, self._profile, self._engine) as content:
-            indexed, digests = indexed_of(content, self._collection, index, self._pace)
-            for part, digest in enumerate(digests):
-                self._parts[part] = WindowPart(
-                    bound=indexed.division[part], records=digest.records, total=f"{digest.total:x}"
-                )
-            differing = [part for part, digest in enumerate(digests) if digest != indexed.digests[part]]
-            if differing:
-                with (
-                    new_blocks(self._now) as now,
-                    new_blocks(self._exported) as exported,
-                    open_export(self._store, self._profile, self._engine) as export,
-                ):
-                    found = live_parts(content, indexed, differing, self._pace)
-                    for part, records in found:
-                        require_time(limit, what)
-                        written = self._compare(part, records, indexed, now)
-                        if written:
-                            self._write(export, indexed, part, written, exported)
-        return WindowCollection(
-            number=self._number,
-            parts=tuple(self._parts[part] for part in range(len(indexed.division))),
-            indexed=indexed.index is not None,
-            file=self.file if self._lines else "",
-            lines=self._lines,
-            new=self._written.new,
-            changed=self._written.changed,
-            gone=self._written.gone,
-        )
+        name, parts = self.divided.collection, self.divided.parts
+        left = dict(enumerate(parts))
+        for number, records in self.divided.written():
+            require_time(limit, f"export of {name}")
+            part = left.pop(number)
+            self.snapshot.add(name, number, part.bound, records, time="before")
+            exported = self._exported(number, self._wanted(number))
+            self.snapshot.add(name, number, part.bound, exported, time="exported")
+        for number, part in left.items():
+            self.snapshot.add(name, number, part.bound, (), time="before", digest=part.digest)
+        file = self.path.name if self.lines else ""
+        return WindowCollection(file, self.lines, self.written.new, self.written.changed, self.written.gone)
 
-    def _compare(
-        self, part: int, records: Iterator[RecordHash], indexed: Indexed, stream: IO[bytes]
-    ) -> dict[Pair, list[str]]:
-        """Write the part's current records to `stream`; return those to export, each "new" or "changed"."""
-        counted = Counted(records)
-        block = write_block(stream, counted)
-        stream.flush()
-        size = max(counted.digest.records, indexed.digests[part].records)
-        written: dict[Pair, list[str]] = {}
-        known = chain(
-            indexed.before(part),
-            *(w.exported(self._store, self._collection, indexed.division, part) for w in self._earlier),
-        )
-        for before, now in aligned(size, known, read_block(self._now, *block)):
-            found = difference(before, now)
-            changed = self._written.add(found)
-            for record in found.written:
-                change = "changed" if record.key in changed else "new"
-                written.setdefault((record.key, record.hash), []).append(change)
-        self._parts[part] = replace(
-            self._parts[part],
-            records=counted.digest.records,
-            total=f"{counted.digest.total:x}",
-            now=block,
-        )
-        return written
+    def _wanted(self, part: int) -> dict[Pair, list[str]]:
+        """Return a part's records, each "new" or "changed", that no index and no earlier window has."""
+        wanted: dict[Pair, list[str]] = {}
+        name = self.divided.collection
+        known = [self.divided.before(part)]
+        known += [window.records(name, part, "exported") for window in self.earlier]
+        for found in differences(chain(*known), self.snapshot.records(name, part, "before")):
+            self.written.add(found)
+            for record in found.come:
+                change = "changed" if found.gone else "new"
+                wanted.setdefault((record.key, record.hash), []).append(change)
+        return wanted
 
-    def _write(
-        self,
-        export: RecordExport,
-        indexed: Indexed,
-        part: int,
-        written: Mapping[Pair, list[str]],
-        stream: IO[bytes],
-    ) -> None:
-        """Export a part's `written` records, and add each exported one to a block in `stream`."""
-        path = self._folder / self.file
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        selection = Selection(self._collection, indexed.division, {part: frozenset(written)})
-
-        def exported(lines: IO[bytes]) -> Iterator[RecordHash]:
-            for record in export.export(selection, self._folder, self._pace):
+    def _exported(self, part: int, wanted: Mapping[Pair, list[str]]) -> Iterator[RecordHash]:
+        """Append a part's `wanted` records to the file of lines, and yield them."""
+        if not wanted:
+            return
+        division = tuple(one.bound for one in self.divided.parts)
+        selection = Selection(self.divided.collection, division, {part: frozenset(wanted)})
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(descriptor, "ab") as lines:
+            for record in self.records.export(selection, self.path.parent, self.divided.pace):
                 # Without a key, equal rows are indistinguishable: export only as many as are new.
-                if changes := written[record.key, record.hash]:
+                if changes := wanted[record.key, record.hash]:
                     lines.write(_line(record, changes.pop()))
-                    self._lines += 1
+                    self.lines += 1
                     yield RecordHash(record.key, record.hash)
 
-        with os.fdopen(descriptor, "ab") as lines:
-            block = write_block(stream, exported(lines))
-            lines.flush()
-            os.fsync(lines.fileno())
-        self._parts[part] = replace(self._parts[part], exported=block)
+
+def pairs(records: Iterable[RecordHash]) -> Counter[Pair]:
+    """Count records by key and hash."""
+    return Counter((record.key, record.hash) for record in records)
 
 
 def _line(record: ExportedRecord, change: str) -> bytes:

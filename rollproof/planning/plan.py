@@ -405,7 +405,7 @@ def _whole_backup(target: Target, commit: str, stores: Iterable[str], name: str)
             # Skipped for a set that a person named, or the rollback that began with it: records that its
             # index does not show are exported before they are overwritten.
             try:
-                read_index(backup.folder, store, backup.index)
+                read_index(backup.folder, store, backup.index).close()
             except ActionFailed as damaged:
                 as_it_is = shlex.join(["--backup", backup.folder.name])
                 damaged.add_note(f"  to go back to it as it is, with all of now exported: {as_it_is}")

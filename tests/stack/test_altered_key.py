@@ -35,13 +35,14 @@ def test_records_divided_by_a_key_that_is_gone_are_accounted_for(
         rows(sql, "CREATE TABLE t (number int PRIMARY KEY, word varchar(9))")
         rows(sql, "INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'later'), (4, 'd'), (5, 'e'), (6, 'new')")
         store = export_store(chosen, engine, "mysql", None, (), tmp_path / "mysql", limit)
-        assert len(store.collections[TABLE].division) > 1
+        window = LostWindow(backup="-", stores={"mysql": store}, folder=tmp_path)
+        with window.records("mysql") as records:
+            assert len(records.parts(TABLE, "before")) > 1
         assert store.lines == 6
 
         rows(sql, "DROP TABLE t")
         rows(sql, "CREATE TABLE t (id int PRIMARY KEY, word varchar(9))")
         rows(sql, "INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c'), (4, 'd'), (5, 'e')")
-        window = LostWindow(backup="-", stores={"mysql": store}, folder=tmp_path)
         account = account_store(chosen, engine, "mysql", None, [window], limit)
     assert account.unknown == {}
     assert account.unaccounted == 0

@@ -121,7 +121,7 @@ def dump_that_was_cut_before_it_was_sealed(backups: Backups, _: Operators) -> di
 
 
 def index_that_was_changed(backups: Backups, _: Operators) -> dict[str, Red]:
-    flip_a_bit(backups.set / "index" / "qdrant.json")
+    flip_a_bit(backups.set / "index" / "qdrant.db")
     return of_the_package("qdrant", "expected an index with SHA-256", "it was changed")
 
 

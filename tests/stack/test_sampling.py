@@ -9,7 +9,7 @@ import pytest
 
 from rollback_actions.containers.compose import ComposeControl
 from rollproof.baseline.comparison import compare
-from rollproof.baseline.recording import PART, record_collection
+from rollproof.baseline.recording import record_collection
 from rollproof.baseline.sampling import SamplePlan, plan
 from rollproof.engines.engine import ContainerEngine
 from rollproof.profile.profile import Target
@@ -17,6 +17,7 @@ from rollproof.stores.contract import Pace
 from rollproof.stores.mysql.content import Content
 from rollproof.stores.mysql.descriptor import MysqlProfile
 from rollproof.stores.reach import Readable
+from rollproof.stores.snapshot import PART, Snapshot
 from tests.stack.mysql_server import DATABASES, MysqlServer, stack_server
 
 ROWS = 100_000
@@ -50,7 +51,8 @@ def test_what_does_not_fit_is_sampled_and_said_and_the_scan_ends_in_time(
 ) -> None:
     profile = server.profile
     with Content(Readable("mysql", profile, server.endpoint)) as content:
-        recorded = record_collection(content, profile, TABLE, tmp_path / "records", tmp_path)
+        with Snapshot(tmp_path / "records", new=True) as snapshot:
+            recorded = record_collection(content, profile, TABLE, snapshot, "records")
         parts = len(recorded.division)
         assert parts == pytest.approx(ROWS / PART, abs=1)
         chosen = plan(parts, recorded.seconds, recorded.seconds / 4)

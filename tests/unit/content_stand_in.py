@@ -11,9 +11,9 @@ from rollproof.baseline.facts import RecordedCollection, RecordedContent, Record
 from rollproof.baseline.folder import Baseline
 from rollproof.collection import Json
 from rollproof.errors import Unverifiable
-from rollproof.stores.blocks import new_blocks, write_block
 from rollproof.stores.contract import Digest, Neighbours, Pace, RecordHash, StoreView
 from rollproof.stores.counting import Silences
+from rollproof.stores.snapshot import Snapshot
 from tests.unit.baseline.test_baseline import FACTS
 
 NEVER_SILENT = Silences(lambda name: cast("StoreView", name))
@@ -117,14 +117,12 @@ class Recorder:
         return self
 
     def _collection(self, content: StandIn, name: str) -> RecordedCollection:
-        path = self.folder / "records" / content.name / f"{name}.blocks"
-        with new_blocks(path) as stream:
-            block = write_block(stream, content.content[name])
+        file = f"records/{content.name}/{name}.db"
+        with Snapshot(self.folder / file, new=True) as snapshot:
+            snapshot.add(name, 0, "", content.content[name])
         digests = [digest for _, digest in content.digest(name, ("",), [0], Pace())]
         golden = content.golden(name, 1, 1) if isinstance(content, Searchable) else ()
-        return RecordedCollection(
-            ("",), tuple(digests), str(path.relative_to(self.folder)), (block,), (), 0.1, golden
-        )
+        return RecordedCollection(("",), tuple(digests), file, (), 0.1, golden)
 
     @property
     def baseline(self) -> Baseline:

@@ -16,7 +16,8 @@ from rollproof.collection import Json
 from rollproof.errors import Meaning, Unverifiable
 from rollproof.losses import accounting, after_restore, lost_window, written
 from rollproof.profile.store_descriptor import Means
-from rollproof.stores.contract import Digest, ExportedRecord, Pace, RecordHash, Selection
+from rollproof.stores.canonical import hashed
+from rollproof.stores.contract import HASH_BITS, Digest, ExportedRecord, Pace, RecordHash, Selection
 from rollproof.stores.keeper import Put, Restored
 from rollproof.stores.package import Kept, write_package
 
@@ -116,7 +117,7 @@ class WordReader:
                 if bisect_right(division, key) - 1 == part:
                     yield (
                         part,
-                        RecordHash(key, int.from_bytes(f"{key}={word}".encode().ljust(24)[-24:], "big")),
+                        RecordHash(key, hashed(f"{key}={word}".encode(), HASH_BITS)),
                     )
 
     def export(self, selection: Selection, folder: Path, pace: Pace) -> Iterator[ExportedRecord]:

@@ -203,7 +203,7 @@ def _compared(
     records = baseline.folder / recorded.records
     if not count:
         # Nothing is left there whose key could be compared; the collection itself may be gone.
-        expired = expired_by_now(recorded, records)
+        expired = expired_by_now(records, name)
         return whole_digest(recorded.digests).records - expired, expired
     profile = target.stores[store]
     everything = SamplePlan(tuple(range(len(recorded.division))), SECONDS)

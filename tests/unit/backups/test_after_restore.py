@@ -18,6 +18,7 @@ from rollproof.planning.plan import Plan, plan_database, plan_emergency
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Place, Policy, Reference
 from rollproof.stores.contract import ContentView
+from rollproof.stores.snapshot import Snapshot
 from tests.unit.sandbox import Releases, Sandbox, facts, make_sandbox
 from tests.unit.word_store import COLLECTION, WordReader, WordStore, readable
 
@@ -41,8 +42,9 @@ def _capture(sandbox: Sandbox, words: Mapping[str, str], *, excluded: tuple[str,
     target = sandbox.target
     reader = cast("ContentView", WordReader(WordStore("mysql", "mysql", dict(words))))
     with BaselineDraft(target.folders.baselines, target.name) as draft:
-        path = draft.folder / "records" / "mysql" / "0000.blocks"
-        found = record_collection(reader, target.stores["mysql"], COLLECTION, path, draft.folder)
+        file = "records/mysql.db"
+        with Snapshot(draft.folder / file, new=True) as snapshot:
+            found = record_collection(reader, target.stores["mysql"], COLLECTION, snapshot, file)
         content = RecordedContent({COLLECTION: {}}, {COLLECTION: replace(found, excluded=excluded)}, {}, ())
         draft.finish(replace(facts(sandbox.commit), contents={"mysql": content}))
 
@@ -104,7 +106,7 @@ def test_an_index_that_cannot_be_read_is_said(sandbox: Sandbox) -> None:
     _capture(sandbox, NEWER)
     plan = plan_database(sandbox.target, "mysql")
     assert plan.backup is not None
-    (plan.backup.folder / "index" / "mysql.json").write_text("{}")
+    (plan.backup.folder / "index" / "mysql.db").write_text("{}")
     (said,) = _said(sandbox, _with(sandbox.target), plan)
     assert "mysql cannot match baseline" in said
     assert "not known: index of a backup set" in said

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -30,8 +29,8 @@ from rollproof.baseline.folder import MANIFEST, BaselineDraft, load_baseline, re
 from rollproof.baseline.sight import lost_sight, require_whole_sight
 from rollproof.collection import Json
 from rollproof.errors import Unverifiable
-from rollproof.stores.blocks import new_blocks, read_block, write_block
 from rollproof.stores.contract import ContentView, Digest, Neighbours, RecordHash
+from rollproof.stores.snapshot import Snapshot
 from rollproof.system.files import canonical_json
 from tests.unit.saved_baseline import save_baseline
 
@@ -55,7 +54,7 @@ FACTS = Facts(
     demands={"": {"limits.restarts": 0}},
 )
 KEY = SecretStr("correct horse")
-BLOCKS = "records/mysql/0000.blocks"
+SNAPSHOT = "records/mysql.db"
 RECORDS = [RecordHash("a\n\u2028", 2**59, {"name": 7}, expires=1.5), RecordHash("b", 3)]
 Damage = Callable[[Path], object]
 Load = Callable[[Path, str, SecretStr | None], object]
@@ -64,13 +63,13 @@ Load = Callable[[Path, str, SecretStr | None], object]
 def saved(baselines: Path, key: SecretStr | None = None) -> tuple[Path, Facts]:
     """Write a baseline with the content of a store, and return its folder and facts."""
     with BaselineDraft(baselines, "staging") as draft:
-        with new_blocks(draft.folder / BLOCKS) as stream:
-            blocks = (write_block(stream, RECORDS[:1]), write_block(stream, RECORDS[1:]))
+        with Snapshot(draft.folder / SNAPSHOT, new=True) as snapshot:
+            for number, bound in enumerate(("", "b")):
+                snapshot.add("users", number, bound, RECORDS[number : number + 1])
         collection = RecordedCollection(
             division=("", "b"),
             digests=(Digest(1, 2**90), Digest(1, 3)),
-            records=BLOCKS,
-            blocks=blocks,
+            records=SNAPSHOT,
             excluded=("seen",),
             seconds=0.25,
             golden=(Neighbours((0.5, 1.0), ("a", "b"), (0.9, 0.1)),),
@@ -151,8 +150,8 @@ def test_it_comes_back_as_it_was(tmp_path: Path, key: SecretStr | None) -> None:
     folder, facts = saved(tmp_path, key)
     loaded = load_baseline(tmp_path / "current", "staging", key)
     assert (loaded.id, loaded.facts) == (folder.name, facts)
-    blocks = facts.contents["mysql"].collections["users"].blocks
-    assert [record for block in blocks for record in read_block(folder / BLOCKS, *block)] == RECORDS
+    with Snapshot(folder / SNAPSHOT) as snapshot:
+        assert list(snapshot.records("users")) == RECORDS
 
 
 def test_current_is_the_last_one(folder: Path) -> None:
@@ -168,7 +167,7 @@ def test_its_facts_are_read_without_the_records(folder: Path) -> None:
     refusal(folder)
 
 
-@pytest.mark.parametrize("name", [MANIFEST, "facts.json", "content/mysql.json", BLOCKS])
+@pytest.mark.parametrize("name", [MANIFEST, "facts.json", "content/mysql.json", SNAPSHOT])
 def test_a_changed_cut_or_missing_file_is_refused(folder: Path, name: str) -> None:
     path = folder / name
     whole = path.read_bytes()
@@ -223,7 +222,6 @@ def test_a_manifest_that_no_capture_writes(folder: Path, damage: Damage) -> None
         fact("content/mysql.json", b"[]"),
         content("division", []),
         content("digests", [{"records": 1, "total": 2}]),
-        content("blocks", [[0, 5], [-1, 5]]),
         content("excluded", "seen"),
         content("seconds", float("nan")),
         content("golden", [{"vector": [1.0], "keys": ["a"], "scores": []}]),
@@ -256,9 +254,9 @@ def _pipe(name: str) -> Damage:
     ("damage", "named"),
     [
         (_moved_and_linked("facts.json"), "facts.json"),
-        (_moved_and_linked("records/mysql"), "records/mysql"),
+        (_moved_and_linked("records"), "records"),
         (_pipe(MANIFEST), MANIFEST),
-        (_pipe(BLOCKS), BLOCKS),
+        (_pipe(SNAPSHOT), SNAPSHOT),
         (_pipe("pipe"), "also pipe"),
         (lambda folder: (folder / "link").symlink_to("/nonexistent"), "also link"),
         (lambda folder: (folder / ".hidden").write_text(""), "also .hidden"),
@@ -303,17 +301,6 @@ def test_it_is_nobody_elses_to_read(folder: Path) -> None:
     modes = {path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_file()}
     folders = {path.stat().st_mode & 0o777 for path in (folder, *folder.rglob("*")) if path.is_dir()}
     assert (modes, folders) == ({0o600}, {0o700})
-
-
-@pytest.mark.parametrize(
-    "line", [b"[1, 2, null, {}]", b'["a", "2", null, {}]', b'["a", 2, "never", {}]', b'["a"]', b"{", b"5"]
-)
-def test_a_block_that_is_none(tmp_path: Path, line: bytes) -> None:
-    path = tmp_path / "0000.blocks"
-    for data in (line, zlib.compress(line + b"\n")):
-        path.write_bytes(data)
-        with pytest.raises(Unverifiable, match="a block of them"):
-            list(read_block(path, 0, len(data)))
 
 
 def test_only_a_store_that_may_hide_schemas_is_asked_for_them_to_tell_its_sight() -> None:

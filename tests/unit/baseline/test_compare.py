@@ -211,5 +211,5 @@ def test_a_capture_reads_all_that_was_counted(
         record_content(target, ENGINE, "redis", {"a": 2, "b": 2}, tmp_path)
     recorded = record_content(target, ENGINE, "redis", {"a": 2}, tmp_path)
     assert list(recorded.collections) == ["a", "versions a"]
-    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "records").rglob("*.blocks")} == {0o600}
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "records").rglob("*.db")} == {0o600}
     assert (tmp_path / "records").stat().st_mode & 0o777 == 0o700

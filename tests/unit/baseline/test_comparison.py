@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,9 +20,9 @@ from rollproof.collection import Json
 from rollproof.errors import Unverifiable
 from rollproof.profile.profile import load_target
 from rollproof.profile.sections import StoreProfile
-from rollproof.stores.blocks import read_block, write_block
 from rollproof.stores.contract import Digest, Neighbours, Pace, RecordHash
 from rollproof.stores.policy import by_users_of, policy_of
+from rollproof.stores.snapshot import Snapshot
 from tests.conftest import write_profile
 from tests.unit.sandbox import MYSQL
 
@@ -72,13 +73,13 @@ def recorded(tmp_path: Path) -> tuple[RecordedCollection, Path]:
     division = tuple(str(number) if number else "" for number in range(RECORDS // PART))
     everything = range(len(division))
     digests = dict(content.digest("c", division, everything, Pace()))
-    with path.open("wb") as stream:
-        blocks = [write_block(stream, content._part(part)) for part in everything]
+    with Snapshot(path, new=True) as snapshot:
+        for part in everything:
+            snapshot.add("c", part, division[part], content._part(part))
     collection = RecordedCollection(
         division=division,
         digests=tuple(digests[part] for part in everything),
         records="records",
-        blocks=tuple(blocks),
         excluded=(),
         seconds=1.0,
     )
@@ -142,9 +143,9 @@ def test_what_was_added_is_right_where_the_collection_may_grow(
 def test_what_was_to_go_by_itself_is_not_lost(tmp_path: Path) -> None:
     path = tmp_path / "records"
     gone = [RecordHash("a", 1, expires=time.time() - 1), RecordHash("b", 2, expires=time.time() + 3600)]
-    with path.open("wb") as stream:
-        block = write_block(stream, gone)
-    collection = RecordedCollection(("",), (Digest(2, 3),), "records", (block,), (), 1.0)
+    with Snapshot(path, new=True) as snapshot:
+        snapshot.add("c", 0, "", gone)
+    collection = RecordedCollection(("",), (Digest(2, 3),), "records", (), 1.0)
     comparison = compared((collection, path), StandIn({}))
     assert comparison.expired == 1
     assert comparison.missing.first == ["b"]
@@ -231,26 +232,12 @@ def test_a_reader_that_reads_something_else_is_no_comparison(
         compared(recorded, content)
 
 
-def test_a_part_too_large_for_the_memory_is_compared_all_the_same(
-    recorded: tuple[RecordedCollection, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("rollproof.baseline.comparison.IN_MEMORY", 3)
+def test_records_that_are_cut_are_an_error(recorded: tuple[RecordedCollection, Path]) -> None:
+    os.truncate(recorded[1], 4096)
     content = StandIn(fresh())
     del content.records_by_key[3]
-    content.records_by_key[4] *= 2
-    content.records_by_key[55] = [RecordHash("055", 9, {"name": 55, "size": 8})]
-    content.records_by_key[200] = [RecordHash("200", 5)]
-    comparison = compared(recorded, content)
-    assert comparison.missing.first == ["003"]
-    assert sorted(comparison.added.first) == ["004", "200"]
-    assert str(comparison.changed) == "1 (055: size)"
-
-
-def test_a_block_that_is_cut_is_an_error(recorded: tuple[RecordedCollection, Path]) -> None:
-    (offset, length), path = recorded[0].blocks[2], recorded[1]
-    assert len(list(read_block(path, offset, length))) == PART
-    with pytest.raises(Unverifiable, match="cut short"):
-        list(read_block(path, offset, length - 5))
+    with pytest.raises(Unverifiable, match="recorded records: "):
+        compared(recorded, content)
 
 
 def test_the_probability_goes_by_the_records_that_were_not_seen() -> None:

@@ -99,7 +99,7 @@ def test_a_volatile_collection_that_is_emptied_is_said(records: int, live: int, 
 def _content(coverage: Coverage, target: Target, missing: int = 0) -> list[str]:
     """Run the check of content where `coverage` was compared; return its notes."""
     notes: list[str] = []
-    recorded = RecordedCollection(("",), (Digest(1, 1),), "records/x", ((0, 1),), (), 1.0)
+    recorded = RecordedCollection(("",), (Digest(1, 1),), "records/x", (), 1.0)
     case = ContentCase("mysql", "users", "exact", recorded)
     comparison = Comparison(coverage, missing=Keys(missing))
     phase4.test_collection_content(case, comparison, lambda *_: None, target, Expect([]), notes.append)

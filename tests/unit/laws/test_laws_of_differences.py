@@ -5,24 +5,19 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import SimpleNamespace
-from typing import Any, cast
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rollproof.baseline import comparison
-from rollproof.baseline.comparison import Comparison, compare_part, compare_records
+from rollproof.baseline.comparison import Comparison, compare_records
 from rollproof.baseline.sampling import Coverage
-from rollproof.losses import accounting
-from rollproof.losses.accounting import Account
-from rollproof.losses.changes import Written, difference, pairs
-from rollproof.stores.blocks import read_block, spread, write_block
+from rollproof.losses.accounting import Account, account_for
+from rollproof.losses.lost_window import pairs
 from rollproof.stores.contract import RecordHash
+from rollproof.stores.snapshot import Snapshot, differences
 from tests.unit.laws.made_up import records
 
 
@@ -44,7 +39,6 @@ def names(found: comparison.Keys) -> Counter[str]:
 def test_what_did_not_change_is_no_difference(before: list[RecordHash]) -> None:
     found = compared(before, before[::-1])
     assert (found.found, str(found)) == (0, "nothing")
-    assert difference(before, before[::-1]) == difference([], [])
 
 
 @given(records, records)
@@ -68,53 +62,32 @@ def test_what_one_lacks_the_other_has_besides(one: list[RecordHash], other: list
 
 
 @given(records, records)
-def test_a_part_that_goes_through_files_differs_alike(
-    before: list[RecordHash], now: list[RecordHash]
-) -> None:
-    found = Comparison(Coverage(1, 1, len(before)))
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(comparison, "IN_MEMORY", 2)
-        compare_part(before, now, len(before), found)
-    expected = compared(before, now)
-    for kind in ("missing", "added", "changed"):
-        assert names(getattr(found, kind)) == names(getattr(expected, kind))
-    assert found.expired == expected.expired
-
-
-@given(records, records, st.integers(1, 4))
-def test_what_is_kept_in_files_comes_back(one: list[RecordHash], other: list[RecordHash], count: int) -> None:
+def test_what_is_kept_in_a_file_comes_back(one: list[RecordHash], other: list[RecordHash]) -> None:
     with TemporaryDirectory() as folder:
-        path = Path(folder) / "blocks"
-        with path.open("wb") as stream:
-            blocks = [write_block(stream, records) for records in (one, other)]
-        assert [list(read_block(path, *block)) for block in blocks] == [one, other]
-        files = [list(records) for records in spread(one, Path(folder) / "spread", count)]
-    assert sorted(map(repr, chain.from_iterable(files))) == sorted(map(repr, one))
-    keys = [{record.key for record in records} for records in files]
-    assert sum(map(len, keys)) == len(set().union(*keys))
+        path = Path(folder) / "records.db"
+        with Snapshot(path, new=True) as snapshot:
+            written = [snapshot.add("c", number, "", part) for number, part in enumerate((one, other))]
+        with Snapshot(path) as snapshot:
+            found = [list(snapshot.records("c", number)) for number in (0, 1)]
+            assert [part.digest for part in snapshot.parts("c")] == written
+    assert [sorted(map(repr, part)) for part in found] == [sorted(map(repr, part)) for part in (one, other)]
 
 
 @given(records, records)
 def test_what_was_written_and_what_is_gone(before: list[RecordHash], now: list[RecordHash]) -> None:
-    found = difference(before, now)
+    found = list(differences(before, now))
+    gone, come = ([r for one in found for r in getattr(one, side)] for side in ("gone", "come"))
     # What is left of the one, and what came, is the other.
-    assert pairs(before) - pairs(found.gone) + pairs(found.written) == pairs(now)
-    assert matched(found.gone, found.written) == 0
-    counted = Written()
-    changed = counted.add(found)
-    written = [record.key for record in found.written if record.key not in changed]
-    assert (counted.new, counted.changed) == (len(written), len(changed))
+    assert pairs(before) - pairs(gone) + pairs(come) == pairs(now)
+    assert matched(gone, come) == 0
+    assert sum(one.same for one in found) == matched(before, now)
 
 
 def accounted(
     held: list[RecordHash], exported: list[RecordHash], now: list[RecordHash]
 ) -> tuple[Account, list[str]]:
-    account, revived = Account(), list[str]()
-    collection = cast("Any", SimpleNamespace(_collection="words"))
-    accounting._Collection._account(
-        collection, held, exported, now, account, lambda _, key: revived.append(key)
-    )
-    return account, revived
+    revived = list[str]()
+    return account_for("words", held, now, exported, revived.append), revived
 
 
 def test_only_what_has_expired_by_now_is_expired() -> None:
@@ -146,7 +119,7 @@ def test_what_is_gone_is_unaccounted_unless_it_was_exported(
     held: list[RecordHash], now: list[RecordHash], data: st.DataObject
 ) -> None:
     lasting = [RecordHash(record.key, record.hash) for record in held]
-    gone = list(difference(lasting, now).gone)
+    gone = [record for found in differences(lasting, now) for record in found.gone]
     exported = data.draw(st.lists(st.sampled_from(range(len(gone))), unique=True)) if gone else []
     account, _ = accounted(lasting, [gone[number] for number in exported], now)
     assert (account.exported, account.unaccounted) == (len(exported), len(gone) - len(exported))
