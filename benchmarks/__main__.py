@@ -27,7 +27,7 @@ from rollproof.profile.profile import load_target
 from rollproof.stores.milvus.descriptor import MilvusProfile
 from rollproof.stores.mongodb.descriptor import MongodbProfile
 from rollproof.stores.qdrant.descriptor import QdrantProfile
-from staging.kills.wreckage import wreck_all
+from staging.kills.wreckage import wreck_stores
 from staging.releases.deployment import bring_up_application
 from staging.stack.fresh_stacks import fresh_stores
 from staging.stack.stack import Stack
@@ -85,7 +85,7 @@ def _rollback(stack: Stack, progress: Progress, _scale: float) -> None:
     target = load_target(stack.profile)
     with ExitStack() as opened, progress.step("roll back both ways"):
         operators = Operators(target, open_engine(target.engine), opened)
-        ours, bare = measure_rollback(stack, target, lambda: wreck_all(operators))
+        ours, bare = measure_rollback(stack, target, lambda: wreck_stores(operators))
     _show("Emergency rollback of the staging stack", compared([ours, bare], bare))
 
 

@@ -28,7 +28,7 @@ TIMES = 3
 SECONDS = 300
 
 
-def measure_rollback(stack: Stack, target: Target, wreck: Callable[[], None]) -> list[Measure]:
+def measure_rollback(stack: Stack, target: Target, wreck: Callable[[], object]) -> list[Measure]:
     """Return the times of both ways, run in turns on data that `wreck` has damaged; ours comes first.
 
     Raises:
@@ -51,7 +51,7 @@ def measure_rollback(stack: Stack, target: Target, wreck: Callable[[], None]) ->
         )
 
 
-def _wrecked(wreck: Callable[[], None], roll_back: Callable[[], None]) -> None:
+def _wrecked(wreck: Callable[[], object], roll_back: Callable[[], None]) -> None:
     # Both times include the wrecking, which is short.
     wreck()
     roll_back()

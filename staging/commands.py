@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +14,7 @@ from reports.terminal.progress import Progress
 from rollproof.errors import ExitCode
 from rollproof.git.repository import resolve_commit
 from rollproof.verdict import Verdict
+from staging.rounds import Round, chosen, folder_for
 from staging.stack.fresh_stacks import bring_up_stores, clear_abandoned, fresh_stores, take_down_abandoned
 from staging.stack.shape import Shape
 from staging.stack.slot import SLOTS, Slot
@@ -24,6 +27,7 @@ Scale = Annotated[
     float,
     typer.Option(envvar="ROLLPROOF_SCALE", min=0.01, max=20, help="Amount of data; 1 is 20,000 chunks."),
 ]
+Names = Annotated[list[str] | None, typer.Argument(help="Names, or patterns of names; all if none.")]
 AsShape = Annotated[Shape, typer.Option("--shape", help="How the stack is deployed.")]
 
 
@@ -107,84 +111,57 @@ def deploy(
 
 
 def faults(
-    names: Annotated[
-        list[str] | None, typer.Argument(help="Names or patterns of faults; all if none.")
-    ] = None,
+    names: Names = None,
     clean_runs: Annotated[int, typer.Option(min=0, help="Runs without a fault that come first.")] = 10,
     scale: Scale = SMALL_SCALE,
     *,
     keep: Annotated[bool, typer.Option("--keep", help="Keep baselines and incidents of all runs.")] = False,
 ) -> None:
     """Inject each data fault into a staging stack; see that its check catches it."""
-    from staging.faults.fault_catalogue import chosen
-    from staging.faults.fault_round import RECORD, folder_for, run_round, show
-    from staging.faults.fault_trial import Trials
-    from staging.releases.deployment import bring_up_application
+    from staging.faults.catalogue import FAULTS
+    from staging.faults.trials import Trials, run_faults
 
-    wanted, stack = chosen(names or []), Stack(ROOT)
-    record = ROOT / "incidents" / RECORD
-    with Progress() as progress, fresh_stores(stack, progress), folder_for(ROOT, keep=keep) as folder:
-        bring_up_application(stack, progress, scale)
-        found = run_round(
-            Trials(stack, folder),
-            wanted,
-            clean_runs=clean_runs,
-            scale=scale,
-            progress=progress,
-            record=record,
-        )
-    show(found, Console(highlight=False))
-    _end(record, passed=found.passed)
+    wanted = chosen(FAULTS, names or [])
+    with _round("faults", scale, keep=keep) as (stack, folder, progress, found):
+        run_faults(Trials(stack, folder), wanted, clean_runs, progress, found)
 
 
-def killtest(
-    names: Annotated[
-        list[str] | None, typer.Argument(help="Actions, or patterns of them; all if none.")
-    ] = None,
-    scale: Scale = SMALL_SCALE,
-) -> None:
+def killtest(names: Names = None, scale: Scale = SMALL_SCALE) -> None:
     """Kill every rollback at every step of its journal, resume it, and compare the end."""
-    from staging.faults.fault_round import folder_for
-    from staging.kills import kill_walk
     from staging.kills.kill import Killer
-    from staging.releases.deployment import bring_up_application
+    from staging.kills.walk import prepare, walk
 
-    stack = Stack(ROOT)
-    record = ROOT / "incidents" / kill_walk.RECORD
-    with Progress() as progress, fresh_stores(stack, progress), folder_for(ROOT, keep=False) as folder:
-        bring_up_application(stack, progress, scale)
+    with _round("kills", scale) as (stack, folder, progress, found):
         killer = Killer(stack, folder)
         with progress.step("back up, capture a baseline"):
-            kill_walk.prepare(killer)
-        found = kill_walk.walk(killer, names or [], list, progress, record)
-    kill_walk.show(found, Console(highlight=False))
-    _end(record, passed=found.passed)
+            prepare(killer)
+        walk(killer, names or [], list, progress, found)
 
 
 def drills(
-    names: Annotated[
-        list[str] | None, typer.Argument(help="Names or patterns of drills; all if none.")
-    ] = None,
+    names: Names = None,
     soak: Annotated[float, typer.Option(min=0, help="Seconds without trouble at the end.")] = 0.0,
     scale: Scale = SMALL_SCALE,
 ) -> None:
     """Make trouble in a staging stack under load; see that the monitor's samples tell which, and when."""
-    from staging.drills import drill_round
-    from staging.drills.drill import chosen_drills
-    from staging.faults.fault_round import folder_for
+    from staging.drills.drill import DRILLS
+    from staging.drills.watch import run_drills
+
+    wanted = chosen(DRILLS, names or [])
+    with _round("drills", scale) as (stack, folder, progress, found):
+        run_drills(stack, folder, wanted, soak, progress, found)
+
+
+@contextmanager
+def _round(title: str, scale: float, *, keep: bool = False) -> Iterator[tuple[Stack, Path, Progress, Round]]:
+    """Provide a stack of release 1 for a round's trials; show the results, and end with their exit code."""
     from staging.releases.deployment import bring_up_application
 
-    wanted, stack = chosen_drills(names or []), Stack(ROOT)
-    record = ROOT / "incidents" / drill_round.RECORD
-    with Progress() as progress, fresh_stores(stack, progress), folder_for(ROOT, keep=False) as folder:
+    stack, found = Stack(ROOT), Round(title, ROOT / "incidents" / f"{title}.json")
+    with Progress() as progress, fresh_stores(stack, progress), folder_for(ROOT, keep=keep) as folder:
         bring_up_application(stack, progress, scale)
-        found = drill_round.run_drills(stack, folder, wanted, soak, progress, record)
-    drill_round.show(found, Console(highlight=False))
-    _end(record, passed=found.passed)
-
-
-def _end(record: Path, *, passed: bool) -> None:
-    """Name the record of a round, and end with its exit code."""
-    typer.echo(f"record: {record.relative_to(ROOT)}")
-    if not passed:
+        yield stack, folder, progress, found
+    found.show(Console(highlight=False))
+    typer.echo(f"record: {found.record.relative_to(ROOT)}")
+    if not found.passed:
         raise typer.Exit(ExitCode.FAILED)

@@ -1,25 +1,22 @@
-"""A drill: its fault, and the finding that the monitor's samples must show in time."""
+"""A drill: its trouble, and the finding that the monitor's samples must show in time."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
-from rollproof.errors import UsageProblem
 from rollproof.monitoring.severity import Severity
 from rollproof.monitoring.tree import Action
-from staging.drills.request_load import Load
-from staging.drills.slow_proxy import SlowProxy
+from staging.drills.traffic import Load, SlowProxy
+from staging.faults.mysql import document_lost
 from staging.stack.stack import Stack
 from staging.target.operators import Operators, undone
 
 SECONDS = 60.0
 HINT = "look at the stack: docker ps"
-HEALTH, PAGE = "/api/v1/health/check", "/"
 MAINTENANCE = "/tmp/maintenance"  # noqa: S108 - the profile's own
 # Down for less than a beat, so that health never fails twice in a row.
 FLAP_DOWN_SECONDS, FLAP_UP_SECONDS = 4.0, 16.0
@@ -34,6 +31,13 @@ class Ground:
     load: Load
     proxy: SlowProxy
 
+    def compose(self, *arguments: str) -> None:
+        """Run docker compose on the stack."""
+        self.stack.compose(*arguments, seconds=SECONDS, hint=HINT)
+
+
+Inject = Callable[[Ground], AbstractContextManager[None]]
+
 
 @dataclass(frozen=True, slots=True)
 class Drill:
@@ -41,82 +45,39 @@ class Drill:
 
     name: str
     what: str
-    inject: Callable[[Ground], AbstractContextManager[None]]
+    inject: Inject
     band: str
     severity: Severity
     action: Action
     names: tuple[str, ...] = ()
 
 
-@contextmanager
-def _failing(ground: Ground, share: float) -> Iterator[None]:
-    ground.load.failing = share
-    try:
-        yield
-    finally:
-        ground.load.failing = 0.0
+def _both(do: Callable[[Ground], object], undo: Callable[[Ground], object]) -> Inject:
+    @contextmanager
+    def inject(ground: Ground) -> Iterator[None]:
+        with undone(lambda: undo(ground)):
+            do(ground)
+            yield
+
+    return inject
 
 
-def _most_fail(ground: Ground) -> AbstractContextManager[None]:
-    return _failing(ground, 0.6)
+def _failing(share: float) -> Inject:
+    return _both(lambda g: setattr(g.load, "failing", share), lambda g: setattr(g.load, "failing", 0.0))
 
 
-def _some_fail(ground: Ground) -> AbstractContextManager[None]:
-    return _failing(ground, 0.15)
+def _slow(path: str, seconds: float) -> Inject:
+    return _both(lambda g: g.proxy.seconds.update({path: seconds}), lambda g: g.proxy.seconds.pop(path, None))
 
 
-def _maintenance(ground: Ground, *command: str) -> None:
-    ground.stack.compose("exec", "-T", "nginx", *command, seconds=SECONDS, hint=HINT)
-
-
-@contextmanager
-def _health_down(ground: Ground) -> Iterator[None]:
-    _maintenance(ground, "touch", MAINTENANCE)
-    try:
-        yield
-    finally:
-        _maintenance(ground, "rm", "-f", MAINTENANCE)
-
-
-@contextmanager
-def _store_down(ground: Ground) -> Iterator[None]:
-    ground.stack.compose("stop", "qdrant", seconds=SECONDS, hint=HINT)
-    try:
-        yield
-    finally:
-        ground.stack.compose(
-            "up", "--detach", "--no-build", "--no-deps", "--wait", "qdrant", seconds=SECONDS, hint=HINT
-        )
-
-
-@contextmanager
-def _slow(ground: Ground, path: str, seconds: float) -> Iterator[None]:
-    ground.proxy.seconds[path] = seconds
-    try:
-        yield
-    finally:
-        del ground.proxy.seconds[path]
-
-
-def _slow_health(ground: Ground) -> AbstractContextManager[None]:
-    return _slow(ground, HEALTH, 1.0)
-
-
-def _slow_page(ground: Ground) -> AbstractContextManager[None]:
-    return _slow(ground, PAGE, 3.2)
-
-
-@contextmanager
-def document_row_gone(operators: Operators) -> Iterator[None]:
-    """One row of the table documents is gone."""
-    row = operators.sql("SELECT * FROM documents ORDER BY file_id LIMIT 1")[0]
-    operators.sql("DELETE FROM documents ORDER BY file_id LIMIT 1")
-    with undone(lambda: operators.sql("INSERT INTO documents VALUES (%s, %s, %s, %s, %s, %s, %s)", row)):
-        yield
-
-
-def _record_lost(ground: Ground) -> AbstractContextManager[None]:
-    return document_row_gone(ground.operators)
+_health_down = _both(
+    lambda g: g.compose("exec", "-T", "nginx", "touch", MAINTENANCE),
+    lambda g: g.compose("exec", "-T", "nginx", "rm", "-f", MAINTENANCE),
+)
+_store_down = _both(
+    lambda g: g.compose("stop", "qdrant"),
+    lambda g: g.compose("up", "--detach", "--no-build", "--no-deps", "--wait", "qdrant"),
+)
 
 
 @contextmanager
@@ -139,64 +100,19 @@ def _flapping(ground: Ground) -> Iterator[None]:
         thread.join(SECONDS)
 
 
-CRITICAL, OTHER = Severity.CRITICAL, Severity.NON_CRITICAL
+def _row_lost(ground: Ground) -> AbstractContextManager[None]:
+    return document_lost(ground.operators)
+
+
+_CRITICAL, _OTHER = Severity.CRITICAL, Severity.NON_CRITICAL
+_FULL, _LOOK, _STORE = Action.FULL, Action.INVESTIGATE, Action.DATABASE
 DRILLS = (
-    Drill("errors-60", "60 % of the requests fail", _most_fail, "errors", CRITICAL, Action.FULL),
-    Drill("errors-15", "15 % of the requests fail", _some_fail, "errors", OTHER, Action.INVESTIGATE),
-    Drill("health-down", "health answers 503", _health_down, "health", CRITICAL, Action.FULL),
-    Drill(
-        "store-down",
-        "Qdrant is stopped, and health says UP",
-        _store_down,
-        "stores",
-        CRITICAL,
-        Action.DATABASE,
-        ("qdrant",),
-    ),
-    Drill(
-        "latency",
-        "health takes ten times as long, and more",
-        _slow_health,
-        "latency ratio",
-        OTHER,
-        Action.INVESTIGATE,
-    ),
-    Drill("slow-page", "the first page takes 3.2 s", _slow_page, "page", OTHER, Action.INVESTIGATE),
-    Drill(
-        "record-lost",
-        "one row of MySQL is gone",
-        _record_lost,
-        "records lost",
-        CRITICAL,
-        Action.DATABASE,
-        ("mysql",),
-    ),
-    Drill(
-        "flapping",
-        "the application is away for 4 s, again and again",
-        _flapping,
-        "errors",
-        OTHER,
-        Action.INVESTIGATE,
-    ),
+    Drill("errors-60", "60 % of the requests fail", _failing(0.6), "errors", _CRITICAL, _FULL),
+    Drill("errors-15", "15 % of the requests fail", _failing(0.15), "errors", _OTHER, _LOOK),
+    Drill("health-down", "health answers 503", _health_down, "health", _CRITICAL, _FULL),
+    Drill("store-down", "Qdrant is stopped", _store_down, "stores", _CRITICAL, _STORE, ("qdrant",)),
+    Drill("latency", "health takes 1 s", _slow("/api/v1/health/check", 1.0), "latency ratio", _OTHER, _LOOK),
+    Drill("slow-page", "the first page takes 3.2 s", _slow("/", 3.2), "page", _OTHER, _LOOK),
+    Drill("record-lost", "a row of MySQL is gone", _row_lost, "records lost", _CRITICAL, _STORE, ("mysql",)),
+    Drill("flapping", "the application is away for 4 s, again and again", _flapping, "errors", _OTHER, _LOOK),
 )
-
-
-def chosen_drills(patterns: Sequence[str]) -> tuple[Drill, ...]:
-    """Return the drills that `patterns` name, or all drills without a pattern.
-
-    Raises:
-        UsageProblem: a pattern names no drill.
-    """
-    for pattern in patterns:
-        if not any(fnmatchcase(drill.name, pattern) for drill in DRILLS):
-            raise UsageProblem(
-                what="drill",
-                expected=f"a name or pattern of {', '.join(drill.name for drill in DRILLS)}",
-                observed=pattern,
-                source="the arguments",
-                hint="./run drills without a name runs all",
-            )
-    return tuple(
-        drill for drill in DRILLS if not patterns or any(fnmatchcase(drill.name, p) for p in patterns)
-    )

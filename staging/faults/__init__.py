@@ -1,1 +1,1 @@
-"""Data faults: each breaks one thing in the real stores, and says which check must see it."""
+"""Data faults: each breaks one thing in the real stores, and names the check of phase 4 that must see it."""

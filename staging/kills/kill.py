@@ -10,30 +10,37 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from rollproof.baseline.folder import Baseline, load_baseline
-from rollproof.engines.engine import ContainerEngine
+from rollproof.baseline.folder import load_baseline
+from rollproof.baseline.target_comparison import compare_target
 from rollproof.engines.factory import open_engine
-from rollproof.errors import Problem
+from rollproof.errors import ActionFailed
 from rollproof.git.repository import head
 from rollproof.incident.journal import JournalEvent, verify_journal
-from rollproof.incident.journal_steps import RecordedStep, Step, StepId, id_of, steps_in
+from rollproof.incident.journal_steps import RecordedStep, Step, id_of, steps_in
 from rollproof.profile.profile import Target
 from rollproof.record_names import INCIDENT, JOURNAL, ROLLBACK, UNFINISHED
 from rollproof.system.files import read_lines
-from staging.kills.kill_mark import Mark
-from staging.kills.rollback_outcome import Expected, Keys, Outcome, judge, read_outcome
-from staging.kills.wrong_stores import wrong_stores
-from staging.machine.processes import Done
+from rollproof.verdict import Verdict
+from staging.kills.outcome import Expected, Keys, Outcome, judge, read_outcome
+from staging.kills.wreckage import Mark
+from staging.machine.processes import Done, tail
+from staging.rounds import Result
 from staging.stack.stack import Stack
-from staging.target.action_runs import ACTION_SECONDS, PATIENT, UNHURRIED, apart, run_action, unhurried
+from staging.target.action_runs import (
+    ACTION_SECONDS,
+    PATIENT,
+    UNHURRIED,
+    apart,
+    require_action,
+    run_action,
+    unhurried,
+)
 
 WELL_SECONDS = 60.0
 LOOK_SECONDS = 1.0
 POLL_SECONDS = 0.002
-# Number of lines that are kept of a command's output.
-WORDS = 12
 # A killed holder leaves the target's lock behind.
 TAKE_OVER = "--take-over"
 
@@ -55,10 +62,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Undisturbed:
-    """A rollback that was not killed: its steps in order, each with its seconds, and its outcome.
-
-    `incident` is its incident's name.
-    """
+    """A rollback that was not killed: the seconds of each step, its outcome, its incident's name."""
 
     seconds: Mapping[str, float]
     outcome: Outcome
@@ -73,50 +77,26 @@ class Fall:
     journal: Sequence[Mapping[str, Any]]
 
     @property
+    def _steps(self) -> list[RecordedStep]:
+        return steps_in(self.journal)[0]
+
+    @property
     def open_steps(self) -> tuple[str, ...]:
         """The steps that had begun and not ended; the first is the command, which contains the others."""
-        return tuple(_named(step) for step in steps_in(self.journal)[0] if step.end is None)
+        return tuple(str(step.id) for step in self._steps if step.end is None)
 
     @property
     def untouched(self) -> bool:
         """Whether no restore had begun yet."""
-        return not any(step.step is Step.RESTORE for step in self._started)
+        return not any(step.id is not None and step.id.step is Step.RESTORE for step in self._steps)
 
     def wrong(self, step: str) -> str:
         """Return the reason why this is no kill in `step`, "" if it is one."""
         if self.code != -signal.SIGKILL:
             return f"was not killed: it ended by itself with exit code {self.code}"
-        if step not in map(str, self._started):
+        if step not in {str(begun.id) for begun in self._steps}:
             return f"was not killed in {step}, which was still to begin"
         return "" if self.open_steps else "was not killed: it had ended"
-
-    @property
-    def _started(self) -> list[StepId]:
-        return [found for step in steps_in(self.journal)[0] if (found := step.id) is not None]
-
-
-@dataclass(frozen=True, slots=True)
-class Kill:
-    """A kill's result. `open_steps` were running at the kill; `wrong` is "" if everything was well.
-
-    `code` is the exit code of the killed process.
-    `marks` are the records written between kill and resume, each by its store and key.
-    """
-
-    action: str
-    incident: str
-    step: str
-    after: float
-    code: int
-    open_steps: tuple[str, ...]
-    marks: tuple[str, ...]
-    seconds: float
-    wrong: str
-
-    @property
-    def passed(self) -> bool:
-        """Whether the rollback was resumed, and ended like one that was not killed."""
-        return not self.wrong
 
 
 @dataclass(frozen=True)
@@ -137,41 +117,40 @@ class Killer:
         """The target."""
         return unhurried(self.stack.profile)
 
-    def prepare(self) -> None:
-        """Take a backup and capture a baseline.
+    def run(self, *arguments: str) -> Done:
+        """Run a command of the actions to its end."""
+        return run_action(self.stack.root, self.environment, *arguments)
 
-        Raises:
-            Problem: the backup or the capture failed.
-        """
-        for command in ("backup", "capture"):
-            self._expect(command, self.run(command))
+    def require(self, *arguments: str) -> None:
+        """Run a command of the actions, which must succeed."""
+        hint = "run it by hand on a stack that is up: ./run up"
+        require_action(self.stack.root, self.environment, *arguments, hint=hint)
 
     def undisturbed(self, action: Action) -> Undisturbed:
         """Run `action` without a kill; return its steps and its outcome.
 
         Raises:
-            Problem: the rollback failed, or the stack differs from the baseline.
+            ActionFailed: the rollback failed, or the stack differs from the baseline.
         """
         written = action.wreck()
         before = self._incidents()
-        self._expect(action.name, self.run(*action.arguments, TAKE_OVER))
+        self.require(*action.arguments, TAKE_OVER)
         (incident,) = self._incidents() - before
         outcome = read_outcome(incident, self.folder / "backups")
         if wrong := judge(outcome, Expected(action.stores, written)) or self._wrong_stack(action.stores):
-            raise _problem(action.name, wrong)
-        records = verify_journal(incident / JOURNAL)
+            raise _failed(action, wrong)
         # The first step is the command itself, which contains all others.
-        _, *steps = steps_in(records)[0]
-        seconds = {_named(step): float((step.end or {})["seconds"]) for step in steps}
+        _, *steps = steps_in(verify_journal(incident / JOURNAL))[0]
+        seconds = {str(step.id): float((step.end or {})["seconds"]) for step in steps}
         return Undisturbed(seconds, outcome, incident.name)
 
-    def kill(self, action: Action, step: str, after: float, undisturbed: Undisturbed) -> Kill:
+    def kill(self, action: Action, step: str, after: float, undisturbed: Undisturbed) -> Result:
         """Kill `action` after `step` has run for `after` seconds, resume it, and compare.
 
         A rollback that ended before the kill shows nothing: it is repeated, and killed sooner.
 
         Raises:
-            Problem: the rollback never began.
+            ActionFailed: the rollback never began.
         """
         started = time.monotonic()
         for waited in (after, after / 4, 0.0):
@@ -179,7 +158,7 @@ class Killer:
             incident, fall = self._kill(action, step, waited)
             if not (wrong := fall.wrong(step)):
                 break
-            if failed := self._go_on(action, incident):
+            if failed := self._resume(action, incident):
                 wrong = f"{wrong}; {failed}"
             # A rollback that fails undisturbed must not be repeated until it succeeds by chance.
             if failed or fall.code > 0:
@@ -188,18 +167,17 @@ class Killer:
         if not wrong:
             marks = action.mark() if self._is_left(incident) else []
             expected = Expected(action.stores, written, undisturbed.outcome, fall.untouched, marks)
-            wrong = self._go_on(action, incident) or self._wrong(incident, expected)
-        return Kill(
-            action=action.name,
-            incident=incident.name,
-            step=step,
-            after=waited,
-            code=fall.code,
-            open_steps=fall.open_steps[1:],
-            marks=tuple(f"{mark.store} {mark.key}" for mark in marks),
-            seconds=time.monotonic() - started,
-            wrong=wrong,
-        )
+            wrong = self._resume(action, incident) or self._wrong(incident, expected)
+        facts = {
+            "incident": incident.name,
+            "step": step,
+            "after": waited,
+            "code": fall.code,
+            "open_steps": fall.open_steps[1:],
+            "marks": [str(mark) for mark in marks],
+        }
+        seen = f"killed after {waited:.2f} s; ended as if it had not been"
+        return Result(f"{action.name}, killed in: {step}", seen, wrong, time.monotonic() - started, facts)
 
     def _kill(self, action: Action, step: str, after: float) -> tuple[Path, Fall]:
         """Run `action` and kill it; return its incident's folder and the kill's moment."""
@@ -221,19 +199,32 @@ class Killer:
                 code = process.wait(ACTION_SECONDS)
             begun = self._incidents() - before
             if not begun:
-                raise _problem(action.name, f"it ended before it began: {_last(said)}")
+                said.seek(0)
+                output = tail(said.read().decode(errors="replace"))
+                raise _failed(action, f"it ended before it began: {output}")
         (incident,) = begun
         return incident, Fall(code, verify_journal(incident / JOURNAL))
 
-    def run(self, *arguments: str) -> Done:
-        """Run a command of the actions to its end."""
-        return run_action(self.stack.root, self.environment, *arguments)
+    def _begins(self, process: subprocess.Popen[bytes], before: set[Path], step: str) -> bool:
+        """Wait until `step` begins; return False if the process ends first, or does not begin it in time."""
+        give_up = time.monotonic() + ACTION_SECONDS
+        while time.monotonic() < give_up and process.poll() is None:
+            for incident in self._incidents() - before:
+                begun = (
+                    record
+                    for record in read_lines(incident / JOURNAL)
+                    if record["event"] == JournalEvent.STARTED
+                )
+                if step in {str(id_of(record)) for record in begun}:
+                    return True
+            time.sleep(POLL_SECONDS)
+        return False
 
     def _is_left(self, incident: Path) -> bool:
         """Return True if the rollback is to be resumed, or to be started again."""
         return (incident / UNFINISHED).exists() or not (incident / ROLLBACK).exists()
 
-    def _go_on(self, action: Action, incident: Path) -> str:
+    def _resume(self, action: Action, incident: Path) -> str:
         """Resume the killed rollback as an operator would; return its error, "" if there is none."""
         if not self._is_left(incident):
             return ""
@@ -261,72 +252,49 @@ class Killer:
         return _words(compared) if compared.returncode else ""
 
     def _wrong_stack(self, stores: Sequence[str]) -> str:
-        """Return the stack's differences from the baseline; only the records of `stores` are read in full."""
+        """Return the differences of `stores`, the containers and the code from the baseline."""
         target, engine = self.target, open_engine(self.target.engine)
         baseline = load_baseline(self.folder / "baselines" / "current", target.name, target.baseline_key)
-        if wrong := wrong_stores(target, engine, baseline, stores):
-            return wrong
+        if stores:
+            narrowed = target.model_copy(update={"stores": {name: target.stores[name] for name in stores}})
+            found = [
+                f"{finding.verdict} {finding.store}/{finding.name}: {finding.text}"
+                for finding in compare_target(narrowed, engine, baseline)
+                if finding.store in stores and finding.verdict is not Verdict.PASSED
+            ]
+            if found:
+                return target.redactor().text("; ".join(found))
+        if (now := head(target.application.repository)) != baseline.facts.commit:
+            return f"the working copy is at {now}"
+        recorded = {container.service: container.image_id for container in baseline.facts.containers}
         # On a busy machine, a healthcheck may time out: wait for the next ones.
         give_up = time.monotonic() + WELL_SECONDS
-        while (wrong := _wrong_containers(target, engine, baseline)) and time.monotonic() < give_up:
+        while True:
+            wrong = [
+                f"{service} is {container.status} {container.health} on {container.image_id}"
+                for service, found_here in engine.containers().items()
+                for container in found_here
+                if container.image_id != recorded[service] or not (container.running and container.healthy)
+            ]
+            if not wrong or time.monotonic() > give_up:
+                return "; ".join(wrong)
             time.sleep(LOOK_SECONDS)
-        return wrong
-
-    def _begins(self, process: subprocess.Popen[bytes], before: set[Path], step: str) -> bool:
-        """Wait until `step` begins; return False if the process ends first, or does not begin it in time."""
-        give_up = time.monotonic() + ACTION_SECONDS
-        while time.monotonic() < give_up and process.poll() is None:
-            for incident in self._incidents() - before:
-                records = read_lines(incident / JOURNAL)
-                if any(
-                    record["event"] == JournalEvent.STARTED and str(id_of(record)) == step
-                    for record in records
-                ):
-                    return True
-            time.sleep(POLL_SECONDS)
-        return False
 
     def _incidents(self) -> set[Path]:
         folder = self.folder / "incidents"
         return {path.parent for path in folder.glob(f"*-staging-*/{INCIDENT}")}
 
-    def _expect(self, what: str, done: Done) -> None:
-        if done.returncode:
-            raise _problem(what, _words(done))
-
-
-def _named(step: RecordedStep) -> str:
-    """Return the id of a step, which this version has written, as text."""
-    return str(step.id)
-
-
-def _wrong_containers(target: Target, engine: ContainerEngine, baseline: Baseline) -> str:
-    recorded = {container.service: container.image_id for container in baseline.facts.containers}
-    for service, found in engine.containers().items():
-        for container in found:
-            if container.image_id != recorded[service]:
-                return f"{service} runs on {container.image_id}"
-            if not container.running or not container.healthy:
-                return f"{service} is {container.status} {container.health}"
-    now = head(target.application.repository)
-    return "" if now == baseline.facts.commit else f"the working copy is at {now}"
-
-
-def _last(said: IO[bytes]) -> str:
-    said.seek(0)
-    return " | ".join(said.read().decode(errors="replace").splitlines()[-12:])
-
 
 def _words(done: Done) -> str:
     """Return the head and the tail of a command's output: differences come first, errors last."""
     lines = [*done.stdout.splitlines(), *done.stderr.splitlines()]
-    shown = lines if len(lines) <= WORDS else [*lines[: WORDS // 2], "…", *lines[-WORDS // 2 :]]
+    shown = lines if len(lines) <= 12 else [*lines[:6], "…", *lines[-6:]]  # noqa: PLR2004 - a page's worth
     return f"exit code {done.returncode}: {' | '.join(shown)}"
 
 
-def _problem(what: str, observed: str) -> Problem:
-    return Problem(
-        what=what,
+def _failed(action: Action, observed: str) -> ActionFailed:
+    return ActionFailed(
+        what=action.name,
         expected="a rollback after which the stack is as it was",
         observed=observed,
         source="the staging stack",

@@ -1,10 +1,19 @@
-"""The damage that a rollback has to undo: quick, repeatable wreckage of every store and of services."""
+"""What a rollback has to undo, and to keep: wreckage of every store and service, and records of users."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Mapping
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
+import pymysql
+import redis
+from bson import ObjectId
+from pymongo.errors import PyMongoError
+
+from rollproof.errors import Problem
 from rollproof.git.repository import git
 from rollproof.stores.kafka.admin import Admin
 from rollproof.stores.kafka.records import NOT_STAMPED, Record
@@ -13,93 +22,93 @@ from staging.stack.stack import Stack
 from staging.stack.store_images import PREFIX
 from staging.target.operators import SECONDS, Operators
 
-BUCKET, TOPIC = "minio-file", "task_generation"
+BUCKET, TOPIC, USERS = "minio-file", "task_generation", "imagedb.users"
 TASK_SECONDS = 86400
-
-
+# The server may still be executing the killed client's requests.
+SETTLE_SECONDS = 0.5
+_NO_ANSWER = (Problem, pymysql.MySQLError, redis.RedisError, PyMongoError, OSError)
 Wreck = Callable[[Operators], frozenset[str]]
 """Wrecks a store, the same way each time. Returns the keys of records that it wrote or changed and whose
 content a rollback keeps. Records that the canary's answer needs are left alone."""
 
 
-def wreck_mysql(operators: Operators) -> frozenset[str]:
-    """Delete rows, change rows, and add a table."""
-    others = "FROM imagedb.users WHERE username <> 'canary' ORDER BY id LIMIT"
+def _wreck_mysql(operators: Operators) -> frozenset[str]:
+    others = f"FROM {USERS} WHERE username <> 'canary' ORDER BY id LIMIT"
     operators.sql(f"DELETE {others} 3")
     changed = [number for (number,) in operators.sql(f"SELECT id {others} 2")]
-    operators.sql("UPDATE imagedb.users SET email = CONCAT('x', email) WHERE id IN %s", (changed,))
+    operators.sql(f"UPDATE {USERS} SET email = CONCAT('x', email) WHERE id IN %s", (changed,))
     operators.sql("CREATE TABLE IF NOT EXISTS imagedb.consolidated (number int)")
     return frozenset(map(str, changed))
 
 
-def wreck_mongodb(operators: Operators) -> frozenset[str]:
-    """Delete documents, and change one."""
-    files = operators.mongodb["mongodb"]["files"]
-    others = {"username": {"$ne": "canary"}}
+def _wreck_mongodb(operators: Operators) -> frozenset[str]:
+    files, others = operators.mongodb["mongodb"]["files"], {"username": {"$ne": "canary"}}
     changed = files.find_one(others, {"_id": 1}, sort=[("_id", 1)])
     files.delete_many({**others, "_id": {"$ne": changed["_id"] if changed else None}})
     files.update_many(others, {"$set": {"filename": "of release 2"}})
     return frozenset({f'ObjectId("{changed["_id"]}")'} if changed else ())
 
 
-def wreck_redis(operators: Operators) -> frozenset[str]:
-    """Delete every key, and add another."""
+def _wreck_redis(operators: Operators) -> frozenset[str]:
     operators.redis.flushdb()
-    key = "token:of-release-2"
-    operators.redis.set(key, "x")
-    return frozenset({key})
+    operators.redis.set("token:of-release-2", "x")
+    return frozenset({"token:of-release-2"})
 
 
-def wreck_qdrant(operators: Operators) -> frozenset[str]:
-    """A collection is gone."""
+def _wreck_qdrant(operators: Operators) -> frozenset[str]:
     operators.qdrant.call("DELETE", "/collections/files")
     return frozenset()
 
 
-def wreck_milvus(operators: Operators) -> frozenset[str]:
-    """A collection is gone, and another one is not loaded."""
+def _wreck_milvus(operators: Operators) -> frozenset[str]:
     first, *_, last = sorted(name for name in operators.milvus.list_collections() if "canary" not in name)
     operators.milvus.drop_collection(first)
     operators.milvus.release_collection(last)
     return frozenset()
 
 
-def wreck_minio(operators: Operators) -> frozenset[str]:
-    """Delete an object."""
+def _wreck_minio(operators: Operators) -> frozenset[str]:
     names = (str(item.object_name) for item in operators.s3.list_objects(BUCKET, recursive=True))
     operators.s3.remove_object(BUCKET, next(name for name in names if "canary" not in name))
     return frozenset()
 
 
-def wreck_kafka(operators: Operators) -> frozenset[str]:
-    """Append a record to a log that no worker can process."""
+def _wreck_kafka(operators: Operators) -> frozenset[str]:
+    """Append a record that no worker can process. Its key is its offset, which only the store knows."""
     value = base64.b64encode(b"of release 2").decode()
     record = Record(partition=0, offset=0, timestamp=(NOT_STAMPED, 0), key=None, value=value, headers=[])
     with Admin(operators.kafka) as admin:
         admin.produce(TOPIC, [record], operators.kafka.start())
-    # A log's record is keyed by its offset, which only the store knows.
     return frozenset()
 
 
 STORES: Mapping[str, Wreck] = {
-    "mysql": wreck_mysql,
-    "mongodb": wreck_mongodb,
-    "redis": wreck_redis,
-    "qdrant": wreck_qdrant,
-    "milvus": wreck_milvus,
-    "minio": wreck_minio,
-    "kafka": wreck_kafka,
+    "mysql": _wreck_mysql,
+    "mongodb": _wreck_mongodb,
+    "redis": _wreck_redis,
+    "qdrant": _wreck_qdrant,
+    "milvus": _wreck_milvus,
+    "minio": _wreck_minio,
+    "kafka": _wreck_kafka,
 }
 
 
-def wreck_stores(operators: Operators, names: Iterable[str]) -> dict[str, frozenset[str]]:
+def wreck_stores(operators: Operators, names: Iterable[str] = STORES) -> dict[str, frozenset[str]]:
     """Wreck the stores; return the keys written or changed in each."""
     return {name: STORES[name](operators) for name in names}
 
 
-def wreck_all(operators: Operators) -> None:
-    """Wreck every store."""
-    wreck_stores(operators, STORES)
+def wreck_service(stack: Stack, service: str) -> None:
+    """Point the tag of `service` at another image, and run its container on that."""
+    hint, tag = "look at the stack: docker ps", f"{stack.project}/{service}:current"
+    run(["docker", "tag", f"{PREFIX}/redis", tag], seconds=SECONDS, hint=hint)
+    options = ["--detach", "--no-build", "--no-deps", "--force-recreate"]
+    stack.compose("up", *options, service, seconds=SECONDS, hint=hint)
+
+
+def wreck_code(stack: Stack) -> None:
+    """Check another release out in the working copy."""
+    git(stack.state.application, "checkout", "--quiet", "release-2")
 
 
 def lengthen_tasks(operators: Operators) -> None:
@@ -116,15 +125,78 @@ def lengthen_tasks(operators: Operators) -> None:
         pipeline.execute()
 
 
-def wreck_service(stack: Stack, service: str) -> None:
-    """Point the tag of `service` at another image, and run its container on that."""
-    hint = "look at the stack: docker ps"
-    other = f"{PREFIX}/redis"
-    run(["docker", "tag", other, f"{stack.project}/{service}:current"], seconds=SECONDS, hint=hint)
-    options = ["--detach", "--no-build", "--no-deps", "--force-recreate"]
-    stack.compose("up", *options, service, seconds=SECONDS, hint=hint)
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A record written between a kill and a resume: its store, its key as in a lost window."""
+
+    store: str
+    key: str
+    there: Callable[[], bool]
+    remove: Callable[[], object]
+
+    def stays(self) -> bool:
+        """Return True if the record exists; False if its store does not answer."""
+        try:
+            return self.there()
+        except _NO_ANSWER:
+            return False
+
+    def __str__(self) -> str:
+        """Return the store and the key."""
+        return f"{self.store} {self.key}"
 
 
-def wreck_code(stack: Stack) -> None:
-    """Check another release out in the working copy."""
-    git(stack.state.application, "checkout", "--quiet", "release-2")
+def write_marks(operators: Operators, stores: Sequence[str]) -> list[Mark]:
+    """Write a record to each of `stores` that accepts one now; return the records that stay.
+
+    A store that is down, or half restored, accepts none. A server that is still working for the killed
+    rollback may sweep a record away: the resumed rollback is not to blame for that.
+    """
+    written = []
+    for store in stores:
+        if store in _MARKS:
+            try:
+                written.append(_MARKS[store](operators, f"meanwhile-{secrets.token_hex(4)}"))
+            except _NO_ANSWER:
+                continue
+    if written:
+        time.sleep(SETTLE_SECONDS)
+    return [mark for mark in written if mark.stays()]
+
+
+def _mark_mysql(operators: Operators, name: str) -> Mark:
+    columns = "(username, email, hashed_password) VALUES (%s, %s, 'x')"
+    operators.sql(f"INSERT INTO {USERS} {columns}", (name, f"{name}@example.org"))
+    select = f"SELECT id FROM {USERS} WHERE username = %s"
+    ((number,),) = operators.sql(select, (name,))
+
+    def remove() -> None:
+        operators.sql(f"DELETE FROM {USERS} WHERE id = %s", (number,))
+        # Give its number back: a comparison would see another next number.
+        operators.sql(f"ALTER TABLE {USERS} AUTO_INCREMENT = %s", (number,))
+
+    return Mark("mysql", str(number), lambda: bool(operators.sql(select, (name,))), remove)
+
+
+def _mark_mongodb(operators: Operators, name: str) -> Mark:
+    files, which = operators.mongodb["mongodb"]["files"], {"_id": ObjectId()}
+    files.insert_one({**which, "file_id": name, "filename": name})
+    return Mark(
+        "mongodb",
+        f'ObjectId("{which["_id"]}")',
+        lambda: files.find_one(which) is not None,
+        lambda: files.delete_one(which),
+    )
+
+
+def _mark_redis(operators: Operators, name: str) -> Mark:
+    key = f"token:{name}"
+    operators.redis.set(key, "x")
+    return Mark("redis", key, lambda: bool(operators.redis.exists(key)), lambda: operators.redis.delete(key))
+
+
+_MARKS: Mapping[str, Callable[[Operators, str], Mark]] = {
+    "mysql": _mark_mysql,
+    "mongodb": _mark_mongodb,
+    "redis": _mark_redis,
+}

@@ -15,6 +15,7 @@ from pymongo import MongoClient
 from redis.connection import Connection
 
 from rollproof.engines.engine import ContainerEngine
+from rollproof.engines.factory import open_engine
 from rollproof.errors import UsageProblem
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Account
@@ -120,6 +121,13 @@ class Operators:
     def _reach(self, name: str, account: Account | None = None) -> Reach:
         endpoint = endpoint_of(self.target.stores[name], self.engine)
         return Reach(name, endpoint, account or NOBODY, SECONDS)
+
+
+@contextmanager
+def operators_of(target: Target) -> Iterator[Operators]:
+    """Provide the operators' connections to a target's stores; close them at the end."""
+    with ExitStack() as opened:
+        yield Operators(target, open_engine(target.engine), opened)
 
 
 @contextmanager

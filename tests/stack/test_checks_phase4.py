@@ -16,7 +16,7 @@ from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import ExitCode
 from rollproof.profile.profile import Target
 from rollproof.stores.registry import open_view
-from staging.drills.drill import document_row_gone
+from staging.faults.mysql import document_lost
 from staging.target.operators import Operators, undone
 from tests.stack import container_faults as faults
 from tests.stack import damage
@@ -173,7 +173,7 @@ def expect_records_that_are_gone_and_collections_that_are_gone_or_new(
         return f"expected {count} records, policy exact, observed {count - 1} (-1)"
 
     faults = (
-        document_row_gone(operators),
+        document_lost(operators),
         damage.document_gone(operators, "files", {}),
         damage.key_gone(operators, "token:*"),
         damage.point_gone(operators),

@@ -8,7 +8,8 @@ import pytest
 
 from reports.terminal.progress import Progress
 from staging.drills.drill import DRILLS, Drill
-from staging.drills.drill_round import run_drills
+from staging.drills.watch import run_drills
+from staging.rounds import Round
 from staging.stack.stack import Stack
 
 
@@ -23,7 +24,8 @@ def _minutes(drill: Drill) -> int:
     [pytest.param(drill, id=drill.name, marks=pytest.mark.long(minutes=_minutes(drill))) for drill in DRILLS],
 )
 def test_trouble_is_seen_in_time_and_answered_right(stack: Stack, tmp_path: Path, drill: Drill) -> None:
+    found = Round("drills", tmp_path / "drills.json")
     with Progress() as progress:
-        found = run_drills(stack, tmp_path, [drill], 0.0, progress, tmp_path / "drills.json")
-    assert found.passed, found.record()
-    assert [seen.decision for seen in found.seen] == [" ".join((drill.action, *drill.names))]
+        run_drills(stack, tmp_path, [drill], 0.0, progress, found)
+    assert found.passed, found.results
+    assert [seen.facts["decision"] for seen in found.results] == [" ".join((drill.action, *drill.names))]

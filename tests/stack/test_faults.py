@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from staging.faults.fault_catalogue import FAULTS, chosen, planted
-from staging.faults.fault_trial import Outcome, Trials
+from staging.faults.catalogue import FAULTS, planted
+from staging.faults.trials import Outcome, Trials
+from staging.rounds import chosen
 from staging.stack.stack import Stack
 from staging.target.operators import Operators
 
@@ -38,7 +39,10 @@ QUICK = "not colqwen"
 
 def test_a_fault_of_every_class_is_among_these() -> None:
     classes = {(fault.store, fault.caught_by.partition("[")[0]) for fault in FAULTS}
-    here = {(fault.store, fault.caught_by.partition("[")[0]) for fault in chosen([*OF_RECORDS, *OF_MEANING])}
+    here = {
+        (fault.store, fault.caught_by.partition("[")[0])
+        for fault in chosen(FAULTS, [*OF_RECORDS, *OF_MEANING])
+    }
     assert {(store, check) for store, check in classes - here if check not in COUNTED} == set()
 
 
@@ -50,7 +54,7 @@ def test_a_fault_of_each_class_is_caught_by_its_check_and_taken_back(
 
     def look(names: Sequence[str], which: str) -> Outcome:
         with ExitStack() as injected:
-            for fault in chosen(names):
+            for fault in chosen(FAULTS, names):
                 injected.enter_context(fault.inject(operators))
             return trials.verify("-k", which)
 
@@ -58,8 +62,8 @@ def test_a_fault_of_each_class_is_caught_by_its_check_and_taken_back(
         trials.capture()
         # A bucket that keeps no versions is told twice, by its objects and by their versions.
         found = look(OF_RECORDS, f"{QUICK} and not references and not golden and not versions")
-        assert found.red.keys() == {fault.caught_by for fault in chosen(OF_RECORDS)}
+        assert found.red.keys() == {fault.caught_by for fault in chosen(FAULTS, OF_RECORDS)}
         found = look(OF_MEANING, "references or golden or (test_schema and kafka)")
         # A record that is gone is missed by every reference to it, and by searches that found it.
-        assert found.red.keys() >= {fault.caught_by for fault in chosen(OF_MEANING)}
+        assert found.red.keys() >= {fault.caught_by for fault in chosen(FAULTS, OF_MEANING)}
         assert trials.verify("-k", QUICK).red == {}

@@ -6,14 +6,16 @@ fourth, the seventh and so on, after one rollback without a kill.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from reports.terminal.progress import Progress
 from staging.kills.kill import Killer
-from staging.kills.kill_walk import walk
+from staging.kills.walk import walk
 from staging.kills.wreckage import STORES
+from staging.rounds import Round
 
 # Into how many shares each action's steps are divided; about so many minutes each share takes.
 SHARES = {
@@ -43,10 +45,13 @@ SHARES = {
 def test_rollbacks_that_are_killed_end_as_those_that_were_not(
     killer: Killer, tmp_path: Path, action: str, first: int, shares: int
 ) -> None:
+    found, picked = Round("kills", tmp_path / "kills.json"), list[str]()
+
+    def share(steps: Sequence[str]) -> Sequence[str]:
+        picked.extend(sorted(steps)[first::shares])
+        return picked
+
     with Progress() as progress:
-        found = walk(
-            killer, [action], lambda steps: sorted(steps)[first::shares], progress, tmp_path / "kills.json"
-        )
-    assert found.passed, found.record()
-    steps = found.steps[action]
-    assert [kill.step for kill in found.kills] == sorted(steps)[first::shares]
+        walk(killer, [action], share, progress, found)
+    assert found.passed, found.results
+    assert [kill.facts["step"] for kill in found.results if kill.facts] == picked

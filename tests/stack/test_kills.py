@@ -20,9 +20,9 @@ from rollproof.incident.journal_steps import Step, StepId
 from rollproof.profile.profile import Target
 from rollproof.record_names import UNFINISHED
 from staging.kills.kill import Action, Killer
-from staging.kills.kill_mark import Mark, write_marks
-from staging.kills.kill_walk import SERVICE, actions
-from staging.kills.rollback_outcome import Keys
+from staging.kills.outcome import Keys
+from staging.kills.walk import SERVICE, actions
+from staging.kills.wreckage import Mark, write_marks
 from staging.target.operators import Operators
 from tests.rehearsals import OF_THE_REHEARSAL, REOPENED
 from tests.stack.damage import tables_held
@@ -69,8 +69,8 @@ def test_a_rollback_of_a_service_that_is_killed_is_taken_over_and_resumed(
 
     step = str(StepId(Step.RECREATE, SERVICE))
     kill = killer.kill(replace(action, mark=looked_at), step, INTO_SECONDS, undisturbed)
-    assert kill.passed, kill
-    incident = verifier.folder / "incidents" / kill.incident
+    assert not kill.wrong, kill
+    incident = verifier.folder / "incidents" / str(kill.facts["incident"])
     (over,) = [one for one in verify_journal(incident / "journal.jsonl") if one["event"] == "took over"]
     assert (over["incident"], over["life"]) == (incident.name, "which has ended")
     after = _containers(engine)
@@ -114,12 +114,12 @@ def test_a_restore_of_a_store_that_is_killed_is_resumed_before_anything_else(
     with held:
         killed = replace(action, wreck=wreck, mark=looked_at)
         kill = killer.kill(killed, step, INTO_SECONDS, undisturbed)
-    assert kill.passed, kill
-    assert step in kill.open_steps
-    incident = verifier.folder / "incidents" / kill.incident
+    assert not kill.wrong, kill
+    assert step in kill.facts["open_steps"]
+    incident = verifier.folder / "incidents" / str(kill.facts["incident"])
     assert not (incident / UNFINISHED).exists()
     # The server may have swept the mark away, with what it still did for the killed rollback.
-    written_since = any(mark.startswith("mysql ") for mark in kill.marks)
+    written_since = any(mark.startswith("mysql ") for mark in kill.facts["marks"])
     _expect_kept(verifier, incident, "mysql", copies=2 if written_since else 1)
     assert verifier.actions("rollback", "resume").returncode == ExitCode.USAGE
 
@@ -157,15 +157,20 @@ def test_a_full_rollback_that_is_killed_tells_users_to_come_again_until_its_end(
 
     step = str(StepId(Step.RECREATE))
     kill = killer.kill(replace(action, mark=looked_at), step, INTO_SECONDS, undisturbed)
-    assert kill.passed, kill
-    assert step in kill.open_steps
-    assert len(kill.marks) == 1
+    assert not kill.wrong, kill
+    assert step in kill.facts["open_steps"]
+    assert len(kill.facts["marks"]) == 1
     assert _of_stores(engine, target) == stores
     assert User(target).ask("/") == "200, page"
-    expect(verifier.run("phase1 or phase2", incident=kill.incident), {})
+    expect(verifier.run("phase1 or phase2", incident=str(kill.facts["incident"])), {})
     # The release that it went back from is not to come again as it is, and was never rehearsed here.
     migration = git(target.application.repository, "rev-parse", "release-2^{commit}")
-    closed = ("failed", "reopening of migration", "expected one for each rollback", kill.incident)
+    closed = (
+        "failed",
+        "reopening of migration",
+        "expected one for each rollback",
+        str(kill.facts["incident"]),
+    )
     none = ("failed", f"rehearsal of migration {migration[:12]}", "observed none")
     red = {**dict.fromkeys(OF_THE_REHEARSAL, none), REOPENED: closed}
     expect(verifier.run("step5", f"--migration={migration}"), red)

@@ -26,7 +26,7 @@ from rollproof.stores.mysql.descriptor import MysqlProfile
 from rollproof.stores.reach import NOBODY, Reach, Readable
 from rollproof.stores.redis import view as redis
 from rollproof.stores.redis.descriptor import RedisProfile
-from staging.drills.drill import document_row_gone
+from staging.faults.mysql import document_lost
 from staging.target.operators import Operators, undone
 from tests.stack import container_faults as faults
 from tests.stack import damage
@@ -148,7 +148,7 @@ def test_a_record_that_is_gone_is_seen_by_the_second_question(
     probe = probes["records"]
     before = well(probe)
     assert before.value == 0.0
-    with document_row_gone(operators):
+    with document_lost(operators):
         readings = [asked(probe) for _ in range(2)]
         reading = readings[-1]
         assert isinstance(reading, Reading), readings

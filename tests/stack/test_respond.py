@@ -22,7 +22,7 @@ from rollproof.monitoring.severity import Severity, assess_now, monitored_sample
 from rollproof.profile.profile import Target
 from rollproof.record_names import RESPONSE, UNFINISHED
 from rollproof.system.files import read_lines
-from staging.kills.rollback_outcome import Expected, judge, read_outcome
+from staging.kills.outcome import Expected, judge, read_outcome
 from staging.kills.wreckage import STORES, wreck_stores
 from staging.target.operators import Operators
 from tests.stack import container_faults as faults

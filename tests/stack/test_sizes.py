@@ -12,7 +12,7 @@ from rollproof.engines.factory import open_engine
 from rollproof.errors import ExitCode
 from rollproof.git.repository import head
 from rollproof.profile.profile import load_target
-from staging.kills.wreckage import wreck_all
+from staging.kills.wreckage import wreck_stores
 from staging.releases.deployment import bring_up_application
 from staging.stack.fresh_stacks import fresh_stores
 from staging.stack.slot import Slot, first_slot
@@ -35,7 +35,7 @@ def test_a_rollback_of_this_size_is_verified(tmp_path: Path, scale: float) -> No
         verifier.back_up()
         target = load_target(stack.profile)
         with ExitStack() as opened:
-            wreck_all(Operators(target, open_engine(target.engine), opened))
+            wreck_stores(Operators(target, open_engine(target.engine), opened))
         done = verifier.script("rollback/emergency_rollback.sh", head(stack.state.application))
         assert done.returncode == ExitCode.VERIFIED, done.stderr
         (incident,) = (line[10:] for line in done.stdout.splitlines() if line.startswith("incident: "))

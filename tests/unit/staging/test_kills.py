@@ -13,10 +13,10 @@ import pytest
 from rollproof.profile.profile import PREFIX
 from rollproof.record_names import UNFINISHED
 from rollproof.verdict import Verdict
-from staging.kills.kill import Action, Fall, Kill, Killer, Undisturbed
-from staging.kills.kill_mark import Mark
-from staging.kills.kill_walk import Walk
-from staging.kills.rollback_outcome import Expected, Outcome, judge, read_outcome
+from staging.kills.kill import Action, Fall, Killer, Undisturbed
+from staging.kills.outcome import Expected, Outcome, judge, read_outcome
+from staging.kills.wreckage import Mark
+from staging.rounds import Result
 from staging.stack.stack import Stack
 
 ROOT = Path(__file__).parents[3]
@@ -85,7 +85,7 @@ def killer(tmp_path: Path) -> Killer:
     return Killer(Stack(tmp_path), tmp_path)
 
 
-def _kill(killer: Killer, first: str, *marks: Mark) -> Kill:
+def _kill(killer: Killer, first: str, *marks: Mark) -> Result:
     action = Action("database mysql", (first,), dict, ("mysql",), lambda: list(marks))
     undisturbed = Undisturbed({STEP: 0.1}, replace(WELL, copies=()))
     return killer.kill(action, STEP, 0.1, undisturbed)
@@ -99,9 +99,8 @@ def test_what_ends_by_itself_is_tried_three_times_and_is_wrong(killer: Killer) -
 
 def test_what_is_lost_that_was_written_before_it_was_gone_on_with_is_wrong(killer: Killer) -> None:
     kill = _kill(killer, "waits", _mark())
-    assert kill.code == -signal.SIGKILL
-    assert kill.open_steps == (STEP,)
-    assert kill.marks == ("mysql 99",)
+    assert (kill.facts["code"], kill.facts["open_steps"]) == (-signal.SIGKILL, (STEP,))
+    assert kill.facts["marks"] == ["mysql 99"]
     assert "what was written meanwhile is lost: mysql 99" in kill.wrong
     assert "no safety copy" in kill.wrong
     assert len(list((killer.folder / "incidents").iterdir())) == 1
@@ -222,13 +221,3 @@ def test_an_outcome_is_read_from_sealed_windows_and_whole_copies(tmp_path: Path)
     assert (found.verdict, found.records, found.finished) == ("passed", RECORDS, False)
     assert found.exported == {"mysql": frozenset({"5", "6"})}
     assert list(found.copies) == [{"mysql": {"users": 2}}, {}]
-
-
-def test_a_walk_passes_when_it_is_finished_and_every_kill_ended_well() -> None:
-    kill = Kill("service", "i-1", "stop frontend", 0.1, -signal.SIGKILL, ("stop frontend",), (), 1.0, "")
-    assert Walk(kills=[kill], finished=True).passed
-    assert Walk(kills=[kill], differences={"service": ""}, finished=True).passed
-    assert not Walk(kills=[kill], differences={"service": "a row is gone"}, finished=True).passed
-    assert not Walk(kills=[kill]).passed
-    assert not Walk(finished=True).passed
-    assert not Walk(kills=[kill, replace(kill, wrong="was not killed")], finished=True).passed

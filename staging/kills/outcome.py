@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,11 @@ from rollproof.losses.lost_window import MANIFEST
 from rollproof.record_names import LOST_WINDOW, ROLLBACK, UNFINISHED
 from rollproof.system.files import read_lines
 from rollproof.verdict import Verdict
-from staging.kills.kill_mark import Mark
+from staging.kills.wreckage import Mark
 
 _SET = "set.json"
 _BACK = ("kept", "restored", "revived")
 _GROWING = frozenset({"minio", "kafka"})
-
 Keys = Mapping[str, frozenset[str]]
 """Keys of records, by their store."""
 
@@ -55,12 +54,26 @@ def read_outcome(incident: Path, backups: Path) -> Outcome:
     """Read the rollback's results from `incident`, and its safety copies from below `backups`."""
     path = incident / ROLLBACK
     record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    exported: dict[str, set[str]] = {}
+    # A window without a manifest was interrupted: a resume ignores it, and so does this.
+    for manifest in sorted(incident.glob(f"{LOST_WINDOW}*/{MANIFEST}")):
+        for file in manifest.parent.glob("*/*.jsonl"):
+            # A line without a change lists a record that came back, without its content.
+            keys = (line["key"] for line in read_lines(file) if "change" in line)
+            exported.setdefault(file.parent.name, set()).update(keys)
+    copies = []
+    # A folder without a manifest is no copy; an unfinished copy has another name.
+    for path in sorted((backups / "safety").glob(f"{incident.name}-*/{_SET}")):
+        stores = json.loads(path.read_text(encoding="utf-8"))["stores"]
+        copies.append(
+            {name: kept["records"] for name, kept in stores.items() if any((path.parent / name).iterdir())}
+        )
     return Outcome(
         verdict=Verdict(record["verdict"]) if "verdict" in record else None,
         records=record.get("records"),
         finished=not (incident / UNFINISHED).exists(),
-        exported=_exported(incident),
-        copies=list(_copies(incident.name, backups / "safety")),
+        exported={store: frozenset(keys) for store, keys in exported.items()},
+        copies=copies,
     )
 
 
@@ -70,17 +83,21 @@ def judge(found: Outcome, expected: Expected) -> str:
         return f"rollback {found.verdict or 'not recorded'}, records {found.records}"
     if not found.finished:
         return "the incident is unfinished"
-    if not expected.stores:
-        if found.records is not None:
-            return f"records {found.records}, and no data was to be restored"
-        return _lost(found.exported, expected.marks)
-    reasons = (
-        _wrong_counts(found.records, expected),
-        _not_exported(found.exported, expected.written),
-        _wrong_copies(found.copies, expected),
-        _lost(found.exported, expected.marks),
-    )
-    return "; ".join(reason for reason in reasons if reason)
+    lost = [
+        str(mark)
+        for mark in expected.marks
+        if mark.key not in found.exported.get(mark.store, frozenset()) and not mark.stays()
+    ]
+    reasons = [f"what was written meanwhile is lost: {', '.join(lost)}" if lost else ""]
+    if expected.stores:
+        reasons += [
+            _wrong_counts(found.records, expected),
+            _not_exported(found.exported, expected.written),
+            _wrong_copies(found.copies, expected),
+        ]
+    elif found.records is not None:
+        reasons.append(f"records {found.records}, and no data was to be restored")
+    return "; ".join(filter(None, reasons))
 
 
 def _wrong_counts(records: Mapping[str, int] | None, expected: Expected) -> str:
@@ -128,32 +145,3 @@ def _wrong_copies(copies: Sequence[Mapping[str, Mapping[str, int]]], expected: E
         ):
             return ""
     return f"no safety copy holds what the stores held; there are {len(copies)}"
-
-
-def _lost(exported: Keys, marks: Sequence[Mark]) -> str:
-    lost = [
-        f"{mark.store} {mark.key}"
-        for mark in marks
-        if mark.key not in exported.get(mark.store, frozenset()) and not mark.stays()
-    ]
-    return f"what was written meanwhile is lost: {', '.join(lost)}" if lost else ""
-
-
-def _exported(incident: Path) -> Keys:
-    found: dict[str, set[str]] = {}
-    for window in sorted(incident.glob(f"{LOST_WINDOW}*")):
-        # A window without a manifest was interrupted: a resume ignores it, and so does this.
-        if not (window / MANIFEST).exists():
-            continue
-        for file in window.glob("*/*.jsonl"):
-            # A line without a change lists a record that came back, without its content.
-            keys = (line["key"] for line in read_lines(file) if "change" in line)
-            found.setdefault(file.parent.name, set()).update(keys)
-    return {store: frozenset(keys) for store, keys in found.items()}
-
-
-def _copies(incident: str, safety: Path) -> Iterator[Mapping[str, Mapping[str, int]]]:
-    # A folder without a manifest is no copy; an unfinished copy has another name.
-    for path in sorted(safety.glob(f"{incident}-*/{_SET}")):
-        stores = json.loads(path.read_text(encoding="utf-8"))["stores"]
-        yield {name: kept["records"] for name, kept in stores.items() if any((path.parent / name).iterdir())}

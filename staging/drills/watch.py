@@ -1,0 +1,203 @@
+"""Checks that a real monitor sees each drill in time, in the right band, and decides right."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from reports.terminal.progress import Progress
+from rollproof.errors import ActionFailed
+from rollproof.monitoring.assessment import Assessed, scope_of
+from rollproof.monitoring.samples import read_samples, samples_path
+from rollproof.monitoring.severity import Severity, Standing, assess_now, monitored_samples
+from rollproof.monitoring.tree import decide
+from rollproof.profile.bands import Band
+from rollproof.profile.profile import Target, load_target
+from rollproof.system.clock import Moment
+from staging.drills.drill import Drill, Ground
+from staging.drills.soak import soak_of
+from staging.drills.traffic import Load, SlowProxy, slow_proxy
+from staging.rounds import Result, Round
+from staging.stack.stack import Stack
+from staging.target.action_runs import apart, require_action
+from staging.target.operators import operators_of
+
+END_SECONDS = 30
+# Seconds to wait for an earlier drill's end, by its longest band; and for a band to be met late.
+WELL_SECONDS, LATE_SECONDS = 420.0, 60.0
+POLL_SECONDS = 0.2
+# Extra samples read with a soak's own: from before it, and from the time of reading.
+SPARE_SAMPLES = 20
+# A band must be seen within this many beats after its own time.
+BEATS = 2
+
+
+@dataclass(frozen=True)
+class Watch:
+    """A monitor of `target` in a separate process, and the assessment of its samples."""
+
+    target: Target
+    pid: int
+
+    @property
+    def beat(self) -> float:
+        """The seconds from one sample to the next."""
+        return self.target.premigration.monitoring.beat_seconds
+
+    def assessed(self) -> Assessed:
+        """Assess the target now, by the monitor's latest samples."""
+        samples = monitored_samples(self.target)
+        return Assessed(assess_now(self.target, samples), samples, monitored=True)
+
+    def wait_until_well(self) -> None:
+        """Wait until no band is met or lasting, and every probe of the newest sample is well.
+
+        A band of shares that is not met for a beat can be met again because of an earlier drill.
+
+        Raises:
+            ActionFailed: the stack did not become well in time.
+        """
+        give_up = time.monotonic() + WELL_SECONDS
+        while unwell := self._unwell():
+            if time.monotonic() > give_up:
+                raise ActionFailed(
+                    what="stack before a drill",
+                    expected="every figure within its limit, and every probe well",
+                    observed="; ".join(unwell),
+                    source=str(samples_path(self.target)),
+                    hint="what an earlier drill broke is not whole again",
+                )
+            time.sleep(POLL_SECONDS)
+
+    def _unwell(self) -> list[str]:
+        assessed = self.assessed()
+        if not assessed.samples:
+            return ["no sample"]
+        bad = [one for bad in (Standing.MET, Standing.LASTING) for one in assessed.assessment.of(bad)]
+        probes = assessed.samples[-1].probes.items()
+        return [f"{one.band}: {one.text}" for one in bad] + [
+            f"{name}: {probe.text}" for name, probe in probes if not probe.ok
+        ]
+
+    def processor_seconds(self) -> float:
+        """Return the processor's seconds that the monitor and its ended children have used."""
+        stat = Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8", errors="replace")
+        # utime, stime, cutime and cstime, counted from the field after the program's name.
+        return sum(map(int, stat.rpartition(")")[2].split()[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
+def run_drills(
+    stack: Stack, folder: Path, drills: Sequence[Drill], soak: float, progress: Progress, found: Round
+) -> None:
+    """Run `drills` in turn, then let `soak` seconds pass under load.
+
+    Raises:
+        Problem: the stack could not be read, or was not well between two drills.
+    """
+    target = load_target(stack.profile)
+    url = str(target.application.url).rstrip("/")
+    load = Load(url)
+    with slow_proxy(url) as proxy, operators_of(target) as operators:
+        with progress.step("capture a baseline"):
+            environment = apart(stack.profile, folder)
+            require_action(stack.root, environment, "capture", hint="see that the stack is well")
+        with _watching(stack, folder, target, proxy) as watch, load.running():
+            for drill in drills:
+                with progress.step(f"drill {drill.name}: {drill.what}") as step:
+                    watch.wait_until_well()
+                    result = _drilled(watch, drill, Ground(stack, operators, load, proxy))
+                    step.result = result.wrong or result.seen
+                found.add(result)
+            if soak:
+                with progress.step(f"{soak:g} s without trouble") as step:
+                    watch.wait_until_well()
+                    result = _soaked(watch, soak, load)
+                    step.result = result.wrong or result.seen
+                found.add(result)
+    found.finish()
+
+
+def _drilled(watch: Watch, drill: Drill, ground: Ground) -> Result:
+    bands = watch.target.severity
+    of_severity = bands.critical if drill.severity is Severity.CRITICAL else bands.non_critical
+    band: Band = getattr(of_severity, drill.band.replace(" ", "_"))
+    own = max(band.seconds, (band.samples - 1) * watch.beat)
+    started = time.monotonic()
+    with drill.inject(ground):
+        began, give_up = Moment.now(), time.monotonic() + own + LATE_SECONDS
+        while not _met(assessed := watch.assessed(), drill) and time.monotonic() < give_up:
+            time.sleep(POLL_SECONDS)
+    seconds = time.monotonic() - started
+    if not _met(assessed, drill):
+        return Result(drill.name, "", "it was not seen", seconds)
+    late = assessed.samples[-1].at.seconds_since(began) - own
+    decision = decide(
+        assessed.assessment.severity,
+        scope_of(watch.target, assessed),
+        watch.target.responding.investigation_seconds,
+    )
+    said = " ".join((decision.action, *decision.names))
+    wrong = []
+    if not -watch.beat <= late <= BEATS * watch.beat:
+        wrong.append(f"expected within {BEATS} beats after {own:g} s, observed {late:.1f} s")
+    if assessed.assessment.severity is not drill.severity:
+        wrong.append(f"expected {drill.severity}, observed {assessed.assessment.severity}")
+    if (decision.action, decision.names) != (drill.action, drill.names):
+        wrong.append(f"expected {' '.join((drill.action, *drill.names))}, observed {said}")
+    facts = {"band": drill.band, "own_seconds": own, "late_seconds": late, "decision": said}
+    seen = f"seen {late:.1f} s after {own:g} s: {said}"
+    return Result(drill.name, seen, "; ".join(wrong), seconds, facts)
+
+
+def _met(assessed: Assessed, drill: Drill) -> bool:
+    met = assessed.assessment.of(Standing.MET)
+    return (drill.band, drill.severity) in {(finding.band, finding.severity) for finding in met}
+
+
+def _soaked(watch: Watch, seconds: float, load: Load) -> Result:
+    """Let time pass; each band that is met meanwhile is a false alarm."""
+    alarms, end, last = [], time.monotonic() + seconds, -1
+    began, before = Moment.now(), watch.processor_seconds()
+    while time.monotonic() < end:
+        assessed = watch.assessed()
+        if assessed.samples and assessed.samples[-1].beat != last:
+            last = assessed.samples[-1].beat
+            met = assessed.assessment.of(Standing.MET)
+            alarms += [f"false alarm in beat {last}: {finding.band}: {finding.text}" for finding in met]
+        time.sleep(POLL_SECONDS)
+    ended = Moment.now()
+    core = (watch.processor_seconds() - before) / ended.seconds_since(began)
+    samples = read_samples(samples_path(watch.target), int(seconds / watch.beat) + SPARE_SAMPLES)
+    soak = soak_of(samples, began, ended, watch.beat, core)
+    facts = {**asdict(soak), "requests": load.asked}
+    return Result("soak", str(soak), "; ".join([*soak.wrong, *alarms]), seconds, facts)
+
+
+@contextmanager
+def _watching(stack: Stack, folder: Path, target: Target, proxy: SlowProxy) -> Iterator[Watch]:
+    """Run a monitor that reaches the application through `proxy`."""
+    folders = target.folders.model_copy(update={"incidents": folder / "incidents"})
+    with (folder / "monitor.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "rollproof", "monitor"],
+            cwd=stack.root,
+            env=apart(stack.profile, folder, APPLICATION__URL=proxy.url),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            yield Watch(target.model_copy(update={"folders": folders}), process.pid)
+        finally:
+            process.terminate()
+            try:
+                process.wait(END_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(END_SECONDS)
