@@ -467,6 +467,7 @@ def _usage(raw: Raw, before: Raw, after: Raw) -> Usage:
         cpu_percent=_cpu_percent(before, after, _allowance(raw["HostConfig"], host_cores)),
         pids=after.get("pids_stats", {}).get("current", 0),
         pids_limit=_pids_limit(raw["HostConfig"]),
+        service=_service(raw),
     )
 
 

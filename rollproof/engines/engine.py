@@ -179,13 +179,14 @@ Seal = Callable[[str, Iterable[bytes]], str]
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """A container's current use: bytes, percent of its own CPU allowance, processes and threads."""
+    """A container's current use: bytes, percent of its own CPU allowance, processes, service."""
 
     memory: int
     memory_percent: float
     cpu_percent: float
     pids: int
     pids_limit: int
+    service: str = ""
 
 
 class ContainerEngine(Protocol):

@@ -16,7 +16,7 @@ from datetime import datetime
 from rollproof.errors import Mismatch, Problem
 from rollproof.monitoring.probes.probe import COLLECTED, Probe, Reading, unreached_by
 from rollproof.monitoring.samples import Probe as Probed
-from rollproof.monitoring.samples import ProbeId, Sample, Unreached
+from rollproof.monitoring.samples import ProbeId, ProbeKind, Sample, Unreached
 from rollproof.system.clock import Moment
 from rollproof.system.process import Process
 from rollproof.system.side_by_side import Question, wait_for
@@ -27,6 +27,8 @@ _LATE = 0.1
 _SLICE_SECONDS = 0.2
 # The end waits this long for open questions, and then for probes that are being closed.
 _END_SECONDS = 1.0
+# What is down without an answer, unless there is none in time, or the engine does not tell where it is.
+_MUST_ANSWER = frozenset({ProbeKind.HEALTH, ProbeKind.PAGE, ProbeKind.STORE})
 _WARMING = -1  # the round before the first beat
 
 
@@ -85,6 +87,8 @@ class _Asker:
             return Reading(False, wrong.summary)
         except Problem as problem:
             unreached = unreached_by(problem, self.id.kind)
+            if self.id.kind in _MUST_ANSWER and unreached not in {Unreached.SILENT, Unreached.UNPLACED}:
+                return Reading(False, problem.summary, unreached=unreached)
             return Reading(None, f"unknown: {problem.summary}", unreached=unreached)
 
 

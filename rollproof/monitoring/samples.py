@@ -146,22 +146,18 @@ def samples_path(target: Target) -> Path:
     return target.folders.incidents / _FOLDER / f"{target.name}.jsonl"
 
 
-class SampleWriter:
+class SampleWriter(LineWriter):
     """Appends samples to a file. Only one process at a time may do so."""
 
     def __init__(self, path: Path) -> None:
         """Open the file, and create its folder if missing; raises `OSError` if that fails."""
         path.parent.mkdir(parents=True, exist_ok=True)
         # Not synced: a sample lost in a crash of the machine matters less than a late beat.
-        self._writer = LineWriter(path, synced=False)
+        super().__init__(path, synced=False)
 
     def write(self, sample: Sample) -> None:
         """Append one sample; raises `OSError` if it could not be written whole."""
-        self._writer.append(as_json(sample))
-
-    def close(self) -> None:
-        """Close the file."""
-        self._writer.close()
+        self.append(as_json(sample))
 
 
 def read_samples(
@@ -243,11 +239,12 @@ def newest_answers(samples: Sequence[Sample]) -> Mapping[str, Probe]:
 
     Only if the same monitor took both, one after the other.
     """
-    last, before = samples[-1], {} if len(samples) == 1 or samples[-1].missed else samples[-2].probes
-    if before and samples[-2].monitor != last.monitor:
-        before = {}
-    late = (name for name, probe in last.probes.items() if probe.ok is None)
-    return {**last.probes, **{name: before[name] for name in late if name in before}}
+    last, *others = reversed(samples[-2:])
+    row = others and not last.missed and others[0].monitor == last.monitor
+    before = others[0].probes if row else {}
+    return {
+        name: before.get(name, probe) if probe.ok is None else probe for name, probe in last.probes.items()
+    }
 
 
 def off_the_beat(samples: Sequence[Sample], seconds: float) -> Iterator[tuple[str, str]]:

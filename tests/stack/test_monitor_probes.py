@@ -281,9 +281,7 @@ def leaves(operators: Operators) -> tuple[int, list[object]]:
 
 def test_what_is_down_names_its_services(probes: dict[str, Probe], containers: Containers) -> None:
     with faults.stopped(containers, "qdrant"):
-        store = until(lambda: asked(probes["store qdrant"]), lambda said: isinstance(said, Reading))
-        assert isinstance(store, Reading)
-        assert (store.ok, store.services) == (False, ("qdrant",))
+        assert isinstance(asked(probes["store qdrant"]), Unverifiable)
         there = probes["containers"].ask()
         assert (there.ok, there.services) == (False, ("qdrant",))
         # A search has no answer, however soon that is known.

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from rollproof.engines.engine import EngineUnreached
 from rollproof.engines.factory import open_engine
-from rollproof.errors import Meaning, Mismatch, Unverifiable, listed
-from rollproof.monitoring.probes.probe import FunctionOf, Probe, Reading, unreached_by
+from rollproof.errors import listed
+from rollproof.monitoring.probes.probe import FunctionOf, Probe, Reading
 from rollproof.monitoring.probes.record_probe import RecordsProbe
 from rollproof.monitoring.probes.request_probe import LogProbe
 from rollproof.monitoring.probes.store_probes import ConnectionsProbe, LagProbe, StoreProbe, VectorProbe
-from rollproof.monitoring.probes.web_probes import CurrentUsual, health_now, page_now
+from rollproof.monitoring.probes.web_probes import CurrentBaseline, health_now, page_now
 from rollproof.monitoring.samples import ProbeKind
 from rollproof.profile.kinds import has_trait
 from rollproof.profile.profile import Target
@@ -59,17 +56,11 @@ def memory_now(target: Target, engine: ContainerEngine) -> Reading:
     usages = engine.usage()
     if not usages:
         return Reading(ok=False, text="no container runs")
-    container, usage = max(usages.items(), key=lambda used: used[1].memory_percent)
-    text = f"highest {usage.memory_percent:.1f} % of a limit"
-    if usage.memory_percent < target.limits.memory_percent:
-        return Reading(ok=True, text=text, value=usage.memory_percent)
-    # Only now the container's service is needed; to learn it takes another question.
-    services: list[str] = []
-    with suppress(Unverifiable):  # what is known is said all the same
-        there = engine.containers().items()
-        services = [service for service, found in there if any(one.id == container for one in found)]
-    of = f", {listed(services)}" if services else ""
-    return Reading(False, f"{text}{of}", usage.memory_percent, services=tuple(services))
+    usage = max(usages.values(), key=lambda used: used.memory_percent)
+    text, percent = f"highest {usage.memory_percent:.1f} % of a limit", usage.memory_percent
+    if percent < target.limits.memory_percent:
+        return Reading(True, text, percent)
+    return Reading(False, f"{text}, {usage.service}", percent, services=(usage.service,))
 
 
 def disk_now(limit: float, host: Host, data_root: Callable[[], str | None]) -> Reading:
@@ -78,37 +69,6 @@ def disk_now(limit: float, host: Host, data_root: Callable[[], str | None]) -> R
     least = min(systems, key=lambda system: system.free_percent)
     text = f"{least.free_percent:.1f} % free on {least.path}"
     return Reading(least.free_percent > limit, text, least.free_percent)
-
-
-class Answering(Probe):
-    """A probe of a service that must answer: if unreachable it is down, rather than unknown.
-
-    As with every probe, no answer until the deadline leaves the state unknown. So does an engine that does
-    not tell where the service is.
-    """
-
-    def __init__(self, probe: Probe, services: tuple[str, ...] = ()) -> None:
-        """Ask `probe` of `services`, which are in trouble when it does not answer, or answers wrongly."""
-        self.id = probe.id
-        self._probe = probe
-        self._services = services
-
-    def ask(self) -> Reading:
-        """Ask the probe; turn a failure other than a timeout into a bad reading."""
-        try:
-            reading = self._probe.ask()
-        except Mismatch as wrong:
-            return Reading(ok=False, text=wrong.summary, services=self._services)
-        except Unverifiable as problem:
-            if isinstance(problem, EngineUnreached) or problem.means is Meaning.TIMEOUT:
-                raise
-            unreached = unreached_by(problem, self.id.kind)
-            return Reading(ok=False, text=problem.summary, services=self._services, unreached=unreached)
-        return reading if reading.ok or reading.services else replace(reading, services=self._services)
-
-    def close(self) -> None:
-        """Release the probe's connections."""
-        self._probe.close()
 
 
 _BY_TRAIT: Mapping[Trait, Callable[[str, Target, ContainerEngine, float], Probe]] = {
@@ -127,20 +87,20 @@ def probes_of(target: Target, deadline: float) -> Iterator[Probe]:
     application, seconds = target.application, min(deadline, target.engine.deadline_seconds)
     engine = open_engine(target.engine.model_copy(update={"deadline_seconds": seconds}))
     host = Host(max(1, math.floor(deadline)))
-    web, usual = min(deadline, application.deadline_seconds), CurrentUsual(target)
+    web, current = min(deadline, application.deadline_seconds), CurrentBaseline(target)
 
-    yield Answering(FunctionOf(ProbeKind.HEALTH, lambda: health_now(application, web, usual.known())))
+    yield FunctionOf(ProbeKind.HEALTH, lambda: health_now(application, web, current.facts()))
     yield LogProbe(application.requests, target.severity.non_critical.errors.limit, engine)
-    yield RecordsProbe(target, engine, deadline, usual)
+    yield RecordsProbe(target, engine, deadline, current)
     yield FunctionOf(ProbeKind.CONTAINERS, partial(containers_now, target, engine))
     yield FunctionOf(ProbeKind.MEMORY, partial(memory_now, target, engine))
     for name, store in target.stores.items():
-        yield Answering(StoreProbe(name, target, engine, deadline), store.services)
+        yield StoreProbe(name, target, engine, deadline)
         for trait, probe in _BY_TRAIT.items():
             if has_trait(store.kind, trait):
                 yield probe(name, target, engine, deadline)
     if application.function is not None:
         yield FunctionProbe(target, application.function, engine, deadline)
-    yield Answering(FunctionOf(ProbeKind.PAGE, lambda: page_now(application, web, usual.known())))
+    yield FunctionOf(ProbeKind.PAGE, lambda: page_now(application, web, current.facts()))
     limit = target.limits.disk_free_percent
     yield FunctionOf(ProbeKind.DISK, partial(disk_now, limit, host, cache(engine.data_root)))

@@ -16,14 +16,14 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from rollproof.baseline.comparison import compare, expired_by_now
-from rollproof.baseline.facts import whole_digest
+from rollproof.baseline.facts import Facts, whole_digest
 from rollproof.baseline.folder import Baseline, recorded_collection
 from rollproof.baseline.sampling import SamplePlan
 from rollproof.errors import Meaning, Mismatch, Problem, Unverifiable, listed
 from rollproof.home import typed
 from rollproof.monitoring.probes.probe import COLLECTED, Probe, Reading
 from rollproof.monitoring.probes.store_probes import Held
-from rollproof.monitoring.probes.web_probes import CurrentUsual
+from rollproof.monitoring.probes.web_probes import CurrentBaseline
 from rollproof.monitoring.samples import ProbeId, ProbeKind
 from rollproof.profile.profile import Target
 from rollproof.stores.policy import pace_of
@@ -119,31 +119,33 @@ class RecordsProbe(Probe):
 
     id = ProbeId(ProbeKind.RECORDS)
 
-    def __init__(self, target: Target, engine: ContainerEngine, deadline: float, usual: CurrentUsual) -> None:
+    def __init__(
+        self, target: Target, engine: ContainerEngine, deadline: float, current: CurrentBaseline
+    ) -> None:
         self._limit = target.severity.critical.records_lost.limit
-        self._deadline = deadline
-        self._usual = usual
+        self._target, self._deadline, self._current = target, deadline, current
         self._stores = {name: StoreRecords(name, target, engine, deadline) for name in target.stores}
 
     def ask(self) -> Reading:
         """Count the stores that are due, and compare all counts with the current baseline."""
-        usual = self._usual.read()
-        stores = [self._stores[name] for name in usual.records]
+        baseline = self._current.read()
+        recorded = self._recorded(baseline.facts)
+        stores = [self._stores[name] for name in recorded]
         if not stores:
             raise Unverifiable(
                 what="records",
                 expected="a collection of the baseline that is compared",
                 observed="none",
-                source=f"baseline {usual.baseline.id}",
+                source=f"baseline {baseline.id}",
                 hint="capture a baseline of the target with its data; see the policies of the profile",
             )
         for store in stores:
-            store.begin(usual.baseline, usual.records[store.name])
+            store.begin(baseline, recorded[store.name])
         wait_for([store.question for store in stores], COLLECTED * self._deadline)
         unknown, missed = list[str](), dict[str, Missed]()
         for store in stores:
             try:
-                missed[store.name] = store.missed(usual.baseline)
+                missed[store.name] = store.missed(baseline)
             except (Problem, Mismatch) as wrong:
                 unknown.append(wrong.summary)
         lost = {f"{name}/{one}": count for name, of in missed.items() for one, count in of.lost.items()}
@@ -156,7 +158,7 @@ class RecordsProbe(Probe):
                 source="the stores",
                 hint="records are known to be there only when they are counted, or compared",
             )
-        every = sum(sum(counts.values()) for counts in usual.records.values())
+        every = sum(sum(counts.values()) for counts in recorded.values())
         expired = sum(of.expired for of in missed.values())
         most = [f"{name} {count:,}" for name, count in sorted(lost.items(), key=lambda gone: -gone[1])]
         said = [
@@ -172,6 +174,15 @@ class RecordsProbe(Probe):
             service for name, of in missed.items() if of.lost for service in self._stores[name].services
         ]
         return Reading(value < self._limit, "; ".join(said), value, services=tuple(services))
+
+    def _recorded(self, facts: Facts) -> dict[str, Counts]:
+        """Return the counts of compared collections, by store and collection."""
+        found = dict[str, Counts]()
+        for name, store in self._target.stores.items():
+            counts = facts.stores[name].counts if name in facts.stores else {}
+            if kept := {one: counts[one] for one in facts.compared_in(name, store) if one in counts}:
+                found[name] = kept
+        return found
 
     def close(self) -> None:
         """Close the connections that are not in use."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from statistics import median
 
+from rollproof.baseline.facts import Facts
 from rollproof.baseline.folder import CURRENT, Baseline
 from rollproof.baseline.known_good import current_baseline
 from rollproof.errors import Problem
@@ -27,30 +26,16 @@ _TIMES = 5
 _LEAST_MILLISECONDS = 25.0
 
 
-@dataclass(frozen=True, slots=True)
-class Usual:
-    """The few facts of `baseline` that are used at every beat.
-
-    `records` are the counts of compared collections, by store and collection. `milliseconds` holds the
-    response times of health and page, `page_status` the page's status; 0 if unknown.
-    """
-
-    baseline: Baseline
-    records: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    milliseconds: Mapping[str, float] = field(default_factory=dict)
-    page_status: int = 0
-
-
-class CurrentUsual:
-    """The current baseline's facts, read again when another baseline becomes current."""
+class CurrentBaseline:
+    """The current baseline, loaded again when another becomes current."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
         self._id = ""
-        self._found: Usual | Problem | None = None
+        self._found: Baseline | Problem | None = None
 
-    def read(self) -> Usual:
-        """Return the facts. Verifying a baseline takes time: only one thread may call this.
+    def read(self) -> Baseline:
+        """Return it. Verifying a baseline takes time: only one thread may call this.
 
         Raises:
             UsageProblem: there is no baseline. `Unverifiable`: it is not whole, or not of this target.
@@ -58,28 +43,19 @@ class CurrentUsual:
         link = self._target.folders.baselines / CURRENT
         current = link.resolve().name if link.exists() else ""
         if self._found is None or not current or current != self._id:
-            self._id, self._found = current, self._loaded()
+            self._id = current
+            try:
+                self._found = current_baseline(self._target)
+            except Problem as problem:
+                self._found = problem
         if isinstance(self._found, Problem):
             raise self._found.with_traceback(None)
         return self._found
 
-    def known(self) -> Usual | None:
-        """Return the facts as far as they were read, without waiting."""
+    def facts(self) -> Facts | None:
+        """Return its facts if it was read, without waiting."""
         found = self._found
-        return found if isinstance(found, Usual) else None
-
-    def _loaded(self) -> Usual | Problem:
-        try:
-            baseline = current_baseline(self._target)
-        except Problem as problem:
-            return problem
-        facts, records = baseline.facts, dict[str, Mapping[str, int]]()
-        for name, store in self._target.stores.items():
-            counts = facts.stores[name].counts if name in facts.stores else {}
-            compared = facts.compared_in(name, store)
-            if kept := {collection: counts[collection] for collection in compared if collection in counts}:
-                records[name] = kept
-        return Usual(baseline, records, facts.milliseconds, facts.page_status)
+        return found.facts if isinstance(found, Baseline) else None
 
 
 def usual_milliseconds(application: Application) -> dict[str, float]:
@@ -109,7 +85,7 @@ def page_status_of(application: Application) -> int:
     return status if status < _FIRST_ERROR else 0
 
 
-def health_now(application: Application, deadline: float, usual: Usual | None = None) -> Reading:
+def health_now(application: Application, deadline: float, recorded: Facts | None = None) -> Reading:
     """Request the health endpoint: a success status, the expected words, and the response time."""
     answer, expected = fetch(_health(application), deadline), application.health.expect
     said = answer.said(expected)
@@ -118,25 +94,25 @@ def health_now(application: Application, deadline: float, usual: Usual | None = 
         answer.status in _OK and said == expected,
         f"{text.strip()}, {answer.milliseconds:.0f} ms",
         answer.milliseconds,
-        _ratio(ProbeKind.HEALTH, answer.milliseconds, usual),
+        _ratio(ProbeKind.HEALTH, answer.milliseconds, recorded),
     )
 
 
-def page_now(application: Application, deadline: float, usual: Usual | None = None) -> Reading:
+def page_now(application: Application, deadline: float, recorded: Facts | None = None) -> Reading:
     """Request the frontend's first page, as a user loads it: right with the status of the baseline."""
-    answer, recorded = fetch(_page(application), deadline), usual.page_status if usual else 0
-    ok = answer.status == recorded if recorded else answer.status in _OK_PAGE
-    other = f" instead of {recorded}" if recorded and not ok else ""
+    answer, status = fetch(_page(application), deadline), recorded.page_status if recorded else 0
+    ok = answer.status == status if status else answer.status in _OK_PAGE
+    other = f" instead of {status}" if status and not ok else ""
     return Reading(
         ok,
         f"{answer.status}{other}, {answer.milliseconds:.0f} ms",
         answer.milliseconds,
-        _ratio(ProbeKind.PAGE, answer.milliseconds, usual),
+        _ratio(ProbeKind.PAGE, answer.milliseconds, recorded),
     )
 
 
-def _ratio(kind: ProbeKind, milliseconds: float, usual: Usual | None) -> dict[str, float]:
-    at_baseline = usual.milliseconds.get(kind) if usual else None
+def _ratio(kind: ProbeKind, milliseconds: float, recorded: Facts | None) -> dict[str, float]:
+    at_baseline = recorded.milliseconds.get(kind) if recorded else None
     return {} if at_baseline is None else {RATIO: milliseconds / at_baseline}
 
 

@@ -21,7 +21,13 @@ def raw(**settings: object) -> dict[str, Any]:
     """Return what the engine tells of a container, as far as addresses and limits go."""
     host = {"NetworkMode": "project_default", **cast("dict[str, Any]", settings.get("host", {}))}
     network = {"Networks": settings.get("networks", {})}
-    return {"HostConfig": host, "NetworkSettings": network, "Ports": settings.get("ports", [])}
+    config = {"Labels": {compose.SERVICE_LABEL: "backend"}}
+    return {
+        "Config": config,
+        "HostConfig": host,
+        "NetworkSettings": network,
+        "Ports": settings.get("ports", []),
+    }
 
 
 def binding(host: str, public: int | None, private: int = 3306, kind: str = "tcp") -> dict[str, Any]:

@@ -16,7 +16,7 @@ from time import sleep
 import pytest
 
 from rollproof.cli.command_line import main
-from rollproof.errors import Mismatch, Unverifiable
+from rollproof.errors import Meaning, Mismatch, Unverifiable
 from rollproof.monitoring.monitor import Beats
 from rollproof.monitoring.probes.probe import Probe, Reading
 from rollproof.monitoring.samples import ProbeId, ProbeKind, Sample, Unreached, read_samples, samples_path
@@ -70,6 +70,12 @@ def _problem(kind: type[Unverifiable | Mismatch]) -> Unverifiable | Mismatch:
     return kind(what="it", expected="a", observed="s3cret", source="b", hint="c")
 
 
+def _late() -> Unverifiable:
+    return Unverifiable(
+        what="it", expected="a", observed="s3cret", source="b", hint="c", means=Meaning.TIMEOUT
+    )
+
+
 @contextmanager
 def _beats(*probes: Probe) -> Iterator[Iterator[Sample]]:
     watched = Beats("t", probes, BEAT, lambda: False, lambda text: text.replace("s3cret", "[redacted]"))
@@ -121,11 +127,12 @@ def test_beats_that_were_missed_are_counted(time: TurnedTime) -> None:
     ("error", "ok", "text"),
     [
         (_problem(Mismatch), False, "it: expected a, observed [redacted] (from b)"),
-        (_problem(Unverifiable), None, "unknown: it: expected a, observed [redacted] (from b)"),
+        (_problem(Unverifiable), False, "it: expected a, observed [redacted] (from b)"),
+        (_late(), None, "unknown: it: expected a, observed [redacted] (from b)"),
         (
             RuntimeError("s3cret"),
-            None,
-            f"unknown: store raises: {_ANSWER}, observed RuntimeError: [redacted] ({_ASKED})",
+            False,
+            f"store raises: {_ANSWER}, observed RuntimeError: [redacted] ({_ASKED})",
         ),
     ],
 )

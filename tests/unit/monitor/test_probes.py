@@ -7,31 +7,30 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from unittest.mock import create_autospec
 
 import pytest
 
-from rollproof.baseline.folder import Baseline
 from rollproof.engines.compose import ComposeEngine
 from rollproof.engines.engine import EngineUnreached, Usage
-from rollproof.errors import Meaning, Mismatch, Unverifiable
+from rollproof.errors import Meaning, Unverifiable
 from rollproof.monitoring.probes import store_probes
-from rollproof.monitoring.probes.probe import Probe, Reading, unreached_by
-from rollproof.monitoring.probes.probes import Answering, containers_now, memory_now, probes_of
+from rollproof.monitoring.probes.probe import Reading, unreached_by
+from rollproof.monitoring.probes.probes import containers_now, memory_now, probes_of
 from rollproof.monitoring.probes.store_probes import StoreProbe
 from rollproof.monitoring.probes.web_probes import (
-    Usual,
     health_now,
     page_now,
     page_status_of,
     usual_milliseconds,
 )
-from rollproof.monitoring.samples import ProbeId, ProbeKind, Unreached
+from rollproof.monitoring.samples import ProbeKind, Unreached
 from rollproof.profile.profile import Target, load_target
 from rollproof.stores.registry import open_view
 from tests.conftest import ROOT, write_profile
 from tests.unit.application_stand_in import StandIn, answer, running
+from tests.unit.baseline.test_baseline import FACTS
 from tests.unit.monitor.test_store_probes import STORES
 from tests.unit.sandbox import MYSQL
 from tests.unit.system.test_host import container
@@ -115,77 +114,22 @@ def test_a_container_that_did_what_it_was_for_is_well_unless_the_profile_names_i
     assert containers_now(target, engine).ok is ok
 
 
-def test_whose_memory_is_used_up_is_asked_only_then(target: Target, engine: Any) -> None:  # noqa: ANN401
-    engine.containers.return_value = {"backend": (WELL,)}
-    engine.usage.return_value = {"1": Usage(1, 60.0, 0, 1, 0), "2": Usage(1, 40.0, 0, 1, 0)}
+def test_memory_that_is_used_up_names_its_service(target: Target, engine: Any) -> None:  # noqa: ANN401
+    engine.usage.return_value = {"1": Usage(1, 60.0, 0, 1, 0, "backend"), "2": Usage(1, 40.0, 0, 1, 0)}
     assert memory_now(target, engine) == Reading(ok=True, text="highest 60.0 % of a limit", value=60.0)
-    engine.containers.assert_not_called()
-    engine.usage.return_value["1"] = Usage(1, 97.0, 0, 1, 0)
+    engine.usage.return_value["1"] = Usage(1, 97.0, 0, 1, 0, "backend")
     reading = memory_now(target, engine)
     assert (reading.ok, reading.value, reading.services) == (False, 97.0, ("backend",))
-    assert reading.text == "highest 97.0 % of a limit, backend"
-    engine.containers.side_effect = SILENT
-    reading = memory_now(target, engine)
-    assert (reading.ok, reading.value, reading.services) == (False, 97.0, ())
 
 
-class Says(Probe):
-    """A probe that says what it is told, or raises it."""
-
-    id = ProbeId(ProbeKind.STORE, "x")
-
-    def __init__(self, said: Reading | Exception) -> None:
-        self._said = said
-
-    def ask(self) -> Reading:
-        if isinstance(self._said, Exception):
-            raise self._said
-        return self._said
-
-
-@pytest.mark.parametrize(
-    ("said", "services"),
-    [
-        (SILENT, ("a", "b")),
-        (Mismatch(what="it", expected="a", observed="b", source="c", hint="d"), ("a", "b")),
-        (Reading(ok=False, text="wrong"), ("a", "b")),
-        (Reading(ok=False, text="wrong", services=("c",)), ("c",)),
-        (Reading(ok=True, text="right"), ()),
-    ],
-)
-def test_a_store_that_is_down_names_its_services(
-    said: Reading | Exception, services: tuple[str, ...]
-) -> None:
-    reading = Answering(Says(said), ("a", "b")).ask()
-    assert reading.services == services
-    assert "HINT" not in reading.text
-
-
-@pytest.mark.parametrize(
-    ("means", "unreached"),
-    [
+def test_what_was_not_reached_is_told_by_the_meaning_of_its_error() -> None:
+    for means, unreached in (
         (Meaning.UNREACHABLE, Unreached.REFUSED),
+        (Meaning.TIMEOUT, Unreached.SILENT),
         (Meaning.OTHER, None),
-    ],
-)
-def test_what_was_not_reached_says_so_by_the_meaning_of_its_error(
-    means: Meaning, unreached: Unreached | None
-) -> None:
-    problem = Unverifiable(**SIDES, means=means)
-    assert unreached_by(problem, ProbeKind.CONTAINERS) is unreached
-    reading = Answering(Says(problem), ("a",)).ask()
-    assert (reading.ok, reading.unreached) == (False, unreached)
-    assert Answering(Says(Reading(ok=False, text="wrong"))).ask().unreached is None
-    late = Unverifiable(**SIDES, means=Meaning.TIMEOUT)
-    assert unreached_by(late, ProbeKind.CONTAINERS) is Unreached.SILENT
-    with pytest.raises(Unverifiable):  # unknown, and not down
-        Answering(Says(late)).ask()
-
-
-def test_a_store_whose_place_the_engine_did_not_tell_was_not_asked() -> None:
+    ):
+        assert unreached_by(Unverifiable(**SIDES, means=means), ProbeKind.CONTAINERS) is unreached
     problem = EngineUnreached(**SIDES, means=Meaning.UNREACHABLE)
-    with pytest.raises(EngineUnreached):
-        Answering(Says(problem), ("a",)).ask()
     kinds = {kind: unreached_by(problem, kind) for kind in ProbeKind}
     unplaced = {kind for kind, unreached in kinds.items() if unreached is Unreached.UNPLACED}
     assert unplaced == {ProbeKind.STORE, ProbeKind.VECTORS}
@@ -232,7 +176,7 @@ def reachable(tmp_path: Path, application: StandIn) -> Target:
 
 
 def test_how_slow_it_is_is_told_in_times_of_the_baseline(reachable: Target) -> None:
-    usual = Usual(cast("Baseline", None), milliseconds={"health": 0.001})
+    usual = replace(FACTS, milliseconds={"health": 0.001})
     health = health_now(reachable.application, 4.0, usual)
     assert health.value is not None
     assert health.figures == {"ratio": pytest.approx(1000 * health.value)}
@@ -247,7 +191,7 @@ def test_a_page_is_right_with_the_status_that_was_recorded(
     found = set()
     for status in (200, 307, 404, 502):
         application.answers["GET /"] = answer(status, "")
-        usual = Usual(cast("Baseline", None), page_status=recorded)
+        usual = replace(FACTS, page_status=recorded)
         found |= {status} if page_now(reachable.application, 4.0, usual).ok else set()
     assert found == right
 

@@ -18,7 +18,7 @@ from rollproof.errors import Problem, Unverifiable, UsageProblem
 from rollproof.monitoring.probes import record_probe
 from rollproof.monitoring.probes.probe import Reading
 from rollproof.monitoring.probes.record_probe import Missed, RecordsProbe
-from rollproof.monitoring.probes.web_probes import CurrentUsual
+from rollproof.monitoring.probes.web_probes import CurrentBaseline
 from rollproof.profile.profile import Target, load_target
 from tests.conftest import write_profile
 from tests.unit.baseline.test_baseline import FACTS
@@ -94,7 +94,7 @@ def save(target: Target, counts: Mapping[str, Mapping[str, int]] = BEFORE, **cha
 @contextmanager
 def probing(target: Target) -> Iterator[Callable[[], Reading]]:
     save(target)
-    with closing(RecordsProbe(target, ENGINE, DEADLINE, CurrentUsual(target))) as probe:
+    with closing(RecordsProbe(target, ENGINE, DEADLINE, CurrentBaseline(target))) as probe:
         yield probe.ask
 
 
@@ -172,22 +172,22 @@ def test_one_that_is_late_once_stands_by_its_last_count_and_then_hangs(
 
 @pytest.mark.usefixtures("stores")
 def test_without_a_baseline_it_is_unknown_until_there_is_one(target: Target) -> None:
-    usual = CurrentUsual(target)
-    with closing(RecordsProbe(target, ENGINE, DEADLINE, usual)) as probe:
+    current = CurrentBaseline(target)
+    with closing(RecordsProbe(target, ENGINE, DEADLINE, current)) as probe:
         for _ in range(2):
             with pytest.raises(UsageProblem, match="observed none") as told:
                 probe.ask()
         assert "rollproof capture" in told.value.hint
         save(target, milliseconds={"health": 4.0}, page_status=307)
-        assert usual.known() is None
+        assert current.facts() is None
         assert probe.ask().ok
-        known = usual.known()
+        known = current.facts()
         assert known is not None
         assert (dict(known.milliseconds), known.page_status) == ({"health": 4.0}, 307)
         # Another becomes the current one while the monitor runs.
         save(target, {"mysql": {"imagedb.users": 501}})
         assert probe.ask().value == 1.0
-        known = usual.known()
+        known = current.facts()
         assert known is not None
         assert known.milliseconds == {}
 
@@ -195,11 +195,11 @@ def test_without_a_baseline_it_is_unknown_until_there_is_one(target: Target) -> 
 def test_a_baseline_that_is_not_whole_is_verified_once_and_unknown(target: Target) -> None:
     save(target)
     (target.folders.baselines / "current" / "facts.json").write_bytes(b"{}")
-    usual = CurrentUsual(target)
+    current = CurrentBaseline(target)
     found = []
     for _ in range(2):
         with pytest.raises(Problem) as told:
-            usual.read()
+            current.read()
         found.append(told.value)
     assert found[0] is found[1]
 
