@@ -1,4 +1,7 @@
-"""The requests that a profile describes: filled with values, and what their answers give."""
+"""The requests that a profile describes: filled with values, and what their answers give.
+
+An answer of another shape raises `Mismatch`.
+"""
 
 from __future__ import annotations
 
@@ -64,11 +67,7 @@ def filled(template: Any, values: Values) -> Any:  # noqa: ANN401 - JSON
 
 
 def values_at(answer: object, place: str, source: str) -> list[Any]:
-    """Return the values at a `place` of a JSON answer, such as ``data.*.name``; one without ``*``.
-
-    Raises:
-        Mismatch: the answer has another shape.
-    """
+    """Return the values at a `place` of a JSON answer, such as ``data.*.name``; one without ``*``."""
     found = [answer]
     for name in place.split("."):
         found = list(_below(found, name, place, source))
@@ -90,11 +89,7 @@ def _below(values: list[Any], name: str, place: str, source: str) -> Iterator[An
 
 
 def chosen_at(answer: object, choice: Choice, where: Mapping[str, str], source: str) -> list[Any]:
-    """Return the values at the place of a `choice` in those items that are as `where` says.
-
-    Raises:
-        Mismatch: the answer has another shape.
-    """
+    """Return the values at the place of a `choice` in those items that are as `where` says."""
     items = values_at(answer, choice.among, source)
     wanted = [
         item for item in items if all(values_at(item, at, source) == [text] for at, text in where.items())
@@ -103,11 +98,7 @@ def chosen_at(answer: object, choice: Choice, where: Mapping[str, str], source: 
 
 
 def texts_at(answer: object, place: str, source: str) -> list[str]:
-    """Return the texts at a `place` of a JSON answer. See `values_at`.
-
-    Raises:
-        Mismatch: the answer has another shape, or something else there.
-    """
+    """Return the texts at a `place` of a JSON answer. See `values_at`."""
     found = values_at(answer, place, source)
     for value in found:
         if not isinstance(value, str) or not value:

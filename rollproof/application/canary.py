@@ -14,13 +14,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from shlex import quote
 
 from pydantic import SecretStr
 
 from rollproof.application.client import ApplicationClient, ChatAnswer, LoggedIn, Refused
 from rollproof.engines.engine import ContainerEngine
-from rollproof.errors import Meaning, Mismatch, Unverifiable
+from rollproof.errors import Mismatch, Unverifiable
 from rollproof.profile.application_profile import UPLOADED, Application
 from rollproof.profile.kinds import descriptor_of, kinds_that
 from rollproof.profile.profile import Target
@@ -28,7 +27,7 @@ from rollproof.reading import read_regular
 from rollproof.stores.drivers import at_place
 from rollproof.stores.reach import Readable
 from rollproof.stores.registry import endpoint_of
-from rollproof.system.file_lock import locked_within
+from rollproof.system.file_lock import file_lock, locked_within
 from rollproof.system.side_by_side import Wrong
 
 DOCUMENTS = "canary-documents"
@@ -88,30 +87,21 @@ def longest_use(application: Application, *, chat: bool = True) -> float:
     return _REQUESTS * application.deadline_seconds + (application.chat_seconds if chat else 0.0)
 
 
-def patience_with_the_monitor(application: Application) -> float:
-    """Return the seconds to wait for a monitor that acts as the canary; 0 for one that never does."""
-    return longest_use(application) if application.function else 0.0
-
-
 @contextmanager
-def canary_in_use(target: Target, *, alone: bool, seconds: float, what: str = "canary") -> Iterator[bool]:
+def canary_in_use(
+    target: Target, *, alone: bool, seconds: float | None = None, what: str = "canary"
+) -> Iterator[bool]:
     """Hold the canary, alone or with others who do not want it alone; yield whether it was free in time.
 
     A monitor wants it alone: its traces must not be in what checks count, nor theirs be swept by it. An
-    upload wants the `DOCUMENTS` alone, which others list.
+    upload wants the `DOCUMENTS` alone, which others list. By default a use by the monitor is waited for.
     """
+    if seconds is None:
+        seconds = longest_use(target.application) if target.application.function else 0.0
     folder = target.folders.incidents
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f".{target.name}-{what}-in-use").open("a", encoding="ascii") as file:
         yield locked_within(file.fileno(), fcntl.LOCK_EX if alone else fcntl.LOCK_SH, seconds)
-
-
-def _time_in(text: str) -> float:
-    """Return the time of the last log-in, or 0 if there was none, or who wrote it was killed meanwhile."""
-    try:
-        return float(text)
-    except ValueError:
-        return 0.0
 
 
 @dataclass(slots=True)
@@ -162,50 +152,32 @@ class Canary:
             Unverifiable: the answer's sources are incomplete, so asking could do harm.
         """
         self._require_whole()
-        canary = self.target.application.canary
-        conversation = self.client.create_conversation(
-            session, canary.knowledge_base, self._conversations.append
-        )
-        answer = self.client.chat(session, conversation, canary.question)
+        place = self.target.application.canary.knowledge_base
+        conversation, answer = self._asked(session, place)
         tells = conversation and "turns" in self.target.application.functions.described()
         return Conversation(conversation, answer, self.client.turns(session, conversation) if tells else None)
 
+    def _asked(self, session: LoggedIn, knowledge_base: str) -> tuple[str, ChatAnswer]:
+        conversation = self.client.create_conversation(session, knowledge_base, self._conversations.append)
+        question = self.target.application.canary.question
+        return conversation, self.client.chat(session, conversation, question)
+
     def upload(self, session: LoggedIn) -> Uploaded:
-        """Upload the canary's document, wait until it is listed, and ask about it where that finds it alone.
-
-        Raises:
-            Unverifiable: the document cannot be read.
-        """
+        """Upload the canary's document, wait until it is listed, and ask about it where it is alone."""
         application = self.target.application
-        name, content = self._document()
-        uploaded = self.client.upload(session, name, content, partial(self._uploads.__setitem__, name))
-        seconds = self._until_listed(uploaded, name)
-        upload, can = application.functions.upload, application.verifiable
-        if seconds is None or upload is None or not upload.apart or not {"chat", "sources"} <= can:
-            return Uploaded(name, seconds, None)
-        place = str(uploaded.values["knowledge_base"])
-        conversation = self.client.create_conversation(uploaded, place, self._conversations.append)
-        answer = self.client.chat(uploaded, conversation, application.canary.question)
-        return Uploaded(name, seconds, answer.files)
-
-    def _document(self) -> tuple[str, bytes]:
-        path = self.target.application.canary.upload or Path()
-        try:
-            content = read_regular(path)
-        except OSError as error:
-            what, expected = "canary's upload", "a document that can be read"
-            hint = "correct application.canary.upload, or the file's rights"
-            raise Unverifiable.of_file(path, error, what=what, expected=expected, hint=hint) from None
-        return f"{UPLOADED}{uuid.uuid4()}{path.suffix}", content
-
-    def _until_listed(self, session: LoggedIn, name: str) -> float | None:
-        """Return the seconds until a document is listed; None if it is not in time."""
-        begun = time.monotonic()
-        while not self._is_listed(session, name):
-            if time.monotonic() - begun > self.target.application.upload_seconds:
-                return None
+        path = application.canary.upload or Path()
+        name, begun = f"{UPLOADED}{uuid.uuid4()}{path.suffix}", self._uploads.__setitem__
+        uploaded = self.client.upload(session, name, read_regular(path), partial(begun, name))
+        began = time.monotonic()
+        while not self._is_listed(uploaded, name):
+            if time.monotonic() - began > application.upload_seconds:
+                return Uploaded(name, None, None)
             time.sleep(_LISTED_SECONDS)
-        return time.monotonic() - begun
+        seconds = time.monotonic() - began
+        upload, can = application.functions.upload, application.verifiable
+        if upload is None or not upload.apart or not {"chat", "sources"} <= can:
+            return Uploaded(name, seconds, None)
+        return Uploaded(name, seconds, self._asked(uploaded, str(uploaded.values["knowledge_base"]))[1].files)
 
     def _is_listed(self, session: LoggedIn, name: str) -> bool:
         """Return whether a document is listed where `session` has uploaded it."""
@@ -219,9 +191,12 @@ class Canary:
             Mismatch: something is still there. `Unverifiable`: this target has no way to remove it.
         """
         self.forget()
-        if self._sessions:
-            self._sweep_sessions()
-            self._sessions.clear()
+        if self.target.application.functions.tokens != "none":
+            while self._sessions and self.client.log_out(self._sessions[-1]):
+                self._sessions.pop()
+            if self._sessions:
+                self._sweep_tokens()
+        self._sessions.clear()
 
     def forget(self) -> None:
         """Remove every conversation and upload of this canary; see `sweep`."""
@@ -231,7 +206,16 @@ class Canary:
             del self._uploads[name]
         while self._conversations:
             session = self._sessions[-1] if self._sessions else self.log_in()
-            self._forget(session, self._conversations[-1])
+            if not self.client.delete_conversation(session, self._conversations[-1]):
+                raise Unverifiable(
+                    what="removal of the canary's conversation",
+                    expected="an application that can delete a conversation",
+                    observed="that it cannot, by its status"
+                    if self.target.application.functions.forget
+                    else "no request for that",
+                    source=f"conversation {self._conversations[-1]}",
+                    hint="remove it by hand; this release of the application keeps what the canary asks",
+                )
             self._conversations.pop()
 
     @contextmanager
@@ -241,27 +225,13 @@ class Canary:
         Two log-ins of one second get the same token: tokens differ only in their expiry, to the second. The
         first process to sweep that token would log the other out.
         """
-        folder, application = self.target.folders.incidents, self.target.application
-        folder.mkdir(parents=True, exist_ok=True)
+        application = self.target.application
         # Several may log in first.
         longest = max(1, len(application.functions.log_in)) * application.deadline_seconds + _OTHERS * _SECOND
-        with (folder / f".{self.target.name}-canary").open("a+", encoding="ascii") as file:
-            if not locked_within(file.fileno(), fcntl.LOCK_EX, longest):
-                raise Unverifiable(
-                    what="canary",
-                    expected=f"an end of other processes' log-ins within {longest:g} s",
-                    observed="none",
-                    source=file.name,
-                    hint=f"see who has it open, and whether it is stopped: fuser -v {quote(file.name)}",
-                    means=Meaning.TIMEOUT,
-                )
-            file.seek(0)
-            time.sleep(min(max(_time_in(file.read()) + _SECOND - time.time(), 0.0), _SECOND))
-            try:
-                yield
-            finally:
-                file.truncate(0)
-                file.write(repr(time.time()))
+        path = self.target.folders.incidents / f".{self.target.name}-canary"
+        with file_lock(path, "log in as the canary", wait_seconds=longest):
+            yield
+            time.sleep(_SECOND)
 
     def _require_whole(self) -> None:
         wrong = {name: said for name, said in self.references().items() if not isinstance(said, int)}
@@ -273,24 +243,6 @@ class Canary:
                 observed=reasons,
                 source="the stores",
                 hint="restore these stores first: a chat over documents that are half there deletes vectors",
-            )
-
-    def _forget(self, session: LoggedIn, conversation: str) -> None:
-        functions = self.target.application.functions
-        try:
-            gone = self.client.delete_conversation(session, conversation)
-        except Refused as refused:
-            # Its beginning may have failed.
-            if refused.status not in functions.gone:
-                raise
-            gone = True
-        if not gone:
-            raise Unverifiable(
-                what="removal of the canary's conversation",
-                expected="an application that can delete a conversation",
-                observed="that it cannot, by its status" if functions.forget else "no request for that",
-                source=f"conversation {conversation}",
-                hint="remove it by hand; this release of the application keeps what the canary asks",
             )
 
     def _remove_upload(self, session: LoggedIn, name: str) -> None:
@@ -311,14 +263,6 @@ class Canary:
                 source=str(application.url),
                 hint="remove it by hand, and correct application.functions.upload.removal",
             )
-
-    def _sweep_sessions(self) -> None:
-        if self.target.application.functions.tokens == "none":
-            return
-        while self._sessions and self.client.log_out(self._sessions[-1]):
-            self._sessions.pop()
-        if self._sessions:
-            self._sweep_tokens()
 
     def _sweep_tokens(self) -> None:
         sweeper = self.target.application.canary.sweeper

@@ -28,7 +28,7 @@ from rollproof.application.calls import (
     texts_at,
     values_at,
 )
-from rollproof.errors import Meaning, Mismatch, UsageProblem
+from rollproof.errors import Meaning, Mismatch
 from rollproof.profile.application_profile import Application
 from rollproof.profile.functions import Call, Chat, Sending, Uploading
 from rollproof.redaction.secret import remember
@@ -39,9 +39,8 @@ Kind = TypeVar("Kind")
 PAGE_SIZE = 100
 # What an answer gives is taken as it is, except for these.
 _READ_BY: Mapping[str, Callable[[object, str, str], list[Any]]] = {
+    **dict.fromkeys(("user", "conversation"), ids_at),
     "token": texts_at,
-    "user": ids_at,
-    "conversation": ids_at,
 }
 MESSAGE_LENGTH = 200
 
@@ -89,20 +88,6 @@ class Refused(Mismatch):
             means=Meaning.SERVICE_DOWN,
         )
         self.status = status
-
-
-def refusal_of(attempt: Callable[[], object]) -> int | None:
-    """Make an attempt; return the status with which the application refuses it, None if it is let in."""
-    try:
-        attempt()
-    except Refused as refused:
-        return refused.status
-    return None
-
-
-def told(status: int | None) -> str:
-    """Return what `refusal_of` has returned, in words."""
-    return "let in" if status is None else f"refused with {status}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,10 +191,10 @@ class ApplicationClient:
             if "total" not in call.keep:
                 break
             total = _one(values_at(body, call.keep["total"], str(request)), call.keep["total"], request)
-            if not isinstance(total, int) or len(names) > total or (not found and len(names) < total):
-                raise shape(f"{total} files over all pages", f"{len(names)} files", str(request))
             if len(names) == total:
                 break
+            if not found or not isinstance(total, int) or len(names) > total:
+                raise shape(f"{total} files over all pages", f"{len(names)} files", str(request))
         return tuple(sorted(names))
 
     def create_conversation(
@@ -260,7 +245,7 @@ class ApplicationClient:
         return len(values_at(self._success(request), call.keep["turn"], str(request)))
 
     def delete_conversation(self, session: LoggedIn, conversation: str) -> bool:
-        """Delete a conversation; return False if this application's API cannot."""
+        """Delete a conversation, or see that it is gone; return False if this application's API cannot."""
         call = self._functions.forget
         if call is None:
             return False
@@ -268,7 +253,8 @@ class ApplicationClient:
         answer = self._ask(request)
         if answer.status in call.impossible:
             return False
-        if not httpx2.codes.is_success(answer.status):
+        # Its beginning may have failed.
+        if not httpx2.codes.is_success(answer.status) and answer.status not in self._functions.gone:
             raise Refused(request, answer.status, answer.body)
         return True
 
@@ -309,13 +295,7 @@ class ApplicationClient:
     def _described(self, name: str, kind: type[Kind]) -> Kind:
         call = getattr(self._functions, name)
         if not isinstance(call, kind):
-            raise UsageProblem(
-                what=f"function {name} of the application",
-                expected=f"application.functions.{name} in the profile, as at the capture",
-                observed="none",
-                source="the profile",
-                hint="describe it again; or capture a new baseline without it",
-            )
+            raise TypeError(f"no function {name} is described")
         return call
 
     def _values(self, session: LoggedIn) -> dict[str, Any]:

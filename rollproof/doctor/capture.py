@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from rollproof.application.canary import Canary, Conversation, canary_in_use, patience_with_the_monitor
+from rollproof.application.canary import Canary, Conversation, canary_in_use
 from rollproof.application.client import ApplicationClient
 from rollproof.baseline.configuration import new_configuration_key, record_container, record_surroundings
 from rollproof.baseline.demands import demands_of
@@ -147,9 +147,8 @@ def _canary(target: Target, engine: ContainerEngine, client: ApplicationClient) 
     # Nobody is to be logged in under a name that is no name.
     require_answers(target)
     wanted = target.application.canary
-    seconds = patience_with_the_monitor(target.application)
     with (
-        canary_in_use(target, alone=False, seconds=seconds),
+        canary_in_use(target, alone=False),
         Opened(lambda name: open_view(name, target.stores[name], engine)) as views,
     ):
         canary = Canary(target, engine, client, lambda: follow_all(wanted.references, views, target.personal))

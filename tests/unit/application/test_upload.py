@@ -214,11 +214,3 @@ def test_a_removal_that_removes_nothing_is_seen(stand_in: StandIn, library: Libr
     uploaded = canary.upload(SESSION)
     with pytest.raises(Mismatch, match=f"gone after its removal, observed {uploaded.name} is listed"):
         canary.forget()
-
-
-def test_a_document_that_went_since_is_said(stand_in: StandIn, library: Library, tmp_path: Path) -> None:
-    canary = canary_of(stand_in.url, APART, tmp_path)
-    (tmp_path / "mine.txt").unlink()
-    with pytest.raises(Unverifiable, match="a document that can be read, observed No such file"):
-        canary.upload(SESSION)
-    assert library.names == {}
