@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from reports.terminal.guard import guarded
-from rollproof.cli.lazy import commands, commands_in
+from functools import partial
 
-COMMANDS = commands_in(
-    "staging.commands", "rehearsal", "up", "down", "image", "deploy", "faults", "killtest", "drills"
-)
+from reports.terminal.guard import guarded
+from staging.commands import app
 
 if __name__ == "__main__":
-    raise SystemExit(guarded(commands("A staging stack: rehearse, break and verify on it.", COMMANDS)))
+    raise SystemExit(guarded(partial(app, prog_name="staging")))

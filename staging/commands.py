@@ -23,6 +23,11 @@ from staging.stack.stack import Stack
 ROOT = Path(__file__).resolve().parent.parent
 SMALL_SCALE = 0.05
 
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="A staging stack: rehearse, break and verify on it.",
+)
 Scale = Annotated[
     float,
     typer.Option(envvar="ROLLPROOF_SCALE", min=0.01, max=20, help="Amount of data; 1 is 20,000 chunks."),
@@ -31,6 +36,7 @@ Names = Annotated[list[str] | None, typer.Argument(help="Names, or patterns of n
 AsShape = Annotated[Shape, typer.Option("--shape", help="How the stack is deployed.")]
 
 
+@app.command()
 def rehearsal(scale: Scale = 1.0, shape: AsShape = Shape.USUAL) -> None:
     """Break a staging stack by a migration, roll it back, verify it, write the record."""
     from staging.rehearsal.rehearsal import Rehearsal
@@ -44,6 +50,7 @@ def rehearsal(scale: Scale = 1.0, shape: AsShape = Shape.USUAL) -> None:
         raise typer.Exit(ExitCode.FAILED if verdict is Verdict.FAILED else ExitCode.BROKEN)
 
 
+@app.command()
 def up(scale: Scale = 1.0, shape: AsShape = Shape.USUAL) -> None:
     """Bring a staging stack up, seeded, and leave it running."""
     from rollproof.profile.profile import load_target
@@ -68,6 +75,7 @@ def up(scale: Scale = 1.0, shape: AsShape = Shape.USUAL) -> None:
     )
 
 
+@app.command()
 def down() -> None:
     """Take the staging stack down, and the engine if `up` started it."""
     from staging.machine.docker_engine import docker_engine, stop_kept_engine
@@ -81,6 +89,7 @@ def down() -> None:
         stop_kept_engine(progress.say)
 
 
+@app.command()
 def image() -> None:
     """Build the image of the suite from its wheel."""
     from staging.machine.docker_engine import docker_engine
@@ -91,6 +100,7 @@ def image() -> None:
     typer.echo(f"image: {built}; docker run --rm {built} --help")
 
 
+@app.command()
 def deploy(
     commit: Annotated[str, typer.Argument(help="Hash of a commit of the application.")],
     slot: Annotated[int, typer.Option(min=1, max=SLOTS, help="The slot of the stack.")] = 1,
@@ -110,6 +120,7 @@ def deploy(
             deployment.start()
 
 
+@app.command()
 def faults(
     names: Names = None,
     clean_runs: Annotated[int, typer.Option(min=0, help="Runs without a fault that come first.")] = 10,
@@ -126,6 +137,7 @@ def faults(
         run_faults(Trials(stack, folder), wanted, clean_runs, progress, found)
 
 
+@app.command()
 def killtest(names: Names = None, scale: Scale = SMALL_SCALE) -> None:
     """Kill every rollback at every step of its journal, resume it, and compare the end."""
     from staging.kills.kill import Killer
@@ -138,6 +150,7 @@ def killtest(names: Names = None, scale: Scale = SMALL_SCALE) -> None:
         walk(killer, names or [], list, progress, found)
 
 
+@app.command()
 def drills(
     names: Names = None,
     soak: Annotated[float, typer.Option(min=0, help="Seconds without trouble at the end.")] = 0.0,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import inspect
 import json
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,10 +22,11 @@ from typing import Any
 import typer
 from prometheus_client.metrics_core import Metric
 from pydantic import BaseModel
-from typer.core import TyperGroup
+from typer.cli import get_docs_for_click
 
-from rollproof.cli.command_line import COMMANDS
-from rollproof.cli.lazy import commands
+from rollproof.cli.command_line import app
+from rollproof.errors import EXIT_CODES_TOLD
+from rollproof.home import COMMAND
 from rollproof.monitoring.monitor_metrics import MonitorMetrics
 from rollproof.monitoring.samples import SampleWriter, samples_path
 from rollproof.profile.profile import Target, load_target
@@ -36,7 +38,6 @@ FOLDER = ROOT / "docs" / "reference"
 _WRITTEN = "<!-- Written by `./run schemas`: change the code that it is made from. -->"
 # A longer default stands below its table.
 _LONGEST = 70
-_WIDTH = 100
 
 Schema = Mapping[str, Any]
 
@@ -294,34 +295,14 @@ def _toml(default: object) -> str:
 # The command line.
 
 
-def command_lines() -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield each command's words, and its help."""
-    yield from _helps((), commands("", COMMANDS))
-
-
-def _helps(words: tuple[str, ...], group: TyperGroup) -> Iterator[tuple[tuple[str, ...], str]]:
-    for name, one in group.commands.items():
-        here = (*words, name)
-        if isinstance(one, TyperGroup):
-            yield from _helps(here, one)
-            continue
-        context = typer.Context(group, info_name=" ".join(("rollproof", *words)))
-        told = one.make_context(name, [], parent=context, resilient_parsing=True, terminal_width=_WIDTH)
-        yield here, told.get_help()
-
-
 def _commands_page() -> str:
-    lines = [
-        "# The command line",
-        "",
-        _WRITTEN,
-        "",
-        "Each command says this itself: `--help`. The exit codes of all are [the same](exit-codes.md).",
-    ]
-    for words, text in command_lines():
-        without_end = text.partition("\n  Exit codes:")[0].rstrip()
-        lines += ["", f"## {' '.join(words)}", "", "```text", without_end, "```"]
-    return "\n".join(lines) + "\n"
+    group = typer.main.get_command(app)
+    context = typer.Context(group, info_name=COMMAND, help_option_names=["-h", "--help"])
+    text = get_docs_for_click(obj=group, ctx=context, name=COMMAND, title="The command line")
+    title, _, rest = text.partition("\n")
+    # The exit codes stand at the end of each help; there is a page of them.
+    body = re.sub(r"\n{3,}", "\n\n", rest.replace(EXIT_CODES_TOLD, "")).rstrip()
+    return f"{title}\n\n{_WRITTEN}\n{body}\n"
 
 
 # The metrics.

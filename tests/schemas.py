@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import json
 
-from reports.answers.card import Card
 from reports.answers.comparison import Comparison
-from reports.answers.contact_lines import ContactsRecord
 from reports.answers.decision import AssessmentRecord, DecisionRecord
 from reports.answers.rollback_lines import StatusRecord
 from reports.terminal.document import Document
 from rollproof.backups.sets import SetManifest
 from rollproof.baseline.facts import Facts, RecordedContent
 from rollproof.baseline.folder import Manifest
-from rollproof.cli.bundle_commands import VerifiedBundle
-from rollproof.cli.gate_commands import GateRecord
+from rollproof.cli.before_commands import GateRecord
+from rollproof.cli.record_commands import VerifiedBundle
 from rollproof.doctor.examination import Examination
 from rollproof.incident.downtime import Downtime
 from rollproof.incident.incident import Closed, IncidentFile, RollbackRecord, StoreAccount
@@ -70,10 +68,8 @@ RECORDS: dict[str, tuple[object, str]] = {
     "baseline-content": (RecordedContent, "baselines/ID/content/STORE.json"),
     "output-assess": (Document[AssessmentRecord], "what `assess --json` prints"),
     "output-plan": (Document[DecisionRecord], "what `plan --json` prints"),
-    "output-card": (Document[Card], "what `card --json` prints"),
     "output-rollback-status": (Document[StatusRecord], "what `rollback status --json` prints"),
     "output-gate": (Document[GateRecord], "what `gate --json` prints"),
-    "output-contacts-status": (Document[ContactsRecord], "what `contacts status --json` prints"),
     "output-compare": (Document[Comparison], "what `compare --json` prints"),
     "output-doctor": (Document[Examination], "what `doctor --json` prints"),
     "output-verify-bundle": (Document[VerifiedBundle], "what `verify-bundle --json` prints"),

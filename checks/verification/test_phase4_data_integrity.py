@@ -14,7 +14,7 @@ from rollproof.baseline.comparison import Comparison
 from rollproof.baseline.differences import neighbours_text, not_compared, same_neighbours, schema_differences
 from rollproof.baseline.facts import RecordedContent, RecordedStore
 from rollproof.baseline.folder import Baseline
-from rollproof.baseline.sight import grants_hint
+from rollproof.baseline.sight import GRANTS_HINT
 from rollproof.errors import Meaning, Problem, Unverifiable, listed
 from rollproof.home import typed
 from rollproof.profile.profile import Target
@@ -99,7 +99,7 @@ def _expect_sight(store: str, lost_sight: TextsOf, expect: Expect) -> None:
            what=f"sight of the reader of {store}", otherwise=Unverifiable,
            expected="everything that it saw when the baseline was captured",
            instead=f"hidden from it: {listed(lost, between='; ')}",
-           source=store, hint=grants_hint())
+           source=store, hint=GRANTS_HINT)
 
 
 def test_schema(

@@ -10,8 +10,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 
-from typer._click.exceptions import MissingParameter
-from typer.exceptions import Abort, TyperException
+from typer import Abort, TyperException
 
 from reports.terminal.document import ask, owe
 from rollproof.errors import (
@@ -27,10 +26,7 @@ from rollproof.errors import (
     no_space,
     reason_of,
 )
-from rollproof.home import no_target
-from rollproof.system.process import (
-    ended_as_by_ctrl_c,
-)
+from rollproof.system.process import ended_as_by_ctrl_c
 from rollproof.system.state import new_state_file
 
 _CTRL_C = 130
@@ -88,13 +84,11 @@ def _ended(error: Described, code: ExitCode) -> ExitCode:
 
 def _of_usage(error: TyperException) -> UsageProblem:
     """Return the error in the arguments, with the help of that very command to paste."""
-    if isinstance(error, MissingParameter) and error.param is not None and "--target" in error.param.opts:
-        return no_target()
     path = getattr(getattr(error, "ctx", None), "command_path", "")
     return UsageProblem(
         what=f"command {path}" if path else "command line",
         expected="a command and arguments that --help lists",
-        observed=error.format_message(),
+        observed=error.format_message() or "none",
         source="the command line",
         hint=f"{path} --help" if path else "add --help",
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 from rollback_actions.contacts.delivery import deliver, record
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.session import sealed_journal
-from rollproof.errors import UsageProblem
+from rollproof.errors import UsageProblem, did_you_mean, listed
 from rollproof.home import typed
 from rollproof.incident.incident import Incident
 from rollproof.incident.journal import DETECTED
@@ -27,7 +27,9 @@ from rollproof.system.holder import author
 from rollproof.team.contact_flow import Due, Flow, contact_channels, flow_of
 from rollproof.team.contact_message import message
 from rollproof.team.contact_record import (
+    ACKNOWLEDGED,
     ALERTED,
+    ASSESSED,
     CLOSED,
     DECIDED,
     ContactDecision,
@@ -70,11 +72,6 @@ def require_contacts(target: Target) -> None:
                 source=f"contacts.{name}.channels in the profile",
                 hint='channels = [{file = "path"}] there; each file holds one Apprise URL',
             )
-
-
-def read_flow(target: Target, incident: Incident) -> Flow:
-    """Return the present state of an incident's contact flow; raises as `require_begun` does."""
-    return flow_of(target.contacts, require_begun(incident), Moment.now())
 
 
 def require_begun(incident: Incident) -> ContactRecord:
@@ -131,11 +128,12 @@ class ContactClock:
         """Do what is due until the flow is over or stopped; with `once`, what is due now."""
         while True:
             self._observe()
-            flow = read_flow(self.target, self.incident)
+            record = require_begun(self.incident)
+            flow = flow_of(self.target.contacts, record, Moment.now())
             if self.stopped() or (not flow.due and (flow.over or once)):
                 return flow
             if flow.due:
-                self._send(flow, flow.due[0])
+                self._send(flow, flow.due[0], record)
             else:
                 self._sleep(_POLL_SECONDS)
 
@@ -152,9 +150,8 @@ class ContactClock:
             with self._journal() as journal:
                 journal.write(CLOSED, **author())
 
-    def _send(self, flow: Flow, due: Due) -> None:
+    def _send(self, flow: Flow, due: Due, known: ContactRecord) -> None:
         """Send one alert to its channels at once, those that fail again; record what came of it."""
-        known = read_contacts(self.incident.folder)
         title, body = map(self._redact, message(self.target, self.profile, self.incident, known, flow, due))
         self.say(f"{t_plus(flow.elapsed)} {due.alert}: {self._redact(due.because)}")
         left = dict(self._channels[due.alert])
@@ -183,3 +180,35 @@ class ContactClock:
 def lock_of(incident: Incident, what: str) -> Path:
     """Return the file that is locked by who writes the "contacts", or by who keeps the "clock"."""
     return incident.folder.with_name(f".{incident.folder.name}.{what}.lock")
+
+
+def record_answer(
+    target: Target,
+    incident: Incident,
+    name: str,
+    decision: ContactDecision | None,
+    assessment: str | None,
+    by: str | None,
+    say: Callable[[str], None],
+) -> None:
+    """Record that contact `name` has taken the incident, with what they decided and their assessment.
+
+    Raises:
+        UsageProblem: the profile lists other contacts, or the clock has not begun.
+    """
+    contacts = target.contacts
+    names = (*contacts.on_call.names, *contacts.tech_lead.names) if contacts.on_call.names else ()
+    if not name.strip() or (names and name not in names):
+        raise UsageProblem(
+            what="contact",
+            expected=f"one of {listed(names)}" if names else "a name",
+            observed=repr(name[:80]),
+            source="--as, against contacts.on_call.names and contacts.tech_lead.names in the profile",
+            hint=did_you_mean(name, names, "name one of the contacts"),
+        )
+    with contact_journal(target, incident, say) as journal:
+        require_begun(incident)
+        for event, text in ((ACKNOWLEDGED, ""), (DECIDED, decision), (ASSESSED, assessment)):
+            if text is not None:
+                words = " ".join(text.split())
+                journal.write(event, name=name, text=words, source=by, **author())

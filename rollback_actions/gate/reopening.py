@@ -142,14 +142,14 @@ def _rolled_back_commits(
     repository = target.application.repository
     recorded = [rollback.rolled_back(repository) for rollback in rollbacks]
     unknown = None in recorded
-    # --from is required exactly if a record lacks the commit.
+    # --rolled-back is required exactly if a record lacks the commit.
     if unknown is (named is None):
         raise UsageProblem(
             what=f"commit that incident {incident.id} went back from",
-            expected="named by --from, since its record lacks it" if unknown else "as its record has it",
+            expected="named, since its record lacks it" if unknown else "as its record has it",
             observed=named or "not named",
             source=str(incident.folder),
-            hint="add --from COMMIT: what was deployed when it began" if unknown else "leave --from out",
+            hint="add --rolled-back COMMIT, deployed when it began" if unknown else "leave --rolled-back out",
         )
     known = [commit for commits in recorded for commit in commits or ()]
     if named is not None:

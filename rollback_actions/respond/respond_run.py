@@ -26,7 +26,6 @@ from rollback_actions.session.journal import Journal
 from rollback_actions.session.lock import open_lock
 from rollproof.application.maintenance import kept_out
 from rollproof.errors import ExitCode, Problem, UsageProblem, describe
-from rollproof.home import program
 from rollproof.incident.downtime import Downtime, record_downtime
 from rollproof.incident.incident import (
     Incident,
@@ -56,7 +55,7 @@ from rollproof.sealing.seal import seal_state, sealed
 from rollproof.system.clock import Moment
 from rollproof.system.command import STANDARD_OUTPUT
 from rollproof.system.file_lock import file_lock
-from rollproof.team.contact_message import assessment_text, contact_command, contact_words
+from rollproof.team.contact_message import assessment_text, clock_command
 from rollproof.verdict import Verdict
 
 # A rollback has its own deadlines; this is for a rollback that misses them all.
@@ -294,10 +293,9 @@ class _Hands:
         """Alert the contacts who are due by now. A failed alert stops no response."""
         if not self.target.contacts.urls:
             return
-        command = contact_command("run", self.profile, self.incident)
+        command = clock_command(self.profile, self.incident)
         said = [] if self.severity is None else [f"--severity={self.severity}"]
-        words = contact_words("run", self.profile, self.incident)
-        code = self._run([*program(), *words, "--once", *said])
+        code = self._run([*command.words, "--once", *said])
         if code is not ExitCode.VERIFIED:
             text = describe(
                 what="contacts",

@@ -11,16 +11,14 @@ from collections.abc import Callable, Mapping
 from rollproof.baseline.facts import RecordedContent
 from rollproof.collection import Json
 from rollproof.errors import ActionFailed, listed
-from rollproof.home import typed
 from rollproof.stores.contract import ContentView, SightedContent
 
 Schemas = Callable[[], Mapping[str, Json]]
 """Returns the schemas as the account sees them; called only for a store that may hide some."""
 
 
-def grants_hint() -> str:
-    """Return the hint for a reader that does not see all."""
-    return f"grant the reader what it lacks: {typed('grants')}"
+GRANTS_HINT = "grant the reader what it lacks, as the statements that init writes do"
+"""The hint for a reader that does not see all."""
 
 
 def require_whole_sight(content: ContentView, schemas: Schemas) -> tuple[str, ...]:
@@ -38,7 +36,7 @@ def require_whole_sight(content: ContentView, schemas: Schemas) -> tuple[str, ..
             expected="every object of the store: a baseline must not miss one",
             observed=f"hidden from it: {listed(lacking, between='; ')}",
             source=content.name,
-            hint=grants_hint(),
+            hint=GRANTS_HINT,
         )
     return tuple(sight)
 

@@ -1,4 +1,4 @@
-"""Options that several commands have. It imports nothing that commands work with: help is said by it."""
+"""What several commands have: panels, options, examples. It imports nothing that commands work with."""
 
 from __future__ import annotations
 
@@ -7,9 +7,47 @@ from typing import Annotated
 
 import typer
 
+from reports.terminal.document import ask
+from rollproof.errors import EXIT_CODES_TOLD
+from rollproof.home import COMMAND, no_target
+
+SET_UP, BEFORE, DURING, AFTER, RECORD = (
+    "Set up",
+    "Before a migration",
+    "While something is wrong",
+    "After a rollback",
+    "The record",
+)
+"""The moments of the runbook, as the panels of the help."""
+
+
+def examples(*lines: str) -> str:
+    """Return the end of a help: example lines, each without the command's own name, and the exit codes.
+
+    Typer makes one line of each paragraph.
+    """
+    return "\n\n".join(["Examples:", *(f"{COMMAND} {line}" for line in lines), EXIT_CODES_TOLD])
+
+
+def _no_target() -> Path:
+    raise no_target()
+
+
+def _owed(context: typer.Context, *, as_json: bool) -> bool:
+    # Errors in the other arguments are then in the document too.
+    ask(context.command_path.partition(" ")[2] if as_json else None)
+    return as_json
+
+
 Profile = Annotated[
     Path,
-    typer.Option("--target", envvar="ROLLPROOF_TARGET", help="Profile of the target."),
+    typer.Option(
+        "--target",
+        envvar="ROLLPROOF_TARGET",
+        help="Profile of the target.",
+        default_factory=_no_target,
+        show_default=False,
+    ),
 ]
 IncidentId = Annotated[
     str | None,
@@ -18,7 +56,10 @@ IncidentId = Annotated[
 AsJson = Annotated[
     bool,
     typer.Option(
-        "--json", help="Print one JSON document (docs/schemas); messages are on standard error alone."
+        "--json",
+        help="Print one JSON document (docs/schemas); messages are on standard error alone.",
+        is_eager=True,
+        callback=_owed,
     ),
 ]
 """What a command with `reports.terminal.document.answer` has, as the parameter `as_json`."""
@@ -36,3 +77,5 @@ TakeOver = Annotated[
     bool,
     typer.Option("--take-over", help="Take over the target's lock when its holder has ended."),
 ]
+Engineer = Annotated[str, typer.Option("--as", help="Name of the engineer who says so.")]
+By = Annotated[str | None, typer.Option("--by", help="How it was said, if not by this command: 'a call'.")]

@@ -19,10 +19,10 @@ from rollproof.system.command import Deadline
 from rollproof.system.record_files import rounded
 from rollproof.system.side_by_side import Question, Workers
 
-REQUEST_SECONDS = 3.0
+REQUEST_SECONDS = 8.0
 """The deadline of one request or program here: a page is waited for."""
-PROBE_SECONDS = 4.0
-WHOLE_SECONDS = 8.0
+PROBE_SECONDS = 12.0
+WHOLE_SECONDS = 18.0
 
 
 class NeedState(StrEnum):
@@ -101,18 +101,16 @@ class NeedOutcome:
     error: Problem | Mismatch | None = None
 
 
-def examine(
-    probes: Sequence[Need], seconds: float = WHOLE_SECONDS, patience: float = 1.0
-) -> list[NeedOutcome]:
+def examine(probes: Sequence[Need], seconds: float = WHOLE_SECONDS) -> list[NeedOutcome]:
     """Ask all `probes` side by side, within `seconds` together; return what came of each, in their order.
 
-    Each has `patience` times its own seconds. One that hangs is left behind: it delays nobody.
+    One that hangs is left behind: it delays nobody.
     """
     whole, asked = Deadline(seconds), dict[str, Future[NeedOutcome]]()
     with Workers(len(probes), "doctor") as workers:
         for probe in probes:
             needed = [asked[name] for name in probe.needs if name in asked]
-            asked[probe.name] = workers.begin(_outcome, probe, needed, whole, patience)
+            asked[probe.name] = workers.begin(_outcome, probe, needed, whole)
         return [one.result() for one in asked.values()]
 
 
@@ -139,9 +137,7 @@ def with_others(errors: Sequence[Problem | Mismatch]) -> Problem | Mismatch:
     return first
 
 
-def _outcome(
-    probe: Need, needed: Sequence[Future[NeedOutcome]], whole: Deadline, patience: float
-) -> NeedOutcome:
+def _outcome(probe: Need, needed: Sequence[Future[NeedOutcome]], whole: Deadline) -> NeedOutcome:
     lines = [one.result().line for one in needed]
     if (failed := next((one for one in lines if one.state is not NeedState.OK), None)) is not None:
         cause = failed.after or failed.name
@@ -149,7 +145,7 @@ def _outcome(
         return NeedOutcome(Line(probe.name, NeedState.UNKNOWN, text, after=cause))
     question = Question(probe.name, lambda: _answer(probe))
     question.start()
-    question.wait(min(patience * probe.seconds, whole.remaining))
+    question.wait(min(probe.seconds, whole.remaining))
     try:
         if question.waiting:
             raise _late(probe)

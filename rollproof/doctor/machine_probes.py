@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from rollproof.backups.newest_backup import newest_backup
 from rollproof.backups.room import existing
 from rollproof.baseline.known_good import current_baseline
-from rollproof.doctor.examination import Need, wrong
+from rollproof.doctor.examination import REQUEST_SECONDS, Need, wrong
 from rollproof.monitoring.samples import is_fresh, monitor_hint, read_samples, samples_path
 from rollproof.profile.channels import said_of, sender_of
 from rollproof.profile.profile import Target
@@ -24,18 +24,18 @@ from rollproof.system.command import Deadline, run_command
 from rollproof.system.process import Life
 
 
-def machine_probes(target: Target, seconds: float) -> Iterator[Need]:
-    """Yield a probe for each program of a command, which has `seconds`, and for each folder of records."""
+def machine_probes(target: Target) -> Iterator[Need]:
+    """Yield a probe for each program of a command, and for each folder of records."""
     for program, option in (("docker compose", "version"), ("git", "--version")):
-        yield Need(program, partial(_version, seconds, *program.split(), option))
+        yield Need(program, partial(_version, *program.split(), option))
     if target.signing.key is not None:
         yield Need("signing key", partial(_signs, target))
     for name in ("backups", "incidents", "baselines"):
         yield Need(f"room for {name}", partial(_free, target, getattr(target.folders, name)))
 
 
-def _version(seconds: float, *command: str) -> str:
-    said = run_command(command, what=" ".join(command), deadline=Deadline(seconds))
+def _version(*command: str) -> str:
+    said = run_command(command, what=" ".join(command), deadline=Deadline(REQUEST_SECONDS))
     return said.partition("\n")[0]
 
 

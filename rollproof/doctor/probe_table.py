@@ -23,12 +23,11 @@ _SKEW_SECONDS = 1.0
 _BEFORE_CAPTURE = frozenset({"questions", "project", "volumes", "services", "repository"})
 
 
-def every_probe(target: Target, engine: ContainerEngine, patience: float = 1.0) -> Iterator[Need]:
-    """Yield all probes of `target`, as the page has them; a request has `patience` times as long as usual."""
-    seconds = patience * REQUEST_SECONDS
+def every_probe(target: Target, engine: ContainerEngine) -> Iterator[Need]:
+    """Yield all probes of `target`, as the page has them."""
     yield from _target_probes(target, engine)
-    yield from machine_probes(target, seconds)
-    yield from store_probes(target, engine, seconds)
+    yield from machine_probes(target)
+    yield from store_probes(target, engine, REQUEST_SECONDS)
     yield from (*kept_probes(target), *channel_probes(target))
 
 

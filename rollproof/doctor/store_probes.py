@@ -14,7 +14,6 @@ from rollproof.baseline.sight import require_whole_sight
 from rollproof.doctor.examination import REQUEST_SECONDS, Need, NeedState, wrong
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Unverifiable, listed, reason_of, unanswered
-from rollproof.home import typed
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Account, StoreProfile
@@ -30,6 +29,7 @@ _REQUESTS = 2.3
 LONG_SECONDS = 3600.0
 """For work that has no deadline of its own, such as a capture, of which each request has one."""
 _SHOWN = 4
+_GRANTS = "the statements that init writes, TARGET.accounts.sh, have what each account needs"
 
 
 def store_probes(target: Target, engine: ContainerEngine, seconds: float) -> Iterator[Need]:
@@ -95,7 +95,7 @@ def _cannot_write(name: str, profile: StoreProfile, engine: ContainerEngine) -> 
     if not descriptor.rights:
         return "another account than the operator's"
     if writes := open_rights(name, profile, engine).writes:
-        hint = f"revoke all but what this prints: {_grants(name)}"
+        hint = f"revoke that: {_GRANTS}"
         raise wrong(expected, f"one that may {listed(writes, _SHOWN)}", hint)
     return "the reader may change nothing"
 
@@ -104,10 +104,6 @@ def _operates(name: str, profile: StoreProfile, engine: ContainerEngine) -> str:
     if profile.operator is None:
         return "no account in the profile: whoever reaches the store may write"
     if lacks := open_rights(name, profile, engine, operator=True).lacks:
-        expected, hint = "an account that can back up and restore", f"grant what this prints: {_grants(name)}"
+        expected, hint = "an account that can back up and restore", f"grant that: {_GRANTS}"
         raise wrong(expected, f"one without {listed(lacks, _SHOWN)}", hint)
     return "may back up and restore"
-
-
-def _grants(name: str) -> str:
-    return typed(f"grants --store {name}")

@@ -151,7 +151,7 @@ def _closed_gate(target: Target, migration: str, rollback: RolledBack) -> Closed
             expected="the commit that it went back from",
             observed="not recorded",
             source=str(rollback.incident.folder),
-            hint=typed(f"reopen {rollback.incident.id} --from COMMIT --fix COMMIT …"),
+            hint=typed(f"reopen {rollback.incident.id} --rolled-back COMMIT --fix COMMIT …"),
         )
     reasons = (_reason_it_brings_back(target, migration, rollback, commit) for commit in rolled_back)
     why = next(filter(None, reasons), "")

@@ -28,7 +28,6 @@ from rollproof.monitoring.severity import (
 )
 from rollproof.monitoring.tree import Action, Decision, Scope, decide
 from rollproof.profile.profile import Target
-from rollproof.system.clock import Moment
 
 # The runbook gives an assessment 30 s. The rest is for the program to start, which imports every driver, and
 # for it to end, which waits for hanging probes. At the longest beat there is time for two samples.
@@ -66,14 +65,14 @@ def assess_target(target: Target, say: Callable[[str], None]) -> Assessed:
     return Assessed(assess(target.severity, own, beat), own, monitored=False)
 
 
-def assess_again(target: Target, path: Path, at: Moment | None = None) -> Assessed:
-    """Return the severity by the samples in the file `path`, as of `at`, or by default of the last sample.
+def assess_again(target: Target, path: Path) -> Assessed:
+    """Return the severity by the samples in the file `path`, as of the last one.
 
     Raises:
         UsageProblem: the file is of another target. `Unverifiable`: it is damaged, or cannot be read.
     """
     beat = target.premigration.monitoring.beat_seconds
-    samples = read_samples(path, samples_of(target.severity, beat, BEFORE_SECONDS), at, hint=_PLACES)
+    samples = read_samples(path, samples_of(target.severity, beat, BEFORE_SECONDS), hint=_PLACES)
     other = next((sample.target for sample in samples if sample.target != target.name), None)
     if other is not None:
         raise UsageProblem(
@@ -83,7 +82,7 @@ def assess_again(target: Target, path: Path, at: Moment | None = None) -> Assess
             source=str(path),
             hint="the bands of a profile are those of its own target: use the profile of that one",
         )
-    return Assessed(assess(target.severity, samples, beat, at), samples, monitored=True)
+    return Assessed(assess(target.severity, samples, beat), samples, monitored=True)
 
 
 def decision_by(target: Target, assessed: Assessed, *, still_bad: bool | None = None) -> Decision:

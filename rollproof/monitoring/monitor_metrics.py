@@ -28,6 +28,7 @@ from rollproof.monitoring.severity import (
 from rollproof.profile.profile import Target
 
 _PREFIX = "rollproof_"
+_ADDRESS = "127.0.0.1"
 _Labelled = Iterable[tuple[tuple[str, ...], float]]
 
 
@@ -127,23 +128,23 @@ def _states(every: Iterable[Severity] | Iterable[Standing], held: str) -> dict[s
 
 
 @contextmanager
-def scraped(collector: Collector, address: str, port: int) -> Iterator[None]:
-    """Let `http://address:port/metrics` be scraped while the body runs.
+def scraped(collector: Collector, port: int) -> Iterator[None]:
+    """Let `http://127.0.0.1:port/metrics` be scraped while the body runs.
 
     Raises:
-        UsageProblem: the port is in use, or not for this user; or the address is not on this machine.
+        UsageProblem: the port is in use, or not for this user.
     """
     registry = CollectorRegistry()
     registry.register(collector)
     try:
-        server, thread = start_http_server(port, address, registry)
+        server, thread = start_http_server(port, _ADDRESS, registry)
     except OSError as error:
         raise UsageProblem.of_file(
-            f"{address} port {port}",
+            f"{_ADDRESS} port {port}",
             error,
             what="port for the metrics of the monitor",
-            expected="one that is free, on an address of this machine",
-            hint="name others: --prometheus-port and --prometheus-address; ss -ltnp says who has that one",
+            expected="one that is free",
+            hint="name another one by --prometheus-port; ss -ltnp says who has that one",
         ) from None
     try:
         yield

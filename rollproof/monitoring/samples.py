@@ -160,12 +160,10 @@ class SampleWriter(LineWriter):
         self.append(as_json(sample))
 
 
-def read_samples(
-    path: Path, count: int, until: Moment | None = None, *, hint: str = _HINT
-) -> tuple[Sample, ...]:
+def read_samples(path: Path, count: int, *, hint: str = _HINT) -> tuple[Sample, ...]:
     """Return the last `count` samples, oldest first; fewer if the file has fewer, () without a file.
 
-    Samples after `until` are left out, and so is a torn last line: it is being written, or a kill tore it.
+    A torn last line is left out: it is being written, or a kill tore it.
     An error tells `hint`.
 
     Raises:
@@ -177,9 +175,7 @@ def read_samples(
         with closing(lines_from_end(path)) as lines:
             for number, line in enumerate(lines, start=1):
                 what = f"sample {number} from the end"
-                sample = sample_of(line)
-                if until is None or sample.at.seconds_since(until) <= 0:
-                    samples.append(sample)
+                samples.append(sample_of(line))
                 if len(samples) == count:
                     break
     except FileNotFoundError:

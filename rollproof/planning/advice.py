@@ -71,11 +71,6 @@ class Advice:
         stores = [f"for at in {' '.join(dict.fromkeys(places))}; do {ask}; done"] if places else []
         return "; ".join(["docker version", *stores, str(Command(("curl", "--max-time", "3", self._health)))])
 
-    def commits(self) -> Command:
-        """Return the command that lists the application's last commits."""
-        repository = str(self.target.application.repository)
-        return Command(("git", "-C", repository, "log", "--oneline", "-10"))
-
     def logs(self, services: Iterable[str]) -> Command:
         """Return the command that follows the logs of `services`."""
         return Command((*self._compose(), "logs", "--tail=100", "-f", *services))

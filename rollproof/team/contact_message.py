@@ -54,25 +54,20 @@ def _lines(
     if due.alert is Alert.POST_MORTEM:
         yield f"Record: {incident.folder}"
     elif due.alert is Alert.UNASSESSED:
-        command = contact_command("assessed", profile, incident)
-        yield f"Then: {command} --as NAME --root-cause|--no-root-cause --fix|--no-fix --text TEXT"
+        yield f"Then: {answer_command(profile, incident)} --assessment TEXT"
     else:
-        yield f"Acknowledge: {acknowledge_command(profile, incident)} --decision 'roll back'|investigate"
+        yield f"Acknowledge: {answer_command(profile, incident)} --decision 'roll back'|investigate"
 
 
-def acknowledge_command(profile: Path, incident: Incident) -> str:
-    """Return the command that acknowledges."""
-    return f"{contact_command('acknowledge', profile, incident)} --as NAME"
+def answer_command(profile: Path, incident: Incident) -> Command:
+    """Return the command by which a contact answers."""
+    words = ("contacts", "answer", incident.id, f"--target={profile.resolve()}", "--as", "NAME")
+    return Command((COMMAND, *words))
 
 
-def contact_command(name: str, profile: Path, incident: Incident) -> Command:
-    """Return a command of the contacts, such as "run", which resumes the clock."""
-    return Command((COMMAND, *contact_words(name, profile, incident)))
-
-
-def contact_words(name: str, profile: Path, incident: Incident) -> tuple[str, ...]:
-    """Return the words of a command of the contacts, after those that start the command line."""
-    return ("contacts", name, "--incident", incident.id, f"--target={profile.resolve()}")
+def clock_command(profile: Path, incident: Incident) -> Command:
+    """Return the command that keeps the contact clock, or resumes it."""
+    return Command((COMMAND, "contacts", "run", f"--incident={incident.id}", f"--target={profile.resolve()}"))
 
 
 def assessment_text(assessment: Assessment) -> str:

@@ -7,21 +7,15 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from typer.core import TyperGroup
 
-from rollproof.cli.command_line import COMMANDS, CONTACTS, ROLLBACK
 from rollproof.errors import ExitCode
 from tests.conftest import write_profile
 from tests.fuzz.typed import typed
+from tests.unit.command_line import GROUP, every_command
 
 # They go on until they are ended, become another program, or take samples for a while.
 LONG = {"monitor", "verify", "run", "assess", "respond"}
-NAMES = sorted({name for name, one in COMMANDS.items() if not isinstance(one, TyperGroup)} - LONG)
-LINES = [
-    *([name] for name in NAMES),
-    *(["rollback", name] for name in ROLLBACK),
-    *(["contacts", name] for name in sorted(CONTACTS.keys() - LONG)),
-]
+LINES = [[*words] for words, _ in every_command(GROUP) if LONG.isdisjoint(words)]
 WORDS = [
     *(
         "",

@@ -56,10 +56,9 @@ WHOLE = [
 ]
 COMMANDS = [
     ["rollback", "status"],
-    ["contacts", "status", "--incident={id}"],
+    ["contacts", "answer", "{id}", "--as=x"],
     ["bundle", "{id}", "--output={folder}/bundle"],
     ["reopen", "{id}", "--fix=HEAD", "--root-cause=x", "--as=x"],
-    ["card"],
     ["report", "{folder}/incidents/{id}"],
 ]
 # They search each byte of a record for secrets, which takes as long as a file is large.

@@ -46,7 +46,7 @@ def examined(verifier: Verifier, code: ExitCode, **variables: str) -> Mapping[st
 def told(verifier: Verifier, **variables: str) -> Examination:
     done = verifier.actions(
         # Nothing is said here of how fast a machine with much else to do is.
-        *("doctor", "--json", "--patience=10"),
+        *("doctor", "--json"),
         **{f"{PREFIX}{name}": value for name, value in variables.items()},
     )
     found = record_of(Document[Examination], json.loads(done.stdout)).result

@@ -62,7 +62,6 @@ def test_a_rollback_of_a_service_that_is_killed_is_taken_over_and_resumed(
         status = verifier.actions("rollback", "status")
         assert ", which has ended; add --take-over\n" in status.stdout
         assert "rollback resume --take-over --target=" in status.stdout.splitlines()[-1]
-        assert "which has ended; add --take-over" in verifier.actions("card").stdout
         incident = verifier.incident_of(status.stdout).name
         assert "--take-over" in _refused(verifier, f"incident {incident}, since", "resume")
         return action.mark()

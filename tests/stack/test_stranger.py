@@ -90,7 +90,7 @@ def test_what_the_tool_says_is_all_that_is_typed_from_nothing_to_a_verified_stac
     shell.types(following)
     shell.environment["ROLLPROOF_TARGET"] = profile.name
     shell.types("backup")
-    examined = json.loads(shell.types("doctor --json --patience=10", None))["result"]["lines"]
+    examined = json.loads(shell.types("doctor --json", None))["result"]["lines"]
     lines = {line["name"]: line["state"] for line in examined}
     wanted = ("baseline", "backup", "mysql reader", "mysql read-only", "mysql operator")
     assert {name: lines[name] for name in wanted} == dict.fromkeys(wanted, "ok")

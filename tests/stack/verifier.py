@@ -25,8 +25,6 @@ import pytest
 from rollproof.backups.images import FOLDER as IMAGES
 from rollproof.baseline.facts import Facts
 from rollproof.baseline.folder import Baseline, BaselineDraft, load_baseline
-from rollproof.cli.command_line import COMMANDS, CONTACTS, ROLLBACK
-from rollproof.cli.lazy import At
 from rollproof.errors import ExitCode
 from rollproof.incident.journal import JournalEvent
 from rollproof.incident.journal_steps import id_of
@@ -57,9 +55,7 @@ def forks() -> ForkServer:
 
     That they work from nothing too is shown where the runbook's scripts are run, and the gate.
     """
-    every = (*COMMANDS.values(), *ROLLBACK.values(), *CONTACTS.values())
-    commands = {at.module for at in every if isinstance(at, At)}
-    server = ForkServer(("rollproof.cli.command_line", *sorted(commands), *DRIVERS))
+    server = ForkServer(("rollproof.cli.command_line", *DRIVERS))
     atexit.register(server.close)
     return server
 

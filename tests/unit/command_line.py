@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.main
 from jsonschema import Draft202012Validator
+from typer.core import TyperGroup
 
 from reports.terminal.document import Document
 from rollback_actions.session.journal import Journal
-from rollproof.cli.command_line import main
+from rollproof.cli.command_line import app, main
 from rollproof.errors import ExitCode
 from rollproof.incident.incident import Incident, new_incident
 from rollproof.incident.journal_steps import Step
@@ -25,6 +27,17 @@ from rollproof.verdict import Verdict
 from tests.schemas import FOLDER as SCHEMAS
 from tests.schemas import RECORDS
 from tests.unit.sandbox import SECRET, Sandbox
+
+GROUP = typer.main.get_group(app)
+
+
+def every_command(group: TyperGroup, *words: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield each command of a group and of the groups in it, with its words."""
+    for name, one in group.commands.items():
+        if isinstance(one, TyperGroup):
+            yield from every_command(one, *words, name)
+        else:
+            yield (*words, name), one
 
 
 @dataclass(frozen=True)

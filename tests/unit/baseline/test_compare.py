@@ -19,8 +19,8 @@ from rollproof.baseline.demands import demands_of
 from rollproof.baseline.folder import MANIFEST, recorded_collection
 from rollproof.baseline.recording import record_content
 from rollproof.baseline.target_comparison import Finding, compare_target
+from rollproof.cli.after_commands import compare
 from rollproof.cli.command_line import main
-from rollproof.cli.state_commands import compare_command
 from rollproof.collection import Case
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import ActionFailed, ExitCode, Unverifiable
@@ -158,7 +158,7 @@ def test_what_is_wrong_comes_last_and_no_secret_is_printed(
     monkeypatch.setattr("rollproof.engines.factory.open_engine", lambda _: ENGINE)
     monkeypatch.setattr("rollproof.baseline.target_comparison.compare_target", lambda *_: [finding, passed])
     with pytest.raises(typer.Exit) as caught:
-        compare_command(tmp_path, profile)
+        compare(tmp_path, profile)
     assert caught.value.exit_code == ExitCode.FAILED
     assert capsys.readouterr().out.splitlines() == [
         "blind spot of redis: not [redacted]",

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from reports.answers.doctor_lines import doctor_lines
-from rollproof.cli import doctor_commands
+from rollproof.cli import set_up_commands
 from rollproof.doctor import examination, probe_table
 from rollproof.doctor.examination import (
     Examination,
@@ -201,7 +201,7 @@ def test_as_json_each_line_is_told_with_what_it_waited_for(away: Ran) -> None:
 
 def test_without_allure_a_line_says_what_that_costs(away: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reports.tools.node.installed_allure", lambda: None)
-    (probe,) = (one for one in doctor_commands._local_probes(away.sandbox.target) if one.name == "allure")
+    (probe,) = (one for one in set_up_commands._local_probes(away.sandbox.target) if one.name == "allure")
     (found,) = examine([probe])
     assert found.line.state is NeedState.ABSENT
     assert "report.html" in found.line.text

@@ -252,7 +252,7 @@ def test_what_accounts_may_do(
     for line in lines:
         if line.state is NeedState.WRONG:
             assert "INSERT on imagedb" in line.text
-            assert "rollproof grants --store mysql" in line.hint
+            assert "the statements that init writes" in line.hint
 
 
 def test_the_one_account_of_a_server_that_forgets_others_is_no_mistake(

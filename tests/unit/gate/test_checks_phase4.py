@@ -171,9 +171,8 @@ def test_a_schema_that_the_account_cannot_see_is_not_verified() -> None:
         SchemaCase("mysql", "trigger shop.t", {"body": "x"}),
         "triggers of shop, lacking TRIGGER",
     )
-    with pytest.raises(Unverifiable, match=hidden) as raised:
+    with pytest.raises(Unverifiable, match=hidden):
         phase4.test_schema(case, lambda _: {}, lambda _: [hidden], Expect([]), lambda *_: None)
-    assert "rollproof grants" in raised.value.hint
     phase4.test_schema(
         case, lambda _: {case.name: case.recorded}, lambda _: [hidden], Expect([]), lambda *_: None
     )

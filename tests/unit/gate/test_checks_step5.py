@@ -274,9 +274,9 @@ def test_a_rollback_that_does_not_say_from_where_is_broken_until_it_is_said(roll
         closed_gates_for(rolled.sandbox.target, rolled.fix)
     journal = Journal(rolled.incident.folder / "journal.jsonl", str)
     journal.write("rollback began", commit=rolled.sandbox.commit, head=None, revisions=None)
-    with pytest.raises(Unverifiable, match=rf"reopen {rolled.incident.id} --from COMMIT"):
+    with pytest.raises(Unverifiable, match=rf"reopen {rolled.incident.id} --rolled-back COMMIT"):
         closed_gates_for(rolled.sandbox.target, rolled.fix)
-    rolled.reopen("--from", rolled.sandbox.bad)
+    rolled.reopen("--rolled-back", rolled.sandbox.bad)
     assert "was reopened by Ada" in _green(rolled, rolled.fix)
     _red(rolled, rolled.sandbox.bad)
     other = commit(rolled.sandbox, rolled.sandbox.commit, {"README": "another change"})

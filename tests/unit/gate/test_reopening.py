@@ -248,7 +248,7 @@ def test_a_backup_that_is_not_whole_is_refused(rolled: RolledBack, harm: str) ->
 
 def test_what_the_incident_says_is_not_for_a_person_to_say(rolled: RolledBack) -> None:
     rolled.prepare()
-    assert "HINT: leave --from out" in _refused(rolled, "--from", rolled.fix)
+    assert "HINT: leave --rolled-back out" in _refused(rolled, "--rolled-back", rolled.fix)
 
 
 def test_a_damaged_journal_of_the_incident_is_broken(rolled: RolledBack) -> None:

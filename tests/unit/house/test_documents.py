@@ -13,18 +13,16 @@ from itertools import takewhile
 from pathlib import Path
 
 import pytest
-import typer
+import typer.main
 import yaml
 from typer.core import TyperGroup
-from typer.exceptions import TyperException
 
-from rollproof.cli.command_line import COMMANDS
-from rollproof.cli.lazy import commands
 from rollproof.errors import ExitCode
 from rollproof.profile.profile import OTHER_VARIABLES, PREFIX, Target, load_target
 from rollproof.runbook import PHASES, STEPS
-from staging.__main__ import COMMANDS as STAGING
+from staging.commands import app as staging
 from tests.conftest import ROOT
+from tests.unit.command_line import GROUP
 
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"
@@ -32,6 +30,7 @@ README = ROOT / "README.md"
 COMMAND_LINE = DOCS / "reference" / "commands.md"
 PAGES = [README, *sorted(DOCS.rglob("*.md"))]
 LONGEST_PROFILE = 25
+STAGING = typer.main.get_group(staging)
 
 _BLOCK = re.compile(r"(?:<!-- not run: (?P<reason>[^>]+) -->\n+)?```sh\n(?P<text>.*?)```", re.DOTALL)
 _OURS = r"(?:\.venv/bin/)?(?:rollproof (?=[a-z-])|pytest(?![.\w])|\./deploy/|\./run)"
@@ -95,7 +94,7 @@ def parse(line: str, config: pytest.Config) -> None:
         case "export", [setting]:
             _parse_variable(setting.partition("=")[0])
         case "rollproof", rest:
-            _parse_table(commands("", COMMANDS), rest)
+            _parse_table(GROUP, rest)
         case "python", []:
             pass
         case "python3", [name, _] if (ROOT / "reports" / "bundle" / name).is_file():
@@ -122,7 +121,7 @@ def _parse_table(group: TyperGroup, words: Sequence[str]) -> None:
     elif not {"--help", "-h"} & {*rest}:
         try:
             one.make_context(name, rest, parent=typer.Context(group))
-        except TyperException as error:
+        except typer.TyperException as error:
             raise Unknown(f"{name}: {error.format_message()}") from None
 
 
@@ -147,7 +146,7 @@ def _parse_script(script: str, words: Sequence[str]) -> None:
         raise Unknown(f"{script}: no such file")
     for one in names:
         (said,) = re.findall(r'/rollproof" (.*) "\$@"$', one.read_text(encoding="utf-8"), re.MULTILINE)
-        _parse_table(commands("", COMMANDS), [*shlex.split(said), *words])
+        _parse_table(GROUP, [*shlex.split(said), *words])
 
 
 def _parse_run(words: Sequence[str]) -> None:
@@ -155,8 +154,8 @@ def _parse_run(words: Sequence[str]) -> None:
     doors.read(ROOT / "tox.ini", encoding="utf-8")
     if words and f"testenv:{words[0]}" not in doors:
         raise Unknown(f"./run {words[0]}: not in tox.ini")
-    if words and words[0] in STAGING:
-        _parse_table(commands("", STAGING), words)
+    if words and words[0] in STAGING.commands:
+        _parse_table(STAGING, words)
 
 
 def _parse_variable(name: str) -> None:
@@ -167,6 +166,9 @@ def _parse_variable(name: str) -> None:
 @pytest.fixture(autouse=True)
 def _a_target(profile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROLLPROOF_TARGET", str(profile))
+    # What some commands want to be there before they run.
+    monkeypatch.chdir(profile.parent)
+    Path("FILE").touch()
 
 
 @pytest.mark.parametrize("command", EVERY, ids=lambda one: f"{one.page}: {one.line}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,12 +23,6 @@ RULES = {"alert", "expr", "for", "labels", "annotations"}
 def test_a_page_is_as_the_code_says(name: str) -> None:
     there = (FOLDER / name).read_text(encoding="utf-8")
     assert there == pages()[name], "its code was changed: ./run schemas writes the page again"
-
-
-def test_help_names_no_type_of_the_language() -> None:
-    """Values are called by their name in capitals, as the sentences around them do; choices are told."""
-    types = re.findall(r"<(?:str|int|float|bool|path|list)\b[^>]*>", pages()["commands.md"])
-    assert types == []
 
 
 def test_each_key_of_a_profile_says_what_it_means() -> None:

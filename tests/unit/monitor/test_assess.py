@@ -88,10 +88,6 @@ def test_the_other_three_have_exit_codes_of_their_own(run: Ran, tmp_path: Path) 
     ("arguments", "observed"),
     [
         (("--samples=no-such-file",), "Invalid value for '--samples'"),
-        (("--no-such-option",), "No such option: --no-such-option"),
-        (("--at=2026-01-31T12:00:00+00:00",), "no --samples"),
-        (("--at=yesterday",), "'yesterday'"),
-        (("--at=2026-01-31T12:00:00",), "'2026-01-31T12:00:00'"),
     ],
 )
 def test_a_mistake_is_a_document_too(run: Ran, arguments: tuple[str, ...], observed: str) -> None:
@@ -135,14 +131,6 @@ def test_a_machine_that_may_be_cut_off_has_no_plan_and_says_what_to_check(
     assert (found.assessment.severity, found.assessment.cut_off) == (Severity.UNKNOWN, True)
     assert found.decision.action is Action.INVESTIGATE
     assert found.next.startswith(REACHES)
-
-
-def test_at_a_time_of_which_there_is_no_sample_nothing_is_known(run: Ran, tmp_path: Path) -> None:
-    path = _write(tmp_path / "samples.jsonl", lambda _: {})
-    for at in ("2001-01-31T12:00:00+00:00", "2999-01-31T12:00:00Z"):
-        said = run("assess", f"--samples={path}", f"--at={at}", code=ExitCode.BROKEN)
-        assert said.startswith("severity: unknown\nunknown: critical, errors, health, ")
-        assert "disk: no sample of now\n" in said
 
 
 def test_samples_of_another_target_are_not_judged_by_this_ones_bands(run: Ran, tmp_path: Path) -> None:
@@ -193,7 +181,7 @@ def test_a_plan_without_options_decides_as_assess_does(run: Ran, name: str) -> N
     assert plan.decision == decision
     assert (plan.plan is None) == (decision.kind is None)
     # What a person names is decided on whatever the samples say.
-    assert run.found("plan", "--severity=healthy").decision.action is Action.MONITOR
+    assert run.found("plan", "--whole").decision.action is Action.FULL
 
 
 def test_without_a_monitor_it_looks_itself_and_says_what_it_could_not_judge(

@@ -17,8 +17,7 @@ from time import sleep
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from rollproof.cli.command_line import main
-from rollproof.errors import ExitCode, UsageProblem
+from rollproof.errors import UsageProblem
 from rollproof.monitoring.monitor_metrics import MonitorMetrics, scraped
 from rollproof.monitoring.samples import Probe, Sample, SampleWriter, samples_path
 from rollproof.monitoring.severity import Severity, Standing
@@ -93,7 +92,7 @@ class Watched:
 @pytest.fixture
 def watched(target: Target, port: int) -> Iterator[Watched]:
     metrics = MonitorMetrics(target)
-    with scraped(metrics, "127.0.0.1", port):
+    with scraped(metrics, port):
         yield Watched(target, metrics, port)
 
 
@@ -206,7 +205,7 @@ def test_samples_that_are_damaged_make_severity_unknown_and_no_scrape_fail(watch
 def test_a_port_that_is_in_use_is_refused(target: Target, watched: Watched) -> None:
     with (
         pytest.raises(UsageProblem, match=r"expected one that is free.*observed Address already in use"),
-        scraped(MonitorMetrics(target), "127.0.0.1", watched.port),
+        scraped(MonitorMetrics(target), watched.port),
     ):
         pass
 
@@ -245,12 +244,3 @@ def test_the_command_is_scraped_while_it_runs(command: list[str], port: int) -> 
     finally:
         process.kill()
         process.wait(timeout=SECONDS)
-
-
-def test_an_address_without_a_port_is_refused(
-    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("sys.argv", [*command[2:], "--prometheus-address=127.0.0.2", "--beats=1"])
-    assert main() is ExitCode.USAGE
-    said = capsys.readouterr().err
-    assert "--prometheus-address: expected --prometheus-port beside it, observed none" in said

@@ -122,7 +122,7 @@ def test_a_commit_that_is_none_is_refused(away: Ran, sandbox: Sandbox, server: C
 def test_an_acknowledgement_is_written_down(away: Ran, sandbox: Sandbox, server: Channels) -> None:
     join(sandbox, server.apprise("one"))
     away("notify", sandbox.bad)
-    said = away("acknowledge", sandbox.bad[:12], "--as", "Ada", "--from", "a call")
+    said = away("acknowledge", sandbox.bad[:12], "--as", "Ada", "--by", "a call")
     assert f"acknowledged by Ada: the migration to {sandbox.bad[:12]}" in said
     (one,) = read_change(sandbox.target, sandbox.bad).acknowledgements
     assert one.name == "Ada"

@@ -21,12 +21,10 @@ from pydantic import SecretStr
 from rollback_actions.contacts import contacts, delivery
 from rollback_actions.contacts.delivery import deliver
 from rollproof.errors import ExitCode
-from rollproof.incident.incident import Incident, RollbackRecord, find_or_create_incident
+from rollproof.incident.incident import Incident, find_or_create_incident
 from rollproof.incident.journal import verify_journal
 from rollproof.record_names import CONTACTS, UNFINISHED
 from rollproof.system.clock import Moment
-from rollproof.team.contact_record import Alert
-from rollproof.verdict import Verdict
 from tests.conftest import ROOT
 from tests.unit.clock import Clock
 from tests.unit.command_line import Ran
@@ -81,10 +79,10 @@ def once(away: Ran) -> Callable[..., str]:
 
 @pytest.fixture
 def say(away: Ran) -> Callable[..., str]:
-    """Run another command of the contacts on the incident."""
+    """Answer as a contact of the incident."""
 
     def ran(*arguments: str, code: ExitCode = ExitCode.VERIFIED) -> str:
-        return clean(away("contacts", *arguments, f"--incident={ID}", code=code))
+        return clean(away("contacts", "answer", ID, *arguments, code=code))
 
     return ran
 
@@ -109,7 +107,7 @@ def test_the_engineer_on_call_learns_what_there_is_to_know(
         "Why you are told: you are on call",
         "To do: assess at once",
         "Decision: none yet",
-        f"contacts acknowledge --incident {ID} --target={sandbox.profile} --as NAME --decision 'roll back'|",
+        f"contacts answer {ID} --target={sandbox.profile} --as NAME --decision 'roll back'|",
     ):
         assert words in message(server)
     kept = records(sandbox)
@@ -120,24 +118,6 @@ def test_the_engineer_on_call_learns_what_there_is_to_know(
     assert proof["user"]
     assert (proof["channel"], proof["delivered"]) == ("on-call 1 (json://127.0.0.1)", True)
     assert proof["seconds"] >= 0
-
-
-@pytest.mark.usefixtures("stopped_clock")
-def test_programs_get_the_state_of_the_flow(
-    away: Ran, once: Said, say: Said, sandbox: Sandbox, server: Channels
-) -> None:
-    reach(sandbox, server)
-    once("--severity", f"critical: {SECRET}")
-    words = ("contacts", "status", f"--incident={ID}")
-    found = away.found(*words)
-    assert (found.incident, found.severity, found.due, found.over) == (ID, "critical: [redacted]", (), False)
-    assert [(one.alert, one.delivered) for one in found.sent] == [(Alert.ON_CALL, True)]
-    assert f"{found.steps[0].name}: {found.steps[0].state}" in say("status")
-    # The same record, at the same moment.
-    assert away.found(*words) == found
-    (incident(sandbox).folder / CONTACTS).write_bytes(b"{}\n")
-    broken = away.document(*words, code=ExitCode.BROKEN)
-    assert broken.problem is not None
 
 
 def test_a_channel_that_fails_twice_is_tried_a_third_time(
@@ -181,17 +161,14 @@ def test_who_is_never_reached_is_passed_over_and_it_is_loud(
     assert "no channel of the engineer on call took the alert (on-call 1" in message(server)
     assert "error=500" in message(server)
     assert "(NOT DELIVERED: on-call 1 (json://127.0.0.1): Failed" in said
-    assert "HINT: tell them by another way, then: rollproof contacts acknowledge" in said
     # It stays so until she is reached, or somebody acknowledges.
     assert "NOT DELIVERED" in once(code=ExitCode.FAILED)
     assert len(server.sent) == 4
-    assert "NOT DELIVERED" in say("status", code=ExitCode.FAILED)
     stopped_clock.passed = 1.1 * 60
     once(code=ExitCode.FAILED)
     assert told(server)[4:] == ["ada"] * 3
-    say("acknowledge", "--as", "Grace", "--from", "a call", "--decision", "investigate")
+    say("--as", "Grace", "--by", "a call", "--decision", "investigate")
     once()
-    say("status")
     assert len(server.sent) == 7
 
 
@@ -232,27 +209,21 @@ def test_a_whole_flow(
     (sandbox.folder / "all").write_text(server.apprise("all"), encoding="utf-8")
     reach(sandbox, server, more='post_mortem = [{file = "all"}]\n')
     once()
-    said = say("acknowledge", "--as", "Ada", "--decision", "roll back")
-    assert said == f"acknowledged by Ada: incident {ID}, roll back\n"
+    assert say("--as", "Ada", "--decision", "roll back") == f"recorded: the answer of Ada, incident {ID}\n"
     stopped_clock.passed = 6 * 60
     once()
-    now = Moment.now()
-    incident(sandbox).write_rollback(RollbackRecord("1" * 40, Verdict.PASSED, 60.0, now, now))
     stopped_clock.passed = 10 * 60
-    said = say("assessed", "--as", "Ada", "--text", "a  bad index", "--root-cause", "--no-fix")
-    answers = "root cause identified: yes; fix developed: no; rollback: passed"
-    assert said == f"assessed by Ada: incident {ID}, {answers}\n"
+    say("--as", "Ada", "--assessment", "a  bad index")
     stopped_clock.passed = 30 * 60
     once()
     assert told(server) == ["ada", "grace"]
     stopped_clock.passed = 60.1 * 60
-    said = once()
+    once()
     assert told(server) == ["ada", "grace", "all"]
-    assert f"Assessment: a bad index ({answers}), by Ada" in message(server)
+    assert "Assessment: a bad index, by Ada" in message(server)
     assert f"Record: {incident(sandbox).folder}" in message(server)
-    say("status")
     assert [r["event"] for r in records(sandbox) if not r["event"].startswith("alert")] == [
-        *("detected", "acknowledged", "decided", "assessed")
+        *("detected", "acknowledged", "decided", "acknowledged", "assessed")
     ]
 
 
@@ -281,7 +252,7 @@ def test_a_rollback_that_has_begun_is_a_decision(
     reach(sandbox, server)
     once()
     (incident(sandbox).folder / UNFINISHED).write_text("{}", encoding="utf-8")
-    say("acknowledge", "--as", "Ada")
+    say("--as", "Ada")
     stopped_clock.passed = 2.1 * 60
     said = once()
     assert told(server) == ["ada"]
@@ -292,12 +263,11 @@ def test_a_rollback_that_has_begun_is_a_decision(
 def test_what_makes_no_sense_is_refused(once: Said, say: Said, sandbox: Sandbox, server: Channels) -> None:
     assert "channels of on call: expected at least one, observed none" in once(code=ExitCode.USAGE)
     reach(sandbox, server)
-    assert "expected a readable incident.json" in say("status", code=ExitCode.USAGE)
+    assert "expected a readable incident.json" in say("--as", "Ada", code=ExitCode.USAGE)
     folder = incident(sandbox).folder
-    for arguments in (["status"], ["acknowledge", "--as", "Ada"]):
-        said = say(*arguments, code=ExitCode.USAGE)
-        assert f"contact clock of {ID}: expected one that has begun, observed none" in said
-        assert "HINT: begin it: " in said
+    said = say("--as", "Ada", code=ExitCode.USAGE)
+    assert f"contact clock of {ID}: expected one that has begun, observed none" in said
+    assert "HINT: begin it: " in said
     assert not (folder / CONTACTS).exists()
     assert server.sent == []
 
@@ -307,16 +277,10 @@ def test_who_is_no_contact_does_not_acknowledge(
 ) -> None:
     reach(sandbox, server)
     once()
-    said = say("acknowledge", "--as", "Adda", code=ExitCode.USAGE)
+    said = say("--as", "Adda", code=ExitCode.USAGE)
     assert "contact: expected one of Ada, Grace, observed 'Adda'" in said
     assert "HINT: did you mean Ada?" in said
-    answers = ("--root-cause", "--fix")
-    assert "expected one of" in say("assessed", "--as", "Zoe", "--text", "x", *answers, code=ExitCode.USAGE)
-    assert "expected a sentence" in say(
-        "assessed", "--as", "Ada", "--text", " ", *answers, code=ExitCode.USAGE
-    )
-    assert "--decision" in say("acknowledge", "--as", "Ada", "--decision", "maybe", code=ExitCode.USAGE)
-    say("assessed", "--as", "Ada", "--text", "x", code=ExitCode.USAGE)
+    assert "--decision" in say("--as", "Ada", "--decision", "maybe", code=ExitCode.USAGE)
     assert [record["event"] for record in records(sandbox)] == ["detected", "alerted"]
 
 
@@ -371,7 +335,7 @@ def test_somebody_acknowledges_while_a_channel_hangs_and_ctrl_c_is_clean(
     server.hangs.add("ada")
     with running(sandbox) as process:
         until(lambda: server.sent)
-        say("acknowledge", "--as", "Ada", "--decision", "roll back")
+        say("--as", "Ada", "--decision", "roll back")
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=60)
     clean(said)

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from reports.command_line import app
 from reports.incident.incident_record import IncidentRecord
 from reports.run import completion, renewal
 from reports.tools.processes import NoReport
 from rollback_actions.session.journal import Journal
+from rollproof.cli.command_line import app
 from rollproof.errors import ExitCode
 from rollproof.incident.downtime import record_downtime
 from rollproof.incident.incident import IncidentKind, find_or_create_change
@@ -65,7 +65,7 @@ def rendered(monkeypatch: pytest.MonkeyPatch, drawn: list[Path]) -> list[Path]:
 
 
 def report(*arguments: object, code: ExitCode = ExitCode.VERIFIED) -> str:
-    ended = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    ended = CliRunner().invoke(app, ["report", *map(str, arguments)])
     assert ended.exit_code == code, ended.output
     assert "Traceback" not in ended.output
     return ended.output

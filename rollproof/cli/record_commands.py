@@ -1,4 +1,4 @@
-"""The commands `rollproof bundle` and `verify-bundle`."""
+"""The commands of an incident's record: `report`, `bundle` and `verify-bundle`."""
 
 from __future__ import annotations
 
@@ -9,35 +9,60 @@ from typing import Annotated
 
 import typer
 
-from rollproof.cli.options import AsJson
-from rollproof.errors import ExitCode, UsageProblem, shortened
+from rollproof.cli.options import RECORD, AsJson, examples
+from rollproof.errors import ExitCode, shortened
 from rollproof.home import incidents, typed
 from rollproof.incident.incident import named_incident
 from rollproof.record_names import LOST_WINDOW
 
-EXAMPLES = {
-    "bundle_command": ("bundle INCIDENT --target prod.toml --output record.tar.gz",),
-    "verify_bundle_command": ("verify-bundle record.tar.gz",),
-}
-
+app = typer.Typer()
 # Whoever made a bundle also made the names in it.
 _SHOWN = 120
 
+Incident = Annotated[str, typer.Argument(help="Id of an incident, or its folder.")]
+AnyProfile = Annotated[
+    Path | None,
+    typer.Option(
+        "--target",
+        envvar="ROLLPROOF_TARGET",
+        help="Profile of the target, for its incidents, its secrets, and the key that signs the record.",
+    ),
+]
 
-def bundle_command(
-    incident: Annotated[str, typer.Argument(help="Id of an incident, or its folder.")],
-    output: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="File to write (default: ID.tar.gz here)."),
-    ] = None,
-    profile: Annotated[
+
+@app.command(
+    rich_help_panel=RECORD,
+    epilog=examples("report INCIDENT", "report incidents/INCIDENT --target prod.toml"),
+)
+def report(
+    incident: Incident,
+    incidents: Annotated[
         Path | None,
         typer.Option(
-            "--target",
-            envvar="ROLLPROOF_TARGET",
-            help="Profile of the target, for its incidents and its secrets.",
+            help="Folder that the incident of that id is in (default: the profile's, else that of the"
+            " checkout or of the working folder)."
         ),
     ] = None,
+    profile: AnyProfile = None,
+) -> None:
+    """Rebuild verdict.json, pictures, postmortem.md and report.html of an incident from its folder alone.
+
+    Works for a killed run, too. Installs the tools that report.html needs, once. Exits 1 when the record
+    holds a likely secret.
+    """
+    from reports.run.renewal import report_anew
+
+    raise typer.Exit(report_anew(incident, incidents, profile))
+
+
+@app.command(
+    rich_help_panel=RECORD,
+    epilog=examples("bundle INCIDENT --target prod.toml --output record.tar.gz"),
+)
+def bundle(
+    incident: Incident,
+    output: Annotated[Path | None, typer.Option(help="File to write (default: ID.tar.gz here).")] = None,
+    profile: AnyProfile = None,
     *,
     with_records: Annotated[
         bool,
@@ -49,9 +74,7 @@ def bundle_command(
     ] = False,
     anyway: Annotated[
         bool,
-        typer.Option(
-            "--anyway", help="Bundle it even if its record does not hold; whoever checks it is told."
-        ),
+        typer.Option("--anyway", help="Bundle it even if its record does not hold; its checker says so."),
     ] = False,
 ) -> None:
     """Pack INCIDENT into one archive, with every file's hash and without users' data."""
@@ -62,7 +85,7 @@ def bundle_command(
     target = load_target(profile) if profile else None
     redactor = target.redactor() if target else Redactor()
     found = named_incident(incident, target.folders.incidents if target else incidents())
-    bundle = write_bundle(
+    made = write_bundle(
         found,
         output or Path(f"{found.id}.tar.gz"),
         redactor,
@@ -73,66 +96,48 @@ def bundle_command(
     )
     if target is None:
         typer.echo("no profile is named: only what looks like a token was looked for, no secret by name")
-    checked = bundle.checked
-    left_out = [f"left out: {_shown(name)} ({why})" for name, why in bundle.left_out.items()]
+    checked = made.checked
+    left_out = [f"left out: {_shown(name)} ({why})" for name, why in made.left_out.items()]
     for line in (
-        _about(checked.incident, checked.target, checked.files, checked.size, bundle.sha256),
+        _about(checked.incident, checked.target, checked.files, checked.size, made.sha256),
         *left_out,
         *checked.lines(),
     ):
         typer.echo(redactor.text(line))
     if with_records and any(found.folder.glob(f"{LOST_WINDOW}*")):
         typer.echo("WITH RECORDS: it holds the data of users; hand it on only to people who may see that")
-    typer.echo(f"bundle: {bundle.path}")
+    typer.echo(f"bundle: {made.path}")
 
 
-def verify_bundle_command(
-    bundle: Annotated[Path, typer.Argument(help="File that the command bundle made.")],
-    sha256: Annotated[
-        str | None,
-        typer.Option(help="SHA-256 of the whole file, from another source."),
-    ] = None,
+@app.command(rich_help_panel=RECORD, epilog=examples("verify-bundle record.tar.gz"))
+def verify_bundle(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="BUNDLE", exists=True, dir_okay=False, help="File that the command bundle made."
+        ),
+    ],
     signers: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="File of allowed signers, as ssh-keygen has it: one must have signed it."
+            exists=True,
+            dir_okay=False,
+            help="File of allowed signers, as ssh-keygen has it: one must have signed it.",
         ),
     ] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
     """Verify BUNDLE: every hash matches, nothing is missing, added or changed, and its record holds."""
-    if signers is not None and not signers.is_file():
-        raise UsageProblem(
-            what="--signers",
-            expected="a file of allowed signers, a line for each person",
-            observed="something else" if signers.exists() else "none",
-            source=str(signers),
-            hint="ada@example.org ssh-ed25519 AAAA… is such a line: a name, and what ends in .pub of a key",
-        )
-    if not bundle.is_file():
-        raise UsageProblem(
-            what="bundle",
-            expected="a file",
-            observed="something else" if bundle.exists() else "none",
-            source=str(bundle),
-            hint=f"make one: {typed('bundle ID')}",
-        )
     from reports.bundle.verify_record import check
     from reports.terminal.document import answer
     from rollproof.redaction.redactor import Redactor
     from rollproof.system.files import sha256_of
 
-    digest = sha256_of(bundle)
-    checked = check(bundle, signers)
-    if sha256 is not None and sha256.lower() != digest:
-        checked.wrong.insert(
-            0, f"the SHA-256 of the whole file: expected {shortened(sha256, _SHOWN)}, observed {digest}"
-        )
+    checked = check(file, signers)
     seen = VerifiedBundle(
-        bundle=str(bundle),
-        sha256=digest,
-        sha256_given=sha256 is not None,
+        bundle=str(file),
+        sha256=sha256_of(file),
         incident=checked.incident,
         target=checked.target,
         files=checked.files,
@@ -148,13 +153,12 @@ def verify_bundle_command(
 class VerifiedBundle:
     """What a bundle is of, and what its checker says of the record in it.
 
-    `sha256` is that of the whole file: `sha256_given` tells whether it was expected so. `size` is in bytes.
-    `record_holds` tells whether all that is sealed holds, and `record_sealed` whether that is all of it.
+    `sha256` is that of the whole file, `size` is in bytes. `record_holds` says whether all that is sealed
+    holds, and `record_sealed` whether that is all of it.
     """
 
     bundle: str
     sha256: str
-    sha256_given: bool
     incident: str
     target: str
     files: int
@@ -170,13 +174,11 @@ def _verified_lines(seen: VerifiedBundle) -> Iterator[str]:
     yield from (about, *seen.record) if seen.record_holds else (*seen.record, about)
     if not seen.record_holds:
         yield "HINT: do not trust it: fetch it again, or have it bundled again from the incident"
-        return
-    if not seen.record_sealed:
+    elif not seen.record_sealed:
         yield f"HINT: nothing vouches for unsealed files: {typed('report ID')}, then bundle it again"
-        return
-    if not seen.sha256_given:
+    else:
         yield "compare that SHA-256 with what its maker says: who changes a bundle can change its hashes"
-    yield f"verified: {seen.bundle}"
+        yield f"verified: {seen.bundle}"
 
 
 def _about(incident: str, target: str, files: int, size: int, sha256: str) -> str:

@@ -1,0 +1,198 @@
+"""The commands after a rollback: `verify`, which is pytest from any folder, `compare`, `replay`, `reopen`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rollproof.cli.options import AFTER, AsJson, Engineer, Profile, TakeOver, examples
+from rollproof.errors import ExitCode, UsageProblem
+from rollproof.home import HOME, INSTALLED, named_target, typed
+from rollproof.runbook import STAGES
+from rollproof.verdict import code_of_verdict, combine
+
+app = typer.Typer()
+_EVERY = ("verification", "premigration", *STAGES)
+"""All that can be verified, by its marker."""
+# pytest takes a loose word for a path, in which it looks for its root, until it knows the option before it.
+_WITH_A_WORD = frozenset({"--target", "--incident", "--baseline", "--migration"})
+
+
+@app.command(
+    rich_help_panel=AFTER,
+    epilog=examples(
+        "verify --target prod.toml",
+        "verify phase1 -n 2 --target prod.toml --junitxml out.xml",
+        "verify premigration --migration HEAD --target prod.toml",
+    ),
+    # All but a first --help is pytest's.
+    context_settings={
+        "ignore_unknown_options": True,
+        "allow_interspersed_args": False,
+        "help_option_names": ["--help"],
+    },
+)
+def verify(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="PHASE… PYTEST-OPTIONS…",
+            help="verification (the default), phase1 to phase4, premigration, step1 to step5; then "
+            "options of pytest, and of the suite: --target, --incident, --baseline, --migration, --no-gate.",
+        ),
+    ] = None,
+) -> None:
+    """Verify the target: run the checks of the phases, in order, with pytest's options and exit codes.
+
+    The profile is the one of --target, else of ROLLPROOF_TARGET. All options: verify -- --help.
+    """
+    command = [sys.executable, "-P", "-m", "pytest", *pytest_words(words or [])]
+    # The suite's own modules come first, whatever else is installed.
+    paths = os.pathsep.join(filter(None, (str(HOME), os.environ.get("PYTHONPATH"))))
+    sys.stdout.flush()
+    # pytest takes the place of this process.
+    os.execve(sys.executable, command, {**os.environ, "PYTHONPATH": paths})  # noqa: S606
+
+
+def pytest_words(words: Sequence[str]) -> list[str]:
+    """Return pytest's arguments for `words`, as they are typed after `verify`.
+
+    Raises:
+        UsageProblem: a word is neither a phase nor a path.
+    """
+    rest, phases = list(words), list[str]()
+    while rest and not rest[0].startswith("-") and (rest[0] in _EVERY or not _is_path(rest[0])):
+        phases.append(_phase(rest.pop(0)))
+    marked = any(word == "-m" or (word.startswith("-m") and not word.startswith("--")) for word in rest)
+    markers = " or ".join(phases) or ("" if marked else "verification")
+    return [
+        f"--rootdir={HOME}",
+        f"--config-file={HOME / 'pyproject.toml'}",
+        *("-p", "rollproof.plugin"),
+        *(("-p", "no:cacheprovider") if INSTALLED else ()),
+        *(("-m", markers) if markers else ()),
+        *_joined(rest),
+    ]
+
+
+def _is_path(word: str) -> bool:
+    return Path(word.partition("::")[0]).exists()
+
+
+def _phase(word: str) -> str:
+    if word in _EVERY:
+        return word
+    near = get_close_matches(word, _EVERY, n=1)
+    target = "" if named_target() or os.environ.get("ROLLPROOF_TARGET") else " --target PROFILE"
+    raise UsageProblem(
+        what="verify",
+        expected=f"one of {', '.join(_EVERY)}, a path, or an option",
+        observed=repr(word),
+        source="the command line",
+        hint=typed(f"verify {near[0] if near else 'phase1'}{target}"),
+    )
+
+
+def _joined(words: Sequence[str]) -> list[str]:
+    joined: list[str] = []
+    for word in words:
+        if joined and joined[-1] in _WITH_A_WORD:
+            joined[-1] = f"{joined[-1]}={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
+@app.command(rich_help_panel=AFTER, epilog=examples("compare current --target prod.toml"))
+def compare(
+    baseline: Annotated[Path, typer.Argument(help="Folder of the baseline, or its name.")],
+    profile: Profile,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Compare the target with BASELINE, record by record; changes nothing."""
+    from reports.answers.comparison import Comparison, comparison_lines
+    from reports.terminal.document import answer
+    from rollproof.baseline.folder import load_baseline, named_baseline
+    from rollproof.baseline.target_comparison import compare_target
+    from rollproof.engines.factory import open_engine
+    from rollproof.profile.profile import load_target
+
+    target = load_target(profile)
+    loaded = load_baseline(
+        named_baseline(baseline, target.folders.baselines), target.name, target.baseline_key
+    )
+    findings = compare_target(target, open_engine(target.engine), loaded)
+    verdict = combine(finding.verdict for finding in findings)
+    spots = {store: content.blind_spots for store, content in loaded.facts.contents.items()}
+    comparison = Comparison(loaded.id, verdict, spots, tuple(findings))
+    # Keys of records may be secrets themselves, such as tokens of sessions.
+    answer(comparison, comparison_lines, target.redactor().text, code_of_verdict(verdict), as_json=as_json)
+
+
+@app.command(
+    rich_help_panel=AFTER,
+    epilog=examples("replay incidents/INCIDENT/lost-window/mysql/0000-shop.orders.jsonl --target prod.toml"),
+)
+def replay(
+    file: Annotated[Path, typer.Argument(help="File of lines in the lost window of an incident.")],
+    profile: Profile,
+    *,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Replace records that are there in another version."),
+    ] = False,
+    take_over: TakeOver = False,
+) -> None:
+    """Put the exported records of FILE back into their store, one by one; exit 1 if some could not be.
+
+    A record that is there in the same version counts as put back; one that is there in another version, as
+    after a change since the backup, is reported, and replaced only with --overwrite. A second run changes
+    nothing, but for Kafka, and Milvus where it makes the keys itself: these append what is not at its old
+    offset or key.
+    """
+    from rollback_actions.rollback.replay import replay
+
+    if not replay(profile, file, overwrite=overwrite, take_over=take_over):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+@app.command(
+    rich_help_panel=AFTER,
+    epilog=examples("reopen INCIDENT --target prod.toml --fix HEAD --as Ada --root-cause 'a lock'"),
+)
+def reopen(
+    incident: Annotated[str, typer.Argument(help="Incident of the rollback.")],
+    profile: Profile,
+    name: Engineer,
+    fix: Annotated[str, typer.Option(help="Hash of the commit with the fix.")],
+    root_cause: Annotated[
+        str, typer.Option(help='Root cause of the failed migration, such as "$(cat FILE)".')
+    ],
+    rolled_back: Annotated[
+        str | None,
+        typer.Option(help="Hash of the rolled-back commit, if the incident does not name it."),
+    ] = None,
+) -> None:
+    """Reopen the gate for the fix of what INCIDENT rolled back; the original stays closed."""
+    from rollback_actions.gate.reopening import Request, reopen
+    from rollproof.profile.profile import load_target
+
+    target = load_target(profile)
+    redact = target.redactor().text
+    asked = Request(incident, fix, root_cause, name, rolled_back)
+    outcome = reopen(target, asked, partial(typer.echo, err=True))
+    found = outcome.reopening
+    what = f"incident {found.incident}, for fix {found.fix}"
+    if outcome.new:
+        typer.echo(redact(f"reopened by {found.name}: {what}"))
+    else:
+        typer.echo(redact(f"already reopened by {found.name}, {found.at.wall}: {what}; nothing is changed"))
+    typer.echo(redact(f"rehearsal: {found.rehearsal}; backup: {found.backup}"))

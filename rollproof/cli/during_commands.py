@@ -1,0 +1,242 @@
+"""The commands while something is wrong: `monitor`, `assess`, `plan` and `respond`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rollproof.cli.options import (
+    DURING,
+    Again,
+    AsJson,
+    Confirm,
+    IncidentId,
+    OverBudget,
+    Profile,
+    TakeOver,
+    examples,
+)
+from rollproof.errors import ActionFailed
+from rollproof.incident.incident import find_or_create_incident
+from rollproof.monitoring.samples import Sample, SampleWriter, samples_path
+from rollproof.monitoring.severity import Severity
+from rollproof.monitoring.tree import Scope, decide
+from rollproof.system.process import stopping
+
+if TYPE_CHECKING:
+    from rollproof.profile.profile import Target
+
+app = typer.Typer()
+Show = Callable[[Sample], None]
+# Not the file of all samples around the incident, which others write whole: this one is appended to.
+_WATCHED = "watched.jsonl"
+_PRIORITY = -10  # if this user may set it
+
+
+@app.command(
+    rich_help_panel=DURING,
+    epilog=examples("monitor --target prod.toml", "monitor --target prod.toml --beats 12 --json"),
+)
+def monitor(
+    profile: Profile,
+    beats: Annotated[
+        int | None, typer.Option(min=1, help="End after this many beats (default: run until Ctrl-C).")
+    ] = None,
+    incident: Annotated[
+        str | None, typer.Option(help="Incident that also gets the samples; an unknown id begins one.")
+    ] = None,
+    prometheus_port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Port of 127.0.0.1 for a Prometheus to scrape."),
+    ] = None,
+    *,
+    as_lines: Annotated[bool, typer.Option("--json", help="Print samples as JSON lines.")] = False,
+) -> None:
+    """Watch the target on an exact beat until Ctrl-C; changes nothing."""
+    from reports.answers.monitor_view import View
+    from rollproof.monitoring.monitor import Beats
+    from rollproof.monitoring.probes.probe import COLLECTED
+    from rollproof.monitoring.probes.probes import probes_of
+    from rollproof.planning.advice import Advice
+    from rollproof.profile.profile import load_target
+    from rollproof.system.file_lock import file_lock
+
+    target = load_target(profile)
+    path, redact = samples_path(target), target.redactor().text
+    seconds = target.premigration.monitoring.beat_seconds
+    done = missed = 0
+    # A target in trouble makes its machine busy, and then its samples matter most. They cost little.
+    with suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, _PRIORITY)
+    with (
+        file_lock(path.with_suffix(".lock"), f"monitor {target.name}"),
+        stopping() as stopped,
+        _written(path, target, incident) as write,
+        _scraped(target, prometheus_port) as scrape,
+        View(sys.stdout, as_json=as_lines, check=redact(Advice(target, profile).reach())) as view,
+        closing(
+            Beats(target.name, probes_of(target, seconds * COLLECTED), seconds, stopped, redact)
+        ) as watched,
+    ):
+        for sample in watched:
+            write(sample)
+            scrape(sample)
+            view.show(sample)
+            done, missed = done + 1, missed + sample.missed
+            if done == beats:
+                break
+    typer.echo(f"monitor of {target.name}: {done} beats, {missed} missed; samples: {path}", err=as_lines)
+
+
+@contextmanager
+def _scraped(target: Target, port: int | None) -> Iterator[Show]:
+    """Yield a function that shows a sample to scrapers; without a port it does nothing."""
+    if port is None:
+        yield lambda _: None
+        return
+    # Only a scraped monitor needs the library.
+    from rollproof.monitoring.monitor_metrics import MonitorMetrics, scraped
+
+    metrics = MonitorMetrics(target)
+    with scraped(metrics, port):
+        yield metrics.show
+
+
+@contextmanager
+def _written(path: Path, target: Target, incident: str | None) -> Iterator[Show]:
+    """Yield a function that writes a sample to the target's file, and to the incident's if one is named."""
+    paths = [path]
+    if incident is not None:
+        paths.append(
+            find_or_create_incident(target.folders.incidents, target.name, incident).folder / _WATCHED
+        )
+    with ExitStack() as opened:
+        with _writable(path):
+            writers = [opened.enter_context(closing(SampleWriter(one))) for one in paths]
+
+        def write(sample: Sample) -> None:
+            with _writable(path):
+                for writer in writers:
+                    writer.write(sample)
+
+        yield write
+
+
+@contextmanager
+def _writable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ActionFailed.of_file(
+            path,
+            error,
+            what="samples of the monitor",
+            expected="a file that can be added to",
+            hint="make room there, or correct the permissions; then start the monitor again",
+        ) from None
+
+
+@app.command(
+    rich_help_panel=DURING,
+    epilog=examples("assess --target prod.toml", "assess --target prod.toml --samples samples.jsonl"),
+)
+def assess(
+    profile: Profile,
+    samples: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="File of samples to assess, as of its last one (default: the current samples).",
+        ),
+    ] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Assess severity within 30 s, from the monitor's samples or its own; changes nothing."""
+    from reports.answers.decision import AssessmentRecord, assessment_record_lines
+    from reports.terminal.document import answer
+    from rollback_actions.respond.response import CODES_OF_SEVERITY
+    from rollproof.monitoring.assessment import assess_again, assess_target, decision_by
+    from rollproof.planning.advice import Advice
+    from rollproof.profile.profile import load_target
+
+    target = load_target(profile)
+    say = partial(typer.echo, err=as_json)
+    assessed = assess_again(target, samples) if samples else assess_target(target, say)
+    assessment = assessed.assessment
+    check = Advice(target, profile).reach() if assessment.cut_off else None
+    record = AssessmentRecord(assessment, assessed.monitored, decision_by(target, assessed), check)
+    code = CODES_OF_SEVERITY[assessment.severity]
+    answer(record, assessment_record_lines, target.redactor().text, code, as_json=as_json)
+
+
+@app.command(
+    rich_help_panel=DURING,
+    epilog=examples("plan --target prod.toml", "plan --target prod.toml --store mysql --corrupt"),
+)
+def plan(
+    profile: Profile,
+    services: Annotated[list[str] | None, typer.Option("--service", help="A service in trouble.")] = None,
+    stores: Annotated[list[str] | None, typer.Option("--store", help="A store in trouble.")] = None,
+    commit: Annotated[
+        str | None, typer.Option(help="Hash of the commit to go back to (default: the known-good commit).")
+    ] = None,
+    *,
+    corrupt: Annotated[bool, typer.Option("--corrupt", help="Data is corrupt.")] = False,
+    whole: Annotated[bool, typer.Option("--whole", help="The whole system is in trouble.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Decide what to do by the runbook's tree and print the exact steps; changes nothing.
+
+    A trouble that is named counts as critical. Without one, what `assess` finds is decided on.
+    """
+    from reports.answers.decision import decision_lines, decision_record
+    from reports.terminal.document import answer
+    from rollproof.monitoring.assessment import assess_target, decision_by
+    from rollproof.planning.plan import require_services, require_stores
+    from rollproof.planning.refusals import advice_of
+    from rollproof.profile.profile import load_target
+
+    target = load_target(profile)
+    scope = Scope(tuple(services or ()), tuple(stores or ()), corrupt, whole)
+    require_services(target, scope.services)
+    require_stores(target, scope.stores)
+    if scope == Scope():
+        assessed = assess_target(target, partial(typer.echo, err=as_json))
+        typer.echo(f"severity: {assessed.assessment.said}", err=as_json)
+        decision = decision_by(target, assessed)
+    else:
+        decision = decide(Severity.CRITICAL, scope, target.responding.investigation_seconds)
+    found = decision_record(advice_of(target, profile), decision, commit)
+    answer(found, decision_lines, target.redactor().text, as_json=as_json)
+
+
+@app.command(
+    rich_help_panel=DURING,
+    epilog=examples("respond --target prod.toml", "respond --target prod.toml --auto"),
+)
+def respond(
+    profile: Profile,
+    incident: IncidentId = None,
+    confirm: Confirm = None,
+    *,
+    auto: Annotated[
+        bool, typer.Option("--auto", help="Roll back without asking, if the profile allows it.")
+    ] = False,
+    take_over: TakeOver = False,
+    over_budget: OverBudget = False,
+    again: Again = False,
+) -> None:
+    """Assess, decide, ask, roll back, verify: the runbook's emergency flow. Run again to resume."""
+    from rollback_actions.respond.respond_run import run_response
+    from rollproof.planning.refusals import Allowed
+
+    run_response(profile, incident, Allowed(confirm, over_budget, again, take_over), auto=auto)

@@ -1,0 +1,157 @@
+"""The commands that set a target up: `init`, `doctor` and `capture`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rollproof.cli.options import SET_UP, AsJson, IncidentId, Profile, TakeOver, examples
+from rollproof.errors import ExitCode, UsageProblem, shortened
+from rollproof.home import typed
+from rollproof.incident.journal_steps import Step
+
+if TYPE_CHECKING:
+    from rollproof.doctor.examination import Line, Need
+    from rollproof.profile.mistakes import ProfileProblem
+    from rollproof.profile.profile import Target
+
+app = typer.Typer()
+_SHOWN = 120
+
+
+@app.command(
+    rich_help_panel=SET_UP,
+    epilog=examples("init --project shop", "init --file docker-compose.yml --output shop.toml"),
+)
+def init(
+    project: Annotated[
+        str | None,
+        typer.Option(help="A compose project that runs: it is asked, and nothing in it is changed."),
+    ] = None,
+    file: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A compose file; may be repeated, in the order of docker compose. Needs no engine."
+        ),
+    ] = None,
+    env_file: Annotated[
+        Path | None, typer.Option(help="The environment file that docker compose is given.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The profile to write (default: NAME.toml here).")
+    ] = None,
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
+) -> None:
+    """Write a profile for a compose project, and ask what it could not find out; changes nothing there."""
+    from rollproof.init.initial import write_profile
+
+    if project is None and not file:
+        raise UsageProblem(
+            what="init",
+            expected="--project NAME of a running project, or --file of a compose file",
+            observed="neither",
+            source="the command line",
+            hint="docker compose ls names the running projects",
+        )
+    for line in write_profile(project, tuple(file or ()), env_file, output, force=force):
+        typer.echo(line)
+
+
+@app.command(rich_help_panel=SET_UP, epilog=examples("doctor --target prod.toml"))
+def doctor(profile: Profile, *, as_json: AsJson = False) -> None:
+    """Examine all that this target needs, on one page, within 20 s; changes nothing."""
+    from reports.answers.doctor_lines import doctor_lines
+    from reports.terminal.document import answer
+    from rollproof.doctor.examination import REQUEST_SECONDS, Examination, Line, NeedState, examine, lines_of
+    from rollproof.doctor.probe_table import every_probe
+    from rollproof.engines.factory import open_engine
+    from rollproof.profile.mistakes import ProfileProblem
+    from rollproof.profile.profile import load_target
+    from rollproof.redaction.redactor import Redactor
+    from rollproof.system.clock import Moment
+
+    at, began = Moment.now(), time.monotonic()
+    code: ExitCode | None = None
+    try:
+        target = load_target(profile)
+    except ProfileProblem as problem:
+        code, name = ExitCode.USAGE, shortened(Redactor().text(profile.stem), _SHOWN)
+        lines = [
+            *_mistakes(problem, Redactor().text),
+            Line("all others", NeedState.UNKNOWN, "not asked", after="profile"),
+        ]
+    else:
+        redact, name = target.redactor().text, target.name
+        seconds = min(target.engine.deadline_seconds, REQUEST_SECONDS)
+        engine = open_engine(target.engine.model_copy(update={"deadline_seconds": seconds}))
+        lines = [
+            Line("profile", NeedState.OK, redact(f"{profile}: {len(target.stores)} stores")),
+            Line("secrets", NeedState.OK, "every secret that the profile names is there"),
+            *lines_of(examine([*every_probe(target, engine), *_local_probes(target)]), redact),
+        ]
+    found = Examination(name, at, time.monotonic() - began, tuple(lines))
+    # Each line is already redacted.
+    answer(found, doctor_lines, str, code or found.code, as_json=as_json)
+
+
+def _mistakes(problem: ProfileProblem, redact: Callable[[str], str]) -> Iterator[Line]:
+    """Yield a line for each reported mistake; a missing secret is a mistake of the key that names it."""
+    from rollproof.doctor.examination import Line, NeedState
+
+    for one in problem.reported:
+        sides = f"expected {one.expected}, observed {one.observed}"
+        text = f"{sides} (from {one.source})" if one.what == "profile" else f"{one.what}: {sides}"
+        yield Line("profile", NeedState.WRONG, redact(text), redact(one.hint))
+    if problem.unreported:
+        yield Line("profile", NeedState.WRONG, f"{problem.unreported} more mistakes", "correct these first")
+
+
+def _local_probes(target: Target) -> Sequence[Need]:
+    """Return the probes of what is not in the target: unfinished rollbacks, the lock, Allure."""
+    from reports.tools.node import installed_allure
+    from rollback_actions.session.lock import open_lock
+    from rollproof.doctor.examination import Need, NeedState, wrong
+    from rollproof.planning.refusals import refuse_hold
+    from rollproof.planning.unfinished import refuse_unfinished
+
+    def rollback() -> str:
+        refuse_unfinished(target.folders.incidents, target.name)
+        refuse_hold(target)
+        return "none is unfinished, and no hold is in force"
+
+    def lock() -> str:
+        open_lock(target, "doctor").refuse_held()
+        return "free"
+
+    def allure() -> str:
+        found = installed_allure()
+        if found is None:
+            expected = "Node and Allure, which make a record's report.html"
+            hint = f"the first report installs both from the network: {typed('report INCIDENT')}"
+            raise wrong(expected, "none yet", hint, NeedState.ABSENT)
+        return f"{found.node}, {found.script.parents[2].name}"
+
+    return Need("rollback", rollback), Need("lock", lock, ("engine",)), Need("allure", allure)
+
+
+@app.command(rich_help_panel=SET_UP, epilog=examples("capture --target prod.toml"))
+def capture(profile: Profile, incident: IncidentId = None, *, take_over: TakeOver = False) -> None:
+    """Capture a baseline and make it current: commit, images, records, what the canary sees."""
+    from rollback_actions.session.lock import open_lock
+    from rollback_actions.session.session import open_session, require_own_engine
+    from rollproof.doctor.capture import capture
+    from rollproof.planning.unfinished import refuse_unfinished
+    from rollproof.profile.profile import load_target
+
+    target = load_target(profile)
+    require_own_engine(target, anew=True)
+    lock = open_lock(target, "capture", take_over=take_over)
+    with open_session(target, lock, Step.CAPTURE, lambda: incident) as session:
+        refuse_unfinished(target.folders.incidents, target.name)
+        folder = capture(target, session.steps)
+    typer.echo(f"baseline: {folder}")
