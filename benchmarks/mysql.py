@@ -30,7 +30,7 @@ from rollproof.stores.mysql.connection import connect, rows
 from rollproof.stores.mysql.content import Content
 from rollproof.stores.mysql.descriptor import MysqlProfile
 from rollproof.stores.reach import Reach, Readable
-from staging.machine.debian_packages import install
+from staging.engine import install
 
 ROOT = Path(__file__).parents[1]
 PART = 100_000
@@ -191,7 +191,7 @@ class Peers:
         """Install pt-table-checksum if it is missing; return the reason it cannot be run, or ""."""
         if shutil.which("pt-table-checksum") is None:
             try:
-                install(["percona-toolkit"], print)
+                install("percona-toolkit", report=print)
             except Problem as problem:
                 return f"not installed: {problem.hint}"
         return ""

@@ -54,13 +54,13 @@ def rehearsal(scale: Scale = 1.0, shape: AsShape = Shape.USUAL) -> None:
 def up(scale: Scale = 1.0, shape: AsShape = Shape.USUAL) -> None:
     """Bring a staging stack up, seeded, and leave it running."""
     from rollproof.profile.profile import load_target
-    from staging.machine.docker_engine import docker_engine, undisturbed
+    from staging.engine import docker_engine, undisturbed
     from staging.rehearsal.rehearsal import write_off_rollbacks
     from staging.releases.deployment import bring_up_application
 
     stack = Stack(ROOT, wanted=shape)
-    with Progress() as progress, docker_engine(progress.say, keep=True) as started:
-        clear_abandoned(stack, progress, unused=started)
+    with Progress() as progress, docker_engine(progress.say, keep=True):
+        clear_abandoned(stack, progress)
         try:
             bring_up_stores(stack, progress)
             bring_up_application(stack, progress, scale)
@@ -78,21 +78,19 @@ def up(scale: Scale = 1.0, shape: AsShape = Shape.USUAL) -> None:
 @app.command()
 def down() -> None:
     """Take the staging stack down, and the engine if `up` started it."""
-    from staging.machine.docker_engine import docker_engine, stop_kept_engine
+    from staging.engine import docker_engine
 
     stack = Stack(ROOT)
-    with Progress() as progress:
-        with docker_engine(progress.say):
-            take_down_abandoned(ROOT, progress)
-            with progress.step("take the stack down"):
-                stack.down(progress.say)
-        stop_kept_engine(progress.say)
+    with Progress() as progress, docker_engine(progress.say):
+        take_down_abandoned(ROOT, progress)
+        with progress.step("take the stack down"):
+            stack.down(progress.say)
 
 
 @app.command()
 def image() -> None:
     """Build the image of the suite from its wheel."""
-    from staging.machine.docker_engine import docker_engine
+    from staging.engine import docker_engine
     from staging.stack.suite_image import build_suite_image
 
     with Progress() as progress, docker_engine(progress.say, keep=True), progress.step("build the image"):

@@ -19,7 +19,7 @@ from rollproof.verdict import Verdict
 from staging.faults import kafka, redis
 from staging.faults.catalogue import planted
 from staging.faults.fault import Fault
-from staging.machine.processes import finish, tail
+from staging.processes import finish, tail
 from staging.rounds import Result, Round
 from staging.stack.stack import Stack
 from staging.target.action_runs import UNHURRIED, apart, require_action, unhurried

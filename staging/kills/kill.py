@@ -25,7 +25,7 @@ from rollproof.system.files import read_lines
 from rollproof.verdict import Verdict
 from staging.kills.outcome import Expected, Keys, Outcome, judge, read_outcome
 from staging.kills.wreckage import Mark
-from staging.machine.processes import Done, tail
+from staging.processes import Done, tail
 from staging.rounds import Result
 from staging.stack.stack import Stack
 from staging.target.action_runs import (

@@ -17,7 +17,7 @@ from rollproof.errors import Problem
 from rollproof.git.repository import git
 from rollproof.stores.kafka.admin import Admin
 from rollproof.stores.kafka.records import NOT_STAMPED, Record
-from staging.machine.processes import run
+from staging.processes import run
 from staging.stack.stack import Stack
 from staging.stack.store_images import PREFIX
 from staging.target.operators import SECONDS, Operators

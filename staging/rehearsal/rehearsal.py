@@ -24,7 +24,7 @@ from rollproof.profile.profile import Target, load_target
 from rollproof.record_names import JOURNAL
 from rollproof.sealing.seal import sealed
 from rollproof.verdict import Verdict
-from staging.machine.processes import run
+from staging.processes import run
 from staging.rehearsal.live_users import LiveUsers, Visit
 from staging.rehearsal.staging_team import team_channel, write_change_document
 from staging.releases.deployment import bring_up_application

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rollproof.errors import Problem
-from staging.machine.processes import finish
+from staging.processes import finish
 from staging.stack.shape import Shape
 
 SOURCE = Path(__file__).parents[1] / "application"

@@ -9,7 +9,7 @@ from pathlib import Path
 from reports.terminal.progress import Progress
 from rollproof.errors import UsageProblem
 from rollproof.system.side_by_side import every
-from staging.machine.docker_engine import docker_engine, undisturbed
+from staging.engine import docker_engine, undisturbed
 from staging.stack.slot import SLOTS, Slot
 from staging.stack.stack import Stack
 from staging.stack.stack_holder import Holder, hold
@@ -25,10 +25,10 @@ def fresh_stores(stack: Stack, progress: Progress) -> Iterator[None]:
 @contextmanager
 def fresh_stacks(stacks: Sequence[Stack], progress: Progress) -> Iterator[None]:
     """Provide the empty stores of several stacks, slots of one checkout, as `fresh_stores` does for one."""
-    with docker_engine(progress.say) as started:
+    with docker_engine(progress.say):
         take_down_abandoned(stacks[0].root, progress)
         for stack in stacks:
-            clear_abandoned(stack, progress, unused=started)
+            clear_abandoned(stack, progress)
         try:
             for stack in stacks:
                 hold(stack.project)
@@ -65,20 +65,19 @@ def take_down_abandoned(root: Path, progress: Progress) -> None:
             _take_down(stack, progress)
 
 
-def clear_abandoned(stack: Stack, progress: Progress, *, unused: bool) -> None:
+def clear_abandoned(stack: Stack, progress: Progress) -> None:
     """Take down this stack if a killed command left it; refuse if somebody uses it.
 
     Args:
         stack: The stack whose containers are searched for.
         progress: Is told of the stacks that are taken down.
-        unused: Nobody can be using the stack: the engine has only just been started.
 
     Raises:
         UsageProblem: The stack runs, and is not this command's to take down.
     """
     stack.prepare()
     running, holder = stack.status(), Holder.read(stack.project)
-    if _abandoned(holder) or (running and unused):
+    if _abandoned(holder):
         _take_down(stack, progress)
         return
     if running or holder is not None:

@@ -9,7 +9,7 @@ from rollback_actions.backup.scratch import SUFFIX
 from rollproof.engines.compose import PROJECT_LABEL
 from rollproof.errors import Problem
 from rollproof.system.command import Deadline
-from staging.machine.processes import finish, run, tail
+from staging.processes import finish, run, tail
 from staging.stack.stack_holder import note
 
 _ASK_SECONDS = 30

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rollback_actions.session.lock import LockVolumes
 from rollproof.errors import Problem, UsageProblem
-from staging.machine.processes import run
+from staging.processes import run
 from staging.stack.remains import Remains
 from staging.stack.shape import Shape
 from staging.stack.slot import Slot, first_slot

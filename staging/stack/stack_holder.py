@@ -13,7 +13,7 @@ from typing import Self
 
 from rollproof.engines.compose import PROJECT_LABEL
 from rollproof.system.process import Process
-from staging.machine.processes import run
+from staging.processes import run
 
 LABEL = "rollproof.holder"
 ASK_SECONDS = 30

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from rollproof.errors import Problem
 from rollproof.system.side_by_side import Workers
-from staging.machine.debian_packages import install
-from staging.machine.processes import run
+from staging.engine import install
+from staging.processes import run
 
 PREFIX = "rollproof-staging"
 CONTENT_LABEL = "rollproof.content"
@@ -225,7 +225,7 @@ def bootstrap(tag: str, report: Report) -> None:
         Problem: mmdebstrap could not be installed, failed, or timed out.
     """
     if shutil.which("mmdebstrap") is None:
-        install(["mmdebstrap"], report)
+        install("mmdebstrap", report=report)
     leave_out = [f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("man", "locale", "doc")]
     hint = f"see that apt-get works on this machine, or load an image as {DEBIAN}"
     with tempfile.TemporaryDirectory() as folder:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rollproof.home import version
-from staging.machine.processes import run
+from staging.processes import run
 from staging.stack.stack_state import trusted_certificates
 from staging.stack.store_images import build_image, debian
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rollproof.errors import ActionFailed, ExitCode
 from rollproof.profile.profile import PREFIX, Target, load_target
-from staging.machine.processes import Done, finish
+from staging.processes import Done, finish
 
 ACTION_SECONDS = 900
 # Clocks that never run out, for runs that show how an action ends, however slow the machine.

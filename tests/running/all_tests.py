@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -14,8 +15,7 @@ from rich.console import Console
 
 from reports.terminal.progress import Progress
 from rollproof.errors import ExitCode
-from staging.machine.debian_packages import install_browser
-from staging.machine.docker_engine import undisturbed
+from staging.engine import install, undisturbed
 from staging.releases.deployment import bring_up_application
 from staging.stack.fresh_stacks import fresh_stacks, side_by_side
 from staging.stack.slot import Slot, first_slot
@@ -27,6 +27,8 @@ from tests.running.part import Part
 
 SMALL_SCALE = 0.05
 FOLDER = Path(".staging/tests")
+# The browser that opens reports: Debian's packages, and the program of each.
+BROWSER = {"chromium": "chromium", "chromium-driver": "chromedriver"}
 
 
 def run(arguments: Sequence[str], *, every: bool, part: str | None) -> int:
@@ -140,7 +142,8 @@ def beside(parts: Sequence[Part], progress: Progress) -> Iterator[None]:
     stopped = threading.Event()
     if parts:
         with progress.step("see that there is a browser"):
-            install_browser(progress.say)
+            if missing := [name for name, program in BROWSER.items() if shutil.which(program) is None]:
+                install(*missing, report=progress.say)
     thread = threading.Thread(target=run, name="computing", daemon=True)
     thread.start()
     try:

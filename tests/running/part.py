@@ -14,7 +14,7 @@ from typing import Any
 
 from rollproof.errors import ExitCode
 from rollproof.system.command import end_group
-from staging.machine.processes import GRACE_SECONDS
+from staging.processes import GRACE_SECONDS
 from tests.conftest import ROOT
 from tests.running.cut import Long
 from tests.running.telling import VARIABLE

@@ -74,7 +74,7 @@ def test_a_stack_whose_holder_was_killed_is_taken_down(other_stack: Stack) -> No
         process.wait(START_SECONDS)
     lock = LockVolumes(other_stack.project, START_SECONDS)
     lock.add(1, ended().record())
-    clear_abandoned(other_stack, Progress(), unused=False)
+    clear_abandoned(other_stack, Progress())
     assert other_stack.status() == []
     # Nobody is to take over the lock of a target that is gone.
     assert lock.records() == {}
@@ -114,19 +114,14 @@ def test_what_is_left_of_a_stack_after_all_is_told_with_the_engine_s_reason(othe
 
 def test_a_stack_whose_holder_lives_is_refused(other_stack: Stack) -> None:
     with held(other_stack) as process, pytest.raises(UsageProblem, match=f"held by process {process.pid} "):
-        clear_abandoned(other_stack, Progress(), unused=False)
+        clear_abandoned(other_stack, Progress())
     assert len(other_stack.status()) == 1
 
 
 def test_a_stack_that_nobody_holds_is_refused(other_stack: Stack) -> None:
     with pytest.raises(UsageProblem, match=r"observed 1 containers \(from"):
-        clear_abandoned(other_stack, Progress(), unused=False)
+        clear_abandoned(other_stack, Progress())
     assert len(other_stack.status()) == 1
-
-
-def test_a_stack_on_an_engine_that_was_just_started_is_taken_down(other_stack: Stack) -> None:
-    clear_abandoned(other_stack, Progress(), unused=True)
-    assert other_stack.status() == []
 
 
 def test_a_process_that_got_the_id_of_the_holder_does_not_hold(other_stack: Stack) -> None:

@@ -22,7 +22,6 @@ PROGRAMS: Mapping[str, str] = {
     "rollproof/cli/verify_commands.py": "pytest takes the place of the command `verify`",
 }
 OF_STAGING: Mapping[str, str] = {
-    "staging/machine/docker_engine.py": "an engine, which outlives the command that starts it",
     "staging/rehearsal/rehearsal.py": "the monitor beside a rehearsal",
     "staging/drills/drill_round.py": "the monitor beside a drill",
     "staging/kills/kill.py": "a rollback that is there to be killed",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rollproof.errors import Problem
-from staging.machine.processes import run, tail
+from staging.processes import run, tail
 
 SHELL = ["bash", "-c"]
 
