@@ -126,7 +126,7 @@ def test_a_verdict_edited_in_the_journal_is_no_evidence(staging: Staging) -> Non
     edited(staging.rehearse(rolled_back="failed"))
     results = staging.results()
     assert results["test_rollback_was_rehearsed"][0] == "broken"
-    assert "chain" in results["test_record_of_the_rehearsal_is_whole"][1]
+    assert "damaged" in results["test_record_of_the_rehearsal_is_whole"][1]
 
 
 @pytest.mark.parametrize(

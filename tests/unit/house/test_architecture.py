@@ -131,9 +131,9 @@ def _judging(kind: ast.expr) -> Iterator[str]:
 
 NAMES_A_KIND: Mapping[str, tuple[int, str]] = {
     "rollproof/profile/profile.py": (1, "a variable of the test stack begins like those of a profile"),
-    "rollproof/cli/plan_commands.py": (1, "an example has a store called so"),
-    "rollproof/cli/rollback_commands.py": (2, "examples have a store called so"),
-    "rollproof/cli/state_commands.py": (1, "an example has a store called so"),
+    "rollproof/cli/after_commands.py": (1, "an example has a store called so"),
+    "rollproof/cli/rollback_commands.py": (1, "an example has a store called so"),
+    "rollproof/cli/during_commands.py": (1, "an example has a store called so"),
 }
 """Where else a kind is named: how often, and why."""
 

@@ -19,11 +19,11 @@ PROGRAMS: Mapping[str, str] = {
     "rollproof/system/command.py": "the runner of programs",
     "rollproof/redaction/secret.py": "what prints a secret of the profile",
     "reports/bundle/verify_record.py": "the checker in each bundle, which has to stand alone",
-    "rollproof/cli/verify_commands.py": "pytest takes the place of the command `verify`",
+    "rollproof/cli/after_commands.py": "pytest takes the place of the command `verify`",
 }
 OF_STAGING: Mapping[str, str] = {
     "staging/rehearsal/rehearsal.py": "the monitor beside a rehearsal",
-    "staging/drills/drill_round.py": "the monitor beside a drill",
+    "staging/drills/watch.py": "the monitor beside a drill",
     "staging/kills/kill.py": "a rollback that is there to be killed",
 }
 """Programs that run beside what starts them; all others are run to their end by the runner."""
@@ -36,7 +36,6 @@ THREADS: Mapping[str, str] = {
 BY_TEXT: Mapping[str, str] = {
     "rollproof/stores/drivers.py": "what a descriptor names is imported when its store is used",
     "rollproof/profile/kinds.py": "a kind of store is found by its package, and named nowhere",
-    "rollproof/cli/lazy.py": "a command is imported when it is asked for",
 }
 
 DELETES_VOLUMES: Mapping[str, str] = {
