@@ -185,7 +185,7 @@ class Rehearsal:
         running = {name: image for name, image in plan.images.items() if name not in plan.completing}
         try:
             control.stop(running, deadline=limit.remaining)
-            check_out(target.application.repository, known_good, self.incident.folder)
+            check_out(target.application.repository, known_good)
             for images, completes in ((plan.completing, True), (running, False)):
                 if images:
                     control.recreate(

@@ -336,8 +336,8 @@ def _load(run: _Run, names: Sequence[str], limit: Deadline) -> None:
 
 def _check_out(run: _Run, out: PlannedStep) -> None:
     with run.open(out) as step:
-        folder, seconds = run.unfinished.incident.folder, run.deadline(out.stage)
-        step.result = check_out(run.target.application.repository, run.plan.commit, folder, seconds=seconds)
+        seconds = run.deadline(out.stage)
+        step.result = check_out(run.target.application.repository, run.plan.commit, seconds=seconds)
 
 
 def _restore_all(run: _Run, steps: Sequence[PlannedStep]) -> None:

@@ -13,7 +13,7 @@ from reports.terminal.document import answer
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.rollback.engine import RecordsMissing, RecordsUnknown, roll_back
 from rollback_actions.rollback.maintenance import MaintenanceMode, left_on
-from rollback_actions.session.lock import TargetLock, open_lock
+from rollback_actions.session.lock import open_lock
 from rollback_actions.session.session import Recorder, open_session, require_own_engine
 from rollproof.application.maintenance import kept_out
 from rollproof.backups.sets import NEWEST
@@ -23,7 +23,6 @@ from rollproof.home import typed
 from rollproof.incident.incident import Incident, RollbackRecord
 from rollproof.incident.journal_steps import Step
 from rollproof.incident.kept_samples import samples_kept
-from rollproof.incident.leaks import SecretInRecord
 from rollproof.monitoring.rollback_request import Kind, RollbackRequest
 from rollproof.planning.advice import Advice
 from rollproof.planning.foresight import foresee, said
@@ -35,7 +34,6 @@ from rollproof.planning.unfinished import interrupted, unfinished_of
 from rollproof.profile.profile import load_target
 from rollproof.record_names import UNFINISHED
 from rollproof.sealing.seal import seal_state
-from rollproof.system.command import Command
 from rollproof.verdict import code_of_verdict
 
 
@@ -74,7 +72,7 @@ def show_status(profile: Path, *, as_json: bool) -> None:
     """Show how the newest rollback went; end with its verdict's exit code unless it passed."""
     target = load_target(profile)
     lock = lock_state(target)
-    found = newest_rollback(target.folders.incidents, target.name, lock.runs)
+    found = newest_rollback(target.folders.incidents, target.name, running=lock.rolls_back)
     seal = seal_state(found.incident.folder, target.signing)
     code = code_of_verdict(found.verdict)
     if code is ExitCode.VERIFIED and seal.wrong:
@@ -84,12 +82,7 @@ def show_status(profile: Path, *, as_json: bool) -> None:
 
 
 def _run(
-    advice: Advice,
-    plan: Plan,
-    incident: str | None,
-    allowed: Allowed,
-    *,
-    backup: str | None = None,
+    advice: Advice, plan: Plan, incident: str | None, allowed: Allowed, *, backup: str | None = None
 ) -> None:
     """Roll back by `plan`; `backup` is the set that a person named for it."""
     target = advice.target
@@ -133,23 +126,20 @@ def _run(
                 record = roll_back(target, plan, begun, engine, control, session.steps)
             if plan.keeps_out and kept_out(target.application):
                 _note(session.steps, [f"users stay out until it is verified: {advice.let_in()}"])
-    except SecretInRecord:
-        if record is not None:
-            typer.echo(done_line(record))
-        raise
     except BaseException as error:
-        # Only now is the state of the lock known. A refusal itself says what to do.
+        # A refusal itself says what to do.
         if record is None and (begun is not None or isinstance(error, Unverifiable)):
             begun = begun or (unfinished.incident if unfinished else None)
-            # The options given count once more: another incident is not meant, and a hold still holds.
-            options = [*advice.options]
-            options += ["--again"] if allowed.again else []
-            options += [f"--incident={incident}"] if incident else []
-            over = lock.left_behind or allowed.take_over
-            same = replace(advice, options=(*options,)).rollback(plan.request, take_over=over, backup=backup)
-            _call_for_hands(error, advice, _manual(error, advice, plan, begun, lock, backup, same))
+            lines = _manual(error, advice, plan, begun, backup, lost=lock.lost)
+            text = target.redactor().text("\n".join(lines))
+            if isinstance(error, Problem):
+                error.add_note(text)
+            else:
+                typer.echo(text, err=True)
         raise
-    typer.echo(done_line(record))
+    finally:
+        if record is not None:
+            typer.echo(done_line(record))
 
 
 def let_in(profile: Path, *, anyway: bool, take_over: bool) -> None:
@@ -167,7 +157,8 @@ def let_in(profile: Path, *, anyway: bool, take_over: bool) -> None:
         )
     require_own_engine(target)
     lock = open_lock(target, Step.LET_IN, take_over=take_over)
-    found = newest_rollback(target.folders.incidents, target.name, lock_state(target).runs)
+    running = lock_state(target).rolls_back
+    found = newest_rollback(target.folders.incidents, target.name, running=running)
 
     def choose() -> str:
         # Asked under the lock: a rollback that has begun meanwhile is not verified.
@@ -194,24 +185,16 @@ def _note(steps: Recorder, lines: Iterable[str]) -> None:
         steps.note(line)
 
 
-def _call_for_hands(error: BaseException, advice: Advice, lines: list[str]) -> None:
-    """Show the commands to type now: after the error if it is shown as it is, else at once."""
-    text = advice.target.redactor().text("\n".join(lines))
-    if isinstance(error, Problem):
-        error.add_note(text)
-    else:
-        typer.echo(text, err=True)
-
-
 def _manual(
     error: BaseException,
     advice: Advice,
     plan: Plan,
     incident: Incident | None,
-    lock: TargetLock,
     backup: str | None,
-    same: Command,
+    *,
+    lost: bool,
 ) -> list[str]:
+    """Return the commands to type now, a line each; `lost` says that another process has taken the lock."""
     if incident is not None and isinstance(error, RecordsMissing | RecordsUnknown):
         # Only the accounting failed: the target is as it was at the commit, and runs.
         return [
@@ -222,17 +205,15 @@ def _manual(
     head = f"MANUAL INTERVENTION: the rollback {plan.request} did not succeed"
     if incident is not None:
         head += f"; its record is {incident.folder}"
-    # This process is about to end: a lock that it could not give back is for the next process to take over.
-    over = lock.left_behind
-    if lock.lost:
+    if lost:
         return [head, f"  who continues, and how far: {advice.status()}"]
     if incident is None or not (incident.folder / UNFINISHED).exists():
-        return [head, f"  nothing was changed; when that is mended: {same}"]
+        return [head, "  nothing was changed; when that is mended, give the same command again"]
     services = [*plan.stopped, *(s for name in plan.stores for s in advice.target.stores[name].services)]
-    wider = advice.rollback(RollbackRequest(Kind.EMERGENCY, plan.commit), take_over=over, backup=backup)
+    wider = advice.rollback(RollbackRequest(Kind.EMERGENCY, plan.commit), backup=backup)
     return [
         head,
-        *advice.go_on(services, take_over=over),
+        *advice.go_on(services, take_over=False),
         *([f"  or roll all back: {wider}"] if plan.kind is not Kind.EMERGENCY else []),
         *(left_on(advice) if plan.maintained else []),
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,20 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from rollproof.errors import ActionFailed
-from rollproof.home import typed
-from rollproof.incident.journal import (
-    FIRST,
-    JournalEvent,
-    JournalLine,
-    hash_of,
-    out_of_reach,
-    verify_journal,
-    whole_lines,
-)
-from rollproof.reading import open_regular
+from rollproof.incident.journal import FIRST, JournalEvent, JournalLine, hash_of, out_of_reach, verify_journal
 from rollproof.system.clock import Moment
 from rollproof.system.command import Ran
-from rollproof.system.files import append_line, complete_lines
+from rollproof.system.files import append_line
 from rollproof.system.record_files import as_json
 
 Detail = str | float | Sequence[str] | Mapping[str, object] | None
@@ -42,28 +31,33 @@ class Journal:
         self.path = path
         self._redact = redact
         self._lock = threading.Lock()
-        # Before the records: additions by another process between the two are seen at the first write.
-        self._size = len(whole_lines(path))
-        records = verify_journal(path)
+        self._read()
+
+    def _read(self) -> None:
+        records = verify_journal(self.path)
         self._previous = records[-1]["hash"] if records else FIRST
         self._sequence = len(records)
+        self._unsure = False
 
     def write(self, event: str, **details: Detail) -> int:
         """Append one record; it is on the disk when this returns. Return its number.
 
         Raises:
-            ActionFailed: it could not be written, or another process writes the same journal.
+            ActionFailed: it could not be written.
         """
         with self._lock:
-            record: dict[str, Any] = {
-                **as_json(JournalLine(self._sequence, Moment.now(), event, self._previous)),
-                **{name: self._written(value) for name, value in details.items()},
-            }
+            if self._unsure:
+                self._read()
+            line = JournalLine(self._sequence, Moment.now(), event, self._previous)
+            record = {**as_json(line), **{name: self._written(value) for name, value in details.items()}}
             record["hash"] = hash_of(record)
+            # Where the disk fails, the line may exist all the same.
+            self._unsure = True
             try:
-                self._append(record)
+                append_line(self.path, record)
             except OSError as error:
                 raise out_of_reach(self.path, "written", error) from None
+            self._previous, self._sequence, self._unsure = record["hash"], self._sequence + 1, False
             return int(record["sequence"])
 
     def _written(self, value: object) -> object:
@@ -76,38 +70,6 @@ class Journal:
                 return [self._written(one) for one in value]
             case _:
                 return value
-
-    def _append(self, record: dict[str, Any]) -> None:
-        if self._added():
-            raise self._not_ours("other records after them")
-        try:
-            append_line(self.path, record)
-        finally:
-            # Also when the disk failed: the line may exist all the same.
-            added = self._added()
-            if added.count(b"\n") == 1:
-                self._size += len(added)
-                self._previous = record["hash"]
-                self._sequence += 1
-
-    def _added(self) -> bytes:
-        """Return the whole lines after the last line written or read by this process."""
-        if not self.path.exists() and not self._size:
-            return b""
-        with open_regular(self.path) as file:
-            if file.seek(0, os.SEEK_END) < self._size:
-                raise self._not_ours("fewer")
-            file.seek(self._size)
-            return complete_lines(file.read())
-
-    def _not_ours(self, observed: str) -> ActionFailed:
-        return ActionFailed(
-            what="journal",
-            expected=f"{self._sequence} records, as this process has left it",
-            observed=observed,
-            source=str(self.path),
-            hint=f"another process has taken over and writes it; what it does: {typed('rollback status')}",
-        )
 
     def ran(self, ran: Ran) -> None:
         """Record that a program runs, or that it ran: its command, exit code and output."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +24,7 @@ from rollproof.record_names import JOURNAL
 from rollproof.sealing.seal import sealed
 from rollproof.system.command import observed
 from rollproof.system.holder import Holder, author
-from rollproof.system.process import Life
+from rollproof.system.process import Life, unhung
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +77,6 @@ def open_session(
             ):
                 if lock.taken_from is not None:
                     _record_taking_over(lock.taken_from, journal, progress)
-                lock.declare(found.id)
                 yield Session(target, found, Recorder(journal, progress, lock.require))
     typer.echo(f"incident: {found.folder}")
 
@@ -89,19 +86,6 @@ def sealed_journal(target: Target, path: Path, by: str, say: Callable[[str], Non
     """Yield the journal at `path` in a record; seal it alone after the body."""
     with sealed(path.parent, target.signing, by, say, lambda name: name.startswith(path.stem)):
         yield Journal(path, target.redactor().text)
-
-
-@contextmanager
-def unhung() -> Iterator[None]:
-    """Ignore a lost terminal while the body changes things; only the main thread can set that."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGHUP, before)
 
 
 def _record_taking_over(before: Holder, journal: Journal, progress: Progress) -> None:

@@ -10,7 +10,7 @@ from rollproof.cli.options import By, Engineer, IncidentId, Profile, examples
 from rollproof.errors import ActionFailed, ExitCode
 from rollproof.incident.incident import find_or_create_incident, incident_of, load_incident, new_incident
 from rollproof.record_names import CONTACTS
-from rollproof.system.process import stopping
+from rollproof.system.process import stopping, unhung
 from rollproof.team.contact_record import ContactDecision, read_contacts
 
 app = typer.Typer(help="Alert people of an incident by the runbook's contact flow.", no_args_is_help=True)
@@ -30,7 +30,6 @@ def run(
     from reports.answers.contact_lines import status_lines
     from reports.terminal.progress import Progress
     from rollback_actions.contacts.contacts import ContactClock, lock_of, require_contacts
-    from rollback_actions.session.session import unhung
     from rollproof.profile.profile import load_target
     from rollproof.system.file_lock import file_lock
     from rollproof.team.contact_message import answer_command, clock_command

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 from docker.errors import NotFound
 
@@ -19,6 +18,7 @@ from rollproof.system.process import Life
 LABEL = "rollproof.lock"
 FREE = {"free": "yes"}
 """The record of a lock that nobody holds."""
+_ROLL_BACK = ("rollback", "rehears")  # how such a command's `what` begins
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,12 @@ class LockState:
     life: Life | None = None
     problem: Problem | None = None
 
-    def runs(self, incident: str) -> bool | None:
-        """Return True if an action in `incident` runs now, False if none does, None if unknown."""
+    @property
+    def rolls_back(self) -> bool | None:
+        """Whether a command that rolls back runs now; None if that is unknown."""
         if self.problem is not None or self.life is Life.UNKNOWN:
             return None
-        if self.holder is None or self.life is Life.ENDED:
-            return False
-        return self.holder.incident == incident if self.holder.incident else None
+        return self.holder is not None and self.life is Life.RUNS and self.holder.what.startswith(_ROLL_BACK)
 
     @property
     def ended(self) -> bool:
@@ -50,16 +49,6 @@ class LockState:
             return "free"
         then = {Life.ENDED: f"; add {TAKE_OVER}", Life.UNKNOWN: f"; when it has ended, add {TAKE_OVER}"}
         return f"held by {self.holder}, {self.life}{then.get(self.life, '')}"
-
-
-class NumberedRecords(Protocol):
-    """The place of a lock's records, as it is read."""
-
-    def name(self, number: int) -> str:
-        """Return the name of record `number` in this place."""
-
-    def records(self) -> Mapping[int, Mapping[str, str]]:
-        """Return the content of all records, by number."""
 
 
 class LockRecords:
@@ -111,7 +100,7 @@ def lock_state(target: Target) -> LockState:
     return LockState(holder, holder.life() if holder else None)
 
 
-def read_lock(place: NumberedRecords) -> tuple[int, Holder | None]:
+def read_lock(place: LockRecords) -> tuple[int, Holder | None]:
     """Return the highest number, 0 if there is none yet, and the holder in its record, or None."""
     records = place.records()
     number = max(records, default=0)

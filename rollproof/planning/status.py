@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -69,8 +69,8 @@ class Status:
         return tuple(step for step in self.steps if step.state in {StepState.FAILED, StepState.CUT_OFF})
 
 
-def newest_rollback(incidents: Path, target: str, runs: Callable[[str], bool | None]) -> Status:
-    """Return the status of the newest rollback of `target`; `runs` says whether an incident's action runs."""
+def newest_rollback(incidents: Path, target: str, *, running: bool | None) -> Status:
+    """Return the status of the newest rollback of `target`; `running` is None if that is unknown."""
     names = (UNFINISHED, ROLLBACK)
     folders = {path.parent for name in names for path in incidents.glob(f"*/{name}")}
     of_target = [incident for folder in sorted(folders) if (incident := _of_target(folder, target))]
@@ -83,7 +83,7 @@ def newest_rollback(incidents: Path, target: str, runs: Callable[[str], bool | N
             hint=f"decide which one to begin: {typed('plan')}",
         )
     newest = max(of_target, key=_begun)
-    return status_of(newest, running=runs(newest.id))
+    return status_of(newest, running=running)
 
 
 def status_of(incident: Incident, *, running: bool | None) -> Status:

@@ -16,19 +16,18 @@ from rollproof.system.record_files import record_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holder(Process):
-    """One holder; `token` is unique to it, `incident` is empty until there is one."""
+    """One holder, which does `what`; `token` is unique to it."""
 
     token: str
     user: str
     what: str
-    incident: str
     since: str
 
     @classmethod
     def doing(cls, what: str) -> Self:
         """Return this process as the holder, from now on, of a lock for doing `what`."""
         token, since = secrets.token_hex(16), Moment.now().wall
-        return cls(**asdict(Process.this()), token=token, user=_user(), what=what, incident="", since=since)
+        return cls(**asdict(Process.this()), token=token, user=_user(), what=what, since=since)
 
     @classmethod
     def of_record(cls, record: Mapping[str, str]) -> Self:
@@ -46,8 +45,7 @@ class Holder(Process):
 
     def __str__(self) -> str:
         """Return the holder's place, action and beginning, in words."""
-        incident = f", incident {self.incident}" if self.incident else ""
-        return f"{self.place} ({self.what}{incident}, since {self.since})"
+        return f"{self.user}@{self.host}, process {self.pid} ({self.what}, since {self.since})"
 
 
 def author() -> dict[str, str]:

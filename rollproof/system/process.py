@@ -11,7 +11,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -29,7 +29,7 @@ ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def handled(
-    handler: Callable[[int, FrameType | None], object],
+    handler: Callable[[int, FrameType | None], object] | signal.Handlers,
     numbers: Iterable[signal.Signals] = ENDING,
     *,
     ours: bool = False,
@@ -52,6 +52,11 @@ def handled(
         for number, now in before.items():
             # None: it was set by something that is not Python.
             signal.signal(number, signal.SIG_DFL if now is None else now)
+
+
+def unhung() -> AbstractContextManager[None]:
+    """Ignore a lost terminal in the body: it ends no action in its middle."""
+    return handled(signal.SIG_IGN, [signal.SIGHUP])
 
 
 @contextmanager

@@ -68,7 +68,6 @@ class Rehearsal:
             team_channel(self.stack.slot.channel_port),
             open_lock(target, "rehearsal") as lock,
         ):
-            lock.declare(incident.id)
             steps = Recorder(journal, self.progress, lock.require)
             self._tell_the_team(releases, steps)
             outcome = Rehearsed(target, profile, releases.release2, incident, steps).run()

@@ -26,7 +26,7 @@ class Deployment:
 
     def build(self, commit: str) -> None:
         """Check `commit` out and build its images; the `current` tags move to them."""
-        check_out(self.stack.state.application, commit, self.stack.state.folder / "kept")
+        check_out(self.stack.state.application, commit)
         stranger = self.stack.shape is Shape.STRANGER
         self.stack.compose(
             "build",

@@ -40,7 +40,6 @@ for line in sys.stdin:
     lock = TargetLock(place, "t", "try", take_over=line == "over\\n")
     try:
         with lock:
-            lock.declare("of-the-test")
             print("got", flush=True)
             sys.stdin.readline()
     except UsageProblem:
@@ -154,11 +153,9 @@ def test_one_that_was_killed_leaves_it_to_be_taken_over(place: LockVolumes, take
     with _lock(place, take_over=True) as lock:
         assert lock.taken_from is not None
         assert lock.taken_from.pid == killed.process.pid
-        assert lock.taken_from.incident == "of-the-test"
         lock.require()
         assert _all_at_once([other], "over") == []
         _enough([other])
-        lock.declare("")
     assert _all_at_once([other], "take") == [other]
     _enough([other])
 
@@ -180,11 +177,10 @@ def test_who_has_lost_it_stops_and_leaves_it_to_the_other(place: LockVolumes, ta
 
 def test_the_labels_name_the_holder(place: LockVolumes) -> None:
     with _lock(place) as lock:
-        lock.declare("the-incident")
         listed = docker("volume", "ls", "--quiet", f"--filter=label={LABEL}={place.project}")
         assert listed == place.name(2)
         said = docker("volume", "inspect", "--format={{json .Labels}}", listed)
-        for word in (lock.holder.user, lock.holder.host, str(lock.holder.pid), "the-incident"):
+        for word in (lock.holder.user, lock.holder.host, str(lock.holder.pid)):
             assert f'"{word}"' in said
         # What has no name of its own would go with this; a lock stays.
         docker("volume", "prune", "--force", f"--filter=label={LABEL}={place.project}")

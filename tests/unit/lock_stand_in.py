@@ -10,13 +10,13 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from rollback_actions.session import lock
-from rollback_actions.session.lock import Place, TargetLock
+from rollback_actions.session.lock import LockVolumes, TargetLock
 from rollproof.planning import lock_state
 from rollproof.system.holder import Holder
 
 
 @dataclass
-class StandInPlace:
+class StandInPlace(LockVolumes):
     """Records in memory. `before` is called before each answer, and may be a fault."""
 
     kept: dict[int, Mapping[str, str]] = field(default_factory=dict)
@@ -56,20 +56,19 @@ def keep_locks_in_memory(monkeypatch: pytest.MonkeyPatch) -> StandInPlace:
 
 
 @contextmanager
-def held(place: Place, what: str = "rollback", incident: str = "one") -> Iterator[Holder]:
-    """Have this process hold the lock, for an action in `incident`."""
+def held(place: LockVolumes, what: str = "rollback") -> Iterator[Holder]:
+    """Have this process hold the lock."""
     with TargetLock(place, "sandbox", what) as taken:
-        taken.declare(incident)
         yield taken.holder
 
 
-def ended(what: str = "rollback", incident: str = "one") -> Holder:
+def ended(what: str = "rollback") -> Holder:
     """Return a holder of this machine that has certainly ended: its id is ours by now."""
-    holder = replace(Holder.doing(what), incident=incident)
+    holder = Holder.doing(what)
     return replace(holder, started=holder.started - 1)
 
 
-def elsewhere(what: str = "rollback", incident: str = "one") -> Holder:
+def elsewhere(what: str = "rollback") -> Holder:
     """Return a holder on another machine."""
-    holder = replace(Holder.doing(what), incident=incident, user="anna", host="elsewhere")
+    holder = replace(Holder.doing(what), user="anna", host="elsewhere")
     return replace(holder, boot="another boot")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
-import threading
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,6 @@ import pytest
 from rollback_actions.rollback.checkout import check_out
 from rollproof.errors import ActionFailed, Unverifiable, UsageProblem
 from rollproof.git.repository import checked_out, head, resolve_commit
-from rollproof.system import command
 
 
 def _git(folder: Path, *arguments: str) -> str:
@@ -70,54 +67,10 @@ def test_a_repository_in_the_environment_is_left_alone(
     with monkeypatch.context() as hook:
         hook.setenv("GIT_DIR", str(other / ".git"))
         hook.setenv("GIT_INDEX_FILE", str(other / ".git" / "index"))
-        assert check_out(repository, first, tmp_path / "kept") == "working copy was clean"
+        assert check_out(repository, first) == "working copy was clean"
     assert (head(repository), head(other)) == (first, newest)
     assert (repository / "release").read_text() == "1"
     assert _git(repository, "status", "--porcelain") == _git(other, "status", "--porcelain") == ""
-
-
-@pytest.mark.parametrize("flag", ["--assume-unchanged", "--skip-worktree"])
-def test_changes_that_git_was_told_not_to_see_are_kept(repository: Path, tmp_path: Path, flag: str) -> None:
-    first, kept = _git(repository, "rev-parse", "HEAD~1"), tmp_path / "kept"
-    _git(repository, "update-index", flag, "release")
-    (repository / "release").write_text("of this machine")
-    said = check_out(repository, first, kept)
-    assert said.startswith("changes of 1 files that git was told not to see")
-    assert (repository / "release").read_text() == "1"
-    assert "+of this machine" in (kept / "working-copy-1.patch").read_text()
-
-
-def test_check_out_keeps_what_was_not_committed(repository: Path, tmp_path: Path) -> None:
-    first = _git(repository, "rev-parse", "HEAD~1")
-    (repository / "release").write_text("2, mended at night")
-    (repository / "notes").write_text("untracked")
-    note = check_out(repository, first, tmp_path / "kept")
-    assert head(repository) == first
-    assert (repository / "release").read_text() == "1"
-    assert (repository / "notes").read_text() == "untracked"
-    assert "mended at night" in (tmp_path / "kept" / "working-copy-1.patch").read_text()
-    assert "kept in" in note
-    assert check_out(repository, first, tmp_path / "kept-2") == "working copy was clean"
-
-
-def test_a_second_run_keeps_what_the_first_has_kept(repository: Path, tmp_path: Path) -> None:
-    first = _git(repository, "rev-parse", "HEAD~1")
-    for text in ("mended at night", "mended again"):
-        (repository / "release").write_text(text)
-        check_out(repository, first, tmp_path / "kept")
-        check_out(repository, first, tmp_path / "kept")
-    kept = [path.read_text() for path in sorted((tmp_path / "kept").glob("*.patch"))]
-    assert ["mended at night" in text for text in kept] == [True, False]
-    assert "mended again" in kept[1]
-
-
-def test_an_untracked_file_that_the_commit_holds_is_kept(repository: Path, tmp_path: Path) -> None:
-    first = _git(repository, "rev-parse", "HEAD~1")
-    _git(repository, "rm", "--quiet", "--cached", "release")
-    _git(repository, "commit", "--quiet", "--message", "release 3 forgets a file")
-    (repository / "release").write_text("only here")
-    assert "1 untracked files" in check_out(repository, first, tmp_path / "kept")
-    assert (tmp_path / "kept" / "untracked-1" / "release").read_text() == "only here"
 
 
 def _commit_that_holds(repository: Path, name: str) -> str:
@@ -131,71 +84,56 @@ def _commit_that_holds(repository: Path, name: str) -> str:
     return commit
 
 
-@pytest.mark.parametrize(
-    ("held", "untracked"),
-    [("data", "data/only here"), ("data", "data/deep/only here"), ("data/file", "data")],
-)
-def test_what_is_untracked_where_the_commit_has_another_kind_is_kept(
-    repository: Path, tmp_path: Path, held: str, untracked: str
-) -> None:
-    commit = _commit_that_holds(repository, held)
-    (repository / untracked).parent.mkdir(parents=True, exist_ok=True)
-    (repository / untracked).write_text("only here")
-    assert "1 untracked files" in check_out(repository, commit, tmp_path / "kept")
-    assert (tmp_path / "kept" / "untracked-1" / untracked).read_text() == "only here"
-    assert (repository / held).read_text() == "of the commit"
+def _shown(repository: Path, name: str) -> str:
+    """Return the content of an untracked file in the newest stash."""
+    return _git(repository, "show", f"stash@{{0}}^3:{name}")
 
 
-def test_a_repository_within_is_kept_whole(repository: Path, tmp_path: Path) -> None:
-    commit = _commit_that_holds(repository, "data")
-    within = repository / "data" / "within"
-    within.mkdir(parents=True)
-    _git(within, "init", "--quiet")
-    (within / "only here").write_text("only here")
-    check_out(repository, commit, tmp_path / "kept")
-    kept = tmp_path / "kept" / "untracked-1" / "data" / "within"
-    assert (kept / "only here").read_text() == "only here"
-    assert (kept / ".git").is_dir()
-
-
-@pytest.mark.parametrize("name", [b"caf\xe9", b"line\nbreak"])
-def test_a_name_of_whatever_bytes_is_kept(repository: Path, tmp_path: Path, name: bytes) -> None:
-    commit = _commit_that_holds(repository, os.fsdecode(name))
-    (repository / os.fsdecode(name)).write_text("only here")
-    check_out(repository, commit, tmp_path / "kept")
-    assert (tmp_path / "kept" / "untracked-1" / os.fsdecode(name)).read_text() == "only here"
-
-
-def test_untracked_names_beyond_any_number_are_looked_through(
-    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    commit = _commit_that_holds(repository, "held")
-    for number in range(50):
-        (repository / f"untracked-{number}").touch()
-    (repository / "held").write_text("only here")
-    monkeypatch.setattr(command, "MAXIMUM_OUTPUT_BYTES", 100)
-    assert "1 untracked files" in check_out(repository, commit, tmp_path / "kept")
-    assert len(list(repository.glob("untracked-*"))) == 50
-
-
-def test_a_part_of_a_working_copy_keeps_what_is_beside_it(repository: Path, tmp_path: Path) -> None:
-    commit = _commit_that_holds(repository, "held")
-    (repository / "part").mkdir()
-    (repository / "held").write_text("only here")
-    check_out(repository / "part", commit, tmp_path / "kept")
-    assert (tmp_path / "kept" / "untracked-1" / "held").read_text() == "only here"
-
-
-def test_changes_beside_the_part_are_kept_whatever_git_is_told_to_show(
-    repository: Path, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("part", ["", "part"])
+def test_what_was_not_committed_is_stashed(repository: Path, part: str) -> None:
     first = _git(repository, "rev-parse", "HEAD~1")
     (repository / "part").mkdir()
-    (repository / "release").write_text("mended in production")
+    (repository / "release").write_text("2, mended at night")
+    (repository / "notes").write_text("untracked")
     _git(repository, "config", "diff.relative", "true")
-    said = check_out(repository / "part", first, tmp_path / "kept")
-    assert said == f"uncommitted changes kept in {tmp_path / 'kept' / 'working-copy-1.patch'}"
-    assert b"mended in production" in (tmp_path / "kept" / "working-copy-1.patch").read_bytes()
+    said = check_out(repository / part, first)
+    assert head(repository) == first
+    assert (repository / "release").read_text() == "1"
+    assert (repository / "notes").read_text() == "untracked"
+    assert said.startswith("changes kept: git -C ")
+    show = said.removeprefix("changes kept: ").split()
+    done = subprocess.run(show, check=True, capture_output=True, text=True, cwd=repository / part)
+    assert "+2, mended at night" in done.stdout
+    assert check_out(repository, first) == "working copy was clean"
+
+
+@pytest.mark.parametrize(
+    ("name", "of_commit"), [("held", "held"), ("data/only here", "data"), ("café [1]", "café [1]")]
+)
+@pytest.mark.parametrize("ignored", [False, True])
+def test_an_untracked_file_in_the_way_of_the_commit_is_stashed(
+    repository: Path, name: str, of_commit: str, *, ignored: bool
+) -> None:
+    commit = _commit_that_holds(repository, of_commit)
+    (repository / name).parent.mkdir(exist_ok=True)
+    (repository / name).write_text("only here")
+    (repository / "other").write_text("stays")
+    if ignored:
+        (repository / ".git" / "info" / "exclude").write_text("held\ndata/\ncaf*\nother\n")
+    assert check_out(repository, commit).startswith("files in the way kept: git ")
+    assert _shown(repository, name) == "only here"
+    assert (repository / of_commit).read_text() == "of the commit"
+    assert (repository / "other").read_text() == "stays"
+
+
+@pytest.mark.parametrize("flag", ["--assume-unchanged", "--skip-worktree"])
+def test_a_change_that_git_was_told_not_to_see_is_not_lost(repository: Path, flag: str) -> None:
+    first = _git(repository, "rev-parse", "HEAD~1")
+    _git(repository, "update-index", flag, "release")
+    (repository / "release").write_text("of this machine")
+    with pytest.raises(ActionFailed, match="release"):
+        check_out(repository, first)
+    assert (repository / "release").read_text() == "of this machine"
 
 
 def test_a_submodule_keeps_its_changes_whatever_git_is_told_of_it(repository: Path, tmp_path: Path) -> None:
@@ -209,7 +147,7 @@ def test_a_submodule_keeps_its_changes_whatever_git_is_told_of_it(repository: Pa
     _git(repository, "commit", "--quiet", "--all", "--message", "another one of it")
     (within / "release").write_text("mended in production")
     _git(repository, "config", "submodule.recurse", "true")
-    check_out(repository, commit, tmp_path / "kept")
+    check_out(repository, commit)
     assert head(repository) == commit
     assert (within / "release").read_text() == "mended in production"
 
@@ -221,7 +159,7 @@ def test_no_hook_of_the_repository_runs(repository: Path, tmp_path: Path) -> Non
         hook.parent.mkdir(exist_ok=True)
         hook.write_text(f"#!/bin/sh\ntouch '{tmp_path}/ran'\nexit 1\n")
         hook.chmod(0o755)
-    check_out(repository, first, tmp_path / "kept")
+    check_out(repository, first)
     assert head(repository) == first
     assert not (tmp_path / "ran").exists()
 
@@ -249,17 +187,4 @@ def test_a_check_out_that_takes_too_long_is_ended(
     (programs / "git").chmod(0o755)
     monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
     with pytest.raises(Unverifiable, match=r"within 0\.5 s"):
-        check_out(repository, first, tmp_path / "kept", seconds=0.5)
-
-
-def test_an_index_that_another_git_has_locked_is_waited_for_and_then_named(
-    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lock = repository / ".git" / "index.lock"
-    lock.touch()
-    monkeypatch.setattr("rollback_actions.rollback.checkout._UNLOCKED_SECONDS", 0.3)
-    with pytest.raises(ActionFailed, match=rf"rm {re.escape(str(lock))}"):
-        check_out(repository, head(repository), tmp_path / "kept")
-    monkeypatch.undo()
-    threading.Timer(0.3, lock.unlink).start()
-    assert check_out(repository, head(repository), tmp_path / "kept") == "working copy was clean"
+        check_out(repository, first, seconds=0.5)

@@ -208,7 +208,7 @@ def test_a_rollback_that_cannot_be_done_calls_for_hands(run: Ran, answer: Callab
     assert "rollback resume" not in said
 
 
-@pytest.mark.parametrize("holder", [None, ended("rollback service", "x")])
+@pytest.mark.parametrize("holder", [None, ended("rollback service")])
 def test_one_that_did_not_succeed_is_gone_on_with_and_taken_over_only_where_that_is_needed(
     run: Ran,
     answer: Callable[[str], None],

@@ -44,10 +44,6 @@ def _failed(sandbox: Sandbox) -> Incident:
     return incident
 
 
-def _not_running(_: str) -> bool:
-    return False
-
-
 @pytest.mark.parametrize("target", ["another", "sandbox", None])
 @pytest.mark.parametrize("text", DAMAGED)
 def test_a_damaged_record_of_another_day_stops_no_rollback(
@@ -67,7 +63,7 @@ def test_a_damaged_record_of_another_day_stops_no_rollback(
     assert not list(
         refusals(Asked(sandbox.target, plan_emergency(sandbox.target, sandbox.commit), Allowed()))
     )
-    assert newest_rollback(incidents, sandbox.target.name, _not_running).incident.id == newest.id
+    assert newest_rollback(incidents, sandbox.target.name, running=False).incident.id == newest.id
 
 
 @pytest.mark.parametrize("text", DAMAGED)
@@ -77,7 +73,7 @@ def test_a_damaged_record_is_a_usage_error(sandbox: Sandbox, text: str) -> None:
     with pytest.raises(UsageProblem, match=r"record of the incident: .*rollback\.json"):
         incident.rollback()
     with pytest.raises(UsageProblem, match=r"rollback\.json"):
-        newest_rollback(sandbox.target.folders.incidents, sandbox.target.name, _not_running)
+        newest_rollback(sandbox.target.folders.incidents, sandbox.target.name, running=False)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +173,7 @@ def test_a_broken_journal_is_shown_and_continued_by_nobody(sandbox: Sandbox) -> 
     with journal.open("ab") as file:
         file.write(b"\0\n")
     broken = journal.read_bytes()
-    status = newest_rollback(sandbox.target.folders.incidents, sandbox.target.name, _not_running)
+    status = newest_rollback(sandbox.target.folders.incidents, sandbox.target.name, running=False)
     assert [step.name for step in status.steps] == ["rollback x", "restore", "the journal"]
     assert status.steps[-1].state is StepState.BROKEN
     assert status.verdict is Verdict.BROKEN

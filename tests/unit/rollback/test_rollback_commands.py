@@ -101,7 +101,9 @@ def test_nothing_is_done_where_the_lock_cannot_be_asked_for(away: Ran, arguments
     assert "container engine: expected an answer" in said
     assert "HINT: see that the engine runs" in said
     if "rollback" in arguments:
-        assert "did not succeed\n  nothing was changed; when that is mended: " in said
+        assert (
+            "did not succeed\n  nothing was changed; when that is mended, give the same command again" in said
+        )
     assert tree(away.sandbox.folder) == before
 
 
@@ -168,12 +170,10 @@ def test_every_command_that_changes_something_takes_the_lock(
         begin(run.sandbox)
     words = [*command, *(one.format(commit=run.sandbox.commit) for one in arguments)]
     before = tree(run.sandbox.folder)
-    with held(place, "rollback full", "the-other") as holder:
+    with held(place, "rollback full") as holder:
         for over in ([], ["--take-over"]):
             said = run(*words, *over, code=ExitCode.USAGE)
-            assert (
-                f"expected free, observed held by {holder.place} (rollback full, incident the-other" in said
-            )
+            assert f"expected free, observed held by {holder}" in said
             assert "\nHINT: wait for it" in said
             assert "MANUAL INTERVENTION" not in said
     place.kept = {1: ended().record()}
@@ -181,7 +181,7 @@ def test_every_command_that_changes_something_takes_the_lock(
     assert tree(run.sandbox.folder) == before
 
 
-@pytest.mark.parametrize("holder", [ended("backup", "cut-off"), elsewhere("backup", "cut-off")])
+@pytest.mark.parametrize("holder", [ended("backup"), elsewhere("backup")])
 def test_taking_over_is_journalled(
     run: Ran, place: StandInPlace, rolled: list[tuple[Plan, Incident]], holder: Holder
 ) -> None:
@@ -195,11 +195,10 @@ def test_taking_over_is_journalled(
     assert (first["event"], first["step"]) == ("started", f"rollback service backend to {run.sandbox.commit}")
     assert (first["user"], first["host"], first["pid"]) == (me.user, me.host, str(os.getpid()))
     assert over["event"] == "took over"
-    assert {name: over[name] for name in ("user", "host", "what", "incident", "since")} == {
+    assert {name: over[name] for name in ("user", "host", "what", "since")} == {
         "user": holder.user,
         "host": holder.host,
         "what": "backup",
-        "incident": "cut-off",
         "since": holder.since,
     }
     assert list(place.kept.values()) == [{"free": "yes"}]
@@ -297,8 +296,7 @@ def test_the_backup_set_that_a_person_named_is_the_one(run: Ran, monkeypatch: py
     words = ("rollback", "database", "redis")
     assert "observed no complete set" in run(*words, "--backup=", code=ExitCode.USAGE)
     said = run(*words, "--backup=older", code=ExitCode.FAILED)
-    assert "nothing was changed; when that is mended: " in said
-    assert "rollback database redis --backup=older --target=" in said
+    assert "nothing was changed; when that is mended, give the same command again" in said
     said = run(*words, "--backup=zz newest", code=ExitCode.FAILED)
     assert f"rollproof rollback emergency {run.sandbox.commit} '--backup=zz newest' --target=" in said
     said = run(*words, "--backup=older", code=ExitCode.USAGE)
@@ -324,7 +322,7 @@ def test_what_fails_says_no_secret(run: Ran, monkeypatch: pytest.MonkeyPatch) ->
     shown = ("[redacted] was seen", "noted: [redacted]", "observed A=[redacted] (", "besides, B=[redacted]")
     for words in shown:
         assert words in said
-    assert "nothing was changed; when that is mended: " in said
+    assert "nothing was changed; when that is mended, give the same command again" in said
 
 
 def test_users_are_let_in_when_it_is_verified(run: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -357,10 +355,5 @@ def test_users_are_let_in_when_it_is_verified(run: Ran, monkeypatch: pytest.Monk
 def test_an_engine_that_is_away_is_said_with_what_to_do(run: Ran) -> None:
     said = run("rollback", "service", "backend", code=ExitCode.FAILED)
     assert "MANUAL INTERVENTION" in said
-    assert "nothing was changed; when that is mended: " in said
-    assert "rollproof rollback service backend" in said
+    assert "nothing was changed; when that is mended, give the same command again" in said
     assert "rollback resume" not in said
-    given = ("--again", "--over-budget", "--incident=inc-2026", "--take-over")
-    said = run("rollback", "emergency", run.sandbox.commit, *given, code=ExitCode.FAILED)
-    again = next(line for line in said.splitlines() if "nothing was changed; when that is mended: " in line)
-    assert all(f" {option} " in again for option in given)

@@ -6,30 +6,13 @@ import pytest
 
 from rollback_actions.rollback import rollback_run
 from rollback_actions.session.session import Recorder
-from rollproof.errors import ExitCode, Unverifiable
+from rollproof.errors import ExitCode
 from rollproof.incident.incident import Incident
 from rollproof.incident.journal_steps import Step
 from rollproof.planning.plan import Plan
 from rollproof.planning.unfinished import Unfinished
-from rollproof.system.clock import Moment
-from rollproof.verdict import Verdict
 from tests.unit.command_line import Ran
 from tests.unit.lock_stand_in import StandInPlace, elsewhere
-
-
-def test_the_lock_names_the_incident(run: Ran, place: StandInPlace, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
-
-    def roll_back(_: object, plan: Plan, incident: Incident, *__: object) -> object:
-        seen.append((dict(place.kept[max(place.kept)])["incident"], incident.id))
-        unfinished = Unfinished.begin(incident, plan.request)
-        unfinished.end()
-        return unfinished.outcome(Verdict.PASSED, Moment.now())
-
-    monkeypatch.setattr(rollback_run, "roll_back", roll_back)
-    run("rollback", "service", "backend")
-    ((named, incident),) = seen
-    assert named == incident
 
 
 def test_who_has_lost_the_lock_stops_before_the_next_step(
@@ -58,23 +41,3 @@ def test_who_has_lost_the_lock_stops_before_the_next_step(
     # Another one goes on.
     assert "rollback resume" not in said
     assert place.kept[max(place.kept)]["host"] == "elsewhere"
-
-
-def test_a_lock_that_could_not_be_given_back_is_in_what_to_type(
-    run: Ran, place: StandInPlace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail() -> None:
-        raise Unverifiable(
-            what="lock", expected="an answer", observed="none", source="engine", hint="start it"
-        )
-
-    def roll_back(_: object, plan: Plan, incident: Incident, *__: object) -> None:
-        Unfinished.begin(incident, plan.request)
-        place.before = fail
-        fail()
-
-    monkeypatch.setattr(rollback_run, "roll_back", roll_back)
-    said = run("rollback", "service", "backend", code=ExitCode.BROKEN)
-    assert "lock of target sandbox: expected given back" in said
-    assert "rollproof rollback resume --take-over --target=" in said
-    assert f"rollproof rollback emergency {run.sandbox.commit} --take-over --target=" in said

@@ -39,18 +39,18 @@ def test_the_status_of_one_that_failed(run: Ran) -> None:
 
 
 def test_the_status_of_one_that_runs(run: Ran, place: StandInPlace) -> None:
-    incident = begin(run.sandbox)
-    with held(place, incident=incident.id) as holder:
+    begin(run.sandbox)
+    with held(place) as holder:
         said = run("rollback", "status", code=ExitCode.BROKEN)
     assert "running  restore redis" in said
     assert "verdict: not yet, it is running" in said
-    assert f"lock: held by {holder.place} (" in said
-    assert f"next: wait for {holder.place} (" in said
+    assert f"lock: held by {holder}" in said
+    assert f"next: wait for {holder}" in said
 
 
 def test_the_status_of_one_on_another_machine(run: Ran, place: StandInPlace) -> None:
-    incident = begin(run.sandbox)
-    place.kept = {1: elsewhere(incident=incident.id).record()}
+    begin(run.sandbox)
+    place.kept = {1: elsewhere().record()}
     said = run("rollback", "status", code=ExitCode.BROKEN)
     assert "no end   restore redis" in said
     assert "next: see whether anna@elsewhere, process " in said

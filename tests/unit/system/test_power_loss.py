@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from rollback_actions.backup.taking import new_backup_folder
-from rollback_actions.rollback.checkout import check_out
 from rollback_actions.session.journal import Journal
 from rollproof.incident.incident import Incident, RollbackRecord, new_incident
 from rollproof.planning.plan import plan_database
@@ -16,7 +15,7 @@ from rollproof.system.clock import Moment
 from rollproof.system.command import Deadline, run_command
 from rollproof.system.files import part_of
 from rollproof.verdict import Verdict
-from tests.unit.sandbox import Releases, Sandbox, back_up, facts, git, make_rollable
+from tests.unit.sandbox import Releases, Sandbox, back_up, facts, make_rollable
 from tests.unit.saved_baseline import save_baseline
 
 
@@ -97,17 +96,6 @@ def test_what_a_rollback_needs_after_a_crash_is_on_the_disk_before_it_restores(
     # What was unfinished does not come back.
     assert not _listed(disk.synced[incident.folder], "unfinished.json")
     assert disk.holds(incident.folder / "rollback.json")
-
-
-def test_what_a_checkout_moved_aside_is_on_the_disk(sandbox: Sandbox, tmp_path: Path, disk: Disk) -> None:
-    repository, kept = sandbox.target.application.repository, tmp_path / "kept"
-    git(repository, "rm", "--quiet", "compose.yaml")
-    git(repository, "commit", "--quiet", "--message", "release 3")
-    (repository / "compose.yaml").write_text("nobody's yet")
-    check_out(repository, sandbox.bad, kept)
-    (moved,) = kept.glob("untracked*")
-    assert (moved / "compose.yaml").read_text() == "nobody's yet"
-    assert disk.holds(moved)
 
 
 def test_a_journals_line_is_on_the_disk_with_the_head_that_counts_it(tmp_path: Path, disk: Disk) -> None:
