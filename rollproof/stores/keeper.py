@@ -149,14 +149,13 @@ class StoreClients(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """One connection: its account, the host that the server sees it from, and the server's number for it.
+    """One connection: its account, and the host that the server sees it from.
 
     `name` is the one that it gives itself, if the server tells.
     """
 
     account: str
     host: str
-    number: int = field(default=0, compare=False)
     name: str = field(default="", compare=False)
 
     def __str__(self) -> str:

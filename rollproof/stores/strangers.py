@@ -1,79 +1,50 @@
-"""Telling which of a store's clients this process did not open. Neither account nor host proves that."""
+"""Telling which of a store's clients may write: those with no name of the suite's."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterable, Sequence
 from typing import Generic, TypeVar
 
 from rollproof.profile.sections import WatchedProfile
+from rollproof.stores.client_name import NAME, NAMES
 from rollproof.stores.contract import Blind
 from rollproof.stores.keeper import Client
-from rollproof.stores.own_connections import NAMES, OWN
 from rollproof.stores.reach import Reach
 from rollproof.stores.writable import Operated
 
 Watched = TypeVar("Watched", bound=WatchedProfile)
-
-HEALTH_CHECK_SECONDS = 30.0
-"""How long a health check may stay connected: the engine's own default."""
 
 
 class Strangers(Generic[Watched]):
     """The clients of one store that this process did not open."""
 
     def __init__(self, operated: Operated[Watched]) -> None:
-        """Know nobody yet."""
+        """Know the accounts of the profile, and whether the store has its container's network for itself."""
         self._reach, self._profile = operated.reach, operated.profile
         self._apart = operated.apart
-        self._inside: dict[int, float] = {}
 
-    def among(self, found: Sequence[Client], ours: AbstractSet[int] | None = None) -> list[Client]:
+    def among(self, found: Sequence[Client]) -> list[Client]:
         """Return the clients in `found` that may be writers, each account and host once.
 
-        `ours` are the numbers of this process's connections, by default those that it remembers. Bystanders
-        of the profile do not count, nor whoever verifies or monitors, nor the one connection of a program of
-        ours in the store's container.
-
-        Another client in a container that the store has for itself counts once it stays longer than a health
-        check may. The server cannot tell the two.
+        Bystanders of the profile do not count, nor whoever verifies or monitors. Clients inside of a
+        container that the store has for itself are health checks, and programs of ours.
 
         Raises:
-            Blind: no connection of ours is in `found`: the server's numbers are not the ones that we know.
+            Blind: no connection of ours is in `found`: the server, or a proxy, shows no names.
         """
-        if ours is None:
-            ours = OWN.numbers(self._reach.address, self._reach.deadline)
-        others = [client for client in found if client.number not in ours]
-        if len(others) == len(found):
+        if NAME not in {client.name for client in found}:
             raise blind(self._reach, "our own connection among its clients", f"{len(found)} others alone")
-        known = set(self._profile.bystanders)
-        others = [one for one in others if known.isdisjoint({one.account, str(one)})]
-        passing = self._programs(others) | self._passing(others)
-        told = {one for one in others if one.number not in passing and not self._reads(one)}
-        return sorted(told, key=str)
+        return sorted(set(self._writers(found)), key=str)
 
-    def _reads(self, client: Client) -> bool:
-        """Return True if it is a monitor or verification, by its name or the reader's account.
-
-        An account that is the operator's too tells nothing.
-        """
-        if NAMES.fullmatch(client.name):
-            return True
-        return client.account == self._profile.reader.user != self._profile.operator.user
-
-    def _programs(self, others: Sequence[Client]) -> set[int]:
-        """Return the numbers of the programs of ours that run in the store's container: the newest there."""
-        user = self._profile.operator.user
-        inside = sorted(one.number for one in others if one.inside and one.account == user)
-        return set(inside[max(len(inside) - OWN.programs(self._reach.address), 0) :])
-
-    def _passing(self, others: Sequence[Client]) -> set[int]:
-        """Return the numbers of clients in the store's container that may be health checks."""
-        now = time.monotonic()
-        inside = {one.number for one in others if one.inside and self._apart}
-        self._inside = {number: self._inside.get(number, now) for number in inside}
-        return {number for number, since in self._inside.items() if now - since < HEALTH_CHECK_SECONDS}
+    def _writers(self, found: Iterable[Client]) -> Iterable[Client]:
+        # An account that is the operator's too says nothing of who has it.
+        reader = {self._profile.reader.user} - {self._profile.operator.user}
+        known = reader | set(self._profile.bystanders)
+        for client in found:
+            if NAMES.fullmatch(client.name) or (client.inside and self._apart):
+                continue
+            if known.isdisjoint({client.account, str(client)}):
+                yield client
 
 
 def host_of(address: str) -> str:

@@ -10,7 +10,6 @@ from pymongo.errors import OperationFailure
 from rollproof.stores.keeper import Client
 from rollproof.stores.mongodb.descriptor import MongodbProfile
 from rollproof.stores.mongodb.view import UNAUTHORIZED, connect, lets_in_anybody, within
-from rollproof.stores.own_connections import NAME
 from rollproof.stores.strangers import Strangers, blind, host_of
 from rollproof.stores.writable import Operated
 
@@ -28,7 +27,6 @@ _PIPELINE = (
             "client": 1,
             "effectiveUsers": 1,
             "appName": 1,
-            "connectionId": 1,
             "clientMetadata.driver.name": 1,
         }
     },
@@ -58,9 +56,9 @@ class Clients:
                 raise blind(
                     self._reach, "the action inprog (role clusterMonitor)", "not authorised"
                 ) from None
-        ours = {_number(one) for one in found if one.get("appName") == NAME}
-        clients = [client for one in found for client in _clients(one, everybody=self._open)]
-        return self._strangers.among(clients, ours)
+        return self._strangers.among(
+            [client for one in found for client in _clients(one, everybody=self._open)]
+        )
 
     def close(self) -> None:
         """Close the client."""
@@ -78,8 +76,4 @@ def _clients(operation: Mapping[str, Any], *, everybody: bool) -> list[Client]:
     if everybody and not users and not driver.startswith(_SERVERS):
         users = [_NOBODY]
     name = str(operation.get("appName", ""))
-    return [Client(user, host, _number(operation), name) for user in users if user != _SYSTEM]
-
-
-def _number(operation: Mapping[str, Any]) -> int:
-    return int(operation["connectionId"])
+    return [Client(user, host, name) for user in users if user != _SYSTEM]

@@ -19,10 +19,10 @@ from pymongo.errors import OperationFailure, PyMongoError
 from rollproof.collection import Json
 from rollproof.errors import Unverifiable, unanswered
 from rollproof.profile.data_formats import Marks
+from rollproof.stores.client_name import NAME
 from rollproof.stores.contract import Answer
 from rollproof.stores.mongodb.descriptor import FCV, MongodbProfile
 from rollproof.stores.names import Name, names_at, names_of, whole_numbers
-from rollproof.stores.own_connections import NAME
 from rollproof.stores.reach import Reach, Readable, StoreReader
 
 Document = dict[str, Any]

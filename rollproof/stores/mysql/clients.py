@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 
 import pymysql
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
+from rollproof.stores.client_name import NAME
 from rollproof.stores.keeper import Client
 from rollproof.stores.mysql.connection import connect, rows, server, translated
 from rollproof.stores.mysql.descriptor import MysqlProfile
@@ -25,8 +27,6 @@ _PROGRAMS = (
 )
 # Any one of these shows an account the connections of others.
 SEEING_OTHERS = frozenset({ALL, "PROCESS"})
-# A client is told its number modulo this.
-_NUMBERS = 2**32
 
 
 class Clients:
@@ -45,13 +45,19 @@ class Clients:
                 self._connection = self._open()
             found = rows(self._connection, "SHOW PROCESSLIST")
             names = self._names(self._connection)
-        return self._strangers.among(
-            [
-                Client(str(user), host_of(str(host)), int(number) % _NUMBERS, names.get(int(number), ""))
-                for number, user, host, _, command, *_ in found
-                if user not in _NOBODY and command not in _READING
-            ]
-        )
+            ((own,),) = rows(self._connection, "SELECT CONNECTION_ID()")
+        clients = {
+            number: Client(str(user), host_of(str(host)), names.get(number, ""))
+            for number, user, host, _, command, *_ in found
+            if user not in _NOBODY and command not in _READING
+        }
+        user = self._reach.account.user
+        for number, one in clients.items():
+            # A program of ours in the container has no name; nor has a connection, where the server keeps
+            # none: whoever has our account, at our host, passes for ours then.
+            if one.account == user and (one.inside or (own not in names and one == clients.get(own))):
+                clients[number] = replace(one, name=NAME)
+        return self._strangers.among([*clients.values()])
 
     def close(self) -> None:
         """Close the connection, if there is one."""

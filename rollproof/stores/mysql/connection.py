@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any, Literal
@@ -14,8 +13,8 @@ from pymysql.cursors import Cursor, DictCursor
 
 from rollproof.errors import unanswered
 from rollproof.profile.data_formats import Marks
+from rollproof.stores.client_name import NAME
 from rollproof.stores.mysql.descriptor import MysqlProfile
-from rollproof.stores.own_connections import NAME, OWN
 from rollproof.stores.reach import Countdown, Reach, Readable
 
 Flavour = Literal["mysql", "mariadb"]
@@ -34,8 +33,8 @@ def connect(reach: Reach) -> Connection[Cursor]:
         Unverifiable: the server is unreachable, refuses the account, or does not answer by the deadline.
     """
     context = ssl.create_default_context(cafile=reach.endpoint.ca) if reach.endpoint.tls else None
-    with translated(reach), OWN.opening(reach.address) as remember:
-        connection = pymysql.connect(
+    with translated(reach):
+        return pymysql.connect(
             host=reach.endpoint.host,
             port=reach.endpoint.port,
             user=reach.account.user,
@@ -48,10 +47,6 @@ def connect(reach: Reach) -> Connection[Cursor]:
             read_timeout=reach.deadline,
             write_timeout=reach.deadline,
         )
-        held = weakref.ref(connection)
-        number: int = connection.thread_id()  # type: ignore[no-untyped-call]
-        remember(number, lambda: (found := held()) is not None and found.open)
-        return connection
 
 
 @contextmanager

@@ -65,7 +65,7 @@ class Keeper(StoreWriter[MysqlProfile]):
         """Remember how to connect, and to run programs in the store's container."""
         super().__init__(writable)
         self._databases = tuple(sorted(writable.profile.databases))
-        self._programs = Programs(writable.profile, writable.control, writable.reach.address)
+        self._programs = Programs(writable.profile, writable.control)
 
     def back_up(self, folder: Path) -> Kept:
         """Dump the profile's databases as of one moment: tables, views, triggers, routines and events."""

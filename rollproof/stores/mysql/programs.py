@@ -12,7 +12,6 @@ from pymysql.cursors import Cursor
 from rollproof.stores.mysql.connection import Flavour, rows
 from rollproof.stores.mysql.descriptor import MysqlProfile
 from rollproof.stores.mysql.dump import ERROR_PREFIX
-from rollproof.stores.own_connections import OWN
 
 if TYPE_CHECKING:
     from rollback_actions.containers.compose import ComposeControl
@@ -41,9 +40,8 @@ TABLE_LOCK_SECONDS = 60
 class Programs:
     """Runs them as the operator of `profile`."""
 
-    def __init__(self, profile: MysqlProfile, control: ComposeControl, address: str) -> None:
-        """Remember where they are, and the `address` at which this process reaches their server."""
-        self._address = address
+    def __init__(self, profile: MysqlProfile, control: ComposeControl) -> None:
+        """Remember where they are."""
         self._operator = profile.operator
         self._service = profile.address.service or profile.services[0]
         self._control = control
@@ -81,32 +79,30 @@ class Programs:
             "--",
             *databases,
         ]
-        with OWN.of_a_program(self._address):
-            self._control.run(
-                self._service,
-                ["sh", "-c", FORCED if forced else STRICT, "sh", *command],
-                deadline=deadline,
-                environment={"MYSQL_PWD": self._operator.password},
-                stdout=path,
-            )
+        self._control.run(
+            self._service,
+            ["sh", "-c", FORCED if forced else STRICT, "sh", *command],
+            deadline=deadline,
+            environment={"MYSQL_PWD": self._operator.password},
+            stdout=path,
+        )
 
     def load(self, connection: Connection[Cursor], flavour: Flavour, path: Path, *, deadline: float) -> None:
         """Run the statements of the dump at `path`, within `deadline` seconds."""
         session = f"SET SESSION lock_wait_timeout = {TABLE_LOCK_SECONDS}, @held = GET_LOCK('{LOCK}', 5)"
-        with OWN.of_a_program(self._address):
-            self._control.run(
-                self._service,
-                [
-                    *self._client(connection, flavour, PROGRAMS[flavour][1]),
-                    # The client takes no data for its own commands, and sends no statement twice.
-                    "--binary-mode",
-                    "--skip-reconnect",
-                    f"--init-command={session}",
-                ],
-                deadline=deadline,
-                environment={"MYSQL_PWD": self._operator.password},
-                stdin=path,
-            )
+        self._control.run(
+            self._service,
+            [
+                *self._client(connection, flavour, PROGRAMS[flavour][1]),
+                # The client takes no data for its own commands, and sends no statement twice.
+                "--binary-mode",
+                "--skip-reconnect",
+                f"--init-command={session}",
+            ],
+            deadline=deadline,
+            environment={"MYSQL_PWD": self._operator.password},
+            stdin=path,
+        )
 
     def _client(self, connection: Connection[Cursor], flavour: Flavour, program: str) -> list[str]:
         """Return the beginning of a command line that connects inside the container; it holds no secret."""

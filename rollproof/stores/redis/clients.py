@@ -12,8 +12,8 @@ from rollproof.stores.writable import Operated
 
 # The flags of a replica, and of the server that this one replicates.
 _SERVERS = frozenset("SM")
-# The last command of a connection that has not sent any yet.
-_NOTHING = "NULL"
+# The last command of a connection that only greets: ours has no name yet, and none of them has written.
+_GREETING = frozenset({"NULL", "hello", "auth", "select", "client", "client|setinfo", "client|setname"})
 
 
 class Clients:
@@ -34,9 +34,9 @@ class Clients:
                 raise blind(self._reach, "the right to CLIENT LIST", "an account without it") from None
         return self._strangers.among(
             [
-                Client(one.get("user", "default"), host_of(one["addr"]), int(one["id"]), one.get("name", ""))
+                Client(one.get("user", "default"), host_of(one["addr"]), one.get("name", ""))
                 for one in found
-                if not _SERVERS & set(one["flags"]) and one["cmd"] != _NOTHING
+                if not _SERVERS & set(one["flags"]) and (one.get("name") or one["cmd"] not in _GREETING)
             ]
         )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import weakref
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -19,8 +18,8 @@ from redis.retry import Retry
 from rollproof.collection import Json
 from rollproof.errors import UsageProblem, unanswered
 from rollproof.profile.data_formats import Marks
+from rollproof.stores.client_name import NAME
 from rollproof.stores.contract import Answer
-from rollproof.stores.own_connections import NAME, OWN
 from rollproof.stores.reach import Reach, Readable, StoreReader, release
 from rollproof.stores.redis.descriptor import RedisProfile
 
@@ -56,18 +55,13 @@ def connect(reach: Reach, database: int) -> redis.Redis:
 
 
 def _greet(reach: Reach, connection: AbstractConnection) -> None:
-    """Greet the server, and remember the number that it answers with; to ask for it would need a right."""
-    with OWN.opening(reach.address) as remember:
-        connection.on_connect()  # type: ignore[no-untyped-call]
-        _require_primary(reach, cast("dict[bytes, bytes]", connection.handshake_metadata or {}))
-        number = _number(connection)
-        if number is not None:
-            held = weakref.ref(connection)
-            remember(number, lambda: _is_numbered(held(), number))
-        # By it a rollback knows a monitor with the application's own account. Not every account may.
-        with suppress(redis.exceptions.ResponseError):
-            connection.send_command("CLIENT", "SETNAME", NAME)  # type: ignore[no-untyped-call]
-            connection.read_response()
+    """Greet the server, and take the name by which a rollback knows the suite's own connections."""
+    connection.on_connect()  # type: ignore[no-untyped-call]
+    _require_primary(reach, cast("dict[bytes, bytes]", connection.handshake_metadata or {}))
+    # Not every account may have a name.
+    with suppress(redis.exceptions.ResponseError):
+        connection.send_command("CLIENT", "SETNAME", NAME)  # type: ignore[no-untyped-call]
+        connection.read_response()
 
 
 def _require_primary(reach: Reach, hello: Mapping[bytes, bytes]) -> None:
@@ -79,18 +73,6 @@ def _require_primary(reach: Reach, hello: Mapping[bytes, bytes]) -> None:
             expected="a server alone, the master: it holds all keys, as they are now",
             hint="name the master in the profile; a Redis Cluster would be read in part: not supported",
         )
-
-
-def _is_numbered(connection: AbstractConnection | None, number: int) -> bool:
-    """Return True if `connection` is open still, and has not been opened anew."""
-    if connection is None or not connection.is_connected:
-        return False
-    return _number(connection) == number
-
-
-def _number(connection: AbstractConnection) -> int | None:
-    told = cast("dict[bytes, int]", connection.handshake_metadata or {})
-    return told.get(b"id")
 
 
 # The server's own answers; the driver counts some of them as errors of the connection.
