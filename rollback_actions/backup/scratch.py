@@ -1,16 +1,16 @@
 """The scratch instance of a target: a second, empty copy of its stores next to it, while a backup is tried.
 
-It is a separate project, made from the target's own compose files and on its containers' images. Before
-anything starts, it is certain to share nothing writable with the target: no volume, no folder, no network, no
-port.
+It is a separate project on the images of the target's containers. Of the target's compose files it takes over
+what `_ALLOWED` names, and nothing else: volumes and networks are its own.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-import re
+import secrets
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ from rollproof.stores.reach import Readable
 from rollproof.stores.registry import endpoint_of
 from rollproof.system.command import Deadline, run_command
 from rollproof.system.file_lock import file_lock
+from rollproof.system.files import create_file
 from rollproof.system.state import made_state_folder
 
 Configuration = Mapping[str, Any]
@@ -38,106 +39,35 @@ SUFFIX = "-scratch"
 DOWN_SECONDS = 60.0
 # Everything that is created has this label, with the target's project; only objects with it are ever removed.
 LABEL = "rollproof.scratch"
-STAND_IN = "rollproof.stand-in"
-"""The label of a container that stands in for one of the application's: compose does not know its volumes."""
-
-
-def require_apart(target: Configuration, scratch: Configuration, services: Sequence[str]) -> None:
-    """Check that `services` of the scratch instance share nothing writable with the target.
-
-    Raises:
-        Mismatch: they do; it names everything shared.
-    """
-    shared = [
-        *_shared_by_name("volumes", target, scratch),
-        *_shared_by_name("networks", target, scratch),
-        *(
-            problem
-            for name in closure(scratch, services)
-            for problem in _shared(name, scratch["services"][name], target, scratch)
-        ),
-    ]
-    if shared:
-        raise Mismatch(
-            what="scratch instance",
-            expected="nothing in common with the target that can be written",
-            observed=listed(list(dict.fromkeys(shared))),
-            source="docker compose config",
-            hint="give the scratch instance others in a compose file of its own: premigration.scratch.files",
-        )
-
-
-def _shared_by_name(kind: str, target: Configuration, scratch: Configuration) -> Iterator[str]:
-    """Yield the objects that compose would create, and remove, under one of the target's names."""
-    theirs = {found["name"] for found in (target.get(kind) or {}).values()}
-    for found in (scratch.get(kind) or {}).values():
-        if not found.get("external") and found["name"] in theirs:
-            yield f"{kind.removesuffix('s')} {found['name']}"
-
-
-def _shared(
-    name: str, service: Configuration, target: Configuration, scratch: Configuration
-) -> Iterator[str]:
-    yield from _shared_names(name, service)
-    yield from _shared_mounts(name, service, scratch)
-    yield from _shared_addresses(name, service, target)
-    for network in service.get("networks") or ():
-        if scratch["networks"][network].get("external"):
-            yield f"network {scratch['networks'][network]['name']} of {name}"
-    taken = _published(target)
-    for port in service.get("ports") or ():
-        if str(port.get("published")) in taken:
-            yield f"port {port['published']} of {name}"
-
-
-def _shared_names(name: str, service: Configuration) -> Iterator[str]:
-    for key in ("network_mode", "pid", "ipc"):
-        if service.get(key) and service[key] not in {"none", "private", "bridge"}:
-            yield f"{key} {service[key]} of {name}"
-    for key in ("volumes_from", "external_links", "container_name", "extra_hosts"):
-        if service.get(key):
-            yield f"{key} of {name}"
-
-
-def _shared_addresses(name: str, service: Configuration, target: Configuration) -> Iterator[str]:
-    """Yield a service's addresses of the host, through which the target's stores can be reached."""
-    for key, value in (service.get("environment") or {}).items():
-        ports = set(re.findall(r":(\d+)", str(value))) & _published(target)
-        if "host.docker.internal" in str(value) or ports:
-            yield f"address in {key} of {name}"
-
-
-def _published(target: Configuration) -> set[str]:
-    return {
-        str(port["published"])
-        for other in target["services"].values()
-        for port in other.get("ports") or ()
-        if port.get("published")
-    }
-
-
-def _shared_mounts(name: str, service: Configuration, scratch: Configuration) -> Iterator[str]:
-    for mount in service.get("volumes") or ():
-        source = mount.get("source")
-        if mount["type"] == "bind" and (not mount.get("read_only") or str(source).endswith(".sock")):
-            yield f"folder {source} of {name}"
-        if mount["type"] != "volume" or not source:
-            continue
-        volume = scratch["volumes"][source]
-        if volume.get("external"):
-            yield f"volume {volume['name']} of {name}"
-        elif place := _elsewhere(volume):
-            yield f"volume {source} of {name}, which is {place}"
-
-
-def _elsewhere(volume: Configuration) -> str:
-    """Return the place of a volume's data if it is outside the engine's own folders, else ""."""
-    options = volume.get("driver_opts") or {}
-    if volume.get("driver", "local") != "local":
-        return f"of driver {volume['driver']}"
-    return (
-        "" if options.get("type", "tmpfs") == "tmpfs" else f"at {options.get('device', 'a place of its own')}"
-    )
+_ALLOWED = (
+    "cap_add",
+    "cap_drop",
+    "command",
+    "configs",
+    "cpus",
+    "depends_on",
+    "entrypoint",
+    "environment",
+    "group_add",
+    "healthcheck",
+    "hostname",
+    "init",
+    "mem_limit",
+    "pids_limit",
+    "platform",
+    "read_only",
+    "secrets",
+    "security_opt",
+    "shm_size",
+    "stop_grace_period",
+    "stop_signal",
+    "sysctls",
+    "tmpfs",
+    "ulimits",
+    "user",
+    "working_dir",
+)
+"""What a service of the instance has of the target's: its program, and how that runs."""
 
 
 def closure(described: Configuration, services: Sequence[str]) -> list[str]:
@@ -148,7 +78,8 @@ def closure(described: Configuration, services: Sequence[str]) -> list[str]:
         name = waiting.pop(0)
         if name not in found:
             found.append(name)
-            waiting += list(described["services"][name].get("depends_on") or {})
+            depends = described["services"][name].get("depends_on") or {}
+            waiting += [one for one in depends if one in described["services"]]
     return found
 
 
@@ -203,6 +134,7 @@ class Scratch:
     target: Target
     control: ScratchControl
     limit: Deadline
+    compose: Compose
 
     def start(self, names: Iterable[str]) -> None:
         """Start the stores `names` and their dependencies, the dependencies first.
@@ -212,7 +144,7 @@ class Scratch:
         """
         services = _services(self.target, names)
         if services:
-            _Compose(self.target.engine).up(services, self.limit)
+            self.compose.up(services, self.limit)
 
     def await_health(self, name: str) -> None:
         """Wait until the store `name` is healthy.
@@ -228,30 +160,32 @@ def scratch_of(target: Target, limit: Deadline) -> Iterator[Scratch]:
     """Have a scratch instance of `target` while the body runs; after it, remove it with its volumes.
 
     Raises:
-        Mismatch: it would share something with the target. UsageProblem: it cannot be made from the profile,
-            or another command has one. ActionFailed, Unverifiable: it did not start.
+        UsageProblem: it cannot be made from the profile, or another command has one. ActionFailed,
+            Unverifiable: it did not start.
     """
     services = _services_of(target)
     # A user has one instance with this name, whichever checkout asks for it.
-    file = made_state_folder(target.name) / f"{target.engine.project}{SUFFIX}.lock"
-    lock = file_lock(file, "restore a backup beside the target")
-    with lock, tempfile.TemporaryDirectory(prefix="rollproof-") as folder:
-        described = rendered(target.engine, limit)
-        engine = _engine_of(target, described, Path(folder), services)
-        scratch = rendered(engine, limit)
-        require_apart(described, scratch, services)
-        compose = _Compose(engine)
+    name = f"{target.engine.project}{SUFFIX}"
+    folder = made_state_folder(target.name)
+    file = folder / f"{name}.json"
+    with file_lock(folder / f"{name}.lock", "restore a backup beside the target"):
+        engine = target.engine.model_copy(update={"project": name, "files": (file,)})
+        compose = Compose(engine, target.engine.project)
         compose.require_ours(limit)
-        compose.require_none_of_others(scratch, limit)
         # What a killed run left; and nothing of it may be taken for what this one restores.
         compose.down()
+        described = _described(target, services, limit)
+        file.unlink(missing_ok=True)
         try:
+            with create_file(file) as stream:  # for this user alone: it holds the containers' environment
+                stream.write(json.dumps(described).encode())
             compose.create(services, limit)
             _stand_in(target, engine, limit)
             control = ScratchControl(engine, target.engine)
-            yield Scratch(target.model_copy(update={"engine": engine}), control, limit)
+            yield Scratch(target.model_copy(update={"engine": engine}), control, limit, compose)
         finally:
             compose.down()
+            file.unlink(missing_ok=True)
 
 
 def _stand_in(target: Target, scratch: Engine, limit: Deadline) -> None:
@@ -280,7 +214,6 @@ def _stand_in(target: Target, scratch: Engine, limit: Deadline) -> None:
             SERVICE_LABEL: service,
             ONE_OFF_LABEL: "False",
             LABEL: target.engine.project,
-            STAND_IN: target.engine.project,
         }
         options = [f"--label={name}={value}" for name, value in labels.items()]
         options += [f"--mount=type=volume,destination={place},volume-nocopy" for place in held]
@@ -327,12 +260,16 @@ def _services(target: Target, names: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(s for name in names for s in target.stores[name].services))
 
 
-def _engine_of(target: Target, described: Configuration, folder: Path, services: Sequence[str]) -> Engine:
-    """Return the engine profile of the scratch instance; its override file is written into `folder`.
+def _described(target: Target, services: Sequence[str], limit: Deadline) -> Configuration:
+    """Return the compose file of the scratch instance of `services`.
 
-    `described` is docker compose's reading of the target's own files.
+    Raises:
+        UsageProblem: the compose files lack one.
     """
-    unknown = [service for service in services if service not in described["services"]]
+    theirs = rendered(target.engine, limit)
+    files = (*target.engine.files, *target.premigration.scratch.files)
+    merged = rendered(target.engine.model_copy(update={"files": files}), limit)
+    unknown = [service for service in services if service not in merged["services"]]
     if unknown:
         raise UsageProblem(
             what="services of the stores",
@@ -341,44 +278,97 @@ def _engine_of(target: Target, described: Configuration, folder: Path, services:
             source="docker compose config",
             hint="correct engine.files, or services of the stores, in the profile",
         )
-    override = folder / "scratch.yaml"
-    names = closure(described, services)
-    volumes = [name for name, found in (described.get("volumes") or {}).items() if not found.get("external")]
-    images = images_of(open_engine(target.engine).containers(), names)
-    override.write_text(_override(target, names, images, volumes), encoding="utf-8")
-    files = (*target.engine.files, override, *target.premigration.scratch.files)
-    return target.engine.model_copy(update={"project": f"{target.engine.project}{SUFFIX}", "files": files})
+    images = images_of(open_engine(target.engine).containers(), merged["services"])
+    return described_apart(merged, services, target.engine.project, images, _published(theirs))
 
 
-def _override(
-    target: Target, services: Sequence[str], images: Mapping[str, str], volumes: Sequence[str]
-) -> str:
-    # `!reset` and `!override` are compose's own YAML tags: they remove the target's settings. Labels are
-    # removed too: a proxy would find the scratch instance by them, and send it the target's requests.
-    label = f"{{{json.dumps(LABEL)}: {json.dumps(target.engine.project)}}}"
-    lines = ["volumes:", *(f"  {json.dumps(name)}: {{labels: !override {label}}}" for name in volumes)]
-    lines = [*(lines if volumes else ()), "services:"]
-    for service in services:
-        lines += [
-            f"  {json.dumps(service)}:",
-            "    ports: !reset []",
-            "    container_name: !reset null",
-            "    build: !reset null",
-            f"    labels: !override {label}",
-            "    deploy: {restart_policy: !reset null}",
-            '    restart: "no"',
-            "    pull_policy: never",
-        ]
-        if service in images:
-            lines.append(f"    image: {json.dumps(images[service])}")
-    return "\n".join([*lines, ""])
+def described_apart(
+    merged: Configuration,
+    services: Sequence[str],
+    project: str,
+    images: Mapping[str, str],
+    taken: Collection[str],
+) -> Configuration:
+    """Return a compose file of `services` and all that they depend on, which shares nothing with `project`.
+
+    Only what `_ALLOWED` names is taken over from `merged`, compose's reading of the target's files: so
+    whatever else these say, no container of the instance can reach or change the target. `images` are image
+    ids by service, `taken` the ports of the host that the target has.
+
+    The network is internal: it has no way out. A service with ports of its own, which only
+    `premigration.scratch.files` can give it, is in a second one.
+    """
+    labels = {LABEL: project}
+    names = closure(merged, services)
+    found: dict[str, dict[str, Any]] = {}
+    volumes: dict[str, Any] = {}
+    for name in names:
+        said = merged["services"][name]
+        found[name] = {key: said[key] for key in _ALLOWED if said.get(key) is not None}
+        found[name]["image"] = images.get(name) or said.get("image") or f"{project}-{name}"
+        found[name] |= {"labels": labels, "restart": "no", "pull_policy": "never"}
+        found[name]["volumes"] = [made for one in said.get("volumes") or () if (made := _mounted(name, one))]
+        volumes |= {one["source"]: None for one in found[name]["volumes"] if one["type"] == "volume"}
+        ports = [port for port in said.get("ports") or () if str(port.get("published")) not in taken]
+        aliases = [alias for one in (said.get("networks") or {}).values() for alias in _aliases(one)]
+        found[name]["networks"] = {"stores": {"aliases": aliases}}
+        if ports:
+            found[name]["ports"] = ports
+            found[name]["networks"]["published"] = None
+    # A name that nobody has: a volume that is there already would be taken as it is.
+    token = secrets.token_hex(4)
+    return {
+        "services": found,
+        "networks": {"stores": {"internal": True, "labels": labels}, "published": {"labels": labels}},
+        "volumes": {one: {"name": f"{project}{SUFFIX}-{token}-{one}", "labels": labels} for one in volumes},
+        **{key: merged[key] for key in ("secrets", "configs") if merged.get(key)},
+    }
+
+
+def _mounted(service: str, mount: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what the instance has in place of a mount: new volumes, and of the host what it only reads.
+
+    A folder that a service can write to may hold its data: it is a new volume in the instance.
+    """
+    place = {"target": mount["target"]}
+    new = f"{service}-{hashlib.sha256(mount['target'].encode()).hexdigest()[:12]}"
+    match mount["type"]:
+        case "tmpfs":
+            return dict(mount)
+        case "volume":
+            return {"type": "volume", "source": mount.get("source") or new, **place}
+        case "bind":
+            source = Path(mount["source"])
+            if source.suffix == ".sock" or source.is_socket():
+                return None
+            if mount.get("read_only") or source.is_file():
+                return {"type": "bind", "source": str(source), "read_only": True, **place}
+            return {"type": "volume", "source": new, **place}
+    return None
+
+
+def _aliases(network: Mapping[str, Any] | None) -> Sequence[str]:
+    return (network or {}).get("aliases") or ()
+
+
+def _published(described: Configuration) -> set[str]:
+    """Return the ports of the host that the services of `described` take."""
+    ports = (port for one in described["services"].values() for port in one.get("ports") or ())
+    return {str(port["published"]) for port in ports if port.get("published")}
 
 
 @dataclass(frozen=True, slots=True)
-class _Compose:
-    """The docker compose commands for a scratch instance."""
+class Compose:
+    """The commands for the scratch instance `engine` of the project `target`."""
 
     engine: Engine
+    target: str
+
+    @property
+    def _own(self) -> Sequence[str]:
+        """What selects its objects: nothing else is ever removed."""
+        labels = {PROJECT_LABEL: self.engine.project, LABEL: self.target}
+        return [f"--filter=label={name}={value}" for name, value in labels.items()]
 
     def create(self, services: Sequence[str], limit: Deadline) -> None:
         """Create the containers of `services`, but start none."""
@@ -423,47 +413,19 @@ class _Compose:
                     hint="another project has that name: give one of the two another",
                 )
 
-    def require_none_of_others(self, scratch: Configuration, limit: Deadline) -> None:
-        """Check that no volume or network that `down` would remove by its name belongs to somebody else.
-
-        Raises:
-            UsageProblem: one does; one of the profile's files gives it that name.
-        """
-        for kind in ("volume", "network"):
-            described = (scratch.get(f"{kind}s") or {}).values()
-            ours = {found["name"] for found in described if not found.get("external")}
-            there = run_command(
-                ["docker", kind, "ls", f'--format={{{{.Name}}}} {{{{.Label "{PROJECT_LABEL}"}}}}'],
-                what=f"listing of {kind}s",
-                deadline=limit,
-            )
-            projects = {
-                name: project for name, _, project in (line.partition(" ") for line in there.splitlines())
-            }
-            others = sorted(name for name in ours & set(projects) if projects[name] != self.engine.project)
-            if others:
-                raise UsageProblem(
-                    what="scratch instance",
-                    expected=f"{kind}s of its own, since it removes them",
-                    observed=f"{kind} {listed(others)}, which it did not make",
-                    source="container engine",
-                    hint="give it another name in the file of premigration.scratch.files that names it",
-                )
-
     def down(self) -> None:
         """Remove the whole instance, volumes included."""
         limit = Deadline(DOWN_SECONDS)
-        own = [f"--filter=label={PROJECT_LABEL}={self.engine.project}", f"--filter=label={STAND_IN}"]
-        stand_ins = run_command(["docker", "ps", "--all", "--quiet", *own], what="stand-ins", deadline=limit)
-        if stand_ins:
-            remove = ["docker", "rm", "--force", "--volumes", *stand_ins.split()]
-            run_command(remove, what="end of the stand-ins", deadline=limit)
-        remove = ["down", "--volumes", "--remove-orphans", "--timeout", "1"]
-        run_command(
-            [*compose_words(self.engine), "--profile", "*", *remove],
-            what="end of the scratch instance",
-            deadline=limit,
-        )
+        for kind, listing, removal in (
+            ("containers", ("ps", "--all"), ("rm", "--force", "--volumes")),
+            ("volumes", ("volume", "ls"), ("volume", "rm")),
+            ("networks", ("network", "ls"), ("network", "rm")),
+        ):
+            listed = ["docker", *listing, "--quiet", *self._own]
+            found = run_command(listed, what=f"{kind} of the scratch instance", deadline=limit).split()
+            if found:
+                what = f"removal of {kind} of the scratch instance"
+                run_command(["docker", *removal, *found], what=what, deadline=limit)
 
 
 def require_own_address(name: str, profile: StoreProfile, engine: ContainerEngine) -> None:

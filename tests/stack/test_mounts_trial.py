@@ -43,7 +43,7 @@ def test_a_backup_is_restored_beside_the_target_and_nothing_stays(
     target: Any = SimpleNamespace(engine=theirs, stores={STORE: profile})
     beside = ComposeEngine(ours.project, 30)
     volumes = set(docker("volume", "ls", "--quiet").split())
-    compose = scratch._Compose(ours)
+    compose = scratch.Compose(ours, project.name)
     try:
         scratch._stand_in(target, ours, Deadline(SECONDS))
         (stand_in,) = beside.containers()["app"]

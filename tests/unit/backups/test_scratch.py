@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import Future
-from copy import deepcopy
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,7 +13,13 @@ import pytest
 
 from rollback_actions.backup import restore_trial
 from rollback_actions.backup.restore_trial import StoreTrial
-from rollback_actions.backup.scratch import Scratch, ScratchControl, require_apart, require_own_address
+from rollback_actions.backup.scratch import (
+    Compose,
+    Scratch,
+    ScratchControl,
+    described_apart,
+    require_own_address,
+)
 from rollback_actions.containers import volumes
 from rollproof.backups.sets import BackupSet
 from rollproof.baseline.folder import Baseline
@@ -37,125 +42,112 @@ from rollproof.system.record_files import as_json, record_of
 from rollproof.verdict import Verdict
 
 Record = dict[str, Any]
-TARGET: Record = {
-    "services": {
-        "store": {
-            "networks": {"default": None},
-            "volumes": [{"type": "volume", "source": "data", "target": "/data"}],
-            "ports": [{"published": "3306", "target": 3306}],
-        },
-        "keeper": {"networks": {"default": None}},
-    },
-    "networks": {"default": {"name": "target_default"}},
-    "volumes": {"data": {"name": "target_data"}},
-}
 
 
-def scratch(**changes: object) -> Record:
-    """Return what a scratch instance of TARGET is; `changes` are of its service `store`."""
-    made = deepcopy(TARGET)
-    made["networks"]["default"]["name"] = "scratch_default"
-    made["volumes"]["data"]["name"] = "scratch_data"
-    made["services"]["store"]["ports"] = []
-    made["services"]["store"].update(changes)
-    return made
+def described(
+    services: Record, *, of: tuple[str, ...] = ("store",), taken: tuple[str, ...] = (), **images: str
+) -> Record:
+    """Return the compose file of a scratch instance of `services` of the project `target`."""
+    merged = {"services": services, "secrets": {"key": {"name": "target_key", "file": "/srv/key"}}}
+    return dict(described_apart(merged, of, "target", images, taken))
 
 
-def test_a_scratch_instance_of_its_own_is_let_through() -> None:
+def made(**service: object) -> Record:
+    """Return what `store` is in a scratch instance, where the target's files say `service` of it."""
+    found: Record = described({"store": service})["services"]["store"]
+    return found
+
+
+def test_a_service_has_its_program_and_nothing_else_of_the_target() -> None:
+    program = {
+        "command": ["serve"],
+        "environment": {"A": "b"},
+        "hostname": "db",
+        "healthcheck": {"test": ["CMD", "ask"]},
+        "secrets": [{"source": "key"}],
+    }
+    ways_out = {
+        "network_mode": "host",
+        "pid": "host",
+        "ipc": "host",
+        "privileged": True,
+        "devices": ["/dev/sda"],
+        "container_name": "mysql",
+        "volumes_from": ["mysql"],
+        "external_links": ["mysql"],
+        "extra_hosts": {"db": "10.0.0.5"},
+        "restart": "always",
+        "build": {"context": "."},
+        "networks": {"default": {"aliases": ["database"], "ipv4_address": "10.0.0.2"}},
+    }
+    # A proxy finds the services that it serves by their labels.
+    found = made(image="mysql:8", labels={"traefik.enable": "true"}, **program, **ways_out)
+    assert found == {
+        **program,
+        "image": "mysql:8",
+        "labels": {"rollproof.scratch": "target"},
+        "restart": "no",
+        "pull_policy": "never",
+        "volumes": [],
+        "networks": {"stores": {"aliases": ["database"]}},
+    }
+
+
+@pytest.mark.parametrize(
+    "mount",
+    [
+        {"type": "volume", "source": "data", "target": "/data"},
+        {"type": "volume", "target": "/data"},
+        {"type": "bind", "source": "/srv", "target": "/data"},
+        {"type": "bind", "source": "/not/there", "target": "/data"},
+    ],
+)
+def test_where_a_service_can_write_the_instance_has_a_new_volume(mount: Record) -> None:
+    """Whatever it is at the target: external, of another driver, or a folder of the host."""
+    service = {"volumes": [mount]}
+    first, second = (described({"store": service, "other": service}, of=("store", "other")) for _ in "12")
+    (volume,) = first["services"]["store"]["volumes"]
+    assert (volume["type"], volume["target"]) == ("volume", "/data")
+    new = first["volumes"][volume["source"]]
+    assert set(new) == {"name", "labels"}
+    assert new["name"].startswith("target-scratch-")
+    assert new != second["volumes"][volume["source"]]
+    # A volume with a name may be of two services.
+    assert len(first["volumes"]) == (1 if mount.get("source") == "data" else 2)
+
+
+def test_what_a_service_only_reads_is_the_hosts_own(tmp_path: Path) -> None:
+    script = tmp_path / "init.sql"
+    script.touch()
     read_only = {"type": "bind", "source": "/etc/ssl", "target": "/ssl", "read_only": True}
-    require_apart(TARGET, scratch(), ["store"])
-    require_apart(TARGET, scratch(volumes=[read_only]), ["store"])
-    require_apart(TARGET, scratch(ports=[{"published": "23306"}, {"target": 9}]), ["store"])
-    require_apart(TARGET, scratch(network_mode="none", pid="private"), ["store"])
+    file = {"type": "bind", "source": str(script), "target": "/init.sql"}
+    engine = {"type": "bind", "source": "/var/run/docker.sock", "target": "/s", "read_only": True}
+    memory = {"type": "tmpfs", "target": "/run"}
+    mounts = [read_only, file, engine, memory]
+    assert made(volumes=mounts)["volumes"] == [read_only, {**file, "read_only": True}, memory]
 
 
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"volumes": [{"type": "bind", "source": "/srv", "target": "/data"}]}, "folder /srv of store"),
-        ({"ports": [{"published": "3306"}]}, "port 3306 of store"),
-        ({"ports": [{"published": 3306}]}, "port 3306 of store"),
-        ({"network_mode": "host"}, "network_mode host of store"),
-        ({"pid": "host"}, "pid host of store"),
-        ({"ipc": "host"}, "ipc host of store"),
-        ({"container_name": "mysql"}, "container_name of store"),
-        ({"volumes_from": ["mysql"]}, "volumes_from of store"),
-        ({"external_links": ["mysql"]}, "external_links of store"),
-        ({"extra_hosts": {"db": "10.0.0.5"}}, "extra_hosts of store"),
-        ({"environment": {"S3": "http://host.docker.internal:9"}}, "address in S3 of store"),
-        ({"environment": {"S3": "http://172.17.0.1:3306/x"}}, "address in S3 of store"),
-        (
-            {
-                "volumes": [
-                    {"type": "bind", "source": "/var/run/docker.sock", "target": "/s", "read_only": True}
-                ]
-            },
-            "folder /var/run/docker.sock of store",
-        ),
-    ],
-)
-def test_what_the_target_could_feel_is_refused(changes: Record, said: str) -> None:
-    with pytest.raises(Mismatch, match=f"observed {said}.*\nHINT: .*premigration.scratch.files"):
-        require_apart(TARGET, scratch(**changes), ["store"])
+def test_the_network_has_no_way_out_but_for_ports_that_only_the_instance_has() -> None:
+    store = {"ports": [{"published": "3306", "target": 3306}, {"published": "23306", "target": 3306}]}
+    found = described({"store": store}, taken=("3306",))
+    assert found["services"]["store"]["ports"] == [{"published": "23306", "target": 3306}]
+    assert set(found["services"]["store"]["networks"]) == {"stores", "published"}
+    assert found["networks"]["stores"]["internal"]
+    closed = described({"store": store}, taken=("3306", "23306"))["services"]["store"]
+    assert "ports" not in closed
+    assert set(closed["networks"]) == {"stores"}
 
 
-@pytest.mark.parametrize("kind", ["networks", "volumes"])
-def test_a_volume_or_network_of_the_targets_is_refused(kind: str) -> None:
-    key = {"networks": "default", "volumes": "data"}[kind]
-    same, external = scratch(), scratch()
-    same[kind][key]["name"] = TARGET[kind][key]["name"]
-    external[kind][key]["external"] = True
-    for made in (same, external):
-        with pytest.raises(Mismatch, match=f"observed {kind.removesuffix('s')} "):
-            require_apart(TARGET, made, ["store"])
-
-
-@pytest.mark.parametrize(
-    ("volume", "said"),
-    [
-        ({"driver_opts": {"type": "none", "o": "bind", "device": "/srv/milvus"}}, "which is at /srv/milvus"),
-        ({"driver_opts": {"type": "nfs", "device": ":/data"}}, "which is at :/data"),
-        ({"driver": "rexray"}, "which is of driver rexray"),
-    ],
-)
-def test_a_volume_that_is_a_place_of_the_host_is_refused(volume: Record, said: str) -> None:
-    made = scratch()
-    made["volumes"]["data"].update(volume)
-    with pytest.raises(Mismatch, match=f"volume data of store, {said}"):
-        require_apart(TARGET, made, ["store"])
-
-
-def test_a_volume_in_memory_is_let_through() -> None:
-    made = scratch()
-    made["volumes"]["data"].update(driver="local", driver_opts={"type": "tmpfs", "device": "tmpfs"})
-    require_apart(TARGET, made, ["store"])
-
-
-def test_what_would_be_removed_with_it_is_looked_at_whoever_has_it() -> None:
-    target = deepcopy(TARGET)
-    target["volumes"]["archive"] = {"name": "archive"}
-    made = scratch()
-    made["volumes"]["archive"] = {"name": "archive"}
-    with pytest.raises(Mismatch, match="observed volume archive"):
-        require_apart(target, made, ["store"])
-    made["volumes"]["archive"]["external"] = True
-    require_apart(target, made, ["store"])
-
-
-def test_what_a_service_depends_on_is_looked_at_too() -> None:
-    made = scratch(depends_on={"keeper": {"condition": "service_healthy"}})
-    made["services"]["keeper"]["network_mode"] = "host"
-    with pytest.raises(Mismatch, match="network_mode host of keeper"):
-        require_apart(TARGET, made, ["store"])
-    require_apart(
-        TARGET, {**made, "services": {**made["services"], "store": TARGET["services"]["keeper"]}}, ["store"]
-    )
-
-
-def test_all_that_is_shared_is_named() -> None:
-    with pytest.raises(Mismatch) as raised:
-        require_apart(TARGET, scratch(pid="host", ports=[{"published": "3306"}]), ["store"])
-    assert "pid host of store, port 3306 of store" in str(raised.value)
+def test_what_a_service_depends_on_is_there_too_and_nothing_else() -> None:
+    services = {
+        "store": {"image": "store", "depends_on": {"keeper": {"condition": "service_healthy"}}},
+        "keeper": {},
+        "app": {},
+    }
+    found = described(services, store="sha256:1")["services"]
+    # The image that runs, else that of the files, else the one that compose built.
+    images = {name: service["image"] for name, service in found.items()}
+    assert images == {"store": "sha256:1", "keeper": "target-keeper"}
 
 
 def test_no_word_of_an_error_is_taken_for_its_hint() -> None:
@@ -317,7 +309,8 @@ def _trial(
 ) -> StoreTrial:
     """Return the trial of one store, in a scratch instance that is there; its backup holds `records`."""
     engine = create_autospec(ContainerEngine, instance=True)
-    scratch = Scratch(target, create_autospec(ScratchControl, instance=True), deadline or Deadline(60.0))
+    control = create_autospec(ScratchControl, instance=True)
+    scratch = Scratch(target, control, deadline or Deadline(60.0), create_autospec(Compose, instance=True))
     baseline = create_autospec(Baseline, instance=True)
     baseline.facts.stores = {}
     kept = {"redis": Kept("keys", records, 10, Means.KEYS)}
