@@ -16,7 +16,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from rollproof.application import canary as canary_module
-from rollproof.application.calls import filled, ids_at, texts_at, values_at
+from rollproof.application.calls import filled, values_at
 from rollproof.application.canary import Canary
 from rollproof.application.client import ApplicationClient, LoggedIn, Refused
 from rollproof.errors import Mismatch, Unverifiable, UsageProblem
@@ -290,17 +290,6 @@ def test_an_answer_of_another_shape_is_a_mismatch(answered: object, place: str, 
         values_at(answered, place, "GET /")
 
 
-def test_an_id_is_a_text_or_a_number() -> None:
-    assert ids_at([{"id": 7}, {"id": 8}], "*.id", "") == ["7", "8"]
-    assert ids_at([], "*.id", "") == []
-    several: tuple[object, ...] = (True, None, "", 1.5, {})
-    for wrong in several:
-        with pytest.raises(Mismatch, match="text under"):
-            ids_at({"id": wrong}, "id", "")
-    with pytest.raises(Mismatch, match="text under"):
-        texts_at({"id": 7}, "id", "")
-
-
 def test_the_examples_of_the_documentation_are_whole(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "howto" / "application.md").read_text(encoding="utf-8")
     first, second = (
@@ -372,9 +361,3 @@ def test_a_session_is_ended(stand_in: StandIn) -> None:
     assert client.log_out(LoggedIn("canary", SecretStr(TOKEN)))
     assert stand_in.seen[0].headers["Authorization"] == f"Bearer {TOKEN}"
     assert not client_of(stand_in).log_out(LoggedIn("canary", SecretStr(TOKEN)))
-
-
-def test_an_item_of_a_list_has_a_number() -> None:
-    assert values_at({"a": [{"b": 1}, {"b": 2}]}, "a.1.b", "") == [2]
-    assert values_at({"a": [1]}, "a.1", "") == [None]
-    assert values_at({"a": {"0": 1}}, "a.0", "") == [1]

@@ -13,7 +13,6 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from _pytest.mark import ParameterSet
 from pydantic import SecretStr
 
 from rollproof.baseline.facts import (
@@ -141,10 +140,6 @@ def content(key: str, to: object) -> Damage:
     return changed("content/mysql.json", "collections", "users", key, to=to)
 
 
-def numbered(*damages: Damage) -> list[ParameterSet]:
-    return [pytest.param(damage, id=str(number)) for number, damage in enumerate(damages)]
-
-
 @pytest.mark.parametrize("key", [None, KEY])
 def test_it_comes_back_as_it_was(tmp_path: Path, key: SecretStr | None) -> None:
     folder, facts = saved(tmp_path, key)
@@ -187,49 +182,6 @@ def test_another_target_is_refused(folder: Path) -> None:
 
 def test_no_baseline_at_all(tmp_path: Path) -> None:
     assert "rollproof capture" in refusal(tmp_path / "current")
-
-
-@pytest.mark.parametrize(
-    "damage",
-    numbered(
-        manifest(version=2),
-        manifest(files=[]),
-        manifest(target=["staging"]),
-        manifest(more=1),
-        lambda folder: put_right(folder, lambda found: found.pop("target")),
-        lambda folder: (folder / MANIFEST).write_bytes(b"[" * 200_000),
-        lambda folder: (folder / MANIFEST).write_bytes(b'"\xff"'),
-        *map(listed, ("a\0b", "/etc/hostname", "../outside.json", "records/../facts.json", "./x", MANIFEST)),
-        lambda folder: put_right(folder, lambda found: found["files"].pop("facts.json")),
-    ),
-)
-def test_a_manifest_that_no_capture_writes(folder: Path, damage: Damage) -> None:
-    damage(folder)
-    assert str(folder) in refusal(folder)
-    assert str(folder / MANIFEST) in refusal(folder, load=read_facts)
-
-
-@pytest.mark.parametrize(
-    "damage",
-    numbered(
-        fact("facts.json", b"{"),
-        fact("facts.json", b"[" * 100_000),
-        changed("facts.json", "stores", "mysql", "counts", "a", to=-1),
-        changed("facts.json", "milliseconds", "health", to=0),
-        changed("facts.json", "demands", to=None),
-        changed("facts.json", "more", to=1),
-        changed("facts.json", "surroundings", to={}),
-        fact("content/mysql.json", b"[]"),
-        content("division", []),
-        content("digests", [{"records": 1, "total": 2}]),
-        content("excluded", "seen"),
-        content("seconds", float("nan")),
-        content("golden", [{"vector": [1.0], "keys": ["a"], "scores": []}]),
-    ),
-)
-def test_facts_that_no_capture_writes(folder: Path, damage: Damage) -> None:
-    damage(folder)
-    assert str(folder) in refusal(folder)
 
 
 def _moved_and_linked(name: str) -> Damage:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -13,7 +12,6 @@ import typer
 import rollproof.baseline.recording
 import rollproof.baseline.target_comparison
 from fixtures.cases import of_baseline
-from fixtures.target import recorded_store
 from reports.answers.comparison import Comparison
 from rollproof.baseline.demands import demands_of
 from rollproof.baseline.folder import MANIFEST, recorded_collection
@@ -31,7 +29,6 @@ from rollproof.verdict import Verdict
 from tests.conftest import write_profile
 from tests.unit.command_line import read_document
 from tests.unit.content_stand_in import Recorder, Searchable, StandIn, opener
-from tests.unit.stores.test_readers_reach import section
 
 ENGINE = cast("ContainerEngine", None)
 RECORDS = [RecordHash("k1", 1), RecordHash("k2", 2)]
@@ -75,21 +72,6 @@ def test_what_was_volatile_at_the_capture_and_is_exact_now(
         recorded_collection(recorder.baseline, target, "redis", "b")
 
 
-def of_buckets(target: Target) -> Target:
-    """Return `target` with a store that keeps versions in the place of its Redis."""
-    return target.model_copy(update={"stores": {"redis": section("s3")}})
-
-
-def test_versions_of_a_bucket_are_compared_too(target: Target, tmp_path: Path) -> None:
-    """They are not counted, and have a schema."""
-    target = of_buckets(target)
-    names = {"a": RECORDS, "versions a": RECORDS, "view a": []}
-    recorder = Recorder(tmp_path, frozenset({"versions a", "view a"})).add(StandIn("redis", names))
-    facts = recorder.baseline.facts
-    facts = replace(facts, stores={"redis": replace(facts.stores["redis"], counts={"a": 2})})
-    assert of_baseline(target, facts)["content"] == [Case("redis", "a"), Case("redis", "versions a")]
-
-
 def test_what_was_exact_at_the_capture_and_is_volatile_now(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,15 +94,6 @@ def test_a_store_that_the_profile_gave_up(
     assert names["store"] == ["redis", "old"]
     others = [name for fixture, several in names.items() if fixture != "store" for name in several]
     assert not [name for name in others if store_in(name) == "old"], "nothing can be asked of it"
-
-
-def test_a_store_that_the_profile_gave_up_breaks_its_own_checks_alone(target: Target, tmp_path: Path) -> None:
-    kept, old = Searchable("redis", BOTH), Searchable("old", BOTH)
-    baseline = Recorder(tmp_path).add(kept).add(old).baseline
-    with pytest.raises(Unverifiable, match=r"store old: expected .*observed none in the profile"):
-        inspect.unwrap(recorded_store)("old", baseline, target)
-    assert inspect.unwrap(recorded_store)("redis", baseline, target).kind == "vectors"
-    assert of_baseline(target, baseline.facts)["golden"] == [Case("redis", "a"), Case("redis", "b")]
 
 
 def test_one_collection_that_is_gone_hides_no_other_finding(
@@ -199,6 +172,11 @@ def test_programs_get_each_finding(
         {"redis": ("not [redacted]",)},
         (replace(finding, text="missing 2 (token:[redacted], [redacted])"),),
     )
+
+
+def of_buckets(target: Target) -> Target:
+    """Return `target` with a store that keeps versions in the place of its Redis."""
+    return target.model_copy(update={"stores": {"redis": section("s3")}})
 
 
 def test_a_capture_reads_all_that_was_counted(

@@ -15,7 +15,7 @@ from fixtures.cases import CountCase
 from rollproof.baseline.comparison import Comparison, compare, compare_records
 from rollproof.baseline.differences import same_neighbours, schema_differences
 from rollproof.baseline.facts import RecordedCollection
-from rollproof.baseline.sampling import Coverage, SamplePlan, plan, shares
+from rollproof.baseline.sampling import Coverage, SamplePlan, plan
 from rollproof.collection import Json
 from rollproof.errors import Unverifiable
 from rollproof.profile.profile import load_target
@@ -151,25 +151,6 @@ def test_what_was_to_go_by_itself_is_not_lost(tmp_path: Path) -> None:
     assert comparison.missing.first == ["b"]
 
 
-def test_its_rows_say_how_which_record_and_in_which_fields(
-    recorded: tuple[RecordedCollection, Path],
-) -> None:
-    content = StandIn(fresh())
-    for number in range(3, 25):
-        del content.records_by_key[number]
-    content.records_by_key[55] = [RecordHash("055", 9, {"name": 55, "size": 8, "kind": 1})]
-    content.records_by_key[200] = [RecordHash("200", 5)]
-    comparison = compared(recorded, content)
-    comparison.show_keys(lambda key: f"<{key}: shown>")
-    rows = list(comparison.rows())
-    assert rows[:2] == [("missing", "<003: shown>", ""), ("missing", "<004: shown>", "")]
-    assert rows[-3:] == [
-        ("missing", "and 2 more", ""),
-        ("added", "<200: shown>", ""),
-        ("changed", "<055: shown>", "kind new, size"),
-    ]
-
-
 def test_of_many_the_first_are_named_and_the_rest_counted(
     recorded: tuple[RecordedCollection, Path],
 ) -> None:
@@ -188,13 +169,6 @@ def test_when_time_is_up_what_was_seen_is_a_sample_and_said_to_be(
     assert comparison.wrong("exact")
     assert comparison.missing.count == PART, "the first part that differs is always named"
     assert "1 of 10 parts of 100 records" in str(comparison.coverage)
-
-
-def test_parts_that_were_not_read_are_counted(recorded: tuple[RecordedCollection, Path]) -> None:
-    comparison = compared(recorded, StandIn({}), SamplePlan((0, 1, 2), -1.0))
-    assert comparison.wrong("grows")
-    comparison.unread = 2
-    assert "2 more parts differ, not read record by record" in str(comparison)
 
 
 def test_a_part_whose_difference_went_away_is_not_taken_for_right(
@@ -240,19 +214,6 @@ def test_records_that_are_cut_are_an_error(recorded: tuple[RecordedCollection, P
         compared(recorded, content)
 
 
-def test_the_probability_goes_by_the_records_that_were_not_seen() -> None:
-    """Parts are of unequal size: one may hold nearly all records."""
-    assert Coverage(parts=65, covered=64, records=10_063, unseen=10_000).missed(10)[0] > 0.9
-    assert Coverage(parts=65, covered=1, records=10_063, unseen=63).missed(1)[1] < 0.01
-    text = str(Coverage(parts=100, covered=99, records=100_000, unseen=10, cut=True))
-    assert "no more as time was up" in text
-    assert "1: <0.1% scattered, <0.1% side by side" in text
-    assert ">99.9%" in str(Coverage(parts=100, covered=1, records=100_000, unseen=99_999))
-    few = str(Coverage(parts=2, covered=1, records=5, unseen=3))
-    assert "1: 60.0%" in few
-    assert "10:" not in few, "more changes than records"
-
-
 def test_the_probability_of_missing_changes_is_that_of_drawing_without_them() -> None:
     coverage = Coverage(parts=10, covered=5, records=100, unseen=50)
     scattered, together = coverage.missed(1)
@@ -277,20 +238,6 @@ def test_a_plan_takes_all_that_fits_and_chooses_the_rest_at_random() -> None:
         assert all_of_them != tuple(range(100))
 
 
-def test_time_is_shared_so_that_small_collections_get_all_they_need() -> None:
-    given = shares({"small": 1.0, "middle": 4.0, "large": 100.0}, 30.0)
-    assert given == {"small": 1.0, "middle": 4.0, "large": 25.0}
-    assert sum(shares({"a": 10.0, "b": 10.0}, 4.0).values()) == pytest.approx(4.0)
-    assert shares({"a": 1.0}, -5.0) == {"a": 0.0}
-    assert shares({}, 10.0) == {}
-
-
-def test_time_that_nobody_needs_is_given_to_all() -> None:
-    """A store that is slower than at the capture is still read as a whole."""
-    assert shares({"a": 1.0, "b": 2.0}, 33.0) == {"a": 16.0, "b": 17.0}
-    assert sorted(plan(3, expected=1.0, seconds=16.0).parts) == [0, 1, 2]
-
-
 @pytest.mark.parametrize(
     ("recorded", "observed", "expected"),
     [
@@ -305,16 +252,6 @@ def test_time_that_nobody_needs_is_given_to_all() -> None:
 )
 def test_schemas_differ_at_paths(recorded: Json, observed: Json, expected: list[str]) -> None:
     assert list(schema_differences(recorded, observed)) == expected
-
-
-def test_long_texts_are_shown_from_where_they_differ() -> None:
-    start = "x" * 131
-    (text,) = schema_differences({"body": f"{start}old"}, {"body": f"{start}new{start}"})
-    assert text == f"body: expected …{start[:20]}old', observed …{start[:20]}new{start[:97]}…"
-    (text,) = schema_differences(f"a{start}", f"b{start}")
-    assert text == f"schema: expected 'a{start[:118]}…, observed 'b{start[:118]}…"
-    (text,) = schema_differences({}, {"body": start})
-    assert text == f"body: expected none, observed '{start[:119]}…"
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,8 @@ from unittest.mock import Mock
 
 import pytest
 
-from rollback_actions.backup import restore_trial
-from rollback_actions.backup.restore_trial import try_backup
-from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.rollback import rollback_run
 from rollback_actions.session import session
-from rollproof.backups.sets import find_backup
 from rollproof.baseline.facts import Surroundings
 from rollproof.baseline.known_good import current_baseline, match_engine, require_engine
 from rollproof.engines.engine import EngineUnreached
@@ -22,8 +18,8 @@ from rollproof.incident.incident import new_incident
 from rollproof.planning.plan import plan_database
 from rollproof.planning.unfinished import Unfinished
 from rollproof.profile.profile import Target
-from tests.unit.command_line import Ran, begin
-from tests.unit.sandbox import WAY_IN, Sandbox, proxied
+from tests.unit.command_line import Ran
+from tests.unit.sandbox import Sandbox
 from tests.unit.saved_baseline import save_baseline
 
 SILENT = Unverifiable(what="ID", expected="a", observed="403", source="b", hint="c")
@@ -126,35 +122,6 @@ def test_a_command_on_another_engine_leaves_nothing_there(
     before = sorted(run.sandbox.target.folders.incidents.glob("**"))
     assert "observed another one, BBBB" in run(*command, code=ExitCode.USAGE)
     assert sorted(run.sandbox.target.folders.incidents.glob("**")) == before
-
-
-def test_nobody_is_let_in_on_another_engine(run: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
-    with proxied(run.sandbox, WAY_IN) as proxy:
-        monkeypatch.setattr(ComposeControl, "run", lambda _, *words, **more: proxy.run(*words, **more))
-        monkeypatch.setattr(session, "open_engine", lambda _: run.sandbox.engine)
-        begin(run.sandbox)
-        proxy.on = True
-        captured_on(run.sandbox, "AAAA")
-        run.sandbox.engine.id.return_value = "BBBB"
-        assert "observed another one, BBBB" in run("rollback", "let-in", "--anyway", code=ExitCode.USAGE)
-        assert proxy.on
-        run.sandbox.engine.id.return_value = "AAAA"
-        run("rollback", "let-in", "--anyway")
-        assert not proxy.on
-
-
-def test_a_backup_is_not_tried_on_another_engine(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its scratch instances have the name of the target's, and would be started there."""
-    scratch_of = Mock()
-    monkeypatch.setattr(restore_trial, "scratch_of", scratch_of)
-    monkeypatch.setattr(restore_trial, "open_engine", lambda _: sandbox.engine)
-    captured_on(sandbox, "AAAA")
-    sandbox.engine.id.return_value = "BBBB"
-    target = sandbox.target
-    backup = find_backup(target.folders.backups, target.name, sandbox.commit)
-    with pytest.raises(UsageProblem, match="observed another one, BBBB"):
-        try_backup(target, backup, current_baseline(target))
-    scratch_of.assert_not_called()
 
 
 def test_a_rollback_is_not_resumed_on_another_engine(run: Ran, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from reports.answers.doctor_lines import doctor_lines
-from rollproof.cli import set_up_commands
 from rollproof.doctor import examination, probe_table
 from rollproof.doctor.examination import (
     Examination,
@@ -162,22 +161,6 @@ def test_the_exit_code(found: list[NeedState], code: ExitCode) -> None:
     assert page(*(Line("a", state, "") for state in found)).code is code
 
 
-def test_a_page_fits_a_terminal_and_shows_no_control_characters() -> None:
-    hostile = "\x1b[2J" + "word " * 60 + "\nnext"
-    lines = list(
-        doctor_lines(
-            page(Line("a", NeedState.OK, "fine", "no hint"), Line("b", NeedState.WRONG, hostile, hostile))
-        )
-    )
-    assert all(line.isprintable() for line in lines)
-    # A hint is pasted: it is one line, however long.
-    (hint,) = (line for line in lines if line.startswith("    HINT: "))
-    assert all(len(line) <= 80 for line in lines if line != hint)
-    assert lines[0] == "a          ok       fine"
-    assert "    HINT: \N{REPLACEMENT CHARACTER}[2Jword" in "\n".join(lines)
-    assert lines[-1] == "t: 1 ok, 1 wrong; 1.0 s"
-
-
 @pytest.mark.usefixtures("unhurried")
 def test_without_an_engine_it_is_one_line_and_nothing_is_changed(away: Ran) -> None:
     before = tree(away.sandbox.folder)
@@ -186,26 +169,6 @@ def test_without_an_engine_it_is_one_line_and_nothing_is_changed(away: Ran) -> N
     assert "engine first, then " in said
     assert "redis reader" in said or "more" in said
     assert tree(away.sandbox.folder) == before
-
-
-@pytest.mark.usefixtures("unhurried")
-def test_as_json_each_line_is_told_with_what_it_waited_for(away: Ran) -> None:
-    found = away.found("doctor", code=ExitCode.FAILED)
-    lines = {line.name: line for line in found.lines}
-    assert found.target == away.sandbox.target.name
-    assert lines["engine"].state is NeedState.WRONG
-    assert {lines[name].after for name in ("services", "volumes", "clock", "lock")} == {"engine"}
-    assert (lines["redis address"].state, lines["redis reader"].after) == (NeedState.WRONG, "redis address")
-    assert lines["git"].state is NeedState.OK
-
-
-def test_without_allure_a_line_says_what_that_costs(away: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reports.tools.node.installed_allure", lambda: None)
-    (probe,) = (one for one in set_up_commands._local_probes(away.sandbox.target) if one.name == "allure")
-    (found,) = examine([probe])
-    assert found.line.state is NeedState.ABSENT
-    assert "report.html" in found.line.text
-    assert "from the network" in found.line.hint
 
 
 def test_a_profile_with_mistakes_is_told_on_the_same_page(away: Ran) -> None:
@@ -224,10 +187,3 @@ def test_a_secret_that_is_not_there_is_named(away: Ran) -> None:
     said = away("doctor", code=ExitCode.USAGE)
     assert "canary_password" in said
     assert SECRET not in said
-
-
-@pytest.mark.usefixtures("unhurried")
-def test_a_secret_in_the_path_of_the_profile_is_redacted(away: Ran) -> None:
-    profile = away.sandbox.profile
-    away.sandbox.profile = profile.rename(profile.with_name(f"{SECRET}.toml"))
-    assert "[redacted].toml" in away("doctor", code=ExitCode.FAILED)

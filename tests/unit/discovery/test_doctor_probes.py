@@ -22,7 +22,7 @@ from rollproof.profile.sections import Account
 from rollproof.stores.contract import Answer, Rights
 from rollproof.system.clock import Moment
 from rollproof.system.process import Process
-from tests.stack.faults import closed_port, silent_port
+from tests.stack.faults import silent_port
 from tests.unit.made_samples import WELL
 from tests.unit.sandbox import Sandbox, stand_in
 
@@ -157,18 +157,6 @@ def test_programs(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, engine: obj
     assert (line.state, "no such plugin" in line.text) == (NeedState.WRONG, True)
 
 
-def test_room(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, engine: object) -> None:
-    limits = sandbox.target.limits.model_copy(update={"disk_free_percent": 0.0})
-    assert of(sandbox, engine, "room for backups", limits=limits).state is NeedState.OK
-    usage = type("Usage", (), {"total": 1000, "free": 2, "used": 998})
-    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
-    line = of(sandbox, engine, "room for baselines")
-    assert (line.state, "0.2 %" in line.text, "df -h" in line.hint) == (NeedState.WRONG, True, True)
-    monkeypatch.setattr("os.access", lambda *_: False)
-    line = of(sandbox, engine, "room for incidents", limits=limits)
-    assert (line.state, "cannot write" in line.text) == (NeedState.WRONG, True), line
-
-
 def test_a_channel(sandbox: Sandbox, engine: object) -> None:
     before = sandbox.target.premigration
 
@@ -179,16 +167,6 @@ def test_a_channel(sandbox: Sandbox, engine: object) -> None:
     line = channels("json://token-of-the-channel@127.0.0.1:9/secret-path")
     assert (line.state, line.text) == (NeedState.OK, "json://127.0.0.1: understood; no message was sent")
     assert channels("nonsense").state is NeedState.WRONG
-
-
-def test_an_address(sandbox: Sandbox, engine: Any) -> None:  # noqa: ANN401 - a mock
-    with silent_port() as port:
-        engine.resolve.return_value = Endpoint("127.0.0.1", port)
-        assert of(sandbox, engine, "redis address").text == f"127.0.0.1:{port}"
-    with closed_port() as port:
-        engine.resolve.return_value = Endpoint("127.0.0.1", port)
-        line = of(sandbox, engine, "redis address")
-    assert (line.state, "stores.redis.address" in line.hint) == (NeedState.WRONG, True)
 
 
 def test_a_server_that_never_answers(

@@ -12,9 +12,8 @@ import pytest
 
 from rollproof.engines import compose
 from rollproof.engines.compose import ComposeEngine
-from rollproof.engines.engine import Endpoint, EngineUnreached
+from rollproof.engines.engine import EngineUnreached
 from rollproof.errors import Meaning, Unverifiable
-from rollproof.profile.sections import Address
 
 
 def raw(**settings: object) -> dict[str, Any]:
@@ -94,25 +93,11 @@ def test_an_engine_that_is_gone_is_one_cause_whatever_was_asked(
     assert len(said) == 1
 
 
-def test_cpu_is_in_percent_of_the_allowance() -> None:
-    before = reading("2026-01-01T00:00:00.000000001Z", cpu=1_000_000_000)
-    after = reading("2026-01-01T00:00:00.500000001Z", cpu=1_250_000_000)
-    assert compose._cpu_percent(before, after, 1) == pytest.approx(50)
-    assert compose._cpu_percent(before, after, 0.5) == pytest.approx(100)
-    assert compose._cpu_percent(before, before, 1) == 0
-
-
 @pytest.mark.parametrize("key", ["inactive_file", "total_inactive_file"])
 def test_memory_that_the_kernel_may_drop_is_not_in_use(key: str) -> None:
     after = reading("2026-01-01T00:00:00Z", usage=900, limit=1000, stats={key: 400})
     usage = compose._usage(raw(host={"PidsLimit": None}), after, after)
     assert (usage.memory, usage.memory_percent, usage.pids, usage.pids_limit) == (500, 50, 3, 0)
-
-
-@pytest.mark.parametrize("unlimited", [None, 0, -1])
-def test_no_limit_of_pids_is_zero(unlimited: int | None) -> None:
-    assert compose._pids_limit({"PidsLimit": unlimited}) == 0
-    assert compose._pids_limit({"PidsLimit": 100}) == 100
 
 
 @pytest.mark.parametrize(
@@ -129,16 +114,6 @@ def test_no_limit_of_pids_is_zero(unlimited: int | None) -> None:
 )
 def test_a_published_port_is_found(bindings: object, place: tuple[str, int] | None) -> None:
     assert compose._published(raw(ports=bindings), 3306) == place
-
-
-def test_without_a_published_port_the_containers_own_address_serves() -> None:
-    networks = {"a": {"IPAddress": ""}, "b": {"IPAddress": "172.18.0.9"}}
-    assert compose._inside(raw(networks=networks), 9092) == ("172.18.0.9", 9092)
-    assert compose._inside(raw(networks={"a": {"IPAddress": ""}}), 9092) is None
-    newer = {"a": {"IPAddress": "", "GlobalIPv6Address": "fd00::9"}}
-    assert compose._inside(raw(networks=newer), 9092) == ("fd00::9", 9092)
-    assert compose._inside(raw(networks={**newer, **networks}), 9092) == ("172.18.0.9", 9092)
-    assert compose._inside(raw(host={"NetworkMode": "host"}), 9092) == ("127.0.0.1", 9092)
 
 
 def test_strangers_share_external_networks_and_volumes_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,12 +149,6 @@ def test_strangers_share_external_networks_and_volumes_too(monkeypatch: pytest.M
         "thief": ("volume kept",),
         "left over": ("volume app_data",),
     }
-
-
-def test_an_address_with_a_host_needs_no_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none")
-    address = Address(host="db.example", port=3306, tls=True)
-    assert ComposeEngine("p", 1).resolve(address) == Endpoint("db.example", 3306, tls=True)
 
 
 @pytest.fixture

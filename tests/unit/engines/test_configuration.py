@@ -11,7 +11,7 @@ import pytest
 
 from rollproof.errors import UsageProblem
 from rollproof.incident.incident import new_incident
-from rollproof.planning.configuration import configuration_at, services_at
+from rollproof.planning.configuration import configuration_at
 from rollproof.planning.plan import plan_full, plan_service
 from tests.unit.sandbox import Releases, Sandbox, facts, git, make_rollable
 from tests.unit.saved_baseline import save_baseline
@@ -143,22 +143,6 @@ def test_what_the_service_does_not_mount_may_change(sandbox: Sandbox) -> None:
         plan_service(sandbox.target, "backend")
 
 
-@pytest.mark.parametrize("since", ["conf-2", None], ids=["another folder", "a folder of its own"])
-def test_a_linked_folder_above_what_is_mounted_is_looked_at(sandbox: Sandbox, since: str | None) -> None:
-    link = _repository(sandbox) / "current"
-    link.symlink_to("conf-1")
-    files = {"conf-1/app.conf": "c", "conf-2/app.conf": "c"}
-    _known_good(sandbox, _compose("{volumes: ['./current/app.conf:/c']}"), files)
-    plan_service(sandbox.target, "backend")
-    link.unlink()
-    if since is None:
-        _commit(sandbox, {"current/app.conf": SINCE})
-    else:
-        link.symlink_to(since)
-    with pytest.raises(UsageProblem, match="changed since: current"):
-        plan_service(sandbox.target, "backend")
-
-
 @pytest.mark.parametrize("gone", [True, False])
 def test_a_file_that_is_gone_or_new_in_a_mounted_folder_is_a_change(sandbox: Sandbox, *, gone: bool) -> None:
     _known_good(sandbox, _compose("{volumes: [./conf:/c]}"))
@@ -167,13 +151,6 @@ def test_a_file_that_is_gone_or_new_in_a_mounted_folder_is_a_change(sandbox: San
     else:
         _commit(sandbox, {"conf/new.conf": SINCE})
     with pytest.raises(UsageProblem, match=rf"changed since: conf/{'app' if gone else 'new'}\.conf"):
-        plan_service(sandbox.target, "backend")
-
-
-def test_a_mounted_working_copy_is_changed_as_a_whole(sandbox: Sandbox) -> None:
-    _known_good(sandbox, _compose("{volumes: [.:/app, /:/host]}"))
-    _commit(sandbox, {"app.py": SINCE})
-    with pytest.raises(UsageProblem, match=r"changed since: app\.py, compose\.yaml"):
         plan_service(sandbox.target, "backend")
 
 
@@ -213,13 +190,6 @@ def test_a_service_is_created_by_the_commits_files_with_paths_of_the_working_cop
     assert described["environment"] == {"WORD": "before"}
     assert described["volumes"][0]["source"] == str(_repository(sandbox) / "conf")
     assert described["healthcheck"]["test"][-1] == "a $$b"
-
-
-def test_services_are_those_of_all_files_of_the_commit(sandbox: Sandbox) -> None:
-    compose = _compose("{}", "include: [common/base.yaml]").replace("  other: {", "  other: {profiles: [p], ")
-    good = _known_good(sandbox, compose)
-    (_repository(sandbox) / "common/base.yaml").unlink()
-    assert services_at(sandbox.target, good) == {"backend", "other", "base"}
 
 
 def test_a_compose_file_that_compose_refuses_is_refused(sandbox: Sandbox) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
@@ -108,14 +107,6 @@ def test_a_container_made_anew_from_the_same_file_is_the_same() -> None:
     assert differences(raw) == []
 
 
-def test_a_host_name_that_is_another_container_s_id_is_none() -> None:
-    """Of a container in another's network; that one was made anew as well."""
-    joined = changed("Config", "Hostname", to=OTHER[:12])
-    settings = _container(joined, {ID: "backend", OTHER: "proxy"}).settings
-    assert "Hostname" not in settings
-    assert _container(joined, {ID: "backend"}).settings["Hostname"] == OTHER[:12]
-
-
 @pytest.mark.parametrize("mode", ["", ":ro"])
 def test_volumes_of_another_service_are_the_same_when_its_container_is_another(mode: str) -> None:
     def shared(container: str, service: str) -> object:
@@ -156,12 +147,6 @@ def test_each_part_that_is_another_is_told(raw: dict[str, Any], said: str) -> No
     (text,) = differences(raw)
     assert said in text
     assert SECRET not in text
-
-
-def test_the_content_of_a_bound_file_is_compared() -> None:
-    (text,) = differences(RAW, Inside(bound={"/etc/app.conf": "3" * 64}))
-    assert text == f"file /etc/app.conf: expected hash {'1' * 8}, observed hash {'3' * 8}"
-    assert differences(RAW, Inside()) == [f"file /etc/app.conf: expected hash {'1' * 8}, observed none"]
 
 
 def test_no_secret_is_recorded() -> None:
@@ -230,11 +215,3 @@ def test_a_new_file_is_expected_only_where_files_came_before(
     recorded: tuple[str, ...], paths: tuple[str, ...], said: list[str]
 ) -> None:
     assert list(unexpected(recorded, paths)) == said
-
-
-def test_a_recorded_container_is_the_same_from_the_disk() -> None:
-    recorded = record_container(container(RAW), INSIDE, SEAL)
-    plain: Callable[[object], object] = lambda value: json.loads(json.dumps(as_json(value)))  # noqa: E731
-    assert plain(recorded.settings) == recorded.settings
-    places = tuple(sorted(mount["Destination"] for mount in RAW["Mounts"]))
-    assert recorded.places == places

@@ -87,17 +87,6 @@ def test_each_commit_is_known_again_when_it_is_picked(history: History, which: s
     assert history.copy_in(later) == Copy(original, picked)
 
 
-def test_a_branch_that_was_rebased_is_known_again(history: History) -> None:
-    rebased = history.repository.pick(history.beside, history.first, history.second, history.last)
-    found = history.copy_in(rebased)
-    assert found == Copy(history.last, rebased)
-
-
-def test_what_led_to_it_under_its_own_id_is_no_copy(history: History) -> None:
-    assert history.copy_in(history.second) is None
-    assert history.copy_in(history.repository.commit({"README": "more"}, history.second)) is None
-
-
 def test_the_commits_of_a_branch_are_known_again_though_a_merge_was_rolled_back(history: History) -> None:
     made = history.repository
     made.git("checkout", "--quiet", "--detach", history.beside)

@@ -113,17 +113,6 @@ def test_a_file_that_was_replaced_under_a_running_container_is_read_as_that_sees
     assert read() == old
 
 
-@pytest.mark.parametrize("host", ["unix:///var/run/docker.sock", "tcp://192.0.2.1:2376"])
-def test_a_folder_with_data_and_what_is_no_file_are_told_as_unread(
-    bound: Path, monkeypatch: pytest.MonkeyPatch, host: str
-) -> None:
-    monkeypatch.setenv("DOCKER_HOST", host)
-    api = StandInApi({"/data/a": b"A"})
-    seen = found(api, bind(bound, "/data", writable=True), bind(bound / "gone", "/run/socket"))
-    assert seen.bound == {}
-    assert seen.unread == ("/data, a folder that it may write to", "/run/socket")
-
-
 def test_changes_are_told_without_the_noise_of_a_running_container() -> None:
     api = StandInApi({"/app/main.py": b"x", "/etc/motd": b"y"})
     modified = ("/", "/app", "/app/main.py", "/etc", "/etc/motd", "/var", "/var/log")
@@ -163,14 +152,3 @@ def test_what_compose_placed_is_read() -> None:
     api.files["/run/secrets/s3"] = b"another"
     now = found(api).placed
     assert {path for path in PLACED if now[path] != seen.placed[path]} == {"/run/secrets/s3"}
-
-
-def test_more_than_is_read_is_told_as_unread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rollproof.engines.insides._READ_BYTES", 20_000)
-    api = StandInApi({"/app/large": b"x" * 300_000, "/app/small": b"y"})
-    api.changes = [{"Path": path, "Kind": 0} for path in api.files]
-    seen = found(api)
-    assert (seen.modified["/app/large"], seen.unread[0]) == ("", "/app/large, more than is read")
-    # Of a folder that was modified, its content is not read.
-    api.changes = [{"Path": "/app", "Kind": 0}]
-    assert (*found(api).modified, found(api).unread) == ("/app", ())

@@ -128,13 +128,6 @@ def test_a_damaged_copy_is_refused_before_it_is_loaded(
     control.load_image.assert_not_called()
 
 
-@pytest.mark.parametrize("name", ["latest", "sha256:../../etc", "", f"sha256:{'0' * 63}"])
-def test_what_is_no_id_is_no_path(backups: Path, name: str) -> None:
-    assert not is_kept(backups, name)
-    with pytest.raises(ValueError, match="expected an image id"):
-        image_folder(backups, name)
-
-
 def test_a_rollback_loads_what_was_pruned(sandbox: Sandbox, incident: Incident) -> None:
     backups = sandbox.target.folders.backups
     _keep(backups, sandbox.control)

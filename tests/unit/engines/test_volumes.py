@@ -35,31 +35,6 @@ def test_a_helper_sees_one_volume_and_nothing_else(monkeypatch: pytest.MonkeyPat
     ]
 
 
-@pytest.mark.parametrize("left", [["2"], []])
-def test_a_container_that_ends_while_writers_are_looked_for_is_none(
-    monkeypatch: pytest.MonkeyPatch, left: list[str]
-) -> None:
-    there = iter([["1", *left], left])
-    last = ["1", *left]
-
-    def answer(command: list[str], **_: object) -> str:
-        nonlocal last
-        if command[1] == "ps":
-            last = next(there, last)
-            return "\n".join(last)
-        if "1" in command[4:]:
-            raise ActionFailed(what="", expected="", observed="No such object: 1", source="", hint="")
-        return json.dumps({"name": "/reader", "has": []})
-
-    monkeypatch.setattr(volumes, "run_command", answer)
-    mount = Mount("/srv/data", "bind", "/data", "/srv/data")
-    volumes._refuse_writers(mount, Deadline(60))
-    # Where nobody has ended, the engine's error is told.
-    there, last = iter([["1"], ["1", "2"]]), []
-    with pytest.raises(ActionFailed, match="No such object"):
-        volumes._refuse_writers(mount, Deadline(60))
-
-
 @pytest.mark.parametrize(
     ("mount", "other", "refused"),
     [
@@ -175,22 +150,3 @@ def _with(*mounts: Mount) -> Any:  # noqa: ANN401 - as much of a container as is
 
 
 DATA = Mount("data", "volume", "/var/lib/milvus", "/volumes/data/_data")
-
-
-def test_a_folder_of_the_host_is_no_volume(tmp_path: Path) -> None:
-    folder = Mount(str(tmp_path), "bind", "/var/lib/etcd", str(tmp_path))
-    with pytest.raises(ActionFailed) as caught:
-        volumes.images_by_volume([_with(folder)])
-    assert f"can write to: {tmp_path} at /var/lib/etcd of milvus-1" in str(caught.value)
-    # Where this machine cannot tell what it is, it may be one.
-    elsewhere = Mount("/nowhere/here", "bind", "/data", "/nowhere/here")
-    with pytest.raises(ActionFailed, match="/nowhere/here at /data"):
-        volumes.images_by_volume([_with(elsewhere)])
-
-
-def test_what_holds_no_data_is_no_reason(tmp_path: Path) -> None:
-    (tmp_path / "milvus.yaml").write_text("")
-    file = Mount(str(tmp_path / "milvus.yaml"), "bind", "/milvus.yaml", str(tmp_path / "milvus.yaml"))
-    read_only = Mount(str(tmp_path), "bind", "/configs", str(tmp_path), writable=False)
-    in_memory = Mount("", "tmpfs", "/tmp", "")  # noqa: S108 - a place in a container
-    assert volumes.images_by_volume([_with(file, read_only, in_memory)]) == {"data": "sha256:1"}

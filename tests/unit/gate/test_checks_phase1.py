@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from rollproof.baseline.configuration import ConfigurationKey, record_container
 from rollproof.baseline.facts import Facts, RecordedContainer
 from rollproof.baseline.folder import Baseline
 from rollproof.engines.engine import Container, Inside, Usage
-from rollproof.engines.host import FileSystem
 from rollproof.errors import Mismatch
 from rollproof.profile.profile import Target, load_target
 from rollproof.runbook import Replica
@@ -128,19 +126,6 @@ def test_what_is_not_as_recorded_is_red(was: Container, now: Container, said: st
         judged(recorded_container(was), now, target)
 
 
-@pytest.mark.parametrize(("status", "command"), [("paused", "docker unpause"), ("exited", "docker logs")])
-def test_the_hint_is_what_ends_that_state(status: str, command: str, target: Target) -> None:
-    now = container(status=status, running=False)
-    with pytest.raises(Mismatch) as caught:
-        judged(recorded_container(container()), now, target)
-    assert caught.value.hint == f"{command} {now.name}"
-
-
-def test_a_one_shot_that_failed_uses_nothing_and_that_is_not_green() -> None:
-    with pytest.raises(Mismatch, match="expected a running container, observed exited"):
-        inspect.unwrap(containers.usage)(ended(1), recorded_container(ended()), {})
-
-
 @pytest.mark.parametrize(
     ("was", "now", "restarts"),
     [
@@ -222,20 +207,3 @@ def test_each_replica_is_compared_once_and_what_is_the_same_in_all_is_one_cause(
     ]
     one = "Memory: expected 1, observed 2" if what == "changed_settings" else "added /usr/local/bin/x"
     assert told == [[one]] * len(names)
-
-
-@pytest.mark.parametrize(
-    ("free", "inodes", "said"),
-    [
-        (50.0, 50.0, ""),
-        (50.0, None, ""),
-        (1.0, 50.0, "free space of /data"),
-        (50.0, 1.0, "free inodes of /data"),
-    ],
-)
-def test_a_file_system_has_room_for_bytes_and_inodes(
-    free: float, inodes: float | None, said: str, target: Target
-) -> None:
-    on = FileSystem("/data", 10**9, free_percent=free, inodes_free_percent=inodes)
-    with pytest.raises(Mismatch, match=said) if said else nullcontext():
-        phase1.test_disk_of_the_volume(on, target, EXPECT)

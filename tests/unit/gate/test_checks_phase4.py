@@ -19,19 +19,12 @@ from fixtures.gating.verification import VERIFICATION
 from rollproof.baseline.comparison import Comparison, Keys
 from rollproof.baseline.facts import RecordedCollection
 from rollproof.baseline.sampling import Coverage
-from rollproof.collection import Case, Json
 from rollproof.errors import Meaning, Mismatch, Problem, Unverifiable
 from rollproof.incident.incident import new_incident
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Place, Policy, Reference
 from rollproof.stores.contract import Beside, Digest
 from rollproof.stores.references import MOST_TOLERATED, Followed
-
-
-def test_a_case_is_named_as_its_parameter_and_in_words() -> None:
-    case = Case("s3", "bucket/with/slashes")
-    assert (case.id, repr(case)) == ("s3/bucket/with/slashes", "'s3/bucket/with/slashes'")
-    assert str(CountCase("mysql", "shop.users", "exact", 3)) == "shop.users of mysql"
 
 
 def _count(
@@ -129,19 +122,6 @@ def test_a_profile_says_what_is_enough(target: Target) -> None:
     assert _content(Coverage(parts=2, covered=2, records=10), target) == []
     less = target.model_copy(update={"limits": target.limits.model_copy(update={"coverage_percent": 0.1})})
     assert len(_content(ONE_OF_A_THOUSAND, less)) == 1
-
-
-@pytest.mark.parametrize(
-    ("live", "means"),
-    [({"users": {"columns": 2}}, Meaning.DATA_CHANGED), ({"other": {"columns": 1}}, Meaning.DATA_LOSS)],
-)
-def test_a_schema_that_differs_or_is_gone_is_red(live: Mapping[str, Json], means: Meaning) -> None:
-    kept: list[str] = []
-    case = SchemaCase("mysql", "users", {"columns": 1})
-    with pytest.raises(Mismatch) as raised:
-        phase4.test_schema(case, lambda _: live, lambda _: [], Expect([]), lambda *said: kept.append(said[0]))
-    assert raised.value.means is means
-    assert kept == (["differences"] if means is Meaning.DATA_CHANGED else [])
 
 
 def _positions(strayed: list[str], advanced: list[str] | Problem) -> list[str]:

@@ -73,19 +73,6 @@ EVERY: tuple[Check, ...] = (
 )
 
 
-def test_they_are_green_and_say_what_they_saw(target: Target) -> None:
-    running, beat, sees = (_note(check, _samples(), target) for check in EVERY)
-    assert running.startswith("process ")
-    assert "runs; its last sample is 1.0 s old" in running
-    assert beat == "6 beats of 5 s, none missing, the latest 0.004 s late"
-    assert sees == "health 200 status UP, 9 ms; all of 2 probes are well"
-
-
-@pytest.mark.parametrize("check", EVERY)
-def test_no_sample_is_red(target: Target, check: Check) -> None:
-    assert "expected one of target sandbox, observed none" in _red(check, (), target)
-
-
 @pytest.mark.parametrize("check", EVERY)
 def test_samples_of_another_target_are_red(target: Target, check: Check) -> None:
     assert "expected one of target sandbox, observed other" in _red(

@@ -18,23 +18,10 @@ from rollproof.incident.incident import Incident, new_incident
 from rollproof.incident.journal import JournalBroken
 from rollproof.incident.rehearsals import BEGAN, ENDED
 from rollproof.incident.reopening import closed_gates_for
-from rollproof.planning.plan import plan_database, plan_full, plan_service
 from rollproof.record_names import UNFINISHED
-from tests.fork_server import ForkServer
-from tests.pytester.conftest import Outcome
 from tests.unit.command_line import incident_of
 from tests.unit.rolled_back import MIGRATION_FILE, History, RolledBack, commit, make_rolled_back, roll_back
 from tests.unit.sandbox import git
-from tests.unit.team_stand_in import gate
-
-REOPENED = "test_migration_was_reopened_after_its_rollback"
-WAIVER = f"""
-[[premigration.waivers]]
-item = "{REOPENED}"
-name = "Ada"
-reason = "the second half is unused"
-expires = 2999-01-01
-"""
 
 
 @pytest.fixture
@@ -62,10 +49,6 @@ def _red(rolled: RolledBack, migration: str) -> str:
     assert f"reopening of migration {migration[:12]}: expected one for each rollback" in text
     assert str(rolled.incident.folder) in text
     return text
-
-
-def _gate(forks: ForkServer, rolled: RolledBack, migration: str) -> Outcome:
-    return gate(forks, replace(rolled.sandbox, bad=migration), "step5")
 
 
 def test_what_was_rolled_back_stays_closed(rolled: RolledBack) -> None:
@@ -141,20 +124,6 @@ def test_what_has_it_again_under_another_id_is_closed_until_it_is_reopened(
     rolled.reopen()
     assert f"for fix {rolled.fix[:12]}" in _green(rolled, rolled.fix)
     _red(rolled, picked)
-
-
-@pytest.mark.parametrize("kind", ["service", "database", "full"])
-def test_every_kind_of_rollback_closes(rolled: RolledBack, kind: str) -> None:
-    target, there = rolled.sandbox.target, rolled.incident
-    plan = {
-        "service": lambda: plan_service(target, "backend"),
-        "database": lambda: plan_database(target, "redis"),
-        "full": lambda: plan_full(target, rolled.sandbox.commit),
-    }[kind]()
-    there.folder.rename(rolled.sandbox.folder / "aside")
-    assert "nothing" in _green(rolled, rolled.fix)
-    rolled.incident = roll_back(rolled.sandbox, plan)
-    _red(rolled, rolled.fix)
 
 
 def test_a_rollback_that_failed_closes(rolled: RolledBack) -> None:
@@ -296,26 +265,3 @@ def test_a_commit_that_is_gone_is_broken(rolled: RolledBack) -> None:
     journal.write("rollback began", commit=rolled.sandbox.commit, head="0" * 40, revisions=[])
     with pytest.raises(Unverifiable, match="fetch both commits"):
         closed_gates_for(rolled.sandbox.target, rolled.fix)
-
-
-def test_an_operator_s_run_is_red_then_broken(rolled: RolledBack, forks: ForkServer) -> None:
-    rolled.prepare()
-    outcome = _gate(forks, rolled, rolled.fix)
-    red = outcome.results()[REOPENED]
-    assert red["verdict"] == "failed"
-    assert "no reopening is recorded" in red["reason"]
-    assert f"--as NAME --target {rolled.sandbox.profile}" in outcome.text
-    rolled.reopen()
-    _reopening_edited(rolled.incident)
-    outcome = _gate(forks, rolled, rolled.fix)
-    assert outcome.results()[REOPENED]["verdict"] == "broken"
-    assert "Traceback" not in outcome.text
-
-
-def test_it_can_be_waived(rolled: RolledBack, forks: ForkServer) -> None:
-    rolled.sandbox.profile.write_text(rolled.sandbox.profile.read_text() + WAIVER)
-    waived = _gate(forks, rolled, rolled.fix).results()[REOPENED]
-    assert waived["verdict"] == "passed"
-    (note,) = (note for note in waived["notes"] if isinstance(note, dict))
-    assert (note["kind"], note["by"]) == ("waived", "Ada")
-    assert note["text"].startswith("waived by Ada until 2999-01-01")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -15,17 +13,15 @@ import pytest
 from checks.premigration import test_step5_staging as step5
 from fixtures.gating.evidence import Expect
 from rollproof.baseline.known_good import current_baseline
-from rollproof.errors import Mismatch, Problem, UsageProblem
+from rollproof.errors import Mismatch, Problem
 from rollproof.incident.incident import RollbackRecord, new_incident
 from rollproof.incident.rehearsals import Ending, Rehearsal
 from rollproof.monitoring.rollback_request import Kind, RollbackRequest
-from rollproof.planning.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
-from rollproof.planning.refusals import Allowed, Asked, refusals, refuse_hold
+from rollproof.planning.refusals import refuse_hold
 from rollproof.record_names import VERDICT
 from rollproof.system.clock import Moment
 from rollproof.system.files import sha256_of
 from rollproof.verdict import Verdict
-from tests.unit.clock import ago
 from tests.unit.sandbox import Releases, Sandbox, make_sandbox
 
 BEAT = 5.0
@@ -62,46 +58,6 @@ def silent(_: object) -> None:
 def both(seen: list[bool]) -> None:
     """See that what was compared was not always of one kind."""
     assert set(seen) == {True, False}
-
-
-def _plans(sandbox: Sandbox) -> Iterator[Plan]:
-    yield plan_service(sandbox.target, "backend")
-    yield from (plan_database(sandbox.target, name) for name in sandbox.target.stores)
-    yield plan_full(sandbox.target, sandbox.commit)
-    yield plan_emergency(sandbox.target, sandbox.commit)
-
-
-def test_a_hold(sandbox: Sandbox) -> None:
-    """Doctor names one where a rollback would be refused for it, and only there."""
-    target, seen = sandbox.target, list[bool]()
-    plans, current = [*_plans(sandbox)], current_baseline(target).id
-    oldest = target.hold_seconds
-    for plan, baseline, age, commit in product(
-        plans, (current, "another"), (SLACK, oldest - SLACK, oldest + SLACK), (sandbox.commit, "0" * 40)
-    ):
-        request = replace(plan.request, commit=commit)
-        incident = new_incident(target.folders.incidents, target.name)
-        record = RollbackRecord(
-            *(commit, Verdict.PASSED, 1.0, ago(age + 1), ago(age)),
-            kind=request.kind,
-            names=request.names,
-            baseline=baseline,
-        )
-        incident.write_rollback(record)
-        held = [
-            plan
-            for plan in plans
-            if any(one.source.startswith("hold_seconds") for one in refusals(Asked(target, plan, Allowed())))
-        ]
-        seen.append(bool(held))
-        if request.kind in {Kind.FULL, Kind.EMERGENCY} and commit != sandbox.commit and age < oldest:
-            # Nobody can go there again, since no baseline is of that commit: which is what doctor says then.
-            with pytest.raises(UsageProblem, match=f"baseline: expected one of commit {commit[:12]}"):
-                refuse_hold(target)
-        else:
-            assert holds([partial(refuse_hold, target)]) is not seen[-1], (request, baseline, age)
-        shutil.rmtree(incident.folder)
-    both(seen)
 
 
 def test_a_hold_of_another_commit_is_of_no_service(sandbox: Sandbox) -> None:

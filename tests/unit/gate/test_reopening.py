@@ -17,9 +17,8 @@ from rollproof.incident.journal import JournalBroken
 from rollproof.incident.reopening import read_reopenings
 from rollproof.record_names import UNFINISHED
 from rollproof.system.clock import Moment
-from tests.unit.command_line import tree
 from tests.unit.rolled_back import CAUSE, History, RolledBack, commit, make_rolled_back, roll_back
-from tests.unit.sandbox import SECRET, git
+from tests.unit.sandbox import git
 
 
 @pytest.fixture
@@ -57,58 +56,6 @@ def test_it_is_recorded_with_all_that_it_stands_on(rolled: RolledBack) -> None:
     assert found.host
 
 
-def test_twice_says_so_and_changes_nothing(rolled: RolledBack) -> None:
-    rolled.prepare()
-    rolled.reopen()
-    rolled.back_up()
-    before = tree(rolled.incident.folder)
-    said = rolled.reopen("--root-cause", "another", "--as", "Grace")
-    assert "already reopened by Ada, " in said
-    assert "nothing is changed" in said
-    assert tree(rolled.incident.folder) == before
-
-
-def test_another_fix_is_another_reopening(rolled: RolledBack) -> None:
-    rolled.prepare()
-    rolled.reopen()
-    other = commit(rolled.sandbox, rolled.fix, {"README": "more"})
-    rolled.rehearse(other)
-    rolled.reopen("--fix", other)
-    assert [one.fix for one in read_reopenings(rolled.incident)] == [rolled.fix, other]
-
-
-def test_no_secret_is_kept(rolled: RolledBack) -> None:
-    rolled.prepare()
-    cause = f"Who has {SECRET} can lock the table."
-    ours = ("--fix", rolled.fix, "--as", "Ada", "--root-cause", cause)
-    rolled.run("reopen", str(rolled.incident.folder), *ours)
-    (found,) = read_reopenings(rolled.incident)
-    assert found.root_cause.endswith("can lock the table.")
-    assert SECRET not in rolled.record.read_text()
-
-
-@pytest.mark.parametrize(
-    ("options", "what"),
-    [(("--root-cause", " \n"), "root cause"), (("--as", " "), "engineer who reopens")],
-    ids=["cause", "name"],
-)
-def test_blank_words_are_refused(rolled: RolledBack, options: tuple[str, ...], what: str) -> None:
-    rolled.prepare()
-    assert f"{what}: expected some text, observed none" in _refused(rolled, *options)
-
-
-def test_an_incident_that_is_not_there_is_refused(rolled: RolledBack) -> None:
-    ours = ("--fix", rolled.fix, "--root-cause", CAUSE, "--as", "Ada")
-    said = rolled.run("reopen", "../none", *ours, code=ExitCode.USAGE)
-    assert "incident: expected a readable incident.json" in said
-
-
-def test_an_incident_of_another_target_is_refused(rolled: RolledBack) -> None:
-    other = new_incident(rolled.sandbox.target.folders.incidents, "other")
-    ours = ("--fix", rolled.fix, "--root-cause", CAUSE, "--as", "Ada")
-    assert "expected sandbox, observed other" in rolled.run("reopen", other.id, *ours, code=ExitCode.USAGE)
-
-
 @pytest.mark.parametrize("how", ["empty", "rehearsal"])
 def test_an_incident_without_a_rollback_is_refused(rolled: RolledBack, how: str) -> None:
     rolled.prepare()
@@ -125,12 +72,6 @@ def test_a_rollback_that_has_not_succeeded_is_refused(rolled: RolledBack) -> Non
     rolled.prepare()
     (rolled.incident.folder / UNFINISHED).write_text("{}")
     assert "observed one that began and did not succeed" in _refused(rolled)
-
-
-def test_a_rollback_from_no_migration_is_refused(rolled: RolledBack) -> None:
-    rolled.incident = roll_back(rolled.sandbox, beginning=rolled.sandbox.commit)
-    rolled.prepare()
-    assert "observed none: that was deployed already" in _refused(rolled)
 
 
 def _itself(rolled: RolledBack) -> str:
@@ -208,15 +149,6 @@ def test_a_rehearsal_of_before_the_rollback_is_refused(rolled: RolledBack) -> No
     assert "; the rollback ended " in said
 
 
-def test_a_backup_of_before_the_rollback_is_refused(rolled: RolledBack) -> None:
-    rolled.back_up()
-    rolled.incident = roll_back(rolled.sandbox)
-    rolled.rehearse(rolled.fix)
-    said = _refused(rolled)
-    assert "backup set since the rollback: expected one of every store, begun after " in said
-    assert ", begun 20" in said
-
-
 def test_a_backup_that_was_begun_before_the_rollback_ended_is_refused(rolled: RolledBack) -> None:
     rolled.rehearse(rolled.fix)
     path, ended = rolled.back_up() / MANIFEST, rolled.incident.rollback()
@@ -227,11 +159,6 @@ def test_a_backup_that_was_begun_before_the_rollback_ended_is_refused(rolled: Ro
     path.write_bytes(manifest_text(manifest))
     assert Moment.from_record(done).seconds_since(ended.finished) > 0
     assert f", begun {began['wall']}" in _refused(rolled)
-
-
-def test_no_backup_is_refused(rolled: RolledBack) -> None:
-    rolled.rehearse(rolled.fix)
-    assert "backup set since the rollback: " in _refused(rolled)
 
 
 @pytest.mark.parametrize("harm", ["cut", "a manifest edited"])

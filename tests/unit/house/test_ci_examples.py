@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 import yaml
 
-from rollproof.errors import EXIT_CODES, ExitCode
 from tests.conftest import ROOT
 from tests.unit.command_line import GROUP
 
@@ -117,9 +116,3 @@ def test_the_script_ends_with_the_code_of_the_gate(path: Path, tmp_path: Path) -
             ["bash", "-e", "-c", "\n".join(lines)], env=environment, timeout=60, check=False, cwd=tmp_path
         )
         assert done.returncode == code, (gated, bundled)
-
-
-def test_the_page_says_each_exit_code_of_a_gate() -> None:
-    page = PAGE.read_text(encoding="utf-8")
-    codes = set(ExitCode) - {ExitCode.INVESTIGATE}
-    assert not [code for code in codes if f"| {code:d} | {EXIT_CODES[code]}" not in page]

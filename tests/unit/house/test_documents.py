@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 import typer.main
-import yaml
 from typer.core import TyperGroup
 
 from rollproof.errors import ExitCode
@@ -178,48 +177,6 @@ def test_a_command_of_a_page_is_one_that_its_program_takes(
     parse(command.line, request.config)
 
 
-def test_no_reason_is_given_where_none_is_needed(request: pytest.FixtureRequest) -> None:
-    needless = [
-        f"{page.relative_to(ROOT)}: {block['reason']}"
-        for page in PAGES
-        for block in _BLOCK.finditer(page.read_text(encoding="utf-8"))
-        if block["reason"] is not None and _parses(block["text"], request.config)
-    ]
-    assert not needless, "these blocks parse: take their `not run` away"
-
-
-def _parses(block: str, config: pytest.Config) -> bool:
-    try:
-        for line in _lines(block):
-            parse(line, config)
-    except Unknown:
-        return False
-    return True
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "rollproof backupp",
-        "rollproof gate",
-        "rollproof capture --tagret x",
-        "rollproof contacts acknowledge --incident ID",
-        "pytest -m phase9",
-        "pytest -m phase1 --no-gaet",
-        "pytest checks/nowhere.py",
-        "./deploy/rollback/db_oracle.sh",
-        "./deploy/rollback/db_mysql.sh --often",
-        "./run rehearsals",
-        "./run up --sclae 1",
-        "export ROLLPROOF_TARGT=x",
-        "curl http://localhost",
-    ],
-)
-def test_a_mistake_in_a_command_is_found(line: str, request: pytest.FixtureRequest) -> None:
-    with pytest.raises(Unknown):
-        parse(line, request.config)
-
-
 def test_pages_have_commands() -> None:
     assert len({one.page for one in EVERY}) > len(PAGES) // 3
 
@@ -232,25 +189,6 @@ def test_links_and_pictures_are_there() -> None:
         if not (page.parent / link).exists()
     ]
     assert not missing
-
-
-def test_no_link_is_cut_in_two() -> None:
-    """With a blank or a line's end before its address, a link is shown as it is written."""
-    cut = re.compile(r"\]\s+\([^)\s]*(?:\.md|#)[^)\s]*\)")
-    assert not {
-        str(path): found for path in PAGES if (found := cut.findall(path.read_text(encoding="utf-8")))
-    }
-
-
-def test_every_page_is_in_the_navigation_and_the_other_way_round() -> None:
-    def entries(part: object) -> Iterator[str]:
-        if isinstance(part, str):
-            yield part
-        for one in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
-            yield from entries(one)
-
-    nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
-    assert sorted(entries(nav)) == sorted(str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md"))
 
 
 def test_the_first_profile_loads_and_is_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

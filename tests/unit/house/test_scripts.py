@@ -5,12 +5,18 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 SCRIPTS = sorted(DEPLOY.glob("*/*.sh"))
+COMMANDS = {
+    "backup": ["backup"],
+    "monitor_migration": ["monitor"],
+    "emergency_rollback": ["rollback", "emergency"],
+}
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
@@ -35,7 +41,19 @@ def test_a_profile_is_looked_for_where_it_is_typed(script: Path, tmp_path: Path)
     )
     where, *arguments = done.stdout.splitlines()
     assert where == str(here)
-    assert arguments[-2:] == ["a b", "--target=targets/x.toml"]
+    kind, _, name = script.stem.partition("_")
+    command = COMMANDS.get(script.stem) or [
+        "rollback",
+        *{"service": ["service", name], "db": ["database", name]}[kind],
+    ]
+    assert arguments == [*command, "a b", "--target=targets/x.toml"]
+
+
+def test_every_service_and_store_of_the_runbook_has_its_script() -> None:
+    layra = tomllib.loads((DEPLOY.parent / "targets" / "layra.toml").read_text(encoding="utf-8"))
+    wanted = {f"service_{name}" for name in layra["application"]["services"]}
+    wanted |= {f"db_{name}" for name in layra["stores"]}
+    assert {script.stem for script in SCRIPTS} == wanted | set(COMMANDS)
 
 
 def test_the_one_door_says_what_it_can_do(tmp_path: Path) -> None:

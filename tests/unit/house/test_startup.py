@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,9 +12,7 @@ import typer.main
 from typer import Context
 
 from rollproof.errors import EXIT_CODES_TOLD, ExitCode
-from rollproof.home import version
 from staging.commands import app as staging
-from tests.conftest import ROOT
 from tests.fork_server import ForkServer
 from tests.unit.command_line import GROUP, every_command
 
@@ -71,18 +68,6 @@ def started() -> Iterator[Started]:
     server.close()
 
 
-def _from_nothing(*words: str) -> subprocess.CompletedProcess[str]:
-    """Run a command line in a process of its own, which says at its end what it has imported."""
-    return subprocess.run(
-        [sys.executable, "-c", SCRIPT, *words],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
 @pytest.mark.parametrize("words", ["", "rollback", "verify", "capture", "contacts run"])
 def test_help_imports_nothing_that_commands_work_with(started: Started, words: str) -> None:
     done = started("rollproof", *words.split(), "--help")
@@ -136,11 +121,6 @@ def test_each_example_is_a_command_line_that_is_understood(
         # Reads all options and arguments, and runs nothing.
         context = COMMANDS[words].make_context(" ".join(words), rest[len(words) :], parent=Context(GROUP))
         assert context.params
-
-
-def test_the_version_is_told() -> None:
-    done = _from_nothing("rollproof", "--version")
-    assert done.stdout.startswith(f"rollproof {version()}\n")
 
 
 @pytest.mark.parametrize(

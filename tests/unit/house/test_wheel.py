@@ -133,17 +133,12 @@ def test_its_version_and_help_are_told_anywhere(installed: Installed) -> None:
     "words",
     [
         ["rollproof", "verify", "phase1", "--target", "profile.toml"],
-        # What workers do is shown without a wheel.
-        pytest.param(
-            ["rollproof", "verify", "phase1", "-n1", "--target=profile.toml"],
-            marks=pytest.mark.long(minutes=0.2),
-        ),
         [
             *("python", "-m", "pytest", "-p", "no:cacheprovider", "-m", "phase1"),
             *("rollproof.checks", "--target=profile.toml"),
         ],
     ],
-    ids=["verify", "with workers", "pytest itself"],
+    ids=["verify", "pytest itself"],
 )
 def test_it_verifies_from_any_folder(installed: Installed, words: list[str]) -> None:
     done = installed.run(*words, "-q", DOCKER_HOST="unix:///nonexistent/docker.sock")
@@ -154,35 +149,11 @@ def test_it_verifies_from_any_folder(installed: Installed, words: list[str]) -> 
     assert list((installed.folder / "incidents").glob("*/verdict.json"))
 
 
-def test_the_path_of_a_profile_may_have_a_space(installed: Installed) -> None:
-    folder = installed.folder / "a place"
-    folder.mkdir()
-    try:
-        write_profile(folder)
-        if os.getuid() == 0:
-            os.chown(folder, NOBODY, NOBODY)
-        done = installed.run("rollproof", "verify", "phase1", "-q", "--target", f"{folder}/profile.toml")
-        assert done.returncode == ExitCode.BROKEN, done.stdout + done.stderr
-        assert "BROKEN: not everything could be verified (sandbox, without a rollback)" in done.stdout
-    finally:
-        shutil.rmtree(folder)
-
-
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["verify"], ExitCode.USAGE, "this writes one: rollproof init --project NAME"),
-        (["verify", "phas1"], ExitCode.USAGE, "HINT: rollproof verify phase1 --target PROFILE"),
-        (["verify", "--target", "none.toml"], ExitCode.USAGE, "HINT: profiles in that folder"),
         (["capture", "--target", "profile.toml"], ExitCode.BROKEN, "container engine: expected an answer"),
-        (
-            ["rollback", "status", "--target", "profile.toml"],
-            ExitCode.USAGE,
-            "which one to begin: rollproof plan --target=",
-        ),
         (["plan", "--target", "lost.toml"], ExitCode.USAGE, "correct its path in lost.toml\n"),
-        (["report", "none"], ExitCode.USAGE, "(from incidents)"),
-        (["plan", "--help"], ExitCode.VERIFIED, "rollproof plan --target prod.toml --store mysql --corrupt"),
     ],
 )
 def test_what_is_wrong_is_told_in_the_words_that_are_typed(

@@ -2,93 +2,23 @@
 
 from __future__ import annotations
 
-import re
-import tempfile
-from collections.abc import Sequence
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
-from allure_commons import model2
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fixtures.gating.evidence import Expect, Sides
 from fixtures.gating.gate import BLOCKED, Gate
 from fixtures.gating.recorder import judge
-from reports.allure.categories import CATEGORIES, code_of
-from reports.allure.results import RedactingLogger, unreported
-from reports.text.room import Room
 from rollproof.errors import Meaning, Mismatch, Problem, Unverifiable
-from rollproof.incident.incident import new_incident
-from rollproof.incident.ledger import Note, Planned, Result, Run
-from rollproof.incident.tally import tally
-from rollproof.profile.profile import Windows
-from rollproof.redaction.redactor import Redactor
 from rollproof.runbook import PHASES
-from rollproof.system.clock import Moment
 from rollproof.verdict import Verdict
 
-# What once decided, and what a sentence could look like to mean something.
-ONCE = (
-    "blocked: phase1 did not pass",
-    "late: phase2: expected done within 180 s, observed more",
-    "records in users of mysql: expected 100, observed 98 (-2)",
-    "store redis as reader: expected an answer within 5 s, observed Connection refused, timed out",
-    "the worker that ran it died",
-    "not collected: checks",
-    *(code_of(meaning) for meaning in Meaning),
-    *(f"x\n{code_of(meaning)}" for meaning in Meaning),
-)
 sentences = st.sampled_from(ONCE) | st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 found = st.lists(
     st.tuples(st.sampled_from(Verdict), st.sampled_from(Meaning)), min_size=len(PHASES), max_size=8
 )
-
-
-class _Kept:
-    def __init__(self) -> None:
-        self.results: list[model2.TestResult] = []
-
-    def report_result(self, result: model2.TestResult) -> None:
-        self.results.append(result)
-
-
-def _categories(result: model2.TestResult) -> list[str]:
-    trace = (result.statusDetails.trace or "") if result.statusDetails else ""
-    return [
-        rule["name"]
-        for rule in CATEGORIES
-        if result.status in rule["matchedStatuses"] and re.search(rule.get("traceRegex", ""), trace)
-    ]
-
-
-def _said_by(folder: Path, ended: Sequence[tuple[Verdict, Meaning]], texts: Sequence[str]) -> Any:  # noqa: ANN401 - to be compared
-    """Return verdict, counts of each phase, and categories of a record whose sentences are `texts`."""
-    incident = new_incident(folder, "canary")
-    run = Run.begin(incident.folder, Moment.now(), gated=True)
-    checks = {f"checks/{n}.py::test": PHASES[n % len(PHASES)] for n in range(len(ended))}
-    run.write_plan({p: Planned(tuple(c for c, of in checks.items() if of == p)) for p in PHASES})
-    with closing(run.writer()) as writer:
-        for (check, phase), (verdict, means), text in zip(checks.items(), ended, texts, strict=True):
-            means = Meaning.OTHER if verdict in {Verdict.PASSED, Verdict.BLOCKED} else means  # noqa: PLW2901 - no error
-            writer.append(Result(check, phase, verdict, 1.0, text, Moment.now(), (Note(text),), means))
-    told, kept = tally(incident, Windows()), _Kept()
-    logger = RedactingLogger(kept, Redactor(), Room(folder, workers=1))
-    for check, result in run.results().items():
-        logger.report_result(unreported(incident.id, checks[check], check, result, 0))
-    phases = {name: (phase.verdict, phase.checks) for name, phase in told.phases.items()}
-    return told.verdict, len(told.partial), phases, [_categories(result) for result in kept.results]
-
-
-@given(found, st.data())
-def test_a_record_whose_sentences_are_rewritten_says_the_same(
-    ended: list[tuple[Verdict, Meaning]], data: st.DataObject
-) -> None:
-    texts = data.draw(st.lists(sentences, min_size=len(ended), max_size=len(ended)))
-    with tempfile.TemporaryDirectory() as plain, tempfile.TemporaryDirectory() as rewritten:
-        assert _said_by(Path(rewritten), ended, texts) == _said_by(Path(plain), ended, ["said"] * len(ended))
 
 
 class _Item:

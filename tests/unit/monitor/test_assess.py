@@ -84,28 +84,6 @@ def test_the_other_three_have_exit_codes_of_their_own(run: Ran, tmp_path: Path) 
     assert "lasting: non-critical, page: 9,000 ms, for 10 s" in said
 
 
-@pytest.mark.parametrize(
-    ("arguments", "observed"),
-    [
-        (("--samples=no-such-file",), "Invalid value for '--samples'"),
-    ],
-)
-def test_a_mistake_is_a_document_too(run: Ran, arguments: tuple[str, ...], observed: str) -> None:
-    found = run.document("assess", *arguments, code=ExitCode.USAGE)
-    assert found.problem is not None
-    assert found.problem.observed.startswith(observed)
-
-
-def test_a_damaged_file_is_broken_in_a_document(run: Ran, tmp_path: Path) -> None:
-    path = _write(tmp_path / "samples.jsonl", lambda _: {})
-    path.write_bytes(b"{\n" + path.read_bytes())
-    found = run.document("assess", f"--samples={path}", code=ExitCode.BROKEN)
-    assert found.problem is not None
-    assert found.problem.what
-    # Where it is told to stop the monitor, the file that was named may be another.
-    assert found.problem.hint.startswith("those of an incident")
-
-
 REACHES = 'docker version; for at in 127.0.0.1/9; do timeout 3 bash -c "</dev/tcp/$at" && echo'
 
 

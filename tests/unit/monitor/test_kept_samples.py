@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from rollproof.errors import Unverifiable
 from rollproof.incident import kept_samples
-from rollproof.incident.incident import Incident, find_or_create_change
+from rollproof.incident.incident import Incident
 from rollproof.incident.kept_samples import keep_samples, read_kept, samples_kept
 from rollproof.monitoring.samples import Sample, SampleWriter, read_samples, samples_path
 from rollproof.profile.profile import Target
@@ -58,16 +57,6 @@ def test_what_came_since_is_added_once(target: Target, incident: Incident) -> No
     before = (incident.folder / SAMPLES).read_bytes()
     keep_samples(target, incident)
     assert (incident.folder / SAMPLES).read_bytes() == before
-
-
-def test_a_monitor_that_was_started_anew_is_added_whose_beats_begin_again(
-    target: Target, incident: Incident
-) -> None:
-    _monitored(target, _made(target, 10))
-    keep_samples(target, incident)
-    _monitored(target, _made(target, 3, later=3 * BEAT))
-    keep_samples(target, incident)
-    assert _beats(incident) == [*range(10), 0, 1, 2]
 
 
 def test_what_is_kept_stays_when_the_monitor_s_file_is_gone(target: Target, incident: Incident) -> None:
@@ -130,15 +119,6 @@ def test_no_monitor_fails_nothing(target: Target, incident: Incident, harm: Call
     assert read_kept(incident.folder) == ()
 
 
-def test_kept_samples_that_are_damaged_stay_as_they_are(target: Target, incident: Incident) -> None:
-    _monitored(target, _made(target, 3))
-    (incident.folder / SAMPLES).write_bytes(b"garbage\n")
-    keep_samples(target, incident)
-    assert (incident.folder / SAMPLES).read_bytes() == b"garbage\n"
-    with pytest.raises(Unverifiable, match="sample 1 from the end"):
-        read_kept(incident.folder)
-
-
 def test_where_nothing_can_be_written_nothing_fails(
     target: Target, incident: Incident, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,10 +130,3 @@ def test_where_nothing_can_be_written_nothing_fails(
     monkeypatch.setattr(kept_samples, "write_whole", full)
     keep_samples(target, incident)
     assert read_kept(incident.folder) == ()
-
-
-def test_the_record_of_a_change_keeps_none(target: Target) -> None:
-    _monitored(target, _made(target, 3))
-    change = find_or_create_change(target.folders.incidents, target.name, "a" * 40)
-    keep_samples(target, change)
-    assert not (change.folder / SAMPLES).exists()

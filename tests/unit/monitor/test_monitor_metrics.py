@@ -100,14 +100,6 @@ def _samples(count: int = 1, **probes: Probe) -> list[Sample]:
     return samples(count, lambda _: probes, target="sandbox")
 
 
-def test_before_the_first_sample_there_is_none_and_nothing_is_well(watched: Watched) -> None:
-    found = watched.scrape()
-    assert found.one("rollproof_monitor_last_sample_timestamp_seconds") == 0
-    assert found.one("rollproof_monitor_beats_total") == 0
-    assert not found.all("rollproof_probe_ok")
-    assert not found.all("rollproof_severity")
-
-
 def test_every_figure_is_told_in_base_units(watched: Watched) -> None:
     probes = {
         "requests": replace(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +26,7 @@ from rollproof.monitoring.probes.web_probes import (
 from rollproof.monitoring.samples import ProbeKind, Unreached
 from rollproof.profile.profile import Target, load_target
 from rollproof.stores.registry import open_view
-from tests.conftest import ROOT, write_profile
+from tests.conftest import write_profile
 from tests.unit.application_stand_in import StandIn, answer, running
 from tests.unit.baseline.test_baseline import FACTS
 from tests.unit.monitor.test_store_probes import STORES
@@ -63,26 +61,6 @@ def test_each_target_has_the_probes_of_what_it_is_made_of(tmp_path: Path) -> Non
         *("store mysql", "store mongodb", "store kafka", "store qdrant"),
         *("connections mysql", "connections mongodb", "lag kafka", "vectors qdrant"),
     }
-
-
-def test_no_driver_is_imported_before_a_store_is_asked(tmp_path: Path) -> None:
-    profile = write_profile(tmp_path, MYSQL + STORES)
-    script = (
-        "import sys; from pathlib import Path; from rollproof.profile.profile import load_target\n"
-        "from rollproof.monitoring.probes.probes import probes_of\n"
-        "list(probes_of(load_target(Path(sys.argv[1])), 4.0))\n"
-        "drivers = {'pymysql', 'pymongo', 'redis', 'minio', 'kafka', 'pymilvus', 'numpy'}\n"
-        "print('IMPORTED', sorted(drivers & set(sys.modules)))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(profile)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.stdout == "IMPORTED []\n", done.stderr
 
 
 def test_containers_that_are_unwell_or_missing_name_their_services(target: Target, engine: Any) -> None:  # noqa: ANN401

@@ -14,7 +14,7 @@ import pytest
 from rollproof.baseline.facts import RecordedStore
 from rollproof.baseline.folder import Baseline
 from rollproof.engines.engine import ContainerEngine
-from rollproof.errors import Problem, Unverifiable, UsageProblem
+from rollproof.errors import Unverifiable, UsageProblem
 from rollproof.monitoring.probes import record_probe
 from rollproof.monitoring.probes.probe import Reading
 from rollproof.monitoring.probes.record_probe import Missed, RecordsProbe
@@ -190,18 +190,6 @@ def test_without_a_baseline_it_is_unknown_until_there_is_one(target: Target) -> 
         known = current.facts()
         assert known is not None
         assert known.milliseconds == {}
-
-
-def test_a_baseline_that_is_not_whole_is_verified_once_and_unknown(target: Target) -> None:
-    save(target)
-    (target.folders.baselines / "current" / "facts.json").write_bytes(b"{}")
-    current = CurrentBaseline(target)
-    found = []
-    for _ in range(2):
-        with pytest.raises(Problem) as told:
-            current.read()
-        found.append(told.value)
-    assert found[0] is found[1]
 
 
 @pytest.mark.usefixtures("stores")

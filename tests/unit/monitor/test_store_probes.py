@@ -16,13 +16,10 @@ from rollproof.errors import Unverifiable
 from rollproof.monitoring.probes import store_probes
 from rollproof.monitoring.probes.probe import Reading
 from rollproof.monitoring.probes.store_probes import ConnectionsProbe, LagProbe, VectorProbe
-from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target, load_target
-from rollproof.profile.store_descriptor import Trait
-from rollproof.stores.contract import Answer, ConnectionsView, Hit, LaggingContent, Search, VectorView
+from rollproof.stores.contract import Answer, Hit, Search
 from rollproof.stores.kafka.positions import Positions, lags
 from rollproof.stores.reach import NOBODY, Reach
-from rollproof.stores.registry import content_at, view_at
 from tests.conftest import write_profile
 from tests.unit.monitor.turned_time import TurnedTime, turned
 from tests.unit.sandbox import MYSQL
@@ -241,14 +238,3 @@ def test_a_search_without_an_answer_is_none_and_the_next_one_looks_anew(
     store.found = whole
     assert vectors.ask().text == "2 hits in other"
     assert store.opened == 2
-
-
-def test_the_real_readers_offer_what_is_asked_of_them(target: Target) -> None:
-    nowhere = Endpoint("127.0.0.1", 9)
-    for trait, offered in ((Trait.CONNECTIONS, ConnectionsView), (Trait.VECTORS, VectorView)):
-        for name, profile in target.stores.items():
-            with view_at(name, profile, nowhere) as view:
-                assert isinstance(view, offered) is (trait in descriptor_of(profile).traits), (name, trait)
-    for name, profile in target.stores.items():
-        with content_at(name, profile, nowhere) as content:
-            assert isinstance(content, LaggingContent) is (Trait.LOG in descriptor_of(profile).traits), name

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
@@ -23,7 +21,7 @@ from rollproof.profile.sections import Place, Reference
 from rollproof.redaction.personal import FIELDS, Personal
 from rollproof.stores.contract import RecordHash, StoreView
 from rollproof.stores.references import require_whole
-from tests.conftest import ROOT, write_profile
+from tests.conftest import write_profile
 from tests.unit.content_stand_in import Recorder, Searchable, StandIn, opener
 from tests.unit.sandbox import MYSQL
 
@@ -194,12 +192,6 @@ def test_the_check_of_a_collection_names_records_by_pseudonyms(
     names = inspect.unwrap(shown_keys)(baseline, target, schemas)
     shown = target.personal.pseudonym if personal else str
     assert names(Case(store, collection))(ANNA) == shown(ANNA)
-
-
-def test_the_default_is_documented() -> None:
-    page = (ROOT / "docs" / "explanation" / "secrets.md").read_text(encoding="utf-8")
-    (text,) = re.findall(r"```toml\n(\[redaction\]\n.*?)```", page, re.DOTALL)
-    assert tuple(tomllib.loads(text)["redaction"]["fields"]) == FIELDS
 
 
 def test_a_profile_says_what_is_personal(tmp_path: Path) -> None:

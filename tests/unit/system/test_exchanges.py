@@ -14,12 +14,9 @@ from pydantic import SecretStr
 
 from rollproof.errors import Unverifiable
 from rollproof.system.http import (
-    BODY_BYTES,
-    LATEST,
     Request,
     _certificates,
     fetch,
-    keep,
     latest,
 )
 
@@ -55,26 +52,12 @@ def test_an_exchange_is_kept_without_secrets() -> None:
         assert secret not in text
 
 
-def test_a_long_body_is_cut_in_the_evidence_alone() -> None:
-    with server(b"x" * (3 * BODY_BYTES)) as url:
-        answer = fetch(Request("GET", url), 10)
-
-    assert len(answer.body) == 3 * BODY_BYTES
-    assert latest()[-1].endswith(f"\n{'x' * BODY_BYTES}\n[cut after {BODY_BYTES} bytes]")
-
-
 def test_a_request_without_an_answer_is_kept_too() -> None:
     with pytest.raises(Unverifiable):
         fetch(Request("GET", "http://127.0.0.1:9/x"), 5)
 
     assert latest()[-1].startswith("GET http://127.0.0.1:9/x\nno answer, ")
     assert "ConnectError" in latest()[-1]
-
-
-def test_the_latest_are_kept() -> None:
-    for number in range(LATEST + 5):
-        keep(str(number))
-    assert [*latest()] == [str(number) for number in range(5, LATEST + 5)]
 
 
 def test_https_trusts_whom_the_environment_names_else_certifi_s(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -16,13 +15,12 @@ import pytest
 import typer
 
 from reports.terminal.guard import guarded
-from rollproof.cli.command_line import main
-from rollproof.errors import ActionFailed, ExitCode, Mismatch, UsageProblem
+from rollproof.errors import ActionFailed, ExitCode, UsageProblem
 from rollproof.profile.mistakes import ProfileProblem
 from rollproof.profile.profile import load_target
 from rollproof.redaction.redactor import forms_of
 from rollproof.redaction.secret import remember
-from tests.conftest import ROOT, write_profile
+from tests.conftest import write_profile
 
 
 def _application(ending: BaseException | None) -> typer.Typer:
@@ -87,66 +85,6 @@ def _chained() -> ActionFailed:
         return failed
 
 
-@pytest.mark.parametrize(
-    ("ending", "said"),
-    [
-        (
-            _full(Path("/data/x")),
-            "disk: expected room for what is written, observed No space left on device (from /data/x)",
-        ),
-        (_full(), "disk: expected room for what is written, observed No space left on device"),
-        (OSError(errno.EDQUOT, "Disk quota exceeded"), "observed Disk quota exceeded"),
-        (_chained(), "journal: expected b"),
-    ],
-)
-def test_a_full_disk_is_one_exit_code_whoever_meets_it(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], ending: BaseException, said: str
-) -> None:
-    monkeypatch.setattr("sys.argv", ["command"])
-    assert guarded(_application(ending)) is ExitCode.BROKEN
-    shown = capsys.readouterr().err
-    assert said in shown
-    assert "internal error" not in shown
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["verify-bundle", "x" * 100_000],
-        ["x" * 100_000],
-        ["bundle", "x" * 100_000],
-        ["bundle", "x/" * 50_000],
-        ["rollback", "emergency", "x" * 100_000],
-        ["compare", "x" * 100_000],
-    ],
-    ids=lambda arguments: " ".join(arguments)[:20],
-)
-def test_a_long_argument_is_not_echoed(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], profile: Path, arguments: list[str]
-) -> None:
-    monkeypatch.setenv("ROLLPROOF_TARGET", str(profile))
-    monkeypatch.setattr("sys.argv", ["command", *arguments])
-    assert main() in {ExitCode.USAGE, ExitCode.BROKEN}
-    said = capsys.readouterr().err
-    assert len(said) < 10_000
-    assert "internal error" not in said
-
-
-@pytest.mark.parametrize(("may", "begun"), [(8, False), (63, False), (64, True), (-1, True)])
-def test_a_command_that_may_open_few_files_is_not_begun(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], may: int, *, begun: bool
-) -> None:
-    app = typer.Typer()
-    ran: list[str] = []
-    app.command()(lambda: ran.append("yes"))
-    monkeypatch.setattr("sys.argv", ["command"])
-    monkeypatch.setattr("resource.getrlimit", lambda _: (may, may))
-    assert guarded(app) is (ExitCode.VERIFIED if begun else ExitCode.BROKEN)
-    assert bool(ran) is begun
-    said = "limit of open files: expected at least 64, observed {} (from ulimit -n)\nHINT: ulimit -n 1024\n"
-    assert capsys.readouterr().err == ("" if begun else said.format(may))
-
-
 @pytest.mark.usefixtures("terminal_can_be_lost")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_a_command_as_ctrl_c_does(
@@ -173,28 +111,6 @@ def test_a_signal_ends_a_command_as_ctrl_c_does(
         signal.signal(number, before)
     assert undone == ["undone"]
     assert capsys.readouterr().err == "interrupted\n"
-
-
-@pytest.mark.usefixtures("terminal_can_be_lost")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_what_is_ignored_stays_ignored(monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
-    """As by `nohup`."""
-    app = typer.Typer()
-    went_on: list[str] = []
-
-    @app.command()
-    def command() -> None:
-        os.kill(os.getpid(), number)
-        went_on.append("yes")
-
-    monkeypatch.setattr("sys.argv", ["command"])
-    before = signal.signal(number, signal.SIG_IGN)
-    try:
-        assert guarded(app) is ExitCode.VERIFIED
-        assert signal.getsignal(number) is signal.SIG_IGN
-    finally:
-        signal.signal(number, before)
-    assert went_on == ["yes"]
 
 
 def test_an_error_is_no_order_to_the_terminal(
@@ -257,16 +173,6 @@ def test_a_problem_is_said_without_secrets(
     assert SECRET not in said
 
 
-def test_an_error_that_nobody_reads_keeps_its_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    reader, writer = os.pipe()
-    os.close(reader)
-    monkeypatch.setattr("sys.argv", ["command"])
-    with os.fdopen(writer, "w", buffering=1) as stream:
-        monkeypatch.setattr("sys.stderr", stream)
-        assert guarded(_application(KeyboardInterrupt())) is ExitCode.INTERRUPTED
-        os.dup2(os.open(os.devnull, os.O_WRONLY), writer)
-
-
 def test_a_result_that_nobody_reads_is_no_bug(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -286,52 +192,3 @@ def test_a_result_that_nobody_reads_is_no_bug(
         assert guarded(app) is ExitCode.BROKEN
         os.dup2(os.open(os.devnull, os.O_WRONLY), writer)
     assert capsys.readouterr().err == ""
-
-
-def test_a_reader_who_goes_hears_nothing() -> None:
-    command = f"{sys.executable} -m rollproof plan --help | head -c 1"
-    done = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stderr == ""
-
-
-@pytest.mark.parametrize("closed", ["&-", "&- 2>&-"])
-def test_a_stream_that_is_closed_is_no_bug(closed: str) -> None:
-    command = f"{sys.executable} -m rollproof doctor --target nowhere.toml >{closed}"
-    done = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (ExitCode.USAGE, "")
-
-
-def test_what_is_verified_and_wrong_is_no_bug(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("sys.argv", ["command"])
-    wrong = Mismatch(what="a", expected="b", observed="c", source="d", hint="e")
-    for other in ("first", "second", "second"):
-        wrong.add_note(other)
-    assert guarded(_application(wrong)) is ExitCode.FAILED
-    said = capsys.readouterr().err
-    assert said.splitlines() == [*str(wrong).splitlines(), "first", "second"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "what"),
-    [
-        (["plan", "--store=nosuch"], "store"),
-        (["compare", "nobaseline"], "baseline"),
-        (["rollback", "full"], "rollproof rollback full"),
-        (["rollback", "ful"], "rollproof rollback"),
-    ],
-)
-def test_a_mistake_in_arguments_names_what_it_is_about(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    profile: Path,
-    arguments: list[str],
-    what: str,
-) -> None:
-    monkeypatch.setenv("ROLLPROOF_TARGET", str(profile))
-    monkeypatch.setattr("sys.argv", ["rollproof", *arguments])
-    assert main() is ExitCode.USAGE
-    said = capsys.readouterr().err
-    assert said.partition(": expected ")[0].endswith(what)
-    assert "HINT: " in said

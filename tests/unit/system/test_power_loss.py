@@ -9,12 +9,9 @@ import pytest
 
 from rollback_actions.backup.taking import new_backup_folder
 from rollback_actions.session.journal import Journal
-from rollproof.incident.incident import Incident, RollbackRecord, new_incident
+from rollproof.incident.incident import Incident, new_incident
 from rollproof.planning.plan import plan_database
-from rollproof.system.clock import Moment
-from rollproof.system.command import Deadline, run_command
 from rollproof.system.files import part_of
-from rollproof.verdict import Verdict
 from tests.unit.sandbox import Releases, Sandbox, back_up, facts, make_rollable
 from tests.unit.saved_baseline import save_baseline
 
@@ -114,26 +111,3 @@ def test_what_a_killed_backup_left_is_removed_by_the_next_one_of_its_target(sand
         (part / "mysql").mkdir(parents=True)
     back_up(sandbox, sandbox.commit, "two")
     assert (mine.exists(), others.exists()) == (False, True)
-
-
-def test_a_record_that_is_put_aside_or_taken_away_stays_so(incident: Incident, disk: Disk) -> None:
-    now = Moment.now()
-    incident.write_rollback(RollbackRecord("c" * 40, Verdict.PASSED, 1.0, now, now))
-    incident.close()
-    incident.set_rollback_aside()
-    assert disk.synced[incident.folder] == _content(incident.folder)
-    incident.reopen()
-    assert disk.synced[incident.folder] == _content(incident.folder)
-
-
-def test_a_new_incident_and_its_journal_are_on_the_disk(tmp_path: Path, disk: Disk) -> None:
-    incident = new_incident(tmp_path / "incidents", "staging")
-    assert _listed(disk.synced[tmp_path], "incidents")
-    assert _listed(disk.synced[tmp_path / "incidents"], incident.id)
-    Journal(incident.folder / "journal.jsonl", str).write("began")
-    assert disk.synced[incident.folder] == _content(incident.folder)
-
-
-def test_the_output_of_a_program_is_on_the_disk_with_its_name(tmp_path: Path, disk: Disk) -> None:
-    run_command(["echo", "all"], what="echo", deadline=Deadline(60.0), stdout=tmp_path / "kept")
-    assert disk.holds(tmp_path / "kept")

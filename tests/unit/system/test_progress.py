@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import pty
 import re
 from dataclasses import replace
 
@@ -59,27 +58,3 @@ def test_a_reader_that_is_gone_ends_no_step() -> None:
         # What could not be shown is not to be said again at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     assert done == ["stop", "restore"]
-
-
-def test_a_closed_stream_ends_no_step() -> None:
-    stream = io.StringIO()
-    with Progress(stream) as progress, progress.step("restore"):
-        stream.close()
-
-
-def test_without_standard_error_nothing_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stderr", None)
-    with Progress() as progress, progress.step("restore"):
-        pass
-
-
-def test_a_terminal_that_is_gone_ends_no_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TERM", "xterm")
-    far, near = pty.openpty()
-    done = False
-    with os.fdopen(near, "w") as stream:
-        with Progress(stream) as progress, progress.step("restore"):
-            os.close(far)
-            done = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    assert done

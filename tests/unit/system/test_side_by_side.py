@@ -12,7 +12,7 @@ from itertools import count
 import pytest
 
 from rollproof.errors import Problem
-from rollproof.system.side_by_side import AHEAD, Workers, batched, each, every
+from rollproof.system.side_by_side import AHEAD, Workers, each, every
 
 LONG = 30.0
 """Seconds that nothing takes which goes as it should."""
@@ -46,11 +46,6 @@ def test_no_more_run_than_there_are_workers() -> None:
 
     each(part, range(20), workers=2, name="part")
     assert most == 2
-
-
-def test_threads_have_the_name_of_what_they_do() -> None:
-    (name,) = each(lambda _: threading.current_thread().name, [1], workers=1, name="digest").values()
-    assert name.startswith("digest")
 
 
 def test_what_comes_before_an_error_is_not_lost() -> None:
@@ -228,8 +223,3 @@ def test_the_context_of_the_caller_is_carried(way: Way) -> None:
     seen: list[str] = []
     copy_context().run(caller)
     assert seen == ["the caller's"] * 4
-
-
-def test_batches_are_of_one_size_but_for_the_last() -> None:
-    assert list(batched(iter("abcde"), 2)) == [["a", "b"], ["c", "d"], ["e"]]
-    assert list(batched([], 2)) == []

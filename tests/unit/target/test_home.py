@@ -13,22 +13,12 @@ from rollproof.cli import after_commands
 from rollproof.cli.after_commands import pytest_words
 from rollproof.errors import UsageProblem
 from tests.conftest import ROOT
-from tests.unit.command_line import GROUP, every_command
 
 
 @pytest.fixture(autouse=True)
 def nobody_named_a_target(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(home, "_named", [])
     monkeypatch.setattr("sys.argv", ["rollproof"])
-
-
-def test_a_missing_package_is_installed_as_the_suite_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert home.install_hint().endswith(
-        f"--python={sys.executable} --requirement={home.HOME / 'operators.lock'}"
-    )
-    monkeypatch.setattr(home, "INSTALLED", True)
-    wheel = f"'./rollproof-{home.version()}-py3-none-any.whl[pictures,milvus]'"
-    assert home.install_hint().endswith(f": uv tool install --force {wheel}")
 
 
 TARGETED = ["capture", "rollback emergency COMMIT", "verify phase1 phase2", "report FOLDER"]
@@ -69,22 +59,6 @@ def test_a_hint_names_the_target_of_the_command_line(
 def test_no_target_is_named_where_there_is_none(line: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", line)
     assert home.typed("capture") == "rollproof capture"
-
-
-def test_who_takes_no_target_is_told_none() -> None:
-    """The commands that do not have that option are those that a hint leaves it out of."""
-    options = {
-        words[0]: {name for one in command.params for name in one.opts}
-        for words, command in every_command(GROUP)
-    }
-    without = {name for name, taken in options.items() if "--target" not in taken}
-    assert without - {"verify"} == home._WITHOUT_TARGET
-
-
-@pytest.mark.usefixtures("elsewhere")
-def test_options_of_pytest_are_its_own() -> None:
-    words = ["--durations=3", "--trace", "--strict", "--basetemp=x", "--pyargs", "--tb=short"]
-    assert pytest_words(["phase1", *words])[-len(words) :] == words
 
 
 @pytest.fixture

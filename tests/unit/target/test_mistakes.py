@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rollproof.errors import MOST_MISTAKES, ExitCode, Wrong
+from rollproof.errors import ExitCode, Wrong
 from rollproof.profile.mistakes import ProfileProblem, mistake
 from rollproof.profile.profile import load_target
 from rollproof.profile.sections import Account
@@ -132,19 +132,6 @@ def test_a_secret_that_is_not_there_is_made_by_what_the_hint_says(tmp_path: Path
     assert made.stat().st_mode & 0o777 == 0o600
 
 
-def test_several_mistakes_are_a_line_each_and_their_hints_are_said_once(tmp_path: Path) -> None:
-    problem = _mistakes(
-        _written(tmp_path, "", "[limits]\ncpu_percent = 101\nmemory_percent = -1\n[windows]\nphase9 = 1")
-    )
-    lines = str(problem).splitlines()
-    assert [line.split(":")[0] for line in lines[:3]] == [
-        "limits.memory_percent", "limits.cpu_percent", "windows.phase9",
-    ]  # fmt: skip
-    assert lines[3:] == ["HINT: correct that in profile.toml", "HINT: did you mean phase4?"]
-    assert problem.what == "profile"
-    assert problem.observed == "3: limits.memory_percent, limits.cpu_percent, windows.phase9"
-
-
 def test_a_mistake_is_told_before_secrets_that_are_not_set_yet(tmp_path: Path) -> None:
     """Who has just written a profile has set none of them, and would be told of those alone."""
     channels = ", ".join(f'{{env = "NOT_SET_{number}"}}' for number in range(12))
@@ -152,11 +139,6 @@ def test_a_mistake_is_told_before_secrets_that_are_not_set_yet(tmp_path: Path) -
         tmp_path, "", f"[premigration.team]\nchannels = [{channels}]\n[windows.phase1]\nstrat = 9"
     )
     assert str(_mistakes(path)).splitlines()[0].startswith("windows.phase1.")
-
-
-def test_words_of_another_are_one_line_and_no_hint() -> None:
-    one = mistake(what="a", expected="b", observed="c\nHINT: not ours", source="d", hint="e")
-    assert str(ProfileProblem([one])) == "a: expected b, observed c HINT: not ours (from d)\nHINT: e"
 
 
 def test_a_problem_survives_the_way_between_processes() -> None:
@@ -169,19 +151,6 @@ def test_a_problem_survives_the_way_between_processes() -> None:
 
 
 MANY = 5000
-
-
-def test_of_many_mistakes_the_first_are_told(tmp_path: Path) -> None:
-    more = "".join(f"\n[stores.s{number}]\nkind = 'none'" for number in range(MANY))
-    found = _mistakes(write_profile(tmp_path, more))
-    lines = str(found).splitlines()
-    told, hints = lines[: MOST_MISTAKES + 1], lines[MOST_MISTAKES + 1 :]
-    assert told[-1] == f"{MANY - MOST_MISTAKES} more"
-    assert len(found.mistakes) == MANY
-    assert 0 < len(hints) <= MOST_MISTAKES
-    assert all(hint.startswith("HINT: ") for hint in hints)
-    assert str(MANY) in str(found.observed)
-    assert str(pickle.loads(pickle.dumps(found))) == str(found)  # noqa: S301 - our own
 
 
 @pytest.mark.parametrize("place", ['"{}" = 1\n', '"{}".x = 1\n', 'limits."{}" = 1\n'])

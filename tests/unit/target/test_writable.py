@@ -16,8 +16,8 @@ from rollproof.profile.kinds import kinds
 from rollproof.profile.sections import StoreProfile
 from rollproof.stores.drivers import at_place
 from rollproof.stores.package import Package
-from rollproof.stores.reach import Reach, release
-from rollproof.stores.writable import Operated, StoreWriter, Writable
+from rollproof.stores.reach import Reach
+from rollproof.stores.writable import StoreWriter, Writable
 from tests.unit.stores.test_readers_reach import NOWHERE, OPERATOR, section
 
 SECONDS = 600.0
@@ -57,12 +57,6 @@ def test_a_keeper_of_any_kind_is_made_of_one_object_and_is_the_operator(kind: st
     assert writable.reach.account.password.get_secret_value() == OPERATOR
 
 
-@pytest.mark.parametrize("kind", [kind for kind, known in kinds().items() if known.clients])
-def test_clients_are_made_of_one_object_too(kind: str) -> None:
-    clients = at_place(kinds()[kind].clients)(Operated("one", section(kind), NOWHERE))
-    clients.close()
-
-
 def test_a_request_has_the_deadline_of_the_profile_and_a_backup_its_own() -> None:
     assert Keeper(_writable()).seconds() == (section("redis").deadline_seconds, SECONDS)
 
@@ -100,14 +94,6 @@ def test_a_server_that_cannot_read_the_backup_is_refused() -> None:
     keeper.refuse_unreadable({**older}, kept)
     with pytest.raises(ActionFailed, match=r"redis 7\.2\.4, for redis 7\.0\.15"):
         keeper.refuse_unreadable(kept, {**older})
-
-
-def test_a_kind_without_formats_reads_every_backup() -> None:
-    Keeper(_writable("s3")).refuse_unreadable({}, {})
-
-
-def test_a_release_is_two_numbers() -> None:
-    assert release("10.11.6-MariaDB") == (10, 11)
 
 
 @pytest.mark.parametrize(("part", "said"), [("", "restore"), ("database 0", "restore of database 0")])

@@ -1,98 +1,143 @@
-"""An application over the toy store: its documents are files there, and so are the tokens of log-ins."""
+"""An application with an API of its own over the toy store.
+
+It has JSON, a header of its own, answers as most servers of language models stream them, and no
+conversations. Its sessions are files, too, until they are ended.
+"""
 
 from __future__ import annotations
 
 import json
 import uuid
 from pathlib import Path
-from urllib.parse import parse_qs, unquote
 
 from tests.unit.application_stand_in import Exchange, Handler
-from tests.unit.toy_store.view import TOKENS
+from tests.unit.toy_store.view import DOCUMENTS, TOKENS, put
 
-API = "/api/v1"
-DOCUMENTS = "documents"
+APPLICATION = """
+api = "/v2"
+interface = ""
+health = {path = "/ready", expect = {ready = "yes"}}
+[application.canary]
+user = "canary"
+password = {file = "canary_password"}
+knowledge_base = "canary_1"
+question = "Who keeps the light?"
+expected_text = "keeper"
+other = "anna"
+upload = "tide.txt"
+[application.functions]
+api = "own"
+header = "X-Token"
+authorization = "{token}"
+wrong_password = [422]
+[[application.functions.log_in]]
+method = "POST"
+path = "/sessions"
+body = {name = "{user}", secret = "{password}"}
+keep = {token = "data.key", number = "data.number"}
+[application.functions.log_out]
+method = "DELETE"
+path = "/sessions/{number}"
+[application.functions.own]
+path = "/people/{owner}/notes"
+[application.functions.documents]
+path = "/libraries/{knowledge_base}"
+keep = {name = "files.*.title"}
+[[application.functions.upload.requests]]
+method = "POST"
+path = "/libraries/{knowledge_base}"
+file = "document"
+[[application.functions.upload.removal]]
+method = "DELETE"
+path = "/libraries/{knowledge_base}/{document}"
+[application.functions.chat]
+method = "POST"
+path = "/completions"
+body = {stream = true, messages = [{role = "user", content = "{question}"}], of = "{number}"}
+end = "[DONE]"
+text = {at = "choices.*.delta.content"}
+"""
+NUMBER, LIBRARY = 7, "/v2/libraries/canary_1"
 
 
 class Answers(dict[str, Handler]):
-    """What the application answers, whatever is asked."""
+    """What the application answers: whether its streams `end`, whether it `takes_in` files."""
 
     def __init__(self, folder: Path, password: str) -> None:
         super().__init__()
         self._folder = folder
         self._password = password
-        self._turns: dict[str, list[dict[str, str]]] = {}
+        self.ends = self.takes_in = True
 
     def __missing__(self, request: str) -> Handler:
-        method, _, path = request.partition(" ")
-        request = f"{method} {unquote(path).removeprefix(API)}"
         anybody: dict[str, Handler] = {
-            "GET /health/check": lambda exchange: exchange.reply(200, {"status": "UP"}),
-            "GET /openapi.json": lambda exchange: exchange.reply(200, {}),
-            "GET /": lambda exchange: exchange.reply(200, {}),
-            "POST /auth/login": self._log_in,
+            "GET /v2/ready": lambda exchange: exchange.reply(200, {"ready": "yes"}),
+            "GET /": lambda exchange: exchange.reply(404, {}),
+            "POST /v2/sessions": self._log_in,
         }
         users: dict[str, Handler] = {
-            "GET /auth/verify-token": self._verify,
-            "GET /base/users/canary/knowledge_bases": lambda exchange: exchange.reply(200, []),
-            "POST /base/knowledge_bases/canary_1/files": self._list,
-            "GET /config/canary/selected": lambda exchange: exchange.reply(200, {"select_model_config": {}}),
-            "GET /chat/users/canary/conversations": self._known,
-            "POST /chat/conversations": self._begin,
-            "POST /sse/chat": self._chat,
+            f"DELETE /v2/sessions/{NUMBER}": self._log_out,
+            "GET /v2/people/canary/notes": lambda exchange: exchange.reply(200, []),
+            f"GET {LIBRARY}": self._list,
+            f"POST {LIBRARY}": self._take_in,
+            "POST /v2/completions": self._complete,
         }
-        return anybody.get(request) or self._of_users(users.get(request, self._converse))
+        if request.startswith(f"DELETE {LIBRARY}/"):
+            users[request] = lambda exchange: self._remove(exchange, Path(request).name)
+        forbidden: Handler = lambda exchange: exchange.reply(403, {"error": "not yours"})  # noqa: E731
+        return anybody.get(request) or self._of_users(users.get(request, forbidden))
 
     def _of_users(self, handler: Handler) -> Handler:
         def answer(exchange: Exchange) -> None:
-            if self._token_of(exchange).exists():
+            if self._session_of(exchange).is_file():
                 handler(exchange)
             else:
-                exchange.reply(404, {"message": "token not known"})
+                exchange.reply(401, {"error": "no such key"})
 
         return answer
 
-    def _verify(self, exchange: Exchange) -> None:
-        exchange.reply(200, {"username": self._token_of(exchange).read_text()})
-
-    def _list(self, exchange: Exchange) -> None:
-        names = [{"filename": name.name} for name in sorted((self._folder / DOCUMENTS).iterdir())]
-        exchange.reply(200, {"total": len(names), "data": names})
-
-    def _known(self, exchange: Exchange) -> None:
-        exchange.reply(200, [{"conversation_id": one} for one in self._turns])
-
-    def _begin(self, exchange: Exchange) -> None:
-        self._turns[json.loads(exchange.body)["conversation_id"]] = []
-        exchange.reply(200, {})
+    def _session_of(self, exchange: Exchange) -> Path:
+        return self._folder / TOKENS / exchange.headers.get("X-Token", "none")
 
     def _log_in(self, exchange: Exchange) -> None:
-        form = parse_qs(exchange.body.decode())
-        if form["password"] != [self._password]:
-            exchange.reply(401, {"message": "wrong password"})
-            return
-        token, user = uuid.uuid4().hex, form["username"][0]
-        for name, content in ((f"token:{token}", user), (f"user:{user}", token)):
-            (self._folder / TOKENS / name).write_text(content)
-        exchange.reply(200, {"access_token": token})
-
-    def _token_of(self, exchange: Exchange) -> Path:
-        token = exchange.headers.get("Authorization", "").removeprefix("Bearer ")
-        return self._folder / TOKENS / f"token:{token}"
-
-    def _chat(self, exchange: Exchange) -> None:
         asked = json.loads(exchange.body)
-        self._turns[asked["conversation_id"]].append({"question": asked["user_message"]})
-        lamp = (self._folder / DOCUMENTS / "lamp.txt").read_text()
-        used = {"type": "file_used", "data": [{"file_name": "lamp.txt"}]}
-        exchange.events(used, {"type": "text", "data": lamp})
+        if asked != {"name": "canary", "secret": self._password}:
+            exchange.reply(422, {"error": "wrong"})
+            return
+        key = uuid.uuid4().hex
+        (self._folder / TOKENS / key).write_text("canary")
+        exchange.reply(201, {"data": {"key": key, "number": NUMBER}})
 
-    def _converse(self, exchange: Exchange) -> None:
-        conversation = unquote(exchange.path).rpartition("/")[2]
-        if conversation not in self._turns:
-            exchange.reply(404, {"message": "no such conversation"})
-        elif exchange.handler.command == "DELETE":
-            del self._turns[conversation]
-            exchange.reply(200, {})
-        else:
-            exchange.reply(200, {"turns": self._turns[conversation]})
+    def _log_out(self, exchange: Exchange) -> None:
+        self._session_of(exchange).unlink()
+        exchange.reply(200, {})
+
+    def _list(self, exchange: Exchange) -> None:
+        files = [{"title": path.name} for path in (self._folder / DOCUMENTS).iterdir()]
+        exchange.reply(200, {"files": files})
+
+    def _take_in(self, exchange: Exchange) -> None:
+        head, _, rest = exchange.body.partition(b"\r\n\r\n")
+        name = head.partition(b'filename="')[2].partition(b'"')[0].decode()
+        if self.takes_in:
+            put(self._folder / DOCUMENTS / name, rest.partition(b"\r\n--")[0])
+        exchange.reply(202, {})
+
+    def _remove(self, exchange: Exchange, name: str) -> None:
+        (self._folder / DOCUMENTS / name).unlink(missing_ok=True)
+        exchange.reply(200, {})
+
+    def _complete(self, exchange: Exchange) -> None:
+        asked = json.loads(exchange.body)
+        assert asked["stream"] is True
+        assert asked["of"] == NUMBER
+        words = (self._folder / DOCUMENTS / "lamp.txt").read_text().split(" ")
+        exchange.start(200, {"Transfer-Encoding": "chunked"})
+        for word in words:
+            exchange.chunk(
+                b"data: %s\n\n" % json.dumps({"choices": [{"delta": {"content": f"{word} "}}]}).encode()
+            )
+        exchange.chunk(b'data: {"choices": [{"delta": {}, "finish_reason": "stop"}]}\n\n')
+        if self.ends:
+            exchange.chunk(b"data: [DONE]\n\n")
+        exchange.chunk(b"")

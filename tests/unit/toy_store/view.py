@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from rollproof.stores.contract import Answer
-from rollproof.stores.reach import Readable, StoreReader
+from rollproof.stores.reach import StoreReader
 from tests.unit.toy_store.descriptor import FolderProfile
 
-TOKENS = "tokens"
+TOKENS, DOCUMENTS = "tokens", "documents"
 
 
 class FolderReader(StoreReader[FolderProfile]):
@@ -62,9 +62,7 @@ class View(FolderReader):
             return {folder.name: len(self.files(folder.name)) for folder in self.folders()}
 
 
-def sweep(readable: Readable[FolderProfile], _database: int, keys: Sequence[str]) -> int:
-    """Remove the files `keys` from the collection of tokens; return how many are left."""
-    paths = [readable.profile.folder / TOKENS / key for key in keys]
-    for path in paths:
-        path.unlink(missing_ok=True)
-    return sum(path.exists() for path in paths)
+def put(path: Path, content: bytes, mode: int = 0o640) -> None:
+    """Write a file with its permissions."""
+    path.write_bytes(content)
+    path.chmod(mode)

@@ -1,1 +1,0 @@
-"""The toy store, held to the contracts of exports and keepers."""
