@@ -11,7 +11,7 @@ from rollproof.errors import EXIT_CODES_TOLD, ExitCode
 from rollproof.incident.incident import RollbackRecord, new_incident
 from rollproof.system.clock import Moment
 from rollproof.verdict import Verdict
-from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, Outcome, Sandbox
+from tests.pytester.conftest import ALONE_AND_AT_LENGTH_WITH_WORKERS, ALONE_AND_WITH_WORKERS, Outcome, Sandbox
 
 ONE_A_PHASE = {
     f"test_{number}": f"@pytest.mark.phase{number}\ndef test_p{number}(): note('p{number}')"
@@ -117,7 +117,7 @@ def test_checks_that_are_reached_through_a_link_are_checks(sandbox: Sandbox) -> 
     never_verified(sandbox.run("--rootdir=link", "link/checks"))
 
 
-@ALONE_AND_WITH_WORKERS
+@ALONE_AND_AT_LENGTH_WITH_WORKERS
 def test_checks_are_not_run_without_a_target_however_they_are_named(sandbox: Sandbox) -> None:
     sandbox.checks(**ONE_A_PHASE)
     (sandbox.pytester.path / "checks" / "__init__.py").touch()
@@ -220,7 +220,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@ALONE_AND_WITH_WORKERS
+@ALONE_AND_AT_LENGTH_WITH_WORKERS
 def test_a_usage_error_is_no_part_of_an_incident(sandbox: Sandbox) -> None:
     sandbox.recorded()
     sandbox.checks(**ONE_A_PHASE)

@@ -12,7 +12,6 @@ import pytest
 from rollproof.errors import ExitCode
 from tests.pytester.conftest import (
     ALONE_AND_AT_LENGTH_WITH_WORKERS,
-    ALONE_AND_WITH_WORKERS,
     Outcome,
     Sandbox,
 )
@@ -171,7 +170,7 @@ def test_a_restore_has_longer_than_a_verification(gate: Sandbox) -> None:
     assert outcome.code == ExitCode.VERIFIED, outcome.text
 
 
-@ALONE_AND_WITH_WORKERS
+@ALONE_AND_AT_LENGTH_WITH_WORKERS
 def test_the_gate_asks_for_a_migration(gate: Sandbox) -> None:
     outcome = gate.run("-m", "premigration")
     assert outcome.code == ExitCode.USAGE

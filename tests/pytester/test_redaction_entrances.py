@@ -18,7 +18,6 @@ import pytest
 from rollproof.redaction.redactor import forms_of
 from tests.conftest import ROOT, write_profile
 from tests.pytester.conftest import SETTINGS
-from tests.running.cut import VARIANT
 
 CONFTEST = """
 import sys
@@ -319,8 +318,8 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Proje
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--tb=long", "-o", "log_cli=true"], ["--tb=native"], ["--tb=long", "-n2"]],
-    ids=["alone with a live log", "alone", "two workers"],
+    [["--tb=long", "-o", "log_cli=true"], ["--tb=native", "-n2"]],
+    ids=["alone with a live log", "two workers"],
 )
 def test_no_canary_leaves_a_run(project: Project, arguments: list[str]) -> None:
     project.write(CHECKS)
@@ -342,10 +341,8 @@ def test_no_canary_leaves_a_run(project: Project, arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-@pytest.mark.parametrize("distribution", [[], ["-n2"]], ids=["alone", "n2"])
-def test_no_canary_leaves_a_run_that_ends_early(
-    project: Project, ending: str, distribution: list[str]
-) -> None:
+def test_no_canary_leaves_a_run_that_ends_early(project: Project, ending: str) -> None:
+    distribution = [] if ending == "internal" else ["-n2"]
     project.write(*ENDINGS[ending])
 
     code, printed = project.run(*distribution)
@@ -392,40 +389,21 @@ MUTATIONS = {
 }
 
 
-@pytest.mark.parametrize("distribution", [[], ["-n2"]], ids=["alone", "n2"])
-def test_what_is_redacted_at_every_entrance_is_green(project: Project, distribution: list[str]) -> None:
+def test_what_is_redacted_at_every_entrance_is_green(project: Project) -> None:
     """Else the test below could be red for something else."""
     project.write(CHECKS)
     checks = [f"checks/test_entrances.py::test_{name}" for _, name in MUTATIONS.values()]
 
-    code, printed = project.run(*distribution, *checks)
+    code, printed = project.run(*checks)
 
     assert code == pytest.ExitCode.OK, printed
     assert "secret in the record" not in printed
 
 
-# What the controller writes of what a worker reported; the rest each process writes as it does alone.
-BY_THE_CONTROLLER = {"report", "name", "log"}
-
-
-# What a worker says of the whole suite does not reach the file of the controller.
-@pytest.mark.parametrize(
-    ("entrance", "distribution"),
-    [
-        pytest.param(
-            entrance,
-            options,
-            id=f"{entrance}-{name}",
-            marks=VARIANT if options and entrance not in BY_THE_CONTROLLER else (),
-        )
-        for entrance in MUTATIONS
-        for name, options in (("alone", []), ("n2", ["-n2"]))
-        if (entrance, name) != ("junit", "n2")
-    ],
-)
-def test_the_last_scan_finds_what_was_not_redacted(
-    project: Project, entrance: str, distribution: list[str]
-) -> None:
+# Workers matter where the controller writes what a worker reported.
+@pytest.mark.parametrize("entrance", MUTATIONS)
+def test_the_last_scan_finds_what_was_not_redacted(project: Project, entrance: str) -> None:
+    distribution = ["-n2"] if entrance in {"report", "name"} else []
     mutation, name = MUTATIONS[entrance]
     check = f"checks/test_entrances.py::test_{name}"
     project.write(CHECKS, mutation)

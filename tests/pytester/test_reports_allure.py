@@ -243,13 +243,6 @@ def test_a_result_says_what_was_verified_expected_and_observed(project: pytest.P
     assert "| an answer | none |" in found["Health"]["description"]
 
 
-def test_what_is_beside_the_results(project: pytest.Pytester) -> None:
-    project.runpytest_subprocess("-k", "running")
-
-    incident = project.path / "incidents" / "one"
-    assert "- phase2 has not run" in (incident / "known-limits.md").read_text().replace("\\", "")
-
-
 def test_evidence_of_an_incident_is_bounded(project: pytest.Pytester) -> None:
     project.makepyfile(
         test_checks="""
@@ -289,14 +282,6 @@ def test_a_lost_check_is_broken_and_known_again_when_it_runs(project: pytest.Pyt
     assert all(p["excluded"] for result in results(project) for p in result.get("parameters", []))
 
 
-def test_the_operators_folder_wins(project: pytest.Pytester) -> None:
-    project.runpytest_subprocess("--alluredir=elsewhere", "-k", "running")
-
-    assert results(project) == []
-    assert len(list((project.path / "elsewhere").glob("*-result.json"))) == 2
-    assert (project.path / "elsewhere" / "categories.json").exists()
-
-
 def test_without_allure_the_verdict_is_written_all_the_same(project: pytest.Pytester) -> None:
     project.makepyfile(test_checks=CHECKS.replace('@allure.severity("minor")', ""))
 
@@ -305,13 +290,6 @@ def test_without_allure_the_verdict_is_written_all_the_same(project: pytest.Pyte
     result.assert_outcomes(failed=1, skipped=1)
     assert results(project) == []
     assert (project.path / "incidents" / "one" / "verdict.json").exists()
-
-
-def test_collecting_writes_no_results(project: pytest.Pytester) -> None:
-    project.runpytest_subprocess("--collect-only")
-
-    assert not (project.path / "incidents" / "one" / "allure-results").exists()
-    assert not (project.path / "incidents" / "one" / "verdict.json").exists()
 
 
 def test_the_run_ends_with_the_incident_so_far(project: pytest.Pytester) -> None:

@@ -111,15 +111,6 @@ def test_what_a_check_could_not_verify_or_skipped_is_an_error_in_junit(sandbox: 
 
 
 @pytest.mark.usefixtures("summary")
-def test_what_is_blocked_says_so_in_the_terminal(sandbox: Sandbox) -> None:
-    sandbox.checks(**CHECKS)
-    text = sandbox.run().text
-    blocked = "  blocked Phase 2: Connectivity: phase1 did not pass: checks/test_a.py::test_wrong failed: "
-    assert blocked in text
-    assert sandbox.run("-m", "phase2").code == ExitCode.BLOCKED
-
-
-@pytest.mark.usefixtures("summary")
 def test_what_went_wrong_is_annotated_once(sandbox: Sandbox) -> None:
     sandbox.checks(**CHECKS)
     outcome = sandbox.run()
@@ -130,15 +121,6 @@ def test_what_went_wrong_is_annotated_once(sandbox: Sandbox) -> None:
     assert "store: expected an answer, observed none (from x)%0AHINT: start it" in said["test_store (setup)"]
     assert "sweep: expected none left, observed 1 token (from x)" in said["test_canary (teardown)"]
     assert all("file=checks/test_a.py,line=" in line for line in lines)
-
-
-@pytest.mark.usefixtures("summary")
-def test_nothing_is_annotated_where_nobody_reads_it(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("GITHUB_ACTIONS")
-    sandbox.checks(**CHECKS)
-    assert "::error" not in sandbox.run().text
 
 
 @ALONE_AND_AT_LENGTH_WITH_WORKERS

@@ -152,7 +152,7 @@ def test_a_report_that_takes_longer_than_what_is_left_ends_no_run(sandbox: Sandb
     assert outcome.results()["test_one"]["reason"] == "said in the end"
 
 
-@ALONE_AND_WITH_WORKERS
+@ALONE_AND_AT_LENGTH_WITH_WORKERS
 def test_a_module_that_hangs_while_it_is_imported_ends_with_its_process(sandbox: Sandbox) -> None:
     write_profile(sandbox.pytester.path, "[windows]\nverification = 1\n")
     sandbox.grace(0.3)
@@ -182,7 +182,7 @@ FIVE_OF_PHASE_1 = (
 FOUR = {f"test_{n}": f"@pytest.mark.phase{n}\ndef test_p{n}(): note('p{n}')" for n in range(1, 5)}
 
 
-@ALONE_AND_WITH_WORKERS
+@ALONE_AND_AT_LENGTH_WITH_WORKERS
 def test_a_phase_begun_after_its_window_runs_all_its_checks_and_is_late_once(sandbox: Sandbox) -> None:
     sandbox.recorded()
     sandbox.checks(test_a=FIVE_OF_PHASE_1)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,8 +15,6 @@ from app import canary
 from rollproof.profile.profile import Target
 from staging.stack.stack import Stack
 from staging.target.operators import Operators
-from tests.stack import container_faults as faults
-from tests.stack.container_faults import Containers
 
 SECONDS = 60.0
 INGESTION_SECONDS = 60.0
@@ -172,11 +168,6 @@ def rows_of(application: Application, knowledge_base_id: str) -> int:
     return int(application.inside(code, knowledge_base_id))
 
 
-def test_health_is_a_constant(application: Application) -> None:
-    answer = application.ask("GET", "/health/check", headers={})
-    assert answer.json() == {"status": "UP", "details": "All systems operational"}
-
-
 OWN = f"/base/users/{canary.USERNAME}/knowledge_bases"
 BOGUS = {"Authorization": "Bearer bogus"}
 
@@ -267,49 +258,6 @@ def test_a_new_user_registers_once_and_logs_in(application: Application) -> None
         )
 
 
-def test_files_are_listed_by_page_and_keyword(application: Application) -> None:
-    path = f"/base/knowledge_bases/{canary.KNOWLEDGE_BASE}/files"
-    page = application.ask("POST", path, json={"page": 2, "page_size": 3}).json()
-    assert (page["total"], page["total_pages"], len(page["data"])) == (len(canary.FILES), 2, 1)
-    found = application.ask("POST", path, json={"keyword": "LAMP"}).json()
-    assert [file["filename"] for file in found["data"]] == ["lamp.txt"]
-
-
-def test_an_answer_is_grounded_and_its_turn_is_kept(application: Application, conversation: str) -> None:
-    received = application.chat(conversation, canary.QUESTION)
-    assert {event["type"] for event in received} == {"file_used", "thinking", "text", "token"}
-    assert files(received)[0] == canary.ANSWER_FILE
-    assert canary.ANSWER_WORDS in text(received)
-    kept = application.ask("GET", f"/chat/conversations/{conversation}").json()
-    (turn,) = kept["turns"]
-    assert turn["user_message"]["content"] == canary.QUESTION
-    assert turn["ai_message"]["content"] == text(received).strip()
-
-
-def test_another_question_has_another_answer(application: Application, conversation: str) -> None:
-    received = application.chat(conversation, "Who is told when the barometer is falling?")
-    assert files(received)[0] == "weather.txt"
-    assert "harbour office" in text(received)
-
-
-def test_a_chat_in_a_conversation_that_is_not_there_breaks(application: Application) -> None:
-    with pytest.raises(httpx2.RemoteProtocolError):
-        application.chat(f"{canary.USERNAME}_{uuid.uuid4()}", canary.QUESTION)
-
-
-def test_creating_a_conversation_again_changes_nothing(application: Application, conversation: str) -> None:
-    application.chat(conversation, canary.QUESTION)
-    body = {
-        "conversation_id": conversation,
-        "username": canary.USERNAME,
-        "conversation_name": "other",
-        "chat_model_config": {},
-    }
-    assert application.ask("POST", "/chat/conversations", json=body).json() == {"status": "success"}
-    kept = application.ask("GET", f"/chat/conversations/{conversation}").json()
-    assert (kept["conversation_name"], len(kept["turns"])) == ("test", 1)
-
-
 @pytest.mark.long(minutes=0.4)
 def test_uploads_are_searched_and_deleted_and_the_worker_outlives_what_it_cannot_read(
     application: Application, zoo: str
@@ -343,41 +291,3 @@ def test_uploads_are_searched_and_deleted_and_the_worker_outlives_what_it_cannot
         zoo,
     )
     assert (left, rows_of(application, zoo)) == ("0 0 0", -1)
-
-
-def test_the_same_text_has_the_same_vector_in_every_process(application: Application) -> None:
-    first, second = (application.inside(VECTORS, environment=f"PYTHONHASHSEED={seed}") for seed in (1, 2))
-    assert first == second
-    digest, shape, products = first.split(" ", 1)[0], "(3, 128)", json.loads(first[first.index("[") :])
-    assert len(digest) == 64
-    assert shape in first
-    assert products[0] == 1 > products[1] > products[2]
-
-
-@pytest.mark.long(minutes=0.5)
-def test_a_vector_store_that_hangs_breaks_the_chat_and_nothing_else(
-    application: Application, conversation: str, containers: Containers
-) -> None:
-    with ThreadPoolExecutor() as pool, faults.hanging_milvus(containers):
-        chat = pool.submit(application.chat, conversation, canary.QUESTION)
-        time.sleep(1)
-        assert not chat.done()
-        assert application.ask("GET", "/health/check").json()["status"] == "UP"
-        assert application.ask("GET", OWN).status_code == 200
-        with pytest.raises(httpx2.RemoteProtocolError):
-            chat.result()
-    recovered = application.chat(conversation, canary.QUESTION)
-    assert canary.ANSWER_WORDS in text(recovered)
-
-
-@pytest.mark.long(minutes=0.5)
-def test_a_database_that_hangs_fails_the_log_in_in_time_while_health_says_up(
-    application: Application, containers: Containers
-) -> None:
-    with faults.paused(containers, "mysql"):
-        # Its own limit ends it: ours, which is longer, would raise an exception.
-        answer = application.ask("POST", "/auth/login", data={"username": "nobody", "password": "x"})
-        assert (answer.status_code, answer.json()) == (500, {"message": "Internal server error"})
-        assert application.ask("GET", "/health/check").json()["status"] == "UP"
-    answer = application.ask("POST", "/auth/login", data={"username": "nobody", "password": "x"})
-    assert answer.status_code == 401

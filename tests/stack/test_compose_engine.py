@@ -42,12 +42,6 @@ def test_a_container_is_described_as_it_is(project: ScratchProject) -> None:
     assert project.container("other").health is None
 
 
-def test_the_engine_tells_the_same_id_each_time(project: ScratchProject) -> None:
-    told = docker("info", "--format", "{{.ID}}")
-    assert told
-    assert {project.engine.id() for _ in range(2)} == {told}
-
-
 def test_networks_and_volumes_are_told_and_seen_to_differ(
     project: ScratchProject, tmp_path: Path, target: Target
 ) -> None:
@@ -101,15 +95,6 @@ def test_one_off_containers_and_those_of_other_projects_are_left_out(project: Sc
         docker("rm", "--force", "--volumes", f"{project.name}-one-off")
 
 
-def test_sickness_is_seen(project: ScratchProject) -> None:
-    project.shell("touch /data/sick")
-    try:
-        _wait_for_health(project, "unhealthy")
-    finally:
-        project.shell("rm /data/sick")
-    _wait_for_health(project, "healthy")
-
-
 def test_death_by_the_memory_limit_is_seen(project: ScratchProject) -> None:
     try:
         docker("update", "--memory=16m", "--memory-swap=16m", project.container("other").id)
@@ -154,18 +139,6 @@ def test_memory_and_processes_are_counted(project: ScratchProject) -> None:
     assert processes >= 12
 
 
-def test_stopped_containers_use_nothing_and_are_still_there(project: ScratchProject) -> None:
-    identifier = project.container("other").id
-    docker("stop", "--time=0", identifier)
-    try:
-        assert identifier not in project.engine.usage()
-        assert not project.container("other").running
-        with pytest.raises(Unverifiable, match=r"expected a running container, observed .*-other-1 exited"):
-            project.engine.resolve(Address(service="other", port=1))
-    finally:
-        docker("start", identifier)
-
-
 def test_a_published_port_is_preferred_and_an_address_of_the_network_serves_else(
     project: ScratchProject,
 ) -> None:
@@ -181,31 +154,6 @@ def test_a_published_port_is_preferred_and_an_address_of_the_network_serves_else
     )
 
 
-def test_a_service_that_does_not_exist_is_answered_with_those_that_do(project: ScratchProject) -> None:
-    with pytest.raises(Unverifiable, match="observed services data, other"):
-        project.engine.resolve(Address(service="dat", port=1))
-
-
-def test_what_was_run_once_runs_too(project: ScratchProject) -> None:
-    compose(project, "run", "--detach", "--rm", "--no-deps", "--name", f"{project.name}-once", "other")
-    try:
-        found = {one.name: (one.service, one.one_off) for one in project.engine.running()}
-        assert found == {
-            f"{project.name}-data-1": ("data", False),
-            f"{project.name}-other-1": ("other", False),
-            f"{project.name}-once": ("other", True),
-        }
-        pause(f"{project.name}-other-1")
-        assert f"{project.name}-other-1" not in {one.name for one in project.engine.running()}
-        docker("unpause", f"{project.name}-other-1")
-    finally:
-        docker("rm", "--force", f"{project.name}-once")
-
-
-def test_logs_are_the_last_lines(project: ScratchProject) -> None:
-    assert project.engine.logs(project.container("data").id).strip() == "started"
-
-
 def test_a_volume_is_seen_through_its_container_and_from_this_host(project: ScratchProject) -> None:
     data = project.container("data")
     (mount,) = [m for m in data.mounts if m.destination == "/data"]
@@ -217,17 +165,6 @@ def test_a_volume_is_seen_through_its_container_and_from_this_host(project: Scra
         assert Host(10).volume(project.container("data"), mount).size == seen.size
     finally:
         docker("unpause", data.id)
-
-
-def test_the_whole_stack_is_asked_for_what_it_uses(engine: ContainerEngine) -> None:
-    containers, usage = engine.containers(), engine.usage()
-    running = {c.id for instances in containers.values() for c in instances if c.running}
-    assert set(usage) == running
-    assert all(figures.memory > 0 for figures in usage.values())
-
-
-def _wait_for_health(project: ScratchProject, health: str) -> None:
-    _wait_for(lambda: project.container("data").health, health)
 
 
 def _wait_for(look: Callable[[], object], expected: object) -> None:

@@ -157,17 +157,6 @@ def test_a_record_that_is_gone_is_seen_by_the_second_question(
     assert well(probe).value == 0.0
 
 
-def test_a_store_that_hangs_makes_records_unknown_in_time(
-    probes: dict[str, Probe], containers: Containers
-) -> None:
-    probe = probes["records"]
-    well(probe)
-    with faults.paused(containers, "mongodb"):
-        said = until(lambda: asked(probe), lambda found: isinstance(found, Unverifiable))
-        assert "mongodb" in str(said)
-    well(probe)
-
-
 def test_connections_that_run_out_are_seen(
     watched: Target, operators: Operators, engine: ContainerEngine
 ) -> None:
@@ -191,11 +180,6 @@ def test_connections_that_run_out_are_seen(
             assert full.value is not None
             assert full.value >= before.value + 100 * (many - 2) / int(allowed)
         well(probe)
-
-
-def test_the_readers_of_the_stack_may_ask_for_connections(probes: dict[str, Probe]) -> None:
-    for name in ("mysql", "mongodb", "redis"):
-        assert well(probes[f"connections {name}"]).value is not None
 
 
 def test_an_account_that_may_not_ask_is_told_apart(target: Target, engine: ContainerEngine) -> None:
@@ -229,26 +213,6 @@ def test_a_group_that_is_behind_is_seen_and_one_that_catches_up(
         assert reading.text == f"{scratch.group} is 1,190 behind"
         scratch.commit(scratch.topic, {0: 600, 1: 600})
         assert until(probe.ask, lambda found: found.value == 0.0).ok
-
-
-def test_the_worker_of_the_stack_is_not_behind(probes: dict[str, Probe]) -> None:
-    reading = well(probes["lag kafka"])
-    assert reading.text.startswith("task_consumer_group is ")
-
-
-@pytest.mark.long(minutes=1.5)
-def test_a_search_that_hangs_is_unknown_and_not_down(
-    probes: dict[str, Probe], containers: Containers
-) -> None:
-    for name in ("vectors qdrant", "vectors milvus"):
-        assert well(probes[name]).value
-    with faults.paused(containers, "qdrant"):
-        assert isinstance(asked(probes["vectors qdrant"]), Unverifiable)
-        assert well(probes["vectors milvus"]).ok
-    well(probes["vectors qdrant"])
-    with faults.hanging_milvus(containers):
-        assert isinstance(asked(probes["vectors milvus"]), Unverifiable)
-    well(probes["vectors milvus"])
 
 
 def test_a_function_that_breaks_is_seen_where_health_and_statuses_are_well(

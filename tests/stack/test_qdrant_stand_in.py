@@ -106,32 +106,6 @@ def recover_by_upload(url: str, name: str, key: str, data: bytes, checksum: str)
     )
 
 
-def test_payloads_come_back_as_they_were(reader: QdrantClient, collection: str) -> None:
-    payloads = [payload for _, _, payload in content(reader, collection)]
-    expected = [point(number).payload for number in range(POINTS)]
-    assert sorted(payloads, key=lambda each: each["number"]) == expected  # type: ignore[index]
-    assert all(type(each["ratio"]) is float for each in payloads)  # type: ignore[index]
-
-
-def test_counts_and_filters_are_exact(reader: QdrantClient, collection: str) -> None:
-    odd = models.Filter(must=[models.FieldCondition(key="kind", match=models.MatchValue(value="odd"))])
-    assert reader.count(collection).count == POINTS
-    assert reader.count(collection, count_filter=odd).count == POINTS // 2
-    info = reader.get_collection(collection)
-    assert info.points_count == POINTS
-    assert info.payload_schema["kind"].data_type is models.PayloadSchemaType.KEYWORD
-    assert isinstance(info.config.params.vectors, models.VectorParams)
-    assert info.config.params.vectors.distance is models.Distance.COSINE
-
-
-def test_a_search_finds_the_nearest(reader: QdrantClient, collection: str) -> None:
-    axis = [1.0 if each == 3 else 0.0 for each in range(SIZE)]
-    found = reader.query_points(collection, query=axis, limit=1).points
-    assert found[0].payload is not None
-    assert found[0].payload["number"] == 3
-    assert found[0].score == pytest.approx(1, abs=0.01)
-
-
 def test_the_read_only_key_writes_nothing(
     operator: QdrantClient, reader: QdrantClient, collection: str
 ) -> None:

@@ -29,6 +29,7 @@ from rollproof.verdict import Verdict
 from tests.conftest import write_profile
 from tests.unit.command_line import read_document
 from tests.unit.content_stand_in import Recorder, Searchable, StandIn, opener
+from tests.unit.stores.test_readers_reach import section
 
 ENGINE = cast("ContainerEngine", None)
 RECORDS = [RecordHash("k1", 1), RecordHash("k2", 2)]

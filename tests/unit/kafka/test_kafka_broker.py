@@ -10,8 +10,7 @@ from types import SimpleNamespace as Given
 from typing import Any
 
 import pytest
-from kafka.protocol.admin import DescribeGroupsRequest, ListGroupsRequest
-from kafka.protocol.consumer import FetchRequest, ListOffsetsRequest, OffsetFetchRequest
+from kafka.protocol.consumer import FetchRequest, ListOffsetsRequest
 from kafka.protocol.metadata import FindCoordinatorRequest, MetadataRequest
 from kafka.protocol.producer import InitProducerIdRequest, ProduceRequest
 from kafka.record import MemoryRecords
@@ -20,11 +19,9 @@ from kafka.record.memory_records import MemoryRecordsBuilder
 from rollproof.engines.engine import Endpoint
 from rollproof.errors import ActionFailed, Meaning, Unverifiable
 from rollproof.profile.sections import Address
-from rollproof.stores.contract import Pace
 from rollproof.stores.kafka import admin as kafka_admin
 from rollproof.stores.kafka import broker as kafka_broker
 from rollproof.stores.kafka import content as kafka_content
-from rollproof.stores.kafka import view as kafka_view
 from rollproof.stores.kafka.admin import Admin
 from rollproof.stores.kafka.broker import FOUND, Broker
 from rollproof.stores.kafka.content import Content
@@ -32,7 +29,6 @@ from rollproof.stores.kafka.descriptor import KafkaProfile
 from rollproof.stores.kafka.positions import Positions
 from rollproof.stores.kafka.ranges import Extent
 from rollproof.stores.kafka.records import CREATED, Record
-from rollproof.stores.kafka.view import View
 from rollproof.stores.reach import NOBODY, Countdown, Reach, Readable
 
 TOPIC, SECONDS = "jobs", 60.0
@@ -189,29 +185,6 @@ def test_a_log_that_was_re_created_meanwhile_was_not_read(made: Callable[..., Cl
             list(reading)
 
 
-def test_a_view_asks_for_few_records_and_counts_all(
-    made: Callable[..., Cluster], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cluster = made(Part(range(1200), most=150), others=("__consumer_offsets",))
-    monkeypatch.setattr(Broker, "cluster", lambda _: "one")
-    view = View(READABLE)
-    answer = view.ask()
-    assert (answer.collection, answer.records) == (TOPIC, 100)
-    assert [name for name, _ in cluster.asked].count("FetchRequest") == 1
-    assert view.counts() == {TOPIC: 1200}
-
-
-def test_parts_of_a_log_hold_each_record_once(made: Callable[..., Cluster]) -> None:
-    made(Part(range(5, 25), most=7), Part(), Part(range(3)))
-    content = Content(READABLE)
-    division = content.divide(TOPIC, 8)
-    assert division == ("", "0:5", "0:13", "0:21", "1:0", "2:0")
-    parts = range(len(division))
-    digests = dict(content.digest(TOPIC, division, parts, Pace()))
-    assert [digests[part].records for part in parts] == [0, 8, 8, 4, 0, 3]
-    assert content.divide(TOPIC, 1000) == ("", "0:5", "1:0", "2:0")
-
-
 def test_an_end_that_comes_late_is_no_stray(monkeypatch: pytest.MonkeyPatch) -> None:
     """A broker that is behind says so at first; only what it still says later is believed."""
     whole, behind = (Positions({(TOPIC, 0): Extent(0, end)}, {}) for end in (5, 4))
@@ -281,62 +254,7 @@ def test_a_topic_of_which_a_partition_is_not_named_was_not_answered(
             broker.topic(TOPIC)
 
 
-def test_a_group_has_an_offset_where_it_has_committed_one(made: Callable[..., Cluster]) -> None:
-    cluster, told = made(Part(), Part()), {0: -1, 1: 5}
-    cluster.instead[OffsetFetchRequest] = lambda _: Given(
-        error_code=0,
-        topics=[
-            Given(
-                name=TOPIC,
-                partitions=[
-                    Given(partition_index=number, error_code=0, committed_offset=offset)
-                    for number, offset in told.items()
-                ],
-            )
-        ],
-    )
-    with Admin(REACH) as admin:
-        assert admin.committed("group", []) == {}
-        assert admin.offsets("group", {TOPIC: 2}) == {TOPIC: {"1": 5}}
-        del told[0]
-        with pytest.raises(Unverifiable, match="offset of partition 0 of jobs, observed none"):
-            admin.offsets("group", {TOPIC: 2})
-
-
-def test_a_group_of_the_newer_protocol_has_the_state_that_is_listed(made: Callable[..., Cluster]) -> None:
-    cluster = made(Part())
-    cluster.instead[DescribeGroupsRequest] = lambda _: Given(groups=[Given(error_code=69, members=[])])
-    cluster.instead[ListGroupsRequest] = lambda _: Given(
-        error_code=0, groups=[Given(group_id="newer", group_state="Stable")]
-    )
-    with Admin(REACH) as admin:
-        admin.expect_idle(["none"], 0.0)
-        with pytest.raises(ActionFailed, match="newer Stable"):
-            admin.expect_idle(["newer"], 0.0)
-
-
 # Where a cluster is asked.
-
-
-def test_an_only_broker_is_asked_where_it_was_found(made: Callable[..., Cluster]) -> None:
-    cluster = made(Part(range(5)))
-    with Broker(REACH) as broker:
-        assert _read(broker) == list(range(5))
-        assert broker.coordinator("group") == FOUND
-    assert {node for _, node in cluster.asked} == {FOUND}
-    assert kafka_view.brokers(READABLE) == [REACH.address]
-
-
-def test_of_several_brokers_the_leaders_are_asked(made: Callable[..., Cluster]) -> None:
-    cluster = made(Part(range(3), leader=1), Part(range(4), leader=2), brokers=(1, 2))
-    with pytest.MonkeyPatch.context() as patch, Broker(REACH) as broker:
-        patch.setattr(broker._manager.cluster, "update_metadata", lambda _: None)
-        assert sorted(_read(broker, 2)) == [0, 0, 1, 1, 2, 2, 3]
-        assert broker.coordinator("group") == 1
-        cluster.parts[1].leader = -1
-        with pytest.raises(Unverifiable, match="leader of partition 1"):
-            broker.ends([(TOPIC, 1)], REACH.start())
-    assert {node for name, node in cluster.asked if name == "FetchRequest"} == {1, 2}
 
 
 # Writing.

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from rollproof.collection import Json
 from rollproof.errors import Unverifiable
 from rollproof.stores.kafka.positions import Positions, advances, strays
-from rollproof.stores.kafka.ranges import Extent, Partition, Segment, divided, runs, segments, shifted
+from rollproof.stores.kafka.ranges import Extent, Segment, divided, segments, shifted
 
 EXTENTS = {0: Extent(0, 25), 1: Extent(100, 100), 2: Extent(40, 45)}
 DIVISION = ("", "0:0", "0:10", "0:20", "1:100", "2:40")
@@ -54,12 +53,6 @@ def test_a_shift_is_how_much_earlier_a_partition_begins() -> None:
     assert [extent.shift for extent in shifted(anew, DIVISION).values()] == [0, 100, 0, 0]
 
 
-def test_parts_that_follow_each_other_are_read_as_one() -> None:
-    found = list(segments(DIVISION, [2, 3, 1, 2, 5], EXTENTS))
-    assert [[each.part for each in run] for run in runs(found)] == [[2, 3], [1, 2], [5]]
-    assert list(runs([])) == []
-
-
 def _positions(**changes: Json) -> dict[str, Json]:
     found = Positions(
         {("t", 0): Extent(5, 25), ("t", 1): Extent(0, 9)},
@@ -73,29 +66,9 @@ def _read(**changes: Json) -> Positions:
     return Positions.of_record(_positions(**changes))
 
 
-def test_positions_have_names() -> None:
-    assert _positions() == {
-        "topic t 0": {"begin": 5, "end": 25},
-        "topic t 1": {"begin": 0, "end": 9},
-        "group a group t 0": 20,
-        "group a group t 1": 9,
-    }
-
-
 names = st.text("abc .-_\n", min_size=1)
 topics = st.text("abc.-_", min_size=1)
 partitions = st.tuples(topics, st.integers(0, 99))
-
-
-@given(
-    st.dictionaries(partitions, st.builds(Extent, st.integers(0, 99), st.integers(0, 99))),
-    st.dictionaries(st.tuples(names, partitions), st.integers(0, 99)),
-)
-def test_recorded_positions_are_read_as_they_were(
-    extents: dict[Partition, Extent], offsets: dict[tuple[str, Partition], int]
-) -> None:
-    """Whatever a group is called, such as ``a topic 1``."""
-    assert Positions.of_record(Positions(extents, offsets).record()) == Positions(extents, offsets)
 
 
 @pytest.mark.parametrize("value", [7, {"begin": 0}, None])
@@ -169,11 +142,3 @@ def test_what_strayed_is_told(changes: dict[str, Json], words: list[str]) -> Non
 )
 def test_a_group_that_is_ahead_is_told(changes: dict[str, Json], words: list[str]) -> None:
     assert list(advances(_read(), _read(**changes))) == words
-
-
-def test_all_that_is_gone_is_told() -> None:
-    assert list(strays(_read(), Positions({}, {}))) == [
-        "topic t: expected 2 partitions, observed 0",
-        "group a group t 0: expected offset 20 or later, observed none",
-        "group a group t 1: expected offset 9 or later, observed none",
-    ]

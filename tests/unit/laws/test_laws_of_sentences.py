@@ -15,7 +15,7 @@ from rollproof.errors import Meaning, Mismatch, Problem, Unverifiable
 from rollproof.runbook import PHASES
 from rollproof.verdict import Verdict
 
-sentences = st.sampled_from(ONCE) | st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
+sentences = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 found = st.lists(
     st.tuples(st.sampled_from(Verdict), st.sampled_from(Meaning)), min_size=len(PHASES), max_size=8
 )

@@ -10,12 +10,6 @@ import pytest
 from rollproof.stores.contract import Beside
 from rollproof.stores.mysql import accounts
 
-MOVING = {"gtid_owned": "3e11:23#4", "gtid_executed": "3e11:1-23", "gtid_slave_pos": "0-1-23"}
-# MariaDB's, by the network card's address: a container that is re-created has another.
-OF_THE_CARD = {
-    "server_uid": "Ryn2h0yFXtFGrQ/lnsa8dsYDHHE=",
-    "feedback_server_uid": "Ryn2h0yFXtFGrQ/lnsa8dsYDHHE=",
-}
 NAMED = {
     "hostname": "mysql",
     "pid_file": "/var/lib/mysql/mysql.pid",
@@ -29,12 +23,6 @@ SET = {
     "default_authentication_plugin": "mysql_native_password",
     "init_file": "/etc/mysql/init.sql",
 }
-
-
-def test_variables_are_compared_unless_they_move_or_name_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accounts, "rows", lambda *_: list((MOVING | OF_THE_CARD | NAMED | SET).items()))
-    found = dict(accounts._variables(cast("Any", None)))
-    assert found == {f"variable {name}": value for name, value in SET.items()}
 
 
 def test_other_databases_are_outside_but_for_the_server_s_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rollproof.stores.mysql.columns import LONGEST_TOGETHER, Column, hashed, row_hash
+from rollproof.stores.mysql.columns import Column, hashed, row_hash
 from rollproof.stores.mysql.keys import Key, between
 
 
@@ -19,22 +19,6 @@ def _column(name: str, kind: str, **other: object) -> Column:
 ID = _column("id", "int")
 NAME = _column("na`me", "varchar", length=160, charset="utf8mb4", collation="utf8mb4_bin")
 COLUMNS = {column.name: column for column in (ID, NAME)}
-
-
-def test_numbers_go_by_two_and_texts_with_their_lengths() -> None:
-    note = _column("note", "varchar", length=160, nullable=True, charset="latin1")
-    assert row_hash([ID, note, NAME]) == (
-        "CAST(CONV(LEFT(SHA2(CONCAT(_binary'' COLLATE `binary`, POINT(`id`, IFNULL(LENGTH(`note`),"
-        " 4503599627370496)), IFNULL(`note`, ''), `na``me`), 256), 15), 16, 10) AS UNSIGNED)"
-    )
-
-
-def test_what_may_be_long_is_hashed_by_itself() -> None:
-    long = _column("long", "longblob", length=2**32 - 1)
-    assert "SHA2(CAST(`long` AS BINARY), 256)" in row_hash([ID, long])
-    texts = [_column(f"c{number}", "text", length=65535, charset="utf8mb4") for number in range(20)]
-    together = LONGEST_TOGETHER // 65535
-    assert row_hash(texts).count("SHA2(") == 1 + len(texts) - together
 
 
 def test_no_null_gets_through() -> None:

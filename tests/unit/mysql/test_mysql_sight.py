@@ -1,16 +1,9 @@
 """What an account of MySQL or MariaDB does not see, told from the words of SHOW GRANTS."""
 
-import re
-
 import pytest
-from pydantic import SecretStr
 
 from rollproof.collection import Json
-from rollproof.profile.sections import Account, Address
-from rollproof.stores.mysql.clients import SEEING_OTHERS
 from rollproof.stores.mysql.connection import Flavour
-from rollproof.stores.mysql.descriptor import DESCRIPTOR, MysqlProfile
-from rollproof.stores.mysql.keeper import FOREIGN_DEFINER
 from rollproof.stores.mysql.privileges import parsed, sight
 
 WHOLE = "GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON `shop%`.* TO `r`@`%`"
@@ -48,12 +41,6 @@ def test_each_right_that_is_revoked_hides_its_objects(flavour: Flavour, right: s
     assert _hidden(flavour, fewer, ROUTINES[flavour]) == {f"{what} of shop": f"{right} on shop.*"}
 
 
-def test_rights_on_single_tables_hide_the_others() -> None:
-    """A new table of the migration would be neither counted nor told."""
-    single = [WHOLE.replace("`shop%`.*", f"`shop`.`{name}`") for name in ("users", "orders")]
-    assert "tables of shop" in _hidden("mysql", *single, ROUTINES["mysql"])
-
-
 def test_a_partial_revoke_of_a_global_right_counts() -> None:
     everywhere = WHOLE.replace("`shop%`", "*")
     revoked = "REVOKE TRIGGER ON `shop`.* FROM `r`@`%`"
@@ -76,26 +63,3 @@ def test_a_body_that_is_not_shown_is_hidden() -> None:
         "the body of view shop.v": "SHOW VIEW on shop.*",
         "the body of function shop.f": "SHOW_ROUTINE on *.*",
     }
-
-
-def test_the_grants_that_are_printed_are_enough() -> None:
-    account = Account(user="r", password=SecretStr("x"))
-    profile = MysqlProfile(
-        kind="mysql", address=Address(host="h", port=1), services=("mysql",), risk="low",
-        databases=("sh_op",), reader=account, operator=account,
-    )  # fmt: skip
-    grants = DESCRIPTOR.grants(profile)
-    for flavour in ("mysql", "mariadb"):
-        seen = sight(parsed(_spelled(grants.reader)), flavour, ["sh_op"], {})
-        assert not any(seen.values())
-    # MySQL answers with the single rights where all were granted; this is the short spelling.
-    held = parsed(_spelled(grants.operator))
-    assert held.missing(["sh_op"]) == []
-    assert held.everywhere(FOREIGN_DEFINER)
-    assert held.everywhere(SEEING_OTHERS)
-
-
-def _spelled(lines: tuple[str, ...]) -> list[str]:
-    """Return grants as a server shows them: without the comments that only some versions execute."""
-    plain = [re.sub(r"/\*\S+ (.*) \*/", r"\1", line) for line in lines]
-    return [line.replace("GRANT ALL ", "GRANT ALL PRIVILEGES ") for line in plain]

@@ -65,12 +65,6 @@ def test_the_record_is_scanned_however_the_command_ends(tmp_path: Path, error: B
     assert said == ([] if error is FAILURE else [note])
 
 
-def test_a_lost_window_is_no_report(tmp_path: Path) -> None:
-    (tmp_path / "lost-window").mkdir()
-    with without_leaks(tmp_path, Redactor([SECRET]), print):
-        (tmp_path / "lost-window" / "users.jsonl").write_text(SECRET)
-
-
 def test_a_file_that_cannot_be_read_is_not_known_to_be_clean(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -107,10 +107,6 @@ def test_a_secret_that_is_learned_later_is_redacted() -> None:
     assert TOKEN not in repr(redactor)
 
 
-def test_a_secret_with_half_a_character_is_redacted() -> None:
-    assert Redactor(["half-\ud800-of-one"]).text("x half-\ud800-of-one y") == f"x {MARKER} y"
-
-
 def test_binary_data_is_redacted_and_otherwise_kept() -> None:
     token = b"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOjF9.c2lnbmF0dXJl"
     data = b"\xff\x00" + TOKEN.encode() + b"\xfe " + token + b" \x80"

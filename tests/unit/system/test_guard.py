@@ -15,7 +15,7 @@ import pytest
 import typer
 
 from reports.terminal.guard import guarded
-from rollproof.errors import ActionFailed, ExitCode, UsageProblem
+from rollproof.errors import ExitCode, UsageProblem
 from rollproof.profile.mistakes import ProfileProblem
 from rollproof.profile.profile import load_target
 from rollproof.redaction.redactor import forms_of
@@ -69,20 +69,6 @@ def test_a_bug_is_said_with_the_place_though_no_disk_takes_its_traceback(
     said = capsys.readouterr().err
     assert "ZeroDivisionError; its traceback cannot be kept, No space left on device; it began in " in said
     assert f"{__file__}:" in said
-
-
-def _full(path: Path | None = None) -> OSError:
-    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), *([str(path)] if path else []))
-
-
-def _chained() -> ActionFailed:
-    try:
-        try:
-            raise _full()
-        except OSError:
-            raise ActionFailed(what="journal", expected="b", observed="c", source="d", hint="e") from None
-    except ActionFailed as failed:
-        return failed
 
 
 @pytest.mark.usefixtures("terminal_can_be_lost")

@@ -9,12 +9,6 @@ import pytest
 from rollproof.errors import UsageProblem
 from rollproof.system.state import made_state_folder, new_state_file, state_folder
 
-SAY = """
-import tempfile
-from rollproof.system.state import made_state_folder
-print(tempfile.gettempdir(), made_state_folder("of-a-child"), sep="\\n")
-"""
-
 
 @pytest.mark.parametrize("named", ["", "relative/path"])
 def test_without_a_valid_name_it_is_in_the_home(
