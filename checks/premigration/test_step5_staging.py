@@ -34,21 +34,15 @@ def test_record_of_the_rehearsal_is_whole(
     """The record is unchanged since it was sealed, and its journal names the verdict that is there."""
     expect = expect.of(hint="rehearse the migration again")
     damage = rehearsal.damage()
-    expect(
-        not damage,
-        what="record of the rehearsal",
-        otherwise=Unverifiable,
-        expected="as it was sealed",
-        instead=damage,
-        source=rehearsal.folder,
-    )
-    expect(
-        rehearsal.verdict_is_recorded,
-        what="verdict of the rehearsal",
-        expected=f"SHA-256 {rehearsal_ending.verdict_sha256[:16]}, as in its journal",
-        instead="another one, or none",
-        source=rehearsal.folder / VERDICT,
-    )
+    expect(not damage,
+           what="record of the rehearsal", otherwise=Unverifiable,
+           expected="as it was sealed", instead=damage,
+           source=rehearsal.folder)
+    expect(rehearsal.verdict_is_recorded,
+           what="verdict of the rehearsal",
+           expected=f"SHA-256 {rehearsal_ending.verdict_sha256[:16]}, as in its journal",
+           instead="another one, or none",
+           source=rehearsal.folder / VERDICT)
     note(f"journal and verdict of {rehearsal.folder.name} are as they were written")
 
 
@@ -67,15 +61,11 @@ def test_migration_lost_nothing(
     kinds = ("lost", "altered", "noted", "unknown")
     every = [f"{kind}: {text}" for kind in kinds for text in getattr(rehearsal_ending, kind)]
     evidence("what the migration did", "\n".join(every) or "nothing")
-    expect(
-        not rehearsal_ending.lost,
-        what="losses by the migration",
-        means=Meaning.DATA_LOSS,
-        expected="none",
-        instead=_named(rehearsal_ending.lost),
-        source=rehearsal.folder,
-        hint="split it: add what is new first, and remove what is old when no rollback needs it",
-    )
+    expect(not rehearsal_ending.lost,
+           what="losses by the migration", means=Meaning.DATA_LOSS,
+           expected="none", instead=_named(rehearsal_ending.lost),
+           source=rehearsal.folder,
+           hint="split it: add what is new first, and remove what is old when no rollback needs it")
     _expect_compared(rehearsal, rehearsal_ending, expect)
     note(f"nothing lost; new: {_named(rehearsal_ending.noted) or 'nothing'}")
 
@@ -84,15 +74,11 @@ def test_migration_altered_no_definition(
     rehearsal: Rehearsal, rehearsal_ending: Ending, expect: Expect, note: Note
 ) -> None:
     """No type or other definition was another one: what fits in it in staging may not fit elsewhere."""
-    expect(
-        not rehearsal_ending.altered,
-        what="definitions that the migration altered",
-        means=Meaning.DATA_CHANGED,
-        expected="none",
-        instead=_named(rehearsal_ending.altered),
-        source=rehearsal.folder,
-        hint="see that no value of the target is cut; if so, take the word for it: premigration.waivers",
-    )
+    expect(not rehearsal_ending.altered,
+           what="definitions that the migration altered", means=Meaning.DATA_CHANGED,
+           expected="none", instead=_named(rehearsal_ending.altered),
+           source=rehearsal.folder,
+           hint="see that no value of the target is cut; if so, take the word for it: premigration.waivers")
     _expect_compared(rehearsal, rehearsal_ending, expect)
     note("every definition of before is as it was")
 
@@ -117,15 +103,11 @@ def test_rehearsal_began_where_the_target_is(
     rehearsal: Rehearsal, working_commit: str, expect: Expect, note: Note
 ) -> None:
     """The rehearsal migrated from the target's current commit."""
-    expect(
-        rehearsal.known_good == working_commit,
-        what="commit that the rehearsal began with",
-        means=Meaning.WRONG_VERSION,
-        expected=f"{working_commit[:12]}, as the target's working copy",
-        observed=rehearsal.known_good[:12] or "none",
-        source=rehearsal.folder,
-        hint="rehearse the migration from the commit that is in production",
-    )
+    expect(rehearsal.known_good == working_commit,
+           what="commit that the rehearsal began with", means=Meaning.WRONG_VERSION,
+           expected=f"{working_commit[:12]}, as the target's working copy",
+           observed=rehearsal.known_good[:12] or "none",
+           source=rehearsal.folder, hint="rehearse the migration from the commit that is in production")
     note(f"from {working_commit[:12]}")
 
 
@@ -134,14 +116,10 @@ def test_rehearsal_is_recent(
 ) -> None:
     """The rehearsal has not expired."""
     days, limit = rehearsal_ending.at.seconds_ago() / DAY_SECONDS, target.premigration.rehearsal.days
-    expect(
-        is_recent(days, limit),
-        what="age of the rehearsal",
-        expected=f"at most {limit} days",
-        observed=f"{days:.1f}",
-        source=rehearsal.folder,
-        hint="a rehearsal expires: rehearse the migration again",
-    )
+    expect(is_recent(days, limit),
+           what="age of the rehearsal",
+           expected=f"at most {limit} days", observed=f"{days:.1f}",
+           source=rehearsal.folder, hint="a rehearsal expires: rehearse the migration again")
     note(f"{days:.1f} days old")
 
 
@@ -151,14 +129,12 @@ def test_migration_was_reopened_after_its_rollback(
     """A migration that was rolled back returns only by a fix, with cause, rehearsal and backup on record."""
     closed = [gate for gate in closed_gates if gate.reopening is None]
     said = listed([str(gate) for gate in closed_gates]) or "it brings back nothing that was rolled back"
-    expect(
-        not closed,
-        what=f"reopening of migration {migration[:12]}",
-        expected="one for each rollback that it would bring back",
-        observed="; ".join(map(str, closed)) or said,
-        source=listed([str(one.rollback.incident.folder) for one in closed]) or "records of rollbacks",
-        hint=reopen_hint(closed, migration, profile_path),
-    )
+    expect(not closed,
+           what=f"reopening of migration {migration[:12]}",
+           expected="one for each rollback that it would bring back",
+           observed="; ".join(map(str, closed)) or said,
+           source=listed([str(one.rollback.incident.folder) for one in closed]) or "records of rollbacks",
+           hint=reopen_hint(closed, migration, profile_path))
     note(said)
 
 
@@ -168,23 +144,14 @@ def _named(differences: Sequence[str]) -> str:
 
 
 def _expect_compared(rehearsal: Rehearsal, ending: Ending, expect: Expect) -> None:
-    expect(
-        not ending.unknown,
-        what="stores after the migration",
-        otherwise=Unverifiable,
-        expected="each compared with the baseline",
-        instead=_named(ending.unknown),
-        source=rehearsal.folder,
-        hint="mend what could not be read, and rehearse the migration again",
-    )
+    expect(not ending.unknown,
+           what="stores after the migration", otherwise=Unverifiable,
+           expected="each compared with the baseline", instead=_named(ending.unknown),
+           source=rehearsal.folder, hint="mend what could not be read, and rehearse the migration again")
 
 
 def _expect_passed(what: str, verdict: Verdict, rehearsal: Rehearsal, expect: Expect) -> None:
-    expect(
-        verdict is Verdict.PASSED,
-        what=what,
-        expected=Verdict.PASSED.value,
-        observed=verdict.value,
-        source=rehearsal.folder,
-        hint="see its report; mend the migration, and rehearse that commit",
-    )
+    expect(verdict is Verdict.PASSED,
+           what=what,
+           expected=Verdict.PASSED.value, observed=verdict.value,
+           source=rehearsal.folder, hint="see its report; mend the migration, and rehearse that commit")

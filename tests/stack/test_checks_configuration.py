@@ -152,15 +152,6 @@ def test_a_container_that_is_configured_or_changed_by_hand(
     assert "hunter2" not in str(results)
 
 
-def test_a_limit_that_was_set_on_a_running_container(verifier: Verifier, containers: Containers) -> None:
-    container = containers.of("nginx").id
-    with undone(lambda: docker("update", "--restart=no", "--cpu-shares=0", container)):
-        docker("update", "--restart=always", "--cpu-shares=512", container)
-        outcome = verifier.run(*PHASE1, "-k", "configured")
-    told = ("CpuShares: expected none, observed 512", "RestartPolicy: expected ")
-    expect(outcome, {configured("nginx"): ("failed", *told)})
-
-
 def test_strangers_and_a_working_copy_that_is_not_clean(
     verifier: Verifier, stack: Stack, containers: Containers
 ) -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,6 @@ from rollproof.git.repository import read_working_copy
 from rollproof.monitoring.probes.request_probe import stamped
 from rollproof.profile.profile import Engine, Target
 from rollproof.profile.sections import Address
-from tests.stack.container_faults import PERIOD_MICROSECONDS, QUOTA_MICROSECONDS
 from tests.stack.scratch_project import ScratchProject, compose, docker, pause, scratch_project
 
 
@@ -95,31 +94,6 @@ def test_one_off_containers_and_those_of_other_projects_are_left_out(project: Sc
         docker("rm", "--force", "--volumes", f"{project.name}-one-off")
 
 
-def test_death_by_the_memory_limit_is_seen(project: ScratchProject) -> None:
-    try:
-        docker("update", "--memory=16m", "--memory-swap=16m", project.container("other").id)
-        script = "x=$(head -c 100000000 /dev/zero | tr '\\0' x); echo ${#x}"
-        # Not waited for: the kernel may kill any of its processes, also the one that would tell the end.
-        docker("exec", "--detach", project.container("other").id, "sh", "-c", script)
-        _wait_for(lambda: project.container("other").oom_killed, True)
-    finally:
-        project.bring_up()
-    assert not project.container("other").oom_killed
-
-
-def test_cpu_is_in_percent_of_what_the_container_may_use(project: ScratchProject) -> None:
-    identifier = project.container("other").id
-    # A tenth of a core is all that it may use: also of a machine whose cores others use, it gets that.
-    docker("update", f"--cpu-period={PERIOD_MICROSECONDS}", f"--cpu-quota={QUOTA_MICROSECONDS}", identifier)
-    try:
-        assert project.engine.usage()[identifier].cpu_percent < 50
-        docker("exec", "--detach", identifier, "sh", "-c", "while :; do :; done")
-        busy = max(project.engine.usage()[identifier].cpu_percent for _ in range(4))
-    finally:
-        project.bring_up()
-    assert busy == pytest.approx(100, abs=35)
-
-
 def test_memory_and_processes_are_counted(project: ScratchProject) -> None:
     identifier = project.container("data").id
     before = project.engine.usage()[identifier]
@@ -165,13 +139,6 @@ def test_a_volume_is_seen_through_its_container_and_from_this_host(project: Scra
         assert Host(10).volume(project.container("data"), mount).size == seen.size
     finally:
         docker("unpause", data.id)
-
-
-def _wait_for(look: Callable[[], object], expected: object) -> None:
-    end = time.monotonic() + 60
-    while look() != expected and time.monotonic() < end:
-        time.sleep(0.1)
-    assert look() == expected
 
 
 def test_a_log_is_read_from_a_moment_on_with_the_engines_stamps(project: ScratchProject) -> None:

@@ -22,9 +22,8 @@ from rollproof.application.client import ApplicationClient, LoggedIn, Refused
 from rollproof.errors import Mismatch, Unverifiable, UsageProblem
 from rollproof.profile.application_profile import Application
 from rollproof.profile.functions import Functions
-from rollproof.profile.profile import load_target
 from rollproof.redaction.secret import known_secrets
-from tests.conftest import ROOT, write_profile
+from tests.conftest import ROOT
 from tests.unit.application_stand_in import (
     PASSWORD,
     TOKEN,
@@ -49,19 +48,6 @@ def client_of(stand_in: StandIn, **functions: Any) -> ApplicationClient:  # noqa
         "functions": {"api": "own", **functions},
     }
     return ApplicationClient(Application.model_validate(changed))
-
-
-def test_that_of_layra_is_the_default() -> None:
-    assert Functions() == Functions(api="layra")
-    assert [*Functions().undescribed()] == []
-    assert [*Functions(api="own").undescribed()] == [
-        *("log_in", "owner", "own", "documents", "conversation", "chat"),
-        *("conversations", "turns", "forget", "upload"),
-    ]
-    other = Functions.model_validate({"own": {"path": "/mine"}})
-    assert other.own is not None
-    assert other.own.path == "/mine"
-    assert other.chat == Functions().chat
 
 
 @pytest.mark.parametrize(
@@ -256,15 +242,6 @@ def test_an_answer_is_read_as_it_comes(
     assert (found.text, found.ending, found.complete) == (text, ending, ending == "regular")
 
 
-def test_names_of_documents_without_pages_are_one_request(stand_in: StandIn) -> None:
-    client = client_of(stand_in, documents={"path": "/l/{knowledge_base}", "keep": {"name": "*.title"}})
-    stand_in.answers["GET /l/kb"] = answer(200, [{"title": "b"}, {"title": "a"}])
-    assert client.files(LoggedIn("canary", SecretStr(TOKEN)), "kb") == ("a", "b")
-    stand_in.answers["GET /l/kb"] = answer(200, {"title": "b"})
-    with pytest.raises(Mismatch, match=r"a list in \*\.title, observed dict"):
-        client.files(LoggedIn("canary", SecretStr(TOKEN)), "kb")
-
-
 def test_values_stand_where_their_names_are() -> None:
     values = {"a": {"x": 1}, "n": 7, "s": SecretStr("secret")}
     found = filled({"*": "{a}", "y": ["{n}", "no. {n}", True, None], "z": {"s": "{s}", "t": "<{s}>"}}, values)
@@ -322,19 +299,6 @@ def canary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Canary:
     return Canary(cast("Any", target), cast("Any", None), client, dict)
 
 
-def test_a_record_is_the_canary_s_by_a_field_that_begins_with_its_name(tmp_path: Path) -> None:
-    application = load_target(write_profile(tmp_path)).application
-    user = application.canary.user
-    its = (
-        f"colqwen{user}_3ad0",
-        {"fields": [{"username": user}]},
-        {"file_id": f"{user}_3ad0"},
-        {"payload": {"filename": "rollproof-3ad0.txt"}},
-    )
-    others = ("colqwenmira_3ad0", {"text": f"released to a {user}_group by rollproof-verifier", "page": 1})
-    assert [one for one in (*its, *others) if application.is_canarys(one)] == [*its]
-
-
 def test_a_canary_waits_for_no_log_in_that_does_not_end(canary: Canary, tmp_path: Path) -> None:
     """Another process may have been stopped in the middle of one."""
     client = cast("Mock", canary.client)
@@ -353,11 +317,3 @@ def test_a_password_in_a_body_is_in_no_error(stand_in: StandIn) -> None:
         client.login("canary", SecretStr(PASSWORD))
     assert PASSWORD not in str(caught.value)
     assert "400: no [redacted]" in str(caught.value)
-
-
-def test_a_session_is_ended(stand_in: StandIn) -> None:
-    client = client_of(stand_in, log_out={"method": "DELETE", "path": "/in"})
-    stand_in.answers["DELETE /in"] = answer(200, {})
-    assert client.log_out(LoggedIn("canary", SecretStr(TOKEN)))
-    assert stand_in.seen[0].headers["Authorization"] == f"Bearer {TOKEN}"
-    assert not client_of(stand_in).log_out(LoggedIn("canary", SecretStr(TOKEN)))

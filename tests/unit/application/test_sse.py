@@ -17,8 +17,3 @@ def test_events_are_the_same_however_the_stream_is_cut(size: int) -> None:
 def test_an_event_that_the_end_cuts_short_is_dropped() -> None:
     assert list(event_data([b"data: whole\n\ndata: cut"])) == ["whole"]
     assert list(event_data([b"data: whole\n\ndata: cut\n"])) == ["whole"]
-
-
-def test_an_empty_stream_has_no_events() -> None:
-    assert list(event_data([])) == []
-    assert list(event_data([b"", b"\n\n\n"])) == []

@@ -23,10 +23,6 @@ FIND = {"path": "/kbs", "choose": {"knowledge_base": CHOOSE["kb"]}}
 SEND = {"method": "POST", "path": "/up/{knowledge_base}", "file": "files", "form": {"by": "{user}"}}
 REMOVE = {"method": "DELETE", "path": "/kb/{knowledge_base}"}
 APART = {"requests": [MAKE, FIND, SEND], "removal": [REMOVE]}
-WITHIN = {
-    "requests": [SEND | {"keep": {"file": "id"}}],
-    "removal": [{"method": "DELETE", "path": "/f/{file}"}],
-}
 CONTENT = b"The keeper.\n"
 
 
@@ -152,28 +148,6 @@ def test_it_is_sent_listed_found_and_removed(stand_in: StandIn, library: Library
     assert b'name="by"\r\n\r\ncanary\r\n' in library.sent[0]
     assert library.held == {"kb": ["a.txt"], "kb-1": [first.name], "kb-2": [second.name]}
     canary.sweep()
-    assert library.held == {"kb": ["a.txt"]}
-
-
-def test_within_the_canary_s_own_nothing_is_asked_about_it(
-    stand_in: StandIn, library: Library, tmp_path: Path
-) -> None:
-    canary = canary_of(stand_in.url, WITHIN, tmp_path, chat=ASKED)
-    uploaded = canary.upload(SESSION)
-    assert (uploaded.seconds is not None, uploaded.found_in) == (True, None)
-    assert library.held == {"kb": ["a.txt", uploaded.name]}
-    canary.forget()
-    assert library.held == {"kb": ["a.txt"]}
-
-
-def test_what_no_worker_takes_in_is_not_listed_and_is_removed(
-    stand_in: StandIn, library: Library, tmp_path: Path
-) -> None:
-    library.takes_in = False
-    canary = canary_of(stand_in.url, APART, tmp_path, chat=ASKED)
-    uploaded = canary.upload(SESSION)
-    assert (uploaded.seconds, uploaded.found_in) == (None, None)
-    canary.forget()
     assert library.held == {"kb": ["a.txt"]}
 
 

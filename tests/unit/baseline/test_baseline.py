@@ -6,11 +6,10 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -25,10 +24,8 @@ from rollproof.baseline.facts import (
     Surroundings,
 )
 from rollproof.baseline.folder import MANIFEST, BaselineDraft, load_baseline, read_facts
-from rollproof.baseline.sight import lost_sight, require_whole_sight
-from rollproof.collection import Json
 from rollproof.errors import Unverifiable
-from rollproof.stores.contract import ContentView, Digest, Neighbours, RecordHash
+from rollproof.stores.contract import Digest, Neighbours, RecordHash
 from rollproof.stores.snapshot import Snapshot
 from rollproof.system.files import canonical_json
 from tests.unit.saved_baseline import save_baseline
@@ -166,7 +163,7 @@ def test_its_facts_are_read_without_the_records(folder: Path) -> None:
 def test_a_changed_cut_or_missing_file_is_refused(folder: Path, name: str) -> None:
     path = folder / name
     whole = path.read_bytes()
-    positions = () if name == MANIFEST else range(0, len(whole), 7)
+    positions = () if name == MANIFEST else range(0, len(whole), max(7, len(whole) // 40))
     for position in positions:
         path.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
         assert str(path) in refusal(folder)
@@ -247,18 +244,3 @@ def test_what_is_not_finished_is_no_baseline(folder: Path) -> None:
         (draft.folder / "records").mkdir()
     assert [path.name for path in folder.parent.iterdir() if not path.is_symlink()] == [folder.name]
     assert load_baseline(folder.parent / "current", "staging").id == folder.name
-
-
-def test_it_is_nobody_elses_to_read(folder: Path) -> None:
-    modes = {path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_file()}
-    folders = {path.stat().st_mode & 0o777 for path in (folder, *folder.rglob("*")) if path.is_dir()}
-    assert (modes, folders) == ({0o600}, {0o700})
-
-
-def test_only_a_store_that_may_hide_schemas_is_asked_for_them_to_tell_its_sight() -> None:
-    def read() -> Mapping[str, Json]:
-        raise AssertionError
-
-    view = cast("ContentView", SimpleNamespace(name="vectors"))
-    assert require_whole_sight(view, read) == ()
-    assert lost_sight(view, read, RecordedContent({}, {}, {}, ())) == []

@@ -107,20 +107,6 @@ def test_a_container_made_anew_from_the_same_file_is_the_same() -> None:
     assert differences(raw) == []
 
 
-@pytest.mark.parametrize("mode", ["", ":ro"])
-def test_volumes_of_another_service_are_the_same_when_its_container_is_another(mode: str) -> None:
-    def shared(container: str, service: str) -> object:
-        raw = changed("HostConfig", "VolumesFrom", to=[f"{container}{mode}"])
-        return _container(raw, {ID: "backend", container: service}).settings["VolumesFrom"]
-
-    assert shared("1" * 64, "files") == shared("2" * 64, "files") == [f"container of files{mode}"]
-    assert shared("1" * 64, "files") != shared("1" * 64, "others")
-    # One of no project has no service.
-    assert _container(changed("HostConfig", "VolumesFrom", to=["x"]), {}).settings["VolumesFrom"] == [
-        "container of x"
-    ]
-
-
 @pytest.mark.parametrize(
     ("raw", "said"),
     [

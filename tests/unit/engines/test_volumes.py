@@ -4,8 +4,6 @@ import json
 import subprocess
 from contextlib import nullcontext
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -118,35 +116,3 @@ def test_a_volume_without_a_name_is_loaded_into_the_one_that_follows_it(
     with pytest.raises(ActionFailed, match="saved volumes") if several else nullcontext():
         volumes.load([], tmp_path, Deadline(60))
     assert loaded == ({} if several else {"data": "data.tar", new[0]: f"{old[0]}.tar"})
-
-
-@pytest.mark.parametrize("fails", ["", "create", "cp"])
-def test_what_nothing_mounts_is_read_through_a_helper_that_goes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
-) -> None:
-    ran: list[list[str]] = []
-
-    def run(command: list[str], *, stdout: Path | None = None, **_: object) -> str:
-        ran.append(command)
-        if command[1] == fails:
-            raise ActionFailed(what="", expected="", observed="", source="", hint="")
-        if stdout:
-            stdout.write_bytes(b"a tar")
-        removed = any(one[1] == "rm" for one in ran)
-        return "helper" if command[1] == "ps" and len(ran) > 1 and not removed else ""
-
-    monkeypatch.setattr(volumes, "run_command", run)
-    with pytest.raises(ActionFailed) if fails else nullcontext():
-        volumes.keep(DATA, ["sha256:1", "sha256:2"], tmp_path / "tar", Deadline(60))
-    create = next(one for one in ran if one[1] == "create")
-    assert "type=volume,source=data,destination=/volume,volume-nocopy,readonly" in create
-    assert create[-1] == "sha256:1"
-    assert (tmp_path / "tar").exists() is not bool(fails)
-    assert ran[-1][1:3] == ["rm", "--force"]
-
-
-def _with(*mounts: Mount) -> Any:  # noqa: ANN401 - as much of a container as is asked for
-    return SimpleNamespace(name="milvus-1", image_id="sha256:1", mounts=(DATA, *mounts))
-
-
-DATA = Mount("data", "volume", "/var/lib/milvus", "/volumes/data/_data")

@@ -15,7 +15,6 @@ from fixtures.gating.windows import Limit
 from rollproof.engines.engine import Container, ContainerEngine
 from rollproof.errors import Unverifiable
 from rollproof.profile.profile import Target, load_target
-from rollproof.system.http import keep
 
 
 def container(service: str, *, running: bool = True) -> Container:
@@ -122,60 +121,3 @@ def test_a_phase_without_time_left_does_not_wait_for_logs(
     of_services(monkeypatch, "redis")
     failing._keep_logs(check, target)
     assert (engine.asked, kept(check)) == ([], [])
-
-
-def test_exchanges_are_kept_of_checks_that_use_the_client_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    keep("GET http://app/health\n503, 12 ms\n\ndown")
-    without, using = item(Engine(), monkeypatch), item(Engine(), monkeypatch, 60.0, "client")
-    failing._keep_exchanges(without)
-    failing._keep_exchanges(using)
-    assert kept(without) == []
-    (found,) = kept(using)
-    assert found.name.startswith("HTTP exchanges, the last ")
-    assert found.text.endswith("GET http://app/health\n503, 12 ms\n\ndown")
-
-
-CHECKS = """
-import pytest
-
-from rollproof.collection import Case
-from rollproof.runbook import Replica
-
-@pytest.fixture
-def client():
-    pass
-
-@pytest.mark.parametrize("replica", [Replica("worker"), Replica("worker", 2)])
-def test_service(replica):
-    pass
-
-@pytest.mark.parametrize("content", [Case("redis", "session:*/x")])
-def test_content(content):
-    pass
-
-@pytest.mark.parametrize("store", ["gone"])
-def test_gone(store):
-    pass
-
-def test_application(client):
-    pass
-
-def test_other():
-    pass
-"""
-
-
-def test_a_check_is_about_its_service_its_store_or_the_application(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, target: Target
-) -> None:
-    # This process has the environment's plugins already; some refuse to be loaded after what they watch.
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    items = pytester.getitems(CHECKS)
-    found = {item.name.split("[")[0]: failing.services_of(item, target) for item in items}
-    assert found == {
-        "test_service": ("worker",),
-        "test_content": ("redis",),
-        "test_gone": (),
-        "test_application": ("backend", "nginx"),
-        "test_other": (),
-    }

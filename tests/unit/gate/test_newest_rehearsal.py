@@ -74,15 +74,6 @@ def test_a_newer_one_that_is_damaged_is_named(tmp_path: Path, harm: Callable[[Pa
     assert found.folder == latest.folder
 
 
-def test_what_is_of_something_else_does_not_count(tmp_path: Path) -> None:
-    newest = rehearse(tmp_path)
-    rehearse(tmp_path, migration=OTHER)
-    _edited(rehearse(tmp_path, target="another").folder)
-    found = search(tmp_path)
-    assert found is not None
-    assert found.folder == newest.folder
-
-
 def test_a_sealed_rehearsal_is_as_it_was_sealed(tmp_path: Path) -> None:
     """Anybody can make the chain of a journal again: the record's seal has the hash of the journal."""
     incident = rehearse(tmp_path)

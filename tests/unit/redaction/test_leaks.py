@@ -80,8 +80,3 @@ def test_a_file_that_cannot_be_read_is_not_known_to_be_clean(
     assert (
         "scan for secrets: expected files that can be read, observed Permission denied (from a.txt)" in note
     )
-
-
-def test_a_clean_record_is_none_of_anybodys_business(tmp_path: Path) -> None:
-    with without_leaks(tmp_path, Redactor([SECRET]), print):
-        (tmp_path / "a.txt").write_text("[redacted]")
