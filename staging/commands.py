@@ -15,7 +15,13 @@ from rollproof.errors import ExitCode
 from rollproof.git.repository import resolve_commit
 from rollproof.verdict import Verdict
 from staging.rounds import Round, chosen, folder_for
-from staging.stack.fresh_stacks import bring_up_stores, clear_abandoned, fresh_stores, take_down_abandoned
+from staging.stack.fresh_stacks import (
+    bring_up_stores,
+    every_slot,
+    fresh_stores,
+    refuse_if_used,
+    take_down_abandoned,
+)
 from staging.stack.shape import Shape
 from staging.stack.slot import SLOTS, Slot
 from staging.stack.stack import Stack
@@ -60,7 +66,8 @@ def up(scale: Scale = 1.0, shape: AsShape = Shape.USUAL) -> None:
 
     stack = Stack(ROOT, wanted=shape)
     with Progress() as progress, docker_engine(progress.say, keep=True):
-        clear_abandoned(stack, progress)
+        take_down_abandoned(every_slot(ROOT), progress)
+        refuse_if_used(stack)
         try:
             bring_up_stores(stack, progress)
             bring_up_application(stack, progress, scale)
@@ -82,7 +89,7 @@ def down() -> None:
 
     stack = Stack(ROOT)
     with Progress() as progress, docker_engine(progress.say):
-        take_down_abandoned(ROOT, progress)
+        take_down_abandoned(every_slot(ROOT), progress)
         with progress.step("take the stack down"):
             stack.down(progress.say)
 
@@ -91,7 +98,7 @@ def down() -> None:
 def image() -> None:
     """Build the image of the suite from its wheel."""
     from staging.engine import docker_engine
-    from staging.stack.suite_image import build_suite_image
+    from staging.stack.images import build_suite_image
 
     with Progress() as progress, docker_engine(progress.say, keep=True), progress.step("build the image"):
         built = build_suite_image(ROOT, progress.say)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +36,6 @@ def finish(
     hint: str,
     folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
-    cancelled: threading.Event | None = None,
 ) -> Done:
     """Run a program to its end, and return its exit code and outputs.
 
@@ -50,7 +48,6 @@ def finish(
         hint: The reader's remedy if it does not end.
         folder: The working directory.
         environment: Its whole environment; this process's own if None.
-        cancelled: Ends the program early once set, as a deadline would.
 
     Raises:
         Problem: The program is missing, or timed out; the message holds its last lines.
@@ -65,7 +62,6 @@ def finish(
                 environment=os.environ if environment is None else environment,
                 folder=folder,
                 grace=GRACE_SECONDS,
-                cancelled=cancelled,
             )
         except OSError as error:
             raise Problem(
@@ -79,7 +75,7 @@ def finish(
     if code is None:
         raise Problem(
             what=" ".join(arguments),
-            expected=f"an end within {seconds:.0f} s, uninterrupted",
+            expected=f"an end within {seconds:.0f} s",
             observed=f"none; its last lines were\n{tail(said + wrong)}",
             source="its output",
             hint=hint,
@@ -94,7 +90,6 @@ def run(
     hint: str,
     folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
-    cancelled: threading.Event | None = None,
 ) -> str:
     """Run a program, which must succeed, and return its standard output; the arguments are those of `finish`.
 
@@ -109,7 +104,6 @@ def run(
         hint=hint,
         folder=folder,
         environment={**os.environ, **(environment or {})},
-        cancelled=cancelled,
     )
     if done.returncode != 0:
         raise Problem(

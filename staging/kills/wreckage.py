@@ -18,8 +18,8 @@ from rollproof.git.repository import git
 from rollproof.stores.kafka.admin import Admin
 from rollproof.stores.kafka.records import NOT_STAMPED, Record
 from staging.processes import run
+from staging.stack.images import PREFIX
 from staging.stack.stack import Stack
-from staging.stack.store_images import PREFIX
 from staging.target.operators import SECONDS, Operators
 
 BUCKET, TOPIC, USERS = "minio-file", "task_generation", "imagedb.users"

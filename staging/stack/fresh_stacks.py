@@ -1,9 +1,14 @@
-"""Brings up stacks for one command, and takes them down after it."""
+"""Brings up stacks for one command, and takes them down after it.
+
+A killed command cannot take its stack down; the next command does. Each command that has a stack for itself
+locks its mark, a file that goes with the stack: a mark that nobody has locked is of a killed command.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import fcntl
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from reports.terminal.progress import Progress
@@ -12,7 +17,6 @@ from rollproof.system.side_by_side import every
 from staging.engine import docker_engine, undisturbed
 from staging.stack.slot import SLOTS, Slot
 from staging.stack.stack import Stack
-from staging.stack.stack_holder import Holder, hold
 
 
 @contextmanager
@@ -25,13 +29,12 @@ def fresh_stores(stack: Stack, progress: Progress) -> Iterator[None]:
 @contextmanager
 def fresh_stacks(stacks: Sequence[Stack], progress: Progress) -> Iterator[None]:
     """Provide the empty stores of several stacks, slots of one checkout, as `fresh_stores` does for one."""
-    with docker_engine(progress.say):
-        take_down_abandoned(stacks[0].root, progress)
+    with docker_engine(progress.say), ExitStack() as marks:
+        take_down_abandoned(every_slot(stacks[0].root), progress)
         for stack in stacks:
-            clear_abandoned(stack, progress)
+            refuse_if_used(stack)
+            marks.enter_context(marked(stack))
         try:
-            for stack in stacks:
-                hold(stack.project)
             # Images are built once; the stores of all stacks start side by side.
             bring_up_stores(stacks[0], progress)
             side_by_side(lambda stack: bring_up_stores(stack, progress), stacks[1:])
@@ -57,44 +60,50 @@ def side_by_side(do: Callable[[Stack], object], stacks: Sequence[Stack]) -> None
     every(do, stacks, name="stack")
 
 
-def take_down_abandoned(root: Path, progress: Progress) -> None:
-    """Take down the stacks that killed commands left in any slot of the checkout `root`."""
-    for number in range(1, SLOTS + 1):
-        stack = Stack(root, Slot(number))
-        if _abandoned(Holder.read(stack.project)):
-            _take_down(stack, progress)
+@contextmanager
+def marked(stack: Stack) -> Iterator[None]:
+    """Mark the stack as this command's own, for as long as the block lasts or this process lives."""
+    stack.mark.parent.mkdir(exist_ok=True)
+    with stack.mark.open("w") as mark:
+        fcntl.flock(mark, fcntl.LOCK_EX)
+        yield
 
 
-def clear_abandoned(stack: Stack, progress: Progress) -> None:
-    """Take down this stack if a killed command left it; refuse if somebody uses it.
+def every_slot(root: Path) -> list[Stack]:
+    """Return the stacks of all slots of the checkout in `root`."""
+    return [Stack(root, Slot(number)) for number in range(1, SLOTS + 1)]
 
-    Args:
-        stack: The stack whose containers are searched for.
-        progress: Is told of the stacks that are taken down.
+
+def take_down_abandoned(stacks: Iterable[Stack], progress: Progress) -> None:
+    """Take down those of `stacks` that killed commands left."""
+    for stack in stacks:
+        if stack.mark.exists() and not _locked(stack.mark):
+            with undisturbed(), progress.step(f"take down {stack.project}, which a killed command left"):
+                stack.down(progress.say)
+
+
+def refuse_if_used(stack: Stack) -> None:
+    """Refuse a stack that is another command's, or that a person has brought up.
 
     Raises:
-        UsageProblem: The stack runs, and is not this command's to take down.
+        UsageProblem: it has a container, or a mark.
     """
     stack.prepare()
-    running, holder = stack.status(), Holder.read(stack.project)
-    if _abandoned(holder):
-        _take_down(stack, progress)
-        return
-    if running or holder is not None:
-        held = "" if holder is None else f", held by process {holder.process.pid}"
+    containers = len(stack.status())
+    if containers or stack.mark.exists():
         raise UsageProblem(
             what=f"project {stack.project}",
-            expected="no container of it",
-            observed=f"{len(running)} containers{held}",
+            expected="no container of it, and no command that uses it",
+            observed=f"{containers} containers{', a command that runs' * stack.mark.exists()}",
             source="the Docker engine",
             hint="take that stack down first: ./run down",
         )
 
 
-def _abandoned(holder: Holder | None) -> bool:
-    return holder is not None and not holder.lives
-
-
-def _take_down(stack: Stack, progress: Progress) -> None:
-    with undisturbed(), progress.step(f"take down {stack.project}, which a killed command left"):
-        stack.down(progress.say)
+def _locked(mark: Path) -> bool:
+    with mark.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

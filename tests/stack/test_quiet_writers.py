@@ -18,8 +18,8 @@ from rollproof.record_names import UNFINISHED
 from rollproof.stores.mysql import connection as mysql
 from rollproof.stores.reach import Reach
 from rollproof.stores.registry import endpoint_of
+from staging.stack.images import PREFIX
 from staging.stack.stack import Stack
-from staging.stack.store_images import PREFIX
 from tests.stack.damage import tables_held
 from tests.stack.users import User
 from tests.stack.verifier import ACTIONS_SECONDS, Verifier

@@ -16,8 +16,8 @@ from rollproof.errors import ExitCode
 from rollproof.incident.journal import verify_journal
 from rollproof.incident.journal_steps import steps_in
 from rollproof.profile.profile import Target
+from staging.stack.images import PREFIX
 from staging.stack.stack import Stack
-from staging.stack.store_images import PREFIX
 from staging.target.operators import undone
 from tests.stack.container_faults import Containers
 from tests.stack.verifier import ACTIONS_SECONDS, Verifier, expect

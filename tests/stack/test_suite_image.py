@@ -11,8 +11,8 @@ import pytest
 
 from rollproof.errors import ExitCode
 from rollproof.home import version
+from staging.stack.images import build_suite_image
 from staging.stack.stack import Stack
-from staging.stack.suite_image import build_suite_image
 from tests.stack.verifier import Verifier
 
 pytestmark = pytest.mark.timeout(1800)

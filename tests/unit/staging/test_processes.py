@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -56,13 +55,6 @@ def test_a_deadline_ends_the_program_and_its_children(tmp_path: Path) -> None:
     with pytest.raises(Problem, match=r"an end within 1 s.*\nbegun"):
         run([*SHELL, program], seconds=1, hint="none")
     assert not alive(mark)
-
-
-def test_a_program_can_be_cancelled() -> None:
-    cancelled = threading.Event()
-    threading.Timer(0.1, cancelled.set).start()
-    with pytest.raises(Problem, match="uninterrupted"):
-        run([*SHELL, "sleep 3600"], seconds=3600, hint="none", cancelled=cancelled)
 
 
 def test_tail_leaves_out_empty_lines() -> None:

@@ -1,0 +1,36 @@
+# The stores' images, as `docker buildx bake` builds them: BuildKit's cache knows what has changed.
+# DEBIAN is a tag that staging/stack/images.py has made sure of; CERTIFICATES are what a build trusts.
+variable "DEBIAN" {
+  default = "debian:trixie-slim"
+}
+variable "CERTIFICATES" {
+  default = "/dev/null"
+}
+variable "PREFIX" {
+  default = "rollproof-staging"
+}
+
+target "base" {
+  context = "base"
+  args = { DEBIAN = DEBIAN }
+}
+
+target "from-base" {
+  contexts = { base = "target:base" }
+  secret = ["id=ca,src=${CERTIFICATES}"]
+}
+
+target "store" {
+  name = store
+  matrix = { store = ["mysql", "mongodb", "redis", "milvus", "qdrant", "minio", "kafka"] }
+  inherits = ["from-base"]
+  context = store
+  tags = ["${PREFIX}/${store}"]
+}
+
+# It answers to the name of MySQL.
+target "mariadb" {
+  inherits = ["from-base"]
+  context = "mariadb"
+  tags = ["${PREFIX}/mysql"]
+}

@@ -1,0 +1,149 @@
+"""The images: of the stores, which images/docker-bake.hcl describes, and of the suite itself."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rollproof.errors import Problem, UsageProblem
+from rollproof.home import version
+from staging.engine import install
+from staging.processes import finish, run
+from staging.stack.stack_state import trusted_certificates
+
+PREFIX = "rollproof-staging"
+DEBIAN = "debian:trixie-slim"
+BOOTSTRAPPED = f"{PREFIX}/debian"
+OTHER_STORES = ("mongodb", "redis", "milvus", "qdrant", "minio", "kafka")
+MYSQL_CHOICE = "ROLLPROOF_MYSQL"
+SERVER_LABEL = "rollproof.server"
+BUILD_SECONDS = 1800
+PULL_SECONDS = 120
+BOOTSTRAP_SECONDS = 300
+WHEEL_SECONDS = 120
+ASK_SECONDS = 20
+
+Report = Callable[[str], None]
+
+
+def build_store_images(root: Path, certificates: Path, report: Report) -> None:
+    """Build the stores' images of the checkout in `root`, of which BuildKit's cache has what is as before.
+
+    MySQL comes from Debian unstable: MariaDB takes its place when it cannot be built, and keeps that place
+    until ROLLPROOF_MYSQL asks for MySQL.
+
+    Raises:
+        Problem: an image cannot be built; the message holds the last lines of the builds' log.
+        UsageProblem: ROLLPROOF_MYSQL names another server.
+    """
+    choice = os.environ.get(MYSQL_CHOICE, "")
+    if choice not in {"", "mysql", "mariadb"}:
+        raise UsageProblem(
+            what="database server",
+            expected="mysql or mariadb",
+            observed=choice,
+            source=MYSQL_CHOICE,
+            hint=f"unset {MYSQL_CHOICE} to get MySQL, or MariaDB when MySQL cannot be built",
+        )
+    server = choice or ("mariadb" if _server_of_mysql() == "MariaDB" else "mysql")
+    try:
+        bake(root, certificates, [*OTHER_STORES, server], report)
+    except Problem as problem:
+        if choice or server == "mariadb":
+            raise
+        report(f"mysql: MySQL could not be built, MariaDB takes its place\n{problem}")
+        server = "mariadb"
+        bake(root, certificates, [*OTHER_STORES, server], report)
+    if server == "mariadb":
+        report("mysql: MariaDB answers to this name")
+
+
+def bake(root: Path, certificates: Path, targets: Sequence[str], report: Report) -> None:
+    """Build targets of docker-bake.hcl in the checkout `root`.
+
+    Raises:
+        Problem: a target cannot be built; the message holds the last lines of the log.
+    """
+    folder, base = root / "staging" / "images", debian(report)
+    run(
+        ["docker", "buildx", "bake", "--progress=plain", *targets],
+        seconds=BUILD_SECONDS,
+        hint=f"mend the Dockerfile in {folder}, or see that this machine reaches its package registries",
+        folder=folder,
+        environment={"DEBIAN": base, "CERTIFICATES": str(certificates), "PREFIX": PREFIX},
+    )
+
+
+def _server_of_mysql() -> str:
+    """Return the server behind the image of the name mysql, "" if there is no image."""
+    label = f'--format={{{{index .Config.Labels "{SERVER_LABEL}"}}}}'
+    hint = "see that the Docker engine answers"
+    command = ["docker", "image", "inspect", label, f"{PREFIX}/mysql"]
+    return finish(command, seconds=ASK_SECONDS, hint=hint).stdout.strip()
+
+
+def build_suite_image(root: Path, report: Report) -> str:
+    """Build wheel and image of the checkout in `root`; return the image's tag.
+
+    Raises:
+        Problem: either could not be built; the message holds the last lines of its log.
+    """
+    tag = f"rollproof:{version()}"
+    for old in (root / "dist").glob("rollproof-*.whl"):
+        old.unlink()
+    run(
+        [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(root / "dist")],
+        seconds=WHEEL_SECONDS,
+        hint="./run wheel",
+        folder=root,
+    )
+    base = debian(report)
+    with tempfile.NamedTemporaryFile() as certificates:
+        certificates.write(trusted_certificates())
+        certificates.flush()
+        options = [f"--tag={tag}", f"--secret=id=ca,src={certificates.name}", f"--build-arg=BASE={base}"]
+        run(
+            ["docker", "buildx", "build", "--progress=plain", *options, str(root)],
+            seconds=BUILD_SECONDS,
+            hint=f"mend {root}/Dockerfile, or see that this machine reaches its package registries",
+        )
+    return tag
+
+
+def debian(report: Report) -> str:
+    """Return the tag of a Debian image: a present one, else pulled, else bootstrapped from a mirror."""
+    hint = "see that the Docker engine answers"
+    for tag in (DEBIAN, BOOTSTRAPPED):
+        if run(["docker", "image", "ls", "--quiet", tag], seconds=ASK_SECONDS, hint=hint).strip():
+            return tag
+    report(f"pulling {DEBIAN}")
+    if finish(["docker", "pull", "--quiet", DEBIAN], seconds=PULL_SECONDS, hint=hint).returncode == 0:
+        return DEBIAN
+    report(f"{DEBIAN} cannot be pulled here: bootstrapping it from Debian's packages")
+    bootstrap(BOOTSTRAPPED, report)
+    return BOOTSTRAPPED
+
+
+def bootstrap(tag: str, report: Report) -> None:
+    """Build a small Debian image with mmdebstrap, which is installed if missing.
+
+    Raises:
+        Problem: mmdebstrap could not be installed, failed, or timed out.
+    """
+    if shutil.which("mmdebstrap") is None:
+        install("mmdebstrap", report=report)
+    leave_out = [f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("man", "locale", "doc")]
+    options = [
+        *("--quiet", "--variant=minbase", '--aptopt=Acquire::Check-Valid-Until "false"'),
+        *leave_out,
+        "--dpkgopt=path-include=/usr/share/doc/*/copyright",
+    ]
+    hint = f"see that apt-get works on this machine, or load an image as {DEBIAN}"
+    with tempfile.TemporaryDirectory() as folder:
+        archive = str(Path(folder) / "debian.tar")
+        run(["mmdebstrap", *options, "trixie", archive], seconds=BOOTSTRAP_SECONDS, hint=hint)
+        run(["docker", "import", archive, tag], seconds=BOOTSTRAP_SECONDS, hint=hint)
