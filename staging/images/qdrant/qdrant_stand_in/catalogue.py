@@ -16,8 +16,8 @@ import uuid
 from pathlib import Path
 
 from .collection import Collection, describe
-from .filters import Json
-from .refusal import Refusal, wrong_input
+from .convert import Json
+from .refusal import Refusal, unsupported, wrong_input
 
 LONGEST_NAME = 255
 
@@ -108,8 +108,7 @@ class Catalogue:
                 elif "delete_alias" in action:
                     aliases.pop(action["delete_alias"]["alias_name"], None)
                 else:
-                    wanted = action["rename_alias"]
-                    aliases[wanted["new_alias_name"]] = aliases.pop(wanted["old_alias_name"])
+                    raise unsupported(f"an alias action {sorted(action)}")
             self._save_aliases(aliases)
 
     def flush(self) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import qdrant_edge as edge
 
 from .configuration import engine_configuration, index_name, reported
-from .filters import Json
+from .convert import Json
 from .refusal import wrong_input
 
 ARCHIVE_SECONDS = 120
@@ -52,11 +52,6 @@ class Collection:
             if self.changed:
                 self.shard.flush()
                 self.changed = False
-
-    def count(self) -> int:
-        """Return the exact number of points."""
-        with self.lock:
-            return self.shard.count(edge.CountRequest(exact=True))
 
     def info(self) -> Json:
         """Return what a server reports about a collection."""

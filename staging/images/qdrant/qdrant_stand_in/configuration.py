@@ -6,14 +6,13 @@ from typing import Any
 
 import qdrant_edge as edge
 
-from .filters import Json
+from .convert import Json
 from .refusal import unsupported
 
 DISTANCES = {
     "Cosine": edge.Distance.Cosine,
     "Euclid": edge.Distance.Euclid,
     "Dot": edge.Distance.Dot,
-    "Manhattan": edge.Distance.Manhattan,
 }
 DATATYPES = {
     "float32": edge.VectorStorageDatatype.Float32,
@@ -23,38 +22,19 @@ DATATYPES = {
 INDEX_TYPES = {
     "keyword": edge.PayloadSchemaType.Keyword,
     "integer": edge.PayloadSchemaType.Integer,
-    "float": edge.PayloadSchemaType.Float,
-    "geo": edge.PayloadSchemaType.Geo,
     "text": edge.PayloadSchemaType.Text,
-    "bool": edge.PayloadSchemaType.Bool,
-    "datetime": edge.PayloadSchemaType.Datetime,
-    "uuid": edge.PayloadSchemaType.Uuid,
 }
 # The defaults of a Qdrant server, which reports them for whatever a collection did not ask for.
-PARAMETERS: Json = {
-    "shard_number": 1,
-    "replication_factor": 1,
-    "write_consistency_factor": 1,
-    "on_disk_payload": True,
-}
-HNSW: Json = {
-    "m": 16,
-    "ef_construct": 100,
-    "full_scan_threshold": 10000,
-    "max_indexing_threads": 0,
-    "on_disk": False,
-}
+PARAMETERS: Json = {"shard_number": 1, "replication_factor": 1, "on_disk_payload": True}
+HNSW: Json = {"m": 16, "ef_construct": 100, "full_scan_threshold": 10000, "on_disk": False}
 OPTIMIZERS: Json = {
     "deleted_threshold": 0.2,
     "vacuum_min_vector_number": 1000,
     "default_segment_number": 0,
-    "max_segment_size": None,
-    "memmap_threshold": None,
     "indexing_threshold": 10000,
     "flush_interval_sec": 5,
-    "max_optimization_threads": None,
 }
-WAL: Json = {"wal_capacity_mb": 32, "wal_segments_ahead": 0, "wal_retain_closed": 1}
+WAL: Json = {"wal_capacity_mb": 32, "wal_segments_ahead": 0}
 
 
 def given(body: Any) -> Any:  # noqa: ANN401 - JSON
@@ -85,15 +65,14 @@ def engine_configuration(request: Json) -> edge.EdgeConfig:
     if "quantization_config" in asked:
         raise unsupported("quantization")
     vectors = asked.get("vectors", {})
-    unnamed = "size" in vectors
-    dense: Any = _dense(vectors) if unnamed else {name: _dense(each) for name, each in vectors.items()}
-    sparse = {name: _sparse(each) for name, each in asked.get("sparse_vectors", {}).items()}
+    dense: Any = (
+        _dense(vectors) if "size" in vectors else {name: _dense(each) for name, each in vectors.items()}
+    )
+    sparse = {name: edge.EdgeSparseVectorParams() for name in asked.get("sparse_vectors", {})}
     return edge.EdgeConfig(vectors=dense or None, sparse_vectors=sparse or None)
 
 
 def _dense(body: Json) -> edge.EdgeVectorParams:
-    if "quantization_config" in body:
-        raise unsupported("quantization")
     multi = "multivector_config" in body
     return edge.EdgeVectorParams(
         size=body["size"],
@@ -102,16 +81,6 @@ def _dense(body: Json) -> edge.EdgeVectorParams:
         multivector_config=edge.MultiVectorConfig(edge.MultiVectorComparator.MaxSim) if multi else None,
         datatype=DATATYPES[body["datatype"]] if "datatype" in body else None,
     )
-
-
-def _sparse(body: Json) -> edge.EdgeSparseVectorParams:
-    modifier = body.get("modifier")
-    return edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf if modifier == "idf" else None)
-
-
-def index_type(schema: str | Json) -> edge.PayloadSchemaType:
-    """Return the type of a payload index; parameters of a type are accepted and left at their defaults."""
-    return INDEX_TYPES[schema if isinstance(schema, str) else schema["type"]]
 
 
 def index_name(kind: edge.PayloadSchemaType) -> str:

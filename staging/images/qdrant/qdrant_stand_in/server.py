@@ -18,24 +18,31 @@ from fastapi.responses import FileResponse, JSONResponse
 
 from . import VERSION
 from .catalogue import Catalogue
-from .configuration import index_type
-from .filters import Json, filter_of, point_id
-from .points import OPERATIONS, id_json, record_json, scored_json, selected_payload
-from .queries import query_request, scroll_request
-from .refusal import Refusal, unsupported, wrong_input
+from .configuration import INDEX_TYPES
+from .convert import (
+    Json,
+    deletion,
+    filter_of,
+    id_json,
+    point_id,
+    point_json,
+    query,
+    scroll,
+    upsert,
+    vectors_deletion,
+)
+from .refusal import Refusal, wrong_input
 from .snapshots import Snapshots, verify
 
 FLUSH_SECONDS = 5
-OPEN_PATHS = frozenset({"/", "/healthz", "/livez", "/readyz"})
 # POST requests that change nothing, by how their path ends.
-READS = ("/points", "/points/scroll", "/points/count", "/points/query", "/points/query/batch", "/facet")
+READS = ("/points", "/points/scroll", "/points/count", "/points/query")
 Call = Callable[[Request], Awaitable[Response]]
 
 
 def create_app(root: Path, full_key: str, read_only_key: str) -> FastAPI:
     """Return the application that keeps its data under `root`."""
     catalogue = Catalogue(root)
-    snapshots = Snapshots(root / "snapshots")
     stopping = threading.Event()
 
     def flush_regularly() -> None:
@@ -53,44 +60,44 @@ def create_app(root: Path, full_key: str, read_only_key: str) -> FastAPI:
 
     app = FastAPI(title="qdrant stand-in", version=VERSION, lifespan=lifespan)
 
-    @app.middleware("http")
-    async def authorize(request: Request, call: Call) -> Response:
-        started = time.perf_counter()
-        if request.url.path in OPEN_PATHS:
-            return await call(request)
-        offered = request.headers.get("api-key") or request.headers.get("authorization", "").removeprefix(
-            "Bearer "
-        )
-        if _same(offered, full_key):
-            return await call(request)
-        if not _same(offered, read_only_key):
-            return _error(401, "Must provide a valid API key or an Authorization bearer token", started)
-        if request.method in {"GET", "HEAD"} or (
-            request.method == "POST" and request.url.path.endswith(READS)
-        ):
-            return await call(request)
-        return _error(403, "Forbidden: the read-only key does not allow this request", started)
-
     @app.exception_handler(Refusal)
     async def refuse(_: Request, refusal: Refusal) -> JSONResponse:
         return _error(refusal.status, str(refusal))
 
-    add_service(app)
+    @app.get("/")
+    def about() -> Json:
+        return {"title": "qdrant stand-in (qdrant-edge)", "version": VERSION, "commit": "stand-in"}
+
+    add_keys(app, full_key, read_only_key)
     add_collections(app, catalogue)
     add_aliases(app, catalogue)
     add_points(app, catalogue)
-    add_searches(app, catalogue)
-    add_snapshots(app, catalogue, snapshots)
+    add_snapshots(app, catalogue, Snapshots(root / "snapshots"))
     return app
+
+
+def add_keys(app: FastAPI, full_key: str, read_only_key: str) -> None:
+    """Let the full key do all, and the read-only key read."""
+
+    @app.middleware("http")
+    async def authorize(request: Request, call: Call) -> Response:
+        offered = request.headers.get("api-key", "")
+        if request.url.path == "/" or _same(offered, full_key):
+            return await call(request)
+        if not _same(offered, read_only_key):
+            return _error(401, "Must provide a valid API key or an Authorization bearer token")
+        reads = request.method == "POST" and request.url.path.endswith(READS)
+        if reads or request.method in {"GET", "HEAD"}:
+            return await call(request)
+        return _error(403, "Forbidden: the read-only key does not allow this request")
 
 
 def _same(offered: str, key: str) -> bool:
     return hmac.compare_digest(offered.encode(), key.encode())
 
 
-def _error(status: int, reason: str, started: float | None = None) -> JSONResponse:
-    seconds = 0.0 if started is None else time.perf_counter() - started
-    return JSONResponse({"status": {"error": reason}, "time": seconds}, status)
+def _error(status: int, reason: str) -> JSONResponse:
+    return JSONResponse({"status": {"error": reason}, "time": 0.0}, status)
 
 
 def _done(result: Any) -> JSONResponse:  # noqa: ANN401 - JSON
@@ -100,21 +107,6 @@ def _done(result: Any) -> JSONResponse:  # noqa: ANN401 - JSON
 
 def _completed() -> JSONResponse:
     return _done({"operation_id": time.time_ns() // 1000, "status": "completed"})
-
-
-def add_service(app: FastAPI) -> None:
-    """Add what a server says about itself."""
-
-    @app.get("/")
-    def root() -> Json:
-        return {"title": "qdrant stand-in (qdrant-edge)", "version": VERSION, "commit": "stand-in"}
-
-    for path in ("/healthz", "/livez", "/readyz"):
-        app.get(path)(lambda: Response("ok", media_type="text/plain"))
-
-    @app.post("/snapshots")
-    def whole_storage() -> None:
-        raise unsupported("a snapshot of the whole storage")
 
 
 def add_collections(app: FastAPI, catalogue: Catalogue) -> None:
@@ -144,7 +136,7 @@ def add_collections(app: FastAPI, catalogue: Catalogue) -> None:
     @app.put("/collections/{name}/index")
     def create_index(name: str, body: Annotated[Json, Body()]) -> JSONResponse:
         with wrong_input():
-            kind = index_type(body["field_schema"])
+            kind = INDEX_TYPES[body["field_schema"]]
             operation = edge.UpdateOperation.create_field_index(body["field_name"], kind)
         catalogue.get(name).update(operation)
         return _completed()
@@ -163,11 +155,6 @@ def add_aliases(app: FastAPI, catalogue: Catalogue) -> None:
         pairs = sorted(catalogue.aliases.items())
         return _done({"aliases": [{"alias_name": one, "collection_name": two} for one, two in pairs]})
 
-    @app.get("/collections/{name}/aliases")
-    def aliases_of(name: str) -> JSONResponse:
-        pairs = sorted(pair for pair in catalogue.aliases.items() if pair[1] == name)
-        return _done({"aliases": [{"alias_name": one, "collection_name": two} for one, two in pairs]})
-
     @app.post("/collections/aliases")
     def change_aliases(body: Annotated[Json, Body()]) -> JSONResponse:
         catalogue.change_aliases(body.get("actions", []))
@@ -175,40 +162,21 @@ def add_aliases(app: FastAPI, catalogue: Catalogue) -> None:
 
 
 def add_points(app: FastAPI, catalogue: Catalogue) -> None:
-    """Add everything that changes points."""
+    """Add everything that changes points or reads them."""
 
-    def change(name: str, operation: str, body: Json) -> JSONResponse:
-        collection = catalogue.get(name)
-        with wrong_input():
-            converted = OPERATIONS[operation](body)
-        collection.update(converted)
-        return _completed()
-
-    def add(method: str, path: str, operation: str) -> None:
+    def change(method: str, path: str, convert: Callable[[Json], edge.UpdateOperation]) -> None:
         def handle(name: str, body: Annotated[Json, Body()]) -> JSONResponse:
-            return change(name, operation, body)
+            collection = catalogue.get(name)
+            with wrong_input():
+                operation = convert(body)
+            collection.update(operation)
+            return _completed()
 
         app.add_api_route(f"/collections/{{name}}/points{path}", handle, methods=[method])
 
-    add("PUT", "", "upsert")
-    add("POST", "/delete", "delete")
-    add("POST", "/payload", "set_payload")
-    add("PUT", "/payload", "overwrite_payload")
-    add("POST", "/payload/delete", "delete_payload")
-    add("POST", "/payload/clear", "clear_payload")
-    add("PUT", "/vectors", "update_vectors")
-    add("POST", "/vectors/delete", "delete_vectors")
-
-    @app.post("/collections/{name}/points/batch")
-    def batch(name: str, body: Annotated[Json, Body()]) -> JSONResponse:
-        for step in body.get("operations", []):
-            for operation, argument in step.items():
-                change(name, operation, argument)
-        return _done([{"operation_id": 0, "status": "completed"} for _ in body.get("operations", [])])
-
-
-def add_searches(app: FastAPI, catalogue: Catalogue) -> None:
-    """Add everything that reads points."""
+    change("PUT", "", upsert)
+    change("POST", "/delete", deletion)
+    change("POST", "/vectors/delete", vectors_deletion)
 
     @app.post("/collections/{name}/points")
     def retrieve(name: str, body: Annotated[Json, Body()]) -> JSONResponse:
@@ -216,20 +184,10 @@ def add_searches(app: FastAPI, catalogue: Catalogue) -> None:
         with collection.lock, wrong_input():
             records = collection.shard.retrieve(
                 [point_id(each) for each in body["ids"]],
-                with_payload=selected_payload(body.get("with_payload"), otherwise=True),
+                with_payload=body.get("with_payload", True),
                 with_vector=body.get("with_vector") or False,
             )
-        return _done([record_json(record) for record in records])
-
-    @app.get("/collections/{name}/points/{number}")
-    def one(name: str, number: str) -> JSONResponse:
-        collection = catalogue.get(name)
-        with collection.lock, wrong_input():
-            wanted = point_id(int(number) if number.isdigit() else number)
-            records = collection.shard.retrieve([wanted], with_payload=True, with_vector=True)
-        if not records:
-            raise Refusal(404, f"Not found: Point with id {number} does not exists!")
-        return _done(record_json(records[0]))
+        return _done([point_json(record) for record in records])
 
     @app.post("/collections/{name}/points/count")
     def count(name: str, body: Annotated[Json, Body()]) -> JSONResponse:
@@ -240,30 +198,23 @@ def add_searches(app: FastAPI, catalogue: Catalogue) -> None:
             return _done({"count": collection.shard.count(request)})
 
     @app.post("/collections/{name}/points/scroll")
-    def scroll(name: str, body: Annotated[Json, Body()]) -> JSONResponse:
+    def scrolled(name: str, body: Annotated[Json, Body()]) -> JSONResponse:
         collection = catalogue.get(name)
         with collection.lock, wrong_input():
-            records, offset = collection.shard.scroll(scroll_request(body))
+            records, offset = collection.shard.scroll(scroll(body))
         following = None if offset is None else id_json(offset)
-        return _done({"points": [record_json(record) for record in records], "next_page_offset": following})
-
-    def found(name: str, body: Json) -> Json:
-        collection = catalogue.get(name)
-        with collection.lock, wrong_input():
-            points = collection.shard.query(query_request(collection.shard, body))
-        return {"points": [scored_json(point) for point in points]}
+        return _done({"points": [point_json(record) for record in records], "next_page_offset": following})
 
     @app.post("/collections/{name}/points/query")
-    def query(name: str, body: Annotated[Json, Body()]) -> JSONResponse:
-        return _done(found(name, body))
-
-    @app.post("/collections/{name}/points/query/batch")
-    def query_batch(name: str, body: Annotated[Json, Body()]) -> JSONResponse:
-        return _done([found(name, each) for each in body.get("searches", [])])
+    def found(name: str, body: Annotated[Json, Body()]) -> JSONResponse:
+        collection = catalogue.get(name)
+        with collection.lock, wrong_input():
+            points = collection.shard.query(query(body))
+        return _done({"points": [point_json(point) for point in points]})
 
 
 def add_snapshots(app: FastAPI, catalogue: Catalogue, snapshots: Snapshots) -> None:
-    """Add snapshots of a collection, and the ways back from one."""
+    """Add snapshots of a collection, and the way back from one."""
 
     @app.get("/collections/{name}/snapshots")
     def names(name: str) -> JSONResponse:
@@ -280,14 +231,6 @@ def add_snapshots(app: FastAPI, catalogue: Catalogue, snapshots: Snapshots) -> N
     @app.delete("/collections/{name}/snapshots/{snapshot}")
     def delete(name: str, snapshot: str) -> JSONResponse:
         snapshots.delete(name, snapshot)
-        return _done(result=True)
-
-    @app.put("/collections/{name}/snapshots/recover")
-    def recover(name: str, body: Annotated[Json, Body()]) -> JSONResponse:
-        with wrong_input():
-            path = snapshots.locate(body["location"])
-        verify(path, body.get("checksum"))
-        catalogue.recover(name, path)
         return _done(result=True)
 
     @app.post("/collections/{name}/snapshots/upload")

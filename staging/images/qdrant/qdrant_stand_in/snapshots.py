@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from .collection import Collection
-from .filters import Json
-from .refusal import Refusal, unsupported
+from .convert import Json
+from .refusal import Refusal
 
 
 class Snapshots:
@@ -51,16 +51,6 @@ class Snapshots:
         path = self.path(collection, name)
         path.unlink()
         path.with_suffix(".checksum").unlink()
-
-    def locate(self, location: str) -> Path:
-        """Return the file that a recovery names: a path in this container, plain or as a file: URL."""
-        parts = urllib.parse.urlsplit(location)
-        if parts.scheme not in {"", "file"}:
-            raise unsupported(f"recovery from a {parts.scheme}: URL")
-        path = Path(urllib.parse.unquote(parts.path))
-        if not path.is_file():
-            raise Refusal(400, f"Wrong input: Snapshot file {path} does not exist")
-        return path
 
     def _folder(self, collection: str) -> Path:
         return self.root / urllib.parse.quote(collection, safe="")
