@@ -21,9 +21,9 @@ from benchmarks.measure import Measure, measure, side_by_side
 from rollproof.engines.engine import Endpoint
 from rollproof.profile.sections import Account, Address
 from rollproof.stores.contract import Digest, Pace
-from rollproof.stores.mongodb.content import Content
+from rollproof.stores.mongodb.client import Document, connect
 from rollproof.stores.mongodb.descriptor import MongodbProfile
-from rollproof.stores.mongodb.view import Document, connect
+from rollproof.stores.mongodb.reader import MongodbReader
 from rollproof.stores.reach import Reach, Readable
 
 DATABASE, COLLECTION = "rollproof_benchmark", "documents"
@@ -109,7 +109,7 @@ def compare(endpoint: Endpoint, account: Account, documents: int, connections: i
         operator=account,
     )
     reach = Reach("mongodb", endpoint, account, DEADLINE)
-    with connect(reach, "admin") as client, Content(Readable("mongodb", profile, endpoint)) as content:
+    with connect(reach, "admin") as client, MongodbReader(Readable("mongodb", profile, endpoint)) as content:
         size = fill(client, documents)
         try:
             typer.echo(
@@ -120,7 +120,7 @@ def compare(endpoint: Endpoint, account: Account, documents: int, connections: i
             client.drop_database(DATABASE)
 
 
-def _compare(client: MongoClient[Document], content: Content, reach: Reach, connections: int) -> None:
+def _compare(client: MongoClient[Document], content: MongodbReader, reach: Reach, connections: int) -> None:
     name = f"{DATABASE}.{COLLECTION}"
     division = content.divide(name, PART)
     seen = set()

@@ -27,8 +27,8 @@ from rollproof.errors import Problem
 from rollproof.profile.sections import Account, Address
 from rollproof.stores.contract import Digest, Pace
 from rollproof.stores.mysql.connection import connect, rows
-from rollproof.stores.mysql.content import Content
 from rollproof.stores.mysql.descriptor import MysqlProfile
+from rollproof.stores.mysql.reader import MysqlReader
 from rollproof.stores.reach import Reach, Readable
 from staging.engine import install
 
@@ -276,7 +276,7 @@ def _database(server: Server) -> Iterator[Connection[Cursor]]:
 
 def _digest(server: Server, table: str, connections: int, *, divide: bool = False) -> Digest:
     name = f"{DATABASE}.{table}"
-    with Content(Readable("benchmark", server.profile, server.endpoint)) as content:
+    with MysqlReader(Readable("benchmark", server.profile, server.endpoint)) as content:
         key = (server.port, name)
         if divide or key not in _DIVISIONS:
             _DIVISIONS[key] = content.divide(name, PART)
@@ -290,7 +290,7 @@ _DIVISIONS: dict[tuple[int, str], tuple[str, ...]] = {}
 
 
 def _everything(server: Server) -> object:
-    with Content(Readable("benchmark", server.profile, server.endpoint)) as content:
+    with MysqlReader(Readable("benchmark", server.profile, server.endpoint)) as content:
         schemas = {name: schema for name, schema in content.schemas().items() if "checksums" not in name}
         digests = list(content.digest(f"{DATABASE}.t", ("",), [0], Pace()))
         return schemas, digests

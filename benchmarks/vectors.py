@@ -19,11 +19,12 @@ import httpx2
 from benchmarks.measure import Measure, side_by_side
 from rollproof.engines.engine import Endpoint
 from rollproof.profile.sections import Account, Address, ApiKey
-from rollproof.stores.contract import ContentView, Pace
+from rollproof.stores.contract import Pace
 from rollproof.stores.milvus.descriptor import MilvusProfile
+from rollproof.stores.qdrant.client import Rest, path_of
 from rollproof.stores.qdrant.descriptor import QdrantProfile
-from rollproof.stores.qdrant.view import Rest, path_of
 from rollproof.stores.reach import Reach, Readable, account_of
+from rollproof.stores.reader import Reader
 
 DIMENSION = 384
 BATCH = 1000
@@ -50,9 +51,9 @@ def records(count: int) -> Iterator[list[dict[str, Any]]]:
 
 
 @contextmanager
-def qdrant(endpoint: Endpoint, key: ApiKey, count: int) -> Iterator[tuple[ContentView, str]]:
+def qdrant(endpoint: Endpoint, key: ApiKey, count: int) -> Iterator[tuple[Reader, str]]:
     """Yield a content reader and a filled collection of Qdrant; drop the collection at the end."""
-    from rollproof.stores.qdrant.content import Content  # noqa: PLC0415 - a driver a store
+    from rollproof.stores.qdrant.reader import QdrantReader  # noqa: PLC0415 - a driver a store
 
     rest, name = (
         Rest(Reach("qdrant", endpoint, account_of(key), SECONDS)),
@@ -72,7 +73,7 @@ def qdrant(endpoint: Endpoint, key: ApiKey, count: int) -> Iterator[tuple[Conten
             deadline_seconds=SECONDS,
             reader=key,
         )
-        yield Content(Readable("qdrant", profile, endpoint)), name
+        yield QdrantReader(Readable("qdrant", profile, endpoint)), name
     finally:
         rest.call("DELETE", path_of(name))
 
@@ -97,12 +98,12 @@ def scroll(endpoint: Endpoint, key: ApiKey, collection: str, batch: int) -> int:
 
 
 @contextmanager
-def milvus(endpoint: Endpoint, account: Account, count: int) -> Iterator[tuple[ContentView, str]]:
+def milvus(endpoint: Endpoint, account: Account, count: int) -> Iterator[tuple[Reader, str]]:
     """Yield a content reader and a filled collection of Milvus; drop the collection at the end."""
     from pymilvus import DataType  # noqa: PLC0415 - a driver a store
 
-    from rollproof.stores.milvus.content import Content  # noqa: PLC0415
-    from rollproof.stores.milvus.view import connect  # noqa: PLC0415
+    from rollproof.stores.milvus.client import connect  # noqa: PLC0415
+    from rollproof.stores.milvus.reader import MilvusReader  # noqa: PLC0415
     from rollproof.stores.reach import Reach  # noqa: PLC0415
 
     client, name = (
@@ -130,7 +131,7 @@ def milvus(endpoint: Endpoint, account: Account, count: int) -> Iterator[tuple[C
             deadline_seconds=SECONDS,
             reader=account,
         )
-        with Content(Readable("milvus", profile, endpoint)) as content:
+        with MilvusReader(Readable("milvus", profile, endpoint)) as content:
             yield content, name
     finally:
         client.drop_collection(name, timeout=SECONDS)
@@ -139,7 +140,7 @@ def milvus(endpoint: Endpoint, account: Account, count: int) -> Iterator[tuple[C
 
 def iterate(endpoint: Endpoint, account: Account, collection: str, batch: int) -> int:
     """Read all entities with all fields by the client's own iterator; return their count."""
-    from rollproof.stores.milvus.view import connect  # noqa: PLC0415 - a driver a store
+    from rollproof.stores.milvus.client import connect  # noqa: PLC0415 - a driver a store
     from rollproof.stores.reach import Reach  # noqa: PLC0415
 
     client, read = connect(Reach("milvus", endpoint, account, SECONDS), "default"), 0
@@ -159,7 +160,7 @@ def iterate(endpoint: Endpoint, account: Account, collection: str, batch: int) -
     return read
 
 
-def digest(content: ContentView, collection: str, connections: int) -> int:
+def digest(content: Reader, collection: str, connections: int) -> int:
     """Divide and digest the whole collection; return the digest's count of records."""
     division = content.divide(collection, PART)
     pace = Pace(connections=connections)
@@ -182,7 +183,7 @@ def compare_milvus(endpoint: Endpoint, account: Account, count: int, batch: int 
 
 
 def _ways(
-    bare_name: str, bare: Callable[[], int], content: ContentView, collection: str, count: int
+    bare_name: str, bare: Callable[[], int], content: Reader, collection: str, count: int
 ) -> dict[str, Callable[[], object]]:
     ways: dict[str, Callable[[], int]] = {
         bare_name: bare,

@@ -18,8 +18,9 @@ from rollproof.baseline.sight import GRANTS_HINT
 from rollproof.errors import Meaning, Problem, Unverifiable, listed
 from rollproof.home import typed
 from rollproof.profile.profile import Target
-from rollproof.stores.contract import Beside, MovingContent, Neighbours, SharedContent
+from rollproof.stores.contract import Beside, Neighbours
 from rollproof.stores.policy import unrecorded
+from rollproof.stores.reader import Reader
 from rollproof.stores.references import judge, shown_names
 from rollproof.system.side_by_side import answer_of
 
@@ -154,7 +155,7 @@ def test_golden_queries(
 
 
 def test_positions(
-    moving_store: str, moving: MovingContent, baseline: Baseline, expect: Expect, note: Note
+    moving_store: str, moving: Reader, baseline: Baseline, expect: Expect, note: Note
 ) -> None:
     """No position, such as a consumer group's offset, was lost, moved back or is beyond the end."""
     recorded = baseline.facts.contents[moving_store].positions
@@ -171,11 +172,11 @@ def test_positions(
 
 
 def test_accounts_and_settings(
-    shared_store: str, baseline: Baseline, sharing: SharedContent,
+    shared_store: str, baseline: Baseline, sharing: Reader,
     evidence: Attach, expect: Expect, note: Note,
 ) -> None:
     """Accounts, grants and settings are unchanged; what is outside of the profile's lists is named."""
-    recorded, now = baseline.facts.contents[shared_store].beside or Beside(), sharing.beside()
+    recorded, now = baseline.facts.contents[shared_store].beside or Beside(), sharing.beside() or Beside()
     for text in not_compared(recorded, now):
         note(f"{shared_store}: {text}")
     hidden = sorted(set(now.unread) - set(recorded.unread))

@@ -22,7 +22,7 @@ from rollproof.profile.store_descriptor import Means, Trait
 from rollproof.stores.keeper import Restored, StoppedKeeper, StoreKeeper
 from rollproof.stores.keepers import open_keeper
 from rollproof.stores.package import Kept
-from rollproof.stores.registry import open_view
+from rollproof.stores.registry import open_reader
 from rollproof.system.clock import Moment
 from rollproof.system.command import Deadline
 from rollproof.system.side_by_side import Workers
@@ -156,7 +156,7 @@ class StoreTrial:
         One small question tells: a count of everything may take longer than the deadline of a question.
         """
         try:
-            with closing(open_view(self.name, self.profile, self.engine)) as view:
+            with closing(open_reader(self.name, self.profile, self.engine)) as view:
                 view.ask()
         except Problem as problem:
             raise Unverifiable(

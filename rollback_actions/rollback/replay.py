@@ -25,7 +25,7 @@ from rollproof.planning.unfinished import unfinished_of
 from rollproof.profile.profile import Target, load_target
 from rollproof.stores.keepers import BACKUP_SECONDS, open_keeper
 from rollproof.stores.policy import pace_of
-from rollproof.stores.registry import open_content
+from rollproof.stores.registry import open_reader
 from rollproof.system.files import remove_file, write_whole
 
 SILENT = frozenset({Meaning.TIMEOUT, Meaning.UNREACHABLE})
@@ -152,7 +152,7 @@ def _otherwise(
 def _there(target: Target, engine: ContainerEngine, exported: ExportedFile, keys: set[str]) -> Counter[Pair]:
     """Return the present records with one of `keys`, by key and hash."""
     profile = every_field(target.stores[exported.store])
-    with open_content(exported.store, profile, engine) as content:
+    with open_reader(exported.store, profile, engine) as content:
 
         def read(division: tuple[str, ...], parts: list[int]) -> Counter[Pair]:
             found = content.records(exported.collection, division, parts, pace_of(profile))

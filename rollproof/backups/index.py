@@ -7,7 +7,6 @@ missing from the index were written after it was made; they are exported before 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +14,10 @@ from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import ActionFailed, Unverifiable, reason_of
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import StoreProfile
-from rollproof.stores.contract import CollectionsView, ContentView, DatabasesContent, Pace
+from rollproof.stores.contract import Pace
 from rollproof.stores.policy import pace_of
-from rollproof.stores.registry import open_content, open_view
+from rollproof.stores.reader import Reader
+from rollproof.stores.registry import open_reader
 from rollproof.stores.snapshot import PART, Snapshot, read_parts
 from rollproof.system.files import sha256_of
 from rollproof.system.side_by_side import each
@@ -31,20 +31,20 @@ def every_field(profile: StoreProfile) -> StoreProfile:
 
 
 def listed_collections(name: str, profile: StoreProfile, engine: ContainerEngine) -> list[str]:
-    """Return the store's collections, whatever their policy; where the kind can list them, none is read.
+    """Return the store's collections, whatever their policy; none is read.
 
     So one that cannot be read does not hide its neighbours.
     """
-    with closing(open_view(name, profile, engine)) as view:
-        return list(view.collections() if isinstance(view, CollectionsView) else view.counts())
+    with open_reader(name, profile, engine) as reader:
+        return list(reader.collections())
 
 
 def standing_collections(name: str, profile: StoreProfile, engine: ContainerEngine) -> list[str]:
     """Return the store's collections, leaving out databases that a migration has dropped."""
-    with open_content(name, profile, engine) as content:
-        if not isinstance(content, DatabasesContent):
-            return listed_collections(name, profile, engine)
-        left = content.standing()
+    with open_reader(name, profile, engine) as reader:
+        left = reader.standing()
+    if left is None:
+        return listed_collections(name, profile, engine)
     return listed_collections(name, profile.model_copy(update={"databases": left}), engine) if left else []
 
 
@@ -60,7 +60,7 @@ def write_index(target: Target, engine: ContainerEngine, name: str, folder: Path
 
         def indexed(collection: str) -> int:
             # Each collection has its own reader: readers share no connection.
-            with open_content(name, profile, engine) as content:
+            with open_reader(name, profile, engine) as content:
                 return _index_collection(content, collection, index, pace_of(profile))
 
         names = listed_collections(name, profile, engine)
@@ -86,7 +86,7 @@ def _file(store: str) -> str:
     return f"{store}.db"
 
 
-def _index_collection(content: ContentView, collection: str, index: Snapshot, pace: Pace) -> int:
+def _index_collection(content: Reader, collection: str, index: Snapshot, pace: Pace) -> int:
     division = content.divide(collection, PART)
     count = 0
     for part, found in read_parts(content, collection, division, range(len(division)), pace):

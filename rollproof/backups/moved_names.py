@@ -15,9 +15,9 @@ from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Described, Mismatch, Problem, Unverifiable, listed
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Reference
-from rollproof.stores.contract import StoreView
-from rollproof.stores.references import Side, digest_of, names_at, reference_view, sides_of, text_of
-from rollproof.stores.registry import open_view
+from rollproof.stores.reader import Reader
+from rollproof.stores.references import Side, digest_of, names_at, sides_of, text_of
+from rollproof.stores.registry import open_reader
 from rollproof.system.command import Deadline
 from rollproof.system.side_by_side import ask_all, batched
 
@@ -106,7 +106,7 @@ def read_names(
 
     def read(store: str) -> Mapping[str, Digests]:
         limit, of_sides = Deadline(seconds), dict[str, Digests]()
-        with open_view(store, target.stores[store], engine) as view:
+        with open_reader(store, target.stores[store], engine) as view:
             for name, side in of_store[store].items():
                 try:
                     of_sides[name] = digests_at(side, view, most, limit)
@@ -123,14 +123,14 @@ def read_names(
     return Reading({text: (str(of), str(to)) for text, (of, to) in references.items()}, found)
 
 
-def digests_at(side: Side, view: StoreView, most: int, limit: Deadline) -> Sequence[int]:
+def digests_at(side: Side, view: Reader, most: int, limit: Deadline) -> Sequence[int]:
     """Return the digests of the names at a side, sorted, each once.
 
     Raises:
         Unverifiable: a collection cannot be read, there are more names than `most`, or the time is over.
     """
     found, unread = set[int](), dict[str, Unverifiable]()
-    for batch in batched(names_at(side, reference_view(side.place, lambda _: view), unread), _BATCH):
+    for batch in batched(names_at(side, view, unread), _BATCH):
         found.update(digest_of(name) for name in batch if name is not None)
         if len(found) > most:
             raise _left_out(side, f"at most {most:,} names", f"more than {most:,} names")

@@ -15,7 +15,8 @@ from rollproof.baseline.facts import RecordedCollection
 from rollproof.baseline.sampling import Coverage, SamplePlan
 from rollproof.errors import Unverifiable
 from rollproof.profile.sections import Policy
-from rollproof.stores.contract import ByUsers, ContentView, Pace, RecordHash, nobody
+from rollproof.stores.contract import ByUsers, Pace, RecordHash, nobody
+from rollproof.stores.reader import Reader
 from rollproof.stores.snapshot import Snapshot, differences, not_as_asked, read_parts
 
 SHOWN = 20
@@ -127,7 +128,7 @@ class Comparison:
 
 
 def compare(
-    content: ContentView,
+    content: Reader,
     collection: str,
     recorded: RecordedCollection,
     records: Path,
@@ -164,7 +165,7 @@ def compare(
 
 
 def _digested(
-    content: ContentView,
+    content: Reader,
     collection: str,
     recorded: RecordedCollection,
     plan: SamplePlan,

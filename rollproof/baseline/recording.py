@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 
 from rollproof.baseline.facts import RecordedCollection, RecordedContent, RecordedStore
@@ -18,14 +17,9 @@ from rollproof.errors import ActionFailed, listed
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import StoreProfile
-from rollproof.stores.contract import (
-    ContentView,
-    MovingContent,
-    SearchableContent,
-    SharedContent,
-)
 from rollproof.stores.policy import compared_of, excluded_of, pace_of, policy_of
-from rollproof.stores.registry import open_content, open_marks, open_view
+from rollproof.stores.reader import Reader
+from rollproof.stores.registry import open_marks, open_reader
 from rollproof.stores.snapshot import PART, Snapshot, read_parts
 from rollproof.system.side_by_side import each
 
@@ -34,7 +28,7 @@ GOLDEN_QUERIES, GOLDEN_NEIGHBOURS = 3, 5
 
 def record_store(target: Target, engine: ContainerEngine, name: str) -> RecordedStore:
     """Return what the store `name` says of itself; raises `Problem` if it does not answer."""
-    with closing(open_view(name, target.stores[name], engine)) as view:
+    with open_reader(name, target.stores[name], engine) as view:
         server = view.ask().server
         known = descriptor_of(target.stores[name]).marks
         marks = open_marks(name, target.stores[name], engine) if known else {}
@@ -53,7 +47,7 @@ def record_content(
             read. Or a collection with policy exact changed while it was read.
     """
     profile = target.stores[store]
-    with open_content(store, profile, engine) as content:
+    with open_reader(store, profile, engine) as content:
         schemas = content.schemas()
         sight = require_whole_sight(content, lambda: schemas)
         names = compared_of(profile, counts, schemas)
@@ -64,17 +58,17 @@ def record_content(
 
             def recorded(name: str) -> RecordedCollection:
                 # Each collection has its own reader: readers share no connection.
-                with open_content(store, profile, engine) as reader:
+                with open_reader(store, profile, engine) as reader:
                     return record_collection(reader, profile, name, snapshot, file)
 
             found = each(recorded, names, workers=profile.load.connections, name="recording")
         return RecordedContent(
             schemas=schemas,
             collections=found,
-            positions=content.positions() if isinstance(content, MovingContent) else {},
+            positions=content.positions(),
             blind_spots=content.blind_spots,
             sight=sight,
-            beside=content.beside() if isinstance(content, SharedContent) else None,
+            beside=content.beside(),
         )
 
 
@@ -92,7 +86,7 @@ def _require_readable(store: str, names: Sequence[str], schemas: Mapping[str, Js
 
 
 def record_collection(
-    content: ContentView, profile: StoreProfile, name: str, snapshot: Snapshot, file: str
+    content: Reader, profile: StoreProfile, name: str, snapshot: Snapshot, file: str
 ) -> RecordedCollection:
     """Write one collection's records to `snapshot`, the baseline's `file`, and return its description.
 
@@ -122,7 +116,5 @@ def record_collection(
         records=file,
         excluded=tuple(sorted(excluded_of(profile, name))),
         seconds=seconds,
-        golden=content.golden(name, GOLDEN_QUERIES, GOLDEN_NEIGHBOURS)
-        if isinstance(content, SearchableContent)
-        else (),
+        golden=content.golden(name, GOLDEN_QUERIES, GOLDEN_NEIGHBOURS),
     )

@@ -11,24 +11,22 @@ from collections.abc import Callable, Mapping
 from rollproof.baseline.facts import RecordedContent
 from rollproof.collection import Json
 from rollproof.errors import ActionFailed, listed
-from rollproof.stores.contract import ContentView, SightedContent
+from rollproof.stores.reader import Reader
 
 Schemas = Callable[[], Mapping[str, Json]]
-"""Returns the schemas as the account sees them; called only for a store that may hide some."""
+"""Returns the schemas as the account sees them."""
 
 
 GRANTS_HINT = "grant the reader what it lacks, as the statements that init writes do"
 """The hint for a reader that does not see all."""
 
 
-def require_whole_sight(content: ContentView, schemas: Schemas) -> tuple[str, ...]:
+def require_whole_sight(content: Reader, schemas: Schemas) -> tuple[str, ...]:
     """Return the kinds of objects that the store could hide from this account, when it sees them all.
 
     Raises:
         ActionFailed: it does not see them all. `Unverifiable`: the store does not answer.
     """
-    if not isinstance(content, SightedContent):
-        return ()
     sight = content.sight(schemas())
     if lacking := [f"{what}, lacking {right}" for what, right in sight.items() if right]:
         raise ActionFailed(
@@ -41,9 +39,9 @@ def require_whole_sight(content: ContentView, schemas: Schemas) -> tuple[str, ..
     return tuple(sight)
 
 
-def lost_sight(content: ContentView, schemas: Schemas, recorded: RecordedContent) -> list[str]:
+def lost_sight(content: Reader, schemas: Schemas, recorded: RecordedContent) -> list[str]:
     """Return in words what the account cannot see: for lack of a right, or though it could at the capture."""
-    sight = content.sight(schemas()) if isinstance(content, SightedContent) else {}
+    sight = content.sight(schemas())
     return [
         *(f"{what}, lacking {right}" for what, right in sight.items() if right),
         *(f"{what}, which it saw at the capture" for what in recorded.sight if what not in sight),

@@ -23,9 +23,10 @@ from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Mismatch, Problem
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
-from rollproof.stores.contract import ContentView, MovingContent, RecordHash, SearchableContent
+from rollproof.stores.contract import RecordHash
 from rollproof.stores.policy import by_users_of, is_made_by_users, pace_of, policy_of
-from rollproof.stores.registry import open_content
+from rollproof.stores.reader import Reader
+from rollproof.stores.registry import open_reader
 from rollproof.system.side_by_side import Workers, each
 from rollproof.verdict import Verdict
 
@@ -89,7 +90,7 @@ class _StoreComparison:
     def findings(self) -> Iterator[Finding]:
         """Compare its schemas, then each collection, then positions."""
         recorded = self._recorded
-        with open_content(self._store, self._profile, self._engine) as content:
+        with open_reader(self._store, self._profile, self._engine) as content:
             schemas = content.schemas()
             lost = lost_sight(content, lambda: schemas, recorded)
             yield from self._of_schemas(schemas, Verdict.BROKEN if lost else Verdict.FAILED)
@@ -98,7 +99,7 @@ class _StoreComparison:
 
             def compared(name: str) -> list[Finding]:
                 # Each collection has its own reader: readers share no connection.
-                with open_content(self._store, self._profile, self._engine) as reader:
+                with open_reader(self._store, self._profile, self._engine) as reader:
                     return list(self._of_collection(reader, name, schemas.get(name)))
 
             # What is gone is said above, and has no records to be read.
@@ -107,12 +108,11 @@ class _StoreComparison:
             with Workers(self._profile.load.connections, "comparison") as workers:
                 for findings in workers.in_order(compared, names):
                     yield from findings
-            if isinstance(content, MovingContent):
-                try:
-                    for strayed in content.strayed(recorded.positions):
-                        yield Finding(self._store, "positions", Verdict.FAILED, strayed, Change.GONE)
-                except (Mismatch, Problem) as problem:
-                    yield _broken(self._store, "positions", problem)
+            try:
+                for strayed in content.strayed(recorded.positions):
+                    yield Finding(self._store, "positions", Verdict.FAILED, strayed, Change.GONE)
+            except (Mismatch, Problem) as problem:
+                yield _broken(self._store, "positions", problem)
 
     def _of_schemas(self, schemas: Mapping[str, Json], wrong: Verdict) -> Iterator[Finding]:
         recorded = self._recorded.schemas
@@ -125,7 +125,7 @@ class _StoreComparison:
             elif not is_made_by_users(self._profile, name):
                 yield Finding(self._store, name, Verdict.FAILED, "not in the baseline", Change.ADDED)
 
-    def _of_collection(self, reader: ContentView, name: str, schema: Json) -> Iterator[Finding]:
+    def _of_collection(self, reader: Reader, name: str, schema: Json) -> Iterator[Finding]:
         policy, known = policy_of(self._profile, name), descriptor_of(self._profile)
         both = self._recorded.schemas.get(name), schema
         shown = self._target.personal.keys(self._store, known.key_fields, known.place_of(name), *both)
@@ -142,7 +142,7 @@ class _StoreComparison:
             gone = comparison.missing.count or comparison.changed.count
             change = (Change.GONE if gone else Change.ADDED) if wrong else None
             yield Finding(self._store, name, Verdict.FAILED if wrong else Verdict.PASSED, text, change)
-        if name in self._recorded.collections and isinstance(reader, SearchableContent):
+        if name in self._recorded.collections:
             golden = self._recorded.collections[name].golden
             try:
                 for text in neighbour_differences(golden, reader.search_again(name, golden), policy, shown):
@@ -150,7 +150,7 @@ class _StoreComparison:
             except (Mismatch, Problem) as problem:
                 yield _broken(self._store, name, problem)
 
-    def _compare(self, reader: ContentView, name: str, recorded: RecordedCollection) -> Comparison:
+    def _compare(self, reader: Reader, name: str, recorded: RecordedCollection) -> Comparison:
         by_users = by_users_of(self._profile, name)
 
         def by_users_or_extended(old: RecordHash, new: RecordHash) -> bool:

@@ -32,7 +32,7 @@ from rollproof.incident.journal_steps import Step, Steps
 from rollproof.monitoring.probes.web_probes import page_status_of, usual_milliseconds
 from rollproof.profile.profile import Target
 from rollproof.stores.references import follow_all
-from rollproof.stores.registry import open_view
+from rollproof.stores.registry import open_reader
 from rollproof.system.side_by_side import Opened, every
 
 # Of the canary, each of which phase 3 opens: some show whether any does.
@@ -149,7 +149,7 @@ def _canary(target: Target, engine: ContainerEngine, client: ApplicationClient) 
     wanted = target.application.canary
     with (
         canary_in_use(target, alone=False),
-        Opened(lambda name: open_view(name, target.stores[name], engine)) as views,
+        Opened(lambda name: open_reader(name, target.stores[name], engine)) as views,
     ):
         canary = Canary(target, engine, client, lambda: follow_all(wanted.references, views, target.personal))
         try:

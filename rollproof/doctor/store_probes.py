@@ -19,9 +19,8 @@ from rollproof.profile.profile import Target
 from rollproof.profile.sections import Account, StoreProfile
 from rollproof.stores.registry import (
     endpoint_of,
-    open_content,
+    open_reader,
     open_rights,
-    open_view,
 )
 
 # Requests of one question, and the import of a driver, in times of the deadline of one.
@@ -75,10 +74,9 @@ def _connected(name: str, profile: StoreProfile, engine: ContainerEngine, second
 
 
 def _sees(name: str, profile: StoreProfile, engine: ContainerEngine) -> str:
-    with closing(open_view(name, profile, engine)) as view:
-        answer = view.ask()
-    with open_content(name, profile, engine) as content:
-        require_whole_sight(content, content.schemas)
+    with open_reader(name, profile, engine) as reader:
+        answer = reader.ask()
+        require_whole_sight(reader, reader.schemas)
     return f"{answer.server}: reads {answer.collection}"
 
 

@@ -20,7 +20,7 @@ from rollproof.profile.sections import Account, Address, ApiKey, StoreProfile
 from rollproof.redaction.secret import remember
 from rollproof.stores.drivers import at_place
 from rollproof.stores.reach import Readable
-from rollproof.stores.registry import view_at
+from rollproof.stores.registry import reader_at
 from rollproof.system.http import Request, fetch
 from rollproof.system.side_by_side import Question, wait_for
 
@@ -109,7 +109,7 @@ def _looked_into(
         way = profile.model_copy(update={READER: _account(login, profile)})
         with suppress(Problem):
             if not found.sign.holdings:
-                with view_at(name, way, endpoint, engine) as view:
+                with reader_at(name, way, endpoint, engine) as view:
                     view.ask()
                 return way, {}
             holdings = at_place(found.sign.holdings)(Readable(name, way, endpoint, engine=engine))

@@ -27,9 +27,10 @@ from rollproof.incident.incident import StoreAccount
 from rollproof.losses.changes import live_parts, require_time
 from rollproof.losses.lost_window import LostWindow
 from rollproof.profile.profile import Target
-from rollproof.stores.contract import ContentView, Pace, RecordHash
+from rollproof.stores.contract import Pace, RecordHash
 from rollproof.stores.policy import pace_of
-from rollproof.stores.registry import open_content
+from rollproof.stores.reader import Reader
+from rollproof.stores.registry import open_reader
 from rollproof.stores.snapshot import PART, Part, Snapshot, differences, read_parts
 from rollproof.system.command import Deadline
 from rollproof.system.side_by_side import each
@@ -141,7 +142,7 @@ def _account_window(
                     line = json.dumps({"collection": collection, "key": key}, ensure_ascii=False)
                     stream.write(f"{line}\n")
 
-            with open_content(name, profile, engine) as content:
+            with open_reader(name, profile, engine) as content:
                 before = _Before(collection, index, snapshots)
                 there = collection in now
                 return _account(before, content, pace_of(profile), came_back, limit, there=there)
@@ -182,7 +183,7 @@ class _Before:
 
 def _account(
     before: _Before,
-    content: ContentView,
+    content: Reader,
     pace: Pace,
     came_back: Callable[[str], None],
     limit: Deadline,
@@ -241,7 +242,7 @@ def account_for(
     return account
 
 
-def _parts_now(collection: str, parts: Sequence[Part], content: ContentView, pace: Pace) -> Sequence[Part]:
+def _parts_now(collection: str, parts: Sequence[Part], content: Reader, pace: Pace) -> Sequence[Part]:
     """Return the parts that a collection has now: those of before, if they still fit it."""
     if parts:
         try:

@@ -23,7 +23,7 @@ from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Policy, Reference
 from rollproof.stores.policy import pace_of, policy_of
-from rollproof.stores.registry import open_content
+from rollproof.stores.registry import open_reader
 from rollproof.stores.snapshot import Snapshot
 from rollproof.system.side_by_side import every
 
@@ -152,6 +152,6 @@ def _written(
     profile = every_field(target.stores[store])
     with (
         read_index(backup.folder, store, backup.index) as index,
-        open_content(store, profile, engine) as content,
+        open_reader(store, profile, engine) as content,
     ):
         return count_written(content, collection, index, pace_of(profile))

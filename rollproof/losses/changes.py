@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from rollproof.errors import Unverifiable
-from rollproof.stores.contract import ContentView, Digest, Pace, RecordHash
+from rollproof.stores.contract import Digest, Pace, RecordHash
+from rollproof.stores.reader import Reader
 from rollproof.stores.snapshot import PART, Difference, Part, Snapshot, not_as_asked, read_parts
 from rollproof.system.command import Deadline
 
@@ -22,7 +23,7 @@ class Divided:
     Without an index all records count as written since: then `index` is None, and `kept` are empty digests.
     """
 
-    content: ContentView
+    content: Reader
     collection: str
     pace: Pace
     parts: tuple[Part, ...]
@@ -44,7 +45,7 @@ class Divided:
         return iter(()) if self.index is None else self.index.records(self.collection, part)
 
 
-def divided(content: ContentView, collection: str, index: Snapshot | None, pace: Pace) -> Divided:
+def divided(content: Reader, collection: str, index: Snapshot | None, pace: Pace) -> Divided:
     """Return `collection` divided as `index` has it, or without an index if that does not fit any more.
 
     Raises:
@@ -61,9 +62,7 @@ def divided(content: ContentView, collection: str, index: Snapshot | None, pace:
     return Divided(content, collection, pace, parts, (Digest(0, 0),) * len(parts), None)
 
 
-def live_parts(
-    content: ContentView, collection: str, division: tuple[str, ...], pace: Pace
-) -> tuple[Part, ...]:
+def live_parts(content: Reader, collection: str, division: tuple[str, ...], pace: Pace) -> tuple[Part, ...]:
     """Return the parts of a collection with their current digests.
 
     Raises:

@@ -28,9 +28,10 @@ from rollproof.losses.changes import Divided, Written, divided, require_time
 from rollproof.profile.profile import Target
 from rollproof.reading import open_regular
 from rollproof.record_names import LOST_WINDOW
-from rollproof.stores.contract import ExportedRecord, RecordExport, RecordHash, Selection
+from rollproof.stores.contract import ExportedRecord, RecordHash, Selection
 from rollproof.stores.policy import pace_of
-from rollproof.stores.registry import open_content, open_export
+from rollproof.stores.reader import Reader
+from rollproof.stores.registry import open_exporter, open_reader
 from rollproof.stores.snapshot import Snapshot, differences
 from rollproof.system.command import Deadline
 from rollproof.system.files import sync_folder, sync_tree, write_whole
@@ -302,8 +303,8 @@ def export_store(
             try:
                 with (
                     on_disk(folder),
-                    open_content(name, profile, engine) as content,
-                    open_export(name, profile, engine) as export,
+                    open_reader(name, profile, engine) as content,
+                    open_exporter(name, profile, engine) as export,
                 ):
                     require_time(limit, f"export of {collection}")
                     found = divided(content, collection, index, pace_of(profile))
@@ -326,7 +327,7 @@ class _Exporter:
     """Exports what was written to one collection into the file of lines `path`."""
 
     divided: Divided
-    records: RecordExport
+    records: Reader
     snapshot: Snapshot
     earlier: Sequence[Snapshot]
     path: Path

@@ -10,9 +10,10 @@ from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Problem
 from rollproof.losses.changes import Written, divided
 from rollproof.profile.profile import Target
-from rollproof.stores.contract import ContentView, Pace
+from rollproof.stores.contract import Pace
 from rollproof.stores.policy import pace_of
-from rollproof.stores.registry import open_content
+from rollproof.stores.reader import Reader
+from rollproof.stores.registry import open_reader
 from rollproof.stores.snapshot import Snapshot, differences
 from rollproof.system.side_by_side import each, every
 
@@ -40,7 +41,7 @@ def _count(target: Target, engine: ContainerEngine, name: str, index: Snapshot |
 
     def counted(collection: str) -> Written:
         try:
-            with open_content(name, profile, engine) as content:
+            with open_reader(name, profile, engine) as content:
                 return count_written(content, collection, index, pace_of(profile))
         except Problem as problem:
             return Written(unknown={collection: problem.summary})
@@ -55,7 +56,7 @@ def _count(target: Target, engine: ContainerEngine, name: str, index: Snapshot |
     return total
 
 
-def count_written(content: ContentView, collection: str, index: Snapshot | None, pace: Pace) -> Written:
+def count_written(content: Reader, collection: str, index: Snapshot | None, pace: Pace) -> Written:
     """Count the records of `collection` written since `index` was made.
 
     Raises:

@@ -13,7 +13,7 @@ from rollproof.baseline.known_good import current_baseline
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Problem
 from rollproof.profile.profile import Target
-from rollproof.stores.registry import open_view
+from rollproof.stores.registry import open_reader
 from rollproof.system.side_by_side import each
 
 
@@ -50,7 +50,7 @@ def _interface(target: Target, facts: Facts) -> str:
 def _store(target: Target, engine: ContainerEngine, name: str, facts: Facts) -> RecordedStore:
     """Return the store with the collections that it has now, unless it holds nothing any more."""
     before = facts.stores[name]
-    with suppress(Problem), open_view(name, target.stores[name], engine) as view:
+    with suppress(Problem), open_reader(name, target.stores[name], engine) as view:
         counts = dict(view.counts())
         if any(counts.values()):
             return replace(before, counts=counts)

@@ -26,8 +26,9 @@ from rollproof.profile.data_formats import Fit, Judgement, fits, judge, refused,
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
 from rollproof.profile.store_descriptor import Trait
+from rollproof.stores.contract import Beside
 from rollproof.stores.package import read_details
-from rollproof.stores.registry import open_beside, open_marks, open_revisions
+from rollproof.stores.registry import open_marks, open_reader, open_revisions
 from rollproof.system.side_by_side import Question, wait_for
 
 SECONDS = 3.0
@@ -206,7 +207,8 @@ def _data(target: Target, plan: Plan, engine: ContainerEngine, what: str, name: 
 
 def _unlisted(target: Target, engine: ContainerEngine, what: str, name: str) -> tuple[Foreseen, ...]:
     """Judge a store that is restored whole: only what the profile lists is exported and accounted for."""
-    beside = open_beside(name, target.stores[name], engine)
+    with open_reader(name, target.stores[name], engine, operator=True) as reader:
+        beside = reader.beside() or Beside()
     if beside.outside:
         return (Foreseen(what, refused(", ".join(beside.outside)), _LISTED, _UNLISTED),)
     judgement = unknown("; ".join(beside.unread)) if beside.unread else fits("nothing")

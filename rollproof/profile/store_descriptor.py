@@ -87,12 +87,8 @@ class Descriptor(Generic[Profile]):
     """What its users call its collections, and the profile's key for them."""
     dialect: str = ""
     """The dialect of its SQL, as sqlglot calls it, by which the statements of a migration are read."""
-    view: str
-    """Class of `rollproof.stores.contract.StoreView`; made with a `rollproof.stores.reach.Readable`."""
-    content: str
-    """Class of `ContentView`, made in the same way."""
-    export: str
-    """Class of `RecordExport`, made in the same way."""
+    reader: str
+    """Class of `rollproof.stores.reader.Reader`; made with a `rollproof.stores.reach.Readable`."""
     grants: Callable[[Profile], Grants] = lambda _: Grants((), ())
     """The rights that its reader and its operator need; nothing for a kind without accounts."""
     rights: str = ""

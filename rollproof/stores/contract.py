@@ -1,7 +1,4 @@
-"""The contract of every store with its readers: a view, a content reader, an export.
-
-A view says whether a store answers, and how many records it holds. A content reader gives schemas, and
-digests that any change to a record changes. An export gives whole records.
+"""What a reader of a store answers with: counts, digests, records, references, settings beside. See `Reader`.
 
 A collection is cut into parts by key. So a difference is narrowed to few records, parts are read side by
 side, and some can be sampled when time is short. A digest does not depend on the order of records: it is
@@ -12,21 +9,19 @@ swapped a value.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any
 
 from rollproof.collection import Json
 from rollproof.errors import Unverifiable
-from rollproof.stores.names import Name
 
 HASH_BITS = 60
 """Bits of a record's hash: one pair of different records in 2**60 is taken for equal."""
 FIELD_BITS = 16
 """Bits of a field's hash: enough to find the differing field, once the records are known to differ."""
 Wanted = frozenset[tuple[str, int]]
-"""Records of one part, as pairs of key and hash from `ContentView.records`."""
+"""Records of one part, as pairs of key and hash from `Reader.records`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,77 +60,12 @@ class Search:
     found: bool
 
 
-class OpenedStore(Protocol):
-    """A store opened for reading, with its name and kind."""
-
-    name: str
-    kind: str
-
-    def close(self) -> None:
-        """Release the connections."""
-        ...
-
-    def __enter__(self) -> Self:
-        """Return the reader itself."""
-        ...
-
-    def __exit__(self, *exception: object) -> None:
-        """Close the reader."""
-        ...
-
-
-class StoreView(OpenedStore, Protocol):
-    """Read-only view of one store, on its reader account. Every call has the profile's deadline.
-
-    Raises `Unverifiable` when the store cannot be reached, refuses the account or runs past the deadline.
-    A driver's exception never gets out, and a message never holds a secret.
-    """
-
-    def ask(self) -> Answer:
-        """Run one authenticated query that touches real data."""
-        ...
-
-    def counts(self) -> Mapping[str, int]:
-        """Return exact record counts by collection name, sorted by name.
-
-        Names are ``database.table``, ``database.collection``, ``collection``, ``bucket``, ``topic`` or a key
-        pattern. Approximate counts and statistics are never used.
-        """
-        ...
-
-
-@runtime_checkable
-class CollectionsView(StoreView, Protocol):
-    """A store that counts one collection without its neighbours, whose faults are not this one's."""
-
-    def collections(self) -> Sequence[str]:
-        """Return the profile's collections, named as in `counts`. Reads no record."""
-        ...
-
-    def count(self, collection: str) -> int:
-        """Return the exact number of records of one of `collections`."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class LoadState:
     """Whether a collection can be searched; `word` is "loaded" then, else the store's own word."""
 
     loaded: bool
     word: str
-
-
-@runtime_checkable
-class VectorView(StoreView, Protocol):
-    """A store that can be searched by vector."""
-
-    def load_state(self, collection: str) -> LoadState:
-        """Return whether it can be searched. Reads only: it loads nothing."""
-        ...
-
-    def search(self, collection: str, limit: int = 5) -> Search | None:
-        """Search for a vector taken from `collection` itself; return None if it holds no record."""
-        ...
 
 
 class Blind(Unverifiable):
@@ -155,34 +85,6 @@ class Rights:
 
     writes: tuple[str, ...] = ()
     lacks: tuple[str, ...] = ()
-
-
-@runtime_checkable
-class ConnectionsView(StoreView, Protocol):
-    """A store with a limit on connections, which tells how many are in use."""
-
-    def connections(self) -> tuple[int, int]:
-        """Return the numbers of connections in use and allowed; raises `Untold`."""
-        ...
-
-
-@runtime_checkable
-class ReferenceView(StoreView, Protocol):
-    """A store whose records reference other stores' records, or are referenced by them."""
-
-    def names(
-        self, collection: str, fields: Sequence[str], where: Mapping[str, str]
-    ) -> Iterator[Name | None]:
-        """Yield the name that `fields` form in each record that `where` selects by equality.
-
-        None stands for a record without a name. Names come as they are read: memory stays bounded, and each
-        request has its own deadline.
-        """
-        ...
-
-    def held(self, collection: str, fields: Sequence[str], names: Sequence[Name]) -> set[Name]:
-        """Return the subset of `names` that `fields` form in any record of `collection`."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,50 +171,6 @@ class Pace:
         return int(min(max(min(wanted, 2 * records), self.SMALLEST), self.LARGEST))
 
 
-class ContentView(OpenedStore, Protocol):
-    """Reads the content of one store on its reader account, in bounded memory. See `StoreView` for errors.
-
-    A division is a tuple of texts, one a part, in the order of keys. The first part begins at "", before
-    every key, and the last has no end. Only the store's reader interprets a text; the baseline keeps it.
-    Fields that the profile excludes are in no hash.
-    """
-
-    blind_spots: tuple[str, ...]
-    """The changes that these digests cannot detect, in words, one a line of a report."""
-
-    def schemas(self) -> Mapping[str, Json]:
-        """Return the definitions of collections and other objects, sorted by name, for exact comparison.
-
-        A collection has its name from `StoreView.counts`; another object, such as a view or an alias, has its
-        kind before its name: ``view imagedb.newest``. Definitions hold only facts that a restore gives back,
-        and no values that the server generates, such as sizes, times, cardinalities or internal ids.
-        """
-        ...
-
-    def divide(self, collection: str, records: int) -> tuple[str, ...]:
-        """Return a division of `collection` into parts of about `records` records; reads keys at most."""
-        ...
-
-    def digest(
-        self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
-    ) -> Iterator[tuple[int, Digest]]:
-        """Yield the digest of each of `parts` (indexes into `division`) once, in any order, when known.
-
-        The store computes it if it can. The caller may stop at any time. Each part is read at one moment,
-        but different parts at different moments.
-        """
-        ...
-
-    def records(
-        self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
-    ) -> Iterator[tuple[int, RecordHash]]:
-        """Yield each record of `parts` with its part, part by part in the order given, records in any order.
-
-        The sum of a part's hashes always equals its digest's total.
-        """
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Neighbours:
     """A golden query: a vector, with the keys and scores of its search, best first."""
@@ -320,67 +178,6 @@ class Neighbours:
     vector: tuple[float, ...]
     keys: tuple[str, ...]
     scores: tuple[float, ...]
-
-
-@runtime_checkable
-class SearchableContent(ContentView, Protocol):
-    """A store whose content must also be searchable by vector."""
-
-    def golden(self, collection: str, queries: int, limit: int) -> tuple[Neighbours, ...]:
-        """Search for the vectors of up to `queries` records spread over the collection."""
-        ...
-
-    def search_again(self, collection: str, golden: Sequence[Neighbours]) -> tuple[Neighbours, ...]:
-        """Repeat the search of each golden query now, with as many hits as it had."""
-        ...
-
-
-@runtime_checkable
-class MovingContent(ContentView, Protocol):
-    """A store with positions that advance in use, such as a consumer group's offsets."""
-
-    def positions(self) -> Mapping[str, Json]:
-        """Return the current positions by name."""
-        ...
-
-    def strayed(self, recorded: Mapping[str, Json]) -> Sequence[str]:
-        """Return the positions' faults since they were recorded: lost, moved back, or beyond the end."""
-        ...
-
-    def advanced(self, recorded: Mapping[str, Json]) -> Sequence[str]:
-        """Return how far each consumer is ahead of its recorded position: it has read that, or skipped it."""
-        ...
-
-
-@runtime_checkable
-class LaggingContent(MovingContent, Protocol):
-    """A store of logs, whose consumers may lag behind."""
-
-    def lags(self) -> Mapping[str, int]:
-        """Return the number of records that each consumer has yet to read, by its name."""
-        ...
-
-
-@runtime_checkable
-class DatabasesContent(ContentView, Protocol):
-    """A store whose databases can be dropped; reading a dropped one is an error, not an empty result."""
-
-    def standing(self) -> tuple[str, ...]:
-        """Return the profile's databases without those dropped; a database hidden from the account stays."""
-        ...
-
-
-@runtime_checkable
-class SightedContent(ContentView, Protocol):
-    """A store that silently leaves out what its account may not see: "none" and "hidden" look alike."""
-
-    def sight(self, schemas: Mapping[str, Json]) -> Mapping[str, str]:
-        """Return what an account without a right would not see, such as ``triggers of imagedb``.
-
-        `schemas` is the answer of `schemas` to this account. The value is the right that the account lacks,
-        or "" if it has it.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -405,18 +202,9 @@ class Beside:
         }
 
 
-@runtime_checkable
-class SharedContent(ContentView, Protocol):
-    """A store that may hold more than the profile lists."""
-
-    def beside(self) -> Beside:
-        """Return what it holds beside; what the account may not read is named, and is no error."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class ExportedRecord:
-    """One whole record: its key and hash from `ContentView.records`, and its content.
+    """One whole record: its key and hash from `Reader.records`, and its content.
 
     `content` is for people; bytes that are not text are ``{"base64": …}``. `replay` is what the store's
     keeper needs to write the record again, or None if `content`, with the file that it names, is exact.
@@ -440,16 +228,3 @@ class Selection:
     def pairs(self) -> Wanted:
         """The requested records of all parts."""
         return frozenset(pair for pairs in self.wanted.values() for pair in pairs)
-
-
-class RecordExport(OpenedStore, Protocol):
-    """Reads one store's whole records, and changes nothing there. See `StoreKeeper` for errors."""
-
-    def export(self, selection: Selection, folder: Path, pace: Pace) -> Iterator[ExportedRecord]:
-        """Yield the records of `selection`, each once, in any order.
-
-        Memory holds a bounded number of records. A record now missing, or in another version, is left out:
-        the caller counts. Content unfit for a line, such as an object's bytes, goes into a file in `folder`,
-        which exists and is this store's alone.
-        """
-        ...

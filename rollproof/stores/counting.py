@@ -7,7 +7,7 @@ from threading import Lock
 from typing import TypeVar
 
 from rollproof.errors import Meaning, Problem, Unverifiable
-from rollproof.stores.contract import CollectionsView, StoreView
+from rollproof.stores.reader import Reader
 
 _UNANSWERED = frozenset({Meaning.TIMEOUT, Meaning.UNREACHABLE})
 Answered = TypeVar("Answered")
@@ -17,41 +17,39 @@ class Silent(Unverifiable):
     """The store answers nothing, not even which collections it has."""
 
 
-def counted(view: StoreView) -> Mapping[str, int | Unverifiable]:
+def counted(reader: Reader) -> Mapping[str, int | Unverifiable]:
     """Return each collection's exact count by name, or the problem that came in place of it.
 
     All are counted together, and one by one only if that fails.
 
     Raises:
-        Silent: the store answers nothing. `Unverifiable`: it cannot count one by one.
+        Silent: the store answers nothing.
     """
-    if not isinstance(view, CollectionsView):
-        return view.counts()
-    names = _listed(view)
+    names = _listed(reader)
     try:
-        return view.counts()
+        return reader.counts()
     except Unverifiable as problem:
         together = problem
     found: dict[str, int | Unverifiable] = {}
     for name in names:
         # After a failure a connection's state is unknown.
-        view.close()
+        reader.close()
         try:
-            found[name] = view.count(name)
+            found[name] = reader.count(name)
         except Unverifiable as problem:
             found[name] = problem
             if problem.means in _UNANSWERED:
-                view.close()
-                _listed(view)
+                reader.close()
+                _listed(reader)
     if not found:
         raise together
     return found
 
 
-def _listed(view: StoreView) -> tuple[str, ...]:
-    """Ask for the names of collections, which touches no record, or whatever else the store can be asked."""
+def _listed(reader: Reader) -> tuple[str, ...]:
+    """Ask for the names of collections, which touches no record."""
     try:
-        return tuple(view.collections()) if isinstance(view, CollectionsView) else (view.ask().collection,)
+        return tuple(reader.collections())
     except Unverifiable as problem:
         if problem.means not in _UNANSWERED:
             raise
@@ -68,8 +66,8 @@ def _listed(view: StoreView) -> tuple[str, ...]:
 class Silences:
     """The stores that fell silent, so that nothing more is asked of them. Threads may share it."""
 
-    def __init__(self, open_one: Callable[[str], StoreView]) -> None:
-        """Keep `open_one`, which opens a new view of a store by name."""
+    def __init__(self, open_one: Callable[[str], Reader]) -> None:
+        """Keep `open_one`, which opens a new reader of a store by name."""
         self._open_one = open_one
         self._silent: dict[str, Problem] = {}
         self._locks: dict[str, Lock] = {}
@@ -104,8 +102,8 @@ class Silences:
             if store in self._silent:
                 return
             try:
-                with self._open_one(store) as view:
-                    _listed(view)
+                with self._open_one(store) as reader:
+                    _listed(reader)
             except Silent as problem:
                 self._silent[store] = problem
             except Problem:

@@ -31,7 +31,7 @@ _REFUSED = "do not restore from this folder; take another backup, or use an olde
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """The content of a backup: records by collection (the names of `StoreView.counts`) and bytes on disk.
+    """The content of a backup: records by collection (the names of `Reader.counts`) and bytes on disk.
 
     `method` tells people how it was taken, `means` tells the runbook's data safety matrix. `means` is None in
     a backup by an older version, which only said so in words.

@@ -1,9 +1,8 @@
 """Reaching a store: its address, account and deadline, and the errors when that fails.
 
-Readers are given a `Readable`: it holds the reader's account, and no secret of the operator's. Three
-functions of `rollproof.stores.registry` make the operator the reader: `export_at` where no reader may export,
-`open_beside`, and `open_rights` of an operator. Checks are given a whole profile without those secrets, by
-`target_for_readers`.
+Readers are given a `Readable`: it holds the reader's account, and no secret of the operator's, unless
+`rollproof.stores.registry` opens a store as its operator. Checks are given a whole profile without those
+secrets, by `target_for_readers`.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from __future__ import annotations
 import errno
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, Self
+from typing import TYPE_CHECKING, Generic
 
 from pydantic import SecretStr
 
@@ -174,24 +173,3 @@ class Readable(Generic[Profile]):
         """The reader's access to the store."""
         account = account_of(self.profile.reader)
         return Reach(self.store, self.endpoint, account, self.profile.deadline_seconds)
-
-
-class StoreReader(Generic[Profile]):
-    """The base of all readers of a store; as a context manager it closes itself."""
-
-    def __init__(self, readable: Readable[Profile]) -> None:
-        """Keep the access data; the first question connects."""
-        self.name = readable.store
-        self._profile = readable.profile
-        self._reach = readable.reach
-
-    def close(self) -> None:
-        """Release what is open between calls, by default nothing; the reader may be used again."""
-
-    def __enter__(self) -> Self:
-        """Return the reader itself."""
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        """Close the reader."""
-        self.close()

@@ -15,12 +15,11 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from hashlib import blake2b
 
-from rollproof.errors import Meaning, Mismatch, Unverifiable, UsageProblem
-from rollproof.profile.kinds import kinds_that
+from rollproof.errors import Meaning, Mismatch, Unverifiable
 from rollproof.profile.sections import Place, Reference
 from rollproof.redaction.personal import Personal
-from rollproof.stores.contract import CollectionsView, ReferenceView, StoreView
 from rollproof.stores.names import Name
+from rollproof.stores.reader import Reader
 from rollproof.system.side_by_side import Wrong, ask_all, batched
 
 MOST_TOLERATED = 100
@@ -101,9 +100,7 @@ class Followed:
         return replace(self, dangling=dangling, first=first, tolerated={})
 
 
-def follow(
-    reference: Reference, open_store: Callable[[str], StoreView], moved: Container[int] = ()
-) -> Followed:
+def follow(reference: Reference, open_store: Callable[[str], Reader], moved: Container[int] = ()) -> Followed:
     """Look up every name held by the records at `reference.referencing`.
 
     Of the names that dangle, those with a digest in `moved` are tolerated: see `MOST_TOLERATED`.
@@ -115,7 +112,7 @@ def follow(
     records = without = dangling = 0
     first: set[Name] = set()
     tolerated = Counter[Name]()
-    given, holder = reference_view(reference.referencing, open_store), reference_view(to, open_store)
+    given, holder = open_store(reference.referencing.store), open_store(to.store)
     unread: dict[str, Unverifiable] = {}
     for batch in batched(names_at(sides_of(reference)[0], given, unread), _BATCH):
         named = {name for name in batch if name is not None}
@@ -132,26 +129,24 @@ def follow(
     return Followed(records, without, dangling, tuple(sorted(first)), unread, tolerated)
 
 
-def names_at(side: Side, view: ReferenceView, unread: dict[str, Unverifiable]) -> Iterator[Name | None]:
+def names_at(side: Side, reader: Reader, unread: dict[str, Unverifiable]) -> Iterator[Name | None]:
     """Yield the name of each record; collections of a pattern that cannot be read come into `unread`."""
     place = side.place
-    for collection in _collections(place, view):
+    for collection in _collections(place, reader):
         try:
-            yield from view.names(collection, place.fields, side.where)
+            yield from reader.names(collection, place.fields, side.where)
         except Unverifiable as error:
             if error.means in _SILENT or not _is_pattern(place):
                 raise
             unread[collection] = error
 
 
-def require_whole(reference: Reference, open_store: Callable[[str], StoreView], personal: Personal) -> int:
+def require_whole(reference: Reference, open_store: Callable[[str], Reader], personal: Personal) -> int:
     """Return the number of records, if all their names were found: see `look` and `judge`."""
     return judge(reference, look(reference, open_store), personal)
 
 
-def look(
-    reference: Reference, open_store: Callable[[str], StoreView], moved: Container[int] = ()
-) -> Followed:
+def look(reference: Reference, open_store: Callable[[str], Reader], moved: Container[int] = ()) -> Followed:
     """Return the result of `follow`; what is wrong is looked at again, and is wrong if it stays so.
 
     Raises:
@@ -201,10 +196,10 @@ def judge(reference: Reference, followed: Followed, personal: Personal, tolerate
 
 
 def follow_all(
-    references: Mapping[str, Reference], open_store: Callable[[str], StoreView], personal: Personal
+    references: Mapping[str, Reference], open_store: Callable[[str], Reader], personal: Personal
 ) -> Mapping[str, int | Wrong]:
     """Return, by reference name, the number of records for which it holds, or its fault."""
-    # One after the other: a view answers one question at a time.
+    # One after the other: a reader answers one question at a time.
     return ask_all(
         references,
         lambda name: require_whole(references[name], open_store, personal),
@@ -226,13 +221,11 @@ def shown_names(reference: Reference, names: Iterable[Name], personal: Personal)
     ]
 
 
-def _collections(place: Place, view: ReferenceView) -> list[str]:
+def _collections(place: Place, reader: Reader) -> list[str]:
     """Return the collection that a place names, or all that its pattern matches."""
     if not _is_pattern(place):
         return [place.collection]
-    # A name costs less than a count, and one that cannot be counted is in nobody's way.
-    there = view.collections() if isinstance(view, CollectionsView) else view.counts()
-    return [name for name in there if fnmatchcase(name, place.collection)]
+    return [name for name in reader.collections() if fnmatchcase(name, place.collection)]
 
 
 def _is_pattern(place: Place) -> bool:
@@ -241,17 +234,3 @@ def _is_pattern(place: Place) -> bool:
 
 def _text(place: Place) -> str:
     return f"{place.store}/{place.collection}({', '.join(place.fields)})"
-
-
-def reference_view(place: Place, open_store: Callable[[str], StoreView]) -> ReferenceView:
-    """Return the view of a place's store; raises `UsageProblem` if its records hold no names."""
-    view = open_store(place.store)
-    if not isinstance(view, ReferenceView):
-        raise UsageProblem(
-            what=f"reference at {_text(place)}",
-            expected=f"a store whose records hold names: {kinds_that('wrong_place')}",
-            observed=view.kind,
-            source="the profile",
-            hint="take this reference out of the profile",
-        )
-    return view

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.store_descriptor import Trait
-from rollproof.stores.contract import Beside, SharedContent
 from rollproof.stores.drivers import at_place
 from rollproof.stores.reach import ENGINE, Readable
 
@@ -15,36 +14,23 @@ if TYPE_CHECKING:
     from rollproof.engines.engine import ContainerEngine, Endpoint
     from rollproof.profile.data_formats import Marks
     from rollproof.profile.sections import StoreProfile
-    from rollproof.stores.contract import ContentView, RecordExport, Retention, Rights, StoreView
+    from rollproof.stores.contract import Retention, Rights
+    from rollproof.stores.reader import Reader
 
 
-def view_at(
-    name: str, profile: StoreProfile, endpoint: Endpoint, engine: ContainerEngine | None = None
-) -> StoreView:
-    """Return the view of the store `name` at `endpoint`."""
-    view: StoreView = at_place(descriptor_of(profile).view)(Readable(name, profile, endpoint, engine=engine))
-    return view
-
-
-def content_at(
-    name: str, profile: StoreProfile, endpoint: Endpoint, engine: ContainerEngine | None = None
-) -> ContentView:
-    """Return the content reader of the store `name` at `endpoint`."""
-    content: ContentView = at_place(descriptor_of(profile).content)(
-        Readable(name, profile, endpoint, engine=engine)
-    )
-    return content
-
-
-def export_at(
-    name: str, profile: StoreProfile, endpoint: Endpoint, engine: ContainerEngine | None = None
-) -> RecordExport:
-    """Return the export of the store `name` at `endpoint`; as the operator if no reader may export."""
-    descriptor = descriptor_of(profile)
-    if Trait.OPERATORS_EXPORT in descriptor.traits:
+def reader_at(
+    name: str,
+    profile: StoreProfile,
+    endpoint: Endpoint,
+    engine: ContainerEngine | None = None,
+    *,
+    operator: bool = False,
+) -> Reader:
+    """Return the reader of the store `name` at `endpoint`, on the operator's account if `operator`."""
+    if operator:
         profile = _as_operator(profile)
-    export: RecordExport = at_place(descriptor.export)(Readable(name, profile, endpoint, engine=engine))
-    return export
+    reader: Reader = at_place(descriptor_of(profile).reader)(Readable(name, profile, endpoint, engine=engine))
+    return reader
 
 
 def _as_operator(profile: StoreProfile) -> StoreProfile:
@@ -61,19 +47,17 @@ def endpoint_of(profile: StoreProfile, engine: ContainerEngine) -> Endpoint:
     return ENGINE if profile.address is None else engine.resolve(profile.address)
 
 
-def open_view(name: str, profile: StoreProfile, engine: ContainerEngine) -> StoreView:
-    """Return the view of the store `name`."""
-    return view_at(name, profile, endpoint_of(profile, engine), engine)
+def open_reader(
+    name: str, profile: StoreProfile, engine: ContainerEngine, *, operator: bool = False
+) -> Reader:
+    """Return the reader of the store `name`, on the operator's account if `operator`."""
+    return reader_at(name, profile, endpoint_of(profile, engine), engine, operator=operator)
 
 
-def open_content(name: str, profile: StoreProfile, engine: ContainerEngine) -> ContentView:
-    """Return the content reader of the store `name`."""
-    return content_at(name, profile, endpoint_of(profile, engine), engine)
-
-
-def open_export(name: str, profile: StoreProfile, engine: ContainerEngine) -> RecordExport:
-    """Return the export of the store `name`."""
-    return export_at(name, profile, endpoint_of(profile, engine), engine)
+def open_exporter(name: str, profile: StoreProfile, engine: ContainerEngine) -> Reader:
+    """Return a reader of the store `name` that may export; the operator's if no other may."""
+    operator = Trait.OPERATORS_EXPORT in descriptor_of(profile).traits
+    return open_reader(name, profile, engine, operator=operator)
 
 
 def _told(place: str, name: str, profile: StoreProfile, engine: ContainerEngine, *more: object) -> Any:  # noqa: ANN401 - by place
@@ -99,12 +83,6 @@ def open_revisions(name: str, profile: StoreProfile, engine: ContainerEngine, ta
     """Return the revisions that alembic has recorded in `table` of the store `name`."""
     found: tuple[str, ...] = _told(descriptor_of(profile).revisions, name, profile, engine, table)
     return found
-
-
-def open_beside(name: str, profile: StoreProfile, engine: ContainerEngine) -> Beside:
-    """Return what the store `name` holds beside the profile's lists, of which a reader may not be told."""
-    with open_content(name, _as_operator(profile), engine) as content:
-        return content.beside() if isinstance(content, SharedContent) else Beside()
 
 
 def open_rights(

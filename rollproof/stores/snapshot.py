@@ -21,7 +21,8 @@ from typing import Any, Literal, Self
 from urllib.parse import quote
 
 from rollproof.errors import Unverifiable
-from rollproof.stores.contract import ContentView, Digest, Pace, RecordHash
+from rollproof.stores.contract import Digest, Pace, RecordHash
+from rollproof.stores.reader import Reader
 from rollproof.system.files import create_file, make_folders
 from rollproof.system.side_by_side import batched
 
@@ -249,7 +250,7 @@ def differences(before: Iterable[RecordHash], now: Iterable[RecordHash]) -> Iter
 
 
 def read_parts(
-    content: ContentView, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
+    content: Reader, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
 ) -> Iterator[tuple[int, Iterator[RecordHash]]]:
     """Yield each of `parts` with its current records, which must be read before the next part.
 

@@ -8,7 +8,7 @@ its text with sorted keys: 1, 1.0, true and "1" differ.
 from __future__ import annotations
 
 import sys
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,6 +36,7 @@ from rollproof.stores.contract import (
     Search,
     Selection,
 )
+from rollproof.stores.reader import Reader
 from rollproof.system.side_by_side import Workers
 
 # The canonical bytes that one answer should hold; as JSON and Python objects it takes 20 times that.
@@ -304,8 +305,8 @@ def _little_endian(packed: array[Any]) -> bytes:
     return packed.tobytes()
 
 
-class Scanned(ABC):
-    """A content reader whose collections are scanned."""
+class Scanned(Reader):
+    """A reader whose collections are scanned."""
 
     @abstractmethod
     def _table(self, collection: str) -> Table:
@@ -314,13 +315,13 @@ class Scanned(ABC):
     def digest(
         self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
     ) -> Iterator[tuple[int, Digest]]:
-        """Yield the digest of each of `parts`. See `ContentView`."""
+        """Yield the digest of each of `parts`."""
         yield from Scan(self._table(collection), division, pace).digests(parts)
 
     def records(
         self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
     ) -> Iterator[tuple[int, RecordHash]]:
-        """Yield each record of `parts`. See `ContentView`."""
+        """Yield each record of `parts`."""
         yield from Scan(self._table(collection), division, pace).records(parts)
 
 

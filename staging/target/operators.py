@@ -20,19 +20,19 @@ from rollproof.errors import UsageProblem
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Account
 from rollproof.stores.kafka.descriptor import KafkaProfile
-from rollproof.stores.milvus import view as milvus
+from rollproof.stores.milvus import client as milvus
 from rollproof.stores.milvus.descriptor import MilvusProfile
-from rollproof.stores.mongodb import view as mongodb
+from rollproof.stores.mongodb import client as mongodb
 from rollproof.stores.mongodb.descriptor import MongodbProfile
 from rollproof.stores.mysql import connection as mysql
 from rollproof.stores.mysql.descriptor import MysqlProfile
-from rollproof.stores.qdrant import view as qdrant
+from rollproof.stores.qdrant import client as qdrant
 from rollproof.stores.qdrant.descriptor import QdrantProfile
 from rollproof.stores.reach import NOBODY, Reach, account_of
-from rollproof.stores.redis import view as redis_view
+from rollproof.stores.redis import client as redis_view
 from rollproof.stores.redis.descriptor import RedisProfile
 from rollproof.stores.registry import endpoint_of
-from rollproof.stores.s3 import view as s3
+from rollproof.stores.s3 import client as s3
 from rollproof.stores.s3.descriptor import S3Profile
 
 SECONDS = 30.0

@@ -10,13 +10,12 @@ import pytest
 from rollproof.stores.contract import (
     FIELD_BITS,
     HASH_BITS,
-    ContentView,
     Digest,
     Neighbours,
     Pace,
     RecordHash,
-    SearchableContent,
 )
+from rollproof.stores.reader import Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ class Reading:
         return found
 
 
-def digests(view: ContentView, collection: str, division: Sequence[str] = ("",)) -> list[Digest]:
+def digests(view: Reader, collection: str, division: Sequence[str] = ("",)) -> list[Digest]:
     """Return the digest of each part, in the order of the parts, having seen that each is told once."""
     parts = range(len(division))
     found = list(view.digest(collection, division, parts, Pace()))
@@ -48,19 +47,19 @@ def digests(view: ContentView, collection: str, division: Sequence[str] = ("",))
     return [by_part[part] for part in parts]
 
 
-def whole(view: ContentView, collection: str) -> Digest:
+def whole(view: Reader, collection: str) -> Digest:
     """Return the digest of all records as one part."""
     return digests(view, collection)[0]
 
 
 def recorded(
-    view: ContentView, collection: str, division: Sequence[str] = ("",), parts: Sequence[int] | None = None
+    view: Reader, collection: str, division: Sequence[str] = ("",), parts: Sequence[int] | None = None
 ) -> list[tuple[int, RecordHash]]:
     """Return the records of `parts`, or of all of them, each with its part, in the order they come in."""
     return list(view.records(collection, division, range(len(division)) if parts is None else parts, Pace()))
 
 
-def agreeing_records(view: ContentView, collection: str, division: Sequence[str] = ("",)) -> list[RecordHash]:
+def agreeing_records(view: Reader, collection: str, division: Sequence[str] = ("",)) -> list[RecordHash]:
     """Return every record, after a look at the promise that their hashes add up to the digests."""
     found = recorded(view, collection, division)
     for part, digest in enumerate(digests(view, collection, division)):
@@ -69,7 +68,7 @@ def agreeing_records(view: ContentView, collection: str, division: Sequence[str]
     return [record for _, record in found]
 
 
-def read(view: ContentView, collection: str, division: Sequence[str] = ("",)) -> Reading:
+def read(view: Reader, collection: str, division: Sequence[str] = ("",)) -> Reading:
     """Read everything, and see that digests and records agree with each other and that keys are told once."""
     parts = range(len(division))
     told = dict(enumerate(digests(view, collection, division)))
@@ -88,7 +87,7 @@ def read(view: ContentView, collection: str, division: Sequence[str] = ("",)) ->
     return Reading(told, records)
 
 
-def expect_parts_are_whole(view: ContentView, collection: str, sizes: Sequence[int] = (1, 3, 1000)) -> None:
+def expect_parts_are_whole(view: Reader, collection: str, sizes: Sequence[int] = (1, 3, 1000)) -> None:
     """Divide in several ways: the parts hold every record once, and their digests add up to the same."""
     whole = read(view, collection)
     for size in sizes:
@@ -104,7 +103,7 @@ def expect_parts_are_whole(view: ContentView, collection: str, sizes: Sequence[i
         }
 
 
-def expect_golden_again(view: SearchableContent, collection: str) -> tuple[Neighbours, ...]:
+def expect_golden_again(view: Reader, collection: str) -> tuple[Neighbours, ...]:
     """Make golden queries and search for them again: the same is found; return them."""
     golden = view.golden(collection, 3, 5)
     assert len(golden) == 3

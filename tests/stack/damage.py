@@ -12,7 +12,7 @@ from pymilvus import DataType
 
 from rollproof.engines.engine import ContainerEngine
 from rollproof.profile.profile import Target
-from rollproof.stores.milvus import view as milvus
+from rollproof.stores.milvus import client as milvus
 from rollproof.stores.milvus.descriptor import MilvusProfile
 from rollproof.stores.mysql import connection as mysql
 from rollproof.stores.mysql.descriptor import MysqlProfile

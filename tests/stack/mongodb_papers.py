@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from bson import Decimal128
 
-from rollproof.stores.mongodb.view import Document
+from rollproof.stores.mongodb.client import Document
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 

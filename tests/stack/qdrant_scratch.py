@@ -6,7 +6,7 @@ import struct
 from typing import Any
 from uuid import UUID
 
-from rollproof.stores.qdrant.view import Rest, path_of
+from rollproof.stores.qdrant.client import Rest, path_of
 
 NUMBERS = 30
 UUIDS = 10

@@ -11,7 +11,7 @@ import pytest
 from rollproof.engines.engine import Endpoint
 from rollproof.errors import Unverifiable
 from rollproof.profile.sections import StoreProfile
-from rollproof.stores.contract import StoreView
+from rollproof.stores.reader import Reader
 from tests.stack.faults import closed_port, silent_port
 
 SECRET = "correct-horse-battery-staple"  # noqa: S105 - what must not be seen
@@ -37,7 +37,7 @@ def nowhere() -> Iterator[Endpoint]:
         yield Endpoint("127.0.0.1", port)
 
 
-def expect_unverifiable(view: StoreView, *words: str) -> None:
+def expect_unverifiable(view: Reader, *words: str) -> None:
     """Ask and count: both must say that they could not, and why, without the secret."""
     with view:
         for call in (view.ask, view.counts):

@@ -15,7 +15,7 @@ from rollproof.baseline.facts import Facts
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import ExitCode
 from rollproof.profile.profile import Target
-from rollproof.stores.registry import open_view
+from rollproof.stores.registry import open_reader
 from staging.faults.mysql import document_lost
 from staging.target.operators import Operators, undone
 from tests.stack import container_faults as faults
@@ -72,7 +72,7 @@ def test_policies_and_what_a_baseline_must_hold(
     verifier: Verifier, operators: Operators, target: Target, engine: ContainerEngine
 ) -> None:
     """What a log or a bucket of the stack should not be made to show, the baseline is made to say."""
-    with open_view("redis", target.stores["redis"], engine) as redis:
+    with open_reader("redis", target.stores["redis"], engine) as redis:
         # Other tests have uploaded files since the capture, whose tasks are still there.
         keys = redis.counts()
 

@@ -30,7 +30,7 @@ from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
 from rollproof.stores.keepers import open_keeper
 from rollproof.stores.package import read_details
-from rollproof.stores.redis.view import marks_of
+from rollproof.stores.redis.client import marks_of
 from rollproof.stores.registry import open_marks, open_revisions
 from staging.target.operators import Operators
 from tests.stack import damage

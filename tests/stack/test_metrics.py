@@ -9,8 +9,8 @@ import pytest
 
 from rollproof.engines.engine import ContainerEngine
 from rollproof.profile.profile import Target
-from rollproof.stores.contract import Search, VectorView
-from rollproof.stores.registry import open_view
+from rollproof.stores.contract import Search
+from rollproof.stores.registry import open_reader
 from staging.target.operators import Operators
 from tests.running.cut import VARIANT
 from tests.stack import damage, milvus_scratch
@@ -48,8 +48,7 @@ def collection(
 
 
 def searched(target: Target, engine: ContainerEngine, store: str, collection: str) -> Search:
-    with open_view(store, target.stores[store], engine) as view:
-        assert isinstance(view, VectorView)
+    with open_reader(store, target.stores[store], engine) as view:
         found = view.search(collection)
     assert found is not None
     assert len(found.hits) == 5

@@ -24,8 +24,8 @@ from rollproof.stores.kafka.descriptor import KafkaProfile
 from rollproof.stores.mysql import connection as mysql
 from rollproof.stores.mysql.descriptor import MysqlProfile
 from rollproof.stores.reach import NOBODY, Reach, Readable
-from rollproof.stores.redis import view as redis
 from rollproof.stores.redis.descriptor import RedisProfile
+from rollproof.stores.redis.reader import RedisReader
 from staging.faults.mysql import document_lost
 from staging.target.operators import Operators, undone
 from tests.stack import container_faults as faults
@@ -188,7 +188,7 @@ def test_an_account_that_may_not_ask_is_told_apart(target: Target, engine: Conta
     assert sweeper is not None
     may_not = changed(profile, reader=sweeper.account)
     with (
-        closing(redis.View(Readable("redis", may_not, engine.resolve(profile.address)))) as view,
+        closing(RedisReader(Readable("redis", may_not, engine.resolve(profile.address)))) as view,
         pytest.raises(Untold, match=r"expected \+info"),
     ):
         view.connections()

@@ -16,12 +16,12 @@ from pymongo.errors import PyMongoError
 from rollproof.engines.engine import Endpoint
 from rollproof.errors import Unverifiable
 from rollproof.profile.sections import Account, Address
-from rollproof.stores.contract import StoreView
-from rollproof.stores.mongodb import view as mongodb
 from rollproof.stores.mongodb.descriptor import MongodbProfile
+from rollproof.stores.mongodb.reader import MongodbReader
 from rollproof.stores.reach import Readable
-from rollproof.stores.redis import view as redis
+from rollproof.stores.reader import Reader
 from rollproof.stores.redis.descriptor import RedisProfile
+from rollproof.stores.redis.reader import RedisReader
 from tests.stack.container_faults import Containers
 from tests.stack.scratch_project import docker
 from tests.stack.scratch_stores import SECRET
@@ -46,7 +46,7 @@ def server(containers: Containers, service: str, port: int, *command: str) -> It
         docker("rm", "--force", "--volumes", name)
 
 
-def until_answered(view: StoreView, seconds: float = WAIT_SECONDS) -> str:
+def until_answered(view: Reader, seconds: float = WAIT_SECONDS) -> str:
     """Return what the server is refused for, once it answers at all."""
     give_up = time.monotonic() + seconds
     while True:
@@ -62,7 +62,7 @@ def until_answered(view: StoreView, seconds: float = WAIT_SECONDS) -> str:
         time.sleep(0.2)
 
 
-def redis_view(endpoint: Endpoint) -> StoreView:
+def redis_view(endpoint: Endpoint) -> Reader:
     profile = RedisProfile(
         kind="redis",
         address=Address(host="127.0.0.1", port=endpoint.port),
@@ -71,7 +71,7 @@ def redis_view(endpoint: Endpoint) -> StoreView:
         reader=ACCOUNT,
         operator=ACCOUNT,
     )
-    return redis.View(Readable("redis", profile, endpoint))
+    return RedisReader(Readable("redis", profile, endpoint))
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_only_a_redis_that_holds_all_keys_is_read(
     assert bool(said) == bool(observed)
 
 
-def mongodb_view(endpoint: Endpoint) -> StoreView:
+def mongodb_view(endpoint: Endpoint) -> Reader:
     profile = MongodbProfile(
         kind="mongodb",
         address=Address(host="127.0.0.1", port=endpoint.port),
@@ -103,7 +103,7 @@ def mongodb_view(endpoint: Endpoint) -> StoreView:
         reader=ACCOUNT,
         operator=ACCOUNT,
     )
-    return mongodb.View(Readable("mongodb", profile, endpoint))
+    return MongodbReader(Readable("mongodb", profile, endpoint))
 
 
 def commanded(endpoint: Endpoint, *commands: dict[str, Any]) -> None:

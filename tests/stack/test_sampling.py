@@ -14,8 +14,8 @@ from rollproof.baseline.sampling import SamplePlan, plan
 from rollproof.engines.engine import ContainerEngine
 from rollproof.profile.profile import Target
 from rollproof.stores.contract import Pace
-from rollproof.stores.mysql.content import Content
 from rollproof.stores.mysql.descriptor import MysqlProfile
+from rollproof.stores.mysql.reader import MysqlReader
 from rollproof.stores.reach import Readable
 from rollproof.stores.snapshot import PART, Snapshot
 from tests.stack.mysql_server import DATABASES, MysqlServer, stack_server
@@ -50,7 +50,7 @@ def test_what_does_not_fit_is_sampled_and_said_and_the_scan_ends_in_time(
     server: MysqlServer, tmp_path: Path
 ) -> None:
     profile = server.profile
-    with Content(Readable("mysql", profile, server.endpoint)) as content:
+    with MysqlReader(Readable("mysql", profile, server.endpoint)) as content:
         with Snapshot(tmp_path / "records", new=True) as snapshot:
             recorded = record_collection(content, profile, TABLE, snapshot, "records")
         parts = len(recorded.division)

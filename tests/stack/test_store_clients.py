@@ -20,12 +20,12 @@ from rollproof.profile.profile import Target
 from rollproof.profile.sections import Account
 from rollproof.stores.contract import Blind
 from rollproof.stores.keepers import open_clients
-from rollproof.stores.mongodb import view as mongodb
+from rollproof.stores.mongodb import client as mongodb
 from rollproof.stores.mongodb.descriptor import MongodbProfile
 from rollproof.stores.mysql import connection as mysql
 from rollproof.stores.mysql.clients import Clients
 from rollproof.stores.reach import Reach
-from rollproof.stores.redis import view as redis_view
+from rollproof.stores.redis import client as redis_view
 from rollproof.stores.redis.descriptor import RedisProfile
 from rollproof.stores.registry import endpoint_of
 from rollproof.stores.writable import Operated

@@ -5,24 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self, cast
+from typing import cast
 
 from rollproof.baseline.facts import RecordedCollection, RecordedContent, RecordedStore
 from rollproof.baseline.folder import Baseline
 from rollproof.collection import Json
 from rollproof.errors import Unverifiable
-from rollproof.stores.contract import Digest, Neighbours, Pace, RecordHash, StoreView
+from rollproof.stores.contract import Answer, Digest, ExportedRecord, Neighbours, Pace, RecordHash, Selection
 from rollproof.stores.counting import Silences
+from rollproof.stores.reader import Reader
 from rollproof.stores.snapshot import Snapshot
 from tests.unit.baseline.test_baseline import FACTS
 
-NEVER_SILENT = Silences(lambda name: cast("StoreView", name))
+NEVER_SILENT = Silences(lambda name: cast("Reader", name))
 """For fixtures whose stores always answer: nothing is opened to see whether they do."""
 Records = Mapping[str, Sequence[RecordHash]]
 
 
 @dataclass
-class StandIn:
+class StandIn(Reader):
     """Records by collection; each collection is one part. `hidden` ones have no schema."""
 
     name: str
@@ -30,6 +31,15 @@ class StandIn:
     hidden: frozenset[str] = frozenset()
     kind = "stand-in"
     blind_spots: tuple[str, ...] = ()
+
+    def ask(self) -> Answer:
+        raise NotImplementedError
+
+    def collections(self) -> Sequence[str]:
+        return list(self.content)
+
+    def count(self, collection: str) -> int:
+        return len(self.content[collection])
 
     def schemas(self) -> Mapping[str, Json]:
         return {name: {} for name in self.content if name not in self.hidden}
@@ -56,14 +66,8 @@ class StandIn:
             )
         return self.content[collection]
 
-    def close(self) -> None:
-        pass
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        pass
+    def export(self, selection: Selection, folder: Path, pace: Pace) -> Iterator[ExportedRecord]:
+        raise NotImplementedError
 
 
 @dataclass

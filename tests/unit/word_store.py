@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from unittest.mock import patch
 
 from rollback_actions.rollback import replay
@@ -17,9 +17,10 @@ from rollproof.errors import Meaning, Unverifiable
 from rollproof.losses import accounting, after_restore, lost_window, written
 from rollproof.profile.store_descriptor import Means
 from rollproof.stores.canonical import hashed
-from rollproof.stores.contract import HASH_BITS, Digest, ExportedRecord, Pace, RecordHash, Selection
+from rollproof.stores.contract import HASH_BITS, Answer, Digest, ExportedRecord, Pace, RecordHash, Selection
 from rollproof.stores.keeper import Put, Restored
 from rollproof.stores.package import Kept, write_package
+from rollproof.stores.reader import Reader
 
 COLLECTION = "words"
 
@@ -76,21 +77,24 @@ class WordStore:
 
 
 @dataclass
-class WordReader:
+class WordReader(Reader):
     """Reads a store of words, and exports them."""
 
     store: WordStore
-    kind = "words"
-    blind_spots: tuple[str, ...] = ()
 
-    @property
-    def name(self) -> str:
-        return self.store.name
+    def __post_init__(self) -> None:
+        self.name, self.kind = self.store.name, "words"
 
-    def counts(self) -> Mapping[str, int]:
+    def ask(self) -> Answer:
+        raise NotImplementedError
+
+    def collections(self) -> Sequence[str]:
         if self.store.dead:
             raise Unverifiable(what=self.name, expected="an answer", observed="none", source="-", hint="-")
-        return {COLLECTION: len(self.store.words)}
+        return (COLLECTION,)
+
+    def count(self, collection: str) -> int:
+        return len(self.store.words)
 
     def schemas(self) -> Mapping[str, Json]:
         return {COLLECTION: {}}
@@ -127,15 +131,6 @@ class WordReader:
                 word = self.store.words[record.key]
                 yield ExportedRecord(record.key, record.hash, word)
 
-    def close(self) -> None:
-        pass
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        pass
-
 
 def readable(stores: Mapping[str, WordStore]) -> ExitStack:
     """Let every reader and export be one of `stores`, until what is returned is closed."""
@@ -145,12 +140,12 @@ def readable(stores: Mapping[str, WordStore]) -> ExitStack:
 
     patches = ExitStack()
     for module, names in (
-        (index, ("open_content", "open_view")),
-        (lost_window, ("open_content", "open_export")),
-        (accounting, ("open_content",)),
-        (after_restore, ("open_content",)),
-        (written, ("open_content",)),
-        (replay, ("open_content",)),
+        (index, ("open_reader",)),
+        (lost_window, ("open_reader", "open_exporter")),
+        (accounting, ("open_reader",)),
+        (after_restore, ("open_reader",)),
+        (written, ("open_reader",)),
+        (replay, ("open_reader",)),
     ):
         for name in names:
             patches.enter_context(patch.object(module, name, opened))

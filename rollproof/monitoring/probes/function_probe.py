@@ -15,7 +15,7 @@ from rollproof.errors import Mismatch, Unverifiable
 from rollproof.monitoring.probes.probe import COLLECTED, Probe, Reading, unreached_by
 from rollproof.monitoring.samples import ProbeId, ProbeKind, Unreached
 from rollproof.stores.references import follow_all
-from rollproof.stores.registry import open_view
+from rollproof.stores.registry import open_reader
 from rollproof.system.clock import Moment
 from rollproof.system.side_by_side import Opened, Question
 
@@ -82,7 +82,7 @@ class FunctionProbe(Probe):
         """Use the function; return what was done, each with what is wrong with it, and leave no trace."""
         application, target = self._target.application, self._target
         wanted, client = application.canary, ApplicationClient(application)
-        with Opened(lambda name: open_view(name, target.stores[name], self._engine)) as views:
+        with Opened(lambda name: open_reader(name, target.stores[name], self._engine)) as views:
             follow = partial(follow_all, wanted.references, views, target.personal)
             canary = Canary(target, self._engine, client, follow)
             done = {"log-in": ""}

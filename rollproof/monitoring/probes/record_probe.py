@@ -27,7 +27,7 @@ from rollproof.monitoring.probes.web_probes import CurrentBaseline
 from rollproof.monitoring.samples import ProbeId, ProbeKind
 from rollproof.profile.profile import Target
 from rollproof.stores.policy import pace_of
-from rollproof.stores.registry import open_content, open_view
+from rollproof.stores.registry import open_reader
 from rollproof.system.clock import Moment
 from rollproof.system.side_by_side import Question, wait_for
 
@@ -62,7 +62,7 @@ class StoreRecords:
         """The number of beats from one count to the next."""
         self.question = Question(f"records of {name}", Missed)
         self._target, self._engine, self._deadline = target, engine, deadline
-        self._held = Held(lambda: open_view(name, target.stores[name], engine))
+        self._held = Held(lambda: open_reader(name, target.stores[name], engine))
         # What the last count came to, and what the last comparison by key.
         self._known: tuple[Baseline, Missed] | None = None
         self._compared: tuple[Baseline, Counts, Missed] | None = None
@@ -218,7 +218,7 @@ def _compared(
         return whole_digest(recorded.digests).records - expired, expired
     profile = target.stores[store]
     everything = SamplePlan(tuple(range(len(recorded.division))), SECONDS)
-    with open_content(store, profile, engine) as content:
+    with open_reader(store, profile, engine) as content:
         found = compare(content, name, recorded, records, everything, pace_of(profile))
     if found.unread or not found.coverage.whole:
         raise Unverifiable(

@@ -4,30 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING
 
 from rollproof.errors import Mismatch, Problem, Unverifiable
 from rollproof.monitoring.probes.probe import Probe, Reading
 from rollproof.monitoring.samples import ProbeId, ProbeKind
 from rollproof.profile.profile import Target
-from rollproof.stores.contract import (
-    ConnectionsView,
-    ContentView,
-    LaggingContent,
-    StoreView,
-    Untold,
-    VectorView,
-)
-from rollproof.stores.registry import open_content, open_view
-from rollproof.system.side_by_side import Closeable
+from rollproof.stores.contract import Untold
+from rollproof.stores.reader import Reader
+from rollproof.stores.registry import open_reader
 
 if TYPE_CHECKING:
     from rollproof.engines.engine import ContainerEngine
 
-Reader = TypeVar("Reader", bound=Closeable)
 
-
-class Held(Generic[Reader]):
+class Held:
     """A store's reader, over a connection that stays open while the store answers.
 
     After a failure the store's address is resolved again, as it may have moved.
@@ -57,7 +48,7 @@ class Held(Generic[Reader]):
                 reader.close()
 
 
-class _OfStore(Probe, Generic[Reader]):
+class _OfStore(Probe):
     """A probe of one store, over a connection that stays open while the store answers."""
 
     kind: ProbeKind
@@ -68,22 +59,14 @@ class _OfStore(Probe, Generic[Reader]):
         self.id = ProbeId(self.kind, name)
         self._profile = target.stores[name].model_copy(update={"deadline_seconds": seconds})
         self._severity = target.severity
-        self._held: Held[Reader] = Held(lambda: self._opened(engine))
-
-    def _opened(self, engine: ContainerEngine) -> Reader:
-        raise NotImplementedError
+        self._held = Held(lambda: open_reader(name, self._profile, engine))
 
     def close(self) -> None:
         """Close the connection."""
         self._held.close()
 
 
-class _OverAView(_OfStore[StoreView]):
-    def _opened(self, engine: ContainerEngine) -> StoreView:
-        return open_view(self.id.store, self._profile, engine)
-
-
-class StoreProbe(_OverAView):
+class StoreProbe(_OfStore):
     """A store: one query that touches real data."""
 
     kind = ProbeKind.STORE
@@ -95,7 +78,7 @@ class StoreProbe(_OverAView):
         return Reading(ok=True, text=f"{answer.query}: {answer.records}", value=float(answer.records))
 
 
-class ConnectionsProbe(_OverAView):
+class ConnectionsProbe(_OfStore):
     """Connections to a database: the share in use. It keeps its own, since a full server takes no new one."""
 
     kind = ProbeKind.CONNECTIONS
@@ -104,7 +87,7 @@ class ConnectionsProbe(_OverAView):
         """Ask for the numbers; a store that withholds them from this account is well, and has no figure."""
         try:
             with self._held.opened() as view:
-                used, most = cast("ConnectionsView", view).connections()
+                used, most = view.connections()
         except Untold as problem:
             return Reading(ok=True, text=f"told only with {problem.expected}")
         percent = 100 * used / most if most > 0 else 0.0
@@ -113,7 +96,7 @@ class ConnectionsProbe(_OverAView):
         return Reading(ok, text, percent, services=() if ok else self._profile.services)
 
 
-class VectorProbe(_OverAView):
+class VectorProbe(_OfStore):
     """A store of vectors: a search for a stored vector, which must find something.
 
     A failed search stays unanswered, even if it fails quickly: unanswered searches are counted.
@@ -128,7 +111,7 @@ class VectorProbe(_OverAView):
             with self._held.opened() as view:
                 if self._collection is None:
                     self._collection = view.ask().collection
-                search = cast("VectorView", view).search(self._collection)
+                search = view.search(self._collection)
             if search is None:
                 raise Unverifiable(
                     what=f"vectors of {self.id.store}",
@@ -145,19 +128,16 @@ class VectorProbe(_OverAView):
         return Reading(hits > 0, text, float(hits), services=() if hits else self._profile.services)
 
 
-class LagProbe(_OfStore[ContentView]):
+class LagProbe(_OfStore):
     """A log: the number of records that the slowest consumer group has yet to read."""
 
     kind = ProbeKind.LAG
-
-    def _opened(self, engine: ContainerEngine) -> ContentView:
-        return open_content(self.id.store, self._profile, engine)
 
     def ask(self) -> Reading:
         """Ask the log for its end, and for the positions of the profile's groups."""
         name = self.id.store
         with self._held.opened() as content:
-            lags = cast("LaggingContent", content).lags()
+            lags = content.lags()
         if not lags:
             groups = ", ".join(self._profile.consumers) or f"stores.{name}.groups in the profile"
             raise Unverifiable(

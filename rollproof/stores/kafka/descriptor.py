@@ -68,9 +68,7 @@ DESCRIPTOR = Descriptor(
     # A message's key here is its partition and offset.
     keys=(),
     traits=frozenset({Trait.LOG}),
-    view="rollproof.stores.kafka.view:View",
-    content="rollproof.stores.kafka.content:Content",
-    export="rollproof.stores.kafka.export:Export",
+    reader="rollproof.stores.kafka.reader:KafkaReader",
     grants=_grants,
     recognition=Recognition(
         name="kafka",
@@ -90,7 +88,7 @@ DESCRIPTOR = Descriptor(
             "KAFKA_CFG_LISTENER_SECURITY_PROTOCOL_MAP": "SASL_",
             "KAFKA_SASL_ENABLED_MECHANISMS": "",
         },
-        holdings="rollproof.stores.kafka.view:holdings",
+        holdings="rollproof.stores.kafka.reader:holdings",
         statements=Statements(
             account='user_{user}="{password}"\n{grants}',
             fresh="These accounts log in by SASL/PLAIN, so the broker needs a listener that allows it. The "
@@ -99,6 +97,6 @@ DESCRIPTOR = Descriptor(
     ),
     keeper="rollproof.stores.kafka.keeper:Keeper",
     retain=_retain,
-    retentions="rollproof.stores.kafka.view:retentions",
-    addresses="rollproof.stores.kafka.view:brokers",
+    retentions="rollproof.stores.kafka.reader:retentions",
+    addresses="rollproof.stores.kafka.reader:brokers",
 )

@@ -1,5 +1,5 @@
 """Milvus: entities hashed field by field. It loads and releases nothing.
 
-`descriptor`; `view`, `content`, `export`, with the `table` of entities; `schema`;
+`descriptor`; `client`, `reader`, with the `table` of entities; `schema`;
 `formats` of its data; `recognition` for `init`. What writes: `keeper`.
 """

@@ -62,9 +62,7 @@ DESCRIPTOR = Descriptor(
     keys=_keys,
     wrong_place=lambda _: None,
     traits=frozenset({Trait.VECTORS, Trait.WHOLE}),
-    view="rollproof.stores.milvus.view:View",
-    content="rollproof.stores.milvus.content:Content",
-    export="rollproof.stores.milvus.export:Export",
+    reader="rollproof.stores.milvus.reader:MilvusReader",
     grants=_grants,
     recognition=Recognition(
         name="milvus",
@@ -82,5 +80,5 @@ DESCRIPTOR = Descriptor(
         ),
     ),
     keeper="rollproof.stores.milvus.keeper:Keeper",
-    marks="rollproof.stores.milvus.view:marks",
+    marks="rollproof.stores.milvus.client:marks",
 )

@@ -24,9 +24,9 @@ from rollproof.profile.sections import Model
 from rollproof.profile.store_descriptor import Means
 from rollproof.stores.contract import ExportedRecord
 from rollproof.stores.keeper import Put, Restored
+from rollproof.stores.milvus.client import WORKERS, connect, count, listed, translated
 from rollproof.stores.milvus.descriptor import MilvusProfile
-from rollproof.stores.milvus.export import WholeEntities
-from rollproof.stores.milvus.view import WORKERS, connect, count, listed, translated
+from rollproof.stores.milvus.table import Entities
 from rollproof.stores.package import Kept, read_package, write_package
 from rollproof.stores.policy import chosen, policy_of
 from rollproof.stores.reach import Countdown
@@ -159,7 +159,7 @@ class Keeper(StoreWriter[MilvusProfile]):
     def putting(self, collection: str, folder: Path, *, overwrite: bool) -> Iterator[Put]:
         """Upsert each entity; insert it where the server makes the keys."""
         with self._connected() as client:
-            entities = WholeEntities(self._reach, client, collection)
+            entities = Entities(self._reach, client, collection)
             put = client.insert if entities.automatic else client.upsert
 
             def write(record: ExportedRecord) -> None:

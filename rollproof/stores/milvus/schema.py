@@ -9,7 +9,7 @@ from typing import Any
 from pymilvus import MilvusClient
 
 from rollproof.collection import Json
-from rollproof.stores.milvus.view import WORKERS, indexes, load_state
+from rollproof.stores.milvus.client import WORKERS, indexes, load_state
 from rollproof.system.side_by_side import each
 
 # The compared entries of a description; the others are names given elsewhere, and the server's ids and times.

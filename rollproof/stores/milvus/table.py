@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import grpc  # type: ignore[import-untyped]
 from pymilvus import DataType, FunctionType, MilvusClient
 from pymilvus.exceptions import MilvusException
 
-from rollproof.stores.contract import RecordHash
-from rollproof.stores.milvus.view import literal, translated
+from rollproof.collection import Json
+from rollproof.stores.contract import ExportedRecord, RecordHash
+from rollproof.stores.milvus.client import literal, translated
 from rollproof.stores.reach import Reach
 from rollproof.stores.vectors import Hashed, field_hash, float_bytes, json_bytes, record_hash, sparse_bytes
 
@@ -19,6 +22,8 @@ MOST = 16_384
 LARGEST_KEY = 2**63 - 1
 SMALLEST_KEY = -(2**63)
 DYNAMIC = "$meta"
+SPARSE = frozenset({DataType.SPARSE_FLOAT_VECTOR})
+PACKED = frozenset({DataType.BINARY_VECTOR, DataType.FLOAT16_VECTOR, DataType.BFLOAT16_VECTOR})
 
 Key = int | str
 Encode = Callable[[Any], bytes]
@@ -168,6 +173,39 @@ class Entities:
             hint="this version of Milvus queries in another order than this reader knows",
         )
 
+    @property
+    def automatic(self) -> bool:
+        """Whether Milvus generates the primary keys."""
+        return any(field.get("auto_id") for field in self.fields if field.get("is_primary"))
+
+    def names(self, kinds: frozenset[DataType]) -> list[str]:
+        """Return the names of the fields of these types."""
+        return [field["name"] for field in self.fields if field["type"] in kinds]
+
+    @cached_property
+    def _made(self) -> frozenset[str]:
+        """The fields that the server makes itself, and takes from nobody."""
+        outputs = (field["name"] for field in self.fields if field.get("is_function_output"))
+        return frozenset([*outputs, *([self.primary] if self.automatic else [])])
+
+    def exported(self, row: Mapping[str, Any]) -> ExportedRecord:
+        """Return the exported record for an entity read by `whole`."""
+        hashed = self.hashed(row)
+        content: dict[str, Json] = {name: _plain(value) for name, value in row.items()}
+        for name in self.names(PACKED):
+            if row[name] is not None:
+                content[name] = {"base64": b64encode(packed_vector(row[name])).decode()}
+        return ExportedRecord(str(hashed.key), hashed.hash, content)
+
+    def row(self, content: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the row that the server takes for an exported record's content."""
+        row = {name: value for name, value in content.items() if name not in self._made}
+        present = {name for name, value in row.items() if value is not None}
+        row |= {name: b64decode(row[name]["base64"]) for name in present.intersection(self.names(PACKED))}
+        for name in present.intersection(self.names(SPARSE)):
+            row[name] = {int(index): value for index, value in row[name].items()}
+        return row
+
     def _parts(self, row: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
         for name, (title, encode) in self._encoders.items():
             value = row[name]
@@ -224,6 +262,16 @@ class Entities:
                 expected=f"fields in {self.collection} whose types can be hashed",
                 hint="exclude this field in the profile: its values are then compared by nothing",
             ) from None
+
+
+def _plain(value: Any) -> Json:  # noqa: ANN401 - whatever the client gives
+    """Return a value as JSON: a numpy array as a list, a sparse vector's indices as texts."""
+    if hasattr(value, "tolist"):
+        listed: Json = value.tolist()
+        return listed
+    if isinstance(value, Mapping):
+        return {str(name): each for name, each in value.items()}
+    return value  # type: ignore[no-any-return]
 
 
 def _withheld(described: Mapping[str, Any]) -> frozenset[str]:

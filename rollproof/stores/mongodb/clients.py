@@ -8,8 +8,8 @@ from typing import Any
 from pymongo.errors import OperationFailure
 
 from rollproof.stores.keeper import Client
+from rollproof.stores.mongodb.client import UNAUTHORIZED, connect, lets_in_anybody, within
 from rollproof.stores.mongodb.descriptor import MongodbProfile
-from rollproof.stores.mongodb.view import UNAUTHORIZED, connect, lets_in_anybody, within
 from rollproof.stores.strangers import Strangers, blind, host_of
 from rollproof.stores.writable import Operated
 

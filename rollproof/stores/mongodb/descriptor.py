@@ -55,9 +55,7 @@ DESCRIPTOR = Descriptor(
     keys=("_id",),
     wrong_place=in_a_database,
     traits=frozenset({Trait.CONNECTIONS}),
-    view="rollproof.stores.mongodb.view:View",
-    content="rollproof.stores.mongodb.content:Content",
-    export="rollproof.stores.mongodb.export:Export",
+    reader="rollproof.stores.mongodb.reader:MongodbReader",
     grants=_grants,
     rights="rollproof.stores.mongodb.rights:rights",
     recognition=Recognition(
@@ -70,7 +68,7 @@ DESCRIPTOR = Descriptor(
             ("$MONGO_INITDB_ROOT_USERNAME", "MONGO_INITDB_ROOT_PASSWORD"),
             ("root", "MONGODB_ROOT_PASSWORD"),
         ),
-        holdings="rollproof.stores.mongodb.view:holdings",
+        holdings="rollproof.stores.mongodb.client:holdings",
         statements=Statements(
             # A shell that reads its input goes on after an error, unless it is caught.
             head='try {\nconst admin = db.getSiblingDB("admin");\n'
@@ -85,6 +83,6 @@ DESCRIPTOR = Descriptor(
     ),
     keeper="rollproof.stores.mongodb.keeper:Keeper",
     format_of=_format_of,
-    marks="rollproof.stores.mongodb.view:marks",
+    marks="rollproof.stores.mongodb.client:marks",
     clients="rollproof.stores.mongodb.clients:Clients",
 )

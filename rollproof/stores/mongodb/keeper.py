@@ -30,8 +30,8 @@ from rollproof.reading import open_regular
 from rollproof.stores.contract import ExportedRecord
 from rollproof.stores.keeper import Put, Restored
 from rollproof.stores.mongodb.bson import LENIENT, key_of, split_stream
+from rollproof.stores.mongodb.client import Document, connect, holds_data, marks_of, require_primary, within
 from rollproof.stores.mongodb.descriptor import MongodbProfile
-from rollproof.stores.mongodb.view import Document, connect, holds_data, marks_of, require_primary, within
 from rollproof.stores.package import Kept, Package, read_package, write_package
 from rollproof.stores.writable import StoreWriter
 from rollproof.system.files import create_file
@@ -62,7 +62,7 @@ class Collection:
 
     @property
     def full_name(self) -> str:
-        """Database and name, as `StoreView.counts` has them."""
+        """Database and name, as `Reader.counts` has them."""
         return f"{self.database}.{self.name}"
 
     @property

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rollproof.stores.contract import Rights
+from rollproof.stores.mongodb.client import connect, within
 from rollproof.stores.mongodb.descriptor import MongodbProfile
-from rollproof.stores.mongodb.view import connect, within
 from rollproof.stores.reach import Readable
 
 _WRITING = frozenset(

@@ -14,7 +14,7 @@ from pymongo.database import Database
 
 from rollproof.collection import Json
 from rollproof.stores.mongodb.bson import LENIENT
-from rollproof.stores.mongodb.view import Document, holds_data
+from rollproof.stores.mongodb.client import Document, holds_data
 
 # Relaxed for readability: 1 and 1.0 differ, 32-bit and 64-bit integers do not.
 _TEXT = JSONOptions(json_mode=JSONMode.RELAXED)
@@ -72,7 +72,7 @@ class Description:
 
     @property
     def full_name(self) -> str:
-        """Its name among schemas: the name from `StoreView.counts`, or a view's name after ``view``."""
+        """Its name among schemas: the name from `Reader.counts`, or a view's name after ``view``."""
         return f"{'view ' if self.kind == 'view' else ''}{self.database}.{self.name}"
 
     @property

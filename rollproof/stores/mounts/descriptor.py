@@ -59,8 +59,6 @@ DESCRIPTOR = Descriptor(
     noun="mounts",
     keys=("path",),
     holding=_holding,
-    view="rollproof.stores.mounts.view:View",
-    content="rollproof.stores.mounts.content:Content",
-    export="rollproof.stores.mounts.export:Export",
+    reader="rollproof.stores.mounts.reader:MountsReader",
     keeper="rollproof.stores.mounts.keeper:Keeper",
 )

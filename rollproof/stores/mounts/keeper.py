@@ -22,9 +22,9 @@ from rollproof.profile.sections import Model
 from rollproof.profile.store_descriptor import Means
 from rollproof.stores.contract import Digest, ExportedRecord
 from rollproof.stores.keeper import Put, Restored
-from rollproof.stores.mounts.content import Content, Hashing, key_of
+from rollproof.stores.mounts.client import File, HeldMount
 from rollproof.stores.mounts.descriptor import MountsProfile
-from rollproof.stores.mounts.view import File, HeldMount
+from rollproof.stores.mounts.reader import Hashing, MountsReader, key_of
 from rollproof.stores.package import Kept, Package, read_details, read_package, write_package
 from rollproof.stores.policy import policy_of
 from rollproof.stores.reach import Countdown, Readable
@@ -74,7 +74,9 @@ class Keeper(StoreWriter[MountsProfile]):
         # A whole backup has more time than a question of a check.
         seconds = max(writable.deadline, writable.profile.deadline_seconds)
         profile = writable.profile.model_copy(update={"deadline_seconds": seconds, "exclude": {}})
-        self._reader = Content(Readable(writable.store, profile, writable.endpoint, engine=writable.engine))
+        self._reader = MountsReader(
+            Readable(writable.store, profile, writable.endpoint, engine=writable.engine)
+        )
         self._engine = cast("ContainerEngine", writable.engine)
 
     def back_up(self, folder: Path) -> Kept:

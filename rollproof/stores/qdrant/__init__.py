@@ -1,5 +1,5 @@
 """Qdrant: points with payloads and vectors, over its REST interface.
 
-`descriptor`; `view`, `content`, `export`; `formats` of its data; `recognition` for `init`.
+`descriptor`; `client`, `reader`; `formats` of its data; `recognition` for `init`.
 What writes: `keeper`.
 """

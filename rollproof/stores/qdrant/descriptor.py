@@ -36,9 +36,7 @@ DESCRIPTOR = Descriptor(
     keys=("id",),
     wrong_place=lambda _: None,
     traits=frozenset({Trait.VECTORS}),
-    view="rollproof.stores.qdrant.view:View",
-    content="rollproof.stores.qdrant.content:Content",
-    export="rollproof.stores.qdrant.export:Export",
+    reader="rollproof.stores.qdrant.reader:QdrantReader",
     grants=_grants,
     recognition=Recognition(
         name="qdrant",
@@ -54,5 +52,5 @@ DESCRIPTOR = Descriptor(
         ),
     ),
     keeper="rollproof.stores.qdrant.keeper:Keeper",
-    marks="rollproof.stores.qdrant.view:marks",
+    marks="rollproof.stores.qdrant.client:marks",
 )

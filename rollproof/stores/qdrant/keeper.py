@@ -18,8 +18,8 @@ from rollproof.reading import open_regular
 from rollproof.stores.keeper import Put, Restored
 from rollproof.stores.package import Kept, Package, read_package, write_package
 from rollproof.stores.policy import policy_of
+from rollproof.stores.qdrant.client import Rest, path_of
 from rollproof.stores.qdrant.descriptor import QdrantProfile
-from rollproof.stores.qdrant.view import Rest, path_of
 from rollproof.stores.reach import Countdown
 from rollproof.stores.writable import StoreWriter, Writable
 from rollproof.system.files import create_file

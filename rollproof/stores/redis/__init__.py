@@ -1,5 +1,5 @@
 """Redis: keys grouped by the profile's patterns, values hashed by what applications see.
 
-`descriptor`; `view`, `content`, `export`, with `values` by their types; `formats` of
+`descriptor`; `client`, `reader`, with `values` by their types; `formats` of
 its data; `recognition` for `init`. What writes: `keeper` and `clients`.
 """

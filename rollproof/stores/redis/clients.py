@@ -5,8 +5,8 @@ from __future__ import annotations
 import redis
 
 from rollproof.stores.keeper import Client
+from rollproof.stores.redis.client import connect, translated
 from rollproof.stores.redis.descriptor import RedisProfile
-from rollproof.stores.redis.view import connect, translated
 from rollproof.stores.strangers import Strangers, blind, host_of
 from rollproof.stores.writable import Operated
 

@@ -55,9 +55,7 @@ DESCRIPTOR = Descriptor(
     keeps_less=_keeps_less,
     keys=("key",),
     traits=frozenset({Trait.CONNECTIONS, Trait.EXPIRING}),
-    view="rollproof.stores.redis.view:View",
-    content="rollproof.stores.redis.content:Content",
-    export="rollproof.stores.redis.export:Export",
+    reader="rollproof.stores.redis.reader:RedisReader",
     grants=_grants,
     recognition=Recognition(
         name="redis",
@@ -72,7 +70,7 @@ DESCRIPTOR = Descriptor(
             ("default", "VALKEY_PASSWORD"),
             ("default", "--requirepass"),
         ),
-        holdings="rollproof.stores.redis.view:holdings",
+        holdings="rollproof.stores.redis.client:holdings",
         statements=Statements(
             account="ACL SETUSER {user} on resetpass >{password}\n{grants}",
             tail="ACL SETUSER rollproof_canary on resetpass >{password of canary} ~token:* ~user:canary"
@@ -85,7 +83,7 @@ DESCRIPTOR = Descriptor(
     ),
     keeper="rollproof.stores.redis.keeper:Keeper",
     format_of=rdb_version,
-    marks="rollproof.stores.redis.view:marks",
+    marks="rollproof.stores.redis.client:marks",
     clients="rollproof.stores.redis.clients:Clients",
-    sweep="rollproof.stores.redis.view:sweep",
+    sweep="rollproof.stores.redis.client:sweep",
 )

@@ -23,8 +23,8 @@ from rollproof.stores.contract import ExportedRecord
 from rollproof.stores.keeper import Put, Restored
 from rollproof.stores.package import Kept, Package, read_package, write_package
 from rollproof.stores.reach import Countdown
+from rollproof.stores.redis.client import KeyGroups, connect, has_exact_expiry, keys, marks_of, translated
 from rollproof.stores.redis.descriptor import RedisProfile
-from rollproof.stores.redis.view import KeyGroups, connect, has_exact_expiry, keys, marks_of, translated
 from rollproof.stores.writable import StoreWriter, Writable
 from rollproof.system.files import create_file
 from rollproof.system.side_by_side import batched

@@ -83,9 +83,7 @@ DESCRIPTOR = Descriptor(
     noun="buckets",
     keep_copies='backup = "copies"',
     keep_versions='mc version enable ALIAS/BUCKET, or backup = "copies" in the profile',
-    view="rollproof.stores.s3.view:View",
-    content="rollproof.stores.s3.content:Content",
-    export="rollproof.stores.s3.export:Export",
+    reader="rollproof.stores.s3.reader:S3Reader",
     grants=_grants,
     recognition=Recognition(
         name="minio",
@@ -94,7 +92,7 @@ DESCRIPTOR = Descriptor(
         variables=("MINIO_ROOT_", "MINIO_ACCESS_KEY"),
         listed={"buckets": ("MINIO_DEFAULT_BUCKETS", "MINIO_BUCKET", "MINIO_BUCKET_NAME")},
         logins=(("$MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD"), ("$MINIO_ACCESS_KEY", "MINIO_SECRET_KEY")),
-        holdings="rollproof.stores.s3.view:holdings",
+        holdings="rollproof.stores.s3.client:holdings",
         statements=Statements(
             head="mc alias set here http://127.0.0.1:{port}"
             ' "$MINIO_ROOT_USER" "$MINIO_ROOT_PASSWORD" > /dev/null',

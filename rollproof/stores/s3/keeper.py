@@ -28,7 +28,7 @@ from rollproof.stores.contract import ExportedRecord
 from rollproof.stores.keeper import Put, Restored
 from rollproof.stores.package import Kept, Package, read_package, write_package
 from rollproof.stores.reach import Countdown
-from rollproof.stores.s3.content import GONE, USER_HEADER
+from rollproof.stores.s3.client import connect, opened, translated
 from rollproof.stores.s3.descriptor import S3Profile
 from rollproof.stores.s3.objects import (
     NO_VERSION,
@@ -39,8 +39,8 @@ from rollproof.stores.s3.objects import (
     read_object,
     same_headers,
 )
+from rollproof.stores.s3.reader import GONE, USER_HEADER
 from rollproof.stores.s3.settings import versioning_of
-from rollproof.stores.s3.view import connect, opened, translated
 from rollproof.stores.writable import StoreWriter
 from rollproof.system.files import create_file
 from rollproof.system.side_by_side import Workers

@@ -11,7 +11,7 @@ from minio import Minio
 from minio.commonconfig import COPY, REPLACE, CopySource, Tags
 
 from rollproof.stores.reach import Reach
-from rollproof.stores.s3.content import HEADERS, USER_HEADER, lowered, read_contents, read_tags
+from rollproof.stores.s3.reader import HEADERS, USER_HEADER, lowered, read_contents, read_tags
 
 # The version of an object that was put before its bucket began to keep versions.
 NO_VERSION = "null"

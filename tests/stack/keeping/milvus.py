@@ -20,8 +20,8 @@ from rollproof.profile.profile import Engine
 from rollproof.profile.sections import Account, Address
 from rollproof.stores.contract import ExportedRecord, RecordHash
 from rollproof.stores.keeper import StoreKeeper
+from rollproof.stores.milvus.client import connect
 from rollproof.stores.milvus.descriptor import MilvusProfile
-from rollproof.stores.milvus.view import connect
 from rollproof.stores.reach import Reach
 from tests.stack import milvus_content_scratch as every
 from tests.stack.keeping.subject import WHOLE, Bench, Chosen, Damage, Exported, Subject

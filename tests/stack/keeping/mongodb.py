@@ -19,10 +19,10 @@ from pymongo.database import Database
 
 from rollproof.stores.contract import ExportedRecord, Pace
 from rollproof.stores.keeper import StoreKeeper
-from rollproof.stores.mongodb import content as mongodb_content
+from rollproof.stores.mongodb import reader as mongodb_content
 from rollproof.stores.mongodb.bson import LENIENT
+from rollproof.stores.mongodb.client import Document, connect
 from rollproof.stores.mongodb.descriptor import MongodbProfile
-from rollproof.stores.mongodb.view import Document, connect
 from rollproof.stores.reach import Reach
 from tests.stack.keeping.subject import WHOLE, Bench, Chosen, Damage, Exported, Subject
 from tests.stack.mongodb_papers import paper

@@ -14,7 +14,7 @@ import pytest
 from rollproof.errors import ActionFailed
 from rollproof.stores.contract import ExportedRecord, Pace
 from rollproof.stores.keeper import StoreKeeper
-from rollproof.stores.mysql import export as mysql_export
+from rollproof.stores.mysql import reader as mysql_export
 from rollproof.stores.mysql import rows as mysql_rows
 from rollproof.stores.mysql.connection import connect, rows
 from rollproof.stores.reach import Reach

@@ -10,8 +10,8 @@ from typing import Any, ClassVar, cast
 
 from rollproof.stores.contract import ExportedRecord
 from rollproof.stores.keeper import StoreKeeper
+from rollproof.stores.qdrant.client import Rest, path_of
 from rollproof.stores.qdrant.descriptor import QdrantProfile
-from rollproof.stores.qdrant.view import Rest, path_of
 from rollproof.stores.reach import Reach, account_of
 from tests.stack.keeping.subject import WHOLE, Bench, Chosen, Damage, Exported, Subject
 from tests.stack.qdrant_scratch import NUMBERS, UUIDS, Scratch, identity, next_float, payload, vectors

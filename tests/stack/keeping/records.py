@@ -7,12 +7,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from rollproof.stores.contract import ContentView, ExportedRecord, Pace, RecordExport, Selection, Wanted
+from rollproof.stores.contract import ExportedRecord, Pace, Selection, Wanted
+from rollproof.stores.reader import Reader
 from tests.stack.keeping.subject import Place
 
 
 def wanted_of(
-    content: ContentView,
+    content: Reader,
     collection: str,
     division: Sequence[str] = ("",),
     keys: Collection[str] | None = None,
@@ -26,7 +27,7 @@ def wanted_of(
 
 
 def exported(
-    export: RecordExport,
+    export: Reader,
     collection: str,
     wanted: Mapping[int, Wanted],
     folder: Path,

@@ -14,10 +14,10 @@ import redis
 from rollproof.stores.contract import ExportedRecord
 from rollproof.stores.keeper import StoreKeeper
 from rollproof.stores.reach import Reach
-from rollproof.stores.redis import export as redis_export
 from rollproof.stores.redis import keeper as redis_keeper
+from rollproof.stores.redis import reader as redis_export
+from rollproof.stores.redis.client import connect
 from rollproof.stores.redis.descriptor import RedisProfile
-from rollproof.stores.redis.view import connect
 from tests.stack.keeping.subject import WHOLE, Bench, Chosen, Damage, Exported, Subject
 from tests.stack.scratch_stores import changed
 

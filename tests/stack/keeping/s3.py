@@ -16,9 +16,9 @@ from rollproof.stores.contract import ExportedRecord
 from rollproof.stores.keeper import StoreKeeper
 from rollproof.stores.reach import Reach
 from rollproof.stores.s3 import keeper as s3_keeper
+from rollproof.stores.s3.client import connect
 from rollproof.stores.s3.descriptor import S3Profile
-from rollproof.stores.s3.export import OBJECTS
-from rollproof.stores.s3.view import connect
+from rollproof.stores.s3.reader import OBJECTS
 from tests.stack.keeping.subject import Bench, Chosen, Damage, Exported, Subject
 from tests.stack.scratch_buckets import erase, make, observe, put, tags
 from tests.stack.scratch_stores import changed

@@ -17,11 +17,12 @@ from rollback_actions.containers.compose import ComposeControl
 from rollproof.engines.engine import ContainerEngine, Endpoint
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import StoreProfile
-from rollproof.stores.contract import ContentView, ExportedRecord, RecordExport, RecordHash, StoreView
+from rollproof.stores.contract import ExportedRecord, RecordHash
 from rollproof.stores.keeper import StoreKeeper
 from rollproof.stores.keepers import keeper_at
 from rollproof.stores.package import Kept
-from rollproof.stores.registry import content_at, export_at, view_at
+from rollproof.stores.reader import Reader
+from rollproof.stores.registry import reader_at
 from staging.stack.stack import Stack
 from tests.stack.scratch_stores import changed
 
@@ -94,14 +95,14 @@ class Place:
                 wrong[role] = account.model_copy(update={secret: SecretStr(WRONG)})
         return self.but(**wrong)
 
-    def view(self) -> StoreView:
-        return view_at(self.name, self.profile, self.endpoint, self.engine)
+    def view(self) -> Reader:
+        return reader_at(self.name, self.profile, self.endpoint, self.engine)
 
-    def content(self) -> ContentView:
-        return content_at(self.name, self.profile, self.endpoint, self.engine)
+    def content(self) -> Reader:
+        return reader_at(self.name, self.profile, self.endpoint, self.engine)
 
-    def export(self) -> RecordExport:
-        return export_at(self.name, self.profile, self.endpoint, self.engine)
+    def export(self) -> Reader:
+        return reader_at(self.name, self.profile, self.endpoint, self.engine)
 
     def keeper(self, *, deadline: float = WHOLE_SECONDS) -> StoreKeeper:
         return keeper_at(self.name, self.profile, self.endpoint, self.control, deadline, self.engine)

@@ -17,7 +17,8 @@ from rollproof.errors import Unverifiable
 from rollproof.losses import lost_window
 from rollproof.losses.lost_window import LostWindow, find_exported, write_window
 from rollproof.profile.profile import Target
-from rollproof.stores.contract import ContentView, ExportedRecord, Pace, RecordExport, Selection
+from rollproof.stores.contract import ExportedRecord, Pace, Selection
+from rollproof.stores.reader import Reader
 from rollproof.system.command import Deadline
 from tests.stack.keeping.answers import place_that
 from tests.stack.keeping.records import exported, put_back, wanted_of
@@ -30,13 +31,11 @@ def _made(subject: Subject, collection: str = "") -> Exported:
     return subject.exported[collection or next(iter(subject.exported))](subject)
 
 
-def _seen(content: ContentView, made: Exported) -> Counter[object]:
+def _seen(content: Reader, made: Exported) -> Counter[object]:
     return Counter(made.stays(record) for _, record in content.records(made.name, ("",), [0], Pace()))
 
 
-def _expect_all(
-    export: RecordExport, content: ContentView, made: Exported, folder: Path
-) -> list[ExportedRecord]:
+def _expect_all(export: Reader, content: Reader, made: Exported, folder: Path) -> list[ExportedRecord]:
     """Export every record, in several parts: each comes as often as it is there."""
     division = content.divide(made.name, made.size)
     wanted = wanted_of(content, made.name, division)
@@ -71,8 +70,8 @@ def test_a_replay_puts_back_what_is_not_there_and_another_one_nothing(
 ) -> None:
     made, place = _made(subject), subject.place
     for module in (lost_window, replay):
-        monkeypatch.setattr(module, "open_content", lambda *_: place.content())
-    monkeypatch.setattr(lost_window, "open_export", lambda *_: place.export())
+        monkeypatch.setattr(module, "open_reader", lambda *_: place.content())
+    monkeypatch.setattr(lost_window, "open_exporter", lambda *_: place.export())
     monkeypatch.setattr(lost_window, "standing_collections", lambda *_: [made.name])
     monkeypatch.setattr(replay, "open_keeper", lambda *_: place.keeper())
     target, nothing = cast("Target", SimpleNamespace(stores={place.name: place.profile})), cast("Any", None)

@@ -9,8 +9,8 @@ import pytest
 from pymongo import MongoClient
 
 from rollproof.errors import ActionFailed
+from rollproof.stores.mongodb.client import Document
 from rollproof.stores.mongodb.keeper import Keeper
-from rollproof.stores.mongodb.view import Document
 from tests.stack.keeping.mongodb import FIRST, Mongodb
 
 pytestmark = pytest.mark.of("mongodb")

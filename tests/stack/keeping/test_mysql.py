@@ -85,7 +85,7 @@ def test_a_value_that_no_longer_fits_is_refused(subject: Mysql, tmp_path: Path) 
     subject.sql("CREATE TABLE t (id int PRIMARY KEY, note varchar(9))")
     subject.sql("INSERT INTO t VALUES (1, 'too long')")
     with subject.place.export() as export:
-        [record] = exported(export, TABLE, wanted_of(export, TABLE), tmp_path)  # type: ignore[arg-type]
+        [record] = exported(export, TABLE, wanted_of(export, TABLE), tmp_path)
         subject.sql("DELETE FROM t")
         subject.sql("ALTER TABLE t MODIFY note varchar(3)")
         with pytest.raises(Unverifiable, match="Data too long for column 'note'"):

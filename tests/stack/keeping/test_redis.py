@@ -15,9 +15,9 @@ from rollproof.errors import ActionFailed, Unverifiable
 from rollproof.stores.contract import ExportedRecord
 from rollproof.stores.keeper import kept_by
 from rollproof.stores.redis import keeper as redis_keeper
-from rollproof.stores.redis.export import Export
+from rollproof.stores.redis.client import keys
+from rollproof.stores.redis.reader import RedisReader
 from rollproof.stores.redis.values import Command
-from rollproof.stores.redis.view import keys
 from tests.stack.keeping.records import exported, put_back, wanted_of
 from tests.stack.keeping.redis import FIRST, REST, SECOND, TOKENS, Redis
 from tests.stack.keeping.subject import Backup
@@ -38,7 +38,7 @@ def test_what_changes_while_it_is_read_is_not_exported(
         ]
     )
     with subject.place.content() as content, subject.place.export() as export:
-        assert isinstance(export, Export)
+        assert isinstance(export, RedisReader)
         wanted = wanted_of(content, REST)
         ask = export._ask
 

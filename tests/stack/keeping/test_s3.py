@@ -16,7 +16,7 @@ from minio.versioningconfig import SUSPENDED, VersioningConfig
 from rollproof.errors import ActionFailed, Unverifiable
 from rollproof.stores.keeper import kept_by
 from rollproof.stores.s3 import keeper as s3_keeper
-from rollproof.stores.s3.export import OBJECTS
+from rollproof.stores.s3.reader import OBJECTS
 from tests.stack.keeping.records import exported, put_back, wanted_of
 from tests.stack.keeping.s3 import BUCKET, S3
 from tests.stack.keeping.subject import Backup

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from rollproof.stores.contract import ContentView
+from rollproof.stores.reader import Reader
 from tests.running.cut import VARIANT
 from tests.stack.content_reading import Reading, read
 from tests.stack.reading.subject import Given, Subject
@@ -72,13 +72,13 @@ def mended(subject: Subject) -> Iterator[None]:
 
 
 @pytest.fixture(scope="package")
-def content(subject: Subject) -> Iterator[ContentView]:
+def content(subject: Subject) -> Iterator[Reader]:
     """The content reader, open for as long as the store is filled."""
     with subject.content() as opened:
         yield opened
 
 
 @pytest.fixture(scope="package")
-def before(subject: Subject, content: ContentView) -> Reading:
+def before(subject: Subject, content: Reader) -> Reading:
     """What there is to read of `full`."""
     return read(content, subject.full)

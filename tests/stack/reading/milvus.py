@@ -8,8 +8,8 @@ from typing import Any, ClassVar, cast
 
 from pymilvus import DataType
 
+from rollproof.stores.milvus.client import connect
 from rollproof.stores.milvus.descriptor import MilvusProfile
-from rollproof.stores.milvus.view import connect
 from rollproof.stores.reach import NOBODY, Reach
 from tests.stack.milvus_content_scratch import ENTITIES, Scratch, entity, next_float, vector
 from tests.stack.milvus_scratch import SECONDS

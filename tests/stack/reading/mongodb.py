@@ -11,10 +11,10 @@ from bson.binary import Binary
 from pymongo.collection import Collection
 
 from rollproof.stores.contract import Pace
-from rollproof.stores.mongodb import content as mongodb_content
+from rollproof.stores.mongodb import reader as mongodb_content
 from rollproof.stores.mongodb.bson import ORDER
+from rollproof.stores.mongodb.client import Document, connect
 from rollproof.stores.mongodb.descriptor import MongodbProfile
-from rollproof.stores.mongodb.view import Document, connect
 from rollproof.stores.reach import Reach
 from tests.stack.mongodb_papers import START, paper
 from tests.stack.reading.subject import Act, Change, Given, Sizes, Subject, ways

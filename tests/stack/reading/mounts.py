@@ -8,10 +8,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, ClassVar
 
-from rollproof.stores.contract import ContentView, StoreView
 from rollproof.stores.keeper import StoreKeeper
 from rollproof.stores.keepers import open_keeper
-from rollproof.stores.registry import open_content, open_view
+from rollproof.stores.reader import Reader
+from rollproof.stores.registry import open_reader
 from tests.stack.mounted_project import STORE, empty, mounted_project, put
 from tests.stack.reading.subject import Act, Change, Given, Sizes, Subject, Way
 
@@ -137,11 +137,11 @@ class Mounts(Subject):
     def refused(self) -> Mapping[str, Any]:
         return {"held": ("nobody:/nowhere",)}
 
-    def view(self, **changes: Any) -> StoreView:  # noqa: ANN401 - fields of the profile
-        return open_view(self.store, self.altered(**changes), self.project.engine)
+    def view(self, **changes: Any) -> Reader:  # noqa: ANN401 - fields of the profile
+        return open_reader(self.store, self.altered(**changes), self.project.engine)
 
-    def content(self, **changes: Any) -> ContentView:  # noqa: ANN401 - likewise
-        return open_content(self.store, self.altered(**changes), self.project.engine)
+    def content(self, **changes: Any) -> Reader:  # noqa: ANN401 - likewise
+        return open_reader(self.store, self.altered(**changes), self.project.engine)
 
     def keeper(self) -> StoreKeeper:
         return open_keeper(self.store, self.altered(), self.project.engine, self.project.control, 60)

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, cast
 from pydantic import SecretStr
 
 from rollproof.profile.sections import ApiKey
+from rollproof.stores.qdrant.client import Rest, path_of
 from rollproof.stores.qdrant.descriptor import QdrantProfile
-from rollproof.stores.qdrant.view import Rest, path_of
 from rollproof.stores.reach import Reach, account_of
 from tests.stack.qdrant_scratch import NUMBERS, UUIDS, Scratch, identity, next_float, payload, vectors
 from tests.stack.reading.subject import Act, Change, Given, Sizes, Subject, ways

@@ -9,10 +9,10 @@ from typing import ClassVar, cast
 from redis import Redis as Client
 
 from rollproof.stores.reach import Reach
-from rollproof.stores.redis import content as redis_content
+from rollproof.stores.redis import reader as redis_content
 from rollproof.stores.redis import values as redis_values
+from rollproof.stores.redis.client import connect
 from rollproof.stores.redis.descriptor import RedisProfile
-from rollproof.stores.redis.view import connect
 from tests.stack.reading.subject import Act, Change, Given, Sizes, Subject, ways
 from tests.stack.scratch_stores import changed
 

@@ -12,8 +12,8 @@ from minio.lifecycleconfig import Expiration, LifecycleConfig, Rule
 from minio.versioningconfig import SUSPENDED, VersioningConfig
 
 from rollproof.stores.reach import Reach
+from rollproof.stores.s3.client import connect
 from rollproof.stores.s3.descriptor import VERSIONS, S3Profile
-from rollproof.stores.s3.view import connect
 from tests.stack.reading.subject import Act, Change, Given, Sizes, Subject, ways
 from tests.stack.scratch_buckets import erase, make, put, tags
 from tests.stack.scratch_stores import changed

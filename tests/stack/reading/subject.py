@@ -14,10 +14,10 @@ from rollback_actions.containers.compose import ComposeControl
 from rollproof.engines.engine import ContainerEngine
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Account, Address, Port, StoreProfile
-from rollproof.stores.contract import ContentView, StoreView
 from rollproof.stores.keeper import StoreKeeper
 from rollproof.stores.keepers import open_keeper
-from rollproof.stores.registry import open_content, open_view
+from rollproof.stores.reader import Reader
+from rollproof.stores.registry import open_reader
 from staging.stack.stack import Stack
 from tests.stack.scratch_stores import SECRET, changed
 
@@ -170,13 +170,13 @@ class Subject(ABC):
         """Return the profile with some fields changed; on a busy machine nothing is late."""
         return changed(self.profile, **{"deadline_seconds": PATIENCE, **changes})
 
-    def view(self, **changes: Any) -> StoreView:  # noqa: ANN401 - likewise
+    def view(self, **changes: Any) -> Reader:  # noqa: ANN401 - likewise
         """Open the view as a check does, with some fields of the profile changed."""
-        return open_view(self.store, self.altered(**changes), self.given.engine)
+        return open_reader(self.store, self.altered(**changes), self.given.engine)
 
-    def content(self, **changes: Any) -> ContentView:  # noqa: ANN401 - likewise
+    def content(self, **changes: Any) -> Reader:  # noqa: ANN401 - likewise
         """Open the content reader as a check does, with some fields of the profile changed."""
-        return open_content(self.store, self.altered(**changes), self.given.engine)
+        return open_reader(self.store, self.altered(**changes), self.given.engine)
 
     def keeper(self) -> StoreKeeper:
         """Open the write side as a rollback does."""

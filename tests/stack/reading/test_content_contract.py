@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from rollproof.errors import Unverifiable
-from rollproof.stores.contract import ContentView, Digest, MovingContent, Pace, SearchableContent
+from rollproof.stores.contract import Digest, Pace
+from rollproof.stores.reader import Reader
 from tests.stack.content_reading import Reading, digests, expect_golden_again, read, recorded, whole
 from tests.stack.reading.subject import Subject
 
@@ -19,7 +20,7 @@ def test_every_record_is_read_by_its_key(subject: Subject, before: Reading) -> N
 
 @pytest.mark.usefixtures("mended")
 def test_every_change_is_seen_and_named(
-    subject: Subject, content: ContentView, before: Reading, change: str
+    subject: Subject, content: Reader, before: Reading, change: str
 ) -> None:
     after = read(content, subject.make(change))
     assert before.changed(after) == subject.changes[change][1]
@@ -31,7 +32,7 @@ def test_every_change_is_seen_and_named(
 
 @pytest.mark.usefixtures("mended")
 def test_other_ways_to_the_same_records_are_not_seen(
-    subject: Subject, content: ContentView, before: Reading, equal: str
+    subject: Subject, content: Reader, before: Reading, equal: str
 ) -> None:
     subject.equals[equal](subject)
     after = read(content, subject.full)
@@ -40,7 +41,7 @@ def test_other_ways_to_the_same_records_are_not_seen(
 
 @pytest.mark.usefixtures("mended")
 def test_parts_hold_every_record_once_and_outlive_changes(
-    subject: Subject, content: ContentView, shape: str
+    subject: Subject, content: Reader, shape: str
 ) -> None:
     for size in (1, 7, 1000):
         collection = subject.shaped(shape)
@@ -69,39 +70,38 @@ def test_parts_hold_every_record_once_and_outlive_changes(
             assert keys <= {record.key for _, record in recorded(content, collection, division, [part])}
 
 
-def test_nothing_is_one_empty_part(subject: Subject, content: ContentView) -> None:
+def test_nothing_is_one_empty_part(subject: Subject, content: Reader) -> None:
     assert content.divide(subject.empty, 10) == ("",)
     assert digests(content, subject.empty) == [Digest(0, 0)]
     assert recorded(content, subject.empty) == []
-    if isinstance(content, SearchableContent):
-        assert content.golden(subject.empty, 3, 5) == ()
+    assert content.golden(subject.empty, 3, 5) == ()
 
 
-def _reads(content: ContentView, collection: str) -> list[Callable[[], object]]:
+def _reads(subject: Subject, content: Reader, collection: str) -> list[Callable[[], object]]:
     reads: list[Callable[[], object]] = [
         lambda: content.divide(collection, 10),
         lambda: digests(content, collection),
         lambda: recorded(content, collection),
     ]
-    if isinstance(content, SearchableContent):
+    if subject.searchable:
         reads.append(lambda: content.golden(collection, 3, 5))
     return reads
 
 
-def test_a_collection_that_is_gone_is_no_answer(subject: Subject, content: ContentView) -> None:
-    for call in _reads(content, subject.absent):
+def test_a_collection_that_is_gone_is_no_answer(subject: Subject, content: Reader) -> None:
+    for call in _reads(subject, content, subject.absent):
         with pytest.raises(Unverifiable, match=subject.gone):
             call()
     assert whole(content, subject.full).records == len(subject.keys)
 
 
 @pytest.mark.only("garbled")
-def test_a_bound_of_another_division_is_no_answer(subject: Subject, content: ContentView, bound: str) -> None:
+def test_a_bound_of_another_division_is_no_answer(subject: Subject, content: Reader, bound: str) -> None:
     with pytest.raises(Unverifiable, match=subject.garbled[bound]):
         digests(content, subject.full, ("", bound))
 
 
-def test_a_caller_may_stop(subject: Subject, content: ContentView) -> None:
+def test_a_caller_may_stop(subject: Subject, content: Reader) -> None:
     records = subject.counts[subject.many]
     division = content.divide(subject.many, max(1, records // 40))
     for reading in (
@@ -116,7 +116,7 @@ def test_a_caller_may_stop(subject: Subject, content: ContentView) -> None:
 
 
 @pytest.mark.usefixtures("mended")
-def test_excluded_fields_are_in_no_hash(subject: Subject, content: ContentView, before: Reading) -> None:
+def test_excluded_fields_are_in_no_hash(subject: Subject, content: Reader, before: Reading) -> None:
     exclude = subject.exclude(subject.excluded)
     with subject.content(exclude=exclude) as blind:
         unseen = read(blind, subject.full)
@@ -135,29 +135,27 @@ def test_excluded_fields_are_in_no_hash(subject: Subject, content: ContentView, 
 @pytest.mark.only("restorable")
 @pytest.mark.usefixtures("mended")
 def test_a_restore_leaves_no_difference(
-    subject: Subject, content: ContentView, before: Reading, tmp_path: Path
+    subject: Subject, content: Reader, before: Reading, tmp_path: Path
 ) -> None:
     subject.define()
     try:
         keeper = subject.keeper()
         keeper.back_up(tmp_path)
         schemas = content.schemas()
-        positions = content.positions() if isinstance(content, MovingContent) else {}
+        positions = content.positions()
         subject.spoil()
         assert read(content, subject.full) != before
         keeper.restore(tmp_path)
         assert content.schemas() == schemas
         assert read(content, subject.full) == before
-        if isinstance(content, MovingContent):
-            assert (content.positions(), content.strayed(positions)) == (positions, [])
+        assert (content.positions(), list(content.strayed(positions))) == (positions, [])
     finally:
         subject.undefine()
 
 
 @pytest.mark.only("searchable")
 @pytest.mark.usefixtures("mended")
-def test_golden_queries_find_the_same_again(subject: Subject, content: ContentView) -> None:
-    assert isinstance(content, SearchableContent)
+def test_golden_queries_find_the_same_again(subject: Subject, content: Reader) -> None:
     golden = expect_golden_again(content, subject.full)
     assert golden[0].vector == subject.vector
     best = golden[1].keys[0]

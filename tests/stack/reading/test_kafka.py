@@ -8,11 +8,11 @@ import pytest
 from kafka import KafkaProducer
 
 from rollproof.errors import Unverifiable
-from rollproof.stores.contract import ContentView, MovingContent
-from rollproof.stores.kafka import content as kafka_content
+from rollproof.stores.kafka import reader as kafka_content
 from rollproof.stores.kafka.broker import Broker
 from rollproof.stores.kafka.ranges import Partition
 from rollproof.stores.reach import Countdown
+from rollproof.stores.reader import Reader
 from tests.stack.content_reading import digests, expect_parts_are_whole, read
 from tests.stack.faults import closed_port
 from tests.stack.reading.kafka import ALL, LOG, PARTITIONS, Kafka, Message
@@ -28,11 +28,11 @@ def topic(subject: Kafka) -> Iterator[str]:
     subject.undefine()
 
 
-def test_any_division_of_many_holds_every_record_once(subject: Kafka, content: ContentView) -> None:
+def test_any_division_of_many_holds_every_record_once(subject: Kafka, content: Reader) -> None:
     expect_parts_are_whole(content, subject.many, sizes=(100, 999))
 
 
-def test_growth_touches_one_part_of_a_partition(subject: Kafka, content: ContentView, topic: str) -> None:
+def test_growth_touches_one_part_of_a_partition(subject: Kafka, content: Reader, topic: str) -> None:
     division = content.divide(topic, 2)
     assert division == ("", "0:0", "0:2", "1:0", "2:0")
     before = read(content, topic, division)
@@ -43,7 +43,7 @@ def test_growth_touches_one_part_of_a_partition(subject: Kafka, content: Content
     assert before.records.items() < after.records.items()
 
 
-def test_fewer_partitions_are_missing_records(subject: Kafka, content: ContentView, topic: str) -> None:
+def test_fewer_partitions_are_missing_records(subject: Kafka, content: Reader, topic: str) -> None:
     division = content.divide(topic, 2)
     before = read(content, topic, division)
     subject.write(topic, LOG[:6], partitions=2)
@@ -55,14 +55,14 @@ def test_fewer_partitions_are_missing_records(subject: Kafka, content: ContentVi
     assert later.digests[4].records == 2
 
 
-def test_a_topic_made_anew_is_compared_from_its_first_record(subject: Kafka, content: ContentView) -> None:
+def test_a_topic_made_anew_is_compared_from_its_first_record(subject: Kafka, content: Reader) -> None:
     """As a restore leaves it whose old records had begun later than at 0."""
     found = read(content, subject.full, ("", "0:500", "0:502", "1:0", "2:7"))
     assert found.records.keys() == {"0/500", "0/501", "0/502", "0/503", "1/0", "1/1", "2/7"}
     assert [found.digests[part].records for part in range(5)] == [0, 2, 2, 2, 1]
 
 
-def test_markers_of_transactions_are_no_records(subject: Kafka, content: ContentView, topic: str) -> None:
+def test_markers_of_transactions_are_no_records(subject: Kafka, content: Reader, topic: str) -> None:
     scratch = subject.scratch
     with KafkaProducer(bootstrap_servers=scratch.reach.address, transactional_id=scratch.group) as producer:
         producer.init_transactions()
@@ -77,7 +77,7 @@ def test_markers_of_transactions_are_no_records(subject: Kafka, content: Content
     assert [found.digests[part].records for part in range(7)] == [0, 4, 3, 0, 1, 0, 1]
 
 
-def test_configuration_is_a_schema_and_tells_when_records_go(subject: Kafka, content: ContentView) -> None:
+def test_configuration_is_a_schema_and_tells_when_records_go(subject: Kafka, content: Reader) -> None:
     configuration = {"cleanup.policy": "delete", "retention.ms": "60000"}
     subject.scratch.create(subject.settings, 1, configuration)
     try:
@@ -92,7 +92,6 @@ def test_configuration_is_a_schema_and_tells_when_records_go(subject: Kafka, con
 def test_positions_that_strayed_are_told(subject: Kafka, topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kafka_content, "SETTLE_SECONDS", 0.1)
     content, scratch = subject.content(topics=(topic,)), subject.scratch
-    assert isinstance(content, MovingContent)
     scratch.commit(topic, {0: 2, 1: 2})
     recorded = content.positions()
     name = f"group {scratch.group} {topic}"
@@ -122,7 +121,7 @@ def test_positions_that_strayed_are_told(subject: Kafka, topic: str, monkeypatch
     assert content.strayed(later)[0] == f"topic {topic}: expected 3 partitions, observed 1"
 
 
-def test_reading_joins_no_group_and_commits_nothing(subject: Kafka, content: ContentView) -> None:
+def test_reading_joins_no_group_and_commits_nothing(subject: Kafka, content: Reader) -> None:
     with Broker(subject.scratch.reach) as broker:
         before = broker.states()
         with subject.view() as view:

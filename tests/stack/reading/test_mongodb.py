@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from rollproof.errors import Unverifiable
-from rollproof.stores.contract import ContentView, Digest, Pace
-from rollproof.stores.mongodb.view import Document
+from rollproof.stores.contract import Digest, Pace
+from rollproof.stores.mongodb.client import Document
+from rollproof.stores.reader import Reader
 from tests.stack.content_reading import agreeing_records, digests, whole
 from tests.stack.reading.mongodb import DATABASE, PAPERS, Mongodb
 
@@ -34,13 +35,13 @@ def test_paths_are_excluded_and_nothing_beside_them(subject: Mongodb) -> None:
             before = after
 
 
-def test_an_empty_series_is_one_empty_part(subject: Mongodb, content: ContentView) -> None:
+def test_an_empty_series_is_one_empty_part(subject: Mongodb, content: Reader) -> None:
     series = f"{subject.database.name}.series"
     assert content.divide(series, 10) == ("",)
     assert digests(content, series) == [Digest(0, 0)]
 
 
-def test_only_the_last_part_of_a_series_grows(subject: Mongodb, content: ContentView) -> None:
+def test_only_the_last_part_of_a_series_grows(subject: Mongodb, content: Reader) -> None:
     series = subject.shaped("series")
     division = content.divide(series, 8)
     assert len(division) >= 5
@@ -52,14 +53,14 @@ def test_only_the_last_part_of_a_series_grows(subject: Mongodb, content: Content
     assert after[-1].records == before[-1].records + 1
 
 
-def test_documents_as_large_as_an_answer_are_all_read(subject: Mongodb, content: ContentView) -> None:
+def test_documents_as_large_as_an_answer_are_all_read(subject: Mongodb, content: Reader) -> None:
     subject.database["shape"].insert_many({"_id": number, "x": b"x" * 9_000_000} for number in range(4))
     assert [record.key for record in agreeing_records(content, SHAPE)] == [str(number) for number in range(4)]
 
 
 def test_a_part_is_as_of_one_moment(subject: Mongodb, monkeypatch: pytest.MonkeyPatch) -> None:
     content: Any = subject.content()
-    monkeypatch.setattr("rollproof.stores.mongodb.content.FIRST_SIZE", 3)
+    monkeypatch.setattr("rollproof.stores.mongodb.reader.FIRST_SIZE", 3)
     monkeypatch.setattr(Pace, "next_size", lambda *_: 3)
     asked: list[Document] = []
     ask = content._ask
@@ -80,7 +81,7 @@ def test_a_part_is_as_of_one_moment(subject: Mongodb, monkeypatch: pytest.Monkey
     assert len(asked) > 2 * PAPERS / 4, "in one request there is nothing to keep together"
 
 
-def test_when_documents_expire_is_said(subject: Mongodb, content: ContentView) -> None:
+def test_when_documents_expire_is_said(subject: Mongodb, content: Reader) -> None:
     shape = subject.database["shape"]
     at = datetime(2124, 1, 1, tzinfo=UTC)
     shape.insert_many(
@@ -100,7 +101,7 @@ def test_when_documents_expire_is_said(subject: Mongodb, content: ContentView) -
     ]
 
 
-def test_a_collection_that_vanishes_meanwhile_is_no_answer(subject: Mongodb, content: ContentView) -> None:
+def test_a_collection_that_vanishes_meanwhile_is_no_answer(subject: Mongodb, content: Reader) -> None:
     shape = subject.shaped("papers")
     division = content.divide(shape, 10)
     reading = content.records(shape, division, range(5), Pace())
@@ -110,7 +111,7 @@ def test_a_collection_that_vanishes_meanwhile_is_no_answer(subject: Mongodb, con
         list(reading)
 
 
-def test_a_schema_has_its_collections_and_views(subject: Mongodb, content: ContentView) -> None:
+def test_a_schema_has_its_collections_and_views(subject: Mongodb, content: Reader) -> None:
     subject.define()
     try:
         found = content.schemas()
@@ -132,7 +133,7 @@ def test_a_database_without_a_collection_has_no_counts(subject: Mongodb) -> None
 
 
 def test_an_option_that_the_server_tells_at_its_default_is_as_good_as_none(
-    subject: Mongodb, content: ContentView
+    subject: Mongodb, content: Reader
 ) -> None:
     """It tells what `collMod` set, also where that changes nothing."""
     made = subject.database.create_collection("defined")

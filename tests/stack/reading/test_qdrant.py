@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from rollproof.stores.contract import ContentView
+from rollproof.stores.reader import Reader
 from tests.stack.reading.qdrant import Qdrant
 
 STORES = ("qdrant",)
 
 
-def test_schemas_have_what_a_collection_was_made_with(subject: Qdrant, content: ContentView) -> None:
+def test_schemas_have_what_a_collection_was_made_with(subject: Qdrant, content: Reader) -> None:
     schemas, alias = content.schemas(), f"alias {subject.scratch.alias}"
     assert list(schemas) == sorted([alias, *subject.counts])
     assert schemas[alias] == subject.full

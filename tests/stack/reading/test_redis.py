@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from rollproof.errors import Unverifiable, UsageProblem
-from rollproof.stores.contract import ContentView
-from rollproof.stores.redis import content as redis_content
+from rollproof.stores.reader import Reader
+from rollproof.stores.redis import reader as redis_content
 from rollproof.stores.redis import values as redis_values
-from rollproof.stores.redis.view import KeyGroups
+from rollproof.stores.redis.client import KeyGroups
 from tests.stack.content_reading import Reading, digests, read
 from tests.stack.reading.redis import DATABASE, FAR, LIBRARY, REST, SHAPED, Redis, RedisInSlices
 
@@ -27,7 +27,7 @@ GLOBS = (
 
 
 def test_slices_add_up_to_the_whole(
-    content: ContentView, before: Reading, monkeypatch: pytest.MonkeyPatch
+    content: Reader, before: Reading, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for limit in RedisInSlices.limits:
         monkeypatch.setattr(*limit)
@@ -38,7 +38,7 @@ def test_slices_add_up_to_the_whole(
     }
 
 
-def test_few_buckets_see_a_key_that_comes_or_goes(subject: Redis, content: ContentView) -> None:
+def test_few_buckets_see_a_key_that_comes_or_goes(subject: Redis, content: Reader) -> None:
     subject.shaped("buckets")
     division = content.divide(SHAPED, 5)
     assert division[:2] == ("", "bucket 2 of 20")
@@ -48,7 +48,7 @@ def test_few_buckets_see_a_key_that_comes_or_goes(subject: Redis, content: Conte
     assert sum(new != old for new, old in zip(after, before, strict=True)) in (1, 2)
 
 
-def test_keys_of_any_bytes_are_told_apart(subject: Redis, content: ContentView, before: Reading) -> None:
+def test_keys_of_any_bytes_are_told_apart(subject: Redis, content: Reader, before: Reading) -> None:
     keys = [
         b"\xff",
         b"\\xff",
@@ -108,13 +108,13 @@ def test_a_key_that_goes_meanwhile_is_left_out(
     assert found.keys() == before.records.keys()
 
 
-def test_values_of_modules_are_refused(content: ContentView, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_of_modules_are_refused(content: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis_content, "READINGS", {b"list": redis_values.READINGS[b"list"]})
     with pytest.raises(Unverifiable, match="a key of type"):
         digests(content, REST)
 
 
-def test_function_libraries_are_schemas(subject: Redis, content: ContentView) -> None:
+def test_function_libraries_are_schemas(subject: Redis, content: Reader) -> None:
     before = content.schemas()
     assert subject.client.function_load(LIBRARY) == b"scratch"
     try:

@@ -13,7 +13,8 @@ from fixtures import stores
 from rollproof.baseline.facts import RecordedContent
 from rollproof.baseline.sight import lost_sight, require_whole_sight
 from rollproof.errors import Meaning, Unverifiable
-from rollproof.stores.contract import ContentView, Digest, Pace
+from rollproof.stores.contract import Digest, Pace
+from rollproof.stores.reader import Reader
 from rollproof.stores.s3.descriptor import VERSIONS
 from tests.stack.content_reading import digests, read
 from tests.stack.reading.s3 import BUCKET, GONE, PLAIN, S3, SET, SHAPED
@@ -23,7 +24,7 @@ STORES = ("s3",)
 pytestmark = pytest.mark.usefixtures("mended")
 
 
-def test_versions_are_told_apart(subject: S3, content: ContentView) -> None:
+def test_versions_are_told_apart(subject: S3, content: Reader) -> None:
     make(subject.client, SHAPED, versioned=True)
     for key, text in (("other", b"x"), ("left", b"left side"), ("left", b"second")):
         put(subject.client, SHAPED, key, text)
@@ -45,7 +46,7 @@ def test_versions_are_told_apart(subject: S3, content: ContentView) -> None:
     assert "left" not in read(content, SHAPED).records
 
 
-def test_versions_only_ever_come_on_top(subject: S3, content: ContentView) -> None:
+def test_versions_only_ever_come_on_top(subject: S3, content: Reader) -> None:
     before = read(content, f"{VERSIONS}{BUCKET}")
     for change in ("one bit", "lost"):
         subject.make(change)
@@ -53,12 +54,12 @@ def test_versions_only_ever_come_on_top(subject: S3, content: ContentView) -> No
     assert before.records.items() < read(content, f"{VERSIONS}{BUCKET}").records.items()
 
 
-def test_no_versions_are_one_empty_part(content: ContentView) -> None:
+def test_no_versions_are_one_empty_part(content: Reader) -> None:
     assert content.divide(f"{VERSIONS}{SET}", 100) == ("",)
     assert digests(content, f"{VERSIONS}{SET}") == [Digest(0, 0)]
 
 
-def test_a_division_is_of_keys_evenly_spread(subject: S3, content: ContentView) -> None:
+def test_a_division_is_of_keys_evenly_spread(subject: S3, content: Reader) -> None:
     make(subject.client, SHAPED, versioned=False)
     for number in range(10):
         put(subject.client, SHAPED, f"key {number}", b"x")
@@ -74,7 +75,7 @@ def test_a_division_is_of_keys_evenly_spread(subject: S3, content: ContentView) 
     assert before.changed(after) == dict.fromkeys(["before", "key 4", "key 5", "key 99", "zz"])
 
 
-def test_fields_of_versions_are_excluded(subject: S3, content: ContentView) -> None:
+def test_fields_of_versions_are_excluded(subject: S3, content: Reader) -> None:
     versions = f"{VERSIONS}{BUCKET}"
     with subject.content(exclude={versions: ("etag",)}) as blind:
         found, whole = read(blind, versions), read(content, versions)
@@ -106,7 +107,7 @@ def test_a_bucket_without_versions_has_one_collection(subject: S3) -> None:
         assert list(content.schemas()) == [PLAIN]
 
 
-def test_settings_that_the_reader_may_not_read_are_told(subject: S3, content: ContentView) -> None:
+def test_settings_that_the_reader_may_not_read_are_told(subject: S3, content: Reader) -> None:
     assert content.schemas()[SET] == {
         "versioning": "Enabled",
         "lifecycle": "none",

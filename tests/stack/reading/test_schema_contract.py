@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from rollproof.stores.contract import ContentView
+from rollproof.stores.reader import Reader
 from tests.stack.content_reading import Reading, whole
 from tests.stack.reading.subject import Subject
 
 
 @pytest.mark.usefixtures("mended")
-def test_writing_records_changes_no_schema(subject: Subject, content: ContentView) -> None:
+def test_writing_records_changes_no_schema(subject: Subject, content: Reader) -> None:
     schemas = content.schemas()
     assert list(schemas) == sorted(schemas)
     assert set(schemas) >= set(subject.counts)
@@ -33,12 +33,12 @@ def defined(subject: Subject) -> Iterator[Subject]:
         subject.undefine()
 
 
-def _everything(subject: Subject, content: ContentView) -> object:
+def _everything(subject: Subject, content: Reader) -> object:
     return content.schemas(), {name: whole(content, name) for name in subject.defined}
 
 
 def test_every_change_of_a_schema_is_seen(
-    defined: Subject, content: ContentView, before: Reading, schema_change: str
+    defined: Subject, content: Reader, before: Reading, schema_change: str
 ) -> None:
     schemas = _everything(defined, content)
     assert _everything(defined, content) == schemas

@@ -17,7 +17,7 @@ from rollproof.losses.after_restore import dangling, unmatched
 from rollproof.planning.plan import Plan, plan_database, plan_emergency
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Place, Policy, Reference
-from rollproof.stores.contract import ContentView
+from rollproof.stores.reader import Reader
 from rollproof.stores.snapshot import Snapshot
 from tests.unit.sandbox import Releases, Sandbox, facts, make_sandbox
 from tests.unit.word_store import COLLECTION, WordReader, WordStore, readable
@@ -40,7 +40,7 @@ def sandbox(tmp_path: Path, releases: Releases) -> Sandbox:
 def _capture(sandbox: Sandbox, words: Mapping[str, str], *, excluded: tuple[str, ...] = ()) -> None:
     """Capture a baseline in which mysql holds `words`."""
     target = sandbox.target
-    reader = cast("ContentView", WordReader(WordStore("mysql", "mysql", dict(words))))
+    reader = cast("Reader", WordReader(WordStore("mysql", "mysql", dict(words))))
     with BaselineDraft(target.folders.baselines, target.name) as draft:
         file = "records/mysql.db"
         with Snapshot(draft.folder / file, new=True) as snapshot:

@@ -36,6 +36,7 @@ from rollproof.profile.store_descriptor import Trait
 from rollproof.stores.contract import Beside
 from rollproof.system.side_by_side import Question, wait_for
 from tests.unit.command_line import Ran, tree
+from tests.unit.content_stand_in import StandIn
 from tests.unit.sandbox import Sandbox, begun_earlier, image
 from tests.unit.saved_baseline import save_baseline
 
@@ -382,13 +383,18 @@ def test_a_restore_of_a_whole_server_overwrites_only_what_the_profile_lists(
 ) -> None:
     asked: list[str] = []
 
-    def told(name: str, *_: object) -> Beside:
-        asked.append(name)
-        if isinstance(held, Unverifiable):
-            raise held
-        return held
+    class Told(StandIn):
+        def beside(self) -> Beside:
+            asked.append(self.name)
+            if isinstance(held, Unverifiable):
+                raise held
+            return held
 
-    monkeypatch.setattr(foresight, "open_beside", told)
+    def opened(name: str, *_: object, operator: bool) -> Told:
+        assert operator
+        return Told(name, {})
+
+    monkeypatch.setattr(foresight, "open_reader", opened)
     plan = plan_database(made.sandbox.target, "redis")
     assert not [what for what in made.foreseen(plan) if what.startswith("what redis holds")]
     assert asked == []

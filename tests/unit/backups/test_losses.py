@@ -23,7 +23,7 @@ from rollproof.losses.written import written_since
 from rollproof.planning.plan import Plan, plan_database, plan_emergency
 from rollproof.profile.profile import load_target
 from rollproof.record_names import ACCOUNTS, LOST_WINDOW
-from rollproof.stores.contract import CollectionsView
+from rollproof.stores.reader import Reader
 from rollproof.verdict import Verdict
 from tests.unit.sandbox import Releases, Sandbox, make_rollable
 from tests.unit.word_store import WordStore, readable
@@ -185,15 +185,16 @@ def test_what_cannot_be_asked_is_unknown_and_no_success(
 def test_a_collection_that_cannot_be_read_does_not_hide_its_neighbours(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    view = create_autospec(CollectionsView, instance=True)
+    view = create_autospec(Reader, instance=True)
+    view.__enter__.return_value = view
     view.collections.return_value = ["readable", "not loaded"]
     view.counts.side_effect = Unverifiable(
         what="counts", expected="numbers", observed="not loaded", source="milvus", hint="load it"
     )
-    monkeypatch.setattr(index, "open_view", lambda *_: view)
+    monkeypatch.setattr(index, "open_reader", lambda *_: view)
     found = index.listed_collections("redis", sandbox.target.stores["redis"], sandbox.engine)
     assert found == ["readable", "not loaded"]
-    view.close.assert_called_once_with()
+    view.__exit__.assert_called_once()
 
 
 def test_what_was_written_to_a_collection_that_cannot_be_read_is_not_known_and_its_neighbours_is(

@@ -89,7 +89,7 @@ class Stores:
 @pytest.fixture
 def stores(monkeypatch: pytest.MonkeyPatch) -> Stores:
     stores = Stores({"shop.rows": ["a", "b", None], "shop.rows2": ["c", "c"], "shop.users": ["a", "b", "c"]})
-    monkeypatch.setattr(moved_names, "open_view", stores.open)
+    monkeypatch.setattr(moved_names, "open_reader", stores.open)
     return stores
 
 

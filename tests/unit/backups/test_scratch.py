@@ -31,11 +31,11 @@ from rollproof.incident.trials import Trial, of_problem
 from rollproof.profile.profile import Engine, Target
 from rollproof.profile.sections import Account, Address, ApiKey, StoreProfile
 from rollproof.profile.store_descriptor import Means
-from rollproof.stores.contract import StoreView
 from rollproof.stores.kafka.descriptor import KafkaProfile
 from rollproof.stores.keeper import Restored
 from rollproof.stores.package import Kept
 from rollproof.stores.reach import Readable
+from rollproof.stores.reader import Reader
 from rollproof.system.clock import Moment
 from rollproof.system.command import Deadline
 from rollproof.system.record_files import as_json, record_of
@@ -192,7 +192,7 @@ def test_a_store_that_sends_its_clients_elsewhere_is_not_restored(
         asked.append(readable)
         return named
 
-    monkeypatch.setattr("rollproof.stores.kafka.view.brokers", brokers)
+    monkeypatch.setattr("rollproof.stores.kafka.reader.brokers", brokers)
     engine = create_autospec(ContainerEngine, instance=True)
     engine.resolve.return_value = own
     address = Address(service="kafka", port=9092)
@@ -219,20 +219,20 @@ def test_a_restore_is_compared_by_the_reader_or_not_at_all(
     trial = _trial(target)
     readers: list[Account | ApiKey | None] = []
 
-    def opened(name: str, profile: StoreProfile, _: ContainerEngine) -> StoreView:
+    def opened(name: str, profile: StoreProfile, _: ContainerEngine) -> Reader:
         readers.append(profile.reader)
-        view = create_autospec(StoreView, instance=True)
+        view = create_autospec(Reader, instance=True)
         # A long log cannot be counted in time, by whomever.
         view.counts.side_effect = _no_answer(name, "more than 10 s")
         if refused:
             view.ask.side_effect = _no_answer(name, "access denied")
-        return cast("StoreView", view)
+        return cast("Reader", view)
 
     def compared(read: Target, *_: object) -> list[Finding]:
         readers.append(read.stores["redis"].reader)
         return [Finding("redis", "0:token:*", Verdict.PASSED, "exact")]
 
-    monkeypatch.setattr(restore_trial, "open_view", opened)
+    monkeypatch.setattr(restore_trial, "open_reader", opened)
     monkeypatch.setattr(restore_trial, "compare_target", compared)
     monkeypatch.setattr(restore_trial, "open_keeper", lambda *_: _Restores())
     done = trial.run(_begun())
@@ -251,7 +251,7 @@ def test_a_restored_store_without_collections_is_not_asked_for_its_data(
 ) -> None:
     """A reader's question touches data, which an empty store does not have: that is no lack of rights."""
     found = [Finding("redis", "view v", Verdict.PASSED, "as recorded")]
-    monkeypatch.setattr(restore_trial, "open_view", lambda *_: pytest.fail("asked"))
+    monkeypatch.setattr(restore_trial, "open_reader", lambda *_: pytest.fail("asked"))
     monkeypatch.setattr(restore_trial, "compare_target", lambda *_: found)
     monkeypatch.setattr(restore_trial, "open_keeper", lambda *_: _Restores({}))
     assert _trial(target, {}).run(_begun()).verdict is Verdict.PASSED
@@ -261,7 +261,7 @@ def test_a_restored_store_without_collections_is_not_asked_for_its_data(
 def test_what_a_restore_does_not_bring_back_is_red_though_nothing_else_knows_of_it(
     target: Target, monkeypatch: pytest.MonkeyPatch, restored: Mapping[str, int]
 ) -> None:
-    monkeypatch.setattr(restore_trial, "open_view", lambda *_: create_autospec(StoreView, instance=True))
+    monkeypatch.setattr(restore_trial, "open_reader", lambda *_: create_autospec(Reader, instance=True))
     monkeypatch.setattr(restore_trial, "compare_target", lambda *_: [])
     monkeypatch.setattr(restore_trial, "open_keeper", lambda *_: _Restores(restored))
     # Those of this kind may have expired, which the keeper tells apart.
@@ -272,7 +272,7 @@ def test_what_a_restore_does_not_bring_back_is_red_though_nothing_else_knows_of_
 
 
 def test_a_restore_that_takes_too_long_is_red(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(restore_trial, "open_view", lambda *_: create_autospec(StoreView, instance=True))
+    monkeypatch.setattr(restore_trial, "open_reader", lambda *_: create_autospec(Reader, instance=True))
     monkeypatch.setattr(restore_trial, "compare_target", lambda *_: [])
     monkeypatch.setattr(restore_trial, "open_keeper", lambda *_: _Restores())
     done = _trial(target, deadline=Deadline(0.0)).run(_begun())

@@ -43,7 +43,7 @@ def test_what_is_gone_is_lost_unless_it_had_expired(
 ) -> None:
     baseline = Recorder(tmp_path).add(StandIn("mysql", BEFORE)).baseline
     target = load_target(write_profile(tmp_path, MYSQL))
-    monkeypatch.setattr(record_probe, "open_content", lambda *_: StandIn("mysql", now))
+    monkeypatch.setattr(record_probe, "open_reader", lambda *_: StandIn("mysql", now))
     fewer = {name: len(now.get(name, ())) for name in BEFORE if len(now.get(name, ())) < len(BEFORE[name])}
     engine = cast("ContainerEngine", None)
     assert missed_records(target, engine, baseline, "mysql", fewer) == missed

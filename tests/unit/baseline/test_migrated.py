@@ -69,7 +69,7 @@ def test_a_store_may_have_other_collections_but_not_lose_all_records(
     now: Mapping[str, int] | None,
     recorded: Mapping[str, int],
 ) -> None:
-    monkeypatch.setattr(migrated_baseline, "open_view", lambda *_: Told(now))
+    monkeypatch.setattr(migrated_baseline, "open_reader", lambda *_: Told(now))
     monkeypatch.setattr(ApplicationClient, "interface_digest", lambda _: "b" * 64)
     before = (target.folders.baselines / "current").resolve()
     folder = migrated_baseline.baseline_of_migrated(target, ENGINE)
@@ -84,7 +84,7 @@ def test_a_store_may_have_other_collections_but_not_lose_all_records(
 def test_an_interface_that_does_not_answer_is_that_of_before(
     target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(migrated_baseline, "open_view", lambda *_: Told(OLD))
+    monkeypatch.setattr(migrated_baseline, "open_reader", lambda *_: Told(OLD))
 
     def refuse(_: ApplicationClient) -> str:
         raise Unverifiable(what="interface", expected="an answer", observed="none", source="s", hint="h")

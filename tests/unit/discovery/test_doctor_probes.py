@@ -202,8 +202,8 @@ class _View:
 
 
 def test_a_reader(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, engine: object) -> None:
-    monkeypatch.setattr(store_probes, "open_view", lambda *_: _View())
-    monkeypatch.setattr(store_probes, "open_content", lambda *_: _View())
+    monkeypatch.setattr(store_probes, "open_reader", lambda *_: _View())
+    monkeypatch.setattr(store_probes, "open_reader", lambda *_: _View())
     monkeypatch.setattr(store_probes, "require_whole_sight", lambda *_: ())
     assert of(sandbox, engine, "redis reader").text == "Redis 8: reads 0:*"
 

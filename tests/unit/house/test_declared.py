@@ -15,7 +15,7 @@ from rollproof.errors import ExitCode, Unverifiable
 from rollproof.profile.sections import Address
 from rollproof.stores.drivers import at_place
 from rollproof.stores.milvus.descriptor import MilvusProfile
-from rollproof.stores.registry import open_view
+from rollproof.stores.registry import open_reader
 from tests.conftest import ROOT, write_profile
 
 # Of the group `dev`, what Python code imports.
@@ -51,9 +51,9 @@ def test_a_store_whose_driver_is_not_installed_says_what_to_install(monkeypatch:
     )
     engine = SimpleNamespace(resolve=lambda _: Endpoint("127.0.0.1", 9))
     with pytest.raises(Unverifiable) as caught:
-        open_view("milvus", profile, cast("ContainerEngine", engine))
+        open_reader("milvus", profile, cast("ContainerEngine", engine))
     assert str(caught.value) == (
-        "rollproof.stores.milvus.view: expected the package pymilvus, observed none"
+        "rollproof.stores.milvus.reader: expected the package pymilvus, observed none"
         f" (from the environment {sys.prefix})\n"
         f"HINT: install all that operators.lock names: uv pip install "
         f"--python={sys.executable} --requirement={ROOT / 'operators.lock'}"

@@ -82,7 +82,7 @@ def test_help_imports_nothing_that_commands_work_with(started: Started, words: s
     [
         "rollproof.doctor.probe_table",
         "rollproof.monitoring.monitor",
-        "rollproof.stores.milvus.view",
+        "rollproof.stores.milvus.client",
         "rollproof.doctor.capture",
         "rollback_actions.backup.whole_backup",
         "rollback_actions.rollback.rollback_run",

@@ -21,13 +21,13 @@ from rollproof.errors import ActionFailed, Meaning, Unverifiable
 from rollproof.profile.sections import Address
 from rollproof.stores.kafka import admin as kafka_admin
 from rollproof.stores.kafka import broker as kafka_broker
-from rollproof.stores.kafka import content as kafka_content
+from rollproof.stores.kafka import reader as kafka_reader
 from rollproof.stores.kafka.admin import Admin
 from rollproof.stores.kafka.broker import FOUND, Broker
-from rollproof.stores.kafka.content import Content
 from rollproof.stores.kafka.descriptor import KafkaProfile
 from rollproof.stores.kafka.positions import Positions
 from rollproof.stores.kafka.ranges import Extent
+from rollproof.stores.kafka.reader import KafkaReader
 from rollproof.stores.kafka.records import CREATED, Record
 from rollproof.stores.reach import NOBODY, Countdown, Reach, Readable
 
@@ -133,7 +133,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Cluster]:
             return cluster.ask(request, node)
 
         monkeypatch.setattr(Broker, "ask", ask)
-        monkeypatch.setattr(kafka_content, "SETTLE_SECONDS", 0.0)
+        monkeypatch.setattr(kafka_reader, "SETTLE_SECONDS", 0.0)
         monkeypatch.setattr(kafka_broker, "POLL_SECONDS", 0.0)
         monkeypatch.setattr(kafka_admin, "POLL_SECONDS", 0.0)
         return cluster
@@ -189,10 +189,10 @@ def test_an_end_that_comes_late_is_no_stray(monkeypatch: pytest.MonkeyPatch) -> 
     """A broker that is behind says so at first; only what it still says later is believed."""
     whole, behind = (Positions({(TOPIC, 0): Extent(0, end)}, {}) for end in (5, 4))
     answers = iter([behind, whole, behind, behind])
-    monkeypatch.setattr(Content, "_positions", lambda _: next(answers))
-    monkeypatch.setattr(kafka_content, "SETTLE_SECONDS", 0.0)
-    assert list(Content(READABLE).strayed(whole.record())) == []
-    assert len(list(Content(READABLE).strayed(whole.record()))) == 1
+    monkeypatch.setattr(KafkaReader, "_positions", lambda _: next(answers))
+    monkeypatch.setattr(kafka_reader, "SETTLE_SECONDS", 0.0)
+    assert list(KafkaReader(READABLE).strayed(whole.record())) == []
+    assert len(list(KafkaReader(READABLE).strayed(whole.record()))) == 1
 
 
 # Answers that leave something out.

@@ -43,7 +43,7 @@ def migrated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recorder:
 
 
 def seen(target: Target, monkeypatch: pytest.MonkeyPatch, content: StandIn) -> Effects:
-    monkeypatch.setattr(rollproof.baseline.target_comparison, "open_content", opener(content))
+    monkeypatch.setattr(rollproof.baseline.target_comparison, "open_reader", opener(content))
     return effects_of(target, ENGINE)
 
 

@@ -25,7 +25,7 @@ from rollproof.monitoring.probes.web_probes import (
 )
 from rollproof.monitoring.samples import ProbeKind, Unreached
 from rollproof.profile.profile import Target, load_target
-from rollproof.stores.registry import open_view
+from rollproof.stores.registry import open_reader
 from tests.conftest import write_profile
 from tests.unit.application_stand_in import StandIn, answer, running
 from tests.unit.baseline.test_baseline import FACTS
@@ -119,8 +119,8 @@ def test_a_store_is_looked_for_anew_after_a_failure(
     engine: Any,  # noqa: ANN401
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    view = create_autospec(open_view)
-    monkeypatch.setattr(store_probes, "open_view", view)
+    view = create_autospec(open_reader)
+    monkeypatch.setattr(store_probes, "open_reader", view)
     probe = StoreProbe("redis", target, engine, 4.0)
     probe.ask()
     probe.ask()

@@ -74,7 +74,7 @@ def _by_the_counts(_: object, __: object, of: Baseline, store: str, counts: Mapp
 def stores(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
     with turned() as time:
         made = {name: Counting(name, dict(counts), time) for name, counts in BEFORE.items()}
-        monkeypatch.setattr(record_probe, "open_view", lambda name, *_: made[name])
+        monkeypatch.setattr(record_probe, "open_reader", lambda name, *_: made[name])
         monkeypatch.setattr(record_probe, "missed_records", _by_the_counts)
         yield made
 

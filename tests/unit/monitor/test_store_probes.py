@@ -123,8 +123,8 @@ def stores(target: Target, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
             made[name].opened += 1
             return made[name]
 
-        monkeypatch.setattr(store_probes, "open_view", opened)
-        monkeypatch.setattr(store_probes, "open_content", opened)
+        monkeypatch.setattr(store_probes, "open_reader", opened)
+        monkeypatch.setattr(store_probes, "open_reader", opened)
         yield made
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -19,7 +19,8 @@ from rollproof.profile.kinds import kinds
 from rollproof.profile.profile import load_target
 from rollproof.profile.sections import Place, Reference
 from rollproof.redaction.personal import FIELDS, Personal
-from rollproof.stores.contract import RecordHash, StoreView
+from rollproof.stores.contract import RecordHash
+from rollproof.stores.names import Name
 from rollproof.stores.references import require_whole
 from tests.conftest import write_profile
 from tests.unit.content_stand_in import Recorder, Searchable, StandIn, opener
@@ -122,16 +123,10 @@ def test_a_key_is_a_pseudonym_where_it_is_or_was_personal(schemas: tuple[Json, J
 class Names(StandIn):
     """A store in which each of two records names one that is not there."""
 
-    def ask(self) -> None:
-        raise NotImplementedError
+    def names(self, *_: object) -> Iterator[Name | None]:
+        return iter([(ANNA, "7"), (BERT, "8")])
 
-    def counts(self) -> Mapping[str, int]:
-        return {"imagedb.users": 2}
-
-    def names(self, *_: object) -> list[tuple[str, str]]:
-        return [(ANNA, "7"), (BERT, "8")]
-
-    def held(self, *_: object) -> set[tuple[str, str]]:
+    def held(self, *_: object) -> set[Name]:
         return set()
 
 
@@ -143,7 +138,7 @@ def test_names_that_nothing_holds_are_pseudonyms_where_they_are_personal(persona
     }
 
     with pytest.raises(Mismatch) as raised:
-        require_whole(Reference(**places), lambda _: cast("StoreView", Names("mysql", {})), PERSONAL)
+        require_whole(Reference(**places), lambda _: Names("mysql", {}), PERSONAL)
 
     one, other = f"{PERSONAL.pseudonym(ANNA)}/7", f"{PERSONAL.pseudonym(BERT)}/8"
     assert f"first: {one}, {other}" in str(raised.value)
@@ -161,7 +156,7 @@ def test_a_comparison_names_records_by_pseudonyms(tmp_path: Path, monkeypatch: p
     target = load_target(write_profile(tmp_path))
     baseline = Recorder(tmp_path).add(Searchable("redis", BEFORE)).baseline
     content = Searchable("redis", NOW)
-    monkeypatch.setattr(rollproof.baseline.target_comparison, "open_content", opener(content))
+    monkeypatch.setattr(rollproof.baseline.target_comparison, "open_reader", opener(content))
 
     findings = compare_target(target, cast("ContainerEngine", None), baseline)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
 
 import pytest
 
@@ -12,9 +11,9 @@ from checks.verification import test_phase4_data_integrity as phase4
 from fixtures.cases import CountCase
 from fixtures.gating.evidence import Expect
 from rollproof.errors import Meaning, Mismatch, Unverifiable
-from rollproof.stores.contract import Answer
 from rollproof.stores.counting import Silences, Silent, counted
 from rollproof.system.side_by_side import asked_once
+from tests.unit.content_stand_in import StandIn
 
 
 def problem(means: Meaning, what: str = "x") -> Unverifiable:
@@ -22,14 +21,12 @@ def problem(means: Meaning, what: str = "x") -> Unverifiable:
 
 
 @dataclass
-class View:
+class View(StandIn):
     """A store with three collections; some cannot be counted, and one that is `hanging` answers nothing."""
 
     faults: Mapping[str, Meaning] = field(default_factory=dict)
     hanging: bool = False
     asked: list[str] = field(default_factory=list)
-    name: str = "shop"
-    kind: str = "stand-in"
 
     def collections(self) -> Sequence[str]:
         self.asked.append("collections")
@@ -49,29 +46,6 @@ class View:
             raise problem(self.faults[collection], collection)
         return 3
 
-    def ask(self) -> Answer:
-        return Answer("count", "a", 3, "1")
-
-    def close(self) -> None:
-        pass
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-@dataclass
-class Whole:
-    """A store that cannot be counted one by one."""
-
-    name: str = "whole"
-    kind: str = "stand-in"
-    counts: Callable[[], Mapping[str, int]] = lambda: {"a": 1}
-    ask = __enter__ = View.ask
-    close = __exit__ = View.close
-
 
 def _unsaid(text: str) -> None:
     pytest.fail(f"there is nothing to note, and it was said: {text}")
@@ -79,7 +53,7 @@ def _unsaid(text: str) -> None:
 
 @pytest.mark.parametrize("means", [Meaning.OTHER, Meaning.TIMEOUT])
 def test_one_collection_that_cannot_be_counted_leaves_its_neighbours(means: Meaning) -> None:
-    view = View({"b": means})
+    view = View("shop", {}, faults={"b": means})
     counts = counted(view)
     assert (counts["a"], counts["c"]) == (3, 3)
 
@@ -97,14 +71,13 @@ def test_one_collection_that_cannot_be_counted_leaves_its_neighbours(means: Mean
 
 
 def test_all_are_counted_together_where_that_works() -> None:
-    view = View()
+    view = View("shop", {})
     assert counted(view) == {"a": 3, "b": 3, "c": 3}
     assert view.asked == ["collections", "counts"]
-    assert counted(Whole()) == {"a": 1}  # type: ignore[arg-type]
 
 
 def test_a_store_that_hangs_is_asked_once_and_all_of_it_is_broken_by_that_cause() -> None:
-    view = View(hanging=True)
+    view = View("shop", {}, hanging=True)
     silences = Silences(lambda _: view)
     counts = asked_once(lambda name: silences.ask(name, lambda: counted(view)))
     for name in "abc":
@@ -120,7 +93,7 @@ def test_a_store_that_hangs_is_asked_once_and_all_of_it_is_broken_by_that_cause(
 
 
 def test_a_store_that_falls_silent_during_the_counts() -> None:
-    view = View({"b": Meaning.TIMEOUT})
+    view = View("shop", {}, faults={"b": Meaning.TIMEOUT})
 
     def hang(collection: str) -> int:
         view.hanging = True
@@ -133,7 +106,7 @@ def test_a_store_that_falls_silent_during_the_counts() -> None:
 
 
 def test_a_question_that_took_too_long_silences_no_store_that_answers() -> None:
-    view = View()
+    view = View("shop", {})
     silences = Silences(lambda _: view)
 
     def slow() -> None:

@@ -24,10 +24,10 @@ from rollproof.profile.mistakes import ProfileProblem
 from rollproof.profile.profile import Target, load_target
 from rollproof.stores.contract import Pace
 from rollproof.stores.keeper import kept_by
-from rollproof.stores.mounts import view
-from rollproof.stores.mounts.content import Content
+from rollproof.stores.mounts import reader
 from rollproof.stores.mounts.descriptor import MountsProfile
 from rollproof.stores.mounts.keeper import Keeper
+from rollproof.stores.mounts.reader import MountsReader
 from rollproof.stores.package import read_package
 from rollproof.stores.reach import ENGINE, Readable
 from rollproof.stores.writable import Writable
@@ -315,7 +315,7 @@ def _tar(*names: str) -> bytes:
     return found.getvalue()[: length + 1024]
 
 
-def _content(sent: bytes, *mounts: Mount) -> Content:
+def _content(sent: bytes, *mounts: Mount) -> MountsReader:
     @contextmanager
     def files(*_: object) -> Iterator[Iterator[bytes]]:
         yield iter([sent[:700], sent[700:]])
@@ -323,10 +323,10 @@ def _content(sent: bytes, *mounts: Mount) -> Content:
     engine: Any = _engine(backend=mounts or (_volume("/app/versions"),))
     engine.files = files
     profile = MountsProfile(kind="mounts", risk="low", held=(HELD,), together=())
-    return Content(Readable("state", profile, ENGINE, engine=engine))
+    return MountsReader(Readable("state", profile, ENGINE, engine=engine))
 
 
-def _keys(content: Content) -> set[str]:
+def _keys(content: MountsReader) -> set[str]:
     return {record.key for _, record in content.records(HELD, ("",), [0], Pace())}
 
 
@@ -347,7 +347,7 @@ def test_another_mount_inside_is_not_of_this_one() -> None:
 
 
 def test_too_many_files_are_refused_before_they_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(view, "MOST_FILES", 2)
+    monkeypatch.setattr(reader, "MOST_FILES", 2)
     content = _content(_tar("versions/", "versions/a", "versions/b", "versions/c"))
     with pytest.raises(Unverifiable, match=r"expected 2 files at most.*\nHINT: .*application.stateless"):
         _keys(content)
@@ -362,7 +362,7 @@ def test_too_many_files_are_refused_before_they_fill_the_memory(monkeypatch: pyt
 )
 def test_a_mount_that_is_gone_is_no_empty_one(mounts: dict[str, tuple[Mount, ...]], said: str) -> None:
     profile = MountsProfile(kind="mounts", risk="low", held=(HELD,), together=())
-    reader = view.View(Readable("state", profile, ENGINE, engine=_engine(**mounts)))
+    reader = MountsReader(Readable("state", profile, ENGINE, engine=_engine(**mounts)))
     calls: tuple[Callable[[], object], ...] = (reader.ask, reader.counts)
     for call in calls:
         with pytest.raises(Unverifiable, match=said):
@@ -374,7 +374,7 @@ def test_replicas_with_a_volume_each_are_refused() -> None:
     both = tuple(SimpleNamespace(id=n, name=n, mounts=(_volume("/app/versions", n),)) for n in ("one", "two"))
     engine: Any = SimpleNamespace(containers=lambda: {"backend": both})
     with pytest.raises(Unverifiable, match="2 replicas with one each"):
-        view.View(Readable("state", profile, ENGINE, engine=engine)).counts()
+        MountsReader(Readable("state", profile, ENGINE, engine=engine)).counts()
 
 
 def test_the_engine_is_asked_once_for_the_containers_of_all_mounts(tmp_path: Path) -> None:

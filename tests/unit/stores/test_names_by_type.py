@@ -11,11 +11,11 @@ import pytest
 from bson import ObjectId
 from pymilvus import DataType
 
-from rollproof.stores.milvus.view import View as MilvusView
-from rollproof.stores.mongodb.view import View as MongodbView
-from rollproof.stores.mysql import view as mysql
+from rollproof.stores.milvus.reader import MilvusReader as MilvusView
+from rollproof.stores.mongodb.reader import MongodbReader as MongodbView
+from rollproof.stores.mysql import reader as mysql
 from rollproof.stores.names import whole_numbers
-from rollproof.stores.qdrant.view import View as QdrantView
+from rollproof.stores.qdrant.reader import QdrantReader as QdrantView
 from rollproof.stores.reach import Readable
 from tests.unit.stores.test_readers_reach import NOWHERE, section
 
@@ -67,8 +67,8 @@ def test_mysql_holds_each_of_the_texts_that_a_collation_equates(monkeypatch: pyt
         return [(text, text.encode()) if apart else (text,) for text in kept.values()]
 
     monkeypatch.setattr(mysql, "rows", rows)
-    view = opened(mysql.View, "mysql")
-    view._open = lambda: None
+    view = opened(mysql.MysqlReader, "mysql")
+    view._connected = nullcontext
     assert view.held("shop.files", ["name"], [("a",), ("A",), ("B",)]) == {("a",), ("A",)}
     assert view.held("shop.files", ["name"], [("a",)]) == {("a",)}
 

@@ -13,10 +13,10 @@ from pydantic import SecretStr
 from rollproof.engines.engine import Endpoint
 from rollproof.errors import Unverifiable
 from rollproof.profile.sections import Account
-from rollproof.stores.mongodb import view as mongodb
+from rollproof.stores.mongodb import client as mongodb
 from rollproof.stores.mysql import connection as mysql
 from rollproof.stores.reach import Reach
-from rollproof.stores.redis import view as redis
+from rollproof.stores.redis import client as redis
 
 REACH = Reach("store", Endpoint("127.0.0.1", 9), Account(user="reader", password=SecretStr("")), 1.0)
 

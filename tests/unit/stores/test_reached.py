@@ -33,11 +33,11 @@ from rollproof.profile.profile import load_target
 from rollproof.profile.sections import Account, Address
 from rollproof.stores.kafka import broker as kafka
 from rollproof.stores.keepers import open_keeper
-from rollproof.stores.milvus import view as milvus
-from rollproof.stores.mongodb import view as mongodb
+from rollproof.stores.milvus import client as milvus
+from rollproof.stores.mongodb import client as mongodb
 from rollproof.stores.mysql import connection as mysql
 from rollproof.stores.reach import Reach
-from rollproof.stores.redis import view as redis_view
+from rollproof.stores.redis import client as redis_view
 from tests.conftest import write_profile
 from tests.unit.sandbox import stand_in
 from tests.unit.stores.test_readers_reach import NOWHERE

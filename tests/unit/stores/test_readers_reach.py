@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import ast
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from types import FunctionType, ModuleType
-from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -21,7 +20,7 @@ from rollproof.profile.profile import Target
 from rollproof.profile.sections import Account, Address, ApiKey, StoreProfile
 from rollproof.profile.store_descriptor import Trait
 from rollproof.stores.reach import Readable, target_for_readers
-from rollproof.stores.registry import content_at, export_at, view_at
+from rollproof.stores.registry import reader_at
 from tests.conftest import ROOT
 
 READER, OPERATOR = "secret-of-the-reader", "secret-of-the-operator"
@@ -88,14 +87,11 @@ def _holds(thing: object, secret: str) -> bool:
 
 
 @pytest.mark.parametrize("kind", kinds())
-@pytest.mark.parametrize("opened", [view_at, content_at, export_at])
-def test_what_reads_a_store_holds_no_secret_of_its_operator(
-    kind: str, opened: Callable[[str, StoreProfile, Endpoint], Any]
-) -> None:
+@pytest.mark.parametrize("as_operator", [False, True])
+def test_what_reads_a_store_holds_no_secret_of_its_operator(kind: str, *, as_operator: bool) -> None:
     profile = section(kind)
     assert _holds(profile, OPERATOR)
-    with opened("one", profile, NOWHERE) as reader:
-        as_operator = opened is export_at and Trait.OPERATORS_EXPORT in kinds()[kind].traits
+    with reader_at("one", profile, NOWHERE, operator=as_operator) as reader:
         assert _holds(reader, OPERATOR) is as_operator
         assert _holds(reader, READER) is not as_operator
 
@@ -137,11 +133,7 @@ def _operator_for_reader(path: Path) -> Iterator[str]:
                 yield f"{path.relative_to(ROOT)}"
 
 
-def test_only_an_export_and_two_questions_take_the_operator_for_a_reader() -> None:
-    """An export only of a kind that says so: where else the reader cannot read, that is an error in words.
-
-    The questions: what the operator may do, and what a restore of the whole server would overwrite.
-    """
+def test_only_the_registry_takes_the_operator_for_a_reader() -> None:
     rooms = ("checks", "fixtures", "reports", "rollback_actions", "rollproof", "staging")
     paths = (path for room in rooms for path in (ROOT / room).rglob("*.py"))
     found = [one for path in paths for one in _operator_for_reader(path)]
@@ -154,7 +146,7 @@ def test_only_an_export_and_two_questions_take_the_operator_for_a_reader() -> No
         for one in ast.walk(node)
         if isinstance(one, ast.Call) and isinstance(one.func, ast.Name) and one.func.id == "_as_operator"
     ]
-    assert takers == ["export_at", "open_beside", "open_rights"]
+    assert takers == ["reader_at", "open_rights"]
 
 
 def test_a_secret_is_found_wherever_it_is() -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from rollproof.errors import Meaning, Mismatch, Unverifiable
 from rollproof.profile.sections import Reference
-from rollproof.stores.contract import StoreView
 from rollproof.stores.names import Name, names_of
+from rollproof.stores.reader import Reader
 from rollproof.stores.references import (
     MOST_TOLERATED,
     Followed,
@@ -73,7 +73,7 @@ def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def followed(*looks: Look) -> int:
     view = Looks(*looks)
-    return require_whole(ROWS, lambda _: cast("StoreView", view), PERSONAL)
+    return require_whole(ROWS, lambda _: cast("Reader", view), PERSONAL)
 
 
 def test_what_is_whole_is_looked_at_once(naps: list[float]) -> None:
@@ -143,7 +143,7 @@ class Patterned:
 def of_pattern(view: Patterned) -> int:
     place = ROWS.referencing.model_copy(update={"collection": "shop.*"})
     reference = ROWS.model_copy(update={"referencing": place})
-    return require_whole(reference, lambda _: cast("StoreView", view), PERSONAL)
+    return require_whole(reference, lambda _: cast("Reader", view), PERSONAL)
 
 
 def test_collections_of_a_pattern_are_found_without_a_count(naps: list[float]) -> None:
@@ -200,7 +200,7 @@ def test_of_many_that_dangle_none_is_forgiven() -> None:
 
 def tolerating(moved: Sequence[str], *looks: Look) -> Followed:
     view = Looks(*looks)
-    return look(ROWS, lambda _: cast("StoreView", view), {digest_of((name,)) for name in moved})
+    return look(ROWS, lambda _: cast("Reader", view), {digest_of((name,)) for name in moved})
 
 
 def test_names_that_moved_while_the_backup_was_taken_may_dangle(naps: list[float]) -> None:
@@ -236,7 +236,7 @@ def test_beyond_the_most_that_are_tolerated_all_count() -> None:
 def test_of_very_many_names_that_moved_few_are_remembered_and_none_is_forgotten() -> None:
     many = [f"{number:05}" for number in range(3500)]
     view, moved = Looks((many, [])), {digest_of((name,)) for name in many}
-    found = follow(ROWS, lambda _: cast("StoreView", view), moved)
+    found = follow(ROWS, lambda _: cast("Reader", view), moved)
     assert MOST_TOLERATED < len(found.tolerated) < len(many) / 2
     assert found.with_tolerated().dangling == len(many)
 

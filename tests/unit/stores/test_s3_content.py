@@ -21,13 +21,13 @@ from rollproof.engines.engine import Endpoint
 from rollproof.errors import Unverifiable
 from rollproof.profile.sections import Account, Address
 from rollproof.stores.reach import Reach, Readable
-from rollproof.stores.s3 import content as s3_content
 from rollproof.stores.s3 import listing as s3_listing
-from rollproof.stores.s3.content import Content, expires_at, read_contents, read_tags, version_record
+from rollproof.stores.s3 import reader as s3_content
+from rollproof.stores.s3.client import translated
 from rollproof.stores.s3.descriptor import S3Profile
 from rollproof.stores.s3.listing import BATCH, UNIT_BYTES, Listed, batch_of, divided, in_parts
+from rollproof.stores.s3.reader import S3Reader, expires_at, read_contents, read_tags, version_record
 from rollproof.stores.s3.settings import DENIED, plain
-from rollproof.stores.s3.view import translated
 
 
 def _listed(key: str, size: int = 1) -> Listed:
@@ -134,7 +134,7 @@ def test_of_an_object_that_cannot_be_asked_for_the_bucket_is_named(key: str) -> 
         operator=nobody,
     )
     with (
-        Content(Readable("minio", profile, Endpoint("127.0.0.1", 9))) as content,
+        S3Reader(Readable("minio", profile, Endpoint("127.0.0.1", 9))) as content,
         pytest.raises(Unverifiable, match=r"expected keys of bucket files .*, observed one with them"),
     ):
         content._object("files", key, frozenset())
@@ -229,7 +229,7 @@ def test_what_the_account_sees_is_told_by_its_schemas_and_nothing_is_read_again(
         operator=Account(user="operator", password=SecretStr("x")),
     )
     # Nobody listens there.
-    content = Content(Readable("s3", profile, Endpoint("127.0.0.1", 1)))
+    content = S3Reader(Readable("s3", profile, Endpoint("127.0.0.1", 1)))
     seen = content.sight({"files": {"policy": DENIED, "tags": "none"}})
     assert "tags of files" in seen
     assert "policy of files" not in seen

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rollproof.stores.s3.content import ReadObject
-from rollproof.stores.s3.export import hashes
+from rollproof.stores.s3.reader import ReadObject, hashes
 
 FOUND = ReadObject("key", {"content-type": "text/plain"}, 4, b"\x01\x02", {"a": "b"})
 

@@ -20,8 +20,8 @@ from rollproof.stores.client_name import NAME, NAMES
 from rollproof.stores.contract import Blind
 from rollproof.stores.keeper import Client
 from rollproof.stores.keepers import open_clients
+from rollproof.stores.mongodb import client as mongodb
 from rollproof.stores.mongodb import clients as mongodb_clients
-from rollproof.stores.mongodb import view as mongodb
 from rollproof.stores.mysql import clients as mysql_clients
 from rollproof.stores.reach import Reach
 from rollproof.stores.redis import clients as redis_clients

@@ -18,7 +18,7 @@ import pytest
 from rollproof.engines.engine import Endpoint
 from rollproof.errors import Unverifiable
 from rollproof.profile.kinds import kinds
-from rollproof.stores.registry import view_at
+from rollproof.stores.registry import reader_at
 from rollproof.system.http import Request, fetch
 from tests.unit.stores.test_readers_reach import section
 
@@ -115,7 +115,7 @@ def _ask(kind: str, port: int, ca: Path | None, seconds: float) -> None:
     """Count what is in a store there, in TLS: it never answers, whatever it was told."""
     profile = section(kind).model_copy(update={"deadline_seconds": seconds})
     endpoint = Endpoint("127.0.0.1", port, tls=True, ca=str(ca) if ca else None)
-    with pytest.raises(Unverifiable), closing(view_at(kind, profile, endpoint)) as view:
+    with pytest.raises(Unverifiable), closing(reader_at(kind, profile, endpoint)) as view:
         view.counts()
     if kind == "kafka":
         # The library leaves the socket of a handshake that failed to the garbage collector.

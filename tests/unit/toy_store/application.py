@@ -11,7 +11,7 @@ import uuid
 from pathlib import Path
 
 from tests.unit.application_stand_in import Exchange, Handler
-from tests.unit.toy_store.view import DOCUMENTS, TOKENS, put
+from tests.unit.toy_store.reader import DOCUMENTS, TOKENS, put
 
 APPLICATION = """
 api = "/v2"

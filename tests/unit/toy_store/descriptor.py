@@ -22,9 +22,7 @@ DESCRIPTOR = Descriptor(
     least_risk="low",
     means=lambda _: Means.COPIES,
     keys=("name",),
-    view="tests.unit.toy_store.view:View",
-    content="tests.unit.toy_store.content:Content",
-    # What reads and writes for a restore: a verification needs neither.
-    export="",
+    reader="tests.unit.toy_store.reader:FolderReader",
+    # What writes for a restore: a verification needs it not.
     keeper="",
 )

@@ -21,7 +21,7 @@ from tests.pytester.conftest import OPERATORS, SETTINGS, UNRENDERED
 from tests.unit.application_stand_in import PASSWORD, running
 from tests.unit.toy_store.application import APPLICATION, Answers
 from tests.unit.toy_store.conftest import INSTALLED
-from tests.unit.toy_store.view import DOCUMENTS, TOKENS, put
+from tests.unit.toy_store.reader import DOCUMENTS, TOKENS, put
 
 TARGET = """
 name = "toy"

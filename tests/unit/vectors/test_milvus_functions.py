@@ -10,7 +10,7 @@ from pymilvus import DataType, FunctionType
 from pymilvus.exceptions import MilvusException
 
 from rollproof.engines.engine import Endpoint
-from rollproof.stores.milvus.export import WholeEntities
+from rollproof.stores.milvus.table import Entities
 from rollproof.stores.reach import NOBODY, Reach
 
 REACH = Reach("milvus", Endpoint("127.0.0.1", 9), NOBODY, 1.0)
@@ -29,7 +29,7 @@ FUNCTIONS = [
 ROW = {"id": 1, "text": "a", "dense": [1.0, 2.0], "signature": b"\x0f"}
 
 
-def entities(row: dict[str, Any]) -> WholeEntities:
+def entities(row: dict[str, Any]) -> Entities:
     """Return the entities of a collection with one, of a server that refuses to give what BM25 made."""
 
     def query(_: str, *, output_fields: Sequence[str], **__: object) -> list[dict[str, Any]]:
@@ -39,7 +39,7 @@ def entities(row: dict[str, Any]) -> WholeEntities:
 
     described = {"fields": FIELDS, "functions": FUNCTIONS}
     client = SimpleNamespace(describe_collection=lambda *_, **__: described, query=query)
-    return WholeEntities(REACH, cast("Any", client), "files")
+    return Entities(REACH, cast("Any", client), "files")
 
 
 def digest(row: dict[str, Any]) -> int:

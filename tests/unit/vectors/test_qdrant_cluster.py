@@ -13,9 +13,9 @@ from rollback_actions.containers.compose import ComposeControl
 from rollproof.engines.engine import Endpoint
 from rollproof.errors import ActionFailed
 from rollproof.profile.sections import Address
+from rollproof.stores.qdrant.client import Rest
 from rollproof.stores.qdrant.descriptor import QdrantProfile
 from rollproof.stores.qdrant.keeper import Keeper
-from rollproof.stores.qdrant.view import Rest
 from rollproof.stores.writable import Writable
 
 Shard = dict[str, Any]

@@ -10,15 +10,16 @@ import pytest
 
 from rollproof.profile.sections import Address
 from rollproof.stores.names import names_at
+from rollproof.stores.qdrant.client import Rest
 from rollproof.stores.qdrant.descriptor import QdrantProfile
-from rollproof.stores.qdrant.view import Rest, View
+from rollproof.stores.qdrant.reader import QdrantReader
 from rollproof.stores.reach import Readable
 from tests.unit.stores.test_readers_reach import NOWHERE
 
 Payload = Mapping[str, Any]
 
 
-def view(*payloads: Payload) -> View:
+def view(*payloads: Payload) -> QdrantReader:
     """Return the view of a Qdrant with points of these payloads, which it filters as a server does."""
     profile = QdrantProfile(
         kind="qdrant", risk="medium", services=("qdrant",), address=Address(host="127.0.0.1", port=1)
@@ -29,7 +30,7 @@ def view(*payloads: Payload) -> View:
             if all(_matches(payload, one["key"], one["match"]) for one in request["filter"]["must"]):
                 yield {"id": number, "payload": payload}
 
-    found = View(Readable("qdrant", profile, NOWHERE))
+    found = QdrantReader(Readable("qdrant", profile, NOWHERE))
     found._rest = cast("Any", SimpleNamespace(scrolled=scrolled))
     return found
 

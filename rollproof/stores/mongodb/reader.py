@@ -1,29 +1,31 @@
-"""MongoDB: digests of documents, each hashed as the server's own bytes.
-
-Nothing is decoded, so that types, precision and the order of fields are content too. The server's own hashes
-are not used: `$toHashedIndexKey` truncates numbers, and `dbHash` blocks writers.
-"""
+"""MongoDB, read side: collections, their documents counted one by one, schemas, digests, whole documents."""
 
 from __future__ import annotations
 
+import json
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import bson
-from bson import Int64
+from bson import Int64, ObjectId, json_util
 from bson.datetime_ms import DatetimeMS
 from bson.errors import BSONError
+from bson.json_util import JSONMode, JSONOptions
 from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS, RawBSONDocument
 from bson.timestamp import Timestamp
 from pymongo import MongoClient
+from pymongo.collection import Collection
 
 from rollproof.collection import Json
 from rollproof.errors import Unverifiable
-from rollproof.stores.contract import Beside, Digest, Pace, RecordHash
+from rollproof.stores.contract import Answer, Beside, Digest, ExportedRecord, Pace, RecordHash, Selection
 from rollproof.stores.mongodb.bson import (
     LENIENT,
     Tree,
@@ -40,11 +42,24 @@ from rollproof.stores.mongodb.bson import (
     tree,
     without,
 )
+from rollproof.stores.mongodb.client import (
+    _CONNECTIONS_ALONE,
+    ASKED_DOCUMENTS,
+    NAMES,
+    OF_THE_SERVER,
+    Document,
+    collections,
+    connect,
+    require_primary,
+    told,
+    within,
+)
 from rollproof.stores.mongodb.descriptor import MongodbProfile
 from rollproof.stores.mongodb.schema import Description, description, descriptions
-from rollproof.stores.mongodb.view import OF_THE_SERVER, Document, MongodbReader, told, within
+from rollproof.stores.names import Name, names_at, names_of, whole_numbers
 from rollproof.stores.policy import excluded_of
 from rollproof.stores.reach import Readable
+from rollproof.stores.reader import Reader
 from rollproof.system.side_by_side import Workers
 
 FIRST_SIZE = 10_000
@@ -52,6 +67,7 @@ FIRST_SIZE = 10_000
 SKIPPED = 200_000
 # The wire version of MongoDB 5.0, the first with snapshot reads outside of a transaction.
 SNAPSHOTS_SINCE = 13
+_RELAXED = JSONOptions(json_mode=JSONMode.RELAXED)
 
 
 @dataclass(slots=True)
@@ -81,26 +97,129 @@ class _Scan:
             self.size = size
 
 
-def _roles(user: Mapping[str, Any]) -> Json:
-    roles = [f"{role['role']} of {role['db']}" for role in user.get("roles", ())]
-    return {"roles": list[Json](sorted(roles))}
+class MongodbReader(Reader):
+    """Reads one MongoDB server: each document hashed as the server's own bytes.
 
+    Nothing is decoded, so that types, precision and the order of fields are content too. The server's own
+    hashes are not used: `$toHashedIndexKey` truncates numbers, and `dbHash` blocks writers.
+    """
 
-class Content(MongodbReader):
-    """The content reader of a MongoDB server. See `ContentView`."""
+    _profile: MongodbProfile
 
-    kind = "mongodb"
+    def __init__(self, readable: Readable[MongodbProfile]) -> None:
+        """Keep the access data; the first question connects."""
+        super().__init__(readable)
+        self._client: MongoClient[Document] | None = None
+        self._snapshots = False
+
+    def close(self) -> None:
+        """Close the client, if there is one."""
+        if self._client is not None:
+            self._client.close()
+        self._client = None
+
+    @contextmanager
+    def _connected(self) -> Iterator[MongoClient[Document]]:
+        """Yield the client, within one deadline.
+
+        After a failure the client is closed: it would wait for the server's recovery. The next call makes
+        a new one.
+        """
+        try:
+            with within(self._reach):
+                if self._client is None:
+                    self._client = connect(self._reach, self._profile.authentication_database)
+                    require_primary(self._client, self._reach)
+                    self._greet(self._client)
+                yield self._client
+        except Unverifiable:
+            self.close()
+            raise
+
+    def ask(self) -> Answer:
+        """Count up to `ASKED_DOCUMENTS` documents of the first collection that holds any."""
+        with self._connected() as client:
+            version = str(client.server_info()["version"])
+            first, records = "", 0
+            for name in self._names(client):
+                first = first or name
+                if records := self._of(client, name).count_documents({}, limit=ASKED_DOCUMENTS):
+                    first = name
+                    break
+        if not first:
+            raise self._reach.failed(
+                "no collection",
+                expected=f"a collection in {', '.join(self._profile.databases)}",
+                hint="the collections were dropped, or the profile names another database",
+            )
+        query = f"count of up to {ASKED_DOCUMENTS} documents"
+        return Answer(query, first, records, f"MongoDB {version}")
+
+    def collections(self) -> Sequence[str]:
+        """Return the collections as ``database.collection``."""
+        with self._connected() as client:
+            return list(self._names(client))
+
+    def count(self, collection: str) -> int:
+        """Count one collection's documents by a scan."""
+        with self._connected() as client:
+            return self._of(client, collection).count_documents({})
+
+    def connections(self) -> tuple[int, int]:
+        """Return the numbers of connected and allowed clients."""
+        with self._connected() as client:
+            status = told(client, _CONNECTIONS_ALONE)
+        if status is None:
+            raise self._reach.untold("the role clusterMonitor")
+        used = int(status["connections"]["current"])
+        return used, used + int(status["connections"]["available"])
+
+    def names(
+        self, collection: str, fields: Sequence[str], where: Mapping[str, str]
+    ) -> Iterator[Name | None]:
+        """Yield the names at the paths `fields` in a collection's documents."""
+        with self._connected() as client:
+            found = self._of(client, collection).find(where, dict.fromkeys(fields, 1), batch_size=NAMES)
+        with closing(found):
+            while True:
+                # Each block has its own deadline: the other store is asked between blocks.
+                with self._connected():
+                    block = list(islice(found, NAMES))
+                if not block:
+                    return
+                for document in block:
+                    yield from names_of(document, fields)
+
+    def held(self, collection: str, fields: Sequence[str], names: Sequence[Name]) -> set[Name]:
+        """Return the `names` that the paths `fields` together form in any document, in whatever type."""
+        wanted, held = set(names), set()
+        texts = sorted({name[0] for name in names})
+        ids = (ObjectId(text) for text in texts if ObjectId.is_valid(text))
+        first = {"$in": [*texts, *whole_numbers(texts), *ids]}
+        with (
+            self._connected() as client,
+            self._of(client, collection).find({fields[0]: first}, dict.fromkeys(fields, 1)) as found,
+        ):
+            for document in found:
+                held |= wanted.intersection(names_at(document, fields))
+        return held
+
+    @staticmethod
+    def _of(client: MongoClient[Document], collection: str) -> Collection[Document]:
+        database, _, name = collection.partition(".")
+        return client[database][name]
+
+    def _names(self, client: MongoClient[Document]) -> Iterator[str]:
+        """Yield the collections of the profile's databases as ``database.collection``."""
+        for database in sorted(self._profile.databases):
+            yield from (f"{database}.{name}" for name in collections(client[database]))
+
     blind_spots: tuple[str, ...] = (
         "a part is read at one moment only on a replica set, and outside of capped collections",
         "neither the order of insertion nor how a time series is cut into buckets is compared",
         "when a partial TTL index removes a document, the document counts as lost",
         "custom roles, passwords and settings of the server are not compared",
     )
-
-    def __init__(self, readable: Readable[MongodbProfile]) -> None:
-        """Keep the access data; the first question connects."""
-        super().__init__(readable)
-        self._snapshots = False
 
     def schemas(self) -> Mapping[str, Json]:
         """Return each collection's options and indexes, and each view's definition."""
@@ -112,7 +231,7 @@ class Content(MongodbReader):
         return dict(sorted(found.items()))
 
     def beside(self) -> Beside:
-        """Return the users with their roles, and the databases of others. See `SharedContent`."""
+        """Return the users with their roles, and the databases of others."""
         compared: dict[str, Json] = {}
         outside, unread = list[str](), list[str]()
         with self._connected() as client:
@@ -181,6 +300,7 @@ class Content(MongodbReader):
                         yield part, RecordHash(record_key(document), value, fields(hashed), expires)
 
     def _greet(self, client: MongoClient[Document]) -> None:
+        """Ask a server whether it reads from snapshots."""
         hello = client.admin.command("hello")
         member = "setName" in hello or hello.get("msg") == "isdbgrid"
         self._snapshots = member and hello["maxWireVersion"] >= SNAPSHOTS_SINCE
@@ -321,6 +441,23 @@ class Content(MongodbReader):
         texts = [bound_text(bson.encode({"_id": DatetimeMS(bound)})) for bound in bounds[1:]]
         return ("", *(text for text in texts if text is not None))
 
+    def export(self, selection: Selection, folder: Path, pace: Pace) -> Iterator[ExportedRecord]:
+        """Yield the wanted documents, including the fields that digests leave out."""
+        with self._scan(selection.collection, selection.division, pace) as scan:
+            for part, records in selection.wanted.items():
+                for documents in self._documents(scan, part):
+                    for document, value in zip(documents, hashes(scan.canonical(documents)), strict=True):
+                        key = record_key(document)
+                        if (key, value) in records:
+                            # As bytes: extended JSON cannot express every document exactly.
+                            whole = b64encode(document).decode()
+                            yield ExportedRecord(key, value, _readable(document), whole)
+
+
+def _roles(user: Mapping[str, Any]) -> Json:
+    roles = [f"{role['role']} of {role['db']}" for role in user.get("roles", ())]
+    return {"roles": list[Json](sorted(roles))}
+
 
 def _find(collection: str, low: bytes | None, high: bytes | None, *, limit: int) -> Document:
     """Return a request for documents by `_id` of any type: a filter would match only one type."""
@@ -339,3 +476,9 @@ def _between(time_field: str, low: bytes | None, high: bytes | None) -> Document
         if bound is not None
     }
     return {time_field: bounds} if bounds else {}
+
+
+def _readable(document: bytes) -> Json:
+    """Return a document as relaxed extended JSON: most values as people know them, others with their type."""
+    found: Json = json.loads(json_util.dumps(bson.decode(document, LENIENT), json_options=_RELAXED))
+    return found

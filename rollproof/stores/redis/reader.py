@@ -1,21 +1,35 @@
-"""Redis: digests of keys and their values as applications see them, not as the server encodes them."""
+"""Redis, read side: keys, each counted once, and their values, not as the server encodes them."""
 
 from __future__ import annotations
 
 import time
+from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from hashlib import blake2b
 from itertools import islice
+from pathlib import Path
 from typing import Any, cast
 
 import redis
 from redis.connection import AbstractConnection
 
 from rollproof.collection import Json
-from rollproof.stores.contract import HASH_BITS, Digest, Pace, RecordHash
+from rollproof.stores.canonical import number_json, text_json
+from rollproof.stores.contract import HASH_BITS, Answer, Digest, ExportedRecord, Pace, RecordHash, Selection
 from rollproof.stores.policy import excluded_of
 from rollproof.stores.reach import Readable
+from rollproof.stores.reader import Reader
+from rollproof.stores.redis.client import (
+    SCAN_COUNT,
+    KeyGroups,
+    connect,
+    has_exact_expiry,
+    keys,
+    marks_of,
+    translated,
+)
 from rollproof.stores.redis.descriptor import RedisProfile
 from rollproof.stores.redis.values import (
     READINGS,
@@ -30,21 +44,27 @@ from rollproof.stores.redis.values import (
     string,
     text,
 )
-from rollproof.stores.redis.view import (
-    SCAN_COUNT,
-    RedisReader,
-    connect,
-    has_exact_expiry,
-    marks_of,
-    translated,
-)
+from rollproof.system.side_by_side import batched
 
 # Keys held in memory at a time; for every further so many, the database is scanned again.
 HELD_KEYS = 200_000
 # Keys that share a pipeline; their small values are all in memory.
 CHUNK = 1000
 ATTEMPTS = 5
+
 NO_EXPIRY, NO_KEY = -1, -2
+
+# Keys that are read together, whose values fit in memory.
+TOGETHER = 20
+# The command that reads a whole value, by type, and its arguments after the key.
+_WHOLE: Mapping[bytes, tuple[tuple[str, ...], tuple[str | int, ...]]] = {
+    b"string": (("GET",), ()),
+    b"list": (("LRANGE",), (0, -1)),
+    b"set": (("SMEMBERS",), ()),
+    b"hash": (("HGETALL",), ()),
+    b"zset": (("ZRANGE",), (0, -1, "WITHSCORES")),
+    b"stream": (("XINFO", "STREAM"), ("FULL", "COUNT", 0)),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +90,70 @@ class _Entry:
         return RecordHash(text(self.key), self.hash(), fields, self.expires)
 
 
-class Content(RedisReader):
-    """The content reader of a Redis server. See `ContentView`; a part is a bucket of keys by their hash."""
+class RedisReader(Reader):
+    """Reads one Redis server. A part is a bucket of keys by their hash.
 
-    kind = "redis"
+    DUMP belongs to ``+@read``, and code that only reads should have no further rights. RESTORE does not
+    belong to it: only the operator can replay.
+    """
+
+    _profile: RedisProfile
+
+    def __init__(self, readable: Readable[RedisProfile]) -> None:
+        """Keep the access data; the first question connects. Raises `UsageProblem` for a wrong pattern."""
+        super().__init__(readable)
+        self._groups = KeyGroups(self._profile.databases, self._profile.patterns)
+        self._clients: dict[int, redis.Redis] = {}
+        self._exact_expiry = True
+
+    def close(self) -> None:
+        """Close the connections, if there are any."""
+        for client in self._clients.values():
+            client.close()
+        self._clients.clear()
+
+    def ask(self) -> Answer:
+        """Count the keys of the first database that holds any, and read the type of one."""
+        with translated(self._reach):
+            server = f"Redis {marks_of(self._open(self._profile.databases[0]))['server']}"
+            for database in self._profile.databases:
+                client = self._open(database)
+                key = client.randomkey()
+                if key is not None:
+                    client.type(key)
+                    return Answer("DBSIZE and TYPE of a key", f"{database}:*", int(client.dbsize()), server)
+        return Answer("DBSIZE", f"{self._profile.databases[0]}:*", 0, server)
+
+    def collections(self) -> Sequence[str]:
+        """Return the patterns, and ``<database>:*`` for unmatched keys, once the server answers."""
+        with translated(self._reach):
+            self._open(self._profile.databases[0]).ping()
+        return sorted(name for database in self._profile.databases for name in self._groups.names(database))
+
+    def count(self, collection: str) -> int:
+        """Return the number of keys of one pattern."""
+        return len({key for page in self._pages(self._database(collection), collection) for key in page})
+
+    def counts(self) -> Mapping[str, int]:
+        """Return the number of keys by pattern; each database is scanned once."""
+        counts: dict[str, int] = {}
+        with translated(self._reach):
+            for database in self._profile.databases:
+                counts |= self._groups.count(database, keys(self._open(database), self._reach))
+        return dict(sorted(counts.items()))
+
+    def connections(self) -> tuple[int, int]:
+        """Return the numbers of connected and allowed clients."""
+        with translated(self._reach):
+            client = self._open(self._profile.databases[0])
+            try:
+                found: dict[str, Any] = client.info("clients")
+                # Older servers give the limit only in their configuration.
+                allowed: Any = found if "maxclients" in found else client.config_get("maxclients")
+            except redis.exceptions.NoPermissionError:
+                raise self._reach.untold("+info, and before Redis 7 +config|get") from None
+        return int(found["connected_clients"]), int(allowed["maxclients"])
+
     blind_spots: tuple[str, ...] = (
         "each key is read on its own, a value above 16 kB slice by slice: a part is not at one moment",
         "when a key expires is not compared, only whether it does; of a field of a hash, neither",
@@ -83,11 +163,6 @@ class Content(RedisReader):
         "settings and accounts are not compared; of function libraries those that the reader may list are",
         "databases that the profile does not list: their keys are neither compared nor named",
     )
-
-    def __init__(self, readable: Readable[RedisProfile]) -> None:
-        """Keep the access data; the first question connects. Raises `UsageProblem` for a wrong pattern."""
-        super().__init__(readable)
-        self._exact_expiry = True
 
     def schemas(self) -> Mapping[str, Json]:
         """Return the patterns, and the function libraries if the reader may list them."""
@@ -141,8 +216,6 @@ class Content(RedisReader):
         if database not in self._clients:
             client = connect(self._reach, database)
             self._exact_expiry = has_exact_expiry(str(marks_of(client)["server"]))
-            # Answers are hashed in raw form: the driver would lose the order of a stream's fields.
-            client.response_callbacks.clear()
             self._clients[database] = client
         return self._clients[database]
 
@@ -159,14 +232,15 @@ class Content(RedisReader):
     def _pages(self, database: int, collection: str) -> Iterator[list[bytes]]:
         """Yield a collection's keys, page by page; a key may come more than once."""
         glob = collection.partition(":")[2]
-        cursor = b"0"
+        cursor = 0
         while True:
             with translated(self._reach):
-                cursor, page = self._open(database).execute_command(  # type: ignore[no-untyped-call]
-                    "SCAN", cursor, *(() if glob == "*" else ("MATCH", glob)), "COUNT", SCAN_COUNT
+                cursor, page = self._open(database).scan(
+                    cursor, match=None if glob == "*" else glob, count=SCAN_COUNT
                 )
-            yield [key for key in cast("list[bytes]", page) if self._groups.of(database, key) == collection]
-            if cursor == b"0":
+            found = cast("list[bytes]", page)  # clients here do not decode answers
+            yield [key for key in found if self._groups.of(database, key) == collection]
+            if cursor == 0:
                 return
 
     def _parts(
@@ -174,8 +248,8 @@ class Content(RedisReader):
     ) -> Iterator[tuple[int, Iterator[list[_Entry]]]]:
         """Yield each part with its entries."""
         database, excluded = self._database(collection), self._excluded(collection)
-        for part, keys in self._keys(collection, division, parts):
-            yield part, self._entries(database, keys, excluded, pace)
+        for part, those in self._keys(collection, division, parts):
+            yield part, self._entries(database, those, excluded, pace)
 
     def _excluded(self, collection: str) -> frozenset[bytes]:
         return frozenset(name.encode() for name in excluded_of(self._profile, collection))
@@ -192,7 +266,7 @@ class Content(RedisReader):
                 hint="the baseline was changed by hand, or is of another store",
             )
         with translated(self._reach):
-            present = int(self._open(database).execute_command("DBSIZE"))  # type: ignore[no-untyped-call]
+            present = int(self._open(database).dbsize())
         together = max(1, HELD_KEYS * len(division) // max(present, 1))
         for start in range(0, len(parts), together):
             chosen = parts[start : start + together]
@@ -302,6 +376,51 @@ class Content(RedisReader):
             finally:
                 pool.release(connection)
 
+    def export(self, selection: Selection, folder: Path, pace: Pace) -> Iterator[ExportedRecord]:
+        """Yield the wanted keys, including the fields that digests leave out."""
+        collection = selection.collection
+        database, excluded = self._database(collection), self._excluded(collection)
+        for part, those in self._keys(collection, selection.division, tuple(selection.wanted)):
+            names = {key for key, _ in selection.wanted[part]}
+            wanted = (key for key in those if text(key) in names)
+            for together in batched(wanted, TOGETHER):
+                whole = self._read_whole(database, together)
+                # The value was read between two equal hashes, so the hash belongs to it.
+                for entries in self._entries(database, set(whole), excluded, pace):
+                    for entry in entries:
+                        record = entry.record()
+                        if (record.key, record.hash) in selection.wanted[part]:
+                            dumped, content = whole.pop(entry.key)
+                            yield ExportedRecord(
+                                key=record.key,
+                                hash=record.hash,
+                                content={
+                                    "type": text(entry.kind),
+                                    "expires": _moment(entry.expires),
+                                    "value": content,
+                                },
+                                replay={
+                                    "key": b64encode(entry.key).decode(),
+                                    "value": b64encode(dumped).decode(),
+                                    "expires": None if entry.expires is None else round(entry.expires * 1000),
+                                },
+                            )
+
+    def _read_whole(self, database: int, keys: Sequence[bytes]) -> dict[bytes, tuple[bytes, Json]]:
+        """Return keys with their DUMP and their values for people, without keys removed meanwhile."""
+        kinds: list[bytes] = self._ask(database, [("TYPE", key) for key in keys])
+        commands: list[Command] = []
+        for key, kind in zip(keys, kinds, strict=True):
+            # A key of an unknown type, or none, is not wanted: GET answers with an error, or nothing.
+            command, options = _WHOLE.get(kind, _WHOLE[b"string"])
+            commands += [("DUMP", key), (*command, key, *options)]
+        answers = self._ask(database, commands)
+        found: dict[bytes, tuple[bytes, Json]] = {}
+        for key, kind, dumped, value in zip(keys, kinds, answers[::2], answers[1::2], strict=True):
+            if dumped is not None and not isinstance(value, Changed):
+                found[key] = dumped, _readable(sorted(value) if kind == b"set" else value)
+        return found
+
 
 def _packed(command: Command) -> bytes:
     """Return a command in the protocol's form; the driver's own packing takes several times as long."""
@@ -329,3 +448,24 @@ def _bucket(key: bytes, buckets: int) -> int:
 
 def _buckets(count: int) -> tuple[str, ...]:
     return ("", *(f"bucket {number} of {count}" for number in range(2, count + 1)))
+
+
+def _moment(expires: float | None) -> Json:
+    try:
+        return None if expires is None else datetime.fromtimestamp(expires, UTC).isoformat()
+    except (ValueError, OverflowError, OSError):  # the year is outside of 1 to 9999
+        return expires
+
+
+def _readable(value: Any) -> Json:  # noqa: ANN401 - whatever the server answers
+    match value:
+        case bytes():
+            return text_json(value)
+        case dict():
+            return {text(name): _readable(inside) for name, inside in value.items()}
+        case list() | tuple():
+            return [_readable(item) for item in value]
+        case float():
+            return number_json(value)
+    found: Json = value
+    return found

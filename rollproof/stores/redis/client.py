@@ -19,8 +19,7 @@ from rollproof.collection import Json
 from rollproof.errors import UsageProblem, unanswered
 from rollproof.profile.data_formats import Marks
 from rollproof.stores.client_name import NAME
-from rollproof.stores.contract import Answer
-from rollproof.stores.reach import Reach, Readable, StoreReader, release
+from rollproof.stores.reach import Reach, Readable, release
 from rollproof.stores.redis.descriptor import RedisProfile
 
 # Keys that a round of SCAN examines: few rounds are needed, and each is too short to hold up the server.
@@ -224,62 +223,3 @@ def holdings(readable: Readable[RedisProfile]) -> dict[str, Any]:
         common = sorted(prefix.decode() for prefix, count in counted.items() if count >= _FEWEST)
         patterns += [f"{database}:{prefix}:*" for prefix in common[:MOST_PATTERNS]]
     return {"databases": databases, "patterns": patterns}
-
-
-class RedisReader(StoreReader[RedisProfile]):
-    """The base of Redis's view and content reader: it holds one connection a database."""
-
-    def __init__(self, readable: Readable[RedisProfile]) -> None:
-        """Keep the access data; the first question connects. Raises `UsageProblem` for a wrong pattern."""
-        super().__init__(readable)
-        self._groups = KeyGroups(self._profile.databases, self._profile.patterns)
-        self._clients: dict[int, redis.Redis] = {}
-
-    def close(self) -> None:
-        """Close the connections, if there are any."""
-        for client in self._clients.values():
-            client.close()
-        self._clients.clear()
-
-
-class View(RedisReader):
-    """The read side of a Redis server. See `StoreView`."""
-
-    kind = "redis"
-
-    def ask(self) -> Answer:
-        """Count the keys of the first database that holds any, and read the type of one."""
-        with translated(self._reach):
-            server = f"Redis {marks_of(self._open(self._profile.databases[0]))['server']}"
-            for database in self._profile.databases:
-                client = self._open(database)
-                key = client.randomkey()
-                if key is not None:
-                    client.type(key)
-                    return Answer("DBSIZE and TYPE of a key", f"{database}:*", int(client.dbsize()), server)
-        return Answer("DBSIZE", f"{self._profile.databases[0]}:*", 0, server)
-
-    def counts(self) -> Mapping[str, int]:
-        """Return the number of keys by pattern, and unmatched keys by ``<database>:*``."""
-        counts: dict[str, int] = {}
-        with translated(self._reach):
-            for database in self._profile.databases:
-                counts |= self._groups.count(database, keys(self._open(database), self._reach))
-        return dict(sorted(counts.items()))
-
-    def connections(self) -> tuple[int, int]:
-        """Return the numbers of connected and allowed clients. See `ConnectionsView`."""
-        with translated(self._reach):
-            client = self._open(self._profile.databases[0])
-            try:
-                found: dict[str, Any] = client.info("clients")
-                # Older servers give the limit only in their configuration.
-                allowed: Any = found if "maxclients" in found else client.config_get("maxclients")
-            except redis.exceptions.NoPermissionError:
-                raise self._reach.untold("+info, and before Redis 7 +config|get") from None
-        return int(found["connected_clients"]), int(allowed["maxclients"])
-
-    def _open(self, database: int) -> redis.Redis:
-        if database not in self._clients:
-            self._clients[database] = connect(self._reach, database)
-        return self._clients[database]

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from itertools import islice
 from typing import Any
 
 import pymongo
-from bson import ObjectId
 from bson.errors import BSONError
 from pymongo import MongoClient
-from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import OperationFailure, PyMongoError
 
 from rollproof.collection import Json
-from rollproof.errors import Unverifiable, unanswered
+from rollproof.errors import unanswered
 from rollproof.profile.data_formats import Marks
 from rollproof.stores.client_name import NAME
-from rollproof.stores.contract import Answer
 from rollproof.stores.mongodb.descriptor import FCV, MongodbProfile
-from rollproof.stores.names import Name, names_at, names_of, whole_numbers
-from rollproof.stores.reach import Reach, Readable, StoreReader
+from rollproof.stores.reach import Reach, Readable
 
 Document = dict[str, Any]
 UNAUTHORIZED = 13
@@ -171,128 +166,3 @@ def holdings(readable: Readable[MongodbProfile]) -> dict[str, Any]:
     reach = readable.reach
     with within(reach), closing(connect(reach, readable.profile.authentication_database)) as client:
         return {"databases": sorted({*client.list_database_names()} - OF_THE_SERVER)}
-
-
-class MongodbReader(StoreReader[MongodbProfile]):
-    """The base of MongoDB's view and content reader: it holds their client for one server."""
-
-    def __init__(self, readable: Readable[MongodbProfile]) -> None:
-        """Keep the access data; the first question connects."""
-        super().__init__(readable)
-        self._client: MongoClient[Document] | None = None
-
-    def close(self) -> None:
-        """Close the client, if there is one."""
-        if self._client is not None:
-            self._client.close()
-        self._client = None
-
-    @contextmanager
-    def _connected(self) -> Iterator[MongoClient[Document]]:
-        """Yield the client, within one deadline.
-
-        After a failure the client is closed: it would wait for the server's recovery. The next call makes
-        a new one.
-        """
-        try:
-            with within(self._reach):
-                if self._client is None:
-                    self._client = connect(self._reach, self._profile.authentication_database)
-                    require_primary(self._client, self._reach)
-                    self._greet(self._client)
-                yield self._client
-        except Unverifiable:
-            self.close()
-            raise
-
-    def _greet(self, client: MongoClient[Document]) -> None:
-        """Ask the server for its abilities when a client is new; nothing by default."""
-
-
-class View(MongodbReader):
-    """The read side of a MongoDB server. See `StoreView`."""
-
-    kind = "mongodb"
-
-    def ask(self) -> Answer:
-        """Count up to `ASKED_DOCUMENTS` documents of the first collection that holds any."""
-        with self._connected() as client:
-            version = str(client.server_info()["version"])
-            first, records = "", 0
-            for name in self._names(client):
-                first = first or name
-                if records := self._of(client, name).count_documents({}, limit=ASKED_DOCUMENTS):
-                    first = name
-                    break
-        if not first:
-            raise self._reach.failed(
-                "no collection",
-                expected=f"a collection in {', '.join(self._profile.databases)}",
-                hint="the collections were dropped, or the profile names another database",
-            )
-        query = f"count of up to {ASKED_DOCUMENTS} documents"
-        return Answer(query, first, records, f"MongoDB {version}")
-
-    def counts(self) -> Mapping[str, int]:
-        """Return the number of documents by ``database.collection``, each counted by a scan."""
-        with self._connected() as client:
-            return {name: self._of(client, name).count_documents({}) for name in self._names(client)}
-
-    def collections(self) -> Sequence[str]:
-        """Return the collections as ``database.collection``. See `CollectionsView`."""
-        with self._connected() as client:
-            return list(self._names(client))
-
-    def count(self, collection: str) -> int:
-        """Count one collection's documents by a scan. See `CollectionsView`."""
-        with self._connected() as client:
-            return self._of(client, collection).count_documents({})
-
-    def connections(self) -> tuple[int, int]:
-        """Return the numbers of connected and allowed clients. See `ConnectionsView`."""
-        with self._connected() as client:
-            status = told(client, _CONNECTIONS_ALONE)
-        if status is None:
-            raise self._reach.untold("the role clusterMonitor")
-        used = int(status["connections"]["current"])
-        return used, used + int(status["connections"]["available"])
-
-    def names(
-        self, collection: str, fields: Sequence[str], where: Mapping[str, str]
-    ) -> Iterator[Name | None]:
-        """Yield the names at the paths `fields` in a collection's documents. See `ReferenceView`."""
-        with self._connected() as client:
-            found = self._of(client, collection).find(where, dict.fromkeys(fields, 1), batch_size=NAMES)
-        with closing(found):
-            while True:
-                # Each block has its own deadline: the other store is asked between blocks.
-                with self._connected():
-                    block = list(islice(found, NAMES))
-                if not block:
-                    return
-                for document in block:
-                    yield from names_of(document, fields)
-
-    def held(self, collection: str, fields: Sequence[str], names: Sequence[Name]) -> set[Name]:
-        """Return the `names` that the paths `fields` together form in any document, in whatever type."""
-        wanted, held = set(names), set()
-        texts = sorted({name[0] for name in names})
-        ids = (ObjectId(text) for text in texts if ObjectId.is_valid(text))
-        first = {"$in": [*texts, *whole_numbers(texts), *ids]}
-        with (
-            self._connected() as client,
-            self._of(client, collection).find({fields[0]: first}, dict.fromkeys(fields, 1)) as found,
-        ):
-            for document in found:
-                held |= wanted.intersection(names_at(document, fields))
-        return held
-
-    @staticmethod
-    def _of(client: MongoClient[Document], collection: str) -> Collection[Document]:
-        database, _, name = collection.partition(".")
-        return client[database][name]
-
-    def _names(self, client: MongoClient[Document]) -> Iterator[str]:
-        """Yield the collections of the profile's databases as ``database.collection``."""
-        for database in sorted(self._profile.databases):
-            yield from (f"{database}.{name}" for name in collections(client[database]))

@@ -1,15 +1,17 @@
-"""S3's content: every current object is read whole, every version as the server lists it."""
+"""S3, read side: the current objects in the profile's buckets, counted by listing them, each read whole."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import IO
 
 from minio import Minio
@@ -18,14 +20,33 @@ from minio.versioningconfig import OFF
 
 from rollproof.collection import Json
 from rollproof.stores.canonical import packed, record_of
-from rollproof.stores.contract import Beside, Digest, Pace, RecordHash
+from rollproof.stores.contract import (
+    Answer,
+    Beside,
+    Digest,
+    ExportedRecord,
+    Pace,
+    RecordHash,
+    Selection,
+    Wanted,
+)
+from rollproof.stores.names import Name
 from rollproof.stores.policy import excluded_of, pace_of
-from rollproof.stores.reach import Reach, Readable
+from rollproof.stores.reach import Countdown, Reach, Readable
+from rollproof.stores.reader import Reader
+from rollproof.stores.s3.client import (
+    ASKED_BYTES,
+    ASKED_OBJECTS,
+    WORKERS,
+    close,
+    connect,
+    translated,
+    without_key,
+)
 from rollproof.stores.s3.descriptor import VERSIONS, S3Profile
 from rollproof.stores.s3.listing import Listed, PartItem, batch_of, divided, in_parts
 from rollproof.stores.s3.settings import DENIED, SETTINGS, settings_of
-from rollproof.stores.s3.view import S3Reader, translated, without_key
-from rollproof.system.side_by_side import Workers
+from rollproof.system.side_by_side import Workers, batched, each
 
 # Requests under way at a time, for each allowed connection: most of their time is spent waiting for the
 # server. More than 8 in all were no faster.
@@ -39,6 +60,7 @@ HEADERS = ("cache-control", "content-disposition", "content-encoding", "content-
 USER_HEADER = "x-amz-meta-"
 GONE = frozenset({"NoSuchKey", "NoSuchVersion", "MethodNotAllowed"})  # the last: a delete marker
 _EXPIRY = re.compile(r'expiry-date="([^"]+)"')
+OBJECTS = "objects"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +99,116 @@ class ReadObject:
         )
 
 
-class Content(S3Reader):
-    """Reads the content of the profile's buckets. See `ContentView`.
+class S3Reader(Reader):
+    """Reads the profile's buckets: every current object whole, every version as the server lists it.
 
     A part begins at a key, compared by code points. An object has the fields size, content, content_type,
-    headers, metadata and tags; a version has size, etag and delete_marker.
+    headers, metadata and tags; a version has size, etag and delete_marker. Whole objects are read as the
+    operator: a server may hide an object's tags from a reader.
     """
 
-    kind = "s3"
+    _profile: S3Profile
+
+    def __init__(self, readable: Readable[S3Profile]) -> None:
+        """Keep the access data; the first question connects."""
+        super().__init__(readable)
+        self._connections = max(WORKERS, self._profile.load.connections * IN_FLIGHT)
+        self._client: Minio | None = None
+
+    def close(self) -> None:
+        """Close the connections, if there are any."""
+        if self._client is not None:
+            close(self._client)
+        self._client = None
+
+    def _open(self) -> Minio:
+        if self._client is None:
+            self._client = connect(self._reach, self._profile.region, self._connections)
+        return self._client
+
+    def ask(self) -> Answer:
+        """List up to `ASKED_OBJECTS` objects in the first non-empty bucket, and read from the first."""
+        countdown = self._reach.start()
+        with translated(self._reach):
+            client = self._open()
+            for bucket in self._profile.buckets:
+                names = []
+                for item in client.list_objects(bucket, recursive=True):
+                    countdown.left()
+                    names.append(str(item.object_name))
+                    if len(names) == ASKED_OBJECTS:
+                        break
+                if names:
+                    response = client.get_object(bucket, names[0])
+                    with closing(response):
+                        response.read(ASKED_BYTES)
+                        server = response.headers.get("Server", "not named")
+                    query = f"list of up to {ASKED_OBJECTS} objects and the first bytes of one"
+                    return Answer(query=query, collection=bucket, records=len(names), server=server)
+        return Answer("list of objects", self._profile.buckets[0], 0, "not asked")
+
+    def counts(self) -> Mapping[str, int]:
+        """Return the number of current objects by bucket, without older versions and deleted objects."""
+        countdown = self._reach.start()
+        return {bucket: self._count(bucket, countdown) for bucket in sorted(self._profile.buckets)}
+
+    def collections(self) -> Sequence[str]:
+        """Return the profile's buckets, there or not, once the server answers."""
+        # To list buckets takes a right that nothing else needs; any answer about one shows a server.
+        with translated(self._reach), suppress(S3Error):
+            self._open().bucket_exists(self._profile.buckets[0])
+        return sorted(self._profile.buckets)
+
+    def count(self, collection: str) -> int:
+        """Return the number of current objects of one bucket."""
+        return self._count(collection, self._reach.start())
+
+    def names(
+        self, collection: str, fields: Sequence[str], where: Mapping[str, str]
+    ) -> Iterator[Name | None]:
+        """Yield the keys of the bucket's current objects, their only names."""
+        self._only_keys(fields, where)
+        with translated(self._reach):
+            for item in self._open().list_objects(collection, recursive=True):
+                yield (str(item.object_name),)
+
+    def held(self, collection: str, fields: Sequence[str], names: Sequence[Name]) -> set[Name]:
+        """Return the `names` that are keys of current objects."""
+        self._only_keys(fields, {})
+        countdown = self._reach.start()
+
+        def there(name: Name) -> bool:
+            return self._is_there(collection, name[0], countdown)
+
+        return {name for name, found in each(there, names, workers=WORKERS, name="s3").items() if found}
+
+    def _count(self, bucket: str, countdown: Countdown) -> int:
+        found = 0
+        with translated(self._reach):
+            for _ in self._open().list_objects(bucket, recursive=True):
+                countdown.left()
+                found += 1
+        return found
+
+    def _is_there(self, bucket: str, key: str, countdown: Countdown) -> bool:
+        countdown.left()
+        with translated(self._reach):
+            try:
+                self._open().stat_object(bucket, key)
+            except S3Error as error:
+                if error.code in {"NoSuchKey", "MethodNotAllowed"}:  # MethodNotAllowed: it is a delete marker
+                    return False
+                raise
+        return True
+
+    def _only_keys(self, fields: Sequence[str], where: Mapping[str, str]) -> None:
+        if tuple(fields) != ("key",) or where:
+            raise self._reach.failed(
+                f"{', '.join(fields)}" + (f" where {', '.join(where)}" if where else ""),
+                expected="a reference at the field key, without a condition",
+                hint="an object is known by its key alone: correct the reference in the profile",
+            )
+
     blind_spots: tuple[str, ...] = (
         "version id, time and ETag of a current object are not compared: a restore makes a new version",
         "of a noncurrent version, the ETag is compared and the content is not read",
@@ -96,18 +220,13 @@ class Content(S3Reader):
     )
 
     def beside(self) -> Beside:
-        """Return the buckets that the profile does not list. See `SharedContent`."""
+        """Return the buckets that the profile does not list."""
         with translated(self._reach):
             try:
                 found = {bucket.name for bucket in self._open().list_buckets()}
             except S3Error:  # it answers, and refuses
                 return Beside(unread=("buckets of others: s3:ListAllMyBuckets",))
         return Beside(outside=tuple(f"bucket {name}" for name in sorted(found - {*self._profile.buckets})))
-
-    def __init__(self, readable: Readable[S3Profile]) -> None:
-        """Keep the access data; the first question connects."""
-        super().__init__(readable)
-        self.connections = self._profile.load.connections * IN_FLIGHT
 
     def schemas(self) -> Mapping[str, Json]:
         """Return each bucket's settings, without missing buckets; a versioned bucket has a second entry."""
@@ -126,7 +245,7 @@ class Content(S3Reader):
         return dict(sorted(found.items()))
 
     def sight(self, schemas: Mapping[str, Json]) -> Mapping[str, str]:
-        """Return each bucket's settings that the reader may read. See `SightedContent`.
+        """Return each bucket's settings that the reader may read.
 
         One that it may not read is left out: a blind spot as long as it never could. A bucket that is gone
         hides nothing.
@@ -268,6 +387,53 @@ class Content(S3Reader):
                 return {}
             raise
 
+    def export(self, selection: Selection, folder: Path, pace: Pace) -> Iterator[ExportedRecord]:
+        """Yield the wanted objects; their contents are in ``objects`` below `folder`."""
+        collection = selection.collection
+        objects = folder / OBJECTS
+        with translated(self._reach):
+            objects.mkdir(mode=0o700, exist_ok=True)
+        excluded = excluded_of(self._profile, collection)
+
+        def read(key: str) -> ExportedRecord | None:
+            return self._read_whole(collection, key, selection.pairs, excluded, objects)
+
+        # Requested by key, so that the bucket need not be listed.
+        keys = sorted({key for key, _ in selection.pairs})
+        with Workers(pace.connections * IN_FLIGHT, "s3") as workers:
+            for batch in batched(keys, Pace.SMALLEST):
+                yield from (record for record in workers.in_order(read, batch) if record is not None)
+
+    def _read_whole(
+        self, bucket: str, key: str, wanted: Wanted, excluded: frozenset[str], objects: Path
+    ) -> ExportedRecord | None:
+        """Read an object into a file, and keep the file, named by its SHA-256, if the object is wanted."""
+        self._expect_askable(bucket, key)
+        # Each attempt uses the same name, so that a file left by a kill is overwritten.
+        place = packed([bucket.encode(), key.encode()])
+        part = objects / f".{hashlib.sha256(place).hexdigest()}.part"
+        with translated(self._reach):
+            client = self._open()
+            try:
+                descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+                with os.fdopen(descriptor, "wb") as sink:
+                    headers, size, sha256 = read_contents(client, self._reach, bucket, key, None, sink)
+                    sink.flush()
+                    # Several at once, here: the folder is synced when all is there.
+                    os.fsync(sink.fileno())
+                found = ReadObject(key, headers, size, sha256, self._tags(client, bucket, key, headers))
+                known = next((one for one in hashes(found, excluded) if (key, one) in wanted), None)
+                if known is None:
+                    return None
+                part.replace(objects / sha256.hex())
+            except S3Error as error:
+                if error.code in GONE:
+                    return None
+                raise
+            finally:
+                part.unlink(missing_ok=True)
+        return ExportedRecord(key, known, shown(bucket, found))
+
 
 def name_of_version(item: Listed) -> str:
     """Return the record key for a version: ``KEY?versionId=VERSION``."""
@@ -352,3 +518,25 @@ def _encoded(text: str | None) -> bytes | None:
 
 def _pairs(values: Mapping[str, str]) -> bytes:
     return packed(text.encode() for pair in sorted(values.items()) for text in pair)
+
+
+def hashes(found: ReadObject, excluded: frozenset[str]) -> set[int]:
+    """Return an object's possible hashes: with its tags, and without, for a reader that cannot see them."""
+    return {each.record(excluded).hash for each in (found, replace(found, tags={}))}
+
+
+def shown(bucket: str, found: ReadObject) -> dict[str, Json]:
+    """Return an object's description for people; its bytes are in a file."""
+    return {
+        "bucket": bucket,
+        "key": found.key,
+        "version": found.headers.get("x-amz-version-id"),
+        "modified": found.headers.get("last-modified"),
+        "size": found.size,
+        "etag": found.headers.get("etag", "").strip('"'),
+        "file": f"{OBJECTS}/{found.sha256.hex()}",
+        "content_type": found.headers.get("content-type"),
+        "headers": dict(found.own_headers()),
+        "metadata": {name.removeprefix(USER_HEADER): value for name, value in found.metadata().items()},
+        "tags": dict(found.tags),
+    }

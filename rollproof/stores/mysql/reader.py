@@ -1,4 +1,4 @@
-"""MySQL and MariaDB: the content of every table, hashed in the server."""
+"""MySQL and MariaDB, read side: every table of the profile's databases, hashed in the server."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pymysql
@@ -15,27 +16,47 @@ from pymysql.connections import Connection
 from pymysql.cursors import Cursor, SSCursor
 
 from rollproof.collection import Json
-from rollproof.stores.contract import Beside, Digest, Pace, RecordHash
+from rollproof.stores.contract import (
+    Answer,
+    Beside,
+    Digest,
+    ExportedRecord,
+    Pace,
+    RecordHash,
+    Selection,
+    Wanted,
+)
 from rollproof.stores.mysql.accounts import read_beside
 from rollproof.stores.mysql.columns import LONGEST_TOGETHER, Column, hashed, read_columns, row_hash
 from rollproof.stores.mysql.connection import (
     Flavour,
     connect,
+    count_rows,
+    escaped_percents,
     limit_queries,
+    quoted,
     quoted_table,
     require_source,
     rows,
     server,
+    tables,
     translated,
 )
 from rollproof.stores.mysql.descriptor import MysqlProfile
 from rollproof.stores.mysql.keys import Key, between, read_key
 from rollproof.stores.mysql.privileges import dropped, privileges_of, sight
+from rollproof.stores.mysql.rows import RowReader, TooLong
 from rollproof.stores.mysql.schema import read_schemas
+from rollproof.stores.names import Name
 from rollproof.stores.policy import excluded_of, policy_of
-from rollproof.stores.reach import Readable, StoreReader
+from rollproof.stores.reach import Readable
+from rollproof.stores.reader import Reader
 from rollproof.system.side_by_side import Workers
 
+# Rows that `ask` reads at most: enough to touch real data, few enough for a large table.
+ASKED_ROWS = 1000
+# Names read at a time when references are followed.
+NAMES = 1000
 # Limits of a first request, before its speed is known: rows, and bytes of rows.
 FIRST_ROWS = 20_000
 FIRST_BYTES = 16 << 20
@@ -46,6 +67,8 @@ WALK = 500_000
 OTHERS = 16
 # Hexadecimal digits of the first column that represent the key in a keyless table.
 SHOWN = 40
+# Up to so many wanted rows of a part are selected by the server; with more, the part is read whole.
+TOLD = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +88,86 @@ class _Table:
         return f"FROM {quoted_table(self.name)}{self.key.forced}"
 
 
-class Content(StoreReader[MysqlProfile]):
-    """Reads the content of a MySQL or MariaDB server. See `ContentView`."""
+class MysqlReader(Reader):
+    """Reads one MySQL or MariaDB server. Identical rows are each exported."""
 
-    kind = "mysql"
+    _profile: MysqlProfile
+
+    def ask(self) -> Answer:
+        """Count up to `ASKED_ROWS` rows of the first table that holds any."""
+        countdown = self._reach.start()
+        with self._connected() as connection:
+            names = tables(connection, self._profile.databases, self._reach)
+            if not names:
+                raise self._reach.failed(
+                    "no table",
+                    expected=f"a table in {', '.join(self._profile.databases)}",
+                    hint="the tables were dropped, or the account has no privilege on them",
+                )
+            name, records = ".".join(names[0]), 0
+            for database, table in names:
+                countdown.left()
+                source = f"(SELECT 1 FROM {quoted(database)}.{quoted(table)} LIMIT {ASKED_ROWS}) AS seen"  # noqa: S608 - quoted
+                ((records,),) = rows(connection, f"SELECT COUNT(*) FROM {source}")  # noqa: S608
+                if records:
+                    name = f"{database}.{table}"
+                    break
+            flavour, version = server(connection)
+        return Answer(
+            query=f"SELECT COUNT(*) of up to {ASKED_ROWS} rows",
+            collection=name,
+            records=int(records),
+            server=version if flavour == "mariadb" else f"MySQL {version}",
+        )
+
+    def counts(self) -> Mapping[str, int]:
+        """Return `SELECT COUNT(*)` of every table by ``database.table``, in one snapshot."""
+        countdown = self._reach.start()
+        with self._connected() as connection:
+            return count_rows(connection, tables(connection, self._profile.databases, self._reach), countdown)
+
+    def collections(self) -> Sequence[str]:
+        """Return the tables as ``database.table``."""
+        with self._connected() as connection:
+            found = tables(connection, self._profile.databases, self._reach)
+        return [f"{database}.{table}" for database, table in found]
+
+    def count(self, collection: str) -> int:
+        """Return `SELECT COUNT(*)` of one table."""
+        with self._connected() as connection:
+            ((count,),) = rows(connection, f"SELECT COUNT(*) FROM {quoted_table(collection)}")  # noqa: S608 - quoted
+        return int(count)
+
+    def connections(self) -> tuple[int, int]:
+        """Return the numbers of connected and allowed clients."""
+        with self._connected() as connection:
+            ((_, used),) = rows(connection, "SHOW GLOBAL STATUS LIKE 'Threads_connected'")
+            ((allowed,),) = rows(connection, "SELECT @@GLOBAL.max_connections")
+        return int(used), int(allowed)
+
+    def names(
+        self, collection: str, fields: Sequence[str], where: Mapping[str, str]
+    ) -> Iterator[Name | None]:
+        """Yield names from the table ``database.table``, read in blocks of `NAMES`."""
+        # A separate connection: until its rows are read, it accepts no other query.
+        connection = connect(self._reach)
+        chosen = " AND ".join(f"{escaped_percents(quoted(name))} = %s" for name in where)
+        read = escaped_percents(f"SELECT {_columns(fields)} FROM {quoted_table(collection)}")  # noqa: S608 - quoted
+        with translated(self._reach), closing(connection), closing(connection.cursor(SSCursor)) as cursor:
+            cursor.execute(f"{read} WHERE {chosen or 'TRUE'}", tuple(where.values()))
+            while block := cursor.fetchmany(NAMES):
+                for row in block:
+                    yield None if None in row else tuple(str(value) for value in row)
+
+    def held(self, collection: str, fields: Sequence[str], names: Sequence[Name]) -> set[Name]:
+        """Return the `names` found in rows, compared here, as a collation may equate different texts."""
+        first = escaped_percents(quoted(fields[0]))
+        # By their bytes too: else DISTINCT gives one of the texts that the collation equates, any.
+        each = ", ".join([_columns(fields), *(f"CAST({quoted(name)} AS BINARY)" for name in fields)])
+        read = escaped_percents(f"SELECT DISTINCT {each} FROM {quoted_table(collection)}")  # noqa: S608 - quoted
+        with self._connected() as connection:
+            found = rows(connection, f"{read} WHERE {first} IN %s", [tuple({name[0] for name in names})])
+        return {tuple(str(value) for value in row[: len(fields)]) for row in found} & set(names)
 
     def __init__(self, readable: Readable[MysqlProfile]) -> None:
         """Keep the access data; the first question connects."""
@@ -100,14 +199,14 @@ class Content(StoreReader[MysqlProfile]):
         return found
 
     def sight(self, schemas: Mapping[str, Json]) -> Mapping[str, str]:
-        """Return each database's kinds of objects, and the hidden bodies. See `SightedContent`."""
+        """Return each database's kinds of objects, and the hidden bodies."""
         databases = self._profile.databases
         with self._connected() as connection:
             flavour, _ = server(connection)
             return sight(privileges_of(connection, flavour), flavour, databases, schemas)
 
     def beside(self) -> Beside:
-        """Return accounts, grants, global variables, and the databases of others. See `SharedContent`."""
+        """Return accounts, grants, global variables, and the databases of others."""
         with self._connected() as connection:
             flavour, _ = server(connection)
             return read_beside(connection, flavour, self._profile.databases)
@@ -349,6 +448,42 @@ class Content(StoreReader[MysqlProfile]):
             rows(connection, "SET SESSION information_schema_stats_expiry = 0")
         return connection
 
+    def export(self, selection: Selection, folder: Path, pace: Pace) -> Iterator[ExportedRecord]:
+        """Yield the wanted rows, including the columns that digests leave out."""
+        collection = selection.collection
+        with self._connected() as connection:
+            table = self._table(connection, collection)
+            reader = RowReader(list(table.columns.values()))
+            for part, records in selection.wanted.items():
+                found = self._rows(
+                    connection,
+                    table,
+                    selection.division,
+                    part,
+                    pace,
+                    reader.selected,
+                    where=_among(table.hash, records),
+                    block=1,  # a row may be of any size
+                )
+                with closing(found):
+                    for key, value, values in found:
+                        if (key, value) in records:
+                            yield ExportedRecord(key, value, *self._read(reader, collection, values))
+
+    def _read(self, reader: RowReader, collection: str, values: Sequence[Any]) -> tuple[Json, Json]:
+        try:
+            return reader.read(values)
+        except TooLong as column:
+            raise self._reach.failed(
+                f"one of column {column} that is longer than max_allowed_packet",
+                expected=f"whole values of {collection}",
+                hint="raise max_allowed_packet of the server",
+            ) from None
+
+
+def _columns(names: Sequence[str]) -> str:
+    return ", ".join(quoted(name) for name in names)
+
 
 def _stream(connection: Connection[Cursor], query: str, block: int) -> Generator[tuple[Any, ...]]:
     """Yield the rows of `query` as they arrive: a table without a key may be of any size."""
@@ -370,3 +505,9 @@ def _key_text(values: Sequence[object], row: object, *, keyless: bool) -> str:
     if len(values) == 1:
         return str(values[0])
     return ", ".join(json.dumps(str(value), ensure_ascii=False) for value in values)
+
+
+def _among(hashed: str, records: Wanted) -> str:
+    if len(records) > TOLD:
+        return "TRUE"
+    return f"{hashed} IN ({', '.join(str(value) for _, value in records) or 'NULL'})"

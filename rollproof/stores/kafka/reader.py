@@ -1,34 +1,103 @@
-"""Kafka's content: each record in the retained range, at its partition and offset."""
+"""Kafka, read side: records are counted by reading the log.
+
+A count is the number of records between the retained range's start and end. It is not a difference of
+offsets: compaction and transactions make that too large, and a broker on object storage has reported it too
+small.
+"""
 
 from __future__ import annotations
 
 import time
+from base64 import b64decode
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from rollproof.collection import Json
 from rollproof.errors import Unverifiable
-from rollproof.stores.canonical import hash_of_record, packed, record_of
-from rollproof.stores.contract import Beside, Digest, Pace, RecordHash
+from rollproof.stores import canonical
+from rollproof.stores.canonical import hash_of_record, packed, text_json
+from rollproof.stores.contract import (
+    Answer,
+    Beside,
+    Digest,
+    ExportedRecord,
+    Pace,
+    RecordHash,
+    Retention,
+    Selection,
+)
 from rollproof.stores.kafka.broker import SETTLE_SECONDS, Broker, partitions_in
 from rollproof.stores.kafka.descriptor import KafkaProfile
 from rollproof.stores.kafka.positions import Positions, advances, lags, strays
 from rollproof.stores.kafka.ranges import Extent, Partition, Segment, divided, runs, segments, shifted
-from rollproof.stores.kafka.records import CREATED, NOT_STAMPED, stamp_of
+from rollproof.stores.kafka.records import CREATED, NOT_STAMPED, Record, record_of, stamp_of
+from rollproof.stores.kafka.upkeep import retention_of
 from rollproof.stores.policy import excluded_of
-from rollproof.stores.reach import StoreReader
+from rollproof.stores.reach import Readable
+from rollproof.stores.reader import Reader
+
+# Records that `ask` reads at most: enough to show that the log holds any.
+ASK_RECORDS = 100
 
 
-class Content(StoreReader[KafkaProfile]):
-    """Reads the content of the topics of one broker. See `ContentView` and `LaggingContent`.
+class KafkaReader(Reader):
+    """Reads the topics of one broker.
 
     A bound is ``partition:offset``. A record has the fields key, value, headers and timestamp; its partition
     and offset identify it. A recreated topic begins at 0 again: its records are compared by their distance
-    from the first one.
+    from the first one. A record that is put back gets its partition's next offset and, if the broker stamps
+    records, the time of then. A partition's lines keep the order of its records.
     """
 
-    kind = "kafka"
+    _profile: KafkaProfile
+
+    def ask(self) -> Answer:
+        """Read from the first topic that holds a record, or from the last if all are empty."""
+        countdown = self._reach.start()
+        with Broker(self._reach) as broker:
+            topics = broker.topics(self._profile.topics)
+            if not topics:
+                raise self._reach.failed(
+                    "none",
+                    expected=f"a topic that matches {', '.join(self._profile.topics)}",
+                    hint="a query can only touch data where there is some: check `topics` in the profile",
+                )
+            for topic, count in topics.items():
+                reading = broker.every_record({topic: count}, countdown)
+                records = sum(1 for _ in zip(range(ASK_RECORDS), reading, strict=False))
+                if records:
+                    break
+            return Answer(
+                query=f"read of up to {ASK_RECORDS} records",
+                collection=topic,
+                records=records,
+                server=f"Kafka cluster {broker.cluster()}",
+            )
+
+    def counts(self) -> Mapping[str, int]:
+        """Return the number of readable records by topic; one deadline holds for all."""
+        with Broker(self._reach) as broker:
+            return self._counts(broker, broker.topics(self._profile.topics))
+
+    def collections(self) -> Sequence[str]:
+        """Return the topics."""
+        with Broker(self._reach) as broker:
+            return list(broker.topics(self._profile.topics))
+
+    def count(self, collection: str) -> int:
+        """Return the number of readable records of one topic."""
+        with Broker(self._reach) as broker:
+            topics = {collection: len(broker.topic(collection).partitions)}
+            return self._counts(broker, topics)[collection]
+
+    def _counts(self, broker: Broker, topics: Mapping[str, int]) -> Mapping[str, int]:
+        found = Counter(record.topic for record in broker.every_record(topics, self._reach.start()))
+        return {topic: found[topic] for topic in topics}
+
     blind_spots: tuple[str, ...] = (
         "times that the broker stamped are not compared: it stamps a record again when that is restored",
         "that a topic was re-created with other offsets is not seen as long as its records are the same",
@@ -103,7 +172,7 @@ class Content(StoreReader[KafkaProfile]):
         return strays(Positions.of_record(recorded), self._positions())
 
     def beside(self) -> Beside:
-        """Return the topics and groups that the profile does not list. See `SharedContent`."""
+        """Return the topics and groups that the profile does not list."""
         groups, unread = set[str](), tuple[str, ...]()
         with Broker(self._reach) as broker:
             topics = set(broker.names(["*"])) - set(broker.names(self._profile.topics))
@@ -118,7 +187,7 @@ class Content(StoreReader[KafkaProfile]):
         return list(advances(Positions.of_record(recorded), self._positions()))
 
     def lags(self) -> Mapping[str, int]:
-        """Return each group's lag. See `LaggingContent`."""
+        """Return each group's lag."""
         return lags(self._positions())
 
     def _read(
@@ -176,6 +245,38 @@ class Content(StoreReader[KafkaProfile]):
         ends = broker.real_ends(every, self._reach.start())
         return {partition: Extent(begins[partition], ends[partition]) for partition in every}
 
+    def export(self, selection: Selection, folder: Path, pace: Pace) -> Iterator[ExportedRecord]:
+        """Yield the wanted records; all records of their parts are read."""
+        excluded = excluded_of(self._profile, selection.collection)
+        parts = sorted(part for part, pairs in selection.wanted.items() if pairs)
+        for part, message, shift in self._read(selection.collection, selection.division, parts, pace):
+            if message is None:
+                continue
+            known = record_of_message(message, shift, excluded)
+            if (known.key, known.hash) in selection.wanted[part]:
+                record = record_of(message)
+                whole = record.model_dump(mode="json")
+                yield ExportedRecord(known.key, known.hash, _content(record), whole)
+
+
+def brokers(readable: Readable[KafkaProfile]) -> list[str]:
+    """Return the brokers, as ``host:port``, to which clients of this process connect."""
+    with Broker(readable.reach) as broker:
+        return sorted(broker.brokers().values())
+
+
+def holdings(readable: Readable[KafkaProfile]) -> dict[str, Any]:
+    """Return the topics, the broker's own apart, and the groups. See `Recognition.holdings`."""
+    with Broker(readable.reach) as broker:
+        return {"topics": broker.names(["*"]) or ["*"], "groups": broker.groups(["*"])}
+
+
+def retentions(readable: Readable[KafkaProfile]) -> Mapping[str, Retention | None]:
+    """Return the retention by topic, or None if the broker does not tell it. See `Descriptor.retentions`."""
+    with Broker(readable.reach) as broker:
+        topics = broker.names(readable.profile.topics)
+        return {topic: retention_of(broker.configuration(topic, own=False)) for topic in topics}
+
 
 def _named(kind: str, names: Iterable[str]) -> Iterator[str]:
     return (f"{kind} {name}" for name in sorted(names))
@@ -188,7 +289,7 @@ def record_of_message(
     expires: float | None = None,
 ) -> RecordHash:
     """Return a message's record."""
-    return record_of(
+    return canonical.record_of(
         f"{message.partition}/{message.offset + shift}",
         _identity(message, shift),
         _fields(message, excluded),
@@ -214,3 +315,30 @@ def _fields(message: Any, excluded: frozenset[str]) -> dict[str, bytes | None]: 
     if excluded:
         return {name: value for name, value in fields.items() if name not in excluded}
     return fields
+
+
+def _content(record: Record) -> Json:
+    kind, milliseconds = record.timestamp
+    return {
+        "partition": record.partition,
+        "offset": record.offset,
+        "time": _time(milliseconds),
+        "milliseconds": milliseconds,
+        "stamped by": {NOT_STAMPED: "nobody", CREATED: "the producer"}.get(kind, "the broker"),
+        "key": _readable(record.key),
+        "value": _readable(record.value),
+        # A name may occur several times, and the headers' order is part of the record.
+        "headers": [[name, _readable(value)] for name, value in record.headers],
+    }
+
+
+def _time(milliseconds: int) -> str | None:
+    """Return a time such as ``2026-01-02T03:04:05.678+00:00``, or None if it is beyond the calendar."""
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _readable(encoded: str | None) -> Json:
+    return None if encoded is None else text_json(b64decode(encoded))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import ssl
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, Any
 from urllib.parse import quote
@@ -18,12 +18,10 @@ import orjson
 
 from rollproof.errors import Meaning, Unverifiable, unanswered
 from rollproof.profile.data_formats import Marks
-from rollproof.stores.contract import Answer, Hit, LoadState, Search
-from rollproof.stores.names import Name, names_at, names_of, whole_numbers
 from rollproof.stores.policy import chosen
 from rollproof.stores.qdrant.descriptor import QdrantProfile
-from rollproof.stores.reach import Reach, Readable, StoreReader
-from rollproof.stores.vectors import Metric, search_of
+from rollproof.stores.reach import Reach, Readable
+from rollproof.stores.vectors import Metric
 from rollproof.system.http import Cutoff
 
 # Statuses of a collection that answers. With the status "red" it fails, at least for some points.
@@ -182,111 +180,3 @@ def marks(readable: Readable[QdrantProfile]) -> Marks:
 def path_of(collection: str) -> str:
     """Return the path of a collection."""
     return f"/collections/{quote(collection, safe='')}"
-
-
-class QdrantReader(StoreReader[QdrantProfile]):
-    """The base of Qdrant's view and content reader."""
-
-    kind = "qdrant"
-
-    def __init__(self, readable: Readable[QdrantProfile]) -> None:
-        """Keep the store's address; nothing stays open between calls."""
-        super().__init__(readable)
-        self._rest = Rest(self._reach)
-
-
-class View(QdrantReader):
-    """Read-only view of one Qdrant. See `VectorView`."""
-
-    def ask(self) -> Answer:
-        """Count the first collection that holds a point, or the last if all are empty."""
-        collections = self._rest.collections(self._profile.collections)
-        if not collections:
-            raise self._rest.reach.failed(
-                "none",
-                expected=f"a collection that matches {', '.join(self._profile.collections)}",
-                hint="a query can only touch data where there is some: check `collections` in the profile",
-            )
-        for collection in collections:
-            records = self._rest.count(collection)
-            if records:
-                break
-        stand_in = " (stand-in)" if self._profile.stand_in else ""
-        return Answer(
-            query="exact count of points",
-            collection=collection,
-            records=records,
-            server=f"Qdrant {self._rest.version()}{stand_in}",
-        )
-
-    def counts(self) -> Mapping[str, int]:
-        """Return the exact number of points by collection."""
-        return {name: self._rest.count(name) for name in self._rest.collections(self._profile.collections)}
-
-    def collections(self) -> Sequence[str]:
-        """Return the collections. See `CollectionsView`."""
-        return self._rest.collections(self._profile.collections)
-
-    def count(self, collection: str) -> int:
-        """Return the exact number of points of one collection. See `CollectionsView`."""
-        return self._rest.count(collection)
-
-    def load_state(self, collection: str) -> LoadState:
-        """Return whether the collection serves, else Qdrant's status for it."""
-        status = str(self._rest.call("GET", path_of(collection))["status"])
-        serves = status in SERVING
-        return LoadState(serves, "loaded" if serves else status)
-
-    def search(self, collection: str, limit: int = 5) -> Search | None:
-        """Search for the vector of the point with the smallest id; return None if the collection is empty."""
-        path = f"{path_of(collection)}/points"
-        request: dict[str, Any] = {"limit": 1, "with_vector": True, "with_payload": False}
-        points = self._rest.call("POST", f"{path}/scroll", request)["points"]
-        if not points:
-            return None
-        own = points[0].get("vector")
-        query: dict[str, Any] = {"limit": limit, "with_payload": False}
-        if isinstance(own, dict) and own:
-            # Any named vector will do.
-            query["using"], query["query"] = next(iter(sorted(own.items())))
-        elif own:
-            query["query"] = own
-        else:
-            raise self._rest.reach.failed(
-                f"point {points[0]['id']} without one",
-                expected=f"a vector in {collection}",
-                hint="leave this collection out of the profile's `collections` if it holds payloads only",
-            )
-        found = self._rest.call("POST", f"{path}/query", query)["points"]
-        hits = tuple(Hit(key=str(hit["id"]), score=float(hit["score"])) for hit in found)
-        probe, using = str(points[0]["id"]), query.get("using")
-        return search_of(probe, query["query"], hits, lambda: self._metric(collection, using))
-
-    def _metric(self, collection: str, using: str | None) -> Metric:
-        """Return the metric of a dense vector; a sparse one has no entry: it is the inner product."""
-        dense = self._rest.dense_vectors(collection).get(using or "")
-        return METRICS.get(dense["distance"], Metric.DISTANCE) if dense else Metric.INNER_PRODUCT
-
-    def names(
-        self, collection: str, fields: Sequence[str], where: Mapping[str, str]
-    ) -> Iterator[Name | None]:
-        """Yield the names in payloads of all points, read in blocks of `NAMES`. See `ReferenceView`."""
-        chosen = [{"key": name, "match": {"value": value}} for name, value in where.items()]
-        for payload in self._payloads(collection, fields, chosen):
-            yield from names_of(payload, fields)
-
-    def held(self, collection: str, fields: Sequence[str], names: Sequence[Name]) -> set[Name]:
-        """Return the `names` that points' payload fields hold; the first field has texts or whole numbers."""
-        texts, wanted = sorted({name[0] for name in names}), set(names)
-        found = set[Name]()
-        for values in filter(None, (texts, whole_numbers(texts))):
-            chosen = [{"key": fields[0], "match": {"any": values}}]
-            for payload in self._payloads(collection, fields, chosen):
-                found |= wanted.intersection(names_at(payload, fields))
-        return found
-
-    def _payloads(
-        self, collection: str, fields: Sequence[str], chosen: list[dict[str, Any]]
-    ) -> Iterator[Mapping[str, Any]]:
-        request = {"limit": NAMES, "with_payload": list(fields), "filter": {"must": chosen}}
-        return (point.get("payload") or {} for point in self._rest.scrolled(collection, request))

@@ -1,0 +1,171 @@
+"""Milvus, read side.
+
+A count here is ``count(*)`` with Strong consistency, which only a loaded collection answers. A collection's
+statistics are never used: a server has reported 0 rows with a count of 54.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from typing import Any
+
+import grpc  # type: ignore[import-untyped]
+from pymilvus import DataType, MilvusClient
+from pymilvus.exceptions import MilvusException
+
+from rollproof.errors import unanswered
+from rollproof.profile.data_formats import Marks
+from rollproof.stores.contract import LoadState
+from rollproof.stores.milvus.descriptor import MilvusProfile
+from rollproof.stores.reach import Reach, Readable
+from rollproof.stores.vectors import Metric
+
+NOT_LOADED = 101
+_WHOLE = frozenset({DataType.INT8, DataType.INT16, DataType.INT32, DataType.INT64})
+# The client's own codes are smaller.
+_OF_THE_SERVER = 100
+_ANSWERS = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED})
+# The only other one for such a vector is L2.
+METRICS = {"COSINE": Metric.COSINE, "IP": Metric.INNER_PRODUCT}
+# A strong count waits for the server's next time tick, 0.2 s; counts side by side share that wait.
+WORKERS = 8
+# Names read at a time when references are followed.
+NAMES = 1000
+
+# The client logs each error with a traceback before raising it, so it would be reported twice.
+logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
+
+
+@contextmanager
+def translated(reach: Reach, what: str) -> Iterator[None]:
+    """Turn the client's exceptions during `what` into `Unverifiable`, in the server's words."""
+    try:
+        yield
+    except (MilvusException, grpc.RpcError) as error:
+        means = unanswered(error, refused=_refused(error))
+        expected = f"{what} within {reach.deadline:g} s"
+        raise reach.failed(_words(error), expected=expected, hint=_hint(error), means=means) from None
+
+
+def connect(reach: Reach, database: str) -> MilvusClient:
+    """Return a logged-in client with its own connection; raises `Unverifiable`."""
+    options = {"server_pem_path": reach.endpoint.ca} if reach.endpoint.ca else {}
+    with translated(reach, "log-in"):
+        return MilvusClient(
+            uri=reach.url,
+            user=reach.account.user,
+            # The client logs in only with a password.
+            password=reach.account.password.get_secret_value(),
+            db_name=database,
+            timeout=reach.deadline,
+            # Shared connections are never closed, and are left in a bad state by a restart of the server.
+            dedicated=True,
+            **options,
+        )
+
+
+def marks(readable: Readable[MilvusProfile]) -> Marks:
+    """Return the marks of the server's format. See `Descriptor.marks`."""
+    reach = readable.reach
+    with closing(connect(reach, readable.profile.database)) as client, translated(reach, "a version"):
+        return {"server": client.get_server_version(timeout=reach.deadline)}
+
+
+def import_for_searches() -> None:
+    """Import SciPy, if it is installed, as the client does in its first search.
+
+    When several threads search at once, some of them would see a "partially initialized module". It is slow,
+    and not for what only counts.
+    """
+    with suppress(ImportError):
+        import scipy.sparse  # type: ignore[import-untyped]  # noqa: F401, PLC0415
+
+
+def listed(client: MilvusClient, reach: Reach) -> list[str]:
+    """Return the names of all collections, loaded or not; raises `Unverifiable`."""
+    with translated(reach, "a list of collections"):
+        return sorted(client.list_collections(timeout=reach.deadline))
+
+
+def indexes(
+    client: MilvusClient, collection: str, seconds: float, field: str = ""
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each index, or those of a `field`, with its description; raises the client's exceptions."""
+    for name in client.list_indexes(collection, field_name=field, timeout=seconds):
+        yield name, client.describe_index(collection, name, timeout=seconds) or {}
+
+
+def count(client: MilvusClient, collection: str, deadline_seconds: float) -> int:
+    """Return the exact number of entities; raises the client's exceptions."""
+    rows = client.query(
+        collection,
+        filter="",
+        output_fields=["count(*)"],
+        consistency_level="Strong",
+        timeout=deadline_seconds,
+    )
+    return int(rows[0]["count(*)"])
+
+
+def load_state(client: MilvusClient, collection: str, deadline_seconds: float) -> LoadState:
+    """Return whether a query is answered, not refused as not loaded; raises the client's exceptions.
+
+    The server's own call is not used: Milvus 2.3 requires the privilege to load for it.
+    """
+    try:
+        client.query(
+            collection,
+            filter="",
+            output_fields=["count(*)"],
+            consistency_level="Eventually",
+            timeout=deadline_seconds,
+        )
+    except MilvusException as error:
+        if error.code == NOT_LOADED:
+            return LoadState(loaded=False, word="not loaded")
+        raise
+    return LoadState(loaded=True, word="loaded")
+
+
+def literal(value: int | str | Sequence[int | str]) -> str:
+    """Return a key or a list of them as a condition has it."""
+    # The server refuses the escapes that JSON has for characters beyond 16 bits.
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _refused(error: Exception) -> bool:
+    """Return whether the server said so."""
+    cause = _cause(error)
+    if isinstance(cause, grpc.Call):
+        return cause.code() in _ANSWERS
+    if not isinstance(error, MilvusException):
+        return False
+    # Of a server that it cannot connect to, the client says so with the reason as the cause.
+    return error.code >= _OF_THE_SERVER or (error.__cause__ is None and error.__context__ is None)
+
+
+def _cause(error: Exception) -> BaseException | None:
+    """Return what the server answered by: if it cannot connect, the client hides that in the cause."""
+    return error if isinstance(error, grpc.RpcError) else error.__cause__
+
+
+def _words(error: Exception) -> str:
+    """Return the server's words."""
+    cause = _cause(error)
+    if isinstance(cause, grpc.Call):
+        return f"{cause.code().name}: {cause.details()}"
+    if isinstance(error, MilvusException):
+        return f"error {error.code}: {error.message}"
+    return type(error).__name__
+
+
+def _hint(error: Exception) -> str:
+    cause = _cause(error)
+    if isinstance(cause, grpc.Call) and cause.code() in _ANSWERS:
+        return "check the user and password of the profile, and what that user is granted"
+    if not isinstance(cause, grpc.Call) and isinstance(error, MilvusException) and error.code == NOT_LOADED:
+        return "only a loaded collection can be counted: load it, or find out who released it"
+    return "check the address and that Milvus runs; /healthz may say OK long before it can be queried"

@@ -1,0 +1,339 @@
+"""Milvus, read side: counts, schemas, digests over all fields, searches, whole entities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from pymilvus import DataType, MilvusClient
+
+from rollproof.collection import Json
+from rollproof.errors import Unverifiable
+from rollproof.stores.contract import (
+    Answer,
+    Beside,
+    ExportedRecord,
+    Hit,
+    LoadState,
+    Neighbours,
+    Pace,
+    Search,
+    Selection,
+)
+from rollproof.stores.milvus.client import (
+    _WHOLE,
+    METRICS,
+    NAMES,
+    WORKERS,
+    connect,
+    count,
+    import_for_searches,
+    indexes,
+    listed,
+    literal,
+    load_state,
+    translated,
+)
+from rollproof.stores.milvus.descriptor import MilvusProfile
+from rollproof.stores.milvus.schema import schemas
+from rollproof.stores.milvus.table import Entities
+from rollproof.stores.names import Name, named, whole_numbers
+from rollproof.stores.policy import chosen, excluded_of
+from rollproof.stores.reach import Readable
+from rollproof.stores.vectors import Metric, Scanned, exported_by_key, ranked, search_of
+from rollproof.system.side_by_side import each
+
+# The width of an approximate search: wide enough to be repeatable.
+WIDTH = 512
+
+
+class MilvusReader(Scanned):
+    """Reads one Milvus database. Nothing is loaded or released.
+
+    A field is a field of the schema or, if the collection has dynamic fields, an entity's own. Milvus does
+    not accept primary keys that it generated itself. So with automatic keys an entity that is put back gets
+    a new one. It is put back into the default partition.
+    """
+
+    _profile: MilvusProfile
+
+    def __init__(self, readable: Readable[MilvusProfile]) -> None:
+        """Keep the access data; the first question connects."""
+        super().__init__(readable)
+        self._open: MilvusClient | None = None
+        self._opening = Lock()
+
+    def close(self) -> None:
+        """Release the connection."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    def _client(self) -> MilvusClient:
+        # Several threads call this, and share one connection.
+        with self._opening:
+            if self._open is None:
+                self._open = connect(self._reach, self._profile.database)
+            return self._open
+
+    def _count(self, collection: str) -> int:
+        with translated(self._reach, f"a count of {collection}"):
+            return count(self._client(), collection, self._reach.deadline)
+
+    def ask(self) -> Answer:
+        """Count the first collection that holds an entity, or the last if all are empty."""
+        collections = self.collections()
+        if not collections:
+            raise self._reach.failed(
+                "none",
+                expected=f"a collection that matches {', '.join(self._profile.collections)}",
+                hint="a query can only touch data where there is some: check `database` and `collections`",
+            )
+        for collection in collections:
+            records = self._count(collection)
+            if records:
+                break
+        with translated(self._reach, "a version"):
+            server = self._client().get_server_version(timeout=self._reach.deadline)
+        return Answer(
+            query="count(*) with Strong consistency",
+            collection=collection,
+            records=records,
+            server=f"Milvus {server}",
+        )
+
+    def counts(self) -> Mapping[str, int]:
+        """Return the exact counts by collection.
+
+        Raises `Unverifiable` if a collection is not loaded: it cannot be counted, and a view loads nothing.
+        """
+        return each(self._count, self.collections(), workers=WORKERS, name="milvus")
+
+    def collections(self) -> Sequence[str]:
+        """Return the collections, loaded or not."""
+        return chosen(listed(self._client(), self._reach), self._profile.collections)
+
+    def count(self, collection: str) -> int:
+        """Return the exact count of one collection, which must be loaded."""
+        return self._count(collection)
+
+    def load_state(self, collection: str) -> LoadState:
+        """Return whether it can be searched."""
+        with translated(self._reach, f"the load state of {collection}"):
+            return load_state(self._client(), collection, self._reach.deadline)
+
+    def search(self, collection: str, limit: int = 5) -> Search | None:
+        """Search for one entity's vector in `collection`; return None if it is empty."""
+        client, deadline = self._client(), self._reach.deadline
+        with translated(self._reach, f"a search in {collection}"):
+            fields = client.describe_collection(collection, timeout=deadline)["fields"]
+            key = next(field["name"] for field in fields if field.get("is_primary"))
+            vector = self._vector_field(collection, fields)
+            rows = client.query(
+                collection,
+                filter="",
+                output_fields=[key, vector],
+                limit=1,
+                consistency_level="Strong",
+                timeout=deadline,
+            )
+            if not rows:
+                return None
+            import_for_searches()
+            (hits,) = client.search(
+                collection,
+                data=[rows[0][vector]],
+                anns_field=vector,
+                limit=limit,
+                consistency_level="Strong",
+                timeout=deadline,
+            )
+        # Clients differ: a hit's key is under the primary key's own name, or under "id".
+        found = [Hit(key=str(hit.get(key, hit.get("id"))), score=float(hit["distance"])) for hit in hits]
+        return search_of(str(rows[0][key]), rows[0][vector], found, lambda: self._metric(collection, vector))
+
+    def _metric(self, collection: str, vector: str) -> Metric:
+        with translated(self._reach, f"indexes of {collection}"):
+            found = indexes(self._client(), collection, self._reach.deadline, vector)
+            metrics = [str(index["metric_type"]) for _, index in found]
+        return METRICS.get(metrics[0], Metric.DISTANCE) if metrics else Metric.DISTANCE
+
+    def names(
+        self, collection: str, fields: Sequence[str], where: Mapping[str, str]
+    ) -> Iterator[Name | None]:
+        """Yield scalar fields of all entities, read in blocks of `NAMES`."""
+        condition = " and ".join(f"{name} == {literal(value)}" for name, value in where.items())
+        with translated(self._reach, f"{', '.join(fields)} of {collection}"):
+            blocks = self._client().query_iterator(
+                collection,
+                batch_size=NAMES,
+                filter=condition,
+                output_fields=list(fields),
+                timeout=self._reach.deadline,
+                consistency_level="Strong",
+            )
+            with closing(blocks):
+                while block := blocks.next():
+                    yield from (named(row, fields) for row in block)
+
+    def held(self, collection: str, fields: Sequence[str], names: Sequence[Name]) -> set[Name]:
+        """Return the `names` that entities' scalar fields hold; the first has texts or whole numbers."""
+        with translated(self._reach, f"{', '.join(fields)} of {collection}"):
+            condition = self._among(collection, fields[0], sorted({name[0] for name in names}))
+            if not condition:
+                return set()
+            found = self._client().query(
+                collection,
+                filter=condition,
+                output_fields=list(fields),
+                timeout=self._reach.deadline,
+                consistency_level="Strong",
+            )
+        return {name for row in found if (name := named(row, fields)) is not None} & set(names)
+
+    def _among(self, collection: str, field: str, texts: Sequence[str]) -> str:
+        """Return the condition that a field is one of `texts`, by its type, or "" if none of them can be."""
+        described = self._client().describe_collection(collection, timeout=self._reach.deadline)["fields"]
+        kind = next((one["type"] for one in described if one["name"] == field), None)
+        # A dynamic field has any type.
+        values: list[Sequence[str | int]] = [texts] if kind not in _WHOLE else []
+        values += [whole_numbers(texts)] if kind is None or kind in _WHOLE else []
+        return " or ".join(f"{field} in {literal(each)}" for each in values if each)
+
+    def _vector_field(self, collection: str, fields: Iterable[Mapping[str, Any]]) -> str:
+        for field in fields:
+            if field["type"] == DataType.FLOAT_VECTOR:
+                return str(field["name"])
+        raise self._reach.failed(
+            ", ".join(f"{field['name']} {field['type'].name}" for field in fields),
+            expected=f"a field of type FLOAT_VECTOR in {collection}",
+            hint="leave this collection out of the profile's `collections`: other vectors are not searched",
+        )
+
+    blind_spots: tuple[str, ...] = (
+        "of entities with the same primary key a query returns one, any: the others are in the count alone",
+        "no query of Milvus 2.3 returns an entity whose primary key is 9223372036854775807",
+        "a field that is NULL and one that holds the JSON null are the same",
+        "a part that takes several requests is not of one moment, and of replicas one is read",
+        "golden queries are approximate where the index is: they are asked wide enough to be repeatable",
+        "in which partition an entity lies, users, roles and resource groups are not compared",
+        "only a collection with a field of type FLOAT_VECTOR has golden queries",
+        "sparse vectors that a function BM25 makes of a text: the server gives them to nobody",
+    )
+
+    def schemas(self) -> Mapping[str, Json]:
+        """Return each collection's fields, partitions, indexes, load state, and each alias's collection."""
+        names = chosen(listed(self._client(), self._reach), self._profile.collections)
+        with translated(self._reach, "schemas"):
+            return schemas(self._client(), names, self._reach.deadline)
+
+    def beside(self) -> Beside:
+        """Return the databases and collections that the profile does not list.
+
+        Databases without a collection are left out: every server has one named ``default``.
+        """
+        client, deadline = self._client(), self._reach.deadline
+        names = listed(client, self._reach)
+        others = {*names} - {*chosen(names, self._profile.collections)}
+        outside, unread = [f"collection {name}" for name in sorted(others)], []
+        try:
+            with translated(self._reach, "a list of databases"):
+                databases = sorted({*client.list_databases(timeout=deadline)} - {self._profile.database})
+        except Unverifiable:  # collections were listed, so it is this alone that is refused
+            databases, unread = [], ["databases of others: ListDatabases"]
+        for database in databases:
+            try:
+                if self._holds(database):
+                    outside.append(f"database {database}")
+            except Unverifiable:
+                unread.append(f"collections of database {database}: ShowCollections there")
+        return Beside(outside=tuple(outside), unread=tuple(unread))
+
+    def _holds(self, database: str) -> bool:
+        """Return whether another database holds a collection."""
+        with closing(connect(self._reach, database)) as client:
+            return bool(listed(client, self._reach))
+
+    def divide(self, collection: str, records: int) -> tuple[str, ...]:
+        """Return a division by primary key; text keys are ordered by their bytes."""
+        return _division(self._table(collection), records)
+
+    def golden(self, collection: str, queries: int, limit: int) -> tuple[Neighbours, ...]:
+        """Return searches for the vectors of entities at equal distances in the order of keys.
+
+        They search the schema's first field of type FLOAT_VECTOR.
+        """
+        entities, number = self._table(collection), self._count(collection)
+        field = entities.vector
+        if field is None or not number:
+            return ()
+        found: list[Mapping[str, Any]] = []
+        for bound in _division(entities, -(-number // queries))[:queries]:
+            begin = entities.key(bound) if bound else None
+            found += entities.read([entities.primary, field], None, begin, None, 1)
+        width = self._width(entities, limit)
+        vectors = (row[field] for row in found if row[field] is not None)
+        return tuple(self._search(entities, width, vector, limit) for vector in vectors)
+
+    def search_again(self, collection: str, golden: Sequence[Neighbours]) -> tuple[Neighbours, ...]:
+        """Repeat the search of each golden query, with as many hits as it had."""
+        entities = self._table(collection)
+        asked = [(query.vector, max(1, len(query.keys))) for query in golden]
+        width = self._width(entities, max((limit for _, limit in asked), default=1))
+        return tuple(self._search(entities, width, vector, limit) for vector, limit in asked)
+
+    def _table(self, collection: str) -> Entities:
+        excluded = excluded_of(self._profile, collection)
+        return Entities(self._reach, self._client(), collection, excluded)
+
+    def _search(
+        self, entities: Entities, width: Mapping[str, int], vector: Sequence[float], limit: int
+    ) -> Neighbours:
+        client, deadline, collection = self._client(), self._reach.deadline, entities.collection
+        vector = [float(value) for value in vector]
+        import_for_searches()
+        with translated(self._reach, f"a search in {collection}"):
+            (hits,) = client.search(
+                collection,
+                data=[vector],
+                anns_field=entities.vector,
+                limit=limit,
+                search_params={"params": width},
+                timeout=deadline,
+                **entities.moment,
+            )
+        # Clients differ: a hit's key is under the primary key's own name, or under "id".
+        found = [(str(hit.get(entities.primary, hit.get("id"))), float(hit["distance"])) for hit in hits]
+        return ranked(vector, found)
+
+    def _width(self, entities: Entities, limit: int) -> dict[str, int]:
+        """Return the parameter of searches wide enough for `limit` hits, by the index type."""
+        collection, field = entities.collection, entities.vector or ""
+        with translated(self._reach, f"indexes of {collection}"):
+            for _, index in indexes(self._client(), collection, self._reach.deadline, field):
+                kind = str(index["index_type"])
+                if kind.startswith("HNSW"):
+                    return {"ef": max(WIDTH, limit)}
+                if kind.startswith("IVF") or kind == "SCANN":
+                    return {"nprobe": int(index.get("nlist", WIDTH))}
+                if kind == "DISKANN":
+                    return {"search_list": max(WIDTH, limit)}
+        return {}
+
+    def export(self, selection: Selection, folder: Path, pace: Pace) -> Iterator[ExportedRecord]:
+        """Yield the wanted entities, requested by primary key."""
+        entities = self._table(selection.collection)
+
+        def read(keys: Sequence[str]) -> list[ExportedRecord]:
+            rows = entities.whole([entities.key(key) for key in keys])
+            return [entities.exported(row) for row in rows]
+
+        yield from exported_by_key(selection, read, pace)
+
+
+def _division(entities: Entities, records: int) -> tuple[str, ...]:
+    bounds = (str(key) for place, key in enumerate(entities.keys()) if place and place % records == 0)
+    return ("", *bounds)

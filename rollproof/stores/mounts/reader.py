@@ -1,0 +1,348 @@
+"""The application's own state, read side: each file by its bytes, its permissions and its owner."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tarfile
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from hashlib import blake2b
+from itertools import islice
+from pathlib import Path
+from tarfile import TarInfo
+from typing import IO, cast
+
+from rollproof.collection import Json
+from rollproof.engines.engine import Container, ContainerEngine
+from rollproof.errors import Unverifiable
+from rollproof.stores.contract import Answer, Digest, ExportedRecord, Pace, RecordHash, Selection
+from rollproof.stores.mounts.client import _END, FIRST, MOST_FILES, File, HeldMount, _inside, _Stream
+from rollproof.stores.mounts.descriptor import MountsProfile
+from rollproof.stores.policy import excluded_of
+from rollproof.stores.reach import Readable
+from rollproof.stores.reader import Reader
+from rollproof.stores.vectors import field_hash, record_hash
+from rollproof.system.files import create_file
+
+_ATTRIBUTE = "SCHILY.xattr."
+
+"""What a tar names an extended attribute with."""
+
+_CHUNK = 1 << 20
+_KINDS = ("isreg", "file"), ("isdir", "folder"), ("issym", "link"), ("isfifo", "pipe"), ("isdev", "device")
+FILES = "files"
+
+
+class Hashing:
+    """A stream that hashes what is read from it."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        """Read nothing yet."""
+        self._stream = stream
+        self._hash = hashlib.sha256()
+
+    def read(self, size: int) -> bytes:
+        """Return up to `size` bytes."""
+        found = self._stream.read(size)
+        self._hash.update(found)
+        return found
+
+    def digest(self) -> bytes:
+        """Return the SHA-256 of what was read."""
+        return self._hash.digest()
+
+
+class MountsReader(Reader):
+    """Reads the application's own state: the files in its mounts. A part is a range of paths."""
+
+    _profile: MountsProfile
+
+    def __init__(self, readable: Readable[MountsProfile]) -> None:
+        """Remember the engine; nothing is asked yet."""
+        super().__init__(readable)
+        self._engine = readable.engine
+
+    def mounts(self) -> dict[str, HeldMount]:
+        """Return every mount of the profile, sorted by name.
+
+        Raises:
+            Unverifiable: a container or its mount is not there, or replicas of a service do not share it.
+        """
+        there = self._asked().containers()
+        return {name: self.found(name, there) for name in sorted(self._profile.held)}
+
+    def mounted(self, collection: str) -> HeldMount:
+        """Return one mount of the profile; raises `Unverifiable`."""
+        if collection not in self._profile.held:
+            raise self._missing(collection, "none in the profile")
+        return self.found(collection, self._asked().containers())
+
+    @contextmanager
+    def files(self, held: HeldMount) -> Iterator[Iterator[File]]:
+        """Give the files of a mount as they are read, the mount itself first.
+
+        Raises:
+            Unverifiable: the engine did not send all of them, or there are too many.
+        """
+        place, seconds = held.mount.destination, self._reach.deadline
+        try:
+            with self._asked().files(held.container.id, place, seconds) as chunks:
+                stream = _Stream(chunks)
+                with tarfile.open(
+                    fileobj=cast("IO[bytes]", stream), mode="r|", errors="surrogateescape"
+                ) as tar:
+                    yield self._read(held, tar, stream)
+        except tarfile.TarError as error:
+            raise self._reach.failed(
+                f"{held.name}: {error}", expected="the files of a mount", hint="read it again"
+            ) from None
+        except Unverifiable as problem:
+            if self.name in problem.what:
+                raise
+            # The engine knows containers, and does not say which store was asked for.
+            raise self._reach.failed(
+                f"{held.name}: {problem.observed}",
+                expected=str(problem.expected),
+                hint=problem.hint,
+                means=problem.means,
+            ) from None
+
+    def _read(self, held: HeldMount, tar: tarfile.TarFile, stream: _Stream) -> Iterator[File]:
+        number = 0
+        root: str | None = None
+        for number, info in enumerate(tar):
+            tar.members.clear()  # type: ignore[attr-defined]  # else it remembers each
+            name = info.name.rstrip("/")
+            if root is None:
+                root = name
+                if not info.isdir():
+                    # Nothing can be put into it: a restore would fail once everything is stopped.
+                    raise self._reach.failed(
+                        f"{held.name}: a file",
+                        expected="a folder with files",
+                        hint="mount the folder that it is in, or call it stateless: application.stateless",
+                    )
+            path = name.removeprefix(root).lstrip("/")
+            if number > MOST_FILES:
+                raise self._reach.failed(
+                    f"more in {held.name}",
+                    expected=f"{MOST_FILES:,} files at most",
+                    hint="too many for a store of this kind: name the mount in application.stateless instead",
+                )
+            if not any(path == inner or path.startswith(f"{inner}/") for inner in held.nested):
+                yield File(path, info, tar)
+        while stream.read(1 << 20):
+            pass
+        if root is None or stream.tail != _END:
+            raise self._reach.failed(
+                f"{held.name}: an end after {number:,} files",
+                expected="all files of the mount",
+                hint="a file may have changed while it was read: read it again",
+            )
+
+    def found(self, name: str, there: Mapping[str, Sequence[Container]]) -> HeldMount:
+        """Return the mount `name` of one of the containers `there`, by service; raises `Unverifiable`."""
+        service, _, place = name.partition(":")
+        containers = there.get(service, ())
+        found = [
+            HeldMount(name, container, mount, _inside(container, place))
+            for container in containers
+            for mount in container.mounts
+            if mount.at(place)
+        ]
+        if not found:
+            observed = "one without it" if containers else f"no container of {service}"
+            raise self._missing(name, observed)
+        if len({one.mount.name for one in found}) > 1:
+            raise self._missing(name, f"{len(found)} replicas with one each")
+        return found[0]
+
+    def _missing(self, name: str, observed: str) -> Unverifiable:
+        return self._reach.failed(
+            observed,
+            expected=f"a container with the mount {name}",
+            hint="create the container, or correct `held` of this store in the profile",
+        )
+
+    def _asked(self) -> ContainerEngine:
+        if self._engine is None:
+            raise self._missing(self._profile.held[0], "no engine to ask for it")
+        return self._engine
+
+    def ask(self) -> Answer:
+        """Look at the first files of the first mount that has any, at `FIRST` of them at most."""
+        mounts = self.mounts()
+        seen = {}
+        for name, held in mounts.items():
+            with self.files(held) as files:
+                seen[name] = sum(1 for file in islice(files, FIRST + 1) if file.path)
+            if seen[name]:
+                break
+        name = next((name for name, count in seen.items() if count), next(iter(mounts)))
+        return Answer("first files", name, seen[name], f"mounts of {mounts[name].container.name}")
+
+    def collections(self) -> Sequence[str]:
+        """Return the mounts, which are there."""
+        return list(self.mounts())
+
+    def count(self, collection: str) -> int:
+        """Return the number of files, folders and links in one mount."""
+        with self.files(self.mounted(collection)) as files:
+            return sum(1 for file in files if file.path)
+
+    blind_spots: tuple[str, ...] = (
+        "when files were written, access control lists, sockets, and attributes other than capabilities",
+    )
+
+    def schemas(self) -> Mapping[str, Json]:
+        """Return permissions and owner of each mount's own folder."""
+        return {name: self._root(held) for name, held in self.mounts().items()}
+
+    def divide(self, collection: str, records: int) -> tuple[str, ...]:
+        """Return a division by the paths that there are."""
+        with self.files(self.mounted(collection)) as files:
+            paths = sorted(key_of(file.path) for file in files if file.path)
+        return ("", *paths[records::records])
+
+    def digest(
+        self, collection: str, division: Sequence[str], parts: Sequence[int], _pace: Pace
+    ) -> Iterator[tuple[int, Digest]]:
+        """Yield the digest of each of `parts`; the mount is read once, at one moment."""
+        for part, found in self._read_parts(collection, division, parts):
+            yield part, Digest(len(found), sum(record.hash for record in found))
+
+    def records(
+        self, collection: str, division: Sequence[str], parts: Sequence[int], _pace: Pace
+    ) -> Iterator[tuple[int, RecordHash]]:
+        """Yield the records of `parts`; the mount is read once, at one moment."""
+        for part, found in self._read_parts(collection, division, parts):
+            yield from ((part, record) for record in found)
+
+    def hashed(
+        self, collection: str, files: Iterator[File], keep: Callable[[File, Hashing], None] = lambda *_: None
+    ) -> Iterator[RecordHash]:
+        """Yield the record of each file, without the fields that the profile excludes.
+
+        `keep` is given each file, and may read its content. A hard link has the content of the first file
+        that it is linked to.
+        """
+        excluded = excluded_of(self._profile, collection)
+        contents: dict[str, bytes] = {}
+        for file in files:
+            if not file.path:
+                continue
+            content = Hashing(file.opened())
+            keep(file, content)
+            while content.read(_CHUNK):
+                pass
+            first = file.info.linkname if file.info.islnk() else file.info.name
+            if not file.info.islnk():
+                contents[first] = content.digest()
+            yield _record(file.path, file.info, contents.get(first, b""), excluded)
+
+    def _read_parts(
+        self, collection: str, division: Sequence[str], parts: Sequence[int]
+    ) -> Iterator[tuple[int, list[RecordHash]]]:
+        found: dict[int, list[RecordHash]] = {part: [] for part in parts}
+        with self.files(self.mounted(collection)) as files:
+            for record in self.hashed(collection, files):
+                part = bisect_right(division, record.key) - 1
+                if part in found:
+                    found[part].append(record)
+        yield from found.items()
+
+    def _root(self, held: HeldMount) -> Json:
+        with self.files(held) as files:
+            info = next(files).info
+        return {"permissions": f"{info.mode & 0o7777:04o}", "owner": f"{info.uid}:{info.gid}"}
+
+    def export(self, selection: Selection, folder: Path, _pace: Pace) -> Iterator[ExportedRecord]:
+        """Yield the wanted files; each is a tar in ``files`` below `folder`."""
+        pairs = selection.pairs
+        keys = {key for key, _ in pairs}
+        held = self.mounted(selection.collection)
+        below = folder / FILES
+        with self._written():
+            below.mkdir(mode=0o700, exist_ok=True)
+        written: list[tuple[Path, Json]] = []
+
+        def keep(file: File, content: Hashing) -> None:
+            written.clear()
+            if key_of(file.path) in keys:
+                path = below / f"{_unique(selection.collection, file.path)}.tar"
+                with self._written():
+                    path.unlink(missing_ok=True)
+                    written.append((path, _write(file, content, path)))
+
+        with self.files(held) as files:
+            for record in self.hashed(selection.collection, files, keep):
+                for path, shown in written:
+                    if (record.key, record.hash) not in pairs:
+                        path.unlink()
+                        continue
+                    yield ExportedRecord(record.key, record.hash, shown)
+
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            # An answer that broke off is an `OSError` too, without a number.
+            if error.errno is None:
+                raise
+            raise self._reach.failed(error) from None
+
+
+def key_of(path: str) -> str:
+    """Return the key of a path; bytes that are not UTF-8 are written as escapes."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _record(path: str, info: TarInfo, content: bytes, excluded: Collection[str]) -> RecordHash:
+    fields = {
+        "kind": next((kind for test, kind in _KINDS if getattr(info, test)()), "file").encode(),
+        "permissions": f"{info.mode & 0o7777:04o}".encode(),
+        "owner": f"{info.uid}:{info.gid}".encode(),
+    }
+    if info.isreg() or info.islnk():
+        fields["content"] = content
+    elif info.issym():
+        fields["target"] = info.linkname.encode("utf-8", "surrogateescape")
+    elif info.ischr() or info.isblk():
+        fields["device"] = f"{info.type!r} {info.devmajor}:{info.devminor}".encode()
+    attributes = {name: value for name, value in info.pax_headers.items() if name.startswith(_ATTRIBUTE)}
+    if attributes:
+        fields["attributes"] = repr(sorted(attributes.items())).encode("utf-8", "surrogateescape")
+    shown = {name: value for name, value in fields.items() if name not in excluded}
+    key = key_of(path)
+    # The key is for people: the hash is over the name's own bytes too.
+    raw = path.encode("utf-8", "surrogateescape")
+    whole = record_hash(key, [("name", raw), *sorted(shown.items())])
+    return RecordHash(key, whole, {name: field_hash(value) for name, value in shown.items()})
+
+
+def _unique(collection: str, path: str) -> str:
+    """Return a name for a file's tar: several mounts are exported side by side."""
+    return blake2b(f"{collection}/{path}".encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+
+
+def _write(file: File, content: Hashing, path: Path) -> Json:
+    """Write a tar of one file, and return what people are shown of it."""
+    info = file.below(".")
+    with create_file(path) as stream:
+        with tarfile.open(
+            fileobj=stream, mode="w", format=tarfile.PAX_FORMAT, errors="surrogateescape"
+        ) as tar:
+            tar.addfile(info, cast("IO[bytes]", content) if info.isreg() else None)
+        stream.flush()
+        os.fsync(stream.fileno())
+    shown: dict[str, Json] = {
+        "permissions": f"{info.mode & 0o7777:04o}",
+        "owner": f"{info.uid}:{info.gid}",
+        "tar": f"{FILES}/{path.name}",
+    }
+    if info.issym() or info.islnk():
+        shown["target"] = key_of(info.linkname)
+    return shown

@@ -1,0 +1,361 @@
+"""Qdrant, read side: counts, schemas, digests over payloads and vectors, searches, whole points."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from rollproof.collection import Json
+from rollproof.stores.contract import (
+    Answer,
+    Beside,
+    ExportedRecord,
+    Hit,
+    LoadState,
+    Neighbours,
+    Pace,
+    RecordHash,
+    Search,
+    Selection,
+)
+from rollproof.stores.names import Name, names_at, names_of, whole_numbers
+from rollproof.stores.policy import excluded_of
+from rollproof.stores.qdrant.client import METRICS, NAMES, SERVING, Rest, path_of
+from rollproof.stores.qdrant.descriptor import QdrantProfile
+from rollproof.stores.reach import Readable
+from rollproof.stores.vectors import (
+    Hashed,
+    Metric,
+    Scanned,
+    exported_by_key,
+    field_hash,
+    float_bytes,
+    json_bytes,
+    ranked,
+    record_hash,
+    search_of,
+    sparse_bytes,
+)
+
+# Ids read at a time for a division.
+IDS = 10_000
+
+
+class _Points:
+    """One collection's points. A key is (0, number) or (1, UUID), in Qdrant's order."""
+
+    def __init__(self, rest: Rest, collection: str, excluded: frozenset[str]) -> None:
+        self._rest = rest
+        self._collection = collection
+        self._excluded = excluded
+
+    def key(self, bound: str) -> tuple[int, int]:
+        return (0, int(bound)) if bound.isdecimal() else (1, UUID(bound).int)
+
+    def block(
+        self, after: tuple[int, int] | None, begin: tuple[int, int] | None, end: object, limit: int
+    ) -> Sequence[Any]:
+        request: dict[str, Any] = {"limit": limit, "with_payload": True, "with_vector": True}
+        if after is not None:
+            following = _following(after)
+            if following is None:
+                return ()
+            begin = following
+        if begin is not None:
+            request["offset"] = _id(begin)
+        points: Sequence[Any] = self._rest.call(
+            "POST", f"{path_of(self._collection)}/points/scroll", request
+        )["points"]
+        return points
+
+    def hashed(self, row: Any) -> Hashed:  # noqa: ANN401 - JSON
+        number = row["id"]
+        payload, vectors = row.get("payload") or {}, _named(row.get("vector"))
+        if self._excluded:
+            payload, vectors = self._included(payload, vectors)
+        content = json_bytes(payload)
+        parts, size = [("payload", content)], len(content)
+        for name, vector in sorted(vectors.items()) if len(vectors) > 1 else vectors.items():
+            content = _vector_bytes(vector)
+            size += len(content)
+            parts.append((f"vector {name}", content))
+        if isinstance(number, int):
+            return Hashed((0, number), record_hash(f"number {number}", parts), size)
+        return Hashed((1, UUID(number).int), record_hash(f"UUID {number.lower()}", parts), size)
+
+    def record(self, row: Any, hashed: Hashed) -> RecordHash:  # noqa: ANN401 - JSON
+        payload, vectors = self._included(row.get("payload") or {}, _named(row.get("vector")))
+        fields = {name: field_hash(json_bytes(value)) for name, value in payload.items()}
+        for name, vector in vectors.items():
+            fields[_field(name)] = field_hash(_vector_bytes(vector))
+        return RecordHash(key=str(row["id"]), hash=hashed.hash, fields=fields)
+
+    def disordered(self, key: tuple[int, int], after: tuple[int, int]) -> Exception:
+        return self._rest.reach.failed(
+            f"{_id(key)} after {_id(after)}",
+            expected=f"the points of {self._collection} in the order of their ids",
+            hint="this version of Qdrant scrolls in another order than this reader knows",
+        )
+
+    def _included(
+        self, payload: Mapping[str, Any], vectors: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        return (
+            {name: value for name, value in payload.items() if name not in self._excluded},
+            {name: value for name, value in vectors.items() if _field(name) not in self._excluded},
+        )
+
+
+class QdrantReader(Scanned):
+    """Reads one Qdrant.
+
+    A field is a payload's key, or a vector: ``vector`` if it has no name, else ``vector NAME``. The reader's
+    key sees all hashed data, vectors included, and can change nothing.
+    """
+
+    _profile: QdrantProfile
+
+    def __init__(self, readable: Readable[QdrantProfile]) -> None:
+        """Keep the store's address; nothing stays open between calls."""
+        super().__init__(readable)
+        self._rest = Rest(self._reach)
+
+    def ask(self) -> Answer:
+        """Count the first collection that holds a point, or the last if all are empty."""
+        collections = self._rest.collections(self._profile.collections)
+        if not collections:
+            raise self._rest.reach.failed(
+                "none",
+                expected=f"a collection that matches {', '.join(self._profile.collections)}",
+                hint="a query can only touch data where there is some: check `collections` in the profile",
+            )
+        for collection in collections:
+            records = self._rest.count(collection)
+            if records:
+                break
+        stand_in = " (stand-in)" if self._profile.stand_in else ""
+        return Answer(
+            query="exact count of points",
+            collection=collection,
+            records=records,
+            server=f"Qdrant {self._rest.version()}{stand_in}",
+        )
+
+    def collections(self) -> Sequence[str]:
+        """Return the collections."""
+        return self._rest.collections(self._profile.collections)
+
+    def count(self, collection: str) -> int:
+        """Return the exact number of points of one collection."""
+        return self._rest.count(collection)
+
+    def load_state(self, collection: str) -> LoadState:
+        """Return whether the collection serves, else Qdrant's status for it."""
+        status = str(self._rest.call("GET", path_of(collection))["status"])
+        serves = status in SERVING
+        return LoadState(serves, "loaded" if serves else status)
+
+    def search(self, collection: str, limit: int = 5) -> Search | None:
+        """Search for the vector of the point with the smallest id; return None if the collection is empty."""
+        path = f"{path_of(collection)}/points"
+        request: dict[str, Any] = {"limit": 1, "with_vector": True, "with_payload": False}
+        points = self._rest.call("POST", f"{path}/scroll", request)["points"]
+        if not points:
+            return None
+        own = points[0].get("vector")
+        query: dict[str, Any] = {"limit": limit, "with_payload": False}
+        if isinstance(own, dict) and own:
+            # Any named vector will do.
+            query["using"], query["query"] = next(iter(sorted(own.items())))
+        elif own:
+            query["query"] = own
+        else:
+            raise self._rest.reach.failed(
+                f"point {points[0]['id']} without one",
+                expected=f"a vector in {collection}",
+                hint="leave this collection out of the profile's `collections` if it holds payloads only",
+            )
+        found = self._rest.call("POST", f"{path}/query", query)["points"]
+        hits = tuple(Hit(key=str(hit["id"]), score=float(hit["score"])) for hit in found)
+        probe, using = str(points[0]["id"]), query.get("using")
+        return search_of(probe, query["query"], hits, lambda: self._metric(collection, using))
+
+    def _metric(self, collection: str, using: str | None) -> Metric:
+        """Return the metric of a dense vector; a sparse one has no entry: it is the inner product."""
+        dense = self._rest.dense_vectors(collection).get(using or "")
+        return METRICS.get(dense["distance"], Metric.DISTANCE) if dense else Metric.INNER_PRODUCT
+
+    def names(
+        self, collection: str, fields: Sequence[str], where: Mapping[str, str]
+    ) -> Iterator[Name | None]:
+        """Yield the names in payloads of all points, read in blocks of `NAMES`."""
+        chosen = [{"key": name, "match": {"value": value}} for name, value in where.items()]
+        for payload in self._payloads(collection, fields, chosen):
+            yield from names_of(payload, fields)
+
+    def held(self, collection: str, fields: Sequence[str], names: Sequence[Name]) -> set[Name]:
+        """Return the `names` that points' payload fields hold; the first field has texts or whole numbers."""
+        texts, wanted = sorted({name[0] for name in names}), set(names)
+        found = set[Name]()
+        for values in filter(None, (texts, whole_numbers(texts))):
+            chosen = [{"key": fields[0], "match": {"any": values}}]
+            for payload in self._payloads(collection, fields, chosen):
+                found |= wanted.intersection(names_at(payload, fields))
+        return found
+
+    def _payloads(
+        self, collection: str, fields: Sequence[str], chosen: list[dict[str, Any]]
+    ) -> Iterator[Mapping[str, Any]]:
+        request = {"limit": NAMES, "with_payload": list(fields), "filter": {"must": chosen}}
+        return (point.get("payload") or {} for point in self._rest.scrolled(collection, request))
+
+    blind_spots: tuple[str, ...] = (
+        "a vector is what Qdrant stores: for the distance Cosine that is normalised, its length is not there",
+        "floats that are not a number or are infinite are null in Qdrant's answers, and so the same",
+        "a point without payload and one with an empty payload are the same",
+        "a part that takes several requests is not of one moment, and of replicas one is read",
+        "golden queries are exact: they do not use the graph (HNSW), whose damage only approximate ones show",
+        "shard keys, and where shards and their replicas lie, are not compared",
+        "vectors that are all sparse have no golden queries",
+    )
+
+    def schemas(self) -> Mapping[str, Json]:
+        """Return each collection's configuration and payload indexes, and each alias's collection."""
+        names = self._rest.collections(self._profile.collections)
+        found: dict[str, Json] = {name: self._schema(name) for name in names}
+        found |= {f"alias {alias}": name for alias, name in self._rest.aliases().items() if name in names}
+        return dict(sorted(found.items()))
+
+    def beside(self) -> Beside:
+        """Return the collections that the profile does not list."""
+        others = {*self._rest.collections(["*"])} - {*self._rest.collections(self._profile.collections)}
+        return Beside(outside=tuple(f"collection {name}" for name in sorted(others)))
+
+    def divide(self, collection: str, records: int) -> tuple[str, ...]:
+        """Return a division by id: numbers first, then UUIDs."""
+        return _division(self._ids(collection), records)
+
+    def golden(self, collection: str, queries: int, limit: int) -> tuple[Neighbours, ...]:
+        """Return exact searches for the vectors of points at equal distances in the order of ids.
+
+        With named vectors, the first dense one by name is used; with a multivector, its first vector.
+        """
+        using, count = self._searched(collection), self._rest.count(collection)
+        if using is None or not count:
+            return ()
+        points = self._table(collection)
+        found = []
+        for bound in _division(self._ids(collection), -(-count // queries))[:queries]:
+            rows = points.block(None, points.key(bound) if bound else None, None, 1)
+            vector = _named(rows[0].get("vector")).get(using) if rows else None
+            if vector:
+                vector = vector[0] if isinstance(vector[0], list) else vector
+                found.append(self._search(collection, using, vector, limit))
+        return tuple(found)
+
+    def search_again(self, collection: str, golden: Sequence[Neighbours]) -> tuple[Neighbours, ...]:
+        """Repeat the search of each golden query, with as many hits as it had."""
+        using = self._searched(collection) or ""
+        return tuple(
+            self._search(collection, using, query.vector, max(1, len(query.keys))) for query in golden
+        )
+
+    def _schema(self, collection: str) -> Json:
+        config, indexes = self._rest.described(collection)
+        schema: Json = _given({**config, "payload_indexes": indexes})
+        return schema
+
+    def _ids(self, collection: str) -> Iterator[int | str]:
+        """Yield the ids of all points, in order."""
+        request = {"limit": IDS, "with_payload": False, "with_vector": False}
+        return (point["id"] for point in self._rest.scrolled(collection, request))
+
+    def _table(self, collection: str) -> _Points:
+        return _Points(self._rest, collection, excluded_of(self._profile, collection))
+
+    def _searched(self, collection: str) -> str | None:
+        """Return the name, maybe "", of the dense vector that golden queries search, or None."""
+        return next(iter(sorted(self._rest.dense_vectors(collection))), None)
+
+    def _search(self, collection: str, using: str, vector: Sequence[float], limit: int) -> Neighbours:
+        request: dict[str, Any] = {
+            "query": list(vector),
+            "limit": limit,
+            "with_payload": False,
+            "params": {"exact": True},
+        }
+        if using:
+            request["using"] = using
+        hits = self._rest.call("POST", f"{path_of(collection)}/points/query", request)["points"]
+        return ranked(vector, [(str(hit["id"]), float(hit["score"])) for hit in hits])
+
+    def export(self, selection: Selection, folder: Path, pace: Pace) -> Iterator[ExportedRecord]:
+        """Yield the wanted points, requested by id."""
+        points = self._table(selection.collection)
+
+        def read(keys: Sequence[str]) -> list[ExportedRecord]:
+            rows = self._rest.call(
+                "POST",
+                f"{path_of(selection.collection)}/points",
+                {
+                    "ids": [int(key) if key.isdecimal() else key for key in keys],
+                    "with_payload": True,
+                    "with_vector": True,
+                },
+            )
+            return [_exported(row, points.hashed(row).hash) for row in rows]
+
+        yield from exported_by_key(selection, read, pace)
+
+
+def _id(key: tuple[int, int]) -> int | str:
+    return key[1] if key[0] == 0 else str(UUID(int=key[1]))
+
+
+def _following(key: tuple[int, int]) -> tuple[int, int] | None:
+    """Return the next key, or None after the last possible."""
+    kind, number = key
+    if number < (2**64 - 1, 2**128 - 1)[kind]:
+        return kind, number + 1
+    return (1, 0) if kind == 0 else None
+
+
+def _division(ids: Iterator[int | str], records: int) -> tuple[str, ...]:
+    first = next(ids, None)
+    bounds = [] if first is None else [str(each) for place, each in enumerate(ids, 1) if place % records == 0]
+    return ("", *bounds)
+
+
+def _field(vector: str) -> str:
+    return f"vector {vector}" if vector else "vector"
+
+
+def _named(vector: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    """Return a point's vectors by name; an unnamed vector has the name ""."""
+    if isinstance(vector, dict):
+        return vector
+    return {"": vector} if vector else {}
+
+
+def _vector_bytes(vector: Any) -> bytes:  # noqa: ANN401 - JSON
+    if isinstance(vector, dict):
+        return b"sparse" + sparse_bytes(dict(zip(vector["indices"], vector["values"], strict=True)))
+    if vector and isinstance(vector[0], list):
+        lengths = ",".join(str(len(each)) for each in vector)
+        return b"".join((b"multi ", lengths.encode(), b" ", *(float_bytes(each) for each in vector)))
+    return b"dense" + float_bytes(vector)
+
+
+def _given(value: Any) -> Any:  # noqa: ANN401 - JSON
+    """Return JSON without null members of objects: Qdrant treats them as absent."""
+    if isinstance(value, dict):
+        return {name: _given(each) for name, each in sorted(value.items()) if each is not None}
+    return [_given(each) for each in value] if isinstance(value, list) else value
+
+
+def _exported(row: Mapping[str, Any], hashed: int) -> ExportedRecord:
+    # A point need not have a vector, but a request must have the field.
+    point = {"id": row["id"], "vector": row.get("vector") or {}, "payload": row.get("payload") or {}}
+    return ExportedRecord(str(row["id"]), hashed, point)

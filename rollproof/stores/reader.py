@@ -1,0 +1,223 @@
+"""The reading engine: what a store answers, on one account, without changing anything.
+
+Every kind of store has one class of reader. What only some kinds can answer is empty by default.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from rollproof.collection import Json
+from rollproof.errors import Unverifiable, UsageProblem
+from rollproof.profile.kinds import kinds_that
+from rollproof.stores.contract import (
+    Answer,
+    Beside,
+    Digest,
+    ExportedRecord,
+    LoadState,
+    Neighbours,
+    Pace,
+    RecordHash,
+    Search,
+    Selection,
+)
+from rollproof.stores.names import Name
+from rollproof.stores.reach import Readable
+
+
+class Reader(ABC):
+    """Reads one store, in bounded memory. Every call has the profile's deadline.
+
+    Collections are named ``database.table``, ``database.collection``, ``collection``, ``bucket``, ``topic``,
+    a key pattern, or a mount. A division is a tuple of texts, one a part, in the order of keys. The first
+    part begins at "", before every key, and the last has no end. Only the store's reader interprets a text;
+    the baseline keeps it. Fields that the profile excludes are in no hash.
+
+    Every method raises `Unverifiable` when the store cannot be reached, refuses the account or runs past the
+    deadline. A driver's exception never gets out, and a message never holds a secret. As a context manager a
+    reader closes itself; it may be used again.
+    """
+
+    name: str
+    kind: str
+    blind_spots: tuple[str, ...] = ()
+    """The changes that these digests cannot detect, in words, one a line of a report."""
+
+    def __init__(self, readable: Readable[Any]) -> None:
+        """Keep the access data; the first question connects."""
+        self.name = readable.store
+        self.kind = readable.profile.kind
+        self._profile: Any = readable.profile
+        self._reach = readable.reach
+
+    def close(self) -> None:  # noqa: B027 - most have nothing open
+        """Release what is open between calls, by default nothing."""
+
+    def __enter__(self) -> Self:
+        """Return the reader itself."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Close the reader."""
+        self.close()
+
+    @abstractmethod
+    def ask(self) -> Answer:
+        """Run one authenticated query that touches real data."""
+
+    @abstractmethod
+    def collections(self) -> Sequence[str]:
+        """Return the profile's collections, sorted. Asks the store, and reads no record."""
+
+    @abstractmethod
+    def count(self, collection: str) -> int:
+        """Return the exact number of records of one of `collections`, never an estimate or a statistic."""
+
+    def counts(self) -> Mapping[str, int]:
+        """Return the exact record counts by collection, sorted by name."""
+        return {name: self.count(name) for name in sorted(self.collections())}
+
+    @abstractmethod
+    def schemas(self) -> Mapping[str, Json]:
+        """Return the definitions of collections and other objects, sorted by name, for exact comparison.
+
+        A collection has its name from `counts`; another object, such as a view or an alias, has its kind
+        before its name: ``view imagedb.newest``. Definitions hold only facts that a restore gives back, and
+        no values that the server generates, such as sizes, times, cardinalities or internal ids.
+        """
+
+    @abstractmethod
+    def divide(self, collection: str, records: int) -> tuple[str, ...]:
+        """Return a division of `collection` into parts of about `records` records; reads keys at most."""
+
+    @abstractmethod
+    def digest(
+        self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
+    ) -> Iterator[tuple[int, Digest]]:
+        """Yield the digest of each of `parts` (indexes into `division`) once, in any order, when known.
+
+        The store computes it if it can. The caller may stop at any time. Each part is read at one moment,
+        but different parts at different moments.
+        """
+
+    @abstractmethod
+    def records(
+        self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
+    ) -> Iterator[tuple[int, RecordHash]]:
+        """Yield each record of `parts` with its part, part by part in the order given, records in any order.
+
+        The sum of a part's hashes always equals its digest's total.
+        """
+
+    @abstractmethod
+    def export(self, selection: Selection, folder: Path, pace: Pace) -> Iterator[ExportedRecord]:
+        """Yield the whole records of `selection`, each once, in any order.
+
+        Memory holds a bounded number of records. A record now missing, or in another version, is left out:
+        the caller counts. Content unfit for a line, such as an object's bytes, goes into a file in `folder`,
+        which exists and is this store's alone. Fields that digests leave out are in it.
+        """
+
+    # References, of a kind whose records hold names.
+
+    def names(
+        self, collection: str, fields: Sequence[str], where: Mapping[str, str]
+    ) -> Iterator[Name | None]:
+        """Yield the name that `fields` form in each record that `where` selects by equality.
+
+        None stands for a record without a name. Names come as they are read: memory stays bounded, and each
+        request has its own deadline.
+
+        Raises:
+            UsageProblem: records of this kind hold no names.
+        """
+        raise self._nameless(collection, fields)
+
+    def held(self, collection: str, fields: Sequence[str], names: Sequence[Name]) -> set[Name]:
+        """Return the subset of `names` that `fields` form in any record of `collection`."""
+        raise self._nameless(collection, fields)
+
+    def _nameless(self, collection: str, fields: Sequence[str]) -> UsageProblem:
+        return UsageProblem(
+            what=f"reference at {self.name}/{collection}({', '.join(fields)})",
+            expected=f"a store whose records hold names: {kinds_that('wrong_place')}",
+            observed=self.kind,
+            source="the profile",
+            hint="take this reference out of the profile",
+        )
+
+    # What only some kinds can answer.
+
+    def connections(self) -> tuple[int, int]:
+        """Return the numbers of connections in use and allowed, of a kind with `Trait.CONNECTIONS`.
+
+        Raises:
+            Untold: the account lacks the right to ask.
+        """
+        return 0, 0
+
+    def load_state(self, _collection: str) -> LoadState:
+        """Return whether `collection` can be searched. Reads only: it loads nothing."""
+        return LoadState(loaded=True, word="loaded")
+
+    def search(self, _collection: str, limit: int = 5) -> Search | None:
+        """Search for a vector taken from `collection` itself; return None if it holds none."""
+        return None
+
+    def golden(self, _collection: str, _queries: int, _limit: int) -> tuple[Neighbours, ...]:
+        """Search for the vectors of up to `queries` records spread over the collection."""
+        return ()
+
+    def search_again(self, _collection: str, golden: Sequence[Neighbours]) -> tuple[Neighbours, ...]:
+        """Repeat the search of each golden query now, with as many hits as it had."""
+        if golden:
+            raise Unverifiable(
+                what=f"store {self.name}",
+                expected="a store of vectors, as in the baseline",
+                observed=self.kind,
+                source="the profile",
+                hint="the profile was changed since the baseline was captured: capture again",
+            )
+        return ()
+
+    def positions(self) -> Mapping[str, Json]:
+        """Return the positions that advance in use, such as a consumer group's offsets, by name."""
+        return {}
+
+    def strayed(self, _recorded: Mapping[str, Json]) -> Sequence[str]:
+        """Return the positions' faults since they were recorded: lost, moved back, or beyond the end."""
+        return ()
+
+    def advanced(self, _recorded: Mapping[str, Json]) -> Sequence[str]:
+        """Return how far each consumer is ahead of its recorded position: it has read that, or skipped it."""
+        return ()
+
+    def lags(self) -> Mapping[str, int]:
+        """Return the number of records that each consumer of a log has yet to read, by its name."""
+        return {}
+
+    def standing(self) -> tuple[str, ...] | None:
+        """Return the profile's databases without those dropped; a database hidden from the account stays.
+
+        None for a kind where reading a dropped database is no error.
+        """
+        return None
+
+    def sight(self, _schemas: Mapping[str, Json]) -> Mapping[str, str]:
+        """Return what an account without a right would not see, such as ``triggers of imagedb``.
+
+        `schemas` is the answer of `schemas` to this account. The value is the right that the account lacks,
+        or "" if it has it. Empty for a store that never silently leaves out what an account may not see.
+        """
+        return {}
+
+    def beside(self) -> Beside | None:
+        """Return what the store holds beside the profile's lists; None if it holds nothing of others.
+
+        What the account may not read is named, and is no error.
+        """
+        return None
