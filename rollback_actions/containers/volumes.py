@@ -1,7 +1,7 @@
 """Volumes as tar files: saved and loaded by a helper container of the store's own image.
 
-A volume or folder of the application is first emptied by a helper of any image of the target. Then the engine
-itself fills it, and asks nothing of the service's image.
+A volume or folder of the application is first emptied by a helper of any image of the target that has `find`.
+Then the engine itself fills it, and asks nothing of the service's image.
 
 A helper sees one volume and nothing else: no network, no other mount. It uses an image of the store's
 containers, because only those are certain to be there. One of them must hold GNU tar, find and a shell.
@@ -9,18 +9,18 @@ containers, because only those are certain to be there. One of them must hold GN
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rollproof.engines.compose import NO_PROJECT
-from rollproof.engines.container_settings import is_anonymous
 from rollproof.engines.engine import Container, Mount
+from rollproof.engines.questions import asking
 from rollproof.errors import ActionFailed
 from rollproof.reading import open_regular
 from rollproof.system.command import Deadline, run_command
@@ -29,7 +29,7 @@ HELPER_LABEL = "rollproof.helper"
 # The deadline for removing a helper whose work was interrupted.
 CLEANUP_SECONDS = 20.0
 _POLL_SECONDS = 0.1
-_NOT_STOPPED = tuple(f"--filter=status={state}" for state in ("running", "restarting", "paused"))
+_NOT_STOPPED = ("running", "restarting", "paused")
 # The folder where a helper sees its volume.
 INSIDE = "/volume"
 # GNU tar ends an archive with two blocks of zeros; it accepts a truncated archive without them.
@@ -42,35 +42,7 @@ _EXTRACT = (
     f" --directory={INSIDE} --file=-"
 )
 _REPLACE_SCRIPT = f"find {INSIDE} -mindepth 1 -delete && exec {_EXTRACT}"
-EMPTY_SCRIPT = f"""
-cd {INSIDE} || exit 1
-find . -mindepth 1 -delete 2>/dev/null || rm -rf -- ..?* .[!.]* *
-test -z "$(ls -A)"
-"""
-# The paths of its arguments are of other mounts, and in no copy of this one: they stay, with all below them.
-SPARE_SCRIPT = f"""
-empty() (
-    folder=$1
-    shift
-    for one in "$folder"/* "$folder"/.[!.]* "$folder"/..?*; do
-        test -e "$one" || test -L "$one" || continue
-        todo=remove
-        for spared; do
-            case $spared in
-                "$one") todo=leave ;;
-                "$one"/*) test $todo = leave || test -L "$one" || todo=enter ;;
-            esac
-        done
-        case $todo in
-            remove) rm -rf -- "$one" || exit 1 ;;
-            enter) empty "$one" "$@" || exit 1 ;;
-        esac
-    done
-)
-cd {INSIDE} && empty . "$@"
-"""
-SHELL_SCRIPT = "command -v rm && command -v ls"
-TOOLS_SCRIPT = "command -v tar && command -v find"
+TOOLS = ("sh", "-c", "command -v tar && command -v find")
 
 
 def save(containers: Iterable[Container], folder: Path, deadline: Deadline) -> Sequence[Path]:
@@ -86,12 +58,12 @@ def save(containers: Iterable[Container], folder: Path, deadline: Deadline) -> S
     images = helper_images(containers, deadline)
     for volume in images:
         remove_helpers(volume, deadline)
-        _refuse_users(volume, deadline)
+        _refuse_users(_volume(volume), deadline)
     files = []
     for volume, image in images.items():
         file = folder / f"{volume}.tar"
         _help(volume, image, [*_CREATE.split(), "."], deadline, read_only=True, stdout=file)
-        _refuse_cut(volume, image, file, deadline)
+        _refuse_cut(volume, file)
         files.append(file)
     return files
 
@@ -99,8 +71,7 @@ def save(containers: Iterable[Container], folder: Path, deadline: Deadline) -> S
 def load(containers: Iterable[Container], folder: Path, deadline: Deadline) -> None:
     """Make each volume of `containers` equal to `folder/<volume>.tar`. A second run ends in the same state.
 
-    Each tar is first read to its end. That does not show that its content is what was saved: for that there
-    are the checksums of a backup's manifest.
+    That a tar's content is what was saved is for the checksums of a backup's manifest to show, before this.
 
     Raises:
         ActionFailed: a tar is missing, truncated or of another volume, or a container that uses a volume
@@ -108,7 +79,7 @@ def load(containers: Iterable[Container], folder: Path, deadline: Deadline) -> N
         Unverifiable: the deadline passed; the volumes may be half loaded.
     """
     images = helper_images(containers, deadline)
-    files = {volume: folder / f"{saved}.tar" for volume, saved in _saved_as(images, folder).items()}
+    files = {volume: folder / f"{volume}.tar" for volume in images}
     expected = {file.name for file in files.values()}
     observed = {file.name for file in folder.glob("*.tar")}
     if expected != observed:
@@ -119,26 +90,12 @@ def load(containers: Iterable[Container], folder: Path, deadline: Deadline) -> N
             source=str(folder),
             hint="give the folder that was saved for these services, whole",
         )
-    for volume, image in images.items():
+    for volume in images:
         remove_helpers(volume, deadline)
-        _refuse_users(volume, deadline)
-        _refuse_cut(volume, image, files[volume], deadline)
+        _refuse_users(_volume(volume), deadline)
+        _refuse_cut(volume, files[volume])
     for volume, image in images.items():
         _help(volume, image, ["sh", "-c", _REPLACE_SCRIPT], deadline, stdin=files[volume])
-
-
-def _saved_as(volumes: Iterable[str], folder: Path) -> dict[str, str]:
-    """Return the name that each of `volumes` had when it was saved in `folder`.
-
-    It is the same, but for a volume that nobody has named, such as an image declares. The engine gives it
-    another name after its container was removed. Of several such, none is known.
-    """
-    found = {volume: volume for volume in volumes}
-    saved = {file.name.removesuffix(".tar") for file in folder.glob("*.tar")}
-    old, new = sorted(saved - set(found)), sorted(set(found) - saved)
-    if len(old) == len(new) == 1 and all(map(is_anonymous, (*old, *new))):
-        found[new[0]] = old[0]
-    return found
 
 
 def replace(
@@ -147,29 +104,26 @@ def replace(
     """Make the files of `mount`, a volume or a folder of the host, those in the tar `archive`.
 
     The entries of the tar are below a folder with the name of `INSIDE`, whose own permissions count too. The
-    first of `images` with a shell empties the mount. The paths `spared`, where the tar has nothing, are left
+    first of `images` with `find` empties the mount. The paths `spared`, where the tar has nothing, are left
     alone. A second run ends in the same state.
 
     Raises:
-        ActionFailed: a container that can write there is not stopped, or no image has a shell; nothing was
+        ActionFailed: a container that can write there is not stopped, or no image has `find`; nothing was
             changed then. Also if it could not be emptied or filled.
         Unverifiable: the deadline passed; the mount may be half filled.
     """
     remove_helpers(mount.name, deadline)
-    _refuse_writers(mount, deadline)
-    image = _able(mount.name, mount.kind, images, SHELL_SCRIPT, deadline)
+    _refuse_users(mount, deadline, writers=True)
+    image = _able(mount.name, mount.kind, images, ["find", INSIDE, "-maxdepth", "0"], deadline)
     if image is None:
         raise ActionFailed(
             what=f"image that can empty {mount.name}",
-            expected="one of the target's with sh, rm and ls",
+            expected="one of the target's with find",
             observed=f"{len(images)} without",
             source="images of the target's containers",
             hint="what came after the backup is deleted by a program: have one such image in the project",
         )
-    # A host's folder holds what is mounted inside it once more, if it is below that folder on the host too.
-    paths = [f"./{path}" for path in spared]
-    empty = ["sh", "-c", SPARE_SCRIPT, "sh", *paths] if paths else ["sh", "-c", EMPTY_SCRIPT]
-    _help(mount.name, image, empty, deadline, kind=mount.kind)
+    _help(mount.name, image, _emptying(spared), deadline, kind=mount.kind)
     name, options = helper(mount.name, mount.kind)
     create = ["docker", "create", *options, "--entrypoint=sh", image]
     try:
@@ -200,55 +154,54 @@ def keep(mount: Mount, images: Sequence[str], archive: Path, deadline: Deadline)
         remove_helpers(mount.name, Deadline(CLEANUP_SECONDS))
 
 
-def _able(name: str, kind: str, images: Iterable[str], script: str, deadline: Deadline) -> str | None:
-    """Return the first of `images` in which `script` finds its programs, None if there is none."""
+def _emptying(spared: Sequence[str]) -> list[str]:
+    """Return the command that deletes all but the paths `spared`, what is below them, and their folders.
+
+    A host's folder holds what is mounted inside it once more, if it is below that folder on the host too.
+    """
+    folders = {str(folder) for path in spared for folder in PurePosixPath(path).parents} - {"."}
+    # Names are patterns to `find`.
+    patterns = [re.sub(r"[\\\[?*]", r"\\\g<0>", path) for path in (*folders, *spared)]
+    patterns += [f"{pattern}/*" for pattern in patterns[len(folders) :]]
+    kept = [word for pattern in patterns for word in ("!", "-path", f"{INSIDE}/{pattern}")]
+    return ["find", INSIDE, "-mindepth", "1", *kept, "-delete"]
+
+
+def _able(
+    name: str, kind: str, images: Iterable[str], command: Sequence[str], deadline: Deadline
+) -> str | None:
+    """Return the first of `images` in which `command` succeeds, None if there is none."""
     for image in dict.fromkeys(images):
         with suppress(ActionFailed):
-            _help(name, image, ["sh", "-c", script], deadline, kind=kind, read_only=True)
+            _help(name, image, command, deadline, kind=kind, read_only=True)
             return image
     return None
 
 
-def _refuse_writers(mount: Mount, deadline: Deadline) -> None:
-    """Refuse if a container that is not stopped can write to `mount`, whatever its project."""
-    # The engine finds who mounts that very folder, not who mounts one around it or inside it.
-    narrow = [] if mount.kind == "bind" else [f"--filter=volume={mount.name}"]
-    listing = ["docker", "ps", "--quiet", "--no-trunc", *narrow, *_NOT_STOPPED]
-    writers = [
-        str(user["name"]).lstrip("/")
-        for user in _users_in(listing, mount.name, deadline)
-        if any(one["RW"] and _reaches(one, mount) for one in user["has"])
+def _refuse_users(mount: Mount, deadline: Deadline, *, writers: bool = False) -> None:
+    """Refuse if a container that is not stopped mounts `mount`, whatever its project.
+
+    With `writers`, only one that can write there.
+    """
+    with asking(f"users of {mount.name}", "any", deadline.remaining) as api:
+        found = api.containers(filters={"status": [*_NOT_STOPPED]})
+    users = [
+        f"{one['Names'][0].removeprefix('/')} is {one['State']}"
+        for one in found
+        if any(_reaches(has, mount) and (has["RW"] or not writers) for has in one["Mounts"])
     ]
-    if writers:
+    if users:
         raise ActionFailed(
-            what=f"mount {mount.name}",
-            expected="every container that can write there stopped",
-            observed=f"not stopped: {', '.join(writers)}",
+            what=f"{mount.kind} {mount.name}",
+            expected=f"every container that {'can write there' if writers else 'mounts it'} stopped",
+            observed=", ".join(users),
             source="docker ps",
-            hint="name its service in application.services, so that it is stopped, or mount it read-only",
+            hint="name its service in application.services, so that it is stopped",
         )
 
 
-def _users_in(listing: Sequence[str], mount: str, deadline: Deadline) -> list[Mapping[str, Any]]:
-    """Return name and mounts of each container that `listing` finds, whichever of them ends meanwhile."""
-    form = '{"name": {{json .Name}}, "has": {{json .Mounts}}}'
-
-    def listed() -> list[str]:
-        return run_command(listing, what=f"look for users of {mount}", deadline=deadline).split()
-
-    users = listed()
-    while users:
-        inspect = ["docker", "inspect", "--format", form, *users]
-        try:
-            found = run_command(inspect, what=f"mounts of users of {mount}", deadline=deadline)
-        except ActionFailed:
-            now = listed()
-            if {*users} <= {*now}:  # it failed for none that has ended since
-                raise
-            users = now
-        else:
-            return [json.loads(line) for line in found.splitlines()]
-    return []
+def _volume(name: str) -> Mount:
+    return Mount(name, "volume", INSIDE, "")
 
 
 def _reaches(other: Mapping[str, Any], mount: Mount) -> bool:
@@ -269,7 +222,7 @@ def helper_images(containers: Iterable[Container], deadline: Deadline) -> Mappin
     images = images_by_volume(containers)
     if len({*images.values()}) == 1:
         return images
-    able = _able(next(iter(images)), "volume", images.values(), TOOLS_SCRIPT, deadline)
+    able = _able(next(iter(images)), "volume", images.values(), TOOLS, deadline)
     return images if able is None else dict.fromkeys(images, able)
 
 
@@ -306,23 +259,8 @@ def images_by_volume(containers: Iterable[Container]) -> Mapping[str, str]:
     return found
 
 
-def _refuse_users(volume: str, deadline: Deadline) -> None:
-    """Refuse if a container that is not stopped mounts `volume`, whatever its project."""
-    form = "{{.Names}} is {{.State}}"
-    listing = ["docker", "ps", f"--filter=volume={volume}", *_NOT_STOPPED, f"--format={form}"]
-    users = run_command(listing, what=f"look for users of volume {volume}", deadline=deadline).splitlines()
-    if users:
-        raise ActionFailed(
-            what=f"volume {volume}",
-            expected="every container that mounts it stopped",
-            observed=", ".join(users),
-            source="docker ps",
-            hint="a volume that is in use cannot be copied whole",
-        )
-
-
-def _refuse_cut(volume: str, image: str, file: Path, deadline: Deadline) -> None:
-    """Refuse a saved volume that is not whole, after reading it to its end."""
+def _refuse_cut(volume: str, file: Path) -> None:
+    """Refuse a saved volume without the end of an archive."""
     with open_regular(file) as archive:
         size = archive.seek(0, os.SEEK_END)
         archive.seek(max(0, size - len(END_OF_ARCHIVE)))
@@ -335,8 +273,6 @@ def _refuse_cut(volume: str, image: str, file: Path, deadline: Deadline) -> None
             source=str(file),
             hint="it was cut short or changed: use another backup",
         )
-    # Read by the same program that would extract it.
-    _help(volume, image, ["tar", "--list", "--file=-"], deadline, read_only=True, stdin=file, discard=True)
 
 
 def _help(
@@ -348,7 +284,6 @@ def _help(
     read_only: bool = False,
     stdin: Path | None = None,
     stdout: Path | None = None,
-    discard: bool = False,
     kind: str = "volume",
 ) -> None:
     _, options = helper(volume, kind, read_only=read_only)
@@ -363,7 +298,6 @@ def _help(
             deadline=deadline,
             stdin=stdin,
             stdout=stdout,
-            discard=discard,
         )
     except BaseException:
         remove_helpers(volume, Deadline(CLEANUP_SECONDS))

@@ -181,7 +181,6 @@ def _faults(folder: Path, content: bytes, volume: str) -> Iterator[Path]:
     files: list[dict[str, bytes]] = [
         {f"{volume}.tar": content[:cut]} for cut in (0, 511, 512, 5000, 1_500_000, size - 10240, size - 1)
     ]
-    files.append({f"{volume}.tar": content[:512] + b"x" * 512 + content[1024:]})
     files.append({"other.tar": content})
     files.append({f"{volume}.tar": content, "other.tar": content})
     for number, found in enumerate(files):
@@ -274,27 +273,6 @@ def test_as_many_containers_as_the_plan_says_are_there_again(project: ScratchPro
     assert [one.running for one in engine.containers()["other"]] == [True, True]
     project.control.recreate(other, deadline=60)
     assert len(engine.containers()["other"]) == 1
-
-
-def test_a_volume_without_a_name_is_loaded_after_its_container_was_removed(
-    project: ScratchProject, tmp_path: Path
-) -> None:
-    file, saved = tmp_path / "compose.yaml", tmp_path / "saved"
-    saved.mkdir()
-    file.write_text(project.file.read_text().replace("[data:/data]", "[data:/data, /unnamed]"))
-    compose = ("compose", "--project-name", project.name, "--file", str(file))
-    try:
-        docker(*compose, "up", "--detach", "--no-build", "--force-recreate", "data")
-        project.shell("echo one > /data/one && echo two > /unnamed/two")
-        project.control.stop(["data"], deadline=60)
-        project.control.save_volumes(["data"], saved, deadline=60)
-        docker(*compose, "down", "--timeout=1")
-        docker(*compose, "create", "--no-build", "data")
-        project.control.load_volumes(["data"], saved, deadline=60)
-        project.control.start(["data"], deadline=60)
-        assert project.shell("cat /data/one /unnamed/two") == "one\ntwo\n"
-    finally:
-        project.bring_up()
 
 
 def test_the_names_of_the_compose_file_mean_what_was_chosen(

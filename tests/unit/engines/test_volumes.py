@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import json
 import subprocess
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -50,20 +50,21 @@ def test_a_helper_sees_one_volume_and_nothing_else(monkeypatch: pytest.MonkeyPat
 def test_nobody_may_write_while_files_are_put_back(
     mount: Mount, other: dict[str, object], monkeypatch: pytest.MonkeyPatch, *, refused: bool, writable: bool
 ) -> None:
-    def answer(command: list[str], **_: object) -> str:
-        if command[1] == "ps":
-            # The engine finds the mount itself alone.
-            found = mount.kind == "volume" and f"--filter=volume={mount.name}" in command
-            assert found or not any("volume" in option for option in command)
-            return "1"
-        return json.dumps({"name": "/writer", "has": [{**other, "RW": writable}]})
+    asked: list[object] = []
 
-    monkeypatch.setattr(volumes, "run_command", answer)
-    if refused and writable:
-        with pytest.raises(ActionFailed, match="not stopped: writer"):
-            volumes._refuse_writers(mount, Deadline(60))
-    else:
-        volumes._refuse_writers(mount, Deadline(60))
+    def containers(*, filters: object) -> list[dict[str, object]]:
+        asked.append(filters)
+        return [{"Names": ["/writer"], "State": "running", "Mounts": [{**other, "RW": writable}]}]
+
+    monkeypatch.setattr(volumes, "asking", lambda *_: nullcontext(SimpleNamespace(containers=containers)))
+    for writers in (True, False):
+        if refused and (writable or not writers):
+            with pytest.raises(ActionFailed, match="writer is running"):
+                volumes._refuse_users(mount, Deadline(60), writers=writers)
+        else:
+            volumes._refuse_users(mount, Deadline(60), writers=writers)
+    # Stopped ones are none, and those of other projects are.
+    assert asked == [{"status": ["running", "restarting", "paused"]}] * 2
 
 
 def test_what_is_of_another_mount_is_not_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,41 +79,19 @@ def test_what_is_of_another_mount_is_not_deleted(tmp_path: Path, monkeypatch: py
 
     def run(command: list[str], **_: object) -> str:
         if "run" in command:
-            script = [
+            assert "--entrypoint=find" in command
+            words = [
                 word.replace(volumes.INSIDE, str(tmp_path)) for word in command[command.index("i") + 1 :]
             ]
-            subprocess.run(["sh", *script], check=True, timeout=60)
+            subprocess.run(["find", *words], check=True, timeout=60)
         ran.append(command[1])
         return ""
 
     monkeypatch.setattr(volumes, "run_command", run)
+    monkeypatch.setattr(volumes, "_refuse_users", lambda *_, **__: None)
     mount = Mount("/srv/data", "bind", "/data", "/srv/data")
     volumes.replace(mount, ["i"], tmp_path / "tar", Deadline(60), spared)
     assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} == left
     assert "cp" in ran
     volumes.replace(mount, ["i"], tmp_path / "tar", Deadline(60))
     assert not [*tmp_path.iterdir()]
-
-
-@pytest.mark.parametrize("several", [False, True])
-def test_a_volume_without_a_name_is_loaded_into_the_one_that_follows_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, several: bool
-) -> None:
-    old, new = ("a" * 64, "c" * 64), ("b" * 64, "d" * 64)
-    number = 2 if several else 1
-    for name in ("data", *old[:number]):
-        (tmp_path / f"{name}.tar").touch()
-    loaded: dict[str, str] = {}
-
-    def load(volume: str, *_: object, stdin: Path, **__: object) -> None:
-        loaded[volume] = stdin.name
-
-    monkeypatch.setattr(
-        volumes, "helper_images", lambda *_: dict.fromkeys(("data", *new[:number]), "sha256:1")
-    )
-    for name in ("remove_helpers", "_refuse_users", "_refuse_cut"):
-        monkeypatch.setattr(volumes, name, lambda *_: None)
-    monkeypatch.setattr(volumes, "_help", load)
-    with pytest.raises(ActionFailed, match="saved volumes") if several else nullcontext():
-        volumes.load([], tmp_path, Deadline(60))
-    assert loaded == ({} if several else {"data": "data.tar", new[0]: f"{old[0]}.tar"})
