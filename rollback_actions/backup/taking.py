@@ -10,7 +10,8 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -46,6 +47,24 @@ Names = Mapping[str, tuple[str, ...]]
 """Digests of names, by the reference in words."""
 
 
+@dataclass(slots=True)
+class Meanwhile:
+    """What is known of the target once the last store was copied: it may have changed meanwhile.
+
+    `revisions` are those that are as before the first store was copied. `moved` are digests of the names that
+    are not.
+    """
+
+    revisions: Revisions = field(default_factory=dict)
+    moved: Names = field(default_factory=dict)
+
+
+@contextmanager
+def unwatched() -> Iterator[Meanwhile]:
+    """Know nothing, as of a copy right before a restore."""
+    yield Meanwhile()
+
+
 @contextmanager
 def backup_written(folder: Path) -> Iterator[None]:
     """Turn an `OSError` of the body into an `ActionFailed` about space or permissions of `folder`."""
@@ -67,39 +86,38 @@ def take_backup(
     commit: str,
     stores: Mapping[str, Keep],
     steps: Steps,
+    *,
     index: Callable[[str, Path], int] | None = None,
     images: Mapping[str, str] | None = None,
-    revisions: Callable[[], Revisions] = dict,
     order: Sequence[Sequence[str]] = (),
-    moved: Callable[[], Callable[[], Names]] = lambda: dict,
+    watched: Callable[[], AbstractContextManager[Meanwhile]] = unwatched,
 ) -> BackupSet:
     """Back up every store into `folder`, which must not exist: side by side, or wave by wave in an `order`.
 
     `index` writes the index of a store, by name, into a folder and returns its number of records. All indexes
     are made before the first backup begins. Records written after that are in the backup, or count as written
-    since, or both. `images` are the ids of images that are kept beside the set, by service. `revisions` reads
-    those of migrations, before the stores and after them. `moved` is called before the stores, and what it
-    returns after them, for the digests of names that moved meanwhile.
+    since, or both. `images` are the ids of images that are kept beside the set, by service. `watched` is open
+    while the stores are copied; what it yields is complete once it is closed.
 
     Raises:
         Problem: a store could not be backed up, or the backup not written. The unfinished folder is removed.
     """
     with backup_written(folder):
-        return _take(folder, target, commit, stores, steps, index, images or {}, revisions, order, moved)
+        temporary = _made(folder, target)
+        try:
+            manifest = _take(temporary, target, commit, stores, steps, index, images or {}, order, watched)
+            # Before the manifest: where that is after a crash of the machine, all that it seals is there.
+            sync_tree(temporary)
+            write_whole(temporary / MANIFEST, manifest_text(as_json(manifest)))
+            rename_whole(temporary, folder)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+    return set_in(folder, manifest)
 
 
-def _take(
-    folder: Path,
-    target: str,
-    commit: str,
-    stores: Mapping[str, Keep],
-    steps: Steps,
-    index: Callable[[str, Path], int] | None,
-    images: Mapping[str, str],
-    revisions: Callable[[], Revisions],
-    order: Sequence[Sequence[str]],
-    moved: Callable[[], Callable[[], Names]],
-) -> BackupSet:
+def _made(folder: Path, target: str) -> Path:
+    """Make the folder that becomes `folder` when it is complete; remove what killed backups left."""
     for left in folder.parent.glob(".*.part"):
         if re.fullmatch(rf"\.\d{{8}}T\d{{9}}Z-{re.escape(target)}\.part", left.name):
             shutil.rmtree(left)  # of a backup that was killed: this one has the target's lock
@@ -108,8 +126,22 @@ def _take(
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder))
     shutil.rmtree(temporary, ignore_errors=True)
     make_folders(temporary, 0o700, exist_ok=False)
-    started = Moment.now()
+    return temporary
 
+
+def _take(
+    temporary: Path,
+    target: str,
+    commit: str,
+    stores: Mapping[str, Keep],
+    steps: Steps,
+    index: Callable[[str, Path], int] | None,
+    images: Mapping[str, str],
+    order: Sequence[Sequence[str]],
+    watched: Callable[[], AbstractContextManager[Meanwhile]],
+) -> SetManifest:
+    """Write the packages and indexes of a set below `temporary`; return its manifest."""
+    started = Moment.now()
     taken: dict[str, tuple[Moment, Moment]] = {}
 
     def keep(name: str) -> Kept:
@@ -121,41 +153,27 @@ def _take(
         taken[name] = began, Moment.now()
         return kept
 
-    try:
-        indexed = _index(temporary, stores, steps, index) if index is not None else {}
-        index_seconds = round(Moment.now().seconds_since(started), 3)
-        before = revisions()
-        moved_since = moved()
-        done = dict[str, Kept]()
+    indexed = _index(temporary, stores, steps, index) if index is not None else {}
+    index_seconds = round(Moment.now().seconds_since(started), 3)
+    done = dict[str, Kept]()
+    with watched() as meanwhile:
         for wave in order or ([*stores],):
             done |= every(keep, wave, name="backup")
-        moved_names = moved_since()
-        after = revisions()
-        finished = Moment.now()
-        sealed = {name: sha256_of(temporary / name / PACKAGE) for name in done}
-        manifest = SetManifest(
-            version=1,
-            target=target,
-            commit=commit,
-            started=started,
-            finished=finished,
-            index=indexed,
-            sealed=sealed,
-            taken=taken,
-            index_seconds=index_seconds,
-            stores=done,
-            images=images,
-            revisions={name: found for name, found in before.items() if after.get(name) == found},
-            moved=moved_names,
-        )
-        # Before the manifest: where that is after a crash of the machine, all that it seals is there.
-        sync_tree(temporary)
-        write_whole(temporary / MANIFEST, manifest_text(as_json(manifest)))
-        rename_whole(temporary, folder)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    return set_in(folder, manifest)
+    return SetManifest(
+        version=1,
+        target=target,
+        commit=commit,
+        started=started,
+        finished=Moment.now(),
+        index=indexed,
+        sealed={name: sha256_of(temporary / name / PACKAGE) for name in done},
+        taken=taken,
+        index_seconds=index_seconds,
+        stores=done,
+        images=images,
+        revisions=meanwhile.revisions,
+        moved=meanwhile.moved,
+    )
 
 
 def _index(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cache, partial
 from typing import Any
 
 from rollback_actions.backup.images import keep_images
-from rollback_actions.backup.taking import Names, new_backup_folder, take_backup
+from rollback_actions.backup.taking import Meanwhile, new_backup_folder, take_backup
 from rollback_actions.containers.compose import ComposeControl
 from rollproof.backups.index import write_index
 from rollproof.backups.moved_names import read_names, references_of
@@ -44,29 +44,30 @@ def back_up(
         commit,
         {name: keeper.back_up for name, keeper in open_keepers(target, engine, control).items()},
         steps,
-        partial(write_index, target, engine),
-        images,
-        partial(_revisions, target, engine),
-        waves(target),
-        partial(_names_read, target, engine, steps),
+        index=partial(write_index, target, engine),
+        images=images,
+        order=waves(target),
+        watched=partial(_watched, target, engine, steps),
     )
 
 
-def _names_read(target: Target, engine: ContainerEngine, steps: Steps) -> Callable[[], Names]:
-    """Read the names of all references; return the function that reads them again, for those that moved."""
-
-    def moved() -> Names:
+@contextmanager
+def _watched(target: Target, engine: ContainerEngine, steps: Steps) -> Iterator[Meanwhile]:
+    """Read revisions and the names of all references before the body and after it."""
+    found, names = Meanwhile(), bool(references_of(target))
+    revisions = _revisions(target, engine)
+    if names:
         with steps(Step.NAMES) as step:
-            found = before.moved(read_names(target, engine))
-            step.result = str(found)
-        return found.names
-
-    if not references_of(target):
-        return dict
-    with steps(Step.NAMES) as step:
-        before = read_names(target, engine)
-        step.result = str(before)
-    return moved
+            before = read_names(target, engine)
+            step.result = str(before)
+    yield found
+    if names:
+        with steps(Step.NAMES) as step:
+            moved = before.moved(read_names(target, engine))
+            step.result = str(moved)
+        found.moved = moved.names
+    after = _revisions(target, engine)
+    found.revisions = {name: one for name, one in revisions.items() if after.get(name) == one}
 
 
 def _revisions(target: Target, engine: ContainerEngine) -> dict[str, tuple[str, ...]]:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -184,16 +184,5 @@ def read_backup(path: Path) -> tuple[str, BackupSet]:
 
 def set_in(folder: Path, manifest: SetManifest) -> BackupSet:
     """Return the set in `folder`, by its manifest."""
-    return BackupSet(
-        folder=folder,
-        commit=manifest.commit,
-        finished=manifest.finished,
-        stores=manifest.stores,
-        index=manifest.index,
-        sealed=manifest.sealed,
-        taken=manifest.taken,
-        index_seconds=manifest.index_seconds,
-        images=manifest.images,
-        revisions=manifest.revisions,
-        moved=manifest.moved,
-    )
+    said = {one.name: getattr(manifest, one.name) for one in fields(manifest)}
+    return BackupSet(folder, **{one.name: said[one.name] for one in fields(BackupSet) if one.name in said})
