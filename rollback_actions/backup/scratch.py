@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rollback_actions.containers.compose import ComposeControl
-from rollproof.engines.compose import ONE_OFF_LABEL, PROJECT_LABEL, SERVICE_LABEL, ComposeEngine
+from rollproof.engines.compose import PROJECT_LABEL, ComposeEngine
 from rollproof.engines.compose_project import compose_words
 from rollproof.engines.engine import Container, ContainerEngine, images_of
 from rollproof.engines.factory import open_engine
@@ -179,48 +179,12 @@ def scratch_of(target: Target, limit: Deadline) -> Iterator[Scratch]:
         try:
             with create_file(file) as stream:  # for this user alone: it holds the containers' environment
                 stream.write(json.dumps(described).encode())
-            compose.create(services, limit)
-            _stand_in(target, engine, limit)
+            compose.create(limit)
             control = ScratchControl(engine, target.engine)
             yield Scratch(target.model_copy(update={"engine": engine}), control, limit, compose)
         finally:
             compose.down()
             file.unlink(missing_ok=True)
-
-
-def _stand_in(target: Target, scratch: Engine, limit: Deadline) -> None:
-    """Create a container for each service of the application whose mounts hold a store's data.
-
-    It is never started. At the places of these mounts it has new volumes, and it has nothing else.
-    """
-    places: dict[str, list[str]] = {}
-    for profile in target.stores.values():
-        for service, place in profile.mounts:
-            places.setdefault(service, []).append(place)
-    if not places:
-        return
-    images = images_of(open_engine(target.engine).containers(), places)
-    for service, held in places.items():
-        if service not in images:
-            raise ActionFailed(
-                what=f"stand-in of {service}",
-                expected="a container of it, whose image the stand-in has",
-                observed="none",
-                source=f"project {target.engine.project}",
-                hint="create its container",
-            )
-        labels = {
-            PROJECT_LABEL: scratch.project,
-            SERVICE_LABEL: service,
-            ONE_OFF_LABEL: "False",
-            LABEL: target.engine.project,
-        }
-        options = [f"--label={name}={value}" for name, value in labels.items()]
-        options += [f"--mount=type=volume,destination={place},volume-nocopy" for place in held]
-        options += ["--pull=never", "--network=none", "--entrypoint=none", "--restart=no"]
-        name = f"{scratch.project}-{service}-stand-in"
-        create = ["docker", "create", "--name", name, *options, images[service]]
-        run_command(create, what=f"stand-in of {service}", deadline=limit)
 
 
 def rendered(engine: Engine, limit: Deadline) -> Configuration:
@@ -279,7 +243,11 @@ def _described(target: Target, services: Sequence[str], limit: Deadline) -> Conf
             hint="correct engine.files, or services of the stores, in the profile",
         )
     images = images_of(open_engine(target.engine).containers(), merged["services"])
-    return described_apart(merged, services, target.engine.project, images, _published(theirs))
+    held: dict[str, list[str]] = {}
+    for profile in target.stores.values():
+        for service, place in profile.mounts:
+            held.setdefault(service, []).append(place)
+    return described_apart(merged, services, target.engine.project, images, _published(theirs), held)
 
 
 def described_apart(
@@ -288,6 +256,7 @@ def described_apart(
     project: str,
     images: Mapping[str, str],
     taken: Collection[str],
+    held: Mapping[str, Sequence[str]],
 ) -> Configuration:
     """Return a compose file of `services` and all that they depend on, which shares nothing with `project`.
 
@@ -297,6 +266,9 @@ def described_apart(
 
     The network is internal: it has no way out. A service with ports of its own, which only
     `premigration.scratch.files` can give it, is in a second one.
+
+    `held` are the places that hold a store's data in services of the application. A container stands in for
+    such a service, and is never started: at these places it has new volumes, and it has nothing else.
     """
     labels = {LABEL: project}
     names = closure(merged, services)
@@ -306,15 +278,24 @@ def described_apart(
         said = merged["services"][name]
         found[name] = {key: said[key] for key in _ALLOWED if said.get(key) is not None}
         found[name]["image"] = images.get(name) or said.get("image") or f"{project}-{name}"
-        found[name] |= {"labels": labels, "restart": "no", "pull_policy": "never"}
         found[name]["volumes"] = [made for one in said.get("volumes") or () if (made := _mounted(name, one))]
-        volumes |= {one["source"]: None for one in found[name]["volumes"] if one["type"] == "volume"}
         ports = [port for port in said.get("ports") or () if str(port.get("published")) not in taken]
         aliases = [alias for one in (said.get("networks") or {}).values() for alias in _aliases(one)]
         found[name]["networks"] = {"stores": {"aliases": aliases}}
         if ports:
             found[name]["ports"] = ports
             found[name]["networks"]["published"] = None
+    for name, places in held.items():
+        if name not in found:
+            image = images.get(name) or f"{project}-{name}"
+            found[name] = {"image": image, "entrypoint": ["none"], "network_mode": "none"}
+            found[name]["volumes"] = [
+                {"type": "volume", "source": _new(name, place), "target": place, "volume": {"nocopy": True}}
+                for place in places
+            ]
+    for service in found.values():
+        service |= {"labels": labels, "restart": "no", "pull_policy": "never"}
+        volumes |= {one["source"]: None for one in service["volumes"] if one["type"] == "volume"}
     # A name that nobody has: a volume that is there already would be taken as it is.
     token = secrets.token_hex(4)
     return {
@@ -331,7 +312,7 @@ def _mounted(service: str, mount: Mapping[str, Any]) -> dict[str, Any] | None:
     A folder that a service can write to may hold its data: it is a new volume in the instance.
     """
     place = {"target": mount["target"]}
-    new = f"{service}-{hashlib.sha256(mount['target'].encode()).hexdigest()[:12]}"
+    new = _new(service, mount["target"])
     match mount["type"]:
         case "tmpfs":
             return dict(mount)
@@ -345,6 +326,10 @@ def _mounted(service: str, mount: Mapping[str, Any]) -> dict[str, Any] | None:
                 return {"type": "bind", "source": str(source), "read_only": True, **place}
             return {"type": "volume", "source": new, **place}
     return None
+
+
+def _new(service: str, place: str) -> str:
+    return f"{service}-{hashlib.sha256(place.encode()).hexdigest()[:12]}"
 
 
 def _aliases(network: Mapping[str, Any] | None) -> Sequence[str]:
@@ -370,12 +355,10 @@ class Compose:
         labels = {PROJECT_LABEL: self.engine.project, LABEL: self.target}
         return [f"--filter=label={name}={value}" for name, value in labels.items()]
 
-    def create(self, services: Sequence[str], limit: Deadline) -> None:
-        """Create the containers of `services`, but start none."""
-        create = ["create", "--no-build", *services]
-        run_command(
-            [*compose_words(self.engine), *create], what="making of the scratch instance", deadline=limit
-        )
+    def create(self, limit: Deadline) -> None:
+        """Create all containers, but start none."""
+        create = [*compose_words(self.engine), "create", "--no-build"]
+        run_command(create, what="making of the scratch instance", deadline=limit)
 
     def up(self, services: Sequence[str], limit: Deadline) -> None:
         """Start `services`, each after its dependencies are in the state that it asks for."""

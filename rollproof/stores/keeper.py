@@ -30,8 +30,8 @@ class Put:
 class Restored:
     """The result of a restore: records by collection, and notes on data that was dropped or left out.
 
-    `unsettled` are collections that users wrote to while the backup was taken. It says no exact number of
-    their records: the keeper has judged what came back.
+    `unsettled` are collections that users may have written to while the backup was taken: it says no exact
+    number of their records.
     """
 
     records: Mapping[str, int]
@@ -100,18 +100,6 @@ class MovingKeeper(SafetyKeeper, Protocol):
 
     def keep_both(self, folder: Path, backup: Path) -> Kept:
         """As `keep_safe`; keeps also what is now at the places where the backup in `backup` had the store."""
-        ...
-
-
-@runtime_checkable
-class LoadingKeeper(StoreKeeper, Protocol):
-    """A store that holds collections which nobody can read until they are loaded."""
-
-    def load(self) -> Sequence[str]:
-        """Load what is not loaded, right before a restore that undoes it; return the collections' names.
-
-        One that cannot be loaded is left as it is.
-        """
         ...
 
 

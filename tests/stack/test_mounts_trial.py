@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -39,13 +40,19 @@ def test_a_backup_is_restored_beside_the_target_and_nothing_stays(
     open_keeper(STORE, profile, project.engine, project.control, SECONDS).back_up(backup)
     before = {name: seen(path) for name, path in project.paths.items()}
     theirs = Engine(kind="compose", project=project.name, files=(project.file,))
-    ours = theirs.model_copy(update={"project": f"{project.name}{scratch.SUFFIX}"})
-    target: Any = SimpleNamespace(engine=theirs, stores={STORE: profile})
+    file = tmp_path / "scratch.json"
+    ours = theirs.model_copy(update={"project": f"{project.name}{scratch.SUFFIX}", "files": (file,)})
+    target: Any = SimpleNamespace(
+        engine=theirs,
+        stores={STORE: profile},
+        premigration=SimpleNamespace(scratch=SimpleNamespace(files=())),
+    )
+    file.write_text(json.dumps(scratch._described(target, (), Deadline(SECONDS))))
     beside = ComposeEngine(ours.project, 30)
     volumes = set(docker("volume", "ls", "--quiet").split())
     compose = scratch.Compose(ours, project.name)
     try:
-        scratch._stand_in(target, ours, Deadline(SECONDS))
+        compose.create(Deadline(SECONDS))
         (stand_in,) = beside.containers()["app"]
         assert stand_in.status == "created"
         # New volumes, at the places of the store's mounts and nowhere else.

@@ -9,13 +9,12 @@ The volumes hold the accounts too: a restore brings back the accounts at the tim
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from pydantic import Field
 from pymilvus import MilvusClient
 from pymilvus.client.types import LoadState
 
@@ -49,44 +48,28 @@ class _Collection(Model):
 
 
 class _Details(Model):
-    """The server's collections at the time of the backup.
+    """The server's collections before the backup.
 
-    Users may write during a backup. For a collection in `grown`, the copy lies between two counts: that in
-    `collections`, before the copy, and that in `grown`, after it. None is an absent collection. A collection
-    in `changing` may have any count. The server was stopped for `away` seconds.
+    Of the `unsettled` the copy may hold another number of records: users wrote there meanwhile, or may have.
+    The server was stopped for `away` seconds.
     """
 
     server: str
     collections: dict[str, _Collection]
-    grown: dict[str, _Collection | None] = Field(default_factory=dict)
-    changing: tuple[str, ...] = ()
+    unsettled: tuple[str, ...] = ()
     away: float | None = None
 
     def holds(self, found: _Details) -> bool:
         """Return True if `found`, after a restore, is what was backed up."""
         return all(
             found.collections.get(name) == self.collections.get(name)
-            or name in self.changing
-            or (
-                name in self.grown
-                and _between(self.collections.get(name), self.grown[name], found.collections.get(name))
-            )
-            for name in {*self.collections, *self.grown, *found.collections}
+            for name in {*self.collections, *found.collections} - {*self.unsettled}
         )
 
 
 def _records(collection: _Collection | None) -> object:
     """Return what tells whether its records changed; None of one that is not loaded."""
     return "absent" if collection is None else collection.records
-
-
-def _between(before: _Collection | None, after: _Collection | None, found: _Collection | None) -> bool:
-    if found is None:
-        return before is None or after is None
-    if found.records is None:
-        return True
-    least, most = sorted((one.records or 0) if one else 0 for one in (before, after))
-    return least <= found.records <= most
 
 
 class Keeper(StoreWriter[MilvusProfile]):
@@ -110,15 +93,12 @@ class Keeper(StoreWriter[MilvusProfile]):
             self._start()
         away = time.monotonic() - began
         after = self._wait_until(before, "backup", self._grew).collections
-        grown = {
-            name: after.get(name)
-            for name in {*before.collections, *after}
-            if after.get(name) != before.collections.get(name)
-        }
-        names = sorted({*before.collections, *after})
-        changing = tuple(name for name in names if policy_of(self._profile, name) in _CHANGING)
-        update = {"grown": grown, "changing": changing, "away": away}
-        details = before.model_copy(update=update)
+        unsettled = tuple(
+            name
+            for name in sorted({*before.collections, *after})
+            if policy_of(self._profile, name) in _CHANGING or after.get(name) != before.collections.get(name)
+        )
+        details = before.model_copy(update={"unsettled": unsettled, "away": away})
         return self._package(folder, details, METHOD)
 
     def keep_aside(self, folder: Path, *, up: bool) -> Kept:
@@ -139,21 +119,6 @@ class Keeper(StoreWriter[MilvusProfile]):
                 method = f"{METHOD}, as they lay: it could not be flushed and counted: {problem.summary}"
         self._copy(folder, countdown)
         return self._package(folder, before, method)
-
-    def load(self) -> Sequence[str]:
-        """Load the profile's collections that are not loaded. See `LoadingKeeper`."""
-        # The other stores' exports are not to wait for what may never be loaded.
-        patience = Deadline(min(self._profile.ready_seconds, self._whole.deadline / 4))
-        loaded = []
-        with self._connected() as client:
-            for name in chosen(listed(client, self._reach), self._profile.collections):
-                # Without an index, or memory, it cannot be loaded; then its records stay unknown.
-                with suppress(Unverifiable), translated(self._reach, f"a load of {name}"):
-                    state = client.get_load_state(name, timeout=self._reach.deadline)["state"]
-                    if state == LoadState.NotLoad and not patience.passed:
-                        client.load_collection(name, timeout=patience.remaining)
-                        loaded.append(name)
-        return loaded
 
     @contextmanager
     def putting(self, collection: str, folder: Path, *, overwrite: bool) -> Iterator[Put]:
@@ -203,7 +168,7 @@ class Keeper(StoreWriter[MilvusProfile]):
         ]
         if found.server != recorded.server:
             notes.append(f"the backup is of Milvus {recorded.server}, the server is {found.server}")
-        unsettled = frozenset({*recorded.grown, *recorded.changing})
+        unsettled = frozenset(recorded.unsettled)
         return Restored(records=self._records(found), notes=tuple(notes), unsettled=unsettled)
 
     def _grew(self, before: _Details, after: _Details) -> bool:

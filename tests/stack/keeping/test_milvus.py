@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from rollproof.stores.keeper import LoadingKeeper
 from rollproof.stores.milvus.keeper import Keeper
 from rollproof.stores.package import MANIFEST, read_package
 from tests.stack.keeping.milvus import Milvus
@@ -34,21 +33,6 @@ def test_how_long_it_was_away_is_kept(kept: Backup) -> None:
     assert read_package(kept.folder, kind="milvus").details["away"] > 0
 
 
-def test_what_is_not_loaded_is_loaded_for_an_export(subject: Milvus, kept: Backup) -> None:
-    subject.connected().release_collection("third", timeout=SECONDS)
-    keeper = subject.place.keeper()
-    assert isinstance(keeper, LoadingKeeper)
-    assert keeper.load() == ["released", "third"]
-    assert keeper.load() == []
-    with subject.place.view() as view:
-        assert view.counts() == {**kept.records, "released": kept.records["third"]}
-    listed = subject.place.but(collections=("third",)).keeper()
-    assert isinstance(listed, LoadingKeeper)
-    subject.connected().release_collection("released", timeout=SECONDS)
-    assert listed.load() == []
-    assert subject.observe() == kept.before
-
-
 def test_what_users_may_add_spoils_no_backup(
     subject: Milvus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -59,7 +43,8 @@ def test_what_users_may_add_spoils_no_backup(
     monkeypatch.setattr(keeper, "_profile", grows)
     kept = keeper.back_up(tmp_path)
     details = read_package(tmp_path, kind="milvus").details
-    assert details["grown"] == {"plain": {"loaded": True, "records": kept.records["plain"] + 3}}
+    assert details["unsettled"] == ["plain"]
+    assert kept.records["plain"] + 3 == subject.counts()["plain"]
 
 
 def test_what_is_kept_aside_can_be_put_back(subject: Milvus, kept: Backup, tmp_path: Path) -> None:

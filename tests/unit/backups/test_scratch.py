@@ -49,7 +49,7 @@ def described(
 ) -> Record:
     """Return the compose file of a scratch instance of `services` of the project `target`."""
     merged = {"services": services, "secrets": {"key": {"name": "target_key", "file": "/srv/key"}}}
-    return dict(described_apart(merged, of, "target", images, taken))
+    return dict(described_apart(merged, of, "target", images, taken, {}))
 
 
 def made(**service: object) -> Record:
@@ -148,6 +148,25 @@ def test_what_a_service_depends_on_is_there_too_and_nothing_else() -> None:
     # The image that runs, else that of the files, else the one that compose built.
     images = {name: service["image"] for name, service in found.items()}
     assert images == {"store": "sha256:1", "keeper": "target-keeper"}
+
+
+def test_a_container_that_never_runs_stands_in_for_who_holds_a_stores_files() -> None:
+    services = {"store": {}, "app": {"environment": {"A": "b"}, "networks": {"default": None}}}
+    held = {"app": ["/uploads"], "store": ["/data"]}
+    found = described_apart({"services": services}, ["store"], "target", {"app": "sha256:2"}, (), held)
+    app = found["services"]["app"]
+    (volume,) = app.pop("volumes")
+    assert app == {
+        "image": "sha256:2",
+        "entrypoint": ["none"],
+        "network_mode": "none",
+        "labels": {"rollproof.scratch": "target"},
+        "restart": "no",
+        "pull_policy": "never",
+    }
+    assert volume["target"] == "/uploads"
+    assert set(found["volumes"]) == {volume["source"]}
+    assert "entrypoint" not in found["services"]["store"]
 
 
 def test_no_word_of_an_error_is_taken_for_its_hint() -> None:
