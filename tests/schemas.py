@@ -12,22 +12,13 @@ from reports.answers.comparison import Comparison
 from reports.answers.decision import AssessmentRecord, DecisionRecord
 from reports.answers.rollback_lines import StatusRecord
 from reports.terminal.document import Document
-from rollproof.backups.sets import SetManifest
-from rollproof.baseline.facts import Facts, RecordedContent
-from rollproof.baseline.folder import Manifest
 from rollproof.cli.before_commands import GateRecord
 from rollproof.cli.record_commands import VerifiedBundle
 from rollproof.doctor.examination import Examination
-from rollproof.incident.downtime import Downtime
-from rollproof.incident.incident import Closed, IncidentFile, RollbackRecord, StoreAccount
+from rollproof.incident.incident import RollbackRecord
 from rollproof.incident.journal import JournalLine
-from rollproof.incident.ledger import Begun, Planned, Result, RunFacts
-from rollproof.incident.trials import Trial
-from rollproof.losses.lost_window import WindowFile
-from rollproof.monitoring.samples import Sample
-from rollproof.planning.unfinished import SupersededFile, UnfinishedFile
+from rollproof.incident.ledger import Planned, Result, RunFacts
 from rollproof.sealing.seal import Seal
-from rollproof.stores.package import PackageManifest
 from rollproof.system.record_files import adapter_of
 from rollproof.verdict import RunVerdict
 from tests.conftest import ROOT
@@ -35,12 +26,7 @@ from tests.conftest import ROOT
 FOLDER = ROOT / "docs" / "schemas"
 # Each schema's type, and the files that it describes.
 RECORDS: dict[str, tuple[object, str]] = {
-    "incident": (IncidentFile, "incidents/ID/incident.json"),
-    "closed": (Closed, "incidents/ID/closed.json"),
     "rollback": (RollbackRecord, "incidents/ID/rollback.json, earlier-rollback-NN.json"),
-    "unfinished": (UnfinishedFile, "incidents/ID/unfinished.json"),
-    "superseded": (SupersededFile, "incidents/ID/superseded.json"),
-    "downtime": (Downtime, "incidents/ID/downtime.json"),
     "verdict": (RunVerdict, "incidents/ID/verdict.json"),
     "journal-line": (
         JournalLine,
@@ -49,23 +35,7 @@ RECORDS: dict[str, tuple[object, str]] = {
     "ledger-run": (RunFacts, "incidents/ID/ledger/NNNN/run.json"),
     "ledger-plan": (dict[str, Planned], "incidents/ID/ledger/NNNN/plan.json"),
     "ledger-line": (Result, "a line of incidents/ID/ledger/NNNN/results.jsonl"),
-    "ledger-begun": (Begun, "incidents/ID/ledger/NNNN/begun-PHASE.json"),
-    "trial": (Trial, "incidents/ID/restores/NNNN.json"),
-    "sample": (
-        Sample,
-        "a line of incidents/ID/samples.jsonl, assessed.jsonl, watched.jsonl, incidents/monitor/TARGET.jsonl",
-    ),
-    "backup-set": (SetManifest, "backups/SET/set.json, beside its seal `sha256`"),
-    "backup": (PackageManifest, "backups/SET/STORE/backup.json"),
-    "window": (WindowFile, "incidents/ID/lost-window/window.json, also of lost-window-N"),
-    "accounting": (
-        dict[str, StoreAccount],
-        "incidents/ID/lost-window/accounting.json",
-    ),
     "seal": (Seal, "incidents/ID/seal.json, signed as seal.json.sig"),
-    "baseline": (Manifest, "baselines/ID/manifest.json"),
-    "baseline-facts": (Facts, "baselines/ID/facts.json"),
-    "baseline-content": (RecordedContent, "baselines/ID/content/STORE.json"),
     "output-assess": (Document[AssessmentRecord], "what `assess --json` prints"),
     "output-plan": (Document[DecisionRecord], "what `plan --json` prints"),
     "output-rollback-status": (Document[StatusRecord], "what `rollback status --json` prints"),

@@ -21,7 +21,6 @@ class RecordedResult:
 
     check: str
     start: int
-    status: str
     path: Path
 
 
@@ -37,7 +36,7 @@ def recorded_results(folder: Path) -> Iterator[RecordedResult]:
         try:
             record = json.loads(read_regular(path))
             check = next(label["value"] for label in record["labels"] if label["name"] == NODE_ID)
-            found = RecordedResult(str(check), int(record["start"]), str(record["status"]), path)
+            found = RecordedResult(str(check), int(record["start"]), path)
         except (OSError, *_OTHER_SHAPE):
             continue
         yield found

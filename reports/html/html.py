@@ -14,19 +14,14 @@ from typing import Any
 
 from reports.allure.categories import CATEGORIES
 from reports.allure.metadata import report_name
-from reports.html.history import MOST_REPORTS, earlier_reports, history_of, write_history
 from reports.pictures.album import EVERY
-from reports.text.stages import NUMBERED
 from reports.tools.node import TOOLS, find_allure
 from reports.tools.processes import NoReport, run
-from reports.verdict.summary import signature_of
-from reports.verdict.verdict import read_verdict
 from rollproof.errors import reason_of
 from rollproof.home import typed
 from rollproof.incident.incident import Incident, load_incident
 from rollproof.reading import read_regular
 from rollproof.record_names import (
-    LIMITS,
     PICTURES,
     POST_MORTEM,
     REPORT,
@@ -35,7 +30,6 @@ from rollproof.record_names import (
     VERDICT,
 )
 from rollproof.system.files import write_whole
-from rollproof.verdict import RunVerdict
 
 RENDER_SECONDS = 120.0
 # A report holds its attachments; the program that wrote it was ours.
@@ -46,7 +40,7 @@ _HIDDEN_LABELS = ["framework", "host", "language", "nodeId", "package", "parentS
 _ATTACHED = (
     POST_MORTEM,
     *(f"{PICTURES}/{name}" for name in EVERY),
-    *(VERDICT, ROLLBACK, LIMITS),
+    *(VERDICT, ROLLBACK),
 )
 
 # Allure has no setting that leaves its analytics out.
@@ -69,6 +63,7 @@ _LOGO = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32" fill="non
 
 def render(
     incident_folder: Path,
+    front: str = "",
     *,
     tools: Path = TOOLS,
     progress: Callable[[str], None] = lambda _text: None,
@@ -77,12 +72,14 @@ def render(
 ) -> Path:
     """Make `report.html` from all results of the incident in `incident_folder`, and return its path.
 
+    `front` is the HTML of its first screen, before Allure's tree.
+
     With `bare`, make it even without any result, from the attached files.
 
     Raises:
         UsageProblem: there is no incident in the folder.
         NoReport: a result is missing or no file, or Allure is missing, fails or times out after `seconds`. Or
-            the target's history cannot be read, or the report, or after it the history, cannot be written.
+            the report cannot be written.
     """
     incident = load_incident(incident_folder)
     if not bare and not any((incident_folder / RESULTS).glob("*-result.json")):
@@ -95,14 +92,9 @@ def render(
         )
     _require_files(incident_folder / RESULTS)
     allure = find_allure(progress, tools)
-    kept = history_of(incident)
-    earlier, damaged = earlier_reports(kept, report_name(incident))
-    if damaged:
-        progress(f"{damaged} damaged lines of {kept.name} are left out")
     with tempfile.TemporaryDirectory(prefix="rollproof-report-") as temporary:
-        config, history = Path(temporary) / "allurerc.json", Path(temporary) / "history.jsonl"
-        history.write_bytes(b"".join(line + b"\n" for line in earlier))
-        config.write_text(json.dumps(_configuration(incident, history)), encoding="utf-8")
+        config = Path(temporary) / "allurerc.json"
+        config.write_text(json.dumps(_configuration(incident)), encoding="utf-8")
         output = Path(temporary) / "report"
         run(
             [
@@ -117,8 +109,7 @@ def render(
             folder=incident_folder,
             environment=_environment(temporary),
         )
-        page = sealed(read_regular(output / "index.html", _LARGEST_REPORT).decode())
-        now = read_regular(history, _LARGEST_REPORT).splitlines()
+        page = with_front(sealed(read_regular(output / "index.html", _LARGEST_REPORT).decode()), front)
     report = incident_folder / REPORT
     try:
         write_whole(report, page.encode())
@@ -130,7 +121,6 @@ def render(
             source=str(report),
             hint=f"make room there, or correct the permissions: then {typed('report FOLDER')}",
         ) from None
-    write_history(kept, now)
     return report
 
 
@@ -170,6 +160,11 @@ def sealed(page: str) -> str:
     return page.replace("<head>", f"<head>\n    {policy}", 1)
 
 
+def with_front(page: str, front: str) -> str:
+    """Return the `page` with the HTML `front` at the beginning of its body."""
+    return re.sub(r"<body[^>]*>", lambda body: body[0] + front, page, count=1)
+
+
 def _fetched(page: str) -> list[str]:
     """Return the tags of `page` that would make a browser fetch something."""
     parser = _Fetches()
@@ -189,7 +184,7 @@ class _Fetches(HTMLParser):
                 self.found.append(f"<{tag} {name}={value[:80]}>")
 
 
-def _configuration(incident: Incident, history: Path) -> dict[str, Any]:
+def _configuration(incident: Incident) -> dict[str, Any]:
     logo = base64.b64encode(_LOGO.encode()).decode()
     options = {
         "singleFile": True,
@@ -203,34 +198,9 @@ def _configuration(incident: Incident, history: Path) -> dict[str, Any]:
         "name": report_name(incident),
         "plugins": {"awesome": {"options": options}},
         "hideLabels": _HIDDEN_LABELS,
-        "historyPath": str(history),
-        "historyLimit": MOST_REPORTS,
         "categories": CATEGORIES,
         "globalAttachments": [name for name in _ATTACHED if (incident.folder / name).is_file()],
-        "variables": _variables(read_verdict(incident.folder))
-        if (incident.folder / VERDICT).exists()
-        else {},
     }
-
-
-def _variables(verdict: RunVerdict) -> dict[str, str]:
-    """Return the verdict's rows for the top of the page."""
-    rows = {"Verdict": verdict.verdict.upper()}
-    if verdict.rollback is not None:
-        rows["Rollback"] = f"{verdict.rollback.verdict} in {verdict.rollback.seconds:.1f} s"
-    if verdict.rto_seconds is not None:
-        rows["Time to recovery"] = f"{verdict.rto_seconds:.0f} s"
-    for name, phase in verdict.phases.items():
-        late = ", late" if phase.late else ""
-        rows[NUMBERED[name]] = f"{phase.verdict} in {phase.seconds:.1f} s{late}"
-    if verdict.late is not None or verdict.late_phases is not None:
-        rows["Late"] = "; ".join(filter(None, (verdict.late_phases, verdict.late)))
-    if verdict.unseen:
-        rows["Blind to writers"] = "; ".join(verdict.unseen)
-    if verdict.partial:
-        rows["Not covered"] = "; ".join(verdict.partial)
-    rows["Record"] = signature_of(verdict)
-    return rows
 
 
 def _environment(temporary: str) -> dict[str, str]:

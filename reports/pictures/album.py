@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from reports.incident.incident_record import IncidentRecord
-from reports.timeline.timeline import Timeline
+from reports.incident.events import Timeline
+from reports.incident.record import IncidentRecord
 from rollproof.home import install_hint
 from rollproof.record_names import PICTURES
 from rollproof.redaction.redactor import Redactor

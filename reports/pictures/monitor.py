@@ -11,11 +11,9 @@ from statistics import median
 from matplotlib.axes import Axes
 from matplotlib.ticker import ScalarFormatter
 
-from reports.incident.converted import Converter
-from reports.incident.event import Kind
-from reports.incident.incident_record import OTHER_SHAPE, IncidentRecord
+from reports.incident.events import Kind, Timeline
+from reports.incident.record import OTHER_SHAPE, IncidentRecord
 from reports.pictures.style import INK, new_figure, show_clock, svg
-from reports.timeline.timeline import Timeline
 from rollproof.monitoring.samples import ProbeKind, Sample
 
 MOST_POINTS = 400
@@ -24,7 +22,7 @@ MOST_POINTS = 400
 _BEATS = 2.5
 _HEIGHT = 4.6
 # Names of moments are this part of the picture away from each other.
-_ROOM = 0.03
+_ROOM = 0.06
 
 Read = Callable[[Sample], float | None]
 """Reads a sample's figure; None if it is unknown."""
@@ -42,9 +40,8 @@ class Series:
 
 def draw(record: IncidentRecord, timeline: Timeline) -> bytes | None:
     """Return the picture, or None if there are no samples."""
-    converter = Converter(record.incident)
     try:
-        dated = [(timeline.after(converter.at(one.at)), one) for one in record.kept or record.samples]
+        dated = [(timeline.after(record.at(one.at)), one) for one in record.kept or record.samples]
     except OTHER_SHAPE:
         # The timeline doubts that sample.
         return None

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 from matplotlib.typing import RcKeyType
 
-from reports.timeline.timeline import Timeline
+from reports.incident.events import Timeline
 from rollproof.system.clock import t_plus
 
 WIDTH = 9.0

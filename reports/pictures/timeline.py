@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 from matplotlib.axes import Axes
 
-from reports.incident.event import Event, Kind
+from reports.incident.events import Event, Kind, Timeline
 from reports.pictures.style import INK, PALE, SMALL, new_figure, plain, show_clock, svg
-from reports.timeline.timeline import Timeline
 from rollproof.errors import shortened
 from rollproof.system.clock import t_plus
 from rollproof.verdict import Verdict
@@ -19,6 +17,7 @@ from rollproof.verdict import Verdict
 _RANKS = (Kind.ROLLBACK, Kind.PHASE, Kind.DECISION, Kind.ASSESSMENT, Kind.DEPLOYMENT, Kind.ACKNOWLEDGEMENT)
 _MOST, _LONGEST = 18, 56
 _ROW, _REST, _BAR = 0.25, 0.8, 0.56
+_BEFORE = 0.25
 # No two are told apart by colour alone.
 _LOOKS: dict[Verdict | None, dict[str, Any]] = {
     Verdict.PASSED: {"facecolor": "#bfe3d0"},
@@ -49,9 +48,12 @@ def draw(timeline: Timeline) -> bytes | None:
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.margins(x=0.06)
+    # What was long before T+0 is no part of the incident: the monitor's picture has it.
+    first, last = axes.get_xlim()
+    axes.set_xlim(max(first, -_BEFORE * last), last)
     show_clock(axes, timeline)
     axes.grid(axis="x")
-    return svg(figure, f"Timeline of incident {timeline.incident.id}")
+    return svg(figure, f"Timeline of incident {timeline.incident}")
 
 
 def _rows(timeline: Timeline) -> Sequence[Event]:
@@ -66,10 +68,10 @@ def _rows(timeline: Timeline) -> Sequence[Event]:
 
 
 def _draw_samples(axes: Axes, samples: Sequence[Event], timeline: Timeline) -> None:
-    for event, after in pairwise([*samples, *samples[-1:]]):
-        start = timeline.after(event.at)
-        look = _LOOKS[event.verdict or Verdict.PASSED]
-        axes.broken_barh([(start, timeline.after(after.at) - start)], (-_BAR / 2, _BAR), linewidth=0, **look)
+    ends = [*(event.at for event in samples[1:]), *(event.ends for event in samples[-1:])]
+    for event, end in zip(samples, ends, strict=True):
+        spans = [(timeline.after(event.at), (end - event.at).total_seconds())]
+        axes.broken_barh(spans, (-_BAR / 2, _BAR), linewidth=0, **_LOOKS[event.verdict or Verdict.PASSED])
 
 
 def _draw_event(axes: Axes, place: int, event: Event, start: float) -> None:

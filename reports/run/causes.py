@@ -15,7 +15,6 @@ import pytest
 
 from fixtures.gating.recorder import PART
 from fixtures.gating.verification import VERIFICATION
-from reports.run.annotations import is_red, said_of
 from rollproof.errors import shortened
 from rollproof.verdict import Verdict
 
@@ -28,6 +27,8 @@ ALL_ROWS = 20
 # It is for pasting: the reason is shortened before it is.
 _HINT_ROWS = 4
 _INDENT = "  "
+# These include skipped checks and expected failures, which verified nothing.
+_RED = frozenset({Verdict.FAILED.value, Verdict.BROKEN.value})
 _STYLES = {Verdict.FAILED: "red", Verdict.BROKEN: "yellow"}
 # What pytest shows unless somebody asks for something else.
 _STYLE, _SHORT_SUMMARY = "auto", "fE"
@@ -39,6 +40,11 @@ def pytest_configure(config: pytest.Config) -> None:
     controller = not config.option.collectonly and not hasattr(config, "workerinput")
     if verification is not None and controller and config.option.tbstyle == _STYLE:
         config.pluginmanager.register(_Causes(config), NAME)
+
+
+def is_red(report: pytest.TestReport) -> bool:
+    """Return whether a part of a check failed or was broken, however pytest counts it."""
+    return report.failed or report.__dict__.get(PART, {}).get("verdict") in _RED
 
 
 class Cause(NamedTuple):
@@ -117,7 +123,7 @@ class _Causes:
         if is_red(report):
             part = report.__dict__.get(PART)
             if part is None:
-                self._add(report.nodeid, Verdict.BROKEN, said_of(report))
+                self._add(report.nodeid, Verdict.BROKEN, report.longreprtext)
             else:
                 self._add(report.nodeid, Verdict(part["verdict"]), part["reason"], part["hint"])
 

@@ -18,16 +18,16 @@ from fixtures.gating.verification import VERIFICATION, Verification
 from fixtures.target import recorded_facts
 from reports.allure.metadata import write_metadata
 from reports.allure.results import write_unreported
-from reports.html.history import history_of
 from reports.html.html import render
 from reports.run.causes import NAME as CAUSES
-from reports.run.completion import OfRun, complete
+from reports.run.completion import complete
 from reports.run.environment import environment, executor
 from reports.run.junit import complete_junit
 from reports.text.redactor import redactor_of
 from reports.tools.node import installed_allure
 from reports.verdict.downtime_result import results_of_time
-from reports.verdict.summary import append_job_summary, lines, markdown, report_command
+from reports.verdict.limits import known_limits
+from reports.verdict.summary import append_job_summary, job_summary, lines, report_command
 from reports.verdict.verdict import write_verdict
 from rollproof.errors import ExitCode, Problem
 from rollproof.home import typed
@@ -90,10 +90,11 @@ class _Record:
             return
         self._complete_results()
         signature, unsigned = promised(self._verification.target.signing)
-        verdict = replace(
-            tally(self._incident, self._verification.target.windows, self._verification.wrong),
-            signature=signature,
-        )
+        target = self._verification.target
+        verdict = tally(self._incident, target.windows, self._verification.wrong)
+        limits = known_limits(target, recorded_facts(self._config))
+        notes = tuple(dict.fromkeys([*verdict.notes, *limits]))
+        verdict = replace(verdict, signature=signature, notes=notes)
         write_verdict(self._incident.folder, verdict)
         sealing = self._verification.sealing
         if signature != UNSIGNED and sealing is not None and not sealing.before.signed:
@@ -117,7 +118,6 @@ class _Record:
             self._render,
             drawn=drawn,
             target=self._verification.target,
-            of_run=OfRun(self._verification.run, recorded_facts(self._config)),
         )
         page = self._page(self._shown)
         self._notes += map(str, problems)
@@ -220,7 +220,8 @@ class _Record:
         """Return the run's Markdown page, which for a change is the gate's."""
         if self._incident.kind is IncidentKind.CHANGE:
             return read_regular(self._incident.folder / GATE_PAGE).decode()
-        return markdown(shown, self._incident.folder, green=self._green)
+        redact = redactor_of(self._config).text
+        return job_summary(shown, self._incident.folder, redact, green=self._green)
 
     def _blocked(self, page: str) -> str:
         """Mark the page of a run whose record holds a secret, and save the gate's: it may promote nothing."""
@@ -250,13 +251,13 @@ class _Record:
         for result in results_of_time(self._incident, verdict):
             write_unreported(self._verification, result.phase, result.check, result)
 
-    def _render(self) -> None:
+    def _render(self, front: str) -> None:
         """Render the report if Allure is installed; an incident is no time to install it."""
         folder = self._incident.folder
         if installed_allure() is None:
             self._notes.append(f"  {REPORT} was not made; this makes it: {report_command(folder)}")
         else:
-            render(folder)
+            render(folder, front)
 
     def _places(self) -> Iterator[Path]:
         """Yield the paths that this run wrote."""
@@ -264,9 +265,6 @@ class _Record:
         written = [getattr(option, name, None) for name in ("allure_report_dir", "xmlpath", "log_file")]
         folder = self._incident.folder.resolve()
         yield from report_paths(folder)
-        if history_of(self._incident).exists():
-            # The history outlives the incident.
-            yield history_of(self._incident)
         for path in dict.fromkeys(Path(path).resolve() for path in written if path):
             if path.exists() and not path.is_relative_to(folder):
                 yield path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -16,12 +16,10 @@ import attrs
 from allure_commons.model2 import TestResult
 
 from reports.allure.metadata import write_metadata
-from reports.allure.recorded import recorded_results
+from reports.allure.recorded import NODE_ID, recorded_results
 from reports.allure.results import RedactingLogger, unreported
-from reports.html.history import history_of
 from reports.html.html import render
-from reports.incident.contradictions import RecordedRun
-from reports.incident.incident_record import IncidentRecord, read_record
+from reports.incident.record import IncidentRecord, read_record
 from reports.run.completion import complete
 from reports.run.environment import environment_of, unknown_executor
 from reports.text.room import Room
@@ -32,7 +30,7 @@ from reports.verdict.summary import lines
 from reports.verdict.verdict import read_verdict, write_verdict
 from rollproof.errors import ExitCode, Problem, Unverifiable, code_of, disk_full, no_space, reason_of
 from rollproof.home import incidents as default_incidents
-from rollproof.incident.incident import Incident, load_incident, named_incident, report_paths
+from rollproof.incident.incident import named_incident, report_paths
 from rollproof.profile.profile import Signing, Target, load_target
 from rollproof.record_names import ENVIRONMENT_FILE, REPORT, RESULTS, VERDICT
 from rollproof.redaction.redactor import Redactor
@@ -54,7 +52,6 @@ def report_anew(incident: str, incidents: Path | None, profile: Path | None = No
         folder = named_incident(incident, place).folder
         verdict = renew(folder, lambda text: print(text, file=sys.stderr), target)  # noqa: T201
         record = read_record(folder, target.signing if target is not None else Signing())
-        history = history_of(load_incident(folder))
     except Problem as problem:
         print(problem, file=sys.stderr)  # noqa: T201
         return code_of(problem)
@@ -72,7 +69,7 @@ def report_anew(incident: str, incidents: Path | None, profile: Path | None = No
     for lead, rest, _style in lines(verdict, folder, notes=notes):
         print(f"{lead}{rest}")  # noqa: T201
     # Where no profile is at hand, search by the secrets' shapes alone.
-    wrong = Redactor().wrong_in([*report_paths(folder), *([history] if history.exists() else [])])
+    wrong = Redactor().wrong_in(report_paths(folder))
     for text in wrong:
         print(text, file=sys.stderr)  # noqa: T201
     return ExitCode.FAILED if wrong else ExitCode.VERIFIED
@@ -131,8 +128,8 @@ def _verdict(record: IncidentRecord, signature: str) -> RunVerdict:
     return verdict
 
 
-def _complete_results(record: IncidentRecord, verdict: RunVerdict) -> set[str]:
-    """Write a result for each run's checks that have none since the run began; return the files' names.
+def _complete_results(record: IncidentRecord, verdict: RunVerdict) -> None:
+    """Write a result for each run's checks that have none since the run began.
 
     Downtime and late phases are results of the last run.
     """
@@ -141,48 +138,40 @@ def _complete_results(record: IncidentRecord, verdict: RunVerdict) -> set[str]:
     if not (folder / ENVIRONMENT_FILE).exists():
         rows = environment_of(incident, record.rollback)
         write_metadata(folder, incident, rows, unknown_executor(incident.id))
-    # A substitute that an earlier rebuild wrote, for any run, is no result of the check's own.
-    substitutes = _substitutes(record)
-    own = [one for one in recorded_results(folder) if one.path.name not in substitutes]
-    written = set()
+    missing = {f"{one.uuid}-result.json": one for one in _every_result(record, verdict)}
+    # A result that an earlier rebuild wrote is no result of the check's own.
+    own = [one for one in recorded_results(folder) if one.path.name not in missing]
+    latest = dict[str, int]()
+    for one in own:
+        latest[one.check] = max(one.start, latest.get(one.check, 0))
     redactor, room = Redactor(), Room(folder, workers=1)
+    for name, result in missing.items():
+        check = next(label.value for label in result.labels if label.name == NODE_ID)
+        if latest.get(check, -1) >= result.start:
+            # The check's own result appeared after an earlier rebuild.
+            (folder / name).unlink(missing_ok=True)
+        else:
+            RedactingLogger(_Whole(folder / name), redactor, room).report_result(result)
+
+
+def _every_result(record: IncidentRecord, verdict: RunVerdict) -> Iterator[TestResult]:
+    """Yield a result for each check of each run, as the ledger has it, under an id that stays the same."""
+    incident = record.incident
     judged = results_of_time(incident, verdict)
     for run in record.runs:
-        began = _milliseconds(run.started or incident.started)
-        wanted = {stage: planned.checks for stage, planned in run.plan.items()}
-        recorded = dict(run.results)
+        began = _milliseconds(run.facts.started if run.facts is not None else incident.started)
+        wanted = [(stage, check) for stage, planned in run.plan.items() for check in planned.checks]
+        results = dict(run.results)
         for one in judged if run is record.runs[-1] else ():
-            wanted[one.phase] = (*wanted.get(one.phase, ()), one.check)
-            recorded[one.check] = one
-        for stage, checks in wanted.items():
-            for planned_id in checks if stage in TITLES else ():
+            wanted.append((one.phase, one.check))
+            results[one.check] = one
+        for stage, planned_id in wanted:
+            if stage in TITLES:
                 # A damaged plan may hold lone surrogates, which cannot be written.
-                node_id = planned_id.encode("utf-8", "backslashreplace").decode()
-                identity = _identity(incident, run, node_id)
-                path = folder / f"{identity}-result.json"
-                written.add(path.name)
-                if any(one.check == node_id and one.start >= began for one in own if one.path != path):
-                    # The check's own result appeared after an earlier rebuild: remove the substitute.
-                    path.unlink(missing_ok=True)
-                    continue
-                result = unreported(incident.id, stage, node_id, recorded.get(planned_id), began)
-                result.uuid = identity
-                RedactingLogger(_Whole(path), redactor, room).report_result(result)
-    return written
-
-
-def _identity(incident: Incident, run: RecordedRun, check: str) -> str:
-    return str(uuid5(NAMESPACE_URL, f"{incident.id}/{run.number}/{check}"))
-
-
-def _substitutes(record: IncidentRecord) -> set[str]:
-    """Return the names of the files of all results that a rebuild can have written for a planned check."""
-    return {
-        f"{_identity(record.incident, run, check.encode('utf-8', 'backslashreplace').decode())}-result.json"
-        for run in record.runs
-        for planned in run.plan.values()
-        for check in planned.checks
-    }
+                check = planned_id.encode("utf-8", "backslashreplace").decode()
+                result = unreported(incident.id, stage, check, results.get(planned_id), began)
+                result.uuid = str(uuid5(NAMESPACE_URL, f"{incident.id}/{run.number}/{check}"))
+                yield result
 
 
 def _milliseconds(moment: Moment) -> int:

@@ -17,8 +17,6 @@ from typing import Any
 import pytest
 from _pytest._code.code import ExceptionRepr, TerminalRepr
 from _pytest.junitxml import xml_key
-from _pytest.mark.structures import NodeKeywords
-from _pytest.nodeid import NodeId
 
 from fixtures.gating.verification import VERIFICATION
 from reports.text.redactor import REDACTOR, redactor_of
@@ -57,7 +55,6 @@ class _Scrubber:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._redactor = redactor_of(config)
-        self._renamed = 0
 
     def pytest_report_header(self) -> str | None:
         """Return a line with the count of secrets that are too short to redact."""
@@ -78,20 +75,6 @@ class _Scrubber:
             handler = getattr(plugin, name, None)
             if isinstance(handler, logging.Handler):
                 handler.setFormatter(_Formatter(handler.formatter, self._redactor))
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_itemcollected(self, item: pytest.Item) -> None:
-        """Scrub a check's name, which may hold a parameter, before others use it."""
-        name, parent = self._redactor.text(item.name), item.parent
-        if name != item.name and parent is not None:
-            # Scrubbed names may be equal, but a name identifies its check: number them.
-            self._renamed += 1
-            name = f"{name.removesuffix(']')}-{self._renamed}{']' if name.endswith(']') else ''}"
-            item.name = name
-            # Pytest has no public way to rename an item; the rest of pytest asks the item.
-            item._id = NodeId.parse(f"{parent.nodeid}::{name}")  # noqa: SLF001
-            item.keywords = NodeKeywords(item)
-            item.keywords.update((mark.name, mark) for mark in item.own_markers)
 
     # Innermost wrapper: all other readers of the report, such as Allure and JUnit, get it scrubbed.
     @pytest.hookimpl(wrapper=True, trylast=True)

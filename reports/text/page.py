@@ -1,62 +1,68 @@
-"""A page of Markdown made from untrusted texts: redacted, on one line, and escaped."""
+"""Pages made from untrusted texts by the templates beside this module: each value is redacted and escaped."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from pathlib import Path
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from reports.text.stages import TITLES, title_of
+from rollproof.system.clock import t_plus
 from rollproof.verdict import Verdict
 
 MARKS = {Verdict.PASSED: "✅", Verdict.FAILED: "❌", Verdict.BROKEN: "⚠️", Verdict.BLOCKED: "⏸️"}
 _NONE = "\N{EM DASH}"
 # The start of a line that Markdown reads as a list or a rule, if not escaped already.
 _OPENER = re.compile(r"^(\d*)([-+=.)])(?=[-=\s]|$)")
+TEMPLATES = Path(__file__).parent / "templates"
 
 
-@dataclass(slots=True)
-class Page:
-    """Lines of Markdown. Methods take plain text, not Markdown; `redact` removes its secrets."""
+def markdown(template: str, redact: Callable[[str], str], **values: object) -> str:
+    """Return the page of Markdown that `template` makes of `values`; `redact` removes secrets from each."""
 
-    redact: Callable[[str], str]
-    lines: list[str] = field(default_factory=list)
+    def shown(value: object) -> str:
+        return _NONE if value is None else in_markdown(redact(str(value)))
 
-    def heading(self, text: str, level: int = 2) -> None:
-        """Add a heading."""
-        self._block([f"{'#' * level} {self.shown(text)}"])
+    return _page(template, values, shown)
 
-    def paragraph(self, text: str) -> None:
-        """Add a paragraph."""
-        self._block([self.shown(text)])
 
-    def bullets(self, texts: Iterable[str], none: str) -> None:
-        """Add a list, or the paragraph `none` if `texts` is empty."""
-        items = [f"- {self.shown(text)}" for text in texts]
-        self._block(items or [self.shown(none)])
+def html(template: str, redact: Callable[[str], str], **values: object) -> str:
+    """Return the part of an HTML page that `template` makes of `values`; see `markdown`."""
 
-    def table(self, header: Sequence[str], rows: Iterable[Sequence[object]], none: str) -> None:
-        """Add a table, or the paragraph `none` if it is empty; a None cell becomes a dash."""
-        cells = [[_NONE if cell is None else self.shown(str(cell)) for cell in row] for row in rows]
-        if not cells:
-            self.paragraph(none)
-            return
-        ruled = [list(header), ["---"] * len(header), *cells]
-        self._block([f"| {' | '.join(row)} |" for row in ruled])
+    def shown(value: object) -> object:
+        if isinstance(value, Markup):
+            return value
+        return _NONE if value is None else redact(str(value))
 
-    def shown(self, text: str) -> str:
-        """Return `text` as one line of escaped Markdown without secrets."""
-        # Redact before escaping, which would change a secret's spelling.
-        line = " ".join(self.redact(text).split())
-        printable = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
-        marked = escaped(printable).replace("&", "\\&")
-        return _OPENER.sub(r"\1\\\2", marked)
+    return _page(template, values, shown, autoescape=True)
 
-    def text(self) -> str:
-        """Return the page."""
-        return "\n".join(self.lines)
 
-    def _block(self, lines: Sequence[str]) -> None:
-        self.lines += [*lines, ""]
+def _page(
+    template: str, values: dict[str, object], shown: Callable[[object], object], *, autoescape: bool = False
+) -> str:
+    # `shown` escapes Markdown; jinja2's own escaping is HTML's.
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=autoescape,  # noqa: S701 - see above
+        finalize=shown,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"t_plus": t_plus, "words": title_of}
+    environment.globals |= {"MARKS": MARKS, "TITLES": TITLES}
+    return environment.get_template(template).render(values)
+
+
+def in_markdown(text: str) -> str:
+    """Return `text` as one line of escaped Markdown."""
+    line = " ".join(text.split())
+    printable = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    return _OPENER.sub(r"\1\\\2", escaped(printable).replace("&", "\\&"))
 
 
 def escaped(text: str) -> str:

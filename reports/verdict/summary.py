@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from reports.text.page import MARKS, escaped
+from reports.text.page import markdown
 from reports.text.stages import TITLES
 from rollproof.errors import shortened
 from rollproof.home import typed
@@ -46,9 +46,7 @@ _SEVERITY_MEANINGS = {
 _LATE = "every check of all four phases ran and passed, but the target was down for longer than its objective"
 _NOT_IN_TIME = "every check of all four phases ran and passed, but not in time"
 _LONGEST_REASON = 200
-# At a terminal; all of it is in the record.
-_NOTES, _LONGEST_NOTE, _LONGEST_BLOCKED = 3, 70, 140
-UNSEEN = "Where a writer may have been unseen while data was restored"
+_LONGEST_BLOCKED = 140
 _RECORD = (VERDICT, GATE_PAGE, REPORT, POST_MORTEM, RESULTS)
 # GitHub and its imitations show the file that this variable names.
 _SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
@@ -82,14 +80,8 @@ def lines(
         yield "  blocked", f" {', '.join(titles)}: {reason}", _STYLES[Verdict.BLOCKED]
     for late in _late(verdict):
         yield "  late", f"    {late}", style
-    for text in verdict.unseen:
-        yield "  blind", f"   {text}", ""
     if verdict.partial:
         yield "  not covered", f": {'; '.join(verdict.partial)}", style
-    shown = [shortened(text, _LONGEST_NOTE) for text in verdict.notes[:_NOTES]]
-    yield from (("  note", f"    {text}", "") for text in shown)
-    if shown != list(verdict.notes):
-        yield "  notes", f"   all {len(verdict.notes)} are in {VERDICT} of the record", ""
     yield "", f"  record  {shown_folder(folder)}: {', '.join(_record(folder))}", ""
     yield "", f"  {signature_of(verdict)}", ""
     yield from (("", note, "") for note in notes)
@@ -105,43 +97,25 @@ def _conclusion(verdict: RunVerdict, *, green: bool) -> str:
     return f"every check of this run ran and passed; {whole}"
 
 
-def markdown(verdict: RunVerdict, folder: Path, *, green: bool = False) -> str:
+def job_summary(
+    verdict: RunVerdict, folder: Path, redact: Callable[[str], str] = str, *, green: bool = False
+) -> str:
     """Return the summary of the incident in `folder` as Markdown; see `lines`."""
-    said, text = verdict.said(green=green), _conclusion(verdict, green=green)
-    page = [
-        f"## {MARKS[said]} {said.capitalize()}: {text}",
-        "",
-        f"Target `{verdict.target}`, incident `{verdict.incident}`, {verdict.started} to {verdict.finished}.",
-        *([f"{_rollback(verdict).capitalize()}."] if verdict.rollback is not None else []),
-        "",
-        "| stage | verdict | seconds | window | passed | failed | broken | blocked |",
-        "|---|---|---:|---|---:|---:|---:|---:|",
-    ]
-    for name, phase in verdict.phases.items():
-        cells = [
-            TITLES[name],
-            f"{MARKS[phase.verdict]} {phase.verdict}",
-            f"{phase.seconds:.1f}",
-            _window(phase),
-            *(str(count) for count in asdict(phase.checks).values()),
-        ]
-        page.append(f"| {' | '.join(cells)} |")
-    firsts = [f"- `{check}`: {escaped(reason)}" for check, reason in _firsts(verdict)]
-    if firsts:
-        page += ["", "First checks that did not pass:", "", *firsts]
-    blocked = [f"- {TITLES[name]}: {escaped(reason)}" for name, reason in _blocked(verdict)]
-    if blocked:
-        page += ["", "Blocked:", "", *blocked]
-    for late in _late(verdict):
-        page += ["", f"Late: {escaped(late)}"]
-    if verdict.unseen:
-        page += ["", f"{UNSEEN}:", "", *(f"- {escaped(text)}" for text in verdict.unseen)]
-    if verdict.partial:
-        page += ["", "Not covered:", "", *(f"- {escaped(reason)}" for reason in verdict.partial)]
-    if verdict.notes:
-        page += ["", "Notes:", "", *(f"- {escaped(text)}" for text in verdict.notes)]
-    page += ["", f"Record: `{shown_folder(folder)}` ({', '.join(_record(folder))}), {signature_of(verdict)}"]
-    return "\n".join([*page, ""])
+    return markdown(
+        "summary.md.jinja",
+        redact,
+        said=verdict.said(green=green),
+        conclusion=_conclusion(verdict, green=green),
+        verdict=verdict,
+        rollback=_rollback(verdict),
+        window=_window,
+        firsts=list(_firsts(verdict)),
+        blocked=_blocked_together(verdict),
+        late=list(_late(verdict)),
+        folder=shown_folder(folder),
+        files=_record(folder),
+        signature=signature_of(verdict),
+    )
 
 
 def append_job_summary(page: str) -> None:

@@ -142,7 +142,7 @@ class Chat(Call):
 class Functions(Model):
     """The application's API: the requests by which verification uses it as the canary.
 
-    A function that is not described is not verified, and `known-limits.md` says so.
+    A function that is not described is not verified, and the known limits of the post-mortem say so.
     """
 
     api: Literal["layra", "own"] = "layra"

@@ -39,7 +39,7 @@ KEPT_ASIDE = (names.LOST_WINDOW, names.WORKING_COPY, names.UNTRACKED)
 CHECKER = "verify_record.py"
 """The checker, beside the files of a bundle that was unpacked."""
 # Made again from the rest by every run and by `rollproof report`.
-_PAGES = (names.VERDICT, names.GATE_PAGE, names.POST_MORTEM, names.REPORT, names.LIMITS, f"{names.PICTURES}/")
+_PAGES = (names.VERDICT, names.GATE_PAGE, names.POST_MORTEM, names.REPORT, f"{names.PICTURES}/")
 _OF_RESULTS = (names.ENVIRONMENT_FILE, names.EXECUTOR_FILE, names.CATEGORIES_FILE)
 # Never written again; those of lines grow.
 _KEPT = (names.INCIDENT, f"{names.LEDGER}/", names.EARLIER_ROLLBACK, names.LOST_WINDOW)

@@ -26,7 +26,7 @@ def test_runs(engine, service): pass
 @pytest.fixture
 def terminal(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     """A project that makes the whole record, at a terminal of 80 columns."""
-    names = ("scrubbing", "annotations", "causes", "record")
+    names = ("scrubbing", "causes", "record")
     sandbox.plugins("fixtures.gating.evidence", then=[f"reports.run.{name}" for name in names])
     sandbox.settings(UNRENDERED)
     monkeypatch.setenv("COLUMNS", str(COLUMNS))

@@ -17,7 +17,10 @@ from pathlib import Path
 
 from reports.bundle.bundle import write_bundle
 from reports.bundle.verify_record import header_of
+from reports.incident.record import read_record
 from reports.postmortem.postmortem import write_post_mortem
+from reports.postmortem.story import story_of
+from reports.verdict.recount import recounted
 from reports.verdict.verdict import read_verdict, write_verdict
 from rollproof.profile.profile import Signing
 from rollproof.record_names import SEAL, SIGNATURE
@@ -87,7 +90,8 @@ class SealedRecord:
         sealing = Sealing(self.folder, self.signing)
         verdict = read_verdict(self.folder)
         write_verdict(self.folder, replace(verdict, signature=promised(self.signing)[0]))
-        write_post_mortem(self.folder)
+        record = read_record(self.folder, self.signing)
+        write_post_mortem(self.folder, story_of(record, recounted(record)), Redactor().text)
         sealing.seal(by)
 
     @cached_property

@@ -13,7 +13,7 @@ import pytest
 
 from reports.bundle.bundle import CHECKER_FILE, write_bundle
 from reports.bundle.verify_record import JOURNALS, canonical, check
-from reports.incident.incident_record import read_record
+from reports.incident.record import read_record
 from reports.run import completion, renewal
 from reports.run.renewal import renew
 from reports.verdict.recount import recounted
@@ -129,7 +129,7 @@ def test_a_whole_record_holds_and_says_who_signed_it(record: SealedRecord) -> No
 
 def test_what_is_unsigned_says_so_everywhere(unsigned: SealedRecord) -> None:
     assert json.loads((unsigned.folder / "verdict.json").read_text())["signature"] == "unsigned"
-    assert "This record and its timeline: unsigned." in (unsigned.folder / "postmortem.md").read_text()
+    assert "This record: unsigned." in (unsigned.folder / "postmortem.md").read_text()
     assert str(seal_state(unsigned.folder)) == "sealed; unsigned"
     checked = check(unsigned.bundle)
     assert (checked.code, checked.said[0]) == (0, "signature: unsigned")

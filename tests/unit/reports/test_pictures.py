@@ -11,11 +11,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from reports.incident.incident_record import read_record
+from reports.incident.events import timeline_of
+from reports.incident.record import read_record
 from reports.pictures import album, monitor
 from reports.pictures.album import EVERY, MONITOR, TIMELINE, draw_pictures
 from reports.pictures.monitor import ERRORS, LATENCY, MOST_POINTS, RESOURCES, Series, points_of
-from reports.timeline.timeline import timeline_of
 from rollproof.monitoring.samples import Sample
 from rollproof.record_names import PICTURES
 from rollproof.redaction.redactor import Redactor

@@ -9,15 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from reports.incident.event import Kind
-from reports.incident.incident_record import read_record
-from reports.timeline.response import findings_of
-from reports.timeline.timeline import Timeline, timeline_of
+from reports.incident.events import Kind, Timeline, timeline_of
+from reports.incident.record import read_record
 from rollback_actions.respond.response import allow
 from rollback_actions.session.journal import Journal
 from rollproof.errors import ExitCode, UsageProblem
 from rollproof.monitoring.rollback_request import Kind as Rollback
-from rollproof.monitoring.severity import Severity, Standing
+from rollproof.monitoring.severity import Severity
 from rollproof.planning.refusals import Allowed
 from rollproof.planning.unfinished import SupersededFile, UnfinishedFile
 from rollproof.profile.profile import load_target
@@ -51,7 +49,7 @@ def test_a_whole_response_is_told_in_order(made: MadeIncident) -> None:
     (assessed,) = timeline.of(Kind.ASSESSMENT)
     assert assessed.severity is Severity.CRITICAL
     assert timeline.after(assessed.at) == 65
-    assert len(timeline.of(Kind.SAMPLE)) == 18
+    assert texts(timeline, Kind.SAMPLE) == ["every probe answered (18 samples)"]
     decided = texts(timeline, Kind.DECISION)
     assert decided[0].startswith("full rollback: ")
     assert decided[1] == "agreed by ada"
@@ -89,7 +87,7 @@ def test_a_decision_that_lapsed_is_told_as_one(made: MadeIncident) -> None:
     timeline = timeline_of(read_record(made.folder))
     assert timeline.doubts == ()
     assert texts(timeline, Kind.DECISION) == [
-        "assessed and asked anew: the full rollback was decided 7 d ago"
+        "assessed and asked again: the full rollback was decided 7 d ago"
     ]
 
 
@@ -105,7 +103,7 @@ def test_without_a_response_the_monitor_says_since_when_it_was_bad(made: MadeInc
     assert timeline.zero_is == "the first bad sample of the monitor"
     # All fourteen count, not only the twelve that the band looks back on; what came after it began does not.
     assert timeline.after(timeline.of(Kind.ROLLBACK)[0].at) == 67
-    assert len(timeline.of(Kind.SAMPLE)) == 18
+    assert texts(timeline, Kind.SAMPLE) == ["every probe answered (18 samples)"]
     assert {event.source for event in timeline.of(Kind.SAMPLE)} == {"samples.jsonl"}
 
 
@@ -117,7 +115,7 @@ def test_a_monitor_that_saw_nothing_bad_moves_no_beginning(made: MadeIncident) -
     timeline = timeline_of(read_record(made.folder))
 
     assert timeline.zero_is == "the beginning of the rollback"
-    assert len(timeline.of(Kind.SAMPLE)) == 18
+    assert texts(timeline, Kind.SAMPLE) == ["every probe answered (18 samples)"]
 
 
 def test_a_response_knows_better_than_the_monitor(made: MadeIncident) -> None:
@@ -137,7 +135,7 @@ def test_people_are_in_it(made: MadeIncident) -> None:
 
     assert timeline.zero_is == "the detection"
     assert [(event.text, event.verdict) for event in timeline.of(Kind.CONTACT)] == [
-        ("on-call alert by json://here: told", Verdict.PASSED),
+        ("on-call alert by json://here: delivered", Verdict.PASSED),
         *(
             (f"tech lead alert by json://here: not delivered: HTTP {code}", Verdict.FAILED)
             for code in (500, 501, 502)
@@ -153,27 +151,18 @@ def test_a_step_that_was_killed_has_no_end(made: MadeIncident) -> None:
     timeline = timeline_of(read_record(made.folder))
 
     assert [(event.text, event.verdict, event.seconds) for event in timeline.of(Kind.ACTION)] == [
-        (f"rollback emergency {'a' * 40}: it has no end in the journal", Verdict.BROKEN, None),
-        ("restore mysql: it has no end in the journal", Verdict.BROKEN, None),
+        (f"rollback emergency {'a' * 40}: no end is recorded", Verdict.BROKEN, None),
+        ("restore mysql: no end is recorded", Verdict.BROKEN, None),
     ]
-    assert texts(timeline, Kind.ROLLBACK)[-1] == "it has not succeeded"
+    assert texts(timeline, Kind.ROLLBACK)[-1] == "the rollback has not succeeded"
     assert timeline.zero_is == "the beginning of the rollback"
 
 
-def test_checks_that_never_reported_are_there(made: MadeIncident) -> None:
+def test_checks_that_never_reported_are_counted(made: MadeIncident) -> None:
     made.check(reported=3)
 
     timeline = timeline_of(read_record(made.folder))
 
-    lost = timeline.of(Kind.CHECK)
-    assert [event.text.partition("::")[0] for event in lost] == [
-        "checks/phase2.py",
-        "checks/phase3.py",
-        "checks/phase3.py",
-        "checks/phase4.py",
-        "checks/phase4.py",
-    ]
-    assert {event.verdict for event in lost} == {Verdict.BROKEN}
     assert "Phase 2: Connectivity, run 1: 1 passed, 1 never reported" in texts(timeline, Kind.PHASE)
     assert "Phase 4: Data integrity, run 1: 2 never reported" in texts(timeline, Kind.PHASE)
 
@@ -219,10 +208,6 @@ def _foul(path: Path) -> None:
     path.write_bytes(b"\xff\x00not json\n" * 3)
 
 
-def _remove(path: Path) -> None:
-    path.unlink()
-
-
 def _make_folder(path: Path) -> None:
     path.unlink()
     path.mkdir()
@@ -232,9 +217,8 @@ def _make_folder(path: Path) -> None:
     ("damage", "said", "restored"),
     [
         (_edit, "its hash chain holds for 5 records only", False),
-        (_tear, "its last line is torn, 21 bytes", True),
+        (_tear, "its last line is torn", True),
         (_foul, "its hash chain holds for 0 records only", False),
-        (_remove, "journal", False),
         (_make_folder, "journal", False),
     ],
 )
@@ -308,15 +292,6 @@ def test_a_file_of_a_rollback_that_says_only_when_it_began_is_a_doubt(made: Made
     assert not texts(timeline, Kind.ROLLBACK)
 
 
-def test_a_rollback_of_which_no_file_says_how_it_ended_is_a_doubt(made: MadeIncident) -> None:
-    made.roll_back()
-    (made.folder / "rollback.json").unlink()
-
-    timeline = timeline_of(read_record(made.folder))
-
-    assert any("no file says whether and how it ended" in doubt for doubt in timeline.doubts)
-
-
 def test_a_copy_elsewhere_says_the_same(made: MadeIncident, tmp_path: Path) -> None:
     made.respond()
     _edit(made.folder / JOURNAL)
@@ -332,9 +307,3 @@ def test_what_is_no_incident_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageProblem, match=r"a readable incident\.json") as refused:
         timeline_of(read_record(tmp_path))
     assert refused.value.exit_code is ExitCode.USAGE
-
-
-def test_findings_of_a_response_are_read() -> None:
-    met = {"severity": "critical", "band": "requests", "standing": "met", "text": "11 of 100 failed"}
-    entry = {"findings": {"severity": "critical", "findings": [met, met | {"standing": "clear"}]}}
-    assert findings_of(entry, Standing.MET) == ["critical, requests: 11 of 100 failed"]

@@ -10,10 +10,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from reports.incident.event import Kind as Event
-from reports.incident.incident_record import read_record
+from reports.incident.events import Kind as Event
+from reports.incident.events import timeline_of
+from reports.incident.record import read_record
 from reports.terminal.progress import Progress
-from reports.timeline.timeline import timeline_of
 from rollback_actions.backup import whole_backup
 from rollback_actions.check_run import CheckRun
 from rollback_actions.gate import rehearsal
@@ -237,7 +237,7 @@ def test_one_that_is_written_off_says_why_and_stays_not_passed(rehearse: Rehears
     assert said["by"] is None
     assert left.incident.rollback_verdicts() == [Verdict.FAILED]
     texts = [event.text for event in timeline_of(read_record(left.incident.folder)).of(Event.ROLLBACK)]
-    assert any(text == f"it was written off: {said['why']}" for text in texts)
+    assert any(text == f"the rollback was written off: {said['why']}" for text in texts)
 
 
 def test_the_gate_of_a_rehearsal_still_sees_what_would_refuse_a_rollback(rehearse: Rehearsed) -> None:

@@ -133,7 +133,7 @@ def test_the_four_phases_verify_it_and_name_what_changed(project: Project) -> No
             assert "test_chat_answers_right" in done.stdout
             # What the profile does not describe is not verified, and that is said.
             assert "test_old_conversations_open" not in done.stdout
-            (limits,) = (project.folder / "incidents").glob("*/known-limits.md")
+            (limits,) = (project.folder / "incidents").glob("*/postmortem.md")
             assert "function conversations of the application: undescribed" in limits.read_text()
     store, application = project.folder / "store", project.application
     assert list((store / TOKENS).iterdir()) == []

@@ -1,0 +1,427 @@
+"""The events of an incident, in order, from its folder alone.
+
+Times of the same boot count from the incident's start by the machine's own clock. To set the wall clock
+during the incident does therefore not change the order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from itertools import groupby
+from typing import Any
+
+from reports.incident.record import OTHER_SHAPE, IncidentRecord, RecordedRun
+from reports.text.stages import TITLES
+from rollproof.errors import ExitCode, shortened
+from rollproof.incident import response_record as response
+from rollproof.incident.downtime import incident_began, outage_began, rollbacks_began
+from rollproof.incident.incident import RollbackRecord
+from rollproof.incident.journal import JournalEvent
+from rollproof.incident.journal_steps import RecordedStep, Step, said_in, steps_in
+from rollproof.incident.ledger import Planned, RunFacts
+from rollproof.incident.rehearsals import BEGAN, ENDED
+from rollproof.incident.rollbacks import ROLLBACK_BEGAN
+from rollproof.incident.tally import stage_verdict
+from rollproof.monitoring.samples import Sample
+from rollproof.monitoring.severity import Severity, Standing
+from rollproof.record_names import (
+    CLOSED,
+    CONTACTS,
+    INCIDENT,
+    JOURNAL,
+    LEDGER,
+    REOPENING,
+    RESPONSE,
+    RESPONSE_SAMPLES,
+    SAMPLES,
+    SUPERSEDED,
+    UNFINISHED,
+)
+from rollproof.system.clock import Moment
+from rollproof.verdict import PhaseVerdict, Verdict, verdict_of
+
+_LONGEST, _COMMIT = 300, 12
+
+
+class Kind(StrEnum):
+    """Kinds of events."""
+
+    INCIDENT = "incident"  # opened, detected, closed
+    DEPLOYMENT = "deployment"
+    SAMPLE = "monitor"  # samples that follow each other and show the same
+    ASSESSMENT = "assessment"
+    DECISION = "decision"
+    RESPONSE = "response"  # a step of the runbook's emergency flow, and its end
+    ROLLBACK = "rollback"
+    ACTION = "action"  # a step of an action
+    PHASE = "phase"  # a stage of one run of checks
+    CONTACT = "contact"
+    ACKNOWLEDGEMENT = "acknowledgement"
+    REOPENING = "reopening"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event `at` a time in UTC, reported by the file `source` of the incident's folder.
+
+    `text` is one line of untrusted origin: whoever shows it escapes it. `seconds` is the duration, None for
+    an instant or an end that is not recorded. `deadline` is the time limit in seconds after `at`. `verdict`
+    is *broken* if the end is not recorded. `step` is the id of an action's step.
+    """
+
+    at: datetime
+    kind: Kind
+    text: str
+    source: str
+    verdict: Verdict | None = None
+    severity: Severity | None = None
+    seconds: float | None = None
+    deadline: float | None = None
+    step: Step | None = None
+
+    @property
+    def ends(self) -> datetime:
+        """The event's end; its start if the duration is unknown."""
+        return self.at + timedelta(seconds=self.seconds or 0.0)
+
+    @property
+    def late(self) -> bool:
+        """Whether the event exceeded its deadline."""
+        return self.deadline is not None and self.seconds is not None and self.seconds > self.deadline
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """The events of the `incident` of that id, in order.
+
+    `doubts` are the parts of its record that cannot be trusted.
+
+    `zero` is T+0, and `zero_is` names it: the beginning of the incident's first outage, see
+    `rollproof.incident.downtime`. `down` is that of its last one, `down_is` its name: they differ once a
+    rollback was verified and another one began.
+    """
+
+    incident: str
+    zero: datetime
+    zero_is: str
+    down: datetime
+    down_is: str
+    events: tuple[Event, ...]
+    doubts: tuple[str, ...]
+
+    def of(self, *kinds: Kind) -> tuple[Event, ...]:
+        """Return the events of the given kinds."""
+        return tuple(event for event in self.events if event.kind in kinds)
+
+    @property
+    def end(self) -> datetime:
+        """The end of the last event, as far as the record says."""
+        return max([self.zero, *(event.ends for event in self.events)])
+
+    def after(self, moment: datetime) -> float:
+        """Return the seconds from T+0 to `moment`, negative if it is earlier."""
+        return (moment - self.zero).total_seconds()
+
+
+def timeline_of(record: IncidentRecord) -> Timeline:
+    """Return the timeline of a record; of a file with a record of another shape, as far as that."""
+    events, doubts = list[Event](), list(record.doubts)
+    for source, of in _SOURCES.items():
+        try:
+            for event in of(record):
+                # Raises for an end outside the calendar, or a duration that is no number.
+                event.ends.astimezone()
+                events.append(event)
+        except OTHER_SHAPE as error:
+            doubts.append(f"{source}: a record is of another shape ({type(error).__name__}: {error})")
+    zero_is, zero = incident_began(record.incident, *record.bands)
+    down_is, down = outage_began(record.incident, *record.bands)
+    return Timeline(
+        incident=record.incident.id,
+        zero=record.at(zero).astimezone(UTC),
+        zero_is=zero_is,
+        down=record.at(down).astimezone(UTC),
+        down_is=down_is,
+        events=tuple(sorted(events, key=lambda event: event.at)),
+        doubts=tuple(dict.fromkeys(doubts)),
+    )
+
+
+def _incident(record: IncidentRecord) -> Iterator[Event]:
+    incident = record.incident
+    text = f"the record of {incident.kind} {incident.id} of target {incident.target} begins"
+    yield Event(record.at(incident.started), Kind.INCIDENT, text, INCIDENT)
+    if record.closed is not None:
+        yield Event(record.at(record.closed), Kind.INCIDENT, "closed: verified in full", CLOSED)
+
+
+def samples_before(record: IncidentRecord) -> tuple[Sample, ...]:
+    """Return the samples of the first assessment, else the monitor's up to the first rollback."""
+    if record.samples:
+        return record.samples
+    start = record.incident.started
+    began = min(rollbacks_began(record.incident), key=lambda one: one.seconds_since(start), default=None)
+    return tuple(one for one in record.kept if began is None or began.seconds_since(one.at) >= 0)
+
+
+def _samples(record: IncidentRecord) -> Iterator[Event]:
+    """Yield an event for samples that follow each other of which the same probes are wrong."""
+    source = RESPONSE_SAMPLES if record.samples else SAMPLES
+
+    def wrong(sample: Sample) -> tuple[str, ...]:
+        return tuple(name for name, probe in sample.probes.items() if probe.ok is not True)
+
+    for _, group in groupby(samples_before(record), wrong):
+        samples = list(group)
+        first, last = samples[0], samples[-1]
+        bad = {name: probe for name, probe in first.probes.items() if probe.ok is not True}
+        verdict = Verdict.BROKEN if bad else None
+        if any(probe.ok is False for probe in bad.values()):
+            verdict = Verdict.FAILED
+        texts = [
+            f"{name} {probe.text if probe.ok is False else 'did not answer'}" for name, probe in bad.items()
+        ]
+        text = _line(f"{'; '.join(texts) or 'every probe answered'} ({len(samples)} samples)")
+        seconds = last.at.seconds_since(first.at)
+        yield Event(record.at(first.at), Kind.SAMPLE, text, source, verdict, seconds=seconds)
+
+
+def _response(record: IncidentRecord) -> Iterator[Event]:
+    for entry in record.response:
+        at, kind, text = record.of(entry), Kind.RESPONSE, str(entry["event"])
+        verdict: Verdict | None = None
+        severity: Severity | None = None
+        match entry["event"]:
+            case response.ASSESSED:
+                kind, severity = Kind.ASSESSMENT, Severity(entry["severity"])
+                text = f"{severity}: {'; '.join(met_in(entry)) or 'no band is met'}"
+            case response.INVESTIGATING:
+                text = f"not critical: {float(entry['seconds']):g} s to look for the cause"
+            case response.DECIDED:
+                kind, severity = Kind.DECISION, Severity(entry["severity"])
+                text = f"{entry['action']}: {entry['reason']}"
+            case response.ALLOWED:
+                text = f"allowed by {entry['by']}: {', '.join(_allowed(entry))}"
+            case response.AGREED:
+                kind, text = Kind.DECISION, f"agreed by {entry['by']}"
+            case response.LAPSED:
+                kind, text = Kind.DECISION, f"assessed and asked again: {entry['reason']}"
+            case response.ROLLED_BACK | response.VERIFIED:
+                code = ExitCode(int(entry["code"]))
+                text, verdict = f"{entry['event']}: exit code {code:d}", verdict_of(code)
+            case response.ENDED:
+                text = f"ended: {entry['ending']}: {entry['reason']}"
+                verdict = _ENDINGS.get(entry["ending"], Verdict.FAILED)
+            case _:
+                pass
+        yield Event(at, kind, _line(text), RESPONSE, verdict, severity)
+
+
+_ENDINGS = {
+    response.Ending.RESUMED: Verdict.PASSED,
+    response.Ending.MONITORING: Verdict.PASSED,
+    response.Ending.CUT_OFF: Verdict.BROKEN,
+}
+
+
+def met_in(assessed: Mapping[str, Any]) -> list[str]:
+    """Return the bands that an assessment found to be met, in words."""
+    return [
+        f"{finding['band']}: {finding['text']}"
+        for finding in assessed["findings"]["findings"]
+        if finding["standing"] == Standing.MET
+    ]
+
+
+def _allowed(entry: Mapping[str, Any]) -> list[str]:
+    """Return the allowed options as typed."""
+    confirm = [] if entry["confirm"] is None else [f"--confirm {entry['confirm']}"]
+    return [*confirm, *(f"--{name.replace('_', '-')}" for name in response.ALLOWABLE if entry[name] is True)]
+
+
+def _contacts(record: IncidentRecord) -> Iterator[Event]:
+    contacts = record.contacts
+    if contacts is None:
+        return
+    if contacts.detected is not None:
+        text = f"detected: {contacts.severity or 'of no known severity'}"
+        yield Event(record.at(contacts.detected), Kind.INCIDENT, _line(text), CONTACTS)
+    for attempt in contacts.attempts:
+        how = "delivered" if attempt.delivered else f"not delivered: {attempt.reason}"
+        verdict = Verdict.PASSED if attempt.delivered else Verdict.FAILED
+        text = _line(f"{attempt.alert} by {attempt.channel}: {how}")
+        yield Event(record.at(attempt.at), Kind.CONTACT, text, CONTACTS, verdict)
+    words = [(Kind.ACKNOWLEDGEMENT, "acknowledged", one) for one in contacts.acknowledgements]
+    words += [(Kind.DECISION, "decided", one) for one in contacts.decisions]
+    words += [(Kind.ASSESSMENT, "assessed", one) for one in contacts.assessments]
+    for kind, verb, word in words:
+        text = _line(f"{word.name} {verb}{f': {word.text}' if word.text else ''}")
+        yield Event(record.at(word.at), kind, text, CONTACTS)
+
+
+# What these steps contain is checks, which write the pages while the step still runs.
+_OF_CHECKS = frozenset({Step.REHEARSE, Step.VERIFY, Step.PASS_GATE, Step.CHECK_MIGRATED, Step.TRY_OLD_CODE})
+_OF_STEP = {JournalEvent.ENDED: Verdict.PASSED, JournalEvent.FAILED: Verdict.FAILED}
+
+
+def _journal(record: IncidentRecord) -> Iterator[Event]:
+    steps, others = steps_in(record.journal)
+    yield from (_step(record, step) for step in steps)
+    begun = set[str]()
+    for entry in others:
+        verdict = None
+        match entry["event"]:
+            case event if event in {JournalEvent.RUNS, JournalEvent.RAN}:
+                continue  # the step sums up its programs
+            case event if event == ROLLBACK_BEGAN:
+                what = wanted(str(entry["kind"]), tuple(entry["names"]), str(entry["commit"]))
+                head = f" from {str(entry['head'])[:_COMMIT]}" if entry.get("head") else ""
+                text = f"{what}{head} {'resumes' if what in begun else 'begins'}"
+                begun.add(what)
+                yield Event(record.of(entry), Kind.ROLLBACK, _line(text), JOURNAL)
+                continue
+            case JournalEvent.NOTED:
+                text = str(entry["text"])
+            case JournalEvent.TOOK_OVER:
+                text = f"the lock was taken over from {entry.get('user')} on {entry.get('host')}"
+            case event if event == BEGAN:
+                text = f"rehearsal of {entry['migration']} began"
+            case event if event == ENDED:
+                text = f"rehearsal ended: migrated {entry['migrated']}, rolled back {entry['rolled_back']}"
+                verdict = Verdict(entry["rolled_back"])
+            case event:
+                text = ": ".join(filter(None, (str(event), shortened(said_in(entry), _LONGEST))))
+        yield Event(record.of(entry), Kind.NOTE, _line(text), JOURNAL, verdict)
+
+
+def _step(record: IncidentRecord, step: RecordedStep) -> Event:
+    end, known = step.end, step.id.step if step.id else None
+    deadline = step.began.get("deadline_seconds")
+    text = "no end is recorded" if end is None else shortened(said_in(end), _LONGEST)
+    verdict: Verdict | None = Verdict.BROKEN if end is None else _OF_STEP[end["event"]]
+    if end is None and known in _OF_CHECKS:
+        text, verdict = "not ended when this was written", None
+    return Event(
+        at=record.of(step.began),
+        kind=Kind.DEPLOYMENT if known is Step.DEPLOY else Kind.ACTION,
+        text=_line(": ".join(filter(None, (step.name, text)))),
+        source=JOURNAL,
+        step=known,
+        verdict=verdict,
+        seconds=None if end is None else float(end["seconds"]),
+        deadline=None if deadline is None else float(deadline),
+    )
+
+
+def _rollbacks(record: IncidentRecord) -> Iterator[Event]:
+    for name, rollback in record.rollbacks.items():
+        what = wanted(rollback.kind, rollback.names, rollback.commit)
+        yield Event(
+            at=record.at(rollback.started),
+            kind=Kind.ROLLBACK,
+            text=_line(f"{what}: {rollback.verdict}"),
+            source=name,
+            verdict=rollback.verdict,
+            seconds=rollback.finished.seconds_since(rollback.started),
+            deadline=_budget(record, rollback),
+        )
+    if (unfinished := record.unfinished) is not None:
+        text = "the rollback has not succeeded"
+        yield Event(record.at(unfinished.started), Kind.ROLLBACK, text, UNFINISHED, Verdict.BROKEN)
+    if (superseded := record.superseded) is not None:
+        # A rollback is superseded by a later one, which is named, or written off, with a reason.
+        done = f"incident {superseded.by} has done what the rollback had to"
+        text = done if superseded.by is not None else f"the rollback was written off: {superseded.why}"
+        yield Event(record.at(superseded.started), Kind.ROLLBACK, _line(text), SUPERSEDED)
+
+
+def wanted(kind: str, names: Sequence[str], commit: str) -> str:
+    """Return a rollback's name in words.
+
+    >>> wanted("service", ["api"], "0123456789abcdef")
+    'service rollback of api to 0123456789ab'
+    """
+    of = f" of {', '.join(names)}" if names else ""
+    return f"{kind} rollback{of} to {commit[:_COMMIT]}"
+
+
+def _budget(record: IncidentRecord, rollback: RollbackRecord) -> float | None:
+    """Return the rollback's time limit in seconds, or None if it is not recorded."""
+    found = [
+        entry.get("budget_seconds")
+        for entry in record.journal
+        if entry["event"] == ROLLBACK_BEGAN
+        and rollback.finished.seconds_since(Moment.from_record(entry["at"])) >= 0
+    ]
+    return float(found[-1]) if found and found[-1] is not None else None
+
+
+def _phases(record: IncidentRecord) -> Iterator[Event]:
+    for run in record.runs:
+        for name, planned in run.plan.items():
+            if run.facts is not None:
+                yield _phase(record, run, run.facts, name, planned)
+
+
+def _phase(record: IncidentRecord, run: RecordedRun, facts: RunFacts, name: str, planned: Planned) -> Event:
+    verdict = stage_verdict(planned, dict(run.results), None)
+    results = [run.results[check] for check in planned.checks if check in run.results]
+    ran = [one for one in results if one.verdict is not Verdict.BLOCKED] or results
+    begins = [record.at(one.finished) - timedelta(seconds=one.seconds) for one in ran]
+    start = min(begins, default=record.at(facts.started))
+    window = getattr(run.windows, name, None)
+    deadline = None
+    if window is not None:
+        # Of a phase that began after its window, nothing is left.
+        due = record.at(facts.zero) + timedelta(seconds=window.end)
+        deadline = max(0.0, (due - start).total_seconds())
+    missing = len(planned.checks) - len(results)
+    partial = f", in part only ({planned.partial})" if planned.partial else ""
+    return Event(
+        at=start,
+        kind=Kind.PHASE,
+        text=_line(f"{TITLES.get(name, name)}, run {run.number}: {counted(verdict, missing)}{partial}"),
+        source=f"{LEDGER}/{run.number:04d}",
+        verdict=verdict.verdict,
+        seconds=verdict.seconds,
+        deadline=deadline,
+    )
+
+
+def counted(verdict: PhaseVerdict, missing: int = 0) -> str:
+    """Return the counts of results in words; `missing` of the broken checks never reported."""
+    counts = {
+        "passed": verdict.checks.passed,
+        "failed": verdict.checks.failed,
+        "broken": verdict.checks.broken - missing,
+        "never reported": missing,
+        "blocked": verdict.checks.blocked,
+    }
+    return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "no checks"
+
+
+def _reopenings(record: IncidentRecord) -> Iterator[Event]:
+    for entry in record.reopenings:
+        text = f"{entry['name']} reopened it for the fix {str(entry['fix'])[:_COMMIT]}: {entry['root_cause']}"
+        yield Event(record.of(entry), Kind.REOPENING, _line(text), REOPENING)
+
+
+_SOURCES = {
+    INCIDENT: _incident,
+    SAMPLES: _samples,
+    RESPONSE: _response,
+    CONTACTS: _contacts,
+    JOURNAL: _journal,
+    "records of rollbacks": _rollbacks,
+    LEDGER: _phases,
+    REOPENING: _reopenings,
+}
+
+
+def _line(text: object) -> str:
+    """Return `text` on one line."""
+    return " ".join(str(text).split())
