@@ -1,14 +1,12 @@
-"""The facts about a run that Allure shows next to its results: environment, executor, categories."""
+"""The facts about a run that Allure shows next to its results: its environment."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from reports.allure.categories import CATEGORIES
 from rollproof.incident.incident import Incident
-from rollproof.record_names import CATEGORIES_FILE, ENVIRONMENT_FILE, EXECUTOR_FILE
+from rollproof.record_names import ENVIRONMENT_FILE
 from rollproof.system.files import write_whole
 
 _DASH = "\N{EN DASH}"
@@ -20,18 +18,10 @@ def report_name(incident: Incident) -> str:
     return f"Rollproof {_DASH} {incident.target} {_DASH} incident {incident.id}"
 
 
-def write_metadata(
-    folder: Path, incident: Incident, environment: Mapping[str, str], ran: Mapping[str, str]
-) -> None:
-    """Write the three files into `folder`; a later run of the same incident replaces them.
-
-    `ran` names the person or job that ran the checks, see `reports.run.environment`.
-    """
+def write_environment(folder: Path, environment: Mapping[str, str]) -> None:
+    """Write `environment` into `folder`; a later run of the same incident replaces it."""
     properties = "".join(f"{_property(key)}={_property(value)}\n" for key, value in environment.items())
     write_whole(folder / ENVIRONMENT_FILE, properties.encode("ascii"))
-    named = {**ran, "reportName": report_name(incident)}
-    write_whole(folder / EXECUTOR_FILE, json.dumps(named, indent=1).encode())
-    write_whole(folder / CATEGORIES_FILE, json.dumps(CATEGORIES, indent=1).encode())
 
 
 def _property(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Pytest plugin: what is red, at the terminal: for each cause one entry, of at most seven rows.
+"""Pytest plugin: what is red, at the terminal: for each cause one entry, of a few rows.
 
 An engine that is gone makes a hundred checks red: that is one entry, with their number. Tracebacks are in the
 record. With ``--tb``, such as ``--tb=short``, pytest's own sections take the place of this.
@@ -7,8 +7,6 @@ record. With ``--tb``, such as ``--tb=short``, pytest's own sections take the pl
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from math import ceil
 from typing import NamedTuple
 
 import pytest
@@ -20,12 +18,8 @@ from rollproof.verdict import Verdict
 
 NAME = "rollproof-causes"
 """The plugin's name while it folds."""
-ROWS = 7
-"""The most rows of one entry."""
-ALL_ROWS = 20
-"""The most rows of all entries together: the verdict must stay on the screen."""
-# It is for pasting: the reason is shortened before it is.
-_HINT_ROWS = 4
+_MOST = 5  # causes: the verdict must stay on the screen
+_REASON_ROWS, _HINT_ROWS = 2, 4
 _INDENT = "  "
 # These include skipped checks and expected failures, which verified nothing.
 _RED = frozenset({Verdict.FAILED.value, Verdict.BROKEN.value})
@@ -55,35 +49,6 @@ class Cause(NamedTuple):
     hint: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    cause: Cause
-    checks: tuple[str, ...]
-
-    def lines(self, width: int) -> tuple[str, str, str]:
-        """Return its head, its reason and its hint, which fit into `ROWS` rows of a terminal."""
-        first = self.checks[0].split("::")[-1]
-        head = first if len(self.checks) == 1 else f"{len(self.checks)} checks, the first {first}"
-        hint = _within(f"HINT: {self.cause.hint}", _HINT_ROWS, width) if self.cause.hint else ""
-        return (
-            shortened(f"{self.cause.verdict.upper():<6}  {head}", width),
-            _within(self.cause.reason, ROWS - 1 - _rows(hint, width), width),
-            hint,
-        )
-
-
-def entries(causes: dict[Cause, dict[str, None]], width: int) -> Iterator[tuple[_Entry, tuple[str, ...]]]:
-    """Yield each entry that is shown, with its lines."""
-    left = ALL_ROWS
-    for cause, checks in causes.items():
-        entry = _Entry(cause, tuple(checks))
-        lines = tuple(line for line in entry.lines(width) if line)
-        left -= sum(_rows(line, width) for line in lines)
-        if left < 0:
-            return
-        yield entry, lines
-
-
 def _merged(causes: dict[Cause, dict[str, None]]) -> dict[Cause, dict[str, None]]:
     """Return `causes`, as one those with the same hint and case: a container's image and its commit."""
     together: dict[object, dict[Cause, dict[str, None]]] = {}
@@ -101,10 +66,6 @@ def _merged(causes: dict[Cause, dict[str, None]]) -> dict[Cause, dict[str, None]
 
 def _within(text: str, rows: int, width: int) -> str:
     return f"{_INDENT}{shortened(text, rows * width - len(_INDENT))}"
-
-
-def _rows(text: str, width: int) -> int:
-    return ceil(len(text) / width)
 
 
 class _Causes:
@@ -144,15 +105,15 @@ class _Causes:
         found = _merged(self._found)
         width = terminalreporter._tw.fullwidth  # noqa: SLF001 - it has no public name
         terminalreporter.section("red checks, by cause")
-        shown = 0
-        for entry, (head, *rest) in entries(found, width):
-            shown += 1
-            terminalreporter.line(head, bold=True, **{_STYLES[entry.cause.verdict]: True})
-            for line in rest:
-                terminalreporter.line(line)
-        left = [check for checks in list(found.values())[shown:] for check in checks]
+        for cause, checks in list(found.items())[:_MOST]:
+            first = next(iter(checks)).split("::")[-1]
+            head = first if len(checks) == 1 else f"{len(checks)} checks, the first {first}"
+            style = {_STYLES[cause.verdict]: True}
+            terminalreporter.line(shortened(f"{cause.verdict.upper():<6}  {head}", width), bold=True, **style)
+            terminalreporter.line(_within(cause.reason, _REASON_ROWS, width))
+            if cause.hint:
+                terminalreporter.line(_within(f"HINT: {cause.hint}", _HINT_ROWS, width))
+        left = [check for checks in list(found.values())[_MOST:] for check in checks]
         if left:
-            others = f"{len(found) - shown} more causes" if shown else f"{len(found)} causes"
-            terminalreporter.line(
-                shortened(f"and {others} of {len(left)} checks: all are in the record", width)
-            )
+            others = f"and {len(found) - _MOST} more causes of {len(left)} checks: all are in the record"
+            terminalreporter.line(shortened(others, width))

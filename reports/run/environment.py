@@ -1,11 +1,8 @@
-"""The report's facts about the run: the environment, and the person or job that ran the checks."""
+"""The report's facts about the run: the environment of its checks."""
 
 from __future__ import annotations
 
-import getpass
-import os
 import platform
-from collections.abc import Mapping
 from importlib.metadata import version
 
 from fixtures.gating.verification import Verification
@@ -48,32 +45,3 @@ def environment_of(incident: Incident, rollback: RollbackRecord | None) -> dict[
         if rollback.origin is not None:
             rows["Rolled back from"] = ", ".join(rollback.origin.commits)
     return rows
-
-
-def unknown_executor(incident: str) -> dict[str, str]:
-    """Return the executor's facts for a run that was killed before it recorded them."""
-    return {"name": "not recorded", "type": "rollproof", "buildName": incident}
-
-
-def executor(incident: str, variables: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return the executor in Allure's form: the job of GitHub Actions, else the user and host."""
-    if variables.get("GITHUB_ACTIONS") == "true":
-        server, repository = variables.get("GITHUB_SERVER_URL", ""), variables.get("GITHUB_REPOSITORY", "")
-        run = variables.get("GITHUB_RUN_ID", "")
-        page = f"{server}/{repository}"
-        return {
-            "name": "GitHub Actions",
-            "type": "github",
-            "url": page,
-            "buildName": f"{variables.get('GITHUB_WORKFLOW', 'run')} {run}, incident {incident}",
-            "buildUrl": f"{page}/actions/runs/{run}",
-        }
-    return {"name": f"{_user()} at {platform.node()}", "type": "rollproof", "buildName": incident}
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        # A container may run under a user id without an account.
-        return f"user {os.getuid()}"

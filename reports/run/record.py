@@ -16,16 +16,15 @@ import pytest
 
 from fixtures.gating.verification import VERIFICATION, Verification
 from fixtures.target import recorded_facts
-from reports.allure.metadata import write_metadata
+from reports.allure.metadata import write_environment
 from reports.allure.results import write_unreported
 from reports.html.html import render
 from reports.run.causes import NAME as CAUSES
 from reports.run.completion import complete
-from reports.run.environment import environment, executor
+from reports.run.environment import environment
 from reports.run.junit import complete_junit
 from reports.text.redactor import redactor_of
 from reports.tools.node import installed_allure
-from reports.verdict.downtime_result import results_of_time
 from reports.verdict.limits import known_limits
 from reports.verdict.summary import append_job_summary, job_summary, lines, report_command
 from reports.verdict.verdict import write_verdict
@@ -100,7 +99,6 @@ class _Record:
         if signature != UNSIGNED and sealing is not None and not sealing.before.signed:
             # Before the pages, which doubt a record whose verdict names a key and that nobody has signed.
             unsigned = self._sealed(sealing, VERDICT.__eq__)
-        self._show_times(verdict)
         # A run of severity alone shows its own result.
         self._verdict, self._shown = verdict, of_severity(self._verification.run, verdict) or verdict
         if self._verification.wrong and session.exitstatus == ExitCode.VERIFIED:
@@ -242,14 +240,7 @@ class _Record:
                 if node_id not in self._reported:
                     write_unreported(self._verification, phase, node_id, recorded.get(node_id))
         rows = environment(self._verification, recorded_facts(self._config))
-        write_metadata(Path(results), self._incident, rows, executor(self._incident.id))
-
-    def _show_times(self, verdict: RunVerdict) -> None:
-        """Add downtime and windows to the results: they are judged after the last check has ended."""
-        if getattr(self._config.option, "allure_report_dir", None) is None:
-            return
-        for result in results_of_time(self._incident, verdict):
-            write_unreported(self._verification, result.phase, result.check, result)
+        write_environment(Path(results), rows)
 
     def _render(self, front: str) -> None:
         """Render the report if Allure is installed; an incident is no time to install it."""

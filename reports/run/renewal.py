@@ -15,16 +15,15 @@ from uuid import NAMESPACE_URL, uuid5
 import attrs
 from allure_commons.model2 import TestResult
 
-from reports.allure.metadata import write_metadata
+from reports.allure.metadata import write_environment
 from reports.allure.recorded import NODE_ID, recorded_results
 from reports.allure.results import RedactingLogger, unreported
 from reports.html.html import render
 from reports.incident.record import IncidentRecord, read_record
 from reports.run.completion import complete
-from reports.run.environment import environment_of, unknown_executor
+from reports.run.environment import environment_of
 from reports.text.room import Room
 from reports.text.stages import TITLES
-from reports.verdict.downtime_result import results_of_time
 from reports.verdict.recount import recounted
 from reports.verdict.summary import lines
 from reports.verdict.verdict import read_verdict, write_verdict
@@ -97,7 +96,7 @@ def _renewed(folder: Path, say: Callable[[str], None], signing: Signing, target:
     record = read_record(folder, signing)
     try:
         verdict = _verdict(record, promised(signing)[0])
-        _complete_results(record, verdict)
+        _complete_results(record)
         rendered = partial(render, folder, progress=say, bare=True)
         problems = complete(folder, verdict, Redactor(), say, rendered, drawn=True, target=target)
     except OSError as error:
@@ -128,17 +127,13 @@ def _verdict(record: IncidentRecord, signature: str) -> RunVerdict:
     return verdict
 
 
-def _complete_results(record: IncidentRecord, verdict: RunVerdict) -> None:
-    """Write a result for each run's checks that have none since the run began.
-
-    Downtime and late phases are results of the last run.
-    """
+def _complete_results(record: IncidentRecord) -> None:
+    """Write a result for each run's checks that have none since the run began."""
     folder, incident = record.incident.folder / RESULTS, record.incident
     folder.mkdir(exist_ok=True)
     if not (folder / ENVIRONMENT_FILE).exists():
-        rows = environment_of(incident, record.rollback)
-        write_metadata(folder, incident, rows, unknown_executor(incident.id))
-    missing = {f"{one.uuid}-result.json": one for one in _every_result(record, verdict)}
+        write_environment(folder, environment_of(incident, record.rollback))
+    missing = {f"{one.uuid}-result.json": one for one in _every_result(record)}
     # A result that an earlier rebuild wrote is no result of the check's own.
     own = [one for one in recorded_results(folder) if one.path.name not in missing]
     latest = dict[str, int]()
@@ -154,22 +149,17 @@ def _complete_results(record: IncidentRecord, verdict: RunVerdict) -> None:
             RedactingLogger(_Whole(folder / name), redactor, room).report_result(result)
 
 
-def _every_result(record: IncidentRecord, verdict: RunVerdict) -> Iterator[TestResult]:
+def _every_result(record: IncidentRecord) -> Iterator[TestResult]:
     """Yield a result for each check of each run, as the ledger has it, under an id that stays the same."""
     incident = record.incident
-    judged = results_of_time(incident, verdict)
     for run in record.runs:
         began = _milliseconds(run.facts.started if run.facts is not None else incident.started)
         wanted = [(stage, check) for stage, planned in run.plan.items() for check in planned.checks]
-        results = dict(run.results)
-        for one in judged if run is record.runs[-1] else ():
-            wanted.append((one.phase, one.check))
-            results[one.check] = one
         for stage, planned_id in wanted:
             if stage in TITLES:
                 # A damaged plan may hold lone surrogates, which cannot be written.
                 check = planned_id.encode("utf-8", "backslashreplace").decode()
-                result = unreported(incident.id, stage, check, results.get(planned_id), began)
+                result = unreported(incident.id, stage, check, run.results.get(planned_id), began)
                 result.uuid = str(uuid5(NAMESPACE_URL, f"{incident.id}/{run.number}/{check}"))
                 yield result
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import resource
 import sys
 import traceback
 from collections.abc import Callable
@@ -18,7 +16,6 @@ from rollproof.errors import (
     ExitCode,
     Mismatch,
     Problem,
-    Unverifiable,
     UsageProblem,
     code_of,
     disk_full,
@@ -30,10 +27,6 @@ from rollproof.system.process import ended_as_by_ctrl_c
 from rollproof.system.state import new_state_file
 
 _CTRL_C = 130
-_TOO_LONG = frozenset({errno.ENAMETOOLONG, errno.E2BIG})
-_LONGEST_NAME = 255
-LEAST_FILES = 64
-"""The fewest files that a command may have open: stores, programs and records of a small target."""
 
 
 def guarded(command: Callable[..., object]) -> ExitCode:
@@ -46,7 +39,6 @@ def guarded(command: Callable[..., object]) -> ExitCode:
     ask(None)
     try:
         with ended_as_by_ctrl_c():
-            _require_files()
             code = command(standalone_mode=False)
     except TyperException as error:
         return _ended(_of_usage(error), ExitCode.USAGE)
@@ -60,19 +52,6 @@ def guarded(command: Callable[..., object]) -> ExitCode:
     except Exception as error:  # noqa: BLE001 - the edge: nothing may pass it unformatted
         return _unforeseen(error)
     return _code_of_exit(code)
-
-
-def _require_files() -> None:
-    """Refuse to begin where so few files may be open that an error anywhere would name another reason."""
-    may, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if may != resource.RLIM_INFINITY and may < LEAST_FILES:
-        raise Unverifiable(
-            what="limit of open files",
-            expected=f"at least {LEAST_FILES}",
-            observed=may,
-            source="ulimit -n",
-            hint="ulimit -n 1024",
-        )
 
 
 def _ended(error: Described, code: ExitCode) -> ExitCode:
@@ -97,15 +76,6 @@ def _of_usage(error: TyperException) -> UsageProblem:
 def _unforeseen(error: Exception) -> ExitCode:
     if (full := no_space(error)) is not None:
         return _ended(disk_full(full), ExitCode.BROKEN)
-    if isinstance(error, OSError) and error.errno in _TOO_LONG and max(map(len, sys.argv)) > _LONGEST_NAME:
-        problem = UsageProblem(
-            what="command line",
-            expected="arguments that can be names",
-            observed=f"one of {max(map(len, sys.argv)):,} characters",
-            source="the arguments",
-            hint="add --help",
-        )
-        return _ended(problem, ExitCode.USAGE)
     bug = Problem(
         what="internal error",
         expected="none",

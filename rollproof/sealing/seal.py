@@ -40,7 +40,6 @@ CHECKER = "verify_record.py"
 """The checker, beside the files of a bundle that was unpacked."""
 # Made again from the rest by every run and by `rollproof report`.
 _PAGES = (names.VERDICT, names.GATE_PAGE, names.POST_MORTEM, names.REPORT, f"{names.PICTURES}/")
-_OF_RESULTS = (names.ENVIRONMENT_FILE, names.EXECUTOR_FILE, names.CATEGORIES_FILE)
 # Never written again; those of lines grow.
 _KEPT = (names.INCIDENT, f"{names.LEDGER}/", names.EARLIER_ROLLBACK, names.LOST_WINDOW)
 CHAINED = (names.JOURNAL, names.RESPONSE, names.CONTACTS, names.REOPENING)
@@ -137,7 +136,7 @@ def record_files(folder: Path, below: str = "") -> Iterator[tuple[str, Path]]:
 
 
 def _is_page(name: str) -> bool:
-    return name.startswith(_PAGES) or name.removeprefix(f"{names.RESULTS}/") in _OF_RESULTS
+    return name.startswith(_PAGES) or name == f"{names.RESULTS}/{names.ENVIRONMENT_FILE}"
 
 
 def _is_kept(name: str) -> bool:

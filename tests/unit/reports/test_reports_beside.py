@@ -1,4 +1,4 @@
-"""What is shown beside the results: environment, executor, known limits."""
+"""What is shown beside the results: environment, known limits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.gating.verification import Verification
-from reports.run.environment import environment, executor
+from reports.run.environment import environment
 from reports.verdict.limits import known_limits
 from rollproof.baseline.facts import Facts, RecordedCanary, RecordedContent, Surroundings
 from rollproof.incident.incident import Incident, Origin, RollbackRecord
@@ -64,33 +64,6 @@ def test_the_environment_names_target_commits_and_versions(verification: Verific
         OTHER,
     )
     assert (full["Baseline of commit"], full["Migration to"]) == (COMMIT, OTHER)
-
-
-def test_the_executor_is_the_job_or_a_person() -> None:
-    job = {
-        "GITHUB_ACTIONS": "true",
-        "GITHUB_SERVER_URL": "https://example.org",
-        "GITHUB_REPOSITORY": "team/app",
-        "GITHUB_RUN_ID": "7",
-        "GITHUB_WORKFLOW": "rollback",
-    }
-    found = executor("one", job)
-    assert (found["name"], found["buildUrl"]) == (
-        "GitHub Actions",
-        "https://example.org/team/app/actions/runs/7",
-    )
-    assert found["buildName"] == "rollback 7, incident one"
-    person = executor("one", {})
-    assert " at " in person["name"]
-    assert "url" not in person
-
-
-def test_a_user_without_a_name_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    def none() -> str:
-        raise KeyError("uid not found")
-
-    monkeypatch.setattr("getpass.getuser", none)
-    assert executor("one", {})["name"].startswith("user ")
 
 
 def test_known_limits_say_waivers_exclusions_and_blind_spots(verification: Verification) -> None:

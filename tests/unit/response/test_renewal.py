@@ -18,7 +18,6 @@ from reports.tools.processes import NoReport
 from rollback_actions.session.journal import Journal
 from rollproof.cli.command_line import app
 from rollproof.errors import ExitCode
-from rollproof.incident.downtime import record_downtime
 from rollproof.incident.incident import IncidentKind, find_or_create_change
 from rollproof.incident.ledger import Planned, Run
 from rollproof.incident.rehearsals import ENDED
@@ -108,24 +107,6 @@ def test_an_id_is_looked_up_by_the_profile_of_the_variable(
     report("one", code=ExitCode.USAGE)
     monkeypatch.setenv("ROLLPROOF_TARGET", str(profile))
     assert str(made.folder) in report("one")
-
-
-def test_a_late_downtime_is_a_failure_among_the_results(made: MadeIncident, rendered: list[Path]) -> None:
-    made.roll_back()
-    made.check()
-    found = record_downtime(made.target, made.incident, 5000.0)
-    assert found is not None
-
-    assert report(made.folder).splitlines()[-1].startswith("FAILED: ")
-    first = tree(made.folder)
-    report(made.folder)
-
-    assert len(rendered) == 2
-    statuses = sorted(result["status"] for result in results(made).values())
-    assert statuses == ["failed"] + ["passed"] * 8
-    (late,) = [result for result in results(made).values() if result["status"] == "failed"]
-    assert late["statusDetails"]["message"].startswith(f"{found}\nHINT: ")
-    assert tree(made.folder) == first
 
 
 def test_a_result_that_is_there_is_not_written_again(made: MadeIncident, rendered: list[Path]) -> None:
@@ -353,7 +334,6 @@ def test_of_a_killed_run_the_environment_is_what_its_record_says(
     environment = (folder / "environment.properties").read_text()
     assert "Incident=one\nTarget=sandbox\nIncident\\ began=" in environment
     assert f"Rolled\\ back\\ to={'a' * 40}\nRolled\\ back\\ from={'b' * 40}\n" in environment
-    assert json.loads((folder / "executor.json").read_text())["name"] == "not recorded"
     assert not any(b"somebody-else" in text for text in tree(made.folder).values())
 
 
