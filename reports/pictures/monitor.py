@@ -9,7 +9,7 @@ from itertools import pairwise
 from statistics import median
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import ScalarFormatter
+from matplotlib.ticker import LogLocator, ScalarFormatter
 
 from reports.incident.events import Kind, Timeline
 from reports.incident.record import OTHER_SHAPE, IncidentRecord
@@ -64,6 +64,7 @@ def draw(record: IncidentRecord, timeline: Timeline) -> bytes | None:
         else:
             panel.text(0.5, 0.5, "no figures", transform=panel.transAxes, ha="center", style="italic")
     panels[1].set_yscale("log")
+    panels[1].yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     panels[1].yaxis.set_major_formatter(ScalarFormatter())
     panels[1].minorticks_off()
     for panel in (panels[0], panels[2]):

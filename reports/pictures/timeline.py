@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from reports.incident.events import Event, Kind, Timeline
 from reports.pictures.style import INK, PALE, SMALL, new_figure, plain, show_clock, svg
 from rollproof.errors import shortened
+from rollproof.incident.downtime import Since
 from rollproof.system.clock import t_plus
 from rollproof.verdict import Verdict
 
@@ -72,6 +73,10 @@ def _draw_samples(axes: Axes, samples: Sequence[Event], timeline: Timeline) -> N
     for event, end in zip(samples, ends, strict=True):
         spans = [(timeline.after(event.at), (end - event.at).total_seconds())]
         axes.broken_barh(spans, (-_BAR / 2, _BAR), linewidth=0, **_LOOKS[event.verdict or Verdict.PASSED])
+    if samples and timeline.zero_is in {Since.RESPONSE, Since.MONITOR}:
+        # Every probe may answer, and yet a figure be beyond its band.
+        bad = [(0.0, max(0.0, timeline.after(samples[-1].ends)))]
+        axes.broken_barh(bad, (-_BAR / 2, _BAR), linewidth=0, **_LOOKS[Verdict.FAILED])
 
 
 def _draw_event(axes: Axes, place: int, event: Event, start: float) -> None:
