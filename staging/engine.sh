@@ -85,7 +85,8 @@ start() {
 stop() {
   read -r pid began 2>/dev/null <"$record" || return 0
   if [ "$(started "$pid")" = "$began" ]; then
-    if [ -n "$(answers)" ]; then
+    # An engine that is too busy to answer is not known to have no containers.
+    if ! running=$(answers) || [ -n "$running" ]; then
       echo "engine: left on for running containers: docker ps"
       return
     fi
