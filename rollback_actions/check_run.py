@@ -1,10 +1,9 @@
-"""Commands of this suite, typed as by an operator, each in its own process: runs of the checks."""
+"""Runs of the checks, each in a process of its own."""
 
 from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -49,9 +48,19 @@ class CheckRun:
             *(("-p", "no:cacheprovider") if INSTALLED else ()),
             *options,
         ]
-        code = run_ours(command, self.seconds, output=None if quiet else STANDARD_ERROR)
-        if isinstance(code, ExitCode):
-            return code
+        # Ctrl-C's signal comes first: pytest then ends its own programs.
+        code = run_program(
+            command,
+            Deadline(self.seconds),
+            output=None if quiet else STANDARD_ERROR,
+            errors=None if quiet else STANDARD_ERROR,
+            environment=inherited(),
+            folder=HOME,
+            first=signal.SIGINT,
+            grace=_GRACE_SECONDS,
+        )
+        if code in set(ExitCode):
+            return ExitCode(code)
         raise Unverifiable(
             what=f"checks of {markers}",
             expected=f"a known exit code within {self.seconds:g} s",
@@ -59,22 +68,3 @@ class CheckRun:
             source="pytest",
             hint=f"run it by hand: {' '.join(command[1:])}",
         )
-
-
-def run_ours(command: Sequence[str], seconds: float, *, output: int | None) -> ExitCode | int | None:
-    """Run a command of this suite in its own process; return its exit code, or None if it timed out.
-
-    Its standard output goes to `output`, and its errors to standard error; with None, neither is shown. To
-    interrupt it, Ctrl-C's signal is sent first: the command then ends its own programs.
-    """
-    code = run_program(
-        command,
-        Deadline(seconds),
-        output=output,
-        errors=None if output is None else STANDARD_ERROR,
-        environment=inherited(),
-        folder=HOME,
-        first=signal.SIGINT,
-        grace=_GRACE_SECONDS,
-    )
-    return ExitCode(code) if code in set(ExitCode) else code

@@ -26,7 +26,7 @@ from tests.conftest import ROOT
 FOLDER = ROOT / "docs" / "schemas"
 # Each schema's type, and the files that it describes.
 RECORDS: dict[str, tuple[object, str]] = {
-    "rollback": (RollbackRecord, "incidents/ID/rollback.json, earlier-rollback-NN.json"),
+    "rollback": (RollbackRecord, "incidents/ID/rollback.json"),
     "verdict": (RunVerdict, "incidents/ID/verdict.json"),
     "journal-line": (
         JournalLine,

@@ -23,14 +23,13 @@ from rollproof.errors import ActionFailed, Problem, UsageProblem, reason_of
 from rollproof.home import typed
 from rollproof.incident.incident import Incident
 from rollproof.profile.profile import Signing
-from rollproof.record_names import LOST_WINDOW, SEAL, SIGNATURE, UNTRACKED, WORKING_COPY
+from rollproof.record_names import LOST_WINDOW, SEAL, SIGNATURE
 from rollproof.redaction.redactor import Redactor
 from rollproof.sealing.seal import CHECKER, record_files, seal_text_of_people
 from rollproof.system.files import sha256_of
 
 CHECKER_FILE = Path(verify_record.__file__)
 _RECORDS = "records of users: --with-records includes them"
-_OF_WORK = "changes that nobody has committed: --with-working-copy includes them"
 _CHUNK = 1024**2
 
 
@@ -53,7 +52,6 @@ def write_bundle(
     redactor: Redactor,
     *,
     with_records: bool = False,
-    with_work: bool = False,
     anyway: bool = False,
     signing: Signing | None = None,
 ) -> Bundle:
@@ -78,7 +76,7 @@ def write_bundle(
     left_out: dict[str, str] = {}
     temporary = output.with_name(f".{output.name}.part")
     try:
-        files = _files(incident.folder, left_out, with_records=with_records, with_work=with_work)
+        files = _files(incident.folder, left_out, with_records=with_records)
         _require_no_secret(incident, files, redactor)
         _write(temporary, incident, files)
         checked = verify_record.check(temporary, signing.allowed_signers)
@@ -124,17 +122,13 @@ def _require_new(incident: Incident, output: Path) -> None:
         )
 
 
-def _files(folder: Path, left_out: dict[str, str], *, with_records: bool, with_work: bool) -> dict[str, Path]:
+def _files(folder: Path, left_out: dict[str, str], *, with_records: bool) -> dict[str, Path]:
     """Return the files to bundle by their names, and add what is not bundled to `left_out`."""
     found = dict(record_files(folder))
     found |= {name: folder / name for name in (SEAL, SIGNATURE) if (folder / name).exists()}
-    wanted = {LOST_WINDOW: with_records, WORKING_COPY: with_work, UNTRACKED: with_work}
-    for path in sorted(folder.iterdir()):
-        beginning = next((one for one in wanted if path.name.startswith(one)), None)
-        if beginning is None:
-            continue
-        if not wanted[beginning]:
-            left_out[path.name] = _RECORDS if beginning == LOST_WINDOW else _OF_WORK
+    for path in sorted(folder.glob(f"{LOST_WINDOW}*")):
+        if not with_records:
+            left_out[path.name] = _RECORDS
             continue
         below = path.rglob("*") if path.is_dir() else [path]
         found |= {one.relative_to(folder).as_posix(): one for one in below if one.is_file()}

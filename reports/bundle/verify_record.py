@@ -31,8 +31,8 @@ OF_PHASE = {"passed": "passed", "blocked": "broken", "broken": "broken", "failed
 
 SEAL, SIGNATURE, CHECKER = "seal.json", "seal.json.sig", "verify_record.py"
 JOURNALS = ("journal.jsonl", "response.jsonl", "contacts.jsonl", "reopening.jsonl")
-# Kept to be given back to users and developers, and under no seal.
-KEPT_ASIDE = ("lost-window", "working-copy", "untracked")
+# Kept to be given back to users, and under no seal.
+KEPT_ASIDE = "lost-window"
 READ = re.compile(r"[^/]*\.json|seal\.json\.sig|ledger/.*|" + "|".join(map(re.escape, JOURNALS)))
 
 # A bundle begins as gzip writes it without a name and a time, packed as well as can be.
@@ -367,7 +367,7 @@ def check_verdict(record: Record) -> Iterator[str]:
         late |= not change and is_late(record, run, name, windows[name][1])
     derived = OF_PHASE[max(verdicts, key=lambda one: RANK[one], default="broken")]
     downtime = record.json("downtime.json") if derived == "passed" else None
-    if downtime and rollback and downtime["rollback"] == rollback["finished"]:
+    if downtime:
         late |= round(downtime["seconds"], 1) > downtime["objective"]
     derived = "failed" if late else derived
     record.found.said.append(f"verdict, derived again: {derived}{'' if recorded else '; none is recorded'}")

@@ -17,7 +17,7 @@ from reports.incident.record import OTHER_SHAPE, IncidentRecord, RecordedRun
 from reports.text.stages import TITLES
 from rollproof.errors import ExitCode, shortened
 from rollproof.incident import response_record as response
-from rollproof.incident.downtime import incident_began, outage_began, rollbacks_began
+from rollproof.incident.downtime import incident_began, rollbacks_began
 from rollproof.incident.incident import RollbackRecord
 from rollproof.incident.journal import JournalEvent
 from rollproof.incident.journal_steps import RecordedStep, Step, said_in, steps_in
@@ -36,6 +36,7 @@ from rollproof.record_names import (
     REOPENING,
     RESPONSE,
     RESPONSE_SAMPLES,
+    ROLLBACK,
     SAMPLES,
     SUPERSEDED,
     UNFINISHED,
@@ -139,13 +140,12 @@ def timeline_of(record: IncidentRecord) -> Timeline:
         except OTHER_SHAPE as error:
             doubts.append(f"{source}: a record is of another shape ({type(error).__name__}: {error})")
     zero_is, zero = incident_began(record.incident, *record.bands)
-    down_is, down = outage_began(record.incident, *record.bands)
     return Timeline(
         incident=record.incident.id,
         zero=record.at(zero).astimezone(UTC),
         zero_is=zero_is,
-        down=record.at(down).astimezone(UTC),
-        down_is=down_is,
+        down=record.at(zero).astimezone(UTC),
+        down_is=zero_is,
         events=tuple(sorted(events, key=lambda event: event.at)),
         doubts=tuple(dict.fromkeys(doubts)),
     )
@@ -208,8 +208,6 @@ def _response(record: IncidentRecord) -> Iterator[Event]:
                 text = f"allowed by {entry['by']}: {', '.join(_allowed(entry))}"
             case response.AGREED:
                 kind, text = Kind.DECISION, f"agreed by {entry['by']}"
-            case response.LAPSED:
-                kind, text = Kind.DECISION, f"assessed and asked again: {entry['reason']}"
             case response.ROLLED_BACK | response.VERIFIED:
                 code = ExitCode(int(entry["code"]))
                 text, verdict = f"{entry['event']}: exit code {code:d}", verdict_of(code)
@@ -318,13 +316,13 @@ def _step(record: IncidentRecord, step: RecordedStep) -> Event:
 
 
 def _rollbacks(record: IncidentRecord) -> Iterator[Event]:
-    for name, rollback in record.rollbacks.items():
+    if (rollback := record.rollback) is not None:
         what = wanted(rollback.kind, rollback.names, rollback.commit)
         yield Event(
             at=record.at(rollback.started),
             kind=Kind.ROLLBACK,
             text=_line(f"{what}: {rollback.verdict}"),
-            source=name,
+            source=ROLLBACK,
             verdict=rollback.verdict,
             seconds=rollback.finished.seconds_since(rollback.started),
             deadline=_budget(record, rollback),

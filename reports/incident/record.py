@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -83,9 +82,9 @@ class RecordedRun:
 class IncidentRecord:
     """The record of `incident`. Journals are lists of records, oldest first.
 
-    `rollbacks` are those that ended, by the file that records each, the last one last. `accounts` gives the
-    fate of each store's records, by lost window. `samples` are those of the first assessment, `kept` those of
-    the monitor, oldest first. `seal` is the record compared with its seal.
+    `rollback` is the rollback, once it has ended. `accounts` gives the fate of each store's records, by lost
+    window. `samples` are those of the first assessment, `kept` those of the monitor, oldest first. `seal` is
+    the record compared with its seal.
     """
 
     incident: Incident
@@ -93,7 +92,7 @@ class IncidentRecord:
     response: tuple[Mapping[str, Any], ...]
     contacts: ContactRecord | None
     reopenings: tuple[Mapping[str, Any], ...]
-    rollbacks: Mapping[str, RollbackRecord]
+    rollback: RollbackRecord | None
     unfinished: UnfinishedFile | None
     superseded: SupersededFile | None
     closed: Moment | None
@@ -103,11 +102,6 @@ class IncidentRecord:
     accounts: Mapping[str, Mapping[str, StoreAccount]]
     seal: SealState
     doubts: tuple[str, ...]
-
-    @property
-    def rollback(self) -> RollbackRecord | None:
-        """The last rollback that ended, or None."""
-        return self.rollbacks.get(ROLLBACK)
 
     def at(self, moment: Moment) -> datetime:
         """Return `moment` in UTC, counted from the incident's start if both are of the same boot.
@@ -165,11 +159,7 @@ def read_record(folder: Path, signing: Signing = ANYBODY) -> IncidentRecord:
         reopenings=tuple(
             entry for entry in read.journal(reopening_journal(incident).name) if entry["event"] == REOPENED
         ),
-        rollbacks={
-            name: found
-            for name in (*incident.earlier_rollback_names(), ROLLBACK)
-            if (found := read.part(name, partial(incident.rollback, name), None)) is not None
-        },
+        rollback=read.part(ROLLBACK, incident.rollback, None),
         unfinished=read.json(UNFINISHED, UnfinishedFile),
         superseded=read.json(SUPERSEDED, SupersededFile),
         closed=closed.closed if closed is not None else None,

@@ -13,7 +13,7 @@ from reports.text.stages import TITLES, heading_of
 from reports.verdict.summary import meaning, signature_of
 from rollproof.errors import Meaning, UsageProblem
 from rollproof.home import COMMAND
-from rollproof.incident.downtime import Since, downtime_of, is_late
+from rollproof.incident.downtime import Since, is_late, read_downtime
 from rollproof.incident.incident import IncidentKind, RollbackRecord
 from rollproof.incident.journal_steps import Step, id_of
 from rollproof.incident.ledger import Result
@@ -185,7 +185,7 @@ def _outage(record: IncidentRecord, timeline: Timeline, verdict: RunVerdict) -> 
     objective = record.limit("objective")
     allowed = "" if objective is None else f"; the objective is {objective:g} s"
     try:
-        recorded = downtime_of(record.incident, record.rollback)
+        recorded = read_downtime(record.incident)
     except UsageProblem as problem:
         return f"How long users were out is not known: {problem.what} cannot be read."
     if recorded is not None and verdict.verified:
@@ -225,8 +225,9 @@ def _data(record: IncidentRecord) -> str:
 
 
 def _restoring(record: IncidentRecord) -> RollbackRecord | None:
-    """Return the last rollback that accounted for records, or None."""
-    return next((one for one in reversed([*record.rollbacks.values()]) if one.records is not None), None)
+    """Return the rollback if it has accounted for records, or None."""
+    found = record.rollback
+    return found if found is not None and found.records is not None else None
 
 
 def _phases(timeline: Timeline, verdict: RunVerdict) -> Iterator[Phase]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from rollback_actions.contacts.delivery import deliver, record
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.session import sealed_journal
-from rollproof.errors import UsageProblem, did_you_mean, listed
+from rollproof.errors import ActionFailed, UsageProblem, did_you_mean, listed
 from rollproof.home import typed
 from rollproof.incident.incident import Incident
 from rollproof.incident.journal import DETECTED
@@ -25,7 +25,7 @@ from rollproof.system.clock import Moment, t_plus
 from rollproof.system.file_lock import file_lock
 from rollproof.system.holder import author
 from rollproof.team.contact_flow import Due, Flow, contact_channels, flow_of
-from rollproof.team.contact_message import message
+from rollproof.team.contact_message import answer_command, message
 from rollproof.team.contact_record import (
     ACKNOWLEDGED,
     ALERTED,
@@ -52,7 +52,7 @@ def contact_journal(target: Target, incident: Incident, say: Callable[[str], Non
     Raises:
         UsageProblem: another process holds it for too long. `ActionFailed`: it cannot be read or written.
     """
-    lock = lock_of(incident, "contacts")
+    lock = _lock_of(incident, "contacts")
     with (
         file_lock(lock, f"write the contacts of {incident.id}", wait_seconds=_RECORD_SECONDS),
         sealed_journal(target, incident.folder / CONTACTS, "contacts", say) as journal,
@@ -110,7 +110,31 @@ class ContactClock:
         self._channels = contact_channels(self.target)
         self._redact = self.target.redactor().text
 
-    def begin(self, severity: str) -> None:
+    def run(self, severity: str, *, once: bool) -> Flow:
+        """Begin the clock unless it has begun; do what is due until the flow is over, or with `once`, now.
+
+        Raises:
+            UsageProblem: another process keeps the clock, or holds the record for too long.
+        """
+        with file_lock(_lock_of(self.incident, "clock"), f"keep the contact clock of {self.incident.id}"):
+            self._begin(severity)
+            self.say(self._redact(f"to acknowledge: {answer_command(self.profile, self.incident)}"))
+            return self._keep(once=once)
+
+    def undelivered(self, flow: Flow) -> ActionFailed | None:
+        """Return the error for alerts that no channel has taken, or None."""
+        failed = [f"{one.alert}, channel {one.channel}: {one.reason}" for one in flow.undelivered]
+        if not failed:
+            return None
+        return ActionFailed(
+            what=f"alerts of incident {self.incident.id}",
+            expected="one channel at least to take each",
+            observed=self._redact("; ".join(dict.fromkeys(failed))),
+            source=str(self.incident.folder / CONTACTS),
+            hint=f"call them yourself, then: {answer_command(self.profile, self.incident)} --by 'a call'",
+        )
+
+    def _begin(self, severity: str) -> None:
         """Record that the incident was detected, unless it is recorded: this is T+0."""
         with self._journal() as journal:
             if read_contacts(self.incident.folder).detected is not None:
@@ -124,8 +148,7 @@ class ContactClock:
                 **author(),
             )
 
-    def keep(self, *, once: bool) -> Flow:
-        """Do what is due until the flow is over or stopped; with `once`, what is due now."""
+    def _keep(self, *, once: bool) -> Flow:
         while True:
             self._observe()
             record = require_begun(self.incident)
@@ -177,9 +200,23 @@ class ContactClock:
             time.sleep(min(left, _SLICE_SECONDS))
 
 
-def lock_of(incident: Incident, what: str) -> Path:
+def _lock_of(incident: Incident, what: str) -> Path:
     """Return the file that is locked by who writes the "contacts", or by who keeps the "clock"."""
     return incident.folder.with_name(f".{incident.folder.name}.{what}.lock")
+
+
+def alert_due(
+    target: Target, profile: Path, incident: Incident, severity: str, say: Callable[[str], None]
+) -> None:
+    """Begin the contact clock of `incident` unless it has begun, and send the alerts that are due now.
+
+    Raises:
+        ActionFailed: no channel has taken an alert. `UsageProblem`: another process keeps the clock.
+    """
+    require_contacts(target)
+    clock = ContactClock(target, profile, incident, say, lambda: False)
+    if (failed := clock.undelivered(clock.run(severity, once=True))) is not None:
+        raise failed
 
 
 def record_answer(

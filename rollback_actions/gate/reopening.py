@@ -20,9 +20,8 @@ from rollproof.incident.reopening import (
     Reopening,
     read_reopenings,
     reopening_journal,
-    reopenings_since,
 )
-from rollproof.incident.rollbacks import RolledBack, rollbacks_in
+from rollproof.incident.rollbacks import RolledBack, rollback_in
 from rollproof.profile.profile import Target
 from rollproof.record_names import UNFINISHED
 from rollproof.system.clock import Moment
@@ -48,29 +47,18 @@ class Request:
     rolled_back: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedReopening:
-    """The reopening as it is recorded now; `new` is False if it was recorded before."""
-
-    reopening: Reopening
-    new: bool
-
-
-def reopen(target: Target, request: Request, say: Callable[[str], None]) -> RecordedReopening:
-    """Record that an incident's rolled-back change may return with a fix, unless that is recorded already.
+def reopen(target: Target, request: Request, say: Callable[[str], None]) -> Reopening:
+    """Record that an incident's rolled-back change may return with a fix; return the record.
 
     Raises:
         UsageProblem: a condition of a reopening is not met. `Problem`: a record cannot be read.
     """
-    for what, text in (("root cause", request.root_cause), ("engineer who reopens", request.engineer)):
-        _require_text(what, text)
     # The incident's folder is accepted too, since other commands print it.
     incidents, name = target.folders.incidents, Path(request.incident).name
     # An unknown id: load_incident raises the error.
     incident = incident_of(incidents, target.name, name) or load_incident(incidents / name)
-    rollbacks = rollbacks_in(incident)
-    finished = _end_of(incident, rollbacks)
-    rolled_back = _rolled_back_commits(target, incident, rollbacks, request.rolled_back)
+    rollback, ended = _ended(incident)
+    rolled_back = _rolled_back_commits(target, rollback, request.rolled_back)
     fix = resolve_commit(target.application.repository, request.fix)
     _require_fix(target, fix, rolled_back)
     lock = incident.folder.with_name(f".{incident.id}.reopening.lock")
@@ -78,11 +66,8 @@ def reopen(target: Target, request: Request, say: Callable[[str], None]) -> Reco
         file_lock(lock, f"reopen {incident.id}", wait_seconds=_WAIT_SECONDS),
         sealed_journal(target, reopening_journal(incident), "reopen", say) as journal,
     ):
-        recorded = _recorded(incident, rollbacks, fix)
-        if recorded is not None:
-            return RecordedReopening(recorded, new=False)
-        rehearsal, verdict_sha256 = _rehearsal_of(target, fix, finished)
-        backup = _backup_since(target, finished)
+        rehearsal, verdict_sha256 = _rehearsal_of(target, fix, ended)
+        backup = _backup_since(target, ended)
         journal.write(
             REOPENED,
             target=target.name,
@@ -97,73 +82,50 @@ def reopen(target: Target, request: Request, say: Callable[[str], None]) -> Reco
             name=request.engineer.strip(),
             **author(),
         )
-        return RecordedReopening(read_reopenings(incident)[-1], new=True)
+        return read_reopenings(incident)[-1]
 
 
-def _recorded(incident: Incident, rollbacks: Sequence[RolledBack], fix: str) -> Reopening | None:
-    """Return the reopening for `fix` that was recorded after the last rollback of `incident`, or None."""
-    found = [one for one in reopenings_since(read_reopenings(incident), rollbacks[-1]) if one.fix == fix]
-    return found[-1] if found else None
-
-
-def _require_text(what: str, text: str) -> None:
-    """Refuse an empty `text`."""
-    if not text.strip():
-        raise UsageProblem(
-            what=what,
-            expected="some text",
-            observed="none",
-            source="the command line",
-            hint="say why it went wrong, and who says so: --root-cause, and --as",
-        )
-
-
-def _end_of(incident: Incident, rollbacks: Sequence[RolledBack]) -> Moment:
-    """Return the end of the last rollback of `incident`."""
-    ended = incident.rollback()
-    unfinished = ended is None or (incident.folder / UNFINISHED).exists()
-    if not rollbacks or ended is None or unfinished:
+def _ended(incident: Incident) -> tuple[RolledBack, Moment]:
+    """Return the rollback of `incident`, and when it ended."""
+    rollback, record = rollback_in(incident), incident.rollback()
+    if rollback is None or record is None or (incident.folder / UNFINISHED).exists():
         resume = f"resume it first: {typed('rollback resume')}"
         named = f"the gate names the incident that closes it: {typed('gate COMMIT')}"
         raise UsageProblem(
             what=f"rollback in incident {incident.id}",
             expected="one that has succeeded, other than a rehearsal's",
-            observed="one that began and did not succeed" if rollbacks else "none",
+            observed="none" if rollback is None else "one that began and did not succeed",
             source=str(incident.folder),
-            hint=resume if rollbacks else named,
+            hint=named if rollback is None else resume,
         )
-    return ended.finished
+    return rollback, record.finished
 
 
-def _rolled_back_commits(
-    target: Target, incident: Incident, rollbacks: Sequence[RolledBack], named: str | None
-) -> tuple[str, ...]:
-    """Return the commits that the rollbacks of `incident` went back from, each once."""
+def _rolled_back_commits(target: Target, rollback: RolledBack, named: str | None) -> tuple[str, ...]:
+    """Return the commits that `rollback` went back from; a person has `named` it if its record lacks it."""
     repository = target.application.repository
-    recorded = [rollback.rolled_back(repository) for rollback in rollbacks]
-    unknown = None in recorded
-    # --rolled-back is required exactly if a record lacks the commit.
-    if unknown is (named is None):
+    recorded, folder = rollback.rolled_back(repository), rollback.incident.folder
+    # --rolled-back is required exactly if the record lacks the commit.
+    if (recorded is None) is (named is None):
         raise UsageProblem(
-            what=f"commit that incident {incident.id} went back from",
-            expected="named, since its record lacks it" if unknown else "as its record has it",
+            what=f"commit that incident {rollback.incident.id} went back from",
+            expected="named, since its record lacks it" if recorded is None else "as its record has it",
             observed=named or "not named",
-            source=str(incident.folder),
-            hint="add --rolled-back COMMIT, deployed when it began" if unknown else "leave --rolled-back out",
+            source=str(folder),
+            hint="leave --rolled-back out" if named else "add --rolled-back COMMIT, deployed when it began",
         )
-    known = [commit for commits in recorded for commit in commits or ()]
-    if named is not None:
-        commit = resolve_commit(repository, named)
-        known += [] if contains(repository, rollbacks[-1].commit, commit) else [commit]
-    if not known:
+    if recorded is None:
+        commit = resolve_commit(repository, str(named))
+        recorded = () if contains(repository, rollback.commit, commit) else (commit,)
+    if not recorded:
         raise UsageProblem(
-            what=f"migration that incident {incident.id} rolled back",
-            expected=f"a commit that is not in the history of {rollbacks[-1].commit[:12]}, where it went to",
+            what=f"migration that incident {rollback.incident.id} rolled back",
+            expected=f"a commit that is not in the history of {rollback.commit[:12]}, where it went to",
             observed="none: that was deployed already",
-            source=str(incident.folder),
+            source=str(folder),
             hint="it closes no gate that could be reopened",
         )
-    return tuple(dict.fromkeys(known))
+    return recorded
 
 
 def _require_fix(target: Target, fix: str, rolled_back: Sequence[str]) -> None:

@@ -1,48 +1,76 @@
-"""The response to an incident: the runbook's emergency flow from the assessment to its end, step by step.
+"""The response to an incident: the runbook's emergency flow, from the assessment to the verified end.
 
-Assess, investigate if it is not critical, decide, ask, roll back, verify; then resume operations, or call for
-hands. Everything is in its own journal, `response.jsonl` in the incident. An interrupted response resumes
-where it was, with its original clock, and does nothing twice. A decision and the yes to it lapse with time:
-then the present state is assessed, unless the rollback has begun.
+Assess, investigate if it is not critical, decide, ask, roll back, verify. Each step is written to the
+incident's `response.jsonl`. An interrupted response resumes the rollback that it has begun, or verifies it.
+If none has begun, it assesses and asks again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+import getpass
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
 
+import typer
+
+from reports.answers.decision import assessment_lines, decision_lines, decision_record
+from rollback_actions.check_run import CheckRun
+from rollback_actions.contacts.contacts import alert_due
+from rollback_actions.rollback.rollback_run import begin, let_in, resume
 from rollback_actions.session.journal import Detail, Journal
-from rollproof.errors import ExitCode, UsageProblem
-from rollproof.incident.downtime import Downtime
+from rollback_actions.session.lock import open_lock
+from rollproof.application.maintenance import kept_out
+from rollproof.errors import ExitCode, Problem, UsageProblem, code_of
+from rollproof.incident.downtime import record_downtime
+from rollproof.incident.incident import (
+    Incident,
+    find_or_create_incident,
+    incident_of,
+    load_incident,
+    new_incident,
+)
+from rollproof.incident.journal import verify_journal
+from rollproof.incident.kept_samples import samples_kept
 from rollproof.incident.response_record import (
     AGREED,
-    ALLOWABLE,
     ALLOWED,
     ASSESSED,
     DECIDED,
     ENDED,
     INVESTIGATING,
-    LAPSED,
     ROLLED_BACK,
     ROLLING_BACK,
     VERIFIED,
     VERIFYING,
     Ending,
-    names_in,
 )
-from rollproof.monitoring.assessment import Assessed, decision_by
+from rollproof.incident.tally import tally
+from rollproof.monitoring.assessment import Assessed, assess_target, decision_by
+from rollproof.monitoring.samples import SampleWriter
 from rollproof.monitoring.severity import Severity
 from rollproof.monitoring.tree import Action, Decision
-from rollproof.planning.refusals import Allowed
-from rollproof.profile.profile import Target
-from rollproof.system.clock import Moment, age
+from rollproof.planning.advice import Advice
+from rollproof.planning.foresight import Foreseen
+from rollproof.planning.lock_state import lock_state
+from rollproof.planning.plan import Plan, plan_of
+from rollproof.planning.refusals import Allowed, Asked, advice_of, refusals
+from rollproof.planning.unfinished import interrupted, read_unfinished
+from rollproof.profile.profile import Target, load_target
+from rollproof.record_names import RESPONSE, RESPONSE_SAMPLES
+from rollproof.sealing.seal import seal_state, sealed
+from rollproof.system.clock import Moment
+from rollproof.system.file_lock import file_lock
 from rollproof.system.record_files import as_json
+from rollproof.team.contact_message import assessment_text
+from rollproof.verdict import Verdict
 
 # An investigation assesses again every so many beats: a critical result is decided on at once.
 _BEATS = 2
-_INSTANT = 0.001
-
 
 CODES_OF_SEVERITY = {
     Severity.HEALTHY: ExitCode.VERIFIED,
@@ -62,74 +90,6 @@ CODES = {
 }
 
 
-def is_open(records: Sequence[Mapping[str, Any]]) -> bool:
-    """Return True if `records` are of a response that has begun, and not ended."""
-    events = [record["event"] for record in records]
-    return ASSESSED in events and events[-1] != ENDED
-
-
-def allowed_in(records: Iterable[Mapping[str, Any]]) -> Allowed:
-    """Return all permissions in the response of `records`, whoever gave them."""
-    allowed = Allowed()
-    for record in records:
-        if record["event"] == ALLOWED:
-            given = {name: record[name] is True for name in ALLOWABLE}
-            allowed = Allowed(record["confirm"], **given).with_earlier(allowed)
-    return allowed
-
-
-def allow(journal: Journal, records: Iterable[Mapping[str, Any]], given: Allowed, by: str) -> Allowed:
-    """Return all permissions so far: those in `records`, and those `given` now, which are recorded."""
-    earlier = allowed_in(records)
-    allowed = given.with_earlier(earlier)
-    if allowed != earlier:
-        journal.write(ALLOWED, by=by, **asdict(given))
-    return allowed
-
-
-class Hands(Protocol):
-    """The actions of a response in the outside world."""
-
-    def assess(self) -> Assessed:
-        """Assess the target now."""
-        ...
-
-    def assess_anew(self, why: str) -> Assessed:
-        """Say why the decision so far holds no longer; assess the target now, and show the assessment."""
-        ...
-
-    def has_begun(self, since: Moment) -> bool:
-        """Return whether a rollback that was commanded at `since` has begun to change the target."""
-        ...
-
-    def show(self, decision: Decision) -> Sequence[UsageProblem]:
-        """Show the plan; return its refusals that nobody has overridden."""
-        ...
-
-    def agree(self, decision: Decision) -> str | None:
-        """Ask for a yes to the shown plan; return the name of the person who said it, or None."""
-        ...
-
-    def roll_back(self, decision: Decision, begun: Moment | None) -> ExitCode:
-        """Roll back, or resume a rollback that has `begun` and was interrupted; return its exit code.
-
-        `ExitCode.USAGE` means that it was refused, and has changed nothing.
-        """
-        ...
-
-    def verify(self) -> ExitCode:
-        """Run phases 1 to 4; return their exit code."""
-        ...
-
-    def downtime(self, verified: Moment) -> Downtime | None:
-        """Return the recorded downtime until `verified`, or None without a rollback."""
-        ...
-
-    def wait(self, seconds: float) -> None:
-        """Let `seconds` pass."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class ResponseOutcome:
     """How a response ended and why; `downtime` is in seconds, or None if the target stayed down."""
@@ -139,224 +99,309 @@ class ResponseOutcome:
     downtime: float | None = None
 
 
-class Response:
-    """One response, in the journal that it resumes."""
+def run_response(profile: Path, incident: str | None, allowed: Allowed, *, auto: bool) -> None:
+    """Run the emergency flow in `incident`, or a new one; end with its exit code unless it is verified.
 
-    def __init__(
-        self, target: Target, journal: Journal, records: Sequence[Mapping[str, Any]], hands: Hands
-    ) -> None:
-        """Resume from `records`, which the journal holds already."""
-        self._target = target
-        self._journal = journal
-        self._records = [dict(record) for record in records]
-        self._hands = hands
+    `allowed` are the permissions of the person at the keyboard.
+    """
+    target = load_target(profile)
+    if auto and not target.responding.auto:
+        raise UsageProblem(
+            what="--auto",
+            expected="a profile that allows it",
+            observed="responding.auto = false",
+            source=str(profile),
+            hint="leave --auto out and say yes yourself, or allow it in the profile",
+        )
+    redact, incidents = target.redactor().text, target.folders.incidents
+
+    def say(text: str) -> None:
+        typer.echo(redact(text))
+
+    lock = incidents / f".respond-{target.name}.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with file_lock(lock, f"respond to an incident of {target.name}"):
+        # A mistyped incident is refused now, and not after half a minute of assessment.
+        there = incident_of(incidents, target.name, incident) if incident else _interrupted(target, say)
+        assessed = None
+        if there is not None and (there.folder / RESPONSE).exists():
+            _require_open(there)
+            say(f"resuming the response of incident {there.id}")
+        else:
+            assessed = _assess(target, say)
+            if assessed.assessment.cut_off:
+                say(f"next: {Advice(target, profile).reach()}")
+            severity = assessed.assessment.severity
+            if severity in {Severity.HEALTHY, Severity.UNKNOWN}:
+                decision = decision_by(target, assessed)
+                say(f"no response is begun: {decision.action}: {decision.reason}")
+                raise typer.Exit(CODES_OF_SEVERITY[severity])
+            there = (
+                find_or_create_incident(incidents, target.name, incident)
+                if incident
+                else new_incident(incidents, target.name)
+            )
+            with closing(SampleWriter(there.folder / RESPONSE_SAMPLES)) as writer:
+                for sample in assessed.samples:
+                    writer.write(sample)
+            say(f"incident: {there.folder}")
+        with sealed(there.folder, target.signing, "respond", say), samples_kept(target, there):
+            journal = Journal(there.folder / RESPONSE, redact)
+            outcome = _Response(target, profile, there, allowed, journal, say, auto=auto).run(assessed)
+    for line in _ending(outcome, Advice(target, profile, allowed.words(target)), there):
+        say(line)
+    if CODES[outcome.ending] is not ExitCode.VERIFIED:
+        raise typer.Exit(CODES[outcome.ending])
+
+
+def _interrupted(target: Target, say: Callable[[str], None]) -> Incident | None:
+    """Return the newest incident whose response has not ended, or None."""
+    found = target.folders.incidents.glob(f"*/{RESPONSE}")
+    for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True):
+        try:
+            incident = load_incident(path.parent)
+            if incident.target == target.name and verify_journal(path)[-1]["event"] != ENDED:
+                return incident
+        except (Problem, IndexError) as problem:
+            # An unreadable response cannot be resumed; the present incident is assessed all the same.
+            say(f"not resumed: {problem.summary if isinstance(problem, Problem) else f'{path} is empty'}")
+    return None
+
+
+def _require_open(incident: Incident) -> None:
+    """Refuse a response that has ended: it would report that end whatever the present state."""
+    records = verify_journal(incident.folder / RESPONSE)
+    if records and records[-1]["event"] == ENDED:
+        raise UsageProblem(
+            what=f"response of incident {incident.id}",
+            expected="none yet, or one to resume",
+            observed=f"one that has ended: {records[-1]['ending']}: {records[-1]['reason']}",
+            source=str(incident.folder / RESPONSE),
+            hint="leave --incident out: what is wrong now is an incident of its own",
+        )
+
+
+def _assess(target: Target, say: Callable[[str], None]) -> Assessed:
+    """Assess the target now, and show the assessment."""
+    assessed = assess_target(target, say)
+    for line in assessment_lines(assessed.assessment, monitored=assessed.monitored):
+        say(line)
+    return assessed
+
+
+@dataclass(frozen=True, slots=True)
+class _Response:
+    """One response, in the journal that it continues."""
+
+    target: Target
+    profile: Path
+    incident: Incident
+    allowed: Allowed
+    journal: Journal
+    say: Callable[[str], None]
+    auto: bool
 
     def run(self, assessed: Assessed | None) -> ResponseOutcome:
-        """Respond to `assessed`, or resume from the journal's records."""
-        outcome = self._ended() or self._respond(assessed)
-        if self._last(ENDED) is None:
-            self._write(
-                ENDED,
-                ending=outcome.ending,
-                reason=outcome.reason,
-                downtime_seconds=outcome.downtime,
-                objective_seconds=float(self._target.rto_seconds),
-            )
+        """Respond to `assessed`, or continue an interrupted response; alert people before and after."""
+        if self.allowed != Allowed():
+            self.journal.write(ALLOWED, by=getpass.getuser(), **asdict(self.allowed))
+        severity = assessment_text(assessed.assessment) if assessed else "unknown"
+        self._tell_people(severity)
+        outcome = self._respond(assessed)
+        self.journal.write(
+            ENDED,
+            ending=outcome.ending,
+            reason=outcome.reason,
+            downtime_seconds=outcome.downtime,
+            objective_seconds=float(self.target.rto_seconds),
+        )
+        self._tell_people(severity)
         return outcome
 
     def _respond(self, assessed: Assessed | None) -> ResponseOutcome:
-        if assessed is not None:
-            self._assessed(assessed)
-        decision = self._agreed(assessed)
-        if isinstance(decision, ResponseOutcome):
-            return decision
-        code = self._rolled_back(decision)
-        if code is not ExitCode.VERIFIED:
-            return _not_rolled_back(decision, code)
-        verified = self._last(VERIFIED) or self._verified()
-        code = ExitCode(int(verified["code"]))
-        if code is not ExitCode.VERIFIED:
-            return ResponseOutcome(Ending.MANUAL, f"the verification ended with exit code {code:d}")
-        return self._resumed(Moment.from_record(verified["at"]))
-
-    def _agreed(self, assessed: Assessed | None) -> Decision | ResponseOutcome:
-        """Return the rollback that a person said yes to and that still holds, or the outcome without one."""
-        while True:
-            why = self._lapsed()
-            if why is not None:
-                self._write(LAPSED, reason=why)
-            if self._last(ASSESSED) is None:
-                # Also if it was interrupted between the two.
-                assessed = self._hands.assess_anew(self._why_lapsed())
-                self._assessed(assessed)
-            decision = self._decided(assessed)
-            if decision.action is Action.MONITOR:
-                return ResponseOutcome(Ending.MONITORING, decision.reason)
-            if decision.kind is None:
-                ending = Ending.CUT_OFF if self._last(DECIDED) is None else Ending.MANUAL
-                return ResponseOutcome(ending, decision.reason)
-            unagreed = self._unagreed(decision)
-            if unagreed is not None:
-                return unagreed
-            # Somebody may have thought about it for longer than what they were shown holds.
-            if self._lapsed() is None:
+        if read_unfinished(self.incident) is not None:
+            # The lock of the killed response is taken over if its process has certainly ended.
+            over = self.allowed.take_over or lock_state(self.target).ended
+            code = self._roll_back(
+                "rollback", partial(resume, self.profile, replace(self.allowed, take_over=over))
+            )
+        elif self._is_rolled_back():
+            code = ExitCode.VERIFIED
+        else:
+            decision = self._decide(assessed)
+            if isinstance(decision, ResponseOutcome):
                 return decision
+            plan = plan_of(self.target, decision)
+            if plan is None:
+                ending = Ending.MANUAL if decision.action is not Action.MONITOR else Ending.MONITORING
+                return ResponseOutcome(ending, decision.reason)
+            agreed = self._agree(decision)
+            if agreed is not None:
+                return agreed
+            request = plan.request
+            name = request.names[0] if request.names else request.commit
+            roll_back = partial(begin, self.profile, request.kind, name, self.incident.id, self.allowed)
+            code = self._roll_back(str(decision.action), roll_back)
+        if code is ExitCode.USAGE:
+            return ResponseOutcome(Ending.REFUSED, "the rollback was refused: its message is above")
+        if code is not ExitCode.VERIFIED:
+            return ResponseOutcome(Ending.MANUAL, f"the rollback ended with exit code {code:d}")
+        return self._verify()
 
-    def _lapsed(self) -> str | None:
-        """Return the reason why decision and yes hold no longer, or None if they do or are not there.
-
-        A rollback that has begun is resumed whenever that may be: half of one is worse than either state.
-        """
-        decided = self._last(DECIDED)
-        if decided is None or self._last(ROLLED_BACK) is not None:
-            return None
-        commanded = self._commanded()
-        if commanded is not None and self._hands.has_begun(commanded):
-            return None
-        at, now = Moment.from_record(decided["at"]), Moment.now()
-        seconds, limit = now.seconds_since(at), self._target.responding.agreement_seconds
-        agreed = self._last(AGREED)
-        by = "" if agreed is None else f", agreed to by {agreed['by']},"
-        what = f"the {decided['action']}{by}"
-        if at.boot != now.boot:
-            return f"{what} was decided {age(seconds)} ago, on another boot or machine"
-        if not 0 <= seconds <= limit:
-            return f"{what} was decided {age(seconds)} ago, and holds for {age(limit)}"
-        return None
-
-    def _unagreed(self, decision: Decision) -> ResponseOutcome | None:
-        """Return the outcome without a yes, or None after one. Nobody is asked about a refused plan."""
-        if self._last(AGREED) is not None:
-            return None
-        refused = self._hands.show(decision)
-        if refused:
-            reasons = "; ".join(refusal.summary for refusal in refused)
-            return ResponseOutcome(Ending.REFUSED, f"the {decision.action} is refused: {reasons}")
-        who = self._hands.agree(decision)
-        if who is None:
-            return ResponseOutcome(Ending.DECLINED, f"nobody said yes to the {decision.action}")
-        self._write(AGREED, by=who)
-        return None
-
-    def _verified(self) -> dict[str, Any]:
-        self._write(VERIFYING)
-        return self._write(VERIFIED, code=float(self._hands.verify()))
-
-    def _resumed(self, verified: Moment) -> ResponseOutcome:
-        downtime = self._hands.downtime(verified)
-        if downtime is None:
-            return ResponseOutcome(Ending.MANUAL, "it is verified, and no rollback is recorded")
-        if downtime.late:
-            reason = f"downtime: expected at most {downtime.objective:g} s, observed {downtime.seconds:.1f} s"
-            return ResponseOutcome(Ending.LATE, reason, downtime.seconds)
-        return ResponseOutcome(Ending.RESUMED, "the rollback is verified", downtime.seconds)
-
-    def _decided(self, assessed: Assessed | None) -> Decision:
-        """Return the decision once it can be made: after an investigation, if the case is not critical."""
-        known = self._last(DECIDED)
-        if known is not None:
-            return Decision(Action(known["action"]), known["reason"], names_in(known))
-        severity, still_bad = Severity(self._first(ASSESSED)["severity"]), None
-        if severity is Severity.NON_CRITICAL:
-            assessed = self._investigated()
+    def _decide(self, assessed: Assessed | None) -> Decision | ResponseOutcome:
+        """Return the decision: after an investigation, if the case is not critical."""
+        assessed = assessed or _assess(self.target, self.say)
+        self._assessed(assessed)
+        still_bad = None
+        if assessed.assessment.severity is Severity.NON_CRITICAL:
+            assessed = self._investigate()
+            self._assessed(assessed)
             severity = assessed.assessment.severity
-            if severity is not Severity.CRITICAL:
-                still_bad = None if severity is Severity.UNKNOWN else severity is Severity.NON_CRITICAL
-        elif assessed is None:
-            # It was interrupted between the two: the present state counts.
-            assessed = self._hands.assess()
-            severity = assessed.assessment.severity
-        decision = decision_by(self._target, assessed, still_bad=still_bad)
+            if severity in {Severity.NON_CRITICAL, Severity.HEALTHY}:
+                still_bad = severity is Severity.NON_CRITICAL
+        decision = decision_by(self.target, assessed, still_bad=still_bad)
         if assessed.assessment.cut_off:
-            return decision  # nothing was decided: whoever resumes this looks again
-        self._write(
+            return ResponseOutcome(Ending.CUT_OFF, decision.reason)
+        self.journal.write(
             DECIDED,
-            severity=severity,
+            severity=assessed.assessment.severity,
             action=decision.action,
             names=decision.names,
             reason=decision.reason,
         )
         return decision
 
-    def _investigated(self) -> Assessed:
+    def _assessed(self, assessed: Assessed) -> None:
+        self.journal.write(ASSESSED, **assessed_details(assessed))
+
+    def _investigate(self) -> Assessed:
         """Wait until the investigation's time is over, or it is critical; return the last assessment."""
-        began = self._last(INVESTIGATING) or self._write(INVESTIGATING, seconds=self._seconds)
-        resumed = Moment.now()
-        # After a reboot the wall clock decides, and may have been set back: the past must not become future.
-        left_then = self._seconds - max(0.0, resumed.seconds_since(Moment.from_record(began["at"])))
-        pause = _BEATS * self._target.premigration.monitoring.beat_seconds
-        while (left := left_then - Moment.now().seconds_since(resumed)) > _INSTANT:
-            self._hands.wait(min(left, pause))
-            assessed = self._hands.assess()
+        seconds = self.target.responding.investigation_seconds
+        self.journal.write(INVESTIGATING, seconds=seconds)
+        began, pause = Moment.now(), _BEATS * self.target.premigration.monitoring.beat_seconds
+        while (left := seconds - Moment.now().seconds_since(began)) > 0:
+            time.sleep(min(left, pause))
+            self._tell_people("unknown")
+            assessed = assess_target(self.target, self.say)
             if assessed.assessment.severity is Severity.CRITICAL:
-                self._assessed(assessed)
                 return assessed
-        assessed = self._hands.assess()
-        self._assessed(assessed)
-        return assessed
+        return assess_target(self.target, self.say)
 
-    @property
-    def _seconds(self) -> float:
-        return self._target.responding.investigation_seconds
+    def _agree(self, decision: Decision) -> ResponseOutcome | None:
+        """Show the plan and ask; return the outcome without a yes. Nobody is asked about a refused plan."""
+        found: list[UsageProblem] = []
 
-    def _rolled_back(self, decision: Decision) -> ExitCode:
-        done = self._last(ROLLED_BACK)
-        if done is not None:
-            return ExitCode(int(done["code"]))
-        # It may have been done without a record: it is asked for again.
-        begun = self._commanded()
-        self._write(ROLLING_BACK, action=decision.action)
-        code = self._hands.roll_back(decision, begun)
-        self._write(ROLLED_BACK, code=float(code))
+        def refused(plan: Plan, foreseen: Sequence[Foreseen]) -> Sequence[UsageProblem]:
+            earlier = interrupted(self.target.folders.incidents, self.target.name, plan.request)
+            found.extend(
+                refusals(Asked(self.target, plan, self.allowed, foreseen, earlier, self.incident.id))
+            )
+            lock = open_lock(self.target, f"rollback {plan.request}", take_over=self.allowed.take_over)
+            try:
+                lock.refuse_held()
+            except UsageProblem as held:
+                found.append(held)
+            except Problem:
+                pass  # an engine that does not answer refuses nothing: the rollback reports it
+            return found
+
+        advice = advice_of(self.target, self.profile)
+        for line in decision_lines(decision_record(advice, decision, None, refused)):
+            self.say(line)
+        if found:
+            reasons = "; ".join(refusal.summary for refusal in found)
+            return ResponseOutcome(Ending.REFUSED, f"the {decision.action} is refused: {reasons}")
+        if not self.auto and not typer.confirm("Roll back now?"):
+            return ResponseOutcome(Ending.DECLINED, f"nobody said yes to the {decision.action}")
+        self.journal.write(AGREED, by="--auto, which the profile allows" if self.auto else getpass.getuser())
+        return None
+
+    def _roll_back(self, action: str, command: Callable[[], None]) -> ExitCode:
+        """Run the command of the rollback; return its exit code, `USAGE` if it changed nothing."""
+        self.journal.write(ROLLING_BACK, action=action)
+        code = self._run(command)
+        if self._is_rolled_back():
+            # A secret in the record ends even a passed rollback with an error: the checks find it too.
+            code = ExitCode.VERIFIED
+        elif code is ExitCode.USAGE and read_unfinished(self.incident) is not None:
+            code = ExitCode.FAILED
+        self.journal.write(ROLLED_BACK, code=float(code))
         return code
 
-    def _assessed(self, assessed: Assessed) -> None:
-        first = assessed.assessment.first_bad or Moment.now()
-        self._write(
-            ASSESSED,
-            severity=assessed.assessment.severity,
-            findings=as_json(assessed.assessment),
-            monitored="yes" if assessed.monitored else "no",
-            first_bad=first.record(),
-            # With that sample as its time, `assess --at` gives the same result again.
-            newest=assessed.samples[-1].at.wall if assessed.samples else None,
-        )
+    def _run(self, command: Callable[[], None]) -> ExitCode:
+        """Run a command of this suite, show its error; return its exit code."""
+        try:
+            command()
+        except Problem as problem:
+            self.say("\n".join([str(problem), *getattr(problem, "__notes__", [])]))
+            return code_of(problem)
+        return ExitCode.VERIFIED
 
-    def _ended(self) -> ResponseOutcome | None:
-        found = self._last(ENDED)
-        if found is None:
-            return None
-        return ResponseOutcome(Ending(found["ending"]), found["reason"], found["downtime_seconds"])
+    def _is_rolled_back(self) -> bool:
+        """Return whether a rollback has passed since this response began; an earlier one is another."""
+        records, found = verify_journal(self.journal.path), self.incident.rollback()
+        if not records or found is None or found.verdict is not Verdict.PASSED:
+            return False
+        return found.finished.seconds_since(Moment.from_record(records[0]["at"])) >= 0
 
-    def _commanded(self) -> Moment | None:
-        """Return the moment at which the rollback was first commanded, or None if it was not."""
-        if self._last(ROLLING_BACK) is None:
-            return None
-        return Moment.from_record(self._first(ROLLING_BACK)["at"])
+    def _verify(self) -> ResponseOutcome:
+        """Run phases 1 to 4, and judge the downtime; users who were kept out until then are let in."""
+        self.journal.write(VERIFYING)
+        code = CheckRun.of(self.target, self.profile).run("verification", f"--incident={self.incident.id}")
+        # An incident is not closed if a secret was found: that opens it again.
+        if code is ExitCode.FAILED and self.incident.closed:
+            # Everything was verified, but late: that is judged below.
+            wrong = seal_state(self.incident.folder, self.target.signing).evidence
+            if tally(self.incident, self.target.windows, wrong).verified:
+                code = ExitCode.VERIFIED
+        if code is ExitCode.VERIFIED and kept_out(self.target.application):
+            code = self._run(partial(let_in, self.profile, anyway=False, take_over=self.allowed.take_over))
+        self.journal.write(VERIFIED, code=float(code))
+        rollback = self.incident.rollback()
+        if code is not ExitCode.VERIFIED or rollback is None:
+            return ResponseOutcome(Ending.MANUAL, f"the verification ended with exit code {code:d}")
+        verified = Moment.now().seconds_since(rollback.started)
+        downtime = record_downtime(self.target, self.incident, verified)
+        if downtime is None:
+            return ResponseOutcome(Ending.MANUAL, "it is verified, and no rollback is recorded")
+        if downtime.late:
+            return ResponseOutcome(Ending.LATE, str(downtime), downtime.seconds)
+        return ResponseOutcome(Ending.RESUMED, "the rollback is verified", downtime.seconds)
 
-    def _first(self, event: str) -> dict[str, Any]:
-        return next(record for record in self._valid() if record["event"] == event)
-
-    def _last(self, event: str) -> dict[str, Any] | None:
-        return next((record for record in reversed(self._valid()) if record["event"] == event), None)
-
-    def _valid(self) -> list[dict[str, Any]]:
-        """Return the records that still hold: those since the last lapse."""
-        lapses = [number for number, record in enumerate(self._records, 1) if record["event"] == LAPSED]
-        return self._records[lapses[-1] :] if lapses else self._records
-
-    def _why_lapsed(self) -> str:
-        lapsed = next(record for record in reversed(self._records) if record["event"] == LAPSED)
-        return str(lapsed["reason"])
-
-    def _write(self, event: str, **details: Detail) -> dict[str, Any]:
-        self._journal.write(event, **details)
-        record = {"event": event, "at": Moment.now().record(), **details}
-        self._records.append(record)
-        return record
+    def _tell_people(self, severity: str) -> None:
+        """Alert the contacts who are due by now. A failed alert stops no response."""
+        if self.target.contacts.urls:
+            self._run(partial(alert_due, self.target, self.profile, self.incident, severity, self.say))
 
 
-def _not_rolled_back(decision: Decision, code: ExitCode) -> ResponseOutcome:
-    if code is ExitCode.USAGE:
-        return ResponseOutcome(Ending.REFUSED, f"the {decision.action} was refused: its message is above")
-    return ResponseOutcome(Ending.MANUAL, f"the {decision.action} ended with exit code {code:d}")
+def assessed_details(assessed: Assessed) -> dict[str, Detail]:
+    """Return what a response's journal records of an assessment."""
+    first = assessed.assessment.first_bad or Moment.now()
+    findings: dict[str, Any] = as_json(assessed.assessment)
+    return {
+        "severity": assessed.assessment.severity,
+        "findings": findings,
+        "monitored": "yes" if assessed.monitored else "no",
+        "first_bad": first.record(),
+        # With that sample as its time, `assess --samples` gives the same result again.
+        "newest": assessed.samples[-1].at.wall if assessed.samples else None,
+    }
+
+
+def _ending(outcome: ResponseOutcome, advice: Advice, incident: Incident) -> Iterator[str]:
+    yield f"response: {outcome.ending}: {outcome.reason}"
+    if outcome.downtime is not None:
+        yield f"downtime: {outcome.downtime:.0f} s, from the first bad sample to the verified end"
+    if outcome.ending is Ending.CUT_OFF:
+        yield f"next: {advice.reach()}"
+    if outcome.ending is Ending.MANUAL:
+        yield "MANUAL INTERVENTION: what to type next"
+        services = advice.target.application.services
+        if read_unfinished(incident) is not None:
+            yield from advice.go_on(services, take_over=lock_state(advice.target).ended)
+        elif incident.rollback() is None:
+            yield f"  nothing was changed; decide again: {advice.plan()}"
+        else:
+            yield f"  it is rolled back; why it is not well: {advice.logs(services)}"
+            yield f"  and verify:       {advice.verify(incident.id)}"
+    yield f"incident: {incident.folder}"

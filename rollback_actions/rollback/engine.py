@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
 from reports.terminal.progress import ProgressStep
 from rollback_actions.backup.images import bring_images
@@ -95,7 +93,20 @@ class _Run:
         )
         # What ran out of time before has more of it now.
         self.limit = replace(self.limit, seconds=self.limit.seconds + self.unfinished.worked())
-        _record_beginning(target, self.unfinished, self.steps)
+        # A resumed run records the first run's origin.
+        origin = self.unfinished.record.origin
+        if origin is None:
+            self.steps.note("what is deployed is not known: the gate of the next migration will ask for it")
+        self.steps.record(
+            ROLLBACK_BEGAN,
+            kind=plan.kind,
+            names=plan.request.names,
+            commit=plan.commit,
+            head=None if origin is None else origin.head,
+            revisions=None if origin is None else origin.revisions,
+            budget_seconds=float(target.rollback_seconds),
+            objective_seconds=float(target.rto_seconds),
+        )
         if plan.backup is not None:
             self.losses = Losses(target, self.engine, plan.backup, self.unfinished)
         application = target.application
@@ -195,28 +206,17 @@ def roll_back(
     # In this order: a kill between the two leaves something to resume, never a success without its record.
     incident.write_rollback(record)
     unfinished.end()
-    if missing:
-        raise RecordsMissing(**_unsettled(unfinished, f"{missing:,} that are neither"))
-    if unknown:
-        raise RecordsUnknown(**_unsettled(unfinished, f"{unknown:,} collections that could not be read"))
+    if missing or unknown:
+        neither, unread = f"{missing:,} that are neither", f"{unknown:,} collections that could not be read"
+        raise (RecordsMissing if missing else RecordsUnknown)(
+            what="records of before the rollback",
+            expected="each kept, restored or exported",
+            observed=neither if missing else unread,
+            source=str(incident.folder / (unfinished.record.windows or ("",))[0] / ACCOUNTS),
+            # Another restore would change nothing about the missing records.
+            hint=f"look for them in {', '.join(map(str, unfinished.copies))}; the rollback itself is done",
+        )
     return record
-
-
-def _record_beginning(target: Target, unfinished: Unfinished, steps: Recorder) -> None:
-    """Record the rollback's origin and its limits; a resumed run records the first run's origin."""
-    request, origin = unfinished.request, unfinished.record.origin
-    if origin is None:
-        steps.note("what is deployed could not be told: the gate of the next migration will ask for it")
-    steps.record(
-        ROLLBACK_BEGAN,
-        kind=request.kind,
-        names=request.names,
-        commit=request.commit,
-        head=None if origin is None else origin.head,
-        revisions=None if origin is None else origin.revisions,
-        budget_seconds=float(target.rollback_seconds),
-        objective_seconds=float(target.rto_seconds),
-    )
 
 
 class RecordsMissing(ActionFailed):
@@ -225,24 +225,6 @@ class RecordsMissing(ActionFailed):
 
 class RecordsUnknown(Unverifiable):
     """The rollback is done, and the fate of earlier records is not known."""
-
-
-def _unsettled(unfinished: Unfinished, observed: str) -> dict[str, Any]:
-    folder = unfinished.incident.folder / (unfinished.record.windows or ("",))[0]
-    return {
-        "what": "records of before the rollback",
-        "expected": "each kept, restored or exported",
-        "observed": observed,
-        "source": str(folder / ACCOUNTS),
-        # The rollback is done; another restore would change nothing about the missing records.
-        "hint": f"look for them in {_copies(unfinished)}; the rollback itself is done",
-    }
-
-
-def _copies(unfinished: Unfinished) -> str:
-    """Return the safety copies in words."""
-    copies = [str(one) for one in unfinished.copies]
-    return f"the safety {'copy' if len(copies) == 1 else 'copies'}, {', '.join(copies)}"
 
 
 def _look(run: _Run, look: PlannedStep) -> None:
@@ -476,7 +458,7 @@ def _compose_files(target: Target, plan: Plan) -> Iterator[tuple[Path, ...]]:
 def _next_safety(folder: Path, incident: str) -> Path:
     """Return a folder that does not exist yet: an earlier safety copy is never overwritten."""
     make_folders(folder)
-    # Also where an operator has packed or renamed one: its number is not given again.
-    numbered = re.compile(rf"{re.escape(incident)}-([0-9]+)(?![0-9]).*", re.ASCII | re.DOTALL)
-    numbers = [int(found[1]) for path in folder.iterdir() if (found := numbered.fullmatch(path.name))]
-    return folder / f"{incident}-{max(numbers, default=0) + 1:02d}"
+    number = 1
+    while any(folder.glob(f"{incident}-{number:02d}*")):  # an operator may have packed or renamed one
+        number += 1
+    return folder / f"{incident}-{number:02d}"

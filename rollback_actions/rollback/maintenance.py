@@ -14,11 +14,10 @@ from collections.abc import Callable, Sequence
 
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.session.session import Recorder
-from rollproof.application.maintenance import GLANCE_SECONDS, in_maintenance
+from rollproof.application.maintenance import in_maintenance
 from rollproof.engines.compose_project import compose_words
 from rollproof.errors import ActionFailed, Problem, Unverifiable
 from rollproof.incident.journal_steps import Step
-from rollproof.planning.advice import Advice
 from rollproof.profile.application_profile import Application, Maintenance
 from rollproof.profile.profile import Target
 from rollproof.system.command import Deadline
@@ -131,20 +130,6 @@ class MaintenanceMode:
             if limit.passed:
                 raise
             return False
-
-
-def left_on(advice: Advice) -> list[str]:
-    """Return the lines about maintenance after a rollback that did not succeed; none when it is off."""
-    application = advice.target.application
-    if application.maintenance is None:
-        return []
-    try:
-        if not in_maintenance(application, GLANCE_SECONDS):
-            return []
-        state = "maintenance is on, and stays on until the rollback has succeeded: every request gets 503"
-    except Unverifiable:
-        state = "maintenance may be on, the application does not answer"
-    return [f"  {state}", f"  to take it off:   {advice.maintenance_off(application.maintenance)}"]
 
 
 def serve_again(target: Target, control: ComposeControl, steps: Recorder, seconds: float) -> None:

@@ -12,7 +12,7 @@ from reports.answers.rollback_lines import done_line, status_lines, status_recor
 from reports.terminal.document import answer
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.rollback.engine import RecordsMissing, RecordsUnknown, roll_back
-from rollback_actions.rollback.maintenance import MaintenanceMode, left_on
+from rollback_actions.rollback.maintenance import MaintenanceMode
 from rollback_actions.session.lock import open_lock
 from rollback_actions.session.session import Recorder, open_session, require_own_engine
 from rollproof.application.maintenance import kept_out
@@ -100,15 +100,6 @@ def _run(
         # Another process's changes in the meantime count too: this is asked before the lock, and under it.
         for refusal in refusals(asked):
             raise refusal
-        now = interrupted(target.folders.incidents, target.name, plan.request)
-        if (now and now.incident.id) != (unfinished and unfinished.incident.id):
-            raise UsageProblem(
-                what=f"rollback {plan.request}",
-                expected=f"{'unfinished' if unfinished else 'not begun'}, as a moment ago",
-                observed=f"{'unfinished' if now else 'not unfinished'} now",
-                source=str(target.folders.incidents),
-                hint=f"another one was quicker; decide again by what this says: {typed('rollback status')}",
-            )
         return unfinished.incident.id if unfinished else incident
 
     choose()
@@ -215,5 +206,9 @@ def _manual(
         head,
         *advice.go_on(services, take_over=False),
         *([f"  or roll all back: {wider}"] if plan.kind is not Kind.EMERGENCY else []),
-        *(left_on(advice) if plan.maintained else []),
+        *(
+            [f"  users get 503 until then; to let them in: {advice.let_in()} --anyway"]
+            if plan.maintained
+            else []
+        ),
     ]

@@ -188,11 +188,6 @@ def reopen(
     target = load_target(profile)
     redact = target.redactor().text
     asked = Request(incident, fix, root_cause, name, rolled_back)
-    outcome = reopen(target, asked, partial(typer.echo, err=True))
-    found = outcome.reopening
-    what = f"incident {found.incident}, for fix {found.fix}"
-    if outcome.new:
-        typer.echo(redact(f"reopened by {found.name}: {what}"))
-    else:
-        typer.echo(redact(f"already reopened by {found.name}, {found.at.wall}: {what}; nothing is changed"))
+    found = reopen(target, asked, partial(typer.echo, err=True))
+    typer.echo(redact(f"reopened by {found.name}: incident {found.incident}, for fix {found.fix}"))
     typer.echo(redact(f"rehearsal: {found.rehearsal}; backup: {found.backup}"))

@@ -7,9 +7,8 @@ from typing import Annotated
 import typer
 
 from rollproof.cli.options import By, Engineer, IncidentId, Profile, examples
-from rollproof.errors import ActionFailed, ExitCode
+from rollproof.errors import ExitCode
 from rollproof.incident.incident import find_or_create_incident, incident_of, load_incident, new_incident
-from rollproof.record_names import CONTACTS
 from rollproof.system.process import stopping, unhung
 from rollproof.team.contact_record import ContactDecision, read_contacts
 
@@ -29,10 +28,9 @@ def run(
     """Keep the contact clock of an incident until its post-mortem is called; T+0 is when it first began."""
     from reports.answers.contact_lines import status_lines
     from reports.terminal.progress import Progress
-    from rollback_actions.contacts.contacts import ContactClock, lock_of, require_contacts
+    from rollback_actions.contacts.contacts import ContactClock, require_contacts
     from rollproof.profile.profile import load_target
-    from rollproof.system.file_lock import file_lock
-    from rollproof.team.contact_message import answer_command, clock_command
+    from rollproof.team.contact_message import clock_command
 
     target = load_target(profile)
     require_contacts(target)
@@ -43,27 +41,17 @@ def run(
         else new_incident(incidents, target.name)
     )
     redact, say = target.redactor().text, Progress().say
-    keeping = file_lock(lock_of(found, "clock"), f"keep the contact clock of {found.id}")
-    with unhung(), keeping, stopping() as stopped:
+    with unhung(), stopping() as stopped:
         clock = ContactClock(target, profile, found, say, stopped)
-        clock.begin(" ".join(severity.split()))
-        say(redact(f"to acknowledge: {answer_command(profile, found)}"))
-        flow = clock.keep(once=once)
+        flow = clock.run(" ".join(severity.split()), once=once)
     for line in status_lines(flow, read_contacts(found.folder)):
         typer.echo(redact(line))
     typer.echo(f"incident: {found.folder}")
     ended_early = stopped() and not flow.over
     if ended_early:
         say(redact(f"nobody keeps the clock; resume it: {clock_command(profile, found)}"))
-    if flow.undelivered:
-        failed = [f"{one.alert}, channel {one.channel}: {one.reason}" for one in flow.undelivered]
-        raise ActionFailed(
-            what=f"alerts of incident {found.id}",
-            expected="one channel at least to take each",
-            observed=redact("; ".join(dict.fromkeys(failed))),
-            source=str(found.folder / CONTACTS),
-            hint=f"call them yourself, then: {answer_command(profile, found)} --by 'a call'",
-        )
+    if (failed := clock.undelivered(flow)) is not None:
+        raise failed
     if ended_early:
         raise typer.Exit(ExitCode.INTERRUPTED)
 

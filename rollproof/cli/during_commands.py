@@ -236,7 +236,7 @@ def respond(
     again: Again = False,
 ) -> None:
     """Assess, decide, ask, roll back, verify: the runbook's emergency flow. Run again to resume."""
-    from rollback_actions.respond.respond_run import run_response
+    from rollback_actions.respond.response import run_response
     from rollproof.planning.refusals import Allowed
 
     run_response(profile, incident, Allowed(confirm, over_budget, again, take_over), auto=auto)

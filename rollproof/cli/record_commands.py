@@ -68,10 +68,6 @@ def bundle(
         bool,
         typer.Option("--with-records", help="Include the records that a restore overwrote: users' data."),
     ] = False,
-    with_work: Annotated[
-        bool,
-        typer.Option("--with-working-copy", help="Include changes of the working copy that were set aside."),
-    ] = False,
     anyway: Annotated[
         bool,
         typer.Option("--anyway", help="Bundle it even if its record does not hold; its checker says so."),
@@ -90,7 +86,6 @@ def bundle(
         output or Path(f"{found.id}.tar.gz"),
         redactor,
         with_records=with_records,
-        with_work=with_work,
         anyway=anyway,
         signing=target.signing if target else None,
     )

@@ -116,13 +116,11 @@ def _local_probes(target: Target) -> Sequence[Need]:
     from reports.tools.node import installed_allure
     from rollback_actions.session.lock import open_lock
     from rollproof.doctor.examination import Need, NeedState, wrong
-    from rollproof.planning.refusals import refuse_hold
     from rollproof.planning.unfinished import refuse_unfinished
 
     def rollback() -> str:
         refuse_unfinished(target.folders.incidents, target.name)
-        refuse_hold(target)
-        return "none is unfinished, and no hold is in force"
+        return "none is unfinished"
 
     def lock() -> str:
         open_lock(target, "doctor").refuse_held()

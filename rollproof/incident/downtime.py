@@ -3,8 +3,7 @@
 All that a record knows of an incident's beginning is gathered and judged here, for the verdict and for pages.
 A response has recorded the first bad sample: it has looked. Without a response the earliest of three counts.
 These are the first bad sample kept from before the rollback, the detection that the contacts' clock counts
-from, and the rollback's beginning. After several rollbacks, all that is later than the last verified one
-counts: the target was down until one was verified. T+0 of an incident is the beginning of its first outage.
+from, and the rollback's beginning. It is the incident's T+0 too.
 
 Like a phase beyond its window, a downtime beyond the objective is a failure of its own. It is judged only
 when everything else was verified and holds, and no later run can shorten it.
@@ -20,7 +19,7 @@ from typing import Any
 
 from rollproof.errors import Problem, UsageProblem
 from rollproof.home import typed
-from rollproof.incident.incident import CENTURY, Incident, RollbackRecord
+from rollproof.incident.incident import CENTURY, Incident
 from rollproof.incident.journal import DETECTED, read_journal
 from rollproof.incident.kept_samples import whole_samples
 from rollproof.incident.response_record import ASSESSED, first_bad_in
@@ -51,16 +50,12 @@ def is_late(seconds: float, objective: float) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Downtime:
-    """From when, in words and as a moment, for how many `seconds`, and how many the profile allows.
-
-    `rollback` is the end of the rollback that was verified.
-    """
+    """From when, in words and as a moment, for how many `seconds`, and how many the profile allows."""
 
     since: Moment
     since_is: str
     seconds: float = field(metadata=rounded(3))
     objective: float
-    rollback: Moment
 
     @property
     def late(self) -> bool:
@@ -86,38 +81,26 @@ def record_downtime(target: Target, incident: Incident, verified_seconds: float)
     if rollback is None:
         return None
     known = read_downtime(incident)
-    if known is not None and known.rollback == rollback.finished:
+    if known is not None:
         return known
     beat = target.premigration.monitoring.beat_seconds
-    found_since = _origin(incident, target.severity, beat, _verified_end(incident, known))
-    since_is, since = found_since or (Since.ROLLBACK, rollback.started)
+    since_is, since = _origin(incident, target.severity, beat) or (Since.ROLLBACK, rollback.started)
     seconds = rollback.started.seconds_since(since) + verified_seconds
-    found = Downtime(since, since_is, seconds, float(target.rto_seconds), rollback.finished)
+    found = Downtime(since, since_is, seconds, float(target.rto_seconds))
     write_record(incident.folder / DOWNTIME, found)
     return found
 
 
-def judged_downtime(incident: Incident, rollback: RollbackRecord | None) -> tuple[bool | None, str | None]:
-    """Return whether the downtime that ended with `rollback` was late, and its description.
+def judged_downtime(incident: Incident) -> tuple[bool | None, str | None]:
+    """Return whether the downtime of `incident` was late, and its description; (False, None) without one.
 
     The first is None if its record cannot be read: the downtime may have been late.
     """
     try:
-        found = downtime_of(incident, rollback)
+        found = read_downtime(incident)
     except UsageProblem as problem:
         return None, problem.summary
     return (False, None) if found is None else (found.late, str(found))
-
-
-def downtime_of(incident: Incident, rollback: RollbackRecord | None) -> Downtime | None:
-    """Return the downtime that ended with `rollback`, or None if none is recorded.
-
-    Raises:
-        UsageProblem: it cannot be read.
-    """
-    found = None if rollback is None else read_downtime(incident)
-    same = found is not None and rollback is not None and found.rollback == rollback.finished
-    return found if same else None
 
 
 def read_downtime(incident: Incident) -> Downtime | None:
@@ -135,25 +118,11 @@ def read_downtime(incident: Incident) -> Downtime | None:
 
 
 def incident_began(incident: Incident, bands: Bands, beat_seconds: float) -> tuple[str, Moment]:
-    """Return T+0 of `incident` and its name: as its first outage has recorded it, else by `bands`."""
+    """Return T+0 of `incident` and its name: as its downtime has recorded it, else by `bands`."""
     recorded = _recorded(incident)
-    # One that began after a rollback is the outage of a later one.
-    if recorded is not None and all(
-        one.seconds_since(recorded.since) >= 0 for one in rollbacks_began(incident)
-    ):
+    if recorded is not None:
         return recorded.since_is, recorded.since
-    return _origin(incident, bands, beat_seconds, None) or (Since.START, incident.started)
-
-
-def outage_began(incident: Incident, bands: Bands, beat_seconds: float) -> tuple[str, Moment]:
-    """Return the beginning of the last outage of `incident` and its name, as `record_downtime` records it."""
-    recorded = _recorded(incident)
-    with suppress(UsageProblem):  # the verdict says so
-        rollback = incident.rollback()
-        if recorded is not None and rollback is not None and recorded.rollback == rollback.finished:
-            return recorded.since_is, recorded.since
-    found = _origin(incident, bands, beat_seconds, _verified_end(incident, recorded))
-    return found or (Since.START, incident.started)
+    return _origin(incident, bands, beat_seconds) or (Since.START, incident.started)
 
 
 def assess_kept(
@@ -170,24 +139,21 @@ def assess_kept(
 def rollbacks_began(incident: Incident) -> list[Moment]:
     """Return the beginning of each rollback, once for each file that has it."""
     found = [Moment.from_record(record["at"]) for record in _records(incident, JOURNAL, ROLLBACK_BEGAN)]
-    for name in (UNFINISHED, SUPERSEDED, ROLLBACK, *incident.earlier_rollback_names()):
+    for name in (UNFINISHED, SUPERSEDED, ROLLBACK):
         with suppress(OSError, WrongRecord):
             found.append(load_record(_Begun, incident.folder / name, more=True).started)
     return found
 
 
-def _origin(
-    incident: Incident, bands: Bands, beat_seconds: float, verified: Moment | None
-) -> tuple[Since, Moment] | None:
-    """Return what the record knows of the beginning of the outage after `verified`, or None.
+def _origin(incident: Incident, bands: Bands, beat_seconds: float) -> tuple[Since, Moment] | None:
+    """Return what the record knows of the beginning of the outage, or None.
 
     A response's assessment counts, else the earliest. Whatever is damaged is left out: the verdict and the
     record's doubts name it. The beginning of the rollback counts at the latest.
     """
 
     def counts(moment: Moment) -> bool:
-        own = verified is None or moment.seconds_since(verified) > 0
-        return own and abs(moment.seconds_since(incident.started)) < CENTURY
+        return abs(moment.seconds_since(incident.started)) < CENTURY
 
     def age(moment: Moment) -> float:
         return moment.seconds_since(incident.started)
@@ -207,13 +173,6 @@ def _origin(
         seen = assess_kept(kept, bands, beat_seconds, min(begun, key=age, default=None))[1].first_bad
         known = [*([] if seen is None else [(Since.MONITOR, seen)]), *known]
     return min(known, key=lambda one: age(one[1]), default=None)
-
-
-def _verified_end(incident: Incident, recorded: Downtime | None) -> Moment | None:
-    """Return the end of the last rollback that was verified before the current outage, or None."""
-    ends = [one.finished for one in incident.earlier_rollbacks() if one.verified]
-    ends += [] if recorded is None else [recorded.rollback]
-    return max(ends, key=lambda one: one.seconds_since(incident.started), default=None)
 
 
 def _recorded(incident: Incident) -> Downtime | None:

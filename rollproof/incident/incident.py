@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -15,9 +14,9 @@ from typing import Annotated
 from rollproof.errors import ActionFailed, Unverifiable, UsageProblem, listed
 from rollproof.home import typed
 from rollproof.monitoring.rollback_request import Kind, RollbackRequest
-from rollproof.record_names import CLOSED, EARLIER_ROLLBACK, INCIDENT, LOST_WINDOW, ROLLBACK, UNFINISHED
+from rollproof.record_names import CLOSED, INCIDENT, LOST_WINDOW, ROLLBACK, UNFINISHED
 from rollproof.system.clock import Moment
-from rollproof.system.files import make_folders, remove_file, rename_whole
+from rollproof.system.files import make_folders, remove_file
 from rollproof.system.record_files import (
     LEFT_OUT,
     Must,
@@ -29,7 +28,6 @@ from rollproof.system.record_files import (
 )
 from rollproof.verdict import Verdict
 
-_EARLIER_ROLLBACK = f"{EARLIER_ROLLBACK}-{{}}.json"
 _SHOWN = 5
 CENTURY = 100 * 366 * 24 * 3600.0
 """Upper bound of a duration, in seconds: longer than any incident, short enough for `datetime`."""
@@ -94,9 +92,9 @@ class RollbackRecord:
     them. `names` has the one service or store of a partial rollback, else none. `records` counts the records
     of the restored stores: kept, restored, exported, revived, expired, unaccounted. `origin` is the deployed
     version before it, or None if unknown. `baseline` is the name of the baseline that it went back to, "" if
-    unknown; `stores` were restored from backup set `backup`. `verified`, for an earlier rollback: the
-    incident was closed when the next began. `copies` are the folders of its safety copies, the oldest first.
-    `blind` are the restored stores where a writer may have been unseen, each with the reason.
+    unknown; `stores` were restored from backup set `backup`. `copies` are the folders of its safety copies,
+    the oldest first. `blind` are the restored stores where a writer may have been unseen, each with the
+    reason.
     """
 
     commit: str
@@ -113,7 +111,6 @@ class RollbackRecord:
     stores: tuple[str, ...] = field(default=(), metadata=LEFT_OUT)
     copies: tuple[str, ...] = field(default=(), metadata=LEFT_OUT)
     blind: Mapping[str, str] = field(default_factory=dict, metadata=LEFT_OUT)
-    verified: bool = field(default=False, metadata=LEFT_OUT)
 
     @property
     def request(self) -> RollbackRequest:
@@ -169,46 +166,19 @@ class Incident:
         """Mark the incident as verified."""
         write_record(self.folder / CLOSED, Closed(Moment.now()))
 
-    def rollback(self, name: str = ROLLBACK) -> RollbackRecord | None:
-        """Return the record of the last rollback that ended, or of the file `name`, or None.
+    def rollback(self) -> RollbackRecord | None:
+        """Return the record of the rollback, or None if none has ended.
 
         Raises:
             UsageProblem: it cannot be read.
         """
-        path = self.folder / name
+        path = self.folder / ROLLBACK
         try:
             return load_record(RollbackRecord, path)
         except FileNotFoundError:
             return None
         except (OSError, WrongRecord) as error:
             raise unusable(self, error, path) from None
-
-    def earlier_rollback_names(self) -> list[str]:
-        """Return the files of `earlier_rollbacks`, oldest first."""
-        names = (path.name for path in self.folder.glob(_EARLIER_ROLLBACK.format("*")))
-        return sorted(names, key=lambda name: (len(name), name))  # the hundredth has one digit more
-
-    def earlier_rollbacks(self) -> Iterator[RollbackRecord]:
-        """Yield the records of this incident's rollbacks that ended before the last one began.
-
-        An unreadable record is left out: the next steps depend on the last one alone.
-        """
-        for name in self.earlier_rollback_names():
-            with suppress(UsageProblem):
-                record = self.rollback(name)
-                if record is not None:
-                    yield record
-
-    def set_rollback_aside(self) -> None:
-        """Rename `rollback.json`, which must exist, to the next free earlier-rollback number."""
-        record = self.rollback()
-        if record is not None and self.closed:
-            # The next rollback reopens the incident: from here on the record itself keeps the verification.
-            write_record(self.folder / ROLLBACK, replace(record, verified=True))
-        number = 1 + len(self.earlier_rollback_names())
-        while (aside := self.folder / _EARLIER_ROLLBACK.format(f"{number:02d}")).exists():
-            number += 1
-        rename_whole(self.folder / ROLLBACK, aside)
 
     def rollback_verdicts(self) -> list[Verdict]:
         """Return the rollback's part of the incident's verdict: [] without a rollback."""
@@ -275,17 +245,7 @@ def find_or_create_incident(incidents: Path, target: str, wanted: str) -> Incide
 
 def incidents_of(incidents: Path, target: str) -> list[Incident]:
     """Return the incidents of `target`, open and closed, without changes."""
-    try:
-        there = sorted(incidents.iterdir()) if incidents.exists() else []
-        every = [load_incident(folder) for folder in there if (folder / INCIDENT).exists()]
-    except OSError as error:
-        raise UsageProblem.of_file(
-            incidents,
-            error,
-            what="incidents folder",
-            expected="folders that can be read",
-            hint="correct the folder's permissions, or run this as the user who owns it",
-        ) from None
+    every = [load_incident(path.parent) for path in sorted(incidents.glob(f"*/{INCIDENT}"))]
     return [one for one in every if one.target == target and one.kind is not IncidentKind.CHANGE]
 
 
@@ -302,24 +262,6 @@ def change_folder(incidents: Path, target: str, migration: str) -> Path:
     return incidents / f"{IncidentKind.CHANGE}-{target}-{migration[:12]}"
 
 
-def last_begun(incident: Incident) -> datetime:
-    """Return when the incident or its last ended rollback began, or its unfinished one was last recorded.
-
-    The latest of these counts. Ids do not give the order: people name incidents as they like.
-    """
-    unfinished = incident.folder / UNFINISHED
-    try:
-        moments = [datetime.fromisoformat(incident.started.wall)]
-        rollback = incident.rollback()
-        if rollback is not None:
-            moments.append(datetime.fromisoformat(rollback.started.wall))
-        if unfinished.exists():
-            moments.append(datetime.fromtimestamp(unfinished.stat().st_mtime, UTC))
-    except OSError as error:
-        raise unusable(incident, error) from None
-    return max(moments)
-
-
 def unusable(incident: Incident, error: Exception, path: Path | None = None) -> UsageProblem:
     """Return the error for an incident whose folder, or the file `path` in it, cannot be used."""
     return UsageProblem.of_file(
@@ -328,17 +270,6 @@ def unusable(incident: Incident, error: Exception, path: Path | None = None) -> 
         what="record of the incident",
         expected="files that can be read and added to",
         hint="keep that folder as it is, and name another incident: --incident=…",
-    )
-
-
-def unwritable(folder: Path, error: OSError) -> Unverifiable:
-    """Return the error for an unwritable incident folder: nothing is verified without a record."""
-    return Unverifiable.of_file(
-        folder,
-        error,
-        what="record of the incident",
-        expected="folders that can be written",
-        hint="correct folders.incidents in the profile, or the folder's permissions",
     )
 
 
@@ -389,7 +320,14 @@ def _create(
         incident = Incident(id=identity, folder=folder, target=target, started=Moment.now(), kind=kind)
         write_record(folder / INCIDENT, IncidentFile(target, incident.started, kind))
     except OSError as error:
-        raise unwritable(folder, error) from None
+        # Nothing is verified without a record.
+        raise Unverifiable.of_file(
+            folder,
+            error,
+            what="record of the incident",
+            expected="folders that can be written",
+            hint="correct folders.incidents in the profile, or the folder's permissions",
+        ) from None
     return incident
 
 

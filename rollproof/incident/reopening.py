@@ -24,9 +24,9 @@ from rollproof.git.copied_commits import copy_of
 from rollproof.git.migration_files import changed_names
 from rollproof.git.repository import contains
 from rollproof.home import typed
-from rollproof.incident.incident import Incident
+from rollproof.incident.incident import Incident, incidents_of
 from rollproof.incident.journal import verify_journal
-from rollproof.incident.rollbacks import RolledBack, rollbacks_of
+from rollproof.incident.rollbacks import RolledBack, rollback_in
 from rollproof.profile.profile import Target
 from rollproof.record_names import REOPENING
 from rollproof.system.clock import Moment
@@ -63,15 +63,13 @@ class ClosedGate:
     """The gate as a rollback closed it for a migration: `why`, and the newest `reopening` to let it through.
 
     `reopening` is None while the gate is closed. `itself` says that the migration is the rolled-back commit,
-    or is in that commit's history. `other_fixes` are the fixes of reopenings that do not let the migration
-    through.
+    or is in that commit's history.
     """
 
     rollback: RolledBack
     why: str
     itself: bool
     reopening: Reopening | None
-    other_fixes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Return the reopening that lets the migration through, or the reason why the gate is closed."""
@@ -84,10 +82,7 @@ class ClosedGate:
             )
         if self.itself:
             return f"{self.why}: that commit stays closed"
-        if self.other_fixes:
-            fixes = ", ".join(fix[:12] for fix in self.other_fixes)
-            return f"{self.why}, and does not have the fix that it was reopened for, {fixes}"
-        return f"{self.why}, and no reopening is recorded"
+        return f"{self.why}, and it has no fix for which a reopening is recorded"
 
 
 def reopening_journal(incident: Incident) -> Path:
@@ -125,22 +120,17 @@ def reopen_command(incident: str, fix: str, profile: Path) -> str:
     return typed(shlex.join(["reopen", incident, *options]))
 
 
-def reopenings_since(reopenings: Sequence[Reopening], rollback: RolledBack) -> list[Reopening]:
-    """Return the reopenings recorded after `rollback` began: earlier ones are of an earlier rollback."""
-    return [one for one in reopenings if one.at.seconds_since(rollback.began) > 0]
-
-
 def closed_gates_for(target: Target, migration: str) -> list[ClosedGate]:
     """Return the gate of each rollback of `target` that the commit `migration`, a full id, would undo."""
-    rollbacks = rollbacks_of(target.folders.incidents, target.name)
-    found = [_closed_gate(target, migration, rollback) for rollback in rollbacks]
+    rollbacks = map(rollback_in, incidents_of(target.folders.incidents, target.name))
+    found = [_closed_gate(target, migration, rollback) for rollback in rollbacks if rollback is not None]
     return [gate for gate in found if gate is not None]
 
 
 def _closed_gate(target: Target, migration: str, rollback: RolledBack) -> ClosedGate | None:
     """Return the gate that `rollback` closed for `migration`, or None if it closed none."""
     repository = target.application.repository
-    recorded = reopenings_since(read_reopenings(rollback.incident), rollback)
+    recorded = read_reopenings(rollback.incident)
     rolled_back = rollback.rolled_back(repository)
     if rolled_back is None:
         # Unknown when the rollback began: who reopens it names the commit.
@@ -164,7 +154,6 @@ def _closed_gate(target: Target, migration: str, rollback: RolledBack) -> Closed
         why=why,
         itself=any(contains(repository, commit, migration) for commit in rolled_back),
         reopening=lets[-1] if lets else None,
-        other_fixes=tuple(dict.fromkeys(one.fix for one in recorded if one not in lets)),
     )
 
 

@@ -9,12 +9,10 @@ from typing import Any
 from rollproof.system.clock import Moment
 
 ALLOWED = "allowed"
-"""A person's permissions, by the command's options: before the first assessment, or later."""
+"""A person's permissions, by the command's options, before the first assessment."""
 ALLOWABLE = ("over_budget", "again", "take_over")
 """The permissions in such a record, each true or false; `confirm` is a name, or nothing."""
 ASSESSED, INVESTIGATING, DECIDED, AGREED = "assessed", "investigating", "decided", "agreed"
-LAPSED = "lapsed"
-"""The decision before it, and the yes to it, hold no longer: what follows is assessed anew."""
 ROLLING_BACK, ROLLED_BACK = "rolling back", "rolled back"
 VERIFYING, VERIFIED, ENDED = "verifying", "verified", "ended"
 
@@ -34,8 +32,3 @@ class Ending(StrEnum):
 def first_bad_in(assessed: Mapping[str, Any]) -> Moment:
     """Return the time of the first bad sample, by one assessment's record; raises `KeyError` without one."""
     return Moment.from_record(assessed["first_bad"])
-
-
-def names_in(decided: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the services and stores in trouble, by a decision's record."""
-    return tuple(decided["names"])

@@ -10,9 +10,9 @@ from typing import Any
 from rollproof.errors import Problem, Unverifiable, UsageProblem
 from rollproof.git.repository import contains
 from rollproof.home import typed
-from rollproof.incident.incident import Incident, Origin, incidents_of
+from rollproof.incident.incident import Incident, Origin
 from rollproof.incident.journal import verify_journal
-from rollproof.incident.rehearsals import BEGAN, ENDED
+from rollproof.incident.rehearsals import BEGAN
 from rollproof.record_names import JOURNAL, ROLLBACK, SUPERSEDED, UNFINISHED
 from rollproof.system.clock import Moment
 from rollproof.system.record_files import WrongRecord, record_of
@@ -43,31 +43,21 @@ class RolledBack:
         return tuple(one for one in self.origin.commits if not contains(repository, self.commit, one))
 
 
-def rollbacks_of(incidents: Path, target: str) -> list[RolledBack]:
-    """Return the rollbacks of `target`, except those of rehearsals."""
-    return [found for incident in incidents_of(incidents, target) for found in rollbacks_in(incident)]
-
-
-def rollbacks_in(incident: Incident) -> list[RolledBack]:
-    """Return the rollbacks that began in `incident`, oldest first, except a rehearsal's.
+def rollback_in(incident: Incident) -> RolledBack | None:
+    """Return the rollback that began in `incident`, or None; a rehearsal's is none.
 
     Raises:
         JournalBroken: its journal was edited, truncated or damaged. `Problem`: it cannot be read, or
             lacks the beginning of an unfinished rollback.
     """
     path = incident.folder / JOURNAL
-    found: list[RolledBack] = []
-    rehearsed = rehearsing = False
-    for record in verify_journal(path):
-        event = record["event"]
-        if event == BEGAN:
-            rehearsed = rehearsing = True
-        elif event == ENDED:
-            rehearsing = False
-        elif event == ROLLBACK_BEGAN and not rehearsing:
-            found.append(_of_record(incident, record))
-    unrecorded = not found and not rehearsed
-    if unrecorded and any((incident.folder / name).exists() for name in (ROLLBACK, UNFINISHED)):
+    records = verify_journal(path)
+    if any(record["event"] == BEGAN for record in records):
+        return None
+    # Each resumed run repeats the origin of the first.
+    if begun := [record for record in records if record["event"] == ROLLBACK_BEGAN]:
+        return _of_record(incident, begun[-1])
+    if any((incident.folder / name).exists() for name in (ROLLBACK, UNFINISHED)):
         raise Unverifiable(
             what=f"rollback of incident {incident.id}",
             expected="its beginning in the journal, which says what it went back from",
@@ -75,30 +65,24 @@ def rollbacks_in(incident: Incident) -> list[RolledBack]:
             source=str(path),
             hint=f"resume it if it is unfinished: {typed('rollback resume')}",
         )
-    return found
+    return None
 
 
 def went_back(incident: Incident) -> Mapping[str, str]:
-    """Return the backup set that each store went back to with the last rollback of `incident` that took it.
+    """Return the backup set that each store went back to with the rollback of `incident`.
 
-    A store of which that rollback failed is left out. There is none where a rollback is unfinished or given
-    up, or its record unreadable or without its stores: any store may be half restored.
+    There is none where a rollback is unfinished or given up, failed, or has an unreadable record: any store
+    may be half restored.
     """
     if any((incident.folder / name).exists() for name in (UNFINISHED, SUPERSEDED)):
         return {}
-    found = dict[str, str]()
     try:
-        records = [incident.rollback(name) for name in (*incident.earlier_rollback_names(), ROLLBACK)]
+        record = incident.rollback()
     except UsageProblem:
         return {}
-    for record in filter(None, records):
-        if record.request.restores_data and not (record.stores and record.backup):
-            return {}
-        for store in record.stores:
-            found.pop(store, None)
-            if record.verdict is Verdict.PASSED:
-                found[store] = record.backup
-    return found
+    if record is None or record.verdict is not Verdict.PASSED:
+        return {}
+    return dict.fromkeys(record.stores, record.backup) if record.backup else {}
 
 
 def _of_record(incident: Incident, record: Mapping[str, Any]) -> RolledBack:

@@ -130,7 +130,7 @@ def tally(incident: Incident, windows: Windows, wrong: Sequence[str] = ()) -> Ru
         if facts is None or not facts.gated:
             partial.append(f"{name} ran without its gate")
     late_phases = lateness_of(incident, runs_of, windows, results_of)
-    late, downtime = judged_downtime(incident, rollback)
+    late, downtime = judged_downtime(incident)
     if late is None:
         partial.append(f"how long the target was down cannot be told ({downtime})")
     verdicts = [phase.verdict for phase in phases.values()]

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from rollproof.home import COMMAND
 from rollproof.monitoring.rollback_request import RollbackRequest
-from rollproof.profile.application_profile import Maintenance
 from rollproof.profile.profile import Target
 from rollproof.system.command import Command
 
@@ -78,10 +77,6 @@ class Advice:
     def let_in(self) -> Command:
         """Return the command that lets users in after a rollback that is verified."""
         return self._action("rollback", "let-in")
-
-    def maintenance_off(self, maintenance: Maintenance) -> Command:
-        """Return the command that takes the application out of maintenance by hand."""
-        return Command((*self._compose(), "exec", "-T", maintenance.service, *maintenance.off))
 
     @property
     def _health(self) -> str:

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from rollproof.backups.room import no_room
-from rollproof.baseline.folder import Baseline
-from rollproof.baseline.known_good import CONTAINER_ENGINE, baseline_of, current_baseline
-from rollproof.errors import Problem, UsageProblem
+from rollproof.baseline.known_good import CONTAINER_ENGINE
+from rollproof.errors import UsageProblem
 from rollproof.home import typed
 from rollproof.incident.incident import Incident, IncidentKind, RollbackRecord, load_incident
-from rollproof.monitoring.rollback_request import RollbackRequest
-from rollproof.planning.advice import TAKE_OVER, Advice
+from rollproof.planning.advice import Advice
 from rollproof.planning.foresight import Foreseen, problems
 from rollproof.planning.plan import Plan
 from rollproof.planning.schedule import schedule_of
 from rollproof.planning.unfinished import Unfinished, in_the_way, left_nothing
 from rollproof.profile.profile import Target
-from rollproof.record_names import INCIDENT
+from rollproof.record_names import INCIDENT, ROLLBACK
 from rollproof.system.clock import age
 
 
@@ -42,28 +40,12 @@ class Allowed:
         confirm = ("--confirm", target.name) if target.protected else ()
         return (*confirm, *(("--over-budget",) if self.over_budget else ()))
 
-    def options(self) -> tuple[str, ...]:
-        """Return the options for all permissions, as they are typed."""
-        flags = {"--over-budget": self.over_budget, "--again": self.again, TAKE_OVER: self.take_over}
-        confirm = () if self.confirm is None else (f"--confirm={self.confirm}",)
-        return (*confirm, *(option for option, is_set in flags.items() if is_set))
-
-    def with_earlier(self, earlier: Allowed) -> Allowed:
-        """Return these permissions and the `earlier` ones; the newer target name counts."""
-        return Allowed(
-            confirm=earlier.confirm if self.confirm is None else self.confirm,
-            over_budget=self.over_budget or earlier.over_budget,
-            again=self.again or earlier.again,
-            take_over=self.take_over or earlier.take_over,
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A rollback by `plan` that is about to begin, or that somebody wants to know about.
 
     `unfinished` is the same one, begun earlier. `incident` and `backup` are those that a person named for it.
-    `refuse_held` raises `UsageProblem` if the target's lock is held; None leaves the lock to who takes it.
     """
 
     target: Target
@@ -73,7 +55,6 @@ class Asked:
     unfinished: Unfinished | None = None
     incident: str | None = None
     backup: str | None = None
-    refuse_held: Callable[[], None] | None = None
 
     @property
     def resumed(self) -> bool:
@@ -89,6 +70,14 @@ def refusals(asked: Asked) -> Iterator[UsageProblem]:
 def _as_begun(asked: Asked) -> Iterator[UsageProblem]:
     unfinished = asked.unfinished
     if unfinished is None:
+        if asked.incident and (asked.target.folders.incidents / asked.incident / ROLLBACK).exists():
+            yield UsageProblem(
+                what="incident of a rollback",
+                expected="one without a rollback",
+                observed=f"{asked.incident}, in which one has ended",
+                source="--incident",
+                hint="leave --incident out: each rollback has an incident of its own",
+            )
         return
     if asked.incident not in {None, unfinished.incident.id}:
         yield UsageProblem(
@@ -177,86 +166,38 @@ def _not_repeated(asked: Asked) -> Iterator[UsageProblem]:
 
     * is done: nothing is left to resume. It passed, or its records are not all accounted for. A
       rollback that failed earlier is resumed by the same command, which repeats nothing;
-    * was not verified since: its incident is not closed. Either no run of all four phases has passed yet, or
-      a later run did not. A late verification counts too: the rollback helped. So does that of a later
-      rollback which covers it;
+    * was not verified since: its incident is not closed. A late verification counts too: the rollback helped;
     * went back to the same commit of the same target, by the same baseline. A good state captured since is
       another state to go back to.
     """
     if asked.allowed.again or asked.resumed:
         return
-    request, baseline = asked.plan.request, asked.plan.baseline
-    for held in _held(asked.target):
-        if held.repeats(request, baseline):
-            yield held.problem(asked.target, f"rollback {request}", "; to do it once more, add --again")
+    target, request = asked.target, asked.plan.request
+    for incident, record in _unverified(target):
+        same = (record.commit, record.baseline) == (request.commit, asked.plan.baseline.id)
+        if same and record.request.covers(request):
+            verify = typed(f"verify verification --incident={incident.id}")
+            ago = age(record.finished.seconds_ago())
+            yield UsageProblem(
+                what=f"rollback {request}",
+                expected=f"none to that commit in the last {age(target.hold_seconds)} that is unverified",
+                observed=f"{record.request}, {ago} ago, in incident {incident.id}",
+                source="hold_seconds of the profile",
+                hint=f"verify that one first ({verify}); to do it once more, add --again",
+            )
 
 
-def refuse_hold(target: Target) -> None:
-    """Refuse a target on which a rollback that is done would be refused now, if it were asked for again."""
-    for held in _held(target):
-        # As the plan of its kind finds it.
-        request = held.record.request
-        baseline = current_baseline(target) if request.partial else baseline_of(target, request.commit)
-        if held.repeats(replace(request, commit=baseline.facts.commit), baseline):
-            raise held.problem(target, "hold", "")
-
-
-@dataclass(frozen=True, slots=True)
-class _Done:
-    """A rollback that is done, and whether it was verified."""
-
-    incident: Incident
-    record: RollbackRecord
-    verified: bool
-
-    def repeats(self, request: RollbackRequest, baseline: Baseline) -> bool:
-        """Return whether a rollback by `request` to `baseline` would repeat this one, or a part of it."""
-        own = self.record
-        return own.request.covers(request) and (own.request.commit, own.baseline) == (
-            request.commit,
-            baseline.id,
-        )
-
-    def settles(self, other: _Done) -> bool:
-        """Return whether `other` need not be verified any more, since this later one was."""
-        later = self.record.finished.seconds_since(other.record.finished) > 0
-        return self.verified and later and self.record.request.covers(other.record.request)
-
-    def problem(self, target: Target, what: str, also: str) -> UsageProblem:
-        """Return the refusal of `what`."""
-        verify = typed(f"verify verification --incident={self.incident.id}")
-        ago = age(self.record.finished.seconds_ago())
-        return UsageProblem(
-            what=what,
-            expected=f"none to that commit in the last {age(target.hold_seconds)} that is unverified",
-            observed=f"{self.record.request}, {ago} ago, in incident {self.incident.id}",
-            source="hold_seconds of the profile",
-            hint=f"verify that one first ({verify}){also}",
-        )
-
-
-def _held(target: Target) -> Iterator[_Done]:
+def _unverified(target: Target) -> Iterator[tuple[Incident, RollbackRecord]]:
     """Yield the rollbacks of the last `hold_seconds` that are done and not verified."""
-    done: list[_Done] = []
     for path in target.folders.incidents.glob(f"*/{INCIDENT}"):
         # A damaged incident is no reason to leave a target as it is.
         with suppress(UsageProblem):
             incident = load_incident(path.parent)
-            if incident.target == target.name:
-                done += _done_in(incident)
-    for one in done:
-        recent = one.record.finished.seconds_ago() < target.hold_seconds
-        if recent and not one.verified and not any(other.settles(one) for other in done):
-            yield one
-
-
-def _done_in(incident: Incident) -> Iterator[_Done]:
-    """Yield the rollbacks of `incident` that are done; it may have several."""
-    yield from (_Done(incident, record, record.verified) for record in incident.earlier_rollbacks())
-    with suppress(UsageProblem):
-        last = incident.rollback()
-        if last is not None and left_nothing(incident, last):
-            yield _Done(incident, last, incident.closed)
+            last = incident.rollback()
+            if last is None or incident.target != target.name or incident.closed:
+                continue
+            if last.finished.seconds_ago() < target.hold_seconds and left_nothing(incident, last):
+                yield incident, last
 
 
 def _with_room(asked: Asked) -> Iterator[UsageProblem]:
@@ -265,17 +206,6 @@ def _with_room(asked: Asked) -> Iterator[UsageProblem]:
         for folder in (folders.backups, folders.incidents):
             if problem := no_room(folder, backup, asked.plan.stores):
                 yield problem
-
-
-def _unlocked(asked: Asked) -> Iterator[UsageProblem]:
-    try:
-        if asked.refuse_held is not None:
-            asked.refuse_held()
-    except UsageProblem as refusal:
-        yield refusal
-    except Problem:
-        # An engine that does not answer refuses nothing: the rollback reports it, and changes nothing.
-        return
 
 
 CONDITIONS: Mapping[str, Callable[[Asked], Iterator[UsageProblem]]] = {
@@ -287,7 +217,6 @@ CONDITIONS: Mapping[str, Callable[[Asked], Iterator[UsageProblem]]] = {
     "it is expected within the budget": _within_budget,
     "it does not repeat one that is unverified": _not_repeated,
     "there is room for the safety copy": _with_room,
-    "nobody holds the lock": _unlocked,
 }
 """All that must hold before a rollback may begin. A plan, the commands and the gate ask this list."""
 

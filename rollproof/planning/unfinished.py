@@ -13,10 +13,10 @@ from rollproof.incident.incident import Incident, Origin, RollbackRecord, load_i
 from rollproof.incident.journal import JournalEvent, read_journal
 from rollproof.incident.journal_steps import Step, id_of
 from rollproof.monitoring.rollback_request import Kind, RollbackRequest
-from rollproof.record_names import JOURNAL, ROLLBACK, SUPERSEDED, UNFINISHED
+from rollproof.record_names import JOURNAL, SUPERSEDED, UNFINISHED
 from rollproof.system.clock import Moment
 from rollproof.system.files import remove_file
-from rollproof.system.record_files import LEFT_OUT, WrongRecord, load_record, read_record, write_record
+from rollproof.system.record_files import LEFT_OUT, read_record, write_record
 from rollproof.verdict import Verdict
 
 
@@ -94,8 +94,6 @@ class Unfinished:
             origin=origin,
         )
         unfinished = cls(incident, record)
-        # An earlier rollback's result in this incident no longer holds from here on.
-        _put_by(incident)
         incident.reopen()
         unfinished._change()
         return unfinished
@@ -286,7 +284,7 @@ def refuse_unfinished(incidents: Path, target: str) -> None:
 
 
 def left_nothing(incident: Incident, record: RollbackRecord) -> bool:
-    """Return True if the rollback of `record`, the last one of `incident`, left nothing to resume.
+    """Return True if the rollback of `incident`, which ended as `record` says, left nothing to resume.
 
     Also true when records are not accounted for: a repeated rollback would find none of the missing records,
     and would overwrite newer data.
@@ -295,26 +293,4 @@ def left_nothing(incident: Incident, record: RollbackRecord) -> bool:
         return True
     records = record.records or {}
     unsettled = any(records.get(name) for name in ("unaccounted", "unknown"))
-    return unsettled and not ((incident.folder / UNFINISHED).exists() or _superseded(incident, record))
-
-
-def _superseded(incident: Incident, record: RollbackRecord) -> bool:
-    """Return True if the rollback of `record` is the given-up one of `incident`: see `SupersededFile`."""
-    try:
-        return load_record(SupersededFile, incident.folder / SUPERSEDED).started == record.started
-    except FileNotFoundError:
-        return False
-    except (OSError, WrongRecord):
-        return True  # not known which one it was
-
-
-def _put_by(incident: Incident) -> None:
-    """Make room for the next rollback's result; the record of an earlier completed rollback is kept."""
-    try:
-        record = incident.rollback()
-    except UsageProblem:
-        record = None
-    if record is not None and left_nothing(incident, record):
-        incident.set_rollback_aside()
-    else:
-        remove_file(incident.folder / ROLLBACK)
+    return unsettled and not any((incident.folder / name).exists() for name in (UNFINISHED, SUPERSEDED))

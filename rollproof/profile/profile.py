@@ -68,11 +68,6 @@ class Responding(Model):
     """Whether `respond --auto` may begin a rollback without a person's yes."""
     investigation_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False, le=24 * 3600)] = 300.0
     """Seconds that a non-critical incident is investigated before the decision."""
-    agreement_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False, le=24 * 3600)] = 900.0
-    """Seconds that a decision, and the yes to it, hold for a rollback that has not begun.
-
-    Neither outlives a reboot.
-    """
 
 
 class Engine(Model):

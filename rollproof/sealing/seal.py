@@ -34,14 +34,12 @@ from rollproof.system.record_files import Must, WrongRecord, as_json, parse_reco
 UNSIGNED = "unsigned"
 ANYBODY = Signing()
 """Where no profile says who signs."""
-KEPT_ASIDE = (names.LOST_WINDOW, names.WORKING_COPY, names.UNTRACKED)
-"""How the names of files and folders begin that are kept to be given back, and are under no seal."""
 CHECKER = "verify_record.py"
 """The checker, beside the files of a bundle that was unpacked."""
 # Made again from the rest by every run and by `rollproof report`.
 _PAGES = (names.VERDICT, names.GATE_PAGE, names.POST_MORTEM, names.REPORT, f"{names.PICTURES}/")
 # Never written again; those of lines grow.
-_KEPT = (names.INCIDENT, f"{names.LEDGER}/", names.EARLIER_ROLLBACK, names.LOST_WINDOW)
+_KEPT = (names.INCIDENT, f"{names.LEDGER}/", names.LOST_WINDOW)
 CHAINED = (names.JOURNAL, names.RESPONSE, names.CONTACTS, names.REOPENING)
 # New files that a command begins with; a new file of lines is another sign of one.
 _BEGINNINGS = (names.SUPERSEDED, names.RUN_FACTS)
@@ -126,7 +124,8 @@ def record_files(folder: Path, below: str = "") -> Iterator[tuple[str, Path]]:
     """Yield the name and path of each file, and each link, that belongs under the seal, sorted."""
     for path in sorted(folder.iterdir(), key=lambda one: one.name):
         name = f"{below}{path.name}"
-        kept_aside = name.startswith(KEPT_ASIDE) and path.name != names.ACCOUNTS
+        # Users' data, kept to be given back.
+        kept_aside = name.startswith(names.LOST_WINDOW) and path.name != names.ACCOUNTS
         if path.name.startswith(".") or name in {names.SEAL, names.SIGNATURE, CHECKER}:
             continue
         if path.is_dir() and not path.is_symlink():

@@ -7,9 +7,7 @@ other.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,13 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from rollback_actions.session.lock import open_lock
 from rollproof.baseline.facts import Facts, RecordedContainer
 from rollproof.incident.incident import RollbackRecord, incidents_of, new_incident
 from rollproof.incident.trials import Part
 from rollproof.monitoring.rollback_request import Kind, RollbackRequest
 from rollproof.planning.unfinished import Unfinished
-from rollproof.profile.profile import Target, load_target
 from rollproof.system.clock import Moment
 from rollproof.verdict import Verdict
 from staging.stack.stack import Stack
@@ -39,13 +35,6 @@ WAIT_SECONDS = 120.0
 OTHER_COMMIT = "0123456789abcdef0123456789abcdef01234567"
 SAVED, CLEAN = "test_commit_is_saved", "test_working_copy_is_clean"
 BASELINE = "test_baseline_is_of_this_state"
-HOLDS_AND_ENDS = """
-import os, pathlib, sys
-from rollproof.profile.profile import load_target
-from rollback_actions.session.lock import open_lock
-open_lock(load_target(pathlib.Path(sys.argv[1])), "a command that is killed").__enter__()
-os._exit(0)
-"""
 
 
 def possible(part: str) -> str:
@@ -340,20 +329,6 @@ def one_that_is_not_finished(clone: Clone) -> dict[str, Red]:
     return {REFUSALS: ("failed", f"observed one in incident {incident.id}")}
 
 
-def let_go(target: Target) -> None:
-    """Take over a lock, and give it back."""
-    with open_lock(target, "a test that is at its end", take_over=True):
-        pass
-
-
-def a_lock_of_one_who_was_killed(clone: Clone) -> dict[str, Red]:
-    verifier = clone.verifier
-    command = [sys.executable, "-c", HOLDS_AND_ENDS, str(verifier.stack.profile)]
-    clone.undo.callback(let_go, load_target(verifier.stack.profile))
-    subprocess.run(command, cwd=verifier.root, check=True, timeout=60, env=os.environ)
-    return {REFUSALS: ("failed", "expected free, or held by", "a command that is killed")}
-
-
 def a_target_that_is_protected(clone: Clone) -> dict[str, Red]:
     """Whoever rolls back confirms that: it refuses nothing."""
     clone.variables["PROTECTED"] = "true"
@@ -395,7 +370,6 @@ ROUNDS: dict[str, tuple[Fault, ...]] = {
         not_saved("{head}\n{head}\n", "observed '"),
         a_merge_under_way,
         a_record_of_another_service,
-        a_lock_of_one_who_was_killed,
     ),
     "a short commit": (
         not_saved("{short}", "observed {short} (from"),

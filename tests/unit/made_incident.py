@@ -10,21 +10,22 @@ from pathlib import Path
 
 import pytest
 
-from rollback_actions.respond.response import Response
+from rollback_actions.respond.response import assessed_details
 from rollback_actions.session.journal import Journal
-from rollproof.errors import ExitCode, UsageProblem
-from rollproof.incident.downtime import Downtime, record_downtime
+from rollproof.errors import ExitCode
+from rollproof.incident import response_record
+from rollproof.incident.downtime import record_downtime
 from rollproof.incident.incident import Incident, Origin, RollbackRecord, find_or_create_incident
 from rollproof.incident.journal import DETECTED
 from rollproof.incident.journal_steps import Step, StepId
 from rollproof.incident.ledger import Note, Planned, Result, Run
 from rollproof.incident.limits import limits_of
+from rollproof.incident.response_record import Ending
 from rollproof.incident.rollbacks import ROLLBACK_BEGAN
-from rollproof.monitoring.assessment import Assessed
+from rollproof.monitoring.assessment import Assessed, decision_by
 from rollproof.monitoring.rollback_request import Kind
 from rollproof.monitoring.samples import SampleWriter
 from rollproof.monitoring.severity import assess
-from rollproof.monitoring.tree import Decision
 from rollproof.planning.unfinished import UnfinishedFile
 from rollproof.profile.bands import Bands
 from rollproof.profile.profile import Target
@@ -90,7 +91,34 @@ class MadeIncident:
         for sample in made:
             writer.write(sample)
         writer.close()
-        Response(self.target, Journal(self.folder / RESPONSE, str), [], self).run(assessed)
+        journal = Journal(self.folder / RESPONSE, str)
+        journal.write(response_record.ASSESSED, **assessed_details(assessed))
+        decision = decision_by(self.target, assessed)
+        details = {"action": decision.action, "names": decision.names, "reason": decision.reason}
+        journal.write(response_record.DECIDED, severity=assessed.assessment.severity, **details)
+        self.clock.turn(30)
+        journal.write(response_record.AGREED, by="ada")
+        journal.write(response_record.ROLLING_BACK, action=decision.action)
+        journal.write(response_record.ROLLED_BACK, code=float(self.roll_back()))
+        journal.write(response_record.VERIFYING)
+        self.check(wrong=self.checks is not ExitCode.VERIFIED)
+        journal.write(response_record.VERIFIED, code=float(self.checks))
+        ending, reason, seconds = Ending.MANUAL, "the verification ended with exit code 1", None
+        if self.checks is ExitCode.VERIFIED:
+            rollback = self.incident.rollback()
+            assert rollback is not None
+            verified = Moment.now().seconds_since(rollback.started)
+            downtime = record_downtime(self.target, self.incident, verified)
+            assert downtime is not None
+            ending, reason, seconds = Ending.RESUMED, "the rollback is verified", downtime.seconds
+        limit = float(self.target.rto_seconds)
+        journal.write(
+            response_record.ENDED,
+            ending=ending,
+            reason=reason,
+            downtime_seconds=seconds,
+            objective_seconds=limit,
+        )
 
     def watch(self, count: int = 14, well_before: int = 4, errors: float = 20) -> None:
         """Keep samples of a monitor, the last of now: some that are well, then `count` with failures."""
@@ -99,19 +127,8 @@ class MadeIncident:
             writer.write(sample)
         writer.close()
 
-    def assess_anew(self, why: str) -> Assessed:
-        """Assess again, as at first."""
-        del why
-        return self.assess()
-
-    def has_begun(self, since: Moment) -> bool:
-        """Never resume one."""
-        del since
-        return False
-
-    def roll_back(self, decision: Decision | None = None, begun: Moment | None = None) -> ExitCode:
+    def roll_back(self) -> ExitCode:
         """Roll back in 62 s; the start of the application takes longer than it should."""
-        del decision, begun
         began, journal = Moment.now(), Journal(self.folder / JOURNAL, str)
         with journal.step(f"rollback emergency {COMMIT}", id=Step.ROLLBACK, user="ada", host="here", pid="1"):
             self.begin(journal)
@@ -151,17 +168,6 @@ class MadeIncident:
         with journal.step(name, id=step.step, of=step.of, deadline_seconds=deadline) as result:
             yield result
             self.clock.turn(seconds)
-
-    def roll_back_backend(self) -> None:
-        """Roll one service back in 23 s, after another rollback of this incident."""
-        began, journal = Moment.now(), Journal(self.folder / JOURNAL, str)
-        self.incident.set_rollback_aside()
-        self.incident.reopen()
-        with journal.step("rollback service backend", id=Step.ROLLBACK, user="ada", host="here", pid="1"):
-            self.begin(journal, kind="service", names=["backend"])
-            with self.step(journal, StepId(Step.RECREATE, "backend"), 23.0, 60.0):
-                pass
-            self.write_rollback(began, kind=Kind.SERVICE, names=("backend",), records=None)
 
     def write_rollback(
         self,
@@ -253,29 +259,3 @@ class MadeIncident:
             seconds=0.1,
             message="an incident",
         )
-
-    # What the response does outside of itself.
-
-    def assess(self) -> Assessed:
-        raise AssertionError("an incident that is critical is not assessed again")
-
-    def show(self, decision: Decision) -> tuple[UsageProblem, ...]:
-        del decision
-        return ()
-
-    def agree(self, decision: Decision) -> str | None:
-        del decision
-        self.clock.turn(30)
-        return "ada"
-
-    def verify(self) -> ExitCode:
-        self.check(wrong=self.checks is not ExitCode.VERIFIED)
-        return self.checks
-
-    def downtime(self, verified: Moment) -> Downtime | None:
-        rollback = self.incident.rollback()
-        assert rollback is not None
-        return record_downtime(self.target, self.incident, verified.seconds_since(rollback.started))
-
-    def wait(self, seconds: float) -> None:
-        self.clock.turn(seconds)

@@ -13,7 +13,7 @@ from rollproof.incident.incident import Incident, new_incident
 from rollproof.incident.journal_steps import Step, StepId
 from rollproof.incident.rollbacks import went_back
 from rollproof.planning.cut_names import CutNames
-from rollproof.planning.plan import plan_database, plan_emergency, plan_service
+from rollproof.planning.plan import plan_database, plan_emergency
 from rollproof.planning.unfinished import read_unfinished
 from rollproof.profile.sections import Place, Reference
 from rollproof.stores.references import text_of
@@ -69,13 +69,6 @@ def test_both_stores_went_back_to_one_backup(sandbox: Sandbox, incident: Inciden
     assert excused(sandbox, incident)
     # Of one that is not in the set nothing is known.
     assert CutNames(sandbox.target, incident)(OTHERS) == frozenset()
-    # A rollback that takes no data, and one store after the other.
-    sandbox.run(plan_service(sandbox.target, "backend"), incident)
-    assert excused(sandbox, incident)
-    for store in ("redis", "mysql"):
-        database(sandbox, incident, store, first_set(sandbox))
-        assert excused(sandbox, incident) is (store == "mysql")
-    assert went_back(incident) == dict.fromkeys(("mysql", "redis"), first_set(sandbox))
 
 
 def test_one_store_alone_excuses_its_own_names(sandbox: Sandbox, incident: Incident) -> None:
@@ -84,26 +77,19 @@ def test_one_store_alone_excuses_its_own_names(sandbox: Sandbox, incident: Incid
     assert excused(sandbox, incident, OWN)
 
 
-def test_a_later_rollback_that_failed_excuses_nothing(
+def test_a_rollback_that_failed_or_was_given_up_excuses_nothing(
     sandbox: Sandbox, incident: Incident, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    emergency(sandbox, incident, "zz-other")
-    keeper = sandbox.keepers["redis"]
-
     def fail() -> None:
         raise ActionFailed(what="a", expected="b", observed="c", source="d", hint="e")
 
-    monkeypatch.setattr(keeper, "meanwhile", fail)
+    monkeypatch.setattr(sandbox.keepers["redis"], "meanwhile", fail)
     with pytest.raises(ActionFailed):
-        database(sandbox, incident, "redis", "zz-other")
+        emergency(sandbox, incident, "zz-other")
     assert not excused(sandbox, incident)
-    monkeypatch.setattr(keeper, "meanwhile", lambda: None)
-    # It is given up: nobody knows any more how far it came.
     unfinished = read_unfinished(incident)
     assert unfinished is not None
     unfinished.give_up(why="the test")
-    assert not excused(sandbox, incident)
-    sandbox.run(plan_service(sandbox.target, "backend"), incident)
     assert not excused(sandbox, incident)
 
 
@@ -132,10 +118,8 @@ def test_one_that_is_cut_off_excuses_nothing_until_it_is_resumed(
 def test_a_record_that_does_not_say_all_excuses_nothing(
     sandbox: Sandbox, incident: Incident, damage: dict[str, object]
 ) -> None:
-    """Earlier versions wrote neither stores nor backup."""
     emergency(sandbox, incident, "zz-other")
-    sandbox.run(plan_service(sandbox.target, "backend"), incident)
-    (path,) = incident.folder.glob("earlier-rollback-*.json")
+    path = incident.folder / "rollback.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **damage}))
     assert not excused(sandbox, incident)
 

@@ -12,7 +12,6 @@ from rollproof.git.repository import read_working_copy
 from rollproof.git.saved_commit import file_of, read_saved_commit
 from rollproof.incident.trials import Part, PartTrial
 from rollproof.planning import rollback_trial
-from rollproof.planning.lock_state import LockState
 from rollproof.planning.rollback_trial import RollbackTrial
 from tests.unit.command_line import Ran
 from tests.unit.sandbox import Sandbox, git
@@ -108,7 +107,6 @@ def trial(sandbox: Sandbox, repository: Path, monkeypatch: pytest.MonkeyPatch) -
     """A trial without an engine: its lock is free, and it has every image."""
     assert repository == sandbox.target.application.repository
     monkeypatch.setattr(rollback_trial, "ComposeProject", lambda _: sandbox.control)
-    monkeypatch.setattr(rollback_trial, "lock_state", lambda _: LockState())
     target = sandbox.target
     baseline = load_baseline(target.folders.baselines / "current", target.name, target.baseline_key)
     return RollbackTrial(target, baseline)

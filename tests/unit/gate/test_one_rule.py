@@ -12,12 +12,8 @@ import pytest
 
 from checks.premigration import test_step5_staging as step5
 from fixtures.gating.evidence import Expect
-from rollproof.baseline.known_good import current_baseline
 from rollproof.errors import Mismatch, Problem
-from rollproof.incident.incident import RollbackRecord, new_incident
 from rollproof.incident.rehearsals import Ending, Rehearsal
-from rollproof.monitoring.rollback_request import Kind, RollbackRequest
-from rollproof.planning.refusals import refuse_hold
 from rollproof.record_names import VERDICT
 from rollproof.system.clock import Moment
 from rollproof.system.files import sha256_of
@@ -58,20 +54,6 @@ def silent(_: object) -> None:
 def both(seen: list[bool]) -> None:
     """See that what was compared was not always of one kind."""
     assert set(seen) == {True, False}
-
-
-def test_a_hold_of_another_commit_is_of_no_service(sandbox: Sandbox) -> None:
-    """A service goes to the current baseline: a rollback of it to an earlier one holds nothing up."""
-    incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
-    request = RollbackRequest(Kind.SERVICE, "0" * 40, ("backend",))
-    now = Moment.now()
-    incident.write_rollback(
-        RollbackRecord(
-            *(request.commit, Verdict.PASSED, 1.0, now, now, request.kind, request.names),
-            baseline=current_baseline(sandbox.target).id,
-        )
-    )
-    refuse_hold(sandbox.target)
 
 
 def test_a_rehearsal(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from rollback_actions.session.journal import Journal
 from rollproof.backups.sets import MANIFEST, manifest_text
 from rollproof.errors import ExitCode
 from rollproof.incident.incident import new_incident
@@ -196,12 +195,3 @@ def test_an_edited_reopening_counts_for_nobody_until_a_person_has_moved_it(rolle
     rolled.record.rename(rolled.record.with_suffix(".jsonl.damaged"))
     rolled.reopen()
     assert [one.name for one in read_reopenings(rolled.incident)] == ["Ada"]
-
-
-def test_a_later_rollback_of_the_incident_is_not_reopened_yet(rolled: RolledBack) -> None:
-    rolled.prepare()
-    rolled.reopen()
-    journal = Journal(rolled.incident.folder / "journal.jsonl", str)
-    journal.write("rollback began", commit=rolled.sandbox.commit, head=rolled.fix, revisions=[])
-    said = rolled.reopen(code=ExitCode.USAGE)
-    assert f"fix of {rolled.fix[:12]}, which was rolled back" in said

@@ -19,13 +19,11 @@ from rollproof.incident.downtime import (
 )
 from rollproof.incident.incident import Incident, RollbackRecord
 from rollproof.incident.journal import DETECTED
-from rollproof.incident.rollbacks import ROLLBACK_BEGAN
 from rollproof.incident.tally import tally
 from rollproof.monitoring.samples import Sample, SampleWriter
 from rollproof.profile.profile import Target
 from rollproof.record_names import CONTACTS, DOWNTIME, SAMPLES
 from rollproof.system.clock import Moment
-from rollproof.system.record_files import write_record
 from rollproof.verdict import Verdict
 from tests.unit.made_samples import BEAT, Probes, requests, samples, value
 
@@ -69,7 +67,7 @@ def test_it_begins_with_the_first_bad_sample_before_the_rollback(target: Target,
     assert found.seconds == pytest.approx(4 * BEAT + 2 + VERIFIED, abs=5)
     assert found.seconds == pytest.approx(rollback.started.seconds_since(made[10].at) + VERIFIED)
     assert not found.late
-    late, said = judged_downtime(incident, rollback)
+    late, said = judged_downtime(incident)
     assert not late
     assert said is not None
     assert said.startswith("downtime, from the first bad sample of the monitor to the verified end: expected")
@@ -80,15 +78,11 @@ def test_what_was_recorded_of_the_first_outage_stays_its_beginning(
 ) -> None:
     bands = target.severity
     _keep(incident, samples(5, _down, well_before=10, target=target.name))
-    first = _rolled_back(incident, 2.0)
+    _rolled_back(incident, 2.0)
     found = record_downtime(target, incident, VERIFIED)
     assert found is not None
     (incident.folder / SAMPLES).unlink()
     assert incident_began(incident, bands, BEAT) == (Since.MONITOR, found.since)
-    # What was recorded of a later outage is no beginning of the first.
-    later = replace(found, since=replace(found.since, since_boot=first.started.since_boot + 1))
-    write_record(incident.folder / DOWNTIME, later)
-    assert incident_began(incident, bands, BEAT) == (Since.ROLLBACK, first.started)
 
 
 def test_a_response_knows_which_sample_that_was(target: Target, incident: Incident) -> None:
@@ -107,12 +101,12 @@ def test_a_response_knows_which_sample_that_was(target: Target, incident: Incide
 
 
 def test_it_is_later_than_the_objective_and_says_so(target: Target, incident: Incident) -> None:
-    rollback = _rolled_back(incident)
+    _rolled_back(incident)
     found = record_downtime(target.model_copy(update={"rto_seconds": 80}), incident, VERIFIED)
     assert found is not None
     assert found.late
     text = "downtime, from the beginning of the rollback to the verified end: "
-    assert judged_downtime(incident, rollback) == (True, f"{text}expected at most 80 s, observed 90.0 s")
+    assert judged_downtime(incident) == (True, f"{text}expected at most 80 s, observed 90.0 s")
 
 
 @pytest.mark.parametrize(("seconds", "late"), [(80.04, False), (80.06, True)])
@@ -122,29 +116,6 @@ def test_it_is_judged_as_it_is_shown(target: Target, incident: Incident, seconds
     assert found is not None
     assert found.late is late
     assert ("observed 80.1 s" in str(found)) is late
-
-
-def test_it_lasts_until_one_of_several_rollbacks_is_verified(target: Target, incident: Incident) -> None:
-    began = replace(Moment.now(), since_boot=Moment.now().since_boot - 900)
-    journal = Journal(incident.folder / "journal.jsonl", lambda text: text)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Moment, "now", lambda: began)
-        journal.write(ROLLBACK_BEGAN, kind="emergency", names=[], commit="c" * 40, head=None)
-    _rolled_back(incident)
-    journal.write(ROLLBACK_BEGAN, kind="service", names=["backend"], commit="c" * 40, head=None)
-
-    found = record_downtime(target, incident, VERIFIED)
-    assert found is not None
-    assert found.since == began
-    assert found.seconds == pytest.approx(900 + VERIFIED, abs=1)
-    assert found.late
-
-    # What is rolled back after that is an outage of its own, whatever the response said of the first.
-    Journal(incident.folder / "response.jsonl", str).write("assessed", first_bad=began.record())
-    rollback = _rolled_back(incident, 60.0)
-    again = record_downtime(target, incident, VERIFIED)
-    assert again is not None
-    assert (again.since, again.seconds) == (rollback.started, VERIFIED)
 
 
 def _none_kept(_: Incident) -> None:
@@ -179,30 +150,25 @@ def test_where_no_sample_says_it_the_beginning_of_the_rollback_counts(
     assert (found.since, found.seconds) == (rollback.started, VERIFIED)
 
 
-def test_the_first_verified_end_counts_until_another_rollback(target: Target, incident: Incident) -> None:
+def test_the_first_verified_end_counts(target: Target, incident: Incident) -> None:
     _rolled_back(incident)
     first = record_downtime(target, incident, VERIFIED)
     assert record_downtime(target, incident, 5000.0) == first == read_downtime(incident)
-    rollback = _rolled_back(incident)
-    assert judged_downtime(incident, rollback) == (False, None)
-    again = record_downtime(target, incident, 70.0)
-    assert again is not None
-    assert again.seconds == 70.0
 
 
 def test_without_a_rollback_there_is_none(target: Target, incident: Incident) -> None:
     assert record_downtime(target, incident, VERIFIED) is None
     assert read_downtime(incident) is None
-    assert judged_downtime(incident, None) == (False, None)
+    assert judged_downtime(incident) == (False, None)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", "null", '{"since": 1}'])
 def test_a_damaged_record_is_said(target: Target, incident: Incident, text: str) -> None:
-    rollback = _rolled_back(incident)
+    _rolled_back(incident)
     (incident.folder / DOWNTIME).write_text(text)
     with pytest.raises(UsageProblem, match="HINT: delete that file"):
         read_downtime(incident)
-    late, said = judged_downtime(incident, rollback)
+    late, said = judged_downtime(incident)
     assert late is None
     assert said is not None
     assert said.startswith("downtime of the incident: expected a readable downtime.json")
@@ -221,19 +187,6 @@ def test_the_outage_is_no_younger_than_its_detection(target: Target, incident: I
     assert found is not None
     assert (found.since, found.since_is) == (detected, Since.DETECTION)
     assert found.late
-
-
-def test_a_verified_rollback_ends_an_outage_even_if_its_downtime_is_gone(
-    target: Target, incident: Incident
-) -> None:
-    _rolled_back(incident, -900.0)
-    incident.close()
-    incident.set_rollback_aside()
-    incident.reopen()
-    rollback = _rolled_back(incident, 60.0)
-    found = record_downtime(target, incident, VERIFIED)
-    assert found is not None
-    assert (found.since, found.seconds) == (rollback.started, VERIFIED)
 
 
 def test_one_damaged_sample_hides_no_outage(target: Target, incident: Incident) -> None:

@@ -173,26 +173,6 @@ def test_a_journal_that_cannot_be_read_is_not_taken_for_a_broken_one(tmp_path: P
         read_journal(tmp_path / "pipe")
 
 
-def test_two_do_not_write_one_journal(path: Path) -> None:
-    first, second = Journal(path, str), Journal(path, str)
-    second.write("took over")
-    before = path.read_bytes()
-    for _ in range(2):
-        with pytest.raises(ActionFailed, match="other records after them"):
-            first.write("still here")
-    assert path.read_bytes() == before
-    second.write("goes on")
-    assert len(verify_journal(path)) == 7
-
-
-def test_a_journal_that_was_cut_meanwhile_is_not_written(path: Path) -> None:
-    journal = Journal(path, str)
-    path.write_bytes(path.read_bytes()[:10])
-    with pytest.raises(ActionFailed, match="observed fewer"):
-        journal.write("on")
-    assert path.stat().st_size == 10
-
-
 def test_a_torn_last_line_is_dropped(path: Path) -> None:
     whole = path.read_text()
     path.write_text(whole + '{"event": "star')

@@ -199,7 +199,7 @@ def test_a_verdict_whose_hash_is_in_the_journal_is_no_better_than_the_ledger(tmp
 
 @pytest.mark.usefixtures("undrawn")
 def test_a_late_verdict_stays_when_its_downtime_is_removed(unsigned: SealedRecord) -> None:
-    late = Downtime(moment(-255), Since.MONITOR, 9999.0, 900.0, moment(57.2))
+    late = Downtime(moment(-255), Since.MONITOR, 9999.0, 900.0)
     write_record(unsigned.folder / DOWNTIME, late)
     unsigned.seal("checks, run 1")
     assert renew(unsigned.folder, lambda _: None).verdict is Verdict.FAILED

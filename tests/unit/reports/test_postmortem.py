@@ -142,19 +142,6 @@ def test_the_downtime_is_held_against_the_objective(made: MadeIncident, slow: fl
     assert (judged == "was exceeded") is story(made).verdict.verdict.startswith("failed")
 
 
-def test_another_outage_of_the_incident_is_counted_by_itself(made: MadeIncident) -> None:
-    made.roll_back()
-    made.check()
-    record_downtime(made.target, made.incident, 74.0)
-    made.incident.close()
-    made.clock.turn(3600)
-    made.roll_back_backend()
-    assert "No verified end of the outage is recorded: 23 s passed" in story(made).sentences[3]
-    made.check()
-    assert story(made).sentences[3].startswith("Users were out for 35 s")
-    assert "the service rollback of backend to aaaaaaaaaaaa passed after 23.0 s" in story(made).sentences[2]
-
-
 def test_a_phase_that_came_late_is_said(made: MadeIncident) -> None:
     made.roll_back()
     late(made.check(), "phase1", 500)

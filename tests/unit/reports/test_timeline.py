@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from reports.incident.events import Kind, Timeline, timeline_of
 from reports.incident.record import read_record
-from rollback_actions.respond.response import allow
 from rollback_actions.session.journal import Journal
 from rollproof.errors import ExitCode, UsageProblem
+from rollproof.incident.response_record import ALLOWED
 from rollproof.monitoring.rollback_request import Kind as Rollback
 from rollproof.monitoring.severity import Severity
 from rollproof.planning.refusals import Allowed
@@ -74,21 +75,12 @@ def test_a_whole_response_is_told_in_order(made: MadeIncident) -> None:
 
 def test_what_a_person_allowed_is_told_as_it_was_typed_and_is_no_decision(made: MadeIncident) -> None:
     journal = Journal(made.folder / RESPONSE, str)
-    allow(journal, [], Allowed("staging", over_budget=True), "ada")
+    journal.write(ALLOWED, by="ada", **asdict(Allowed("staging", over_budget=True)))
     made.respond()
     timeline = timeline_of(read_record(made.folder))
     assert timeline.doubts == ()
     assert texts(timeline, Kind.RESPONSE)[0] == "allowed by ada: --confirm staging, --over-budget"
     assert len(texts(timeline, Kind.DECISION)) == 2
-
-
-def test_a_decision_that_lapsed_is_told_as_one(made: MadeIncident) -> None:
-    Journal(made.folder / RESPONSE, str).write("lapsed", reason="the full rollback was decided 7 d ago")
-    timeline = timeline_of(read_record(made.folder))
-    assert timeline.doubts == ()
-    assert texts(timeline, Kind.DECISION) == [
-        "assessed and asked again: the full rollback was decided 7 d ago"
-    ]
 
 
 def test_without_a_response_the_monitor_says_since_when_it_was_bad(made: MadeIncident) -> None:

@@ -16,7 +16,7 @@ from rollproof.errors import ExitCode, UsageProblem
 from rollproof.incident.incident import Incident, RollbackRecord, new_incident
 from rollproof.monitoring.rollback_request import Kind, RollbackRequest
 from rollproof.planning.plan import Plan, Stage, plan_database, plan_emergency, plan_full, plan_service
-from rollproof.planning.refusals import CONDITIONS, Allowed, Asked, refusals, refuse_hold
+from rollproof.planning.refusals import CONDITIONS, Allowed, Asked, refusals
 from rollproof.planning.schedule import Schedule, schedule_of
 from rollproof.planning.unfinished import Unfinished
 from rollproof.profile.profile import Target, load_target
@@ -185,41 +185,12 @@ def test_only_what_did_not_help_or_is_not_known_to_holds_the_same_up(
     assert bool(held(sandbox, plan)) is repeated
 
 
-def test_a_hold_ends_when_a_later_rollback_that_covers_it_is_verified(sandbox: Sandbox) -> None:
-    plan = plan_service(sandbox.target, "backend")
-    emergency = RollbackRequest(Kind.EMERGENCY, plan.commit)
-    _verified(_rolled_back(sandbox, emergency))
-    _rolled_back(sandbox, plan.request)
-    with pytest.raises(UsageProblem, match="observed service backend to "):
-        refuse(sandbox.target, plan, Allowed())
-    _verified(_rolled_back(sandbox, RollbackRequest(Kind.SERVICE, plan.commit, ("worker",))))
-    with pytest.raises(UsageProblem, match="observed service backend to "):
-        refuse(sandbox.target, plan, Allowed())
-    _verified(_rolled_back(sandbox, RollbackRequest(Kind.FULL, plan.commit)))
-    refuse(sandbox.target, plan, Allowed())
-    refuse_hold(sandbox.target)
-
-
 def test_a_rollback_of_another_target_holds_nobody_up(sandbox: Sandbox) -> None:
     plan = plan_emergency(sandbox.target, sandbox.commit)
     incident = _rolled_back(sandbox, plan.request)
     record = json.loads((incident.folder / "incident.json").read_text())
     (incident.folder / "incident.json").write_text(json.dumps({**record, "target": "another"}))
     refuse(sandbox.target, plan, Allowed())
-
-
-def test_what_was_verified_before_the_next_rollback_in_its_incident_stays_so(sandbox: Sandbox) -> None:
-    redis, mysql = (plan_database(sandbox.target, name) for name in ("redis", "mysql"))
-    incident = _rolled_back(sandbox, redis.request)
-    incident.close()
-    unfinished = Unfinished.begin(incident, mysql.request, mysql.baseline.id)
-    assert not incident.closed
-    incident.write_rollback(unfinished.outcome(Verdict.PASSED, Moment.now()))
-    unfinished.end()
-    refuse(sandbox.target, redis, Allowed())
-    with pytest.raises(UsageProblem, match="observed database mysql to "):
-        refuse(sandbox.target, mysql, Allowed())
-    assert [(one.names, one.verified) for one in incident.earlier_rollbacks()] == [(("redis",), True)]
 
 
 def test_a_baseline_that_was_captured_since_is_another_state_to_go_back_to(sandbox: Sandbox) -> None:
@@ -237,20 +208,12 @@ def test_a_baseline_that_was_captured_since_is_another_state_to_go_back_to(sandb
     refuse(sandbox.target, after, Allowed())
 
 
-def test_one_that_was_superseded_takes_no_hold_of_a_later_one_away(sandbox: Sandbox) -> None:
+def test_an_incident_has_one_rollback(sandbox: Sandbox) -> None:
     plan = plan_database(sandbox.target, "redis")
-    incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
-    Unfinished.begin(incident, plan.request, plan.baseline.id).give_up(by=incident)
-    refuse(sandbox.target, plan, Allowed())
-    unfinished = Unfinished.begin(incident, plan.request, plan.baseline.id)
-    unfinished.restored({"unaccounted": 1})
-    done = unfinished.outcome(Verdict.FAILED, Moment.now())
-    incident.write_rollback(done)
-    unfinished.end()
-    with pytest.raises(UsageProblem, match="none to that commit in the last 30 min"):
-        refuse(sandbox.target, plan, Allowed())
-    Unfinished.begin(incident, plan.request, plan.baseline.id)
-    assert [one.records for one in incident.earlier_rollbacks()] == [done.records]
+    incident = _rolled_back(sandbox, plan.request)
+    (refusal,) = refusals(Asked(sandbox.target, plan, Allowed(again=True), incident=incident.id))
+    assert "one without a rollback" in str(refusal)
+    assert not list(refusals(Asked(sandbox.target, plan, Allowed(again=True))))
 
 
 def test_without_room_for_the_safety_copy_nothing_begins(
