@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import time
 import uuid
 from collections.abc import Generator, Iterator
 from enum import Enum
@@ -40,7 +39,7 @@ from allure_pytest.utils import ParsedPytestNodeId, allure_label, allure_title
 from fixtures.gating.evidence import EVIDENCE, NOTES, SIDES, STEPS, Sides
 from fixtures.gating.recorder import judge
 from fixtures.gating.stages import parameters_of, stage_of
-from fixtures.gating.verification import VERIFICATION, Verification
+from fixtures.gating.verification import VERIFICATION
 from reports.allure.categories import code_of
 from reports.allure.recorded import NODE_ID
 from reports.text.page import escaped
@@ -276,15 +275,6 @@ def _identify(result: TestResult, node_id: str) -> None:
     result.testCaseId = result.historyId = identity
     for parameter in result.parameters:
         parameter.excluded = True
-
-
-def write_unreported(
-    verification: Verification, phase: str, node_id: str, recorded: Result | None = None
-) -> None:
-    """Write a result for a check that wrote none itself: its worker died, or the check never began."""
-    moment = int(time.time() * 1000)
-    result = unreported(verification.incident.id, phase, node_id, recorded, moment)
-    allure_commons.plugin_manager.hook.report_result(result=result)
 
 
 def unreported(

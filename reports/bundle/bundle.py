@@ -8,11 +8,10 @@ record and its seal, there is nothing else.
 
 from __future__ import annotations
 
-import errno
 import gzip
 import os
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +29,6 @@ from rollproof.system.files import sha256_of
 
 CHECKER_FILE = Path(verify_record.__file__)
 _RECORDS = "records of users: --with-records includes them"
-_CHUNK = 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,36 +156,19 @@ def _write(path: Path, incident: Incident, files: Mapping[str, Path]) -> None:
     with (
         os.fdopen(descriptor, "wb") as raw,
         gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive,
     ):
-        for part in _archive(incident.id, files):
-            packed.write(part)
-
-
-def _archive(incident: str, files: Mapping[str, Path]) -> Iterator[bytes]:
-    """Yield the bytes of the archive, with headers as the checker wants them."""
-    length = 0
-    for name, path in files.items():
-        with path.open("rb") as stream:
-            size, read = os.fstat(stream.fileno()).st_size, 0
-            yield _header(f"{incident}/{name}", size)
-            while read < size and (part := stream.read(min(_CHUNK, size - read))):
-                yield part
-                read += len(part)
-        if read < size:
-            raise OSError(errno.EIO, "it was cut off while it was read", str(path))
-        yield bytes(-size % tarfile.BLOCKSIZE)
-        length += tarfile.BLOCKSIZE + size + -size % tarfile.BLOCKSIZE
-    yield bytes(2 * tarfile.BLOCKSIZE + -(length + 2 * tarfile.BLOCKSIZE) % tarfile.RECORDSIZE)
-
-
-def _header(name: str, size: int) -> bytes:
-    try:
-        return verify_record.header_of(name, size)
-    except ValueError as error:
-        raise UsageProblem(
-            what="file of the incident",
-            expected="a name and a size that every archive can have",
-            observed=f"{name!a}: {error}",
-            source="the incident's folder",
-            hint="give that file another name; hand the folder itself on if it is too large",
-        ) from None
+        for name, file in files.items():
+            with file.open("rb") as stream:
+                member = tarfile.TarInfo(f"{incident.id}/{name}")
+                member.size, member.mode = os.fstat(stream.fileno()).st_size, verify_record.MODE
+                try:
+                    archive.addfile(member, stream)
+                except ValueError as error:
+                    raise UsageProblem(
+                        what="file of the incident",
+                        expected="a name and a size that every archive can have",
+                        observed=f"{name!a}: {error}",
+                        source="the incident's folder",
+                        hint="give that file another name; hand the folder itself on if it is too large",
+                    ) from None

@@ -17,8 +17,9 @@ import pytest
 from fixtures.gating.verification import VERIFICATION, Verification
 from fixtures.target import recorded_facts
 from reports.allure.metadata import write_environment
-from reports.allure.results import write_unreported
+from reports.allure.missing import write_missing_results
 from reports.html.html import render
+from reports.incident.record import read_record
 from reports.run.causes import NAME as CAUSES
 from reports.run.completion import complete
 from reports.run.environment import environment
@@ -33,7 +34,7 @@ from rollproof.home import typed
 from rollproof.incident.incident import IncidentKind, report_paths
 from rollproof.incident.tally import of_severity, tally
 from rollproof.reading import read_regular
-from rollproof.record_names import GATE_PAGE, REPORT, VERDICT
+from rollproof.record_names import GATE_PAGE, REPORT, RESULTS, VERDICT
 from rollproof.sealing.seal import UNSIGNED, Sealing, promised
 from rollproof.system.files import write_whole
 from rollproof.verdict import RunVerdict, Verdict
@@ -69,16 +70,10 @@ class _Record:
         self._config = config
         self._verification = verification
         self._incident = verification.incident
-        self._reported: set[str] = set()
         self._verdict: RunVerdict | None = None
         self._shown: RunVerdict | None = None
         self._green = False
         self._notes: list[str] = []
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Note that a check was torn down, so its process has written its result."""
-        if report.when == "teardown":
-            self._reported.add(report.nodeid)
 
     # A wrapper ends after the ledger is closed and JUnit's file written, but before the terminal's summary.
     @pytest.hookimpl(wrapper=True)
@@ -233,12 +228,8 @@ class _Record:
         if results is None:
             # Allure was switched off on the command line.
             return
-        run = self._verification.run
-        recorded = run.results()
-        for phase, planned in run.plan().items():
-            for node_id in planned.checks:
-                if node_id not in self._reported:
-                    write_unreported(self._verification, phase, node_id, recorded.get(node_id))
+        if Path(results).resolve() == (self._incident.folder / RESULTS).resolve():
+            write_missing_results(read_record(self._incident.folder), redactor_of(self._config))
         rows = environment(self._verification, recorded_facts(self._config))
         write_environment(Path(results), rows)
 
