@@ -1,8 +1,8 @@
 """Pytest plugin: completes the record at the end of a run.
 
-In this order: results for checks that never reported, `verdict.json` and the downtime, Allure's metadata, the
-the pictures, `postmortem.md`, `report.html`. Last comes a scan of all that for secrets.
-Then the summary is printed.
+In this order: results for checks that never reported, Allure's environment, `verdict.json`, the pictures,
+`postmortem.md` or `gate.md`, `report.html`. Last comes a scan of all that for secrets; then the summary is
+printed.
 """
 
 from __future__ import annotations
