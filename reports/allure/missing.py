@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +19,6 @@ from reports.allure.recorded import NODE_ID, recorded_results
 from reports.allure.results import RedactingLogger, unreported
 from reports.incident.record import IncidentRecord
 from reports.run.environment import environment_of
-from reports.text.room import Room
 from reports.text.stages import TITLES
 from rollproof.record_names import ENVIRONMENT_FILE, RESULTS
 from rollproof.redaction.redactor import Redactor
@@ -31,27 +32,32 @@ def write_missing_results(record: IncidentRecord, redactor: Redactor | None = No
     folder.mkdir(exist_ok=True)
     if not (folder / ENVIRONMENT_FILE).exists():
         write_environment(folder, environment_of(incident, record.rollback))
-    missing = {f"{one.uuid}-result.json": one for one in _every_result(record)}
+    missing = {f"{one.uuid}-result.json": (one, until) for one, until in _every_result(record)}
     # A result that an earlier rebuild wrote is no result of the check's own.
-    own = [one for one in recorded_results(folder) if one.path.name not in missing]
-    latest = dict[str, int]()
-    for one in own:
-        latest[one.check] = max(one.start, latest.get(one.check, 0))
-    redactor, room = redactor or Redactor(), Room(folder, workers=1)
-    for name, result in missing.items():
+    own = defaultdict[str, list[int]](list)
+    for found in recorded_results(folder):
+        if found.path.name not in missing:
+            own[found.check].append(found.start)
+    redactor = redactor or Redactor()
+    for name, (result, until) in missing.items():
         check = next(label.value for label in result.labels if label.name == NODE_ID)
-        if latest.get(check, -1) >= result.start:
+        if any(result.start <= start < until for start in own[check]):
             # The check's own result appeared after an earlier rebuild.
             (folder / name).unlink(missing_ok=True)
         else:
-            RedactingLogger(_Whole(folder / name), redactor, room).report_result(result)
+            RedactingLogger(_Whole(folder / name), redactor).report_result(result)
 
 
-def _every_result(record: IncidentRecord) -> Iterator[TestResult]:
-    """Yield a result for each check of each run, as the ledger has it, under an id that stays the same."""
+def _every_result(record: IncidentRecord) -> Iterator[tuple[TestResult, float]]:
+    """Yield a result for each check of each run, as the ledger has it, under an id that stays the same.
+
+    Beside it is the start of the next run, in milliseconds since 1970.
+    """
     incident = record.incident
-    for run in record.runs:
-        began = _milliseconds(run.facts.started if run.facts is not None else incident.started)
+    starts = [
+        _milliseconds(run.facts.started if run.facts is not None else incident.started) for run in record.runs
+    ]
+    for run, began, until in zip(record.runs, starts, [*starts[1:], math.inf], strict=True):
         wanted = [(stage, check) for stage, planned in run.plan.items() for check in planned.checks]
         for stage, planned_id in wanted:
             if stage in TITLES:
@@ -59,7 +65,7 @@ def _every_result(record: IncidentRecord) -> Iterator[TestResult]:
                 check = planned_id.encode("utf-8", "backslashreplace").decode()
                 result = unreported(incident.id, stage, check, run.results.get(planned_id), began)
                 result.uuid = str(uuid5(NAMESPACE_URL, f"{incident.id}/{run.number}/{check}"))
-                yield result
+                yield result, until
 
 
 def _milliseconds(moment: Moment) -> int:

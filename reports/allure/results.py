@@ -42,9 +42,9 @@ from fixtures.gating.stages import parameters_of, stage_of
 from fixtures.gating.verification import VERIFICATION
 from reports.allure.categories import code_of
 from reports.allure.recorded import NODE_ID
+from reports.text.cut import TRACE_CHARACTERS, cut_evidence, cut_to
 from reports.text.page import escaped
 from reports.text.redactor import redactor_of
-from reports.text.room import TRACE_CHARACTERS, Room, cut_to
 from reports.text.stages import TITLES, heading_of, severity_of
 from rollproof.collection import Case
 from rollproof.errors import Described, Meaning, Mismatch, Problem
@@ -58,7 +58,7 @@ from rollproof.runbook import Replica, store_in
 from rollproof.verdict import Verdict
 
 MEANS = "means"
-# Larger than what is kept of one, see `Room`.
+# Larger than what is kept of one.
 _LARGEST_ATTACHMENT = 256 * 1024 * 1024
 _STATUSES = {
     Verdict.PASSED: Status.PASSED,
@@ -91,9 +91,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if original is None:
         return
     config = session.config
-    workers = getattr(config, "workerinput", {}).get("workercount", 1)
-    room = Room(Path(config.option.allure_report_dir), workers)
-    ours = RedactingLogger(original, redactor_of(config), room, config.stash.setdefault(_SAID, {}))
+    ours = RedactingLogger(original, redactor_of(config), config.stash.setdefault(_SAID, {}))
     manager.unregister(original)
     manager.register(ours)
 
@@ -188,10 +186,9 @@ def _story(item: pytest.Item, redactor: Redactor) -> str | None:
 class RedactingLogger:
     """Lets Allure's logger write redacted results and attachments, identified by their node ids."""
 
-    def __init__(self, inner: Any, redactor: Redactor, room: Room, said: _Said | None = None) -> None:  # noqa: ANN401 - it is not typed
+    def __init__(self, inner: Any, redactor: Redactor, said: _Said | None = None) -> None:  # noqa: ANN401 - it is not typed
         self._inner = inner
         self._redactor = redactor
-        self._room = room
         self._said = {} if said is None else said
 
     @allure_commons.hookimpl
@@ -210,7 +207,6 @@ class RedactingLogger:
             result.statusDetails.trace = cut_to(result.statusDetails.trace, TRACE_CHARACTERS)
         _add_code(result)
         self._inner.report_result(result)
-        self._room.next_check()
 
     @allure_commons.hookimpl
     def report_container(self, container: TestResultContainer) -> None:
@@ -238,7 +234,7 @@ class RedactingLogger:
         """Write attached text or bytes."""
         text = isinstance(body, str)
         clean = _text(body, self._redactor).encode() if isinstance(body, str) else self._redactor.data(body)
-        self._inner.report_attached_data(self._room.fit(clean, text=text), file_name)
+        self._inner.report_attached_data(cut_evidence(clean, text=text), file_name)
 
 
 def _add_code(result: TestResult) -> None:

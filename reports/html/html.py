@@ -67,28 +67,16 @@ def render(
     tools: Path = TOOLS,
     progress: Callable[[str], None] = lambda _text: None,
     seconds: float = RENDER_SECONDS,
-    bare: bool = False,
 ) -> Path:
     """Make `report.html` from all results of the incident in `incident_folder`, and return its path.
 
     `front` is the HTML of its first screen, before Allure's tree.
 
-    With `bare`, make it even without any result, from the attached files.
-
     Raises:
         UsageProblem: there is no incident in the folder.
-        NoReport: a result is missing, or Allure is missing, fails or times out after `seconds`; or the report
-            cannot be written.
+        NoReport: Allure is missing, fails or times out after `seconds`; or the report cannot be written.
     """
     incident = load_incident(incident_folder)
-    if not bare and not any((incident_folder / RESULTS).glob("*-result.json")):
-        raise NoReport(
-            what="results of the incident",
-            expected="one a check",
-            observed="none",
-            source=str(incident_folder / RESULTS),
-            hint=f"run the checks first: {typed('verify verification --target PROFILE')}",
-        )
     allure = find_allure(progress, tools)
     with tempfile.TemporaryDirectory(prefix="rollproof-report-") as temporary:
         config = Path(temporary) / "allurerc.json"

@@ -84,7 +84,7 @@ def _renewed(folder: Path, say: Callable[[str], None], signing: Signing, target:
     try:
         verdict = _verdict(record, promised(signing)[0])
         write_missing_results(record)
-        rendered = partial(render, folder, progress=say, bare=True)
+        rendered = partial(render, folder, progress=say)
         problems = complete(folder, verdict, Redactor(), say, rendered, drawn=True, target=target)
     except OSError as error:
         raise Unverifiable(

@@ -1,1 +1,1 @@
-"""Shared by all pages of a record: Markdown of untrusted texts, titles, room for evidence, the redactor."""
+"""Shared by all pages of a record: Markdown of untrusted texts, titles, bounds of evidence, the redactor."""

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from reports.html.html import render
-from reports.text.room import CHECK_BYTES, INCIDENT_BYTES
 
 pytest_plugins = ["pytester"]
 
@@ -237,26 +236,6 @@ def test_a_result_says_what_was_verified_expected_and_observed(project: pytest.P
     assert found["Running: mysql"]["start"] <= asked["start"] <= asked["stop"]
     # Also where nobody said it but the error.
     assert "| an answer | none |" in found["Health"]["description"]
-
-
-def test_evidence_of_an_incident_is_bounded(project: pytest.Pytester) -> None:
-    project.makepyfile(
-        test_checks="""
-        import pytest
-
-        @pytest.mark.phase1
-        @pytest.mark.parametrize("number", range(15))
-        def test_talks(number, evidence):
-            evidence("log", "x" * 300_000)
-        """
-    )
-    project.runpytest_subprocess("-n2")
-
-    folder = project.path / "incidents" / "one" / "allure-results"
-    sizes = [path.stat().st_size for path in folder.glob("*-attachment*")]
-    assert len(sizes) == 15
-    assert INCIDENT_BYTES / 2 < sum(sizes) < INCIDENT_BYTES + 15 * 200
-    assert max(sizes) < CHECK_BYTES + 200
 
 
 def test_a_lost_check_is_broken_and_known_again_when_it_runs(project: pytest.Pytester) -> None:

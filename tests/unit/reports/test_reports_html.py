@@ -63,16 +63,6 @@ def test_a_folder_without_an_incident_is_refused(tmp_path: Path) -> None:
         render(tmp_path)
 
 
-def test_an_incident_without_results_is_no_empty_report(tmp_path: Path) -> None:
-    record = {"version": 1, "target": "staging", "started": Moment.now().record()}
-    (tmp_path / "incident.json").write_text(json.dumps(record))
-
-    with pytest.raises(NoReport, match=r"results of the incident: expected one a check, observed none"):
-        render(tmp_path)
-
-    assert not (tmp_path / "report.html").exists()
-
-
 def test_a_report_that_cannot_be_written_is_a_problem(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,4 +81,4 @@ def test_a_report_that_cannot_be_written_is_a_problem(
     monkeypatch.setattr(html, "sealed", str)
 
     with pytest.raises(NoReport, match="report: expected a file that can be written"):
-        render(tmp_path, bare=True)
+        render(tmp_path)
