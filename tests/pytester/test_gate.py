@@ -92,7 +92,7 @@ def test_all_items_hold(gate: Sandbox) -> None:
     assert verdict_of(outcome) == "passed"
     page = page_of(outcome)
     assert page.startswith("# ✅ Promote\n")
-    assert f"Migration `{commit_of(gate)}`" in page
+    assert f"Migration {commit_of(gate)} of" in page
     assert "5 of 5 items hold" in page
     assert f"| ✅ | item 1 | seen {commit_of(gate)[:4]} |" in page
     assert outcome.incident is not None
@@ -129,7 +129,6 @@ def test_a_waiver_lets_an_item_pass_and_shows(gate: Sandbox) -> None:
     assert page.count("| used |") == 3
     assert page.count("| not needed |") == 1, "of two of one person, the first lets an item pass"
     assert "| Ada | known \\| old |" in page
-    assert "waived by Ada" in outcome.text
 
 
 def test_an_expired_waiver_changes_nothing(gate: Sandbox) -> None:
