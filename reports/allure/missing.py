@@ -7,7 +7,6 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
@@ -58,7 +57,7 @@ def _every_result(record: IncidentRecord) -> Iterator[tuple[TestResult, float]]:
     starts = [
         _milliseconds(run.facts.started if run.facts is not None else incident.started) for run in record.runs
     ]
-    for run, (began, until) in zip(record.runs, pairwise([*starts, math.inf]), strict=True):
+    for run, began, until in zip(record.runs, starts, [*starts, math.inf][1:], strict=True):
         wanted = [(stage, check) for stage, planned in run.plan.items() for check in planned.checks]
         for stage, planned_id in wanted:
             if stage in TITLES:
