@@ -6,9 +6,12 @@ Every kind of store has one class of reader. What only some kinds can answer is 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import Any, Self
+
+import orjson
 
 from rollproof.collection import Json
 from rollproof.errors import Unverifiable, UsageProblem
@@ -27,6 +30,11 @@ from rollproof.stores.contract import (
 )
 from rollproof.stores.names import Name
 from rollproof.stores.reach import Readable
+
+# The canonical bytes that one answer should hold; as JSON and Python objects it takes 20 times that.
+BLOCK_BYTES = 4_000_000
+# Rows of the very first request, before their size is known.
+FIRST = 10
 
 
 class Reader(ABC):
@@ -221,3 +229,26 @@ class Reader(ABC):
         What the account may not read is named, and is no error.
         """
         return None
+
+
+def exported_by_key(
+    selection: Selection, read: Callable[[Sequence[str]], Sequence[ExportedRecord]], pace: Pace
+) -> Iterator[ExportedRecord]:
+    """Yield the records of `selection` that still exist in the requested version.
+
+    `read` returns the existing records for some keys, in any version. It ignores parts, so that only
+    requested keys are read.
+    """
+    every = sorted(selection.pairs)
+    begin, limit = 0, FIRST
+    while begin < len(every):
+        block = frozenset(every[begin : begin + limit])
+        begin += limit
+        started = monotonic()
+        found = read(sorted({key for key, _ in block}))
+        seconds = monotonic() - started
+        yield from (record for record in found if (record.key, record.hash) in block)
+        size = sum(len(orjson.dumps(record.content)) for record in found)
+        limit = pace.next_size(max(1, len(found)), seconds)
+        if size:
+            limit = max(1, min(limit, BLOCK_BYTES * len(found) // size))

@@ -28,21 +28,15 @@ from rollproof.stores.contract import (
     FIELD_BITS,
     HASH_BITS,
     Digest,
-    ExportedRecord,
     Hit,
     Neighbours,
     Pace,
     RecordHash,
     Search,
-    Selection,
 )
-from rollproof.stores.reader import Reader
+from rollproof.stores.reader import BLOCK_BYTES, FIRST, Reader
 from rollproof.system.side_by_side import Workers
 
-# The canonical bytes that one answer should hold; as JSON and Python objects it takes 20 times that.
-BLOCK_BYTES = 4_000_000
-# Rows of the very first request, before their size is known.
-FIRST = 10
 # Pieces of a collection for each connection: enough that the connections end at about the same time. A scan
 # cut short has then read a little from everywhere.
 PIECES = 16
@@ -323,26 +317,3 @@ class Scanned(Reader):
     ) -> Iterator[tuple[int, RecordHash]]:
         """Yield each record of `parts`."""
         yield from Scan(self._table(collection), division, pace).records(parts)
-
-
-def exported_by_key(
-    selection: Selection, read: Callable[[Sequence[str]], Sequence[ExportedRecord]], pace: Pace
-) -> Iterator[ExportedRecord]:
-    """Yield the records of `selection` that still exist in the requested version.
-
-    `read` returns the existing records for some keys, in any version. It ignores parts, so that only
-    requested keys are read.
-    """
-    every = sorted(selection.pairs)
-    begin, limit = 0, FIRST
-    while begin < len(every):
-        block = frozenset(every[begin : begin + limit])
-        begin += limit
-        started = monotonic()
-        found = read(sorted({key for key, _ in block}))
-        seconds = monotonic() - started
-        yield from (record for record in found if (record.key, record.hash) in block)
-        size = sum(len(orjson.dumps(record.content)) for record in found)
-        limit = pace.next_size(max(1, len(found)), seconds)
-        if size:
-            limit = max(1, min(limit, BLOCK_BYTES * len(found) // size))

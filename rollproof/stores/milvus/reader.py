@@ -43,7 +43,8 @@ from rollproof.stores.milvus.table import Entities
 from rollproof.stores.names import Name, named, whole_numbers
 from rollproof.stores.policy import chosen, excluded_of
 from rollproof.stores.reach import Readable
-from rollproof.stores.vectors import Metric, Scanned, exported_by_key, ranked, search_of
+from rollproof.stores.reader import exported_by_key
+from rollproof.stores.vectors import Metric, Scanned, ranked, search_of
 from rollproof.system.side_by_side import each
 
 # The width of an approximate search: wide enough to be repeatable.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import tarfile
-from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
@@ -17,12 +16,12 @@ from typing import IO, cast
 from rollproof.collection import Json
 from rollproof.engines.engine import Container, ContainerEngine
 from rollproof.errors import Unverifiable
-from rollproof.stores.contract import Answer, Digest, ExportedRecord, Pace, RecordHash, Selection
+from rollproof.stores.contract import Answer, ExportedRecord, Pace, RecordHash, Selection
+from rollproof.stores.listed import Listed, divided
 from rollproof.stores.mounts.client import _END, FIRST, MOST_FILES, File, HeldMount, _inside, _Stream
 from rollproof.stores.mounts.descriptor import MountsProfile
 from rollproof.stores.policy import excluded_of
 from rollproof.stores.reach import Readable
-from rollproof.stores.reader import Reader
 from rollproof.stores.vectors import field_hash, record_hash
 from rollproof.system.files import create_file
 
@@ -54,7 +53,7 @@ class Hashing:
         return self._hash.digest()
 
 
-class MountsReader(Reader):
+class MountsReader(Listed):
     """Reads the application's own state: the files in its mounts. A part is a range of paths."""
 
     _profile: MountsProfile
@@ -93,7 +92,7 @@ class MountsReader(Reader):
                 with tarfile.open(
                     fileobj=cast("IO[bytes]", stream), mode="r|", errors="surrogateescape"
                 ) as tar:
-                    yield self._read(held, tar, stream)
+                    yield self._files(held, tar, stream)
         except tarfile.TarError as error:
             raise self._reach.failed(
                 f"{held.name}: {error}", expected="the files of a mount", hint="read it again"
@@ -109,7 +108,7 @@ class MountsReader(Reader):
                 means=problem.means,
             ) from None
 
-    def _read(self, held: HeldMount, tar: tarfile.TarFile, stream: _Stream) -> Iterator[File]:
+    def _files(self, held: HeldMount, tar: tarfile.TarFile, stream: _Stream) -> Iterator[File]:
         number = 0
         root: str | None = None
         for number, info in enumerate(tar):
@@ -203,22 +202,15 @@ class MountsReader(Reader):
     def divide(self, collection: str, records: int) -> tuple[str, ...]:
         """Return a division by the paths that there are."""
         with self.files(self.mounted(collection)) as files:
-            paths = sorted(key_of(file.path) for file in files if file.path)
-        return ("", *paths[records::records])
+            return divided((key_of(file.path) for file in files if file.path), records)
 
-    def digest(
-        self, collection: str, division: Sequence[str], parts: Sequence[int], _pace: Pace
-    ) -> Iterator[tuple[int, Digest]]:
-        """Yield the digest of each of `parts`; the mount is read once, at one moment."""
-        for part, found in self._read_parts(collection, division, parts):
-            yield part, Digest(len(found), sum(record.hash for record in found))
+    def _listed(self, collection: str, _pace: Pace) -> Iterator[RecordHash]:
+        with self.files(self.mounted(collection)) as files:
+            yield from self.hashed(collection, files)
 
-    def records(
-        self, collection: str, division: Sequence[str], parts: Sequence[int], _pace: Pace
-    ) -> Iterator[tuple[int, RecordHash]]:
-        """Yield the records of `parts`; the mount is read once, at one moment."""
-        for part, found in self._read_parts(collection, division, parts):
-            yield from ((part, record) for record in found)
+    def _read(self, _collection: str, names: Sequence[RecordHash], _pace: Pace) -> Iterator[RecordHash]:
+        """Yield the records as they were listed, at one moment."""
+        return iter(names)
 
     def hashed(
         self, collection: str, files: Iterator[File], keep: Callable[[File, Hashing], None] = lambda *_: None
@@ -241,17 +233,6 @@ class MountsReader(Reader):
             if not file.info.islnk():
                 contents[first] = content.digest()
             yield _record(file.path, file.info, contents.get(first, b""), excluded)
-
-    def _read_parts(
-        self, collection: str, division: Sequence[str], parts: Sequence[int]
-    ) -> Iterator[tuple[int, list[RecordHash]]]:
-        found: dict[int, list[RecordHash]] = {part: [] for part in parts}
-        with self.files(self.mounted(collection)) as files:
-            for record in self.hashed(collection, files):
-                part = bisect_right(division, record.key) - 1
-                if part in found:
-                    found[part].append(record)
-        yield from found.items()
 
     def _root(self, held: HeldMount) -> Json:
         with self.files(held) as files:

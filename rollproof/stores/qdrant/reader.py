@@ -25,11 +25,11 @@ from rollproof.stores.policy import excluded_of
 from rollproof.stores.qdrant.client import METRICS, NAMES, SERVING, Rest, path_of
 from rollproof.stores.qdrant.descriptor import QdrantProfile
 from rollproof.stores.reach import Readable
+from rollproof.stores.reader import exported_by_key
 from rollproof.stores.vectors import (
     Hashed,
     Metric,
     Scanned,
-    exported_by_key,
     field_hash,
     float_bytes,
     json_bytes,

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
-from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,10 +16,11 @@ from redis.connection import AbstractConnection
 
 from rollproof.collection import Json
 from rollproof.stores.canonical import number_json, text_json
-from rollproof.stores.contract import HASH_BITS, Answer, Digest, ExportedRecord, Pace, RecordHash, Selection
+from rollproof.stores.contract import HASH_BITS, Answer, ExportedRecord, Pace, RecordHash, Selection
+from rollproof.stores.listed import Listed
 from rollproof.stores.policy import excluded_of
 from rollproof.stores.reach import Readable
-from rollproof.stores.reader import Reader
+from rollproof.stores.reader import BLOCK_BYTES, exported_by_key
 from rollproof.stores.redis.client import (
     SCAN_COUNT,
     KeyGroups,
@@ -32,66 +32,63 @@ from rollproof.stores.redis.client import (
 )
 from rollproof.stores.redis.descriptor import RedisProfile
 from rollproof.stores.redis.values import (
-    READINGS,
-    SMALL_BYTES,
+    TYPES,
     Changed,
     Command,
-    Subject,
     Value,
     framed,
-    in_pipelines,
+    name_of,
     short_hash,
-    string,
     text,
 )
-from rollproof.system.side_by_side import batched
 
-# Keys held in memory at a time; for every further so many, the database is scanned again.
-HELD_KEYS = 200_000
-# Keys that share a pipeline; their small values are all in memory.
-CHUNK = 1000
+# Keys that share a pipeline at first, and at most; their values are all in memory.
+FIRST, MOST = 20, 1000
 ATTEMPTS = 5
-
 NO_EXPIRY, NO_KEY = -1, -2
-
-# Keys that are read together, whose values fit in memory.
-TOGETHER = 20
-# The command that reads a whole value, by type, and its arguments after the key.
-_WHOLE: Mapping[bytes, tuple[tuple[str, ...], tuple[str | int, ...]]] = {
-    b"string": (("GET",), ()),
-    b"list": (("LRANGE",), (0, -1)),
-    b"set": (("SMEMBERS",), ()),
-    b"hash": (("HGETALL",), ()),
-    b"zset": (("ZRANGE",), (0, -1, "WITHSCORES")),
-    b"stream": (("XINFO", "STREAM"), ("FULL", "COUNT", 0)),
-}
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
+    """One key as read: `answer` is its whole value as the server gives it, `dumped` what RESTORE takes."""
+
     key: bytes
     kind: bytes
+    answer: Any
     value: Value
     expires: float | None
-
-    def hash(self) -> int:
-        """Return the hash of key, type, value and whether the key expires; the expiry time is left out."""
-        expiry = b"none" if self.expires is None else b"expiring"
-        parts = framed(self.key, self.kind, expiry, self.value.digest)
-        return int.from_bytes(blake2b(parts, digest_size=8).digest(), "little") >> (64 - HASH_BITS)
+    dumped: bytes | None
 
     def record(self) -> RecordHash:
-        """Return the entry as a `RecordHash`."""
-        fields = {
-            "type": short_hash(self.kind),
-            "expiry": short_hash(b"none" if self.expires is None else b"expiring"),
-            **self.value.fields,
-        }
-        return RecordHash(text(self.key), self.hash(), fields, self.expires)
+        """Return key, type, value and whether the key expires as a record; the expiry time is in no hash."""
+        expiry = b"none" if self.expires is None else b"expiring"
+        parts = framed(self.key, self.kind, expiry, self.value.digest)
+        hashed = int.from_bytes(blake2b(parts, digest_size=8).digest(), "little") >> (64 - HASH_BITS)
+        fields = {"type": short_hash(self.kind), "expiry": short_hash(expiry), **self.value.fields}
+        return RecordHash(text(self.key), hashed, fields, self.expires)
+
+    def exported(self) -> ExportedRecord:
+        """Return the whole key, which was read with `dumped`."""
+        record = self.record()
+        answer = sorted(self.answer) if self.kind == b"set" else self.answer
+        return ExportedRecord(
+            key=record.key,
+            hash=record.hash,
+            content={
+                "type": text(self.kind),
+                "expires": _moment(self.expires),
+                "value": _readable(answer),
+            },
+            replay={
+                "key": b64encode(self.key).decode(),
+                "value": b64encode(self.dumped or b"").decode(),
+                "expires": None if self.expires is None else round(self.expires * 1000),
+            },
+        )
 
 
-class RedisReader(Reader):
-    """Reads one Redis server. A part is a bucket of keys by their hash.
+class RedisReader(Listed):
+    """Reads one Redis server. A part is a range of hashes of keys.
 
     DUMP belongs to ``+@read``, and code that only reads should have no further rights. RESTORE does not
     belong to it: only the operator can replay.
@@ -155,7 +152,7 @@ class RedisReader(Reader):
         return int(found["connected_clients"]), int(allowed["maxclients"])
 
     blind_spots: tuple[str, ...] = (
-        "each key is read on its own, a value above 16 kB slice by slice: a part is not at one moment",
+        "each key is read on its own: a part is not at one moment",
         "when a key expires is not compared, only whether it does; of a field of a hash, neither",
         "when and how long ago a stream's entries were delivered is not compared",
         "a HyperLogLog counts as changed when PFCOUNT renewed the number in it",
@@ -187,30 +184,15 @@ class RedisReader(Reader):
             }
         return dict(sorted(found.items()))
 
-    def divide(self, collection: str, records: int) -> tuple[str, ...]:
-        """Return buckets that hold about `records` keys each, such as ``bucket 2 of 7``."""
-        database = self._database(collection)
-        count = sum(len(page) for page in self._pages(database, collection))
-        return _buckets(max(1, -(-count // records)))
+    def export(self, selection: Selection, folder: Path, pace: Pace) -> Iterator[ExportedRecord]:
+        """Yield the wanted keys, including the fields that digests leave out."""
 
-    def digest(
-        self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
-    ) -> Iterator[tuple[int, Digest]]:
-        """Yield the digest of each of `parts`."""
-        for part, chunks in self._parts(collection, division, parts, pace):
-            found = Digest(0, 0)
-            for entries in chunks:
-                found += Digest(len(entries), sum(entry.hash() for entry in entries))
-            yield part, found
+        def read(keys: Sequence[str]) -> list[ExportedRecord]:
+            names = [name_of(key) for key in keys]
+            found = self._entries(selection.collection, names, pace, dump=True)
+            return [entry.exported() for entry in found]
 
-    def records(
-        self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
-    ) -> Iterator[tuple[int, RecordHash]]:
-        """Yield each key of `parts`."""
-        for part, chunks in self._parts(collection, division, parts, pace):
-            for entries in chunks:
-                for entry in entries:
-                    yield part, entry.record()
+        yield from exported_by_key(selection, read, pace)
 
     def _open(self, database: int) -> redis.Redis:
         if database not in self._clients:
@@ -243,55 +225,36 @@ class RedisReader(Reader):
             if cursor == 0:
                 return
 
-    def _parts(
-        self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
-    ) -> Iterator[tuple[int, Iterator[list[_Entry]]]]:
-        """Yield each part with its entries."""
-        database, excluded = self._database(collection), self._excluded(collection)
-        for part, those in self._keys(collection, division, parts):
-            yield part, self._entries(database, those, excluded, pace)
+    def _listed(self, collection: str, _pace: Pace) -> Iterator[bytes]:
+        """Yield each key once, though the server may list it more often."""
+        seen = set[bytes]()
+        for page in self._pages(self._database(collection), collection):
+            found = set(page) - seen
+            seen |= found
+            yield from found
 
-    def _excluded(self, collection: str) -> frozenset[bytes]:
-        return frozenset(name.encode() for name in excluded_of(self._profile, collection))
+    def _place(self, name: bytes) -> str:
+        return blake2b(name, digest_size=8).hexdigest()
 
-    def _keys(
-        self, collection: str, division: Sequence[str], parts: Sequence[int]
-    ) -> Iterator[tuple[int, set[bytes]]]:
-        """Yield each part with its keys; one scan serves as many parts as fit in memory."""
-        database = self._database(collection)
-        if tuple(division) != _buckets(len(division)):
-            raise self._reach.failed(
-                "other texts",
-                expected=f"division of {collection} into buckets",
-                hint="the baseline was changed by hand, or is of another store",
-            )
-        with translated(self._reach):
-            present = int(self._open(database).dbsize())
-        together = max(1, HELD_KEYS * len(division) // max(present, 1))
-        for start in range(0, len(parts), together):
-            chosen = parts[start : start + together]
-            found: dict[int, set[bytes]] = {part: set() for part in chosen}
-            for page in self._pages(database, collection):
-                for key in page:
-                    bucket = _bucket(key, len(division))
-                    if bucket in found:
-                        found[bucket].add(key)
-            for part in chosen:
-                yield part, found.pop(part)
+    def _read(self, collection: str, names: Sequence[bytes], pace: Pace) -> Iterator[RecordHash]:
+        return (entry.record() for entry in self._entries(collection, names, pace))
 
     def _entries(
-        self, database: int, keys: set[bytes], excluded: frozenset[bytes], pace: Pace
-    ) -> Iterator[list[_Entry]]:
-        """Yield the entries of `keys`, a chunk at a time; keys removed meanwhile are left out."""
-        waiting = iter(keys)
-        size = CHUNK
-        while chunk := list(islice(waiting, size)):
+        self, collection: str, keys: Sequence[bytes], pace: Pace, *, dump: bool = False
+    ) -> Iterator[_Entry]:
+        """Yield the entries of `keys`; keys that are gone are left out."""
+        database = self._database(collection)
+        excluded = frozenset(name.encode() for name in excluded_of(self._profile, collection))
+        begin, size = 0, FIRST
+        while begin < len(keys):
+            chunk = list(keys[begin : begin + size])
+            begin += size
             started = time.monotonic()
-            entries: list[_Entry] = []
-            again = chunk
+            again, held = chunk, 0
             for _ in range(ATTEMPTS):
-                read, again = self._read(database, again, excluded)
-                entries += read
+                entries, again = self._read_once(database, again, excluded, dump=dump)
+                held += sum(_size(entry.answer) for entry in entries)
+                yield from entries
                 if not again:
                     break
             else:
@@ -300,62 +263,50 @@ class RedisReader(Reader):
                     expected="values that stay as they are while they are read",
                     hint="stop the application, or give these keys a pattern whose policy is volatile",
                 )
-            size = min(CHUNK, pace.next_size(len(chunk), time.monotonic() - started))
-            yield entries
+            size = min(MOST, pace.next_size(len(chunk), time.monotonic() - started))
+            size = max(1, min(size, BLOCK_BYTES * len(chunk) // max(held, 1)))
 
-    def _read(
-        self, database: int, keys: list[bytes], excluded: frozenset[bytes]
+    def _read_once(
+        self, database: int, keys: Sequence[bytes], excluded: frozenset[bytes], *, dump: bool
     ) -> tuple[list[_Entry], list[bytes]]:
-        """Return the keys' entries, and the keys that changed while they were read."""
-        kinds: dict[bytes, bytes] = {}
-        expiries: dict[bytes, float | None] = {}
-        values: dict[bytes, Value | None] = {}
-        for key, kind, expires, start in self._ask_first(database, keys):
-            if kind == b"none":
+        """Return the keys' entries, and the keys that changed meanwhile.
+
+        A value is dumped before it is read. If it is then what was wanted, it was that in between.
+        """
+        expiry = "PEXPIRETIME" if self._exact_expiry else "PTTL"
+        offset = 0.0 if self._exact_expiry else time.time()
+        # Most values are strings. The type is asked for last: a key that has one then also existed before.
+        first: tuple[tuple[str, ...], ...] = (*([("DUMP",)] if dump else []), ("GET",), (expiry,), ("TYPE",))
+        answers = iter(self._ask(database, [(*command, key) for key in keys for command in first]))
+        told = {}
+        for key in keys:
+            dumped = next(answers) if dump else None
+            value, expires, kind = next(answers), next(answers), next(answers)
+            if expires == NO_KEY or kind == b"none":
                 continue
-            if kind not in READINGS:
+            if kind not in TYPES:
                 raise self._reach.failed(
                     f"a key of type {text(kind)}",
                     expected="values of Redis's own types",
                     hint="give keys of modules a pattern of their own, and leave it out of the comparison",
                 )
-            kinds[key], expiries[key] = kind, expires
-            if kind == b"string" and (start is None or len(start) < SMALL_BYTES):
-                values[key] = None if start is None else string(start)
-        others = [key for key in kinds if key not in values]
-        sizes = self._ask(database, [("MEMORY", "USAGE", key) for key in others])
-        subjects = [
-            Subject(key, size if isinstance(size, int) else 0, excluded)
-            for key, size in zip(others, sizes, strict=True)
+            told[key] = kind, value, None if expires == NO_EXPIRY else expires / 1000 + offset, dumped
+        others = [key for key, (kind, *_) in told.items() if kind != b"string"]
+        values = self._ask(database, [TYPES[told[key][0]].read(key) for key in others])
+        found = {key: value for key, (kind, value, *_) in told.items() if kind == b"string"}
+        found |= dict(zip(others, values, strict=True))
+        # No value is empty but a text and a stream, of which the answer is not.
+        changed = [
+            key
+            for key, value in found.items()
+            if isinstance(value, Changed) or value in (None, [], {}, set())
         ]
-        small = [subject for subject in subjects if subject.small]
-        for together in (small, *([subject] for subject in subjects if not subject.small)):
-            readings = [READINGS[kinds[subject.key]](subject) for subject in together]
-            found = in_pipelines(readings, lambda commands: self._ask(database, commands))
-            values |= {subject.key: value for subject, value in zip(together, found, strict=True)}
-        entries = [
-            _Entry(key, kinds[key], value, expiries[key])
-            for key, value in values.items()
-            if value is not None
-        ]
-        return entries, [key for key, value in values.items() if value is None]
-
-    def _ask_first(
-        self, database: int, keys: list[bytes]
-    ) -> Iterator[tuple[bytes, bytes, float | None, bytes | None]]:
-        """Yield each key with its type, expiry time, and the start of its value if that is a string."""
-        expiry = "PEXPIRETIME" if self._exact_expiry else "PTTL"
-        commands: list[Command] = []
-        for key in keys:
-            commands += [("GETRANGE", key, 0, SMALL_BYTES - 1), (expiry, key), ("TYPE", key)]
-        offset = 0.0 if self._exact_expiry else time.time()
-        answers = self._ask(database, commands)
-        for index, key in enumerate(keys):
-            start, expires, kind = answers[3 * index : 3 * index + 3]
-            # The type is asked for last: a key that has one then also existed before.
-            gone = expires == NO_KEY or kind == b"none"
-            moment = None if expires == NO_EXPIRY else expires / 1000 + offset
-            yield key, b"none" if gone else kind, moment, start if isinstance(start, bytes) else None
+        entries = []
+        for key in found.keys() - set(changed):
+            kind, _, expires, dumped = told[key]
+            value = TYPES[kind].value(found[key], excluded)
+            entries.append(_Entry(key, kind, found[key], value, expires, dumped))
+        return entries, changed
 
     def _ask(self, database: int, commands: list[Command]) -> list[Any]:
         """Return the answers to one pipeline's commands; `Changed` for a key now gone or of another type."""
@@ -376,51 +327,6 @@ class RedisReader(Reader):
             finally:
                 pool.release(connection)
 
-    def export(self, selection: Selection, folder: Path, pace: Pace) -> Iterator[ExportedRecord]:
-        """Yield the wanted keys, including the fields that digests leave out."""
-        collection = selection.collection
-        database, excluded = self._database(collection), self._excluded(collection)
-        for part, those in self._keys(collection, selection.division, tuple(selection.wanted)):
-            names = {key for key, _ in selection.wanted[part]}
-            wanted = (key for key in those if text(key) in names)
-            for together in batched(wanted, TOGETHER):
-                whole = self._read_whole(database, together)
-                # The value was read between two equal hashes, so the hash belongs to it.
-                for entries in self._entries(database, set(whole), excluded, pace):
-                    for entry in entries:
-                        record = entry.record()
-                        if (record.key, record.hash) in selection.wanted[part]:
-                            dumped, content = whole.pop(entry.key)
-                            yield ExportedRecord(
-                                key=record.key,
-                                hash=record.hash,
-                                content={
-                                    "type": text(entry.kind),
-                                    "expires": _moment(entry.expires),
-                                    "value": content,
-                                },
-                                replay={
-                                    "key": b64encode(entry.key).decode(),
-                                    "value": b64encode(dumped).decode(),
-                                    "expires": None if entry.expires is None else round(entry.expires * 1000),
-                                },
-                            )
-
-    def _read_whole(self, database: int, keys: Sequence[bytes]) -> dict[bytes, tuple[bytes, Json]]:
-        """Return keys with their DUMP and their values for people, without keys removed meanwhile."""
-        kinds: list[bytes] = self._ask(database, [("TYPE", key) for key in keys])
-        commands: list[Command] = []
-        for key, kind in zip(keys, kinds, strict=True):
-            # A key of an unknown type, or none, is not wanted: GET answers with an error, or nothing.
-            command, options = _WHOLE.get(kind, _WHOLE[b"string"])
-            commands += [("DUMP", key), (*command, key, *options)]
-        answers = self._ask(database, commands)
-        found: dict[bytes, tuple[bytes, Json]] = {}
-        for key, kind, dumped, value in zip(keys, kinds, answers[::2], answers[1::2], strict=True):
-            if dumped is not None and not isinstance(value, Changed):
-                found[key] = dumped, _readable(sorted(value) if kind == b"set" else value)
-        return found
-
 
 def _packed(command: Command) -> bytes:
     """Return a command in the protocol's form; the driver's own packing takes several times as long."""
@@ -440,14 +346,13 @@ def _answer(connection: AbstractConnection) -> object:
         raise
 
 
-def _bucket(key: bytes, buckets: int) -> int:
-    if buckets == 1:
-        return 0
-    return int.from_bytes(blake2b(key, digest_size=8).digest(), "little") % buckets
-
-
-def _buckets(count: int) -> tuple[str, ...]:
-    return ("", *(f"bucket {number} of {count}" for number in range(2, count + 1)))
+def _size(answer: object) -> int:
+    """Return about how many bytes an answer has."""
+    if isinstance(answer, bytes):
+        return len(answer)
+    if isinstance(answer, dict):
+        return sum(_size(name) + _size(value) for name, value in answer.items())
+    return sum(map(_size, answer)) if isinstance(answer, list | set | tuple) else 8
 
 
 def _moment(expires: float | None) -> Json:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import IO
@@ -23,17 +23,16 @@ from rollproof.stores.canonical import packed, record_of
 from rollproof.stores.contract import (
     Answer,
     Beside,
-    Digest,
     ExportedRecord,
     Pace,
     RecordHash,
     Selection,
     Wanted,
 )
+from rollproof.stores.listed import Listed
 from rollproof.stores.names import Name
-from rollproof.stores.policy import excluded_of, pace_of
+from rollproof.stores.policy import excluded_of
 from rollproof.stores.reach import Countdown, Reach, Readable
-from rollproof.stores.reader import Reader
 from rollproof.stores.s3.client import (
     ASKED_BYTES,
     ASKED_OBJECTS,
@@ -44,7 +43,6 @@ from rollproof.stores.s3.client import (
     without_key,
 )
 from rollproof.stores.s3.descriptor import VERSIONS, S3Profile
-from rollproof.stores.s3.listing import Listed, PartItem, batch_of, divided, in_parts
 from rollproof.stores.s3.settings import DENIED, SETTINGS, settings_of
 from rollproof.system.side_by_side import Workers, batched, each
 
@@ -52,6 +50,10 @@ from rollproof.system.side_by_side import Workers, batched, each
 # server. More than 8 in all were no faster.
 IN_FLIGHT = 4
 PAGE = 1000
+# Objects read as one request at most.
+BATCH = 2000
+# A large object counts as one additional record for each so many bytes.
+UNIT_BYTES = 64 << 10
 PIECE_BYTES = 1 << 20
 # The deadline starts again after so many bytes of a large object.
 STRETCH_BYTES = 16 << 20
@@ -61,6 +63,19 @@ USER_HEADER = "x-amz-meta-"
 GONE = frozenset({"NoSuchKey", "NoSuchVersion", "MethodNotAllowed"})  # the last: a delete marker
 _EXPIRY = re.compile(r'expiry-date="([^"]+)"')
 OBJECTS = "objects"
+
+
+@dataclass(frozen=True, slots=True)
+class ListedObject:
+    """A listing's entry for one object or version; `latest` is set only in a listing of versions."""
+
+    key: str
+    version: str
+    size: int
+    etag: str
+    deleted: bool
+    latest: bool = False
+    modified: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +114,7 @@ class ReadObject:
         )
 
 
-class S3Reader(Reader):
+class S3Reader(Listed):
     """Reads the profile's buckets: every current object whole, every version as the server lists it.
 
     A part begins at a key, compared by code points. An object has the fields size, content, content_type,
@@ -257,64 +272,32 @@ class S3Reader(Reader):
             seen |= {f"{name} of {bucket}": "" for name in SETTINGS if denied.get(name) != DENIED}
         return seen
 
-    def divide(self, collection: str, records: int) -> tuple[str, ...]:
-        """Return keys, evenly spread over the listed ones."""
-        return divided(self._listed(collection, pace_of(self._profile)), records)
-
-    def digest(
-        self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
-    ) -> Iterator[tuple[int, Digest]]:
-        """Yield the digest of each part, in the order given."""
-        digest = Digest(0, 0)
-        for part, record in self._read(collection, division, parts, pace):
-            if record is None:
-                yield part, digest
-                digest = Digest(0, 0)
-            else:
-                digest += Digest(1, record.hash)
-
-    def records(
-        self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
-    ) -> Iterator[tuple[int, RecordHash]]:
-        """Yield each record of `parts`."""
-        for part, record in self._read(collection, division, parts, pace):
-            if record is not None:
-                yield part, record
-
-    def _read(
-        self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
-    ) -> Iterator[tuple[int, RecordHash | None]]:
-        """Yield the records part by part, and None at each part's end."""
+    def _read(self, collection: str, names: Sequence[ListedObject], pace: Pace) -> Iterator[RecordHash]:
         excluded = excluded_of(self._profile, collection)
-        items = in_parts(lambda: self._listed(collection, pace), division, parts)
         if collection.startswith(VERSIONS):
-            for part, item in items:
-                yield part, None if item is None else version_record(item, excluded)
+            yield from (version_record(item, excluded) for item in names)
             return
 
-        def read(entry: PartItem) -> tuple[int, RecordHash | None, bool]:
-            part, item = entry
-            if item is None:
-                return part, None, True
-            return part, self._object(collection, item.key, excluded), False
+        def read(item: ListedObject) -> RecordHash | None:
+            return self._object(collection, item.key, excluded)
 
-        size = Pace.SMALLEST
+        begin, size = 0, Pace.SMALLEST
         with Workers(pace.connections * IN_FLIGHT, "s3") as workers:
-            while True:
-                batch, units = batch_of(items, size)
-                if not batch:
-                    return
+            while begin < len(names):
+                end, units = begin, 0
+                while end < len(names) and units < size and end - begin < BATCH:
+                    units += 1 + names[end].size // UNIT_BYTES
+                    end += 1
                 started = time.monotonic()
-                found = list(workers.in_order(read, batch))
+                found = list(workers.in_order(read, names[begin:end]))
                 seconds = time.monotonic() - started
-                for part, record, is_end in found:
-                    if is_end or record is not None:  # otherwise it was removed since it was listed
-                        yield part, record
+                yield from (record for record in found if record is not None)
+                begin = end
                 # One object larger than the whole request takes longer in proportion, without any load.
                 share = min(1.0, size / units)
                 size = pace.next_size(int(units * share), seconds * share)
 
-    def _listed(self, collection: str, pace: Pace) -> Iterator[Listed]:
+    def _listed(self, collection: str, pace: Pace) -> Iterator[ListedObject]:
         """Yield the server's listing, in its own order; each request has the deadline."""
         bucket = collection.removeprefix(VERSIONS)
         with translated(self._reach):
@@ -332,7 +315,7 @@ class S3Reader(Reader):
             if item is None:
                 return
             count += 1
-            yield Listed(
+            yield ListedObject(
                 key=str(item.object_name),
                 version=item.version_id or "null",
                 size=item.size or 0,
@@ -435,12 +418,12 @@ class S3Reader(Reader):
         return ExportedRecord(key, known, shown(bucket, found))
 
 
-def name_of_version(item: Listed) -> str:
+def name_of_version(item: ListedObject) -> str:
     """Return the record key for a version: ``KEY?versionId=VERSION``."""
     return f"{item.key}?versionId={item.version}"
 
 
-def version_record(item: Listed, excluded: frozenset[str]) -> RecordHash:
+def version_record(item: ListedObject, excluded: frozenset[str]) -> RecordHash:
     """Return the record of a version or delete marker."""
     fields = {
         "size": b"%d" % item.size,

@@ -155,7 +155,7 @@ class Redis(Subject):
         return Chosen(TOKENS, keys, spoil, ("token:3", "token:8"), size=10)
 
     def small(self, patch: pytest.MonkeyPatch) -> None:
-        patch.setattr(redis_export, "TOGETHER", 2)
+        patch.setattr(redis_export, "FIRST", 2)
 
     # The keeper.
 

@@ -9,8 +9,6 @@ from typing import ClassVar, cast
 from redis import Redis as Client
 
 from rollproof.stores.reach import Reach
-from rollproof.stores.redis import reader as redis_content
-from rollproof.stores.redis import values as redis_values
 from rollproof.stores.redis.client import connect
 from rollproof.stores.redis.descriptor import RedisProfile
 from tests.stack.reading.subject import Act, Change, Given, Sizes, Subject, ways
@@ -205,32 +203,3 @@ class Redis(Subject):
         self.client.flushdb()
         self.client.close()
         self.as_reader.close()
-
-
-class RedisInSlices(Redis):
-    """The same, with values of any size read in the way of the large, of which a few bytes are a slice.
-
-    Of a large hash no field is told apart.
-    """
-
-    variant = True
-    changes: ClassVar[Mapping[str, Change]] = {
-        name: (
-            act,
-            {
-                key: fields and {"value" if field.startswith("field ") else field for field in fields}
-                for key, fields in seen.items()
-            },
-        )
-        for name, (act, seen) in Redis.changes.items()
-    }
-    schema_changes, ways, attempts = {}, {}, {}
-    tokens = 300
-
-    limits = (
-        (redis_content, "SMALL_BYTES", 1),
-        (redis_values, "SMALL_BYTES", 1),
-        (redis_values, "SLICE_BYTES", 100),
-        # Of more keys than are held, each bucket is a scan of its own.
-        (redis_content, "HELD_KEYS", 20),
-    )

@@ -10,7 +10,7 @@ from tests.stack.reading.mongodb import Mongodb, MongodbInSmallRequests
 from tests.stack.reading.mounts import Mounts
 from tests.stack.reading.mysql import Mariadb, Mysql
 from tests.stack.reading.qdrant import Qdrant
-from tests.stack.reading.redis import Redis, RedisInSlices
+from tests.stack.reading.redis import Redis
 from tests.stack.reading.s3 import S3
 from tests.stack.reading.subject import Subject
 
@@ -21,7 +21,6 @@ SUBJECTS: Mapping[str, type[Subject]] = {
     "mongodb": Mongodb,
     "mongodb_in_small_requests": MongodbInSmallRequests,
     "redis": Redis,
-    "redis_in_slices": RedisInSlices,
     "s3": S3,
     "kafka": Kafka,
     "qdrant": Qdrant,

@@ -21,99 +21,33 @@ from rollproof.engines.engine import Endpoint
 from rollproof.errors import Unverifiable
 from rollproof.profile.sections import Account, Address
 from rollproof.stores.reach import Reach, Readable
-from rollproof.stores.s3 import listing as s3_listing
 from rollproof.stores.s3 import reader as s3_content
 from rollproof.stores.s3.client import translated
 from rollproof.stores.s3.descriptor import S3Profile
-from rollproof.stores.s3.listing import BATCH, UNIT_BYTES, Listed, batch_of, divided, in_parts
-from rollproof.stores.s3.reader import S3Reader, expires_at, read_contents, read_tags, version_record
+from rollproof.stores.s3.reader import (
+    ListedObject,
+    S3Reader,
+    expires_at,
+    read_contents,
+    read_tags,
+    version_record,
+)
 from rollproof.stores.s3.settings import DENIED, plain
 
 
-def _listed(key: str, size: int = 1) -> Listed:
-    return Listed(key, "v1", size, "e", deleted=False)
-
-
-class _Listing:
-    """Listed keys, in the order of a server that keeps folders; counts how often it was asked."""
-
-    def __init__(self, *keys: str) -> None:
-        self.keys = keys
-        self.asked = 0
-
-    def __call__(self) -> Iterator[Listed]:
-        self.asked += 1
-        return (_listed(key) for key in self.keys)
-
-
-def _told(listing: _Listing, division: list[str], parts: list[int]) -> list[tuple[int, str | None]]:
-    return [(part, item.key if item else None) for part, item in in_parts(listing, division, parts)]
-
-
-def test_parts_come_in_the_order_given_whatever_the_order_of_the_listing() -> None:
-    listing = _Listing("a", "a/b", "a b", "c", "b")
-    assert _told(listing, ["", "a ", "c"], [2, 0, 1]) == [
-        (2, "c"),
-        (2, None),
-        (0, "a"),
-        (0, None),
-        (1, "a/b"),
-        (1, "a b"),
-        (1, "b"),
-        (1, None),
-    ]
-    assert listing.asked == 1
-    assert _told(listing, ["", "a ", "c"], [0]) == [(0, "a"), (0, None)]
-    assert _told(listing, ["", "d"], [1]) == [(1, None)]
-
-
-def test_what_is_held_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    listing = _Listing(*(f"{number:02}" for number in range(20)))
-    division = ["", "05", "10", "15"]
-    whole = _told(listing, division, [3, 0, 2, 1])
-    assert len(whole) == 24
-    monkeypatch.setattr(s3_listing, "HELD", 7)
-    listing.asked = 0
-    assert _told(listing, division, [3, 0, 2, 1]) == whole
-    assert listing.asked == 4
-    monkeypatch.setattr(s3_listing, "HELD", 3)
-    listing.asked = 0
-    assert _told(listing, division, [3, 0, 2, 1]) == whole
-    assert listing.asked == 4
-
-
-def test_a_division_has_about_the_records_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert divided([], 5) == ("",)
-    assert divided([_listed("b"), _listed("a")], 5) == ("",)
-    assert divided([_listed(key) for key in "dbac"], 2) == ("", "c")
-    assert divided([_listed(key) for key in "dbac"], 1) == ("", "b", "c", "d")
-    # Versions of one key are never cut apart.
-    assert divided([_listed(key) for key in "aaaabb"], 2) == ("", "a", "b")
-    monkeypatch.setattr(s3_listing, "HELD", 100)
-    many = divided([_listed(f"{number:04}") for number in range(1000)], 200)
-    assert 4 <= len(many) <= 6
-    assert many == tuple(sorted(many))
-
-
-def test_a_batch_is_worth_what_was_asked_for() -> None:
-    items = iter([(0, _listed("a")), (0, None), (1, _listed("b", 10 * UNIT_BYTES)), (1, _listed("c"))])
-    batch, units = batch_of(items, 5)
-    assert ([item and item.key for _, item in batch], units) == (["a", None, "b"], 13)
-    assert batch_of(items, 5) == ([(1, _listed("c"))], 1)
-    assert batch_of(items, 5) == ([], 0)
-    endless = iter([(0, _listed("a"))] * 2 * BATCH)
-    assert batch_of(endless, 10**6)[1] == BATCH
+def _listed(key: str, size: int = 1) -> ListedObject:
+    return ListedObject(key, "v1", size, "e", deleted=False)
 
 
 def test_versions_differ_by_all_that_is_listed() -> None:
-    base = Listed("k", "v", 3, "e", deleted=False)
+    base = ListedObject("k", "v", 3, "e", deleted=False)
     others = [
-        Listed("K", "v", 3, "e", deleted=False),
-        Listed("k", "w", 3, "e", deleted=False),
-        Listed("kv", "", 3, "e", deleted=False),
-        Listed("k", "v", 4, "e", deleted=False),
-        Listed("k", "v", 3, "f", deleted=False),
-        Listed("k", "v", 3, "e", deleted=True),
+        ListedObject("K", "v", 3, "e", deleted=False),
+        ListedObject("k", "w", 3, "e", deleted=False),
+        ListedObject("kv", "", 3, "e", deleted=False),
+        ListedObject("k", "v", 4, "e", deleted=False),
+        ListedObject("k", "v", 3, "f", deleted=False),
+        ListedObject("k", "v", 3, "e", deleted=True),
     ]
     assert len({version_record(item, frozenset()).hash for item in [base, *others]}) == 7
     blind = version_record(base, frozenset({"etag"}))

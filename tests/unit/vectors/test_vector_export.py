@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from rollproof.stores.contract import ExportedRecord, Pace, Selection
-from rollproof.stores.vectors import exported_by_key
+from rollproof.stores.reader import exported_by_key
 
 COUNT = 5000
 BLOCK_BYTES = 100_000
@@ -25,7 +25,7 @@ WANTED = Selection(
 
 @pytest.mark.parametrize("size", [1, BLOCK_BYTES // 20, 2 * BLOCK_BYTES])
 def test_blocks_are_as_large_as_memory_allows(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rollproof.stores.vectors.BLOCK_BYTES", BLOCK_BYTES)
+    monkeypatch.setattr("rollproof.stores.reader.BLOCK_BYTES", BLOCK_BYTES)
     asked: list[int] = []
     line = "x" * size
 

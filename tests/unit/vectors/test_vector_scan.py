@@ -9,7 +9,8 @@ from itertools import product
 import pytest
 
 from rollproof.stores.contract import Digest, Pace, RecordHash
-from rollproof.stores.vectors import BLOCK_BYTES, Hashed, Scan, ranked
+from rollproof.stores.reader import BLOCK_BYTES
+from rollproof.stores.vectors import Hashed, Scan, ranked
 
 
 @dataclass
