@@ -69,19 +69,20 @@ class Keeper(StoreWriter[MysqlProfile]):
 
     def back_up(self, folder: Path) -> Kept:
         """Dump the profile's databases as of one moment: tables, views, triggers, routines and events."""
-        return self._back_up(folder, None)
+        return self._back_up(folder, safe=False)
 
     def keep_safe(self, folder: Path) -> Kept:
-        """As `back_up`; leaves out missing databases, and whatever other than tables cannot be dumped."""
-        return self._back_up(folder, [])
+        """As `back_up`; leaves out missing databases, and views that the server cannot describe."""
+        return self._back_up(folder, safe=True)
 
-    def _back_up(self, folder: Path, left_out: list[str] | None) -> Kept:
-        """Back up; what cannot be kept is added to `left_out`, or refused where that is None."""
+    def _back_up(self, folder: Path, *, safe: bool) -> Kept:
+        """Back up; what cannot be kept is left out of a `safe` copy, and refused elsewhere."""
         countdown = self._whole.start()
+        left_out: list[str] = []
         absent: list[str] = []
         broken: dict[tuple[str, str], str] = {}
         with self._connected() as (connection, flavour, version):
-            if left_out is not None:
+            if safe:
                 absent = mysql_schema.absent(connection, self._databases)
                 broken = mysql_schema.broken_views(connection, self._databases)
                 left_out += [f"database {name}, which is not there" for name in absent]
@@ -92,18 +93,16 @@ class Keeper(StoreWriter[MysqlProfile]):
             try:
                 self._expect_privileges(connection, flavour, before, definers)
             except ActionFailed as problem:
-                if left_out is None:
+                if not safe:
                     raise
                 left_out.append(f"what this hides ({problem.summary})")
             names = tables(connection, databases, self._whole) if databases else []
-            floats = write_floats(connection, self._databases, folder / FLOATS, left_out)
-            dump = self._dumped(
-                connection, flavour, folder / DUMP, databases, names, broken, left_out, countdown
-            )
-            if left_out is None:
+            floats = write_floats(connection, self._databases, folder / FLOATS, left_out if safe else None)
+            dump = self._dumped(connection, flavour, folder / DUMP, databases, names, broken, countdown)
+            if not safe:
                 expect_taken(dump, self.name, _packet(connection), folder / DUMP)
             again = folder / f"{FLOATS}.again"
-            write_floats(connection, self._databases, again, None if left_out is None else [])
+            write_floats(connection, self._databases, again, [] if safe else None)
             same_floats = sha256_of(again) == sha256_of(folder / FLOATS)
             again.unlink()
             changed = mysql_schema.difference(before, mysql_schema.read_schema(connection, self._databases))
@@ -120,8 +119,6 @@ class Keeper(StoreWriter[MysqlProfile]):
             method += f"; of several moments, since these have no transactions: {', '.join(besides)}"
         if left_out:
             method += f"; left out: {', '.join(left_out)}"
-        if dump.complaints:
-            before = mysql_schema.of_tables(before)
         for view in broken:
             before.pop(f"view {'.'.join(view)}", None)
         return write_package(
@@ -135,11 +132,9 @@ class Keeper(StoreWriter[MysqlProfile]):
                 "server": version,
                 "databases": list(self._databases),
                 "absent": absent,
-                "tables_only": bool(dump.complaints),
                 "schema": before,
                 "definers": definers,
                 "exact_floats": floats,
-                "warnings": list(dump.errors),
             },
         )
 
@@ -147,7 +142,7 @@ class Keeper(StoreWriter[MysqlProfile]):
         """Drop the profile's databases, make them again from the dump, and compare them with the backup."""
         countdown = self._whole.start()
         package = read_package(folder, kind=self.kind)
-        absent = package.details.get("absent", [])
+        absent = package.details["absent"]
         dump = read_dump(package.path(DUMP))
         with self._connected() as (connection, flavour, version):
             self._check(package, dump, flavour)
@@ -250,46 +245,21 @@ class Keeper(StoreWriter[MysqlProfile]):
         databases: Sequence[str],
         names: Sequence[tuple[str, str]],
         broken: Collection[tuple[str, str]],
-        left_out: list[str] | None,
         countdown: Countdown,
     ) -> Dump:
-        """Dump all but the `broken` views.
-
-        If that fails and `left_out` is given, dump again past each complaint, and add these to `left_out`.
-        """
-        expected = {f"{database}.{table}" for database, table in names}
-        if not databases:
+        """Dump all but the `broken` views."""
+        if databases:
+            self._programs.dump(connection, flavour, path, databases, broken, deadline=countdown.left())
+        else:
             with create_file(path) as stream:
                 stream.write(f"{TRAILER.decode()}\n".encode())
-            return read_dump(path)
-        try:
-            self._programs.dump(connection, flavour, path, databases, broken, deadline=countdown.left())
-            dump = read_dump(path)
-            expect_whole(dump, self.name, expected, databases, path)
-        except ActionFailed:
-            if left_out is None:
-                raise
-            left = countdown.left()
-            self._programs.dump(connection, flavour, path, databases, broken, deadline=left, forced=True)
-            dump = read_dump(path)
-            expect_whole(dump, self.name, expected, databases, path, dump.complaints)
-            # The complaint may have been of rows.
-            counted = count_rows(connection, names, countdown)
-            if differing := sorted(name for name in expected if counted[name] != dump.rows[name]):
-                raise self._failed(
-                    "safety copy",
-                    expected=f"{counted[differing[0]]} rows of {differing[0]}",
-                    observed=f"{dump.rows[differing[0]]}: {' | '.join(dump.complaints)}",
-                    hint="see that nothing writes, and what the dump program says of that table",
-                ) from None
-            left_out += dump.complaints
+        dump = read_dump(path)
+        expect_whole(dump, self.name, {f"{database}.{table}" for database, table in names}, databases, path)
         return dump
 
     def _check(self, package: Package, dump: Dump, flavour: Flavour) -> None:
-        # A safety copy's accepted complaints are recorded with it.
-        absent, accepted = package.details.get("absent", []), package.details["warnings"]
-        there = [name for name in self._databases if name not in absent]
-        expect_whole(dump, self.name, set(package.records), there, package.path(DUMP), accepted)
+        there = [name for name in self._databases if name not in package.details["absent"]]
+        expect_whole(dump, self.name, set(package.records), there, package.path(DUMP))
         self._expect_same(package, "databases", package.details["databases"], list(self._databases))
         self._expect_same(package, "flavour", package.details["product"], flavour)
 
@@ -335,10 +305,8 @@ class Keeper(StoreWriter[MysqlProfile]):
             rows(connection, f"DROP VIEW {probe}")
 
     def _verify(self, connection: Connection[Cursor], package: Package, countdown: Countdown) -> None:
-        absent = package.details.get("absent", [])
+        absent = package.details["absent"]
         schema = mysql_schema.read_schema(connection, self._databases)
-        if package.details.get("tables_only"):
-            schema = mysql_schema.of_tables(schema)
         there = [name for name in self._databases if name not in absent]
         names = tables(connection, there, self._whole) if there else []
         counts = count_rows(connection, names, countdown)

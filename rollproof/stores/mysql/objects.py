@@ -88,11 +88,6 @@ def broken_views(connection: Connection[Cursor], databases: Sequence[str]) -> di
     return broken
 
 
-def of_tables(schema: Schema) -> Schema:
-    """Return the entries of `schema` for tables and databases."""
-    return {name: kept for name, kept in schema.items() if name.startswith(("table ", "database "))}
-
-
 def definers(connection: Connection[Cursor], databases: Sequence[str]) -> set[str]:
     """Return the accounts, as ``user@host``, in whose name views, triggers, routines and events run."""
     names = tuple(databases)

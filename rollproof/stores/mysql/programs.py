@@ -20,8 +20,7 @@ PROGRAMS: dict[Flavour, tuple[str, str]] = {
     "mysql": ("mysqldump", "mysql"),
     "mariadb": ("mariadb-dump", "mariadb"),
 }
-# Appends the dump program's standard error to the dump, as comments. A program that continues after an object
-# that it cannot dump still ends with an error.
+# Appends the dump program's standard error to the dump, as comments.
 DUMP_SCRIPT = f"""
 errors=$(mktemp) || exit 1
 trap 'rm -f "$errors"' EXIT
@@ -29,8 +28,8 @@ trap 'rm -f "$errors"' EXIT
 code=$?
 cat "$errors" >&2
 sed 's/^/{ERROR_PREFIX.decode()}/' "$errors"
+exit "$code"
 """
-STRICT, FORCED = f'{DUMP_SCRIPT}exit "$code"', DUMP_SCRIPT
 # Held by the restoring session, so that a second restore finds a first that outlived its caller.
 LOCK = "rollproof restore"
 # A restore waits at most this long for a session that still uses a table.
@@ -55,12 +54,8 @@ class Programs:
         ignored: Collection[tuple[str, str]],
         *,
         deadline: float,
-        forced: bool = False,
     ) -> None:
-        """Write a dump of `databases` within `deadline` seconds, without the tables and views `ignored`.
-
-        A `forced` dump continues after objects that it cannot dump; only its complaints name these.
-        """
+        """Write a dump of `databases` within `deadline` seconds, without the tables and views `ignored`."""
         command = [
             *self._client(connection, flavour, PROGRAMS[flavour][0]),
             "--single-transaction",
@@ -72,7 +67,6 @@ class Programs:
             "--no-tablespaces",
             "--add-drop-database",
             *(f"--ignore-table={database}.{name}" for database, name in ignored),
-            *(["--force"] if forced else []),
             # Numbers of transactions and masking policies (new in 9.7) are the server's, not the databases'.
             *(["--set-gtid-purged=OFF", "--loose-masking-policies=0"] if flavour == "mysql" else []),
             "--databases",
@@ -81,7 +75,7 @@ class Programs:
         ]
         self._control.run(
             self._service,
-            ["sh", "-c", FORCED if forced else STRICT, "sh", *command],
+            ["sh", "-c", DUMP_SCRIPT, "sh", *command],
             deadline=deadline,
             environment={"MYSQL_PWD": self._operator.password},
             stdout=path,

@@ -15,14 +15,13 @@ from pymysql.cursors import Cursor
 
 from rollproof.errors import ActionFailed, Unverifiable
 from rollproof.stores.mysql import keeper as mysql_keeper
-from rollproof.stores.mysql import objects as mysql_schema
 from rollproof.stores.mysql import programs as mysql_programs
 from rollproof.stores.mysql.connection import connect, rows
 from rollproof.stores.mysql.keeper import Keeper
 from rollproof.stores.mysql.programs import LOCK
 from rollproof.stores.package import MANIFEST, Kept
 from rollproof.stores.reach import Reach
-from tests.stack.keeping.mysql import FILLED, Mysql
+from tests.stack.keeping.mysql import Mysql
 from tests.stack.keeping.records import exported, put_back, wanted_of
 from tests.stack.keeping.subject import Backup
 from tests.stack.mysql_server import OPERATOR
@@ -286,50 +285,6 @@ def test_what_a_migration_broke_is_left_out_of_the_copy_before_a_restore(
 def test_a_database_that_was_dropped_is_told_of(filled: Mysql, tmp_path: Path) -> None:
     filled.drop("a database")
     assert "database scratch_second, which is not there" in _safe(filled, tmp_path).method
-
-
-def test_a_complaint_of_the_dump_program_stops_no_copy_before_a_restore(
-    subject: Mysql, kept: Backup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    complaint = b"\n-- standard error: mysqldump: Couldn't execute 'SHOW CREATE FUNCTION `f`': gone (1305)\n"
-    with monkeypatch.context() as patch:
-        _alter(subject, patch, lambda dump: dump + complaint)
-        (tmp_path / "backup").mkdir()
-        with pytest.raises(ActionFailed, match="SHOW CREATE FUNCTION"):
-            kept.keeper.back_up(tmp_path / "backup")
-        safe = _safe(subject, tmp_path)
-    assert "SHOW CREATE FUNCTION `f`" in safe.method
-    assert safe.records == FILLED
-    subject.sql("DELETE FROM scratch_second.alone")
-    kept.keeper.restore(tmp_path / "safety")
-    assert subject.observe() == kept.before
-
-
-@pytest.mark.usefixtures("kept")
-def test_rows_that_were_not_dumped_are_never_left_out(
-    subject: Mysql, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def cut(dump: bytes) -> bytes:
-        lines = [line for line in dump.splitlines(keepends=True) if b"INSERT INTO `alone`" not in line]
-        return b"".join(lines) + b"\n-- standard error: mysqldump: Error 2013 when dumping table `alone`\n"
-
-    _alter(subject, monkeypatch, cut)
-    with pytest.raises(ActionFailed, match=r"expected 1 rows of scratch_second\.alone"):
-        _safe(subject, tmp_path)
-
-
-def test_a_dump_program_that_ends_with_an_error_stops_no_copy_before_a_restore(
-    filled: Mysql, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As for a broken view that nobody saw beforehand: the rows are all there."""
-    monkeypatch.setattr(mysql_schema, "broken_views", lambda *_: {})
-    for statement in BROKEN_VIEW:
-        filled.sql(statement)
-    filled.sql("ALTER TABLE scratch_first.base DROP COLUMN old")
-    safe = _safe(filled, tmp_path)
-    assert "scratch_first.bro`ken" in safe.method
-    assert safe.records["scratch_first.base"] == 1
-    assert safe.records["scratch_second.alone"] == 1
 
 
 def test_a_row_that_the_server_would_not_take_back_is_refused_before_anything_is_dropped(
