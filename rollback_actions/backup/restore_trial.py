@@ -19,7 +19,7 @@ from rollproof.profile.kinds import descriptor_of, means_of
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import StoreProfile
 from rollproof.profile.store_descriptor import Means, Trait
-from rollproof.stores.keeper import Restored, StoppedKeeper, StoreKeeper
+from rollproof.stores.keeper import Restored, StoreKeeper
 from rollproof.stores.keepers import open_keeper
 from rollproof.stores.package import Kept
 from rollproof.stores.registry import open_reader
@@ -80,7 +80,7 @@ class StoreTrial:
     @property
     def stopped(self) -> bool:
         """Whether the store is restored while it is stopped."""
-        return isinstance(self._keeper(), StoppedKeeper)
+        return self._keeper().stopped
 
     def run(self, started: Future[None]) -> TrialOfStore:
         """Restore and compare, once the store is `started`; a failure is the result."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -33,7 +34,7 @@ from rollproof.planning.unfinished import Unfinished, supersede_covered, unsettl
 from rollproof.planning.writers import Watch
 from rollproof.profile.profile import Target
 from rollproof.record_names import ACCOUNTS
-from rollproof.stores.keeper import StoppedKeeper, StoreKeeper, kept_by
+from rollproof.stores.keeper import StoreKeeper
 from rollproof.stores.keepers import open_keeper
 from rollproof.system.clock import Moment
 from rollproof.system.command import Deadline
@@ -256,7 +257,7 @@ def _up(run: _Run, up: PlannedStep) -> None:
         Problem: it does not start, and can neither list its records nor be restored.
     """
     name = up.id.of
-    stopped = isinstance(run.keeper(name, 0.0), StoppedKeeper)
+    stopped = run.keeper(name, 0.0).stopped
     seconds = run.schedule.share(up.stage) if stopped else run.deadline(up.stage)
     try:
         with run.open(up, seconds):
@@ -287,8 +288,8 @@ def _keep(run: _Run, keep: PlannedStep) -> None:
         stores = [name for name in run.plan.stores if not run.unfinished.copies or name in unseen]
         if stores:
             keepers = {
-                name: kept_by(
-                    run.keeper(name, limit.remaining),
+                name: partial(
+                    run.keeper(name, limit.remaining).keep_safe,
                     up=name not in run.down,
                     backup=run.losses.backup.folder / name,
                 )

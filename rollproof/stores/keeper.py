@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol
 
+from rollproof.errors import ActionFailed
+from rollproof.profile.data_formats import Fit, Marks, judge
+from rollproof.profile.kinds import descriptor_of
 from rollproof.stores.contract import ExportedRecord
-from rollproof.stores.package import Kept
+from rollproof.stores.package import Kept, Package
+from rollproof.stores.reach import Reach
+from rollproof.stores.writable import Writable
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,84 +44,97 @@ class Restored:
     unsettled: frozenset[str] = frozenset()
 
 
-class StoreKeeper(Protocol):
+class StoreKeeper(ABC):
     """Write side of one store, on its operator account. Raises `ActionFailed` or `Unverifiable`."""
 
     name: str
     kind: str
+    stopped: ClassVar[bool] = False
+    """Whether `keep_safe` stops the store for its restore: then it need not run before."""
 
+    def __init__(self, writable: Writable[Any]) -> None:
+        """Remember how to connect; the first call connects."""
+        self.name = writable.store
+        self.kind = writable.profile.kind
+        self._profile: Any = writable.profile
+        self._control = writable.control
+        self._reach = writable.reach
+        # The same way, for steps that take as long as a backup or a restore.
+        limit = "rollback_seconds, or premigration.scratch.seconds of a trial, in the profile"
+        self._whole = replace(self._reach, deadline=writable.deadline, limit=limit)
+
+    @abstractmethod
     def back_up(self, folder: Path) -> Kept:
         """Write a complete backup into `folder`, which exists and is empty; changes nothing in the store.
 
         The files are complete only when this returns: a reader must be able to tell a truncated backup.
         """
-        ...
 
+    def keep_safe(self, folder: Path, *, up: bool, backup: Path) -> Kept:
+        """As `back_up`, right before a restore of `backup`, whatever was dropped or broken since.
+
+        Missing objects are kept as absent. Objects that cannot be read are left out, but never records; and
+        `method` says so. What is now where `backup` had the store is kept too: a restore overwrites that.
+
+        A store that is `stopped` is left so. If it is not `up`, and did not start, it is kept as it lies.
+        """
+        return self.back_up(folder)
+
+    @abstractmethod
     def restore(self, folder: Path) -> Restored:
         """Bring the store's data back to exactly the content of `folder`, removing everything newer.
 
         May be called twice; a second call after a kill must end in the same state. The backup is checked
         to be whole before the first byte of the store is changed.
         """
-        ...
 
+    @abstractmethod
     def putting(self, collection: str, folder: Path, *, overwrite: bool) -> AbstractContextManager[Put]:
         """Open the way back for exported records of `collection`; files that they name are below `folder`.
 
         Without `overwrite`, a record whose key is there is refused where the store can refuse it by itself;
         the caller has looked for it before.
         """
-        ...
 
+    def _failed(self, what: str, *, expected: object, observed: object, hint: str) -> ActionFailed:
+        return action_failed(self._reach, what, expected=expected, observed=observed, hint=hint)
 
-@runtime_checkable
-class StoppedKeeper(StoreKeeper, Protocol):
-    """A store that is stopped for the copy before its restore, and stays so: between them it need not run."""
+    def _not_restored(
+        self, observed: str, *, of: str = "", expected: str = "what the backup holds"
+    ) -> ActionFailed:
+        """Return the error of a restore, of the whole store or of a part, that ended otherwise."""
+        return self._failed(
+            f"restore of {of}" if of else "restore",
+            expected=expected,
+            observed=observed,
+            hint="the store is between old and new: stop everything that writes to it, and restore again",
+        )
 
-    def keep_aside(self, folder: Path, *, up: bool) -> Kept:
-        """As `back_up`, right before a restore: the store's services are left stopped.
+    def _expect_same(self, package: Package, what: str, kept: object, wanted: object) -> None:
+        """Refuse a backup that differs from the present profile or server."""
+        if kept != wanted:
+            raise ActionFailed(
+                what=f"restore of store {self.name}",
+                expected=f"a backup with {what} {_told(wanted)}, as the store is now",
+                observed=f"one with {_told(kept)}",
+                source=str(package.folder),
+                hint="this backup belongs to another target, or the profile has changed since",
+            )
 
-        A store that is not `up`, and did not start, is kept as it lies.
-        """
-        ...
-
-
-@runtime_checkable
-class SafetyKeeper(StoreKeeper, Protocol):
-    """A store whose backup refuses, or leaves out, data that a copy right before a restore has to keep."""
-
-    def keep_safe(self, folder: Path) -> Kept:
-        """As `back_up`, right before a restore, whatever has been dropped or broken since the backup.
-
-        Missing objects are kept as absent. Objects that cannot be read are left out, but never records.
-        `method` says so.
-        """
-        ...
-
-
-@runtime_checkable
-class MovingKeeper(SafetyKeeper, Protocol):
-    """A store that may have been somewhere else at the backup: a restore overwrites that place too."""
-
-    def keep_both(self, folder: Path, backup: Path) -> Kept:
-        """As `keep_safe`; keeps also what is now at the places where the backup in `backup` had the store."""
-        ...
+    def _expect_readable(self, package: Package, server: Marks) -> None:
+        """Refuse a server that cannot read the backup: a rollback's plan has asked the same."""
+        judgement = judge(descriptor_of(self._profile).format_of, package.details, server)
+        if judgement.fit is Fit.REFUSED:
+            raise self._failed(
+                "restore",
+                expected="a server that reads what the backup holds",
+                observed=judgement.reason,
+                hint="bring back the version of the server that wrote it, or choose another backup",
+            )
 
 
 Keep = Callable[[Path], Kept]
 """Writes a complete backup into a folder, which exists and is empty. See `StoreKeeper.back_up`."""
-
-
-def kept_by(keeper: StoreKeeper, *, up: bool, backup: Path) -> Keep:
-    """Return what copies a store before the restore of `backup`, its own folder of a set.
-
-    Only a `StoppedKeeper` works when the store is not `up`.
-    """
-    if isinstance(keeper, StoppedKeeper):
-        return partial(keeper.keep_aside, up=up)
-    if isinstance(keeper, MovingKeeper):
-        return partial(keeper.keep_both, backup=backup)
-    return keeper.keep_safe if isinstance(keeper, SafetyKeeper) else keeper.back_up
 
 
 class StoreClients(Protocol):
@@ -157,3 +175,18 @@ class Client:
             return self.host in {"", "localhost"} or ip_address(self.host).is_loopback
         except ValueError:  # a name
             return False
+
+
+def action_failed(reach: Reach, what: str, *, expected: object, observed: object, hint: str) -> ActionFailed:
+    """Return the error of a step on the store of `reach`."""
+    return ActionFailed(
+        what=f"{what} of store {reach.store}",
+        expected=expected,
+        observed=observed,
+        source=reach.address,
+        hint=hint,
+    )
+
+
+def _told(value: object) -> str:
+    return ", ".join(map(str, value)) or "none" if isinstance(value, list | tuple) else str(value)

@@ -18,7 +18,7 @@ from rollproof.losses import accounting, after_restore, lost_window, written
 from rollproof.profile.store_descriptor import Means
 from rollproof.stores.canonical import hashed
 from rollproof.stores.contract import HASH_BITS, Answer, Digest, ExportedRecord, Pace, RecordHash, Selection
-from rollproof.stores.keeper import Put, Restored
+from rollproof.stores.keeper import Put, Restored, StoreKeeper
 from rollproof.stores.package import Kept, write_package
 from rollproof.stores.reader import Reader
 
@@ -26,7 +26,7 @@ COLLECTION = "words"
 
 
 @dataclass
-class WordStore:
+class WordStore(StoreKeeper):
     """A store of words by key; a backup holds them all. `dead` says that it cannot be asked.
 
     `loses` are keys that an export forgets. `meanwhile` is what happens during a restore. `bounds` are the

@@ -23,8 +23,8 @@ from rollproof.profile.sections import Model
 from rollproof.stores.kafka.broker import POLL_SECONDS, TOPIC, Broker, by_topic, partitions_in, replication_of
 from rollproof.stores.kafka.ranges import Partition
 from rollproof.stores.kafka.records import Record
+from rollproof.stores.keeper import action_failed
 from rollproof.stores.reach import Countdown
-from rollproof.stores.writable import action_failed
 
 # By topic, the committed offset of each partition. Partitions are text: JSON has no other keys.
 GroupOffsets = dict[str, dict[str, int]]

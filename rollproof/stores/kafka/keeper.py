@@ -27,11 +27,10 @@ from rollproof.stores.kafka.descriptor import KafkaProfile
 from rollproof.stores.kafka.ranges import Partition
 from rollproof.stores.kafka.records import NOT_STAMPED, Record, read_records, record_of
 from rollproof.stores.kafka.upkeep import Upkeep
-from rollproof.stores.keeper import Put, Restored
+from rollproof.stores.keeper import Put, Restored, StoreKeeper
 from rollproof.stores.package import Kept, Package, read_package, write_package
 from rollproof.stores.policy import policy_of
 from rollproof.stores.reach import Countdown
-from rollproof.stores.writable import StoreWriter
 from rollproof.system.files import create_file
 
 METHOD = "every retained record, configuration and group offsets"
@@ -72,8 +71,10 @@ class _Found(NamedTuple):
     begins: Mapping[str, int] = {}
 
 
-class Keeper(StoreWriter[KafkaProfile]):
+class Keeper(StoreKeeper):
     """Write side of one broker's topics. See `StoreKeeper`."""
+
+    _profile: KafkaProfile
 
     def back_up(self, folder: Path) -> Kept:
         """Read every topic to its end, then check that no more records arrive where users may add none."""

@@ -22,14 +22,13 @@ from rollproof.errors import Problem, Unverifiable
 from rollproof.profile.sections import Model
 from rollproof.profile.store_descriptor import Means
 from rollproof.stores.contract import ExportedRecord
-from rollproof.stores.keeper import Put, Restored
+from rollproof.stores.keeper import Put, Restored, StoreKeeper
 from rollproof.stores.milvus.client import WORKERS, connect, count, listed, translated
 from rollproof.stores.milvus.descriptor import MilvusProfile
 from rollproof.stores.milvus.table import Entities
 from rollproof.stores.package import Kept, read_package, write_package
 from rollproof.stores.policy import chosen, policy_of
 from rollproof.stores.reach import Countdown
-from rollproof.stores.writable import StoreWriter
 from rollproof.system.command import Deadline
 from rollproof.system.side_by_side import each
 
@@ -72,12 +71,16 @@ def _records(collection: _Collection | None) -> object:
     return "absent" if collection is None else collection.records
 
 
-class Keeper(StoreWriter[MilvusProfile]):
+class Keeper(StoreKeeper):
     """Write side of one Milvus. See `StoreKeeper`.
 
     The deadline is for stop and copy. A start after them has its own, since it is due however they ended, and
     what is to be loaded then has `ready_seconds`.
     """
+
+    _profile: MilvusProfile
+
+    stopped = True
 
     def back_up(self, folder: Path) -> Kept:
         """Flush, copy every volume, and check that nobody wrote meanwhile but who may.
@@ -101,7 +104,7 @@ class Keeper(StoreWriter[MilvusProfile]):
         details = before.model_copy(update={"unsettled": unsettled, "away": away})
         return self._package(folder, details, METHOD)
 
-    def keep_aside(self, folder: Path, *, up: bool) -> Kept:
+    def keep_safe(self, folder: Path, *, up: bool, backup: Path) -> Kept:
         """Flush, stop, copy every volume, and stay stopped: a start costs more than the copy.
 
         A server that is not `up` cannot be flushed or asked: its volumes are copied as they lie. So are those

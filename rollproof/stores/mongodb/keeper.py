@@ -28,12 +28,11 @@ from pymongo.errors import BulkWriteError, PyMongoError
 from rollproof.profile.store_descriptor import Means
 from rollproof.reading import open_regular
 from rollproof.stores.contract import ExportedRecord
-from rollproof.stores.keeper import Put, Restored
+from rollproof.stores.keeper import Put, Restored, StoreKeeper
 from rollproof.stores.mongodb.bson import LENIENT, key_of, split_stream
 from rollproof.stores.mongodb.client import Document, connect, holds_data, marks_of, require_primary, within
 from rollproof.stores.mongodb.descriptor import MongodbProfile
 from rollproof.stores.package import Kept, Package, read_package, write_package
-from rollproof.stores.writable import StoreWriter
 from rollproof.system.files import create_file
 
 COLLECTIONS = "collections.bson"
@@ -79,8 +78,10 @@ class Collection:
         )
 
 
-class Keeper(StoreWriter[MongodbProfile]):
+class Keeper(StoreKeeper):
     """The write side of a MongoDB server. See `StoreKeeper`."""
+
+    _profile: MongodbProfile
 
     def back_up(self, folder: Path) -> Kept:
         """Write every document of the profile's databases as of one moment, with options and indexes."""

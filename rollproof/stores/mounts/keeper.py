@@ -21,14 +21,14 @@ from rollproof.errors import reason_of
 from rollproof.profile.sections import Model
 from rollproof.profile.store_descriptor import Means
 from rollproof.stores.contract import Digest, ExportedRecord
-from rollproof.stores.keeper import Put, Restored
+from rollproof.stores.keeper import Put, Restored, StoreKeeper
 from rollproof.stores.mounts.client import File, HeldMount
 from rollproof.stores.mounts.descriptor import MountsProfile
 from rollproof.stores.mounts.reader import Hashing, MountsReader, key_of
 from rollproof.stores.package import Kept, Package, read_details, read_package, write_package
 from rollproof.stores.policy import policy_of
 from rollproof.stores.reach import Countdown, Readable
-from rollproof.stores.writable import StoreWriter, Writable
+from rollproof.stores.writable import Writable
 from rollproof.system.files import create_file
 
 METHOD = "a tar of each mount"
@@ -65,8 +65,10 @@ class _Details(Model):
     left: dict[str, str] = Field(default_factory=dict)
 
 
-class Keeper(StoreWriter[MountsProfile]):
+class Keeper(StoreKeeper):
     """Write side of the application's own state. See `StoreKeeper`."""
+
+    _profile: MountsProfile
 
     def __init__(self, writable: Writable[MountsProfile]) -> None:
         """Remember the engine."""
@@ -95,13 +97,10 @@ class Keeper(StoreWriter[MountsProfile]):
                 )
         return self._sealed(folder, kept)
 
-    def keep_safe(self, folder: Path) -> Kept:
-        """As `back_up`, right before a restore: nothing of the application runs, and mounts may be gone."""
-        return self._sealed(folder, self._kept_safe(folder, self._engine.containers()))
+    def keep_safe(self, folder: Path, *, up: bool, backup: Path) -> Kept:
+        """As `back_up`; nothing of the application runs, and mounts may be gone.
 
-    def keep_both(self, folder: Path, backup: Path) -> Kept:
-        """As `keep_safe`, with what a restore of `backup` overwrites where its mounts were then.
-
+        What a restore of `backup` overwrites where its mounts were then is kept too.
         Releases rename a volume, or a service. Nothing mounts the old volume then, and only it may have what
         users added between the backup and that release.
         """

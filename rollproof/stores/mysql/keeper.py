@@ -20,7 +20,7 @@ from rollproof.collection import Json
 from rollproof.errors import ActionFailed
 from rollproof.profile.store_descriptor import Means
 from rollproof.stores.contract import ExportedRecord
-from rollproof.stores.keeper import Put, Restored
+from rollproof.stores.keeper import Put, Restored, StoreKeeper
 from rollproof.stores.mysql import objects as mysql_schema
 from rollproof.stores.mysql.columns import read_columns
 from rollproof.stores.mysql.connection import (
@@ -41,7 +41,7 @@ from rollproof.stores.mysql.programs import LOCK, PROGRAMS, Programs
 from rollproof.stores.mysql.rows import insert, prepare
 from rollproof.stores.package import Kept, Package, read_package, write_package
 from rollproof.stores.reach import Countdown
-from rollproof.stores.writable import StoreWriter, Writable
+from rollproof.stores.writable import Writable
 from rollproof.system.files import create_file, sha256_of
 
 DUMP = "dump.sql"
@@ -58,8 +58,10 @@ def unfinished(package: Package) -> tuple[str, str] | None:
     return "a dump with its trailer, '-- Dump completed'", "none: it was cut"
 
 
-class Keeper(StoreWriter[MysqlProfile]):
+class Keeper(StoreKeeper):
     """The write side of MySQL or MariaDB. See `StoreKeeper`."""
+
+    _profile: MysqlProfile
 
     def __init__(self, writable: Writable[MysqlProfile]) -> None:
         """Remember how to connect, and to run programs in the store's container."""
@@ -71,7 +73,7 @@ class Keeper(StoreWriter[MysqlProfile]):
         """Dump the profile's databases as of one moment: tables, views, triggers, routines and events."""
         return self._back_up(folder, safe=False)
 
-    def keep_safe(self, folder: Path) -> Kept:
+    def keep_safe(self, folder: Path, *, up: bool, backup: Path) -> Kept:
         """As `back_up`; leaves out missing databases, and views that the server cannot describe."""
         return self._back_up(folder, safe=True)
 

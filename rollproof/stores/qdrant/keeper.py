@@ -15,13 +15,13 @@ from urllib.parse import quote, urlencode
 from rollproof.profile.sections import Model
 from rollproof.profile.store_descriptor import Means
 from rollproof.reading import open_regular
-from rollproof.stores.keeper import Put, Restored
+from rollproof.stores.keeper import Put, Restored, StoreKeeper
 from rollproof.stores.package import Kept, Package, read_package, write_package
 from rollproof.stores.policy import policy_of
 from rollproof.stores.qdrant.client import Rest, path_of
 from rollproof.stores.qdrant.descriptor import QdrantProfile
 from rollproof.stores.reach import Countdown
-from rollproof.stores.writable import StoreWriter, Writable
+from rollproof.stores.writable import Writable
 from rollproof.system.files import create_file
 
 METHOD = "snapshot of each collection"
@@ -46,8 +46,10 @@ class _Details(Model):
     collections: dict[str, _Collection]
 
 
-class Keeper(StoreWriter[QdrantProfile]):
+class Keeper(StoreKeeper):
     """Write side of one Qdrant. See `StoreKeeper`."""
+
+    _profile: QdrantProfile
 
     def __init__(self, writable: Writable[QdrantProfile]) -> None:
         """Remember how to connect."""

@@ -20,12 +20,12 @@ import redis
 from rollproof.profile.store_descriptor import Means
 from rollproof.reading import open_regular
 from rollproof.stores.contract import ExportedRecord
-from rollproof.stores.keeper import Put, Restored
+from rollproof.stores.keeper import Put, Restored, StoreKeeper
 from rollproof.stores.package import Kept, Package, read_package, write_package
 from rollproof.stores.reach import Countdown
 from rollproof.stores.redis.client import KeyGroups, connect, has_exact_expiry, keys, marks_of, translated
 from rollproof.stores.redis.descriptor import RedisProfile
-from rollproof.stores.writable import StoreWriter, Writable
+from rollproof.stores.writable import Writable
 from rollproof.system.files import create_file
 from rollproof.system.side_by_side import batched
 
@@ -61,8 +61,10 @@ class Entry:
         return cls(base64.b64decode(fields["key"]), base64.b64decode(fields["value"]), fields["expires"])
 
 
-class Keeper(StoreWriter[RedisProfile]):
+class Keeper(StoreKeeper):
     """The write side of a Redis server. See `StoreKeeper`."""
+
+    _profile: RedisProfile
 
     def __init__(self, writable: Writable[RedisProfile]) -> None:
         """Remember how to connect, and the key patterns of the collections."""
@@ -73,7 +75,7 @@ class Keeper(StoreWriter[RedisProfile]):
         """Write every key of the profile's databases; no key at all when they are to be flushed."""
         return self._back_up(folder, self._profile.restore)
 
-    def keep_safe(self, folder: Path) -> Kept:
+    def keep_safe(self, folder: Path, *, up: bool, backup: Path) -> Kept:
         """As `back_up`; keys to be flushed are written too, since nothing else holds them then."""
         return self._back_up(folder, "dump", safe=True)
 

@@ -25,7 +25,7 @@ from minio.versioningconfig import OFF, VersioningConfig
 from rollproof.profile.store_descriptor import Means
 from rollproof.reading import open_regular
 from rollproof.stores.contract import ExportedRecord
-from rollproof.stores.keeper import Put, Restored
+from rollproof.stores.keeper import Put, Restored, StoreKeeper
 from rollproof.stores.package import Kept, Package, read_package, write_package
 from rollproof.stores.reach import Countdown
 from rollproof.stores.s3.client import connect, opened, translated
@@ -41,7 +41,6 @@ from rollproof.stores.s3.objects import (
 )
 from rollproof.stores.s3.reader import GONE, USER_HEADER
 from rollproof.stores.s3.settings import versioning_of
-from rollproof.stores.writable import StoreWriter
 from rollproof.system.files import create_file
 from rollproof.system.side_by_side import Workers
 
@@ -57,14 +56,16 @@ Result = TypeVar("Result")
 Listing = Mapping[str, Object]
 
 
-class Keeper(StoreWriter[S3Profile]):
+class Keeper(StoreKeeper):
     """The write side of an S3 server. See `StoreKeeper`."""
+
+    _profile: S3Profile
 
     def back_up(self, folder: Path) -> Kept:
         """Read every current object; write the listing, and the contents that have to be kept here."""
         return self._back_up(folder, absent_too=False)
 
-    def keep_safe(self, folder: Path) -> Kept:
+    def keep_safe(self, folder: Path, *, up: bool, backup: Path) -> Kept:
         """As `back_up`; a bucket that is gone is kept as absent."""
         return self._back_up(folder, absent_too=True)
 

@@ -8,7 +8,6 @@ import pytest
 
 from rollproof.errors import ActionFailed, Unverifiable
 from rollproof.profile.kinds import means_of
-from rollproof.stores.keeper import kept_by
 from rollproof.stores.package import MANIFEST
 from tests.stack.keeping.answers import DEADLINE, place_that
 from tests.stack.keeping.packages import SPOILED, spoiled
@@ -102,7 +101,7 @@ def test_what_was_dropped_stops_no_copy_before_a_restore(
         with pytest.raises(Unverifiable, match=subject.gone):
             keeper.back_up(refused)
         assert not (refused / MANIFEST).exists()
-    assert kept_by(keeper, up=True, backup=kept.folder)(safety).records == records
+    assert keeper.keep_safe(safety, up=True, backup=kept.folder).records == records
     keeper.restore(kept.folder)
     assert subject.observe() == kept.before
     # And back to what was there before that.

@@ -55,7 +55,7 @@ def test_what_is_kept_aside_can_be_put_back(subject: Milvus, kept: Backup, tmp_p
     # A server that another test has started again may have another port.
     keeper = subject.place.keeper()
     assert isinstance(keeper, Keeper)
-    asked = keeper.keep_aside(folders["up"], up=True)
+    asked = keeper.keep_safe(folders["up"], up=True, backup=kept.folder)
     assert asked.records == kept.records
     assert not subject.running()
 
@@ -66,11 +66,11 @@ def test_what_is_kept_aside_can_be_put_back(subject: Milvus, kept: Backup, tmp_p
     assert reader is not None
     lesser = subject.place.but(operator=reader.model_copy(update={"user": "reader"})).keeper()
     assert isinstance(lesser, Keeper)
-    unflushed = lesser.keep_aside(folders["unflushed"], up=True)
+    unflushed = lesser.keep_safe(folders["unflushed"], up=True, backup=kept.folder)
     assert not unflushed.records
     assert "could not be flushed" in unflushed.method
     assert not subject.running()
-    down = keeper.keep_aside(folders["down"], up=False)
+    down = keeper.keep_safe(folders["down"], up=False, backup=kept.folder)
     assert not down.records
     assert not subject.running()
 

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from rollproof.errors import ActionFailed
-from rollproof.stores.keeper import kept_by
 from rollproof.stores.package import read_package
 from tests.stack.keeping.mounts import Mounts
 from tests.stack.keeping.subject import Backup
@@ -51,7 +50,7 @@ def test_a_volume_that_a_release_has_left_is_kept_before_it_is_filled(
     try:
         docker(*create)
         keeper = subject.place.keeper()
-        safe = kept_by(keeper, up=True, backup=kept.folder)(tmp_path)
+        safe = keeper.keep_safe(tmp_path, up=True, backup=kept.folder)
         assert f"and of {volume}, where the backup had one" in safe.method
         keeper.restore(kept.folder)
         assert seen(subject.state) == before

@@ -73,7 +73,7 @@ def _alter(subject: Mysql, monkeypatch: pytest.MonkeyPatch, alter: Callable[[byt
 def _safe(subject: Mysql, folder: Path) -> Kept:
     """Keep what there is right before a restore, in a folder of that name."""
     (folder / "safety").mkdir()
-    return _keeper(subject).keep_safe(folder / "safety")
+    return _keeper(subject).keep_safe(folder / "safety", up=True, backup=folder)
 
 
 # The export.

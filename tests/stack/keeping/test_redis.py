@@ -13,7 +13,6 @@ import pytest
 from rollproof.collection import Json
 from rollproof.errors import ActionFailed, Unverifiable
 from rollproof.stores.contract import ExportedRecord
-from rollproof.stores.keeper import kept_by
 from rollproof.stores.redis import keeper as redis_keeper
 from rollproof.stores.redis.client import keys
 from rollproof.stores.redis.reader import RedisReader
@@ -95,7 +94,7 @@ def test_a_cache_is_kept_before_it_is_flushed(subject: Redis, tmp_path: Path) ->
     kept = keeper.back_up(backup)
     assert sum(kept.records.values()) == 0
     assert "flushed" in kept.method
-    safe = kept_by(keeper, up=True, backup=backup)(safety)
+    safe = keeper.keep_safe(safety, up=True, backup=backup)
     assert safe.records == records
     assert "DUMP of each key" in safe.method
     assert keeper.restore(backup).notes == (f"flushed database {FIRST}", f"flushed database {SECOND}")

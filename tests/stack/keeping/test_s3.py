@@ -14,7 +14,6 @@ import pytest
 from minio.versioningconfig import SUSPENDED, VersioningConfig
 
 from rollproof.errors import ActionFailed, Unverifiable
-from rollproof.stores.keeper import kept_by
 from rollproof.stores.s3 import keeper as s3_keeper
 from rollproof.stores.s3.reader import OBJECTS
 from tests.stack.keeping.records import exported, put_back, wanted_of
@@ -151,7 +150,7 @@ def test_versions_that_were_removed_are_found_out_before_anything_changes(
 def test_a_bucket_that_is_not_there_is_kept_as_absent(subject: S3, tmp_path: Path, backup: str) -> None:
     erase(subject.client, BUCKET)
     keeper = subject.place.but(backup=backup).keeper()
-    safe = kept_by(keeper, up=True, backup=tmp_path)(tmp_path)
+    safe = keeper.keep_safe(tmp_path, up=True, backup=tmp_path)
     assert safe.records == {BUCKET: 0}
     assert f"bucket {BUCKET} is not there" in safe.method
     assert keeper.restore(tmp_path).notes == ()

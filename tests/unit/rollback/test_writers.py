@@ -156,7 +156,7 @@ def test_a_store_that_does_not_tell_is_named(sandbox: Sandbox, incident: Inciden
 
 
 def _seen_all_the_time(sandbox: Sandbox, store: str, account: str) -> None:
-    sandbox.clients[store].found.append(Client(account, "10.0.0.9", 7))
+    sandbox.clients[store].found.append(Client(account, "10.0.0.9"))
 
 
 def test_a_client_on_the_operators_account_is_a_writer_too(sandbox: Sandbox, incident: Incident) -> None:

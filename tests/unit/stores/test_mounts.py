@@ -23,7 +23,6 @@ from rollproof.planning.plan import plan_database, plan_emergency, plan_full
 from rollproof.profile.mistakes import ProfileProblem
 from rollproof.profile.profile import Target, load_target
 from rollproof.stores.contract import Pace
-from rollproof.stores.keeper import kept_by
 from rollproof.stores.mounts import reader
 from rollproof.stores.mounts.descriptor import MountsProfile
 from rollproof.stores.mounts.keeper import Keeper
@@ -385,7 +384,8 @@ def test_the_engine_is_asked_once_for_the_containers_of_all_mounts(tmp_path: Pat
     def files(*_: object) -> Iterator[Iterator[bytes]]:
         yield iter([sent])
 
-    there = (SimpleNamespace(id="b", labels={}, mounts=tuple(_volume(place, place[1:]) for place in places)),)
+    mounts = tuple(_volume(place, place[1:]) for place in places)
+    there = (SimpleNamespace(id="b", image_id="sha256:1", labels={}, mounts=mounts),)
 
     def containers() -> dict[str, object]:
         rounds.append("asked")
@@ -396,11 +396,14 @@ def test_the_engine_is_asked_once_for_the_containers_of_all_mounts(tmp_path: Pat
     )
     engine: Any = SimpleNamespace(containers=containers, files=files)
     keeper = Keeper(Writable("state", profile, ENGINE, stand_in(ComposeControl), 60.0, engine=engine))
-    for number, keep in enumerate((keeper.back_up, keeper.keep_safe)):
+    backup, safety = tmp_path / "backup", tmp_path / "safety"
+    for folder in (backup, safety):
         rounds.clear()
-        folder = tmp_path / str(number)
         folder.mkdir()
-        assert keep(folder).records == {f"backend:{place}": 1 for place in places}
+        kept = (
+            keeper.back_up(folder) if folder == backup else keeper.keep_safe(folder, up=True, backup=backup)
+        )
+        assert kept.records == {f"backend:{place}": 1 for place in places}
         assert rounds == ["asked"]
 
 
@@ -468,7 +471,7 @@ def test_what_a_restore_fills_and_nothing_mounts_now_is_kept_before(tmp_path: Pa
     keeper.back_up(backup)
     moved = {"another volume": {"backend": one(_volume("/app/versions", "new"))}, "another service": {}}
     there = {**moved[now], "worker": one()}
-    kept = kept_by(keeper, up=True, backup=backup)(safety)
+    kept = keeper.keep_safe(safety, up=True, backup=backup)
     assert "and of project_versions, where the backup had one" in kept.method
     package = read_package(safety, kind="mounts")
     assert package.path(package.details["left"]["project_versions"]).read_bytes() == b"of users"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -15,9 +16,10 @@ from rollproof.profile.data_formats import Marks
 from rollproof.profile.kinds import kinds
 from rollproof.profile.sections import StoreProfile
 from rollproof.stores.drivers import at_place
-from rollproof.stores.package import Package
+from rollproof.stores.keeper import Put, Restored, StoreKeeper
+from rollproof.stores.package import Kept, Package
 from rollproof.stores.reach import Reach
-from rollproof.stores.writable import StoreWriter, Writable
+from rollproof.stores.writable import Writable
 from tests.unit.stores.test_readers_reach import NOWHERE, OPERATOR, section
 
 SECONDS = 600.0
@@ -27,8 +29,17 @@ def _writable(kind: str = "redis") -> Writable[StoreProfile]:
     return Writable("one", section(kind), NOWHERE, cast("ComposeControl", None), SECONDS)
 
 
-class Keeper(StoreWriter[StoreProfile]):
+class Keeper(StoreKeeper):
     """Says what it is asked to."""
+
+    def back_up(self, folder: Path) -> Kept:
+        raise NotImplementedError
+
+    def restore(self, folder: Path) -> Restored:
+        raise NotImplementedError
+
+    def putting(self, collection: str, folder: Path, *, overwrite: bool) -> AbstractContextManager[Put]:
+        raise NotImplementedError
 
     def refuse(self, kept: object, wanted: object) -> None:
         package = Package(Path("/backups/b1/one"), self.kind, "", None, {}, {}, {})
@@ -52,7 +63,7 @@ class Keeper(StoreWriter[StoreProfile]):
 def test_a_keeper_of_any_kind_is_made_of_one_object_and_is_the_operator(kind: str) -> None:
     writable = _writable(kind)
     keeper = at_place(kinds()[kind].keeper)(writable)
-    assert isinstance(keeper, StoreWriter)
+    assert isinstance(keeper, StoreKeeper)
     assert (keeper.name, keeper.kind) == ("one", kind)
     assert writable.reach.account.password.get_secret_value() == OPERATOR
 
