@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -37,14 +36,6 @@ def row_added(operators: Operators, username: str) -> Iterator[None]:
         "INSERT INTO users (username, email, hashed_password) VALUES (%s, %s, %s)", (username, username, "-")
     )
     with undone(lambda: operators.sql("DELETE FROM users WHERE username = %s", (username,))):
-        yield
-
-
-@contextmanager
-def table_renamed(operators: Operators, name: str, other: str) -> Iterator[None]:
-    """A table has another name."""
-    operators.sql(f"RENAME TABLE {name} TO {other}")
-    with undone(lambda: operators.sql(f"RENAME TABLE {other} TO {name}")):
         yield
 
 
@@ -113,32 +104,6 @@ def pages_swapped(operators: Operators, knowledge_base: str, one: str, other: st
 
 
 @contextmanager
-def document_added(operators: Operators, collection: str, document: Mapping[str, Any]) -> Iterator[None]:
-    """There is one more document; in a new collection, one more of those."""
-    database = operators.mongodb["mongodb"]
-    new = collection not in database.list_collection_names()
-    added = database[collection].insert_one(dict(document)).inserted_id
-
-    def remove() -> None:
-        if new:
-            database.drop_collection(collection)
-        else:
-            database[collection].delete_one({"_id": added})
-
-    with undone(remove):
-        yield
-
-
-@contextmanager
-def collection_renamed(operators: Operators, name: str, other: str) -> Iterator[None]:
-    """A collection of MongoDB has another name."""
-    database = operators.mongodb["mongodb"]
-    database[name].rename(other)
-    with undone(lambda: database[other].rename(name)):
-        yield
-
-
-@contextmanager
 def turns_refused(operators: Operators) -> Iterator[None]:
     """MongoDB refuses every turn of a conversation.
 
@@ -155,17 +120,6 @@ def turns_refused(operators: Operators) -> Iterator[None]:
 
 
 @contextmanager
-def key_gone(operators: Operators, pattern: str) -> Iterator[None]:
-    """One key of database 0 of Redis is gone."""
-    key = next(operators.redis.scan_iter(pattern))
-    content, left = operators.redis.dump(key), operators.redis.pttl(key)
-    assert content is not None
-    operators.redis.delete(key)
-    with undone(lambda: operators.redis.restore(key, left, content, replace=True)):
-        yield
-
-
-@contextmanager
 def redis_command(operators: Operators, before: Sequence[str], after: Sequence[str]) -> Iterator[None]:
     """One command breaks something in Redis, another mends it."""
 
@@ -174,30 +128,6 @@ def redis_command(operators: Operators, before: Sequence[str], after: Sequence[s
 
     execute(*before)
     with undone(lambda: execute(*after)):
-        yield
-
-
-@contextmanager
-def point_gone(operators: Operators) -> Iterator[None]:
-    """One point of Qdrant's collection files is gone."""
-    path = "/collections/files/points"
-    request = {"limit": 1, "with_vector": True, "with_payload": True}
-    (point,) = operators.qdrant.call("POST", f"{path}/scroll", request)["points"]
-    operators.qdrant.call("POST", f"{path}/delete?wait=true", {"points": [point["id"]]})
-    kept = {name: point[name] for name in ("id", "vector", "payload")}
-    with undone(lambda: operators.qdrant.call("PUT", f"{path}?wait=true", {"points": [kept]})):
-        yield
-
-
-@contextmanager
-def point_added(operators: Operators) -> Iterator[None]:
-    """Qdrant's collection files has one more point."""
-    path, size = "/collections/files", 0
-    size = operators.qdrant.call("GET", path)["config"]["params"]["vectors"]["size"]
-    point = {"id": 4711, "vector": [1.0] + [0.0] * (size - 1), "payload": {}}
-    operators.qdrant.call("PUT", f"{path}/points?wait=true", {"points": [point]})
-    remove = {"points": [point["id"]]}
-    with undone(lambda: operators.qdrant.call("POST", f"{path}/points/delete?wait=true", remove)):
         yield
 
 
@@ -247,14 +177,6 @@ def page_strayed(operators: Operators, collection: str, knowledge_base: str, cop
 
 
 @contextmanager
-def vectors_renamed(operators: Operators, name: str, other: str) -> Iterator[None]:
-    """A collection of Milvus has another name."""
-    operators.milvus.rename_collection(name, other, timeout=SECONDS)
-    with undone(lambda: operators.milvus.rename_collection(other, name, timeout=SECONDS)):
-        yield
-
-
-@contextmanager
 def vectors_released(operators: Operators, name: str) -> Iterator[None]:
     """A collection of Milvus is not loaded."""
     operators.milvus.release_collection(name, timeout=SECONDS)
@@ -275,14 +197,6 @@ def object_gone(operators: Operators, bucket: str, key: str | None = None) -> It
                 operators.s3.remove_object(bucket, key, item.version_id)
 
     with undone(remove_marker):
-        yield
-
-
-@contextmanager
-def object_added(operators: Operators, bucket: str, key: str) -> Iterator[None]:
-    """A versioned bucket has one more object."""
-    made = operators.s3.put_object(bucket, key, io.BytesIO(b"x"), 1)
-    with undone(lambda: operators.s3.remove_object(bucket, key, made.version_id)):
         yield
 
 

@@ -120,25 +120,6 @@ def test_a_field_that_has_another_name_is_seen_and_no_question_asked(
     assert traces(operators) == leaves
 
 
-@pytest.mark.long(minutes=0.2)
-def test_pages_that_are_another_files_are_seen_and_no_question_asked(
-    verifier: Verifier, operators: Operators, leaves: list[object]
-) -> None:
-    rows = {"filter": "", "output_fields": ["count(*)"], "consistency_level": "Strong"}
-    before = operators.milvus.query(COLLECTION, **rows)
-    with damage.pages_swapped(operators, canary.KNOWLEDGE_BASE, canary.ANSWER_FILE, "tides.txt"):
-        outcome = verifier.run("phase3", "--no-gate")
-    expect(
-        outcome,
-        {
-            "test_references_of_the_canary[pages_of_vectors]": ("failed", "observed 2 dangling"),
-            **dict.fromkeys((*CHAT, NO_TRACE), ("broken", "expected references that all hold")),
-        },
-    )
-    assert operators.milvus.query(COLLECTION, **rows) == before
-    assert traces(operators) == leaves
-
-
 def test_a_capture_asks_no_question_either(
     verifier: Verifier, operators: Operators, leaves: list[object]
 ) -> None:

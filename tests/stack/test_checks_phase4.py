@@ -16,22 +16,12 @@ from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import ExitCode
 from rollproof.profile.profile import Target
 from rollproof.stores.registry import open_reader
-from staging.faults.mysql import document_lost
 from staging.target.operators import Operators, undone
 from tests.stack import container_faults as faults
 from tests.stack import damage
 from tests.stack.container_faults import Containers
-from tests.stack.kafka_scratch import Scratch as KafkaScratch
 from tests.stack.scratch_project import docker
 from tests.stack.verifier import Verifier, expect, store_facts
-
-NAMES = {
-    "mysql": "imagedb.scratch_left_over",
-    "mongodb": "mongodb.scratch_left_over",
-    "qdrant": "scratch_left_over",
-    "milvus": "scratch_left_over",
-}
-
 
 # Content, schemas and references have faults of their own: `./run faults`. These are of what is counted.
 COUNTED = ("-k", "collection_count or unrecorded_collection or was_compared")
@@ -161,113 +151,6 @@ def captured_anew(verifier: Verifier) -> Iterator[None]:
     """At the end there is a new baseline: records that came and went leave other ids and counters behind."""
     yield
     verifier.capture()
-
-
-def expect_records_that_are_gone_and_collections_that_are_gone_or_new(
-    verifier: Verifier, operators: Operators, vectors: list[str]
-) -> None:
-    recorded = verifier.baseline.facts.stores
-
-    def one_less(store: str, name: str) -> str:
-        count = recorded[store].counts[name]
-        return f"expected {count} records, policy exact, observed {count - 1} (-1)"
-
-    faults = (
-        document_lost(operators),
-        damage.document_gone(operators, "files", {}),
-        damage.key_gone(operators, "token:*"),
-        damage.point_gone(operators),
-        damage.entities_gone(operators, vectors[0], "page_number == 1"),
-        damage.object_gone(operators, "minio-file"),
-        damage.table_renamed(operators, "alembic_version", "scratch_left_over"),
-        damage.collection_renamed(operators, "model_config", "scratch_left_over"),
-        damage.vectors_renamed(operators, vectors[1], "scratch_left_over"),
-        damage.points_collection(operators, "scratch_left_over", []),
-    )
-    fewer = {
-        "mysql": "imagedb.documents",
-        "mongodb": "mongodb.files",
-        "qdrant": "files",
-        "minio": "minio-file",
-    }
-    renamed = {
-        "mysql": "imagedb.alembic_version",
-        "mongodb": "mongodb.model_config",
-        "milvus": vectors[1],
-    }
-    with ExitStack() as stack:
-        for fault in faults:
-            stack.enter_context(fault)
-        outcome = verifier.run("phase4", "--no-gate", *COUNTED)
-    expect(
-        outcome,
-        {
-            **{count_of(store, name): ("failed", one_less(store, name)) for store, name in fewer.items()},
-            count_of("milvus", vectors[0]): (
-                "failed",
-                f"expected {recorded['milvus'].counts[vectors[0]]} records, ",
-            ),
-            **{
-                count_of(store, name): (
-                    "failed",
-                    f"collection {name} of {store}",
-                    "observed no such collection",
-                )
-                for store, name in renamed.items()
-            },
-            **{
-                extra_in(store): ("failed", "expected none", f"observed {name}")
-                for store, name in NAMES.items()
-            },
-        },
-    )
-
-
-def expect_records_that_are_too_many(verifier: Verifier, operators: Operators, vectors: list[str]) -> None:
-    """Sessions come and go, and the log may have grown: neither is a difference under its policy."""
-
-    def fewer_vectors(facts: Facts) -> Facts:
-        return store_facts(facts, "milvus", {vectors[2]: facts.stores["milvus"].counts[vectors[2]] - 1})
-
-    faults = (
-        damage.row_added(operators, "scratchuser"),
-        damage.document_added(
-            operators, "knowledge_bases", {"knowledge_base_id": "scratch", "is_delete": True}
-        ),
-        damage.redis_command(operators, ["SET", "token:scratch", "x"], ["DEL", "token:scratch"]),
-        damage.point_added(operators),
-        damage.object_added(operators, "minio-file", "scratch"),
-    )
-    with ExitStack() as stack:
-        for fault in faults:
-            stack.enter_context(fault)
-        # What the worker cannot read, it passes over; a record cannot be taken out of a log again.
-        KafkaScratch(operators.kafka, "task_").produce("task_generation", 1, 1)
-        outcome = verifier.run(
-            "phase4", "--no-gate", *COUNTED, f"--baseline={verifier.restated(fewer_vectors)}"
-        )
-    more = {
-        "mysql": "imagedb.users",
-        "mongodb": "mongodb.knowledge_bases",
-        "qdrant": "files",
-        "milvus": vectors[2],
-        "minio": "minio-file",
-    }
-    expect(
-        outcome,
-        {
-            count_of(store, name): ("failed", f"records in {name} of {store}", "(+1)")
-            for store, name in more.items()
-        },
-    )
-
-
-@pytest.mark.usefixtures("captured_anew")
-def test_records_that_are_gone_or_too_many_and_collections_that_are_gone_or_new(
-    verifier: Verifier, operators: Operators, vectors: list[str]
-) -> None:
-    expect_records_that_are_gone_and_collections_that_are_gone_or_new(verifier, operators, vectors)
-    expect_records_that_are_too_many(verifier, operators, vectors)
 
 
 @contextmanager

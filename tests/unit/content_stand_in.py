@@ -5,20 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import cast
 
 from rollproof.baseline.facts import RecordedCollection, RecordedContent, RecordedStore
 from rollproof.baseline.folder import Baseline
 from rollproof.collection import Json
 from rollproof.errors import Unverifiable
 from rollproof.stores.contract import Answer, Digest, ExportedRecord, Neighbours, Pace, RecordHash, Selection
-from rollproof.stores.counting import Silences
 from rollproof.stores.reader import Reader
 from rollproof.stores.snapshot import Snapshot
 from tests.unit.baseline.test_baseline import FACTS
 
-NEVER_SILENT = Silences(lambda name: cast("Reader", name))
-"""For fixtures whose stores always answer: nothing is opened to see whether they do."""
 Records = Mapping[str, Sequence[RecordHash]]
 
 

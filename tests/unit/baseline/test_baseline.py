@@ -108,10 +108,6 @@ def manifest(**changes: object) -> Damage:
     return lambda folder: put_right(folder, lambda found: found.update(changes))
 
 
-def listed(name: str) -> Damage:
-    return lambda folder: put_right(folder, lambda found: found["files"].update({name: "0" * 64}))
-
-
 def fact(name: str, data: bytes) -> Damage:
     def damage(folder: Path) -> None:
         (folder / name).write_bytes(data)

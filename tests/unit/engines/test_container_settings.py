@@ -21,7 +21,6 @@ from rollproof.system.record_files import as_json
 
 SEAL = ConfigurationKey(b"k" * 32)
 ID, OTHER = "a" * 64, "b" * 64
-TWO, FOUR = "2" * 8, "4" * 8
 SECRET = "hunter2"  # noqa: S105 - what must not be seen
 RAW: dict[str, Any] = {
     "Id": ID,

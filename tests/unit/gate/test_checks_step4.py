@@ -22,9 +22,6 @@ from tests.unit.command_line import Ran
 from tests.unit.sandbox import Sandbox
 from tests.unit.team_stand_in import PASSWORD, Channels, channels, gate, join
 
-DOCUMENTED, NOTIFIED = "test_change_is_documented", "test_team_was_notified"
-ACKNOWLEDGED = "test_on_call_acknowledged"
-
 
 @dataclass(frozen=True)
 class Team:

@@ -19,7 +19,7 @@ from rollproof.record_names import JOURNAL
 from rollproof.sealing.seal import Sealing
 from tests.rehearsals import ENDED_WELL
 
-OURS, OTHER = "a" * 40, "b" * 40
+OURS = "a" * 40
 ENDING = ENDED_WELL | {"verdict_sha256": "0" * 64}
 
 

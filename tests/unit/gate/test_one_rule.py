@@ -20,9 +20,6 @@ from rollproof.system.files import sha256_of
 from rollproof.verdict import Verdict
 from tests.unit.sandbox import Releases, Sandbox, make_sandbox
 
-BEAT = 5.0
-SLACK = 1.0
-"""Seconds on each side of a limit: the clock stands still, so nothing here is about how fast a machine is."""
 AskedCheck = Callable[..., None]
 
 pytestmark = pytest.mark.usefixtures("stopped_clock")
@@ -31,10 +28,6 @@ pytestmark = pytest.mark.usefixtures("stopped_clock")
 @pytest.fixture
 def sandbox(tmp_path: Path, releases: Releases) -> Sandbox:
     return make_sandbox(tmp_path, releases)
-
-
-def around(limit: float) -> tuple[float, ...]:
-    return -limit - SLACK, -SLACK, SLACK, limit - SLACK, limit + SLACK
 
 
 def holds(checks: Iterable[Callable[[], None]]) -> bool:
@@ -49,11 +42,6 @@ def holds(checks: Iterable[Callable[[], None]]) -> bool:
 
 def silent(_: object) -> None:
     """Note nothing."""
-
-
-def both(seen: list[bool]) -> None:
-    """See that what was compared was not always of one kind."""
-    assert set(seen) == {True, False}
 
 
 def test_a_rehearsal(tmp_path: Path) -> None:

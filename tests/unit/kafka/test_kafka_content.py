@@ -66,7 +66,6 @@ def _read(**changes: Json) -> Positions:
     return Positions.of_record(_positions(**changes))
 
 
-names = st.text("abc .-_\n", min_size=1)
 topics = st.text("abc.-_", min_size=1)
 partitions = st.tuples(topics, st.integers(0, 99))
 

@@ -36,9 +36,6 @@ from tests.unit.laws.made_up import (
     typed,
 )
 
-names = st.text("ab", max_size=2)
-paths = st.lists(st.sampled_from("abc"), min_size=1, max_size=3).map(tuple)
-
 
 def unpacked(form: bytes) -> list[bytes | None]:
     """Return what `packed` was given: where this can be told, no two lists have one form."""

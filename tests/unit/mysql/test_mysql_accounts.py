@@ -10,20 +10,6 @@ import pytest
 from rollproof.stores.contract import Beside
 from rollproof.stores.mysql import accounts
 
-NAMED = {
-    "hostname": "mysql",
-    "pid_file": "/var/lib/mysql/mysql.pid",
-    "slow_query_log_file": "/var/lib/mysql/mysql-slow.log",
-    "relay_log": "mysql-relay-bin",
-    "report_host": "mysql",
-}
-SET = {
-    "datadir": "/var/lib/mysql/",
-    "secure_file_priv": "/var/lib/mysql-files/",
-    "default_authentication_plugin": "mysql_native_password",
-    "init_file": "/etc/mysql/init.sql",
-}
-
 
 def test_other_databases_are_outside_but_for_the_server_s_own(monkeypatch: pytest.MonkeyPatch) -> None:
     def denied(*_: object) -> None:

@@ -150,9 +150,6 @@ def test_a_problem_survives_the_way_between_processes() -> None:
     assert (str(wrong), wrong.missing) == ("a: expected b, observed c", True)
 
 
-MANY = 5000
-
-
 @pytest.mark.parametrize("place", ['"{}" = 1\n', '"{}".x = 1\n', 'limits."{}" = 1\n'])
 def test_a_key_is_no_order_to_the_terminal(tmp_path: Path, place: str) -> None:
     path, name = write_profile(tmp_path), "\\u001b[31mx\\n\\u009b2J\\u202e\\r\\u0007\\u007f"
