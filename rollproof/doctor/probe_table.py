@@ -19,7 +19,6 @@ from rollproof.monitoring.probes.web_probes import health_now
 from rollproof.profile.mistakes import UNANSWERED, unanswered
 from rollproof.profile.profile import Target
 
-_SKEW_SECONDS = 1.0
 _BEFORE_CAPTURE = frozenset({"questions", "project", "volumes", "services", "repository"})
 
 
@@ -43,7 +42,6 @@ def _target_probes(target: Target, engine: ContainerEngine) -> Iterator[Need]:
     there = ("engine", "project")
     yield Need("questions", partial(require_answers, target))
     yield Need("engine", partial(_engine, target, engine))
-    yield Need("clock", partial(_clock, engine), ("engine",))
     yield Need("repository", partial(_working_copy, target))
     yield Need("project", partial(_there, target, engine), ("engine",))
     yield Need("services", partial(_running, target, engine), there)
@@ -73,15 +71,6 @@ def _engine(target: Target, engine: ContainerEngine) -> str:
     if target.engine.id is not None:
         require_engine(target, engine)
     return endpoint()
-
-
-def _clock(engine: ContainerEngine) -> str:
-    ahead = engine.ahead()
-    if abs(ahead) > _SKEW_SECONDS:
-        observed = f"{abs(ahead):.1f} s {'ahead' if ahead > 0 else 'behind'}"
-        hint = "synchronise both machines: timedatectl set-ntp true"
-        raise wrong(f"this machine's, within {_SKEW_SECONDS:g} s", observed, hint)
-    return f"the engine and its containers are within {max(abs(ahead), 0.01):.2f} s of this machine"
 
 
 def _there(target: Target, engine: ContainerEngine) -> str:

@@ -195,16 +195,6 @@ class ComposeEngine:
             finally:
                 api.remove_container(made, v=True, force=True)
 
-    def ahead(self) -> float:
-        """Return the seconds by which the clock of the engine's host is ahead of this machine's.
-
-        Right to half the time that the answer takes. Its containers have the same clock: the kernel's.
-        """
-        with self._asking("clock") as api:
-            before = time.time()
-            there = _moment(api.info()["SystemTime"]).timestamp()
-            return there - (before + time.time()) / 2
-
     def id(self) -> str:
         """Return the engine's own ID; "" of one that makes up another for each answer, as Podman does."""
         with self._asking("ID") as api:

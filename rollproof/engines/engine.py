@@ -225,9 +225,6 @@ class ContainerEngine(Protocol):
     def image_files(self, image: str, path: str, deadline: float) -> AbstractContextManager[Iterator[bytes]]:
         """Give a tar of the folder `path` in the image with the id `image`, as `files` does."""
 
-    def ahead(self) -> float:
-        """Return the seconds by which the clock of the engine's host is ahead of this machine's."""
-
     def id(self) -> str:
         """Return the engine's own ID, the same for as long as it keeps its data; "" if it has none."""
 

@@ -205,6 +205,7 @@ def report(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Path:
     return render(pytester.path / "incidents" / "one")
 
 
+@pytest.mark.long(minutes=0.5)
 @pytest.mark.timeout(900)
 def test_it_opens_without_a_network_shows_all_and_calls_nobody(
     report: Path, page: Page, tmp_path: Path

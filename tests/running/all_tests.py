@@ -29,6 +29,7 @@ SMALL_SCALE = 0.05
 FOLDER = Path(".staging/tests")
 # The browser that opens reports: Debian's packages, and the program of each.
 BROWSER = {"chromium": "chromium", "chromium-driver": "chromedriver"}
+REQUIRED = "--require-browser"
 
 
 def run(arguments: Sequence[str], *, every: bool, part: str | None) -> int:
@@ -76,7 +77,7 @@ class Parts:
         side_by_side = ["-n", str(STACKS), "--dist", "loadscope", "--no-loadscope-reorder"]
         many = ["-p", "hypothesispytest", "--hypothesis-profile=many"]
         unit = ["tests/unit", "tests/fuzz", "-n", "2", *long, *(many if share else [])]
-        plugin = ["tests/pytester", "--require-browser", "-n", "2", *long]
+        plugin = ["tests/pytester", "-n", "2", *long, *([REQUIRED] if share else [])]
         computing = [
             Part("unit", [*unit, *arguments], folder, background=True),
             Part("plugin", [*plugin, *arguments], folder, background=True),
@@ -140,7 +141,7 @@ def beside(parts: Sequence[Part], progress: Progress) -> Iterator[None]:
             wait_for([part])
 
     stopped = threading.Event()
-    if parts:
+    if any(REQUIRED in part.arguments for part in parts):
         with progress.step("see that there is a browser"):
             if missing := [name for name, program in BROWSER.items() if shutil.which(program) is None]:
                 install(*missing, report=progress.say)

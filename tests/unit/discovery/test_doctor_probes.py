@@ -64,7 +64,6 @@ def engine(sandbox: Sandbox) -> Any:  # noqa: ANN401 - a mock
     """An engine that says that all is in order."""
     made = stand_in(ComposeEngine)
     made.running.return_value = ()
-    made.ahead.return_value = 0.01
     made.containers.return_value = {name: (container(name),) for name in sandbox.target.services}
     made.resolve.return_value = Endpoint("127.0.0.1", 9)
     return made
@@ -79,19 +78,6 @@ def asked(probes: Iterator[Need], name: str) -> Line:
 def of(sandbox: Sandbox, engine: object, name: str, **changes: object) -> Line:
     target: Target = sandbox.target.model_copy(update=changes)
     return asked(probe_table.every_probe(target, engine), name)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("ahead", "state", "said"),
-    [
-        (0.4, NeedState.OK, "within 0.40 s"),
-        (3.0, NeedState.WRONG, "3.0 s ahead"),
-    ],
-)
-def test_the_clock(sandbox: Sandbox, engine: Any, ahead: float, state: NeedState, said: str) -> None:  # noqa: ANN401
-    engine.ahead.return_value = ahead
-    line = of(sandbox, engine, "clock")
-    assert (line.state, said in line.text) == (state, True), line
 
 
 def test_what_init_left_to_answer_is_named_by_its_keys(sandbox: Sandbox, engine: Any) -> None:  # noqa: ANN401

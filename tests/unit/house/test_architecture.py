@@ -5,12 +5,10 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
-import sys
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import chain
-from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -117,29 +115,6 @@ def test_checks_name_no_kind_of_store() -> None:
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
     assert not {place: text for place, text in texts.items() if names.search(text)}
-
-
-def test_phase_1_is_collected_without_a_store_driver(tmp_path: Path) -> None:
-    """The operator waits for the first check: what it does not need is not imported before it."""
-    script = (
-        "import sys, pytest\n"
-        "pytest.main(['checks', '--collect-only', '-q', '-m', 'phase1', '--target', sys.argv[1]])\n"
-        "drivers = {'pymysql', 'pymongo', 'redis', 'minio', 'kafka', 'qdrant_client', 'pymilvus',"
-        " 'numpy', 'httpx', 'matplotlib', 'docker', 'requests', 'urllib3', 'rich', 'typer',"
-        " 'sqlglot', 'apprise', 'prometheus_client', 'cryptography', 'hypothesis'}\n"
-        "print('IMPORTED', sorted(drivers & set(sys.modules)))\n"
-    )
-    from tests.conftest import write_profile  # noqa: PLC0415 - shares the sandbox's profile
-
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(write_profile(tmp_path))],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert "IMPORTED []" in done.stdout, done.stdout + done.stderr
 
 
 def test_the_lock_satisfies_what_is_declared() -> None:

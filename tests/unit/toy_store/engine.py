@@ -55,9 +55,6 @@ class StandInEngine:
     def files(self, container: str, path: str, deadline: float) -> AbstractContextManager[Iterator[bytes]]:
         raise NotImplementedError
 
-    def ahead(self) -> float:
-        return 0.0
-
     def id(self) -> str:
         return "toy"
 
