@@ -90,11 +90,9 @@ def test_steps_run_in_order_before_phases(sandbox: Sandbox) -> None:
     "order",
     [
         ["-p", "randomly", "-p", "no:cacheprovider", "--randomly-seed=1"],
-        ["checks/test_a.py", "checks/test_b.py", "checks/test_c.py", "checks/test_d.py"],
         ["--ff"],
-        ["--nf"],
     ],
-    ids=["randomly", "command line", "failed first", "new first"],
+    ids=["randomly", "failed first"],
 )
 def test_nothing_else_changes_the_order(sandbox: Sandbox, order: list[str]) -> None:
     failed = "@pytest.mark.phase3\ndef test_tres(): assert os.path.exists('mended')"
@@ -109,7 +107,7 @@ def test_nothing_else_changes_the_order(sandbox: Sandbox, order: list[str]) -> N
     assert "failed" not in outcome.verdicts().values()
 
 
-@ALONE_AND_WITH_WORKERS
+@ALONE_AND_AT_LENGTH_WITH_WORKERS
 @pytest.mark.parametrize(
     ("selection", "words"),
     [
@@ -117,7 +115,6 @@ def test_nothing_else_changes_the_order(sandbox: Sandbox, order: list[str]) -> N
         (["checks/test_d.py"], PART),
         (["checks/test_d.py::test_one"], "node ids on the command line"),
         (["--ignore", "checks/test_e.py"], "--ignore"),
-        (["--ignore-glob", "*_e.py"], "--ignore-glob"),
         (["-o", "python_functions=test_one test_uno test_two"], "python_functions"),
     ],
 )
