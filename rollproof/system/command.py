@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import shlex
 import signal
 import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -36,7 +36,7 @@ WITHHELD = "words that may quote a secret"
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 # Time for a program to clean up after the deadline, before it is killed.
 GRACE_SECONDS = 2.0
-_POLL_SECONDS = 0.5
+_LONGEST_SECONDS = 7 * 86400.0  # the milliseconds of a poll are an int of C
 # Outputs of this process.
 STANDARD_OUTPUT, STANDARD_ERROR = 1, 2
 
@@ -121,9 +121,8 @@ def run_program(
     folder: Path | None = None,
     first: signal.Signals = signal.SIGTERM,
     grace: float = GRACE_SECONDS,
-    cancelled: threading.Event | None = None,
 ) -> int | None:
-    """Run `command` to its end; return its exit code, or None when the deadline or `cancelled` has ended it.
+    """Run `command` to its end; return its exit code, or None when the deadline has ended it.
 
     `environment` is its whole environment; its standard input is empty unless `stdin` is given. Output
     without a destination is discarded. It is its own process group. The whole group is ended at the deadline,
@@ -144,13 +143,25 @@ def run_program(
     )
     code = None
     try:
-        while code is None and not deadline.passed and not (cancelled is not None and cancelled.is_set()):
-            with suppress(subprocess.TimeoutExpired):
-                code = process.wait(deadline.remaining if cancelled is None else _POLL_SECONDS)
+        code = _code_in_time(process, deadline)
         return code
     finally:
         if code is None:
             end_group(process, first, grace)
+
+
+def _code_in_time(process: subprocess.Popen[bytes], deadline: Deadline) -> int | None:
+    """Return the exit code of `process`, or None when the deadline has passed.
+
+    `Popen.wait` with a timeout looks again and again, up to 50 ms apart: longer than most calls of git take.
+    """
+    descriptor, ended = os.pidfd_open(process.pid), select.poll()
+    try:
+        ended.register(descriptor, select.POLLIN)
+        ended.poll(1000 * min(deadline.remaining, _LONGEST_SECONDS))
+    finally:
+        os.close(descriptor)
+    return process.poll()
 
 
 def run_command(
