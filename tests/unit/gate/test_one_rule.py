@@ -1,4 +1,4 @@
-"""Each rule of the gate is one: what doctor and `reopen` say of a state, the gate's checks say of it, too."""
+"""Each rule of the gate is one: what `reopen` says of a rehearsal, the checks of step 5 say of it, too."""
 
 from __future__ import annotations
 
@@ -18,16 +18,10 @@ from rollproof.record_names import VERDICT
 from rollproof.system.clock import Moment
 from rollproof.system.files import sha256_of
 from rollproof.verdict import Verdict
-from tests.unit.sandbox import Releases, Sandbox, make_sandbox
 
 AskedCheck = Callable[..., None]
 
 pytestmark = pytest.mark.usefixtures("stopped_clock")
-
-
-@pytest.fixture
-def sandbox(tmp_path: Path, releases: Releases) -> Sandbox:
-    return make_sandbox(tmp_path, releases)
 
 
 def holds(checks: Iterable[Callable[[], None]]) -> bool:
