@@ -12,9 +12,8 @@ import pytest
 from rollback_actions.session.journal import Journal
 from rollproof.incident.incident import Incident, new_incident
 from rollproof.incident.rehearsals import BEGAN, ENDED
-from rollproof.record_names import JOURNAL, VERDICT
+from rollproof.record_names import JOURNAL
 from rollproof.system.clock import Moment
-from rollproof.system.files import sha256_of
 
 # The checks of step 5: those that look at the rehearsal, and the one that looks at rollbacks.
 WHOLE, BEGAN_HERE = "test_record_of_the_rehearsal_is_whole", "test_rehearsal_began_where_the_target_is"
@@ -50,14 +49,10 @@ def record_rehearsal(
 ) -> Incident:
     """Record a rehearsal that passed, but for what its `ending` says."""
     incident = new_incident(incidents, target)
-    verdict = incident.folder / VERDICT
-    verdict.write_text(json.dumps({"verdict": "passed"}))
     journal = Journal(incident.folder / JOURNAL, str)
     journal.write(BEGAN, migration=migration, known_good=known_good)
     if ended:
-        journal.write(
-            ENDED, migration=migration, **(ENDED_WELL | {"verdict_sha256": sha256_of(verdict)} | ending)
-        )
+        journal.write(ENDED, migration=migration, **(ENDED_WELL | ending))
     return incident
 
 

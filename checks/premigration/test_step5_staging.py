@@ -15,7 +15,6 @@ from rollproof.errors import Meaning, Unverifiable, listed, shortened
 from rollproof.incident.rehearsals import Ending, Rehearsal
 from rollproof.incident.reopening import ClosedGate, reopen_hint
 from rollproof.profile.profile import Target
-from rollproof.record_names import VERDICT
 from rollproof.system.clock import is_recent
 from rollproof.verdict import Verdict
 
@@ -31,19 +30,14 @@ def test_migration_was_rehearsed(rehearsal: Rehearsal, rehearsal_ending: Ending,
 def test_record_of_the_rehearsal_is_whole(
     rehearsal: Rehearsal, rehearsal_ending: Ending, expect: Expect, note: Note
 ) -> None:
-    """The record is unchanged since it was sealed, and its journal names the verdict that is there."""
+    """The rehearsal came to its end, and its record is unchanged since it was sealed."""
     expect = expect.of(hint="rehearse the migration again")
     damage = rehearsal.damage()
     expect(not damage,
            what="record of the rehearsal", otherwise=Unverifiable,
            expected="as it was sealed", instead=damage,
            source=rehearsal.folder)
-    expect(rehearsal.verdict_is_recorded,
-           what="verdict of the rehearsal",
-           expected=f"SHA-256 {rehearsal_ending.verdict_sha256[:16]}, as in its journal",
-           instead="another one, or none",
-           source=rehearsal.folder / VERDICT)
-    note(f"journal and verdict of {rehearsal.folder.name} are as they were written")
+    note(f"{rehearsal.folder.name}, which ended {rehearsal_ending.at.wall}, is as it was sealed")
 
 
 def test_staging_was_well_after_the_migration(

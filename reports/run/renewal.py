@@ -14,16 +14,15 @@ from reports.incident.record import IncidentRecord, read_record
 from reports.run.completion import complete
 from reports.verdict.recount import recounted
 from reports.verdict.summary import lines
-from reports.verdict.verdict import read_verdict, write_verdict
+from reports.verdict.verdict import write_verdict
 from rollproof.errors import ExitCode, Problem, Unverifiable, code_of, disk_full, no_space, reason_of
 from rollproof.home import incidents as default_incidents
 from rollproof.incident.incident import named_incident, report_paths
 from rollproof.profile.profile import Signing, Target, load_target
-from rollproof.record_names import REPORT, VERDICT
+from rollproof.record_names import REPORT
 from rollproof.redaction.redactor import Redactor
 from rollproof.sealing.seal import promised, sealed
-from rollproof.system.files import sha256_of
-from rollproof.verdict import RunVerdict, worst
+from rollproof.verdict import RunVerdict
 
 
 def report_anew(incident: str, incidents: Path | None, profile: Path | None = None) -> ExitCode:
@@ -100,15 +99,7 @@ def _renewed(folder: Path, say: Callable[[str], None], signing: Signing, target:
 
 
 def _verdict(record: IncidentRecord, signature: str) -> RunVerdict:
-    """Write and return the verdict; keep an existing one whose hash is in the journal, if it is no better."""
-    path = record.incident.folder / VERDICT
+    """Write and return the verdict."""
     verdict = replace(recounted(record), signature=signature)
-    if path.is_file():
-        digest = sha256_of(path)
-        if any(entry.get("verdict_sha256") == digest for entry in record.journal):
-            kept = read_verdict(record.incident.folder)
-            # Anybody can add to a journal: a hash in it makes no verdict of what the ledger does not say.
-            if worst([kept.verdict, verdict.verdict]) is kept.verdict:
-                return kept
     write_verdict(record.incident.folder, verdict)
     return verdict

@@ -15,7 +15,7 @@ from rollback_actions.session.session import Recorder
 from rollproof.doctor.capture import capture
 from rollproof.engines.engine import Container
 from rollproof.engines.factory import open_engine
-from rollproof.errors import ActionFailed, ExitCode, Problem, UsageProblem, listed, reason_of
+from rollproof.errors import ActionFailed, ExitCode, Problem, UsageProblem, listed
 from rollproof.git.repository import head, resolve_commit
 from rollproof.git.saved_commit import save_commit
 from rollproof.home import typed
@@ -29,10 +29,8 @@ from rollproof.migrations.effects import Effects, effects_of
 from rollproof.migrations.migrated_baseline import baseline_of_migrated
 from rollproof.planning.plan import plan_emergency, plan_full
 from rollproof.profile.profile import Target
-from rollproof.record_names import VERDICT
 from rollproof.sealing.seal import seal_state
 from rollproof.system.command import Deadline, run_command
-from rollproof.system.files import sha256_of
 from rollproof.verdict import Verdict, verdict_of
 
 # Step 5 is left out: it asks for this rehearsal.
@@ -99,22 +97,8 @@ class Rehearsal:
             old_code=migrated.old_code,
             rolled_back=outcome.rolled_back,
             **asdict(migrated.effects),
-            verdict_sha256=self._verdict_sha256(),
         )
         return outcome
-
-    def _verdict_sha256(self) -> str:
-        path = self.incident.folder / VERDICT
-        try:
-            return sha256_of(path)
-        except OSError as error:
-            raise ActionFailed(
-                what="verdict of the rollback",
-                expected="written by the checks",
-                observed=reason_of(error),
-                source=str(path),
-                hint="see what the checks said above",
-            ) from None
 
     def _prepare(self, known_good: str) -> None:
         target, engine = self.target, open_engine(self.target.engine)

@@ -66,7 +66,7 @@ def reopen(target: Target, request: Request, say: Callable[[str], None]) -> Reop
         file_lock(lock, f"reopen {incident.id}", wait_seconds=_WAIT_SECONDS),
         sealed_journal(target, reopening_journal(incident), "reopen", say) as journal,
     ):
-        rehearsal, verdict_sha256 = _rehearsal_of(target, fix, ended)
+        rehearsal = _rehearsal_of(target, fix, ended)
         backup = _backup_since(target, ended)
         journal.write(
             REOPENED,
@@ -77,7 +77,6 @@ def reopen(target: Target, request: Request, say: Callable[[str], None]) -> Reop
             root_cause=request.root_cause.strip(),
             rehearsal=rehearsal.folder.name,
             rehearsed_on=rehearsal.target,
-            verdict_sha256=verdict_sha256,
             backup=backup.folder.name,
             name=request.engineer.strip(),
             **author(),
@@ -145,8 +144,8 @@ def _require_fix(target: Target, fix: str, rolled_back: Sequence[str]) -> None:
             )
 
 
-def _rehearsal_of(target: Target, fix: str, finished: Moment) -> tuple[Rehearsal, str]:
-    """Return the newest rehearsal of `fix`, which passed after `finished`, and the hash of its verdict."""
+def _rehearsal_of(target: Target, fix: str, finished: Moment) -> Rehearsal:
+    """Return the newest rehearsal of `fix`, which passed after `finished`."""
     place = RehearsalPlace.of(target)
     newest = place.newest(fix)
     fault = "none" if newest is None else newest.fault()
@@ -160,7 +159,7 @@ def _rehearsal_of(target: Target, fix: str, finished: Moment) -> tuple[Rehearsal
             source=str(newest.folder if newest is not None else place.incidents),
             hint=typed(f"rehearse {fix[:12]} --target STAGING-PROFILE"),
         )
-    return newest, newest.ending.verdict_sha256
+    return newest
 
 
 def _backup_since(target: Target, finished: Moment) -> BackupSet:

@@ -25,14 +25,13 @@ from rollback_actions.rollback.rollback_run import begin, let_in, resume
 from rollback_actions.session.journal import Detail, Journal
 from rollback_actions.session.lock import open_lock
 from rollproof.application.maintenance import kept_out
-from rollproof.errors import ExitCode, Problem, UsageProblem, code_of
+from rollproof.errors import ExitCode, Mismatch, Problem, UsageProblem, code_of
 from rollproof.incident.downtime import record_downtime
 from rollproof.incident.incident import (
     Incident,
     find_or_create_incident,
     incident_of,
     load_incident,
-    new_incident,
 )
 from rollproof.incident.journal import verify_journal
 from rollproof.incident.kept_samples import samples_kept
@@ -136,11 +135,7 @@ def run_response(profile: Path, incident: str | None, allowed: Allowed, *, auto:
                 decision = decision_by(target, assessed)
                 say(f"no response is begun: {decision.action}: {decision.reason}")
                 raise typer.Exit(CODES_OF_SEVERITY[severity])
-            there = (
-                find_or_create_incident(incidents, target.name, incident)
-                if incident
-                else new_incident(incidents, target.name)
-            )
+            there = find_or_create_incident(incidents, target.name, incident)
             with closing(SampleWriter(there.folder / RESPONSE_SAMPLES)) as writer:
                 for sample in assessed.samples:
                     writer.write(sample)
@@ -332,9 +327,9 @@ class _Response:
         """Run a command of this suite, show its error; return its exit code."""
         try:
             command()
-        except Problem as problem:
+        except (Problem, Mismatch) as problem:
             self.say("\n".join([str(problem), *getattr(problem, "__notes__", [])]))
-            return code_of(problem)
+            return code_of(problem) if isinstance(problem, Problem) else ExitCode.FAILED
         return ExitCode.VERIFIED
 
     def _is_rolled_back(self) -> bool:

@@ -148,8 +148,7 @@ def let_in(profile: Path, *, anyway: bool, take_over: bool) -> None:
         )
     require_own_engine(target)
     lock = open_lock(target, Step.LET_IN, take_over=take_over)
-    running = lock_state(target).rolls_back
-    found = newest_rollback(target.folders.incidents, target.name, running=running)
+    found = newest_rollback(target.folders.incidents, target.name, running=None)
 
     def choose() -> str:
         # Asked under the lock: a rollback that has begun meanwhile is not verified.

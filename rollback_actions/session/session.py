@@ -15,7 +15,7 @@ from rollback_actions.session.lock import TargetLock
 from rollproof.baseline.folder import Baseline
 from rollproof.baseline.known_good import require_engine
 from rollproof.engines.factory import open_engine
-from rollproof.incident.incident import Incident, find_or_create_incident, new_incident
+from rollproof.incident.incident import Incident, find_or_create_incident
 from rollproof.incident.journal import JournalEvent
 from rollproof.incident.journal_steps import Step
 from rollproof.incident.leaks import without_leaks
@@ -56,15 +56,9 @@ def open_session(
     Raises:
         SecretInRecord: the body ended well, and the record holds a secret.
     """
-    incidents = target.folders.incidents
     redactor = target.redactor()
     with unhung(), lock, Progress(redact=redactor.text) as progress:
-        wanted = choose()
-        found = (
-            find_or_create_incident(incidents, target.name, wanted)
-            if wanted
-            else new_incident(incidents, target.name)
-        )
+        found = find_or_create_incident(target.folders.incidents, target.name, choose())
         me = lock.holder
         with sealed(found.folder, target.signing, me.what, progress.say) as wrong:
             for text in wrong:

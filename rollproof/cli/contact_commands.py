@@ -8,7 +8,7 @@ import typer
 
 from rollproof.cli.options import By, Engineer, IncidentId, Profile, examples
 from rollproof.errors import ExitCode
-from rollproof.incident.incident import find_or_create_incident, incident_of, load_incident, new_incident
+from rollproof.incident.incident import find_or_create_incident, incident_of, load_incident
 from rollproof.system.process import stopping, unhung
 from rollproof.team.contact_record import ContactDecision, read_contacts
 
@@ -34,12 +34,7 @@ def run(
 
     target = load_target(profile)
     require_contacts(target)
-    incidents = target.folders.incidents
-    found = (
-        find_or_create_incident(incidents, target.name, incident)
-        if incident
-        else new_incident(incidents, target.name)
-    )
+    found = find_or_create_incident(target.folders.incidents, target.name, incident)
     redact, say = target.redactor().text, Progress().say
     with unhung(), stopping() as stopped:
         clock = ContactClock(target, profile, found, say, stopped)

@@ -238,8 +238,10 @@ def incident_of(incidents: Path, target: str, wanted: str) -> Incident | None:
     return incident
 
 
-def find_or_create_incident(incidents: Path, target: str, wanted: str) -> Incident:
-    """Return the incident `wanted`, created if missing."""
+def find_or_create_incident(incidents: Path, target: str, wanted: str | None) -> Incident:
+    """Return the incident `wanted`, created if missing; None is a new one."""
+    if wanted is None:
+        return new_incident(incidents, target)
     return incident_of(incidents, target, wanted) or _create(incidents, wanted, target)
 
 

@@ -13,10 +13,9 @@ from rollproof.incident.incident import load_incident
 from rollproof.incident.journal import verify_journal
 from rollproof.profile.premigration import Rehearsals
 from rollproof.profile.profile import Target
-from rollproof.record_names import JOURNAL, VERDICT
+from rollproof.record_names import JOURNAL
 from rollproof.sealing.seal import seal_state
 from rollproof.system.clock import Moment
-from rollproof.system.files import sha256_of
 from rollproof.system.record_files import WrongRecord, record_of
 from rollproof.verdict import Verdict
 
@@ -29,15 +28,14 @@ class Ending:
     """The end of a rehearsal.
 
     `migrated` is the verdict of the checks after the deployment, `rolled_back` the verdict of the verified
-    rollback, `verdict_sha256` the hash of the verdict's file. `old_code` is the verdict of phase 3 with the
-    code of before on the migrated data. The others are the differences of the migrated stores from the
-    baseline, a text each: what is `lost`, `altered` or only `noted`, and what could not be compared.
+    rollback, `old_code` that of phase 3 with the code of before on the migrated data. The others are the
+    differences of the migrated stores from the baseline, a text each: what is `lost`, `altered` or only
+    `noted`, and what could not be compared.
     """
 
     migrated: Verdict
     rolled_back: Verdict
     old_code: Verdict
-    verdict_sha256: str
     at: Moment
     lost: tuple[str, ...]
     altered: tuple[str, ...]
@@ -63,22 +61,12 @@ class Rehearsal:
         except Problem as problem:
             return str(problem.observed)
 
-    @property
-    def verdict_is_recorded(self) -> bool:
-        """Whether `verdict.json` is the file that the journal names."""
-        path = self.folder / VERDICT
-        if self.ending is None or not path.is_file():
-            return False
-        return sha256_of(path) == self.ending.verdict_sha256
-
     def fault(self) -> str:
         """Return why it is not whole, or did not pass; "" if step 5 takes it."""
         if damage := self.damage():
             return f"whose record does not hold: {damage}"
         if self.ending is None:
             return "which was cut off, or runs"
-        if not self.verdict_is_recorded:
-            return f"whose {VERDICT} is not the one that its journal names"
         if {self.ending.migrated, self.ending.rolled_back} != {Verdict.PASSED}:
             return f"of which the migration {self.ending.migrated}, its rollback {self.ending.rolled_back}"
         return ""

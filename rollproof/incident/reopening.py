@@ -40,9 +40,9 @@ class Reopening:
     """The recorded reason why a migration that the incident rolled back may return with the commit `fix`.
 
     `rolled_back` are the commits that the incident went back from. `rehearsal` is the incident of the fix's
-    rehearsal, whose verdict has the hash `verdict_sha256`. `backup` is the name of the backup set. Both were
-    verified at that time; the gate's other items check the present state, for the commit to be promoted.
-    `name` is the person who gave the reason; `user` on `host` recorded it.
+    rehearsal, `backup` the name of the backup set. Both were verified at that time; the gate's other items
+    check the present state, for the commit to be promoted. `name` is the person who gave the reason; `user`
+    on `host` recorded it.
     """
 
     incident: str
@@ -50,7 +50,6 @@ class Reopening:
     rolled_back: tuple[str, ...]
     root_cause: str
     rehearsal: str
-    verdict_sha256: str
     backup: str
     name: str
     user: str

@@ -18,7 +18,7 @@ from rollproof.planning.plan import Plan
 from rollproof.planning.schedule import schedule_of
 from rollproof.planning.unfinished import Unfinished, in_the_way, left_nothing
 from rollproof.profile.profile import Target
-from rollproof.record_names import INCIDENT, ROLLBACK
+from rollproof.record_names import INCIDENT, ROLLBACK, UNFINISHED
 from rollproof.system.clock import age
 
 
@@ -70,14 +70,6 @@ def refusals(asked: Asked) -> Iterator[UsageProblem]:
 def _as_begun(asked: Asked) -> Iterator[UsageProblem]:
     unfinished = asked.unfinished
     if unfinished is None:
-        if asked.incident and (asked.target.folders.incidents / asked.incident / ROLLBACK).exists():
-            yield UsageProblem(
-                what="incident of a rollback",
-                expected="one without a rollback",
-                observed=f"{asked.incident}, in which one has ended",
-                source="--incident",
-                hint="leave --incident out: each rollback has an incident of its own",
-            )
         return
     if asked.incident not in {None, unfinished.incident.id}:
         yield UsageProblem(
@@ -100,22 +92,24 @@ def _as_begun(asked: Asked) -> Iterator[UsageProblem]:
 def _alone(asked: Asked) -> Iterator[UsageProblem]:
     target, request = asked.target, asked.plan.request
     try:
-        yield from in_the_way(target.folders.incidents, target.name, request, asked.incident)
+        yield from in_the_way(target.folders.incidents, target.name, request)
     except UsageProblem as damaged:
         yield damaged
 
 
-def _found_by_the_gate(asked: Asked) -> Iterator[UsageProblem]:
-    if asked.incident is None:
+def _in_its_own_incident(asked: Asked) -> Iterator[UsageProblem]:
+    """Refuse an incident that has a rollback, or the record of a migration, where no gate looks for one."""
+    if asked.incident is None or asked.unfinished is not None:
         return
     folder = asked.target.folders.incidents / asked.incident
-    if (folder / INCIDENT).exists() and load_incident(folder).kind is IncidentKind.CHANGE:
+    taken = any((folder / name).exists() for name in (ROLLBACK, UNFINISHED))
+    if taken or ((folder / INCIDENT).exists() and load_incident(folder).kind is IncidentKind.CHANGE):
         yield UsageProblem(
             what="incident of a rollback",
-            expected="one of its own, or an incident",
-            observed=f"{asked.incident}, the record of a migration that is yet to be",
+            expected="one without a rollback",
+            observed=f"{asked.incident}, {'which has one' if taken else 'the record of a migration'}",
             source="--incident",
-            hint="leave --incident out: the gate looks for rollbacks in incidents",
+            hint="leave --incident out: each rollback has an incident of its own",
         )
 
 
@@ -211,7 +205,7 @@ def _with_room(asked: Asked) -> Iterator[UsageProblem]:
 CONDITIONS: Mapping[str, Callable[[Asked], Iterator[UsageProblem]]] = {
     "it goes on in the incident, and with the backup, that it began with": _as_begun,
     "no other rollback is half done where this one would hide it or start on its data": _alone,
-    "the gate finds it in its incident": _found_by_the_gate,
+    "it has an incident of its own, where the gate finds it": _in_its_own_incident,
     "a protected target is confirmed": _confirmed,
     "it can work: engine, revisions, data formats, data that nobody would account for": _can_work,
     "it is expected within the budget": _within_budget,

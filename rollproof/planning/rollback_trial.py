@@ -25,14 +25,13 @@ SECONDS = 60.0
 
 
 class RollbackTrial:
-    """The parts of an emergency rollback to the commit that the working copy is on, each tried once."""
+    """The parts of an emergency rollback to the commit that the working copy is on, each tried by itself."""
 
     def __init__(self, target: Target, baseline: Baseline) -> None:
         """Try nothing yet; `baseline` knows the images."""
         self._target = target
         self._baseline = baseline
         self._project = ComposeProject(target.engine)
-        self._tried: dict[Part, PartTrial] = {}
 
     def of(self, part: Part) -> PartTrial:
         """Return the result of `part`."""
@@ -44,12 +43,10 @@ class RollbackTrial:
             Part.FORESIGHT: self._foresight,
             Part.REFUSALS: self._refusals,
         }
-        if part not in self._tried:
-            try:
-                self._tried[part] = PartTrial(part, parts[part]())
-            except Problem as problem:
-                self._tried[part] = PartTrial(part, problem=problem)
-        return self._tried[part]
+        try:
+            return PartTrial(part, parts[part]())
+        except Problem as problem:
+            return PartTrial(part, problem=problem)
 
     @cached_property
     def _commit(self) -> str:

@@ -217,16 +217,12 @@ def interrupted(incidents: Path, target: str, request: RollbackRequest) -> Unfin
     return next((one for one in unfinished_of(incidents, target) if one.request == request), None)
 
 
-def in_the_way(
-    incidents: Path, target: str, request: RollbackRequest, incident: str | None
-) -> Iterator[UsageProblem]:
-    """Yield a refusal for each other unfinished rollback that keeps `request` from beginning in `incident`.
+def in_the_way(incidents: Path, target: str, request: RollbackRequest) -> Iterator[UsageProblem]:
+    """Yield a refusal for each other unfinished rollback whose data `request` would start the application on.
 
-    It would start the application on data that another one has half restored, or make that one forgotten.
+    It is half restored.
     """
     for one in unfinished_of(incidents, target):
-        if one.request == request:
-            continue
         if one.request.restores_data and not request.covers(one.request):
             yield UsageProblem(
                 what=f"data of {target}",
@@ -235,14 +231,6 @@ def in_the_way(
                 source=str(one.incident.folder / UNFINISHED),
                 hint=f"resume it: {typed('rollback resume')}; or roll back every store:"
                 f" {typed('rollback emergency COMMIT')}",
-            )
-        if one.incident.id == incident:
-            yield UsageProblem(
-                what=f"incident of the rollback {request}",
-                expected="one without another unfinished rollback",
-                observed=f"{incident}, where {one.request} did not succeed",
-                source="--incident",
-                hint=f"leave --incident out, or resume that one first: {typed('rollback resume')}",
             )
 
 

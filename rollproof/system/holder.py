@@ -38,11 +38,6 @@ class Holder(Process):
         """Return the fields as text, by name."""
         return {name: str(value) for name, value in asdict(self).items()}
 
-    @property
-    def place(self) -> str:
-        """Where it runs, in words."""
-        return f"{self.user}@{self.host}, process {self.pid}"
-
     def __str__(self) -> str:
         """Return the holder's place, action and beginning, in words."""
         return f"{self.user}@{self.host}, process {self.pid} ({self.what}, since {self.since})"

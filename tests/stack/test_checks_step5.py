@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from rollproof.git.repository import git, head
-from rollproof.record_names import VERDICT
+from rollproof.sealing.seal import ANYBODY, Sealing
 from staging.stack.stack import Stack
 from tests.pytester.conftest import Outcome
 from tests.rehearsals import (
@@ -73,13 +73,15 @@ def test_each_check_is_red_for_its_own_fault_until_a_newer_rehearsal_has_none(re
         altered=["mysql: imagedb.users: schema: another type"],
     )
     age_rehearsal(folder, days=8)
-    (folder / VERDICT).write_text('{"verdict": "passed", "again": true}')
+    (folder / "note").write_text("sealed")
+    Sealing(folder, ANYBODY).seal("a test")
+    (folder / "note").write_text("edited")
     # That of another commit is no rehearsal of this one.
     rehearsed.record(migration=OTHER_COMMIT)
     expect(
         rehearsed.run(),
         {
-            WHOLE: ("failed", "expected SHA-256 ", "another one, or none"),
+            WHOLE: ("broken", "expected as it was sealed", "note: it is not what was sealed"),
             WELL: ("failed", "expected passed, observed failed"),
             LOST: ("failed", "observed mysql: imagedb.users: not there any more"),
             ALTERED: ("failed", "observed mysql: imagedb.users: schema: another type"),

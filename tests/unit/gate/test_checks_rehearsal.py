@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 
 from checks.premigration import test_step5_staging as step5
 from rollproof.profile.profile import Target, load_target
-from rollproof.record_names import JOURNAL, VERDICT
+from rollproof.record_names import JOURNAL
 from tests.conftest import write_profile
 from tests.rehearsals import ALTERED, LOST, OLD_CODE, age_rehearsal, record_rehearsal
 from tests.unit.gate.asked import judged
@@ -84,10 +83,6 @@ def aged(folder: Path) -> None:
     age_rehearsal(folder, days=8)
 
 
-def verdict_replaced(folder: Path) -> None:
-    (folder / VERDICT).write_text(json.dumps({"verdict": "passed", "again": True}))
-
-
 @pytest.mark.parametrize(
     ("changes", "harm", "red"),
     [
@@ -103,7 +98,6 @@ def verdict_replaced(folder: Path) -> None:
             {"test_rehearsal_began_where_the_target_is": "observed 000000000000"},
         ),
         ({}, aged, {"test_rehearsal_is_recent": "observed 8.0"}),
-        ({}, verdict_replaced, {"test_record_of_the_rehearsal_is_whole": "expected SHA-256"}),
     ],
 )
 def test_its_items_are_red(

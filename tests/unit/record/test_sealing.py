@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from reports.incident.record import read_record
 from reports.run import completion, renewal
 from reports.run.renewal import renew
 from reports.verdict.recount import recounted
-from reports.verdict.verdict import read_verdict, write_verdict
+from reports.verdict.verdict import read_verdict
 from rollproof.errors import ActionFailed, Unverifiable
 from rollproof.incident.downtime import Downtime, Since
 from rollproof.incident.journal import hash_of
@@ -26,7 +25,7 @@ from rollproof.record_names import DOWNTIME, SEAL, SIGNATURE
 from rollproof.redaction.redactor import Redactor
 from rollproof.sealing import seal
 from rollproof.sealing.seal import CHECKER, Sealing, promised, seal_state, sealed
-from rollproof.system.files import canonical_json, rename_whole, sha256_of, write_whole
+from rollproof.system.files import canonical_json, rename_whole, write_whole
 from rollproof.system.record_files import write_record
 from rollproof.verdict import Verdict
 from tests.unit.drawn_incident import drawn_incident, moment
@@ -181,20 +180,6 @@ def test_a_ledger_set_to_passed_gives_no_pass(tmp_path: Path) -> None:
         assert verdict.verdict is Verdict.BROKEN
         assert "ledger/0001/results.jsonl" in verdict.partial[0]
         assert "ledger/0001/results.jsonl" in seal_state(record.folder).wrong
-
-
-@pytest.mark.usefixtures("undrawn")
-def test_a_verdict_whose_hash_is_in_the_journal_is_no_better_than_the_ledger(tmp_path: Path) -> None:
-    record = SealedRecord.of(tmp_path, _UNSIGNED, wrong="phase4")
-    better = replace(read_verdict(record.folder), verdict=Verdict.PASSED)
-    path = write_verdict(record.folder, better)
-    add_line(record.folder / "journal.jsonl", verdict_sha256=sha256_of(path))
-
-    assert renew(record.folder, lambda _: None).verdict is Verdict.FAILED
-    # One that is no better stays as it was recorded.
-    worse = write_verdict(record.folder, replace(better, verdict=Verdict.FAILED, notes=("rehearsed",)))
-    add_line(record.folder / "journal.jsonl", verdict_sha256=sha256_of(worse))
-    assert renew(record.folder, lambda _: None).notes == ("rehearsed",)
 
 
 @pytest.mark.usefixtures("undrawn")

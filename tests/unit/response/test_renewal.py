@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from datetime import datetime
@@ -20,9 +19,7 @@ from rollproof.cli.command_line import app
 from rollproof.errors import ExitCode
 from rollproof.incident.incident import IncidentKind, find_or_create_change
 from rollproof.incident.ledger import Planned, Run
-from rollproof.incident.rehearsals import ENDED
 from rollproof.profile.profile import load_target
-from rollproof.record_names import JOURNAL
 from rollproof.runbook import STEPS
 from tests.unit.clock import Clock
 from tests.unit.command_line import tree
@@ -168,23 +165,6 @@ def test_a_rollback_alone_has_a_record(made: MadeIncident, rendered: list[Path])
     assert rendered
     assert "rollback passed in 62.0 s" in said
     assert {"verdict.json", "postmortem.md"} <= tree(made.folder).keys()
-
-
-def test_a_verdict_that_the_journal_vouches_for_stays(made: MadeIncident, rendered: list[Path]) -> None:
-    made.roll_back()
-    made.check()
-    report(made.folder)
-    path = made.folder / "verdict.json"
-    path.write_bytes(path.read_bytes() + b"\n")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    ending = {"migration": "c" * 40, "migrated": "failed", "rolled_back": "passed"}
-    Journal(made.folder / JOURNAL, str).write(ENDED, **ending, verdict_sha256=digest)
-
-    said = report(made.folder)
-
-    assert len(rendered) == 2
-    assert hashlib.sha256(path.read_bytes()).hexdigest() == digest
-    assert said.splitlines()[-1].startswith("PASSED")
 
 
 def test_a_change_has_no_post_mortem(made: MadeIncident, rendered: list[Path]) -> None:

@@ -81,16 +81,16 @@ def test_nothing_starts_the_application_on_half_restored_data(
     tmp_path: Path, requested: RollbackRequest
 ) -> None:
     incident = _begun(tmp_path, MYSQL)
-    (refusal,) = in_the_way(tmp_path, "staging", requested, None)
+    (refusal,) = in_the_way(tmp_path, "staging", requested)
     assert incident.id in str(refusal.observed)
-    assert [*in_the_way(tmp_path, "production", requested, None)] == []
+    assert [*in_the_way(tmp_path, "production", requested)] == []
 
 
 @pytest.mark.parametrize("requested", [MYSQL, EMERGENCY, RollbackRequest(Kind.EMERGENCY, "d" * 40)], ids=str)
 def test_what_restores_the_same_data_may_begin(tmp_path: Path, requested: RollbackRequest) -> None:
     _begun(tmp_path, MYSQL)
     _begun(tmp_path, BACKEND)
-    assert [*in_the_way(tmp_path, "staging", requested, None)] == []
+    assert [*in_the_way(tmp_path, "staging", requested)] == []
 
 
 def test_a_wider_rollback_that_succeeds_leaves_nothing_to_resume(tmp_path: Path) -> None:
