@@ -14,7 +14,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-from reports.html.html import render
+from reports.run.renewal import renew
 from reports.text.stages import TITLES
 from tests.conftest import ROOT, write_profile
 from tests.pytester.conftest import DRAWN, SETTINGS
@@ -202,7 +202,8 @@ def report(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Path:
     checks.write_text(CHECKS, encoding="utf-8")
     run = pytester.runpytest_subprocess(f"--target={profile}", "--incident=one", "--no-gate")
     run.assert_outcomes(passed=5, failed=2, skipped=1)
-    return render(pytester.path / "incidents" / "one")
+    renew(pytester.path / "incidents" / "one", print)
+    return pytester.path / "incidents" / "one" / "report.html"
 
 
 @pytest.mark.long(minutes=0.5)
