@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from reports.text.stages import TITLES, title_of
@@ -43,6 +42,8 @@ def html(template: str, redact: Callable[[str], str], **values: object) -> str:
 def _page(
     template: str, values: dict[str, object], shown: Callable[[object], object], *, autoescape: bool = False
 ) -> str:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - at every start of pytest
+
     # `shown` escapes Markdown; jinja2's own escaping is HTML's.
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
