@@ -8,7 +8,7 @@ import pytest
 
 from fixtures.gating.evidence import Attach, Expect, Note
 from fixtures.stores import SchemasOf
-from rollproof.backups.kept_backups import UNRECORDED, KeptStoreOf, backup_hint, proportion_of
+from rollproof.backups.kept_backups import KeptStoreOf, backup_hint, proportion_of
 from rollproof.backups.sets import BackupSet
 from rollproof.baseline.folder import Baseline
 from rollproof.errors import Meaning, Mismatch, Unverifiable, listed
@@ -53,7 +53,7 @@ def test_backup_is_of_the_kind_that_its_risk_demands(
     expect(kept.means is means,
            what=f"backup of {profile_store}, risk {risk}",
            expected=means,
-           observed=f"{kept.means or UNRECORDED}: {kept.method}",
+           observed=f"{kept.means}: {kept.method}",
            source=kept.folder, hint=backup_hint())
     note(f"risk {risk}: {kept.method}")
 

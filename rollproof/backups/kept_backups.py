@@ -18,16 +18,12 @@ def backup_hint() -> str:
     return f"take another one: {typed('backup')}"
 
 
-UNRECORDED = "means that the version which took it did not record"
-
-
 @dataclass(frozen=True, slots=True)
 class KeptStore:
     """One store's backup, every byte of which was read and is as it was written.
 
-    `records` counts by collection, `size` is in bytes. `method` tells people how it was taken. `means` tells
-    the data safety matrix; it is None for a backup of an older version, which recorded the method in words
-    alone.
+    `records` counts by collection, `size` is in bytes. `method` tells people how it was taken, `means`
+    the data safety matrix.
     """
 
     folder: Path

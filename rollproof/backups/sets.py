@@ -169,7 +169,7 @@ def read_backup(path: Path) -> tuple[str, BackupSet]:
         Problem: the manifest is damaged.
     """
     try:
-        # Fields that a later version adds are ignored.
+        # The seal is the only other field.
         manifest = record_of(SetManifest, _verified(json.loads(read_regular(path))), more=True)
     except (OSError, ValueError) as error:
         raise Problem(

@@ -33,8 +33,8 @@ _REFUSED = "do not restore from this folder; take another backup, or use an olde
 class Kept:
     """The content of a backup: records by collection (the names of `Reader.counts`) and bytes on disk.
 
-    `method` tells people how it was taken, `means` tells the runbook's data safety matrix. `means` is None in
-    a backup by an older version, which only said so in words.
+    `method` tells people how it was taken, `means` the runbook's data safety matrix. What is no store's has
+    no `means`.
     """
 
     method: str
@@ -53,10 +53,7 @@ class DataFile:
 
 @dataclass(frozen=True, slots=True)
 class PackageContent:
-    """A backup's kind, means, counts and data files. `details` is JSON that the keeper wrote for itself.
-
-    Packages of older versions have no `means`: they can be restored, but never satisfy a risk's demand.
-    """
+    """A backup's kind, means, counts and data files. `details` is JSON that the keeper wrote for itself."""
 
     kind: str
     method: str

@@ -19,7 +19,6 @@ from minio.versioningconfig import VersioningConfig
 
 from rollproof.backups.images import FILE, image_folder
 from rollproof.backups.images import FOLDER as IMAGES
-from rollproof.backups.kept_backups import UNRECORDED
 from rollproof.backups.sets import MANIFEST
 from rollproof.git.repository import git
 from rollproof.profile.store_descriptor import Means
@@ -198,20 +197,14 @@ def of_another_commit(backups: Backups, _: Operators) -> dict[str, Red]:
     return {COMMIT: ("failed", f"observed {OTHER_COMMIT}")}
 
 
-def _without_means(content: Record) -> None:
-    del content["means"]
-
-
-def by_other_means(**taken: Means | None) -> Fault:
-    """The backups of some stores were taken otherwise than their risk demands, or nobody knows how."""
+def by_other_means(**taken: Means) -> Fault:
+    """The backups of some stores were taken otherwise than their risk demands."""
 
     def inject(backups: Backups, _: Operators) -> dict[str, Red]:
         red: dict[str, Red] = {}
         for store, means in taken.items():
-            change = partial(update, means=means) if means else _without_means
-            backups.repack(store, change)
-            text = means or UNRECORDED
-            red[of(KIND, store)] = ("failed", f"backup of {store}, risk ", f"observed {text}: ")
+            backups.repack(store, partial(update, means=means))
+            red[of(KIND, store)] = ("failed", f"backup of {store}, risk ", f"observed {means}: ")
         return red
 
     return inject
@@ -353,7 +346,6 @@ ROUNDS: dict[str, tuple[Fault, ...]] = {
         flipped_bit("mongodb", ".bson"),
         flipped_bit("qdrant", ".snapshot"),
         flipped_bit("minio", ""),
-        by_other_means(kafka=None),
         no_topic_of_that_name,
     ),
 }

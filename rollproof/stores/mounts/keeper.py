@@ -41,7 +41,7 @@ NAMED = 20
 class _Held(Model):
     """A mount at the time of the backup: its tar, its volume or folder, and its content's digest.
 
-    `nested` are the places of other mounts inside it; earlier versions wrote none.
+    `nested` are the places of other mounts inside it.
     """
 
     file: str
@@ -49,7 +49,7 @@ class _Held(Model):
     source: str
     records: int
     total: str
-    nested: tuple[str, ...] = ()
+    nested: tuple[str, ...]
 
 
 class _Details(Model):

@@ -160,7 +160,7 @@ class Keeper(StoreKeeper):
         return frozenset(kept)
 
     def _check(self, package: Package) -> None:
-        restore = "dump" if package.details.get("safe") else self._profile.restore
+        restore = "dump" if package.details["safe"] else self._profile.restore
         self._expect_same(package, "databases", package.details["databases"], list(self._profile.databases))
         self._expect_same(package, "restore =", package.details["restore"], restore)
 

@@ -130,7 +130,7 @@ class Keeper(StoreKeeper):
             self._expect_contents(client, package, kept, there, countdown)
             for bucket, wanted in kept.items():
                 recorded = package.details["versioning"][bucket]
-                if bucket in package.details.get("absent", ()):
+                if bucket in package.details["absent"]:
                     # Emptied, not removed: only its owner may remove its versions.
                     if there[bucket] is not None:
                         notes += self._equalise(client, package, bucket, {}, there[bucket] or {}, countdown)
