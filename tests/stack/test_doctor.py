@@ -19,7 +19,6 @@ from rollproof.profile.profile import PREFIX
 from rollproof.system.record_files import record_of
 from staging.rehearsal.staging_team import team_channel
 from staging.target.operators import undone
-from tests.stack import container_faults as faults
 from tests.stack.container_faults import Containers
 from tests.stack.scratch_project import docker
 from tests.stack.verifier import Verifier
@@ -115,7 +114,7 @@ def test_accounts_that_are_not_as_they_must_be(verifier: Verifier) -> None:
         writes, lacks = lines[f"{store} read-only"], lines[f"{store} operator"]
         assert (writes.state, "one that may" in writes.text) == (NeedState.WRONG, True), writes
         assert (lacks.state, "one without" in lacks.text) == (NeedState.WRONG, True), lacks
-        assert writes.hint.endswith(f"grants --store {store}")
+        assert "the statements that init writes" in writes.hint
         assert lines[f"{store} reader"].state is NeedState.OK, lines[f"{store} reader"]
     assert lines["minio read-only"].state is NeedState.WRONG
     assert lines["redis reader"].state is NeedState.WRONG
@@ -135,16 +134,6 @@ def test_an_operator_that_was_dropped(verifier: Verifier, containers: Containers
     assert lines["mysql reader"].state is NeedState.OK
 
 
-def test_a_store_that_hangs_delays_nobody(verifier: Verifier, containers: Containers) -> None:
-    with faults.paused(containers, "mysql", "minio"):
-        lines = examined(verifier, ExitCode.FAILED)
-    for store in ("mysql", "minio"):
-        assert lines[f"{store} reader"].state is NeedState.WRONG
-        assert "no answer within" in lines[f"{store} reader"].text
-    assert "docker unpause" in lines["services"].hint
-    for store in ("mongodb", "redis", "qdrant"):
-        assert {lines[f"{store} {what}"].state for what in ("reader", "read-only")} == {NeedState.OK}
-    assert lines["milvus reader"].state is NeedState.OK
 
 
 def test_files_and_an_address_that_are_not_there(verifier: Verifier, tmp_path: Path) -> None:

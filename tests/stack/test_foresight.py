@@ -83,11 +83,6 @@ def test_an_image_tells_its_revisions_by_its_id_and_nothing_runs(engine: Contain
     assert docker("ps", "--all", "--quiet", "--filter", f"ancestor={image}") == before == ""
 
 
-def test_an_image_that_is_not_there_is_said(engine: ContainerEngine) -> None:
-    with pytest.raises(Unverifiable, match="No such image"):
-        revisions_of(engine, f"sha256:{0:064x}", (FOLDER,), 3.0)
-
-
 def test_the_database_tells_the_revision_that_it_has(target: Target, engine: ContainerEngine) -> None:
     store = target.stores["mysql"]
     assert open_revisions("mysql", store, engine, TABLE) == (FIRST,)

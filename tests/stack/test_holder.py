@@ -16,7 +16,7 @@ from rollback_actions.backup.scratch import SUFFIX
 from rollback_actions.containers import volumes
 from rollback_actions.session.lock import LockVolumes
 from rollproof.engines.compose import PROJECT_LABEL
-from rollproof.errors import Problem, UsageProblem
+from rollproof.errors import UsageProblem
 from staging.stack.fresh_stacks import refuse_if_used, take_down_abandoned
 from staging.stack.stack import Stack
 from tests.conftest import ROOT
@@ -100,18 +100,6 @@ def test_what_another_checkout_or_a_killed_rollback_left_of_a_stack_goes_with_it
     for listing in (("ps", "--all"), ("volume", "ls"), ("network", "ls")):
         assert other_stack.project not in docker(*listing)
     assert helper not in docker("ps", "--all")
-
-
-def test_what_is_left_of_a_stack_after_all_is_told_with_the_engine_s_reason(other_stack: Stack) -> None:
-    network = f"{other_stack.project}_default"
-    image = image_of(other_stack)
-    guest = docker("run", "--detach", f"--network={network}", "--entrypoint=sleep", image, "600").strip()
-    try:
-        with pytest.raises(Problem, match="active endpoints") as caught:
-            other_stack.down(lambda _: None)
-    finally:
-        docker("rm", "--force", guest)
-    assert other_stack.project in caught.value.what
 
 
 def test_a_stack_whose_holder_lives_is_refused(other_stack: Stack) -> None:

@@ -81,11 +81,6 @@ def test_a_service_goes_back_to_the_image_that_was_recorded(
         assert {name for name in after if after[name] != before[name]} == {service}
 
 
-def test_the_plan_is_of_this_moment(verifier: Verifier) -> None:
-    plan = verifier.actions("plan", "--service", "frontend")
-    assert "rollback service frontend --target=" in plan.stdout, plan.stderr
-
-
 def _started(verifier: Verifier, opened: ExitStack) -> subprocess.Popen[str]:
     return opened.enter_context(
         subprocess.Popen(

@@ -234,7 +234,7 @@ def test_json_goes_to_standard_output_alone_and_an_incident_keeps_its_own(here: 
 
 
 @pytest.mark.usefixtures("terminal_can_be_lost")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_it_cleanly(command: list[str], profile: Path, number: signal.Signals) -> None:
     with _started(command, samples_path(load_target(profile))) as process:
         process.send_signal(number)
