@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from fixtures.gating.evidence import Attach, Expect, Note
-from fixtures.stores import SchemasOf
+from fixtures.stores import Retentions, SchemasOf
 from rollproof.backups.kept_backups import KeptStoreOf, backup_hint, proportion_of
 from rollproof.backups.sets import BackupSet
 from rollproof.baseline.folder import Baseline
@@ -16,7 +16,6 @@ from rollproof.home import typed
 from rollproof.incident.trials import TrialOfStore
 from rollproof.profile.kinds import descriptor_of, means_of
 from rollproof.profile.profile import Target
-from rollproof.stores.contract import Retention
 from rollproof.system.clock import is_recent
 from rollproof.verdict import Verdict
 
@@ -134,25 +133,19 @@ def test_backups_are_of_one_recovery_point(
 
 
 def test_log_is_retained_past_the_replay_horizon(
-    log_store: str, retentions: Mapping[str, Retention | None], target: Target, expect: Expect, note: Note
+    log_store: str, retentions: Retentions, expect: Expect, note: Note
 ) -> None:
     """Every log keeps a record for longer than its readers may have to go back."""
-    horizon, store = target.premigration.backup.replay_seconds, descriptor_of(target.stores[log_store])
-    expect = expect.of(f"configuration of the {store.noun}",
-                       hint=f"set it for each of them: {store.retain(horizon) if store.retain else ''}")
-    known = {log: retention for log, retention in retentions.items() if retention is not None}
-    short = [f"{log}: {kept}" for log, kept in known.items() if not kept.outlasts(horizon)]
-    said = "; ".join(f"{log}: {kept}" for log, kept in known.items())
-    expect(retentions and not short,
-           what=f"retention of the {store.noun} of {log_store}",
-           expected=f"one at least, of {horizon} s or longer, whatever the size",
-           observed=listed(short) or said or f"{len(retentions)} {store.noun}")
-    unknown = [log for log in retentions if log not in known]
-    expect(not unknown,
-           what=f"retention of the {store.noun} of {log_store}", otherwise=Unverifiable,
+    expect = expect.of(f"configuration of the {retentions.noun}", hint=retentions.remedy)
+    expect(retentions.logs and not retentions.short,
+           what=f"retention of the {retentions.noun} of {log_store}",
+           expected=f"one at least, of {retentions.horizon} s or longer, whatever the size",
+           observed=listed(retentions.short) or retentions)
+    expect(not retentions.unknown,
+           what=f"retention of the {retentions.noun} of {log_store}", otherwise=Unverifiable,
            expected="a server that tells how long each of them keeps a record",
-           observed=said, instead=f"nothing of {listed(unknown)}")
-    note(said)
+           observed=retentions, instead=f"nothing of {listed(retentions.unknown)}")
+    note(str(retentions))
 
 
 def test_bucket_keeps_versions(
