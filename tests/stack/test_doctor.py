@@ -134,8 +134,6 @@ def test_an_operator_that_was_dropped(verifier: Verifier, containers: Containers
     assert lines["mysql reader"].state is NeedState.OK
 
 
-
-
 def test_files_and_an_address_that_are_not_there(verifier: Verifier, tmp_path: Path) -> None:
     lines = examined(
         verifier,
