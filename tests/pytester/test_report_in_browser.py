@@ -147,8 +147,8 @@ class Page:
         return text
 
     def click(self, text: str) -> None:
-        """Click what shows `text`, and nothing larger that holds it."""
-        path = f"//*[contains(text(), {json.dumps(text)})]"
+        """Click what shows `text` in Allure's part of the page, and nothing larger that holds it."""
+        path = f"//*[not(ancestor::*[@id='incident']) and contains(text(), {json.dumps(text)})]"
         element = WebDriverWait(self.driver, SECONDS).until(lambda d: d.find_element(By.XPATH, path))
         self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
         element.click()
