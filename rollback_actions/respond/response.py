@@ -318,7 +318,7 @@ class _Response:
         if self._is_rolled_back():
             # A secret in the record ends even a passed rollback with an error: the checks find it too.
             code = ExitCode.VERIFIED
-        elif code is ExitCode.USAGE and read_unfinished(self.incident) is not None:
+        elif code in {ExitCode.USAGE, ExitCode.VERIFIED} and read_unfinished(self.incident) is not None:
             code = ExitCode.FAILED
         self.journal.write(ROLLED_BACK, code=float(code))
         return code
