@@ -55,7 +55,7 @@ def guarded(command: Callable[..., object]) -> ExitCode:
 
 
 def _ended(error: Described, code: ExitCode) -> ExitCode:
-    """Tell an error, and those that were found with it: the same one is said once. Return `code`."""
+    """Print an error and its notes, each different text once. Return `code`."""
     _say("\n".join(dict.fromkeys([str(error), *getattr(error, "__notes__", [])])))
     owe(error, code, _redacted)
     return code
@@ -123,7 +123,7 @@ def _interrupted() -> ExitCode:
 
 def _say(text: str) -> None:
     text = for_a_terminal(_redacted(text))
-    # Standard error may be closed and nobody read it; the exit code still tells the result.
+    # Standard error may be closed: then the exit code alone tells the result.
     with suppress(OSError):
         print(text, file=sys.stderr, flush=True)
 

@@ -174,7 +174,7 @@ class ContactClock:
                 journal.write(CLOSED, **author())
 
     def _send(self, flow: Flow, due: Due, known: ContactRecord) -> None:
-        """Send one alert to its channels at once, those that fail again; record what came of it."""
+        """Send one alert to all its channels side by side, then again to those that failed; record each."""
         title, body = map(self._redact, message(self.target, self.profile, self.incident, known, flow, due))
         self.say(f"{t_plus(flow.elapsed)} {due.alert}: {self._redact(due.because)}")
         left = dict(self._channels[due.alert])

@@ -153,7 +153,7 @@ class ComposeEngine:
         return sorted((one for one in found if one.shares), key=lambda one: one.name)
 
     def _is_own(self, summary: Raw) -> bool:
-        # Images that compose builds have the label too, and so has what somebody runs from them by hand.
+        # An image that compose built hands its label on to what somebody runs from it by hand.
         labels = summary["Labels"] or {}
         return labels.get(PROJECT_LABEL) == self.project and labels.get(ONE_OFF_LABEL) == "False"
 

@@ -17,7 +17,7 @@ from rollproof.system.command import Deadline, run_command
 
 GIT_SECONDS = 60.0
 # Caches, packages, settings of a machine.
-_LEFT = (
+_LEFT_OUT = (
     *("__pycache__", "*.py[cod]", ".venv", "venv", "node_modules", ".*_cache", ".cache", ".tox"),
     *(".env", ".env.*", ".DS_Store", ".idea", ".vscode", "*.egg-info", "*.log", "*.pid"),
 )
@@ -99,7 +99,7 @@ def resolve_commit(repository: Path, name: str) -> str:
 def contains(repository: Path, commit: str, other: str) -> bool:
     """Return whether `commit` is the commit `other` or has it in its history; both are full ids."""
     try:
-        # Commits in the history of `other` but not of `commit`: among them `other`, unless `commit` has it.
+        # `rev-list other ^commit` is empty exactly when `commit` has `other` in its history.
         return not git(repository, "rev-list", "--max-count=1", other, f"^{commit}", "--")
     except ActionFailed as error:
         raise Unverifiable(
@@ -170,7 +170,7 @@ def _lines(status: str) -> Iterator[tuple[str, str]]:
 
 
 def _hidden(listed: str) -> Iterator[str]:
-    """Yield files marked as assumed unchanged (a small letter) or absent from the work tree (S)."""
+    """Yield files marked assume-unchanged (a lower-case tag) or skip-worktree (S)."""
     for entry in listed.split("\0"):
         tag, _, name = entry.partition(" ")
         if tag.islower() or tag == "S":
@@ -187,7 +187,7 @@ def unknown_to_git(repository: Path, place: Path) -> tuple[str, ...]:
     return tuple(
         name
         for name in git(repository, *listing).split("\0")
-        if name and not any(fnmatchcase(part, left) for part in PurePosixPath(name).parts for left in _LEFT)
+        if name and not any(fnmatchcase(part, left) for part in PurePosixPath(name).parts for left in _LEFT_OUT)
     )
 
 
@@ -199,7 +199,7 @@ def checked_out(repository: Path, commit: str) -> Iterator[Path]:
     """
     top = top_of(repository)
     with tempfile.TemporaryDirectory(prefix="rollproof-") as folder:
-        # The real place: compose and links name that.
+        # Without symbolic links: compose and links in the tree name the real path.
         index, tree = Path(folder).resolve() / "index", Path(folder).resolve() / "tree"
         tree.mkdir()
         for arguments in (("read-tree", commit), ("checkout-index", "--all", "--quiet", f"--prefix={tree}/")):

@@ -55,14 +55,14 @@ class Rehearsal:
     ending: Ending | None
 
     def damage(self) -> str:
-        """Return what is not as its record was sealed, whoever has signed it; "" if all holds."""
+        """Return in what the record differs from its seal, whoever has signed it; "" if in nothing."""
         try:
             return listed(seal_state(self.folder).evidence)
         except Problem as problem:
             return str(problem.observed)
 
     def fault(self) -> str:
-        """Return why it is not whole, or did not pass; "" if step 5 takes it."""
+        """Return why it is not whole, or why migration or rollback did not pass; "" if neither."""
         if damage := self.damage():
             return f"whose record does not hold: {damage}"
         if self.ending is None:
@@ -96,7 +96,7 @@ class RehearsalPlace:
         for path in self.incidents.glob(f"*/{JOURNAL}"):
             try:
                 if load_incident(path.parent).target == self.target:
-                    found += _rehearsals_in(path, self.target, migration)
+                    found += _last_rehearsal_in(path, self.target, migration)
             except (Problem, WrongRecord) as error:
                 damaged[path] = getattr(error, "observed", error)
         newest = max(found, key=lambda one: one.began.wall, default=None)
@@ -113,7 +113,7 @@ class RehearsalPlace:
         return newest
 
 
-def _rehearsals_in(path: Path, target: str, migration: str) -> Iterator[Rehearsal]:
+def _last_rehearsal_in(path: Path, target: str, migration: str) -> Iterator[Rehearsal]:
     """Yield the last rehearsal of `migration` in a journal, if it has one."""
     records = [one for one in verify_journal(path) if one.get("migration") == migration]
     begins = [number for number, one in enumerate(records) if one["event"] == BEGAN]

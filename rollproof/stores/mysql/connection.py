@@ -22,7 +22,7 @@ Flavour = Literal["mysql", "mariadb"]
 _DENIED = frozenset({1045, 1227})
 _NO_TABLE = 1146
 OF_THE_SERVER = frozenset({"information_schema", "mysql", "performance_schema", "sys"})
-# The thousands of the errors that the client has found itself.
+# Codes 2000 to 2999 are errors of the client library: code // 1000 is 2.
 _OF_CLIENT = 2
 
 
@@ -62,7 +62,7 @@ def translated(reach: Reach) -> Iterator[None]:
 
 
 def _refused(error: pymysql.err.MySQLError) -> bool:
-    """Return whether the server said so."""
+    """Return whether the error is the server's own answer: it was reached, and refused."""
     code = error.args[0] if error.args else None
     return isinstance(code, int) and code > 0 and code // 1000 != _OF_CLIENT
 
@@ -87,7 +87,7 @@ def quoted_table(collection: str) -> str:
 
 
 def escaped_percents(text: str) -> str:
-    """Return `text` as a query has it that the driver puts values into: names may hold a %."""
+    """Return `text` with every % doubled, for a query with values: the driver takes a single % for one."""
     return text.replace("%", "%%")
 
 

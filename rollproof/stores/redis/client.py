@@ -64,7 +64,7 @@ def _greet(reach: Reach, connection: AbstractConnection) -> None:
 
 
 def _require_primary(reach: Reach, hello: Mapping[bytes, bytes]) -> None:
-    """Refuse a server that holds a part of the keys, or those of a moment ago, by its own greeting."""
+    """Refuse a cluster node, which holds a part of the keys, and a replica, which may lag."""
     mode, role = (hello.get(key, b"").decode() for key in (b"mode", b"role"))
     if mode not in {"", "standalone"} or role not in {"", "master"}:
         raise reach.failed(

@@ -12,7 +12,7 @@ from app.identity import object_key, stable_id, stable_uuid
 from app.jobs import Job
 
 EPOCH = datetime(2025, 1, 6, 9, tzinfo=UTC)
-"""Creation time of the first seeded record; each later record is created one minute later."""
+"""Creation time of the first seeded file; each later file is one minute younger."""
 
 USERS, FEWEST_USERS, FEWEST_FILES = 500, 20, 4
 _FIRST = [

@@ -24,7 +24,7 @@ class Registration(BaseModel):
 
 @router.post("/register")
 def register(body: Registration) -> dict[str, object]:
-    """Create a user in MySQL, then his model settings in MongoDB (two steps, not one)."""
+    """Create a user in MySQL, then his model settings in MongoDB (not atomic: a failure in between leaves a user without settings)."""
     if not is_username(body.username):
         raise Refusal(400, "Username may hold letters and digits only")
     try:
@@ -50,12 +50,12 @@ def login(username: Annotated[str, Form()], password: Annotated[SecretStr, Form(
 
 @router.get("/verify-token")
 def verify_token(token: Token) -> dict[str, str]:
-    """Tell whose token this is. As in LAYRA, Redis is not asked and a bogus token is a 500."""
+    """Return the user name in a token. As in LAYRA, Redis is not asked, and an invalid token is a 500."""
     return {"username": username_in(token)}
 
 
 @router.post("/logout")
 def logout(user: User) -> dict[str, str]:
-    """Forget the user's entry; the token keeps working."""
+    """Delete `user:NAME` from Redis. `token:TOKEN` stays there, so the token keeps working."""
     forget_user(user)
     return {"message": "User logged out successfully"}
