@@ -187,7 +187,8 @@ def unknown_to_git(repository: Path, place: Path) -> tuple[str, ...]:
     return tuple(
         name
         for name in git(repository, *listing).split("\0")
-        if name and not any(fnmatchcase(part, left) for part in PurePosixPath(name).parts for left in _LEFT_OUT)
+        if name
+        and not any(fnmatchcase(part, left) for part in PurePosixPath(name).parts for left in _LEFT_OUT)
     )
 
 

