@@ -134,12 +134,11 @@ def faults(
     keep: Annotated[bool, typer.Option("--keep", help="Keep baselines and incidents of all runs.")] = False,
 ) -> None:
     """Inject each data fault into a staging stack; see that its check catches it."""
-    from staging.faults.catalogue import FAULTS
-    from staging.faults.trials import Trials, run_faults
+    from tests.stack.fault_round import FAULTS, run_faults
 
     wanted = chosen(FAULTS, names or [])
     with _round("faults", scale, keep=keep) as (stack, folder, progress, found):
-        run_faults(Trials(stack, folder), wanted, clean_runs, progress, found)
+        run_faults(stack, folder, wanted, clean_runs, progress, found)
 
 
 @app.command()

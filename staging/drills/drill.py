@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from rollproof.monitoring.severity import Severity
 from rollproof.monitoring.tree import Action
 from staging.drills.traffic import Load, SlowProxy
-from staging.faults.mysql import document_lost
 from staging.stack.stack import Stack
 from staging.target.operators import Operators, undone
 
@@ -100,8 +99,13 @@ def _flapping(ground: Ground) -> Iterator[None]:
         thread.join(SECONDS)
 
 
-def _row_lost(ground: Ground) -> AbstractContextManager[None]:
-    return document_lost(ground.operators)
+@contextmanager
+def _row_lost(ground: Ground) -> Iterator[None]:
+    sql = ground.operators.sql
+    rows = sql("SELECT * FROM documents ORDER BY file_id LIMIT 1")
+    with undone(lambda: sql("INSERT INTO documents VALUES %s", rows)):
+        sql("DELETE FROM documents ORDER BY file_id LIMIT 1")
+        yield
 
 
 _CRITICAL, _OTHER = Severity.CRITICAL, Severity.NON_CRITICAL

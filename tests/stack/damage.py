@@ -40,6 +40,35 @@ def row_added(operators: Operators, username: str) -> Iterator[None]:
 
 
 @contextmanager
+def document_lost(operators: Operators) -> Iterator[None]:
+    """The table documents has one row less."""
+    with _documents_put_back(operators):
+        operators.sql("DELETE FROM documents ORDER BY file_id LIMIT 1")
+        yield
+
+
+@contextmanager
+def row_names_no_file(operators: Operators) -> Iterator[None]:
+    """A row of the table documents names a file that nobody has."""
+    with _documents_put_back(operators):
+        operators.sql("UPDATE documents SET file_id = 'nowhere' ORDER BY file_id LIMIT 1")
+        yield
+
+
+@contextmanager
+def _documents_put_back(operators: Operators) -> Iterator[None]:
+    rows = operators.sql("SELECT * FROM documents")
+
+    def put_back() -> None:
+        operators.sql("DELETE FROM documents")
+        for row in rows:
+            operators.sql("INSERT INTO documents VALUES %s", (row,))
+
+    with undone(put_back):
+        yield
+
+
+@contextmanager
 def document_gone(operators: Operators, collection: str, which: Mapping[str, Any]) -> Iterator[None]:
     """One document is gone."""
     found = operators.mongodb["mongodb"][collection]
@@ -132,6 +161,23 @@ def redis_command(operators: Operators, before: Sequence[str], after: Sequence[s
 
 
 @contextmanager
+def point_names_no_file(operators: Operators) -> Iterator[None]:
+    """One point of Qdrant's collection files names a file that nobody has."""
+    path = "/collections/files/points"
+    request = {"limit": 1, "with_vector": True, "with_payload": True}
+    (found,) = operators.qdrant.call("POST", f"{path}/scroll", request)["points"]
+    point = {name: found[name] for name in ("id", "vector", "payload")}
+
+    def put(**changes: object) -> None:
+        changed = {**point, "payload": {**point["payload"], **changes}}
+        operators.qdrant.call("PUT", f"{path}?wait=true", {"points": [changed]})
+
+    with undone(put):
+        put(file_id="nowhere")
+        yield
+
+
+@contextmanager
 def points_collection(
     operators: Operators, name: str, vectors: Sequence[Sequence[float]], distance: str = "Dot"
 ) -> Iterator[None]:
@@ -156,6 +202,21 @@ def entities_gone(operators: Operators, collection: str, which: str) -> Iterator
     operators.milvus.delete(collection, filter=which, timeout=SECONDS)
     kept = [{name: value for name, value in row.items() if name != "pk"} for row in rows]
     with undone(lambda: operators.milvus.insert(collection, kept, timeout=SECONDS)):
+        yield
+
+
+@contextmanager
+def vector_names_no_file(operators: Operators) -> Iterator[None]:
+    """The canary's collection of Milvus has a vector more, of a file that nobody has."""
+    client = operators.milvus
+    (collection,) = (name for name in client.list_collections(timeout=SECONDS) if "canary" in name)
+    fields = ["vector", "image_id", "page_number", "text"]
+    (found,) = client.query(
+        collection, "page_number == 1", fields, limit=1, consistency_level="Strong", timeout=SECONDS
+    )
+    row = {name: value for name, value in found.items() if name != "pk"} | {"file_id": "nowhere"}
+    with undone(lambda: client.delete(collection, filter='file_id == "nowhere"', timeout=SECONDS)):
+        client.insert(collection, [row], timeout=SECONDS)
         yield
 
 

@@ -15,9 +15,9 @@ from rollproof.errors import Problem, Unverifiable
 from rollproof.monitoring.probes.probe import Probe, Reading
 from rollproof.monitoring.probes.probes import probes_of
 from rollproof.profile.profile import Target
-from staging.faults.mysql import document_lost
 from staging.target.operators import Operators, undone
 from tests.stack import container_faults as faults
+from tests.stack import damage
 from tests.stack.container_faults import Containers
 from tests.stack.scratch_project import docker
 from tests.stack.verifier import Verifier
@@ -134,7 +134,7 @@ def test_a_record_that_is_gone_is_seen_by_the_second_question(
     probe = probes["records"]
     before = well(probe)
     assert before.value == 0.0
-    with document_lost(operators):
+    with damage.document_lost(operators):
         readings = [asked(probe) for _ in range(2)]
         reading = readings[-1]
         assert isinstance(reading, Reading), readings

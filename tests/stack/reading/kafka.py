@@ -102,6 +102,11 @@ class Kafka(Subject):
         "another setting": _defined(3, cleanup_policy="compact", retention_ms="60001"),
         "a topic gone": lambda s: s.scratch.delete(s.settings),
     }
+    position_changes: ClassVar[Mapping[str, Act]] = {
+        "an offset reset": lambda s: s.scratch.commit(s.full, {0: 0}),
+        "an offset beyond the end": lambda s: s.scratch.commit(s.full, {0: 900}),
+        "a group lost": lambda s: s.scratch.delete_group(),
+    }
     shapes: ClassVar[Mapping[str, Sizes]] = {"as filled": "at most"}
     ways: ClassVar[Mapping[Way, str]] = {"closed port": "within 2 s", "silence": "within 1 s"}
     gone = "no such topic"
@@ -133,7 +138,17 @@ class Kafka(Subject):
             self.scratch.create(topic, PARTITIONS)
         self.append(self.logs)
         self.scratch.produce(self.many, MANY, PARTITIONS)
+        self._commit()
+
+    def _commit(self) -> None:
         self.scratch.commit(self.full, {0: 2, 1: 1})
+
+    def damage(self, change: str) -> None:
+        self.write(self.full, LOGS[change][0])
+
+    def repair(self) -> None:
+        self.write(self.full, LOG)
+        self._commit()
 
     def mend(self) -> None:
         """Do nothing: a record stays what it is."""

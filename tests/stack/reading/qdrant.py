@@ -145,6 +145,11 @@ class Qdrant(Subject):
         "a collection lost": lambda s: s.scratch.rest.call("DELETE", path_of(s.scratch.other)),
         "a collection added": lambda s: s.scratch.create(f"{s.scratch.name}later"),
     }
+    golden_changes: ClassVar[Mapping[str, Act]] = {
+        "vectors of other records": lambda s: s.put_all(
+            {number: vectors(POINTS - number)["image"] for number in range(POINTS)}
+        ),
+    }
     shapes: ClassVar[Mapping[str, Sizes]] = {"numbers and UUIDs": "least"}
     ways = ways("401")
     attempts: ClassVar[Mapping[str, tuple[Act, str]]] = {

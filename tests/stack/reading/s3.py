@@ -131,6 +131,8 @@ class S3(Subject):
         "versioning": lambda s: s.client.set_bucket_versioning(SET, VersioningConfig(SUSPENDED)),
         "a bucket gone": lambda s: erase(s.client, SET),
     }
+    # An object that is put back has a version more.
+    policy: ClassVar[Mapping[str, str]] = {f"{VERSIONS}*": "grows", "*": "exact"}
     shapes: ClassVar[Mapping[str, Sizes]] = {"odd keys": "least", "versions of odd keys": "at most"}
     ways = ways("SignatureDoesNotMatch")
     attempts: ClassVar[Mapping[str, tuple[Act, str]]] = {

@@ -59,6 +59,12 @@ class Subject(ABC):
     """Other ways to the same records: of them nothing must be seen."""
     schema_changes: ClassVar[Mapping[str, Act]]
     """Changes of schemas; each may be made after those before it."""
+    golden_changes: ClassVar[Mapping[str, Act]] = {}
+    """Changes of `full` after which searches find other records, where there are vectors."""
+    position_changes: ClassVar[Mapping[str, Act]] = {}
+    """Changes of the positions of those who read `full`."""
+    policy: ClassVar[Mapping[str, str]] = {"*": "exact"}
+    """How strictly what is repaired can be compared."""
     shapes: ClassVar[Mapping[str, Sizes]]
     """Collections whose keys are hard to divide, and how large the parts must be."""
     ways: ClassVar[Mapping[Way, str]]
@@ -138,6 +144,14 @@ class Subject(ABC):
         """Make a change; return the collection that has it."""
         self.changes[change][0](self)
         return self.full
+
+    def damage(self, change: str) -> None:
+        """Make a change in `full` itself, for whoever compares that alone: `./run faults`."""
+        self.make(change)
+
+    def repair(self) -> None:
+        """Give `full` back what `damage` and `position_changes` took."""
+        self.mend()
 
     @abstractmethod
     def define(self) -> None:
