@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from reports.terminal.progress import Progress
@@ -21,7 +20,6 @@ from rollproof.profile.bands import Band
 from rollproof.profile.profile import Target, load_target
 from rollproof.system.clock import Moment
 from staging.drills.drill import Drill, Ground
-from staging.drills.soak import soak_of
 from staging.drills.traffic import Load, SlowProxy, slow_proxy
 from staging.rounds import Result, Round
 from staging.stack.stack import Stack
@@ -32,18 +30,15 @@ END_SECONDS = 30
 # Seconds to wait for an earlier drill's end, by its longest band; and for a band to be met late.
 WELL_SECONDS, LATE_SECONDS = 420.0, 60.0
 POLL_SECONDS = 0.2
-# Extra samples read with a soak's own: from before it, and from the time of reading.
-SPARE_SAMPLES = 20
 # A band must be seen within this many beats after its own time.
 BEATS = 2
 
 
 @dataclass(frozen=True)
 class Watch:
-    """A monitor of `target` in a separate process, and the assessment of its samples."""
+    """The assessment of the samples of a monitor of `target`."""
 
     target: Target
-    pid: int
 
     @property
     def beat(self) -> float:
@@ -84,12 +79,6 @@ class Watch:
         return [f"{one.band}: {one.text}" for one in bad] + [
             f"{name}: {probe.text}" for name, probe in probes if not probe.ok
         ]
-
-    def processor_seconds(self) -> float:
-        """Return the processor's seconds that the monitor and its ended children have used."""
-        stat = Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8", errors="replace")
-        # utime, stime, cutime and cstime, counted from the field after the program's name.
-        return sum(map(int, stat.rpartition(")")[2].split()[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def run_drills(
@@ -161,9 +150,9 @@ def _met(assessed: Assessed, drill: Drill) -> bool:
 
 
 def _soaked(watch: Watch, seconds: float, load: Load) -> Result:
-    """Let time pass; each band that is met meanwhile is a false alarm."""
-    alarms, end, last = [], time.monotonic() + seconds, -1
-    began, before = Moment.now(), watch.processor_seconds()
+    """Let time pass: each band that is met meanwhile is a false alarm, and no beat may be missed."""
+    alarms, last, began = [], -1, Moment.now()
+    end = time.monotonic() + seconds
     while time.monotonic() < end:
         assessed = watch.assessed()
         if assessed.samples and assessed.samples[-1].beat != last:
@@ -171,12 +160,14 @@ def _soaked(watch: Watch, seconds: float, load: Load) -> Result:
             met = assessed.assessment.of(Standing.MET)
             alarms += [f"false alarm in beat {last}: {finding.band}: {finding.text}" for finding in met]
         time.sleep(POLL_SECONDS)
-    ended = Moment.now()
-    core = (watch.processor_seconds() - before) / ended.seconds_since(began)
-    samples = read_samples(samples_path(watch.target), int(seconds / watch.beat) + SPARE_SAMPLES)
-    soak = soak_of(samples, began, ended, watch.beat, core)
-    facts = {**asdict(soak), "requests": load.asked}
-    return Result("soak", str(soak), "; ".join([*soak.wrong, *alarms]), seconds, facts)
+    samples = read_samples(samples_path(watch.target), int(seconds / watch.beat))
+    within = [sample for sample in samples if sample.at.seconds_since(began) > 0]
+    missed = sum(sample.missed for sample in within)
+    # One is under way at the beginning, and one at the end.
+    if missed or len(within) < int(seconds / watch.beat) - 1:
+        alarms.append(f"expected a beat each {watch.beat:g} s, observed {len(within)}, and {missed} missed")
+    seen = f"{len(within)} beats in {seconds:g} s, {load.asked} requests"
+    return Result("soak", seen, "; ".join(alarms), seconds, {"requests": load.asked})
 
 
 @contextmanager
@@ -193,7 +184,7 @@ def _watching(stack: Stack, folder: Path, target: Target, proxy: SlowProxy) -> I
             stderr=subprocess.STDOUT,
         )
         try:
-            yield Watch(target.model_copy(update={"folders": folders}), process.pid)
+            yield Watch(target.model_copy(update={"folders": folders}))
         finally:
             process.terminate()
             try:

@@ -1,4 +1,4 @@
-"""Half an hour without trouble: the monitor misses no beat, each is on time, and it reports nothing wrong.
+"""Half an hour without trouble: the monitor misses no beat, and it reports nothing wrong.
 
 The limits suit a machine without other work: it must run alone.
 """
