@@ -1,5 +1,5 @@
 #!/opt/venv/bin/python
-"""Initiate the replica set once and state the accounts again at every start.
+"""Initiate the replica set once, state the accounts again at every start; `accounts health` says how it is.
 
 The first account is made through the localhost exception, which mongod closes by itself afterwards.
 """
@@ -94,6 +94,19 @@ def state_accounts() -> None:
         admin.command(command, user, pwd=secret(f"mongodb_{user}"), roles=roles)
 
 
+def health() -> int:
+    """Healthy: this member is the primary, and the application's own account reads its database."""
+    try:
+        admin = administration("app")
+        if admin.command("hello").get("isWritablePrimary"):
+            admin.client["mongodb"]["users"].find_one({}, max_time_ms=2000)
+            return 0
+        print("mongodb: expected a primary, observed another state")
+    except PyMongoError as error:
+        print(f"mongodb: expected an answer to the query, observed {type(error).__name__}: {error}")
+    return 1
+
+
 def main() -> int:
     """Try until it works or the time is over; the last error is what the log ends with."""
     give_up = time.monotonic() + WITHIN_SECONDS
@@ -111,4 +124,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(health() if sys.argv[1:] == ["health"] else main())
