@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,31 +13,8 @@ from staging.stack.slot import Slot
 
 SECRET_BYTES = 24
 SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
-SECRETS = (
-    "mysql_root",
-    "mysql_app",
-    "mysql_reader",
-    "mysql_operator",
-    "mongodb_root",
-    "mongodb_app",
-    "mongodb_reader",
-    "mongodb_operator",
-    "redis_app",
-    "redis_reader",
-    "redis_operator",
-    "redis_canary",
-    "s3_app",
-    "s3_reader",
-    "s3_operator",
-    "s3_kafka",
-    "milvus_root",
-    "milvus_app",
-    "milvus_reader",
-    "qdrant_operator",
-    "qdrant_reader",
-    "jwt_key",
-    "canary_password",
-)
+COMPOSE = Path(__file__).parents[1] / "compose.yaml"
+SECRETS = tuple(re.findall(r'/secrets/(\w+)"', COMPOSE.read_text(encoding="utf-8")))
 
 
 @dataclass(frozen=True)

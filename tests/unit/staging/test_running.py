@@ -223,7 +223,8 @@ def test_what_is_stopped_leaves_no_process(tests: Path) -> None:
     assert part.code not in {None, 0}
 
 
-def test_no_part_begins_once_the_run_was_stopped(tests: Path) -> None:
+def test_no_part_begins_once_the_run_was_stopped(tests: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(all_tests, "BROWSER", {})
     (tests / "test_some.py").write_text("import time\ndef test_sleeps(): time.sleep(600)\n")
     first, second = (
         Part(name, [str(tests), "-c", str(tests / "pytest.ini")], tests) for name in ("first", "second")

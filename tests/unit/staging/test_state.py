@@ -16,8 +16,6 @@ from staging.stack.stack import Stack
 from staging.stack.stack_state import SECRETS, State
 from tests.conftest import ROOT
 
-COMPOSE = Path(__file__).parents[3] / "staging" / "compose.yaml"
-
 # Where the team is told of a change: an address, which the profile treats as a secret.
 CHANNEL = "team_channel"
 
@@ -39,10 +37,6 @@ def test_secrets_are_private_and_plain(tmp_path: Path) -> None:
         assert path.stat().st_mode & 0o777 == 0o600
         # Stores read them in SQL, JSON and shell: no quoting is ever needed.
         assert path.name == CHANNEL or re.fullmatch(r"[\w-]{32}", path.read_text())
-
-
-def test_the_compose_file_gets_every_secret_and_no_other() -> None:
-    assert sorted(re.findall(r"/secrets/(\w+)\"", COMPOSE.read_text())) == sorted(SECRETS)
 
 
 def test_the_settings_for_compose_hold_no_secret(tmp_path: Path) -> None:

@@ -109,8 +109,3 @@ def count_processed(task_id: str, message: str) -> None:
 def fail_task(task_id: str, message: str) -> None:
     """Mark a task as failed."""
     redis(TASKS).hset(f"task:{task_id}", mapping={"status": "failed", "message": message})
-
-
-def task(task_id: str) -> dict[str, str]:
-    """Return the state of a task; empty when there is none."""
-    return {str(key): str(value) for key, value in redis(TASKS).hgetall(f"task:{task_id}").items()}

@@ -15,42 +15,6 @@ EPOCH = datetime(2025, 1, 6, 9, tzinfo=UTC)
 """Creation time of the first seeded file; each later file is one minute younger."""
 
 USERS, FEWEST_USERS, FEWEST_FILES = 500, 20, 4
-_FIRST = [
-    "amber",
-    "bright",
-    "calm",
-    "dusky",
-    "early",
-    "fond",
-    "gentle",
-    "hardy",
-    "ivory",
-    "jolly",
-    "keen",
-    "lucid",
-    "mellow",
-    "noble",
-    "opal",
-    "plain",
-]
-_SECOND = [
-    "alder",
-    "badger",
-    "crane",
-    "dunlin",
-    "elm",
-    "finch",
-    "gannet",
-    "heron",
-    "ibis",
-    "juniper",
-    "kestrel",
-    "lark",
-    "marten",
-    "otter",
-    "pine",
-    "rook",
-]
 
 
 @dataclass(frozen=True)
@@ -75,12 +39,7 @@ class KnowledgeBase:
 
 def usernames(scale: float) -> list[str]:
     """Return the seeded users' names, without the canary: 500 at scale 1, never fewer than 20."""
-    count = max(FEWEST_USERS, round(USERS * scale))
-    pairs = len(_FIRST) * len(_SECOND)
-    return [
-        f"{_FIRST[index % len(_FIRST)]}{_SECOND[index // len(_FIRST) % len(_SECOND)]}{index // pairs or ''}"
-        for index in range(count)
-    ]
+    return [f"user{number}" for number in range(max(FEWEST_USERS, round(USERS * scale)))]
 
 
 def knowledge_bases(documents: list[Document], scale: float) -> Iterator[KnowledgeBase]:

@@ -70,7 +70,7 @@ def delete_knowledge_base(knowledge_base_id: str, user: User) -> dict[str, str]:
 
 @router.post("/upload/{knowledge_base_id}")
 def upload(knowledge_base_id: str, files: list[UploadFile], user: User) -> dict[str, Any]:
-    """Store originals and queue a job for each; `/sse/task` tells how far they are."""
+    """Store originals and queue a job for each."""
     _existing(knowledge_base_id, user)
     task_id = new_id(user)
     queued: list[Job] = []
