@@ -76,6 +76,13 @@ class _Scrubber:
             if isinstance(handler, logging.Handler):
                 handler.setFormatter(_Formatter(handler.formatter, self._redactor))
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_make_parametrize_id(self, val: object) -> str | None:
+        """Scrub a parameter, which becomes a part of its check's name."""
+        text = str(val)
+        clean = self._redactor.text(text)
+        return clean if clean != text else None
+
     # Innermost wrapper: all other readers of the report, such as Allure and JUnit, get it scrubbed.
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:

@@ -121,6 +121,10 @@ def test_locals():
 def test_arguments(tmp_path):
     open(tmp_path / C["arguments"] / "x")
 
+@pytest.mark.parametrize("value", [C["name"]])
+def test_name(value):
+    pass
+
 @pytest.mark.parametrize("value", [C["value"]])
 def test_value(value):
     assert not value
@@ -238,7 +242,7 @@ def canary(name: str) -> str:
 
 
 # What is a name cannot have a quote in it.
-_PLAIN = {"arguments"}
+_PLAIN = {"name", "arguments"}
 CANARIES = {name: canary(name) for name in NAMES} | {"issued": ISSUED}
 
 
@@ -372,6 +376,7 @@ MUTATIONS = {
         "import reports.run.scrubbing as s\ns._Scrubber._scrub = lambda self, report: None",
         "property",
     ),
+    "name": ("import reports.run.scrubbing as s\ndel s._Scrubber.pytest_make_parametrize_id", "name"),
     "log": (FORMAT_AS_IT_IS, "log"),
     "junit": ("import reports.run.scrubbing as s\ndel s._Scrubber.pytest_sessionfinish", "suite"),
     "allure": ("import reports.allure.results as a\na._redacted = lambda value, redactor: value", "step"),
@@ -395,7 +400,7 @@ def test_what_is_redacted_at_every_entrance_is_green(project: Project) -> None:
 # Workers matter where the controller writes what a worker reported.
 @pytest.mark.parametrize("entrance", MUTATIONS)
 def test_the_last_scan_finds_what_was_not_redacted(project: Project, entrance: str) -> None:
-    distribution = ["-n2"] if entrance == "report" else []
+    distribution = ["-n2"] if entrance in {"report", "name"} else []
     mutation, name = MUTATIONS[entrance]
     check = f"checks/test_entrances.py::test_{name}"
     project.write(CHECKS, mutation)
