@@ -1,6 +1,6 @@
 """Each store's address and accounts: the reader sees all and cannot write, the operator can do its work.
 
-Nothing is changed: what an account may do is told by its store's own package, see `Descriptor.rights`.
+Nothing is changed: what an account may do is told by its store's own package, see `Reader.rights`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from rollproof.errors import Unverifiable, listed, reason_of, unanswered
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Account, StoreProfile
+from rollproof.profile.store_descriptor import Trait
 from rollproof.stores.registry import (
     endpoint_of,
     open_reader,
-    open_rights,
 )
 
 # Requests of one question, and the import of a driver, in times of the deadline of one.
@@ -38,7 +38,7 @@ def store_probes(target: Target, engine: ContainerEngine, seconds: float) -> Ite
     the reader must not do; and what its operator must.
     """
     for name, profile in target.stores.items():
-        address, rights = profile.address, descriptor_of(profile).rights
+        address, rights = profile.address, Trait.RIGHTS in descriptor_of(profile).traits
         elsewhere = address is not None and address.service is None
         needs: tuple[str, ...] = () if elsewhere else ("engine", "project")
         if address is not None:
@@ -90,9 +90,11 @@ def _cannot_write(name: str, profile: StoreProfile, engine: ContainerEngine) -> 
         one = isinstance(profile.reader, Account) and sign is not None and profile.reader.user == sign.common
         hint = "put one that can only read where it outlives a restart, and name it there"
         raise wrong(expected, "the operator's own", hint, NeedState.ABSENT if one else NeedState.WRONG)
-    if not descriptor.rights:
+    if Trait.RIGHTS not in descriptor.traits:
         return "another account than the operator's"
-    if writes := open_rights(name, profile, engine).writes:
+    with open_reader(name, profile, engine) as reader:
+        writes = reader.rights().writes
+    if writes:
         hint = f"revoke that: {_GRANTS}"
         raise wrong(expected, f"one that may {listed(writes, _SHOWN)}", hint)
     return "the reader may change nothing"
@@ -101,7 +103,9 @@ def _cannot_write(name: str, profile: StoreProfile, engine: ContainerEngine) -> 
 def _operates(name: str, profile: StoreProfile, engine: ContainerEngine) -> str:
     if profile.operator is None:
         return "no account in the profile: whoever reaches the store may write"
-    if lacks := open_rights(name, profile, engine, operator=True).lacks:
+    with open_reader(name, profile, engine, operator=True) as reader:
+        lacks = reader.rights().lacks
+    if lacks:
         expected, hint = "an account that can back up and restore", f"grant that: {_GRANTS}"
         raise wrong(expected, f"one without {listed(lacks, _SHOWN)}", hint)
     return "may back up and restore"

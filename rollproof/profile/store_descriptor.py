@@ -43,6 +43,8 @@ class Trait(StrEnum):
     """It supports vector search."""
     CONNECTIONS = "connections"
     """It limits the number of connections, and tells the current number."""
+    RIGHTS = "rights"
+    """It tells what an account may do."""
     EXPIRING = "expiring"
     """Its records may expire by themselves: after a restore there may be fewer than were kept."""
     OPERATORS_EXPORT = "operators-export"
@@ -91,8 +93,6 @@ class Descriptor(Generic[Profile]):
     """Class of `rollproof.stores.reader.Reader`; made with a `rollproof.stores.reach.Readable`."""
     grants: Callable[[Profile], Grants] = lambda _: Grants((), ())
     """The rights that its reader and its operator need; nothing for a kind without accounts."""
-    rights: str = ""
-    """Function of a `Readable`: the `rollproof.stores.contract.Rights` of its account; changes nothing."""
     keeper: str
     """Class of `rollproof.stores.keeper.StoreKeeper`."""
     marks: str = ""
@@ -103,8 +103,6 @@ class Descriptor(Generic[Profile]):
     """Function of a `Readable` and a table: the revisions of alembic in it, none without such a table."""
     clients: str = ""
     """Class of `StoreClients`, for a kind that lists its connected clients."""
-    retentions: str = ""
-    """Function of a `Readable`: each log's retention, for a kind with `Trait.LOG`."""
     addresses: str = ""
     """Function of a `Readable`: ``host:port`` of every server to which it sends its clients."""
     sweep: str = ""

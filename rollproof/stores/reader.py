@@ -25,6 +25,8 @@ from rollproof.stores.contract import (
     Neighbours,
     Pace,
     RecordHash,
+    Retention,
+    Rights,
     Search,
     Selection,
 )
@@ -207,6 +209,14 @@ class Reader(ABC):
     def lags(self) -> Mapping[str, int]:
         """Return the number of records that each consumer of a log has yet to read, by its name."""
         return {}
+
+    def retentions(self) -> Mapping[str, Retention | None]:
+        """Return the retention by log, or None if the store does not tell it."""
+        return {}
+
+    def rights(self) -> Rights:
+        """Return what the account may do with the profile's data, of a kind with `Trait.RIGHTS`."""
+        return Rights()
 
     def standing(self) -> tuple[str, ...] | None:
         """Return the profile's databases without those dropped; a database hidden from the account stays.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rollproof.profile.kinds import descriptor_of
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from rollproof.engines.engine import ContainerEngine, Endpoint
     from rollproof.profile.data_formats import Marks
     from rollproof.profile.sections import StoreProfile
-    from rollproof.stores.contract import Retention, Rights
     from rollproof.stores.reader import Reader
 
 
@@ -28,14 +26,9 @@ def reader_at(
 ) -> Reader:
     """Return the reader of the store `name` at `endpoint`, on the operator's account if `operator`."""
     if operator:
-        profile = _as_operator(profile)
+        profile = profile.model_copy(update={"reader": profile.operator})
     reader: Reader = at_place(descriptor_of(profile).reader)(Readable(name, profile, endpoint, engine=engine))
     return reader
-
-
-def _as_operator(profile: StoreProfile) -> StoreProfile:
-    """Return `profile` with the operator's account in the reader's place: what reads does so as operator."""
-    return profile.model_copy(update={"reader": profile.operator})
 
 
 def endpoint_of(profile: StoreProfile, engine: ContainerEngine) -> Endpoint:
@@ -65,14 +58,6 @@ def _told(place: str, name: str, profile: StoreProfile, engine: ContainerEngine,
     return at_place(place)(Readable(name, profile, endpoint_of(profile, engine), engine=engine), *more)
 
 
-def open_retentions(
-    name: str, profile: StoreProfile, engine: ContainerEngine
-) -> Mapping[str, Retention | None]:
-    """Return the retention of each log of the store `name`, or None if the store does not tell it."""
-    found: Mapping[str, Retention | None] = _told(descriptor_of(profile).retentions, name, profile, engine)
-    return found
-
-
 def open_marks(name: str, profile: StoreProfile, engine: ContainerEngine) -> Marks:
     """Return the marks of the server of the store `name`, which is of a kind that has `marks`."""
     found: Marks = _told(descriptor_of(profile).marks, name, profile, engine)
@@ -82,14 +67,4 @@ def open_marks(name: str, profile: StoreProfile, engine: ContainerEngine) -> Mar
 def open_revisions(name: str, profile: StoreProfile, engine: ContainerEngine, table: str) -> tuple[str, ...]:
     """Return the revisions that alembic has recorded in `table` of the store `name`."""
     found: tuple[str, ...] = _told(descriptor_of(profile).revisions, name, profile, engine, table)
-    return found
-
-
-def open_rights(
-    name: str, profile: StoreProfile, engine: ContainerEngine, *, operator: bool = False
-) -> Rights:
-    """Return what the reader of the store `name`, or its `operator`, may do; its kind has a way to tell."""
-    if operator:
-        profile = _as_operator(profile)
-    found: Rights = _told(descriptor_of(profile).rights, name, profile, engine)
     return found

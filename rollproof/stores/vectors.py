@@ -69,6 +69,10 @@ class Table(Protocol):
         """Return the key for a division's text."""
         ...
 
+    def keys(self) -> Iterator[str]:
+        """Yield every key as a division's text, in order."""
+        ...
+
     def block(self, after: Key | None, begin: Key | None, end: Key | None, limit: int) -> Sequence[Row]:
         """Return, by key, the first `limit` rows after `after`, or from `begin` on if `after` is None.
 
@@ -305,6 +309,11 @@ class Scanned(Reader):
     @abstractmethod
     def _table(self, collection: str) -> Table:
         """Return the collection as a `Table` for scans."""
+
+    def divide(self, collection: str, records: int) -> tuple[str, ...]:
+        """Return the key of every so many records, in the order of keys."""
+        keys = self._table(collection).keys()
+        return ("", *(text for number, text in enumerate(keys) if number and number % records == 0))
 
     def digest(
         self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace

@@ -97,6 +97,5 @@ DESCRIPTOR = Descriptor(
     ),
     keeper="rollproof.stores.kafka.keeper:Keeper",
     retain=_retain,
-    retentions="rollproof.stores.kafka.reader:retentions",
     addresses="rollproof.stores.kafka.reader:brokers",
 )

@@ -186,6 +186,12 @@ class KafkaReader(Reader):
         """Return a line for each group's offset that is ahead of its recorded one."""
         return list(advances(Positions.of_record(recorded), self._positions()))
 
+    def retentions(self) -> Mapping[str, Retention | None]:
+        """Return the retention by topic, or None if the broker does not tell it."""
+        with Broker(self._reach) as broker:
+            topics = broker.names(self._profile.topics)
+            return {topic: retention_of(broker.configuration(topic, own=False)) for topic in topics}
+
     def lags(self) -> Mapping[str, int]:
         """Return each group's lag."""
         return lags(self._positions())
@@ -269,13 +275,6 @@ def holdings(readable: Readable[KafkaProfile]) -> dict[str, Any]:
     """Return the topics, the broker's own apart, and the groups. See `Recognition.holdings`."""
     with Broker(readable.reach) as broker:
         return {"topics": broker.names(["*"]) or ["*"], "groups": broker.groups(["*"])}
-
-
-def retentions(readable: Readable[KafkaProfile]) -> Mapping[str, Retention | None]:
-    """Return the retention by topic, or None if the broker does not tell it. See `Descriptor.retentions`."""
-    with Broker(readable.reach) as broker:
-        topics = broker.names(readable.profile.topics)
-        return {topic: retention_of(broker.configuration(topic, own=False)) for topic in topics}
 
 
 def _named(kind: str, names: Iterable[str]) -> Iterator[str]:

@@ -258,10 +258,6 @@ class MilvusReader(Scanned):
         with closing(connect(self._reach, database)) as client:
             return bool(listed(client, self._reach))
 
-    def divide(self, collection: str, records: int) -> tuple[str, ...]:
-        """Return a division by primary key; text keys are ordered by their bytes."""
-        return _division(self._table(collection), records)
-
     def golden(self, collection: str, queries: int, limit: int) -> tuple[Neighbours, ...]:
         """Return searches for the vectors of entities at equal distances in the order of keys.
 
@@ -272,7 +268,7 @@ class MilvusReader(Scanned):
         if field is None or not number:
             return ()
         found: list[Mapping[str, Any]] = []
-        for bound in _division(entities, -(-number // queries))[:queries]:
+        for bound in self.divide(collection, -(-number // queries))[:queries]:
             begin = entities.key(bound) if bound else None
             found += entities.read([entities.primary, field], None, begin, None, 1)
         width = self._width(entities, limit)
@@ -333,8 +329,3 @@ class MilvusReader(Scanned):
             return [entities.exported(row) for row in rows]
 
         yield from exported_by_key(selection, read, pace)
-
-
-def _division(entities: Entities, records: int) -> tuple[str, ...]:
-    bounds = (str(key) for place, key in enumerate(entities.keys()) if place and place % records == 0)
-    return ("", *bounds)

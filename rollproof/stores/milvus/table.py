@@ -114,13 +114,13 @@ class Entities:
                 hint="the primary key has another type than when the parts were made: compare the schemas",
             ) from None
 
-    def keys(self) -> Iterator[Key]:
-        """Yield every primary key, in order."""
+    def keys(self) -> Iterator[str]:
+        """Yield every primary key as text, in their order; text keys are ordered by their bytes."""
         after: Key | None = None
         while rows := self.read([self.primary], after, None, None, MOST):
             for row in rows:
                 after = row[self.primary]
-                yield row[self.primary]
+                yield str(after)
 
     def block(
         self, after: Key | None, begin: Key | None, end: Key | None, limit: int

@@ -25,7 +25,16 @@ from pymongo.collection import Collection
 
 from rollproof.collection import Json
 from rollproof.errors import Unverifiable
-from rollproof.stores.contract import Answer, Beside, Digest, ExportedRecord, Pace, RecordHash, Selection
+from rollproof.stores.contract import (
+    Answer,
+    Beside,
+    Digest,
+    ExportedRecord,
+    Pace,
+    RecordHash,
+    Rights,
+    Selection,
+)
 from rollproof.stores.mongodb.bson import (
     LENIENT,
     Tree,
@@ -55,6 +64,7 @@ from rollproof.stores.mongodb.client import (
     within,
 )
 from rollproof.stores.mongodb.descriptor import MongodbProfile
+from rollproof.stores.mongodb.rights import judged
 from rollproof.stores.mongodb.schema import Description, description, descriptions
 from rollproof.stores.names import Name, names_at, names_of, whole_numbers
 from rollproof.stores.policy import excluded_of
@@ -246,6 +256,12 @@ class MongodbReader(Reader):
             else:
                 unread.append("databases of others: the action listDatabases")
         return Beside(compared, tuple(f"database {name}" for name in outside), tuple(unread))
+
+    def rights(self) -> Rights:
+        """Return what the account may do, by the privileges that the server lists for the connection."""
+        with self._connected() as client:
+            listed = client.admin.command({"connectionStatus": 1, "showPrivileges": True})
+        return judged(listed["authInfo"]["authenticatedUserPrivileges"], self._profile.databases)
 
     def divide(self, collection: str, records: int) -> tuple[str, ...]:
         """Return `_id`s that are `records` documents apart, or times for a time series."""

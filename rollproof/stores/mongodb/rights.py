@@ -6,9 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rollproof.stores.contract import Rights
-from rollproof.stores.mongodb.client import connect, within
-from rollproof.stores.mongodb.descriptor import MongodbProfile
-from rollproof.stores.reach import Readable
 
 _WRITING = frozenset(
     {
@@ -18,14 +15,6 @@ _WRITING = frozenset(
 )
 # A restore drops collections and creates them again.
 _NEEDED = frozenset({"find", "insert", "remove", "createCollection", "createIndex", "dropCollection"})
-
-
-def rights(readable: Readable[MongodbProfile]) -> Rights:
-    """Return what the account may do in the profile's databases. See `Descriptor.rights`."""
-    reach, profile = readable.reach, readable.profile
-    with within(reach), connect(reach, profile.authentication_database) as client:
-        told = client.admin.command({"connectionStatus": 1, "showPrivileges": True})
-    return judged(told["authInfo"]["authenticatedUserPrivileges"], profile.databases)
 
 
 def judged(privileges: Sequence[Mapping[str, Any]], databases: Sequence[str]) -> Rights:

@@ -23,6 +23,7 @@ from rollproof.stores.contract import (
     ExportedRecord,
     Pace,
     RecordHash,
+    Rights,
     Selection,
     Wanted,
 )
@@ -44,7 +45,8 @@ from rollproof.stores.mysql.connection import (
 )
 from rollproof.stores.mysql.descriptor import MysqlProfile
 from rollproof.stores.mysql.keys import Key, between, read_key
-from rollproof.stores.mysql.privileges import dropped, privileges_of, sight
+from rollproof.stores.mysql.privileges import dropped, grant_lines, privileges_of, sight
+from rollproof.stores.mysql.rights import judged
 from rollproof.stores.mysql.rows import RowReader, TooLong
 from rollproof.stores.mysql.schema import read_schemas
 from rollproof.stores.names import Name
@@ -210,6 +212,12 @@ class MysqlReader(Reader):
         with self._connected() as connection:
             flavour, _ = server(connection)
             return read_beside(connection, flavour, self._profile.databases)
+
+    def rights(self) -> Rights:
+        """Return what the account may do, by the server's own list of grants."""
+        with self._connected() as connection:
+            flavour, _ = server(connection)
+            return judged(grant_lines(connection, flavour), self._profile.databases)
 
     def standing(self) -> tuple[str, ...]:
         """Return the profile's databases without those dropped; a database hidden from the account stays."""

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
 
 from rollproof.stores.contract import Rights
-from rollproof.stores.mysql.connection import connect, server, translated
-from rollproof.stores.mysql.descriptor import MysqlProfile
-from rollproof.stores.mysql.privileges import ALL, grant_lines, parsed
-from rollproof.stores.reach import Readable
+from rollproof.stores.mysql.privileges import ALL, parsed
 
 # TRIGGER and EVENT are not among them: without these a reader does not see what it must.
 _WRITING = frozenset(
@@ -24,14 +20,6 @@ _OF_A_TABLE = re.compile(
     r"GRANT (?P<privileges>.+) ON (?P<database>`(?:[^`]|``)+`)\.(?P<table>`(?:[^`]|``)+`) TO "
 )
 _COLUMNS = re.compile(r"\s*\([^)]*\)")
-
-
-def rights(readable: Readable[MysqlProfile]) -> Rights:
-    """Return what the account may do in the profile's databases. See `Descriptor.rights`."""
-    reach = readable.reach
-    with translated(reach), closing(connect(reach)) as connection:
-        flavour, _ = server(connection)
-        return judged(grant_lines(connection, flavour), readable.profile.databases)
 
 
 def judged(lines: Iterable[str], databases: Sequence[str]) -> Rights:

@@ -54,6 +54,10 @@ class _Points:
     def key(self, bound: str) -> tuple[int, int]:
         return (0, int(bound)) if bound.isdecimal() else (1, UUID(bound).int)
 
+    def keys(self) -> Iterator[str]:
+        request = {"limit": IDS, "with_payload": False, "with_vector": False}
+        return (str(point["id"]) for point in self._rest.scrolled(self._collection, request))
+
     def block(
         self, after: tuple[int, int] | None, begin: tuple[int, int] | None, end: object, limit: int
     ) -> Sequence[Any]:
@@ -233,10 +237,6 @@ class QdrantReader(Scanned):
         others = {*self._rest.collections(["*"])} - {*self._rest.collections(self._profile.collections)}
         return Beside(outside=tuple(f"collection {name}" for name in sorted(others)))
 
-    def divide(self, collection: str, records: int) -> tuple[str, ...]:
-        """Return a division by id: numbers first, then UUIDs."""
-        return _division(self._ids(collection), records)
-
     def golden(self, collection: str, queries: int, limit: int) -> tuple[Neighbours, ...]:
         """Return exact searches for the vectors of points at equal distances in the order of ids.
 
@@ -247,7 +247,7 @@ class QdrantReader(Scanned):
             return ()
         points = self._table(collection)
         found = []
-        for bound in _division(self._ids(collection), -(-count // queries))[:queries]:
+        for bound in self.divide(collection, -(-count // queries))[:queries]:
             rows = points.block(None, points.key(bound) if bound else None, None, 1)
             vector = _named(rows[0].get("vector")).get(using) if rows else None
             if vector:
@@ -266,11 +266,6 @@ class QdrantReader(Scanned):
         config, indexes = self._rest.described(collection)
         schema: Json = _given({**config, "payload_indexes": indexes})
         return schema
-
-    def _ids(self, collection: str) -> Iterator[int | str]:
-        """Yield the ids of all points, in order."""
-        request = {"limit": IDS, "with_payload": False, "with_vector": False}
-        return (point["id"] for point in self._rest.scrolled(collection, request))
 
     def _table(self, collection: str) -> _Points:
         return _Points(self._rest, collection, excluded_of(self._profile, collection))
@@ -320,12 +315,6 @@ def _following(key: tuple[int, int]) -> tuple[int, int] | None:
     if number < (2**64 - 1, 2**128 - 1)[kind]:
         return kind, number + 1
     return (1, 0) if kind == 0 else None
-
-
-def _division(ids: Iterator[int | str], records: int) -> tuple[str, ...]:
-    first = next(ids, None)
-    bounds = [] if first is None else [str(each) for place, each in enumerate(ids, 1) if place % records == 0]
-    return ("", *bounds)
 
 
 def _field(vector: str) -> str:

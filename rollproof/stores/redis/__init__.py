@@ -1,5 +1,4 @@
 """Redis: keys grouped by the profile's patterns, values hashed by what applications see.
 
-`descriptor`; `client`, `reader`, with `values` by their types; `formats` of
-its data; `recognition` for `init`. What writes: `keeper` and `clients`.
+`descriptor`; `client`, `reader`, with `values` by their types. What writes: `keeper` and `clients`.
 """

@@ -9,7 +9,6 @@ from pydantic import Field
 from rollproof.profile.recognition import Recognition, Statements
 from rollproof.profile.sections import WatchedProfile
 from rollproof.profile.store_descriptor import Descriptor, Grants, Means, Trait
-from rollproof.stores.redis.formats import rdb_version
 
 
 class RedisProfile(WatchedProfile):
@@ -82,7 +81,6 @@ DESCRIPTOR = Descriptor(
         ),
     ),
     keeper="rollproof.stores.redis.keeper:Keeper",
-    format_of=rdb_version,
     marks="rollproof.stores.redis.client:marks",
     clients="rollproof.stores.redis.clients:Clients",
     sweep="rollproof.stores.redis.client:sweep",

@@ -250,11 +250,10 @@ class RedisReader(Listed):
             chunk = list(keys[begin : begin + size])
             begin += size
             started = time.monotonic()
-            again, held = chunk, 0
+            found, again = list[_Entry](), chunk
             for _ in range(ATTEMPTS):
                 entries, again = self._read_once(database, again, excluded, dump=dump)
-                held += sum(_size(entry.answer) for entry in entries)
-                yield from entries
+                found += entries
                 if not again:
                     break
             else:
@@ -264,7 +263,9 @@ class RedisReader(Listed):
                     hint="stop the application, or give these keys a pattern whose policy is volatile",
                 )
             size = min(MOST, pace.next_size(len(chunk), time.monotonic() - started))
+            held = sum(_size(entry.answer) for entry in found)
             size = max(1, min(size, BLOCK_BYTES * len(chunk) // max(held, 1)))
+            yield from found
 
     def _read_once(
         self, database: int, keys: Sequence[bytes], excluded: frozenset[bytes], *, dump: bool

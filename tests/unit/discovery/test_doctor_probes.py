@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
+from unittest.mock import create_autospec
 
 import pytest
 from pydantic import AnyHttpUrl, SecretStr
@@ -20,6 +21,7 @@ from rollproof.profile.mistakes import UNANSWERED
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Account
 from rollproof.stores.contract import Answer, Rights
+from rollproof.stores.reader import Reader
 from rollproof.system.clock import Moment
 from rollproof.system.process import Process
 from tests.stack.faults import silent_port
@@ -189,7 +191,6 @@ class _View:
 
 def test_a_reader(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, engine: object) -> None:
     monkeypatch.setattr(store_probes, "open_reader", lambda *_: _View())
-    monkeypatch.setattr(store_probes, "open_reader", lambda *_: _View())
     monkeypatch.setattr(store_probes, "require_whole_sight", lambda *_: ())
     assert of(sandbox, engine, "redis reader").text == "Redis 8: reads 0:*"
 
@@ -210,7 +211,10 @@ def test_what_accounts_may_do(
     read_only: NeedState,
     operator: NeedState,
 ) -> None:
-    monkeypatch.setattr(store_probes, "open_rights", lambda *_, **__: rights)
+    told = create_autospec(Reader, instance=True)
+    told.__enter__.return_value = told
+    told.rights.return_value = rights
+    monkeypatch.setattr(store_probes, "open_reader", lambda *_, **__: told)
     lines = of(sandbox, engine, "mysql read-only"), of(sandbox, engine, "mysql operator")
     assert tuple(line.state for line in lines) == (read_only, operator)
     for line in lines:

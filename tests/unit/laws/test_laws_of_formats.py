@@ -13,16 +13,6 @@ from rollproof.profile.data_formats import Fit, Marks, judge
 from rollproof.profile.kinds import kinds
 
 SIGNS = {"+": Fit.FITS, "-": Fit.REFUSED, "?": Fit.UNKNOWN}
-# The RDB version changes with some releases; those of 8.0 and 8.4 have the same.
-REDIS = """
-     7.2 7.4 8.0 8.4 8.6 v7.2 v9.0
-7.2   +   ?   ?   ?   ?   ?    ?
-7.4   -   +   +   +   ?   ?    ?
-8.4   -   +   +   +   ?   ?    ?
-8.6   -   -   -   -   +   ?    ?
-v7.2  ?   ?   ?   ?   ?   +    ?
-v9.0  ?   ?   ?   ?   ?   -    +
-"""
 # As RELEASE/FCV: after an upgrade, the data stay those of the release before until somebody raises the mark.
 MONGODB = """
         6.0/6.0 7.0/6.0 7.0/7.0
@@ -37,13 +27,13 @@ OTHERS = """
 8.4   -   +   ?
 9.0   -   -   +
 """
-TABLES = {"redis": REDIS, "mongodb": MONGODB, **dict.fromkeys(("mysql", "milvus", "qdrant"), OTHERS)}
+TABLES = {"mongodb": MONGODB, **dict.fromkeys(("mysql", "milvus", "qdrant", "redis"), OTHERS)}
 
 
 def marks(kind: str, text: str) -> Marks:
     """Return the marks of a release in a table."""
-    release, _, fcv = text.removeprefix("v").partition("/")
-    product = {"redis": "valkey" if text.startswith("v") else "redis", "mysql": "mysql"}.get(kind)
+    release, _, fcv = text.partition("/")
+    product = {"redis": "redis", "mysql": "mysql"}.get(kind)
     return {
         "server": f"{release}.5-0ubuntu0.24.04.1",
         **({"product": product} if product else {}),

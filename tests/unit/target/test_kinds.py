@@ -21,8 +21,8 @@ from tests.conftest import ROOT
 from tests.unit.stores.test_readers_reach import section
 
 PLACES = (
-    *("reader", "rights", "keeper"),
-    *("clients", "retentions", "addresses", "sweep", "finished"),
+    *("reader", "keeper"),
+    *("clients", "addresses", "sweep", "finished"),
 )
 
 

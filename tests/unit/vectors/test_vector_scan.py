@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
@@ -25,6 +25,9 @@ class Table:
 
     def key(self, bound: str) -> int:
         return int(bound)
+
+    def keys(self) -> Iterator[str]:
+        return map(str, self.rows)
 
     def block(self, after: int | None, begin: int | None, end: int | None, limit: int) -> Sequence[int]:
         self.asked.append(limit)
