@@ -25,6 +25,7 @@ from rollproof.stores.references import judge, shown_names
 from rollproof.system.side_by_side import answer_of
 
 RESTORE = "restore it, or set its policy if it may change"
+CANARYS = "the canary made it, and the application did not remove it: remove it from the store by this name"
 pytestmark = [pytest.mark.verification, pytest.mark.phase4]
 
 
@@ -62,7 +63,8 @@ def test_store_holds_no_unrecorded_collection(
            what=f"collections of {store} that the baseline does not know", means=Meaning.DATA_CHANGED,
            expected="none", instead=listed(extra),
            source=store,
-           hint="the migration made them: remove them when their records are kept elsewhere")
+           hint=CANARYS if all(map(target.application.is_canarys, extra))
+           else "the migration made them: remove them when their records are kept elsewhere")
 
 
 def test_collection_content(
@@ -81,7 +83,7 @@ def test_collection_content(
            what=f"records of {content}",
            means=Meaning.DATA_LOSS if comparison.missing.count else Meaning.DATA_CHANGED,
            expected=f"those of the baseline, policy {content.policy}", observed=comparison,
-           source=comparison.coverage, hint=RESTORE)
+           source=comparison.coverage, hint=CANARYS if comparison.is_canarys else RESTORE)
     least, covered = target.limits.coverage_percent, comparison.coverage.percent
     expect(covered >= least,
            what=f"compared records of {content}", otherwise=Unverifiable,
@@ -131,7 +133,8 @@ def test_store_holds_no_unrecorded_schema(
            what=f"what {store} has and the baseline does not know", means=Meaning.DATA_CHANGED,
            expected="nothing", instead=listed(extra),
            source=store,
-           hint="the migration made it: remove it")
+           hint=CANARYS if all(map(target.application.is_canarys, extra))
+           else "the migration made it: remove it")
     _expect_sight(store, lost_sight, expect)
 
 

@@ -20,6 +20,8 @@ from rollproof.stores.reader import Reader
 from rollproof.stores.snapshot import Snapshot, differences, not_as_asked, read_parts
 
 SHOWN = 20
+THE_CANARYS = "the canary's"
+"""The remark about an added record that the canary has made."""
 
 
 @dataclass(slots=True)
@@ -52,7 +54,8 @@ class Comparison:
     `touched` are the changed records that users changed themselves, as `by_users` tells. `expired` counts
     missing records whose expiry time has passed. `unread` counts differing parts that were
     not read record by record, because time was up. `unexplained` counts parts that differed at first, and
-    matched when read again. `coverage` says how much of the collection was checked.
+    matched when read again. `coverage` says how much of the collection was checked. `came` are the first
+    added records, each with its part; `part` is the one that is compared.
     """
 
     coverage: Coverage
@@ -64,6 +67,19 @@ class Comparison:
     unread: int = 0
     unexplained: int = 0
     by_users: ByUsers = nobody
+    part: int = field(default=0, compare=False)
+    came: list[tuple[int, RecordHash]] = field(default_factory=list, compare=False)
+
+    def add(self, record: RecordHash) -> None:
+        """Count an added record, and keep it while there are few."""
+        self.added.add(record.key)
+        if len(self.came) < SHOWN:
+            self.came.append((self.part, record))
+
+    @property
+    def is_canarys(self) -> bool:
+        """Whether nothing differs but that records were added, each of which is marked as the canary's."""
+        return self.found == self.added.count == self.added.about.count(THE_CANARYS) > 0
 
     def wrong(self, policy: Policy) -> bool:
         """Return True if the collection differs in a way that `policy` forbids.
@@ -157,7 +173,7 @@ def compare(
         if position and time.monotonic() > give_up:
             comparison.unread = len(differing) - position
             break
-        found = comparison.found
+        found, comparison.part = comparison.found, part
         with Snapshot(records) as snapshot:
             compare_records(snapshot.records(collection, part), now, comparison)
         comparison.unexplained += comparison.found == found
@@ -214,7 +230,7 @@ def compare_records(before: Iterable[RecordHash], now: Iterable[RecordHash], com
             else:
                 comparison.missing.add(found.key)
         for record in found.come[len(found.gone) :]:
-            comparison.added.add(record.key)
+            comparison.add(record)
 
 
 def _fields(old: Mapping[str, int], new: Mapping[str, int]) -> str:

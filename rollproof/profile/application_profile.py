@@ -15,7 +15,7 @@ from pydantic import (
 
 from rollproof.errors import Wrong
 from rollproof.profile.access_log import Requests
-from rollproof.profile.functions import Functions
+from rollproof.profile.functions import Functions, nodes_of
 from rollproof.profile.sections import Account, Model, Name, Reference, Text
 from rollproof.redaction.secret import (
     ExistingFile,
@@ -213,6 +213,17 @@ class Application(Model):
         if self.canary.upload is None:
             described -= {"upload"}
         return described | words | ({"stored_tokens"} if self.functions.tokens == "stored" else set())
+
+    def is_canarys(self, content: object) -> bool:
+        """Return whether a name, or a field of a record, begins with the canary's or that of its uploads.
+
+        So do ids of LAYRA, which are also within names.
+        """
+        marks = (f"{self.canary.user}_", UPLOADED)
+        if isinstance(content, str):
+            return any(mark in content for mark in marks)
+        texts = (text for _, text in nodes_of(content) if isinstance(text, str))
+        return any(text == self.canary.user or text.startswith(marks) for text in texts)
 
     @property
     def way_in(self) -> tuple[str, SecretStr] | None:

@@ -22,8 +22,9 @@ from rollproof.application.client import ApplicationClient, LoggedIn, Refused
 from rollproof.errors import Mismatch, Unverifiable, UsageProblem
 from rollproof.profile.application_profile import Application
 from rollproof.profile.functions import Functions
+from rollproof.profile.profile import load_target
 from rollproof.redaction.secret import known_secrets
-from tests.conftest import ROOT
+from tests.conftest import ROOT, write_profile
 from tests.unit.application_stand_in import (
     PASSWORD,
     TOKEN,
@@ -297,6 +298,19 @@ def canary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Canary:
     )
     client = Mock(spec=["login"])
     return Canary(cast("Any", target), cast("Any", None), client, dict)
+
+
+def test_a_record_is_the_canary_s_by_a_field_that_begins_with_its_name(tmp_path: Path) -> None:
+    application = load_target(write_profile(tmp_path)).application
+    user = application.canary.user
+    its = (
+        f"colqwen{user}_3ad0",
+        {"fields": [{"username": user}]},
+        {"file_id": f"{user}_3ad0"},
+        {"payload": {"filename": "rollproof-3ad0.txt"}},
+    )
+    others = ("colqwenmira_3ad0", {"text": f"released to a {user}_group by rollproof-verifier", "page": 1})
+    assert [one for one in (*its, *others) if application.is_canarys(one)] == [*its]
 
 
 def test_a_canary_waits_for_no_log_in_that_does_not_end(canary: Canary, tmp_path: Path) -> None:

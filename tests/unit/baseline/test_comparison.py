@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -150,6 +151,15 @@ def test_what_was_to_go_by_itself_is_not_lost(tmp_path: Path) -> None:
     assert comparison.missing.first == ["b"]
 
 
+def test_of_many_the_first_are_named_and_the_rest_counted(
+    recorded: tuple[RecordedCollection, Path],
+) -> None:
+    comparison = compared(recorded, StandIn({}))
+    assert comparison.missing.count == RECORDS
+    assert str(comparison).startswith("missing 100 (000, 001, ")
+    assert str(comparison).endswith("019 and 80 more)")
+
+
 def test_when_time_is_up_what_was_seen_is_a_sample_and_said_to_be(
     recorded: tuple[RecordedCollection, Path],
 ) -> None:
@@ -193,6 +203,14 @@ def test_a_reader_that_reads_something_else_is_no_comparison(
     content = StandIn(fresh())
     content.digest = lambda *_: ((part, recorded[0].digests[part % 10]) for part in yields)  # type: ignore[method-assign]
     with pytest.raises(Unverifiable, match=observed):
+        compared(recorded, content)
+
+
+def test_records_that_are_cut_are_an_error(recorded: tuple[RecordedCollection, Path]) -> None:
+    os.truncate(recorded[1], 4096)
+    content = StandIn(fresh())
+    del content.records_by_key[3]
+    with pytest.raises(Unverifiable, match="recorded records: "):
         compared(recorded, content)
 
 
