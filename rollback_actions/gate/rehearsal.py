@@ -107,7 +107,8 @@ class Rehearsal:
         back_up(target, known_good, engine, ComposeControl(target.engine), self.steps)
         with self.steps(Step.SAVE_COMMIT) as step:
             named = target.premigration.state.commit_file
-            step.result = str(save_commit(named, target.name, target.application.repository))
+            commit, file = save_commit(named, target.name, target.application.repository)
+            step.result = f"{commit}, in {file}"
 
     def _pass_gate(self) -> None:
         with self.steps(Step.PASS_GATE) as step:
