@@ -50,7 +50,7 @@ def write_post_mortem(folder: Path, story: Story, redact: Callable[[str], str]) 
 
 def post_mortem(story: Story, redact: Callable[[str], str]) -> str:
     """Return the part of the post-mortem that is made from the record."""
-    events = [event for event in story.timeline.events if event.kind is not Kind.ACTION]
+    events = [event for event in story.timeline.events if event.kind not in {Kind.ACTION, Kind.NOTE}]
     shown = _spared(events)
     return markdown(
         "postmortem.md.jinja",
@@ -59,6 +59,7 @@ def post_mortem(story: Story, redact: Callable[[str], str]) -> str:
         events=shown,
         left_out=len(events) - len(shown),
         actions=story.timeline.of(Kind.ACTION),
+        notes=story.timeline.of(Kind.NOTE),
         records=story.records,
         fates=FATES,
         command=COMMAND,

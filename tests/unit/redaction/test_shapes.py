@@ -161,26 +161,27 @@ def test_what_does_not_stays(text: str) -> None:
     assert Redactor().text(text) == text
 
 
-@pytest.mark.parametrize(
-    ("key", "surely"),
-    [
-        (f"ghp_{'a1B2c3' * 6}", True),
-        (f"github_pat_{'a1B2c3_x' * 10}zz", True),
-        (f"glpat-{'a1B2c3_x' * 3}", True),
-        (f"AIza{'a1B2c-_' * 5}", True),
-        (f"gsk_{'a1B2' * 13}", True),
-        (f"sk-{'a1B2' * 12}", False),
-        (f"sk-proj-{'a1B2_-' * 20}", False),
-        (f"sk-ant-api03-{'a1B2_-' * 15}AA", False),
-        (f"sk_live_{'a1B2' * 6}", False),
-        ("xoxb-123456789012-1234567890123-a1B2c3D4e5F6g7H8i9J0k1L2", False),
-        ("xapp-1-A0123456789-1234567890123-0123456789abcdef", False),
-        (f"AccountKey={'a1B2' * 21}a1==", False),
-        (f"https://discord.com/api/webhooks/123456789012345678/{'a1B2_-' * 11}", False),
-        (f"https://api.telegram.org/bot123456789:{'a1B2_-' * 6}", False),
-        (f"https://hooks.slack.com/services/T0123ABCD/B0123ABCD/{'a1B2' * 6}", False),
-    ],
+KEYS = (
+    (f"ghp_{'a1B2c3' * 6}", True),
+    (f"github_pat_{'a1B2c3_x' * 10}zz", True),
+    (f"glpat-{'a1B2c3_x' * 3}", True),
+    (f"AIza{'a1B2c-_' * 5}", True),
+    (f"gsk_{'a1B2' * 13}", True),
+    (f"sk-{'a1B2' * 12}", False),
+    (f"sk-proj-{'a1B2_-' * 20}", False),
+    (f"sk-ant-api03-{'a1B2_-' * 15}AA", False),
+    (f"sk_live_{'a1B2' * 6}", False),
+    ("xoxb-123456789012-1234567890123-a1B2c3D4e5F6g7H8i9J0k1L2", False),
+    ("xapp-1-A0123456789-1234567890123-0123456789abcdef", False),
+    (f"AccountKey={'a1B2' * 21}a1==", False),
+    (f"https://discord.com/api/webhooks/123456789012345678/{'a1B2_-' * 11}", False),
+    (f"https://api.telegram.org/bot123456789:{'a1B2_-' * 6}", False),
+    (f"https://hooks.slack.com/services/T0123ABCD/B0123ABCD/{'a1B2' * 6}", False),
 )
+"""Keys of vendors, and whether each is surely one."""
+
+
+@pytest.mark.parametrize(("key", "surely"), KEYS, ids=[str(number) for number, _ in enumerate(KEYS)])
 def test_a_key_is_known_by_its_vendors_sign(key: str, surely: bool) -> None:  # noqa: FBT001 - a column
     clean = Redactor().text(f"OPENAI={key}, then ({key})")
 
