@@ -311,7 +311,7 @@ TOKENS = {"0:token:*": 2}
 class _Restores:
     """A keeper whose restore puts back `records`: what the backup holds."""
 
-    name, kind = "redis", "redis"
+    name, kind, stopped = "redis", "redis", False
 
     def __init__(self, records: Mapping[str, int] = TOKENS) -> None:
         self.records = records
