@@ -62,8 +62,10 @@ def build_store_images(root: Path, certificates: Path, report: Report) -> None:
         report("mysql: MariaDB answers to this name")
 
 
-def bake(root: Path, certificates: Path, targets: Sequence[str], report: Report) -> None:
-    """Build targets of docker-bake.hcl in the checkout `root`.
+def bake(
+    root: Path, certificates: Path, targets: Sequence[str], report: Report, prefix: str = PREFIX
+) -> None:
+    """Build targets of docker-bake.hcl in the checkout `root`, tagged `prefix`/NAME.
 
     Raises:
         Problem: a target cannot be built; the message holds the last lines of the log.
@@ -74,7 +76,7 @@ def bake(root: Path, certificates: Path, targets: Sequence[str], report: Report)
         seconds=BUILD_SECONDS,
         hint=f"mend the Dockerfile in {folder}, or see that this machine reaches its package registries",
         folder=folder,
-        environment={"DEBIAN": base, "CERTIFICATES": str(certificates), "PREFIX": PREFIX},
+        environment={"DEBIAN": base, "CERTIFICATES": str(certificates), "PREFIX": prefix},
     )
 
 

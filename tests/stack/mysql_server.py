@@ -22,10 +22,11 @@ from rollproof.profile.sections import Account, Address
 from rollproof.stores.mysql.connection import Flavour, connect, rows, server
 from rollproof.stores.mysql.descriptor import MysqlProfile
 from rollproof.stores.reach import Reach
+from staging.stack.images import bake
 from staging.stack.stack import Stack
 from tests.stack.scratch_stores import SECRET, changed
 
-IMAGE = "rollproof-test/mariadb"
+PREFIX = "rollproof-test"
 OPERATOR = "scratch_operator"
 DATABASES = ("scratch_first", "scratch_second")
 SERVERS = ("stack", "mariadb")
@@ -140,10 +141,11 @@ def stack_server(
 @contextmanager
 def mariadb_server(stack: Stack, folder: Path) -> Iterator[MysqlServer]:
     """Give a MariaDB of its own, built from the stack's recipe, and remove its container at the end."""
-    recipe = stack.root / "staging" / "images" / "mariadb"
-    _docker("build", "--quiet", f"--tag={IMAGE}", str(recipe), seconds=600)
+    bake(stack.root, stack.state.certificates, ["mariadb"], print, PREFIX)
     file = folder / "compose.yaml"
-    file.write_text(COMPOSE_FILE.format(image=IMAGE, secrets=stack.state.secrets), encoding="utf-8")
+    file.write_text(
+        COMPOSE_FILE.format(image=f"{PREFIX}/mysql", secrets=stack.state.secrets), encoding="utf-8"
+    )
     name = f"rollproof-test-{uuid.uuid4().hex[:8]}"
     project = ("compose", "--project-name", name, "--file", str(file))
     account = Account(user=OPERATOR, password=SecretStr(SECRET))
