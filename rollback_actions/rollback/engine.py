@@ -284,6 +284,7 @@ def _keep(run: _Run, keep: PlannedStep) -> None:
     limit = Deadline(run.deadline(keep.stage))
     folder = target.folders.backups / "safety"
     with run.open(keep, limit.remaining) as step:
+        _load(run, [name for name in run.plan.stores if name not in run.down], limit)
         unseen = run.losses.export(run.plan.stores, run.down, steps, limit)
         stores = [name for name in run.plan.stores if not run.unfinished.copies or name in unseen]
         if stores:
@@ -300,6 +301,18 @@ def _keep(run: _Run, keep: PlannedStep) -> None:
             take_backup(safety, target.name, f"before the rollback to {run.plan.commit}", keepers, steps)
             run.unfinished.keep(safety)
         step.result = ", ".join(map(str, run.unfinished.copies))
+
+
+def _load(run: _Run, names: Sequence[str], limit: Deadline) -> None:
+    """Load what could not be exported otherwise; the restore brings back the state of the backup."""
+    for name in names:
+        try:
+            loaded = run.keeper(name, limit.remaining).load()
+        except Problem as problem:
+            run.steps.note(f"{name} was not asked what is unloaded: {problem.summary}")
+        else:
+            if loaded:
+                run.steps.note(f"{name}: {', '.join(loaded)} was not loaded, and is now, to be exported")
 
 
 def _check_out(run: _Run, out: PlannedStep) -> None:

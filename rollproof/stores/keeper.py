@@ -80,6 +80,13 @@ class StoreKeeper(ABC):
         """
         return self.back_up(folder)
 
+    def load(self) -> Sequence[str]:
+        """Load what nobody can read until it is loaded, right before a restore that undoes it.
+
+        Returns the loaded collections' names. One that cannot be loaded is left as it is.
+        """
+        return ()
+
     @abstractmethod
     def restore(self, folder: Path) -> Restored:
         """Bring the store's data back to exactly the content of `folder`, removing everything newer.

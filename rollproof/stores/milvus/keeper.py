@@ -9,8 +9,8 @@ The volumes hold the accounts too: a restore brings back the accounts at the tim
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -122,6 +122,21 @@ class Keeper(StoreKeeper):
                 method = f"{METHOD}, as they lay: it could not be flushed and counted: {problem.summary}"
         self._copy(folder, countdown)
         return self._package(folder, before, method)
+
+    def load(self) -> Sequence[str]:
+        """Load the profile's collections that are not loaded. See `StoreKeeper`."""
+        # The other stores' exports are not to wait for what may never be loaded.
+        patience = Deadline(min(self._profile.ready_seconds, self._whole.deadline / 4))
+        loaded = []
+        with self._connected() as client:
+            for name in chosen(listed(client, self._reach), self._profile.collections):
+                # Without an index, or memory, it cannot be loaded; then its records stay unknown.
+                with suppress(Unverifiable), translated(self._reach, f"a load of {name}"):
+                    state = client.get_load_state(name, timeout=self._reach.deadline)["state"]
+                    if state == LoadState.NotLoad and not patience.passed:
+                        client.load_collection(name, timeout=patience.remaining)
+                        loaded.append(name)
+        return loaded
 
     @contextmanager
     def putting(self, collection: str, folder: Path, *, overwrite: bool) -> Iterator[Put]:

@@ -33,6 +33,18 @@ def test_how_long_it_was_away_is_kept(kept: Backup) -> None:
     assert read_package(kept.folder, kind="milvus").details["away"] > 0
 
 
+def test_what_is_not_loaded_is_loaded_for_an_export(subject: Milvus, kept: Backup) -> None:
+    subject.connected().release_collection("third", timeout=SECONDS)
+    keeper = subject.place.keeper()
+    assert keeper.load() == ["released", "third"]
+    assert keeper.load() == []
+    assert subject.counts() == {**kept.records, "released": kept.records["third"]}
+    listed = subject.place.but(collections=("third",)).keeper()
+    subject.connected().release_collection("released", timeout=SECONDS)
+    assert listed.load() == []
+    assert subject.observe() == kept.before
+
+
 def test_what_users_may_add_spoils_no_backup(
     subject: Milvus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
