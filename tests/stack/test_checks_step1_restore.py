@@ -16,7 +16,6 @@ import pytest
 from rollproof.git.repository import git
 from rollproof.system.files import sha256_of
 from staging.stack.stack import Stack
-from staging.target.operators import undone
 from tests.pytester.conftest import Outcome
 from tests.stack.backup_copies import RESTORES, STORES, Backups, flip_a_bit, of
 from tests.stack.scratch_project import docker
@@ -136,27 +135,6 @@ def test_what_does_not_come_back_as_it_was_is_red_and_the_rest_restores(
     )
     assert comparisons_hold(outcome, "mongodb", "milvus")
     expect_one_trial(outcome, stack)
-
-
-@pytest.mark.usefixtures("backup")
-def test_a_volume_of_somebody_else_is_not_removed_by_its_name(
-    verifier: Verifier, stack: Stack, migration: str, tmp_path: Path
-) -> None:
-    volume = f"{stack.project}-of-somebody-else"
-    file = tmp_path / "scratch.yaml"
-    file.write_text(
-        f"services: {{redis: {{volumes: [theirs:/theirs]}}}}\nvolumes: {{theirs: {{name: {volume}}}}}\n"
-    )
-    files = [str(verifier.root / "staging" / "compose.scratch.yaml"), str(file)]
-    docker("volume", "create", volume)
-    with undone(lambda: docker("volume", "rm", volume)):
-        outcome = verifier.run(
-            "step1",
-            *(f"--migration={migration}", "-k", RESTORES),
-            PREMIGRATION__SCRATCH__FILES=json.dumps(files),
-        )
-    refused = ("broken", f"volume {volume}, which it did not make")
-    expect(outcome, dict.fromkeys((of(RESTORES, store) for store in STORES), refused))
 
 
 @pytest.mark.long(minutes=2)
