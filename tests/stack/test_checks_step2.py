@@ -486,7 +486,7 @@ def test_a_state_that_is_saved_is_green_and_each_item_says_what_was_seen(clone: 
         CHECKOUT: f"files of {head[:12]} were checked out",
         COMPOSE_FILES: "2 compose files",
         FORESIGHT: "mysql",
-        REFUSALS: "nothing would refuse it; the lock is free",
+        REFUSALS: "nothing would refuse it",
     }.items():
         assert words in notes(outcome, check), (check, notes(outcome, check))
     assert len(outcome.results()) == 9

@@ -165,7 +165,7 @@ def _promote(verifier: Verifier, migration: str, **waived: str) -> None:
     promoted = verifier.actions("gate", migration, **patient(PREMIGRATION__WAIVERS=waivers))
     assert promoted.returncode == 0, promoted.stdout
     assert promoted.stdout.startswith("# ✅ Promote\n")
-    assert f"Migration `{migration}`" in promoted.stdout
+    assert f"Migration {migration} of target" in promoted.stdout
 
 
 def _roll_back(verifier: Verifier, target: Target, bad: str) -> str:

@@ -178,14 +178,14 @@ def test_who_has_lost_it_stops_and_leaves_it_to_the_other(place: LockVolumes, ta
 def test_the_labels_name_the_holder(place: LockVolumes) -> None:
     with _lock(place) as lock:
         listed = docker("volume", "ls", "--quiet", f"--filter=label={LABEL}={place.project}")
-        assert listed == place.name(2)
+        assert listed == place.name(1)
         said = docker("volume", "inspect", "--format={{json .Labels}}", listed)
         for word in (lock.holder.user, lock.holder.host, str(lock.holder.pid)):
             assert f'"{word}"' in said
         # What has no name of its own would go with this; a lock stays.
         docker("volume", "prune", "--force", f"--filter=label={LABEL}={place.project}")
         lock.require()
-    assert docker("volume", "ls", "--quiet", f"--filter=label={LABEL}={place.project}") == place.name(3)
+    assert docker("volume", "ls", "--quiet", f"--filter=label={LABEL}={place.project}") == place.name(2)
 
 
 def test_a_volume_without_a_record_is_said(place: LockVolumes) -> None:

@@ -12,6 +12,7 @@ from .refusal import unsupported
 DISTANCES = {
     "Cosine": edge.Distance.Cosine,
     "Euclid": edge.Distance.Euclid,
+    "Manhattan": edge.Distance.Manhattan,
     "Dot": edge.Distance.Dot,
 }
 DATATYPES = {
