@@ -25,7 +25,7 @@ UP_SECONDS = 180
 PULL_SECONDS = 1800
 ASK_SECONDS = 30
 REMOVE_SECONDS = 180
-ENDING_SECONDS = 10
+ENDING_SECONDS = 60.0
 POLL_SECONDS = 0.5
 _HINT = "see that the Docker engine answers"
 
@@ -168,19 +168,21 @@ class Stack:
         report("taking the stack down")
         limit = Deadline(ENDING_SECONDS)
         # A container that ends just now is removed by the engine itself: what is left in the end counts.
+        said = list[str]()
         while parts := self._parts():
+            if said and limit.passed:
+                raise Problem(
+                    what=f"project {self.project}",
+                    expected="nothing left of it",
+                    observed=tail("".join(said))
+                    or ", ".join(name for names in parts.values() for name in names),
+                    source="the Docker engine",
+                    hint=f"remove what `docker ps --all --filter label={PROJECT_LABEL}={self.project}` lists",
+                )
             said = [
                 finish(["docker", *removal.split(), *names], seconds=REMOVE_SECONDS, hint=_HINT).stderr
                 for removal, names in parts.items()
             ]
-            if limit.passed:
-                raise Problem(
-                    what=f"project {self.project}",
-                    expected="nothing left of it",
-                    observed=tail("".join(said)),
-                    source="the Docker engine",
-                    hint=f"remove what `docker ps --all --filter label={PROJECT_LABEL}={self.project}` lists",
-                )
             time.sleep(POLL_SECONDS)
         LockVolumes(self.project, ASK_SECONDS).clear()
         self.mark.unlink(missing_ok=True)
