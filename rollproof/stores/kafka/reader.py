@@ -55,6 +55,15 @@ class KafkaReader(Reader):
 
     _profile: KafkaProfile
 
+    blind_spots: tuple[str, ...] = (
+        "times that the broker stamped are not compared: it stamps a record again when that is restored",
+        "that a topic was re-created with other offsets is not seen as long as its records are the same",
+        "a record that compaction or a limit of bytes removed is called missing",
+        "records of a re-created topic are called missing if transactions or compaction had left holes",
+        "records of transactions that are still open are not read; how records were batched is not compared",
+        "replication is not compared where there is one broker; quotas and access lists are not compared",
+    )
+
     def ask(self) -> Answer:
         """Read from the first topic that holds a record, or from the last if all are empty."""
         countdown = self._reach.start()
@@ -97,15 +106,6 @@ class KafkaReader(Reader):
     def _counts(self, broker: Broker, topics: Mapping[str, int]) -> Mapping[str, int]:
         found = Counter(record.topic for record in broker.every_record(topics, self._reach.start()))
         return {topic: found[topic] for topic in topics}
-
-    blind_spots: tuple[str, ...] = (
-        "times that the broker stamped are not compared: it stamps a record again when that is restored",
-        "that a topic was re-created with other offsets is not seen as long as its records are the same",
-        "a record that compaction or a limit of bytes removed is called missing",
-        "records of a re-created topic are called missing if transactions or compaction had left holes",
-        "records of transactions that are still open are not read; how records were batched is not compared",
-        "replication is not compared where there is one broker; quotas and access lists are not compared",
-    )
 
     def schemas(self) -> Mapping[str, Json]:
         """Return each topic's partitions and configuration."""

@@ -61,6 +61,17 @@ class MilvusReader(Scanned):
 
     _profile: MilvusProfile
 
+    blind_spots: tuple[str, ...] = (
+        "of entities with the same primary key a query returns one, any: the others are in the count alone",
+        "no query of Milvus 2.3 returns an entity whose primary key is 9223372036854775807",
+        "a field that is NULL and one that holds the JSON null are the same",
+        "a part that takes several requests is not of one moment, and of replicas one is read",
+        "golden queries are approximate where the index is: they are asked wide enough to be repeatable",
+        "in which partition an entity lies, users, roles and resource groups are not compared",
+        "only a collection with a field of type FLOAT_VECTOR has golden queries",
+        "sparse vectors that a function BM25 makes of a text: the server gives them to nobody",
+    )
+
     def __init__(self, readable: Readable[MilvusProfile]) -> None:
         """Keep the access data; the first question connects."""
         super().__init__(readable)
@@ -213,17 +224,6 @@ class MilvusReader(Scanned):
             expected=f"a field of type FLOAT_VECTOR in {collection}",
             hint="leave this collection out of the profile's `collections`: other vectors are not searched",
         )
-
-    blind_spots: tuple[str, ...] = (
-        "of entities with the same primary key a query returns one, any: the others are in the count alone",
-        "no query of Milvus 2.3 returns an entity whose primary key is 9223372036854775807",
-        "a field that is NULL and one that holds the JSON null are the same",
-        "a part that takes several requests is not of one moment, and of replicas one is read",
-        "golden queries are approximate where the index is: they are asked wide enough to be repeatable",
-        "in which partition an entity lies, users, roles and resource groups are not compared",
-        "only a collection with a field of type FLOAT_VECTOR has golden queries",
-        "sparse vectors that a function BM25 makes of a text: the server gives them to nobody",
-    )
 
     def schemas(self) -> Mapping[str, Json]:
         """Return each collection's fields, partitions, indexes, load state, and each alias's collection."""

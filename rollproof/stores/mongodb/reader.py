@@ -116,6 +116,13 @@ class MongodbReader(Reader):
 
     _profile: MongodbProfile
 
+    blind_spots: tuple[str, ...] = (
+        "a part is read at one moment only on a replica set, and outside of capped collections",
+        "neither the order of insertion nor how a time series is cut into buckets is compared",
+        "when a partial TTL index removes a document, the document counts as lost",
+        "custom roles, passwords and settings of the server are not compared",
+    )
+
     def __init__(self, readable: Readable[MongodbProfile]) -> None:
         """Keep the access data; the first question connects."""
         super().__init__(readable)
@@ -223,13 +230,6 @@ class MongodbReader(Reader):
         """Yield the collections of the profile's databases as ``database.collection``."""
         for database in sorted(self._profile.databases):
             yield from (f"{database}.{name}" for name in collections(client[database]))
-
-    blind_spots: tuple[str, ...] = (
-        "a part is read at one moment only on a replica set, and outside of capped collections",
-        "neither the order of insertion nor how a time series is cut into buckets is compared",
-        "when a partial TTL index removes a document, the document counts as lost",
-        "custom roles, passwords and settings of the server are not compared",
-    )
 
     def schemas(self) -> Mapping[str, Json]:
         """Return each collection's options and indexes, and each view's definition."""

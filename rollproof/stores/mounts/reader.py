@@ -58,6 +58,10 @@ class MountsReader(Listed):
 
     _profile: MountsProfile
 
+    blind_spots: tuple[str, ...] = (
+        "when files were written, access control lists, sockets, and attributes other than capabilities",
+    )
+
     def __init__(self, readable: Readable[MountsProfile]) -> None:
         """Remember the engine; nothing is asked yet."""
         super().__init__(readable)
@@ -190,10 +194,6 @@ class MountsReader(Listed):
         """Return the number of files, folders and links in one mount."""
         with self.files(self.mounted(collection)) as files:
             return sum(1 for file in files if file.path)
-
-    blind_spots: tuple[str, ...] = (
-        "when files were written, access control lists, sockets, and attributes other than capabilities",
-    )
 
     def schemas(self) -> Mapping[str, Json]:
         """Return permissions and owner of each mount's own folder."""

@@ -95,6 +95,21 @@ class MysqlReader(Reader):
 
     _profile: MysqlProfile
 
+    def __init__(self, readable: Readable[MysqlProfile]) -> None:
+        """Keep the access data; the first question connects."""
+        super().__init__(readable)
+        self._idle: list[Connection[Cursor]] = []
+        self._tells_source = True
+        self.blind_spots: tuple[str, ...] = (
+            "VIRTUAL columns, computed when they are read: their expression is compared, not their values",
+            "the sign of a zero in FLOAT and DOUBLE columns, which no dump holds",
+            "in JSON, a DECIMAL, date or time that a function put there, and a number or text that reads so",
+            "the history of system-versioned tables; of a SEQUENCE its bounds and steps, and where it is",
+            "the ALGORITHM of views: the server tells it in a statement alone",
+            "passwords of accounts, and settings of the session that an application chooses",
+            "tables without transactions (MyISAM, Aria) are read while others may write to them",
+        )
+
     def ask(self) -> Answer:
         """Count up to `ASKED_ROWS` rows of the first table that holds any."""
         countdown = self._reach.start()
@@ -170,21 +185,6 @@ class MysqlReader(Reader):
         with self._connected() as connection:
             found = rows(connection, f"{read} WHERE {first} IN %s", [tuple({name[0] for name in names})])
         return {tuple(str(value) for value in row[: len(fields)]) for row in found} & set(names)
-
-    def __init__(self, readable: Readable[MysqlProfile]) -> None:
-        """Keep the access data; the first question connects."""
-        super().__init__(readable)
-        self._idle: list[Connection[Cursor]] = []
-        self._tells_source = True
-        self.blind_spots: tuple[str, ...] = (
-            "VIRTUAL columns, computed when they are read: their expression is compared, not their values",
-            "the sign of a zero in FLOAT and DOUBLE columns, which no dump holds",
-            "in JSON, a DECIMAL, date or time that a function put there, and a number or text that reads so",
-            "the history of system-versioned tables; of a SEQUENCE its bounds and steps, and where it is",
-            "the ALGORITHM of views: the server tells it in a statement alone",
-            "passwords of accounts, and settings of the session that an application chooses",
-            "tables without transactions (MyISAM, Aria) are read while others may write to them",
-        )
 
     def schemas(self) -> Mapping[str, Json]:
         """Return the databases, tables, views, triggers, routines and events. See `read_schemas`."""

@@ -121,6 +121,16 @@ class QdrantReader(Scanned):
 
     _profile: QdrantProfile
 
+    blind_spots: tuple[str, ...] = (
+        "a vector is what Qdrant stores: for the distance Cosine that is normalised, its length is not there",
+        "floats that are not a number or are infinite are null in Qdrant's answers, and so the same",
+        "a point without payload and one with an empty payload are the same",
+        "a part that takes several requests is not of one moment, and of replicas one is read",
+        "golden queries are exact: they do not use the graph (HNSW), whose damage only approximate ones show",
+        "shard keys, and where shards and their replicas lie, are not compared",
+        "vectors that are all sparse have no golden queries",
+    )
+
     def __init__(self, readable: Readable[QdrantProfile]) -> None:
         """Keep the store's address; nothing stays open between calls."""
         super().__init__(readable)
@@ -214,16 +224,6 @@ class QdrantReader(Scanned):
     ) -> Iterator[Mapping[str, Any]]:
         request = {"limit": NAMES, "with_payload": list(fields), "filter": {"must": chosen}}
         return (point.get("payload") or {} for point in self._rest.scrolled(collection, request))
-
-    blind_spots: tuple[str, ...] = (
-        "a vector is what Qdrant stores: for the distance Cosine that is normalised, its length is not there",
-        "floats that are not a number or are infinite are null in Qdrant's answers, and so the same",
-        "a point without payload and one with an empty payload are the same",
-        "a part that takes several requests is not of one moment, and of replicas one is read",
-        "golden queries are exact: they do not use the graph (HNSW), whose damage only approximate ones show",
-        "shard keys, and where shards and their replicas lie, are not compared",
-        "vectors that are all sparse have no golden queries",
-    )
 
     def schemas(self) -> Mapping[str, Json]:
         """Return each collection's configuration and payload indexes, and each alias's collection."""

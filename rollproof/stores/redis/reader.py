@@ -96,6 +96,16 @@ class RedisReader(Listed):
 
     _profile: RedisProfile
 
+    blind_spots: tuple[str, ...] = (
+        "each key is read on its own: a part is not at one moment",
+        "when a key expires is not compared, only whether it does; of a field of a hash, neither",
+        "when and how long ago a stream's entries were delivered is not compared",
+        "a HyperLogLog counts as changed when PFCOUNT renewed the number in it",
+        "values of modules, such as JSON, cannot be read: their collections are refused",
+        "settings and accounts are not compared; of function libraries those that the reader may list are",
+        "databases that the profile does not list: their keys are neither compared nor named",
+    )
+
     def __init__(self, readable: Readable[RedisProfile]) -> None:
         """Keep the access data; the first question connects. Raises `UsageProblem` for a wrong pattern."""
         super().__init__(readable)
@@ -150,16 +160,6 @@ class RedisReader(Listed):
             except redis.exceptions.NoPermissionError:
                 raise self._reach.untold("+info, and before Redis 7 +config|get") from None
         return int(found["connected_clients"]), int(allowed["maxclients"])
-
-    blind_spots: tuple[str, ...] = (
-        "each key is read on its own: a part is not at one moment",
-        "when a key expires is not compared, only whether it does; of a field of a hash, neither",
-        "when and how long ago a stream's entries were delivered is not compared",
-        "a HyperLogLog counts as changed when PFCOUNT renewed the number in it",
-        "values of modules, such as JSON, cannot be read: their collections are refused",
-        "settings and accounts are not compared; of function libraries those that the reader may list are",
-        "databases that the profile does not list: their keys are neither compared nor named",
-    )
 
     def schemas(self) -> Mapping[str, Json]:
         """Return the patterns, and the function libraries if the reader may list them."""

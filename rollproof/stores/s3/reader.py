@@ -124,6 +124,16 @@ class S3Reader(Listed):
 
     _profile: S3Profile
 
+    blind_spots: tuple[str, ...] = (
+        "version id, time and ETag of a current object are not compared: a restore makes a new version",
+        "of a noncurrent version, the ETag is compared and the content is not read",
+        "access lists, retention, legal holds and encryption of single objects are not compared",
+        "access lists, notifications, replication and storage class of buckets and objects are not compared",
+        "tags of objects are not seen where the server hides their number from the reader",
+        "a setting of a bucket that the reader may not read is recorded as denied: no change of it is seen",
+        "what a server leaves out of its listing is not seen: SeaweedFS may where a key is a folder too",
+    )
+
     def __init__(self, readable: Readable[S3Profile]) -> None:
         """Keep the access data; the first question connects."""
         super().__init__(readable)
@@ -223,16 +233,6 @@ class S3Reader(Listed):
                 expected="a reference at the field key, without a condition",
                 hint="an object is known by its key alone: correct the reference in the profile",
             )
-
-    blind_spots: tuple[str, ...] = (
-        "version id, time and ETag of a current object are not compared: a restore makes a new version",
-        "of a noncurrent version, the ETag is compared and the content is not read",
-        "access lists, retention, legal holds and encryption of single objects are not compared",
-        "access lists, notifications, replication and storage class of buckets and objects are not compared",
-        "tags of objects are not seen where the server hides their number from the reader",
-        "a setting of a bucket that the reader may not read is recorded as denied: no change of it is seen",
-        "what a server leaves out of its listing is not seen: SeaweedFS may where a key is a folder too",
-    )
 
     def beside(self) -> Beside:
         """Return the buckets that the profile does not list."""
