@@ -14,7 +14,7 @@ from reports.verdict.summary import meaning, signature_of
 from rollproof.errors import Meaning, UsageProblem
 from rollproof.home import COMMAND
 from rollproof.incident.downtime import Since, is_late, read_downtime
-from rollproof.incident.incident import IncidentKind, RollbackRecord
+from rollproof.incident.incident import IncidentKind
 from rollproof.incident.journal_steps import Step, id_of
 from rollproof.incident.ledger import Result
 from rollproof.incident.response_record import AGREED, ASSESSED
@@ -89,8 +89,7 @@ class Story:
     @property
     def records(self) -> Mapping[str, int]:
         """What became of the restored stores' records, by fate; {} if no rollback accounted for any."""
-        rollback = _restoring(self.record)
-        found = (rollback.records or {}) if rollback is not None else {}
+        found = _counts(self.record)
         return {name: found[name] for name in FATES if name in found}
 
     @property
@@ -209,25 +208,22 @@ def _outage(record: IncidentRecord, timeline: Timeline, verdict: RunVerdict) -> 
 
 
 def _data(record: IncidentRecord) -> str:
-    rollback = _restoring(record)
-    if rollback is None or rollback.records is None:
-        last = record.rollback
-        if last is None:
-            return "No end of a rollback is recorded, so none says what became of the data."
-        if not last.request.restores_data:
-            return f"The {last.kind} rollback put no data back."
+    counts, last = _counts(record), record.rollback
+    if last is None:
+        return "No end of a rollback is recorded, so none says what became of the data."
+    if last.records is None and not last.request.restores_data:
+        return f"The {last.kind} rollback put no data back."
+    if last.records is None:
         return "The rollback ended before its accounts: what became of the data is not known."
-    counts = rollback.records
     fates = [f"{counts[name]:,} {name}" for name in FATES if counts.get(name) and name != "unaccounted"]
     lost = counts.get("unaccounted", 0)
     end = f"{lost:,} are unaccounted for" if lost else "none is unaccounted for"
     return f"Of the records of the restored stores, {', '.join(fates)}; {end}."
 
 
-def _restoring(record: IncidentRecord) -> RollbackRecord | None:
-    """Return the rollback if it has accounted for records, or None."""
-    found = record.rollback
-    return found if found is not None and found.records is not None else None
+def _counts(record: IncidentRecord) -> Mapping[str, int]:
+    """Return the numbers of records by fate; {} if no rollback accounted for any."""
+    return (record.rollback.records or {}) if record.rollback is not None else {}
 
 
 def _phases(timeline: Timeline, verdict: RunVerdict) -> Iterator[Phase]:
@@ -297,14 +293,13 @@ def _blocked(verdict: RunVerdict) -> Iterator[str]:
 
 
 def _todo(record: IncidentRecord, verdict: RunVerdict) -> Iterator[str]:
-    rollback, incident = _restoring(record), record.incident.id
+    rollback, counts, incident = record.rollback, _counts(record), record.incident.id
     if record.unfinished is not None:
         yield f"Finish the rollback: {COMMAND} rollback resume"
     if verdict.verdict is Verdict.FAILED and not verdict.verified:
         yield f"Mend what failed, below, then verify again: {COMMAND} verify verification"
     elif verdict.verdict is not Verdict.PASSED and not verdict.verified:
         yield f"See to what could not be verified, below, then verify again: {COMMAND} verify verification"
-    counts = (rollback.records or {}) if rollback is not None else {}
     if rollback is not None and counts.get("unaccounted"):
         copies = ", ".join(rollback.copies) or "the safety copy of the rollback"
         yield f"Look for the {counts['unaccounted']:,} unaccounted records in {copies}"
@@ -312,7 +307,7 @@ def _todo(record: IncidentRecord, verdict: RunVerdict) -> Iterator[str]:
         window = next(iter(record.accounts), LOST_WINDOW)
         yield f"Decide what users get back: {COMMAND} replay incidents/{incident}/{window}/STORE/FILE"
     if verdict.verified:
-        if rollback is not None and rollback.blind:
+        if rollback is not None and rollback.records is not None and rollback.blind:
             yield "Ask the owners of what may have written unseen, named below, whether anything did"
         yield f"Write the root cause into {POST_MORTEM}; the gate opens again by: {COMMAND} reopen {incident}"
         yield f"Hand the record on: {COMMAND} bundle {incident}"
