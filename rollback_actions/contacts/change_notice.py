@@ -11,7 +11,7 @@ from rollback_actions.contacts.delivery import Delivery, deliver, record
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.session import sealed_journal
 from rollproof.baseline.known_good import current_baseline
-from rollproof.errors import Problem, UsageProblem, did_you_mean, listed
+from rollproof.errors import Problem, UsageProblem, listed
 from rollproof.git.repository import git
 from rollproof.home import typed
 from rollproof.incident.incident import find_or_create_change
@@ -22,6 +22,7 @@ from rollproof.system.file_lock import file_lock
 from rollproof.system.holder import author
 from rollproof.team.change import ACKNOWLEDGED, NOTIFIED, change_journal, read_change
 from rollproof.team.change_document import ChangeDocument, read_document
+from rollproof.team.names import require_name
 
 # A process that tells the team holds the record while the channels answer.
 _LONGER_SECONDS = 10.0
@@ -65,14 +66,8 @@ def acknowledge(
         UsageProblem: the profile does not list that name as on call, or no notice was delivered yet.
     """
     on_call = target.premigration.team.on_call
-    if not name.strip() or (on_call and name not in on_call):
-        raise UsageProblem(
-            what="engineer who acknowledges",
-            expected=f"one of {listed(on_call)}" if on_call else "a name",
-            observed=repr(name[:80]),
-            source="--as, against premigration.team.on_call in the profile",
-            hint=did_you_mean(name, on_call, "name somebody who is on call"),
-        )
+    what, keys = "engineer who acknowledges", "premigration.team.on_call"
+    require_name(name, on_call, what=what, keys=keys, hint="name somebody who is on call")
     with _record(target, migration, say) as journal:
         told = read_change(target, migration).told
         if told is None:

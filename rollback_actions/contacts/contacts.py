@@ -15,7 +15,7 @@ from pathlib import Path
 from rollback_actions.contacts.delivery import deliver, record
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.session import sealed_journal
-from rollproof.errors import ActionFailed, UsageProblem, did_you_mean, listed
+from rollproof.errors import ActionFailed, UsageProblem
 from rollproof.home import typed
 from rollproof.incident.incident import Incident
 from rollproof.incident.journal import DETECTED
@@ -36,6 +36,7 @@ from rollproof.team.contact_record import (
     ContactRecord,
     read_contacts,
 )
+from rollproof.team.names import require_name
 
 # A writer holds the record for a moment; a slow disk may make that longer.
 _RECORD_SECONDS = 10.0
@@ -235,14 +236,8 @@ def record_answer(
     """
     contacts = target.contacts
     names = (*contacts.on_call.names, *contacts.tech_lead.names) if contacts.on_call.names else ()
-    if not name.strip() or (names and name not in names):
-        raise UsageProblem(
-            what="contact",
-            expected=f"one of {listed(names)}" if names else "a name",
-            observed=repr(name[:80]),
-            source="--as, against contacts.on_call.names and contacts.tech_lead.names in the profile",
-            hint=did_you_mean(name, names, "name one of the contacts"),
-        )
+    keys = "contacts.on_call.names and contacts.tech_lead.names"
+    require_name(name, names, what="contact", keys=keys, hint="name one of the contacts")
     with contact_journal(target, incident, say) as journal:
         require_begun(incident)
         for event, text in ((ACKNOWLEDGED, ""), (DECIDED, decision), (ASSESSED, assessment)):
