@@ -209,15 +209,10 @@ class ComposeControl(ComposeProject):
         with tempfile.TemporaryDirectory(prefix="rollproof-") as folder:
             override = Path(folder) / "images.yaml"
             override.write_text(_override({**images, **names}), encoding="utf-8")
-            create = ["up", "--detach", "--no-build", "--no-deps", *(["--force-recreate"] if again else [])]
             # COMPOSE_REMOVE_ORPHANS would have it remove whatever these files do not describe.
-            create += ["--remove-orphans=false"]
+            create = ["up", "--detach", "--no-build", "--no-deps", "--remove-orphans=false"]
             create += [f"--scale={service}={count}" for service, count in (replicas or {}).items()]
-            run_command(
-                [*self.compose(files), "--file", str(override), *create, *images],
-                what=f"re-creation of {_list(images)}",
-                deadline=limit,
-            )
+            self._up([*self.compose(files), "--file", str(override), *create], [*images], limit, again=again)
         if completes:
             self._await(images, limit, "completed", _has_completed, "completed, exit code 0", _may_complete)
         else:
@@ -227,6 +222,29 @@ class ComposeControl(ComposeProject):
             f"images {_list(sorted(set(images.values())))}",
             lambda c: c.image_id == images[c.service],
         )
+
+    def _up(self, command: Sequence[str], services: Sequence[str], limit: Deadline, *, again: bool) -> None:
+        """Run `docker compose up`, once more after each failure that a container still coming up explains.
+
+        Compose gives up as soon as a container that others wait for is unhealthy, however much time is left.
+        """
+        force, what = ["--force-recreate"] if again else [], f"re-creation of {_list(services)}"
+        while True:
+            try:
+                run_command([*command, *force, *services], what=what, deadline=limit)
+            except ActionFailed:
+                force = []  # what was created by now stays
+                coming_up = self._coming_up(services)
+                if not coming_up:
+                    raise
+                self._await_health(coming_up, limit)
+            else:
+                return
+
+    def _coming_up(self, services: Iterable[str]) -> list[str]:
+        """Return those of `services` of which a container runs and is not healthy yet."""
+        found = self._engine.containers()
+        return [s for s in services if any(c.running and not c.healthy for c in found.get(s, ()))]
 
     def _image_names(
         self, images: Mapping[str, str], files: Sequence[Path] | None, limit: Deadline

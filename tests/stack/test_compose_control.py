@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import yaml
 from pydantic import SecretStr
 
 from rollback_actions.containers import volumes
@@ -273,6 +274,25 @@ def test_as_many_containers_as_the_plan_says_are_there_again(project: ScratchPro
     assert [one.running for one in engine.containers()["other"]] == [True, True]
     project.control.recreate(other, deadline=60)
     assert len(engine.containers()["other"]) == 1
+
+
+def test_a_container_that_others_wait_for_may_be_unhealthy_at_first(
+    project: ScratchProject, tmp_path: Path
+) -> None:
+    """Compose itself gives up as soon as it is, and leaves the one that waits created."""
+    slow = ["CMD-SHELL", "test $(($(date +%s) - $(stat -c %Y /proc/1))) -gt 4"]
+    document = yaml.safe_load(project.file.read_text())
+    document["services"]["data"]["healthcheck"]["test"] = slow
+    document["services"]["other"]["depends_on"] = {"data": {"condition": "service_healthy"}}
+    file = tmp_path / "compose.yaml"
+    file.write_text(yaml.safe_dump(document))
+    images = dict.fromkeys(("data", "other"), project.image)
+    project.control.recreate(images, files=[file], deadline=60)
+    assert (project.container("data").health, project.container("other").running) == ("healthy", True)
+    document["services"]["data"]["healthcheck"]["test"] = ["CMD", "false"]
+    file.write_text(yaml.safe_dump(document))
+    with pytest.raises(ActionFailed, match="healthy within 5 s"):
+        project.control.recreate(images, files=[file], deadline=5)
 
 
 def test_the_names_of_the_compose_file_mean_what_was_chosen(
