@@ -37,9 +37,6 @@ class CheckRun:
         """Run the checks that `markers` select; return their exit code.
 
         With `quiet`, their output is kept from the terminal.
-
-        Raises:
-            Unverifiable: they did not end within `seconds`, or ended with an unknown exit code.
         """
         command = [
             *(sys.executable, "-m", "pytest", "-q", "-m", markers),

@@ -31,11 +31,7 @@ _LONGER_SECONDS = 10.0
 def notify(
     target: Target, profile: Path, migration: str, when: str | None, say: Callable[[str], None]
 ) -> dict[str, Delivery]:
-    """Tell every channel of the migration to commit `migration`, a full id, and record the deliveries.
-
-    Raises:
-        UsageProblem: there is no channel. `Mismatch`: there is no change document that the team could read.
-    """
+    """Tell every channel of the migration to commit `migration`, a full id, and record the deliveries."""
     team = target.premigration.team
     if not team.channels:
         raise UsageProblem(
@@ -60,11 +56,7 @@ def notify(
 def acknowledge(
     target: Target, migration: str, name: str, source: str | None, say: Callable[[str], None]
 ) -> None:
-    """Record that `name` knows of the migration to commit `migration` and will be there.
-
-    Raises:
-        UsageProblem: the profile does not list that name as on call, or no notice was delivered yet.
-    """
+    """Record that `name` knows of the migration to commit `migration` and will be there."""
     on_call = target.premigration.team.on_call
     what, keys = "engineer who acknowledges", "premigration.team.on_call"
     require_name(name, on_call, what=what, keys=keys, hint="name somebody who is on call")

@@ -48,11 +48,7 @@ _WAITS = (0.0, 1.0, 2.0)
 
 @contextmanager
 def contact_journal(target: Target, incident: Incident, say: Callable[[str], None]) -> Iterator[Journal]:
-    """Yield the journal of the incident's contacts, locked against other writers.
-
-    Raises:
-        UsageProblem: another process holds it for too long. `ActionFailed`: it cannot be read or written.
-    """
+    """Yield the journal of the incident's contacts, locked against other writers."""
     lock = _lock_of(incident, "contacts")
     with (
         file_lock(lock, f"write the contacts of {incident.id}", wait_seconds=_RECORD_SECONDS),
@@ -76,11 +72,7 @@ def require_contacts(target: Target) -> None:
 
 
 def require_begun(incident: Incident) -> ContactRecord:
-    """Return the record of the incident's contacts.
-
-    Raises:
-        UsageProblem: its clock has not begun. `Problem`: its record is damaged, or cannot be read.
-    """
+    """Return the record of the incident's contacts."""
     record = read_contacts(incident.folder)
     if record.detected is None:
         raise UsageProblem(
@@ -112,11 +104,7 @@ class ContactClock:
         self._redact = self.target.redactor().text
 
     def run(self, severity: str, *, once: bool) -> Flow:
-        """Begin the clock unless it has begun; do what is due until the flow is over, or with `once`, now.
-
-        Raises:
-            UsageProblem: another process keeps the clock, or holds the record for too long.
-        """
+        """Begin the clock unless it has begun; do what is due until the flow is over, or with `once`, now."""
         with file_lock(_lock_of(self.incident, "clock"), f"keep the contact clock of {self.incident.id}"):
             self._begin(severity)
             self.say(self._redact(f"to acknowledge: {answer_command(self.profile, self.incident)}"))
@@ -209,11 +197,7 @@ def _lock_of(incident: Incident, what: str) -> Path:
 def alert_due(
     target: Target, profile: Path, incident: Incident, severity: str, say: Callable[[str], None]
 ) -> None:
-    """Begin the contact clock of `incident` unless it has begun, and send the alerts that are due now.
-
-    Raises:
-        ActionFailed: no channel has taken an alert. `UsageProblem`: another process keeps the clock.
-    """
+    """Begin the contact clock of `incident` unless it has begun, and send the alerts that are due now."""
     require_contacts(target)
     clock = ContactClock(target, profile, incident, say, lambda: False)
     if (failed := clock.undelivered(clock.run(severity, once=True))) is not None:
@@ -229,11 +213,7 @@ def record_answer(
     by: str | None,
     say: Callable[[str], None],
 ) -> None:
-    """Record that contact `name` has taken the incident, with what they decided and their assessment.
-
-    Raises:
-        UsageProblem: the profile lists other contacts, or the clock has not begun.
-    """
+    """Record that contact `name` has taken the incident, with what they decided and their assessment."""
     contacts = target.contacts
     names = (*contacts.on_call.names, *contacts.tech_lead.names) if contacts.on_call.names else ()
     keys = "contacts.on_call.names and contacts.tech_lead.names"

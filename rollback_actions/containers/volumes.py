@@ -49,11 +49,6 @@ def save(containers: Iterable[Container], folder: Path, deadline: Deadline) -> S
     """Write each volume of `containers` to `folder/<volume>.tar` (mode 600); return the files.
 
     A file that appears is complete.
-
-    Raises:
-        ActionFailed: there is no volume, or a folder of the host that the store can write to. Or a container
-            that can write to a volume runs, or the tar is not whole.
-        Unverifiable: the deadline passed.
     """
     images = helper_images(containers, deadline)
     for volume in images:
@@ -138,10 +133,6 @@ def keep(mount: Mount, images: Sequence[str], archive: Path, deadline: Deadline)
     """Write the files of `mount`, a volume or a folder of the host, to the tar `archive`, for `replace`.
 
     Nothing has to mount it, and nothing runs. A volume that is not there is made, and is empty.
-
-    Raises:
-        ActionFailed: a folder of the host is not there, or the engine has none of `images`.
-        Unverifiable: the deadline passed.
     """
     remove_helpers(mount.name, deadline)
     name, options = helper(mount.name, mount.kind, read_only=True)

@@ -73,11 +73,7 @@ class Rehearsal:
     steps: Recorder
 
     def run(self) -> RehearsalOutcome:
-        """Run the whole rehearsal.
-
-        Raises:
-            Problem: a step could not be done. If the migration had begun, its rollback is tried first.
-        """
+        """Run the whole rehearsal."""
         known_good = head(self.target.application.repository)
         self.steps.record(BEGAN, migration=self.migration, known_good=known_good)
         for advice in advice_on(self.target, self.migration):
@@ -232,11 +228,7 @@ class Rehearsal:
 
 
 def require_rehearsable(target: Target, migration: str) -> str:
-    """Return the full id of the commit `migration`, which can be rehearsed on `target`.
-
-    Raises:
-        UsageProblem: the commit is not there, or the target is not fit for rehearsals.
-    """
+    """Return the full id of the commit `migration`, which can be rehearsed on `target`."""
     if target.protected or not target.premigration.rehearsal.deploy:
         raise UsageProblem(
             what=f"rehearsal on {target.name}",

@@ -48,11 +48,7 @@ class Request:
 
 
 def reopen(target: Target, request: Request, say: Callable[[str], None]) -> Reopening:
-    """Record that an incident's rolled-back change may return with a fix; return the record.
-
-    Raises:
-        UsageProblem: a condition of a reopening is not met. `Problem`: a record cannot be read.
-    """
+    """Record that an incident's rolled-back change may return with a fix; return the record."""
     # The incident's folder is accepted too, since other commands print it.
     incidents, name = target.folders.incidents, Path(request.incident).name
     # An unknown id: load_incident raises the error.

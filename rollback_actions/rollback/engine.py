@@ -251,11 +251,7 @@ def _stop(run: _Run, stop: PlannedStep) -> None:
 
 
 def _up(run: _Run, up: PlannedStep) -> None:
-    """Start a store if it is down; one that stays down may still be kept and restored.
-
-    Raises:
-        Problem: it does not start, and can neither list its records nor be restored.
-    """
+    """Start a store if it is down; one that stays down may still be kept and restored."""
     name = up.id.of
     stopped = run.keeper(name, 0.0).stopped
     seconds = run.schedule.share(up.stage) if stopped else run.deadline(up.stage)

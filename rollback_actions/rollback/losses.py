@@ -50,9 +50,6 @@ class Losses:
 
         Data that an earlier run of this rollback has exported is not exported again. Return the stores that
         may hold data which no earlier run saw: they hold records to export, or could not be read completely.
-
-        Raises:
-            ActionFailed: data that was read could not be written.
         """
         folder = new_window(self.unfinished.incident.folder)
         earlier = list(self._whole_windows(steps))
@@ -95,9 +92,6 @@ class Losses:
         """Write all stores' accounts, record that the stores are restored, and return the total counts.
 
         `blind` are the stores where a writer may have been unseen, each with the reason.
-
-        Raises:
-            ActionFailed: the accounts could not be written.
         """
         total = Account()
         for account in self.accounts.values():

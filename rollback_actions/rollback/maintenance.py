@@ -137,9 +137,6 @@ def serve_again(target: Target, control: ComposeControl, steps: Recorder, second
 
     The proxy is the service whose log counts users' requests, or that answers in maintenance. It is not
     restarted where it is a writer: then it is the application itself.
-
-    Raises:
-        ActionFailed: nothing is reached behind the proxy still.
     """
     application, limit = target.application, Deadline(seconds)
     unserved = _unserved(target, steps)

@@ -92,11 +92,7 @@ def put_back(
     *,
     overwrite: bool,
 ) -> PutBack:
-    """Write the records of `exported` that are not in their store, one by one, and read them back.
-
-    Raises:
-        UsageProblem: the file does not hold what was exported. `Unverifiable`: the store cannot be read.
-    """
+    """Write the records of `exported` that are not in their store, one by one, and read them back."""
     wanted = exported.check()
     # Of equal rows without a key, the backup may have brought back some, and the file holds only the others.
     needed = exported.before()

@@ -23,11 +23,7 @@ class Journal:
     """Writes the journal of one incident; usable from threads, but not from two processes: see `lock`."""
 
     def __init__(self, path: Path, redact: Callable[[str], str]) -> None:
-        """Continue the journal at `path`; every text goes through `redact` before it is written.
-
-        Raises:
-            JournalBroken: the existing records' chain is broken. `ActionFailed`: it cannot be read.
-        """
+        """Continue the journal at `path`; every text goes through `redact` before it is written."""
         self.path = path
         self._redact = redact
         self._lock = threading.Lock()
@@ -40,11 +36,7 @@ class Journal:
         self._unsure = False
 
     def write(self, event: str, **details: Detail) -> int:
-        """Append one record; it is on the disk when this returns. Return its number.
-
-        Raises:
-            ActionFailed: it could not be written.
-        """
+        """Append one record; it is on the disk when this returns. Return its number."""
         with self._lock:
             if self._unsure:
                 self._read()

@@ -66,12 +66,7 @@ class TargetLock:
         self._take_over = take_over
 
     def __enter__(self) -> Self:
-        """Take the lock.
-
-        Raises:
-            UsageProblem: somebody holds it; the message names the holder.
-            Unverifiable: the engine does not answer.
-        """
+        """Take the lock."""
         while True:
             number, self.taken_from = self._free()
             try:
@@ -87,11 +82,7 @@ class TargetLock:
         self._release()
 
     def require(self) -> None:
-        """Check that this process still holds the lock.
-
-        Raises:
-            ActionFailed: another process has taken it over, or it is gone.
-        """
+        """Check that this process still holds the lock."""
         number, holder = read_lock(self._records)
         if holder is None or holder.token != self.holder.token:
             self.lost = True

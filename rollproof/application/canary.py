@@ -146,11 +146,7 @@ class Canary:
         return LoggedIn(self.target.application.canary.user, SecretStr(secrets.token_urlsafe(32)), given)
 
     def ask(self, session: LoggedIn) -> Conversation:
-        """Ask the canary's question in a new conversation about the canary's knowledge base.
-
-        Raises:
-            Unverifiable: the answer's sources are incomplete, so asking could do harm.
-        """
+        """Ask the canary's question in a new conversation about the canary's knowledge base."""
         self._require_whole()
         place = self.target.application.canary.knowledge_base
         conversation, answer = self._asked(session, place)
@@ -185,11 +181,7 @@ class Canary:
         return name in self.client.files(session, str(session.values.get("knowledge_base", own)))
 
     def sweep(self) -> None:
-        """Remove every upload, conversation and token of this canary, and check that they are gone.
-
-        Raises:
-            Mismatch: something is still there. `Unverifiable`: this target has no way to remove it.
-        """
+        """Remove every upload, conversation and token of this canary, and check that they are gone."""
         self.forget()
         if self.target.application.functions.tokens != "none":
             while self._sessions and self.client.log_out(self._sessions[-1]):

@@ -175,11 +175,7 @@ class ApplicationClient:
         self._success(self._request(self._described("own", Call), values, session))
 
     def files(self, session: LoggedIn, knowledge_base: str) -> tuple[str, ...]:
-        """Return the names of all documents of a knowledge base, sorted.
-
-        Raises:
-            Mismatch: also when the pages do not hold as many as the API says there are.
-        """
+        """Return the names of all documents of a knowledge base, sorted."""
         call = self._described("documents", Call)
         names: list[str] = []
         for page in count(1):
@@ -280,11 +276,7 @@ class ApplicationClient:
         return session
 
     def remove_upload(self, session: LoggedIn, name: str) -> None:
-        """Remove a document that was uploaded in `session`.
-
-        Raises:
-            Unverifiable: the upload failed before it was known where the document is.
-        """
+        """Remove a document that was uploaded in `session`."""
         upload = self._described("upload", Uploading)
         values = self._values(session) | {"document": name}
         if upload.apart and "knowledge_base" not in session.values:

@@ -50,11 +50,7 @@ def _target_probes(target: Target, engine: ContainerEngine) -> Iterator[Need]:
 
 
 def require_answers(target: Target) -> str:
-    """Return in words that nothing of the profile is left to answer.
-
-    Raises:
-        Mismatch: some keys still hold what `init` writes where it knows no better.
-    """
+    """Return in words that nothing of the profile is left to answer."""
     if left := list(unanswered(target)):
         raise Mismatch(
             what="questions of init",

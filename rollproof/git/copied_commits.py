@@ -24,9 +24,6 @@ def copy_of(repository: Path, original: str, before: str, candidate: str) -> Cop
     """Return a commit of `original`'s history that `candidate`'s repeats under another id, or None.
 
     All arguments are full ids. Commits in the history of `before`, or in both histories, are not compared.
-
-    Raises:
-        Unverifiable: git fails, or exceeds its deadline.
     """
     try:
         originals = _marked(repository, "--left-only", original, before, candidate)

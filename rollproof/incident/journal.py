@@ -66,12 +66,7 @@ class JournalBroken(Problem):
 
 
 def verify_journal(path: Path) -> list[dict[str, Any]]:
-    """Return the records of a journal whose chain holds. Another process may be writing it.
-
-    Raises:
-        JournalBroken: a record was edited, removed or reordered, or damaged.
-        ActionFailed: it cannot be read.
-    """
+    """Return the records of a journal whose chain holds. Another process may be writing it."""
     records, broken = read_journal(path)
     if broken is not None:
         raise broken
@@ -79,11 +74,7 @@ def verify_journal(path: Path) -> list[dict[str, Any]]:
 
 
 def read_journal(path: Path) -> tuple[list[dict[str, Any]], JournalBroken | None]:
-    """Return a journal's records as far as its chain holds, and the error where it breaks, or None.
-
-    Raises:
-        ActionFailed: it cannot be read.
-    """
+    """Return a journal's records as far as its chain holds, and the error where it breaks, or None."""
     records: list[dict[str, Any]] = []
     previous = FIRST
     for number, line in enumerate(whole_lines(path).split(b"\n")[:-1]):

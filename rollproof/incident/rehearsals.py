@@ -86,11 +86,7 @@ class RehearsalPlace:
         return cls(profile.incidents or target.folders.incidents, profile.target or target.name)
 
     def newest(self, migration: str) -> Rehearsal | None:
-        """Return the rehearsal of commit `migration` that began last, or None.
-
-        Raises:
-            Unverifiable: the record of another incident is damaged, and may be of a newer one.
-        """
+        """Return the rehearsal of commit `migration` that began last, or None."""
         found: list[Rehearsal] = []
         damaged: dict[Path, object] = {}
         for path in self.incidents.glob(f"*/{JOURNAL}"):

@@ -93,10 +93,6 @@ def read_reopenings(incident: Incident) -> list[Reopening]:
     """Return the recorded reopenings of `incident`, oldest first.
 
     Records of another incident or another target do not count, wherever they are.
-
-    Raises:
-        JournalBroken: the record was edited, truncated or damaged. `Problem`: it cannot be read, or has
-            another shape.
     """
     path = reopening_journal(incident)
     ours = {"event": REOPENED, "incident": incident.id, "target": incident.target}

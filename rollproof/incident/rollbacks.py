@@ -44,12 +44,7 @@ class RolledBack:
 
 
 def rollback_in(incident: Incident) -> RolledBack | None:
-    """Return the rollback that began in `incident`, or None; a rehearsal's is none.
-
-    Raises:
-        JournalBroken: its journal was edited, truncated or damaged. `Problem`: it cannot be read, or
-            lacks the beginning of an unfinished rollback.
-    """
+    """Return the rollback that began in `incident`, or None; a rehearsal's is none."""
     path = incident.folder / JOURNAL
     records = verify_journal(path)
     if any(record["event"] == BEGAN for record in records):

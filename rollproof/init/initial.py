@@ -30,12 +30,7 @@ class Made:
 def write_profile(
     project: str | None, files: tuple[Path, ...], env_file: Path | None, output: Path | None, *, force: bool
 ) -> Iterator[str]:
-    """Write a profile and the file of its accounts; yield the lines that say what is left to answer.
-
-    Raises:
-        UsageProblem: what was asked for is not there, or an output is, without ``--force``.
-        Unverifiable: the engine does not answer.
-    """
+    """Write a profile and the file of its accounts; yield the lines that say what is left to answer."""
     if project is not None:
         looked = look(*running_stack(project, files, env_file))
     else:

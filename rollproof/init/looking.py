@@ -37,12 +37,7 @@ _USUAL_PORTS = (8000, 8080)
 def running_stack(
     project: str, files: Sequence[Path], env_file: Path | None
 ) -> tuple[Stack, Mapping[str, tuple[Container, ...]]]:
-    """Return a running project and its containers; without `files`, those are read that its labels name.
-
-    Raises:
-        UsageProblem: no container is of that project, or its files are not here.
-        Unverifiable: the engine does not answer.
-    """
+    """Return a running project and its containers; without `files`, those are read that its labels name."""
     containers = ComposeEngine(project, ENGINE_SECONDS).containers()
     if not containers:
         raise UsageProblem(

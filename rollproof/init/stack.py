@@ -84,9 +84,6 @@ def read_stack(files: Sequence[Path], project: str | None, env_file: Path | None
     """Return the project that `files` describe, under the name that they or `project` give it.
 
     Services that need a compose profile are in it.
-
-    Raises:
-        UsageProblem: compose refuses the files.
     """
     # Resolved only as far as its folder: a link may stand for another file tomorrow.
     files = tuple(Path(os.path.abspath(file)) for file in files)  # noqa: PTH100 - keeps links

@@ -185,11 +185,7 @@ class Unfinished:
 
 
 def unfinished_of(incidents: Path, target: str) -> list[Unfinished]:
-    """Return the rollbacks of `target` that began and did not succeed, the newest first.
-
-    Raises:
-        UsageProblem: the record of one, or of an incident with one, cannot be read.
-    """
+    """Return the rollbacks of `target` that began and did not succeed, the newest first."""
     folders = [path.parent for path in incidents.glob(f"*/{UNFINISHED}")]
     of_target = [one for one in map(load_incident, folders) if one.target == target and not one.closed]
     found = [one for one in map(read_unfinished, of_target) if one is not None]

@@ -51,11 +51,7 @@ def kinds() -> Mapping[str, Descriptor[Any]]:
 
 
 def require_sound_kinds() -> None:
-    """Check that every kind of store from an entry point is usable.
-
-    Raises:
-        UsageProblem: an entry point of the group names no descriptor, or a kind that already exists.
-    """
+    """Check that every kind of store from an entry point is usable."""
     for problem in discovered()[1]:
         raise problem
 

@@ -323,12 +323,7 @@ class Target(BaseSettings):
 
 
 def load_target(path: Path) -> Target:
-    """Load the profile at `path`.
-
-    Raises:
-        ProfileProblem: one error a line pair, naming file, key, expected and observed; exit code 4.
-        UsageProblem: a distribution brings a kind of store that cannot be used.
-    """
+    """Load the profile at `path`."""
     require_sound_kinds()
     profile = _read(path)
     if unknown := [*_unknown(profile, path)]:

@@ -227,9 +227,6 @@ class Sealing:
         """Write the seal of all files, or renew `only` the hashes of some names.
 
         A file that did not hold keeps the hash that it had.
-
-        Raises:
-            Problem: the record did not hold, or the seal cannot be written or signed.
         """
         doubts = self.before.evidence
         if not self.before.sealed and self.before.wrong.keys() == {names.SIGNATURE}:

@@ -94,9 +94,6 @@ def read_change(target: Target, migration: str) -> ChangeRecord:
     """Return the record of the migration to commit `migration`.
 
     Records of another migration or another target do not count, wherever they are.
-
-    Raises:
-        JournalBroken: it was edited, truncated or damaged. `ActionFailed`: it cannot be read.
     """
     path = change_journal(target, migration)
     ours = [

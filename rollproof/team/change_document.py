@@ -53,11 +53,7 @@ class ChangeDocument:
 
 
 def read_document(target: Target) -> ChangeDocument:
-    """Return the change document of `target`.
-
-    Raises:
-        Mismatch: it does not exist, or is empty. `Unverifiable`: it cannot be read.
-    """
+    """Return the change document of `target`."""
     path, observed = target.premigration.team.document, "no file that the profile names"
     try:
         content = b"" if path is None else read_regular(path, LARGEST_BYTES)

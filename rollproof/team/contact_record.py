@@ -80,11 +80,7 @@ class ContactRecord:
 
 
 def read_contacts(folder: Path) -> ContactRecord:
-    """Return the contacts' record in the incident's folder `folder`.
-
-    Raises:
-        JournalBroken: it was edited, truncated or damaged. `ActionFailed`: it cannot be read.
-    """
+    """Return the contacts' record in the incident's folder `folder`."""
     return record_of(verify_journal(folder / CONTACTS))
 
 

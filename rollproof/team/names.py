@@ -8,11 +8,7 @@ from rollproof.errors import UsageProblem, did_you_mean, listed
 
 
 def require_name(name: str, names: Sequence[str], *, what: str, keys: str, hint: str) -> None:
-    """Check that `name` is one of `names`, which the profile lists under `keys`; any name if it lists none.
-
-    Raises:
-        UsageProblem: it is another one, or blank.
-    """
+    """Check that `name` is one of `names`, listed in the profile under `keys`; any name if it lists none."""
     if not name.strip() or (names and name not in names):
         raise UsageProblem(
             what=what,
