@@ -102,12 +102,12 @@ def milvus(endpoint: Endpoint, account: Account, count: int) -> Iterator[tuple[R
     """Yield a content reader and a filled collection of Milvus; drop the collection at the end."""
     from pymilvus import DataType  # noqa: PLC0415 - a driver a store
 
-    from rollproof.stores.milvus.client import connect  # noqa: PLC0415
+    from rollproof.stores.milvus import client as milvus_client  # noqa: PLC0415
     from rollproof.stores.milvus.reader import MilvusReader  # noqa: PLC0415
     from rollproof.stores.reach import Reach  # noqa: PLC0415
 
     client, name = (
-        connect(Reach("milvus", endpoint, account, SECONDS), "default"),
+        milvus_client.Milvus(Reach("milvus", endpoint, account, SECONDS), "default").connect(),
         f"benchmark_{uuid.uuid4().hex[:8]}",
     )
     schema = client.create_schema(auto_id=False)
@@ -140,10 +140,10 @@ def milvus(endpoint: Endpoint, account: Account, count: int) -> Iterator[tuple[R
 
 def iterate(endpoint: Endpoint, account: Account, collection: str, batch: int) -> int:
     """Read all entities with all fields by the client's own iterator; return their count."""
-    from rollproof.stores.milvus.client import connect  # noqa: PLC0415 - a driver a store
+    from rollproof.stores.milvus import client as milvus_client  # noqa: PLC0415 - a driver a store
     from rollproof.stores.reach import Reach  # noqa: PLC0415
 
-    client, read = connect(Reach("milvus", endpoint, account, SECONDS), "default"), 0
+    client, read = milvus_client.Milvus(Reach("milvus", endpoint, account, SECONDS), "default").connect(), 0
     try:
         blocks = client.query_iterator(
             collection,

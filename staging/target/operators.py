@@ -85,7 +85,7 @@ class Operators:
     def milvus(self) -> MilvusClient:
         """Milvus."""
         profile = self._profile("milvus", MilvusProfile)
-        client = milvus.connect(self._reach("milvus", profile.operator), profile.database)
+        client = milvus.Milvus(self._reach("milvus", profile.operator), profile.database).connect()
         return self.opened.enter_context(closing(client))
 
     @cached_property

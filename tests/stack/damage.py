@@ -285,7 +285,7 @@ def database_of_another(operators: Operators, *, empty: bool = False) -> Iterato
         operators.milvus.create_database(name, timeout=SECONDS)
         undo.callback(operators.milvus.drop_database, name, timeout=SECONDS)
         if not empty:
-            other = undo.enter_context(closing(milvus.connect(reach, name)))
+            other = undo.enter_context(closing(milvus.Milvus(reach, name).connect()))
             schema = other.create_schema()
             schema.add_field("pk", DataType.INT64, is_primary=True)
             schema.add_field("vector", DataType.FLOAT_VECTOR, dim=2)

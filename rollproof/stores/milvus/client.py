@@ -9,15 +9,15 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
-from typing import Any
+from contextlib import suppress
+from typing import Any, ClassVar
 
 import grpc  # type: ignore[import-untyped]
 from pymilvus import DataType, MilvusClient
 from pymilvus.exceptions import MilvusException
 
-from rollproof.errors import unanswered
 from rollproof.profile.data_formats import Marks
+from rollproof.stores.client import Client
 from rollproof.stores.contract import LoadState
 from rollproof.stores.milvus.descriptor import MilvusProfile
 from rollproof.stores.reach import Reach, Readable
@@ -39,38 +39,69 @@ NAMES = 1000
 logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
 
 
-@contextmanager
-def translated(reach: Reach, what: str) -> Iterator[None]:
-    """Turn the client's exceptions during `what` into `Unverifiable`, in the server's words."""
-    try:
-        yield
-    except (MilvusException, grpc.RpcError) as error:
-        means = unanswered(error, refused=_refused(error))
-        expected = f"{what} within {reach.deadline:g} s"
-        raise reach.failed(_words(error), expected=expected, hint=_hint(error), means=means) from None
+class Milvus(Client[MilvusClient]):
+    """One database of a Milvus, on a connection of its own; threads share it."""
 
+    errors: ClassVar = (MilvusException, grpc.RpcError)
 
-def connect(reach: Reach, database: str) -> MilvusClient:
-    """Return a logged-in client with its own connection; raises `Unverifiable`."""
-    options = {"server_pem_path": reach.endpoint.ca} if reach.endpoint.ca else {}
-    with translated(reach, "log-in"):
+    def __init__(self, reach: Reach, database: str) -> None:
+        """Keep the access data."""
+        super().__init__(reach)
+        self._database = database
+
+    def connect(self) -> MilvusClient:
+        """Connect and log in."""
+        options = {"server_pem_path": self.reach.endpoint.ca} if self.reach.endpoint.ca else {}
         return MilvusClient(
-            uri=reach.url,
-            user=reach.account.user,
+            uri=self.reach.url,
+            user=self.reach.account.user,
             # The client logs in only with a password.
-            password=reach.account.password.get_secret_value(),
-            db_name=database,
-            timeout=reach.deadline,
+            password=self.reach.account.password.get_secret_value(),
+            db_name=self._database,
+            timeout=self.reach.deadline,
             # Shared connections are never closed, and are left in a bad state by a restart of the server.
             dedicated=True,
             **options,
         )
 
+    def listed(self) -> list[str]:
+        """Return the names of all collections, loaded or not."""
+        with self.asked("a list of collections") as client:
+            return sorted(client.list_collections(timeout=self.reach.deadline))
+
+    def words(self, error: Exception) -> str:
+        """Return the server's words."""
+        cause = _cause(error)
+        if isinstance(cause, grpc.Call):
+            return f"{cause.code().name}: {cause.details()}"
+        if isinstance(error, MilvusException):
+            return f"error {error.code}: {error.message}"
+        return type(error).__name__
+
+    def refused(self, error: Exception) -> bool:
+        """Return whether the server said so."""
+        cause = _cause(error)
+        if isinstance(cause, grpc.Call):
+            return cause.code() in _ANSWERS
+        if not isinstance(error, MilvusException):
+            return False
+        # Of a server that it cannot connect to, the client says so with the reason as the cause.
+        return error.code >= _OF_THE_SERVER or (error.__cause__ is None and error.__context__ is None)
+
+    def hint(self, error: Exception) -> str:
+        """Return what to check: the account, the collection's load or the address."""
+        cause = _cause(error)
+        if isinstance(cause, grpc.Call) and cause.code() in _ANSWERS:
+            return "check the user and password of the profile, and what that user is granted"
+        if getattr(error, "code", None) == NOT_LOADED:
+            return "only a loaded collection can be counted: load it, or find out who released it"
+        return "check the address and that Milvus runs; /healthz may say OK long before it can be queried"
+
 
 def marks(readable: Readable[MilvusProfile]) -> Marks:
     """Return the marks of the server's format. See `Descriptor.marks`."""
     reach = readable.reach
-    with closing(connect(reach, readable.profile.database)) as client, translated(reach, "a version"):
+    with Milvus(reach, readable.profile.database) as milvus, milvus.asked("a version") as client:
         return {"server": client.get_server_version(timeout=reach.deadline)}
 
 
@@ -82,12 +113,6 @@ def import_for_searches() -> None:
     """
     with suppress(ImportError):
         import scipy.sparse  # type: ignore[import-untyped]  # noqa: F401, PLC0415
-
-
-def listed(client: MilvusClient, reach: Reach) -> list[str]:
-    """Return the names of all collections, loaded or not; raises `Unverifiable`."""
-    with translated(reach, "a list of collections"):
-        return sorted(client.list_collections(timeout=reach.deadline))
 
 
 def indexes(
@@ -136,36 +161,6 @@ def literal(value: int | str | Sequence[int | str]) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _refused(error: Exception) -> bool:
-    """Return whether the server said so."""
-    cause = _cause(error)
-    if isinstance(cause, grpc.Call):
-        return cause.code() in _ANSWERS
-    if not isinstance(error, MilvusException):
-        return False
-    # Of a server that it cannot connect to, the client says so with the reason as the cause.
-    return error.code >= _OF_THE_SERVER or (error.__cause__ is None and error.__context__ is None)
-
-
 def _cause(error: Exception) -> BaseException | None:
     """Return what the server answered by: if it cannot connect, the client hides that in the cause."""
     return error if isinstance(error, grpc.RpcError) else error.__cause__
-
-
-def _words(error: Exception) -> str:
-    """Return the server's words."""
-    cause = _cause(error)
-    if isinstance(cause, grpc.Call):
-        return f"{cause.code().name}: {cause.details()}"
-    if isinstance(error, MilvusException):
-        return f"error {error.code}: {error.message}"
-    return type(error).__name__
-
-
-def _hint(error: Exception) -> str:
-    cause = _cause(error)
-    if isinstance(cause, grpc.Call) and cause.code() in _ANSWERS:
-        return "check the user and password of the profile, and what that user is granted"
-    if not isinstance(cause, grpc.Call) and isinstance(error, MilvusException) and error.code == NOT_LOADED:
-        return "only a loaded collection can be counted: load it, or find out who released it"
-    return "check the address and that Milvus runs; /healthz may say OK long before it can be queried"

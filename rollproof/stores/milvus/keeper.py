@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,7 +24,7 @@ from rollproof.profile.sections import Model
 from rollproof.profile.store_descriptor import Means
 from rollproof.stores.contract import ExportedRecord
 from rollproof.stores.keeper import Put, Restored, StoreKeeper
-from rollproof.stores.milvus.client import WORKERS, connect, count, listed, translated
+from rollproof.stores.milvus.client import WORKERS, Milvus, count
 from rollproof.stores.milvus.descriptor import MilvusProfile
 from rollproof.stores.milvus.table import Entities
 from rollproof.stores.package import Kept, read_package, write_package
@@ -114,8 +115,8 @@ class Keeper(StoreKeeper):
         before: _Details | None = None
         method = f"{METHOD}, as they lay: it did not start"
         if up:
-            with self._connected() as client:
-                listed(client, self._reach)  # a question open to any account that may connect
+            with self._connected() as milvus:
+                milvus.listed()  # a question open to any account that may connect
             try:
                 before, method = self._flushed(), METHOD
             except Unverifiable as problem:
@@ -128,10 +129,10 @@ class Keeper(StoreKeeper):
         # The other stores' exports are not to wait for what may never be loaded.
         patience = Deadline(min(self._profile.ready_seconds, self._whole.deadline / 4))
         loaded = []
-        with self._connected() as client:
-            for name in chosen(listed(client, self._reach), self._profile.collections):
+        with self._connected() as milvus:
+            for name in chosen(milvus.listed(), self._profile.collections):
                 # Without an index, or memory, it cannot be loaded; then its records stay unknown.
-                with suppress(Unverifiable), translated(self._reach, f"a load of {name}"):
+                with suppress(Unverifiable), milvus.asked(f"a load of {name}") as client:
                     state = client.get_load_state(name, timeout=self._reach.deadline)["state"]
                     if state == LoadState.NotLoad and not patience.passed:
                         client.load_collection(name, timeout=patience.remaining)
@@ -141,20 +142,20 @@ class Keeper(StoreKeeper):
     @contextmanager
     def putting(self, collection: str, folder: Path, *, overwrite: bool) -> Iterator[Put]:
         """Upsert each entity; insert it where the server makes the keys."""
-        with self._connected() as client:
-            entities = Entities(self._reach, client, collection)
-            put = client.insert if entities.automatic else client.upsert
+        with self._connected() as milvus:
+            entities = Entities(milvus, collection)
 
             def write(record: ExportedRecord) -> None:
                 row = entities.row(cast("Mapping[str, Any]", record.content))
-                with translated(self._reach, f"an entity of {collection}"):
+                with milvus.asked(f"an entity of {collection}") as client:
+                    put = client.insert if entities.automatic else client.upsert
                     put(collection, [row], timeout=self._reach.deadline)
 
             yield Put(write, appends=entities.automatic)
 
-    def _connected(self) -> closing[MilvusClient]:
-        """Connect, where the services are now."""
-        return closing(connect(self._reach, self._profile.database))
+    def _connected(self) -> Milvus:
+        """Return a client for where the services are now."""
+        return Milvus(self._reach, self._profile.database)
 
     def restore(self, folder: Path) -> Restored:
         """Stop, make every volume equal to `folder`, start, and wait for a real count of each collection.
@@ -229,21 +230,21 @@ class Keeper(StoreKeeper):
 
     def _flushed(self) -> _Details:
         """Seal the inserted records, and return the state of all collections."""
-        with self._connected() as client:
-            names = listed(client, self._reach)
-            with translated(self._reach, "a flush of every collection"):
+        with self._connected() as milvus:
+            names = milvus.listed()
+            with milvus.asked("a flush of every collection") as client:
                 # The longer deadline is for the server's limit on flushes: they queue.
                 each(lambda name: client.flush(name, timeout=60.0), names, workers=WORKERS, name="milvus")
-            return self._observe(client, Deadline(self._profile.ready_seconds))
+            return self._observe(milvus, Deadline(self._profile.ready_seconds))
 
-    def _observe(self, client: MilvusClient, patience: Deadline) -> _Details:
+    def _observe(self, milvus: Milvus, patience: Deadline) -> _Details:
         """Return every collection of the database with its load state and, if it is loaded, its count.
 
         A collection that is being loaded, as after a start, is waited for within `patience`.
         """
         deadline = self._reach.deadline
 
-        def look(name: str) -> _Collection:
+        def look(client: MilvusClient, name: str) -> _Collection:
             while (state := client.get_load_state(name, timeout=deadline)["state"]) == LoadState.Loading:
                 if patience.passed:
                     raise self._reach.failed(
@@ -255,9 +256,9 @@ class Keeper(StoreKeeper):
             loaded = state == LoadState.Loaded
             return _Collection(loaded=loaded, records=count(client, name, deadline) if loaded else None)
 
-        names = listed(client, self._reach)
-        with translated(self._reach, "the state of every collection"):
-            collections = each(look, names, workers=WORKERS, name="milvus")
+        names = milvus.listed()
+        with milvus.asked("the state of every collection") as client:
+            collections = each(partial(look, client), names, workers=WORKERS, name="milvus")
             server = client.get_server_version(timeout=deadline)
         return _Details(server=server, collections=collections)
 
@@ -295,9 +296,9 @@ class Keeper(StoreKeeper):
     def _settle(self, expected: _Details) -> _Details:
         """Load and release collections as `expected`; return the state after that."""
         deadline = self._reach.deadline
-        with self._connected() as client:
-            names = listed(client, self._reach)
-            with translated(self._reach, "load states"):
+        with self._connected() as milvus:
+            names = milvus.listed()
+            with milvus.asked("load states") as client:
                 for name in names:
                     wanted = expected.collections.get(name)
                     state = client.get_load_state(name, timeout=deadline)["state"]
@@ -305,7 +306,7 @@ class Keeper(StoreKeeper):
                         client.load_collection(name, timeout=deadline)
                     elif wanted is not None and not wanted.loaded and state != LoadState.NotLoad:
                         client.release_collection(name, timeout=deadline)
-            return self._observe(client, Deadline(0.0))
+            return self._observe(milvus, Deadline(0.0))
 
     def _records(self, details: _Details) -> Mapping[str, int]:
         """Return the counts of the collections that the profile chooses."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 from pymilvus import DataType, MilvusClient
@@ -28,14 +27,12 @@ from rollproof.stores.milvus.client import (
     METRICS,
     NAMES,
     WORKERS,
-    connect,
+    Milvus,
     count,
     import_for_searches,
     indexes,
-    listed,
     literal,
     load_state,
-    translated,
 )
 from rollproof.stores.milvus.descriptor import MilvusProfile
 from rollproof.stores.milvus.schema import schemas
@@ -75,25 +72,15 @@ class MilvusReader(Scanned):
     def __init__(self, readable: Readable[MilvusProfile]) -> None:
         """Keep the access data; the first question connects."""
         super().__init__(readable)
-        self._open: MilvusClient | None = None
-        self._opening = Lock()
+        self._milvus = Milvus(self._reach, self._profile.database)
 
     def close(self) -> None:
         """Release the connection."""
-        if self._open is not None:
-            self._open.close()
-            self._open = None
-
-    def _client(self) -> MilvusClient:
-        # Several threads call this, and share one connection.
-        with self._opening:
-            if self._open is None:
-                self._open = connect(self._reach, self._profile.database)
-            return self._open
+        self._milvus.close()
 
     def _count(self, collection: str) -> int:
-        with translated(self._reach, f"a count of {collection}"):
-            return count(self._client(), collection, self._reach.deadline)
+        with self._milvus.asked(f"a count of {collection}") as client:
+            return count(client, collection, self._reach.deadline)
 
     def ask(self) -> Answer:
         """Count the first collection that holds an entity, or the last if all are empty."""
@@ -108,8 +95,8 @@ class MilvusReader(Scanned):
             records = self._count(collection)
             if records:
                 break
-        with translated(self._reach, "a version"):
-            server = self._client().get_server_version(timeout=self._reach.deadline)
+        with self._milvus.asked("a version") as client:
+            server = client.get_server_version(timeout=self._reach.deadline)
         return Answer(
             query="count(*) with Strong consistency",
             collection=collection,
@@ -126,7 +113,7 @@ class MilvusReader(Scanned):
 
     def collections(self) -> Sequence[str]:
         """Return the collections, loaded or not."""
-        return chosen(listed(self._client(), self._reach), self._profile.collections)
+        return chosen(self._milvus.listed(), self._profile.collections)
 
     def count(self, collection: str) -> int:
         """Return the exact count of one collection, which must be loaded."""
@@ -134,13 +121,13 @@ class MilvusReader(Scanned):
 
     def load_state(self, collection: str) -> LoadState:
         """Return whether it can be searched."""
-        with translated(self._reach, f"the load state of {collection}"):
-            return load_state(self._client(), collection, self._reach.deadline)
+        with self._milvus.asked(f"the load state of {collection}") as client:
+            return load_state(client, collection, self._reach.deadline)
 
     def search(self, collection: str, limit: int = 5) -> Search | None:
         """Search for one entity's vector in `collection`; return None if it is empty."""
-        client, deadline = self._client(), self._reach.deadline
-        with translated(self._reach, f"a search in {collection}"):
+        deadline = self._reach.deadline
+        with self._milvus.asked(f"a search in {collection}") as client:
             fields = client.describe_collection(collection, timeout=deadline)["fields"]
             key = next(field["name"] for field in fields if field.get("is_primary"))
             vector = self._vector_field(collection, fields)
@@ -168,8 +155,8 @@ class MilvusReader(Scanned):
         return search_of(str(rows[0][key]), rows[0][vector], found, lambda: self._metric(collection, vector))
 
     def _metric(self, collection: str, vector: str) -> Metric:
-        with translated(self._reach, f"indexes of {collection}"):
-            found = indexes(self._client(), collection, self._reach.deadline, vector)
+        with self._milvus.asked(f"indexes of {collection}") as client:
+            found = indexes(client, collection, self._reach.deadline, vector)
             metrics = [str(index["metric_type"]) for _, index in found]
         return METRICS.get(metrics[0], Metric.DISTANCE) if metrics else Metric.DISTANCE
 
@@ -178,8 +165,8 @@ class MilvusReader(Scanned):
     ) -> Iterator[Name | None]:
         """Yield scalar fields of all entities, read in blocks of `NAMES`."""
         condition = " and ".join(f"{name} == {literal(value)}" for name, value in where.items())
-        with translated(self._reach, f"{', '.join(fields)} of {collection}"):
-            blocks = self._client().query_iterator(
+        with self._milvus.asked(f"{', '.join(fields)} of {collection}") as client:
+            blocks = client.query_iterator(
                 collection,
                 batch_size=NAMES,
                 filter=condition,
@@ -193,11 +180,11 @@ class MilvusReader(Scanned):
 
     def held(self, collection: str, fields: Sequence[str], names: Sequence[Name]) -> set[Name]:
         """Return the `names` that entities' scalar fields hold; the first has texts or whole numbers."""
-        with translated(self._reach, f"{', '.join(fields)} of {collection}"):
-            condition = self._among(collection, fields[0], sorted({name[0] for name in names}))
+        with self._milvus.asked(f"{', '.join(fields)} of {collection}") as client:
+            condition = self._among(client, collection, fields[0], sorted({name[0] for name in names}))
             if not condition:
                 return set()
-            found = self._client().query(
+            found = client.query(
                 collection,
                 filter=condition,
                 output_fields=list(fields),
@@ -206,9 +193,9 @@ class MilvusReader(Scanned):
             )
         return {name for row in found if (name := named(row, fields)) is not None} & set(names)
 
-    def _among(self, collection: str, field: str, texts: Sequence[str]) -> str:
+    def _among(self, client: MilvusClient, collection: str, field: str, texts: Sequence[str]) -> str:
         """Return the condition that a field is one of `texts`, by its type, or "" if none of them can be."""
-        described = self._client().describe_collection(collection, timeout=self._reach.deadline)["fields"]
+        described = client.describe_collection(collection, timeout=self._reach.deadline)["fields"]
         kind = next((one["type"] for one in described if one["name"] == field), None)
         # A dynamic field has any type.
         values: list[Sequence[str | int]] = [texts] if kind not in _WHOLE else []
@@ -227,22 +214,22 @@ class MilvusReader(Scanned):
 
     def schemas(self) -> Mapping[str, Json]:
         """Return each collection's fields, partitions, indexes, load state, and each alias's collection."""
-        names = chosen(listed(self._client(), self._reach), self._profile.collections)
-        with translated(self._reach, "schemas"):
-            return schemas(self._client(), names, self._reach.deadline)
+        names = chosen(self._milvus.listed(), self._profile.collections)
+        with self._milvus.asked("schemas") as client:
+            return schemas(client, names, self._reach.deadline)
 
     def beside(self) -> Beside:
         """Return the databases and collections that the profile does not list.
 
         Databases without a collection are left out: every server has one named ``default``.
         """
-        client, deadline = self._client(), self._reach.deadline
-        names = listed(client, self._reach)
+        names = self._milvus.listed()
         others = {*names} - {*chosen(names, self._profile.collections)}
         outside, unread = [f"collection {name}" for name in sorted(others)], []
         try:
-            with translated(self._reach, "a list of databases"):
-                databases = sorted({*client.list_databases(timeout=deadline)} - {self._profile.database})
+            with self._milvus.asked("a list of databases") as client:
+                found = client.list_databases(timeout=self._reach.deadline)
+            databases = sorted({*found} - {self._profile.database})
         except Unverifiable:  # collections were listed, so it is this alone that is refused
             databases, unread = [], ["databases of others: ListDatabases"]
         for database in databases:
@@ -255,8 +242,8 @@ class MilvusReader(Scanned):
 
     def _holds(self, database: str) -> bool:
         """Return whether another database holds a collection."""
-        with closing(connect(self._reach, database)) as client:
-            return bool(listed(client, self._reach))
+        with Milvus(self._reach, database) as milvus:
+            return bool(milvus.listed())
 
     def golden(self, collection: str, queries: int, limit: int) -> tuple[Neighbours, ...]:
         """Return searches for the vectors of entities at equal distances in the order of keys.
@@ -284,22 +271,21 @@ class MilvusReader(Scanned):
 
     def _table(self, collection: str) -> Entities:
         excluded = excluded_of(self._profile, collection)
-        return Entities(self._reach, self._client(), collection, excluded)
+        return Entities(self._milvus, collection, excluded)
 
     def _search(
         self, entities: Entities, width: Mapping[str, int], vector: Sequence[float], limit: int
     ) -> Neighbours:
-        client, deadline, collection = self._client(), self._reach.deadline, entities.collection
         vector = [float(value) for value in vector]
         import_for_searches()
-        with translated(self._reach, f"a search in {collection}"):
+        with self._milvus.asked(f"a search in {entities.collection}") as client:
             (hits,) = client.search(
-                collection,
+                entities.collection,
                 data=[vector],
                 anns_field=entities.vector,
                 limit=limit,
                 search_params={"params": width},
-                timeout=deadline,
+                timeout=self._reach.deadline,
                 **entities.moment,
             )
         # Clients differ: a hit's key is under the primary key's own name, or under "id".
@@ -309,8 +295,8 @@ class MilvusReader(Scanned):
     def _width(self, entities: Entities, limit: int) -> dict[str, int]:
         """Return the parameter of searches wide enough for `limit` hits, by the index type."""
         collection, field = entities.collection, entities.vector or ""
-        with translated(self._reach, f"indexes of {collection}"):
-            for _, index in indexes(self._client(), collection, self._reach.deadline, field):
+        with self._milvus.asked(f"indexes of {collection}") as client:
+            for _, index in indexes(client, collection, self._reach.deadline, field):
                 kind = str(index["index_type"])
                 if kind.startswith("HNSW"):
                     return {"ef": max(WIDTH, limit)}

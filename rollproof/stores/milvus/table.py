@@ -13,8 +13,7 @@ from pymilvus.exceptions import MilvusException
 
 from rollproof.collection import Json
 from rollproof.stores.contract import ExportedRecord, RecordHash
-from rollproof.stores.milvus.client import literal, translated
-from rollproof.stores.reach import Reach
+from rollproof.stores.milvus.client import Milvus, literal
 from rollproof.stores.vectors import Hashed, field_hash, float_bytes, json_bytes, record_hash, sparse_bytes
 
 # The server's maximum for a query's limit.
@@ -71,15 +70,13 @@ class Entities:
     clock. Strong consistency would have the same effect, but cost one tick of the clock, 0.2 s, each time.
     """
 
-    def __init__(
-        self, reach: Reach, client: MilvusClient, collection: str, excluded: frozenset[str] = frozenset()
-    ) -> None:
+    def __init__(self, milvus: Milvus, collection: str, excluded: frozenset[str] = frozenset()) -> None:
         """Ask for the description and the server's clock; raises `Unverifiable`."""
-        self._reach = reach
-        self._client = client
+        self._milvus = milvus
+        self._reach = reach = milvus.reach
         self.collection = collection
         self._excluded = excluded
-        with translated(reach, f"a description of {collection}"):
+        with milvus.asked(f"a description of {collection}") as client:
             described = client.describe_collection(collection, timeout=reach.deadline)
             self.moment = _moment(client, reach.deadline)
         self.fields: Sequence[Mapping[str, Any]] = described["fields"]
@@ -224,8 +221,8 @@ class Entities:
         }
 
     def _query(self, names: Sequence[str], condition: str, limit: int) -> Sequence[dict[str, Any]]:
-        with translated(self._reach, f"entities of {self.collection}"):
-            found = self._client.query(
+        with self._milvus.asked(f"entities of {self.collection}") as client:
+            found = client.query(
                 self.collection,
                 filter=condition,
                 output_fields=list(names),

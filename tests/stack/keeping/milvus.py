@@ -20,7 +20,7 @@ from rollproof.profile.profile import Engine
 from rollproof.profile.sections import Account, Address
 from rollproof.stores.contract import ExportedRecord, RecordHash
 from rollproof.stores.keeper import StoreKeeper
-from rollproof.stores.milvus.client import connect
+from rollproof.stores.milvus import client as milvus_client
 from rollproof.stores.milvus.descriptor import MilvusProfile
 from rollproof.stores.reach import Reach
 from tests.stack import milvus_content_scratch as every
@@ -139,7 +139,7 @@ class Milvus(Subject):
         self.place = self.place.at(self._engine.resolve(self.profile.address))
         assert self.profile.operator is not None
         reach = Reach("milvus", self.place.endpoint, self.profile.operator, SECONDS)
-        self._client = connect(reach, self.profile.database)
+        self._client = milvus_client.Milvus(reach, self.profile.database).connect()
         return self._client
 
     def running(self) -> bool:

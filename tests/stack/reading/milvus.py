@@ -8,7 +8,7 @@ from typing import Any, ClassVar, cast
 
 from pymilvus import DataType
 
-from rollproof.stores.milvus.client import connect
+from rollproof.stores.milvus import client as milvus_client
 from rollproof.stores.milvus.descriptor import MilvusProfile
 from rollproof.stores.reach import NOBODY, Reach
 from tests.stack.milvus_content_scratch import ENTITIES, Scratch, entity, next_float, vector
@@ -142,8 +142,10 @@ class Milvus(Subject):
         self.nothing = ({"collections": (f"{name}none*",)}, "observed none")
         self.endpoint = endpoint = given.engine.resolve(stored.address)
         reach = Reach("milvus", endpoint, stored.operator or NOBODY, SECONDS)
-        self.scratch = Scratch(connect(reach, stored.database), name)
-        self.as_reader = connect(Reach("milvus", endpoint, stored.reader or NOBODY, 60), stored.database)
+        self.scratch = Scratch(milvus_client.Milvus(reach, stored.database).connect(), name)
+        self.as_reader = milvus_client.Milvus(
+            Reach("milvus", endpoint, stored.reader or NOBODY, 60), stored.database
+        ).connect()
         self.full = self.many = self.searched = self.scratch.full
         self.empty, self.absent, self.alias = f"{name}empty", f"{name}absent", f"{name}alias"
         self.keys = frozenset(str(number) for number in range(ENTITIES))

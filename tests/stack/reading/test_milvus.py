@@ -7,7 +7,7 @@ from pymilvus.exceptions import MilvusException
 
 from rollproof.errors import Meaning, Unverifiable
 from rollproof.stores.contract import Beside, LoadState
-from rollproof.stores.milvus.client import connect
+from rollproof.stores.milvus import client as milvus_client
 from rollproof.stores.reach import Reach, account_of
 from rollproof.stores.reader import Reader
 from tests.stack.content_reading import digests, recorded, whole
@@ -103,7 +103,7 @@ def test_a_database_beside_the_profile_s_is_named_where_it_holds_something(subje
     name, operator = f"beside_{subject.full}", subject.profile.operator
     root = Reach("milvus", subject.endpoint, account_of(operator), SECONDS)
     subject.scratch.client.create_database(name, timeout=SECONDS)
-    other = connect(root, name)
+    other = milvus_client.Milvus(root, name).connect()
     with subject.content(reader=operator) as told, subject.content() as reader:
         try:
             before = told.beside() or Beside()

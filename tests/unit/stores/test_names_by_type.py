@@ -104,7 +104,7 @@ def test_milvus_is_asked_by_the_type_of_the_field(kind: DataType | None, conditi
 
     view = opened(MilvusView, "milvus")
     fields = [] if kind is None else [{"name": "document", "type": kind}]
-    view._open = cast(
+    view._milvus.connect = lambda: cast(
         "Any", SimpleNamespace(describe_collection=lambda *_, **__: {"fields": fields}, query=query)
     )
     assert view.held("files", ["document"], NAMES) == {(NUMBER,)}

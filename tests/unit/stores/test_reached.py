@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from functools import partial
 from pathlib import Path
 from unittest.mock import create_autospec
 
@@ -21,6 +20,7 @@ from kafka.errors import (
     TopicAuthorizationFailedError,
 )
 from pydantic import SecretStr
+from pymilvus import MilvusClient
 from pymilvus.exceptions import MilvusException
 from pymongo.errors import ExecutionTimeout, OperationFailure, ServerSelectionTimeoutError
 
@@ -33,7 +33,7 @@ from rollproof.profile.profile import load_target
 from rollproof.profile.sections import Account, Address
 from rollproof.stores.kafka import broker as kafka
 from rollproof.stores.keepers import open_keeper
-from rollproof.stores.milvus import client as milvus
+from rollproof.stores.milvus.client import Milvus
 from rollproof.stores.mongodb import client as mongodb
 from rollproof.stores.mysql import connection as mysql
 from rollproof.stores.reach import Reach
@@ -81,7 +81,18 @@ def _of_kafka(reach: Reach) -> Iterator[None]:
 
 
 MYSQL, MONGODB, REDIS = mysql.translated, mongodb.within, redis_view.translated
-KAFKA, MILVUS = _of_kafka, partial(milvus.translated, what="a count")
+
+
+class _Milvus(Milvus):
+    def connect(self) -> MilvusClient:
+        return create_autospec(MilvusClient, instance=True)
+
+
+def _of_milvus(reach: Reach) -> AbstractContextManager[object]:
+    return _Milvus(reach, "default").asked("a count")
+
+
+KAFKA, MILVUS = _of_kafka, _of_milvus
 OTHER, UNREACHABLE, TIMEOUT = Meaning.OTHER, Meaning.UNREACHABLE, Meaning.TIMEOUT
 
 
@@ -123,7 +134,7 @@ CASES = [
     ("translated", "error", "means"), CASES, ids=[str(number) for number in range(len(CASES))]
 )
 def test_a_refusal_is_an_answer(
-    translated: Callable[..., AbstractContextManager[None]], error: Exception, means: Meaning
+    translated: Callable[..., AbstractContextManager[object]], error: Exception, means: Meaning
 ) -> None:
     with pytest.raises(Unverifiable) as caught, translated(REACH):
         raise error

@@ -10,6 +10,7 @@ from pymilvus import DataType, FunctionType
 from pymilvus.exceptions import MilvusException
 
 from rollproof.engines.engine import Endpoint
+from rollproof.stores.milvus.client import Milvus
 from rollproof.stores.milvus.table import Entities
 from rollproof.stores.reach import NOBODY, Reach
 
@@ -39,7 +40,9 @@ def entities(row: dict[str, Any]) -> Entities:
 
     described = {"fields": FIELDS, "functions": FUNCTIONS}
     client = SimpleNamespace(describe_collection=lambda *_, **__: described, query=query)
-    return Entities(REACH, cast("Any", client), "files")
+    milvus = Milvus(REACH, "default")
+    milvus.connect = lambda: cast("Any", client)  # type: ignore[method-assign]
+    return Entities(milvus, "files")
 
 
 def digest(row: dict[str, Any]) -> int:

@@ -18,6 +18,7 @@ from rollproof.errors import Mismatch
 from rollproof.profile.sections import Address
 from rollproof.stores.keeper import Restored
 from rollproof.stores.milvus import keeper
+from rollproof.stores.milvus.client import Milvus
 from rollproof.stores.milvus.descriptor import MilvusProfile
 from rollproof.stores.milvus.keeper import _Collection, _Details
 from rollproof.stores.package import Kept, read_package
@@ -74,7 +75,7 @@ def test_what_was_released_is_released_after_the_start(
     ]
     client.query.return_value = [{"count(*)": 3}]
     client.get_server_version.return_value = "2.3.5"
-    monkeypatch.setattr(keeper, "connect", lambda *_: client)
+    monkeypatch.setattr(Milvus, "connect", lambda _: client)
     profile = MilvusProfile(
         kind="milvus",
         address=Address(host="127.0.0.1", port=9),
