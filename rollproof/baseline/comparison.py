@@ -7,7 +7,7 @@ clean collection costs one scan, and a damaged one little more.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,11 +40,10 @@ class Keys:
             self.about.append(about)
 
     def __str__(self) -> str:
-        """Return the count, and the first keys."""
+        """Return the first keys, and how many more there are."""
         more = f" and {self.count - len(self.first)} more" if self.count > len(self.first) else ""
         pairs = zip(self.first, self.about, strict=True)
-        first = ", ".join(f"{key}: {about}" if about else key for key, about in pairs)
-        return f"{self.count} ({first}{more})" if self.count else "0"
+        return ", ".join(f"{key}: {about}" if about else key for key, about in pairs) + more
 
 
 @dataclass(slots=True)
@@ -122,18 +121,20 @@ class Comparison:
     @property
     def by_people(self) -> str:
         """The records that came, or that users changed, in words; "" for none."""
-        return self._text(("added", "touched"))
+        kinds = {"added": self.added, "touched": self.touched}
+        return "; ".join(f"{keys.count} {name} ({keys})" for name, keys in kinds.items() if keys.count)
 
     @property
     def _kinds(self) -> list[tuple[str, Keys]]:
         return [(name, getattr(self, name)) for name in ("missing", "added", "changed", "touched")]
 
-    def _text(self, kinds: Container[str]) -> str:
-        return "; ".join(f"{name} {keys}" for name, keys in self._kinds if name in kinds and keys.count)
-
     def __str__(self) -> str:
-        """Return the differences in words."""
-        parts = [self._text(dict(self._kinds))] if self.found > self.expired else []
+        """Return the differences in words: first how many of each kind, which no shortening may cut off."""
+        parts = []
+        if self.found > self.expired:
+            counts = [f"{keys.count} {name}" for name, keys in self._kinds if keys.count or name != "touched"]
+            examples = [f"{name} {keys}" for name, keys in self._kinds if keys.count]
+            parts.append(f"{', '.join(counts)} ({'; '.join(examples)})")
         if self.unread:
             parts.append(f"{self.unread} more parts differ, not read record by record: time was up")
         if self.unexplained:

@@ -301,7 +301,10 @@ def test_what_a_killed_run_left_is_named_as_the_canary_s(verifier: Verifier, tar
         {
             **dict.fromkeys(unrecorded, ("failed", vector_collection(place))),
             **{f"test_collection_count[{one}]": ("failed", more) for one in every},
-            **{f"{content}[{one}]": ("failed", "observed added 1 (", ": the canary's)") for one in every},
+            **{
+                f"{content}[{one}]": ("failed", "observed 0 missing, 1 added, 0 changed (", ": the canary's)")
+                for one in every
+            },
         },
     )
     assert "HINT: the canary made it, and the application did not remove it" in outcome.text

@@ -53,7 +53,7 @@ def test_a_person_compares_with_a_baseline(verifier: Verifier, operators: Operat
     assert changed.returncode == 1
     (line,) = [line for line in changed.stdout.splitlines() if line.startswith("failed")]
     assert "mysql/imagedb.users: exact, all of " in line
-    assert "differing: changed 1 (" in line
+    assert "differing: 0 missing, 0 added, 1 changed (" in line
     assert ": hashed_password)" in line
     assert verifier.actions("compare", "nowhere").returncode == ExitCode.USAGE
 
@@ -263,8 +263,8 @@ def test_live_users_are_counted_and_shown_and_what_they_did_not_do_is_red(
         outcome = verifier.run(*chosen, **live)
     expect(outcome, {})
     results = outcome.results()
-    assert "touched 1 (" in str(results[content]["notes"])
-    assert "added 1 (" in str(results["test_collection_content[mysql/imagedb.users]"]["notes"])
+    assert "1 touched (" in str(results[content]["notes"])
+    assert "1 added (" in str(results["test_collection_content[mysql/imagedb.users]"]["notes"])
     mounted.run("echo six >kept && rm lost && chmod 700 .")
     with conversation_written(operators, turns=[]):
         outcome = verifier.run(*chosen, **live)
@@ -272,9 +272,12 @@ def test_live_users_are_counted_and_shown_and_what_they_did_not_do_is_red(
     expect(
         outcome,
         {
-            content: ("failed", "policy changes", "changed 1 ("),
+            content: ("failed", "policy changes", "1 changed ("),
             count_of("state", mounted.held): ("failed", "expected 2 records, policy exact, observed 1 (-1)"),
-            f"test_collection_content[{files}]": ("failed", "missing 1 (lost)", "changed 1 (kept: content)"),
+            f"test_collection_content[{files}]": (
+                "failed",
+                "1 missing, 0 added, 1 changed (missing lost; changed kept: content)",
+            ),
             f"test_schema[{files}]": ("failed", "1 differences: ", "permissions"),
         },
     )

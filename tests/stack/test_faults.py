@@ -12,7 +12,13 @@ from tests.stack.fault_round import FAULTS, run_faults
 # Of each store a change of records, one of their number and one of schemas; and what is between stores.
 SOME = (
     *("mysql-lost", "mysql-the-last-bit-of-a-DOUBLE", "mysql-an-index-dropped", "mysql-a-view-added"),
-    *("mongodb-added", "mongodb-64-bits", "mongodb-index-gone", "mongodb-collection-more"),
+    *(
+        "mongodb-added",
+        "mongodb-one-lost-and-one-added",
+        "mongodb-64-bits",
+        "mongodb-index-gone",
+        "mongodb-collection-more",
+    ),
     *("redis-lost", "redis-a-score", "redis-a-library-more"),
     *("s3-added", "s3-one-bit", "s3-versioning"),
     *("kafka-lost", "kafka-one-bit", "kafka-an-offset-reset", "kafka-a-setting"),

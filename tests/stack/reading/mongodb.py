@@ -81,6 +81,10 @@ class Mongodb(Subject):
             lambda s: s.papers.insert_one({**paper(7), "_id": 7.5}),
             {"7.5": None},
         ),
+        "one lost and one added": (
+            lambda s: (s.papers.delete_one({"_id": 7}), s.papers.insert_one({"_id": 700})),
+            {_key(7): None, _key(700): None},
+        ),
         "two values swapped": (_swap, {_key(3): {"text"}, _key(4): {"text"}}),
         "a bit": _set(7, {"bytes"}, bytes=Binary(bytes([7, 8, 9, 10, 11, 12, 13, 15]))),
         "null to empty": _set(7, {"note"}, note=""),

@@ -55,7 +55,7 @@ def seen(target: Target, monkeypatch: pytest.MonkeyPatch, content: StandIn) -> E
         (Described("redis", {"b": BEFORE}), "lost", "redis: a: not there any more"),
         (Described("redis", {}), "lost", "redis: a: not there any more"),
         (Described("redis", {"a": [BEFORE[0], RecordHash("k2", 3, {"name": 2})]}), "lost", "mail gone"),
-        (Described("redis", {"a": [*BEFORE, RecordHash("k3", 3)]}), "noted", "added 1 (k3)"),
+        (Described("redis", {"a": [*BEFORE, RecordHash("k3", 3)]}), "noted", "(added k3)"),
     ],
     ids=["record", "collection renamed", "collection", "field", "new record"],
 )

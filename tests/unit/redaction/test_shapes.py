@@ -130,7 +130,7 @@ def test_a_private_key_is_redacted(text: str) -> None:
         "registry.example.org:5000/app/backend@sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d",
         "commit 5e3f1c9b2a7d4e6f8091a2b3c4d5e6f708192a3b of main",
         "incident 20260101T000000Z-staging-1a2b, 3f4e5d6c7b8a, 3ad08408-2f9a-5103-82a9-579282a0bbd7",
-        "records of mysql/imagedb.users: missing 2 (4711, 4712); changed 1 (17: password, email)",
+        "records of imagedb.users: 2 missing, 0 added, 1 changed (missing 4711; changed 17: password, email)",
         'password: expected {env = "VARIABLE"}, {file = "path"} or {command = ["program", "…"]}, observed no',
         "password=SecretStr('**********') token=None user='reader'",
         "    session = client.login(canary.user, password=canary.password)",
