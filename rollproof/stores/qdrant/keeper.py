@@ -106,7 +106,7 @@ class Keeper(StoreKeeper):
             self._send(name, collection, package, countdown)
         for name in self._rest.collections(self._profile.collections):
             if name not in recorded.collections:
-                self._rest.call("DELETE", path_of(name), deadline=countdown.left())
+                self._rest.within(countdown.left()).call("DELETE", path_of(name))
                 notes.append(f"collection {name} came after the backup and was deleted")
         self._create_aliases(recorded)
         server = self._rest.version()
@@ -137,9 +137,9 @@ class Keeper(StoreKeeper):
     def _require_whole(self, name: str) -> None:
         """Refuse a collection of which another node alone has a part: a snapshot is of one node."""
         path = f"{path_of(name)}/cluster"
-        if self._rest.status("GET", path, None) in _NO_CLUSTER:
+        found = self._rest.call("GET", path, absent=_NO_CLUSTER)
+        if found is None:
             return
-        found = self._rest.call("GET", path)
         here = {one["shard_id"] for one in found["local_shards"] if one.get("state") == _ACTIVE}
         elsewhere = {one["shard_id"] for one in (*found["local_shards"], *found["remote_shards"])} - here
         if elsewhere:
@@ -155,11 +155,11 @@ class Keeper(StoreKeeper):
         self._require_whole(name)
         shape = self._shape(name)
         path = f"{path_of(name)}/snapshots"
-        snapshot = self._rest.call("POST", f"{path}?wait=true", deadline=countdown.left())
+        snapshot = self._rest.within(countdown.left()).call("POST", f"{path}?wait=true")
         address = f"{path}/{quote(snapshot['name'], safe='')}"
         try:
             with create_file(file) as stream:
-                sha256 = self._rest.download(address, stream, countdown.left())
+                sha256 = self._rest.within(countdown.left()).download(address, stream)
         finally:
             self._rest.call("DELETE", f"{address}?wait=true")
         # Servers before 1.8 give no checksum; all give the size.
@@ -177,11 +177,11 @@ class Keeper(StoreKeeper):
     def _send(self, name: str, collection: _Collection, package: Package, countdown: Countdown) -> None:
         present = self._rest.collections(["*"])
         if name in present and self._shape(name) != collection.shape:
-            self._rest.call("DELETE", path_of(name), deadline=countdown.left())
+            self._rest.within(countdown.left()).call("DELETE", path_of(name))
         query = urlencode({"wait": "true", "priority": "snapshot", "checksum": collection.sha256})
         with open_regular(package.path(collection.file)) as stream:
             path = f"{path_of(name)}/snapshots/upload?{query}"
-            self._rest.upload(path, "snapshot", stream, countdown.left())
+            self._rest.within(countdown.left()).call("POST", path, files={"snapshot": stream})
 
     def _shape(self, name: str) -> dict[str, Any]:
         """Return the configuration of a collection and the types of its payload indexes."""

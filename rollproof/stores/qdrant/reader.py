@@ -132,9 +132,13 @@ class QdrantReader(Scanned):
     )
 
     def __init__(self, readable: Readable[QdrantProfile]) -> None:
-        """Keep the store's address; nothing stays open between calls."""
+        """Keep the store's address; the first question makes the client."""
         super().__init__(readable)
         self._rest = Rest(self._reach)
+
+    def close(self) -> None:
+        """Close the client."""
+        self._rest.close()
 
     def ask(self) -> Answer:
         """Count the first collection that holds a point, or the last if all are empty."""
@@ -173,32 +177,26 @@ class QdrantReader(Scanned):
 
     def search(self, collection: str, limit: int = 5) -> Search | None:
         """Search for the vector of the point with the smallest id; return None if the collection is empty."""
-        path = f"{path_of(collection)}/points"
         request: dict[str, Any] = {"limit": 1, "with_vector": True, "with_payload": False}
-        points = self._rest.call("POST", f"{path}/scroll", request)["points"]
+        points = self._rest.call("POST", f"{path_of(collection)}/points/scroll", request)["points"]
         if not points:
             return None
-        own = points[0].get("vector")
-        query: dict[str, Any] = {"limit": limit, "with_payload": False}
-        if isinstance(own, dict) and own:
-            # Any named vector will do.
-            query["using"], query["query"] = next(iter(sorted(own.items())))
-        elif own:
-            query["query"] = own
-        else:
+        vectors, probe = _named(points[0].get("vector")), str(points[0]["id"])
+        if not vectors:
             raise self._rest.reach.failed(
-                f"point {points[0]['id']} without one",
+                f"point {probe} without one",
                 expected=f"a vector in {collection}",
                 hint="leave this collection out of the profile's `collections` if it holds payloads only",
             )
-        found = self._rest.call("POST", f"{path}/query", query)["points"]
-        hits = tuple(Hit(key=str(hit["id"]), score=float(hit["score"])) for hit in found)
-        probe, using = str(points[0]["id"]), query.get("using")
-        return search_of(probe, query["query"], hits, lambda: self._metric(collection, using))
+        # Any named vector will do.
+        using, vector = next(iter(sorted(vectors.items())))
+        found = self._rest.nearest(collection, vector, limit, using=using)
+        hits = tuple(Hit(key=key, score=score) for key, score in found)
+        return search_of(probe, vector, hits, lambda: self._metric(collection, using))
 
-    def _metric(self, collection: str, using: str | None) -> Metric:
+    def _metric(self, collection: str, using: str) -> Metric:
         """Return the metric of a dense vector; a sparse one has no entry: it is the inner product."""
-        dense = self._rest.dense_vectors(collection).get(using or "")
+        dense = self._rest.dense_vectors(collection).get(using)
         return METRICS.get(dense["distance"], Metric.DISTANCE) if dense else Metric.INNER_PRODUCT
 
     def names(
@@ -275,16 +273,8 @@ class QdrantReader(Scanned):
         return next(iter(sorted(self._rest.dense_vectors(collection))), None)
 
     def _search(self, collection: str, using: str, vector: Sequence[float], limit: int) -> Neighbours:
-        request: dict[str, Any] = {
-            "query": list(vector),
-            "limit": limit,
-            "with_payload": False,
-            "params": {"exact": True},
-        }
-        if using:
-            request["using"] = using
-        hits = self._rest.call("POST", f"{path_of(collection)}/points/query", request)["points"]
-        return ranked(vector, [(str(hit["id"]), float(hit["score"])) for hit in hits])
+        hits = self._rest.nearest(collection, list(vector), limit, using=using, exact=True)
+        return ranked(vector, hits)
 
     def export(self, selection: Selection, folder: Path, pace: Pace) -> Iterator[ExportedRecord]:
         """Yield the wanted points, requested by id."""

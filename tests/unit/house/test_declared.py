@@ -28,11 +28,11 @@ DEVELOPERS = [
     "jwt",
     "fastapi",
     "uvicorn",
-    "qdrant_client",
 ]
 # What the operator would wait for before the first check, which needs none of it.
 SLOW = [
     *("pymysql", "pymongo", "redis", "minio", "kafka", "pymilvus", "numpy", "httpx", "matplotlib"),
+    "qdrant_client",
     *("docker", "requests", "urllib3", "rich", "typer", "sqlglot", "apprise", "prometheus_client"),
     "cryptography",
 ]

@@ -8,6 +8,9 @@ from typing import Any, cast
 from unittest.mock import create_autospec
 
 import pytest
+from httpx import Headers
+from qdrant_client import QdrantClient
+from qdrant_client.http.exceptions import UnexpectedResponse
 
 from rollback_actions.containers.compose import ComposeControl
 from rollproof.engines.engine import Endpoint
@@ -35,13 +38,17 @@ def _keeper(status: int, local: list[Shard], remote: list[Shard]) -> Keeper:
     )
     control = create_autospec(ComposeControl, instance=True)
     keeper = Keeper(Writable("qdrant", profile, Endpoint("127.0.0.1", 1), control=control, deadline=60.0))
-    answer = {"local_shards": local, "remote_shards": remote}
+    answer = {"result": {"local_shards": local, "remote_shards": remote}}
 
-    def call(method: str, path: str) -> dict[str, Any]:
-        assert (status, method, path) == (200, "GET", "/collections/a%20b/cluster")
+    def request(*, method: str, url: str, **_: object) -> dict[str, Any]:
+        assert (method, url) == ("GET", "/collections/a%20b/cluster")
+        if status != 200:
+            raise UnexpectedResponse(status, "no", b"", Headers())
         return answer
 
-    keeper._rest = cast("Any", SimpleNamespace(call=call, status=lambda *_: status))
+    client = create_autospec(QdrantClient, instance=True)
+    client.http.client.request = request
+    keeper._rest.connect = lambda: client  # type: ignore[method-assign]
     return keeper
 
 
