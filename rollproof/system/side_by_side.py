@@ -15,11 +15,11 @@ from contextlib import ExitStack
 from contextvars import copy_context
 from itertools import islice
 from queue import SimpleQueue
-from typing import Generic, ParamSpec, Protocol, Self, TypeVar
+from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar
 
 from rollproof.errors import Mismatch, Problem, Unverifiable
 from rollproof.system.clock import Moment
-from rollproof.system.steps import step
+from rollproof.system.steps import ReportStep, record, recorded_in, step
 
 AHEAD = 16
 """Parts for each worker that `Workers.in_order` takes from an iterator before their turn."""
@@ -179,6 +179,54 @@ def asked_once(ask: Callable[[str], Result]) -> Callable[[str], Result]:
         return answer_of(answers, name)
 
     return answer
+
+
+class Ahead:
+    """Questions that are asked once each, and may be begun before their answers are needed.
+
+    Those of one line are asked one after the other, in a thread that does not keep the process from ending;
+    the lines are independent of each other.
+    """
+
+    def __init__(self) -> None:
+        self._answers: dict[Hashable, Callable[[], Any]] = {}
+        self._lines: dict[str, SimpleQueue[Callable[[], None]]] = {}
+
+    def begin(self, line: str, name: Hashable, ask: Callable[[], Result]) -> Callable[[], Result]:
+        """Ask a question after those of its `line` that were begun before, unless one of its name was begun.
+
+        The returned function waits for the answer, or raises the problem that came instead. The check that
+        waits first has the steps of the question.
+        """
+        if name not in self._answers:
+            steps, answer = list[ReportStep](), Future[Result | Wrong]()
+
+            def asked() -> None:
+                try:
+                    with recorded_in(steps):
+                        answer.set_result(_answered(ask))
+                except BaseException as error:  # noqa: BLE001 - raised where the answer is needed
+                    answer.set_exception(error)
+
+            def awaited() -> Result:
+                found = answer.result()
+                record(steps)
+                steps.clear()
+                return _or_raise(found)
+
+            self._answers[name] = awaited
+            if line not in self._lines:
+                self._lines[line] = SimpleQueue()
+                threading.Thread(
+                    target=_ask_in_turn, args=(self._lines[line],), name=line, daemon=True
+                ).start()
+            self._lines[line].put(asked)
+        return self._answers[name]
+
+
+def _ask_in_turn(questions: SimpleQueue[Callable[[], None]]) -> None:
+    while True:
+        questions.get()()
 
 
 def answer_of(answers: Mapping[Name, Result | Wrong], name: Name) -> Result:

@@ -11,8 +11,9 @@ from itertools import count
 
 import pytest
 
-from rollproof.errors import Problem
-from rollproof.system.side_by_side import AHEAD, Workers, each, every
+from rollproof.errors import Problem, Unverifiable
+from rollproof.system.side_by_side import AHEAD, Ahead, Workers, each, every
+from rollproof.system.steps import ReportStep, recorded_in, step
 
 LONG = 30.0
 """Seconds that nothing takes which goes as it should."""
@@ -223,3 +224,33 @@ def test_the_context_of_the_caller_is_carried(way: Way) -> None:
     seen: list[str] = []
     copy_context().run(caller)
     assert seen == ["the caller's"] * 4
+
+
+def test_a_line_asks_in_order_beside_the_others_and_each_question_once() -> None:
+    """Whoever waits first has the question's steps, and everybody its answer, or the problem in its place."""
+    ahead, met, asked = Ahead(), threading.Barrier(2), list[str]()
+
+    def ask(name: str) -> str:
+        met.wait(LONG)  # of two lines at the same time
+        asked.append(name)
+        with step(f"query: {name}"):
+            if name == "b2":
+                raise Unverifiable(
+                    what=name, expected="an answer", observed="none", source="here", hint="look"
+                )
+        return name
+
+    for name in ("a1", "a2", "b1", "b2", "a1"):
+        ahead.begin(name[0], name, lambda name=name: ask(name))  # type: ignore[misc]
+    steps = list[ReportStep]()
+    with recorded_in(steps):
+        found = [ahead.begin("a", name, lambda: "asked again")() for name in ("a2", "a1", "a2")]
+        with pytest.raises(Unverifiable, match="b2"):
+            ahead.begin("b", "b2", lambda: "asked again")()
+    assert found == ["a2", "a1", "a2"]
+    assert [one for one in asked if one[0] == "a"] == ["a1", "a2"]
+    assert [(one.name, one.problem is None) for one in steps] == [
+        ("query: a2", True),
+        ("query: a1", True),
+        ("query: b2", False),
+    ]
