@@ -97,11 +97,7 @@ class Redactor:
         return self.text(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
     def scan(self, folder: Path) -> list[Leak]:
-        """Return the places of secrets in the files under `folder`, or in the file `folder`.
-
-        Raises:
-            OSError: a file cannot be read; an unscanned file may hold secrets.
-        """
+        """Return the places of secrets in the files under `folder`, or in the file `folder`."""
         return scan(folder, self._found)
 
     def wrong_in(self, places: Iterable[Path]) -> list[str]:

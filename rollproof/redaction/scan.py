@@ -56,9 +56,6 @@ def scan(place: Path, known: Known) -> list[Leak]:
     """Return the places of `known` and almost certain secrets in `place` or the files below it.
 
     At most the first `MOST_FINDINGS` of each file. Secrets in compressed or encrypted data are not found.
-
-    Raises:
-        OSError: a file cannot be read; an unscanned file may hold secrets.
     """
     files = [place] if place.is_file() else sorted(p for p in place.rglob("*") if p.is_file())
     return [finding for file in files for finding in _scan_file(file, known)]

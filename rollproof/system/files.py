@@ -16,9 +16,13 @@ from rollproof.reading import open_regular, read_regular
 _ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, allow_nan=False)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the folder's entries survive a crash of the machine."""
-    _sync(folder)
+def sync_folder(path: Path) -> None:
+    """Make the folder's entries survive a crash of the machine; or a file's content."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def sync_tree(folder: Path) -> None:
@@ -26,7 +30,7 @@ def sync_tree(folder: Path) -> None:
     for path, folders, files in os.walk(folder, topdown=False):
         for name in files:
             if stat.S_ISREG((Path(path) / name).lstat().st_mode):
-                _sync(Path(path) / name)
+                sync_folder(Path(path) / name)
         for name in folders:
             if not (Path(path) / name).is_symlink():
                 sync_folder(Path(path) / name)
@@ -60,14 +64,6 @@ def remove_file(path: Path) -> None:
     except FileNotFoundError:
         return
     sync_folder(path.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def write_whole(path: Path, data: bytes, *, mode: int = 0o600) -> None:

@@ -144,11 +144,7 @@ class _SecretHeaders(httpx2.Auth):
 
 
 def fetch(request: Request, seconds: float) -> Answer:
-    """Return the complete answer to `request`, whatever its status.
-
-    Raises:
-        Unverifiable: no complete answer within `seconds`, connection included.
-    """
+    """Return the answer to `request`, whatever its status, complete within `seconds`, connection included."""
     started = time.perf_counter()
     with opened(request, seconds) as (response, cutoff):
         body = whole_body(response, cutoff)
@@ -158,11 +154,7 @@ def fetch(request: Request, seconds: float) -> Answer:
 
 @contextmanager
 def opened(request: Request, seconds: float) -> Iterator[tuple[httpx2.Response, Cutoff]]:
-    """Send `request`; yield the answer, with its body still unread, and the cutoff that may end it.
-
-    Raises:
-        Unverifiable: no answer within `seconds`; also for an `httpx2.HTTPError` while the body is read.
-    """
+    """Send `request`; yield the answer, with its body still unread, and the cutoff that may end it."""
     began, problem, response = time.monotonic(), "", None
     try:
         with (

@@ -105,11 +105,7 @@ def load_record(kind: type[Kind], path: Path, *, more: bool = False) -> Kind:
 
 
 def load_lines(kind: type[Kind], path: Path) -> Iterator[Kind]:
-    """Yield the records of a file, one a line, without a torn last line; nothing without a file.
-
-    Raises:
-        OSError: it cannot be read. `WrongRecord`: a line has another shape.
-    """
+    """Yield the records of a file, one a line, without a torn last line; nothing without a file."""
     if path.exists():
         for line in complete_lines(read_regular(path)).splitlines():
             yield parse_record(kind, line)

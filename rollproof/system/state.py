@@ -45,11 +45,7 @@ def made_state_folder(target: str = "") -> Path:
 
 @contextmanager
 def new_state_file(prefix: str, suffix: str) -> Iterator[TextIOWrapper]:
-    """Create a file of no target, for text that may hold anything; it stays.
-
-    Raises:
-        UsageProblem: the folder cannot be used. `OSError`: the file cannot be written.
-    """
+    """Create a file of no target, for text that may hold anything; it stays."""
     descriptor, name = tempfile.mkstemp(suffix, prefix, made_state_folder())
     os.close(descriptor)
     with Path(name).open("w", encoding="utf-8", errors="backslashreplace") as file:
