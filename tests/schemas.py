@@ -13,7 +13,6 @@ from reports.answers.decision import AssessmentRecord, DecisionRecord
 from reports.answers.rollback_lines import StatusRecord
 from reports.terminal.document import Document
 from rollproof.cli.before_commands import GateRecord
-from rollproof.cli.record_commands import VerifiedBundle
 from rollproof.doctor.examination import Examination
 from rollproof.incident.incident import RollbackRecord
 from rollproof.incident.journal import JournalLine
@@ -42,7 +41,6 @@ RECORDS: dict[str, tuple[object, str]] = {
     "output-gate": (Document[GateRecord], "what `gate --json` prints"),
     "output-compare": (Document[Comparison], "what `compare --json` prints"),
     "output-doctor": (Document[Examination], "what `doctor --json` prints"),
-    "output-verify-bundle": (Document[VerifiedBundle], "what `verify-bundle --json` prints"),
 }
 
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable
 from datetime import datetime
-from queue import Full, Queue
-from typing import Self, TextIO, cast
+from typing import TextIO, cast
 
 from reports.terminal.progress import Lasting
 from rollproof.errors import plain
@@ -16,9 +13,6 @@ from rollproof.monitoring.severity import CUT_OFF
 from rollproof.system.record_files import as_json
 
 _MARKS = {True: "ok", False: "WRONG", None: "UNKNOWN"}
-# A paused terminal takes nothing; a sample that does not fit into this queue is never shown.
-_WAITING = 8
-_END_SECONDS = 1.0
 
 
 def line_of(sample: Sample) -> str:
@@ -40,47 +34,18 @@ def line_of(sample: Sample) -> str:
 
 
 class View:
-    """Shows samples in its own thread: a beat never waits for a reader. A context manager."""
+    """Shows samples on `stream` until nobody reads it; `check` is what to type when cut off."""
 
     def __init__(self, stream: TextIO, *, as_json: bool, check: str = "") -> None:
-        """Show on `stream`, until nobody reads it.
-
-        `check` is what to type when this machine may be cut off.
-        """
         self._check = check
         self._cut_off = False
         self._lasting = cast("TextIO", Lasting(stream))
         self._as_json = as_json
-        self._samples: Queue[Sample | None] = Queue(_WAITING)
-        self._thread = threading.Thread(target=self._run, name="monitor view", daemon=True)
-
-    def __enter__(self) -> Self:
-        """Start the thread."""
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        """Show the samples left, unless nobody takes them."""
-        self._offer(None)
-        self._thread.join(_END_SECONDS)
 
     def show(self, sample: Sample) -> None:
-        """Show a sample as soon as possible."""
-        self._offer(sample)
-
-    def _offer(self, sample: Sample | None) -> None:
-        try:
-            self._samples.put_nowait(sample)
-        except Full:
-            return
-
-    def _run(self) -> None:
-        while (sample := self._samples.get()) is not None:
-            self._shown(sample)
-
-    def _shown(self, sample: Sample) -> None:
-        text: Callable[[Sample], str] = _json if self._as_json else line_of
-        self._lasting.write(f"{plain(text(sample))}\n")
+        """Show a sample."""
+        text = _json(sample) if self._as_json else line_of(sample)
+        self._lasting.write(f"{plain(text)}\n")
         # Once each time, and not at every beat: it is for a person, and long.
         if sample.cut_off and not self._cut_off and not self._as_json:
             self._lasting.write(f"HINT: {self._check}\n")

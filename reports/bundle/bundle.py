@@ -25,7 +25,6 @@ from rollproof.profile.profile import Signing
 from rollproof.record_names import LOST_WINDOW, SEAL, SIGNATURE
 from rollproof.redaction.redactor import Redactor
 from rollproof.sealing.seal import CHECKER, record_files, seal_text_of_people
-from rollproof.system.files import sha256_of
 
 CHECKER_FILE = Path(verify_record.__file__)
 _RECORDS = "records of users: --with-records includes them"
@@ -33,13 +32,12 @@ _RECORDS = "records of users: --with-records includes them"
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A written bundle: its path, its own SHA-256, and what its checker found.
+    """A written bundle: its path, and what its checker found.
 
     `left_out` maps files and folders that are not in it to the reason.
     """
 
     path: Path
-    sha256: str
     left_out: Mapping[str, str]
     checked: Checked
 
@@ -57,12 +55,6 @@ def write_bundle(
 
     What people have written into the post-mortem is sealed first, by the key of `signing`. A record that does
     not hold is refused, unless it is wanted `anyway`.
-
-    Raises:
-        UsageProblem: `output` exists or lies within the incident, or a file's name cannot be bundled.
-        ActionFailed: a file holds a secret that `redactor` knows, or `output` cannot be written; or the
-            record does not hold.
-        Problem: a file cannot be read.
     """
     _require_new(incident, output)
     signing = signing or Signing()
@@ -79,7 +71,6 @@ def write_bundle(
         _write(temporary, incident, files)
         checked = verify_record.check(temporary, signing.allowed_signers)
         _require_holding(incident, checked, anyway=anyway)
-        digest = sha256_of(temporary)
         temporary.replace(output)
     except OSError as error:
         raise ActionFailed(
@@ -93,7 +84,7 @@ def write_bundle(
         # Where it cannot be removed, as on a disk that can only be read, the reason is known already.
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-    return Bundle(output, digest, left_out, checked)
+    return Bundle(output, left_out, checked)
 
 
 def _require_holding(incident: Incident, checked: Checked, *, anyway: bool) -> None:
@@ -161,7 +152,7 @@ def _write(path: Path, incident: Incident, files: Mapping[str, Path]) -> None:
         for name, file in files.items():
             with file.open("rb") as stream:
                 member = tarfile.TarInfo(f"{incident.id}/{name}")
-                member.size, member.mode = os.fstat(stream.fileno()).st_size, verify_record.MODE
+                member.size, member.mode = os.fstat(stream.fileno()).st_size, 0o644
                 try:
                     archive.addfile(member, stream)
                 except ValueError as error:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from rollproof.cli.options import AFTER, AsJson, Engineer, Profile, TakeOver, examples
-from rollproof.errors import ExitCode, UsageProblem
-from rollproof.home import HOME, INSTALLED, named_target, typed
+from rollproof.cli.options import AsJson, Engineer, Profile, TakeOver, examples
+from rollproof.errors import ExitCode
+from rollproof.home import HOME, INSTALLED
 from rollproof.runbook import STAGES
 from rollproof.verdict import code_of_verdict, combine
 
@@ -26,7 +25,6 @@ _WITH_A_WORD = frozenset({"--target", "--incident", "--baseline", "--migration"}
 
 
 @app.command(
-    rich_help_panel=AFTER,
     epilog=examples(
         "verify --target prod.toml",
         "verify phase1 -n 2 --target prod.toml --junitxml out.xml",
@@ -62,14 +60,10 @@ def verify(
 
 
 def pytest_words(words: Sequence[str]) -> list[str]:
-    """Return pytest's arguments for `words`, as they are typed after `verify`.
-
-    Raises:
-        UsageProblem: a word is neither a phase nor a path.
-    """
+    """Return pytest's arguments for `words`, as they are typed after `verify`: phases, then pytest's own."""
     rest, phases = list(words), list[str]()
-    while rest and not rest[0].startswith("-") and (rest[0] in _EVERY or not _is_path(rest[0])):
-        phases.append(_phase(rest.pop(0)))
+    while rest and rest[0] in _EVERY:
+        phases.append(rest.pop(0))
     marked = any(word == "-m" or (word.startswith("-m") and not word.startswith("--")) for word in rest)
     markers = " or ".join(phases) or ("" if marked else "verification")
     return [
@@ -82,24 +76,6 @@ def pytest_words(words: Sequence[str]) -> list[str]:
     ]
 
 
-def _is_path(word: str) -> bool:
-    return Path(word.partition("::")[0]).exists()
-
-
-def _phase(word: str) -> str:
-    if word in _EVERY:
-        return word
-    near = get_close_matches(word, _EVERY, n=1)
-    target = "" if named_target() or os.environ.get("ROLLPROOF_TARGET") else " --target PROFILE"
-    raise UsageProblem(
-        what="verify",
-        expected=f"one of {', '.join(_EVERY)}, a path, or an option",
-        observed=repr(word),
-        source="the command line",
-        hint=typed(f"verify {near[0] if near else 'phase1'}{target}"),
-    )
-
-
 def _joined(words: Sequence[str]) -> list[str]:
     joined: list[str] = []
     for word in words:
@@ -110,7 +86,7 @@ def _joined(words: Sequence[str]) -> list[str]:
     return joined
 
 
-@app.command(rich_help_panel=AFTER, epilog=examples("compare current --target prod.toml"))
+@app.command(epilog=examples("compare current --target prod.toml"))
 def compare(
     baseline: Annotated[Path, typer.Argument(help="Folder of the baseline, or its name.")],
     profile: Profile,
@@ -138,7 +114,6 @@ def compare(
 
 
 @app.command(
-    rich_help_panel=AFTER,
     epilog=examples("replay incidents/INCIDENT/lost-window/mysql/0000-shop.orders.jsonl --target prod.toml"),
 )
 def replay(
@@ -165,7 +140,6 @@ def replay(
 
 
 @app.command(
-    rich_help_panel=AFTER,
     epilog=examples("reopen INCIDENT --target prod.toml --fix HEAD --as Ada --root-cause 'a lock'"),
 )
 def reopen(

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from rollproof.cli.options import BEFORE, AsJson, By, Engineer, IncidentId, Profile, TakeOver, examples
+from rollproof.cli.options import AsJson, By, Engineer, IncidentId, Profile, TakeOver, examples
 from rollproof.errors import ExitCode, UsageProblem
 from rollproof.home import typed
 from rollproof.incident.incident import find_or_create_change
@@ -24,7 +24,7 @@ app = typer.Typer()
 Migration = Annotated[str, typer.Argument(metavar="COMMIT", help="Hash of the commit to promote.")]
 
 
-@app.command(rich_help_panel=BEFORE, epilog=examples("backup --target prod.toml"))
+@app.command(epilog=examples("backup --target prod.toml"))
 def backup(profile: Profile, incident: IncidentId = None, *, take_over: TakeOver = False) -> None:
     """Back up every store in parallel, into a new backup set of the current commit."""
     from rollback_actions.backup.whole_backup import away_during_backup, back_up
@@ -48,7 +48,7 @@ def backup(profile: Profile, incident: IncidentId = None, *, take_over: TakeOver
     typer.echo(f"backup: {taken.folder}")
 
 
-@app.command(rich_help_panel=BEFORE, epilog=examples("save-state --target prod.toml"))
+@app.command(epilog=examples("save-state --target prod.toml"))
 def save_state(profile: Profile) -> None:
     """Write the commit of the working copy into its file of this target, before a migration."""
     from rollproof.git.saved_commit import save_commit
@@ -60,9 +60,7 @@ def save_state(profile: Profile) -> None:
     typer.echo(f"saved: {commit} in {file}")
 
 
-@app.command(
-    rich_help_panel=BEFORE, epilog=examples("notify HEAD --target prod.toml --when 'today at 20:00'")
-)
+@app.command(epilog=examples("notify HEAD --target prod.toml --when 'today at 20:00'"))
 def notify(
     migration: Migration,
     profile: Profile,
@@ -83,9 +81,7 @@ def notify(
         raise typer.Exit(ExitCode.FAILED)
 
 
-@app.command(
-    rich_help_panel=BEFORE, epilog=examples("acknowledge HEAD --target prod.toml --as 'Ada Lovelace'")
-)
+@app.command(epilog=examples("acknowledge HEAD --target prod.toml --as 'Ada Lovelace'"))
 def acknowledge(migration: Migration, profile: Profile, name: Engineer, by: By = None) -> None:
     """Record that an engineer on call knows of the migration to COMMIT and will be there."""
     from rollback_actions.contacts.change_notice import acknowledge
@@ -98,7 +94,7 @@ def acknowledge(migration: Migration, profile: Profile, name: Engineer, by: By =
     typer.echo(target.redactor().text(f"acknowledged by {name}: the migration to {commit[:12]}"))
 
 
-@app.command(rich_help_panel=BEFORE, epilog=examples("rehearse HEAD --target staging.toml"))
+@app.command(epilog=examples("rehearse HEAD --target staging.toml"))
 def rehearse(migration: Migration, profile: Profile, *, take_over: TakeOver = False) -> None:
     """Rehearse COMMIT on a staging target: gate, deployment, checks, rollback, verification, record."""
     from rollback_actions.gate.rehearsal import Rehearsal, require_rehearsable
@@ -123,7 +119,6 @@ def rehearse(migration: Migration, profile: Profile, *, take_over: TakeOver = Fa
 
 
 @app.command(
-    rich_help_panel=BEFORE,
     epilog=examples("gate HEAD --target prod.toml", "gate v1.5.0 --target prod.toml --junit gate.xml"),
 )
 def gate(

@@ -20,7 +20,7 @@ from rollproof.cli import (
     rollback_commands,
     set_up_commands,
 )
-from rollproof.cli.options import DURING, examples
+from rollproof.cli.options import examples
 from rollproof.errors import ExitCode
 from rollproof.home import COMMAND, version
 
@@ -30,12 +30,21 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=examples("capture --target prod.toml", "verify phase1 --target prod.toml"),
 )
-for commands in (set_up_commands, before_commands, during_commands):
-    app.add_typer(commands.app)
-app.add_typer(rollback_commands.app, name="rollback", rich_help_panel=DURING)
-app.add_typer(contact_commands.app, name="contacts", rich_help_panel=DURING)
-for commands in (after_commands, record_commands):
-    app.add_typer(commands.app)
+_DURING = "While something is wrong"
+# The commands by the moments of the runbook, which are the panels of the help.
+_PANELS = {
+    "Set up": set_up_commands.app,
+    "Before a migration": before_commands.app,
+    _DURING: during_commands.app,
+    "After a rollback": after_commands.app,
+    "The record": record_commands.app,
+}
+for panel, commands in _PANELS.items():
+    for command in commands.registered_commands:
+        command.rich_help_panel = panel
+    app.add_typer(commands)
+app.add_typer(rollback_commands.app, name="rollback", rich_help_panel=_DURING)
+app.add_typer(contact_commands.app, name="contacts", rich_help_panel=_DURING)
 
 
 def _print_version(*, wanted: bool) -> None:

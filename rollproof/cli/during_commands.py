@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rollproof.cli.options import (
-    DURING,
     Again,
     AsJson,
     Confirm,
@@ -24,7 +23,6 @@ from rollproof.cli.options import (
     examples,
 )
 from rollproof.errors import ActionFailed
-from rollproof.incident.incident import find_or_create_incident
 from rollproof.monitoring.samples import Sample, SampleWriter, samples_path
 from rollproof.monitoring.severity import Severity
 from rollproof.monitoring.tree import Scope, decide
@@ -35,22 +33,16 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 Show = Callable[[Sample], None]
-# Not the file of all samples around the incident, which others write whole: this one is appended to.
-_WATCHED = "watched.jsonl"
 _PRIORITY = -10  # if this user may set it
 
 
 @app.command(
-    rich_help_panel=DURING,
     epilog=examples("monitor --target prod.toml", "monitor --target prod.toml --beats 12 --json"),
 )
 def monitor(
     profile: Profile,
     beats: Annotated[
         int | None, typer.Option(min=1, help="End after this many beats (default: run until Ctrl-C).")
-    ] = None,
-    incident: Annotated[
-        str | None, typer.Option(help="Incident that also gets the samples; an unknown id begins one.")
     ] = None,
     prometheus_port: Annotated[
         int | None,
@@ -71,6 +63,7 @@ def monitor(
     target = load_target(profile)
     path, redact = samples_path(target), target.redactor().text
     seconds = target.premigration.monitoring.beat_seconds
+    view = View(sys.stdout, as_json=as_lines, check=redact(Advice(target, profile).reach()))
     done = missed = 0
     # A target in trouble makes its machine busy, and then its samples matter most. They cost little.
     with suppress(PermissionError):
@@ -78,9 +71,8 @@ def monitor(
     with (
         file_lock(path.with_suffix(".lock"), f"monitor {target.name}"),
         stopping() as stopped,
-        _written(path, target, incident) as write,
+        _written(path) as write,
         _scraped(target, prometheus_port) as scrape,
-        View(sys.stdout, as_json=as_lines, check=redact(Advice(target, profile).reach())) as view,
         closing(
             Beats(target.name, probes_of(target, seconds * COLLECTED), seconds, stopped, redact)
         ) as watched,
@@ -110,22 +102,16 @@ def _scraped(target: Target, port: int | None) -> Iterator[Show]:
 
 
 @contextmanager
-def _written(path: Path, target: Target, incident: str | None) -> Iterator[Show]:
-    """Yield a function that writes a sample to the target's file, and to the incident's if one is named."""
-    paths = [path]
-    if incident is not None:
-        paths.append(
-            find_or_create_incident(target.folders.incidents, target.name, incident).folder / _WATCHED
-        )
-    with ExitStack() as opened:
+def _written(path: Path) -> Iterator[Show]:
+    """Yield a function that writes a sample to the target's file."""
+    with _writable(path):
+        writer = SampleWriter(path)
+
+    def write(sample: Sample) -> None:
         with _writable(path):
-            writers = [opened.enter_context(closing(SampleWriter(one))) for one in paths]
+            writer.write(sample)
 
-        def write(sample: Sample) -> None:
-            with _writable(path):
-                for writer in writers:
-                    writer.write(sample)
-
+    with closing(writer):
         yield write
 
 
@@ -144,7 +130,6 @@ def _writable(path: Path) -> Iterator[None]:
 
 
 @app.command(
-    rich_help_panel=DURING,
     epilog=examples("assess --target prod.toml", "assess --target prod.toml --samples samples.jsonl"),
 )
 def assess(
@@ -179,7 +164,6 @@ def assess(
 
 
 @app.command(
-    rich_help_panel=DURING,
     epilog=examples("plan --target prod.toml", "plan --target prod.toml --store mysql --corrupt"),
 )
 def plan(
@@ -220,7 +204,6 @@ def plan(
 
 
 @app.command(
-    rich_help_panel=DURING,
     epilog=examples("respond --target prod.toml", "respond --target prod.toml --auto"),
 )
 def respond(

@@ -11,15 +11,6 @@ from reports.terminal.document import ask
 from rollproof.errors import EXIT_CODES_TOLD
 from rollproof.home import COMMAND, no_target
 
-SET_UP, BEFORE, DURING, AFTER, RECORD = (
-    "Set up",
-    "Before a migration",
-    "While something is wrong",
-    "After a rollback",
-    "The record",
-)
-"""The moments of the runbook, as the panels of the help."""
-
 
 def examples(*lines: str) -> str:
     """Return the end of a help: example lines, each without the command's own name, and the exit codes.

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rollproof.cli.options import RECORD, AsJson, examples
+from rollproof.cli.options import examples
 from rollproof.errors import ExitCode, shortened
 from rollproof.home import incidents, typed
 from rollproof.incident.incident import named_incident
 from rollproof.record_names import LOST_WINDOW
+
+if TYPE_CHECKING:
+    from reports.bundle.verify_record import Checked
 
 app = typer.Typer()
 # Whoever made a bundle also made the names in it.
@@ -31,7 +32,6 @@ AnyProfile = Annotated[
 
 
 @app.command(
-    rich_help_panel=RECORD,
     epilog=examples("report INCIDENT", "report incidents/INCIDENT --target prod.toml"),
 )
 def report(
@@ -56,7 +56,6 @@ def report(
 
 
 @app.command(
-    rich_help_panel=RECORD,
     epilog=examples("bundle INCIDENT --target prod.toml --output record.tar.gz"),
 )
 def bundle(
@@ -92,9 +91,9 @@ def bundle(
     if target is None:
         typer.echo("no profile is named: only what looks like a token was looked for, no secret by name")
     checked = made.checked
-    left_out = [f"left out: {_shown(name)} ({why})" for name, why in made.left_out.items()]
+    left_out = [f"left out: {ascii(name)[1:-1]} ({why})" for name, why in made.left_out.items()]
     for line in (
-        _about(checked.incident, checked.target, checked.files, checked.size, made.sha256),
+        _about(checked, made.path),
         *left_out,
         *checked.lines(),
     ):
@@ -104,7 +103,7 @@ def bundle(
     typer.echo(f"bundle: {made.path}")
 
 
-@app.command(rich_help_panel=RECORD, epilog=examples("verify-bundle record.tar.gz"))
+@app.command(epilog=examples("verify-bundle record.tar.gz"))
 def verify_bundle(
     file: Annotated[
         Path,
@@ -120,67 +119,31 @@ def verify_bundle(
             help="File of allowed signers, as ssh-keygen has it: one must have signed it.",
         ),
     ] = None,
-    *,
-    as_json: AsJson = False,
 ) -> None:
     """Verify BUNDLE: every hash matches, nothing is missing, added or changed, and its record holds."""
     from reports.bundle.verify_record import check
-    from reports.terminal.document import answer
     from rollproof.redaction.redactor import Redactor
-    from rollproof.system.files import sha256_of
 
     checked = check(file, signers)
-    seen = VerifiedBundle(
-        bundle=str(file),
-        sha256=sha256_of(file),
-        incident=checked.incident,
-        target=checked.target,
-        files=checked.files,
-        size=checked.size,
-        record_holds=not checked.wrong,
-        record_sealed=not checked.wrong and not checked.unsealed,
-        record=tuple(shortened(line, 2 * _SHOWN) for line in checked.lines()),
-    )
-    answer(seen, _verified_lines, Redactor().text, ExitCode(checked.code), as_json=as_json)
+    for line in (*checked.lines(), _about(checked, file), _next(checked.code)):
+        typer.echo(Redactor().text(line))
+    if checked.code:
+        raise typer.Exit(checked.code)
 
 
-@dataclass(frozen=True, slots=True)
-class VerifiedBundle:
-    """What a bundle is of, and what its checker says of the record in it.
-
-    `sha256` is that of the whole file, `size` is in bytes. `record_holds` says whether all that is sealed
-    holds, and `record_sealed` whether that is all of it.
-    """
-
-    bundle: str
-    sha256: str
-    incident: str
-    target: str
-    files: int
-    size: int
-    record_holds: bool
-    record_sealed: bool
-    record: tuple[str, ...]
+def _next(code: int) -> str:
+    """Return what to do after that end of the checker."""
+    if code == ExitCode.FAILED:
+        return "HINT: do not trust it: fetch it again, or have it bundled again from the incident"
+    if code == ExitCode.BROKEN:
+        return f"HINT: nothing vouches for unsealed files: {typed('report ID')}, then bundle it again"
+    return "compare that SHA-256 with what its maker says: who changes a bundle can change its hashes"
 
 
-def _verified_lines(seen: VerifiedBundle) -> Iterator[str]:
-    about = _about(seen.incident, seen.target, seen.files, seen.size, seen.sha256)
-    # The checker bounds its lines, and says first what does not hold.
-    yield from (about, *seen.record) if seen.record_holds else (*seen.record, about)
-    if not seen.record_holds:
-        yield "HINT: do not trust it: fetch it again, or have it bundled again from the incident"
-    elif not seen.record_sealed:
-        yield f"HINT: nothing vouches for unsealed files: {typed('report ID')}, then bundle it again"
-    else:
-        yield "compare that SHA-256 with what its maker says: who changes a bundle can change its hashes"
-        yield f"verified: {seen.bundle}"
+def _about(checked: Checked, bundle: Path) -> str:
+    """Return what a bundle is of; whoever made it chose these names."""
+    from rollproof.system.files import sha256_of
 
-
-def _about(incident: str, target: str, files: int, size: int, sha256: str) -> str:
-    of = f"incident {_shown(incident)} of target {_shown(target)}"
-    return f"{of}: {files:,} files, {size:,} bytes; sha256 {sha256}"
-
-
-def _shown(text: str) -> str:
-    """Return a text that whoever made a bundle chose."""
-    return ascii(shortened(text, _SHOWN))[1:-1]
+    incident, target = (ascii(shortened(text, _SHOWN))[1:-1] for text in (checked.incident, checked.target))
+    size = f"{checked.files:,} files, {checked.size:,} bytes"
+    return f"incident {incident} of target {target}: {size}; sha256 {sha256_of(bundle)}"

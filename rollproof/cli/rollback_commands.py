@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -21,7 +21,7 @@ from rollproof.monitoring.rollback_request import Kind
 
 app = typer.Typer(help="Roll a target back.", no_args_is_help=True)
 
-Commit = Annotated[str, typer.Argument(help="Hash of the commit to go back to.")]
+Name = Annotated[str, typer.Argument(help="The service, the store, or the hash of the commit to go back to.")]
 BackupName = Annotated[
     str | None,
     typer.Option(
@@ -32,85 +32,39 @@ BackupName = Annotated[
 ]
 
 
-@app.command(epilog=examples("rollback service backend --target prod.toml"))
-def service(
-    name: Annotated[str, typer.Argument(help="A service of the application.")],
-    profile: Profile,
-    incident: IncidentId = None,
-    confirm: Confirm = None,
-    *,
-    take_over: TakeOver = False,
-    over_budget: OverBudget = False,
-    again: Again = False,
-) -> None:
-    """Restore service NAME to the known-good commit's image and configuration."""
-    _begin(profile, Kind.SERVICE, name, incident, (confirm, over_budget, again, take_over))
+_KINDS = {
+    Kind.SERVICE: ("Restore service NAME to the known-good commit's image and configuration.", "backend"),
+    Kind.DATABASE: ("Restore store NAME's data from the known-good commit's backup.", "mysql"),
+    Kind.FULL: ("Restore the application's code and images to commit NAME; data stays as it is.", "v1.4.2"),
+    Kind.EMERGENCY: ("Restore code, images and every store's data to commit NAME.", "v1.4.2"),
+}
 
 
-@app.command(epilog=examples("rollback database mysql --target prod.toml"))
-def database(
-    name: Annotated[str, typer.Argument(help="A store.")],
-    profile: Profile,
-    backup: BackupName = None,
-    incident: IncidentId = None,
-    confirm: Confirm = None,
-    *,
-    take_over: TakeOver = False,
-    over_budget: OverBudget = False,
-    again: Again = False,
-) -> None:
-    """Restore store NAME's data from the known-good commit's backup."""
-    _begin(profile, Kind.DATABASE, name, incident, (confirm, over_budget, again, take_over), backup)
+def _command(kind: Kind) -> Callable[..., None]:
+    def command(
+        name: Name,
+        profile: Profile,
+        backup: BackupName = None,
+        incident: IncidentId = None,
+        confirm: Confirm = None,
+        *,
+        take_over: TakeOver = False,
+        over_budget: OverBudget = False,
+        again: Again = False,
+    ) -> None:
+        from rollback_actions.rollback.rollback_run import begin
+        from rollproof.planning.refusals import Allowed
+
+        if backup is not None and kind in {Kind.SERVICE, Kind.FULL}:
+            raise typer.BadParameter(f"a {kind} rollback restores no data", param_hint="--backup")
+        begin(profile, kind, name, incident, Allowed(confirm, over_budget, again, take_over), backup)
+
+    return command
 
 
-@app.command(epilog=examples("rollback full v1.4.2 --target prod.toml"))
-def full(
-    commit: Commit,
-    profile: Profile,
-    incident: IncidentId = None,
-    confirm: Confirm = None,
-    *,
-    take_over: TakeOver = False,
-    over_budget: OverBudget = False,
-    again: Again = False,
-) -> None:
-    """Restore the application's code and images to COMMIT; data stays as it is."""
-    _begin(profile, Kind.FULL, commit, incident, (confirm, over_budget, again, take_over))
-
-
-@app.command(
-    epilog=examples(
-        "rollback emergency v1.4.2 --target prod.toml",
-        "rollback emergency v1.4.2 --target prod.toml --confirm prod",
-    )
-)
-def emergency(
-    commit: Commit,
-    profile: Profile,
-    backup: BackupName = None,
-    incident: IncidentId = None,
-    confirm: Confirm = None,
-    *,
-    take_over: TakeOver = False,
-    over_budget: OverBudget = False,
-    again: Again = False,
-) -> None:
-    """Restore code, images and every store's data to COMMIT."""
-    _begin(profile, Kind.EMERGENCY, commit, incident, (confirm, over_budget, again, take_over), backup)
-
-
-def _begin(
-    profile: Path,
-    kind: Kind,
-    name: str,
-    incident: str | None,
-    permissions: tuple[str | None, bool, bool, bool],
-    backup: str | None = None,
-) -> None:
-    from rollback_actions.rollback.rollback_run import begin
-    from rollproof.planning.refusals import Allowed
-
-    begin(profile, kind, name, incident, Allowed(*permissions), backup)
+for _kind, (_does, _example) in _KINDS.items():
+    _line = f"rollback {_kind} {_example} --target prod.toml"
+    app.command(_kind.value, help=_does, epilog=examples(_line, f"{_line} --confirm prod"))(_command(_kind))
 
 
 @app.command(epilog=examples("rollback resume --target prod.toml"))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rollproof.cli.options import SET_UP, AsJson, IncidentId, Profile, TakeOver, examples
+from rollproof.cli.options import AsJson, IncidentId, Profile, TakeOver, examples
 from rollproof.errors import ExitCode, UsageProblem, shortened
 from rollproof.home import typed
 from rollproof.incident.journal_steps import Step
@@ -24,7 +24,6 @@ _SHOWN = 120
 
 
 @app.command(
-    rich_help_panel=SET_UP,
     epilog=examples("init --project shop", "init --file docker-compose.yml --output shop.toml"),
 )
 def init(
@@ -62,7 +61,7 @@ def init(
         typer.echo(line)
 
 
-@app.command(rich_help_panel=SET_UP, epilog=examples("doctor --target prod.toml"))
+@app.command(epilog=examples("doctor --target prod.toml"))
 def doctor(profile: Profile, *, as_json: AsJson = False) -> None:
     """Examine all that this target needs, on one page, within 20 s; changes nothing."""
     from reports.answers.doctor_lines import doctor_lines
@@ -137,7 +136,7 @@ def _local_probes(target: Target) -> Sequence[Need]:
     return Need("rollback", rollback), Need("lock", lock, ("engine",)), Need("allure", allure)
 
 
-@app.command(rich_help_panel=SET_UP, epilog=examples("capture --target prod.toml"))
+@app.command(epilog=examples("capture --target prod.toml"))
 def capture(profile: Profile, incident: IncidentId = None, *, take_over: TakeOver = False) -> None:
     """Capture a baseline and make it current: commit, images, records, what the canary sees."""
     from rollback_actions.session.lock import open_lock

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reports.bundle.bundle import CHECKER_FILE
-from reports.bundle.verify_record import check, header_of
-from tests.unit.sealed_record import packed_members, padded
+from reports.bundle.verify_record import check
+from tests.unit.sealed_record import header_of, packed_members, padded
 
 MOST_KIB = 600_000
 # The checker as it is started, by the memory that its process took; its own limit holds.

@@ -16,12 +16,10 @@ from functools import cached_property
 from pathlib import Path
 
 from reports.bundle.bundle import write_bundle
-from reports.bundle.verify_record import header_of
 from reports.incident.record import read_record
 from reports.postmortem.postmortem import write_post_mortem
 from reports.postmortem.story import story_of
-from reports.verdict.recount import recounted
-from reports.verdict.verdict import read_verdict, write_verdict
+from reports.verdict.verdict import read_verdict, recounted, write_verdict
 from rollproof.profile.profile import Signing
 from rollproof.record_names import SEAL, SIGNATURE
 from rollproof.redaction.redactor import Redactor
@@ -118,6 +116,13 @@ def packed(files: Mapping[str, bytes]) -> bytes:
     return packed_members(
         *(header_of(f"{IDENTITY}/{name}", len(text)) + padded(text) for name, text in files.items())
     )
+
+
+def header_of(name: str, size: int) -> bytes:
+    """Return the header that a bundle has for a file."""
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = size, 0o644
+    return member.tobuf(tarfile.USTAR_FORMAT, "utf-8", "strict")
 
 
 def padded(text: bytes) -> bytes:

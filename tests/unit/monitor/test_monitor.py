@@ -21,7 +21,6 @@ from rollproof.monitoring.monitor import Beats
 from rollproof.monitoring.probes.probe import Probe, Reading
 from rollproof.monitoring.samples import ProbeId, ProbeKind, Sample, Unreached, read_samples, samples_path
 from rollproof.profile.profile import load_target
-from rollproof.system.files import read_lines
 from tests.conftest import ROOT
 from tests.unit.monitor.turned_time import TurnedTime, turned
 
@@ -223,13 +222,12 @@ def test_it_says_a_line_a_beat_and_what_it_came_to(here: Here, profile: Path) ->
     assert samples[0].probes["disk"].ok is None  # the engine is not there to say where its data is
 
 
-def test_json_goes_to_standard_output_alone_and_an_incident_keeps_its_own(here: Here, profile: Path) -> None:
-    code, said, errors = here("--beats=2", "--json", "--incident=watched")
+def test_json_goes_to_standard_output_alone(here: Here) -> None:
+    code, said, errors = here("--beats=2", "--json")
     assert code == 0, errors
     records = [json.loads(line) for line in said.splitlines()]
     assert [record["beat"] for record in records] == [0, 1]
     assert records[0]["probes"]["containers"]["unreached"] == "unreachable"
-    assert records == read_lines(profile.parent / "incidents" / "watched" / "watched.jsonl")
     assert "monitor of sandbox: 2 beats" in errors
 
 

@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 import typer
@@ -25,9 +24,8 @@ from rollproof.planning.status import StepState
 from rollproof.runbook import STEPS
 from rollproof.system.clock import Moment
 from rollproof.verdict import Verdict
-from tests.unit.clock import Clock
-from tests.unit.command_line import Ran, begin, read_document
-from tests.unit.made_incident import MadeIncident, clock
+from tests.unit.command_line import Ran, begin
+from tests.unit.made_incident import clock
 from tests.unit.sandbox import SECRET
 
 __all__ = ["clock"]
@@ -222,40 +220,6 @@ def test_checks_that_did_not_run_are_a_document_without_a_result(
     assert not junit.exists()
     assert found.problem is not None
     assert found.problem.observed == "exit code 4"
-
-
-@pytest.fixture
-def bundle(run: Ran, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A bundle of a made incident."""
-    made = MadeIncident(run.sandbox.target, clock)
-    made.roll_back()
-    path = tmp_path / "one.tar.gz"
-    run("bundle", made.incident.id, f"--output={path}")
-    monkeypatch.delenv("ROLLPROOF_TARGET", raising=False)
-    return path
-
-
-def _verified(
-    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], code: ExitCode
-) -> dict[str, dict[str, Any]]:
-    monkeypatch.setattr("sys.argv", ["rollproof", "verify-bundle", str(path), "--json"])
-    assert main() is code
-    said, told = capsys.readouterr()
-    read_document(said, told, code)
-    found: dict[str, dict[str, Any]] = json.loads(said)
-    return found
-
-
-def test_a_bundle_that_holds_and_one_that_does_not(
-    bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    # It has no seal.
-    found = _verified(bundle, monkeypatch, capsys, ExitCode.BROKEN)
-    assert (found["result"]["record_holds"], found["result"]["record_sealed"]) == (True, False)
-    assert found["result"]["files"] > 0
-    bundle.write_bytes(bundle.read_bytes()[:-9])
-    damaged = _verified(bundle, monkeypatch, capsys, ExitCode.FAILED)
-    assert not damaged["result"]["record_holds"]
 
 
 def test_nobody_reads_it(run: Ran, monkeypatch: pytest.MonkeyPatch) -> None:

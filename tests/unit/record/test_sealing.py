@@ -15,8 +15,7 @@ from reports.bundle.verify_record import JOURNALS, canonical, check
 from reports.incident.record import read_record
 from reports.run import completion, renewal
 from reports.run.renewal import renew
-from reports.verdict.recount import recounted
-from reports.verdict.verdict import read_verdict
+from reports.verdict.verdict import read_verdict, recounted
 from rollproof.errors import ActionFailed, Unverifiable
 from rollproof.incident.downtime import Downtime, Since
 from rollproof.incident.journal import hash_of

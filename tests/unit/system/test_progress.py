@@ -38,8 +38,7 @@ def test_what_a_probe_says_is_no_order_to_the_terminal(as_json: bool) -> None:  
     (sample,) = samples(1, lambda _: {"store redis": value(None, ok=False)})
     probe = replace(sample.probes["store redis"], text=said)
     stream = io.StringIO()
-    with View(stream, as_json=as_json) as view:
-        view.show(replace(sample, probes={"redis": probe}))
+    View(stream, as_json=as_json).show(replace(sample, probes={"redis": probe}))
     assert not {"\x1b", "\x9b", "\u202e"} & {*stream.getvalue()}
     assert not as_json or json.loads(stream.getvalue())["probes"]["redis"]["text"] == said
 

@@ -11,7 +11,6 @@ import pytest
 from rollproof import home
 from rollproof.cli import after_commands
 from rollproof.cli.after_commands import pytest_words
-from rollproof.errors import UsageProblem
 from tests.conftest import ROOT
 
 
@@ -95,15 +94,6 @@ def test_a_phase_is_a_phase_though_a_file_has_its_name(elsewhere: Path) -> None:
     (elsewhere / "phase1").mkdir()
     (elsewhere / "test_mine.py").touch()
     assert pytest_words(["phase1", "test_mine.py"])[-3:] == ["-m", "phase1", "test_mine.py"]
-
-
-@pytest.mark.usefixtures("elsewhere")
-@pytest.mark.parametrize(("word", "near"), [("phas2", "phase2"), ("everything", "phase1")])
-def test_a_word_that_is_no_phase_is_told(word: str, near: str) -> None:
-    with pytest.raises(
-        UsageProblem, match=rf"observed '{word}'[\s\S]*HINT: rollproof verify {near} --target PROFILE"
-    ):
-        pytest_words([word])
 
 
 @pytest.mark.usefixtures("elsewhere")
