@@ -1,11 +1,15 @@
-"""The facts about a run that Allure shows next to its results: its environment."""
+"""The facts about a run that Allure shows next to its results: its environment, and the report's title."""
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 
-from rollproof.incident.incident import Incident
+from rollproof.baseline.facts import Facts
+from rollproof.home import version as own_version
+from rollproof.incident.incident import Incident, RollbackRecord
 from rollproof.record_names import ENVIRONMENT_FILE
 from rollproof.system.files import write_whole
 
@@ -16,6 +20,34 @@ _ASCII = 128
 def report_name(incident: Incident) -> str:
     """Return the report's title."""
     return f"Rollproof {_DASH} {incident.target} {_DASH} incident {incident.id}"
+
+
+def environment_of_run(
+    incident: Incident, profile: Path, migration: str | None, recorded: Facts | None
+) -> dict[str, str]:
+    """Return target, commits, incident and versions, by the names that a report shows.
+
+    `recorded` are the facts of the baseline, such as commit and images of the good state, if there is one.
+    """
+    rows = environment_of(incident, incident.rollback()) | {"Profile": profile.name}
+    if migration is not None:
+        rows["Migration to"] = migration
+    if recorded is not None:
+        rows["Baseline of commit"] = recorded.commit
+        rows |= {f"Image of {c.service}": c.image for c in recorded.containers}
+    rows |= {"Rollproof": own_version(), "Host": platform.node(), "Python": platform.python_version()}
+    return rows | {name: version(name) for name in ("pytest", "allure-pytest")}
+
+
+def environment_of(incident: Incident, rollback: RollbackRecord | None) -> dict[str, str]:
+    """Return the facts from the incident's own record, by the same names."""
+    rows = {"Incident": incident.id, "Target": incident.target, "Incident began": incident.started.wall}
+    if rollback is not None:
+        rows["Rollback"] = " ".join([rollback.kind, *rollback.names])
+        rows["Rolled back to"] = rollback.commit
+        if rollback.origin is not None:
+            rows["Rolled back from"] = ", ".join(rollback.origin.commits)
+    return rows
 
 
 def write_environment(folder: Path, environment: Mapping[str, str]) -> None:

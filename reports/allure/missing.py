@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,62 +13,70 @@ from uuid import NAMESPACE_URL, uuid5
 import attrs
 from allure_commons.model2 import TestResult
 
-from reports.allure.metadata import write_environment
-from reports.allure.recorded import NODE_ID, recorded_results
-from reports.allure.results import RedactingLogger, unreported
-from reports.incident.record import IncidentRecord
-from reports.run.environment import environment_of
+from reports.allure.metadata import environment_of, write_environment
+from reports.allure.results import NODE_ID, RedactingLogger, unreported
+from reports.incident.record import OTHER_SHAPE, IncidentRecord
 from reports.text.stages import TITLES
+from rollproof.reading import read_regular
 from rollproof.record_names import ENVIRONMENT_FILE, RESULTS
 from rollproof.redaction.redactor import Redactor
-from rollproof.system.clock import Moment
 from rollproof.system.files import write_whole
 
 
 def write_missing_results(record: IncidentRecord, redactor: Redactor | None = None) -> None:
-    """Write a result for each run's checks that have none since the run began."""
-    folder, incident = record.incident.folder / RESULTS, record.incident
+    """Write a result for each check that has none since its newest run began, as the ledger has it."""
+    folder = record.incident.folder / RESULTS
     folder.mkdir(exist_ok=True)
     if not (folder / ENVIRONMENT_FILE).exists():
-        write_environment(folder, environment_of(incident, record.rollback))
-    missing = {f"{one.uuid}-result.json": (one, until) for one, until in _every_result(record)}
-    # A result that an earlier rebuild wrote is no result of the check's own.
-    own = defaultdict[str, list[int]](list)
-    for found in recorded_results(folder):
-        if found.path.name not in missing:
-            own[found.check].append(found.start)
-    redactor = redactor or Redactor()
-    for name, (result, until) in missing.items():
-        check = next(label.value for label in result.labels if label.name == NODE_ID)
-        if any(result.start <= start < until for start in own[check]):
-            # The check's own result appeared after an earlier rebuild.
-            (folder / name).unlink(missing_ok=True)
+        write_environment(folder, environment_of(record.incident, record.rollback))
+    newest = _newest_results(record)
+    own = _starts(folder, written_here={_name(result) for result in newest.values()})
+    for check, result in newest.items():
+        path = folder / _name(result)
+        if max(own[check], default=-1) >= result.start:
+            # The check's own result may have come after an earlier rebuild.
+            path.unlink(missing_ok=True)
         else:
-            RedactingLogger(_Whole(folder / name), redactor).report_result(result)
+            RedactingLogger(_Whole(path), redactor or Redactor()).report_result(result)
 
 
-def _every_result(record: IncidentRecord) -> Iterator[tuple[TestResult, float]]:
-    """Yield a result for each check of each run, as the ledger has it, under an id that stays the same.
+def _newest_results(record: IncidentRecord) -> Mapping[str, TestResult]:
+    """Return a result for each check of the newest run that planned it, under an id that stays the same."""
+    incident, found = record.incident, dict[str, TestResult]()
+    for run in record.runs:
+        moment = run.facts.started if run.facts is not None else incident.started
+        began = int(datetime.fromisoformat(moment.wall).timestamp() * 1000)
+        planned = {check: stage for stage, of in run.plan.items() if stage in TITLES for check in of.checks}
+        for planned_id, stage in planned.items():
+            # A damaged plan may hold lone surrogates, which cannot be written.
+            check = planned_id.encode("utf-8", "backslashreplace").decode()
+            result = unreported(incident.id, stage, check, run.results.get(planned_id), began)
+            result.uuid = str(uuid5(NAMESPACE_URL, f"{incident.id}/{run.number}/{check}"))
+            found[check] = result
+    return found
 
-    Beside it is the start of the next run, in milliseconds since 1970.
+
+def _name(result: TestResult) -> str:
+    return f"{result.uuid}-result.json"
+
+
+def _starts(folder: Path, written_here: set[str]) -> Mapping[str, list[int]]:
+    """Return when each check began by its own results, in milliseconds since 1970.
+
+    A result that is torn or unreadable does not count: its hash in the seal says what is wrong with it.
     """
-    incident = record.incident
-    starts = [
-        _milliseconds(run.facts.started if run.facts is not None else incident.started) for run in record.runs
-    ]
-    for run, began, until in zip(record.runs, starts, [*starts, math.inf][1:], strict=True):
-        wanted = [(stage, check) for stage, planned in run.plan.items() for check in planned.checks]
-        for stage, planned_id in wanted:
-            if stage in TITLES:
-                # A damaged plan may hold lone surrogates, which cannot be written.
-                check = planned_id.encode("utf-8", "backslashreplace").decode()
-                result = unreported(incident.id, stage, check, run.results.get(planned_id), began)
-                result.uuid = str(uuid5(NAMESPACE_URL, f"{incident.id}/{run.number}/{check}"))
-                yield result, until
-
-
-def _milliseconds(moment: Moment) -> int:
-    return int(datetime.fromisoformat(moment.wall).timestamp() * 1000)
+    found = defaultdict[str, list[int]](list)
+    for path in folder.glob("*-result.json"):
+        try:
+            result = json.loads(read_regular(path))
+            checks = [label["value"] for label in result["labels"] if label["name"] == NODE_ID]
+            start = int(result["start"])
+        except (OSError, *OTHER_SHAPE):
+            continue
+        if path.name not in written_here:
+            for check in checks:
+                found[str(check)].append(start)
+    return found
 
 
 class _Whole:

@@ -41,7 +41,6 @@ from fixtures.gating.recorder import judge
 from fixtures.gating.stages import parameters_of, stage_of
 from fixtures.gating.verification import VERIFICATION
 from reports.allure.categories import code_of
-from reports.allure.recorded import NODE_ID
 from reports.text.cut import TRACE_CHARACTERS, cut_evidence, cut_to
 from reports.text.page import escaped
 from reports.text.redactor import redactor_of
@@ -57,7 +56,8 @@ from rollproof.redaction.redactor import Redactor
 from rollproof.runbook import Replica, store_in
 from rollproof.verdict import Verdict
 
-MEANS = "means"
+MEANS, NODE_ID = "means", "nodeId"
+"""Labels of a result: the meaning of its error, and its check."""
 # Larger than what is kept of one.
 _LARGEST_ATTACHMENT = 256 * 1024 * 1024
 _STATUSES = {
@@ -69,9 +69,6 @@ _STATUSES = {
 # Fixtures through which a check reports: the record does not list them.
 _PLUMBING = frozenset({"evidence", "note", "expect", "redact"})
 _means = pytest.StashKey[Meaning]()
-_Said = dict[str, dict[str, str]]
-_SAID = pytest.StashKey[_Said]()
-"""By node id: each message of Allure's for an error of the suite, and the same in its own words."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -90,8 +87,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     original = next((p for p in manager.get_plugins() if type(p) is AllureFileLogger), None)
     if original is None:
         return
-    config = session.config
-    ours = RedactingLogger(original, redactor_of(config), config.stash.setdefault(_SAID, {}))
+    ours = RedactingLogger(original, redactor_of(session.config))
     manager.unregister(original)
     manager.register(ours)
 
@@ -116,23 +112,31 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.allure_label(value, label_type=name))
 
 
-@pytest.hookimpl(wrapper=True)
+# Outermost, so that Allure has seen the report before.
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """After a check's teardown, attach its evidence and describe its steps and values."""
     report = yield
-    note_error(item, call.excinfo.value if call.excinfo is not None else None)
-    if call.excinfo is not None and isinstance(call.excinfo.value, Described):
-        said = item.config.stash.setdefault(_SAID, {}).setdefault(item.nodeid, {})
-        message = call.excinfo.exconly()
-        said[message] = _own_words(message, call.excinfo.type)
+    result = _running()
+    if call.excinfo is not None:
+        note_error(item, call.excinfo.value)
+        details = result.statusDetails if result is not None else None
+        if (
+            isinstance(call.excinfo.value, Described)
+            and details
+            and details.message == call.excinfo.exconly()
+        ):
+            # pytest begins a message with the class of the error: its words say more.
+            details.message = str(call.excinfo.value)
     verdict, _, means = judge(item, report, call)
     if verdict in {Verdict.FAILED, Verdict.BROKEN}:
         # The first error counts, as in Allure's own view.
         item.stash.setdefault(_means, means)
     if call.when == "teardown":
-        _describe(item)
+        if result is not None:
+            _describe(item, result)
         for evidence in item.stash.get(EVIDENCE, []):
             allure_commons.plugin_manager.hook.attach_data(
                 body=evidence.text,
@@ -143,18 +147,15 @@ def pytest_runtest_makereport(
     return report
 
 
-def _own_words(message: str, kind: type[BaseException]) -> str:
-    """Return an error's message without its class, with which pytest begins it: the words say more."""
-    return message.removeprefix(f"{kind.__module__}.{kind.__qualname__}: ")
-
-
-def _describe(item: pytest.Item) -> None:
-    """Give the result its title, description and steps; a title that the check set stays."""
+def _running() -> TestResult | None:
+    """Return Allure's result of the running check."""
     plugins = allure_commons.plugin_manager.get_plugins()
     listener = next((plugin for plugin in plugins if isinstance(plugin, AllureListener)), None)
-    result = listener.allure_logger.get_test(None) if listener is not None else None
-    if result is None:
-        return
+    return listener.allure_logger.get_test(None) if listener is not None else None
+
+
+def _describe(item: pytest.Item, result: TestResult) -> None:
+    """Give the result its title, description and steps; a title that the check set stays."""
     if not allure_title(item):
         result.name = heading_of(item.name)
     result.description = description(item)
@@ -186,10 +187,9 @@ def _story(item: pytest.Item, redactor: Redactor) -> str | None:
 class RedactingLogger:
     """Lets Allure's logger write redacted results and attachments, identified by their node ids."""
 
-    def __init__(self, inner: Any, redactor: Redactor, said: _Said | None = None) -> None:  # noqa: ANN401 - it is not typed
+    def __init__(self, inner: Any, redactor: Redactor) -> None:  # noqa: ANN401 - it is not typed
         self._inner = inner
         self._redactor = redactor
-        self._said = {} if said is None else said
 
     @allure_commons.hookimpl
     def report_result(self, result: TestResult) -> None:
@@ -197,10 +197,6 @@ class RedactingLogger:
         node_id = next((label.value for label in result.labels if label.name == NODE_ID), None)
         if node_id is not None:
             _identify(result, node_id)
-        said = self._said.pop(node_id or "", {})
-        if result.statusDetails is not None:
-            message = result.statusDetails.message
-            result.statusDetails.message = said.get(message, message)
         result = _redacted(result, self._redactor)
         if result.statusDetails is not None and result.statusDetails.trace:
             # Only after redaction: a secret that is cut has lost its shape.
@@ -310,7 +306,7 @@ SHOWN = 20
 MOST_STEPS = 40
 
 
-def note_error(item: pytest.Item, error: BaseException | None) -> None:
+def note_error(item: pytest.Item, error: BaseException) -> None:
     """Keep an error's expected and observed values for a check that recorded none itself."""
     if isinstance(error, ProfileProblem):
         # It holds several errors, each with its own values: its text lists them all.

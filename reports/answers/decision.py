@@ -115,9 +115,6 @@ def decision_record(
     """Return what becomes of a decision; a rollback goes to `commit`, or with None to the known-good commit.
 
     `refused` gives the reasons to refuse its plan; by default, they are those without any permission.
-
-    Raises:
-        Problem: the chosen rollback cannot be done.
     """
     target = advice.target
     plan = plan_of(target, decision, commit)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rollproof.errors import listed
-from rollproof.incident.journal_steps import Step
+from rollproof.incident.journal_steps import Step, StepId
 from rollproof.losses.after_restore import Dangling, Unmatched
 from rollproof.losses.changes import Written
 from rollproof.monitoring.rollback_request import Kind
@@ -18,94 +18,53 @@ def outline(target: Target, plan: Plan) -> Iterator[tuple[PlannedStep, str]]:
     """Yield the steps of `plan` in order, each with its changes; a step within another is left out."""
     for planned in plan.steps:
         if planned.part_of is None:
-            changes = _CHANGES.get(planned.id.step, _nothing)
-            yield planned, changes(target, plan, planned.id.of)
+            yield planned, _changes(target, plan, planned.id)
 
 
-def _nothing(*_: object) -> str:
-    return "changes nothing"
-
-
-def _maintenance_on(_: Target, plan: Plan, __: str) -> str:
-    return f"{plan.maintained} says 503 with Retry-After to every request, from here to the last step"
-
-
-def _stop(_: Target, plan: Plan, __: str) -> str:
-    order = ", then ".join(", ".join(group) for group in plan.stops)
-    order += f", then {', '.join(plan.removed)}" if plan.removed else ""
-    return f"stops {order}" + ("" if plan.maintained else ": not served from here to the last step")
-
-
-def _up(target: Target, _: Plan, store: str) -> str:
-    services = target.stores[store].services
-    return f"starts {', '.join(services)} where stopped" if services else "changes nothing: it is no server"
-
-
-def _quiet(*_: object) -> str:
-    return "changes nothing; fails while a writer is there, and watches on"
-
-
-def _keep(target: Target, _: Plan, __: str) -> str:
-    folder = target.folders.backups / "safety"
-    return f"writes what was written since the backup into the incident, a copy of all to {folder}"
-
-
-def _check_out(target: Target, plan: Plan, _: str) -> str:
-    repository = target.application.repository
-    return f"{repository} goes to {plan.commit[:12]}; changes that are not committed are kept"
+def _changes(target: Target, plan: Plan, step: StepId) -> str:
+    """Return the changes of a step in words."""
+    match step.step:
+        case Step.UP:
+            services = ", ".join(target.stores[step.of].services)
+            return f"starts {services} where stopped" if services else "changes nothing: it is no server"
+        case Step.RESTORE:
+            return _restore(target, plan, step.of)
+        case Step.START | Step.RECREATE:
+            return "; ".join((*_of_completion(plan), *_of_start(plan, plan.stopped)))
+        case Step.MAINTENANCE_OFF:
+            again = _of_start(plan, (plan.maintained,)) if plan.images else ()
+            return "; ".join((f"{plan.maintained} answers again", *again))
+    commit, safety = plan.commit[:12], target.folders.backups / "safety"
+    stops = [*map(", ".join, plan.stops), *([", ".join(plan.removed)] if plan.removed else [])]
+    unserved = "" if plan.maintained else ": not served from here to the last step"
+    others = {
+        Step.MAINTENANCE_ON: f"{plan.maintained} says 503 with Retry-After to every request, from here to the"
+        " last step",
+        Step.STOP: f"stops {', then '.join(stops)}{unserved}",
+        Step.QUIET: "changes nothing; fails while a writer is there, and watches on",
+        Step.KEEP: f"writes what was written since the backup into the incident, a copy of all to {safety}",
+        Step.CHECK_OUT: f"{target.application.repository} goes to {commit}; changes that are not committed"
+        " are kept",
+        Step.WATCHED: "changes nothing; fails when a writer was seen",
+        Step.REMOVE: f"removes the containers of {step.of}, which {commit} lacks; their volumes stay",
+        Step.KEEP_OUT: f"{plan.maintained} says 503 to users again, and lets in whoever has"
+        " application.maintenance.way_in",
+    }
+    return others.get(step.step, "changes nothing")
 
 
 def _restore(target: Target, plan: Plan, store: str) -> str:
     if plan.backup is None:
-        return _nothing()
+        return "changes nothing"
     kept = plan.backup.stores.get(store)
-    records = sum(kept.records.values()) if kept is not None else 0
-    risk = target.stores[store].risk
-    went = f"{store}, of risk {risk}, goes back to {records:,} records of {plan.backup.folder.name}"
-    mounts = [f"{service}:{place}" for service, place in target.stores[store].mounts]
-    held = [f"{name} {kept.records.get(name, 0):,}" for name in mounts] if kept is not None else []
-    return f"{went}: {', '.join(held)}" if held else went
-
-
-def _watched(*_: object) -> str:
-    return "changes nothing; fails when a writer was seen"
-
-
-def _start(_: Target, plan: Plan, __: str) -> str:
-    return "; ".join((*_of_completion(plan), *_of_start(plan, plan.stopped)))
-
-
-def _remove(_: Target, plan: Plan, service: str) -> str:
-    return f"removes the containers of {service}, which {plan.commit[:12]} lacks; their volumes stay"
-
-
-def _maintenance_off(_: Target, plan: Plan, __: str) -> str:
-    again = _of_start(plan, (plan.maintained,)) if plan.images else ()
-    return "; ".join((f"{plan.maintained} answers again", *again))
-
-
-def _keep_out(_: Target, plan: Plan, __: str) -> str:
-    return (
-        f"{plan.maintained} says 503 to users again, and lets in whoever has application.maintenance.way_in"
+    records = kept.records if kept is not None else {}
+    went = (
+        f"{store}, of risk {target.stores[store].risk}, goes back to {sum(records.values()):,} records of "
+        f"{plan.backup.folder.name}"
     )
-
-
-# The changes of each step, in words; a step that is not listed changes nothing.
-_CHANGES: Mapping[Step, Callable[[Target, Plan, str], str]] = {
-    Step.MAINTENANCE_ON: _maintenance_on,
-    Step.STOP: _stop,
-    Step.UP: _up,
-    Step.QUIET: _quiet,
-    Step.KEEP: _keep,
-    Step.CHECK_OUT: _check_out,
-    Step.RESTORE: _restore,
-    Step.WATCHED: _watched,
-    Step.START: _start,
-    Step.RECREATE: _start,
-    Step.REMOVE: _remove,
-    Step.MAINTENANCE_OFF: _maintenance_off,
-    Step.KEEP_OUT: _keep_out,
-}
+    mounts = [f"{service}:{place}" for service, place in target.stores[store].mounts]
+    held = [f"{name} {records.get(name, 0):,}" for name in mounts] if kept is not None else []
+    return f"{went}: {', '.join(held)}" if held else went
 
 
 def losses(plan: Plan, written: Mapping[str, Written | str]) -> Iterator[str]:

@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from reports.allure.categories import CATEGORIES
 from reports.allure.metadata import report_name
 from reports.pictures.album import EVERY
-from reports.tools.node import TOOLS, find_allure
-from reports.tools.processes import NoReport, run
-from rollproof.errors import reason_of
+from reports.postmortem.story import FATES, Story
+from reports.text.page import html
+from reports.tools.node import TOOLS, NoReport, find_allure, run
 from rollproof.home import typed
 from rollproof.incident.incident import Incident, load_incident
 from rollproof.reading import read_regular
-from rollproof.record_names import (
-    PICTURES,
-    POST_MORTEM,
-    REPORT,
-    RESULTS,
-    ROLLBACK,
-    VERDICT,
-)
+from rollproof.record_names import PICTURES, POST_MORTEM, REPORT, RESULTS, ROLLBACK, VERDICT
 from rollproof.system.files import write_whole
 
 RENDER_SECONDS = 120.0
@@ -36,11 +30,7 @@ _LARGEST_REPORT = 1024 * 1024 * 1024
 # Labels of every result that no reader needs.
 _HIDDEN_LABELS = ["framework", "host", "language", "nodeId", "package", "parentSuite", "suite", "thread"]
 # The incident's files that are shown next to the results, if they exist.
-_ATTACHED = (
-    POST_MORTEM,
-    *(f"{PICTURES}/{name}" for name in EVERY),
-    *(VERDICT, ROLLBACK),
-)
+_ATTACHED = (POST_MORTEM, *(f"{PICTURES}/{name}" for name in EVERY), VERDICT, ROLLBACK)
 
 # Allure has no setting that leaves its analytics out.
 _ANALYTICS = re.compile(
@@ -71,62 +61,42 @@ def render(
     """Make `report.html` from all results of the incident in `incident_folder`, and return its path.
 
     `front` is the HTML of its first screen, before Allure's tree.
-
-    Raises:
-        UsageProblem: there is no incident in the folder.
-        NoReport: Allure is missing, fails or times out after `seconds`; or the report cannot be written.
     """
     incident = load_incident(incident_folder)
     allure = find_allure(progress, tools)
     with tempfile.TemporaryDirectory(prefix="rollproof-report-") as temporary:
-        config = Path(temporary) / "allurerc.json"
+        config, output = Path(temporary) / "allurerc.json", Path(temporary) / "report"
         config.write_text(json.dumps(_configuration(incident)), encoding="utf-8")
-        output = Path(temporary) / "report"
         run(
             [
                 *(allure.node, str(allure.script), "generate"),
                 *("--config", str(config), "--output", str(output), "--cwd", str(incident_folder)),
-                # A relative path: Allure treats it as a pattern.
+                # A path relative to that folder: Allure treats it as a pattern.
                 RESULTS,
             ],
             what="report",
             hint=f"the results are untouched; try again, or open {RESULTS} with another Allure",
             seconds=seconds,
-            folder=incident_folder,
-            environment=_environment(temporary),
         )
         page = with_front(sealed(read_regular(output / "index.html", _LARGEST_REPORT).decode()), front)
     report = incident_folder / REPORT
     try:
         write_whole(report, page.encode())
     except OSError as error:
-        raise NoReport(
+        raise NoReport.of_file(
+            report,
+            error,
             what="report",
             expected="a file that can be written",
-            observed=reason_of(error),
-            source=str(report),
             hint=f"make room there, or correct the permissions: then {typed('report FOLDER')}",
         ) from None
     return report
 
 
 def sealed(page: str) -> str:
-    """Return the `page` that Allure made, without its analytics and with a policy that forbids any request.
-
-    Raises:
-        NoReport: the known analytics tag is missing.
-    """
-    page, removed = _ANALYTICS.subn("", page)
-    if removed != 1:
-        raise NoReport(
-            what="requests of the report",
-            expected="one known analytics tag, which is removed",
-            observed=f"{removed} such tags",
-            source="the page that Allure made",
-            hint="reports/html/html.py knows Allure's page by version: see what the new one fetches",
-        )
+    """Return the `page` of Allure without its analytics, with a policy that forbids any request."""
     policy = f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-    return page.replace("<head>", f"<head>\n    {policy}", 1)
+    return _ANALYTICS.sub("", page).replace("<head>", f"<head>\n    {policy}", 1)
 
 
 def with_front(page: str, front: str) -> str:
@@ -153,7 +123,13 @@ def _configuration(incident: Incident) -> dict[str, Any]:
     }
 
 
-def _environment(temporary: str) -> dict[str, str]:
-    """Return this process's environment without Allure's variables, which could redirect its output."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("ALLURE_")}
-    return {**kept, "TMPDIR": temporary}
+def front_page(story: Story, redact: Callable[[str], str]) -> str:
+    """Return the HTML of the first screen; the pictures that are in the incident's folder are within it."""
+    folder = story.record.incident.folder / PICTURES
+    pictures = [_embedded(folder / name) for name in EVERY if (folder / name).is_file()]
+    return html("front.html.jinja", redact, story=story, pictures=pictures, fates=FATES)
+
+
+def _embedded(picture: Path) -> Markup:
+    data = base64.b64encode(read_regular(picture)).decode()
+    return Markup('<img alt="{}" src="data:image/svg+xml;base64,{}">').format(picture.stem, data)

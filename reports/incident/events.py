@@ -15,10 +15,9 @@ from typing import Any
 
 from reports.incident.record import OTHER_SHAPE, IncidentRecord, RecordedRun
 from reports.text.stages import TITLES
-from rollproof.errors import ExitCode, shortened
+from rollproof.errors import shortened
 from rollproof.incident import response_record as response
 from rollproof.incident.downtime import incident_began, rollbacks_began
-from rollproof.incident.incident import RollbackRecord
 from rollproof.incident.journal import JournalEvent
 from rollproof.incident.journal_steps import RecordedStep, Step, said_in, steps_in
 from rollproof.incident.ledger import Planned, RunFacts
@@ -26,7 +25,7 @@ from rollproof.incident.rehearsals import BEGAN, ENDED
 from rollproof.incident.rollbacks import ROLLBACK_BEGAN
 from rollproof.incident.tally import stage_verdict
 from rollproof.monitoring.samples import Sample
-from rollproof.monitoring.severity import Severity, Standing
+from rollproof.monitoring.severity import Standing
 from rollproof.record_names import (
     CLOSED,
     CONTACTS,
@@ -41,8 +40,7 @@ from rollproof.record_names import (
     SUPERSEDED,
     UNFINISHED,
 )
-from rollproof.system.clock import Moment
-from rollproof.verdict import PhaseVerdict, Verdict, verdict_of
+from rollproof.verdict import PhaseVerdict, Verdict
 
 _LONGEST, _COMMIT = 300, 12
 
@@ -79,7 +77,6 @@ class Event:
     text: str
     source: str
     verdict: Verdict | None = None
-    severity: Severity | None = None
     seconds: float | None = None
     deadline: float | None = None
     step: Step | None = None
@@ -101,16 +98,12 @@ class Timeline:
 
     `doubts` are the parts of its record that cannot be trusted.
 
-    `zero` is T+0, and `zero_is` names it: the beginning of the incident's first outage, see
-    `rollproof.incident.downtime`. `down` is that of its last one, `down_is` its name: they differ once a
-    rollback was verified and another one began.
+    `zero` is T+0, and `zero_is` names it: the beginning of the outage, see `rollproof.incident.downtime`.
     """
 
     incident: str
     zero: datetime
     zero_is: str
-    down: datetime
-    down_is: str
     events: tuple[Event, ...]
     doubts: tuple[str, ...]
 
@@ -144,8 +137,6 @@ def timeline_of(record: IncidentRecord) -> Timeline:
         incident=record.incident.id,
         zero=record.at(zero).astimezone(UTC),
         zero_is=zero_is,
-        down=record.at(zero).astimezone(UTC),
-        down_is=zero_is,
         events=tuple(sorted(events, key=lambda event: event.at)),
         doubts=tuple(dict.fromkeys(doubts)),
     )
@@ -192,31 +183,23 @@ def _samples(record: IncidentRecord) -> Iterator[Event]:
 
 def _response(record: IncidentRecord) -> Iterator[Event]:
     for entry in record.response:
-        at, kind, text = record.of(entry), Kind.RESPONSE, str(entry["event"])
-        verdict: Verdict | None = None
-        severity: Severity | None = None
+        kind, verdict = Kind.RESPONSE, None
         match entry["event"]:
             case response.ASSESSED:
-                kind, severity = Kind.ASSESSMENT, Severity(entry["severity"])
-                text = f"{severity}: {'; '.join(met_in(entry)) or 'no band is met'}"
-            case response.INVESTIGATING:
-                text = f"not critical: {float(entry['seconds']):g} s to look for the cause"
+                kind = Kind.ASSESSMENT
+                text = f"{entry['severity']}: {'; '.join(met_in(entry)) or 'no band is met'}"
             case response.DECIDED:
-                kind, severity = Kind.DECISION, Severity(entry["severity"])
-                text = f"{entry['action']}: {entry['reason']}"
+                kind, text = Kind.DECISION, f"{entry['action']}: {entry['reason']}"
             case response.ALLOWED:
                 text = f"allowed by {entry['by']}: {', '.join(_allowed(entry))}"
             case response.AGREED:
                 kind, text = Kind.DECISION, f"agreed by {entry['by']}"
-            case response.ROLLED_BACK | response.VERIFIED:
-                code = ExitCode(int(entry["code"]))
-                text, verdict = f"{entry['event']}: exit code {code:d}", verdict_of(code)
             case response.ENDED:
                 text = f"ended: {entry['ending']}: {entry['reason']}"
                 verdict = _ENDINGS.get(entry["ending"], Verdict.FAILED)
             case _:
-                pass
-        yield Event(at, kind, _line(text), RESPONSE, verdict, severity)
+                continue  # the rollback and the phases have events of their own
+        yield Event(record.of(entry), kind, _line(text), RESPONSE, verdict)
 
 
 _ENDINGS = {
@@ -325,7 +308,7 @@ def _rollbacks(record: IncidentRecord) -> Iterator[Event]:
             source=ROLLBACK,
             verdict=rollback.verdict,
             seconds=rollback.finished.seconds_since(rollback.started),
-            deadline=_budget(record, rollback),
+            deadline=record.limit("rollback"),
         )
     if (unfinished := record.unfinished) is not None:
         text = "the rollback has not succeeded"
@@ -345,17 +328,6 @@ def wanted(kind: str, names: Sequence[str], commit: str) -> str:
     """
     of = f" of {', '.join(names)}" if names else ""
     return f"{kind} rollback{of} to {commit[:_COMMIT]}"
-
-
-def _budget(record: IncidentRecord, rollback: RollbackRecord) -> float | None:
-    """Return the rollback's time limit in seconds, or None if it is not recorded."""
-    found = [
-        entry.get("budget_seconds")
-        for entry in record.journal
-        if entry["event"] == ROLLBACK_BEGAN
-        and rollback.finished.seconds_since(Moment.from_record(entry["at"])) >= 0
-    ]
-    return float(found[-1]) if found and found[-1] is not None else None
 
 
 def _phases(record: IncidentRecord) -> Iterator[Event]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -104,16 +105,12 @@ class IncidentRecord:
     doubts: tuple[str, ...]
 
     def at(self, moment: Moment) -> datetime:
-        """Return `moment` in UTC, counted from the incident's start if both are of the same boot.
-
-        Raises:
-            OverflowError, ValueError: the moment is outside the calendar.
-        """
+        """Return `moment` in UTC, counted from the incident's start if both are of the same boot."""
         start = self.incident.started
         return datetime.fromisoformat(start.wall) + timedelta(seconds=moment.seconds_since(start))
 
     def of(self, entry: Mapping[str, Any]) -> datetime:
-        """Return the time of a journal's record; raises as `at`."""
+        """Return the time of a journal's record."""
         return self.at(Moment.from_record(entry["at"]))
 
     def limit(self, name: str) -> float | None:
@@ -139,9 +136,6 @@ def read_record(folder: Path, signing: Signing = ANYBODY) -> IncidentRecord:
     """Read the record of the incident in `folder`; nothing outside of the folder is read.
 
     `signing` says who has to have signed it.
-
-    Raises:
-        UsageProblem: the folder holds no incident, or its incident.json cannot be read.
     """
     incident = load_incident(folder.resolve())
     folder = incident.folder
@@ -227,24 +221,16 @@ class _Reader:
 
     def samples(self, name: str) -> tuple[Sample, ...]:
         """Return the samples in a file; those that are damaged are counted in a doubt."""
-        path = self.folder / name
-        samples, damaged = list[Sample](), 0
-
-        def read() -> None:
-            nonlocal damaged
-            # Samples may rightly be many: they are never read whole.
-            for number, line in enumerate(lines_of(path)):
-                if number >= MOST_READ:
-                    self.doubt(name, f"its first {MOST_READ:,} samples are read, and there are more")
-                    break
-                try:
-                    samples.append(sample_of(line))
-                except ValueError:
-                    damaged += 1
-
-        if path.exists():
-            self.part(name, read, None)
-            self.torn(name)
+        path, samples, damaged = self.folder / name, list[Sample](), 0
+        if not path.exists():
+            return ()
+        # Samples may rightly be many: they are never read whole.
+        for line in self.part(name, lambda: list(islice(lines_of(path), MOST_READ)), []):
+            try:
+                samples.append(sample_of(line))
+            except ValueError:
+                damaged += 1
+        self.torn(name)
         if damaged:
             self.doubt(name, f"{damaged} lines are no samples")
         return tuple(samples)

@@ -52,11 +52,7 @@ def draw_pictures(record: IncidentRecord, timeline: Timeline, redactor: Redactor
 
 
 def remove_pictures(folder: Path) -> bool:
-    """Remove the earlier pictures of the incident in `folder`; return True if there were any.
-
-    Raises:
-        OSError: one cannot be removed.
-    """
+    """Remove the earlier pictures of the incident in `folder`; return True if there were any."""
     there = [folder / PICTURES / name for name in EVERY if (folder / PICTURES / name).exists()]
     for picture in there:
         picture.unlink()

@@ -25,12 +25,7 @@ _SHOWN, _LONGEST = 5, 300
 
 
 def write_post_mortem(folder: Path, story: Story, redact: Callable[[str], str]) -> Path:
-    """Write the post-mortem of the incident in `folder`, whole or not at all; return its path.
-
-    Raises:
-        Unverifiable: the present one cannot be read, so people's text would be lost; or the new one cannot be
-            written.
-    """
+    """Write the post-mortem of the incident in `folder`, whole or not at all; return its path."""
     path = folder / POST_MORTEM
     try:
         by_people = _by_people(path)

@@ -64,6 +64,18 @@ class Phase:
 
 
 @dataclass(frozen=True, slots=True)
+class Todo:
+    """What is to be done, and the command that does it, or ""."""
+
+    text: str
+    command: str = ""
+
+    def __str__(self) -> str:
+        """Both in a line."""
+        return f"{self.text}: {self.command}" if self.command else self.text
+
+
+@dataclass(frozen=True, slots=True)
 class Story:
     """An incident in words. `sentences` say when, who, what, how long, and what became of the data."""
 
@@ -74,7 +86,7 @@ class Story:
     phases: tuple[Phase, ...]
     causes: tuple[Cause, ...]
     blocked: tuple[str, ...]
-    todo: tuple[str, ...]
+    todo: tuple[Todo, ...]
 
     @property
     def meaning(self) -> str:
@@ -193,16 +205,16 @@ def _outage(record: IncidentRecord, timeline: Timeline, verdict: RunVerdict) -> 
             f"Users were out for {recorded.seconds:.0f} s, from {recorded.since_is} to the verified end; "
             f"the objective of {recorded.objective:g} s {judged}."
         )
-    if timeline.down_is == Since.START:
+    if timeline.zero_is == Since.START:
         return "No outage is recorded."
     last = max((event.ends for event in timeline.of(Kind.PHASE)), default=timeline.end)
     if verdict.verified:
-        seconds = (last - timeline.down).total_seconds()
-        return f"Users were out for {seconds:.0f} s, from {timeline.down_is} to the last check{allowed}."
-    least = (timeline.end - timeline.down).total_seconds()
+        seconds = (last - timeline.zero).total_seconds()
+        return f"Users were out for {seconds:.0f} s, from {timeline.zero_is} to the last check{allowed}."
+    least = (timeline.end - timeline.zero).total_seconds()
     exceeded = ", and is exceeded" if objective is not None and is_late(least, objective) else ""
     return (
-        f"No verified end of the outage is recorded: {least:.0f} s passed from {timeline.down_is} to the "
+        f"No verified end of the outage is recorded: {least:.0f} s passed from {timeline.zero_is} to the "
         f"last event of this record{allowed}{exceeded}."
     )
 
@@ -292,25 +304,28 @@ def _blocked(verdict: RunVerdict) -> Iterator[str]:
             yield f"{TITLES[name]}: {phase.checks.blocked} checks were not tried: {reason}"
 
 
-def _todo(record: IncidentRecord, verdict: RunVerdict) -> Iterator[str]:
+def _todo(record: IncidentRecord, verdict: RunVerdict) -> Iterator[Todo]:
     rollback, counts, incident = record.rollback, _counts(record), record.incident.id
+    again = f"{COMMAND} verify verification"
     if record.unfinished is not None:
-        yield f"Finish the rollback: {COMMAND} rollback resume"
+        yield Todo("Finish the rollback", f"{COMMAND} rollback resume")
     if verdict.verdict is Verdict.FAILED and not verdict.verified:
-        yield f"Mend what failed, below, then verify again: {COMMAND} verify verification"
+        yield Todo("Mend what failed, then verify again", again)
     elif verdict.verdict is not Verdict.PASSED and not verdict.verified:
-        yield f"See to what could not be verified, below, then verify again: {COMMAND} verify verification"
+        yield Todo("See to what could not be verified, then verify again", again)
     if rollback is not None and counts.get("unaccounted"):
         copies = ", ".join(rollback.copies) or "the safety copy of the rollback"
-        yield f"Look for the {counts['unaccounted']:,} unaccounted records in {copies}"
+        yield Todo(f"Look for the {counts['unaccounted']:,} unaccounted records in {copies}")
     if counts.get("exported"):
         window = next(iter(record.accounts), LOST_WINDOW)
-        yield f"Decide what users get back: {COMMAND} replay incidents/{incident}/{window}/STORE/FILE"
+        file = f"incidents/{incident}/{window}/STORE/FILE"
+        yield Todo("Decide what users get back", f"{COMMAND} replay {file}")
     if verdict.verified:
         if rollback is not None and rollback.records is not None and rollback.blind:
-            yield "Ask the owners of what may have written unseen, named below, whether anything did"
-        yield f"Write the root cause into {POST_MORTEM}; the gate opens again by: {COMMAND} reopen {incident}"
-        yield f"Hand the record on: {COMMAND} bundle {incident}"
+            yield Todo("Ask the owners of what may have written unseen (see the known limits) whether it did")
+        reopen = f"{COMMAND} reopen {incident}"
+        yield Todo(f"Write the root cause into {POST_MORTEM}; the gate opens again by", reopen)
+        yield Todo("Hand the record on", f"{COMMAND} bundle {incident}")
 
 
 def _t(moment: datetime, timeline: Timeline) -> str:

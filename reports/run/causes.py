@@ -7,6 +7,7 @@ record. With ``--tb``, such as ``--tb=short``, pytest's own sections take the pl
 from __future__ import annotations
 
 from collections.abc import Iterator
+from shutil import get_terminal_size
 from typing import NamedTuple
 
 import pytest
@@ -103,7 +104,7 @@ class _Causes:
         if not self._found:
             return
         found = _merged(self._found)
-        width = terminalreporter._tw.fullwidth  # noqa: SLF001 - it has no public name
+        width = get_terminal_size().columns
         terminalreporter.section("red checks, by cause")
         for cause, checks in list(found.items())[:_MOST]:
             first = next(iter(checks)).split("::")[-1]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
-from reports.html.front import front_page
-from reports.incident.record import OTHER_SHAPE, read_record
+from reports.html.html import front_page
+from reports.incident.record import OTHER_SHAPE, IncidentRecord
 from reports.pictures.album import draw_pictures, remove_pictures
 from reports.postmortem.postmortem import write_post_mortem
 from reports.postmortem.story import Story, story_of
@@ -16,7 +15,7 @@ from reports.verdict.summary import report_command
 from rollproof.errors import Problem
 from rollproof.incident.incident import IncidentKind
 from rollproof.incident.ledger import runs
-from rollproof.profile.profile import Signing, Target
+from rollproof.profile.profile import Target
 from rollproof.record_names import GATE_PAGE
 from rollproof.redaction.redactor import Redactor
 from rollproof.system.files import write_whole
@@ -24,7 +23,7 @@ from rollproof.verdict import RunVerdict, Verdict
 
 
 def complete(
-    folder: Path,
+    record: IncidentRecord,
     verdict: RunVerdict,
     redactor: Redactor,
     say: Callable[[str], None],
@@ -38,19 +37,15 @@ def complete(
     A change has the gate's page, an incident its pictures and its post-mortem. Post-mortem and report are
     made even if the one before failed. Return the reasons for a missing one. `say` is told of pictures that
     cannot be drawn. With `drawn` false, earlier pictures are removed.
-
-    Raises:
-        OSError: a page cannot be written.
-        UsageProblem: there is no incident in the folder.
     """
-    story = story_of(read_record(folder, target.signing if target is not None else Signing()), verdict)
+    story = story_of(record, verdict)
     problems: list[Problem] = []
-    if story.record.incident.kind is IncidentKind.CHANGE:
+    if record.incident.kind is IncidentKind.CHANGE:
         _write_gate(story, target, redactor)
     else:
         _draw(story, redactor, say, drawn=drawn)
         try:
-            write_post_mortem(folder, story, redactor.text)
+            write_post_mortem(record.incident.folder, story, redactor.text)
         except Problem as problem:
             # The verdict is written already, and stays valid.
             problems.append(problem)

@@ -7,7 +7,7 @@ printed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from xml.etree.ElementTree import ParseError
@@ -16,26 +16,26 @@ import pytest
 
 from fixtures.gating.verification import VERIFICATION, Verification
 from fixtures.target import recorded_facts
-from reports.allure.metadata import write_environment
+from reports.allure.metadata import environment_of_run, write_environment
 from reports.allure.missing import write_missing_results
 from reports.html.html import render
-from reports.incident.record import read_record
+from reports.incident.record import IncidentRecord, read_record
 from reports.run.causes import NAME as CAUSES
 from reports.run.completion import complete
-from reports.run.environment import environment
 from reports.run.junit import complete_junit
 from reports.text.redactor import redactor_of
 from reports.tools.node import installed_allure
 from reports.verdict.limits import known_limits
 from reports.verdict.summary import append_job_summary, job_summary, lines, report_command
 from reports.verdict.verdict import write_verdict
+from rollproof.baseline.facts import Facts
 from rollproof.errors import ExitCode, Problem
 from rollproof.home import typed
 from rollproof.incident.incident import IncidentKind, report_paths
 from rollproof.incident.tally import of_severity, tally
 from rollproof.reading import read_regular
-from rollproof.record_names import GATE_PAGE, REPORT, RESULTS, VERDICT
-from rollproof.sealing.seal import UNSIGNED, Sealing, promised
+from rollproof.record_names import GATE_PAGE, REPORT, RESULTS
+from rollproof.sealing.seal import promised
 from rollproof.system.files import write_whole
 from rollproof.verdict import RunVerdict, Verdict
 
@@ -44,25 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the record's plugin in the controller, for a run that belongs to an incident."""
     verification = config.stash.get(VERIFICATION, None)
     if verification is not None and not config.option.collectonly and not hasattr(config, "workerinput"):
-        record = _Record(config, verification)
-        config.pluginmanager.register(record, "rollproof-record")
-        config.pluginmanager.register(_Last(record), "rollproof-last")
-
-
-class _Last:
-    """Prints the verdict after all that pytest prints."""
-
-    def __init__(self, record: _Record) -> None:
-        self._record = record
-
-    # Outermost: the terminal's summary and its last line are written by a wrapper too.
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
-        """Print it, also under -q and --no-summary."""
-        yield
-        terminal = session.config.pluginmanager.get_plugin("terminalreporter")
-        if terminal is not None:
-            self._record.say(terminal)
+        config.pluginmanager.register(_Record(config, verification), "rollproof-record")
 
 
 class _Record:
@@ -70,7 +52,6 @@ class _Record:
         self._config = config
         self._verification = verification
         self._incident = verification.incident
-        self._verdict: RunVerdict | None = None
         self._shown: RunVerdict | None = None
         self._green = False
         self._notes: list[str] = []
@@ -80,57 +61,65 @@ class _Record:
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
         """Complete the record, unless a usage error ended the run: that is no part of any record."""
         yield
-        if session.exitstatus == ExitCode.USAGE:
-            return
-        self._complete_results()
-        signature, unsigned = promised(self._verification.target.signing)
-        target = self._verification.target
+        if session.exitstatus != ExitCode.USAGE:
+            self._complete(session)
+
+    def _complete(self, session: pytest.Session) -> None:
+        target, folder = self._verification.target, self._incident.folder
+        redactor, recorded = redactor_of(self._config), recorded_facts(self._config)
+        # Read before there is a verdict: from then on a record that nobody has signed yet would be doubted.
+        record = read_record(folder, target.signing)
+        self._complete_results(record, recorded)
+        signature, unsigned = promised(target.signing)
         verdict = tally(self._incident, target.windows, self._verification.wrong)
-        limits = known_limits(target, recorded_facts(self._config))
-        notes = tuple(dict.fromkeys([*verdict.notes, *limits]))
+        notes = tuple(dict.fromkeys([*verdict.notes, *known_limits(target, recorded)]))
         verdict = replace(verdict, signature=signature, notes=notes)
-        write_verdict(self._incident.folder, verdict)
-        sealing = self._verification.sealing
-        if signature != UNSIGNED and sealing is not None and not sealing.before.signed:
-            # Before the pages, which doubt a record whose verdict names a key and that nobody has signed.
-            unsigned = self._sealed(sealing, VERDICT.__eq__)
+        write_verdict(folder, verdict)
         # A run of severity alone shows its own result.
-        self._verdict, self._shown = verdict, of_severity(self._verification.run, verdict) or verdict
-        if self._verification.wrong and session.exitstatus == ExitCode.VERIFIED:
+        self._shown = of_severity(self._verification.run, verdict) or verdict
+        if self._verification.wrong:
             # What earlier runs found cannot be trusted: this one alone verifies no rollback.
-            session.exitstatus = ExitCode.BROKEN
+            self._worsen(session, ExitCode.BROKEN)
         self._green = session.exitstatus == ExitCode.VERIFIED
         # Draw only when everything was verified, so that a run of a single phase takes no longer.
         drawn = not verdict.partial and self._incident.kind is not IncidentKind.CHANGE
-        folder, redactor = self._incident.folder, redactor_of(self._config)
-        problems = complete(
-            folder,
-            verdict,
-            redactor,
-            self._notes.append,
-            self._render,
-            drawn=drawn,
-            target=self._verification.target,
-        )
-        page = self._page(self._shown)
+        say, render_it = self._notes.append, self._render
+        problems = complete(record, verdict, redactor, say, render_it, drawn=drawn, target=target)
         self._notes += map(str, problems)
-        wrong = redactor_of(self._config).wrong_in(self._places())
-        self._notes += wrong
-        if wrong:
+        page = self._page(self._shown)
+        if wrong := redactor.wrong_in(self._places()):
+            self._notes += wrong
             self._incident.reopen()
-            self._green = False
-            self._verdict = self._shown = _with_secret(verdict)
-            write_verdict(self._incident.folder, self._verdict)
-            if session.exitstatus == ExitCode.VERIFIED:
-                session.exitstatus = ExitCode.FAILED
+            self._shown = _with_secret(verdict)
+            write_verdict(folder, self._shown)
+            if self._green:
                 page = self._blocked(page)
-        self._complete_junit()
+            self._green = False
+            self._worsen(session, ExitCode.FAILED)
+        self._complete_junit(self._shown)
         try:
-            append_job_summary(redactor_of(self._config).text(page))
+            append_job_summary(redactor.text(page))
         except OSError as error:
             self._notes.append(f"  the job's summary page was not written: {error}")
         self._note_users_kept_out()
-        self._seal(session, unsigned)
+        if unsigned := self._unsealed() or unsigned:
+            # A record that was to be signed and is not is no green result.
+            self._notes.append(str(unsigned))
+            self._worsen(session, ExitCode.BROKEN)
+
+    def _worsen(self, session: pytest.Session, code: ExitCode) -> None:
+        """Let a run that would end green end with `code`."""
+        if session.exitstatus == ExitCode.VERIFIED:
+            session.exitstatus = code
+
+    def _unsealed(self) -> Problem | None:
+        """Seal the record; return why it cannot be."""
+        try:
+            if self._verification.sealing is not None:
+                self._verification.sealing.seal(f"checks, run {self._verification.run.number}")
+        except Problem as problem:
+            return problem
+        return None
 
     def _note_users_kept_out(self) -> None:
         """Say who is to be let in, once all is verified."""
@@ -142,50 +131,22 @@ class _Record:
         if kept_out(application):
             self._notes.append(f"  users are still kept out: {typed('rollback let-in')}")
 
-    def _complete_junit(self) -> None:
+    def _complete_junit(self, shown: RunVerdict) -> None:
         """Add to JUnit's file, if this run wrote one, what only its end knows."""
         written = getattr(self._config.option, "xmlpath", None)
-        if not written or not Path(written).is_file() or self._shown is None:
+        if not written or not Path(written).is_file():
             return
-        redact, folder = redactor_of(self._config).text, self._incident.folder.resolve()
-        told = {
-            "incident": self._incident.id,
-            "verdict": self._shown.verdict.value,
-            "record": redact(str(folder)),
-        }
+        folder = redactor_of(self._config).text(str(self._incident.folder.resolve()))
+        told = {"incident": self._incident.id, "verdict": shown.verdict.value, "record": folder}
         try:
             complete_junit(Path(written), told)
         except (OSError, ParseError) as error:
             self._notes.append(f"  JUnit's file does not say the verdict: {error}")
 
-    def _seal(self, session: pytest.Session, unsigned: Problem | None) -> None:
-        """Seal the record; one that was to be signed and is not is no green result."""
-        sealing = self._verification.sealing
-        if sealing is None:
-            return
-        problem = self._sealed(sealing)
-        if problem is not None:
-            unsigned = unsigned or problem
-            if self._verdict is not None and self._verdict.signature != UNSIGNED:
-                # It could be signed a moment ago, and the pages say so.
-                write_verdict(self._incident.folder, replace(self._verdict, signature=UNSIGNED))
-                self._shown = self._shown and replace(self._shown, signature=UNSIGNED)
-        if unsigned is not None:
-            self._notes.append(str(unsigned))
-            if session.exitstatus == ExitCode.VERIFIED:
-                session.exitstatus = ExitCode.BROKEN
-
-    def _sealed(self, sealing: Sealing, only: Callable[[str], bool] = lambda _: True) -> Problem | None:
-        """Seal what is new, or `only` some names; return why it cannot be."""
-        try:
-            sealing.seal(f"checks, run {self._verification.run.number}", only)
-        except Problem as problem:
-            return problem
-        return None
-
-    def say(self, terminal: pytest.TerminalReporter) -> None:
-        """Print the verdict on the incident so far."""
-        if self._shown is None:
+    def pytest_unconfigure(self) -> None:
+        """Print the verdict on the incident so far, after all that pytest prints, also under -q."""
+        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+        if self._shown is None or terminal is None:
             return
         terminal.section(f"incident {self._incident.id}")
         notes = map(redactor_of(self._config).text, self._notes)
@@ -223,14 +184,15 @@ class _Record:
             write_whole(self._incident.folder / GATE_PAGE, page.encode(), mode=0o644)
         return page
 
-    def _complete_results(self) -> None:
+    def _complete_results(self, record: IncidentRecord, recorded: Facts | None) -> None:
         results = getattr(self._config.option, "allure_report_dir", None)
         if results is None:
             # Allure was switched off on the command line.
             return
         if Path(results).resolve() == (self._incident.folder / RESULTS).resolve():
-            write_missing_results(read_record(self._incident.folder), redactor_of(self._config))
-        rows = environment(self._verification, recorded_facts(self._config))
+            write_missing_results(record, redactor_of(self._config))
+        this = self._verification
+        rows = environment_of_run(self._incident, this.profile, this.migration, recorded)
         write_environment(Path(results), rows)
 
     def _render(self, front: str) -> None:

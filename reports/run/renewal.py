@@ -10,12 +10,11 @@ from pathlib import Path
 
 from reports.allure.missing import write_missing_results
 from reports.html.html import render
-from reports.incident.record import IncidentRecord, read_record
+from reports.incident.record import read_record
 from reports.run.completion import complete
-from reports.verdict.recount import recounted
 from reports.verdict.summary import lines
-from reports.verdict.verdict import write_verdict
-from rollproof.errors import ExitCode, Problem, Unverifiable, code_of, disk_full, no_space, reason_of
+from reports.verdict.verdict import recounted, write_verdict
+from rollproof.errors import ExitCode, Problem, Unverifiable, code_of, disk_full, no_space
 from rollproof.home import incidents as default_incidents
 from rollproof.incident.incident import named_incident, report_paths
 from rollproof.profile.profile import Signing, Target, load_target
@@ -63,43 +62,28 @@ def report_anew(incident: str, incidents: Path | None, profile: Path | None = No
 def renew(folder: Path, say: Callable[[str], None], target: Target | None = None) -> RunVerdict:
     """Rebuild an incident's verdict, results of unreported checks, pages, pictures and report.
 
-    `say` is told of steps that take long. Existing files are overwritten, except people's text, and a verdict
-    whose hash is in the journal. A second rebuild makes the same files. The record is sealed then, and signed
-    with the key of `target`, if it has one.
-
-    Raises:
-        UsageProblem: the folder holds no incident, or its incident.json cannot be read.
-        Unverifiable: the folder cannot be written.
-        NoReport: Allure is not available, or fails; the rest is made.
+    `say` is told of steps that take long. Existing files are overwritten, except people's text. A second
+    rebuild makes the same files. The record is sealed then, and signed if `target` has a key.
     """
     folder = folder.resolve()
     signing = target.signing if target is not None else Signing()
     with sealed(folder, signing, "report", say):
-        return _renewed(folder, say, signing, target)
-
-
-def _renewed(folder: Path, say: Callable[[str], None], signing: Signing, target: Target | None) -> RunVerdict:
-    record = read_record(folder, signing)
-    try:
-        verdict = _verdict(record, promised(signing)[0])
-        write_missing_results(record)
-        rendered = partial(render, folder, progress=say)
-        problems = complete(folder, verdict, Redactor(), say, rendered, drawn=True, target=target)
-    except OSError as error:
-        raise Unverifiable(
-            what="record of the incident",
-            expected="files that can be read and written",
-            observed=reason_of(error),
-            source=str(error.filename or folder),
-            hint="take out what is no file; else copy the folder to where you can write, under the same name",
-        ) from None
+        record = read_record(folder, signing)
+        try:
+            verdict = replace(recounted(record), signature=promised(signing)[0])
+            write_verdict(folder, verdict)
+            write_missing_results(record)
+            rendered = partial(render, folder, progress=say)
+            problems = complete(record, verdict, Redactor(), say, rendered, drawn=True, target=target)
+        except OSError as error:
+            raise Unverifiable.of_file(
+                error.filename or folder,
+                error,
+                what="record of the incident",
+                expected="files that can be read and written",
+                hint="take out what is no file; else copy the folder to where you can write, under the same"
+                " name",
+            ) from None
     if problems:
         raise problems[0]
-    return verdict
-
-
-def _verdict(record: IncidentRecord, signature: str) -> RunVerdict:
-    """Write and return the verdict."""
-    verdict = replace(recounted(record), signature=signature)
-    write_verdict(record.incident.folder, verdict)
     return verdict

@@ -15,8 +15,6 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
-from _pytest._code.code import ExceptionRepr, TerminalRepr
-from _pytest.junitxml import xml_key
 
 from fixtures.gating.verification import VERIFICATION
 from reports.text.redactor import REDACTOR, redactor_of
@@ -99,7 +97,7 @@ class _Scrubber:
         return report
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_internalerror(self, excrepr: ExceptionRepr) -> None:
+    def pytest_internalerror(self, excrepr: object) -> None:
         """Scrub the error of a plugin that failed."""
         _scrubbed(excrepr, self._redactor)
 
@@ -118,10 +116,7 @@ class _Scrubber:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
-        """Send this worker's secrets to the controller; scrub the properties that JUnit keeps itself."""
-        junit = self._config.stash.get(xml_key, None)
-        if junit is not None:
-            junit.global_properties = _scrubbed(junit.global_properties, self._redactor)
+        """Send this worker's secrets to the controller."""
         output = getattr(self._config, "workeroutput", None)
         if output is not None:
             output[_FROM_WORKER] = list(self._redactor.known())
@@ -156,7 +151,7 @@ def _scrubbed(value: Any, redactor: Redactor) -> Any:  # noqa: ANN401 - pytest's
         return tuple(_scrubbed(item, redactor) for item in value)
     if isinstance(value, dict):
         return {_scrubbed(key, redactor): _scrubbed(item, redactor) for key, item in value.items()}
-    if isinstance(value, TerminalRepr):
+    if hasattr(value, "toterminal"):
         for name, part in vars(value).items():
             setattr(value, name, _scrubbed(part, redactor))
     return value

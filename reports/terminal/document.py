@@ -79,11 +79,7 @@ def answer(
     *,
     as_json: bool,
 ) -> None:
-    """Print what a command found: `result` as a document if it is asked for, else its `lines`.
-
-    Raises:
-        typer.Exit: `code` is not that of success.
-    """
+    """Print what a command found: `result` as a document if it is asked for, else its `lines`."""
     if as_json:
         _print(Document(_asked.get() or "", code, result), redact)
     else:

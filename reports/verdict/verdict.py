@@ -1,16 +1,19 @@
-"""`verdict.json`: the verdict of an incident, for programs."""
+"""`verdict.json`: the verdict of an incident, for programs, and how it is derived again from the folder."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
-from rollproof.errors import UsageProblem
+from reports.incident.record import OTHER_SHAPE, IncidentRecord, said
+from rollproof.errors import Problem, UsageProblem, reason_of
 from rollproof.home import typed
+from rollproof.incident.tally import tally
 from rollproof.record_names import VERDICT
 from rollproof.system.files import write_whole
 from rollproof.system.record_files import as_json, read_record
-from rollproof.verdict import RunVerdict
+from rollproof.verdict import RunVerdict, Verdict
 
 
 def write_verdict(folder: Path, verdict: RunVerdict) -> Path:
@@ -23,11 +26,7 @@ def write_verdict(folder: Path, verdict: RunVerdict) -> Path:
 
 
 def read_verdict(folder: Path) -> RunVerdict:
-    """Return the verdict that `write_verdict` wrote into the incident's folder.
-
-    Raises:
-        UsageProblem: the file is missing, or holds no verdict.
-    """
+    """Return the verdict that `write_verdict` wrote; raises `UsageProblem` if there is none."""
     path = folder / VERDICT
     what, hint = "verdict", f"run the checks again: {typed('verify verification --target PROFILE')}"
     found = read_record(RunVerdict, path, what=what, hint=hint)
@@ -36,3 +35,37 @@ def read_verdict(folder: Path) -> RunVerdict:
             what=what, expected=f"a readable {VERDICT}", observed="no such file", source=str(path), hint=hint
         )
     return found
+
+
+def recounted(record: IncidentRecord) -> RunVerdict:
+    """Return the record's verdict, or *broken* with the reason if the record cannot be read.
+
+    Notes that only its run knew, and who signs, are those of the verdict that is there.
+    """
+    incident = record.incident
+    try:
+        verdict = tally(incident, record.windows, record.seal.evidence)
+    except (Problem, OSError, *OTHER_SHAPE) as error:
+        verdict = RunVerdict(
+            incident=incident.id,
+            target=incident.target,
+            verdict=Verdict.BROKEN,
+            phases={},
+            rollback=None,
+            rto_seconds=None,
+            started=incident.started.wall,
+            finished=incident.started.wall,
+            partial=(f"the record cannot be read: {_why(error)}",),
+        )
+    try:
+        there = read_verdict(incident.folder)
+    except Problem:
+        return verdict
+    notes = tuple(dict.fromkeys([*verdict.notes, *there.notes]))
+    return replace(verdict, notes=notes, signature=there.signature)
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, Problem):
+        return said(error)
+    return reason_of(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"

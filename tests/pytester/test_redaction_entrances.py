@@ -157,9 +157,6 @@ def test_expected():
 def test_property(record_property):
     record_property("password", C["property"])
 
-def test_suite(record_testsuite_property):
-    record_testsuite_property("password", C["suite"])
-
 def test_evidence(evidence):
     evidence(C["evidence"], json.dumps({"p": C["evidence"]}), "application/json")
 
@@ -378,7 +375,6 @@ MUTATIONS = {
     ),
     "name": ("import reports.run.scrubbing as s\ndel s._Scrubber.pytest_make_parametrize_id", "name"),
     "log": (FORMAT_AS_IT_IS, "log"),
-    "junit": ("import reports.run.scrubbing as s\ndel s._Scrubber.pytest_sessionfinish", "suite"),
     "allure": ("import reports.allure.results as a\na._redacted = lambda value, redactor: value", "step"),
     "text": ("import reports.allure.results as a\na._text = lambda value, redactor: value", "evidence"),
     "bytes": ("import rollproof.redaction.redactor as r\nr.Redactor.data = lambda self, data: data", "bytes"),

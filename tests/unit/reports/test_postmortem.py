@@ -14,7 +14,7 @@ from reports.incident.record import read_record
 from reports.postmortem.postmortem import BY_PEOPLE, post_mortem, write_post_mortem
 from reports.postmortem.story import Story, story_of
 from reports.text.page import in_markdown
-from reports.verdict.recount import recounted
+from reports.verdict.verdict import recounted
 from rollback_actions.session.journal import Journal
 from rollproof.errors import ExitCode, Meaning, Unverifiable
 from rollproof.incident.downtime import record_downtime
@@ -166,7 +166,7 @@ def test_records_that_are_lost_are_what_to_see_to(made: MadeIncident) -> None:
     assert rollback is not None
     made.write_rollback(rollback.started, records={"kept": 5, "unaccounted": 2})
     assert story(made).sentences[4].endswith("5 kept; 2 are unaccounted for.")
-    assert any(text.startswith("Look for the 2 unaccounted records") for text in story(made).todo)
+    assert any(one.text.startswith("Look for the 2 unaccounted records") for one in story(made).todo)
 
 
 def test_a_failure_that_a_later_run_passed_is_none(made: MadeIncident) -> None:

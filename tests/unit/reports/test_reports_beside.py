@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-import pytest
-
-from fixtures.gating.verification import Verification
-from reports.run.environment import environment
+from reports.allure.metadata import environment_of_run
 from reports.verdict.limits import known_limits
 from rollproof.baseline.facts import Facts, RecordedCanary, RecordedContent, Surroundings
 from rollproof.incident.incident import Incident, Origin, RollbackRecord
-from rollproof.incident.ledger import Run
 from rollproof.monitoring.rollback_request import Kind
 from rollproof.profile.premigration import Waiver
 from rollproof.profile.profile import load_target
@@ -29,35 +24,19 @@ def facts(*blind_spots: str) -> Facts:
     return Facts(COMMIT, "", (), {}, canary, Surroundings("0"), {}, contents)
 
 
-@pytest.fixture
-def verification(profile: Path, tmp_path: Path) -> Verification:
-    folder = tmp_path / "incidents" / "one"
-    folder.mkdir(parents=True)
+def test_the_environment_names_target_commits_and_versions(profile: Path, tmp_path: Path) -> None:
     moment = Moment.now()
-    return Verification(
-        profile=profile,
-        target=load_target(profile),
-        incident=Incident("one", folder, "sandbox", moment),
-        run=Run(1, folder),
-        zero=moment,
-        started=moment,
-        gated=True,
-        baseline=tmp_path / "baseline",
-    )
-
-
-def test_the_environment_names_target_commits_and_versions(verification: Verification) -> None:
-    bare = environment(verification, None)
+    incident = Incident("one", tmp_path, "sandbox", moment)
+    bare = environment_of_run(incident, profile, None, None)
     assert (bare["Target"], bare["Incident"], bare["Profile"]) == ("sandbox", "one", "profile.toml")
     assert bare["Rollproof"] == "0.1.0"
     assert not {"Rolled back to", "Baseline of commit", "Migration to"} & bare.keys()
 
-    moment = Moment.now()
     rollback = RollbackRecord(
         COMMIT, Verdict.PASSED, 2.0, moment, moment, Kind.DATABASE, ("redis",), None, Origin(OTHER)
     )
-    verification.incident.write_rollback(rollback)
-    full = environment(replace(verification, migration=OTHER), facts())
+    incident.write_rollback(rollback)
+    full = environment_of_run(incident, profile, OTHER, facts())
     assert (full["Rollback"], full["Rolled back to"], full["Rolled back from"]) == (
         "database redis",
         COMMIT,
@@ -66,8 +45,8 @@ def test_the_environment_names_target_commits_and_versions(verification: Verific
     assert (full["Baseline of commit"], full["Migration to"]) == (COMMIT, OTHER)
 
 
-def test_known_limits_say_waivers_exclusions_and_blind_spots(verification: Verification) -> None:
-    target = verification.target
+def test_known_limits_say_waivers_exclusions_and_blind_spots(profile: Path) -> None:
+    target = load_target(profile)
     waivers = (
         Waiver(item="test_a", name="Ada", reason="it *is* known", expires=date(2999, 1, 1)),
         Waiver(item="test_b", name="Bob", reason="was", expires=date(2000, 1, 1)),

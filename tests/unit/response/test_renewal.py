@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from reports.incident.record import IncidentRecord
 from reports.run import completion, renewal
-from reports.tools.processes import NoReport
+from reports.tools.node import NoReport
 from rollback_actions.session.journal import Journal
 from rollproof.cli.command_line import app
 from rollproof.errors import ExitCode
