@@ -9,11 +9,12 @@ import errno
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 
 from rollproof.backups.index import FOLDER
 from rollproof.backups.sets import (
@@ -45,6 +46,8 @@ Revisions = Mapping[str, tuple[str, ...]]
 """The revisions that alembic has recorded, by the service that brings its migrations."""
 Names = Mapping[str, tuple[str, ...]]
 """Digests of names, by the reference in words."""
+Index = Callable[[Path], int]
+"""Writes the index of one store into a folder, and returns its number of records."""
 
 
 @dataclass(slots=True)
@@ -87,17 +90,17 @@ def take_backup(
     stores: Mapping[str, Keep],
     steps: Steps,
     *,
-    index: Callable[[str, Path], int] | None = None,
+    index: Mapping[str, Index] = MappingProxyType({}),
     images: Mapping[str, str] | None = None,
     order: Sequence[Sequence[str]] = (),
     watched: Callable[[], AbstractContextManager[Meanwhile]] = unwatched,
 ) -> BackupSet:
     """Back up every store into `folder`, which must not exist: side by side, or wave by wave in an `order`.
 
-    `index` writes the index of a store, by name, into a folder and returns its number of records. All indexes
-    are made before the first backup begins. Records written after that are in the backup, or count as written
-    since, or both. `images` are the ids of images that are kept beside the set, by service. `watched` is open
-    while the stores are copied; what it yields is complete once it is closed.
+    `index` are the stores whose backups make no index. It is made before the first backup begins: records
+    written after that are in the backup, or count as written since, or both. `images` are the ids of images
+    that are kept beside the set, by service. `watched` is open while the stores are copied; what it yields is
+    complete once it is closed.
 
     Raises:
         Problem: a store could not be backed up, or the backup not written. The unfinished folder is removed.
@@ -135,7 +138,7 @@ def _take(
     commit: str,
     stores: Mapping[str, Keep],
     steps: Steps,
-    index: Callable[[str, Path], int] | None,
+    index: Mapping[str, Index],
     images: Mapping[str, str],
     order: Sequence[Sequence[str]],
     watched: Callable[[], AbstractContextManager[Meanwhile]],
@@ -153,12 +156,15 @@ def _take(
         taken[name] = began, Moment.now()
         return kept
 
-    indexed = _index(temporary, stores, steps, index) if index is not None else {}
-    index_seconds = round(Moment.now().seconds_since(started), 3)
+    indexes = temporary / FOLDER
+    _index(indexes, steps, index)
+    index_seconds = Moment.now().seconds_since(started)
     done = dict[str, Kept]()
     with watched() as meanwhile:
         for wave in order or ([*stores],):
             done |= every(keep, wave, name="backup")
+    indexed = {f"{FOLDER}/{path.name}": sha256_of(path) for path in sorted(indexes.glob("*"))}
+    with_index = [taken[name][1].seconds_since(taken[name][0]) for name in done.keys() - index.keys()]
     return SetManifest(
         version=1,
         target=target,
@@ -168,7 +174,7 @@ def _take(
         index=indexed,
         sealed={name: sha256_of(temporary / name / PACKAGE) for name in done},
         taken=taken,
-        index_seconds=index_seconds,
+        index_seconds=round(max(index_seconds, *with_index, 0.0), 3),
         stores=done,
         images=images,
         revisions=meanwhile.revisions,
@@ -176,21 +182,12 @@ def _take(
     )
 
 
-def _index(
-    folder: Path, names: Iterable[str], steps: Steps, index: Callable[[str, Path], int]
-) -> dict[str, str]:
-    """Make the index of every store; return the SHA-256 of each index file, by its path in the set."""
-    below = folder / FOLDER
-    below.mkdir(mode=0o700)
-
+def _index(folder: Path, steps: Steps, index: Mapping[str, Index]) -> None:
     def make(name: str) -> None:
         with steps(Step.INDEX, name) as step:
-            step.result = f"{index(name, below):,} records"
+            step.result = f"{index[name](folder):,} records"
 
-    every(make, names, name="index")
-    return {
-        str(path.relative_to(folder)): sha256_of(path) for path in sorted(below.rglob("*")) if path.is_file()
-    }
+    every(make, index, name="index")
 
 
 def new_backup_folder(backups: Path, target: str) -> Path:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 from rollback_actions.backup.images import keep_images
 from rollback_actions.backup.taking import Meanwhile, new_backup_folder, take_backup
 from rollback_actions.containers.compose import ComposeControl
-from rollproof.backups.index import write_index
+from rollproof.backups.index import FOLDER, new_index, write_index
 from rollproof.backups.moved_names import read_names, references_of
 from rollproof.backups.newest_backup import newest_backup
 from rollproof.backups.sets import BackupSet
@@ -21,8 +22,9 @@ from rollproof.incident.journal_steps import Step, Steps
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
 from rollproof.profile.store_descriptor import Means
+from rollproof.stores.keeper import RecordKeeper, StoreKeeper
 from rollproof.stores.keepers import open_keepers
-from rollproof.stores.package import read_details
+from rollproof.stores.package import Kept, read_details
 from rollproof.stores.registry import open_revisions
 
 
@@ -38,17 +40,30 @@ def back_up(
     require_held(target, engine)
     images = images_of(engine.containers(), target.application.services)
     keep_images(target.folders.backups, images, control, steps)
+    keepers = open_keepers(target, engine, control)
     return take_backup(
         new_backup_folder(target.folders.backups, target.name),
         target.name,
         commit,
-        {name: keeper.back_up for name, keeper in open_keepers(target, engine, control).items()},
+        {name: partial(_keep, name, keeper) for name, keeper in keepers.items()},
         steps,
-        index=partial(write_index, target, engine),
+        index={
+            name: partial(write_index, target, engine, name)
+            for name, keeper in keepers.items()
+            if not isinstance(keeper, RecordKeeper)
+        },
         images=images,
         order=waves(target),
         watched=partial(_watched, target, engine, steps),
     )
+
+
+def _keep(name: str, keeper: StoreKeeper, folder: Path) -> Kept:
+    """Back up a store, together with its index if its keeper makes it."""
+    if not isinstance(keeper, RecordKeeper):
+        return keeper.back_up(folder)
+    with new_index(folder.parent / FOLDER, name) as index:
+        return keeper.back_up_indexed(folder, index)
 
 
 @contextmanager

@@ -1,13 +1,14 @@
-"""The index of a backup set: key and hash of every record in its stores just before the backup began.
+"""The index of a backup set: key and hash of every record, as it was copied or just before.
 
 A record that later has the same hash has not been written since, so the backup holds it unchanged. Records
 missing from the index were written after it was made; they are exported before a restore overwrites them.
+A `RecordKeeper` makes the index while it copies. Of other stores, whose backups are files of another kind,
+`write_index` makes it before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from rollproof.engines.engine import ContainerEngine
@@ -15,6 +16,7 @@ from rollproof.errors import ActionFailed, Unverifiable, reason_of
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import StoreProfile
 from rollproof.stores.contract import Pace
+from rollproof.stores.keeper import add_part
 from rollproof.stores.policy import pace_of
 from rollproof.stores.reader import Reader
 from rollproof.stores.registry import open_reader
@@ -49,14 +51,14 @@ def standing_collections(name: str, profile: StoreProfile, engine: ContainerEngi
 
 
 def write_index(target: Target, engine: ContainerEngine, name: str, folder: Path) -> int:
-    """Write the index of store `name` into the existing `folder`; return its number of records.
+    """Write the index of store `name` into `folder`; return its number of records.
 
     Raises:
         Problem: the store does not answer, or holds a collection that its reader cannot read.
     """
     profile = every_field(target.stores[name])
 
-    with Snapshot(folder / _file(name), new=True) as index:
+    with new_index(folder, name) as index:
 
         def indexed(collection: str) -> int:
             # Each collection has its own reader: readers share no connection.
@@ -65,6 +67,11 @@ def write_index(target: Target, engine: ContainerEngine, name: str, folder: Path
 
         names = listed_collections(name, profile, engine)
         return sum(each(indexed, names, workers=profile.load.connections, name="index").values())
+
+
+def new_index(folder: Path, name: str) -> Snapshot:
+    """Make the file of the index of store `name` in `folder`."""
+    return Snapshot(folder / _file(name), new=True)
 
 
 def read_index(folder: Path, name: str, hashes: Mapping[str, str]) -> Snapshot:
@@ -90,9 +97,7 @@ def _index_collection(content: Reader, collection: str, index: Snapshot, pace: P
     division = content.divide(collection, PART)
     count = 0
     for part, found in read_parts(content, collection, division, range(len(division)), pace):
-        # Which field differs is no question of a restore.
-        records = (replace(record, fields={}) for record in found)
-        count += index.add(collection, part, division[part], records).records
+        count += add_part(index, collection, part, division[part], found)
     return count
 
 

@@ -33,9 +33,9 @@ class BackupSet:
     packages' manifests, by store. `images` are the ids of the application's images, by service; their copies
     are kept beside the sets. `revisions` are those that alembic had recorded, by the service that has its
     migrations; what was not read, or changed while the set was taken, is left out. `taken` is the beginning
-    and the end of each store's backup. `index_seconds` is the duration of the indexing. `moved` are digests
-    of the names of each reference that moved while the set was taken: see `moved_names`. `passed_over` names
-    newer, damaged sets.
+    and the end of each store's backup. `index_seconds` is how long it took to read all records. `moved` are
+    digests of the names of each reference that moved while the set was taken: see `moved_names`.
+    `passed_over` names newer, damaged sets.
     """
 
     folder: Path

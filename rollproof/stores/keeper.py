@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
@@ -13,9 +13,12 @@ from typing import Any, ClassVar, Protocol
 from rollproof.errors import ActionFailed
 from rollproof.profile.data_formats import Fit, Marks, judge
 from rollproof.profile.kinds import descriptor_of
-from rollproof.stores.contract import ExportedRecord
+from rollproof.stores.contract import ExportedRecord, RecordHash
+from rollproof.stores.listed import in_parts
 from rollproof.stores.package import Kept, Package
 from rollproof.stores.reach import Reach
+from rollproof.stores.registry import reader_at
+from rollproof.stores.snapshot import PART, Snapshot
 from rollproof.stores.writable import Writable
 
 
@@ -138,6 +141,57 @@ class StoreKeeper(ABC):
                 observed=judgement.reason,
                 hint="bring back the version of the server that wrote it, or choose another backup",
             )
+
+
+class RecordKeeper(StoreKeeper):
+    """Write side of a store whose backup is its records: the pass that writes them makes their index too."""
+
+    def __init__(self, writable: Writable[Any], *, operator: bool = True) -> None:
+        """Also open a reader, on the operator's account or not. Each request has the time of a backup."""
+        super().__init__(writable)
+        whole = {"exclude": {}, "deadline_seconds": writable.deadline}
+        profile = writable.profile.model_copy(update=whole)
+        self._reader: Any = reader_at(
+            self.name, profile, writable.endpoint, writable.engine, operator=operator
+        )
+
+    def back_up(self, folder: Path) -> Kept:
+        """Back up without an index."""
+        return self.back_up_indexed(folder, None)
+
+    @abstractmethod
+    def back_up_indexed(self, folder: Path, index: Snapshot | None) -> Kept:
+        """As `StoreKeeper.back_up`; also add each record to `index`, with the hash that readers will find.
+
+        A record in the backup and its hash must be of one moment: what is as the index has it is not
+        exported before a restore. What a restore empties need not be added.
+        """
+
+
+def add_records(
+    index: Snapshot | None,
+    collection: str,
+    names: Iterable[Any],
+    place: Callable[[Any], str],
+    read: Callable[[Sequence[Any]], Iterable[RecordHash]],
+) -> int:
+    """Read the records with these `names` part by part, in the order of their places, into `index`.
+
+    Returns the number of records.
+    """
+    parts = enumerate(in_parts(names, place, PART))
+    return sum(add_part(index, collection, number, bound, read(part)) for number, (bound, part) in parts)
+
+
+def add_part(
+    index: Snapshot | None, collection: str, number: int, bound: str, records: Iterable[RecordHash]
+) -> int:
+    """Read `records` to the end, into a part of `index` if there is one; return their number."""
+    if index is None:
+        return sum(1 for _ in records)
+    # Which field differs is no question of a restore.
+    plain = (replace(record, fields={}) for record in records)
+    return index.add(collection, number, bound, plain).records
 
 
 Keep = Callable[[Path], Kept]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from rollproof.stores.contract import Digest, Pace, RecordHash
@@ -30,13 +30,13 @@ class Listed(Reader):
     def _read(self, collection: str, names: Sequence[Any], pace: Pace) -> Iterator[RecordHash]:
         """Yield the records with these `names` that are still there."""
 
-    def _place(self, name: Any) -> str:  # noqa: ANN401 - as listed
+    def place(self, name: Any) -> str:  # noqa: ANN401 - as listed
         """Return the place of a name among the bounds of a division, by default its key."""
         return str(name.key)
 
     def divide(self, collection: str, records: int) -> tuple[str, ...]:
         """Return places, evenly spread over the listed ones."""
-        return divided(map(self._place, self._listed(collection, pace_of(self._profile))), records)
+        return divided(map(self.place, self._listed(collection, pace_of(self._profile))), records)
 
     def digest(
         self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
@@ -72,7 +72,7 @@ class Listed(Reader):
             held: dict[int, list[Any]] = {part: [] for part in waiting}
             count = 0
             for name in self._listed(collection, pace):
-                part = bisect_right(division, self._place(name)) - 1
+                part = bisect_right(division, self.place(name)) - 1
                 if part not in held:
                     continue
                 held[part].append(name)
@@ -85,6 +85,18 @@ class Listed(Reader):
             for part, names in held.items():
                 yield part, names, True
             waiting = waiting[len(held) :]
+
+
+def in_parts(
+    names: Iterable[Any], place: Callable[[Any], str], records: int
+) -> Iterator[tuple[str, list[Any]]]:
+    """Yield `names` in the order of their places, up to `records` at a time, each with the bound before them.
+
+    Of no names there is one part.
+    """
+    ordered = sorted(names, key=place)
+    for begin in range(0, max(1, len(ordered)), records):
+        yield place(ordered[begin]) if begin else "", ordered[begin : begin + records]
 
 
 def divided(places: Iterable[str], records: int) -> tuple[str, ...]:

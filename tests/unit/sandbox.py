@@ -313,7 +313,7 @@ def back_up(sandbox: Sandbox, commit: str, name: str = "") -> None:
             commit,
             {name: keeper.back_up for name, keeper in sandbox.keepers.items()},
             Recorder(journal, progress, free),
-            index=partial(write_index, target, sandbox.engine),
+            index={name: partial(write_index, target, sandbox.engine, name) for name in sandbox.keepers},
         )
 
 

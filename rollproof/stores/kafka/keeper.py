@@ -11,26 +11,30 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from pydantic import Field
 
 from rollproof.errors import Unverifiable
 from rollproof.profile.sections import Model
 from rollproof.profile.store_descriptor import Means
-from rollproof.stores.contract import ExportedRecord
+from rollproof.stores.contract import ExportedRecord, RecordHash
 from rollproof.stores.kafka.admin import Admin, GroupOffsets, Topic
 from rollproof.stores.kafka.broker import SETTLE_SECONDS, partitions_in
 from rollproof.stores.kafka.descriptor import KafkaProfile
-from rollproof.stores.kafka.ranges import Partition
+from rollproof.stores.kafka.ranges import Extent, Partition, divided
+from rollproof.stores.kafka.reader import KafkaReader, record_of_message
 from rollproof.stores.kafka.records import NOT_STAMPED, Record, read_records, record_of
 from rollproof.stores.kafka.upkeep import Upkeep
-from rollproof.stores.keeper import Put, Restored, StoreKeeper
+from rollproof.stores.keeper import Put, RecordKeeper, Restored, add_part
 from rollproof.stores.package import Kept, Package, read_package, write_package
-from rollproof.stores.policy import policy_of
+from rollproof.stores.policy import pace_of, policy_of
 from rollproof.stores.reach import Countdown
+from rollproof.stores.snapshot import PART, Snapshot
 from rollproof.system.files import create_file
 
 METHOD = "every retained record, configuration and group offsets"
@@ -71,15 +75,16 @@ class _Found(NamedTuple):
     begins: Mapping[str, int] = {}
 
 
-class Keeper(StoreKeeper):
+class Keeper(RecordKeeper):
     """Write side of one broker's topics. See `StoreKeeper`."""
 
     _profile: KafkaProfile
+    _reader: KafkaReader
 
-    def back_up(self, folder: Path) -> Kept:
+    def back_up_indexed(self, folder: Path, index: Snapshot | None) -> Kept:
         """Read every topic to its end, then check that no more records arrive where users may add none."""
         with Admin(self._reach) as admin:
-            return self._back_up(admin, folder)
+            return self._back_up(admin, folder, index)
 
     @contextmanager
     def putting(self, collection: str, folder: Path, *, overwrite: bool) -> Iterator[Put]:
@@ -92,10 +97,16 @@ class Keeper(StoreKeeper):
 
             yield Put(write, appends=True)
 
-    def _back_up(self, admin: Admin, folder: Path) -> Kept:
+    def _back_up(self, admin: Admin, folder: Path, index: Snapshot | None) -> Kept:
         countdown = self._whole.start()
         topics = admin.topics(self._profile.topics)
-        records, ends = self._write(admin, topics, folder, countdown)
+        records: dict[str, int] = {}
+        ends: dict[Partition, int] = {}
+        for topic in topics:
+            extents = self._reader.extents(admin, topic)
+            ends |= {(topic, number): extent.end for number, extent in extents.items()}
+            with create_file(folder / f"{topic}.jsonl") as stream:
+                records[topic] = self._write(admin, topic, extents, stream, index, countdown)
         time.sleep(SETTLE_SECONDS)
         later = Counter(message.topic for message in admin.records(ends, countdown))
         spoilt = {
@@ -197,17 +208,29 @@ class Keeper(StoreKeeper):
         return {group: offsets for group, offsets in found.items() if offsets}
 
     def _write(
-        self, admin: Admin, topics: Mapping[str, int], folder: Path, countdown: Countdown
-    ) -> tuple[dict[str, int], dict[Partition, int]]:
-        """Write each topic's records to its file; return the number of records and the partitions' ends."""
-        records = dict.fromkeys(topics, 0)
-        ends: dict[Partition, int] = {}
-        with ExitStack() as stack:
-            files = {name: stack.enter_context(create_file(folder / f"{name}.jsonl")) for name in topics}
-            for message in admin.every_record(topics, countdown, ends):
-                files[message.topic].write(record_of(message).line())
-                records[message.topic] += 1
-        return records, ends
+        self,
+        admin: Admin,
+        topic: str,
+        extents: Mapping[int, Extent],
+        stream: IO[bytes],
+        index: Snapshot | None,
+        countdown: Countdown,
+    ) -> int:
+        """Write the records of a topic within `extents` to `stream`; return their number."""
+        upkeep, division, pace = admin.upkeep(topic), divided(extents, PART), pace_of(self._profile)
+        found = self._reader.messages(admin, topic, extents, division, range(len(division)), pace)
+
+        def written(part: Iterable[tuple[int, Any, int]]) -> Iterator[RecordHash]:
+            for _, message, shift in part:
+                countdown.left()
+                if message is not None:
+                    stream.write(record_of(message).line())
+                    yield record_of_message(message, shift, frozenset(), upkeep)
+
+        return sum(
+            add_part(index, topic, number, division[number], written(part))
+            for number, part in groupby(found, key=itemgetter(0))
+        )
 
     def _found(self, admin: Admin, name: str, topic: _Topic, file: Path, countdown: Countdown) -> _Found:
         """Look at the topic; nothing is changed."""

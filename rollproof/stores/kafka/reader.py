@@ -35,7 +35,7 @@ from rollproof.stores.kafka.descriptor import KafkaProfile
 from rollproof.stores.kafka.positions import Positions, advances, lags, strays
 from rollproof.stores.kafka.ranges import Extent, Partition, Segment, divided, runs, segments, shifted
 from rollproof.stores.kafka.records import CREATED, NOT_STAMPED, Record, record_of, stamp_of
-from rollproof.stores.kafka.upkeep import retention_of
+from rollproof.stores.kafka.upkeep import Upkeep, retention_of
 from rollproof.stores.policy import excluded_of
 from rollproof.stores.reach import Readable
 from rollproof.stores.reader import Reader
@@ -115,7 +115,7 @@ class KafkaReader(Reader):
     def divide(self, collection: str, records: int) -> tuple[str, ...]:
         """Return bounds at the partitions' beginnings, and within them by offset; no content is used."""
         with Broker(self._reach) as broker:
-            return divided(self._extents(broker, collection), records)
+            return divided(self.extents(broker, collection), records)
 
     def digest(
         self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
@@ -140,9 +140,7 @@ class KafkaReader(Reader):
             upkeep = broker.upkeep(collection)
         for part, message, shift in self._read(collection, division, parts, pace):
             if message is not None:
-                kind, milliseconds = stamp_of(message)
-                ends = upkeep.ends(milliseconds if kind != NOT_STAMPED else None)
-                yield part, record_of_message(message, shift, excluded, ends)
+                yield part, record_of_message(message, shift, excluded, upkeep)
 
     def positions(self) -> Mapping[str, Json]:
         """Return each partition's begin and end, and each group's offset in it."""
@@ -200,16 +198,28 @@ class KafkaReader(Reader):
         self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
     ) -> Iterator[tuple[int, Any, int]]:
         """Yield the records part by part with their offsets' shift, and None at each part's end."""
-        ended = 0
         with Broker(self._reach) as broker:
-            extents = shifted(self._extents(broker, collection), division)
-            for run in runs(segments(division, parts, extents)):
-                shift = extents[run[0].partition].shift
-                for part, message in self._records_of(broker, collection, run, pace):
-                    while parts[ended] != part:
-                        yield parts[ended], None, 0
-                        ended += 1
-                    yield part, message, shift
+            extents = shifted(self.extents(broker, collection), division)
+            yield from self.messages(broker, collection, extents, division, parts, pace)
+
+    def messages(
+        self,
+        broker: Broker,
+        topic: str,
+        extents: Mapping[int, Extent],
+        division: Sequence[str],
+        parts: Sequence[int],
+        pace: Pace,
+    ) -> Iterator[tuple[int, Any, int]]:
+        """As `_read`, within `extents` that were asked for before: what came later is left out."""
+        ended = 0
+        for run in runs(segments(division, parts, extents)):
+            shift = extents[run[0].partition].shift
+            for part, message in self._records_of(broker, topic, run, pace):
+                while parts[ended] != part:
+                    yield parts[ended], None, 0
+                    ended += 1
+                yield part, message, shift
         for part in parts[ended:]:
             yield part, None, 0
 
@@ -235,7 +245,8 @@ class KafkaReader(Reader):
                 size = pace.next_size(count, spent)
                 count, spent = 0, 0.0
 
-    def _extents(self, broker: Broker, topic: str) -> dict[int, Extent]:
+    def extents(self, broker: Broker, topic: str) -> dict[int, Extent]:
+        """Return the begin and end of each partition of a topic, which must exist."""
         topics = {name: count for name, count in broker.topics([topic]).items() if name == topic}
         if topic not in topics:
             raise self._reach.failed(
@@ -285,9 +296,11 @@ def record_of_message(
     message: Any,  # noqa: ANN401 - a record of the library
     shift: int,
     excluded: frozenset[str],
-    expires: float | None = None,
+    upkeep: Upkeep | None = None,
 ) -> RecordHash:
-    """Return a message's record."""
+    """Return a message's record; `upkeep` tells from when the broker may have removed it."""
+    kind, milliseconds = stamp_of(message)
+    expires = upkeep.ends(milliseconds if kind != NOT_STAMPED else None) if upkeep else None
     return canonical.record_of(
         f"{message.partition}/{message.offset + shift}",
         _identity(message, shift),

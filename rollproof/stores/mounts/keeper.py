@@ -9,6 +9,7 @@ from __future__ import annotations
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import attrgetter
 from pathlib import Path
 from typing import IO, cast
 
@@ -20,14 +21,15 @@ from rollproof.engines.questions import asking
 from rollproof.errors import reason_of
 from rollproof.profile.sections import Model
 from rollproof.profile.store_descriptor import Means
-from rollproof.stores.contract import Digest, ExportedRecord
-from rollproof.stores.keeper import Put, Restored, StoreKeeper
+from rollproof.stores.contract import Digest, ExportedRecord, RecordHash
+from rollproof.stores.keeper import Put, RecordKeeper, Restored, add_records
 from rollproof.stores.mounts.client import File, HeldMount
 from rollproof.stores.mounts.descriptor import MountsProfile
 from rollproof.stores.mounts.reader import Hashing, MountsReader, key_of
 from rollproof.stores.package import Kept, Package, read_details, read_package, write_package
 from rollproof.stores.policy import policy_of
-from rollproof.stores.reach import Countdown, Readable
+from rollproof.stores.reach import Countdown
+from rollproof.stores.snapshot import Snapshot
 from rollproof.stores.writable import Writable
 from rollproof.system.files import create_file
 
@@ -65,26 +67,21 @@ class _Details(Model):
     left: dict[str, str] = Field(default_factory=dict)
 
 
-class Keeper(StoreKeeper):
+class Keeper(RecordKeeper):
     """Write side of the application's own state. See `StoreKeeper`."""
 
     _profile: MountsProfile
+    _reader: MountsReader
 
     def __init__(self, writable: Writable[MountsProfile]) -> None:
         """Remember the engine."""
         super().__init__(writable)
-        # A whole backup has more time than a question of a check.
-        seconds = max(writable.deadline, writable.profile.deadline_seconds)
-        profile = writable.profile.model_copy(update={"deadline_seconds": seconds, "exclude": {}})
-        self._reader = MountsReader(
-            Readable(writable.store, profile, writable.endpoint, engine=writable.engine)
-        )
         self._engine = cast("ContainerEngine", writable.engine)
 
-    def back_up(self, folder: Path) -> Kept:
+    def back_up_indexed(self, folder: Path, index: Snapshot | None) -> Kept:
         """Write a tar of each mount; one with policy exact must not change meanwhile."""
         mounts = self._reader.mounts()
-        kept = self._keep(folder, mounts)
+        kept = self._keep(folder, mounts, index)
         for name, held in mounts.items():
             if policy_of(self._profile, name) == "exact" and self._digest(held) != _digest_of(
                 kept.mounts[name]
@@ -159,14 +156,16 @@ class Keeper(StoreKeeper):
             for name in sorted(self._profile.held)
             if _mounted(name, containers)
         }
-        return self._keep(folder, there)
+        return self._keep(folder, there, None)
 
-    def _keep(self, folder: Path, mounts: Mapping[str, HeldMount]) -> _Details:
+    def _keep(self, folder: Path, mounts: Mapping[str, HeldMount], index: Snapshot | None) -> _Details:
         kept: dict[str, _Held] = {}
         projects = {held.container.labels.get(PROJECT_LABEL, "") for held in mounts.values()}
         for number, (name, held) in enumerate(mounts.items()):
             file = f"{number:04d}.tar"
-            digest = self._write(held, folder / file)
+            records = self._write(held, folder / file)
+            digest = Digest(len(records), sum(record.hash for record in records))
+            add_records(index, name, records, attrgetter("key"), iter)
             kept[name] = _Held(
                 file=file,
                 kind=held.mount.kind,
@@ -191,9 +190,8 @@ class Keeper(StoreKeeper):
             details=details.model_dump(),
         )
 
-    def _write(self, held: HeldMount, path: Path) -> Digest:
-        """Write a mount's files into a tar; return their digest."""
-        total = Digest(0, 0)
+    def _write(self, held: HeldMount, path: Path) -> list[RecordHash]:
+        """Write a mount's files into a tar; return their records."""
         stream = create_file(path)
         with (
             stream,
@@ -219,9 +217,7 @@ class Keeper(StoreKeeper):
 
             with self._reader.files(held) as files:
                 keep(next(files), None)
-                for record in self._reader.hashed(held.name, files, keep):
-                    total += Digest(1, record.hash)
-        return total
+                return list(self._reader.hashed(held.name, files, keep))
 
     def _digest(self, held: HeldMount) -> Digest:
         with self._reader.files(held) as files:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from itertools import islice
@@ -155,12 +155,12 @@ class KeyGroups:
             (pattern for pattern, match in self._patterns[database] if match.fullmatch(key)), f"{database}:*"
         )
 
-    def count(self, database: int, found: frozenset[bytes]) -> dict[str, int]:
-        """Return the number of keys by group of `database`, including empty groups."""
-        counts = dict.fromkeys(self.names(database), 0)
+    def grouped(self, database: int, found: Iterable[bytes]) -> dict[str, list[bytes]]:
+        """Return the keys by group of `database`, including empty groups."""
+        groups: dict[str, list[bytes]] = {name: [] for name in self.names(database)}
         for key in found:
-            counts[self.of(database, key)] += 1
-        return counts
+            groups[self.of(database, key)].append(key)
+        return groups
 
 
 def _expression(glob: bytes) -> re.Pattern[bytes]:

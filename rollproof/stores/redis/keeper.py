@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -19,12 +20,15 @@ import redis
 
 from rollproof.profile.store_descriptor import Means
 from rollproof.reading import open_regular
-from rollproof.stores.contract import ExportedRecord
-from rollproof.stores.keeper import Put, Restored, StoreKeeper
+from rollproof.stores.contract import ExportedRecord, RecordHash
+from rollproof.stores.keeper import Put, RecordKeeper, Restored, add_records
 from rollproof.stores.package import Kept, Package, read_package, write_package
+from rollproof.stores.policy import pace_of
 from rollproof.stores.reach import Countdown
-from rollproof.stores.redis.client import KeyGroups, connect, has_exact_expiry, keys, marks_of, translated
+from rollproof.stores.redis.client import KeyGroups, connect, keys, marks_of, translated
 from rollproof.stores.redis.descriptor import RedisProfile
+from rollproof.stores.redis.reader import RedisReader
+from rollproof.stores.snapshot import Snapshot
 from rollproof.stores.writable import Writable
 from rollproof.system.files import create_file
 from rollproof.system.side_by_side import batched
@@ -41,56 +45,44 @@ class Entry:
     value: bytes
     expires: int | None
 
-    def line(self) -> bytes:
-        """Return the entry as a line of a backup."""
-        fields = {
-            "key": base64.b64encode(self.key).decode(),
-            "value": base64.b64encode(self.value).decode(),
-            "expires": self.expires,
-        }
-        return json.dumps(fields).encode() + b"\n"
-
-    @classmethod
-    def of_line(cls, line: bytes) -> Entry:
-        """Return the entry that `line` holds."""
-        return cls.of(json.loads(line))
-
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> Entry:
         """Return the entry that a parsed line, or the `replay` of an exported record, holds."""
         return cls(base64.b64decode(fields["key"]), base64.b64decode(fields["value"]), fields["expires"])
 
 
-class Keeper(StoreKeeper):
+class Keeper(RecordKeeper):
     """The write side of a Redis server. See `StoreKeeper`."""
 
     _profile: RedisProfile
+    _reader: RedisReader
 
     def __init__(self, writable: Writable[RedisProfile]) -> None:
         """Remember how to connect, and the key patterns of the collections."""
         super().__init__(writable)
         self._groups = KeyGroups(writable.profile.databases, writable.profile.patterns)
 
-    def back_up(self, folder: Path) -> Kept:
+    def back_up_indexed(self, folder: Path, index: Snapshot | None) -> Kept:
         """Write every key of the profile's databases; no key at all when they are to be flushed."""
-        return self._back_up(folder, self._profile.restore)
+        return self._back_up(folder, index, self._profile.restore)
 
     def keep_safe(self, folder: Path, *, up: bool, backup: Path) -> Kept:
         """As `back_up`; keys to be flushed are written too, since nothing else holds them then."""
-        return self._back_up(folder, "dump", safe=True)
+        return self._back_up(folder, None, "dump", safe=True)
 
-    def _back_up(self, folder: Path, restore: Literal["dump", "flush"], *, safe: bool = False) -> Kept:
+    def _back_up(
+        self, folder: Path, index: Snapshot | None, restore: Literal["dump", "flush"], *, safe: bool = False
+    ) -> Kept:
         records: dict[str, int] = {}
         countdown = self._whole.start()
-        with translated(self._whole):
+        with translated(self._whole), self._reader:
             with connect(self._whole, self._profile.databases[0]) as client:
                 told = marks_of(client)
-            server = str(told["server"])
             for database in self._profile.databases:
-                kept: frozenset[bytes] = frozenset()
                 if restore == "dump":
-                    kept = self._dump(database, server, folder / _file(database), countdown)
-                records |= self._groups.count(database, kept)
+                    records |= self._dump(database, folder / _file(database), index, countdown)
+                else:
+                    records |= dict.fromkeys(self._groups.names(database), 0)
         return write_package(
             folder,
             kind=self.kind,
@@ -129,7 +121,7 @@ class Keeper(StoreKeeper):
                     else:
                         file = package.path(_file(database))
                         present = self._put_back(client, database, file, notes, countdown)
-                records |= self._groups.count(database, present)
+                records |= {n: len(found) for n, found in self._groups.grouped(database, present).items()}
         return Restored(records=dict(sorted(records.items())), notes=tuple(notes))
 
     @contextmanager
@@ -148,16 +140,23 @@ class Keeper(StoreKeeper):
 
             yield Put(write)
 
-    def _dump(self, database: int, server: str, path: Path, countdown: Countdown) -> frozenset[bytes]:
-        """Write the database's keys; return them."""
-        kept = []
-        with connect(self._whole, database) as client, create_file(path) as stream:
-            for chunk in batched(sorted(keys(client, self._whole)), CHUNK):
-                countdown.left()
-                for entry in _entries(client, chunk, exact=has_exact_expiry(server)):
-                    stream.write(entry.line())
-                    kept.append(entry.key)
-        return frozenset(kept)
+    def _dump(
+        self, database: int, path: Path, index: Snapshot | None, countdown: Countdown
+    ) -> Mapping[str, int]:
+        """Write the database's keys; return their number by collection."""
+        pace, records = pace_of(self._profile), dict[str, int]()
+        with create_file(path) as stream:
+
+            def written(collection: str, names: Sequence[bytes]) -> Iterator[RecordHash]:
+                for entry in self._reader.entries(collection, names, pace, dump=True, at_once=True):
+                    countdown.left()
+                    stream.write(json.dumps(entry.replay()).encode() + b"\n")
+                    yield entry.record()
+
+            for collection, found in self._reader.grouped(database).items():
+                write = partial(written, collection)
+                records[collection] = add_records(index, collection, found, self._reader.place, write)
+        return records
 
     def _check(self, package: Package) -> None:
         restore = "dump" if package.details["safe"] else self._profile.restore
@@ -201,27 +200,6 @@ class Keeper(StoreKeeper):
         return present
 
 
-def _entries(client: redis.Redis, chunk: list[bytes], *, exact: bool) -> Iterator[Entry]:
-    """Yield keys with their values and expiry, read in one transaction; keys that vanished are left out.
-
-    Before Redis 7 a server only tells the time that a key has left. Then the expiry may be off by a
-    millisecond.
-    """
-    pipeline = client.pipeline(transaction=True)
-    pipeline.time()
-    for key in chunk:
-        pipeline.dump(key)
-        if exact:
-            pipeline.pexpiretime(key)  # type: ignore[arg-type]  # takes bytes too
-        else:
-            pipeline.pttl(key)
-    (seconds, microseconds), *answers = pipeline.execute()
-    offset = 0 if exact else seconds * 1000 + microseconds // 1000
-    for key, value, expiry in zip(chunk, answers[::2], answers[1::2], strict=True):
-        if value is not None:
-            yield Entry(key, value, expiry + offset if expiry >= 0 else None)
-
-
 def _now(client: redis.Redis) -> int:
     seconds, microseconds = client.time()
     return int(seconds) * 1000 + int(microseconds) // 1000
@@ -230,7 +208,7 @@ def _now(client: redis.Redis) -> int:
 def _read(path: Path) -> Iterator[Entry]:
     with open_regular(path) as stream:
         for line in stream:
-            yield Entry.of_line(line)
+            yield Entry.of(json.loads(line))
 
 
 def _file(database: int) -> str:

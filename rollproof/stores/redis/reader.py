@@ -49,7 +49,7 @@ NO_EXPIRY, NO_KEY = -1, -2
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class Entry:
     """One key as read: `answer` is its whole value as the server gives it, `dumped` what RESTORE takes."""
 
     key: bytes
@@ -79,12 +79,16 @@ class _Entry:
                 "expires": _moment(self.expires),
                 "value": _readable(answer),
             },
-            replay={
-                "key": b64encode(self.key).decode(),
-                "value": b64encode(self.dumped or b"").decode(),
-                "expires": None if self.expires is None else round(self.expires * 1000),
-            },
+            replay=self.replay(),
         )
+
+    def replay(self) -> dict[str, Json]:
+        """Return what a keeper needs to write the key again; `expires` is in milliseconds since 1970."""
+        return {
+            "key": b64encode(self.key).decode(),
+            "value": b64encode(self.dumped or b"").decode(),
+            "expires": None if self.expires is None else round(self.expires * 1000),
+        }
 
 
 class RedisReader(Listed):
@@ -144,10 +148,14 @@ class RedisReader(Listed):
     def counts(self) -> Mapping[str, int]:
         """Return the number of keys by pattern; each database is scanned once."""
         counts: dict[str, int] = {}
-        with translated(self._reach):
-            for database in self._profile.databases:
-                counts |= self._groups.count(database, keys(self._open(database), self._reach))
+        for database in self._profile.databases:
+            counts |= {name: len(found) for name, found in self.grouped(database).items()}
         return dict(sorted(counts.items()))
+
+    def grouped(self, database: int) -> dict[str, list[bytes]]:
+        """Return the keys of a database by pattern, empty ones included."""
+        with translated(self._reach):
+            return self._groups.grouped(database, keys(self._open(database), self._reach))
 
     def connections(self) -> tuple[int, int]:
         """Return the numbers of connected and allowed clients."""
@@ -189,7 +197,7 @@ class RedisReader(Listed):
 
         def read(keys: Sequence[str]) -> list[ExportedRecord]:
             names = [name_of(key) for key in keys]
-            found = self._entries(selection.collection, names, pace, dump=True)
+            found = self.entries(selection.collection, names, pace, dump=True)
             return [entry.exported() for entry in found]
 
         yield from exported_by_key(selection, read, pace)
@@ -233,16 +241,26 @@ class RedisReader(Listed):
             seen |= found
             yield from found
 
-    def _place(self, name: bytes) -> str:
+    def place(self, name: bytes) -> str:
+        """Return a hash of the key."""
         return blake2b(name, digest_size=8).hexdigest()
 
     def _read(self, collection: str, names: Sequence[bytes], pace: Pace) -> Iterator[RecordHash]:
-        return (entry.record() for entry in self._entries(collection, names, pace))
+        return (entry.record() for entry in self.entries(collection, names, pace))
 
-    def _entries(
-        self, collection: str, keys: Sequence[bytes], pace: Pace, *, dump: bool = False
-    ) -> Iterator[_Entry]:
-        """Yield the entries of `keys`; keys that are gone are left out."""
+    def entries(
+        self,
+        collection: str,
+        keys: Sequence[bytes],
+        pace: Pace,
+        *,
+        dump: bool = False,
+        at_once: bool = False,
+    ) -> Iterator[Entry]:
+        """Yield the entries of `keys`, with `dump` as RESTORE takes them; keys that are gone are left out.
+
+        `at_once` reads value, expiry and dump of a key at one moment, which takes the right to MULTI.
+        """
         database = self._database(collection)
         excluded = frozenset(name.encode() for name in excluded_of(self._profile, collection))
         begin, size = 0, FIRST
@@ -250,9 +268,9 @@ class RedisReader(Listed):
             chunk = list(keys[begin : begin + size])
             begin += size
             started = time.monotonic()
-            found, again = list[_Entry](), chunk
+            found, again = list[Entry](), chunk
             for _ in range(ATTEMPTS):
-                entries, again = self._read_once(database, again, excluded, dump=dump)
+                entries, again = self._read_once(database, again, excluded, dump=dump, at_once=at_once)
                 found += entries
                 if not again:
                     break
@@ -268,59 +286,57 @@ class RedisReader(Listed):
             yield from found
 
     def _read_once(
-        self, database: int, keys: Sequence[bytes], excluded: frozenset[bytes], *, dump: bool
-    ) -> tuple[list[_Entry], list[bytes]]:
+        self, database: int, keys: Sequence[bytes], excluded: frozenset[bytes], *, dump: bool, at_once: bool
+    ) -> tuple[list[Entry], list[bytes]]:
         """Return the keys' entries, and the keys that changed meanwhile.
 
         A value is dumped before it is read. If it is then what was wanted, it was that in between.
         """
+        kinds = dict(
+            zip(keys, self._ask(database, [("TYPE", key) for key in keys], at_once=False), strict=True)
+        )
+        there = [key for key, kind in kinds.items() if kind != b"none"]
+        strange = [key for key in there if kinds[key] not in TYPES]
+        if strange:
+            raise self._reach.failed(
+                f"a key of type {text(kinds[strange[0]])}",
+                expected="values of Redis's own types",
+                hint="give keys of modules a pattern of their own, and leave it out of the comparison",
+            )
         expiry = "PEXPIRETIME" if self._exact_expiry else "PTTL"
         offset = 0.0 if self._exact_expiry else time.time()
-        # Most values are strings. The type is asked for last: a key that has one then also existed before.
-        first: tuple[tuple[str, ...], ...] = (*([("DUMP",)] if dump else []), ("GET",), (expiry,), ("TYPE",))
-        answers = iter(self._ask(database, [(*command, key) for key in keys for command in first]))
-        told = {}
-        for key in keys:
+        commands: list[Command] = []
+        for key in there:
+            commands += [("DUMP", key)] if dump else []
+            commands += [TYPES[kinds[key]].read(key), (expiry, key)]
+        answers = iter(self._ask(database, commands, at_once=at_once))
+        entries, changed = list[Entry](), list[bytes]()
+        for key in there:
             dumped = next(answers) if dump else None
-            value, expires, kind = next(answers), next(answers), next(answers)
-            if expires == NO_KEY or kind == b"none":
+            answer, expires = next(answers), next(answers)
+            # No value is empty but a text and a stream, of which the answer is not.
+            if isinstance(answer, Changed) or answer in (None, [], {}, set()) or expires == NO_KEY:
+                changed.append(key)
                 continue
-            if kind not in TYPES:
-                raise self._reach.failed(
-                    f"a key of type {text(kind)}",
-                    expected="values of Redis's own types",
-                    hint="give keys of modules a pattern of their own, and leave it out of the comparison",
-                )
-            told[key] = kind, value, None if expires == NO_EXPIRY else expires / 1000 + offset, dumped
-        others = [key for key, (kind, *_) in told.items() if kind != b"string"]
-        values = self._ask(database, [TYPES[told[key][0]].read(key) for key in others])
-        found = {key: value for key, (kind, value, *_) in told.items() if kind == b"string"}
-        found |= dict(zip(others, values, strict=True))
-        # No value is empty but a text and a stream, of which the answer is not.
-        changed = [
-            key
-            for key, value in found.items()
-            if isinstance(value, Changed) or value in (None, [], {}, set())
-        ]
-        entries = []
-        for key in found.keys() - set(changed):
-            kind, _, expires, dumped = told[key]
-            value = TYPES[kind].value(found[key], excluded)
-            entries.append(_Entry(key, kind, found[key], value, expires, dumped))
+            value = TYPES[kinds[key]].value(answer, excluded)
+            until = None if expires == NO_EXPIRY else expires / 1000 + offset
+            entries.append(Entry(key, kinds[key], answer, value, until, dumped))
         return entries, changed
 
-    def _ask(self, database: int, commands: list[Command]) -> list[Any]:
+    def _ask(self, database: int, commands: list[Command], *, at_once: bool) -> list[Any]:
         """Return the answers to one pipeline's commands; `Changed` for a key now gone or of another type."""
         if not commands:
             return []
+        sent = [("MULTI",), *commands, ("EXEC",)] if at_once else commands
         with translated(self._reach):
             pool = self._open(database).connection_pool
             connection = pool.get_connection()
             try:
                 connection.send_packed_command(  # type: ignore[no-untyped-call]
-                    [b"".join(map(_packed, commands))]
+                    [b"".join(map(_packed, sent))]
                 )
-                return [_answer(connection) for _ in commands]
+                answers = [_answer(connection) for _ in sent]
+                return [_checked(answer) for answer in answers[-1]] if at_once else answers
             except BaseException:
                 # Later questions must not receive the unread answers.
                 connection.disconnect()  # type: ignore[no-untyped-call]
@@ -338,13 +354,20 @@ def _packed(command: Command) -> bytes:
     return b"".join(packed)
 
 
-def _answer(connection: AbstractConnection) -> object:
+def _answer(connection: AbstractConnection) -> Any:  # noqa: ANN401 - whatever the server answers
     try:
         return connection.read_response()
     except redis.ResponseError as error:
-        if str(error).startswith(("WRONGTYPE", "no such key", "NOGROUP")):
-            return Changed()
-        raise
+        return _checked(error)
+
+
+def _checked(answer: object) -> object:
+    """Return an answer, or `Changed` for a refusal that says so; raise any other refusal."""
+    if not isinstance(answer, redis.ResponseError):
+        return answer
+    if str(answer).startswith(("WRONGTYPE", "no such key", "NOGROUP")):
+        return Changed()
+    raise answer
 
 
 def _size(answer: object) -> int:

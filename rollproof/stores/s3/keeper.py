@@ -11,8 +11,8 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -24,8 +24,8 @@ from minio.versioningconfig import OFF, VersioningConfig
 
 from rollproof.profile.store_descriptor import Means
 from rollproof.reading import open_regular
-from rollproof.stores.contract import ExportedRecord
-from rollproof.stores.keeper import Put, Restored, StoreKeeper
+from rollproof.stores.contract import ExportedRecord, RecordHash
+from rollproof.stores.keeper import Put, RecordKeeper, Restored, add_records
 from rollproof.stores.package import Kept, Package, read_package, write_package
 from rollproof.stores.reach import Countdown
 from rollproof.stores.s3.client import connect, opened, translated
@@ -39,8 +39,10 @@ from rollproof.stores.s3.objects import (
     read_object,
     same_headers,
 )
-from rollproof.stores.s3.reader import GONE, USER_HEADER
+from rollproof.stores.s3.reader import GONE, USER_HEADER, S3Reader
 from rollproof.stores.s3.settings import versioning_of
+from rollproof.stores.snapshot import Snapshot
+from rollproof.stores.writable import Writable
 from rollproof.system.files import create_file
 from rollproof.system.side_by_side import Workers
 
@@ -56,28 +58,44 @@ Result = TypeVar("Result")
 Listing = Mapping[str, Object]
 
 
-class Keeper(StoreKeeper):
+class Keeper(RecordKeeper):
     """The write side of an S3 server. See `StoreKeeper`."""
 
     _profile: S3Profile
+    _reader: S3Reader
 
-    def back_up(self, folder: Path) -> Kept:
+    def __init__(self, writable: Writable[S3Profile]) -> None:
+        """Also open the reader's own account: a server may hide tags from that."""
+        super().__init__(writable, operator=False)
+
+    def back_up_indexed(self, folder: Path, index: Snapshot | None) -> Kept:
         """Read every current object; write the listing, and the contents that have to be kept here."""
-        return self._back_up(folder, absent_too=False)
+        return self._back_up(folder, index, absent_too=False)
 
     def keep_safe(self, folder: Path, *, up: bool, backup: Path) -> Kept:
         """As `back_up`; a bucket that is gone is kept as absent."""
-        return self._back_up(folder, absent_too=True)
+        return self._back_up(folder, None, absent_too=True)
 
-    def _back_up(self, folder: Path, *, absent_too: bool) -> Kept:
+    def _back_up(self, folder: Path, index: Snapshot | None, *, absent_too: bool) -> Kept:
         countdown, copies = self._whole.start(), self._profile.backup == "copies"
         contents = folder / CONTENTS
         contents.mkdir(mode=0o700)
         records: dict[str, int] = {}
         versioning: dict[str, str] = {}
         absent: list[str] = []
-        with translated(self._whole), create_file(folder / LISTING) as stream:
+        with translated(self._whole), create_file(folder / LISTING) as stream, self._reader:
             client = self._connect()
+
+            def keep(item: Object) -> tuple[StoredObject, RecordHash] | None:
+                countdown.left()
+                copied = copies or not _has_version(item)
+                return self._keep(client, item, contents if copied else None, indexed=index is not None)
+
+            def read(items: Sequence[Object]) -> Iterator[RecordHash]:
+                for stored, record in filter(None, _parallel(keep, items)):
+                    stream.write(json.dumps(asdict(stored)).encode() + b"\n")
+                    yield record
+
             for bucket in self._profile.buckets:
                 if absent_too and not client.bucket_exists(bucket):
                     absent.append(bucket)
@@ -85,15 +103,7 @@ class Keeper(StoreKeeper):
                     continue
                 versioning[bucket] = versioning_of(client, bucket)
                 listed = _current(client, bucket, countdown, versions=versioning[bucket] != OFF)
-
-                def keep(item: Object) -> StoredObject | None:
-                    countdown.left()
-                    copied = copies or not _has_version(item)
-                    return self._keep(client, item, contents if copied else None)
-
-                kept = [stored for stored in _parallel(keep, listed.values()) if stored]
-                stream.writelines(json.dumps(asdict(stored)).encode() + b"\n" for stored in kept)
-                records[bucket] = len(kept)
+                records[bucket] = add_records(index, bucket, listed.values(), _key, read)
         what = (
             "and a copy of each"
             if copies
@@ -271,26 +281,34 @@ class Keeper(StoreKeeper):
             raise
         return self._is_there(client, stored)
 
-    def _is_there(self, client: Minio, stored: StoredObject) -> bool:
+    def _is_there(self, client: Minio, kept: StoredObject) -> bool:
         """Read the current object to its end; tell whether it is like the record."""
-        return read_object(client, self._whole, stored.bucket, stored.key).like(stored)
+        found = read_object(client, self._whole, kept.bucket, kept.key)
+        return StoredObject.of(kept.bucket, None, found).like(kept)
 
-    def _keep(self, client: Minio, item: Object, contents: Path | None) -> StoredObject | None:
-        """Read one listed object, into `contents` if that is a folder; return None if it has gone since."""
-        bucket, key = item.bucket_name, str(item.object_name)
+    def _keep(
+        self, client: Minio, item: Object, contents: Path | None, *, indexed: bool
+    ) -> tuple[StoredObject, RecordHash] | None:
+        """Read one listed object, into `contents` if that is a folder; return None if it has gone since.
+
+        If `indexed`, its record is that of the reader's account.
+        """
+        bucket, key = item.bucket_name, _key(item)
+        # An object without a version can only be requested as the current one.
+        version = item.version_id if _has_version(item) else None
         try:
-            if contents is None:
-                return read_object(client, self._whole, bucket, key, item.version_id)
-            with tempfile.NamedTemporaryFile(dir=contents) as sink:
-                stored = read_object(client, self._whole, bucket, key, item.version_id, sink.file)
-                with suppress(FileExistsError):  # another object has the same content
-                    os.link(sink.name, contents / stored.sha256)
-                return stored
+            with tempfile.NamedTemporaryFile(dir=contents) if contents else nullcontext() as sink:
+                found = read_object(client, self._whole, bucket, key, version, sink and sink.file)
+                if contents and sink:
+                    with suppress(FileExistsError):  # another object has the same content
+                        os.link(sink.name, contents / found.sha256.hex())
         except S3Error as error:
             # Without versions an object can vanish between the listing and this.
-            if error.code == "NoSuchKey" and not _has_version(item):
+            if error.code == "NoSuchKey" and version is None:
                 return None
             raise
+        seen = self._reader.seen(bucket, found, version) if indexed else found
+        return StoredObject.of(bucket, item.version_id, found), seen.record(frozenset())
 
 
 def _prepare(client: Minio, bucket: str, versioning: str, *, missing: bool) -> list[str]:
@@ -314,8 +332,12 @@ def _current(client: Minio, bucket: str, countdown: Countdown, *, versions: bool
         countdown.left()
         # `is_latest` is text, not a truth value; and a listing without versions does not tell.
         if not versions or (str(item.is_latest).lower() == "true" and not item.is_delete_marker):
-            listed[str(item.object_name)] = item
+            listed[_key(item)] = item
     return listed
+
+
+def _key(item: Object) -> str:
+    return str(item.object_name)
 
 
 def _has_version(item: Object) -> bool:

@@ -11,7 +11,7 @@ from minio import Minio
 from minio.commonconfig import COPY, REPLACE, CopySource, Tags
 
 from rollproof.stores.reach import Reach
-from rollproof.stores.s3.reader import HEADERS, USER_HEADER, lowered, read_contents, read_tags
+from rollproof.stores.s3.reader import HEADERS, USER_HEADER, ReadObject, lowered, read_contents, read_tags
 
 # The version of an object that was put before its bucket began to keep versions.
 NO_VERSION = "null"
@@ -36,6 +36,20 @@ class StoredObject:
     headers: dict[str, str]
     tags: dict[str, str]
 
+    @classmethod
+    def of(cls, bucket: str, version: str | None, found: ReadObject) -> StoredObject:
+        """Return what a backup's listing has of an object."""
+        return cls(
+            bucket=bucket,
+            key=found.key,
+            version=version,
+            etag=found.headers.get("etag", "").strip('"'),
+            size=found.size,
+            sha256=found.sha256.hex(),
+            headers=_own(found.headers),
+            tags=dict(found.tags),
+        )
+
     def like(self, other: StoredObject) -> bool:
         """Return True if both have the same name, content, headers and tags, in whatever version."""
         return replace(self, version=None, etag="") == replace(other, version=None, etag="")
@@ -48,21 +62,10 @@ def read_object(
     key: str,
     version: str | None = None,
     sink: IO[bytes] | None = None,
-) -> StoredObject:
+) -> ReadObject:
     """Read the content of an object to its end, into `sink` if there is one."""
-    # An object without a version can only be requested as the current one.
-    asked = None if version == NO_VERSION else version
-    headers, size, sha256 = read_contents(client, reach, bucket, key, asked, sink)
-    return StoredObject(
-        bucket=bucket,
-        key=key,
-        version=version,
-        etag=headers.get("etag", "").strip('"'),
-        size=size,
-        sha256=sha256.hex(),
-        headers=_own(headers),
-        tags=read_tags(client, bucket, key, headers, asked),
-    )
+    headers, size, sha256 = read_contents(client, reach, bucket, key, version, sink)
+    return ReadObject(key, headers, size, sha256, read_tags(client, bucket, key, headers, version))
 
 
 def same_headers(client: Minio, kept: StoredObject) -> bool:

@@ -356,9 +356,21 @@ class S3Reader(Listed):
                 hint="the library reads no such object: rename it, or see to that bucket by another tool",
             )
 
-    def _tags(self, client: Minio, bucket: str, key: str, headers: Mapping[str, str]) -> dict[str, str]:
+    def seen(self, bucket: str, found: ReadObject, version: str | None) -> ReadObject:
+        """Return an object that the operator has read as this account sees it: some tags may be hidden."""
+        if not found.tags:
+            return found
+        with translated(self._reach):
+            client = self._open()
+            there = client.stat_object(bucket, found.key, version_id=version)
+            tags = self._tags(client, bucket, found.key, lowered(there.metadata or {}), version)
+        return replace(found, tags=tags)
+
+    def _tags(
+        self, client: Minio, bucket: str, key: str, headers: Mapping[str, str], version: str | None = None
+    ) -> dict[str, str]:
         try:
-            return read_tags(client, bucket, key, headers)
+            return read_tags(client, bucket, key, headers, version)
         except S3Error as error:
             if error.code == "AccessDenied":
                 raise self._reach.failed(

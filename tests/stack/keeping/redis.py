@@ -187,7 +187,7 @@ class Redis(Subject):
         self.first.mset({f"late:{number}": 1 for number in range(300)})
 
     def step(self, keeper: StoreKeeper) -> tuple[object, str]:
-        return redis_keeper.Entry, "of_line"
+        return redis_keeper.Entry, "of"
 
     def drop(self, what: str) -> Mapping[str, int]:
         self.clear()

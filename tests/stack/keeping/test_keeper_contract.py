@@ -7,8 +7,13 @@ from pathlib import Path
 import pytest
 
 from rollproof.errors import ActionFailed, Unverifiable
+from rollproof.losses.changes import live_parts
+from rollproof.losses.lost_window import pairs
 from rollproof.profile.kinds import means_of
+from rollproof.stores.contract import Pace
+from rollproof.stores.keeper import RecordKeeper
 from rollproof.stores.package import MANIFEST
+from rollproof.stores.snapshot import Snapshot
 from tests.stack.keeping.answers import DEADLINE, place_that
 from tests.stack.keeping.packages import SPOILED, spoiled
 from tests.stack.keeping.subject import WHOLE_SECONDS, WRONG, Backup, Subject
@@ -22,6 +27,28 @@ def test_a_backup_counts_what_it_holds_and_changes_nothing(subject: Subject, kep
         assert word in kept.kept.method
     assert kept.kept.means is means_of(subject.place.profile)
     assert kept.after == kept.before
+
+
+@pytest.mark.of("redis", "s3", "kafka", "mounts")
+def test_the_index_of_a_backup_is_what_readers_find(
+    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise every record would count as written since, or worse, one that was would not."""
+    for module in ("keeper", "kafka.keeper"):
+        monkeypatch.setattr(f"rollproof.stores.{module}.PART", 7)
+    subject.fill()
+    keeper, backup = subject.place.keeper(), tmp_path / "backup"
+    assert isinstance(keeper, RecordKeeper)
+    backup.mkdir()
+    with Snapshot(tmp_path / "index.db", new=True) as index, subject.place.content() as content:
+        kept = keeper.back_up_indexed(backup, index)
+        assert sorted(index.collections()) == sorted(kept.records) == sorted(content.collections())
+        for name in kept.records:
+            parts = index.parts(name)
+            assert max(part.digest.records for part in parts) <= 7
+            assert live_parts(content, name, tuple(part.bound for part in parts), Pace()) == tuple(parts)
+            found = (record for _, record in content.records(name, ("",), [0], Pace()))
+            assert pairs(index.records(name)) == pairs(found)
 
 
 @pytest.mark.restarts

@@ -32,7 +32,6 @@ def test_what_changes_while_it_is_read_is_not_exported(
     scratch.set("steady", 1)
     for key in ("changing", "going", "turning"):
         scratch.rpush(key, 1)
-    # Lists are read after all is dumped.
     changes: Iterator[Callable[[], object]] = iter(
         [
             lambda: (
@@ -47,10 +46,10 @@ def test_what_changes_while_it_is_read_is_not_exported(
         wanted = wanted_of(content, REST)
         ask = export._ask
 
-        def while_written(database: int, commands: list[Command]) -> list[Any]:
-            answers = ask(database, commands)
+        def while_written(database: int, commands: list[Command], *, at_once: bool) -> list[Any]:
+            answers = ask(database, commands, at_once=at_once)
             if (following := next(changes, None)) is not None:
-                assert commands[0][0] == "DUMP"
+                assert commands[0][0] == "TYPE"
                 following()
             return answers
 

@@ -67,9 +67,9 @@ def test_a_value_that_never_stays_is_no_answer(subject: Redis, monkeypatch: pyte
     content: Any = subject.content()
     ask = content._ask
 
-    def while_written(database: int, commands: list[redis_values.Command]) -> list[Any]:
+    def while_written(database: int, commands: list[redis_values.Command], *, at_once: bool) -> list[Any]:
         moving = ("HGETALL", b"moving")
-        found = zip(commands, ask(database, commands), strict=True)
+        found = zip(commands, ask(database, commands, at_once=at_once), strict=True)
         return [redis_values.Changed() if command == moving else answer for command, answer in found]
 
     monkeypatch.setattr(content, "_ask", while_written)
@@ -84,10 +84,10 @@ def test_a_key_that_goes_meanwhile_is_left_out(
     content: Any = subject.content()
     ask = content._ask
 
-    def while_deleted(database: int, commands: list[redis_values.Command]) -> list[Any]:
+    def while_deleted(database: int, commands: list[redis_values.Command], *, at_once: bool) -> list[Any]:
         if any(command[0] == "HGETALL" for command in commands):
             subject.client.delete("going")
-        return list(ask(database, commands))
+        return list(ask(database, commands, at_once=at_once))
 
     monkeypatch.setattr(content, "_ask", while_deleted)
     with content:
@@ -127,7 +127,7 @@ def test_patterns_match_what_the_server_says_they_match(subject: Redis) -> None:
         for glob in GLOBS:
             pattern = f"{DATABASE}:{glob}"
             groups = KeyGroups([DATABASE], [pattern])
-            matched = {n for n in NAMES if groups.count(DATABASE, frozenset({n.encode()}))[pattern]}
+            matched = {n for n in NAMES if groups.grouped(DATABASE, [n.encode()])[pattern]}
             if glob == "*":  # the rest has the same name
                 matched = set(NAMES)
             assert matched == {key.decode() for key in client.scan_iter(match=glob, count=1000)}, glob
