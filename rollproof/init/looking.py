@@ -1,4 +1,4 @@
-"""Looking at a running project: what its stores hold, and its API. Each within a deadline."""
+"""Looking at a running project: what its stores hold, each within a deadline."""
 
 from __future__ import annotations
 
@@ -14,24 +14,20 @@ from rollproof.engines.compose import ComposeEngine
 from rollproof.engines.engine import Container, ContainerEngine
 from rollproof.errors import Problem, UsageProblem
 from rollproof.init.accounts import READER, is_guarded, logins_of, profile_of, section_of
-from rollproof.init.parts import Api, Found, Looked, Parts, parts_of
+from rollproof.init.parts import Found, Looked, parts_of
 from rollproof.init.stack import Stack, read_stack
 from rollproof.profile.sections import Account, Address, ApiKey, StoreProfile
 from rollproof.redaction.secret import remember
 from rollproof.stores.drivers import at_place
 from rollproof.stores.reach import Readable
 from rollproof.stores.registry import reader_at
-from rollproof.system.http import Request, fetch
 from rollproof.system.side_by_side import Question, wait_for
 
 ENGINE_SECONDS = 10.0
 _LOOKING_SECONDS = 8.0
 _STORE_SECONDS = 3.0
-_HTTP_SECONDS = 1.0
 _FILES_LABEL = "com.docker.compose.project.config_files"
 _ENVIRONMENT_LABEL = "com.docker.compose.project.environment_file"
-_DESCRIPTIONS = ("/openapi.json", "/api/openapi.json", "/api/v1/openapi.json")
-_USUAL_PORTS = (8000, 8080)
 
 
 def running_stack(
@@ -70,10 +66,9 @@ def look(stack: Stack, containers: Mapping[str, tuple[Container, ...]]) -> Looke
         for name, found in parts.stores.items()
         if found.service.name in running
     }
-    api = Question("api", lambda: _api(parts, stack, engine, running))
-    for question in (*questions.values(), api):
+    for question in questions.values():
         question.start()
-    wait_for([*questions.values(), api], _LOOKING_SECONDS)
+    wait_for(questions.values(), _LOOKING_SECONDS)
     into = {name: found for name, question in questions.items() if (found := _answer(question))}
     return Looked(
         stack,
@@ -81,7 +76,6 @@ def look(stack: Stack, containers: Mapping[str, tuple[Container, ...]]) -> Looke
         holdings={name: holdings for name, (_, holdings) in into.items()},
         unseen=tuple(name for name in parts.stores if name not in into),
         unguarded=frozenset(name for name, (way, _) in into.items() if way.reader is None),
-        api=_answer(api),
     )
 
 
@@ -119,28 +113,3 @@ def _account(login: tuple[str, SecretStr] | None, profile: StoreProfile) -> Acco
     remember(secret.get_secret_value())
     wants_key = ApiKey in getattr(type(profile).model_fields[READER].annotation, "__args__", ())
     return ApiKey(key=secret) if wants_key else Account(user=user, password=secret)
-
-
-def _api(parts: Parts, stack: Stack, engine: ContainerEngine, running: set[str]) -> Api | None:
-    """Return the API, by its description at the published URL, or by that which a service itself shows."""
-    places = [(url, True, url) for url in parts.urls[:1]]
-    for name in parts.application:
-        ports = [one.target for one in stack.services[name].ports] or _USUAL_PORTS
-        for port in ports if name in running else ():
-            with suppress(Problem):
-                endpoint = engine.resolve(Address(service=name, port=port))
-                places.append((f"http://{endpoint.in_url}:{endpoint.port}", False, name))
-    for url, is_published, place in places:
-        for path in _DESCRIPTIONS:
-            if paths := _paths(f"{url}{path}"):
-                return Api(f"{path} of {place}", path if is_published else "", paths)
-    return None
-
-
-def _paths(url: str) -> tuple[str, ...]:
-    with suppress(Problem):
-        answer = fetch(Request("GET", url), _HTTP_SECONDS)
-        if answer.status == 200 and isinstance(answer.body, dict):  # noqa: PLR2004 - HTTP's OK
-            paths = answer.body.get("paths")
-            return tuple(sorted(paths)) if isinstance(paths, dict) else ()
-    return ()

@@ -64,22 +64,6 @@ class Parts:
     urls: tuple[str, ...] = ()
 
 
-LAYRA = frozenset({"/api/v1/auth/login", "/api/v1/sse/chat", "/api/v1/chat/conversations"})
-"""Paths by which an API is known as LAYRA's."""
-
-
-@dataclass(frozen=True, slots=True)
-class Api:
-    """The application's API as an OpenAPI description names its `paths`.
-
-    `interface` is the path of the description at the published URL, "" if only a service itself shows it.
-    """
-
-    described_by: str
-    interface: str
-    paths: tuple[str, ...]
-
-
 @dataclass(frozen=True, slots=True)
 class Looked:
     """A project as it was seen: `stack` and `parts` alone where only its files are known.
@@ -93,7 +77,6 @@ class Looked:
     holdings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     unseen: tuple[str, ...] = ()
     unguarded: frozenset[str] = frozenset()
-    api: Api | None = None
 
 
 def recognitions() -> dict[str, Recognition]:

@@ -19,7 +19,7 @@ from rollproof.init.accounts import (
     profile_of,
     section_of,
 )
-from rollproof.init.parts import LAYRA, Found, Looked, variable_of
+from rollproof.init.parts import Found, Looked, variable_of
 from rollproof.init.profile_text import comment, table, value
 from rollproof.profile.kinds import kinds
 from rollproof.profile.mistakes import UNANSWERED
@@ -29,7 +29,6 @@ _SECRETS_ARE_NAMED = (
     "Secrets are named here, never written: each is an environment variable or a file."
     f" Keys that hold {UNANSWERED!r} are questions that only a person can answer."
 )
-_MOST_PATHS = 12
 _CANARY = (
     ("user", "Which user is there for verification alone? Sign one up.", "canary"),
     ("knowledge_base", "Which knowledge base is its own? Make one, with a few documents.", "USER_ID"),
@@ -74,9 +73,9 @@ class Proposal:
         """The services that the profile cannot have, each with its image and the reason."""
         return [f"service {name} ({why})" for name, why in self.seen.parts.unsupported.items()]
 
-    def add(self, path: str, values: Mapping[str, Any], *about: str, proposed: bool = False) -> None:
-        """Add the table at `path`, whose parts are apart by blanks, with comments above it."""
-        self.lines += table(path.split(), values, about, proposed=proposed)
+    def add(self, path: str, values: Mapping[str, Any], *about: str) -> None:
+        """Add the table at `path`, whose parts have blanks between them, with comments above it."""
+        self.lines += table(path.split(), values, about)
 
     @property
     def text(self) -> str:
@@ -119,7 +118,7 @@ def _engine(proposal: Proposal) -> None:
 
 
 def _application(proposal: Proposal) -> None:
-    parts, api = proposal.seen.parts, proposal.seen.api
+    parts = proposal.seen.parts
     values: dict[str, Any] = {
         "url": parts.urls[0] if parts.urls else f"http://{UNANSWERED}.invalid",
         "services": list(parts.application) or [UNANSWERED],
@@ -142,33 +141,19 @@ def _application(proposal: Proposal) -> None:
     if not (proposal.repository / ".git").exists():
         asked = "Where is the git repository of the application, whose commits are rolled back?"
         proposal.ask("application.repository", asked, 'repository = "/srv/application"')
-    if api is not None and not api.interface:
-        values["interface"] = ""
-        about.append("Nobody outside sees the description of the API.")
     proposal.add("application", values, *about)
-    _api(proposal)
+    proposal.ask(
+        "application.functions",
+        "By which requests does one log in, list documents and ask? As it stands, by those of LAYRA.",
+        'api = "own", and a table for each, such as [application.functions.chat]: docs/howto/application.md',
+    )
+    proposal.ask(
+        "application.interface",
+        "Where is the description of the API? As it stands, at /openapi.json.",
+        'interface = "/docs/openapi.json", or "" if users cannot see one',
+    )
     _proxy(proposal)
     _canary(proposal)
-
-
-def _api(proposal: Proposal) -> None:
-    """Let the monitor ask LAYRA's chat; of another API name the paths that may be of use to describe it."""
-    api = proposal.seen.api
-    if api is None:
-        asked = "Is the application's API LAYRA's, under /api/v1? It did not show its description."
-        proposal.ask("application.api", asked, 'api = "/api/v1", or leave it out, which is the same')
-    elif {*api.paths} >= LAYRA:
-        proposal.add("application function", {"chat": True}, f"{api.described_by} is LAYRA's.")
-    else:
-        more = ", …" if api.paths[_MOST_PATHS:] else ""
-        paths = f"{api.described_by} has the paths {', '.join(api.paths[:_MOST_PATHS])}{more}"
-        own = "Its API is not LAYRA's: phase 3 verifies only what is described here."
-        proposal.add("application functions", {"api": "own"}, own, paths)
-        proposal.ask(
-            "application.functions",
-            "By which requests does one log in, list documents and ask? The API is not LAYRA's.",
-            "a table for each, such as [application.functions.chat]: see docs/howto/application.md",
-        )
 
 
 def _proxy(proposal: Proposal) -> None:
@@ -179,10 +164,6 @@ def _proxy(proposal: Proposal) -> None:
         return
     about = "Its log must be of nginx's format `combined`, with $request_time at the end to know latencies."
     proposal.add("application requests", {"service": proxy}, about)
-    about = "Else a rollback stops the proxy too. With a location that answers 503 while a file is there:"
-    file = "/tmp/maintenance"  # noqa: S108 - inside a container
-    values = {"service": proxy, "on": ["touch", file], "off": ["rm", "-f", file]}
-    proposal.add("application maintenance", values, about, proposed=True)
 
 
 def _canary(proposal: Proposal) -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as some
 from rollproof.cli.command_line import main
 from rollproof.errors import ExitCode
 from rollproof.init.initial import Made, made_of
-from rollproof.init.parts import LAYRA, Api, Looked, parts_of
+from rollproof.init.parts import Looked, parts_of
 from rollproof.init.stack import Stack, read_stack, stack_of
 from rollproof.profile.mistakes import UNANSWERED
 from rollproof.profile.profile import Target, load_target
@@ -330,23 +330,12 @@ def test_what_a_running_project_tells_is_in_the_profile(
             "redis": {"databases": [0, 1], "patterns": ["0:token:*"]},
         },
         "unseen": ("mysql",),
-        "api": Api("http://127.0.0.1:8081/openapi.json", "/openapi.json", ("/shop",)),
     }
     made = _made(stack, **seen)
     (tmp_path / "it.toml").write_text(made.profile, encoding="utf-8")
     target = _loaded(tmp_path / "it.toml", monkeypatch)
     assert target.stores["minio"].model_dump()["buckets"] == ("b1", 'odd"\n[name]')
     assert (target.stores["redis"].policy, target.stores["mysql"].policy) == ({"*": "volatile"}, {})
-    assert '# on = ["touch", "/tmp/maintenance"]' in made.profile
-    assert "/openapi.json has the paths /shop" in made.profile
-    assert target.application.functions.api == "own"
-    assert [*target.application.functions.described()] == []
-    assert target.application.function is None
-    asks = _made(stack, **seen | {"api": Api("it", "", tuple(LAYRA))})
-    (tmp_path / "it.toml").write_text(asks.profile, encoding="utf-8")
-    function = _loaded(tmp_path / "it.toml", monkeypatch).application.function
-    assert function is not None
-    assert function.chat
     assert any("application.functions" in line for line in made.lines)
     assert any(line.startswith("not looked into: store mysql") for line in made.lines)
 
