@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import sys
 import time
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -18,8 +16,7 @@ from rollproof.profile.channels import sender_of
 from rollproof.system.side_by_side import Question, wait_for
 
 _MOST = 300  # characters of a reason
-_logged: ContextVar[list[str]] = ContextVar("_logged")
-"""What Apprise logs of the message that is sent in this thread: it gives its reasons nowhere else."""
+_REFUSED = "Apprise did not deliver it; it says why: apprise -vv --body=test URL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,35 +75,20 @@ def record(
 def _sent(channel: Any, title: str, body: str, seconds: float) -> Delivery:  # noqa: ANN401 - the library has no type for it
     """Send to one channel; return the result."""
     started = time.monotonic()
-    _logged.set([])
-    delivered = False
+    delivered, reason = False, _REFUSED
     try:
         if channel is None:
             reason = "a URL that Apprise does not understand"
         else:
             channel.socket_connect_timeout = channel.socket_read_timeout = seconds
             delivered = bool(channel.notify(title=title, body=body))
-            reason = "; ".join(_logged.get()) or "refused without a reason"
     except BaseException as error:  # noqa: BLE001 - whatever a channel's plugin raises, it has not delivered
         reason = f"{type(error).__name__}: {error}"
     return Delivery(delivered, "" if delivered else reason, time.monotonic() - started)
 
 
-class _Reasons(logging.Handler):
-    """Keeps Apprise's log lines, each with the error that it was logged for, which it does not name."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Keep a line."""
-        error = sys.exc_info()[1]
-        # The libraries between wrap the system's own error several times, and quote the whole URL.
-        while error is not None and (behind := error.__cause__ or error.__context__) is not None:
-            error = behind
-        cause = "" if error is None else f"{type(error).__name__}: {error}"
-        _logged.get([]).append(" ".join(f"{record.getMessage()} {cause}".split()))
-
-
-# Nobody else gets its log lines: they may name secrets, and those for debugging are whole requests.
+# Nobody gets its log lines: they may name secrets, and those for debugging are whole requests.
 _LOGGER = logging.getLogger("apprise")
-_LOGGER.addHandler(_Reasons(logging.WARNING))
+_LOGGER.addHandler(logging.NullHandler())
 _LOGGER.setLevel(logging.WARNING)
 _LOGGER.propagate = False

@@ -71,11 +71,6 @@ class Flow:
     over: bool
     undelivered: tuple[Attempt, ...]
 
-    @property
-    def overdue(self) -> tuple[ContactStep, ...]:
-        """The steps past their limit."""
-        return tuple(step for step in self.steps if step.state is ContactState.OVERDUE)
-
 
 @dataclass(frozen=True, slots=True)
 class _Reading:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 from collections.abc import Iterator
-from types import SimpleNamespace
 
 import pytest
 
-from rollback_actions.contacts.delivery import _sent
 from rollproof.errors import ExitCode
 from rollproof.incident.journal import verify_journal
 from rollproof.team.change import change_journal, read_change
@@ -79,24 +76,11 @@ def test_a_channel_that_fails_is_named_with_its_reason(away: Ran, sandbox: Sandb
     )
     said = _said(away("notify", sandbox.bad, code=ExitCode.FAILED))
     assert "channel 1 (json://127.0.0.1): delivered" in said
-    assert "channel 2 (json://127.0.0.1): NOT DELIVERED: Failed to send JSON" in said
-    assert "error=500" in said
-    assert "channel 3 (json://127.0.0.1): NOT DELIVERED: A Connection error occurred" in said
-    assert "ConnectionRefusedError: [Errno 111] Connection refused" in said
+    for number in (2, 3):
+        assert f"channel {number} (json://127.0.0.1): NOT DELIVERED: Apprise did not deliver it" in said
     assert "channel 4 (nonsense): NOT DELIVERED: a URL that Apprise does not understand" in said
     record = read_change(sandbox.target, sandbox.bad)
     assert [one.delivered for one in record.notifications] == [True, False, False, False]
-    assert "error=500" in _kept(sandbox)
-
-
-def test_a_reason_is_of_its_own_channel() -> None:
-    """The system gives the id of a thread that has ended to the next one."""
-
-    def sender(reason: str) -> SimpleNamespace:
-        return SimpleNamespace(notify=lambda **_: logging.getLogger("apprise").warning(reason))
-
-    found = [_sent(sender(reason), "title", "body", 1.0).reason for reason in ("500", "404")]
-    assert found == ["500", "404"]
 
 
 def test_nobody_and_nothing_to_tell_are_refused(away: Ran, sandbox: Sandbox, server: Channels) -> None:

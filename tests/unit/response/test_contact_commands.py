@@ -7,19 +7,15 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
-from rollback_actions.contacts import contacts, delivery
-from rollback_actions.contacts.delivery import deliver
+from rollback_actions.contacts import contacts
 from rollproof.errors import ExitCode
 from rollproof.incident.incident import Incident, find_or_create_incident
 from rollproof.incident.journal import verify_journal
@@ -126,8 +122,8 @@ def test_a_channel_that_fails_twice_is_tried_a_third_time(
     reach(sandbox, server)
     server.failing["ada"] = 2
     said = once()
-    assert said.count("NOT DELIVERED: Failed to send JSON") == 2
-    assert ["error=500" in record["reason"] for record in records(sandbox)[1:]] == [True, True, False]
+    assert said.count("NOT DELIVERED: Apprise did not deliver it") == 2
+    assert [record["delivered"] for record in records(sandbox)[1:]] == [False, False, True]
     # Nobody is alerted twice.
     once()
     assert told(server) == ["ada"] * 3
@@ -139,9 +135,8 @@ def test_a_channel_that_leads_elsewhere_has_taken_nothing(
     """A log-in page that is there is no proof that anybody was alerted; only that channel is tried again."""
     reach(sandbox, server, on_call=("ada", "phone"))
     server.statuses["phone"] = 302
-    said = once()
+    once()
     assert sorted(told(server)) == ["ada", "phone", "phone", "phone"]
-    assert "error=302" in " ".join(said.split())
 
 
 def test_who_is_never_reached_is_passed_over_and_it_is_loud(
@@ -159,8 +154,7 @@ def test_who_is_never_reached_is_passed_over_and_it_is_loud(
     assert told(server) == ["ada", "ada", "ada", "grace"]
     assert "TECH LEAD ALERT: " in message(server)
     assert "no channel of the engineer on call took the alert (on-call 1" in message(server)
-    assert "error=500" in message(server)
-    assert "(NOT DELIVERED: on-call 1 (json://127.0.0.1): Failed" in said
+    assert "(NOT DELIVERED: on-call 1 (json://127.0.0.1): Apprise" in said
     # It stays so until she is reached, or somebody acknowledges.
     assert "NOT DELIVERED" in once(code=ExitCode.FAILED)
     assert len(server.sent) == 4
@@ -170,31 +164,6 @@ def test_who_is_never_reached_is_passed_over_and_it_is_loud(
     say("--as", "Grace", "--by", "a call", "--decision", "investigate")
     once()
     assert len(server.sent) == 7
-
-
-def test_a_failure_has_its_own_reason_and_not_that_of_an_attempt_that_hung(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    go, gone = threading.Event(), threading.Event()
-
-    def hangs(**_: str) -> bool:
-        go.wait(60)
-        logging.getLogger("apprise").warning("of the first")
-        gone.set()
-        return False
-
-    def fails(**_: str) -> bool:
-        go.set()
-        gone.wait(60)
-        logging.getLogger("apprise").warning("of the second")
-        return False
-
-    channels_made = iter([SimpleNamespace(notify=hangs), SimpleNamespace(notify=fails)])
-    monkeypatch.setattr(delivery, "sender_of", lambda _: next(channels_made))
-    first = deliver({"one": SecretStr("json://host")}, "", "", 0.1, str)["one"]
-    assert first.reason == "no answer within 0.1 s"
-    second = deliver({"one": SecretStr("json://host")}, "", "", 30.0, str)["one"]
-    assert second.reason == "of the second"
 
 
 def test_what_a_channel_logs_is_for_nobody_else() -> None:
