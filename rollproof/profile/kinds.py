@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Union
 
 from pydantic import Field
 
-from rollproof.errors import UsageProblem, Wrong
+from rollproof.errors import Wrong
 from rollproof.profile.sections import Place, Risk, StoreProfile
 from rollproof.profile.store_descriptor import Descriptor, Means, Trait
 
@@ -24,46 +24,17 @@ _STORES = Path(__file__).parents[1] / "stores"
 
 
 @cache
-def discovered() -> tuple[Mapping[str, Descriptor[Any]], tuple[UsageProblem, ...]]:
-    """Return every usable kind of store, and the errors of the others."""
-    found: dict[str, Descriptor[Any]] = {}
-    wrong: list[UsageProblem] = []
-    for path in sorted(_STORES.glob("*/descriptor.py")):
-        descriptor = import_module(f"rollproof.stores.{path.parent.name}.descriptor").DESCRIPTOR
-        found[descriptor.kind] = descriptor
-    for entry in sorted(entry_points(group=GROUP)):
-        try:
-            descriptor = entry.load()
-        except (ImportError, AttributeError) as error:
-            descriptor, observed = None, f"{type(error).__name__}: {error}"
-        else:
-            observed = f"a {type(descriptor).__name__}, or a second one of a kind"
-        if isinstance(descriptor, Descriptor) and descriptor.kind not in found:
-            found[descriptor.kind] = descriptor
-        else:
-            wrong.append(_refused(entry.value, observed))
-    return found, tuple(wrong)
-
-
 def kinds() -> Mapping[str, Descriptor[Any]]:
-    """Return the descriptor of every kind of store, by the kind's name."""
-    return discovered()[0]
+    """Return the descriptor of every kind of store, by the kind's name.
 
-
-def require_sound_kinds() -> None:
-    """Check that every kind of store from an entry point is usable."""
-    for problem in discovered()[1]:
-        raise problem
-
-
-def _refused(place: str, observed: str) -> UsageProblem:
-    return UsageProblem(
-        what="kind of store",
-        expected="the descriptor of a kind of its own",
-        observed=observed,
-        source=f"{place}, an entry point of the group {GROUP}",
-        hint="correct the distribution that names it there, or remove it from this environment",
-    )
+    An entry point that cannot be loaded raises `ImportError` or `AttributeError`: no profile can be read.
+    """
+    own = [
+        import_module(f"rollproof.stores.{path.parent.name}.descriptor").DESCRIPTOR
+        for path in sorted(_STORES.glob("*/descriptor.py"))
+    ]
+    others = [entry.load() for entry in sorted(entry_points(group=GROUP))]
+    return {descriptor.kind: descriptor for descriptor in (*others, *own)}
 
 
 def descriptor_of(profile: StoreProfile) -> Descriptor[Any]:

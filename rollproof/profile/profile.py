@@ -33,7 +33,7 @@ from rollproof.home import typed
 from rollproof.profile.application_profile import Application
 from rollproof.profile.bands import Bands
 from rollproof.profile.contacts import Contacts
-from rollproof.profile.kinds import AnyStore, descriptor_of, require_sound_kinds, wrong_place, wrong_risk
+from rollproof.profile.kinds import AnyStore, descriptor_of, wrong_place, wrong_risk
 from rollproof.profile.mistakes import ProfileProblem, explain, mistake
 from rollproof.profile.premigration import Premigration
 from rollproof.profile.sections import Account, Model, Name, Redaction, Reference, unknown_key
@@ -324,7 +324,6 @@ class Target(BaseSettings):
 
 def load_target(path: Path) -> Target:
     """Load the profile at `path`."""
-    require_sound_kinds()
     profile = _read(path)
     if unknown := [*_unknown(profile, path)]:
         raise ProfileProblem(unknown)

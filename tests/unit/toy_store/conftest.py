@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rollproof.profile.kinds import discovered
+from rollproof.profile.kinds import kinds
 
 INSTALLED = Path(__file__).parent / "installed"
 
@@ -18,6 +18,6 @@ def installed() -> Iterator[None]:
     """Let the kind be found while the tests of this folder run; others do not know it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "path", [*sys.path, str(INSTALLED)])
-        discovered.cache_clear()
+        kinds.cache_clear()
         yield
-    discovered.cache_clear()
+    kinds.cache_clear()
