@@ -36,12 +36,12 @@ class Session:
     steps: Recorder
 
 
-def require_own_engine(target: Target, baseline: Baseline | None = None, *, anew: bool = False) -> None:
+def require_own_engine(target: Target, baseline: Baseline | None = None, *, capturing: bool = False) -> None:
     """Refuse an engine that is not the target's, and print what is unsure; see `require_engine`.
 
     It is asked before the lock is taken, which is a volume of the engine.
     """
-    if unsure := require_engine(target, open_engine(target.engine), baseline, anew=anew):
+    if unsure := require_engine(target, open_engine(target.engine), baseline, capturing=capturing):
         typer.echo(unsure, err=True)
 
 

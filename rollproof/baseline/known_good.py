@@ -120,27 +120,27 @@ def match_engine(target: Target, engine: ContainerEngine, baseline: Baseline | N
 
 
 def require_engine(
-    target: Target, engine: ContainerEngine, baseline: Baseline | None = None, *, anew: bool = False
+    target: Target, engine: ContainerEngine, baseline: Baseline | None = None, *, capturing: bool = False
 ) -> str:
     """Refuse an engine that is not the target's; return what is unsure about one that is not refused, or "".
 
-    Who captures `anew` says that this is the target's from now on, unless the profile pins another.
+    Who is `capturing` says that this is the target's from now on, unless the profile pins another.
 
     Raises:
         UsageProblem: it is another one. `Unverifiable`: the target's is known, and this one reports no ID.
     """
-    anew = anew and target.engine.id is None
+    capturing = capturing and target.engine.id is None
     try:
         match = match_engine(target, engine, baseline)
     except EngineUnreached:
         raise
     except Unverifiable as problem:
-        if not anew:
+        if not capturing:
             raise
         return f"{CONTAINER_ENGINE}: one that does not report its ID ({problem.summary})"
     if match.holds:
         return f"the engine of the last capture is unknown: {match.unread}" if match.unread else ""
-    if anew:
+    if capturing:
         return f"{CONTAINER_ENGINE}: {match.now or 'one without ID'}, and {match.known} at the last capture"
     raise UsageProblem(
         what=CONTAINER_ENGINE,

@@ -99,22 +99,20 @@ def doctor(profile: Profile, *, as_json: AsJson = False) -> None:
 
 
 def _mistakes(problem: ProfileProblem, redact: Callable[[str], str]) -> Iterator[Line]:
-    """Yield a line for each reported mistake; a missing secret is a mistake of the key that names it."""
+    """Yield a line for each mistake; a missing secret is a mistake of the key that names it."""
     from rollproof.doctor.examination import Line, NeedState
 
-    for one in problem.reported:
+    for one in problem.mistakes:
         sides = f"expected {one.expected}, observed {one.observed}"
         text = f"{sides} (from {one.source})" if one.what == "profile" else f"{one.what}: {sides}"
         yield Line("profile", NeedState.WRONG, redact(text), redact(one.hint))
-    if problem.unreported:
-        yield Line("profile", NeedState.WRONG, f"{problem.unreported} more mistakes", "correct these first")
 
 
 def _local_probes(target: Target) -> Sequence[Need]:
     """Return the probes of what is not in the target: unfinished rollbacks, the lock, Allure."""
     from reports.tools.node import installed_allure
     from rollback_actions.session.lock import open_lock
-    from rollproof.doctor.examination import Need, NeedState, wrong
+    from rollproof.doctor.examination import Need, NeedState, Wrong
     from rollproof.planning.unfinished import refuse_unfinished
 
     def rollback() -> str:
@@ -130,7 +128,7 @@ def _local_probes(target: Target) -> Sequence[Need]:
         if found is None:
             expected = "Node and Allure, which make a record's report.html"
             hint = f"the first report installs both from the network: {typed('report INCIDENT')}"
-            raise wrong(expected, "none yet", hint, NeedState.ABSENT)
+            raise Wrong(expected, "none yet", hint, NeedState.ABSENT)
         return f"{found.node}, {found.script.parents[2].name}"
 
     return Need("rollback", rollback), Need("lock", lock, ("engine",)), Need("allure", allure)
@@ -146,7 +144,7 @@ def capture(profile: Profile, incident: IncidentId = None, *, take_over: TakeOve
     from rollproof.profile.profile import load_target
 
     target = load_target(profile)
-    require_own_engine(target, anew=True)
+    require_own_engine(target, capturing=True)
     lock = open_lock(target, "capture", take_over=take_over)
     with open_session(target, lock, Step.CAPTURE, lambda: incident) as session:
         refuse_unfinished(target.folders.incidents, target.name)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -21,12 +20,12 @@ from rollproof.baseline.facts import (
 )
 from rollproof.baseline.folder import BaselineDraft
 from rollproof.baseline.recording import record_content, record_store
-from rollproof.doctor.examination import NeedState, examine, require_all, with_others
-from rollproof.doctor.probe_table import before_capture, require_answers
+from rollproof.doctor.examination import examine, require_all
+from rollproof.doctor.probe_table import before_capture
 from rollproof.doctor.store_probes import LONG_SECONDS
-from rollproof.engines.engine import ContainerEngine, EngineUnreached, Inside
+from rollproof.engines.engine import ContainerEngine, Inside
 from rollproof.engines.factory import open_engine
-from rollproof.errors import ActionFailed, Mismatch, Problem, listed
+from rollproof.errors import ActionFailed, listed
 from rollproof.git.repository import read_working_copy
 from rollproof.incident.journal_steps import Step, Steps
 from rollproof.monitoring.probes.web_probes import page_status_of, usual_milliseconds
@@ -45,27 +44,20 @@ def capture(target: Target, steps: Steps) -> Path:
     Raises:
         Problem, Mismatch: the target is not in a good state. A service does not run, say, a store does not
             answer, or a chat has no regular end. Or a volume of the application is of no store. A baseline of
-            a bad state would call it good for ever. The first in its order; its notes are the others.
+            a bad state would call it good for ever. The notes are what else is missing.
     """
-    engine, gaps, unread = open_engine(target.engine), list[Problem | Mismatch](), set[str]()
-    with _kept(gaps), steps(Step.CONTAINERS) as step:
+    engine = open_engine(target.engine)
+    with steps(Step.CONTAINERS) as step:
         # Without an engine, nothing else can be asked.
         engine.running()
-        probes = list(before_capture(target, engine))
-        outcomes = examine(probes, LONG_SECONDS)
-        unread = {
-            probe.store
-            for probe, one in zip(probes, outcomes, strict=True)
-            if one.line.state is not NeedState.OK
-        }
-        require_all(outcomes)
+        require_all(examine(list(before_capture(target, engine)), LONG_SECONDS))
         containers, surroundings, commit = _surroundings(target, engine)
         step.result = f"{len(containers)} containers, commit {commit[:12]}"
     client = ApplicationClient(target.application)
-    with _kept(gaps), steps(Step.CANARY) as step:
+    with steps(Step.CANARY) as step:
         canary = _canary(target, engine, client)
         step.result = f"{len(canary.files)} files, grounded in {', '.join(canary.grounded_in)}"
-    with _kept(gaps), steps(Step.MEASURE) as step:
+    with steps(Step.MEASURE) as step:
         milliseconds = usual_milliseconds(target.application)
         said = [f"{name} {taken:.0f} ms" for name, taken in milliseconds.items()]
         step.result = ", ".join(said) or "neither answers with success"
@@ -76,11 +68,7 @@ def capture(target: Target, steps: Steps) -> Path:
         page_status = page_status_of(target.application)
     with BaselineDraft(target.folders.baselines, target.name) as draft:
         with steps(Step.CONTENT) as step:
-            with _kept(gaps):
-                stores = _stores(target, engine, unread)
-            # Contents take minutes: they are read once nothing else is missing.
-            if gaps:
-                raise with_others(gaps)
+            stores = every(partial(record_store, target, engine), target.stores, name="capture")
             contents = _contents(target, engine, stores, draft.folder)
             collections = sum(len(store.counts) for store in stores.values())
             records = sum(sum(store.counts.values()) for store in stores.values())
@@ -101,12 +89,6 @@ def capture(target: Target, steps: Steps) -> Path:
         return draft.finish(facts, target.baseline_key)
 
 
-def _stores(target: Target, engine: ContainerEngine, unread: Collection[str]) -> Mapping[str, RecordedStore]:
-    """Return what each store says of itself, but for those in `unread`."""
-    names = [name for name in target.stores if name not in unread]
-    return every(partial(record_store, target, engine), names, name="capture")
-
-
 def _contents(
     target: Target, engine: ContainerEngine, stores: Mapping[str, RecordedStore], folder: Path
 ) -> Mapping[str, RecordedContent]:
@@ -116,17 +98,6 @@ def _contents(
         return record_content(target, engine, name, stores[name].counts, folder)
 
     return every(recorded, target.stores, name="capture")
-
-
-@contextmanager
-def _kept(gaps: list[Problem | Mismatch]) -> Iterator[None]:
-    """Keep in `gaps` what ends the body, and go on; but not without an engine, which every part asks."""
-    try:
-        yield
-    except EngineUnreached:
-        raise
-    except (Problem, Mismatch) as gap:
-        gaps.append(gap)
 
 
 def _surroundings(
@@ -144,8 +115,6 @@ def _surroundings(
 
 
 def _canary(target: Target, engine: ContainerEngine, client: ApplicationClient) -> RecordedCanary:
-    # Nobody is to be logged in under a name that is no name.
-    require_answers(target)
     wanted = target.application.canary
     with (
         canary_in_use(target, alone=False),

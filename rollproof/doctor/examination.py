@@ -12,7 +12,6 @@ from enum import StrEnum
 from typing import Literal
 
 from rollproof.errors import Described, ExitCode, Meaning, Mismatch, Problem, Unverifiable
-from rollproof.home import typed
 from rollproof.stores.contract import Blind, Untold
 from rollproof.system.clock import Moment
 from rollproof.system.command import Deadline
@@ -39,9 +38,15 @@ class NeedState(StrEnum):
 
 
 class Wrong(Mismatch):
-    """What a probe found to be wrong: its line's state, where that is not *wrong* itself."""
+    """What a probe found to be wrong, or *absent*; only its line is shown, under the probe's name."""
 
-    state = NeedState.WRONG
+    def __init__(
+        self, expected: object, observed: object, hint: str, state: NeedState = NeedState.WRONG
+    ) -> None:
+        """Take both sides, what to do about it, and the state of the line."""
+        source = "this machine"
+        super().__init__(what="doctor", expected=expected, observed=observed, source=source, hint=hint)
+        self.state = state
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +54,12 @@ class Need:
     """One question: `ask` returns what it found, in words, or raises what is wrong.
 
     `needs` names the probes before it that have to be ok before it is asked. It has `seconds` from then on.
-    `store` is the store that it is about, or "".
     """
 
     name: str
     ask: Callable[[], str]
     needs: tuple[str, ...] = ()
     seconds: float = PROBE_SECONDS
-    store: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,27 +117,13 @@ def examine(probes: Sequence[Need], seconds: float = WHOLE_SECONDS) -> list[Need
         return [one.result() for one in asked.values()]
 
 
-def wrong(expected: object, observed: object, hint: str, state: NeedState = NeedState.WRONG) -> Wrong:
-    """Return the error of a probe whose line alone is shown: its name says what it is about."""
-    error = Wrong(what="doctor", expected=expected, observed=observed, source="this machine", hint=hint)
-    error.state = state
-    return error
-
-
 def require_all(outcomes: Sequence[NeedOutcome]) -> None:
     """Raise the first error, with those of the others in its notes, if there is any."""
     errors = [one.error for one in outcomes if one.error is not None]
+    for other in errors[1:]:
+        errors[0].add_note(str(other))
     if errors:
-        raise with_others(errors)
-
-
-def with_others(errors: Sequence[Problem | Mismatch]) -> Problem | Mismatch:
-    """Return the first of `errors`, with the others in its notes."""
-    first, *others = errors
-    for other in others:
-        for text in (str(other), *getattr(other, "__notes__", ())):
-            first.add_note(text)
-    return first
+        raise errors[0]
 
 
 def _outcome(probe: Need, needed: Sequence[Future[NeedOutcome]], whole: Deadline) -> NeedOutcome:
@@ -143,7 +132,7 @@ def _outcome(probe: Need, needed: Sequence[Future[NeedOutcome]], whole: Deadline
         cause = failed.after or failed.name
         text = f"not asked: {cause} comes first"
         return NeedOutcome(Line(probe.name, NeedState.UNKNOWN, text, after=cause))
-    question = Question(probe.name, lambda: _answer(probe))
+    question = Question(probe.name, probe.ask)
     question.start()
     question.wait(min(probe.seconds, whole.remaining))
     try:
@@ -152,21 +141,6 @@ def _outcome(probe: Need, needed: Sequence[Future[NeedOutcome]], whole: Deadline
         return NeedOutcome(Line(probe.name, NeedState.OK, question.answer(), seconds=question.seconds))
     except (Problem, Mismatch) as error:
         return NeedOutcome(_line_of(probe, error, question.asked.seconds_ago()), error.with_traceback(None))
-
-
-def _answer(probe: Need) -> str:
-    try:
-        return probe.ask()
-    except (Problem, Mismatch):
-        raise
-    except Exception as error:  # noqa: BLE001 - what breaks says nothing of the target; the others do
-        raise Untold(
-            what=probe.name,
-            expected="an answer",
-            observed=f"{type(error).__name__}: {error}",
-            source="this program",
-            hint=f"report this, with the output of: {typed('doctor --json')}",
-        ) from None
 
 
 def _late(probe: Need) -> Unverifiable:

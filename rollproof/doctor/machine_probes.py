@@ -1,4 +1,4 @@
-"""This machine: programs, room on its disks, what is kept on them, and channels to people."""
+"""This machine: programs, room on its disks, and channels to people."""
 
 from __future__ import annotations
 
@@ -11,17 +11,12 @@ from shlex import quote
 
 from pydantic import SecretStr
 
-from rollproof.backups.newest_backup import newest_backup
 from rollproof.backups.room import existing
-from rollproof.baseline.known_good import current_baseline
-from rollproof.doctor.examination import REQUEST_SECONDS, Need, wrong
-from rollproof.monitoring.samples import is_fresh, monitor_hint, read_samples, samples_path
-from rollproof.profile.channels import said_of, sender_of
+from rollproof.doctor.examination import REQUEST_SECONDS, Need, Wrong
+from rollproof.profile.channels import public_part, sender_of
 from rollproof.profile.profile import Target
 from rollproof.sealing.signature import sign
-from rollproof.system.clock import Moment, age
 from rollproof.system.command import Deadline, run_command
-from rollproof.system.process import Life
 
 
 def machine_probes(target: Target) -> Iterator[Need]:
@@ -51,48 +46,12 @@ def _free(target: Target, folder: Path) -> str:
     said = f"{usage.free / 1e9:,.1f} GB free, {percent:.1f} %"
     is_full, shown = percent < limit, quote(str(there))
     if is_full or not os.access(there, os.W_OK | os.X_OK):
-        raise wrong(
+        raise Wrong(
             f"a folder that can be written, with {limit:g} % free (limits.disk_free_percent)",
             said if is_full else "one that this user cannot write",
             f"name another folder in the profile, or see: ls -ld {shown}; df -h {shown}",
         )
     return said
-
-
-def kept_probes(target: Target) -> Iterator[Need]:
-    """Yield the probes of what is kept on this machine: it is there, and whole.
-
-    Whether it is recent enough, and of this commit, is the gate's to say: steps 1 to 3.
-    """
-    yield Need("baseline", partial(_baseline, target))
-    yield Need("backup", partial(_backup, target))
-    yield Need("monitor", partial(_monitor, target))
-
-
-def _baseline(target: Target) -> str:
-    baseline = current_baseline(target)
-    old = age(Moment(baseline.created, 0.0, "").seconds_ago())
-    return f"{baseline.id}, {old} old, of commit {baseline.facts.commit[:12]}"
-
-
-def _backup(target: Target) -> str:
-    backup = newest_backup(target.folders.backups, target.name)
-    old = age(max((backup.age(name) for name in backup.taken), default=0.0))
-    return f"{backup.folder.name}, {old} old, of {len(backup.taken)} stores, of commit {backup.commit[:12]}"
-
-
-def _monitor(target: Target) -> str:
-    beat = target.premigration.monitoring.beat_seconds
-    samples = read_samples(samples_path(target), 1)
-    if not samples:
-        raise wrong("its samples", "none", monitor_hint())
-    last = samples[-1]
-    old, has_ended = last.at.seconds_ago(), last.monitor.life() is Life.ENDED
-    if has_ended or not is_fresh(old, beat):
-        how = "has ended" if has_ended else "hangs, or is stopped"
-        observed = f"{last.monitor}, which {how}; its last sample is {age(old)} old"
-        raise wrong(f"one that runs, and takes a sample each {beat:g} s", observed, monitor_hint())
-    return f"{last.monitor} runs; its last sample is {old:.0f} s old"
 
 
 def channel_probes(target: Target) -> Iterator[Need]:
@@ -110,8 +69,8 @@ def channel_probes(target: Target) -> Iterator[Need]:
 
 
 def _understood(urls: tuple[SecretStr, ...]) -> str:
-    if odd := [said_of(url.get_secret_value()) for url in urls if sender_of(url) is None]:
+    if odd := [public_part(url.get_secret_value()) for url in urls if sender_of(url) is None]:
         hint = "see github.com/caronc/apprise/wiki for the URL of each kind of channel"
-        raise wrong("URLs that Apprise understands", ", ".join(odd), hint)
-    said = ", ".join(said_of(url.get_secret_value()) for url in urls)
+        raise Wrong("URLs that Apprise understands", ", ".join(odd), hint)
+    said = ", ".join(public_part(url.get_secret_value()) for url in urls)
     return f"{said}: understood; no message was sent"

@@ -8,8 +8,8 @@ from functools import partial
 
 from rollproof.backups.stray_mounts import require_held
 from rollproof.baseline.known_good import require_engine
-from rollproof.doctor.examination import REQUEST_SECONDS, Need, wrong
-from rollproof.doctor.machine_probes import channel_probes, kept_probes, machine_probes
+from rollproof.doctor.examination import REQUEST_SECONDS, Need, Wrong
+from rollproof.doctor.machine_probes import channel_probes, machine_probes
 from rollproof.doctor.store_probes import LONG_SECONDS, store_probes
 from rollproof.engines.address import endpoint
 from rollproof.engines.engine import Container, ContainerEngine
@@ -27,13 +27,13 @@ def every_probe(target: Target, engine: ContainerEngine) -> Iterator[Need]:
     yield from _target_probes(target, engine)
     yield from machine_probes(target)
     yield from store_probes(target, engine, REQUEST_SECONDS)
-    yield from (*kept_probes(target), *channel_probes(target))
+    yield from channel_probes(target)
 
 
 def before_capture(target: Target, engine: ContainerEngine) -> Iterator[Need]:
     """Yield what has to be ok for a baseline of a good state, apart from the canary."""
     for probe in (*_target_probes(target, engine), *store_probes(target, engine, LONG_SECONDS)):
-        if probe.name in _BEFORE_CAPTURE or probe.name == f"{probe.store} reader":
+        if probe.name in _BEFORE_CAPTURE or probe.name.endswith(" reader"):
             # A capture takes minutes: large stores and busy engines are waited for, by their own deadlines.
             yield replace(probe, seconds=LONG_SECONDS)
 
@@ -123,5 +123,5 @@ def _answers(target: Target) -> str:
     reading = health_now(application, REQUEST_SECONDS)
     if not reading.ok:
         hint = "correct application.url, api and health in the profile, or see the application's log"
-        raise wrong(f"success with {application.health.expect}", reading.text, hint)
+        raise Wrong(f"success with {application.health.expect}", reading.text, hint)
     return f"{application.url} health {reading.text}"

@@ -1,27 +1,22 @@
-"""Each store's address and accounts: the reader sees all and cannot write, the operator can do its work.
+"""Each store's accounts: the reader sees all and cannot write, the operator can do its work.
 
 Nothing is changed: what an account may do is told by its store's own package, see `Reader.rights`.
 """
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from functools import partial
 
 from rollproof.baseline.sight import require_whole_sight
-from rollproof.doctor.examination import REQUEST_SECONDS, Need, NeedState, wrong
+from rollproof.doctor.examination import REQUEST_SECONDS, Need, NeedState, Wrong
 from rollproof.engines.engine import ContainerEngine
-from rollproof.errors import Unverifiable, listed, reason_of, unanswered
+from rollproof.errors import listed
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Account, StoreProfile
 from rollproof.profile.store_descriptor import Trait
-from rollproof.stores.registry import (
-    endpoint_of,
-    open_reader,
-)
+from rollproof.stores.registry import open_reader
 
 # Requests of one question, and the import of a driver, in times of the deadline of one.
 _REQUESTS = 2.3
@@ -34,17 +29,13 @@ _GRANTS = "the statements that init writes, TARGET.accounts.sh, have what each a
 def store_probes(target: Target, engine: ContainerEngine, seconds: float) -> Iterator[Need]:
     """Yield the probes of each store. A request has `seconds`, and no more than the profile gives it.
 
-    They ask for its address; whether its reader logs in, reads real data, and nothing is hidden from it; what
-    the reader must not do; and what its operator must.
+    They ask whether its reader logs in, reads real data, and nothing is hidden from it; what the reader must
+    not do; and what its operator must.
     """
     for name, profile in target.stores.items():
         address, rights = profile.address, Trait.RIGHTS in descriptor_of(profile).traits
         elsewhere = address is not None and address.service is None
         needs: tuple[str, ...] = () if elsewhere else ("engine", "project")
-        if address is not None:
-            connected = partial(_connected, name, profile, engine, seconds)
-            yield Need(f"{name} address", connected, needs, store=name)
-            needs += (f"{name} address",)
         asked: dict[str, Callable[[str, StoreProfile, ContainerEngine], str]] = {"reader": _sees}
         if rights or profile.reader is not None:
             asked["read-only"] = _cannot_write
@@ -53,24 +44,7 @@ def store_probes(target: Target, engine: ContainerEngine, seconds: float) -> Ite
         hurried = profile.model_copy(update={"deadline_seconds": min(profile.deadline_seconds, seconds)})
         for what, ask in asked.items():
             answer = partial(ask, name, hurried, engine)
-            yield Need(f"{name} {what}", answer, needs, _REQUESTS * REQUEST_SECONDS, store=name)
-
-
-def _connected(name: str, profile: StoreProfile, engine: ContainerEngine, seconds: float) -> str:
-    endpoint = endpoint_of(profile, engine)
-    place = f"{endpoint.in_url}:{endpoint.port}"
-    try:
-        with closing(socket.create_connection((endpoint.host, endpoint.port), timeout=seconds)):
-            return place
-    except OSError as error:
-        raise Unverifiable(
-            what=f"address of store {name}",
-            expected=f"a connection to {place}",
-            observed=reason_of(error),
-            source=place,
-            hint=f"correct stores.{name}.address, or the way there: is the port published, and the store up?",
-            means=unanswered(error),
-        ) from None
+            yield Need(f"{name} {what}", answer, needs, _REQUESTS * REQUEST_SECONDS)
 
 
 def _sees(name: str, profile: StoreProfile, engine: ContainerEngine) -> str:
@@ -89,14 +63,14 @@ def _cannot_write(name: str, profile: StoreProfile, engine: ContainerEngine) -> 
         # A server with one account for everybody forgets others at a restart, unless they are in a file.
         one = isinstance(profile.reader, Account) and sign is not None and profile.reader.user == sign.common
         hint = "put one that can only read where it outlives a restart, and name it there"
-        raise wrong(expected, "the operator's own", hint, NeedState.ABSENT if one else NeedState.WRONG)
+        raise Wrong(expected, "the operator's own", hint, NeedState.ABSENT if one else NeedState.WRONG)
     if Trait.RIGHTS not in descriptor.traits:
         return "another account than the operator's"
     with open_reader(name, profile, engine) as reader:
         writes = reader.rights().writes
     if writes:
         hint = f"revoke that: {_GRANTS}"
-        raise wrong(expected, f"one that may {listed(writes, _SHOWN)}", hint)
+        raise Wrong(expected, f"one that may {listed(writes, _SHOWN)}", hint)
     return "the reader may change nothing"
 
 
@@ -107,5 +81,5 @@ def _operates(name: str, profile: StoreProfile, engine: ContainerEngine) -> str:
         lacks = reader.rights().lacks
     if lacks:
         expected, hint = "an account that can back up and restore", f"grant that: {_GRANTS}"
-        raise wrong(expected, f"one without {listed(lacks, _SHOWN)}", hint)
+        raise Wrong(expected, f"one without {listed(lacks, _SHOWN)}", hint)
     return "may back up and restore"

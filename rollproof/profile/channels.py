@@ -17,11 +17,11 @@ _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 
 def names_of(urls: Sequence[SecretStr], whose: str = "") -> tuple[str, ...]:
     """Return the channels of `urls` as a record may name them, such as ``on-call 1 (json://example.org)``."""
-    said = (said_of(url.get_secret_value()) for url in urls)
+    said = (public_part(url.get_secret_value()) for url in urls)
     return tuple(f"{whose} {number} ({one})".strip() for number, one in enumerate(said, start=1))
 
 
-def said_of(url: str) -> str:
+def public_part(url: str) -> str:
     """Return the public part of a channel's URL: its scheme, and its host where the scheme has one."""
     scheme, separator, _ = url.partition("://")
     scheme = scheme.lower()

@@ -11,7 +11,6 @@ from pydantic import AnyUrl, BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from rollproof.errors import (
-    MOST_MISTAKES,
     Described,
     ExitCode,
     UsageProblem,
@@ -40,31 +39,24 @@ def unanswered(value: object, key: str = "") -> Iterator[str]:
 
 
 class ProfileProblem(UsageProblem):
-    """A profile that cannot be used. Its text has the first mistakes, and how many more there are."""
+    """A profile that cannot be used. Its text has every mistake, then each hint once."""
 
     exit_code: ClassVar[ExitCode] = ExitCode.USAGE
 
     def __init__(self, mistakes: Sequence[Described]) -> None:
         """Keep `mistakes`, each from `mistake`. Its own parts are those of the only one, or their sum."""
-        self.mistakes, self.reported = tuple(mistakes), tuple(mistakes[:MOST_MISTAKES])
-        self.unreported = len(mistakes) - len(self.reported)
-        """Mistakes beside those in the text."""
+        self.mistakes = tuple(mistakes)
         first, several = mistakes[0], len(mistakes) > 1
-        names = listed([one.what for one in self.reported], MOST_MISTAKES)
-        hints = dict.fromkeys(one.hint for one in self.reported)
+        names = f"{len(mistakes)}: {listed([one.what for one in mistakes])}"
+        hints = dict.fromkeys(one.hint for one in mistakes)
         super().__init__(
             what="profile" if several else first.what,
             expected="no mistake" if several else first.expected,
-            observed=f"{len(mistakes)}: {names}" if several else first.observed,
-            source=", ".join(dict.fromkeys(one.source for one in self.reported)),
+            observed=names if several else first.observed,
+            source=", ".join(dict.fromkeys(one.source for one in mistakes)),
             hint="; ".join(hints),
         )
-        # The mistakes first, then each hint once: without its secrets, a profile has one mistake per store.
-        lines = [
-            *(one.summary for one in self.reported),
-            *([f"{self.unreported} more"] if self.unreported else []),
-        ]
-        self.args = ("\n".join([*lines, *(f"HINT: {hint}" for hint in hints)]),)
+        self.args = ("\n".join([*(one.summary for one in mistakes), *(f"HINT: {one}" for one in hints)]),)
 
 
 def mistake(*, what: str, expected: str, observed: str, source: str, hint: str) -> UsageProblem:
@@ -84,12 +76,13 @@ def explain(error: ValidationError, path: Path, prefix: str) -> list[UsageProble
     Such variables begin with `prefix`. Files and secrets that are not there yet come last: a new profile may
     lack all of them.
     """
-    found: tuple[list[UsageProblem], list[UsageProblem]] = ([], [])
-    for detail in error.errors(include_url=False):
-        wrong = detail.get("ctx", {}).get("error")
-        is_missing = isinstance(wrong, Wrong) and wrong.missing
-        found[is_missing].append(_explained(detail, path, prefix))
-    return [*found[0], *found[1]]
+    details = sorted(error.errors(include_url=False), key=_is_missing)
+    return [_explained(detail, path, prefix) for detail in details]
+
+
+def _is_missing(detail: ErrorDetails) -> bool:
+    wrong = detail.get("ctx", {}).get("error")
+    return isinstance(wrong, Wrong) and wrong.missing
 
 
 def _explained(detail: ErrorDetails, path: Path, prefix: str) -> UsageProblem:

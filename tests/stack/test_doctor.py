@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,6 @@ import pytest
 from reports.terminal.document import Document
 from rollproof.doctor.examination import Examination, Line, NeedState
 from rollproof.errors import ExitCode
-from rollproof.monitoring.samples import read_samples
 from rollproof.profile.profile import PREFIX
 from rollproof.system.record_files import record_of
 from staging.rehearsal.staging_team import team_channel
@@ -23,7 +21,6 @@ from tests.stack.container_faults import Containers
 from tests.stack.scratch_project import docker
 from tests.stack.verifier import Verifier
 
-SAMPLE_SECONDS = 180.0
 # By the descriptor of each store: kafka has no accounts here.
 RESTRICTED = ("mysql", "mongodb", "redis", "qdrant", "milvus", "minio")
 # Of these, accounts tell their rights.
@@ -61,33 +58,13 @@ def not_ok(lines: Mapping[str, Line]) -> dict[str, NeedState]:
     return {name: line.state for name, line in lines.items() if line.state is not NeedState.OK}
 
 
-@contextmanager
-def monitored(verifier: Verifier) -> Iterator[None]:
-    """Let a monitor run that has taken a sample."""
-    path = verifier.folder / "incidents" / "monitor" / f"{verifier.stack.profile.stem}.jsonl"
-    with verifier.monitored():
-        before = read_samples(path, 1)
-        end = time.monotonic() + SAMPLE_SECONDS
-        while read_samples(path, 1) == before:
-            assert time.monotonic() < end
-            time.sleep(0.2)
-        yield
-
-
-@pytest.mark.usefixtures("backup")
-def test_a_healthy_stack_is_ok_in_every_line_until_its_monitor_ends(verifier: Verifier) -> None:
+def test_a_healthy_stack_is_ok_in_every_line(verifier: Verifier) -> None:
     with team_channel(verifier.stack.slot.channel_port):
-        with monitored(verifier):
-            found = told(verifier)
-            lines = {line.name: line for line in found.lines}
-            assert not {name: lines[name] for name in not_ok(lines) if name not in BESIDE}
-            every = {f"{store} {what}" for store in RESTRICTED for what in ("reader", "read-only")}
-            every |= {f"{store} operator" for store in TELLING}
-            assert every <= lines.keys()
-        ended = told(verifier)
-        (monitor,) = (line for line in ended.lines if line.name == "monitor")
-        assert (monitor.state, "has ended" in monitor.text) == (NeedState.WRONG, True), monitor
-        assert "rollproof monitor" in monitor.hint
+        lines = {line.name: line for line in told(verifier).lines}
+    assert not {name: lines[name] for name in not_ok(lines) if name not in BESIDE}
+    every = {f"{store} {what}" for store in RESTRICTED for what in ("reader", "read-only")}
+    every |= {f"{store} operator" for store in TELLING}
+    assert every <= lines.keys()
 
 
 def test_accounts_that_are_not_as_they_must_be(verifier: Verifier) -> None:
@@ -134,16 +111,10 @@ def test_an_operator_that_was_dropped(verifier: Verifier, containers: Containers
     assert lines["mysql reader"].state is NeedState.OK
 
 
-def test_files_and_an_address_that_are_not_there(verifier: Verifier, tmp_path: Path) -> None:
-    lines = examined(
-        verifier,
-        ExitCode.FAILED,
-        FOLDERS__BASELINES=str(tmp_path / "baselines"),
-        FOLDERS__BACKUPS=str(tmp_path / "backups"),
-        STORES__QDRANT__ADDRESS=json.dumps({"service": None, "host": "127.0.0.1", "port": 9}),
-    )
-    assert (lines["baseline"].state, lines["backup"].state) == (NeedState.WRONG, NeedState.WRONG)
-    assert lines["qdrant reader"].after == "qdrant address"
+def test_an_address_where_nothing_is(verifier: Verifier) -> None:
+    nowhere = json.dumps({"service": None, "host": "127.0.0.1", "port": 9})
+    lines = examined(verifier, ExitCode.FAILED, STORES__QDRANT__ADDRESS=nowhere)
+    assert lines["qdrant reader"].state is NeedState.WRONG
 
 
 def test_a_disk_that_is_full(verifier: Verifier, tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_who_works_on_another_engine_is_refused(
     assert match_engine(target, sandbox.engine, older).known == known
     if known in {"", now}:
         assert require_engine(target, sandbox.engine, older) == ""
-        assert require_engine(target, sandbox.engine, older, anew=True) == ""
+        assert require_engine(target, sandbox.engine, older, capturing=True) == ""
         return
     with pytest.raises(UsageProblem) as refused:
         require_engine(target, sandbox.engine, older)
@@ -73,9 +73,9 @@ def test_who_works_on_another_engine_is_refused(
     assert ("in [engine] of the profile" in told) is bool(now)
     if pin:
         with pytest.raises(UsageProblem):
-            require_engine(target, sandbox.engine, older, anew=True)
+            require_engine(target, sandbox.engine, older, capturing=True)
     else:
-        said = require_engine(target, sandbox.engine, older, anew=True)
+        said = require_engine(target, sandbox.engine, older, capturing=True)
         assert said == f"container engine: {now or 'one without ID'}, and {known} at the last capture"
 
 
@@ -148,9 +148,9 @@ def test_a_rollback_is_not_resumed_on_another_engine(run: Ran, monkeypatch: pyte
 def test_a_capture_behind_a_proxy_that_tells_no_id_goes_on(sandbox: Sandbox) -> None:
     captured_on(sandbox, "AAAA")
     sandbox.engine.id.side_effect = SILENT
-    assert "observed 403" in require_engine(sandbox.target, sandbox.engine, anew=True)
+    assert "observed 403" in require_engine(sandbox.target, sandbox.engine, capturing=True)
     sandbox.engine.id.side_effect = EngineUnreached(
         what="e", expected="a", observed="b", source="c", hint="d"
     )
     with pytest.raises(EngineUnreached):
-        require_engine(sandbox.target, sandbox.engine, anew=True)
+        require_engine(sandbox.target, sandbox.engine, capturing=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -16,16 +15,12 @@ from rollproof.doctor import probe_table, store_probes
 from rollproof.doctor.examination import Line, Need, NeedState, examine
 from rollproof.engines.compose import ComposeEngine
 from rollproof.engines.engine import Container, Endpoint, Mount
-from rollproof.monitoring.samples import Sample, SampleWriter, samples_path
 from rollproof.profile.mistakes import UNANSWERED
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Account
 from rollproof.stores.contract import Answer, Rights
 from rollproof.stores.reader import Reader
-from rollproof.system.clock import Moment
-from rollproof.system.process import Process
 from tests.stack.faults import silent_port
-from tests.unit.made_samples import WELL
 from tests.unit.sandbox import Sandbox, stand_in
 
 FAR = 60.0
@@ -238,38 +233,3 @@ def test_the_one_account_of_a_server_that_forgets_others_is_no_mistake(
     other = one.model_copy(update={"user": "operator"})
     assert read_only(reader=other, operator=other) is NeedState.WRONG
     assert read_only(reader=one, operator=one) is NeedState.ABSENT
-
-
-def test_a_baseline_and_a_backup(sandbox: Sandbox, engine: object, tmp_path: Path) -> None:
-    none = sandbox.target.folders.model_copy(
-        update={"baselines": tmp_path / "none", "backups": tmp_path / "no backups"}
-    )
-    for name in ("baseline", "backup"):
-        assert of(sandbox, engine, name, folders=none).state is NeedState.WRONG
-    (backup,) = (path.parent for path in sandbox.target.folders.backups.glob("*/set.json"))
-    backup = backup.rename(backup.with_name(f"20260102T030405678Z-{sandbox.target.name}"))
-    assert f"of commit {sandbox.commit[:12]}" in of(sandbox, engine, "baseline").text
-    assert of(sandbox, engine, "backup").text.startswith(backup.name)
-    for file, name in (
-        (backup / "set.json", "backup"),
-        (sandbox.target.folders.baselines / "current" / "facts.json", "baseline"),
-    ):
-        file.write_bytes(file.read_bytes() + b" {")
-        assert of(sandbox, engine, name).state is NeedState.WRONG
-
-
-def test_the_monitor(sandbox: Sandbox, engine: object) -> None:
-    assert of(sandbox, engine, "monitor").state is NeedState.WRONG
-    path = samples_path(sandbox.target)
-    me = Process.this()
-    last = Sample(sandbox.target.name, me, 1, Moment.now(), 0.0, 0, WELL)
-    with closing(SampleWriter(path)) as writer:
-        writer.write(last)
-    line = of(sandbox, engine, "monitor")
-    assert line.state is NeedState.OK, line
-    with closing(SampleWriter(path)) as writer:
-        writer.write(replace(last, monitor=replace(me, started=me.started - 1)))
-    line = of(sandbox, engine, "monitor")
-    assert (line.state, "has ended" in line.text) == (NeedState.WRONG, True)
-    path.write_text("hostile\n")
-    assert of(sandbox, engine, "monitor").state is NeedState.WRONG

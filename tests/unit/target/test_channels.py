@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rollproof.profile.channels import names_of, said_of
+from rollproof.profile.channels import names_of, public_part
 from rollproof.profile.profile import Target, load_target
 from rollproof.redaction.channel_secrets import parts_of
 from rollproof.redaction.redactor import Redactor
@@ -27,7 +27,7 @@ from tests.conftest import write_profile
     ],
 )
 def test_scheme_and_host_are_said_and_no_more(url: str, said: str) -> None:
-    assert said_of(url) == said
+    assert public_part(url) == said
 
 
 @pytest.mark.parametrize(
