@@ -149,8 +149,8 @@ def setting_differences(
 
 
 def _files(inside: Inside) -> dict[str, str]:
-    """Return the keyed hashes of the files that compose binds to a container or writes into it."""
-    return {f"file {path}": text for path, text in {**inside.bound, **inside.placed}.items()}
+    """Return the keyed hashes of the files that compose binds to a container."""
+    return {f"file {path}": text for path, text in inside.bound.items()}
 
 
 def inside_differences(recorded: Inside, inside: Inside) -> Iterator[str]:
@@ -172,11 +172,9 @@ def _new_in_layer(recorded: Inside, added: Iterable[str]) -> Iterator[str]:
     """Yield the `added` paths that were not recorded, nor are expected.
 
     A layer names each folder that is new. So below another folder of the image than those where the container
-    had made files, nothing is expected, however deep. What compose placed in it, it has not made.
+    had made files, nothing is expected, however deep.
     """
-    placed = {above for path in recorded.placed for above in (path, *_above(path))}
-    made = [path for path in recorded.added if path not in placed]
-    folders = {path.rpartition("/")[0] for path in made} - {""} | set(made)
+    folders = {path.rpartition("/")[0] for path in recorded.added} - {""} | set(recorded.added)
     for path in sorted(added):  # a folder comes before what is in it
         if path in recorded.added:
             continue

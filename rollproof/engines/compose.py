@@ -18,9 +18,9 @@ from rollproof.engines.engine import (
     Container,
     Endpoint,
     Inside,
+    KeyedHash,
     Mount,
     RunningContainer,
-    Seal,
     SharedResource,
     Stranger,
     Usage,
@@ -104,13 +104,13 @@ class ComposeEngine:
             if before is not None and after is not None
         }
 
-    def insides(self, seal: Seal) -> Mapping[str, Inside]:
+    def insides(self, keyed: KeyedHash) -> Mapping[str, Inside]:
         """Return what is inside each container of the project, stopped ones too, by container id."""
         seconds = self.deadline_seconds * INSIDE_DEADLINES
 
         def ask(raw: Raw) -> Inside:
             changing = [path for of, path in self._changing if fnmatchcase(_service(raw), of)]
-            return inside(api, raw, seal, changing)
+            return inside(api, raw, keyed, changing)
 
         with asking("files of containers", self.project, seconds) as api:
             every = self._inspect_all(api)

@@ -99,7 +99,7 @@ def resource_of(raw: Raw) -> SharedResource:
 
 
 def is_anonymous(volume: str) -> bool:
-    """Return whether the engine chose a volume's name: a container that is created anew may have another."""
+    """Return whether the engine chose a volume's name: a container that is created again may have another."""
     return _ANONYMOUS.fullmatch(volume) is not None
 
 

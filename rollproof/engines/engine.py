@@ -160,9 +160,7 @@ class Inside:
     """The files of a container that its image does not bring; each content as a keyed hash, by path.
 
     `bound` are the files of bind mounts. `modified`, `added` and `deleted` are the differences of its own
-    layer from the image, without places for short-lived files. `unread` tells in words which were not read.
-    `placed` are files that compose wrote into it before its start: secrets and configs without a file of the
-    host.
+    layer from the image, without places for short-lived files. `unread` says in words which were not read.
     """
 
     bound: Mapping[str, str] = field(default_factory=dict)
@@ -170,10 +168,9 @@ class Inside:
     added: tuple[str, ...] = ()
     deleted: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
-    placed: Mapping[str, str] = field(default_factory=dict)
 
 
-Seal = Callable[[str, Iterable[bytes]], str]
+KeyedHash = Callable[[str, Iterable[bytes]], str]
 """Returns a keyed hash of a content by its name; the content is given block by block."""
 
 
@@ -201,7 +198,7 @@ class ContainerEngine(Protocol):
     def usage(self) -> Mapping[str, Usage]:
         """Return the resource use of each running container, by container id, in one round."""
 
-    def insides(self, seal: Seal) -> Mapping[str, Inside]:
+    def insides(self, keyed: KeyedHash) -> Mapping[str, Inside]:
         """Return what is inside each of the target's containers, stopped ones too, by container id."""
 
     def shared_resources(self) -> Mapping[str, SharedResource]:

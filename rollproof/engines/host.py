@@ -6,7 +6,6 @@ would hang with a dead network file system.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 
 from rollproof.engines.address import engine_is_here
@@ -49,16 +48,14 @@ class Host:
         The container is asked, since it sees the volume that its data is written to. If it does not run, or
         has no `stat`, the volume's folder on this host is measured instead, provided the engine is here.
         """
-        ways: list[tuple[str, str, tuple[str, ...]]]
-        ways = [(mount.destination, f"container {container.name}", ("docker", "exec", container.id))]
-        if engine_is_here():
-            here = (mount.source, "this host", ())
-            ways = [*ways, here] if container.running else [here, *ways]
-        for path, source, through in ways[:-1]:
-            with suppress(Unverifiable):
-                return self._ask(path, mount.name, source, *through)
-        path, source, through = ways[-1]
-        return self._ask(path, mount.name, source, *through)
+        if container.running or not engine_is_here():
+            through = ("docker", "exec", container.id)
+            try:
+                return self._ask(mount.destination, mount.name, f"container {container.name}", *through)
+            except Unverifiable:
+                if not engine_is_here():
+                    raise
+        return self._ask(mount.source, mount.name, "this host")
 
     def _ask(self, path: str, name: str, source: str, *through: str) -> FileSystem:
         observed, figures = "", list[int]()

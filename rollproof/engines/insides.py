@@ -7,7 +7,6 @@ import os
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
-from datetime import datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, Any, cast
@@ -16,7 +15,7 @@ from docker import APIClient
 from docker.errors import APIError
 
 from rollproof.engines.address import engine_is_here
-from rollproof.engines.engine import Inside, Seal
+from rollproof.engines.engine import Inside, KeyedHash
 from rollproof.reading import open_regular
 
 # The engine's API returns JSON without a schema that a type could name.
@@ -24,15 +23,9 @@ Raw = Mapping[str, Any]
 MODIFIED, ADDED, DELETED = 0, 1, 2
 """Kinds of a change, as in the engine's API."""
 _READ_FILES, _READ_BYTES, _BLOCK = 500, 64 << 20, 1 << 16
-# A file that compose places in a new container has the time of that to the second, by the clock of compose's
-# machine. A file that a program writes has a part of a second.
-_PLACED_SECONDS = 60.0
-# So many files, each of which may be one, are asked for; those of secrets, and not far below the root, first.
-_ASKED, _SECRETS = 50, "/run/secrets/"
 _PROCESSES = Path("/proc")
-# Of the engine's mode, as Go has it: a folder's bit, and the bits of all that is no regular file.
+# The bit of a folder in the engine's mode, as Go has it.
 _FOLDER = 1 << 31
-_NO_FILE = _FOLDER | 1 << 27 | 1 << 26 | 1 << 25 | 1 << 24 | 1 << 21 | 1 << 19
 # Written while a container runs: places for short-lived files, the engine's own mounts, caches, locks.
 _SHORT_LIVED = (
     *("/tmp/*", "/run/*", "/var/run/*", "/var/tmp/*", "/var/log/*", "/var/cache/*", "/var/lib/*"),  # noqa: S108 - compared, not written
@@ -42,30 +35,28 @@ _SHORT_LIVED = (
 )
 
 
-def inside(api: APIClient, raw: Raw, seal: Seal, ignored: Iterable[str]) -> Inside:
+def inside(api: APIClient, raw: Raw, keyed: KeyedHash, ignored: Iterable[str]) -> Inside:
     """Return what is inside an inspected container; `ignored` are patterns of paths that may change.
 
     Raises the client's exceptions.
     """
-    own = tuple(ignored)
     mounts = [str(mount["Destination"]) for mount in raw["Mounts"]]
     mounts += list(raw["HostConfig"].get("Tmpfs") or {})
     every = sorted((str(one["Path"]), int(one["Kind"])) for one in api.diff(raw["Id"]) or ())
     # A folder counts as modified when something in it is, which is listed by itself.
     parents = {path.rpartition("/")[0] or "/" for path, _ in every}
-    layer = [
+    left_out = (*ignored, *_SHORT_LIVED)
+    changed = [
         (path, kind)
         for path, kind in every
-        if not _below(path, mounts) and not _is(path, own) and (kind != MODIFIED or path not in parents)
+        if not _below(path, mounts) and not _is(path, left_out) and (kind != MODIFIED or path not in parents)
     ]
-    changed = [(path, kind) for path, kind in layer if not _is(path, _SHORT_LIVED)]
-    reading = _Reading(api, raw, seal)
+    reading = _Reading(api, raw, keyed)
     return Inside(
         bound=dict(found for mount in raw["Mounts"] for found in reading.bound(mount)),
         modified={path: reading.changed(path) for path, kind in changed if kind == MODIFIED},
         added=tuple(path for path, kind in changed if kind == ADDED),
         deleted=tuple(path for path, kind in changed if kind == DELETED),
-        placed=dict(reading.placed(path for path, kind in layer if kind == ADDED)),
         unread=tuple(reading.unread),
     )
 
@@ -84,13 +75,13 @@ class _Reading:
     The engine takes some tenths of a second for each, and a stack may have a hundred bound files.
     """
 
-    def __init__(self, api: APIClient, raw: Raw, seal: Seal) -> None:
-        self._api, self._raw, self._seal = api, raw, seal
+    def __init__(self, api: APIClient, raw: Raw, keyed: KeyedHash) -> None:
+        self._api, self._raw, self._keyed = api, raw, keyed
         self._files, self._bytes = _READ_FILES, _READ_BYTES
         self.unread: list[str] = []
 
     def bound(self, mount: Raw) -> Iterator[tuple[str, str]]:
-        """Yield path and seal of each file that a bind mount brings: a file, or a read-only folder's files.
+        """Yield path and keyed hash of each file of a bind mount: itself, or what a read-only folder holds.
 
         A folder that the container may write to holds data: it is unread.
         """
@@ -110,8 +101,8 @@ class _Reading:
             pass  # this account may not read it: the engine may
         for member, content in self._members(place, folders=not writable):
             path = f"{place.rpartition('/')[0]}/{member.name}"
-            if sealed := self._sealed(path, member, content):
-                yield path, sealed
+            if found := self._hash_of(path, member, content):
+                yield path, found
 
     def _bound_here(self, place: str, source: Path, *, writable: bool) -> Iterator[tuple[str, str]]:
         if source.is_dir() and writable:
@@ -120,46 +111,30 @@ class _Reading:
         for path in sorted(source.rglob("*")) if source.is_dir() else [source]:
             name = f"{place}/{path.relative_to(source)}" if path != source else place
             if path.is_symlink():
-                yield name, self._seal(f"link {name}", [os.fsencode(path.readlink())])
+                yield name, self._keyed(f"link {name}", [os.fsencode(path.readlink())])
             elif path.is_file():
                 if self._too_much(path.stat().st_size):
                     self.unread.append(f"{name} and what follows it, more than is read")
                     return
                 with open_regular(path) as stream:
-                    yield name, self._seal(f"file {name}", _blocks(stream))
+                    yield name, self._keyed(f"file {name}", _blocks(stream))
 
     def changed(self, path: str) -> str:
-        """Return the seal of a file's content and rights, or of a folder's rights; "" if unreadable."""
+        """Return the keyed hash of a file's content and rights, or of a folder's rights; "" if unreadable."""
         for member, content in self._members(path, first=True):
             name = f"{path} {member.mode:o} {member.uid}:{member.gid}"
-            return self._sealed(name, member, content) or self._seal(name, ())
+            return self._hash_of(name, member, content) or self._keyed(name, ())
         return ""
-
-    def placed(self, added: Iterable[str]) -> Iterator[tuple[str, str]]:
-        """Yield path and seal of those `added` that compose placed: secrets, and configs without a file."""
-        created = datetime.fromisoformat(str(self._raw["Created"])).timestamp()
-        first = sorted(added, key=lambda path: (not path.startswith(_SECRETS), path.count("/"), path))
-        for path in first[:_ASKED]:
-            try:
-                blocks, stat = self._api.get_archive(self._raw["Id"], path)
-            except APIError:
-                continue  # gone since
-            cast("Any", blocks).close()
-            if stat["mode"] & _NO_FILE or "." in stat["mtime"]:
-                continue
-            written = datetime.fromisoformat(stat["mtime"]).timestamp()
-            if abs(written - created) <= _PLACED_SECONDS and (sealed := self.changed(path)):
-                yield path, sealed
 
     def _too_much(self, size: int) -> bool:
         self._files, self._bytes = self._files - 1, self._bytes - size
         return self._files < 0 or self._bytes < 0
 
-    def _sealed(self, name: str, member: tarfile.TarInfo, content: IO[bytes] | None) -> str:
-        """Return the seal of a file, or of a link's goal; "" for everything else."""
+    def _hash_of(self, name: str, member: tarfile.TarInfo, content: IO[bytes] | None) -> str:
+        """Return the keyed hash of a file, or of a link's goal; "" for everything else."""
         if member.issym():
-            return self._seal(f"link {name}", [os.fsencode(member.linkname)])
-        return self._seal(f"file {name}", _blocks(content)) if content is not None else ""
+            return self._keyed(f"link {name}", [os.fsencode(member.linkname)])
+        return self._keyed(f"file {name}", _blocks(content)) if content is not None else ""
 
     def _members(
         self, place: str, *, folders: bool = True, first: bool = False

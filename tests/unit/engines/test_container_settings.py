@@ -163,28 +163,6 @@ def test_a_change_inside_a_container_is_told_unless_it_was_so_at_the_capture(
     assert list(inside_differences(recorded, inside)) == said
 
 
-def test_the_content_of_what_compose_placed_is_compared_and_says_nothing_of_its_folder() -> None:
-    placed = {"/run/secrets/s3": "5" * 64, "/etc/app/settings.yaml": "6" * 64, "/etc/flat.yaml": "7" * 64}
-    then = Inside(added=("/etc/app", "/etc/app/settings.yaml", "/etc/flat.yaml"), placed=placed)
-    recorded = record_container(container(RAW), then, SEAL)
-
-    def told(now: Inside) -> list[str]:
-        settings = setting_differences(recorded, container(RAW), now, SEAL)
-        return [*settings, *inside_differences(recorded.inside, now)]
-
-    assert told(then) == []
-    other = {**placed, "/run/secrets/s3": "8" * 64}
-    assert told(Inside(added=then.added, placed=other)) == [
-        f"file /run/secrets/s3: expected hash {'5' * 8}, observed hash {'8' * 8}"
-    ]
-    by_hand = {path: text for path, text in placed.items() if path != "/etc/flat.yaml"}
-    assert told(Inside(added=then.added, placed=by_hand)) == [
-        f"file /etc/flat.yaml: expected hash {'7' * 8}, observed none"
-    ]
-    more = Inside(added=(*then.added, "/etc/app/more", "/etc/evil"), placed=placed)
-    assert told(more) == ["added /etc/app/more", "added /etc/evil"]
-
-
 @pytest.mark.parametrize(
     ("recorded", "paths", "said"),
     [

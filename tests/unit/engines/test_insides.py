@@ -19,7 +19,6 @@ from rollproof.engines.insides import inside
 
 SEAL = ConfigurationKey(b"k" * 32)
 FOLDER = 1 << 31
-CREATED = "2026-01-02T03:04:05.123456789Z"
 
 
 @dataclass
@@ -30,7 +29,6 @@ class StandInApi:
     changes: list[dict[str, Any]] | None = None
     asked: list[str] = field(default_factory=list)
     owner: int = 0
-    times: dict[str, str] = field(default_factory=dict)
 
     def diff(self, _: str) -> list[dict[str, Any]] | None:
         return self.changes
@@ -50,8 +48,7 @@ class StandInApi:
                 archive.addfile(member, io.BytesIO(data))
         whole = buffer.getvalue()
         blocks = (whole[start : start + 700] for start in range(0, len(whole), 700))
-        time = self.times.get(path, "2026-01-02T03:04:05.5Z")
-        return blocks, {"mode": 0 if path in self.files else FOLDER, "mtime": time}
+        return blocks, {"mode": 0 if path in self.files else FOLDER}
 
 
 def found(
@@ -60,7 +57,7 @@ def found(
     ignored: tuple[str, ...] = (),
     more: dict[str, Any] | None = None,
 ) -> Inside:
-    raw = {"Id": "a", "Created": CREATED, "Mounts": mounts, "HostConfig": {"Tmpfs": {"/scratch": ""}}}
+    raw = {"Id": "a", "Mounts": mounts, "HostConfig": {"Tmpfs": {"/scratch": ""}}}
     raw |= {"State": {"Pid": 0}, **(more or {})}
     return inside(cast("APIClient", api), raw, SEAL, ignored)
 
@@ -134,21 +131,3 @@ def test_changes_are_told_without_the_noise_of_a_running_container() -> None:
     api.owner = 1000
     theirs = found(api, {"Type": "volume", "Destination": "/data"})
     assert theirs.modified["/etc/motd"] != again.modified["/etc/motd"]
-
-
-PLACED = {"/run/secrets/s3": b"key", "/settings": b"level: 1"}
-
-
-def test_what_compose_placed_is_read() -> None:
-    written = {"/app/own": b"x", "/tmp/older": b"y"}  # noqa: S108 - a name
-    api = StandInApi({**PLACED, **written}, times=dict.fromkeys(PLACED, "2026-01-02T03:04:06Z"))
-    api.times["/tmp/older"] = "2025-01-02T03:04:06Z"  # noqa: S108 - a name
-    # A folder that it made for them has their time, and is none of them.
-    api.times["/run/secrets"] = api.times["/run/secrets/s3"]
-    api.changes = [{"Path": path, "Kind": 1} for path in ("/run/secrets", "/app", *api.files)]
-    seen = found(api)
-    assert set(seen.placed) == set(PLACED)
-    assert found(api, ignored=("/settings",)).placed.keys() == {"/run/secrets/s3"}
-    api.files["/run/secrets/s3"] = b"another"
-    now = found(api).placed
-    assert {path for path in PLACED if now[path] != seen.placed[path]} == {"/run/secrets/s3"}

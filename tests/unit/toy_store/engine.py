@@ -9,8 +9,8 @@ from rollproof.engines.engine import (
     Container,
     Endpoint,
     Inside,
+    KeyedHash,
     RunningContainer,
-    Seal,
     SharedResource,
     Stranger,
     Usage,
@@ -37,7 +37,7 @@ class StandInEngine:
     def usage(self) -> Mapping[str, Usage]:
         return {service: Usage(1_000_000, 1.0, 1.0, 1, 100) for service in self._services}
 
-    def insides(self, _: Seal) -> Mapping[str, Inside]:
+    def insides(self, _: KeyedHash) -> Mapping[str, Inside]:
         return {service: Inside() for service in self._services}
 
     def shared_resources(self) -> Mapping[str, SharedResource]:
