@@ -126,9 +126,8 @@ def parts_of(event: object, part: Part | None) -> list[str]:
         return []
 
 
-# The shape of an answer is checked while it is read. Values are never shown: one may be a secret.
 def shape(expected: str, observed: str, source: str) -> Mismatch:
-    """Return the error for an answer of a shape that the described API does not have."""
+    """Return the error for an answer of another shape; `observed` is never a value, which may be a secret."""
     return Mismatch(
         what="answer of the application",
         expected=expected,

@@ -202,9 +202,7 @@ class Canary:
                 raise Unverifiable(
                     what="removal of the canary's conversation",
                     expected="an application that can delete a conversation",
-                    observed="that it cannot, by its status"
-                    if self.target.application.functions.forget
-                    else "no request for that",
+                    observed="one that cannot",
                     source=f"conversation {self._conversations[-1]}",
                     hint="remove it by hand; this release of the application keeps what the canary asks",
                 )

@@ -30,7 +30,7 @@ from rollproof.application.calls import (
 )
 from rollproof.errors import Meaning, Mismatch
 from rollproof.profile.application_profile import Application
-from rollproof.profile.functions import Call, Chat, Sending, Uploading
+from rollproof.profile.functions import Call, Chat, Part, Sending, Uploading
 from rollproof.redaction.secret import remember
 from rollproof.system.files import canonical_json
 from rollproof.system.http import Answer, Cutoff, Request, fetch, limited_chunks, opened, whole_body
@@ -64,13 +64,6 @@ def event_data(chunks: Iterable[bytes]) -> Iterator[str]:
                 lines.append(line.partition(":")[2].removeprefix(" "))
 
 
-# By the status that applications give for them.
-_REMEDIES = {
-    401: "correct user and password of application.canary in the profile: somebody who was signed up",
-    404: "correct knowledge_base of application.canary in the profile; or the token is not known",
-}
-
-
 class Refused(Mismatch):
     """The application answered with another status than the expected one."""
 
@@ -84,7 +77,7 @@ class Refused(Mismatch):
             expected="a status of success",
             observed=f"{status}: {request.without_secrets(words)[:MESSAGE_LENGTH]}",
             source=str(request),
-            hint=hint or _REMEDIES.get(status, "docker logs of the backend tell why"),
+            hint=hint or "see the backend's log, and user, password and knowledge_base of application.canary",
             means=Meaning.SERVICE_DOWN,
         )
         self.status = status
@@ -101,10 +94,10 @@ class LoggedIn:
 
 @dataclass(frozen=True, slots=True)
 class ChatAnswer:
-    """An answer: the names of its source files, best first, and its text.
+    """An answer: the names of its source files, best first, its text, and its `ending` in words.
 
-    `ending` describes the end. A proxy that speaks HTTP/1.0
-    to the backend makes a broken stream look regular: ask also for the conversation's turns.
+    A proxy that speaks HTTP/1.0 to the backend makes a broken stream look regular: ask also for the
+    conversation's turns.
     """
 
     files: tuple[str, ...]
@@ -383,18 +376,11 @@ def _hear(chat: Chat, chunks: Iterable[bytes], files: list[str], pieces: list[st
         event = json.loads(data)
         if not isinstance(event, dict):
             return "an event that is no object"
-        if missing := [place for place in chat.always if not _is_text(event, place)]:
+        if missing := [place for place in chat.always if not any(parts_of(event, Part(at=place)))]:
             return f"an event without {' and '.join(missing)}"
         files += parts_of(event, chat.files)
         pieces += parts_of(event, chat.text)
     return f"no {chat.end}" if chat.end else ""
-
-
-def _is_text(event: object, place: str) -> bool:
-    try:
-        return bool(texts_at(event, place, ""))
-    except Mismatch:
-        return False
 
 
 def _one(found: Sequence[Any], place: str, request: Request) -> Any:  # noqa: ANN401 - JSON
