@@ -10,15 +10,17 @@ import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from rollproof.errors import Unverifiable
+from pydantic import SecretStr
+
+from rollproof.errors import ActionFailed, Unverifiable
 from rollproof.profile.profile import Signing
-from rollproof.system.command import Deadline, inherited, last_lines, run_program
+from rollproof.system.command import Deadline, run_command
 
 NAMESPACE = "rollproof"
 """What the signatures are for: one made for something else is refused."""
 _SECONDS = 10.0
-_MOST_BYTES = 64 * 1024
 _KEY = re.compile(r"SHA256:[A-Za-z0-9+/]+")
 
 
@@ -40,17 +42,17 @@ class WrongSignature(ValueError):
 
 def sign(data: bytes, signing: Signing) -> str:
     """Return the signature of `data`."""
-    code, signature, error = _keygen(["-Y", "sign", "-n", NAMESPACE, "-f", str(signing.key)], data)
-    if code == 0:
-        return signature
-    raise Unverifiable(
-        what="signature of the record",
-        expected="one by ssh-keygen",
-        observed=f"no end within {_SECONDS:g} s" if code is None else error or f"exit code {code}",
-        source=f"signing.key in the profile, {signing.key}",
-        hint="a key without a passphrase, or its .pub and an agent: ssh-add KEY; try: "
-        f"echo x | ssh-keygen -Y sign -n {NAMESPACE} -f {signing.key}",
-    )
+    try:
+        return _keygen(["-Y", "sign", "-n", NAMESPACE, "-f", str(signing.key)], data)
+    except ActionFailed as failed:
+        raise Unverifiable(
+            what="signature of the record",
+            expected="one by ssh-keygen",
+            observed=failed.observed,
+            source=f"signing.key in the profile, {signing.key}",
+            hint="a key without a passphrase, or its .pub and an agent: ssh-add KEY; try: "
+            f"echo x | ssh-keygen -Y sign -n {NAMESPACE} -f {signing.key}",
+        ) from None
 
 
 def check_signature(data: bytes, signature: str, signing: Signing) -> Signed:
@@ -65,44 +67,26 @@ def check_signature(data: bytes, signature: str, signing: Signing) -> Signed:
         file.write(signature)
         file.flush()
         of = ["-n", NAMESPACE, "-s", file.name]
-        if signing.allowed_signers is None:
-            code, output, error = _keygen(["-Y", "check-novalidate", *of], data)
-        else:
-            code, output, error = _keygen(["-Y", "find-principals", "-s", file.name, *signers], b"")
-            by = next(iter(output.splitlines()), "")
-            if by:
-                code, output, error = _keygen(["-Y", "verify", "-I", by, *signers, *of], data)
-    keys = _KEY.findall(output)
-    if code != 0 or not keys:
-        raise WrongSignature(error or f"ssh-keygen ended with exit code {code}")
-    return Signed(keys[-1], by)
-
-
-def _keygen(arguments: Sequence[str], data: bytes) -> tuple[int | None, str, str]:
-    """Run ssh-keygen on `data`; return its exit code, its output, and the last line of its errors."""
-    with (
-        tempfile.TemporaryFile() as stdin,
-        tempfile.TemporaryFile() as output,
-        tempfile.TemporaryFile() as errors,
-    ):
-        stdin.write(data)
-        stdin.seek(0)
         try:
-            code = run_program(
-                ["ssh-keygen", *arguments],
-                Deadline(_SECONDS),
-                output=output,
-                errors=errors,
-                stdin=stdin,
-                environment=inherited({"SSH_ASKPASS_REQUIRE": "never"}),
-            )
-        except OSError as error:
-            raise Unverifiable.of_file(
-                "PATH",
-                error,
-                what="ssh-keygen, which signs records and checks their signatures",
-                expected="a program that starts",
-                hint="apt-get install openssh-client",
-            ) from None
-        last = last_lines(errors, _MOST_BYTES).strip().splitlines()
-        return code, last_lines(output, _MOST_BYTES), last[-1] if last else ""
+            if signing.allowed_signers is None:
+                output = _keygen(["-Y", "check-novalidate", *of], data)
+            else:
+                by = _keygen(["-Y", "find-principals", "-s", file.name, *signers], b"").partition("\n")[0]
+                output = _keygen(["-Y", "verify", "-I", by, *signers, *of], data)
+        except ActionFailed as failed:
+            raise WrongSignature(str(failed.observed)) from None
+    return Signed(_KEY.findall(output)[-1], by)
+
+
+def _keygen(arguments: Sequence[str], data: bytes) -> str:
+    """Run ssh-keygen on `data`; return its output."""
+    with tempfile.NamedTemporaryFile(prefix="rollproof-") as file:
+        file.write(data)
+        file.flush()
+        return run_command(
+            ["ssh-keygen", *arguments],
+            what="ssh-keygen, which signs records and checks their signatures",
+            deadline=Deadline(_SECONDS),
+            stdin=Path(file.name),
+            environment={"SSH_ASKPASS_REQUIRE": SecretStr("never")},
+        )
