@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 from rollproof.errors import ExitCode, Unverifiable
 from rollproof.home import HOME, INSTALLED
@@ -18,50 +16,37 @@ CHECKS_SECONDS = 900.0
 _GRACE_SECONDS = 3 * GRACE_SECONDS
 
 
-@dataclass(frozen=True, slots=True)
-class CheckRun:
-    """Runs of the checks on the target that `profile` describes.
+def run_checks(target: Target, profile: Path, markers: str, *options: str, quiet: bool = False) -> ExitCode:
+    """Run the checks of `target` that `markers` select, in a process of their own; return their exit code.
 
-    A run may take `seconds`. Its output goes to standard error, so that standard output stays the caller's.
+    They have the time to restore a backup too. Their output goes to standard error, so that standard output
+    stays the caller's; with `quiet`, it is kept from the terminal.
     """
-
-    profile: Path
-    seconds: float
-
-    @classmethod
-    def of(cls, target: Target, profile: Path) -> Self:
-        """Return runs of the checks of `target`, which may restore a backup."""
-        return cls(profile, CHECKS_SECONDS + target.premigration.scratch.whole_seconds)
-
-    def run(self, markers: str, *options: str, quiet: bool = False) -> ExitCode:
-        """Run the checks that `markers` select; return their exit code.
-
-        With `quiet`, their output is kept from the terminal.
-        """
-        command = [
-            *(sys.executable, "-m", "pytest", "-q", "-m", markers),
-            f"--target={self.profile.resolve()}",
-            f"--rootdir={HOME}",
-            *(("-p", "no:cacheprovider") if INSTALLED else ()),
-            *options,
-        ]
-        # Ctrl-C's signal comes first: pytest then ends its own programs.
-        code = run_program(
-            command,
-            Deadline(self.seconds),
-            output=None if quiet else STANDARD_ERROR,
-            errors=None if quiet else STANDARD_ERROR,
-            environment=inherited(),
-            folder=HOME,
-            first=signal.SIGINT,
-            grace=_GRACE_SECONDS,
-        )
-        if code in set(ExitCode):
-            return ExitCode(code)
-        raise Unverifiable(
-            what=f"checks of {markers}",
-            expected=f"a known exit code within {self.seconds:g} s",
-            observed="still running; stopped" if code is None else f"exit code {code}",
-            source="pytest",
-            hint=f"run it by hand: {' '.join(command[1:])}",
-        )
+    seconds = CHECKS_SECONDS + target.premigration.scratch.whole_seconds
+    command = [
+        *(sys.executable, "-m", "pytest", "-q", "-m", markers),
+        f"--target={profile.resolve()}",
+        f"--rootdir={HOME}",
+        *(("-p", "no:cacheprovider") if INSTALLED else ()),
+        *options,
+    ]
+    # Ctrl-C's signal comes first: pytest then ends its own programs.
+    code = run_program(
+        command,
+        Deadline(seconds),
+        output=None if quiet else STANDARD_ERROR,
+        errors=None if quiet else STANDARD_ERROR,
+        environment=inherited(),
+        folder=HOME,
+        first=signal.SIGINT,
+        grace=_GRACE_SECONDS,
+    )
+    if code in set(ExitCode):
+        return ExitCode(code)
+    raise Unverifiable(
+        what=f"checks of {markers}",
+        expected=f"a known exit code within {seconds:g} s",
+        observed="still running; stopped" if code is None else f"exit code {code}",
+        source="pytest",
+        hint=f"run it by hand: {' '.join(command[1:])}",
+    )

@@ -18,7 +18,7 @@ from rollproof.losses.written import written_since
 from rollproof.monitoring.severity import Assessment, Severity, Standing
 from rollproof.monitoring.tree import Action, Decision
 from rollproof.planning.advice import Advice
-from rollproof.planning.foresight import Foreseen, foresee, said
+from rollproof.planning.foresight import Foreseen, foresee, not_judged
 from rollproof.planning.plan import Plan, plan_of
 from rollproof.planning.refusals import Allowed, Asked, refusals
 from rollproof.planning.schedule import schedule_of
@@ -144,7 +144,7 @@ def decision_record(
         ),
         schedule.budget,
         schedule.seconds,
-        tuple(said(foreseen)),
+        tuple(not_judged(foreseen)),
         tuple(map(Trouble.of, without if refused is None else refused(plan, foreseen))),
     )
     return DecisionRecord(decision, record, (advice.rollback(plan.request),))

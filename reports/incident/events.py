@@ -19,7 +19,7 @@ from rollproof.errors import shortened
 from rollproof.incident import response_record as response
 from rollproof.incident.downtime import incident_began, rollbacks_began
 from rollproof.incident.journal import JournalEvent
-from rollproof.incident.journal_steps import RecordedStep, Step, said_in, steps_in
+from rollproof.incident.journal_steps import RecordedStep, Step, first_line, steps_in
 from rollproof.incident.ledger import Planned, RunFacts
 from rollproof.incident.rehearsals import BEGAN, ENDED
 from rollproof.incident.rollbacks import ROLLBACK_BEGAN
@@ -275,14 +275,14 @@ def _journal(record: IncidentRecord) -> Iterator[Event]:
                 text = f"rehearsal ended: migrated {entry['migrated']}, rolled back {entry['rolled_back']}"
                 verdict = Verdict(entry["rolled_back"])
             case event:
-                text = ": ".join(filter(None, (str(event), shortened(said_in(entry), _LONGEST))))
+                text = ": ".join(filter(None, (str(event), shortened(first_line(entry), _LONGEST))))
         yield Event(record.of(entry), Kind.NOTE, _line(text), JOURNAL, verdict)
 
 
 def _step(record: IncidentRecord, step: RecordedStep) -> Event:
     end, known = step.end, step.id.step if step.id else None
     deadline = step.began.get("deadline_seconds")
-    text = "no end is recorded" if end is None else shortened(said_in(end), _LONGEST)
+    text = "no end is recorded" if end is None else shortened(first_line(end), _LONGEST)
     verdict: Verdict | None = Verdict.BROKEN if end is None else _OF_STEP[end["event"]]
     if end is None and known in _OF_CHECKS:
         text, verdict = "not ended when this was written", None

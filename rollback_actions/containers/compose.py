@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import tempfile
 import time
 import uuid
@@ -24,7 +23,6 @@ from rollproof.system.command import Deadline, run_command
 POLL_SECONDS = 0.2
 # Marks the processes of one `run`, so that they can be found in the container when their client is ended.
 RUN_VARIABLE = "ROLLPROOF_RUN"
-VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Ends every process of this user that carries the mark; repeats, since a process may fork meanwhile.
 KILL_SCRIPT = """
 for round in 1 2 3; do
@@ -66,27 +64,16 @@ class ComposeControl(ComposeProject):
         """
         limit = Deadline(deadline)
         container = self._containers([service])[0]
-        what = f"{command[0]} in {container.name}"
-        if not container.running or container.status == "paused":
-            raise ActionFailed(
-                what=what,
-                expected="a running container",
-                observed=container.status,
-                source=f"project {self.profile.project}",
-                hint=f"start service {service} first",
-            )
         mark = uuid.uuid4().hex
         options = ["-e", f"{RUN_VARIABLE}={mark}"]
         for name in environment or {}:
-            if not VARIABLE_NAME.fullmatch(name):
-                raise ValueError(f"expected the name of a variable, observed {len(name)} other characters")
             options += ["-e", name]
         if stdin is not None:
             options.append("-i")
         try:
             return run_command(
                 ["docker", "exec", *options, container.id, *command],
-                what=what,
+                what=f"{command[0]} in {container.name}",
                 deadline=limit,
                 environment=environment,
                 stdin=stdin,
@@ -189,7 +176,6 @@ class ComposeControl(ComposeProject):
         files: Sequence[Path] | None = None,
         replicas: Mapping[str, int] | None = None,
         completes: bool = False,
-        again: bool = True,
     ) -> None:
         """Re-create services by the profile's compose files on image ids, by service; wait for health.
 
@@ -199,7 +185,7 @@ class ComposeControl(ComposeProject):
         `docker compose up` finds the running images. Nothing is built or pulled, and no other service is
         touched. `files` are read in place of the profile's, as if they stood there. `replicas` are the
         numbers of containers, by service: without one, compose removes what somebody has added by
-        ``--scale``. Without `again`, a container that is as wanted already is left to come up.
+        ``--scale``.
         """
         limit = Deadline(deadline)
         self.require_images(images, deadline=limit.remaining)
@@ -212,7 +198,7 @@ class ComposeControl(ComposeProject):
             # COMPOSE_REMOVE_ORPHANS would have it remove whatever these files do not describe.
             create = ["up", "--detach", "--no-build", "--no-deps", "--remove-orphans=false"]
             create += [f"--scale={service}={count}" for service, count in (replicas or {}).items()]
-            self._up([*self.compose(files), "--file", str(override), *create], [*images], limit, again=again)
+            self._up([*self.compose(files), "--file", str(override), *create], [*images], limit)
         if completes:
             self._await(images, limit, "completed", _has_completed, "completed, exit code 0", _may_complete)
         else:
@@ -223,12 +209,12 @@ class ComposeControl(ComposeProject):
             lambda c: c.image_id == images[c.service],
         )
 
-    def _up(self, command: Sequence[str], services: Sequence[str], limit: Deadline, *, again: bool) -> None:
+    def _up(self, command: Sequence[str], services: Sequence[str], limit: Deadline) -> None:
         """Run `docker compose up`, once more after each failure that a container still coming up explains.
 
         Compose gives up as soon as a container that others wait for is unhealthy, however much time is left.
         """
-        force, what = ["--force-recreate"] if again else [], f"re-creation of {_list(services)}"
+        force, what = ["--force-recreate"], f"re-creation of {_list(services)}"
         while True:
             try:
                 run_command([*command, *force, *services], what=what, deadline=limit)

@@ -300,16 +300,10 @@ def helper(volume: str, kind: str, *, read_only: bool = False) -> tuple[str, lis
     name = f"rollproof-helper-{uuid.uuid4().hex[:12]}"
     labels = {HELPER_LABEL: volume, **NO_PROJECT}
     options = [f"--name={name}", *(f"--label={label}={value}" for label, value in labels.items())]
-    options += ["--pull=never", "--network=none"]
-    return name, [*options, "--mount", _option(volume, kind) + (",readonly" if read_only else "")]
-
-
-def _option(name: str, kind: str) -> str:
-    """Return the value of docker's ``--mount``, which is a line of CSV."""
-    source = f"source={name}"
-    if {",", '"'} & set(name):
-        source = '"' + source.replace('"', '""') + '"'
-    return f"type={kind},{source},destination={INSIDE}{',volume-nocopy' if kind == 'volume' else ''}"
+    mount = f"type={kind},source={volume},destination={INSIDE}"
+    mount += ",volume-nocopy" if kind == "volume" else ""
+    mount += ",readonly" if read_only else ""
+    return name, [*options, "--pull=never", "--network=none", "--mount", mount]
 
 
 def remove_helpers(volume: str, deadline: Deadline) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from rollback_actions import check_run
 from rollback_actions.backup.whole_backup import back_up
-from rollback_actions.check_run import CheckRun
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.rollback.checkout import check_out
 from rollback_actions.rollback.engine import roll_back
@@ -41,25 +41,22 @@ _COMMIT = "{commit}"
 
 
 @dataclass(frozen=True, slots=True)
-class Migrated:
-    """The checks of the migrated target, its differences from before, and phase 3 with the code of before."""
+class RehearsalOutcome:
+    """The results of a rehearsal.
+
+    `checks` are those of the migrated target, `effects` its differences from before, `old_code` is phase 3
+    with the code of before on the migrated data, `rolled_back` the verification of the rollback.
+    """
 
     checks: Verdict
     effects: Effects
-    old_code: Verdict = Verdict.BROKEN
+    old_code: Verdict
+    rolled_back: Verdict
 
     @property
-    def verdicts(self) -> tuple[Verdict, ...]:
-        """All verdicts on the migration."""
-        return self.checks, self.effects.verdict, self.old_code
-
-
-@dataclass(frozen=True, slots=True)
-class RehearsalOutcome:
-    """The results of a rehearsal: what the migration did, and the verification of its rollback."""
-
-    migrated: Migrated
-    rolled_back: Verdict
+    def verdicts(self) -> frozenset[Verdict]:
+        """All verdicts."""
+        return frozenset({self.checks, self.effects.verdict, self.old_code, self.rolled_back})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +78,18 @@ class Rehearsal:
         self._prepare(known_good)
         self._pass_gate()
         try:
-            migrated = self._migrate(known_good)
+            checks, effects, old_code = self._migrate(known_good)
         finally:
             # Whatever the migration did or failed to do, the target must leave it.
             self._roll_back(known_good)
-        outcome = RehearsalOutcome(migrated, self._verify())
+        outcome = RehearsalOutcome(checks, effects, old_code, self._verify())
         self.steps.record(
             ENDED,
             migration=self.migration,
-            migrated=migrated.checks,
-            old_code=migrated.old_code,
+            migrated=checks,
+            old_code=old_code,
             rolled_back=outcome.rolled_back,
-            **asdict(migrated.effects),
+            **asdict(effects),
         )
         return outcome
 
@@ -119,15 +116,16 @@ class Rehearsal:
                 )
             step.result = "every item holds"
 
-    def _migrate(self, known_good: str) -> Migrated:
+    def _migrate(self, known_good: str) -> tuple[Verdict, Effects, Verdict]:
+        """Migrate; return the verdict of its checks, its effects, and the verdict of the old code on it."""
         before = open_engine(self.target.engine).containers()
         deployed = self._deployed(before)
         effects = self._compare()
         checks = self._check("migrated", _MIGRATED, Step.CHECK_MIGRATED) if deployed else Verdict.FAILED
         if checks is not Verdict.PASSED:
             self.steps.note("the old code is not tried: the migrated target itself is not well")
-            return Migrated(checks, effects)
-        return Migrated(checks, effects, self._try_old_code(known_good))
+            return checks, effects, Verdict.BROKEN
+        return checks, effects, self._try_old_code(known_good)
 
     def _deployed(self, before: Mapping[str, tuple[Container, ...]]) -> bool:
         try:
@@ -224,7 +222,7 @@ class Rehearsal:
         return Verdict.FAILED if code and verdict is Verdict.PASSED else verdict
 
     def _checks(self, markers: str, *options: str, quiet: bool = False) -> ExitCode:
-        return CheckRun.of(self.target, self.profile).run(markers, *options, quiet=quiet)
+        return check_run.run_checks(self.target, self.profile, markers, *options, quiet=quiet)
 
 
 def require_rehearsable(target: Target, migration: str) -> str:

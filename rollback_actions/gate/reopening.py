@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from rollback_actions.session.session import sealed_journal
@@ -32,30 +31,17 @@ from rollproof.system.holder import author
 _WAIT_SECONDS = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A person's request, as typed.
-
-    `engineer` is who reopens. `rolled_back` is the commit that the incident went back from, if its record
-    does not name it; else None.
-    """
-
-    incident: str
-    fix: str
-    root_cause: str
-    engineer: str
-    rolled_back: str | None = None
-
-
-def reopen(target: Target, request: Request, say: Callable[[str], None]) -> Reopening:
-    """Record that an incident's rolled-back change may return with a fix; return the record."""
+def reopen(
+    target: Target, wanted: str, fix: str, root_cause: str, engineer: str, say: Callable[[str], None]
+) -> Reopening:
+    """Record that the rolled-back change of incident `wanted` may return with `fix`; return the record."""
     # The incident's folder is accepted too, since other commands print it.
-    incidents, name = target.folders.incidents, Path(request.incident).name
+    incidents, name = target.folders.incidents, Path(wanted).name
     # An unknown id: load_incident raises the error.
     incident = incident_of(incidents, target.name, name) or load_incident(incidents / name)
     rollback, ended = _ended(incident)
-    rolled_back = _rolled_back_commits(target, rollback, request.rolled_back)
-    fix = resolve_commit(target.application.repository, request.fix)
+    rolled_back = _rolled_back_commits(target, rollback)
+    fix = resolve_commit(target.application.repository, fix)
     _require_fix(target, fix, rolled_back)
     lock = incident.folder.with_name(f".{incident.id}.reopening.lock")
     with (
@@ -70,11 +56,11 @@ def reopen(target: Target, request: Request, say: Callable[[str], None]) -> Reop
             incident=incident.id,
             fix=fix,
             rolled_back=rolled_back,
-            root_cause=request.root_cause.strip(),
+            root_cause=root_cause.strip(),
             rehearsal=rehearsal.folder.name,
             rehearsed_on=rehearsal.target,
             backup=backup.folder.name,
-            name=request.engineer.strip(),
+            name=engineer.strip(),
             **author(),
         )
         return read_reopenings(incident)[-1]
@@ -96,31 +82,18 @@ def _ended(incident: Incident) -> tuple[RolledBack, Moment]:
     return rollback, record.finished
 
 
-def _rolled_back_commits(target: Target, rollback: RolledBack, named: str | None) -> tuple[str, ...]:
-    """Return the commits that `rollback` went back from; a person has `named` it if its record lacks it."""
-    repository = target.application.repository
-    recorded, folder = rollback.rolled_back(repository), rollback.incident.folder
-    # --rolled-back is required exactly if the record lacks the commit.
-    if (recorded is None) is (named is None):
-        raise UsageProblem(
-            what=f"commit that incident {rollback.incident.id} went back from",
-            expected="named, since its record lacks it" if recorded is None else "as its record has it",
-            observed=named or "not named",
-            source=str(folder),
-            hint="leave --rolled-back out" if named else "add --rolled-back COMMIT, deployed when it began",
-        )
-    if recorded is None:
-        commit = resolve_commit(repository, str(named))
-        recorded = () if contains(repository, rollback.commit, commit) else (commit,)
-    if not recorded:
+def _rolled_back_commits(target: Target, rollback: RolledBack) -> tuple[str, ...]:
+    """Return the commits that `rollback` went back from."""
+    commits = rollback.rolled_back(target.application.repository)
+    if not commits:
         raise UsageProblem(
             what=f"migration that incident {rollback.incident.id} rolled back",
             expected=f"a commit that is not in the history of {rollback.commit[:12]}, where it went to",
             observed="none: that was deployed already",
-            source=str(folder),
+            source=str(rollback.incident.folder),
             hint="it closes no gate that could be reopened",
         )
-    return recorded
+    return commits
 
 
 def _require_fix(target: Target, fix: str, rolled_back: Sequence[str]) -> None:

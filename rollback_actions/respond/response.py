@@ -19,11 +19,10 @@ from typing import Any
 import typer
 
 from reports.answers.decision import assessment_lines, decision_lines, decision_record
-from rollback_actions.check_run import CheckRun
+from rollback_actions import check_run
 from rollback_actions.contacts.contacts import alert_due
 from rollback_actions.rollback.rollback_run import begin, let_in, resume
 from rollback_actions.session.journal import Detail, Journal
-from rollback_actions.session.lock import open_lock
 from rollproof.application.maintenance import kept_out
 from rollproof.errors import ExitCode, Mismatch, Problem, UsageProblem, code_of
 from rollproof.incident.downtime import record_downtime
@@ -288,16 +287,8 @@ class _Response:
 
         def refused(plan: Plan, foreseen: Sequence[Foreseen]) -> Sequence[UsageProblem]:
             earlier = interrupted(self.target.folders.incidents, self.target.name, plan.request)
-            found.extend(
-                refusals(Asked(self.target, plan, self.allowed, foreseen, earlier, self.incident.id))
-            )
-            lock = open_lock(self.target, f"rollback {plan.request}", take_over=self.allowed.take_over)
-            try:
-                lock.refuse_held()
-            except UsageProblem as held:
-                found.append(held)
-            except Problem:
-                pass  # an engine that does not answer refuses nothing: the rollback reports it
+            asked = Asked(self.target, plan, self.allowed, foreseen, earlier, self.incident.id)
+            found.extend(refusals(asked))
             return found
 
         advice = advice_of(self.target, self.profile)
@@ -342,7 +333,8 @@ class _Response:
     def _verify(self) -> ResponseOutcome:
         """Run phases 1 to 4, and judge the downtime; users who were kept out until then are let in."""
         self.journal.write(VERIFYING)
-        code = CheckRun.of(self.target, self.profile).run("verification", f"--incident={self.incident.id}")
+        incident = f"--incident={self.incident.id}"
+        code = check_run.run_checks(self.target, self.profile, "verification", incident)
         # An incident is not closed if a secret was found: that opens it again.
         if code is ExitCode.FAILED and self.incident.closed:
             # Everything was verified, but late: that is judged below.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Problem
-from rollproof.planning.writers import Containers, Watch
+from rollproof.planning.writers import Place, Watch, running_writers
 from rollproof.profile.profile import Target
-from rollproof.profile.sections import StoreProfile
 from rollproof.stores.keeper import StoreClients
 from rollproof.stores.keepers import open_clients, tells_clients
 
@@ -19,14 +19,13 @@ class Connections:
     """The connections to one store. It is opened again after each failure: a restart can move the store."""
 
     name: str
-    profile: StoreProfile
-    engine: ContainerEngine
+    open: Callable[[], StoreClients]
     _clients: StoreClients | None = None
 
     def look(self) -> Sequence[str]:
         """Return the connected clients that this process did not open."""
         if self._clients is None:
-            self._clients = open_clients(self.name, self.profile, self.engine)
+            self._clients = self.open()
         try:
             others = self._clients.others()
         except Problem:
@@ -45,7 +44,11 @@ def watch_of(
     target: Target, stores: Sequence[str], engine: ContainerEngine, note: Callable[[str], None]
 ) -> Watch:
     """Return the watch for writers while `stores` are restored; `note` takes what it cannot see."""
-    listing = {name: target.stores[name] for name in stores if tells_clients(target.stores[name])}
-    clients = [Connections(name, profile, engine) for name, profile in listing.items()]
-    unlisted = [name for name in stores if name not in listing]
-    return Watch(stores, Containers(target, engine), clients, unlisted, note)
+    places, unlisted = [Place("the containers", partial(running_writers, target, engine))], []
+    for name in stores:
+        if tells_clients(target.stores[name]):
+            clients = Connections(name, partial(open_clients, name, target.stores[name], engine))
+            places.append(Place(name, clients.look, clients.close))
+        else:
+            unlisted.append(name)
+    return Watch(stores, places, unlisted, note)

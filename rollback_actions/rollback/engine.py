@@ -30,7 +30,7 @@ from rollproof.monitoring.rollback_request import Kind
 from rollproof.planning.configuration import configuration_at
 from rollproof.planning.plan import Plan, PlannedStep, Stage
 from rollproof.planning.schedule import Schedule, schedule_of
-from rollproof.planning.unfinished import Unfinished, supersede_covered, unsettle_others
+from rollproof.planning.unfinished import Unfinished, supersede_covered
 from rollproof.planning.writers import Watch
 from rollproof.profile.profile import Target
 from rollproof.record_names import ACCOUNTS
@@ -150,6 +150,12 @@ class _Run:
                 )
             raise
 
+    def supersede(self) -> None:
+        """Give up the unfinished rollbacks that this one covers."""
+        incidents, name = self.target.folders.incidents, self.target.name
+        for other in supersede_covered(incidents, name, self.plan.request, self.unfinished.incident):
+            self.steps.note(f"nothing is left to resume of the rollback of incident {other}")
+
     def keeper(self, name: str, deadline: float) -> StoreKeeper:
         """Return the write side of store `name`."""
         return open_keeper(name, self.target.stores[name], self.engine, self.control, deadline)
@@ -190,9 +196,8 @@ def roll_back(
         )
     try:
         with watch_of(target, plan.stores, engine, steps.note) as run.watch:
-            run.walk(plan.left(restored=unfinished.is_restored))
-        for other in supersede_covered(target.folders.incidents, target.name, plan.request, incident):
-            steps.note(f"nothing is left to do of the rollback of incident {other}")
+            run.walk(plan.left(restored=unfinished.record.records is not None))
+        run.supersede()
     except BaseException as error:
         try:
             incident.write_rollback(unfinished.outcome(Verdict.FAILED, Moment.now()))
@@ -319,8 +324,7 @@ def _check_out(run: _Run, out: PlannedStep) -> None:
 
 def _restore_all(run: _Run, steps: Sequence[PlannedStep]) -> None:
     """Restore every store, side by side, and account for its records before and after."""
-    for other in unsettle_others(run.target.folders.incidents, run.target.name, run.unfinished.incident):
-        run.steps.note(f"what the rollback of incident {other} has restored is overwritten")
+    run.supersede()
     of_store: dict[str, list[PlannedStep]] = {}
     for step in steps:
         of_store.setdefault(step.id.of, []).append(step)
@@ -356,7 +360,6 @@ def _watched(run: _Run, watched: PlannedStep) -> None:
 
 def _start_all(run: _Run, start: PlannedStep) -> None:
     with run.open(start):
-        run.unfinished.starts(one.id for group in run.engine.containers().values() for one in group)
         _complete(run)
         _start(run, run.plan.stopped)
         if not run.plan.maintained:
@@ -430,8 +433,7 @@ def _start(run: _Run, services: Sequence[str]) -> None:
         return
     with _compose_files(run.target, run.plan) as files:
         replicas = run.plan.baseline.facts.replicas(images)
-        again = _to_replace(run, images)
-        run.control.recreate(images, files=files, deadline=deadline, replicas=replicas, again=again)
+        run.control.recreate(images, files=files, deadline=deadline, replicas=replicas)
 
 
 def _start_present(run: _Run, services: Sequence[str], limit: Deadline) -> None:
@@ -440,19 +442,12 @@ def _start_present(run: _Run, services: Sequence[str], limit: Deadline) -> None:
     A container that is only started again has, beside the volume, what its entrypoint wrote elsewhere.
     """
     there = run.engine.containers()
-    anew = images_of(there, [service for service in run.plan.recreated if service in services])
-    if anew:
-        replicas = {service: len(there[service]) for service in anew}
-        again = _to_replace(run, anew)
-        run.control.recreate(anew, deadline=limit.remaining, replicas=replicas, again=again)
-    others = [service for service in services if service in there and service not in anew]
+    again = images_of(there, [service for service in run.plan.recreated if service in services])
+    if again:
+        replicas = {service: len(there[service]) for service in again}
+        run.control.recreate(again, deadline=limit.remaining, replicas=replicas)
+    others = [service for service in services if service in there and service not in again]
     run.control.start(others, deadline=limit.remaining)
-
-
-def _to_replace(run: _Run, services: Iterable[str]) -> bool:
-    """Return whether a container of `services` is there that is of before the rollback's first start."""
-    there = run.engine.containers()
-    return any(one.id in run.unfinished.record.replaced for name in services for one in there.get(name, ()))
 
 
 @contextmanager

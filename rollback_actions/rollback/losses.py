@@ -101,11 +101,11 @@ class Losses:
         try:
             write_record(path, record)
         except OSError as error:
-            raise ActionFailed(
+            raise ActionFailed.of_file(
+                path,
+                error,
                 what="accounts of the records",
                 expected="a file that can be written",
-                observed=reason_of(error),
-                source=str(path),
                 hint="make room there, or correct the permissions, then resume: the stores are restored",
             ) from None
         self.unfinished.restored(total.counts(), blind)

@@ -111,14 +111,12 @@ class MaintenanceMode:
         limit = Deadline(self._application.deadline_seconds)
         while not self._seen(limit, on=on, by_way_in=by_way_in):
             if limit.passed:
-                what = "way in during" if by_way_in else "maintenance of"
-                part = ", and its way_in," if by_way_in else ""
                 raise ActionFailed(
-                    what=f"{what} {'maintenance' if by_way_in else self._profile.service}",
+                    what=f"maintenance of {self._profile.service}{', by its way_in' if by_way_in else ''}",
                     expected=f"{'503 with' if on else 'an answer other than 503 with'} Retry-After",
                     observed=f"{'another answer' if on else 'that'} after {limit.seconds:g} s",
                     source=str(self._application.url),
-                    hint=f"see what on and off of application.maintenance{part} do in that container",
+                    hint="see what on, off and way_in of application.maintenance do in that container",
                 )
             time.sleep(POLL_SECONDS)
 
@@ -146,7 +144,7 @@ def serve_again(target: Target, control: ComposeControl, steps: Recorder, second
         steps.note(f"{unserved}: {', '.join(sorted(proxies))} is restarted, to resolve its names again")
         control.stop(proxies, deadline=limit.remaining)
         control.start(proxies, deadline=limit.remaining)
-        unserved = _unserved(target, steps, restarted=True)
+        unserved = _unserved(target, steps)
     if unserved:
         others = [name for name in application.services if name not in application.writers]
         again = [*compose_words(target.engine), "restart", *others]
@@ -159,10 +157,10 @@ def serve_again(target: Target, control: ComposeControl, steps: Recorder, second
         )
 
 
-def _unserved(target: Target, steps: Recorder, *, restarted: bool = False) -> str:
+def _unserved(target: Target, steps: Recorder) -> str:
     """Return the request that a proxy cannot hand on, in words, or "" if there is none.
 
-    An application that cannot be asked from here is not judged, unless its proxy was `restarted`.
+    An application that cannot be asked from here is not judged.
     """
     application, limit = target.application, Deadline(_SETTLE_SECONDS)
     url = str(application.url).rstrip("/")
@@ -173,12 +171,10 @@ def _unserved(target: Target, steps: Recorder, *, restarted: bool = False) -> st
             try:
                 status = fetch(request, application.deadline_seconds).status
             except Unverifiable as problem:
-                if not restarted:
-                    steps.note(f"it cannot be seen whether users are served: {problem.summary}")
-                    return ""
-                found = problem.summary
-            else:
-                found = f"{status} at {path}" if status in _OF_A_PROXY else found
+                steps.note(f"it cannot be seen whether users are served: {problem.summary}")
+                return ""
+            if status in _OF_A_PROXY:
+                found = f"{status} at {path}"
         if not found or limit.passed:
             return found
         time.sleep(POLL_SECONDS)

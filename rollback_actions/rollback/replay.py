@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,11 +25,7 @@ from rollproof.profile.profile import Target, load_target
 from rollproof.stores.keepers import BACKUP_SECONDS, open_keeper
 from rollproof.stores.policy import pace_of
 from rollproof.stores.registry import open_reader
-from rollproof.system.files import remove_file, write_whole
 
-SILENT = frozenset({Meaning.TIMEOUT, Meaning.UNREACHABLE})
-SHOWN = 5
-"""The number of records that could not be put back that a terminal shows."""
 ANOTHER = "another version is there: --overwrite replaces it"
 READS_OTHERWISE = "written, and the store gives another version: a trigger, a default or its schema differs"
 
@@ -75,12 +70,9 @@ def replay(profile: Path, file: Path, *, overwrite: bool, take_over: bool) -> bo
         engine, control = open_engine(target.engine), ComposeControl(target.engine)
         found = put_back(target, engine, control, exported, overwrite=overwrite)
         step.result = str(found)
-        report = _report(exported.path, found, redact)
     typer.echo(redact(f"{what}: {found}"))
-    for (key, _), reason in found.left[:SHOWN]:
+    for (key, _), reason in found.left:
         typer.echo(redact(f"  {key}: {reason}"))
-    if found.left:
-        typer.echo(f"all of them, with the reasons: {report}")
     return not found.left
 
 
@@ -101,7 +93,6 @@ def put_back(
     other_version = {key for key, _ in there}
     left: list[tuple[Pair, str]] = []
     written: list[Pair] = []
-    silent = ""
     keeper = open_keeper(exported.store, target.stores[exported.store], engine, control, BACKUP_SECONDS)
     with keeper.putting(exported.collection, exported.path.parent, overwrite=overwrite) as put:
         for record in exported.records():
@@ -112,17 +103,13 @@ def put_back(
             if record.key in other_version and there[pair] == 0 and not (overwrite or put.appends):
                 left.append((pair, ANOTHER))
                 continue
-            if silent:
-                left.append((pair, silent))
-                continue
             try:
                 put.write(record)
                 written.append(pair)
             except Problem as problem:
-                reason = str(problem.observed)
-                if problem.means in SILENT:
-                    reason = silent = f"the store does not answer: {reason}"
-                left.append((pair, reason))
+                if problem.means in {Meaning.TIMEOUT, Meaning.UNREACHABLE}:
+                    raise
+                left.append((pair, str(problem.observed)))
         appends = put.appends
     if written and not appends:
         left += _otherwise(target, engine, exported, Counter(written), needed)
@@ -175,17 +162,3 @@ def _incident_of(target: Target, exported: ExportedFile) -> Incident:
             hint="name the profile of that target, with the stores' names of then: --target",
         )
     return incident
-
-
-def _report(file: Path, found: PutBack, redact: Callable[[str], str]) -> Path:
-    """Write the records that were not put back beside `file`, or remove the report of an earlier replay."""
-    path = file.with_suffix(".not-put-back.jsonl")
-    lines = [
-        json.dumps({"key": key, "hash": f"{value:x}", "reason": redact(reason)}, ensure_ascii=False) + "\n"
-        for (key, value), reason in found.left
-    ]
-    if lines:
-        write_whole(path, "".join(lines).encode("utf-8", "backslashreplace"))
-    else:
-        remove_file(path)
-    return path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.rollback.engine import RecordsMissing, RecordsUnknown, roll_back
 from rollback_actions.rollback.maintenance import MaintenanceMode
 from rollback_actions.session.lock import open_lock
-from rollback_actions.session.session import Recorder, open_session, require_own_engine
+from rollback_actions.session.session import open_session, require_own_engine
 from rollproof.application.maintenance import kept_out
 from rollproof.backups.sets import NEWEST
 from rollproof.engines.factory import open_engine
@@ -25,7 +24,7 @@ from rollproof.incident.journal_steps import Step
 from rollproof.incident.kept_samples import samples_kept
 from rollproof.monitoring.rollback_request import Kind, RollbackRequest
 from rollproof.planning.advice import Advice
-from rollproof.planning.foresight import foresee, said
+from rollproof.planning.foresight import foresee, not_judged
 from rollproof.planning.lock_state import lock_state
 from rollproof.planning.plan import Plan, plan_for, plan_unfinished
 from rollproof.planning.refusals import Allowed, Asked, advice_of, refusals
@@ -111,12 +110,13 @@ def _run(
         require_own_engine(target, plan.baseline)
         with open_session(target, lock, Step.ROLLBACK, choose) as session:
             begun = session.incident
-            _note(session.steps, map(target.redactor().text, said(foreseen)))
+            for text in not_judged(foreseen):
+                session.steps.note(target.redactor().text(text))
             engine, control = open_engine(target.engine), ComposeControl(target.engine)
             with samples_kept(target, begun):
                 record = roll_back(target, plan, begun, engine, control, session.steps)
             if plan.keeps_out and kept_out(target.application):
-                _note(session.steps, [f"users stay out until it is verified: {advice.let_in()}"])
+                session.steps.note(f"users stay out until it is verified: {advice.let_in()}")
     except BaseException as error:
         # A refusal itself says what to do.
         if record is None and (begun is not None or isinstance(error, Unverifiable)):
@@ -170,11 +170,6 @@ def let_in(profile: Path, *, anyway: bool, take_over: bool) -> None:
     typer.echo("users are let in")
 
 
-def _note(steps: Recorder, lines: Iterable[str]) -> None:
-    for line in lines:
-        steps.note(line)
-
-
 def _manual(
     error: BaseException,
     advice: Advice,
@@ -201,13 +196,9 @@ def _manual(
         return [head, "  nothing was changed; when that is mended, give the same command again"]
     services = [*plan.stopped, *(s for name in plan.stores for s in advice.target.stores[name].services)]
     wider = advice.rollback(RollbackRequest(Kind.EMERGENCY, plan.commit), backup=backup)
-    return [
-        head,
-        *advice.go_on(services, take_over=False),
-        *([f"  or roll all back: {wider}"] if plan.kind is not Kind.EMERGENCY else []),
-        *(
-            [f"  users get 503 until then; to let them in: {advice.let_in()} --anyway"]
-            if plan.maintained
-            else []
-        ),
-    ]
+    lines = [head, *advice.go_on(services, take_over=False)]
+    if plan.kind is not Kind.EMERGENCY:
+        lines.append(f"  or roll all back: {wider}")
+    if plan.maintained:
+        lines.append(f"  users get 503 until then; to let them in: {advice.let_in()} --anyway")
+    return lines

@@ -23,10 +23,10 @@ import typer
 from docker.errors import NotFound
 
 from rollproof.engines.questions import asking
-from rollproof.errors import ActionFailed, Problem, UsageProblem, describe
+from rollproof.errors import ActionFailed, Problem, UsageProblem
 from rollproof.home import typed
 from rollproof.planning.advice import TAKE_OVER
-from rollproof.planning.lock_state import FREE, LABEL, LockRecords, read_lock, words
+from rollproof.planning.lock_state import FREE, LABEL, LockRecords, read_lock, record_of
 from rollproof.profile.profile import Target
 from rollproof.system.holder import Holder
 from rollproof.system.process import Life
@@ -39,7 +39,7 @@ class LockVolumes(LockRecords):
         """Write record `number` unless it exists; return its content after that."""
         labels = {LABEL: self.project, **{f"{LABEL}.{key}": value for key, value in record.items()}}
         with asking(self._what, self.project, self.deadline_seconds) as api:
-            return words(api.create_volume(self.name(number), labels=labels).get("Labels"))
+            return record_of(api.create_volume(self.name(number), labels=labels).get("Labels"))
 
     def remove(self, numbers: Iterable[int]) -> None:
         """Remove the records `numbers`, if they still exist."""
@@ -138,15 +138,8 @@ class TargetLock:
             if holder is not None and holder.token == self.holder.token:
                 self._add(number + 1, FREE)
         except Problem as problem:
-            text = describe(
-                what=f"lock of target {self._target}",
-                expected="given back",
-                observed=problem.observed,
-                source=problem.source,
-                hint=f"it may name this process still: add {TAKE_OVER} to the next command",
-            )
             with suppress(OSError):
-                typer.echo(text, err=True)
+                typer.echo(f"the lock was not given back: add {TAKE_OVER} next: {problem.summary}", err=True)
 
 
 def open_lock(target: Target, what: str, *, take_over: bool = False) -> TargetLock:

@@ -150,18 +150,13 @@ def reopen(
     root_cause: Annotated[
         str, typer.Option(help='Root cause of the failed migration, such as "$(cat FILE)".')
     ],
-    rolled_back: Annotated[
-        str | None,
-        typer.Option(help="Hash of the rolled-back commit, if the incident does not name it."),
-    ] = None,
 ) -> None:
     """Reopen the gate for the fix of what INCIDENT rolled back; the original stays closed."""
-    from rollback_actions.gate.reopening import Request, reopen
+    from rollback_actions.gate.reopening import reopen
     from rollproof.profile.profile import load_target
 
     target = load_target(profile)
     redact = target.redactor().text
-    asked = Request(incident, fix, root_cause, name, rolled_back)
-    found = reopen(target, asked, partial(typer.echo, err=True))
+    found = reopen(target, incident, fix, root_cause, name, partial(typer.echo, err=True))
     typer.echo(redact(f"reopened by {found.name}: incident {found.incident}, for fix {found.fix}"))
     typer.echo(redact(f"rehearsal: {found.rehearsal}; backup: {found.backup}"))

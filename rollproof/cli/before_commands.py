@@ -108,14 +108,12 @@ def rehearse(migration: Migration, profile: Profile, *, take_over: TakeOver = Fa
     lock = open_lock(target, f"rehearse {commit}", take_over=take_over)
     with open_session(target, lock, Step.REHEARSE, lambda: None) as session:
         outcome = Rehearsal(target, profile, commit, session.incident, session.steps).run()
-    migrated = outcome.migrated
-    typer.echo(f"after the migration: {migrated.checks}")
-    typer.echo(f"data: {migrated.effects.verdict}: {migrated.effects.summary}")
-    typer.echo(f"old code on the migrated data: {migrated.old_code}")
+    typer.echo(f"after the migration: {outcome.checks}")
+    typer.echo(f"data: {outcome.effects.verdict}: {outcome.effects.summary}")
+    typer.echo(f"old code on the migrated data: {outcome.old_code}")
     typer.echo(f"rollback: {outcome.rolled_back}")
-    verdicts = {*migrated.verdicts, outcome.rolled_back}
-    if verdicts != {Verdict.PASSED}:
-        raise typer.Exit(ExitCode.FAILED if Verdict.FAILED in verdicts else ExitCode.BROKEN)
+    if outcome.verdicts != {Verdict.PASSED}:
+        raise typer.Exit(ExitCode.FAILED if Verdict.FAILED in outcome.verdicts else ExitCode.BROKEN)
 
 
 @app.command(
@@ -130,7 +128,7 @@ def gate(
 ) -> None:
     """Decide whether COMMIT may be promoted: exit 0 promotes. Prints one page of Markdown."""
     from reports.terminal.document import answer
-    from rollback_actions.check_run import CheckRun
+    from rollback_actions import check_run
     from rollproof.git.repository import resolve_commit
     from rollproof.incident.tally import tally
     from rollproof.profile.profile import load_target
@@ -145,7 +143,7 @@ def gate(
         if file is not None:
             file.unlink(missing_ok=True)
     options = [f"--migration={commit}", *([f"--junitxml={junit.resolve()}"] if junit is not None else [])]
-    code = CheckRun.of(target, profile).run("premigration", *options)
+    code = check_run.run_checks(target, profile, "premigration", *options)
     if not page.exists():
         raise UsageProblem(
             what="gate",

@@ -185,14 +185,16 @@ def plan(
     from reports.answers.decision import decision_lines, decision_record
     from reports.terminal.document import answer
     from rollproof.monitoring.assessment import assess_target, decision_by
-    from rollproof.planning.plan import require_services, require_stores
+    from rollproof.planning.plan import require_known
     from rollproof.planning.refusals import advice_of
     from rollproof.profile.profile import load_target
 
     target = load_target(profile)
     scope = Scope(tuple(services or ()), tuple(stores or ()), corrupt, whole)
-    require_services(target, scope.services)
-    require_stores(target, scope.stores)
+    for name in scope.services:
+        require_known("service", name, target.application.services)
+    for name in scope.stores:
+        require_known("store", name, target.stores)
     if scope == Scope():
         assessed = assess_target(target, partial(typer.echo, err=as_json))
         typer.echo(f"severity: {assessed.assessment.said}", err=as_json)

@@ -115,8 +115,7 @@ def contains(repository: Path, commit: str, other: str) -> bool:
 class WorkingCopy:
     """The working copy's differences from the commit `head`; names of files are below `top`.
 
-    `changed` are tracked files and submodules, `untracked` files that git neither tracks nor ignores,
-    `hidden` tracked files that git was told not to look at.
+    `changed` are tracked files and submodules, `untracked` files that git neither tracks nor ignores.
     """
 
     repository: Path
@@ -124,7 +123,6 @@ class WorkingCopy:
     head: str
     changed: tuple[str, ...]
     untracked: tuple[str, ...]
-    hidden: tuple[str, ...]
 
     @property
     def differences(self) -> tuple[str, ...]:
@@ -134,10 +132,7 @@ class WorkingCopy:
     @property
     def of_tracked(self) -> tuple[str, ...]:
         """The differences other than untracked files, in words."""
-        return (
-            *(f"changed {name}" for name in self.changed),
-            *(f"{name}, which git was told not to look at" for name in self.hidden),
-        )
+        return tuple(f"changed {name}" for name in self.changed)
 
 
 def read_working_copy(repository: Path) -> WorkingCopy:
@@ -158,7 +153,6 @@ def read_working_copy(repository: Path) -> WorkingCopy:
         head=commit,
         changed=tuple(name for kind, name in lines if kind != _UNTRACKED),
         untracked=tuple(name for kind, name in lines if kind == _UNTRACKED),
-        hidden=tuple(_hidden(git(top, "ls-files", "-v", "-z"))),
     )
 
 
@@ -167,14 +161,6 @@ def _lines(status: str) -> Iterator[tuple[str, str]]:
     for entry in filter(None, status.split("\0")):
         kind, *fields = entry.split(" ", _FIELDS[entry[0]])
         yield kind, fields[-1]
-
-
-def _hidden(listed: str) -> Iterator[str]:
-    """Yield files marked assume-unchanged (a lower-case tag) or skip-worktree (S)."""
-    for entry in listed.split("\0"):
-        tag, _, name = entry.partition(" ")
-        if tag.islower() or tag == "S":
-            yield name
 
 
 def unknown_to_git(repository: Path, place: Path) -> tuple[str, ...]:

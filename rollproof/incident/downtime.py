@@ -22,15 +22,15 @@ from rollproof.home import typed
 from rollproof.incident.incident import CENTURY, Incident
 from rollproof.incident.journal import DETECTED, read_journal
 from rollproof.incident.kept_samples import whole_samples
-from rollproof.incident.response_record import ASSESSED, first_bad_in
+from rollproof.incident.response_record import ASSESSED
 from rollproof.incident.rollbacks import ROLLBACK_BEGAN
 from rollproof.monitoring.samples import Sample
 from rollproof.monitoring.severity import Assessment, assess
 from rollproof.profile.bands import Bands
 from rollproof.profile.profile import Target
-from rollproof.record_names import CONTACTS, DOWNTIME, JOURNAL, RESPONSE, ROLLBACK, SUPERSEDED, UNFINISHED
+from rollproof.record_names import CONTACTS, DOWNTIME, JOURNAL, RESPONSE
 from rollproof.system.clock import Moment
-from rollproof.system.record_files import WrongRecord, load_record, read_record, rounded, write_record
+from rollproof.system.record_files import read_record, rounded, write_record
 
 
 class Since(StrEnum):
@@ -137,11 +137,11 @@ def assess_kept(
 
 
 def rollbacks_began(incident: Incident) -> list[Moment]:
-    """Return the beginning of each rollback, once for each file that has it."""
+    """Return the recorded beginnings: of each run in the journal, and of the first one in its record."""
     found = [Moment.from_record(record["at"]) for record in _records(incident, JOURNAL, ROLLBACK_BEGAN)]
-    for name in (UNFINISHED, SUPERSEDED, ROLLBACK):
-        with suppress(OSError, WrongRecord):
-            found.append(load_record(_Begun, incident.folder / name, more=True).started)
+    with suppress(UsageProblem):  # the verdict says that it cannot be read
+        if (rollback := incident.rollback()) is not None:
+            found.append(rollback.started)
     return found
 
 
@@ -159,7 +159,7 @@ def _origin(incident: Incident, bands: Bands, beat_seconds: float) -> tuple[Sinc
         return moment.seconds_since(incident.started)
 
     with suppress(ValueError, KeyError):
-        assessed = [first_bad_in(record) for record in _records(incident, RESPONSE, ASSESSED)]
+        assessed = [Moment.from_record(one["first_bad"]) for one in _records(incident, RESPONSE, ASSESSED)]
         if ours := [one for one in assessed if counts(one)]:
             return Since.RESPONSE, ours[0]
     begun = [one for one in rollbacks_began(incident) if counts(one)]
@@ -181,13 +181,6 @@ def _recorded(incident: Incident) -> Downtime | None:
         if found is not None and abs(found.since.seconds_since(incident.started)) < CENTURY:
             return found
     return None
-
-
-@dataclass(frozen=True, slots=True)
-class _Begun:
-    """The field that any record of a rollback has, and that is asked for here."""
-
-    started: Moment
 
 
 def _records(incident: Incident, journal: str, event: str) -> list[Mapping[str, Any]]:

@@ -127,7 +127,7 @@ class RecordedStep:
         return str(self.began["step"])
 
 
-def said_in(record: Mapping[str, Any]) -> str:
+def first_line(record: Mapping[str, Any]) -> str:
     """Return the first line of a step's result or error, or ""."""
     return str(record.get("result") or record.get("error") or "").partition("\n")[0]
 

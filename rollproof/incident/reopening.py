@@ -19,8 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rollproof.errors import Problem, Unverifiable
-from rollproof.git.copied_commits import copy_of
+from rollproof.git.copied_commits import copied
 from rollproof.git.migration_files import changed_names
 from rollproof.git.repository import contains
 from rollproof.home import typed
@@ -30,7 +29,7 @@ from rollproof.incident.rollbacks import RolledBack, rollback_in
 from rollproof.profile.profile import Target
 from rollproof.record_names import REOPENING
 from rollproof.system.clock import Moment
-from rollproof.system.record_files import WrongRecord, record_of
+from rollproof.system.record_files import record_of
 
 REOPENED = "reopened"
 
@@ -94,19 +93,10 @@ def read_reopenings(incident: Incident) -> list[Reopening]:
 
     Records of another incident or another target do not count, wherever they are.
     """
-    path = reopening_journal(incident)
     ours = {"event": REOPENED, "incident": incident.id, "target": incident.target}
-    records = [one for one in verify_journal(path) if {key: one.get(key) for key in ours} == ours]
-    try:
-        return [record_of(Reopening, record, more=True) for record in records]
-    except WrongRecord as error:
-        raise Problem.of_file(
-            path,
-            error,
-            what="record of a reopening",
-            expected="root cause, fix, rehearsal and backup set",
-            hint="keep that file elsewhere, and reopen again",
-        ) from None
+    records = verify_journal(reopening_journal(incident))
+    mine = [one for one in records if {key: one.get(key) for key in ours} == ours]
+    return [record_of(Reopening, one, more=True) for one in mine]
 
 
 def reopen_command(incident: str, fix: str, profile: Path) -> str:
@@ -125,24 +115,12 @@ def closed_gates_for(target: Target, migration: str) -> list[ClosedGate]:
 def _closed_gate(target: Target, migration: str, rollback: RolledBack) -> ClosedGate | None:
     """Return the gate that `rollback` closed for `migration`, or None if it closed none."""
     repository = target.application.repository
-    recorded = read_reopenings(rollback.incident)
     rolled_back = rollback.rolled_back(repository)
-    if rolled_back is None:
-        # Unknown when the rollback began: who reopens it names the commit.
-        rolled_back = recorded[-1].rolled_back if recorded else None
-    if rolled_back is None:
-        raise Unverifiable(
-            what=f"rollback of incident {rollback.incident.id}",
-            expected="the commit that it went back from",
-            observed="not recorded",
-            source=str(rollback.incident.folder),
-            hint=typed(f"reopen {rollback.incident.id} --rolled-back COMMIT --fix COMMIT …"),
-        )
     reasons = (_reason_it_brings_back(target, migration, rollback, commit) for commit in rolled_back)
     why = next(filter(None, reasons), "")
     if not why:
         return None
-    fixed = [one for one in recorded if contains(repository, migration, one.fix)]
+    fixed = [one for one in read_reopenings(rollback.incident) if contains(repository, migration, one.fix)]
     lets = [one for one in fixed if not any(contains(repository, commit, one.fix) for commit in rolled_back)]
     return ClosedGate(
         rollback=rollback,
@@ -167,12 +145,11 @@ def _reason_it_brings_back(target: Target, migration: str, rollback: RolledBack,
     files = sorted(changed(migration) & changed(commit))
     if files:
         return f"it changes {files[0]} as {commit[:12]} does, {suffix}"
-    repeated = copy_of(repository, commit, rollback.commit, migration)
-    if repeated is None:
+    repeated = copied(repository, commit, rollback.commit, migration)
+    if not repeated:
         return ""
-    part = "" if repeated.original == commit else f" of {commit[:12]}"
-    copies = f"under another id, newest copy {repeated.copy[:12]}"
-    return f"it repeats {repeated.original[:12]}{part}, {suffix}, {copies}"
+    part = "" if repeated == commit else f" of {commit[:12]}"
+    return f"it repeats {repeated[:12]}{part}, {suffix}, under another id"
 
 
 def reopen_hint(closed: Sequence[ClosedGate], migration: str, profile: Path) -> str:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
-
-from rollproof.system.clock import Moment
 
 ALLOWED = "allowed"
 """A person's permissions, by the command's options, before the first assessment."""
@@ -27,8 +23,3 @@ class Ending(StrEnum):
     MANUAL = "manual intervention"
     REFUSED = "refused"
     CUT_OFF = "unknown"
-
-
-def first_bad_in(assessed: Mapping[str, Any]) -> Moment:
-    """Return the time of the first bad sample, by one assessment's record; raises `KeyError` without one."""
-    return Moment.from_record(assessed["first_bad"])

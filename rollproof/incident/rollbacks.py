@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from rollproof.errors import Problem, Unverifiable, UsageProblem
+from rollproof.errors import Unverifiable, UsageProblem
 from rollproof.git.repository import contains
 from rollproof.home import typed
 from rollproof.incident.incident import Incident, Origin
@@ -15,7 +14,7 @@ from rollproof.incident.journal import verify_journal
 from rollproof.incident.rehearsals import BEGAN
 from rollproof.record_names import JOURNAL, ROLLBACK, SUPERSEDED, UNFINISHED
 from rollproof.system.clock import Moment
-from rollproof.system.record_files import WrongRecord, record_of
+from rollproof.system.record_files import record_of
 from rollproof.verdict import Verdict
 
 ROLLBACK_BEGAN = "rollback began"
@@ -25,7 +24,7 @@ ROLLBACK_BEGAN = "rollback began"
 class RolledBack:
     """A rollback to `commit` that began in `incident`, with any result.
 
-    `origin` is the state that it went back from, or None if its record lacks it.
+    `origin` is the state that it went back from, or None if git or the engine did not answer at that time.
     """
 
     incident: Incident
@@ -33,13 +32,19 @@ class RolledBack:
     origin: Origin | None
     began: Moment
 
-    def rolled_back(self, repository: Path) -> tuple[str, ...] | None:
-        """Return the commits that it went back from, or None if its record lacks them.
+    def rolled_back(self, repository: Path) -> tuple[str, ...]:
+        """Return the commits that it went back from.
 
         Commits in the history of its destination are left out: they stay deployed.
         """
         if self.origin is None:
-            return None
+            raise Unverifiable(
+                what=f"rollback of incident {self.incident.id}",
+                expected="the commit that it went back from",
+                observed="not recorded",
+                source=str(self.incident.folder),
+                hint="see that the migration is another one, and waive the item of the gate that asks for it",
+            )
         return tuple(one for one in self.origin.commits if not contains(repository, self.commit, one))
 
 
@@ -51,7 +56,9 @@ def rollback_in(incident: Incident) -> RolledBack | None:
         return None
     # Each resumed run repeats the origin of the first.
     if begun := [record for record in records if record["event"] == ROLLBACK_BEGAN]:
-        return _of_record(incident, begun[-1])
+        known = {name: begun[-1][name] for name in ("head", "revisions")}
+        origin = record_of(Origin, known) if known["head"] is not None else None
+        return RolledBack(incident, begun[-1]["commit"], origin, Moment.from_record(begun[-1]["at"]))
     if any((incident.folder / name).exists() for name in (ROLLBACK, UNFINISHED)):
         raise Unverifiable(
             what=f"rollback of incident {incident.id}",
@@ -78,18 +85,3 @@ def went_back(incident: Incident) -> Mapping[str, str]:
     if record is None or record.verdict is not Verdict.PASSED:
         return {}
     return dict.fromkeys(record.stores, record.backup) if record.backup else {}
-
-
-def _of_record(incident: Incident, record: Mapping[str, Any]) -> RolledBack:
-    try:
-        known = {name: record[name] for name in ("head", "revisions", "commit")}
-        origin = record_of(Origin, known, more=True) if known["head"] is not None else None
-        return RolledBack(incident, str(known["commit"]), origin, Moment.from_record(record["at"]))
-    except (WrongRecord, KeyError) as error:
-        raise Problem.of_file(
-            incident.folder / JOURNAL,
-            error,
-            what="record of a rollback's beginning",
-            expected="what it went back to, and from",
-            hint="read it, and waive the item of the gate that asks for it",
-        ) from None

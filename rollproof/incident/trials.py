@@ -75,13 +75,10 @@ class PartTrial:
         if found is None:
             sides = {"expected": "possible now", "observed": self.seen, "source": "a trial without changes"}
             return {"what": what, **sides, "hint": ""}
-        # Of each of its notes the first line.
-        more = (text.splitlines()[0] for text in getattr(found, "__notes__", ()))
-        observed = "; ".join([str(found.observed), *more])
         return {
             "what": f"{what}: {found.what}",
             "expected": found.expected,
-            "observed": observed,
+            "observed": found.observed,
             "source": found.source,
             "hint": found.hint,
         }

@@ -52,7 +52,7 @@ its content for people, and `replay` for the command below if the content is not
   makes the keys or offsets itself, each run appends the records that are not at their old ones.
 - While it replays, a relational store does not check foreign keys, and triggers fire: put back all of
   the store's files.
-- Records that could not be put back are in a file beside theirs, .not-put-back.jsonl, with the reasons.
+- It lists the records that could not be put back, with the reasons.
 
 The command for each file:
 

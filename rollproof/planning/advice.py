@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from rollproof.engines.compose_project import compose_words
 from rollproof.home import COMMAND
 from rollproof.monitoring.rollback_request import RollbackRequest
 from rollproof.profile.profile import Target
@@ -63,16 +63,12 @@ class Advice:
         return Command(("curl", self._health))
 
     def reach(self) -> str:
-        """Return the line that shows what this machine reaches: engine, stores by host, application."""
-        addresses = [store.address for store in self.target.stores.values()]
-        places = [shlex.quote(f"{at.host}/{at.port}") for at in addresses if at and at.host is not None]
-        ask = 'timeout 3 bash -c "</dev/tcp/$at" && echo "$at answers" || echo "$at: no answer"'
-        stores = [f"for at in {' '.join(dict.fromkeys(places))}; do {ask}; done"] if places else []
-        return "; ".join(["docker version", *stores, str(Command(("curl", "--max-time", "3", self._health)))])
+        """Return the line that shows what this machine reaches: the engine, and the application."""
+        return f"docker version; {Command(('curl', '--max-time', '3', self._health))}"
 
     def logs(self, services: Iterable[str]) -> Command:
         """Return the command that follows the logs of `services`."""
-        return Command((*self._compose(), "logs", "--tail=100", "-f", *services))
+        return Command((*compose_words(self.target.engine), "logs", "--tail=100", "-f", *services))
 
     def let_in(self) -> Command:
         """Return the command that lets users in after a rollback that is verified."""
@@ -82,12 +78,6 @@ class Advice:
     def _health(self) -> str:
         application = self.target.application
         return f"{str(application.url).rstrip('/')}{application.api}{application.health.path}"
-
-    def _compose(self) -> list[str]:
-        engine = self.target.engine
-        files = [option for file in engine.files for option in ("--file", str(file))]
-        environment = ["--env-file", str(engine.env_file)] if engine.env_file else []
-        return ["docker", "compose", "--project-name", engine.project, *environment, *files]
 
     def _action(self, *words: str) -> Command:
         return Command((COMMAND, *words, self._profile()))

@@ -78,7 +78,7 @@ def foresee(target: Target, plan: Plan, engine: ContainerEngine) -> tuple[Forese
     for question in questions:
         question.start()
     wait_for(questions, SECONDS)
-    return (*_unnamed(target, plan), *(one for question in questions for one in _answered(question)))
+    return tuple(one for question in questions for one in _answered(question))
 
 
 def problems(foreseen: Iterable[Foreseen]) -> Iterator[UsageProblem]:
@@ -86,7 +86,7 @@ def problems(foreseen: Iterable[Foreseen]) -> Iterator[UsageProblem]:
     return (one.problem() for one in foreseen if one.judgement.fit is Fit.REFUSED)
 
 
-def said(foreseen: Iterable[Foreseen]) -> Iterator[str]:
+def not_judged(foreseen: Iterable[Foreseen]) -> Iterator[str]:
     """Yield what is not judged, in words."""
     for one in foreseen:
         if one.judgement.fit is Fit.UNKNOWN:
@@ -118,13 +118,6 @@ def _questions(
         if Trait.WHOLE in descriptor_of(store).traits and name in plan.stores:
             what = f"what {name} holds beside the profile's lists"
             yield what, partial(_unlisted, target, engine, what, name)
-
-
-def _unnamed(target: Target, plan: Plan) -> Iterator[Foreseen]:
-    """Yield that no migrations are named, where there could be some."""
-    databases = [name for name, store in target.stores.items() if descriptor_of(store).revisions]
-    if not target.application.migrations and databases and (plan.images or set(databases) & set(plan.stores)):
-        yield Foreseen("migrations", unknown("the profile names none: application.migrations"))
 
 
 def _engine(target: Target, plan: Plan, engine: ContainerEngine) -> tuple[Foreseen, ...]:
@@ -287,27 +280,20 @@ def _in_folder(folder: str, data: bytes) -> Iterator[tuple[str, tuple[str, ...]]
 
 def _read(path: str, content: bytes) -> tuple[str, tuple[str, ...]] | None:
     """Return the revision in a file's text and those before it, or None for another kind of file."""
+    found: dict[str, object] = {}
     try:
-        values = dict(_assigned(ast.parse(content)))
-        if not {"revision", "down_revision"} <= values.keys():
-            return None
-        revision, before = (ast.literal_eval(values[name]) for name in ("revision", "down_revision"))
+        for statement in ast.parse(content).body:
+            if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
+                targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+                names = {target.id for target in targets if isinstance(target, ast.Name)}
+                for name in names & {"revision", "down_revision"}:
+                    found[name] = ast.literal_eval(statement.value)
     except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
         raise UnknownRevisions(f"{path} of the image does not say its revision literally") from None
-    names = before if isinstance(before, tuple | list) else () if before is None else (before,)
-    if not isinstance(revision, str) or not all(isinstance(name, str) for name in names):
+    if len(found) < 2:  # noqa: PLR2004 - both
+        return None
+    revision, before = found["revision"], found["down_revision"]
+    before = before if isinstance(before, tuple | list) else () if before is None else (before,)
+    if not isinstance(revision, str) or not all(isinstance(name, str) for name in before):
         raise UnknownRevisions(f"{path} of the image has a revision that is no text")
-    return revision, tuple(names)
-
-
-def _assigned(module: ast.Module) -> Iterator[tuple[str, ast.expr]]:
-    for statement in module.body:
-        if isinstance(statement, ast.Assign):
-            targets: Sequence[ast.expr] = statement.targets
-        elif isinstance(statement, ast.AnnAssign):
-            targets = [statement.target]
-        else:
-            continue
-        for target in targets:
-            if isinstance(target, ast.Name) and statement.value is not None:
-                yield target.id, statement.value
+    return revision, tuple(before)

@@ -78,11 +78,11 @@ class LockRecords:
                         labels = api.inspect_volume(name).get("Labels")
                     except NotFound:
                         continue  # removed since it was listed
-                found[int(name.removeprefix(self._prefix))] = words(labels)
+                found[int(name.removeprefix(self._prefix))] = record_of(labels)
         return found
 
 
-def words(labels: Mapping[str, str] | None) -> Mapping[str, str]:
+def record_of(labels: Mapping[str, str] | None) -> Mapping[str, str]:
     """Return the record that a volume's `labels` hold."""
     return {
         key.removeprefix(f"{LABEL}."): value
@@ -107,13 +107,4 @@ def read_lock(place: LockRecords) -> tuple[int, Holder | None]:
     record = records.get(number, FREE)
     if record == FREE:
         return number, None
-    try:
-        return number, Holder.of_record(record)
-    except (ValueError, KeyError) as error:
-        raise Problem(
-            what="record of the lock",
-            expected="its holder",
-            observed=f"labels without it: {type(error).__name__}",
-            source=f"volume {place.name(number)}",
-            hint=f"when nobody acts on the target, remove it: docker volume rm {place.name(number)}",
-        ) from None
+    return number, Holder.of_record(record)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -157,7 +156,7 @@ def _each(
 
 def plan_service(target: Target, name: str, baseline: Baseline | None = None) -> Plan:
     """Return the plan that puts the service `name` on the image in `baseline` (by default the current)."""
-    require_services(target, [name])
+    require_known("service", name, target.application.services)
     baseline = baseline or current_baseline(target)
     commit = resolve_commit(target.application.repository, baseline.facts.commit)
     ComposeProject(target.engine).compose()
@@ -170,13 +169,11 @@ def plan_service(target: Target, name: str, baseline: Baseline | None = None) ->
 def plan_database(target: Target, name: str, baseline: Baseline | None = None, backup: str = NEWEST) -> Plan:
     """Return the plan that puts the data of store `name` back to the backup of `baseline`'s commit.
 
-    The stores `together` with it go back too. The application's state in volumes is a store. It goes back
-    with the database that it belongs to, and with all of them in an emergency. A full rollback leaves it
-    alone as it leaves all data alone: the database stays migrated, and needs the migrations that made it so.
+    The stores `together` with it go back too. The application's state in volumes is a store.
 
     `backup` is the name of the backup set's folder; by default, the newest whole set.
     """
-    require_stores(target, [name])
+    require_known("store", name, target.stores)
     baseline = baseline or current_baseline(target)
     request = RollbackRequest(Kind.DATABASE, baseline.facts.commit, (name,))
     stores = target.together(name)
@@ -311,30 +308,15 @@ def plan_of(target: Target, decision: Decision, commit: str | None = None) -> Pl
     return plan
 
 
-def require_services(target: Target, names: Iterable[str]) -> None:
-    """Refuse, as `UsageProblem`, a name that is no service of the application; it may be a store's."""
-    for name in names:
-        store = next((s for s, p in target.stores.items() if name == s or name in p.services), None)
-        meant = f"that is of store {store}: {typed(f'rollback database {store}')}" if store else ""
-        _require("service", name, target.application.services, meant)
-
-
-def require_stores(target: Target, names: Iterable[str]) -> None:
-    """Refuse, as `UsageProblem`, a name that is no store; it may be a service's."""
-    for name in names:
-        service = name in target.application.services
-        meant = f"that is a service: {typed(f'rollback service {name}')}" if service else ""
-        _require("store", name, tuple(target.stores), meant)
-
-
-def _require(what: str, name: str, names: tuple[str, ...], meant: str) -> None:
-    if name not in names:
+def require_known(what: str, name: str, known: Collection[str]) -> None:
+    """Refuse, as `UsageProblem`, the name of a service or store (`what`) that is none of the `known` ones."""
+    if name not in known:
         raise UsageProblem(
             what=what,
-            expected=f"one of {', '.join(names)}",
+            expected=f"one of {', '.join(known)}",
             observed=repr(name[:80]),
             source="the command line",
-            hint=meant or did_you_mean(name, names, "choose one of those"),
+            hint=did_you_mean(name, known, "choose one of those"),
         )
 
 
@@ -404,10 +386,5 @@ def _whole_backup(target: Target, commit: str, stores: Iterable[str], name: str)
         if name == NEWEST:
             # Skipped for a set that a person named, or the rollback that began with it: records that its
             # index does not show are exported before they are overwritten.
-            try:
-                read_index(backup.folder, store, backup.index).close()
-            except ActionFailed as damaged:
-                as_it_is = shlex.join(["--backup", backup.folder.name])
-                damaged.add_note(f"  to go back to it as it is, with all of now exported: {as_it_is}")
-                raise
+            read_index(backup.folder, store, backup.index).close()
     return backup

@@ -154,15 +154,10 @@ def _within_budget(asked: Asked) -> Iterator[UsageProblem]:
 
 
 def _not_repeated(asked: Asked) -> Iterator[UsageProblem]:
-    """Refuse to repeat a rollback that did not help, or is not known to have helped.
+    """Refuse to repeat a rollback, or a part of one, that did not help, or is not known to have helped.
 
-    A rollback holds up the same one, or a part of it, for `hold_seconds` from its end on, if it
-
-    * is done: nothing is left to resume. It passed, or its records are not all accounted for. A
-      rollback that failed earlier is resumed by the same command, which repeats nothing;
-    * was not verified since: its incident is not closed. A late verification counts too: the rollback helped;
-    * went back to the same commit of the same target, by the same baseline. A good state captured since is
-      another state to go back to.
+    It ended within `hold_seconds`, nothing of it is left to resume, its incident was not verified since, and
+    it went back to the same commit by the same baseline.
     """
     if asked.allowed.again or asked.resumed:
         return

@@ -10,11 +10,11 @@ from rollproof.backups.images import images_to_load
 from rollproof.baseline.folder import Baseline
 from rollproof.engines.compose_project import ComposeProject
 from rollproof.engines.factory import open_engine
-from rollproof.errors import ActionFailed, Problem, listed
+from rollproof.errors import ActionFailed, Problem
 from rollproof.git.repository import checked_out, git, head
 from rollproof.incident.trials import Part, PartTrial
 from rollproof.planning.configuration import services_at
-from rollproof.planning.foresight import Foreseen, foresee, problems, said
+from rollproof.planning.foresight import Foreseen, foresee, not_judged, problems
 from rollproof.planning.plan import Plan, images_in, plan_emergency
 from rollproof.planning.refusals import Allowed, Asked, refusals
 from rollproof.planning.unfinished import refuse_unfinished
@@ -105,7 +105,7 @@ class RollbackTrial:
             raise problem
         fitting = [one for one in self._foreseen if one.judgement.fit is Fit.FITS]
         words = [f"{one.what}: {one.judgement.reason}" for one in fitting]
-        return "; ".join([*words, *said(self._foreseen)]) or "nothing to judge"
+        return "; ".join([*words, *not_judged(self._foreseen)]) or "nothing to judge"
 
     def _refusals(self) -> str:
         """Return that nothing would refuse the rollback now; raise the first refusal.
@@ -115,9 +115,6 @@ class RollbackTrial:
         target = self._target
         refuse_unfinished(target.folders.incidents, target.name)
         allowed = Allowed(confirm=target.name if target.protected else None)
-        found = list(refusals(Asked(target, self._planned, allowed)))
-        if len(found) > 1:
-            found[0].add_note(f"and {len(found) - 1} more: {listed([one.summary for one in found[1:]])}")
-        if found:
-            raise found[0]
+        for refusal in refusals(Asked(target, self._planned, allowed)):
+            raise refusal
         return "nothing would refuse it"

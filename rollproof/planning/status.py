@@ -12,7 +12,7 @@ from rollproof.errors import UsageProblem
 from rollproof.home import typed
 from rollproof.incident.incident import Incident, RollbackRecord, load_incident
 from rollproof.incident.journal import JournalEvent, read_journal
-from rollproof.incident.journal_steps import Step, id_of, said_in, steps_in
+from rollproof.incident.journal_steps import Step, first_line, id_of, steps_in
 from rollproof.incident.rollbacks import ROLLBACK_BEGAN
 from rollproof.planning.unfinished import Unfinished, read_unfinished
 from rollproof.record_names import JOURNAL, ROLLBACK, UNFINISHED
@@ -73,7 +73,7 @@ def newest_rollback(incidents: Path, target: str, *, running: bool | None) -> St
     """Return the status of the newest rollback of `target`; `running` is None if that is unknown."""
     names = (UNFINISHED, ROLLBACK)
     folders = {path.parent for name in names for path in incidents.glob(f"*/{name}")}
-    of_target = [incident for folder in sorted(folders) if (incident := _of_target(folder, target))]
+    of_target = [one for one in map(load_incident, sorted(folders)) if one.target == target]
     if not of_target:
         raise UsageProblem(
             what=f"rollback of {target}",
@@ -116,27 +116,12 @@ def steps_of(records: Iterable[Mapping[str, Any]], *, running: bool | None) -> l
             ran.append(Ran(step.name, without_end))
             continue
         ran.append(
-            Ran(step.name, StepState(step.end["event"]), float(step.end["seconds"]), said_in(step.end))
+            Ran(step.name, StepState(step.end["event"]), float(step.end["seconds"]), first_line(step.end))
         )
     return ran
 
 
-def _of_target(folder: Path, target: str) -> Incident | None:
-    """Return the incident in `folder`, or None if it is another target's, or damaged and of another day."""
-    try:
-        incident = load_incident(folder)
-    except UsageProblem:
-        if (folder / UNFINISHED).exists():
-            raise
-        return None
-    return incident if incident.target == target else None
-
-
 def _begun(incident: Incident) -> str:
-    try:
-        unfinished = read_unfinished(incident)
-        rollback = unfinished.record if unfinished is not None else incident.rollback()
-    except UsageProblem:
-        # If this is the newest, its status reports the damage.
-        return incident.started.wall
+    unfinished = read_unfinished(incident)
+    rollback = unfinished.record if unfinished is not None else incident.rollback()
     return rollback.started.wall if rollback is not None else ""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from rollproof.errors import ActionFailed, UsageProblem, reason_of
+from rollproof.errors import ActionFailed, UsageProblem
 from rollproof.home import typed
 from rollproof.incident.incident import Incident, Origin, RollbackRecord, load_incident
 from rollproof.incident.journal import JournalEvent, read_journal
@@ -31,8 +31,7 @@ class UnfinishedFile:
     records, once every store is restored and accounted for. From then on nothing is restored again, since
     the application may have been started. `blind` are the restored stores where a writer may have been
     unseen, each with the reason. `origin` is the deployed version when the rollback first began, or None if
-    unknown. `replaced` are the ids of all containers when the application was first started: those that the
-    rollback has created since are not created again.
+    unknown.
     """
 
     commit: str
@@ -47,7 +46,6 @@ class UnfinishedFile:
     origin: Origin | None = None
     copies: tuple[str, ...] = ()
     blind: Mapping[str, str] = field(default_factory=dict, metadata=LEFT_OUT)
-    replaced: tuple[str, ...] = field(default=(), metadata=LEFT_OUT)
 
     def __post_init__(self) -> None:
         """Refuse names that do not fit the kind."""
@@ -120,17 +118,6 @@ class Unfinished:
         """Record that every store is restored, what became of the records, and where a writer was unseen."""
         self._change(records=records, blind=blind or {})
 
-    def starts(self, containers: Iterable[str]) -> None:
-        """Record that the application is about to be started, in place of the ids `containers`."""
-        if not self.record.replaced:
-            self._change(replaced=tuple(containers))
-
-    @property
-    def is_restored(self) -> bool:
-        """Whether nothing is left but to start the application."""
-        replaced = bool(self.record.replaced)
-        return self.record.records is not None or (replaced and not self.request.restores_data)
-
     def worked(self) -> float:
         """Return the seconds in which a process worked on it; the time until a resumption is left out."""
         seconds, last = 0.0, self.record.started
@@ -142,10 +129,6 @@ class Unfinished:
                 seconds += at.seconds_since(last)
             last = at
         return seconds
-
-    def unsettle(self) -> None:
-        """Record that its restored data is no longer there: when resumed, it restores every store again."""
-        self._change(records=None, replaced=())
 
     def end(self) -> None:
         """Record that there is nothing left to do."""
@@ -175,11 +158,11 @@ class Unfinished:
         try:
             write_record(path, self.record)
         except OSError as error:
-            raise ActionFailed(
+            raise ActionFailed.of_file(
+                path,
+                error,
                 what="record of the unfinished rollback",
                 expected="a file that can be written",
-                observed=reason_of(error),
-                source=str(path),
                 hint="make room in the incidents folder, or correct its permissions, then resume",
             ) from None
 
@@ -231,28 +214,16 @@ def in_the_way(incidents: Path, target: str, request: RollbackRequest) -> Iterat
 
 
 def supersede_covered(incidents: Path, target: str, request: RollbackRequest, by: Incident) -> list[str]:
-    """End the unfinished rollbacks that `request`, which succeeded in `by`, covers; return their incidents.
+    """Give up the unfinished rollbacks that `request` in `by` covers; return their incidents.
 
-    Otherwise `rollback resume` would restore old data over newer data.
+    A rollback does so before it overwrites data, and when it has succeeded. Otherwise, when resumed, another
+    one would restore old data over newer data, or start the application on data that `by` half restored.
     """
     others = [one for one in unfinished_of(incidents, target) if one.incident.id != by.id]
     covered = [one for one in others if request.covers(one.request)]
     for one in covered:
         one.give_up(by=by)
     return [one.incident.id for one in covered]
-
-
-def unsettle_others(incidents: Path, target: str, by: Incident) -> list[str]:
-    """Make the other unfinished rollbacks forget that they have restored; return their incidents' ids.
-
-    The rollback in `by` is about to overwrite the restored data. Otherwise another one, when resumed, would
-    start the application on data that `by` has restored, perhaps only in part.
-    """
-    others = [one for one in unfinished_of(incidents, target) if one.incident.id != by.id]
-    settled = [one for one in others if one.record.records is not None]
-    for one in settled:
-        one.unsettle()
-    return [one.incident.id for one in settled]
 
 
 def refuse_unfinished(incidents: Path, target: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from threading import Event, Lock
-from typing import Protocol, Self
+from typing import Self
 
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import ActionFailed, Problem, listed
@@ -22,50 +22,24 @@ POLL_SECONDS = 1.0
 SETTLE_SECONDS = 10.0
 
 
-class Place(Protocol):
-    """A place where writers can be seen: the containers, or the clients of one store."""
-
-    name: str
-
-    def look(self) -> Sequence[str]:
-        """Return the writers that are there now, in words. Raises `Problem`; `Blind` when it is permanent."""
-
-    def close(self) -> None:
-        """Release the connection, if there is one."""
-
-
 @dataclass
-class Containers:
-    """The writers' containers: started, run next to their service, or brought back by a restart policy.
+class Place:
+    """A place where writers can be seen: the containers, or the clients of one store.
 
-    A one-off container counts too when the profile does not know its service: a migration, for example.
+    `look` returns the writers that are there now, in words. It raises `Problem`, and `Blind` if it never can.
+    `looks` is the number of looks so far, `failure` that of the last one.
     """
 
-    target: Target
-    engine: ContainerEngine
-    name: str = "the containers"
-
-    def look(self) -> Sequence[str]:
-        """Return the containers that run, or are about to run again."""
-        writers, known = self.target.application.writers, self.target.services
-        return [
-            f"container {one.name} of {one.service}"
-            for one in self.engine.running()
-            if one.service in writers or (one.one_off and one.service not in known)
-        ]
-
-    def close(self) -> None:
-        """Do nothing: there is no connection."""
-
-
-@dataclass
-class Watched:
-    """A place, the number of looks at it, and the last look's failure; `blind` if that is permanent."""
-
-    place: Place
+    name: str
+    look: Callable[[], Sequence[str]]
+    close: Callable[[], None] = lambda: None
     looks: int = 0
-    blind: bool = False
     failure: Problem | None = None
+
+    @property
+    def blind(self) -> bool:
+        """Whether no later look can see anything either."""
+        return isinstance(self.failure, Blind)
 
     @property
     def why_blind(self) -> str:
@@ -75,25 +49,36 @@ class Watched:
         return "" if self.looks else "nobody has looked"
 
 
+def running_writers(target: Target, engine: ContainerEngine) -> list[str]:
+    """Return the containers of writers that run, or are about to run again, in words.
+
+    A one-off container counts too when the profile does not know its service: a migration, for example.
+    """
+    writers, known = target.application.writers, target.services
+    return [
+        f"container {one.name} of {one.service}"
+        for one in engine.running()
+        if one.service in writers or (one.one_off and one.service not in known)
+    ]
+
+
 @dataclass
 class Watch:
     """Looks about once a second, at all places side by side. Close it, or use it as a context manager.
 
-    `stores` are restored. `clients` are the places of those that list their clients; the others are
-    `unlisted`, which the result names as blind. `note` takes what cannot be seen.
+    `stores` are restored. The first of `places` are the containers, the others the stores that list their
+    clients; other stores are `unlisted`, which the result names as blind. `note` takes what cannot be seen.
     """
 
     stores: Sequence[str]
-    containers: Place
-    clients: Sequence[Place]
+    places: Sequence[Place]
     unlisted: Sequence[str]
     note: Callable[[str], None]
     seen: dict[str, Moment] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Look at nothing yet."""
-        self._watched = [Watched(place) for place in (self.containers, *self.clients)]
-        self._workers = Workers(len(self._watched), "writers")
+        self._workers = Workers(len(self.places), "writers")
         self._running: list[Future[None]] = []
         self._ended = Event()
         self._lock = Lock()
@@ -120,7 +105,7 @@ class Watch:
                 raise self._failure("before it is overwritten")
             self.seen.clear()
             time.sleep(POLL_SECONDS)
-        self._running = [self._workers.begin(self._go_on, one) for one in self._watched]
+        self._running = [self._workers.begin(self._go_on, one) for one in self.places]
         return self._described()
 
     def end(self) -> str:
@@ -136,44 +121,41 @@ class Watch:
         self.close()
         if self.seen:
             raise self._failure("while it was restored")
-        containers = self._watched[0]
-        if containers.failure is not None:  # no other place shows the containers
-            raise containers.failure
+        if self.places[0].failure is not None:  # no other place shows the containers
+            raise self.places[0].failure
         return self._described()
 
     def blind(self) -> dict[str, str]:
         """Return the stores where a writer may have been unseen, by name, each with the reason."""
         unlisted = dict.fromkeys(self.unlisted, "a store of its kind does not list its clients")
-        stores = self._watched[1:]  # the first are the containers
-        return {**{one.place.name: one.why_blind for one in stores if one.why_blind}, **unlisted}
+        return {**{one.name: one.why_blind for one in self.places[1:] if one.why_blind}, **unlisted}
 
     def close(self) -> None:
         """Stop looking."""
         self._ended.set()
         self._workers.close()
-        for one in self._watched:
-            one.place.close()
+        for one in self.places:
+            one.close()
 
     def _look_everywhere(self) -> bool:
-        list(self._workers.in_order(self._look, self._watched))
+        list(self._workers.in_order(self._look, self.places))
         return bool(self.seen)
 
-    def _go_on(self, watched: Watched) -> None:
+    def _go_on(self, place: Place) -> None:
         while not self._ended.wait(POLL_SECONDS):
-            self._look(watched)
+            self._look(place)
 
-    def _look(self, watched: Watched) -> None:
-        if watched.blind:
+    def _look(self, place: Place) -> None:
+        if place.blind:
             return
         try:
-            seen = watched.place.look()
+            seen = place.look()
         except Problem as problem:
-            first = watched.failure is None
-            watched.failure, watched.blind = problem, isinstance(problem, Blind)
-            if first:
-                self.note(f"writers cannot be seen at {watched.place.name}: {problem.summary}")
+            if place.failure is None:
+                self.note(f"writers cannot be seen at {place.name}: {problem.summary}")
+            place.failure = problem
             return
-        watched.looks, watched.failure = watched.looks + 1, None
+        place.looks, place.failure = place.looks + 1, None
         with self._lock:
             for writer in seen:
                 self.seen.setdefault(writer, Moment.now())
@@ -190,9 +172,9 @@ class Watch:
     def _described(self) -> str:
         if self.seen:
             return listed([f"{writer}, seen at {moment.wall}" for writer, moment in self.seen.items()])
-        looked = [one.place.name for one in self._watched if one.looks]
-        unseen = [one.place.name for one in self._watched if one.failure and not one.blind]
-        blind = [*(one.place.name for one in self._watched if one.blind), *self.unlisted]
+        looked = [one.name for one in self.places if one.looks]
+        unseen = [one.name for one in self.places if one.failure and not one.blind]
+        blind = [*(one.name for one in self.places if one.blind), *self.unlisted]
         text = f"nobody at {', '.join(looked) or 'no place'}"
         text += f"; could not look at {', '.join(unseen)}" if unseen else ""
         return text + (f"; blind at {', '.join(blind)}" if blind else "")

@@ -71,7 +71,7 @@ class Rehearsal:
             steps = Recorder(journal, self.progress, lock.require)
             self._tell_the_team(releases, steps)
             outcome = Rehearsed(target, profile, releases.release2, incident, steps).run()
-        self._require_damage(outcome.migrated.checks, users)
+        self._require_damage(outcome.checks, users)
         return incident, outcome.rolled_back
 
     @contextmanager

@@ -25,7 +25,7 @@ from rollproof.baseline.facts import RecordedStore, Surroundings
 from rollproof.engines.engine import ContainerEngine, EngineUnreached, Mount
 from rollproof.errors import ExitCode, Unverifiable, UsageProblem
 from rollproof.planning import foresight
-from rollproof.planning.foresight import UnknownRevisions, foresee, problems, revisions_of, said
+from rollproof.planning.foresight import UnknownRevisions, foresee, not_judged, problems, revisions_of
 from rollproof.planning.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
 from rollproof.planning.refusals import Allowed, Asked, refusals
 from rollproof.profile.application_profile import Migrations
@@ -278,7 +278,7 @@ def test_migrations_that_are_made_at_start_are_not_judged(made: Made) -> None:
         made.engine.there = {"backend": (container("sha256:new", place),)}
         foreseen = made.foreseen(plan)
         assert foreseen["migrations of backend"].judgement.fit is Fit.UNKNOWN
-        assert [*said(foreseen.values())] == [
+        assert [*not_judged(foreseen.values())] == [
             f"not judged: migrations of backend: they are in a mount ({place}), not in the image"
         ]
     made.engine.there = {"backend": (container("sha256:new", "/srv/app/migrations/versions2"),)}
@@ -295,15 +295,6 @@ def test_an_image_that_is_gone_is_not_judged(made: Made) -> None:
     foreseen = made.foreseen(plan_service(made.sandbox.target, "backend"))
     assert "no such image" in foreseen["migrations of backend"].judgement.reason
     assert [*problems(foreseen.values())] == []
-
-
-def test_a_profile_that_names_no_migrations_is_said(sandbox: Sandbox, made: Made) -> None:
-    application = sandbox.target.application.model_copy(update={"migrations": {}})
-    sandbox.target = sandbox.target.model_copy(update={"application": application})
-    foreseen = made.foreseen(plan_service(sandbox.target, "backend"))
-    assert [*said(foreseen.values())] == [
-        "not judged: migrations: the profile names none: application.migrations"
-    ]
 
 
 def test_a_backup_records_what_stayed_as_it_was_meanwhile(

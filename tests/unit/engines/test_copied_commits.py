@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rollproof.errors import Unverifiable
-from rollproof.git.copied_commits import Copy, copy_of
+from rollproof.git.copied_commits import copied
 from tests.unit.sandbox import git
 
 TEXT = "".join(f"line {number}\n" for number in range(40))
@@ -55,8 +55,8 @@ class History:
     last: str
     beside: str
 
-    def copy_in(self, candidate: str, original: str = "") -> Copy | None:
-        return copy_of(self.repository.folder, original or self.last, self.before, candidate)
+    def copy_in(self, candidate: str, original: str = "") -> str:
+        return copied(self.repository.folder, original or self.last, self.before, candidate)
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def history(tmp_path: Path) -> History:
 
 def test_what_has_nothing_of_it_has_no_copy(history: History) -> None:
     for candidate in (history.before, history.beside):
-        assert history.copy_in(candidate) is None
+        assert history.copy_in(candidate) == ""
 
 
 @pytest.mark.parametrize("which", ["first", "last"])
@@ -81,10 +81,10 @@ def test_each_commit_is_known_again_when_it_is_picked(history: History, which: s
     original = getattr(history, which)
     picked = history.repository.pick(history.beside, original)
     assert picked not in {history.first, history.second, history.last}
-    assert history.copy_in(picked) == Copy(original, picked)
+    assert history.copy_in(picked) == original
     # Also when more came after it.
     later = history.repository.commit({"README": "more"})
-    assert history.copy_in(later) == Copy(original, picked)
+    assert history.copy_in(later) == original
 
 
 def test_the_commits_of_a_branch_are_known_again_though_a_merge_was_rolled_back(history: History) -> None:
@@ -93,12 +93,12 @@ def test_the_commits_of_a_branch_are_known_again_though_a_merge_was_rolled_back(
     made.git("merge", "--quiet", "--no-ff", "--message", "merge", history.last)
     merge = made.git("rev-parse", "HEAD")
     picked = made.pick(history.before, history.second)
-    assert history.copy_in(picked, merge) == Copy(history.second, picked)
+    assert history.copy_in(picked, merge) == history.second
 
 
 def test_empty_commits_are_no_copies_of_each_other(history: History) -> None:
     original = history.repository.commit({}, history.before)
-    assert history.copy_in(history.repository.commit({}, history.beside), original) is None
+    assert history.copy_in(history.repository.commit({}, history.beside), original) == ""
 
 
 def test_a_folder_of_a_repository_will_do_and_no_setting_of_its_user_matters(history: History) -> None:
@@ -115,8 +115,8 @@ def test_a_folder_of_a_repository_will_do_and_no_setting_of_its_user_matters(his
         history.repository.git("config", name, setting)
     picked = history.repository.pick(history.beside, history.second)
     (history.repository.folder / "part").mkdir()
-    found = copy_of(history.repository.folder / "part", history.last, history.before, picked)
-    assert found == Copy(history.second, picked)
+    found = copied(history.repository.folder / "part", history.last, history.before, picked)
+    assert found == history.second
 
 
 @pytest.mark.parametrize("gone", ["original", "candidate"])

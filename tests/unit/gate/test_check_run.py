@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rollback_actions import check_run
-from rollback_actions.check_run import CHECKS_SECONDS, CheckRun
+from rollback_actions.check_run import CHECKS_SECONDS, run_checks
 from rollproof.errors import ExitCode, Unverifiable
 from rollproof.profile.profile import Target
 from rollproof.system.command import STANDARD_ERROR, Deadline
@@ -37,16 +37,15 @@ def test_checks_have_the_time_of_a_trial_restore_too_and_a_wheel_has_no_cache(
     program: Program, target: Target, monkeypatch: pytest.MonkeyPatch, *, installed: bool
 ) -> None:
     monkeypatch.setattr(check_run, "INSTALLED", installed)
-    assert CheckRun.of(target, Path("a.toml")).run("phase1") is ExitCode.VERIFIED
+    assert run_checks(target, Path("a.toml"), "phase1") is ExitCode.VERIFIED
     assert program.seconds == CHECKS_SECONDS + target.premigration.scratch.whole_seconds
     assert ("no:cacheprovider" in program.words) is installed
 
 
 def test_what_they_print_goes_to_standard_error_or_to_nobody(program: Program, target: Target) -> None:
-    runs = CheckRun.of(target, Path("a.toml"))
-    runs.run("phase1")
+    run_checks(target, Path("a.toml"), "phase1")
     assert (program.how["output"], program.how["errors"]) == (STANDARD_ERROR, STANDARD_ERROR)
-    runs.run("phase1", quiet=True)
+    run_checks(target, Path("a.toml"), "phase1", quiet=True)
     assert (program.how["output"], program.how["errors"]) == (None, None)
 
 
@@ -54,4 +53,4 @@ def test_what_they_print_goes_to_standard_error_or_to_nobody(program: Program, t
 def test_another_end_is_no_result(program: Program, target: Target, code: int | None, said: str) -> None:
     program.code = code
     with pytest.raises(Unverifiable, match=said):
-        CheckRun.of(target, Path("a.toml")).run("phase1")
+        run_checks(target, Path("a.toml"), "phase1")

@@ -120,7 +120,7 @@ def test_a_verdict_edited_in_the_journal_is_no_evidence(staging: Staging) -> Non
     edited(staging.rehearse(rolled_back="failed"))
     results = staging.results()
     assert results["test_rollback_was_rehearsed"][0] == "broken"
-    assert "damaged" in results["test_record_of_the_rehearsal_is_whole"][1]
+    assert "of the journal" in results["test_record_of_the_rehearsal_is_whole"][1]
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_a_damaged_newer_one_is_broken_by_its_name_beside_a_whole_one(staging: S
     red = {name: reason for name, (verdict, reason) in results.items() if verdict == "broken"}
     assert len(red) == 9
     for reason in red.values():
-        assert f"observed damaged: {newer.name} (" in reason
+        assert newer.name in reason
     assert results["test_migration_was_reopened_after_its_rollback"][0] == "passed"
 
 

@@ -134,7 +134,7 @@ def test_a_rehearsal_beside_a_newer_one_that_was_edited_is_refused(rolled: Rolle
     newer = rolled.rehearse(rolled.fix, rolled_back="failed")
     journal = newer.folder / "journal.jsonl"
     journal.write_text(journal.read_text().replace('"rolled_back": "failed"', '"rolled_back": "passed"'))
-    assert f"observed damaged: {newer.id} (" in _refused(rolled, code=ExitCode.BROKEN)
+    assert newer.id in _refused(rolled, code=ExitCode.BROKEN)
 
 
 def test_a_rehearsal_of_before_the_rollback_is_refused(rolled: RolledBack) -> None:
@@ -168,11 +168,6 @@ def test_a_backup_that_is_not_whole_is_refused(rolled: RolledBack, harm: str) ->
         damaged = folder / "set.json"
         damaged.write_text(damaged.read_text().replace("e", "i"))
     _refused(rolled)
-
-
-def test_what_the_incident_says_is_not_for_a_person_to_say(rolled: RolledBack) -> None:
-    rolled.prepare()
-    assert "HINT: leave --rolled-back out" in _refused(rolled, "--rolled-back", rolled.fix)
 
 
 def test_a_damaged_journal_of_the_incident_is_broken(rolled: RolledBack) -> None:

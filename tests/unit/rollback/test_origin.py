@@ -91,7 +91,8 @@ def test_that_nobody_can_tell_stops_no_rollback(sandbox: Sandbox, incident: Inci
     assert _recorded(incident) is None
     found = rollback_in(incident)
     assert found is not None
-    assert found.rolled_back(sandbox.target.application.repository) is None
+    with pytest.raises(Unverifiable, match="not recorded"):
+        found.rolled_back(sandbox.target.application.repository)
     assert "what is deployed is not known" in (incident.folder / "journal.jsonl").read_text()
 
 

@@ -153,28 +153,16 @@ def test_a_store_that_left_the_profile_is_missed(sandbox: Sandbox) -> None:
         plan_unfinished(sandbox.target, begun)
 
 
-@pytest.mark.parametrize(
-    ("name", "hint"),
-    [
-        ("backnd", "did you mean backend?"),
-        ("mysql", "rollback database mysql"),
-        ("database-server", "rollback database mysql"),
-    ],
-)
-def test_an_unknown_service_is_answered_with_what_there_is(sandbox: Sandbox, name: str, hint: str) -> None:
+def test_an_unknown_service_is_answered_with_what_there_is(sandbox: Sandbox) -> None:
     with pytest.raises(UsageProblem, match="expected one of frontend, backend, worker") as caught:
-        plan_service(sandbox.target, name)
-    assert hint in caught.value.hint
+        plan_service(sandbox.target, "backnd")
+    assert "did you mean backend?" in caught.value.hint
 
 
-@pytest.mark.parametrize(
-    ("name", "hint"),
-    [("mysq", "did you mean mysql?"), ("backend", "rollback service backend")],
-)
-def test_an_unknown_store_is_answered_with_what_there_is(sandbox: Sandbox, name: str, hint: str) -> None:
+def test_an_unknown_store_is_answered_with_what_there_is(sandbox: Sandbox) -> None:
     with pytest.raises(UsageProblem, match="expected one of redis, mysql") as caught:
-        plan_database(sandbox.target, name)
-    assert hint in caught.value.hint
+        plan_database(sandbox.target, "mysq")
+    assert "did you mean mysql?" in caught.value.hint
 
 
 def test_the_newest_whole_baseline_of_a_commit_is_found_and_no_other_one_is_read(sandbox: Sandbox) -> None:

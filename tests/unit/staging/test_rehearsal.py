@@ -14,8 +14,8 @@ from reports.incident.events import Kind as Event
 from reports.incident.events import timeline_of
 from reports.incident.record import read_record
 from reports.terminal.progress import Progress
+from rollback_actions import check_run
 from rollback_actions.backup import whole_backup
-from rollback_actions.check_run import CheckRun
 from rollback_actions.gate import rehearsal
 from rollproof.backups.newest_backup import newest_backup
 from rollproof.baseline.known_good import current_baseline
@@ -147,7 +147,9 @@ def rehearse(
     monkeypatch.setattr(rehearsal, "tally", lambda *_: SimpleNamespace(verdict=Verdict.PASSED))
     monkeypatch.setattr(rehearsal, "ComposeControl", lambda _: sandbox.control)
     monkeypatch.setattr(rollback_trial, "ComposeProject", lambda _: sandbox.control)
-    monkeypatch.setattr(CheckRun, "run", lambda _, *arguments, **more: rehearsed.check(*arguments, **more))
+    monkeypatch.setattr(
+        check_run, "run_checks", lambda _, __, *words, **more: rehearsed.check(*words, **more)
+    )
     assert place.kept == {}
     return rehearsed
 
@@ -274,7 +276,7 @@ def test_the_command_ends_as_the_worst_of_all_verdicts(
     rolled_back: Verdict,
     code: ExitCode,
 ) -> None:
-    outcome = rehearsal.RehearsalOutcome(rehearsal.Migrated(checks, effects, old_code), rolled_back)
+    outcome = rehearsal.RehearsalOutcome(checks, effects, old_code, rolled_back)
     monkeypatch.setattr(rehearsal, "require_rehearsable", lambda *_: "c" * 40)
     monkeypatch.setattr(rehearsal.Rehearsal, "run", lambda _: outcome)
     said = run("rehearse", "c" * 40, code=code)
