@@ -95,9 +95,7 @@ class Journal:
                     error=f"{type(error).__name__}: {error}",
                 )
             except ActionFailed as unwritten:
-                # The first failure matters; this one may be the same.
-                if str(unwritten) not in [str(error), *getattr(error, "__notes__", [])]:
-                    error.add_note(str(unwritten))
+                error.add_note(str(unwritten))
             raise
         seconds = round(Moment.now().seconds_since(started), 3)
         self.write(JournalEvent.ENDED, **same, seconds=seconds, **result)

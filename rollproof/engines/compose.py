@@ -157,16 +157,10 @@ class ComposeEngine:
         labels = summary["Labels"] or {}
         return labels.get(PROJECT_LABEL) == self.project and labels.get(ONE_OFF_LABEL) == "False"
 
-    def logs(self, container: str, lines: int = 50) -> str:
-        """Return the last `lines` of the log of `container`, by id or name, for evidence."""
+    def logs(self, container: str, lines: int = 50, since: float | None = None) -> str:
+        """Return the last `lines` of the log of `container`, by id or name, after `since`."""
         with self._asking(f"log of {container}") as api:
-            log: bytes = api.logs(container, tail=lines)
-        return log.decode(errors="replace")
-
-    def logs_since(self, container: str, since: float, most: int) -> str:
-        """Return the log of `container`, by id or name, since `since`, at most its last `most` lines."""
-        with self._asking(f"log of {container}") as api:
-            log: bytes = api.logs(container, timestamps=True, tail=most, since=since if since > 0 else None)
+            log: bytes = api.logs(container, timestamps=since is not None, tail=lines, since=since or None)
         return log.decode(errors="replace")
 
     @contextmanager

@@ -207,13 +207,11 @@ class ContainerEngine(Protocol):
     def strangers(self) -> Sequence[Stranger]:
         """Return the running containers beside the target's own, and one-off ones, that share with it."""
 
-    def logs(self, container: str, lines: int = 50) -> str:
-        """Return the last lines of a container's log, for evidence."""
+    def logs(self, container: str, lines: int = 50, since: float | None = None) -> str:
+        """Return the last `lines` of a container's log, of those after `since`, in seconds since 1970.
 
-    def logs_since(self, container: str, since: float, most: int) -> str:
-        """Return a container's log since `since`, in seconds since 1970, at most its last `most` lines.
-
-        Each line begins with the engine's own timestamp, in UTC, with nine digits after the second.
+        With `since`, each line begins with the engine's own timestamp, in UTC, with nine digits after the
+        second.
         """
 
     def files(self, container: str, path: str, deadline: float) -> AbstractContextManager[Iterator[bytes]]:

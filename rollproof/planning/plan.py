@@ -191,7 +191,7 @@ def plan_database(target: Target, name: str, baseline: Baseline | None = None, b
         stores=stores,
         maintained=maintained,
         recreated=recreated,
-        keeps_out=_keeps_out(target),
+        keeps_out=target.application.way_in is not None,
     )
 
 
@@ -244,7 +244,7 @@ def _plan_whole(
         stores,
         maintained,
         completing=_completing(baseline, (on_ours | described) - of_stores),
-        keeps_out=_keeps_out(target),
+        keeps_out=target.application.way_in is not None,
         removed=tuple(sorted(brought)),
     )
 
@@ -328,10 +328,6 @@ def _writers_first(target: Target) -> tuple[tuple[tuple[str, ...], ...], str]:
     stops = tuple(group for group in (writers, others) if group)
     # A service that is the whole application answers for nobody.
     return (stops, stays) if stops else (((stays,),), "")
-
-
-def _keeps_out(target: Target) -> bool:
-    return target.application.way_in is not None
 
 
 def images_in(baseline: Baseline, services: Iterable[str]) -> dict[str, str]:

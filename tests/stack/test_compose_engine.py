@@ -146,7 +146,7 @@ def test_a_log_is_read_from_a_moment_on_with_the_engines_stamps(project: Scratch
     # What its first process says; a command that is run beside it is no part of the log.
     project.shell("echo one two > /proc/1/fd/1; echo three > /proc/1/fd/2; echo four > /proc/1/fd/1")
     give_up = time.monotonic() + 60
-    while "four" not in (log := project.engine.logs_since(name, 0.0, 100)):
+    while "four" not in (log := project.engine.logs(name, 100, since=0.0)):
         assert time.monotonic() < give_up, log
         time.sleep(0.1)
     lines = [(stamp, text) for stamp, text in stamped(log) if text != "started"]
@@ -155,15 +155,15 @@ def test_a_log_is_read_from_a_moment_on_with_the_engines_stamps(project: Scratch
     last = max(stamp for stamp, _ in lines)  # standard error may be stamped first and written last
     project.shell("echo five > /proc/1/fd/1")
     give_up = time.monotonic() + 60
-    while (found := list(stamped(project.engine.logs_since(name, last, 100))))[-1][1] != "five":
+    while (found := list(stamped(project.engine.logs(name, 100, since=last))))[-1][1] != "five":
         assert time.monotonic() < give_up, found
         time.sleep(0.1)
     # The last line that is known comes again, so that nothing can be missing between.
     assert last in {stamp for stamp, _ in found}
     assert [text for stamp, text in found if stamp > last] == ["five"]
-    assert len(project.engine.logs_since(name, 0.0, 1).splitlines()) == 1
+    assert len(project.engine.logs(name, 1, since=0.0).splitlines()) == 1
     with pytest.raises(Unverifiable):
-        project.engine.logs_since("no-such-container", 0.0, 1)
+        project.engine.logs("no-such-container", 1, since=0.0)
 
 
 def test_what_the_next_start_would_change_is_told_without_values(project: ScratchProject) -> None:

@@ -180,14 +180,14 @@ class LogProbe(Probe):
         return Reading(ok, str(tally), float(tally.requests), tally.figures())
 
     def _end(self, container: str) -> float:
-        last = [stamp for stamp, _ in stamped(self._engine.logs_since(container, 0.0, 1))]
+        last = [stamp for stamp, _ in stamped(self._engine.logs(container, 1, since=0.0))]
         return last[0] if last else 0.0
 
     def _lines_after(self, end: float, container: str) -> list[Line]:
         lines: list[Line] = []
         for most in (FEW, MANY):
             # The line at `end` comes again.
-            found = stamped(self._engine.logs_since(container, end, most))
+            found = stamped(self._engine.logs(container, most, since=end))
             lines = [line for line in found if line[0] > end]
             if len(lines) < most:
                 break

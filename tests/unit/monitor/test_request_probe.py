@@ -24,25 +24,25 @@ OWN = line("/", agent=AGENT)
 class LogEngine:
     """An engine that knows running containers and what they have logged, a line a second."""
 
-    logs: dict[str, list[str]] = field(default_factory=lambda: {"nginx-1": [OWN]})
+    texts: dict[str, list[str]] = field(default_factory=lambda: {"nginx-1": [OWN]})
     service: str = "nginx"
     dead: set[str] = field(default_factory=set)
     asked: list[int] = field(default_factory=list)
     broken: str = ""
 
     def running(self) -> Sequence[RunningContainer]:
-        there = [RunningContainer(name, self.service, one_off=False) for name in self.logs]
+        there = [RunningContainer(name, self.service, one_off=False) for name in self.texts]
         return [RunningContainer("x", "nginx", one_off=True), *(c for c in there if c.name not in self.dead)]
 
-    def logs_since(self, container: str, since: float, most: int) -> str:
+    def logs(self, container: str, most: int, since: float) -> str:
         self.asked.append(most)
         if container == self.broken:
             raise Unverifiable(what="log", expected="a", observed="b", source="c", hint="d")
-        lines = [(float(number), text) for number, text in enumerate(self.logs[container])]
+        lines = [(float(number), text) for number, text in enumerate(self.texts[container])]
         return log(*(one for one in lines[-most:] if 1_795_640_400 + one[0] >= since))
 
     def add(self, *lines: str, to: str = "nginx-1") -> None:
-        self.logs.setdefault(to, []).extend(lines)
+        self.texts.setdefault(to, []).extend(lines)
 
 
 def begun(engine: LogEngine, source: Requests | None = None) -> LogProbe:

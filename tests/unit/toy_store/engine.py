@@ -46,10 +46,7 @@ class StandInEngine:
     def strangers(self) -> Sequence[Stranger]:
         return []
 
-    def logs(self, container: str, lines: int = 50) -> str:
-        return ""
-
-    def logs_since(self, container: str, since: float, most: int) -> str:
+    def logs(self, container: str, lines: int = 50, since: float | None = None) -> str:
         return ""
 
     def files(self, container: str, path: str, deadline: float) -> AbstractContextManager[Iterator[bytes]]:
