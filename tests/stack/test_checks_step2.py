@@ -161,12 +161,6 @@ def a_staged_removal(clone: Clone) -> dict[str, Red]:
     return not_clean(clone, "changed README.md")
 
 
-def a_hidden_change(clone: Clone) -> dict[str, Red]:
-    git(clone.folder, "update-index", "--assume-unchanged", "README.md")
-    (clone.folder / "README.md").write_text("changed")
-    return not_clean(clone, "README.md, which git was told not to look at")
-
-
 def a_merge_under_way(clone: Clone) -> dict[str, Red]:
     folder, before = clone.folder, clone.head
     (folder / "aside").write_text("x")
@@ -361,7 +355,6 @@ ROUNDS: dict[str, tuple[Fault, ...]] = {
     ),
     "words of git": (
         not_saved("HEAD is now at", "observed 'HEAD is now at'"),
-        a_hidden_change,
         a_record_without_its_image,
         one_that_is_not_finished,
         compose_files_that_cannot_be_read,

@@ -115,7 +115,7 @@ def test_stopped_services_start_again_and_are_healthy(project: ScratchProject) -
     assert not project.container("data").running
     assert not project.container("other").running
     project.control.stop(["data"], deadline=60)
-    with pytest.raises(ActionFailed, match="expected a running container, observed exited"):
+    with pytest.raises(ActionFailed, match="is not running"):
         project.shell("true")
     project.control.start(["data", "other"], deadline=60)
     assert project.container("data").health == "healthy"
