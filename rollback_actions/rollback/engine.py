@@ -324,13 +324,13 @@ def _check_out(run: _Run, out: PlannedStep) -> None:
 
 def _restore_all(run: _Run, steps: Sequence[PlannedStep]) -> None:
     """Restore every store, side by side, and account for its records before and after."""
-    run.supersede()
     of_store: dict[str, list[PlannedStep]] = {}
     for step in steps:
         of_store.setdefault(step.id.of, []).append(step)
     # Before the first restore: none is overwritten where another's keeper cannot be opened.
     deadline = run.deadline(Stage.RESTORE)
     run.keepers = {name: run.keeper(name, deadline) for name in of_store}
+    run.supersede()
 
     def restore(name: str) -> None:
         for step in of_store[name]:
