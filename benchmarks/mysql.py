@@ -26,7 +26,7 @@ from rollproof.engines.engine import Endpoint
 from rollproof.errors import Problem
 from rollproof.profile.sections import Account, Address
 from rollproof.stores.contract import Digest, Pace
-from rollproof.stores.mysql.connection import connect, rows
+from rollproof.stores.mysql.connection import Mysql, rows
 from rollproof.stores.mysql.descriptor import MysqlProfile
 from rollproof.stores.mysql.reader import MysqlReader
 from rollproof.stores.reach import Reach, Readable
@@ -266,7 +266,7 @@ class Peers:
 @contextmanager
 def _database(server: Server) -> Iterator[Connection[Cursor]]:
     reach = Reach("benchmark", server.endpoint, server.profile.operator, PEER_SECONDS)
-    with closing(connect(reach)) as connection:
+    with closing(Mysql(reach).connect()) as connection:
         make_database(connection)
         try:
             yield connection

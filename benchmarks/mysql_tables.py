@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from rollproof.stores.mysql.connection import rows, server
+from rollproof.stores.mysql.connection import Session, rows
 
 DATABASE = "rollproof_bench"
 # Rows of one transaction that fills a table.
@@ -30,12 +30,12 @@ FROM n
 """
 
 
-def make_database(connection: Connection[Cursor]) -> None:
+def make_database(connection: Session) -> None:
     """Create the benchmark's database, empty."""
     rows(connection, f"DROP DATABASE IF EXISTS {DATABASE}")
     rows(connection, f"CREATE DATABASE {DATABASE} CHARACTER SET utf8mb4")
     connection.select_db(DATABASE)
-    limit = "cte_max_recursion_depth" if server(connection)[0] == "mysql" else "max_recursive_iterations"
+    limit = "cte_max_recursion_depth" if connection.flavour == "mysql" else "max_recursive_iterations"
     rows(connection, f"SET SESSION {limit} = {2 * BLOCK}, sql_mode = '', time_zone = '+00:00'")
 
 

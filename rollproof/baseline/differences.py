@@ -13,7 +13,7 @@ from rollproof.profile.sections import Policy
 from rollproof.stores.contract import Beside, Neighbours
 
 _LONGEST = 120
-_MOVES = frozenset({"auto_increment", "position"})
+_MOVES = frozenset({"auto_increment", "ordinal_position"})
 # So many characters of two long texts are shown before their first difference.
 _BEFORE = 20
 # A server may sum a score in any order, so its last bits differ from run to run.

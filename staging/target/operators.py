@@ -51,7 +51,7 @@ class Operators:
     def sql(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Run one statement in the application's database and commit it; return its rows."""
         profile = self._profile("mysql", MysqlProfile)
-        with closing(mysql.connect(self._reach("mysql", profile.operator))) as connection:
+        with closing(mysql.Mysql(self._reach("mysql", profile.operator)).connect()) as connection:
             connection.select_db(profile.databases[0])
             found = mysql.rows(connection, statement, values)
             connection.commit()

@@ -267,7 +267,7 @@ def tables_held(target: Target, engine: ContainerEngine) -> Iterator[None]:
     profile = target.stores["mysql"]
     assert isinstance(profile, MysqlProfile)
     reach = Reach("mysql", engine.resolve(profile.address), profile.reader, SECONDS)
-    with closing(mysql.connect(reach)) as connection:
+    with closing(mysql.Mysql(reach).connect()) as connection:
         mysql.rows(connection, "START TRANSACTION")
         mysql.rows(connection, "SELECT COUNT(*) FROM imagedb.users")
         yield

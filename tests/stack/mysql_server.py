@@ -19,7 +19,7 @@ from rollproof.engines.compose import ComposeEngine
 from rollproof.engines.engine import ContainerEngine, Endpoint
 from rollproof.profile.profile import Engine, Target
 from rollproof.profile.sections import Account, Address
-from rollproof.stores.mysql.connection import Flavour, connect, rows, server
+from rollproof.stores.mysql.connection import Flavour, Mysql, rows
 from rollproof.stores.mysql.descriptor import MysqlProfile
 from rollproof.stores.reach import Reach
 from staging.stack.images import bake
@@ -106,8 +106,8 @@ def running_server(
         return
     profile = changed(cast("MysqlProfile", target.stores["mysql"]))
     endpoint = engine.resolve(profile.address)
-    with closing(connect(Reach("mysql", endpoint, profile.operator, 60))) as connection:
-        flavour, _ = server(connection)
+    with closing(Mysql(Reach("mysql", endpoint, profile.operator, 60)).connect()) as connection:
+        flavour = connection.flavour
     with stack_server(profile, endpoint, control, flavour, folder) as scratch:
         yield scratch
 
@@ -117,7 +117,7 @@ def prepared(running: MysqlServer) -> Iterator[Connection[Cursor]]:
     """Give a connection that may write, to scratch databases that are empty."""
     running.prepare()
     reach = Reach("mysql", running.endpoint, running.profile.operator, 60)
-    with closing(connect(reach)) as connection:
+    with closing(Mysql(reach).connect()) as connection:
         connection.select_db("scratch_first")
         rows(connection, "SET SESSION time_zone = '+00:00', sql_mode = ''")
         yield connection

@@ -41,7 +41,7 @@ def _client(stack: Stack, target: Target, engine: ContainerEngine) -> Iterator[s
     secret = (stack.state.folder / "secrets" / "mysql_app").read_text(encoding="utf-8")
     account = Account(user="app", password=SecretStr(secret))
     reach = Reach("mysql", endpoint_of(target.stores["mysql"], engine), account, SECONDS)
-    with closing(mysql.connect(reach)):
+    with closing(mysql.Mysql(reach).connect()):
         yield "client app@"
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import replace
 
 import pymysql
-from pymysql.connections import Connection
-from pymysql.cursors import Cursor
 
 from rollproof.stores.client_name import NAME
 from rollproof.stores.keeper import Client
-from rollproof.stores.mysql.connection import connect, rows, server, translated
+from rollproof.stores.mysql.connection import Mysql, Session, rows
 from rollproof.stores.mysql.descriptor import MysqlProfile
 from rollproof.stores.mysql.privileges import ALL, privileges_of
 from rollproof.stores.strangers import Strangers, blind, host_of
@@ -35,23 +32,25 @@ class Clients:
     def __init__(self, operated: Operated[MysqlProfile]) -> None:
         """Remember how to connect; the first question connects."""
         self._strangers = Strangers(operated)
-        self._reach = operated.reach
-        self._connection: Connection[Cursor] | None = None
+        self._client = Mysql(operated.reach)
+        self._sees_others = False
 
     def others(self) -> list[Client]:
         """Return the connections of others."""
-        with translated(self._reach):
-            if self._connection is None:
-                self._connection = self._open()
-            found = rows(self._connection, "SHOW PROCESSLIST")
-            names = self._names(self._connection)
-            ((own,),) = rows(self._connection, "SELECT CONNECTION_ID()")
+        with self._client.asked() as connection:
+            # Without it an account sees only its own connections, and no hint that there are more.
+            self._sees_others = self._sees_others or privileges_of(connection).everywhere(SEEING_OTHERS)
+            if not self._sees_others:
+                raise blind(self._client.reach, "the privilege PROCESS", "an account without it")
+            found = rows(connection, "SHOW PROCESSLIST")
+            names = _names(connection)
+            ((own,),) = rows(connection, "SELECT CONNECTION_ID()")
         clients = {
             number: Client(str(user), host_of(str(host)), names.get(number, ""))
             for number, user, host, _, command, *_ in found
             if user not in _NOBODY and command not in _READING
         }
-        user = self._reach.account.user
+        user = self._client.reach.account.user
         for number, one in clients.items():
             # A program of ours in the container has no name; nor has a connection, where the server keeps
             # none: whoever has our account, at our host, passes for ours then.
@@ -61,25 +60,12 @@ class Clients:
 
     def close(self) -> None:
         """Close the connection, if there is one."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._client.close()
 
-    @staticmethod
-    def _names(connection: Connection[Cursor]) -> dict[int, str]:
-        """Return the names of the clients' programs, by number; none where the server keeps none."""
-        try:
-            return {int(number): str(name) for number, name in rows(connection, _PROGRAMS)}
-        except pymysql.err.MySQLError:  # not this account's to see
-            return {}
 
-    def _open(self) -> Connection[Cursor]:
-        with ExitStack() as undo:
-            connection = connect(self._reach)
-            undo.callback(connection.close)
-            flavour, _ = server(connection)
-            # Without it an account sees only its own connections, and no hint that there are more.
-            if not privileges_of(connection, flavour).everywhere(SEEING_OTHERS):
-                raise blind(self._reach, "the privilege PROCESS", "an account without it")
-            undo.pop_all()
-        return connection
+def _names(connection: Session) -> dict[int, str]:
+    """Return the names of the clients' programs, by number; none where the server keeps none."""
+    try:
+        return {int(number): str(name) for number, name in rows(connection, _PROGRAMS)}
+    except pymysql.err.MySQLError:  # not this account's to see
+        return {}

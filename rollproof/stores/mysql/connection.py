@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
-from typing import Any, Literal
+from collections.abc import Sequence
+from contextlib import closing
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import pymysql
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor, DictCursor
 
-from rollproof.errors import unanswered
 from rollproof.profile.data_formats import Marks
+from rollproof.stores.client import Client
 from rollproof.stores.client_name import NAME
 from rollproof.stores.mysql.descriptor import MysqlProfile
 from rollproof.stores.reach import Countdown, Reach, Readable
 
 Flavour = Literal["mysql", "mariadb"]
+# Only the driver's annotations are generic.
+if TYPE_CHECKING:
+    _Connection = Connection[Cursor]
+else:
+    _Connection = Connection
 # The server's codes for a privilege that the account lacks.
 _DENIED = frozenset({1045, 1227})
 _NO_TABLE = 1146
@@ -26,45 +32,70 @@ OF_THE_SERVER = frozenset({"information_schema", "mysql", "performance_schema", 
 _OF_CLIENT = 2
 
 
-def connect(reach: Reach) -> Connection[Cursor]:
-    """Return a connection in autocommit mode, whose requests give up at the deadline.
+class Session(_Connection):
+    """A connection that knows its server. No statement begins after the end of its `countdown`, if any."""
 
-    Raises:
-        Unverifiable: the server is unreachable, refuses the account, or does not answer by the deadline.
-    """
-    context = ssl.create_default_context(cafile=reach.endpoint.ca) if reach.endpoint.tls else None
-    with translated(reach):
-        return pymysql.connect(
+    countdown: Countdown | None = None
+
+    def query(self, sql: Any, unbuffered: bool = False) -> int:  # noqa: ANN401, FBT001, FBT002 - as the driver calls it
+        """Run one statement; every cursor's statement comes through here."""
+        if self.countdown is not None:
+            self.countdown.left()
+        return super().query(sql, unbuffered)
+
+    @cached_property
+    def version(self) -> str:
+        """The server's version in its own words."""
+        ((version,),) = rows(self, "SELECT VERSION()")
+        return str(version)
+
+    @property
+    def flavour(self) -> Flavour:
+        """Which of the two servers it is."""
+        return "mariadb" if "mariadb" in self.version.lower() else "mysql"
+
+
+class Mysql(Client[Session]):
+    """One account's connection, in autocommit mode; a `countdown` is the deadline of all its requests."""
+
+    errors: ClassVar = (
+        pymysql.err.MySQLError,
+        RuntimeError,
+    )  # RuntimeError: an authentication plugin is missing
+
+    def __init__(self, reach: Reach, countdown: Countdown | None = None) -> None:
+        """Keep the access data."""
+        super().__init__(reach)
+        self._countdown = countdown
+
+    def connect(self) -> Session:
+        """Connect and log in."""
+        reach = self.reach
+        seconds = self._countdown.left() if self._countdown else reach.deadline
+        session = Session(
             host=reach.endpoint.host,
             port=reach.endpoint.port,
             user=reach.account.user,
             password=reach.account.password.get_secret_value(),
-            ssl=context,
+            ssl=ssl.create_default_context(cafile=reach.endpoint.ca) if reach.endpoint.tls else None,
             charset="utf8mb4",
             autocommit=True,
             program_name=NAME,
-            connect_timeout=max(1, round(reach.deadline)),
-            read_timeout=reach.deadline,
-            write_timeout=reach.deadline,
+            connect_timeout=max(1, round(seconds)),
+            read_timeout=seconds,
+            write_timeout=seconds,
         )
+        session.countdown = self._countdown
+        return session
 
+    def words(self, error: Exception) -> str:
+        """Return the server's code and words."""
+        return f"({error.args[0]}) {error.args[1]}" if len(error.args) > 1 else super().words(error)
 
-@contextmanager
-def translated(reach: Reach) -> Iterator[None]:
-    """Turn the driver's exceptions into `Unverifiable`, in the driver's words."""
-    try:
-        yield
-    except pymysql.err.MySQLError as error:
-        words = f"({error.args[0]}) {error.args[1]}" if len(error.args) > 1 else str(error)
-        raise reach.failed(words, means=unanswered(error, refused=_refused(error))) from None
-    except (OSError, RuntimeError) as error:  # RuntimeError: an authentication plugin is missing here
-        raise reach.failed(error) from None
-
-
-def _refused(error: pymysql.err.MySQLError) -> bool:
-    """Return whether the error is the server's own answer: it was reached, and refused."""
-    code = error.args[0] if error.args else None
-    return isinstance(code, int) and code > 0 and code // 1000 != _OF_CLIENT
+    def refused(self, error: Exception) -> bool:
+        """Return whether the code is one of the server's."""
+        code = error.args[0] if error.args else None
+        return isinstance(code, int) and code > 0 and code // 1000 != _OF_CLIENT
 
 
 def rows(connection: Connection[Cursor], query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
@@ -91,22 +122,15 @@ def escaped_percents(text: str) -> str:
     return text.replace("%", "%%")
 
 
-def server(connection: Connection[Cursor]) -> tuple[Flavour, str]:
-    """Return the server's flavour, and its version in its own words."""
-    ((version,),) = rows(connection, "SELECT VERSION()")
-    return ("mariadb" if "mariadb" in version.lower() else "mysql"), version
-
-
 def marks(readable: Readable[MysqlProfile]) -> Marks:
     """Return the marks of the server's format. See `Descriptor.marks`."""
-    with translated(readable.reach), closing(connect(readable.reach)) as connection:
-        flavour, version = server(connection)
-        return {"product": flavour, "server": version}
+    with Mysql(readable.reach) as client, client.asked() as connection:
+        return {"product": connection.flavour, "server": connection.version}
 
 
 def revisions(readable: Readable[MysqlProfile], table: str) -> tuple[str, ...]:
     """Return the revisions that alembic has recorded in ``database.table``. See `Descriptor.revisions`."""
-    with translated(readable.reach), closing(connect(readable.reach)) as connection:
+    with Mysql(readable.reach) as client, client.asked() as connection:
         try:
             found = rows(connection, f"SELECT version_num FROM {quoted_table(table)}")  # noqa: S608 - quoted above
         except pymysql.err.ProgrammingError as error:
@@ -118,17 +142,17 @@ def revisions(readable: Readable[MysqlProfile], table: str) -> tuple[str, ...]:
 
 def holdings(readable: Readable[MysqlProfile]) -> dict[str, Any]:
     """Return the databases that the account sees, the server's own apart. See `Recognition.holdings`."""
-    with translated(readable.reach), closing(connect(readable.reach)) as connection:
+    with Mysql(readable.reach) as client, client.asked() as connection:
         return {"databases": sorted(databases_seen(connection) - OF_THE_SERVER)}
 
 
-def databases_seen(connection: Connection[Cursor]) -> set[str]:
+def databases_seen(connection: Session) -> set[str]:
     """Return the databases that the account sees."""
     query = "SELECT schema_name FROM information_schema.schemata"
     return {str(name) for (name,) in rows(connection, query)}
 
 
-def tables(connection: Connection[Cursor], databases: Sequence[str], reach: Reach) -> list[tuple[str, str]]:
+def tables(connection: Session, databases: Sequence[str], reach: Reach) -> list[tuple[str, str]]:
     """Return the base tables of `databases` as (database, table), sorted, without views.
 
     Raises:
@@ -151,11 +175,7 @@ def tables(connection: Connection[Cursor], databases: Sequence[str], reach: Reac
     return sorted((str(database), str(table)) for database, table in found)
 
 
-def count_rows(
-    connection: Connection[Cursor],
-    names: Sequence[tuple[str, str]],
-    countdown: Countdown,
-) -> dict[str, int]:
+def count_rows(connection: Session, names: Sequence[tuple[str, str]], countdown: Countdown) -> dict[str, int]:
     """Return the exact number of rows by ``database.table``, all in one snapshot."""
     counts = {}
     # READ COMMITTED has no snapshot for the whole transaction.
@@ -169,22 +189,22 @@ def count_rows(
     return counts
 
 
-def limit_queries(connection: Connection[Cursor], flavour: Flavour, seconds: float) -> None:
+def limit_queries(connection: Session, seconds: float) -> None:
     """Make the server also end a query when its client gives up."""
-    if flavour == "mariadb":
+    if connection.flavour == "mariadb":
         rows(connection, f"SET SESSION max_statement_time = {seconds:.3f}")
     else:
         rows(connection, f"SET SESSION max_execution_time = {max(1, int(seconds * 1000))}")
 
 
-def require_source(connection: Connection[Cursor], flavour: Flavour, reach: Reach) -> bool:
+def require_source(connection: Session, reach: Reach) -> bool:
     """Refuse a replica, whose rows may be those of a moment ago; return False if that cannot be told.
 
     Raises:
         Unverifiable: it replicates, or is read-only and does not tell whether it does.
     """
     ((read_only,),) = rows(connection, "SELECT @@GLOBAL.read_only")
-    running = _replication(connection, flavour)
+    running = _replication(connection)
     if running or (read_only and running is None):
         raise reach.failed(
             "a replica" if running else "a read-only server that does not tell whether it is a replica",
@@ -195,11 +215,13 @@ def require_source(connection: Connection[Cursor], flavour: Flavour, reach: Reac
     return running is not None
 
 
-def _replication(connection: Connection[Cursor], flavour: Flavour) -> bool | None:
+def _replication(connection: Session) -> bool | None:
     """Return whether the server applies the changes of another, or None if the account may not ask."""
     with closing(connection.cursor(DictCursor)) as cursor:
         try:
-            cursor.execute("SHOW REPLICA STATUS" if flavour == "mysql" else "SHOW ALL SLAVES STATUS")
+            cursor.execute(
+                "SHOW REPLICA STATUS" if connection.flavour == "mysql" else "SHOW ALL SLAVES STATUS"
+            )
         except pymysql.err.OperationalError as error:
             if error.args[0] not in _DENIED:
                 raise

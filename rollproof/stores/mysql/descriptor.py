@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -29,30 +30,25 @@ class MysqlProfile(WatchedProfile):
 
 def _keys(schema: Json) -> KeyFields:
     """Return the primary key's columns, or else those of every unique index, and the first column."""
-    indexes, columns = _field(schema, "indexes"), _field(schema, "columns")
-    if not isinstance(indexes, dict) or not isinstance(columns, dict):
+    indexes, columns = _fields(schema, "indexes"), _fields(schema, "columns")
+    if not columns:
         return None
-    unique = {name: _columns(index) for name, index in indexes.items() if _field(index, "unique")}
-    primary = unique.get("PRIMARY", ())
-    if primary and None not in primary:
-        return tuple(name for name in primary if name is not None)
+    unique = {
+        name: [column["column_name"] for column in members if column["sub_part"] is None]
+        for name, index in indexes.items()
+        if not (members := list(index.values()))[0]["non_unique"]
+    }
+    primary = unique.get("PRIMARY", [])
+    if primary and len(primary) == len(indexes["PRIMARY"]):
+        return tuple(primary)
     # A row without a key is shown by its first column.
-    first = [name for name, column in columns.items() if _field(column, "position") == 1]
+    first = [name for name, column in columns.items() if column["ordinal_position"] == 1]
     return tuple(dict.fromkeys([*(n for names in unique.values() for n in names if n is not None), *first]))
 
 
-def _columns(index: Json) -> tuple[str | None, ...]:
-    """Return an index's columns; a prefix of a column, and an expression, are None."""
-    members = _field(index, "columns")
-    found = [
-        (_field(member, "column"), _field(member, "prefix"))
-        for member in (members if isinstance(members, list) else ())
-    ]
-    return tuple(column if isinstance(column, str) and prefix is None else None for column, prefix in found)
-
-
-def _field(value: Json, name: str) -> Json:
-    return value.get(name) if isinstance(value, dict) else None
+def _fields(schema: Json, name: str) -> Mapping[str, Any]:
+    found = schema.get(name) if isinstance(schema, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 # The names of rights differ. A server skips a comment that begins with a later version, or another's mark.

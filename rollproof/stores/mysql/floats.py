@@ -11,13 +11,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from pymysql.connections import Connection
-from pymysql.cursors import Cursor, SSCursor
+from pymysql.cursors import SSCursor
 
 from rollproof.errors import ActionFailed
 from rollproof.reading import open_regular
-from rollproof.stores.mysql.connection import quoted, rows
-from rollproof.stores.reach import Countdown
+from rollproof.stores.mysql.connection import Session, quoted, rows
 from rollproof.system.files import create_file
 
 _COLUMNS = (
@@ -57,40 +55,44 @@ class _Column:
     @property
     def changed_by_a_dump(self) -> str:
         column = quoted(self.name)
-        return f"{column} + 0.0E0 <> CAST(CAST({column} AS CHAR) AS FLOAT) + 0.0E0"
+        return f"FROM {self.source} WHERE {column} + 0.0E0 <> CAST(CAST({column} AS CHAR) AS FLOAT) + 0.0E0"
+
+    def key(self, connection: Session) -> list[str] | None:
+        """Return the primary key's columns, or None where an update cannot find its row, or does more."""
+        place = (self.database, self.table)
+        key = {str(name): str(kind) for name, kind in rows(connection, _KEY, place)}
+        ((triggers,),) = rows(connection, _UPDATE_TRIGGERS, place)
+        return None if not key or triggers or _INEXACT_KEYS & {*key.values()} else list(key)
 
 
-def write_floats(
-    connection: Connection[Cursor], databases: Sequence[str], path: Path, left_out: list[str] | None = None
-) -> int:
-    """Write a statement line for each value that a dump changes; return the number of values.
+def write_floats(connection: Session, databases: Sequence[str], path: Path) -> tuple[int, list[str]]:
+    """Write a statement line for each value that a dump changes.
 
-    If `left_out` is given, a column whose values could not be put back is added to it.
-
-    Raises:
-        ActionFailed: such a value is in a table where it could not be put back.
+    Returns the number of these values, and the columns with values that could not be put back.
     """
     count = 0
+    left_out = []
     with create_file(path) as stream:
         for found in rows(connection, _COLUMNS, [tuple(databases)]):
             column = _Column(*map(str, found))
-            try:
-                for statement in _statements(connection, column):
-                    stream.write(statement.encode() + b"\n")
-                    count += 1
-            except ActionFailed:
-                if left_out is None:
-                    raise
-                left_out.append(f"exact FLOAT values of {column.source}.{quoted(column.name)}")
-    return count
+            ((affected,),) = rows(connection, f"SELECT COUNT(*) {column.changed_by_a_dump}")
+            if not affected:
+                continue
+            key = column.key(connection)
+            if key is None:
+                left_out.append(f"{column.source}.{quoted(column.name)}")
+                continue
+            for statement in _statements(connection, column, key):
+                stream.write(statement.encode() + b"\n")
+                count += 1
+    return count, left_out
 
 
-def put_floats_back(connection: Connection[Cursor], path: Path, countdown: Countdown) -> None:
-    """Run the statements of `path`; each must change exactly one row, and begin before the deadline."""
+def put_floats_back(connection: Session, path: Path) -> None:
+    """Run the statements of `path`; each must change exactly one row."""
     rows(connection, "START TRANSACTION")
     with open_regular(path) as stream, closing(connection.cursor()) as cursor:
         for line in stream:
-            countdown.left()
             changed = cursor.execute(line.decode())
             if changed != 1:
                 raise ActionFailed(
@@ -103,29 +105,15 @@ def put_floats_back(connection: Connection[Cursor], path: Path, countdown: Count
     rows(connection, "COMMIT")
 
 
-def _statements(connection: Connection[Cursor], column: _Column) -> Iterator[str]:
-    place = (column.database, column.table)
-    probe = f"SELECT COUNT(*) FROM {column.source} WHERE {column.changed_by_a_dump}"  # noqa: S608 - quoted
-    ((affected,),) = rows(connection, probe)
-    if not affected:
-        return
-    key = [(str(name), str(kind)) for name, kind in rows(connection, _KEY, place)]
-    ((triggers,),) = rows(connection, _UPDATE_TRIGGERS, place)
-    if not key or triggers or _INEXACT_KEYS & {kind for _, kind in key}:
-        raise ActionFailed(
-            what=f"backup of {column.database}.{column.table}",
-            expected="a primary key of exact types and no UPDATE trigger, to put exact FLOAT values back",
-            observed=f"{affected} values to put back, {len(key)} key columns, {triggers} triggers",
-            source=f"column {column.name}",
-            hint="keep this store by a snapshot of its volume, or make the column DOUBLE",
-        )
-    names = [quoted(name) for name, _ in key]
+def _statements(connection: Session, column: _Column, key: Sequence[str]) -> Iterator[str]:
+    names = [quoted(name) for name in key]
     kept = "".join(
-        f", {quoted(name)} = {quoted(name)}" for (name,) in rows(connection, _SELF_UPDATING, place)
+        f", {quoted(name)} = {quoted(name)}"
+        for (name,) in rows(connection, _SELF_UPDATING, (column.database, column.table))
     )
     query = (
-        f"SELECT {quoted(column.name)} + 0.0E0, {', '.join(names)} FROM {column.source}"  # noqa: S608 - quoted
-        f" WHERE {column.changed_by_a_dump} ORDER BY {', '.join(names)}"
+        f"SELECT {quoted(column.name)} + 0.0E0, {', '.join(names)} {column.changed_by_a_dump}"
+        f" ORDER BY {', '.join(names)}"
     )
     with closing(connection.cursor(SSCursor)) as cursor:  # one row at a time
         cursor.execute(query)

@@ -1,4 +1,4 @@
-"""The privileges of the connected account, and what the server silently hides from it.
+"""The privileges of the connected account: what it may change, and what the server silently hides from it.
 
 A server leaves out, without a word, the objects that an account may not see: without TRIGGER it has no
 triggers. Only the grants tell "none" from "hidden".
@@ -7,59 +7,44 @@ triggers. Only the grants tell "none" from "hidden".
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pymysql.connections import Connection
-from pymysql.cursors import Cursor
-
 from rollproof.collection import Json
-from rollproof.stores.mysql.connection import Flavour, databases_seen, rows
+from rollproof.stores.contract import Rights
+from rollproof.stores.mysql.connection import Flavour, Session, databases_seen, rows
+from rollproof.stores.mysql.schema import BODIES
 
 ALL = "ALL PRIVILEGES"
 NEEDED = frozenset(
     {
-        "SELECT",
-        "INSERT",
-        "CREATE",
-        "DROP",
-        "ALTER",
-        "INDEX",
-        "REFERENCES",
-        "LOCK TABLES",
-        "CREATE VIEW",
-        "SHOW VIEW",
-        "CREATE ROUTINE",
-        "ALTER ROUTINE",
-        "EXECUTE",
-        "EVENT",
-        "TRIGGER",
+        *("SELECT", "INSERT", "CREATE", "DROP", "ALTER", "INDEX", "REFERENCES", "LOCK TABLES", "CREATE VIEW"),
+        *("SHOW VIEW", "CREATE ROUTINE", "ALTER ROUTINE", "EXECUTE", "EVENT", "TRIGGER"),
     }
 )
 """What it takes to dump, drop and create again all of a database."""
-# The first privilege shows all such objects, with their definitions; any of the others shows them as well.
-# Some of these hide a routine's body, but then its absence shows.
-_SHOWING: Mapping[Flavour, Mapping[str, tuple[str, ...]]] = {
-    "mysql": {
-        "tables": ("SELECT",),
-        "views": ("SHOW VIEW",),
-        "triggers": ("TRIGGER",),
-        "events": ("EVENT",),
-        "routines": ("SHOW_ROUTINE", "EXECUTE", "ALTER ROUTINE", "CREATE ROUTINE"),
-    },
-    "mariadb": {
-        "tables": ("SELECT",),
-        "views": ("SHOW VIEW",),
-        "triggers": ("TRIGGER",),
-        "events": ("EVENT",),
-        "routines": ("SHOW CREATE ROUTINE", "EXECUTE", "ALTER ROUTINE", "CREATE ROUTINE"),
-    },
-}
+# TRIGGER and EVENT are not among them: without these a reader does not see what it must.
+_WRITING = frozenset(
+    {
+        *(ALL, "INSERT", "UPDATE", "DELETE", "DELETE HISTORY", "CREATE", "DROP", "ALTER", "INDEX"),
+        *("CREATE VIEW", "CREATE ROUTINE", "ALTER ROUTINE", "CREATE USER", "GRANT OPTION", "SUPER", "FILE"),
+    }
+)
+# The privileges that show all such objects; of routines, any one of the last three shows them without bodies,
+# and then a body's absence shows.
+_SHOWING = {"tables": "SELECT", "views": "SHOW VIEW", "triggers": "TRIGGER", "events": "EVENT"}
+_SHOWING_ROUTINES: Mapping[Flavour, str] = {"mysql": "SHOW_ROUTINE", "mariadb": "SHOW CREATE ROUTINE"}
+_SHOWING_NAMES = frozenset({"EXECUTE", "ALTER ROUTINE", "CREATE ROUTINE"})
 # These privileges are granted on everything or not at all.
 _GLOBAL = frozenset({"SHOW_ROUTINE"})
 _GRANT = re.compile(
     r"(?P<verb>GRANT|REVOKE) (?P<privileges>.+) ON (?P<database>\*|`(?:[^`]|``)+`)\.\* (?:TO|FROM) "
 )
+# A grant on one table or some of its columns; the names of columns stand in parentheses.
+_OF_A_TABLE = re.compile(
+    r"GRANT (?P<privileges>.+) ON (?P<database>`(?:[^`]|``)+`)\.(?P<table>`(?:[^`]|``)+`) TO "
+)
+_COLUMNS = re.compile(r"\s*\([^)]*\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,18 +87,18 @@ class Privileges:
         return frozenset(one for name, lost in self.revoked if name == database for one in lost)
 
 
-def privileges_of(connection: Connection[Cursor], flavour: Flavour) -> Privileges:
+def privileges_of(connection: Session) -> Privileges:
     """Return the account's privileges, those of its active roles included."""
-    return parsed(grant_lines(connection, flavour))
+    return parsed(grant_lines(connection))
 
 
-def grant_lines(connection: Connection[Cursor], flavour: Flavour) -> list[str]:
+def grant_lines(connection: Session) -> list[str]:
     """Return the lines of SHOW GRANTS, those of the active roles included.
 
     Never show them to anyone: MariaDB includes the password's hash.
     """
     query = "SHOW GRANTS"
-    if flavour == "mysql":
+    if connection.flavour == "mysql":
         ((roles,),) = rows(connection, "SELECT CURRENT_ROLE()")
         if roles != "NONE":
             query = f"SHOW GRANTS FOR CURRENT_USER() USING {roles}"
@@ -130,6 +115,23 @@ def parsed(grants: Iterable[str]) -> Privileges:
     return Privileges(found["GRANT"], found["REVOKE"])
 
 
+def rights(lines: Iterable[str], databases: Sequence[str]) -> Rights:
+    """Return the rights in the lines of SHOW GRANTS, those of single tables and columns included."""
+    lines = tuple(lines)
+    held = parsed(lines)
+    writes = [f"{one} on {name}" for name in databases for one in sorted(held.on(name) & _WRITING)]
+    return Rights((*writes, *_of_tables(lines, databases)), tuple(held.missing(databases)))
+
+
+def _of_tables(lines: Iterable[str], databases: Sequence[str]) -> Iterator[str]:
+    for line in lines:
+        if match := _OF_A_TABLE.match(line):
+            database, table = (match[part][1:-1].replace("``", "`") for part in ("database", "table"))
+            given = frozenset(re.split(r",\s*", _COLUMNS.sub("", match["privileges"])))
+            if database in databases:
+                yield from (f"{one} on {database}.{table}" for one in sorted(given & _WRITING))
+
+
 def sight(
     held: Privileges, flavour: Flavour, databases: Sequence[str], found: Mapping[str, Json]
 ) -> dict[str, str]:
@@ -137,36 +139,32 @@ def sight(
 
     `found` are the schemas read with the account: one without its body is hidden as well.
     """
+    first = {**_SHOWING, "routines": _SHOWING_ROUTINES[flavour]}
+    # MySQL shows routines to an account that may read everything, with their bodies.
+    reads_all = flavour == "mysql" and held.everywhere(frozenset({"SELECT"}))
     seen = {}
     for database in databases:
         privileges = held.on(database)
-        for objects, enough in _SHOWING[flavour].items():
-            shown = not privileges.isdisjoint({ALL, *enough}) or _reads_routines(held, flavour, objects)
-            seen[f"{objects} of {database}"] = "" if shown else _needed(enough[0], database)
+        for objects, privilege in first.items():
+            enough = {ALL, privilege, *(_SHOWING_NAMES if objects == "routines" else ())}
+            shown = not privileges.isdisjoint(enough) or (objects == "routines" and reads_all)
+            seen[f"{objects} of {database}"] = "" if shown else _needed(privilege, database)
     for name, schema in found.items():
-        texts = isinstance(schema, dict) and [schema[key] for key in ("body", "definition") if key in schema]
+        texts = isinstance(schema, dict) and [schema[key] for key in BODIES if key in schema]
         if texts and not any(texts):
             kind, _, of = name.partition(" ")
-            database = of.partition(".")[0]
-            first = _SHOWING[flavour].get(f"{kind}s", _SHOWING[flavour]["routines"])[0]
-            seen[f"the body of {name}"] = _needed(first, database)
+            privilege = first.get(f"{kind}s", first["routines"])
+            seen[f"the body of {name}"] = _needed(privilege, of.partition(".")[0])
     return seen
 
 
-def dropped(held: Privileges, connection: Connection[Cursor], databases: Sequence[str]) -> frozenset[str]:
+def dropped(held: Privileges, connection: Session, databases: Sequence[str]) -> frozenset[str]:
     """Return the missing `databases` on which the account has a privilege.
 
     A grant outlives its database. Only a grant tells a dropped database from a hidden one.
     """
     there = databases_seen(connection)
     return frozenset(name for name in databases if name not in there and held.any_on(name))
-
-
-def _reads_routines(held: Privileges, flavour: Flavour, objects: str) -> bool:
-    """Return True for MySQL's routines if the account may read everything, and so their bodies too."""
-    if objects != "routines" or flavour != "mysql":
-        return False
-    return any(pattern == "*" and "SELECT" in privileges for pattern, privileges in held.granted)
 
 
 def _needed(privilege: str, database: str) -> str:

@@ -6,14 +6,12 @@ import json
 import threading
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pymysql
-from pymysql.connections import Connection
-from pymysql.cursors import Cursor, SSCursor
+from pymysql.cursors import SSCursor
 
 from rollproof.collection import Json
 from rollproof.stores.contract import (
@@ -28,10 +26,9 @@ from rollproof.stores.contract import (
     Wanted,
 )
 from rollproof.stores.mysql.accounts import read_beside
-from rollproof.stores.mysql.columns import LONGEST_TOGETHER, Column, hashed, read_columns, row_hash
 from rollproof.stores.mysql.connection import (
-    Flavour,
-    connect,
+    Mysql,
+    Session,
     count_rows,
     escaped_percents,
     limit_queries,
@@ -39,16 +36,22 @@ from rollproof.stores.mysql.connection import (
     quoted_table,
     require_source,
     rows,
-    server,
     tables,
-    translated,
 )
 from rollproof.stores.mysql.descriptor import MysqlProfile
-from rollproof.stores.mysql.keys import Key, between, read_key
-from rollproof.stores.mysql.privileges import dropped, grant_lines, privileges_of, sight
-from rollproof.stores.mysql.rights import judged
+from rollproof.stores.mysql.privileges import dropped, grant_lines, privileges_of, rights, sight
 from rollproof.stores.mysql.rows import RowReader, TooLong
 from rollproof.stores.mysql.schema import read_schemas
+from rollproof.stores.mysql.table import (
+    LONGEST_TOGETHER,
+    Column,
+    Key,
+    between,
+    hashed,
+    read_columns,
+    read_key,
+    row_hash,
+)
 from rollproof.stores.names import Name
 from rollproof.stores.policy import excluded_of, policy_of
 from rollproof.stores.reach import Readable
@@ -90,6 +93,30 @@ class _Table:
         return f"FROM {quoted_table(self.name)}{self.key.forced}"
 
 
+class _Reading(Mysql):
+    """A connection of a reader: in one form of values, and to no replica."""
+
+    tells_source = True
+    """Whether the server tells this account if it is a replica."""
+
+    def connect(self) -> Session:
+        """Connect, and prepare the session."""
+        session = super().connect()
+        try:
+            limit_queries(session, self.reach.deadline)
+            self.tells_source = require_source(session, self.reach)
+            # The form of values depends on the first two; the timeout keeps slow readers from being cut off.
+            rows(session, "SET SESSION time_zone = '+00:00', sql_mode = '', net_write_timeout = 600")
+            rows(session, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            if session.flavour == "mysql":
+                # Otherwise AUTO_INCREMENT counters are up to a day old.
+                rows(session, "SET SESSION information_schema_stats_expiry = 0")
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+
 class MysqlReader(Reader):
     """Reads one MySQL or MariaDB server. Identical rows are each exported."""
 
@@ -98,7 +125,7 @@ class MysqlReader(Reader):
     def __init__(self, readable: Readable[MysqlProfile]) -> None:
         """Keep the access data; the first question connects."""
         super().__init__(readable)
-        self._idle: list[Connection[Cursor]] = []
+        self._idle: list[_Reading] = []
         self._tells_source = True
         self.blind_spots: tuple[str, ...] = (
             "VIRTUAL columns, computed when they are read: their expression is compared, not their values",
@@ -106,7 +133,7 @@ class MysqlReader(Reader):
             "in JSON, a DECIMAL, date or time that a function put there, and a number or text that reads so",
             "the history of system-versioned tables; of a SEQUENCE its bounds and steps, and where it is",
             "the ALGORITHM of views: the server tells it in a statement alone",
-            "passwords of accounts, and settings of the session that an application chooses",
+            "passwords, limits and rules of log-in of accounts; what an application sets in its session",
             "tables without transactions (MyISAM, Aria) are read while others may write to them",
         )
 
@@ -129,12 +156,12 @@ class MysqlReader(Reader):
                 if records:
                     name = f"{database}.{table}"
                     break
-            flavour, version = server(connection)
+        version = connection.version
         return Answer(
             query=f"SELECT COUNT(*) of up to {ASKED_ROWS} rows",
             collection=name,
             records=int(records),
-            server=version if flavour == "mariadb" else f"MySQL {version}",
+            server=version if connection.flavour == "mariadb" else f"MySQL {version}",
         )
 
     def counts(self) -> Mapping[str, int]:
@@ -166,15 +193,13 @@ class MysqlReader(Reader):
         self, collection: str, fields: Sequence[str], where: Mapping[str, str]
     ) -> Iterator[Name | None]:
         """Yield names from the table ``database.table``, read in blocks of `NAMES`."""
-        # A separate connection: until its rows are read, it accepts no other query.
-        connection = connect(self._reach)
         chosen = " AND ".join(f"{escaped_percents(quoted(name))} = %s" for name in where)
         read = escaped_percents(f"SELECT {_columns(fields)} FROM {quoted_table(collection)}")  # noqa: S608 - quoted
-        with translated(self._reach), closing(connection), closing(connection.cursor(SSCursor)) as cursor:
-            cursor.execute(f"{read} WHERE {chosen or 'TRUE'}", tuple(where.values()))
-            while block := cursor.fetchmany(NAMES):
-                for row in block:
-                    yield None if None in row else tuple(str(value) for value in row)
+        query = f"{read} WHERE {chosen or 'TRUE'}"
+        # A separate connection: until its rows are read, it accepts no other query.
+        with Mysql(self._reach) as client, client.asked() as connection:
+            for row in _stream(connection, query, NAMES, tuple(where.values())):
+                yield None if None in row else tuple(str(value) for value in row)
 
     def held(self, collection: str, fields: Sequence[str], names: Sequence[Name]) -> set[Name]:
         """Return the `names` found in rows, compared here, as a collation may equate different texts."""
@@ -189,41 +214,36 @@ class MysqlReader(Reader):
     def schemas(self) -> Mapping[str, Json]:
         """Return the databases, tables, views, triggers, routines and events. See `read_schemas`."""
         with self._connected() as connection:
-            flavour, _ = server(connection)
-            found = read_schemas(connection, flavour, self._profile.databases, self._reach)
+            found = read_schemas(connection, self._profile.databases, self._reach)
         if not self._tells_source:
             spot = "whether the server is a replica that lags: the account has no REPLICATION CLIENT"
             self.blind_spots = tuple(dict.fromkeys([*self.blind_spots, spot]))
         for name, schema in found.items():
             # It moves with every insert, so it is compared only if inserts are not allowed.
-            if isinstance(schema, dict) and policy_of(self._profile, name) != "exact":
+            if policy_of(self._profile, name) != "exact":
                 schema.pop("auto_increment", None)
-        return found
+        return {**found}
 
     def sight(self, schemas: Mapping[str, Json]) -> Mapping[str, str]:
         """Return each database's kinds of objects, and the hidden bodies."""
-        databases = self._profile.databases
         with self._connected() as connection:
-            flavour, _ = server(connection)
-            return sight(privileges_of(connection, flavour), flavour, databases, schemas)
+            held = privileges_of(connection)
+            return sight(held, connection.flavour, self._profile.databases, schemas)
 
     def beside(self) -> Beside:
         """Return accounts, grants, global variables, and the databases of others."""
         with self._connected() as connection:
-            flavour, _ = server(connection)
-            return read_beside(connection, flavour, self._profile.databases)
+            return read_beside(connection, self._profile.databases)
 
     def rights(self) -> Rights:
         """Return what the account may do, by the server's own list of grants."""
         with self._connected() as connection:
-            flavour, _ = server(connection)
-            return judged(grant_lines(connection, flavour), self._profile.databases)
+            return rights(grant_lines(connection), self._profile.databases)
 
     def standing(self) -> tuple[str, ...]:
         """Return the profile's databases without those dropped; a database hidden from the account stays."""
         with self._connected() as connection:
-            flavour, _ = server(connection)
-            gone = dropped(privileges_of(connection, flavour), connection, self._profile.databases)
+            gone = dropped(privileges_of(connection), connection, self._profile.databases)
         return tuple(name for name in self._profile.databases if name not in gone)
 
     def divide(self, collection: str, records: int) -> tuple[str, ...]:
@@ -269,11 +289,11 @@ class MysqlReader(Reader):
     def close(self) -> None:
         """Close the idle connections."""
         while self._idle:
-            _discard(self._idle.pop())
+            self._idle.pop().close()
 
     def _digest_part(
         self,
-        connection: Connection[Cursor],
+        connection: Session,
         table: _Table,
         division: Sequence[str],
         part: int,
@@ -292,7 +312,7 @@ class MysqlReader(Reader):
 
     def _rows(
         self,
-        connection: Connection[Cursor],
+        connection: Session,
         table: _Table,
         division: Sequence[str],
         part: int,
@@ -314,7 +334,7 @@ class MysqlReader(Reader):
 
     def _requests(
         self,
-        connection: Connection[Cursor],
+        connection: Session,
         table: _Table,
         division: Sequence[str],
         part: int,
@@ -325,8 +345,14 @@ class MysqlReader(Reader):
         first = division[part]
         end = division[part + 1] if part + 1 < len(division) else ""
         size = min(table.first_rows, most)
-        with self._understood(table, division):
+        try:
             between(table.columns, first, end)
+        except ValueError as error:
+            raise self._reach.failed(
+                error,
+                expected=f"the key columns of {table.name} that its division names",
+                hint="the table's key was altered since; compare its schema first",
+            ) from None
         rows(connection, "START TRANSACTION WITH CONSISTENT SNAPSHOT")
         while True:
             self._wait_while_busy(connection, pace)
@@ -344,7 +370,7 @@ class MysqlReader(Reader):
             first = step
         rows(connection, "COMMIT")
 
-    def _walk(self, connection: Connection[Cursor], table: _Table, first: str, records: int) -> str:
+    def _walk(self, connection: Session, table: _Table, first: str, records: int) -> str:
         """Return the bound about `records` rows after `first`, or "" if fewer rows follow."""
         left = records
         while left > 0:
@@ -355,7 +381,7 @@ class MysqlReader(Reader):
             left -= step
         return first
 
-    def _step(self, connection: Connection[Cursor], table: _Table, first: str, end: str, size: int) -> str:
+    def _step(self, connection: Session, table: _Table, first: str, end: str, size: int) -> str:
         """Return the bound `size` rows after `first`, or "" if fewer rows follow before `end`.
 
         It is always beyond `first`, even if many rows share the values of a bound.
@@ -368,7 +394,7 @@ class MysqlReader(Reader):
         found = rows(connection, query)
         return table.key.bound(found[0]) if found else ""
 
-    def _wait_while_busy(self, connection: Connection[Cursor], pace: Pace) -> None:
+    def _wait_while_busy(self, connection: Session, pace: Pace) -> None:
         """Wait while many other statements run, at most for the deadline of one request."""
         started = time.monotonic()
         while time.monotonic() - started < self._reach.deadline:
@@ -378,7 +404,7 @@ class MysqlReader(Reader):
             time.sleep(pace.chunk_seconds)
             pace.paused_seconds += pace.chunk_seconds
 
-    def _table(self, connection: Connection[Cursor], collection: str) -> _Table:
+    def _table(self, connection: Session, collection: str) -> _Table:
         """Prepare a table for reading; its definition is read each time, as it may have been altered."""
         database, _, name = collection.partition(".")
         columns = read_columns(connection, database, name)
@@ -412,49 +438,20 @@ class MysqlReader(Reader):
         )
 
     @contextmanager
-    def _understood(self, table: _Table, division: Sequence[str]) -> Iterator[None]:
-        """Turn a `ValueError` into the error for a division that no longer fits the table."""
-        try:
-            yield
-        except ValueError as error:
-            raise self._reach.failed(
-                error,
-                expected=f"the key columns of {table.name} that its division names",
-                hint="the table's key was altered since; compare its schema first",
-            ) from None
-
-    @contextmanager
-    def _connected(self) -> Iterator[Connection[Cursor]]:
+    def _connected(self) -> Iterator[Session]:
         """Give a connection; it is reused only if the block ends without an exception."""
-        connection = None
         try:
-            with translated(self._reach):
-                connection = self._idle_one() or self._connect()
-                yield connection
-                self._idle.append(connection)
-                connection = None
-        finally:
-            if connection is not None:
-                _discard(connection)
-
-    def _idle_one(self) -> Connection[Cursor] | None:
-        try:
-            return self._idle.pop()
+            client = self._idle.pop()
         except IndexError:  # a check before pop() would race with other threads
-            return None
-
-    def _connect(self) -> Connection[Cursor]:
-        connection = connect(self._reach)
-        flavour: Flavour = server(connection)[0]
-        limit_queries(connection, flavour, self._reach.deadline)
-        self._tells_source = require_source(connection, flavour, self._reach)
-        # The form of values depends on the first two; the timeout keeps slow readers from being cut off.
-        rows(connection, "SET SESSION time_zone = '+00:00', sql_mode = '', net_write_timeout = 600")
-        rows(connection, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        if flavour == "mysql":
-            # Otherwise AUTO_INCREMENT counters are up to a day old.
-            rows(connection, "SET SESSION information_schema_stats_expiry = 0")
-        return connection
+            client = _Reading(self._reach)
+        try:
+            with client.asked() as connection:
+                self._tells_source = client.tells_source
+                yield connection
+        except BaseException:
+            client.close()
+            raise
+        self._idle.append(client)
 
     def export(self, selection: Selection, folder: Path, pace: Pace) -> Iterator[ExportedRecord]:
         """Yield the wanted rows, including the columns that digests leave out."""
@@ -493,18 +490,15 @@ def _columns(names: Sequence[str]) -> str:
     return ", ".join(quoted(name) for name in names)
 
 
-def _stream(connection: Connection[Cursor], query: str, block: int) -> Generator[tuple[Any, ...]]:
+def _stream(
+    connection: Session, query: str, block: int, values: Sequence[object] | None = None
+) -> Generator[tuple[Any, ...]]:
     """Yield the rows of `query` as they arrive: a table without a key may be of any size."""
     # Closing the cursor reads the remaining rows, at most until the server's limit for a query.
     with closing(connection.cursor(SSCursor)) as cursor:
-        cursor.execute(query)
+        cursor.execute(query, values)
         while found := cursor.fetchmany(block):
             yield from found
-
-
-def _discard(connection: Connection[Cursor]) -> None:
-    with suppress(pymysql.err.MySQLError, OSError):  # it may be broken already
-        connection.close()
 
 
 def _key_text(values: Sequence[object], row: object, *, keyless: bool) -> str:

@@ -11,13 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pymysql.connections import Connection
-from pymysql.cursors import Cursor
-
 from rollproof.collection import Json
 from rollproof.stores.canonical import bytes_json, text_json
-from rollproof.stores.mysql.columns import Column
-from rollproof.stores.mysql.connection import escaped_percents, quoted_table, rows
+from rollproof.stores.mysql.connection import Session, escaped_percents, quoted_table, rows
+from rollproof.stores.mysql.table import Column
 
 # Bytes of texts in one statement. Longer values are assembled from pieces before it, as the statement might
 # exceed the server's packet limit.
@@ -92,7 +89,7 @@ class RowReader:
         return shown, exact
 
 
-def prepare(connection: Connection[Cursor], lock_seconds: float) -> None:
+def prepare(connection: Session, lock_seconds: float) -> None:
     """Set the session for `insert`.
 
     With checks on, REPLACE could cascade and delete the rows that refer to the replaced row. The time zone is
@@ -103,7 +100,7 @@ def prepare(connection: Connection[Cursor], lock_seconds: float) -> None:
 
 
 def insert(
-    connection: Connection[Cursor],
+    connection: Session,
     collection: str,
     columns: Mapping[str, Column],
     row: Mapping[str, Any],

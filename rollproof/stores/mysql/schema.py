@@ -1,6 +1,7 @@
 """The definitions of a MySQL or MariaDB database's objects, as far as a restore gives them back.
 
-The text of SHOW CREATE TABLE is not compared: MySQL words the same table differently after a restore.
+They are the rows of `information_schema`, whole but for what moves by itself. The text of SHOW CREATE
+TABLE is not compared: MySQL words the same table differently after a restore.
 """
 
 from __future__ import annotations
@@ -8,181 +9,148 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
-from pymysql.connections import Connection
-from pymysql.cursors import Cursor, DictCursor
+from pymysql.cursors import DictCursor
+from pymysql.err import MySQLError
 
 from rollproof.collection import Json
-from rollproof.stores.mysql.connection import Flavour, tables
+from rollproof.stores.mysql.connection import Flavour, Session, databases_seen, quoted, rows, tables
 from rollproof.stores.reach import Reach
 
-# In each query the first column is the object's name, a column `part` names its part, the others define it.
-_TABLES = (
-    "SELECT CONCAT(table_schema, '.', table_name) AS name, engine, row_format, table_collation AS collation,"
-    " create_options AS options, table_comment AS comment, auto_increment, table_type AS type"
-    " FROM information_schema.tables"
-    " WHERE table_type IN ('BASE TABLE', 'SYSTEM VERSIONED') AND table_schema IN %s"
+Schemas = dict[str, dict[str, Json]]
+
+# Statistics, times, what depends on the account that asks or on the host, what another part tells, and which
+# unique index a foreign key uses.
+_MOVING = frozenset(
+    {
+        *("table_rows", "avg_row_length", "data_length", "max_data_length", "index_length", "data_free"),
+        *("max_index_length", "cardinality", "column_key", "checksum", "version", "temporary", "privileges"),
+        *("create_time", "update_time", "check_time", "created", "last_altered", "last_executed"),
+        *("originator", "unique_constraint_name"),
+    }
 )
-_COLUMNS = (
-    "SELECT CONCAT(table_schema, '.', table_name) AS name, column_name AS part,"
-    " ordinal_position AS position, column_type AS type, is_nullable AS nullable,"
-    " column_default AS `default`, character_set_name AS charset, collation_name AS collation, extra,"
-    " generation_expression AS generation, column_comment AS comment{more}"
-    " FROM information_schema.columns WHERE table_schema IN %s"
+BODIES = ("view_definition", "action_statement", "event_definition", "routine_definition")
+"""The fields with an object's text, which a server leaves empty for an account that may not read it."""
+# Errors of the connection, not of the query.
+_OF_THE_CLIENT = range(2000, 3000)
+
+
+class _Source(NamedTuple):
+    """A query of `information_schema`, the columns with a name in it, and those with a part's path there."""
+
+    query: str
+    database: str
+    name: str
+    path: tuple[str, ...] = ()
+
+
+_TABLES = _Source(
+    "tables WHERE table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')", "table_schema", "table_name"
 )
-_INDEXES = (
-    "SELECT CONCAT(table_schema, '.', table_name) AS name, index_name AS part,"
-    " non_unique = 0 AS `unique`, index_type AS type, index_comment AS comment, {visible} AS visible,"
-    " column_name AS `column`, sub_part AS prefix, collation AS direction, {expression} AS expression"
-    " FROM information_schema.statistics WHERE table_schema IN %s"
-    " ORDER BY table_schema, table_name, index_name, seq_in_index"
-)
-_FOREIGN_KEYS = (
-    "SELECT CONCAT(u.constraint_schema, '.', u.table_name) AS name, u.constraint_name AS part,"
-    " u.column_name AS `column`,"
-    " CONCAT(u.referenced_table_schema, '.', u.referenced_table_name) AS `references`,"
-    " u.referenced_column_name AS referenced, r.update_rule AS on_update, r.delete_rule AS on_delete"
-    " FROM information_schema.key_column_usage u JOIN information_schema.referential_constraints r"
-    " ON r.constraint_schema = u.constraint_schema AND r.constraint_name = u.constraint_name"
-    " AND r.table_name = u.table_name"
-    " WHERE u.referenced_table_name IS NOT NULL AND u.constraint_schema IN %s"
-    " ORDER BY 1, 2, u.ordinal_position"
-)
-_CHECKS: Mapping[Flavour, str] = {
-    "mysql": (
-        "SELECT CONCAT(t.table_schema, '.', t.table_name) AS name, t.constraint_name AS part,"
-        " c.check_clause AS clause, t.enforced FROM information_schema.table_constraints t"
-        " JOIN information_schema.check_constraints c USING (constraint_schema, constraint_name)"
-        " WHERE t.constraint_type = 'CHECK' AND t.table_schema IN %s"
+_PARTS: Mapping[str, _Source] = {
+    "columns": _Source("columns WHERE TRUE", "table_schema", "table_name", ("column_name",)),
+    "indexes": _Source("statistics WHERE TRUE", "table_schema", "table_name", ("index_name", "seq_in_index")),
+    "foreign_keys": _Source(
+        "referential_constraints WHERE TRUE", "constraint_schema", "table_name", ("constraint_name",)
     ),
-    "mariadb": (
-        "SELECT CONCAT(constraint_schema, '.', table_name) AS name, constraint_name AS part,"
-        " check_clause AS clause, level FROM information_schema.check_constraints"
-        " WHERE constraint_schema IN %s"
+    "foreign_key_columns": _Source(
+        "key_column_usage WHERE referenced_table_name IS NOT NULL",
+        "table_schema",
+        "table_name",
+        ("constraint_name", "ordinal_position"),
+    ),
+    "partitions": _Source(
+        "partitions WHERE partition_name IS NOT NULL",
+        "table_schema",
+        "table_name",
+        ("partition_name", "subpartition_name"),
     ),
 }
-_PARTITIONS = (
-    "SELECT CONCAT(table_schema, '.', table_name) AS name,"
-    " CONCAT(partition_name, COALESCE(CONCAT('/', subpartition_name), '')) AS part,"
-    " partition_ordinal_position AS position, subpartition_ordinal_position AS subposition,"
-    " partition_method AS method, partition_expression AS expression,"
-    " partition_description AS description, subpartition_method AS submethod,"
-    " subpartition_expression AS subexpression, partition_comment AS comment"
-    " FROM information_schema.partitions WHERE partition_name IS NOT NULL AND table_schema IN %s"
-)
-_OBJECTS: Mapping[str, str] = {
-    "database": (
-        "SELECT schema_name AS name, default_character_set_name AS charset,"
-        " default_collation_name AS collation"
-        " FROM information_schema.schemata WHERE schema_name IN %s"
+_CHECKS: Mapping[Flavour, _Source] = {
+    "mysql": _Source(
+        "table_constraints JOIN information_schema.check_constraints"
+        " USING (constraint_schema, constraint_name) WHERE constraint_type = 'CHECK'",
+        "table_schema",
+        "table_name",
+        ("constraint_name",),
     ),
+    "mariadb": _Source(
+        "check_constraints WHERE TRUE", "constraint_schema", "table_name", ("constraint_name",)
+    ),
+}
+_OBJECTS: Mapping[str, _Source] = {
+    "database": _Source("schemata WHERE TRUE", "schema_name", ""),
     # MariaDB's; of MySQL's tables none has this type.
-    "sequence": (
-        "SELECT CONCAT(table_schema, '.', table_name) AS name, engine, table_comment AS comment"
-        " FROM information_schema.tables WHERE table_type = 'SEQUENCE' AND table_schema IN %s"
-    ),
-    "view": (
-        "SELECT CONCAT(table_schema, '.', table_name) AS name, view_definition AS definition, check_option,"
-        " definer, security_type AS security,"
-        " character_set_client, collation_connection"
-        " FROM information_schema.views WHERE table_schema IN %s"
-    ),
-    "trigger": (
-        "SELECT CONCAT(trigger_schema, '.', trigger_name) AS name, event_object_table AS `table`,"
-        " action_timing AS timing, event_manipulation AS event, action_order AS position,"
-        " action_statement AS body, definer, sql_mode,"
-        " character_set_client, collation_connection, database_collation"
-        " FROM information_schema.triggers WHERE trigger_schema IN %s"
-    ),
-    "routine": (
-        "SELECT CONCAT(LOWER(routine_type), ' ', routine_schema, '.', routine_name) AS name,"
-        " dtd_identifier AS returns, routine_definition AS body, is_deterministic AS determinism,"
-        " sql_data_access AS access, security_type AS security, routine_comment AS comment, definer,"
-        " sql_mode,"
-        " character_set_client, collation_connection, database_collation"
-        " FROM information_schema.routines WHERE routine_schema IN %s"
-    ),
-    "event": (
-        "SELECT CONCAT(event_schema, '.', event_name) AS name, event_definition AS body, event_type AS type,"
-        " execute_at, CONCAT(interval_value, ' ', interval_field) AS `interval`, starts, ends, time_zone,"
-        " status, on_completion, event_comment AS comment, definer, sql_mode,"
-        " character_set_client, collation_connection, database_collation"
-        " FROM information_schema.events WHERE event_schema IN %s"
-    ),
+    "sequence": _Source("tables WHERE table_type = 'SEQUENCE'", "table_schema", "table_name"),
+    "view": _Source("views WHERE TRUE", "table_schema", "table_name"),
+    "trigger": _Source("triggers WHERE TRUE", "trigger_schema", "trigger_name"),
+    "event": _Source("events WHERE TRUE", "event_schema", "event_name"),
 }
-_PARAMETERS = (
-    "SELECT CONCAT(LOWER(routine_type), ' ', specific_schema, '.', specific_name) AS name,"
-    " ordinal_position AS position, parameter_mode AS mode, parameter_name AS parameter,"
-    " dtd_identifier AS type, character_set_name AS charset, collation_name AS collation"
-    " FROM information_schema.parameters WHERE specific_schema IN %s ORDER BY 1, 2"
+_ROUTINES = _Source("routines WHERE TRUE", "routine_schema", "routine_name")
+# Position 0 is a function's return value.
+_PARAMETERS = _Source("parameters WHERE TRUE", "specific_schema", "specific_name", ("ordinal_position",))
+# How the server orders the texts of these tables: an index made by another order is wrong.
+_COLLATIONS = (
+    "SELECT collations.* FROM information_schema.collations WHERE collation_name IN"
+    " (SELECT collation_name FROM information_schema.columns WHERE table_schema IN %s)"
 )
 
 
-def read_schemas(
-    connection: Connection[Cursor], flavour: Flavour, databases: Sequence[str], reach: Reach
-) -> dict[str, Json]:
+def read_schemas(connection: Session, databases: Sequence[str], reach: Reach) -> Schemas:
     """Return every table by ``database.table``, and every other object by its kind and name, sorted.
 
     Raises:
         Unverifiable: a database is missing, or hidden from the account.
     """
+    if not databases:
+        return {}
     tables(connection, databases, reach)
-    found: dict[str, dict[str, Json]] = {}
-    for name, table in _objects(connection, _TABLES, databases):
-        found[name] = {
-            **table, "columns": {}, "indexes": {}, "foreign_keys": {}, "checks": {}, "partitions": {},
-        }  # fmt: skip
-    _add_parts(connection, found, flavour, databases)
-    for kind, query in _OBJECTS.items():
-        for name, definition in _objects(connection, query, databases):
-            found[name if kind == "routine" else f"{kind} {name}"] = definition
-    for name, parameter in _objects(connection, _PARAMETERS, databases):
-        # Position 0 is a function's return value.
-        if name in found:
-            _list(found[name], "parameters").append(parameter)
+    found: Schemas = {name: row for name, _, row in _read(connection, _TABLES, databases)}
+    for kind, source in {**_PARTS, "checks": _CHECKS[connection.flavour]}.items():
+        for name, path, row in _read(connection, source, databases):
+            if name in found:  # a view has columns too
+                _put(found[name], (kind, *path), row)
+    for kind, source in _OBJECTS.items():
+        found |= {f"{kind} {name}": row for name, _, row in _read(connection, source, databases)}
+    for name, _, row in _read(connection, _ROUTINES, databases):
+        found[f"{str(row['routine_type']).lower()} {name}"] = row
+    for name, path, row in _read(connection, _PARAMETERS, databases):
+        if routine := found.get(f"{str(row['routine_type']).lower()} {name}"):
+            _put(routine, ("parameters", *path), row)
+    for row in _rows(connection, _COLLATIONS, databases):
+        found[f"collation {row['collation_name']}"] = row
     return dict(sorted(found.items()))
 
 
-def _add_parts(
-    connection: Connection[Cursor],
-    found: dict[str, dict[str, Json]],
-    flavour: Flavour,
-    databases: Sequence[str],
-) -> None:
-    """Add columns, checks, partitions, indexes and foreign keys to each table of `found`."""
-    mysql = flavour == "mysql"
-    columns = _COLUMNS.format(more=", srs_id AS reference_system" if mysql else "")
-    indexes = _INDEXES.format(
-        visible="is_visible" if mysql else "IF(ignored = 'NO', 'YES', 'NO')",
-        expression="expression" if mysql else "NULL",
-    )
-    for kind, query in (("columns", columns), ("checks", _CHECKS[flavour]), ("partitions", _PARTITIONS)):
-        for name, part in _objects(connection, query, databases):
-            if name in found:  # views are not in it
-                _dict(found[name], kind)[str(part.pop("part"))] = part
-    for kind, query, members in (
-        ("indexes", indexes, ("column", "prefix", "direction", "expression")),
-        ("foreign_keys", _FOREIGN_KEYS, ("column", "referenced")),
-    ):
-        for name, part in _objects(connection, query, databases):
-            member: dict[str, Json] = {key: part.pop(key) for key in members}
-            whole = _dict(found[name], kind).setdefault(str(part.pop("part")), part)
-            if isinstance(whole, dict):
-                _list(whole, "columns").append(member)
+def _read(
+    connection: Session, source: _Source, databases: Sequence[str]
+) -> Iterator[tuple[str, tuple[str, ...], dict[str, Json]]]:
+    """Yield the name, the path and the definition in each row of `source`."""
+    query = f"SELECT * FROM information_schema.{source.query} AND {source.database} IN %s"  # noqa: S608 - constants
+    for row in _rows(connection, query, databases):
+        names = [row.pop(source.database), *([row.pop(source.name)] if source.name else [])]
+        path = tuple(str(name) for key in source.path if (name := row.pop(key)) is not None)
+        yield ".".join(map(str, names)), path, row
 
 
-def _objects(
-    connection: Connection[Cursor], query: str, databases: Sequence[str]
-) -> Iterator[tuple[str, dict[str, Json]]]:
-    """Yield each row of `query` as name and definition."""
+def _rows(connection: Session, query: str, databases: Sequence[str]) -> Iterator[dict[str, Json]]:
     with closing(connection.cursor(DictCursor)) as cursor:
         cursor.execute(query, [tuple(databases)])
         for row in cursor.fetchall():
             # MySQL may return its own tables' spelling of a column's name, such as in upper case.
             small = {key.lower(): value for key, value in row.items()}
-            definition = {key: _json(value, stripped=key != "default") for key, value in small.items()}
-            yield str(definition.pop("name")), definition
+            yield {
+                key: _json(value, stripped=key != "column_default")
+                for key, value in small.items()
+                if key not in _MOVING
+            }
+
+
+def _put(parent: dict[str, Any], path: Sequence[str], row: Mapping[str, Json]) -> None:
+    for name in path:
+        parent = parent.setdefault(name, {})
+    parent.update(row)
 
 
 def _json(value: Any, *, stripped: bool) -> Json:  # noqa: ANN401 - whatever the driver makes of a value
@@ -196,13 +164,48 @@ def _json(value: Any, *, stripped: bool) -> Json:  # noqa: ANN401 - whatever the
     return value if isinstance(value, int | None) else str(value)
 
 
-def _dict(parent: dict[str, Json], key: str) -> dict[str, Json]:
-    child = parent.setdefault(key, {})
-    assert isinstance(child, dict)  # noqa: S101 - made here
-    return child
+def difference(kept: Schemas, observed: Schemas) -> str | None:
+    """Return the first object that differs, in words, or None; a table's counter moves with each insert."""
+    for name in sorted(kept.keys() | observed.keys()):
+        if name not in observed:
+            return f"no {name}"
+        if name not in kept:
+            return f"{name}, which was not there"
+        if {**kept[name], "auto_increment": None} != {**observed[name], "auto_increment": None}:
+            return f"another definition of {name}"
+    return None
 
 
-def _list(parent: dict[str, Json], key: str) -> list[Json]:
-    child = parent.setdefault(key, [])
-    assert isinstance(child, list)  # noqa: S101 - made here
-    return child
+def definers(schemas: Schemas) -> list[str]:
+    """Return the accounts, as ``user@host``, in whose name views, triggers, routines and events run."""
+    return sorted({str(one["definer"]) for one in schemas.values() if "definer" in one})
+
+
+def absent(connection: Session, databases: Sequence[str]) -> list[str]:
+    """Return the names in `databases` that do not exist, or are invisible to the account."""
+    seen = databases_seen(connection)
+    return [name for name in databases if name not in seen]
+
+
+def broken_views(connection: Session, databases: Sequence[str]) -> dict[tuple[str, str], str]:
+    """Return the views that the server cannot describe, by database and name, with its error for each."""
+    broken = {}
+    query = "SELECT table_schema, table_name FROM information_schema.views WHERE table_schema IN %s"
+    for database, view in sorted(rows(connection, query, [tuple(databases)])):
+        try:
+            rows(connection, f"SHOW FIELDS FROM {quoted(database)}.{quoted(view)}")
+        except MySQLError as error:
+            if error.args[0] in _OF_THE_CLIENT:
+                raise
+            broken[str(database), str(view)] = str(error.args[-1])
+    return broken
+
+
+def without_transactions(connection: Session, databases: Sequence[str]) -> list[str]:
+    """Return the tables whose engine has no transactions: a dump of them is not of one moment."""
+    query = (
+        "SELECT CONCAT(table_schema, '.', table_name)"
+        " FROM information_schema.tables JOIN information_schema.engines USING (engine)"
+        " WHERE transactions <> 'YES' AND table_type = 'BASE TABLE' AND table_schema IN %s ORDER BY 1"
+    )
+    return [str(name) for (name,) in rows(connection, query, [tuple(databases)])]

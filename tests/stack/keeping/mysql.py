@@ -16,7 +16,8 @@ from rollproof.stores.contract import ExportedRecord, Pace
 from rollproof.stores.keeper import StoreKeeper
 from rollproof.stores.mysql import reader as mysql_export
 from rollproof.stores.mysql import rows as mysql_rows
-from rollproof.stores.mysql.connection import connect, rows
+from rollproof.stores.mysql.connection import Mysql as MysqlClient
+from rollproof.stores.mysql.connection import rows
 from rollproof.stores.reach import Reach
 from tests.stack.keeping.subject import WHOLE, Bench, Chosen, Damage, Exported, Subject
 from tests.stack.mysql_content import CONTENT, DAMAGE, QUERIES
@@ -124,7 +125,7 @@ class Mysql(Subject):
         )
         self.settle("mysql", self.server.profile, self.server.endpoint, self.server.control)
         reach = Reach("mysql", self.server.endpoint, self.server.profile.operator, 60)
-        self._connection = opened.enter_context(closing(connect(reach)))
+        self._connection = opened.enter_context(closing(MysqlClient(reach).connect()))
         self.sql: Callable[..., list[tuple[object, ...]]] = partial(rows, self._connection)
         self.sql("SET SESSION time_zone = '+00:00', sql_mode = ''")
         self.sql(f"DROP DATABASE IF EXISTS {BESIDE}")
@@ -271,7 +272,7 @@ class Mysql(Subject):
         """Return the answers to `QUERIES`; one that cannot be answered counts as such."""
         answers: dict[str, object] = {}
         reach = Reach("mysql", self.server.endpoint, self.server.profile.operator, 60)
-        with closing(connect(reach)) as connection:
+        with closing(MysqlClient(reach).connect()) as connection:
             for query in QUERIES:
                 try:
                     answers[query] = [

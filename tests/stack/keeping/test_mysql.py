@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pymysql
@@ -14,11 +16,13 @@ from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
 from rollproof.errors import ActionFailed, Unverifiable
+from rollproof.stores import reach as reaching
+from rollproof.stores.mysql import dump as mysql_dump
 from rollproof.stores.mysql import keeper as mysql_keeper
-from rollproof.stores.mysql import programs as mysql_programs
-from rollproof.stores.mysql.connection import connect, rows
+from rollproof.stores.mysql.connection import Mysql as MysqlClient
+from rollproof.stores.mysql.connection import rows
+from rollproof.stores.mysql.dump import LOCK
 from rollproof.stores.mysql.keeper import Keeper
-from rollproof.stores.mysql.programs import LOCK
 from rollproof.stores.package import MANIFEST, Kept
 from rollproof.stores.reach import Reach
 from tests.stack.keeping.mysql import Mysql
@@ -53,7 +57,7 @@ def _keeper(subject: Mysql) -> Keeper:
 @contextmanager
 def _user(subject: Mysql) -> Iterator[Connection[Cursor]]:
     reach = Reach("mysql", subject.place.endpoint, subject.server.profile.operator, 60)
-    with closing(connect(reach)) as connection:
+    with closing(MysqlClient(reach).connect()) as connection:
         yield connection
 
 
@@ -161,7 +165,7 @@ def test_floats_that_could_not_be_put_back_are_refused(filled: Mysql, tmp_path: 
     _keeper(filled).back_up(tmp_path / "whole")
     filled.sql("INSERT INTO scratch_first.loose VALUES (1234567.875)")
     (tmp_path / "refused").mkdir()
-    with pytest.raises(ActionFailed, match=r"1 values to put back, 0 key columns"):
+    with pytest.raises(ActionFailed, match=r"observed none for `scratch_first`\.`loose`\.`value`"):
         _keeper(filled).back_up(tmp_path / "refused")
 
 
@@ -220,7 +224,7 @@ def test_a_restore_that_outlived_its_caller_is_ended(
 def test_a_restore_does_not_wait_for_ever_for_a_table_in_use(
     subject: Mysql, kept: Backup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mysql_programs, "TABLE_LOCK_SECONDS", 1)
+    monkeypatch.setattr(mysql_dump, "TABLE_LOCK_SECONDS", 1)
     with _user(subject) as user:
         rows(user, "START TRANSACTION")
         rows(user, "SELECT * FROM scratch_first.child")
@@ -243,18 +247,37 @@ def test_a_restore_does_not_wait_for_ever_for_a_table_in_use(
 def test_what_is_not_as_it_was_after_the_load_fails_the_restore(
     subject: Mysql, kept: Backup, monkeypatch: pytest.MonkeyPatch, meanwhile: str, observed: str
 ) -> None:
-    load = mysql_programs.Programs.load
+    load = mysql_dump.Programs.load
 
     def load_and_change(*given: Any, **named: Any) -> None:  # noqa: ANN401 - as the program is called
         load(*given, **named)
         subject.sql(meanwhile)
 
     with monkeypatch.context() as patched:
-        patched.setattr(mysql_programs.Programs, "load", load_and_change)
+        patched.setattr(mysql_dump.Programs, "load", load_and_change)
         with pytest.raises(ActionFailed, match=rf"restore.* observed .*{observed}"):
             kept.keeper.restore(kept.folder)
     kept.keeper.restore(kept.folder)
     assert subject.observe() == kept.before
+
+
+def test_the_deadline_of_a_restore_is_that_of_all_its_statements_together(
+    kept: Backup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each statement takes a twentieth of it: all fit by themselves, and together they do not."""
+    step = kept.keeper._whole.deadline / 20
+    asked = 0
+
+    def monotonic() -> float:
+        nonlocal asked
+        asked += 1
+        return time.monotonic() + asked * step
+
+    with monkeypatch.context() as patched:
+        patched.setattr(reaching, "time", SimpleNamespace(monotonic=monotonic))
+        with pytest.raises(Unverifiable, match=r"observed more than [\s\S]* raise rollback_seconds"):
+            kept.keeper.restore(kept.folder)
+    kept.keeper.restore(kept.folder)
 
 
 # A copy before a restore.

@@ -14,7 +14,8 @@ from pymysql.cursors import Cursor
 from rollproof.profile.sections import Account, Address
 from rollproof.stores.keeper import StoreKeeper
 from rollproof.stores.keepers import open_keeper
-from rollproof.stores.mysql.connection import connect, rows
+from rollproof.stores.mysql.connection import Mysql as MysqlClient
+from rollproof.stores.mysql.connection import rows
 from rollproof.stores.mysql.descriptor import MysqlProfile
 from rollproof.stores.reach import Reach
 from tests.stack.mysql_content import CONTENT, DAMAGE
@@ -236,11 +237,15 @@ class Mysql(Subject):
         rows(self.sql, "CREATE VIEW shown AS SELECT * FROM many")
         fill(self.running)
         stored = cast("MysqlProfile", given.target.stores["mysql"])
-        operator = opened.enter_context(closing(connect(Reach("mysql", endpoint, stored.operator, 60))))
+        operator = opened.enter_context(
+            closing(MysqlClient(Reach("mysql", endpoint, stored.operator, 60)).connect())
+        )
         rows(operator, f"CREATE DATABASE IF NOT EXISTS {READABLE}")
         opened.callback(self.running.root, f"DROP DATABASE IF EXISTS {READABLE}")
         rows(operator, f"CREATE TABLE IF NOT EXISTS {READABLE}.many (number int)")
-        self.as_reader = opened.enter_context(closing(connect(Reach("mysql", endpoint, stored.reader, 60))))
+        self.as_reader = opened.enter_context(
+            closing(MysqlClient(Reach("mysql", endpoint, stored.reader, 60)).connect())
+        )
 
     def mend(self) -> None:
         self.sql.select_db("scratch_first")

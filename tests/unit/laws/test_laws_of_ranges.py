@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollproof.stores.kafka.ranges import Extent, divided, runs, segments, shifted
-from rollproof.stores.mysql.columns import Column
-from rollproof.stores.mysql.keys import Key, between
+from rollproof.stores.mysql.table import Column, Key, between
 
 extents = st.dictionaries(
     st.integers(0, 3),

@@ -13,7 +13,7 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rollproof.stores.mysql.columns import Column, _row_text
+from rollproof.stores.mysql.table import Column, _row_text
 
 # Values of each type, of which many are another in a text that does not say where they end.
 VALUES: dict[str, list[Any]] = {

@@ -112,8 +112,8 @@ def test_what_cannot_be_compared_is_never_taken_for_no_loss(
 
 
 def test_the_place_of_a_column_follows_from_another() -> None:
-    before: Json = {"columns": {"b": {"position": 2, "type": "int"}, "a": {"position": 1}}}
-    now: Json = {"columns": {"b": {"position": 1, "type": "text"}}}
+    before: Json = {"columns": {"b": {"ordinal_position": 2, "type": "int"}, "a": {"ordinal_position": 1}}}
+    now: Json = {"columns": {"b": {"ordinal_position": 1, "type": "text"}}}
     assert [change for change, _ in schema_changes(before, now)] == [
         Change.GONE,
         Change.MOVED,

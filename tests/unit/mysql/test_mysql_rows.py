@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rollproof.stores.mysql.columns import Column, hashed, row_hash
-from rollproof.stores.mysql.keys import Key, between
+from rollproof.stores.mysql.table import Column, Key, between, hashed, row_hash
 
 
 def _column(name: str, kind: str, **other: object) -> Column:

@@ -53,9 +53,9 @@ def test_a_partial_revoke_of_a_global_right_counts() -> None:
 
 def test_a_body_that_is_not_shown_is_hidden() -> None:
     found: dict[str, Json] = {
-        "view shop.v": {"definition": ""},
-        "function shop.f": {"body": None},
-        "trigger shop.t": {"body": "x"},
+        "view shop.v": {"view_definition": ""},
+        "function shop.f": {"routine_definition": None},
+        "trigger shop.t": {"action_statement": "x"},
     }
     execute = "GRANT EXECUTE ON `shop`.* TO `r`@`%`"
     seen = sight(parsed([WHOLE, execute]), "mysql", ["shop"], found)

@@ -33,13 +33,15 @@ PERSONAL = Personal(FIELDS, ["secret-of-a-store"], public=["canary"])
 def table(**indexes: Sequence[tuple[str | None, int | None]]) -> Json:
     """Return the schema of a table of three columns, by its unique indexes: columns, each with its prefix."""
     return {
-        "columns": {name: {"position": at} for at, name in enumerate(("email", "id", "size"), start=1)},
+        "columns": {
+            name: {"ordinal_position": at} for at, name in enumerate(("email", "id", "size"), start=1)
+        },
         "indexes": {
-            "by_size": {"unique": 0, "columns": [{"column": "size", "prefix": None}]},
+            "by_size": {"1": {"non_unique": 1, "column_name": "size", "sub_part": None}},
             **{
                 name: {
-                    "unique": 1,
-                    "columns": [{"column": column, "prefix": prefix} for column, prefix in parts],
+                    str(number): {"non_unique": 0, "column_name": column, "sub_part": prefix}
+                    for number, (column, prefix) in enumerate(parts, start=1)
                 }
                 for name, parts in indexes.items()
             },

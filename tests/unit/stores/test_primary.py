@@ -48,7 +48,7 @@ def test_a_primary_of_mongodb_is_read() -> None:
 
 
 def _mysql(read_only: int, answer: Sequence[dict[str, Any]] | Exception) -> Any:  # noqa: ANN401 - a connection
-    connection = MagicMock()
+    connection = MagicMock(flavour="mysql")
     cursor = connection.cursor.return_value
     cursor.fetchall.side_effect = [[(read_only,)], answer if not isinstance(answer, Exception) else []]
     cursor.execute.side_effect = [None, answer if isinstance(answer, Exception) else None]
@@ -70,7 +70,7 @@ DENIED = pymysql.err.OperationalError(1227, "Access denied")
 )
 def test_a_replica_of_mysql_is_refused(read_only: int, answer: Sequence[dict[str, Any]] | Exception) -> None:
     with pytest.raises(Unverifiable, match="expected a server that is no replica"):
-        mysql.require_source(_mysql(read_only, answer), "mysql", REACH)
+        mysql.require_source(_mysql(read_only, answer), REACH)
 
 
 @pytest.mark.parametrize(
@@ -79,9 +79,9 @@ def test_a_replica_of_mysql_is_refused(read_only: int, answer: Sequence[dict[str
 def test_a_source_of_mysql_is_read(
     read_only: int, answer: Sequence[dict[str, Any]] | Exception, *, told: bool
 ) -> None:
-    assert mysql.require_source(_mysql(read_only, answer), "mysql", REACH) is told
+    assert mysql.require_source(_mysql(read_only, answer), REACH) is told
 
 
 def test_another_error_is_no_answer() -> None:
     with pytest.raises(pymysql.err.OperationalError):
-        mysql.require_source(_mysql(0, pymysql.err.OperationalError(2013, "lost")), "mysql", REACH)
+        mysql.require_source(_mysql(0, pymysql.err.OperationalError(2013, "lost")), REACH)

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import cast
 from unittest.mock import create_autospec
 
 import grpc  # type: ignore[import-untyped]
@@ -80,7 +81,16 @@ def _of_kafka(reach: Reach) -> Iterator[None]:
         raise kafka.failed(reach, "records", error) from None
 
 
-MYSQL, MONGODB, REDIS = mysql.translated, mongodb.within, redis_view.translated
+class _Mysql(mysql.Mysql):
+    def connect(self) -> mysql.Session:
+        return cast("mysql.Session", create_autospec(mysql.Session, instance=True))
+
+
+def _of_mysql(reach: Reach) -> AbstractContextManager[object]:
+    return _Mysql(reach).asked()
+
+
+MYSQL, MONGODB, REDIS = _of_mysql, mongodb.within, redis_view.translated
 
 
 class _Milvus(Milvus):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from rollproof.stores.mongodb import rights as mongodb
-from rollproof.stores.mysql import rights as mysql
+from rollproof.stores.mysql import privileges as mysql
 from rollproof.stores.mysql.privileges import NEEDED
 
 READING = (
@@ -39,17 +39,17 @@ READING = (
     ],
 )
 def test_a_reader_of_mysql(more: Sequence[str], writes: tuple[str, ...]) -> None:
-    assert mysql.judged([*READING, *more], ["imagedb"]).writes == writes
+    assert mysql.rights([*READING, *more], ["imagedb"]).writes == writes
 
 
 def test_an_operator_of_mysql() -> None:
     every = f"GRANT {', '.join(sorted(NEEDED))} ON `imagedb`.* TO `operator`@`%`"
-    assert mysql.judged([every], ["imagedb"]).lacks == ()
-    assert mysql.judged(["GRANT ALL PRIVILEGES ON *.* TO `o`@`%`"], ["imagedb"]).lacks == ()
-    assert mysql.judged([every.replace("TRIGGER, ", "").replace(", TRIGGER", "")], ["imagedb"]).lacks == (
+    assert mysql.rights([every], ["imagedb"]).lacks == ()
+    assert mysql.rights(["GRANT ALL PRIVILEGES ON *.* TO `o`@`%`"], ["imagedb"]).lacks == ()
+    assert mysql.rights([every.replace("TRIGGER, ", "").replace(", TRIGGER", "")], ["imagedb"]).lacks == (
         "TRIGGER on imagedb",
     )
-    assert len(mysql.judged(READING, ["imagedb"]).lacks) > 5
+    assert len(mysql.rights(READING, ["imagedb"]).lacks) > 5
 
 
 FIND = ["find", "listCollections", "changeStream"]
