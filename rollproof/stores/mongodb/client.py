@@ -1,21 +1,21 @@
-"""MongoDB, read side: the collections in the profile's databases, their documents counted one by one."""
+"""MongoDB's connections: opening one, its errors in words, and the questions that every module asks."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
-from typing import Any
+from contextlib import contextmanager
+from typing import Any, ClassVar
 
 import pymongo
 from bson.errors import BSONError
 from pymongo import MongoClient
-from pymongo.database import Database
+from pymongo.client_session import ClientSession
 from pymongo.errors import OperationFailure, PyMongoError
 
 from rollproof.collection import Json
-from rollproof.errors import unanswered
 from rollproof.profile.data_formats import Marks
+from rollproof.stores.client import Client
 from rollproof.stores.client_name import NAME
 from rollproof.stores.mongodb.descriptor import FCV, MongodbProfile
 from rollproof.stores.reach import Reach, Readable
@@ -23,12 +23,6 @@ from rollproof.stores.reach import Reach, Readable
 Document = dict[str, Any]
 UNAUTHORIZED = 13
 OF_THE_SERVER = frozenset({"admin", "config", "local"})
-# Documents that `ask` reads at most: enough to touch real data, few enough for a large collection.
-ASKED_DOCUMENTS = 1000
-# Documents read at a time when references are followed.
-NAMES = 1000
-# The other sections of the server's status are long.
-_CONNECTIONS_ALONE = {"serverStatus": 1, "repl": 0, "metrics": 0, "locks": 0, "wiredTiger": 0, "tcmalloc": 0}
 
 
 def connect(
@@ -74,21 +68,50 @@ def connect(
     )
 
 
+class Mongodb(Client[MongoClient[Document]]):
+    """One account at the member that takes writes; threads share it."""
+
+    errors: ClassVar = (PyMongoError, BSONError)
+
+    def __init__(self, reach: Reach, authentication_database: str, *, anonymous: bool = False) -> None:
+        """Keep the access data."""
+        super().__init__(reach)
+        self._authentication_database = authentication_database
+        self._anonymous = anonymous
+
+    def connect(self) -> MongoClient[Document]:
+        """Connect to the primary, or to a server alone."""
+        client = connect(self.reach, self._authentication_database, anonymous=self._anonymous)
+        try:
+            require_primary(client, self.reach)
+        except BaseException:
+            client.close()
+            raise
+        return client
+
+    @contextmanager
+    def asked(self, what: str = "an answer") -> Iterator[MongoClient[Document]]:
+        """Yield the client; all requests inside have one deadline."""
+        with super().asked(what) as client, pymongo.timeout(self.reach.deadline):
+            yield client
+
+    def words(self, error: Exception) -> str:
+        """Return the first words: the rest describes the topology, or the answer, with documents in it."""
+        return re.split(r", (?:Timeout:|full error:)|\n", str(error))[0]
+
+    def refused(self, error: Exception) -> bool:
+        """Return whether the server answered."""
+        return isinstance(error, OperationFailure)
+
+
 @contextmanager
-def within(reach: Reach) -> Iterator[None]:
-    """Give all requests inside one deadline, and turn the driver's exceptions into `Unverifiable`."""
-    try:
-        with pymongo.timeout(reach.deadline):
-            yield
-    except BSONError as error:
-        raise reach.failed(error, expected="documents that can be read") from None
-    except PyMongoError as error:
-        # The rest describes the whole topology, or repeats the answer (which may quote documents).
-        words = re.split(r", (?:Timeout:|full error:)|\n", str(error))[0]
-        means = unanswered(error, refused=isinstance(error, OperationFailure))
-        raise reach.failed(words, means=means) from None
-    except OSError as error:
-        raise reach.failed(error) from None
+def moment(client: MongoClient[Document], *, possible: bool = True) -> Iterator[ClientSession | None]:
+    """Give a session that reads as of one moment; None if that is not `possible`, or it is no replica set."""
+    if not possible or "setName" not in client.admin.command("hello"):
+        yield None
+        return
+    with client.start_session(snapshot=True) as session:
+        yield session
 
 
 def told(client: MongoClient[Document], command: Mapping[str, Any]) -> Document | None:
@@ -102,18 +125,9 @@ def told(client: MongoClient[Document], command: Mapping[str, Any]) -> Document 
 
 
 def lets_in_anybody(reach: Reach) -> bool:
-    """Return whether the server runs without authorization: nobody has to log in there.
-
-    Raises `Unverifiable`.
-    """
-    with within(reach), connect(reach, "", anonymous=True) as client:
-        try:
-            client.admin.command({"listDatabases": 1, "nameOnly": True})
-        except OperationFailure as error:
-            if error.code != UNAUTHORIZED:
-                raise
-            return False
-    return True
+    """Return whether the server runs without authorization: nobody has to log in there."""
+    with Mongodb(reach, "", anonymous=True) as anybody, anybody.asked() as client:
+        return told(client, {"listDatabases": 1, "nameOnly": True}) is not None
 
 
 def require_primary(client: MongoClient[Document], reach: Reach) -> None:
@@ -131,21 +145,6 @@ def require_primary(client: MongoClient[Document], reach: Reach) -> None:
     )
 
 
-def holds_data(description: Mapping[str, Any]) -> bool:
-    """Return True if `listCollections` describes a collection with an application's documents.
-
-    Views hold none; among system collections, people write only ``system.js``.
-    """
-    name = str(description["name"])
-    return description["type"] != "view" and (not name.startswith("system.") or name == "system.js")
-
-
-def collections(database: Database[Document]) -> list[str]:
-    """Return the names of the collections in `database` with data, sorted."""
-    with database.list_collections() as found:
-        return sorted(str(description["name"]) for description in found if holds_data(description))
-
-
 def marks_of(client: MongoClient[Document]) -> dict[str, Json]:
     """Return the server's version, and its feature compatibility version if the account may see it."""
     found: dict[str, Json] = {"server": str(client.server_info()["version"])}
@@ -156,13 +155,17 @@ def marks_of(client: MongoClient[Document]) -> dict[str, Json]:
 
 def marks(readable: Readable[MongodbProfile]) -> Marks:
     """Return the marks of the server's format. See `Descriptor.marks`."""
-    reach = readable.reach
-    with within(reach), connect(reach, readable.profile.authentication_database) as client:
+    with (
+        Mongodb(readable.reach, readable.profile.authentication_database) as mongodb,
+        mongodb.asked() as client,
+    ):
         return marks_of(client)
 
 
 def holdings(readable: Readable[MongodbProfile]) -> dict[str, Any]:
     """Return the databases that the account sees, the server's own apart. See `Recognition.holdings`."""
-    reach = readable.reach
-    with within(reach), closing(connect(reach, readable.profile.authentication_database)) as client:
+    with (
+        Mongodb(readable.reach, readable.profile.authentication_database) as mongodb,
+        mongodb.asked() as client,
+    ):
         return {"databases": sorted({*client.list_database_names()} - OF_THE_SERVER)}

@@ -8,7 +8,7 @@ from typing import Any
 from pymongo.errors import OperationFailure
 
 from rollproof.stores.keeper import Client
-from rollproof.stores.mongodb.client import UNAUTHORIZED, connect, lets_in_anybody, within
+from rollproof.stores.mongodb.client import UNAUTHORIZED, Mongodb, lets_in_anybody
 from rollproof.stores.mongodb.descriptor import MongodbProfile
 from rollproof.stores.strangers import Strangers, blind, host_of
 from rollproof.stores.writable import Operated
@@ -22,14 +22,7 @@ _SERVERS = ("NetworkInterfaceTL", "MongoDB Internal Client")
 _PIPELINE = (
     {"$currentOp": {"allUsers": True, "idleConnections": True}},
     {"$match": {"client": {"$exists": True}}},
-    {
-        "$project": {
-            "client": 1,
-            "effectiveUsers": 1,
-            "appName": 1,
-            "clientMetadata.driver.name": 1,
-        }
-    },
+    {"$project": {"client": 1, "effectiveUsers": 1, "appName": 1, "clientMetadata.driver.name": 1}},
 )
 
 
@@ -39,23 +32,21 @@ class Clients:
     def __init__(self, operated: Operated[MongodbProfile]) -> None:
         """Remember how to connect; the first question connects."""
         self._strangers = Strangers(operated)
-        self._reach = operated.reach
-        self._client = connect(self._reach, operated.profile.authentication_database)
+        self._client = Mongodb(operated.reach, operated.profile.authentication_database)
         self._open: bool | None = None
 
     def others(self) -> list[Client]:
         """Return the connections of others, idle ones included."""
+        reach = self._client.reach
         if self._open is None:
-            self._open = lets_in_anybody(self._reach)
-        with within(self._reach):
+            self._open = lets_in_anybody(reach)
+        with self._client.asked() as client:
             try:
-                found = list(self._client.admin.aggregate(list(_PIPELINE)))
+                found = list(client.admin.aggregate(list(_PIPELINE)))
             except OperationFailure as error:
                 if error.code != UNAUTHORIZED:
                     raise
-                raise blind(
-                    self._reach, "the action inprog (role clusterMonitor)", "not authorised"
-                ) from None
+                raise blind(reach, "the action inprog (role clusterMonitor)", "not authorised") from None
         return self._strangers.among(
             [client for one in found for client in _clients(one, everybody=self._open)]
         )

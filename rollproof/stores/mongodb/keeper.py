@@ -10,72 +10,37 @@ from __future__ import annotations
 import hashlib
 import re
 from base64 import b64decode
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import bson
-from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS, RawBSONDocument
+from bson.raw_bson import RawBSONDocument
 from bson.timestamp import Timestamp
 from pymongo import MongoClient, WriteConcern
 from pymongo.client_session import ClientSession
-from pymongo.collection import Collection as Written
-from pymongo.database import Database
+from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, PyMongoError
 
 from rollproof.profile.store_descriptor import Means
 from rollproof.reading import open_regular
 from rollproof.stores.contract import ExportedRecord
 from rollproof.stores.keeper import Put, Restored, StoreKeeper
-from rollproof.stores.mongodb.bson import LENIENT, key_of, split_stream
-from rollproof.stores.mongodb.client import Document, connect, holds_data, marks_of, require_primary, within
+from rollproof.stores.mongodb.bson import RAW
+from rollproof.stores.mongodb.client import Document, Mongodb, marks_of, moment
 from rollproof.stores.mongodb.descriptor import MongodbProfile
+from rollproof.stores.mongodb.schema import Description, descriptions
 from rollproof.stores.package import Kept, Package, read_package, write_package
+from rollproof.stores.reach import Reach
 from rollproof.system.files import create_file
 
 COLLECTIONS = "collections.bson"
 BUCKETS = "system.buckets."
 # Bytes of documents that go to the server at a time; its own limit for one message is 48 MB.
 BATCH_BYTES = 16_000_000
-# Decodes any value that a server may hold, if the driver has to look into a document.
-_ANY = LENIENT.with_options(document_class=RawBSONDocument)
 # Matches a document that may hold a timestamp of zero, which the server replaces on insert.
 ZERO_TIMESTAMP = re.compile(rb"\x11[^\x00]+\x00\x00{8}")
-
-
-@dataclass(frozen=True, slots=True)
-class Collection:
-    """A collection or view as the server describes it; every description is raw BSON.
-
-    `file` is None for a view. A time series is kept as its buckets, which `source` names.
-    """
-
-    database: str
-    name: str
-    kind: str
-    options: RawBSONDocument
-    indexes: tuple[RawBSONDocument, ...]
-    file: str | None
-
-    @property
-    def full_name(self) -> str:
-        """Database and name, as `Reader.counts` has them."""
-        return f"{self.database}.{self.name}"
-
-    @property
-    def source(self) -> str:
-        """The name of the collection that holds its documents."""
-        return f"{BUCKETS}{self.name}" if self.kind == "timeseries" else self.name
-
-    def same_description(self, other: Collection) -> bool:
-        """Return True if both have the same kind, options and indexes, the latter in any order."""
-        return (
-            self.kind == other.kind
-            and self.options.raw == other.options.raw
-            and {index.raw for index in self.indexes} == {index.raw for index in other.indexes}
-        )
 
 
 class Keeper(StoreKeeper):
@@ -85,17 +50,18 @@ class Keeper(StoreKeeper):
 
     def back_up(self, folder: Path) -> Kept:
         """Write every document of the profile's databases as of one moment, with options and indexes."""
-        with self._connected() as (client, server):
+        with self._connected() as client:
             before = self._describe(client)
             told = marks_of(client)
             records = {}
-            with _snapshot(client, server) as session:
-                for collection in before:
-                    if collection.file is not None:
+            with moment(client) as session:
+                for one in before:
+                    if one.kind != "view":
                         # The server refuses to read a capped collection as of a moment.
-                        moment = None if _capped(collection) else session
-                        records[collection.full_name] = self._dump(client, moment, collection, folder)
-            if not _same(before, self._describe(client)):
+                        at = None if one.capped else session
+                        records[one.full_name] = self._dump(client, at, one, folder / _file(before, one))
+            after = self._describe(client)
+            if len(before) != len(after) or not all(map(Description.same, before, after)):
                 raise self._failed(
                     "backup",
                     expected="collections, options and indexes that stay as they are meanwhile",
@@ -103,12 +69,12 @@ class Keeper(StoreKeeper):
                     hint="stop the application or its migration, and take the backup again",
                 )
         with create_file(folder / COLLECTIONS) as stream:
-            for collection in before:
-                stream.write(bson.encode(_to_document(collection)))
+            for one in before:
+                stream.write(bson.encode(vars(one)))
         return write_package(
             folder,
             kind=self.kind,
-            method=_method(server, before),
+            method=_method(before, snapshot=session is not None),
             means=Means.DOCUMENTS,
             records=records,
             details={**told, "databases": sorted(self._profile.databases)},
@@ -117,157 +83,130 @@ class Keeper(StoreKeeper):
     def restore(self, folder: Path) -> Restored:
         """Drop the content of the profile's databases, and create each collection of the backup again."""
         package = read_package(folder, kind=self.kind)
-        collections = self._check(package)
-        with self._connected() as (client, _):
+        self._expect_same(package, "databases", package.details["databases"], sorted(self._profile.databases))
+        with open_regular(package.path(COLLECTIONS)) as stream:
+            kept = [Description(**one) for one in bson.decode_file_iter(stream, codec_options=RAW)]
+        with self._connected() as client:
             self._expect_readable(package, marks_of(client))
-            notes = self._drop(client, collections)
-            for collection in sorted(collections, key=lambda c: c.kind == "view"):
-                self._create(client, package, collection)
-            self._verify(client, package, collections)
+            notes = self._drop(client, kept)
+            for one in sorted(kept, key=lambda one: one.kind == "view"):
+                self._create(client, package, one, _file(kept, one))
+            self._verify(client, package, kept)
         return Restored(records=package.records, notes=tuple(notes))
 
     @contextmanager
     def putting(self, collection: str, folder: Path, *, overwrite: bool) -> Iterator[Put]:
         """Write each document's own bytes, past the collection's validator."""
         database, _, name = collection.partition(".")
-        with connect(self._reach, self._profile.authentication_database) as client:
-            with within(self._reach):
-                require_primary(client, self._reach)
-                options = client[database].get_collection(name).options()
-            # A time series has no unique key to replace by.
-            replaces = overwrite and "timeseries" not in options
-            durable = client[database].get_collection(name, write_concern=WriteConcern(w="majority", j=True))
+        with self._client(self._reach) as mongodb:
+            with mongodb.asked() as client:
+                made = client[database].get_collection(name, write_concern=WriteConcern(w="majority", j=True))
+                # A time series has no unique key to replace by.
+                replaces = overwrite and "timeseries" not in made.options()
 
             def write(record: ExportedRecord) -> None:
-                raw = b64decode(str(record.replay))
-                document = RawBSONDocument(raw, _ANY)
-                with within(self._reach):
+                document = RawBSONDocument(b64decode(str(record.replay)), RAW)
+                with mongodb.asked():
                     if replaces:
-                        key = RawBSONDocument(key_of(raw), _ANY)
-                        durable.replace_one(key, document, upsert=True, bypass_document_validation=True)
+                        key = {"_id": document["_id"]}
+                        made.replace_one(key, document, upsert=True, bypass_document_validation=True)
                     else:
-                        durable.insert_one(document, bypass_document_validation=True)
-                    _set_zero_timestamps(durable, document)
+                        made.insert_one(document, bypass_document_validation=True)
+                    _set_zero_timestamps(made, document)
 
             yield Put(write)
 
-    @contextmanager
-    def _connected(self) -> Iterator[tuple[MongoClient[Document], Document]]:
-        """Yield a client and the server's description of itself; the server must be able to take writes."""
-        with within(self._whole), connect(self._whole, self._profile.authentication_database) as client:
-            require_primary(client, self._whole)
-            yield client, client.admin.command("hello")
+    def _client(self, reach: Reach) -> Mongodb:
+        return Mongodb(reach, self._profile.authentication_database)
 
-    def _describe(self, client: MongoClient[Document]) -> list[Collection]:
-        """Return every collection and view of the profile's databases, as the server describes them."""
-        found: list[Collection] = []
-        for database in sorted(self._profile.databases):
-            described = _answers(client[database], "listCollections", 1)
-            for description in sorted(described, key=lambda d: str(d["name"])):
-                name, kind = str(description["name"]), str(description["type"])
-                if kind == "view":
-                    found.append(Collection(database, name, kind, description["options"], (), None))
-                elif holds_data(description):
-                    indexes = tuple(_answers(client[database], "listIndexes", name))
-                    file = f"{len(found):05}.bson"
-                    found.append(Collection(database, name, kind, description["options"], indexes, file))
-        return found
+    @contextmanager
+    def _connected(self) -> Iterator[MongoClient[Document]]:
+        """Yield a client, whose requests have the deadline of a whole backup or restore together."""
+        with self._client(self._whole) as mongodb, mongodb.asked() as client:
+            yield client
+
+    def _describe(self, client: MongoClient[Document]) -> list[Description]:
+        return list(descriptions(client, self._profile.databases))
 
     def _dump(
-        self,
-        client: MongoClient[Document],
-        session: ClientSession | None,
-        collection: Collection,
-        folder: Path,
+        self, client: MongoClient[Document], session: ClientSession | None, one: Description, path: Path
     ) -> int:
-        """Write the documents of `collection` and return their number of records."""
-        database, count = client[collection.database], 0
-        with create_file(folder / str(collection.file)) as stream:
-            for batch in _raw(database[collection.source].find_raw_batches({}, session=session)):
+        """Write the documents of a collection and return their number of records."""
+        count = 0
+        with create_file(path) as stream:
+            for batch in _raw(client, one, session):
                 stream.write(batch)
-                count += len(split_stream(batch))
-        if collection.kind == "timeseries":  # its documents are buckets of records
-            return int(database[collection.name].count_documents({}, session=session))
+                count += len(bson.decode_all(batch, RAW))
+        if one.kind == "timeseries":  # its documents are buckets of records
+            return int(client[one.database][one.name].count_documents({}, session=session))
         return count
 
-    def _check(self, package: Package) -> list[Collection]:
-        """Return the collections of a backup; raises `ActionFailed` if it is of other databases."""
-        self._expect_same(package, "databases", package.details["databases"], sorted(self._profile.databases))
-        with open_regular(package.path(COLLECTIONS)) as stream:
-            documents = bson.decode_file_iter(stream, codec_options=DEFAULT_RAW_BSON_OPTIONS)
-            return [_from_document(document) for document in documents]
-
-    def _drop(self, client: MongoClient[Document], kept: Iterable[Collection]) -> list[str]:
+    def _drop(self, client: MongoClient[Document], kept: Iterable[Description]) -> list[str]:
         """Drop every collection and view; return a note for each that the backup does not have."""
-        names = {collection.full_name for collection in kept}
+        names = {one.full_name for one in kept}
         notes = []
-        for collection in sorted(self._describe(client), key=lambda c: c.kind != "view"):
-            client[collection.database].drop_collection(collection.name)
-            if collection.full_name not in names:
-                notes.append(f"dropped {collection.full_name}, which came after the backup")
+        for one in sorted(self._describe(client), key=lambda one: one.kind != "view"):
+            client[one.database].drop_collection(one.name)
+            if one.full_name not in names:
+                notes.append(f"dropped {one.full_name}, which came after the backup")
         return notes
 
-    def _create(self, client: MongoClient[Document], package: Package, collection: Collection) -> None:
-        database = client[collection.database]
+    def _create(self, client: MongoClient[Document], package: Package, one: Description, file: str) -> None:
+        database = client[one.database]
         try:
-            database.command({"create": collection.name, **dict(collection.options.items())})
-            if collection.file is None:
+            database.command({"create": one.name, **dict(one.options.items())})
+            if one.kind == "view":
                 return
-            self._insert(client, package.path(collection.file), collection)
-            if _expires(collection):
+            self._insert(client, package.path(file), one)
+            if one.expires:
                 # Once its index is there, the server may remove documents that have expired since the backup.
-                self._expect_documents(client, package, collection)
-            made = {str(index["name"]) for index in database[collection.name].list_indexes()}
-            missing = [_index(collection, index) for index in collection.indexes if index["name"] not in made]
+                self._expect_documents(client, package, one, file)
+            made = {str(index["name"]) for index in database[one.name].list_indexes()}
+            missing = [_index(one, index) for index in one.indexes if index["name"] not in made]
             if missing:
-                database.command({"createIndexes": collection.name, "indexes": missing})
+                database.command({"createIndexes": one.name, "indexes": missing})
         except BulkWriteError as error:
             first = (error.details or {}).get("writeErrors", [{}])[0]
-            raise self._not_restored(
-                f"error {first.get('code', 'without a code')}", of=collection.full_name
-            ) from None
+            observed = f"error {first.get('code', 'without a code')}"
+            raise self._not_restored(observed, of=one.full_name) from None
         except PyMongoError as error:
             if error.timeout:
                 raise
-            raise self._not_restored(str(error).split(", full error:")[0], of=collection.full_name) from None
+            raise self._not_restored(str(error).split(", full error:")[0], of=one.full_name) from None
 
-    def _insert(self, client: MongoClient[Document], path: Path, collection: Collection) -> None:
-        durable = client[collection.database].get_collection(
-            collection.source,
-            write_concern=WriteConcern(w="majority", j=True),
+    def _insert(self, client: MongoClient[Document], path: Path, one: Description) -> None:
+        durable = client[one.database].get_collection(
+            _source(one), write_concern=WriteConcern(w="majority", j=True)
         )
         for batch in _batches(path):
             durable.insert_many(batch, ordered=True, bypass_document_validation=True)
             for document in batch:
                 _set_zero_timestamps(durable, document)
 
-    def _verify(self, client: MongoClient[Document], package: Package, collections: list[Collection]) -> None:
+    def _verify(self, client: MongoClient[Document], package: Package, kept: Sequence[Description]) -> None:
         """Read everything back: descriptions, and documents in their order, byte for byte."""
-        observed = {collection.full_name: collection for collection in self._describe(client)}
-        for collection in collections:
-            there = observed.pop(collection.full_name, None)
-            if there is None or not there.same_description(collection):
-                raise self._not_restored(
-                    "other options or indexes" if there else "no collection", of=collection.full_name
-                )
-            if collection.file is not None and not _expires(collection):
-                self._expect_documents(client, package, collection)
-        for collection in observed.values():
-            raise self._not_restored("a collection that appeared meanwhile", of=collection.full_name)
+        observed = {one.full_name: one for one in self._describe(client)}
+        for one in kept:
+            there = observed.pop(one.full_name, None)
+            if there is None or not there.same(one):
+                words = "other options or indexes" if there else "no collection"
+                raise self._not_restored(words, of=one.full_name)
+            if one.kind != "view" and not one.expires:
+                self._expect_documents(client, package, one, _file(kept, one))
+        for one in observed.values():
+            raise self._not_restored("a collection that appeared meanwhile", of=one.full_name)
 
     def _expect_documents(
-        self, client: MongoClient[Document], package: Package, collection: Collection
+        self, client: MongoClient[Document], package: Package, one: Description, file: str
     ) -> None:
         digest = hashlib.sha256()
-        for batch in _raw(client[collection.database][collection.source].find_raw_batches({})):
+        for batch in _raw(client, one):
             digest.update(batch)
-        if digest.hexdigest() != package.files[str(collection.file)].sha256:
-            raise self._not_restored(
-                "other documents, or documents in another order", of=collection.full_name
-            )
+        if digest.hexdigest() != package.files[file].sha256:
+            raise self._not_restored("other documents, or documents in another order", of=one.full_name)
 
 
-def _set_zero_timestamps(collection: Written[Document], document: RawBSONDocument) -> None:
+def _set_zero_timestamps(collection: Collection[Document], document: RawBSONDocument) -> None:
     """Set those that a server turned into the current time when it was given the whole document."""
     if not ZERO_TIMESTAMP.search(document.raw):
         return
@@ -277,58 +216,43 @@ def _set_zero_timestamps(collection: Written[Document], document: RawBSONDocumen
         collection.update_one({"_id": document["_id"]}, {"$set": zeros}, bypass_document_validation=True)
 
 
-@contextmanager
-def _snapshot(client: MongoClient[Document], server: Document) -> Iterator[ClientSession | None]:
-    if not server.get("setName"):
-        yield None
-        return
-    with client.start_session(snapshot=True) as session:
-        yield session
+def _file(kept: Sequence[Description], one: Description) -> str:
+    """Return the file of a backup with the documents of `one`, by its place."""
+    return f"{kept.index(one):05}.bson"
 
 
-def _same(left: list[Collection], right: list[Collection]) -> bool:
-    names = [collection.full_name for collection in left] == [collection.full_name for collection in right]
-    return names and all(a.same_description(b) for a, b in zip(left, right, strict=True))
-
-
-def _method(server: Document, collections: Iterable[Collection]) -> str:
-    if not server.get("setName"):
+def _method(kept: Iterable[Description], *, snapshot: bool) -> str:
+    if not snapshot:
         return "raw BSON of each document, one collection after the other (no snapshot: no replica set)"
-    capped = [collection.full_name for collection in collections if _capped(collection)]
+    capped = [one.full_name for one in kept if one.capped]
     besides = f", but for capped {', '.join(capped)}" if capped else ""
     return f"raw BSON of each document, read at one moment (snapshot session){besides}"
 
 
-def _capped(collection: Collection) -> bool:
-    return bool(collection.options.get("capped"))
-
-
-def _index(collection: Collection, index: RawBSONDocument) -> Document:
+def _index(one: Description, index: RawBSONDocument) -> Document:
     # An index that compares bytes is described without a collation, and would inherit the collection's.
-    simple = {"collation": {"locale": "simple"}} if "collation" in collection.options else {}
+    simple = {"collation": {"locale": "simple"}} if "collation" in one.options else {}
     return {**simple, **dict(index.items())}
 
 
-def _expires(collection: Collection) -> bool:
-    return any("expireAfterSeconds" in described for described in (collection.options, *collection.indexes))
+def _source(one: Description) -> str:
+    """Return the name of the collection with the documents: a time series is kept as its buckets."""
+    return f"{BUCKETS}{one.name}" if one.kind == "timeseries" else one.name
 
 
-def _raw(batches: Iterable[object]) -> Iterator[bytes]:
+def _raw(
+    client: MongoClient[Document], one: Description, session: ClientSession | None = None
+) -> Iterator[bytes]:
+    batches = client[one.database][_source(one)].find_raw_batches({}, session=session)
     # By the driver's annotations a raw batch is a document; in fact it is bytes.
     yield from cast("Iterable[bytes]", batches)
-
-
-def _answers(database: Database[Document], command: str, value: object) -> list[RawBSONDocument]:
-    """Return the documents that a command lists; the driver's own helpers decode them, which loses types."""
-    with database.cursor_command(command, value, codec_options=DEFAULT_RAW_BSON_OPTIONS) as cursor:
-        return cast("list[RawBSONDocument]", list(cursor))
 
 
 def _batches(path: Path) -> Iterator[list[RawBSONDocument]]:
     batch: list[RawBSONDocument] = []
     size = 0
     with open_regular(path) as stream:
-        for document in bson.decode_file_iter(stream, codec_options=DEFAULT_RAW_BSON_OPTIONS):
+        for document in bson.decode_file_iter(stream, codec_options=RAW):
             if batch and size + len(document.raw) > BATCH_BYTES:
                 yield batch
                 batch, size = [], 0
@@ -336,25 +260,3 @@ def _batches(path: Path) -> Iterator[list[RawBSONDocument]]:
             size += len(document.raw)
     if batch:
         yield batch
-
-
-def _to_document(collection: Collection) -> Document:
-    return {
-        "database": collection.database,
-        "name": collection.name,
-        "kind": collection.kind,
-        "options": collection.options,
-        "indexes": list(collection.indexes),
-        "file": collection.file,
-    }
-
-
-def _from_document(document: RawBSONDocument) -> Collection:
-    return Collection(
-        database=str(document["database"]),
-        name=str(document["name"]),
-        kind=str(document["kind"]),
-        options=document["options"],
-        indexes=tuple(document["indexes"]),
-        file=document["file"],
-    )

@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, closing
 from itertools import islice
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import bson
-from bson import Int64, ObjectId, json_util
+from bson import ObjectId, json_util
 from bson.datetime_ms import DatetimeMS
 from bson.errors import BSONError
 from bson.json_util import JSONMode, JSONOptions
-from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS, RawBSONDocument
-from bson.timestamp import Timestamp
+from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient
 from pymongo.collection import Collection
 
 from rollproof.collection import Json
-from rollproof.errors import Unverifiable
+from rollproof.stores.canonical import hashed
 from rollproof.stores.contract import (
+    HASH_BITS,
     Answer,
     Beside,
     Digest,
@@ -37,74 +36,36 @@ from rollproof.stores.contract import (
 )
 from rollproof.stores.mongodb.bson import (
     LENIENT,
-    Tree,
-    answered,
+    RAW,
     bound_key,
     bound_text,
-    elements,
+    canonical,
     fields,
-    hashes,
-    joined,
-    key_of,
     record_key,
-    split_stream,
-    tree,
-    without,
 )
-from rollproof.stores.mongodb.client import (
-    _CONNECTIONS_ALONE,
-    ASKED_DOCUMENTS,
-    NAMES,
-    OF_THE_SERVER,
-    Document,
-    collections,
-    connect,
-    require_primary,
-    told,
-    within,
-)
+from rollproof.stores.mongodb.client import OF_THE_SERVER, Document, Mongodb, moment, told
 from rollproof.stores.mongodb.descriptor import MongodbProfile
 from rollproof.stores.mongodb.rights import judged
-from rollproof.stores.mongodb.schema import Description, description, descriptions
+from rollproof.stores.mongodb.schema import Description, collections, description, descriptions
 from rollproof.stores.names import Name, names_at, names_of, whole_numbers
 from rollproof.stores.policy import excluded_of
 from rollproof.stores.reach import Readable
 from rollproof.stores.reader import Reader
 from rollproof.system.side_by_side import Workers
 
-FIRST_SIZE = 10_000
+# Documents that `ask` reads at most: enough to touch real data, few enough for a large collection.
+ASKED_DOCUMENTS = 1000
+# Documents read at a time when references are followed.
+NAMES = 1000
+# Documents of one request; a server answers with at most 16 MB of them.
+BATCH = 5_000
 # The most keys that the server skips in one request of `divide`.
 SKIPPED = 200_000
-# The wire version of MongoDB 5.0, the first with snapshot reads outside of a transaction.
-SNAPSHOTS_SINCE = 13
 _RELAXED = JSONOptions(json_mode=JSONMode.RELAXED)
-
-
-@dataclass(slots=True)
-class _Scan:
-    """The state of reading one collection. `size` is the number of documents for the next request."""
-
-    client: MongoClient[Document]
-    described: Description
-    bounds: tuple[bytes | None, ...]
-    snapshots: bool
-    excluded: Tree
-    pace: Pace
-    size: int
-    stopped: threading.Event = field(default_factory=threading.Event)
-
-    def canonical(self, documents: list[bytes]) -> list[bytes]:
-        """Return documents in the form to hash: without excluded fields."""
-        if self.described.time_field is not None:
-            # A time series does not keep the order of fields: the server reassembles each record.
-            documents = [joined(sorted(elements(document), key=lambda e: e.name)) for document in documents]
-        return [without(document, self.excluded) for document in documents] if self.excluded else documents
-
-    def paced(self, asked: int, records: int, seconds: float) -> None:
-        """Choose the next size; a quick and small answer says nothing about the time for more."""
-        size = self.pace.next_size(max(records, 1), seconds)
-        if records >= asked or seconds > self.pace.chunk_seconds:
-            self.size = size
+# Documents by `_id` of any type: a filter would match only one type.
+_BY_ID: Mapping[str, Any] = {"hint": [("_id", 1)]}
+# The other sections of the server's status are long.
+_CONNECTIONS_ALONE = {"serverStatus": 1, "repl": 0, "metrics": 0, "locks": 0, "wiredTiger": 0, "tcmalloc": 0}
 
 
 class MongodbReader(Reader):
@@ -117,7 +78,7 @@ class MongodbReader(Reader):
     _profile: MongodbProfile
 
     blind_spots: tuple[str, ...] = (
-        "a part is read at one moment only on a replica set, and outside of capped collections",
+        "only on a replica set is a part read at one moment; never of capped collections and time series",
         "neither the order of insertion nor how a time series is cut into buckets is compared",
         "when a partial TTL index removes a document, the document counts as lost",
         "custom roles, passwords and settings of the server are not compared",
@@ -126,39 +87,18 @@ class MongodbReader(Reader):
     def __init__(self, readable: Readable[MongodbProfile]) -> None:
         """Keep the access data; the first question connects."""
         super().__init__(readable)
-        self._client: MongoClient[Document] | None = None
-        self._snapshots = False
+        self._mongodb = Mongodb(self._reach, self._profile.authentication_database)
 
     def close(self) -> None:
         """Close the client, if there is one."""
-        if self._client is not None:
-            self._client.close()
-        self._client = None
-
-    @contextmanager
-    def _connected(self) -> Iterator[MongoClient[Document]]:
-        """Yield the client, within one deadline.
-
-        After a failure the client is closed: it would wait for the server's recovery. The next call makes
-        a new one.
-        """
-        try:
-            with within(self._reach):
-                if self._client is None:
-                    self._client = connect(self._reach, self._profile.authentication_database)
-                    require_primary(self._client, self._reach)
-                    self._greet(self._client)
-                yield self._client
-        except Unverifiable:
-            self.close()
-            raise
+        self._mongodb.close()
 
     def ask(self) -> Answer:
         """Count up to `ASKED_DOCUMENTS` documents of the first collection that holds any."""
-        with self._connected() as client:
+        with self._mongodb.asked() as client:
             version = str(client.server_info()["version"])
             first, records = "", 0
-            for name in self._names(client):
+            for name in collections(client, self._profile.databases):
                 first = first or name
                 if records := self._of(client, name).count_documents({}, limit=ASKED_DOCUMENTS):
                     first = name
@@ -174,17 +114,17 @@ class MongodbReader(Reader):
 
     def collections(self) -> Sequence[str]:
         """Return the collections as ``database.collection``."""
-        with self._connected() as client:
-            return list(self._names(client))
+        with self._mongodb.asked() as client:
+            return collections(client, self._profile.databases)
 
     def count(self, collection: str) -> int:
         """Count one collection's documents by a scan."""
-        with self._connected() as client:
+        with self._mongodb.asked() as client:
             return self._of(client, collection).count_documents({})
 
     def connections(self) -> tuple[int, int]:
         """Return the numbers of connected and allowed clients."""
-        with self._connected() as client:
+        with self._mongodb.asked() as client:
             status = told(client, _CONNECTIONS_ALONE)
         if status is None:
             raise self._reach.untold("the role clusterMonitor")
@@ -195,12 +135,12 @@ class MongodbReader(Reader):
         self, collection: str, fields: Sequence[str], where: Mapping[str, str]
     ) -> Iterator[Name | None]:
         """Yield the names at the paths `fields` in a collection's documents."""
-        with self._connected() as client:
+        with self._mongodb.asked() as client:
             found = self._of(client, collection).find(where, dict.fromkeys(fields, 1), batch_size=NAMES)
         with closing(found):
             while True:
                 # Each block has its own deadline: the other store is asked between blocks.
-                with self._connected():
+                with self._mongodb.asked():
                     block = list(islice(found, NAMES))
                 if not block:
                     return
@@ -214,7 +154,7 @@ class MongodbReader(Reader):
         ids = (ObjectId(text) for text in texts if ObjectId.is_valid(text))
         first = {"$in": [*texts, *whole_numbers(texts), *ids]}
         with (
-            self._connected() as client,
+            self._mongodb.asked() as client,
             self._of(client, collection).find({fields[0]: first}, dict.fromkeys(fields, 1)) as found,
         ):
             for document in found:
@@ -226,17 +166,12 @@ class MongodbReader(Reader):
         database, _, name = collection.partition(".")
         return client[database][name]
 
-    def _names(self, client: MongoClient[Document]) -> Iterator[str]:
-        """Yield the collections of the profile's databases as ``database.collection``."""
-        for database in sorted(self._profile.databases):
-            yield from (f"{database}.{name}" for name in collections(client[database]))
-
     def schemas(self) -> Mapping[str, Json]:
         """Return each collection's options and indexes, and each view's definition."""
-        with self._connected() as client:
+        with self._mongodb.asked() as client:
             found = {
-                described.full_name: described.schema()
-                for described in descriptions(client, self._profile.databases)
+                f"{'view ' if one.kind == 'view' else ''}{one.full_name}": one.schema()
+                for one in descriptions(client, self._profile.databases)
             }
         return dict(sorted(found.items()))
 
@@ -244,7 +179,7 @@ class MongodbReader(Reader):
         """Return the users with their roles, and the databases of others."""
         compared: dict[str, Json] = {}
         outside, unread = list[str](), list[str]()
-        with self._connected() as client:
+        with self._mongodb.asked() as client:
             if answer := told(client, {"usersInfo": {"forAllDBs": True}}):
                 compared = {f"user {user['_id']}": _roles(user) for user in answer["users"]}
             else:
@@ -259,70 +194,76 @@ class MongodbReader(Reader):
 
     def rights(self) -> Rights:
         """Return what the account may do, by the privileges that the server lists for the connection."""
-        with self._connected() as client:
+        with self._mongodb.asked() as client:
             listed = client.admin.command({"connectionStatus": 1, "showPrivileges": True})
         return judged(listed["authInfo"]["authenticatedUserPrivileges"], self._profile.databases)
 
     def divide(self, collection: str, records: int) -> tuple[str, ...]:
         """Return `_id`s that are `records` documents apart, or times for a time series."""
-        with self._connected() as client:
-            described = self._described(client, collection)
+        described = self._described(collection)
         if described.time_field is not None:
             return self._divide_time(described, described.time_field, records)
-        division, key, left = [""], None, records
+        division, left = [""], records
+        bounds: dict[str, Any] = {}
         while True:
             step = min(left, SKIPPED)
-            key = self._key_after(described, key, step)
-            if key is None:
+            with self._mongodb.asked() as client:
+                made = self._of(client, collection).with_options(codec_options=RAW)
+                # From the index alone.
+                found = list(made.find({}, {"_id": 1}, skip=step, limit=1, **_BY_ID, **bounds))
+            if not found:
                 return tuple(division)
+            key = found[0]["_id"]
+            bounds = {"min": {"_id": key}}
             left -= step
             if left == 0:
-                text = bound_text(key)
-                # Only an `_id` with an exact text can be a bound; deprecated types have none.
-                division += [] if text is None else [text]
-                left = records if text is not None else 1
+                division.append(bound_text(key))
+                left = records
 
     def digest(
         self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
     ) -> Iterator[tuple[int, Digest]]:
         """Yield the digest of each of `parts`, read side by side over the connections of `pace`."""
-        with self._scan(collection, division, pace) as scan:
+        described = self._described(collection)
+        with Workers(pace.connections, "mongodb") as workers:
 
             def digested(part: int) -> Iterator[tuple[int, Digest]]:
                 found = Digest(0, 0)
-                for documents in self._documents(scan, part):
-                    found += Digest(len(documents), sum(hashes(scan.canonical(documents))))
+                for _, form in self._documents(described, division, part, pace, workers.stopped):
+                    found += Digest(1, hashed(form, HASH_BITS))
                 yield part, found
 
-            with Workers(pace.connections, "mongodb") as workers:
-                scan.stopped = workers.stopped
-                yield from workers.merged(digested, parts)
+            yield from workers.merged(digested, parts)
 
     def records(
         self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
     ) -> Iterator[tuple[int, RecordHash]]:
         """Yield each document of `parts`, with its fields' hashes."""
-        with self._scan(collection, division, pace) as scan:
-            expiries = scan.described.expiries
-            for part in parts:
-                for documents in self._documents(scan, part):
-                    canonical = scan.canonical(documents)
-                    for document, hashed, value in zip(documents, canonical, hashes(canonical), strict=True):
-                        expires = None
-                        if expiries:
-                            decoded = bson.decode(document, LENIENT)
-                            moments = [expiry.of(decoded) for expiry in expiries]
-                            expires = min((moment for moment in moments if moment is not None), default=None)
-                        yield part, RecordHash(record_key(document), value, fields(hashed), expires)
+        described = self._described(collection)
+        expiries = described.expiries
+        for part in parts:
+            for document, form in self._documents(described, division, part, pace):
+                expires = None
+                if expiries:
+                    decoded = bson.decode(document.raw, LENIENT)
+                    moments = [expiry.of(decoded) for expiry in expiries]
+                    expires = min((one for one in moments if one is not None), default=None)
+                hashes = fields(RawBSONDocument(form, RAW))
+                yield part, RecordHash(record_key(document), hashed(form, HASH_BITS), hashes, expires)
 
-    def _greet(self, client: MongoClient[Document]) -> None:
-        """Ask a server whether it reads from snapshots."""
-        hello = client.admin.command("hello")
-        member = "setName" in hello or hello.get("msg") == "isdbgrid"
-        self._snapshots = member and hello["maxWireVersion"] >= SNAPSHOTS_SINCE
+    def export(self, selection: Selection, folder: Path, pace: Pace) -> Iterator[ExportedRecord]:
+        """Yield the wanted documents, including the fields that digests leave out."""
+        described = self._described(selection.collection)
+        for part, records in selection.wanted.items():
+            for document, form in self._documents(described, selection.division, part, pace):
+                key, value = record_key(document), hashed(form, HASH_BITS)
+                if (key, value) in records:
+                    # As bytes: extended JSON cannot express every document exactly.
+                    yield ExportedRecord(key, value, _readable(document), b64encode(document.raw).decode())
 
-    def _described(self, client: MongoClient[Document], collection: str) -> Description:
-        found = description(client, collection)
+    def _described(self, collection: str) -> Description:
+        with self._mongodb.asked() as client:
+            found = description(client, collection)
         if found is None:
             raise self._reach.failed(
                 "none of that name",
@@ -331,112 +272,65 @@ class MongodbReader(Reader):
             )
         return found
 
-    @contextmanager
-    def _scan(self, collection: str, division: Sequence[str], pace: Pace) -> Iterator[_Scan]:
-        """Give the state for reading a collection; raise `Unverifiable` if it is gone at the end."""
-        with self._connected() as client:
-            described = self._described(client, collection)
+    def _documents(
+        self,
+        described: Description,
+        division: Sequence[str],
+        part: int,
+        pace: Pace,
+        stopped: Event | None = None,
+    ) -> Iterator[tuple[RawBSONDocument, bytes]]:
+        """Yield a part's documents, each with the bytes to hash; as of one moment if the server can.
+
+        It ends early once it is `stopped`.
+        """
+        where, options = self._within(described, division, part)
+        excluded = excluded_of(self._profile, described.full_name)
+        ordered = described.time_field is None
+        with ExitStack() as opened:
+            with self._mongodb.asked() as client:
+                session = opened.enter_context(moment(client, possible=ordered and not described.capped))
+                made = client[described.database][described.name]
+                found = made.find_raw_batches(where, batch_size=BATCH, session=session, **options)
+                opened.callback(found.close)
+            while stopped is None or not stopped.is_set():
+                started = time.monotonic()
+                with self._mongodb.asked():
+                    batch: Any = next(found, None)
+                seconds = time.monotonic() - started
+                if batch is None:
+                    break
+                documents = bson.decode_all(batch, RAW)
+                for document in documents:
+                    yield document, canonical(document, excluded, ordered=ordered)
+                pace.next_size(len(documents), seconds)
+        # A collection that was dropped meanwhile has ended like any other.
+        self._described(described.full_name)
+
+    def _within(
+        self, described: Description, division: Sequence[str], part: int
+    ) -> tuple[Document, Mapping[str, Any]]:
+        """Return the filter and the options of `find` for a part."""
         try:
-            keys = [bound_key(text) if text else None for text in division]
+            low, high = (bound_key(text) if text else None for text in [*division, ""][part : part + 2])
         except (ValueError, TypeError, BSONError):
             raise self._reach.failed(
                 "another text",
-                expected=f"division of {collection} into parts by _id",
+                expected=f"division of {described.full_name} into parts by _id",
                 hint="the baseline was changed by hand, or is of another store",
             ) from None
-        scan = _Scan(
-            client,
-            described,
-            bounds=(*keys, None),
-            snapshots=self._snapshots and not described.capped,
-            excluded=tree(excluded_of(self._profile, collection)),
-            pace=pace,
-            size=FIRST_SIZE,
-        )
-        try:
-            yield scan
-        except Unverifiable:
-            self.close()
-            raise
-        with self._connected() as client:
-            self._described(client, collection)
-
-    def _documents(self, scan: _Scan, part: int) -> Iterator[list[bytes]]:
-        """Yield one part's documents, request by request, all from one snapshot if the server can."""
-        low, high = scan.bounds[part], scan.bounds[part + 1]
-        if scan.described.time_field is not None:
-            yield from self._documents_of_time(scan, scan.described.time_field, low, high)
-            return
-        last: bytes | None = None
-        moment: Timestamp | None = None
-        skip = 0
-        more = True
-        while more and not scan.stopped.is_set():
-            asked = scan.size
-            # The answer begins with the previous request's last document: `min` is inclusive.
-            command = _find(scan.described.name, last or low, high, limit=asked + (last is not None))
-            if skip:
-                command["skip"] = skip
-            if scan.snapshots:
-                command["readConcern"] = {"level": "snapshot"}
-                if moment is not None:
-                    command["readConcern"]["atClusterTime"] = moment
-            started = time.monotonic()
-            documents, moment, more = self._ask(scan.client, scan.described, command)
-            seconds = time.monotonic() - started
-            more = more or len(documents) == command["limit"]
-            if documents and key_of(documents[0]) == last:
-                del documents[0]
-            # If that document alone filled the answer, the next request skips it.
-            skip = int(more and not documents)
-            if documents:
-                last = key_of(documents[-1])
-                scan.paced(asked, len(documents), seconds)
-                yield documents
-
-    def _documents_of_time(
-        self, scan: _Scan, time_field: str, low: bytes | None, high: bytes | None
-    ) -> Iterator[list[bytes]]:
-        """Yield a time series' records between two times by one cursor; they have no key to resume from."""
-        where = _between(time_field, low, high)
-        series = scan.client[scan.described.database][scan.described.name]
-        found = series.find_raw_batches(where, batch_size=scan.size)
-        with found:
-            while not scan.stopped.is_set():
-                started = time.monotonic()
-                with within(self._reach):
-                    batch: Any = next(found, None)
-                if batch is None:
-                    return
-                documents = split_stream(batch)
-                scan.paced(scan.size, len(documents), time.monotonic() - started)
-                yield documents
-
-    def _ask(
-        self, client: MongoClient[Document], described: Description, command: Document
-    ) -> tuple[list[bytes], Timestamp | None, bool]:
-        """Return one request's documents, their snapshot's time, and whether more documents remain."""
-        with within(self._reach):
-            database = client[described.database]
-            answer = database.command(command, codec_options=DEFAULT_RAW_BSON_OPTIONS)
-            documents, rest = answered(bytes(answer.raw))
-            cursor = bson.decode(rest, LENIENT)
-            if cursor["id"]:
-                database.command({"killCursors": described.name, "cursors": [Int64(cursor["id"])]})
-        return documents, cursor.get("atClusterTime"), bool(cursor["id"])
-
-    def _key_after(self, described: Description, key: bytes | None, skipped: int) -> bytes | None:
-        """Return the `_id` that is `skipped` places after `key`, from the index alone."""
-        command = {**_find(described.name, key, None, limit=1), "skip": skipped, "projection": {"_id": 1}}
-        with self._connected() as client:
-            documents, _, _ = self._ask(client, described, command)
-        return key_of(documents[0]) if documents else None
+        if described.time_field is None:
+            ends = {"min": low, "max": high}
+            return {}, {**_BY_ID, **{end: {"_id": key} for end, key in ends.items() if key is not None}}
+        bounds = {"$gte": low, "$lt": high}
+        between = {operator: bound for operator, bound in bounds.items() if bound is not None}
+        return ({described.time_field: between} if between else {}), {}
 
     def _divide_time(self, described: Description, time_field: str, records: int) -> tuple[str, ...]:
         """Halve the span of time until each piece has at most `records` records, or is one millisecond."""
         ends = []
         for direction in (1, -1):
-            with self._connected() as client:
+            with self._mongodb.asked() as client:
                 series = client[described.database].get_collection(described.name, codec_options=LENIENT)
                 found = series.find_one({}, {time_field: 1}, sort=[(time_field, direction)])
             if found is None:
@@ -447,27 +341,14 @@ class MongodbReader(Reader):
         while spans:
             start, end = spans.pop()
             where = {time_field: {"$gte": DatetimeMS(start), "$lt": DatetimeMS(end)}}
-            with self._connected() as client:
+            with self._mongodb.asked() as client:
                 count = client[described.database][described.name].count_documents(where)
             if count > records and end - start > 1:
                 middle = (start + end) // 2
                 spans += [(middle, end), (start, middle)]
             elif count:
                 bounds.append(start)
-        texts = [bound_text(bson.encode({"_id": DatetimeMS(bound)})) for bound in bounds[1:]]
-        return ("", *(text for text in texts if text is not None))
-
-    def export(self, selection: Selection, folder: Path, pace: Pace) -> Iterator[ExportedRecord]:
-        """Yield the wanted documents, including the fields that digests leave out."""
-        with self._scan(selection.collection, selection.division, pace) as scan:
-            for part, records in selection.wanted.items():
-                for documents in self._documents(scan, part):
-                    for document, value in zip(documents, hashes(scan.canonical(documents)), strict=True):
-                        key = record_key(document)
-                        if (key, value) in records:
-                            # As bytes: extended JSON cannot express every document exactly.
-                            whole = b64encode(document).decode()
-                            yield ExportedRecord(key, value, _readable(document), whole)
+        return ("", *(bound_text(DatetimeMS(bound)) for bound in bounds[1:]))
 
 
 def _roles(user: Mapping[str, Any]) -> Json:
@@ -475,26 +356,7 @@ def _roles(user: Mapping[str, Any]) -> Json:
     return {"roles": list[Json](sorted(roles))}
 
 
-def _find(collection: str, low: bytes | None, high: bytes | None, *, limit: int) -> Document:
-    """Return a request for documents by `_id` of any type: a filter would match only one type."""
-    command: Document = {"find": collection, "hint": {"_id": 1}, "limit": limit, "batchSize": limit}
-    if low is not None:
-        command["min"] = RawBSONDocument(low)
-    if high is not None:
-        command["max"] = RawBSONDocument(high)
-    return command
-
-
-def _between(time_field: str, low: bytes | None, high: bytes | None) -> Document:
-    bounds = {
-        operator: bson.decode(bound, LENIENT)["_id"]
-        for operator, bound in (("$gte", low), ("$lt", high))
-        if bound is not None
-    }
-    return {time_field: bounds} if bounds else {}
-
-
-def _readable(document: bytes) -> Json:
+def _readable(document: RawBSONDocument) -> Json:
     """Return a document as relaxed extended JSON: most values as people know them, others with their type."""
-    found: Json = json.loads(json_util.dumps(bson.decode(document, LENIENT), json_options=_RELAXED))
+    found: Json = json.loads(json_util.dumps(bson.decode(document.raw, LENIENT), json_options=_RELAXED))
     return found

@@ -1,20 +1,22 @@
-"""MongoDB's options, validators, indexes and views, as the server describes them."""
+"""MongoDB's collections and views, with their options and indexes, as the server describes them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, cast
 
+import bson
 from bson import json_util
 from bson.datetime_ms import DatetimeMS
 from bson.json_util import JSONMode, JSONOptions
+from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient
 from pymongo.database import Database
 
 from rollproof.collection import Json
-from rollproof.stores.mongodb.bson import LENIENT
-from rollproof.stores.mongodb.client import Document, holds_data
+from rollproof.stores.mongodb.bson import LENIENT, RAW
+from rollproof.stores.mongodb.client import Document
 
 # Relaxed for readability: 1 and 1.0 differ, 32-bit and 64-bit integers do not.
 _TEXT = JSONOptions(json_mode=JSONMode.RELAXED)
@@ -53,27 +55,23 @@ def _dates(value: object, path: tuple[str, ...]) -> Iterator[float]:
         yield from _dates(value.get(path[0]), path[1:])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Description:
-    """The server's description of a collection, time series or view."""
+    """The server's description of a collection, time series or view, of which it keeps each byte.
+
+    The collation in it, of a collection or an index, has the version by which the server orders texts.
+    """
 
     database: str
     name: str
     kind: str
-    options: Document
-    indexes: tuple[Document, ...]
-
-    @classmethod
-    def of(cls, database: Database[Document], described: Document) -> Self:
-        """Return the description for an entry of `listCollections`; asks for its indexes."""
-        name, kind = str(described["name"]), str(described["type"])
-        indexes = () if kind == "view" else tuple(_listed(database, "listIndexes", name))
-        return cls(database.name, name, kind, described["options"], indexes)
+    options: RawBSONDocument
+    indexes: list[RawBSONDocument]
 
     @property
     def full_name(self) -> str:
-        """Its name among schemas: the name from `Reader.counts`, or a view's name after ``view``."""
-        return f"{'view ' if self.kind == 'view' else ''}{self.database}.{self.name}"
+        """Database and name, as `Reader.counts` has them."""
+        return f"{self.database}.{self.name}"
 
     @property
     def time_field(self) -> str | None:
@@ -84,6 +82,11 @@ class Description:
     def capped(self) -> bool:
         """Whether the server drops its oldest documents for new ones."""
         return bool(self.options.get("capped"))
+
+    @property
+    def expires(self) -> bool:
+        """Whether the server may remove documents by itself."""
+        return any("expireAfterSeconds" in described for described in (self.options, *self.indexes))
 
     @property
     def expiries(self) -> tuple[Expiry, ...]:
@@ -98,43 +101,72 @@ class Description:
             found.append(Expiry((field,), float(self.options["expireAfterSeconds"])))
         return tuple(expiry for expiry in found if expiry.seconds >= 0)  # excludes NaN
 
+    def same(self, other: Description) -> bool:
+        """Return True if both have the same kind, options and indexes, the latter in any order."""
+        return (self.full_name, self.kind, self.options.raw) == (
+            other.full_name,
+            other.kind,
+            other.options.raw,
+        ) and {index.raw for index in self.indexes} == {index.raw for index in other.indexes}
+
     def schema(self) -> Json:
         """Return the definition to compare, as texts: the order of keys matters in indexes and views."""
         found: dict[str, Json] = {"kind": self.kind, "options": _texts(self.options, _OPTIONS)}
         if self.kind != "view":
-            found["indexes"] = {
-                str(index["name"]): _texts(index, _INDEX_OPTIONS)
-                for index in sorted(self.indexes, key=lambda index: str(index["name"]))
-            }
+            by_name = sorted(self.indexes, key=lambda index: str(index["name"]))
+            found["indexes"] = {str(index["name"]): _texts(index, _INDEX_OPTIONS) for index in by_name}
         return found
 
 
-def descriptions(client: MongoClient[Document], databases: tuple[str, ...]) -> Iterator[Description]:
-    """Yield the descriptions of all collections with data, and of all views."""
-    for name in sorted(databases):
-        for described in _listed(client[name], "listCollections", 1):
-            if described["type"] == "view" or holds_data(described):
-                yield Description.of(client[name], described)
+def collections(client: MongoClient[Document], databases: Iterable[str]) -> list[str]:
+    """Return the names of all collections with data as ``database.collection``, sorted."""
+    found = [(name, entry) for name in sorted(databases) for entry in _entries(client, name)]
+    return [f"{name}.{entry['name']}" for name, entry in found if entry["type"] != "view"]
+
+
+def descriptions(client: MongoClient[Document], databases: Iterable[str]) -> Iterator[Description]:
+    """Yield the descriptions of all collections with data, and of all views, sorted by database and name."""
+    for database in sorted(databases):
+        for entry in _entries(client, database):
+            yield _described(client, database, entry)
 
 
 def description(client: MongoClient[Document], collection: str) -> Description | None:
     """Return the description of ``database.collection``, or None if it does not exist."""
     database, _, name = collection.partition(".")
-    for described in _listed(client[database], "listCollections", 1):
-        if described["name"] == name and holds_data(described):
-            return Description.of(client[database], described)
+    for entry in _entries(client, database):
+        if entry["name"] == name and entry["type"] != "view":
+            return _described(client, database, entry)
     return None
 
 
-def _listed(database: Database[Document], command: str, value: object) -> list[Document]:
-    with database.cursor_command(command, value, codec_options=LENIENT) as cursor:
-        return list(cursor)
+def _described(client: MongoClient[Document], database: str, entry: RawBSONDocument) -> Description:
+    name, kind = str(entry["name"]), str(entry["type"])
+    indexes = [] if kind == "view" else _listed(client[database], "listIndexes", name)
+    return Description(database, name, kind, entry["options"], indexes)
 
 
-def _texts(described: Document, needless: Mapping[str, object]) -> Json:
+def _entries(client: MongoClient[Document], database: str) -> list[RawBSONDocument]:
+    """Return what `listCollections` says of collections with an application's documents, and of views.
+
+    Among system collections, people write only ``system.js``.
+    """
+    found = sorted(_listed(client[database], "listCollections", 1), key=lambda entry: str(entry["name"]))
+    return [
+        entry for entry in found if entry["name"] == "system.js" or not entry["name"].startswith("system.")
+    ]
+
+
+def _listed(database: Database[Document], command: str, value: object) -> list[RawBSONDocument]:
+    """Return the documents that a command lists; the driver's own helpers decode them, which loses types."""
+    with database.cursor_command(command, value, codec_options=RAW) as cursor:
+        return cast("list[RawBSONDocument]", list(cursor))
+
+
+def _texts(described: RawBSONDocument, needless: Mapping[str, object]) -> Json:
     """Return each option as text, except those at a value that is `needless` to say."""
     return {
         name: json_util.dumps(value, json_options=_TEXT)
-        for name, value in sorted(described.items())
+        for name, value in sorted(bson.decode(described.raw, LENIENT).items())
         if name not in ("name", "ns") and (name not in needless or value != needless[name])
     }

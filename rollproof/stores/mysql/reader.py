@@ -65,11 +65,8 @@ NAMES = 1000
 # Limits of a first request, before its speed is known: rows, and bytes of rows.
 FIRST_ROWS = 20_000
 FIRST_BYTES = 16 << 20
-# The rows that `records` holds at a time, and the rows that one request walks for a division.
+# The rows that `records` holds at a time.
 BLOCK = 5_000
-WALK = 500_000
-# The server counts as busy when more statements than these run in addition to ours.
-OTHERS = 16
 # Hexadecimal digits of the first column that represent the key in a keyless table.
 SHOWN = 40
 # Up to so many wanted rows of a part are selected by the server; with more, the part is read whole.
@@ -252,7 +249,7 @@ class MysqlReader(Reader):
         with self._connected() as connection:
             table = self._table(connection, collection)
             while table.key.bounds:
-                bound = self._walk(connection, table, bounds[-1], records)
+                bound = self._step(connection, table, bounds[-1], "", records)
                 if not bound:
                     break
                 bounds.append(bound)
@@ -355,7 +352,6 @@ class MysqlReader(Reader):
             ) from None
         rows(connection, "START TRANSACTION WITH CONSISTENT SNAPSHOT")
         while True:
-            self._wait_while_busy(connection, pace)
             width = table.key.width(first, end)
             # A table without a usable key is read by one request, as is a range that is certainly small.
             if not table.key.bounds or (width is not None and width <= size):
@@ -370,17 +366,6 @@ class MysqlReader(Reader):
             first = step
         rows(connection, "COMMIT")
 
-    def _walk(self, connection: Session, table: _Table, first: str, records: int) -> str:
-        """Return the bound about `records` rows after `first`, or "" if fewer rows follow."""
-        left = records
-        while left > 0:
-            step = min(left, WALK)
-            first = self._step(connection, table, first, "", step)
-            if not first:
-                break
-            left -= step
-        return first
-
     def _step(self, connection: Session, table: _Table, first: str, end: str, size: int) -> str:
         """Return the bound `size` rows after `first`, or "" if fewer rows follow before `end`.
 
@@ -393,16 +378,6 @@ class MysqlReader(Reader):
         )
         found = rows(connection, query)
         return table.key.bound(found[0]) if found else ""
-
-    def _wait_while_busy(self, connection: Session, pace: Pace) -> None:
-        """Wait while many other statements run, at most for the deadline of one request."""
-        started = time.monotonic()
-        while time.monotonic() - started < self._reach.deadline:
-            ((_, running),) = rows(connection, "SHOW GLOBAL STATUS LIKE 'Threads_running'")
-            if int(running) <= pace.connections + OTHERS:
-                break
-            time.sleep(pace.chunk_seconds)
-            pace.paused_seconds += pace.chunk_seconds
 
     def _table(self, connection: Session, collection: str) -> _Table:
         """Prepare a table for reading; its definition is read each time, as it may have been altered."""

@@ -214,7 +214,7 @@ class Mongodb(Subject):
         return Chosen(PAPERS, (three, four, five, last), spoil, (three, last), size=10)
 
     def small(self, patch: pytest.MonkeyPatch) -> None:
-        patch.setattr(mongodb_content, "FIRST_SIZE", 3)
+        patch.setattr(mongodb_content, "BATCH", 3)
         patch.setattr(Pace, "next_size", lambda *_: 3)
 
     # The keeper.

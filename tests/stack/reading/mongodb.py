@@ -70,6 +70,12 @@ def _modify(what: str, **changes: object) -> Act:
     return lambda subject: subject.database.command("collMod", what, **changes)
 
 
+def _recollate(subject: Mongodb) -> None:
+    """Make a collection again that orders texts otherwise, as one by a collation of another version does."""
+    subject.database.drop_collection("defined german")
+    subject.database.create_collection("defined german", collation={"locale": "de", "strength": 1})
+
+
 class Mongodb(Subject):
     """Papers by their number."""
 
@@ -123,6 +129,7 @@ class Mongodb(Subject):
         "level": _modify("defined", validationLevel="moderate"),
         "action": _modify("defined", validationAction="warn"),
         "view": _modify("seen", viewOn="defined", pipeline=[{"$sort": {"count": 1, "text": -1}}]),
+        "another order of texts": _recollate,
         "collection more": lambda s: s.database.create_collection("defined late"),
         "view gone": lambda s: s.database.drop_collection("seen"),
         "series": _modify("defined series", expireAfterSeconds=10**9),
@@ -240,7 +247,7 @@ class MongodbInSmallRequests(Mongodb):
     variant = True
     schema_changes, ways, attempts = {}, {}, {}
 
-    limits = ((mongodb_content, "FIRST_SIZE", 3), (Pace, "next_size", lambda *_: 3))
+    limits = ((mongodb_content, "BATCH", 3), (Pace, "next_size", lambda *_: 3))
 
 
 def _measured(number: int) -> dict[str, Any]:

@@ -9,7 +9,6 @@ import pytest
 
 from rollproof.errors import Unverifiable
 from rollproof.stores.contract import Digest, Pace
-from rollproof.stores.mongodb.client import Document
 from rollproof.stores.reader import Reader
 from tests.stack.content_reading import agreeing_records, digests, whole
 from tests.stack.reading.mongodb import DATABASE, PAPERS, Mongodb
@@ -60,16 +59,9 @@ def test_documents_as_large_as_an_answer_are_all_read(subject: Mongodb, content:
 
 def test_a_part_is_as_of_one_moment(subject: Mongodb, monkeypatch: pytest.MonkeyPatch) -> None:
     content: Any = subject.content()
-    monkeypatch.setattr("rollproof.stores.mongodb.reader.FIRST_SIZE", 3)
-    monkeypatch.setattr(Pace, "next_size", lambda *_: 3)
-    asked: list[Document] = []
-    ask = content._ask
-
-    def counted(client: Any, described: Any, command: Document) -> Any:  # noqa: ANN401 - as it is called
-        asked.append(command)
-        return ask(client, described, command)
-
-    monkeypatch.setattr(content, "_ask", counted)
+    monkeypatch.setattr("rollproof.stores.mongodb.reader.BATCH", 3)
+    asked: list[int] = []
+    monkeypatch.setattr(Pace, "next_size", lambda _, records, __: asked.append(records))
     with content:
         before = whole(content, subject.full)
         reading = content.records(subject.full, ("",), [0], Pace())

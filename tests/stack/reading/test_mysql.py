@@ -127,14 +127,6 @@ def test_a_locked_table_is_no_answer_until_it_is_free(subject: Mysql) -> None:
         rows(subject.sql, "UNLOCK TABLES")
 
 
-def test_a_busy_server_is_waited_for(subject: Mysql, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rollproof.stores.mysql.reader.OTHERS", -10)
-    with subject.content(deadline_seconds=0.5) as impatient:
-        pace = Pace(chunk_seconds=0.1)
-        assert list(impatient.digest(subject.empty, ("",), [0], pace)) == [(0, Digest(0, 0))]
-    assert pace.paused_seconds > 0
-
-
 def test_a_database_dropped_is_no_schema(subject: Mysql) -> None:
     with (
         subject.content(databases=("scratch_first", "scratch_dropped")) as content,
@@ -261,6 +253,20 @@ def test_accounts_grants_and_variables_are_seen(
     found = _differences(content, statement, seer)
     assert any(line.startswith(name) for line in found), found
     assert "scratch secret" not in str(found)
+
+
+def test_another_order_of_texts_is_seen(seer: Mysql, content: Reader) -> None:
+    """By the server's default, and of each collation in use by what the server says of it."""
+    ((before,),) = rows(seer.sql, "SELECT @@GLOBAL.collation_server")
+    try:
+        found = _differences(content, "SET GLOBAL collation_server = 'utf8mb4_unicode_520_ci'", seer)
+    finally:
+        seer.running.root(f"SET GLOBAL collation_server = '{before}'")
+    assert any(line.startswith("variable collation_server: expected") for line in found), found
+    used = content.schemas()["collation utf8mb4_general_ci"]
+    assert isinstance(used, dict)
+    assert used["id"] == 45
+    assert {"is_compiled", "sortlen"} <= used.keys()
 
 
 def test_a_variable_that_is_set_for_good_is_seen(seer: Mysql, content: Reader) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import bson
 import pytest
+from bson.raw_bson import RawBSONDocument
 
 from rollproof.baseline.differences import schema_differences
 from rollproof.stores.mongodb.schema import Description
@@ -12,7 +14,8 @@ from rollproof.stores.mongodb.schema import Description
 
 def _schema(options: dict[str, Any], **of_index: object) -> Any:  # noqa: ANN401 - JSON
     index = {"v": 2, "key": {"a": 1}, "name": "a_1", **of_index}
-    return Description("db", "papers", "collection", options, (index,)).schema()
+    raw_options, raw_index = (RawBSONDocument(bson.encode(one)) for one in (options, index))
+    return Description("db", "papers", "collection", raw_options, [raw_index]).schema()
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -49,11 +49,7 @@ def test_mongodb_holds_a_name_of_any_type(held: Any) -> None:  # noqa: ANN401 - 
 
     view = opened(MongodbView, "mongodb")
 
-    @contextmanager
-    def connected() -> Iterator[Any]:
-        yield {"shop": {"documents": Collection()}}
-
-    view._connected = connected
+    view._mongodb.connect = lambda: {"shop": {"documents": Collection()}}
     assert view.held("shop.documents", ["_id"], NAMES) == {(str(held),)}
 
 

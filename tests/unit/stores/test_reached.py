@@ -23,6 +23,7 @@ from kafka.errors import (
 from pydantic import SecretStr
 from pymilvus import MilvusClient
 from pymilvus.exceptions import MilvusException
+from pymongo import MongoClient
 from pymongo.errors import ExecutionTimeout, OperationFailure, ServerSelectionTimeoutError
 
 from rollback_actions.containers.compose import ComposeControl
@@ -90,7 +91,16 @@ def _of_mysql(reach: Reach) -> AbstractContextManager[object]:
     return _Mysql(reach).asked()
 
 
-MYSQL, MONGODB, REDIS = _of_mysql, mongodb.within, redis_view.translated
+class _Mongodb(mongodb.Mongodb):
+    def connect(self) -> MongoClient[mongodb.Document]:
+        return create_autospec(MongoClient, instance=True)
+
+
+def _of_mongodb(reach: Reach) -> AbstractContextManager[object]:
+    return _Mongodb(reach, "admin").asked()
+
+
+MYSQL, MONGODB, REDIS = _of_mysql, _of_mongodb, redis_view.translated
 
 
 class _Milvus(Milvus):

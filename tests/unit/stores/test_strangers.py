@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any, cast
@@ -198,9 +197,9 @@ def test_mongodb_tells_a_client_on_our_own_accounts(
         operation(8, "", "", "MongoDB Internal Client"),
     ]
     server = SimpleNamespace(admin=SimpleNamespace(aggregate=lambda _: found))
-    monkeypatch.setattr(mongodb_clients, "connect", lambda *_: server)
     monkeypatch.setattr(mongodb_clients, "lets_in_anybody", lambda _: anybody)
     clients = mongodb_clients.Clients(cast("Any", Operated("one", section("mongodb"), NOWHERE)))
+    clients._client.connect = lambda: cast("Any", server)  # type: ignore[method-assign]
     nobody = ["nobody@127.0.0.1"] if anybody else []
     assert [str(one) for one in clients.others()] == ["app@127.0.0.1", *nobody, "operator@127.0.0.1"]
 
@@ -211,8 +210,9 @@ def test_only_a_server_that_answers_without_a_log_in_lets_in_anybody(monkeypatch
             raise OperationFailure("refused", code)
         return {"databases": []}
 
-    client = cast("Any", SimpleNamespace(admin=SimpleNamespace(command=command)))
-    monkeypatch.setattr(mongodb, "connect", lambda *_, anonymous: nullcontext(client) if anonymous else None)
+    admin, close = SimpleNamespace(command=command), lambda: None
+    client = cast("Any", SimpleNamespace(admin=admin, close=close, is_mongos=False, is_primary=True))
+    monkeypatch.setattr(mongodb, "connect", lambda *_, anonymous: client if anonymous else None)
     reach = _operated().reach
     code = 0
     assert (mongodb.lets_in_anybody(reach), mongodb.told(client, {"a": 1})) == (True, {"databases": []})
