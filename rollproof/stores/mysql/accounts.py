@@ -56,19 +56,13 @@ _DENIED = frozenset({1044, 1142, 1143, 1227})
 def read_beside(connection: Session, databases: Sequence[str]) -> Beside:
     """Return accounts, grants and global variables, as far as the account may read them."""
     compared: dict[str, Json] = dict(_variables(connection))
-    questions = [("accounts and grants: SELECT on mysql.*", _accounts)]
-    if connection.flavour == "mysql":
-        questions.append(
-            ("persisted variables: SELECT on performance_schema.persisted_variables", _persisted)
-        )
     unread = []
-    for right, question in questions:
-        try:
-            compared |= question(connection)
-        except pymysql.err.OperationalError as error:
-            if error.args[0] not in _DENIED:
-                raise
-            unread.append(right)
+    try:
+        compared |= _accounts(connection)
+    except pymysql.err.OperationalError as error:
+        if error.args[0] not in _DENIED:
+            raise
+        unread.append("accounts and grants: SELECT on mysql.*")
     outside = sorted(databases_seen(connection) - {*databases, *OF_THE_SERVER})
     return Beside(
         dict(sorted(compared.items())), tuple(f"database {name}" for name in outside), tuple(unread)
@@ -84,11 +78,6 @@ def _variables(connection: Session) -> Iterator[tuple[str, Json]]:
     for name, value in found.items():
         if name not in _MOVING and not (host and named.fullmatch(value)):
             yield f"variable {name}", value
-
-
-def _persisted(connection: Session) -> dict[str, Json]:
-    query = "SELECT variable_name, variable_value FROM performance_schema.persisted_variables"
-    return {f"persisted {name}": str(value) for name, value in rows(connection, query)}
 
 
 def _accounts(connection: Session) -> dict[str, Json]:

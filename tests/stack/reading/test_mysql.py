@@ -203,10 +203,8 @@ def test_what_the_account_may_not_see_is_told_and_no_baseline_is_captured_with_i
 @pytest.fixture
 def seer(subject: Mysql) -> Iterator[Mysql]:
     """The subject, whose account may read accounts; variables that a test sets are put back."""
-    root, flavour = subject.running.root, subject.running.flavour
+    root = subject.running.root
     root(f"CREATE USER scratch_ann@'%'; GRANT SELECT ON mysql.* TO {OPERATOR}@'%'")
-    if flavour == "mysql":
-        root(f"GRANT SELECT ON performance_schema.* TO {OPERATOR}@'%'")
     try:
         yield subject
     finally:
@@ -214,9 +212,6 @@ def seer(subject: Mysql) -> Iterator[Mysql]:
         root(f"REVOKE SELECT ON mysql.* FROM {OPERATOR}@'%'")  # noqa: S608 - a constant
         root("DROP PROCEDURE IF EXISTS scratch_first.shared")
         root("SET GLOBAL max_connect_errors = DEFAULT; DROP DATABASE IF EXISTS scratch_outside")
-        if flavour == "mysql":
-            root("RESET PERSIST IF EXISTS max_connect_errors")
-            root(f"REVOKE SELECT ON performance_schema.* FROM {OPERATOR}@'%'")  # noqa: S608 - a constant
 
 
 def _differences(content: Reader, change: str, subject: Mysql) -> list[str]:
@@ -267,13 +262,6 @@ def test_another_order_of_texts_is_seen(seer: Mysql, content: Reader) -> None:
     assert isinstance(used, dict)
     assert used["id"] == 45
     assert {"is_compiled", "sortlen"} <= used.keys()
-
-
-def test_a_variable_that_is_set_for_good_is_seen(seer: Mysql, content: Reader) -> None:
-    if seer.running.flavour != "mysql":
-        pytest.skip("MariaDB has no such variables")
-    found = _differences(content, "SET PERSIST_ONLY max_connect_errors = 17", seer)
-    assert found == ["persisted max_connect_errors: expected none, observed '17'"]
 
 
 def test_an_account_that_may_not_read_accounts_says_so(content: Reader) -> None:
