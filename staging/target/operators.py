@@ -63,7 +63,9 @@ class Operators:
         profile = self._profile("mongodb", MongodbProfile)
         reach = self._reach("mongodb", profile.operator)
         # Whoever stays connected while another process rolls back is a writer there.
-        client = mongodb.connect(reach, profile.authentication_database, idle_seconds=IDLE_SECONDS)
+        # The driver looks for idle connections at its heartbeat, which has at least 500 ms.
+        idle = {"maxIdleTimeMS": int(IDLE_SECONDS * 1000), "heartbeatFrequencyMS": 500}
+        client = mongodb.connect(reach, profile.authentication_database, **idle)
         return self.opened.enter_context(closing(client))
 
     @cached_property

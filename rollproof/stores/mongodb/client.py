@@ -29,28 +29,23 @@ def connect(
     reach: Reach,
     authentication_database: str,
     *,
-    idle_seconds: float | None = None,
     anonymous: bool = False,
+    **options: Any,  # noqa: ANN401 - as the driver takes them
 ) -> MongoClient[Document]:
     """Return a client for this one member; it connects with its first request, `anonymous` without a log-in.
 
     A replica set names its members by their internal addresses, which may be unreachable from here. So the
-    client talks only to the member at the profile's address. A connection that was idle for `idle_seconds` is
-    closed within as many seconds again; by default it stays.
+    client talks only to the member at the profile's address. `options` are the driver's.
     """
-    tls: dict[str, Any] = {"tls": True, "tlsCAFile": reach.endpoint.ca} if reach.endpoint.tls else {}
-    idle: dict[str, Any] = {}
-    if idle_seconds is not None:
-        # The driver looks for idle connections at its heartbeat, which has at least 500 ms.
-        idle = {"maxIdleTimeMS": int(idle_seconds * 1000), "heartbeatFrequencyMS": 500}
-    milliseconds = max(1, int(reach.deadline * 1000))
-    account: dict[str, Any] = {}
+    if reach.endpoint.tls:
+        options |= {"tls": True, "tlsCAFile": reach.endpoint.ca}
     if not anonymous:
-        account = {
+        options |= {
             "username": reach.account.user,
             "password": reach.account.password.get_secret_value(),
             "authSource": authentication_database,
         }
+    milliseconds = max(1, int(reach.deadline * 1000))
     return MongoClient(
         host=reach.endpoint.in_url,
         port=reach.endpoint.port,
@@ -62,9 +57,7 @@ def connect(
         retryReads=False,
         retryWrites=False,
         tz_aware=True,
-        **account,
-        **idle,
-        **tls,
+        **options,
     )
 
 
