@@ -22,6 +22,7 @@ from pymongo import MongoClient
 from pymongo.collection import Collection
 
 from rollproof.collection import Json
+from rollproof.errors import Unverifiable
 from rollproof.stores.canonical import hashed
 from rollproof.stores.contract import (
     HASH_BITS,
@@ -295,8 +296,12 @@ class MongodbReader(Reader):
                 opened.callback(found.close)
             while stopped is None or not stopped.is_set():
                 started = time.monotonic()
-                with self._mongodb.asked():
-                    batch: Any = next(found, None)
+                try:
+                    with self._mongodb.asked():
+                        batch: Any = next(found, None)
+                except Unverifiable:
+                    self._described(described.full_name)  # it may be gone
+                    raise
                 seconds = time.monotonic() - started
                 if batch is None:
                     break
