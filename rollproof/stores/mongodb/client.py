@@ -14,6 +14,7 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import OperationFailure, PyMongoError
 
 from rollproof.collection import Json
+from rollproof.errors import Unverifiable
 from rollproof.profile.data_formats import Marks
 from rollproof.stores.client import Client
 from rollproof.stores.client_name import NAME
@@ -84,9 +85,13 @@ class Mongodb(Client[MongoClient[Document]]):
 
     @contextmanager
     def asked(self, what: str = "an answer") -> Iterator[MongoClient[Document]]:
-        """Yield the client; all requests inside have one deadline."""
-        with super().asked(what) as client, pymongo.timeout(self.reach.deadline):
-            yield client
+        """Yield the client; all requests inside have one deadline. After a failure it is closed."""
+        try:
+            with super().asked(what) as client, pymongo.timeout(self.reach.deadline):
+                yield client
+        except Unverifiable:
+            self.close()
+            raise
 
     def words(self, error: Exception) -> str:
         """Return the first words: the rest describes the topology, or the answer, with documents in it."""

@@ -116,7 +116,7 @@ class Mysql(Subject):
     drops = ("a database", "everything")
     gone = "no database of that name"
     programs = True
-    disturbed = r"another definition of table scratch_first\.child"
+    disturbed = r"another definition of scratch_first\.child"
 
     def __init__(self, bench: Bench, opened: ExitStack) -> None:
         folder = bench.new_folder(self.server_kind)
