@@ -64,7 +64,7 @@ class Operators:
         reach = self._reach("mongodb", profile.operator)
         # Whoever stays connected while another process rolls back is a writer there.
         # The driver looks for idle connections at its heartbeat, which has at least 500 ms.
-        idle = {"maxIdleTimeMS": int(IDLE_SECONDS * 1000), "heartbeatFrequencyMS": 500}
+        idle: dict[str, Any] = {"maxIdleTimeMS": int(IDLE_SECONDS * 1000), "heartbeatFrequencyMS": 500}
         client = mongodb.connect(reach, profile.authentication_database, **idle)
         return self.opened.enter_context(closing(client))
 

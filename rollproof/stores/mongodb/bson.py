@@ -34,7 +34,7 @@ def canonical(document: RawBSONDocument, excluded: frozenset[str], *, ordered: b
     Where a server does not keep the order of fields, they are not `ordered`: their names order them.
     """
     if ordered and not excluded:
-        return document.raw
+        return bytes(document.raw)
     content = bson.decode(document.raw, LENIENT)
     for path in excluded:
         _remove(content, path.split("."))

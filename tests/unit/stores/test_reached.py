@@ -93,7 +93,7 @@ def _of_mysql(reach: Reach) -> AbstractContextManager[object]:
 
 class _Mongodb(mongodb.Mongodb):
     def connect(self) -> MongoClient[mongodb.Document]:
-        return create_autospec(MongoClient, instance=True)
+        return cast("MongoClient[mongodb.Document]", create_autospec(MongoClient, instance=True))
 
 
 def _of_mongodb(reach: Reach) -> AbstractContextManager[object]:
