@@ -43,7 +43,7 @@ def name_target(profile: str) -> None:
 
 
 def named_target() -> str:
-    """Return the path of the profile that this process was told of, or that its command line names, or ""."""
+    """Return the path of the profile that this process was given, or that its command line names, or ""."""
     if _named:
         return _named[0]
     last = ""

@@ -80,7 +80,7 @@ class PhaseVerdict:
     `window` is the profile's, None for a step before a migration. `first` is the first check in the order of
     the plan that did not pass, with its reason; None when all did.
     `partial` says why not every check of the phase was planned; None when every one was.
-    `late` tells that the phase was, which makes it failed whatever its checks found.
+    `late` says that the phase was, which makes it failed whatever its checks found.
     """
 
     verdict: Verdict

@@ -12,20 +12,11 @@ from typing import Any
 
 from rollproof.errors import Meaning
 
-_CATEGORIES = (
-    ("Verified wrong: late", "failed", Meaning.LATE),
-    ("Verified wrong: data loss", "failed", Meaning.DATA_LOSS),
-    ("Verified wrong: data changed", "failed", Meaning.DATA_CHANGED),
-    ("Verified wrong: wrong version", "failed", Meaning.WRONG_VERSION),
-    ("Verified wrong: resources", "failed", Meaning.RESOURCES),
-    ("Verified wrong: service down", "failed", Meaning.SERVICE_DOWN),
-    ("Verified wrong: other", "failed", None),
-    ("Could not verify: timeout", "broken", Meaning.TIMEOUT),
-    ("Could not verify: unreachable", "broken", Meaning.UNREACHABLE),
-    ("Could not verify: crash", "broken", Meaning.CRASH),
-    ("Could not verify: other", "broken", None),
-    ("Blocked", "skipped", None),
+_WRONG = (
+    *(Meaning.LATE, Meaning.DATA_LOSS, Meaning.DATA_CHANGED),
+    *(Meaning.WRONG_VERSION, Meaning.RESOURCES, Meaning.SERVICE_DOWN, Meaning.OTHER),
 )
+_UNKNOWN = (Meaning.TIMEOUT, Meaning.UNREACHABLE, Meaning.CRASH, Meaning.OTHER)
 
 
 def code_of(meaning: Meaning) -> str:
@@ -37,11 +28,15 @@ def code_of(meaning: Meaning) -> str:
     return f"[means:{meaning.value}]"
 
 
-def _rule(name: str, status: str, meaning: Meaning | None) -> dict[str, Any]:
-    rule: dict[str, Any] = {"name": name, "matchedStatuses": [status]}
-    if meaning is not None:
-        rule["traceRegex"] = rf"^(?:[\s\S]*\n)?\[means:{meaning.value}\]$"
+def _rule(name: str, status: str, meaning: Meaning) -> dict[str, Any]:
+    rule: dict[str, Any] = {"name": f"{name}: {meaning.replace('-', ' ')}", "matchedStatuses": [status]}
+    if meaning is not Meaning.OTHER:
+        rule["traceRegex"] = rf"^(?:[\s\S]*\n)?\[means:{meaning}\]$"
     return rule
 
 
-CATEGORIES = tuple(_rule(*category) for category in _CATEGORIES)
+CATEGORIES = (
+    *(_rule("Verified wrong", "failed", meaning) for meaning in _WRONG),
+    *(_rule("Could not verify", "broken", meaning) for meaning in _UNKNOWN),
+    {"name": "Blocked", "matchedStatuses": ["skipped"]},
+)

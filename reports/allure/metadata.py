@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rollproof.baseline.facts import Facts
 from rollproof.home import version as own_version
-from rollproof.incident.incident import Incident, RollbackRecord
+from rollproof.incident.incident import Incident, IncidentKind, RollbackRecord
 from rollproof.record_names import ENVIRONMENT_FILE
 from rollproof.system.files import write_whole
 
@@ -19,7 +19,8 @@ _ASCII = 128
 
 def report_name(incident: Incident) -> str:
     """Return the report's title."""
-    return f"Rollproof {_DASH} {incident.target} {_DASH} incident {incident.id}"
+    what = "migration" if incident.kind is IncidentKind.CHANGE else "incident"
+    return f"Rollproof {_DASH} {incident.target} {_DASH} {what} {incident.id}"
 
 
 def environment_of_run(

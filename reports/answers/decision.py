@@ -30,7 +30,7 @@ from rollproof.system.command import Command
 class AssessmentRecord:
     """The findings of `assess`: severity and bands, what the tree says, and the command to type, or None.
 
-    `monitored` tells that a running monitor made the samples, or that a file had them.
+    `monitored` says that a running monitor made the samples, or that a file had them.
     """
 
     assessment: Assessment
@@ -58,8 +58,8 @@ def assessment_lines(assessment: Assessment, *, monitored: bool) -> Iterator[str
             beats = f" (beats {finding.beats[0]} to {finding.beats[1]})" if finding.beats else ""
             what = (str(standing), str(finding.severity), f"{finding.text}{beats}")
             alike.setdefault(what, []).append(finding.band)
-    for (told, severity, text), bands in alike.items():
-        yield f"{told}: {severity}, {', '.join(bands)}: {text}"
+    for (stands, severity, text), bands in alike.items():
+        yield f"{stands}: {severity}, {', '.join(bands)}: {text}"
     clear = [f"{finding.band} {finding.text}" for finding in assessment.of(Standing.CLEAR)]
     if clear:
         yield f"clear: {'; '.join(dict.fromkeys(clear))}"

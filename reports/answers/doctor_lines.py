@@ -27,7 +27,7 @@ def doctor_lines(found: Examination) -> Iterator[str]:
     for line, after in zip_longest(asked, asked[1:]):
         # A hint of several lines, such as of secrets that are not there, is said once, below the last.
         same = after is not None and after.hint == line.hint and after.state is not NeedState.OK
-        yield from told(replace(line, hint="") if same else line, width)
+        yield from _shown(replace(line, hint="") if same else line, width)
     for cause in dict.fromkeys(line.after for line in found.lines if line.after):
         left = [line.name for line in found.lines if line.after == cause]
         text = f"{cause} first, then {listed(left, _SHOWN)}"
@@ -35,7 +35,7 @@ def doctor_lines(found: Examination) -> Iterator[str]:
     yield f"{found.target}: {summary(found.lines)}; {found.seconds:.1f} s"
 
 
-def told(line: Line, width: int) -> Iterator[str]:
+def _shown(line: Line, width: int) -> Iterator[str]:
     """Yield one line, its name in `width` columns, and what to type below it."""
     yield from _columns(line.name, line.state, line.text, width)
     if line.state is not NeedState.OK and line.hint:

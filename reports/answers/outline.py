@@ -137,10 +137,10 @@ def _of_start(plan: Plan, services: Sequence[str]) -> Iterator[str]:
     if not services:
         return
     if not plan.images:
-        anew = [service for service in services if service in plan.recreated]
+        again = [service for service in services if service in plan.recreated]
         others = [service for service in services if service not in plan.recreated]
-        if anew:
-            yield f"re-creates {', '.join(anew)}, whose volumes went back, on the images that they have"
+        if again:
+            yield f"re-creates {', '.join(again)}, whose volumes went back, on the images that they have"
         if others:
             yield f"starts {', '.join(others)} as they are"
         return

@@ -1,4 +1,4 @@
-"""How a rollback went, told to people: its end, its status, and what to type next."""
+"""How a rollback went, for people: its end, its status, and what to type next."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class StatusRecord:
 
     `kind`, `commit` and `names` are what was asked for, as far as that is known. `seconds` is how long its
     runs took, None before its end, and `idle_seconds` the time between them. `blind` are stores where a
-    writer may have been unseen. `locked` tells whether the target's lock has a holder, or None if it cannot
+    writer may have been unseen. `locked` says whether the target's lock has a holder, or None if it cannot
     be read. `doubts` are why the record does not hold.
     """
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from reports.bundle import verify_record
 from reports.bundle.verify_record import Checked
-from rollproof.errors import ActionFailed, Problem, UsageProblem, reason_of
+from rollproof.errors import ActionFailed, Problem, UsageProblem
 from rollproof.home import typed
 from rollproof.incident.incident import Incident
 from rollproof.profile.profile import Signing
@@ -73,11 +73,11 @@ def write_bundle(
         _require_holding(incident, checked, anyway=anyway)
         temporary.replace(output)
     except OSError as error:
-        raise ActionFailed(
+        raise ActionFailed.of_file(
+            error.filename or output,
+            error,
             what="bundle",
             expected="files of the incident that can be read, and a file that can be written",
-            observed=reason_of(error),
-            source=str(error.filename or output),
             hint="correct the permissions, or name another place: --output=…",
         ) from None
     finally:
@@ -147,19 +147,10 @@ def _write(path: Path, incident: Incident, files: Mapping[str, Path]) -> None:
     with (
         os.fdopen(descriptor, "wb") as raw,
         gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed,
-        tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
     ):
         for name, file in files.items():
             with file.open("rb") as stream:
                 member = tarfile.TarInfo(f"{incident.id}/{name}")
                 member.size, member.mode = os.fstat(stream.fileno()).st_size, 0o644
-                try:
-                    archive.addfile(member, stream)
-                except ValueError as error:
-                    raise UsageProblem(
-                        what="file of the incident",
-                        expected="a name and a size that every archive can have",
-                        observed=f"{name!a}: {error}",
-                        source="the incident's folder",
-                        hint="give that file another name; hand the folder itself on if it is too large",
-                    ) from None
+                archive.addfile(member, stream)

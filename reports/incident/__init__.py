@@ -1,1 +1,1 @@
-"""The folder of an incident, as far as it can be trusted, and the events that it tells of."""
+"""The folder of an incident, as far as it can be trusted, and the events in it."""

@@ -1,1 +1,1 @@
-"""`postmortem.md`: the incident as its record tells it, with blanks for the facts only people know."""
+"""`postmortem.md`: the incident as its record shows it, with blanks for the facts only people know."""

@@ -1,4 +1,4 @@
-"""`postmortem.md`: the incident as its record tells it, with blanks for the facts only people know.
+"""`postmortem.md`: the incident as its record shows it, with blanks for the facts only people know.
 
 It is made from the incident's folder alone, so it is the same whenever and wherever it is made. People's
 text below its last line is kept when the page is rebuilt.

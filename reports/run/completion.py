@@ -35,7 +35,7 @@ def complete(
     """Write the pages of the record, and render the report: `render` gets the HTML of its first screen.
 
     A change has the gate's page, an incident its pictures and its post-mortem. Post-mortem and report are
-    made even if the one before failed. Return the reasons for a missing one. `say` is told of pictures that
+    made even if the one before failed. Return the reasons for a missing one. `say` shows the pictures that
     cannot be drawn. With `drawn` false, earlier pictures are removed.
     """
     story = story_of(record, verdict)

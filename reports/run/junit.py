@@ -37,11 +37,11 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 def complete_junit(file: Path, properties: Mapping[str, str]) -> None:
-    """Add `properties` to the suites in `file`, and tell what was not verified as errors."""
+    """Add `properties` to the suites in `file`, and show what was not verified as errors."""
     root = ET.parse(file).getroot()  # noqa: S314 - pytest's own
     for suite in root.iter("testsuite"):
         for case in suite.iter("testcase"):
-            _tell_unverified(case)
+            _show_unverified(case)
         counts = {"errors": "error", "failures": "failure", "skipped": "skipped"}
         for name, tag in counts.items():
             suite.set(name, str(sum(1 for _ in suite.iter(tag))))
@@ -55,7 +55,7 @@ def complete_junit(file: Path, properties: Mapping[str, str]) -> None:
     write_whole(file, ET.tostring(root, encoding="utf-8", xml_declaration=True), mode=0o644)
 
 
-def _tell_unverified(case: ET.Element) -> None:
+def _show_unverified(case: ET.Element) -> None:
     found = case.find(f"properties/property[@name='{_VERDICT}']")
     verdict = None if found is None else Verdict(found.attrib["value"])
     for end in case:

@@ -20,13 +20,15 @@ from reports.allure.metadata import environment_of_run, write_environment
 from reports.allure.missing import write_missing_results
 from reports.html.html import render
 from reports.incident.record import IncidentRecord, read_record
+from reports.postmortem.postmortem import BY_PEOPLE
 from reports.run.causes import NAME as CAUSES
 from reports.run.completion import complete
 from reports.run.junit import complete_junit
+from reports.text.page import MARKS
 from reports.text.redactor import redactor_of
 from reports.tools.node import installed_allure
 from reports.verdict.limits import known_limits
-from reports.verdict.summary import append_job_summary, job_summary, lines, report_command
+from reports.verdict.summary import append_job_summary, conclusion, lines, report_command
 from reports.verdict.verdict import write_verdict
 from rollproof.baseline.facts import Facts
 from rollproof.errors import ExitCode, Problem
@@ -34,7 +36,7 @@ from rollproof.home import typed
 from rollproof.incident.incident import IncidentKind, report_paths
 from rollproof.incident.tally import of_severity, tally
 from rollproof.reading import read_regular
-from rollproof.record_names import GATE_PAGE, REPORT, RESULTS
+from rollproof.record_names import GATE_PAGE, POST_MORTEM, REPORT, RESULTS
 from rollproof.sealing.seal import promised
 from rollproof.system.files import write_whole
 from rollproof.verdict import RunVerdict, Verdict
@@ -137,9 +139,9 @@ class _Record:
         if not written or not Path(written).is_file():
             return
         folder = redactor_of(self._config).text(str(self._incident.folder.resolve()))
-        told = {"incident": self._incident.id, "verdict": shown.verdict.value, "record": folder}
+        properties = {"incident": self._incident.id, "verdict": shown.verdict.value, "record": folder}
         try:
-            complete_junit(Path(written), told)
+            complete_junit(Path(written), properties)
         except (OSError, ParseError) as error:
             self._notes.append(f"  JUnit's file does not say the verdict: {error}")
 
@@ -151,11 +153,11 @@ class _Record:
         terminal.section(f"incident {self._incident.id}")
         notes = map(redactor_of(self._config).text, self._notes)
         without = self._config.option.tbstyle == "no" and not self._config.pluginmanager.hasplugin(CAUSES)
-        told = () if without else self._verification.run.plan()
+        printed = () if without else self._verification.run.plan()
         for lead, rest, style in lines(
             self._shown,
             self._incident.folder,
-            told=told,
+            printed=printed,
             notes=notes,
             green=self._green,
             subject=self._subject(),
@@ -171,11 +173,14 @@ class _Record:
         return f"{target}, {f'after rollback {rollback.request}' if rollback else 'without a rollback'}"
 
     def _page(self, shown: RunVerdict) -> str:
-        """Return the run's Markdown page, which for a change is the gate's."""
-        if self._incident.kind is IncidentKind.CHANGE:
-            return read_regular(self._incident.folder / GATE_PAGE).decode()
-        redact = redactor_of(self._config).text
-        return job_summary(shown, self._incident.folder, redact, green=self._green)
+        """Return the page for a job's summary: the gate's, or what is made of the post-mortem."""
+        name = GATE_PAGE if self._incident.kind is IncidentKind.CHANGE else POST_MORTEM
+        path, said = self._incident.folder / name, shown.said(green=self._green)
+        page = read_regular(path).decode().partition(BY_PEOPLE)[0] if path.exists() else ""
+        if name == GATE_PAGE or (said is shown.verdict and page):
+            return page
+        head = f"## {MARKS[said]} {said.capitalize()}: {conclusion(shown, green=self._green)}"
+        return f"{head}\n\n{page}"
 
     def _blocked(self, page: str) -> str:
         """Mark the page of a run whose record holds a secret, and save the gate's: it may promote nothing."""

@@ -14,7 +14,7 @@ from reports.incident.record import read_record
 from reports.run.completion import complete
 from reports.verdict.summary import lines
 from reports.verdict.verdict import recounted, write_verdict
-from rollproof.errors import ExitCode, Problem, Unverifiable, code_of, disk_full, no_space
+from rollproof.errors import ExitCode, Unverifiable
 from rollproof.home import incidents as default_incidents
 from rollproof.incident.incident import named_incident, report_paths
 from rollproof.profile.profile import Signing, Target, load_target
@@ -24,27 +24,17 @@ from rollproof.sealing.seal import promised, sealed
 from rollproof.verdict import RunVerdict
 
 
-def report_anew(incident: str, incidents: Path | None, profile: Path | None = None) -> ExitCode:
+def rebuild_report(incident: str, incidents: Path | None, profile: Path | None = None) -> ExitCode:
     """Rebuild the record of `incident`, its folder or its id in `incidents`, and print the result.
 
     Without `incidents` the id is looked up where `profile` has its incidents, else where none is named. The
     record is signed with the key of `profile`, if it has one. For pages that need more see `complete`.
     """
-    try:
-        target = load_target(profile) if profile is not None else None
-        place = incidents or (target.folders.incidents if target is not None else default_incidents())
-        folder = named_incident(incident, place).folder
-        verdict = renew(folder, lambda text: print(text, file=sys.stderr), target)  # noqa: T201
-        record = read_record(folder, target.signing if target is not None else Signing())
-    except Problem as problem:
-        print(problem, file=sys.stderr)  # noqa: T201
-        return code_of(problem)
-    except OSError as error:
-        full = no_space(error)
-        if full is None:
-            raise
-        print(disk_full(full), file=sys.stderr)  # noqa: T201
-        return ExitCode.BROKEN
+    target = load_target(profile) if profile is not None else None
+    place = incidents or (target.folders.incidents if target is not None else default_incidents())
+    folder = named_incident(incident, place).folder
+    verdict = renew(folder, lambda text: print(text, file=sys.stderr), target)  # noqa: T201
+    record = read_record(folder, target.signing if target is not None else Signing())
     notes = [
         f"  sealed  {record.seal}",
         *(f"  not trusted  {doubt}" for doubt in record.doubts),
@@ -62,7 +52,7 @@ def report_anew(incident: str, incidents: Path | None, profile: Path | None = No
 def renew(folder: Path, say: Callable[[str], None], target: Target | None = None) -> RunVerdict:
     """Rebuild an incident's verdict, results of unreported checks, pages, pictures and report.
 
-    `say` is told of steps that take long. Existing files are overwritten, except people's text. A second
+    `say` shows the steps that take long. Existing files are overwritten, except people's text. A second
     rebuild makes the same files. The record is sealed then, and signed if `target` has a key.
     """
     folder = folder.resolve()

@@ -1,6 +1,6 @@
 """The output of a command's `--json`: one JSON document, in place of lines for people.
 
-A command gives `answer` one record, and the lines that tell it: both are told from the same object. Where an
+A command gives `answer` one record, and the lines that show it: both are made of the same object. Where an
 error ends the command, the edge of the command line gives the document instead, with that error as its
 `problem`. Nothing else is on standard output. `docs/schemas` has the schema of each.
 """
@@ -24,7 +24,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """An error as a document tells it: the parts of its two lines, and what was found beside it."""
+    """An error in a document: the parts of its two lines, and its notes."""
 
     what: str
     expected: str
@@ -93,7 +93,7 @@ def owe(error: Described, code: ExitCode, redact: Callable[[str], str]) -> None:
     """Print the document of a command that `error` ended with `code`, if it owes one."""
     command = _asked.get()
     if command is not None:
-        # Standard output may be closed; the exit code still tells the result.
+        # Standard output may be closed; the exit code still has the result.
         with suppress(OSError):
             _print(Document(command, code, problem=Trouble.of(error)), redact)
 

@@ -34,7 +34,7 @@ def guarded(command: Callable[..., object]) -> ExitCode:
 
     An unforeseen error is a bug of ours: its traceback goes to a file, for the person who fixes it. Messages
     and that file hold no secret that this process knows. A command that owes a document gives it with the
-    error in it, beside the message.
+    error in it, and the message too.
     """
     ask(None)
     try:
@@ -123,7 +123,7 @@ def _interrupted() -> ExitCode:
 
 def _say(text: str) -> None:
     text = for_a_terminal(_redacted(text))
-    # Standard error may be closed: then the exit code alone tells the result.
+    # Standard error may be closed: then the exit code alone has the result.
     with suppress(OSError):
         print(text, file=sys.stderr, flush=True)
 

@@ -1,4 +1,4 @@
-"""Pages made from untrusted texts by the templates beside this module: each value is redacted and escaped."""
+"""Pages made from untrusted texts by the templates in this folder: each value is redacted and escaped."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def installed_allure(tools: Path = TOOLS) -> Allure | None:
 
 
 def find_allure(progress: Callable[[str], None], tools: Path = TOOLS) -> Allure:
-    """Return Allure, installing it below `tools` if it is missing; `progress` is told of long steps.
+    """Return Allure, installing it below `tools` if it is missing; `progress` gets the long steps.
 
     Raises:
         NoReport: Node or Allure is missing and cannot be installed.

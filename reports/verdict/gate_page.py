@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from reports.text.page import MARKS, markdown
 from rollproof.incident.ledger import NoteKind, Result, Run
-from rollproof.profile.premigration import Waiver, waiver_of
+from rollproof.profile.premigration import Waiver
 from rollproof.runbook import STEPS
 from rollproof.verdict import RunVerdict, Verdict
 
@@ -44,7 +44,7 @@ def gate_page(
         count=f"{len(passed) - waived} of {len(checks)} items hold"
         + (f", {waived} waived" if waived else ""),
         steps=steps,
-        waivers=None if waivers is None else [(one, _use(one, waivers, checks, results)) for one in waivers],
+        waivers=None if waivers is None else [(one, _use(one, checks)) for one in waivers],
     )
 
 
@@ -57,19 +57,10 @@ def _item(check: str, result: Result | None) -> Item:
     return Item(check, "🏳️" if _is_waived(result) else MARKS[result.verdict], "; ".join(said) or _SILENT)
 
 
-def _use(
-    waiver: Waiver, waivers: Sequence[Waiver], checks: Sequence[str], results: Mapping[str, Result]
-) -> str:
-    names = {check: check.split("::")[-1] for check in checks}
-    covered = [check for check in checks if waiver.covers(names[check])]
-    if not covered:
+def _use(waiver: Waiver, checks: Sequence[str]) -> str:
+    if not any(waiver.covers(check.split("::")[-1]) for check in checks):
         return "covers no item"
-    if not waiver.holds():
-        return "expired"
-    waived = [check for check in covered if check in results and _is_waived(results[check])]
-    # If several waivers cover an item, the first one lets it pass.
-    used = any(waiver_of(waivers, names[check]) is waiver for check in waived)
-    return "used" if used else "not needed"
+    return "" if waiver.holds() else "expired"
 
 
 def _is_waived(result: Result) -> bool:

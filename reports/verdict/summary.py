@@ -1,21 +1,20 @@
-"""The verdict in a dozen lines: for a terminal, for a log, and as Markdown for a job's summary page."""
+"""The verdict in a dozen lines, for a terminal and for a log."""
 
 from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import asdict
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
-from reports.text.page import markdown
+from reports.incident.events import counted
 from reports.text.stages import TITLES
 from rollproof.errors import shortened
 from rollproof.home import typed
 from rollproof.record_names import GATE_PAGE, POST_MORTEM, REPORT, RESULTS, VERDICT
 from rollproof.runbook import SEVERITY, STEPS
 from rollproof.sealing.seal import UNSIGNED
-from rollproof.verdict import PhaseVerdict, RunVerdict, Verdict, blind_at
+from rollproof.verdict import RunVerdict, Verdict, blind_at
 
 _STYLES = {
     Verdict.PASSED: "bold green",
@@ -56,14 +55,14 @@ def lines(
     verdict: RunVerdict,
     folder: Path,
     *,
-    told: Collection[str] = (),
+    printed: Collection[str] = (),
     notes: Iterable[str] = (),
     green: bool = False,
     subject: str = "",
 ) -> Iterator[tuple[str, str, str]]:
     """Yield each line as its lead, its rest, and the lead's style in the words of rich and pytest.
 
-    `told` are the stages whose failures were printed before; `notes` are lines of the caller; `green` says
+    `printed` are the stages whose failures were printed before; `notes` are lines of the caller; `green` says
     that every check of the run passed. `subject` is what was verified, by default the target's name. The
     verdict comes last, since the end stays on a screen.
     """
@@ -71,51 +70,32 @@ def lines(
     if verdict.rollback is not None:
         yield "", f"  {_rollback(verdict)}", ""
     for name, phase in verdict.phases.items():
-        window = f"window {_window(phase):<10}  " if phase.window is not None else ""
-        rest = f" {TITLES[name]:<24} {phase.seconds:6.1f} s  {window}{_counts(phase)}"
+        window = "{:g}-{:g} s".format(*phase.window) if phase.window is not None else ""
+        shown = f"window {window:<10}  " if window else ""
+        late = ", late" if phase.late else ""
+        rest = f" {TITLES[name]:<24} {phase.seconds:6.1f} s  {shown}{counted(phase)}{late}"
         yield f"  {phase.verdict:<7}", rest, _STYLES[phase.verdict]
-    for check, reason in _firsts(verdict, told):
+    for check, reason in _firsts(verdict, printed):
         yield "  first", f"   {check}: {reason}", style
-    for reason, titles in _blocked_together(verdict).items():
+    for reason, titles in _blocked(verdict).items():
         yield "  blocked", f" {', '.join(titles)}: {reason}", _STYLES[Verdict.BLOCKED]
-    for late in _late(verdict):
-        yield "  late", f"    {late}", style
+    for reason in filter(None, (verdict.late_phases, verdict.late)):
+        yield "  late", f"    {reason}", style
     if verdict.partial:
         yield "  not covered", f": {'; '.join(verdict.partial)}", style
     yield "", f"  record  {shown_folder(folder)}: {', '.join(_record(folder))}", ""
     yield "", f"  {signature_of(verdict)}", ""
     yield from (("", note, "") for note in notes)
-    said, text = verdict.said(green=green), _conclusion(verdict, green=green)
+    said, text = verdict.said(green=green), conclusion(verdict, green=green)
     yield said.upper(), f": {text} ({subject or verdict.target})", _STYLES[said]
 
 
-def _conclusion(verdict: RunVerdict, *, green: bool) -> str:
+def conclusion(verdict: RunVerdict, *, green: bool) -> str:
     """Return what the run's verdict means, and the record's where that is another one."""
     if verdict.said(green=green) is verdict.verdict:
         return meaning(verdict)
     whole = f"the record so far is {verdict.verdict}: {meaning(verdict)}"
     return f"every check of this run ran and passed; {whole}"
-
-
-def job_summary(
-    verdict: RunVerdict, folder: Path, redact: Callable[[str], str] = str, *, green: bool = False
-) -> str:
-    """Return the summary of the incident in `folder` as Markdown; see `lines`."""
-    return markdown(
-        "summary.md.jinja",
-        redact,
-        said=verdict.said(green=green),
-        conclusion=_conclusion(verdict, green=green),
-        verdict=verdict,
-        rollback=_rollback(verdict),
-        window=_window,
-        firsts=list(_firsts(verdict)),
-        blocked=_blocked_together(verdict),
-        late=list(_late(verdict)),
-        folder=shown_folder(folder),
-        files=_record(folder),
-        signature=signature_of(verdict),
-    )
 
 
 def append_job_summary(page: str) -> None:
@@ -156,46 +136,24 @@ def _rollback(verdict: RunVerdict) -> str:
     return text + blind_at(verdict.blind or ())
 
 
-def _counts(phase: PhaseVerdict) -> str:
-    counts = asdict(phase.checks).items()
-    said = ", ".join(f"{count} {name}" for name, count in counts if count) or "no checks"
-    return f"{said}, late" if phase.late else said
-
-
-def _late(verdict: RunVerdict) -> Iterator[str]:
-    """Yield what was late: the phases, and the end of the downtime."""
-    yield from (late for late in (verdict.late_phases, verdict.late) if late is not None)
-
-
-def _window(phase: PhaseVerdict) -> str:
-    return "none" if phase.window is None else f"{phase.window[0]:g}-{phase.window[1]:g} s"
-
-
-def _firsts(verdict: RunVerdict, told: Collection[str] = ()) -> Iterator[tuple[str, str]]:
+def _firsts(verdict: RunVerdict, printed: Collection[str]) -> Iterator[tuple[str, str]]:
     """Yield each tried phase's first unpassed check with its reason: these are the causes."""
     for name, phase in verdict.phases.items():
-        if name not in told and phase.first is not None and (phase.checks.failed or phase.checks.broken):
-            check, reason = phase.first.check, phase.first.reason
-            yield check, _line(reason)
+        if name not in printed and phase.first is not None and (phase.checks.failed or phase.checks.broken):
+            yield phase.first.check, _line(phase.first.reason)
 
 
-def _blocked(verdict: RunVerdict) -> Iterator[tuple[str, str]]:
-    """Yield each phase that was only blocked, with the reason; what is late is told in a line of its own."""
-    for name, phase in verdict.phases.items():
-        if (
-            phase.checks.blocked
-            and not phase.late
-            and phase.first is not None
-            and not (phase.checks.failed or phase.checks.broken)
-        ):
-            yield name, _line(phase.first.reason)
+def _blocked(verdict: RunVerdict) -> dict[str, list[str]]:
+    """Return the titles of the phases that were only blocked, by the reason: most often it is one for all.
 
-
-def _blocked_together(verdict: RunVerdict) -> dict[str, list[str]]:
-    """Return the titles of the blocked phases, by their reason: most often it is one for all."""
+    What is late has a line of its own.
+    """
     titles: dict[str, list[str]] = {}
-    for name, reason in _blocked(verdict):
-        titles.setdefault(shortened(reason, _LONGEST_BLOCKED), []).append(TITLES[name])
+    for name, phase in verdict.phases.items():
+        only = phase.checks.blocked and not (phase.checks.failed or phase.checks.broken or phase.late)
+        if only and phase.first is not None:
+            reason = shortened(_line(phase.first.reason), _LONGEST_BLOCKED)
+            titles.setdefault(reason, []).append(TITLES[name])
     return titles
 
 

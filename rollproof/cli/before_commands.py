@@ -1,4 +1,4 @@
-"""The commands before a migration: what must hold is prepared, told, rehearsed and decided."""
+"""The commands before a migration: what must hold is prepared, announced, rehearsed and decided."""
 
 from __future__ import annotations
 

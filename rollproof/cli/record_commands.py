@@ -50,9 +50,9 @@ def report(
     Works for a killed run, too. Installs the tools that report.html needs, once. Exits 1 when the record
     holds a likely secret.
     """
-    from reports.run.renewal import report_anew
+    from reports.run.renewal import rebuild_report
 
-    raise typer.Exit(report_anew(incident, incidents, profile))
+    raise typer.Exit(rebuild_report(incident, incidents, profile))
 
 
 @app.command(

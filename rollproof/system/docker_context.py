@@ -1,4 +1,4 @@
-"""The context of `docker`: which engine its command line asks. The SDK is told the same one."""
+"""The context of `docker`: which engine its command line asks. The SDK gets the same one."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ from rollproof.system.steps import step
 
 LATEST = 10
 BODY_BYTES = 4096
-# Our own user agent: an access log tells our requests from those of users by it.
+# Our own user agent: by it an access log shows which requests are ours.
 AGENT = "rollproof-verifier"
 # No answer of an API is longer; an endless body must not fill the memory.
 MAXIMUM_BODY_BYTES = 8 * 1024 * 1024

@@ -24,7 +24,7 @@ _STATE, _START_TIME = 0, 19  # of the fields of /proc/PID/stat after the program
 _ENDED = frozenset({"Z", "X"})  # it has ended, and its parent has not read its exit status
 
 ENDING = (signal.SIGTERM, signal.SIGHUP)
-"""What asks a process to end, beside Ctrl-C: a cancelled job of CI, and a lost terminal."""
+"""What asks a process to end, like Ctrl-C: a cancelled job of CI, and a lost terminal."""
 
 
 @contextmanager
@@ -75,7 +75,7 @@ def stopping() -> Iterator[Callable[[], bool]]:
 
 
 class Life(StrEnum):
-    """Whether a process still runs, as far as this process can tell."""
+    """Whether a process still runs, as far as this process knows."""
 
     RUNS = "which still runs"
     ENDED = "which has ended"

@@ -126,8 +126,6 @@ def test_a_waiver_lets_an_item_pass_and_shows(gate: Sandbox) -> None:
     assert "state: expected saved" in page
     assert page.count("| 🏳️ |") == 3
     assert "5 of 8 items hold, 3 waived" in page
-    assert page.count("| used |") == 3
-    assert page.count("| not needed |") == 1, "of two of one person, the first lets an item pass"
     assert "| Ada | known \\| old |" in page
 
 

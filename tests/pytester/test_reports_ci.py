@@ -112,4 +112,4 @@ def test_the_summary_page_has_verdict_and_causes(sandbox: Sandbox, summary: Path
     assert page.startswith("# Before\n")
     assert page.count("Failed: something was verified, and it is wrong") == 1
     assert "| Phase 1: Infrastructure | ❌ failed |" in page
-    assert "- checks/test\\_a.py::test\\_wrong: " in page
+    assert "<sub>checks/test\\_a.py::test\\_wrong</sub>" in page

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reports.verdict.summary import append_job_summary, job_summary, lines, report_command
+from reports.verdict.summary import append_job_summary, lines, report_command
 from reports.verdict.verdict import read_verdict, write_verdict
 from rollproof.errors import UsageProblem
 from rollproof.verdict import CheckCounts, FirstRed, PhaseVerdict, RollbackVerdict, RunVerdict, Verdict
@@ -143,9 +143,6 @@ def test_what_is_late_and_verified_says_that_nothing_else_is_wrong(tmp_path: Pat
     )
     assert said[-1] == f"FAILED: {meaning} (staging)"
     assert "  late    downtime, from a to b: expected at most 600 s, observed 700.0 s" in said
-    page = job_summary(LATE, tmp_path)
-    assert f"❌ Failed: {meaning}" in page
-    assert "\n- late: downtime, from a to b: expected at most 600 s, observed 700.0 s\n" in page
     assert json.loads(write_verdict(tmp_path, LATE).read_text())["late"] == LATE.late
     assert (LATE.verified, PASSED.verified, FAILED.verified) == (True, True, False)
 
@@ -158,29 +155,17 @@ def test_the_summary_leads_in_colour(tmp_path: Path) -> None:
     assert not plain
 
 
-def test_the_markdown_is_a_table_and_quotes_what_checks_said(tmp_path: Path) -> None:
-    reason = "users: expected <b>1</b> | 2, observed *none*"
-    phase = replace(FAILED.phases["phase2"], first=FirstRed("checks/a.py::test_x", reason))
-
-    page = job_summary(replace(FAILED, phases={"phase2": phase}), tmp_path)
-
-    assert "## ❌ Failed: something was verified, and it is wrong" in page
-    assert "| Phase 2: Connectivity | ❌ failed | 6.5 | 120-180 s | 6 | 1 | 1 | 0 |" in page
-    assert r"- checks/a.py::test\_x: users: expected \<b\>1\</b\> \| 2, observed \*none\*" in page
-    assert "- not covered: phase4 has not run" in page
-
-
 def test_the_job_summary_is_appended_where_there_is_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = tmp_path / "summary.md"
     page.write_text("before\n")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(page))
-    append_job_summary(job_summary(PASSED, tmp_path))
+    append_job_summary("# Passed\n")
     monkeypatch.delenv("GITHUB_STEP_SUMMARY")
-    append_job_summary(job_summary(PASSED, tmp_path))
+    append_job_summary("# Passed\n")
 
-    assert page.read_text() == f"before\n{job_summary(PASSED, tmp_path)}"
+    assert page.read_text() == "before\n# Passed\n"
 
 
 BLIND = replace(
@@ -201,9 +186,6 @@ def test_where_a_writer_may_have_been_unseen_is_said(tmp_path: Path) -> None:
     assert (
         "rollback passed in 41.2 s, verified after 98.4 s in all; blind to writers at qdrant, redis" in said
     )
-    page = job_summary(BLIND, tmp_path)
-    assert "- blind to writers: redis: app@10.0.0.9 \\*may\\*" in page
-    assert "my\\_store: why" in job_summary(replace(BLIND, blind={"my_store": "why"}), tmp_path)
 
 
 def test_the_command_that_rebuilds_a_record_can_be_pasted(

@@ -16,7 +16,7 @@ from reports.run import completion, renewal
 from reports.tools.node import NoReport
 from rollback_actions.session.journal import Journal
 from rollproof.cli.command_line import app
-from rollproof.errors import ExitCode
+from rollproof.errors import ExitCode, Problem, code_of
 from rollproof.incident.incident import IncidentKind, find_or_create_change
 from rollproof.incident.ledger import Planned, Run
 from rollproof.profile.profile import load_target
@@ -62,6 +62,9 @@ def rendered(monkeypatch: pytest.MonkeyPatch, drawn: list[Path]) -> list[Path]:
 
 def report(*arguments: object, code: ExitCode = ExitCode.VERIFIED) -> str:
     ended = CliRunner().invoke(app, ["report", *map(str, arguments)])
+    if isinstance(ended.exception, Problem):
+        assert code_of(ended.exception) == code
+        return str(ended.exception)
     assert ended.exit_code == code, ended.output
     assert "Traceback" not in ended.output
     return ended.output
