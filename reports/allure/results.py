@@ -34,7 +34,7 @@ from allure_commons.model2 import (
 )
 from allure_commons.types import LabelType
 from allure_pytest.listener import AllureListener
-from allure_pytest.utils import ParsedPytestNodeId, allure_label, allure_title
+from allure_pytest.utils import allure_label, allure_title
 
 from fixtures.gating.evidence import EVIDENCE, NOTES, SIDES, STEPS, Sides
 from fixtures.gating.recorder import judge
@@ -284,21 +284,13 @@ def unreported(
     return TestResult(
         uuid=str(uuid.uuid4()),
         name=heading_of(node_id),
-        fullName=_full_name(node_id),
+        fullName=node_id,
         status=_STATUSES[verdict],
         statusDetails=StatusDetails(message=recorded.reason if recorded else NEVER_REPORTED),
         labels=[Label(name=name, value=value) for name, value in labels.items()],
         start=milliseconds,
         stop=milliseconds,
     )
-
-
-def _full_name(node_id: str) -> str:
-    """Return Allure's name of a check, or the node id itself if it names no test, as in a damaged plan."""
-    if "::" not in node_id:
-        return node_id
-    parsed = ParsedPytestNodeId(node_id)
-    return f"{parsed.package}#{parsed.test_function}"
 
 
 LONGEST = 500

@@ -36,7 +36,7 @@ READ = re.compile(r"[^/]*\.json|seal\.json\.sig|ledger/.*|" + "|".join(map(re.es
 
 # Anybody may have made the bundle: what is read as JSON is bounded, and so is the memory of this program.
 MIB = 1024**2
-LARGEST_READ, MEMORY = 8 * MIB, 512 * MIB
+LARGEST_READ, MOST_READ, MEMORY = 8 * MIB, 64 * MIB, 512 * MIB
 SECONDS, SHOWN = 10, 10
 
 
@@ -106,6 +106,7 @@ class Record:
         if name in self.hashes:
             raise ValueError(f"{shown(name)} is there twice")
         wanted = READ.fullmatch(name) is not None and member.size <= LARGEST_READ
+        wanted = wanted and sum(map(len, self.files.values())) + member.size <= MOST_READ
         digest, data = sha256(), b""
         while part := stream.read(MIB):
             digest.update(part)

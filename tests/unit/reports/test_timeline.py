@@ -248,7 +248,7 @@ FILES = (
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize(
     "content",
-    [b"", b"[", b"[]\n", b'{"at": 1}\n', b"\xff\n", b"null\n", b'{"verdict": [1e999]}\n', b"[" * 9999],
+    [b"", b"[", b'{"at": 1}\n', b"\xff\n", b"[" * 9999],
 )
 def test_whatever_is_damaged_the_timeline_is_made_and_says_so(
     made: MadeIncident, name: str, content: bytes
