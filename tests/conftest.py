@@ -86,8 +86,7 @@ def write_profile(folder: Path, more: str = "") -> Path:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options by which `./run tests` requires the stack and a browser, and chooses long tests."""
-    parser.addoption("--require-browser", action="store_true", help="fail, not skip, without Chromium")
+    """Add the options by which `./run tests` requires the stack, and chooses long tests."""
     parser.addoption("--require-stack", action="store_true", help="fail, not skip, without a staging stack")
     parser.addoption("--long", metavar="K/N", help="run that part of the long tests too: 1/1 is all")
 

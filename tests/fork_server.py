@@ -29,7 +29,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 ROOT = Path(__file__).resolve().parent.parent
-_BARE, _WHOLE = "bare", "whole"
 _LONGEST = 128 * 1024  # bytes of one message
 # Modules that xdist imports if there are workers.
 _OF_WORKERS = ("execnet.gateway_base", "xdist.dsession", "xdist.remote", "xdist.workermanage")
@@ -58,17 +57,14 @@ def workers_in(arguments: Sequence[str]) -> int:
 
 
 class ForkServer:
-    """Starts runs in turn; they have imported `modules` in addition to those of a run of pytest.
+    """Starts runs in turn; they have imported `modules` in addition to those of a run of pytest."""
 
-    With `bare`, they have imported `modules` alone.
-    """
-
-    def __init__(self, modules: Sequence[str] = (), *, bare: bool = False, path: Sequence[Path] = ()) -> None:
+    def __init__(self, modules: Sequence[str] = (), *, path: Sequence[Path] = ()) -> None:
         """Start the server, which finds distributions in the folders of `path` too."""
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._server = subprocess.Popen(
-                [sys.executable, __file__, str(theirs.fileno()), _BARE if bare else _WHOLE, *modules],
+                [sys.executable, __file__, str(theirs.fileno()), *modules],
                 cwd=ROOT,
                 env={
                     **os.environ,
@@ -283,7 +279,7 @@ def _main() -> None:
     path = sys.path[1:]
     sys.path[0] = str(ROOT)
     channel = socket.socket(fileno=int(sys.argv[1]))
-    (_import_all if sys.argv[2] == _BARE else _import_whole)(sys.argv[3:])
+    _import_whole(sys.argv[2:])
     _require_no_thread()
     gc.freeze()
     order = _serve(channel)

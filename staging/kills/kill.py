@@ -144,8 +144,10 @@ class Killer:
         seconds = {str(step.id): float((step.end or {})["seconds"]) for step in steps}
         return Undisturbed(seconds, outcome, incident.name)
 
-    def kill(self, action: Action, step: str, after: float, undisturbed: Undisturbed) -> Result:
+    def kill(self, action: Action, step: str, after: float, undisturbed: Undisturbed | None) -> Result:
         """Kill `action` after `step` has run for `after` seconds, resume it, and compare.
+
+        An action that restores no record has nothing to compare with an `undisturbed` one.
 
         A rollback that ended before the kill shows nothing: it is repeated, and killed sooner.
 
@@ -166,7 +168,8 @@ class Killer:
         marks: list[Mark] = []
         if not wrong:
             marks = action.mark() if self._is_left(incident) else []
-            expected = Expected(action.stores, written, undisturbed.outcome, fall.untouched, marks)
+            usual = undisturbed.outcome if undisturbed else None
+            expected = Expected(action.stores, written, usual, fall.untouched, marks)
             wrong = self._resume(action, incident) or self._wrong(incident, expected)
         facts = {
             "incident": incident.name,

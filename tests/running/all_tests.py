@@ -2,163 +2,81 @@
 
 from __future__ import annotations
 
-import shutil
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
-
-from rich.console import Console
 
 from reports.terminal.progress import Progress
 from rollproof.errors import ExitCode
-from staging.engine import install, undisturbed
+from staging.engine import undisturbed
 from staging.releases.deployment import bring_up_application
 from staging.stack.fresh_stacks import fresh_stacks, side_by_side
 from staging.stack.slot import Slot, first_slot
 from staging.stack.stack import Stack
 from tests.conftest import ROOT
-from tests.running.board import POLL_SECONDS, Durations, board, show, wait_for
-from tests.running.cut import DEFAULT_MINUTES, STACKS, Long, Share, minutes
+from tests.running.cut import STACKS, Share
 from tests.running.part import Part
 
 SMALL_SCALE = 0.05
+POLL_SECONDS = 0.2
 FOLDER = Path(".staging/tests")
-# The browser that opens reports: Debian's packages, and the program of each.
-BROWSER = {"chromium": "chromium", "chromium-driver": "chromedriver"}
-REQUIRED = "--require-browser"
 
 
 def run(arguments: Sequence[str], *, every: bool, part: str | None) -> int:
     """Run all tests, a part of them, or the default run; return the exit code."""
     share = Share.read(part) if part is not None else Share(1, 1) if every else None
-    parts = Parts.of(share, arguments)
-    began = time.monotonic()
+    unit, plugin, stack, *alone = parts = parts_of(share, arguments)
     with Progress() as progress:
-        if share is not None:
-            _announce(share, parts, progress)
-        # Parts on stacks end before the stacks are taken down, however the body ends.
-        with (
-            board(parts.every, progress, Durations(parts.folder)),
-            beside(parts.computing, progress),
-            _stacks(progress),
-            _ended(parts.on_stacks),
-        ):
-            parts.stack.start()
-            wait_for([parts.stack])
-            if parts.alone is not None:
-                wait_for(parts.computing)
-                parts.alone.start()
-                wait_for([parts.alone])
-    Durations(parts.folder).keep(parts.every)
-    show(parts.every, Console(highlight=False), time.monotonic() - began)
-    return parts.code
+        # What runs on stacks is stopped before they are taken down, however the body ends.
+        with _stopped([unit, plugin]):
+            unit.runs()
+            with _stacks(progress), _stopped([stack, *alone]):
+                finish([[unit, plugin], [stack]], progress)
+                finish([alone], progress)
+        for red in (one for one in parts if not one.passed):
+            progress.say(f"{red.name}: exit code {red.code}\n{red.failures()}")
+        for one in parts:
+            progress.say(f"{one.name}: {one.state} ({one.log})")
+    return code_of(parts)
 
 
-@dataclass(frozen=True)
-class Parts:
-    """The parts of a run: `computing`, in turn, at the same time as `stack`; last `alone`, by itself."""
-
-    folder: Path
-    computing: Sequence[Part]
-    stack: Part
-    alone: Part | None
-
-    @classmethod
-    def of(cls, share: Share | None, arguments: Sequence[str]) -> Self:
-        """Return the parts for a share of all tests, or for the default run; `arguments` are pytest's."""
-        folder = ROOT / FOLDER
-        folder.mkdir(parents=True, exist_ok=True)
-        long = [f"--long={share}"] if share else []
-        on_stacks = ["tests/stack", "--require-stack", *long]
-        side_by_side = ["-n", str(STACKS), "--dist", "loadscope", "--no-loadscope-reorder"]
-        many = ["-p", "hypothesispytest", "--hypothesis-profile=many"]
-        unit = ["tests/unit", "tests/fuzz", "-n", "2", *long, *(many if share else [])]
-        plugin = ["tests/pytester", "-n", "2", *long, *([REQUIRED] if share else [])]
-        computing = [
-            Part("unit", [*unit, *arguments], folder, background=True),
-            Part("plugin", [*plugin, *arguments], folder, background=True),
-        ]
-        return cls(
-            folder,
-            computing,
-            Part("stack", [*on_stacks, "-m", "not alone", *side_by_side, *arguments], folder),
-            Part("alone", [*on_stacks, "-m", "alone", *arguments], folder) if share else None,
-        )
-
-    @property
-    def on_stacks(self) -> list[Part]:
-        """The parts that use the stacks' servers."""
-        return [self.stack, *([self.alone] if self.alone else [])]
-
-    @property
-    def every(self) -> list[Part]:
-        """All parts."""
-        return [*self.computing, *self.on_stacks]
-
-    @property
-    def code(self) -> int:
-        """The exit code of the run."""
-        if all(part.code == ExitCode.NOTHING_SELECTED for part in self.every):
-            return ExitCode.NOTHING_SELECTED
-        return max((part.code or 0 for part in self.every if not part.passed), default=ExitCode.VERIFIED)
+def parts_of(share: Share | None, arguments: Sequence[str]) -> list[Part]:
+    """Return the parts of the default run, or of a share of all tests, in which the last runs alone."""
+    folder = ROOT / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    long = [f"--long={share}"] if share else []
+    on_stacks = ["tests/stack", "--require-stack", *long]
+    side_by_side = ["-n", str(STACKS), "--dist", "loadscope", "--no-loadscope-reorder"]
+    many = ["-p", "hypothesispytest", "--hypothesis-profile=many"] if share else []
+    parts = [
+        Part("unit", ["tests/unit", "tests/fuzz", "-n", "2", *long, *many], folder, background=True),
+        Part("plugin", ["tests/pytester", "-n", "2", *long], folder, background=True),
+        Part("stack", [*on_stacks, "-m", "not alone", *side_by_side], folder),
+        *([Part("alone", [*on_stacks, "-m", "alone"], folder)] if share else []),
+    ]
+    for part in parts:
+        part.arguments = [*part.arguments, *arguments]
+    return parts
 
 
-def _announce(share: Share, parts: Parts, progress: Progress) -> None:
-    """Announce the long tests that this part adds, with their estimated time."""
-    with progress.step(f"collect the long tests of part {share}"):
-        collection = Part("collection", ["tests", "--collect-only", "-q", f"--long={share}"], parts.folder)
-        collection.start()
-        try:
-            while collection.look():
-                time.sleep(POLL_SECONDS)
-        finally:
-            collection.stop()
-    files: dict[str, dict[str, Long]] = {}
-    for test, long in collection.told.long.items():
-        files.setdefault(test.partition("::")[0], {})[test] = long
-    for file, tests in files.items():
-        progress.say(f"  {file}: {len(tests)} long tests, about {minutes(tests):.0f} min")
-    both = minutes(collection.told.long) + (DEFAULT_MINUTES if share.first else 0.0)
-    default = "the default run and " if share.first else ""
-    progress.say(
-        f"part {share}: {default}{len(collection.told.long)} long tests, about {both:.0f} min in all"
-    )
+def code_of(parts: Sequence[Part]) -> int:
+    """Return the exit code of a run of `parts`."""
+    if all(part.code == ExitCode.NOTHING_SELECTED for part in parts):
+        return ExitCode.NOTHING_SELECTED
+    return max((part.code or ExitCode.FAILED for part in parts if not part.passed), default=0)
 
 
-@contextmanager
-def beside(parts: Sequence[Part], progress: Progress) -> Iterator[None]:
-    """Run `parts` in turn during the body and after it; once the body has failed, start no more."""
+def finish(lanes: Sequence[Sequence[Part]], progress: Progress) -> None:
+    """Run the parts of each lane in turn, and the lanes side by side, to their ends."""
+    with progress.line("tests") as show:
+        while under_way := [found for lane in lanes if (found := _next(lane))]:
+            show(", ".join(f"{part.name} {part.state}" for part in under_way))
+            time.sleep(POLL_SECONDS)
 
-    def run() -> None:
-        for part in parts:
-            if stopped.is_set():
-                return
-            part.start()
-            wait_for([part])
 
-    stopped = threading.Event()
-    if any(REQUIRED in part.arguments for part in parts):
-        with progress.step("see that there is a browser"):
-            if missing := [name for name, program in BROWSER.items() if shutil.which(program) is None]:
-                install(*missing, report=progress.say)
-    thread = threading.Thread(target=run, name="computing", daemon=True)
-    thread.start()
-    try:
-        yield
-        # Wait in short steps, so that a signal is noticed.
-        while thread.is_alive():
-            thread.join(POLL_SECONDS)
-    finally:
-        with undisturbed():
-            stopped.set()
-            # Repeat: a part may have just started.
-            while thread.is_alive():
-                _stop(parts)
-                thread.join(POLL_SECONDS)
+def _next(lane: Sequence[Part]) -> Part | None:
+    return next((part for part in lane if part.runs()), None)
 
 
 @contextmanager
@@ -172,15 +90,11 @@ def _stacks(progress: Progress) -> Iterator[None]:
 
 
 @contextmanager
-def _ended(parts: Sequence[Part]) -> Iterator[None]:
+def _stopped(parts: Sequence[Part]) -> Iterator[None]:
     """Stop all running parts at the end, however the body ends."""
     try:
         yield
     finally:
         with undisturbed():
-            _stop(parts)
-
-
-def _stop(parts: Sequence[Part]) -> None:
-    for part in parts:
-        part.stop()
+            for part in parts:
+                part.stop()

@@ -1,6 +1,7 @@
 """Kills of rollbacks of one service, of one store and of all code on the real stack, and their results.
 
-Each rollback first runs once without a kill. An emergency rollback is killed in `test_respond.py`, and
+A rollback that restores records first runs once without a kill; one of a service alone is undisturbed in
+`test_rollback_service.py`. An emergency rollback is killed in `test_respond.py`, and
 `test_kill_walk.py` kills all of them at every step.
 """
 
@@ -56,7 +57,6 @@ def test_a_rollback_of_a_service_that_is_killed_is_taken_over_and_resumed(
     verifier: Verifier, killer: Killer, known: dict[str, Action], engine: ContainerEngine
 ) -> None:
     action, before = known["service"], _containers(engine)
-    undisturbed = killer.undisturbed(action)
 
     def looked_at() -> list[Mark]:
         status = verifier.actions("rollback", "status")
@@ -66,7 +66,7 @@ def test_a_rollback_of_a_service_that_is_killed_is_taken_over_and_resumed(
         return action.mark()
 
     step = str(StepId(Step.RECREATE, SERVICE))
-    kill = killer.kill(replace(action, mark=looked_at), step, INTO_SECONDS, undisturbed)
+    kill = killer.kill(replace(action, mark=looked_at), step, INTO_SECONDS, None)
     assert not kill.wrong, kill
     incident = verifier.folder / "incidents" / str(kill.facts["incident"])
     (over,) = [one for one in verify_journal(incident / "journal.jsonl") if one["event"] == "took over"]

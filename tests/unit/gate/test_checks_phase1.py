@@ -22,7 +22,6 @@ from rollproof.profile.profile import Target, load_target
 from rollproof.runbook import Replica
 from tests.conftest import write_profile
 from tests.unit.baseline.test_baseline import FACTS
-from tests.unit.gate.asked import given
 
 EXPECT = Expect([]).of("container engine")
 USED = Usage(memory=1, memory_percent=1.0, cpu_percent=1.0, pids=1, pids_limit=0)
@@ -101,32 +100,6 @@ def judged(was: RecordedContainer, now: Container, target: Target) -> None:
 
 
 @pytest.mark.parametrize(
-    ("was", "now"),
-    [(ended(), ended(id="another")), (ended(), ended(health="unhealthy")), (container(), container())],
-    ids=["completed again", "with a health check", "running"],
-)
-def test_what_is_as_recorded_is_well(was: Container, now: Container, target: Target) -> None:
-    judged(recorded_container(was), now, target)
-
-
-@pytest.mark.parametrize(
-    ("was", "now", "said"),
-    [
-        (ended(), ended(3), "expected completed, exit code 0, observed exited, exit code 3"),
-        (ended(), container(), "expected completed, exit code 0, observed running"),
-        (ended(), ended(restart="always"), "expected completed, exit code 0"),
-        (container(), ended(), "expected running, observed exited, exit code 0"),
-        (ended(3), ended(3), "expected running, observed exited, exit code 3"),
-        # The engine calls a paused container running, too.
-        (container(), container(status="paused"), "expected running, observed paused"),
-    ],
-)
-def test_what_is_not_as_recorded_is_red(was: Container, now: Container, said: str, target: Target) -> None:
-    with pytest.raises(Mismatch, match=said):
-        judged(recorded_container(was), now, target)
-
-
-@pytest.mark.parametrize(
     ("was", "now", "restarts"),
     [
         (container(restarts=4), container(restarts=4), 0),
@@ -179,31 +152,3 @@ def test_each_replica_is_a_case_of_its_own(target: Target, tmp_path: Path) -> No
     live["worker"] = (container("worker-1"),)
     with pytest.raises(Mismatch, match=r"containers of service worker: expected 2, .* observed 1: worker-1"):
         of(Replica("worker", 1))
-
-
-@pytest.mark.parametrize("what", ["changed_settings", "changed_inside"])
-def test_each_replica_is_compared_once_and_what_is_the_same_in_all_is_one_cause(
-    what: str, tmp_path: Path
-) -> None:
-    names = [f"web-{number}" for number in range(1, 6)]
-    was = {name: recorded_container(container(name, settings={"Memory": 1})) for name in names}
-    now = {name: container(name, settings={"Memory": 2}) for name in names}
-    insides = {one.id: Inside(added=("/usr/local/bin/x",)) for one in now.values()}
-    facts = replace(FACTS, containers=tuple(was.values()))
-    told = [
-        given(
-            what,
-            {
-                "container": now[name],
-                "recorded": was[name],
-                "service": "web",
-                "containers": {"web": tuple(now.values())},
-                "insides": insides,
-                "baseline": Baseline(tmp_path, "b", "2026-01-01T00:00:00Z", facts),
-                "configuration_key": ConfigurationKey(bytes(32)),
-            },
-        )
-        for name in names
-    ]
-    one = "Memory: expected 1, observed 2" if what == "changed_settings" else "added /usr/local/bin/x"
-    assert told == [[one]] * len(names)

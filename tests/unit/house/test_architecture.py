@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-import subprocess
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -105,18 +104,6 @@ def test_no_module_decides_by_the_kind_of_a_store() -> None:
     }
 
 
-def test_checks_name_no_kind_of_store() -> None:
-    """Not in a hint either: what a person types for one kind is in its descriptor."""
-    names = re.compile(rf"\b({'|'.join(KINDS)})\b|{OF_A_KIND.pattern}", re.IGNORECASE)
-    texts = {
-        f"{path.relative_to(ROOT)}:{node.lineno}": node.value
-        for path in (ROOT / "checks").rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    }
-    assert not {place: text for place, text in texts.items() if names.search(text)}
-
-
 def test_the_lock_satisfies_what_is_declared() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     project = declared["project"]
@@ -145,17 +132,3 @@ def _own(developers: list[str]) -> set[str]:
     """Return the packages of developers that no library of an operator's needs as well."""
     shared = {"numpy", "packaging", "pyyaml"}
     return {str(canonicalize_name(Requirement(text).name)) for text in developers} - shared
-
-
-def test_no_registry_is_named() -> None:
-    listed = subprocess.run(
-        ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    host = re.compile(r"https?://[a-z.]*(debian|pypi|pythonhosted|npmjs)[.]")
-    files = [ROOT / name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
-    assert files
-    assert not [str(path) for path in files if host.search(path.read_text(encoding="utf-8", errors="ignore"))]

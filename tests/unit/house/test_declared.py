@@ -21,7 +21,6 @@ from tests.conftest import ROOT, write_profile
 # Of the group `dev`, what Python code imports.
 DEVELOPERS = [
     "hypothesis",
-    "selenium",
     "sklearn",
     "aiokafka",
     "confluent_kafka",

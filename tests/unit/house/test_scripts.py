@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 import tomllib
@@ -54,32 +53,3 @@ def test_every_service_and_store_of_the_runbook_has_its_script() -> None:
     wanted = {f"service_{name}" for name in layra["application"]["services"]}
     wanted |= {f"db_{name}" for name in layra["stores"]}
     assert {script.stem for script in SCRIPTS} == wanted | set(COMMANDS)
-
-
-def test_the_one_door_says_what_it_can_do(tmp_path: Path) -> None:
-    root = DEPLOY.parent
-    for name in ("run", "tox.ini", "requirements.lock"):
-        shutil.copy2(root / name, tmp_path / name)
-    programs = tmp_path / ".venv" / "bin"
-    programs.mkdir(parents=True)
-    for name in ("pytest", "tox"):
-        (programs / name).write_text('#!/bin/sh\nprintf "tox %s\\n" "$*"\n', encoding="utf-8")
-        (programs / name).chmod(0o755)
-    stamp = 'printf "%s compiled, installed" "$(cksum <requirements.lock)" >.venv/rollproof-lock'
-    subprocess.run(["sh", "-c", stamp], cwd=tmp_path, check=True, timeout=60)
-
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
-        door = [str(tmp_path / "run"), *words]
-        return subprocess.run(door, capture_output=True, text=True, check=False, timeout=60)
-
-    for words in ((), ("--help",), ("-h",)):
-        assert run(*words).stdout == "usage: ./run NAME [ARGUMENTS]\ntox list\n"
-    unknown = run("rehersal")
-    assert unknown.returncode == 4
-    assert " lint, observed rehersal (from the command line)\nHINT: ./run " in unknown.stderr
-    names = re.findall(r"^\[testenv:(.*)\]$", (root / "tox.ini").read_text(encoding="utf-8"), re.MULTILINE)
-    assert len(names) > 10
-    for name in names:
-        assert run(name, "a b").stdout == f"tox run --quiet --quiet -e {name} -- a b\n"
-    for wrong in ("", "lint tests", "in"):
-        assert run(wrong).returncode == 4

@@ -167,12 +167,6 @@ def _rollback_fails(rehearse: Rehearsed) -> None:
     redis.meanwhile = lambda: None
 
 
-def _is_not_verified(rehearse: Rehearsed) -> None:
-    rehearse.verification = _failed
-    assert rehearse()[1] is Verdict.FAILED
-    rehearse.verification = _passed
-
-
 def _is_killed(rehearse: Rehearsed) -> None:
     rehearse.verification = _killed
     with pytest.raises(KilledError):
@@ -194,7 +188,7 @@ def _was_left_by_hand(rehearse: Rehearsed) -> None:
 
 def test_any_number_of_rehearsals_in_a_row_pass_whatever_the_last_came_to(rehearse: Rehearsed) -> None:
     target = rehearse.sandbox.target
-    for last in (_is_not_verified, _is_killed, _rollback_fails, _was_left_by_hand):
+    for last in (_is_killed, _rollback_fails, _was_left_by_hand):
         last(rehearse)
         folder, verdict = rehearse()
         assert rehearse.refused == []
@@ -240,16 +234,6 @@ def test_one_that_is_written_off_says_why_and_stays_not_passed(rehearse: Rehears
     assert left.incident.rollback_verdicts() == [Verdict.FAILED]
     texts = [event.text for event in timeline_of(read_record(left.incident.folder)).of(Event.ROLLBACK)]
     assert any(text == f"the rollback was written off: {said['why']}" for text in texts)
-
-
-def test_the_gate_of_a_rehearsal_still_sees_what_would_refuse_a_rollback(rehearse: Rehearsed) -> None:
-    """Of this very stack: nothing but that ends with the stack."""
-    rehearse.sandbox.control.require_images.side_effect = ActionFailed(
-        what="image", expected="a", observed="no such image", source="docker", hint="x"
-    )
-    with pytest.raises(ActionFailed, match="every item of steps 1 to 4"):
-        rehearse()
-    assert len(rehearse.refused) == 1
 
 
 LOSS, UNREAD = Effects(lost=("a table",)), Effects(unknown=("a store",))
