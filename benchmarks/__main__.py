@@ -29,7 +29,7 @@ from rollproof.stores.mongodb.descriptor import MongodbProfile
 from rollproof.stores.qdrant.descriptor import QdrantProfile
 from staging.kills.wreckage import wreck_stores
 from staging.releases.deployment import bring_up_application
-from staging.stack.fresh_stacks import fresh_stores
+from staging.stack.fresh_stacks import fresh_stacks
 from staging.stack.stack import Stack
 from staging.target.operators import Operators
 
@@ -62,7 +62,7 @@ def bench(
     stack = Stack(ROOT)
     for run in (run for name, run in _ON_STACK.items() if name in wanted):
         # Fresh stores for each run: a seed needs empty ones, and leftovers of one run slow the next.
-        with Progress() as progress, fresh_stores(stack, progress):
+        with Progress() as progress, fresh_stacks([stack], progress):
             run(stack, progress, scale)
 
 

@@ -18,7 +18,7 @@ from staging.rounds import Round, chosen, folder_for
 from staging.stack.fresh_stacks import (
     bring_up_stores,
     every_slot,
-    fresh_stores,
+    fresh_stacks,
     refuse_if_used,
     take_down_abandoned,
 )
@@ -48,7 +48,7 @@ def rehearsal(scale: Scale = 1.0, shape: AsShape = Shape.USUAL) -> None:
     from staging.rehearsal.rehearsal import Rehearsal
 
     stack = Stack(ROOT, wanted=shape)
-    with Progress() as progress, fresh_stores(stack, progress):
+    with Progress() as progress, fresh_stacks([stack], progress):
         incident, verdict = Rehearsal(stack, progress).run(scale)
     typer.echo(f"verdict: {verdict}")
     typer.echo(f"incident: {incident.folder.relative_to(ROOT)}")
@@ -130,14 +130,12 @@ def faults(
     names: Names = None,
     clean_runs: Annotated[int, typer.Option(min=0, help="Runs without a fault that come first.")] = 10,
     scale: Scale = SMALL_SCALE,
-    *,
-    keep: Annotated[bool, typer.Option("--keep", help="Keep baselines and incidents of all runs.")] = False,
 ) -> None:
     """Inject each data fault into a staging stack; see that its check catches it."""
     from tests.stack.fault_round import FAULTS, run_faults
 
     wanted = chosen(FAULTS, names or [])
-    with _round("faults", scale, keep=keep) as (stack, folder, progress, found):
+    with _round("faults", scale) as (stack, folder, progress, found):
         run_faults(stack, folder, wanted, clean_runs, progress, found)
 
 
@@ -157,7 +155,6 @@ def killtest(names: Names = None, scale: Scale = SMALL_SCALE) -> None:
 @app.command()
 def drills(
     names: Names = None,
-    soak: Annotated[float, typer.Option(min=0, help="Seconds without trouble at the end.")] = 0.0,
     scale: Scale = SMALL_SCALE,
 ) -> None:
     """Make trouble in a staging stack under load; see that the monitor's samples tell which, and when."""
@@ -166,16 +163,16 @@ def drills(
 
     wanted = chosen(DRILLS, names or [])
     with _round("drills", scale) as (stack, folder, progress, found):
-        run_drills(stack, folder, wanted, soak, progress, found)
+        run_drills(stack, folder, wanted, progress, found)
 
 
 @contextmanager
-def _round(title: str, scale: float, *, keep: bool = False) -> Iterator[tuple[Stack, Path, Progress, Round]]:
+def _round(title: str, scale: float) -> Iterator[tuple[Stack, Path, Progress, Round]]:
     """Provide a stack of release 1 for a round's trials; show the results, and end with their exit code."""
     from staging.releases.deployment import bring_up_application
 
     stack, found = Stack(ROOT), Round(title, ROOT / "incidents" / f"{title}.json")
-    with Progress() as progress, fresh_stores(stack, progress), folder_for(ROOT, keep=keep) as folder:
+    with Progress() as progress, fresh_stacks([stack], progress), folder_for(ROOT) as folder:
         bring_up_application(stack, progress, scale)
         yield stack, folder, progress, found
     found.show(Console(highlight=False))

@@ -42,12 +42,8 @@ def finish(
     The program gets its own session: a Ctrl-C in the terminal reaches this process alone, which then ends the
     program and all its children.
 
-    Args:
-        arguments: The program and its arguments; no shell sees them.
-        seconds: The deadline.
-        hint: The reader's remedy if it does not end.
-        folder: The working directory.
-        environment: Its whole environment; this process's own if None.
+    `hint` is the reader's remedy if it does not end, and `environment` its whole environment: this process's
+    own if None.
 
     Raises:
         Problem: The program is missing, or timed out; the message holds its last lines.

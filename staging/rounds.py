@@ -109,12 +109,9 @@ class Round:
 
 
 @contextmanager
-def folder_for(root: Path, *, keep: bool) -> Iterator[Path]:
-    """Yield a round's own folder for baselines and incidents; with `keep`, leave it in place."""
+def folder_for(root: Path) -> Iterator[Path]:
+    """Yield a round's own folder for baselines and incidents."""
     parent = root / ".staging" / "rounds"
     parent.mkdir(parents=True, exist_ok=True)
-    if keep:
-        yield Path(tempfile.mkdtemp(dir=parent))
-        return
     with tempfile.TemporaryDirectory(dir=parent) as folder:
         yield Path(folder)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.running.cut import Long, Share, cut
+from tests.running.cut import Share, cut
 from tests.running.places import Places
 
 pytest_plugins = ["pytester"]
@@ -103,11 +103,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:(read|open)_text is deprecated:DeprecationWarning")
     # If pytest cannot clear an earlier run's folder, no test is at fault.
     config.addinivalue_line("filterwarnings", r"ignore:\(rm_rf\) error removing:pytest.PytestWarning")
-    for line in (
-        "long(minutes=…): a walk, a long clock, or a variant of what another test shows; of `--all` alone",
-        "alone: a long test that wants a machine on which nothing else runs",
-    ):
-        config.addinivalue_line("markers", line)
+    config.addinivalue_line(
+        "markers",
+        "long(minutes=…): a walk, a long clock, or a variant of another test; of `--all` alone",
+    )
 
 
 def pytest_collection_finish() -> None:
@@ -118,9 +117,10 @@ def pytest_collection_finish() -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Choose the long tests that ``--long`` asks for; the others are of its first part."""
-    long = {item.nodeid: found for item in items if (found := Long.of(item))}
+    markers = {item.nodeid: item.get_closest_marker("long") for item in items}
+    long = {test: float(marker.kwargs["minutes"]) for test, marker in markers.items() if marker is not None}
     share = Share.read(config.getoption("long")) if config.getoption("long") else None
-    chosen = cut(long, share.of)[share.number - 1] if share else {}
+    chosen = cut(long, share.of)[share.number - 1] if share else set()
 
     def wanted(item: pytest.Item) -> bool:
         if item.nodeid in long:

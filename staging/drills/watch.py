@@ -13,14 +13,15 @@ from pathlib import Path
 from reports.terminal.progress import Progress
 from rollproof.errors import ActionFailed
 from rollproof.monitoring.assessment import Assessed, scope_of
-from rollproof.monitoring.samples import read_samples, samples_path
+from rollproof.monitoring.samples import samples_path
 from rollproof.monitoring.severity import Severity, Standing, assess_now, monitored_samples
 from rollproof.monitoring.tree import decide
 from rollproof.profile.bands import Band
 from rollproof.profile.profile import Target, load_target
 from rollproof.system.clock import Moment
+from rollproof.system.command import end_group
 from staging.drills.drill import Drill, Ground
-from staging.drills.traffic import Load, SlowProxy, slow_proxy
+from staging.drills.traffic import Load
 from staging.rounds import Result, Round
 from staging.stack.stack import Stack
 from staging.target.action_runs import apart, require_action
@@ -81,32 +82,23 @@ class Watch:
         ]
 
 
-def run_drills(
-    stack: Stack, folder: Path, drills: Sequence[Drill], soak: float, progress: Progress, found: Round
-) -> None:
-    """Run `drills` in turn, then let `soak` seconds pass under load.
+def run_drills(stack: Stack, folder: Path, drills: Sequence[Drill], progress: Progress, found: Round) -> None:
+    """Run `drills` in turn under load.
 
     Raises:
         Problem: the stack could not be read, or was not well between two drills.
     """
     target = load_target(stack.profile)
-    url = str(target.application.url).rstrip("/")
-    load = Load(url)
-    with slow_proxy(url) as proxy, operators_of(target) as operators:
+    load = Load(str(target.application.url).rstrip("/"))
+    with operators_of(target) as operators:
         with progress.step("capture a baseline"):
             environment = apart(stack.profile, folder)
             require_action(stack.root, environment, "capture", hint="see that the stack is well")
-        with _watching(stack, folder, target, proxy) as watch, load.running():
+        with _watching(stack, folder, target) as watch, load.running():
             for drill in drills:
                 with progress.step(f"drill {drill.name}: {drill.what}") as step:
                     watch.wait_until_well()
-                    result = _drilled(watch, drill, Ground(stack, operators, load, proxy))
-                    step.result = result.wrong or result.seen
-                found.add(result)
-            if soak:
-                with progress.step(f"{soak:g} s without trouble") as step:
-                    watch.wait_until_well()
-                    result = _soaked(watch, soak, load)
+                    result = _drilled(watch, drill, Ground(stack, operators, load))
                     step.result = result.wrong or result.seen
                 found.add(result)
     found.finish()
@@ -149,46 +141,21 @@ def _met(assessed: Assessed, drill: Drill) -> bool:
     return (drill.band, drill.severity) in {(finding.band, finding.severity) for finding in met}
 
 
-def _soaked(watch: Watch, seconds: float, load: Load) -> Result:
-    """Let time pass: each band that is met meanwhile is a false alarm, and no beat may be missed."""
-    alarms, last, began = [], -1, Moment.now()
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        assessed = watch.assessed()
-        if assessed.samples and assessed.samples[-1].beat != last:
-            last = assessed.samples[-1].beat
-            met = assessed.assessment.of(Standing.MET)
-            alarms += [f"false alarm in beat {last}: {finding.band}: {finding.text}" for finding in met]
-        time.sleep(POLL_SECONDS)
-    samples = read_samples(samples_path(watch.target), int(seconds / watch.beat))
-    within = [sample for sample in samples if sample.at.seconds_since(began) > 0]
-    missed = sum(sample.missed for sample in within)
-    # One is under way at the beginning, and one at the end.
-    if missed or len(within) < int(seconds / watch.beat) - 1:
-        alarms.append(f"expected a beat each {watch.beat:g} s, observed {len(within)}, and {missed} missed")
-    seen = f"{len(within)} beats in {seconds:g} s, {load.asked} requests"
-    return Result("soak", seen, "; ".join(alarms), seconds, {"requests": load.asked})
-
-
 @contextmanager
-def _watching(stack: Stack, folder: Path, target: Target, proxy: SlowProxy) -> Iterator[Watch]:
-    """Run a monitor that reaches the application through `proxy`."""
+def _watching(stack: Stack, folder: Path, target: Target) -> Iterator[Watch]:
+    """Run a monitor of the target."""
     folders = target.folders.model_copy(update={"incidents": folder / "incidents"})
     with (folder / "monitor.log").open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "rollproof", "monitor"],
             cwd=stack.root,
-            env=apart(stack.profile, folder, APPLICATION__URL=proxy.url),
+            env=apart(stack.profile, folder),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         try:
             yield Watch(target.model_copy(update={"folders": folders}))
         finally:
-            process.terminate()
-            try:
-                process.wait(END_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait(END_SECONDS)
+            end_group(process, grace=END_SECONDS)

@@ -1,4 +1,4 @@
-"""Users who are there all the time: they sign up, upload and chat; one goes on with an old conversation."""
+"""Users who are there all the time: they sign up and chat; one goes on with an old conversation."""
 
 from __future__ import annotations
 
@@ -21,13 +21,7 @@ from rollproof.errors import ActionFailed
 API = "/api/v1"
 DEADLINE_SECONDS = 15.0
 PAUSE_SECONDS = 2.0
-INGESTED_WITHIN_SECONDS = 60.0
-# Every vector collection costs Milvus memory for as long as it is there: most users only chat.
-UPLOADS_EVERY = 4
 QUESTION = "What do the otters wear?"
-TEXT = (
-    b"Zebras of the northern enclosure wear pyjamas made of corduroy. The otters wear oilskins in the rain."
-)
 
 
 class Visit(StrEnum):
@@ -52,14 +46,14 @@ class _User:
         settings: dict[str, object] = answer.json()["select_model_config"]
         return settings
 
-    def begin(self, bases: list[dict[str, str]]) -> str:
-        """Begin a conversation about knowledge bases; return its id."""
+    def begin(self) -> str:
+        """Begin a conversation; return its id."""
         conversation = f"{self.name}_{uuid.uuid4()}"
         body = {
             "conversation_id": conversation,
             "username": self.name,
             "conversation_name": "of a visit",
-            "chat_model_config": {**self.settings(), "base_used": bases},
+            "chat_model_config": {**self.settings(), "base_used": []},
         }
         self.client.post("/chat/conversations", json=body).raise_for_status()
         return conversation
@@ -75,22 +69,6 @@ class _User:
         kinds = [json.loads(data)["type"] for data in event_data([answer.content])]
         if kinds[:1] != ["file_used"] or kinds[-1:] != ["token"]:
             raise httpx2.RemoteProtocolError(f"events {Counter(kinds)}")
-
-    def upload(self) -> list[dict[str, str]]:
-        """Upload a text into a new knowledge base, and wait until it is listed there."""
-        body = {"username": self.name, "knowledge_base_name": "Zoo"}
-        self.client.post("/base/knowledge_base", json=body).raise_for_status()
-        (base,) = self.client.get(f"/base/users/{self.name}/knowledge_bases").raise_for_status().json()
-        identifier: str = base["knowledge_base_id"]
-        files = {"files": ("zoo.txt", TEXT)}
-        self.client.post(f"/base/upload/{identifier}", files=files).raise_for_status()
-        end = time.monotonic() + INGESTED_WITHIN_SECONDS
-        while time.monotonic() < end:
-            listed = self.client.post(f"/base/knowledge_bases/{identifier}/files", json={}).raise_for_status()
-            if listed.json()["total"]:
-                return [{"name": "Zoo", "baseId": identifier}]
-            time.sleep(PAUSE_SECONDS / 4)
-        raise httpx2.ReadTimeout(f"the upload was not ingested within {INGESTED_WITHIN_SECONDS:g} s")
 
 
 class LiveUsers:
@@ -115,7 +93,7 @@ class LiveUsers:
         """
         try:
             owner = self._signed_up()
-            conversation = owner.begin([])
+            conversation = owner.begin()
             owner.ask(conversation)
         except httpx2.HTTPError as error:
             raise ActionFailed(
@@ -137,15 +115,13 @@ class LiveUsers:
             owner.client.close()
 
     def _run(self, owner: _User, conversation: str, end: float) -> None:
-        number = 0
         while time.monotonic() < end and not self._ended.wait(PAUSE_SECONDS):
             with _seen(lambda visit: self.visits.update([visit])):
                 user = self._signed_up()
                 with closing(user.client):
-                    user.ask(user.begin([] if number % UPLOADS_EVERY else user.upload()))
+                    user.ask(user.begin())
             with _seen(self.old.append):
                 owner.ask(conversation)
-            number += 1
 
     def _signed_up(self) -> _User:
         """Sign a new user up, and log in."""

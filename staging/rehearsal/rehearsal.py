@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 from collections import Counter
@@ -23,6 +22,7 @@ from rollproof.planning.unfinished import unfinished_of
 from rollproof.profile.profile import Target, load_target
 from rollproof.record_names import JOURNAL
 from rollproof.sealing.seal import sealed
+from rollproof.system.command import end_group
 from rollproof.verdict import Verdict
 from staging.processes import run
 from staging.rehearsal.live_users import LiveUsers, Visit
@@ -128,20 +128,12 @@ class Rehearsal:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
             try:
                 yield
             finally:
-                _end(monitor)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(MONITOR_END_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait(MONITOR_END_SECONDS)
+                end_group(monitor, grace=MONITOR_END_SECONDS)
 
 
 def write_off_rollbacks(target: Target, say: Callable[[str], None]) -> None:

@@ -7,7 +7,7 @@ locks its mark, a file that goes with the stack: a mark that nobody has locked i
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -20,15 +20,8 @@ from staging.stack.stack import Stack
 
 
 @contextmanager
-def fresh_stores(stack: Stack, progress: Progress) -> Iterator[None]:
-    """Provide a stack's empty stores for the block, and take everything down at the end, however it ends."""
-    with fresh_stacks([stack], progress):
-        yield
-
-
-@contextmanager
 def fresh_stacks(stacks: Sequence[Stack], progress: Progress) -> Iterator[None]:
-    """Provide the empty stores of several stacks, slots of one checkout, as `fresh_stores` does for one."""
+    """Provide the empty stores of stacks, slots of one checkout, for the block; take all down at its end."""
     with docker_engine(progress.say), ExitStack() as marks:
         take_down_abandoned(every_slot(stacks[0].root), progress)
         for stack in stacks:
@@ -37,12 +30,12 @@ def fresh_stacks(stacks: Sequence[Stack], progress: Progress) -> Iterator[None]:
         try:
             # Images are built once; the stores of all stacks start side by side.
             bring_up_stores(stacks[0], progress)
-            side_by_side(lambda stack: bring_up_stores(stack, progress), stacks[1:])
+            every(lambda stack: bring_up_stores(stack, progress), stacks[1:], name="stack")
             yield
         finally:
             # Ctrl-C arrives twice, from the terminal and from tox: the second must not leave half a stack.
             with undisturbed(), progress.step("take the stack down"):
-                side_by_side(lambda stack: stack.down(progress.say), stacks)
+                every(lambda stack: stack.down(progress.say), stacks, name="stack")
 
 
 def bring_up_stores(stack: Stack, progress: Progress) -> None:
@@ -53,11 +46,6 @@ def bring_up_stores(stack: Stack, progress: Progress) -> None:
         stack.build(progress.say)
     with progress.step("start the stores"):
         stack.up_stores(progress.say)
-
-
-def side_by_side(do: Callable[[Stack], object], stacks: Sequence[Stack]) -> None:
-    """Do the same with all stacks at once; a failure is raised after all have ended."""
-    every(do, stacks, name="stack")
 
 
 @contextmanager

@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rollproof.errors import Problem, UsageProblem
 from rollproof.home import version
 from staging.engine import install
 from staging.processes import finish, run
@@ -20,7 +19,6 @@ DEBIAN = "debian:trixie-slim"
 BOOTSTRAPPED = f"{PREFIX}/debian"
 OTHER_STORES = ("mongodb", "redis", "milvus", "qdrant", "minio", "kafka")
 MYSQL_CHOICE = "ROLLPROOF_MYSQL"
-SERVER_LABEL = "rollproof.server"
 BUILD_SECONDS = 1800
 PULL_SECONDS = 120
 BOOTSTRAP_SECONDS = 300
@@ -33,33 +31,13 @@ Report = Callable[[str], None]
 def build_store_images(root: Path, certificates: Path, report: Report) -> None:
     """Build the stores' images of the checkout in `root`, of which BuildKit's cache has what is as before.
 
-    MySQL comes from Debian unstable: MariaDB takes its place when it cannot be built, and keeps that place
-    until ROLLPROOF_MYSQL asks for MySQL.
+    MySQL comes from Debian unstable; with ROLLPROOF_MYSQL=mariadb, MariaDB takes its place.
 
     Raises:
         Problem: an image cannot be built; the message holds the last lines of the builds' log.
-        UsageProblem: ROLLPROOF_MYSQL names another server.
     """
-    choice = os.environ.get(MYSQL_CHOICE, "")
-    if choice not in {"", "mysql", "mariadb"}:
-        raise UsageProblem(
-            what="database server",
-            expected="mysql or mariadb",
-            observed=choice,
-            source=MYSQL_CHOICE,
-            hint=f"unset {MYSQL_CHOICE} to get MySQL, or MariaDB when MySQL cannot be built",
-        )
-    server = choice or ("mariadb" if _server_of_mysql() == "MariaDB" else "mysql")
-    try:
-        bake(root, certificates, [*OTHER_STORES, server], report)
-    except Problem as problem:
-        if choice or server == "mariadb":
-            raise
-        report(f"mysql: MySQL could not be built, MariaDB takes its place\n{problem}")
-        server = "mariadb"
-        bake(root, certificates, [*OTHER_STORES, server], report)
-    if server == "mariadb":
-        report("mysql: MariaDB answers to this name")
+    server = os.environ.get(MYSQL_CHOICE, "mysql")
+    bake(root, certificates, [*OTHER_STORES, server], report)
 
 
 def bake(
@@ -74,18 +52,11 @@ def bake(
     run(
         ["docker", "buildx", "bake", "--progress=plain", *targets],
         seconds=BUILD_SECONDS,
-        hint=f"mend the Dockerfile in {folder}, or see that this machine reaches its package registries",
+        hint=f"mend the Dockerfile in {folder}, or see that this machine reaches its package registries;"
+        f" where MySQL cannot be built: {MYSQL_CHOICE}=mariadb",
         folder=folder,
         environment={"DEBIAN": base, "CERTIFICATES": str(certificates), "PREFIX": prefix},
     )
-
-
-def _server_of_mysql() -> str:
-    """Return the server behind the image of the name mysql, "" if there is no image."""
-    label = f'--format={{{{index .Config.Labels "{SERVER_LABEL}"}}}}'
-    hint = "see that the Docker engine answers"
-    command = ["docker", "image", "inspect", label, f"{PREFIX}/mysql"]
-    return finish(command, seconds=ASK_SECONDS, hint=hint).stdout.strip()
 
 
 def build_suite_image(root: Path, report: Report) -> str:

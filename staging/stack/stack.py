@@ -12,7 +12,7 @@ from pathlib import Path
 from rollback_actions.backup.scratch import SUFFIX
 from rollback_actions.session.lock import LockVolumes
 from rollproof.engines.compose import PROJECT_LABEL
-from rollproof.errors import Problem, UsageProblem
+from rollproof.errors import Problem
 from rollproof.system.command import Deadline
 from staging.processes import finish, run, tail
 from staging.stack.images import bake, build_store_images
@@ -81,21 +81,8 @@ class Stack:
 
     @property
     def official(self) -> bool:
-        """Whether the stores run from their makers' images.
-
-        Raises:
-            UsageProblem: The environment asks for something else.
-        """
-        choice = os.environ.get(IMAGES_CHOICE, "local")
-        if choice not in {"local", "official"}:
-            raise UsageProblem(
-                what="images",
-                expected="local or official",
-                observed=choice,
-                source=IMAGES_CHOICE,
-                hint=f"unset {IMAGES_CHOICE} to use images that are built here",
-            )
-        return choice == "official"
+        """Whether the stores run from their makers' images, which ROLLPROOF_IMAGES=official asks for."""
+        return os.environ.get(IMAGES_CHOICE) == "official"
 
     @property
     def files(self) -> list[Path]:
@@ -150,8 +137,7 @@ class Stack:
 
     def status(self) -> list[ServiceStatus]:
         """Return the stack's containers, including ended ones, by service name."""
-        hint = "see that the Docker engine answers"
-        listed = self.compose("ps", "--all", "--format=json", seconds=ASK_SECONDS, hint=hint)
+        listed = self.compose("ps", "--all", "--format=json", seconds=ASK_SECONDS, hint=_HINT)
         rows = [json.loads(line) for line in listed.splitlines() if line.strip()]
         found = [ServiceStatus(row["Service"], row["Name"], row["State"], row["Health"]) for row in rows]
         return sorted(found, key=lambda status: status.service)

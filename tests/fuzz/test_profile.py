@@ -148,16 +148,6 @@ def test_whatever_a_file_of_a_profile_is(make: Callable[[Path], object], line: s
         loads_or_is_refused(path)
 
 
-@given(st.binary(max_size=40))
-@example(b"\xff")
-@example(b"\0")
-def test_whatever_a_profile_is(data: bytes) -> None:
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "profile.toml"
-        path.write_bytes(data)
-        loads_or_is_refused(path)
-
-
 @given(
     st.sampled_from(NAMES),
     st.lists(st.sampled_from(["URL", "REDIS", "KIND", "A", "", "0", "PHASE1", "CANARY"]), max_size=3),

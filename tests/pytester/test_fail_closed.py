@@ -111,26 +111,12 @@ def test_no_check_runs_twice(sandbox: Sandbox) -> None:
     assert sandbox.notes() == ["p1", "p2", "p3", "p4"]
 
 
-def test_checks_that_are_reached_through_a_link_are_checks(sandbox: Sandbox) -> None:
-    sandbox.checks(test_a="@pytest.mark.phase1\ndef test_one(): pytest.skip('not today')")
-    (sandbox.pytester.path / "link").symlink_to(sandbox.pytester.path)
-    never_verified(sandbox.run("--rootdir=link", "link/checks"))
-
-
 @ALONE_AND_AT_LENGTH_WITH_WORKERS
 def test_checks_are_not_run_without_a_target_however_they_are_named(sandbox: Sandbox) -> None:
     sandbox.checks(**ONE_A_PHASE)
     (sandbox.pytester.path / "checks" / "__init__.py").touch()
     assert sandbox.run("--pyargs", "checks.test_1").code != ExitCode.VERIFIED
     assert sandbox.notes() == []
-
-
-def test_collecting_only_writes_nothing_and_is_no_error(sandbox: Sandbox) -> None:
-    sandbox.checks(**ONE_A_PHASE)
-    outcome = sandbox.run("--collect-only", "-q")
-    assert outcome.code == 0
-    assert "test_p1" in outcome.text
-    assert outcome.incident is None
 
 
 @ALONE_AND_AT_LENGTH_WITH_WORKERS
@@ -236,18 +222,6 @@ def test_a_usage_error_is_no_part_of_an_incident(sandbox: Sandbox) -> None:
             assert outcome.code == ExitCode.USAGE, outcome.text
             assert "incident one" not in outcome.text
             assert files(folder) == before
-
-
-@pytest.mark.parametrize("body", ["pass", "assert False"])
-def test_severity_says_its_own_result(sandbox: Sandbox, body: str) -> None:
-    sandbox.recorded()
-    severity = f"@pytest.mark.severity\ndef test_s(): {body}"
-    sandbox.checks(test_b=f"@pytest.mark.phase1\ndef test_p1(): assert False\n{severity}")
-    assert sandbox.run("-m", "phase1", "--incident=one").code == ExitCode.FAILED
-    outcome = sandbox.run("-m", "severity", "--incident=one")
-    assert outcome.code == (ExitCode.VERIFIED if body == "pass" else ExitCode.FAILED)
-    assert "During: Severity" in outcome.text
-    assert "Phase 1" not in outcome.text
 
 
 def test_a_run_after_all_windows_opens_an_incident_of_its_own(sandbox: Sandbox) -> None:

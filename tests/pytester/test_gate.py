@@ -175,22 +175,6 @@ def test_the_gate_asks_for_a_migration(gate: Sandbox) -> None:
     assert "Traceback" not in outcome.text
 
 
-@ALONE_AND_AT_LENGTH_WITH_WORKERS
-def test_a_migration_has_no_phases(gate: Sandbox) -> None:
-    gate.checks(test_p1="@pytest.mark.phase1\ndef test_one(): pass")
-    outcome = gate.run(f"--migration={commit_of(gate)}")
-    assert outcome.code == ExitCode.USAGE
-    assert "phases after a rollback" in outcome.text
-
-
-@pytest.mark.parametrize("commit", ["main", "0" * 40, "--all"])
-def test_a_migration_is_a_commit_of_the_repository(gate: Sandbox, commit: str) -> None:
-    outcome = gate.run("-m", "premigration", f"--migration={commit}")
-    assert outcome.code == ExitCode.USAGE
-    assert "commit" in outcome.text
-    assert "Traceback" not in outcome.text
-
-
 def test_phases_do_not_go_on_in_the_record_of_a_change(gate: Sandbox) -> None:
     change = run(gate, "-k", "item_1").incident
     gate.checks(test_p1="@pytest.mark.phase1\ndef test_one(): pass")

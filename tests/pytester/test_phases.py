@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -10,16 +9,13 @@ import pytest
 from reports.verdict.verdict import read_verdict
 from rollproof.errors import ExitCode
 from rollproof.incident.incident import RollbackRecord, load_incident, new_incident
-from rollproof.incident.kept_samples import read_kept
 from rollproof.incident.tally import tally
-from rollproof.monitoring.samples import SampleWriter, samples_path
-from rollproof.profile.profile import Windows, load_target
+from rollproof.profile.profile import Windows
 from rollproof.record_names import DOWNTIME
 from rollproof.system.clock import Moment
 from rollproof.verdict import Verdict
 from tests.conftest import write_profile
 from tests.pytester.conftest import ALONE_AND_AT_LENGTH_WITH_WORKERS, ALONE_AND_WITH_WORKERS, Sandbox
-from tests.unit.made_samples import samples
 
 FOUR = {
     # Named so that neither the alphabet nor the command line gives the right order.
@@ -185,21 +181,6 @@ def test_a_failed_rollback_is_never_verified(sandbox: Sandbox) -> None:
     (incident.folder / "unfinished.json").write_text("{}")
     assert sandbox.run().code == ExitCode.BROKEN
     assert not incident.closed
-
-
-def test_a_run_keeps_the_samples_that_the_monitor_wrote_meanwhile(sandbox: Sandbox) -> None:
-    target = load_target(write_profile(sandbox.pytester.path))
-    path, aside = samples_path(target), sandbox.pytester.path / "aside"
-    for place, sample in zip((path, aside), samples(2, lambda _: {}, target=target.name), strict=True):
-        with closing(SampleWriter(place)) as writer:
-            writer.write(sample)
-    sandbox.checks(
-        test_a=f"@pytest.mark.phase1\ndef test_one():\n"
-        f"    with open({str(path)!r}, 'a') as monitored: monitored.write(open({str(aside)!r}).read())"
-    )
-    outcome = sandbox.run()
-    assert outcome.incident is not None
-    assert [sample.beat for sample in read_kept(outcome.incident)] == [0, 1]
 
 
 def test_what_is_verified_and_late_failed_for_that_alone(sandbox: Sandbox) -> None:

@@ -267,22 +267,6 @@ def test_without_allure_the_verdict_is_written_all_the_same(project: pytest.Pyte
     assert (project.path / "incidents" / "one" / "verdict.json").exists()
 
 
-def test_the_run_ends_with_the_incident_so_far(project: pytest.Pytester) -> None:
-    result = project.runpytest_subprocess("-k", "running")
-
-    result.stdout.fnmatch_lines(
-        [
-            "=* incident one =*",
-            "  not covered: phase2 has not run; phase3 has not run; phase4 has not run",
-            "  record  incidents/one: verdict.json, postmortem.md, allure-results",
-            "  report.html was not made; this makes it: rollproof report *incidents/one",
-            "PASSED: *; the record so far is broken: * (canary, without a rollback)",
-        ]
-    )
-    verdict = json.loads((project.path / "incidents" / "one" / "verdict.json").read_text())
-    assert (verdict["incident"], verdict["target"], verdict["verdict"]) == ("one", "canary", "broken")
-
-
 def test_the_report_holds_the_latest_result_of_each_check(project: pytest.Pytester) -> None:
     incident = project.path / "incidents" / "one"
     project.runpytest_subprocess("-k", "running or health")

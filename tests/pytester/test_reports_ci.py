@@ -84,27 +84,6 @@ def _properties(of: ET.Element) -> dict[str, str]:
     return {one.attrib["name"]: one.attrib["value"] for one in of.findall("properties/property")}
 
 
-@pytest.mark.usefixtures("summary")
-def test_what_a_check_could_not_verify_or_skipped_is_an_error_in_junit(sandbox: Sandbox) -> None:
-    sandbox.checks(
-        test_a="@pytest.mark.phase1\ndef test_away(): raise Unverifiable(\n"
-        "    what='store', expected='an answer', observed='none', source='x', hint='start it')\n"
-        "@pytest.mark.phase1\ndef test_left_out(): pytest.skip('today')\n"
-    )
-    file = sandbox.pytester.path / "junit.xml"
-    assert sandbox.run(f"--junitxml={file}").code == ExitCode.BROKEN
-    cases = [*ET.parse(file).getroot().iter("testcase")]  # noqa: S314 - our own
-    # Workers report in any order.
-    assert sorted(
-        (case.attrib["name"], child.tag, child.attrib["type"]) for case in cases for child in case[1:]
-    ) == [
-        ("test_away", "error", "broken"),
-        ("test_left_out", "error", "broken"),
-    ]
-    (suite,) = ET.parse(file).getroot().iter("testsuite")  # noqa: S314 - our own
-    assert _properties(suite)["verdict"] == "broken"
-
-
 def test_the_summary_page_has_verdict_and_causes(sandbox: Sandbox, summary: Path) -> None:
     sandbox.checks(**CHECKS)
     sandbox.run()

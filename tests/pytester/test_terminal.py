@@ -6,7 +6,6 @@ import pytest
 
 from rollproof.errors import ExitCode
 from tests.pytester.conftest import (
-    ALONE_AND_AT_LENGTH_WITH_WORKERS,
     UNRENDERED,
     Sandbox,
 )
@@ -46,22 +45,6 @@ def test_equal_causes_are_one_entry(terminal: Sandbox) -> None:
     assert causes.count("unix:///gone.sock") == 1
     assert "60 checks" in causes
     assert "HINT: docker version" in causes
-
-
-@ALONE_AND_AT_LENGTH_WITH_WORKERS
-def test_a_crash_names_its_place_and_leaves_its_traceback_to_the_record(terminal: Sandbox) -> None:
-    terminal.checks(test_a="@pytest.mark.phase1\ndef test_x():\n    inner = {}\n    inner['absent']")
-    outcome = terminal.run()
-    causes = red_checks(outcome.text)
-    assert "KeyError: 'absent'" in causes
-    assert "test_a.py:" in causes
-    assert "inner = {}" not in outcome.text
-
-
-def test_a_module_that_cannot_be_imported_is_a_cause(terminal: Sandbox) -> None:
-    terminal.checks(test_a="import no_such_module")
-    outcome = terminal.run()
-    assert "no_such_module" in red_checks(outcome.text)
 
 
 @pytest.mark.parametrize(

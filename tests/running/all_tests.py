@@ -9,9 +9,10 @@ from pathlib import Path
 
 from reports.terminal.progress import Progress
 from rollproof.errors import ExitCode
+from rollproof.system.side_by_side import every as each
 from staging.engine import undisturbed
 from staging.releases.deployment import bring_up_application
-from staging.stack.fresh_stacks import fresh_stacks, side_by_side
+from staging.stack.fresh_stacks import fresh_stacks
 from staging.stack.slot import Slot, first_slot
 from staging.stack.stack import Stack
 from tests.conftest import ROOT
@@ -26,34 +27,29 @@ FOLDER = Path(".staging/tests")
 def run(arguments: Sequence[str], *, every: bool, part: str | None) -> int:
     """Run all tests, a part of them, or the default run; return the exit code."""
     share = Share.read(part) if part is not None else Share(1, 1) if every else None
-    unit, plugin, stack, *alone = parts = parts_of(share, arguments)
+    unit, plugin, stack = parts = parts_of(share, arguments)
     with Progress() as progress:
         # What runs on stacks is stopped before they are taken down, however the body ends.
         with _stopped([unit, plugin]):
             unit.runs()
-            with _stacks(progress), _stopped([stack, *alone]):
+            with _stacks(progress), _stopped([stack]):
                 finish([[unit, plugin], [stack]], progress)
-                finish([alone], progress)
         for red in (one for one in parts if not one.passed):
             progress.say(f"{red.name}: exit code {red.code}\n{red.failures()}")
-        for one in parts:
-            progress.say(f"{one.name}: {one.state} ({one.log})")
     return code_of(parts)
 
 
 def parts_of(share: Share | None, arguments: Sequence[str]) -> list[Part]:
-    """Return the parts of the default run, or of a share of all tests, in which the last runs alone."""
+    """Return the parts of the default run, or of a share of all tests."""
     folder = ROOT / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     long = [f"--long={share}"] if share else []
-    on_stacks = ["tests/stack", "--require-stack", *long]
-    side_by_side = ["-n", str(STACKS), "--dist", "loadscope", "--no-loadscope-reorder"]
+    by_store = ["-n", str(STACKS), "--dist", "loadscope", "--no-loadscope-reorder"]
     many = ["-p", "hypothesispytest", "--hypothesis-profile=many"] if share else []
     parts = [
         Part("unit", ["tests/unit", "tests/fuzz", "-n", "2", *long, *many], folder, background=True),
         Part("plugin", ["tests/pytester", "-n", "2", *long], folder, background=True),
-        Part("stack", [*on_stacks, "-m", "not alone", *side_by_side], folder),
-        *([Part("alone", [*on_stacks, "-m", "alone"], folder)] if share else []),
+        Part("stack", ["tests/stack", "--require-stack", *long, *by_store], folder),
     ]
     for part in parts:
         part.arguments = [*part.arguments, *arguments]
@@ -69,10 +65,16 @@ def code_of(parts: Sequence[Part]) -> int:
 
 def finish(lanes: Sequence[Sequence[Part]], progress: Progress) -> None:
     """Run the parts of each lane in turn, and the lanes side by side, to their ends."""
+    running = list[Part]()
     with progress.line("tests") as show:
         while under_way := [found for lane in lanes if (found := _next(lane))]:
+            for ended in (part for part in running if part not in under_way):
+                progress.say(f"{ended.name}: {ended.state} ({ended.log})")
+            running = under_way
             show(", ".join(f"{part.name} {part.state}" for part in under_way))
             time.sleep(POLL_SECONDS)
+    for ended in running:
+        progress.say(f"{ended.name}: {ended.state} ({ended.log})")
 
 
 def _next(lane: Sequence[Part]) -> Part | None:
@@ -85,7 +87,7 @@ def _stacks(progress: Progress) -> Iterator[None]:
     first = first_slot()
     stacks = [Stack(ROOT, Slot(first + number)) for number in range(STACKS)]
     with fresh_stacks(stacks, progress):
-        side_by_side(lambda stack: bring_up_application(stack, progress, SMALL_SCALE), stacks)
+        each(lambda stack: bring_up_application(stack, progress, SMALL_SCALE), stacks, name="stack")
         yield
 
 

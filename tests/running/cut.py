@@ -53,38 +53,13 @@ class Share:
         return f"{self.number}/{self.of}"
 
 
-@dataclass(frozen=True, slots=True)
-class Long:
-    """A long test: its minutes, and whether it must run alone."""
-
-    minutes: float
-    alone: bool = False
-
-    @classmethod
-    def of(cls, item: pytest.Item) -> Self | None:
-        """Read a test's markers; return None for a test of the default run."""
-        marker = item.get_closest_marker("long")
-        if marker is None:
-            return None
-        return cls(minutes=marker.kwargs["minutes"], alone=item.get_closest_marker("alone") is not None)
-
-    @property
-    def weight(self) -> float:
-        """The machine's minutes for the test: stacks share them, unless it runs alone."""
-        return self.minutes if self.alone else self.minutes / STACKS
-
-
-def cut(tests: Mapping[str, Long], parts: int) -> list[dict[str, Long]]:
-    """Cut `tests` into `parts`: the longest first, each into the part with the least minutes so far."""
-    found: list[dict[str, Long]] = [{} for _ in range(parts)]
+def cut(tests: Mapping[str, float], parts: int) -> list[set[str]]:
+    """Cut `tests`, with their minutes, into `parts`: the longest first, each into the shortest part."""
+    found: list[set[str]] = [set() for _ in range(parts)]
     minutes = [DEFAULT_MINUTES, *([0.0] * (parts - 1))]
-    for test, long in sorted(tests.items(), key=lambda item: (-item[1].weight, item[0])):
+    for test, own in sorted(tests.items(), key=lambda item: (-item[1], item[0])):
         least = min(range(parts), key=lambda part: (minutes[part], part))
-        found[least][test] = long
-        minutes[least] += long.weight
+        found[least].add(test)
+        # Stacks share them.
+        minutes[least] += own / STACKS
     return found
-
-
-def minutes(tests: Mapping[str, Long]) -> float:
-    """Return the estimated minutes of `tests` on this machine."""
-    return sum(long.weight for long in tests.values())

@@ -73,7 +73,7 @@ class Part:
         elif self.code is None:
             code = self._process.poll()
             # Of workers that all crashed at their start, pytest says that they had no test.
-            crashed = code == ExitCode.NOTHING_SELECTED and "crashed" in self._said()
+            crashed = code == ExitCode.NOTHING_SELECTED and "node down: " in self._said()
             self.code = ExitCode.FAILED if crashed else code
         return self.code is None
 

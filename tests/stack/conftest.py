@@ -32,10 +32,18 @@ OF_A_STORE = re.compile(r"tests/stack/(?P<contract>reading|keeping)/test_\w+\.py
 # These take minutes each, and begin first: begun last, they would be waited for alone. A worker takes a
 # second file as soon as it has begun its first one, so that short ones stand between them.
 LONGEST_FIRST = (
-    *("test_respond.py", "test_kills.py", "test_gate.py"),
+    *("test_kills.py", "test_respond.py", "test_checks_step1.py"),
     *("test_holder.py", "test_sampling.py", "test_store_clients.py"),
-    *("test_emergency.py", "test_faults.py", "test_checks_phase4.py", "test_checks_phase1.py"),
+    *("test_gate.py", "test_faults.py", "test_checks_phase4.py", "test_checks_phase1.py"),
 )
+# Files that share a worker, and so a backup of its stack, which takes longer than most tests.
+ONE_BACKUP = {
+    **dict.fromkeys(
+        ("test_kills", "test_emergency", "test_doctor", "test_quiet_writers", "test_rollback_faults"),
+        "rollbacks",
+    ),
+    **dict.fromkeys(("test_checks_step1", "test_checks_step1_restore", "test_checks_step2"), "the gate"),
+}
 # Of these each test may go to another worker.
 OF_ITSELF = re.compile(r"test_(\w+_walk|drills)\.py")
 HERE = Path(__file__).parent
@@ -64,8 +72,11 @@ class ByStore(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        if OF_ITSELF.fullmatch(Path(nodeid.split("::", 1)[0]).name):
+        file = Path(nodeid.split("::", 1)[0])
+        if OF_ITSELF.fullmatch(file.name):
             return nodeid
+        if file.stem in ONE_BACKUP:
+            return f"one backup for {ONE_BACKUP[file.stem]}"
         if found := OF_A_STORE.match(nodeid):
             return f"{found['contract']} {found['store']}"
         scope: str = super()._split_scope(nodeid)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -129,20 +128,6 @@ def test_without_a_baseline_nothing_that_needs_one_is_green(verifier: Verifier, 
     assert {n for n, result in results.items() if result["verdict"] == "passed"} == set(green)
     why = ("broken", "baseline: expected a baseline, observed No such file or directory")
     expect(outcome, {name: why for name in results if name not in green})
-    assert outcome.code == 3
-
-
-def test_a_baseline_with_one_flipped_byte_is_refused(verifier: Verifier) -> None:
-    copy = verifier.folder / "flipped"
-    shutil.copytree(verifier.baseline.folder, copy)
-    file = copy / "facts.json"
-    content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 1
-    file.write_bytes(content)
-    outcome = verifier.run("phase4", "--no-gate", f"--baseline={copy}")
-    why = ("broken", "baseline: expected SHA-256 ", "facts.json")
-    needs_none = ("test_references[",)
-    expect(outcome, {name: why for name in outcome.results() if not name.startswith(needs_none)})
     assert outcome.code == 3
 
 

@@ -26,8 +26,8 @@ WAIT_SECONDS = 300.0
 
 @pytest.fixture(scope="module")
 def backup(verifier: Verifier) -> Path:
-    """A backup of the stack as it is, and a baseline to compare it with."""
-    return verifier.back_up()
+    """A backup of the stack as its baseline has it, to compare it with."""
+    return verifier.backed_up()
 
 
 @pytest.fixture(scope="module")

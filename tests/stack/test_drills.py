@@ -26,6 +26,6 @@ def _minutes(drill: Drill) -> int:
 def test_trouble_is_seen_in_time_and_answered_right(stack: Stack, tmp_path: Path, drill: Drill) -> None:
     found = Round("drills", tmp_path / "drills.json")
     with Progress() as progress:
-        run_drills(stack, tmp_path, [drill], 0.0, progress, found)
+        run_drills(stack, tmp_path, [drill], progress, found)
     assert found.passed, found.results
     assert [seen.facts["decision"] for seen in found.results] == [" ".join((drill.action, *drill.names))]

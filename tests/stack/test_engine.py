@@ -129,41 +129,6 @@ def test_an_engine_is_started_once_and_stopped_by_who_started_it(machine: Machin
     assert machine.call(str(machine.script), "stop") == ""
 
 
-def test_it_starts_again_after_kill_9(machine: Machine) -> None:
-    machine.call(str(machine.script), "start")
-    dockerd = started(machine)
-    os.kill(dockerd.pid, signal.SIGKILL)
-    assert ends(dockerd)
-    # The worst that can be left behind: the ids in the files belong to another living process by now.
-    for file in ("/run/docker.pid", "/run/docker/containerd/containerd.pid"):
-        machine.call("sh", "-c", f"pkill -KILL -F {file}; echo {os.getpid()} > {file}")
-    machine.call(str(machine.script), "start")
-    assert started(machine) != dockerd
-    machine.call(str(machine.script), "stop")
-
-
-def test_another_process_with_the_recorded_id_is_not_harmed(machine: Machine) -> None:
-    with subprocess.Popen(["sleep", "3600"]) as bystander:
-        identity = Process.of(bystander.pid)
-        assert identity is not None
-        record = machine.checkout / ".staging" / "dockerd.pid"
-        record.parent.mkdir()
-        record.write_text(f"{identity.pid} {identity.started - 1}\n")
-        machine.call(str(machine.script), "stop")
-        assert bystander.poll() is None
-        assert not record.exists()
-        bystander.kill()
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_it_too(machine: Machine, number: signal.Signals) -> None:
-    with machine.user() as user:
-        dockerd = started(machine)
-        user.send_signal(number)
-        assert user.wait(SECONDS) != 0
-    assert ends(dockerd)
-
-
 def test_the_last_user_stops_it_also_after_a_kill(machine: Machine) -> None:
     with machine.user() as killed:
         dockerd = started(machine)
@@ -176,14 +141,3 @@ def test_the_last_user_stops_it_also_after_a_kill(machine: Machine) -> None:
         last.terminate()
         last.wait(SECONDS)
     assert ends(dockerd)
-
-
-def test_an_engine_that_dies_shows_its_last_words(machine: Machine) -> None:
-    # dockerd refuses a configuration that it does not know.
-    machine.call("mkdir", "-p", "/etc/docker")
-    machine.call("mount", "-t", "tmpfs", "tmpfs", "/etc/docker")
-    machine.call("sh", "-c", """echo '{"nonesuch": true}' > /etc/docker/daemon.json""")
-    command = machine.inside(str(machine.script), "start")
-    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
-    assert done.returncode == 1
-    assert "nonesuch" in done.stderr

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import io
 import tarfile
-import time
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import pytest
-import redis
 
 from rollback_actions.containers.compose import ComposeControl
 from rollproof.baseline.facts import RecordedContainer, RecordedStore
@@ -30,7 +26,6 @@ from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
 from rollproof.stores.keepers import open_keeper
 from rollproof.stores.package import read_details
-from rollproof.stores.redis.client import marks_of
 from rollproof.stores.registry import open_marks, open_revisions
 from staging.target.operators import Operators
 from tests.stack import damage
@@ -173,56 +168,4 @@ def test_a_backup_has_the_marks_of_its_server(
     assert judge(format_of, kept, older).fit is Fit.REFUSED
 
 
-# Debian 12's Redis, 7.0, beside the stack's own, whatever that is.
-OLDER_REDIS = """
-FROM rollproof-staging/base
-RUN mirror=$(grep -rhoE 'https?://[^ ]+' /etc/apt/sources.list* | grep -v security | head -1) \\
- && key=$(ls /usr/share/keyrings/debian-archive-keyring.* | head -1) \\
- && echo "deb [signed-by=$key] $mirror bookworm main" > /etc/apt/sources.list.d/older.list \\
- && apt-get update \\
- && apt-get install -y --no-install-recommends --target-release=bookworm redis-server
-"""
 ALONE = ("redis-server", "--bind", "0.0.0.0", "--protected-mode", "no", "--save", "")  # noqa: S104 - in a container
-
-
-@contextmanager
-def redis_of(image: str) -> Iterator[redis.Redis]:
-    """Give a Redis of an image, without accounts, and remove it at the end."""
-    name = f"rollproof-test-{uuid.uuid4().hex[:8]}"
-    command = ("run", "--detach", "--name", name, "--publish=127.0.0.1::6379", "--entrypoint", ALONE[0])
-    docker(*command, image, *ALONE[1:])
-    try:
-        port = int(docker("port", name, "6379/tcp").splitlines()[0].rpartition(":")[2])
-        with redis.Redis(port=port, protocol=3, socket_timeout=5) as client:
-            end = time.monotonic() + 60
-            while True:
-                try:
-                    client.ping()
-                    break
-                except redis.ConnectionError:
-                    assert time.monotonic() < end
-                    time.sleep(0.1)
-            yield client
-    finally:
-        docker("rm", "--force", "--volumes", name)
-
-
-def test_two_releases_of_redis_do_as_was_judged(
-    target: Target, engine: ContainerEngine, tmp_path: Path
-) -> None:
-    (tmp_path / "Dockerfile").write_text(OLDER_REDIS)
-    older = docker("build", "--quiet", "--tag=rollproof-test/older-redis", str(tmp_path))
-    newer = engine.containers()[target.stores["redis"].services[0]][0].image_id
-    format_of = descriptor_of(target.stores["redis"]).format_of
-    with redis_of(older) as seven, redis_of(newer) as eight:
-        for one, other, expected in ((eight, seven, Fit.REFUSED), (seven, eight, Fit.UNKNOWN)):
-            one.rpush("list", *range(200))
-            payload = cast("bytes", one.dump("list"))
-            judged = judge(format_of, marks_of(one), marks_of(other))
-            assert judged.fit is expected, judged
-            if expected is Fit.UNKNOWN:
-                other.restore("list", 0, payload, replace=True)
-                assert other.llen("list") == 200
-            else:
-                with pytest.raises(redis.ResponseError, match="version or checksum"):
-                    other.restore("list", 0, payload, replace=True)

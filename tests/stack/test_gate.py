@@ -113,7 +113,7 @@ def test_a_migration_whose_rehearsal_is_waived_is_promoted(
     verifier: Verifier, release: str, target: Target
 ) -> None:
     with _told(verifier, target, release):
-        verifier.back_up()
+        verifier.backed_up()
         saved = verifier.actions("save-state")
         assert saved.returncode == 0, saved.stdout + saved.stderr
         _wait_for_beats(verifier, target)

@@ -108,10 +108,3 @@ def test_a_stack_whose_holder_lives_is_refused(other_stack: Stack) -> None:
         with pytest.raises(UsageProblem, match="1 containers, a command that runs"):
             refuse_if_used(other_stack)
     assert len(other_stack.status()) == 1
-
-
-def test_a_stack_that_nobody_holds_is_refused(other_stack: Stack) -> None:
-    take_down_abandoned([other_stack], Progress())
-    with pytest.raises(UsageProblem, match=r"observed 1 containers \(from"):
-        refuse_if_used(other_stack)
-    assert len(other_stack.status()) == 1

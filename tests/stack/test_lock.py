@@ -27,7 +27,7 @@ from tests.stack.scratch_project import docker
 from tests.unit.lock_stand_in import elsewhere, ended
 
 SECONDS = 60
-ROUNDS = 8
+ROUNDS = 4
 
 # At each line it is given, it tries to take the lock; a line more, and it gives back what it got.
 TAKER = """

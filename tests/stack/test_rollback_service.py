@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,14 +13,12 @@ import pytest
 from rollproof.backups.images import FILE, image_folder
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import ExitCode
-from rollproof.incident.journal import verify_journal
-from rollproof.incident.journal_steps import steps_in
 from rollproof.profile.profile import Target
 from staging.stack.images import PREFIX
 from staging.stack.stack import Stack
 from staging.target.operators import undone
-from tests.stack.container_faults import Containers
-from tests.stack.verifier import ACTIONS_SECONDS, Verifier, expect
+from tests.running.cut import VARIANT
+from tests.stack.verifier import Verifier, expect
 
 # Many commands one after the other, on a machine that others use too.
 pytestmark = [pytest.mark.timeout(2400), pytest.mark.usefixtures("settled")]
@@ -63,7 +61,7 @@ def _containers(engine: ContainerEngine) -> dict[str, str]:
     return {service: container.id for service, (container,) in engine.containers().items()}
 
 
-@pytest.mark.parametrize("service", ["backend", "nginx"])
+@pytest.mark.parametrize("service", ["backend", pytest.param("nginx", marks=VARIANT)])
 def test_a_service_goes_back_to_the_image_that_was_recorded(
     verifier: Verifier, stack: Stack, engine: ContainerEngine, service: str
 ) -> None:
@@ -79,49 +77,6 @@ def test_a_service_goes_back_to_the_image_that_was_recorded(
         assert _id(_tag(stack, service)) == recorded[service]
         after = _containers(engine)
         assert {name for name in after if after[name] != before[name]} == {service}
-
-
-def _started(verifier: Verifier, opened: ExitStack) -> subprocess.Popen[str]:
-    return opened.enter_context(
-        subprocess.Popen(
-            [str(verifier.root / "deploy/rollback/service_frontend.sh")],
-            env=verifier.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-    )
-
-
-def test_of_two_rollbacks_at_the_same_instant_one_runs_and_creates_what_is_gone(
-    verifier: Verifier, engine: ContainerEngine, containers: Containers
-) -> None:
-    (container,) = engine.containers()["frontend"]
-    subprocess.run(
-        ["docker", "rm", "--force", container.id], timeout=SECONDS, check=True, capture_output=True
-    )
-    incidents = verifier.folder / "incidents"
-    before = set(incidents.iterdir())
-    with ExitStack() as opened:
-        both = [_started(verifier, opened) for _ in range(2)]
-        said = {process.pid: process.communicate(timeout=ACTIONS_SECONDS) for process in both}
-    codes = {process.pid: process.returncode for process in both}
-    assert sorted(codes.values()) == [ExitCode.VERIFIED, ExitCode.USAGE], said
-    ran, refused = sorted(codes, key=lambda pid: codes[pid])
-    assert "rollback: passed in" in said[ran][0]
-    error = said[refused][1]
-    assert f", process {ran} (rollback service frontend to {verifier.baseline.facts.commit}" in error
-    assert "which still runs" in error
-    assert "\nHINT: wait for it" in error
-    assert "Traceback" not in error
-    (incident,) = set(incidents.iterdir()) - before
-    steps, _ = steps_in(verify_journal(incident / "journal.jsonl"))
-    assert [step.end is not None for step in steps if str(step.id) == "stop frontend"] == [True]
-    (again,) = engine.containers()["frontend"]
-    assert (again.image_id, again.health) == (container.image_id, "healthy")
-    # Without its frontend it was not well, and it is asked every ten seconds.
-    containers.wait_until("nginx", health="healthy")
-    expect(verifier.run("phase1"), {})
 
 
 def test_an_image_that_is_gone_is_found_before_anything_stops(

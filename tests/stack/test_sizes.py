@@ -14,7 +14,7 @@ from rollproof.git.repository import head
 from rollproof.profile.profile import load_target
 from staging.kills.wreckage import wreck_stores
 from staging.releases.deployment import bring_up_application
-from staging.stack.fresh_stacks import fresh_stores
+from staging.stack.fresh_stacks import fresh_stacks
 from staging.stack.slot import Slot, first_slot
 from staging.stack.stack import Stack
 from staging.target.operators import Operators
@@ -29,7 +29,7 @@ from tests.stack.verifier import Verifier, expect
 def test_a_rollback_of_this_size_is_verified(tmp_path: Path, scale: float) -> None:
     # In the slot behind those of the workers.
     stack = Stack(ROOT, Slot(first_slot() + STACKS))
-    with Progress() as progress, fresh_stores(stack, progress):
+    with Progress() as progress, fresh_stacks([stack], progress):
         bring_up_application(stack, progress, scale)
         verifier = Verifier(stack, tmp_path)
         verifier.back_up()

@@ -20,7 +20,7 @@ from rollproof.errors import ExitCode
 from rollproof.profile.profile import load_target
 from staging.rehearsal.live_users import LiveUsers, Visit
 from staging.releases.deployment import bring_up_application
-from staging.stack.fresh_stacks import fresh_stores
+from staging.stack.fresh_stacks import fresh_stacks
 from staging.stack.shape import Shape
 from staging.stack.slot import Slot, first_slot
 from staging.stack.stack import Stack
@@ -57,7 +57,7 @@ together = ["mysql"]
 def stack() -> Iterator[Stack]:
     # In the slot behind those of the workers and of the other test that brings up a stack.
     stack = Stack(ROOT, Slot(first_slot() + STACKS + 1), wanted=Shape.STRANGER)
-    with Progress() as progress, fresh_stores(stack, progress):
+    with Progress() as progress, fresh_stacks([stack], progress):
         bring_up_application(stack, progress, SCALE)
         yield stack
 

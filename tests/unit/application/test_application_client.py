@@ -35,14 +35,6 @@ def test_health_is_what_was_said_whatever_the_status(stand_in: StandIn, client: 
     assert client.health().body == "<html>up</html>"
 
 
-def test_every_call_has_a_connection_of_its_own(stand_in: StandIn, client: ApplicationClient) -> None:
-    stand_in.answers["GET /api/v1/health/check"] = answer(500, {})
-    for _ in range(3):
-        client.health()
-    assert len({exchange.handler.client_address for exchange in stand_in.seen}) == 3
-    assert {exchange.headers["Connection"] for exchange in stand_in.seen} == {"close"}
-
-
 def test_a_proxy_of_the_environment_is_not_used(
     monkeypatch: pytest.MonkeyPatch, stand_in: StandIn, client: ApplicationClient
 ) -> None:
@@ -58,16 +50,6 @@ def test_nobody_there_is_unverifiable() -> None:
         ApplicationClient(profile("http://127.0.0.1:9")).health()
     # One cause, whatever was asked.
     assert caught.value.source == "http://127.0.0.1:9"
-
-
-def test_a_document_of_the_interface_that_is_not_there_says_which_key_names_it(
-    stand_in: StandIn, client: ApplicationClient
-) -> None:
-    stand_in.answers["GET /openapi.json"] = answer(404, {"detail": "Not Found"})
-    with pytest.raises(Refused) as caught:
-        client.interface_digest()
-    assert caught.value.status == 404
-    assert "application.interface" in caught.value.hint
 
 
 def _hang(exchange: Exchange) -> None:

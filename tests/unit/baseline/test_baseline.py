@@ -212,15 +212,6 @@ def test_nothing_but_the_files_of_the_manifest(folder: Path, damage: Damage, nam
     assert named in refusal(folder)
 
 
-def test_a_folder_that_is_none(folder: Path) -> None:
-    loop, other = folder.parent / "loop", folder.parent / "other"
-    loop.symlink_to(other)
-    other.symlink_to(loop)
-    for path in (loop, folder / "facts.json", Path("a\0b"), Path("/tmp/" + "a" * 5000)):  # noqa: S108 - not made
-        refusal(path)
-        refusal(path, load=read_facts)
-
-
 def test_whoever_has_no_key_cannot_make_a_change_good(tmp_path: Path) -> None:
     """Every hash is put right again: the signature says no."""
     folder, _ = saved(tmp_path, KEY)

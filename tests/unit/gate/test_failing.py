@@ -98,21 +98,6 @@ def test_a_log_is_asked_for_once_a_process(monkeypatch: pytest.MonkeyPatch, targ
     assert len(kept(check)) == 2
 
 
-def test_a_silent_engine_is_asked_once_and_the_evidence_says_so(
-    monkeypatch: pytest.MonkeyPatch, target: Target
-) -> None:
-    engine = Engine(silent=True)
-    check = item(engine, monkeypatch)
-    of_services(monkeypatch, "redis")
-    failing._keep_logs(check, target)
-    failing._keep_logs(check, target)
-    assert engine.asked == ["containers"]
-    assert [e.text for e in kept(check)] == [
-        "none: containers: expected an answer, observed none (from e)",
-        "none: containers: expected an answer, observed none (from e)",
-    ]
-
-
 def test_a_phase_without_time_left_does_not_wait_for_logs(
     monkeypatch: pytest.MonkeyPatch, target: Target
 ) -> None:

@@ -14,9 +14,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rollproof.stores.canonical import hash_of_record, packed, record_of
+from rollproof.stores.contract import FIELD_BITS, HASH_BITS
 from rollproof.stores.mongodb.bson import RAW, bound_key, bound_text, canonical, record_key
 from rollproof.stores.redis.values import TYPES, framed, text, unordered
-from rollproof.stores.vectors import float_bytes, json_bytes, record_hash, sparse_bytes
+from rollproof.stores.vectors import field_hash, float_bytes, json_bytes, record_hash, sparse_bytes
 from tests.unit.laws.made_up import (
     bson_scalars,
     bson_values,
@@ -129,6 +130,11 @@ def test_parts_of_a_record_do_not_move_unseen(
     one: tuple[str, list[tuple[str, bytes]]], other: tuple[str, list[tuple[str, bytes]]]
 ) -> None:
     assert (record_hash(*one) == record_hash(*other)) == (one == other)
+
+
+def test_hashes_use_their_bits() -> None:
+    assert max(record_hash(str(number), []) for number in range(200)) >= 2 ** (HASH_BITS - 1)
+    assert 2 ** (FIELD_BITS - 1) <= max(field_hash(bytes([number])) for number in range(200)) < 2**FIELD_BITS
 
 
 @given(bson_values, bson_values)

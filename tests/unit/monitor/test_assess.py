@@ -10,7 +10,6 @@ import pytest
 
 from rollproof.errors import ExitCode
 from rollproof.monitoring import assessment
-from rollproof.monitoring.probes.probe import COLLECTED
 from rollproof.monitoring.samples import Sample, SampleWriter, samples_path
 from rollproof.monitoring.severity import Severity
 from rollproof.monitoring.tree import Action
@@ -116,25 +115,6 @@ def test_samples_of_another_target_are_not_judged_by_this_ones_bands(run: Ran, t
             writer.write(sample)
     said = run("assess", f"--samples={path}", code=ExitCode.USAGE)
     assert "expected those of target sandbox, observed one of target elsewhere" in said
-
-
-@pytest.mark.parametrize(("beat", "count", "own"), [(1, 25, 1), (5, 4, 5), (10, 2, 9), (60, 2, 9)])
-def test_whatever_the_beat_its_own_samples_take_less_than_30_s(
-    run: Ran, monkeypatch: pytest.MonkeyPatch, beat: int, count: int, own: int
-) -> None:
-    asked: list[float] = []
-
-    def beats(_: str, __: object, seconds: float, *___: object) -> _Seen:
-        asked.append(seconds)
-        return _Seen(lambda _: {})
-
-    monkeypatch.setattr(assessment, "Beats", beats)
-    monkeypatch.setenv("ROLLPROOF_PREMIGRATION__MONITORING__BEAT_SECONDS", str(beat))
-    said = run("assess")
-    assert said.startswith(f"no monitor runs: {count} samples of {own} s are taken now\n")
-    assert asked == [own]
-    # The first round, the beats, and the last answer; the rest of the 30 s is for start and end.
-    assert own + (count - 1) * own + COLLECTED * own <= 26
 
 
 def test_what_has_been_bad_for_ten_minutes_was_not_found_bad_just_now(run: Ran) -> None:

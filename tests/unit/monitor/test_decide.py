@@ -72,12 +72,3 @@ def test_nothing_named_is_nothing_to_roll_back(severity: Severity, still_bad: An
 def test_what_is_well_is_watched_and_what_nobody_knows_is_found_out(scope: Scope) -> None:
     assert decide(Severity.HEALTHY, scope, SECONDS).action is Action.MONITOR
     assert decide(Severity.UNKNOWN, scope, SECONDS).action is Action.INVESTIGATE
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [(300.0, "5 minutes"), (60.0, "1 minute"), (90.0, "90 seconds"), (0.5, "0.5 seconds")],
-)
-def test_an_investigation_takes_the_time_of_the_profile(seconds: float, said: str) -> None:
-    assert f" for {said}, then decide again" in decide(NON_CRITICAL, ONE, seconds).reason
-    assert decide(NON_CRITICAL, ONE, seconds, still_bad=False).reason.endswith(f"over after {said}")

@@ -59,17 +59,6 @@ def test_what_came_since_is_added_once(target: Target, incident: Incident) -> No
     assert (incident.folder / SAMPLES).read_bytes() == before
 
 
-def test_what_is_kept_stays_when_the_monitor_s_file_is_gone(target: Target, incident: Incident) -> None:
-    _monitored(target, _made(target, 10))
-    keep_samples(target, incident)
-    samples_path(target).unlink()
-    keep_samples(target, incident)
-    assert _beats(incident) == list(range(10))
-    _monitored(target, _made(target, 2, later=2 * BEAT, first=10))
-    keep_samples(target, incident)
-    assert _beats(incident) == list(range(12))
-
-
 def test_they_are_taken_also_when_the_body_fails(target: Target, incident: Incident) -> None:
     with pytest.raises(RuntimeError), samples_kept(target, incident):  # noqa: PT012 - the rest is its body
         _monitored(target, _made(target, 3))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
 
 import pytest
 from pydantic import ValidationError
 
-from rollproof.monitoring.samples import Probe, ProbeKind, Unreached
+from rollproof.monitoring.samples import Probe, Unreached
 from rollproof.monitoring.severity import (
     Assessment,
     BandFinding,
@@ -18,7 +17,6 @@ from rollproof.monitoring.severity import (
     assess,
 )
 from rollproof.profile.bands import Band, Bands, Percent
-from rollproof.system.clock import Moment
 from tests.unit.made_samples import BEAT, WELL, Probes, cut_off, requests, samples, unreached, value
 
 
@@ -139,13 +137,6 @@ def test_a_row_ends_where_no_monitor_ran(seconds: float, standing: Standing) -> 
     assert found(assessment, "stores", CRITICAL).standing is standing
 
 
-def test_a_clock_that_was_set_back_over_a_reboot_makes_no_row() -> None:
-    made = samples(8, lambda _: {"store redis": value(None, ok=False)})
-    wall = datetime.fromisoformat(made[-1].at.wall) - timedelta(hours=1)
-    made[-1] = replace(made[-1], at=Moment(wall.isoformat(), 1.0, "another boot"))
-    assert found(assess(Bands(), made, BEAT), "stores", CRITICAL).standing is Standing.LASTING
-
-
 def test_a_band_of_which_a_part_is_changed_keeps_the_rest_of_the_runbooks() -> None:
     bands = Bands.model_validate({"critical": {"errors": {"limit": 40}, "stores": {"seconds": 10}}})
     assert bands.critical.errors == Percent(limit=40, seconds=60)
@@ -226,20 +217,6 @@ def test_an_error_in_place_of_the_page_is_no_page_that_was_fast(
     assert assessment.severity is severity
 
 
-def test_a_source_that_knows_no_log_ins_leaves_their_band_unknown() -> None:
-    few = Probe(
-        ok=True,
-        seconds=0.01,
-        text="few",
-        figures={"requests": 9.0, "errors": 0.0, "p95": 9.0},
-        kind=ProbeKind.REQUESTS,
-    )
-    assessment = assess(Bands(), samples(3, lambda _: {"requests": few}), BEAT)
-    assert found(assessment, "failed log-ins", CRITICAL).standing is Standing.UNKNOWN
-    assert found(assessment, "errors", CRITICAL).standing is Standing.CLEAR
-    assert assessment.severity is Severity.UNKNOWN
-
-
 def test_the_worst_band_decides_and_says_which_samples_led_to_it() -> None:
     made = samples(14, lambda _: {"page": value(9000), "memory": value(99)})
     assessment = assess(Bands(), made, BEAT)
@@ -248,11 +225,6 @@ def test_the_worst_band_decides_and_says_which_samples_led_to_it() -> None:
         ("memory", (0, 13), "99 % of a limit, for 65 s"),
         ("page", (0, 13), "9,000 ms, for 65 s"),
     ]
-
-
-def test_an_earlier_outage_that_was_over_does_not_count() -> None:
-    made = samples(200, lambda n: {"requests": requests(20 * (not 40 <= n < 100))})
-    assert assess(Bands(), made, BEAT).first_bad == made[100].at
 
 
 HANGS = unreached(Unreached.SILENT)

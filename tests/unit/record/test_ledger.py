@@ -13,7 +13,7 @@ from fixtures.gating.gate import gate_of
 from rollproof.errors import Meaning
 from rollproof.incident.incident import Incident, RollbackRecord, new_incident
 from rollproof.incident.ledger import Planned, Result, Run, runs
-from rollproof.incident.tally import runs_of_span, tally
+from rollproof.incident.tally import run_verdicts, runs_of_span, tally
 from rollproof.profile.profile import Window, Windows
 from rollproof.runbook import PHASES
 from rollproof.system.clock import Moment
@@ -70,7 +70,9 @@ def test_all_four_passed(incident: Incident) -> None:
 
 
 def test_a_lost_check_is_broken(incident: Incident) -> None:
-    _run(incident, *PHASES, report=False)
+    run = _run(incident, *PHASES, report=False)
+    # By these the exit code is chosen.
+    assert run_verdicts(run) == [Verdict.BROKEN] * len(PHASES)
     verdict = tally(incident, Windows())
     assert verdict.verdict is Verdict.BROKEN
     assert verdict.phases["phase1"].checks.broken == 1
@@ -271,9 +273,10 @@ def test_what_a_late_phase_found_is_told_beside_its_lateness(incident: Incident,
     assert verdict.phases["phase1"].first == FirstRed("phase1::check", "why")
 
 
-def test_a_run_that_was_killed_in_a_late_phase_islate(incident: Incident) -> None:
-    run = _run(incident, "phase1", report=False)
-    late(run, "phase1", 500)
+def test_a_run_that_was_killed_in_a_late_phase_is_late(incident: Incident) -> None:
+    late(_run(incident, "phase1", report=False), "phase1", 120)
+    assert tally(incident, Windows()).late_phases is None
+    late(_run(incident, "phase1", report=False), "phase1", 500)
     verdict = tally(incident, Windows())
     assert verdict.late_phases == (
         "phase1: expected done within 120 s, observed begun after 500.0 s (from start of the session)"

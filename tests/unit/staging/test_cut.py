@@ -7,28 +7,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollproof.errors import UsageProblem
-from tests.running.cut import DEFAULT_MINUTES, STACKS, Long, Share, cut, minutes
+from tests.running.cut import DEFAULT_MINUTES, STACKS, Share, cut
 
-LONG = st.builds(Long, minutes=st.floats(0.5, 40), alone=st.booleans())
+TESTS = st.dictionaries(st.text(min_size=1, max_size=5), st.floats(0.5, 40))
 
 
-@given(st.dictionaries(st.text(min_size=1, max_size=5), LONG), st.integers(1, 6))
-def test_each_test_is_in_one_part(tests: dict[str, Long], parts: int) -> None:
+@given(TESTS, st.integers(1, 6))
+def test_each_test_is_in_one_part(tests: dict[str, float], parts: int) -> None:
     found = cut(tests, parts)
     assert len(found) == parts
     assert sorted(test for part in found for test in part) == sorted(tests)
 
 
-@given(st.dictionaries(st.text(min_size=1, max_size=5), LONG), st.integers(1, 6))
-def test_no_part_is_longer_than_another_by_more_than_one_test(tests: dict[str, Long], parts: int) -> None:
-    first, *others = cut(tests, parts)
-    lengths = [DEFAULT_MINUTES + minutes(first), *map(minutes, others)]
-    longest = max((long.weight for long in tests.values()), default=0.0)
+@given(TESTS, st.integers(1, 6))
+def test_no_part_is_longer_than_another_by_more_than_one_test(tests: dict[str, float], parts: int) -> None:
+    first, *others = (sum(tests[test] for test in part) / STACKS for part in cut(tests, parts))
+    lengths = [DEFAULT_MINUTES + first, *others]
+    longest = max(tests.values(), default=0.0) / STACKS
     assert max(lengths) - min(lengths) <= max(longest, DEFAULT_MINUTES) + 1e-6
-
-
-def test_a_test_that_runs_alone_takes_all_stacks() -> None:
-    assert Long(30, alone=True).weight == STACKS * Long(30).weight
 
 
 @pytest.mark.parametrize(

@@ -124,5 +124,5 @@ def test_the_default_run_has_every_folder_of_tests_and_no_long_one() -> None:
 
 def test_every_folder_has_its_share_of_all() -> None:
     parts = parts_of(Share(2, 2), [])
-    assert [part.name for part in parts] == ["unit", "plugin", "stack", "alone"]
+    assert [part.name for part in parts] == ["unit", "plugin", "stack"]
     assert all("--long=2/2" in part.arguments for part in parts)

@@ -1,7 +1,6 @@
 """Fill empty stores with a population. `python -m app.seed --scale 1`, before the worker first starts.
 
-It writes to the stores directly and in bulk. It refuses stores that hold users: seeding twice would mix two
-populations.
+It writes to the stores directly and in bulk.
 """
 
 import argparse
@@ -35,24 +34,12 @@ _SIGNED_IN, _TASKS_KEPT = 20, 10
 _TURN_WORDS = 25
 
 
-class NotEmptyError(Exception):
-    """The stores hold a population already."""
-
-
 def seed(scale: float, documents: list[corpus.Document]) -> dict[str, int]:
     """Fill every store; return the counts of users, knowledge bases, files and chunks.
 
-    Raises:
-        NotEmptyError: There are users already.
+    The stores must be empty: to seed twice would mix two populations.
     """
     migrate.migrate()
-    with mysql(BULK_DEADLINE) as cursor:
-        cursor.execute("SELECT COUNT(*) AS users FROM users")
-        row = cursor.fetchone() or {}
-    if row.get("users"):
-        raise NotEmptyError(
-            f"stores: expected none of the seed's records, observed {row['users']} users (MySQL)"
-        )
     users = [canary.USERNAME, *population.usernames(scale)]
     bases = list(population.knowledge_bases(documents, scale))
     ready = {
@@ -264,11 +251,7 @@ def main() -> int:
     if not options.scale > 0:
         parser.error(f"--scale: expected a number above 0, observed {options.scale}")
     started = time.monotonic()
-    try:
-        written = seed(options.scale, corpus.load(options.corpus))
-    except NotEmptyError as error:
-        print(error, file=sys.stderr)
-        return 1
+    written = seed(options.scale, corpus.load(options.corpus))
     print(json.dumps({**written, "seconds": round(time.monotonic() - started, 1)}))
     return 0
 

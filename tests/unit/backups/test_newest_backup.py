@@ -1,0 +1,78 @@
+"""The newest backup counts: one that cannot serve is refused by name, and no older one stands for it."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from rollproof.backups.newest_backup import newest_backup
+from rollproof.backups.sets import MANIFEST, SetManifest, manifest_text, stamp_of
+from rollproof.errors import Mismatch
+from rollproof.system.clock import Moment
+from rollproof.system.record_files import as_json
+
+NEWER = "29990101T000000000Z-staging"
+
+
+def _made(backups: Path, target: str = "staging") -> Path:
+    """Make a set, of no store, that finished now."""
+    folder, moment = backups / f"{stamp_of(datetime.now(UTC))}-staging", Moment.now()
+    folder.mkdir(parents=True)
+    manifest = SetManifest(1, target, "c" * 40, moment, moment, {}, {}, {}, 0.0, {})
+    (folder / MANIFEST).write_bytes(manifest_text(as_json(manifest)))
+    return folder
+
+
+def _without_its_manifest(backups: Path, name: str = NEWER) -> None:
+    shutil.copytree(_made(backups), backups / name)
+    (backups / name / MANIFEST).unlink()
+
+
+def _not_finished(backups: Path) -> None:
+    _without_its_manifest(backups, f".{NEWER}.part")
+
+
+def _of_another_target(backups: Path) -> None:
+    _made(backups, "production")
+
+
+def _edited(backups: Path) -> None:
+    manifest = _made(backups) / MANIFEST
+    manifest.write_text(manifest.read_text().replace("cccc", "dddd", 1))
+
+
+def _cut(backups: Path) -> None:
+    (_made(backups) / MANIFEST).write_text("{")
+
+
+@pytest.mark.parametrize(
+    ("fault", "observed"),
+    [
+        (_without_its_manifest, f"one without {MANIFEST}: it was cut"),
+        (_not_finished, "one that was begun and is not finished: it was cut, or it runs"),
+        (_of_another_target, "one of target production"),
+        (_edited, "a damaged one: content that does not match its seal in its manifest"),
+        (_cut, "a damaged one: "),
+        (Path.mkdir, "none"),
+        (lambda _: None, "none"),
+    ],
+)
+def test_a_newest_backup_that_cannot_serve_is_refused(
+    fault: Callable[[Path], None], observed: str, tmp_path: Path
+) -> None:
+    fault(tmp_path / "backups")
+    with pytest.raises(Mismatch) as refused:
+        newest_backup(tmp_path / "backups", "staging")
+    assert str(refused.value.observed).startswith(observed)
+
+
+def test_the_set_that_finished_last_is_the_newest_whatever_its_name(tmp_path: Path) -> None:
+    _made(tmp_path).rename(tmp_path / "zz-before-the-migration")
+    time.sleep(0.01)  # A set's time is kept in milliseconds.
+    newer = _made(tmp_path).rename(tmp_path / "aa-kept")
+    assert newest_backup(tmp_path, "staging").folder == newer
