@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import islice
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import redis
 from redis.backoff import NoBackoff
@@ -16,8 +16,9 @@ from redis.connection import AbstractConnection
 from redis.retry import Retry
 
 from rollproof.collection import Json
-from rollproof.errors import UsageProblem, unanswered
+from rollproof.errors import UsageProblem
 from rollproof.profile.data_formats import Marks
+from rollproof.stores.client import Client
 from rollproof.stores.client_name import NAME
 from rollproof.stores.reach import Reach, Readable, release
 from rollproof.stores.redis.descriptor import RedisProfile
@@ -35,22 +36,54 @@ _PREFIX = re.compile(rb"(?P<prefix>[A-Za-z][A-Za-z_.-]{0,40}):.")
 _FEWEST = 2
 
 
-def connect(reach: Reach, database: int) -> redis.Redis:
-    """Return a client for one database; it connects with its first request, and does not retry."""
-    return redis.Redis(
-        host=reach.endpoint.host,
-        port=reach.endpoint.port,
-        db=database,
-        username=reach.account.user,
-        password=reach.account.password.get_secret_value(),
-        socket_timeout=reach.deadline,
-        socket_connect_timeout=reach.deadline,
-        retry=Retry(NoBackoff(), 0),
-        protocol=3,
-        ssl=reach.endpoint.tls,
-        ssl_ca_certs=reach.endpoint.ca,
-        redis_connect_func=partial(_greet, reach),
-    )
+# The server's own answers; the driver counts some of them as errors of the connection.
+_REFUSED = (
+    redis.ResponseError,
+    redis.AuthenticationError,
+    redis.exceptions.AuthorizationError,
+    redis.BusyLoadingError,
+)
+
+
+class Redis(Client[redis.Redis]):
+    """One database of a Redis; threads share it."""
+
+    errors: ClassVar = (redis.RedisError,)
+    marks: Mapping[str, Json]
+    """The server's product and version, once it was connected to."""
+
+    def __init__(self, reach: Reach, database: int) -> None:
+        """Keep the access data."""
+        super().__init__(reach)
+        self._database = database
+
+    def connect(self) -> redis.Redis:
+        """Return a client that does not retry, once the server has said what it is."""
+        client = redis.Redis(
+            host=self.reach.endpoint.host,
+            port=self.reach.endpoint.port,
+            db=self._database,
+            username=self.reach.account.user,
+            password=self.reach.account.password.get_secret_value(),
+            socket_timeout=self.reach.deadline,
+            socket_connect_timeout=self.reach.deadline,
+            retry=Retry(NoBackoff(), 0),
+            protocol=3,
+            ssl=self.reach.endpoint.tls,
+            ssl_ca_certs=self.reach.endpoint.ca,
+            redis_connect_func=partial(_greet, self.reach),
+        )
+        self.marks = marks_of(client)
+        return client
+
+    def refused(self, error: Exception) -> bool:
+        """Return whether the server said so."""
+        return isinstance(error, _REFUSED)
+
+    @property
+    def exact_expiry(self) -> bool:
+        """Whether the server tells when a key expires."""
+        return release(str(self.marks["server"])) >= EXACT_EXPIRY_SINCE
 
 
 def _greet(reach: Reach, connection: AbstractConnection) -> None:
@@ -74,24 +107,6 @@ def _require_primary(reach: Reach, hello: Mapping[bytes, bytes]) -> None:
         )
 
 
-# The server's own answers; the driver counts some of them as errors of the connection.
-_REFUSED = (
-    redis.ResponseError,
-    redis.AuthenticationError,
-    redis.exceptions.AuthorizationError,
-    redis.BusyLoadingError,
-)
-
-
-@contextmanager
-def translated(reach: Reach) -> Iterator[None]:
-    """Turn the driver's exceptions into `Unverifiable`, in the driver's words."""
-    try:
-        yield
-    except (redis.RedisError, OSError) as error:
-        raise reach.failed(error, means=unanswered(error, refused=isinstance(error, _REFUSED))) from None
-
-
 def marks_of(client: redis.Redis) -> dict[str, Json]:
     """Return the server's product and version; INFO would need a privilege that readers lack."""
     hello: dict[bytes, bytes] = client.execute_command("HELLO")  # type: ignore[no-untyped-call]
@@ -100,14 +115,8 @@ def marks_of(client: redis.Redis) -> dict[str, Json]:
 
 def marks(readable: Readable[RedisProfile]) -> Marks:
     """Return the marks of the server's format. See `Descriptor.marks`."""
-    reach = readable.reach
-    with translated(reach), connect(reach, readable.profile.databases[0]) as client:
-        return marks_of(client)
-
-
-def has_exact_expiry(server: str) -> bool:
-    """Return whether a server of this version tells when a key expires."""
-    return release(server) >= EXACT_EXPIRY_SINCE
+    with Redis(readable.reach, readable.profile.databases[0]) as server, server.asked("a version"):
+        return server.marks
 
 
 def keys(client: redis.Redis, reach: Reach) -> frozenset[bytes]:
@@ -200,8 +209,7 @@ def sweep(readable: Readable[RedisProfile], database: int, keys: Sequence[str]) 
     The one deletion on the reading side: the canary user's own log-ins, with the profile's sweeper account,
     which may do nothing else.
     """
-    reach = readable.reach
-    with translated(reach), closing(connect(reach, database)) as client:
+    with Redis(readable.reach, database) as server, server.asked("the removal of keys") as client:
         client.unlink(*keys)
         return int(client.exists(*keys))
 
@@ -212,12 +220,12 @@ def holdings(readable: Readable[RedisProfile]) -> dict[str, Any]:
     See `Recognition.holdings`.
     """
     reach = readable.reach
-    with translated(reach), closing(connect(reach, 0)) as client:
+    with Redis(reach, 0) as server, server.asked("its databases") as client:
         space: dict[str, Any] = client.info("keyspace")
     databases = sorted({0, *(int(name.removeprefix("db")) for name in space)})
     patterns: list[str] = []
     for database in databases:
-        with translated(reach), closing(connect(reach, database)) as client:
+        with Redis(reach, database) as server, server.asked("its keys") as client:
             found = islice(client.scan_iter(count=SCAN_COUNT), MOST_KEYS)
             counted = Counter(match["prefix"] for key in found if (match := _PREFIX.match(key)))
         common = sorted(prefix.decode() for prefix, count in counted.items() if count >= _FEWEST)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import redis
 
 from rollproof.stores.keeper import Client
-from rollproof.stores.redis.client import connect, translated
+from rollproof.stores.redis.client import Redis
 from rollproof.stores.redis.descriptor import RedisProfile
 from rollproof.stores.strangers import Strangers, blind, host_of
 from rollproof.stores.writable import Operated
@@ -23,13 +23,13 @@ class Clients:
         """Remember how to connect; the first question connects."""
         self._strangers = Strangers(operated)
         self._reach = operated.reach
-        self._client = connect(self._reach, operated.profile.databases[0])
+        self._server = Redis(self._reach, operated.profile.databases[0])
 
     def others(self) -> list[Client]:
         """Return the connections of others."""
-        with translated(self._reach):
+        with self._server.asked("its clients") as client:
             try:
-                found: list[dict[str, str]] = self._client.client_list()
+                found: list[dict[str, str]] = client.client_list()
             except redis.exceptions.NoPermissionError:
                 raise blind(self._reach, "the right to CLIENT LIST", "an account without it") from None
         return self._strangers.among(
@@ -42,4 +42,4 @@ class Clients:
 
     def close(self) -> None:
         """Close the client."""
-        self._client.close()
+        self._server.close()

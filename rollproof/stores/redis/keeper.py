@@ -25,7 +25,7 @@ from rollproof.stores.keeper import Put, RecordKeeper, Restored, add_records
 from rollproof.stores.package import Kept, Package, read_package, write_package
 from rollproof.stores.policy import pace_of
 from rollproof.stores.reach import Countdown
-from rollproof.stores.redis.client import KeyGroups, connect, keys, marks_of, translated
+from rollproof.stores.redis.client import KeyGroups, Redis, keys
 from rollproof.stores.redis.descriptor import RedisProfile
 from rollproof.stores.redis.reader import RedisReader
 from rollproof.stores.snapshot import Snapshot
@@ -75,9 +75,8 @@ class Keeper(RecordKeeper):
     ) -> Kept:
         records: dict[str, int] = {}
         countdown = self._whole.start()
-        with translated(self._whole), self._reader:
-            with connect(self._whole, self._profile.databases[0]) as client:
-                told = marks_of(client)
+        with self._reader:
+            told = self._reader.marks()
             for database in self._profile.databases:
                 if restore == "dump":
                     records |= self._dump(database, folder / _file(database), index, countdown)
@@ -108,31 +107,28 @@ class Keeper(RecordKeeper):
         countdown = self._whole.start()
         records: dict[str, int] = {}
         notes: list[str] = []
-        with translated(self._whole):
-            if package.details["restore"] == "dump":
-                with connect(self._whole, self._profile.databases[0]) as client:
-                    self._expect_readable(package, marks_of(client))
-            for database in self._profile.databases:
-                with connect(self._whole, database) as client:
-                    if package.details["restore"] == "flush":
-                        client.flushdb()
-                        notes.append(f"flushed database {database}")
-                        present = keys(client, self._whole)
-                    else:
-                        file = package.path(_file(database))
-                        present = self._put_back(client, database, file, notes, countdown)
-                records |= {n: len(found) for n, found in self._groups.grouped(database, present).items()}
+        for database in self._profile.databases:
+            with Redis(self._whole, database) as server, server.asked("a restore") as client:
+                if package.details["restore"] == "flush":
+                    client.flushdb()
+                    notes.append(f"flushed database {database}")
+                    present = keys(client, self._whole)
+                else:
+                    self._expect_readable(package, server.marks)
+                    file = package.path(_file(database))
+                    present = self._put_back(client, database, file, notes, countdown)
+            records |= {n: len(found) for n, found in self._groups.grouped(database, present).items()}
         return Restored(records=dict(sorted(records.items())), notes=tuple(notes))
 
     @contextmanager
     def putting(self, collection: str, folder: Path, *, overwrite: bool) -> Iterator[Put]:
         """Restore each key with its expiry; one that has expired since is refused."""
         (database,) = (one for one in self._profile.databases if collection in self._groups.names(one))
-        with connect(self._reach, database) as client:
+        with Redis(self._reach, database) as server:
 
             def write(record: ExportedRecord) -> None:
                 entry = Entry.of(cast("Mapping[str, Any]", record.replay))
-                with translated(self._reach):
+                with server.asked("a key restored") as client:
                     if entry.expires is not None and entry.expires <= _now(client):
                         raise self._reach.failed("it has expired since", expected="a key that is to stay")
                     expiry = entry.expires or 0

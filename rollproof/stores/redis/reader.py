@@ -15,6 +15,7 @@ import redis
 from redis.connection import AbstractConnection
 
 from rollproof.collection import Json
+from rollproof.profile.data_formats import Marks
 from rollproof.stores.canonical import number_json, text_json
 from rollproof.stores.contract import HASH_BITS, Answer, ExportedRecord, Pace, RecordHash, Selection
 from rollproof.stores.listed import Listed
@@ -24,11 +25,8 @@ from rollproof.stores.reader import BLOCK_BYTES, exported_by_key
 from rollproof.stores.redis.client import (
     SCAN_COUNT,
     KeyGroups,
-    connect,
-    has_exact_expiry,
+    Redis,
     keys,
-    marks_of,
-    translated,
 )
 from rollproof.stores.redis.descriptor import RedisProfile
 from rollproof.stores.redis.values import (
@@ -114,31 +112,34 @@ class RedisReader(Listed):
         """Keep the access data; the first question connects. Raises `UsageProblem` for a wrong pattern."""
         super().__init__(readable)
         self._groups = KeyGroups(self._profile.databases, self._profile.patterns)
-        self._clients: dict[int, redis.Redis] = {}
-        self._exact_expiry = True
+        self._servers = {database: Redis(self._reach, database) for database in self._profile.databases}
 
     def close(self) -> None:
         """Close the connections, if there are any."""
-        for client in self._clients.values():
-            client.close()
-        self._clients.clear()
+        for server in self._servers.values():
+            server.close()
 
     def ask(self) -> Answer:
         """Count the keys of the first database that holds any, and read the type of one."""
-        with translated(self._reach):
-            server = f"Redis {marks_of(self._open(self._profile.databases[0]))['server']}"
-            for database in self._profile.databases:
-                client = self._open(database)
+        name = f"Redis {self.marks()['server']}"
+        for database, server in self._servers.items():
+            with server.asked("a key") as client:
                 key = client.randomkey()
                 if key is not None:
                     client.type(key)
-                    return Answer("DBSIZE and TYPE of a key", f"{database}:*", int(client.dbsize()), server)
-        return Answer("DBSIZE", f"{self._profile.databases[0]}:*", 0, server)
+                    return Answer("DBSIZE and TYPE of a key", f"{database}:*", int(client.dbsize()), name)
+        return Answer("DBSIZE", f"{self._profile.databases[0]}:*", 0, name)
+
+    def marks(self) -> Marks:
+        """Return the server's product and version."""
+        server = self._servers[self._profile.databases[0]]
+        with server.asked("a version"):
+            return server.marks
 
     def collections(self) -> Sequence[str]:
         """Return the patterns, and ``<database>:*`` for unmatched keys, once the server answers."""
-        with translated(self._reach):
-            self._open(self._profile.databases[0]).ping()
+        with self._servers[self._profile.databases[0]].asked() as client:
+            client.ping()
         return sorted(name for database in self._profile.databases for name in self._groups.names(database))
 
     def count(self, collection: str) -> int:
@@ -154,13 +155,12 @@ class RedisReader(Listed):
 
     def grouped(self, database: int) -> dict[str, list[bytes]]:
         """Return the keys of a database by pattern, empty ones included."""
-        with translated(self._reach):
-            return self._groups.grouped(database, keys(self._open(database), self._reach))
+        with self._servers[database].asked("its keys") as client:
+            return self._groups.grouped(database, keys(client, self._reach))
 
     def connections(self) -> tuple[int, int]:
         """Return the numbers of connected and allowed clients."""
-        with translated(self._reach):
-            client = self._open(self._profile.databases[0])
+        with self._servers[self._profile.databases[0]].asked("its clients") as client:
             try:
                 found: dict[str, Any] = client.info("clients")
                 # Older servers give the limit only in their configuration.
@@ -174,9 +174,9 @@ class RedisReader(Listed):
         found: dict[str, Json] = {
             name: {} for database in self._profile.databases for name in self._groups.names(database)
         }
-        with translated(self._reach):
+        with self._servers[self._profile.databases[0]].asked("its function libraries") as client:
             try:
-                libraries = self._open(self._profile.databases[0]).execute_command(  # type: ignore[no-untyped-call]
+                libraries = client.execute_command(  # type: ignore[no-untyped-call]
                     "FUNCTION", "LIST", "WITHCODE"
                 )
             except redis.exceptions.NoPermissionError:
@@ -202,13 +202,6 @@ class RedisReader(Listed):
 
         yield from exported_by_key(selection, read, pace)
 
-    def _open(self, database: int) -> redis.Redis:
-        if database not in self._clients:
-            client = connect(self._reach, database)
-            self._exact_expiry = has_exact_expiry(str(marks_of(client)["server"]))
-            self._clients[database] = client
-        return self._clients[database]
-
     def _database(self, collection: str) -> int:
         for database in self._profile.databases:
             if collection in self._groups.names(database):
@@ -224,10 +217,8 @@ class RedisReader(Listed):
         glob = collection.partition(":")[2]
         cursor = 0
         while True:
-            with translated(self._reach):
-                cursor, page = self._open(database).scan(
-                    cursor, match=None if glob == "*" else glob, count=SCAN_COUNT
-                )
+            with self._servers[database].asked("its keys") as client:
+                cursor, page = client.scan(cursor, match=None if glob == "*" else glob, count=SCAN_COUNT)
             found = cast("list[bytes]", page)  # clients here do not decode answers
             yield [key for key in found if self._groups.of(database, key) == collection]
             if cursor == 0:
@@ -303,8 +294,8 @@ class RedisReader(Listed):
                 expected="values of Redis's own types",
                 hint="give keys of modules a pattern of their own, and leave it out of the comparison",
             )
-        expiry = "PEXPIRETIME" if self._exact_expiry else "PTTL"
-        offset = 0.0 if self._exact_expiry else time.time()
+        exact = self._servers[database].exact_expiry
+        expiry, offset = ("PEXPIRETIME", 0.0) if exact else ("PTTL", time.time())
         commands: list[Command] = []
         for key in there:
             commands += [("DUMP", key)] if dump else []
@@ -328,8 +319,8 @@ class RedisReader(Listed):
         if not commands:
             return []
         sent = [("MULTI",), *commands, ("EXEC",)] if at_once else commands
-        with translated(self._reach):
-            pool = self._open(database).connection_pool
+        with self._servers[database].asked("the values of keys") as client:
+            pool = client.connection_pool
             connection = pool.get_connection()
             try:
                 connection.send_packed_command(  # type: ignore[no-untyped-call]

@@ -28,7 +28,7 @@ from rollproof.stores.contract import ExportedRecord, RecordHash
 from rollproof.stores.keeper import Put, RecordKeeper, Restored, add_records
 from rollproof.stores.package import Kept, Package, read_package, write_package
 from rollproof.stores.reach import Countdown
-from rollproof.stores.s3.client import connect, opened, translated
+from rollproof.stores.s3.client import S3
 from rollproof.stores.s3.descriptor import S3Profile
 from rollproof.stores.s3.objects import (
     NO_VERSION,
@@ -83,8 +83,12 @@ class Keeper(RecordKeeper):
         records: dict[str, int] = {}
         versioning: dict[str, str] = {}
         absent: list[str] = []
-        with translated(self._whole), create_file(folder / LISTING) as stream, self._reader:
-            client = self._connect()
+        with (
+            self._connected() as server,
+            server.asked("a backup") as client,
+            create_file(folder / LISTING) as stream,
+            self._reader,
+        ):
 
             def keep(item: Object) -> tuple[StoredObject, RecordHash] | None:
                 countdown.left()
@@ -131,8 +135,7 @@ class Keeper(RecordKeeper):
             for line in stream:
                 stored = StoredObject(**json.loads(line))
                 kept[stored.bucket][stored.key] = stored
-        with translated(self._whole):
-            client = self._connect()
+        with self._connected() as server, server.asked("a restore") as client:
             there = {
                 bucket: _current(client, bucket, countdown) if client.bucket_exists(bucket) else None
                 for bucket in kept
@@ -152,7 +155,7 @@ class Keeper(RecordKeeper):
     @contextmanager
     def putting(self, collection: str, folder: Path, *, overwrite: bool) -> Iterator[Put]:
         """Put each object with its headers, metadata and tags; in a versioned bucket as a new version."""
-        with opened(self._reach, self._profile.region) as client:
+        with S3(self._reach, self._profile.region) as server:
 
             def write(record: ExportedRecord) -> None:
                 content = cast("Mapping[str, Any]", record.content)
@@ -167,13 +170,13 @@ class Keeper(RecordKeeper):
                 stored = StoredObject(
                     collection, record.key, None, "", content["size"], "", headers, content["tags"]
                 )
-                with translated(self._reach):
+                with server.asked("an object put") as client:
                     put_copy(client, stored, folder / content["file"])
 
             yield Put(write)
 
-    def _connect(self) -> Minio:
-        return connect(self._whole, self._profile.region, WORKERS)
+    def _connected(self) -> S3:
+        return S3(self._whole, self._profile.region, WORKERS)
 
     def _expect_contents(
         self,

@@ -36,11 +36,8 @@ from rollproof.stores.reach import Countdown, Reach, Readable
 from rollproof.stores.s3.client import (
     ASKED_BYTES,
     ASKED_OBJECTS,
+    S3,
     WORKERS,
-    close,
-    connect,
-    translated,
-    without_key,
 )
 from rollproof.stores.s3.descriptor import VERSIONS, S3Profile
 from rollproof.stores.s3.settings import DENIED, SETTINGS, settings_of
@@ -137,25 +134,17 @@ class S3Reader(Listed):
     def __init__(self, readable: Readable[S3Profile]) -> None:
         """Keep the access data; the first question connects."""
         super().__init__(readable)
-        self._connections = max(WORKERS, self._profile.load.connections * IN_FLIGHT)
-        self._client: Minio | None = None
+        connections = max(WORKERS, self._profile.load.connections * IN_FLIGHT)
+        self._server = S3(self._reach, self._profile.region, connections)
 
     def close(self) -> None:
         """Close the connections, if there are any."""
-        if self._client is not None:
-            close(self._client)
-        self._client = None
-
-    def _open(self) -> Minio:
-        if self._client is None:
-            self._client = connect(self._reach, self._profile.region, self._connections)
-        return self._client
+        self._server.close()
 
     def ask(self) -> Answer:
         """List up to `ASKED_OBJECTS` objects in the first non-empty bucket, and read from the first."""
         countdown = self._reach.start()
-        with translated(self._reach):
-            client = self._open()
+        with self._server.asked("a list of objects") as client:
             for bucket in self._profile.buckets:
                 names = []
                 for item in client.list_objects(bucket, recursive=True):
@@ -180,8 +169,8 @@ class S3Reader(Listed):
     def collections(self) -> Sequence[str]:
         """Return the profile's buckets, there or not, once the server answers."""
         # To list buckets takes a right that nothing else needs; any answer about one shows a server.
-        with translated(self._reach), suppress(S3Error):
-            self._open().bucket_exists(self._profile.buckets[0])
+        with self._server.asked() as client, suppress(S3Error):
+            client.bucket_exists(self._profile.buckets[0])
         return sorted(self._profile.buckets)
 
     def count(self, collection: str) -> int:
@@ -193,8 +182,8 @@ class S3Reader(Listed):
     ) -> Iterator[Name | None]:
         """Yield the keys of the bucket's current objects, their only names."""
         self._only_keys(fields, where)
-        with translated(self._reach):
-            for item in self._open().list_objects(collection, recursive=True):
+        with self._server.asked("a list of objects") as client:
+            for item in client.list_objects(collection, recursive=True):
                 yield (str(item.object_name),)
 
     def held(self, collection: str, fields: Sequence[str], names: Sequence[Name]) -> set[Name]:
@@ -209,17 +198,17 @@ class S3Reader(Listed):
 
     def _count(self, bucket: str, countdown: Countdown) -> int:
         found = 0
-        with translated(self._reach):
-            for _ in self._open().list_objects(bucket, recursive=True):
+        with self._server.asked("a list of objects") as client:
+            for _ in client.list_objects(bucket, recursive=True):
                 countdown.left()
                 found += 1
         return found
 
     def _is_there(self, bucket: str, key: str, countdown: Countdown) -> bool:
         countdown.left()
-        with translated(self._reach):
+        with self._server.asked("an object") as client:
             try:
-                self._open().stat_object(bucket, key)
+                client.stat_object(bucket, key)
             except S3Error as error:
                 if error.code in {"NoSuchKey", "MethodNotAllowed"}:  # MethodNotAllowed: it is a delete marker
                     return False
@@ -236,9 +225,9 @@ class S3Reader(Listed):
 
     def beside(self) -> Beside:
         """Return the buckets that the profile does not list."""
-        with translated(self._reach):
+        with self._server.asked("a list of buckets") as client:
             try:
-                found = {bucket.name for bucket in self._open().list_buckets()}
+                found = {bucket.name for bucket in client.list_buckets()}
             except S3Error:  # it answers, and refuses
                 return Beside(unread=("buckets of others: s3:ListAllMyBuckets",))
         return Beside(outside=tuple(f"bucket {name}" for name in sorted(found - {*self._profile.buckets})))
@@ -247,9 +236,9 @@ class S3Reader(Listed):
         """Return each bucket's settings, without missing buckets; a versioned bucket has a second entry."""
         found: dict[str, Json] = {}
         for bucket in sorted(self._profile.buckets):
-            with translated(self._reach):
+            with self._server.asked(f"the settings of bucket {bucket}") as client:
                 try:
-                    settings = settings_of(self._open(), bucket)
+                    settings = settings_of(client, bucket)
                 except S3Error as error:
                     if error.code == "NoSuchBucket":
                         continue
@@ -300,15 +289,15 @@ class S3Reader(Listed):
     def _listed(self, collection: str, pace: Pace) -> Iterator[ListedObject]:
         """Yield the server's listing, in its own order; each request has the deadline."""
         bucket = collection.removeprefix(VERSIONS)
-        with translated(self._reach):
-            listing = self._open().list_objects(
+        with self._server.asked("a list of objects") as client:
+            listing = client.list_objects(
                 bucket, recursive=True, include_version=collection.startswith(VERSIONS)
             )
         spent, count = 0.0, 0
         while True:
             started = time.monotonic()
             countdown = self._reach.start()
-            with translated(self._reach):
+            with self._server.asked("a list of objects"):
                 item = next(listing, None)
             countdown.left()
             spent += time.monotonic() - started
@@ -332,8 +321,7 @@ class S3Reader(Listed):
     def _object(self, bucket: str, key: str, excluded: frozenset[str]) -> RecordHash | None:
         """Read one object; return None if it is gone."""
         self._expect_askable(bucket, key)
-        with translated(self._reach):
-            client = self._open()
+        with self._server.asked("an object") as client:
             try:
                 if "content" in excluded:
                     found = client.stat_object(bucket, key)
@@ -360,8 +348,7 @@ class S3Reader(Listed):
         """Return an object that the operator has read as this account sees it: some tags may be hidden."""
         if not found.tags:
             return found
-        with translated(self._reach):
-            client = self._open()
+        with self._server.asked("the tags of an object") as client:
             there = client.stat_object(bucket, found.key, version_id=version)
             tags = self._tags(client, bucket, found.key, lowered(there.metadata or {}), version)
         return replace(found, tags=tags)
@@ -374,7 +361,7 @@ class S3Reader(Listed):
         except S3Error as error:
             if error.code == "AccessDenied":
                 raise self._reach.failed(
-                    without_key(error),
+                    self._server.words(error),
                     expected=f"the tags of every object of bucket {bucket}",
                     hint="grant the reader s3:GetObjectTagging, or exclude the field tags in the profile",
                 ) from None
@@ -386,7 +373,7 @@ class S3Reader(Listed):
         """Yield the wanted objects; their contents are in ``objects`` below `folder`."""
         collection = selection.collection
         objects = folder / OBJECTS
-        with translated(self._reach):
+        with self._server.asked("objects"):
             objects.mkdir(mode=0o700, exist_ok=True)
         excluded = excluded_of(self._profile, collection)
 
@@ -407,8 +394,7 @@ class S3Reader(Listed):
         # Each attempt uses the same name, so that a file left by a kill is overwritten.
         place = packed([bucket.encode(), key.encode()])
         part = objects / f".{hashlib.sha256(place).hexdigest()}.part"
-        with translated(self._reach):
-            client = self._open()
+        with self._server.asked("an object") as client:
             try:
                 descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
                 with os.fdopen(descriptor, "wb") as sink:

@@ -14,9 +14,9 @@ import redis
 from rollproof.stores.contract import ExportedRecord
 from rollproof.stores.keeper import StoreKeeper
 from rollproof.stores.reach import Reach
+from rollproof.stores.redis import client as redis_client
 from rollproof.stores.redis import keeper as redis_keeper
 from rollproof.stores.redis import reader as redis_export
-from rollproof.stores.redis.client import connect
 from rollproof.stores.redis.descriptor import RedisProfile
 from tests.stack.keeping.subject import WHOLE, Bench, Chosen, Damage, Exported, Subject
 from tests.stack.scratch_stores import changed
@@ -81,7 +81,8 @@ class Redis(Subject):
         self.settle("redis", profile, bench.engine.resolve(profile.address), bench.control)
         reach = Reach("redis", self.place.endpoint, profile.operator, 60)
         self.first, self.second, self._other = (
-            opened.enter_context(connect(reach, database)) for database in (FIRST, SECOND, BESIDE)
+            opened.enter_context(redis_client.Redis(reach, database).connect())
+            for database in (FIRST, SECOND, BESIDE)
         )
         opened.callback(self.clear)
         opened.callback(self._other.flushdb)

@@ -15,8 +15,8 @@ from minio import Minio
 from rollproof.stores.contract import ExportedRecord
 from rollproof.stores.keeper import StoreKeeper
 from rollproof.stores.reach import Reach
+from rollproof.stores.s3 import client as s3_client
 from rollproof.stores.s3 import keeper as s3_keeper
-from rollproof.stores.s3.client import connect
 from rollproof.stores.s3.descriptor import S3Profile
 from rollproof.stores.s3.reader import OBJECTS
 from tests.stack.keeping.subject import Bench, Chosen, Damage, Exported, Subject
@@ -85,7 +85,7 @@ class S3(Subject):
         profile = changed(stack, buckets=(BUCKET,), backup="copies", exclude={})
         self.settle("minio", profile, bench.engine.resolve(profile.address), bench.control)
         reach = Reach("minio", self.place.endpoint, profile.operator, 60)
-        self.client = connect(reach, profile.region, connections=8)
+        self.client = s3_client.S3(reach, profile.region, connections=8).connect()
         for bucket in (BUCKET, BESIDE):
             opened.callback(erase, self.client, bucket)
         make(self.client, BESIDE, versioned=False)

@@ -9,7 +9,7 @@ from typing import ClassVar, cast
 from redis import Redis as Client
 
 from rollproof.stores.reach import Reach
-from rollproof.stores.redis.client import connect
+from rollproof.stores.redis import client as redis_client
 from rollproof.stores.redis.descriptor import RedisProfile
 from tests.stack.reading.subject import Act, Change, Given, Sizes, Subject, ways
 from tests.stack.scratch_stores import changed
@@ -137,8 +137,8 @@ class Redis(Subject):
         self.profile = changed(stored, databases=(DATABASE,), patterns=patterns, exclude={}, restore="dump")
         self.full, self.empty, self.absent, self.many = REST, EMPTY, f"{DATABASE}:gone*", MANY
         endpoint = given.engine.resolve(stored.address)
-        self.client = connect(Reach("redis", endpoint, stored.operator, 60), DATABASE)
-        self.as_reader = connect(Reach("redis", endpoint, stored.reader, 60), DATABASE)
+        self.client = redis_client.Redis(Reach("redis", endpoint, stored.operator, 60), DATABASE).connect()
+        self.as_reader = redis_client.Redis(Reach("redis", endpoint, stored.reader, 60), DATABASE).connect()
         self.keys = frozenset(KEYS)
         self.counts = {REST: len(self.keys), EMPTY: 0, MANY: self.tokens, SHAPED: 0, ODD: 2}
         self.asked = (REST, sum(self.counts.values()))

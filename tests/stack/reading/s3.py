@@ -12,7 +12,7 @@ from minio.lifecycleconfig import Expiration, LifecycleConfig, Rule
 from minio.versioningconfig import SUSPENDED, VersioningConfig
 
 from rollproof.stores.reach import Reach
-from rollproof.stores.s3.client import connect
+from rollproof.stores.s3 import client as s3_client
 from rollproof.stores.s3.descriptor import VERSIONS, S3Profile
 from tests.stack.reading.subject import Act, Change, Given, Sizes, Subject, ways
 from tests.stack.scratch_buckets import erase, make, put, tags
@@ -148,8 +148,10 @@ class S3(Subject):
         stored = cast("S3Profile", given.target.stores["minio"])
         self.profile = changed(stored, buckets=(BUCKET, PLAIN, EMPTY, MANY, SET), backup="copies")
         endpoint = given.engine.resolve(stored.address)
-        self.client = connect(Reach("minio", endpoint, stored.operator, 60), stored.region, connections=8)
-        self.as_reader = connect(Reach("minio", endpoint, stored.reader, 60), stored.region)
+        self.client = s3_client.S3(
+            Reach("minio", endpoint, stored.operator, 60), stored.region, connections=8
+        ).connect()
+        self.as_reader = s3_client.S3(Reach("minio", endpoint, stored.reader, 60), stored.region).connect()
         self.server = ""
         self.full, self.empty, self.absent, self.many = BUCKET, EMPTY, GONE, MANY
         self.keys = frozenset({"all", "parts", *SMALL})

@@ -39,7 +39,7 @@ from rollproof.stores.milvus.client import Milvus
 from rollproof.stores.mongodb import client as mongodb
 from rollproof.stores.mysql import connection as mysql
 from rollproof.stores.reach import Reach
-from rollproof.stores.redis import client as redis_view
+from rollproof.stores.redis.client import Redis
 from tests.conftest import write_profile
 from tests.unit.sandbox import stand_in
 from tests.unit.stores.test_readers_reach import NOWHERE
@@ -100,19 +100,25 @@ def _of_mongodb(reach: Reach) -> AbstractContextManager[object]:
     return _Mongodb(reach, "admin").asked()
 
 
-MYSQL, MONGODB, REDIS = _of_mysql, _of_mongodb, redis_view.translated
-
-
 class _Milvus(Milvus):
     def connect(self) -> MilvusClient:
         return create_autospec(MilvusClient, instance=True)
+
+
+class _Redis(Redis):
+    def connect(self) -> redis.Redis:
+        return cast("redis.Redis", create_autospec(redis.Redis, instance=True))
+
+
+def _of_redis(reach: Reach) -> AbstractContextManager[object]:
+    return _Redis(reach, 0).asked("a key")
 
 
 def _of_milvus(reach: Reach) -> AbstractContextManager[object]:
     return _Milvus(reach, "default").asked("a count")
 
 
-KAFKA, MILVUS = _of_kafka, _of_milvus
+KAFKA, MILVUS, REDIS, MYSQL, MONGODB = _of_kafka, _of_milvus, _of_redis, _of_mysql, _of_mongodb
 OTHER, UNREACHABLE, TIMEOUT = Meaning.OTHER, Meaning.UNREACHABLE, Meaning.TIMEOUT
 
 

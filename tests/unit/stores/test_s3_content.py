@@ -22,7 +22,7 @@ from rollproof.errors import Unverifiable
 from rollproof.profile.sections import Account, Address
 from rollproof.stores.reach import Reach, Readable
 from rollproof.stores.s3 import reader as s3_content
-from rollproof.stores.s3.client import translated
+from rollproof.stores.s3.client import S3
 from rollproof.stores.s3.descriptor import S3Profile
 from rollproof.stores.s3.reader import (
     ListedObject,
@@ -33,6 +33,9 @@ from rollproof.stores.s3.reader import (
     version_record,
 )
 from rollproof.stores.s3.settings import DENIED, plain
+
+READER = Account(user="reader", password=SecretStr("correct-horse"))
+REACH = Reach("minio", Endpoint("127.0.0.1", 9), READER, 5.0)
 
 
 def _listed(key: str, size: int = 1) -> ListedObject:
@@ -78,8 +81,7 @@ KEY = "files/anna@example.org.pdf"
 
 
 def _said(error: Exception) -> str:
-    reach = Reach("minio", Endpoint("127.0.0.1", 9), Account(user="reader", password=SecretStr("")), 5.0)
-    with pytest.raises(Unverifiable) as raised, translated(reach):
+    with pytest.raises(Unverifiable) as raised, S3(REACH, "here").asked():
         raise error
     return str(raised.value)
 
@@ -146,9 +148,8 @@ def test_settings_do_not_depend_on_the_order_of_rules() -> None:
 
 
 def test_a_setting_that_is_nested_without_end_is_no_setting() -> None:
-    reach = Reach("minio", Endpoint("127.0.0.1", 9), Account(user="reader", password=SecretStr("")), 5.0)
     deep = ET.fromstring(f"{'<L>' * 5000}{'</L>' * 5000}")  # noqa: S314 - written here
-    with pytest.raises(Unverifiable, match="maximum recursion depth"), translated(reach):
+    with pytest.raises(Unverifiable, match="maximum recursion depth"), S3(REACH, "here").asked():
         plain(deep)
 
 

@@ -24,6 +24,7 @@ from rollproof.stores.mongodb import clients as mongodb_clients
 from rollproof.stores.mysql import clients as mysql_clients
 from rollproof.stores.mysql import privileges as mysql_privileges
 from rollproof.stores.reach import Reach
+from rollproof.stores.redis import client as redis_client
 from rollproof.stores.redis import clients as redis_clients
 from rollproof.stores.strangers import Strangers, host_of
 from rollproof.stores.writable import Operated
@@ -120,6 +121,7 @@ def _account(user: str) -> Account:
 
 def _redis(monkeypatch: pytest.MonkeyPatch, found: list[dict[str, str]]) -> list[str]:
     clients = redis_clients.Clients(cast("Any", Operated("one", section("redis"), NOWHERE)))
+    monkeypatch.setattr(redis_client, "marks_of", lambda _: {})
     monkeypatch.setattr(redis.Redis, "client_list", lambda _: found)
     return [str(one) for one in clients.others()]
 
