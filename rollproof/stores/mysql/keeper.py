@@ -198,7 +198,7 @@ class Keeper(StoreKeeper):
                 prepare(connection, self._reach.deadline / 2)
 
             def write(record: ExportedRecord) -> None:
-                row = cast("Mapping[str, Json]", record.replay)
+                row = cast("Mapping[str, Json]", record.content)
                 if unknown := row.keys() - columns.keys():
                     observed = f"no column {', '.join(sorted(unknown))}"
                     raise self._reach.failed(observed, expected=f"the columns of {collection} of the export")

@@ -448,9 +448,9 @@ class MysqlReader(Reader):
                 with closing(found):
                     for key, value, values in found:
                         if (key, value) in records:
-                            yield ExportedRecord(key, value, *self._read(reader, collection, values))
+                            yield ExportedRecord(key, value, self._read(reader, collection, values))
 
-    def _read(self, reader: RowReader, collection: str, values: Sequence[Any]) -> tuple[Json, Json]:
+    def _read(self, reader: RowReader, collection: str, values: Sequence[Any]) -> Json:
         try:
             return reader.read(values)
         except TooLong as column:

@@ -1,12 +1,12 @@
 """MySQL and MariaDB rows: whole for an export, and inserted again bit for bit, whatever session reads them.
 
-A value travels as JSON: a number, a text, or ``{"base64": …}`` with the stored bytes of a text or a binary.
+A value travels as JSON: a number, a text, or ``{"base64": …}`` with the stored bytes of a binary, or of a
+text that is not UTF-8, beside the ``text`` that people read.
 """
 
 from __future__ import annotations
 
-import json
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -45,21 +45,12 @@ class TooLong(Exception):
     """The server gave NULL for a value that is longer than its `max_allowed_packet`."""
 
 
-def _first(values: Sequence[Any]) -> Json:
-    found: Json = values[0]
-    return found
-
-
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """A column's handling: the `selected` expressions, the values' form for people, and that to insert.
-
-    The functions take the selected values; the first is not None.
-    """
+    """A column's `selected` expressions, and the value to travel; the first expression is not None then."""
 
     selected: tuple[str, ...]
-    shown: Callable[[Sequence[Any]], Json] = _first
-    exact: Callable[[Sequence[Any]], Json] = _first
+    value: Callable[..., Json] = lambda found: found
 
 
 class RowReader:
@@ -74,19 +65,17 @@ class RowReader:
         """Return the expressions to select for `read`."""
         return [value for cell in self._cells.values() for value in cell.selected]
 
-    def read(self, values: Sequence[Any]) -> tuple[dict[str, Json], dict[str, Json]]:
-        """Return a row for people, and as `insert` takes it."""
-        shown: dict[str, Json] = {}
-        exact: dict[str, Json] = {}
+    def read(self, values: Sequence[Any]) -> dict[str, Json]:
+        """Return a row as people read it, and as `insert` takes it."""
+        row: dict[str, Json] = {}
         start = 0
         for name, cell in self._cells.items():
             own = values[start : start + len(cell.selected)]
             start += len(cell.selected)
             if own[0] is None and own[-1] == 0:
                 raise TooLong(name)
-            shown[name] = None if own[0] is None else cell.shown(own)
-            exact[name] = None if own[0] is None else cell.exact(own)
-        return shown, exact
+            row[name] = None if own[0] is None else cell.value(*own)
+        return row
 
 
 def prepare(connection: Session, lock_seconds: float) -> None:
@@ -148,52 +137,38 @@ def insert(
 def _cell(column: Column) -> _Cell:
     """Return a column's cell. Its first selected value is NULL only if the value is NULL or too long."""
     in_utf8 = f"CONVERT({column.sql} USING utf8mb4)"
-    if column.type in _NUMBERS:
-        read_as = _NUMBERS[column.type]
-        return _Cell((f"CAST({column.sql} AS {read_as})" if read_as else column.sql,))
+    if column.type in ("enum", "set"):
+        number = f"CAST({column.sql} AS UNSIGNED)"
+        return _Cell((number, in_utf8), _choice if column.type == "enum" else _choices)
+    is_null = f"{column.sql} IS NULL"
+    stored = f"CAST({column.sql} AS BINARY)"
+    if column.charset in _UTF8:
+        return _Cell((stored, is_null), lambda content, _: text_json(content))
+    if column.charset:
+        return _Cell((stored, in_utf8, is_null), lambda content, text, _: _encoded(content, text))
+    if column.type in _BYTES:
+        return _Cell((stored, is_null), lambda content, _: bytes_json(content))
+    return _Cell((_plain(column),))
+
+
+def _plain(column: Column) -> str:
     if column.type in _FLOATS:
         # A FLOAT reads as six digits; converted to DOUBLE, it keeps all its digits.
-        return _Cell((column.double,))
-    if column.type in ("enum", "set"):
-        numbered = f"CAST({column.sql} AS UNSIGNED)"
-        exact = _choice if column.type == "enum" else _choices
-        return _Cell((numbered, in_utf8), _second, exact)
-    if column.type in _BYTES or column.charset:
-        plain = column.charset is None or column.charset in _UTF8
-        selected = (f"CAST({column.sql} AS BINARY)", *([] if plain else [in_utf8]), f"{column.sql} IS NULL")
-        shown = _encoded if column.charset is None else _decoded if plain else _second
-        return _Cell(selected, shown, _encoded)
-    if column.type == "json":
-        return _Cell((column.sql,), lambda values: _parsed(values[0]))
-    # Dates and times, and MariaDB's types such as addresses, which it accepts in the form it returns.
-    return _Cell((f"CAST({column.sql} AS CHAR)",))
+        return column.double
+    # In CHAR dates and times, and MariaDB's types such as addresses, which it accepts in the form it returns.
+    read_as = _NUMBERS.get(column.type, "" if column.type == "json" else "CHAR")
+    return f"CAST({column.sql} AS {read_as})" if read_as else column.sql
 
 
-def _second(values: Sequence[Any]) -> Json:
-    return str(values[1])
+def _encoded(content: bytes, text: str) -> Json:
+    return {"text": text, "base64": b64encode(content).decode()}
 
 
-def _decoded(values: Sequence[Any]) -> Json:
-    return text_json(values[0])
-
-
-def _encoded(values: Sequence[Any]) -> Json:
-    return bytes_json(values[0])
-
-
-def _parsed(value: str) -> Json:
-    found: Json = json.loads(value)
-    return found
-
-
-def _choice(values: Sequence[Any]) -> Json:
+def _choice(number: int, text: str) -> Json:
     # By its text: in the rolled-back table, another value may have the number. An invalid value has number 0.
-    number, text = values
-    return str(text) if number else 0
+    return text if number else 0
 
 
-def _choices(values: Sequence[Any]) -> Json:
-    number, text = values
+def _choices(number: int, text: str) -> Json:
     # A SET member that is an empty text shows only in the number.
-    named = text and len(text.split(",")) == int(number).bit_count()
-    return str(text) if named else int(number)
+    return text if text and len(text.split(",")) == number.bit_count() else number
