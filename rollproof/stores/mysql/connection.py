@@ -152,8 +152,8 @@ def databases_seen(connection: Session) -> set[str]:
     return {str(name) for (name,) in rows(connection, query)}
 
 
-def tables(connection: Session, databases: Sequence[str], reach: Reach) -> list[tuple[str, str]]:
-    """Return the base tables of `databases` as (database, table), sorted, without views.
+def tables(connection: Session, databases: Sequence[str], reach: Reach) -> list[str]:
+    """Return the base tables of `databases` as ``database.table``, sorted, without views.
 
     Raises:
         Unverifiable: a database is missing, or hidden from the account.
@@ -172,19 +172,19 @@ def tables(connection: Session, databases: Sequence[str], reach: Reach) -> list[
         " WHERE table_type IN ('BASE TABLE', 'SYSTEM VERSIONED') AND table_schema IN %s",
         [tuple(databases)],
     )
-    return sorted((str(database), str(table)) for database, table in found)
+    return sorted(f"{database}.{table}" for database, table in found)
 
 
-def count_rows(connection: Session, names: Sequence[tuple[str, str]], countdown: Countdown) -> dict[str, int]:
-    """Return the exact number of rows by ``database.table``, all in one snapshot."""
+def count_rows(connection: Session, names: Sequence[str], countdown: Countdown) -> dict[str, int]:
+    """Return the exact number of rows of tables by ``database.table``, all in one snapshot."""
     counts = {}
     # READ COMMITTED has no snapshot for the whole transaction.
     rows(connection, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     rows(connection, "START TRANSACTION WITH CONSISTENT SNAPSHOT")
-    for database, table in names:
+    for name in names:
         countdown.left()
-        ((count,),) = rows(connection, f"SELECT COUNT(*) FROM {quoted(database)}.{quoted(table)}")  # noqa: S608 - quoted above
-        counts[f"{database}.{table}"] = int(count)
+        ((count,),) = rows(connection, f"SELECT COUNT(*) FROM {quoted_table(name)}")  # noqa: S608 - quoted
+        counts[name] = int(count)
     rows(connection, "ROLLBACK")
     return counts
 

@@ -6,85 +6,51 @@ statements that find their row by its primary key.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pymysql.cursors import SSCursor
 
 from rollproof.errors import ActionFailed
 from rollproof.reading import open_regular
-from rollproof.stores.mysql.connection import Session, quoted, rows
+from rollproof.stores.mysql.connection import Session, quoted, quoted_table, rows
+from rollproof.stores.mysql.schema import Schemas, tables_of
 from rollproof.system.files import create_file
 
-_COLUMNS = (
-    "SELECT table_schema, table_name, column_name FROM information_schema.columns"
-    " JOIN information_schema.tables USING (table_schema, table_name)"
-    " WHERE data_type = 'float' AND COALESCE(generation_expression, '') = '' AND table_type = 'BASE TABLE'"
-    " AND table_schema IN %s ORDER BY 1, 2, ordinal_position"
-)
-_KEY = (
-    "SELECT column_name, data_type FROM information_schema.key_column_usage"
-    " JOIN information_schema.columns USING (table_schema, table_name, column_name)"
-    " WHERE constraint_name = 'PRIMARY' AND table_schema = %s AND table_name = %s"
-    " ORDER BY key_column_usage.ordinal_position"
-)
-_SELF_UPDATING = (
-    "SELECT column_name FROM information_schema.columns"
-    " WHERE extra LIKE '%%on update%%' AND table_schema = %s AND table_name = %s"
-)
-_UPDATE_TRIGGERS = (
-    "SELECT COUNT(*) FROM information_schema.triggers"
-    " WHERE event_manipulation = 'UPDATE' AND event_object_schema = %s AND event_object_table = %s"
-)
 # An update cannot find its row by keys of these types.
 _INEXACT_KEYS = frozenset({"float", "double", "bit"})
 
 
-@dataclass(frozen=True, slots=True)
-class _Column:
-    database: str
-    table: str
-    name: str
-
-    @property
-    def source(self) -> str:
-        return f"{quoted(self.database)}.{quoted(self.table)}"
-
-    @property
-    def changed_by_a_dump(self) -> str:
-        column = quoted(self.name)
-        return f"FROM {self.source} WHERE {column} + 0.0E0 <> CAST(CAST({column} AS CHAR) AS FLOAT) + 0.0E0"
-
-    def key(self, connection: Session) -> list[str] | None:
-        """Return the primary key's columns, or None where an update cannot find its row, or does more."""
-        place = (self.database, self.table)
-        key = {str(name): str(kind) for name, kind in rows(connection, _KEY, place)}
-        ((triggers,),) = rows(connection, _UPDATE_TRIGGERS, place)
-        return None if not key or triggers or _INEXACT_KEYS & {*key.values()} else list(key)
-
-
-def write_floats(connection: Session, databases: Sequence[str], path: Path) -> tuple[int, list[str]]:
-    """Write a statement line for each value that a dump changes.
+def write_floats(connection: Session, schemas: Schemas, path: Path) -> tuple[int, list[str]]:
+    """Write a statement line for each value of `schemas`' tables that a dump changes.
 
     Returns the number of these values, and the columns with values that could not be put back.
     """
     count = 0
     left_out = []
+    triggered = {
+        f"{one['event_object_schema']}.{one['event_object_table']}"
+        for one in schemas.values()
+        if one.get("event_manipulation") == "UPDATE"
+    }
     with create_file(path) as stream:
-        for found in rows(connection, _COLUMNS, [tuple(databases)]):
-            column = _Column(*map(str, found))
-            ((affected,),) = rows(connection, f"SELECT COUNT(*) {column.changed_by_a_dump}")
-            if not affected:
-                continue
-            key = column.key(connection)
-            if key is None:
-                left_out.append(f"{column.source}.{quoted(column.name)}")
-                continue
-            for statement in _statements(connection, column, key):
-                stream.write(statement.encode() + b"\n")
-                count += 1
+        for name, table in tables_of(schemas).items():
+            columns: Mapping[str, Any] = table["columns"]  # type: ignore[assignment]
+            key = None if name in triggered else _key(table, columns)
+            own = [column for column, one in columns.items() if "on update" in one["extra"].lower()]
+            for column, one in columns.items():
+                if one["data_type"] != "float" or one["generation_expression"]:
+                    continue
+                changed = _changed(name, column)
+                ((affected,),) = rows(connection, f"SELECT COUNT(*) {changed}")
+                if affected and key is None:
+                    left_out.append(f"{quoted_table(name)}.{quoted(column)}")
+                elif affected and key is not None:
+                    for statement in _statements(connection, name, column, key, own):
+                        stream.write(statement.encode() + b"\n")
+                        count += 1
     return count, left_out
 
 
@@ -105,20 +71,32 @@ def put_floats_back(connection: Session, path: Path) -> None:
     rows(connection, "COMMIT")
 
 
-def _statements(connection: Session, column: _Column, key: Sequence[str]) -> Iterator[str]:
-    names = [quoted(name) for name in key]
-    kept = "".join(
-        f", {quoted(name)} = {quoted(name)}"
-        for (name,) in rows(connection, _SELF_UPDATING, (column.database, column.table))
-    )
-    query = (
-        f"SELECT {quoted(column.name)} + 0.0E0, {', '.join(names)} {column.changed_by_a_dump}"
-        f" ORDER BY {', '.join(names)}"
-    )
+def _key(table: Mapping[str, Any], columns: Mapping[str, Any]) -> list[str] | None:
+    """Return the primary key's columns; None without one by which an update finds its row."""
+    members = list(table.get("indexes", {}).get("PRIMARY", {}).values())
+    names = [member["column_name"] for member in members if member["sub_part"] is None]
+    whole = len(names) == len(members)
+    exact = _INEXACT_KEYS.isdisjoint(columns[name]["data_type"] for name in names)
+    return names if names and whole and exact else None
+
+
+def _changed(name: str, column: str) -> str:
+    """Return the FROM clause for the rows whose value a dump changes."""
+    value = quoted(column)
+    return f"FROM {quoted_table(name)} WHERE {value} + 0.0E0 <> CAST(CAST({value} AS CHAR) AS FLOAT) + 0.0E0"
+
+
+def _statements(
+    connection: Session, name: str, column: str, key: Sequence[str], own: Sequence[str]
+) -> Iterator[str]:
+    """Yield an UPDATE for each value; the columns `own`, which the server would set to now, are kept."""
+    keys = [quoted(one) for one in key]
+    kept = "".join(f", {quoted(one)} = {quoted(one)}" for one in own)
+    query = f"SELECT {quoted(column)} + 0.0E0, {', '.join(keys)} {_changed(name, column)}"
     with closing(connection.cursor(SSCursor)) as cursor:  # one row at a time
-        cursor.execute(query)
+        cursor.execute(f"{query} ORDER BY {', '.join(keys)}")
         for value, *values in cursor:
             where = " AND ".join(
-                f"{name} = {cursor.mogrify('%s', [part])}" for name, part in zip(names, values, strict=True)
+                f"{one} = {cursor.mogrify('%s', [part])}" for one, part in zip(keys, values, strict=True)
             )
-            yield f"UPDATE {column.source} SET {quoted(column.name)} = {value:.17e}{kept} WHERE {where}"  # noqa: S608
+            yield f"UPDATE {quoted_table(name)} SET {quoted(column)} = {value:.17e}{kept} WHERE {where}"  # noqa: S608 - quoted

@@ -40,6 +40,7 @@ from rollproof.stores.mysql.schema import (
     definers,
     difference,
     read_schemas,
+    tables_of,
     without_transactions,
 )
 from rollproof.stores.mysql.table import read_columns
@@ -92,8 +93,8 @@ class Keeper(StoreKeeper):
             hidden = self._lacking(connection, before)
             if hidden and not safe:
                 raise hidden
-            names = tables(connection, databases, self._whole) if databases else []
-            floats, inexact = write_floats(connection, self._databases, folder / FLOATS)
+            names = list(tables_of(before))
+            floats, inexact = write_floats(connection, before, folder / FLOATS)
             if inexact and not safe:
                 raise self._failed(
                     "backup",
@@ -105,7 +106,7 @@ class Keeper(StoreKeeper):
             if not safe:
                 expect_taken(dump, self.name, _packet(connection), folder / DUMP)
             again = folder / f"{FLOATS}.again"
-            write_floats(connection, self._databases, again)
+            write_floats(connection, before, again)
             same_floats = sha256_of(again) == sha256_of(folder / FLOATS)
             again.unlink()
             changed = difference(before, read_schemas(connection, databases, self._whole))
@@ -116,7 +117,7 @@ class Keeper(StoreKeeper):
                     observed=changed or "other values in FLOAT columns",
                     hint="stop the application or its migration, and take the backup again",
                 )
-            besides = without_transactions(connection, self._databases)
+            besides = without_transactions(connection, before)
         left_out = [
             *(f"database {name}, which is not there" for name in gone),
             *(f"view {'.'.join(name)} ({reason})" for name, reason in broken.items()),
@@ -135,7 +136,7 @@ class Keeper(StoreKeeper):
             kind=self.kind,
             method=method,
             means=Means.PARTIAL if besides or left_out else Means.TRANSACTION,
-            records={f"{database}.{table}": dump.rows[f"{database}.{table}"] for database, table in names},
+            records={name: dump.rows[name] for name in names},
             details={
                 "product": connection.flavour,
                 "server": connection.version,
@@ -174,15 +175,15 @@ class Keeper(StoreKeeper):
         # A new connection: the first has been idle for as long as the load took.
         with self._connected(countdown) as connection:
             put_floats_back(connection, package.path(FLOATS))
-            observed = difference(package.details["schema"], read_schemas(connection, there, self._whole))
-            names = tables(connection, there, self._whole) if there else []
-            counts = count_rows(connection, names, countdown)
+            schemas = read_schemas(connection, there, self._whole)
+            observed = difference(package.details["schema"], schemas)
+            counts = count_rows(connection, list(tables_of(schemas)), countdown)
         for name, records in package.records.items():
             if not observed and counts.get(name) != records:
                 observed = f"{counts.get(name)} rows of {name} instead of {records}"
         if observed:
             raise self._not_restored(observed)
-        later = sorted({".".join(name) for name in present} - set(package.records))
+        later = sorted(set(present) - set(package.records))
         return Restored(
             records=package.records,
             notes=tuple(f"dropped {name}, which came after the backup" for name in later),
@@ -246,7 +247,7 @@ class Keeper(StoreKeeper):
         connection: Session,
         path: Path,
         databases: Sequence[str],
-        names: Sequence[tuple[str, str]],
+        names: Sequence[str],
         broken: Collection[tuple[str, str]],
         countdown: Countdown,
     ) -> Dump:
@@ -257,7 +258,7 @@ class Keeper(StoreKeeper):
             with create_file(path) as stream:
                 stream.write(f"{TRAILER.decode()}\n".encode())
         dump = read_dump(path)
-        expect_whole(dump, self.name, {f"{database}.{table}" for database, table in names}, databases, path)
+        expect_whole(dump, self.name, set(names), databases, path)
         return dump
 
     def _end_earlier_restore(self, connection: Session) -> None:

@@ -145,18 +145,18 @@ class MysqlReader(Reader):
                     expected=f"a table in {', '.join(self._profile.databases)}",
                     hint="the tables were dropped, or the account has no privilege on them",
                 )
-            name, records = ".".join(names[0]), 0
-            for database, table in names:
+            first, records = names[0], 0
+            for name in names:
                 countdown.left()
-                source = f"(SELECT 1 FROM {quoted(database)}.{quoted(table)} LIMIT {ASKED_ROWS}) AS seen"  # noqa: S608 - quoted
+                source = f"(SELECT 1 FROM {quoted_table(name)} LIMIT {ASKED_ROWS}) AS seen"  # noqa: S608 - quoted
                 ((records,),) = rows(connection, f"SELECT COUNT(*) FROM {source}")  # noqa: S608
                 if records:
-                    name = f"{database}.{table}"
+                    first = name
                     break
         version = connection.version
         return Answer(
             query=f"SELECT COUNT(*) of up to {ASKED_ROWS} rows",
-            collection=name,
+            collection=first,
             records=int(records),
             server=version if connection.flavour == "mariadb" else f"MySQL {version}",
         )
@@ -170,8 +170,7 @@ class MysqlReader(Reader):
     def collections(self) -> Sequence[str]:
         """Return the tables as ``database.table``."""
         with self._connected() as connection:
-            found = tables(connection, self._profile.databases, self._reach)
-        return [f"{database}.{table}" for database, table in found]
+            return tables(connection, self._profile.databases, self._reach)
 
     def count(self, collection: str) -> int:
         """Return `SELECT COUNT(*)` of one table."""

@@ -201,11 +201,13 @@ def broken_views(connection: Session, databases: Sequence[str]) -> dict[tuple[st
     return broken
 
 
-def without_transactions(connection: Session, databases: Sequence[str]) -> list[str]:
+def tables_of(schemas: Schemas) -> dict[str, dict[str, Json]]:
+    """Return the tables alone, by ``database.table``."""
+    return {name: one for name, one in schemas.items() if "columns" in one}
+
+
+def without_transactions(connection: Session, schemas: Schemas) -> list[str]:
     """Return the tables whose engine has no transactions: a dump of them is not of one moment."""
-    query = (
-        "SELECT CONCAT(table_schema, '.', table_name)"
-        " FROM information_schema.tables JOIN information_schema.engines USING (engine)"
-        " WHERE transactions <> 'YES' AND table_type = 'BASE TABLE' AND table_schema IN %s ORDER BY 1"
-    )
-    return [str(name) for (name,) in rows(connection, query, [tuple(databases)])]
+    query = "SELECT engine FROM information_schema.engines WHERE transactions = 'YES'"
+    engines = {engine for (engine,) in rows(connection, query)}
+    return [name for name, one in tables_of(schemas).items() if one["engine"] not in engines]
