@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 
 import pymysql
@@ -26,22 +27,35 @@ _PROGRAMS = (
 SEEING_OTHERS = frozenset({ALL, "PROCESS"})
 
 
+class _Watching(Mysql):
+    """A connection that sees those of others.
+
+    Without the privilege the server shows an account its own connections alone, without a hint that there are
+    more. One that is granted holds for connections that open later.
+    """
+
+    def connect(self) -> Session:
+        """Connect; raise `Blind` without the privilege."""
+        session = super().connect()
+        with ExitStack() as undo:
+            undo.callback(session.close)
+            if not privileges_of(session).everywhere(SEEING_OTHERS):
+                raise blind(self.reach, "the privilege PROCESS", "an account without it")
+            undo.pop_all()
+        return session
+
+
 class Clients:
     """The clients of a MySQL or MariaDB server. See `StoreClients`."""
 
     def __init__(self, operated: Operated[MysqlProfile]) -> None:
         """Remember how to connect; the first question connects."""
         self._strangers = Strangers(operated)
-        self._client = Mysql(operated.reach)
-        self._sees_others = False
+        self._client = _Watching(operated.reach)
 
     def others(self) -> list[Client]:
         """Return the connections of others."""
         with self._client.asked() as connection:
-            # Without it an account sees only its own connections, and no hint that there are more.
-            self._sees_others = self._sees_others or privileges_of(connection).everywhere(SEEING_OTHERS)
-            if not self._sees_others:
-                raise blind(self._client.reach, "the privilege PROCESS", "an account without it")
             found = rows(connection, "SHOW PROCESSLIST")
             names = _names(connection)
             ((own,),) = rows(connection, "SELECT CONNECTION_ID()")
