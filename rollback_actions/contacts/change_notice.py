@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rollback_actions.contacts.contacts import require_name
 from rollback_actions.contacts.delivery import Delivery, deliver, record
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.session import sealed_journal
@@ -22,7 +23,6 @@ from rollproof.system.file_lock import file_lock
 from rollproof.system.holder import author
 from rollproof.team.change import ACKNOWLEDGED, NOTIFIED, change_journal, read_change
 from rollproof.team.change_document import ChangeDocument, read_document
-from rollproof.team.names import require_name
 
 # A process that tells the team holds the record while the channels answer.
 _LONGER_SECONDS = 10.0

@@ -7,7 +7,7 @@ a moment, so that somebody can acknowledge while a channel hangs. One process at
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from pathlib import Path
 from rollback_actions.contacts.delivery import deliver, record
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.session import sealed_journal
-from rollproof.errors import ActionFailed, UsageProblem
+from rollproof.errors import ActionFailed, UsageProblem, did_you_mean, listed
 from rollproof.home import typed
 from rollproof.incident.incident import Incident
 from rollproof.incident.journal import DETECTED
@@ -36,7 +36,6 @@ from rollproof.team.contact_record import (
     ContactRecord,
     read_contacts,
 )
-from rollproof.team.names import require_name
 
 # A writer holds the record for a moment; a slow disk may make that longer.
 _RECORD_SECONDS = 10.0
@@ -224,3 +223,15 @@ def record_answer(
             if text is not None:
                 words = " ".join(text.split())
                 journal.write(event, name=name, text=words, source=by, **author())
+
+
+def require_name(name: str, names: Sequence[str], *, what: str, keys: str, hint: str) -> None:
+    """Check that `name` is one of `names`, listed in the profile under `keys`; any name if it lists none."""
+    if not name.strip() or (names and name not in names):
+        raise UsageProblem(
+            what=what,
+            expected=f"one of {listed(names)}" if names else "a name",
+            observed=repr(name[:80]),
+            source=f"--as, against {keys} in the profile",
+            hint=did_you_mean(name, names, hint),
+        )

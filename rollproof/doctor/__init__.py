@@ -1,4 +1,1 @@
-"""Everything a target needs, asked side by side: machine, engine, accounts, records. Changes nothing.
-
-A baseline is captured where it is all there, as the canary too.
-"""
+"""What a target needs, asked side by side, and a baseline captured where all of it is there."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +15,6 @@ from rollproof.baseline.facts import (
     RecordedCanary,
     RecordedContainer,
     RecordedContent,
-    RecordedStore,
     Surroundings,
 )
 from rollproof.baseline.folder import BaselineDraft
@@ -41,10 +40,8 @@ CONVERSATIONS = 10
 def capture(target: Target, steps: Steps) -> Path:
     """Record `target` as the new current baseline and return its folder.
 
-    Raises:
-        Problem, Mismatch: the target is not in a good state. A service does not run, say, a store does not
-            answer, or a chat has no regular end. Or a volume of the application is of no store. A baseline of
-            a bad state would call it good for ever. The notes are what else is missing.
+    A target that is not in a good state is refused: a baseline of it would call that state good for ever. The
+    notes of the error are what else is missing.
     """
     engine = open_engine(target.engine)
     with steps(Step.CONTAINERS) as step:
@@ -69,7 +66,11 @@ def capture(target: Target, steps: Steps) -> Path:
     with BaselineDraft(target.folders.baselines, target.name) as draft:
         with steps(Step.CONTENT) as step:
             stores = every(partial(record_store, target, engine), target.stores, name="capture")
-            contents = _contents(target, engine, stores, draft.folder)
+
+            def content_of(name: str) -> RecordedContent:
+                return record_content(target, engine, name, stores[name].counts, draft.folder)
+
+            contents = every(content_of, target.stores, name="capture")
             collections = sum(len(store.counts) for store in stores.values())
             records = sum(sum(store.counts.values()) for store in stores.values())
             step.result = f"{records:,} records in {collections} collections of {len(stores)} stores"
@@ -87,17 +88,6 @@ def capture(target: Target, steps: Steps) -> Path:
             demands=demands_of(target),
         )
         return draft.finish(facts, target.baseline_key)
-
-
-def _contents(
-    target: Target, engine: ContainerEngine, stores: Mapping[str, RecordedStore], folder: Path
-) -> Mapping[str, RecordedContent]:
-    """Return the content of each store; its records are written below `folder`."""
-
-    def recorded(name: str) -> RecordedContent:
-        return record_content(target, engine, name, stores[name].counts, folder)
-
-    return every(recorded, target.stores, name="capture")
 
 
 def _surroundings(

@@ -1,4 +1,1 @@
-"""A compose project that has no profile yet: its parts, and the profile that is proposed for it.
-
-With the statements that make its stores' accounts.
-"""
+"""A compose project without a profile: its parts, a proposed profile, statements for its accounts."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from rollproof.errors import UsageProblem, no_space, reason_of
@@ -16,15 +15,6 @@ from rollproof.init.parts import Looked, parts_of, recognitions
 from rollproof.init.proposal import Proposal, profile_name, proposed
 from rollproof.init.stack import read_stack
 from rollproof.system.files import write_whole
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """The texts of the profile and of its accounts, and the lines that say what is left."""
-
-    profile: str
-    accounts: str
-    lines: tuple[str, ...]
 
 
 def write_profile(
@@ -47,14 +37,14 @@ def write_profile(
                 source=str(file),
                 hint="name another with --output, or overwrite it with --force",
             )
-    made = made_of(looked, output, accounts)
-    _write(output, made.profile)
-    _write(accounts, made.accounts)
-    yield from made.lines
+    profile, statements, lines = texts_of(looked, output, accounts)
+    _write(output, profile)
+    _write(accounts, statements)
+    yield from lines
 
 
-def made_of(looked: Looked, output: Path, accounts: Path) -> Made:
-    """Return everything that `init` writes and prints. Pure, but for a look for the repository's folder."""
+def texts_of(looked: Looked, output: Path, accounts: Path) -> tuple[str, str, list[str]]:
+    """Return the profile, the script of its accounts, and the lines to print, which say what is left."""
     stack = looked.stack
     folder = output.resolve().parent
     proposal = proposed(looked, folder, _repository(looked))
@@ -69,7 +59,7 @@ def made_of(looked: Looked, output: Path, accounts: Path) -> Made:
     statements = accounts_text(
         stack.project, accounts.name, looked.parts.stores, proposal.stores, proposal.holders
     )
-    return Made(proposal.text, statements, tuple(_lines(output, accounts, proposal)))
+    return proposal.text, statements, [*_lines(output, accounts, proposal)]
 
 
 def _repository(looked: Looked) -> Path:

@@ -17,7 +17,7 @@ from hypothesis import strategies as some
 
 from rollproof.cli.command_line import main
 from rollproof.errors import ExitCode
-from rollproof.init.initial import Made, made_of
+from rollproof.init.initial import texts_of
 from rollproof.init.parts import Looked, parts_of
 from rollproof.init.stack import Stack, read_stack, stack_of
 from rollproof.profile.mistakes import UNANSWERED
@@ -267,7 +267,7 @@ def test_statements_get_passwords_by_standard_input_alone(state: Path, init: Ini
 
 
 def test_nothing_is_made_where_the_project_s_own_secrets_name_the_accounts(state: Path) -> None:
-    text = _made(read_stack(SHAPES["staging"], None, state / "env")).accounts
+    text = _texts(read_stack(SHAPES["staging"], None, state / "env"))[1]
     assert text.count("# The project's own secrets name its accounts.") == 6
 
 
@@ -279,7 +279,7 @@ def test_of_two_accounts_the_one_that_is_not_there_is_made(state: Path) -> None:
         )
         for name, one in stack.services.items()
     }
-    accounts = _made(replace(stack, services=services)).accounts
+    accounts = _texts(replace(stack, services=services))[1]
     for store in ("MYSQL", "MONGODB", "MINIO"):
         assert f"_{store}_READER_PASSWORD:?" in accounts
     assert "_OPERATOR_PASSWORD:?" not in accounts
@@ -300,9 +300,9 @@ def config() -> dict[str, Any]:
     return found
 
 
-def _made(stack: Stack, **seen: Any) -> Made:  # noqa: ANN401 - fields of what was seen
+def _texts(stack: Stack, **seen: Any) -> tuple[str, str, list[str]]:  # noqa: ANN401 - fields of what was seen
     output = Path("shop.toml")
-    return made_of(Looked(stack, parts_of(stack), **seen), output, output.with_suffix(".accounts.sh"))
+    return texts_of(Looked(stack, parts_of(stack), **seen), output, output.with_suffix(".accounts.sh"))
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
@@ -311,13 +311,12 @@ def test_no_secret_of_the_environment_is_in_any_output(config: dict[str, Any], s
     text = json.dumps(config).replace("hunter2-of-", "@@-")
     for place in re.findall(r"@@-[a-z]+", text):
         text = text.replace(place, json.dumps(secret)[1:-1])
-    harmless = _made(stack_of(config, "shop", (), None))
-    made = _made(stack_of(json.loads(text), "shop", (), None))
-    outputs = (made.profile, made.accounts, *made.lines)
+    harmless = _texts(stack_of(config, "shop", (), None))
+    profile, accounts, lines = outputs = _texts(stack_of(json.loads(text), "shop", (), None))
     # The same words whatever the secrets are: there is no way from them into an output.
-    assert outputs == (harmless.profile, harmless.accounts, *harmless.lines)
-    assume(secret not in "\n".join((harmless.profile, harmless.accounts, *harmless.lines)))
-    assert all(secret not in one for one in outputs)
+    assert outputs == harmless
+    assume(secret not in "\n".join((harmless[0], harmless[1], *harmless[2])))
+    assert all(secret not in one for one in (profile, accounts, *lines))
 
 
 def test_what_a_running_project_tells_is_in_the_profile(
@@ -331,13 +330,13 @@ def test_what_a_running_project_tells_is_in_the_profile(
         },
         "unseen": ("mysql",),
     }
-    made = _made(stack, **seen)
-    (tmp_path / "it.toml").write_text(made.profile, encoding="utf-8")
+    profile, _, lines = _texts(stack, **seen)
+    (tmp_path / "it.toml").write_text(profile, encoding="utf-8")
     target = _loaded(tmp_path / "it.toml", monkeypatch)
     assert target.stores["minio"].model_dump()["buckets"] == ("b1", 'odd"\n[name]')
     assert (target.stores["redis"].policy, target.stores["mysql"].policy) == ({"*": "volatile"}, {})
-    assert any("application.functions" in line for line in made.lines)
-    assert any(line.startswith("not looked into: store mysql") for line in made.lines)
+    assert any("application.functions" in line for line in lines)
+    assert any(line.startswith("not looked into: store mysql") for line in lines)
 
 
 def test_files_that_compose_refuses_are_one_error_without_a_value(tmp_path: Path, init: Init) -> None:
