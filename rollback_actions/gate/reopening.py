@@ -13,7 +13,7 @@ from rollproof.errors import Mismatch, UsageProblem, listed
 from rollproof.git.repository import contains, git, resolve_commit
 from rollproof.home import typed
 from rollproof.incident.incident import Incident, incident_of, load_incident
-from rollproof.incident.rehearsals import Rehearsal, RehearsalPlace
+from rollproof.incident.rehearsals import Rehearsal, newest_rehearsal, rehearsal_place
 from rollproof.incident.reopening import (
     REOPENED,
     Reopening,
@@ -115,17 +115,17 @@ def _require_fix(target: Target, fix: str, rolled_back: Sequence[str]) -> None:
 
 def _rehearsal_of(target: Target, fix: str, finished: Moment) -> Rehearsal:
     """Return the newest rehearsal of `fix`, which passed after `finished`."""
-    place = RehearsalPlace.of(target)
-    newest = place.newest(fix)
+    incidents, name = rehearsal_place(target)
+    newest = newest_rehearsal(incidents, name, fix)
     fault = "none" if newest is None else newest.fault()
     if newest is not None and not fault and newest.began.seconds_since(finished) <= 0:
         fault = f"which began {newest.began.wall}; the rollback ended {finished.wall}"
     if newest is None or newest.ending is None or fault:
         raise UsageProblem(
             what=f"rehearsal of the fix, {fix[:12]}",
-            expected=f"one of target {place.target} that passed, begun after the rollback ended",
+            expected=f"one of target {name} that passed, begun after the rollback ended",
             observed=f"{newest.folder.name}, {fault}" if newest is not None else fault,
-            source=str(newest.folder if newest is not None else place.incidents),
+            source=str(newest.folder if newest is not None else incidents),
             hint=typed(f"rehearse {fix[:12]} --target STAGING-PROFILE"),
         )
     return newest

@@ -9,7 +9,6 @@ from pathlib import Path
 from rollproof.errors import Problem, listed
 from rollproof.incident.incident import load_incident
 from rollproof.incident.journal import verify_journal
-from rollproof.profile.premigration import Rehearsals
 from rollproof.profile.profile import Target
 from rollproof.record_names import JOURNAL
 from rollproof.sealing.seal import seal_state
@@ -70,29 +69,22 @@ class Rehearsal:
         return ""
 
 
-@dataclass(frozen=True, slots=True)
-class RehearsalPlace:
-    """The place of a target's recorded rehearsals: a folder, and the staging target's name."""
+def rehearsal_place(target: Target) -> tuple[Path, str]:
+    """Return the folder of the incidents of rehearsals, and the staging target's name; by default its own."""
+    profile = target.premigration.rehearsal
+    return profile.incidents or target.folders.incidents, profile.target or target.name
 
-    incidents: Path
-    target: str
 
-    @classmethod
-    def of(cls, target: Target) -> RehearsalPlace:
-        """Return the place that the profile names, by default the target's own."""
-        profile: Rehearsals = target.premigration.rehearsal
-        return cls(profile.incidents or target.folders.incidents, profile.target or target.name)
+def newest_rehearsal(incidents: Path, target: str, migration: str) -> Rehearsal | None:
+    """Return the rehearsal of commit `migration` on the staging target that began last, or None.
 
-    def newest(self, migration: str) -> Rehearsal | None:
-        """Return the rehearsal of commit `migration` that began last, or None.
-
-        A damaged incident is an error, whoever's it is: it may have a newer rehearsal.
-        """
-        found: list[Rehearsal] = []
-        for path in self.incidents.glob(f"*/{JOURNAL}"):
-            if load_incident(path.parent).target == self.target:
-                found += _last_rehearsal_in(path, self.target, migration)
-        return max(found, key=lambda one: one.began.wall, default=None)
+    A damaged incident is an error, whoever's it is: it may have a newer rehearsal.
+    """
+    found: list[Rehearsal] = []
+    for path in incidents.glob(f"*/{JOURNAL}"):
+        if load_incident(path.parent).target == target:
+            found += _last_rehearsal_in(path, target, migration)
+    return max(found, key=lambda one: one.began.wall, default=None)
 
 
 def _last_rehearsal_in(path: Path, target: str, migration: str) -> Iterator[Rehearsal]:

@@ -11,7 +11,7 @@ import pytest
 from rollback_actions.session.journal import Journal
 from rollproof.errors import Problem
 from rollproof.incident.incident import Incident, new_incident
-from rollproof.incident.rehearsals import BEGAN, ENDED, Rehearsal, RehearsalPlace
+from rollproof.incident.rehearsals import BEGAN, ENDED, Rehearsal, newest_rehearsal
 from rollproof.profile.profile import Signing
 from rollproof.record_names import JOURNAL
 from rollproof.sealing.seal import Sealing
@@ -31,7 +31,7 @@ def rehearse(folder: Path, target: str = "stage", migration: str = OURS) -> Inci
 
 
 def search(folder: Path) -> Rehearsal | None:
-    return RehearsalPlace(folder, "stage").newest(OURS)
+    return newest_rehearsal(folder, "stage", OURS)
 
 
 def _incident_garbled(folder: Path) -> None:
