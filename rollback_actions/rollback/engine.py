@@ -411,29 +411,27 @@ def _complete(run: _Run) -> None:
         for service, image in run.plan.completing.items()
         if run.plan.kind is Kind.SERVICE or {one.image_id for one in there.get(service, ())} != {image}
     }
+    _recreate(run, images, completes=True)
+
+
+def _start(run: _Run, services: Sequence[str]) -> None:
+    if run.plan.images:
+        _recreate(run, {service: run.plan.images[service] for service in services}, completes=False)
+    else:
+        _start_present(run, services, Deadline(run.deadline(Stage.START)))
+
+
+def _recreate(run: _Run, images: Mapping[str, str], *, completes: bool) -> None:
+    """Re-create services on `images` by the commit's compose files; none where `images` are empty."""
     if images:
-        deadline = run.deadline(Stage.START)
         with _compose_files(run.target, run.plan) as files:
             run.control.recreate(
                 images,
                 files=files,
-                deadline=deadline,
+                deadline=run.deadline(Stage.START),
                 replicas=run.plan.baseline.facts.replicas(images),
-                completes=True,
+                completes=completes,
             )
-
-
-def _start(run: _Run, services: Sequence[str]) -> None:
-    deadline = run.deadline(Stage.START)
-    if not run.plan.images:
-        _start_present(run, services, Deadline(deadline))
-        return
-    images = {service: run.plan.images[service] for service in services}
-    if not images:  # a service that has ended
-        return
-    with _compose_files(run.target, run.plan) as files:
-        replicas = run.plan.baseline.facts.replicas(images)
-        run.control.recreate(images, files=files, deadline=deadline, replicas=replicas)
 
 
 def _start_present(run: _Run, services: Sequence[str], limit: Deadline) -> None:
