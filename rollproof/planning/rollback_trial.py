@@ -14,7 +14,7 @@ from rollproof.errors import ActionFailed, Problem
 from rollproof.git.repository import checked_out, git, head
 from rollproof.incident.trials import Part, PartTrial
 from rollproof.planning.configuration import services_at
-from rollproof.planning.foresight import Foreseen, foresee, not_judged, problems
+from rollproof.planning.foresight import foresee, not_judged, problems
 from rollproof.planning.plan import Plan, images_in, plan_emergency
 from rollproof.planning.refusals import Allowed, Asked, refusals
 from rollproof.planning.unfinished import refuse_unfinished
@@ -95,17 +95,14 @@ class RollbackTrial:
             )
         return f"{len(files)} compose files at {self._commit[:12]} describe {len(described)} services"
 
-    @cached_property
-    def _foreseen(self) -> tuple[Foreseen, ...]:
-        return foresee(self._target, self._planned, open_engine(self._target.engine))
-
     def _foresight(self) -> str:
         """Return what fits after the rollback, and what is not judged; raise the first refusal."""
-        for problem in problems(self._foreseen):
+        foreseen = foresee(self._target, self._planned, open_engine(self._target.engine))
+        for problem in problems(foreseen):
             raise problem
-        fitting = [one for one in self._foreseen if one.judgement.fit is Fit.FITS]
+        fitting = [one for one in foreseen if one.judgement.fit is Fit.FITS]
         words = [f"{one.what}: {one.judgement.reason}" for one in fitting]
-        return "; ".join([*words, *not_judged(self._foreseen)]) or "nothing to judge"
+        return "; ".join([*words, *not_judged(foreseen)]) or "nothing to judge"
 
     def _refusals(self) -> str:
         """Return that nothing would refuse the rollback now; raise the first refusal.
