@@ -19,16 +19,12 @@ def connection() -> dict[str, Any]:
         return {"base_url": DEFAULT_HOST, **kwargs_from_env()}
     from docker.context import Context  # noqa: PLC0415 - the same
 
-    try:
-        context = Context.load_context(name)
-        observed = "none"
-    except Exception as error:  # noqa: BLE001 - a damaged file raises whatever its content leads to
-        context, observed = None, f"a damaged one ({type(error).__name__})"
+    context = Context.load_context(name)
     if context is None or not context.Host:
         raise Unverifiable(
             what=f"docker context {name}",
             expected="a context with an address",
-            observed=observed,
+            observed="none",
             source="DOCKER_CONTEXT, or currentContext of docker's config.json",
             hint="docker context ls; then: docker context use NAME, or export DOCKER_HOST=unix:///…",
         )
