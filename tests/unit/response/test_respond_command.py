@@ -279,7 +279,6 @@ def test_a_rollback_that_is_done_is_verified_when_it_is_run_again(
     assert acts.did == [f"full {run.sandbox.commit}", "verify"]
 
 
-REFUSAL = UsageProblem(what="lock", expected="b", observed="c", source="d", hint="e")
 FAILURE = ActionFailed(what="restore", expected="b", observed="c", source="d", hint="e")
 
 
