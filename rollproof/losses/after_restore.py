@@ -23,6 +23,7 @@ from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Policy, Reference
 from rollproof.stores.policy import pace_of, policy_of
+from rollproof.stores.references import collections_at
 from rollproof.stores.registry import open_reader
 from rollproof.stores.snapshot import Snapshot
 from rollproof.system.side_by_side import every
@@ -154,4 +155,7 @@ def _written(
         read_index(backup.folder, store, backup.index) as index,
         open_reader(store, profile, engine) as content,
     ):
-        return count_written(content, collection, index, pace_of(profile))
+        total = Written()
+        for name in collections_at(collection, lambda: {*content.collections(), *index.collections()}):
+            total += count_written(content, name, index, pace_of(profile))
+        return total

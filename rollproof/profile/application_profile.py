@@ -16,7 +16,7 @@ from pydantic import (
 from rollproof.errors import Wrong
 from rollproof.profile.access_log import Requests
 from rollproof.profile.functions import Functions, nodes_of
-from rollproof.profile.sections import Account, Model, Name, Reference, Text
+from rollproof.profile.sections import Account, Model, Name, References, Text
 from rollproof.redaction.secret import (
     ExistingFile,
     ProfilePath,
@@ -78,7 +78,7 @@ class Canary(Model):
     Without it no upload is verified. What an upload leaves for good, such as a message in a log, has to be
     allowed by the policies of the stores.
     """
-    references: dict[Name, Reference] = Field(default_factory=dict)
+    references: References = Field(default_factory=dict)
     """References that the answer is made of.
 
     Unless all hold, the question is not asked: asking could do harm.

@@ -36,7 +36,7 @@ from rollproof.profile.contacts import Contacts
 from rollproof.profile.kinds import AnyStore, descriptor_of, wrong_place, wrong_risk
 from rollproof.profile.mistakes import ProfileProblem, explain, mistake
 from rollproof.profile.premigration import Premigration
-from rollproof.profile.sections import Account, Model, Name, Redaction, Reference, unknown_key
+from rollproof.profile.sections import Account, Model, Name, Redaction, References, unknown_key
 from rollproof.reading import read_regular
 from rollproof.record_names import ACCOUNTS
 from rollproof.redaction.channel_secrets import parts_of
@@ -211,7 +211,7 @@ class Target(BaseSettings):
     """Whether a rollback needs the target's name too: `--confirm NAME`."""
     stores: Annotated[dict[Name, AnyStore], Field(min_length=1)]
     """The stores, by name."""
-    references: dict[Name, Reference] = Field(default_factory=dict)
+    references: References = Field(default_factory=dict)
     """Rules between stores that must hold after a rollback."""
     baseline_key: Secret | None = None
     """Key that baselines are signed with (HMAC), and refused without that signature."""

@@ -186,15 +186,15 @@ class Place(Model):
     store: str
     """Store of the profile."""
     collection: Annotated[str, Field(min_length=1)]
-    """Collection, as baselines name it: `DATABASE.TABLE`, a bucket.
+    """Collection, as baselines name it: `DATABASE.TABLE`, a bucket, a pattern of Redis keys.
 
-    For the referencing side it may be a pattern.
+    It may be a pattern for several collections, such as one of vectors for each knowledge base.
     """
     fields: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
     """Fields that make one name, found together in one record.
 
     In documents and payloads a field may be a path with dots, through lists too. The field of an S3 object is
-    `key`.
+    `key`. So is that of a key of Redis, and stands for what the `*` of its pattern matches.
     """
 
 
@@ -207,6 +207,19 @@ class Reference(Model):
     """The place where each of them must be."""
     where: dict[str, str] = {}
     """Records of `referencing` to which it applies, by equality of fields."""
+    complete: bool = False
+    """Whether it holds the other way round, too: no record of a source lacks its vector or its entry.
+
+    That is followed as a reference of its own, `NAME-complete`.
+    """
+    may_be_empty: bool = False
+    """Whether it holds without any record in `referencing`, as that of a cache does."""
+
+    @model_validator(mode="after")
+    def _complete_without_a_choice(self) -> Self:
+        if self.complete and self.where:
+            raise Wrong("complete alone, or where alone", "both: it applies to some records only")
+        return self
 
     @model_validator(mode="after")
     def _as_many_fields(self) -> Self:
@@ -214,6 +227,18 @@ class Reference(Model):
         if of != to:
             raise Wrong("as many fields on both sides", f"{of} and {to}")
         return self
+
+
+def _both_ways(references: dict[str, Reference]) -> dict[str, Reference]:
+    """Add the other way round of each reference that is `complete`."""
+    return references | {
+        f"{name}-complete": Reference(referencing=one.referenced, referenced=one.referencing)
+        for name, one in references.items()
+        if one.complete
+    }
+
+
+References = Annotated[dict[Name, Reference], AfterValidator(_both_ways)]
 
 
 class Redaction(Model):

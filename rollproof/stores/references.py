@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import json
 import time
+from array import array
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from hashlib import blake2b
+from heapq import merge
 
 from rollproof.errors import Meaning, Mismatch, Unverifiable
 from rollproof.profile.sections import Place, Reference
@@ -69,6 +73,7 @@ class Followed:
     `first` are the first dangling names, sorted. `unread` are collections of a pattern that could not be
     read, though the store answers. `tolerated` are further names that dangle, with the number of their
     records: they moved while the backup was taken. Names are not in its text, which a traceback may show.
+    `least` is the number of records without which nothing was followed.
     """
 
     records: int
@@ -77,11 +82,12 @@ class Followed:
     first: tuple[Name, ...] = field(repr=False)
     unread: Mapping[str, Unverifiable] = field(default_factory=dict)
     tolerated: Mapping[Name, int] = field(default_factory=dict, repr=False)
+    least: int = 1
 
     @property
     def whole(self) -> bool:
-        """Whether there are records, all could be read, and the names of all are held."""
-        return bool(self.records) and not (self.without or self.dangling or self.unread)
+        """Whether there are as many records as needed, all could be read, and the names of all are held."""
+        return self.records >= self.least and not (self.without or self.dangling or self.unread)
 
     def still(self, later: Followed) -> Followed:
         """Return what a `later` look has found without what only one of both has."""
@@ -108,15 +114,18 @@ def follow(reference: Reference, open_store: Callable[[str], Reader], moved: Con
     Raises:
         Unverifiable: a store does not answer. UsageProblem: a store of the reference holds no names.
     """
-    to = reference.referenced
+    of, to = reference.referencing, reference.referenced
     records = without = dangling = 0
     first: set[Name] = set()
     tolerated = Counter[Name]()
-    given, holder = open_store(reference.referencing.store), open_store(to.store)
+    given, holder = open_store(of.store), open_store(to.store)
     unread: dict[str, Unverifiable] = {}
+    # A cache may be empty; a pattern that is no collection's must not pass for one.
+    least = 0 if reference.may_be_empty and collections_at(of.collection, given.collections) else 1
+    held_of = _held_at(to, holder, unread)
     for batch in batched(names_at(sides_of(reference)[0], given, unread), _BATCH):
         named = {name for name in batch if name is not None}
-        lost = named - (holder.held(to.collection, to.fields, sorted(named)) if named else set())
+        lost = named - held_of(named)
         # Beyond the limit no further name is tolerated, so that memory stays bounded.
         room = len(tolerated) <= MOST_TOLERATED
         cut = {name for name in lost if name in tolerated or (room and digest_of(name) in moved)}
@@ -126,19 +135,49 @@ def follow(reference: Reference, open_store: Callable[[str], Reader], moved: Con
         without += batch.count(None)
         dangling += sum(name in lost for name in batch)
         first = set(sorted(first | lost)[:_SHOWN])
-    return Followed(records, without, dangling, tuple(sorted(first)), unread, tolerated)
+    return Followed(records, without, dangling, tuple(sorted(first)), unread, tolerated, least)
+
+
+def _held_at(to: Place, reader: Reader, unread: dict[str, Unverifiable]) -> Callable[[set[Name]], set[Name]]:
+    """Return the function that gives those of some names that are held at `to`.
+
+    The collections of a pattern are read once, before, and 8 bytes of each name are remembered: to ask each
+    of many collections for each batch of names would take long.
+    """
+    if not _is_pattern(to.collection):
+        return lambda names: reader.held(to.collection, to.fields, sorted(names)) if names else set()
+    read: list[array[int]] = []
+    for collection in collections_at(to.collection, reader.collections):
+        with _unread_kept(to, collection, unread):
+            names = reader.names(collection, to.fields, {})
+            read.append(array("Q", sorted(digest_of(name) for name in names if name is not None)))
+    every = array("Q", merge(*read))
+
+    def is_held(name: Name) -> bool:
+        digest = digest_of(name)
+        at = bisect_left(every, digest)
+        return every[at : at + 1] == array("Q", [digest])
+
+    return lambda names: set(filter(is_held, names))
 
 
 def names_at(side: Side, reader: Reader, unread: dict[str, Unverifiable]) -> Iterator[Name | None]:
     """Yield the name of each record; collections of a pattern that cannot be read come into `unread`."""
     place = side.place
-    for collection in _collections(place, reader):
-        try:
+    for collection in collections_at(place.collection, reader.collections):
+        with _unread_kept(place, collection, unread):
             yield from reader.names(collection, place.fields, side.where)
-        except Unverifiable as error:
-            if error.means in _SILENT or not _is_pattern(place):
-                raise
-            unread[collection] = error
+
+
+@contextmanager
+def _unread_kept(place: Place, collection: str, unread: dict[str, Unverifiable]) -> Iterator[None]:
+    """Keep in `unread` why a collection of a pattern cannot be read, if its store answers."""
+    try:
+        yield
+    except Unverifiable as error:
+        if error.means in _SILENT or not _is_pattern(place.collection):
+            raise
+        unread[collection] = error
 
 
 def require_whole(reference: Reference, open_store: Callable[[str], Reader], personal: Personal) -> int:
@@ -221,15 +260,18 @@ def shown_names(reference: Reference, names: Iterable[Name], personal: Personal)
     ]
 
 
-def _collections(place: Place, reader: Reader) -> list[str]:
-    """Return the collection that a place names, or all that its pattern matches."""
-    if not _is_pattern(place):
-        return [place.collection]
-    return [name for name in reader.collections() if fnmatchcase(name, place.collection)]
+def collections_at(collection: str, known: Callable[[], Collection[str]]) -> list[str]:
+    """Return the collection that a place names, or all of the `known` ones that its pattern matches."""
+    if not _is_pattern(collection):
+        return [collection]
+    names = known()
+    if collection in names:  # of Redis, whose collections are named by patterns
+        return [collection]
+    return [name for name in names if fnmatchcase(name, collection)]
 
 
-def _is_pattern(place: Place) -> bool:
-    return any(sign in place.collection for sign in "*?[")
+def _is_pattern(collection: str) -> bool:
+    return any(sign in collection for sign in "*?[")
 
 
 def _text(place: Place) -> str:

@@ -18,6 +18,8 @@ from rollproof.stores.mysql.descriptor import MysqlProfile
 from rollproof.stores.reach import Reach, account_of
 from staging.target.operators import SECONDS, Operators, undone
 
+_POINTS = "/collections/files/points"
+
 
 @contextmanager
 def password_hash_replaced(operators: Operators, username: str, stored: str) -> Iterator[None]:
@@ -163,18 +165,29 @@ def redis_command(operators: Operators, before: Sequence[str], after: Sequence[s
 @contextmanager
 def point_names_no_file(operators: Operators) -> Iterator[None]:
     """One point of Qdrant's collection files names a file that nobody has."""
-    path = "/collections/files/points"
-    request = {"limit": 1, "with_vector": True, "with_payload": True}
-    (found,) = operators.qdrant.call("POST", f"{path}/scroll", request)["points"]
-    point = {name: found[name] for name in ("id", "vector", "payload")}
-
-    def put(**changes: object) -> None:
-        changed = {**point, "payload": {**point["payload"], **changes}}
-        operators.qdrant.call("PUT", f"{path}?wait=true", {"points": [changed]})
-
-    with undone(put):
-        put(file_id="nowhere")
+    point = _first_point(operators)
+    with undone(lambda: _put_point(operators, point)):
+        _put_point(operators, point | {"payload": {**point["payload"], "file_id": "nowhere"}})
         yield
+
+
+@contextmanager
+def point_gone(operators: Operators) -> Iterator[None]:
+    """A file has no point in Qdrant's collection files any more."""
+    point = _first_point(operators)
+    with undone(lambda: _put_point(operators, point)):
+        operators.qdrant.call("POST", f"{_POINTS}/delete?wait=true", {"points": [point["id"]]})
+        yield
+
+
+def _first_point(operators: Operators) -> dict[str, Any]:
+    request = {"limit": 1, "with_vector": True, "with_payload": True}
+    (found,) = operators.qdrant.call("POST", f"{_POINTS}/scroll", request)["points"]
+    return {name: found[name] for name in ("id", "vector", "payload")}
+
+
+def _put_point(operators: Operators, point: Mapping[str, Any]) -> None:
+    operators.qdrant.call("PUT", f"{_POINTS}?wait=true", {"points": [point]})
 
 
 @contextmanager

@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from rollproof.errors import Wrong
 from rollproof.profile.recognition import Recognition, Statements
-from rollproof.profile.sections import WatchedProfile
+from rollproof.profile.sections import Place, WatchedProfile
 from rollproof.profile.store_descriptor import Descriptor, Grants, Means, Trait
 
 
@@ -36,6 +37,13 @@ def _keeps_less(profile: RedisProfile) -> str:
     return "restore = 'flush', which keeps no backup" if profile.emptied else ""
 
 
+def _wrong_place(place: Place) -> Wrong | None:
+    if place.fields != ("key",) or place.collection.count("*") != 1:
+        expected = "field key of a pattern with one *"
+        return Wrong(expected, f"{', '.join(place.fields)} of {place.collection}")
+    return None
+
+
 def _grants(profile: RedisProfile) -> Grants:
     reading = (
         "~* resetchannels +@read +@connection -@admin -@dangerous"
@@ -53,6 +61,7 @@ DESCRIPTOR = Descriptor(
     means=_means,
     keeps_less=_keeps_less,
     keys=("key",),
+    wrong_place=_wrong_place,
     traits=frozenset({Trait.CONNECTIONS, Trait.EXPIRING}),
     reader="rollproof.stores.redis.reader:RedisReader",
     grants=_grants,

@@ -19,6 +19,7 @@ from rollproof.profile.data_formats import Marks
 from rollproof.stores.canonical import number_json, text_json
 from rollproof.stores.contract import HASH_BITS, Answer, ExportedRecord, Pace, RecordHash, Selection
 from rollproof.stores.listed import Listed
+from rollproof.stores.names import Name
 from rollproof.stores.policy import excluded_of
 from rollproof.stores.reach import Readable
 from rollproof.stores.reader import BLOCK_BYTES, exported_by_key
@@ -201,6 +202,20 @@ class RedisReader(Listed):
             return [entry.exported() for entry in found]
 
         yield from exported_by_key(selection, read, pace)
+
+    def names(
+        self, collection: str, fields: Sequence[str], where: Mapping[str, str]
+    ) -> Iterator[Name | None]:
+        """Yield the part of each key that the one `*` of its pattern stands for."""
+        if where:
+            raise self._reach.failed(
+                f"{collection} where {', '.join(where)}",
+                expected=f"a reference at the field {', '.join(fields)}, without a condition",
+                hint="a key is known by its name alone: correct the reference in the profile",
+            )
+        begin, end = collection.partition(":")[2].split("*")
+        for key in self._listed(collection, Pace()):
+            yield (text(key).removeprefix(begin).removesuffix(end),)
 
     def _database(self, collection: str) -> int:
         for database in self._profile.databases:

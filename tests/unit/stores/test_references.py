@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
 import pytest
+from pydantic import TypeAdapter
 
 from rollproof.errors import Meaning, Mismatch, Unverifiable
-from rollproof.profile.sections import Reference
+from rollproof.profile.sections import Reference, References
 from rollproof.stores.names import Name, names_of
 from rollproof.stores.reader import Reader
 from rollproof.stores.references import (
@@ -50,6 +51,9 @@ class Looks:
 
     def held(self, collection: str, fields: Sequence[str], names: Sequence[Name]) -> set[Name]:
         return {name for name in names if name[0] in self.held_now}
+
+    def collections(self) -> Sequence[str]:
+        raise AssertionError("no place is a pattern")
 
     def ask(self) -> None: ...
 
@@ -102,6 +106,19 @@ def test_a_collection_that_is_named_is_asked_once(means: Meaning, naps: list[flo
     assert naps == []
 
 
+class Shelves:
+    """A store that holds names by collection."""
+
+    def __init__(self, held: Mapping[str, set[str]]) -> None:
+        self.by_collection = held
+
+    def collections(self) -> Sequence[str]:
+        return [*self.by_collection]
+
+    def names(self, collection: str, *_: object) -> Iterator[Name | None]:
+        yield from ((name,) for name in self.by_collection[collection])
+
+
 class Patterned:
     """A store whose collections `made_…` cannot be read, nor counted: at each look those of `unread`."""
 
@@ -149,6 +166,33 @@ def of_pattern(view: Patterned) -> int:
 def test_collections_of_a_pattern_are_found_without_a_count(naps: list[float]) -> None:
     assert of_pattern(Patterned()) == 2
     assert naps == []
+
+
+def test_names_are_looked_for_in_every_collection_of_a_pattern() -> None:
+    """The other way round: rows that no collection of the pattern has are those without a vector."""
+    given = Looks((["a", "b", "c"], []), (["a", "b", "c"], []))
+    vectors = Shelves({"shop.one": {"a"}, "shop.two": {"b"}, "else.where": {"c"}})
+    place = ROWS.referenced.model_copy(update={"collection": "shop.*"})
+    reference = ROWS.model_copy(update={"referenced": place})
+    stores = {"mysql": given, "mongodb": vectors}
+    with pytest.raises(Mismatch, match=r"expected each held by mongodb/shop\.\*.*1 dangling.*first: c"):
+        require_whole(reference, lambda name: cast("Reader", stores[name]), PERSONAL)
+
+
+@pytest.mark.parametrize(("collection", "allowed"), [("cache:*", True), ("cash:*", False)])
+def test_a_cache_may_be_empty_and_a_mistyped_pattern_may_not(*, collection: str, allowed: bool) -> None:
+    caches = Shelves({"cache:*": set()})
+    place = ROWS.referencing.model_copy(update={"collection": collection})
+    reference = ROWS.model_copy(update={"referencing": place, "may_be_empty": True})
+    found = follow(reference, lambda _: cast("Reader", caches))
+    assert (found.records, found.whole) == (0, allowed)
+
+
+def test_what_is_complete_is_followed_the_other_way_round_too() -> None:
+    every = TypeAdapter(References).validate_python({"vectors": {**ROWS.model_dump(), "complete": True}})
+    assert [*every] == ["vectors", "vectors-complete"]
+    back = every["vectors-complete"]
+    assert (back.referencing, back.referenced, back.complete) == (ROWS.referenced, ROWS.referencing, False)
 
 
 def test_a_collection_that_users_are_making_is_looked_at_again(naps: list[float]) -> None:

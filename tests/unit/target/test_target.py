@@ -148,8 +148,13 @@ def test_a_variable_that_does_not_fit_is_named(profile: Path, monkeypatch: pytes
 @pytest.mark.parametrize(
     ("referencing", "words"),
     [
-        ('{store = "redi", collection = "x", fields = ["y"]}', "a store of redis, mysql, minio, milvus"),
-        ('{store = "redis", collection = "x", fields = ["y"]}', "a store whose records hold names"),
+        (
+            '{store = "redi", collection = "x", fields = ["y"]}',
+            "a store of redis, mysql, minio, milvus, kafka",
+        ),
+        ('{store = "kafka", collection = "x", fields = ["y"]}', "a store whose records hold names"),
+        ('{store = "redis", collection = "0:x", fields = ["key"]}', "field key of a pattern with one *"),
+        ('{store = "redis", collection = "0:x:*", fields = ["y"]}', "field key of a pattern with one *"),
         ('{store = "mysql", collection = "users", fields = ["y"]}', "a collection DATABASE.NAME"),
         ('{store = "mysql", collection = "imagedb.", fields = ["y"]}', "a collection DATABASE.NAME"),
         ('{store = "minio", collection = "files", fields = ["size"]}', "field key of files"),
@@ -166,6 +171,7 @@ def test_a_reference_at_no_place_is_one_line(tmp_path: Path, referencing: str, w
             ("mysql", "mysql", "low", 'databases = ["imagedb"]'),
             ("minio", "s3", "low", 'buckets = ["files"]'),
             ("milvus", "milvus", "high", ""),
+            ("kafka", "kafka", "low", 'topics = ["tasks"]'),
         )
     )
     path = write_profile(
