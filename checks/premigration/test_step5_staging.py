@@ -90,7 +90,7 @@ def test_rollback_was_rehearsed(
 ) -> None:
     """The rollback from the migration was done and verified, and passed."""
     _expect_passed("rollback of the staging target", rehearsal_ending.rolled_back, rehearsal, expect)
-    note(f"back to {rehearsal.known_good[:12]}, all four phases passed")
+    note(f"back to {rehearsal.known_good[:12]}, all four phases passed, and again after a restart")
 
 
 def test_rehearsal_began_where_the_target_is(

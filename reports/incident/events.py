@@ -245,7 +245,12 @@ def _contacts(record: IncidentRecord) -> Iterator[Event]:
 
 
 # What these steps contain is checks, which write the pages while the step still runs.
-_OF_CHECKS = frozenset({Step.REHEARSE, Step.VERIFY, Step.PASS_GATE, Step.CHECK_MIGRATED, Step.TRY_OLD_CODE})
+_OF_CHECKS = frozenset(
+    {
+        *(Step.REHEARSE, Step.VERIFY, Step.RESTART),
+        *(Step.PASS_GATE, Step.CHECK_MIGRATED, Step.TRY_OLD_CODE),
+    }
+)
 _OF_STEP = {JournalEvent.ENDED: Verdict.PASSED, JournalEvent.FAILED: Verdict.FAILED}
 
 

@@ -37,6 +37,7 @@ from rollproof.verdict import Verdict, verdict_of
 _GATE = "step1 or step2 or step3 or step4"
 _MIGRATED = "phase2 or phase3"
 _FUNCTIONS = "phase3"
+_RESTARTED = "phase1 or phase2 or phase4"
 _COMMIT = "{commit}"
 
 
@@ -82,7 +83,10 @@ class Rehearsal:
         finally:
             # Whatever the migration did or failed to do, the target must leave it.
             self._roll_back(known_good)
-        outcome = RehearsalOutcome(checks, effects, old_code, self._verify())
+        rolled_back = self._verify()
+        if rolled_back is Verdict.PASSED:
+            rolled_back = self._check_restarted()
+        outcome = RehearsalOutcome(checks, effects, old_code, rolled_back)
         self.steps.record(
             ENDED,
             migration=self.migration,
@@ -221,8 +225,39 @@ class Rehearsal:
         # Only the exit code shows failures outside the checks, such as a secret in the record.
         return Verdict.FAILED if code and verdict is Verdict.PASSED else verdict
 
+    def _check_restarted(self) -> Verdict:
+        """Restart every service, and check again: what was in memory alone, or another way on disk, shows."""
+        beside = f"{self.incident.id}-restarted"
+        with self.steps(Step.RESTART) as step:
+            try:
+                restart(self.target, ComposeControl(self.target.engine))
+            except Problem as problem:
+                step.result = f"not up again: {problem.summary}"
+                return Verdict.FAILED
+            code = self._checks(_RESTARTED, f"--incident={beside}", "--no-gate", quiet=True)
+            step.result = f"exit code {code:d}; see {beside}"
+        return verdict_of(code)
+
     def _checks(self, markers: str, *options: str, quiet: bool = False) -> ExitCode:
         return check_run.run_checks(self.target, self.profile, markers, *options, quiet=quiet)
+
+
+def restart(target: Target, control: ComposeControl) -> None:
+    """Stop every service that runs, and start it again as it is, the application last.
+
+    Raises:
+        Problem: a service does not come up again.
+    """
+    limit = Deadline(target.premigration.rehearsal.deploy_seconds)
+    containers = open_engine(target.engine).containers()
+    running = [name for name, found in containers.items() if any(one.running for one in found)]
+    application = [name for name in target.application.services if name in running]
+    stored = [name for store in target.stores.values() for name in store.services if name in running]
+    # What belongs to no store, such as what one keeps its metadata in, comes before the stores.
+    first = [name for name in running if name not in {*application, *stored}]
+    control.stop([*application, *stored, *first], deadline=limit.remaining)
+    control.start([*first, *stored], deadline=limit.remaining)
+    control.start(application, deadline=limit.remaining)
 
 
 def require_rehearsable(target: Target, migration: str) -> str:

@@ -66,6 +66,7 @@ class Step(StrEnum):
     CHECK_MIGRATED = "check migrated", "check the migrated target, phases 2 and 3"
     TRY_OLD_CODE = "try the old code", "try the old code on the migrated data, phase 3"
     VERIFY = "verify", "verify the rollback, phases 1 to 4"
+    RESTART = "restart", "restart every service, and check again, phases 1, 2 and 4"
 
     alone_sentence: str
     part_sentence: str

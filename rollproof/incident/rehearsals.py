@@ -25,9 +25,9 @@ class Ending:
     """The end of a rehearsal.
 
     `migrated` is the verdict of the checks after the deployment, `rolled_back` the verdict of the verified
-    rollback, `old_code` that of phase 3 with the code of before on the migrated data. The others are the
-    differences of the migrated stores from the baseline, a text each: what is `lost`, `altered` or only
-    `noted`, and what could not be compared.
+    rollback, before and after a restart, `old_code` that of phase 3 with the code of before on the migrated
+    data. The others are the differences of the migrated stores from the baseline, a text each: what is
+    `lost`, `altered` or only `noted`, and what could not be compared.
     """
 
     migrated: Verdict

@@ -30,7 +30,9 @@ from tests.stack.reading.registry import SUBJECTS
 from tests.stack.reading.subject import Given, Subject
 from tests.stack.verifier import Verifier
 
-Kind = Literal["content", "golden", "schema", "positions", "references"]
+Kind = Literal["content", "golden", "schema", "positions", "references", "restart"]
+NOBODY = "user:nobody"
+RESTART_SECONDS = 120.0
 REFERENCES: Mapping[str, Callable[[Operators], AbstractContextManager[object]]] = {
     "files_of_documents": damage.row_names_no_file,
     "settings_of_users": lambda operators: damage.document_gone(operators, "model_config", {}),
@@ -42,7 +44,16 @@ REFERENCES: Mapping[str, Callable[[Operators], AbstractContextManager[object]]] 
     ),
     "objects_of_pages": lambda operators: damage.object_gone(operators, "minio-file"),
     "files_of_points": damage.point_names_no_file,
+    "files_of_points-complete": damage.point_gone,
     "pages_of_vectors": damage.vector_names_no_file,
+    "pages_of_vectors-complete": lambda operators: damage.entities_gone(
+        operators,
+        operators.target.application.canary.references["pages_of_vectors"].referencing.collection,
+        "page_number == 1",
+    ),
+    "users_of_sessions": lambda operators: damage.redis_command(
+        operators, ["SET", NOBODY, "x"], ["DEL", NOBODY]
+    ),
 }
 """Faults between stores, by the reference of the profile that shows them."""
 
@@ -70,6 +81,7 @@ def _faults() -> Iterator[Fault]:
         yield from (Fault(name, what, "golden") for what in subject.golden_changes)
         yield from (Fault(name, what, "schema") for what in subject.schema_changes)
         yield from (Fault(name, what, "positions") for what in subject.position_changes)
+        yield from (Fault(name, what, "restart") for what in subject.restart_changes)
     yield from (Fault("references", what, "references") for what in REFERENCES)
 
 
@@ -88,7 +100,7 @@ def run_faults(
     with operators_of(target) as operators:
         for fault in (fault for fault in faults if fault.kind == "references"):
             with REFERENCES[fault.what](operators):
-                looks.red(fault, [f"test_references[{fault.what}]"], "references", {})
+                looks.red(fault, [f"test_references[{fault.what}]"], "references", {}, " dangling, ")
     given = Given(stack, target, open_engine(target.engine), ComposeControl(target.engine), folder)
     for name in dict.fromkeys(fault.subject for fault in faults if fault.kind != "references"):
         with filled(SUBJECTS[name], given) as subject:
@@ -102,13 +114,19 @@ def _store(looks: _Looks, subject: Subject, faults: Sequence[Fault]) -> None:
     subject.define()
     try:
         looks.capture(settings)
-        for fault in (fault for fault in faults if fault.kind != "schema"):
+        for fault in (fault for fault in faults if fault.kind not in {"schema", "restart"}):
             try:
                 checks = _make(fault, subject)
             except pytest.skip.Exception:
                 continue
             looks.red(fault, checks, store, settings, _exchanged(fault, subject))
             subject.repair()
+        for fault in (fault for fault in faults if fault.kind == "restart"):
+            subject.restart_changes[fault.what](subject)
+            looks.clean(f"{fault.name}, until the restart", settings, "-k", store)
+            _restart(subject)
+            looks.red(fault, [f"test_collection_content[{store}/{subject.full}]"], store, settings)
+            subject.fill()
         looks.clean(f"{faults[0].subject}, without a fault", settings, "-k", store)
         # Each is made after those before it: it must change what phase 4 says.
         before: Mapping[str, str] = {}
@@ -121,6 +139,12 @@ def _store(looks: _Looks, subject: Subject, faults: Sequence[Fault]) -> None:
                 before = {}
     finally:
         subject.undefine()
+
+
+def _restart(subject: Subject) -> None:
+    services, control = subject.profile.services, subject.given.control
+    control.stop(services, deadline=RESTART_SECONDS)
+    control.start(services, deadline=RESTART_SECONDS)
 
 
 def _make(fault: Fault, subject: Subject) -> list[str]:

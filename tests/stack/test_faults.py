@@ -19,7 +19,7 @@ SOME = (
         "mongodb-index-gone",
         "mongodb-collection-more",
     ),
-    *("redis-lost", "redis-a-score", "redis-a-library-more"),
+    *("redis-lost", "redis-a-score", "redis-a-library-more", "redis-keys-in-memory-alone"),
     *("s3-added", "s3-one-bit", "s3-versioning"),
     *("kafka-lost", "kafka-one-bit", "kafka-an-offset-reset", "kafka-a-setting"),
     *("qdrant-lost", "qdrant-vectors-of-other-records", "qdrant-an-index-lost", "qdrant-a-collection-added"),

@@ -118,6 +118,7 @@ class Deployed:
     image_id: str = image(SERVICES[0])
     id: str = "of release 2"
     mounts: tuple[()] = ()
+    running: bool = True
 
 
 @dataclass

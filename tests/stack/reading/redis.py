@@ -57,6 +57,16 @@ def _reencoded(subject: Redis) -> None:
     assert all(new != old for new, old in zip(after, before, strict=True))
 
 
+def _in_memory_alone(subject: Redis) -> None:
+    """Have no key on disk, and write none there any more."""
+    client = subject.client
+    client.flushdb()
+    client.config_set("appendonly", "no")
+    client.config_set("save", "")
+    subject.fill()
+    client.connection_pool.disconnect()
+
+
 class Redis(Subject):
     """Keys by pattern; those that no pattern has are the records."""
 
@@ -118,6 +128,7 @@ class Redis(Subject):
         "a library of other code": lambda s: s.client.function_load(LIBRARY + " ", replace=True),
         "a library gone": lambda s: s.client.function_delete("scratch"),
     }
+    restart_changes: ClassVar[Mapping[str, Act]] = {"keys in memory alone": _in_memory_alone}
     shapes: ClassVar[Mapping[str, Sizes]] = {"buckets": "about"}
     ways = ways("invalid username-password")
     attempts: ClassVar[Mapping[str, tuple[Act, str]]] = {

@@ -63,6 +63,8 @@ class Subject(ABC):
     """Changes of `full` after which searches find other records, where there are vectors."""
     position_changes: ClassVar[Mapping[str, Act]] = {}
     """Changes of the positions of those who read `full`."""
+    restart_changes: ClassVar[Mapping[str, Act]] = {}
+    """Changes after which the server answers as before, until it is restarted."""
     policy: ClassVar[Mapping[str, str]] = {"*": "exact"}
     """How strictly what is repaired can be compared."""
     shapes: ClassVar[Mapping[str, Sizes]]

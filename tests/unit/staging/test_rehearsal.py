@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
@@ -68,13 +69,15 @@ class Rehearsed:
     """Rehearses on the sandbox as `./run rehearsal` does on its stack: the checks are stand-ins.
 
     Those of the gate are the rollback trial's own, and see that backup and baseline are of this rehearsal.
-    `verification` is how phases 1 to 4 end, `migrated` how those of the migrated target do.
+    `verification` is how phases 1 to 4 end, `migrated` how those of the migrated target do, `restarted` how
+    those after the restart.
     """
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
         self.verification: Callable[[], ExitCode] = _passed
         self.migrated: Callable[[], ExitCode] = _failed  # the migration did its damage
+        self.restarted: Callable[[], ExitCode] = _passed
         self.refused: list[str] = []
 
     def __call__(self) -> tuple[Path, Verdict]:
@@ -98,7 +101,7 @@ class Rehearsed:
         if "step1" in markers:
             return self._gate()
         if quiet:
-            return self.migrated()
+            return self.restarted() if "-restarted" in options[0] else self.migrated()
         folder = self.sandbox.target.folders.incidents / options[0].partition("=")[2]
         code = self.verification()
         (folder / VERDICT).write_text("{}")
@@ -222,6 +225,23 @@ def test_the_old_code_is_tried_on_the_migrated_data_before_that_goes_back(
     ended = verify_journal(journal)[-1]
     assert ended["old_code"] == ("passed" if starts else "failed")
     assert (ended["migrated"], ended["rolled_back"]) == ("passed", "passed")
+
+
+def test_a_rollback_that_holds_until_it_is_restarted_has_not_passed(
+    rehearse: Rehearsed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rehearse.restarted = _failed
+    folder, verdict = rehearse()
+    assert verdict is Verdict.FAILED
+    assert verify_journal(folder / JOURNAL)[-1]["rolled_back"] == "failed"
+    control = rehearse.sandbox.control
+    stopped = control.stop.call_args.args[0]
+    started = [call.args[0] for call in control.start.call_args_list[-2:]]
+    assert sorted(stopped) == sorted(started[0] + started[1])
+    assert started[1] == [*rehearse.sandbox.target.application.services]
+    down = ActionFailed(what="start", expected="a", observed="b", source="c", hint="d")
+    monkeypatch.setattr(rehearsal, "restart", Mock(side_effect=down))
+    assert rehearse()[1] is Verdict.FAILED
 
 
 def test_one_that_is_written_off_says_why_and_stays_not_passed(rehearse: Rehearsed) -> None:
