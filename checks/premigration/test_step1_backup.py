@@ -9,6 +9,7 @@ import pytest
 from fixtures.gating.evidence import Attach, Expect, Note
 from fixtures.stores import Retentions, SchemasOf
 from rollproof.backups.kept_backups import KeptStoreOf, backup_hint, proportion_of
+from rollproof.backups.newest_backup import read_image
 from rollproof.backups.sets import BackupSet
 from rollproof.baseline.folder import Baseline
 from rollproof.errors import Meaning, Mismatch, Unverifiable, listed
@@ -96,8 +97,7 @@ def test_backup_is_in_proportion(
 
 
 def test_images_of_the_application_are_kept(
-    backup_set: BackupSet, kept_image: Callable[[str], int], baseline: Baseline, target: Target,
-    expect: Expect, note: Note,
+    backup_set: BackupSet, baseline: Baseline, target: Target, expect: Expect, note: Note
 ) -> None:
     """Copies of the recorded images are beside the set, so that a prune ends no rollback."""
     recorded = baseline.facts.images(target.application.services)
@@ -109,7 +109,7 @@ def test_images_of_the_application_are_kept(
            instead=f"others, or none, of {listed(other) or 'any service'}",
            source=backup_set.folder, hint=BOTH)
     images = sorted(set(recorded.values()))
-    size = sum(kept_image(image) for image in images)
+    size = sum(read_image(target.folders.backups, image) for image in images)
     note(f"{len(images)} images of {len(recorded)} services, {size / 1e6:.1f} MB")
 
 

@@ -13,7 +13,7 @@ from rollproof.baseline.folder import Baseline
 from rollproof.engines.engine import Container
 from rollproof.errors import Meaning, Unverifiable, listed
 from rollproof.git.repository import WorkingCopy
-from rollproof.git.saved_commit import SavedCommit
+from rollproof.git.saved_commit import file_of, read_saved_commit
 from rollproof.home import typed
 from rollproof.incident.trials import Part, TrialOf
 from rollproof.profile.profile import Target
@@ -21,13 +21,15 @@ from rollproof.profile.profile import Target
 pytestmark = [pytest.mark.premigration, pytest.mark.step2]
 
 
-def test_commit_is_saved(saved_commit: SavedCommit, expect: Expect, note: Note) -> None:
+def test_commit_is_saved(target: Target, expect: Expect, note: Note) -> None:
     """The file that the runbook names holds the full id of the working copy's commit."""
-    expect(saved_commit.text in {saved_commit.head, f"{saved_commit.head}\n"},
+    file = file_of(target.premigration.state.commit_file, target.name)
+    saved = read_saved_commit(file, target.application.repository)
+    expect(saved.text in {saved.head, f"{saved.head}\n"},
            what="saved commit", means=Meaning.WRONG_VERSION,
-           expected=saved_commit.head, observed=saved_commit.observed,
-           source=saved_commit.file, hint=typed("save-state"))
-    note(f"{saved_commit.file} holds {saved_commit.head}")
+           expected=saved.head, observed=saved.observed,
+           source=file, hint=typed("save-state"))
+    note(f"{file} holds {saved.head}")
 
 
 def test_working_copy_is_clean(working_copy: WorkingCopy, expect: Expect, note: Note) -> None:

@@ -9,13 +9,19 @@ import pytest
 
 from fixtures.gating.evidence import Attach, Expect, Note, keep_differences
 from fixtures.target import BACK, known_commit
+from rollproof.baseline.configuration import (
+    ConfigurationKey,
+    new_changes,
+    new_strangers,
+    resource_differences,
+)
 from rollproof.baseline.demands import ChangedDemand, capture_hint
 from rollproof.baseline.facts import RecordedContainer
 from rollproof.baseline.folder import Baseline
-from rollproof.baseline.known_good import EngineMatch
+from rollproof.baseline.known_good import match_engine
 from rollproof.engines.compose_project import up_command
-from rollproof.engines.engine import Container, Inside, Stranger, Usage
-from rollproof.engines.host import FileSystem
+from rollproof.engines.engine import Container, ContainerEngine, Inside, Usage
+from rollproof.engines.host import FileSystem, Host
 from rollproof.errors import Meaning, Unverifiable, listed
 from rollproof.git.repository import WorkingCopy
 from rollproof.profile.profile import Target
@@ -29,8 +35,11 @@ def expect(expect: Expect) -> Expect:
     return expect.of("container engine")
 
 
-def test_engine_is_that_of_the_target(engine_match: EngineMatch, expect: Expect, note: Note) -> None:
+def test_engine_is_that_of_the_target(
+    target: Target, engine: ContainerEngine, baseline: Baseline, expect: Expect, note: Note
+) -> None:
     """The engine is the one of the capture, or the profile's: another may run the same project as well."""
+    engine_match = match_engine(target, engine, baseline)
     if not engine_match.known:
         note("container engine: neither profile nor baseline tells its ID: another one would not be noticed")
     expect(engine_match.holds,
@@ -178,14 +187,10 @@ def _expect_room(on: FileSystem, target: Target, expect: Expect) -> None:
                    source="df", hint="make room: a store that cannot write is the next incident")
 
 
-def test_disk_of_the_host(host_file_systems: tuple[FileSystem, ...], target: Target, expect: Expect) -> None:
-    """The host's root and the engine's data have space and inodes left."""
-    expect(host_file_systems,
-           what="file systems of the host", otherwise=Unverifiable,
-           expected="at least the root file system", observed=len(host_file_systems) or "none",
-           source="df", hint="without one the room is unknown: see what df says on the host")
-    for file_system in host_file_systems:
-        _expect_room(file_system, target, expect)
+def test_disk_of_the_host(host: Host, engine: ContainerEngine, target: Target, expect: Expect) -> None:
+    """The host's root, and the engine's data if that is on this host, have space and inodes left."""
+    for path in filter(None, ("/", engine.data_root())):
+        _expect_room(host.file_system(path), target, expect)
 
 
 @pytest.mark.usefixtures("baseline")
@@ -207,17 +212,20 @@ def test_no_unrecorded_container(
 
 
 def test_networks_and_volumes_are_as_recorded(
-    changed_resources: Sequence[str], expect: Expect
+    engine: ContainerEngine, baseline: Baseline, configuration_key: ConfigurationKey, expect: Expect
 ) -> None:
     """Networks and volumes have the recorded settings: compose may leave them when its file goes back."""
-    expect(not changed_resources,
+    recorded = baseline.facts.surroundings.resources
+    changed = list(resource_differences(recorded, engine.shared_resources(), configuration_key))
+    expect(not changed,
            what="settings of networks and volumes", means=Meaning.WRONG_VERSION,
-           expected="the recorded ones", instead=listed(changed_resources, between="; "),
+           expected="the recorded ones", instead=listed(changed, between="; "),
            hint="make it anew by the compose files, or as it was made; a volume's data is in the backup")
 
 
-def test_no_stranger_on_the_networks(strangers: Sequence[Stranger], expect: Expect) -> None:
+def test_no_stranger_on_the_networks(engine: ContainerEngine, baseline: Baseline, expect: Expect) -> None:
     """No other container is on the target's networks or volumes: it may read and write there."""
+    strangers = new_strangers(baseline.facts.surroundings, engine.strangers())
     expect(not strangers,
            what="containers beside the target's own that the baseline does not know",
            expected="none", instead="; ".join(f"{one.name} shares {listed(one.shares)}" for one in strangers),
@@ -236,9 +244,10 @@ def test_profile_asks_no_less_than_at_the_capture(
 
 
 def test_working_copy_is_as_clean_as_recorded(
-    uncommitted: Sequence[str], working_copy: WorkingCopy, expect: Expect
+    working_copy: WorkingCopy, baseline: Baseline, expect: Expect
 ) -> None:
     """The working copy has no new uncommitted changes: the next deployment would take them along."""
+    uncommitted = list(new_changes(baseline.facts.surroundings, working_copy))
     expect(not uncommitted,
            what="uncommitted changes of the working copy", means=Meaning.WRONG_VERSION,
            expected="none since the capture", instead=listed(uncommitted),

@@ -9,6 +9,7 @@ import pytest
 
 from fixtures.gating.evidence import Expect, Note
 from fixtures.stores import Answers
+from rollproof.application.client import ApplicationClient
 from rollproof.baseline.facts import RecordedStore
 from rollproof.baseline.folder import Baseline
 from rollproof.collection import Case
@@ -41,8 +42,11 @@ def test_health_endpoint_is_quick(health_latency: float, target: Target, expect:
            source=endpoint.path, hint="a worker may be blocked by a store that does not answer")
 
 
-def test_interface_is_the_recorded_one(interface: str, baseline: Baseline, expect: Expect) -> None:
+def test_interface_is_the_recorded_one(
+    client: ApplicationClient, target: Target, baseline: Baseline, expect: Expect
+) -> None:
     """The OpenAPI document is the recorded one, so the recorded release answers."""
+    interface = client.interface_digest() if target.application.interface else ""
     expect(interface == baseline.facts.interface,
            what="interface of the application", means=Meaning.WRONG_VERSION,
            expected=f"SHA-256 {baseline.facts.interface or 'none'}", observed=interface or "none",
@@ -51,12 +55,13 @@ def test_interface_is_the_recorded_one(interface: str, baseline: Baseline, expec
 
 
 def test_first_page_is_the_recorded_one(
-    first_page: str, baseline: Baseline, expect: Expect, note: Note
+    client: ApplicationClient, baseline: Baseline, expect: Expect, note: Note
 ) -> None:
     """The first page that users load is, byte for byte, the recorded one."""
     if not baseline.facts.page:
         note("first page: not compared, since the baseline's changes by itself")
         return
+    first_page = client.page_digest()
     expect(first_page == baseline.facts.page,
            what="first page", means=Meaning.WRONG_VERSION,
            expected=f"SHA-256 {baseline.facts.page}", observed=first_page or "no page",
