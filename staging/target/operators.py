@@ -72,7 +72,7 @@ class Operators:
     def redis(self) -> redis.Redis:
         """Database 0 of Redis."""
         reach = self._reach("redis", self._profile("redis", RedisProfile).operator)
-        client = self.opened.enter_context(closing(redis_view.connect(reach, 0)))
+        client = self.opened.enter_context(closing(redis_view.Redis(reach, 0).connect()))
         pool = client.connection_pool
         keep = pool.release
 
@@ -101,7 +101,7 @@ class Operators:
     def s3(self) -> Minio:
         """The S3 server."""
         profile = self._profile("minio", S3Profile)
-        return s3.connect(self._reach("minio", profile.operator), profile.region)
+        return s3.S3(self._reach("minio", profile.operator), profile.region).connect()
 
     @property
     def kafka(self) -> Reach:

@@ -126,7 +126,7 @@ def _ours(target: Target, engine: ContainerEngine, name: str, account: Account) 
             documents["mongodb"]["users"].find_one({})
             yield
     else:
-        with closing(redis_view.connect(reach, 0)) as keys:
+        with closing(redis_view.Redis(reach, 0).connect()) as keys:
             keys.get("nothing")
             yield
 
