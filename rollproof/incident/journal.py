@@ -75,9 +75,15 @@ def verify_journal(path: Path) -> list[dict[str, Any]]:
 
 def read_journal(path: Path) -> tuple[list[dict[str, Any]], JournalBroken | None]:
     """Return a journal's records as far as its chain holds, and the error where it breaks, or None."""
+    try:
+        content = complete_lines(read_regular(path))
+    except FileNotFoundError:
+        return [], None
+    except OSError as error:
+        raise out_of_reach(path, "read", error) from None
     records: list[dict[str, Any]] = []
     previous = FIRST
-    for number, line in enumerate(whole_lines(path).split(b"\n")[:-1]):
+    for number, line in enumerate(content.split(b"\n")[:-1]):
         try:
             record = parse_record(dict[str, Any], line)
             record_of(JournalLine, record, more=True)
@@ -112,16 +118,6 @@ def out_of_reach(path: Path, done: str, error: OSError) -> ActionFailed:
         expected=f"a file that can be {done}",
         hint="every step needs its record: make room there, or correct the permissions, then resume",
     )
-
-
-def whole_lines(path: Path) -> bytes:
-    """Return the file's content without a torn last line; empty if the file does not exist."""
-    try:
-        return complete_lines(read_regular(path))
-    except FileNotFoundError:
-        return b""
-    except OSError as error:
-        raise out_of_reach(path, "read", error) from None
 
 
 def hash_of(record: dict[str, Any]) -> str:
