@@ -95,7 +95,9 @@ class Journal:
                     error=f"{type(error).__name__}: {error}",
                 )
             except ActionFailed as unwritten:
-                error.add_note(str(unwritten))
+                # The first failure matters; the step around it may have noted the same.
+                if str(unwritten) not in [str(error), *getattr(error, "__notes__", [])]:
+                    error.add_note(str(unwritten))
             raise
         seconds = round(Moment.now().seconds_since(started), 3)
         self.write(JournalEvent.ENDED, **same, seconds=seconds, **result)
