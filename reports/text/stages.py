@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-_NAMES = {
-    "step1": ("Before 1", "Backup"),
-    "step2": ("Before 2", "Saved state"),
-    "step3": ("Before 3", "Monitoring"),
-    "step4": ("Before 4", "Team notified"),
-    "step5": ("Before 5", "Staging test"),
-    "severity": ("During", "Severity"),
-    "phase1": ("Phase 1", "Infrastructure"),
-    "phase2": ("Phase 2", "Connectivity"),
-    "phase3": ("Phase 3", "Functionality"),
-    "phase4": ("Phase 4", "Data integrity"),
-}
-NUMBERED = {stage: number for stage, (number, _) in _NAMES.items()}
-"""Each stage as the runbook counts it."""
 # Titles sort in the stages' order.
-TITLES = {stage: f"{number}: {name}" for stage, (number, name) in _NAMES.items()}
+TITLES = {
+    "step1": "Before 1: Backup",
+    "step2": "Before 2: Saved state",
+    "step3": "Before 3: Monitoring",
+    "step4": "Before 4: Team notified",
+    "step5": "Before 5: Staging test",
+    "severity": "During: Severity",
+    "phase1": "Phase 1: Infrastructure",
+    "phase2": "Phase 2: Connectivity",
+    "phase3": "Phase 3: Functionality",
+    "phase4": "Phase 4: Data integrity",
+}
 # Without a backup, a running service or the data, a rollback has nothing to return to.
 _BLOCKERS = frozenset({"step1", "phase1", "phase4"})
 
