@@ -18,7 +18,7 @@ from rollproof.baseline.sight import GRANTS_HINT
 from rollproof.errors import Meaning, Problem, Unverifiable, listed
 from rollproof.home import typed
 from rollproof.profile.profile import Target
-from rollproof.stores.contract import Beside, Neighbours
+from rollproof.stores.contract import Beside, Neighbours, Recall
 from rollproof.stores.policy import unrecorded
 from rollproof.stores.reader import Reader
 from rollproof.stores.references import judge, shown_names
@@ -26,6 +26,8 @@ from rollproof.system.side_by_side import answer_of
 
 RESTORE = "restore it, or set its policy if it may change"
 CANARYS = "the canary made it, and the application did not remove it: remove it from the store by this name"
+# Of 30 neighbours 9: an index that is built again, as by a compaction, finds some others.
+LESS_RECALL = 0.3
 pytestmark = [pytest.mark.verification, pytest.mark.phase4]
 
 
@@ -155,6 +157,20 @@ def test_golden_queries(
                expected=neighbours_text(before, shown), observed=neighbours_text(now, shown),
                source="a search for the recorded vector",
                hint="vectors, metric or index are not those of before: restore the collection")
+
+
+def test_recall(golden: GoldenCase, recall: Recall | None, expect: Expect) -> None:
+    """Searches through the index find as many of the nearest records as at the capture."""
+    before, now = (one or Recall(0, 0) for one in (golden.recall, recall))
+    for way, recorded, found in (("all", before.unfiltered, now.unfiltered),
+                                 ("some", before.filtered, now.filtered)):
+        expect(found >= recorded - LESS_RECALL,
+               what=f"recall of searches among {way} records of {golden}",
+               expected=f"{recorded:.0%} of the nearest as at the capture, or {LESS_RECALL:.0%} less",
+               observed=f"{found:.0%}",
+               source="a search through the index, beside an exact one",
+               hint="not the records, the index: it is damaged, not built yet or has other parameters; "
+                    "test_collection_content compares the records. Build the index again")
 
 
 def test_positions(

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from rollproof.engines.engine import Container, Inside
 from rollproof.profile.sections import StoreProfile
-from rollproof.stores.contract import Beside, Digest, Neighbours
+from rollproof.stores.contract import Beside, Digest, Neighbours, Recall
 from rollproof.stores.policy import compared_of
 from rollproof.system.record_files import Must, Natural, Positive, rounded
 
@@ -111,7 +111,7 @@ class RecordedCollection:
 
     `division` has the first bound of each part, and `digests` its digest. The baseline's file `records` is a
     snapshot of all collections of the store. `excluded` are the fields left out of all hashes. `seconds` is
-    the time its digest took, and the estimate for the next.
+    the time its digest took, and the estimate for the next. `recall` is that of its golden queries.
     """
 
     division: Annotated[tuple[str, ...], Must("parts, of which something would be compared", bool)]
@@ -120,6 +120,7 @@ class RecordedCollection:
     excluded: tuple[str, ...]
     seconds: float = field(metadata=rounded(3))
     golden: tuple[Annotated[Neighbours, Must("as many keys as scores", _has_scores)], ...] = ()
+    recall: Recall | None = None
 
     def __post_init__(self) -> None:
         """Refuse a record that does not describe each part once."""

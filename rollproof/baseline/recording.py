@@ -110,11 +110,13 @@ def record_collection(
             source=content.name,
             hint="stop what writes to it, or give it the policy grows or volatile in the profile",
         )
+    golden = content.golden(name, GOLDEN_QUERIES, GOLDEN_NEIGHBOURS)
     return RecordedCollection(
         division=division,
         digests=tuple(digests),
         records=file,
         excluded=tuple(sorted(excluded_of(profile, name))),
         seconds=seconds,
-        golden=content.golden(name, GOLDEN_QUERIES, GOLDEN_NEIGHBOURS),
+        golden=golden,
+        recall=content.recall(name, golden),
     )

@@ -181,6 +181,17 @@ class Neighbours:
 
 
 @dataclass(frozen=True, slots=True)
+class Recall:
+    """The share of the exact nearest neighbours that searches through the index find: 1.0 is all of them.
+
+    `filtered` is that of searches with a condition, which take another way through the index.
+    """
+
+    unfiltered: float
+    filtered: float
+
+
+@dataclass(frozen=True, slots=True)
 class Beside:
     """The parts of a store beside the profile's collections: a backup of the collections lacks them.
 

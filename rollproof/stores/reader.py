@@ -24,6 +24,7 @@ from rollproof.stores.contract import (
     LoadState,
     Neighbours,
     Pace,
+    Recall,
     RecordHash,
     Retention,
     Rights,
@@ -193,6 +194,13 @@ class Reader(ABC):
                 hint="the profile was changed since the baseline was captured: capture again",
             )
         return ()
+
+    def recall(self, _collection: str, golden: Sequence[Neighbours]) -> Recall | None:
+        """Return what searches through the index find of the nearest records, by the golden queries' vectors.
+
+        None without golden queries. An index is approximate: compare it with the recall of a good state.
+        """
+        return None
 
     def positions(self) -> Mapping[str, Json]:
         """Return the positions that advance in use, such as a consumer group's offsets, by name."""

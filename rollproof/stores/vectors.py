@@ -31,6 +31,7 @@ from rollproof.stores.contract import (
     Hit,
     Neighbours,
     Pace,
+    Recall,
     RecordHash,
     Search,
 )
@@ -49,6 +50,8 @@ Key = Any
 """A typed key; keys of one collection can be compared."""
 Row = Any
 """A record as the store's client gives it."""
+# The nearest records that a recall is about.
+RECALL_AT = 10
 _LENGTHS = Struct("<II")
 _NOT_A_NUMBER = float("nan")
 
@@ -248,6 +251,15 @@ def _is_no_worse(score: float, vector: Any, metric: Metric) -> bool:  # noqa: AN
     return score > own or _tied(score, own)
 
 
+def _share(expected: Sequence[tuple[str, float]], hits: Sequence[tuple[str, float]]) -> float:
+    """Return the share of `expected` among `hits`; another record as near as the last is as good."""
+    if not expected:
+        return 1.0
+    keys, last = {key for key, _ in expected}, expected[-1][1]
+    found = sum(key in keys or _tied(score, last) for key, score in hits[: len(expected)])
+    return found / len(expected)
+
+
 def _tied(one: float, other: float) -> bool:
     """Return True if two scores are equal: their last bits differ from one search to the next."""
     return isclose(one, other, rel_tol=_TIED, abs_tol=_TIED)
@@ -303,12 +315,45 @@ def _little_endian(packed: array[Any]) -> bytes:
     return packed.tobytes()
 
 
+class Searcher(Protocol):
+    """Searches one collection."""
+
+    def __call__(
+        self, vector: Sequence[float], limit: int, *, exact: bool = False, without: Sequence[str] = ()
+    ) -> Sequence[tuple[str, float]]:
+        """Search among all records but those with the keys `without`; return keys and scores, best first.
+
+        A search that is not `exact` takes the store's own defaults, as most applications do.
+        """
+        ...
+
+
 class Scanned(Reader):
-    """A reader whose collections are scanned."""
+    """A reader whose collections are scanned, and searched through an index."""
 
     @abstractmethod
     def _table(self, collection: str) -> Table:
         """Return the collection as a `Table` for scans."""
+
+    @abstractmethod
+    def _searcher(self, collection: str) -> Searcher:
+        """Return what searches the collection's vectors."""
+
+    def recall(self, collection: str, golden: Sequence[Neighbours]) -> Recall | None:
+        """Return what searches through the index find of the nearest `RECALL_AT`, and of the next as many.
+
+        The condition of a filtered search leaves the nearest out.
+        """
+        search, found = self._searcher(collection), list[tuple[float, float]]()
+        for query in golden:
+            nearest = search(query.vector, 2 * RECALL_AT, exact=True)
+            first, others = nearest[:RECALL_AT], nearest[RECALL_AT:]
+            hits = search(query.vector, RECALL_AT)
+            filtered = search(query.vector, RECALL_AT, without=[key for key, _ in first])
+            found.append((_share(first, hits), _share(others, filtered)))
+        if not found:
+            return None
+        return Recall(*(sum(shares) / len(found) for shares in zip(*found, strict=True)))
 
     def divide(self, collection: str, records: int) -> tuple[str, ...]:
         """Return the key of every so many records, in the order of keys."""

@@ -30,7 +30,7 @@ from tests.stack.reading.registry import SUBJECTS
 from tests.stack.reading.subject import Given, Subject
 from tests.stack.verifier import Verifier
 
-Kind = Literal["content", "golden", "schema", "positions", "references", "restart"]
+Kind = Literal["content", "golden", "schema", "positions", "references", "index", "restart"]
 NOBODY = "user:nobody"
 RESTART_SECONDS = 120.0
 REFERENCES: Mapping[str, Callable[[Operators], AbstractContextManager[object]]] = {
@@ -79,6 +79,7 @@ def _faults() -> Iterator[Fault]:
             continue
         yield from (Fault(name, what, "content") for what in subject.changes)
         yield from (Fault(name, what, "golden") for what in subject.golden_changes)
+        yield from (Fault(name, what, "index") for what in subject.index_changes)
         yield from (Fault(name, what, "schema") for what in subject.schema_changes)
         yield from (Fault(name, what, "positions") for what in subject.position_changes)
         yield from (Fault(name, what, "restart") for what in subject.restart_changes)
@@ -112,6 +113,8 @@ def _store(looks: _Looks, subject: Subject, faults: Sequence[Fault]) -> None:
     """Make the faults of a store that is filled."""
     store, settings = subject.store, settings_of(subject)
     subject.define()
+    if any(fault.kind == "index" for fault in faults):
+        subject.index()
     try:
         looks.capture(settings)
         for fault in (fault for fault in faults if fault.kind not in {"schema", "restart"}):
@@ -120,7 +123,10 @@ def _store(looks: _Looks, subject: Subject, faults: Sequence[Fault]) -> None:
             except pytest.skip.Exception:
                 continue
             looks.red(fault, checks, store, settings, _exchanged(fault, subject))
-            subject.repair()
+            if fault.kind == "index":
+                subject.index()
+            else:
+                subject.repair()
         for fault in (fault for fault in faults if fault.kind == "restart"):
             subject.restart_changes[fault.what](subject)
             looks.clean(f"{fault.name}, until the restart", settings, "-k", store)
@@ -154,6 +160,9 @@ def _make(fault: Fault, subject: Subject) -> list[str]:
         case "golden":
             subject.golden_changes[fault.what](subject)
             return [f"test_golden_queries{of_full}"]
+        case "index":
+            subject.index_changes[fault.what](subject)
+            return [f"test_recall[{subject.store}/{subject.indexed}]"]
         case "positions":
             subject.position_changes[fault.what](subject)
             return [f"test_positions[{subject.store}]"]

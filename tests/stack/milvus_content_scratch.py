@@ -8,6 +8,7 @@ from typing import Any
 from pymilvus import DataType, MilvusClient
 
 from tests.stack.milvus_scratch import SECONDS
+from tests.stack.scratch_stores import WIDTH, scattered
 
 ENTITIES = 40
 DIMENSION = 4
@@ -89,6 +90,24 @@ class Scratch:
         schema.add_field("word", DataType.VARCHAR, max_length=length, is_partition_key=partitioned)
         self._create(collection, schema, **index)
 
+    def create_large(self, collection: str) -> None:
+        """Make a collection with a sealed segment: one of fewer than 1,024 entities has no index."""
+        schema = self.client.create_schema(auto_id=False)
+        schema.add_field("pk", DataType.INT64, is_primary=True)
+        schema.add_field("vector", DataType.FLOAT_VECTOR, dim=WIDTH)
+        self._create(collection, schema)
+        rows = [{"pk": number, "vector": one} for number, one in enumerate(scattered())]
+        self.client.insert(collection, rows, timeout=SECONDS)
+        self.client.flush(collection, timeout=SECONDS)
+        self.index(collection)
+
+    def index(self, collection: str, **index: Any) -> None:  # noqa: ANN401 - those of `_parameters`
+        """Build the index of a collection again, and load it."""
+        self.client.release_collection(collection, timeout=SECONDS)
+        self.client.drop_index(collection, "vector", timeout=SECONDS)
+        self.client.create_index(collection, self._parameters(**index), timeout=SECONDS)
+        self.client.load_collection(collection, timeout=SECONDS)
+
     def put(self, *entities: dict[str, Any], collection: str = "") -> None:
         self.client.upsert(collection or self.full, list(entities), timeout=SECONDS)
 
@@ -111,14 +130,16 @@ class Scratch:
                     self.client.drop_alias(alias, timeout=SECONDS)
                 self.client.drop_collection(collection, timeout=SECONDS)
 
-    def _create(
+    def _create(self, collection: str, schema: Any, **index: Any) -> None:  # noqa: ANN401 - the client's own
+        parameters = self._parameters(**index)
+        self.client.create_collection(collection, schema=schema, index_params=parameters, timeout=SECONDS)
+
+    def _parameters(
         self,
-        collection: str,
-        schema: Any,  # noqa: ANN401 - the client's own
         index_type: str = "HNSW",
         metric_type: str = "L2",
         params: dict[str, int] | None = None,
-    ) -> None:
+    ) -> Any:  # noqa: ANN401 - the client's own
         index = self.client.prepare_index_params()
         index.add_index(
             "vector",
@@ -126,4 +147,4 @@ class Scratch:
             metric_type=metric_type,
             params=params or {"M": 8, "efConstruction": 64},
         )
-        self.client.create_collection(collection, schema=schema, index_params=index, timeout=SECONDS)
+        return index

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from rollproof.stores.qdrant.client import Rest, path_of
+from tests.stack.scratch_stores import WIDTH, scattered
 
 NUMBERS = 30
 UUIDS = 10
@@ -111,6 +112,18 @@ class Scratch:
     def make_anew(self, dense: dict[str, Any]) -> None:
         self.rest.call("DELETE", path_of(self.other))
         self.create(self.other, dense)
+
+    def create_large(self, collection: str, **graph: int) -> None:
+        """Make a collection with a graph (HNSW), or make it again: the same points each time."""
+        self.rest.call("DELETE", path_of(collection), absent={404})
+        self.create(
+            collection,
+            {"size": WIDTH, "distance": "Cosine"},
+            hnsw_config={**graph, "full_scan_threshold": 1},
+            optimizers_config={"indexing_threshold": 1},
+        )
+        points = [{"id": number, "vector": vector} for number, vector in enumerate(scattered())]
+        self.rest.call("PUT", f"{path_of(collection)}/points?wait=true", {"points": points})
 
     def clear(self) -> None:
         for collection in self.rest.collections([f"{self.name}*"]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -14,8 +15,16 @@ from rollproof.profile.sections import StoreProfile
 from rollproof.stores.reader import Reader
 from tests.stack.faults import closed_port, silent_port
 
+SCATTERED, WIDTH = 3000, 32
 SECRET = "correct-horse-battery-staple"  # noqa: S105 - what must not be seen
 Profile = TypeVar("Profile", bound=StoreProfile)
+
+
+def scattered() -> Iterator[list[float]]:
+    """Yield vectors enough for an index, with no order that would help one; the same each time."""
+    numbers = random.Random(20)  # noqa: S311 - reproducible
+    for _ in range(SCATTERED):
+        yield [numbers.gauss(0, 1) for _ in range(WIDTH)]
 
 
 def changed(profile: Profile, **changes: object) -> Profile:

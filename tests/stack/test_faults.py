@@ -23,6 +23,7 @@ SOME = (
     *("s3-added", "s3-one-bit", "s3-versioning"),
     *("kafka-lost", "kafka-one-bit", "kafka-an-offset-reset", "kafka-a-setting"),
     *("qdrant-lost", "qdrant-vectors-of-other-records", "qdrant-an-index-lost", "qdrant-a-collection-added"),
+    *("qdrant-an-index-of-few-links", "milvus-an-index-of-few-links"),
     *("milvus-added", "milvus-vectors-of-other-records", "milvus-an-alias-moved"),
     "references-*",
 )

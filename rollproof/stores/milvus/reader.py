@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from pymilvus import DataType, MilvusClient
+from pymilvus import MilvusClient
 
 from rollproof.collection import Json
 from rollproof.errors import Unverifiable
@@ -41,7 +41,7 @@ from rollproof.stores.names import Name, named, whole_numbers
 from rollproof.stores.policy import chosen, excluded_of
 from rollproof.stores.reach import Readable
 from rollproof.stores.reader import exported_by_key
-from rollproof.stores.vectors import Metric, Scanned, ranked, search_of
+from rollproof.stores.vectors import Metric, Scanned, Searcher, ranked, search_of
 from rollproof.system.side_by_side import each
 
 # The width of an approximate search: wide enough to be repeatable.
@@ -78,10 +78,6 @@ class MilvusReader(Scanned):
         """Release the connection."""
         self._milvus.close()
 
-    def _count(self, collection: str) -> int:
-        with self._milvus.asked(f"a count of {collection}") as client:
-            return count(client, collection, self._reach.deadline)
-
     def ask(self) -> Answer:
         """Count the first collection that holds an entity, or the last if all are empty."""
         collections = self.collections()
@@ -92,7 +88,7 @@ class MilvusReader(Scanned):
                 hint="a query can only touch data where there is some: check `database` and `collections`",
             )
         for collection in collections:
-            records = self._count(collection)
+            records = self.count(collection)
             if records:
                 break
         with self._milvus.asked("a version") as client:
@@ -109,7 +105,7 @@ class MilvusReader(Scanned):
 
         Raises `Unverifiable` if a collection is not loaded: it cannot be counted, and a view loads nothing.
         """
-        return each(self._count, self.collections(), workers=WORKERS, name="milvus")
+        return each(self.count, self.collections(), workers=WORKERS, name="milvus")
 
     def collections(self) -> Sequence[str]:
         """Return the collections, loaded or not."""
@@ -117,7 +113,8 @@ class MilvusReader(Scanned):
 
     def count(self, collection: str) -> int:
         """Return the exact count of one collection, which must be loaded."""
-        return self._count(collection)
+        with self._milvus.asked(f"a count of {collection}") as client:
+            return count(client, collection, self._reach.deadline)
 
     def load_state(self, collection: str) -> LoadState:
         """Return whether it can be searched."""
@@ -126,33 +123,22 @@ class MilvusReader(Scanned):
 
     def search(self, collection: str, limit: int = 5) -> Search | None:
         """Search for one entity's vector in `collection`; return None if it is empty."""
-        deadline = self._reach.deadline
-        with self._milvus.asked(f"a search in {collection}") as client:
-            fields = client.describe_collection(collection, timeout=deadline)["fields"]
-            key = next(field["name"] for field in fields if field.get("is_primary"))
-            vector = self._vector_field(collection, fields)
-            rows = client.query(
-                collection,
-                filter="",
-                output_fields=[key, vector],
-                limit=1,
-                consistency_level="Strong",
-                timeout=deadline,
+        entities = self._table(collection)
+        field = entities.vector
+        if field is None:
+            raise self._reach.failed(
+                ", ".join(f"{one['name']} {one['type'].name}" for one in entities.fields),
+                expected=f"a field of type FLOAT_VECTOR in {collection}",
+                hint="leave it out of the profile's `collections`: other vectors are not searched",
             )
-            if not rows:
-                return None
-            import_for_searches()
-            (hits,) = client.search(
-                collection,
-                data=[rows[0][vector]],
-                anns_field=vector,
-                limit=limit,
-                consistency_level="Strong",
-                timeout=deadline,
-            )
-        # Clients differ: a hit's key is under the primary key's own name, or under "id".
-        found = [Hit(key=str(hit.get(key, hit.get("id"))), score=float(hit["distance"])) for hit in hits]
-        return search_of(str(rows[0][key]), rows[0][vector], found, lambda: self._metric(collection, vector))
+        rows = entities.read([entities.primary, field], None, None, None, 1)
+        if not rows:
+            return None
+        vector = [float(value) for value in rows[0][field]]
+        hits = [Hit(*hit) for hit in self._nearest(entities, {}, vector, limit)]
+        return search_of(
+            str(rows[0][entities.primary]), vector, hits, lambda: self._metric(collection, field)
+        )
 
     def _metric(self, collection: str, vector: str) -> Metric:
         with self._milvus.asked(f"indexes of {collection}") as client:
@@ -202,16 +188,6 @@ class MilvusReader(Scanned):
         values += [whole_numbers(texts)] if kind is None or kind in _WHOLE else []
         return " or ".join(f"{field} in {literal(each)}" for each in values if each)
 
-    def _vector_field(self, collection: str, fields: Iterable[Mapping[str, Any]]) -> str:
-        for field in fields:
-            if field["type"] == DataType.FLOAT_VECTOR:
-                return str(field["name"])
-        raise self._reach.failed(
-            ", ".join(f"{field['name']} {field['type'].name}" for field in fields),
-            expected=f"a field of type FLOAT_VECTOR in {collection}",
-            hint="leave this collection out of the profile's `collections`: other vectors are not searched",
-        )
-
     def schemas(self) -> Mapping[str, Json]:
         """Return each collection's fields, partitions, indexes, load state, and each alias's collection."""
         names = chosen(self._milvus.listed(), self._profile.collections)
@@ -250,7 +226,7 @@ class MilvusReader(Scanned):
 
         They search the schema's first field of type FLOAT_VECTOR.
         """
-        entities, number = self._table(collection), self._count(collection)
+        entities, number = self._table(collection), self.count(collection)
         field = entities.vector
         if field is None or not number:
             return ()
@@ -273,15 +249,38 @@ class MilvusReader(Scanned):
         excluded = excluded_of(self._profile, collection)
         return Entities(self._milvus, collection, excluded)
 
+    def _searcher(self, collection: str) -> Searcher:
+        entities = self._table(collection)
+
+        def search(
+            vector: Sequence[float], limit: int, *, exact: bool = False, without: Sequence[str] = ()
+        ) -> Sequence[tuple[str, float]]:
+            width = self._width(entities, limit) if exact else {}
+            return self._nearest(entities, width, vector, limit, entities.others(without))
+
+        return search
+
     def _search(
         self, entities: Entities, width: Mapping[str, int], vector: Sequence[float], limit: int
     ) -> Neighbours:
         vector = [float(value) for value in vector]
+        return ranked(vector, self._nearest(entities, width, vector, limit))
+
+    def _nearest(
+        self,
+        entities: Entities,
+        width: Mapping[str, int],
+        vector: Sequence[float],
+        limit: int,
+        condition: str = "",
+    ) -> list[tuple[str, float]]:
+        """Return the keys and scores of the entities nearest to `vector`, the best first."""
         import_for_searches()
         with self._milvus.asked(f"a search in {entities.collection}") as client:
             (hits,) = client.search(
                 entities.collection,
-                data=[vector],
+                data=[[float(value) for value in vector]],
+                filter=condition,
                 anns_field=entities.vector,
                 limit=limit,
                 search_params={"params": width},
@@ -289,8 +288,7 @@ class MilvusReader(Scanned):
                 **entities.moment,
             )
         # Clients differ: a hit's key is under the primary key's own name, or under "id".
-        found = [(str(hit.get(entities.primary, hit.get("id"))), float(hit["distance"])) for hit in hits]
-        return ranked(vector, found)
+        return [(str(hit.get(entities.primary, hit.get("id"))), float(hit["distance"])) for hit in hits]
 
     def _width(self, entities: Entities, limit: int) -> dict[str, int]:
         """Return the parameter of searches wide enough for `limit` hits, by the index type."""

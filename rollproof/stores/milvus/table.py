@@ -142,6 +142,11 @@ class Entities:
             condition += f" or {self.primary} < {SMALLEST_KEY + 1}"
         return self._query([*names, *([DYNAMIC] if self._dynamic else [])], condition, len(keys))
 
+    def others(self, keys: Sequence[str]) -> str:
+        """Return the condition for entities with other keys: the smallest of all has no literal."""
+        named = [self.key(key) for key in keys if key != str(SMALLEST_KEY)]
+        return f"{self.primary} not in {literal(named)}" if named else ""
+
     def hashed(self, row: Mapping[str, Any]) -> Hashed:
         """Return an entity's key, hash and size."""
         key = row[self.primary]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import ssl
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import ceil
 from typing import IO, Any, ClassVar
@@ -138,9 +138,14 @@ class Rest(Client[QdrantClient]):
         *,
         using: str = "",
         exact: bool = False,
+        without: Sequence[str] = (),
     ) -> list[tuple[str, float]]:
-        """Return the ids and scores of the points nearest to `vector`, a JSON value; the best first."""
-        query = models.SparseVector(**vector) if isinstance(vector, Mapping) else vector
+        """Return the ids and scores of the points nearest to `vector`, a JSON value; the best first.
+
+        The points `without` are left out.
+        """
+        query = models.SparseVector(**vector) if isinstance(vector, Mapping) else list(vector)
+        left_out = models.HasIdCondition(has_id=[point_id(key) for key in without])
         with self.asked(f"a search in {collection}") as client:
             found = client.query_points(
                 collection,
@@ -149,6 +154,7 @@ class Rest(Client[QdrantClient]):
                 limit=limit,
                 with_payload=False,
                 search_params=models.SearchParams(exact=exact),
+                query_filter=models.Filter(must_not=[left_out]) if without else None,
             )
         return [(str(hit.id), float(hit.score)) for hit in found.points]
 
@@ -231,6 +237,11 @@ def marks(readable: Readable[QdrantProfile]) -> Marks:
     """Return the marks of the server's format. See `Descriptor.marks`."""
     with Rest(readable.reach) as rest:
         return {"server": rest.version()}
+
+
+def point_id(key: str) -> int | str:
+    """Return a point's id by its text."""
+    return int(key) if key.isdecimal() else key
 
 
 def path_of(collection: str) -> str:

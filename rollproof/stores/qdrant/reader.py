@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -22,7 +23,7 @@ from rollproof.stores.contract import (
 )
 from rollproof.stores.names import Name, names_at, names_of, whole_numbers
 from rollproof.stores.policy import excluded_of
-from rollproof.stores.qdrant.client import METRICS, NAMES, SERVING, Rest, path_of
+from rollproof.stores.qdrant.client import METRICS, NAMES, SERVING, Rest, path_of, point_id
 from rollproof.stores.qdrant.descriptor import QdrantProfile
 from rollproof.stores.reach import Readable
 from rollproof.stores.reader import exported_by_key
@@ -30,6 +31,7 @@ from rollproof.stores.vectors import (
     Hashed,
     Metric,
     Scanned,
+    Searcher,
     field_hash,
     float_bytes,
     json_bytes,
@@ -126,7 +128,7 @@ class QdrantReader(Scanned):
         "floats that are not a number or are infinite are null in Qdrant's answers, and so the same",
         "a point without payload and one with an empty payload are the same",
         "a part that takes several requests is not of one moment, and of replicas one is read",
-        "golden queries are exact: they do not use the graph (HNSW), whose damage only approximate ones show",
+        "an index (HNSW) that is not built, or not yet: searches are slower then, and find as much",
         "shard keys, and where shards and their replicas lie, are not compared",
         "vectors that are all sparse have no golden queries",
     )
@@ -260,6 +262,9 @@ class QdrantReader(Scanned):
             self._search(collection, using, query.vector, max(1, len(query.keys))) for query in golden
         )
 
+    def _searcher(self, collection: str) -> Searcher:
+        return partial(self._rest.nearest, collection, using=self._searched(collection) or "")
+
     def _schema(self, collection: str) -> Json:
         config, indexes = self._rest.described(collection)
         schema: Json = _given({**config, "payload_indexes": indexes})
@@ -273,8 +278,7 @@ class QdrantReader(Scanned):
         return next(iter(sorted(self._rest.dense_vectors(collection))), None)
 
     def _search(self, collection: str, using: str, vector: Sequence[float], limit: int) -> Neighbours:
-        hits = self._rest.nearest(collection, list(vector), limit, using=using, exact=True)
-        return ranked(vector, hits)
+        return ranked(vector, self._rest.nearest(collection, vector, limit, using=using, exact=True))
 
     def export(self, selection: Selection, folder: Path, pace: Pace) -> Iterator[ExportedRecord]:
         """Yield the wanted points, requested by id."""
@@ -285,7 +289,7 @@ class QdrantReader(Scanned):
                 "POST",
                 f"{path_of(selection.collection)}/points",
                 {
-                    "ids": [int(key) if key.isdecimal() else key for key in keys],
+                    "ids": [point_id(key) for key in keys],
                     "with_payload": True,
                     "with_vector": True,
                 },

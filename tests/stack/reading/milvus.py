@@ -112,6 +112,9 @@ class Milvus(Subject):
             *(entity(number, vector=vector(ENTITIES - number)) for number in range(ENTITIES))
         ),
     }
+    index_changes: ClassVar[Mapping[str, Act]] = {
+        "an index of few links": lambda s: s.scratch.index(s.indexed, params={"M": 2, "efConstruction": 4}),
+    }
     shapes: ClassVar[Mapping[str, Sizes]] = {
         "numbers": "least",
         "texts": "least",
@@ -146,6 +149,7 @@ class Milvus(Subject):
         self.as_reader = milvus_client.Milvus(
             Reach("milvus", endpoint, stored.reader or NOBODY, 60), stored.database
         ).connect()
+        self.indexed = f"{name}indexed"
         self.full = self.many = self.searched = self.scratch.full
         self.empty, self.absent, self.alias = f"{name}empty", f"{name}absent", f"{name}alias"
         self.keys = frozenset(str(number) for number in range(ENTITIES))
@@ -194,6 +198,12 @@ class Milvus(Subject):
     def define(self) -> None:
         self.drop_other()
         self.scratch.create(self.scratch.other)
+
+    def index(self) -> None:
+        if self.scratch.client.has_collection(self.indexed, timeout=SECONDS):
+            self.scratch.index(self.indexed)
+        else:
+            self.scratch.create_large(self.indexed)
 
     def undefine(self) -> None:
         client = self.scratch.client

@@ -157,6 +157,9 @@ class Qdrant(Subject):
     }
     gone = "404"
     excluded = ("word", "vector image")
+    index_changes: ClassVar[Mapping[str, Act]] = {
+        "an index of few links": lambda s: s.scratch.create_large(s.indexed, m=2, ef_construct=4),
+    }
     hidden, shown = "a word and a vector", "a boundary shifted"
     server = "(stand-in)"
     searchable = True
@@ -170,6 +173,7 @@ class Qdrant(Subject):
         endpoint = given.engine.resolve(stored.address)
         self.scratch = Scratch(Rest(Reach("qdrant", endpoint, account_of(stored.operator), 60)), name)
         self.as_reader = Rest(Reach("qdrant", endpoint, account_of(stored.reader), 60))
+        self.indexed = f"{name}indexed"
         self.full = self.many = self.scratch.full
         self.empty, self.absent, self.searched = self.scratch.other, f"{name}absent", f"{name}search"
         self.keys = frozenset(str(identity(number)) for number in range(POINTS))
@@ -218,6 +222,9 @@ class Qdrant(Subject):
 
     def define(self) -> None:
         """Do nothing: they are what `fill` makes."""
+
+    def index(self) -> None:
+        self.scratch.create_large(self.indexed, m=16, ef_construct=100)
 
     def undefine(self) -> None:
         self.clear()

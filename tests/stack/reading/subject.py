@@ -61,6 +61,8 @@ class Subject(ABC):
     """Changes of schemas; each may be made after those before it."""
     golden_changes: ClassVar[Mapping[str, Act]] = {}
     """Changes of `full` after which searches find other records, where there are vectors."""
+    index_changes: ClassVar[Mapping[str, Act]] = {}
+    """Changes of the index of `indexed`, after which searches find less; `index` builds it well."""
     position_changes: ClassVar[Mapping[str, Act]] = {}
     """Changes of the positions of those who read `full`."""
     restart_changes: ClassVar[Mapping[str, Act]] = {}
@@ -95,6 +97,7 @@ class Subject(ABC):
     given: Given
     profile: StoreProfile
     full: str
+    indexed: str
     empty: str
     absent: str
     """A name that no collection has."""
@@ -158,6 +161,9 @@ class Subject(ABC):
     @abstractmethod
     def define(self) -> None:
         """Make what `schema_changes` change."""
+
+    def index(self) -> None:  # noqa: B027 - most have no index
+        """Make `indexed`, with vectors enough for an index, or make it again."""
 
     @abstractmethod
     def undefine(self) -> None:

@@ -8,7 +8,6 @@ from typing import Any, cast
 from unittest.mock import create_autospec
 
 import pytest
-from httpx import Headers
 from qdrant_client import QdrantClient
 from qdrant_client.http.exceptions import UnexpectedResponse
 
@@ -43,7 +42,7 @@ def _keeper(status: int, local: list[Shard], remote: list[Shard]) -> Keeper:
     def request(*, method: str, url: str, **_: object) -> dict[str, Any]:
         assert (method, url) == ("GET", "/collections/a%20b/cluster")
         if status != 200:
-            raise UnexpectedResponse(status, "no", b"", Headers())
+            raise UnexpectedResponse(status, "no", b"", cast("Any", {}))
         return answer
 
     client = create_autospec(QdrantClient, instance=True)

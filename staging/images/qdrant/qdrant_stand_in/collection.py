@@ -10,7 +10,7 @@ from pathlib import Path
 
 import qdrant_edge as edge
 
-from .configuration import engine_configuration, index_name, reported
+from .configuration import engine_configuration, index_name, indexing_threshold, reported
 from .convert import Json
 from .refusal import wrong_input
 
@@ -45,6 +45,8 @@ class Collection:
         with self.lock, wrong_input():
             self.shard.update(operation)
             self.changed = True
+            if indexing_threshold(self.request):
+                self.shard.optimize()
 
     def flush(self) -> None:
         """Write what changed to the segments, so that the write-ahead log can be cut."""

@@ -70,7 +70,19 @@ def engine_configuration(request: Json) -> edge.EdgeConfig:
         _dense(vectors) if "size" in vectors else {name: _dense(each) for name, each in vectors.items()}
     )
     sparse = {name: edge.EdgeSparseVectorParams() for name in asked.get("sparse_vectors", {})}
-    return edge.EdgeConfig(vectors=dense or None, sparse_vectors=sparse or None)
+    graph = HNSW | asked.get("hnsw_config", {})
+    return edge.EdgeConfig(
+        vectors=dense or None,
+        sparse_vectors=sparse or None,
+        hnsw_config=edge.HnswIndexConfig(graph["m"], graph["ef_construct"], graph["full_scan_threshold"]),
+        optimizers=edge.EdgeOptimizersConfig(indexing_threshold=indexing_threshold(request)),
+    )
+
+
+def indexing_threshold(request: Json) -> int | None:
+    """Return the kilobytes of vectors from which a graph is built; None if the collection did not ask."""
+    threshold: int | None = given(request).get("optimizers_config", {}).get("indexing_threshold")
+    return threshold
 
 
 def _dense(body: Json) -> edge.EdgeVectorParams:

@@ -56,12 +56,15 @@ def point_json(point: edge.Record | edge.ScoredPoint) -> Json:
 def filter_of(body: Json | None) -> edge.Filter:
     """Return the engine's filter: fields that match one value, or one of several; without any, all pass."""
     body = body or {}
-    _only(body, "must")
-    return edge.Filter(must=[_condition(each) for each in body.get("must") or []] or None)
+    _only(body, "must", "must_not")
+    must, must_not = ([_condition(each) for each in body.get(name) or []] for name in ("must", "must_not"))
+    return edge.Filter(must=must or None, must_not=must_not or None)
 
 
-def _condition(body: Json) -> edge.FieldCondition:
+def _condition(body: Json) -> Any:  # noqa: ANN401 - of the engine, any of several
     match body:
+        case {"has_id": ids}:
+            return edge.HasIdCondition({point_id(each) for each in ids})
         case {"key": key, "match": {"value": value}}:
             return edge.FieldCondition(key, match=edge.MatchValue(value))
         case {"key": key, "match": {"any": values}}:
@@ -119,7 +122,7 @@ def query(body: Json) -> edge.QueryRequest:
         with_payload=body.get("with_payload") or False,
         with_vector=body.get("with_vector") or False,
         filter=filter_of(body.get("filter")),
-        params=edge.SearchParams(exact=True),
+        params=edge.SearchParams(exact=bool((body.get("params") or {}).get("exact"))),
     )
 
 
