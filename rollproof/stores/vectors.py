@@ -20,13 +20,14 @@ from random import SystemRandom
 from struct import Struct
 from threading import Event
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import orjson
 
 from rollproof.stores.contract import (
     FIELD_BITS,
     HASH_BITS,
+    Answer,
     Digest,
     Hit,
     Neighbours,
@@ -330,6 +331,28 @@ class Searcher(Protocol):
 
 class Scanned(Reader):
     """A reader whose collections are scanned, and searched through an index."""
+
+    counted_by: ClassVar[str]
+    """The query that counts a collection, in words."""
+
+    @abstractmethod
+    def server(self) -> str:
+        """Return the server's name and version."""
+
+    def ask(self) -> Answer:
+        """Count the first collection that holds a record, or the last if all are empty."""
+        collections = self.collections()
+        if not collections:
+            raise self._reach.failed(
+                "none",
+                expected=f"a collection that matches {', '.join(self._profile.collections)}",
+                hint="a query can only touch data where there is some: check the profile's `collections`",
+            )
+        for collection in collections:
+            records = self.count(collection)
+            if records:
+                break
+        return Answer(self.counted_by, collection, records, self.server())
 
     @abstractmethod
     def _table(self, collection: str) -> Table:

@@ -64,6 +64,11 @@ class Milvus(Client[MilvusClient]):
             **options,
         )
 
+    def version(self) -> str:
+        """Return the server's version in its own words."""
+        with self.asked("a version") as client:
+            return str(client.get_server_version(timeout=self.reach.deadline))
+
     def listed(self) -> list[str]:
         """Return the names of all collections, loaded or not."""
         with self.asked("a list of collections") as client:
@@ -100,9 +105,8 @@ class Milvus(Client[MilvusClient]):
 
 def marks(readable: Readable[MilvusProfile]) -> Marks:
     """Return the marks of the server's format. See `Descriptor.marks`."""
-    reach = readable.reach
-    with Milvus(reach, readable.profile.database) as milvus, milvus.asked("a version") as client:
-        return {"server": client.get_server_version(timeout=reach.deadline)}
+    with Milvus(readable.reach, readable.profile.database) as milvus:
+        return {"server": milvus.version()}
 
 
 def import_for_searches() -> None:

@@ -259,8 +259,7 @@ class Keeper(StoreKeeper):
         names = milvus.listed()
         with milvus.asked("the state of every collection") as client:
             collections = each(partial(look, client), names, workers=WORKERS, name="milvus")
-            server = client.get_server_version(timeout=deadline)
-        return _Details(server=server, collections=collections)
+        return _Details(server=milvus.version(), collections=collections)
 
     def _wait_until(
         self,

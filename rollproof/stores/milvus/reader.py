@@ -12,7 +12,6 @@ from pymilvus import MilvusClient
 from rollproof.collection import Json
 from rollproof.errors import Unverifiable
 from rollproof.stores.contract import (
-    Answer,
     Beside,
     ExportedRecord,
     Hit,
@@ -58,6 +57,7 @@ class MilvusReader(Scanned):
 
     _profile: MilvusProfile
 
+    counted_by = "count(*) with Strong consistency"
     blind_spots: tuple[str, ...] = (
         "of entities with the same primary key a query returns one, any: the others are in the count alone",
         "no query of Milvus 2.3 returns an entity whose primary key is 9223372036854775807",
@@ -78,27 +78,9 @@ class MilvusReader(Scanned):
         """Release the connection."""
         self._milvus.close()
 
-    def ask(self) -> Answer:
-        """Count the first collection that holds an entity, or the last if all are empty."""
-        collections = self.collections()
-        if not collections:
-            raise self._reach.failed(
-                "none",
-                expected=f"a collection that matches {', '.join(self._profile.collections)}",
-                hint="a query can only touch data where there is some: check `database` and `collections`",
-            )
-        for collection in collections:
-            records = self.count(collection)
-            if records:
-                break
-        with self._milvus.asked("a version") as client:
-            server = client.get_server_version(timeout=self._reach.deadline)
-        return Answer(
-            query="count(*) with Strong consistency",
-            collection=collection,
-            records=records,
-            server=f"Milvus {server}",
-        )
+    def server(self) -> str:
+        """Return the server's name and version."""
+        return f"Milvus {self._milvus.version()}"
 
     def counts(self) -> Mapping[str, int]:
         """Return the exact counts by collection.

@@ -10,7 +10,6 @@ from uuid import UUID
 
 from rollproof.collection import Json
 from rollproof.stores.contract import (
-    Answer,
     Beside,
     ExportedRecord,
     Hit,
@@ -123,6 +122,7 @@ class QdrantReader(Scanned):
 
     _profile: QdrantProfile
 
+    counted_by = "exact count of points"
     blind_spots: tuple[str, ...] = (
         "a vector is what Qdrant stores: for the distance Cosine that is normalised, its length is not there",
         "floats that are not a number or are infinite are null in Qdrant's answers, and so the same",
@@ -142,26 +142,9 @@ class QdrantReader(Scanned):
         """Close the client."""
         self._rest.close()
 
-    def ask(self) -> Answer:
-        """Count the first collection that holds a point, or the last if all are empty."""
-        collections = self._rest.collections(self._profile.collections)
-        if not collections:
-            raise self._rest.reach.failed(
-                "none",
-                expected=f"a collection that matches {', '.join(self._profile.collections)}",
-                hint="a query can only touch data where there is some: check `collections` in the profile",
-            )
-        for collection in collections:
-            records = self._rest.count(collection)
-            if records:
-                break
-        stand_in = " (stand-in)" if self._profile.stand_in else ""
-        return Answer(
-            query="exact count of points",
-            collection=collection,
-            records=records,
-            server=f"Qdrant {self._rest.version()}{stand_in}",
-        )
+    def server(self) -> str:
+        """Return the server's name and version."""
+        return f"Qdrant {self._rest.version()}{' (stand-in)' if self._profile.stand_in else ''}"
 
     def collections(self) -> Sequence[str]:
         """Return the collections."""
