@@ -233,11 +233,12 @@ class MilvusReader(Scanned):
 
     def _searcher(self, collection: str) -> Searcher:
         entities = self._table(collection)
+        widest = self._width(entities, WIDTH)
 
         def search(
             vector: Sequence[float], limit: int, *, exact: bool = False, without: Sequence[str] = ()
         ) -> Sequence[tuple[str, float]]:
-            width = self._width(entities, limit) if exact else {}
+            width = widest if exact else {}
             return self._nearest(entities, width, vector, limit, entities.others(without))
 
         return search
