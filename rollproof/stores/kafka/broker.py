@@ -266,19 +266,15 @@ class Broker:
                 ends[place] = max(waiting.pop(place), end)
         return ends
 
-    def every_record(
-        self, topics: Mapping[str, int], countdown: Countdown, ends: dict[Partition, int] | None = None
-    ) -> Generator[Any]:
+    def every_record(self, topics: Mapping[str, int], countdown: Countdown) -> Generator[Any]:
         """Yield each record of `topics`, which have so many partitions. See `records`."""
-        return self.records(self.beginnings(partitions_in(topics), countdown), countdown, ends)
+        return self.records(self.beginnings(partitions_in(topics), countdown), countdown)
 
-    def records(
-        self, starts: Mapping[Partition, int], countdown: Countdown, ends: dict[Partition, int] | None = None
-    ) -> Generator[Any]:
+    def records(self, starts: Mapping[Partition, int], countdown: Countdown) -> Generator[Any]:
         """Yield the records of each partition from `starts` on, in order within a partition, to its end.
 
         Reading ends at the partition's stated end, or at the one that came with its records if that is later.
-        A broker that caches ends stops too early for a while. `ends` is filled with the offsets found.
+        A broker that caches ends stops too early for a while.
 
         Raises:
             Unverifiable: the end was not reached before the deadline of `countdown`.
@@ -288,9 +284,7 @@ class Broker:
             for place, records, end in self.fetch(pending, countdown):
                 yield from records
                 if pending[place] >= max(stated[place], end):
-                    offset = pending.pop(place)
-                    if ends is not None:
-                        ends[place] = offset
+                    del pending[place]
 
     def fetch(
         self, positions: dict[Partition, int], countdown: Countdown

@@ -2,7 +2,7 @@
 
 A log cannot be wound back. If a topic still holds all recorded records, apart from those that the broker has
 removed by itself, a restore leaves it alone. It only sets the groups' offsets back, so that newer records are
-read again. Otherwise it rebuilds the topic, and sets the offsets of every group that had read it.
+read again. Otherwise it rebuilds the topic, and sets the offsets of the profile's groups.
 """
 
 from __future__ import annotations
@@ -10,16 +10,13 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from pydantic import Field
-
-from rollproof.errors import Unverifiable
 from rollproof.profile.sections import Model
 from rollproof.profile.store_descriptor import Means
 from rollproof.stores.contract import ExportedRecord, RecordHash
@@ -59,8 +56,6 @@ class _Details(Model):
     topics: dict[str, _Topic]
     # By group and topic, the committed offset of each partition that has one.
     groups: dict[str, GroupOffsets]
-    # Of groups outside the profile: for topics that are re-created, which takes their offsets away.
-    others: dict[str, GroupOffsets] = Field(default_factory=dict)
 
 
 class _Found(NamedTuple):
@@ -131,7 +126,6 @@ class Keeper(RecordKeeper):
                 for name, count in topics.items()
             },
             groups={group: admin.offsets(group, topics) for group in admin.groups(self._profile.groups)},
-            others=self._others(admin, topics, each=False),
         )
         return write_package(
             folder,
@@ -162,14 +156,6 @@ class Keeper(RecordKeeper):
             for name, topic in recorded.topics.items()
         }
         moved = {name: package.path(recorded.topics[name].file) for name in found if found[name].damage}
-        # A partition that will not be there again takes its offsets away.
-        there = {
-            name: min(count, recorded.topics[name].shape.partitions)
-            for name, count in (admin.topics(moved) if moved else {}).items()
-        }
-        others = _merged(recorded.others, self._others(admin, there, each=True) if moved else {}, moved)
-        # The broker forgets what they have read of a topic that is deleted, and sets nothing while they read.
-        admin.expect_idle(sorted(others), IDLE_SECONDS)
         notes: list[str] = []
         for name, topic in recorded.topics.items():
             if name in moved:
@@ -183,29 +169,8 @@ class Keeper(RecordKeeper):
                 notes.append(f"topic {name} came after the backup and was deleted")
         begins = {name: found[name].begins for name in found}
         notes += self._set_offsets(admin, groups, recorded, moved, begins)
-        for group, offsets in others.items():
-            admin.set_offsets(group, {topic: _renumbered(moved[topic], offsets[topic]) for topic in offsets})
-            notes.append(
-                f"group {group}, which is not in the profile, had read {', '.join(sorted(offsets))}: "
-                f"it stands before the same record again"
-            )
         records = {name: count - found[name].expired for name, count in package.records.items()}
         return Restored(records=records, notes=tuple(notes))
-
-    def _others(self, admin: Admin, topics: Mapping[str, int], *, each: bool) -> dict[str, GroupOffsets]:
-        """Return the offsets in `topics` of groups outside the profile.
-
-        A group that does not answer is left out, or with `each` an error. A backup without its offsets is one
-        all the same: a restore asks again.
-        """
-        ours = set(admin.groups(self._profile.groups))
-        found: dict[str, GroupOffsets] = {}
-        for group in admin.groups(["*"]):
-            if group in ours:
-                continue
-            with nullcontext() if each else suppress(Unverifiable):
-                found[group] = admin.offsets(group, topics)
-        return {group: offsets for group, offsets in found.items() if offsets}
 
     def _write(
         self,
@@ -346,19 +311,6 @@ class _Removed:
 
 def _digest(record: Record) -> bytes:
     return hashlib.sha256(record.line()).digest()
-
-
-def _merged(
-    recorded: Mapping[str, GroupOffsets], now: Mapping[str, GroupOffsets], topics: Container[str]
-) -> dict[str, GroupOffsets]:
-    """Return each group's offsets in `topics`: the recorded ones, and where none were, those of now."""
-    found: dict[str, GroupOffsets] = {}
-    for offsets_of in (now, recorded):
-        for group, offsets in offsets_of.items():
-            wanted = {topic: partitions for topic, partitions in offsets.items() if topic in topics}
-            if wanted:
-                found[group] = found.get(group, {}) | wanted
-    return found
 
 
 def _told(name: str, found: _Found) -> Iterator[str]:

@@ -215,53 +215,10 @@ def test_records_that_went_before_their_time_are_damage(
     assert observed(scratch) == before
 
 
-@pytest.fixture
-def outside(scratch: Scratch) -> Iterator[Scratch]:
-    """A group that is not in the profile, and has read a part of the same topic."""
-    other = Scratch(scratch.reach, f"outside_{scratch.name}")
-    other.commit(scratch.topic, {0: 7, 3: 2})
-    yield other
-    other.clear()
-
-
-@pytest.mark.parametrize("moved", [True, False], ids=["moved since", "lost since"])
-def test_a_group_outside_the_profile_stands_before_the_same_record_once_its_topic_is_re_created(
-    scratch: Scratch, outside: Scratch, keeper: StoreKeeper, tmp_path: Path, *, moved: bool
-) -> None:
-    keeper.back_up(tmp_path)
-    scratch.delete(scratch.topic)
-    scratch.create(scratch.topic, PARTITIONS, CONFIGURATION)
-    if moved:
-        outside.commit(scratch.topic, {0: 0})
-    notes = keeper.restore(tmp_path).notes
-    assert any(f"group {outside.group}, which is not in the profile" in note for note in notes)
-    assert outside.offsets() == {(scratch.topic, 0): 7, (scratch.topic, 3): 2}
-    assert len(scratch.records(scratch.topic)) == PARTITIONS
-
-
-def test_a_member_of_a_group_outside_stops_only_what_would_strand_it(
-    scratch: Scratch, outside: Scratch, keeper: StoreKeeper, tmp_path: Path
-) -> None:
-    keeper.back_up(tmp_path)
-    with member(outside, scratch.topic):
-        scratch.commit(scratch.topic, {0: 1})
-        # The topic is left alone, and so is the group.
-        keeper.restore(tmp_path)
-        assert scratch.offsets()[scratch.topic, 0] == OFFSETS[0]
-        with Admin(scratch.reach) as admin:
-            topic = admin.describe(scratch.topic)
-        wrong = topic.model_copy(update={"partitions": PARTITIONS + 1})
-        with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(Admin, "describe", lambda *_: wrong)
-            with pytest.raises(ActionFailed, match="stop the consumers first"):
-                keeper.restore(tmp_path)
-    assert scratch.topics() == {scratch.topic: PARTITIONS}
-
-
 @contextmanager
-def member(scratch: Scratch, topic: str = "") -> Iterator[subprocess.Popen[str]]:
+def member(scratch: Scratch) -> Iterator[subprocess.Popen[str]]:
     """Give a process that is a member of the group; it leaves in good order unless it was killed."""
-    given = [scratch.reach.address, topic or scratch.topic, scratch.group]
+    given = [scratch.reach.address, scratch.topic, scratch.group]
     command = [sys.executable, "-c", MEMBER, *given]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
