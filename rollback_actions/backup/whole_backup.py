@@ -6,25 +6,23 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
 from rollback_actions.backup.images import keep_images
 from rollback_actions.backup.taking import Meanwhile, new_backup_folder, take_backup
 from rollback_actions.containers.compose import ComposeControl
 from rollproof.backups.index import FOLDER, new_index, write_index
 from rollproof.backups.moved_names import read_names, references_of
-from rollproof.backups.newest_backup import newest_backup
 from rollproof.backups.sets import BackupSet
 from rollproof.backups.stray_mounts import require_held
 from rollproof.engines.engine import ContainerEngine, images_of
-from rollproof.errors import Mismatch, Problem
+from rollproof.errors import Problem
 from rollproof.incident.journal_steps import Step, Steps
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
 from rollproof.profile.store_descriptor import Means
 from rollproof.stores.keeper import RecordKeeper, StoreKeeper
 from rollproof.stores.keepers import open_keepers
-from rollproof.stores.package import Kept, read_details
+from rollproof.stores.package import Kept
 from rollproof.stores.registry import open_revisions
 
 
@@ -137,18 +135,7 @@ def _waves(named: Mapping[str, set[str]]) -> tuple[tuple[str, ...], ...]:
 
 
 def away_during_backup(target: Target) -> Iterator[str]:
-    """Yield a line for each store that is stopped while it is copied, with how long it was last."""
+    """Yield a line for each store that is stopped while it is copied."""
     for name, store in target.stores.items():
-        if descriptor_of(store).means(store) is not Means.VOLUMES:
-            continue
-        away = _last(target, name).get("away")
-        last = f"{away:.1f} s the last time" if isinstance(away, int | float) else "how long is not known yet"
-        yield f"{name} is stopped while it is copied, and answers nobody meanwhile: {last}"
-
-
-def _last(target: Target, name: str) -> Mapping[str, Any]:
-    """Return what the keeper wrote for itself into the newest backup of a store, nothing without one."""
-    try:
-        return read_details(newest_backup(target.folders.backups, target.name).folder / name)
-    except (Mismatch, Problem):
-        return {}
+        if descriptor_of(store).means(store) is Means.VOLUMES:
+            yield f"{name} is stopped while it is copied, and answers nobody meanwhile"

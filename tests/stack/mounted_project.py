@@ -42,7 +42,7 @@ class MountedProject:
 def mounted_project(image: str, folder: Path, volumes: Iterable[str]) -> Iterator[MountedProject]:
     """Give a project with a container on `image`, with `volumes` below ``/app``; remove it at the end."""
     names = list(volumes)
-    data = folder / 'data, of "users"'
+    data = folder / "data of users"
     data.mkdir()
     file = folder / "compose.yaml"
     mounts = [f"{name}:/app/{name}" for name in names]

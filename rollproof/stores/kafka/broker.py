@@ -24,8 +24,9 @@ from kafka.structs import TopicPartition
 
 from rollproof.collection import Json
 from rollproof.errors import Meaning, Unverifiable, listed, unanswered
+from rollproof.stores.contract import Retention
 from rollproof.stores.kafka.ranges import Partition
-from rollproof.stores.kafka.upkeep import Upkeep, upkeep_of
+from rollproof.stores.kafka.retention import retention_of
 from rollproof.stores.policy import chosen
 from rollproof.stores.reach import NOBODY, Countdown, Reach
 
@@ -190,9 +191,9 @@ class Broker:
             if entry.value is not None and (not own or only_set or entry.config_source == OWN_SETTING)
         }
 
-    def upkeep(self, topic: str) -> Upkeep:
-        """Return what the broker removes from the topic by itself."""
-        return upkeep_of(self.configuration(topic, own=False))
+    def retention(self, topic: str) -> Retention | None:
+        """Return what the broker removes from the topic by itself; None if it does not tell."""
+        return retention_of(self.configuration(topic, own=False))
 
     # Groups.
 

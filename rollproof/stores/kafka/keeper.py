@@ -19,14 +19,14 @@ from typing import IO, Any, NamedTuple
 
 from rollproof.profile.sections import Model
 from rollproof.profile.store_descriptor import Means
-from rollproof.stores.contract import ExportedRecord, RecordHash
+from rollproof.stores.contract import ExportedRecord, RecordHash, Retention
 from rollproof.stores.kafka.admin import Admin, GroupOffsets, Topic
 from rollproof.stores.kafka.broker import SETTLE_SECONDS, partitions_in
 from rollproof.stores.kafka.descriptor import KafkaProfile
 from rollproof.stores.kafka.ranges import Extent, Partition, divided
 from rollproof.stores.kafka.reader import KafkaReader, record_of_message
 from rollproof.stores.kafka.records import NOT_STAMPED, Record, read_records, record_of
-from rollproof.stores.kafka.upkeep import Upkeep
+from rollproof.stores.kafka.retention import ends
 from rollproof.stores.keeper import Put, RecordKeeper, Restored, add_part
 from rollproof.stores.package import Kept, Package, read_package, write_package
 from rollproof.stores.policy import pace_of, policy_of
@@ -42,13 +42,13 @@ IDLE_SECONDS = 30.0
 class _Topic(Model):
     """A topic at the time of the backup; `ends` are the offsets after the last record, by partition.
 
-    `upkeep` is what the broker removes by itself, inherited values included.
+    `retention` is what the broker removes by itself, as far as it tells.
     """
 
     file: str
     shape: Topic
     ends: list[int]
-    upkeep: Upkeep
+    retention: Retention | None
 
 
 class _Details(Model):
@@ -121,7 +121,7 @@ class Keeper(RecordKeeper):
                     file=f"{name}.jsonl",
                     shape=admin.describe(name),
                     ends=[ends[name, number] for number in range(count)],
-                    upkeep=admin.upkeep(name),
+                    retention=admin.retention(name),
                 )
                 for name, count in topics.items()
             },
@@ -182,7 +182,7 @@ class Keeper(RecordKeeper):
         countdown: Countdown,
     ) -> int:
         """Write the records of a topic within `extents` to `stream`; return their number."""
-        upkeep, division, pace = admin.upkeep(topic), divided(extents, PART), pace_of(self._profile)
+        retention, division, pace = admin.retention(topic), divided(extents, PART), pace_of(self._profile)
         found = self._reader.messages(admin, topic, extents, division, range(len(division)), pace)
 
         def written(part: Iterable[tuple[int, Any, int]]) -> Iterator[RecordHash]:
@@ -190,7 +190,7 @@ class Keeper(RecordKeeper):
                 countdown.left()
                 if message is not None:
                     stream.write(record_of(message).line())
-                    yield record_of_message(message, shift, frozenset(), upkeep)
+                    yield record_of_message(message, shift, frozenset(), retention)
 
         return sum(
             add_part(index, topic, number, division[number], written(part))
@@ -290,8 +290,8 @@ class _Removed:
     """
 
     def __init__(self, topic: _Topic) -> None:
-        """Know no record yet; `topic` is as it was recorded, before a migration could change its upkeep."""
-        self._upkeep, self._ends = topic.upkeep, topic.ends
+        """Know no record yet; `topic` is as it was recorded, before a migration changed its retention."""
+        self._retention, self._ends = topic.retention, topic.ends
         self._strange: set[int] = set()
         self._now = time.time()
 
@@ -305,8 +305,9 @@ class _Removed:
         if record.partition in self._strange or record.offset >= begin:
             return False
         kind, stamped = record.timestamp
-        ends = self._upkeep.ends(stamped if kind != NOT_STAMPED else None)
-        return self._upkeep.size is not None or (ends is not None and ends <= self._now)
+        until = ends(self._retention, stamped if kind != NOT_STAMPED else None)
+        by_size = self._retention is not None and self._retention.size is not None
+        return by_size or (until is not None and until <= self._now)
 
 
 def _digest(record: Record) -> bytes:

@@ -35,7 +35,7 @@ from rollproof.stores.kafka.descriptor import KafkaProfile
 from rollproof.stores.kafka.positions import Positions, advances, lags, strays
 from rollproof.stores.kafka.ranges import Extent, Partition, Segment, divided, runs, segments, shifted
 from rollproof.stores.kafka.records import CREATED, NOT_STAMPED, Record, record_of, stamp_of
-from rollproof.stores.kafka.upkeep import Upkeep, retention_of
+from rollproof.stores.kafka.retention import ends
 from rollproof.stores.policy import excluded_of
 from rollproof.stores.reach import Readable
 from rollproof.stores.reader import Reader
@@ -137,10 +137,10 @@ class KafkaReader(Reader):
         """Yield each record of `parts`, with the time from which the broker may have removed it, if any."""
         excluded = excluded_of(self._profile, collection)
         with Broker(self._reach) as broker:
-            upkeep = broker.upkeep(collection)
+            retention = broker.retention(collection)
         for part, message, shift in self._read(collection, division, parts, pace):
             if message is not None:
-                yield part, record_of_message(message, shift, excluded, upkeep)
+                yield part, record_of_message(message, shift, excluded, retention)
 
     def positions(self) -> Mapping[str, Json]:
         """Return each partition's begin and end, and each group's offset in it."""
@@ -187,8 +187,7 @@ class KafkaReader(Reader):
     def retentions(self) -> Mapping[str, Retention | None]:
         """Return the retention by topic, or None if the broker does not tell it."""
         with Broker(self._reach) as broker:
-            topics = broker.names(self._profile.topics)
-            return {topic: retention_of(broker.configuration(topic, own=False)) for topic in topics}
+            return {topic: broker.retention(topic) for topic in broker.names(self._profile.topics)}
 
     def lags(self) -> Mapping[str, int]:
         """Return each group's lag."""
@@ -296,11 +295,11 @@ def record_of_message(
     message: Any,  # noqa: ANN401 - a record of the library
     shift: int,
     excluded: frozenset[str],
-    upkeep: Upkeep | None = None,
+    retention: Retention | None = None,
 ) -> RecordHash:
-    """Return a message's record; `upkeep` tells from when the broker may have removed it."""
+    """Return a message's record; `retention` tells from when the broker may have removed it."""
     kind, milliseconds = stamp_of(message)
-    expires = upkeep.ends(milliseconds if kind != NOT_STAMPED else None) if upkeep else None
+    expires = ends(retention, milliseconds if kind != NOT_STAMPED else None)
     return canonical.record_of(
         f"{message.partition}/{message.offset + shift}",
         _identity(message, shift),

@@ -25,7 +25,7 @@ from rollproof.stores.contract import Digest, ExportedRecord, RecordHash
 from rollproof.stores.keeper import Put, RecordKeeper, Restored, add_records
 from rollproof.stores.mounts.client import File, HeldMount
 from rollproof.stores.mounts.descriptor import MountsProfile
-from rollproof.stores.mounts.reader import Hashing, MountsReader, key_of
+from rollproof.stores.mounts.reader import Hashing, MountsReader
 from rollproof.stores.package import Kept, Package, read_details, read_package, write_package
 from rollproof.stores.policy import policy_of
 from rollproof.stores.reach import Countdown
@@ -36,8 +36,6 @@ from rollproof.system.files import create_file
 METHOD = "a tar of each mount"
 ROOT = "volume"
 """The folder that the entries of a tar are below: see `rollback_actions.containers.volumes`."""
-NAMED = 20
-"""Files that a note names."""
 
 
 class _Held(Model):
@@ -238,8 +236,6 @@ class Keeper(RecordKeeper):
         service, _, place = name.partition(":")
         present = _mounted(name, containers)[:1]
         held = self._reader.found(name, containers) if present else None
-        if held:
-            yield from self._later(held, archive)
         # Other mounts inside it are neither in the backup nor in a safety copy: they are not deleted.
         targets = dict.fromkeys(present, held.nested) if held else {}
         if of_then := _left(name, details, containers):
@@ -253,18 +249,6 @@ class Keeper(RecordKeeper):
             raise self._not_restored("no container that mounts it", of=name, expected="its mount")
         if held and self._digest(held) != _digest_of(kept):
             raise self._not_restored("other files", of=name)
-
-    def _later(self, held: HeldMount, archive: Path) -> Iterator[str]:
-        """Yield what a restore deletes: the files that the backup does not have."""
-        with tarfile.open(archive, errors="surrogateescape") as tar:
-            known = {key_of(info.name.removeprefix(f"{ROOT}/")) for info in tar}
-        with self._reader.files(held) as files:
-            later = sorted(
-                key_of(file.path) for file in files if file.path and key_of(file.path) not in known
-            )
-        yield from (f"removed {held.name}/{key}, which came after the backup" for key in later[:NAMED])
-        if len(later) > NAMED:
-            yield f"removed {len(later) - NAMED:,} more of {held.name}, which came after the backup"
 
 
 def _mounted(name: str, containers: Mapping[str, Sequence[Container]]) -> list[Mount]:
