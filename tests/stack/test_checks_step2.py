@@ -200,6 +200,11 @@ def a_record_without_a_configuration(clone: Clone) -> dict[str, Red]:
     return {BASELINE: ("broken", "no configuration hash")}
 
 
+def a_record_of_another_configuration(clone: Clone) -> dict[str, Red]:
+    recorded(clone, configuration="0" * 64)
+    return {BASELINE: ("failed", f"with configuration {'0' * 64}")}
+
+
 def a_record_without_its_image(clone: Clone) -> dict[str, Red]:
     recorded(clone, image_id="")
     return {BASELINE: ("broken", "no image id"), IMAGES: ("failed", "look for the image of backend")}
@@ -337,8 +342,8 @@ ROUNDS: dict[str, tuple[Fault, ...]] = {
         not_saved("{short}", "observed {short} (from"),
         a_merge_under_way,
         a_record_of_another_service,
-        too_long_and_too_soon,
     ),
+    "a rollback of a moment ago": (a_record_of_another_configuration, too_long_and_too_soon),
     "a submodule": (a_commit_with_a_submodule_that_is_not_checked_out,),
 }
 
