@@ -21,7 +21,7 @@ from rollproof.engines.compose import PROJECT_LABEL, ComposeEngine
 from rollproof.engines.compose_project import compose_words
 from rollproof.engines.engine import Container, ContainerEngine, images_of
 from rollproof.engines.factory import open_engine
-from rollproof.errors import ActionFailed, Mismatch, UsageProblem, listed
+from rollproof.errors import ActionFailed, Mismatch, UsageProblem
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Engine, Target
 from rollproof.profile.sections import StoreProfile
@@ -171,7 +171,6 @@ def scratch_of(target: Target, limit: Deadline) -> Iterator[Scratch]:
     with file_lock(folder / f"{name}.lock", "restore a backup beside the target"):
         engine = target.engine.model_copy(update={"project": name, "files": (file,)})
         compose = Compose(engine, target.engine.project)
-        compose.require_ours(limit)
         # What a killed run left; and nothing of it may be taken for what this one restores.
         compose.down()
         described = _described(target, services, limit)
@@ -366,35 +365,6 @@ class Compose:
         run_command(
             [*compose_words(self.engine), *start], what="start of the scratch instance", deadline=limit
         )
-
-    def require_ours(self, limit: Deadline) -> None:
-        """Check that every object with the project's name was made as a scratch instance.
-
-        Raises:
-            UsageProblem: an object was not.
-        """
-        kinds = (("container", ("ps", "--all"), ".Names"), ("volume", ("volume", "ls"), ".Name"))
-        for kind, listing, name in kinds:
-            form = f'{{{{{name}}}}} {{{{.Label "{LABEL}"}}}}'
-            found = run_command(
-                [
-                    "docker",
-                    *listing,
-                    f"--filter=label={PROJECT_LABEL}={self.engine.project}",
-                    f"--format={form}",
-                ],
-                what=f"listing of {kind}s",
-                deadline=limit,
-            )
-            others = [words[0] for words in map(str.split, found.splitlines()) if len(words) == 1]
-            if others:
-                raise UsageProblem(
-                    what="scratch instance",
-                    expected=f"a project {self.engine.project} that nobody else has",
-                    observed=f"{kind} {listed(others)}, which is no scratch instance's",
-                    source="container engine",
-                    hint="another project has that name: give one of the two another",
-                )
 
     def down(self) -> None:
         """Remove the whole instance, volumes included."""

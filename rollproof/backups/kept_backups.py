@@ -9,7 +9,7 @@ from pathlib import Path
 from rollproof.errors import Mismatch
 from rollproof.home import typed
 from rollproof.profile.sections import StoreProfile
-from rollproof.profile.store_descriptor import Means
+from rollproof.stores.package import Package
 from rollproof.stores.policy import in_proportion, policy_of
 
 
@@ -18,22 +18,7 @@ def backup_hint() -> str:
     return f"take another one: {typed('backup')}"
 
 
-@dataclass(frozen=True, slots=True)
-class KeptStore:
-    """One store's backup, every byte of which was read and is as it was written.
-
-    `records` counts by collection, `size` is in bytes. `method` tells people how it was taken, `means`
-    the data safety matrix.
-    """
-
-    folder: Path
-    method: str
-    records: Mapping[str, int]
-    size: int
-    means: Means | None
-
-
-KeptStoreOf = Callable[[str], KeptStore]
+KeptStoreOf = Callable[[str], Package]
 """Reads a store's backup, by name; raises `Mismatch` if it is incomplete."""
 
 
@@ -58,7 +43,7 @@ class Proportion:
 
 
 def proportion_of(
-    kept: KeptStore,
+    kept: Package,
     live: Mapping[str, int],
     recorded: Mapping[str, int],
     profile: StoreProfile,

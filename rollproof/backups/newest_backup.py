@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rollproof.backups.images import image_folder, kept_image
 from rollproof.backups.index import read_index
-from rollproof.backups.kept_backups import KeptStore, absent, backup_hint
+from rollproof.backups.kept_backups import absent, backup_hint
 from rollproof.backups.sets import MANIFEST, BackupSet, read_backup, stamp_of
 from rollproof.errors import ActionFailed, Mismatch, Problem, Unverifiable, reason_of
 from rollproof.profile.kinds import descriptor_of
@@ -76,7 +76,7 @@ def _sets(backups: Path, target: str) -> Iterator[tuple[str, Path, BackupSet | s
             yield owned, folder, fault
 
 
-def read_store(backup: BackupSet, name: str, profile: StoreProfile) -> KeptStore:
+def read_store(backup: BackupSet, name: str, profile: StoreProfile) -> packages.Package:
     """Return the backup of store `name`, after reading and comparing every byte, and those of its index.
 
     Raises:
@@ -99,7 +99,7 @@ def read_store(backup: BackupSet, name: str, profile: StoreProfile) -> KeptStore
     except ActionFailed as problem:
         observed = f"{problem.observed}: it was changed"
         raise _wrong(name, folder, "an index with SHA-256 as the set names them", observed) from None
-    return KeptStore(folder, package.method, package.records, package.size, package.means)
+    return package
 
 
 def read_image(backups: Path, image: str) -> int:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, Never
 
@@ -53,7 +53,10 @@ class DataFile:
 
 @dataclass(frozen=True, slots=True)
 class PackageContent:
-    """A backup's kind, means, counts and data files. `details` is JSON that the keeper wrote for itself."""
+    """A backup's kind, counts by collection and data files. See `Kept` for `method` and `means`.
+
+    `details` is JSON that the keeper of this `kind` wrote for itself, such as the server's version.
+    """
 
     kind: str
     method: str
@@ -78,20 +81,10 @@ class PackageManifest:
 
 
 @dataclass(frozen=True, slots=True)
-class Package:
-    """A backup that was read and found whole.
+class Package(PackageContent):
+    """A backup in `folder` that was read and found whole; `files` are relative paths."""
 
-    `records` counts by collection, `files` are relative paths. `details` is JSON that the keeper of this
-    `kind` wrote for itself, such as the server's version. See `Kept` for `method` and `means`.
-    """
-
-    folder: Path
-    kind: str
-    method: str
-    means: Means | None
-    records: Mapping[str, int]
-    details: Mapping[str, Any]
-    files: Mapping[str, DataFile]
+    folder: Path = field(kw_only=True)
 
     @property
     def size(self) -> int:
@@ -179,15 +172,7 @@ def read_package(folder: Path, *, kind: str) -> Package:
                 _refuse(folder, f"{name} with SHA-256 {file.sha256}", "another one: it was changed")
     except OSError as error:
         _refuse(folder, "readable data files", f"{reason_of(error)}: {error.filename}")
-    return Package(
-        folder=folder,
-        kind=kind,
-        method=content.method,
-        means=content.means,
-        records=content.records,
-        details=content.details,
-        files=content.files,
-    )
+    return Package(**{one.name: getattr(content, one.name) for one in fields(content)}, folder=folder)
 
 
 def read_details(folder: Path) -> Mapping[str, Any]:

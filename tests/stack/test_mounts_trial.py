@@ -58,7 +58,6 @@ def test_a_backup_is_restored_beside_the_target_and_nothing_stays(
         # New volumes, at the places of the store's mounts and nowhere else.
         assert {mount.destination for mount in stand_in.mounts} == {"/app/state", "/data"}
         assert not {mount.name for mount in stand_in.mounts} & volumes
-        compose.require_ours(Deadline(SECONDS))
         control = scratch.ScratchControl(ours, theirs)
         keeper = open_keeper(STORE, profile, beside, control, SECONDS)
         assert keeper.restore(backup).records == {STATE: 1, DATA: 1}

@@ -1,6 +1,5 @@
 """A backup that was cut, changed, added to or never finished is refused by name."""
 
-import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -131,23 +130,9 @@ def test_a_backup_killed_before_the_rename_is_refused(folder: Path) -> None:
         read_package(folder, kind="mongodb")
 
 
-def _as_an_older_version_wrote_it(folder: Path) -> None:
-    manifest = json.loads((folder / MANIFEST).read_text())
-    del manifest["content"]["means"]
-    text = json.dumps(manifest["content"], sort_keys=True, ensure_ascii=True, allow_nan=False)
-    manifest["sha256"] = hashlib.sha256(text.encode()).hexdigest()
-    (folder / MANIFEST).write_text(json.dumps(manifest))
-
-
 def test_a_package_says_by_what_means_it_was_taken(folder: Path) -> None:
     assert read_package(folder, kind="mongodb").means is Means.DOCUMENTS
     assert json.loads((folder / MANIFEST).read_text())["content"]["means"] == "documents"
-
-
-def test_a_package_of_an_older_version_is_read_and_says_nothing_of_its_means(folder: Path) -> None:
-    _as_an_older_version_wrote_it(folder)
-    package = read_package(folder, kind="mongodb")
-    assert (package.means, package.method) == (None, "dump")
 
 
 def test_means_that_nobody_knows_are_refused(folder: Path) -> None:

@@ -42,11 +42,11 @@ class Keeper(StoreKeeper):
         raise NotImplementedError
 
     def refuse(self, kept: object, wanted: object) -> None:
-        package = Package(Path("/backups/b1/one"), self.kind, "", None, {}, {}, {})
+        package = Package(self.kind, "", {}, {}, {}, 1, folder=Path("/backups/b1/one"))
         self._expect_same(package, "databases", kept, wanted)
 
     def refuse_unreadable(self, kept: Marks, observed: Marks) -> None:
-        package = Package(Path("/backups/b1/one"), self.kind, "", None, {}, kept, {})
+        package = Package(self.kind, "", {}, kept, {}, 1, folder=Path("/backups/b1/one"))
         self._expect_readable(package, observed)
 
     def half(self, part: str) -> ActionFailed:
