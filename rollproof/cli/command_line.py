@@ -63,8 +63,11 @@ def rollproof(
 ) -> None:
     """Prove that a rollback really rolled back: back up, capture a baseline, roll back, verify.
 
-    A profile describes the target: --target, or ROLLPROOF_TARGET. Where no profile names a folder, incidents
-    are those of the checkout, or of the working folder; tools and locks are in ~/.local/state/rollproof.
+    A profile describes the target: --target, or ROLLPROOF_TARGET.
+
+    Incidents are in the folder that the profile names, else in the checkout or the working folder.
+
+    Tools and locks are in ~/.local/state/rollproof.
     """
 
 
