@@ -165,7 +165,7 @@ def test_recall(golden: GoldenCase, recall: Recall | None, expect: Expect) -> No
     for way, recorded, found in (("all", before.unfiltered, now.unfiltered),
                                  ("some", before.filtered, now.filtered)):
         expect(found >= recorded - LESS_RECALL,
-               what=f"recall of searches among {way} records of {golden}",
+               what=f"recall of searches among {way} records of {golden}", means=Meaning.DATA_CHANGED,
                expected=f"{recorded:.0%} of the nearest as at the capture, or {LESS_RECALL:.0%} less",
                observed=f"{found:.0%}",
                source="a search through the index, beside an exact one",
