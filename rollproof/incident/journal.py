@@ -8,7 +8,8 @@ to say. Records are JSON lines with `sequence`, `at`, `event`, `previous` (the h
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -89,19 +90,30 @@ def read_journal(path: Path) -> tuple[list[dict[str, Any]], JournalBroken | None
             record_of(JournalLine, record, more=True)
             expected = hash_of({key: value for key, value in record.items() if key != "hash"})
         except ValueError as error:
-            return records, _broken(path, number, "a record of a journal", str(error))
+            return records, _broken(path, f"record {number}", "a record of a journal", str(error))
         found = (record.get("hash", ""), record["previous"], record["sequence"])
         if found != (expected, previous, number):
             wanted = f"hash {expected[:16]} after {previous[:16]}"
-            return records, _broken(path, number, wanted, f"hash {found[0][:16]} after {found[1][:16]}")
+            instead = f"hash {found[0][:16]} after {found[1][:16]}"
+            return records, _broken(path, f"record {number}", wanted, instead)
         records.append(record)
         previous = expected
     return records, None
 
 
-def _broken(path: Path, number: int, expected: str, observed: str) -> JournalBroken:
+@contextmanager
+def well_formed(path: Path) -> Iterator[None]:
+    """Raise `JournalBroken` when the body meets a record without the fields of its event."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        found = f"{type(error).__name__}: {error}"
+        raise _broken(path, "some record", "the fields of its event", found) from None
+
+
+def _broken(path: Path, which: str, expected: str, observed: str) -> JournalBroken:
     return JournalBroken(
-        what=f"record {number} of the journal",
+        what=f"{which} of the journal",
         expected=expected,
         observed=observed,
         source=str(path),

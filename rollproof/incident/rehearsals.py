@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rollproof.errors import Problem, listed
 from rollproof.incident.incident import load_incident
-from rollproof.incident.journal import verify_journal
+from rollproof.incident.journal import verify_journal, well_formed
 from rollproof.profile.profile import Target
 from rollproof.record_names import JOURNAL
 from rollproof.sealing.seal import seal_state
@@ -94,11 +94,13 @@ def _last_rehearsal_in(path: Path, target: str, migration: str) -> Iterator[Rehe
     if begins:
         began = records[begins[-1]]
         ended = next((one for one in records[begins[-1] :] if one["event"] == ENDED), None)
+        with well_formed(path):
+            ending = None if ended is None else record_of(Ending, ended, more=True)
         yield Rehearsal(
             folder=path.parent,
             target=target,
             migration=migration,
             known_good=str(began.get("known_good", "")),
             began=Moment.from_record(began["at"]),
-            ending=None if ended is None else record_of(Ending, ended, more=True),
+            ending=ending,
         )

@@ -10,7 +10,7 @@ from rollproof.errors import Unverifiable, UsageProblem
 from rollproof.git.repository import contains
 from rollproof.home import typed
 from rollproof.incident.incident import Incident, Origin
-from rollproof.incident.journal import verify_journal
+from rollproof.incident.journal import verify_journal, well_formed
 from rollproof.incident.rehearsals import BEGAN
 from rollproof.record_names import JOURNAL, ROLLBACK, SUPERSEDED, UNFINISHED
 from rollproof.system.clock import Moment
@@ -56,9 +56,10 @@ def rollback_in(incident: Incident) -> RolledBack | None:
         return None
     # Each resumed run repeats the origin of the first.
     if begun := [record for record in records if record["event"] == ROLLBACK_BEGAN]:
-        known = {name: begun[-1][name] for name in ("head", "revisions")}
-        origin = record_of(Origin, known) if known["head"] is not None else None
-        return RolledBack(incident, begun[-1]["commit"], origin, Moment.from_record(begun[-1]["at"]))
+        with well_formed(path):
+            known = {name: begun[-1][name] for name in ("head", "revisions")}
+            origin = record_of(Origin, known) if known["head"] is not None else None
+            return RolledBack(incident, begun[-1]["commit"], origin, Moment.from_record(begun[-1]["at"]))
     if any((incident.folder / name).exists() for name in (ROLLBACK, UNFINISHED)):
         raise Unverifiable(
             what=f"rollback of incident {incident.id}",
