@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -54,7 +54,9 @@ def test_trials_are_chosen_by_name_and_by_pattern() -> None:
 
 
 def test_every_store_and_every_reference_of_the_profile_has_faults() -> None:
-    stores = set(re.findall(r"^\[stores\.(\w+)\]$", PROFILE, re.MULTILINE))
-    references = set(re.findall(r"^\[references\.(\w+)\]$", PROFILE, re.MULTILINE))
-    assert {SUBJECTS[name].store for name in SUBJECTS.keys() & {fault.subject for fault in FAULTS}} == stores
-    assert REFERENCES.keys() == references
+    profile = tomllib.loads(PROFILE)
+    subjects = SUBJECTS.keys() & {fault.subject for fault in FAULTS}
+    assert {SUBJECTS[name].store for name in subjects} == profile["stores"].keys()
+    references = profile["references"]
+    both_ways = {f"{name}-complete" for name, reference in references.items() if reference.get("complete")}
+    assert REFERENCES.keys() == references.keys() | both_ways
