@@ -78,7 +78,7 @@ def foresee(target: Target, plan: Plan, engine: ContainerEngine) -> tuple[Forese
     for question in questions:
         question.start()
     wait_for(questions, SECONDS)
-    return tuple(one for question in questions for one in _answered(question))
+    return (*_unnamed(target, plan), *(one for question in questions for one in _answered(question)))
 
 
 def problems(foreseen: Iterable[Foreseen]) -> Iterator[UsageProblem]:
@@ -118,6 +118,13 @@ def _questions(
         if Trait.WHOLE in descriptor_of(store).traits and name in plan.stores:
             what = f"what {name} holds beside the profile's lists"
             yield what, partial(_unlisted, target, engine, what, name)
+
+
+def _unnamed(target: Target, plan: Plan) -> Iterator[Foreseen]:
+    """Yield that no migrations are named, where there could be some: then none is judged."""
+    databases = [name for name, store in target.stores.items() if descriptor_of(store).revisions]
+    if not target.application.migrations and databases and (plan.images or set(databases) & set(plan.stores)):
+        yield Foreseen("migrations", unknown("the profile names none: application.migrations"))
 
 
 def _engine(target: Target, plan: Plan, engine: ContainerEngine) -> tuple[Foreseen, ...]:

@@ -107,4 +107,13 @@ def read_lock(place: LockRecords) -> tuple[int, Holder | None]:
     record = records.get(number, FREE)
     if record == FREE:
         return number, None
-    return number, Holder.of_record(record)
+    try:
+        return number, Holder.of_record(record)
+    except (ValueError, KeyError) as error:
+        raise Problem(
+            what="record of the lock",
+            expected="its holder",
+            observed=f"labels without it: {type(error).__name__}",
+            source=f"volume {place.name(number)}",
+            hint=f"when nobody acts on the target, remove it: docker volume rm {place.name(number)}",
+        ) from None
