@@ -181,7 +181,7 @@ def test_vectors_are_gone_the_turn_is_not_kept_and_a_sweeper_without_its_rights_
             ending: ("failed", "expected a regular end, text, and 1 turn kept", "0 turns"),
             grounds: ("failed", "expected lamp.txt, observed "),
             ANSWER: ("failed", f"expected {canary.ANSWER_WORDS}, observed ", "characters without them"),
-            NO_TRACE: ("broken", "store redis as canary", "expected an answer", "permission"),
+            NO_TRACE: ("broken", "store redis as canary", "expected the removal of keys", "permission"),
         },
     )
     assert left
