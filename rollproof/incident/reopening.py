@@ -24,7 +24,7 @@ from rollproof.git.migration_files import changed_names
 from rollproof.git.repository import contains
 from rollproof.home import typed
 from rollproof.incident.incident import Incident, incidents_of
-from rollproof.incident.journal import verify_journal
+from rollproof.incident.journal import verify_journal, well_formed
 from rollproof.incident.rollbacks import RolledBack, rollback_in
 from rollproof.profile.profile import Target
 from rollproof.record_names import REOPENING
@@ -94,9 +94,10 @@ def read_reopenings(incident: Incident) -> list[Reopening]:
     Records of another incident or another target do not count, wherever they are.
     """
     ours = {"event": REOPENED, "incident": incident.id, "target": incident.target}
-    records = verify_journal(reopening_journal(incident))
-    mine = [one for one in records if {key: one.get(key) for key in ours} == ours]
-    return [record_of(Reopening, one, more=True) for one in mine]
+    path = reopening_journal(incident)
+    mine = [one for one in verify_journal(path) if {key: one.get(key) for key in ours} == ours]
+    with well_formed(path):
+        return [record_of(Reopening, one, more=True) for one in mine]
 
 
 def reopen_command(incident: str, fix: str, profile: Path) -> str:

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
+from rollback_actions.session.journal import Journal
 from rollproof.backups.sets import MANIFEST, manifest_text
 from rollproof.errors import ExitCode
 from rollproof.incident.incident import new_incident
 from rollproof.incident.journal import JournalBroken
-from rollproof.incident.reopening import read_reopenings
+from rollproof.incident.reopening import REOPENED, read_reopenings
 from rollproof.record_names import UNFINISHED
 from rollproof.system.clock import Moment
 from tests.unit.rolled_back import CAUSE, History, RolledBack, commit, make_rolled_back, roll_back
@@ -188,3 +189,10 @@ def test_an_edited_reopening_counts_for_nobody_until_a_person_has_moved_it(rolle
     rolled.record.rename(rolled.record.with_suffix(".jsonl.damaged"))
     rolled.reopen()
     assert [one.name for one in read_reopenings(rolled.incident)] == ["Ada"]
+
+
+def test_a_reopening_without_its_fields_is_damage_of_the_journal(rolled: RolledBack) -> None:
+    incident = rolled.incident
+    Journal(rolled.record, str).write(REOPENED, incident=incident.id, target=incident.target)
+    with pytest.raises(JournalBroken, match="expected the fields of its event"):
+        read_reopenings(incident)
