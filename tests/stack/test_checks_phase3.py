@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -149,13 +148,6 @@ def test_an_answer_that_cites_what_the_knowledge_base_lacks_is_wrong_and_no_base
     assert done.returncode == ExitCode.FAILED
     assert f"does not list {cited}" in done.stdout + done.stderr
     assert traces(operators) == leaves
-
-
-@pytest.fixture
-def captured_anew(verifier: Verifier) -> Iterator[None]:
-    """At the end there is a new baseline: an undo leaves other ids behind, such as those of Milvus."""
-    yield
-    verifier.capture()
 
 
 @pytest.mark.usefixtures("captured_anew")

@@ -131,13 +131,6 @@ def test_without_a_baseline_nothing_that_needs_one_is_green(verifier: Verifier, 
     assert outcome.code == 3
 
 
-@pytest.fixture
-def captured_anew(verifier: Verifier) -> Iterator[None]:
-    """At the end there is a new baseline: records that came and went leave other ids and counters behind."""
-    yield
-    verifier.capture()
-
-
 @contextmanager
 def unreadable_table(operators: Operators) -> Iterator[str]:
     """MySQL has a table whose file is gone: it is listed, and not read."""
