@@ -196,7 +196,7 @@ class Ahead:
         """Ask a question after those of its `line` that were begun before, unless one of its name was begun.
 
         The returned function waits for the answer, or raises the problem that came instead. The check that
-        waits first has the steps of the question.
+        waits first has the steps of the question. No question may wait for another of its own line.
         """
         if name not in self._answers:
             steps, answer = list[ReportStep](), Future[Result | Wrong]()
