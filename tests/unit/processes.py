@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 SECONDS = 60.0
@@ -22,3 +27,28 @@ def wait_for_end(pid: int) -> None:
     while runs(pid):
         assert time.monotonic() < give_up, f"process {pid} still runs"
         time.sleep(0.02)
+
+
+@contextmanager
+def one_ctrl_c() -> Iterator[Callable[[], None]]:
+    """Yield what presses Ctrl-C, from another thread: the main thread has one `KeyboardInterrupt` of it.
+
+    A signal that comes just before the main thread waits is seen with the next one, so it is sent until seen.
+    """
+    seen = threading.Event()
+
+    def interrupt(*_: object) -> None:
+        if not seen.is_set():
+            seen.set()
+            raise KeyboardInterrupt
+
+    def press() -> None:
+        while not seen.is_set():
+            os.kill(os.getpid(), signal.SIGINT)
+            seen.wait(0.5)
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield press
+    finally:
+        signal.signal(signal.SIGINT, before)

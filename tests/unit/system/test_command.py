@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from pydantic import SecretStr
 from rollproof.errors import ActionFailed, Unverifiable
 from rollproof.system import command
 from rollproof.system.command import Deadline, Ran, inherited, observed, run_command, run_program
+from tests.unit.processes import one_ctrl_c
 
 SECRET = "correct horse battery staple"  # noqa: S105 - what must not be seen
 
@@ -147,23 +149,18 @@ def test_ctrl_c_ends_the_program_and_its_children(tmp_path: Path, first: signal.
     script = f"trap 'touch told; exit' {name}; sh -c \"trap '' TERM INT; touch deaf; exec sleep 60\" & wait"
     pid = tmp_path / "pid"
 
-    def interrupt() -> None:
+    def interrupt(press: Callable[[], None]) -> None:
         while not (tmp_path / "deaf").exists():
             time.sleep(0.02)
-        # Was the one who waits about to, the signal is seen with the next one.
-        while not (tmp_path / "told").exists():
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(0.5)
+        press()
 
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    interrupting = threading.Thread(target=interrupt)
-    interrupting.start()
-    try:
+    with one_ctrl_c() as press:
+        interrupting = threading.Thread(target=interrupt, args=[press])
+        interrupting.start()
         with pytest.raises(KeyboardInterrupt):
             ended(f"echo $$ > {pid}; {script}", tmp_path, inherited(), first=first, grace=20.0)
-    finally:
         interrupting.join()
-        signal.signal(signal.SIGINT, before)
+    assert (tmp_path / "told").exists()
     group = int(pid.read_text())
     while _runs(group):
         time.sleep(0.02)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar, copy_context
@@ -14,6 +12,7 @@ import pytest
 from rollproof.errors import Problem, Unverifiable
 from rollproof.system.side_by_side import AHEAD, Ahead, Workers, each, every
 from rollproof.system.steps import ReportStep, recorded_in, step
+from tests.unit.processes import one_ctrl_c
 
 LONG = 30.0
 """Seconds that nothing takes which goes as it should."""
@@ -183,25 +182,20 @@ def test_who_reads_no_further_stops_it(way: Way) -> None:
 def test_ctrl_c_begins_nothing_more_and_waits_for_what_runs(way: Way) -> None:
     begun, ended = [], []
 
-    def interrupted(workers: Workers) -> None:
+    def interrupted(workers: Workers, press: Callable[[], None]) -> None:
         def part(number: int) -> int:
             begun.append(number)
             if number == 1:
-                # The reader waits by now. Was it about to, the signal is seen with the next one.
-                while not workers.stopped.wait(0.5):
-                    os.kill(os.getpid(), signal.SIGINT)
+                press()
+                assert workers.stopped.wait(LONG)
                 ended.append(number)
             return number
 
         with workers:
             list(way(workers, part, range(50)))
 
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            interrupted(Workers(1, "part"))
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with one_ctrl_c() as press, pytest.raises(KeyboardInterrupt):
+        interrupted(Workers(1, "part"), press)
     assert begun == [0, 1]
     assert ended == [1]
 
