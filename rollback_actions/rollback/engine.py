@@ -177,6 +177,9 @@ def roll_back(
     and data written since the backup is exported. When the stores are restored, every record is accounted
     for.
 
+    The first step that fails ends the rollback. Nothing is undone, and what is stopped stays stopped. Only
+    restores of other stores that have begun are finished. `rollproof rollback resume` goes on.
+
     After an interruption it is run again in the same incident, and repeats every restore from the backup. The
     stores' earlier data is kept already. Data that may have come since is kept in a further safety copy. Data
     that an earlier run has restored and accounted for is not restored again.

@@ -54,7 +54,8 @@ def open_session(
     `choose` is called under the lock; it names the incident to add to, or returns None for a new one.
 
     Raises:
-        SecretInRecord: the body ended well, and the record holds a secret.
+        UsageProblem: another command holds the lock. `SecretInRecord`: the body ended well, and the record
+            holds a secret.
     """
     redactor = target.redactor()
     with unhung(), lock, Progress(redact=redactor.text) as progress:

@@ -3,7 +3,8 @@
 Each command that ends in an incident writes the seal again. What was signed once is sealed again with a key
 alone. What a command has written since the last seal is *not sealed*: files that are new, lines added to a
 file of lines, and, if there are such signs of a command, other files written again. Anything else that
-differs is *wrong*: no verdict passes on it, and it is never sealed as it is.
+differs is *wrong*, and nothing of a wrong record is sealed as it is. Pages (`_PAGES`) are the exception for
+runs of checks: a run makes them again from the rest, and so passes although one was altered.
 """
 
 from __future__ import annotations
