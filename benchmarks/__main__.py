@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import mongodb, mysql, vectors
+from benchmarks.growth import TIMES, USUAL, measure_growth
 from benchmarks.measure import Measure, Row, compared
 from benchmarks.overhead import CHECKS, measure_overhead
 from benchmarks.phases import ORDER, RECORD, measure_phases
@@ -45,13 +47,16 @@ def bench(
         float, typer.Option(min=0.001, help="Size of the stores' data; 1 is the claim's.")
     ] = 1.0,
 ) -> None:
-    """Measure side by side overhead, phases, record, rollback, mysql, mongodb and vectors."""
+    """Measure side by side overhead, phases, record, rollback, mysql, mongodb and vectors.
+
+    Growth is measured only by its name: on 1, 10 and 100 times the usual data of a staging stack.
+    """
     wanted = names or ["overhead", *_ON_STACK]
-    unknown = sorted({*wanted} - {"overhead", *_ON_STACK})
+    unknown = sorted({*wanted} - {"overhead", "growth", *_ON_STACK})
     if unknown:
         raise UsageProblem(
             what="benchmark",
-            expected=f"one of overhead, {', '.join(_ON_STACK)}",
+            expected=f"one of overhead, growth, {', '.join(_ON_STACK)}",
             observed=", ".join(unknown),
             source="the arguments",
             hint="./run bench without a name runs all",
@@ -60,6 +65,8 @@ def bench(
         measures = measure_overhead()
         _show(f"{CHECKS:,} trivial checks", compared(measures, measures[-1]))
     stack = Stack(ROOT)
+    if "growth" in wanted:
+        _growth(stack, scale)
     for run in (run for name, run in _ON_STACK.items() if name in wanted):
         # Fresh stores for each run: a seed needs empty ones, and leftovers of one run slow the next.
         with Progress() as progress, fresh_stacks([stack], progress):
@@ -87,6 +94,20 @@ def _rollback(stack: Stack, progress: Progress, _scale: float) -> None:
         operators = Operators(target, open_engine(target.engine), opened)
         ours, bare = measure_rollback(stack, target, lambda: wreck_stores(operators))
     _show("Emergency rollback of the staging stack", compared([ours, bare], bare))
+
+
+def _growth(stack: Stack, scale: float) -> None:
+    table = Table("data", "part", "seconds", "peak memory, MiB", title="The staging stack as its data grows")
+    for times in TIMES:
+        with Progress() as progress, fresh_stacks([stack], progress):
+            bring_up_application(stack, progress, USUAL * times * scale)
+            target = load_target(stack.profile)
+            with ExitStack() as opened, progress.step(f"measure {times} times the usual data"):
+                operators = Operators(target, open_engine(target.engine), opened)
+                parts = measure_growth(stack.profile, partial(wreck_stores, operators))
+        for part in parts:
+            table.add_row(f"{times}x", part.name, f"{part.seconds:.1f}", f"{part.mebibytes:.0f}")
+        console.print(table)
 
 
 def _mysql(stack: Stack, progress: Progress, scale: float) -> None:

@@ -1,0 +1,72 @@
+"""The staging stack as its data grows: seconds and peak memory of phase 4, backup and emergency rollback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rollproof.errors import ActionFailed, ExitCode
+from rollproof.git.repository import head
+from rollproof.profile.profile import load_target
+from staging.target.action_runs import PATIENT, apart
+from tests.conftest import ROOT
+
+USUAL = 0.05
+"""The scale of a staging stack: 1,000 chunks beside the canary's, each with its vectors."""
+TIMES = (1, 10, 100)
+SECONDS = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One command: its seconds, and the largest memory of it, or of a program that it has started, in MiB."""
+
+    name: str
+    seconds: float
+    mebibytes: float
+
+
+def measure_growth(profile: Path, wreck: Callable[[], object]) -> list[Part]:
+    """Return each part's figures on the target of `profile`, which must be healthy; `wreck` damages it.
+
+    Raises:
+        ActionFailed: a command failed, so its time means nothing.
+    """
+    commit = head(load_target(profile).application.repository)
+    with tempfile.TemporaryDirectory() as folder:
+        environment = apart(profile, Path(folder), **PATIENT)
+        parts = [
+            _run(environment, "backup"),
+            _run(environment, "capture"),
+            _run(environment, "verify", "phase4", "-q", "--no-gate"),
+        ]
+        wreck()
+        return [*parts, _run(environment, "rollback", "emergency", commit)]
+
+
+def _run(environment: Mapping[str, str], *arguments: str) -> Part:
+    with tempfile.TemporaryFile() as output:
+        started = time.perf_counter()
+        command = [sys.executable, "-m", "rollproof", *arguments]
+        process = subprocess.Popen(
+            ["timeout", str(SECONDS), *command], cwd=ROOT, env=environment, stdout=output, stderr=output
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        seconds = time.perf_counter() - started
+        if process.returncode != ExitCode.VERIFIED:
+            output.seek(0)
+            raise ActionFailed(
+                what=" ".join(arguments),
+                expected=f"exit code {ExitCode.VERIFIED:d}",
+                observed=f"{process.returncode}: {output.read().decode(errors='replace')[-500:]}",
+                source="rollproof",
+                hint="only a stack that is in order is measured",
+            )
+    return Part(arguments[0] if arguments[0] != "verify" else "phase 4", seconds, usage.ru_maxrss / 1024)
