@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
@@ -13,7 +13,7 @@ import pytest
 
 from rollproof.errors import ActionFailed
 from staging.rehearsal import live_users
-from staging.rehearsal.live_users import LiveUsers, Visit
+from staging.rehearsal.live_users import LiveUsers, Place, Visit
 
 EVENTS = "".join(f"data: {json.dumps({'type': kind})}\n\n" for kind in ("file_used", "text", "token"))
 
@@ -66,9 +66,13 @@ def application(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, type[_Ap
 
 
 def _until(users: LiveUsers, visit: Visit) -> None:
+    _wait(lambda: visit in users.visits and visit in users.old)
+
+
+def _wait(holds: Callable[[], bool]) -> None:
     end = time.monotonic() + 60
-    while visit not in users.visits or visit not in users.old:
-        assert time.monotonic() < end, (users.visits, users.old)
+    while not holds():
+        assert time.monotonic() < end
         time.sleep(0.01)
 
 
@@ -77,11 +81,17 @@ def test_each_visit_is_told_by_its_end(application: tuple[str, type[_Application
     users = LiveUsers(url)
     with users.running(60):
         _until(users, Visit.ANSWERED)
+        _wait(lambda: {write.place for write in users.account.acknowledged} == set(Place))
+        assert users.account.cut_off == users.account.refused.total() == 0
         handler.breaks = "chat"
         _until(users, Visit.BROKEN)
         handler.breaks, handler.refuses = "", "/sse/chat"
         _until(users, Visit.REFUSED)
     assert set(users.visits) == set(Visit)
+    account = users.account
+    assert account.cut_off > 0
+    assert set(account.refused) == {503}
+    assert len(set(account.acknowledged)) == len(account.acknowledged)
 
 
 def test_they_end_by_themselves(application: tuple[str, type[_Application]]) -> None:

@@ -1,0 +1,62 @@
+"""The writes of live users, held against stand-in stores and a lost window."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+from unittest.mock import Mock
+
+import pytest
+
+from rollproof.errors import ActionFailed
+from staging.rehearsal.live_users import Account, Place, Write
+from staging.rehearsal.users_data import fates_of
+from staging.target.operators import Operators
+
+KEPT = Write(Place.USERS, "live1"), Write(Place.ORIGINALS, "note1"), Write(Place.CONVERSATIONS, "asked1")
+EXPORTED = Write(Place.USERS, "live2"), Write(Place.CONVERSATIONS, "asked2")
+
+
+@pytest.fixture
+def stores() -> Operators:
+    found = {"conversations": [{"turns": ["asked1"]}], "files": [], "knowledge_bases": []}
+    database = {name: SimpleNamespace(find=Mock(return_value=records)) for name, records in found.items()}
+    listed = [SimpleNamespace(object_name="live1_note1_0.txt")]
+    stand_in = SimpleNamespace(
+        sql=Mock(return_value=[("live1",)]),
+        mongodb={"mongodb": database},
+        s3=SimpleNamespace(list_objects=Mock(return_value=listed)),
+    )
+    return cast("Operators", stand_in)
+
+
+@pytest.fixture
+def incident(tmp_path: Path) -> Path:
+    for name, text in {
+        "mysql/0001-imagedb.users": "live2",
+        "mongodb/0000-mongodb.conversations": "asked2",
+    }.items():
+        file = tmp_path / "lost-window" / f"{name}.jsonl"
+        file.parent.mkdir(parents=True)
+        file.write_text(f'{{"content": "{text}"}}\n')
+    return tmp_path
+
+
+def test_each_write_is_kept_or_exported(stores: Operators, incident: Path) -> None:
+    account = Account([*KEPT, *EXPORTED], cut_off=1)
+    account.refused.update([503, 503, 404])
+    fates = fates_of(account, stores, incident)
+    assert (fates.kept, fates.exported) == (3, 2)
+    fates.require_none_vanished()
+    assert str(fates) == (
+        "Of 5 writes of live users that were acknowledged, 3 are kept, 2 are exported, and none vanished;"
+        " 3 were refused with an error status (404: 1, 503: 2), and 1 had no whole answer."
+    )
+
+
+def test_a_write_that_is_in_another_place_alone_has_vanished(stores: Operators, incident: Path) -> None:
+    fates = fates_of(Account([*KEPT, Write(Place.FILES, "note1")]), stores, incident)
+    assert "1 vanished" in str(fates)
+    with pytest.raises(ActionFailed, match=r"1 vanished: .*note1"):
+        fates.require_none_vanished()
