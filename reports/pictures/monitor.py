@@ -13,7 +13,7 @@ from matplotlib.ticker import LogLocator, ScalarFormatter
 
 from reports.incident.events import Kind, Timeline
 from reports.incident.record import OTHER_SHAPE, IncidentRecord
-from reports.pictures.style import INK, new_figure, show_clock, svg
+from reports.pictures.style import INK, new_figure, show_clock, show_ticks, svg
 from rollproof.monitoring.samples import ProbeKind, Sample
 
 MOST_POINTS = 400
@@ -23,6 +23,8 @@ _BEATS = 2.5
 _HEIGHT = 4.6
 # Names of moments are this part of the picture away from each other.
 _ROOM = 0.06
+_LONG, _BEFORE, _MARGIN = 2.0, 0.25, 0.04
+"""An incident that is this much shorter than the time of the samples has a scale of its own beside it."""
 
 Read = Callable[[Sample], float | None]
 """Reads a sample's figure; None if it is unknown."""
@@ -48,30 +50,58 @@ def draw(record: IncidentRecord, timeline: Timeline) -> bytes | None:
     if not dated:
         return None
     dated.sort(key=lambda pair: pair[0])
+    spans = _spans(timeline, dated[0][0], dated[-1][0])
     figure = new_figure(_HEIGHT)
-    panels = figure.subplots(len(_PANELS), 1, sharex=True)
-    for panel, (name, unit, every) in zip(panels, _PANELS, strict=True):
-        panel.set_title(f"{name}, {unit}")
-        for series in every:
-            points = points_of(series, dated)
-            if any(not math.isnan(value) for _, value in points):
-                moments, values = zip(*points, strict=True)
-                panel.plot(moments, values, series.line, markersize=2)
-                panel.lines[-1].set_label(series.name)
-        panel.grid(axis="y")
-        if panel.lines:
-            panel.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    columns = figure.subplots(
+        len(_PANELS),
+        len(spans),
+        sharex="col",
+        sharey="row",
+        squeeze=False,
+        width_ratios=(1, 3)[-len(spans) :],
+    )
+    for panels, (name, unit, every) in zip(columns, _PANELS, strict=True):
+        panels[0].set_title(f"{name}, {unit}")
+        for panel in panels:
+            _draw_lines(panel, every, dated)
+        if panels[-1].lines:
+            panels[-1].legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
         else:
-            panel.text(0.5, 0.5, "no figures", transform=panel.transAxes, ha="center", style="italic")
-    panels[1].set_yscale("log")
-    panels[1].yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    panels[1].yaxis.set_major_formatter(ScalarFormatter())
-    panels[1].minorticks_off()
-    for panel in (panels[0], panels[2]):
-        panel.set_ylim(-2, 104)
-    _mark(panels, timeline, dated[0][0], dated[-1][0])
-    show_clock(panels[-1], timeline)
+            panels[-1].text(
+                0.5, 0.5, "no figures", transform=panels[-1].transAxes, ha="center", style="italic"
+            )
+    for panel in columns[1]:
+        panel.set_yscale("log")
+        panel.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        panel.yaxis.set_major_formatter(ScalarFormatter())
+        panel.minorticks_off()
+    for panels in (columns[0], columns[2]):
+        panels[0].set_ylim(-2, 104)
+    for number, (first, last) in enumerate(spans, start=1):
+        panels = [row[number - 1] for row in columns]
+        panels[0].set_xlim(first - _MARGIN * (last - first), last + _MARGIN * (last - first))
+        _mark(panels, timeline, first, last, named=number == len(spans))
+        show_ticks(panels[-1], most=3)
+    show_clock(columns[-1][-1], timeline)
     return svg(figure, f"Monitor of incident {record.incident.id}")
+
+
+def _spans(timeline: Timeline, first: float, last: float) -> list[tuple[float, float]]:
+    """Return the time of the samples, and the incident's if that is much shorter: each has its scale."""
+    moments = [moment for moment, _ in _moments(timeline) if first <= moment <= last]
+    long = last - min(moments, default=first)
+    short = 0 < _LONG * long < last - first
+    return [(first, last), *([(last - (1 + _BEFORE) * long, last)] if short else [])]
+
+
+def _draw_lines(panel: Axes, every: Sequence[Series], dated: Sequence[tuple[float, Sample]]) -> None:
+    for series in every:
+        points = points_of(series, dated)
+        if any(not math.isnan(value) for _, value in points):
+            moments, values = zip(*points, strict=True)
+            panel.plot(moments, values, series.line, markersize=2)
+            panel.lines[-1].set_label(series.name)
+    panel.grid(axis="y")
 
 
 def points_of(series: Series, dated: Sequence[tuple[float, Sample]]) -> list[tuple[float, float]]:
@@ -93,18 +123,19 @@ def points_of(series: Series, dated: Sequence[tuple[float, Sample]]) -> list[tup
     return points
 
 
-def _mark(panels: Sequence[Axes], timeline: Timeline, first: float, last: float) -> None:
-    """Draw a line across all panels at each moment of the rollback, named above where there is room."""
-    named: dict[str, float] = {}
+def _mark(panels: Sequence[Axes], timeline: Timeline, first: float, last: float, *, named: bool) -> None:
+    """Draw a line across all panels at each moment of the rollback; `named` above where there is room."""
+    names: dict[str, float] = {}
     for moment, name in sorted(_moments(timeline)):
         if first <= moment <= last:
             for panel in panels:
                 panel.axvline(moment, color=INK, linewidth=0.7, dashes=(4, 2))
-            if all(moment - one > _ROOM * (last - first) for one in named.values()):
-                named[name] = moment
-    names = panels[0].secondary_xaxis("top")
-    names.set_xticks([*named.values()], [*named], rotation=20, ha="left", rotation_mode="anchor")
-    names.spines["top"].set_visible(False)
+            if all(moment - one > _ROOM * (last - first) for one in names.values()):
+                names[name] = moment
+    if named:
+        above = panels[0].secondary_xaxis("top")
+        above.set_xticks([*names.values()], [*names], rotation=20, ha="left", rotation_mode="anchor")
+        above.spines["top"].set_visible(False)
 
 
 def _moments(timeline: Timeline) -> Iterator[tuple[float, str]]:
@@ -114,6 +145,8 @@ def _moments(timeline: Timeline) -> Iterator[tuple[float, str]]:
         elif event.kind is Kind.ROLLBACK and event.seconds is not None:
             yield timeline.after(event.at), "rollback begins"
             yield timeline.after(event.ends), f"rollback {event.verdict or 'ends'}"
+    for event in timeline.of(Kind.DECISION)[:1]:
+        yield timeline.after(event.at), "decided"
     if ends := [event.ends for event in timeline.of(Kind.PHASE)]:
         yield timeline.after(max(ends)), "checks end"
 

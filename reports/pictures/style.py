@@ -67,13 +67,16 @@ def new_figure(height: float) -> Figure:
 
 def show_clock(axes: Axes, timeline: Timeline) -> None:
     """Label the x axis, which has seconds after T+0, as the runbook counts."""
+    show_ticks(axes)
+    axes.set_xlabel(f"minutes after {timeline.zero_is}, {timeline.zero:%d %B %Y, %H:%M:%S} UTC")
+
+
+def show_ticks(axes: Axes, most: int = _MOST_TICKS) -> None:
+    """Label at most so many ticks of the x axis, which has seconds after T+0."""
     first, last = axes.get_xlim()
-    step = next(
-        (step for step in _STEPS if (last - first) / step <= _MOST_TICKS), (last - first) / _MOST_TICKS
-    )
+    step = next((step for step in _STEPS if (last - first) / step <= most), (last - first) / most)
     axes.xaxis.set_major_locator(MultipleLocator(step))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: t_plus(seconds)))
-    axes.set_xlabel(f"minutes after {timeline.zero_is}, {timeline.zero:%d %B %Y, %H:%M:%S} UTC")
 
 
 def svg(figure: Figure, title: str) -> bytes:

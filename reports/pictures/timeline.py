@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import repeat
 from typing import Any
 
 from matplotlib.axes import Axes
 
 from reports.incident.events import Event, Kind, Timeline
-from reports.pictures.style import INK, PALE, SMALL, new_figure, plain, show_clock, svg
+from reports.pictures.style import INK, PALE, SMALL, new_figure, plain, show_clock, show_ticks, svg
 from rollproof.errors import shortened
 from rollproof.incident.downtime import Since
 from rollproof.system.clock import t_plus
 from rollproof.verdict import Verdict
 
 # The kinds that have rows, the most important first: the last give way where there are too many.
-_RANKS = (Kind.ROLLBACK, Kind.PHASE, Kind.DECISION, Kind.ASSESSMENT, Kind.DEPLOYMENT, Kind.ACKNOWLEDGEMENT)
+_RANKS = (
+    *(Kind.ROLLBACK, Kind.PHASE, Kind.DECISION, Kind.ASSESSMENT, Kind.DEPLOYMENT),
+    *(Kind.ACKNOWLEDGEMENT, Kind.CONTACT),
+)
 _MOST, _LONGEST = 18, 56
 _ROW, _REST, _BAR = 0.25, 0.8, 0.56
-_BEFORE = 0.25
+_BEFORE, _MARGIN = 0.25, 0.06
+_SHORT = 1.5
+"""The runbook's windows have a scale of their own if they end this many times later than the incident."""
 # No two are told apart by colour alone.
 _LOOKS: dict[Verdict | None, dict[str, Any]] = {
     Verdict.PASSED: {"facecolor": "#bfe3d0"},
@@ -41,19 +47,27 @@ def draw(timeline: Timeline) -> bytes | None:
         *(shortened(plain(one.text), _LONGEST) for one in rows),
     ]
     figure = new_figure(_REST + _ROW * len(names))
-    axes = figure.subplots()
-    _draw_samples(axes, samples, timeline)
-    zero = Event(timeline.zero, Kind.INCIDENT, timeline.zero_is, "")
-    for place, event in enumerate([zero, *rows], start=bool(samples)):
-        _draw_event(axes, place, event, timeline.after(event.at))
-    axes.set_yticks(range(len(names)), names)
-    axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.margins(x=0.06)
     # What was long before T+0 is no part of the incident: the monitor's picture has it.
-    first, last = axes.get_xlim()
-    axes.set_xlim(max(first, -_BEFORE * last), last)
-    show_clock(axes, timeline)
-    axes.grid(axis="x")
+    end = max(timeline.after(event.ends) for event in rows)
+    first = min(0.0, *(timeline.after(event.at) for event in (*rows, *samples[:1])))
+    first, windows = max(first, -_BEFORE * end), max(map(_window_end, rows, repeat(timeline)))
+    beside = end > 0 and windows > _SHORT * end
+    panels = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1)) if beside else [figure.subplots()]
+    zero = Event(timeline.zero, Kind.INCIDENT, timeline.zero_is, "")
+    for axes, last in zip(panels, (end, windows) if beside else (max(end, windows),), strict=True):
+        _draw_samples(axes, samples, timeline)
+        for place, event in enumerate([zero, *rows], start=bool(samples)):
+            _draw_event(axes, place, event, timeline, named=axes is panels[0])
+        room = _MARGIN * max(last - first, 1.0)
+        axes.set_xlim(first - room, last + room)
+        axes.grid(axis="x")
+    panels[0].set_yticks(range(len(names)), names)
+    panels[0].set_ylim(len(names) - 0.4, -0.6)
+    show_clock(panels[0], timeline)
+    if beside:
+        panels[0].set_title("The incident")
+        panels[1].set_title("The runbook's windows")
+        show_ticks(panels[1], most=3)
     return svg(figure, f"Timeline of incident {timeline.incident}")
 
 
@@ -79,7 +93,14 @@ def _draw_samples(axes: Axes, samples: Sequence[Event], timeline: Timeline) -> N
         axes.broken_barh(bad, (-_BAR / 2, _BAR), linewidth=0, **_LOOKS[Verdict.FAILED])
 
 
-def _draw_event(axes: Axes, place: int, event: Event, start: float) -> None:
+def _window_end(event: Event, timeline: Timeline) -> float:
+    """Return the end of a phase's window, or of another event, in seconds after T+0."""
+    seconds = event.deadline if event.kind is Kind.PHASE else None
+    return timeline.after(event.ends) if seconds is None else timeline.after(event.at) + seconds
+
+
+def _draw_event(axes: Axes, place: int, event: Event, timeline: Timeline, *, named: bool) -> None:
+    start = timeline.after(event.at)
     text = t_plus(start)
     if event.seconds is None:
         axes.plot([start], [place], "D", color=INK, markersize=4)
@@ -93,12 +114,13 @@ def _draw_event(axes: Axes, place: int, event: Event, start: float) -> None:
         )
         text = f"{event.seconds:.1f} s{', LATE' if event.late else ''}"
     if event.kind is Kind.PHASE and event.deadline is not None:
-        axes.plot([start + event.deadline] * 2, [place - 0.45, place + 0.45], ":", color=PALE)
-    axes.annotate(
-        text,
-        (start + (event.seconds or 0.0), place),
-        xytext=(5, 0),
-        textcoords="offset points",
-        va="center",
-        size=SMALL - 0.5,
-    )
+        axes.plot([_window_end(event, timeline)] * 2, [place - 0.45, place + 0.45], ":", color=PALE)
+    if named:
+        axes.annotate(
+            text,
+            (start + (event.seconds or 0.0), place),
+            xytext=(5, 0),
+            textcoords="offset points",
+            va="center",
+            size=SMALL - 0.5,
+        )

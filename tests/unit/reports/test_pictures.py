@@ -11,9 +11,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from reports.incident.events import timeline_of
+from reports.incident.events import Kind, timeline_of
 from reports.incident.record import read_record
 from reports.pictures import album, monitor
+from reports.pictures import timeline as times
 from reports.pictures.album import EVERY, MONITOR, TIMELINE, draw_pictures
 from reports.pictures.monitor import ERRORS, LATENCY, MOST_POINTS, RESOURCES, Series, points_of
 from rollproof.monitoring.samples import Sample
@@ -77,6 +78,27 @@ def test_texts_of_the_record_are_shown_as_they_are_and_secrets_not_at_all(made: 
     assert "rm -rf $x^{2$ & <b> [31m \N{SNOWMAN} 日本" in shown
     assert redactor.scan(made.folder / PICTURES) == []
     assert MARKER in shown or "…" in shown
+
+
+def test_a_short_incident_has_a_scale_of_its_own_beside_the_runbook_s(made: Drawn) -> None:
+    timeline = timeline_of(read_record(made.folder))
+    of_phases = [event for event in timeline.events if event.kind is Kind.PHASE]
+    titles = []
+    for seconds in (60.0, 600.0):
+        windows = tuple(replace(event, deadline=seconds) for event in of_phases)
+        picture = times.draw(replace(timeline, events=windows))
+        assert picture is not None
+        titles.append(picture.count(b"The incident"))
+    assert titles == [0, 1]
+
+
+def test_a_short_incident_has_a_scale_of_its_own_beside_that_of_all_samples(made: Drawn) -> None:
+    ticks = []
+    for first in (0, -1800):
+        made.sampled(first=first, last=120)
+        draw(made)
+        ticks.append([text for text in texts(made, MONITOR) if text in {"T+0:00", "T+5:00", "T+5:30"}])
+    assert ticks == [["T+5:00", "T+5:30"], ["T+0:00", "T+5:00", "T+5:30"]]
 
 
 def test_what_cannot_be_drawn_goes_is_a_note_and_spoils_no_other(
