@@ -20,7 +20,7 @@ from reports.text.stages import TITLES
 from rollproof.reading import read_regular
 from rollproof.record_names import ENVIRONMENT_FILE, RESULTS
 from rollproof.redaction.redactor import Redactor
-from rollproof.system.files import write_whole
+from rollproof.system.files import encodable, write_whole
 
 
 def write_missing_results(record: IncidentRecord, redactor: Redactor | None = None) -> None:
@@ -49,7 +49,7 @@ def _newest_results(record: IncidentRecord) -> Mapping[str, TestResult]:
         planned = {check: stage for stage, of in run.plan.items() if stage in TITLES for check in of.checks}
         for planned_id, stage in planned.items():
             # A damaged plan may hold lone surrogates, which cannot be written.
-            check = planned_id.encode("utf-8", "backslashreplace").decode()
+            check = encodable(planned_id)
             result = unreported(incident.id, stage, check, run.results.get(planned_id), began)
             result.uuid = str(uuid5(NAMESPACE_URL, f"{incident.id}/{run.number}/{check}"))
             found[check] = result

@@ -54,6 +54,7 @@ from rollproof.reading import read_regular
 from rollproof.record_names import RESULTS
 from rollproof.redaction.redactor import Redactor
 from rollproof.runbook import Replica, store_in
+from rollproof.system.files import encodable
 from rollproof.verdict import Verdict
 
 MEANS, NODE_ID = "means", "nodeId"
@@ -242,7 +243,7 @@ def _add_code(result: TestResult) -> None:
 
 def _text(value: str, redactor: Redactor) -> str:
     """Return `value` redacted, with lone surrogates (from a name that is no UTF-8) spelled out."""
-    return redactor.text(value).encode("utf-8", "backslashreplace").decode()
+    return encodable(redactor.text(value))
 
 
 def _redacted(value: Any, redactor: Redactor) -> Any:  # noqa: ANN401 - Allure's models hold anything

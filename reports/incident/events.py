@@ -199,7 +199,7 @@ def _response(record: IncidentRecord) -> Iterator[Event]:
                 verdict = _ENDINGS.get(entry["ending"], Verdict.FAILED)
             case _:
                 continue  # the rollback and the phases have events of their own
-        yield Event(record.of(entry), kind, _line(text), RESPONSE, verdict)
+        yield Event(record.time_of(entry), kind, _line(text), RESPONSE, verdict)
 
 
 _ENDINGS = {
@@ -268,7 +268,7 @@ def _journal(record: IncidentRecord) -> Iterator[Event]:
                 head = f" from {str(entry['head'])[:_COMMIT]}" if entry.get("head") else ""
                 text = f"{what}{head} {'resumes' if what in begun else 'begins'}"
                 begun.add(what)
-                yield Event(record.of(entry), Kind.ROLLBACK, _line(text), JOURNAL)
+                yield Event(record.time_of(entry), Kind.ROLLBACK, _line(text), JOURNAL)
                 continue
             case JournalEvent.NOTED:
                 text = str(entry["text"])
@@ -281,7 +281,7 @@ def _journal(record: IncidentRecord) -> Iterator[Event]:
                 verdict = Verdict(entry["rolled_back"])
             case event:
                 text = ": ".join(filter(None, (str(event), shortened(first_line(entry), _LONGEST))))
-        yield Event(record.of(entry), Kind.NOTE, _line(text), JOURNAL, verdict)
+        yield Event(record.time_of(entry), Kind.NOTE, _line(text), JOURNAL, verdict)
 
 
 def _step(record: IncidentRecord, step: RecordedStep) -> Event:
@@ -292,7 +292,7 @@ def _step(record: IncidentRecord, step: RecordedStep) -> Event:
     if end is None and known in _OF_CHECKS:
         text, verdict = "not ended when this was written", None
     return Event(
-        at=record.of(step.began),
+        at=record.time_of(step.began),
         kind=Kind.DEPLOYMENT if known is Step.DEPLOY else Kind.ACTION,
         text=_line(": ".join(filter(None, (step.name, text)))),
         source=JOURNAL,
@@ -382,7 +382,7 @@ def counted(verdict: PhaseVerdict, missing: int = 0) -> str:
 def _reopenings(record: IncidentRecord) -> Iterator[Event]:
     for entry in record.reopenings:
         text = f"{entry['name']} reopened it for the fix {str(entry['fix'])[:_COMMIT]}: {entry['root_cause']}"
-        yield Event(record.of(entry), Kind.REOPENING, _line(text), REOPENING)
+        yield Event(record.time_of(entry), Kind.REOPENING, _line(text), REOPENING)
 
 
 _SOURCES = {

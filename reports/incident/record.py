@@ -1,4 +1,4 @@
-"""Everything in an incident's folder that can be trusted, and in words the parts that cannot.
+"""The trusted content of an incident's folder, and in words the parts that cannot be trusted.
 
 Journals are read as far as their hash chain holds; other files as far as their shape is right. A damaged
 file raises nothing: a post-mortem is written about incidents that went wrong. `doubts` names the parts that
@@ -109,7 +109,7 @@ class IncidentRecord:
         start = self.incident.started
         return datetime.fromisoformat(start.wall) + timedelta(seconds=moment.seconds_since(start))
 
-    def of(self, entry: Mapping[str, Any]) -> datetime:
+    def time_of(self, entry: Mapping[str, Any]) -> datetime:
         """Return the time of a journal's record."""
         return self.at(Moment.from_record(entry["at"]))
 
@@ -132,7 +132,7 @@ class IncidentRecord:
         return next(found, (Bands(), _BEAT_SECONDS))
 
 
-def read_record(folder: Path, signing: Signing = ANYBODY) -> IncidentRecord:
+def read_incident_record(folder: Path, signing: Signing = ANYBODY) -> IncidentRecord:
     """Read the record of the incident in `folder`; nothing outside of the folder is read.
 
     `signing` says who has to have signed it.
@@ -142,8 +142,8 @@ def read_record(folder: Path, signing: Signing = ANYBODY) -> IncidentRecord:
     read = _Reader(folder)
     closed = read.json(CLOSED, Closed)
     contacts = read.journal(CONTACTS)
-    windows = sorted(path.name for path in folder.glob(f"{LOST_WINDOW}*") if path.is_dir())
-    accounts = {name: read.json(f"{name}/{ACCOUNTS}", dict[str, StoreAccount]) for name in windows}
+    lost_windows = sorted(path.name for path in folder.glob(f"{LOST_WINDOW}*") if path.is_dir())
+    accounts = {name: read.json(f"{name}/{ACCOUNTS}", dict[str, StoreAccount]) for name in lost_windows}
     seal = seal_state(folder, signing)
     return IncidentRecord(
         incident=incident,
@@ -162,6 +162,7 @@ def read_record(folder: Path, signing: Signing = ANYBODY) -> IncidentRecord:
         kept=read.samples(SAMPLES),
         accounts={name: account for name, account in accounts.items() if account is not None},
         seal=seal,
+        # Last: what was read above adds to these.
         doubts=tuple(dict.fromkeys([*read.doubts, *seal.doubts])),
     )
 
@@ -197,7 +198,7 @@ class _Reader:
         try:
             return read()
         except Problem as problem:
-            self.doubt(name, said(problem))
+            self.doubt(name, without_source(problem))
         except OSError as error:
             self.doubt(name, f"it cannot be read: {reason_of(error)}")
         except OTHER_SHAPE as error:
@@ -215,7 +216,9 @@ class _Reader:
         none = list[dict[str, Any]](), None
         records, broken = self.part(name, lambda: read_journal(path), none)
         if broken is not None:
-            self.doubt(name, f"its hash chain holds for {len(records)} records only: {said(broken)}")
+            self.doubt(
+                name, f"its hash chain holds for {len(records)} records only: {without_source(broken)}"
+            )
         self.torn(name)
         return tuple(records)
 
@@ -246,7 +249,7 @@ class _Reader:
         self.doubts.append(f"{name}: {text}")
 
 
-def said(problem: Problem) -> str:
+def without_source(problem: Problem) -> str:
     """Return a problem's text without its source: a copy of the folder then says the same."""
     return f"{problem.what}: expected {problem.expected}, observed {problem.observed}"
 

@@ -16,7 +16,7 @@ from rollproof.errors import Unverifiable, reason_of
 from rollproof.home import COMMAND, typed
 from rollproof.reading import read_regular
 from rollproof.record_names import POST_MORTEM
-from rollproof.system.files import write_whole
+from rollproof.system.files import write_page
 
 BY_PEOPLE = "<!-- From here on people write; this part is kept when the record is rebuilt. -->"
 # A monitor that changes its word with each beat would fill pages that say no more.
@@ -31,7 +31,7 @@ def write_post_mortem(folder: Path, story: Story, redact: Callable[[str], str]) 
         by_people = _by_people(path)
         below = (TEMPLATES / "by_people.md").read_text() if by_people is None else redact(by_people)
         text = f"{post_mortem(story, redact)}\n{BY_PEOPLE}\n{below}"
-        write_whole(path, text.encode("utf-8", "backslashreplace"), mode=0o644)
+        write_page(path, text)
     except (OSError, UnicodeDecodeError) as error:
         raise Unverifiable(
             what="post-mortem",

@@ -18,7 +18,7 @@ from rollproof.incident.ledger import runs
 from rollproof.profile.profile import Target
 from rollproof.record_names import GATE_PAGE
 from rollproof.redaction.redactor import Redactor
-from rollproof.system.files import write_whole
+from rollproof.system.files import write_page
 from rollproof.verdict import RunVerdict, Verdict
 
 
@@ -77,4 +77,4 @@ def _write_gate(story: Story, target: Target | None, redactor: Redactor) -> None
     except OTHER_SHAPE as error:
         unread = f"The record of the run cannot be read: {in_markdown(redactor.text(str(error)))}"
         page = f"# {MARKS[Verdict.FAILED]} Do not promote\n\n{unread}\n"
-    write_whole(folder / GATE_PAGE, page.encode("utf-8", "backslashreplace"), mode=0o644)
+    write_page(folder / GATE_PAGE, page)

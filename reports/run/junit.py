@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from fixtures.gating.recorder import PART
-from rollproof.system.files import write_whole
+from rollproof.system.files import encodable, write_whole
 from rollproof.verdict import Verdict, worst
 
 _VERDICT, _PHASE = "verdict", "phase"
@@ -50,8 +50,7 @@ def complete_junit(file: Path, properties: Mapping[str, str]) -> None:
             own = ET.Element("properties")
             suite.insert(0, own)
         for name, value in properties.items():
-            clean = value.encode("utf-8", "backslashreplace").decode()
-            ET.SubElement(own, "property", {"name": name, "value": clean})
+            ET.SubElement(own, "property", {"name": name, "value": encodable(value)})
     write_whole(file, ET.tostring(root, encoding="utf-8", xml_declaration=True), mode=0o644)
 
 

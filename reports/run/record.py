@@ -19,7 +19,7 @@ from fixtures.target import recorded_facts
 from reports.allure.metadata import environment_of_run, write_environment
 from reports.allure.missing import write_missing_results
 from reports.html.html import render
-from reports.incident.record import IncidentRecord, read_record
+from reports.incident.record import IncidentRecord, read_incident_record
 from reports.postmortem.postmortem import BY_PEOPLE
 from reports.run.causes import NAME as CAUSES
 from reports.run.completion import complete
@@ -38,7 +38,7 @@ from rollproof.incident.tally import of_severity, tally
 from rollproof.reading import read_regular
 from rollproof.record_names import GATE_PAGE, POST_MORTEM, REPORT, RESULTS
 from rollproof.sealing.seal import promised
-from rollproof.system.files import write_whole
+from rollproof.system.files import write_page
 from rollproof.verdict import RunVerdict, Verdict
 
 
@@ -70,7 +70,7 @@ class _Record:
         target, folder = self._verification.target, self._incident.folder
         redactor, recorded = redactor_of(self._config), recorded_facts(self._config)
         # Read before there is a verdict: from then on a record that nobody has signed yet would be doubted.
-        record = read_record(folder, target.signing)
+        record = read_incident_record(folder, target.signing)
         self._complete_results(record, recorded)
         signature, unsigned = promised(target.signing)
         verdict = tally(self._incident, target.windows, self._verification.wrong)
@@ -186,7 +186,7 @@ class _Record:
         """Mark the page of a run whose record holds a secret, and save the gate's: it may promote nothing."""
         page = f"# ❌ A secret is in the record of this run: see what its checks printed last\n\n{page}"
         if self._incident.kind is IncidentKind.CHANGE:
-            write_whole(self._incident.folder / GATE_PAGE, page.encode(), mode=0o644)
+            write_page(self._incident.folder / GATE_PAGE, page)
         return page
 
     def _complete_results(self, record: IncidentRecord, recorded: Facts | None) -> None:

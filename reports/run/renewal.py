@@ -10,7 +10,7 @@ from pathlib import Path
 
 from reports.allure.missing import write_missing_results
 from reports.html.html import render
-from reports.incident.record import read_record
+from reports.incident.record import read_incident_record
 from reports.run.completion import complete
 from reports.verdict.summary import lines
 from reports.verdict.verdict import recounted, write_verdict
@@ -34,7 +34,7 @@ def rebuild_report(incident: str, incidents: Path | None, profile: Path | None =
     place = incidents or (target.folders.incidents if target is not None else default_incidents())
     folder = named_incident(incident, place).folder
     verdict = renew(folder, lambda text: print(text, file=sys.stderr), target)  # noqa: T201
-    record = read_record(folder, target.signing if target is not None else Signing())
+    record = read_incident_record(folder, target.signing if target is not None else Signing())
     notes = [
         f"  sealed  {record.seal}",
         *(f"  not trusted  {doubt}" for doubt in record.doubts),
@@ -58,7 +58,7 @@ def renew(folder: Path, say: Callable[[str], None], target: Target | None = None
     folder = folder.resolve()
     signing = target.signing if target is not None else Signing()
     with sealed(folder, signing, "report", say):
-        record = read_record(folder, signing)
+        record = read_incident_record(folder, signing)
         try:
             verdict = replace(recounted(record), signature=promised(signing)[0])
             write_verdict(folder, verdict)

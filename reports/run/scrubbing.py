@@ -19,6 +19,7 @@ import pytest
 from fixtures.gating.verification import VERIFICATION
 from reports.text.redactor import REDACTOR, redactor_of
 from rollproof.redaction.redactor import SHORTEST, Redactor
+from rollproof.system.files import encodable
 
 _FROM_WORKER = "rollproof_secrets"
 
@@ -144,7 +145,7 @@ def _scrubbed(value: Any, redactor: Redactor) -> Any:  # noqa: ANN401 - pytest's
     """Return `value` without secrets; pytest's exception representations are changed in place."""
     if isinstance(value, str):
         # A lone surrogate, from a file name that is no UTF-8, would break the way from worker to controller.
-        return redactor.text(value).encode("utf-8", "backslashreplace").decode()
+        return encodable(redactor.text(value))
     if isinstance(value, list):
         return [_scrubbed(item, redactor) for item in value]
     if isinstance(value, tuple):

@@ -17,6 +17,7 @@ from typing import Any, Generic, Literal, Self, TypeVar
 import typer
 
 from rollproof.errors import Described, ExitCode, for_a_terminal
+from rollproof.system.files import encodable
 from rollproof.system.record_files import as_json
 
 Result = TypeVar("Result")
@@ -111,7 +112,7 @@ def _clean(value: Any, redact: Callable[[str], str]) -> Any:  # noqa: ANN401 - w
     A text is redacted by itself: the signs between two of them are JSON's.
     """
     if isinstance(value, str):
-        return redact(value).encode("utf-8", "backslashreplace").decode()
+        return encodable(redact(value))
     if isinstance(value, dict):
         return {_clean(name, redact): _clean(item, redact) for name, item in value.items()}
     return [_clean(item, redact) for item in value] if isinstance(value, list) else value

@@ -14,7 +14,7 @@ from rollproof.home import typed
 from rollproof.record_names import GATE_PAGE, POST_MORTEM, REPORT, RESULTS, VERDICT
 from rollproof.runbook import SEVERITY, STEPS
 from rollproof.sealing.seal import UNSIGNED
-from rollproof.verdict import RunVerdict, Verdict, blind_at
+from rollproof.verdict import RollbackVerdict, RunVerdict, Verdict, blind_at
 
 _STYLES = {
     Verdict.PASSED: "bold green",
@@ -46,8 +46,8 @@ _LATE = "every check of all four phases ran and passed, but the target was down 
 _NOT_IN_TIME = "every check of all four phases ran and passed, but not in time"
 _LONGEST_REASON = 200
 _LONGEST_BLOCKED = 140
-_RECORD = (VERDICT, GATE_PAGE, REPORT, POST_MORTEM, RESULTS)
-# GitHub and its imitations show the file that this variable names.
+_RECORD_FILES = (VERDICT, GATE_PAGE, REPORT, POST_MORTEM, RESULTS)
+# GitHub's runners, and those like them, show on the job's page the file that this variable names.
 _SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
 
 
@@ -68,7 +68,7 @@ def lines(
     """
     style = _STYLES[verdict.verdict]
     if verdict.rollback is not None:
-        yield "", f"  {_rollback(verdict)}", ""
+        yield "", f"  {_rollback(verdict, verdict.rollback)}", ""
     for name, phase in verdict.phases.items():
         window = "{:g}-{:g} s".format(*phase.window) if phase.window is not None else ""
         shown = f"window {window:<10}  " if window else ""
@@ -83,7 +83,7 @@ def lines(
         yield "  late", f"    {reason}", style
     if verdict.partial:
         yield "  not covered", f": {'; '.join(verdict.partial)}", style
-    yield "", f"  record  {shown_folder(folder)}: {', '.join(_record(folder))}", ""
+    yield "", f"  record  {shown_folder(folder)}: {', '.join(_record_files(folder))}", ""
     yield "", f"  {signature_of(verdict)}", ""
     yield from (("", note, "") for note in notes)
     said, text = verdict.said(green=green), conclusion(verdict, green=green)
@@ -91,7 +91,7 @@ def lines(
 
 
 def conclusion(verdict: RunVerdict, *, green: bool) -> str:
-    """Return what the run's verdict means, and the record's where that is another one."""
+    """Return the meaning of the run's verdict, and of the record's verdict if the two differ."""
     if verdict.said(green=green) is verdict.verdict:
         return meaning(verdict)
     whole = f"the record so far is {verdict.verdict}: {meaning(verdict)}"
@@ -125,10 +125,8 @@ def signature_of(verdict: RunVerdict) -> str:
     return verdict.signature if verdict.signature == UNSIGNED else f"signed with the key {verdict.signature}"
 
 
-def _rollback(verdict: RunVerdict) -> str:
-    if verdict.rollback is None:
-        return ""
-    text = f"rollback {verdict.rollback.verdict} in {verdict.rollback.seconds:.1f} s"
+def _rollback(verdict: RunVerdict, rollback: RollbackVerdict) -> str:
+    text = f"rollback {rollback.verdict} in {rollback.seconds:.1f} s"
     if verdict.rto_seconds is not None:
         text = f"{text}, verified after {verdict.rto_seconds:.1f} s in all"
     if verdict.records is not None:
@@ -144,10 +142,7 @@ def _firsts(verdict: RunVerdict, printed: Collection[str]) -> Iterator[tuple[str
 
 
 def _blocked(verdict: RunVerdict) -> dict[str, list[str]]:
-    """Return the titles of the phases that were only blocked, by the reason: most often it is one for all.
-
-    What is late has a line of its own.
-    """
+    """Return the titles of the phases that were only blocked, by reason; a late phase has its own line."""
     titles: dict[str, list[str]] = {}
     for name, phase in verdict.phases.items():
         only = phase.checks.blocked and not (phase.checks.failed or phase.checks.broken or phase.late)
@@ -161,9 +156,9 @@ def _line(reason: str) -> str:
     return shortened(reason.splitlines()[0] if reason else "no reason given", _LONGEST_REASON)
 
 
-def _record(folder: Path) -> list[str]:
+def _record_files(folder: Path) -> list[str]:
     """Return the names of the record's existing files."""
-    return [name for name in _RECORD if (folder / name).exists()]
+    return [name for name in _RECORD_FILES if (folder / name).exists()]
 
 
 def report_command(folder: Path) -> str:

@@ -6,12 +6,12 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from reports.incident.record import OTHER_SHAPE, IncidentRecord, said
+from reports.incident.record import OTHER_SHAPE, IncidentRecord, without_source
 from rollproof.errors import Problem, UsageProblem, reason_of
 from rollproof.home import typed
 from rollproof.incident.tally import tally
 from rollproof.record_names import VERDICT
-from rollproof.system.files import write_whole
+from rollproof.system.files import write_page
 from rollproof.system.record_files import as_json, read_record
 from rollproof.verdict import RunVerdict, Verdict
 
@@ -20,8 +20,7 @@ def write_verdict(folder: Path, verdict: RunVerdict) -> Path:
     """Write the verdict into the incident's folder, whole or not at all; return its path."""
     path = folder / VERDICT
     text = json.dumps(as_json(verdict), ensure_ascii=False, allow_nan=False, indent=2)
-    # A lone surrogate, from a damaged record, is written as JSON escapes it.
-    write_whole(path, f"{text}\n".encode("utf-8", "backslashreplace"), mode=0o644)
+    write_page(path, f"{text}\n")
     return path
 
 
@@ -40,7 +39,8 @@ def read_verdict(folder: Path) -> RunVerdict:
 def recounted(record: IncidentRecord) -> RunVerdict:
     """Return the record's verdict, or *broken* with the reason if the record cannot be read.
 
-    Notes that only its run knew, and who signs, are those of the verdict that is there.
+    Its `notes` and `signature` come from the folder's `verdict.json`, if that can be read: the rest of the
+    record does not hold them all.
     """
     incident = record.incident
     try:
@@ -58,14 +58,14 @@ def recounted(record: IncidentRecord) -> RunVerdict:
             partial=(f"the record cannot be read: {_why(error)}",),
         )
     try:
-        there = read_verdict(incident.folder)
+        earlier = read_verdict(incident.folder)
     except Problem:
         return verdict
-    notes = tuple(dict.fromkeys([*verdict.notes, *there.notes]))
-    return replace(verdict, notes=notes, signature=there.signature)
+    notes = tuple(dict.fromkeys([*verdict.notes, *earlier.notes]))
+    return replace(verdict, notes=notes, signature=earlier.signature)
 
 
 def _why(error: Exception) -> str:
     if isinstance(error, Problem):
-        return said(error)
+        return without_source(error)
     return reason_of(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"

@@ -85,6 +85,16 @@ def write_whole(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     sync_folder(path.parent)
 
 
+def write_page(path: Path, text: str) -> None:
+    """Write a text that everybody may read: see `write_whole` and `encodable`."""
+    write_whole(path, encodable(text).encode(), mode=0o644)
+
+
+def encodable(text: str) -> str:
+    """Return `text` with lone surrogates, of a name that is no UTF-8 or of a damaged record, spelled out."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal; raises `OSError` if it cannot be read."""
     with open_regular(path) as stream:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reports.incident.events import Kind, timeline_of
-from reports.incident.record import read_record
+from reports.incident.record import read_incident_record
 from reports.run import completion, renewal
 from rollproof.errors import ExitCode
 from rollproof.incident.ledger import runs
@@ -56,7 +56,7 @@ def test_a_killed_run_leaves_an_honest_record(sandbox: Sandbox, monkeypatch: pyt
     results = [json.loads(p.read_text()) for p in (killed.incident / "allure-results").glob("*-result.json")]
     assert sorted(result["status"] for result in results) == ["broken", "broken", "passed"]
     # The limits of the profile are in the record of the run.
-    phases = timeline_of(read_record(killed.incident)).of(Kind.PHASE)
+    phases = timeline_of(read_incident_record(killed.incident)).of(Kind.PHASE)
     (phase,) = [event for event in phases if event.text.startswith("Phase 1")]
     assert phase.deadline is not None
     (run,) = runs(killed.incident)

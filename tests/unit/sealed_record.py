@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 
 from reports.bundle.bundle import write_bundle
-from reports.incident.record import read_record
+from reports.incident.record import read_incident_record
 from reports.postmortem.postmortem import write_post_mortem
 from reports.postmortem.story import story_of
 from reports.verdict.verdict import read_verdict, recounted, write_verdict
@@ -88,7 +88,7 @@ class SealedRecord:
         sealing = Sealing(self.folder, self.signing)
         verdict = read_verdict(self.folder)
         write_verdict(self.folder, replace(verdict, signature=promised(self.signing)[0]))
-        record = read_record(self.folder, self.signing)
+        record = read_incident_record(self.folder, self.signing)
         write_post_mortem(self.folder, story_of(record, recounted(record)), Redactor().text)
         sealing.seal(by)
 

@@ -12,7 +12,7 @@ import pytest
 
 from reports.bundle.bundle import CHECKER_FILE, write_bundle
 from reports.bundle.verify_record import JOURNALS, canonical, check
-from reports.incident.record import read_record
+from reports.incident.record import read_incident_record
 from reports.run import completion, renewal
 from reports.run.renewal import renew
 from reports.verdict.verdict import read_verdict, recounted
@@ -118,7 +118,7 @@ def test_a_whole_record_holds_and_says_who_signed_it(record: SealedRecord) -> No
     assert (found.doubts, found.unsealed) == ([], ())
     assert found.signature.startswith("signed by ada@example.org with the key SHA256:")
     assert read_verdict(record.folder).signature in found.signature
-    assert read_record(record.folder).doubts == ()
+    assert read_incident_record(record.folder).doubts == ()
     assert (checked.code, checked.wrong, checked.unsealed) == (0, [], [])
     assert checked.said[1:] == ["verdict, derived again: passed"]
     assert read_verdict(record.folder).signature in checked.said[0]
@@ -150,7 +150,7 @@ def test_a_changed_file_is_named_by_every_reader(unsigned: SealedRecord, name: s
     _EDITS[name](unsigned.folder / name)
 
     assert name in seal_state(unsigned.folder).wrong
-    assert any(doubt.startswith(name) for doubt in read_record(unsigned.folder).doubts)
+    assert any(doubt.startswith(name) for doubt in read_incident_record(unsigned.folder).doubts)
     with pytest.raises(ActionFailed, match=f"'{name}' is"):
         bundled(unsigned)
     assert not unsigned.folder.with_suffix(".tgz").exists()
@@ -163,7 +163,7 @@ def test_an_added_file_and_a_link_are_found(unsigned: SealedRecord) -> None:
     assert "'more.json' was added after it was sealed" in check(bundled(unsigned, anyway=True)).wrong
     (unsigned.folder / "superseded.json").symlink_to(unsigned.folder / "rollback.json")
     assert seal_state(unsigned.folder).wrong == {"superseded.json": "it is a link"}
-    assert recounted(read_record(unsigned.folder)).verdict is Verdict.BROKEN
+    assert recounted(read_incident_record(unsigned.folder)).verdict is Verdict.BROKEN
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -358,7 +358,7 @@ def test_a_record_that_nobody_signed_is_wrong_where_signers_are_named(
 ) -> None:
     signing = new_key(tmp_path, "later")
     assert "nobody has signed it" in seal_state(unsigned.folder, signing).wrong[SIGNATURE]
-    assert recounted(read_record(unsigned.folder, signing)).verdict is Verdict.BROKEN
+    assert recounted(read_incident_record(unsigned.folder, signing)).verdict is Verdict.BROKEN
     assert check(unsigned.bundle, signing.allowed_signers).code == 1
     with pytest.raises(Unverifiable):
         Sealing(unsigned.folder, signing).seal("a command")

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from reports.incident.events import Kind, timeline_of
-from reports.incident.record import read_record
+from reports.incident.record import read_incident_record
 from reports.pictures import album, monitor
 from reports.pictures import timeline as times
 from reports.pictures.album import EVERY, MONITOR, TIMELINE, draw_pictures
@@ -38,7 +38,7 @@ def made(tmp_path: Path) -> Drawn:
 
 
 def draw(made: Drawn, redactor: Redactor | None = None) -> list[str]:
-    record = read_record(made.folder)
+    record = read_incident_record(made.folder)
     return list(draw_pictures(record, timeline_of(record), redactor or Redactor()))
 
 
@@ -81,7 +81,7 @@ def test_texts_of_the_record_are_shown_as_they_are_and_secrets_not_at_all(made: 
 
 
 def test_a_short_incident_has_a_scale_of_its_own_beside_the_runbook_s(made: Drawn) -> None:
-    timeline = timeline_of(read_record(made.folder))
+    timeline = timeline_of(read_incident_record(made.folder))
     of_phases = [event for event in timeline.events if event.kind is Kind.PHASE]
     titles = []
     for seconds in (60.0, 600.0):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from reports.incident.record import read_record
+from reports.incident.record import read_incident_record
 from reports.postmortem.postmortem import BY_PEOPLE, post_mortem, write_post_mortem
 from reports.postmortem.story import Story, story_of
 from reports.text.page import in_markdown
@@ -41,7 +41,7 @@ def made(profile: Path, clock: Clock) -> MadeIncident:
 
 
 def story(made: MadeIncident) -> Story:
-    record = read_record(made.folder)
+    record = read_incident_record(made.folder)
     return story_of(record, recounted(record))
 
 
@@ -121,7 +121,7 @@ def test_the_page_is_the_same_twice_and_elsewhere(
     monkeypatch.chdir("/")
 
     assert write(made).read_bytes() == first
-    record = read_record(copy)
+    record = read_incident_record(copy)
     write_post_mortem(copy, story_of(record, recounted(record)), Redactor().text)
     assert (copy / POST_MORTEM).read_bytes() == first
     assert str(tmp_path).encode() not in first
@@ -300,7 +300,7 @@ def test_the_verdict_is_the_one_of_the_run(made: MadeIncident, *, killed: bool) 
     made.roll_back()
     made.check(reported=5 if killed else 8)
 
-    verdict = recounted(read_record(made.folder))
+    verdict = recounted(read_incident_record(made.folder))
 
     assert verdict == tally(made.incident, made.target.windows)
     assert verdict.verdict is (Verdict.BROKEN if killed else Verdict.PASSED)
@@ -312,7 +312,7 @@ def test_a_verdict_that_cannot_be_counted_is_broken(made: MadeIncident, name: st
     made.check()
     (made.folder / name).write_bytes(b"{]\n")
 
-    verdict = recounted(read_record(made.folder))
+    verdict = recounted(read_incident_record(made.folder))
 
     assert verdict.verdict is Verdict.BROKEN
     assert len(verdict.partial) == 1

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from reports.incident.events import Kind, Timeline, timeline_of
-from reports.incident.record import read_record
+from reports.incident.record import read_incident_record
 from rollback_actions.session.journal import Journal
 from rollproof.errors import ExitCode, UsageProblem
 from rollproof.incident.response_record import ALLOWED
@@ -40,7 +40,7 @@ def texts(timeline: Timeline, *kinds: Kind) -> list[str]:
 def test_a_whole_response_is_told_in_order(made: MadeIncident) -> None:
     made.respond()
 
-    timeline = timeline_of(read_record(made.folder))
+    timeline = timeline_of(read_incident_record(made.folder))
 
     assert timeline.doubts == ()
     assert [event.at for event in timeline.events] == sorted(event.at for event in timeline.events)
@@ -75,7 +75,7 @@ def test_what_a_person_allowed_is_told_as_it_was_typed_and_is_no_decision(made: 
     journal = Journal(made.folder / RESPONSE, str)
     journal.write(ALLOWED, by="ada", **asdict(Allowed("staging", over_budget=True)))
     made.respond()
-    timeline = timeline_of(read_record(made.folder))
+    timeline = timeline_of(read_incident_record(made.folder))
     assert timeline.doubts == ()
     assert texts(timeline, Kind.RESPONSE)[0] == "allowed by ada: --confirm staging, --over-budget"
     assert len(texts(timeline, Kind.DECISION)) == 2
@@ -87,7 +87,7 @@ def test_without_a_response_the_monitor_says_since_when_it_was_bad(made: MadeInc
     made.roll_back()
     made.watch(5, 0)
 
-    timeline = timeline_of(read_record(made.folder))
+    timeline = timeline_of(read_incident_record(made.folder))
 
     assert timeline.doubts == ()
     assert timeline.zero_is == "the first bad sample of the monitor"
@@ -102,7 +102,7 @@ def test_a_monitor_that_saw_nothing_bad_moves_no_beginning(made: MadeIncident) -
     made.clock.turn(2)
     made.roll_back()
 
-    timeline = timeline_of(read_record(made.folder))
+    timeline = timeline_of(read_incident_record(made.folder))
 
     assert timeline.zero_is == "the beginning of the rollback"
     assert texts(timeline, Kind.SAMPLE) == ["every probe answered (18 samples)"]
@@ -112,7 +112,7 @@ def test_a_response_knows_better_than_the_monitor(made: MadeIncident) -> None:
     made.watch(200, 0)
     made.respond()
 
-    timeline = timeline_of(read_record(made.folder))
+    timeline = timeline_of(read_incident_record(made.folder))
 
     assert timeline.zero_is == "the first bad sample"
     assert {event.source for event in timeline.of(Kind.SAMPLE)} == {"assessed.jsonl"}
@@ -121,7 +121,7 @@ def test_a_response_knows_better_than_the_monitor(made: MadeIncident) -> None:
 def test_people_are_in_it(made: MadeIncident) -> None:
     made.tell()
 
-    timeline = timeline_of(read_record(made.folder))
+    timeline = timeline_of(read_incident_record(made.folder))
 
     assert timeline.zero_is == "the detection"
     assert [(event.text, event.verdict) for event in timeline.of(Kind.CONTACT)] == [
@@ -138,7 +138,7 @@ def test_people_are_in_it(made: MadeIncident) -> None:
 def test_a_step_that_was_killed_has_no_end(made: MadeIncident) -> None:
     made.cut_off()
 
-    timeline = timeline_of(read_record(made.folder))
+    timeline = timeline_of(read_incident_record(made.folder))
 
     assert [(event.text, event.verdict, event.seconds) for event in timeline.of(Kind.ACTION)] == [
         (f"rollback emergency {'a' * 40}: no end is recorded", Verdict.BROKEN, None),
@@ -151,7 +151,7 @@ def test_a_step_that_was_killed_has_no_end(made: MadeIncident) -> None:
 def test_checks_that_never_reported_are_counted(made: MadeIncident) -> None:
     made.check(reported=3)
 
-    timeline = timeline_of(read_record(made.folder))
+    timeline = timeline_of(read_incident_record(made.folder))
 
     assert "Phase 2: Connectivity, run 1: 1 passed, 1 never reported" in texts(timeline, Kind.PHASE)
     assert "Phase 4: Data integrity, run 1: 2 never reported" in texts(timeline, Kind.PHASE)
@@ -165,7 +165,7 @@ def test_a_wall_clock_that_is_set_back_does_not_turn_the_order_around(made: Made
     with journal.step("second"):
         made.clock.turn(1)
 
-    timeline = timeline_of(read_record(made.folder))
+    timeline = timeline_of(read_incident_record(made.folder))
 
     assert texts(timeline, Kind.ACTION) == ["first", "second"]
     assert [timeline.after(event.at) for event in timeline.of(Kind.ACTION)] == [0, 5]
@@ -177,7 +177,7 @@ def test_zero_is_the_rollback_else_the_incident(made: MadeIncident, zero: str) -
     if zero == "unfinished":
         made.cut_off()
 
-    timeline = timeline_of(read_record(made.folder))
+    timeline = timeline_of(read_incident_record(made.folder))
 
     is_rollback = zero == "unfinished"
     assert timeline.zero_is == (
@@ -216,10 +216,10 @@ def test_a_damaged_journal_is_read_as_far_as_it_can_be_trusted(
     made: MadeIncident, damage: Callable[[Path], None], said: str, *, restored: bool
 ) -> None:
     made.roll_back()
-    whole = timeline_of(read_record(made.folder))
+    whole = timeline_of(read_incident_record(made.folder))
     damage(made.folder / JOURNAL)
 
-    timeline = timeline_of(read_record(made.folder))
+    timeline = timeline_of(read_incident_record(made.folder))
 
     assert whole.doubts == ()
     assert any(doubt.startswith(JOURNAL) and said in doubt for doubt in timeline.doubts)
@@ -264,7 +264,7 @@ def test_whatever_is_damaged_the_timeline_is_made_and_says_so(
     )
     (made.folder / name).write_bytes(content)
 
-    timeline = timeline_of(read_record(made.folder))
+    timeline = timeline_of(read_incident_record(made.folder))
 
     assert "restore mysql: 145 records" in texts(timeline, Kind.ACTION)
     # An empty file of lines is one in which nothing was written yet.
@@ -276,7 +276,7 @@ def test_whatever_is_damaged_the_timeline_is_made_and_says_so(
 def test_a_file_of_a_rollback_that_says_only_when_it_began_is_a_doubt(made: MadeIncident, name: str) -> None:
     (made.folder / name).write_text(json.dumps({"started": made.incident.started.record()}))
 
-    timeline = timeline_of(read_record(made.folder))
+    timeline = timeline_of(read_incident_record(made.folder))
 
     assert any(doubt.startswith(f"{name}: it is damaged") for doubt in timeline.doubts)
     assert not texts(timeline, Kind.ROLLBACK)
@@ -288,12 +288,12 @@ def test_a_copy_elsewhere_says_the_same(made: MadeIncident, tmp_path: Path) -> N
     copy = tmp_path / "elsewhere" / made.identity
     shutil.copytree(made.folder, copy)
 
-    ours, theirs = timeline_of(read_record(made.folder)), timeline_of(read_record(copy))
+    ours, theirs = timeline_of(read_incident_record(made.folder)), timeline_of(read_incident_record(copy))
 
     assert (ours.events, ours.doubts, ours.zero) == (theirs.events, theirs.doubts, theirs.zero)
 
 
 def test_what_is_no_incident_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageProblem, match=r"a readable incident\.json") as refused:
-        timeline_of(read_record(tmp_path))
+        timeline_of(read_incident_record(tmp_path))
     assert refused.value.exit_code is ExitCode.USAGE

@@ -13,7 +13,7 @@ import pytest
 
 from reports.incident.events import Kind as Event
 from reports.incident.events import timeline_of
-from reports.incident.record import read_record
+from reports.incident.record import read_incident_record
 from reports.terminal.progress import Progress
 from rollback_actions import check_run
 from rollback_actions.backup import whole_backup
@@ -252,7 +252,9 @@ def test_one_that_is_written_off_says_why_and_stays_not_passed(rehearse: Rehears
     said = json.loads((left.incident.folder / SUPERSEDED).read_text())
     assert said["by"] is None
     assert left.incident.rollback_verdicts() == [Verdict.FAILED]
-    texts = [event.text for event in timeline_of(read_record(left.incident.folder)).of(Event.ROLLBACK)]
+    texts = [
+        event.text for event in timeline_of(read_incident_record(left.incident.folder)).of(Event.ROLLBACK)
+    ]
     assert any(text == f"the rollback was written off: {said['why']}" for text in texts)
 
 
