@@ -40,15 +40,14 @@ def test_team_was_notified(
            what="channels of the team",
            expected="at least one", observed=len(channels) or "none",
            source="premigration.team.channels in the profile",
-           hint="only who is told can help: name the team's channels")
-    why = {one: change_record.untold(one, change_document.digest) for one in channels}
-    untold = "; ".join(f"channel {name} {text}" for name, text in why.items() if text)
-    expect(not untold,
+           hint="only a team that is notified can help: name the team's channels")
+    why = {one: change_record.why_not_notified(one, change_document.digest) for one in channels}
+    missing = "; ".join(f"channel {name} {text}" for name, text in why.items() if text)
+    expect(not missing,
            what="notification of the team",
            expected=f"delivered to each of {len(channels)} channels, with the change document as it is now",
-           instead=untold)
-    told = change_record.told
-    ago = told.at.seconds_ago() / 60 if told else 0
+           instead=missing)
+    ago = change_record.latest.at.seconds_ago() / 60 if change_record.latest else 0
     note(f"{len(channels)} of {len(channels)} channels took the message, the last {ago:.0f} min ago")
 
 
@@ -57,7 +56,7 @@ def test_on_call_acknowledged(
 ) -> None:
     """An engineer on call has acknowledged, recently, and after the team's last notification."""
     team = target.premigration.team
-    said = [(one, change_record.void(one, team.on_call, team.acknowledged_seconds))
+    said = [(one, change_record.why_void(one, team.on_call, team.acknowledged_seconds))
             for one in change_record.acknowledgements]
     holding = [one for one, void in said if not void]
     expect(holding,

@@ -1,4 +1,4 @@
-"""The notice of a planned migration: the team is told, and an engineer acknowledges it."""
+"""The notice of a planned migration: the team is notified, and an engineer acknowledges it."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from rollproof.profile.profile import Target
 from rollproof.system.clock import Moment
 from rollproof.system.file_lock import file_lock
 from rollproof.system.holder import author
-from rollproof.team.change import ACKNOWLEDGED, NOTIFIED, change_journal, read_change
+from rollproof.team.change import ACKNOWLEDGED, NOTIFIED, change_journal_path, read_change
 from rollproof.team.change_document import ChangeDocument, read_document
 
-# A process that tells the team holds the record while the channels answer.
+# A process that notifies the team keeps the journal locked while the channels answer.
 _LONGER_SECONDS = 10.0
 
 
 def notify(
     target: Target, profile: Path, migration: str, when: str | None, say: Callable[[str], None]
 ) -> dict[str, Delivery]:
-    """Tell every channel of the migration to commit `migration`, a full id, and record the deliveries."""
+    """Notify every channel of the migration to commit `migration`, a full id, and record the deliveries."""
     team = target.premigration.team
     if not team.channels:
         raise UsageProblem(
@@ -46,29 +46,32 @@ def notify(
     title = f"Migration of {target.name} to {migration[:12]} is planned"
     body = redact(_message(target, profile, migration, document, when))
     channels = dict(zip(names_of(team.channels), team.channels, strict=True))
-    with _record(target, migration, say) as journal:
-        done = deliver(channels, redact(title), body, team.delivery_seconds, redact)
+    with _change_journal(target, migration, say) as journal:
+        deliveries = deliver(channels, redact(title), body, team.delivery_seconds, redact)
         details = {"target": target.name, "migration": migration, "document": document.digest}
-        record(journal, NOTIFIED, done, body, **details, **author())
-    return done
+        record(journal, NOTIFIED, deliveries, body, **details, **author())
+    return deliveries
 
 
 def acknowledge(
     target: Target, migration: str, name: str, source: str | None, say: Callable[[str], None]
 ) -> None:
-    """Record that `name` knows of the migration to commit `migration` and will be there."""
+    """Record that `name` knows of the migration to commit `migration` and will be there.
+
+    `source` is how `name` said so, such as "a call"; None if by this command.
+    """
     on_call = target.premigration.team.on_call
     what, keys = "engineer who acknowledges", "premigration.team.on_call"
     require_name(name, on_call, what=what, keys=keys, hint="name somebody who is on call")
-    with _record(target, migration, say) as journal:
-        told = read_change(target, migration).told
-        if told is None:
+    with _change_journal(target, migration, say) as journal:
+        notification = read_change(target, migration).latest
+        if notification is None:
             raise UsageProblem(
                 what=f"notification of the migration to {migration[:12]}",
                 expected="one that was delivered",
                 observed="none",
                 source=str(journal.path),
-                hint=f"tell the team first: {typed(f'notify {migration[:12]}')}",
+                hint=f"notify the team first: {typed(f'notify {migration[:12]}')}",
             )
         journal.write(
             ACKNOWLEDGED,
@@ -76,20 +79,20 @@ def acknowledge(
             migration=migration,
             name=name,
             source=source,
-            document=told.document,
+            document=notification.document,
             **author(),
         )
 
 
 @contextmanager
-def _record(target: Target, migration: str, say: Callable[[str], None]) -> Iterator[Journal]:
+def _change_journal(target: Target, migration: str, say: Callable[[str], None]) -> Iterator[Journal]:
     """Yield the journal of the change, locked against other writers."""
     folder = find_or_create_change(target.folders.incidents, target.name, migration).folder
     wait = target.premigration.team.delivery_seconds + _LONGER_SECONDS
     lock = folder.with_name(f".{folder.name}.lock")
     with (
         file_lock(lock, f"write the record of {folder.name}", wait_seconds=wait),
-        sealed_journal(target, change_journal(target, migration), "change", say) as journal,
+        sealed_journal(target, change_journal_path(target, migration), "change", say) as journal,
     ):
         yield journal
 
@@ -110,8 +113,8 @@ def _message(
             f"Target: {target.name}",
             f"Migration: {migration} {subject}",
             f"Known good, to roll back to: {known_good}",
-            f"When: {when or 'as soon as everything that must hold before it does'}",
-            f"Told: {Moment.now().wall}",
+            f"When: {when or 'as soon as the gate passes'}",
+            f"Sent: {Moment.now().wall}",
             f"Change document: {document.path} (SHA-256 {document.digest})",
             f"On call: {listed(target.premigration.team.on_call) or 'whoever acknowledges'}",
             f"Acknowledge: {command} --as NAME",

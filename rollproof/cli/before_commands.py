@@ -73,11 +73,11 @@ def notify(
 
     target = load_target(profile)
     commit = resolve_commit(target.application.repository, migration)
-    done = notify(target, profile, commit, when, partial(typer.echo, err=True))
+    deliveries = notify(target, profile, commit, when, partial(typer.echo, err=True))
     redact = target.redactor().text
-    for channel, delivery in done.items():
+    for channel, delivery in deliveries.items():
         typer.echo(redact(f"channel {channel}: {delivery}"))
-    if not all(one.delivered for one in done.values()):
+    if not all(one.delivered for one in deliveries.values()):
         raise typer.Exit(ExitCode.FAILED)
 
 

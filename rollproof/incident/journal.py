@@ -8,12 +8,12 @@ to say. Records are JSON lines with `sequence`, `at`, `event`, `previous` (the h
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rollproof.errors import ActionFailed, Problem
 from rollproof.reading import read_regular
@@ -24,6 +24,7 @@ from rollproof.system.record_files import LEFT_OUT, Natural, parse_record, recor
 DETECTED = "detected"
 """The event of the contacts' journal by which their clock begins."""
 FIRST = "0" * 64
+Event = TypeVar("Event")
 
 
 class JournalEvent(StrEnum):
@@ -99,6 +100,11 @@ def read_journal(path: Path) -> tuple[list[dict[str, Any]], JournalBroken | None
         records.append(record)
         previous = expected
     return records, None
+
+
+def records_of(kind: type[Event], event: str, records: Iterable[Mapping[str, Any]]) -> tuple[Event, ...]:
+    """Return those of a journal's `records` that are of `event`; raises `WrongRecord` for another shape."""
+    return tuple(record_of(kind, one, more=True) for one in records if one["event"] == event)
 
 
 @contextmanager

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rollproof.incident.incident import change_folder
-from rollproof.incident.journal import verify_journal
+from rollproof.incident.journal import records_of, verify_journal
 from rollproof.profile.profile import Target
 from rollproof.record_names import JOURNAL
 from rollproof.system.clock import Moment
-from rollproof.system.record_files import record_of
 
 # After each attempt to notify a channel.
 NOTIFIED = "notified"
@@ -40,7 +39,7 @@ class Notification:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """The statement that `name` knows of the migration and is there; `user` on `host` recorded it."""
+    """The statement that `name` knows of the migration and will be there; `user` on `host` recorded it."""
 
     sequence: int
     at: Moment
@@ -58,44 +57,43 @@ class ChangeRecord:
     acknowledgements: Sequence[Acknowledgement] = ()
 
     @property
-    def told(self) -> Notification | None:
+    def latest(self) -> Notification | None:
         """The newest delivered notification."""
         return next((one for one in reversed(self.notifications) if one.delivered), None)
 
-    def untold(self, channel: str, document: str) -> str:
-        """Return the reason why `channel` does not know the change document `document`, or ""."""
+    def why_not_notified(self, channel: str, document: str) -> str:
+        """Return why `channel` has not taken a message about the change document `document`, "" if it has."""
         ours = [one for one in self.notifications if one.channel == channel]
         delivered = [one for one in ours if one.delivered]
         if any(one.document == document for one in delivered):
             return ""
         if delivered:
-            return "was told before the change document was edited"
+            return "was notified before the change document was edited"
         return f"did not take it: {ours[-1].reason}" if ours else "was never tried as it is in the profile"
 
-    def void(self, said: Acknowledgement, on_call: Sequence[str], seconds: float) -> str:
-        """Return the reason why an acknowledgement does not count, or ""; it holds for `seconds`."""
+    def why_void(self, said: Acknowledgement, on_call: Sequence[str], seconds: float) -> str:
+        """Return why an acknowledgement does not count, "" if it does: it is valid for `seconds`."""
         if on_call and said.name not in on_call:
-            return "is of nobody on call"
-        told = self.told
-        if told is None or said.sequence < told.sequence:
-            return "came before the team was told for the last time"
+            return "is by somebody who is not on call"
+        if self.latest is None or said.sequence < self.latest.sequence:
+            return "came before the team's latest notification"
         age = said.at.seconds_ago()
-        if not -CLOCKS_SECONDS <= age <= seconds:
-            return f"is {age / 60:.0f} min old, not at most {seconds / 60:.0f}"
-        return ""
+        if age < -CLOCKS_SECONDS:
+            return f"is dated {-age / 60:.0f} min ahead of this clock: set both clocks"
+        return f"is {age / 60:.0f} min old, not at most {seconds / 60:.0f}" if age > seconds else ""
 
 
-def change_journal(target: Target, migration: str) -> Path:
-    """Return the journal of the migration to commit `migration`."""
+def change_journal_path(target: Target, migration: str) -> Path:
+    """Return the path of the journal of the migration to commit `migration`."""
     return change_folder(target.folders.incidents, target.name, migration) / JOURNAL
 
 
 def read_change(target: Target, migration: str) -> ChangeRecord:
     """Return the record of the migration to commit `migration`.
 
-    Records of another migration or another target do not count, wherever they are.
+    Records of another migration or target do not count, even if this journal holds them.
     """
-    path = change_journal(target, migration)
+    path = change_journal_path(target, migration)
     ours = [
         one
         for one in verify_journal(path)
@@ -103,8 +101,6 @@ def read_change(target: Target, migration: str) -> ChangeRecord:
     ]
     return ChangeRecord(
         source=path,
-        notifications=[record_of(Notification, one, more=True) for one in ours if one["event"] == NOTIFIED],
-        acknowledgements=[
-            record_of(Acknowledgement, one, more=True) for one in ours if one["event"] == ACKNOWLEDGED
-        ],
+        notifications=records_of(Notification, NOTIFIED, ours),
+        acknowledgements=records_of(Acknowledgement, ACKNOWLEDGED, ours),
     )

@@ -75,7 +75,7 @@ def read_document(target: Target) -> ChangeDocument:
             expected="what changes, what that may do, and how it is rolled back, in Markdown",
             observed=observed,
             source=str(path or "premigration.team.document in the profile"),
-            hint="write it, and name it in the profile, before the team is told",
+            hint="write it, and name it in the profile, before the team is notified",
         )
     return ChangeDocument(path, text, hashlib.sha256(content).hexdigest())
 

@@ -12,10 +12,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from rollproof.incident.journal import DETECTED, verify_journal
+from rollproof.incident.journal import DETECTED, records_of, verify_journal
 from rollproof.record_names import CONTACTS
 from rollproof.system.clock import Moment
-from rollproof.system.record_files import record_of as read_of
 
 # After each attempt to reach one channel.
 ALERTED = "alerted"
@@ -86,21 +85,15 @@ def read_contacts(folder: Path) -> ContactRecord:
 
 def record_of(records: Sequence[Mapping[str, Any]]) -> ContactRecord:
     """Return a journal's records as one; raises `WrongRecord` or `KeyError` for another shape."""
-
-    def of(event: str) -> list[Mapping[str, Any]]:
-        return [record for record in records if record["event"] == event]
-
-    def words(event: str) -> tuple[Word, ...]:
-        return tuple(read_of(Word, record, more=True) for record in of(event))
-
-    first, closed = of(DETECTED)[:1], of(CLOSED)[:1]
+    detected = next((record for record in records if record["event"] == DETECTED), None)
+    closed = next((record for record in records if record["event"] == CLOSED), None)
     return ContactRecord(
-        detected=Moment.from_record(first[0]["at"]) if first else None,
-        severity=str(first[0]["severity"]) if first else "",
+        detected=Moment.from_record(detected["at"]) if detected else None,
+        severity=str(detected["severity"]) if detected else "",
         last=Moment.from_record(records[-1]["at"]) if records else None,
-        attempts=tuple(read_of(Attempt, record, more=True) for record in of(ALERTED)),
-        acknowledgements=words(ACKNOWLEDGED),
-        decisions=words(DECIDED),
-        assessments=words(ASSESSED),
-        closed=Moment.from_record(closed[0]["at"]) if closed else None,
+        attempts=records_of(Attempt, ALERTED, records),
+        acknowledgements=records_of(Word, ACKNOWLEDGED, records),
+        decisions=records_of(Word, DECIDED, records),
+        assessments=records_of(Word, ASSESSED, records),
+        closed=Moment.from_record(closed["at"]) if closed else None,
     )

@@ -13,7 +13,7 @@ from fixtures.gating.evidence import Expect
 from rollproof.errors import ExitCode, Mismatch
 from rollproof.incident.journal import JournalBroken
 from rollproof.profile.channels import names_of
-from rollproof.team.change import Acknowledgement, ChangeRecord, change_journal, read_change
+from rollproof.team.change import Acknowledgement, ChangeRecord, change_journal_path, read_change
 from rollproof.team.change_document import read_document
 from tests.fork_server import ForkServer
 from tests.pytester.conftest import Outcome
@@ -35,7 +35,7 @@ class Team:
 
     @property
     def journal(self) -> Path:
-        return change_journal(self.sandbox.target, self.sandbox.bad)
+        return change_journal_path(self.sandbox.target, self.sandbox.bad)
 
     @property
     def record(self) -> ChangeRecord:
@@ -119,11 +119,11 @@ def test_a_record_of_which_a_line_is_missing_is_broken(team: Team) -> None:
 def test_a_channel_that_does_not_know_is_red(team: Team) -> None:
     assert "was never tried" in _red(lambda: team.notified(ChangeRecord(team.journal)))
     team.document.write_text(team.document.read_text(encoding="utf-8") + "More.\n", encoding="utf-8")
-    assert _red(team.notified).count("was told before the change document was edited") == 2
+    assert _red(team.notified).count("was notified before the change document was edited") == 2
     team.server.statuses["two"] = 500
     team.notify(ExitCode.FAILED)
     said = _red(team.notified)
-    assert "channel 2 (json://127.0.0.1) was told before the change document was edited" in said
+    assert "channel 2 (json://127.0.0.1) was notified before the change document was edited" in said
     assert "channel 1" not in said
     team.server.statuses.clear()
     team.notify()
@@ -142,18 +142,18 @@ def test_a_channel_that_does_not_know_is_red(team: Team) -> None:
 def test_an_acknowledgement_is_of_somebody_on_call_and_of_now(team: Team) -> None:
     record = team.record
     (one,) = record.acknowledgements
-    for hours, said in ((-5, "Ada's is 300 min old, not at most 240"), (2, "Ada's is -120")):
+    for hours, said in ((-5, "Ada's is 300 min old, not at most 240"), (2, "Ada's is dated 120 min ahead")):
         other: Acknowledgement = replace(one, at=ago(-hours * 3600))
         changed = replace(record, acknowledgements=[other])
         assert said in _red(lambda changed=changed: team.acknowledged(changed))  # type: ignore[misc]
     nobody = replace(record, acknowledgements=[])
     assert "expected one of Ada, Grace, observed none" in _red(lambda: team.acknowledged(nobody))
     team.notify()
-    assert "observed Ada's came before the team was told for the last time" in _red(team.acknowledged)
+    assert "observed Ada's came before the team's latest notification" in _red(team.acknowledged)
     team.acknowledge("Grace")
     assert team.acknowledged().startswith("Grace acknowledged ")
     team.rejoin(team.server.apprise("one"), on_call=("Ada",))
-    assert "Grace's is of nobody on call" in _red(team.acknowledged)
+    assert "Grace's is by somebody who is not on call" in _red(team.acknowledged)
     team.rejoin(team.server.apprise("one"), on_call=())
     assert "expected one, by name, observed none" in _red(lambda: team.acknowledged(nobody))
     assert team.acknowledged().startswith("Grace acknowledged ")

@@ -9,7 +9,7 @@ import pytest
 
 from rollproof.errors import ExitCode
 from rollproof.incident.journal import verify_journal
-from rollproof.team.change import change_journal, read_change
+from rollproof.team.change import change_journal_path, read_change
 from tests.unit.command_line import Ran
 from tests.unit.sandbox import SECRET, Sandbox
 from tests.unit.team_stand_in import PASSWORD, TOKEN, Channels, channels, join
@@ -58,7 +58,7 @@ def test_every_channel_is_told_what_there_is_to_know(away: Ran, sandbox: Sandbox
             f"rollproof acknowledge {sandbox.bad[:12]} --target {sandbox.profile} --as NAME",
         ):
             assert words in message
-    events = [record["event"] for record in verify_journal(change_journal(sandbox.target, sandbox.bad))]
+    events = [record["event"] for record in verify_journal(change_journal_path(sandbox.target, sandbox.bad))]
     assert events == ["notified", "notified"]
     record = read_change(sandbox.target, sandbox.bad)
     assert all(one.delivered and not one.reason for one in record.notifications)
@@ -112,7 +112,7 @@ def test_an_acknowledgement_is_written_down(away: Ran, sandbox: Sandbox, server:
     assert one.name == "Ada"
     assert one.user
     assert one.host
-    records = verify_journal(change_journal(sandbox.target, sandbox.bad))
+    records = verify_journal(change_journal_path(sandbox.target, sandbox.bad))
     assert records[-1]["source"] == "a call"
     assert one.at.seconds_ago() < 60
 
@@ -136,7 +136,7 @@ def test_who_is_not_on_call_does_not_acknowledge(away: Ran, sandbox: Sandbox, se
     said = away("acknowledge", sandbox.bad, "--as", "Adda", code=ExitCode.USAGE)
     assert "expected one of Ada, Grace, observed 'Adda'" in said
     assert "did you mean Ada?" in said
-    assert read_change(sandbox.target, sandbox.bad).acknowledgements == []
+    assert read_change(sandbox.target, sandbox.bad).acknowledgements == ()
 
 
 def test_anybody_acknowledges_where_nobody_is_on_call(away: Ran, sandbox: Sandbox, server: Channels) -> None:
@@ -152,7 +152,7 @@ def test_a_record_of_another_migration_does_not_count_here(
     join(sandbox, server.apprise("one"))
     away("notify", sandbox.commit)
     away("acknowledge", sandbox.commit, "--as", "Ada")
-    other, ours = (change_journal(sandbox.target, commit) for commit in (sandbox.commit, sandbox.bad))
+    other, ours = (change_journal_path(sandbox.target, commit) for commit in (sandbox.commit, sandbox.bad))
     shutil.copytree(other.parent, ours.parent)
     record = read_change(sandbox.target, sandbox.bad)
     assert len(verify_journal(ours)) == 2
