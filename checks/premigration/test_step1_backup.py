@@ -159,7 +159,7 @@ def test_bucket_keeps_versions(
            what=f"versions of {versioned_store}, whose backup they are",
            expected=f"kept in all its {store.noun}",
            observed=f"not in {listed(off)}" if off else f"in {len(on)} of {len(on)}",
-           source=f"settings of the {store.noun}", hint=store.keep_versions)
+           source=f"settings of the {store.noun}", hint=store.advice_for_versions)
     note(f"versions are kept in {listed(on)}")
 
 

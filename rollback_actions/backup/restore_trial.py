@@ -49,12 +49,12 @@ def try_backup(target: Target, backup: BackupSet, baseline: Baseline) -> Trial:
             name: StoreTrial(name, scratch, open_engine(scratch.target.engine), backup, baseline)
             for name in target.stores
         }
-        # A store that is restored stopped need not run before; and the others need not wait for it.
+        # A store that is restored while stopped is not started here, and no store waits for it.
         started = workers.begin(scratch.start, [name for name in trials if not trials[name].stopped])
         stores = dict(
             zip(trials, workers.in_order(lambda trial: trial.run(started), trials.values()), strict=True)
         )
-    return Trial(backup.folder.name, baseline.id, stores, round(Moment.now().seconds_since(began), 1))
+    return Trial(backup.folder.name, baseline.id, stores, round(began.seconds_ago(), 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +73,6 @@ class StoreTrial:
         return self.scratch.target.stores[self.name]
 
     @property
-    def _traits(self) -> frozenset[Trait]:
-        traits: frozenset[Trait] = descriptor_of(self.profile).traits
-        return traits
-
-    @property
     def stopped(self) -> bool:
         """Whether the store is restored while it is stopped."""
         return self._keeper().stopped
@@ -88,7 +83,7 @@ class StoreTrial:
             if self.name not in self.backup.stores:
                 return TrialOfStore(Verdict.FAILED, (_ABSENT,))
             if means_of(self.profile) is Means.VERSIONS:
-                copies = f"set {descriptor_of(self.profile).keep_copies} for that store in the profile"
+                copies = f"set {descriptor_of(self.profile).setting_for_copies} for that store in the profile"
                 hint = f"{copies}, or waive its restore: premigration.waivers"
                 return TrialOfStore(Verdict.BROKEN, (_ELSEWHERE,), hint)
             if self.profile.emptied:
@@ -117,8 +112,8 @@ class StoreTrial:
         began = Moment.now()
         back = self._keeper().restore(self.backup.folder / self.name)
         restored, after = back.records, Moment.now()
-        # Records that have expired since are missing: the keeper has compared the others.
-        if Trait.EXPIRING not in self._traits:
+        # Where records expire, some are rightly missing: that store's keeper has compared the others.
+        if Trait.EXPIRING not in descriptor_of(self.profile).traits:
             _require_all(self.name, kept, back)
         if restored:
             self._require_reader()
@@ -126,25 +121,29 @@ class StoreTrial:
         verdicts = [finding.verdict for finding in findings]
         # If a whole store is volatile, the return of all its records is all that can be checked.
         known = self.baseline.facts.stores.get(self.name)
-        volatile = bool(known and known.counts) and any(restored.values()) == any(kept.records.values())
-        verdict = combine(verdicts) if verdicts else Verdict.PASSED if volatile else Verdict.BROKEN
+        all_back = bool(known and known.counts) and any(restored.values()) == any(kept.records.values())
+        verdict = combine(verdicts) if verdicts else Verdict.PASSED if all_back else Verdict.BROKEN
         seconds = f"restored in {after.seconds_since(began):.1f} s, compared in {after.seconds_ago():.1f} s"
         compared = f"{verdicts.count(Verdict.PASSED)} of {len(verdicts)} comparisons hold"
-        counted = "volatile, counted" if volatile else "nothing to compare"
+        counted = "volatile, counted" if all_back else "nothing to compare"
         said = f"{sum(restored.values()):,} records, {seconds}; {compared if verdicts else counted}"
         if self.scratch.limit.passed:
-            raise _late(self.scratch.limit)
-        return TrialOfStore(
-            verdict,
-            (said, *(_text(finding) for finding in findings if finding.verdict is not Verdict.PASSED)),
-        )
+            raise Mismatch(
+                what="restore and comparison",
+                expected=f"done within {self.scratch.limit.seconds:g} s",
+                observed="later",
+                source="premigration.scratch.seconds in the profile",
+                hint="see what takes so long; where it has to, give it more time there",
+            )
+        unpassed = [f for f in findings if f.verdict is not Verdict.PASSED]
+        return TrialOfStore(verdict, (said, *(f"{f.name} {f.verdict}: {f.text}" for f in unpassed)))
 
     def _compare(self) -> list[Finding]:
-        profile = self.profile
         # Nobody else uses a scratch instance: it need not be spared.
-        load = profile.load.model_copy(update={"connections": max(_CONNECTIONS, profile.load.connections)})
-        profile = profile.model_copy(update={"load": load})
-        target = self.scratch.target.model_copy(update={"stores": {self.name: profile}})
+        load = self.profile.load
+        load = load.model_copy(update={"connections": max(_CONNECTIONS, load.connections)})
+        unspared = self.profile.model_copy(update={"load": load})
+        target = self.scratch.target.model_copy(update={"stores": {self.name: unspared}})
         findings = [f for f in compare_target(target, self.engine, self.baseline) if f.store == self.name]
         # A version belongs to the collection that it was made in: a copy of its objects has other versions.
         history_of = descriptor_of(self.profile).history_of
@@ -164,7 +163,9 @@ class StoreTrial:
                 expected="an account that may read it, as at the target",
                 observed=problem.observed,
                 source=problem.source,
-                hint=_reader_hint(self.name),
+                hint=f"have the store create the account of stores.{self.name}.reader at its first start, by"
+                " a script mounted in a file of premigration.scratch.files; or waive "
+                f"test_backup_restores[[]{self.name}]: premigration.waivers",
                 means=problem.means,
             ) from problem
 
@@ -174,18 +175,8 @@ class StoreTrial:
         )
 
 
-def _late(limit: Deadline) -> Mismatch:
-    return Mismatch(
-        what="restore and comparison",
-        expected=f"done within {limit.seconds:g} s",
-        observed="later",
-        source="premigration.scratch.seconds in the profile",
-        hint="see what takes so long; where it has to, give it more time there",
-    )
-
-
 def _require_all(name: str, kept: Kept, back: Restored) -> None:
-    """Check that every record in the backup was put back: no baseline knows the volatile ones."""
+    """Check that every record in the backup was put back; the baseline says nothing of volatile ones."""
     wrong = {
         collection: (count, back.records.get(collection, 0))
         for collection, count in kept.records.items()
@@ -200,15 +191,3 @@ def _require_all(name: str, kept: Kept, back: Restored) -> None:
             source="the scratch instance",
             hint="the backup does not hold what it says: take another one",
         )
-
-
-def _reader_hint(name: str) -> str:
-    return (
-        f"have the store create the account of stores.{name}.reader at its first start, by a script "
-        f"mounted in a file of premigration.scratch.files; or waive test_backup_restores[[]{name}]: "
-        "premigration.waivers"
-    )
-
-
-def _text(finding: Finding) -> str:
-    return f"{finding.name} {finding.verdict}: {finding.text}"

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 IN_VOLUME = (
-    "Accounts are in the server's own volume. For a fresh server, which has an empty one: mount a file of"
-    " these statements, with the passwords in it, at /docker-entrypoint-initdb.d/"
+    "Accounts are in the server's own volume, which is empty on a fresh server. Mount a file of these"
+    " statements, with the passwords in it, at /docker-entrypoint-initdb.d/"
 )
-"""How an account is there in a fresh volume too, up to the name of the file."""
+"""What to do so that a fresh server has the accounts, up to the name of the file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

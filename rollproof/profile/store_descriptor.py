@@ -116,9 +116,9 @@ class Descriptor(Generic[Profile]):
     """The collection whose records' versions one of this name has; None if it has records themselves."""
     keeps_versions: Callable[[Json], bool | None] = lambda _: None
     """Whether a collection keeps versions, by its schema; None if the schema does not tell."""
-    keep_versions: str = ""
-    """What to do for that, for a kind whose contents may exist only as versions where they were made."""
-    keep_copies: str = ""
+    advice_for_versions: str = ""
+    """What to do so that versions are kept, for a kind whose backup may be nothing but those versions."""
+    setting_for_copies: str = ""
     """The setting with which a backup holds the contents themselves, for the same kind."""
     holding: Callable[[Sequence[str]], str] | None = None
     """The section of a profile that gives a store to the application's own ``SERVICE:PLACE``, in words."""

@@ -76,7 +76,8 @@ DESCRIPTOR = Descriptor(
             'root = {"user": "root", "password": os.environ["MILVUS_ROOT_PASSWORD"]}\n'
             'client = pymilvus.MilvusClient("http://HOST:{port}", **root)',
             account='client.create_user("{user}", "{password}")\n{grants}',
-            fresh="Users and roles are in etcd. For a fresh server: a one-shot service with these calls.",
+            fresh="Users and roles are in etcd, which is empty on a fresh server. Give the project a "
+            "one-shot service that makes these calls.",
         ),
     ),
     keeper="rollproof.stores.milvus.keeper:Keeper",

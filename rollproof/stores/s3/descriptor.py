@@ -29,7 +29,7 @@ class S3Profile(StoreProfile):
     reader: Account
     operator: Account
     backup: Literal["versions", "copies"] = "copies"
-    """`copies` copies each object; `versions` lists the versions that the bucket keeps."""
+    """`copies` copies each object; `versions` only lists the bucket's own versions, lost with the bucket."""
 
 
 def _means(profile: S3Profile) -> Means:
@@ -81,8 +81,8 @@ DESCRIPTOR = Descriptor(
     history_of=_history_of,
     keeps_versions=_keeps_versions,
     noun="buckets",
-    keep_copies='backup = "copies"',
-    keep_versions='mc version enable ALIAS/BUCKET, or backup = "copies" in the profile',
+    setting_for_copies='backup = "copies"',
+    advice_for_versions='mc version enable ALIAS/BUCKET, or backup = "copies" in the profile',
     reader="rollproof.stores.s3.reader:S3Reader",
     grants=_grants,
     recognition=Recognition(
@@ -99,12 +99,12 @@ DESCRIPTOR = Descriptor(
             account="echo '{grants}' > /tmp/{user}.json\n"
             "mc admin user add here {user} '{password}'\n"
             "mc admin policy create here {user} /tmp/{user}.json\n"
-            # To attach what is attached is an error.
+            # Attaching a policy twice is an error: detach first.
             "mc admin policy detach here {user} --user {user} > /dev/null 2>&1 || true\n"
             "mc admin policy attach here {user} --user {user}",
             client="exec sh -e -s",
-            fresh="Users and policies are in the server's own volume. For a fresh server, which has an "
-            "empty one: a one-shot service with mc that runs these commands after the server is healthy.",
+            fresh="Users and policies are in the server's own volume, which is empty on a fresh server. Give "
+            "the project a one-shot service with mc that runs these commands once the server is healthy.",
         ),
     ),
     keeper="rollproof.stores.s3.keeper:Keeper",

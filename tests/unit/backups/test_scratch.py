@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -28,6 +29,7 @@ from rollproof.engines.compose import ComposeEngine
 from rollproof.engines.engine import ContainerEngine, Endpoint, Mount
 from rollproof.errors import ActionFailed, Mismatch, Unverifiable
 from rollproof.incident.trials import Trial, of_problem
+from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Engine, Target
 from rollproof.profile.sections import Account, Address, ApiKey, StoreProfile
 from rollproof.profile.store_descriptor import Means
@@ -284,7 +286,8 @@ def test_what_a_restore_does_not_bring_back_is_red_though_nothing_else_knows_of_
     monkeypatch.setattr(restore_trial, "compare_target", lambda *_: [])
     monkeypatch.setattr(restore_trial, "open_keeper", lambda *_: _Restores(restored))
     # Those of this kind may have expired, which the keeper tells apart.
-    monkeypatch.setattr(StoreTrial, "_traits", frozenset())
+    kept = replace(descriptor_of(target.stores["redis"]), traits=frozenset())
+    monkeypatch.setattr(restore_trial, "descriptor_of", lambda _: kept)
     done = _trial(target).run(_begun())
     assert done.verdict is Verdict.FAILED
     assert f"0:token:*: 2 kept, {restored.get('0:token:*', 0)} restored" in done.texts[0]

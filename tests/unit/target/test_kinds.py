@@ -29,7 +29,7 @@ def test_every_package_of_a_store_is_a_kind() -> None:
 def test_only_a_kind_that_keeps_versions_has_collections_of_them(kind: str) -> None:
     """A table may have any name: none is taken for versions by it."""
     descriptor, profile = kinds()[kind], section(kind)
-    versioned = bool(descriptor.keep_versions)
+    versioned = bool(descriptor.advice_for_versions)
     assert policy_of(profile, "versions x.users") == ("grows" if versioned else "exact")
     assert descriptor.place_of("versions x.users") == ("x.users" if versioned else "versions x.users")
     assert compared_of(profile, ["a"], ["a", "versions a"]) == (["a", "versions a"] if versioned else ["a"])
