@@ -1,4 +1,4 @@
-"""A store's backup, as checks receive it."""
+"""What checks ask of a store's backup: whether it is there, and has about as many records as the store."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KeptStoreOf = Callable[[str], Package]
 """Reads a store's backup, by name; raises `Mismatch` if it is incomplete."""
 
 
-def absent(name: str, stores: Iterable[str], folder: Path) -> Mismatch:
+def missing_backup(name: str, stores: Iterable[str], folder: Path) -> Mismatch:
     """Return the error for a store that is missing from the backup set `folder`, which holds `stores`."""
     return Mismatch(
         what=f"backup of {name}",
@@ -35,7 +35,7 @@ def absent(name: str, stores: Iterable[str], folder: Path) -> Mismatch:
 
 @dataclass(frozen=True, slots=True)
 class Proportion:
-    """A row for each collection that is there, those that are out of proportion, and their sum in words."""
+    """One row per live collection, the rows that are out of proportion, and the totals in words."""
 
     rows: tuple[str, ...]
     wrong: tuple[str, ...]

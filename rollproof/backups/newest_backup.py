@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rollproof.backups.images import image_folder, kept_image
 from rollproof.backups.index import read_index
-from rollproof.backups.kept_backups import absent, backup_hint
+from rollproof.backups.kept_backups import backup_hint, missing_backup
 from rollproof.backups.sets import MANIFEST, BackupSet, read_backup, stamp_of
 from rollproof.errors import ActionFailed, Mismatch, Problem, Unverifiable, reason_of
 from rollproof.profile.kinds import descriptor_of
@@ -84,7 +84,7 @@ def read_store(backup: BackupSet, name: str, profile: StoreProfile) -> packages.
     """
     folder = backup.folder / name
     if name not in backup.stores:
-        raise absent(name, backup.stores, backup.folder)
+        raise missing_backup(name, backup.stores, backup.folder)
     try:
         package = packages.read_package(folder, kind=profile.kind)
     except ActionFailed as problem:

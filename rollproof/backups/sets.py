@@ -1,4 +1,4 @@
-"""A backup set: one package for each store of a target, of one commit, whole or absent."""
+"""A backup set: one package for each store of a target, of one commit, whole or missing_backup."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from rollproof.backups.kept_backups import absent
+from rollproof.backups.kept_backups import missing_backup
 from rollproof.errors import Problem, UsageProblem, listed, reason_of
 from rollproof.reading import read_regular
 from rollproof.stores.package import Kept
@@ -63,7 +63,7 @@ class BackupSet:
             Mismatch: the store is not in the set.
         """
         if name not in self.taken:
-            raise absent(name, self.stores, self.folder)
+            raise missing_backup(name, self.stores, self.folder)
         return self.taken[name]
 
     def age(self, name: str) -> float:
