@@ -28,7 +28,7 @@ from rollproof.stores.drivers import at_place
 from rollproof.stores.reach import Readable
 from rollproof.stores.registry import endpoint_of
 from rollproof.system.file_lock import file_lock, locked_within
-from rollproof.system.side_by_side import Wrong
+from rollproof.system.side_by_side import NoAnswer
 
 DOCUMENTS = "canary-documents"
 _SECOND = 1.0
@@ -115,7 +115,7 @@ class Canary:
     target: Target
     engine: ContainerEngine
     client: ApplicationClient
-    references: Callable[[], Mapping[str, int | Wrong]]
+    references: Callable[[], Mapping[str, int | NoAnswer]]
     _sessions: list[LoggedIn] = field(default_factory=list)
     _conversations: list[str] = field(default_factory=list)
     _uploads: dict[str, LoggedIn] = field(default_factory=dict)

@@ -16,7 +16,7 @@ from rollproof.errors import Described, Mismatch, Problem, Unverifiable, listed
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Reference
 from rollproof.stores.reader import Reader
-from rollproof.stores.references import Side, digest_of, names_at, sides_of, text_of
+from rollproof.stores.references import Side, hash_of, names_of_side, sides_of, text_of
 from rollproof.stores.registry import open_reader
 from rollproof.system.command import Deadline
 from rollproof.system.side_by_side import ask_all, batched
@@ -130,8 +130,8 @@ def digests_at(side: Side, view: Reader, most: int, limit: Deadline) -> Sequence
         Unverifiable: a collection cannot be read, there are more names than `most`, or the time is over.
     """
     found, unread = set[int](), dict[str, Unverifiable]()
-    for batch in batched(names_at(side, view, unread), _BATCH):
-        found.update(digest_of(name) for name in batch if name is not None)
+    for batch in batched(names_of_side(side, view, unread), _BATCH):
+        found.update(hash_of(name) for name in batch if name is not None)
         if len(found) > most:
             raise _left_out(side, f"at most {most:,} names", f"more than {most:,} names")
         if limit.passed:

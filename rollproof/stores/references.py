@@ -1,8 +1,8 @@
 """References between stores: a row names a document, a document an object, a vector a document.
 
 Names are looked up in batches, so that memory stays bounded, and a store gets few queries, not one a record.
-A backup under live users cuts some: the caller says which names moved meanwhile, and few of those that dangle
-are tolerated.
+A backup that is taken while users write cuts some references: the caller says which names moved meanwhile,
+and up to `MOST_TOLERATED` of those may dangle.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from rollproof.profile.sections import Place, Reference
 from rollproof.redaction.personal import Personal
 from rollproof.stores.names import Name
 from rollproof.stores.reader import Reader
-from rollproof.system.side_by_side import Wrong, ask_all, batched
+from rollproof.system.side_by_side import NoAnswer, ask_all, batched
 
 MOST_TOLERATED = 100
 """Names that may dangle, of all references together, because they moved while the backup was taken."""
@@ -38,19 +38,19 @@ _MADE_LOOKS = 3
 _SILENT = frozenset({Meaning.TIMEOUT, Meaning.UNREACHABLE})
 
 
-def digest_of(name: Name) -> int:
-    """Return a hash of 64 bits: what remembers names that may be personal data remembers this."""
+def hash_of(name: Name) -> int:
+    """Return a hash of 64 bits, which is remembered instead of a name that may be personal data."""
     return int.from_bytes(blake2b(json.dumps(name).encode("ascii"), digest_size=8).digest(), "big")
 
 
 def text_of(reference: Reference) -> str:
-    """Return a reference in words, which are others as soon as it is another rule."""
+    """Return a reference in words that no other reference has."""
     return " in ".join(map(str, sides_of(reference)))
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of both places of a reference, and the records there that count."""
+    """One side of a reference: a place, and the values by field (`where`) of the records there that count."""
 
     place: Place
     where: Mapping[str, str]
@@ -73,7 +73,7 @@ class Followed:
     `first` are the first dangling names, sorted. `unread` are collections of a pattern that could not be
     read, though the store answers. `tolerated` are further names that dangle, with the number of their
     records: they moved while the backup was taken. Names are not in its text, which a traceback may show.
-    `least` is the number of records without which nothing was followed.
+    `least` is the number of records below which the result does not count.
     """
 
     records: int
@@ -89,10 +89,10 @@ class Followed:
         """Whether there are as many records as needed, all could be read, and the names of all are held."""
         return self.records >= self.least and not (self.without or self.dangling or self.unread)
 
-    def still(self, later: Followed) -> Followed:
-        """Return what a `later` look has found without what only one of both has."""
+    def still_wrong(self, later: Followed) -> Followed:
+        """Return the result of a `later` look, with only what was wrong at both."""
         unread = {name: error for name, error in later.unread.items() if name in self.unread}
-        if _SHOWN in {len(self.first), len(later.first)}:  # these may be some of more
+        if _SHOWN in {len(self.first), len(later.first)}:  # of more, perhaps, which are not known
             return replace(later, unread=unread)
         both = tuple(name for name in later.first if name in self.first)
         dangling = later.dangling if both == later.first else len(both)
@@ -114,21 +114,22 @@ def follow(reference: Reference, open_store: Callable[[str], Reader], moved: Con
     Raises:
         Unverifiable: a store does not answer. UsageProblem: a store of the reference holds no names.
     """
-    of, to = reference.referencing, reference.referenced
+    referencing, referenced = sides_of(reference)
     records = without = dangling = 0
     first: set[Name] = set()
     tolerated = Counter[Name]()
-    given, holder = open_store(of.store), open_store(to.store)
+    source, holder = open_store(referencing.place.store), open_store(referenced.place.store)
     unread: dict[str, Unverifiable] = {}
-    # A cache may be empty; a pattern that is no collection's must not pass for one.
-    least = 0 if reference.may_be_empty and collections_at(of.collection, given.collections) else 1
-    held_of = _held_at(to, holder, unread)
-    for batch in batched(names_at(sides_of(reference)[0], given, unread), _BATCH):
+    # A collection may be empty where the profile says so; a pattern that matches none may not.
+    collection = referencing.place.collection
+    least = 0 if reference.may_be_empty and collections_at(collection, source.collections) else 1
+    held_of = _held_at(referenced.place, holder, unread)
+    for batch in batched(names_of_side(referencing, source, unread), _BATCH):
         named = {name for name in batch if name is not None}
         lost = named - held_of(named)
         # Beyond the limit no further name is tolerated, so that memory stays bounded.
         room = len(tolerated) <= MOST_TOLERATED
-        cut = {name for name in lost if name in tolerated or (room and digest_of(name) in moved)}
+        cut = {name for name in lost if name in tolerated or (room and hash_of(name) in moved)}
         tolerated.update(name for name in batch if name in cut)
         lost -= cut
         records += len(batch)
@@ -150,18 +151,18 @@ def _held_at(to: Place, reader: Reader, unread: dict[str, Unverifiable]) -> Call
     for collection in collections_at(to.collection, reader.collections):
         with _unread_kept(to, collection, unread):
             names = reader.names(collection, to.fields, {})
-            read.append(array("Q", sorted(digest_of(name) for name in names if name is not None)))
+            read.append(array("Q", sorted(hash_of(name) for name in names if name is not None)))
     every = array("Q", merge(*read))
 
     def is_held(name: Name) -> bool:
-        digest = digest_of(name)
+        digest = hash_of(name)
         at = bisect_left(every, digest)
         return every[at : at + 1] == array("Q", [digest])
 
     return lambda names: set(filter(is_held, names))
 
 
-def names_at(side: Side, reader: Reader, unread: dict[str, Unverifiable]) -> Iterator[Name | None]:
+def names_of_side(side: Side, reader: Reader, unread: dict[str, Unverifiable]) -> Iterator[Name | None]:
     """Yield the name of each record; collections of a pattern that cannot be read come into `unread`."""
     place = side.place
     for collection in collections_at(place.collection, reader.collections):
@@ -186,7 +187,7 @@ def require_whole(reference: Reference, open_store: Callable[[str], Reader], per
 
 
 def look(reference: Reference, open_store: Callable[[str], Reader], moved: Container[int] = ()) -> Followed:
-    """Return the result of `follow`; what is wrong is looked at again, and is wrong if it stays so.
+    """Follow a reference; look again at what is wrong, and report only what is wrong each time.
 
     Raises:
         Unverifiable: a store does not answer, or the same collection cannot be read at any look.
@@ -195,12 +196,11 @@ def look(reference: Reference, open_store: Callable[[str], Reader], moved: Conta
     if not followed.whole:
         # Users may be writing: what comes into two stores is not in both at one moment.
         time.sleep(_AGAIN_SECONDS)
-        followed = followed.still(follow(reference, open_store, moved))
-    for _ in range(_MADE_LOOKS if followed.unread else 0):
-        time.sleep(_MADE_SECONDS)
-        followed = followed.still(follow(reference, open_store, moved))
-        if not followed.unread:
-            break
+        followed = followed.still_wrong(follow(reference, open_store, moved))
+    for _ in range(_MADE_LOOKS):
+        if followed.unread:
+            time.sleep(_MADE_SECONDS)
+            followed = followed.still_wrong(follow(reference, open_store, moved))
     for error in followed.unread.values():
         raise error
     return followed
@@ -236,7 +236,7 @@ def judge(reference: Reference, followed: Followed, personal: Personal, tolerate
 
 def follow_all(
     references: Mapping[str, Reference], open_store: Callable[[str], Reader], personal: Personal
-) -> Mapping[str, int | Wrong]:
+) -> Mapping[str, int | NoAnswer]:
     """Return, by reference name, the number of records for which it holds, or its fault."""
     # One after the other: a reader answers one question at a time.
     return ask_all(

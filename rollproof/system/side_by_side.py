@@ -28,7 +28,7 @@ Arguments = ParamSpec("Arguments")
 Item = TypeVar("Item")
 Name = TypeVar("Name", bound=Hashable)
 Result = TypeVar("Result")
-Wrong = Mismatch | Problem
+NoAnswer = Mismatch | Problem
 """What may come instead of an answer."""
 
 
@@ -153,7 +153,7 @@ def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
 
 def ask_all(
     names: Iterable[Name], ask: Callable[[Name], Result], workers: int = 8, *, question: str
-) -> Mapping[Name, Result | Wrong]:
+) -> Mapping[Name, Result | NoAnswer]:
     """Return the answer of `ask` for each name, or the problem that came instead.
 
     `question` and the name form the step's name in the report.
@@ -171,7 +171,7 @@ def asked_once(ask: Callable[[str], Result]) -> Callable[[str], Result]:
 
     Threads that ask first at the same time may both call it.
     """
-    answers: dict[str, Result | Wrong] = {}
+    answers: dict[str, Result | NoAnswer] = {}
 
     def answer(name: str) -> Result:
         if name not in answers:
@@ -199,7 +199,7 @@ class Ahead:
         waits first has the steps of the question. No question may wait for another of its own line.
         """
         if name not in self._answers:
-            steps, answer = list[ReportStep](), Future[Result | Wrong]()
+            steps, answer = list[ReportStep](), Future[Result | NoAnswer]()
 
             def asked() -> None:
                 try:
@@ -229,19 +229,19 @@ def _ask_in_turn(questions: SimpleQueue[Callable[[], None]]) -> None:
         questions.get()()
 
 
-def answer_of(answers: Mapping[Name, Result | Wrong], name: Name) -> Result:
+def answer_of(answers: Mapping[Name, Result | NoAnswer], name: Name) -> Result:
     """Return the answer for `name`; raise the problem that came instead."""
     return _or_raise(answers[name])
 
 
-def _answered(ask: Callable[[], Result]) -> Result | Wrong:
+def _answered(ask: Callable[[], Result]) -> Result | NoAnswer:
     try:
         return ask()
     except (Mismatch, Problem) as wrong:
         return wrong
 
 
-def _or_raise(answer: Result | Wrong) -> Result:
+def _or_raise(answer: Result | NoAnswer) -> Result:
     if isinstance(answer, (Mismatch, Problem)):
         raise answer.with_traceback(None)
     return answer
@@ -288,7 +288,7 @@ class Question(Generic[Result]):
         self.seconds = 0.0
         self._ask = ask
         self._thread: threading.Thread | None = None
-        self._answer: Result | Wrong | None = None
+        self._answer: Result | NoAnswer | None = None
 
     @property
     def waiting(self) -> bool:

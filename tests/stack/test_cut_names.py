@@ -24,7 +24,7 @@ from rollproof.profile.profile import Target
 from rollproof.stores.keeper import StoreKeeper
 from rollproof.stores.keepers import open_keepers
 from rollproof.stores.package import Kept
-from rollproof.stores.references import digest_of, text_of
+from rollproof.stores.references import hash_of, text_of
 from staging.target.action_runs import STORE_SECONDS
 from staging.target.operators import Operators
 from tests.stack import damage
@@ -113,7 +113,7 @@ def test_a_name_that_a_backup_cut_is_tolerated_once_it_is_restored_and_no_other(
         )
         # The newest set is the one that later tests roll back to: they would miss the object.
         gone.callback(shutil.rmtree, taken.folder)
-        assert f"{digest_of((cut,)):016x}" in taken.moved[text_of(target.references[REFERENCE])]
+        assert f"{hash_of((cut,)):016x}" in taken.moved[text_of(target.references[REFERENCE])]
         assert {*map(text_of, target.references.values())} <= {*taken.moved}
         told = (verifier.folder / "cut-names.jsonl").read_text()
         assert " names moved, in " in told

@@ -21,7 +21,7 @@ from rollproof.errors import Problem, Unverifiable
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Place, Reference
 from rollproof.stores.names import Name
-from rollproof.stores.references import digest_of, sides_of, text_of
+from rollproof.stores.references import hash_of, sides_of, text_of
 from rollproof.system.command import Deadline
 from tests.unit.sandbox import Releases, Sandbox, free, make_rollable
 
@@ -39,7 +39,7 @@ def refused(observed: str) -> Unverifiable:
 
 
 def hexadecimal(*names: str) -> tuple[str, ...]:
-    return tuple(sorted(f"{digest_of((name,)):016x}" for name in names))
+    return tuple(sorted(f"{hash_of((name,)):016x}" for name in names))
 
 
 @dataclass

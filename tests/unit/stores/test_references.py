@@ -15,8 +15,8 @@ from rollproof.stores.reader import Reader
 from rollproof.stores.references import (
     MOST_TOLERATED,
     Followed,
-    digest_of,
     follow,
+    hash_of,
     judge,
     look,
     require_whole,
@@ -239,12 +239,12 @@ def test_of_many_that_dangle_none_is_forgiven() -> None:
     with pytest.raises(Mismatch, match="observed 30 dangling"):
         followed((many, []), (many, []))
     found = Followed(30, 0, 30, tuple((name,) for name in many[:20]))
-    assert found.still(Followed(30, 0, 30, tuple((name,) for name in many[10:]))).dangling == 30
+    assert found.still_wrong(Followed(30, 0, 30, tuple((name,) for name in many[10:]))).dangling == 30
 
 
 def tolerating(moved: Sequence[str], *looks: Look) -> Followed:
     view = Looks(*looks)
-    return look(ROWS, lambda _: cast("Reader", view), {digest_of((name,)) for name in moved})
+    return look(ROWS, lambda _: cast("Reader", view), {hash_of((name,)) for name in moved})
 
 
 def test_names_that_moved_while_the_backup_was_taken_may_dangle(naps: list[float]) -> None:
@@ -279,7 +279,7 @@ def test_beyond_the_most_that_are_tolerated_all_count() -> None:
 
 def test_of_very_many_names_that_moved_few_are_remembered_and_none_is_forgotten() -> None:
     many = [f"{number:05}" for number in range(3500)]
-    view, moved = Looks((many, [])), {digest_of((name,)) for name in many}
+    view, moved = Looks((many, [])), {hash_of((name,)) for name in many}
     found = follow(ROWS, lambda _: cast("Reader", view), moved)
     assert MOST_TOLERATED < len(found.tolerated) < len(many) / 2
     assert found.with_tolerated().dangling == len(many)
@@ -294,8 +294,8 @@ def test_a_traceback_shows_no_name() -> None:
 
 def test_a_digest_has_64_bits_and_depends_on_each_part() -> None:
     names = [("a", "b"), ("b", "a"), ("ab",), ("a",), ("\ud800",)]
-    assert len({digest_of(name) for name in names}) == len(names)
-    assert 2**56 < max(map(digest_of, names)) < 2**64
+    assert len({hash_of(name) for name in names}) == len(names)
+    assert 2**56 < max(map(hash_of, names)) < 2**64
 
 
 @pytest.mark.parametrize(
