@@ -13,7 +13,7 @@ from urllib.parse import quote
 from pydantic import SecretStr
 
 from rollproof.errors import Mismatch, Unverifiable, shown
-from rollproof.profile.functions import MERGED, PLACEHOLDER, Choice, Part
+from rollproof.profile.functions import EACH, MERGED, PLACEHOLDER, Choice, Part
 from rollproof.system.http import unwrapped
 
 Values = Mapping[str, Any]
@@ -38,7 +38,7 @@ def filled_path(template: str, values: Values) -> str:
     def segment(found: re.Match[str]) -> str:
         text = str(_value_of(values, found[1]))
         if text in {"", ".", ".."}:
-            raise shape(f"a text that can stand in a path for {found[1]}", shown(text), template)
+            raise other_shape(f"a text that can stand in a path for {found[1]}", shown(text), template)
         return quote(text, safe="")
 
     return PLACEHOLDER.sub(segment, template)
@@ -59,7 +59,7 @@ def filled(template: Any, values: Values) -> Any:  # noqa: ANN401 - JSON
         case Mapping():
             merged = filled(template[MERGED], values) if MERGED in template else {}
             if not isinstance(merged, Mapping):
-                raise shape("a JSON object", type(merged).__name__, f"{MERGED} of a body")
+                raise other_shape("a JSON object", type(merged).__name__, f"{MERGED} of a body")
             return {**merged, **{key: filled(one, values) for key, one in template.items() if key != MERGED}}
         case list() | tuple():
             return [filled(one, values) for one in template]
@@ -76,15 +76,15 @@ def values_at(answer: object, place: str, source: str) -> list[Any]:
 
 def _below(values: list[Any], name: str, place: str, source: str) -> Iterator[Any]:
     for value in values:
-        if name == MERGED:
+        if name == EACH:
             if not isinstance(value, list):
-                raise shape(f"a list in {place}", type(value).__name__, source)
+                raise other_shape(f"a list in {place}", type(value).__name__, source)
             yield from value
         elif isinstance(value, list) and name.isascii() and name.isdecimal():
             yield value[int(name)] if int(name) < len(value) else None
         else:
             if not isinstance(value, Mapping):
-                raise shape(f"a JSON object in {place}", type(value).__name__, source)
+                raise other_shape(f"a JSON object in {place}", type(value).__name__, source)
             yield value.get(name)
 
 
@@ -102,7 +102,7 @@ def texts_at(answer: object, place: str, source: str) -> list[str]:
     found = values_at(answer, place, source)
     for value in found:
         if not isinstance(value, str) or not value:
-            raise shape(f"text under {place}", type(value).__name__, source)
+            raise other_shape(f"text under {place}", type(value).__name__, source)
     return found
 
 
@@ -126,12 +126,12 @@ def parts_of(event: object, part: Part | None) -> list[str]:
         return []
 
 
-def shape(expected: str, observed: str, source: str) -> Mismatch:
-    """Return the error for an answer of another shape; `observed` is never a value, which may be a secret."""
+def other_shape(expected: str, observed: str, source: str) -> Mismatch:
+    """Return the error for an answer of another shape; `observed` must not show what may be a secret."""
     return Mismatch(
         what="answer of the application",
         expected=expected,
         observed=observed,
         source=source,
-        hint="see that the release that runs has the API that application.functions describes",
+        hint="compare the API of the running release with application.functions of the profile",
     )

@@ -10,9 +10,8 @@ import secrets
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -30,17 +29,17 @@ from rollproof.stores.registry import endpoint_of
 from rollproof.system.file_lock import file_lock, locked_within
 from rollproof.system.side_by_side import NoAnswer
 
-DOCUMENTS = "canary-documents"
 _SECOND = 1.0
 _LISTED_SECONDS = 0.5
-_OTHERS = 10
-# The wait for another process's log-in counts as one.
+# The most log-ins by other processes that one log-in may have to wait for.
+_QUEUED = 10
+# The most requests of one use of the canary; the wait for another process's log-in counts as one.
 _REQUESTS = 7
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """One question and its answer; `turns` is the number of turns that the application kept, if it tells."""
+    """One question and its answer; `turns` is how many the application kept, None if it does not say."""
 
     id: str
     answer: ChatAnswer
@@ -78,7 +77,7 @@ class Uploaded:
 
     @property
     def is_found(self) -> bool:
-        """Whether an answer about it was made from it; it is not asked about where it has no place apart."""
+        """Whether the answer about the document was made from it; True if no question was asked."""
         return self.found_in is None or self.name in self.found_in
 
 
@@ -87,17 +86,28 @@ def longest_use(application: Application, *, chat: bool = True) -> float:
     return _REQUESTS * application.deadline_seconds + (application.chat_seconds if chat else 0.0)
 
 
-@contextmanager
 def canary_in_use(
-    target: Target, *, alone: bool, seconds: float | None = None, what: str = "canary"
-) -> Iterator[bool]:
+    target: Target, *, alone: bool, seconds: float | None = None
+) -> AbstractContextManager[bool]:
     """Hold the canary, alone or with others who do not want it alone; yield whether it was free in time.
 
-    A monitor wants it alone: its traces must not be in what checks count, nor theirs be swept by it. An
-    upload wants the `DOCUMENTS` alone, which others list. By default a use by the monitor is waited for.
+    Checks share it. A monitor wants it alone: its traces must not be counted by checks, nor theirs be swept
+    by it. By default a use by the monitor is waited for.
     """
     if seconds is None:
         seconds = longest_use(target.application) if target.application.function else 0.0
+    return _in_use(target, "canary", seconds, alone=alone)
+
+
+def documents_in_use(target: Target, *, alone: bool) -> AbstractContextManager[bool]:
+    """Hold the canary's documents: an upload wants them alone, who lists them does not."""
+    application = target.application
+    upload, listing = application.deadline_seconds + application.chat_seconds, 2 * application.upload_seconds
+    return _in_use(target, "canary-documents", upload if alone else listing, alone=alone)
+
+
+@contextmanager
+def _in_use(target: Target, what: str, seconds: float, *, alone: bool) -> Iterator[bool]:
     folder = target.folders.incidents
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f".{target.name}-{what}-in-use").open("a", encoding="ascii") as file:
@@ -139,33 +149,41 @@ class Canary:
         self._sessions.append(session)
         return session
 
+    def _session(self) -> LoggedIn:
+        """Return the newest session; log in if there is none."""
+        return self._sessions[-1] if self._sessions else self.log_in()
+
     def stale(self) -> LoggedIn:
         """Return a session with a token that the application never issued."""
-        more = any({*call.keep} - {"token"} for call in self.target.application.functions.log_in)
-        given = (self._sessions[-1] if self._sessions else self.log_in()).values if more else {}
+        keeps_more = any({*call.keep} - {"token"} for call in self.target.application.functions.log_in)
+        given = self._session().values if keeps_more else {}
         return LoggedIn(self.target.application.canary.user, SecretStr(secrets.token_urlsafe(32)), given)
 
     def ask(self, session: LoggedIn) -> Conversation:
         """Ask the canary's question in a new conversation about the canary's knowledge base."""
-        self._require_whole()
+        self._require_references()
         place = self.target.application.canary.knowledge_base
-        conversation, answer = self._asked(session, place)
-        tells = conversation and "turns" in self.target.application.functions.described()
-        return Conversation(conversation, answer, self.client.turns(session, conversation) if tells else None)
+        conversation_id, answer = self._asked(session, place)
+        counted = conversation_id and "turns" in self.target.application.functions.described()
+        turns = self.client.turns(session, conversation_id) if counted else None
+        return Conversation(conversation_id, answer, turns)
 
     def _asked(self, session: LoggedIn, knowledge_base: str) -> tuple[str, ChatAnswer]:
-        conversation = self.client.create_conversation(session, knowledge_base, self._conversations.append)
+        """Ask the canary's question about a knowledge base; return its conversation's id and the answer."""
+        conversation_id = self.client.create_conversation(session, knowledge_base, self._conversations.append)
         question = self.target.application.canary.question
-        return conversation, self.client.chat(session, conversation, question)
+        return conversation_id, self.client.chat(session, conversation_id, question)
 
     def upload(self, session: LoggedIn) -> Uploaded:
         """Upload the canary's document, wait until it is listed, and ask about it where it is alone."""
         application = self.target.application
         path = application.canary.upload or Path()
-        name, begun = f"{UPLOADED}{uuid.uuid4()}{path.suffix}", self._uploads.__setitem__
-        uploaded = self.client.upload(session, name, read_regular(path), partial(begun, name))
+        name = f"{UPLOADED}{uuid.uuid4()}{path.suffix}"
+        at_upload = self.client.upload(
+            session, name, read_regular(path), lambda begun_at: self._uploads.update({name: begun_at})
+        )
         began = time.monotonic()
-        while not self._is_listed(uploaded, name):
+        while not self._is_listed(at_upload, name):
             if time.monotonic() - began > application.upload_seconds:
                 return Uploaded(name, None, None)
             time.sleep(_LISTED_SECONDS)
@@ -173,7 +191,8 @@ class Canary:
         upload, can = application.functions.upload, application.verifiable
         if upload is None or not upload.apart or not {"chat", "sources"} <= can:
             return Uploaded(name, seconds, None)
-        return Uploaded(name, seconds, self._asked(uploaded, str(uploaded.values["knowledge_base"]))[1].files)
+        _, answer = self._asked(at_upload, str(at_upload.values["knowledge_base"]))
+        return Uploaded(name, seconds, answer.files)
 
     def _is_listed(self, session: LoggedIn, name: str) -> bool:
         """Return whether a document is listed where `session` has uploaded it."""
@@ -197,7 +216,7 @@ class Canary:
             self._remove_upload(session, name)
             del self._uploads[name]
         while self._conversations:
-            session = self._sessions[-1] if self._sessions else self.log_in()
+            session = self._session()
             if not self.client.delete_conversation(session, self._conversations[-1]):
                 raise Unverifiable(
                     what="removal of the canary's conversation",
@@ -216,14 +235,13 @@ class Canary:
         first process to sweep that token would log the other out.
         """
         application = self.target.application
-        # Several may log in first.
-        longest = max(1, len(application.functions.log_in)) * application.deadline_seconds + _OTHERS * _SECOND
+        longest = max(1, len(application.functions.log_in)) * application.deadline_seconds + _QUEUED * _SECOND
         path = self.target.folders.incidents / f".{self.target.name}-canary"
         with file_lock(path, "log in as the canary", wait_seconds=longest):
             yield
             time.sleep(_SECOND)
 
-    def _require_whole(self) -> None:
+    def _require_references(self) -> None:
         wrong = {name: said for name, said in self.references().items() if not isinstance(said, int)}
         if wrong:
             reasons = "; ".join(f"{name}: {result.summary}" for name, result in wrong.items())

@@ -23,8 +23,8 @@ from rollproof.application.calls import (
     filled,
     filled_path,
     ids_at,
+    other_shape,
     parts_of,
-    shape,
     texts_at,
     values_at,
 )
@@ -133,7 +133,7 @@ class ApplicationClient:
         hint = 'application.interface in the profile: the path of its OpenAPI document, "" if it has none'
         document = self._success(request, hint)
         if not isinstance(document, Mapping):
-            raise shape("a JSON object", type(document).__name__, str(request))
+            raise other_shape("a JSON object", type(document).__name__, str(request))
         return hashlib.sha256(canonical_json(dict(document))).hexdigest()
 
     def page_digest(self) -> str:
@@ -183,7 +183,7 @@ class ApplicationClient:
             if len(names) == total:
                 break
             if not found or not isinstance(total, int) or len(names) > total:
-                raise shape(f"{total} files over all pages", f"{len(names)} files", str(request))
+                raise other_shape(f"{total} files over all pages", f"{len(names)} files", str(request))
         return tuple(sorted(names))
 
     def create_conversation(
@@ -263,7 +263,7 @@ class ApplicationClient:
             files = {call.file: (name, content)} if call.file else None
             given = self._asked([call], values, session, files)
             if given.get("knowledge_base") == own:
-                raise shape("a knowledge base of the document's own", "the canary's", call.path)
+                raise other_shape("a knowledge base of the document's own", "the canary's", call.path)
             session = replace(session, values={**session.values, **given})
             begun(session)
         return session
@@ -387,5 +387,5 @@ def _one(found: Sequence[Any], place: str, request: Request) -> Any:  # noqa: AN
     """Return the one value that was `found` at a place; it must be one that a request can have."""
     if len(found) != 1 or found[0] is None:
         observed = "none" if found in ([], [None]) else f"{len(found)}"
-        raise shape(f"one value under {place}", observed, str(request))
+        raise other_shape(f"one value under {place}", observed, str(request))
     return found[0]

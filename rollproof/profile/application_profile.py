@@ -4,24 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from pydantic import (
-    Field,
-    HttpUrl,
-    PositiveFloat,
-    PositiveInt,
-    SecretStr,
-    model_validator,
-)
+from pydantic import Field, HttpUrl, PositiveFloat, PositiveInt, SecretStr, model_validator
 
 from rollproof.errors import Wrong
 from rollproof.profile.access_log import Requests
 from rollproof.profile.functions import Functions, nodes_of
 from rollproof.profile.sections import Account, Model, Name, References, Text
-from rollproof.redaction.secret import (
-    ExistingFile,
-    ProfilePath,
-    Secret,
-)
+from rollproof.redaction.secret import ExistingFile, ProfilePath, Secret
 
 UPLOADED = "rollproof-"
 """The beginning of the name of what the canary uploads."""
@@ -163,7 +152,7 @@ class Application(Model):
     health: Health = Health()
     """The health endpoint."""
     canary: Canary
-    """What verification uses the application as."""
+    """User that verification acts as."""
     functions: Functions = Field(default_factory=Functions)
     """The API's functions, as requests: those of LAYRA by default."""
     services: Annotated[tuple[Name, ...], Field(min_length=1)]
@@ -192,14 +181,10 @@ class Application(Model):
     @model_validator(mode="after")
     def _canary_has_what_its_functions_need(self) -> Self:
         described, canary = self.functions.described(), self.canary
-        proof = canary.expected_file if "sources" in described else canary.expected_text
-        needed = {
-            "knowledge_base": "documents" in described and not canary.knowledge_base,
-            "question": "chat" in described and not canary.question,
-            "expected_file" if "sources" in described else "expected_text": "chat" in described and not proof,
-        }
-        for key, missing in needed.items():
-            if missing:
+        proof = "expected_file" if "sources" in described else "expected_text"
+        needed = {"knowledge_base": "documents", "question": "chat", proof: "chat"}
+        for key, function in needed.items():
+            if function in described and not getattr(canary, key):
                 raise Wrong("a text, since application.functions use it", "none", f"canary.{key}")
         if canary.upload and "upload" not in described:
             raise Wrong("functions.upload, since the canary has a document for it", "none", "canary.upload")

@@ -18,6 +18,8 @@ from rollproof.profile.sections import Model
 
 PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 """Stands for a value by its name."""
+EACH = "*"
+"""The name in a place of an answer that stands for each item of a list."""
 MERGED = "*"
 """The key in an object of a body whose value is an object that the other keys are added to."""
 Kept = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -206,7 +208,7 @@ class Functions(Model):
             several, calls = key in _LISTED, self._calls(key)
             place = next((call.keep[kept] for call in calls if kept in call.keep), "")
             named = key == "conversation" and self.conversation and self.conversation.id
-            if calls and not named and (not place or (several and MERGED not in place.split("."))):
+            if calls and not named and (not place or (several and EACH not in place.split("."))):
                 expected = f"keep to name the place of {kept}{' with * for each item' if several else ''}"
                 raise Wrong(expected, shown(place) if place else "none", key)
         for key, name in _NAMED.items():
