@@ -1,9 +1,9 @@
-"""Telling which of a store's clients may write: those with no name of the suite's."""
+"""Which of a store's clients may write: those without a name of the suite's."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Sequence
+from typing import TypeVar
 
 from rollproof.profile.sections import WatchedProfile
 from rollproof.stores.client_name import NAME, NAMES
@@ -13,38 +13,37 @@ from rollproof.stores.reach import Reach
 from rollproof.stores.writable import Operated
 
 Watched = TypeVar("Watched", bound=WatchedProfile)
+_GRANT = "grant it, so that a writer can be seen while data is restored"
 
 
-class Strangers(Generic[Watched]):
-    """The clients of one store that this process did not open."""
+def strangers(operated: Operated[Watched], found: Sequence[Client]) -> list[Client]:
+    """Return the clients in `found` that may be writers, each account and host once.
 
-    def __init__(self, operated: Operated[Watched]) -> None:
-        """Know the accounts of the profile, and whether the store has its container's network for itself."""
-        self._reach, self._profile = operated.reach, operated.profile
-        self._apart = operated.apart
+    Bystanders of the profile do not count, nor whoever verifies or monitors. Clients inside of a container
+    that the store has for itself are health checks, and programs of ours.
 
-    def among(self, found: Sequence[Client]) -> list[Client]:
-        """Return the clients in `found` that may be writers, each account and host once.
-
-        Bystanders of the profile do not count, nor whoever verifies or monitors. Clients inside of a
-        container that the store has for itself are health checks, and programs of ours.
-
-        Raises:
-            Blind: no connection of ours is in `found`: the server, or a proxy, shows no names.
-        """
-        if NAME not in {client.name for client in found}:
-            raise blind(self._reach, "our own connection among its clients", f"{len(found)} others alone")
-        return sorted(set(self._writers(found)), key=str)
-
-    def _writers(self, found: Iterable[Client]) -> Iterable[Client]:
-        # An account that is the operator's too says nothing of who has it.
-        reader = {self._profile.reader.user} - {self._profile.operator.user}
-        known = reader | set(self._profile.bystanders)
-        for client in found:
-            if NAMES.fullmatch(client.name) or (client.inside and self._apart):
-                continue
-            if known.isdisjoint({client.account, str(client)}):
-                yield client
+    Raises:
+        Blind: no connection of ours is in `found`: the server, or a proxy, shows no names.
+    """
+    if NAME not in {client.name for client in found}:
+        raise blind(
+            operated.reach,
+            "our own connection among its clients",
+            f"{len(found)} others alone",
+            hint="let this account name its connections, or reach the server without a proxy: else no writer"
+            " can be seen while data is restored",
+        )
+    # If the reader has the operator's account, the account does not show which of them is connected.
+    reader = {operated.profile.reader.user} - {operated.profile.operator.user}
+    known = reader | set(operated.profile.bystanders)
+    unknown = {
+        client
+        for client in found
+        if not NAMES.fullmatch(client.name)
+        and not (client.inside and operated.apart)
+        and known.isdisjoint({client.account, str(client)})
+    }
+    return sorted(unknown, key=str)
 
 
 def host_of(address: str) -> str:
@@ -52,12 +51,12 @@ def host_of(address: str) -> str:
     return address.rpartition(":")[0].strip("[]") or address
 
 
-def blind(reach: Reach, expected: str, observed: str) -> Blind:
-    """Return the error of an account that lacks the `expected` right."""
+def blind(reach: Reach, expected: str, observed: str, hint: str = _GRANT) -> Blind:
+    """Return the error of an account that does not see every client, by default for want of a right."""
     return Blind(
         what=f"clients of store {reach.store} as {reach.account.user}",
         expected=expected,
         observed=observed,
         source=reach.address,
-        hint="grant it, so that a writer can be seen while data is restored",
+        hint=hint,
     )

@@ -10,7 +10,7 @@ from pymongo.errors import OperationFailure
 from rollproof.stores.keeper import Client
 from rollproof.stores.mongodb.client import UNAUTHORIZED, Mongodb, lets_in_anybody
 from rollproof.stores.mongodb.descriptor import MongodbProfile
-from rollproof.stores.strangers import Strangers, blind, host_of
+from rollproof.stores.strangers import blind, host_of, strangers
 from rollproof.stores.writable import Operated
 
 # The account that the members of a replica set use among themselves.
@@ -31,7 +31,7 @@ class Clients:
 
     def __init__(self, operated: Operated[MongodbProfile]) -> None:
         """Remember how to connect; the first question connects."""
-        self._strangers = Strangers(operated)
+        self._operated = operated
         self._client = Mongodb(operated.reach, operated.profile.authentication_database)
         self._open: bool | None = None
 
@@ -47,8 +47,8 @@ class Clients:
                 if error.code != UNAUTHORIZED:
                     raise
                 raise blind(reach, "the action inprog (role clusterMonitor)", "not authorised") from None
-        return self._strangers.among(
-            [client for one in found for client in _clients(one, everybody=self._open)]
+        return strangers(
+            self._operated, [client for one in found for client in _clients(one, everybody=self._open)]
         )
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from rollproof.stores.keeper import Client
 from rollproof.stores.mysql.connection import Mysql, Session, rows
 from rollproof.stores.mysql.descriptor import MysqlProfile
 from rollproof.stores.mysql.privileges import ALL, privileges_of
-from rollproof.stores.strangers import Strangers, blind, host_of
+from rollproof.stores.strangers import blind, host_of, strangers
 from rollproof.stores.writable import Operated
 
 # Threads of the server itself, and connections whose account is not known yet.
@@ -50,7 +50,7 @@ class Clients:
 
     def __init__(self, operated: Operated[MysqlProfile]) -> None:
         """Remember how to connect; the first question connects."""
-        self._strangers = Strangers(operated)
+        self._operated = operated
         self._client = _Watching(operated.reach)
 
     def others(self) -> list[Client]:
@@ -70,7 +70,7 @@ class Clients:
             # none: whoever has our account, at our host, passes for ours then.
             if one.account == user and (one.inside or (own not in names and one == clients.get(own))):
                 clients[number] = replace(one, name=NAME)
-        return self._strangers.among([*clients.values()])
+        return strangers(self._operated, [*clients.values()])
 
     def close(self) -> None:
         """Close the connection, if there is one."""

@@ -7,7 +7,7 @@ import redis
 from rollproof.stores.keeper import Client
 from rollproof.stores.redis.client import Redis
 from rollproof.stores.redis.descriptor import RedisProfile
-from rollproof.stores.strangers import Strangers, blind, host_of
+from rollproof.stores.strangers import blind, host_of, strangers
 from rollproof.stores.writable import Operated
 
 # The flags of a replica, and of the server that this one replicates.
@@ -21,7 +21,7 @@ class Clients:
 
     def __init__(self, operated: Operated[RedisProfile]) -> None:
         """Remember how to connect; the first question connects."""
-        self._strangers = Strangers(operated)
+        self._operated = operated
         self._reach = operated.reach
         self._server = Redis(self._reach, operated.profile.databases[0])
 
@@ -32,12 +32,13 @@ class Clients:
                 found: list[dict[str, str]] = client.client_list()
             except redis.exceptions.NoPermissionError:
                 raise blind(self._reach, "the right to CLIENT LIST", "an account without it") from None
-        return self._strangers.among(
+        return strangers(
+            self._operated,
             [
                 Client(one.get("user", "default"), host_of(one["addr"]), one.get("name", ""))
                 for one in found
                 if not _SERVERS & set(one["flags"]) and (one.get("name") or one["cmd"] not in _GREETING)
-            ]
+            ],
         )
 
     def close(self) -> None:

@@ -25,7 +25,7 @@ from rollproof.stores.mysql import clients as mysql_clients
 from rollproof.stores.reach import Reach
 from rollproof.stores.redis import client as redis_client
 from rollproof.stores.redis import clients as redis_clients
-from rollproof.stores.strangers import Strangers, host_of
+from rollproof.stores.strangers import host_of, strangers
 from rollproof.stores.writable import Operated
 from tests.unit.stores.test_readers_reach import NOWHERE, section
 
@@ -39,7 +39,7 @@ def _operated(*, apart: bool = True, bystanders: tuple[str, ...] = ()) -> Operat
 
 
 def _told(found: Sequence[Client], operated: Operated[WatchedProfile]) -> list[str]:
-    return [str(one) for one in Strangers(operated).among(found)]
+    return [str(one) for one in strangers(operated, found)]
 
 
 @pytest.mark.parametrize("apart", [True, False])
@@ -96,14 +96,14 @@ def test_who_has_the_readers_account_reads_unless_the_operator_has_it_too(
     account = operated.profile.reader.model_copy(update={"user": reader})
     operated = replace(operated, profile=operated.profile.model_copy(update={"reader": account}))
     found = [OURS, Client("reader" if reads else "operator", "10.0.0.9")]
-    assert bool(Strangers(operated).among(found)) is not reads
+    assert bool(strangers(operated, found)) is not reads
 
 
 @pytest.mark.parametrize("found", [[], [Client("operator", "10.0.0.1")]])
 def test_a_list_without_our_own_connection_tells_nothing(found: list[Client]) -> None:
     """As where the account may not give its connection a name."""
     with pytest.raises(Blind, match="expected our own connection among its clients"):
-        Strangers(_operated()).among(found)
+        strangers(_operated(), found)
 
 
 def test_a_client_of_mongodb_has_this_processs_name() -> None:
