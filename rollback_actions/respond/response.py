@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import getpass
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -26,12 +26,7 @@ from rollback_actions.session.journal import Detail, Journal
 from rollproof.application.maintenance import kept_out
 from rollproof.errors import ExitCode, Mismatch, Problem, UsageProblem, code_of
 from rollproof.incident.downtime import record_downtime
-from rollproof.incident.incident import (
-    Incident,
-    find_or_create_incident,
-    incident_of,
-    load_incident,
-)
+from rollproof.incident.incident import Incident, find_or_create_incident, incident_of, load_incident
 from rollproof.incident.journal import verify_journal
 from rollproof.incident.kept_samples import samples_kept
 from rollproof.incident.response_record import (
@@ -90,15 +85,15 @@ CODES = {
 
 @dataclass(frozen=True, slots=True)
 class ResponseOutcome:
-    """How a response ended and why; `downtime` is in seconds, or None if the target stayed down."""
+    """How a response ended and why; `downtime` is in seconds, None unless the rollback was verified."""
 
     ending: Ending
     reason: str
     downtime: float | None = None
 
 
-def run_response(profile: Path, incident: str | None, allowed: Allowed, *, auto: bool) -> None:
-    """Run the emergency flow in `incident`, or a new one; end with its exit code unless it is verified.
+def run_response(profile: Path, incident_id: str | None, allowed: Allowed, *, auto: bool) -> None:
+    """Run the emergency flow in that incident, or in a new one; exit with its exit code unless that is 0.
 
     `allowed` are the permissions of the person at the keyboard.
     """
@@ -120,11 +115,14 @@ def run_response(profile: Path, incident: str | None, allowed: Allowed, *, auto:
     lock.parent.mkdir(parents=True, exist_ok=True)
     with file_lock(lock, f"respond to an incident of {target.name}"):
         # A mistyped incident is refused now, and not after half a minute of assessment.
-        there = incident_of(incidents, target.name, incident) if incident else _interrupted(target, say)
+        if incident_id:
+            incident = incident_of(incidents, target.name, incident_id)
+        else:
+            incident = _interrupted_response(target, say)
         assessed = None
-        if there is not None and (there.folder / RESPONSE).exists():
-            _require_open(there)
-            say(f"resuming the response of incident {there.id}")
+        if incident is not None and (incident.folder / RESPONSE).exists():
+            _require_unended(incident)
+            say(f"resuming the response of incident {incident.id}")
         else:
             assessed = _assess(target, say)
             if assessed.assessment.cut_off:
@@ -134,42 +132,47 @@ def run_response(profile: Path, incident: str | None, allowed: Allowed, *, auto:
                 decision = decision_by(target, assessed)
                 say(f"no response is begun: {decision.action}: {decision.reason}")
                 raise typer.Exit(CODES_OF_SEVERITY[severity])
-            there = find_or_create_incident(incidents, target.name, incident)
-            with closing(SampleWriter(there.folder / RESPONSE_SAMPLES)) as writer:
+            incident = find_or_create_incident(incidents, target.name, incident_id)
+            with closing(SampleWriter(incident.folder / RESPONSE_SAMPLES)) as writer:
                 for sample in assessed.samples:
                     writer.write(sample)
-            say(f"incident: {there.folder}")
-        with sealed(there.folder, target.signing, "respond", say), samples_kept(target, there):
-            journal = Journal(there.folder / RESPONSE, redact)
-            outcome = _Response(target, profile, there, allowed, journal, say, auto=auto).run(assessed)
-    for line in _ending(outcome, Advice(target, profile, allowed.words(target)), there):
+            say(f"incident: {incident.folder}")
+        with sealed(incident.folder, target.signing, "respond", say), samples_kept(target, incident):
+            journal = Journal(incident.folder / RESPONSE, redact)
+            outcome = _Response(target, profile, incident, allowed, journal, say, auto=auto).run(assessed)
+    for line in _ending(outcome, Advice(target, profile, allowed.words(target)), incident):
         say(line)
     if CODES[outcome.ending] is not ExitCode.VERIFIED:
         raise typer.Exit(CODES[outcome.ending])
 
 
-def _interrupted(target: Target, say: Callable[[str], None]) -> Incident | None:
+def _interrupted_response(target: Target, say: Callable[[str], None]) -> Incident | None:
     """Return the newest incident whose response has not ended, or None."""
     found = target.folders.incidents.glob(f"*/{RESPONSE}")
     for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True):
         try:
             incident = load_incident(path.parent)
-            if incident.target == target.name and verify_journal(path)[-1]["event"] != ENDED:
+            if incident.target == target.name and _end_of(incident) is None:
                 return incident
-        except (Problem, IndexError) as problem:
+        except Problem as problem:
             # An unreadable response cannot be resumed; the present incident is assessed all the same.
-            say(f"not resumed: {problem.summary if isinstance(problem, Problem) else f'{path} is empty'}")
+            say(f"not resumed: {problem.summary}")
     return None
 
 
-def _require_open(incident: Incident) -> None:
-    """Refuse a response that has ended: it would report that end whatever the present state."""
+def _end_of(incident: Incident) -> Mapping[str, Any] | None:
+    """Return the record with which the response of `incident` ended, or None."""
     records = verify_journal(incident.folder / RESPONSE)
-    if records and records[-1]["event"] == ENDED:
+    return records[-1] if records and records[-1]["event"] == ENDED else None
+
+
+def _require_unended(incident: Incident) -> None:
+    """Refuse a response that has ended: it would report that end whatever the present state."""
+    if (end := _end_of(incident)) is not None:
         raise UsageProblem(
             what=f"response of incident {incident.id}",
             expected="none yet, or one to resume",
-            observed=f"one that has ended: {records[-1]['ending']}: {records[-1]['reason']}",
+            observed=f"one that has ended: {end['ending']}: {end['reason']}",
             source=str(incident.folder / RESPONSE),
             hint="leave --incident out: what is wrong now is an incident of its own",
         )
@@ -227,14 +230,13 @@ class _Response:
                 return decision
             plan = plan_of(self.target, decision)
             if plan is None:
-                ending = Ending.MANUAL if decision.action is not Action.MONITOR else Ending.MONITORING
+                ending = Ending.MONITORING if decision.action is Action.MONITOR else Ending.MANUAL
                 return ResponseOutcome(ending, decision.reason)
             agreed = self._agree(decision)
             if agreed is not None:
                 return agreed
-            request = plan.request
-            name = request.names[0] if request.names else request.commit
-            roll_back = partial(begin, self.profile, request.kind, name, self.incident.id, self.allowed)
+            kind, name = plan.request.kind, plan.request.name
+            roll_back = partial(begin, self.profile, kind, name, self.incident.id, self.allowed)
             code = self._roll_back(str(decision.action), roll_back)
         if code is ExitCode.USAGE:
             return ResponseOutcome(Ending.REFUSED, "the rollback was refused: its message is above")
@@ -245,11 +247,11 @@ class _Response:
     def _decide(self, assessed: Assessed | None) -> Decision | ResponseOutcome:
         """Return the decision: after an investigation, if the case is not critical."""
         assessed = assessed or _assess(self.target, self.say)
-        self._assessed(assessed)
+        self._record_assessed(assessed)
         still_bad = None
         if assessed.assessment.severity is Severity.NON_CRITICAL:
             assessed = self._investigate()
-            self._assessed(assessed)
+            self._record_assessed(assessed)
             severity = assessed.assessment.severity
             if severity in {Severity.NON_CRITICAL, Severity.HEALTHY}:
                 still_bad = severity is Severity.NON_CRITICAL
@@ -265,7 +267,7 @@ class _Response:
         )
         return decision
 
-    def _assessed(self, assessed: Assessed) -> None:
+    def _record_assessed(self, assessed: Assessed) -> None:
         self.journal.write(ASSESSED, **assessed_details(assessed))
 
     def _investigate(self) -> Assessed:
@@ -273,7 +275,7 @@ class _Response:
         seconds = self.target.responding.investigation_seconds
         self.journal.write(INVESTIGATING, seconds=seconds)
         began, pause = Moment.now(), _BEATS * self.target.premigration.monitoring.beat_seconds
-        while (left := seconds - Moment.now().seconds_since(began)) > 0:
+        while (left := seconds - began.seconds_ago()) > 0:
             time.sleep(min(left, pause))
             self._tell_people("unknown")
             assessed = assess_target(self.target, self.say)
@@ -282,17 +284,17 @@ class _Response:
         return assess_target(self.target, self.say)
 
     def _agree(self, decision: Decision) -> ResponseOutcome | None:
-        """Show the plan and ask; return the outcome without a yes. Nobody is asked about a refused plan."""
+        """Show the plan and ask; return None for a yes. Nobody is asked about a refused plan."""
         found: list[UsageProblem] = []
 
-        def refused(plan: Plan, foreseen: Sequence[Foreseen]) -> Sequence[UsageProblem]:
+        def remember_refusals(plan: Plan, foreseen: Sequence[Foreseen]) -> Sequence[UsageProblem]:
             earlier = interrupted(self.target.folders.incidents, self.target.name, plan.request)
             asked = Asked(self.target, plan, self.allowed, foreseen, earlier, self.incident.id)
             found.extend(refusals(asked))
             return found
 
         advice = advice_of(self.target, self.profile)
-        for line in decision_lines(decision_record(advice, decision, None, refused)):
+        for line in decision_lines(decision_record(advice, decision, None, remember_refusals)):
             self.say(line)
         if found:
             reasons = "; ".join(refusal.summary for refusal in found)
@@ -310,6 +312,7 @@ class _Response:
             # A secret in the record ends even a passed rollback with an error: the checks find it too.
             code = ExitCode.VERIFIED
         elif code in {ExitCode.USAGE, ExitCode.VERIFIED} and read_unfinished(self.incident) is not None:
+            # It was refused, or reported no error, but it is unfinished: something was changed.
             code = ExitCode.FAILED
         self.journal.write(ROLLED_BACK, code=float(code))
         return code
@@ -324,7 +327,7 @@ class _Response:
         return ExitCode.VERIFIED
 
     def _is_rolled_back(self) -> bool:
-        """Return whether a rollback has passed since this response began; an earlier one is another."""
+        """Return whether a rollback has passed that ended since this response began."""
         records, found = verify_journal(self.journal.path), self.incident.rollback()
         if not records or found is None or found.verdict is not Verdict.PASSED:
             return False
@@ -335,7 +338,7 @@ class _Response:
         self.journal.write(VERIFYING)
         incident = f"--incident={self.incident.id}"
         code = check_run.run_checks(self.target, self.profile, "verification", incident)
-        # An incident is not closed if a secret was found: that opens it again.
+        # A found secret reopens the incident: one that is still closed has none.
         if code is ExitCode.FAILED and self.incident.closed:
             # Everything was verified, but late: that is judged below.
             wrong = seal_state(self.incident.folder, self.target.signing).evidence
@@ -344,13 +347,11 @@ class _Response:
         if code is ExitCode.VERIFIED and kept_out(self.target.application):
             code = self._run(partial(let_in, self.profile, anyway=False, take_over=self.allowed.take_over))
         self.journal.write(VERIFIED, code=float(code))
-        rollback = self.incident.rollback()
-        if code is not ExitCode.VERIFIED or rollback is None:
-            return ResponseOutcome(Ending.MANUAL, f"the verification ended with exit code {code:d}")
-        verified = Moment.now().seconds_since(rollback.started)
-        downtime = record_downtime(self.target, self.incident, verified)
+        rollback, downtime = self.incident.rollback(), None
+        if rollback is not None and code is ExitCode.VERIFIED:
+            downtime = record_downtime(self.target, self.incident, rollback.started.seconds_ago())
         if downtime is None:
-            return ResponseOutcome(Ending.MANUAL, "it is verified, and no rollback is recorded")
+            return ResponseOutcome(Ending.MANUAL, f"the verification ended with exit code {code:d}")
         if downtime.late:
             return ResponseOutcome(Ending.LATE, str(downtime), downtime.seconds)
         return ResponseOutcome(Ending.RESUMED, "the rollback is verified", downtime.seconds)

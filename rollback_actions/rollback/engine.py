@@ -242,7 +242,7 @@ def _look(run: _Run, look: PlannedStep) -> None:
         step.result = bring_images(target.folders.backups, plan.images, run.control, deadline=seconds)
         # The files that a commit's compose files refer to are there only after its checkout.
         if not plan.checks_out:
-            with configuration_at(target, plan.commit, plan.request.names[0]):
+            with configuration_at(target, plan.commit, plan.request.name):
                 pass
 
 
@@ -457,7 +457,7 @@ def _compose_files(target: Target, plan: Plan) -> Iterator[tuple[Path, ...]]:
         yield target.engine.files
         return
     # The working copy stays where the other services are; this service's configuration is the commit's.
-    with configuration_at(target, plan.commit, plan.request.names[0]) as committed:
+    with configuration_at(target, plan.commit, plan.request.name) as committed:
         yield committed
 
 

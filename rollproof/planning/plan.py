@@ -109,7 +109,7 @@ class Plan:
         It is shown, scheduled and done in this order, and each step is tested with a kill.
         """
         once = ("",)
-        part = (self.request.names[0],) if self.kind is Kind.SERVICE else once
+        part = (self.request.name,) if self.kind is Kind.SERVICE else once
         restored = self.stores if self.backup is not None else ()
         kept = once if self.backup is not None else ()
         maintained = once if self.maintained else ()
@@ -286,8 +286,7 @@ def plan_unfinished(target: Target, unfinished: Unfinished) -> Plan:
     )
     # The working copy may be on the requested commit by now.
     left = request.commit if record.origin is None else record.origin.head
-    name = request.names[0] if request.partial else request.commit
-    return plan_for(target, request.kind, name, baseline, record.backup or NEWEST, left)
+    return plan_for(target, request.kind, request.name, baseline, record.backup or NEWEST, left)
 
 
 def plan_of(target: Target, decision: Decision, commit: str | None = None) -> Plan | None:
