@@ -25,7 +25,7 @@ from pydantic import BaseModel
 from typer.cli import get_docs_for_click
 
 from rollproof.cli.command_line import app
-from rollproof.errors import EXIT_CODES_TOLD
+from rollproof.errors import EXIT_CODES_TEXT
 from rollproof.home import COMMAND
 from rollproof.monitoring.monitor_metrics import MonitorMetrics
 from rollproof.monitoring.samples import SampleWriter, samples_path
@@ -301,7 +301,7 @@ def _commands_page() -> str:
     text = get_docs_for_click(obj=group, ctx=context, name=COMMAND, title="The command line")
     title, _, rest = text.partition("\n")
     # The exit codes stand at the end of each help; there is a page of them.
-    body = re.sub(r"\n{3,}", "\n\n", rest.replace(EXIT_CODES_TOLD, "")).rstrip()
+    body = re.sub(r"\n{3,}", "\n\n", rest.replace(EXIT_CODES_TEXT, "")).rstrip()
     return f"{title}\n\n{_WRITTEN}\n{body}\n"
 
 

@@ -44,7 +44,7 @@ CURRENT = "current"
 """The link in the folder of baselines that names the newest."""
 _FACTS, _CONTENT = "facts.json", "content"
 _PRIVATE = 0o700
-# They name every block of records.
+# Bytes: the facts name every block of records.
 _LARGEST_FACTS = 256 * 1024 * 1024
 # Baselines that a hint names.
 _SHOWN = 5
@@ -121,7 +121,7 @@ class BaselineDraft:
             write_record(self.folder / _CONTENT / f"{store}.json", content)
         paths = sorted(path for path in self.folder.rglob("*") if path.is_file())
         files = {str(path.relative_to(self.folder)): sha256_of(path) for path in paths}
-        # Before the manifest: where that is after a crash of the machine, all that it names is there.
+        # Before the manifest: if that is there after a crash of the machine, all that it names is too.
         sync_tree(self.folder)
         created = self._created.isoformat(timespec="milliseconds")
         write_record(self.folder / MANIFEST, Manifest(VERSION, self._target, created, files).signed(key))
@@ -166,8 +166,8 @@ def load_baseline(folder: Path, target: str, key: SecretStr | None = None) -> Ba
             another target.
     """
     folder, manifest = _opened(folder, target, key)
-    there = {path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()}
-    if extra := {str(path.relative_to(folder)) for path in there} - {MANIFEST, *manifest.files}:
+    found = {path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()}
+    if extra := {str(path.relative_to(folder)) for path in found} - {MANIFEST, *manifest.files}:
         raise refused(folder, "only the files of its manifest", f"also {listed(sorted(extra))}")
     for name in manifest.files:
         _require_whole(folder, name, manifest)
@@ -212,11 +212,11 @@ def _require_whole(folder: Path, name: str, manifest: Manifest) -> None:
     """Refuse a file that is not as the manifest has it, or a link: its target can be changed elsewhere."""
     path = folder / name
     try:
-        digest = "a link" if path.resolve() != path else sha256_of(path)
+        observed = "a link" if path.resolve() != path else sha256_of(path)
     except OSError as error:
-        digest = reason_of(error)
-    if digest != manifest.files[name]:
-        raise refused(path, f"SHA-256 {manifest.files[name]}", digest)
+        observed = reason_of(error)
+    if observed != manifest.files[name]:
+        raise refused(path, f"SHA-256 {manifest.files[name]}", observed)
 
 
 def _read(kind: type[T], folder: Path, name: str, manifest: Manifest) -> T:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from reports.terminal.document import ask
-from rollproof.errors import EXIT_CODES_TOLD
+from rollproof.errors import EXIT_CODES_TEXT
 from rollproof.home import COMMAND, no_target
 
 
@@ -17,7 +17,7 @@ def examples(*lines: str) -> str:
 
     Typer makes one line of each paragraph.
     """
-    return "\n\n".join(["Examples:", *(f"{COMMAND} {line}" for line in lines), EXIT_CODES_TOLD])
+    return "\n\n".join(["Examples:", *(f"{COMMAND} {line}" for line in lines), EXIT_CODES_TEXT])
 
 
 def _no_target() -> Path:

@@ -37,7 +37,7 @@ def require_configuration(target: Target, commit: str, service: str) -> None:
             expected=f"what it mounts as in commit {commit[:12]}",
             observed=f"changed since: {listed(changed, _SHOWN)}",
             source=str(target.application.repository),
-            hint=f"this takes the working copy along: {typed(f'rollback full {commit}')}",
+            hint=f"a full rollback changes the working copy too: {typed(f'rollback full {commit}')}",
         )
 
 
@@ -72,7 +72,7 @@ class _Checkout:
         return self.ask(lambda project: project.configuration(Deadline(_SECONDS), *services))
 
     def ask(self, question: Callable[[ComposeProject], Answer]) -> Answer:
-        """Return compose's answer about the commit's files; what it refuses is the user's to correct."""
+        """Return compose's answer about the commit's files; raises `UsageProblem` if it refuses them."""
         engine = self.target.engine
         files = tuple(self._in_tree(file) for file in engine.files)
         variables = self._in_tree(engine.env_file) if engine.env_file else None
@@ -90,20 +90,18 @@ class _Checkout:
             ) from None
 
     def changed(self, mounted: Iterable[Path]) -> list[str]:
-        """Return the files at or below `mounted`, of `tree`, that the working copy has otherwise.
-
-        Files that git does not track are taken to be as their user wants them.
-        """
+        """Return the tracked files at or below `mounted`, in `tree`, that differ in the working copy."""
         names = list[str]()
         for path in mounted:
             # A link, or one above, may lead elsewhere now: then the link differs, or what it leads to.
             links = [above for above in path.parents if above.is_symlink()]
             for place in (path, *links, Path(os.path.realpath(path))):
-                of = next((folder for folder in (self.tree, self.top) if place.is_relative_to(folder)), None)
-                names += [] if of is None else [f":(literal){place.relative_to(of)}"]
+                root = next((one for one in (self.tree, self.top) if place.is_relative_to(one)), None)
+                if root is not None:
+                    names.append(f":(literal){place.relative_to(root)}")
         if not names:
             return []
-        # Also where the user has configured other tools, or another look.
+        # The same output whatever tools and looks the user has configured.
         plain = ("--name-only", "-z", "--no-renames", "--no-ext-diff", "--ignore-submodules=none")
         found = git(self.top, "--no-optional-locks", "diff", *plain, self.commit, "--", *names)
         return [name for name in found.split("\0") if name]

@@ -15,16 +15,13 @@ from typing import IO
 from rollproof.engines.engine import Container, Mount
 
 MOST_FILES = 200_000
-
 """Of one mount: their keys are held in memory."""
 
 FIRST = 100
-
 """Files that one question looks at: it is asked with every beat."""
 
 BLOCK = 512
-_END = bytes(2 * BLOCK)
-
+END = bytes(2 * BLOCK)
 """The end of a tar. The engine ends its answer in order even where it could not read a file to its end."""
 
 
@@ -62,7 +59,7 @@ class File:
         return info
 
 
-class _Stream:
+class TarStream:
     """The engine's chunks as `tarfile` reads them; remembers the end."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
@@ -78,11 +75,11 @@ class _Stream:
             length += len(chunk)
         whole = b"".join(parts)
         found, self._rest = whole[:size], whole[size:]
-        self.tail = (self.tail + found[-len(_END) :])[-len(_END) :]
+        self.tail = (self.tail + found[-len(END) :])[-len(END) :]
         return found
 
 
-def _inside(container: Container, place: str) -> tuple[str, ...]:
+def inside(container: Container, place: str) -> tuple[str, ...]:
     """Return the places of other mounts below `place`, relative to it."""
     below = f"{place.rstrip('/')}/"
     return tuple(

@@ -18,17 +18,15 @@ from rollproof.engines.engine import Container, ContainerEngine
 from rollproof.errors import Unverifiable
 from rollproof.stores.contract import Answer, ExportedRecord, Pace, RecordHash, Selection
 from rollproof.stores.listed import Listed, divided
-from rollproof.stores.mounts.client import _END, FIRST, MOST_FILES, File, HeldMount, _inside, _Stream
+from rollproof.stores.mounts.client import END, FIRST, MOST_FILES, File, HeldMount, TarStream, inside
 from rollproof.stores.mounts.descriptor import MountsProfile
 from rollproof.stores.policy import excluded_of
 from rollproof.stores.reach import Readable
 from rollproof.stores.vectors import field_hash, record_hash
 from rollproof.system.files import create_file
 
+# The prefix of an extended attribute's name in a tar.
 _ATTRIBUTE = "SCHILY.xattr."
-
-"""What a tar names an extended attribute with."""
-
 _CHUNK = 1 << 20
 _KINDS = ("isreg", "file"), ("isdir", "folder"), ("issym", "link"), ("isfifo", "pipe"), ("isdev", "device")
 FILES = "files"
@@ -73,14 +71,14 @@ class MountsReader(Listed):
         Raises:
             Unverifiable: a container or its mount is not there, or replicas of a service do not share it.
         """
-        there = self._asked().containers()
-        return {name: self.found(name, there) for name in sorted(self._profile.held)}
+        services = self._engine_asked().containers()
+        return {name: self.found(name, services) for name in sorted(self._profile.held)}
 
     def mounted(self, collection: str) -> HeldMount:
         """Return one mount of the profile; raises `Unverifiable`."""
         if collection not in self._profile.held:
             raise self._missing(collection, "none in the profile")
-        return self.found(collection, self._asked().containers())
+        return self.found(collection, self._engine_asked().containers())
 
     @contextmanager
     def files(self, held: HeldMount) -> Iterator[Iterator[File]]:
@@ -91,8 +89,8 @@ class MountsReader(Listed):
         """
         place, seconds = held.mount.destination, self._reach.deadline
         try:
-            with self._asked().files(held.container.id, place, seconds) as chunks:
-                stream = _Stream(chunks)
+            with self._engine_asked().files(held.container.id, place, seconds) as chunks:
+                stream = TarStream(chunks)
                 with tarfile.open(
                     fileobj=cast("IO[bytes]", stream), mode="r|", errors="surrogateescape"
                 ) as tar:
@@ -112,7 +110,7 @@ class MountsReader(Listed):
                 means=problem.means,
             ) from None
 
-    def _files(self, held: HeldMount, tar: tarfile.TarFile, stream: _Stream) -> Iterator[File]:
+    def _files(self, held: HeldMount, tar: tarfile.TarFile, stream: TarStream) -> Iterator[File]:
         number = 0
         root: str | None = None
         for number, info in enumerate(tar):
@@ -136,21 +134,21 @@ class MountsReader(Listed):
                 )
             if not any(path == inner or path.startswith(f"{inner}/") for inner in held.nested):
                 yield File(path, info, tar)
-        while stream.read(1 << 20):
+        while stream.read(_CHUNK):
             pass
-        if root is None or stream.tail != _END:
+        if root is None or stream.tail != END:
             raise self._reach.failed(
                 f"{held.name}: an end after {number:,} files",
                 expected="all files of the mount",
                 hint="a file may have changed while it was read: read it again",
             )
 
-    def found(self, name: str, there: Mapping[str, Sequence[Container]]) -> HeldMount:
-        """Return the mount `name` of one of the containers `there`, by service; raises `Unverifiable`."""
+    def found(self, name: str, services: Mapping[str, Sequence[Container]]) -> HeldMount:
+        """Return the mount `name` in one of the containers of its service; raises `Unverifiable`."""
         service, _, place = name.partition(":")
-        containers = there.get(service, ())
+        containers = services.get(service, ())
         found = [
-            HeldMount(name, container, mount, _inside(container, place))
+            HeldMount(name, container, mount, inside(container, place))
             for container in containers
             for mount in container.mounts
             if mount.at(place)
@@ -169,7 +167,7 @@ class MountsReader(Listed):
             hint="create the container, or correct `held` of this store in the profile",
         )
 
-    def _asked(self) -> ContainerEngine:
+    def _engine_asked(self) -> ContainerEngine:
         if self._engine is None:
             raise self._missing(self._profile.held[0], "no engine to ask for it")
         return self._engine
