@@ -121,8 +121,9 @@ def stamp_of(time: datetime) -> str:
 def find_backup(backups: Path, target: str, commit: str, name: str = NEWEST) -> BackupSet:
     """Return the newest complete backup set of `target` at `commit`, or the one in the folder `name`.
 
-    The newest is the one that finished last, whatever its folder's name. A damaged set does not count:
-    `passed_over` names the skipped ones. See `newest_backup`, which never passes one over.
+    The newest is the one that finished last, whatever its folder's name. A set with a damaged
+    manifest does not count: `passed_over` names it. Data files are not read. See `newest_backup`, which never
+    passes a set over.
 
     Raises:
         UsageProblem: there is none.
