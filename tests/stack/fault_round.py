@@ -7,14 +7,15 @@ the checks. Beside them are faults between stores of the application, which only
 from __future__ import annotations
 
 import json
+import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Literal
 
-import pytest
 from pydantic import BaseModel, SecretStr
 
 from reports.terminal.progress import Progress
@@ -33,6 +34,8 @@ from tests.stack.verifier import Verifier
 Kind = Literal["content", "golden", "schema", "positions", "references", "index", "restart"]
 NOBODY = "user:nobody"
 RESTART_SECONDS = 120.0
+# Of more records phase 4 names some alone.
+FEW = 3
 REFERENCES: Mapping[str, Callable[[Operators], AbstractContextManager[object]]] = {
     "files_of_documents": damage.row_names_no_file,
     "settings_of_users": lambda operators: damage.document_gone(operators, "model_config", {}),
@@ -56,6 +59,9 @@ REFERENCES: Mapping[str, Callable[[Operators], AbstractContextManager[object]]] 
     ),
 }
 """Faults between stores, by the reference of the profile that shows them."""
+_APART = frozenset({"documents_of_files", "files_of_points-complete", "pages_of_vectors-complete"})
+TOGETHER = (REFERENCES.keys() - _APART, _APART)
+"""Faults between stores that can stand at the same time: none turns the check of another one red."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,62 +95,104 @@ def _faults() -> Iterator[Fault]:
 FAULTS = tuple(_faults())
 
 
+@dataclass(frozen=True, slots=True)
+class Planted:
+    """A fault that stands, beside those of other stores."""
+
+    fault: Fault
+    checks: Sequence[str]
+    """The checks that must be red."""
+    words: Sequence[str] = ()
+    """What the first of them says of this fault, and of no other."""
+    store: str = "references"
+
+
 def run_faults(
     stack: Stack, folder: Path, faults: Sequence[Fault], clean_runs: int, progress: Progress, found: Round
 ) -> None:
-    """Run phase 4 `clean_runs` times without a fault, and then with each of `faults`."""
+    """Run phase 4 `clean_runs` times without a fault, and then with each of `faults`.
+
+    A run has a fault of each store at once: no check of a store sees what becomes of another store.
+    """
     looks = _Looks(Verifier(stack, folder), progress, found)
-    looks.capture({})
+    looks.capture()
     for number in range(1, clean_runs + 1):
-        looks.clean(f"run {number} of {clean_runs} without a fault", {})
+        looks.clean(f"run {number} of {clean_runs} without a fault")
     target = load_target(stack.profile)
     with operators_of(target) as operators:
-        for fault in (fault for fault in faults if fault.kind == "references"):
-            with REFERENCES[fault.what](operators):
-                looks.red(fault, [f"test_references[{fault.what}]"], "references", {}, " dangling, ")
+        for together in TOGETHER:
+            _references(looks, operators, [fault for fault in faults if fault.what in together])
     given = Given(stack, target, open_engine(target.engine), ComposeControl(target.engine), folder)
-    for name in dict.fromkeys(fault.subject for fault in faults if fault.kind != "references"):
-        with filled(SUBJECTS[name], given) as subject:
-            _store(looks, subject, [fault for fault in faults if fault.subject == name])
+    of_stores = [fault for fault in faults if fault.kind != "references"]
+    with ExitStack() as opened:
+        subjects = {
+            name: opened.enter_context(filled(SUBJECTS[name], given))
+            for name in dict.fromkeys(fault.subject for fault in of_stores)
+        }
+        if subjects:
+            _stores(looks, subjects, of_stores)
     found.finish()
 
 
-def _store(looks: _Looks, subject: Subject, faults: Sequence[Fault]) -> None:
-    """Make the faults of a store that is filled."""
-    store, settings = subject.store, settings_of(subject)
-    subject.define()
-    if any(fault.kind == "index" for fault in faults):
-        subject.index()
-    try:
-        looks.capture(settings)
-        for fault in (fault for fault in faults if fault.kind not in {"schema", "restart"}):
-            try:
-                checks = _make(fault, subject)
-            except pytest.skip.Exception:
-                continue
-            looks.red(fault, checks, store, settings, _exchanged(fault, subject))
-            if fault.kind == "index":
+def _references(looks: _Looks, operators: Operators, faults: Sequence[Fault]) -> None:
+    """Make faults between stores, all at once."""
+    with ExitStack() as opened:
+        for fault in faults:
+            opened.enter_context(REFERENCES[fault.what](operators))
+        if faults:
+            looks.red([Planted(one, [f"test_references[{one.what}]"], [" dangling, "]) for one in faults])
+
+
+def _stores(looks: _Looks, subjects: Mapping[str, Subject], faults: Sequence[Fault]) -> None:
+    """Make the faults of stores that are filled, one of each store at a time."""
+    looks.settings = {
+        name: value for subject in subjects.values() for name, value in settings_of(subject).items()
+    }
+    with ExitStack() as opened:
+        for name, subject in subjects.items():
+            opened.callback(subject.undefine)
+            subject.define()
+            if any(fault.kind == "index" for fault in faults if fault.subject == name):
                 subject.index()
-            else:
-                subject.repair()
+        looks.capture()
+        for batch in _batches(fault for fault in faults if fault.kind not in {"schema", "restart"}):
+            looks.red([_plant(fault, subjects[fault.subject]) for fault in batch])
+            for fault in batch:
+                subject = subjects[fault.subject]
+                (subject.index if fault.kind == "index" else subject.repair)()
         for fault in (fault for fault in faults if fault.kind == "restart"):
+            subject = subjects[fault.subject]
             subject.restart_changes[fault.what](subject)
-            looks.clean(f"{fault.name}, until the restart", settings, "-k", store)
+            looks.clean(f"{fault.name}, until the restart", subject.store)
             _restart(subject)
-            looks.red(fault, [f"test_collection_content[{store}/{subject.full}]"], store, settings)
+            looks.red([Planted(fault, [f"test_collection_content{_of_full(subject)}"], [], subject.store)])
             subject.fill()
-        looks.clean(f"{faults[0].subject}, without a fault", settings, "-k", store)
-        # Each is made after those before it: it must change what phase 4 says.
-        before: Mapping[str, str] = {}
-        for fault in (fault for fault in faults if fault.kind == "schema"):
+        looks.clean("all faults of records mended", *(subject.store for subject in subjects.values()))
+        _schemas(looks, subjects, [fault for fault in faults if fault.kind == "schema"])
+
+
+def _schemas(looks: _Looks, subjects: Mapping[str, Subject], faults: Sequence[Fault]) -> None:
+    """Change schemas; each change is made after those before it, and must change what phase 4 says."""
+    before = dict[str, str]()
+    for batch in _batches(faults):
+        stores = {subjects[fault.subject].store: fault for fault in batch}
+        if any("unrecorded" in check and _store_of(check) in stores for check in before):
+            # Of what no baseline has, phase 4 says the name alone, whatever becomes of it.
+            looks.capture()
+            before.clear()
+        for fault in batch:
+            subject = subjects[fault.subject]
             subject.schema_changes[fault.what](subject)
-            before = looks.changed(fault, before, store, settings)
-            if any("unrecorded" in check for check in before):
-                # Of what no baseline has, phase 4 says the name alone, whatever becomes of it.
-                looks.capture(settings)
-                before = {}
-    finally:
-        subject.undefine()
+        looks.changed(stores, before)
+
+
+def _batches(faults: Iterable[Fault]) -> Iterator[list[Fault]]:
+    """Give the first fault of every store, then the second ones, and so on."""
+    by_subject: dict[str, list[Fault]] = {}
+    for fault in faults:
+        by_subject.setdefault(fault.subject, []).append(fault)
+    for batch in zip_longest(*by_subject.values()):
+        yield [fault for fault in batch if fault is not None]
 
 
 def _restart(subject: Subject) -> None:
@@ -153,80 +201,92 @@ def _restart(subject: Subject) -> None:
     control.start(services, deadline=RESTART_SECONDS)
 
 
-def _make(fault: Fault, subject: Subject) -> list[str]:
-    """Make a fault of records or of their readers; return the checks that must be red."""
-    of_full = f"[{subject.store}/{subject.full}]"
+def _of_full(subject: Subject) -> str:
+    return f"[{subject.store}/{subject.full}]"
+
+
+def _plant(fault: Fault, subject: Subject) -> Planted:
+    """Make a fault of records or of their readers."""
     match fault.kind:
         case "golden":
             subject.golden_changes[fault.what](subject)
-            return [f"test_golden_queries{of_full}"]
+            return Planted(fault, [f"test_golden_queries{_of_full(subject)}"], [], subject.store)
         case "index":
             subject.index_changes[fault.what](subject)
-            return [f"test_recall[{subject.store}/{subject.indexed}]"]
+            return Planted(fault, [f"test_recall[{subject.store}/{subject.indexed}]"], [], subject.store)
         case "positions":
             subject.position_changes[fault.what](subject)
-            return [f"test_positions[{subject.store}]"]
+            return Planted(fault, [f"test_positions[{subject.store}]"], [], subject.store)
     subject.damage(fault.what)
-    counts = [f"test_collection_count{of_full}"] if fault.what in {"lost", "added"} else []
-    return [f"test_collection_content{of_full}", *counts]
+    counts = [f"test_collection_count{_of_full(subject)}"] if fault.what in {"lost", "added"} else []
+    checks = [f"test_collection_content{_of_full(subject)}", *counts]
+    return Planted(fault, checks, _difference(subject, fault.what), subject.store)
 
 
-def _exchanged(fault: Fault, subject: Subject) -> str:
-    """Return how records that are lost and as many that are added are told apart, or "" for other faults."""
-    seen = subject.changes[fault.what][1] if fault.kind == "content" else {}
-    moved = {key for key, fields in seen.items() if fields is None}
-    lost, added = sorted(moved & subject.keys), sorted(moved - subject.keys)
-    if not lost or len(lost) != len(added):
-        return ""
-    examples = f"missing {', '.join(lost)}; added {', '.join(added)}"
-    return f"observed {len(lost)} missing, {len(added)} added, 0 changed ({examples})"
+def _difference(subject: Subject, change: str) -> list[str]:
+    """Return what phase 4 says of a change: how many records, and of a few their keys and fields."""
+    seen = subject.changes[change][1]
+    changed = {key: sorted(fields) for key, fields in seen.items() if fields is not None}
+    gone = sorted(key for key in seen if key not in changed and key in subject.keys)
+    come = sorted(key for key in seen if key not in changed and key not in subject.keys)
+    counted = f"observed {len(gone)} missing, {len(come)} added, {len(changed)} changed ("
+    if len(seen) > FEW:
+        return [counted]
+    moved = [f"{how} {', '.join(keys)}" for how, keys in (("missing", gone), ("added", come)) if keys]
+    return [counted, *moved, *(word for key, fields in changed.items() for word in (f"{key}: ", *fields))]
 
 
-@dataclass(frozen=True)
+def _store_of(check: str) -> str:
+    """Return the store that a check is of, or "" for one of several."""
+    found = re.search(r"\[([a-z0-9]+)[]/]", check)
+    return found[1] if found else ""
+
+
+@dataclass
 class _Looks:
     """Runs of phase 4, whose results are added to `found`."""
 
     verifier: Verifier
     progress: Progress
     found: Round
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Keys of the profile that differ, as environment variables."""
 
-    def capture(self, settings: Mapping[str, str]) -> None:
+    def capture(self) -> None:
         with self.progress.step("capture a baseline"):
-            self.verifier.capture("--take-over", **settings)
+            self.verifier.capture("--take-over", **self.settings)
 
-    def clean(self, title: str, settings: Mapping[str, str], *options: str) -> None:
+    def clean(self, title: str, *stores: str) -> None:
         with self._timed(title) as add:
-            checks, red = self._look(settings, *options)
-            add(f"{checks} checks, {len(red)} red", "; ".join(red))
+            checks, red = self._look(stores)
+            add(title, f"{checks} checks, {len(red)} red", "; ".join(red))
 
-    def red(
-        self,
-        fault: Fault,
-        checks: Sequence[str],
-        which: str,
-        settings: Mapping[str, str],
-        said: str = "",
-    ) -> None:
-        """Look for a fault that `checks` must catch; the first of them says `said`."""
-        with self._timed(fault.name) as add:
-            _, red = self._look(settings, "-k", which)
-            green = [check for check in checks if check not in red or said not in red[checks[0]]]
-            wrong = f"NOT CAUGHT by {', '.join(green)}; red: {sorted(red)}" if green else ""
-            add(f"caught by {', '.join(checks)}", wrong)
+    def red(self, planted: Sequence[Planted]) -> None:
+        """Look for faults, each of which must be caught by its checks, for its own reason."""
+        with self._timed(", ".join(one.fault.name for one in planted)) as add:
+            _, red = self._look(one.store for one in planted)
+            for one in planted:
+                reasons = [red.get(check) for check in one.checks]
+                caught = all(reasons) and all(word in str(reasons[0]) for word in one.words)
+                wrong = f"NOT CAUGHT by {', '.join(one.checks)} as {one.words}; red: {red}"
+                add(one.fault.name, f"caught by {', '.join(one.checks)}", "" if caught else wrong)
 
-    def changed(
-        self, fault: Fault, before: Mapping[str, str], store: str, settings: Mapping[str, str]
-    ) -> Mapping[str, str]:
-        with self._timed(fault.name) as add:
-            _, red = self._look(settings, "-k", store)
-            # One that takes the change before it back makes a check green again.
-            told = sorted(name for name in red.keys() | before if red.get(name) != before.get(name))
-            add(f"caught by {', '.join(told)}", "" if told else "NOT CAUGHT")
-        return red
+    def changed(self, stores: Mapping[str, Fault], before: dict[str, str]) -> None:
+        """Look for a fault of each store, which must change what is red of it since `before`; update that."""
+        with self._timed(", ".join(fault.name for fault in stores.values())) as add:
+            _, red = self._look(stores)
+            for store, fault in stores.items():
+                was = {check: before.pop(check) for check in [*before] if _store_of(check) == store}
+                now = {check: reason for check, reason in red.items() if _store_of(check) == store}
+                before.update(now)
+                # One that takes the change before it back makes a check green again.
+                told = sorted(name for name in now.keys() | was if now.get(name) != was.get(name))
+                add(fault.name, f"caught by {', '.join(told)}", "" if told else "NOT CAUGHT")
 
-    def _look(self, settings: Mapping[str, str], *options: str) -> tuple[int, Mapping[str, str]]:
-        """Return the number of checks, and the reasons of those that are red."""
-        outcome = self.verifier.run("phase4", "--no-gate", *options, **settings)
+    def _look(self, named: Iterable[str]) -> tuple[int, Mapping[str, str]]:
+        """Return the number of checks with these words in their names, and by name why some are red."""
+        wanted = " or ".join(dict.fromkeys(named))
+        outcome = self.verifier.run("phase4", "--no-gate", f"-k={wanted}", **self.settings)
         results = outcome.results()
         red = {name: one["reason"] for name, one in results.items() if one["verdict"] != "passed"}
         assert results, outcome.text
@@ -234,12 +294,12 @@ class _Looks:
         return len(results), red
 
     @contextmanager
-    def _timed(self, title: str) -> Iterator[Callable[[str, str], None]]:
+    def _timed(self, title: str) -> Iterator[Callable[[str, str, str], None]]:
         started = time.monotonic()
 
-        def add(seen: str, wrong: str) -> None:
-            step.result = wrong or seen
-            self.found.add(Result(title, seen, wrong, time.monotonic() - started))
+        def add(name: str, seen: str, wrong: str) -> None:
+            step.result = "; ".join(filter(None, [step.result, wrong]))
+            self.found.add(Result(name, seen, wrong, time.monotonic() - started))
 
         with self.progress.step(title) as step:
             yield add
@@ -252,7 +312,7 @@ def settings_of(subject: Subject) -> dict[str, str]:
     def text(value: object) -> object:
         match value:
             case SecretStr():
-                file = folder / "secret"
+                file = folder / f"secret of {subject.store}"
                 file.touch(mode=0o600)
                 file.write_text(value.get_secret_value())
                 return {"file": str(file)}
