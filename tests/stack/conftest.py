@@ -33,19 +33,24 @@ OF_A_STORE = re.compile(r"tests/stack/(?P<contract>reading|keeping)/test_\w+\.py
 # second file as soon as it has begun its first one, so that short ones stand between them.
 LONGEST_FIRST = (
     *("test_kills.py", "test_respond.py", "test_checks_step1.py"),
-    *("test_holder.py", "test_sampling.py", "test_store_clients.py"),
+    *("test_sampling.py", "test_store_clients.py", "test_holder.py"),
     *("test_gate.py", "test_faults.py", "test_checks_phase4.py", "test_checks_phase1.py"),
 )
 # Files that share a worker, and so a backup of its stack, which takes longer than most tests.
 ONE_BACKUP = {
     **dict.fromkeys(
-        ("test_kills", "test_emergency", "test_doctor", "test_quiet_writers", "test_rollback_faults"),
+        (
+            *("test_kills", "test_respond", "test_emergency", "test_doctor", "test_quiet_writers"),
+            "test_rollback_faults",
+        ),
         "rollbacks",
     ),
-    **dict.fromkeys(("test_checks_step1", "test_checks_step1_restore", "test_checks_step2"), "the gate"),
+    **dict.fromkeys(
+        ("test_checks_step1", "test_checks_step1_restore", "test_checks_step2", "test_gate"), "the gate"
+    ),
 }
 # Of these each test may go to another worker.
-OF_ITSELF = re.compile(r"test_(\w+_walk|drills)\.py")
+OF_ITSELF = re.compile(r"test_(kill_walk|drills)\.py")
 HERE = Path(__file__).parent
 # Of a test that says none; real servers are slow where much else runs.
 SECONDS = 900.0

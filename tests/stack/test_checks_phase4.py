@@ -141,7 +141,6 @@ def unreadable_table(operators: Operators) -> Iterator[str]:
         yield f"imagedb.{name}"
 
 
-@pytest.mark.usefixtures("captured_anew")
 def test_a_collection_that_cannot_be_counted_leaves_its_neighbours_and_a_store_that_hangs_is_asked_once(
     verifier: Verifier, operators: Operators, containers: Containers, vectors: list[str]
 ) -> None:

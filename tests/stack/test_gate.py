@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from rollproof.profile.profile import Target
 from rollproof.system.clock import Moment
 from staging.rehearsal.rehearsal import ENGINEER
 from staging.rehearsal.staging_team import team_channel, write_change_document
-from staging.stack.stack import Stack
+from staging.target.operators import undone
 from tests.rehearsals import OF_THE_REHEARSAL, REOPENED
 from tests.stack.backup_copies import RESTORES
 from tests.stack.verifier import Verifier, expect, patient
@@ -50,12 +51,13 @@ def _commit(target: Target, message: str, *, parent: str = "HEAD", tree: str = "
 
 
 @pytest.fixture
-def verifier(verifier: Verifier, stack: Stack, tmp_path: Path) -> Verifier:
-    """Runs in folders of this test's own: a rollback of another test would close the gate, too."""
-    assert verifier.stack == stack
-    own = Verifier(stack, tmp_path / "gate")
-    own.capture()
-    return own
+def verifier(verifier: Verifier) -> Iterator[Verifier]:
+    """Runs among incidents of this test's own: a rollback of another test would close the gate, too."""
+    incidents, aside = verifier.folder / "incidents", verifier.folder / "incidents of other tests"
+    incidents.mkdir(exist_ok=True)
+    incidents.rename(aside)
+    with undone(lambda: aside.rename(incidents)), undone(lambda: shutil.rmtree(incidents)):
+        yield verifier
 
 
 @pytest.fixture

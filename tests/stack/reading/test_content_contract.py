@@ -18,15 +18,16 @@ def test_every_record_is_read_by_its_key(subject: Subject, before: Reading) -> N
     assert before.records.keys() == subject.keys
 
 
-@pytest.mark.usefixtures("mended")
 def test_every_change_is_seen_and_named(
     subject: Subject, content: Reader, before: Reading, change: str
 ) -> None:
-    after = read(content, subject.make(change))
+    try:
+        after = read(content, subject.make(change))
+    finally:
+        subject.mend()
     assert before.changed(after) == subject.changes[change][1]
     assert after.digests != before.digests
     # That they are written again is no change.
-    subject.mend()
     assert whole(content, subject.full) == before.digests[0]
 
 
