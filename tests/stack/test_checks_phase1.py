@@ -6,12 +6,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
-from rollproof.baseline.configuration import configuration_key_of, record_container
 from rollproof.baseline.facts import Facts, RecordedContainer
 from rollproof.engines.container_settings import is_anonymous
-from rollproof.engines.engine import Container, ContainerEngine, Inside
+from rollproof.engines.engine import Container
 from rollproof.git.repository import git
-from rollproof.profile.profile import Target
 from staging.stack.stack import Stack
 from staging.target.operators import Operators, undone
 from tests.stack import container_faults as faults
@@ -134,60 +132,6 @@ def test_every_fault_of_a_container_is_seen_by_its_own_check(
             "test_working_copy_is_on_the_recorded_commit": (
                 "failed",
                 f"expected {verifier.baseline.facts.commit}, observed {other}",
-            ),
-        },
-    )
-
-
-def test_one_shots_and_replicas_are_judged_each_by_itself(
-    verifier: Verifier, containers: Containers, engine: ContainerEngine, target: Target
-) -> None:
-    """Containers that completed, failed, run twice; those that were restarted before the baseline."""
-    with ExitStack() as undo:
-        for service, script in (
-            ("once", "exit 0"),
-            ("failed", "exit 3"),
-            ("twice", "true"),
-            ("twice", "exit 1"),
-        ):
-            undo.enter_context(faults.extra_container(containers, service, {}, script))
-        undo.enter_context(faults.restarted_by_itself(containers, "nginx"))
-        found = [c for s in ("once", "failed", "twice", "nginx") for c in engine.containers()[s]]
-        folders = target.folders.model_copy(update={"baselines": verifier.folder / "baselines"})
-        seal = configuration_key_of(target.model_copy(update={"folders": folders}))
-        insides = engine.insides(seal)
-        scratch = [
-            replace(
-                record_container(one, insides.get(one.id, Inside()), seal),
-                completed=one.service in {"once", "failed"},
-            )
-            for one in found
-        ]
-
-        def with_scratch(facts: Facts) -> Facts:
-            others = (one for one in facts.containers if one.service != "nginx")
-            return replace(facts, containers=(*others, *scratch))
-
-        baseline = verifier.restated(with_scratch)
-        outcome = verifier.run("phase1", "--no-gate", "-k", "container", f"--baseline={baseline}")
-    (ended,) = (one for one in found if one.service == "twice" and not one.running)
-    number = 1 + sorted(one.name for one in found if one.service == "twice").index(ended.name)
-    expect(
-        outcome,
-        {
-            **about("is_running", "failed", "expected completed, exit code 0, observed exited, exit code 3"),
-            **dict.fromkeys(
-                (f"test_container_{what}[failed]" for what in ("memory", "cpu", "processes")),
-                ("failed", "expected a running container, observed exited"),
-            ),
-            **dict.fromkeys(
-                (f"test_container_{what}[twice/{number}]" for what in ("memory", "cpu", "processes")),
-                ("failed", "expected a running container, observed exited"),
-            ),
-            f"test_container_is_running[twice/{number}]": (
-                "failed",
-                ended.name,
-                "observed exited, exit code 1",
             ),
         },
     )

@@ -21,6 +21,7 @@ from rollproof.profile.sections import Account
 from rollproof.stores.contract import Answer, Rights
 from rollproof.stores.reader import Reader
 from tests.stack.faults import silent_port
+from tests.unit import made_container
 from tests.unit.sandbox import Sandbox, stand_in
 
 FAR = 60.0
@@ -34,26 +35,8 @@ def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def container(service: str, **changes: object) -> Container:
-    made = Container(
-        id=f"id-{service}",
-        name=f"sandbox-{service}-1",
-        service=service,
-        running=True,
-        status="running",
-        health="healthy",
-        restarts=0,
-        restarting=False,
-        oom_killed=False,
-        exit_code=0,
-        started="",
-        image="i",
-        image_id="sha256:0",
-        revision="r",
-        configuration="c",
-        pids_limit=0,
-        mounts=(),
-    )
-    return replace(made, **changes)  # type: ignore[arg-type]
+    known = {"service": service, "health": "healthy", "revision": "r", "configuration": "c"}
+    return made_container.container(f"sandbox-{service}-1", **{**known, **changes})
 
 
 @pytest.fixture

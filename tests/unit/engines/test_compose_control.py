@@ -18,7 +18,7 @@ from rollproof.engines.compose import ComposeEngine
 from rollproof.engines.engine import Container
 from rollproof.profile.profile import Engine
 from rollproof.system.command import Deadline, Ran, observed
-from tests.unit.gate.test_checks_phase1 import container
+from tests.unit.made_container import container
 from tests.unit.sandbox import stand_in
 
 

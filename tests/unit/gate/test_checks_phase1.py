@@ -22,6 +22,7 @@ from rollproof.profile.profile import Target, load_target
 from rollproof.runbook import Replica
 from tests.conftest import write_profile
 from tests.unit.baseline.test_baseline import FACTS
+from tests.unit.made_container import container
 
 EXPECT = Expect([]).of("container engine")
 USED = Usage(memory=1, memory_percent=1.0, cpu_percent=1.0, pids=1, pids_limit=0)
@@ -29,31 +30,6 @@ USED = Usage(memory=1, memory_percent=1.0, cpu_percent=1.0, pids=1, pids_limit=0
 
 def recorded_container(found: Container) -> RecordedContainer:
     return record_container(found, Inside(), ConfigurationKey(bytes(32)))
-
-
-def container(name: str = "once-1", **changes: Any) -> Container:  # noqa: ANN401
-    service = name.rpartition("-")[0]
-    running = Container(
-        id=f"id of {name}",
-        name=name,
-        service=service,
-        running=True,
-        status="running",
-        health=None,
-        restarts=0,
-        restarting=False,
-        oom_killed=False,
-        exit_code=0,
-        started="2026-01-01T00:00:00Z",
-        image="i",
-        image_id="sha256:i",
-        revision=None,
-        configuration=None,
-        pids_limit=0,
-        mounts=(),
-        restart="no",
-    )
-    return replace(running, **changes)
 
 
 def ended(code: int = 0, restart: str = "no", **changes: Any) -> Container:  # noqa: ANN401
@@ -97,6 +73,13 @@ def judged(was: RecordedContainer, now: Container, target: Target) -> None:
     phase1.test_container_memory(now, usage, target, expect)
     phase1.test_container_cpu(now, usage, target, expect)
     phase1.test_container_processes(now, usage, target, expect)
+
+
+def test_a_one_shot_is_well_as_long_as_it_completes(target: Target) -> None:
+    was = recorded_container(ended())
+    judged(was, ended(), target)
+    with pytest.raises(Mismatch, match="expected completed, exit code 0, observed exited, exit code 3"):
+        judged(was, ended(3), target)
 
 
 @pytest.mark.parametrize(

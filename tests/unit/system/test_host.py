@@ -9,28 +9,12 @@ from rollproof.engines import host
 from rollproof.engines.engine import Container, Mount
 from rollproof.engines.host import Host
 from rollproof.errors import Unverifiable
+from tests.unit import made_container
 
 
 def container(*, running: bool) -> Container:
-    return Container(
-        id="no-such-container",
-        name="project-store-1",
-        service="store",
-        running=running,
-        status="running" if running else "exited",
-        health=None,
-        restarts=0,
-        restarting=False,
-        oom_killed=False,
-        exit_code=0,
-        started="",
-        image="",
-        image_id="",
-        revision=None,
-        configuration=None,
-        pids_limit=0,
-        mounts=(),
-    )
+    status = "running" if running else "exited"
+    return made_container.container("store-1", id="no-such-container", running=running, status=status)
 
 
 def test_the_root_is_as_statvfs_has_it() -> None:

@@ -18,6 +18,7 @@ from rollproof.engines.engine import (
 from rollproof.git.repository import head
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Address
+from tests.unit.made_container import container
 
 
 class StandInEngine:
@@ -62,23 +63,15 @@ class StandInEngine:
         return Endpoint(str(address.host), address.port)
 
     def _container(self, service: str) -> Container:
-        return Container(
+        return container(
+            f"toy-{service}",
             id=service,
-            name=f"toy-{service}",
             service=service,
-            running=True,
-            status="running",
             health="healthy",
-            restarts=0,
-            restarting=False,
-            oom_killed=False,
-            exit_code=0,
-            started="2026-01-01T00:00:00Z",
             image=f"toy/{service}:1",
             image_id=f"sha256:{service}",
             revision=self._commit,
             configuration="one",
             pids_limit=100,
-            mounts=(),
             settings={"NetworkMode": "toy"},
         )
