@@ -110,18 +110,6 @@ def test_a_command_past_its_deadline_is_ended_inside_the_container(project: Scra
     assert "555" not in commands
 
 
-def test_stopped_services_start_again_and_are_healthy(project: ScratchProject) -> None:
-    project.control.stop(["data", "other"], deadline=60)
-    assert not project.container("data").running
-    assert not project.container("other").running
-    project.control.stop(["data"], deadline=60)
-    with pytest.raises(ActionFailed, match="is not running"):
-        project.shell("true")
-    project.control.start(["data", "other"], deadline=60)
-    assert project.container("data").health == "healthy"
-    assert project.container("other").running
-
-
 def test_a_start_that_ends_sick_is_a_failure_at_the_deadline(project: ScratchProject) -> None:
     project.shell("touch /data/sick")
     project.control.stop(["data"], deadline=60)
@@ -344,13 +332,3 @@ def test_a_service_that_ends_is_waited_for_until_it_has(
             assert (container.completed, container.image_id) == (True, project.image)
     finally:
         docker("rm", "--force", "--volumes", f"{project.name}-once-1")
-
-
-def test_an_engine_that_is_away_is_named(
-    project: ScratchProject, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    with monkeypatch.context() as patch:
-        patch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none")
-        with pytest.raises(Unverifiable, match="container engine: expected an answer"):
-            project.control.stop(["data"], deadline=60)
-    assert project.container("data").running

@@ -12,15 +12,11 @@ from dataclasses import replace
 import pytest
 
 from reports.terminal.progress import Progress
-from rollback_actions.backup.scratch import SUFFIX
-from rollback_actions.containers import volumes
 from rollback_actions.session.lock import LockVolumes
-from rollproof.engines.compose import PROJECT_LABEL
 from rollproof.errors import UsageProblem
 from staging.stack.fresh_stacks import refuse_if_used, take_down_abandoned
 from staging.stack.stack import Stack
 from tests.conftest import ROOT
-from tests.stack.scratch_project import docker
 from tests.unit.lock_stand_in import ended
 
 HOLD = """
@@ -49,12 +45,6 @@ def other_stack(stack: Stack) -> Iterator[Stack]:
         other.down(lambda _: None)
 
 
-def image_of(stack: Stack) -> str:
-    """Return the image of the stack's one container."""
-    (container,) = stack.status()
-    return docker("inspect", "--format={{.Image}}", container.container).strip()
-
-
 @contextmanager
 def held(stack: Stack) -> Iterator[subprocess.Popen[str]]:
     """Have another process hold the stack."""
@@ -70,8 +60,12 @@ def held(stack: Stack) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def test_a_stack_whose_holder_was_killed_is_taken_down(other_stack: Stack) -> None:
+def test_a_stack_in_use_stays_and_one_whose_holder_was_killed_is_taken_down(other_stack: Stack) -> None:
     with held(other_stack) as process:
+        take_down_abandoned([other_stack], Progress())
+        with pytest.raises(UsageProblem, match="1 containers, a command that runs"):
+            refuse_if_used(other_stack)
+        assert len(other_stack.status()) == 1
         process.kill()
         process.wait(START_SECONDS)
     lock = LockVolumes(other_stack.project, START_SECONDS)
@@ -81,30 +75,3 @@ def test_a_stack_whose_holder_was_killed_is_taken_down(other_stack: Stack) -> No
     # Nobody is to take over the lock of a target that is gone.
     assert lock.records() == {}
     assert not other_stack.mark.exists()
-
-
-def test_what_another_checkout_or_a_killed_rollback_left_of_a_stack_goes_with_it(other_stack: Stack) -> None:
-    mine = f"--label={PROJECT_LABEL}={other_stack.project}"
-    scratch = f"--label={PROJECT_LABEL}={other_stack.project}{SUFFIX}"
-    image = image_of(other_stack)
-    # Volumes that no compose file describes; the first one is in use by a rollback's helper, a second killed.
-    for label, name in ((mine, "migrations"), (scratch, "tried")):
-        docker("volume", "create", label, f"{other_stack.project}_{name}")
-        docker("network", "create", label, f"{other_stack.project}_{name}")
-    helper, _ = volumes.helper(f"{other_stack.project}_migrations", "volume")
-    mount = f"--mount=type=volume,source={other_stack.project}_migrations,destination=/volume"
-    docker("create", f"--name={helper}", f"--network={other_stack.project}_tried", mount, image)
-
-    other_stack.down(lambda _: None)
-
-    for listing in (("ps", "--all"), ("volume", "ls"), ("network", "ls")):
-        assert other_stack.project not in docker(*listing)
-    assert helper not in docker("ps", "--all")
-
-
-def test_a_stack_whose_holder_lives_is_refused(other_stack: Stack) -> None:
-    with held(other_stack):
-        take_down_abandoned([other_stack], Progress())
-        with pytest.raises(UsageProblem, match="1 containers, a command that runs"):
-            refuse_if_used(other_stack)
-    assert len(other_stack.status()) == 1

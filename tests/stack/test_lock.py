@@ -17,7 +17,7 @@ import pytest
 
 from rollback_actions.session.lock import LockVolumes, TargetLock
 from rollproof.engines.engine import EngineUnreached
-from rollproof.errors import ActionFailed, Meaning, Unverifiable, UsageProblem
+from rollproof.errors import Meaning, Unverifiable, UsageProblem
 from rollproof.planning.lock_state import LABEL, lock_state
 from rollproof.profile.profile import Target
 from rollproof.system.holder import Holder
@@ -138,41 +138,6 @@ def test_of_two_that_take_over_at_once_one_gets_it(place: LockVolumes, takers: l
         _put(place, replace(holder, token=secrets.token_hex(16)))
         assert len(_all_at_once(takers, "over")) == 1
         _enough(takers)
-
-
-def test_one_that_was_killed_leaves_it_to_be_taken_over(place: LockVolumes, takers: list[Taker]) -> None:
-    killed, other = takers
-    assert _all_at_once([killed], "take") == [killed]
-    killed.kill()
-    with pytest.raises(
-        UsageProblem, match=rf", process {killed.process.pid} .*ended .*\nHINT: .*--take-over"
-    ):
-        _lock(place).__enter__()
-    assert _all_at_once([other], "take") == []
-    _enough([other])
-    with _lock(place, take_over=True) as lock:
-        assert lock.taken_from is not None
-        assert lock.taken_from.pid == killed.process.pid
-        lock.require()
-        assert _all_at_once([other], "over") == []
-        _enough([other])
-    assert _all_at_once([other], "take") == [other]
-    _enough([other])
-
-
-def test_who_has_lost_it_stops_and_leaves_it_to_the_other(place: LockVolumes, takers: list[Taker]) -> None:
-    with _lock(place) as lock:
-        lock.require()
-        # As another machine sees this process: it cannot know, and takes the operator's word.
-        lock.holder = elsewhere()
-        _put(place, lock.holder)
-        lock.require()
-        assert _all_at_once(takers, "over")
-        with pytest.raises(ActionFailed, match=r"held by this process still, observed held by .*, process "):
-            lock.require()
-    (holder,) = (Holder.of_record(record) for record in place.records().values())
-    assert holder.pid in {taker.process.pid for taker in takers}
-    _enough(takers)
 
 
 def test_the_labels_name_the_holder(place: LockVolumes) -> None:

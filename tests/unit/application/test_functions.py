@@ -19,7 +19,7 @@ from rollproof.application import canary as canary_module
 from rollproof.application.calls import filled, values_at
 from rollproof.application.canary import Canary
 from rollproof.application.client import ApplicationClient, LoggedIn, Refused
-from rollproof.errors import Mismatch, Unverifiable, UsageProblem
+from rollproof.errors import Mismatch, UsageProblem
 from rollproof.profile.application_profile import Application
 from rollproof.profile.functions import Functions
 from rollproof.profile.profile import load_target
@@ -134,13 +134,6 @@ def test_a_request_after_the_token_has_it(stand_in: StandIn) -> None:
     with pytest.raises(Refused) as caught:
         client.login("canary", SecretStr(PASSWORD))
     assert TOKEN not in str(caught.value)
-
-
-def test_what_a_log_in_would_have_given_is_missed_in_words(stand_in: StandIn) -> None:
-    log_in = [LOG_IN | {"keep": {"token": "t", "number": "n"}}]
-    client = client_of(stand_in, log_in=log_in, own={"path": "/people/{number}"})
-    with pytest.raises(Unverifiable, match="value 'number' of a request: expected an earlier answer"):
-        client.own(LoggedIn("canary", SecretStr(TOKEN)))
 
 
 def test_a_token_is_a_secret_whatever_is_wrong_with_its_answer(stand_in: StandIn) -> None:

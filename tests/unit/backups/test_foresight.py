@@ -23,7 +23,7 @@ from rollback_actions.session.session import Recorder
 from rollproof.backups.sets import read_backup
 from rollproof.baseline.facts import RecordedStore, Surroundings
 from rollproof.engines.engine import ContainerEngine, EngineUnreached, Mount
-from rollproof.errors import ExitCode, Unverifiable, UsageProblem
+from rollproof.errors import ExitCode, Unverifiable
 from rollproof.planning import foresight
 from rollproof.planning.foresight import UnknownRevisions, foresee, not_judged, problems, revisions_of
 from rollproof.planning.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
@@ -261,11 +261,6 @@ def test_a_database_goes_back_below_the_image_that_runs(made: Made) -> None:
     assert made.fit(plan, "migrations of backend") is Fit.UNKNOWN
 
 
-def test_a_store_that_has_no_migrations_asks_for_none(made: Made) -> None:
-    assert [*made.foreseen(plan_database(made.sandbox.target, "redis"))] == ["data of redis"]
-    assert "migrations of backend" not in made.foreseen(plan_service(made.sandbox.target, "worker"))
-
-
 def with_baseline(plan: Plan, **changes: Any) -> Plan:  # noqa: ANN401
     facts = replace(plan.baseline.facts, **changes)
     return replace(plan, baseline=replace(plan.baseline, facts=facts))
@@ -449,12 +444,6 @@ def test_the_plan_asks_the_same(run: Ran, refused: Made) -> None:
     assert "\nnot judged: migrations of backend: the database has no revision" in run(
         "plan", "--service=backend"
     )
-
-
-def test_a_refusal_is_one_that_the_user_can_correct(refused: Made) -> None:
-    plan = plan_service(refused.sandbox.target, "backend")
-    (problem,) = problems(refused.foreseen(plan).values())
-    assert isinstance(problem, UsageProblem)
 
 
 # --- the engine ---

@@ -128,11 +128,6 @@ def test_the_records_that_a_reference_chooses_count_for_it_alone(sandbox: Sandbo
     assert found.names == {text_of(ROWS): hexadecimal("a", "z", "d"), text_of(CHOSEN): hexadecimal("a", "z")}
 
 
-def test_a_reference_of_another_rule_has_other_words() -> None:
-    place = ROWS.referenced.model_copy(update={"fields": ("id",)})
-    assert len({text_of(one) for one in (ROWS, CHOSEN, ROWS.model_copy(update={"referenced": place}))}) == 3
-
-
 @pytest.mark.parametrize("first", [True, False])
 def test_what_could_not_be_read_once_leaves_its_reference_out(
     sandbox: Sandbox, stores: Stores, *, first: bool

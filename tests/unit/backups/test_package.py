@@ -130,11 +130,6 @@ def test_a_backup_killed_before_the_rename_is_refused(folder: Path) -> None:
         read_package(folder, kind="mongodb")
 
 
-def test_a_package_says_by_what_means_it_was_taken(folder: Path) -> None:
-    assert read_package(folder, kind="mongodb").means is Means.DOCUMENTS
-    assert json.loads((folder / MANIFEST).read_text())["content"]["means"] == "documents"
-
-
 def test_means_that_nobody_knows_are_refused(folder: Path) -> None:
     manifest = json.loads((folder / MANIFEST).read_text())
     manifest["content"]["means"] = "telepathy"

@@ -48,14 +48,3 @@ def test_all_that_is_missing_is_said_at_once_and_each_store_once(
     notes = raised.value.__notes__
     for store in sandbox.target.stores:
         assert len([text for text in notes if f"store {store} as reader" in text]) == 1
-
-
-def test_a_wrong_name_of_the_project_is_said_once(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = stand_in(ComposeEngine)
-    engine.containers.return_value, engine.resolve.return_value = {}, Endpoint("127.0.0.1", 9)
-    monkeypatch.setattr(capture, "open_engine", lambda _: engine)
-    journal = Journal(sandbox.folder / "journal.jsonl", str)
-    with Progress() as progress, pytest.raises(ActionFailed, match="no container of") as raised:
-        capture.capture(sandbox.target, Recorder(journal, progress, free))
-    assert "engine.project" in raised.value.hint
-    assert not [text for text in raised.value.__notes__ if text.startswith("service")]

@@ -152,15 +152,6 @@ def test_what_was_to_go_by_itself_is_not_lost(tmp_path: Path) -> None:
     assert comparison.missing.first == ["b"]
 
 
-def test_of_many_the_first_are_named_and_the_rest_counted(
-    recorded: tuple[RecordedCollection, Path],
-) -> None:
-    comparison = compared(recorded, StandIn({}))
-    assert comparison.missing.count == RECORDS
-    assert str(comparison).startswith("100 missing, 0 added, 0 changed (missing 000, 001, ")
-    assert str(comparison).endswith("019 and 80 more)")
-
-
 def test_when_time_is_up_what_was_seen_is_a_sample_and_said_to_be(
     recorded: tuple[RecordedCollection, Path],
 ) -> None:

@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 
 from rollproof.engines.address import DEFAULT_HOST, connection, endpoint, engine_is_here
-from rollproof.engines.questions import asking
-from rollproof.errors import Unverifiable
 from rollproof.system.command import inherited
 from rollproof.system.docker_context import context_name
 
@@ -92,14 +90,3 @@ def test_the_keys_of_a_context_are_taken(contexts: Path) -> None:
         (str(keys / "cert.pem"), str(keys / "key.pem")),
         True,
     )
-
-
-def test_a_context_that_is_not_there_is_named(contexts: Path) -> None:
-    use(contexts, '{"currentContext": "other"}')
-    with (
-        pytest.raises(
-            Unverifiable, match="docker context other: expected a context with an address, observed none"
-        ),
-        asking("containers", "p", 1.0),
-    ):
-        pass

@@ -25,7 +25,6 @@ from rollproof.errors import ActionFailed, ExitCode, Mismatch, Unverifiable
 from rollproof.stores.contract import Untold
 from rollproof.system.clock import Moment
 from tests.unit.command_line import Ran, tree
-from tests.unit.sandbox import SECRET
 
 FAR = 60.0
 SIDES: dict[str, Any] = {"what": "w", "expected": "good", "observed": "bad", "source": "s", "hint": "mend it"}
@@ -159,21 +158,3 @@ def test_without_an_engine_it_is_one_line_and_nothing_is_changed(away: Ran) -> N
     assert "engine first, then " in said
     assert "redis reader" in said or "more" in said
     assert tree(away.sandbox.folder) == before
-
-
-def test_a_profile_with_mistakes_is_told_on_the_same_page(away: Ran) -> None:
-    text = away.sandbox.profile.read_text(encoding="utf-8")
-    away.sandbox.profile.write_text(
-        text.replace('risk = "low"', 'risk = "none"', 1) + "\n[nonsense]\n", encoding="utf-8"
-    )
-    said = away("doctor", code=ExitCode.USAGE)
-    assert "profile" in said
-    assert "nonsense" in said
-    assert "profile first, then all others" in said
-
-
-def test_a_secret_that_is_not_there_is_named(away: Ran) -> None:
-    (away.sandbox.profile.parent / "canary_password").unlink()
-    said = away("doctor", code=ExitCode.USAGE)
-    assert "canary_password" in said
-    assert SECRET not in said

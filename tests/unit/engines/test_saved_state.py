@@ -27,26 +27,6 @@ def repository(sandbox: Sandbox) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    ("content", "observed"),
-    [
-        (None, "no such file"),
-        (b"", "''"),
-        (b"0123456789abcdef0123456789abcdef01234567\n", "0123456789abcdef0123456789abcdef01234567"),
-        (b"a\nb\n", r"'a\nb\n'"),
-        (b"HEAD -> main", "'HEAD -> main'"),
-        (b"\xff\xfe", "'\\\\xff\\\\xfe'"),
-    ],
-)
-def test_what_the_file_holds_is_said(
-    repository: Path, tmp_path: Path, content: bytes | None, observed: str
-) -> None:
-    file = tmp_path / "commit.txt"
-    if content is not None:
-        file.write_bytes(content)
-    assert read_saved_commit(file, repository).observed == observed
-
-
 def test_the_commit_is_saved_where_the_profile_says(sandbox: Sandbox, run: Ran, repository: Path) -> None:
     sandbox.profile.write_text(sandbox.profile.read_text(encoding="utf-8") + NAMED, encoding="utf-8")
     said = run("save-state")

@@ -252,9 +252,6 @@ def test_a_topic_of_which_a_partition_is_not_named_was_not_answered(
             broker.topic(TOPIC)
 
 
-# Where a cluster is asked.
-
-
 # Writing.
 
 

@@ -19,7 +19,7 @@ from rollproof.cli.command_line import main
 from rollproof.errors import Meaning, Mismatch, Unverifiable
 from rollproof.monitoring.monitor import Beats
 from rollproof.monitoring.probes.probe import Probe, Reading
-from rollproof.monitoring.samples import ProbeId, ProbeKind, Sample, Unreached, read_samples, samples_path
+from rollproof.monitoring.samples import ProbeId, ProbeKind, Sample, samples_path
 from rollproof.profile.profile import load_target
 from tests.conftest import ROOT
 from tests.unit.monitor.turned_time import TurnedTime, turned
@@ -200,26 +200,6 @@ def _started(command: Sequence[str], path: Path) -> Iterator[subprocess.Popen[st
     finally:
         process.kill()
         process.communicate(timeout=60)
-
-
-def test_it_says_a_line_a_beat_and_what_it_came_to(here: Here, profile: Path) -> None:
-    code, said, errors = here("--beats=3")
-    assert (code, errors) == (0, "")
-    first, hint, *others, last = said.splitlines()
-    beats = [first, *others]
-    # Said once, and not at every beat.
-    assert hint.startswith("HINT: docker version; curl --max-time 3 ")
-    assert [line.split("beat ")[1].split()[0] for line in beats] == ["0", "1", "2"]
-    assert all("this machine may be cut off: neither the engine nor any store" in line for line in beats)
-    assert "UNKNOWN health: unknown: application: expected a whole answer" in beats[-1]
-    assert "WRONG" not in said
-    assert "UNKNOWN containers: unknown: container engine: expected an answer" in beats[-1]
-    assert last.startswith("monitor of sandbox: 3 beats, 0 missed; samples: ")
-    samples = read_samples(samples_path(load_target(profile)), 6)
-    assert [sample.beat for sample in samples] == [0, 1, 2]
-    assert all(sample.cut_off for sample in samples)
-    assert samples[0].probes["store redis"].unreached is Unreached.REFUSED
-    assert samples[0].probes["disk"].ok is None  # the engine is not there to say where its data is
 
 
 def test_json_goes_to_standard_output_alone(here: Here) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -107,14 +106,6 @@ def test_a_sample_of_another_shape_is_named(path: Path, key: str, value: object)
     path.write_text(json.dumps(record) + "\n", encoding="utf-8")
     with pytest.raises(Unverifiable, match="sample 1 from the end"):
         read_samples(path, 6)
-
-
-def test_a_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
-    with pytest.raises(Unverifiable, match="observed Is a directory"):
-        read_samples(tmp_path, 6)
-    os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(Unverifiable, match="observed Not a regular file"):
-        read_samples(tmp_path / "pipe", 6)
 
 
 def test_whether_a_monitor_runs_is_a_fact_or_unknown() -> None:

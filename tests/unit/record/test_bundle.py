@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import tarfile
@@ -12,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from reports.bundle import bundle
 from rollproof.cli.command_line import main
 from rollproof.errors import ExitCode
 from rollproof.profile.profile import Signing, load_target
@@ -151,22 +149,12 @@ def test_what_is_no_incident_is_not_bundled(run: Command, wanted: str, tmp_path:
     assert ("there are: one" in said) is (wanted != "empty")
 
 
-def test_a_corrupt_incident_is_a_problem(made: MadeIncident, run: Command) -> None:
-    (made.folder / "incident.json").write_bytes(b"\xff")
-
-    assert "a readable incident.json" in run("bundle", "one", code=ExitCode.USAGE)
-
-
 def _plain(found: Members) -> bytes:
     return b"".join(header_of(name, len(text)) + padded(text) for name, text in found)
 
 
 def _twice(found: Members) -> bytes:
     return _plain([*found, found[0]])
-
-
-def _added(found: Members) -> bytes:
-    return _plain([*found, ("one/more", b"x")])
 
 
 def _climbs(found: Members) -> bytes:
@@ -263,36 +251,3 @@ def test_what_is_no_whole_archive_is_refused(run: Command, damage: Callable[[byt
     path.write_bytes(damage(path.read_bytes()))
 
     assert "WRONG: no bundle" in run("verify-bundle", path, code=ExitCode.FAILED)
-
-
-def test_a_bundle_that_is_not_there_or_cannot_be_read(run: Command, tmp_path: Path) -> None:
-    run("verify-bundle", "none.tar.gz", code=ExitCode.USAGE)
-    run("verify-bundle", tmp_path, code=ExitCode.USAGE)
-
-
-def test_signers_that_are_not_there_are_a_mistake_and_no_wrong_bundle(
-    made: MadeIncident, run: Command
-) -> None:
-    run("bundle", made.incident.id)
-    path = f"{made.incident.id}.tar.gz"
-    said = run("verify-bundle", path, "--signers", "no-such-file", code=ExitCode.USAGE)
-    assert "Invalid value for '--signers'" in said
-
-
-def test_a_folder_that_can_only_be_read_is_a_problem_and_no_bug(
-    made: MadeIncident, run: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    unlink = Path.unlink
-
-    def read_only(path: Path, *, missing_ok: bool = False) -> None:
-        if path.name.endswith(".tar.gz.part"):
-            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
-        unlink(path, missing_ok=missing_ok)
-
-    def refused(temporary: Path, *_: object) -> None:
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(temporary))
-
-    monkeypatch.setattr(Path, "unlink", read_only)
-    monkeypatch.setattr(bundle, "_write", refused)
-    said = run("bundle", made.incident.id, code=ExitCode.FAILED)
-    assert "observed Read-only file system" in said

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import typer
 
-from reports.terminal.document import answer, ask, owe
+from reports.terminal.document import answer, ask
 from rollback_actions import check_run
 from rollproof.cli.command_line import main
-from rollproof.errors import ExitCode, UsageProblem
+from rollproof.errors import ExitCode
 from rollproof.incident.incident import find_or_create_change
 from rollproof.incident.ledger import Note, NoteKind, Planned, Result, Run
 from rollproof.monitoring.rollback_request import Kind
@@ -51,26 +51,6 @@ def test_hostile_names_stay_one_valid_document(capsys: pytest.CaptureFixture[str
     clean = HOSTILE.replace("31m", "[redacted]").replace("\udce9", "\\udce9")
     assert found["result"] == {"name": clean + LONG.removeprefix(HOSTILE), "by_name": {clean: clean}}
     assert re.fullmatch(r"[ -~\n]*", said)
-
-
-def test_hostile_errors_stay_one_valid_document(capsys: pytest.CaptureFixture[str]) -> None:
-    ask("names")
-    error = UsageProblem(what=HOSTILE, expected="x", observed=LONG, source=HOSTILE, hint=HOSTILE)
-    error.add_note(HOSTILE)
-    owe(error, ExitCode.USAGE, str)
-    said = capsys.readouterr().out
-    assert json.loads(said.encode("ascii"))["exit_code"] == ExitCode.USAGE
-    assert len(said) < 100_000
-    # One is owed, and not another for what comes after it.
-    owe(error, ExitCode.USAGE, str)
-    assert capsys.readouterr().out == ""
-
-
-def test_a_number_that_json_cannot_hold_is_a_bug_and_no_document(capsys: pytest.CaptureFixture[str]) -> None:
-    ask("numbers")
-    with pytest.raises(ValueError, match="Out of range float"):
-        answer([float("nan")], lambda _: [], str, as_json=True)
-    assert capsys.readouterr().out == ""
 
 
 def test_the_exit_code_is_that_of_the_lines(capsys: pytest.CaptureFixture[str]) -> None:
@@ -150,13 +130,6 @@ def test_the_status_of_one_that_failed(run: Ran) -> None:
     assert (found.verdict, found.recorded, found.locked) == (Verdict.FAILED, Verdict.FAILED, False)
     assert found.steps[-1].state is StepState.FAILED
     assert found.next in run("rollback", "status", code=ExitCode.FAILED)
-
-
-def test_the_status_of_one_that_was_killed_is_broken(run: Ran) -> None:
-    begin(run.sandbox)
-    found = run.found("rollback", "status", code=ExitCode.BROKEN)
-    assert (found.verdict, found.recorded, found.seconds) == (Verdict.BROKEN, None, None)
-    assert run.found("rollback", "status", code=ExitCode.BROKEN) == found
 
 
 NOTES = (Note("seen"), Note("waived", NoteKind.WAIVED, "Ada"))

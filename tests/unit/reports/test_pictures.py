@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from dataclasses import replace
@@ -15,20 +14,19 @@ from reports.incident.events import Kind, timeline_of
 from reports.incident.record import read_incident_record
 from reports.pictures import album, monitor
 from reports.pictures import timeline as times
-from reports.pictures.album import EVERY, MONITOR, TIMELINE, draw_pictures
-from reports.pictures.monitor import ERRORS, LATENCY, MOST_POINTS, RESOURCES, Series, points_of
+from reports.pictures.album import MONITOR, TIMELINE, draw_pictures
+from reports.pictures.monitor import ERRORS, LATENCY, RESOURCES, Series, points_of
 from rollproof.monitoring.samples import Sample
 from rollproof.record_names import PICTURES
 from rollproof.redaction.redactor import Redactor
 from rollproof.redaction.shapes import MARKER
 from tests.unit.drawn_incident import Drawn, drawn_incident, moment
-from tests.unit.made_samples import BEAT, WELL, Probes, named, requests, value
+from tests.unit.made_samples import BEAT, WELL, Probes, named, requests
 from tests.unit.made_samples import MONITOR as BY
 
 CANARY = "correct-horse-&-battery"
-LARGEST = 150_000
 REQUESTS, _ = ERRORS
-SLOWEST, PAGE, _ = LATENCY
+SLOWEST, *_ = LATENCY
 _, DISK, _ = RESOURCES
 
 
@@ -50,21 +48,6 @@ def texts(made: Drawn, name: str) -> list[str]:
     """Return the texts in a picture, as a reader would see them."""
     root = ET.fromstring(pictures(made)[name])  # noqa: S314 - made by ourselves
     return ["".join(text.itertext()) for text in root.iter("{http://www.w3.org/2000/svg}text")]
-
-
-def test_they_are_drawn_alike_small_and_sufficient_whatever_this_machine_s_settings(
-    made: Drawn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert draw(made) == []
-    first = pictures(made)
-    (tmp_path / "matplotlibrc").write_text("svg.fonttype: path\nsavefig.facecolor: black\nfont.size: 30\n")
-    monkeypatch.setenv("MATPLOTLIBRC", str(tmp_path / "matplotlibrc"))
-    assert draw(made) == []
-    assert pictures(made) == first
-    assert sorted(first) == sorted(EVERY)
-    for svg in first.values():
-        assert len(svg) < LARGEST
-        assert not any(word in svg for word in (b'href="http', b'src="http', b"@font-face", b"<image"))
 
 
 def test_texts_of_the_record_are_shown_as_they_are_and_secrets_not_at_all(made: Drawn) -> None:
@@ -121,15 +104,6 @@ def test_what_cannot_be_drawn_goes_is_a_note_and_spoils_no_other(
     assert not album.remove_pictures(made.folder)
 
 
-def test_moments_of_no_calendar_are_not_drawn(made: Drawn) -> None:
-    path = made.folder / "samples.jsonl"
-    record = json.loads(path.read_bytes().splitlines()[0])
-    record["at"] |= {"wall": "9999-12-31T23:59:59+00:00", "since_boot": 1e300}
-    path.write_text(json.dumps(record) + "\n")
-    assert draw(made) == []
-    assert list(pictures(made)) == [TIMELINE]
-
-
 def points(series: Series, *every: Probes, missed: int = -1) -> list[float]:
     """Return the figures of a line of a sample a beat."""
     samples = [
@@ -148,12 +122,3 @@ def test_where_nothing_was_asked_or_seen_there_is_no_figure() -> None:
     assert math.isnan(points(SLOWEST, *asked)[1])
     seen = points(DISK, *[{}] * 4, missed=2)
     assert [math.isnan(one) for one in seen] == [False, False, True, False, False]
-
-
-@pytest.mark.parametrize(("series", "name", "well", "bad"), [(PAGE, "page", 12, 9000), (DISK, "disk", 60, 2)])
-def test_of_more_samples_than_there_is_room_for_the_worst_is_shown(
-    series: Series, name: str, well: float, bad: float
-) -> None:
-    shown = points(series, *({name: value(bad if beat == 601 else well)} for beat in range(3 * MOST_POINTS)))
-    assert len(shown) == MOST_POINTS
-    assert shown.count(bad) == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import socket
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +17,6 @@ import urllib3
 
 from reports.allure.categories import CATEGORIES, code_of
 from rollproof.errors import Meaning, unanswered
-from tests.conftest import ROOT
 
 WRONG = {
     Meaning.LATE: "late",
@@ -29,12 +27,6 @@ WRONG = {
     Meaning.SERVICE_DOWN: "service down",
 }
 UNKNOWN = {Meaning.TIMEOUT: "timeout", Meaning.UNREACHABLE: "unreachable", Meaning.CRASH: "crash"}
-# What is wrong, and neither with the data nor with a service: a left-over, an open door.
-UNNAMED = {
-    "'containers that the baseline does not know'",
-    '"containers beside the target\'s own that the baseline does not know"',
-    "what",
-}
 
 
 def categories_of(status: str, trace: str) -> list[str]:
@@ -122,22 +114,3 @@ def test_causes_that_go_in_a_circle_have_an_end() -> None:
     first, second = OSError("one"), OSError("two")
     first.__cause__, second.__cause__ = second, first
     assert unanswered(first) is Meaning.UNREACHABLE
-
-
-def _expectations() -> Iterator[tuple[str, str]]:
-    """Yield what each expectation of phases 1 to 4 is about, and what it means, "" where it does not say."""
-    modules = [*(ROOT / "checks" / "verification").glob("*.py"), *(ROOT / "fixtures").glob("*.py")]
-    for path in [*modules, ROOT / "rollproof/stores/references.py"]:
-        if "premigration" in path.name:
-            continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                said = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
-                if node.func.id in {"Mismatch", "expect"} and "otherwise" not in said and "what" in said:
-                    yield said["what"], said.get("means", "")
-
-
-def test_every_expectation_of_a_phase_says_what_it_means() -> None:
-    found = list(_expectations())
-    assert len(found) > 30
-    assert {what for what, means in found if not means} == UNNAMED

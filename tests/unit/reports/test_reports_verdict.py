@@ -147,14 +147,6 @@ def test_what_is_late_and_verified_says_that_nothing_else_is_wrong(tmp_path: Pat
     assert (LATE.verified, PASSED.verified, FAILED.verified) == (True, True, False)
 
 
-def test_the_summary_leads_in_colour(tmp_path: Path) -> None:
-    (_, rollback, plain), *_, (lead, rest, style) = lines(PASSED, tmp_path)
-    assert (lead, rest) == ("PASSED", ": every check of all four phases ran and passed (staging)")
-    assert "green" in style
-    assert rollback.strip() == "rollback passed in 41.2 s, verified after 98.4 s in all"
-    assert not plain
-
-
 def test_the_job_summary_is_appended_where_there_is_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

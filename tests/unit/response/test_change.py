@@ -96,13 +96,6 @@ def test_nobody_and_nothing_to_tell_are_refused(away: Ran, sandbox: Sandbox, ser
     assert server.sent == []
 
 
-def test_a_commit_that_is_none_is_refused(away: Ran, sandbox: Sandbox, server: Channels) -> None:
-    join(sandbox, server.apprise("one"))
-    for command in (("notify", "0" * 40), ("acknowledge", "nobranch", "--as", "Ada")):
-        said = away(*command, code=ExitCode.USAGE)
-        assert f"'{command[1]}': expected one of the repository" in said
-
-
 def test_an_acknowledgement_is_written_down(away: Ran, sandbox: Sandbox, server: Channels) -> None:
     join(sandbox, server.apprise("one"))
     away("notify", sandbox.bad)

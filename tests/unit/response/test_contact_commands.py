@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import subprocess
@@ -164,12 +163,6 @@ def test_who_is_never_reached_is_passed_over_and_it_is_loud(
     say("--as", "Grace", "--by", "a call", "--decision", "investigate")
     once()
     assert len(server.sent) == 7
-
-
-def test_what_a_channel_logs_is_for_nobody_else() -> None:
-    """Its lines may name secrets."""
-    logger = logging.getLogger("apprise")
-    assert (logger.propagate, logger.level) == (False, logging.WARNING)
 
 
 def test_a_whole_flow(

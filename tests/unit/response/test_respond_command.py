@@ -370,12 +370,6 @@ def test_responses_of_others_and_damaged_ones_keep_nobody_from_what_is_wrong_now
     assert _incident(said).name not in {"other", "damaged", "unreadable"}
 
 
-def test_a_mistyped_incident_is_said_before_the_assessment(run: Ran) -> None:
-    _monitored(run.sandbox.target, _critical)
-    said = run("respond", "--incident=../x", code=ExitCode.USAGE)
-    assert said.startswith("incident id: expected letters, digits")
-
-
 @pytest.mark.parametrize("secret", [False, True])
 def test_what_is_verified_and_late_calls_for_no_hands(
     run: Ran,

@@ -350,10 +350,3 @@ def test_users_are_let_in_when_it_is_verified(run: Ran, monkeypatch: pytest.Monk
         proxy.on = True
         run("rollback", "let-in", "--anyway")
         assert not proxy.on
-
-
-def test_an_engine_that_is_away_is_said_with_what_to_do(run: Ran) -> None:
-    said = run("rollback", "service", "backend", code=ExitCode.FAILED)
-    assert "MANUAL INTERVENTION" in said
-    assert "nothing was changed; when that is mended, give the same command again" in said
-    assert "rollback resume" not in said

@@ -1,4 +1,4 @@
-"""A named engine that does not answer, and undisturbed steps; tests/stack/test_engine.py has a real one."""
+"""A named engine that does not answer, and undisturbed steps."""
 
 from __future__ import annotations
 

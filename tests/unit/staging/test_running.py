@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import time
 from pathlib import Path
 
@@ -11,8 +10,7 @@ import pytest
 
 from reports.terminal.progress import Progress
 from tests.running.all_tests import code_of, finish, parts_of
-from tests.running.cut import Share
-from tests.running.part import NICENESS, Part
+from tests.running.part import Part
 
 WORKER = ["-p", "xdist", "-n", "1"]
 PLACED = """
@@ -90,19 +88,6 @@ def test_workers_that_crash_before_their_tests_are_no_empty_selection(tests: Pat
     assert not part.passed
 
 
-def test_a_part_in_the_background_yields_as_a_session_too(tests: Path) -> None:
-    said = "print('group', group.read_text() if (group := Path('/proc/self/autogroup')).exists() else '')"
-    content = (
-        f"import os\nfrom pathlib import Path\ndef test_says():\n    {said}\n    print('nice', os.nice(0))\n"
-    )
-    part = part_of(tests, content, "-s", background=True)
-    assert run(part) == 0
-    lines = part.log.read_text().splitlines()
-    assert any(line.endswith(f"nice {min(os.nice(0) + NICENESS, 19)}") for line in lines), lines
-    if Path("/proc/self/autogroup").exists():
-        assert any(line.endswith(f" nice {NICENESS}") and "group" in line for line in lines), lines
-
-
 def test_what_is_stopped_leaves_no_process(tests: Path) -> None:
     began = tests / "began"
     sleeps = f"import time\ndef test_sleeps():\n    open({str(began)!r}, 'w')\n    time.sleep(600)\n"
@@ -120,9 +105,3 @@ def test_the_default_run_has_every_folder_of_tests_and_no_long_one() -> None:
     assert [part.name for part in parts] == ["unit", "plugin", "stack"]
     assert not any("--long" in argument for part in parts for argument in part.arguments)
     assert all(part.arguments[-1] == "-x" for part in parts)
-
-
-def test_every_folder_has_its_share_of_all() -> None:
-    parts = parts_of(Share(2, 2), [])
-    assert [part.name for part in parts] == ["unit", "plugin", "stack"]
-    assert all("--long=2/2" in part.arguments for part in parts)

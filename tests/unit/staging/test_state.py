@@ -1,17 +1,15 @@
-"""The state folder: secrets that stay, and are nobody else's to read."""
+"""The state folder: secrets that stay, and are nobody else's to read; slots; the application's folder."""
 
 from __future__ import annotations
 
 import re
-import shutil
-import tomllib
 from pathlib import Path
 
 import pytest
 
-from staging.stack.shape import Shape
+from rollproof.errors import Problem
+from staging.releases.release_repository import create_repository
 from staging.stack.slot import SLOTS, Slot
-from staging.stack.stack import Stack
 from staging.stack.stack_state import SECRETS, State
 from tests.conftest import ROOT
 
@@ -38,34 +36,6 @@ def test_secrets_are_private_and_plain(tmp_path: Path) -> None:
         assert path.name == CHANNEL or re.fullmatch(r"[\w-]{32}", path.read_text())
 
 
-def test_the_settings_for_compose_hold_no_secret(tmp_path: Path) -> None:
-    state = State(tmp_path, Slot(), tmp_path)
-    state.prepare()
-    text = state.environment.read_text()
-    assert f"STAGING_STATE={tmp_path}\n" in text
-    assert not [path for path in state.secrets.iterdir() if path.read_text() in text]
-
-
-def test_the_builder_trusts_what_pip_trusts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bundle = tmp_path / "bundle.crt"
-    bundle.write_text("certificates")
-    monkeypatch.setenv("PIP_CERT", str(bundle))
-    state = State(tmp_path / "state", Slot(), tmp_path)
-    state.prepare()
-    assert state.certificates.read_text() == "certificates"
-    monkeypatch.setenv("PIP_CERT", str(tmp_path / "none"))
-    state.prepare()
-    assert state.certificates.read_text() == ""
-
-
-def test_official_images_add_their_compose_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stack = Stack(tmp_path)
-    monkeypatch.delenv("ROLLPROOF_IMAGES", raising=False)
-    assert [file.name for file in stack.files] == ["compose.yaml"]
-    monkeypatch.setenv("ROLLPROOF_IMAGES", "official")
-    assert [file.name for file in stack.files] == ["compose.yaml", "compose.official.yaml"]
-
-
 def test_slots_share_no_name_no_port_and_no_folder() -> None:
     slots = [Slot(number) for number in range(1, SLOTS + 1)]
     for names in (
@@ -82,22 +52,8 @@ def test_slots_share_no_name_no_port_and_no_folder() -> None:
     assert all(int(f"{digits}999") < 32768 for digits in ports)
 
 
-def test_the_profile_of_another_slot_is_the_first_one_s_with_its_own_names(tmp_path: Path) -> None:
-    (tmp_path / "targets").mkdir()
-    shutil.copy(ROOT / Shape.USUAL.profile, tmp_path / Shape.USUAL.profile)
-    slot = Slot(2)
-    State(slot.folder(tmp_path), slot, tmp_path).prepare()
-    first, second = (
-        tomllib.loads(path.read_text(encoding="utf-8"))
-        for path in (ROOT / Shape.USUAL.profile, slot.profile(tmp_path))
-    )
-    assert second["engine"]["project"] == slot.project != first["engine"]["project"]
-    assert second["application"]["url"] == f"http://127.0.0.1:{slot.url_port}" != first["application"]["url"]
-    state = str(slot.folder(tmp_path))
-    assert second["application"]["repository"] == f"{state}/application"
-    assert second["engine"]["env_file"] == f"{state}/compose.env"
-    assert second["folders"]["incidents"] == f"{state}/incidents"
-    (deploy,) = second["premigration"]["rehearsal"]["deploy"]
-    assert deploy == [f"{tmp_path}/staging/deploy.sh", "{commit}", "--slot=2"]
-    assert '"../' not in slot.profile(tmp_path).read_text(encoding="utf-8")
-    assert first["references"] == second["references"]
+def test_files_of_another_origin_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("mine")
+    with pytest.raises(Problem, match="files of another origin"):
+        create_repository(tmp_path)
+    assert (tmp_path / "precious").read_text() == "mine"

@@ -30,21 +30,12 @@ def test_a_part_of_redis_is_refused(mode: str, role: str) -> None:
         redis._require_primary(REACH, {b"mode": mode.encode(), b"role": role.encode()})
 
 
-@pytest.mark.parametrize("hello", [{}, {b"mode": b"standalone", b"role": b"master"}])
-def test_a_redis_alone_is_read(hello: dict[bytes, bytes]) -> None:
-    redis._require_primary(REACH, hello)
-
-
 @pytest.mark.parametrize(
     ("mongos", "primary", "observed"), [(True, True, "mongos"), (False, False, "a secondary")]
 )
 def test_a_part_of_mongodb_is_refused(*, mongos: bool, primary: bool, observed: str) -> None:
     with pytest.raises(Unverifiable, match=f"observed {observed}"):
         mongodb.require_primary(MagicMock(is_mongos=mongos, is_primary=primary), REACH)
-
-
-def test_a_primary_of_mongodb_is_read() -> None:
-    mongodb.require_primary(MagicMock(is_mongos=False, is_primary=True), REACH)
 
 
 def _mysql(read_only: int, answer: Sequence[dict[str, Any]] | Exception) -> Any:  # noqa: ANN401 - a connection

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import gc
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from types import FunctionType, ModuleType
 
 import pytest
@@ -19,9 +17,8 @@ from rollproof.profile.kinds import kinds
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Account, Address, ApiKey, StoreProfile
 from rollproof.profile.store_descriptor import Trait
-from rollproof.stores.reach import Readable, target_for_readers
+from rollproof.stores.reach import target_for_readers
 from rollproof.stores.registry import reader_at
-from tests.conftest import ROOT
 
 READER, OPERATOR = "secret-of-the-reader", "secret-of-the-operator"
 NOWHERE = Endpoint("127.0.0.1", 9)
@@ -119,27 +116,6 @@ def test_only_s3_is_exported_as_the_operator() -> None:
     assert [kind for kind, known in kinds().items() if Trait.OPERATORS_EXPORT in known.traits] == ["s3"]
 
 
-def _operator_for_reader(path: Path) -> Iterator[str]:
-    """Yield where a module gives a reader the operator's account."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        given: list[tuple[str | None, ast.expr]] = []
-        if isinstance(node, ast.Dict):
-            pairs = zip(node.keys, node.values, strict=True)
-            given = [(str(key.value), value) for key, value in pairs if isinstance(key, ast.Constant)]
-        elif isinstance(node, ast.Call):
-            given = [(keyword.arg, keyword.value) for keyword in node.keywords]
-        for name, value in given:
-            if name == "reader" and isinstance(value, ast.Attribute) and value.attr == "operator":
-                yield f"{path.relative_to(ROOT)}"
-
-
-def test_only_the_registry_takes_the_operator_for_a_reader() -> None:
-    rooms = ("checks", "fixtures", "reports", "rollback_actions", "rollproof", "staging")
-    paths = (path for room in rooms for path in (ROOT / room).rglob("*.py"))
-    found = [one for path in paths for one in _operator_for_reader(path)]
-    assert found == ["rollproof/stores/registry.py"]
-
-
 def test_a_secret_is_found_wherever_it_is() -> None:
     profile = section("mysql")
 
@@ -154,10 +130,3 @@ def test_a_secret_is_found_wherever_it_is() -> None:
 
     for holder in (Slotted(), closure, partial(print, profile), {"a": (profile,)}, [closure].append):
         assert _holds(holder, OPERATOR)
-
-
-def test_who_is_the_operator_is_known_to_who_writes_commands_down() -> None:
-    for kind in kinds():
-        operator = Readable("one", section(kind), NOWHERE).profile.operator
-        assert operator is not None
-        assert not isinstance(operator, Account) or operator.user == "operator"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,6 @@ import pytest
 from rollproof.errors import ExitCode, Wrong
 from rollproof.profile.mistakes import ProfileProblem, mistake
 from rollproof.profile.profile import load_target
-from rollproof.profile.sections import Account
 from tests.conftest import write_profile
 
 READER = '{file = "canary_password"}}\noperator'
@@ -120,17 +118,6 @@ def test_a_mistake_has_both_sides(
 def test_only_a_missing_file_is_to_be_made(tmp_path: Path, old: str, new: str, *, is_missing: bool) -> None:
     problem = _mistakes(_written(tmp_path, old, new))
     assert problem.hint.startswith("make that file") is is_missing
-
-
-def test_a_secret_that_is_not_there_is_made_by_what_the_hint_says(tmp_path: Path) -> None:
-    path = _written(tmp_path, READER, '{file = "secrets/it\'s the reader"}}\noperator')
-    hint = _mistakes(path).hint
-    subprocess.run(["sh", "-c", hint], input="hunter22\n", text=True, check=True, timeout=60)
-    reader = load_target(path).stores["redis"].reader
-    assert isinstance(reader, Account)
-    assert reader.password.get_secret_value() == "hunter22"
-    made = tmp_path / "secrets" / "it's the reader"
-    assert made.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_mistake_is_told_before_secrets_that_are_not_set_yet(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from rollback_actions.containers.compose import ComposeControl
 from rollproof.collection import Json
-from rollproof.errors import ActionFailed, Unverifiable
+from rollproof.errors import ActionFailed
 from rollproof.profile.data_formats import Marks
 from rollproof.profile.kinds import kinds
 from rollproof.profile.sections import StoreProfile
@@ -70,14 +70,6 @@ def test_a_keeper_of_any_kind_is_made_of_one_object_and_is_the_operator(kind: st
 
 def test_a_request_has_the_deadline_of_the_profile_and_a_backup_its_own() -> None:
     assert Keeper(_writable()).seconds() == (section("redis").deadline_seconds, SECONDS)
-
-
-def test_who_had_not_enough_time_is_told_the_key_that_gives_more() -> None:
-    reach, whole = Keeper(replace(_writable(), deadline=0.0)).reaches()
-    with pytest.raises(Unverifiable, match="HINT: raise rollback_seconds"):
-        whole.start().left()
-    with pytest.raises(Unverifiable, match="HINT: raise deadline_seconds of this store"):
-        replace(reach, deadline=0.0).start().left()
 
 
 def test_who_asks_for_no_account_is_nobody() -> None:

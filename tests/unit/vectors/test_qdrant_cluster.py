@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 from unittest.mock import create_autospec
 
@@ -15,7 +14,6 @@ from rollback_actions.containers.compose import ComposeControl
 from rollproof.engines.engine import Endpoint
 from rollproof.errors import ActionFailed
 from rollproof.profile.sections import Address
-from rollproof.stores.qdrant.client import Rest
 from rollproof.stores.qdrant.descriptor import QdrantProfile
 from rollproof.stores.qdrant.keeper import Keeper
 from rollproof.stores.writable import Writable
@@ -76,15 +74,3 @@ def test_a_shard_that_another_node_alone_has_refuses_the_backup(
 ) -> None:
     with pytest.raises(ActionFailed, match=said):
         _keeper(200, local, remote)._fetch("a b", tmp_path / "file", cast("Any", None))
-
-
-def test_points_are_scrolled_through_to_the_last_answer() -> None:
-    pages = {None: ([1, 2], 3), 3: ([3], None)}
-
-    def call(_: str, path: str, request: dict[str, Any]) -> dict[str, Any]:
-        points, following = pages.pop(request.get("offset"))
-        assert (path, request["limit"]) == ("/collections/c/points/scroll", 2)
-        return {"points": points, "next_page_offset": following}
-
-    rest = cast("Rest", SimpleNamespace(call=call))
-    assert list[Any](Rest.scrolled(rest, "c", {"limit": 2})) == [1, 2, 3]
