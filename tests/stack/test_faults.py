@@ -38,10 +38,13 @@ def caught(stack: Stack, folder: Path, patterns: tuple[str, ...], clean_runs: in
     assert found.passed, [result for result in found.results if result.wrong]
 
 
+# Entities that are put back have other keys.
+@pytest.mark.usefixtures("captured_anew")
 def test_a_fault_of_each_kind_is_caught_by_its_check_and_taken_back(stack: Stack, tmp_path: Path) -> None:
     caught(stack, tmp_path, SOME, 0)
 
 
+@pytest.mark.usefixtures("captured_anew")
 @pytest.mark.timeout(3600)
 @pytest.mark.long(minutes=15)
 def test_every_fault_is_caught_and_nothing_else_raises_an_alarm(stack: Stack, tmp_path: Path) -> None:

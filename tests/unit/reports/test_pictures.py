@@ -26,7 +26,7 @@ from tests.unit.made_samples import MONITOR as BY
 
 CANARY = "correct-horse-&-battery"
 REQUESTS, _ = ERRORS
-SLOWEST, *_ = LATENCY
+SLOWEST, _, _ = LATENCY
 _, DISK, _ = RESOURCES
 
 
