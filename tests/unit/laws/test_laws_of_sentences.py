@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixtures.gating.evidence import Expect, Sides
+from fixtures.gating.evidence import Expect
 from fixtures.gating.gate import BLOCKED, Gate
 from fixtures.gating.recorder import judge
 from rollproof.errors import Meaning, Mismatch, Problem, Unverifiable
@@ -60,25 +60,6 @@ def test_a_check_is_blocked_by_its_gate_and_by_no_words(words: str) -> None:
     assert judge(item, report, call)[0] is Verdict.BROKEN
     item.stash[BLOCKED] = Gate(words)
     assert judge(item, report, call) == (Verdict.BLOCKED, words, Meaning.OTHER)
-
-
-@given(st.booleans(), st.sampled_from(Meaning), sentences, sentences)
-def test_an_expectation_keeps_both_sides_and_raises_when_it_does_not_hold(
-    holds: bool,  # noqa: FBT001 - of Hypothesis
-    means: Meaning,
-    expected: str,
-    observed: str,
-) -> None:
-    sides: list[Sides] = []
-    expect = Expect(sides, source="here", means=means)
-    wrong: Mismatch | None = None
-    try:
-        expect(holds, what="it", expected=expected, observed=observed, hint="look")
-    except Mismatch as raised:
-        wrong = raised
-    assert (wrong is None) is holds
-    assert wrong is None or wrong.means is means
-    assert sides == [Sides(expected, observed)]
 
 
 def test_an_expectation_without_a_source_or_a_hint_is_none() -> None:
