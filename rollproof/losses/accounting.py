@@ -22,16 +22,15 @@ from typing import Self
 from rollproof.backups.index import every_field, standing_collections
 from rollproof.baseline.comparison import Keys
 from rollproof.engines.engine import ContainerEngine
-from rollproof.errors import Unverifiable
 from rollproof.incident.incident import StoreAccount
-from rollproof.losses.changes import live_parts, require_time
+from rollproof.losses.changes import division_now, require_time
 from rollproof.losses.lost_window import LostWindow
 from rollproof.profile.profile import Target
 from rollproof.stores.contract import Pace, RecordHash
 from rollproof.stores.policy import pace_of
 from rollproof.stores.reader import Reader
 from rollproof.stores.registry import open_reader
-from rollproof.stores.snapshot import PART, Part, Snapshot, differences, read_parts
+from rollproof.stores.snapshot import Part, Snapshot, differences, read_parts
 from rollproof.system.command import Deadline
 from rollproof.system.side_by_side import each
 
@@ -192,13 +191,10 @@ def _account(
 ) -> Account:
     """Account for one collection; `there` says whether it exists now."""
     parts = before.parts()
-    now = _parts_now(before.collection, parts, content, pace) if there else []
-    # Where it is divided otherwise now, it is compared as a whole.
-    alike = [part.bound for part in now] == [part.bound for part in parts]
-    same = {part.number for part, one in zip(parts, now, strict=False) if alike and part == one}
+    division, same = division_now(content, before.collection, parts, pace) if there else ((), frozenset())
 
     def read_now() -> Iterator[RecordHash]:
-        division, others = [part.bound for part in now], [n for n in range(len(now)) if n not in same]
+        others = [number for number in range(len(division)) if number not in same]
         for _, records in read_parts(content, before.collection, division, others, pace):
             require_time(limit, f"account for the records of {before.collection}")
             yield from records
@@ -240,14 +236,3 @@ def account_for(
                 account.unaccounted += 1
                 account.first.add(f"{collection} {record.key}")
     return account
-
-
-def _parts_now(collection: str, parts: Sequence[Part], content: Reader, pace: Pace) -> Sequence[Part]:
-    """Return the parts that a collection has now: those of before, if they still fit it."""
-    if parts:
-        try:
-            return live_parts(content, collection, tuple(part.bound for part in parts), pace)
-        except Unverifiable:
-            # The rollback may have removed the key that divided it. Once closed, the reader connects again.
-            content.close()
-    return live_parts(content, collection, content.divide(collection, PART), pace)

@@ -1,6 +1,7 @@
 """Finding, part by part, the records written to a collection since its index was made.
 
-A part with the index's digest has not been written since; only other parts are read record by record.
+A part with the index's digest has not been written since; only other parts are read record by record. Where a
+digest takes as long as the records, all parts are.
 """
 
 from __future__ import annotations
@@ -21,24 +22,25 @@ class Divided:
     """A collection as it is now, part by part, beside its index.
 
     Without an index all records count as written since: then `index` is None, and `kept` are empty digests.
+    `same` are the parts that were seen to have the index's digest.
     """
 
     content: Reader
     collection: str
     pace: Pace
-    parts: tuple[Part, ...]
+    division: tuple[str, ...]
     kept: tuple[Digest, ...]
     index: Snapshot | None
+    same: frozenset[int] = frozenset()
 
     def written(self) -> Iterator[tuple[int, Iterator[RecordHash]]]:
-        """Yield each part that has been written to since the index was made, with its current records."""
-        numbers = [part.number for part in self.parts if part.digest != self.kept[part.number]]
-        division = tuple(part.bound for part in self.parts)
-        return read_parts(self.content, self.collection, division, numbers, self.pace)
+        """Yield each part that may have been written to since then, with its current records."""
+        numbers = [number for number in range(len(self.division)) if number not in self.same]
+        return read_parts(self.content, self.collection, self.division, numbers, self.pace)
 
     def divides_as(self, parts: Sequence[Part]) -> bool:
         """Return True if `parts` begin at the same bounds."""
-        return [part.bound for part in self.parts] == [part.bound for part in parts]
+        return self.division == tuple(part.bound for part in parts)
 
     def before(self, part: int) -> Iterator[RecordHash]:
         """Yield the index's records of a part."""
@@ -51,15 +53,35 @@ def divided(content: Reader, collection: str, index: Snapshot | None, pace: Pace
     Raises:
         Unverifiable: the store does not answer.
     """
-    if index is not None and (kept := index.parts(collection)):
+    kept = index.parts(collection) if index is not None else []
+    division, same = division_now(content, collection, kept, pace)
+    if kept and division == tuple(part.bound for part in kept):
+        digests = tuple(part.digest for part in kept)
+        return Divided(content, collection, pace, division, digests, index, same)
+    return Divided(content, collection, pace, division, (Digest(0, 0),) * len(division), None)
+
+
+def division_now(
+    content: Reader, collection: str, parts: Sequence[Part], pace: Pace
+) -> tuple[tuple[str, ...], frozenset[int]]:
+    """Return the division of `parts`, if it still fits the collection, and those with the same digest.
+
+    Else a new division. None is known to be the same where a digest takes as long as the records.
+
+    Raises:
+        Unverifiable: the store does not answer.
+    """
+    bounds = tuple(part.bound for part in parts)
+    if parts and content.digests_records:
+        return bounds, frozenset()
+    if parts:
         try:
-            parts = live_parts(content, collection, tuple(part.bound for part in kept), pace)
-            return Divided(content, collection, pace, parts, tuple(part.digest for part in kept), index)
+            now = live_parts(content, collection, bounds, pace)
+            return bounds, frozenset(part.number for part, one in zip(parts, now, strict=True) if part == one)
         except Unverifiable:
             # Another key divides it now. Once closed, the reader connects again.
             content.close()
-    parts = live_parts(content, collection, content.divide(collection, PART), pace)
-    return Divided(content, collection, pace, parts, (Digest(0, 0),) * len(parts), None)
+    return content.divide(collection, PART), frozenset()
 
 
 def live_parts(content: Reader, collection: str, division: tuple[str, ...], pace: Pace) -> tuple[Part, ...]:

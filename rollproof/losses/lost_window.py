@@ -336,16 +336,16 @@ class _Exporter:
 
     def export(self, limit: Deadline) -> WindowCollection:
         """Write the differing parts and their export; return the collection's description."""
-        name, parts = self.divided.collection, self.divided.parts
-        left = dict(enumerate(parts))
+        name, division, kept = self.divided.collection, self.divided.division, self.divided.kept
         for number, records in self.divided.written():
             require_time(limit, f"export of {name}")
-            part = left.pop(number)
-            self.snapshot.add(name, number, part.bound, records, time="before")
+            before = (name, number, division[number], records)
+            if self.snapshot.add(*before, time="before", held=kept[number]) == kept[number]:
+                continue
             exported = self._exported(number, self._wanted(number))
-            self.snapshot.add(name, number, part.bound, exported, time="exported")
-        for number, part in left.items():
-            self.snapshot.add(name, number, part.bound, (), time="before", digest=part.digest)
+            self.snapshot.add(name, number, division[number], exported, time="exported")
+        for number in self.divided.same:
+            self.snapshot.add(name, number, division[number], (), time="before", digest=kept[number])
         file = self.path.name if self.lines else ""
         return WindowCollection(file, self.lines, self.written.new, self.written.changed, self.written.gone)
 
@@ -366,8 +366,7 @@ class _Exporter:
         """Append a part's `wanted` records to the file of lines, and yield them."""
         if not wanted:
             return
-        division = tuple(one.bound for one in self.divided.parts)
-        selection = Selection(self.divided.collection, division, {part: frozenset(wanted)})
+        selection = Selection(self.divided.collection, self.divided.division, {part: frozenset(wanted)})
         descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(descriptor, "ab") as lines:
             for record in self.records.export(selection, self.path.parent, self.divided.pace):

@@ -22,6 +22,8 @@ HELD = 100_000
 class Listed(Reader):
     """A reader of listed records. A part is a range of places."""
 
+    digests_records = True
+
     @abstractmethod
     def _listed(self, collection: str, pace: Pace) -> Iterator[Any]:
         """Yield the name of each record once, in any order, in whatever form `_read` takes."""

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from time import monotonic
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import orjson
 
@@ -57,6 +57,8 @@ class Reader(ABC):
     kind: str
     blind_spots: tuple[str, ...] = ()
     """The changes that these digests cannot detect, in words, one a line of a report."""
+    digests_records: ClassVar[bool] = False
+    """Whether a digest takes as long as the records of its part: those are then read at once."""
 
     def __init__(self, readable: Readable[Any]) -> None:
         """Keep the access data; the first question connects."""

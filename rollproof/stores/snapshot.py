@@ -115,8 +115,11 @@ class Snapshot:
         *,
         time: Time = "kept",
         digest: Digest | None = None,
+        held: Digest | None = None,
     ) -> Digest:
         """Add a part with its records; return its digest. With a `digest`, its records are held elsewhere.
+
+        Records whose digest is `held` are held elsewhere, too.
 
         Raises:
             OSError: the file cannot be written.
@@ -135,6 +138,8 @@ class Snapshot:
             found += Digest(len(batch), sum(record.hash for record in batch))
         found = digest or found
         with self._writing():
+            if found == held:
+                self._db.execute("DELETE FROM record WHERE part = ?", (part,))
             of_part = (found.records, f"{found.total:x}", part)
             self._db.execute("UPDATE part SET records = ?, total = ? WHERE id = ?", of_part)
         return found

@@ -26,7 +26,7 @@ from rollproof.record_names import ACCOUNTS, LOST_WINDOW
 from rollproof.stores.reader import Reader
 from rollproof.verdict import Verdict
 from tests.unit.sandbox import Releases, Sandbox, make_rollable
-from tests.unit.word_store import WordStore, readable
+from tests.unit.word_store import WordReader, WordStore, readable
 
 # Since the backup "a" was changed and "b" was not; see make_sandbox.
 SERVICES_ALL = ("backend", "worker", "frontend")
@@ -94,6 +94,23 @@ def test_without_changes_nothing_is_exported(sandbox: Sandbox, incident: Inciden
     record = sandbox.run(plan, incident)
     assert record.records == {"kept": 2, "restored": 0, "exported": 0, "revived": 0, "unaccounted": 0}
     assert _exported(incident) == {}
+
+
+def test_where_a_digest_takes_as_long_as_the_records_none_is_asked_for(
+    sandbox: Sandbox, incident: Incident, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(WordReader, "digests_records", True)
+    monkeypatch.setattr(WordReader, "digest", None)
+    assert sandbox.run(plan, incident).records == CHANGED
+    assert set(_exported(incident)) == {"a"}
+    # What nobody wrote to since is in the backup's index alone.
+    again = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
+    assert sandbox.run(plan, again).records == {**CHANGED, "kept": 2, "restored": 0, "exported": 0}
+    with read_window(again.folder / LOST_WINDOW).records("mysql") as records:
+        (part,) = records.parts("words", "before")
+        assert part.digest.records == 2
+        with pytest.raises(Unverifiable, match="0 of 2 records"):
+            list(records.records("words", None, "before"))
 
 
 def test_a_record_that_is_in_neither_place_fails_the_rollback(
