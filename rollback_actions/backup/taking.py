@@ -90,6 +90,7 @@ def take_backup(
     stores: Mapping[str, Keep],
     steps: Steps,
     *,
+    first: Callable[[str], object] | None = None,
     index: Mapping[str, Index] = MappingProxyType({}),
     images: Mapping[str, str] | None = None,
     order: Sequence[Sequence[str]] = (),
@@ -97,10 +98,10 @@ def take_backup(
 ) -> BackupSet:
     """Back up every store into `folder`, which must not exist: side by side, or wave by wave in an `order`.
 
-    `index` are the stores whose backups make no index. It is made before the first backup begins: records
-    written after that are in the backup, or count as written since, or both. `images` are the ids of images
-    that are kept beside the set, by service. `watched` is open while the stores are copied; what it yields is
-    complete once it is closed.
+    `first` is done with each store before its backup. `index` are the stores whose backups make no index. It
+    is made before the first backup begins: records written after that are in the backup, or count as written
+    since, or both. `images` are the ids of images that are kept beside the set, by service. `watched` is open
+    while the stores are copied; what it yields is complete once it is closed.
 
     Raises:
         Problem: a store could not be backed up, or the backup not written. The unfinished folder is removed.
@@ -108,7 +109,9 @@ def take_backup(
     with backup_written(folder):
         temporary = _made(folder, target)
         try:
-            manifest = _take(temporary, target, commit, stores, steps, index, images or {}, order, watched)
+            manifest = _take(
+                temporary, target, commit, stores, steps, first, index, images or {}, order, watched
+            )
             # Before the manifest: where that is after a crash of the machine, all that it seals is there.
             sync_tree(temporary)
             write_whole(temporary / MANIFEST, manifest_text(as_json(manifest)))
@@ -138,6 +141,7 @@ def _take(
     commit: str,
     stores: Mapping[str, Keep],
     steps: Steps,
+    first: Callable[[str], object] | None,
     index: Mapping[str, Index],
     images: Mapping[str, str],
     order: Sequence[Sequence[str]],
@@ -148,6 +152,8 @@ def _take(
     taken: dict[str, tuple[Moment, Moment]] = {}
 
     def keep(name: str) -> Kept:
+        if first is not None:
+            first(name)
         began, below = Moment.now(), temporary / name
         below.mkdir(mode=0o700)
         with steps(Step.BACK_UP, name) as step:

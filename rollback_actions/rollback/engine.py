@@ -279,44 +279,55 @@ def _quiet(run: _Run, quiet: PlannedStep) -> None:
 
 
 def _keep(run: _Run, keep: PlannedStep) -> None:
-    """Keep the stores' current data, and export the data written since the backup.
+    """Keep the stores' current data, each as soon as the data written to it since the backup is exported.
 
     Nobody watched for writers between two runs. So a resumed run keeps again each store that may hold data
-    which the earlier runs did not see. It fails when it cannot: see `Losses.export`.
+    which the earlier runs did not see. It fails when it cannot: see `Losses.window`.
     """
-    target, steps = run.target, run.steps
-    limit = Deadline(run.deadline(keep.stage))
-    folder = target.folders.backups / "safety"
+    limit, stores = Deadline(run.deadline(keep.stage)), run.plan.stores
     with run.open(keep, limit.remaining) as step:
-        _load(run, [name for name in run.plan.stores if name not in run.down], limit)
-        unseen = run.losses.export(run.plan.stores, run.down, steps, limit)
-        stores = [name for name in run.plan.stores if not run.unfinished.copies or name in unseen]
+        resumed = bool(run.unfinished.copies)
+        with run.losses.window(run.down, run.steps, limit, partial(_load, run, limit)) as export:
+            if resumed:
+                unseen = every(export, stores, name="export")
+            else:
+                safety = _keep_safe(run, stores, limit, export)
+        if resumed and (stores := tuple(name for name in stores if unseen[name])):
+            safety = _keep_safe(run, stores, limit)
         if stores:
-            keepers = {
-                name: partial(
-                    run.keeper(name, limit.remaining).keep_safe,
-                    up=name not in run.down,
-                    backup=run.losses.backup.folder / name,
-                )
-                for name in stores
-            }
-            with backup_written(folder):
-                safety = _next_safety(folder, run.unfinished.incident.id)
-            take_backup(safety, target.name, f"before the rollback to {run.plan.commit}", keepers, steps)
             run.unfinished.keep(safety)
         step.result = ", ".join(map(str, run.unfinished.copies))
 
 
-def _load(run: _Run, names: Sequence[str], limit: Deadline) -> None:
+def _keep_safe(
+    run: _Run, stores: Sequence[str], limit: Deadline, first: Callable[[str], object] | None = None
+) -> Path:
+    """Take a safety copy of `stores`, each after `first` is done with it; return its folder."""
+    folder = run.target.folders.backups / "safety"
+    keepers = {
+        name: partial(
+            run.keeper(name, limit.remaining).keep_safe,
+            up=name not in run.down,
+            backup=run.losses.backup.folder / name,
+        )
+        for name in stores
+    }
+    with backup_written(folder):
+        safety = _next_safety(folder, run.unfinished.incident.id)
+    commit = f"before the rollback to {run.plan.commit}"
+    take_backup(safety, run.target.name, commit, keepers, run.steps, first=first)
+    return safety
+
+
+def _load(run: _Run, limit: Deadline, name: str) -> None:
     """Load what could not be exported otherwise; the restore brings back the state of the backup."""
-    for name in names:
-        try:
-            loaded = run.keeper(name, limit.remaining).load()
-        except Problem as problem:
-            run.steps.note(f"{name} was not asked what is unloaded: {problem.summary}")
-        else:
-            if loaded:
-                run.steps.note(f"{name}: {', '.join(loaded)} was not loaded, and is now, to be exported")
+    try:
+        loaded = run.keeper(name, limit.remaining).load()
+    except Problem as problem:
+        run.steps.note(f"{name} was not asked what is unloaded: {problem.summary}")
+    else:
+        if loaded:
+            run.steps.note(f"{name}: {', '.join(loaded)} was not loaded, and is now, to be exported")
 
 
 def _check_out(run: _Run, out: PlannedStep) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,7 +29,6 @@ from rollproof.record_names import ACCOUNTS
 from rollproof.stores.snapshot import Snapshot
 from rollproof.system.command import Deadline
 from rollproof.system.record_files import write_record
-from rollproof.system.side_by_side import every
 
 
 @dataclass(slots=True)
@@ -43,31 +43,35 @@ class Losses:
     _indexes: dict[str, Snapshot | None] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def export(
-        self, names: Iterable[str], down: Collection[str], steps: Recorder, limit: Deadline
-    ) -> frozenset[str]:
-        """Export the data written since the backup to the stores `names`; those in `down` cannot be asked.
+    @contextmanager
+    def window(
+        self, down: Collection[str], steps: Recorder, limit: Deadline, load: Callable[[str], object]
+    ) -> Iterator[Callable[[str], bool]]:
+        """Give what does `load` for a store and exports the data written to it since the backup.
 
-        Data that an earlier run of this rollback has exported is not exported again. Return the stores that
-        may hold data which no earlier run saw: they hold records to export, or could not be read completely.
+        Stores in `down` cannot be asked. Data that an earlier run of this rollback has exported is not
+        exported again. True says that the store may hold data which no earlier run saw: records to export,
+        or some that could not be read. At the end of the block the window is complete.
         """
         folder = new_window(self.unfinished.incident.folder)
         earlier = list(self._whole_windows(steps))
+        stores: dict[str, WindowStore] = {}
 
-        def export(name: str) -> WindowStore:
+        def export(name: str) -> bool:
             if name in down:
-                return WindowStore(collections={}, unknown={name: "it is not up"})
+                stores[name] = WindowStore(collections={}, unknown={name: "it is not up"})
+                return True
+            load(name)
             with steps(Step.EXPORT, name, limit.remaining) as step:
                 index = self._index(name, steps)
                 found = export_store(self.target, self.engine, name, index, earlier, folder / name, limit)
                 step.result = str(found)
-            return found
+            stores[name] = found
+            return bool(found.lines or found.unknown)
 
-        stores = every(export, names, name="export")
-        window = LostWindow(self.backup.folder.name, stores, folder=folder)
-        write_window(folder, window)
+        yield export
+        write_window(folder, LostWindow(self.backup.folder.name, stores, folder=folder))
         self.unfinished.seal(folder.name)
-        return frozenset(name for name, found in stores.items() if found.lines or found.unknown)
 
     def account(self, name: str, steps: Recorder, limit: Deadline) -> None:
         """Account for the records of store `name`, which has been restored.
