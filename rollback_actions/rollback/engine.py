@@ -356,7 +356,9 @@ def _restore_all(run: _Run, steps: Sequence[PlannedStep]) -> None:
 def _restore(run: _Run, restore: PlannedStep) -> None:
     name = restore.id.of
     with run.open(restore) as step:
-        restored = run.keepers[name].restore(run.losses.backup.folder / name)
+        # The first safety copy is of all stores, a later one of those with data that no earlier run saw.
+        safety = next(copy / name for copy in reversed(run.unfinished.copies) if (copy / name).is_dir())
+        restored = run.keepers[name].restore_kept(run.losses.backup.folder / name, safety)
         notes = "".join(f"; {note}" for note in restored.notes)
         step.result = f"{sum(restored.records.values()):,} records{notes}"
 

@@ -98,6 +98,10 @@ class StoreKeeper(ABC):
         to be whole before the first byte of the store is changed.
         """
 
+    def restore_kept(self, folder: Path, safety: Path) -> Restored:
+        """As `restore`; `keep_safe` wrote `safety`, and nothing but a restore has written since."""
+        return self.restore(folder)
+
     @abstractmethod
     def putting(self, collection: str, folder: Path, *, overwrite: bool) -> AbstractContextManager[Put]:
         """Open the way back for exported records of `collection`; files that they name are below `folder`.

@@ -147,8 +147,8 @@ def write_package(
     return Kept(method, content.records, sum(file.size for file in files.values()), means)
 
 
-def read_package(folder: Path, *, kind: str) -> Package:
-    """Return the backup in `folder`, after reading and comparing every byte.
+def read_package(folder: Path, *, kind: str, only: str = "") -> Package:
+    """Return the backup in `folder`, after reading and comparing every byte, or those of the file `only`.
 
     Raises `ActionFailed` naming the file that is missing, truncated, changed or added, or if the backup is of
     another kind of store.
@@ -168,7 +168,7 @@ def read_package(folder: Path, *, kind: str) -> Package:
                 _refuse(folder, f"{name} of {file.size} bytes", f"{size}: it was cut")
             if size > file.size:
                 _refuse(folder, f"{name} of {file.size} bytes", f"{size}: it has grown")
-            if sha256_of(folder / name) != file.sha256:
+            if name.startswith(only) and sha256_of(folder / name) != file.sha256:
                 _refuse(folder, f"{name} with SHA-256 {file.sha256}", "another one: it was changed")
     except OSError as error:
         _refuse(folder, "readable data files", f"{reason_of(error)}: {error.filename}")

@@ -22,6 +22,7 @@ from minio.datatypes import Object
 from minio.error import S3Error
 from minio.versioningconfig import OFF, VersioningConfig
 
+from rollproof.errors import ActionFailed
 from rollproof.profile.store_descriptor import Means
 from rollproof.reading import open_regular
 from rollproof.stores.contract import ExportedRecord, RecordHash
@@ -125,16 +126,26 @@ class Keeper(RecordKeeper):
 
     def restore(self, folder: Path) -> Restored:
         """Restore the content, headers and tags of every object in the backup; delete newer objects."""
+        return self._restore(folder, {})
+
+    def restore_kept(self, folder: Path, safety: Path) -> Restored:
+        """As `restore`, without a request for each object that was kept as the backup has it."""
+        seen: dict[tuple[str, str], StoredObject] = {}
+        with suppress(ActionFailed):  # of a damaged copy, each object is looked at
+            package = read_package(safety, kind=self.kind, only=LISTING)
+            seen = {(one.bucket, one.key): one for one in _listing(package)}
+        return self._restore(folder, seen)
+
+    def _restore(self, folder: Path, seen: Mapping[tuple[str, str], StoredObject]) -> Restored:
+        """Restore; `seen` are objects by bucket and key as they were read a moment ago."""
         package = read_package(folder, kind=self.kind)
         kept_buckets = sorted(package.details["versioning"])
         self._expect_same(package, "buckets", kept_buckets, sorted(self._profile.buckets))
         countdown = self._whole.start()
         notes: list[str] = []
         kept: dict[str, dict[str, StoredObject]] = {bucket: {} for bucket in self._profile.buckets}
-        with open_regular(package.path(LISTING)) as stream:
-            for line in stream:
-                stored = StoredObject(**json.loads(line))
-                kept[stored.bucket][stored.key] = stored
+        for stored in _listing(package):
+            kept[stored.bucket][stored.key] = stored
         with self._connected() as server, server.asked("a restore") as client:
             there = {
                 bucket: _current(client, bucket, countdown) if client.bucket_exists(bucket) else None
@@ -146,10 +157,12 @@ class Keeper(RecordKeeper):
                 if bucket in package.details["absent"]:
                     # Emptied, not removed: only its owner may remove its versions.
                     if there[bucket] is not None:
-                        notes += self._equalise(client, package, bucket, {}, there[bucket] or {}, countdown)
+                        listed = there[bucket] or {}
+                        notes += self._equalise(client, package, bucket, {}, listed, seen, countdown)
                     continue
                 notes += _prepare(client, bucket, recorded, missing=there[bucket] is None)
-                notes += self._equalise(client, package, bucket, wanted, there[bucket] or {}, countdown)
+                listed = there[bucket] or {}
+                notes += self._equalise(client, package, bucket, wanted, listed, seen, countdown)
         return Restored(records=package.records, notes=tuple(notes))
 
     @contextmanager
@@ -221,13 +234,17 @@ class Keeper(RecordKeeper):
         bucket: str,
         wanted: Mapping[str, StoredObject],
         listed: Listing,
+        seen: Mapping[tuple[str, str], StoredObject],
         countdown: Countdown,
     ) -> list[str]:
         """Make the current objects of `bucket` equal to `wanted`; return notes on the changes."""
 
         def put_back(stored: StoredObject) -> bool:
             countdown.left()
-            return self._put_back(client, package, stored, listed.get(stored.key))
+            item, before = listed.get(stored.key), seen.get((bucket, stored.key))
+            if item is not None and before is not None and before.listed_as(item) and before.like(stored):
+                return False
+            return self._put_back(client, package, stored, item)
 
         def delete(key: str) -> None:
             countdown.left()
@@ -311,7 +328,15 @@ class Keeper(RecordKeeper):
                 return None
             raise
         seen = self._reader.seen(bucket, found, version) if indexed else found
-        return StoredObject.of(bucket, item.version_id, found), seen.record(frozenset())
+        stored = StoredObject.of(bucket, item.version_id, found, str(item.last_modified))
+        return stored, seen.record(frozenset())
+
+
+def _listing(package: Package) -> Iterator[StoredObject]:
+    """Yield the objects that a backup lists."""
+    with open_regular(package.path(LISTING)) as stream:
+        for line in stream:
+            yield StoredObject(**json.loads(line))
 
 
 def _prepare(client: Minio, bucket: str, versioning: str, *, missing: bool) -> list[str]:

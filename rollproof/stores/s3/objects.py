@@ -9,6 +9,7 @@ from typing import IO
 
 from minio import Minio
 from minio.commonconfig import COPY, REPLACE, CopySource, Tags
+from minio.datatypes import Object
 
 from rollproof.stores.reach import Reach
 from rollproof.stores.s3.reader import HEADERS, USER_HEADER, ReadObject, lowered, read_contents, read_tags
@@ -24,7 +25,8 @@ class StoredObject:
     """An object as it was read: `headers` have names in lower case, `sha256` is of the stored bytes.
 
     `version` is None if the bucket keeps no versions. After a multipart upload or under encryption, `etag`
-    says nothing about the content, but equal values mean equal content.
+    says nothing about the content, but equal values mean equal content. `modified` is the listing's time of
+    the last modification.
     """
 
     bucket: str
@@ -35,9 +37,10 @@ class StoredObject:
     sha256: str
     headers: dict[str, str]
     tags: dict[str, str]
+    modified: str = ""
 
     @classmethod
-    def of(cls, bucket: str, version: str | None, found: ReadObject) -> StoredObject:
+    def of(cls, bucket: str, version: str | None, found: ReadObject, modified: str = "") -> StoredObject:
         """Return what a backup's listing has of an object."""
         return cls(
             bucket=bucket,
@@ -48,11 +51,18 @@ class StoredObject:
             sha256=found.sha256.hex(),
             headers=_own(found.headers),
             tags=dict(found.tags),
+            modified=modified,
         )
 
     def like(self, other: StoredObject) -> bool:
         """Return True if both have the same name, content, headers and tags, in whatever version."""
-        return replace(self, version=None, etag="") == replace(other, version=None, etag="")
+        ours, theirs = (replace(one, version=None, etag="", modified="") for one in (self, other))
+        return ours == theirs
+
+    def listed_as(self, item: Object) -> bool:
+        """Return True if the listing's `item` is what was read: the object was not put again since."""
+        said = (item.size, item.etag, item.version_id or NO_VERSION, str(item.last_modified))
+        return said == (self.size, self.etag, self.version or NO_VERSION, self.modified)
 
 
 def read_object(

@@ -9,12 +9,14 @@ import tracemalloc
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
+from unittest.mock import create_autospec
 
 import pytest
 from minio.versioningconfig import SUSPENDED, VersioningConfig
 
 from rollproof.errors import ActionFailed, Unverifiable
 from rollproof.stores.s3 import keeper as s3_keeper
+from rollproof.stores.s3.objects import same_headers
 from rollproof.stores.s3.reader import OBJECTS
 from tests.stack.keeping.records import exported, put_back, wanted_of
 from tests.stack.keeping.s3 import BUCKET, S3
@@ -129,6 +131,30 @@ def test_copies_bring_back_a_bucket_that_is_gone_and_one_that_is_suspended(subje
     put(subject.client, BUCKET, "again", b"lost")
     kept.keeper.restore(kept.folder)
     assert subject.observe() == kept.before
+
+
+def test_only_what_was_not_kept_as_the_backup_has_it_is_looked_at(
+    empty: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup, safety = tmp_path / "backup", tmp_path / "safety"
+    for folder in (backup, safety):
+        folder.mkdir()
+    for key in ("same", "earlier", "later"):
+        put(empty.client, BUCKET, key, b"content")
+    keeper, before = empty.place.keeper(), empty.observe()
+    keeper.back_up(backup)
+    put(empty.client, BUCKET, "earlier", b"content", tagged={"since": "the backup"})
+    keeper.keep_safe(safety, up=True, backup=backup)
+    put(empty.client, BUCKET, "later", b"content", tagged={"since": "the safety copy"})
+    looked = create_autospec(same_headers, side_effect=same_headers)
+    monkeypatch.setattr(s3_keeper, "same_headers", looked)
+    for keys in (["earlier", "later"], ["earlier", "later", "same"]):
+        keeper.restore_kept(backup, safety)
+        assert empty.observe() == before
+        assert sorted(call.args[1].key for call in looked.call_args_list) == keys
+        # The second time, the safety copy is damaged.
+        looked.reset_mock()
+        (safety / s3_keeper.LISTING).write_bytes(b"{}\n")
 
 
 def test_versions_that_were_removed_are_found_out_before_anything_changes(
