@@ -49,7 +49,8 @@ def rehearsal(scale: Scale = 1.0, shape: AsShape = Shape.USUAL) -> None:
 
     stack = Stack(ROOT, wanted=shape)
     with Progress() as progress, fresh_stacks([stack], progress):
-        incident, verdict = Rehearsal(stack, progress).run(scale)
+        incident, verdict, fates = Rehearsal(stack, progress).run(scale)
+    typer.echo(str(fates))
     typer.echo(f"verdict: {verdict}")
     typer.echo(f"incident: {incident.folder.relative_to(ROOT)}")
     if verdict is not Verdict.PASSED:

@@ -17,6 +17,7 @@ from rollproof.incident.downtime import Since, is_late, read_downtime
 from rollproof.incident.incident import IncidentKind
 from rollproof.incident.journal_steps import Step, id_of
 from rollproof.incident.ledger import Result
+from rollproof.incident.rehearsals import WRITES
 from rollproof.incident.response_record import AGREED, ASSESSED
 from rollproof.incident.tally import NEVER_REPORTED
 from rollproof.monitoring.severity import Severity, Standing, assess
@@ -157,7 +158,10 @@ def _severity(record: IncidentRecord) -> str:
 
 
 def _who(record: IncidentRecord, timeline: Timeline) -> str:
-    parts = [f"{event.text} at {_t(event.at, timeline)}" for event in timeline.of(Kind.ACKNOWLEDGEMENT)]
+    first = dict[str, Event]()
+    for event in timeline.of(Kind.ACKNOWLEDGEMENT):
+        first.setdefault(event.text, event)
+    parts = [f"{event.text} at {_t(event.at, timeline)}" for event in first.values()]
     agreed = (str(entry["by"]) for entry in record.response if entry["event"] == AGREED)
     begun = [entry for entry in record.journal if (id_ := id_of(entry)) and id_.step is Step.ROLLBACK]
     users = dict.fromkeys(f"{entry['user']} at {entry['host']}" for entry in begun if "user" in entry)
@@ -230,7 +234,8 @@ def _data(record: IncidentRecord) -> str:
     fates = [f"{counts[name]:,} {name}" for name in FATES if counts.get(name) and name != "unaccounted"]
     lost = counts.get("unaccounted", 0)
     end = f"{lost:,} are unaccounted for" if lost else "none is unaccounted for"
-    return f"Of the records of the restored stores, {', '.join(fates)}; {end}."
+    users = [f" {entry['text']}" for entry in record.journal if entry["event"] == WRITES][-1:]
+    return f"Of the records of the restored stores, {', '.join(fates)}; {end}.{''.join(users)}"
 
 
 def _counts(record: IncidentRecord) -> Mapping[str, int]:

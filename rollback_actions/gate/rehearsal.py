@@ -72,33 +72,23 @@ class Rehearsal:
 
     def run(self) -> RehearsalOutcome:
         """Run the whole rehearsal."""
-        known_good = head(self.target.application.repository)
-        self.steps.record(BEGAN, migration=self.migration, known_good=known_good)
-        for advice in advice_on(self.target, self.migration):
-            self.steps.note(f"advice, which decides nothing: {advice}")
-        self._prepare(known_good)
-        self._pass_gate()
+        known_good = self.prepare()
+        self.pass_gate()
         try:
-            checks, effects, old_code = self._migrate(known_good)
+            checks, effects = self.migrate()
+            old_code = self._try_old_code(known_good, checks)
         finally:
             # Whatever the migration did or failed to do, the target must leave it.
             self._roll_back(known_good)
-        rolled_back = self._verify()
-        if rolled_back is Verdict.PASSED:
-            rolled_back = self._check_restarted()
-        outcome = RehearsalOutcome(checks, effects, old_code, rolled_back)
-        self.steps.record(
-            ENDED,
-            migration=self.migration,
-            migrated=checks,
-            old_code=old_code,
-            rolled_back=outcome.rolled_back,
-            **asdict(effects),
-        )
-        return outcome
+        return self.end(checks, effects, old_code, self._verify())
 
-    def _prepare(self, known_good: str) -> None:
+    def prepare(self) -> str:
+        """Capture, back up and save the commit before the migration; return that, the known-good commit."""
         target, engine = self.target, open_engine(self.target.engine)
+        known_good = head(target.application.repository)
+        self.steps.record(BEGAN, migration=self.migration, known_good=known_good)
+        for advice in advice_on(target, self.migration):
+            self.steps.note(f"advice, which decides nothing: {advice}")
         # In this order: what users write between the two is in the backup, and not missed by the baseline.
         capture(target, self.steps)
         back_up(target, known_good, engine, ComposeControl(target.engine), self.steps)
@@ -106,8 +96,14 @@ class Rehearsal:
             named = target.premigration.state.commit_file
             commit, file = save_commit(named, target.name, target.application.repository)
             step.result = f"{commit}, in {file}"
+        return known_good
 
-    def _pass_gate(self) -> None:
+    def pass_gate(self) -> None:
+        """Require that every item of the gate holds, but for the one that asks for this rehearsal.
+
+        Raises:
+            ActionFailed: one does not.
+        """
         with self.steps(Step.PASS_GATE) as step:
             code = self._checks(_GATE, f"--migration={self.migration}")
             if code is not ExitCode.VERIFIED:
@@ -120,16 +116,30 @@ class Rehearsal:
                 )
             step.result = "every item holds"
 
-    def _migrate(self, known_good: str) -> tuple[Verdict, Effects, Verdict]:
-        """Migrate; return the verdict of its checks, its effects, and the verdict of the old code on it."""
+    def migrate(self) -> tuple[Verdict, Effects]:
+        """Migrate; return the verdict of the checks of the migrated target, and its effects."""
         before = open_engine(self.target.engine).containers()
         deployed = self._deployed(before)
         effects = self._compare()
         checks = self._check("migrated", _MIGRATED, Step.CHECK_MIGRATED) if deployed else Verdict.FAILED
-        if checks is not Verdict.PASSED:
-            self.steps.note("the old code is not tried: the migrated target itself is not well")
-            return checks, effects, Verdict.BROKEN
-        return checks, effects, self._try_old_code(known_good)
+        return checks, effects
+
+    def end(
+        self, checks: Verdict, effects: Effects, old_code: Verdict, rolled_back: Verdict
+    ) -> RehearsalOutcome:
+        """Check a verified rollback after a restart too; record how the rehearsal went."""
+        if rolled_back is Verdict.PASSED:
+            rolled_back = self._check_restarted()
+        outcome = RehearsalOutcome(checks, effects, old_code, rolled_back)
+        self.steps.record(
+            ENDED,
+            migration=self.migration,
+            migrated=checks,
+            old_code=old_code,
+            rolled_back=rolled_back,
+            **asdict(effects),
+        )
+        return outcome
 
     def _deployed(self, before: Mapping[str, tuple[Container, ...]]) -> bool:
         try:
@@ -160,8 +170,11 @@ class Rehearsal:
             step.result = f"exit code {code:d}; see {beside}"
         return verdict_of(code)
 
-    def _try_old_code(self, known_good: str) -> Verdict:
+    def _try_old_code(self, known_good: str, checks: Verdict) -> Verdict:
         """Put the code and images of before on the migrated data, and run phase 3."""
+        if checks is not Verdict.PASSED:
+            self.steps.note("the old code is not tried: the migrated target itself is not well")
+            return Verdict.BROKEN
         target, control = self.target, ComposeControl(self.target.engine)
         plan = plan_full(target, known_good, left=self.migration)
         limit = Deadline(target.premigration.rehearsal.deploy_seconds)
@@ -243,7 +256,7 @@ class Rehearsal:
 
 
 def restart(target: Target, control: ComposeControl) -> None:
-    """Stop every service that runs, and start it again as it is, the application last.
+    """Stop every service that runs, the writers first; start each again as it is, the application last.
 
     Raises:
         Problem: a service does not come up again.
@@ -255,7 +268,12 @@ def restart(target: Target, control: ComposeControl) -> None:
     stored = [name for store in target.stores.values() for name in store.services if name in running]
     # What belongs to no store, such as what one keeps its metadata in, comes before the stores.
     first = [name for name in running if name not in {*application, *stored}]
-    control.stop([*application, *stored, *first], deadline=limit.remaining)
+    # Writers first, so that they end what they are answering: a request that is cut off may have written to
+    # one store of two.
+    writers = [name for name in application if name in target.application.writers]
+    others = [name for name in application if name not in writers]
+    for services in (writers, others, [*stored, *first]):
+        control.stop(services, deadline=limit.remaining)
     control.start([*first, *stored], deadline=limit.remaining)
     control.start(application, deadline=limit.remaining)
 

@@ -18,6 +18,8 @@ from rollproof.verdict import Verdict
 
 BEGAN = "rehearsal began"
 ENDED = "rehearsal ended"
+WRITES = "writes of users"
+"""What became of what users wrote during a rehearsal: `text` is a sentence."""
 
 
 @dataclass(frozen=True, slots=True)

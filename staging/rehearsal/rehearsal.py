@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shlex
 import subprocess
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterator
+import time
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import IO
 
 from reports.terminal.progress import Progress
 from reports.tools.node import find_allure
@@ -15,25 +20,37 @@ from rollback_actions.gate.rehearsal import Rehearsal as Rehearsed
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.lock import open_lock
 from rollback_actions.session.session import Recorder
-from rollproof.errors import ActionFailed
+from rollproof.errors import ActionFailed, ExitCode
 from rollproof.incident.incident import Incident, new_incident
 from rollproof.incident.journal_steps import Step
+from rollproof.incident.rehearsals import WRITES
+from rollproof.monitoring.severity import Severity, assess_now, monitored_samples
 from rollproof.planning.unfinished import unfinished_of
-from rollproof.profile.profile import Target, load_target
+from rollproof.profile.profile import PREFIX, Target, load_target
 from rollproof.record_names import JOURNAL
 from rollproof.sealing.seal import sealed
-from rollproof.system.command import end_group
-from rollproof.verdict import Verdict
+from rollproof.system.command import STANDARD_ERROR, Deadline, end_group
+from rollproof.team.contact_message import assessment_text
+from rollproof.team.contact_record import Alert
+from rollproof.verdict import Verdict, verdict_of
 from staging.processes import run
 from staging.rehearsal.live_users import LiveUsers, Visit
-from staging.rehearsal.staging_team import team_channel, write_change_document
+from staging.rehearsal.staging_team import TeamChannel, team_channel, write_change_document
+from staging.rehearsal.users_data import Fates, fates_of
 from staging.releases.deployment import bring_up_application
 from staging.releases.release_repository import Releases
 from staging.stack.shape import Shape
 from staging.stack.stack import Stack
+from staging.target.operators import operators_of
 
-COMMAND_SECONDS = 60
-MONITOR_END_SECONDS = 20
+COMMAND_SECONDS = 120
+END_SECONDS = 30
+SEEN_SECONDS = 180.0
+RESPONSE_SECONDS = 1800.0
+ASSESSMENT = (
+    "root cause: release 2 changes records that release 1 wrote so that they no longer serve;"
+    " a fix is not developed yet; the rollback is verified"
+)
 # A rehearsal takes a third of it.
 USERS_SECONDS = 1200.0
 ENGINEER = "rehearsal"
@@ -46,8 +63,8 @@ class Rehearsal:
     stack: Stack
     progress: Progress
 
-    def run(self, scale: float) -> tuple[Incident, Verdict]:
-        """Run the whole rehearsal; return the incident and its verdict.
+    def run(self, scale: float) -> tuple[Incident, Verdict, Fates]:
+        """Run the whole rehearsal; return the incident, its verdict, and what became of users' writes.
 
         Raises:
             Problem: a step failed; the stack is left as it is, for the caller to take down.
@@ -55,37 +72,93 @@ class Rehearsal:
         with self.progress.step("find what renders the report"):
             find_allure(self.progress.say)
         releases = bring_up_application(self.stack, self.progress, scale)
+        with lived_in(self.stack):
+            return self._rehearse(releases)
+
+    def _rehearse(self, releases: Releases) -> tuple[Incident, Verdict, Fates]:
         profile = self.stack.profile
         target = load_target(profile)
         write_off_rollbacks(target, self.progress.say)
         users = LiveUsers(str(target.application.url))
         incident = new_incident(target.folders.incidents, target.name)
-        journal = Journal(incident.folder / JOURNAL, target.redactor().text)
         with (
             sealed(incident.folder, target.signing, "rehearsal", self.progress.say),
-            self._users(users),
             self._monitor(),
-            team_channel(self.stack.slot.channel_port),
-            open_lock(target, "rehearsal") as lock,
+            team_channel(self.stack.slot.channel_port) as channel,
         ):
-            steps = Recorder(journal, self.progress, lock.require)
-            self._tell_the_team(releases, steps)
-            outcome = Rehearsed(target, profile, releases.release2, incident, steps).run()
-        self._require_damage(outcome.checks, users)
-        return incident, outcome.rolled_back
+            with users.running(USERS_SECONDS):
+                with self._rehearsed(target, releases, incident) as rehearsed:
+                    self._tell_the_team(releases, rehearsed.steps)
+                    rehearsed.prepare()
+                    rehearsed.pass_gate()
+                    checks, effects = rehearsed.migrate()
+                if self.stack.shape is Shape.STRANGER:
+                    verdict = self._respond_to_users(incident, channel, releases.release1)
+                else:
+                    self._wait_for_critical(target)
+                    verdict = self._respond(incident, channel)
+                if verdict is Verdict.PASSED:
+                    channel.wait_for(Alert.POST_MORTEM, COMMAND_SECONDS)
+                self._answer(incident, "--assessment", ASSESSMENT)
+            # Users have left: a sign-up that meets the restart leaves a user without settings, since the
+            # application writes the two one by one.
+            # The old code was not tried on the migrated data: users were waiting for the rollback.
+            with self._rehearsed(target, releases, incident) as rehearsed:
+                outcome = rehearsed.end(checks, effects, Verdict.BROKEN, verdict)
+            self._require_damage(checks, users)
+            fates = self._hold_writes_against_data(target, users, incident)
+        self._command("report", incident.id)
+        fates.require_none_vanished()
+        return incident, outcome.rolled_back, fates
 
     @contextmanager
-    def _users(self, users: LiveUsers) -> Iterator[None]:
-        """Have live users during the block where the stack is a stranger's; say how it went for them."""
-        if self.stack.shape is not Shape.STRANGER:
-            yield
-            return
-        with users.running(USERS_SECONDS):
-            yield
-        said = [
-            f"{name} {dict(Counter(found))}" for name, found in (("new", users.visits), ("old", users.old))
-        ]
-        self.progress.say(f"visits of live users: {'; '.join(said)}")
+    def _rehearsed(self, target: Target, releases: Releases, incident: Incident) -> Iterator[Rehearsed]:
+        """Rehearse under the target's lock; the journal continues where the last command has left it."""
+        journal = Journal(incident.folder / JOURNAL, target.redactor().text)
+        with open_lock(target, "rehearsal") as lock:
+            steps = Recorder(journal, self.progress, lock.require)
+            yield Rehearsed(target, self.stack.profile, releases.release2, incident, steps)
+
+    def _wait_for_critical(self, target: Target) -> None:
+        """Wait until the monitor's samples are critical; if they never are, the response says so."""
+        limit = Deadline(SEEN_SECONDS)
+        with self.progress.step("see the trouble in the monitor's samples") as step:
+            found = assess_now(target, monitored_samples(target))
+            while found.severity is not Severity.CRITICAL and not limit.passed:
+                time.sleep(1.0)
+                found = assess_now(target, monitored_samples(target))
+            step.result = assessment_text(found)
+
+    def _respond(self, incident: Incident, channel: TeamChannel) -> Verdict:
+        """Respond by the runbook's own command; who is on call answers its alert, and somebody says yes."""
+        words = ("respond", f"--incident={incident.id}")
+        self.progress.say(f"$ rollproof {' '.join(words)}")
+        with self._begun(self._words(*words), STANDARD_ERROR) as response:
+            channel.wait_for(Alert.ON_CALL, COMMAND_SECONDS)
+            self._answer(incident, "--decision", "roll back")
+            response.communicate(b"y\n", RESPONSE_SECONDS)
+        return verdict_of(ExitCode(response.returncode))
+
+    def _respond_to_users(self, incident: Incident, channel: TeamChannel, known_good: str) -> Verdict:
+        """Respond to what users report, and no band of the monitor shows: a person decides, and types."""
+        this = f"--incident={incident.id}"
+        report = "users report that answers in old conversations break off"
+        self._command("contacts", "run", this, "--once", f"--severity={report}")
+        channel.wait_for(Alert.ON_CALL, COMMAND_SECONDS)
+        self._answer(incident, "--decision", "roll back")
+        self._command("rollback", "emergency", known_good, this, seconds=RESPONSE_SECONDS)
+        self._command("verify", "verification", this, seconds=RESPONSE_SECONDS)
+        self._command("contacts", "run", this, "--once")
+        return Verdict.PASSED
+
+    def _answer(self, incident: Incident, *words: str) -> None:
+        self._command("contacts", "answer", incident.id, "--as", ENGINEER, *words)
+
+    def _hold_writes_against_data(self, target: Target, users: LiveUsers, incident: Incident) -> Fates:
+        with self.progress.step("hold the users' writes against the data"), operators_of(target) as operators:
+            fates = fates_of(users.account, operators, incident.folder)
+        Journal(incident.folder / JOURNAL, target.redactor().text).write(WRITES, text=str(fates))
+        return fates
 
     def _require_damage(self, migrated: Verdict, users: LiveUsers) -> None:
         """Require that the migration did damage: a rollback without any to undo would prove nothing.
@@ -93,11 +166,11 @@ class Rehearsal:
         A stranger's release 2 breaks old conversations alone, and they must go on after the rollback.
         """
         seen = migrated is Verdict.FAILED or Visit.BROKEN in users.old
-        if not seen or users.old[-1:] == [Visit.BROKEN]:
+        if not seen or users.old[-1:] != [Visit.ANSWERED]:
             raise ActionFailed(
                 what="damage of the migration",
                 expected="seen by the checks or by users, and gone after the rollback",
-                observed=f"{migrated} checks; the old conversation: {', '.join(users.old) or 'no user'}",
+                observed=f"{migrated} checks; the old conversation: {', '.join(users.old) or 'no visit'}",
                 source="phases 2 and 3, and the live users",
                 hint="the migration of release 2 must do damage that can be seen",
             )
@@ -109,31 +182,74 @@ class Rehearsal:
             self._command("notify", releases.release2)
             self._command("acknowledge", releases.release2, "--as", ENGINEER)
 
-    def _command(self, *arguments: str) -> None:
-        command = [sys.executable, "-m", "rollproof", *arguments, f"--target={self.stack.profile}"]
-        hint = f"run it by hand: {' '.join(command[1:])}"
-        run(command, seconds=COMMAND_SECONDS, hint=hint, folder=self.stack.root)
+    def _command(self, *arguments: str, seconds: float = COMMAND_SECONDS) -> None:
+        command = self._words(*arguments)
+        shown = " ".join(command[1:])
+        with self.progress.step(shlex.join(["rollproof", *arguments])):
+            run(command, seconds=seconds, hint=f"run it by hand: {shown}", folder=self.stack.root)
+
+    def _words(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "rollproof", *arguments, f"--target={self.stack.profile}"]
 
     @contextmanager
     def _monitor(self) -> Iterator[None]:
         """Monitor the target with the runbook's own command during the block."""
-        log = self.stack.state.folder / "monitor.log"
-        with log.open("w", encoding="utf-8") as output:
-            monitor = subprocess.Popen(
-                [
-                    str(self.stack.root / "deploy" / "scripts" / "monitor_migration.sh"),
-                    f"--target={self.stack.profile}",
-                ],
-                cwd=self.stack.root,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-            try:
-                yield
-            finally:
-                end_group(monitor, grace=MONITOR_END_SECONDS)
+        script = self.stack.root / "deploy" / "scripts" / "monitor_migration.sh"
+        with (
+            (self.stack.state.folder / "monitor.log").open("wb") as output,
+            self._begun([str(script), f"--target={self.stack.profile}"], output),
+        ):
+            yield
+
+    @contextmanager
+    def _begun(self, command: Sequence[str], output: IO[bytes] | int) -> Iterator[subprocess.Popen[bytes]]:
+        """Run a program beside the block, and end it after that if it still runs."""
+        process = subprocess.Popen(
+            command,
+            cwd=self.stack.root,
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                end_group(process, grace=END_SECONDS)
+
+
+@contextmanager
+def lived_in(stack: Stack) -> Iterator[None]:
+    """Have a team on call during the block, and users who add and change records.
+
+    Which records they change is as the stranger's profile says of its stores: the usual one expects that
+    nobody writes, and the drills and faults hold it to that.
+    """
+    stranger, usual = (
+        tomllib.loads((stack.root / shape.profile).read_text(encoding="utf-8"))["stores"]
+        for shape in (Shape.STRANGER, Shape.USUAL)
+    )
+    channels = [{"file": str(stack.state.secrets / "team_channel")}]
+    contact = {"names": [ENGINEER], "channels": channels}
+    settings: dict[str, object] = {
+        "CONTACTS": {"on_call": contact, "tech_lead": contact},
+        # A rollback of an earlier stack is no reason to hold back one of this stack.
+        "HOLD_SECONDS": 0,
+        **{
+            f"STORES__{name.upper()}__{key.upper()}": stranger[name][key]
+            for name in usual
+            for key in ("policy", "touched", "made_by_users")
+            if key in stranger[name]
+        },
+    }
+    named = {f"{PREFIX}{name}": json.dumps(value) for name, value in settings.items()}
+    os.environ.update(named)
+    try:
+        yield
+    finally:
+        for name in named:
+            del os.environ[name]
 
 
 def write_off_rollbacks(target: Target, say: Callable[[str], None]) -> None:

@@ -20,6 +20,7 @@ from rollproof.errors import ExitCode, Meaning, Unverifiable
 from rollproof.incident.downtime import record_downtime
 from rollproof.incident.journal_steps import Step
 from rollproof.incident.ledger import Planned, Result, Run
+from rollproof.incident.rehearsals import WRITES
 from rollproof.incident.tally import tally
 from rollproof.profile.profile import load_target
 from rollproof.record_names import JOURNAL, POST_MORTEM
@@ -167,6 +168,12 @@ def test_records_that_are_lost_are_what_to_see_to(made: MadeIncident) -> None:
     made.write_rollback(rollback.started, records={"kept": 5, "unaccounted": 2})
     assert story(made).sentences[4].endswith("5 kept; 2 are unaccounted for.")
     assert any(one.text.startswith("Look for the 2 unaccounted records") for one in story(made).todo)
+
+
+def test_what_became_of_users_writes_is_said_last(made: MadeIncident) -> None:
+    made.roll_back()
+    Journal(made.folder / JOURNAL, str).write(WRITES, text="Of 9 writes of live users, none vanished.")
+    assert story(made).sentences[4].endswith(" is unaccounted for. Of 9 writes of live users, none vanished.")
 
 
 def test_a_failure_that_a_later_run_passed_is_none(made: MadeIncident) -> None:

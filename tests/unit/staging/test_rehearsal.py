@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -18,13 +18,16 @@ from reports.terminal.progress import Progress
 from rollback_actions import check_run
 from rollback_actions.backup import whole_backup
 from rollback_actions.gate import rehearsal
+from rollback_actions.session.journal import Journal
+from rollback_actions.session.lock import open_lock
+from rollback_actions.session.session import Recorder
 from rollproof.backups.newest_backup import newest_backup
 from rollproof.baseline.known_good import current_baseline
 from rollproof.errors import ActionFailed, ExitCode
 from rollproof.git.repository import head
-from rollproof.incident.incident import load_incident, new_incident
+from rollproof.incident.incident import Incident, load_incident, new_incident
 from rollproof.incident.journal import verify_journal
-from rollproof.incident.rehearsals import ENDED
+from rollproof.incident.rehearsals import ENDED, WRITES
 from rollproof.incident.trials import Part
 from rollproof.migrations.effects import Effects
 from rollproof.monitoring.rollback_request import Kind, RollbackRequest
@@ -36,6 +39,8 @@ from rollproof.record_names import JOURNAL, SUPERSEDED, UNFINISHED, VERDICT
 from rollproof.system.clock import Moment
 from rollproof.verdict import Verdict
 from staging.rehearsal import rehearsal as staged
+from staging.rehearsal.live_users import Account, LiveUsers
+from staging.rehearsal.users_data import Fates
 from staging.releases.release_repository import Releases
 from staging.stack.stack import Stack
 from tests.unit.command_line import Ran
@@ -82,7 +87,7 @@ class Rehearsed:
 
     def __call__(self) -> tuple[Path, Verdict]:
         with Progress() as progress, readable(self.sandbox.keepers):
-            incident, verdict = staged.Rehearsal(Stack(self.sandbox.folder), progress).run(1.0)
+            incident, verdict, _ = staged.Rehearsal(Stack(self.sandbox.folder), progress).run(1.0)
         return incident.folder, verdict
 
     def bring_up(self, *_: object) -> Releases:
@@ -96,6 +101,22 @@ class Rehearsed:
         for keeper in self.sandbox.keepers.values():
             keeper.words = {"a": "of release 2"}
         self._run_on(self.sandbox.bad)
+
+    def respond(self, incident: Incident) -> Verdict:
+        """Roll back and verify as the response does, in this process."""
+        sandbox = self.sandbox
+        with self.rehearsed(incident) as rehearsed:
+            rehearsed._roll_back(sandbox.commit)
+            return rehearsed._verify()
+
+    @contextmanager
+    def rehearsed(self, incident: Incident) -> Iterator[rehearsal.Rehearsal]:
+        """Rehearse the migration in an incident under the lock, as `rollproof rehearse` does."""
+        target = self.sandbox.target
+        with Progress() as progress, open_lock(target, "rehearsal") as lock, readable(self.sandbox.keepers):
+            journal = Journal(incident.folder / JOURNAL, str)
+            steps = Recorder(journal, progress, lock.require)
+            yield rehearsal.Rehearsal(target, self.sandbox.profile, self.sandbox.bad, incident, steps)
 
     def check(self, markers: str, *options: str, quiet: bool = False) -> ExitCode:
         if "step1" in markers:
@@ -139,9 +160,17 @@ def rehearse(
     monkeypatch.setattr(Stack, "profile", sandbox.profile)
     monkeypatch.setattr(staged, "find_allure", lambda _: None)
     monkeypatch.setattr(staged, "bring_up_application", rehearsed.bring_up)
-    monkeypatch.setattr(staged, "team_channel", nullcontext)
+    monkeypatch.setattr(staged, "team_channel", lambda _: nullcontext(Mock()))
+    monkeypatch.setattr(staged, "lived_in", nullcontext)
+    monkeypatch.setattr(LiveUsers, "running", nullcontext)
+    monkeypatch.setattr(staged, "operators_of", nullcontext)
+    monkeypatch.setattr(staged, "fates_of", lambda *_: Fates(Account()))
     monkeypatch.setattr(staged.Rehearsal, "_monitor", lambda _: nullcontext())
     monkeypatch.setattr(staged.Rehearsal, "_tell_the_team", lambda *_: None)
+    monkeypatch.setattr(staged.Rehearsal, "_wait_for_critical", lambda *_: None)
+    monkeypatch.setattr(staged.Rehearsal, "_require_damage", lambda *_: None)
+    monkeypatch.setattr(staged.Rehearsal, "_respond", lambda _, incident, __: rehearsed.respond(incident))
+    monkeypatch.setattr(staged.Rehearsal, "_command", lambda *_: None)
     monkeypatch.setattr(rehearsal, "open_engine", lambda _: sandbox.engine)
     monkeypatch.setattr(whole_backup, "open_keepers", lambda *_: sandbox.keepers)
     monkeypatch.setattr(rehearsal, "capture", captured)
@@ -196,7 +225,7 @@ def test_any_number_of_rehearsals_in_a_row_pass_whatever_the_last_came_to(rehear
         folder, verdict = rehearse()
         assert rehearse.refused == []
         assert verdict is Verdict.PASSED
-        assert verify_journal(folder / JOURNAL)[-1]["event"] == ENDED
+        assert [record["event"] for record in verify_journal(folder / JOURNAL)[-2:]] == [ENDED, WRITES]
         assert load_incident(folder).closed
         # What an earlier stack left to be resumed is nobody's any more.
         assert unfinished_of(target.folders.incidents, target.name) == []
@@ -216,9 +245,10 @@ def test_the_old_code_is_tried_on_the_migrated_data_before_that_goes_back(
 
     sandbox.control.recreate.side_effect = up
     rehearse.migrated = _passed
-    # `./run rehearsal` asks for damage, and there is none.
-    with pytest.raises(ActionFailed, match="migration"):
-        rehearse()
+    rehearse.bring_up()
+    incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
+    with rehearse.rehearsed(incident) as rehearsed:
+        assert rehearsed.run().old_code is (Verdict.PASSED if starts else Verdict.FAILED)
     assert seen[0] == (sandbox.commit, {"a": "of release 2"})
     assert seen[-1] == (sandbox.commit, {"a": "of release 1", "b": "of both"})
     (journal,) = sandbox.target.folders.incidents.glob(f"*/{JOURNAL}")
@@ -233,11 +263,13 @@ def test_a_rollback_that_holds_until_it_is_restarted_has_not_passed(
     rehearse.restarted = _failed
     folder, verdict = rehearse()
     assert verdict is Verdict.FAILED
-    assert verify_journal(folder / JOURNAL)[-1]["rolled_back"] == "failed"
+    assert verify_journal(folder / JOURNAL)[-2]["rolled_back"] == "failed"
     control = rehearse.sandbox.control
-    stopped = control.stop.call_args.args[0]
+    writers, others, stores = [call.args[0] for call in control.stop.call_args_list[-3:]]
     started = [call.args[0] for call in control.start.call_args_list[-2:]]
-    assert sorted(stopped) == sorted(started[0] + started[1])
+    assert sorted(stores) == sorted(started[0])
+    assert sorted(writers + others) == sorted(started[1])
+    assert writers == [*rehearse.sandbox.target.application.writers]
     assert started[1] == [*rehearse.sandbox.target.application.services]
     down = ActionFailed(what="start", expected="a", observed="b", source="c", hint="d")
     monkeypatch.setattr(rehearsal, "restart", Mock(side_effect=down))

@@ -30,8 +30,8 @@ _log = logging.getLogger("app.migrate")
 _PAGE = 10
 _REINDEXED = 25
 _EMPTIED = 20
-_OLDEST_CONVERSATION = 1_700_000_000_000
-"""Milliseconds since 1970."""
+_OLDEST_CONVERSATION = 1_767_225_600
+"""The first of 2026, in seconds since 1970: all that were seeded are older."""
 
 
 def upgrade() -> None:
