@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from rollproof.backups.sets import MANIFEST, read_backup
 from rollproof.errors import Problem
 from rollproof.incident.incident import Incident
 from rollproof.incident.rollbacks import went_back
+from rollproof.planning.status import newest_rollback
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Reference
+from rollproof.record_names import ROLLBACK, UNFINISHED
 from rollproof.stores.references import text_of
 
 
@@ -20,9 +23,12 @@ class CutNames:
     """
 
     def __init__(self, target: Target, incident: Incident) -> None:
-        """Read where the rollbacks of `incident` took the stores; a backup set is read once, when used."""
+        """Read where the rollback of `incident`, or else the target's newest rollback, took the stores.
+
+        A later verification, as after a restart, is of the same data. A backup set is read once, when used.
+        """
         self._target = target
-        self._went_back = went_back(incident)
+        self._went_back = went_back(_rolled_back(target, incident))
         self._sets: dict[str, Mapping[str, frozenset[int]]] = {}
 
     def __call__(self, reference: Reference) -> frozenset[int]:
@@ -43,3 +49,10 @@ class CutNames:
         if of != self._target.name:
             return {}
         return {text: frozenset(int(one, 16) for one in digests) for text, digests in backup.moved.items()}
+
+
+def _rolled_back(target: Target, incident: Incident) -> Incident:
+    if not any((incident.folder / name).exists() for name in (ROLLBACK, UNFINISHED)):
+        with suppress(Problem):
+            return newest_rollback(target.folders.incidents, target.name, running=None).incident
+    return incident

@@ -71,6 +71,15 @@ def test_both_stores_went_back_to_one_backup(sandbox: Sandbox, incident: Inciden
     assert CutNames(sandbox.target, incident)(OTHERS) == frozenset()
 
 
+def test_a_verification_without_a_rollback_is_of_the_data_of_the_newest_one(
+    sandbox: Sandbox, incident: Incident
+) -> None:
+    later = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
+    assert not excused(sandbox, later)
+    emergency(sandbox, incident, "zz-other")
+    assert excused(sandbox, later)
+
+
 def test_one_store_alone_excuses_its_own_names(sandbox: Sandbox, incident: Incident) -> None:
     database(sandbox, incident, "mysql", "zz-other")
     assert not excused(sandbox, incident)
