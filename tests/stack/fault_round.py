@@ -145,9 +145,7 @@ def _references(looks: _Looks, operators: Operators, faults: Sequence[Fault]) ->
 
 def _stores(looks: _Looks, subjects: Mapping[str, Subject], faults: Sequence[Fault]) -> None:
     """Make the faults of stores that are filled, one of each store at a time."""
-    looks.settings = {
-        name: value for subject in subjects.values() for name, value in settings_of(subject).items()
-    }
+    looks.look_at(subjects.values())
     with ExitStack() as opened:
         for name, subject in subjects.items():
             opened.callback(subject.undefine)
@@ -177,7 +175,9 @@ def _schemas(looks: _Looks, subjects: Mapping[str, Subject], faults: Sequence[Fa
     for batch in _batches(faults):
         stores = {subjects[fault.subject].store: fault for fault in batch}
         if any("unrecorded" in check and _store_of(check) in stores for check in before):
-            # Of what no baseline has, phase 4 says the name alone, whatever becomes of it.
+            # Of what no baseline has, phase 4 says the name alone, whatever becomes of it. A store without
+            # further faults is left out: its last one may have removed what would be captured.
+            looks.look_at(subjects[fault.subject] for fault in batch)
             looks.capture()
             before.clear()
         for fault in batch:
@@ -251,6 +251,10 @@ class _Looks:
     found: Round
     settings: Mapping[str, str] = field(default_factory=dict)
     """Keys of the profile that differ, as environment variables."""
+
+    def look_at(self, subjects: Iterable[Subject]) -> None:
+        """Look at these collections, in place of those of the profile, from now on."""
+        self.settings = {name: text for subject in subjects for name, text in settings_of(subject).items()}
 
     def capture(self) -> None:
         with self.progress.step("capture a baseline"):
