@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import repeat
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -50,7 +49,7 @@ def draw(timeline: Timeline) -> bytes | None:
     # What was long before T+0 is no part of the incident: the monitor's picture has it.
     end = max(timeline.after(event.ends) for event in rows)
     first = min(0.0, *(timeline.after(event.at) for event in (*rows, *samples[:1])))
-    first, windows = max(first, -_BEFORE * end), max(map(_window_end, rows, repeat(timeline)))
+    first, windows = max(first, -_BEFORE * end), max(_window_end(event, timeline) for event in rows)
     beside = end > 0 and windows > _SHORT * end
     panels = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1)) if beside else [figure.subplots()]
     zero = Event(timeline.zero, Kind.INCIDENT, timeline.zero_is, "")

@@ -1,4 +1,4 @@
-"""A backup set: one package for each store of a target, of one commit, whole or missing_backup."""
+"""A backup set: one package for each store of a target, of one commit, whole or absent."""
 
 from __future__ import annotations
 

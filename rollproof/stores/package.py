@@ -168,7 +168,7 @@ def read_package(folder: Path, *, kind: str, only: str = "") -> Package:
                 _refuse(folder, f"{name} of {file.size} bytes", f"{size}: it was cut")
             if size > file.size:
                 _refuse(folder, f"{name} of {file.size} bytes", f"{size}: it has grown")
-            if name.startswith(only) and sha256_of(folder / name) != file.sha256:
+            if only in {"", name} and sha256_of(folder / name) != file.sha256:
                 _refuse(folder, f"{name} with SHA-256 {file.sha256}", "another one: it was changed")
     except OSError as error:
         _refuse(folder, "readable data files", f"{reason_of(error)}: {error.filename}")
