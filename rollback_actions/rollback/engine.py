@@ -357,7 +357,8 @@ def _restore(run: _Run, restore: PlannedStep) -> None:
     name = restore.id.of
     with run.open(restore) as step:
         # The first safety copy is of all stores, a later one of those with data that no earlier run saw.
-        safety = next(copy / name for copy in reversed(run.unfinished.copies) if (copy / name).is_dir())
+        copies = [copy / name for copy in run.unfinished.copies]
+        safety = next((copy for copy in reversed(copies) if copy.is_dir()), copies[0])
         restored = run.keepers[name].restore_kept(run.losses.backup.folder / name, safety)
         notes = "".join(f"; {note}" for note in restored.notes)
         step.result = f"{sum(restored.records.values()):,} records{notes}"
