@@ -54,9 +54,9 @@ def _run(environment: Mapping[str, str], *arguments: str) -> Part:
     with tempfile.TemporaryFile() as output:
         started = time.perf_counter()
         command = [sys.executable, "-m", "rollproof", *arguments]
-        process = subprocess.Popen(
-            ["timeout", str(SECONDS), *command], cwd=ROOT, env=environment, stdout=output, stderr=output
-        )
+        # In the foreground, so that Ctrl-C reaches it too.
+        limited = ["timeout", "--foreground", str(SECONDS), *command]
+        process = subprocess.Popen(limited, cwd=ROOT, env=environment, stdout=output, stderr=output)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         seconds = time.perf_counter() - started
