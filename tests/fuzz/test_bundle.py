@@ -55,7 +55,7 @@ PARTS = [
 BOMBS: dict[str, Callable[[], bytes]] = {
     "zeros": lambda: packed_members(bytes(200_000_000)),
     "many lists": lambda: _bundle({"seal.json": b"[" + b"[]," * 2_700_000 + b"[]]"}),
-    "deep lists": lambda: _bundle({"journal.jsonl": b"[" * 8_000_000 + b"\n"}),
+    "deep lists": lambda: _bundle({"verdict.json": b"[" * 8_000_000}),
 }
 
 

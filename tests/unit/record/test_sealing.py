@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from reports.bundle.bundle import CHECKER_FILE, write_bundle
-from reports.bundle.verify_record import JOURNALS, canonical, check
+from reports.bundle.verify_record import check
 from reports.incident.record import read_incident_record
 from reports.run import completion, renewal
 from reports.run.renewal import renew
@@ -24,7 +24,7 @@ from rollproof.record_names import DOWNTIME, SEAL, SIGNATURE
 from rollproof.redaction.redactor import Redactor
 from rollproof.sealing import seal
 from rollproof.sealing.seal import CHECKER, Sealing, promised, seal_state, sealed
-from rollproof.system.files import canonical_json, rename_whole, write_whole
+from rollproof.system.files import rename_whole, write_whole
 from rollproof.system.record_files import write_record
 from rollproof.verdict import Verdict
 from tests.unit.drawn_incident import drawn_incident, moment
@@ -120,7 +120,7 @@ def test_a_whole_record_holds_and_says_who_signed_it(record: SealedRecord) -> No
     assert read_verdict(record.folder).signature in found.signature
     assert read_incident_record(record.folder).doubts == ()
     assert (checked.code, checked.wrong, checked.unsealed) == (0, [], [])
-    assert checked.said[1:] == ["verdict, derived again: passed"]
+    assert checked.said[1:] == ["verdict, as recorded: 'passed'"]
     assert read_verdict(record.folder).signature in checked.said[0]
     assert "ada@example.org" in check(record.bundle, record.signing.allowed_signers).said[0]
 
@@ -239,25 +239,13 @@ def test_each_command_seals_again(unsigned: SealedRecord) -> None:
     assert seal_state(unsigned.folder).unsealed == ()
 
 
-def test_a_sealed_journal_is_only_added_to(unsigned: SealedRecord, tmp_path: Path) -> None:
-    files = unpacked(unsigned.bundle)
+def test_a_sealed_journal_is_only_added_to(unsigned: SealedRecord) -> None:
     journal = unsigned.folder / "journal.jsonl"
     journal.write_text("".join(journal.read_text().splitlines(keepends=True)[:-1]))
     chained_again(journal)
     with (unsigned.folder / "samples.jsonl").open("a") as samples:
         samples.write("{}\n")
     assert list(seal_state(unsigned.folder).wrong) == ["journal.jsonl"]
-
-    lines = files["response.jsonl"].splitlines(keepends=True)
-    changed = {
-        "response.jsonl was edited at record 0": [lines[0].replace(b"critical", b"healthy!"), *lines[1:]],
-        "response.jsonl was edited at record 1": [lines[0], *lines[2:]],
-        "response.jsonl was edited at record 2": [*lines[:2], lines[1], *lines[2:]],
-    }
-    for said, kept in changed.items():
-        assert kept != lines
-        path = forged(sealed_again({**files, "response.jsonl": b"".join(kept)}), tmp_path)
-        assert any(text.startswith(said) for text in check(path).wrong), said
 
 
 def test_a_torn_journal_is_sealed_once_it_is_mended(record: SealedRecord) -> None:
@@ -422,51 +410,6 @@ def test_a_record_without_a_seal_says_so(tmp_path: Path) -> None:
     assert (checked.code, checked.unsealed) == (3, ["the whole record: it has no seal"])
 
 
-# The verdict, derived again.
-
-
-@pytest.mark.parametrize(
-    ("name", "old", "new", "said"),
-    [
-        (
-            "verdict.json",
-            b'staging",\n  "verdict": "passed"',
-            b'staging",\n  "verdict": "failed"',
-            "says 'failed', and the ledger",
-        ),
-        ("verdict.json", b'"passed": 11,', b'"passed": 99,', "counts otherwise in phase2"),
-        ("verdict.json", b'"seconds": 45.2', b'"seconds": 4.2', "is of another incident, or of another"),
-        ("rollback.json", b'"verdict": "passed"', b'"verdict": "failed"', "and the ledger says failed"),
-        ("ledger/0001/results.jsonl", b'"verdict": "passed"', b'"verdict": "failed"', "and the ledger says"),
-        ("ledger/0001/run.json", b'"gated": true', b'"gated": false', "and the ledger says broken"),
-        ("unfinished.json", b"", b"{}", "and the ledger says broken"),
-        ("incident.json", b'"kind"', b'"id": "x", "kind"', "incident.json is of another incident"),
-    ],
-)
-def test_a_verdict_that_the_ledger_does_not_give_is_found(
-    unsigned: SealedRecord, tmp_path: Path, name: str, old: bytes, new: bytes, said: str
-) -> None:
-    files = unpacked(unsigned.bundle)
-    text = files.get(name, b"")
-    assert old in text
-    files[name] = text.replace(old, new, 1)
-    checked = check(forged(sealed_again(files), tmp_path))
-    assert any(said in text for text in checked.wrong), checked.wrong
-
-
-def test_a_late_phase_fails_for_the_checker_too(unsigned: SealedRecord, tmp_path: Path) -> None:
-    files = unpacked(unsigned.bundle)
-    run = json.loads(files["ledger/0001/run.json"])
-    run["limits"] = {"windows": {name: [0, 1] for name in ("phase1", "phase2", "phase3", "phase4")}}
-    begun = json.dumps({"at": run["zero"]}).encode()
-    files |= {
-        "ledger/0001/run.json": json.dumps(run).encode(),
-        "ledger/0001/begun-phase4.json": begun,
-    }
-    checked = check(forged(sealed_again(files), tmp_path))
-    assert "verdict, derived again: failed" in checked.said
-
-
 # The checker.
 
 
@@ -484,7 +427,7 @@ def test_edits_of_one_byte_or_line_are_found(record: SealedRecord, tmp_path: Pat
 
 def test_the_checker_stands_alone(record: SealedRecord) -> None:
     text = CHECKER_FILE.read_text()
-    assert len(text.splitlines()) <= 420
+    assert len(text.splitlines()) <= 300
     assert unpacked(record.bundle)[CHECKER] == text.encode()
     imported = [line.split()[1] for line in text.splitlines() if line.startswith(("import ", "from "))]
     assert {name.partition(".")[0] for name in imported} <= {*sys.stdlib_module_names}
@@ -499,16 +442,15 @@ def test_a_bundle_of_another_version_has_another_checker(record: SealedRecord, t
     assert (checked.code, checked.unsealed) == (3, ["verify_record.py in it, which is another one than this"])
 
 
-@pytest.mark.parametrize("name", ["journal.jsonl", "ledger/0001/results.jsonl"])
-def test_a_file_that_the_checker_cannot_read_is_named(
-    unsigned: SealedRecord, tmp_path: Path, name: str
-) -> None:
+def test_a_file_that_the_checker_cannot_read_is_named(unsigned: SealedRecord, tmp_path: Path) -> None:
     files = unpacked(unsigned.bundle)
-    checked = check(forged(sealed_again({**files, name: files[name] + b" " * 9 * 1024**2}), tmp_path))
-    assert any(f"'{name}' is too large to be read" in text for text in checked.wrong)
+    long = files["verdict.json"] + b" " * 9 * 1024**2
+    checked = check(forged(sealed_again({**files, "verdict.json": long}), tmp_path))
+    assert any("'verdict.json' is too large to be read" in text for text in checked.wrong)
 
 
-def test_the_checker_spells_and_knows_journals_as_the_suite_does() -> None:
-    value = {"b": ["ä", 1.5, None], "a": {"c": "\udcff"}}
-    assert canonical(value) == canonical_json(value)
-    assert {*JOURNALS} == {*seal.CHAINED}
+def test_a_verdict_of_another_incident_is_wrong(unsigned: SealedRecord, tmp_path: Path) -> None:
+    files = unpacked(unsigned.bundle)
+    other = json.dumps({**json.loads(files["verdict.json"]), "incident": "another"}).encode()
+    checked = check(forged(sealed_again({**files, "verdict.json": other}), tmp_path))
+    assert checked.wrong == ["verdict.json is of incident 'another'"]
