@@ -75,11 +75,6 @@ def no_target() -> UsageProblem:
     )
 
 
-def program() -> tuple[str, ...]:
-    """Return the words that start this suite's command line from any folder, for a process."""
-    return sys.executable, "-P", "-m", COMMAND
-
-
 def incidents() -> Path:
     """Return the folder of incidents where no profile names one: the checkout's, else one here."""
     return Path("incidents") if INSTALLED else HOME / "incidents"

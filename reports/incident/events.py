@@ -319,9 +319,7 @@ def _rollbacks(record: IncidentRecord) -> Iterator[Event]:
         text = "the rollback has not succeeded"
         yield Event(record.at(unfinished.started), Kind.ROLLBACK, text, UNFINISHED, Verdict.BROKEN)
     if (superseded := record.superseded) is not None:
-        # A rollback is superseded by a later one, which is named, or written off, with a reason.
-        done = f"incident {superseded.by} has done what the rollback had to"
-        text = done if superseded.by is not None else f"the rollback was written off: {superseded.why}"
+        text = f"incident {superseded.by} has done what the rollback had to"
         yield Event(record.at(superseded.started), Kind.ROLLBACK, _line(text), SUPERSEDED)
 
 

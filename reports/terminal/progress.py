@@ -96,11 +96,6 @@ class Progress:
         if self._live is not None:
             self._live.stop()
 
-    @property
-    def live(self) -> bool:
-        """Whether running steps and lines are shown: only on a terminal."""
-        return self._live is not None
-
     @contextmanager
     def step(self, title: str) -> Iterator[ProgressStep]:
         """Show `title` while the body runs, then one line with its result and its duration."""

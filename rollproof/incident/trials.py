@@ -55,7 +55,6 @@ class Part(StrEnum):
 
     PLAN = "plan"
     IMAGES = "images"
-    CHECKOUT = "checkout"
     COMPOSE_FILES = "compose files"
     FORESIGHT = "foresight"
     REFUSALS = "refusals"

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from shlex import quote
 
 from rollproof.backups.images import images_to_load
 from rollproof.baseline.folder import Baseline
 from rollproof.engines.compose_project import ComposeProject
 from rollproof.engines.factory import open_engine
 from rollproof.errors import ActionFailed, Problem
-from rollproof.git.repository import checked_out, git, head
+from rollproof.git.repository import head
 from rollproof.incident.trials import Part, PartTrial
 from rollproof.planning.configuration import services_at
 from rollproof.planning.foresight import foresee, not_judged, problems
@@ -38,7 +37,6 @@ class RollbackTrial:
         parts: Mapping[Part, Callable[[], str]] = {
             Part.PLAN: self._plan,
             Part.IMAGES: self._images,
-            Part.CHECKOUT: self._checkout,
             Part.COMPOSE_FILES: self._compose_files,
             Part.FORESIGHT: self._foresight,
             Part.REFUSALS: self._refusals,
@@ -66,21 +64,6 @@ class RollbackTrial:
         gone = images_to_load(self._target.folders.backups, images, self._project, deadline=SECONDS)
         kept = f"; {gone} of them in the backup alone" if gone else ""
         return f"{len(set(images.values()))} images of {len(images)} services are there, by id{kept}"
-
-    def _checkout(self) -> str:
-        """Write the commit's files out as a checkout would; the repository and its index stay as they are."""
-        repository = self._target.application.repository
-        if git(repository, "rev-parse", "--is-shallow-repository") == "true":
-            raise ActionFailed(
-                what="history of the repository",
-                expected="all of it",
-                observed="a shallow clone, which lacks older commits",
-                source=str(repository),
-                hint=f"git -C {quote(str(repository))} fetch --unshallow",
-            )
-        with checked_out(repository, self._commit) as tree:
-            written = sum(not path.is_dir() or path.is_symlink() for path in tree.rglob("*"))
-        return f"{written} files of {self._commit[:12]} were checked out"
 
     def _compose_files(self) -> str:
         files, services = self._target.engine.files, self._target.application.services

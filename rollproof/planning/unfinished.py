@@ -60,10 +60,9 @@ class UnfinishedFile:
 
 @dataclass(frozen=True, slots=True)
 class SupersededFile(UnfinishedFile):
-    """A rollback that was given up: incident `by` has done its work, or nothing is left to do, and `why`."""
+    """A rollback that was given up: incident `by` has done its work."""
 
-    by: str | None = field(kw_only=True)
-    why: str = field(default="", kw_only=True)
+    by: str = field(kw_only=True)
 
 
 @dataclass(slots=True)
@@ -134,11 +133,11 @@ class Unfinished:
         """Record that there is nothing left to do."""
         remove_file(self.incident.folder / UNFINISHED)
 
-    def give_up(self, *, by: Incident | None = None, why: str = "") -> None:
-        """Record that nothing is left to resume, since `by` has done its work, or `why`; it is not passed."""
+    def give_up(self, *, by: Incident) -> None:
+        """Record that nothing is left to resume, since `by` has done its work; it is not passed."""
         if self.incident.rollback() is None:
             self.incident.write_rollback(self.outcome(Verdict.FAILED, Moment.now()))
-        given_up = SupersededFile(**self._facts(UnfinishedFile), by=by.id if by else None, why=why)
+        given_up = SupersededFile(**self._facts(UnfinishedFile), by=by.id)
         write_record(self.incident.folder / SUPERSEDED, given_up)
         self.end()
 

@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from rollproof.reading import open_regular, read_regular
+from rollproof.reading import open_regular
 
 # `json.dumps` with options builds an encoder each time.
 _ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, allow_nan=False)
@@ -163,13 +163,6 @@ def append_line(path: Path, record: dict[str, Any]) -> None:
     """Append `record` as one line and fsync it; see `LineWriter`."""
     with closing(LineWriter(path)) as writer:
         writer.append(record)
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Return the complete lines of a file that `append_line` wrote, or [] without a file."""
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in complete_lines(read_regular(path)).splitlines()]
 
 
 def complete_lines(text: bytes) -> bytes:

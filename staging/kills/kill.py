@@ -17,11 +17,10 @@ from rollproof.baseline.target_comparison import compare_target
 from rollproof.engines.factory import open_engine
 from rollproof.errors import ActionFailed
 from rollproof.git.repository import head
-from rollproof.incident.journal import JournalEvent, verify_journal
+from rollproof.incident.journal import JournalEvent, read_journal, verify_journal
 from rollproof.incident.journal_steps import RecordedStep, Step, id_of, steps_in
 from rollproof.profile.profile import Target
 from rollproof.record_names import INCIDENT, JOURNAL, ROLLBACK, UNFINISHED
-from rollproof.system.files import read_lines
 from rollproof.verdict import Verdict
 from staging.kills.outcome import Expected, Keys, Outcome, judge, read_outcome
 from staging.kills.wreckage import Mark
@@ -215,7 +214,7 @@ class Killer:
             for incident in self._incidents() - before:
                 begun = (
                     record
-                    for record in read_lines(incident / JOURNAL)
+                    for record in read_journal(incident / JOURNAL)[0]
                     if record["event"] == JournalEvent.STARTED
                 )
                 if step in {str(id_of(record)) for record in begun}:

@@ -10,7 +10,6 @@ from typing import Any
 
 from rollproof.losses.lost_window import MANIFEST
 from rollproof.record_names import LOST_WINDOW, ROLLBACK, UNFINISHED
-from rollproof.system.files import read_lines
 from rollproof.verdict import Verdict
 from staging.kills.wreckage import Mark
 
@@ -59,7 +58,8 @@ def read_outcome(incident: Path, backups: Path) -> Outcome:
     for manifest in sorted(incident.glob(f"{LOST_WINDOW}*/{MANIFEST}")):
         for file in manifest.parent.glob("*/*.jsonl"):
             # A line without a change lists a record that came back, without its content.
-            keys = (line["key"] for line in read_lines(file) if "change" in line)
+            lines = map(json.loads, file.read_bytes().splitlines())
+            keys = (line["key"] for line in lines if "change" in line)
             exported.setdefault(file.parent.name, set()).update(keys)
     copies = []
     # A folder without a manifest is no copy; an unfinished copy has another name.

@@ -262,5 +262,5 @@ def write_off_rollbacks(target: Target, say: Callable[[str], None]) -> None:
         UsageProblem: a rollback's record cannot be read.
     """
     for unfinished in unfinished_of(target.folders.incidents, target.name):
-        unfinished.give_up(why="the stack that it was of is gone")
+        unfinished.end()
         say(f"the rollback of incident {unfinished.incident.id} is written off: its stack is gone")

@@ -39,7 +39,7 @@ def possible(part: str) -> str:
     return f"test_rollback_is_possible_now[{part}]"
 
 
-PLAN, IMAGES, CHECKOUT, COMPOSE_FILES, FORESIGHT, REFUSALS = map(possible, Part)
+PLAN, IMAGES, COMPOSE_FILES, FORESIGHT, REFUSALS = map(possible, Part)
 # Without a plan it cannot be told what would not work, nor what would refuse it.
 OF_A_PLAN = (PLAN, FORESIGHT, REFUSALS)
 
@@ -265,17 +265,10 @@ def not_complete(name: str, *, cut: bool) -> Fault:
         path.unlink()
         if cut:
             path.write_bytes(content[: len(content) // 2])
-        return {
-            CHECKOUT: ("failed", f"of {clone.head[:12]} into a folder of its own"),
-            COMPOSE_FILES: ("failed", "compose files of a rollback: git "),
-        }
+        observed = f"of {clone.head[:12]} into a folder of its own"
+        return {COMPOSE_FILES: ("failed", "compose files of a rollback: git ", observed)}
 
     return inject
-
-
-def a_shallow_clone(clone: Clone) -> dict[str, Red]:
-    (clone.folder / ".git" / "shallow").write_text(f"{clone.head}\n")
-    return {CHECKOUT: ("failed", "observed a shallow clone")}
 
 
 def compose_files_that_cannot_be_read(clone: Clone) -> dict[str, Red]:
@@ -316,7 +309,6 @@ ROUNDS: dict[str, tuple[Fault, ...]] = {
         a_file_left,
         an_image_that_is_gone,
         a_backup_that_was_cut,
-        a_shallow_clone,
         compose_files_that_lack_services,
     ),
     "two lines": (

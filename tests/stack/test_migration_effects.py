@@ -14,9 +14,9 @@ import pytest
 
 from rollproof.errors import ExitCode
 from rollproof.git.repository import git
+from rollproof.incident.journal import read_journal
 from rollproof.incident.rehearsals import ENDED
 from rollproof.profile.profile import Target
-from rollproof.system.files import read_lines
 from staging.stack.stack import Stack
 from tests.rehearsals import ALTERED, LOST, OLD_CODE, WELL
 from tests.stack.verifier import Verifier, expect, patient
@@ -105,7 +105,7 @@ def _rehearse(
     )
     assert done.returncode == code, done.stdout + done.stderr
     journals = own.folder.glob("incidents/*/journal.jsonl")
-    (ended,) = (line for path in journals for line in read_lines(path) if line["event"] == ENDED)
+    (ended,) = (line for path in journals for line in read_journal(path)[0] if line["event"] == ENDED)
     return dict(ended)
 
 

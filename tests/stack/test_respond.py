@@ -15,13 +15,12 @@ from typing import Any
 import pytest
 
 from rollproof.errors import ExitCode
-from rollproof.incident.journal import JournalEvent, verify_journal
+from rollproof.incident.journal import JournalEvent, read_journal, verify_journal
 from rollproof.incident.journal_steps import id_of
 from rollproof.monitoring.assessment import Assessed, scope_of
 from rollproof.monitoring.severity import Severity, assess_now, monitored_samples
 from rollproof.profile.profile import Target
 from rollproof.record_names import RESPONSE, UNFINISHED
-from rollproof.system.files import read_lines
 from staging.kills.outcome import Expected, judge, read_outcome
 from staging.kills.wreckage import STORES, wreck_stores
 from staging.target.operators import Operators
@@ -150,8 +149,7 @@ def _wait_until_restoring(incidents: Path, before: set[Path], process: subproces
     while time.monotonic() < give_up:
         assert process.poll() is None, f"it ended by itself, with exit code {process.returncode}"
         for path in set(incidents.glob(f"*/{RESPONSE}")) - before:
-            journal = path.with_name("journal.jsonl")
-            records = read_lines(journal) if journal.exists() else []
+            records, _ = read_journal(path.with_name("journal.jsonl"))
             begun = [str(id_of(record)) for record in records if record["event"] == JournalEvent.STARTED]
             if "restore mysql" in begun:
                 return

@@ -26,11 +26,10 @@ from rollproof.backups.images import FOLDER as IMAGES
 from rollproof.baseline.facts import Facts
 from rollproof.baseline.folder import Baseline, BaselineDraft, load_baseline
 from rollproof.errors import ExitCode
-from rollproof.incident.journal import JournalEvent
+from rollproof.incident.journal import JournalEvent, read_journal
 from rollproof.incident.journal_steps import id_of
 from rollproof.profile.profile import PREFIX
 from rollproof.record_names import UNFINISHED
-from rollproof.system.files import read_lines
 from staging.stack.slot import Slot
 from staging.stack.stack import Stack
 from staging.target.action_runs import PATIENT, UNHURRIED, apart
@@ -170,7 +169,7 @@ class Verifier:
             {
                 journal.parent: [
                     str(id_of(record))
-                    for record in read_lines(journal)
+                    for record in read_journal(journal)[0]
                     if record["event"] == JournalEvent.STARTED
                 ].count(step)
                 for journal in self.folder.glob("incidents/*-staging-*/journal.jsonl")

@@ -98,7 +98,7 @@ def test_a_rollback_that_failed_or_was_given_up_excuses_nothing(
     assert not excused(sandbox, incident)
     unfinished = read_unfinished(incident)
     assert unfinished is not None
-    unfinished.give_up(why="the test")
+    unfinished.give_up(by=new_incident(sandbox.target.folders.incidents, sandbox.target.name))
     assert not excused(sandbox, incident)
 
 

@@ -6,13 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from rollproof.baseline.folder import load_baseline
 from rollproof.git.migration_files import changed_names, content_at
 from rollproof.git.repository import read_working_copy
 from rollproof.git.saved_commit import file_of, read_saved_commit
-from rollproof.incident.trials import Part, PartTrial
-from rollproof.planning import rollback_trial
-from rollproof.planning.rollback_trial import RollbackTrial
 from tests.unit.command_line import Ran
 from tests.unit.sandbox import Sandbox, git
 
@@ -80,28 +76,3 @@ def test_files_of_a_migration_are_those_that_match(repository: Path) -> None:
     assert content_at(repository, migration, "db/1.sql") == b"SELECT '\xff'\n\n"
     git(repository, "checkout", "--quiet", migration)
     assert list(changed_names(repository, start, names)) == [("D", "db/1.sql"), ("D", "größe.sql")]
-
-
-@pytest.fixture
-def trial(sandbox: Sandbox, repository: Path, monkeypatch: pytest.MonkeyPatch) -> RollbackTrial:
-    """A trial without an engine: its lock is free, and it has every image."""
-    assert repository == sandbox.target.application.repository
-    monkeypatch.setattr(rollback_trial, "ComposeProject", lambda _: sandbox.control)
-    target = sandbox.target
-    baseline = load_baseline(target.folders.baselines / "current", target.name, target.baseline_key)
-    return RollbackTrial(target, baseline)
-
-
-def problem(trial: PartTrial) -> str:
-    assert trial.problem is not None, trial
-    return str(trial.problem)
-
-
-def test_the_checkout_leaves_index_and_files_as_they_are(trial: RollbackTrial, repository: Path) -> None:
-    (repository / "compose.yaml").write_text("changed")
-    index = (repository / ".git" / "index").read_bytes()
-    folders = sorted(path.name for path in (repository / ".git").iterdir())
-    assert trial.of(Part.CHECKOUT).problem is None
-    assert (repository / "compose.yaml").read_text() == "changed"
-    assert (repository / ".git" / "index").read_bytes() == index
-    assert sorted(path.name for path in (repository / ".git").iterdir()) == folders

@@ -260,7 +260,7 @@ def test_whatever_is_damaged_the_timeline_is_made_and_says_so(
     write_record(made.folder / UNFINISHED, unfinished)
     write_record(
         made.folder / SUPERSEDED,
-        SupersededFile("a" * 40, made.incident.started, Rollback.EMERGENCY, by=None),
+        SupersededFile("a" * 40, made.incident.started, Rollback.EMERGENCY, by="another"),
     )
     (made.folder / name).write_bytes(content)
 

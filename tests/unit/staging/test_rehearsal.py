@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -11,9 +10,6 @@ from unittest.mock import Mock
 
 import pytest
 
-from reports.incident.events import Kind as Event
-from reports.incident.events import timeline_of
-from reports.incident.record import read_incident_record
 from reports.terminal.progress import Progress
 from rollback_actions import check_run
 from rollback_actions.backup import whole_backup
@@ -35,7 +31,7 @@ from rollproof.planning import rollback_trial
 from rollproof.planning.rollback_trial import RollbackTrial
 from rollproof.planning.unfinished import Unfinished, unfinished_of
 from rollproof.profile.profile import load_target
-from rollproof.record_names import JOURNAL, SUPERSEDED, UNFINISHED, VERDICT
+from rollproof.record_names import JOURNAL, UNFINISHED, VERDICT
 from rollproof.system.clock import Moment
 from rollproof.verdict import Verdict
 from staging.rehearsal import rehearsal as staged
@@ -276,18 +272,13 @@ def test_a_rollback_that_holds_until_it_is_restarted_has_not_passed(
     assert rehearse()[1] is Verdict.FAILED
 
 
-def test_one_that_is_written_off_says_why_and_stays_not_passed(rehearse: Rehearsed) -> None:
+def test_one_that_is_written_off_is_not_resumed_and_not_passed(rehearse: Rehearsed) -> None:
     _rollback_fails(rehearse)
     target = rehearse.sandbox.target
     (left,) = unfinished_of(target.folders.incidents, target.name)
     rehearse()
-    said = json.loads((left.incident.folder / SUPERSEDED).read_text())
-    assert said["by"] is None
-    assert left.incident.rollback_verdicts() == [Verdict.FAILED]
-    texts = [
-        event.text for event in timeline_of(read_incident_record(left.incident.folder)).of(Event.ROLLBACK)
-    ]
-    assert any(text == f"the rollback was written off: {said['why']}" for text in texts)
+    assert unfinished_of(target.folders.incidents, target.name) == []
+    assert Verdict.PASSED not in left.incident.rollback_verdicts()
 
 
 LOSS, UNREAD = Effects(lost=("a table",)), Effects(unknown=("a store",))

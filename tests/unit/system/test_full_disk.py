@@ -13,7 +13,8 @@ import pytest
 
 from rollback_actions.session.journal import Journal
 from rollproof.errors import ActionFailed, no_space
-from rollproof.system.files import LineWriter, read_lines, write_whole
+from rollproof.incident.journal import verify_journal
+from rollproof.system.files import LineWriter, complete_lines, write_whole
 
 
 @contextmanager
@@ -43,7 +44,8 @@ def test_no_line_is_torn_and_the_next_one_finds_its_place(tmp_path: Path, size: 
             fill()
         assert full.value.filename == str(path)
         assert no_space(full.value) is full.value
-        assert [line["number"] for line in read_lines(path)] == written
+        lines = complete_lines(path.read_bytes()).splitlines()
+        assert [json.loads(line)["number"] for line in lines] == written
         writer.append({"number": -1})
     assert [json.loads(line)["number"] for line in path.read_text().splitlines()] == [*written, -1]
 
@@ -66,4 +68,5 @@ def test_a_journal_says_that_and_goes_on_when_there_is_room(tmp_path: Path) -> N
         journal.write("two", text="x" * 300)
     assert no_space(full.value) is not None
     journal.write("three")
-    assert [line["event"] for line in read_lines(tmp_path / "journal.jsonl")] == ["one", "three"]
+    records = verify_journal(tmp_path / "journal.jsonl")
+    assert [record["event"] for record in records] == ["one", "three"]
