@@ -1,4 +1,4 @@
-"""The runbook's stages: steps before a migration, severity during it, phases after a rollback.
+"""The runbook's stages: steps before a migration, phases after a rollback.
 
 A check has one stage, by its marker; its parameters say what it is about.
 """
@@ -11,8 +11,7 @@ from rollproof.collection import Case
 
 STEPS = ("step1", "step2", "step3", "step4", "step5")
 PHASES = ("phase1", "phase2", "phase3", "phase4")
-SEVERITY = "severity"
-STAGES = (*STEPS, SEVERITY, *PHASES)
+STAGES = (*STEPS, *PHASES)
 OF_A_STORE = (
     *("store", "collection", "vectors", "schema", "content", "golden"),
     *("moving_store", "shared_store"),

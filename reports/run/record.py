@@ -34,7 +34,7 @@ from rollproof.baseline.facts import Facts
 from rollproof.errors import ExitCode, Problem
 from rollproof.home import typed
 from rollproof.incident.incident import IncidentKind, report_paths
-from rollproof.incident.tally import of_severity, tally
+from rollproof.incident.tally import tally
 from rollproof.reading import read_regular
 from rollproof.record_names import GATE_PAGE, POST_MORTEM, REPORT, RESULTS
 from rollproof.sealing.seal import promised
@@ -77,8 +77,7 @@ class _Record:
         notes = tuple(dict.fromkeys([*verdict.notes, *known_limits(target, recorded)]))
         verdict = replace(verdict, signature=signature, notes=notes)
         write_verdict(folder, verdict)
-        # A run of severity alone shows its own result.
-        self._shown = of_severity(self._verification.run, verdict) or verdict
+        self._shown = verdict
         if self._verification.wrong:
             # What earlier runs found cannot be trusted: this one alone verifies no rollback.
             self._worsen(session, ExitCode.BROKEN)
@@ -88,7 +87,7 @@ class _Record:
         say, render_it = self._notes.append, self._render
         problems = complete(record, verdict, redactor, say, render_it, drawn=drawn, target=target)
         self._notes += map(str, problems)
-        page = self._page(self._shown)
+        page = self._page(verdict)
         if wrong := redactor.wrong_in(self._places()):
             self._notes += wrong
             self._incident.reopen()

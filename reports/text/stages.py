@@ -9,7 +9,6 @@ TITLES = {
     "step3": "Before 3: Monitoring",
     "step4": "Before 4: Team notified",
     "step5": "Before 5: Staging test",
-    "severity": "During: Severity",
     "phase1": "Phase 1: Infrastructure",
     "phase2": "Phase 2: Connectivity",
     "phase3": "Phase 3: Functionality",

@@ -12,7 +12,7 @@ from reports.text.stages import TITLES
 from rollproof.errors import shortened
 from rollproof.home import typed
 from rollproof.record_names import GATE_PAGE, POST_MORTEM, REPORT, RESULTS, VERDICT
-from rollproof.runbook import SEVERITY, STEPS
+from rollproof.runbook import STEPS
 from rollproof.sealing.seal import UNSIGNED
 from rollproof.verdict import RollbackVerdict, RunVerdict, Verdict, blind_at
 
@@ -34,13 +34,6 @@ _GATE_MEANINGS = {
     Verdict.FAILED: "do not promote: an item of the gate does not hold",
     Verdict.BROKEN: "do not promote: not every item of the gate could be verified",
     Verdict.BLOCKED: "do not promote: nothing was tried",
-}
-# The meanings of severity while a migration runs.
-_SEVERITY_MEANINGS = {
-    Verdict.PASSED: "no figure calls for a rollback or an investigation",
-    Verdict.FAILED: "a figure calls for a rollback or an investigation",
-    Verdict.BROKEN: "not every band could be judged",
-    Verdict.BLOCKED: "nothing was tried",
 }
 _LATE = "every check of all four phases ran and passed, but the target was down for longer than its objective"
 _NOT_IN_TIME = "every check of all four phases ran and passed, but not in time"
@@ -114,8 +107,6 @@ def meaning(verdict: RunVerdict) -> str:
         )
     if verdict.late is not None:
         return _LATE
-    if verdict.phases.keys() == {SEVERITY}:
-        return _SEVERITY_MEANINGS[verdict.verdict]
     of_gate = bool(verdict.phases) and set(verdict.phases) <= set(STEPS)
     return (_GATE_MEANINGS if of_gate else _MEANINGS)[verdict.verdict]
 

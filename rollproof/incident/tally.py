@@ -20,7 +20,7 @@ from rollproof.incident.downtime import judged_downtime
 from rollproof.incident.incident import Incident, IncidentKind
 from rollproof.incident.ledger import Planned, Result, Run, runs
 from rollproof.profile.profile import Windows
-from rollproof.runbook import PHASES, SEVERITY, STEPS
+from rollproof.runbook import PHASES, STEPS
 from rollproof.system.clock import Moment
 from rollproof.verdict import (
     CheckCounts,
@@ -67,26 +67,6 @@ def newest_beginning(incident: Incident) -> Moment:
         if facts is not None and not run.plan().keys().isdisjoint(PHASES):
             return facts.started
     return incident.started
-
-
-def of_severity(run: Run, verdict: RunVerdict) -> RunVerdict | None:
-    """Return the verdict of a run of severity alone, or None: what `verdict` says of phases is older."""
-    plan, results = run.plan(), run.results()
-    if plan.keys() != {SEVERITY}:
-        return None
-    own = stage_verdict(plan[SEVERITY], results, None)
-    return RunVerdict(
-        incident=verdict.incident,
-        target=verdict.target,
-        verdict=combine([own.verdict]),
-        phases={SEVERITY: own},
-        rollback=None,
-        rto_seconds=None,
-        started=verdict.started,
-        finished=verdict.finished,
-        partial=() if own.partial is None else (f"{SEVERITY} ran in part only ({own.partial})",),
-        notes=_notes(plan[SEVERITY].checks, results),
-    )
 
 
 def tally(incident: Incident, windows: Windows, wrong: Sequence[str] = ()) -> RunVerdict:

@@ -1,1 +1,0 @@
-"""Severity while a migration runs, by the runbook's bands."""
