@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from reports.answers.outline import cautions, losses, mismatches, outline
+from reports.answers.outline import cautions, losses, outline
 from reports.terminal.document import Trouble
 from rollproof.backups.stray_mounts import stray_mounts
 from rollproof.engines.address import endpoint
 from rollproof.engines.factory import open_engine
 from rollproof.errors import Problem, UsageProblem
 from rollproof.git.repository import head
-from rollproof.losses.after_restore import dangling, unmatched
 from rollproof.losses.changes import Written
 from rollproof.losses.written import written_since
 from rollproof.monitoring.severity import Assessment, Severity, Standing
@@ -136,7 +135,6 @@ def decision_record(
         tuple(losses(plan, _written(target, plan))),
         (
             *cautions(target, plan, now),
-            *_mismatches(target, plan),
             *(
                 f"{place} ({what}) is of no store: it stays as it is"
                 for place, what in _strays(target, plan).items()
@@ -170,17 +168,6 @@ def decision_lines(record: DecisionRecord) -> Iterator[str]:
         yield from (f"refused: {refusal.summary}; {refusal.hint}" for refusal in plan.refused)
     for lead, command in zip(("next: ", "      "), record.next, strict=False):
         yield f"{lead}{command}"
-
-
-def _mismatches(target: Target, plan: Plan) -> Iterator[str]:
-    if plan.backup is None:
-        return iter(())
-    engine = open_engine(target.engine)
-    return mismatches(
-        plan,
-        unmatched(target, plan.baseline, plan.backup, plan.stores),
-        dangling(target, engine, plan.backup, plan.stores),
-    )
 
 
 def _strays(target: Target, plan: Plan) -> Mapping[str, str]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from rollproof.errors import listed
 from rollproof.incident.journal_steps import Step, StepId
-from rollproof.losses.after_restore import Dangling, Unmatched
 from rollproof.losses.changes import Written
 from rollproof.monitoring.rollback_request import Kind
 from rollproof.planning.plan import Plan, PlannedStep
@@ -88,7 +87,13 @@ def losses(plan: Plan, written: Mapping[str, Written | str]) -> Iterator[str]:
 
 
 def cautions(target: Target, plan: Plan, head: str) -> Iterator[str]:
-    """Yield the risks of rolling one part back while the rest stays on commit `head`."""
+    """Yield the risks of rolling one part back while the rest stays, on commit `head`."""
+    for name, reference in target.references.items():
+        sides = {reference.referencing.store, reference.referenced.store}
+        back, stays = sides & {*plan.stores}, sides - {*plan.stores}
+        if back and stays:
+            parted = f"{min(back)} goes back and {min(stays)} stays"
+            yield f"reference {name}: {parted}: names may dangle; roll both back, or replay the lost window"
     if plan.checks_out:
         return
     if head != plan.commit:
@@ -102,29 +107,6 @@ def cautions(target: Target, plan: Plan, head: str) -> Iterator[str]:
     )
     if sharing:
         yield f"the tag goes back too, and {', '.join(sharing)} with it when next re-created"
-
-
-def mismatches(plan: Plan, unmatched: Iterable[Unmatched], dangling: Iterable[Dangling]) -> Iterator[str]:
-    """Yield what phase 4 will find wrong after the rollback of `plan`, in words."""
-    if plan.backup is None:
-        return
-    backup = plan.backup.finished.wall
-    for one in unmatched:
-        name = f"{one.store}, {one.collection}" if one.collection else one.store
-        yield (
-            f"{name} cannot match baseline {plan.baseline.id} of {plan.baseline.created}: {one.text};"
-            f" the backup is of {backup}"
-        )
-    for each in dangling:
-        of, to = each.reference.referencing, each.reference.referenced
-        lost = each.lost
-        if isinstance(lost, int):
-            lost = f"{lost:,} records of {to.store}, {to.collection}, are not there then"
-        back, stays = (to.store, of.store) if each.goes_back else (of.store, to.store)
-        yield (
-            f"reference {each.name}: {back} goes back and {stays} stays; {lost}, and what {of.store},"
-            f" {of.collection}, names of them dangles. Roll both back, or put them in from the lost window"
-        )
 
 
 def _of_completion(plan: Plan) -> Iterator[str]:

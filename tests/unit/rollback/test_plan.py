@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from reports.answers.outline import cautions
 from rollproof.baseline.known_good import baseline_of
 from rollproof.errors import ActionFailed, UsageProblem
 from rollproof.incident.incident import Origin, new_incident
@@ -21,6 +22,7 @@ from rollproof.planning.plan import (
     plan_unfinished,
 )
 from rollproof.planning.unfinished import Unfinished
+from rollproof.profile.sections import Place, Reference
 from tests.unit.sandbox import SERVICES, Releases, Sandbox, back_up, facts, git, image, make_sandbox
 from tests.unit.saved_baseline import save_baseline
 
@@ -55,6 +57,18 @@ def test_a_database_goes_back_alone_while_the_application_is_stopped(sandbox: Sa
     assert (plan.stops, plan.images, plan.checks_out) == (WRITERS_FIRST, {}, False)
     assert plan.backup is not None
     assert plan.backup.commit == sandbox.commit
+
+
+def test_a_reference_of_which_one_side_goes_back_is_a_caution(sandbox: Sandbox) -> None:
+    reference = Reference(
+        referencing=Place(store="redis", collection="words", fields=("x",)),
+        referenced=Place(store="mysql", collection="words", fields=("y",)),
+    )
+    target = sandbox.target.model_copy(update={"references": {"r": reference}})
+    for store, other in (("mysql", "redis"), ("redis", "mysql")):
+        (said,) = cautions(target, plan_database(target, store), sandbox.commit)
+        assert said.startswith(f"reference r: {store} goes back and {other} stays")
+    assert not [*cautions(target, plan_emergency(target, sandbox.commit), sandbox.commit)]
 
 
 def test_a_full_rollback_restores_no_data(sandbox: Sandbox) -> None:
