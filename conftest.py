@@ -13,7 +13,6 @@ pytest_plugins = [
     "fixtures.premigration",
     "reports.run.scrubbing",
     "reports.allure.results",
-    "reports.run.causes",
     "reports.run.junit",
     "reports.run.record",
 ]

@@ -21,7 +21,6 @@ Ways = Mapping[str, tuple[str, ...]]
 _RECORD = (
     "reports.run.scrubbing",
     "reports.allure.results",
-    "reports.run.causes",
     "reports.run.record",
     "allure_pytest",
 )

@@ -38,11 +38,12 @@ FATES = {
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A check, or a step of the rollback, that did not pass: its name in words, its id, and its reason."""
+    """A check, or a step of the rollback, that did not pass: its name in words, its id, reason and hint."""
 
     words: str
     id: str
     reason: str
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +285,8 @@ def _failed_checks(record: IncidentRecord, verdict: RunVerdict) -> Iterator[Caus
     for check, result in red.items():
         reason, found = _reason(result), Verdict.BROKEN if result is None else result.verdict
         title = reason if shared[reason] > 1 else _title(check, result)
-        groups.setdefault((title, found), []).append(Failure(heading_of(check), check, reason))
+        hint = "" if result is None else result.hint
+        groups.setdefault((title, found), []).append(Failure(heading_of(check), check, reason, hint))
     order = [Verdict.FAILED, Verdict.BROKEN]
     for (title, found), failures in sorted(groups.items(), key=lambda item: order.index(item[0][1])):
         yield Cause(title, found, tuple(failures))

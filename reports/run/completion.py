@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from reports.html.html import front_page
-from reports.incident.record import OTHER_SHAPE, IncidentRecord
+from reports.incident.record import OTHER_SHAPE
 from reports.pictures.album import draw_pictures, remove_pictures
 from reports.postmortem.postmortem import write_post_mortem
-from reports.postmortem.story import Story, story_of
+from reports.postmortem.story import Story
 from reports.text.page import MARKS, in_markdown
 from reports.verdict.gate_page import gate_page
 from reports.verdict.summary import report_command
@@ -19,12 +19,11 @@ from rollproof.profile.profile import Target
 from rollproof.record_names import GATE_PAGE
 from rollproof.redaction.redactor import Redactor
 from rollproof.system.files import write_page
-from rollproof.verdict import RunVerdict, Verdict
+from rollproof.verdict import Verdict
 
 
 def complete(
-    record: IncidentRecord,
-    verdict: RunVerdict,
+    story: Story,
     redactor: Redactor,
     say: Callable[[str], None],
     render: Callable[[str], object],
@@ -32,14 +31,14 @@ def complete(
     drawn: bool,
     target: Target | None = None,
 ) -> list[Problem]:
-    """Write the pages of the record, and render the report: `render` gets the HTML of its first screen.
+    """Write the pages of a record, and render the report: `render` gets the HTML of its first screen.
 
     A change has the gate's page, an incident its pictures and its post-mortem. Post-mortem and report are
     made even if the one before failed. Return the reasons for a missing one. `say` shows the pictures that
     cannot be drawn. With `drawn` false, earlier pictures are removed.
     """
-    story = story_of(record, verdict)
     problems: list[Problem] = []
+    record = story.record
     if record.incident.kind is IncidentKind.CHANGE:
         _write_gate(story, target, redactor)
     else:

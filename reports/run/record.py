@@ -21,7 +21,8 @@ from reports.allure.missing import write_missing_results
 from reports.html.html import render
 from reports.incident.record import IncidentRecord, read_incident_record
 from reports.postmortem.postmortem import BY_PEOPLE
-from reports.run.causes import NAME as CAUSES
+from reports.postmortem.story import Cause, story_of
+from reports.run.causes import cause_lines, causes_of
 from reports.run.completion import complete
 from reports.run.junit import complete_junit
 from reports.text.page import MARKS
@@ -41,12 +42,24 @@ from rollproof.sealing.seal import promised
 from rollproof.system.files import write_page
 from rollproof.verdict import RunVerdict, Verdict
 
+# What pytest shows unless somebody asks for something else.
+_TRACEBACKS, _SHORT_SUMMARY = "auto", "fE"
+_NO_TRACEBACKS = "no"
+
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the record's plugin in the controller, for a run that belongs to an incident."""
+    """Register the record's plugin in the controller, for a run that belongs to an incident.
+
+    Its causes take the place of pytest's tracebacks, which are in the record, unless somebody asks for those.
+    """
     verification = config.stash.get(VERIFICATION, None)
-    if verification is not None and not config.option.collectonly and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(_Record(config, verification), "rollproof-record")
+    if verification is None or config.option.collectonly or hasattr(config, "workerinput"):
+        return
+    config.pluginmanager.register(_Record(config, verification), "rollproof-record")
+    if config.option.tbstyle == _TRACEBACKS:
+        config.option.tbstyle = _NO_TRACEBACKS
+    if config.option.reportchars == _SHORT_SUMMARY:
+        config.option.reportchars = ""
 
 
 class _Record:
@@ -55,8 +68,16 @@ class _Record:
         self._verification = verification
         self._incident = verification.incident
         self._shown: RunVerdict | None = None
+        self._causes: tuple[Cause, ...] = ()
         self._green = False
         self._notes: list[str] = []
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Note why a module was not collected: its checks are in no plan."""
+        if report.failed:
+            # An error of import is the end of its text: before it are the modules that led there.
+            why = (report.longreprtext.strip().splitlines() or ["it cannot be imported"])[-1]
+            self._notes.append(f"  not collected  {report.nodeid}: {why.removeprefix('E ').strip()}")
 
     # A wrapper ends after the ledger is closed and JUnit's file written, but before the terminal's summary.
     @pytest.hookimpl(wrapper=True)
@@ -85,7 +106,9 @@ class _Record:
         # Draw only when everything was verified, so that a run of a single phase takes no longer.
         drawn = not verdict.partial and self._incident.kind is not IncidentKind.CHANGE
         say, render_it = self._notes.append, self._render
-        problems = complete(record, verdict, redactor, say, render_it, drawn=drawn, target=target)
+        story = story_of(record, verdict)
+        self._causes = causes_of(story, self._verification.run)
+        problems = complete(story, redactor, say, render_it, drawn=drawn, target=target)
         self._notes += map(str, problems)
         page = self._page(verdict)
         if wrong := redactor.wrong_in(self._places()):
@@ -151,16 +174,12 @@ class _Record:
             return
         terminal.section(f"incident {self._incident.id}")
         notes = map(redactor_of(self._config).text, self._notes)
-        without = self._config.option.tbstyle == "no" and not self._config.pluginmanager.hasplugin(CAUSES)
-        printed = () if without else self._verification.run.plan()
-        for lead, rest, style in lines(
-            self._shown,
-            self._incident.folder,
-            printed=printed,
-            notes=notes,
-            green=self._green,
-            subject=self._subject(),
-        ):
+        # Where pytest prints tracebacks, the causes are on the screen already.
+        causes = self._causes if self._config.option.tbstyle == _NO_TRACEBACKS else ()
+        summary = lines(
+            self._shown, self._incident.folder, notes=notes, green=self._green, subject=self._subject()
+        )
+        for lead, rest, style in (*cause_lines(causes), *summary):
             terminal.write(lead, **dict.fromkeys(style.split(), True))
             terminal.line(rest)
 

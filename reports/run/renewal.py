@@ -11,6 +11,8 @@ from pathlib import Path
 from reports.allure.missing import write_missing_results
 from reports.html.html import render
 from reports.incident.record import read_incident_record
+from reports.postmortem.story import story_of
+from reports.run.causes import cause_lines
 from reports.run.completion import complete
 from reports.verdict.summary import lines
 from reports.verdict.verdict import recounted, write_verdict
@@ -40,7 +42,8 @@ def rebuild_report(incident: str, incidents: Path | None, profile: Path | None =
         *(f"  not trusted  {doubt}" for doubt in record.doubts),
         f"  report  {folder / REPORT}",
     ]
-    for lead, rest, _style in lines(verdict, folder, notes=notes):
+    causes = cause_lines(story_of(record, verdict).causes)
+    for lead, rest, _style in (*causes, *lines(verdict, folder, notes=notes)):
         print(f"{lead}{rest}")  # noqa: T201
     # Where no profile is at hand, search by the secrets' shapes alone.
     wrong = Redactor().wrong_in(report_paths(folder))
@@ -64,7 +67,8 @@ def renew(folder: Path, say: Callable[[str], None], target: Target | None = None
             write_verdict(folder, verdict)
             write_missing_results(record)
             rendered = partial(render, folder, progress=say)
-            problems = complete(record, verdict, Redactor(), say, rendered, drawn=True, target=target)
+            story = story_of(record, verdict)
+            problems = complete(story, Redactor(), say, rendered, drawn=True, target=target)
         except OSError as error:
             raise Unverifiable.of_file(
                 error.filename or folder,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from reports.incident.events import counted
@@ -16,7 +16,7 @@ from rollproof.runbook import STEPS
 from rollproof.sealing.seal import UNSIGNED
 from rollproof.verdict import RollbackVerdict, RunVerdict, Verdict, blind_at
 
-_STYLES = {
+STYLES = {
     Verdict.PASSED: "bold green",
     Verdict.FAILED: "bold red",
     Verdict.BROKEN: "bold yellow",
@@ -37,7 +37,6 @@ _GATE_MEANINGS = {
 }
 _LATE = "every check of all four phases ran and passed, but the target was down for longer than its objective"
 _NOT_IN_TIME = "every check of all four phases ran and passed, but not in time"
-_LONGEST_REASON = 200
 _LONGEST_BLOCKED = 140
 _RECORD_FILES = (VERDICT, GATE_PAGE, REPORT, POST_MORTEM, RESULTS)
 # GitHub's runners, and those like them, show on the job's page the file that this variable names.
@@ -48,18 +47,16 @@ def lines(
     verdict: RunVerdict,
     folder: Path,
     *,
-    printed: Collection[str] = (),
     notes: Iterable[str] = (),
     green: bool = False,
     subject: str = "",
 ) -> Iterator[tuple[str, str, str]]:
     """Yield each line as its lead, its rest, and the lead's style in the words of rich and pytest.
 
-    `printed` are the stages whose failures were printed before; `notes` are lines of the caller; `green` says
-    that every check of the run passed. `subject` is what was verified, by default the target's name. The
-    verdict comes last, since the end stays on a screen.
+    `notes` are lines of the caller; `green` says that every check of the run passed. `subject` is what was
+    verified, by default the target's name. The verdict comes last, since the end stays on a screen.
     """
-    style = _STYLES[verdict.verdict]
+    style = STYLES[verdict.verdict]
     if verdict.rollback is not None:
         yield "", f"  {_rollback(verdict, verdict.rollback)}", ""
     for name, phase in verdict.phases.items():
@@ -67,11 +64,9 @@ def lines(
         shown = f"window {window:<10}  " if window else ""
         late = ", late" if phase.late else ""
         rest = f" {TITLES[name]:<24} {phase.seconds:6.1f} s  {shown}{counted(phase)}{late}"
-        yield f"  {phase.verdict:<7}", rest, _STYLES[phase.verdict]
-    for check, reason in _firsts(verdict, printed):
-        yield "  first", f"   {check}: {reason}", style
+        yield f"  {phase.verdict:<7}", rest, STYLES[phase.verdict]
     for reason, titles in _blocked(verdict).items():
-        yield "  blocked", f" {', '.join(titles)}: {reason}", _STYLES[Verdict.BLOCKED]
+        yield "  blocked", f" {', '.join(titles)}: {reason}", STYLES[Verdict.BLOCKED]
     for reason in filter(None, (verdict.late_phases, verdict.late)):
         yield "  late", f"    {reason}", style
     if verdict.partial:
@@ -80,7 +75,7 @@ def lines(
     yield "", f"  {signature_of(verdict)}", ""
     yield from (("", note, "") for note in notes)
     said, text = verdict.said(green=green), conclusion(verdict, green=green)
-    yield said.upper(), f": {text} ({subject or verdict.target})", _STYLES[said]
+    yield said.upper(), f": {text} ({subject or verdict.target})", STYLES[said]
 
 
 def conclusion(verdict: RunVerdict, *, green: bool) -> str:
@@ -125,26 +120,15 @@ def _rollback(verdict: RunVerdict, rollback: RollbackVerdict) -> str:
     return text + blind_at(verdict.blind or ())
 
 
-def _firsts(verdict: RunVerdict, printed: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Yield each tried phase's first unpassed check with its reason: these are the causes."""
-    for name, phase in verdict.phases.items():
-        if name not in printed and phase.first is not None and (phase.checks.failed or phase.checks.broken):
-            yield phase.first.check, _line(phase.first.reason)
-
-
 def _blocked(verdict: RunVerdict) -> dict[str, list[str]]:
     """Return the titles of the phases that were only blocked, by reason; a late phase has its own line."""
     titles: dict[str, list[str]] = {}
     for name, phase in verdict.phases.items():
         only = phase.checks.blocked and not (phase.checks.failed or phase.checks.broken or phase.late)
         if only and phase.first is not None:
-            reason = shortened(_line(phase.first.reason), _LONGEST_BLOCKED)
+            reason = shortened(" ".join(phase.first.reason.split()), _LONGEST_BLOCKED)
             titles.setdefault(reason, []).append(TITLES[name])
     return titles
-
-
-def _line(reason: str) -> str:
-    return shortened(reason.splitlines()[0] if reason else "no reason given", _LONGEST_REASON)
 
 
 def _record_files(folder: Path) -> list[str]:

@@ -67,7 +67,7 @@ class Result:
     """How one check ended.
 
     `reason` is the first line of what it said, empty when it passed; `notes` are for the verdict either way.
-    `means` is what its error means.
+    `means` is what its error means, and `hint` what to do about it.
     """
 
     check: str
@@ -78,6 +78,7 @@ class Result:
     finished: Moment
     notes: tuple[Note, ...] = field(default=(), metadata=LEFT_OUT)
     means: Meaning = field(default=Meaning.OTHER, metadata=LEFT_OUT)
+    hint: str = field(default="", metadata=LEFT_OUT)
 
 
 @dataclass(frozen=True, slots=True)

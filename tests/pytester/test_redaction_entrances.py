@@ -26,7 +26,7 @@ pytest_plugins = [
     "fixtures.gating.evidence", "fixtures.gating.windows", "fixtures.gating.phases",
     "fixtures.gating.recorder",
     "reports.run.scrubbing", "reports.allure.results",
-    "reports.run.causes", "reports.run.record",
+    "reports.run.record",
 ]
 
 def pytest_configure():

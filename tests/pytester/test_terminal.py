@@ -25,26 +25,36 @@ def test_runs(engine, service): pass
 @pytest.fixture
 def terminal(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     """A project that makes the whole record, at a terminal of 80 columns."""
-    names = ("scrubbing", "causes", "record")
+    names = ("scrubbing", "record")
     sandbox.plugins("fixtures.gating.evidence", then=[f"reports.run.{name}" for name in names])
     sandbox.settings(UNRENDERED)
     monkeypatch.setenv("COLUMNS", str(COLUMNS))
     return sandbox
 
 
-def red_checks(text: str) -> str:
-    """Return the section of causes."""
-    return text.partition("red checks, by cause")[2].partition("\n")[2].partition("\n==")[0]
-
-
 def test_equal_causes_are_one_entry(terminal: Sandbox) -> None:
     terminal.checks(test_a=GONE)
     outcome = terminal.run()
     assert outcome.code == ExitCode.BROKEN
-    causes = red_checks(outcome.text)
-    assert causes.count("unix:///gone.sock") == 1
-    assert "60 checks" in causes
-    assert "HINT: docker version" in causes
+    assert outcome.text.count("unix:///gone.sock") == 1
+    assert "BROKEN  60 checks, the first test_runs[0]\n" in outcome.text
+    assert "  HINT: docker version\n" in outcome.text
+
+
+def test_tracebacks_come_where_they_are_asked_for(terminal: Sandbox) -> None:
+    terminal.checks(test_a="@pytest.mark.phase1\ndef test_x(): assert [] == [7]")
+    assert "def test_x()" not in terminal.run().text
+    text = terminal.run("--tb=short").text
+    assert "in test_x" in text
+    assert "FAILED  test_x" not in text
+
+
+def test_a_module_that_cannot_be_imported_says_why(terminal: Sandbox) -> None:
+    terminal.checks(test_a="import no_such_module")
+    outcome = terminal.run()
+    assert outcome.code != ExitCode.VERIFIED
+    assert "not collected" in outcome.text
+    assert outcome.text.count("No module named 'no_such_module'") == 1
 
 
 @pytest.mark.parametrize(
