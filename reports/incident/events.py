@@ -34,7 +34,6 @@ from rollproof.record_names import (
     LEDGER,
     REOPENING,
     RESPONSE,
-    RESPONSE_SAMPLES,
     ROLLBACK,
     SAMPLES,
     SUPERSEDED,
@@ -151,17 +150,14 @@ def _incident(record: IncidentRecord) -> Iterator[Event]:
 
 
 def samples_before(record: IncidentRecord) -> tuple[Sample, ...]:
-    """Return the samples of the first assessment, else the monitor's up to the first rollback."""
-    if record.samples:
-        return record.samples
+    """Return the samples up to the first rollback."""
     start = record.incident.started
     began = min(rollbacks_began(record.incident), key=lambda one: one.seconds_since(start), default=None)
-    return tuple(one for one in record.kept if began is None or began.seconds_since(one.at) >= 0)
+    return tuple(one for one in record.samples if began is None or began.seconds_since(one.at) >= 0)
 
 
 def _samples(record: IncidentRecord) -> Iterator[Event]:
     """Yield an event for samples that follow each other of which the same probes are wrong."""
-    source = RESPONSE_SAMPLES if record.samples else SAMPLES
 
     def wrong(sample: Sample) -> tuple[str, ...]:
         return tuple(name for name, probe in sample.probes.items() if probe.ok is not True)
@@ -178,7 +174,7 @@ def _samples(record: IncidentRecord) -> Iterator[Event]:
         ]
         text = _line(f"{'; '.join(texts) or 'every probe answered'} ({len(samples)} samples)")
         seconds = last.at.seconds_since(first.at)
-        yield Event(record.at(first.at), Kind.SAMPLE, text, source, verdict, seconds=seconds)
+        yield Event(record.at(first.at), Kind.SAMPLE, text, SAMPLES, verdict, seconds=seconds)
 
 
 def _response(record: IncidentRecord) -> Iterator[Event]:

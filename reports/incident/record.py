@@ -41,7 +41,6 @@ from rollproof.record_names import (
     LEDGER,
     LOST_WINDOW,
     RESPONSE,
-    RESPONSE_SAMPLES,
     ROLLBACK,
     RUN_FACTS,
     RUN_PLAN,
@@ -84,8 +83,8 @@ class IncidentRecord:
     """The record of `incident`. Journals are lists of records, oldest first.
 
     `rollback` is the rollback, once it has ended. `accounts` gives the fate of each store's records, by lost
-    window. `samples` are those of the first assessment, `kept` those of the monitor, oldest first. `seal` is
-    the record compared with its seal.
+    window. `samples` are the monitor's, or those of a response without one, oldest first. `seal` is the
+    record compared with its seal.
     """
 
     incident: Incident
@@ -99,7 +98,6 @@ class IncidentRecord:
     closed: Moment | None
     runs: tuple[RecordedRun, ...]
     samples: tuple[Sample, ...]
-    kept: tuple[Sample, ...]
     accounts: Mapping[str, Mapping[str, StoreAccount]]
     seal: SealState
     doubts: tuple[str, ...]
@@ -158,8 +156,7 @@ def read_incident_record(folder: Path, signing: Signing = ANYBODY) -> IncidentRe
         superseded=read.json(SUPERSEDED, SupersededFile),
         closed=closed.closed if closed is not None else None,
         runs=tuple(_run(read, run) for run in runs(folder)),
-        samples=read.samples(RESPONSE_SAMPLES),
-        kept=read.samples(SAMPLES),
+        samples=read.samples(SAMPLES),
         accounts={name: account for name, account in accounts.items() if account is not None},
         seal=seal,
         # Last: what was read above adds to these.

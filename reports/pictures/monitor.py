@@ -43,7 +43,7 @@ class Series:
 def draw(record: IncidentRecord, timeline: Timeline) -> bytes | None:
     """Return the picture, or None if there are no samples."""
     try:
-        dated = [(timeline.after(record.at(one.at)), one) for one in record.kept or record.samples]
+        dated = [(timeline.after(record.at(one.at)), one) for one in record.samples]
     except OTHER_SHAPE:
         # The timeline doubts that sample.
         return None

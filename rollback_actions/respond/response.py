@@ -10,7 +10,6 @@ from __future__ import annotations
 import getpass
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -44,7 +43,6 @@ from rollproof.incident.response_record import (
 )
 from rollproof.incident.tally import tally
 from rollproof.monitoring.assessment import Assessed, assess_target, decision_by
-from rollproof.monitoring.samples import SampleWriter
 from rollproof.monitoring.severity import Severity
 from rollproof.monitoring.tree import Action, Decision
 from rollproof.planning.advice import Advice
@@ -54,7 +52,7 @@ from rollproof.planning.plan import Plan, plan_of
 from rollproof.planning.refusals import Allowed, Asked, advice_of, refusals
 from rollproof.planning.unfinished import interrupted, read_unfinished
 from rollproof.profile.profile import Target, load_target
-from rollproof.record_names import RESPONSE, RESPONSE_SAMPLES
+from rollproof.record_names import RESPONSE
 from rollproof.sealing.seal import seal_state, sealed
 from rollproof.system.clock import Moment
 from rollproof.system.file_lock import file_lock
@@ -133,11 +131,9 @@ def run_response(profile: Path, incident_id: str | None, allowed: Allowed, *, au
                 say(f"no response is begun: {decision.action}: {decision.reason}")
                 raise typer.Exit(CODES_OF_SEVERITY[severity])
             incident = find_or_create_incident(incidents, target.name, incident_id)
-            with closing(SampleWriter(incident.folder / RESPONSE_SAMPLES)) as writer:
-                for sample in assessed.samples:
-                    writer.write(sample)
             say(f"incident: {incident.folder}")
-        with sealed(incident.folder, target.signing, "respond", say), samples_kept(target, incident):
+        own = () if assessed is None or assessed.monitored else assessed.samples
+        with sealed(incident.folder, target.signing, "respond", say), samples_kept(target, incident, own):
             journal = Journal(incident.folder / RESPONSE, redact)
             outcome = _Response(target, profile, incident, allowed, journal, say, auto=auto).run(assessed)
     for line in _ending(outcome, Advice(target, profile, allowed.words(target)), incident):

@@ -7,7 +7,7 @@ waits for samples, or fails without.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
@@ -36,28 +36,32 @@ MOST = 7200
 
 
 @contextmanager
-def samples_kept(target: Target, incident: Incident) -> Iterator[None]:
-    """Keep the current samples in `incident`, and again when the body has ended, however it ends."""
-    keep_samples(target, incident)
+def samples_kept(target: Target, incident: Incident, own: Sequence[Sample] = ()) -> Iterator[None]:
+    """Keep the current samples in `incident`, and again when the body has ended, however it ends.
+
+    `own` are samples that the caller took itself, where no monitor runs.
+    """
+    keep_samples(target, incident, own)
     try:
         yield
     finally:
         keep_samples(target, incident)
 
 
-def keep_samples(target: Target, incident: Incident) -> None:
-    """Add to `incident` the new samples of the monitor of `target`; never fail.
+def keep_samples(target: Target, incident: Incident, own: Sequence[Sample] = ()) -> None:
+    """Add to `incident` the new samples of the monitor of `target`, and `own` ones; never fail.
 
     Damaged samples are left as they are, and nothing is added. A change's record keeps none: the time before
     a migration is no incident.
     """
     with suppress(Problem, OSError):
-        source = samples_path(target)
-        if incident.kind is IncidentKind.CHANGE or not source.exists():
+        if incident.kind is IncidentKind.CHANGE:
             return
-        there = list(read_kept(incident.folder))
-        new = _newer(target, source, there[-1].at if there else None, incident.started)
-        every = [*there, *new]
+        source, there = samples_path(target), read_kept(incident.folder)
+        new = [*own]
+        if source.exists():
+            new += _newer(target, source, there[-1].at if there else None, incident.started)
+        every = sorted([*there, *new], key=lambda sample: sample.at.seconds_since(incident.started))
         if len(every) > MOST:
             every = [*every[: MOST // 2], *every[-(MOST // 2) :]]
         if new:

@@ -34,7 +34,6 @@ from rollproof.record_names import (
     JOURNAL,
     LOST_WINDOW,
     RESPONSE,
-    RESPONSE_SAMPLES,
     SAMPLES,
     UNFINISHED,
 )
@@ -87,7 +86,7 @@ class MadeIncident:
         """Respond to an error rate that is critical: assess, decide, agree, roll back, verify."""
         made = tuple(samples(14, lambda _: {"requests": requests(20)}, well_before=4))
         assessed = Assessed(assess(Bands(), made, BEAT), made, monitored=True)
-        writer = SampleWriter(self.folder / RESPONSE_SAMPLES)
+        writer = SampleWriter(self.folder / SAMPLES)
         for sample in made:
             writer.write(sample)
         writer.close()

@@ -119,3 +119,9 @@ def test_where_nothing_can_be_written_nothing_fails(
     monkeypatch.setattr(kept_samples, "write_whole", full)
     keep_samples(target, incident)
     assert read_kept(incident.folder) == ()
+
+
+def test_own_samples_stand_among_those_of_a_monitor_that_ended(target: Target, incident: Incident) -> None:
+    _monitored(target, _made(target, 3, later=-60))
+    keep_samples(target, incident, _made(target, 2, first=3))
+    assert _beats(incident) == list(range(5))

@@ -115,7 +115,6 @@ def test_a_response_knows_better_than_the_monitor(made: MadeIncident) -> None:
     timeline = timeline_of(read_incident_record(made.folder))
 
     assert timeline.zero_is == "the first bad sample"
-    assert {event.source for event in timeline.of(Kind.SAMPLE)} == {"assessed.jsonl"}
 
 
 def test_people_are_in_it(made: MadeIncident) -> None:
@@ -237,7 +236,6 @@ FILES = (
     SUPERSEDED,
     "contacts.jsonl",
     "response.jsonl",
-    "assessed.jsonl",
     "lost-window/accounting.json",
     "ledger/0001/run.json",
     "ledger/0001/plan.json",

@@ -26,7 +26,7 @@ from rollproof.monitoring.samples import SampleWriter, samples_path
 from rollproof.planning.refusals import Allowed
 from rollproof.planning.unfinished import Unfinished, unfinished_of
 from rollproof.profile.profile import Target
-from rollproof.record_names import RESPONSE, RESPONSE_SAMPLES
+from rollproof.record_names import RESPONSE, SAMPLES
 from rollproof.system.clock import Moment
 from rollproof.system.holder import Holder
 from rollproof.system.record_files import as_json
@@ -161,7 +161,7 @@ def test_the_plan_is_shown_and_a_no_is_a_no(run: Ran, answer: Callable[[str], No
         "ended",
     ]
     # The samples that led to it give the same answer at any time.
-    found = run.found("assess", f"--samples={folder / RESPONSE_SAMPLES}", code=ExitCode.FAILED)
+    found = run.found("assess", f"--samples={folder / SAMPLES}", code=ExitCode.FAILED)
     first = verify_journal(folder / RESPONSE)[0]["findings"]
     assert as_json(found.assessment) == first
     decided = verify_journal(folder / RESPONSE)[1]
