@@ -1,4 +1,7 @@
-"""The reopening of a rolled-back migration for its fix: the conditions are verified, and it is recorded."""
+"""The reopening of a rolled-back migration for its fix, which is recorded with its root cause.
+
+The gate itself asks for a rehearsal of the commit that is promoted, and for a recent backup.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rollback_actions.session.session import sealed_journal
-from rollproof.backups.kept_backups import backup_hint
-from rollproof.backups.newest_backup import newest_backup
-from rollproof.backups.sets import BackupSet
-from rollproof.errors import Mismatch, UsageProblem, listed
+from rollproof.errors import UsageProblem
 from rollproof.git.repository import contains, git, resolve_commit
 from rollproof.home import typed
 from rollproof.incident.incident import Incident, incident_of, load_incident
-from rollproof.incident.rehearsals import Rehearsal, newest_rehearsal, rehearsal_place
 from rollproof.incident.reopening import (
     REOPENED,
     Reopening,
@@ -23,11 +22,10 @@ from rollproof.incident.reopening import (
 from rollproof.incident.rollbacks import RolledBack, rollback_in
 from rollproof.profile.profile import Target
 from rollproof.record_names import UNFINISHED
-from rollproof.system.clock import Moment
 from rollproof.system.file_lock import file_lock
 from rollproof.system.holder import author
 
-# Rehearsal records are read under the lock: a second reopening waits this long at most.
+# A second reopening of the same incident waits this long at most.
 _WAIT_SECONDS = 10.0
 
 
@@ -39,7 +37,7 @@ def reopen(
     incidents, name = target.folders.incidents, Path(wanted).name
     # An unknown id: load_incident raises the error.
     incident = incident_of(incidents, target.name, name) or load_incident(incidents / name)
-    rollback, ended = _ended(incident)
+    rollback = _ended(incident)
     rolled_back = _rolled_back_commits(target, rollback)
     fix = resolve_commit(target.application.repository, fix)
     _require_fix(target, fix, rolled_back)
@@ -48,8 +46,6 @@ def reopen(
         file_lock(lock, f"reopen {incident.id}", wait_seconds=_WAIT_SECONDS),
         sealed_journal(target, reopening_journal(incident), "reopen", say) as journal,
     ):
-        rehearsal = _rehearsal_of(target, fix, ended)
-        backup = _backup_since(target, ended)
         journal.write(
             REOPENED,
             target=target.name,
@@ -57,19 +53,16 @@ def reopen(
             fix=fix,
             rolled_back=rolled_back,
             root_cause=root_cause.strip(),
-            rehearsal=rehearsal.folder.name,
-            rehearsed_on=rehearsal.target,
-            backup=backup.folder.name,
             name=engineer.strip(),
             **author(),
         )
         return read_reopenings(incident)[-1]
 
 
-def _ended(incident: Incident) -> tuple[RolledBack, Moment]:
-    """Return the rollback of `incident`, and when it ended."""
-    rollback, record = rollback_in(incident), incident.rollback()
-    if rollback is None or record is None or (incident.folder / UNFINISHED).exists():
+def _ended(incident: Incident) -> RolledBack:
+    """Return the rollback of `incident`; refuse one that is unfinished."""
+    rollback = rollback_in(incident)
+    if rollback is None or incident.rollback() is None or (incident.folder / UNFINISHED).exists():
         resume = f"resume it first: {typed('rollback resume')}"
         named = f"the gate names the incident that closes it: {typed('gate COMMIT')}"
         raise UsageProblem(
@@ -79,7 +72,7 @@ def _ended(incident: Incident) -> tuple[RolledBack, Moment]:
             source=str(incident.folder),
             hint=named if rollback is None else resume,
         )
-    return rollback, record.finished
+    return rollback
 
 
 def _rolled_back_commits(target: Target, rollback: RolledBack) -> tuple[str, ...]:
@@ -111,44 +104,3 @@ def _require_fix(target: Target, fix: str, rolled_back: Sequence[str]) -> None:
                 source=str(repository),
                 hint="correct it in a new commit, and rehearse that: the rolled-back one stays refused",
             )
-
-
-def _rehearsal_of(target: Target, fix: str, finished: Moment) -> Rehearsal:
-    """Return the newest rehearsal of `fix`, which passed after `finished`."""
-    incidents, name = rehearsal_place(target)
-    newest = newest_rehearsal(incidents, name, fix)
-    fault = "none" if newest is None else newest.fault()
-    if newest is not None and not fault and newest.began.seconds_since(finished) <= 0:
-        fault = f"which began {newest.began.wall}; the rollback ended {finished.wall}"
-    if newest is None or newest.ending is None or fault:
-        raise UsageProblem(
-            what=f"rehearsal of the fix, {fix[:12]}",
-            expected=f"one of target {name} that passed, begun after the rollback ended",
-            observed=f"{newest.folder.name}, {fault}" if newest is not None else fault,
-            source=str(newest.folder if newest is not None else incidents),
-            hint=typed(f"rehearse {fix[:12]} --target STAGING-PROFILE"),
-        )
-    return newest
-
-
-def _backup_since(target: Target, finished: Moment) -> BackupSet:
-    """Return the newest backup set, which must have begun after `finished`; the gate reads all of it."""
-    expected, observed = f"one of every store, begun after {finished.wall}", "none"
-    try:
-        backup = newest_backup(target.folders.backups, target.name)
-        missing = [name for name in target.stores if name not in backup.taken]
-        early = [began.wall for began, _ in backup.taken.values() if began.seconds_since(finished) <= 0]
-        if not missing and not early:
-            return backup
-        observed = f"{backup.folder.name}, " + (
-            f"begun {min(early)}" if early else f"without {listed(missing)}"
-        )
-    except Mismatch as wrong:
-        observed = str(wrong.observed)
-    raise UsageProblem(
-        what="backup set since the rollback",
-        expected=expected,
-        observed=observed,
-        source=str(target.folders.backups),
-        hint=backup_hint(),
-    )

@@ -159,4 +159,3 @@ def reopen(
     redact = target.redactor().text
     found = reopen(target, incident, fix, root_cause, name, partial(typer.echo, err=True))
     typer.echo(redact(f"reopened by {found.name}: incident {found.incident}, for fix {found.fix}"))
-    typer.echo(redact(f"rehearsal: {found.rehearsal}; backup: {found.backup}"))

@@ -60,16 +60,6 @@ class Rehearsal:
         except Problem as problem:
             return str(problem.observed)
 
-    def fault(self) -> str:
-        """Return why it is not whole, or why migration or rollback did not pass; "" if neither."""
-        if damage := self.damage():
-            return f"whose record does not hold: {damage}"
-        if self.ending is None:
-            return "which was cut off, or runs"
-        if {self.ending.migrated, self.ending.rolled_back} != {Verdict.PASSED}:
-            return f"of which the migration {self.ending.migrated}, its rollback {self.ending.rolled_back}"
-        return ""
-
 
 def rehearsal_place(target: Target) -> tuple[Path, str]:
     """Return the folder of the incidents of rehearsals, and the staging target's name; by default its own."""

@@ -5,8 +5,7 @@ differs from R in a migration file in which M does too, or repeats a commit of M
 commit that both histories have under one id is not a repetition.
 
 Such a commit passes if its history has a *fix*, a commit that M lacks, for which the incident was reopened.
-Reopening takes a root cause, and a passed rehearsal of the fix and a backup set that both began after the
-rollback ended. All other commits are unaffected.
+Reopening takes a root cause. All other commits are unaffected.
 
 Reopenings have their own hash-chained journal in the incident's folder, because a rollback may be writing the
 incident's. So one folder holds the whole record, and a later commit with the same fix finds it there.
@@ -38,18 +37,15 @@ REOPENED = "reopened"
 class Reopening:
     """The recorded reason why a migration that the incident rolled back may return with the commit `fix`.
 
-    `rolled_back` are the commits that the incident went back from. `rehearsal` is the incident of the fix's
-    rehearsal, `backup` the name of the backup set. Both were verified at that time; the gate's other items
-    check the present state, for the commit to be promoted. `name` is the person who gave the reason; `user`
-    on `host` recorded it.
+    `rolled_back` are the commits that the incident went back from. `name` is the person who gave the reason;
+    `user` on `host` recorded it. The gate's other items check rehearsal and backup, for the commit to be
+    promoted.
     """
 
     incident: str
     fix: str
     rolled_back: tuple[str, ...]
     root_cause: str
-    rehearsal: str
-    backup: str
     name: str
     user: str
     host: str
@@ -75,8 +71,7 @@ class ClosedGate:
         if reopening is not None:
             return (
                 f"incident {reopening.incident} was reopened by {reopening.name}"
-                f" for fix {reopening.fix[:12]}, rehearsed in {reopening.rehearsal},"
-                f" with backup {reopening.backup}"
+                f" for fix {reopening.fix[:12]}: {reopening.root_cause}"
             )
         if self.itself:
             return f"{self.why}: that commit stays closed"

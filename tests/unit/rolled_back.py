@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from rollback_actions.backup.taking import new_backup_folder
 from rollproof.errors import ExitCode
 from rollproof.incident.incident import Incident, load_incident
 from rollproof.planning.plan import Plan, plan_emergency
 from rollproof.profile.profile import load_target
 from tests.rehearsals import record_rehearsal
 from tests.unit.command_line import Ran, incident_of
-from tests.unit.sandbox import SERVICES, STORES, Deployed, Releases, Sandbox, back_up, git, make_rollable
+from tests.unit.sandbox import SERVICES, STORES, Deployed, Releases, Sandbox, git, make_rollable
 from tests.unit.word_store import WordStore
 
 MIGRATION_FILE = "migrations/0002.sql"
@@ -43,18 +42,6 @@ class RolledBack:
         """Record a rehearsal of `migration` that passed but for `changes`."""
         incidents, target = self.sandbox.target.folders.incidents, self.sandbox.target.name
         return record_rehearsal(incidents, target, migration, self.sandbox.commit, ended=ended, **changes)
-
-    def back_up(self) -> Path:
-        """Take a backup set of what is there now."""
-        target = self.sandbox.target
-        folder = new_backup_folder(target.folders.backups, target.name)
-        back_up(self.sandbox, self.sandbox.commit, folder.name)
-        return folder
-
-    def prepare(self) -> None:
-        """Have everything there that a reopening for `fix` needs."""
-        self.rehearse(self.fix)
-        self.back_up()
 
     def reopen(self, *options: str, code: ExitCode = ExitCode.VERIFIED) -> str:
         """Reopen the incident for `fix`, or by `options` that come after those and so count."""

@@ -19,7 +19,15 @@ from rollproof.incident.rehearsals import BEGAN, ENDED
 from rollproof.incident.reopening import closed_gates_for
 from rollproof.record_names import UNFINISHED
 from tests.unit.command_line import incident_of
-from tests.unit.rolled_back import MIGRATION_FILE, History, RolledBack, commit, make_rolled_back, roll_back
+from tests.unit.rolled_back import (
+    CAUSE,
+    MIGRATION_FILE,
+    History,
+    RolledBack,
+    commit,
+    make_rolled_back,
+    roll_back,
+)
 from tests.unit.sandbox import git
 
 
@@ -58,7 +66,6 @@ def test_what_was_rolled_back_stays_closed(rolled: RolledBack) -> None:
     )
     assert "HINT: correct it in a new commit, and reopen the gate for that: rollproof" in said
     assert f"reopen {incident} --fix FIX " in said
-    rolled.prepare()
     rolled.reopen()
     assert "that commit stays closed" in _red(rolled, rolled.sandbox.bad)
 
@@ -74,14 +81,12 @@ def test_a_fix_is_closed_until_it_is_reopened(rolled: RolledBack) -> None:
         f"\nHINT: rollproof reopen {incident} --fix {rolled.fix[:12]}"
         f" --root-cause TEXT --as NAME --target {rolled.sandbox.profile}"
     )
-    rolled.prepare()
     rolled.reopen()
     said = _green(rolled, rolled.fix)
-    assert f"incident {incident} was reopened by Ada for fix {rolled.fix[:12]}, rehearsed in " in said
+    assert f"incident {incident} was reopened by Ada for fix {rolled.fix[:12]}: {CAUSE}" in said
 
 
 def test_what_has_the_fix_in_its_history_is_open_and_what_has_not_is_closed(rolled: RolledBack) -> None:
-    rolled.prepare()
     rolled.reopen()
     later = commit(rolled.sandbox, rolled.fix, {"README": "more"})
     assert f"for fix {rolled.fix[:12]}" in _green(rolled, later)
@@ -100,7 +105,6 @@ def test_the_same_migration_file_on_another_branch_is_closed(rolled: RolledBack)
     picked = commit(rolled.sandbox, rolled.sandbox.commit, {MIGRATION_FILE: "DROP INDEX by_name; -- again"})
     assert f"it changes {MIGRATION_FILE} as {rolled.sandbox.bad[:12]} does" in _red(rolled, picked)
     rolled.fix = picked
-    rolled.prepare()
     rolled.reopen()
     assert f"for fix {picked[:12]}" in _green(rolled, picked)
 
@@ -121,7 +125,6 @@ def test_what_has_it_again_under_another_id_is_closed_until_it_is_reopened(
     said = _red(rolled, picked)
     assert f"it repeats {bad[:12]}, which incident {rolled.incident.id} rolled" in said
     rolled.fix = commit(rolled.sandbox, picked, {"app.py": "print('quick')\n"})
-    rolled.prepare()
     rolled.reopen()
     assert f"for fix {rolled.fix[:12]}" in _green(rolled, rolled.fix)
     _red(rolled, picked)
@@ -135,7 +138,6 @@ def test_a_rollback_that_failed_closes(rolled: RolledBack) -> None:
 
 def test_each_rollback_is_reopened_by_itself(rolled: RolledBack) -> None:
     first, rolled.incident = rolled.incident, roll_back(rolled.sandbox)
-    rolled.prepare()
     rolled.reopen()
     said = _red(replace(rolled, incident=first), rolled.fix)
     assert rolled.incident.id not in said
@@ -145,7 +147,6 @@ def test_each_rollback_is_reopened_by_itself(rolled: RolledBack) -> None:
 
 
 def test_a_fix_that_was_rolled_back_is_closed_again(rolled: RolledBack) -> None:
-    rolled.prepare()
     rolled.reopen()
     rolled.incident = roll_back(rolled.sandbox, beginning=rolled.fix)
     _red(rolled, rolled.fix)
@@ -174,7 +175,6 @@ def test_another_target_s_rollback_closes_nothing(rolled: RolledBack) -> None:
 
 
 def test_a_reopening_of_another_incident_does_not_count(rolled: RolledBack) -> None:
-    rolled.prepare()
     rolled.reopen()
     files = {path.name: path.read_bytes() for path in rolled.incident.folder.glob("reopening.*")}
     rolled.incident.folder.rename(rolled.sandbox.folder / "aside")
@@ -209,7 +209,6 @@ def _unreadable(incident: Incident) -> None:
 def test_a_damaged_record_is_broken(
     rolled: RolledBack, harm: Callable[[Incident], None], error: type[Problem]
 ) -> None:
-    rolled.prepare()
     rolled.reopen()
     harm(rolled.incident)
     with pytest.raises(error, match="HINT: "):
@@ -217,7 +216,6 @@ def test_a_damaged_record_is_broken(
 
 
 def test_a_rollback_that_does_not_say_from_where_is_broken(rolled: RolledBack) -> None:
-    rolled.prepare()
     (rolled.incident.folder / "journal.jsonl").unlink()
     with pytest.raises(Unverifiable, match="its beginning in the journal"):
         closed_gates_for(rolled.sandbox.target, rolled.fix)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from checks.premigration import test_step1_backup as step1
+from fixtures.gating.evidence import Expect
 from rollback_actions.session.journal import Journal
-from rollproof.backups.sets import MANIFEST, manifest_text
-from rollproof.errors import ExitCode
+from rollproof.backups.newest_backup import newest_backup
+from rollproof.errors import ExitCode, Mismatch
 from rollproof.incident.incident import new_incident
 from rollproof.incident.journal import JournalBroken
+from rollproof.incident.rehearsals import newest_rehearsal, rehearsal_place
 from rollproof.incident.reopening import REOPENED, read_reopenings
 from rollproof.record_names import UNFINISHED
-from rollproof.system.clock import Moment
-from tests.unit.rolled_back import CAUSE, History, RolledBack, commit, make_rolled_back, roll_back
+from tests.unit.rolled_back import CAUSE, History, RolledBack, commit, make_rolled_back
 from tests.unit.sandbox import git
 
 
@@ -39,8 +39,6 @@ def _refused(rolled: RolledBack, *options: str, code: ExitCode = ExitCode.USAGE)
 
 
 def test_it_is_recorded_with_all_that_it_stands_on(rolled: RolledBack) -> None:
-    rehearsal = rolled.rehearse(rolled.fix)
-    backup = rolled.back_up()
     said = rolled.reopen("--fix", rolled.fix[:9])
     assert f"reopened by Ada: incident {rolled.incident.id}, for fix {rolled.fix}" in said
     (found,) = read_reopenings(rolled.incident)
@@ -50,14 +48,25 @@ def test_it_is_recorded_with_all_that_it_stands_on(rolled: RolledBack) -> None:
         (rolled.sandbox.bad,),
     )
     assert (found.root_cause, found.name) == (CAUSE, "Ada")
-    assert (found.rehearsal, found.backup) == (rehearsal.id, backup.name)
     assert found.user
     assert found.host
 
 
+def test_the_gate_still_asks_for_a_rehearsal_and_a_recent_backup(rolled: RolledBack) -> None:
+    rolled.reopen()
+    target = rolled.sandbox.target
+    incidents, name = rehearsal_place(target)
+    assert newest_rehearsal(incidents, name, rolled.fix) is None
+    backup = newest_backup(target.folders.backups, target.name)
+    age = target.premigration.backup.model_copy(update={"age_seconds": 0})
+    premigration = target.premigration.model_copy(update={"backup": age})
+    old = target.model_copy(update={"premigration": premigration})
+    with pytest.raises(Mismatch, match="expected begun at most 0 s ago"):
+        step1.test_backup_is_recent("redis", backup, old, Expect([]), lambda _: None)
+
+
 @pytest.mark.parametrize("how", ["empty", "rehearsal"])
 def test_an_incident_without_a_rollback_is_refused(rolled: RolledBack, how: str) -> None:
-    rolled.prepare()
     target = rolled.sandbox.target
     rolled.incident = (
         new_incident(target.folders.incidents, target.name)
@@ -68,7 +77,6 @@ def test_an_incident_without_a_rollback_is_refused(rolled: RolledBack, how: str)
 
 
 def test_a_rollback_that_has_not_succeeded_is_refused(rolled: RolledBack) -> None:
-    rolled.prepare()
     (rolled.incident.folder / UNFINISHED).write_text("{}")
     assert "observed one that began and did not succeed" in _refused(rolled)
 
@@ -97,7 +105,6 @@ def test_what_mends_nothing_is_no_fix(
     rolled: RolledBack, fix: Callable[[RolledBack], str], observed: str
 ) -> None:
     rolled.fix = fix(rolled)
-    rolled.prepare()
     assert observed in _refused(rolled)
 
 
@@ -105,74 +112,7 @@ def test_a_fix_that_is_no_commit_is_refused(rolled: RolledBack) -> None:
     assert "'0000000': expected one of the repository" in _refused(rolled, "--fix", "0000000")
 
 
-def test_a_fix_that_was_never_rehearsed_is_refused(rolled: RolledBack) -> None:
-    rolled.rehearse(rolled.sandbox.bad)
-    rolled.back_up()
-    said = _refused(rolled)
-    assert f"rehearsal of the fix, {rolled.fix[:12]}: expected one of target sandbox that passed" in said
-    assert "observed none" in said
-
-
-@pytest.mark.parametrize(
-    ("changes", "observed"),
-    [
-        ({"migrated": "failed"}, "the migration failed, its rollback passed"),
-        ({"rolled_back": "broken"}, "the migration passed, its rollback broken"),
-        ({"ended": False}, "which was cut off, or runs"),
-    ],
-    ids=str,
-)
-def test_a_rehearsal_that_did_not_pass_is_refused(
-    rolled: RolledBack, changes: dict[str, Any], observed: str
-) -> None:
-    rolled.prepare()
-    rolled.rehearse(rolled.fix, **changes)
-    assert observed in _refused(rolled)
-
-
-def test_a_rehearsal_beside_a_newer_one_that_was_edited_is_refused(rolled: RolledBack) -> None:
-    rolled.prepare()
-    newer = rolled.rehearse(rolled.fix, rolled_back="failed")
-    journal = newer.folder / "journal.jsonl"
-    journal.write_text(journal.read_text().replace('"rolled_back": "failed"', '"rolled_back": "passed"'))
-    assert newer.id in _refused(rolled, code=ExitCode.BROKEN)
-
-
-def test_a_rehearsal_of_before_the_rollback_is_refused(rolled: RolledBack) -> None:
-    rolled.prepare()
-    rolled.incident = roll_back(rolled.sandbox)
-    rolled.back_up()
-    said = _refused(rolled)
-    assert ", which began " in said
-    assert "; the rollback ended " in said
-
-
-def test_a_backup_that_was_begun_before_the_rollback_ended_is_refused(rolled: RolledBack) -> None:
-    rolled.rehearse(rolled.fix)
-    path, ended = rolled.back_up() / MANIFEST, rolled.incident.rollback()
-    assert ended is not None
-    manifest = json.loads(path.read_text())
-    began, done = manifest["taken"]["redis"]
-    began["since_boot"] = ended.finished.since_boot - 1
-    path.write_bytes(manifest_text(manifest))
-    assert Moment.from_record(done).seconds_since(ended.finished) > 0
-    assert f", begun {began['wall']}" in _refused(rolled)
-
-
-@pytest.mark.parametrize("harm", ["cut", "a manifest edited"])
-def test_a_backup_that_is_not_whole_is_refused(rolled: RolledBack, harm: str) -> None:
-    rolled.prepare()
-    folder = rolled.back_up()
-    if harm == "cut":
-        (folder / "set.json").unlink()
-    else:
-        damaged = folder / "set.json"
-        damaged.write_text(damaged.read_text().replace("e", "i"))
-    _refused(rolled)
-
-
 def test_a_damaged_journal_of_the_incident_is_broken(rolled: RolledBack) -> None:
-    rolled.prepare()
     journal = rolled.incident.folder / "journal.jsonl"
     journal.write_text(journal.read_text().replace(rolled.sandbox.bad, rolled.sandbox.commit))
     assert "of the journal: expected hash" in rolled.reopen(code=ExitCode.BROKEN)
@@ -180,7 +120,6 @@ def test_a_damaged_journal_of_the_incident_is_broken(rolled: RolledBack) -> None
 
 
 def test_an_edited_reopening_counts_for_nobody_until_a_person_has_moved_it(rolled: RolledBack) -> None:
-    rolled.prepare()
     rolled.reopen()
     rolled.record.write_text(rolled.record.read_text().replace("Ada", "Grace"))
     with pytest.raises(JournalBroken):
