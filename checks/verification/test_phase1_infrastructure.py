@@ -9,12 +9,7 @@ import pytest
 
 from fixtures.gating.evidence import Attach, Expect, Note, keep_differences
 from fixtures.target import BACK, known_commit
-from rollproof.baseline.configuration import (
-    ConfigurationKey,
-    new_changes,
-    new_strangers,
-    resource_differences,
-)
+from rollproof.baseline.configuration import new_changes, new_strangers
 from rollproof.baseline.demands import ChangedDemand, capture_hint
 from rollproof.baseline.facts import RecordedContainer
 from rollproof.baseline.folder import Baseline
@@ -209,18 +204,6 @@ def test_no_unrecorded_container(
            what="containers that the baseline does not know",
            expected="none", instead=", ".join(extra),
            hint="remove them, or capture a new baseline if they belong to the target")
-
-
-def test_networks_and_volumes_are_as_recorded(
-    engine: ContainerEngine, baseline: Baseline, configuration_key: ConfigurationKey, expect: Expect
-) -> None:
-    """Networks and volumes have the recorded settings: compose may leave them when its file goes back."""
-    recorded = baseline.facts.surroundings.resources
-    changed = list(resource_differences(recorded, engine.shared_resources(), configuration_key))
-    expect(not changed,
-           what="settings of networks and volumes", means=Meaning.WRONG_VERSION,
-           expected="the recorded ones", instead=listed(changed, between="; "),
-           hint="make it anew by the compose files, or as it was made; a volume's data is in the backup")
 
 
 def test_no_stranger_on_the_networks(engine: ContainerEngine, baseline: Baseline, expect: Expect) -> None:

@@ -1,4 +1,4 @@
-"""Containers, networks, volumes, engine and working copy: recorded, and compared with what was recorded.
+"""Containers, engine and working copy: recorded, and compared with what was recorded.
 
 A value that may be secret is recorded and shown as a keyed hash alone: a plain hash of a weak password is
 found by guessing. The key is never in a baseline: it is derived from the profile's `baseline_key`, or lies on
@@ -16,14 +16,13 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from rollproof.baseline.facts import RecordedContainer, RecordedResource, Surroundings
+from rollproof.baseline.facts import RecordedContainer, Surroundings
 from rollproof.collection import Json
 from rollproof.engines.engine import (
     Container,
     ContainerEngine,
     EngineUnreached,
     Inside,
-    SharedResource,
     Stranger,
 )
 from rollproof.errors import Unverifiable, reason_of, shown
@@ -211,28 +210,7 @@ def record_surroundings(engine: ContainerEngine, copy: WorkingCopy, key: Configu
         changed=copy.of_tracked,
         untracked=copy.untracked,
         engine=engine_id,
-        resources={name: _recorded(name, one, key) for name, one in engine.shared_resources().items()},
     )
-
-
-def _recorded(name: str, found: SharedResource, key: ConfigurationKey) -> RecordedResource:
-    return RecordedResource(found.settings, key.texts(found.private, of=name))
-
-
-def resource_differences(
-    recorded: Mapping[str, RecordedResource], found: Mapping[str, SharedResource], key: ConfigurationKey
-) -> Iterator[str]:
-    """Yield, in words, how networks and volumes differ from those of the capture.
-
-    One that is there no more, or new, is a difference of the containers that use it.
-    """
-    for name in sorted(recorded.keys() & found.keys()):
-        before, now = recorded[name], _recorded(name, found[name], key)
-        # An engine of another version may not report a setting.
-        both = before.settings.keys() & now.settings.keys()
-        was, is_now = ({one: side.settings[one] for one in both} for side in (before, now))
-        yield from (f"{name}: {text}" for text in differences(was, is_now, shown_json))
-        yield from (f"{name}: {text}" for text in differences(before.private, now.private, shown_hash))
 
 
 def new_strangers(recorded: Surroundings, strangers: Sequence[Stranger]) -> list[Stranger]:

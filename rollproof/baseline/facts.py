@@ -51,21 +51,12 @@ class RecordedContainer:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordedResource:
-    """A network or volume as it was: its settings, and keyed hashes of its driver's options."""
-
-    settings: Mapping[str, Any]
-    private: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What is around the containers: engine, networks, volumes, other containers there, the working copy.
+    """What is around the containers: engine, other containers there, the working copy.
 
     `key` names the key of all keyed hashes of the baseline. `strangers` are the containers that shared a
     network or volume with the target. `changed` are the working copy's uncommitted changes in words, and
     `untracked` its files that git does not know. `engine` is the container engine's ID, "" of one without.
-    `resources` are the networks and volumes of the containers.
     """
 
     key: str
@@ -73,7 +64,6 @@ class Surroundings:
     changed: tuple[str, ...] = ()
     untracked: tuple[str, ...] = ()
     engine: str = ""
-    resources: Mapping[str, RecordedResource] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

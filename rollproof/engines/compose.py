@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from docker import APIClient
 from docker.errors import NotFound
 
-from rollproof.engines.container_settings import is_anonymous, private_of, resource_of, settings_of
+from rollproof.engines.container_settings import private_of, settings_of
 from rollproof.engines.engine import (
     HEALTHY,
     Container,
@@ -21,7 +21,6 @@ from rollproof.engines.engine import (
     KeyedHash,
     Mount,
     RunningContainer,
-    SharedResource,
     Stranger,
     Usage,
 )
@@ -116,26 +115,6 @@ class ComposeEngine:
             every = self._inspect_all(api)
             found = self._each(every, ask, seconds)
         return {raw["Id"]: one for raw, one in zip(every, found, strict=True)}
-
-    def shared_resources(self) -> Mapping[str, SharedResource]:
-        """Return the networks and volumes that the project's containers use, by ``network NAME`` and so on.
-
-        Without the engine's own networks, and volumes that it named: a new container has others.
-        """
-        with self._asking("networks and volumes") as api:
-            listed = self._listed(api)
-            # A container that never started does not know the IDs.
-            networks = {
-                name: one.get("NetworkID") or name for s in listed for name, one in _networks(s).items()
-            }
-            volumes = {name for summary in listed for name in _volumes(summary) if not is_anonymous(name)}
-            found = {
-                f"network {name}": _if_there(api.inspect_network, of)
-                for name, of in networks.items()
-                if name not in _EVERYBODYS
-            }
-            found |= {f"volume {name}": _if_there(api.inspect_volume, name) for name in volumes}
-        return {name: resource_of(raw) for name, raw in sorted(found.items()) if raw is not None}
 
     def strangers(self) -> Sequence[Stranger]:
         """Return the running containers beside the project's own that share something with it, by name."""

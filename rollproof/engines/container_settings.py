@@ -1,4 +1,4 @@
-"""The configuration of a container, network or volume in the engine, made equal for equal configurations.
+"""The configuration of a container in the engine, made equal for equal configurations.
 
 Differences between two containers that compose made from the same file are left out. These are ids, the host
 name that an id gives, addresses that the network hands out, names of anonymous volumes, and compose's own
@@ -15,7 +15,6 @@ from typing import Any
 from pydantic import SecretStr
 
 from rollproof.collection import Json
-from rollproof.engines.engine import SharedResource
 
 # The engine's API returns JSON without a schema that a type could name.
 Raw = Mapping[str, Any]
@@ -37,10 +36,6 @@ _NOT_OF_THE_HOST = frozenset(
     {"Binds", "Mounts", "ContainerIDFile", "ConsoleSize", "LogConfig", "Annotations"}
 )
 _MOUNT = "mount "
-# Of a network or volume, without what the engine hands out, such as a subnet.
-_OF_A_RESOURCE = ("Driver", "Internal", "EnableIPv4", "EnableIPv6")
-# Some versions of the engine repeat settings as options.
-_REPEATED = frozenset({"com.docker.network.enable_ipv4", "com.docker.network.enable_ipv6"})
 _MODES = ("NetworkMode", "PidMode", "IpcMode")
 
 
@@ -87,15 +82,6 @@ def private_of(raw: Raw) -> dict[str, SecretStr]:
         if not _is_empty(value):
             found[name] = json.dumps(value, sort_keys=True)
     return {name: SecretStr(value) for name, value in sorted(found.items())}
-
-
-def resource_of(raw: Raw) -> SharedResource:
-    """Return an inspected network or volume: compose may leave one as it is, whatever its file says."""
-    options = {name: value for name, value in (raw.get("Options") or {}).items() if name not in _REPEATED}
-    return SharedResource(
-        {name: raw[name] for name in _OF_A_RESOURCE if raw.get(name) is not None},
-        {f"option {name}": SecretStr(str(value)) for name, value in sorted(options.items())},
-    )
 
 
 def is_anonymous(volume: str) -> bool:

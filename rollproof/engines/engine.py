@@ -140,14 +140,6 @@ class RunningContainer:
 
 
 @dataclass(frozen=True, slots=True)
-class SharedResource:
-    """A network or volume as the engine holds it. `private` are its driver's options: one may be a secret."""
-
-    settings: Mapping[str, Json] = field(default_factory=dict)
-    private: Mapping[str, SecretStr] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class Stranger:
     """A container that is not the target's, and the networks and volumes that it shares, in words."""
 
@@ -200,9 +192,6 @@ class ContainerEngine(Protocol):
 
     def insides(self, keyed: KeyedHash) -> Mapping[str, Inside]:
         """Return what is inside each of the target's containers, stopped ones too, by container id."""
-
-    def shared_resources(self) -> Mapping[str, SharedResource]:
-        """Return what the target's containers have in common: by ``network NAME`` or ``volume NAME``."""
 
     def strangers(self) -> Sequence[Stranger]:
         """Return the running containers beside the target's own, and one-off ones, that share with it."""

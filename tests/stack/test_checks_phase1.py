@@ -172,26 +172,6 @@ def test_another_engine_is_broken(verifier: Verifier) -> None:
     expect(outcome, {"test_engine_is_that_of_the_target": ("broken", "container engine", *words)})
 
 
-def test_networks_and_volumes_of_other_settings_are_seen(verifier: Verifier) -> None:
-    """As of a network that a migration had made internal: the recorded settings are others."""
-
-    def internal(facts: Facts) -> Facts:
-        around = facts.surroundings
-        changed = {
-            name: replace(one, settings={**one.settings, "Internal": True}) if name in networks else one
-            for name, one in around.resources.items()
-        }
-        return replace(facts, surroundings=replace(around, resources=changed))
-
-    resources = verifier.baseline.facts.surroundings.resources
-    networks = [name for name in resources if name.startswith("network ")]
-    assert networks
-    baseline = verifier.restated(internal)
-    outcome = verifier.run("phase1", "--no-gate", "-k", "networks", f"--baseline={baseline}")
-    words = [f"{name}: Internal: expected true, observed false" for name in networks]
-    expect(outcome, {"test_networks_and_volumes_are_as_recorded": ("failed", *words)})
-
-
 def test_a_tag_that_was_moved_is_seen_before_the_next_start(
     verifier: Verifier, containers: Containers
 ) -> None:

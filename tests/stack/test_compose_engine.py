@@ -2,19 +2,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-import yaml
 
-from rollproof.baseline.configuration import new_configuration_key, record_surroundings, resource_differences
-from rollproof.baseline.facts import RecordedResource
 from rollproof.engines.compose import ComposeEngine
 from rollproof.engines.compose_project import ComposeProject
 from rollproof.engines.engine import ContainerEngine, Endpoint
 from rollproof.engines.host import Host
 from rollproof.errors import ActionFailed, Unverifiable
-from rollproof.git.repository import read_working_copy
 from rollproof.monitoring.probes.request_probe import stamped
 from rollproof.profile.profile import Engine, Target
 from rollproof.profile.sections import Address
@@ -39,50 +34,6 @@ def test_a_container_is_described_as_it_is(project: ScratchProject) -> None:
         ("volume", f"{project.name}_data", "/data")
     ]
     assert project.container("other").health is None
-
-
-def test_networks_and_volumes_are_told_and_seen_to_differ(
-    project: ScratchProject, tmp_path: Path, target: Target
-) -> None:
-    """This compose makes neither anew when its file changes: a rollback of files leaves both as they are."""
-    network, volume = f"{project.name}_default", f"{project.name}_data"
-    folders = target.folders.model_copy(update={"baselines": tmp_path / "baselines"})
-    seal = new_configuration_key(target.model_copy(update={"folders": folders, "baseline_key": None}))
-    copy = read_working_copy(target.application.repository)
-    before = record_surroundings(project.engine, copy, seal).resources
-    assert before is not None
-    assert before == {
-        f"network {network}": RecordedResource(
-            {"Driver": "bridge", "Internal": False, "EnableIPv6": False}, {}
-        ),
-        f"volume {volume}": RecordedResource({"Driver": "local"}, {}),
-    }
-    assert [*resource_differences(before, project.engine.shared_resources(), seal)] == []
-    project.take_down()
-    docker("network", "create", "--internal", "--opt=com.docker.network.driver.mtu=1400", network)
-    docker("volume", "create", "--opt=type=tmpfs", "--opt=device=tmpfs", "--opt=o=size=1m", volume)
-    try:
-        file = yaml.safe_load(project.file.read_text())
-        file |= {"networks": {"default": {"external": True, "name": network}}}
-        file |= {"volumes": {"data": {"external": True, "name": volume}}}
-        migrated = tmp_path / "docker-compose.yml"
-        migrated.write_text(yaml.safe_dump(file))
-        docker("compose", f"--project-name={project.name}", f"--file={migrated}", "create", "--no-build")
-        differences = [*resource_differences(before, project.engine.shared_resources(), seal)]
-        assert [text.partition(", observed hash")[0] for text in differences] == [
-            f"network {network}: Internal: expected false, observed true",
-            f"network {network}: option com.docker.network.driver.mtu: expected none",
-            f"volume {volume}: option device: expected none",
-            f"volume {volume}: option o: expected none",
-            f"volume {volume}: option type: expected none",
-        ]
-        # An option may hold a password, as those of a volume of CIFS do.
-        assert "size=1m" not in "".join(differences)
-    finally:
-        project.take_down()
-        docker("network", "rm", "--force", network)
-        docker("volume", "rm", "--force", volume)
-        project.bring_up()
 
 
 def test_one_off_containers_and_those_of_other_projects_are_left_out(project: ScratchProject) -> None:

@@ -11,7 +11,6 @@ from rollproof.engines.engine import (
     Inside,
     KeyedHash,
     RunningContainer,
-    SharedResource,
     Stranger,
     Usage,
 )
@@ -40,9 +39,6 @@ class StandInEngine:
 
     def insides(self, _: KeyedHash) -> Mapping[str, Inside]:
         return {service: Inside() for service in self._services}
-
-    def shared_resources(self) -> Mapping[str, SharedResource]:
-        return {"network toy": SharedResource({"Driver": "bridge"})}
 
     def strangers(self) -> Sequence[Stranger]:
         return []
