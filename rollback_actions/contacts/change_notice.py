@@ -47,7 +47,7 @@ def notify(
     body = redact(_message(target, profile, migration, document, when))
     channels = dict(zip(names_of(team.channels), team.channels, strict=True))
     with _change_journal(target, migration, say) as journal:
-        deliveries = deliver(channels, redact(title), body, team.delivery_seconds, redact)
+        deliveries = deliver(channels, redact(title), body, team.delivery_seconds)
         details = {"target": target.name, "migration": migration, "document": document.digest}
         record(journal, NOTIFIED, deliveries, body, **details, **author())
     return deliveries

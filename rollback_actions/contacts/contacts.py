@@ -169,7 +169,7 @@ class ContactClock:
         for wait in _WAITS:
             self._sleep(wait)
             seconds = self.target.contacts.delivery_seconds
-            done = deliver(left, title, body, seconds, self._redact)
+            done = deliver(left, title, body, seconds)
             with self._journal() as journal:
                 details = {"alert": due.alert, "because": due.because, **author()}
                 record(journal, ALERTED, done, f"{title}\n{body}", **details)

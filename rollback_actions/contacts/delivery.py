@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,6 @@ from rollback_actions.session.journal import Journal
 from rollproof.profile.channels import sender_of
 from rollproof.system.side_by_side import Question, wait_for
 
-_MOST = 300  # characters of a reason
 _REFUSED = "Apprise did not deliver it; it says why: apprise -vv --body=test URL"
 
 
@@ -32,9 +31,7 @@ class Delivery:
         return f"{how} ({self.seconds:.1f} s)"
 
 
-def deliver(
-    channels: Mapping[str, SecretStr], title: str, body: str, seconds: float, redact: Callable[[str], str]
-) -> dict[str, Delivery]:
+def deliver(channels: Mapping[str, SecretStr], title: str, body: str, seconds: float) -> dict[str, Delivery]:
     """Send a message to every channel, given by its name and URL; return the results by its name.
 
     A channel that takes longer than `seconds` counts as not delivered, and its thread is left alone.
@@ -48,8 +45,7 @@ def deliver(
         sender.start()
     wait_for(senders.values(), seconds)
     late = Delivery(delivered=False, reason=f"no answer within {seconds:g} s", seconds=seconds)
-    done = {name: late if sender.waiting else sender.answer() for name, sender in senders.items()}
-    return {name: replace(one, reason=redact(one.reason)[:_MOST]) for name, one in done.items()}
+    return {name: late if sender.waiting else sender.answer() for name, sender in senders.items()}
 
 
 def record(
@@ -83,7 +79,8 @@ def _sent(channel: Any, title: str, body: str, seconds: float) -> Delivery:  # n
             channel.socket_connect_timeout = channel.socket_read_timeout = seconds
             delivered = bool(channel.notify(title=title, body=body))
     except BaseException as error:  # noqa: BLE001 - whatever a channel's plugin raises, it has not delivered
-        reason = f"{type(error).__name__}: {error}"
+        # What it says may quote the URL, of which a part may be a token.
+        reason = f"{type(error).__name__}: {_REFUSED}"
     return Delivery(delivered, "" if delivered else reason, time.monotonic() - started)
 
 

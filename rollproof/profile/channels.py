@@ -10,8 +10,13 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from rollproof.redaction.channel_secrets import WITH_HOST
-
+# Schemes whose URL has a host in the host's place. In others a token may stand there.
+_WITH_HOST = frozenset(
+    {
+        *("json", "jsons", "xml", "xmls", "form", "forms", "mailto", "mailtos", "gotify", "gotifys"),
+        *("apprise", "apprises", "mmost", "mmosts", "rocket", "rockets", "matrix", "matrixs"),
+    }
+)
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 
 
@@ -27,7 +32,7 @@ def public_part(url: str) -> str:
     scheme = scheme.lower()
     if not separator or not _SCHEME.fullmatch(scheme):
         return "no URL"
-    if scheme not in WITH_HOST:
+    if scheme not in _WITH_HOST:
         return scheme
     try:
         host = urlsplit(url).hostname

@@ -39,7 +39,6 @@ from rollproof.profile.premigration import Premigration
 from rollproof.profile.sections import Account, Model, Name, Redaction, References, unknown_key
 from rollproof.reading import read_regular
 from rollproof.record_names import ACCOUNTS
-from rollproof.redaction.channel_secrets import parts_of
 from rollproof.redaction.personal import Personal
 from rollproof.redaction.redactor import Redactor
 from rollproof.redaction.secret import (
@@ -307,10 +306,7 @@ class Target(BaseSettings):
 
     def secrets(self) -> frozenset[str]:
         """The plain text of every secret in this profile, for redaction and the last scan only."""
-        found: Iterator[str] = secrets_in({name: getattr(self, name) for name in type(self).model_fields})
-        channels = (*self.premigration.team.channels, *self.contacts.urls)
-        parts = (part for url in channels for part in parts_of(url.get_secret_value()))
-        return frozenset([*found, *parts])
+        return frozenset(secrets_in({name: getattr(self, name) for name in type(self).model_fields}))
 
     @cached_property
     def personal(self) -> Personal:

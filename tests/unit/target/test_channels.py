@@ -1,15 +1,16 @@
-"""Channels: what is said of one is no secret, and what is secret of one is known to be."""
+"""Channels: what is said of one is no secret, also where its plugin fails."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
+from rollback_actions.contacts import delivery
+from rollback_actions.contacts.delivery import deliver
 from rollproof.profile.channels import names_of, public_part
 from rollproof.profile.profile import Target, load_target
-from rollproof.redaction.channel_secrets import parts_of
-from rollproof.redaction.redactor import Redactor
 from tests.conftest import write_profile
 
 
@@ -30,24 +31,6 @@ def test_scheme_and_host_are_said_and_no_more(url: str, said: str) -> None:
     assert public_part(url) == said
 
 
-@pytest.mark.parametrize(
-    ("url", "shown", "hidden"),
-    [
-        ("json://user:pass-word-1@127.0.0.1:8080/tok3n-of-it", "HTTP 500 from 127.0.0.1", "pass-word-1"),
-        ("json://user:p%40ss-word@127.0.0.1/x", "it took p", "p@ss-word"),
-        ("json://127.0.0.1/tok3n-of-it", "posted to 127.0.0.1", "tok3n-of-it"),
-        ("mailto://me:x@example.org?to=you@example.org", "mail of example.org", "you@example.org"),
-        ("slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlaz", "slack said no", "TIiajkdnlaz"),
-        ("tgram://123456789:abcdefg_hij/12315544", "telegram said no", "abcdefg_hij"),
-        ("ntfy://my-secret-topic", "ntfy said no", "my-secret-topic"),
-    ],
-)
-def test_a_token_is_redacted_by_itself(url: str, shown: str, hidden: str) -> None:
-    text = Redactor(parts_of(url)).text(f"{shown}: {hidden}.")
-    assert shown in text
-    assert hidden not in text
-
-
 def _target(folder: Path, *urls: str) -> Target:
     for number, url in enumerate(urls):
         (folder / f"channel{number}").write_text(url, encoding="utf-8")
@@ -61,6 +44,24 @@ def test_a_channel_is_named_without_its_secrets(tmp_path: Path) -> None:
     assert names_of(urls[:1], "on-call") == ("on-call 1 (json://h)",)
 
 
-def test_the_parts_are_secrets_of_the_target(tmp_path: Path) -> None:
-    target = _target(tmp_path, "json://u:one-secret@h/tok3n-of-it")
-    assert {"one-secret", "tok3n-of-it", "u:one-secret"} < target.secrets()
+@pytest.mark.parametrize(
+    ("url", "part"),
+    [
+        ("json://user:pass-word-1@127.0.0.1:8080/tok3n-of-it", "pass-word-1"),
+        ("json://user:p%40ss-word@127.0.0.1/x", "p@ss-word"),
+        ("slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlaz", "TIiajkdnlaz"),
+        ("tgram://123456789:abcdefg_hij/12315544", "abcdefg_hij"),
+    ],
+)
+def test_a_plugin_that_fails_says_no_part_of_its_url(
+    url: str, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Channel:
+        def notify(self, **_: str) -> bool:
+            raise ConnectionError(f"HTTP 500 from {part} of {url}")
+
+    monkeypatch.setattr(delivery, "sender_of", lambda _: Channel())
+    (found,) = deliver({"1": SecretStr(url)}, "title", "body", 10.0).values()
+    assert not found.delivered
+    assert found.reason.startswith("ConnectionError: Apprise did not deliver it")
+    assert part not in found.reason
