@@ -20,7 +20,6 @@ from reports.allure.metadata import environment_of_run, write_environment
 from reports.allure.missing import write_missing_results
 from reports.html.html import render
 from reports.incident.record import IncidentRecord, read_incident_record
-from reports.postmortem.postmortem import BY_PEOPLE
 from reports.postmortem.story import Cause, story_of
 from reports.run.causes import cause_lines, causes_of
 from reports.run.completion import complete
@@ -29,7 +28,7 @@ from reports.text.page import MARKS
 from reports.text.redactor import redactor_of
 from reports.tools.node import installed_allure
 from reports.verdict.limits import known_limits
-from reports.verdict.summary import append_job_summary, conclusion, lines, report_command
+from reports.verdict.summary import lines, report_command
 from reports.verdict.verdict import write_verdict
 from rollproof.baseline.facts import Facts
 from rollproof.errors import ExitCode, Problem
@@ -37,7 +36,7 @@ from rollproof.home import typed
 from rollproof.incident.incident import IncidentKind, report_paths
 from rollproof.incident.tally import tally
 from rollproof.reading import read_regular
-from rollproof.record_names import GATE_PAGE, POST_MORTEM, REPORT, RESULTS
+from rollproof.record_names import GATE_PAGE, REPORT, RESULTS
 from rollproof.sealing.seal import promised
 from rollproof.system.files import write_page
 from rollproof.verdict import RunVerdict, Verdict
@@ -110,21 +109,16 @@ class _Record:
         self._causes = causes_of(story, self._verification.run)
         problems = complete(story, redactor, say, render_it, drawn=drawn, target=target)
         self._notes += map(str, problems)
-        page = self._page(verdict)
         if wrong := redactor.wrong_in(self._places()):
             self._notes += wrong
             self._incident.reopen()
             self._shown = _with_secret(verdict)
             write_verdict(folder, self._shown)
             if self._green:
-                page = self._blocked(page)
+                self._mark_gate_page()
             self._green = False
             self._worsen(session, ExitCode.FAILED)
         self._complete_junit(self._shown)
-        try:
-            append_job_summary(redactor.text(page))
-        except OSError as error:
-            self._notes.append(f"  the job's summary page was not written: {error}")
         self._note_users_kept_out()
         if unsigned := self._unsealed() or unsigned:
             # A record that was to be signed and is not is no green result.
@@ -190,22 +184,13 @@ class _Record:
             return target
         return f"{target}, {f'after rollback {rollback.request}' if rollback else 'without a rollback'}"
 
-    def _page(self, shown: RunVerdict) -> str:
-        """Return the page for a job's summary: the gate's, or what is made of the post-mortem."""
-        name = GATE_PAGE if self._incident.kind is IncidentKind.CHANGE else POST_MORTEM
-        path, said = self._incident.folder / name, shown.said(green=self._green)
-        page = read_regular(path).decode().partition(BY_PEOPLE)[0] if path.exists() else ""
-        if name == GATE_PAGE or (said is shown.verdict and page):
-            return page
-        head = f"## {MARKS[said]} {said.capitalize()}: {conclusion(shown, green=self._green)}"
-        return f"{head}\n\n{page}"
-
-    def _blocked(self, page: str) -> str:
-        """Mark the page of a run whose record holds a secret, and save the gate's: it may promote nothing."""
-        page = f"# ❌ A secret is in the record of this run: see what its checks printed last\n\n{page}"
-        if self._incident.kind is IncidentKind.CHANGE:
-            write_page(self._incident.folder / GATE_PAGE, page)
-        return page
+    def _mark_gate_page(self) -> None:
+        """Mark the gate's page of a run whose record holds a secret: it may promote nothing."""
+        path = self._incident.folder / GATE_PAGE
+        if path.exists():
+            page = read_regular(path).decode()
+            warning = "A secret is in the record of this run: see what its checks printed last"
+            write_page(path, f"# {MARKS[Verdict.FAILED]} {warning}\n\n{page}")
 
     def _complete_results(self, record: IncidentRecord, recorded: Facts | None) -> None:
         results = getattr(self._config.option, "allure_report_dir", None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -39,8 +38,6 @@ _LATE = "every check of all four phases ran and passed, but the target was down 
 _NOT_IN_TIME = "every check of all four phases ran and passed, but not in time"
 _LONGEST_BLOCKED = 140
 _RECORD_FILES = (VERDICT, GATE_PAGE, REPORT, POST_MORTEM, RESULTS)
-# GitHub's runners, and those like them, show on the job's page the file that this variable names.
-_SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
 
 
 def lines(
@@ -84,14 +81,6 @@ def conclusion(verdict: RunVerdict, *, green: bool) -> str:
         return meaning(verdict)
     whole = f"the record so far is {verdict.verdict}: {meaning(verdict)}"
     return f"every check of this run ran and passed; {whole}"
-
-
-def append_job_summary(page: str) -> None:
-    """Append a page of Markdown to the job's summary page, if the runner has one."""
-    path = os.environ.get(_SUMMARY_VARIABLE)
-    if path:
-        with Path(path).open("a", encoding="utf-8") as stream:
-            stream.write(page)
 
 
 def meaning(verdict: RunVerdict) -> str:

@@ -155,7 +155,6 @@ def test_blocked():
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
     pytester.makeini("[pytest]\nstrict = true\nfilterwarnings = error\n")
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(test_checks=CHECKS)

@@ -1,9 +1,8 @@
-"""What a job of a CI service gets: JUnit XML and a summary page, both from the controller."""
+"""What a job of a CI service gets: JUnit XML, from the controller."""
 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from pathlib import Path
 
 import pytest
 
@@ -24,8 +23,8 @@ CHECKS = {
 
 
 @pytest.fixture
-def summary(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The page that a job's summary is appended to; the checks' project makes the whole record."""
+def project(sandbox: Sandbox) -> Sandbox:
+    """A project that makes the whole record."""
     (sandbox.pytester.path / "conftest.py").write_text(
         'pytest_plugins = ["fixtures.gating.windows", "fixtures.gating.phases",'
         ' "fixtures.gating.recorder",'
@@ -33,17 +32,13 @@ def summary(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         encoding="utf-8",
     )
     sandbox.settings(UNRENDERED)
-    page = tmp_path / "summary.md"
-    page.write_text("# Before\n", encoding="utf-8")
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(page))
-    return page
+    return sandbox
 
 
-@pytest.mark.usefixtures("summary")
-def test_every_kind_of_end_is_in_junit(sandbox: Sandbox) -> None:
-    sandbox.checks(**CHECKS)
-    file = sandbox.pytester.path / "junit.xml"
-    outcome = sandbox.run(f"--junitxml={file}")
+def test_every_kind_of_end_is_in_junit(project: Sandbox) -> None:
+    project.checks(**CHECKS)
+    file = project.pytester.path / "junit.xml"
+    outcome = project.run(f"--junitxml={file}")
     assert outcome.code == ExitCode.FAILED
     cases = {case.attrib["name"]: case for case in ET.parse(file).getroot().iter("testcase")}  # noqa: S314 - our own
     assert set(cases) == {"test_fine", "test_wrong", "test_store", "test_canary", "test_two"}
@@ -82,13 +77,3 @@ def test_every_kind_of_end_is_in_junit(sandbox: Sandbox) -> None:
 
 def _properties(of: ET.Element) -> dict[str, str]:
     return {one.attrib["name"]: one.attrib["value"] for one in of.findall("properties/property")}
-
-
-def test_the_summary_page_has_verdict_and_causes(sandbox: Sandbox, summary: Path) -> None:
-    sandbox.checks(**CHECKS)
-    sandbox.run()
-    page = summary.read_text(encoding="utf-8")
-    assert page.startswith("# Before\n")
-    assert page.count("Failed: something was verified, and it is wrong") == 1
-    assert "| Phase 1: Infrastructure | ❌ failed |" in page
-    assert "<sub>checks/test\\_a.py::test\\_wrong</sub>" in page

@@ -70,21 +70,23 @@ def test_the_script_ends_with_the_code_of_the_gate(path: Path, tmp_path: Path) -
     (tmp_path / "rollproof").chmod(0o755)
     (tmp_path / "jq").write_text(
         f"#!{sys.executable}\nimport json, sys\n"
-        "found = json.load(open(sys.argv[3]))['result']\nprint(found['incident'] if found else '')\n"
+        "found = json.load(open(sys.argv[3]))['result'] or {}\n"
+        "print(found.get(sys.argv[2].split()[0].rpartition('.')[2], ''))\n"
     )
+    (tmp_path / "gate.md").write_text("# Promote\n")
     (tmp_path / "jq").chmod(0o755)
     for gated, bundled, result, code in (
-        (0, 0, '{"incident": "change-x"}', 0),
-        (1, 0, '{"incident": "change-x"}', 1),
-        (3, 1, '{"incident": "change-x"}', 3),
-        (0, 4, '{"incident": "change-x"}', 4),
+        (0, 0, '{"incident": "change-x", "page": "gate.md"}', 0),
+        (1, 0, '{"incident": "change-x", "page": "gate.md"}', 1),
+        (3, 1, '{"incident": "change-x", "page": "gate.md"}', 3),
+        (0, 4, '{"incident": "change-x", "page": "gate.md"}', 4),
         (4, 0, "null", 4),
     ):
         environment = {
             "PATH": f"{tmp_path}:/usr/bin:/bin",
             "OUT": str(tmp_path / "out"),
             "COMMIT": "c",
-            "GITHUB_OUTPUT": str(tmp_path / "github"),
+            "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
             "CI_COMMIT_SHA": "c",
             "GATED": str(gated),
             "BUNDLED": str(bundled),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reports.verdict.summary import append_job_summary, lines, report_command
+from reports.verdict.summary import lines, report_command
 from reports.verdict.verdict import read_verdict, write_verdict
 from rollproof.errors import UsageProblem
 from rollproof.verdict import CheckCounts, FirstRed, PhaseVerdict, RollbackVerdict, RunVerdict, Verdict
@@ -142,19 +142,6 @@ def test_what_is_late_and_verified_says_that_nothing_else_is_wrong(tmp_path: Pat
     assert "  late    downtime, from a to b: expected at most 600 s, observed 700.0 s" in said
     assert json.loads(write_verdict(tmp_path, LATE).read_text())["late"] == LATE.late
     assert (LATE.verified, PASSED.verified, FAILED.verified) == (True, True, False)
-
-
-def test_the_job_summary_is_appended_where_there_is_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    page = tmp_path / "summary.md"
-    page.write_text("before\n")
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(page))
-    append_job_summary("# Passed\n")
-    monkeypatch.delenv("GITHUB_STEP_SUMMARY")
-    append_job_summary("# Passed\n")
-
-    assert page.read_text() == "before\n# Passed\n"
 
 
 BLIND = replace(
