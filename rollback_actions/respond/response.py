@@ -43,7 +43,7 @@ from rollproof.incident.response_record import (
 )
 from rollproof.incident.tally import tally
 from rollproof.monitoring.assessment import Assessed, assess_target, decision_by
-from rollproof.monitoring.severity import Severity
+from rollproof.monitoring.severity import Severity, Standing
 from rollproof.monitoring.tree import Action, Decision
 from rollproof.planning.advice import Advice
 from rollproof.planning.foresight import Foreseen
@@ -267,17 +267,22 @@ class _Response:
         self.journal.write(ASSESSED, **assessed_details(assessed))
 
     def _investigate(self) -> Assessed:
-        """Wait until the investigation's time is over, or it is critical; return the last assessment."""
+        """Wait until the investigation's time is over, or it is critical; return the last assessment.
+
+        If a figure is beyond its limit then, but not yet for long enough to count, wait for as long again.
+        """
         seconds = self.target.responding.investigation_seconds
         self.journal.write(INVESTIGATING, seconds=seconds)
         began, pause = Moment.now(), _BEATS * self.target.premigration.monitoring.beat_seconds
-        while (left := seconds - began.seconds_ago()) > 0:
-            time.sleep(min(left, pause))
+        while True:
+            left = seconds - began.seconds_ago()
+            time.sleep(min(left, pause) if left > 0 else pause)
             self._tell_people("unknown")
-            assessed = assess_target(self.target, self.say)
-            if assessed.assessment.severity is Severity.CRITICAL:
-                return assessed
-        return assess_target(self.target, self.say)
+            found = assess_target(self.target, self.say)
+            lasting = found.assessment.severity is Severity.UNKNOWN and found.assessment.of(Standing.LASTING)
+            over = began.seconds_ago() >= (2 * seconds if lasting else seconds)
+            if over or found.assessment.severity is Severity.CRITICAL:
+                return found
 
     def _agree(self, decision: Decision) -> ResponseOutcome | None:
         """Show the plan and ask; return None for a yes. Nobody is asked about a refused plan."""
