@@ -82,8 +82,9 @@ def _row_lost(ground: Ground) -> Iterator[None]:
 _CRITICAL, _OTHER = Severity.CRITICAL, Severity.NON_CRITICAL
 _FULL, _LOOK, _STORE = Action.FULL, Action.INVESTIGATE, Action.DATABASE
 DRILLS = (
-    Drill("errors-60", "60 % of the requests fail", _failing(0.6), "errors", _CRITICAL, _FULL),
+    # In this order: the longer time of the band of 10 % would count the failures of the other drill too.
     Drill("errors-15", "15 % of the requests fail", _failing(0.15), "errors", _OTHER, _LOOK),
+    Drill("errors-60", "60 % of the requests fail", _failing(0.6), "errors", _CRITICAL, _FULL),
     Drill("health-down", "health answers 503", _health_down, "health", _CRITICAL, _FULL),
     Drill("store-down", "Qdrant is stopped", _store_down, "stores", _CRITICAL, _STORE, ("qdrant",)),
     Drill("record-lost", "a row of MySQL is gone", _row_lost, "records lost", _CRITICAL, _STORE, ("mysql",)),
