@@ -90,10 +90,10 @@ def _record(stack: Stack, progress: Progress, _scale: float) -> None:
 def _rollback(stack: Stack, progress: Progress, _scale: float) -> None:
     bring_up_application(stack, progress, 1.0)
     target = load_target(stack.profile)
-    with ExitStack() as opened, progress.step("roll back both ways"):
+    with ExitStack() as opened, progress.step("roll back all ways"):
         operators = Operators(target, open_engine(target.engine), opened)
-        ours, bare = measure_rollback(stack, target, lambda: wreck_stores(operators))
-    _show("Emergency rollback of the staging stack", compared([ours, bare], bare))
+        ours, bare, copying = measure_rollback(stack, target, lambda: wreck_stores(operators))
+    _show("Emergency rollback of the staging stack", compared([ours, bare, copying], bare))
 
 
 def _growth(stack: Stack, scale: float) -> None:

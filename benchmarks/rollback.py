@@ -1,8 +1,8 @@
 """The emergency rollback of a staging stack, compared with the bare commands that it wraps.
 
 Bare: stop the application, let each store's restore client put its backup back, all side by side, check the
-commit out, and `docker compose up`. It lacks the plan, lock and journal, the copy of overwritten records, the
-export of later writes, and the account of the records.
+commit out, and `docker compose up`; in a third way, copy each store first. It lacks the plan, lock and
+journal, the export of later writes, and the account of the records.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ SECONDS = 300
 
 
 def measure_rollback(stack: Stack, target: Target, wreck: Callable[[], object]) -> list[Measure]:
-    """Return the times of both ways, run in turns on data that `wreck` has damaged; ours comes first.
+    """Return the times of the ways, run in turns on data that `wreck` has damaged.
+
+    Ours comes first, then the bare commands, then these with a copy.
 
     Raises:
         ActionFailed: a rollback failed, so its time means nothing.
@@ -42,27 +44,34 @@ def measure_rollback(stack: Stack, target: Target, wreck: Callable[[], object]) 
             _actions(environment, command)
         ours = partial(_actions, environment, "rollback", "emergency", commit)
         bare = partial(_bare, stack, target, backups, commit)
-        return side_by_side(
-            {
-                "emergency rollback": partial(_wrecked, wreck, ours),
-                "bare commands": partial(_wrecked, wreck, bare),
-            },
-            TIMES,
-        )
+        ways: dict[str, Callable[[], None]] = {
+            "emergency rollback": ours,
+            "bare commands": bare,
+            "bare commands that copy first": partial(bare, copies=Path(folder)),
+        }
+        return side_by_side({name: partial(_wrecked, wreck, way) for name, way in ways.items()}, TIMES)
 
 
 def _wrecked(wreck: Callable[[], object], roll_back: Callable[[], None]) -> None:
-    # Both times include the wrecking, which is short.
+    # All times include the wrecking, which is short.
     wreck()
     roll_back()
 
 
-def _bare(stack: Stack, target: Target, backups: Path, commit: str) -> None:
+def _bare(stack: Stack, target: Target, backups: Path, commit: str, copies: Path | None = None) -> None:
     services = target.application.services
     hint = "look at the stack: docker ps"
     stack.compose("stop", *services, seconds=SECONDS, hint=hint)
     keepers = open_keepers(target, open_engine(target.engine), ComposeControl(target.engine))
     backup = find_backup(backups, target.name, commit)
+    if copies is not None:
+        copy = Path(tempfile.mkdtemp(dir=copies))
+
+        def keep(name: str) -> None:
+            (copy / name).mkdir()
+            keepers[name].keep_safe(copy / name, up=True, backup=backup.folder / name)
+
+        every(keep, keepers, name="copy")
     every(lambda name: keepers[name].restore(backup.folder / name), keepers, name="restore")
     git(target.application.repository, "checkout", "--quiet", commit)
     up = ["--detach", "--no-build", "--no-deps", "--force-recreate", "--wait"]
