@@ -14,6 +14,7 @@ from reports.terminal.progress import Progress
 from rollproof.errors import ExitCode
 from rollproof.git.repository import resolve_commit
 from rollproof.verdict import Verdict
+from staging.rehearsal.pace import Pace
 from staging.rounds import Round, chosen, folder_for
 from staging.stack.fresh_stacks import (
     bring_up_stores,
@@ -43,13 +44,22 @@ AsShape = Annotated[Shape, typer.Option("--shape", help="How the stack is deploy
 
 
 @app.command()
-def rehearsal(scale: Scale = 1.0, shape: AsShape = Shape.USUAL) -> None:
-    """Break a staging stack by a migration, roll it back, verify it, write the record."""
+def rehearsal(
+    scale: Scale = 1.0,
+    shape: AsShape = Shape.USUAL,
+    pace: Annotated[Pace, typer.Option(help="How long to wait between the runbook's parts.")] = Pace.QUICK,
+) -> None:
+    """Break a staging stack by a migration, roll it back, verify it, write the record.
+
+    By the runbook's own times it takes an hour and a half.
+    """
     from staging.rehearsal.rehearsal import Rehearsal
+    from staging.rehearsal.rehearsal_progress import RehearsalProgress
 
     stack = Stack(ROOT, wanted=shape)
-    with Progress() as progress, fresh_stacks([stack], progress):
-        incident, verdict, fates = Rehearsal(stack, progress).run(scale)
+    times = stack.state.folder / f"rehearsal-{shape}-{pace}-{scale:g}.json"
+    with RehearsalProgress(times) as progress, progress.bar(), fresh_stacks([stack], progress):
+        incident, verdict, fates = Rehearsal(stack, progress, pace).run(scale)
     typer.echo(str(fates))
     typer.echo(f"verdict: {verdict}")
     typer.echo(f"incident: {incident.folder.relative_to(ROOT)}")

@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Thread
 from typing import IO
 
 from reports.terminal.progress import Progress
@@ -24,17 +25,19 @@ from rollproof.errors import ActionFailed, ExitCode
 from rollproof.incident.incident import Incident, new_incident
 from rollproof.incident.journal_steps import Step
 from rollproof.incident.rehearsals import WRITES
+from rollproof.monitoring.samples import samples_path
 from rollproof.monitoring.severity import Severity, assess_now, monitored_samples
 from rollproof.planning.unfinished import unfinished_of
 from rollproof.profile.profile import PREFIX, Target, load_target
 from rollproof.record_names import JOURNAL
 from rollproof.sealing.seal import sealed
-from rollproof.system.command import STANDARD_ERROR, Deadline, end_group
+from rollproof.system.command import Deadline, end_group
 from rollproof.team.contact_message import assessment_text
 from rollproof.team.contact_record import Alert
 from rollproof.verdict import Verdict, verdict_of
 from staging.processes import run
 from staging.rehearsal.live_users import LiveUsers, Visit
+from staging.rehearsal.pace import Pace, Time, Timetable
 from staging.rehearsal.staging_team import TeamChannel, team_channel, write_change_document
 from staging.rehearsal.users_data import Fates, fates_of
 from staging.releases.deployment import bring_up_application
@@ -51,9 +54,11 @@ ASSESSMENT = (
     "root cause: release 2 changes records that release 1 wrote so that they no longer serve;"
     " a fix is not developed yet; the rollback is verified"
 )
-# A rehearsal takes a third of it.
-USERS_SECONDS = 1200.0
+INVESTIGATED = "root cause: the frontend had stopped; it is started again; no rollback is needed"
+# By the runbook's timetable, a rehearsal takes two thirds of it.
+USERS_SECONDS = 2.5 * 3600
 ENGINEER = "rehearsal"
+HINT = "look at the stack: docker ps"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,7 @@ class Rehearsal:
 
     stack: Stack
     progress: Progress
+    pace: Pace = Pace.QUICK
 
     def run(self, scale: float) -> tuple[Incident, Verdict, Fates]:
         """Run the whole rehearsal; return the incident, its verdict, and what became of users' writes.
@@ -72,14 +78,16 @@ class Rehearsal:
         with self.progress.step("find what renders the report"):
             find_allure(self.progress.say)
         releases = bring_up_application(self.stack, self.progress, scale)
-        with lived_in(self.stack):
+        with lived_in(self.stack, self.pace):
             return self._rehearse(releases)
 
     def _rehearse(self, releases: Releases) -> tuple[Incident, Verdict, Fates]:
         profile = self.stack.profile
         target = load_target(profile)
         write_off_rollbacks(target, self.progress.say)
-        users = LiveUsers(str(target.application.url))
+        # Of an earlier stack, too: they would stand at the beginning of this incident's timeline.
+        samples_path(target).unlink(missing_ok=True)
+        users, timetable = LiveUsers(str(target.application.url)), Timetable(self.pace, self.progress)
         incident = new_incident(target.folders.incidents, target.name)
         with (
             sealed(incident.folder, target.signing, "rehearsal", self.progress.say),
@@ -91,15 +99,22 @@ class Rehearsal:
                     self._tell_the_team(releases, rehearsed.steps)
                     rehearsed.prepare()
                     rehearsed.pass_gate()
+                    timetable.wait_until(Time.MIGRATION)
                     checks, effects = rehearsed.migrate()
+                timetable.wait_until(Time.DETECTED)
                 if self.stack.shape is Shape.STRANGER:
                     verdict = self._respond_to_users(incident, channel, releases.release1)
                 else:
-                    self._wait_for_critical(target)
+                    self._wait_for(Severity.CRITICAL, target)
+                    timetable.wait_until(Time.DECISION)
                     verdict = self._respond(incident, channel)
                 if verdict is Verdict.PASSED:
                     channel.wait_for(Alert.POST_MORTEM, COMMAND_SECONDS)
                 self._answer(incident, "--assessment", ASSESSMENT)
+                if self.stack.shape is Shape.USUAL and verdict is Verdict.PASSED:
+                    timetable.wait_until(Time.VERIFIED)
+                    self._investigate(target, channel)
+                timetable.wait_until(Time.POST_MORTEM)
             # Users have left: a sign-up that meets the restart leaves a user without settings, since the
             # application writes the two one by one.
             # The old code was not tried on the migrated data: users were waiting for the rollback.
@@ -119,25 +134,66 @@ class Rehearsal:
             steps = Recorder(journal, self.progress, lock.require)
             yield Rehearsed(target, self.stack.profile, releases.release2, incident, steps)
 
-    def _wait_for_critical(self, target: Target) -> None:
-        """Wait until the monitor's samples are critical; if they never are, the response says so."""
+    def _wait_for(self, severity: Severity, target: Target) -> None:
+        """Wait until the monitor's samples have that severity; if they never do, the next command says so."""
         limit = Deadline(SEEN_SECONDS)
-        with self.progress.step("see the trouble in the monitor's samples") as step:
+        with self.progress.step(f"see in the monitor's samples that the target is {severity}") as step:
             found = assess_now(target, monitored_samples(target))
-            while found.severity is not Severity.CRITICAL and not limit.passed:
+            while found.severity is not severity and not limit.passed:
                 time.sleep(1.0)
                 found = assess_now(target, monitored_samples(target))
             step.result = assessment_text(found)
 
     def _respond(self, incident: Incident, channel: TeamChannel) -> Verdict:
         """Respond by the runbook's own command; who is on call answers its alert, and somebody says yes."""
-        words = ("respond", f"--incident={incident.id}")
-        self.progress.say(f"$ rollproof {' '.join(words)}")
-        with self._begun(self._words(*words), STANDARD_ERROR) as response:
+        with self._responding(incident) as response:
             channel.wait_for(Alert.ON_CALL, COMMAND_SECONDS)
             self._answer(incident, "--decision", "roll back")
-            response.communicate(b"y\n", RESPONSE_SECONDS)
+            _wait_for_end(response, b"y\n")
         return verdict_of(ExitCode(response.returncode))
+
+    def _investigate(self, target: Target, channel: TeamChannel) -> None:
+        """Respond to a trouble that is not critical: who is on call ends it while it is investigated.
+
+        Raises:
+            ActionFailed: the response ended otherwise than by going on to monitor.
+        """
+        self._wait_for(Severity.HEALTHY, target)
+        with self.progress.step("stop the frontend"):
+            self.stack.compose("stop", "frontend", seconds=COMMAND_SECONDS, hint=HINT)
+        self._wait_for(Severity.NON_CRITICAL, target)
+        incident = new_incident(target.folders.incidents, target.name)
+        with self._responding(incident) as response:
+            channel.wait_for(Alert.ON_CALL, COMMAND_SECONDS)
+            self._answer(incident, "--decision", "investigate")
+            self.stack.compose("start", "frontend", seconds=COMMAND_SECONDS, hint=HINT)
+            _wait_for_end(response)
+        if response.returncode != ExitCode.VERIFIED:
+            raise ActionFailed(
+                what="response to a trouble that is not critical",
+                expected="continue monitoring: exit code 0",
+                observed=f"exit code {response.returncode}",
+                source=str(incident.folder),
+                hint=HINT,
+            )
+        self._answer(incident, "--assessment", INVESTIGATED)
+        self._command("report", incident.id)
+
+    @contextmanager
+    def _responding(self, incident: Incident) -> Iterator[subprocess.Popen[bytes]]:
+        """Run the runbook's own command of the emergency flow beside the block."""
+        words = ("respond", f"--incident={incident.id}")
+        self.progress.say(f"$ rollproof {' '.join(words)}")
+        with self._begun(self._words(*words), subprocess.PIPE) as response:
+            # Above the progress, which would overwrite what another program prints.
+            lines = Thread(target=self._repeat, args=[response.stdout], name="lines of the response")
+            lines.start()
+            yield response
+            lines.join()
+
+    def _repeat(self, lines: IO[bytes]) -> None:
+        for line in lines:
+            self.progress.say(line.decode(errors="replace").rstrip())
 
     def _respond_to_users(self, incident: Incident, channel: TeamChannel, known_good: str) -> Verdict:
         """Respond to what users report, and no band of the monitor shows: a person decides, and types."""
@@ -219,9 +275,17 @@ class Rehearsal:
                 end_group(process, grace=END_SECONDS)
 
 
+def _wait_for_end(response: subprocess.Popen[bytes], answer: bytes = b"") -> None:
+    """Type the answer, and wait for the end of the response."""
+    if response.stdin is not None:
+        response.stdin.write(answer)
+        response.stdin.close()
+    response.wait(RESPONSE_SECONDS)
+
+
 @contextmanager
-def lived_in(stack: Stack) -> Iterator[None]:
-    """Have a team on call during the block, and users who add and change records.
+def lived_in(stack: Stack, pace: Pace) -> Iterator[None]:
+    """Have a team on call during the block, users who add and change records, and the times of that pace.
 
     Which records they change is as the stranger's profile says of its stores: the usual one expects that
     nobody writes, and the drills and faults hold it to that.
@@ -236,6 +300,7 @@ def lived_in(stack: Stack) -> Iterator[None]:
         "CONTACTS": {"on_call": contact, "tech_lead": contact},
         # A rollback of an earlier stack is no reason to hold back one of this stack.
         "HOLD_SECONDS": 0,
+        **pace.settings,
         **{
             f"STORES__{name.upper()}__{key.upper()}": stranger[name][key]
             for name in usual
