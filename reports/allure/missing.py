@@ -24,29 +24,31 @@ from rollproof.system.files import encodable, write_whole
 
 
 def write_missing_results(record: IncidentRecord, redactor: Redactor | None = None) -> None:
-    """Write a result for each check that has none since its newest run began, as the ledger has it."""
+    """Write a result, with the ledger's verdict, for each check that wrote none in its newest run."""
     folder = record.incident.folder / RESULTS
     folder.mkdir(exist_ok=True)
     if not (folder / ENVIRONMENT_FILE).exists():
         write_environment(folder, environment_of(record.incident, record.rollback))
     newest = _newest_results(record)
-    own = _starts(folder, written_here={_name(result) for result in newest.values()})
+    own_starts = _starts(folder, written_here={_name(result) for result in newest.values()})
     for check, result in newest.items():
         path = folder / _name(result)
-        if max(own[check], default=-1) >= result.start:
-            # The check's own result may have come after an earlier rebuild.
+        if max(own_starts[check], default=-1) >= result.start:
+            # An earlier rebuild wrote this file; the check's own result has come since.
             path.unlink(missing_ok=True)
         else:
-            RedactingLogger(_Whole(path), redactor or Redactor()).report_result(result)
+            RedactingLogger(_WholeFileLogger(path), redactor or Redactor()).report_result(result)
 
 
 def _newest_results(record: IncidentRecord) -> Mapping[str, TestResult]:
-    """Return a result for each check of the newest run that planned it, under an id that stays the same."""
+    """Return a result for each check of the newest run that planned it; its id is that of each rebuild."""
     incident, found = record.incident, dict[str, TestResult]()
     for run in record.runs:
         moment = run.facts.started if run.facts is not None else incident.started
         began = int(datetime.fromisoformat(moment.wall).timestamp() * 1000)
-        planned = {check: stage for stage, of in run.plan.items() if stage in TITLES for check in of.checks}
+        planned = {
+            check: stage for stage, plan in run.plan.items() if stage in TITLES for check in plan.checks
+        }
         for planned_id, stage in planned.items():
             # A damaged plan may hold lone surrogates, which cannot be written.
             check = encodable(planned_id)
@@ -63,7 +65,7 @@ def _name(result: TestResult) -> str:
 def _starts(folder: Path, written_here: set[str]) -> Mapping[str, list[int]]:
     """Return when each check began by its own results, in milliseconds since 1970.
 
-    A result that is torn or unreadable does not count: its hash in the seal says what is wrong with it.
+    A result that is torn or unreadable does not count: the seal shows that it was altered.
     """
     found = defaultdict[str, list[int]](list)
     for path in folder.glob("*-result.json"):
@@ -79,7 +81,7 @@ def _starts(folder: Path, written_here: set[str]) -> Mapping[str, list[int]]:
     return found
 
 
-class _Whole:
+class _WholeFileLogger:
     """Writes one result as Allure's logger does, but under a name that stays the same."""
 
     def __init__(self, path: Path) -> None:

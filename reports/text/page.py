@@ -14,7 +14,7 @@ from rollproof.verdict import Verdict
 
 MARKS = {Verdict.PASSED: "✅", Verdict.FAILED: "❌", Verdict.BROKEN: "⚠️", Verdict.BLOCKED: "⏸️"}
 _NONE = "\N{EM DASH}"
-# The start of a line that Markdown reads as a list or a rule, if not escaped already.
+# The start of a line that Markdown reads as a list or a rule; `escaped` escapes `*`, `#` and the like.
 _OPENER = re.compile(r"^(\d*)([-+=.)])(?=[-=\s]|$)")
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -29,7 +29,10 @@ def markdown(template: str, redact: Callable[[str], str], **values: object) -> s
 
 
 def html(template: str, redact: Callable[[str], str], **values: object) -> str:
-    """Return the part of an HTML page that `template` makes of `values`; see `markdown`."""
+    """Return the part of an HTML page that `template` makes of `values`; see `markdown`.
+
+    A `Markup` is taken as it is: its maker has redacted it.
+    """
 
     def shown(value: object) -> object:
         if isinstance(value, Markup):
@@ -42,7 +45,7 @@ def html(template: str, redact: Callable[[str], str], **values: object) -> str:
 def _page(
     template: str, values: dict[str, object], shown: Callable[[object], object], *, autoescape: bool = False
 ) -> str:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - at every start of pytest
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - else at every start of pytest
 
     # `shown` escapes Markdown; jinja2's own escaping is HTML's.
     environment = Environment(

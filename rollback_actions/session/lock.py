@@ -8,9 +8,10 @@ number is used again. A process that read the records long ago adds a number bel
 A single record, removed and created again, would not do. A process that is slow to remove a dead holder's
 record would remove the next holder's.
 
-The records are empty volumes of the engine, which their labels say. Creating an existing volume changes
-nothing, and returns the first creator's labels: of any number of creators, on whatever machines, one is the
-first. A volume outlives containers, `docker container prune`, and a restart of the engine.
+Each record is an empty volume of the engine; its content is in the volume's labels. Creating an existing
+volume changes nothing, and returns the first creator's labels: of any number of creators, on whatever
+machines, one is the first. A volume outlives containers, `docker container prune`, and a restart of the
+engine.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class LockVolumes(LockRecords):
     """The numbered records of a compose project's lock, read and written."""
 
     def add(self, number: int, record: Mapping[str, str]) -> Mapping[str, str]:
-        """Write record `number` unless it exists; return its content after that."""
+        """Write record `number` unless it exists; return what it holds then, which is the first writer's."""
         labels = {LABEL: self.project, **{f"{LABEL}.{key}": value for key, value in record.items()}}
         with asking(self._what, self.project, self.deadline_seconds) as api:
             return record_of(api.create_volume(self.name(number), labels=labels).get("Labels"))
@@ -57,7 +58,10 @@ class TargetLock:
     """The lock of one target for one process, held while its body runs. A context manager."""
 
     def __init__(self, records: LockVolumes, target: str, what: str, *, take_over: bool = False) -> None:
-        """Hold nothing yet. `what` is the action under the lock; `take_over` is the operator's word."""
+        """Hold nothing yet. `what` is the action under the lock.
+
+        With `take_over` the operator says that the holder has ended.
+        """
         self.holder = Holder.doing(what)
         self.taken_from: Holder | None = None
         self.lost = False  # another process has taken it over
@@ -68,7 +72,7 @@ class TargetLock:
     def __enter__(self) -> Self:
         """Take the lock."""
         while True:
-            number, self.taken_from = self._free()
+            number, self.taken_from = self._free_or_refuse()
             try:
                 if self._add(number + 1, self.holder.record()):
                     return self
@@ -89,7 +93,7 @@ class TargetLock:
             raise ActionFailed(
                 what=f"lock of target {self._target}",
                 expected="held by this process still",
-                observed=f"held by {holder}" if holder else "nobody's",
+                observed=f"held by {holder}" if holder else "free",
                 source=self._records.name(number),
                 hint=f"it was taken over, so this one stops; what the other does: {typed('rollback status')}",
             )
@@ -100,10 +104,14 @@ class TargetLock:
         Raises:
             UsageProblem: somebody holds it, who is named. `Problem`: the engine does not answer.
         """
-        self._free()
+        self._free_or_refuse()
 
-    def _free(self) -> tuple[int, Holder | None]:
-        """Return the highest number and the holder to take the lock over from; refuse any other holder."""
+    def _free_or_refuse(self) -> tuple[int, Holder | None]:
+        """Return the highest number, and the holder to take the lock over from, None if it is free.
+
+        Raises:
+            UsageProblem: another holder has it.
+        """
         number, holder = read_lock(self._records)
         if holder is None:
             return number, None
@@ -118,7 +126,7 @@ class TargetLock:
             hint={
                 Life.RUNS: f"wait for it, or end it first; how far it is: {typed('rollback status')}",
                 Life.ENDED: f"nobody will give it back: add {TAKE_OVER}",
-                Life.UNKNOWN: f"ask {holder.user}, or look there; when it has ended, add {TAKE_OVER}",
+                Life.UNKNOWN: f"ask {holder.user}, or look on its machine; when it is over, add {TAKE_OVER}",
             }[life],
         )
 
@@ -139,7 +147,10 @@ class TargetLock:
                 self._add(number + 1, FREE)
         except Problem as problem:
             with suppress(OSError):
-                typer.echo(f"the lock was not given back: add {TAKE_OVER} next: {problem.summary}", err=True)
+                typer.echo(
+                    f"the lock was not given back ({problem.summary}): add {TAKE_OVER} to the next command",
+                    err=True,
+                )
 
 
 def open_lock(target: Target, what: str, *, take_over: bool = False) -> TargetLock:

@@ -1,4 +1,7 @@
-"""Room for the copy of what stores hold, which is taken before they are overwritten."""
+"""Room for the copy of what stores hold, which is taken before they are overwritten.
+
+A backup set is not asked for its room: a full disk ends the backup, and the unfinished folder is removed.
+"""
 
 from __future__ import annotations
 

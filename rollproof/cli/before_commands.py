@@ -26,7 +26,7 @@ Migration = Annotated[str, typer.Argument(metavar="COMMIT", help="Hash of the co
 
 @app.command(epilog=examples("backup --target prod.toml"))
 def backup(profile: Profile, incident: IncidentId = None, *, take_over: TakeOver = False) -> None:
-    """Back up every store in parallel, into a new backup set of the current commit."""
+    """Back up every store, into a new backup set of the current commit."""
     from rollback_actions.backup.whole_backup import away_during_backup, back_up
     from rollback_actions.containers.compose import ComposeControl
     from rollback_actions.session.lock import open_lock

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from rollproof.profile.profile import Target
 
 app = typer.Typer()
-Show = Callable[[Sample], None]
-_PRIORITY = -10  # if this user may set it
+TakeSample = Callable[[Sample], None]
+_NICENESS = -10  # if this user may set it
 
 
 @app.command(
@@ -65,9 +65,9 @@ def monitor(
     seconds = target.premigration.monitoring.beat_seconds
     view = View(sys.stdout, as_json=as_lines, check=redact(Advice(target, profile).reach()))
     done = missed = 0
-    # A target in trouble makes its machine busy, and then its samples matter most. They cost little.
+    # When a target is in trouble its machine is busy, and samples matter most then.
     with suppress(PermissionError):
-        os.setpriority(os.PRIO_PROCESS, 0, _PRIORITY)
+        os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)
     with (
         file_lock(path.with_suffix(".lock"), f"monitor {target.name}"),
         stopping() as stopped,
@@ -88,7 +88,7 @@ def monitor(
 
 
 @contextmanager
-def _scraped(target: Target, port: int | None) -> Iterator[Show]:
+def _scraped(target: Target, port: int | None) -> Iterator[TakeSample]:
     """Yield a function that shows a sample to scrapers; without a port it does nothing."""
     if port is None:
         yield lambda _: None
@@ -102,7 +102,7 @@ def _scraped(target: Target, port: int | None) -> Iterator[Show]:
 
 
 @contextmanager
-def _written(path: Path) -> Iterator[Show]:
+def _written(path: Path) -> Iterator[TakeSample]:
     """Yield a function that writes a sample to the target's file."""
     with _writable(path):
         writer = SampleWriter(path)
@@ -145,7 +145,7 @@ def assess(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Assess severity within 30 s, from the monitor's samples or its own; changes nothing."""
+    """Assess severity within 30 s, by the monitor's samples or by some that it takes; changes nothing."""
     from reports.answers.decision import AssessmentRecord, assessment_record_lines
     from reports.terminal.document import answer
     from rollback_actions.respond.response import CODES_OF_SEVERITY
@@ -180,7 +180,7 @@ def plan(
 ) -> None:
     """Decide what to do by the runbook's tree and print the exact steps; changes nothing.
 
-    A trouble that is named counts as critical. Without one, what `assess` finds is decided on.
+    A trouble that is named counts as critical. Without one, it decides on what `assess` finds.
     """
     from reports.answers.decision import decision_lines, decision_record
     from reports.terminal.document import answer

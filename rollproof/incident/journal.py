@@ -2,7 +2,7 @@
 
 An edited, reordered or removed record breaks the chain. That nothing was cut off at its end is for the seal
 to say. Records are JSON lines with `sequence`, `at`, `event`, `previous` (the hash of the record before) and
-`hash` (SHA-256 of the record without it).
+`hash` (SHA-256 of the record without it). A torn last line is left out; the next writer removes it.
 """
 
 from __future__ import annotations

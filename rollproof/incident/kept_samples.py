@@ -1,8 +1,8 @@
-"""The monitor's samples around an incident, kept in its folder as the source of every later account.
+"""The monitor's samples around an incident, kept in its folder: report and downtime are made from these.
 
-They are taken when a rollback or a response begins, and again when it or a run of checks has ended, to
+They are copied when a rollback or a response begins, and again when it or a run of checks has ended, to
 include the recovery. Each time adds the samples since, and writes the file whole. No step of an incident
-waits for samples, or fails without.
+waits for samples, or fails without them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from rollproof.system.files import json_line, write_whole
 from rollproof.system.record_files import as_json
 
 BEFORE_SECONDS = 1800.0
-"""Seconds before the incident's beginning at which they begin."""
+"""The kept samples begin this many seconds before the incident."""
 MOST = 7200
 """Maximum number kept: if there are more, the first half and the last half of this number."""
 
@@ -51,8 +51,8 @@ def samples_kept(target: Target, incident: Incident, own: Sequence[Sample] = ())
 def keep_samples(target: Target, incident: Incident, own: Sequence[Sample] = ()) -> None:
     """Add to `incident` the new samples of the monitor of `target`, and `own` ones; never fail.
 
-    Damaged samples are left as they are, and nothing is added. A change's record keeps none: the time before
-    a migration is no incident.
+    If the kept file is damaged, nothing is added; damaged lines of the monitor's file are left out. The
+    record of a planned migration keeps none: the time before a migration is no incident.
     """
     with suppress(Problem, OSError):
         if incident.kind is IncidentKind.CHANGE:
@@ -70,7 +70,11 @@ def keep_samples(target: Target, incident: Incident, own: Sequence[Sample] = ())
 
 
 def read_kept(folder: Path) -> tuple[Sample, ...]:
-    """Return the samples that the incident in `folder` keeps, oldest first; () if it keeps none."""
+    """Return the samples that the incident in `folder` keeps, oldest first; () if it keeps none.
+
+    Raises:
+        Unverifiable: the file is damaged, or cannot be read.
+    """
     return read_samples(folder / SAMPLES, MOST)
 
 

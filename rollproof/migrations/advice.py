@@ -35,7 +35,7 @@ _OPERATIONS = {
     "create_foreign_key": _OLD_CODE_WRITES,
     "create_primary_key": _OLD_CODE_WRITES,
 }
-_ADDING = frozenset(
+_UNREMARKED = frozenset(
     {
         "add_column",
         "batch_alter_table",
@@ -158,5 +158,7 @@ def _of_call(call: ast.Call, function: ast.Attribute, dialect: str) -> Iterator[
         yield call.lineno, f"{said}: {_OPERATIONS[function.attr]}"
     elif function.attr == "execute" and isinstance(text, ast.Constant) and isinstance(text.value, str):
         yield from of_sql(text.value, dialect, call.lineno)
-    elif function.attr == "execute" or (ast.unparse(function.value) == "op" and function.attr not in _ADDING):
+    elif function.attr == "execute" or (
+        ast.unparse(function.value) == "op" and function.attr not in _UNREMARKED
+    ):
         yield call.lineno, f"{said}: {NOT_JUDGED}"

@@ -34,6 +34,7 @@ def kinds() -> Mapping[str, Descriptor[Any]]:
         for path in sorted(_STORES.glob("*/descriptor.py"))
     ]
     others = [entry.load() for entry in sorted(entry_points(group=GROUP))]
+    # The suite's own win.
     return {descriptor.kind: descriptor for descriptor in (*others, *own)}
 
 
@@ -42,21 +43,21 @@ def descriptor_of(profile: StoreProfile) -> Descriptor[Any]:
     return kinds()[profile.kind]
 
 
-_CLASSES: tuple[Risk, ...] = ("low", "medium", "high")
+_RISKS: tuple[Risk, ...] = ("low", "medium", "high")
 
 
 def wrong_risk(profile: StoreProfile) -> Wrong | None:
-    """Return the mistake in a store's class in the runbook's data safety matrix, if it is one.
+    """Return the mistake of a store's `risk` that the runbook's data safety matrix does not allow, or None.
 
-    The profile gives every store its class. It may be stricter than the matrix, never weaker.
+    The profile gives every store a class of risk. It may be stricter than the matrix, never weaker.
     """
     descriptor = descriptor_of(profile)
-    if _CLASSES.index(profile.risk) < _CLASSES.index(descriptor.least_risk):
+    if _RISKS.index(profile.risk) < _RISKS.index(descriptor.least_risk):
         return Wrong(
-            f"{descriptor.least_risk}, as the data safety matrix has it for {profile.kind}", profile.risk
+            f"{descriptor.least_risk} or stricter, by the data safety matrix for {profile.kind}", profile.risk
         )
     if profile.risk == "high" and means_of(profile) is not Means.VOLUMES:
-        return Wrong("low or medium, since no snapshots of volumes are taken of it", profile.risk)
+        return Wrong("low or medium, since no snapshots of volumes are taken of this store", profile.risk)
     if profile.risk != "low" and (setting := descriptor.keeps_less(profile)):
         return Wrong(f"low beside {setting}", profile.risk)
     return None
@@ -79,13 +80,13 @@ def kinds_that(attribute: str) -> str:
 
 
 def wrong_place(place: Place, stores: Mapping[str, StoreProfile]) -> Wrong | None:
-    """Return the mistake in a reference's place, if it is one."""
+    """Return the mistake in a reference's place, or None."""
     if place.store not in stores:
         return Wrong(f"a store of {', '.join(stores)}", place.store)
     wrong = descriptor_of(stores[place.store]).wrong_place
     if wrong is None:
         kind = stores[place.store].kind
-        return Wrong("a store whose records hold names", f"{place.store} of kind {kind}")
+        return Wrong("a store whose records can name others", f"{place.store} of kind {kind}")
     return wrong(place)
 
 

@@ -15,7 +15,8 @@ from rollproof.redaction.scan import Leak, not_scanned, scan
 from rollproof.redaction.secret import known_secrets
 from rollproof.redaction.shapes import replaced, shaped
 
-# Shorter than this, a secret is a substring of ordinary words: redacting it would blank the report.
+# Shorter than this, a secret is a substring of ordinary words: redacting it would blank the report. A run of
+# checks says in its header how many are too short; a command does not.
 SHORTEST = 4
 # A line of a multi-line secret counts as a secret if it is this long, and so no ordinary word.
 SHORTEST_LINE = 8
@@ -54,8 +55,8 @@ class Redactor:
     """Replaces secrets. It knows the secrets from its creation, and those passed to `add` later.
 
     It also knows every secret that this process has read from a profile or was issued, at any time: see
-    `rollproof.redaction.secret.remember`. `too_short` counts the
-    secrets that cannot be redacted because they have fewer than `SHORTEST` characters.
+    `rollproof.redaction.secret.remember`. `too_short` counts the secrets that cannot be redacted because they
+    have fewer than `SHORTEST` characters.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:

@@ -135,7 +135,7 @@ class Reader(ABC):
         which exists and is this store's alone. Fields that digests leave out are in it.
         """
 
-    # References, of a kind whose records hold names.
+    # References, of a kind whose records can name others.
 
     def names(
         self, collection: str, fields: Sequence[str], where: Mapping[str, str]
@@ -157,7 +157,7 @@ class Reader(ABC):
     def _nameless(self, collection: str, fields: Sequence[str]) -> UsageProblem:
         return UsageProblem(
             what=f"reference at {self.name}/{collection}({', '.join(fields)})",
-            expected=f"a store whose records hold names: {kinds_that('wrong_place')}",
+            expected=f"a store whose records can name others: {kinds_that('wrong_place')}",
             observed=self.kind,
             source="the profile",
             hint="take this reference out of the profile",

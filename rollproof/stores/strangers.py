@@ -1,4 +1,4 @@
-"""Which of a store's clients may write: those without a name of the suite's."""
+"""Clients of a store that may write: all but the suite's own, its reader's and the profile's bystanders."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def strangers(operated: Operated[Watched], found: Sequence[Client]) -> list[Clie
     """Return the clients in `found` that may be writers, each account and host once.
 
     Bystanders of the profile do not count, nor whoever verifies or monitors. Clients inside of a container
-    that the store has for itself are health checks, and programs of ours.
+    that the store has for itself (`Operated.apart`) are health checks, and programs of ours.
 
     Raises:
         Blind: no connection of ours is in `found`: the server, or a proxy, shows no names.
@@ -29,7 +29,7 @@ def strangers(operated: Operated[Watched], found: Sequence[Client]) -> list[Clie
         raise blind(
             operated.reach,
             "our own connection among its clients",
-            f"{len(found)} others alone",
+            f"only {len(found)} others",
             hint="let this account name its connections, or reach the server without a proxy: else no writer"
             " can be seen while data is restored",
         )

@@ -101,7 +101,7 @@ def test_a_place_that_is_not_there_is_unverifiable(open_store: Open, referencing
 
 
 def test_a_store_whose_records_hold_no_names_is_a_usage_error(open_store: Open) -> None:
-    with pytest.raises(UsageProblem, match="expected a store whose records hold names"):
+    with pytest.raises(UsageProblem, match="expected a store whose records can name others"):
         require_whole(
             reference("kafka/task_generation/key", "mongodb/mongodb.files/file_id"), open_store, NOBODY
         )

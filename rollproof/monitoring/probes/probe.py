@@ -10,10 +10,10 @@ from rollproof.errors import Described, Meaning
 from rollproof.monitoring.samples import ProbeId, ProbeKind, Unreached
 
 # Questions to a store, whose address may be the engine's to tell.
-_PLACED = frozenset({ProbeKind.STORE, ProbeKind.VECTORS})
+_PLACED_BY_ENGINE = frozenset({ProbeKind.STORE, ProbeKind.VECTORS})
 _UNREACHED = {Meaning.UNREACHABLE: Unreached.REFUSED, Meaning.TIMEOUT: Unreached.SILENT}
 COLLECTED = 0.8
-"""The part of a time by which the answers so far are taken; the rest is for what is done with them."""
+"""The part of a beat after which a sample is made of the answers so far; the rest is for writing it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,8 @@ class Reading:
 
 
 def unreached_by(error: Described, kind: ProbeKind) -> Unreached | None:
-    """Return why a question of `kind` that ended with `error` reached nobody, or None if it may have."""
-    if kind in _PLACED and isinstance(error, EngineUnreached):
+    """Return why a question of `kind` that ended with `error` reached nobody; None if it may have."""
+    if kind in _PLACED_BY_ENGINE and isinstance(error, EngineUnreached):
         return Unreached.UNPLACED
     return _UNREACHED.get(error.means)
 

@@ -50,7 +50,8 @@ class KafkaReader(Reader):
     A bound is ``partition:offset``. A record has the fields key, value, headers and timestamp; its partition
     and offset identify it. A recreated topic begins at 0 again: its records are compared by their distance
     from the first one. A record that is put back gets its partition's next offset and, if the broker stamps
-    records, the time of then. A partition's lines keep the order of its records.
+    records, the time at which it is put back. An export's lines of one partition keep its
+    order.
     """
 
     _profile: KafkaProfile
@@ -73,7 +74,7 @@ class KafkaReader(Reader):
                 raise self._reach.failed(
                     "none",
                     expected=f"a topic that matches {', '.join(self._profile.topics)}",
-                    hint="a query can only touch data where there is some: check `topics` in the profile",
+                    hint="no topic matches: correct `topics` in the profile, or let the reader see them",
                 )
             for topic, count in topics.items():
                 reading = broker.every_record({topic: count}, countdown)

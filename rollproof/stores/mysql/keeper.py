@@ -83,22 +83,22 @@ class Keeper(StoreKeeper):
         return self._back_up(folder, safe=True)
 
     def _back_up(self, folder: Path, *, safe: bool) -> Kept:
-        """Back up; what cannot be kept is left out of a `safe` copy, and refused elsewhere."""
+        """Back up; what cannot be kept is left out of a `safe` copy, and refused in a backup."""
         countdown = self._whole.start()
         with self._connected(countdown) as connection:
             gone = absent(connection, self._databases) if safe else []
             broken = broken_views(connection, self._databases) if safe else {}
             databases = [name for name in self._databases if name not in gone]
             before = read_schemas(connection, databases, self._whole)
-            hidden = self._lacking(connection, before)
-            if hidden and not safe:
-                raise hidden
+            lacking_privileges = self._lacking(connection, before)
+            if lacking_privileges and not safe:
+                raise lacking_privileges
             names = list(tables_of(before))
             floats, inexact = write_floats(connection, before, folder / FLOATS)
             if inexact and not safe:
                 raise self._failed(
                     "backup",
-                    expected="a primary key of exact types and no UPDATE trigger, to put exact FLOATs back",
+                    expected="beside FLOAT columns a primary key without FLOAT, and no UPDATE trigger",
                     observed=f"none for {', '.join(inexact)}",
                     hint="keep this store by a snapshot of its volume, or make the column DOUBLE",
                 )
@@ -121,12 +121,12 @@ class Keeper(StoreKeeper):
         left_out = [
             *(f"database {name}, which is not there" for name in gone),
             *(f"view {'.'.join(name)} ({reason})" for name, reason in broken.items()),
-            *([f"what this hides ({hidden.summary})"] if hidden else []),
+            *([f"what the account may not see ({lacking_privileges.summary})"] if lacking_privileges else []),
             *(f"exact FLOAT values of {name}" for name in inexact),
         ]
         method = f"{PROGRAMS[connection.flavour][0]} --single-transaction, with routines, triggers and events"
         if besides:
-            method += f"; of several moments, since these have no transactions: {', '.join(besides)}"
+            method += f"; not of one moment: no transactions in {', '.join(besides)}"
         if left_out:
             method += f"; left out: {', '.join(left_out)}"
         for view in broken:
@@ -161,13 +161,13 @@ class Keeper(StoreKeeper):
             expect_taken(dump, self.name, _packet(connection), package.path(DUMP))
             server = {"product": connection.flavour, "server": connection.version}
             self._expect_readable(package, server)
-            if hidden := self._lacking(connection, package.details["schema"]):
-                raise hidden
+            if lacking_privileges := self._lacking(connection, package.details["schema"]):
+                raise lacking_privileges
             self._end_earlier_restore(connection)
             self._try_definers(connection, definers(package.details["schema"]))
             seen = [name for name in self._databases if name not in absent(connection, self._databases)]
             present = tables(connection, seen, self._whole) if seen else []
-            if gone:  # a reference from another database must not keep it
+            if gone:  # a foreign key of another database must not prevent DROP
                 rows(connection, "SET SESSION foreign_key_checks = 0")
             for database in gone:
                 rows(connection, f"DROP DATABASE IF EXISTS {quoted(database)}")
@@ -228,7 +228,7 @@ class Keeper(StoreKeeper):
         if lacking:
             return self._failed(
                 "privileges of the operator",
-                expected="those to dump and to make again all of the databases",
+                expected="those to dump and to re-create all of the databases",
                 observed=f"none for {', '.join(lacking)}",
                 hint="grant them: the dump would silently lack what an account may not see",
             )
@@ -309,6 +309,6 @@ def _packet(connection: Session) -> int:
 
 
 def _may_make_code(connection: Session, held: Privileges) -> bool:
-    """Return True if the account may create triggers and functions, which a binary log forbids most."""
+    """Return whether the account may create triggers and functions: with a binary log few may."""
     ((logs, trusts),) = rows(connection, "SELECT @@log_bin, @@log_bin_trust_function_creators")
     return not logs or bool(trusts) or held.everywhere(frozenset({ALL, "SUPER"}))

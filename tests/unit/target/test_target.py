@@ -152,7 +152,7 @@ def test_a_variable_that_does_not_fit_is_named(profile: Path, monkeypatch: pytes
             '{store = "redi", collection = "x", fields = ["y"]}',
             "a store of redis, mysql, minio, milvus, kafka",
         ),
-        ('{store = "kafka", collection = "x", fields = ["y"]}', "a store whose records hold names"),
+        ('{store = "kafka", collection = "x", fields = ["y"]}', "a store whose records can name others"),
         ('{store = "redis", collection = "0:x", fields = ["key"]}', "field key of a pattern with one *"),
         ('{store = "redis", collection = "0:x:*", fields = ["y"]}', "field key of a pattern with one *"),
         ('{store = "mysql", collection = "users", fields = ["y"]}', "a collection DATABASE.NAME"),
