@@ -87,22 +87,6 @@ def read(view: Reader, collection: str, division: Sequence[str] = ("",)) -> Read
     return Reading(told, records)
 
 
-def expect_parts_are_whole(view: Reader, collection: str, sizes: Sequence[int] = (1, 3, 1000)) -> None:
-    """Divide in several ways: the parts hold every record once, and their digests add up to the same."""
-    whole = read(view, collection)
-    for size in sizes:
-        division = view.divide(collection, size)
-        assert division[0] == ""
-        reading = read(view, collection, division)
-        assert reading.records == whole.records
-        assert sum(reading.digests.values(), Digest(0, 0)) == whole.digests[0]
-        assert max(digest.records for digest in reading.digests.values()) <= size
-        chosen = [part for part in range(len(division)) if part % 3 == 1]
-        assert dict(view.digest(collection, division, chosen, Pace())) == {
-            part: reading.digests[part] for part in chosen
-        }
-
-
 def expect_golden_again(view: Reader, collection: str) -> tuple[Neighbours, ...]:
     """Make golden queries and search for them again: the same is found; return them."""
     golden = view.golden(collection, 3, 5)

@@ -8,7 +8,7 @@ CREATE TABLE parent (
   name varchar(50) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
   small float, large double, bytes blob, bits bit(5), json json, at timestamp(3) NULL, choice enum('a','b'),
   length int GENERATED ALWAYS AS (length(name)) STORED,
-  KEY by_name (name(10)), CHECK (large <> 7)
+  KEY by_name (name(10)), CONSTRAINT not_seven CHECK (large <> 7)
 ) AUTO_INCREMENT = 500 COMMENT 'it''s; a
 line';
 CREATE TABLE child (
@@ -87,11 +87,13 @@ DAMAGE = {
     "a column dropped": "ALTER TABLE scratch_first.parent DROP COLUMN choice",
     "an index dropped": "ALTER TABLE scratch_first.parent DROP KEY by_name",
     "a foreign key dropped": "ALTER TABLE scratch_first.child DROP FOREIGN KEY of_parent",
+    "a check dropped": "ALTER TABLE scratch_first.parent DROP CONSTRAINT not_seven",
     "another collation": "ALTER TABLE scratch_first.parent MODIFY name varchar(50) CHARACTER SET utf8mb4",
     "another default": "ALTER DATABASE scratch_first CHARACTER SET utf8mb4",
     "a view dropped": "DROP VIEW scratch_first.seen",
     "a view added": "CREATE VIEW scratch_first.late AS SELECT 1 AS one",
     "a trigger dropped": "DROP TRIGGER scratch_first.watch",
+    "a procedure dropped": "DROP PROCEDURE scratch_first.twin",
     "a function dropped": "DROP FUNCTION scratch_first.twin",
     "an event dropped": "DROP EVENT scratch_first.clean",
     "a table renamed": "RENAME TABLE scratch_second.alone TO scratch_second.other",

@@ -8,28 +8,21 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from rollproof.baseline.facts import Facts, RecordedContainer
-from rollproof.incident.incident import incidents_of, new_incident
+from rollproof.incident.incident import incidents_of
 from rollproof.incident.trials import Part
-from rollproof.monitoring.rollback_request import Kind, RollbackRequest
-from rollproof.planning.unfinished import Unfinished
 from staging.stack.stack import Stack
-from staging.target.operators import Operators, undone
 from tests.pytester.conftest import Outcome
-from tests.stack import container_faults, damage
 from tests.stack.container_faults import Containers
 from tests.stack.scratch_project import docker
 from tests.stack.verifier import Red, Verifier, expect
 
-WAIT_SECONDS = 120.0
 OTHER_COMMIT = "0123456789abcdef0123456789abcdef01234567"
 SAVED, CLEAN = "test_commit_is_saved", "test_working_copy_is_clean"
 BASELINE = "test_baseline_is_of_this_state"
@@ -63,9 +56,7 @@ class Clone:
     verifier: Verifier
     stack: Stack
     folder: Path
-    backup: Path
     containers: Containers
-    undo: ExitStack
     options: list[str] = field(default_factory=list)
     variables: dict[str, str] = field(default_factory=dict)
 
@@ -104,16 +95,13 @@ def backup(verifier: Verifier) -> Path:
 
 
 @pytest.fixture
-def clone(
-    verifier: Verifier, stack: Stack, containers: Containers, backup: Path, tmp_path: Path
-) -> Iterator[Clone]:
+def clone(verifier: Verifier, stack: Stack, containers: Containers, tmp_path: Path) -> Clone:
     """A clone whose commit is saved."""
     folder = tmp_path / "application"
     git(tmp_path, "clone", "--quiet", "--no-hardlinks", str(stack.state.application), str(folder))
-    with ExitStack() as undo:
-        found = Clone(verifier, stack, folder, backup, containers, undo)
-        found.commit_file.write_text(f"{found.head}\n")
-        yield found
+    found = Clone(verifier, stack, folder, containers)
+    found.commit_file.write_text(f"{found.head}\n")
+    return found
 
 
 def notes(outcome: Outcome, check: str) -> str:
@@ -124,17 +112,14 @@ def notes(outcome: Outcome, check: str) -> str:
 Fault = Callable[[Clone], dict[str, Red]]
 
 
-def not_saved(content: str | None, observed: str) -> Fault:
-    """The file of the saved commit holds something else; `{head}` stands for what it should hold."""
+def no_commit_file(clone: Clone) -> dict[str, Red]:
+    clone.commit_file.unlink()
+    return {SAVED: ("failed", f"expected {clone.head}", "observed no such file")}
 
-    def inject(clone: Clone) -> dict[str, Red]:
-        head = clone.head
-        clone.commit_file.unlink()
-        if content is not None:
-            clone.commit_file.write_text(content.format(head=head, short=head[:12]))
-        return {SAVED: ("failed", f"expected {head}", observed.format(short=head[:12]))}
 
-    return inject
+def another_commit(clone: Clone) -> dict[str, Red]:
+    clone.commit_file.write_text(f"{OTHER_COMMIT}\n")
+    return {SAVED: ("failed", f"expected {clone.head}", f"observed {OTHER_COMMIT}")}
 
 
 def not_clean(clone: Clone, said: str) -> dict[str, Red]:
@@ -149,33 +134,6 @@ def a_changed_file(clone: Clone) -> dict[str, Red]:
 def a_file_left(clone: Clone) -> dict[str, Red]:
     (clone.folder / "left over").write_text("x")
     return not_clean(clone, "untracked left over")
-
-
-def a_merge_under_way(clone: Clone) -> dict[str, Red]:
-    folder, before = clone.folder, clone.head
-    (folder / "aside").write_text("x")
-    git(folder, "add", "aside")
-    git(folder, "commit", "--quiet", "--message", "aside")
-    other = clone.head
-    git(folder, "checkout", "--quiet", "--detach", before)
-    git(folder, "merge", "--quiet", "--no-ff", "--no-commit", other)
-    return not_clean(clone, "changed aside")
-
-
-def a_commit_with_a_submodule_that_is_not_checked_out(clone: Clone) -> dict[str, Red]:
-    """The working copy has moved on: neither baseline, backup nor saved commit are of it."""
-    folder, recorded = clone.folder, clone.head
-    source = str(clone.stack.state.application)
-    git(folder, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", source, "library")
-    git(folder, "commit", "--quiet", "--message", "library")
-    git(folder, "submodule", "--quiet", "deinit", "--force", "library")
-    moved = f"expected {clone.head}, observed {recorded}"
-    no_plan: Red = ("failed", clone.head[:12])
-    return {
-        SAVED: ("failed", "saved commit: ", moved),
-        BASELINE: ("failed", f"commit of the baseline: {moved}"),
-        **dict.fromkeys(OF_A_PLAN, no_plan),
-    }
 
 
 def with_container(facts: Facts, service: str, /, **changed: object) -> Facts:
@@ -198,31 +156,13 @@ def a_record_without_a_configuration(clone: Clone) -> dict[str, Red]:
     return {BASELINE: ("broken", "no configuration hash")}
 
 
-def a_record_of_another_configuration(clone: Clone) -> dict[str, Red]:
-    recorded(clone, configuration="0" * 64)
-    return {BASELINE: ("failed", f"with configuration {'0' * 64}")}
-
-
-def a_record_without_its_image(clone: Clone) -> dict[str, Red]:
-    recorded(clone, image_id="")
-    return {BASELINE: ("broken", "no image id"), IMAGES: ("failed", "look for the image of backend")}
-
-
-def a_record_of_another_service(clone: Clone) -> dict[str, Red]:
-    recorded(clone, service="other")
-    return {
-        BASELINE: ("broken", "backend: no container"),
-        IMAGES: ("failed", "images of the baseline: ", "none for backend"),
-    }
-
-
 def an_image_that_is_gone(clone: Clone) -> dict[str, Red]:
-    """The baseline is of an image that was there, and was removed since."""
+    """The baseline is of an image that was there, and was removed since, and of another configuration."""
     scratch = docker("commit", clone.containers.of("frontend").id)
     docker("image", "rm", scratch)
-    recorded(clone, image_id=scratch)
+    recorded(clone, image_id=scratch, configuration="0" * 64)
     return {
-        BASELINE: ("failed", f"of image {scratch}"),
+        BASELINE: ("failed", f"of image {scratch}", f"with configuration {'0' * 64}"),
         IMAGES: ("failed", f"look for the image of backend, {scratch}"),
     }
 
@@ -231,15 +171,6 @@ def no_backup(clone: Clone) -> dict[str, Red]:
     clone.variables["FOLDERS__BACKUPS"] = str(clone.folder.with_name("none"))
     why: Red = ("failed", "backup: expected a complete backup set of commit", "observed no complete set")
     return dict.fromkeys(OF_A_PLAN, why)
-
-
-def a_backup_that_was_cut(clone: Clone) -> dict[str, Red]:
-    files = (path for path in (clone.backup / "mysql").rglob("*") if path.is_file())
-    kept = max(files, key=lambda path: path.stat().st_size)
-    content = kept.read_bytes()
-    clone.undo.callback(kept.write_bytes, content)
-    kept.write_bytes(content[:-10])
-    return dict.fromkeys(OF_A_PLAN, ("failed", kept.name))
 
 
 def object_of(folder: Path, name: str) -> Path:
@@ -256,26 +187,14 @@ def object_of(folder: Path, name: str) -> Path:
     return folder / ".git" / "objects" / found[:2] / found[2:]
 
 
-def not_complete(name: str, *, cut: bool) -> Fault:
-    """An object of the commit, of a file or of a folder, is gone or was cut."""
-
-    def inject(clone: Clone) -> dict[str, Red]:
-        path = object_of(clone.folder, name)
-        content = path.read_bytes()
-        path.unlink()
-        if cut:
-            path.write_bytes(content[: len(content) // 2])
-        observed = f"of {clone.head[:12]} into a folder of its own"
-        return {COMPOSE_FILES: ("failed", "compose files of a rollback: git ", observed)}
-
-    return inject
-
-
-def compose_files_that_cannot_be_read(clone: Clone) -> dict[str, Red]:
-    broken = clone.folder.with_name("broken.yaml")
-    broken.write_text("services: {frontend: {ports: 3}}\n")
-    clone.variables["ENGINE__FILES"] = json.dumps([*clone.compose_files, str(broken)])
-    return {COMPOSE_FILES: ("failed", "expected files that compose reads", "words that may quote a secret")}
+def an_object_that_was_cut(clone: Clone) -> dict[str, Red]:
+    """A file of the commit, as the repository keeps it, was cut in half."""
+    path = object_of(clone.folder, "README.md")
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content[: len(content) // 2])
+    observed = f"of {clone.head[:12]} into a folder of its own"
+    return {COMPOSE_FILES: ("failed", "compose files of a rollback: git ", observed)}
 
 
 def compose_files_that_lack_services(clone: Clone) -> dict[str, Red]:
@@ -288,42 +207,22 @@ def too_long(clone: Clone) -> dict[str, Red]:
     return {REFUSALS: ("failed", "expected 1 s at most", "rollback_seconds of the profile")}
 
 
-def one_that_is_not_finished(clone: Clone) -> dict[str, Red]:
-    incident = new_incident(clone.verifier.folder / "incidents", "staging")
-    unfinished = Unfinished.begin(incident, RollbackRequest(Kind.DATABASE, clone.head, ("redis",)))
-    clone.undo.callback(unfinished.end)
-    return {REFUSALS: ("failed", f"observed one in incident {incident.id}")}
-
-
 # The faults of one run.
 ROUNDS: dict[str, tuple[Fault, ...]] = {
     "no commit file": (
-        not_saved(None, "observed no such file"),
+        no_commit_file,
         a_changed_file,
         a_record_without_a_configuration,
         no_backup,
-        not_complete("README.md", cut=True),
+        an_object_that_was_cut,
     ),
     "another commit": (
-        not_saved(f"{OTHER_COMMIT}\n", f"observed {OTHER_COMMIT}"),
+        another_commit,
         a_file_left,
         an_image_that_is_gone,
-        a_backup_that_was_cut,
+        too_long,
         compose_files_that_lack_services,
     ),
-    "two lines": (
-        not_saved("{head}\n{head}\n", "observed '"),
-        a_record_without_its_image,
-        one_that_is_not_finished,
-        compose_files_that_cannot_be_read,
-    ),
-    "a short commit": (
-        not_saved("{short}", "observed {short} (from"),
-        a_merge_under_way,
-        a_record_of_another_service,
-    ),
-    "too long": (a_record_of_another_configuration, too_long),
-    "a submodule": (a_commit_with_a_submodule_that_is_not_checked_out,),
 }
 
 
@@ -335,62 +234,10 @@ def test_each_item_is_red_for_its_own_fault(clone: Clone, faults: tuple[Fault, .
     expect(clone.run(clone.second), red)
 
 
-def test_a_folder_of_the_commit_that_is_not_there_is_red(clone: Clone) -> None:
-    """Of a commit that lacks it, nobody can say either what a migration changes."""
-    red = not_complete("app", cut=False)(clone)
-    expect(clone.run(clone.second, "-k", "rollback_is_possible_now"), red)
-
-
 def test_a_run_without_a_baseline_is_broken(clone: Clone) -> None:
     clone.variables["FOLDERS__BASELINES"] = str(clone.folder.with_name("none"))
     outcome = clone.run(clone.second, "-k", BASELINE)
     expect(outcome, {BASELINE: ("broken", "baseline")})
-
-
-def test_a_restore_that_would_overwrite_what_is_another_s_is_foreseen(
-    clone: Clone, operators: Operators
-) -> None:
-    """A restore replaces the whole server, and that has one more database since the backup."""
-    with damage.database_of_another(operators) as name:
-        give_up = time.monotonic() + WAIT_SECONDS
-        while True:
-            outcome = clone.run(clone.second, "-k", Part.FORESIGHT)
-            # A store that is slow on a busy machine is not judged, which refuses nothing: it is asked again.
-            if outcome.code or time.monotonic() > give_up:
-                break
-    words = ("what milvus holds beside the profile's lists: expected nothing, ", f"observed database {name}")
-    expect(outcome, {FORESIGHT: ("failed", *words)})
-
-
-@contextmanager
-def other_configuration(containers: Containers, service: str, folder: Path) -> Iterator[None]:
-    """The container of `service` was created anew, on the same image, with one more variable."""
-    override = folder / "override.yaml"
-    override.write_text(f"services: {{{service}: {{environment: {{SCRATCH: '1'}}}}}}\n")
-    stack = containers.stack
-    files = [f"--file={file}" for file in (*stack.files, override)]
-    base = ["compose", f"--project-name={stack.project}", f"--env-file={stack.state.environment}", *files]
-    with undone(lambda: containers.recreate(service)):
-        docker(*base, "up", "--detach", "--wait", "--no-build", "--no-deps", "--force-recreate", service)
-        yield
-
-
-def test_containers_that_are_not_those_of_the_baseline_are_red(clone: Clone, tmp_path: Path) -> None:
-    """One is of another image, and has another configuration; another one is a stranger."""
-    containers = clone.containers
-    known = {c.service: c for c in clone.verifier.baseline.facts.containers}["frontend"]
-    with (
-        container_faults.other_image(containers, "frontend", OTHER_COMMIT),
-        other_configuration(containers, "frontend", tmp_path),
-        container_faults.extra_container(containers, "stranger", {}, "true") as stranger,
-    ):
-        image = containers.of("frontend").image_id
-        outcome = clone.run(clone.second, "-k", BASELINE)
-    saved = f"{known.name} of image {known.image_id} at commit {known.revision} with configuration "
-    lives = f"{known.name} of image {image} at commit {OTHER_COMMIT} with configuration "
-    words = (f"those of the baseline: {saved}{known.configuration}, observed ", lives, stranger)
-    expect(outcome, {BASELINE: ("failed", *words)})
-    assert f"{lives}{known.configuration}" not in outcome.results()[BASELINE]["reason"]
 
 
 def test_the_working_copy_of_the_stack_is_green_and_is_not_touched(
@@ -408,6 +255,8 @@ def test_the_working_copy_of_the_stack_is_green_and_is_not_touched(
         "step2",
         f"--migration={second}",
         PREMIGRATION__STATE__COMMIT_FILE=str(file),
+        # What protects a target refuses nothing here.
+        PROTECTED="true",
     )
     expect(run, {})
     assert {path: path.stat().st_mtime_ns for path in repository.rglob("*") if path.is_file()} == before
@@ -415,11 +264,3 @@ def test_the_working_copy_of_the_stack_is_green_and_is_not_touched(
     assert git(repository, "rev-parse", "HEAD") != second
     # The record of a migration is apart from incidents.
     assert {one.kind for one in incidents_of(verifier.folder / "incidents", "staging")} == {"incident"}
-
-
-def test_a_state_that_is_saved_is_green(clone: Clone) -> None:
-    """Last: no fault of this module is left. What protects a target refuses nothing here."""
-    clone.variables["PROTECTED"] = "true"
-    outcome = clone.run(clone.second)
-    expect(outcome, {})
-    assert len(outcome.results()) == 9

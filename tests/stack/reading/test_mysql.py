@@ -6,19 +6,16 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
-from pydantic import SecretStr
 
 from rollproof.baseline.differences import schema_differences
-from rollproof.baseline.sight import require_whole_sight
-from rollproof.errors import ActionFailed, Unverifiable
-from rollproof.profile.sections import Account
+from rollproof.errors import Unverifiable
 from rollproof.stores.contract import Beside, Digest, Pace
 from rollproof.stores.mysql.connection import rows
 from rollproof.stores.reader import Reader
 from tests.stack.content_reading import digests, recorded, whole
 from tests.stack.mysql_server import OPERATOR
 from tests.stack.reading.mysql import Mysql
-from tests.stack.scratch_stores import SECRET, expect_unverifiable
+from tests.stack.scratch_stores import expect_unverifiable
 
 STORES = ("mysql", "mariadb")
 SHAPE = "scratch_first.shape"
@@ -31,17 +28,6 @@ def _made(subject: Mysql, columns: str, *values: str) -> str:
     if values:
         rows(subject.sql, f"INSERT INTO shape VALUES {', '.join(values)}")  # noqa: S608 - constants
     return SHAPE
-
-
-def test_what_comes_first_and_last_is_in_the_first_and_last_part(subject: Mysql, content: Reader) -> None:
-    made = _made(subject, "id int PRIMARY KEY, v int", "(10, 1)", "(20, 1)", "(30, 1)", "(40, 1)")
-    division = content.divide(made, 2)
-    assert division == ("", '{"id": "30"}')
-    rows(subject.sql, "INSERT INTO shape VALUES (-7, 1), (1000, 1)")
-    assert [digest.records for digest in digests(content, made, division)] == [3, 3]
-    assert [(part, record.key) for part, record in recorded(content, made, division)] == [
-        (0, "-7"), (0, "10"), (0, "20"), (1, "30"), (1, "40"), (1, "1000"),
-    ]  # fmt: skip
 
 
 def test_a_table_without_a_key_is_one_part(subject: Mysql, content: Reader) -> None:
@@ -127,42 +113,6 @@ def test_a_locked_table_is_no_answer_until_it_is_free(subject: Mysql) -> None:
         rows(subject.sql, "UNLOCK TABLES")
 
 
-def test_a_database_dropped_is_no_schema(subject: Mysql) -> None:
-    with (
-        subject.content(databases=("scratch_first", "scratch_dropped")) as content,
-        pytest.raises(Unverifiable, match="scratch_dropped"),
-    ):
-        content.schemas()
-
-
-def test_a_schema_has_every_part(subject: Mysql, content: Reader) -> None:
-    subject.define()
-    try:
-        schemas = content.schemas()
-    finally:
-        subject.undefine()
-    assert {name.partition(" ")[0] for name in schemas if not name.startswith("scratch")} == {
-        "collation", "database", "event", "function", "procedure", "trigger", "view",
-    }  # fmt: skip
-    parent, child = schemas["scratch_first.parent"], schemas["scratch_first.child"]
-    assert isinstance(parent, dict)
-    assert isinstance(child, dict)
-    assert parent["auto_increment"] == 503
-    for part, name in (("columns", "length"), ("indexes", "by_name"), ("checks", "")):
-        found = parent[part]
-        assert isinstance(found, dict)
-        assert any(name in one for one in found)
-    keys = child["foreign_keys"]
-    assert isinstance(keys, dict)
-    key = keys["of_parent"]
-    assert isinstance(key, dict)
-    assert {"referenced_table_name", "update_rule", "delete_rule"} <= key.keys()
-    columns = child["foreign_key_columns"]
-    assert isinstance(columns, dict)
-    assert "'column_name': 'parent'" in str(columns["of_parent"])
-    assert "'referenced_column_name': 'id'" in str(columns["of_parent"])
-
-
 def test_the_counter_of_a_table_that_grows_is_not_compared(subject: Mysql) -> None:
     made = _made(subject, "id int PRIMARY KEY AUTO_INCREMENT, v int")
     with subject.content(policy={made: "grows"}) as grows, subject.content() as exact:
@@ -170,34 +120,6 @@ def test_the_counter_of_a_table_that_grows_is_not_compared(subject: Mysql) -> No
         rows(subject.sql, "INSERT INTO shape (v) VALUES (1), (2), (3)")
         assert grows.schemas() == before[0]
         assert exact.schemas() != before[1]
-
-
-def test_what_the_account_may_not_see_is_told_and_no_baseline_is_captured_with_it(subject: Mysql) -> None:
-    subject.define()
-    root = subject.running.root
-    try:
-        with subject.content() as content:
-            assert not any(content.sight(content.schemas()).values())
-            seen = set(require_whole_sight(content, content.schemas))
-            assert seen >= {"triggers of scratch_first", "views of scratch_second"}
-        root(
-            f"CREATE USER scratch_blind@'%' IDENTIFIED BY '{SECRET}';"
-            f" GRANT SELECT ON `scratch\\_first`.* TO scratch_blind@'%'"
-        )
-        blind = Account(user="scratch_blind", password=SecretStr(SECRET))
-        with subject.content(reader=blind, databases=("scratch_first",)) as content:
-            schemas = content.schemas()
-            hidden = {what for what, right in content.sight(schemas).items() if right}
-            with pytest.raises(ActionFailed, match="triggers of scratch_first, lacking TRIGGER on"):
-                require_whole_sight(content, lambda: schemas)
-        assert not [name for name in schemas if name.startswith(("trigger", "event", "procedure"))]
-        assert hidden == {
-            *(f"{what} of scratch_first" for what in ("views", "triggers", "events", "routines")),
-            *(f"the body of view scratch_first.{name}" for name in ("seen", "shown", "seen_again")),
-        }
-    finally:
-        root("DROP USER IF EXISTS scratch_blind@'%'")
-        subject.undefine()
 
 
 @pytest.fixture

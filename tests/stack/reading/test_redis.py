@@ -12,7 +12,7 @@ from rollproof.stores.redis import reader as redis_content
 from rollproof.stores.redis import values as redis_values
 from rollproof.stores.redis.client import KeyGroups
 from tests.stack.content_reading import Reading, digests, read
-from tests.stack.reading.redis import DATABASE, FAR, LIBRARY, REST, SHAPED, Redis
+from tests.stack.reading.redis import DATABASE, FAR, LIBRARY, REST, Redis
 
 STORES = ("redis",)
 pytestmark = pytest.mark.usefixtures("mended")
@@ -24,37 +24,6 @@ GLOBS = (
     *("*", "", "a?c", "a*c", "[abc]x", "[a-c]x", "[c-a]x", "[^a]x", "[^a-c]x", r"\*x", r"[\^]x", "[.]x"),
     *("a|b", "[[]x", "(x)", "[]x"),
 )
-
-
-def test_few_parts_see_a_key_that_comes_or_goes(subject: Redis, content: Reader) -> None:
-    subject.shaped("buckets")
-    division = content.divide(SHAPED, 5)
-    assert (division[0], len(division)) == ("", 20)
-    before = digests(content, SHAPED, division)
-    subject.stir("buckets")
-    after = digests(content, SHAPED, division)
-    assert sum(new != old for new, old in zip(after, before, strict=True)) in (1, 2)
-
-
-def test_keys_of_any_bytes_are_told_apart(subject: Redis, content: Reader, before: Reading) -> None:
-    keys = [
-        b"\xff",
-        b"\\xff",
-        b"\\\\xff",
-        b"a\nb",
-        b"a\\nb",
-        "ä".encode(),
-        b"\xc3",
-        b"\xc3\\xa4",
-        b"",
-        b"\x00",
-    ]
-    for key in keys:
-        subject.client.set(key, 1)
-    records = read(content, REST).records
-    assert len(records) == len(before.records) + len(keys)
-    assert {"\\xff", "\\\\xff", "ä", "a\\x0ab"} <= records.keys()
-    assert all(key.isprintable() for key in records)
 
 
 def test_fields_and_times_to_expire_are_told(before: Reading) -> None:

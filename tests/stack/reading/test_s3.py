@@ -13,11 +13,10 @@ from fixtures import stores
 from rollproof.baseline.facts import RecordedContent
 from rollproof.baseline.sight import lost_sight, require_whole_sight
 from rollproof.errors import Meaning, Unverifiable
-from rollproof.stores.contract import Digest, Pace
 from rollproof.stores.reader import Reader
 from rollproof.stores.s3.descriptor import VERSIONS
-from tests.stack.content_reading import digests, read
-from tests.stack.reading.s3 import BUCKET, GONE, PLAIN, S3, SET, SHAPED
+from tests.stack.content_reading import read
+from tests.stack.reading.s3 import BUCKET, PLAIN, S3, SET, SHAPED
 from tests.stack.scratch_buckets import make, put, tags
 
 STORES = ("s3",)
@@ -52,54 +51,6 @@ def test_versions_only_ever_come_on_top(subject: S3, content: Reader) -> None:
         subject.make(change)
     subject.mend()
     assert before.records.items() < read(content, f"{VERSIONS}{BUCKET}").records.items()
-
-
-def test_no_versions_are_one_empty_part(content: Reader) -> None:
-    assert content.divide(f"{VERSIONS}{SET}", 100) == ("",)
-    assert digests(content, f"{VERSIONS}{SET}") == [Digest(0, 0)]
-
-
-def test_a_division_is_of_keys_evenly_spread(subject: S3, content: Reader) -> None:
-    make(subject.client, SHAPED, versioned=False)
-    for number in range(10):
-        put(subject.client, SHAPED, f"key {number}", b"x")
-    division = content.divide(SHAPED, 2)
-    assert division == ("", "key 2", "key 4", "key 6", "key 8")
-    before = read(content, SHAPED, division)
-    for key in ("before", "key 99", "zz"):
-        put(subject.client, SHAPED, key, b"x")
-    for key in ("key 4", "key 5"):
-        subject.client.remove_object(SHAPED, key)
-    after = read(content, SHAPED, division)
-    assert [after.digests[part].records for part in range(5)] == [3, 2, 0, 2, 4]
-    assert before.changed(after) == dict.fromkeys(["before", "key 4", "key 5", "key 99", "zz"])
-
-
-def test_fields_of_versions_are_excluded(subject: S3, content: Reader) -> None:
-    versions = f"{VERSIONS}{BUCKET}"
-    with subject.content(exclude={versions: ("etag",)}) as blind:
-        found, whole = read(blind, versions), read(content, versions)
-        assert found.records.keys() == whole.records.keys()
-        assert found.digests != whole.digests
-        exclude = {BUCKET: ("metadata", "content")}
-    with subject.content(exclude=exclude) as other:
-        fields = read(other, BUCKET).records["all"].fields.keys()
-    assert fields == {"size", "content_type", "headers", "tags"}
-
-
-def test_a_bucket_that_is_gone_has_no_schema(subject: S3) -> None:
-    with subject.content(buckets=(GONE,)) as content:
-        assert content.schemas() == {}
-        with pytest.raises(Unverifiable, match="NoSuchBucket"):
-            list(content.digest(f"{VERSIONS}{GONE}", ("",), [0], Pace()))
-    with subject.view(buckets=(BUCKET, GONE)) as view, pytest.raises(Unverifiable, match="NoSuchBucket"):
-        view.counts()
-
-
-def test_empty_buckets_are_seen_as_empty(subject: S3) -> None:
-    with subject.view(buckets=(subject.empty, SET)) as view:
-        assert view.counts() == {subject.empty: 0, SET: 0}
-        assert view.ask().records == 0
 
 
 def test_a_bucket_without_versions_has_one_collection(subject: S3) -> None:

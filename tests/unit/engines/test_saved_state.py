@@ -6,12 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from checks.premigration import test_step2_saved_state as step2
 from rollproof.git.migration_files import changed_names, content_at
 from rollproof.git.repository import read_working_copy
 from rollproof.git.saved_commit import file_of, read_saved_commit
+from rollproof.verdict import Verdict
 from tests.unit.command_line import Ran
+from tests.unit.gate.asked import judged
 from tests.unit.sandbox import Sandbox, git
 
+OTHER = "0123456789abcdef0123456789abcdef01234567"
 NAMED = "\n[premigration.state]\ncommit_file = 'saved/commit.txt'\n"
 
 
@@ -44,6 +48,29 @@ def test_each_target_has_its_own_file_in_the_state_folder(
     assert file.is_relative_to(tmp_path / "state")
     assert file_of(None, "another") != file
     assert file.parent.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "observed"),
+    [
+        ("{short}\n", "{short}"),
+        ("{head}\n{head}\n", "'{head}\\n{head}"),
+        (OTHER, OTHER),
+        (None, "no such file"),
+    ],
+)
+def test_a_file_that_holds_anything_but_the_commit_is_red(
+    sandbox: Sandbox, repository: Path, text: str | None, observed: str
+) -> None:
+    state = sandbox.target.premigration.state.model_copy(update={"commit_file": repository / "commit.txt"})
+    premigration = sandbox.target.premigration.model_copy(update={"state": state})
+    words = {"head": sandbox.commit, "short": sandbox.commit[:12]}
+    if text is not None:
+        (repository / "commit.txt").write_text(text.format(**words))
+    target = sandbox.target.model_copy(update={"premigration": premigration})
+    verdict, reason = judged(step2.test_commit_is_saved, {"target": target})
+    assert verdict is Verdict.FAILED
+    assert f"expected {sandbox.commit}, observed {observed.format(**words)}" in reason
 
 
 def test_a_clean_working_copy_has_no_differences(repository: Path) -> None:
