@@ -96,15 +96,3 @@ def test_a_run_whose_controller_is_killed_can_be_run_again(
     again = sandbox.run()
     assert again.code == ExitCode.VERIFIED
     assert again.verdicts() == {"test_one": "passed", "test_two": "passed"}
-
-
-def test_two_runs_of_one_incident_at_the_same_time_each_keep_their_own_ledger(
-    sandbox: Sandbox, start: Callable[..., subprocess.Popen[str]]
-) -> None:
-    sandbox.checks(**{f"test_{phase}": module(phase) for phase in PHASES})
-    both = [start("--incident=shared"), start("--incident=shared")]
-    assert [process.wait(SECONDS) for process in both] == [ExitCode.VERIFIED] * 2
-    ledger = sandbox.pytester.path / "incidents" / "shared" / "ledger"
-    results = [path.read_text(encoding="utf-8").count("\n") for path in ledger.glob("*/results.jsonl")]
-    assert results == [8, 8]
-    assert sorted(sandbox.notes()) == sorted(f"{phase}_{n}" for phase in PHASES for n in (1, 2) for _ in both)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -78,14 +76,6 @@ def test_a_disk_that_fills_up_is_broken_and_leaves_what_was_recorded(recorded: S
     assert ended(recorded)[0] == ExitCode.VERIFIED
 
 
-def test_a_disk_that_is_full_from_the_start_verifies_nothing(recorded: Sandbox) -> None:
-    recorded.checks(test_a=CHECKS.format(body="pass"))
-    recorded.settings("import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n")
-    code, said = ended(recorded)
-    assert code in {ExitCode.BROKEN, ExitCode.USAGE}, said
-    assert "File too large" in said
-
-
 @ALONE_AND_WITH_WORKERS
 @pytest.mark.usefixtures("terminal_can_be_lost")
 def test_a_cancelled_run_has_its_record_and_its_verdict(recorded: Sandbox) -> None:
@@ -104,25 +94,6 @@ def test_a_cancelled_run_has_its_record_and_its_verdict(recorded: Sandbox) -> No
     assert f"incident {incident_of(recorded).name}" in said
 
 
-@pytest.mark.usefixtures("terminal_can_be_lost")
-def test_a_process_that_ignores_a_signal_still_does(recorded: Sandbox) -> None:
-    """As `nohup` has it."""
-    number = signal.SIGHUP
-    recorded.checks(test_a=CHECKS.format(body=f"os.kill(os.getpid(), {number:d})"))
-    program = (
-        f"import signal, sys, pytest; signal.signal({number:d}, signal.SIG_IGN); sys.exit(pytest.main())"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, *recorded.options],
-        cwd=recorded.pytester.path,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
-    assert done.returncode == ExitCode.VERIFIED, done.stdout
-
-
 def test_what_a_check_leaves_running_does_not_keep_the_process(sandbox: Sandbox) -> None:
     sandbox.grace(0.3)
     left = (
@@ -132,17 +103,3 @@ def test_what_a_check_leaves_running_does_not_keep_the_process(sandbox: Sandbox)
     outcome = sandbox.run()
     assert set(outcome.verdicts().values()) == {"passed"}
     assert "ThreadPoolExecutor" in outcome.text or "concurrent/futures/thread.py" in outcome.text
-
-
-def test_a_cleanup_that_waits_too_is_stopped_and_late(sandbox: Sandbox) -> None:
-    waits = """@pytest.mark.phase1
-@pytest.mark.timeout(1)
-def test_p1():
-    from concurrent.futures import ThreadPoolExecutor
-    with ThreadPoolExecutor(1) as pool: list(pool.map(time.sleep, [600]))"""
-    sandbox.settings("import fixtures.gating.windows\nfixtures.gating.windows._AGAIN_SECONDS = 0.5\n")
-    sandbox.grace(0.3)
-    sandbox.checks(test_4=waits)
-    outcome = sandbox.run()
-    assert outcome.code == ExitCode.FAILED
-    assert outcome.results()["test_p1"]["reason"].startswith("late: ")

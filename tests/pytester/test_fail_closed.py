@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from rollproof.errors import ExitCode
-from rollproof.incident.incident import RollbackRecord, new_incident
-from rollproof.system.clock import Moment
-from rollproof.verdict import Verdict
-from tests.pytester.conftest import ALONE_AND_AT_LENGTH_WITH_WORKERS, ALONE_AND_WITH_WORKERS, Outcome, Sandbox
+from rollproof.incident.incident import new_incident
+from tests.pytester.conftest import ALONE_AND_AT_LENGTH_WITH_WORKERS, Outcome, Sandbox
 
 ONE_A_PHASE = {
     f"test_{number}": f"@pytest.mark.phase{number}\ndef test_p{number}(): note('p{number}')"
@@ -97,20 +94,6 @@ def test_a_run_whose_record_holds_a_secret_closes_nothing(sandbox: Sandbox) -> N
     never_verified(outcome)
 
 
-@pytest.mark.parametrize("distribution", ["each", "loadscope"])
-def test_however_checks_are_distributed_none_runs_twice(sandbox: Sandbox, distribution: str) -> None:
-    sandbox.checks(**ONE_A_PHASE)
-    options = ["-m", "phase1", "--tx", "2*popen", "--dist", distribution]
-    assert sandbox.run(*options).code == ExitCode.VERIFIED
-    assert sandbox.notes() == ["p1"]
-
-
-def test_no_check_runs_twice(sandbox: Sandbox) -> None:
-    sandbox.checks(**ONE_A_PHASE)
-    assert sandbox.run("--keep-duplicates", "checks", "checks").code == ExitCode.VERIFIED
-    assert sandbox.notes() == ["p1", "p2", "p3", "p4"]
-
-
 @ALONE_AND_AT_LENGTH_WITH_WORKERS
 def test_checks_are_not_run_without_a_target_however_they_are_named(sandbox: Sandbox) -> None:
     sandbox.checks(**ONE_A_PHASE)
@@ -170,38 +153,6 @@ def test_p1():
     assert sandbox.run().code == ExitCode.BROKEN
 
 
-def test_the_open_incident_is_the_one_where_something_happened_last(sandbox: Sandbox) -> None:
-    sandbox.checks(**ONE_A_PHASE)
-    assert sandbox.run("-m", "phase1", "--incident=test-1").code == ExitCode.VERIFIED
-    incidents = sandbox.pytester.path / "incidents"
-    rolled_back = new_incident(incidents, "sandbox")
-    now = Moment.now()
-    rolled_back.write_rollback(RollbackRecord("c" * 40, Verdict.FAILED, 1.0, now, now))
-    assert sandbox.run().code == ExitCode.FAILED
-    assert not (incidents / "test-1" / "closed.json").exists()
-
-
-@ALONE_AND_WITH_WORKERS
-def test_what_dies_while_it_is_collected_is_broken(sandbox: Sandbox) -> None:
-    sandbox.checks(**ONE_A_PHASE, test_0="os.kill(os.getpid(), signal.SIGKILL)")
-    outcome = sandbox.run("-m", "phase1")
-    if sandbox.parallel:
-        assert outcome.code == ExitCode.BROKEN
-    else:
-        assert outcome.code not in {ExitCode.VERIFIED, ExitCode.BLOCKED}
-
-
-@pytest.mark.parametrize("sandbox", [["-n2"]], ids=["n2"], indirect=True)
-def test_a_worker_that_dies_after_its_last_report_leaves_the_run_red(sandbox: Sandbox) -> None:
-    sandbox.checks(**ONE_A_PHASE)
-    (sandbox.pytester.path / "checks" / "conftest.py").write_text(
-        "import os, signal\ndef pytest_sessionfinish(session):\n"
-        "    if hasattr(session.config, 'workerinput'): os.kill(os.getpid(), signal.SIGKILL)\n",
-        encoding="utf-8",
-    )
-    assert sandbox.run("-m", "phase1").code == ExitCode.BROKEN
-
-
 def files(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -216,23 +167,9 @@ def test_a_usage_error_is_no_part_of_an_incident(sandbox: Sandbox) -> None:
     (folder / "one" / "closed.json").write_text('{"closed": {}}')
     before = files(folder)
     # With workers, pytest-xdist passes no other usage error on.
-    for arguments in WRONG[:1] if sandbox.parallel else [*WRONG, ["--baseline=nosuch"]]:
-        for incident in (["--incident=one"], []):
-            outcome = sandbox.run(*arguments, *incident)
-            assert outcome.code == ExitCode.USAGE, outcome.text
-            assert "incident one" not in outcome.text
-            assert files(folder) == before
-
-
-def test_a_run_after_all_windows_opens_an_incident_of_its_own(sandbox: Sandbox) -> None:
-    sandbox.checks(**ONE_A_PHASE)
-    old, now = new_incident(sandbox.pytester.path / "incidents", "sandbox"), Moment.now()
-    then = replace(now, since_boot=now.since_boot - 7200)
-    old.write_rollback(RollbackRecord("c" * 40, Verdict.PASSED, 1.0, then, then))
-    outcome = sandbox.run("-q")
-    assert outcome.code == ExitCode.VERIFIED
-    assert "this run opens incident " in outcome.text
-    assert not (old.folder / "ledger").exists()
-    named = sandbox.run("-q", f"--incident={old.id}", "-m", "phase1")
-    assert named.code == ExitCode.FAILED
-    assert f"this run joins incident {old.id}" in named.text
+    for number, arguments in enumerate(WRONG[:1] if sandbox.parallel else [*WRONG, ["--baseline=nosuch"]]):
+        incident = [] if number % 2 else ["--incident=one"]
+        outcome = sandbox.run(*arguments, *incident)
+        assert outcome.code == ExitCode.USAGE, outcome.text
+        assert "incident one" not in outcome.text
+        assert files(folder) == before

@@ -105,21 +105,6 @@ def test_what_could_not_be_told_apart_is_refused(site: Sandbox, text: str, said:
     assert site.notes() == []
 
 
-def test_two_folders_keep_their_checks_apart(site: Sandbox) -> None:
-    write(site, SITE)
-    other = folder(site).with_name(f"{folder(site).name}-2")
-    other.mkdir()
-    (other / "test_other.py").write_text(f"{IMPORTS}{SITE}", encoding="utf-8")
-    write_profile(site.pytester.path, f'[checks]\nfolders = ["{folder(site)}", "{other}"]\n')
-    assert site.run("-m", "verification").code == ExitCode.VERIFIED
-    # The same file's name in both: neither can be told from the other.
-    (other / "test_other.py").rename(other / "test_site.py")
-    assert site.run("-m", "verification").code != ExitCode.VERIFIED
-    outcome = site.run("-m", "verification", "--import-mode=importlib")
-    assert outcome.code == ExitCode.USAGE, outcome.text
-    assert "expected names that no other check has, observed test_site_1, test_site_3" in outcome.text
-
-
 def test_the_group_of_a_step_has_them_too(site: Sandbox) -> None:
     write(site, "@pytest.mark.step1\ndef test_site(): note('site')\n" + SITE)
     outcome = site.run("-m", "premigration")

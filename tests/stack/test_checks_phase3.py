@@ -6,8 +6,6 @@ A small server replaces the real application for faults that it cannot have, suc
 from __future__ import annotations
 
 import json
-import time
-import uuid
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -16,7 +14,6 @@ from app import canary
 from app.identity import vector_collection
 from app.passwords import hash_password
 
-from rollproof.application.client import ApplicationClient
 from rollproof.errors import ExitCode
 from rollproof.profile.profile import Target
 from staging.target.operators import Operators
@@ -272,37 +269,6 @@ def test_an_upload_is_taken_in_and_found_and_leaves_nothing_unless_the_worker_ha
     verifier.compare()
 
 
-def test_what_a_killed_run_left_is_named_as_the_canary_s(verifier: Verifier, target: Target) -> None:
-    """All stores hold something of an upload; removed by the application, nothing of it is left."""
-    name = f"rollproof-{uuid.uuid4()}.txt"
-    client = ApplicationClient(target.application)
-    session = client.login(canary.USERNAME, target.application.canary.password)
-    uploaded = client.upload(session, name, b"The tide comes in at noon.", lambda _: None)
-    place = str(uploaded.values["knowledge_base"])
-    while name not in client.files(uploaded, place):
-        time.sleep(0.5)
-    outcome = verifier.run("phase4", "--no-gate")
-    client.remove_upload(uploaded, name)
-    verifier.compare()
-    content, more = "test_collection_content", "(+1)"
-    stores = ("mysql/imagedb.documents", "mongodb/mongodb.files", "qdrant/files", f"minio/{BUCKET}")
-    unrecorded = [f"test_store_holds_no_unrecorded_{what}[milvus]" for what in ("collection", "schema")]
-    every = (*stores, "mongodb/mongodb.knowledge_bases")
-    expect(
-        outcome,
-        {
-            **dict.fromkeys(unrecorded, ("failed", vector_collection(place))),
-            **{f"test_collection_count[{one}]": ("failed", more) for one in every},
-            **{
-                f"{content}[{one}]": ("failed", "observed 0 missing, 1 added, 0 changed (", ": the canary's)")
-                for one in every
-            },
-        },
-    )
-    assert "HINT: the canary made it, and the application did not remove it" in outcome.text
-    assert "the migration made" not in outcome.text
-
-
 @pytest.mark.parametrize(
     "workers", [2, pytest.param(4, marks=pytest.mark.long(minutes=0.5))], ids=["two", "four"]
 )
@@ -310,18 +276,10 @@ def test_workers_leave_nothing_that_another_could_count(
     verifier: Verifier, operators: Operators, leaves: list[object], workers: int
 ) -> None:
     """Each worker has a canary of its own."""
-    assert verifier.run("phase3", "--no-gate", "-n", str(workers), **RIGHT).code == ExitCode.VERIFIED
+    outcome = verifier.run("phase3", "--no-gate", "-n", str(workers), **RIGHT)
+    expect(outcome, {})
+    assert ANSWER in outcome.results()
     outcome = verifier.run("verification")
     expect(outcome, {})
-    assert traces(operators) == leaves
-
-
-def test_an_application_in_order_is_green(
-    verifier: Verifier, operators: Operators, leaves: list[object]
-) -> None:
-    """Last: every fault of this module was taken back."""
-    outcome = verifier.run("phase3", "--no-gate", **RIGHT)
-    expect(outcome, {})
-    assert len(outcome.results()) == 12
-    assert ANSWER in outcome.results()
+    assert len(outcome.results()) > 80
     assert traces(operators) == leaves

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -12,7 +12,6 @@ import pytest
 
 from rollproof.baseline.facts import Facts
 from rollproof.engines.engine import ContainerEngine
-from rollproof.errors import ExitCode
 from rollproof.profile.profile import Target
 from rollproof.stores.registry import open_reader
 from staging.target.operators import Operators, undone
@@ -32,29 +31,6 @@ def count_of(store: str, collection: str) -> str:
 
 def extra_in(store: str) -> str:
     return f"test_store_holds_no_unrecorded_collection[{store}]"
-
-
-@pytest.fixture(scope="module")
-def vectors(verifier: Verifier) -> list[str]:
-    """The Milvus collections of the baseline."""
-    return sorted(verifier.baseline.facts.stores["milvus"].counts)
-
-
-def test_a_person_compares_with_a_baseline(verifier: Verifier, operators: Operators) -> None:
-    folder = str(verifier.baseline.folder)
-    clean = verifier.actions("compare", folder)
-    assert (clean.returncode, clean.stderr) == (0, "")
-    assert "passed mysql/imagedb.users: exact, all of " in clean.stdout
-    assert "blind spot of milvus: " in clean.stdout
-    assert clean.stdout.rstrip().endswith(f"compared with {verifier.baseline.id}: passed")
-    with damage.password_hash_replaced(operators, "canary", "x" * 60):
-        changed = verifier.actions("compare", folder)
-    assert changed.returncode == 1
-    (line,) = [line for line in changed.stdout.splitlines() if line.startswith("failed")]
-    assert "mysql/imagedb.users: exact, all of " in line
-    assert "differing: 0 missing, 0 added, 1 changed (" in line
-    assert ": hashed_password)" in line
-    assert verifier.actions("compare", "nowhere").returncode == ExitCode.USAGE
 
 
 def test_policies_and_what_a_baseline_must_hold(
@@ -129,52 +105,6 @@ def test_without_a_baseline_nothing_that_needs_one_is_green(verifier: Verifier, 
     why = ("broken", "baseline: expected a baseline, observed No such file or directory")
     expect(outcome, {name: why for name in results if name not in green})
     assert outcome.code == 3
-
-
-@contextmanager
-def unreadable_table(operators: Operators) -> Iterator[str]:
-    """MySQL has a table whose file is gone: it is listed, and not read."""
-    name = "scratch_unreadable"
-    operators.sql(f"CREATE TABLE imagedb.{name} (number int primary key)")
-    with undone(lambda: operators.sql(f"DROP TABLE imagedb.{name}")):
-        operators.sql(f"ALTER TABLE imagedb.{name} DISCARD TABLESPACE")
-        yield f"imagedb.{name}"
-
-
-def test_a_collection_that_cannot_be_counted_leaves_its_neighbours_and_a_store_that_hangs_is_asked_once(
-    verifier: Verifier, operators: Operators, containers: Containers, vectors: list[str]
-) -> None:
-    with ExitStack() as undo:
-        table = undo.enter_context(unreadable_table(operators))
-        undo.enter_context(damage.vectors_released(operators, vectors[0]))
-        undo.enter_context(faults.paused(containers, "mongodb"))
-        baseline = verifier.restated(lambda facts: store_facts(facts, "mysql", {table: 0}))
-        outcome = verifier.run(
-            *("phase4", "--no-gate", "-k", "collection_count or collection_content"),
-            f"--baseline={baseline}",
-            STORES__MONGODB__DEADLINE_SECONDS="3",
-        )
-    counts = verifier.baseline.facts.stores["mongodb"].counts
-    broken = {
-        name: result["reason"] for name, result in outcome.results().items() if result["verdict"] == "broken"
-    }
-    contents = "test_collection_content"
-    assert set(broken) == {
-        count_of("mysql", table),
-        f"{contents}[mysql/{table}]",
-        count_of("milvus", vectors[0]),
-        f"{contents}[milvus/{vectors[0]}]",
-        *(count_of("mongodb", name) for name in counts),
-        *(f"{contents}[mongodb/{name}]" for name in counts),
-    }
-    assert "error 101" in broken[count_of("milvus", vectors[0])]
-    silent = {reason for name, reason in broken.items() if "[mongodb/" in name}
-    assert len(silent) == 1, silent
-    # Each would have waited for its own 3 s.
-    waited = sum(result["seconds"] for name, result in outcome.results().items() if "[mongodb/" in name)
-    assert waited < 3 * len(counts)
-    others = {result["verdict"] for name, result in outcome.results().items() if name not in broken}
-    assert others == {"passed"}
 
 
 LIVE = {
@@ -258,10 +188,3 @@ def test_live_users_are_counted_and_shown_and_what_they_did_not_do_is_red(
             f"test_schema[{files}]": ("failed", "1 differences: ", "permissions"),
         },
     )
-
-
-def test_an_undamaged_stack_is_green(verifier: Verifier) -> None:
-    """Last: every fault of this module was taken back."""
-    outcome = verifier.run("phase4", "--no-gate")
-    expect(outcome, {})
-    assert len(outcome.results()) > 30

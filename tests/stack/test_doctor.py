@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Mapping
-from contextlib import ExitStack
-from pathlib import Path
-
-import pytest
 
 from reports.terminal.document import Document
 from rollproof.doctor.examination import Examination, Line, NeedState
@@ -16,8 +11,6 @@ from rollproof.errors import ExitCode
 from rollproof.profile.profile import PREFIX
 from rollproof.system.record_files import record_of
 from staging.rehearsal.staging_team import team_channel
-from tests.stack.container_faults import Containers
-from tests.stack.scratch_project import docker
 from tests.stack.verifier import Verifier
 
 # By the descriptor of each store: kafka has no accounts here.
@@ -94,38 +87,3 @@ def test_accounts_that_are_not_as_they_must_be(verifier: Verifier) -> None:
         assert lines[f"{store} reader"].state is NeedState.OK, lines[f"{store} reader"]
     assert lines["minio read-only"].state is NeedState.WRONG
     assert lines["redis reader"].state is NeedState.WRONG
-
-
-def test_an_operator_that_was_dropped_an_address_where_nothing_is_and_a_disk_that_is_full(
-    verifier: Verifier, containers: Containers, tmp_path: Path
-) -> None:
-    def root(sql: str) -> None:
-        known = "MYSQL_PWD=$(cat /run/secrets/mysql_root)"
-        script = f"{known} exec $0 --no-defaults -uroot -S /run/mysqld/mysqld.sock -e"
-        client = "mysql" if "MySQL" in verifier.baseline.facts.stores["mysql"].server else "mariadb"
-        docker("exec", containers.of("mysql").id, "sh", "-c", f'{script} "$1"', client, sql)
-
-    nowhere = json.dumps({"service": None, "host": "127.0.0.1", "port": 9})
-    small = tmp_path / "small"
-    small.mkdir()
-    with ExitStack() as undo:
-        done = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(small)],
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        if done.returncode:
-            pytest.skip(f"this user may not mount: {done.stderr.strip()}")
-        undo.callback(subprocess.run, ["umount", str(small)], check=True, timeout=60)
-        (small / "full").write_bytes(b"x" * 60 * 1024)
-        undo.callback(root, "RENAME USER scratch_operator TO operator")
-        root("RENAME USER operator TO scratch_operator")
-        faults = {"STORES__QDRANT__ADDRESS": nowhere, "FOLDERS__BACKUPS": str(small)}
-        lines = examined(verifier, ExitCode.FAILED, **faults)
-    assert lines["mysql operator"].state is NeedState.WRONG
-    assert lines["mysql reader"].state is NeedState.OK
-    assert lines["qdrant reader"].state is NeedState.WRONG
-    assert lines["room for backups"].state is NeedState.WRONG
-    assert "df -h" in lines["room for backups"].hint

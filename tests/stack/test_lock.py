@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import secrets
-import socket
 import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 from typing import IO
 
 import pytest
 
 from rollback_actions.session.lock import LockVolumes, TargetLock
-from rollproof.engines.engine import EngineUnreached
-from rollproof.errors import Meaning, Unverifiable, UsageProblem
-from rollproof.planning.lock_state import LABEL, lock_state
-from rollproof.profile.profile import Target
+from rollproof.errors import UsageProblem
+from rollproof.planning.lock_state import LABEL
 from rollproof.system.holder import Holder
 from staging.stack.stack import Stack
 from tests.conftest import ROOT
@@ -159,32 +155,3 @@ def test_a_volume_without_a_record_is_said(place: LockVolumes) -> None:
         _lock(place).__enter__()
     # Another project's, whose name begins as this one's.
     assert LockVolumes(place.project.rpartition(".")[0], 10).records() == {}
-
-
-@contextmanager
-def _silent(path: Path) -> Iterator[None]:
-    """An engine that takes questions, and never answers."""
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
-        listener.listen()
-        yield
-
-
-def test_an_engine_that_is_away_or_silent_is_said(
-    place: LockVolumes, target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    impatient = LockVolumes(place.project, 1)
-    with monkeypatch.context() as patched:
-        patched.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
-        with pytest.raises(EngineUnreached) as caught:
-            _lock(impatient).__enter__()
-        assert caught.value.means is Meaning.UNREACHABLE
-        assert str(lock_state(target)) == f"cannot be read: {caught.value.summary}"
-        patched.setenv("DOCKER_HOST", f"unix://{tmp_path}/silent.sock")
-        with _silent(tmp_path / "silent.sock"), pytest.raises(Unverifiable, match="within 1 s"):
-            _lock(impatient).__enter__()
-    with _lock(place) as lock, monkeypatch.context() as patched:
-        patched.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
-        with pytest.raises(Unverifiable):
-            lock.require()
-        assert not lock.lost

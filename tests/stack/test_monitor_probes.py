@@ -11,13 +11,11 @@ from typing import TypeVar, cast
 import httpx2
 import pytest
 
-from rollproof.errors import Problem, Unverifiable
+from rollproof.errors import Problem
 from rollproof.monitoring.probes.probe import Probe, Reading
 from rollproof.monitoring.probes.probes import probes_of
 from rollproof.profile.profile import Target
-from staging.target.operators import Operators, undone
-from tests.stack import container_faults as faults
-from tests.stack import damage
+from staging.target.operators import undone
 from tests.stack.container_faults import Containers
 from tests.stack.scratch_project import docker
 from tests.stack.verifier import Verifier
@@ -126,29 +124,3 @@ def test_requests_that_fail_and_log_ins_that_are_refused_are_counted(
     well(probes["health"])
     time.sleep(1)
     assert probe.ask().figures["requests"] == 0
-
-
-def test_a_record_that_is_gone_is_seen_by_the_second_question(
-    probes: dict[str, Probe], operators: Operators
-) -> None:
-    probe = probes["records"]
-    before = well(probe)
-    assert before.value == 0.0
-    with damage.document_lost(operators):
-        readings = [asked(probe) for _ in range(2)]
-        reading = readings[-1]
-        assert isinstance(reading, Reading), readings
-        assert (reading.ok, reading.value, reading.services) == (False, 1.0, ("mysql",)), readings
-        assert "mysql/imagedb.documents 1" in reading.text
-    assert well(probe).value == 0.0
-
-
-def test_what_is_down_names_its_services(probes: dict[str, Probe], containers: Containers) -> None:
-    with faults.stopped(containers, "qdrant"):
-        assert isinstance(asked(probes["store qdrant"]), Unverifiable)
-        there = probes["containers"].ask()
-        assert (there.ok, there.services) == (False, ("qdrant",))
-        # A search has no answer, however soon that is known.
-        assert isinstance(asked(probes["vectors qdrant"]), Unverifiable)
-    for name in ("store qdrant", "containers", "vectors qdrant"):
-        well(probes[name])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 
@@ -18,7 +17,6 @@ from rollproof.record_names import UNFINISHED
 from rollproof.stores.mysql import connection as mysql
 from rollproof.stores.reach import Reach
 from rollproof.stores.registry import endpoint_of
-from staging.stack.images import PREFIX
 from staging.stack.stack import Stack
 from tests.stack.damage import tables_held
 from tests.stack.users import User
@@ -91,41 +89,3 @@ def _expect_failed_for(name: str, code: int, said: str) -> None:
     assert "expected no writer while it was restored" in said
     assert name in said
     assert "Traceback" not in said
-
-
-def _service(target: Target) -> str:
-    assert target.application.maintenance is not None
-    return target.application.maintenance.service
-
-
-@contextmanager
-def _migration(stack: Stack) -> Iterator[str]:
-    """What `docker compose run migrate` starts, but that it only waits."""
-    name = f"{stack.project}-migrate-run-test"
-    labels = {"project": stack.project, "service": "migrate", "oneoff": "True"}
-    options = [f"--label=com.docker.compose.{key}={value}" for key, value in labels.items()]
-    command = ["docker", "run", "--detach", "--rm", f"--name={name}", "--network=none", *options]
-    subprocess.run(
-        [*command, "--entrypoint=sleep", f"{PREFIX}/redis", "infinity"], check=True, timeout=SECONDS
-    )
-    try:
-        yield name
-    finally:
-        subprocess.run(["docker", "rm", "--force", name], check=False, timeout=SECONDS)
-
-
-def test_a_migration_that_still_runs_fails_it_before_anything_is_overwritten(
-    verifier: Verifier, stack: Stack, target: Target, control: ComposeControl
-) -> None:
-    """The proxy, which cannot tell anybody of maintenance when it does not run, is started again besides."""
-    control.stop([_service(target)], deadline=SECONDS)
-    with _migration(stack) as name:
-        done = verifier.script("rollback/db_redis.sh")
-    assert done.returncode == ExitCode.FAILED, done.stdout
-    assert "nginx is stopped too, maintenance is not on" in done.stderr
-    seen = f"expected no writer before it is overwritten, observed container {name} of migrate, seen at 20"
-    assert seen in done.stderr
-    assert "restore redis" not in done.stderr
-    done = verifier.actions("rollback", "resume")
-    assert done.returncode == ExitCode.VERIFIED, done.stderr
-    assert User(target).ask("/") == "200, page"

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,8 +20,6 @@ from tests.stack.verifier import ACTIONS_SECONDS, Verifier
 # Many commands one after the other, on a machine that others use too.
 pytestmark = [pytest.mark.timeout(2400), pytest.mark.usefixtures("whole", "settled")]
 SECONDS = 60
-ENGINE_SOCKET = "/var/run/docker.sock"
-PIECE_BYTES = 1 << 16
 # Of a rollback that hangs: a step has what is left of this.
 BUDGET = {"ROLLPROOF_ROLLBACK_SECONDS": "200"}
 WRONG_PASSWORD = "not-the-operators-password"  # noqa: S105 - nobody's
@@ -132,65 +128,3 @@ def test_a_network_that_is_cut_in_the_middle_of_a_restore(
         # A small store may be restored by then: what could not be read for the account is unknown.
         assert "the rollback itself is done" in text
         assert json.loads((folder / "rollback.json").read_text())["records"]["unknown"] > 0
-
-
-def test_an_engine_that_is_gone_is_found_before_anything_begins(verifier: Verifier, tmp_path: Path) -> None:
-    before = set((verifier.folder / "incidents").iterdir())
-    done = verifier.actions("rollback", "service", "frontend", DOCKER_HOST=f"unix://{tmp_path}/none.sock")
-    _expect_clear(done.stderr, done.returncode, "docker version")
-    assert set((verifier.folder / "incidents").iterdir()) == before
-
-
-@contextmanager
-def _engine_through(folder: Path) -> Iterator[tuple[str, Callable[[], None]]]:
-    """Give an address of the engine that can be cut, and what cuts it."""
-    path, ended = folder / "engine.sock", threading.Event()
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(path))
-    listener.listen()
-    connections: list[socket.socket] = []
-
-    def forward(source: socket.socket, sink: socket.socket) -> None:
-        with suppress(OSError):
-            while piece := source.recv(PIECE_BYTES):
-                sink.sendall(piece)
-        with suppress(OSError):
-            sink.shutdown(socket.SHUT_WR)
-
-    def accept() -> None:
-        with suppress(OSError):
-            while not ended.is_set():
-                client, _ = listener.accept()
-                server = socket.socket(socket.AF_UNIX)
-                server.connect(ENGINE_SOCKET)
-                connections.extend((client, server))
-                for pair in ((client, server), (server, client)):
-                    threading.Thread(target=forward, args=pair, daemon=True).start()
-
-    def cut() -> None:
-        ended.set()
-        path.unlink(missing_ok=True)
-        for connection in (listener, *connections):
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-            connection.close()
-
-    accepting = threading.Thread(target=accept, daemon=True)
-    accepting.start()
-    try:
-        yield f"unix://{path}", cut
-    finally:
-        cut()
-        accepting.join(SECONDS)
-
-
-@pytest.mark.long(minutes=1)
-def test_an_engine_that_goes_in_the_middle(verifier: Verifier, tmp_path: Path) -> None:
-    with (
-        _engine_through(tmp_path) as (address, cut),
-        verifier.begun("rollback/db_redis.sh", at="restore redis", DOCKER_HOST=address) as (process, folder),
-    ):
-        cut()
-        text, _ = process.communicate(timeout=ACTIONS_SECONDS)
-    _expect_clear(text, process.returncode, "docker")
-    _go_on(verifier, folder)

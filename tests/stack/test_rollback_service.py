@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -77,25 +76,6 @@ def test_a_service_goes_back_to_the_image_that_was_recorded(
         assert _id(_tag(stack, service)) == recorded[service]
         after = _containers(engine)
         assert {name for name in after if after[name] != before[name]} == {service}
-
-
-def test_an_image_that_is_gone_is_found_before_anything_stops(
-    verifier: Verifier, engine: ContainerEngine
-) -> None:
-    gone = "sha256:" + "0" * 64
-    beside = verifier.restated(
-        lambda facts: replace(facts, containers=tuple(replace(c, image_id=gone) for c in facts.containers))
-    )
-    before = _containers(engine)
-    done = verifier.actions(
-        "rollback", "service", "frontend", ROLLPROOF_FOLDERS__BASELINES=str(beside.parent)
-    )
-    assert done.returncode == ExitCode.FAILED, done.stdout
-    assert "look for the image of frontend" in done.stderr
-    assert "MANUAL INTERVENTION" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert _containers(engine) == before
-    assert engine.containers()["frontend"][0].running
 
 
 @pytest.mark.long(minutes=1)

@@ -123,6 +123,13 @@ def test_programs(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, engine: obj
     assert (line.state, "no such plugin" in line.text) == (NeedState.WRONG, True)
 
 
+def test_a_disk_without_room(sandbox: Sandbox, engine: object) -> None:
+    limits = sandbox.target.limits.model_copy(update={"disk_free_percent": 100.0})
+    line = of(sandbox, engine, "room for backups", limits=limits)
+    assert line.state is NeedState.WRONG
+    assert "df -h" in line.hint
+
+
 def test_a_channel(sandbox: Sandbox, engine: object) -> None:
     before = sandbox.target.premigration
 
