@@ -24,12 +24,13 @@ CASES: Mapping[str, Callable[[type[Subject]], Iterable[object]]] = {
     "stranger": lambda subject: subject.strangers,
     "what": lambda subject: subject.drops,
     "disturbed": lambda subject: [subject.disturbed] if subject.disturbed else [],
+    "overtaken": lambda subject: [subject.overtaken] if subject.overtaken else [],
     "way": lambda subject: (WAYS if subject.locked else WAYS[:-1]) if subject.served else (),
 }
 # Of which the first one of a store shows the rule.
 VARIED = frozenset({"small", "part", "way", "what"})
 # Of which there is one for a store at most, which needs no name.
-SINGLE = frozenset({"absent", "real", "disturbed"})
+SINGLE = frozenset({"absent", "real", "disturbed", "overtaken"})
 MARKERS = (
     "of(store, ...): these stores alone, of those that keep the contract",
     "restarts: long where the keeper stops the server",

@@ -138,6 +138,7 @@ class Mongodb(Subject):
     kills = (0, 3, 7)
     strangers: ClassVar[Mapping[str, Mapping[str, object]]] = {"databases": {"databases": (FIRST,)}}
     disturbed = "another set of them"
+    overtaken = "observed other documents"
 
     def __init__(self, bench: Bench, opened: ExitStack) -> None:
         stack = cast("MongodbProfile", bench.target.stores["mongodb"])
@@ -317,3 +318,6 @@ class Mongodb(Subject):
 
     def reading(self, keeper: StoreKeeper) -> tuple[object, str, Callable[[], object]]:
         return keeper, "_dump", lambda: self.client[FIRST]["meanwhile"].insert_one({})
+
+    def loading(self, keeper: StoreKeeper) -> tuple[object, str, Callable[[], object]]:
+        return keeper, "_insert", lambda: self.client[FIRST]["typed"].delete_one({})

@@ -72,6 +72,7 @@ class Mounts(Subject):
     kills = (2, 4, 5, 12)
     strangers: ClassVar[Mapping[str, Mapping[str, object]]] = {"places": {"held": (DATA,)}}
     disturbed = "files in app:/app/state that nobody writes meanwhile"
+    overtaken = "observed other files"
 
     def __init__(self, bench: Bench, opened: ExitStack) -> None:
         image = bench.engine.containers()["redis"][0].image
@@ -148,6 +149,9 @@ class Mounts(Subject):
 
     def reading(self, keeper: StoreKeeper) -> tuple[object, str, Callable[[], object]]:
         return keeper, "_write", lambda: put(self.state / "29", b"written meanwhile")
+
+    def loading(self, keeper: StoreKeeper) -> tuple[object, str, Callable[[], object]]:
+        return self.project.control, "replace_files", lambda: put(self.data / "later", b"of a user")
 
 
 def _relinked(path: Path) -> None:

@@ -18,6 +18,7 @@ from rollproof.stores.mysql import reader as mysql_export
 from rollproof.stores.mysql import rows as mysql_rows
 from rollproof.stores.mysql.connection import Mysql as MysqlClient
 from rollproof.stores.mysql.connection import rows
+from rollproof.stores.mysql.dump import Programs
 from rollproof.stores.reach import Reach
 from tests.stack.keeping.subject import WHOLE, Bench, Chosen, Damage, Exported, Subject
 from tests.stack.mysql_content import CONTENT, DAMAGE, QUERIES
@@ -117,6 +118,7 @@ class Mysql(Subject):
     gone = "no database of that name"
     programs = True
     disturbed = r"another definition of scratch_first\.child"
+    overtaken = r"1 rows of scratch_first\.child instead of 2"
 
     def __init__(self, bench: Bench, opened: ExitStack) -> None:
         folder = bench.new_folder(self.server_kind)
@@ -312,6 +314,10 @@ class Mysql(Subject):
     def reading(self, keeper: StoreKeeper) -> tuple[object, str, Callable[[], object]]:
         migration = "ALTER TABLE scratch_first.child ADD late int"
         return self.watched, "run", partial(self.sql, migration)
+
+    def loading(self, keeper: StoreKeeper) -> tuple[object, str, Callable[[], object]]:
+        delete = "DELETE FROM scratch_first.child LIMIT 1"
+        return Programs, "load", partial(self.sql, delete)
 
 
 class Mariadb(Mysql):

@@ -65,6 +65,7 @@ class Qdrant(Subject):
     words = ("snapshot of each collection",)
     kills = (0, 1)
     disturbed = "something writes"
+    overtaken = "counts after the restore"
 
     def __init__(self, bench: Bench, opened: ExitStack) -> None:
         stack = cast("QdrantProfile", bench.target.stores["qdrant"])
@@ -173,3 +174,6 @@ class Qdrant(Subject):
 
     def reading(self, keeper: StoreKeeper) -> tuple[object, str, Callable[[], object]]:
         return keeper, "_fetch", lambda: self.scratch.put(7, at=901)
+
+    def loading(self, keeper: StoreKeeper) -> tuple[object, str, Callable[[], object]]:
+        return keeper, "_create_aliases", lambda: self.scratch.put(7, at=901)

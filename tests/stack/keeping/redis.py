@@ -70,6 +70,7 @@ class Redis(Subject):
     notes = frozenset({f"removed 300 keys of database {FIRST} that came after the backup"})
     words = ("DUMP of each key",)
     kills = (300,)
+    overtaken = "observed 1 more"
     strangers: ClassVar[Mapping[str, Mapping[str, object]]] = {
         "restore": {"restore": "flush"},
         "databases": {"databases": (FIRST,)},
@@ -189,6 +190,9 @@ class Redis(Subject):
 
     def step(self, keeper: StoreKeeper) -> tuple[object, str]:
         return redis_keeper.Entry, "of"
+
+    def loading(self, keeper: StoreKeeper) -> tuple[object, str, Callable[[], object]]:
+        return redis_keeper, "keys", lambda: self.first.set("later", 1)
 
     def drop(self, what: str) -> Mapping[str, int]:
         self.clear()

@@ -203,6 +203,8 @@ class Subject(ABC):
     """Whether the keeper runs programs, which might be told a secret."""
     disturbed: ClassVar[str] = ""
     """What a backup says of a write that it was disturbed by, where that spoils it."""
+    overtaken: ClassVar[str] = ""
+    """What a restore says of a write that comes before its verification, where that spoils it."""
 
     @abstractmethod
     def __init__(self, bench: Bench, opened: ExitStack) -> None:
@@ -284,15 +286,26 @@ class Subject(ABC):
 
     def disturb(self, keeper: StoreKeeper, patch: pytest.MonkeyPatch) -> None:
         """Let something be written when `keeper` has read what it backs up."""
-        owner, name, write = self.reading(keeper)
-        original = getattr(owner, name)
+        _write_after(patch, *self.reading(keeper))
 
-        def read_and_write(*arguments: object, **named: object) -> Any:  # noqa: ANN401 - whatever it returns
-            found = original(*arguments, **named)
-            write()
-            return found
+    def loading(self, keeper: StoreKeeper) -> tuple[object, str, Callable[[], object]]:
+        """Return a method that a restore by `keeper` calls before it verifies, and a write after that."""
+        raise NotImplementedError
 
-        patch.setattr(owner, name, read_and_write)
+    def overtake(self, keeper: StoreKeeper, patch: pytest.MonkeyPatch) -> None:
+        """Let something be written when `keeper` has restored, and has not verified it yet."""
+        _write_after(patch, *self.loading(keeper))
+
+
+def _write_after(patch: pytest.MonkeyPatch, owner: object, name: str, write: Callable[[], object]) -> None:
+    original = getattr(owner, name)
+
+    def call_and_write(*arguments: object, **named: object) -> Any:  # noqa: ANN401 - whatever it returns
+        found = original(*arguments, **named)
+        write()
+        return found
+
+    patch.setattr(owner, name, call_and_write)
 
 
 @dataclass(frozen=True, slots=True)

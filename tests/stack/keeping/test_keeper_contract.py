@@ -186,3 +186,15 @@ def test_a_backup_that_a_write_disturbs_is_refused(
     with pytest.raises(ActionFailed, match=disturbed):
         keeper.back_up(tmp_path)
     assert not (tmp_path / MANIFEST).exists()
+
+
+def test_a_write_before_its_verification_fails_a_restore(
+    subject: Subject, overtaken: str, kept: Backup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper = subject.place.keeper()
+    with monkeypatch.context() as patch:
+        subject.overtake(keeper, patch)
+        with pytest.raises(ActionFailed, match=overtaken):
+            keeper.restore(kept.folder)
+    keeper.restore(kept.folder)
+    assert subject.observe() == kept.before

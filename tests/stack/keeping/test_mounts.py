@@ -1,15 +1,13 @@
-"""What is true of mounts alone: what fails their restore."""
+"""What is true of mounts alone: volumes that a release left, and mounts inside of mounts."""
 
 from __future__ import annotations
 
 import shutil
 import tarfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from rollproof.errors import ActionFailed
 from rollproof.stores.package import read_package
 from tests.stack.keeping.mounts import Mounts
 from tests.stack.keeping.subject import Backup
@@ -17,23 +15,6 @@ from tests.stack.mounted_project import put, seen
 from tests.stack.scratch_project import docker
 
 pytestmark = pytest.mark.of("mounts")
-
-
-def test_what_changes_right_after_a_restore_fails_it(
-    subject: Mounts, kept: Backup, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    keeper, replace = subject.place.keeper(), subject.project.control.replace_files
-
-    def meanwhile(*given: Any, **more: Any) -> None:  # noqa: ANN401 - as it is called
-        replace(*given, **more)
-        put(subject.data / "later", b"of a user")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(subject.project.control, "replace_files", meanwhile, raising=False)
-        with pytest.raises(ActionFailed, match="observed other files"):
-            keeper.restore(kept.folder)
-    keeper.restore(kept.folder)
-    assert subject.observe() == kept.before
 
 
 def test_a_volume_that_a_release_has_left_is_kept_before_it_is_filled(

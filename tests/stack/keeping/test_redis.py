@@ -11,15 +11,12 @@ from typing import Any
 import pytest
 
 from rollproof.collection import Json
-from rollproof.errors import ActionFailed, Unverifiable
+from rollproof.errors import Unverifiable
 from rollproof.stores.contract import ExportedRecord
-from rollproof.stores.redis import keeper as redis_keeper
-from rollproof.stores.redis.client import keys
 from rollproof.stores.redis.reader import RedisReader
 from rollproof.stores.redis.values import Command
 from tests.stack.keeping.records import exported, put_back, wanted_of
 from tests.stack.keeping.redis import FIRST, REST, SECOND, TOKENS, Redis
-from tests.stack.keeping.subject import Backup
 
 pytestmark = pytest.mark.of("redis")
 
@@ -106,24 +103,3 @@ def test_a_cache_is_kept_before_it_is_flushed(subject: Redis, tmp_path: Path) ->
     assert [client.dbsize() for client in (subject.first, subject.second)] == [0, 0]
     keeper.restore(safety)
     assert subject.observe() == before
-
-
-@pytest.mark.parametrize(("more", "observed"), [(True, "1 more"), (False, "1 fewer")], ids=["more", "fewer"])
-def test_what_changes_right_after_a_restore_fails_it(
-    subject: Redis, kept: Backup, monkeypatch: pytest.MonkeyPatch, observed: str, *, more: bool
-) -> None:
-    keeper = subject.place.keeper()
-    looks = iter(range(1000))
-
-    def meanwhile(*given: Any) -> frozenset[bytes]:  # noqa: ANN401 - as it is called
-        # The first look finds what is to be removed; the second one is the verification.
-        if next(looks) == 1:
-            subject.first.set("later", 1) if more else subject.first.delete(next(iter(keys(*given))))
-        return keys(*given)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(redis_keeper, "keys", meanwhile)
-        with pytest.raises(ActionFailed, match=rf"restore of database {FIRST}.* observed {observed}"):
-            keeper.restore(kept.folder)
-    keeper.restore(kept.folder)
-    assert subject.observe() == kept.before

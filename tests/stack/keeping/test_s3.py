@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import io
-import os
-import threading
-import tracemalloc
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 from unittest.mock import create_autospec
@@ -75,19 +71,6 @@ def test_what_was_read_of_an_object_that_changed_is_not_kept(empty: S3, tmp_path
         (record,) = exported(export, BUCKET, wanted, tmp_path)
     assert [file.read_bytes() for file in (tmp_path / OBJECTS).iterdir()] == [b"same"]
     assert record.key == "same"
-
-
-def test_a_large_object_is_not_held(empty: S3, tmp_path: Path) -> None:
-    size = 48 << 20
-    empty.client.put_object(BUCKET, "large", io.BytesIO(os.urandom(1 << 20) * 48), size)
-    with empty.place.content() as content, empty.place.export() as export:
-        wanted = wanted_of(content, BUCKET)
-        tracemalloc.start()
-        (record,) = exported(export, BUCKET, wanted, tmp_path)
-        _, peak = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-    assert (tmp_path / cast("Mapping[str, Any]", record.content)["file"]).stat().st_size == size
-    assert peak < size / 4
 
 
 # The keeper.
@@ -181,32 +164,3 @@ def test_a_bucket_that_is_not_there_is_kept_as_absent(subject: S3, tmp_path: Pat
     assert f"bucket {BUCKET} is not there" in safe.method
     assert keeper.restore(tmp_path).notes == ()
     assert subject.observe() is None
-
-
-def test_objects_travel_side_by_side(empty: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many at once as there are workers: none of them gets through before all are under way."""
-    workers = s3_keeper.WORKERS
-    for number in range(workers):
-        put(empty.client, BUCKET, f"{number}", b"%d" % number)
-    together = threading.Barrier(workers, timeout=60)
-
-    def waiting(name: str) -> Callable[..., object]:
-        original = getattr(s3_keeper, name)
-
-        def wait(*arguments: object, **named: object) -> object:
-            together.wait()
-            return original(*arguments, **named)
-
-        return wait
-
-    keeper = empty.place.keeper()
-    with monkeypatch.context() as patch:
-        patch.setattr(s3_keeper, "read_object", waiting("read_object"))
-        assert keeper.back_up(tmp_path).records == {BUCKET: workers}
-    before = empty.observe()
-    for number in range(workers):
-        put(empty.client, BUCKET, f"{number}", b"another")
-    with monkeypatch.context() as patch:
-        patch.setattr(s3_keeper, "put_copy", waiting("put_copy"))
-        keeper.restore(tmp_path)
-    assert empty.observe() == before
