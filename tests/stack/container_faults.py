@@ -98,22 +98,6 @@ def paused(containers: Containers, *services: str) -> Iterator[None]:
 
 
 @contextmanager
-def hanging_milvus(containers: Containers) -> Iterator[None]:
-    """Milvus answers nothing. Having slept too long, it would end itself when it wakes up: start it anew."""
-    milvus = containers.of("milvus").id
-    pause(milvus)
-
-    def start_anew() -> None:
-        docker("unpause", milvus)
-        docker("kill", milvus)
-        docker("start", milvus)
-        containers.wait_until("milvus", health="healthy")
-
-    with undone(start_anew):
-        yield
-
-
-@contextmanager
 def stopped(containers: Containers, service: str) -> Iterator[None]:
     """The container of `service` has ended."""
     docker("stop", containers.of(service).id)

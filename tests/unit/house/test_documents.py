@@ -16,9 +16,7 @@ import pytest
 import typer.main
 from typer.core import TyperGroup
 
-from rollproof.errors import ExitCode
 from rollproof.profile.profile import OTHER_VARIABLES, PREFIX, Target, load_target
-from rollproof.runbook import PHASES, STEPS
 from staging.commands import app as staging
 from tests.conftest import ROOT
 from tests.unit.command_line import GROUP
@@ -199,17 +197,3 @@ def test_the_first_profile_loads_and_is_short(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "shop.toml").write_text(text, encoding="utf-8")
     target = load_target(tmp_path / "shop.toml")
     assert target.name == tomllib.loads(text)["name"]
-
-
-def test_every_door_marker_and_exit_code_is_documented() -> None:
-    doors = re.findall(r"^\[testenv:(.+)\]$", (ROOT / "tox.ini").read_text(encoding="utf-8"), re.MULTILINE)
-    pages = [*PAGES, ROOT / "CONTRIBUTING.md"]
-    every = "\n".join(page.read_text(encoding="utf-8") for page in pages)
-    markers = (DOCS / "reference" / "markers.md").read_text(encoding="utf-8")
-    codes = (DOCS / "reference" / "exit-codes.md").read_text(encoding="utf-8")
-    assert doors
-    unnamed = [f"./run {name}" for name in doors if f"./run {name}" not in every]
-    unnamed += [name for name in (*PHASES, STEPS[0]) if f"`{name}`" not in markers]
-    unnamed += [code.name for code in ExitCode if f"\n| {code.value} |" not in codes]
-    assert not unnamed
-    assert "./run tests" in README.read_text(encoding="utf-8")

@@ -9,10 +9,7 @@ from pathlib import Path
 import pytest
 
 from rollproof import reading
-from rollproof.profile.mistakes import ProfileProblem
-from rollproof.profile.profile import load_target
 from rollproof.reading import is_torn, lines_of, open_regular, read_regular
-from tests.conftest import write_profile
 
 KINDS: dict[str, Callable[[Path], None]] = {
     "pipe": os.mkfifo,
@@ -61,19 +58,3 @@ def test_lines_are_read_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert next(found) == b"a"
     with pytest.raises(OSError, match="A line of more than 10 bytes"):
         next(found)
-
-
-@pytest.mark.parametrize("named", ["password", "ca", "compose file"])
-def test_what_a_profile_names_is_a_file(tmp_path: Path, named: str) -> None:
-    old, new = {
-        "password": ('password = {file = "canary_password"}', 'password = {file = "it"}'),
-        "ca": ("port = 9}", 'port = 9, tls = true, ca = "it"}'),
-        "compose file": ('kind = "compose"', 'kind = "compose"\nfiles = ["it"]'),
-    }[named]
-    os.mkfifo(tmp_path / "it")
-    path = write_profile(tmp_path)
-    text = path.read_text(encoding="utf-8")
-    assert old in text
-    path.write_text(text.replace(old, new, 1), encoding="utf-8")
-    with pytest.raises(ProfileProblem, match=r"a regular file|Not a regular file|Is a directory"):
-        load_target(path)

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import base64
-import json
 from pathlib import Path
 
 import pytest
 
-from reports.html import html
 from reports.html.html import render, sealed, with_front
-from reports.tools.node import Allure, NoReport
 from rollproof.errors import UsageProblem
-from rollproof.system.clock import Moment
 
 ANALYTICS = """<script async src="https://www.googletagmanager.com/gtag/js?id=G-1"></script>
     <script>
@@ -53,25 +49,4 @@ def test_the_first_screen_is_the_beginning_of_the_body() -> None:
 
 def test_a_folder_without_an_incident_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageProblem, match=r"incident: expected a readable incident\.json"):
-        render(tmp_path)
-
-
-def test_a_report_that_cannot_be_written_is_a_problem(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    record = {"target": "x", "started": Moment.now().record()}
-    (tmp_path / "incident.json").write_text(json.dumps(record), encoding="utf-8")
-    (tmp_path / "report.html").mkdir()
-
-    def run(command: list[str], **_: object) -> str:
-        output = Path(command[command.index("--output") + 1])
-        output.mkdir()
-        (output / "index.html").write_text("page", encoding="utf-8")
-        return ""
-
-    monkeypatch.setattr(html, "find_allure", lambda *_: Allure(node="node", script=tmp_path))
-    monkeypatch.setattr(html, "run", run)
-    monkeypatch.setattr(html, "sealed", str)
-
-    with pytest.raises(NoReport, match="report: expected a file that can be written"):
         render(tmp_path)
