@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -409,27 +408,3 @@ def test_the_last_scan_finds_what_was_not_redacted(project: Project, entrance: s
     (verdict,) = (text for name, text in project.written() if name.endswith("/verdict.json") and "{" in text)
     assert "a secret is in the record of this incident" in verdict
     assert '"verdict": "passed",\n  "phases"' not in verdict
-
-
-@pytest.mark.parametrize(
-    ("variable", "value"),
-    [
-        ("ROLLPROOF_APPLICATION__URL", "ftp://app:{}@host"),
-        ("ROLLPROOF_LIMITS", '{{"memory_percent": "{}"'),
-        ("ROLLPROOF_LIMITS__MEMORY_PERCENT", "{}"),
-        ("ROLLPROOF_LIMITZ", "{}"),
-    ],
-)
-def test_a_refused_profile_shows_no_variable_of_the_environment(
-    project: Project, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
-) -> None:
-    monkeypatch.setenv(variable, value.format(CANARIES["problem"]))
-    project.write(PASSES)
-    profile = project.pytester.path / "profile.toml"
-
-    code, printed = project.run()
-    said = project.pytester.run(sys.executable, "-m", "rollproof", "plan", f"--target={profile}")
-
-    assert (code, int(said.ret)) == (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.USAGE_ERROR)
-    assert "HINT: " in printed
-    assert leaks("\n".join([printed, *said.outlines, *said.errlines])) == []

@@ -10,7 +10,6 @@ import pytest
 from rollproof.backups.sets import manifest_text
 from rollproof.errors import ActionFailed
 from rollproof.incident.incident import Incident, new_incident
-from rollproof.incident.journal_steps import Step, StepId
 from rollproof.incident.rollbacks import went_back
 from rollproof.planning.cut_names import CutNames
 from rollproof.planning.plan import plan_database, plan_emergency
@@ -112,27 +111,6 @@ def test_records_that_are_not_accounted_for_excuse_nothing(
     assert went_back(incident) == {}
 
 
-def test_one_that_is_cut_off_excuses_nothing_until_it_is_resumed(
-    sandbox: Sandbox, incident: Incident
-) -> None:
-    plan = plan_emergency(sandbox.target, sandbox.commit, backup="zz-other")
-    with pytest.raises(KeyboardInterrupt):
-        sandbox.run(plan, incident, interrupt=StepId(Step.WATCHED))
-    assert not excused(sandbox, incident)
-    sandbox.run(plan, incident)
-    assert excused(sandbox, incident)
-
-
-@pytest.mark.parametrize("damage", [{"stores": []}, {"backup": ""}, {"verdict": "?"}], ids=str)
-def test_a_record_that_does_not_say_all_excuses_nothing(
-    sandbox: Sandbox, incident: Incident, damage: dict[str, object]
-) -> None:
-    emergency(sandbox, incident, "zz-other")
-    path = incident.folder / "rollback.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **damage}))
-    assert not excused(sandbox, incident)
-
-
 @pytest.mark.parametrize("damage", ["gone", "edited", "of another target"])
 def test_a_set_that_is_not_whole_excuses_nothing(sandbox: Sandbox, incident: Incident, damage: str) -> None:
     emergency(sandbox, incident, "zz-other")
@@ -144,13 +122,3 @@ def test_a_set_that_is_not_whole_excuses_nothing(sandbox: Sandbox, incident: Inc
     elif damage != "gone":
         path.write_bytes(manifest_text({**manifest, "target": "another"}))
     assert not excused(sandbox, incident)
-
-
-def test_a_set_is_read_once_for_all_references(
-    sandbox: Sandbox, incident: Incident, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    emergency(sandbox, incident, "zz-other")
-    cut = CutNames(sandbox.target, incident)
-    assert cut(ROWS) == {255}
-    monkeypatch.setattr("rollproof.planning.cut_names.read_backup", None)
-    assert [*map(cut, (ROWS, OWN, OTHERS))] == [{255}, {255}, frozenset()]

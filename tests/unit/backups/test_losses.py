@@ -462,16 +462,3 @@ def test_a_store_whose_account_cannot_be_written_is_unknown(
         sandbox.run(plan, incident)
     account = json.loads((incident.folder / LOST_WINDOW / ACCOUNTS).read_text())["mysql"]
     assert "No space left" in account["unknown"]["mysql"]
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ('{"backup": "a", "stores": {}, "more": 1}', "the unknown name more"),
-        ("", "no JSON: "),
-    ],
-)
-def test_a_window_is_read_as_strictly_as_every_record(tmp_path: Path, text: str, said: str) -> None:
-    (tmp_path / "window.json").write_text(text)
-    with pytest.raises(ActionFailed, match=f"expected a readable window.json, observed .*{said}"):
-        read_window(tmp_path)

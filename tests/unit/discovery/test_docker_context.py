@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rollproof.engines.address import DEFAULT_HOST, connection, endpoint, engine_is_here
+from rollproof.engines.address import DEFAULT_HOST, endpoint, engine_is_here
 from rollproof.system.command import inherited
 from rollproof.system.docker_context import context_name
 
@@ -76,17 +76,3 @@ def test_the_context_in_use_is_asked(
     _agree(HOSTS[other])
     monkeypatch.setenv("DOCKER_HOST", "unix:///mine.sock")
     _agree("unix:///mine.sock")
-
-
-def test_the_keys_of_a_context_are_taken(contexts: Path) -> None:
-    use(contexts, '{"currentContext": "remote"}')
-    keys = contexts / "contexts" / "tls" / hashlib.sha256(b"remote").hexdigest() / "docker"
-    keys.mkdir(parents=True)
-    for name in ("ca.pem", "cert.pem", "key.pem"):
-        (keys / name).touch()
-    tls = connection()["tls"]
-    assert (tls.ca_cert, tls.cert, tls.verify) == (
-        str(keys / "ca.pem"),
-        (str(keys / "cert.pem"), str(keys / "key.pem")),
-        True,
-    )

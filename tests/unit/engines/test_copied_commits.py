@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from rollproof.errors import Unverifiable
 from rollproof.git.copied_commits import copied
 from tests.unit.sandbox import git
 
@@ -117,10 +116,3 @@ def test_a_folder_of_a_repository_will_do_and_no_setting_of_its_user_matters(his
     (history.repository.folder / "part").mkdir()
     found = copied(history.repository.folder / "part", history.last, history.before, picked)
     assert found == history.second
-
-
-@pytest.mark.parametrize("gone", ["original", "candidate"])
-def test_a_commit_that_is_gone_cannot_be_told(history: History, gone: str) -> None:
-    commits = {"original": history.last, "candidate": history.beside, gone: "0" * 40}
-    with pytest.raises(Unverifiable, match="HINT: fetch both commits"):
-        history.copy_in(commits["candidate"], commits["original"])

@@ -142,18 +142,6 @@ def test_no_rehearsal_is_red_everywhere(staging: Staging, changes: dict[str, Any
     assert all(words in reason for reason in reasons)
 
 
-def test_a_damaged_newer_one_is_broken_by_its_name_beside_a_whole_one(staging: Staging) -> None:
-    staging.rehearse()
-    newer = staging.rehearse(rolled_back="failed")
-    (newer / "incident.json").write_text("{")
-    results = staging.results()
-    red = {name: reason for name, (verdict, reason) in results.items() if verdict == "broken"}
-    assert len(red) == 9
-    for reason in red.values():
-        assert newer.name in reason
-    assert results["test_migration_was_reopened_after_its_rollback"][0] == "passed"
-
-
 def test_the_newest_counts_not_the_best(staging: Staging) -> None:
     staging.rehearse()
     staging.rehearse(rolled_back="failed")

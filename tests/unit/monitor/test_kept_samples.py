@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -104,19 +102,6 @@ def _a_folder(target: Target) -> None:
 @pytest.mark.parametrize("harm", [_no_file, _a_folder])
 def test_no_monitor_fails_nothing(target: Target, incident: Incident, harm: Callable[[Target], None]) -> None:
     harm(target)
-    keep_samples(target, incident)
-    assert read_kept(incident.folder) == ()
-
-
-def test_where_nothing_can_be_written_nothing_fails(
-    target: Target, incident: Incident, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _monitored(target, _made(target, 3))
-
-    def full(path: Path, *_: object, **__: object) -> None:
-        raise OSError(28, os.strerror(28), str(path))
-
-    monkeypatch.setattr(kept_samples, "write_whole", full)
     keep_samples(target, incident)
     assert read_kept(incident.folder) == ()
 

@@ -234,11 +234,3 @@ def test_there_is_one_a_target_and_the_second_names_the_first(
         process.wait(timeout=60)
     # A killed one holds nothing.
     assert here("--beats=1")[0] == 0
-
-
-def test_samples_that_cannot_be_written_end_it(here: Here, profile: Path) -> None:
-    path = samples_path(load_target(profile))
-    path.mkdir(parents=True)
-    code, _, errors = here("--beats=1")
-    assert code == 1
-    assert "samples of the monitor: expected a file that can be added to, observed Is a directory" in errors

@@ -5,14 +5,10 @@ from __future__ import annotations
 import http.client
 import math
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
-from time import sleep
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -22,12 +18,10 @@ from rollproof.monitoring.monitor_metrics import MonitorMetrics, scraped
 from rollproof.monitoring.samples import Probe, Sample, SampleWriter, samples_path
 from rollproof.monitoring.severity import Severity, Standing
 from rollproof.profile.profile import Target
-from tests.conftest import ROOT
 from tests.unit.made_samples import BEAT, requests, samples, value
 
 Labels = Mapping[str, str]
 SECONDS = 60
-SHORT_BEAT = 1.0
 
 
 @dataclass(frozen=True)
@@ -200,39 +194,3 @@ def test_a_port_that_is_in_use_is_refused(target: Target, watched: Watched) -> N
         scraped(MonitorMetrics(target), watched.port),
     ):
         pass
-
-
-@pytest.fixture
-def command(profile: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The monitor of a target of which nothing exists, with a short beat."""
-    monkeypatch.setenv("DOCKER_HOST", f"unix://{profile.parent}/no-engine.sock")
-    monkeypatch.setenv("ROLLPROOF_PREMIGRATION__MONITORING__BEAT_SECONDS", str(SHORT_BEAT))
-    return [sys.executable, "-m", "rollproof", "monitor", f"--target={profile}"]
-
-
-def test_the_command_is_scraped_while_it_runs(command: list[str], port: int) -> None:
-    process = subprocess.Popen(
-        [*command, f"--prometheus-port={port}"],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        found = Scraped([])
-        while not found.all("rollproof_probe_ok", probe="health"):
-            assert process.poll() is None
-            sleep(0.05)
-            with suppress(OSError):  # not yet
-                found = _scrape(port)
-        # Neither engine nor store is there: this machine may be cut off, and knows nothing of any of it.
-        for probe in ("health", "containers", "store redis"):
-            assert math.isnan(found.one("rollproof_probe_ok", probe=probe))
-        assert found.one("rollproof_severity", rollproof_severity="unknown") == 1
-        process.terminate()
-        _, said = process.communicate(timeout=SECONDS)
-        assert process.returncode == 0, said
-        assert "Traceback" not in said
-    finally:
-        process.kill()
-        process.wait(timeout=SECONDS)

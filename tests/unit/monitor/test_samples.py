@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from rollproof.errors import Unverifiable
 from rollproof.monitoring.samples import Probe, ProbeKind, Sample, SampleWriter, read_samples
 from rollproof.system.clock import Moment
 from rollproof.system.process import Life, Process
-from rollproof.system.record_files import as_json
 
 PROBES = {
     "health": Probe(True, 0.01, "200 status UP", 9.5, kind=ProbeKind.HEALTH),
@@ -81,31 +79,6 @@ def test_a_damaged_line_is_named(path: Path, line: bytes, said: str) -> None:
         read_samples(path, 6)
     assert said in str(told.value)
     assert len(read_samples(path, 1)) == 1
-
-
-_PROBE = {"ok": True, "seconds": 0.1, "text": "", "value": 1.0, "figures": {}, "services": []}
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("at", {"wall": "2026-01-01T00:00:00"}),
-        ("monitor", {}),
-        ("probes", {"health": {"ok": "yes", "seconds": 1, "text": ""}}),
-        ("probes", []),
-        ("beat", None),
-        ("late", "soon"),
-        # As a number this one is beyond no limit, and would be well.
-        ("probes", {"memory": _PROBE | {"value": "nan"}}),
-        ("probes", {"memory": _PROBE | {"value": True}}),
-        ("probes", {"requests": _PROBE | {"figures": {"errors": "inf"}}}),
-    ],
-)
-def test_a_sample_of_another_shape_is_named(path: Path, key: str, value: object) -> None:
-    record = {**as_json(_sample(1)), key: value}
-    path.write_text(json.dumps(record) + "\n", encoding="utf-8")
-    with pytest.raises(Unverifiable, match="sample 1 from the end"):
-        read_samples(path, 6)
 
 
 def test_whether_a_monitor_runs_is_a_fact_or_unknown() -> None:

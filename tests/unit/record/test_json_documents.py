@@ -18,13 +18,10 @@ from rollproof.cli.command_line import main
 from rollproof.errors import ExitCode
 from rollproof.incident.incident import find_or_create_change
 from rollproof.incident.ledger import Note, NoteKind, Planned, Result, Run
-from rollproof.monitoring.rollback_request import Kind
-from rollproof.monitoring.tree import Action
-from rollproof.planning.status import StepState
 from rollproof.runbook import STEPS
 from rollproof.system.clock import Moment
 from rollproof.verdict import Verdict
-from tests.unit.command_line import Ran, begin
+from tests.unit.command_line import Ran
 from tests.unit.made_incident import clock
 from tests.unit.sandbox import SECRET
 
@@ -102,34 +99,6 @@ def test_a_bug_is_a_document(run: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
     found = run.document("plan", code=ExitCode.BROKEN)
     assert found.problem is not None
     assert found.problem.observed.startswith("ZeroDivisionError; traceback in ")
-
-
-def test_a_plan(run: Ran) -> None:
-    found = run.found("plan", "--service=backend")
-    assert found.decision.action is Action.SERVICE
-    assert found.plan.commit == run.sandbox.commit
-    said = run("plan", "--service=backend")
-    for step in found.plan.steps:
-        assert f". {step.name}: {step.changes} (about {step.expected_seconds:.0f} s)" in said
-    assert f"next: {found.next[0]}" in said
-    assert run.found("plan", "--service=backend") == found
-
-
-def test_a_plan_that_would_be_refused_says_why_and_exits_0_as_without_json(
-    run: Ran, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ROLLPROOF_ROLLBACK_SECONDS", "1")
-    (refused, *_) = run.found("plan", "--service=backend").plan.refused
-    assert f"refused: {refused.summary}; {refused.hint}" in run("plan", "--service=backend")
-
-
-def test_the_status_of_one_that_failed(run: Ran) -> None:
-    incident = begin(run.sandbox, failed=True)
-    found = run.found("rollback", "status", code=ExitCode.FAILED)
-    assert (found.incident, found.kind, found.names) == (incident.id, Kind.DATABASE, ("redis",))
-    assert (found.verdict, found.recorded, found.locked) == (Verdict.FAILED, Verdict.FAILED, False)
-    assert found.steps[-1].state is StepState.FAILED
-    assert found.next in run("rollback", "status", code=ExitCode.FAILED)
 
 
 NOTES = (Note("seen"), Note("waived", NoteKind.WAIVED, "Ada"))

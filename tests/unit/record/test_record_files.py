@@ -73,21 +73,17 @@ def test_it_is_written_with_sorted_names_rounded_and_without_what_goes_without_s
     ("text", "said"),
     [
         ('{"name": "a", "nmae": "b"}', "the unknown name nmae"),
-        ('{"name": "a", "parts": [{"size": 1, "x": 2}]}', "the unknown name parts.0.x"),
         ("{}", "no name"),
         ('{"name": 1}', "1 as name, not a valid string"),
         ('{"name": "a", "parts": [{"size": "1"}]}', "'1' as parts.0.size, not a valid integer"),
         ('{"name": "a", "parts": [{"size": true}]}', "True as parts.0.size, not a valid integer"),
-        ('{"name": "a", "seconds": true}', "True as seconds, not a valid number"),
-        ('{"name": "a", "ready": 1}', "1 as ready, not a valid boolean"),
+        # As a number this one is beyond no limit, and would be well.
+        ('{"name": "a", "seconds": "nan"}', "'nan' as seconds, not a valid number"),
         ('{"name": "a", "colour": "blue"}', "'blue' as colour, not 'red'"),
         ('{"name": "%s"}' % ("a" * 80), "as name, not a short name"),
         ('{"name": 1, "ready": 1}', "1 as name, not a valid string, and 1 more"),
-        ("[1]", "[1] as the record, not an object"),
         ("[" * 200_000, "no JSON: "),
-        ("{", "no JSON: "),
         ("", "no JSON: "),
-        ('{"name": "\\udcff"}', "no JSON: "),
     ],
 )
 def test_another_shape_is_one_error(tmp_path: Path, text: str, said: str) -> None:

@@ -106,16 +106,6 @@ def test_what_is_no_verdict_is_refused(tmp_path: Path, text: str | None) -> None
         read_verdict(tmp_path)
 
 
-def test_an_unknown_verdict_is_refused(tmp_path: Path) -> None:
-    path = write_verdict(tmp_path, PASSED)
-    path.write_text(
-        path.read_text().replace('"verdict": "passed",\n  "phases"', '"verdict": "green",\n  "phases"')
-    )
-
-    with pytest.raises(UsageProblem, match="observed 'green' as verdict, not 'passed', 'failed'"):
-        read_verdict(tmp_path)
-
-
 def _plain(verdict: RunVerdict, folder: Path) -> list[str]:
     return [f"{lead}{rest}" for lead, rest, _style in lines(verdict, folder)]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -137,17 +136,3 @@ def test_anybody_acknowledges_where_nobody_is_on_call(away: Ran, sandbox: Sandbo
     away("notify", sandbox.bad)
     away("acknowledge", sandbox.bad, "--as", "Zoe")
     assert "expected a name" in away("acknowledge", sandbox.bad, "--as", "", code=ExitCode.USAGE)
-
-
-def test_a_record_of_another_migration_does_not_count_here(
-    away: Ran, sandbox: Sandbox, server: Channels
-) -> None:
-    join(sandbox, server.apprise("one"))
-    away("notify", sandbox.commit)
-    away("acknowledge", sandbox.commit, "--as", "Ada")
-    other, ours = (change_journal_path(sandbox.target, commit) for commit in (sandbox.commit, sandbox.bad))
-    shutil.copytree(other.parent, ours.parent)
-    record = read_change(sandbox.target, sandbox.bad)
-    assert len(verify_journal(ours)) == 2
-    assert not record.notifications
-    assert not record.acknowledgements

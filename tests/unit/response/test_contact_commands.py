@@ -128,16 +128,6 @@ def test_a_channel_that_fails_twice_is_tried_a_third_time(
     assert told(server) == ["ada"] * 3
 
 
-def test_a_channel_that_leads_elsewhere_has_taken_nothing(
-    once: Said, sandbox: Sandbox, server: Channels
-) -> None:
-    """A log-in page that is there is no proof that anybody was alerted; only that channel is tried again."""
-    reach(sandbox, server, on_call=("ada", "phone"))
-    server.statuses["phone"] = 302
-    once()
-    assert sorted(told(server)) == ["ada", "phone", "phone", "phone"]
-
-
 def test_who_is_never_reached_is_passed_over_and_it_is_loud(
     once: Said,
     say: Said,
@@ -163,30 +153,6 @@ def test_who_is_never_reached_is_passed_over_and_it_is_loud(
     say("--as", "Grace", "--by", "a call", "--decision", "investigate")
     once()
     assert len(server.sent) == 7
-
-
-def test_a_whole_flow(
-    once: Said, say: Said, sandbox: Sandbox, server: Channels, stopped_clock: Clock
-) -> None:
-    (sandbox.folder / "all").write_text(server.apprise("all"), encoding="utf-8")
-    reach(sandbox, server, more='post_mortem = [{file = "all"}]\n')
-    once()
-    assert say("--as", "Ada", "--decision", "roll back") == f"recorded: the answer of Ada, incident {ID}\n"
-    stopped_clock.passed = 6 * 60
-    once()
-    stopped_clock.passed = 10 * 60
-    say("--as", "Ada", "--assessment", "a  bad index")
-    stopped_clock.passed = 30 * 60
-    once()
-    assert told(server) == ["ada", "grace"]
-    stopped_clock.passed = 60.1 * 60
-    once()
-    assert told(server) == ["ada", "grace", "all"]
-    assert "Assessment: a bad index, by Ada" in message(server)
-    assert f"Record: {incident(sandbox).folder}" in message(server)
-    assert [r["event"] for r in records(sandbox) if not r["event"].startswith("alert")] == [
-        *("detected", "acknowledged", "decided", "acknowledged", "assessed")
-    ]
 
 
 def test_the_clock_goes_on_by_itself_until_the_post_mortem(
@@ -288,24 +254,3 @@ def test_a_clock_that_is_killed_goes_on_with_what_is_not_recorded(
     assert sorted(told(server)) == ["ada", "ada", "phone", "phone"]
     once()
     assert len(server.sent) == 4
-
-
-def test_somebody_acknowledges_while_a_channel_hangs_and_ctrl_c_is_clean(
-    say: Said, sandbox: Sandbox, server: Channels
-) -> None:
-    reach(sandbox, server)
-    server.hangs.add("ada")
-    with running(sandbox) as process:
-        until(lambda: server.sent)
-        say("--as", "Ada", "--decision", "roll back")
-        process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=60)
-    clean(said)
-    assert "Traceback" not in said
-    # What was in the works was finished, and what came of it is recorded.
-    assert process.returncode == ExitCode.INTERRUPTED
-    assert "NOT DELIVERED" in said
-    assert "resume it: rollproof contacts run" in said
-    assert [record["event"] for record in records(sandbox)] == [
-        *("detected", "acknowledged", "decided", "alerted")
-    ]

@@ -13,9 +13,8 @@ import pytest
 from reports.answers.outline import losses
 from rollback_actions.session.lock import TargetLock
 from rollback_actions.session.session import Session, open_session
-from rollproof.backups.newest_backup import newest_backup
 from rollproof.backups.sets import find_backup
-from rollproof.errors import ActionFailed, Mismatch, UsageProblem
+from rollproof.errors import ActionFailed, UsageProblem
 from rollproof.incident.incident import Incident, RollbackRecord, load_incident, new_incident
 from rollproof.incident.journal import JournalBroken, verify_journal
 from rollproof.incident.journal_steps import Step
@@ -101,26 +100,6 @@ def test_the_newest_set_is_told_by_when_it_was_taken_not_by_its_name(sandbox: Sa
     assert newest.folder.name == "20261126T010000000Z-sandbox"
     named = find_backup(backups, sandbox.target.name, sandbox.commit, "to be kept")
     assert named.folder.name == "to be kept"
-
-
-def test_the_newest_set_counts_though_renamed_and_no_damaged_one_is_passed_over(sandbox: Sandbox) -> None:
-    backups, name = sandbox.target.folders.backups, sandbox.target.name
-    back_up(sandbox, sandbox.bad, "to be kept")
-    for stamp in ("20200101T000000000Z", "99991231T235959999Z"):
-        (backups / f"{stamp}-other").mkdir()
-    (backups / f"20200101T000000000Z-{name}").mkdir()
-    newest = newest_backup(backups, name)
-    assert (newest.folder.name, newest.commit) == ("to be kept", sandbox.bad)
-    (backups / f".99991231T235959999Z-{name}.part").mkdir()
-    with pytest.raises(Mismatch, match="begun and is not finished"):
-        newest_backup(backups, name)
-
-
-def test_a_manifest_that_was_changed_is_a_damaged_set(sandbox: Sandbox) -> None:
-    (manifest,) = sandbox.target.folders.backups.glob("*/set.json")
-    manifest.write_text(manifest.read_text().replace('"size": ', '"size": 1'))
-    with pytest.raises(UsageProblem, match="which is damaged"):
-        find_backup(sandbox.target.folders.backups, sandbox.target.name, sandbox.commit)
 
 
 def _lost_index(index: Path) -> None:

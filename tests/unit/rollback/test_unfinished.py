@@ -26,7 +26,6 @@ MYSQL = RollbackRequest(Kind.DATABASE, COMMIT, ("mysql",))
 REDIS = RollbackRequest(Kind.DATABASE, COMMIT, ("redis",))
 BACKEND = RollbackRequest(Kind.SERVICE, COMMIT, ("backend",))
 FULL = RollbackRequest(Kind.FULL, COMMIT)
-STARTED = '"started": {"wall": "2025-03-03T00:00:00+00:00", "since_boot": 1, "boot": ""}'
 
 
 def _begun(folder: Path, request: RollbackRequest) -> Incident:
@@ -124,16 +123,9 @@ def test_nothing_is_backed_up_meanwhile(tmp_path: Path) -> None:
     refuse_unfinished(tmp_path, "staging")
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "{",
-        f'{{"commit": "c", "kind": "service", "names": [], {STARTED}}}',
-    ],
-)
-def test_a_damaged_record_is_named(tmp_path: Path, text: str) -> None:
+def test_a_damaged_record_is_named(tmp_path: Path) -> None:
     incident = new_incident(tmp_path, "staging")
-    (incident.folder / "unfinished.json").write_text(text)
+    (incident.folder / "unfinished.json").write_text("{")
     with pytest.raises(UsageProblem, match="unfinished rollback"):
         interrupted(tmp_path, "staging", EMERGENCY)
 

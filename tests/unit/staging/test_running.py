@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import io
-import time
 from pathlib import Path
 
 import pytest
 
 from reports.terminal.progress import Progress
-from tests.running.all_tests import code_of, finish, parts_of
+from tests.running.all_tests import code_of, finish
 from tests.running.part import Part
 
 WORKER = ["-p", "xdist", "-n", "1"]
@@ -64,15 +63,6 @@ def test_a_part_with_a_red_test_fails_the_run_and_shows_it(tests: Path) -> None:
     assert red.state.startswith("1 failed, 1 passed in ")
 
 
-def test_a_selection_without_tests_is_none_and_one_that_never_begins_shows_what_pytest_said(
-    tests: Path,
-) -> None:
-    assert run(part_of(tests, "def test_some(): pass\n", "-k", "nothing")) == 5
-    wrong = part_of(tests, "", "--no-such-option")
-    assert run(wrong) == 4
-    assert "--no-such-option" in wrong.failures()
-
-
 def test_a_worker_that_crashes_is_a_failure_and_its_successor_has_its_place(tests: Path) -> None:
     (tests / "conftest.py").write_text(PLACED)
     part = part_of(tests, CRASH, *WORKER, "--dist", "loadscope")
@@ -80,28 +70,3 @@ def test_a_worker_that_crashes_is_a_failure_and_its_successor_has_its_place(test
     assert "worker 'gw0' crashed while running" in part.failures()
     assert part.state.startswith("1 failed, ")
     assert {file.name for file in tests.glob("[23] by *")} == {"2 by gw1 at 0", "3 by gw1 at 0"}
-
-
-def test_workers_that_crash_before_their_tests_are_no_empty_selection(tests: Path) -> None:
-    part = part_of(tests, "import ctypes\nctypes.string_at(0)\n", *WORKER)
-    assert run(part) == 1
-    assert not part.passed
-
-
-def test_what_is_stopped_leaves_no_process(tests: Path) -> None:
-    began = tests / "began"
-    sleeps = f"import time\ndef test_sleeps():\n    open({str(began)!r}, 'w')\n    time.sleep(600)\n"
-    part = part_of(tests, sleeps)
-    part.start()
-    while not began.exists():
-        time.sleep(0.05)
-    part.stop()
-    assert not part.runs()
-    assert not part.passed
-
-
-def test_the_default_run_has_every_folder_of_tests_and_no_long_one() -> None:
-    parts = parts_of(None, ["-x"])
-    assert [part.name for part in parts] == ["unit", "plugin", "stack"]
-    assert not any("--long" in argument for part in parts for argument in part.arguments)
-    assert all(part.arguments[-1] == "-x" for part in parts)

@@ -13,7 +13,6 @@ from pymilvus import DataType
 
 from rollproof.stores.milvus.reader import MilvusReader as MilvusView
 from rollproof.stores.mongodb.reader import MongodbReader as MongodbView
-from rollproof.stores.mysql import reader as mysql
 from rollproof.stores.names import whole_numbers
 from rollproof.stores.qdrant.reader import QdrantReader as QdrantView
 from rollproof.stores.reach import Readable
@@ -51,22 +50,6 @@ def test_mongodb_holds_a_name_of_any_type(held: Any) -> None:  # noqa: ANN401 - 
 
     view._mongodb.connect = lambda: {"shop": {"documents": Collection()}}
     assert view.held("shop.documents", ["_id"], NAMES) == {(str(held),)}
-
-
-def test_mysql_holds_each_of_the_texts_that_a_collation_equates(monkeypatch: pytest.MonkeyPatch) -> None:
-    def rows(_: object, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        # As the server does: IN and DISTINCT compare texts by their collation, and bytes by themselves.
-        (wanted,) = values
-        apart = "CAST(`name` AS BINARY)" in query
-        found = [text for text in ("A", "a", "b") if text.lower() in {one.lower() for one in wanted}]
-        kept = {text if apart else text.lower(): text for text in reversed(found)}
-        return [(text, text.encode()) if apart else (text,) for text in kept.values()]
-
-    monkeypatch.setattr(mysql, "rows", rows)
-    view = opened(mysql.MysqlReader, "mysql")
-    view._connected = nullcontext
-    assert view.held("shop.files", ["name"], [("a",), ("A",), ("B",)]) == {("a",), ("A",)}
-    assert view.held("shop.files", ["name"], [("a",)]) == {("a",)}
 
 
 @pytest.mark.parametrize("held", [TEXT, int(NUMBER)], ids=["text", "number"])

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event, Thread, Timer
+from threading import Event, Thread
 
 import pytest
 
@@ -19,7 +19,6 @@ from rollproof.engines.engine import Endpoint
 from rollproof.errors import Unverifiable
 from rollproof.profile.kinds import kinds
 from rollproof.stores.registry import reader_at
-from rollproof.system.http import Request, fetch
 from tests.unit.stores.test_readers_reach import section
 
 SERVERS = sorted(set(kinds()) - {"mounts"})
@@ -136,38 +135,3 @@ def test_its_authority_is_trusted_and_no_other(kind: str, authorities: dict[str,
                 break
         assert {*heard.first} == {A_HANDSHAKE}
         assert bool(heard.shaken) is trusted, ca
-
-
-def test_an_answer_without_end_is_cut_off_in_tls_too(
-    authorities: dict[str, tuple[Path, Path]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """TLS takes the connection's socket over: it is that of TLS which has to be shut down."""
-    certificate, key = authorities["own"]
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    monkeypatch.setattr(
-        "rollproof.system.http._certificates", lambda: ssl.create_default_context(cafile=certificate)
-    )
-    gone = Event()
-
-    def trickle() -> None:
-        client, _ = listener.accept()
-        with suppress(OSError), context.wrap_socket(client, server_side=True) as spoken:
-            spoken.recv(1000)
-            spoken.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-            while not gone.wait(0.05):
-                spoken.sendall(b" ")
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = Thread(target=trickle, daemon=True)
-        thread.start()
-        ended = Timer(20.0, gone.set)
-        ended.start()
-        try:
-            with pytest.raises(Unverifiable, match=r"expected a whole answer within 0\.3 s, observed none"):
-                fetch(Request("GET", f"https://127.0.0.1:{listener.getsockname()[1]}/"), 0.3)
-            assert not gone.is_set()
-        finally:
-            ended.cancel()
-            gone.set()
-            thread.join()

@@ -56,7 +56,7 @@ def test_what_is_no_file_is_refused_and_not_read(tmp_path: Path, place: str, obs
 @pytest.mark.parametrize(
     ("name", "value", "key"),
     [
-        ("ROLLPROOF_APPLICATION__URL", "no-url", "application.url"),
+        ("ROLLPROOF_APPLICATION__URL", "ftp://app:correct-horse@host", "application.url"),
         ("ROLLPROOF_APPLICATION__URLL", "http://x", "application.urll"),
         ("ROLLPROOF_LIMITS", '{"memory_percent": 101}', "limits.memory_percent"),
         ("ROLLPROOF_LIMITS__MEMORY_PERCENT", "1" * 5000, "limits.memory_percent"),
@@ -77,6 +77,7 @@ def test_a_mistake_in_a_variable_names_it(
     line = refused(profile)
     assert line.startswith(key)
     assert f"the variable {name})" in line
+    assert "correct-horse" not in line
 
 
 @pytest.mark.parametrize("value", ["[" * 100_000, "no json"], ids=["nested", "text"])
