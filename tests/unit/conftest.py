@@ -20,7 +20,7 @@ from tests.unit.clock import Clock, stopped
 from tests.unit.command_line import Ran
 from tests.unit.lock_stand_in import StandInPlace, keep_locks_in_memory
 from tests.unit.rolled_back import History, make_history
-from tests.unit.sandbox import Releases, Sandbox, make_releases, make_sandbox
+from tests.unit.sandbox import Releases, Sandbox, make_releases, make_rollable
 
 # What most forks import, apart from what every run does.
 COMMANDS = ("rollproof.cli.command_line", "rollproof.cli.contact_commands", "apprise")
@@ -88,8 +88,9 @@ def target(profile: Path) -> Target:
 
 
 @pytest.fixture
-def incident(target: Target) -> Incident:
-    return new_incident(target.folders.incidents, target.name)
+def incident(tmp_path: Path) -> Incident:
+    """An incident of `target`, or of the sandbox."""
+    return new_incident(tmp_path / "incidents", "sandbox")
 
 
 @pytest.fixture
@@ -113,7 +114,7 @@ def history(tmp_path_factory: pytest.TempPathFactory, releases: Releases) -> His
 def sandbox(tmp_path: Path, releases: Releases, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     # No engine answers: what needs one has to say so.
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-engine.sock")
-    return make_sandbox(tmp_path, releases)
+    return make_rollable(tmp_path, releases, monkeypatch)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -17,7 +16,7 @@ from rollproof.planning.unfinished import read_unfinished
 from rollproof.profile.sections import Place, Reference
 from rollproof.stores.references import text_of
 from rollproof.verdict import Verdict
-from tests.unit.sandbox import Releases, Sandbox, back_up, make_rollable
+from tests.unit.sandbox import Sandbox, back_up
 
 ROWS = Reference(
     referencing=Place(store="mysql", collection="shop.rows", fields=("owner",)),
@@ -28,20 +27,14 @@ OWN = ROWS.model_copy(update={"referenced": ROWS.referencing})
 
 
 @pytest.fixture
-def sandbox(tmp_path: Path, releases: Releases, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    made = make_rollable(tmp_path, releases, monkeypatch)
-    back_up(made, made.commit, "zz-other")
-    for folder in ("zz-other", f"set-of-{made.commit[:7]}"):
-        path = made.target.folders.backups / folder / "set.json"
+def sandbox(sandbox: Sandbox) -> Sandbox:
+    back_up(sandbox, sandbox.commit, "zz-other")
+    for folder in ("zz-other", f"set-of-{sandbox.commit[:7]}"):
+        path = sandbox.target.folders.backups / folder / "set.json"
         manifest = json.loads(path.read_bytes())
         manifest["moved"] = {text_of(one): ["00000000000000ff"] for one in (ROWS, OWN)}
         path.write_bytes(manifest_text(manifest))
-    return made
-
-
-@pytest.fixture
-def incident(sandbox: Sandbox) -> Incident:
-    return new_incident(sandbox.target.folders.incidents, sandbox.target.name)
+    return sandbox
 
 
 def first_set(sandbox: Sandbox) -> str:

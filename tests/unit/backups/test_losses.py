@@ -25,22 +25,12 @@ from rollproof.profile.profile import load_target
 from rollproof.record_names import ACCOUNTS, LOST_WINDOW
 from rollproof.stores.reader import Reader
 from rollproof.verdict import Verdict
-from tests.unit.sandbox import Releases, Sandbox, make_rollable
+from tests.unit.sandbox import Sandbox
 from tests.unit.word_store import WordReader, WordStore, readable
 
 # Since the backup "a" was changed and "b" was not; see make_sandbox.
 SERVICES_ALL = ("backend", "worker", "frontend")
 CHANGED = {"kept": 1, "restored": 1, "exported": 1, "revived": 0, "unaccounted": 0}
-
-
-@pytest.fixture
-def sandbox(tmp_path: Path, releases: Releases, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    return make_rollable(tmp_path, releases, monkeypatch)
-
-
-@pytest.fixture
-def incident(sandbox: Sandbox) -> Incident:
-    return new_incident(sandbox.target.folders.incidents, sandbox.target.name)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from rollproof.profile.sections import Place, Reference
 from rollproof.stores.names import Name
 from rollproof.stores.references import hash_of, sides_of, text_of
 from rollproof.system.command import Deadline
-from tests.unit.sandbox import Releases, Sandbox, free, make_rollable
+from tests.unit.sandbox import Sandbox, free
 
 USER = "anna@example.org"
 ROWS = Reference(
@@ -94,10 +94,9 @@ def stores(monkeypatch: pytest.MonkeyPatch) -> Stores:
 
 
 @pytest.fixture
-def sandbox(tmp_path: Path, releases: Releases, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    made = make_rollable(tmp_path, releases, monkeypatch)
-    made.target = made.target.model_copy(update={"references": {"rows": ROWS}})
-    return made
+def sandbox(sandbox: Sandbox) -> Sandbox:
+    sandbox.target = sandbox.target.model_copy(update={"references": {"rows": ROWS}})
+    return sandbox
 
 
 def moved(sandbox: Sandbox, change: Callable[[], object], **bounds: float) -> Moved:

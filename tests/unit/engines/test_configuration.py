@@ -13,7 +13,7 @@ from rollproof.errors import UsageProblem
 from rollproof.incident.incident import new_incident
 from rollproof.planning.configuration import configuration_at
 from rollproof.planning.plan import plan_full, plan_service
-from tests.unit.sandbox import Releases, Sandbox, facts, git, make_rollable
+from tests.unit.sandbox import Sandbox, facts, git
 from tests.unit.saved_baseline import save_baseline
 
 BEFORE, SINCE = "of the known-good commit", "of the bad one"
@@ -51,11 +51,6 @@ FILES = {
     "common/base.env": "WORD=before",
     "backend.env": "WORD=before",
 }
-
-
-@pytest.fixture
-def sandbox(tmp_path: Path, releases: Releases, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    return make_rollable(tmp_path, releases, monkeypatch)
 
 
 def _repository(sandbox: Sandbox) -> Path:

@@ -26,14 +26,9 @@ from rollproof.planning.unfinished import Unfinished
 from rollproof.system.clock import Moment
 from rollproof.verdict import Verdict
 from tests.unit.lock_stand_in import StandInPlace
-from tests.unit.sandbox import Releases, Sandbox, back_up, make_sandbox
+from tests.unit.sandbox import Sandbox, back_up
 
 DAMAGED = ["{", '{"commit": 1}']
-
-
-@pytest.fixture
-def sandbox(tmp_path: Path, releases: Releases) -> Sandbox:
-    return make_sandbox(tmp_path, releases)
 
 
 def _failed(sandbox: Sandbox) -> Incident:

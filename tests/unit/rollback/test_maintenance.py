@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rollproof.application.maintenance import in_maintenance, kept_out
 from rollproof.errors import ActionFailed
-from rollproof.incident.incident import Incident, new_incident
+from rollproof.incident.incident import Incident
 from rollproof.incident.journal_steps import Step
 from rollproof.planning.plan import Plan, plan_database, plan_emergency, plan_full
 from rollproof.profile.profile import Target
@@ -18,21 +17,14 @@ from tests.unit.sandbox import (
     MAINTAINED,
     WAY_IN,
     WRITERS,
-    Releases,
     Sandbox,
     StandInProxy,
     begun,
     image,
-    make_rollable,
     proxied,
 )
 
 Planned = Callable[[Target, str], Plan]
-
-
-@pytest.fixture
-def sandbox(tmp_path: Path, releases: Releases, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    return make_rollable(tmp_path, releases, monkeypatch)
 
 
 @pytest.fixture
@@ -41,11 +33,6 @@ def proxy(sandbox: Sandbox) -> Iterator[StandInProxy]:
         application = sandbox.target.application.model_copy(update={"deadline_seconds": 2.0})
         sandbox.target = sandbox.target.model_copy(update={"application": application})
         yield proxy
-
-
-@pytest.fixture
-def incident(sandbox: Sandbox) -> Incident:
-    return new_incident(sandbox.target.folders.incidents, sandbox.target.name)
 
 
 def _done(sandbox: Sandbox) -> list[tuple[str, Any]]:

@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from rollback_actions.rollback.engine import origin_of
 from rollproof.errors import Unverifiable
 from rollproof.git.repository import contains
-from rollproof.incident.incident import Incident, Origin, new_incident
+from rollproof.incident.incident import Incident, Origin
 from rollproof.incident.journal import verify_journal
 from rollproof.incident.journal_steps import Step, StepId
 from rollproof.incident.rollbacks import ROLLBACK_BEGAN, rollback_in
 from rollproof.planning.plan import plan_database, plan_emergency
 from rollproof.planning.unfinished import read_unfinished
-from tests.unit.sandbox import Deployed, Releases, Sandbox, git, make_rollable
-
-
-@pytest.fixture
-def sandbox(tmp_path: Path, releases: Releases, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    return make_rollable(tmp_path, releases, monkeypatch)
-
-
-@pytest.fixture
-def incident(sandbox: Sandbox) -> Incident:
-    return new_incident(sandbox.target.folders.incidents, sandbox.target.name)
+from tests.unit.sandbox import Deployed, Sandbox, git
 
 
 def _recorded(incident: Incident) -> Origin | None:

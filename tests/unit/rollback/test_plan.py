@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -23,15 +22,10 @@ from rollproof.planning.plan import (
 )
 from rollproof.planning.unfinished import Unfinished
 from rollproof.profile.sections import Place, Reference
-from tests.unit.sandbox import SERVICES, Releases, Sandbox, back_up, facts, git, image, make_sandbox
+from tests.unit.sandbox import SERVICES, Sandbox, back_up, facts, git, image
 from tests.unit.saved_baseline import save_baseline
 
 WRITERS_FIRST = (("backend", "worker"), ("frontend",))
-
-
-@pytest.fixture
-def sandbox(tmp_path: Path, releases: Releases) -> Sandbox:
-    return make_sandbox(tmp_path, releases)
 
 
 def _plans(sandbox: Sandbox) -> list[Plan]:

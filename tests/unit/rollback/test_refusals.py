@@ -6,7 +6,6 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -22,7 +21,7 @@ from rollproof.planning.unfinished import Unfinished
 from rollproof.profile.profile import Target, load_target
 from rollproof.system.clock import Moment
 from rollproof.verdict import Verdict
-from tests.unit.sandbox import Releases, Sandbox, begun_earlier, facts, make_sandbox
+from tests.unit.sandbox import Sandbox, begun_earlier, facts
 from tests.unit.saved_baseline import save_baseline
 
 
@@ -30,11 +29,6 @@ class Disk(NamedTuple):
     total: int
     used: int
     free: int
-
-
-@pytest.fixture
-def sandbox(tmp_path: Path, releases: Releases) -> Sandbox:
-    return make_sandbox(tmp_path, releases)
 
 
 def refuse(target: Target, plan: Plan, allowed: Allowed, *, resumed: bool = False) -> None:

@@ -20,14 +20,13 @@ from rollproof.planning.plan import plan_database
 from rollproof.planning.unfinished import Unfinished
 from rollproof.record_names import LOST_WINDOW
 from tests.unit.command_line import Ran
-from tests.unit.sandbox import Releases, Sandbox, make_rollable
+from tests.unit.sandbox import Sandbox
 from tests.unit.word_store import WordStore, readable
 
 
 @pytest.fixture
-def sandbox(tmp_path: Path, releases: Releases, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+def sandbox(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
     """A target whose store mysql was rolled back: of a and c, what users wrote is exported."""
-    sandbox = make_rollable(tmp_path, releases, monkeypatch)
     sandbox.keepers["mysql"].words |= {"a": "of a user", "c": "of another"}
     incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
     sandbox.run(plan_database(sandbox.target, "mysql"), incident)

@@ -41,12 +41,10 @@ from tests.unit.sandbox import (
     SERVICES,
     WAY_IN,
     Deployed,
-    Releases,
     Sandbox,
     StandInProxy,
     facts,
     image,
-    make_rollable,
     proxied,
 )
 from tests.unit.saved_baseline import save_baseline
@@ -63,11 +61,6 @@ PLANS: dict[str, Callable[[Sandbox], Plan]] = {
 STEPS = {"service": (3, 3), "database": (10, 12), "full": (4, 6), "emergency": (17, 19)}
 
 
-@pytest.fixture
-def sandbox(tmp_path: Path, releases: Releases, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    return make_rollable(tmp_path, releases, monkeypatch)
-
-
 MAINTAINED = pytest.mark.parametrize(
     "maintained", [False, True], ids=["stopped", "in maintenance"], indirect=True
 )
@@ -81,11 +74,6 @@ def maintained(request: pytest.FixtureRequest, sandbox: Sandbox) -> Iterator[Sta
             yield proxy
     else:
         yield None
-
-
-@pytest.fixture
-def incident(sandbox: Sandbox) -> Incident:
-    return new_incident(sandbox.target.folders.incidents, sandbox.target.name)
 
 
 def _steps(incident: Incident) -> list[StepId]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -14,26 +13,20 @@ from rollback_actions.session.journal import Journal
 from rollback_actions.session.session import Recorder
 from rollproof.engines.engine import RunningContainer
 from rollproof.errors import Problem, Unverifiable
-from rollproof.incident.incident import Incident, new_incident
+from rollproof.incident.incident import Incident
 from rollproof.incident.journal_steps import Step, StepId
 from rollproof.planning import writers
 from rollproof.planning.plan import plan_database, plan_emergency
 from rollproof.planning.writers import WriterSeen
 from rollproof.stores.keeper import Client
-from tests.unit.sandbox import SERVICES, Releases, Sandbox, begun, free, make_rollable
+from tests.unit.sandbox import SERVICES, Sandbox, begun, free
 
 WORKER = RunningContainer("sandbox-worker-1", "worker", one_off=False)
 
 
-@pytest.fixture
-def sandbox(tmp_path: Path, releases: Releases, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writers, "SETTLE_SECONDS", 0.2)
-    return make_rollable(tmp_path, releases, monkeypatch)
-
-
-@pytest.fixture
-def incident(sandbox: Sandbox) -> Incident:
-    return new_incident(sandbox.target.folders.incidents, sandbox.target.name)
 
 
 def _until(done: Callable[[], bool]) -> None:

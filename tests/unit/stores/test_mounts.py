@@ -31,7 +31,7 @@ from rollproof.stores.package import read_package
 from rollproof.stores.reach import ENGINE, Readable
 from rollproof.stores.writable import Writable
 from tests.conftest import write_profile
-from tests.unit.sandbox import Releases, Sandbox, git, make_rollable, stand_in
+from tests.unit.sandbox import Sandbox, git, stand_in
 
 HELD = "backend:/app/versions"
 STATE = f"""
@@ -92,9 +92,8 @@ def test_what_belongs_together_goes_back_together(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def sandbox(tmp_path: Path, releases: Releases, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+def sandbox(sandbox: Sandbox) -> Sandbox:
     """A target on release 2, whose two stores belong together; the backend's volumes hold one of them."""
-    sandbox = make_rollable(tmp_path, releases, monkeypatch)
     text = sandbox.profile.read_text()
     sandbox.profile.write_text(text.replace('kind = "mysql"\n', 'kind = "mysql"\ntogether = ["redis"]\n'))
     sandbox.target = load_target(sandbox.profile)

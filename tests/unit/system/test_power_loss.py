@@ -9,10 +9,10 @@ import pytest
 
 from rollback_actions.backup.taking import new_backup_folder
 from rollback_actions.session.journal import Journal
-from rollproof.incident.incident import Incident, new_incident
+from rollproof.incident.incident import Incident
 from rollproof.planning.plan import plan_database
 from rollproof.system.files import part_of
-from tests.unit.sandbox import Releases, Sandbox, back_up, facts, make_rollable
+from tests.unit.sandbox import Sandbox, back_up, facts
 from tests.unit.saved_baseline import save_baseline
 
 
@@ -51,16 +51,6 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     disk = Disk()
     monkeypatch.setattr(os, "fsync", disk.fsync)
     return disk
-
-
-@pytest.fixture
-def sandbox(tmp_path: Path, releases: Releases, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    return make_rollable(tmp_path, releases, monkeypatch)
-
-
-@pytest.fixture
-def incident(sandbox: Sandbox) -> Incident:
-    return new_incident(sandbox.target.folders.incidents, sandbox.target.name)
 
 
 def test_a_backup_set_is_on_the_disk_with_its_name(sandbox: Sandbox, disk: Disk) -> None:
