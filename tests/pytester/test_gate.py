@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from rollproof.errors import ExitCode
-from tests.pytester.conftest import (
-    ALONE_AND_AT_LENGTH_WITH_WORKERS,
-    Outcome,
-    Sandbox,
-)
+from tests.pytester.conftest import ALONE_AND_AT_LENGTH_WITH_WORKERS, Outcome, Sandbox
+from tests.unit.sandbox import git
 
 STEPS = {
     f"test_step{number}": f"""
@@ -48,19 +44,14 @@ def gate(sandbox: Sandbox) -> Sandbox:
     sandbox.recorded("fixtures.gating.evidence", then=("fixtures.gating.failing", "fixtures.target"))
     repository = path / "application"
     repository.mkdir(exist_ok=True)
-    git = ["git", "-C", str(repository), "-c", "user.name=N", "-c", "user.email=n@example.org"]
-    subprocess.run([*git, "init", "--quiet"], check=True, timeout=60)
-    subprocess.run([*git, "commit", "--quiet", "--allow-empty", "-m", "one"], check=True, timeout=60)
+    git(repository, "init", "--quiet")
+    git(repository, "commit", "--quiet", "--allow-empty", "-m", "one")
     sandbox.checks(**STEPS)
     return sandbox
 
 
 def commit_of(gate: Sandbox) -> str:
-    repository = str(gate.pytester.path / "application")
-    done = subprocess.run(
-        ["git", "-C", repository, "rev-parse", "HEAD"], check=True, capture_output=True, text=True, timeout=60
-    )
-    return done.stdout.strip()
+    return git(gate.pytester.path / "application", "rev-parse", "HEAD")
 
 
 def run(gate: Sandbox, *options: str) -> Outcome:

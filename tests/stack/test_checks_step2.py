@@ -22,6 +22,7 @@ from tests.pytester.conftest import Outcome
 from tests.stack.container_faults import Containers
 from tests.stack.scratch_project import docker
 from tests.stack.verifier import Red, Verifier, expect
+from tests.unit.sandbox import git
 
 OTHER_COMMIT = "0123456789abcdef0123456789abcdef01234567"
 SAVED, CLEAN = "test_commit_is_saved", "test_working_copy_is_clean"
@@ -35,15 +36,6 @@ def possible(part: str) -> str:
 PLAN, IMAGES, COMPOSE_FILES, FORESIGHT, REFUSALS = map(possible, Part)
 # Without a plan it cannot be told what would not work, nor what would refuse it.
 OF_A_PLAN = (PLAN, FORESIGHT, REFUSALS)
-
-
-def git(repository: Path, *arguments: str) -> str:
-    """Run git, as somebody, in a clone of a test's own."""
-    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
-    command = ["git", "-C", str(repository), *identity, *arguments]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
 
 
 @dataclass

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Self, cast
+from typing import cast
+from unittest.mock import create_autospec
 
 import pytest
 
@@ -16,6 +17,7 @@ from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Unverifiable
 from rollproof.migrations import migrated_baseline
 from rollproof.profile.profile import Target, load_target
+from rollproof.stores.reader import Reader
 from tests.conftest import write_profile
 from tests.unit.baseline.test_baseline import FACTS
 from tests.unit.sandbox import MYSQL
@@ -25,22 +27,13 @@ ENGINE = cast("ContainerEngine", None)
 OLD = {"users": 4, "old": 2}
 
 
-@dataclass
-class Told:
-    """A store that holds these records now, or does not answer."""
-
-    now: Mapping[str, int] | None
-
-    def counts(self) -> Mapping[str, int]:
-        if self.now is None:
-            raise Unverifiable(what="store", expected="an answer", observed="none", source="s", hint="h")
-        return self.now
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Nothing is open."""
+def told(now: Mapping[str, int] | None) -> Reader:
+    """Return a store that holds these records now, or does not answer."""
+    silent = Unverifiable(what="store", expected="an answer", observed="none", source="s", hint="h")
+    reader = create_autospec(Reader, instance=True)
+    reader.__enter__.return_value = reader
+    reader.counts.side_effect = [silent if now is None else now]
+    return cast("Reader", reader)
 
 
 @pytest.fixture
@@ -69,7 +62,7 @@ def test_a_store_may_have_other_collections_but_not_lose_all_records(
     now: Mapping[str, int] | None,
     recorded: Mapping[str, int],
 ) -> None:
-    monkeypatch.setattr(migrated_baseline, "open_reader", lambda *_: Told(now))
+    monkeypatch.setattr(migrated_baseline, "open_reader", lambda *_: told(now))
     monkeypatch.setattr(ApplicationClient, "interface_digest", lambda _: "b" * 64)
     before = (target.folders.baselines / "current").resolve()
     folder = migrated_baseline.baseline_of_migrated(target, ENGINE)
@@ -84,7 +77,7 @@ def test_a_store_may_have_other_collections_but_not_lose_all_records(
 def test_an_interface_that_does_not_answer_is_that_of_before(
     target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(migrated_baseline, "open_reader", lambda *_: Told(OLD))
+    monkeypatch.setattr(migrated_baseline, "open_reader", lambda *_: told(OLD))
 
     def refuse(_: ApplicationClient) -> str:
         raise Unverifiable(what="interface", expected="an answer", observed="none", source="s", hint="h")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from unittest.mock import create_autospec
 
 import pytest
@@ -155,27 +155,11 @@ def test_a_server_that_never_answers(
     assert line.text.startswith("no answer within")
 
 
-class _View:
-    """A store's view and content reader."""
-
-    def ask(self) -> Answer:
-        return Answer("q", "0:*", 3, "Redis 8")
-
-    def schemas(self) -> dict[str, object]:
-        return {}
-
-    def close(self) -> None:
-        """Hold nothing."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Hold nothing."""
-
-
 def test_a_reader(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, engine: object) -> None:
-    monkeypatch.setattr(store_probes, "open_reader", lambda *_: _View())
+    reader = create_autospec(Reader, instance=True)
+    reader.__enter__.return_value = reader
+    reader.ask.return_value = Answer("q", "0:*", 3, "Redis 8")
+    monkeypatch.setattr(store_probes, "open_reader", lambda *_: reader)
     monkeypatch.setattr(store_probes, "require_whole_sight", lambda *_: ())
     assert of(sandbox, engine, "redis reader").text == "Redis 8: reads 0:*"
 

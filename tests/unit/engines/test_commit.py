@@ -11,29 +11,18 @@ import pytest
 from rollback_actions.rollback.checkout import check_out
 from rollproof.errors import ActionFailed, Unverifiable, UsageProblem
 from rollproof.git.repository import checked_out, head, resolve_commit
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
-    done = subprocess.run(
-        ["git", "-C", str(folder), *identity, *arguments],
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    return done.stdout.strip()
+from tests.unit.sandbox import git
 
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     folder = tmp_path / "application"
     folder.mkdir()
-    _git(folder, "init", "--quiet")
+    git(folder, "init", "--quiet")
     for release in ("1", "2"):
         (folder / "release").write_text(release)
-        _git(folder, "add", "release")
-        _git(folder, "commit", "--quiet", "--message", f"release {release}")
+        git(folder, "add", "release")
+        git(folder, "commit", "--quiet", "--message", f"release {release}")
     return folder
 
 
@@ -54,48 +43,48 @@ def test_what_names_no_commit_is_refused(repository: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["HEAD~1", "of-a-branch", "v1"])
 def test_a_name_that_git_knows_is_a_commit(repository: Path, name: str) -> None:
-    _git(repository, "branch", "of-a-branch", "HEAD~1")
-    _git(repository, "tag", "--annotate", "--message", "first", "v1", "HEAD~1")
-    assert resolve_commit(repository, name) == _git(repository, "rev-parse", f"{name}^{{commit}}")
+    git(repository, "branch", "of-a-branch", "HEAD~1")
+    git(repository, "tag", "--annotate", "--message", "first", "v1", "HEAD~1")
+    assert resolve_commit(repository, name) == git(repository, "rev-parse", f"{name}^{{commit}}")
 
 
 def test_a_repository_in_the_environment_is_left_alone(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, newest, other = _git(repository, "rev-parse", "HEAD~1"), head(repository), tmp_path / "other"
-    _git(tmp_path, "clone", "--quiet", str(repository), str(other))
+    first, newest, other = git(repository, "rev-parse", "HEAD~1"), head(repository), tmp_path / "other"
+    git(tmp_path, "clone", "--quiet", str(repository), str(other))
     with monkeypatch.context() as hook:
         hook.setenv("GIT_DIR", str(other / ".git"))
         hook.setenv("GIT_INDEX_FILE", str(other / ".git" / "index"))
         assert check_out(repository, first) == "working copy was clean"
     assert (head(repository), head(other)) == (first, newest)
     assert (repository / "release").read_text() == "1"
-    assert _git(repository, "status", "--porcelain") == _git(other, "status", "--porcelain") == ""
+    assert git(repository, "status", "--porcelain") == git(other, "status", "--porcelain") == ""
 
 
 def _commit_that_holds(repository: Path, name: str) -> str:
     """Return a commit that holds the file `name`, which the working copy has not."""
     (repository / name).parent.mkdir(exist_ok=True)
     (repository / name).write_text("of the commit")
-    _git(repository, "add", "--all")
-    _git(repository, "commit", "--quiet", "--message", "release 3")
+    git(repository, "add", "--all")
+    git(repository, "commit", "--quiet", "--message", "release 3")
     commit = head(repository)
-    _git(repository, "checkout", "--quiet", "--detach", "HEAD~1")
+    git(repository, "checkout", "--quiet", "--detach", "HEAD~1")
     return commit
 
 
 def _shown(repository: Path, name: str) -> str:
     """Return the content of an untracked file in the newest stash."""
-    return _git(repository, "show", f"stash@{{0}}^3:{name}")
+    return git(repository, "show", f"stash@{{0}}^3:{name}")
 
 
 @pytest.mark.parametrize("part", ["", "part"])
 def test_what_was_not_committed_is_stashed(repository: Path, part: str) -> None:
-    first = _git(repository, "rev-parse", "HEAD~1")
+    first = git(repository, "rev-parse", "HEAD~1")
     (repository / "part").mkdir()
     (repository / "release").write_text("2, mended at night")
     (repository / "notes").write_text("untracked")
-    _git(repository, "config", "diff.relative", "true")
+    git(repository, "config", "diff.relative", "true")
     said = check_out(repository / part, first)
     assert head(repository) == first
     assert (repository / "release").read_text() == "1"
@@ -128,8 +117,8 @@ def test_an_untracked_file_in_the_way_of_the_commit_is_stashed(
 
 @pytest.mark.parametrize("flag", ["--assume-unchanged", "--skip-worktree"])
 def test_a_change_that_git_was_told_not_to_see_is_not_lost(repository: Path, flag: str) -> None:
-    first = _git(repository, "rev-parse", "HEAD~1")
-    _git(repository, "update-index", flag, "release")
+    first = git(repository, "rev-parse", "HEAD~1")
+    git(repository, "update-index", flag, "release")
     (repository / "release").write_text("of this machine")
     with pytest.raises(ActionFailed, match="release"):
         check_out(repository, first)
@@ -138,22 +127,22 @@ def test_a_change_that_git_was_told_not_to_see_is_not_lost(repository: Path, fla
 
 def test_a_submodule_keeps_its_changes_whatever_git_is_told_of_it(repository: Path, tmp_path: Path) -> None:
     library, within = tmp_path / "library", repository / "library"
-    _git(tmp_path, "clone", "--quiet", str(repository), str(library))
+    git(tmp_path, "clone", "--quiet", str(repository), str(library))
     trusted = ("-c", "protocol.file.allow=always")
-    _git(repository, *trusted, "submodule", "--quiet", "add", str(library), "library")
-    _git(repository, "commit", "--quiet", "--message", "with a library")
+    git(repository, *trusted, "submodule", "--quiet", "add", str(library), "library")
+    git(repository, "commit", "--quiet", "--message", "with a library")
     commit = head(repository)
-    _git(within, "checkout", "--quiet", "HEAD~1")
-    _git(repository, "commit", "--quiet", "--all", "--message", "another one of it")
+    git(within, "checkout", "--quiet", "HEAD~1")
+    git(repository, "commit", "--quiet", "--all", "--message", "another one of it")
     (within / "release").write_text("mended in production")
-    _git(repository, "config", "submodule.recurse", "true")
+    git(repository, "config", "submodule.recurse", "true")
     check_out(repository, commit)
     assert head(repository) == commit
     assert (within / "release").read_text() == "mended in production"
 
 
 def test_no_hook_of_the_repository_runs(repository: Path, tmp_path: Path) -> None:
-    first = _git(repository, "rev-parse", "HEAD~1")
+    first = git(repository, "rev-parse", "HEAD~1")
     for name in ("post-checkout", "post-index-change"):
         hook = repository / ".git" / "hooks" / name
         hook.parent.mkdir(exist_ok=True)
@@ -170,11 +159,11 @@ def test_no_repository_is_a_usage_error(tmp_path: Path) -> None:
 
 
 def test_a_commit_is_checked_out_into_a_folder_of_its_own(repository: Path) -> None:
-    before = _git(repository, "status", "--short")
-    with checked_out(repository, _git(repository, "rev-parse", "HEAD~1")) as tree:
+    before = git(repository, "status", "--short")
+    with checked_out(repository, git(repository, "rev-parse", "HEAD~1")) as tree:
         assert (tree / "release").read_text() == "1"
     assert not tree.exists()
-    assert ((repository / "release").read_text(), _git(repository, "status", "--short")) == ("2", before)
+    assert ((repository / "release").read_text(), git(repository, "status", "--short")) == ("2", before)
 
 
 def test_a_check_out_that_takes_too_long_is_ended(

@@ -21,6 +21,7 @@ from rollproof.stores.references import (
     look,
     require_whole,
 )
+from tests.unit.content_stand_in import StandIn
 from tests.unit.redaction.test_personal import PERSONAL
 
 ROWS = Reference.model_validate(
@@ -34,12 +35,13 @@ ROWS = Reference.model_validate(
 Look = tuple[Sequence[str | None], Sequence[str]] | Unverifiable
 
 
-class Looks:
+class Looks(StandIn):
     """Two stores whose names and records are, at each look, those of the next of `looks`."""
 
     kind = "mysql"
 
     def __init__(self, *looks: Look) -> None:
+        super().__init__("it", {})
         self.looks = [*looks]
 
     def names(self, *_: object) -> Iterator[Name | None]:
@@ -55,18 +57,6 @@ class Looks:
     def collections(self) -> Sequence[str]:
         raise AssertionError("no place is a pattern")
 
-    def ask(self) -> None: ...
-
-    def counts(self) -> None: ...
-
-    def close(self) -> None: ...
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_: object) -> None: ...
-
-    name = "it"
-
 
 @pytest.fixture(autouse=True)
 def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
@@ -77,7 +67,7 @@ def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def followed(*looks: Look) -> int:
     view = Looks(*looks)
-    return require_whole(ROWS, lambda _: cast("Reader", view), PERSONAL)
+    return require_whole(ROWS, lambda _: view, PERSONAL)
 
 
 def test_what_is_whole_is_looked_at_once(naps: list[float]) -> None:
@@ -119,13 +109,13 @@ class Shelves:
         yield from ((name,) for name in self.by_collection[collection])
 
 
-class Patterned:
+class Patterned(StandIn):
     """A store whose collections `made_…` cannot be read, nor counted: at each look those of `unread`."""
 
     kind = "milvus"
-    name = "it"
 
     def __init__(self, *unread: Sequence[str], means: Meaning = Meaning.OTHER) -> None:
+        super().__init__("it", {})
         self.unread, self.means = [*unread], means
         self.looks = 0
 
@@ -137,7 +127,7 @@ class Patterned:
     def count(self, collection: str) -> int:
         raise refused()
 
-    def counts(self) -> None:
+    def counts(self) -> Mapping[str, int]:
         raise refused()
 
     def names(self, collection: str, *_: object) -> Iterator[Name | None]:
@@ -148,19 +138,11 @@ class Patterned:
     def held(self, collection: str, fields: Sequence[str], names: Sequence[Name]) -> set[Name]:
         return {*names}
 
-    def ask(self) -> None: ...
-
-    def close(self) -> None: ...
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_: object) -> None: ...
-
 
 def of_pattern(view: Patterned) -> int:
     place = ROWS.referencing.model_copy(update={"collection": "shop.*"})
     reference = ROWS.model_copy(update={"referencing": place})
-    return require_whole(reference, lambda _: cast("Reader", view), PERSONAL)
+    return require_whole(reference, lambda _: view, PERSONAL)
 
 
 def test_collections_of_a_pattern_are_found_without_a_count(naps: list[float]) -> None:
