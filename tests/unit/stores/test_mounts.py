@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -314,14 +314,21 @@ def _tar(*names: str) -> bytes:
 
 
 def _content(sent: bytes, *mounts: Mount) -> MountsReader:
-    @contextmanager
-    def files(*_: object) -> Iterator[Iterator[bytes]]:
-        yield iter([sent[:700], sent[700:]])
-
     engine: Any = _engine(backend=mounts or (_volume("/app/versions"),))
-    engine.files = files
-    profile = MountsProfile(kind="mounts", risk="low", held=(HELD,), together=())
-    return MountsReader(Readable("state", profile, ENGINE, engine=engine))
+    engine.files = lambda *_: nullcontext(iter([sent[:700], sent[700:]]))
+    return _reader(engine)
+
+
+def _profile(*held: str) -> MountsProfile:
+    return MountsProfile(kind="mounts", risk="low", held=held or (HELD,), together=())
+
+
+def _reader(engine: Any) -> MountsReader:  # noqa: ANN401 - a stand-in
+    return MountsReader(Readable("state", _profile(), ENGINE, engine=engine))
+
+
+def _keeper(engine: object, control: ComposeControl, *held: str) -> Keeper:
+    return Keeper(Writable("state", _profile(*held), ENGINE, control, 60.0, engine=cast("Any", engine)))
 
 
 def _keys(content: MountsReader) -> set[str]:
@@ -359,8 +366,7 @@ def test_too_many_files_are_refused_before_they_fill_the_memory(monkeypatch: pyt
     ],
 )
 def test_a_mount_that_is_gone_is_no_empty_one(mounts: dict[str, tuple[Mount, ...]], said: str) -> None:
-    profile = MountsProfile(kind="mounts", risk="low", held=(HELD,), together=())
-    reader = MountsReader(Readable("state", profile, ENGINE, engine=_engine(**mounts)))
+    reader = _reader(_engine(**mounts))
     calls: tuple[Callable[[], object], ...] = (reader.ask, reader.counts)
     for call in calls:
         with pytest.raises(Unverifiable, match=said):
@@ -368,20 +374,14 @@ def test_a_mount_that_is_gone_is_no_empty_one(mounts: dict[str, tuple[Mount, ...
 
 
 def test_replicas_with_a_volume_each_are_refused() -> None:
-    profile = MountsProfile(kind="mounts", risk="low", held=(HELD,), together=())
     both = tuple(SimpleNamespace(id=n, name=n, mounts=(_volume("/app/versions", n),)) for n in ("one", "two"))
-    engine: Any = SimpleNamespace(containers=lambda: {"backend": both})
     with pytest.raises(Unverifiable, match="2 replicas with one each"):
-        MountsReader(Readable("state", profile, ENGINE, engine=engine)).counts()
+        _reader(SimpleNamespace(containers=lambda: {"backend": both})).counts()
 
 
 def test_the_engine_is_asked_once_for_the_containers_of_all_mounts(tmp_path: Path) -> None:
     places = ("/app/versions", "/app/models", "/app/uploads")
     sent, rounds = _tar("versions/", "versions/a"), list[str]()
-
-    @contextmanager
-    def files(*_: object) -> Iterator[Iterator[bytes]]:
-        yield iter([sent])
 
     mounts = tuple(_volume(place, place[1:]) for place in places)
     there = (SimpleNamespace(id="b", image_id="sha256:1", labels={}, mounts=mounts),)
@@ -390,11 +390,8 @@ def test_the_engine_is_asked_once_for_the_containers_of_all_mounts(tmp_path: Pat
         rounds.append("asked")
         return {"backend": there}
 
-    profile = MountsProfile(
-        kind="mounts", risk="low", held=tuple(f"backend:{place}" for place in places), together=()
-    )
-    engine: Any = SimpleNamespace(containers=containers, files=files)
-    keeper = Keeper(Writable("state", profile, ENGINE, stand_in(ComposeControl), 60.0, engine=engine))
+    engine = SimpleNamespace(containers=containers, files=lambda *_: nullcontext(iter([sent])))
+    keeper = _keeper(engine, stand_in(ComposeControl), *(f"backend:{place}" for place in places))
     backup, safety = tmp_path / "backup", tmp_path / "safety"
     for folder in (backup, safety):
         rounds.clear()
@@ -409,23 +406,18 @@ def test_the_engine_is_asked_once_for_the_containers_of_all_mounts(tmp_path: Pat
 def test_what_is_mounted_inside_is_not_deleted_by_a_restore(tmp_path: Path) -> None:
     sent = _tar("versions/", "versions/a", "versions/uploads/", "versions/uploads/b")
 
-    @contextmanager
-    def files(*_: object) -> Iterator[Iterator[bytes]]:
-        yield iter([sent])
-
     folder, renamed = Mount("/srv", "bind", "/app/versions", "/srv"), _volume("/app/versions")
     inner = Mount("/srv/uploads", "bind", "/app/versions/uploads", "/srv/uploads")
     there: dict[str, tuple[Mount, ...]] = {"backend": (folder, inner)}
-    profile = MountsProfile(kind="mounts", risk="low", held=(HELD,), together=())
-    engine: Any = SimpleNamespace(
-        files=files,
+    engine = SimpleNamespace(
+        files=lambda *_: nullcontext(iter([sent])),
         containers=lambda: {
             service: (SimpleNamespace(id="b", image_id="i", labels={}, mounts=mounts),)
             for service, mounts in there.items()
         },
     )
     control = stand_in(ComposeControl)
-    keeper = Keeper(Writable("state", profile, ENGINE, control, 60.0, engine=engine))
+    keeper = _keeper(engine, control)
     assert keeper.back_up(tmp_path).records == {HELD: 1}
 
     def spared() -> dict[str, tuple[str, ...]]:
@@ -451,19 +443,15 @@ def test_a_file_that_is_mounted_alone_is_refused_before_it_counts_as_backed_up()
 
 @pytest.mark.parametrize("now", ["another volume", "another service"])
 def test_what_a_restore_fills_and_nothing_mounts_now_is_kept_before(tmp_path: Path, now: str) -> None:
-    @contextmanager
-    def files(*_: object) -> Iterator[Iterator[bytes]]:
-        yield iter([_tar("versions/", "versions/a")])
-
     def one(*mounts: Mount) -> tuple[object, ...]:
         return (SimpleNamespace(id="b", image_id="i", labels={}, mounts=mounts),)
 
     there = {"backend": one(_volume("/app/versions"))}
-    profile = MountsProfile(kind="mounts", risk="low", held=(HELD,), together=())
-    engine: Any = SimpleNamespace(files=files, containers=lambda: there)
+    sent = _tar("versions/", "versions/a")
+    engine = SimpleNamespace(files=lambda *_: nullcontext(iter([sent])), containers=lambda: there)
     control = stand_in(ComposeControl)
     control.keep_files.side_effect = lambda *given, **_: given[2].write_bytes(b"of users")
-    keeper = Keeper(Writable("state", profile, ENGINE, control, 60.0, engine=engine))
+    keeper = _keeper(engine, control)
     backup, safety = tmp_path / "backup", tmp_path / "safety"
     for folder in (backup, safety):
         folder.mkdir()
