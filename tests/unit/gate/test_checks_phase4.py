@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from unittest.mock import MagicMock
+from unittest.mock import MagicMock, create_autospec
 
 import pytest
 
@@ -16,15 +16,18 @@ from fixtures import stores
 from fixtures.cases import ContentCase, CountCase, SchemaCase
 from fixtures.gating.evidence import Expect, Sides
 from fixtures.gating.verification import VERIFICATION
-from rollproof.baseline.comparison import Comparison, Keys
+from rollproof.baseline.comparison import THE_CANARYS, Comparison, Keys
 from rollproof.baseline.facts import RecordedCollection
 from rollproof.baseline.sampling import Coverage
 from rollproof.errors import Meaning, Mismatch, Problem, Unverifiable
 from rollproof.incident.incident import new_incident
-from rollproof.profile.profile import Target
+from rollproof.profile.profile import Target, load_target
 from rollproof.profile.sections import Place, Policy, Reference
-from rollproof.stores.contract import Beside, Digest
+from rollproof.stores.contract import Beside, Digest, ExportedRecord, RecordHash
+from rollproof.stores.reader import Reader
 from rollproof.stores.references import MOST_TOLERATED, Followed
+from tests.conftest import write_profile
+from tests.unit.sandbox import MYSQL
 
 
 def _count(
@@ -122,6 +125,21 @@ def test_a_profile_says_what_is_enough(target: Target) -> None:
     assert _content(Coverage(parts=2, covered=2, records=10), target) == []
     less = target.model_copy(update={"limits": target.limits.model_copy(update={"coverage_percent": 0.1})})
     assert len(_content(ONE_OF_A_THOUSAND, less)) == 1
+
+
+def test_what_the_canary_has_added_is_marked(tmp_path: Path) -> None:
+    target, found = load_target(write_profile(tmp_path, MYSQL)), Comparison(Coverage(1, 1, 2))
+    reader = create_autospec(Reader, instance=True)
+    names = ("rollproof-3ad0.txt", "report.txt")
+    reader.export.return_value = [
+        ExportedRecord(str(n), n, {"file": name}, None) for n, name in enumerate(names)
+    ]
+    for record in reader.export.return_value:
+        found.add(RecordHash(record.key, record.hash))
+    recorded = RecordedCollection(("",), (Digest(2, 1),), "records/x", (), 1.0)
+    stores._mark_canarys(target, reader, ContentCase("mysql", "files", "exact", recorded), found)
+    assert found.added.about == [THE_CANARYS, ""]
+    assert not found.is_canarys
 
 
 def _positions(strayed: list[str], advanced: list[str] | Problem) -> list[str]:
