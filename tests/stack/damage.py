@@ -42,14 +42,6 @@ def row_added(operators: Operators, username: str) -> Iterator[None]:
 
 
 @contextmanager
-def document_lost(operators: Operators) -> Iterator[None]:
-    """The table documents has one row less."""
-    with _documents_put_back(operators):
-        operators.sql("DELETE FROM documents ORDER BY file_id LIMIT 1")
-        yield
-
-
-@contextmanager
 def row_names_no_file(operators: Operators) -> Iterator[None]:
     """A row of the table documents names a file that nobody has."""
     with _documents_put_back(operators):
