@@ -54,7 +54,7 @@ def test_each_target_has_its_own_file_in_the_state_folder(
     ("text", "observed"),
     [
         ("{short}\n", "{short}"),
-        ("{head}\n{head}\n", "'{head}\\n{head}"),
+        ("{head}\n{head}\n", "'{head}\\n"),
         (OTHER, OTHER),
         (None, "no such file"),
     ],
