@@ -18,7 +18,7 @@ from rollproof.incident.incident import IncidentKind
 from rollproof.incident.journal_steps import Step, id_of
 from rollproof.incident.ledger import Result
 from rollproof.incident.rehearsals import WRITES
-from rollproof.incident.response_record import AGREED, ASSESSED
+from rollproof.incident.response_record import AGREED, ASSESSED, ENDED, Ending
 from rollproof.incident.tally import NEVER_REPORTED
 from rollproof.monitoring.severity import Severity, Standing, assess
 from rollproof.record_names import LOST_WINDOW, POST_MORTEM
@@ -79,7 +79,10 @@ class Todo:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """An incident in words. `sentences` say when, who, what, how long, and what became of the data."""
+    """An incident in words. `sentences` say when, who, what, how long, and what became of the data.
+
+    `not_needed` says why a response has rolled nothing back, or "": nothing was to be verified then.
+    """
 
     record: IncidentRecord
     timeline: Timeline
@@ -89,11 +92,14 @@ class Story:
     causes: tuple[Cause, ...]
     blocked: tuple[str, ...]
     todo: tuple[Todo, ...]
+    not_needed: str
 
     @property
     def meaning(self) -> str:
         """What the verdict means."""
-        return meaning(self.verdict)
+        return (
+            "no rollback was needed, and nothing was verified" if self.not_needed else meaning(self.verdict)
+        )
 
     @property
     def signature(self) -> str:
@@ -115,14 +121,12 @@ class Story:
 def story_of(record: IncidentRecord, verdict: RunVerdict) -> Story:
     """Return the story of a record with that verdict."""
     timeline = timeline_of(record)
-    is_change = record.incident.kind is IncidentKind.CHANGE
-    sentences = (
-        _when(record, timeline),
-        _who(record, timeline),
-        _what(record, timeline, verdict),
-        _outage(record, timeline, verdict),
-        _data(record),
-    )
+    is_change, not_needed = record.incident.kind is IncidentKind.CHANGE, _not_needed(record)
+    if not_needed:
+        end: tuple[str, ...] = (f"No rollback was needed: {not_needed}.", "No store was changed.")
+    else:
+        end = (_what(record, timeline, verdict), _outage(record, timeline, verdict), _data(record))
+    sentences = (_when(record, timeline), _who(record, timeline), *end)
     causes = (*_failed_steps(record, timeline), *_failed_checks(record, verdict))
     return Story(
         record=record,
@@ -132,8 +136,18 @@ def story_of(record: IncidentRecord, verdict: RunVerdict) -> Story:
         phases=tuple(_phases(timeline, verdict)),
         causes=causes,
         blocked=tuple(_blocked(verdict)),
-        todo=() if is_change else tuple(_todo(record, verdict)),
+        todo=() if is_change or not_needed else tuple(_todo(record, verdict)),
+        not_needed=not_needed,
     )
+
+
+def _not_needed(record: IncidentRecord) -> str:
+    """Return why the response went on to monitor, or "" if something was rolled back or checked."""
+    ended = [entry for entry in record.response if entry["event"] == ENDED]
+    touched = record.rollback or record.unfinished or record.runs
+    if touched or not ended or ended[-1]["ending"] != Ending.MONITORING:
+        return ""
+    return str(ended[-1]["reason"])
 
 
 def _when(record: IncidentRecord, timeline: Timeline) -> str:

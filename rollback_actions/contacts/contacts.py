@@ -106,7 +106,8 @@ class ContactClock:
         """Begin the clock unless it has begun; do what is due until the flow is over, or with `once`, now."""
         with file_lock(_lock_of(self.incident, "clock"), f"keep the contact clock of {self.incident.id}"):
             self._begin(severity)
-            self.say(self._redact(f"to acknowledge: {answer_command(self.profile, self.incident)}"))
+            if not read_contacts(self.incident.folder).acknowledgements:
+                self.say(self._redact(f"to acknowledge: {answer_command(self.profile, self.incident)}"))
             return self._keep(once=once)
 
     def undelivered(self, flow: Flow) -> ActionFailed | None:

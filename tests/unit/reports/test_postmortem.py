@@ -20,9 +20,10 @@ from rollproof.errors import ExitCode, Meaning, Unverifiable
 from rollproof.incident.journal_steps import Step
 from rollproof.incident.ledger import Planned, Result, Run
 from rollproof.incident.rehearsals import WRITES
+from rollproof.incident.response_record import ENDED, Ending
 from rollproof.incident.tally import tally
 from rollproof.profile.profile import load_target
-from rollproof.record_names import JOURNAL, POST_MORTEM
+from rollproof.record_names import JOURNAL, POST_MORTEM, RESPONSE
 from rollproof.redaction.redactor import Redactor
 from rollproof.system.clock import Moment
 from rollproof.verdict import Verdict
@@ -284,3 +285,17 @@ def test_a_verdict_that_cannot_be_counted_is_broken(made: MadeIncident, name: st
     assert verdict.verdict is Verdict.BROKEN
     assert len(verdict.partial) == 1
     assert "⚠️ **Broken" in page_of(made)
+
+
+def test_a_trouble_that_was_over_needed_no_rollback_until_one_is_checked(made: MadeIncident) -> None:
+    made.watch(errors=5)
+    ended = {"ending": Ending.MONITORING, "reason": "nothing is beyond its limit"}
+    objective = float(made.target.rto_seconds)
+    Journal(made.folder / RESPONSE, str).write(
+        ENDED, **ended, downtime_seconds=None, objective_seconds=objective
+    )
+    page = page_of(made)
+    assert "No rollback was needed: nothing is beyond its limit." in page
+    assert not [text for text in ("Not covered", "verify again", "No verified end") if text in page]
+    made.check()
+    assert "No rollback was needed" not in page_of(made)
