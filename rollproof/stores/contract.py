@@ -38,29 +38,6 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
-    """One neighbour: its key as text and the store's score."""
-
-    key: str
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
-class Search:
-    """A search for a vector stored in the collection.
-
-    `probe` is the key of the record with that vector. `hits` are the neighbours in the store's own order,
-    best first: a score may be a distance. `found` tells that the probe is among the best hits, or that the
-    first hit scores no worse than the vector would against itself: another record has the same vector, or by
-    the inner product a longer one.
-    """
-
-    probe: str
-    hits: tuple[Hit, ...]
-    found: bool
-
-
-@dataclass(frozen=True, slots=True)
 class LoadState:
     """Whether a collection can be searched; `word` is "loaded" then, else the store's own word."""
 

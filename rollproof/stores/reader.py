@@ -28,7 +28,6 @@ from rollproof.stores.contract import (
     RecordHash,
     Retention,
     Rights,
-    Search,
     Selection,
 )
 from rollproof.stores.names import Name
@@ -177,8 +176,11 @@ class Reader(ABC):
         """Return whether `collection` can be searched. Reads only: it loads nothing."""
         return LoadState(loaded=True, word="loaded")
 
-    def search(self, _collection: str, limit: int = 5) -> Search | None:
-        """Search for a vector taken from `collection` itself; return None if it holds none."""
+    def search(self, _collection: str, limit: int = 5) -> Sequence[str] | None:
+        """Search for a vector taken from `collection` itself, without which it returns None.
+
+        Returns the keys of the nearest records, the nearest first.
+        """
         return None
 
     def golden(self, _collection: str, _queries: int, _limit: int) -> tuple[Neighbours, ...]:

@@ -10,9 +10,8 @@ from __future__ import annotations
 import sys
 from abc import abstractmethod
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from hashlib import blake2b
 from itertools import groupby
 from math import isclose
@@ -29,12 +28,10 @@ from rollproof.stores.contract import (
     HASH_BITS,
     Answer,
     Digest,
-    Hit,
     Neighbours,
     Pace,
     Recall,
     RecordHash,
-    Search,
 )
 from rollproof.stores.reader import BLOCK_BYTES, FIRST, Reader
 from rollproof.system.side_by_side import Workers
@@ -44,7 +41,7 @@ from rollproof.system.side_by_side import Workers
 PIECES = 16
 # Scores that differ by at most this, relative to the larger of 1 and the score, are equal.
 EQUAL = 1e-6
-# The same for the scores of a search for a stored vector.
+# The same for the scores of searches through an index.
 _TIED = 1e-5
 
 Key = Any
@@ -221,35 +218,6 @@ def ranked(vector: Sequence[float], hits: Sequence[tuple[str, float]]) -> Neighb
         keys=tuple(key for key, _ in ordered),
         scores=tuple(score for _, score in ordered),
     )
-
-
-class Metric(Enum):
-    """How a store scores two vectors."""
-
-    DISTANCE = "the vector itself is at the distance 0, and nothing is nearer"
-    COSINE = "the vector itself scores 1, and nothing is more similar"
-    INNER_PRODUCT = "the vector itself scores the square of its length, and a longer one may score more"
-
-
-def search_of(probe: str, vector: Any, hits: Sequence[Hit], metric: Callable[[], Metric]) -> Search:  # noqa: ANN401 - as stored
-    """Return the search for `vector` of the record `probe`; `metric` is called if `probe` is no best hit.
-
-    A vector is a list of numbers, a list of such lists, or `indices` with `values`.
-    """
-    best = {hit.key for hit in hits if _tied(hit.score, hits[0].score)}
-    found = probe in best or (bool(hits) and _is_no_worse(hits[0].score, vector, metric()))
-    return Search(probe, tuple(hits), found)
-
-
-def _is_no_worse(score: float, vector: Any, metric: Metric) -> bool:  # noqa: ANN401 - as stored
-    """Return whether `score` is what `vector` would have against itself, or better."""
-    if metric is Metric.DISTANCE:
-        return score < 0 or _tied(score, 0)
-    rows = vector["values"] if isinstance(vector, Mapping) else vector
-    rows = rows if len(rows) and isinstance(rows[0], Sequence) else [rows]
-    # Of a multivector the store adds the scores of its rows.
-    own = float(len(rows)) if metric is Metric.COSINE else sum(float(one) ** 2 for row in rows for one in row)
-    return score > own or _tied(score, own)
 
 
 def _share(expected: Sequence[tuple[str, float]], hits: Sequence[tuple[str, float]]) -> float:

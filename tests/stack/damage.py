@@ -183,16 +183,11 @@ def _put_point(operators: Operators, point: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def points_collection(
-    operators: Operators, name: str, vectors: Sequence[Sequence[float]], distance: str = "Dot"
-) -> Iterator[None]:
-    """Qdrant has one more collection."""
+def points_collection(operators: Operators, name: str) -> Iterator[None]:
+    """Qdrant has one more collection, which is empty."""
     path = f"/collections/{name}"
-    operators.qdrant.call("PUT", path, {"vectors": {"size": 2, "distance": distance}})
+    operators.qdrant.call("PUT", path, {"vectors": {"size": 2, "distance": "Dot"}})
     with undone(lambda: operators.qdrant.call("DELETE", path)):
-        points = [{"id": number, "vector": list(vector)} for number, vector in enumerate(vectors, start=1)]
-        if points:
-            operators.qdrant.call("PUT", f"{path}/points?wait=true", {"points": points})
         yield
 
 

@@ -111,8 +111,8 @@ class VectorProbe(_OfStore):
             with self._held.opened() as view:
                 if self._collection is None:
                     self._collection = view.ask().collection
-                search = view.search(self._collection)
-            if search is None:
+                found = view.search(self._collection)
+            if found is None:
                 raise Unverifiable(
                     what=f"vectors of {self.id.store}",
                     expected=f"a vector in {self._collection}",
@@ -123,7 +123,7 @@ class VectorProbe(_OfStore):
         except (Mismatch, Problem):
             self._collection = None
             raise
-        hits = len(search.hits)
+        hits = len(found)
         text = f"{hits} hits in {self._collection}"
         return Reading(hits > 0, text, float(hits), services=() if hits else self._profile.services)
 

@@ -21,15 +21,12 @@ from rollproof.stores.client import Client
 from rollproof.stores.contract import LoadState
 from rollproof.stores.milvus.descriptor import MilvusProfile
 from rollproof.stores.reach import Reach, Readable
-from rollproof.stores.vectors import Metric
 
 NOT_LOADED = 101
 _WHOLE = frozenset({DataType.INT8, DataType.INT16, DataType.INT32, DataType.INT64})
 # The client's own codes are smaller.
 _OF_THE_SERVER = 100
 _ANSWERS = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED})
-# The only other one for such a vector is L2.
-METRICS = {"COSINE": Metric.COSINE, "IP": Metric.INNER_PRODUCT}
 # A strong count waits for the server's next time tick, 0.2 s; counts side by side share that wait.
 WORKERS = 8
 # Names read at a time when references are followed.

@@ -14,16 +14,13 @@ from rollproof.errors import Unverifiable
 from rollproof.stores.contract import (
     Beside,
     ExportedRecord,
-    Hit,
     LoadState,
     Neighbours,
     Pace,
-    Search,
     Selection,
 )
 from rollproof.stores.milvus.client import (
     _WHOLE,
-    METRICS,
     NAMES,
     WORKERS,
     Milvus,
@@ -40,7 +37,7 @@ from rollproof.stores.names import Name, named, whole_numbers
 from rollproof.stores.policy import chosen, excluded_of
 from rollproof.stores.reach import Readable
 from rollproof.stores.reader import exported_by_key
-from rollproof.stores.vectors import Metric, Scanned, Searcher, ranked, search_of
+from rollproof.stores.vectors import Scanned, Searcher, ranked
 from rollproof.system.side_by_side import each
 
 # The width of an approximate search: wide enough to be repeatable.
@@ -103,7 +100,7 @@ class MilvusReader(Scanned):
         with self._milvus.asked(f"the load state of {collection}") as client:
             return load_state(client, collection, self._reach.deadline)
 
-    def search(self, collection: str, limit: int = 5) -> Search | None:
+    def search(self, collection: str, limit: int = 5) -> Sequence[str] | None:
         """Search for one entity's vector in `collection`; return None if it is empty."""
         entities = self._table(collection)
         field = entities.vector
@@ -116,17 +113,7 @@ class MilvusReader(Scanned):
         rows = entities.read([entities.primary, field], None, None, None, 1)
         if not rows:
             return None
-        vector = [float(value) for value in rows[0][field]]
-        hits = [Hit(*hit) for hit in self._nearest(entities, {}, vector, limit)]
-        return search_of(
-            str(rows[0][entities.primary]), vector, hits, lambda: self._metric(collection, field)
-        )
-
-    def _metric(self, collection: str, vector: str) -> Metric:
-        with self._milvus.asked(f"indexes of {collection}") as client:
-            found = indexes(client, collection, self._reach.deadline, vector)
-            metrics = [str(index["metric_type"]) for _, index in found]
-        return METRICS.get(metrics[0], Metric.DISTANCE) if metrics else Metric.DISTANCE
+        return [key for key, _ in self._nearest(entities, {}, rows[0][field], limit)]
 
     def names(
         self, collection: str, fields: Sequence[str], where: Mapping[str, str]

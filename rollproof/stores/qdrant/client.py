@@ -22,13 +22,10 @@ from rollproof.stores.client import Client
 from rollproof.stores.policy import chosen
 from rollproof.stores.qdrant.descriptor import QdrantProfile
 from rollproof.stores.reach import Readable
-from rollproof.stores.vectors import Metric
 from rollproof.system.http import Cutoff
 
 # Statuses of a collection that answers. With the status "red" it fails, at least for some points.
 SERVING = frozenset({"green", "yellow", "grey"})
-# Every other distance is one by its name too: Euclid and Manhattan.
-METRICS = {"Cosine": Metric.COSINE, "Dot": Metric.INNER_PRODUCT}
 # Characters of an unexpected answer that are worth reading.
 LONGEST_REASON = 300
 # Names read at a time when references are followed.

@@ -12,23 +12,20 @@ from rollproof.collection import Json
 from rollproof.stores.contract import (
     Beside,
     ExportedRecord,
-    Hit,
     LoadState,
     Neighbours,
     Pace,
     RecordHash,
-    Search,
     Selection,
 )
 from rollproof.stores.names import Name, names_at, names_of, whole_numbers
 from rollproof.stores.policy import excluded_of
-from rollproof.stores.qdrant.client import METRICS, NAMES, SERVING, Rest, path_of, point_id
+from rollproof.stores.qdrant.client import NAMES, SERVING, Rest, path_of, point_id
 from rollproof.stores.qdrant.descriptor import QdrantProfile
 from rollproof.stores.reach import Readable
 from rollproof.stores.reader import exported_by_key
 from rollproof.stores.vectors import (
     Hashed,
-    Metric,
     Scanned,
     Searcher,
     field_hash,
@@ -36,7 +33,6 @@ from rollproof.stores.vectors import (
     json_bytes,
     ranked,
     record_hash,
-    search_of,
     sparse_bytes,
 )
 
@@ -160,29 +156,22 @@ class QdrantReader(Scanned):
         serves = status in SERVING
         return LoadState(serves, "loaded" if serves else status)
 
-    def search(self, collection: str, limit: int = 5) -> Search | None:
+    def search(self, collection: str, limit: int = 5) -> Sequence[str] | None:
         """Search for the vector of the point with the smallest id; return None if the collection is empty."""
         request: dict[str, Any] = {"limit": 1, "with_vector": True, "with_payload": False}
         points = self._rest.call("POST", f"{path_of(collection)}/points/scroll", request)["points"]
         if not points:
             return None
-        vectors, probe = _named(points[0].get("vector")), str(points[0]["id"])
+        vectors = _named(points[0].get("vector"))
         if not vectors:
             raise self._rest.reach.failed(
-                f"point {probe} without one",
+                f"point {points[0]['id']} without one",
                 expected=f"a vector in {collection}",
                 hint="leave this collection out of the profile's `collections` if it holds payloads only",
             )
         # Any named vector will do.
         using, vector = next(iter(sorted(vectors.items())))
-        found = self._rest.nearest(collection, vector, limit, using=using)
-        hits = tuple(Hit(key=key, score=score) for key, score in found)
-        return search_of(probe, vector, hits, lambda: self._metric(collection, using))
-
-    def _metric(self, collection: str, using: str) -> Metric:
-        """Return the metric of a dense vector; a sparse one has no entry: it is the inner product."""
-        dense = self._rest.dense_vectors(collection).get(using)
-        return METRICS.get(dense["distance"], Metric.DISTANCE) if dense else Metric.INNER_PRODUCT
+        return [key for key, _ in self._rest.nearest(collection, vector, limit, using=using)]
 
     def names(
         self, collection: str, fields: Sequence[str], where: Mapping[str, str]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ from rollproof.monitoring.probes import store_probes
 from rollproof.monitoring.probes.probe import Reading
 from rollproof.monitoring.probes.store_probes import ConnectionsProbe, LagProbe, VectorProbe
 from rollproof.profile.profile import Target, load_target
-from rollproof.stores.contract import Answer, Hit, Search
+from rollproof.stores.contract import Answer
 from rollproof.stores.kafka.positions import Positions, lags
 from rollproof.stores.reach import NOBODY, Reach
 from tests.conftest import write_profile
@@ -50,7 +50,7 @@ operator = {user = "operator", password = {file = "canary_password"}}
 """
 REFUSED = Unverifiable(what="store x", expected="an answer", observed="refused", source="b", hint="c")
 UNTOLD = Reach("redis", Endpoint("127.0.0.1", 9), NOBODY, 1.0).untold("+info")
-HITS = Search("1", (Hit("1", 1.0), Hit("2", 0.5)), found=True)
+HITS = ("1", "2")
 
 
 @dataclass
@@ -63,7 +63,7 @@ class Told:
     told: tuple[int, int] | Exception = (12, 151)
     behind: Mapping[str, int] | Exception = field(default_factory=lambda: {"workers": 3})
     collection: str = "files"
-    found: Search | Exception | None = HITS
+    found: Sequence[str] | Exception | None = HITS
     seconds: float = 0.0
     opened: int = 0
     closed: int = 0
@@ -84,7 +84,7 @@ class Told:
         self.asked += 1
         return Answer("count", self.collection, 3, "1")
 
-    def search(self, collection: str, limit: int = 5) -> Search | None:
+    def search(self, collection: str, limit: int = 5) -> Sequence[str] | None:
         assert collection == self.collection
         if isinstance(self.found, Exception):
             raise self.found
@@ -219,7 +219,7 @@ def test_a_search_that_finds_is_well_over_one_connection(vectors: VectorProbe, s
         reading = vectors.ask()
         assert (str(vectors.id), reading.ok, reading.text) == ("vectors qdrant", True, "2 hits in files")
     assert (stores["qdrant"].opened, stores["qdrant"].asked) == (1, 1)
-    stores["qdrant"].found = Search("1", (), found=False)
+    stores["qdrant"].found = ()
     reading = vectors.ask()
     assert (reading.ok, reading.services) == (False, ("vectors",))
 
