@@ -11,16 +11,12 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from rollproof.backups.images import image_folder, kept_image
-from rollproof.backups.index import read_index
-from rollproof.backups.kept_backups import backup_hint, missing_backup
-from rollproof.backups.sets import MANIFEST, BackupSet, read_backup, stamp_of
+from rollproof.backups.images import kept_image
+from rollproof.backups.kept_backups import backup_hint
+from rollproof.backups.sets import MANIFEST, BackupSet, read_backup, stamp_of, whole_package
 from rollproof.errors import ActionFailed, Mismatch, Problem, Unverifiable, reason_of
-from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.sections import StoreProfile
-from rollproof.stores import package as packages
-from rollproof.stores.drivers import at_place
-from rollproof.system.files import sha256_of
+from rollproof.stores.package import Package
 
 # A set's name has the time of its beginning; an unfinished set is hidden among the others.
 _NAME = re.compile(r"\.?(?P<stamp>\d{8}T\d{9}Z)-(?P<target>.+?)(?:\.part)?")
@@ -76,30 +72,16 @@ def _sets(backups: Path, target: str) -> Iterator[tuple[str, Path, BackupSet | s
             yield owned, folder, fault
 
 
-def read_store(backup: BackupSet, name: str, profile: StoreProfile) -> packages.Package:
+def read_store(backup: BackupSet, name: str, profile: StoreProfile) -> Package:
     """Return the backup of store `name`, after reading and comparing every byte, and those of its index.
 
     Raises:
-        Mismatch: it is missing, damaged, of another kind, or not the package that the set was sealed with.
+        Mismatch: it is not whole.
     """
-    folder = backup.folder / name
-    if name not in backup.stores:
-        raise missing_backup(name, backup.stores, backup.folder)
     try:
-        package = packages.read_package(folder, kind=profile.kind)
+        return whole_package(backup, name, profile)
     except ActionFailed as problem:
-        raise _wrong(name, folder, str(problem.expected), str(problem.observed)) from None
-    if backup.sealed.get(name) != sha256_of(folder / packages.MANIFEST):
-        raise _wrong(name, folder, f"the {packages.MANIFEST} that the set was sealed with", "another one")
-    finished = descriptor_of(profile).finished
-    if finished and (unfinished := at_place(finished)(package)):
-        raise _wrong(name, folder, *unfinished)
-    try:
-        read_index(backup.folder, name, backup.index).close()
-    except ActionFailed as problem:
-        observed = f"{problem.observed}: it was changed"
-        raise _wrong(name, folder, "an index with SHA-256 as the set names them", observed) from None
-    return package
+        raise _wrong(name, problem) from None
 
 
 def read_image(backups: Path, image: str) -> int:
@@ -108,16 +90,19 @@ def read_image(backups: Path, image: str) -> int:
     Raises:
         Mismatch: it is missing or damaged.
     """
-    folder = image_folder(backups, image)
     try:
         return kept_image(backups, image).stat().st_size
     except ActionFailed as problem:
-        raise _wrong(f"image {image}", folder, str(problem.expected), str(problem.observed)) from None
+        raise _wrong(f"image {image}", problem) from None
 
 
-def _wrong(name: str, folder: Path, expected: str, observed: str) -> Mismatch:
+def _wrong(name: str, problem: ActionFailed) -> Mismatch:
     return Mismatch(
-        what=f"backup of {name}", expected=expected, observed=observed, source=str(folder), hint=backup_hint()
+        what=f"backup of {name}",
+        expected=problem.expected,
+        observed=problem.observed,
+        source=problem.source,
+        hint=backup_hint(),
     )
 
 

@@ -11,12 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from rollproof.backups.index import read_index
 from rollproof.backups.kept_backups import missing_backup
-from rollproof.errors import Problem, UsageProblem, listed, reason_of
+from rollproof.errors import ActionFailed, Problem, UsageProblem, listed, reason_of
+from rollproof.profile.sections import StoreProfile
 from rollproof.reading import read_regular
-from rollproof.stores.package import Kept
+from rollproof.stores.package import MANIFEST as PACKAGE
+from rollproof.stores.package import Kept, Package, read_package
 from rollproof.system.clock import Moment
-from rollproof.system.files import canonical_json
+from rollproof.system.files import canonical_json, sha256_of
 from rollproof.system.record_files import Must, WrongRecord, record_of
 
 MANIFEST = "set.json"
@@ -154,6 +157,27 @@ def find_backup(backups: Path, target: str, commit: str, name: str = NEWEST) -> 
         source=str(backups),
         hint="only a backup of that commit can restore its data; choose a commit that has one",
     )
+
+
+def whole_package(backup: BackupSet, name: str, profile: StoreProfile, *, index: bool = True) -> Package:
+    """Return the package of store `name`, after reading and comparing every byte, and those of its `index`.
+
+    Raises:
+        ActionFailed: it is missing, damaged, of another kind, or not the package that the set names.
+    """
+    folder = backup.folder / name
+    package = read_package(folder, kind=profile.kind)
+    if backup.sealed.get(name) != sha256_of(folder / PACKAGE):
+        raise ActionFailed(
+            what=f"backup of {name}",
+            expected=f"the {PACKAGE} that the set was sealed with",
+            observed="another one" if name in backup.sealed else f"a set without {name}",
+            source=str(folder),
+            hint="it is whole, and of another moment than the set says: put back what was moved",
+        )
+    if index:
+        read_index(backup.folder, name, backup.index).close()
+    return package
 
 
 def _verified(manifest: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever JSON holds

@@ -6,12 +6,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from rollproof.backups.index import read_index
-from rollproof.backups.sets import NEWEST, BackupSet, find_backup
+from rollproof.backups.sets import NEWEST, BackupSet, find_backup, whole_package
 from rollproof.baseline.folder import Baseline
 from rollproof.baseline.known_good import baseline_named, baseline_of, current_baseline
 from rollproof.engines.compose_project import ComposeProject
-from rollproof.errors import ActionFailed, Problem, UsageProblem, did_you_mean
+from rollproof.errors import Problem, UsageProblem, did_you_mean
 from rollproof.git.repository import resolve_commit
 from rollproof.home import typed
 from rollproof.incident.journal_steps import Step, StepId
@@ -20,8 +19,6 @@ from rollproof.monitoring.tree import Decision
 from rollproof.planning.configuration import require_configuration, services_at
 from rollproof.planning.unfinished import Unfinished
 from rollproof.profile.profile import Target
-from rollproof.stores.package import MANIFEST, read_package
-from rollproof.system.files import sha256_of
 
 _COMPOSE_SECONDS = 30.0
 
@@ -368,18 +365,7 @@ def _whole_backup(target: Target, commit: str, stores: Iterable[str], name: str)
     backup = find_backup(target.folders.backups, target.name, commit, name)
     for store in stores:
         # Every byte is read before the first service is stopped: a truncated backup must not show halfway.
-        folder = backup.folder / store
-        read_package(folder, kind=target.stores[store].kind)
-        if store not in backup.stores or backup.sealed.get(store) != sha256_of(folder / MANIFEST):
-            raise ActionFailed(
-                what=f"backup of {store}",
-                expected=f"the {MANIFEST} that the set was sealed with",
-                observed="another one" if store in backup.stores else f"a set without {store}",
-                source=str(folder),
-                hint="it is whole, and of another moment than the set says: put back what was moved",
-            )
-        if name == NEWEST:
-            # Skipped for a set that a person named, or the rollback that began with it: records that its
-            # index does not show are exported before they are overwritten.
-            read_index(backup.folder, store, backup.index).close()
+        # A set that a person named, or with which the rollback began, may do without its index: records that
+        # no index shows are exported before they are overwritten.
+        whole_package(backup, store, target.stores[store], index=name == NEWEST)
     return backup

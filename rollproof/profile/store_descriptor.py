@@ -124,11 +124,6 @@ class Descriptor(Generic[Profile]):
     """The section of a profile that gives a store to the application's own ``SERVICE:PLACE``, in words."""
     recognition: Recognition | None = None
     """Its signs in a compose project without a profile; None for a kind that is no service."""
-    finished: str = ""
-    """Function of a sealed backup, if its seal does not prove that it was finished.
-
-    It returns the expected and the observed state in words for an unfinished backup, else None.
-    """
 
     @property
     def kind(self) -> str:

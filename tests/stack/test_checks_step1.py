@@ -99,7 +99,7 @@ def file_that_was_cut(backups: Backups, _: Operators) -> dict[str, Red]:
 
 def index_that_was_changed(backups: Backups, _: Operators) -> dict[str, Red]:
     flip_a_bit(backups.set / "index" / "qdrant.db")
-    return of_the_package("qdrant", "expected an index with SHA-256", "it was changed")
+    return of_the_package("qdrant", "expected the file that the backup wrote", "another content")
 
 
 def image_that_was_cut(backups: Backups, _: Operators) -> dict[str, Red]:
@@ -137,7 +137,7 @@ def store_that_is_not_in_the_set(backups: Backups, _: Operators) -> dict[str, Re
     backups.reseal(leave_out)
     absent: Red = ("failed", "backup of qdrant: ", "observed none: ")
     return {
-        **of_the_package("qdrant", "none: the set holds"),
+        **of_the_package("qdrant", "expected a backup.json, observed none"),
         of(RECENT, "qdrant"): absent,
         POINT: absent,
     }

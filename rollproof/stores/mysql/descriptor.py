@@ -118,5 +118,4 @@ DESCRIPTOR = Descriptor(
     marks="rollproof.stores.mysql.connection:marks",
     revisions="rollproof.stores.mysql.connection:revisions",
     clients="rollproof.stores.mysql.clients:Clients",
-    finished="rollproof.stores.mysql.keeper:unfinished",
 )

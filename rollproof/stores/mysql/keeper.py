@@ -44,7 +44,7 @@ from rollproof.stores.mysql.schema import (
     without_transactions,
 )
 from rollproof.stores.mysql.table import read_columns
-from rollproof.stores.package import Kept, Package, read_package, write_package
+from rollproof.stores.package import Kept, read_package, write_package
 from rollproof.stores.reach import Countdown
 from rollproof.stores.writable import Writable
 from rollproof.system.files import create_file, sha256_of
@@ -54,13 +54,6 @@ FLOATS = "floats.sql"
 LOCK_SECONDS = 15
 # Any one of these lets an account make objects that run in another's name.
 FOREIGN_DEFINER = frozenset({ALL, "SUPER", "SET_ANY_DEFINER", "SET_USER_ID", "SET USER"})
-
-
-def unfinished(package: Package) -> tuple[str, str] | None:
-    """Return the expected and the observed end of a sealed backup's dump if it was truncated, else None."""
-    if read_dump(package.path(DUMP)).complete:
-        return None
-    return "a dump with its trailer, '-- Dump completed'", "none: it was cut"
 
 
 class Keeper(StoreKeeper):

@@ -3,18 +3,13 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from unittest.mock import MagicMock
 
 import pytest
 
-from rollproof.backups import newest_backup
-from rollproof.backups.sets import BackupSet
-from rollproof.errors import ActionFailed, Mismatch
+from rollproof.errors import ActionFailed
 from rollproof.profile.store_descriptor import Means
 from rollproof.stores.package import MANIFEST, read_package, write_package
-from rollproof.system.clock import Moment
-from rollproof.system.files import create_file, sha256_of
-from tests.unit.stores.test_readers_reach import section
+from rollproof.system.files import create_file
 
 
 @pytest.fixture
@@ -136,23 +131,3 @@ def test_means_that_nobody_knows_are_refused(folder: Path) -> None:
     (folder / MANIFEST).write_text(json.dumps(manifest))
     with pytest.raises(ActionFailed, match="means"):
         read_package(folder, kind="mongodb")
-
-
-@pytest.mark.parametrize("whole", [True, False], ids=["whole", "cut"])
-def test_a_store_says_itself_whether_its_backup_was_finished(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, whole: bool
-) -> None:
-    """A dump that was cut is sealed as it is: by its hash nothing is wrong."""
-    folder = tmp_path / "mysql"
-    folder.mkdir()
-    end = b"-- Dump completed on 2026-01-01  0:00:00\n" if whole else b""
-    (folder / "dump.sql").write_bytes(b"USE `shop`;\nCREATE TABLE `a` (`id` int);\n" + end)
-    kept = write_package(folder, kind="mysql", method="dump", means=Means.DOCUMENTS, records={}, details={})
-    sealed = {"mysql": sha256_of(folder / MANIFEST)}
-    backup = BackupSet(tmp_path, "c" * 40, Moment.now(), {"mysql": kept}, sealed=sealed)
-    monkeypatch.setattr(newest_backup, "read_index", MagicMock())
-    if whole:
-        assert newest_backup.read_store(backup, "mysql", section("mysql")).records == {}
-    else:
-        with pytest.raises(Mismatch, match=r"expected a dump with its trailer, .* observed none: it was cut"):
-            newest_backup.read_store(backup, "mysql", section("mysql"))

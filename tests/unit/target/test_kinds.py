@@ -16,7 +16,7 @@ from tests.unit.stores.test_readers_reach import section
 
 PLACES = (
     *("reader", "keeper"),
-    *("clients", "addresses", "sweep", "finished"),
+    *("clients", "addresses", "sweep"),
 )
 
 
