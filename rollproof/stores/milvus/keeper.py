@@ -51,13 +51,11 @@ class _Details(Model):
     """The server's collections before the backup.
 
     Of the `unsettled` the copy may hold another number of records: users wrote there meanwhile, or may have.
-    The server was stopped for `away` seconds.
     """
 
     server: str
     collections: dict[str, _Collection]
     unsettled: tuple[str, ...] = ()
-    away: float | None = None
 
     def holds(self, found: _Details) -> bool:
         """Return True if `found`, after a restore, is what was backed up."""
@@ -90,19 +88,17 @@ class Keeper(StoreKeeper):
         """
         countdown = self._whole.start()
         before = self._flushed()
-        began = time.monotonic()
         try:
             self._copy(folder, countdown)
         finally:
             self._start()
-        away = time.monotonic() - began
         after = self._wait_until(before, "backup", self._grew).collections
         unsettled = tuple(
             name
             for name in sorted({*before.collections, *after})
             if policy_of(self._profile, name) in _CHANGING or after.get(name) != before.collections.get(name)
         )
-        details = before.model_copy(update={"unsettled": unsettled, "away": away})
+        details = before.model_copy(update={"unsettled": unsettled})
         return self._package(folder, details, METHOD)
 
     def keep_safe(self, folder: Path, *, up: bool, backup: Path) -> Kept:

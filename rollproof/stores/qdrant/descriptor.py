@@ -16,8 +16,6 @@ class QdrantProfile(StoreProfile):
     address: Address
     collections: tuple[str, ...] = ("*",)
     """Patterns of the target's collections."""
-    stand_in: bool = False
-    """Whether the server only stands in for Qdrant; its results then say so."""
     reader: ApiKey | None = None
     operator: ApiKey | None = None
 

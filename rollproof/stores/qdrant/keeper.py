@@ -82,11 +82,10 @@ class Keeper(StoreKeeper):
                 observed=after,
                 hint="something writes: stop the application's writers first",
             )
-        stand_in = " (of a stand-in)" if self._profile.stand_in else ""
         return write_package(
             folder,
             kind=self.kind,
-            method=METHOD + stand_in,
+            method=METHOD,
             means=Means.COLLECTIONS,
             records=counts,
             details=details.model_dump(),

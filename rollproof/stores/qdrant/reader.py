@@ -140,7 +140,7 @@ class QdrantReader(Scanned):
 
     def server(self) -> str:
         """Return the server's name and version."""
-        return f"Qdrant {self._rest.version()}{' (stand-in)' if self._profile.stand_in else ''}"
+        return f"Qdrant {self._rest.version()}"
 
     def collections(self) -> Sequence[str]:
         """Return the collections."""

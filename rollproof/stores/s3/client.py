@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from email.utils import formatdate
 from typing import Any, ClassVar
 
 import certifi
@@ -20,7 +19,6 @@ ASKED_OBJECTS = 1000
 ASKED_BYTES = 1024
 # Objects looked for side by side.
 WORKERS = 8
-_SKEWED = "RequestTimeTooSkewed"
 
 
 class S3(Client[Minio]):
@@ -65,10 +63,7 @@ class S3(Client[Minio]):
             # Its message and resource are the server's own words, and may hold the key.
             bucket = error.bucket_name or (error.resource or "").strip("/").partition("/")[0]
             of_bucket = f" of bucket {bucket}" if bucket else ""
-            clocks = ""
-            if error.code == _SKEWED:
-                clocks = f": {error.response.headers.get('Date')} there, {formatdate(usegmt=True)} here"
-            return f"{error.code}{of_bucket}{clocks}"
+            return f"{error.code}{of_bucket}"
         if isinstance(error, InvalidResponseError):
             return str(error).partition(", Body: ")[0]
         if isinstance(error, MaxRetryError):
@@ -78,11 +73,6 @@ class S3(Client[Minio]):
     def refused(self, error: Exception) -> bool:
         """Return whether the server said so."""
         return isinstance(error, S3Error)
-
-    def hint(self, error: Exception) -> str | None:
-        """Return what to do where the clocks differ."""
-        skewed = isinstance(error, S3Error) and error.code == _SKEWED
-        return "synchronise both machines: timedatectl set-ntp true" if skewed else None
 
 
 def holdings(readable: Readable[S3Profile]) -> dict[str, Any]:

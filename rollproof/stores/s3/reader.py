@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import IO
@@ -64,15 +64,13 @@ OBJECTS = "objects"
 
 @dataclass(frozen=True, slots=True)
 class ListedObject:
-    """A listing's entry for one object or version; `latest` is set only in a listing of versions."""
+    """A listing's entry for one object or version."""
 
     key: str
     version: str
     size: int
     etag: str
     deleted: bool
-    latest: bool = False
-    modified: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,9 +308,6 @@ class S3Reader(Listed):
                 size=item.size or 0,
                 etag=item.etag or "",
                 deleted=item.is_delete_marker,
-                # The library gives text, not a bool.
-                latest=str(item.is_latest).lower() == "true",
-                modified=item.last_modified,
             )
             if count == PAGE:
                 pace.next_size(count, spent)
@@ -320,7 +315,6 @@ class S3Reader(Listed):
 
     def _object(self, bucket: str, key: str, excluded: frozenset[str]) -> RecordHash | None:
         """Read one object; return None if it is gone."""
-        self._expect_askable(bucket, key)
         with self._server.asked("an object") as client:
             try:
                 if "content" in excluded:
@@ -335,14 +329,6 @@ class S3Reader(Listed):
                 raise
             tags = {} if "tags" in excluded else self._tags(client, bucket, key, headers)
         return ReadObject(key, headers, size, content, tags).record(excluded)
-
-    def _expect_askable(self, bucket: str, key: str) -> None:
-        if not {".", ".."}.isdisjoint(key.split("/")):
-            raise self._reach.failed(
-                "one with them",
-                expected=f"keys of bucket {bucket} without the segments . and ..",
-                hint="the library reads no such object: rename it, or see to that bucket by another tool",
-            )
 
     def seen(self, bucket: str, found: ReadObject, version: str | None) -> ReadObject:
         """Return an object that the operator has read as this account sees it: some tags may be hidden."""
@@ -390,7 +376,6 @@ class S3Reader(Listed):
         self, bucket: str, key: str, wanted: Wanted, excluded: frozenset[str], objects: Path
     ) -> ExportedRecord | None:
         """Read an object into a file, and keep the file, named by its SHA-256, if the object is wanted."""
-        self._expect_askable(bucket, key)
         # Each attempt uses the same name, so that a file left by a kill is overwritten.
         place = packed([bucket.encode(), key.encode()])
         part = objects / f".{hashlib.sha256(place).hexdigest()}.part"

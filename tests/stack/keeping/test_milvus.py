@@ -29,10 +29,6 @@ def test_the_server_runs_again_after_a_backup_that_failed(
     assert subject.observe() == kept.before
 
 
-def test_how_long_it_was_away_is_kept(kept: Backup) -> None:
-    assert read_package(kept.folder, kind="milvus").details["away"] > 0
-
-
 def test_what_is_not_loaded_is_loaded_for_an_export(subject: Milvus, kept: Backup) -> None:
     subject.connected().release_collection("third", timeout=SECONDS)
     keeper = subject.place.keeper()

@@ -161,7 +161,7 @@ class Qdrant(Subject):
         "an index of few links": lambda s: s.scratch.create_large(s.indexed, m=2, ef_construct=4),
     }
     hidden, shown = "a word and a vector", "a boundary shifted"
-    server = "(stand-in)"
+    server = "-stand-in"
     searchable = True
 
     def __init__(self, given: Given) -> None:

@@ -85,15 +85,12 @@ def test_settings_that_the_reader_may_not_read_are_told(subject: S3, content: Re
             subject.undefine()
 
 
-def test_a_clock_that_is_off_is_named_and_no_store_is_down(
-    monkeypatch: pytest.MonkeyPatch, subject: S3
-) -> None:
+def test_a_clock_that_is_off_is_no_store_that_is_down(monkeypatch: pytest.MonkeyPatch, subject: S3) -> None:
     """The server itself refuses what a machine signs whose clock is an hour ahead."""
     monkeypatch.setattr(minio.time, "utcnow", lambda: datetime.now(UTC) + timedelta(hours=1))
-    clocks = r"RequestTimeTooSkewed.* there, .* here"
-    with closing(subject.view()) as view, pytest.raises(Unverifiable, match=clocks) as skewed:
+    with closing(subject.view()) as view, pytest.raises(Unverifiable, match="RequestTimeTooSkewed") as skewed:
         view.ask()
-    with pytest.raises(Unverifiable, match=clocks):
+    with pytest.raises(Unverifiable, match="RequestTimeTooSkewed"):
         unwrap(stores.stores_down)({subject.store: skewed.value})
     gone = Unverifiable(
         what="x", expected="y", observed="none", source="z", hint="", means=Meaning.UNREACHABLE

@@ -53,25 +53,6 @@ def test_versions_differ_by_all_that_is_listed() -> None:
     assert blind.fields.keys() == {"size", "delete_marker"}
 
 
-@pytest.mark.parametrize("key", ["..", "a/../b", "./anna", "anna/."])
-def test_of_an_object_that_cannot_be_asked_for_the_bucket_is_named(key: str) -> None:
-    nobody = Account(user="nobody", password=SecretStr(""))
-    profile = S3Profile(
-        kind="s3",
-        address=Address(host="127.0.0.1", port=9),
-        services=("minio",),
-        risk="low",
-        buckets=("files",),
-        reader=nobody,
-        operator=nobody,
-    )
-    with (
-        S3Reader(Readable("minio", profile, Endpoint("127.0.0.1", 9))) as content,
-        pytest.raises(Unverifiable, match=r"expected keys of bucket files .*, observed one with them"),
-    ):
-        content._object("files", key, frozenset())
-
-
 KEY = "files/anna@example.org.pdf"
 
 
