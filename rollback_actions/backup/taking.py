@@ -17,14 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from rollproof.backups.index import FOLDER
-from rollproof.backups.sets import (
-    MANIFEST,
-    BackupSet,
-    SetManifest,
-    manifest_text,
-    set_in,
-    stamp_of,
-)
+from rollproof.backups.sets import MANIFEST, BackupSet, SetManifest, read_backup, stamp_of
 from rollproof.errors import ActionFailed, reason_of
 from rollproof.incident.journal_steps import Step, Steps
 from rollproof.stores.keeper import Keep
@@ -39,7 +32,7 @@ from rollproof.system.files import (
     sync_tree,
     write_whole,
 )
-from rollproof.system.record_files import as_json
+from rollproof.system.record_files import sealed_json
 from rollproof.system.side_by_side import every
 
 Revisions = Mapping[str, tuple[str, ...]]
@@ -114,12 +107,12 @@ def take_backup(
             )
             # Before the manifest: where that is after a crash of the machine, all that it seals is there.
             sync_tree(temporary)
-            write_whole(temporary / MANIFEST, manifest_text(as_json(manifest)))
+            write_whole(temporary / MANIFEST, sealed_json(manifest))
             rename_whole(temporary, folder)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
-    return set_in(folder, manifest)
+    return read_backup(folder / MANIFEST)
 
 
 def _made(folder: Path, target: str) -> Path:

@@ -58,8 +58,8 @@ def _sets(backups: Path, target: str) -> Iterator[tuple[str, Path, BackupSet | s
         name = _NAME.fullmatch(folder.name)
         owned = name["stamp"] if name is not None and name["target"] == target and folder.is_dir() else ""
         try:
-            owner, backup = read_backup(folder / MANIFEST)
-            fault = "" if owner == target else f"one of target {owner}"
+            backup = read_backup(folder / MANIFEST)
+            fault = "" if backup.target == target else f"one of target {backup.target}"
         except Problem as problem:
             fault = f"a damaged one: {problem.observed} in its manifest"
             if owned and not (folder / MANIFEST).is_file():

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from rollproof.backups.index import read_index
 from rollproof.backups.kept_backups import missing_backup
@@ -19,40 +17,51 @@ from rollproof.reading import read_regular
 from rollproof.stores.package import MANIFEST as PACKAGE
 from rollproof.stores.package import Kept, Package, read_package
 from rollproof.system.clock import Moment
-from rollproof.system.files import canonical_json, sha256_of
-from rollproof.system.record_files import Must, WrongRecord, record_of
+from rollproof.system.files import sha256_of
+from rollproof.system.record_files import Must, WrongRecord, read_sealed
 
 MANIFEST = "set.json"
-_SEAL = "sha256"
 NEWEST = "*"
 Digest = Annotated[str, Must("16 hexadecimal digits", re.compile(r"[0-9a-f]{16}").fullmatch)]
 
 
 @dataclass(frozen=True, slots=True)
-class BackupSet:
-    """A complete backup set: `folder` holds a package for each store; its manifest was written last.
+class SetManifest:
+    """The content of a backup set's manifest, `set.json`.
 
     `index` are the SHA-256 of its index files; a safety copy has none. `sealed` are the SHA-256 of its
-    packages' manifests, by store. `images` are the ids of the application's images, by service; their copies
-    are kept beside the sets. `revisions` are those that alembic had recorded, by the service that has its
-    migrations; what was not read, or changed while the set was taken, is left out. `taken` is the beginning
-    and the end of each store's backup. `index_seconds` is how long it took to read all records. `moved` are
-    digests of the names of each reference that moved while the set was taken: see `moved_names`.
+    packages' manifests, by store. `taken` is the beginning and the end of each store's backup.
+    `index_seconds` is how long it took to read all records. `images` are the ids of the application's images,
+    by service; their copies are kept beside the sets. `revisions` are those that alembic had recorded, by the
+    service that has its migrations; what was not read, or changed while the set was taken, is left out.
+    `moved` are names that came or went while the set was taken, by the reference in words: 64 bits of a hash
+    of each name, in hexadecimal. A reference that could not be read twice is left out. See `moved_names`.
+    """
+
+    version: Literal[1]
+    target: str
+    commit: str
+    started: Moment
+    finished: Moment
+    index: Mapping[str, str]
+    sealed: Mapping[str, str]
+    taken: Mapping[str, tuple[Moment, Moment]]
+    index_seconds: float
+    stores: Mapping[str, Kept]
+    images: Mapping[str, str] = field(default_factory=dict)
+    revisions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    moved: Mapping[str, tuple[Digest, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BackupSet(SetManifest):
+    """A complete backup set: `folder` holds a package for each store; its manifest was written last.
+
     `passed_over` names newer, damaged sets.
     """
 
-    folder: Path
-    commit: str
-    finished: Moment
-    stores: Mapping[str, Kept]
-    index: Mapping[str, str] = field(default_factory=dict)
-    sealed: Mapping[str, str] = field(default_factory=dict)
-    taken: Mapping[str, tuple[Moment, Moment]] = field(default_factory=dict)
-    index_seconds: float = 0.0
-    images: Mapping[str, str] = field(default_factory=dict)
-    revisions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    moved: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    passed_over: tuple[str, ...] = ()
+    folder: Path = field(kw_only=True)
+    passed_over: tuple[str, ...] = field(default=(), kw_only=True)
 
     @property
     def seconds(self) -> Mapping[str, float]:
@@ -79,42 +88,6 @@ class BackupSet:
         return began.seconds_ago()
 
 
-@dataclass(frozen=True, slots=True)
-class SetManifest:
-    """The content of a backup set's manifest, `set.json`, without the SHA-256 that seals it.
-
-    `images` are the ids of the application's images, by service. `revisions` are those that alembic had
-    recorded, by the service that has its migrations. `moved` are names that came or went while the set was
-    taken, by the reference in words: of each name 64 bits of a hash, in hexadecimal. A reference that could
-    not be read twice is left out.
-    """
-
-    version: Literal[1]
-    target: str
-    commit: str
-    started: Moment
-    finished: Moment
-    index: Mapping[str, str]
-    sealed: Mapping[str, str]
-    taken: Mapping[str, tuple[Moment, Moment]]
-    index_seconds: float
-    stores: Mapping[str, Kept]
-    images: Mapping[str, str] = field(default_factory=dict)
-    revisions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    moved: Mapping[str, tuple[Digest, ...]] = field(default_factory=dict)
-
-
-def manifest_text(manifest: Mapping[str, Any]) -> bytes:
-    """Return the content of a manifest's file: the manifest, sealed with its SHA-256."""
-    return canonical_json({**manifest, _SEAL: _seal_of(manifest)})
-
-
-def _seal_of(manifest: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of a manifest without its seal, in hexadecimal."""
-    content = {key: value for key, value in manifest.items() if key != _SEAL}
-    return hashlib.sha256(canonical_json(content)).hexdigest()
-
-
 def stamp_of(time: datetime) -> str:
     """Return `time` in UTC, to the millisecond, as the names of sets begin with theirs: they sort by age."""
     utc = time.astimezone(UTC)
@@ -136,14 +109,14 @@ def find_backup(backups: Path, target: str, commit: str, name: str = NEWEST) -> 
         if name not in {NEWEST, path.parent.name}:
             continue
         try:
-            owner, found = read_backup(path)
+            found = read_backup(path)
         except Problem as problem:
             seen.append(f"{path.parent.name}, which is damaged ({problem.observed})")
             damaged.append(path.parent.name)
             continue
-        if (owner, found.commit) == (target, commit):
+        if (found.target, found.commit) == (target, commit):
             good.append(found)
-        seen.append(f"{owner} at {found.commit[:12]}")
+        seen.append(f"{found.target} at {found.commit[:12]}")
     if good:
         # By its manifest, not by its folder's name: people rename the sets that they want to keep.
         newest = max(good, key=lambda one: (datetime.fromisoformat(one.finished.wall), one.folder.name))
@@ -180,23 +153,15 @@ def whole_package(backup: BackupSet, name: str, profile: StoreProfile, *, index:
     return package
 
 
-def _verified(manifest: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever JSON holds
-    """Return a manifest whose content matches its seal; raises `WrongRecord` if it does not."""
-    if not isinstance(manifest, dict) or manifest.get(_SEAL) != _seal_of(manifest):
-        raise WrongRecord("content that does not match its seal")
-    return manifest
-
-
-def read_backup(path: Path) -> tuple[str, BackupSet]:
-    """Return the target of the backup set with the manifest `path`, and the set.
+def read_backup(path: Path) -> BackupSet:
+    """Return the backup set with the manifest `path`.
 
     Raises:
         Problem: the manifest is damaged.
     """
     try:
-        # The seal is the only other field.
-        manifest = record_of(SetManifest, _verified(json.loads(read_regular(path))), more=True)
-    except (OSError, ValueError) as error:
+        manifest = read_sealed(SetManifest, read_regular(path))
+    except (OSError, WrongRecord) as error:
         raise Problem(
             what="manifest of a backup set",
             expected="readable JSON with its stores",
@@ -204,10 +169,5 @@ def read_backup(path: Path) -> tuple[str, BackupSet]:
             source=str(path),
             hint="the set is damaged: move it out of the backups folder",
         ) from None
-    return manifest.target, set_in(path.parent, manifest)
-
-
-def set_in(folder: Path, manifest: SetManifest) -> BackupSet:
-    """Return the set in `folder`, by its manifest."""
-    said = {one.name: getattr(manifest, one.name) for one in fields(manifest)}
-    return BackupSet(folder, **{one.name: said[one.name] for one in fields(BackupSet) if one.name in said})
+    content = {one.name: getattr(manifest, one.name) for one in fields(manifest)}
+    return BackupSet(**content, folder=path.parent)

@@ -43,10 +43,10 @@ class CutNames:
 
     def _moved_in(self, name: str) -> Mapping[str, frozenset[int]]:
         try:
-            of, backup = read_backup(self._target.folders.backups / name / MANIFEST)
+            backup = read_backup(self._target.folders.backups / name / MANIFEST)
         except Problem:
             return {}
-        if of != self._target.name:
+        if backup.target != self._target.name:
             return {}
         return {text: frozenset(int(one, 16) for one in digests) for text, digests in backup.moved.items()}
 

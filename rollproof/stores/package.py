@@ -7,7 +7,6 @@ without it is a truncated backup. `read_package` reads everything again before a
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -19,7 +18,7 @@ from rollproof.errors import ActionFailed, reason_of
 from rollproof.profile.store_descriptor import Means
 from rollproof.reading import open_regular, read_regular
 from rollproof.system.files import create_file, rename_whole, sha256_of, sync_folder
-from rollproof.system.record_files import LEFT_OUT, Must, WrongRecord, as_json, parse_record
+from rollproof.system.record_files import LEFT_OUT, Must, WrongRecord, read_sealed, sealed_json
 
 MANIFEST = "backup.json"
 VERSION = 1
@@ -53,9 +52,10 @@ class DataFile:
 
 @dataclass(frozen=True, slots=True)
 class PackageContent:
-    """A backup's kind, counts by collection and data files. See `Kept` for `method` and `means`.
+    """The content of ``backup.json``: a backup's kind, counts by collection and data files.
 
-    `details` is JSON that the keeper of this `kind` wrote for itself, such as the server's version.
+    See `Kept` for `method` and `means`. `details` is JSON that the keeper of this `kind` wrote for itself,
+    such as the server's version.
     """
 
     kind: str
@@ -65,19 +65,6 @@ class PackageContent:
     files: Mapping[str, DataFile]
     version: Annotated[int, Must(f"version {VERSION}", VERSION.__eq__)]
     means: Means | None = field(default=None, metadata=LEFT_OUT)
-
-    def sha256(self) -> str:
-        """Return the SHA-256 of the content, as it is sealed with."""
-        text = json.dumps(as_json(self), sort_keys=True, ensure_ascii=True, allow_nan=False)
-        return hashlib.sha256(text.encode()).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class PackageManifest:
-    """A backup's ``backup.json``: its content, and the SHA-256 that seals it."""
-
-    content: PackageContent
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +115,8 @@ def write_package(
             details=json.loads(json.dumps(dict(details), allow_nan=False)),
             files=files,
         )
-        manifest = PackageManifest(content, content.sha256())
         with create_file(folder / _UNFINISHED) as stream:
-            stream.write(json.dumps(as_json(manifest), indent=1, sort_keys=True).encode())
+            stream.write(sealed_json(content))
             stream.flush()
             os.fsync(stream.fileno())
         for directory in sorted({(folder / name).parent for name in names} | {folder}):
@@ -192,12 +178,9 @@ def _manifest(folder: Path) -> PackageContent:
     except OSError as error:
         _refuse(folder, f"a readable {MANIFEST}", reason_of(error))
     try:
-        manifest = parse_record(PackageManifest, text)
+        return read_sealed(PackageContent, text)
     except WrongRecord as error:
         _refuse(folder, f"a {MANIFEST} of this program", str(error))
-    if manifest.content.sha256() != manifest.sha256:
-        _refuse(folder, f"{MANIFEST} with SHA-256 {manifest.sha256}", "another one: it was changed")
-    return manifest.content
 
 
 def _names(folder: Path) -> list[str]:

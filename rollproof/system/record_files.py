@@ -6,10 +6,12 @@ type are refused, in words that quote no secret. Pydantic is imported when the f
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import Enum
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 Kind = TypeVar("Kind")
 _SHOWN = 100
 _LONGEST = 16 * 1024
+_SHA256 = "sha256"
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 
 # Instructions for `as_json`, in a field's metadata.
@@ -139,6 +142,34 @@ def record_of(kind: type[Kind], value: object, *, more: bool = False) -> Kind:
 def write_record(path: Path, record: object) -> None:
     """Write a record, whole or not at all; raises `OSError` if that fails."""
     write_whole(path, canonical_json(as_json(record)))
+
+
+def sealed_json(record: object) -> bytes:
+    """Return the JSON of a record with its SHA-256, which `read_sealed` compares."""
+    content = as_json(record)
+    return canonical_json({**content, _SHA256: _sha256_of(content)})
+
+
+def read_sealed(kind: type[Kind], data: bytes) -> Kind:
+    """Return the record that `sealed_json` wrote.
+
+    Raises:
+        WrongRecord: it was changed, is no JSON, or has another shape.
+    """
+    try:
+        content = json.loads(data)
+        changed = not isinstance(content, dict) or content.pop(_SHA256, None) != _sha256_of(content)
+    except ValueError as error:
+        raise WrongRecord(f"no JSON: {error}") from None
+    if changed:
+        raise WrongRecord("content that does not match its SHA-256")
+    return record_of(kind, content)
+
+
+def _sha256_of(content: Mapping[str, Any]) -> str:
+    """Return the SHA-256, in hexadecimal, of all of a record's JSON but the SHA-256 itself."""
+    others = {name: value for name, value in content.items() if name != _SHA256}
+    return sha256(canonical_json(others)).hexdigest()
 
 
 def as_json(value: Any) -> Any:  # noqa: ANN401 - whatever a record holds

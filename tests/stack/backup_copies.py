@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -10,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rollproof.backups.sets import MANIFEST, manifest_text
+from rollproof.backups.sets import MANIFEST
 from rollproof.stores import package
 from rollproof.system.files import sha256_of
+from rollproof.system.record_files import sealed_json
 from tests.pytester.conftest import Outcome
 from tests.stack.verifier import Verifier
 
@@ -52,16 +52,14 @@ class Backups:
         """Have the set say something else, as if it had been written so."""
         manifest = json.loads((self.set / MANIFEST).read_text())
         change(manifest)
-        (self.set / MANIFEST).write_bytes(manifest_text(manifest))
+        (self.set / MANIFEST).write_bytes(sealed_json(manifest))
 
     def repack(self, store: str, change: Callable[[Record], object], *, seal: bool = True) -> None:
         """Have the backup of a store say something else; without `seal` the set does not know of it."""
         path = self.set / store / package.MANIFEST
-        content = json.loads(path.read_text())["content"]
+        content = json.loads(path.read_text())
         change(content)
-        text = json.dumps(content, sort_keys=True, ensure_ascii=True, allow_nan=False)
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        path.write_text(json.dumps({"content": content, "sha256": digest}))
+        path.write_bytes(sealed_json(content))
         if seal:
             self.reseal(lambda manifest: manifest["sealed"].update({store: sha256_of(path)}))
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from rollproof.stores.package import MANIFEST
+from rollproof.system.record_files import sealed_json
 
 
 def _cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-1])
+    path.write_bytes(path.read_bytes()[:-2])
 
 
 def _flip(path: Path) -> None:
@@ -26,10 +25,7 @@ def _resealed(**changes: object) -> Callable[[Path], None]:
     """Return what changes a manifest and seals it again: only what it says is another."""
 
     def change(path: Path) -> None:
-        content: dict[str, Any] = json.loads(path.read_bytes())["content"] | changes
-        text = json.dumps(content, sort_keys=True, ensure_ascii=True, allow_nan=False)
-        sealed = {"content": content, "sha256": hashlib.sha256(text.encode()).hexdigest()}
-        path.write_text(json.dumps(sealed), encoding="utf-8")
+        path.write_bytes(sealed_json(json.loads(path.read_bytes()) | changes))
 
     return change
 

@@ -6,7 +6,6 @@ import json
 
 import pytest
 
-from rollproof.backups.sets import manifest_text
 from rollproof.errors import ActionFailed
 from rollproof.incident.incident import Incident, new_incident
 from rollproof.incident.rollbacks import went_back
@@ -15,6 +14,7 @@ from rollproof.planning.plan import plan_database, plan_emergency
 from rollproof.planning.unfinished import read_unfinished
 from rollproof.profile.sections import Place, Reference
 from rollproof.stores.references import text_of
+from rollproof.system.record_files import sealed_json
 from rollproof.verdict import Verdict
 from tests.unit.sandbox import Sandbox, back_up
 
@@ -33,7 +33,7 @@ def sandbox(sandbox: Sandbox) -> Sandbox:
         path = sandbox.target.folders.backups / folder / "set.json"
         manifest = json.loads(path.read_bytes())
         manifest["moved"] = {text_of(one): ["00000000000000ff"] for one in (ROWS, OWN)}
-        path.write_bytes(manifest_text(manifest))
+        path.write_bytes(sealed_json(manifest))
     return sandbox
 
 
@@ -113,5 +113,5 @@ def test_a_set_that_is_not_whole_excuses_nothing(sandbox: Sandbox, incident: Inc
     if damage == "edited":
         path.write_text(json.dumps({**manifest, "moved": {}}))
     elif damage != "gone":
-        path.write_bytes(manifest_text({**manifest, "target": "another"}))
+        path.write_bytes(sealed_json({**manifest, "target": "another"}))
     assert not excused(sandbox, incident)

@@ -315,7 +315,7 @@ def test_a_backup_records_what_stayed_as_it_was_meanwhile(
         steps = Recorder(Journal(tmp_path / "backup.jsonl", str), progress, lambda: None)
         taken = whole_backup.back_up(target, sandbox.commit, sandbox.engine, sandbox.control, steps)
     assert taken.revisions == {"a": ("1",)}
-    assert read_backup(taken.folder / "set.json") == (target.name, taken)
+    assert read_backup(taken.folder / "set.json") == taken
 
 
 # --- formats of data ---

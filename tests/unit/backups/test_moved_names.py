@@ -16,13 +16,14 @@ from rollback_actions.session.journal import Journal
 from rollback_actions.session.session import Recorder
 from rollproof.backups import moved_names
 from rollproof.backups.moved_names import MOST_MOVED, Moved, Reading, digests_at, read_names
-from rollproof.backups.sets import BackupSet, manifest_text, read_backup
+from rollproof.backups.sets import BackupSet, read_backup
 from rollproof.errors import Problem, Unverifiable
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Place, Reference
 from rollproof.stores.names import Name
 from rollproof.stores.references import hash_of, sides_of, text_of
 from rollproof.system.command import Deadline
+from rollproof.system.record_files import sealed_json
 from tests.unit.sandbox import Sandbox, free
 
 USER = "anna@example.org"
@@ -173,7 +174,7 @@ def test_the_manifest_of_a_set_with_most_moved_names_is_read() -> None:
     before = Reading(words, {"1": [], "2": []})
     moved = before.moved(Reading(words, {"1": range(MOST_MOVED), "2": []}))
     assert not moved.left_out
-    assert json.loads(manifest_text({"moved": moved.names}))["moved"].keys() == {"a"}
+    assert json.loads(sealed_json({"moved": moved.names}))["moved"].keys() == {"a"}
 
 
 def back_up(
@@ -209,18 +210,18 @@ def test_a_set_has_the_digests_of_what_moved_under_its_seal(
     )
     assert taken.moved == {text_of(ROWS): hexadecimal(USER)}
     path = taken.folder / "set.json"
-    assert read_backup(path) == (sandbox.target.name, taken)
+    assert read_backup(path) == taken
     assert results(tmp_path) == ["6 names at 2 of 2 places", "1 names moved, in 1 of 1 references"]
     for text in (path.read_text(), (tmp_path / "backup.jsonl").read_text()):
         assert USER not in text
     manifest = json.loads(path.read_bytes())
     path.write_bytes(path.read_bytes().replace(hexadecimal(USER)[0].encode(), b"0" * 16))
-    with pytest.raises(Problem, match="does not match its seal"):
+    with pytest.raises(Problem, match="does not match its SHA-256"):
         read_backup(path)
     # A set of an earlier version.
     del manifest["moved"]
-    path.write_bytes(manifest_text(manifest))
-    assert read_backup(path)[1].moved == {}
+    path.write_bytes(sealed_json(manifest))
+    assert read_backup(path).moved == {}
 
 
 def test_a_store_that_tells_no_names_fails_no_backup(

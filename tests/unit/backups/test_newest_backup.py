@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from rollproof.backups.newest_backup import newest_backup
-from rollproof.backups.sets import MANIFEST, SetManifest, manifest_text, stamp_of
+from rollproof.backups.sets import MANIFEST, SetManifest, stamp_of
 from rollproof.errors import Mismatch
 from rollproof.system.clock import Moment
-from rollproof.system.record_files import as_json
+from rollproof.system.record_files import sealed_json
 
 NEWER = "29990101T000000000Z-staging"
 
@@ -24,7 +24,7 @@ def _made(backups: Path, target: str = "staging") -> Path:
     folder, moment = backups / f"{stamp_of(datetime.now(UTC))}-staging", Moment.now()
     folder.mkdir(parents=True)
     manifest = SetManifest(1, target, "c" * 40, moment, moment, {}, {}, {}, 0.0, {})
-    (folder / MANIFEST).write_bytes(manifest_text(as_json(manifest)))
+    (folder / MANIFEST).write_bytes(sealed_json(manifest))
     return folder
 
 
@@ -56,7 +56,7 @@ def _cut(backups: Path) -> None:
         (_without_its_manifest, f"one without {MANIFEST}: it was cut"),
         (_not_finished, "one that was begun and is not finished: it was cut, or it runs"),
         (_of_another_target, "one of target production"),
-        (_edited, "a damaged one: content that does not match its seal in its manifest"),
+        (_edited, "a damaged one: content that does not match its SHA-256 in its manifest"),
         (_cut, "a damaged one: "),
         (Path.mkdir, "none"),
         (lambda _: None, "none"),

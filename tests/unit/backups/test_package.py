@@ -10,6 +10,7 @@ from rollproof.errors import ActionFailed
 from rollproof.profile.store_descriptor import Means
 from rollproof.stores.package import MANIFEST, read_package, write_package
 from rollproof.system.files import create_file
+from rollproof.system.record_files import sealed_json
 
 
 @pytest.fixture
@@ -54,10 +55,9 @@ def _flip(path: Path, position: int = -1) -> None:
     path.write_bytes(data)
 
 
-def _rewrite(path: Path, change: Callable[[dict[str, dict[str, object]]], object]) -> None:
-    manifest = json.loads(path.read_bytes())
-    change(manifest)
-    path.write_text(json.dumps(manifest))
+def _resealed(folder: Path, **changes: object) -> None:
+    manifest = folder / MANIFEST
+    manifest.write_bytes(sealed_json({**json.loads(manifest.read_bytes()), **changes}))
 
 
 @pytest.mark.parametrize(
@@ -75,15 +75,12 @@ def _rewrite(path: Path, change: Callable[[dict[str, dict[str, object]]], object
         (lambda f: (f / "link").symlink_to(f / "data.bson"), "observed another kind of file, link"),
         (lambda f: (f / MANIFEST).write_bytes((f / MANIFEST).read_bytes()[:90]), "of this program, observed"),
         (
-            lambda f: _rewrite(f / MANIFEST, lambda m: m["content"].update(method="x")),
-            "backup.json with SHA-256",
+            lambda f: (f / MANIFEST).write_text((f / MANIFEST).read_text().replace("dump", "copy")),
+            "content that does not match its SHA-256",
         ),
-        (lambda f: _rewrite(f / MANIFEST, lambda m: m["content"].update(version=2)), "content.version"),
-        (lambda f: _rewrite(f / MANIFEST, lambda m: m["content"].update(more=2)), "content.more"),
-        (
-            lambda f: _rewrite(f / MANIFEST, lambda m: m["content"].update(records={"a": True})),
-            "observed True as content.records.a, not a valid integer",
-        ),
+        (lambda f: _resealed(f, version=2), "as version, not version 1"),
+        (lambda f: _resealed(f, more=2), "the unknown name more"),
+        (lambda f: _resealed(f, records={"a": True}), "observed True as records.a, not a valid integer"),
     ],
 )
 def test_damage_is_named(folder: Path, damage: Callable[[Path], object], observed: str) -> None:
@@ -126,8 +123,6 @@ def test_a_backup_killed_before_the_rename_is_refused(folder: Path) -> None:
 
 
 def test_means_that_nobody_knows_are_refused(folder: Path) -> None:
-    manifest = json.loads((folder / MANIFEST).read_text())
-    manifest["content"]["means"] = "telepathy"
-    (folder / MANIFEST).write_text(json.dumps(manifest))
+    _resealed(folder, means="telepathy")
     with pytest.raises(ActionFailed, match="means"):
         read_package(folder, kind="mongodb")

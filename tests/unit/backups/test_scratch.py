@@ -335,8 +335,9 @@ def _trial(
     scratch = Scratch(target, control, deadline or Deadline(60.0), create_autospec(Compose, instance=True))
     baseline = create_autospec(Baseline, instance=True)
     baseline.facts.stores = {}
-    kept = {"redis": Kept("keys", records, 10, Means.KEYS)}
-    return StoreTrial("redis", scratch, engine, BackupSet(Path(), "c", Moment.now(), kept), baseline)
+    now, kept = Moment.now(), {"redis": Kept("keys", records, 10, Means.KEYS)}
+    backup = BackupSet(1, "staging", "c", now, now, {}, {}, {}, 0.0, kept, folder=Path())
+    return StoreTrial("redis", scratch, engine, backup, baseline)
 
 
 def _begun() -> Future[None]:
