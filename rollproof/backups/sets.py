@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from rollproof.backups.index import read_index
 from rollproof.backups.kept_backups import missing_backup
-from rollproof.errors import ActionFailed, Problem, UsageProblem, listed, reason_of
+from rollproof.errors import ActionFailed, Problem, Unverifiable, UsageProblem, listed, reason_of
 from rollproof.profile.sections import StoreProfile
 from rollproof.reading import read_regular
 from rollproof.stores.package import MANIFEST as PACKAGE
@@ -22,6 +22,8 @@ from rollproof.system.record_files import Must, WrongRecord, read_sealed
 
 MANIFEST = "set.json"
 NEWEST = "*"
+# A set's name has the time of its beginning; an unfinished set is hidden among the others.
+_NAME = re.compile(r"\.?(?P<stamp>\d{8}T\d{9}Z)-(?P<target>.+?)(?:\.part)?")
 Digest = Annotated[str, Must("16 hexadecimal digits", re.compile(r"[0-9a-f]{16}").fullmatch)]
 
 
@@ -94,35 +96,67 @@ def stamp_of(time: datetime) -> str:
     return f"{utc.strftime('%Y%m%dT%H%M%S')}{utc.microsecond // 1000:03d}Z"
 
 
+def sets_in(backups: Path, target: str) -> list[tuple[str, Path, BackupSet | str]]:
+    """Return when each backup set of `target` finished, its folder, and the set, or its fault in words.
+
+    The newest is the last. A set with a fault has only its name to say whose it is, and when it began: of one
+    that was renamed, the time is "". The folder of a whole set may have any name.
+
+    Raises:
+        Unverifiable: the folder cannot be read.
+    """
+    try:
+        found = [_set_in(folder, target) for folder in (backups.iterdir() if backups.exists() else ())]
+    except OSError as error:
+        raise Unverifiable(
+            what=f"backups of {target}",
+            expected="a folder that can be read",
+            observed=reason_of(error),
+            source=str(backups),
+            hint="correct folders.backups in the profile, or the folder's permissions",
+        ) from None
+    return sorted(filter(None, found), key=lambda one: (one[0], one[1].name))
+
+
+def _set_in(folder: Path, target: str) -> tuple[str, Path, BackupSet | str] | None:
+    """Return the set in `folder` as for `sets_in`; None if it is no set, or one of another target."""
+    name = _NAME.fullmatch(folder.name)
+    began = name["stamp"] if name is not None and name["target"] == target else ""
+    sealed = (folder / MANIFEST).is_file()
+    if not began and not sealed:
+        return None
+    if folder.name.startswith("."):
+        return began, folder, "one that was begun and is not finished: it was cut, or it runs"
+    if not sealed:
+        return began, folder, f"one without {MANIFEST}: it was cut"
+    try:
+        backup = read_backup(folder / MANIFEST)
+    except Problem as problem:
+        return began, folder, f"a damaged one: {problem.observed} in its manifest"
+    if backup.target == target:
+        return stamp_of(datetime.fromisoformat(backup.finished.wall)), folder, backup
+    return (began, folder, f"one of target {backup.target}") if began else None
+
+
 def find_backup(backups: Path, target: str, commit: str, name: str = NEWEST) -> BackupSet:
     """Return the newest complete backup set of `target` at `commit`, or the one in the folder `name`.
 
-    The newest is the one that finished last, whatever its folder's name. A set with a damaged
-    manifest does not count: `passed_over` names it. Data files are not read. See `newest_backup`, which never
-    passes a set over.
+    A set with a fault does not count: `passed_over` names it. Data files are not read. See `newest_backup`,
+    which never passes a set over.
 
     Raises:
-        UsageProblem: there is none.
+        UsageProblem: there is none. Unverifiable: the folder cannot be read.
     """
-    seen, damaged, good = [], [], []
-    for path in sorted(backups.glob(f"*/{MANIFEST}"), reverse=True):
-        if name not in {NEWEST, path.parent.name}:
-            continue
-        try:
-            found = read_backup(path)
-        except Problem as problem:
-            seen.append(f"{path.parent.name}, which is damaged ({problem.observed})")
-            damaged.append(path.parent.name)
-            continue
-        if (found.target, found.commit) == (target, commit):
-            good.append(found)
-        seen.append(f"{found.target} at {found.commit[:12]}")
+    found = [one for one in sets_in(backups, target) if name in {NEWEST, one[1].name}]
+    good = [(stamp, one) for stamp, _, one in found if isinstance(one, BackupSet) and one.commit == commit]
     if good:
-        # By its manifest, not by its folder's name: people rename the sets that they want to keep.
-        newest = max(good, key=lambda one: (datetime.fromisoformat(one.finished.wall), one.folder.name))
-        # A damaged manifest has no readable time, so newer damaged sets are told by folder name: a guess if
-        # renamed.
-        return replace(newest, passed_over=tuple(one for one in damaged if one > newest.folder.name))
+        newest, backup = good[-1]
+        later = [folder.name for stamp, folder, one in found if isinstance(one, str) and stamp > newest]
+        return replace(backup, passed_over=tuple(later))
+    seen = [
+        f"{folder.name}, which is {one}" if isinstance(one, str) else f"commit {one.commit[:12]}"
+        for _, folder, one in reversed(found)
+    ]
     raise UsageProblem(
         what="backup",
         expected=f"a complete backup set of commit {commit[:12]}{'' if name == NEWEST else f' in {name!r}'}",

@@ -75,14 +75,15 @@ def test_a_damaged_record_is_a_usage_error(sandbox: Sandbox, text: str) -> None:
 def test_a_damaged_backup_set_is_none(sandbox: Sandbox, text: str) -> None:
     backups, name = sandbox.target.folders.backups, sandbox.target.name
     (good,) = backups.glob("*/set.json")
-    (backups / "zz-damaged").mkdir()
-    (backups / "zz-damaged" / "set.json").write_text(text)
+    damaged = backups / f"29990101T000000000Z-{name}"
+    damaged.mkdir()
+    (damaged / "set.json").write_text(text)
     found = find_backup(backups, name, sandbox.commit)
-    assert (found.folder, found.passed_over) == (good.parent, ("zz-damaged",))
-    assert "what newer sets held, which are damaged: zz-damaged" in list(
+    assert (found.folder, found.passed_over) == (good.parent, (damaged.name,))
+    assert f"what newer sets held, which are damaged: {damaged.name}" in list(
         losses(plan_database(sandbox.target, "mysql"), {})
     )
-    with pytest.raises(UsageProblem, match=r"zz-damaged, which is damaged .*, sandbox at "):
+    with pytest.raises(UsageProblem, match=rf"{damaged.name}, which is a damaged one: .*, commit "):
         find_backup(backups, name, sandbox.bad)
 
 
