@@ -18,8 +18,6 @@ from rollproof.stores.vectors import Hashed, field_hash, float_bytes, json_bytes
 
 # The server's maximum for a query's limit.
 MOST = 16_384
-LARGEST_KEY = 2**63 - 1
-SMALLEST_KEY = -(2**63)
 DYNAMIC = "$meta"
 SPARSE = frozenset({DataType.SPARSE_FLOAT_VECTOR})
 PACKED = frozenset({DataType.BINARY_VECTOR, DataType.FLOAT16_VECTOR, DataType.BFLOAT16_VECTOR})
@@ -130,22 +128,17 @@ class Entities:
         self, names: Sequence[str], after: Key | None, begin: Key | None, end: Key | None, limit: int
     ) -> Sequence[dict[str, Any]]:
         """Return the fields `names` of the first entities by key, at most `limit` entities."""
-        if after == LARGEST_KEY:
-            return ()
         return self._query(names, self._condition(after, begin, end), limit)
 
     def whole(self, keys: Sequence[Key]) -> Sequence[dict[str, Any]]:
         """Return the existing entities with these `keys`, with every field that the server gives."""
         names = [field["name"] for field in self.fields if field["name"] not in self._withheld]
-        condition = f"{self.primary} in {literal([key for key in keys if key != SMALLEST_KEY])}"
-        if SMALLEST_KEY in keys:  # the server has no literal for it
-            condition += f" or {self.primary} < {SMALLEST_KEY + 1}"
+        condition = f"{self.primary} in {literal(keys)}"
         return self._query([*names, *([DYNAMIC] if self._dynamic else [])], condition, len(keys))
 
     def others(self, keys: Sequence[str]) -> str:
-        """Return the condition for entities with other keys: the smallest of all has no literal."""
-        named = [self.key(key) for key in keys if key != str(SMALLEST_KEY)]
-        return f"{self.primary} not in {literal(named)}" if named else ""
+        """Return the condition for entities with other keys."""
+        return f"{self.primary} not in {literal([self.key(key) for key in keys])}" if keys else ""
 
     def hashed(self, row: Mapping[str, Any]) -> Hashed:
         """Return an entity's key, hash and size."""
@@ -241,9 +234,7 @@ class Entities:
 
     def _condition(self, after: Key | None, begin: Key | None, end: Key | None) -> str:
         parts = []
-        if isinstance(after, int):
-            parts.append(f"{self.primary} >= {after + 1}")  # the server has no literal for the smallest key
-        elif after is not None:
+        if after is not None:
             parts.append(f"{self.primary} > {literal(after)}")
         elif begin is not None:
             parts.append(f"{self.primary} >= {literal(begin)}")

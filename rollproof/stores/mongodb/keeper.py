@@ -8,7 +8,6 @@ decoded on the way, so that every number keeps its type and every field its plac
 from __future__ import annotations
 
 import hashlib
-import re
 from base64 import b64decode
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,10 +16,8 @@ from typing import cast
 
 import bson
 from bson.raw_bson import RawBSONDocument
-from bson.timestamp import Timestamp
 from pymongo import MongoClient, WriteConcern
 from pymongo.client_session import ClientSession
-from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, PyMongoError
 
 from rollproof.profile.store_descriptor import Means
@@ -39,8 +36,6 @@ COLLECTIONS = "collections.bson"
 BUCKETS = "system.buckets."
 # Bytes of documents that go to the server at a time; its own limit for one message is 48 MB.
 BATCH_BYTES = 16_000_000
-# Matches a document that may hold a timestamp of zero, which the server replaces on insert.
-ZERO_TIMESTAMP = re.compile(rb"\x11[^\x00]+\x00\x00{8}")
 
 
 class Keeper(StoreKeeper):
@@ -112,7 +107,6 @@ class Keeper(StoreKeeper):
                         made.replace_one(key, document, upsert=True, bypass_document_validation=True)
                     else:
                         made.insert_one(document, bypass_document_validation=True)
-                    _set_zero_timestamps(made, document)
 
             yield Put(write)
 
@@ -180,8 +174,6 @@ class Keeper(StoreKeeper):
         )
         for batch in _batches(path):
             durable.insert_many(batch, ordered=True, bypass_document_validation=True)
-            for document in batch:
-                _set_zero_timestamps(durable, document)
 
     def _verify(self, client: MongoClient[Document], package: Package, kept: Sequence[Description]) -> None:
         """Read everything back: descriptions, and documents in their order, byte for byte."""
@@ -204,16 +196,6 @@ class Keeper(StoreKeeper):
             digest.update(batch)
         if digest.hexdigest() != package.files[file].sha256:
             raise self._not_restored("other documents, or documents in another order", of=one.full_name)
-
-
-def _set_zero_timestamps(collection: Collection[Document], document: RawBSONDocument) -> None:
-    """Set those that a server turned into the current time when it was given the whole document."""
-    if not ZERO_TIMESTAMP.search(document.raw):
-        return
-    zeros = {name: value for name, value in document.items() if value == Timestamp(0, 0)}
-    zeros.pop("_id", None)
-    if zeros:
-        collection.update_one({"_id": document["_id"]}, {"$set": zeros}, bypass_document_validation=True)
 
 
 def _file(kept: Sequence[Description], one: Description) -> str:

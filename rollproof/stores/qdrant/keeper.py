@@ -27,7 +27,6 @@ from rollproof.system.files import create_file
 METHOD = "snapshot of each collection"
 # What a server without such a path answers: it has no cluster.
 _NO_CLUSTER = frozenset({404, 405, 501})
-_ACTIVE = "Active"
 
 
 class _Collection(Model):
@@ -63,6 +62,7 @@ class Keeper(StoreKeeper):
         until all are.
         """
         countdown = self._whole.start()
+        self._require_one_node()
         before = self._counts()
         taken = {
             name: self._fetched(name, folder / f"{number:04}.snapshot", countdown)
@@ -133,25 +133,19 @@ class Keeper(StoreKeeper):
                 return count, collection
             file.unlink()
 
-    def _require_whole(self, name: str) -> None:
-        """Refuse a collection of which another node alone has a part: a snapshot is of one node."""
-        path = f"{path_of(name)}/cluster"
-        found = self._rest.call("GET", path, absent=_NO_CLUSTER)
-        if found is None:
-            return
-        here = {one["shard_id"] for one in found["local_shards"] if one.get("state") == _ACTIVE}
-        elsewhere = {one["shard_id"] for one in (*found["local_shards"], *found["remote_shards"])} - here
-        if elsewhere:
+    def _require_one_node(self) -> None:
+        """Refuse a cluster: a snapshot is of one node."""
+        cluster = self._rest.call("GET", "/cluster", absent=_NO_CLUSTER) or {}
+        peers = len(cluster.get("peers") or {})
+        if peers > 1:
             raise self._failed(
-                f"snapshot of {name}",
-                expected="every shard on the node that the profile names",
-                observed=f"{len(elsewhere)} of {len(here | elsewhere)} on other nodes alone, or not active",
-                hint="shards of several nodes would be backed up in part: not supported; replicate each shard"
-                " to this node",
+                "backup",
+                expected="a server alone",
+                observed=f"a cluster of {peers} nodes",
+                hint="shards of other nodes would be missing: a cluster is not supported",
             )
 
     def _fetch(self, name: str, file: Path, countdown: Countdown) -> _Collection:
-        self._require_whole(name)
         shape = self._shape(name)
         path = f"{path_of(name)}/snapshots"
         snapshot = self._rest.within(countdown.left()).call("POST", f"{path}?wait=true")

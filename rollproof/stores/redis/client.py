@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from fnmatch import translate
 from functools import partial
 from itertools import islice
 from typing import Any, ClassVar, cast
@@ -139,20 +140,21 @@ class KeyGroups:
         """Parse `patterns`, each a database and a Redis pattern: ``"0:token:*"``.
 
         Raises:
-            UsageProblem: a pattern does not begin with one of `databases` and a colon.
+            UsageProblem: a pattern does not begin with one of `databases` and a colon, or has a backslash.
         """
         self._patterns: dict[int, list[tuple[str, re.Pattern[bytes]]]] = {number: [] for number in databases}
         for pattern in patterns:
             number, colon, glob = pattern.partition(":")
-            if not colon or not number.isdecimal() or int(number) not in self._patterns:
+            known = number.isdecimal() and int(number) in self._patterns
+            if not colon or not known or "\\" in glob:
                 raise UsageProblem(
                     what="pattern of Redis keys",
-                    expected=f"one of databases {', '.join(map(str, databases))}, a colon and a pattern",
+                    expected=f"one of {', '.join(map(str, databases))}, a colon, and a pattern without \\",
                     observed=repr(pattern),
                     source="patterns in the profile",
                     hint='write "0:token:*" for the keys token:* of database 0',
                 )
-            self._patterns[int(number)].append((pattern, _expression(glob.encode())))
+            self._patterns[int(number)].append((pattern, _expression(glob)))
 
     def names(self, database: int) -> tuple[str, ...]:
         """Return the groups of `database`: its patterns, then the rest."""
@@ -172,35 +174,10 @@ class KeyGroups:
         return groups
 
 
-def _expression(glob: bytes) -> re.Pattern[bytes]:
-    r"""Return a Redis pattern (``* ? [a-z] [^a] \x``) as a regular expression."""
-    tokens = re.findall(rb"\\.|\[\^?(?:\\.|[^\]\\])*\]|.", glob, re.DOTALL)
-    return re.compile(b"".join(map(_token, tokens)), re.DOTALL)
-
-
-def _token(token: bytes) -> bytes:
-    if token == b"*":
-        return b".*"
-    if token == b"?":
-        return b"."
-    if token.startswith(b"[") and token.endswith(b"]") and len(token) > 1:
-        inside = token[1:-1].removeprefix(b"^")
-        negated = token[1:2] == b"^"
-        if not inside:
-            return b"." if negated else b"(?!)"
-        return (b"[^" if negated else b"[") + _members(inside) + b"]"
-    return re.escape(token[1:] if token.startswith(b"\\") and len(token) > 1 else token)
-
-
-def _members(inside: bytes) -> bytes:
-    """Return the members between brackets for a regular expression; a range may run in either direction."""
-    ranges = re.findall(rb"(\\.|.)-(\\.|.)|(\\.|.)", inside, re.DOTALL)
-    found = b""
-    for start, end, single in ranges:
-        # The last byte of a match: after a backslash, or the byte itself.
-        first, last = sorted((start[-1:] or single[-1:], end[-1:] or single[-1:]))
-        found += re.escape(first) + b"-" + re.escape(last)
-    return found
+def _expression(glob: str) -> re.Pattern[bytes]:
+    """Return a Redis pattern without backslashes (``* ? [a-z] [^a]``) as a regular expression of bytes."""
+    text = glob.encode().decode("latin-1").replace("[^", "[!")
+    return re.compile(translate(text).encode("latin-1"))
 
 
 def sweep(readable: Readable[RedisProfile], database: int, keys: Sequence[str]) -> int:

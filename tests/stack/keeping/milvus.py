@@ -47,7 +47,7 @@ secrets:
   milvus_reader: {{file: ./reader}}
 """
 ENTITIES = 200
-SMALLEST = -(2**63)
+SMALLEST = -(2**63) + 1
 ODD_KEYS = ("", " ", 'a"b', "a'b", "a\\b", "a\nb", "\u0001", "%", "ü", "😀", "A", "a", "a ", "$(id)")
 ODD = {
     "word": 'it\'s "$(id)"\n\u2028ü😀\\n',

@@ -249,8 +249,6 @@ class Mongodb(Subject):
             }
             for number in range(300)
         )
-        # An insert would make the time of now of it.
-        database["typed"].update_many({"_id": {"$lt": 5}}, {"$set": {"stamp": Timestamp(0, 0)}})
         database["typed"].create_index("whole", unique=True, name="by whole")
         database["typed"].create_index([("text", "text"), ("more", "text")], weights={"more": 3})
         database["typed"].create_index("at", partialFilterExpression={"whole": {"$gt": 3}}, hidden=True)

@@ -16,7 +16,7 @@ from tests.stack.scratch_stores import changed
 
 DATABASE, NEXT = 11, 12
 REST, EMPTY, MANY, SHAPED, ODD = (
-    f"{DATABASE}:{p}" for p in ("*", "none:*", "token:*", "shape:*", "[ab]?\\*")
+    f"{DATABASE}:{p}" for p in ("*", "none:*", "token:*", "shape:*", "[ab]?[*]")
 )
 LIBRARY = "#!lua name=scratch\nredis.register_function('scratch', function() return 1 end)"
 KEYS = (
