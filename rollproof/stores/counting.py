@@ -1,4 +1,4 @@
-"""Counting a store so that a collection's fault stays its own, and a store that hangs is asked once."""
+"""Counting a store so that a collection's fault stays its own, and a store that hangs is asked no more."""
 
 from __future__ import annotations
 
@@ -13,19 +13,15 @@ _UNANSWERED = frozenset({Meaning.TIMEOUT, Meaning.UNREACHABLE})
 Answered = TypeVar("Answered")
 
 
-class Silent(Unverifiable):
-    """The store answers nothing, not even which collections it has."""
-
-
 def counted(reader: Reader) -> Mapping[str, int | Unverifiable]:
     """Return each collection's exact count by name, or the problem that came in place of it.
 
     All are counted together, and one by one only if that fails.
 
     Raises:
-        Silent: the store answers nothing.
+        Unverifiable: the store does not answer.
     """
-    names = _listed(reader)
+    names = reader.collections()
     try:
         return reader.counts()
     except Unverifiable as problem:
@@ -40,27 +36,10 @@ def counted(reader: Reader) -> Mapping[str, int | Unverifiable]:
             found[name] = problem
             if problem.means in _UNANSWERED:
                 reader.close()
-                _listed(reader)
+                reader.collections()  # which touches no record
     if not found:
         raise together
     return found
-
-
-def _listed(reader: Reader) -> tuple[str, ...]:
-    """Ask for the names of collections, which touches no record."""
-    try:
-        return tuple(reader.collections())
-    except Unverifiable as problem:
-        if problem.means not in _UNANSWERED:
-            raise
-        raise Silent(
-            what=problem.what,
-            expected=problem.expected,
-            observed=problem.observed,
-            source=problem.source,
-            hint=problem.hint,
-            means=problem.means,
-        ) from None
 
 
 class Silences:
@@ -87,9 +66,6 @@ class Silences:
         self.require(store)
         try:
             return question()
-        except Silent as problem:
-            self._silent[store] = problem
-            raise
         except Problem as problem:
             if problem.means in _UNANSWERED:
                 self._look(store)
@@ -103,9 +79,7 @@ class Silences:
                 return
             try:
                 with self._open_one(store) as reader:
-                    _listed(reader)
-            except Silent as problem:
-                self._silent[store] = problem
-            except Problem:
-                # It answers, if only with an error.
-                return
+                    reader.collections()
+            except Problem as problem:
+                if problem.means in _UNANSWERED:
+                    self._silent[store] = problem
