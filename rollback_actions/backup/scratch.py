@@ -25,9 +25,8 @@ from rollproof.errors import ActionFailed, Mismatch, UsageProblem
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Engine, Target
 from rollproof.profile.sections import StoreProfile
-from rollproof.stores.drivers import at_place
-from rollproof.stores.reach import Readable
-from rollproof.stores.registry import endpoint_of
+from rollproof.profile.store_descriptor import Trait
+from rollproof.stores.registry import endpoint_of, reader_at
 from rollproof.system.command import Deadline, run_command
 from rollproof.system.file_lock import file_lock
 from rollproof.system.files import create_file
@@ -387,12 +386,12 @@ def require_own_address(name: str, profile: StoreProfile, engine: ContainerEngin
     Raises:
         Mismatch: it would send restored data elsewhere, such as to the target.
     """
-    addresses = descriptor_of(profile).addresses
-    if not addresses:
+    if Trait.ADDRESSES not in descriptor_of(profile).traits:
         return
     endpoint = endpoint_of(profile, engine)
     own = f"{endpoint.host}:{endpoint.port}"
-    named = at_place(addresses)(Readable(name, profile, endpoint))
+    with reader_at(name, profile, endpoint) as reader:
+        named = reader.addresses()
     if set(named) != {own}:
         raise Mismatch(
             what=f"servers that the scratch instance of {name} names",

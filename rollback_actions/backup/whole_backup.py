@@ -23,7 +23,7 @@ from rollproof.profile.store_descriptor import Means
 from rollproof.stores.keeper import RecordKeeper, StoreKeeper
 from rollproof.stores.keepers import open_keepers
 from rollproof.stores.package import Kept
-from rollproof.stores.registry import open_revisions
+from rollproof.stores.registry import open_reader
 
 
 def back_up(
@@ -88,8 +88,8 @@ def _revisions(target: Target, engine: ContainerEngine) -> dict[str, tuple[str, 
     found = {}
     for service, migrations in target.application.migrations.items():
         store = migrations.store
-        with suppress(Problem):
-            found[service] = open_revisions(store, target.stores[store], engine, migrations.table)
+        with suppress(Problem), open_reader(store, target.stores[store], engine) as reader:
+            found[service] = reader.revisions(migrations.table)
     return found
 
 

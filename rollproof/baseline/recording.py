@@ -14,12 +14,11 @@ from rollproof.baseline.sight import require_whole_sight
 from rollproof.collection import Json
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import ActionFailed, listed
-from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import StoreProfile
 from rollproof.stores.policy import compared_of, excluded_of, pace_of, policy_of
 from rollproof.stores.reader import Reader
-from rollproof.stores.registry import open_marks, open_reader
+from rollproof.stores.registry import open_reader
 from rollproof.stores.snapshot import PART, Snapshot, read_parts
 from rollproof.system.side_by_side import each
 
@@ -30,9 +29,7 @@ def record_store(target: Target, engine: ContainerEngine, name: str) -> Recorded
     """Return what the store `name` says of itself; raises `Problem` if it does not answer."""
     with open_reader(name, target.stores[name], engine) as view:
         server = view.ask().server
-        known = descriptor_of(target.stores[name]).marks
-        marks = open_marks(name, target.stores[name], engine) if known else {}
-        return RecordedStore(view.kind, server, dict(view.counts()), marks)
+        return RecordedStore(view.kind, server, dict(view.counts()), view.marks())
 
 
 def record_content(

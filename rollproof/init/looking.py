@@ -18,8 +18,6 @@ from rollproof.init.parts import Found, Looked, parts_of
 from rollproof.init.stack import Stack, read_stack
 from rollproof.profile.sections import Account, Address, ApiKey, StoreProfile
 from rollproof.redaction.secret import remember
-from rollproof.stores.drivers import at_place
-from rollproof.stores.reach import Readable
 from rollproof.stores.registry import reader_at
 from rollproof.system.side_by_side import Question, wait_for
 
@@ -96,13 +94,8 @@ def _looked_into(
     optional = not type(profile).model_fields[READER].is_required()
     for login in [*([None] if optional else []), *logins_of(found)]:
         way = profile.model_copy(update={READER: _account(login, profile)})
-        with suppress(Problem):
-            if not found.sign.holdings:
-                with reader_at(name, way, endpoint, engine) as view:
-                    view.ask()
-                return way, {}
-            holdings = at_place(found.sign.holdings)(Readable(name, way, endpoint, engine=engine))
-            return way, holdings
+        with suppress(Problem), reader_at(name, way, endpoint, engine) as view:
+            return way, view.holdings()
     return None
 
 

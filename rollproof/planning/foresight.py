@@ -28,7 +28,7 @@ from rollproof.profile.profile import Target
 from rollproof.profile.store_descriptor import Trait
 from rollproof.stores.contract import Beside
 from rollproof.stores.package import read_details
-from rollproof.stores.registry import open_marks, open_reader, open_revisions
+from rollproof.stores.registry import open_reader
 from rollproof.system.side_by_side import Question, wait_for
 
 SECONDS = 3.0
@@ -112,7 +112,7 @@ def _questions(
             yield what, partial(_migrations, target, plan, engine, what, service, migrations)
     for name, store in target.stores.items():
         replaced = bool(set(store.services) & set(plan.images))
-        if descriptor_of(store).marks and (replaced or name in plan.stores):
+        if Trait.MARKS in descriptor_of(store).traits and (replaced or name in plan.stores):
             what = f"data of {name}"
             yield what, partial(_data, target, plan, engine, what, name)
         if Trait.WHOLE in descriptor_of(store).traits and name in plan.stores:
@@ -122,7 +122,9 @@ def _questions(
 
 def _unnamed(target: Target, plan: Plan) -> Iterator[Foreseen]:
     """Yield that no migrations are named, where there could be some: then none is judged."""
-    databases = [name for name, store in target.stores.items() if descriptor_of(store).revisions]
+    databases = [
+        name for name, store in target.stores.items() if Trait.REVISIONS in descriptor_of(store).traits
+    ]
     if not target.application.migrations and databases and (plan.images or set(databases) & set(plan.stores)):
         yield Foreseen("migrations", unknown("the profile names none: application.migrations"))
 
@@ -167,7 +169,8 @@ def _revisions_then(
 ) -> Sequence[str]:
     """Return the revisions of the database after the rollback: those of now, or of the backup."""
     if plan.backup is None or migrations.store not in plan.stores:
-        return open_revisions(migrations.store, target.stores[migrations.store], engine, migrations.table)
+        with open_reader(migrations.store, target.stores[migrations.store], engine) as reader:
+            return reader.revisions(migrations.table)
     if service not in plan.backup.revisions:
         raise UnknownRevisions("the backup does not record the database's revision")
     return plan.backup.revisions[service]
@@ -191,7 +194,9 @@ def _data(target: Target, plan: Plan, engine: ContainerEngine, what: str, name: 
     replaced = any(
         plan.images.get(service, now.get(service)) != now.get(service) for service in store.services
     )
-    format_of, running, found = descriptor_of(store).format_of, open_marks(name, store, engine), []
+    with open_reader(name, store, engine) as reader:
+        running = reader.marks()
+    format_of, found = descriptor_of(store).format_of, list[Foreseen]()
     # A store that a restore empties has nothing in its backup.
     if backup is not None and not store.emptied:
         judgement = judge(format_of, read_details(backup.folder / name), running)

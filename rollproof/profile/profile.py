@@ -37,6 +37,7 @@ from rollproof.profile.kinds import AnyStore, descriptor_of, wrong_place, wrong_
 from rollproof.profile.mistakes import ProfileProblem, explain, mistake
 from rollproof.profile.premigration import Premigration
 from rollproof.profile.sections import Account, Model, Name, Redaction, References, unknown_key
+from rollproof.profile.store_descriptor import Trait
 from rollproof.reading import read_regular
 from rollproof.record_names import ACCOUNTS
 from rollproof.redaction.personal import Personal
@@ -268,7 +269,9 @@ class Target(BaseSettings):
         requests, maintenance = application.requests, application.maintenance
         logging = {requests.service} if requests else set()
         answering = {maintenance.service} if maintenance else set()
-        databases = [name for name, store in self.stores.items() if descriptor_of(store).revisions]
+        databases = [
+            name for name, store in self.stores.items() if Trait.REVISIONS in descriptor_of(store).traits
+        ]
         known: list[tuple[str, Iterable[str], Iterable[str]]] = [
             ("application.writers", application.writers, services),
             ("application.requests.service", logging, services),

@@ -60,6 +60,4 @@ class Recognition:
     """The user whom all clients share where compose names no other; "" for a server of keys, not users."""
     logins: tuple[tuple[str, str], ...] = ()
     """Users, each with the variable or ``--option`` of its password; ``$NAME`` is the user in a variable."""
-    holdings: str = ""
-    """Place ``module:name`` of a function of a `Readable`: keys of the section, as the server lists them."""
     statements: Statements

@@ -49,6 +49,12 @@ class Trait(StrEnum):
     """Its records may expire by themselves: after a restore there may be fewer than were kept."""
     OPERATORS_EXPORT = "operators-export"
     """No reader's account is given whole records: its export alone reads as the operator."""
+    MARKS = "marks"
+    """Its server tells the marks of its format: another one may not read its data."""
+    REVISIONS = "revisions"
+    """A table of it may have the revisions of alembic."""
+    ADDRESSES = "addresses"
+    """It names the addresses to which its clients then connect."""
     WHOLE = "whole"
     """A restore replaces all that the server holds, also what the profile does not list."""
 
@@ -95,16 +101,10 @@ class Descriptor(Generic[Profile]):
     """The rights that its reader and its operator need; nothing for a kind without accounts."""
     keeper: str
     """Class of `rollproof.stores.keeper.StoreKeeper`."""
-    marks: str = ""
-    """Function of a `Readable`: its server's `Marks`, for a kind whose data others may not read."""
     format_of: FormatOf = minor_version
-    """The version of the format that a server with such marks writes."""
-    revisions: str = ""
-    """Function of a `Readable` and a table: the revisions of alembic in it, none without such a table."""
+    """The version of the format that a server with such marks writes, of a kind with `Trait.MARKS`."""
     clients: str = ""
     """Class of `StoreClients`, for a kind that lists its connected clients."""
-    addresses: str = ""
-    """Function of a `Readable`: ``host:port`` of every server to which it sends its clients."""
     sweep: str = ""
     """Function of a `Readable`, a database and keys: removes these as its reader, returns the number left.
 

@@ -15,6 +15,7 @@ import orjson
 
 from rollproof.collection import Json
 from rollproof.errors import Unverifiable, UsageProblem
+from rollproof.profile.data_formats import Marks
 from rollproof.profile.kinds import kinds_that
 from rollproof.stores.contract import (
     Answer,
@@ -161,6 +162,25 @@ class Reader(ABC):
             source="the profile",
             hint="take this reference out of the profile",
         )
+
+    # What `init`, a plan and a restore trial ask.
+
+    def holdings(self) -> Mapping[str, Any]:
+        """Return keys of its section of a profile, as the server lists them; none once it has answered."""
+        self.ask()
+        return {}
+
+    def marks(self) -> Marks:
+        """Return the marks of its server's format, of a kind with `Trait.MARKS`."""
+        return {}
+
+    def revisions(self, _table: str) -> tuple[str, ...]:
+        """Return the revisions of alembic in a table, of a kind with `Trait.REVISIONS`; none without it."""
+        return ()
+
+    def addresses(self) -> Sequence[str]:
+        """Return each ``host:port`` to which its clients connect, of a kind with `Trait.ADDRESSES`."""
+        return ()
 
     # What only some kinds can answer.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.store_descriptor import Trait
@@ -11,7 +11,6 @@ from rollproof.stores.reach import ENGINE, Readable
 
 if TYPE_CHECKING:
     from rollproof.engines.engine import ContainerEngine, Endpoint
-    from rollproof.profile.data_formats import Marks
     from rollproof.profile.sections import StoreProfile
     from rollproof.stores.reader import Reader
 
@@ -51,20 +50,3 @@ def open_exporter(name: str, profile: StoreProfile, engine: ContainerEngine) -> 
     """Return a reader of the store `name` that may export; the operator's if no other may."""
     operator = Trait.OPERATORS_EXPORT in descriptor_of(profile).traits
     return open_reader(name, profile, engine, operator=operator)
-
-
-def _told(place: str, name: str, profile: StoreProfile, engine: ContainerEngine, *more: object) -> Any:  # noqa: ANN401 - by place
-    """Return what the function at `place` of a descriptor says of the store `name` now."""
-    return at_place(place)(Readable(name, profile, endpoint_of(profile, engine), engine=engine), *more)
-
-
-def open_marks(name: str, profile: StoreProfile, engine: ContainerEngine) -> Marks:
-    """Return the marks of the server of the store `name`, which is of a kind that has `marks`."""
-    found: Marks = _told(descriptor_of(profile).marks, name, profile, engine)
-    return found
-
-
-def open_revisions(name: str, profile: StoreProfile, engine: ContainerEngine, table: str) -> tuple[str, ...]:
-    """Return the revisions that alembic has recorded in `table` of the store `name`."""
-    found: tuple[str, ...] = _told(descriptor_of(profile).revisions, name, profile, engine, table)
-    return found

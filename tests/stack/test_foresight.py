@@ -21,12 +21,12 @@ from rollproof.planning import foresight
 from rollproof.planning.foresight import Foreseen, foresee, revisions_of
 from rollproof.planning.plan import Plan
 from rollproof.profile.application_profile import Migrations
-from rollproof.profile.data_formats import Fit, judge, minor_version
+from rollproof.profile.data_formats import Fit, Marks, judge, minor_version
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
 from rollproof.stores.keepers import open_keeper
 from rollproof.stores.package import read_details
-from rollproof.stores.registry import open_marks, open_revisions
+from rollproof.stores.registry import open_reader
 from staging.target.operators import Operators
 from tests.stack import damage
 from tests.stack.scratch_project import docker
@@ -68,6 +68,11 @@ def image(tmp_path: Path) -> Iterator[str]:
         yield made
 
 
+def marks_of(target: Target, engine: ContainerEngine, name: str) -> Marks:
+    with open_reader(name, target.stores[name], engine) as reader:
+        return reader.marks()
+
+
 def test_an_image_tells_its_revisions_by_its_id_and_nothing_runs(engine: ContainerEngine, image: str) -> None:
     before = docker("ps", "--all", "--quiet", "--filter", f"ancestor={image}")
     found = revisions_of(engine, image, (FOLDER,), SECONDS)
@@ -80,8 +85,9 @@ def test_an_image_tells_its_revisions_by_its_id_and_nothing_runs(engine: Contain
 
 def test_the_database_tells_the_revision_that_it_has(target: Target, engine: ContainerEngine) -> None:
     store = target.stores["mysql"]
-    assert open_revisions("mysql", store, engine, TABLE) == (FIRST,)
-    assert open_revisions("mysql", store, engine, "imagedb.no_such_table") == ()
+    with open_reader("mysql", store, engine) as reader:
+        assert reader.revisions(TABLE) == (FIRST,)
+        assert reader.revisions("imagedb.no_such_table") == ()
 
 
 def test_a_database_one_revision_ahead_of_its_image_is_refused(
@@ -108,7 +114,7 @@ def test_a_whole_stack_is_judged(target: Target, engine: ContainerEngine, tmp_pa
         RecordedContainer(one.service, one.name, one.image, "sha256:another", None, None, ()) for one in there
     )
     stores = {
-        name: RecordedStore(target.stores[name].kind, "", {}, open_marks(name, target.stores[name], engine))
+        name: RecordedStore(target.stores[name].kind, "", {}, marks_of(target, engine, name))
         for name in JUDGED
     }
     recorded = replace(facts("0" * 40), containers=containers, stores=stores)
@@ -145,7 +151,7 @@ def test_a_server_tells_its_marks_and_reads_what_it_writes(
     target: Target, engine: ContainerEngine, name: str
 ) -> None:
     format_of = descriptor_of(target.stores[name]).format_of
-    told = open_marks(name, target.stores[name], engine)
+    told = marks_of(target, engine, name)
     assert format_of(told), told
     if name == "mongodb":
         assert minor_version(told, "fcv"), told
@@ -160,7 +166,7 @@ def test_a_backup_has_the_marks_of_its_server(
     store = target.stores[name]
     format_of = descriptor_of(store).format_of
     open_keeper(name, store, engine, control, 120.0).back_up(tmp_path)
-    kept, told = read_details(tmp_path), open_marks(name, store, engine)
+    kept, told = read_details(tmp_path), marks_of(target, engine, name)
     assert {mark: kept[mark] for mark in told} == dict(told)
     assert judge(format_of, kept, told).fit is Fit.FITS
     major = int(str(told["server"]).partition(".")[0])

@@ -67,7 +67,7 @@ DESCRIPTOR = Descriptor(
     noun="topics",
     # A message's key here is its partition and offset.
     keys=(),
-    traits=frozenset({Trait.LOG}),
+    traits=frozenset({Trait.LOG, Trait.ADDRESSES}),
     reader="rollproof.stores.kafka.reader:KafkaReader",
     grants=_grants,
     recognition=Recognition(
@@ -88,7 +88,6 @@ DESCRIPTOR = Descriptor(
             "KAFKA_CFG_LISTENER_SECURITY_PROTOCOL_MAP": "SASL_",
             "KAFKA_SASL_ENABLED_MECHANISMS": "",
         },
-        holdings="rollproof.stores.kafka.reader:holdings",
         statements=Statements(
             account='user_{user}="{password}"\n{grants}',
             fresh="These accounts log in by SASL/PLAIN, so the broker needs a listener that allows it. The "
@@ -97,5 +96,4 @@ DESCRIPTOR = Descriptor(
     ),
     keeper="rollproof.stores.kafka.keeper:Keeper",
     retain=_retain,
-    addresses="rollproof.stores.kafka.reader:brokers",
 )

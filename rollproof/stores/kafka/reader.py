@@ -37,7 +37,6 @@ from rollproof.stores.kafka.ranges import Extent, Partition, Segment, divided, r
 from rollproof.stores.kafka.records import CREATED, NOT_STAMPED, Record, record_of, stamp_of
 from rollproof.stores.kafka.retention import ends
 from rollproof.stores.policy import excluded_of
-from rollproof.stores.reach import Readable
 from rollproof.stores.reader import Reader
 
 # Records that `ask` reads at most: enough to show that the log holds any.
@@ -64,6 +63,16 @@ class KafkaReader(Reader):
         "records of transactions that are still open are not read; how records were batched is not compared",
         "replication is not compared where there is one broker; quotas and access lists are not compared",
     )
+
+    def holdings(self) -> Mapping[str, Any]:
+        """Return the topics, the broker's own apart, and the groups."""
+        with Broker(self._reach) as broker:
+            return {"topics": broker.names(["*"]) or ["*"], "groups": broker.groups(["*"])}
+
+    def addresses(self) -> Sequence[str]:
+        """Return the brokers to which clients of this process connect."""
+        with Broker(self._reach) as broker:
+            return sorted(broker.brokers().values())
 
     def ask(self) -> Answer:
         """Read from the first topic that holds a record, or from the last if all are empty."""
@@ -274,18 +283,6 @@ class KafkaReader(Reader):
                 record = record_of(message)
                 whole = record.model_dump(mode="json")
                 yield ExportedRecord(known.key, known.hash, _content(record), whole)
-
-
-def brokers(readable: Readable[KafkaProfile]) -> list[str]:
-    """Return the brokers, as ``host:port``, to which clients of this process connect."""
-    with Broker(readable.reach) as broker:
-        return sorted(broker.brokers().values())
-
-
-def holdings(readable: Readable[KafkaProfile]) -> dict[str, Any]:
-    """Return the topics, the broker's own apart, and the groups. See `Recognition.holdings`."""
-    with Broker(readable.reach) as broker:
-        return {"topics": broker.names(["*"]) or ["*"], "groups": broker.groups(["*"])}
 
 
 def _named(kind: str, names: Iterable[str]) -> Iterator[str]:

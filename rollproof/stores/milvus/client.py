@@ -16,11 +16,9 @@ import grpc  # type: ignore[import-untyped]
 from pymilvus import DataType, MilvusClient
 from pymilvus.exceptions import MilvusException
 
-from rollproof.profile.data_formats import Marks
 from rollproof.stores.client import Client
 from rollproof.stores.contract import LoadState
-from rollproof.stores.milvus.descriptor import MilvusProfile
-from rollproof.stores.reach import Reach, Readable
+from rollproof.stores.reach import Reach
 
 NOT_LOADED = 101
 _WHOLE = frozenset({DataType.INT8, DataType.INT16, DataType.INT32, DataType.INT64})
@@ -98,12 +96,6 @@ class Milvus(Client[MilvusClient]):
         if getattr(error, "code", None) == NOT_LOADED:
             return "only a loaded collection can be counted: load it, or find out who released it"
         return "check the address and that Milvus runs; /healthz may say OK long before it can be queried"
-
-
-def marks(readable: Readable[MilvusProfile]) -> Marks:
-    """Return the marks of the server's format. See `Descriptor.marks`."""
-    with Milvus(readable.reach, readable.profile.database) as milvus:
-        return {"server": milvus.version()}
 
 
 def import_for_searches() -> None:

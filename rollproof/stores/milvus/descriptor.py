@@ -61,7 +61,7 @@ DESCRIPTOR = Descriptor(
     means=lambda _: Means.VOLUMES,
     keys=_keys,
     wrong_place=lambda _: None,
-    traits=frozenset({Trait.VECTORS, Trait.WHOLE}),
+    traits=frozenset({Trait.VECTORS, Trait.MARKS, Trait.WHOLE}),
     reader="rollproof.stores.milvus.reader:MilvusReader",
     grants=_grants,
     recognition=Recognition(
@@ -81,5 +81,4 @@ DESCRIPTOR = Descriptor(
         ),
     ),
     keeper="rollproof.stores.milvus.keeper:Keeper",
-    marks="rollproof.stores.milvus.client:marks",
 )

@@ -11,6 +11,7 @@ from pymilvus import MilvusClient
 
 from rollproof.collection import Json
 from rollproof.errors import Unverifiable
+from rollproof.profile.data_formats import Marks
 from rollproof.stores.contract import (
     Beside,
     ExportedRecord,
@@ -78,6 +79,10 @@ class MilvusReader(Scanned):
     def server(self) -> str:
         """Return the server's name and version."""
         return f"Milvus {self._milvus.version()}"
+
+    def marks(self) -> Marks:
+        """Return the server's version."""
+        return {"server": self._milvus.version()}
 
     def counts(self) -> Mapping[str, int]:
         """Return the exact counts by collection.

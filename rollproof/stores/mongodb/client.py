@@ -15,11 +15,10 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from rollproof.collection import Json
 from rollproof.errors import Unverifiable
-from rollproof.profile.data_formats import Marks
 from rollproof.stores.client import Client
 from rollproof.stores.client_name import NAME
-from rollproof.stores.mongodb.descriptor import FCV, MongodbProfile
-from rollproof.stores.reach import Reach, Readable
+from rollproof.stores.mongodb.descriptor import FCV
+from rollproof.stores.reach import Reach
 
 Document = dict[str, Any]
 UNAUTHORIZED = 13
@@ -149,21 +148,3 @@ def marks_of(client: MongoClient[Document]) -> dict[str, Json]:
     if parameter := told(client, {"getParameter": 1, "featureCompatibilityVersion": 1}):
         found[FCV] = str(parameter["featureCompatibilityVersion"]["version"])
     return found
-
-
-def marks(readable: Readable[MongodbProfile]) -> Marks:
-    """Return the marks of the server's format. See `Descriptor.marks`."""
-    with (
-        Mongodb(readable.reach, readable.profile.authentication_database) as mongodb,
-        mongodb.asked() as client,
-    ):
-        return marks_of(client)
-
-
-def holdings(readable: Readable[MongodbProfile]) -> dict[str, Any]:
-    """Return the databases that the account sees, the server's own apart. See `Recognition.holdings`."""
-    with (
-        Mongodb(readable.reach, readable.profile.authentication_database) as mongodb,
-        mongodb.asked() as client,
-    ):
-        return {"databases": sorted({*client.list_database_names()} - OF_THE_SERVER)}

@@ -54,7 +54,7 @@ DESCRIPTOR = Descriptor(
     means=lambda _: Means.DOCUMENTS,
     keys=("_id",),
     wrong_place=in_a_database,
-    traits=frozenset({Trait.CONNECTIONS, Trait.RIGHTS}),
+    traits=frozenset({Trait.CONNECTIONS, Trait.RIGHTS, Trait.MARKS}),
     reader="rollproof.stores.mongodb.reader:MongodbReader",
     grants=_grants,
     recognition=Recognition(
@@ -67,7 +67,6 @@ DESCRIPTOR = Descriptor(
             ("$MONGO_INITDB_ROOT_USERNAME", "MONGO_INITDB_ROOT_PASSWORD"),
             ("root", "MONGODB_ROOT_PASSWORD"),
         ),
-        holdings="rollproof.stores.mongodb.client:holdings",
         statements=Statements(
             # A shell that reads its input goes on after an error, unless it is caught.
             head='try {\nconst admin = db.getSiblingDB("admin");\n'
@@ -82,6 +81,5 @@ DESCRIPTOR = Descriptor(
     ),
     keeper="rollproof.stores.mongodb.keeper:Keeper",
     format_of=_format_of,
-    marks="rollproof.stores.mongodb.client:marks",
     clients="rollproof.stores.mongodb.clients:Clients",
 )

@@ -23,6 +23,7 @@ from pymongo.collection import Collection
 
 from rollproof.collection import Json
 from rollproof.errors import Unverifiable
+from rollproof.profile.data_formats import Marks
 from rollproof.stores.canonical import hashed
 from rollproof.stores.contract import (
     HASH_BITS,
@@ -44,7 +45,7 @@ from rollproof.stores.mongodb.bson import (
     fields,
     record_key,
 )
-from rollproof.stores.mongodb.client import OF_THE_SERVER, Document, Mongodb, moment, told
+from rollproof.stores.mongodb.client import OF_THE_SERVER, Document, Mongodb, marks_of, moment, told
 from rollproof.stores.mongodb.descriptor import MongodbProfile
 from rollproof.stores.mongodb.rights import judged
 from rollproof.stores.mongodb.schema import Description, collections, description, descriptions
@@ -93,6 +94,16 @@ class MongodbReader(Reader):
     def close(self) -> None:
         """Close the client, if there is one."""
         self._mongodb.close()
+
+    def holdings(self) -> Mapping[str, Any]:
+        """Return the databases that the account sees, the server's own apart."""
+        with self._mongodb.asked() as client:
+            return {"databases": sorted({*client.list_database_names()} - OF_THE_SERVER)}
+
+    def marks(self) -> Marks:
+        """Return the server's version, and its feature compatibility version if the account may see it."""
+        with self._mongodb.asked() as client:
+            return marks_of(client)
 
     def ask(self) -> Answer:
         """Count up to `ASKED_DOCUMENTS` documents of the first collection that holds any."""

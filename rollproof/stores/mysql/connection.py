@@ -12,11 +12,9 @@ import pymysql
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor, DictCursor
 
-from rollproof.profile.data_formats import Marks
 from rollproof.stores.client import Client
 from rollproof.stores.client_name import NAME
-from rollproof.stores.mysql.descriptor import MysqlProfile
-from rollproof.stores.reach import Countdown, Reach, Readable
+from rollproof.stores.reach import Countdown, Reach
 
 Flavour = Literal["mysql", "mariadb"]
 # Only the driver's annotations are generic.
@@ -26,7 +24,7 @@ else:
     _Connection = Connection
 # The server's codes for a privilege that the account lacks.
 _DENIED = frozenset({1045, 1227})
-_NO_TABLE = 1146
+NO_TABLE = 1146
 OF_THE_SERVER = frozenset({"information_schema", "mysql", "performance_schema", "sys"})
 # Codes 2000 to 2999 are errors of the client library: code // 1000 is 2.
 _OF_CLIENT = 2
@@ -120,30 +118,6 @@ def quoted_table(collection: str) -> str:
 def escaped_percents(text: str) -> str:
     """Return `text` with every % doubled, for a query with values: the driver takes a single % for one."""
     return text.replace("%", "%%")
-
-
-def marks(readable: Readable[MysqlProfile]) -> Marks:
-    """Return the marks of the server's format. See `Descriptor.marks`."""
-    with Mysql(readable.reach) as client, client.asked() as connection:
-        return {"product": connection.flavour, "server": connection.version}
-
-
-def revisions(readable: Readable[MysqlProfile], table: str) -> tuple[str, ...]:
-    """Return the revisions that alembic has recorded in ``database.table``. See `Descriptor.revisions`."""
-    with Mysql(readable.reach) as client, client.asked() as connection:
-        try:
-            found = rows(connection, f"SELECT version_num FROM {quoted_table(table)}")  # noqa: S608 - quoted above
-        except pymysql.err.ProgrammingError as error:
-            if error.args[0] != _NO_TABLE:
-                raise
-            return ()
-    return tuple(sorted(str(revision) for (revision,) in found))
-
-
-def holdings(readable: Readable[MysqlProfile]) -> dict[str, Any]:
-    """Return the databases that the account sees, the server's own apart. See `Recognition.holdings`."""
-    with Mysql(readable.reach) as client, client.asked() as connection:
-        return {"databases": sorted(databases_seen(connection) - OF_THE_SERVER)}
 
 
 def databases_seen(connection: Session) -> set[str]:

@@ -87,7 +87,7 @@ DESCRIPTOR = Descriptor(
     means=lambda _: Means.TRANSACTION,
     keys=_keys,
     wrong_place=in_a_database,
-    traits=frozenset({Trait.CONNECTIONS, Trait.RIGHTS}),
+    traits=frozenset({Trait.CONNECTIONS, Trait.RIGHTS, Trait.MARKS, Trait.REVISIONS}),
     noun="tables",
     dialect="mysql",
     reader="rollproof.stores.mysql.reader:MysqlReader",
@@ -104,7 +104,6 @@ DESCRIPTOR = Descriptor(
             ("$MYSQL_USER", "MYSQL_PASSWORD"),
             ("$MARIADB_USER", "MARIADB_PASSWORD"),
         ),
-        holdings="rollproof.stores.mysql.connection:holdings",
         statements=Statements(
             account="CREATE USER IF NOT EXISTS '{user}'@'%' IDENTIFIED BY '{password}';\n"
             "ALTER USER '{user}'@'%' IDENTIFIED BY '{password}';\n{grants}",
@@ -115,7 +114,5 @@ DESCRIPTOR = Descriptor(
         ),
     ),
     keeper="rollproof.stores.mysql.keeper:Keeper",
-    marks="rollproof.stores.mysql.connection:marks",
-    revisions="rollproof.stores.mysql.connection:revisions",
     clients="rollproof.stores.mysql.clients:Clients",
 )

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pymysql
 from pymysql.cursors import SSCursor
 
 from rollproof.collection import Json
+from rollproof.profile.data_formats import Marks
 from rollproof.stores.contract import (
     Answer,
     Beside,
@@ -27,9 +29,12 @@ from rollproof.stores.contract import (
 )
 from rollproof.stores.mysql.accounts import read_beside
 from rollproof.stores.mysql.connection import (
+    NO_TABLE,
+    OF_THE_SERVER,
     Mysql,
     Session,
     count_rows,
+    databases_seen,
     escaped_percents,
     limit_queries,
     quoted,
@@ -160,6 +165,27 @@ class MysqlReader(Reader):
             records=int(records),
             server=version if connection.flavour == "mariadb" else f"MySQL {version}",
         )
+
+    def holdings(self) -> Mapping[str, Any]:
+        """Return the databases that the account sees, the server's own apart."""
+        with Mysql(self._reach) as client, client.asked() as connection:
+            return {"databases": sorted(databases_seen(connection) - OF_THE_SERVER)}
+
+    def marks(self) -> Marks:
+        """Return the server's product and version."""
+        with Mysql(self._reach) as client, client.asked() as connection:
+            return {"product": connection.flavour, "server": connection.version}
+
+    def revisions(self, table: str) -> tuple[str, ...]:
+        """Return the revisions in ``database.table``."""
+        with Mysql(self._reach) as client, client.asked() as connection:
+            try:
+                found = rows(connection, f"SELECT version_num FROM {quoted_table(table)}")  # noqa: S608 - quoted
+            except pymysql.err.ProgrammingError as error:
+                if error.args[0] != NO_TABLE:
+                    raise
+                return ()
+        return tuple(sorted(str(revision) for (revision,) in found))
 
     def counts(self) -> Mapping[str, int]:
         """Return `SELECT COUNT(*)` of every table by ``database.table``, in one snapshot."""

@@ -17,11 +17,8 @@ from qdrant_client.common.client_exceptions import QdrantException
 from qdrant_client.http.exceptions import ApiException, ResponseHandlingException, UnexpectedResponse
 
 from rollproof.errors import unanswered
-from rollproof.profile.data_formats import Marks
 from rollproof.stores.client import Client
 from rollproof.stores.policy import chosen
-from rollproof.stores.qdrant.descriptor import QdrantProfile
-from rollproof.stores.reach import Readable
 from rollproof.system.http import Cutoff
 
 # Statuses of a collection that answers. With the status "red" it fails, at least for some points.
@@ -228,12 +225,6 @@ class Rest(Client[QdrantClient]):
         if not self.reach.endpoint.tls:
             return False
         return ssl.create_default_context(cafile=self.reach.endpoint.ca)
-
-
-def marks(readable: Readable[QdrantProfile]) -> Marks:
-    """Return the marks of the server's format. See `Descriptor.marks`."""
-    with Rest(readable.reach) as rest:
-        return {"server": rest.version()}
 
 
 def point_id(key: str) -> int | str:

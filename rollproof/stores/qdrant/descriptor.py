@@ -33,7 +33,7 @@ DESCRIPTOR = Descriptor(
     means=lambda _: Means.COLLECTIONS,
     keys=("id",),
     wrong_place=lambda _: None,
-    traits=frozenset({Trait.VECTORS}),
+    traits=frozenset({Trait.VECTORS, Trait.MARKS}),
     reader="rollproof.stores.qdrant.reader:QdrantReader",
     grants=_grants,
     recognition=Recognition(
@@ -50,5 +50,4 @@ DESCRIPTOR = Descriptor(
         ),
     ),
     keeper="rollproof.stores.qdrant.keeper:Keeper",
-    marks="rollproof.stores.qdrant.client:marks",
 )

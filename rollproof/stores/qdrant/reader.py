@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from rollproof.collection import Json
+from rollproof.profile.data_formats import Marks
 from rollproof.stores.contract import (
     Beside,
     ExportedRecord,
@@ -141,6 +142,10 @@ class QdrantReader(Scanned):
     def server(self) -> str:
         """Return the server's name and version."""
         return f"Qdrant {self._rest.version()}"
+
+    def marks(self) -> Marks:
+        """Return the server's version."""
+        return {"server": self._rest.version()}
 
     def collections(self) -> Sequence[str]:
         """Return the collections."""

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from fnmatch import translate
 from functools import partial
-from itertools import islice
-from typing import Any, ClassVar, cast
+from typing import ClassVar, cast
 
 import redis
 from redis.backoff import NoBackoff
@@ -18,7 +16,6 @@ from redis.retry import Retry
 
 from rollproof.collection import Json
 from rollproof.errors import UsageProblem
-from rollproof.profile.data_formats import Marks
 from rollproof.stores.client import Client
 from rollproof.stores.client_name import NAME
 from rollproof.stores.reach import Reach, Readable, release
@@ -28,13 +25,6 @@ from rollproof.stores.redis.descriptor import RedisProfile
 SCAN_COUNT = 1000
 # The first release that tells when a key expires; an earlier one tells the time that is left.
 EXACT_EXPIRY_SINCE = (7, 0)
-# Keys that `holdings` looks at in each database: more would tell of few more prefixes, and take long.
-MOST_KEYS = 20_000
-MOST_PATTERNS = 20
-# A name of the application's before a colon; what else is there may be somebody's data.
-_PREFIX = re.compile(rb"(?P<prefix>[A-Za-z][A-Za-z_.-]{0,40}):.")
-# One key alone may be a record of its own.
-_FEWEST = 2
 
 
 # The server's own answers; the driver counts some of them as errors of the connection.
@@ -114,12 +104,6 @@ def marks_of(client: redis.Redis) -> dict[str, Json]:
     return {"product": hello[b"server"].decode(), "server": hello[b"version"].decode()}
 
 
-def marks(readable: Readable[RedisProfile]) -> Marks:
-    """Return the marks of the server's format. See `Descriptor.marks`."""
-    with Redis(readable.reach, readable.profile.databases[0]) as server, server.asked("a version"):
-        return server.marks
-
-
 def keys(client: redis.Redis, reach: Reach) -> frozenset[bytes]:
     """Return every key present in `client`'s database during the whole scan."""
     countdown = reach.start()
@@ -189,22 +173,3 @@ def sweep(readable: Readable[RedisProfile], database: int, keys: Sequence[str]) 
     with Redis(readable.reach, database) as server, server.asked("the removal of keys") as client:
         client.unlink(*keys)
         return int(client.exists(*keys))
-
-
-def holdings(readable: Readable[RedisProfile]) -> dict[str, Any]:
-    """Return the databases that hold keys, and a pattern for each prefix that several keys have.
-
-    See `Recognition.holdings`.
-    """
-    reach = readable.reach
-    with Redis(reach, 0) as server, server.asked("its databases") as client:
-        space: dict[str, Any] = client.info("keyspace")
-    databases = sorted({0, *(int(name.removeprefix("db")) for name in space)})
-    patterns: list[str] = []
-    for database in databases:
-        with Redis(reach, database) as server, server.asked("its keys") as client:
-            found = islice(client.scan_iter(count=SCAN_COUNT), MOST_KEYS)
-            counted = Counter(match["prefix"] for key in found if (match := _PREFIX.match(key)))
-        common = sorted(prefix.decode() for prefix, count in counted.items() if count >= _FEWEST)
-        patterns += [f"{database}:{prefix}:*" for prefix in common[:MOST_PATTERNS]]
-    return {"databases": databases, "patterns": patterns}

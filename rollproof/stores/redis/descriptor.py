@@ -62,7 +62,7 @@ DESCRIPTOR = Descriptor(
     keeps_less=_keeps_less,
     keys=("key",),
     wrong_place=_wrong_place,
-    traits=frozenset({Trait.CONNECTIONS, Trait.EXPIRING}),
+    traits=frozenset({Trait.CONNECTIONS, Trait.EXPIRING, Trait.MARKS}),
     reader="rollproof.stores.redis.reader:RedisReader",
     grants=_grants,
     recognition=Recognition(
@@ -78,7 +78,6 @@ DESCRIPTOR = Descriptor(
             ("default", "VALKEY_PASSWORD"),
             ("default", "--requirepass"),
         ),
-        holdings="rollproof.stores.redis.client:holdings",
         statements=Statements(
             account="ACL SETUSER {user} on resetpass >{password}\n{grants}",
             tail="ACL SETUSER rollproof_canary on resetpass >{password of canary} ~token:* ~user:canary"
@@ -90,7 +89,6 @@ DESCRIPTOR = Descriptor(
         ),
     ),
     keeper="rollproof.stores.redis.keeper:Keeper",
-    marks="rollproof.stores.redis.client:marks",
     clients="rollproof.stores.redis.clients:Clients",
     sweep="rollproof.stores.redis.client:sweep",
 )

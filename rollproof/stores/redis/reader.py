@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import time
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -45,6 +48,13 @@ from rollproof.stores.redis.values import (
 FIRST, MOST = 20, 1000
 ATTEMPTS = 5
 NO_EXPIRY, NO_KEY = -1, -2
+# Keys that `holdings` looks at in each database: more would tell of few more prefixes, and take long.
+MOST_KEYS = 20_000
+MOST_PATTERNS = 20
+# A name of the application's before a colon; what else is there may be somebody's data.
+_PREFIX = re.compile(rb"(?P<prefix>[A-Za-z][A-Za-z_.-]{0,40}):.")
+# One key alone may be a record of its own.
+_FEWEST = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +146,20 @@ class RedisReader(Listed):
         server = self._servers[self._profile.databases[0]]
         with server.asked("a version"):
             return server.marks
+
+    def holdings(self) -> Mapping[str, Any]:
+        """Return the databases that hold keys, and a pattern for each prefix that several keys have."""
+        with Redis(self._reach, 0) as server, server.asked("its databases") as client:
+            space: dict[str, Any] = client.info("keyspace")
+        databases = sorted({0, *(int(name.removeprefix("db")) for name in space)})
+        patterns: list[str] = []
+        for database in databases:
+            with Redis(self._reach, database) as server, server.asked("its keys") as client:
+                found = islice(client.scan_iter(count=SCAN_COUNT), MOST_KEYS)
+                counted = Counter(match["prefix"] for key in found if (match := _PREFIX.match(key)))
+            common = sorted(prefix.decode() for prefix, count in counted.items() if count >= _FEWEST)
+            patterns += [f"{database}:{prefix}:*" for prefix in common[:MOST_PATTERNS]]
+        return {"databases": databases, "patterns": patterns}
 
     def collections(self) -> Sequence[str]:
         """Return the patterns, and ``<database>:*`` for unmatched keys, once the server answers."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import certifi
 import urllib3
@@ -11,8 +11,7 @@ from minio.error import InvalidResponseError, MinioException, S3Error
 from urllib3.exceptions import HTTPError, MaxRetryError
 
 from rollproof.stores.client import Client
-from rollproof.stores.reach import Reach, Readable
-from rollproof.stores.s3.descriptor import S3Profile
+from rollproof.stores.reach import Reach
 
 # Limits for `ask`: objects to list, and bytes to read from the first.
 ASKED_OBJECTS = 1000
@@ -73,9 +72,3 @@ class S3(Client[Minio]):
     def refused(self, error: Exception) -> bool:
         """Return whether the server said so."""
         return isinstance(error, S3Error)
-
-
-def holdings(readable: Readable[S3Profile]) -> dict[str, Any]:
-    """Return the buckets that the account sees. See `Recognition.holdings`."""
-    with S3(readable.reach, readable.profile.region) as server, server.asked("its buckets") as client:
-        return {"buckets": sorted(bucket.name for bucket in client.list_buckets())}

@@ -92,7 +92,6 @@ DESCRIPTOR = Descriptor(
         variables=("MINIO_ROOT_", "MINIO_ACCESS_KEY"),
         listed={"buckets": ("MINIO_DEFAULT_BUCKETS", "MINIO_BUCKET", "MINIO_BUCKET_NAME")},
         logins=(("$MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD"), ("$MINIO_ACCESS_KEY", "MINIO_SECRET_KEY")),
-        holdings="rollproof.stores.s3.client:holdings",
         statements=Statements(
             head="mc alias set here http://127.0.0.1:{port}"
             ' "$MINIO_ROOT_USER" "$MINIO_ROOT_PASSWORD" > /dev/null',

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from minio import Minio
 from minio.error import S3Error
@@ -138,6 +138,11 @@ class S3Reader(Listed):
     def close(self) -> None:
         """Close the connections, if there are any."""
         self._server.close()
+
+    def holdings(self) -> Mapping[str, Any]:
+        """Return the buckets that the account sees."""
+        with self._server.asked("its buckets") as client:
+            return {"buckets": sorted(bucket.name for bucket in client.list_buckets())}
 
     def ask(self) -> Answer:
         """List up to `ASKED_OBJECTS` objects in the first non-empty bucket, and read from the first."""

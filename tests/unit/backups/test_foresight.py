@@ -202,15 +202,21 @@ def made(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Made:
     engine = Engine({image("backend"): TWO}, {"backend": (container("sha256:new"),)})
     made = Made(sandbox, engine)
 
-    def told(name: str, *_: object) -> Any:  # noqa: ANN401
+    def told(name: str) -> Any:  # noqa: ANN401
         made.asked.append(name)
         answer = made.marks.get(name)
         if answer is None:
             raise Unverifiable(what=name, expected="an answer", observed="refused", source="b", hint="c")
         return answer() if callable(answer) else answer
 
-    monkeypatch.setattr(foresight, "open_marks", told)
-    monkeypatch.setattr(foresight, "open_revisions", lambda *_: made.live)
+    class Server(StandIn):
+        def marks(self) -> Any:  # noqa: ANN401
+            return told(self.name)
+
+        def revisions(self, _table: str) -> tuple[str, ...]:
+            return made.live
+
+    monkeypatch.setattr(foresight, "open_reader", lambda name, *_: Server(name, {}))
     monkeypatch.setattr(foresight, "read_details", lambda folder: made.kept[folder.name])
     return made
 
@@ -302,12 +308,13 @@ def test_a_backup_records_what_stayed_as_it_was_meanwhile(
     )
     answers: Iterator[str] = iter(("1", "1", "", "1", "2", "3"))
 
-    def told(*_: object) -> tuple[str, ...]:
-        if answer := next(answers):
-            return (answer,)
-        raise Unverifiable(what="mysql", expected="an answer", observed="none", source="b", hint="c")
+    class Server(StandIn):
+        def revisions(self, _table: str) -> tuple[str, ...]:
+            if answer := next(answers):
+                return (answer,)
+            raise Unverifiable(what="mysql", expected="an answer", observed="none", source="b", hint="c")
 
-    monkeypatch.setattr(whole_backup, "open_revisions", told)
+    monkeypatch.setattr(whole_backup, "open_reader", lambda name, *_: Server(name, {}))
     monkeypatch.setattr(whole_backup, "keep_images", lambda *_: None)
     monkeypatch.setattr(whole_backup, "open_keepers", lambda *_: sandbox.keepers)
     monkeypatch.setattr(whole_backup, "write_index", lambda *_: 0)

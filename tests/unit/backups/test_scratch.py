@@ -36,7 +36,6 @@ from rollproof.profile.store_descriptor import Means
 from rollproof.stores.kafka.descriptor import KafkaProfile
 from rollproof.stores.keeper import Restored
 from rollproof.stores.package import Kept
-from rollproof.stores.reach import Readable
 from rollproof.stores.reader import Reader
 from rollproof.system.clock import Moment
 from rollproof.system.command import Deadline
@@ -207,13 +206,16 @@ def test_a_store_that_sends_its_clients_elsewhere_is_not_restored(
     named: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = Endpoint("10.0.0.9", 9092)
-    asked: list[Readable[KafkaProfile]] = []
+    asked: list[Endpoint] = []
 
-    def brokers(readable: Readable[KafkaProfile]) -> list[str]:
-        asked.append(readable)
-        return named
+    def opened(_name: str, _profile: StoreProfile, endpoint: Endpoint) -> Reader:
+        asked.append(endpoint)
+        reader = create_autospec(Reader, instance=True)
+        reader.__enter__.return_value = reader
+        reader.addresses.return_value = named
+        return cast("Reader", reader)
 
-    monkeypatch.setattr("rollproof.stores.kafka.reader.brokers", brokers)
+    monkeypatch.setattr("rollback_actions.backup.scratch.reader_at", opened)
     engine = create_autospec(ContainerEngine, instance=True)
     engine.resolve.return_value = own
     address = Address(service="kafka", port=9092)
@@ -223,7 +225,7 @@ def test_a_store_that_sends_its_clients_elsewhere_is_not_restored(
     else:
         with pytest.raises(Mismatch, match="itself alone"):
             require_own_address("kafka", profile, engine)
-    assert [readable.endpoint for readable in asked] == [own]
+    assert asked == [own]
 
 
 def test_a_store_that_names_no_address_is_not_asked_for_one(target: Target) -> None:

@@ -14,10 +14,7 @@ from rollproof.stores.reader import Reader
 from tests.conftest import ROOT
 from tests.unit.stores.test_readers_reach import section
 
-PLACES = (
-    *("reader", "keeper"),
-    *("clients", "addresses", "sweep"),
-)
+PLACES = ("reader", "keeper", "clients", "sweep")
 
 
 def test_every_package_of_a_store_is_a_kind() -> None:
