@@ -234,10 +234,6 @@ class Reader(ABC):
         """Return the positions' faults since they were recorded: lost, moved back, or beyond the end."""
         return ()
 
-    def advanced(self, _recorded: Mapping[str, Json]) -> Sequence[str]:
-        """Return how far each consumer is ahead of its recorded position: it has read that, or skipped it."""
-        return ()
-
     def lags(self) -> Mapping[str, int]:
         """Return the number of records that each consumer of a log has yet to read, by its name."""
         return {}

@@ -88,10 +88,6 @@ class Searchable(StandIn):
             self.found("positions")
         return self.astray or ()
 
-    def advanced(self, recorded: Mapping[str, Json]) -> Sequence[str]:
-        assert recorded == self.positions()
-        return ()
-
 
 @dataclass
 class Recorder:

@@ -89,28 +89,6 @@ def strays(recorded: Positions, observed: Positions) -> Sequence[str]:
     return [*_partitions(recorded, observed), *_groups(recorded, observed)]
 
 
-def advances(recorded: Positions, observed: Positions) -> Iterator[str]:
-    """Yield a line for each group's offset that is ahead of its recorded one, by the same shift as `strays`.
-
-    The records between were read, or skipped; offsets do not tell which. Those that retention removed before
-    were skipped.
-    """
-    for place, offset, wanted in _recorded_offsets(recorded, observed):
-        stands, now = observed.offsets.get(place), observed.extents.get(place[1])
-        if stands is not None and stands > wanted:
-            begin = now.begin if now is not None else wanted
-            gone = min(stands, begin) - wanted if begin > wanted else 0
-            removed = f", of which {gone} are no longer there" if gone else ""
-            yield f"{_name_in(*place)}: {stands - wanted} ahead of offset {wanted} ({offset} then){removed}"
-
-
-def _recorded_offsets(recorded: Positions, observed: Positions) -> Iterator[tuple[InPartition, int, int]]:
-    """Yield each group's recorded offset in a partition, and where that is now."""
-    for place, offset in recorded.offsets.items():
-        before, now = recorded.extents.get(place[1]), observed.extents.get(place[1])
-        yield place, offset, offset - (_shift(before, now) if before and now else 0)
-
-
 def _partitions(recorded: Positions, observed: Positions) -> Iterator[str]:
     expected, present = _counts(recorded), _counts(observed)
     for topic, count in expected.items():
@@ -126,7 +104,9 @@ def _partitions(recorded: Positions, observed: Positions) -> Iterator[str]:
 
 
 def _groups(recorded: Positions, observed: Positions) -> Iterator[str]:
-    for place, _, wanted in _recorded_offsets(recorded, observed):
+    for place, offset in recorded.offsets.items():
+        before, now = recorded.extents.get(place[1]), observed.extents.get(place[1])
+        wanted = offset - (_shift(before, now) if before and now else 0)
         name, stands = _name_in(*place), observed.offsets.get(place)
         if stands is None:
             yield f"{name}: expected offset {wanted} or later, observed none"

@@ -32,7 +32,7 @@ from rollproof.stores.contract import (
 )
 from rollproof.stores.kafka.broker import SETTLE_SECONDS, Broker, partitions_in
 from rollproof.stores.kafka.descriptor import KafkaProfile
-from rollproof.stores.kafka.positions import Positions, advances, lags, strays
+from rollproof.stores.kafka.positions import Positions, lags, strays
 from rollproof.stores.kafka.ranges import Extent, Partition, Segment, divided, runs, segments, shifted
 from rollproof.stores.kafka.records import CREATED, NOT_STAMPED, Record, record_of, stamp_of
 from rollproof.stores.kafka.retention import ends
@@ -189,10 +189,6 @@ class KafkaReader(Reader):
             except Unverifiable:  # topics were listed, so it is this alone that is refused
                 unread = ("groups of others: Describe of all groups",)
         return Beside(outside=(*_named("topic", topics), *_named("group", groups)), unread=unread)
-
-    def advanced(self, recorded: Mapping[str, Json]) -> Sequence[str]:
-        """Return a line for each group's offset that is ahead of its recorded one."""
-        return list(advances(Positions.of_record(recorded), self._positions()))
 
     def retentions(self) -> Mapping[str, Retention | None]:
         """Return the retention by topic, or None if the broker does not tell it."""

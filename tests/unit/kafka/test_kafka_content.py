@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from rollproof.collection import Json
 from rollproof.errors import Unverifiable
-from rollproof.stores.kafka.positions import Positions, advances, strays
+from rollproof.stores.kafka.positions import Positions, strays
 from rollproof.stores.kafka.ranges import Extent, Segment, divided, segments, shifted
 
 EXTENTS = {0: Extent(0, 25), 1: Extent(100, 100), 2: Extent(40, 45)}
@@ -116,28 +116,3 @@ def test_what_strayed_is_told(changes: dict[str, Json], words: list[str]) -> Non
     assert len(lines) == len(words)
     for line, word in zip(lines, words, strict=True):
         assert word in line
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({}, []),
-        ({"group_a_group_t_0": 19}, []),
-        ({"group_a_group_t_0": "gone"}, []),
-        ({"group_new_t_2": 3}, []),
-        ({"group_a_group_t_0": 25}, ["group a group t 0: 5 ahead of offset 20 (20 then)"]),
-        # Retention has removed records that the group had not read.
-        (
-            {"topic_t_0": {"begin": 22, "end": 40}, "group_a_group_t_0": 40},
-            ["group a group t 0: 20 ahead of offset 20 (20 then), of which 2 are no longer there"],
-        ),
-        # Made anew: all offsets are 5 lower.
-        ({"topic_t_0": {"begin": 0, "end": 20}, "group_a_group_t_0": 15}, []),
-        (
-            {"topic_t_0": {"begin": 0, "end": 20}, "group_a_group_t_0": 20},
-            ["group a group t 0: 5 ahead of offset 15 (20 then)"],
-        ),
-    ],
-)
-def test_a_group_that_is_ahead_is_told(changes: dict[str, Json], words: list[str]) -> None:
-    assert list(advances(_read(), _read(**changes))) == words

@@ -96,7 +96,7 @@ class Told:
     def nothing(self) -> None:
         """Stand for what a protocol wants, and no probe asks for."""
 
-    counts = load_state = positions = strayed = advanced = schemas = divide = digest = records = nothing
+    counts = load_state = positions = strayed = schemas = divide = digest = records = nothing
     blind_spots = ()
 
     def __enter__(self) -> Self:
