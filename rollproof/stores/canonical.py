@@ -33,8 +33,12 @@ def record_of(
     key: str, identity: bytes, fields: Mapping[str, bytes | None], expires: float | None = None
 ) -> RecordHash:
     """Return the record with its own hash and its fields' hashes."""
-    hashes = {name: hashed(packed([value]), FIELD_BITS) for name, value in fields.items()}
-    return RecordHash(key, hash_of_record(identity, fields), hashes, expires)
+    return RecordHash(key, hash_of_record(identity, fields), hashes_of_fields(fields), expires)
+
+
+def hashes_of_fields(fields: Mapping[str, bytes | None]) -> dict[str, int]:
+    """Return the hash of each field, `FIELD_BITS` each."""
+    return {name: hashed(packed([value]), FIELD_BITS) for name, value in fields.items()}
 
 
 def bytes_json(value: bytes) -> Json:

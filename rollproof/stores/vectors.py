@@ -1,8 +1,7 @@
 """Collections with vectors: scanned in the order of their keys, hashed in a canonical form, exported by key.
 
-A scan reads parts side by side, in bounded memory. In the canonical form each piece has its length in front,
-so that no byte can move to the neighbouring piece undetected. Floats are hashed by their stored bits, JSON by
-its text with sorted keys: 1, 1.0, true and "1" differ.
+A scan reads parts side by side, in bounded memory. Floats are hashed by their stored bits, JSON by its text
+with sorted keys: 1, 1.0, true and "1" differ.
 """
 
 from __future__ import annotations
@@ -12,11 +11,9 @@ from abc import abstractmethod
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from itertools import groupby
 from math import isclose
 from random import SystemRandom
-from struct import Struct
 from threading import Event
 from time import monotonic
 from typing import Any, ClassVar, Protocol
@@ -24,8 +21,6 @@ from typing import Any, ClassVar, Protocol
 import orjson
 
 from rollproof.stores.contract import (
-    FIELD_BITS,
-    HASH_BITS,
     Answer,
     Digest,
     Neighbours,
@@ -50,7 +45,6 @@ Row = Any
 """A record as the store's client gives it."""
 # The nearest records that a recall is about.
 RECALL_AT = 10
-_LENGTHS = Struct("<II")
 _NOT_A_NUMBER = float("nan")
 
 
@@ -256,26 +250,6 @@ def sparse_bytes(values: Mapping[int, float]) -> bytes:
 def json_bytes(value: Any) -> bytes:  # noqa: ANN401 - JSON
     """Return the canonical JSON text for a value and its types."""
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-
-
-def record_hash(key: str, parts: Iterable[tuple[str, bytes]]) -> int:
-    """Return the `HASH_BITS`-bit hash of a record with the key `key` and these named parts."""
-    name = key.encode()
-    pieces = [_LENGTHS.pack(len(name), 0), name]
-    for title, content in parts:
-        name = title.encode()
-        pieces += (_LENGTHS.pack(len(name), len(content)), name, content)
-    return _bits(b"".join(pieces), HASH_BITS)
-
-
-def field_hash(content: bytes) -> int:
-    """Return the `FIELD_BITS`-bit hash of one field."""
-    return _bits(content, FIELD_BITS)
-
-
-def _bits(content: bytes, bits: int) -> int:
-    size = -(-bits // 8)
-    return int.from_bytes(blake2b(content, digest_size=size).digest(), "big") >> 8 * size - bits
 
 
 def _little_endian(packed: array[Any]) -> bytes:

@@ -12,9 +12,10 @@ from pymilvus import DataType, FunctionType, MilvusClient
 from pymilvus.exceptions import MilvusException
 
 from rollproof.collection import Json
+from rollproof.stores.canonical import hash_of_record, hashes_of_fields
 from rollproof.stores.contract import ExportedRecord, RecordHash
 from rollproof.stores.milvus.client import Milvus, literal
-from rollproof.stores.vectors import Hashed, field_hash, float_bytes, json_bytes, record_hash, sparse_bytes
+from rollproof.stores.vectors import Hashed, float_bytes, json_bytes, sparse_bytes
 
 # The server's maximum for a query's limit.
 MOST = 16_384
@@ -143,22 +144,18 @@ class Entities:
     def hashed(self, row: Mapping[str, Any]) -> Hashed:
         """Return an entity's key, hash and size."""
         key = row[self.primary]
-        parts, size = [], 0
-        for title, content in self._parts(row):
-            parts.append((title, content))
-            size += len(content)
+        fields = {title: _encoded(row[name], encode) for name, (title, encode) in self._encoders.items()}
+        if self._dynamic:
+            fields[DYNAMIC] = json_bytes(self._own(row))
         kind = "text" if self._textual else "number"
-        return Hashed(key, record_hash(f"{kind} {key}", parts), size)
+        size = sum(len(content) for content in fields.values() if content is not None)
+        return Hashed(key, hash_of_record(f"{kind} {key}".encode(), fields), size)
 
     def record(self, row: Mapping[str, Any], hashed: Hashed) -> RecordHash:
         """Return an entity's record and field hashes; dynamic fields have their own names."""
-        fields = {
-            name: field_hash(b"value" + encode(row[name]) if row[name] is not None else b"NULL")
-            for name, (_, encode) in self._encoders.items()
-        }
-        for name, value in self._own(row).items():
-            fields[name] = field_hash(b"value" + json_bytes(value))
-        return RecordHash(key=str(hashed.key), hash=hashed.hash, fields=fields)
+        fields = {name: _encoded(row[name], encode) for name, (_, encode) in self._encoders.items()}
+        fields |= {name: json_bytes(value) for name, value in self._own(row).items()}
+        return RecordHash(str(hashed.key), hashed.hash, hashes_of_fields(fields))
 
     def disordered(self, key: Key, after: Key) -> Exception:
         """Return the error for an entity whose key is not greater than the key before it."""
@@ -200,13 +197,6 @@ class Entities:
         for name in present.intersection(self.names(SPARSE)):
             row[name] = {int(index): value for index, value in row[name].items()}
         return row
-
-    def _parts(self, row: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
-        for name, (title, encode) in self._encoders.items():
-            value = row[name]
-            yield (f"{title} NULL", b"") if value is None else (title, encode(value))
-        if self._dynamic:
-            yield DYNAMIC, json_bytes(self._own(row))
 
     def _own(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Return the entity's dynamic fields, which are not in the schema."""
@@ -255,6 +245,10 @@ class Entities:
                 expected=f"fields in {self.collection} whose types can be hashed",
                 hint="exclude this field in the profile: its values are then compared by nothing",
             ) from None
+
+
+def _encoded(value: Any, encode: Encode) -> bytes | None:  # noqa: ANN401 - whatever the client gives
+    return None if value is None else encode(value)
 
 
 def _plain(value: Any) -> Json:  # noqa: ANN401 - whatever the client gives

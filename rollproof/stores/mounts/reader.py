@@ -16,13 +16,13 @@ from typing import IO, cast
 from rollproof.collection import Json
 from rollproof.engines.engine import Container, ContainerEngine
 from rollproof.errors import Unverifiable
+from rollproof.stores.canonical import record_of
 from rollproof.stores.contract import Answer, ExportedRecord, Pace, RecordHash, Selection
 from rollproof.stores.listed import Listed, divided
 from rollproof.stores.mounts.client import END, FIRST, MOST_FILES, File, HeldMount, TarStream, inside
 from rollproof.stores.mounts.descriptor import MountsProfile
 from rollproof.stores.policy import excluded_of
 from rollproof.stores.reach import Readable
-from rollproof.stores.vectors import field_hash, record_hash
 from rollproof.system.files import create_file
 
 # The prefix of an extended attribute's name in a tar.
@@ -280,7 +280,7 @@ def key_of(path: str) -> str:
 
 
 def _record(path: str, info: TarInfo, content: bytes, excluded: Collection[str]) -> RecordHash:
-    fields = {
+    fields: dict[str, bytes | None] = {
         "kind": next((kind for test, kind in _KINDS if getattr(info, test)()), "file").encode(),
         "permissions": f"{info.mode & 0o7777:04o}".encode(),
         "owner": f"{info.uid}:{info.gid}".encode(),
@@ -295,11 +295,8 @@ def _record(path: str, info: TarInfo, content: bytes, excluded: Collection[str])
     if attributes:
         fields["attributes"] = repr(sorted(attributes.items())).encode("utf-8", "surrogateescape")
     shown = {name: value for name, value in fields.items() if name not in excluded}
-    key = key_of(path)
-    # The key is for people: the hash is over the name's own bytes too.
-    raw = path.encode("utf-8", "surrogateescape")
-    whole = record_hash(key, [("name", raw), *sorted(shown.items())])
-    return RecordHash(key, whole, {name: field_hash(value) for name, value in shown.items()})
+    # The key is for people: the hash is over the name's own bytes.
+    return record_of(key_of(path), path.encode("utf-8", "surrogateescape"), shown)
 
 
 def _unique(collection: str, path: str) -> str:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from rollproof.collection import Json
 from rollproof.profile.data_formats import Marks
+from rollproof.stores.canonical import hash_of_record, hashes_of_fields
 from rollproof.stores.contract import (
     Beside,
     ExportedRecord,
@@ -29,11 +30,9 @@ from rollproof.stores.vectors import (
     Hashed,
     Scanned,
     Searcher,
-    field_hash,
     float_bytes,
     json_bytes,
     ranked,
-    record_hash,
     sparse_bytes,
 )
 
@@ -77,22 +76,19 @@ class _Points:
         payload, vectors = row.get("payload") or {}, _named(row.get("vector"))
         if self._excluded:
             payload, vectors = self._included(payload, vectors)
-        content = json_bytes(payload)
-        parts, size = [("payload", content)], len(content)
+        fields = {"payload": json_bytes(payload)}
         for name, vector in sorted(vectors.items()) if len(vectors) > 1 else vectors.items():
-            content = _vector_bytes(vector)
-            size += len(content)
-            parts.append((f"vector {name}", content))
+            fields[f"vector {name}"] = _vector_bytes(vector)
+        size = sum(map(len, fields.values()))
         if isinstance(number, int):
-            return Hashed((0, number), record_hash(f"number {number}", parts), size)
-        return Hashed((1, UUID(number).int), record_hash(f"UUID {number.lower()}", parts), size)
+            return Hashed((0, number), hash_of_record(b"number %d" % number, fields), size)
+        return Hashed((1, UUID(number).int), hash_of_record(b"UUID " + number.lower().encode(), fields), size)
 
     def record(self, row: Any, hashed: Hashed) -> RecordHash:  # noqa: ANN401 - JSON
         payload, vectors = self._included(row.get("payload") or {}, _named(row.get("vector")))
-        fields = {name: field_hash(json_bytes(value)) for name, value in payload.items()}
-        for name, vector in vectors.items():
-            fields[_field(name)] = field_hash(_vector_bytes(vector))
-        return RecordHash(key=str(row["id"]), hash=hashed.hash, fields=fields)
+        fields = {name: json_bytes(value) for name, value in payload.items()}
+        fields |= {_field(name): _vector_bytes(vector) for name, vector in vectors.items()}
+        return RecordHash(str(row["id"]), hashed.hash, hashes_of_fields(fields))
 
     def disordered(self, key: tuple[int, int], after: tuple[int, int]) -> Exception:
         return self._rest.reach.failed(

@@ -19,8 +19,8 @@ from redis.connection import AbstractConnection
 
 from rollproof.collection import Json
 from rollproof.profile.data_formats import Marks
-from rollproof.stores.canonical import number_json, text_json
-from rollproof.stores.contract import HASH_BITS, Answer, ExportedRecord, Pace, RecordHash, Selection
+from rollproof.stores.canonical import hash_of_record, hashes_of_fields, number_json, text_json
+from rollproof.stores.contract import Answer, ExportedRecord, Pace, RecordHash, Selection
 from rollproof.stores.listed import Listed
 from rollproof.stores.names import Name
 from rollproof.stores.policy import excluded_of
@@ -38,9 +38,7 @@ from rollproof.stores.redis.values import (
     Changed,
     Command,
     Value,
-    framed,
     name_of,
-    short_hash,
     text,
 )
 
@@ -71,10 +69,10 @@ class Entry:
     def record(self) -> RecordHash:
         """Return key, type, value and whether the key expires as a record; the expiry time is in no hash."""
         expiry = b"none" if self.expires is None else b"expiring"
-        parts = framed(self.key, self.kind, expiry, self.value.digest)
-        hashed = int.from_bytes(blake2b(parts, digest_size=8).digest(), "little") >> (64 - HASH_BITS)
-        fields = {"type": short_hash(self.kind), "expiry": short_hash(expiry), **self.value.fields}
-        return RecordHash(text(self.key), hashed, fields, self.expires)
+        fields = {"type": self.kind, "expiry": expiry, "value": self.value.digest}
+        hashed = hash_of_record(self.key, fields)
+        hashes = hashes_of_fields({"type": self.kind, "expiry": expiry})
+        return RecordHash(text(self.key), hashed, {**hashes, **self.value.fields}, self.expires)
 
     def exported(self) -> ExportedRecord:
         """Return the whole key, which was read with `dumped`."""

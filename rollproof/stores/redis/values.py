@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
-from rollproof.stores.contract import FIELD_BITS
+from rollproof.stores.canonical import hashes_of_fields, packed
 
 Command = tuple[bytes | str | int, ...]
 _SUM_BYTES = 32
@@ -27,11 +27,6 @@ class Value:
 
     digest: bytes
     fields: Mapping[str, int]
-
-
-def short_hash(value: bytes) -> int:
-    """Return a field's hash."""
-    return int.from_bytes(blake2b(value, digest_size=FIELD_BITS // 8).digest(), "little")
 
 
 def text(name: bytes) -> str:
@@ -53,30 +48,25 @@ def _escaped(letter: str) -> str:
     return "".join(f"\\x{byte:02x}" for byte in letter.encode())
 
 
-def framed(*parts: bytes) -> bytes:
-    """Join `parts`, each preceded by its length."""
-    return b"".join([struct.pack("<Q", len(part)) + part for part in parts])
-
-
 def unordered(elements: Iterable[tuple[bytes, ...]]) -> bytes:
     """Return a digest of elements in any order: their number, and the sum of their hashes."""
     count = total = 0
     for parts in elements:
         count += 1
-        total += int.from_bytes(blake2b(framed(*parts), digest_size=_ELEMENT_BYTES).digest(), "little")
+        total += int.from_bytes(blake2b(packed(parts), digest_size=_ELEMENT_BYTES).digest(), "little")
     return struct.pack("<Q", count) + total.to_bytes(_SUM_BYTES, "little")
 
 
 def _whole(digest: bytes) -> Value:
-    return Value(digest, {"value": short_hash(digest)})
+    return Value(digest, hashes_of_fields({"value": digest}))
 
 
 def _string(value: bytes, _: frozenset[bytes]) -> Value:
-    return _whole(blake2b(framed(value)).digest())
+    return _whole(blake2b(packed([value])).digest())
 
 
 def _list(items: list[bytes], _: frozenset[bytes]) -> Value:
-    return _whole(blake2b(framed(*items)).digest())
+    return _whole(blake2b(packed(items)).digest())
 
 
 def _set(members: Iterable[bytes], _: frozenset[bytes]) -> Value:
@@ -89,17 +79,16 @@ def _sorted_set(members: Iterable[tuple[bytes, float]], _: frozenset[bytes]) -> 
 
 def _hash(pairs: Mapping[bytes, bytes], excluded: frozenset[bytes]) -> Value:
     kept = {name: value for name, value in pairs.items() if name not in excluded}
-    return Value(
-        unordered(kept.items()), {f"field {text(name)}": short_hash(value) for name, value in kept.items()}
-    )
+    shown = {f"field {text(name)}": value for name, value in kept.items()}
+    return Value(unordered(kept.items()), hashes_of_fields(shown))
 
 
 def _stream(told: Mapping[bytes, Any], _: frozenset[bytes]) -> Value:
     """Return the digest of entries in order, positions, and groups, without the times of delivery."""
     names = (b"length", b"last-generated-id", b"max-deleted-entry-id", b"entries-added")
-    hashed = blake2b(framed(*(_plain(told.get(name)) for name in names)))
+    hashed = blake2b(packed(_plain(told.get(name)) for name in names))
     for identity, pairs in told[b"entries"]:
-        hashed.update(framed(identity, framed(*pairs)))
+        hashed.update(packed([identity, packed(pairs)]))
     entries = hashed.digest()
     groups = unordered(
         (
@@ -114,9 +103,8 @@ def _stream(told: Mapping[bytes, Any], _: frozenset[bytes]) -> Value:
         )
         for group in told[b"groups"]
     )
-    return Value(
-        blake2b(entries + groups).digest(), {"entries": short_hash(entries), "groups": short_hash(groups)}
-    )
+    fields = {"entries": entries, "groups": groups}
+    return Value(blake2b(entries + groups).digest(), hashes_of_fields(fields))
 
 
 def _plain(value: object) -> bytes:

@@ -14,10 +14,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rollproof.stores.canonical import hash_of_record, packed, record_of
-from rollproof.stores.contract import FIELD_BITS, HASH_BITS
 from rollproof.stores.mongodb.bson import RAW, bound_key, bound_text, canonical, record_key
-from rollproof.stores.redis.values import TYPES, framed, text, unordered
-from rollproof.stores.vectors import field_hash, float_bytes, json_bytes, record_hash, sparse_bytes
+from rollproof.stores.redis.values import TYPES, text, unordered
+from rollproof.stores.vectors import float_bytes, json_bytes, sparse_bytes
 from tests.unit.laws.made_up import (
     bson_scalars,
     bson_values,
@@ -55,16 +54,6 @@ def test_records_have_one_hash_only_if_they_are_the_same(
     same = (one[0], list(one[1].items())) == (other[0], list(other[1].items()))
     assert (hash_of_record(*one) == hash_of_record(*other)) == same
     assert record_of("key", *one).hash == hash_of_record(*one)
-
-
-@given(st.lists(st.binary(max_size=4)))
-def test_framed_parts_can_be_told_again(parts: list[bytes]) -> None:
-    form, found = framed(*parts), []
-    while form:
-        (length,) = struct.unpack_from("<Q", form)
-        found.append(form[8 : 8 + length])
-        form = form[8 + length :]
-    assert found == parts
 
 
 @given(*[st.lists(st.lists(short_bytes, max_size=3).map(tuple), max_size=4)] * 2, st.randoms())
@@ -121,20 +110,6 @@ def test_the_order_of_a_sparse_vector_means_nothing(values: dict[int, float], ch
     shuffled = dict(chance.sample(list(values.items()), len(values)))
     assert sparse_bytes(shuffled) == sparse_bytes(values)
     assert all(sparse_bytes({**values, index: 0.25}) != sparse_bytes(values) for index in range(10, 12))
-
-
-@given(
-    *[st.tuples(st.text("ab", max_size=2), st.lists(st.tuples(st.text("ab", max_size=2), short_bytes)))] * 2
-)
-def test_parts_of_a_record_do_not_move_unseen(
-    one: tuple[str, list[tuple[str, bytes]]], other: tuple[str, list[tuple[str, bytes]]]
-) -> None:
-    assert (record_hash(*one) == record_hash(*other)) == (one == other)
-
-
-def test_hashes_use_their_bits() -> None:
-    assert max(record_hash(str(number), []) for number in range(200)) >= 2 ** (HASH_BITS - 1)
-    assert 2 ** (FIELD_BITS - 1) <= max(field_hash(bytes([number])) for number in range(200)) < 2**FIELD_BITS
 
 
 @given(bson_values, bson_values)

@@ -9,10 +9,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from rollproof.collection import Json
+from rollproof.stores.canonical import record_of
 from rollproof.stores.contract import Answer, Digest, ExportedRecord, Pace, RecordHash, Selection
 from rollproof.stores.policy import excluded_of
 from rollproof.stores.reader import Reader
-from rollproof.stores.vectors import field_hash, record_hash
 from tests.unit.toy_store.descriptor import FolderProfile
 
 TOKENS, DOCUMENTS = "tokens", "documents"
@@ -101,11 +101,13 @@ class FolderReader(Reader):
     def record(self, collection: str, path: Path) -> RecordHash:
         """Return the hashes of a file, without the fields that the profile excludes."""
         with self.translated():
-            fields = {"content": path.read_bytes(), "permissions": permissions(path).encode()}
+            fields: dict[str, bytes | None] = {
+                "content": path.read_bytes(),
+                "permissions": permissions(path).encode(),
+            }
         for name in excluded_of(self._profile, collection):
             fields.pop(name, None)
-        hashes = {name: field_hash(value) for name, value in fields.items()}
-        return RecordHash(path.name, record_hash(path.name, sorted(fields.items())), hashes)
+        return record_of(path.name, path.name.encode(), fields)
 
     def export(self, _selection: Selection, _folder: Path, _pace: Pace) -> Iterator[ExportedRecord]:
         """Export nothing: a verification needs no export."""
