@@ -83,12 +83,16 @@ def _rows(timeline: Timeline) -> Sequence[Event]:
 
 def _draw_samples(axes: Axes, samples: Sequence[Event], timeline: Timeline) -> None:
     ends = [*(event.at for event in samples[1:]), *(event.ends for event in samples[-1:])]
-    for event, end in zip(samples, ends, strict=True):
-        spans = [(timeline.after(event.at), (end - event.at).total_seconds())]
-        axes.broken_barh(spans, (-_BAR / 2, _BAR), linewidth=0, **_LOOKS[event.verdict or Verdict.PASSED])
+    shown = [
+        (event.verdict or Verdict.PASSED, event.at, end) for event, end in zip(samples, ends, strict=True)
+    ]
+    for verdict, at, end in shown:
+        spans = [(timeline.after(at), (end - at).total_seconds())]
+        axes.broken_barh(spans, (-_BAR / 2, _BAR), linewidth=0, **_LOOKS[verdict])
     if samples and timeline.zero_is in {Since.RESPONSE, Since.MONITOR}:
-        # Every probe may answer, and yet a figure be beyond its band.
-        bad = [(0.0, max(0.0, timeline.after(samples[-1].ends)))]
+        # Until the last bad sample: every probe may answer, and yet a figure be beyond its band.
+        last = max((end for verdict, _, end in shown if verdict is not Verdict.PASSED), default=ends[-1])
+        bad = [(0.0, max(0.0, timeline.after(last)))]
         axes.broken_barh(bad, (-_BAR / 2, _BAR), linewidth=0, **_LOOKS[Verdict.FAILED])
 
 
