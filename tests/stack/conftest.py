@@ -32,8 +32,7 @@ OF_A_STORE = re.compile(r"tests/stack/(?P<contract>reading|keeping)/test_\w+\.py
 # These take minutes each, and begin first: begun last, they would be waited for alone. A worker takes a
 # second file as soon as it has begun its first one, so that short ones stand between them.
 LONGEST_FIRST = (
-    *("test_kills.py", "test_respond.py", "test_checks_step1.py"),
-    *("test_store_clients.py"),
+    *("test_kills.py", "test_respond.py", "test_checks_step1.py", "test_store_clients.py"),
     *("test_gate.py", "test_faults.py", "test_checks_phase4.py", "test_checks_phase1.py"),
 )
 # Files that share a worker, and so a backup of its stack, which takes longer than most tests.
