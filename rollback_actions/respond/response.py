@@ -43,7 +43,7 @@ from rollproof.incident.response_record import (
 )
 from rollproof.incident.tally import tally
 from rollproof.monitoring.assessment import Assessed, assess_target, decision_by
-from rollproof.monitoring.severity import Severity, Standing
+from rollproof.monitoring.severity import Assessment, Severity, Standing
 from rollproof.monitoring.tree import Action, Decision
 from rollproof.planning.advice import Advice
 from rollproof.planning.foresight import Foreseen
@@ -249,7 +249,7 @@ class _Response:
             assessed = self._investigate()
             self._record_assessed(assessed)
             severity = assessed.assessment.severity
-            if severity in {Severity.NON_CRITICAL, Severity.HEALTHY}:
+            if severity in {Severity.NON_CRITICAL, Severity.HEALTHY} or _is_over(assessed.assessment):
                 still_bad = severity is Severity.NON_CRITICAL
         decision = decision_by(self.target, assessed, still_bad=still_bad)
         if assessed.assessment.cut_off:
@@ -267,22 +267,17 @@ class _Response:
         self.journal.write(ASSESSED, **assessed_details(assessed))
 
     def _investigate(self) -> Assessed:
-        """Wait until the investigation's time is over, or it is critical; return the last assessment.
-
-        If a figure is beyond its limit then, but not yet for long enough to count, wait for as long again.
-        """
+        """Wait until the investigation's time is over, or it is critical; return the last assessment."""
         seconds = self.target.responding.investigation_seconds
         self.journal.write(INVESTIGATING, seconds=seconds)
         began, pause = Moment.now(), _BEATS * self.target.premigration.monitoring.beat_seconds
-        while True:
-            left = seconds - began.seconds_ago()
-            time.sleep(min(left, pause) if left > 0 else pause)
+        while (left := seconds - began.seconds_ago()) > 0:
+            time.sleep(min(left, pause))
             self._tell_people("unknown")
-            found = assess_target(self.target, self.say)
-            lasting = found.assessment.severity is Severity.UNKNOWN and found.assessment.of(Standing.LASTING)
-            over = began.seconds_ago() >= (2 * seconds if lasting else seconds)
-            if over or found.assessment.severity is Severity.CRITICAL:
-                return found
+            assessed = assess_target(self.target, self.say)
+            if assessed.assessment.severity is Severity.CRITICAL:
+                return assessed
+        return assess_target(self.target, self.say)
 
     def _agree(self, decision: Decision) -> ResponseOutcome | None:
         """Show the plan and ask; return None for a yes. Nobody is asked about a refused plan."""
@@ -361,6 +356,14 @@ class _Response:
         """Alert the contacts who are due by now. A failed alert stops no response."""
         if self.target.contacts.urls:
             self._run(partial(alert_due, self.target, self.profile, self.incident, severity, self.say))
+
+
+def _is_over(assessment: Assessment) -> bool:
+    """Return whether no band is met; figures of bands that are not critical may just have become bad."""
+    unclear = [found for found in assessment.findings if found.standing is not Standing.CLEAR]
+    return not assessment.cut_off and all(
+        found.standing is Standing.LASTING and found.severity is Severity.NON_CRITICAL for found in unclear
+    )
 
 
 def assessed_details(assessed: Assessed) -> dict[str, Detail]:

@@ -70,11 +70,11 @@ def decide(
         return Decision(Action.EMERGENCY, "data is corrupt: what stores hold goes back too, in all of them")
     if severity is Severity.HEALTHY:
         return Decision(Action.MONITOR, "nothing is beyond its limit")
-    if severity is Severity.UNKNOWN:
+    if severity is Severity.UNKNOWN and still_bad is None:
         return Decision(Action.INVESTIGATE, "nobody knows how bad it is: find out what cannot be seen")
     if severity is Severity.NON_CRITICAL and still_bad is None:
         return Decision(Action.INVESTIGATE, f"not critical: look for the cause for {time}, then decide again")
-    if severity is Severity.NON_CRITICAL and not still_bad:
+    if severity is not Severity.CRITICAL and not still_bad:
         return Decision(Action.MONITOR, f"not critical, and over after {time}")
     return _rollback(scope)
 
