@@ -10,7 +10,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Thread
 from typing import IO
@@ -277,9 +277,11 @@ class Rehearsal:
 
 def _wait_for_end(response: subprocess.Popen[bytes], answer: bytes = b"") -> None:
     """Type the answer, and wait for the end of the response."""
-    if response.stdin is not None:
-        response.stdin.write(answer)
-        response.stdin.close()
+    # A response that has ended already asks for nothing.
+    with suppress(BrokenPipeError):
+        if response.stdin is not None:
+            response.stdin.write(answer)
+            response.stdin.close()
     response.wait(RESPONSE_SECONDS)
 
 
