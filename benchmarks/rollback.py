@@ -60,8 +60,7 @@ def _wrecked(wreck: Callable[[], object], roll_back: Callable[[], None]) -> None
 
 def _bare(stack: Stack, target: Target, backups: Path, commit: str, copies: Path | None = None) -> None:
     services = target.application.services
-    hint = "look at the stack: docker ps"
-    stack.compose("stop", *services, seconds=SECONDS, hint=hint)
+    stack.compose("stop", *services, seconds=SECONDS)
     keepers = open_keepers(target, open_engine(target.engine), ComposeControl(target.engine))
     backup = find_backup(backups, target.name, commit)
     if copies is not None:
@@ -75,7 +74,7 @@ def _bare(stack: Stack, target: Target, backups: Path, commit: str, copies: Path
     every(lambda name: keepers[name].restore(backup.folder / name), keepers, name="restore")
     git(target.application.repository, "checkout", "--quiet", commit)
     up = ["--detach", "--no-build", "--no-deps", "--force-recreate", "--wait"]
-    stack.compose("up", *up, *services, seconds=SECONDS, hint=hint)
+    stack.compose("up", *up, *services, seconds=SECONDS)
 
 
 def _actions(environment: dict[str, str], *arguments: str) -> None:

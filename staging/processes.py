@@ -12,6 +12,8 @@ from rollproof.errors import Problem, reason_of
 from rollproof.system.command import MAXIMUM_OUTPUT_BYTES, Deadline, last_lines, run_program
 
 GRACE_SECONDS = 10.0
+LOOK = "look at the stack: docker ps"
+"""The hint for a program of the stack that fails, where nothing closer is known."""
 TAIL_LINES = 20
 
 

@@ -248,9 +248,10 @@ class _Response:
         if assessed.assessment.severity is Severity.NON_CRITICAL:
             assessed = self._investigate()
             self._record_assessed(assessed)
-            severity = assessed.assessment.severity
-            if severity in {Severity.NON_CRITICAL, Severity.HEALTHY} or _is_over(assessed.assessment):
-                still_bad = severity is Severity.NON_CRITICAL
+            if assessed.assessment.severity is Severity.NON_CRITICAL:
+                still_bad = True
+            elif _is_over(assessed.assessment):
+                still_bad = False
         decision = decision_by(self.target, assessed, still_bad=still_bad)
         if assessed.assessment.cut_off:
             return ResponseOutcome(Ending.CUT_OFF, decision.reason)

@@ -61,12 +61,12 @@ def keep_samples(target: Target, incident: Incident, own: Sequence[Sample] = ())
         new = [*own]
         if source.exists():
             new += _newer(target, source, there[-1].at if there else None, incident.started)
+        if not new:
+            return
         every = sorted([*there, *new], key=lambda sample: sample.at.seconds_since(incident.started))
         if len(every) > MOST:
             every = [*every[: MOST // 2], *every[-(MOST // 2) :]]
-        if new:
-            data = b"".join(json_line(as_json(sample)) for sample in every)
-            write_whole(incident.folder / SAMPLES, data)
+        write_whole(incident.folder / SAMPLES, b"".join(json_line(as_json(sample)) for sample in every))
 
 
 def read_kept(folder: Path) -> tuple[Sample, ...]:

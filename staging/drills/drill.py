@@ -13,7 +13,6 @@ from staging.stack.stack import Stack
 from staging.target.operators import Operators, undone
 
 SECONDS = 60.0
-HINT = "look at the stack: docker ps"
 MAINTENANCE = "/tmp/maintenance"  # noqa: S108 - the profile's own
 
 
@@ -27,7 +26,7 @@ class Ground:
 
     def compose(self, *arguments: str) -> None:
         """Run docker compose on the stack."""
-        self.stack.compose(*arguments, seconds=SECONDS, hint=HINT)
+        self.stack.compose(*arguments, seconds=SECONDS)
 
 
 Inject = Callable[[Ground], AbstractContextManager[None]]

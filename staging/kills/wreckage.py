@@ -17,7 +17,7 @@ from rollproof.errors import Problem
 from rollproof.git.repository import git
 from rollproof.stores.kafka.admin import Admin
 from rollproof.stores.kafka.records import NOT_STAMPED, Record
-from staging.processes import run
+from staging.processes import LOOK, run
 from staging.stack.images import PREFIX
 from staging.stack.stack import Stack
 from staging.target.operators import SECONDS, Operators
@@ -100,10 +100,10 @@ def wreck_stores(operators: Operators, names: Iterable[str] = STORES) -> dict[st
 
 def wreck_service(stack: Stack, service: str) -> None:
     """Point the tag of `service` at another image, and run its container on that."""
-    hint, tag = "look at the stack: docker ps", f"{stack.project}/{service}:current"
-    run(["docker", "tag", f"{PREFIX}/redis", tag], seconds=SECONDS, hint=hint)
+    tag = f"{stack.project}/{service}:current"
+    run(["docker", "tag", f"{PREFIX}/redis", tag], seconds=SECONDS, hint=LOOK)
     options = ["--detach", "--no-build", "--no-deps", "--force-recreate"]
-    stack.compose("up", *options, service, seconds=SECONDS, hint=hint)
+    stack.compose("up", *options, service, seconds=SECONDS)
 
 
 def wreck_code(stack: Stack) -> None:

@@ -35,7 +35,7 @@ from rollproof.system.command import Deadline, end_group
 from rollproof.team.contact_message import assessment_text
 from rollproof.team.contact_record import Alert
 from rollproof.verdict import Verdict, verdict_of
-from staging.processes import run
+from staging.processes import LOOK, run
 from staging.rehearsal.live_users import LiveUsers, Visit
 from staging.rehearsal.pace import Pace, Time, Timetable
 from staging.rehearsal.staging_team import TeamChannel, team_channel, write_change_document
@@ -58,7 +58,6 @@ INVESTIGATED = "root cause: the frontend had stopped; it is started again; no ro
 # By the runbook's timetable, a rehearsal takes two thirds of it.
 USERS_SECONDS = 2.5 * 3600
 ENGINEER = "rehearsal"
-HINT = "look at the stack: docker ps"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,13 +159,13 @@ class Rehearsal:
         """
         self._wait_for(Severity.HEALTHY, target)
         with self.progress.step("stop the frontend"):
-            self.stack.compose("stop", "frontend", seconds=COMMAND_SECONDS, hint=HINT)
+            self.stack.compose("stop", "frontend", seconds=COMMAND_SECONDS)
         self._wait_for(Severity.NON_CRITICAL, target)
         incident = new_incident(target.folders.incidents, target.name)
         with self._responding(incident) as response:
             channel.wait_for(Alert.ON_CALL, COMMAND_SECONDS)
             self._answer(incident, "--decision", "investigate")
-            self.stack.compose("start", "frontend", seconds=COMMAND_SECONDS, hint=HINT)
+            self.stack.compose("start", "frontend", seconds=COMMAND_SECONDS)
             _wait_for_end(response)
         if response.returncode != ExitCode.VERIFIED:
             raise ActionFailed(
@@ -174,7 +173,7 @@ class Rehearsal:
                 expected="continue monitoring: exit code 0",
                 observed=f"exit code {response.returncode}",
                 source=str(incident.folder),
-                hint=HINT,
+                hint=LOOK,
             )
         self._answer(incident, "--assessment", INVESTIGATED)
         self._command("report", incident.id)

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from reports.terminal.progress import Progress, ProgressStep
+from rollproof.system.files import write_whole
 
 _WIDTH = 20
 
@@ -36,11 +37,11 @@ class RehearsalProgress(Progress):
         with self.line(self._text()) as self._show:
             yield
         self._times.parent.mkdir(parents=True, exist_ok=True)
-        self._times.write_text(json.dumps(self._ended), encoding="utf-8")
+        write_whole(self._times, json.dumps(self._ended).encode())
 
     @contextmanager
     def step(self, title: str) -> Iterator[ProgressStep]:
-        """Show the step as `Progress` does, and then the bar anew."""
+        """Show the step as `Progress` does, and then where the bar stands."""
         with super().step(title) as step:
             yield step
         self._ended.append(round(time.monotonic() - self._began, 1))

@@ -14,7 +14,7 @@ from rollback_actions.session.lock import LockVolumes
 from rollproof.engines.compose import PROJECT_LABEL
 from rollproof.errors import Problem
 from rollproof.system.command import Deadline
-from staging.processes import finish, run, tail
+from staging.processes import LOOK, finish, run, tail
 from staging.stack.images import bake, build_store_images
 from staging.stack.shape import Shape
 from staging.stack.slot import Slot, first_slot
@@ -94,7 +94,7 @@ class Stack:
         return [*files, *(file for file in self.shape.files(self.state.application) if file.exists())]
 
     def compose(
-        self, *arguments: str, seconds: float, hint: str, environment: Mapping[str, str] | None = None
+        self, *arguments: str, seconds: float, hint: str = LOOK, environment: Mapping[str, str] | None = None
     ) -> str:
         """Run docker compose on this stack and return its standard output.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rollproof.errors import ActionFailed, ExitCode
 from rollproof.profile.profile import PREFIX, Target, load_target
-from staging.processes import Done, finish
+from staging.processes import LOOK, Done, finish
 
 ACTION_SECONDS = 900
 # Clocks that never run out, for runs that show how an action ends, however slow the machine.
@@ -63,7 +63,7 @@ def run_action(
     return finish(
         [sys.executable, "-m", "rollproof", *arguments],
         seconds=seconds,
-        hint="look at the stack: docker ps",
+        hint=LOOK,
         folder=root,
         environment=environment,
     )

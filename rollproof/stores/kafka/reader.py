@@ -49,8 +49,7 @@ class KafkaReader(Reader):
     A bound is ``partition:offset``. A record has the fields key, value, headers and timestamp; its partition
     and offset identify it. A recreated topic begins at 0 again: its records are compared by their distance
     from the first one. A record that is put back gets its partition's next offset and, if the broker stamps
-    records, the time at which it is put back. An export's lines of one partition keep its
-    order.
+    records, the time at which it is put back. An export's lines of one partition keep its order.
     """
 
     _profile: KafkaProfile
