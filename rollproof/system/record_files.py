@@ -167,8 +167,9 @@ def read_sealed(kind: type[Kind], data: bytes) -> Kind:
 
 
 def _sha256_of(content: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of a record's JSON, in hexadecimal."""
-    return sha256(canonical_json(content)).hexdigest()
+    """Return the SHA-256, in hexadecimal, of all of a record's JSON but the SHA-256 itself."""
+    others = {name: value for name, value in content.items() if name != _SHA256}
+    return sha256(canonical_json(others)).hexdigest()
 
 
 def as_json(value: Any) -> Any:  # noqa: ANN401 - whatever a record holds
