@@ -15,7 +15,7 @@ from rollproof.baseline.folder import Baseline
 from rollproof.collection import Case
 from rollproof.errors import Meaning
 from rollproof.profile.profile import Target
-from rollproof.stores.contract import LoadState
+from rollproof.stores.contract import LOADED
 from rollproof.system.http import Answer
 from rollproof.system.side_by_side import answer_of
 
@@ -81,11 +81,11 @@ def test_store_answers(
            source=answer.query, hint="the store is up and empty: its data was not restored")
 
 
-def test_vectors_are_loaded(vectors: Case, load_state: LoadState, expect: Expect) -> None:
+def test_vectors_are_loaded(vectors: Case, load_state: str, expect: Expect) -> None:
     """Every vector collection that held vectors is loaded, so that it can be searched."""
-    expect(load_state.loaded,
+    expect(load_state == LOADED,
            what=f"collection {vectors}", means=Meaning.SERVICE_DOWN,
-           expected="loaded", observed=load_state.word,
+           expected=LOADED, observed=load_state,
            source=vectors.store, hint="load it: only a loaded collection answers searches")
 
 

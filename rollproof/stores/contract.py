@@ -37,12 +37,8 @@ class Answer:
     server: str
 
 
-@dataclass(frozen=True, slots=True)
-class LoadState:
-    """Whether a collection can be searched; `word` is "loaded" then, else the store's own word."""
-
-    loaded: bool
-    word: str
+LOADED = "loaded"
+"""The load state of a collection that can be searched."""
 
 
 class Blind(Unverifiable):

@@ -49,7 +49,6 @@ class Silences:
         """Keep `open_one`, which opens a new reader of a store by name."""
         self._open_one = open_one
         self._silent: dict[str, Problem] = {}
-        self._locks: dict[str, Lock] = {}
         self._lock = Lock()
 
     def require(self, store: str) -> None:
@@ -73,8 +72,6 @@ class Silences:
 
     def _look(self, store: str) -> None:
         with self._lock:
-            lock = self._locks.setdefault(store, Lock())
-        with lock:
             if store in self._silent:
                 return
             try:

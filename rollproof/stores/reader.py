@@ -18,11 +18,11 @@ from rollproof.errors import Unverifiable, UsageProblem
 from rollproof.profile.data_formats import Marks
 from rollproof.profile.kinds import kinds_that
 from rollproof.stores.contract import (
+    LOADED,
     Answer,
     Beside,
     Digest,
     ExportedRecord,
-    LoadState,
     Neighbours,
     Pace,
     Recall,
@@ -192,9 +192,9 @@ class Reader(ABC):
         """
         return 0, 0
 
-    def load_state(self, _collection: str) -> LoadState:
-        """Return whether `collection` can be searched. Reads only: it loads nothing."""
-        return LoadState(loaded=True, word="loaded")
+    def load_state(self, _collection: str) -> str:
+        """Return `LOADED` if `collection` can be searched, else the store's own word. Loads nothing."""
+        return LOADED
 
     def search(self, _collection: str, limit: int = 5) -> Sequence[str] | None:
         """Search for a vector taken from `collection` itself, without which it returns None.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from abc import abstractmethod
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from math import isclose
@@ -20,23 +20,16 @@ from typing import Any, ClassVar, Protocol
 
 import orjson
 
-from rollproof.stores.contract import (
-    Answer,
-    Digest,
-    Neighbours,
-    Pace,
-    Recall,
-    RecordHash,
-)
+from rollproof.errors import Unverifiable
+from rollproof.stores.contract import Answer, Digest, Neighbours, Pace, Recall, RecordHash
+from rollproof.stores.reach import Reach
 from rollproof.stores.reader import BLOCK_BYTES, FIRST, Reader
 from rollproof.system.side_by_side import Workers
 
 # Pieces of a collection for each connection: enough that the connections end at about the same time. A scan
 # cut short has then read a little from everywhere.
 PIECES = 16
-# Scores that differ by at most this, relative to the larger of 1 and the score, are equal.
-EQUAL = 1e-6
-# The same for the scores of searches through an index.
+# The last bits of a score differ from one search to the next.
 _TIED = 1e-5
 
 Key = Any
@@ -60,8 +53,11 @@ class Hashed:
 class Table(Protocol):
     """One store's collection, for a scan. Its methods are called side by side."""
 
+    reach: Reach
+    collection: str
+
     def key(self, bound: str) -> Key:
-        """Return the key for a division's text."""
+        """Return the key for a division's text; raises `ValueError` if keys are of another type."""
         ...
 
     def keys(self) -> Iterator[str]:
@@ -83,10 +79,6 @@ class Table(Protocol):
         """Return the row as a `RecordHash`."""
         ...
 
-    def disordered(self, key: Key, after: Key) -> Exception:
-        """Return the error for a row whose key is not greater than the key before it."""
-        ...
-
 
 @dataclass(slots=True)
 class Scan:
@@ -101,7 +93,10 @@ class Scan:
     _parts_read: int = 0
 
     def __post_init__(self) -> None:
-        self._bounds = [self.table.key(bound) if bound else None for bound in self.division]
+        try:
+            self._bounds = [self.table.key(bound) if bound else None for bound in self.division]
+        except ValueError as error:
+            raise self._out_of_order(f"keys of another type: {error}") from None
 
     def digests(self, parts: Sequence[int]) -> Iterator[tuple[int, Digest]]:
         """Yield the digest of each of `parts` when known; runs of adjacent parts are read in random order."""
@@ -150,7 +145,7 @@ class Scan:
             for row in rows:
                 hashed = self.table.hashed(row)
                 if after is not None and not hashed.key > after:
-                    raise self.table.disordered(hashed.key, after)
+                    raise self._out_of_order(f"{hashed.key} after {after}")
                 after = hashed.key
                 if end is not None and not after < end:
                     break
@@ -170,6 +165,13 @@ class Scan:
 
     def _bound(self, part: int) -> Key | None:
         return self._bounds[part] if part < len(self._bounds) else None
+
+    def _out_of_order(self, observed: str) -> Unverifiable:
+        return self.table.reach.failed(
+            observed,
+            expected=f"the records of {self.table.collection} in the order of their keys",
+            hint="compare the schemas: the collection was created again, or this server orders otherwise",
+        )
 
     def _next_limit(self, parts: int, end: Key | None) -> int:
         """Return the number of rows to ask for; the piece's rest spans `parts` parts, the first partly read.
@@ -194,24 +196,8 @@ def _pieces(parts: Sequence[int], count: int) -> list[range]:
     return pieces
 
 
-def ranked(vector: Sequence[float], hits: Sequence[tuple[str, float]]) -> Neighbours:
-    """Return the hits in the given order; hits with equal scores by key, as their order means nothing.
-
-    Scores within `EQUAL` are equal: their last bits differ from one search to the next.
-    """
-    ordered: list[tuple[str, float]] = []
-    tied: list[tuple[str, float]] = []
-    for hit in hits:
-        if tied and abs(hit[1] - tied[0][1]) > EQUAL * max(1.0, abs(tied[0][1])):
-            ordered += sorted(tied)
-            tied = []
-        tied.append(hit)
-    ordered += sorted(tied)
-    return Neighbours(
-        vector=tuple(vector),
-        keys=tuple(key for key, _ in ordered),
-        scores=tuple(score for _, score in ordered),
-    )
+def _neighbours(vector: Sequence[float], hits: Sequence[tuple[str, float]]) -> Neighbours:
+    return Neighbours(tuple(vector), tuple(key for key, _ in hits), tuple(score for _, score in hits))
 
 
 def _share(expected: Sequence[tuple[str, float]], hits: Sequence[tuple[str, float]]) -> float:
@@ -219,13 +205,9 @@ def _share(expected: Sequence[tuple[str, float]], hits: Sequence[tuple[str, floa
     if not expected:
         return 1.0
     keys, last = {key for key, _ in expected}, expected[-1][1]
-    found = sum(key in keys or _tied(score, last) for key, score in hits[: len(expected)])
-    return found / len(expected)
-
-
-def _tied(one: float, other: float) -> bool:
-    """Return True if two scores are equal: their last bits differ from one search to the next."""
-    return isclose(one, other, rel_tol=_TIED, abs_tol=_TIED)
+    found = hits[: len(expected)]
+    good = sum(key in keys or isclose(score, last, rel_tol=_TIED, abs_tol=_TIED) for key, score in found)
+    return good / len(expected)
 
 
 def float_bytes(values: Iterable[Any], size: str = "f") -> bytes:
@@ -258,17 +240,12 @@ def _little_endian(packed: array[Any]) -> bytes:
     return packed.tobytes()
 
 
-class Searcher(Protocol):
-    """Searches one collection."""
+Searcher = Callable[..., Sequence[tuple[str, float]]]
+"""Searches one collection: ``(vector, limit, *, exact=False, without=())``.
 
-    def __call__(
-        self, vector: Sequence[float], limit: int, *, exact: bool = False, without: Sequence[str] = ()
-    ) -> Sequence[tuple[str, float]]:
-        """Search among all records but those with the keys `without`; return keys and scores, best first.
-
-        A search that is not `exact` takes the store's own defaults, as most applications do.
-        """
-        ...
+It searches among all records but those with the keys `without`, and returns keys and scores, best first. A
+search that is not `exact` takes the store's own defaults, as most applications do.
+"""
 
 
 class Scanned(Reader):
@@ -303,6 +280,27 @@ class Scanned(Reader):
     @abstractmethod
     def _searcher(self, collection: str) -> Searcher:
         """Return what searches the collection's vectors."""
+
+    @abstractmethod
+    def _vectors(self, collection: str, bounds: Sequence[str]) -> Iterator[Sequence[float]]:
+        """Yield the vector of the first record at each of `bounds`; none where it has none to search for."""
+
+    def golden(self, collection: str, queries: int, limit: int) -> tuple[Neighbours, ...]:
+        """Search for the vectors of records at equal distances in the order of keys."""
+        number = self.count(collection)
+        if not number:
+            return ()
+        search = self._searcher(collection)
+        vectors = self._vectors(collection, self.divide(collection, -(-number // queries))[:queries])
+        return tuple(_neighbours(vector, search(vector, limit, exact=True)) for vector in vectors)
+
+    def search_again(self, collection: str, golden: Sequence[Neighbours]) -> tuple[Neighbours, ...]:
+        """Repeat the search of each golden query, with as many hits as it had."""
+        search = self._searcher(collection)
+        return tuple(
+            _neighbours(query.vector, search(query.vector, max(1, len(query.keys)), exact=True))
+            for query in golden
+        )
 
     def recall(self, collection: str, golden: Sequence[Neighbours]) -> Recall | None:
         """Return what searches through the index find of the nearest `RECALL_AT`, and of the next as many.

@@ -8,27 +8,24 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, ClassVar
 
 import grpc  # type: ignore[import-untyped]
-from pymilvus import DataType, MilvusClient
+from pymilvus import MilvusClient
 from pymilvus.exceptions import MilvusException
 
 from rollproof.stores.client import Client
-from rollproof.stores.contract import LoadState
+from rollproof.stores.contract import LOADED
 from rollproof.stores.reach import Reach
 
-NOT_LOADED = 101
-_WHOLE = frozenset({DataType.INT8, DataType.INT16, DataType.INT32, DataType.INT64})
+_NOT_LOADED = 101
 # The client's own codes are smaller.
 _OF_THE_SERVER = 100
 _ANSWERS = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED})
 # A strong count waits for the server's next time tick, 0.2 s; counts side by side share that wait.
 WORKERS = 8
-# Names read at a time when references are followed.
-NAMES = 1000
 
 # The client logs each error with a traceback before raising it, so it would be reported twice.
 logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
@@ -69,14 +66,46 @@ class Milvus(Client[MilvusClient]):
         with self.asked("a list of collections") as client:
             return sorted(client.list_collections(timeout=self.reach.deadline))
 
+    def described(self, collection: str) -> dict[str, Any]:
+        """Return the server's description of a collection."""
+        with self.asked(f"a description of {collection}") as client:
+            found: dict[str, Any] = client.describe_collection(collection, timeout=self.reach.deadline)
+        return found
+
+    def count(self, collection: str) -> int:
+        """Return the exact number of entities."""
+        with self.asked(f"a count of {collection}") as client:
+            return self._counted(client, collection, "Strong")
+
+    def load_state(self, collection: str) -> str:
+        """Return `LOADED` if a query is answered, not refused as not loaded.
+
+        The server's own call is not used: Milvus 2.3 requires the privilege to load for it.
+        """
+        with self.asked(f"the load state of {collection}") as client:
+            try:
+                self._counted(client, collection, "Eventually")
+            except MilvusException as error:
+                if error.code != _NOT_LOADED:
+                    raise
+                return "not loaded"
+        return LOADED
+
+    def indexes(self, collection: str, field: str = "") -> dict[str, dict[str, Any]]:
+        """Return the descriptions of a collection's indexes by name, or of those of a `field`."""
+        seconds = self.reach.deadline
+        with self.asked(f"indexes of {collection}") as client:
+            return {
+                name: client.describe_index(collection, name, timeout=seconds) or {}
+                for name in sorted(client.list_indexes(collection, field_name=field, timeout=seconds))
+            }
+
     def words(self, error: Exception) -> str:
         """Return the server's words."""
         cause = _cause(error)
         if isinstance(cause, grpc.Call):
             return f"{cause.code().name}: {cause.details()}"
-        if isinstance(error, MilvusException):
-            return f"error {error.code}: {error.message}"
-        return type(error).__name__
+        return f"error {error.code}: {error.message}" if isinstance(error, MilvusException) else repr(error)
 
     def refused(self, error: Exception) -> bool:
         """Return whether the server said so."""
@@ -89,13 +118,20 @@ class Milvus(Client[MilvusClient]):
         return error.code >= _OF_THE_SERVER or (error.__cause__ is None and error.__context__ is None)
 
     def hint(self, error: Exception) -> str:
-        """Return what to check: the account, the collection's load or the address."""
-        cause = _cause(error)
-        if isinstance(cause, grpc.Call) and cause.code() in _ANSWERS:
-            return "check the user and password of the profile, and what that user is granted"
-        if getattr(error, "code", None) == NOT_LOADED:
-            return "only a loaded collection can be counted: load it, or find out who released it"
+        """Return what to check."""
+        if self.refused(error):
+            return "see what the profile's account is granted, and whether the collection is loaded"
         return "check the address and that Milvus runs; /healthz may say OK long before it can be queried"
+
+    def _counted(self, client: MilvusClient, collection: str, consistency: str) -> int:
+        rows = client.query(
+            collection,
+            filter="",
+            output_fields=["count(*)"],
+            consistency_level=consistency,
+            timeout=self.reach.deadline,
+        )
+        return int(rows[0]["count(*)"])
 
 
 def import_for_searches() -> None:
@@ -106,46 +142,6 @@ def import_for_searches() -> None:
     """
     with suppress(ImportError):
         import scipy.sparse  # type: ignore[import-untyped]  # noqa: F401, PLC0415
-
-
-def indexes(
-    client: MilvusClient, collection: str, seconds: float, field: str = ""
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield each index, or those of a `field`, with its description; raises the client's exceptions."""
-    for name in client.list_indexes(collection, field_name=field, timeout=seconds):
-        yield name, client.describe_index(collection, name, timeout=seconds) or {}
-
-
-def count(client: MilvusClient, collection: str, deadline_seconds: float) -> int:
-    """Return the exact number of entities; raises the client's exceptions."""
-    rows = client.query(
-        collection,
-        filter="",
-        output_fields=["count(*)"],
-        consistency_level="Strong",
-        timeout=deadline_seconds,
-    )
-    return int(rows[0]["count(*)"])
-
-
-def load_state(client: MilvusClient, collection: str, deadline_seconds: float) -> LoadState:
-    """Return whether a query is answered, not refused as not loaded; raises the client's exceptions.
-
-    The server's own call is not used: Milvus 2.3 requires the privilege to load for it.
-    """
-    try:
-        client.query(
-            collection,
-            filter="",
-            output_fields=["count(*)"],
-            consistency_level="Eventually",
-            timeout=deadline_seconds,
-        )
-    except MilvusException as error:
-        if error.code == NOT_LOADED:
-            return LoadState(loaded=False, word="not loaded")
-        raise
-    return LoadState(loaded=True, word="loaded")
 
 
 def literal(value: int | str | Sequence[int | str]) -> str:

@@ -12,19 +12,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from pymilvus import MilvusClient
 from pymilvus.client.types import LoadState
 
 from rollproof.errors import Problem, Unverifiable
-from rollproof.profile.sections import Model
+from rollproof.profile.sections import Model, Policy
 from rollproof.profile.store_descriptor import Means
 from rollproof.stores.contract import ExportedRecord
 from rollproof.stores.keeper import Put, Restored, StoreKeeper
-from rollproof.stores.milvus.client import WORKERS, Milvus, count
+from rollproof.stores.milvus.client import WORKERS, Milvus
 from rollproof.stores.milvus.descriptor import MilvusProfile
 from rollproof.stores.milvus.table import Entities
 from rollproof.stores.package import Kept, read_package, write_package
@@ -39,12 +37,8 @@ POLL_SECONDS = 0.3
 _CHANGING = frozenset({"changes", "volatile"})
 STOP_SECONDS, START_SECONDS = 120.0, 180.0
 
-
-class _Collection(Model):
-    """A collection at the time of the backup. `records` is None for a collection that was not loaded."""
-
-    loaded: bool
-    records: int | None
+Counts = Mapping[str, int | None]
+"""The number of records by collection; None of one that is not loaded."""
 
 
 class _Details(Model):
@@ -54,20 +48,8 @@ class _Details(Model):
     """
 
     server: str
-    collections: dict[str, _Collection]
+    collections: dict[str, int | None]
     unsettled: tuple[str, ...] = ()
-
-    def holds(self, found: _Details) -> bool:
-        """Return True if `found`, after a restore, is what was backed up."""
-        return all(
-            found.collections.get(name) == self.collections.get(name)
-            for name in {*self.collections, *found.collections} - {*self.unsettled}
-        )
-
-
-def _records(collection: _Collection | None) -> object:
-    """Return what tells whether its records changed; None of one that is not loaded."""
-    return "absent" if collection is None else collection.records
 
 
 class Keeper(StoreKeeper):
@@ -92,14 +74,17 @@ class Keeper(StoreKeeper):
             self._copy(folder, countdown)
         finally:
             self._start()
-        after = self._wait_until(before, "backup", self._grew).collections
+
+        def policy(name: str) -> Policy:
+            return policy_of(self._profile, name)
+
+        after = self._wait_until(before.collections, "backup", but=lambda name: policy(name) != "exact")
         unsettled = tuple(
             name
             for name in sorted({*before.collections, *after})
-            if policy_of(self._profile, name) in _CHANGING or after.get(name) != before.collections.get(name)
+            if policy(name) in _CHANGING or _text(after, name) != _text(before.collections, name)
         )
-        details = before.model_copy(update={"unsettled": unsettled})
-        return self._package(folder, details, METHOD)
+        return self._package(folder, before.model_copy(update={"unsettled": unsettled}), METHOD)
 
     def keep_safe(self, folder: Path, *, up: bool, backup: Path) -> Kept:
         """Flush, stop, copy every volume, and stay stopped: a start costs more than the copy.
@@ -175,30 +160,13 @@ class Keeper(StoreKeeper):
         if recorded is None:
             unasked = "it could not be asked when it was kept: nothing to compare with"
             return Restored(records={}, notes=(unasked,))
-        found = self._wait_until(recorded, "restore", _Details.holds)
-        notes = [
+        found = self._wait_until(recorded.collections, "restore", but=recorded.unsettled.__contains__)
+        notes = tuple(
             f"{name} was not loaded when it was backed up: it is back, and was not counted"
-            for name, collection in sorted(recorded.collections.items())
-            if collection.records is None
-        ]
-        if found.server != recorded.server:
-            notes.append(f"the backup is of Milvus {recorded.server}, the server is {found.server}")
-        unsettled = frozenset(recorded.unsettled)
-        return Restored(records=self._records(found), notes=tuple(notes), unsettled=unsettled)
-
-    def _grew(self, before: _Details, after: _Details) -> bool:
-        """Return True if `after` differs from `before` in nothing but what the profile lets users do."""
-        return all(
-            self._may_become(name, before.collections.get(name), after.collections.get(name))
-            for name in {*before.collections, *after.collections}
+            for name, records in sorted(recorded.collections.items())
+            if records is None
         )
-
-    def _may_become(self, name: str, before: _Collection | None, after: _Collection | None) -> bool:
-        policy = policy_of(self._profile, name)
-        if policy in _CHANGING or _records(before) == _records(after):
-            return True
-        grew = after is not None and (before is None or (after.records or 0) >= (before.records or 0))
-        return policy == "grows" and grew
+        return Restored(records=self._records(found), notes=notes, unsettled=frozenset(recorded.unsettled))
 
     def _copy(self, folder: Path, countdown: Countdown) -> None:
         self._stop(countdown)
@@ -210,7 +178,7 @@ class Keeper(StoreKeeper):
             kind=self.kind,
             method=method,
             means=Means.VOLUMES if details else Means.PARTIAL,
-            records=self._records(details) if details else {},
+            records=self._records(details.collections) if details else {},
             details=details.model_dump() if details else {},
         )
 
@@ -231,91 +199,72 @@ class Keeper(StoreKeeper):
             with milvus.asked("a flush of every collection") as client:
                 # The longer deadline is for the server's limit on flushes: they queue.
                 each(lambda name: client.flush(name, timeout=60.0), names, workers=WORKERS, name="milvus")
-            return self._observe(milvus, Deadline(self._profile.ready_seconds))
+            patience = Deadline(self._profile.ready_seconds)
+            return _Details(server=milvus.version(), collections=self._counted(milvus, {}, patience))
 
-    def _observe(self, milvus: Milvus, patience: Deadline) -> _Details:
-        """Return every collection of the database with its load state and, if it is loaded, its count.
+    def _counted(self, milvus: Milvus, expected: Counts, patience: Deadline) -> dict[str, int | None]:
+        """Return the number of records of every collection, after loading or releasing it as `expected`.
 
         A collection that is being loaded, as after a start, is waited for within `patience`.
         """
         deadline = self._reach.deadline
 
-        def look(client: MilvusClient, name: str) -> _Collection:
-            while (state := client.get_load_state(name, timeout=deadline)["state"]) == LoadState.Loading:
-                if patience.passed:
-                    raise self._reach.failed(
-                        "loading",
-                        expected=f"{name} loaded or not loaded",
-                        hint="wait until it is loaded, then try again",
-                    )
-                time.sleep(POLL_SECONDS)
-            loaded = state == LoadState.Loaded
-            return _Collection(loaded=loaded, records=count(client, name, deadline) if loaded else None)
+        def look(name: str) -> int | None:
+            with milvus.asked(f"the state of {name}") as client:
+                while (state := client.get_load_state(name, timeout=deadline)["state"]) == LoadState.Loading:
+                    if patience.passed:
+                        raise self._reach.failed(
+                            "loading",
+                            expected=f"{name} loaded or not loaded",
+                            hint="wait until it is loaded, then try again",
+                        )
+                    time.sleep(POLL_SECONDS)
+                if name in expected and (expected[name] is None) is (state == LoadState.Loaded):
+                    change = client.release_collection if expected[name] is None else client.load_collection
+                    change(name, timeout=deadline)
+                    state = client.get_load_state(name, timeout=deadline)["state"]
+            return milvus.count(name) if state == LoadState.Loaded else None
 
-        names = milvus.listed()
-        with milvus.asked("the state of every collection") as client:
-            collections = each(partial(look, client), names, workers=WORKERS, name="milvus")
-        return _Details(server=milvus.version(), collections=collections)
+        return each(look, milvus.listed(), workers=WORKERS, name="milvus")
 
-    def _wait_until(
-        self,
-        expected: _Details,
-        after: str,
-        agree: Callable[[_Details, _Details], bool],
-    ) -> _Details:
-        """Wait until the collections `agree` with `expected`, loading and releasing them by it; return them.
+    def _wait_until(self, expected: Counts, after: str, *, but: Callable[[str], bool]) -> Counts:
+        """Wait until all collections `but` some are as `expected`, loading and releasing them by it.
 
         Raises `ActionFailed` if that takes longer than the profile's `ready_seconds`.
         """
-        end = time.monotonic() + self._profile.ready_seconds
+        patience = Deadline(self._profile.ready_seconds)
         while True:
-            observed: object
             try:
-                found = self._settle(expected)
+                with self._connected() as milvus:
+                    found = self._counted(milvus, expected, patience)
             except Unverifiable as error:
                 observed = error.observed
             else:
-                if agree(expected, found):
+                observed = ", ".join(
+                    f"{name} {_text(found, name)} instead of {_text(expected, name)}"
+                    for name in sorted({*expected, *found})
+                    if not but(name) and _text(found, name) != _text(expected, name)
+                )
+                if not observed:
                     return found
-                observed = _difference(expected.collections, found.collections)
-            if time.monotonic() > end:
+            if patience.passed:
                 raise self._failed(
                     f"collections after the {after}",
-                    expected=f"those of the backup within {self._profile.ready_seconds} s",
+                    expected=f"those of the backup within {patience.seconds:g} s",
                     observed=observed,
                     hint="a difference in counts: something writes, stop the application's writers first; "
                     "no answer: see the server's log, and raise `ready_seconds` when it only needs longer",
                 )
             time.sleep(POLL_SECONDS)
 
-    def _settle(self, expected: _Details) -> _Details:
-        """Load and release collections as `expected`; return the state after that."""
-        deadline = self._reach.deadline
-        with self._connected() as milvus:
-            names = milvus.listed()
-            with milvus.asked("load states") as client:
-                for name in names:
-                    wanted = expected.collections.get(name)
-                    state = client.get_load_state(name, timeout=deadline)["state"]
-                    if wanted is not None and wanted.loaded and state == LoadState.NotLoad:
-                        client.load_collection(name, timeout=deadline)
-                    elif wanted is not None and not wanted.loaded and state != LoadState.NotLoad:
-                        client.release_collection(name, timeout=deadline)
-            return self._observe(milvus, Deadline(0.0))
-
-    def _records(self, details: _Details) -> Mapping[str, int]:
+    def _records(self, collections: Counts) -> Mapping[str, int]:
         """Return the counts of the collections that the profile chooses."""
-        counts = {name: c.records for name, c in details.collections.items() if c.records is not None}
+        counts = {name: records for name, records in collections.items() if records is not None}
         return {name: counts[name] for name in chosen(counts, self._profile.collections)}
 
 
-def _difference(expected: Mapping[str, _Collection], found: Mapping[str, _Collection]) -> str:
-    def text(collection: _Collection | None) -> str:
-        if collection is None:
-            return "absent"
-        return f"{collection.records} records" if collection.loaded else "not loaded"
-
-    names = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
-    return ", ".join(
-        f"{name} {text(found.get(name))} instead of {text(expected.get(name))}" for name in names
-    )
+def _text(collections: Counts, name: str) -> str:
+    if name not in collections:
+        return "absent"
+    records = collections[name]
+    return "not loaded" if records is None else f"{records} records"

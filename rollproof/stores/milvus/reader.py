@@ -2,47 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pymilvus import MilvusClient
+from pymilvus import DataType
 
 from rollproof.collection import Json
 from rollproof.errors import Unverifiable
 from rollproof.profile.data_formats import Marks
-from rollproof.stores.contract import (
-    Beside,
-    ExportedRecord,
-    LoadState,
-    Neighbours,
-    Pace,
-    Selection,
-)
-from rollproof.stores.milvus.client import (
-    _WHOLE,
-    NAMES,
-    WORKERS,
-    Milvus,
-    count,
-    import_for_searches,
-    indexes,
-    literal,
-    load_state,
-)
+from rollproof.stores.contract import Beside, ExportedRecord, Pace, Selection
+from rollproof.stores.milvus.client import WORKERS, Milvus, import_for_searches, literal
 from rollproof.stores.milvus.descriptor import MilvusProfile
-from rollproof.stores.milvus.schema import schemas
 from rollproof.stores.milvus.table import Entities
 from rollproof.stores.names import Name, named, whole_numbers
 from rollproof.stores.policy import chosen, excluded_of
 from rollproof.stores.reach import Readable
 from rollproof.stores.reader import exported_by_key
-from rollproof.stores.vectors import Scanned, Searcher, ranked
+from rollproof.stores.vectors import Scanned, Searcher
 from rollproof.system.side_by_side import each
 
 # The width of an approximate search: wide enough to be repeatable.
-WIDTH = 512
+_WIDTH = 512
+# Names read at a time when references are followed.
+_NAMES = 1000
+_WHOLE = frozenset({DataType.INT8, DataType.INT16, DataType.INT32, DataType.INT64})
+# The compared entries of a description; the others are names given elsewhere, and the server's ids and times.
+_DESCRIBED = (
+    "auto_id",
+    "consistency_level_name",
+    "description",
+    "enable_dynamic_field",
+    "functions",
+    "num_shards",
+    "properties",
+    "struct_fields",
+)
+# The entries of an index about its progress, which a restore or a compaction changes.
+_PROGRESS = frozenset(
+    {"total_rows", "indexed_rows", "pending_index_rows", "state", "index_state_fail_reason"}
+)
 
 
 class MilvusReader(Scanned):
@@ -97,28 +99,24 @@ class MilvusReader(Scanned):
 
     def count(self, collection: str) -> int:
         """Return the exact count of one collection, which must be loaded."""
-        with self._milvus.asked(f"a count of {collection}") as client:
-            return count(client, collection, self._reach.deadline)
+        return self._milvus.count(collection)
 
-    def load_state(self, collection: str) -> LoadState:
-        """Return whether it can be searched."""
-        with self._milvus.asked(f"the load state of {collection}") as client:
-            return load_state(client, collection, self._reach.deadline)
+    def load_state(self, collection: str) -> str:
+        """Return `LOADED`, or "not loaded"."""
+        return self._milvus.load_state(collection)
 
     def search(self, collection: str, limit: int = 5) -> Sequence[str] | None:
         """Search for one entity's vector in `collection`; return None if it is empty."""
         entities = self._table(collection)
-        field = entities.vector
-        if field is None:
+        if entities.vector is None:
             raise self._reach.failed(
-                ", ".join(f"{one['name']} {one['type'].name}" for one in entities.fields),
+                "none",
                 expected=f"a field of type FLOAT_VECTOR in {collection}",
                 hint="leave it out of the profile's `collections`: other vectors are not searched",
             )
-        rows = entities.read([entities.primary, field], None, None, None, 1)
-        if not rows:
-            return None
-        return [key for key, _ in self._nearest(entities, {}, rows[0][field], limit)]
+        rows = entities.read([entities.primary, entities.vector], None, None, None, 1)
+        hits = self._nearest(entities, {}, rows[0][entities.vector], limit) if rows else None
+        return None if hits is None else [key for key, _ in hits]
 
     def names(
         self, collection: str, fields: Sequence[str], where: Mapping[str, str]
@@ -128,7 +126,7 @@ class MilvusReader(Scanned):
         with self._milvus.asked(f"{', '.join(fields)} of {collection}") as client:
             blocks = client.query_iterator(
                 collection,
-                batch_size=NAMES,
+                batch_size=_NAMES,
                 filter=condition,
                 output_fields=list(fields),
                 timeout=self._reach.deadline,
@@ -140,10 +138,16 @@ class MilvusReader(Scanned):
 
     def held(self, collection: str, fields: Sequence[str], names: Sequence[Name]) -> set[Name]:
         """Return the `names` that entities' scalar fields hold; the first has texts or whole numbers."""
+        texts = sorted({name[0] for name in names})
+        described = self._milvus.described(collection)["fields"]
+        kind = next((one["type"] for one in described if one["name"] == fields[0]), None)
+        # A dynamic field has any type.
+        values: list[Sequence[str | int]] = [texts] if kind not in _WHOLE else []
+        values += [whole_numbers(texts)] if kind is None or kind in _WHOLE else []
+        condition = " or ".join(f"{fields[0]} in {literal(some)}" for some in values if some)
+        if not condition:
+            return set()
         with self._milvus.asked(f"{', '.join(fields)} of {collection}") as client:
-            condition = self._among(client, collection, fields[0], sorted({name[0] for name in names}))
-            if not condition:
-                return set()
             found = client.query(
                 collection,
                 filter=condition,
@@ -153,101 +157,80 @@ class MilvusReader(Scanned):
             )
         return {name for row in found if (name := named(row, fields)) is not None} & set(names)
 
-    def _among(self, client: MilvusClient, collection: str, field: str, texts: Sequence[str]) -> str:
-        """Return the condition that a field is one of `texts`, by its type, or "" if none of them can be."""
-        described = client.describe_collection(collection, timeout=self._reach.deadline)["fields"]
-        kind = next((one["type"] for one in described if one["name"] == field), None)
-        # A dynamic field has any type.
-        values: list[Sequence[str | int]] = [texts] if kind not in _WHOLE else []
-        values += [whole_numbers(texts)] if kind is None or kind in _WHOLE else []
-        return " or ".join(f"{field} in {literal(each)}" for each in values if each)
-
     def schemas(self) -> Mapping[str, Json]:
         """Return each collection's fields, partitions, indexes, load state, and each alias's collection."""
-        names = chosen(self._milvus.listed(), self._profile.collections)
-        with self._milvus.asked("schemas") as client:
-            return schemas(client, names, self._reach.deadline)
+        found = each(self._schemas, self.collections(), workers=WORKERS, name="milvus").values()
+        return dict(sorted((name, schema) for schemas in found for name, schema in schemas.items()))
+
+    def _schemas(self, collection: str) -> dict[str, Json]:
+        """Return the schema of a collection, and of its aliases."""
+        described = self._milvus.described(collection)
+        with self._milvus.asked(f"partitions of {collection}") as client:
+            partitions = sorted(client.list_partitions(collection, timeout=self._reach.deadline))
+        indexes = {
+            name: {key: value for key, value in index.items() if key not in _PROGRESS}
+            for name, index in self._milvus.indexes(collection).items()
+        }
+        schema = {
+            **{name: described[name] for name in _DESCRIBED if name in described},
+            "fields": [
+                {name: value for name, value in field.items() if name != "field_id"}
+                for field in described["fields"]
+            ],
+            "partitions": partitions,
+            "indexes": indexes,
+            "load state": self._milvus.load_state(collection),
+        }
+        aliases = dict.fromkeys((f"alias {alias}" for alias in described.get("aliases") or ()), collection)
+        return {collection: _json(schema), **aliases}
 
     def beside(self) -> Beside:
         """Return the databases and collections that the profile does not list.
 
         Databases without a collection are left out: every server has one named ``default``.
         """
-        names = self._milvus.listed()
-        others = {*names} - {*chosen(names, self._profile.collections)}
+        others = {*self._milvus.listed()} - {*self.collections()}
         outside, unread = [f"collection {name}" for name in sorted(others)], []
         try:
             with self._milvus.asked("a list of databases") as client:
-                found = client.list_databases(timeout=self._reach.deadline)
-            databases = sorted({*found} - {self._profile.database})
+                databases = {*client.list_databases(timeout=self._reach.deadline)} - {self._profile.database}
         except Unverifiable:  # collections were listed, so it is this alone that is refused
-            databases, unread = [], ["databases of others: ListDatabases"]
-        for database in databases:
+            databases, unread = set(), ["databases of others: ListDatabases"]
+        for database in sorted(databases):
             try:
-                if self._holds(database):
-                    outside.append(f"database {database}")
+                with Milvus(self._reach, database) as milvus:
+                    outside += [f"database {database}"] if milvus.listed() else []
             except Unverifiable:
                 unread.append(f"collections of database {database}: ShowCollections there")
         return Beside(outside=tuple(outside), unread=tuple(unread))
 
-    def _holds(self, database: str) -> bool:
-        """Return whether another database holds a collection."""
-        with Milvus(self._reach, database) as milvus:
-            return bool(milvus.listed())
-
-    def golden(self, collection: str, queries: int, limit: int) -> tuple[Neighbours, ...]:
-        """Return searches for the vectors of entities at equal distances in the order of keys.
-
-        They search the schema's first field of type FLOAT_VECTOR.
-        """
-        entities, number = self._table(collection), self.count(collection)
-        field = entities.vector
-        if field is None or not number:
-            return ()
-        found: list[Mapping[str, Any]] = []
-        for bound in self.divide(collection, -(-number // queries))[:queries]:
-            begin = entities.key(bound) if bound else None
-            found += entities.read([entities.primary, field], None, begin, None, 1)
-        width = self._width(entities, limit)
-        vectors = (row[field] for row in found if row[field] is not None)
-        return tuple(self._search(entities, width, vector, limit) for vector in vectors)
-
-    def search_again(self, collection: str, golden: Sequence[Neighbours]) -> tuple[Neighbours, ...]:
-        """Repeat the search of each golden query, with as many hits as it had."""
-        entities = self._table(collection)
-        asked = [(query.vector, max(1, len(query.keys))) for query in golden]
-        width = self._width(entities, max((limit for _, limit in asked), default=1))
-        return tuple(self._search(entities, width, vector, limit) for vector, limit in asked)
-
     def _table(self, collection: str) -> Entities:
-        excluded = excluded_of(self._profile, collection)
-        return Entities(self._milvus, collection, excluded)
+        return Entities(self._milvus, collection, excluded_of(self._profile, collection))
+
+    def _vectors(self, collection: str, bounds: Sequence[str]) -> Iterator[Sequence[float]]:
+        entities = self._table(collection)
+        field = entities.vector
+        if field is None:
+            return
+        for bound in bounds:
+            begin = entities.key(bound) if bound else None
+            for row in entities.read([entities.primary, field], None, begin, None, 1):
+                if row[field] is not None:
+                    yield [float(value) for value in row[field]]
 
     def _searcher(self, collection: str) -> Searcher:
         entities = self._table(collection)
-        widest = self._width(entities, WIDTH)
-
-        def search(
-            vector: Sequence[float], limit: int, *, exact: bool = False, without: Sequence[str] = ()
-        ) -> Sequence[tuple[str, float]]:
-            width = widest if exact else {}
-            return self._nearest(entities, width, vector, limit, entities.others(without))
-
-        return search
-
-    def _search(
-        self, entities: Entities, width: Mapping[str, int], vector: Sequence[float], limit: int
-    ) -> Neighbours:
-        vector = [float(value) for value in vector]
-        return ranked(vector, self._nearest(entities, width, vector, limit))
+        return partial(self._nearest, entities, self._widest(entities))
 
     def _nearest(
         self,
         entities: Entities,
-        width: Mapping[str, int],
+        widest: Mapping[str, int],
         vector: Sequence[float],
         limit: int,
-        condition: str = "",
+        *,
+        exact: bool = False,
+        without: Sequence[str] = (),
     ) -> list[tuple[str, float]]:
         """Return the keys and scores of the entities nearest to `vector`, the best first."""
         import_for_searches()
@@ -255,28 +238,26 @@ class MilvusReader(Scanned):
             (hits,) = client.search(
                 entities.collection,
                 data=[[float(value) for value in vector]],
-                filter=condition,
+                filter=entities.others(without),
                 anns_field=entities.vector,
                 limit=limit,
-                search_params={"params": width},
+                search_params={"params": widest if exact else {}},
                 timeout=self._reach.deadline,
                 **entities.moment,
             )
         # Clients differ: a hit's key is under the primary key's own name, or under "id".
         return [(str(hit.get(entities.primary, hit.get("id"))), float(hit["distance"])) for hit in hits]
 
-    def _width(self, entities: Entities, limit: int) -> dict[str, int]:
-        """Return the parameter of searches wide enough for `limit` hits, by the index type."""
-        collection, field = entities.collection, entities.vector or ""
-        with self._milvus.asked(f"indexes of {collection}") as client:
-            for _, index in indexes(client, collection, self._reach.deadline, field):
-                kind = str(index["index_type"])
-                if kind.startswith("HNSW"):
-                    return {"ef": max(WIDTH, limit)}
-                if kind.startswith("IVF") or kind == "SCANN":
-                    return {"nprobe": int(index.get("nlist", WIDTH))}
-                if kind == "DISKANN":
-                    return {"search_list": max(WIDTH, limit)}
+    def _widest(self, entities: Entities) -> dict[str, int]:
+        """Return the parameter of the widest searches that make sense, by the index type."""
+        for index in self._milvus.indexes(entities.collection, entities.vector or "").values():
+            kind = str(index["index_type"])
+            if kind.startswith("HNSW"):
+                return {"ef": _WIDTH}
+            if kind.startswith("IVF") or kind == "SCANN":
+                return {"nprobe": int(index.get("nlist", _WIDTH))}
+            if kind == "DISKANN":
+                return {"search_list": _WIDTH}
         return {}
 
     def export(self, selection: Selection, folder: Path, pace: Pace) -> Iterator[ExportedRecord]:
@@ -288,3 +269,14 @@ class MilvusReader(Scanned):
             return [entities.exported(row) for row in rows]
 
         yield from exported_by_key(selection, read, pace)
+
+
+def _json(value: Any) -> Json:  # noqa: ANN401 - whatever the client describes with
+    """Return a description as JSON: types by name, mappings sorted."""
+    if isinstance(value, Enum):
+        return value.name
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Mapping):
+        return {str(name): _json(each) for name, each in sorted(value.items(), key=str)}
+    return [_json(each) for each in value] if isinstance(value, Iterable) else str(value)

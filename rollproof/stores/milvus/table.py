@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 import grpc  # type: ignore[import-untyped]
@@ -20,45 +19,30 @@ from rollproof.stores.vectors import Hashed, float_bytes, json_bytes, sparse_byt
 # The server's maximum for a query's limit.
 MOST = 16_384
 DYNAMIC = "$meta"
-SPARSE = frozenset({DataType.SPARSE_FLOAT_VECTOR})
-PACKED = frozenset({DataType.BINARY_VECTOR, DataType.FLOAT16_VECTOR, DataType.BFLOAT16_VECTOR})
+_PACKED = (DataType.BINARY_VECTOR, DataType.FLOAT16_VECTOR, DataType.BFLOAT16_VECTOR)
 
 Key = int | str
 Encode = Callable[[Any], bytes]
-
-
-def _number(value: Any) -> bytes:  # noqa: ANN401 - the client gives int or bool
-    return str(value).encode()
-
-
-def _text(value: str) -> bytes:
-    return value.encode()
 
 
 def _float_vector(value: Any) -> bytes:  # noqa: ANN401 - a list, or an array of numpy's
     return value.astype("<f4").tobytes() if hasattr(value, "astype") else float_bytes(value)
 
 
-def packed_vector(value: Any) -> bytes:  # noqa: ANN401 - the client gives bytes, or a list of one
-    """Return the bytes of a binary vector, or of a vector of 16-bit floats."""
+def _packed_vector(value: Any) -> bytes:  # noqa: ANN401 - the client gives bytes, or a list of one
     return value if isinstance(value, bytes) else b"".join(bytes(each) for each in value)
 
 
-ENCODERS: dict[DataType, Encode] = {
-    DataType.BOOL: _number,
-    DataType.INT8: _number,
-    DataType.INT16: _number,
-    DataType.INT32: _number,
-    DataType.INT64: _number,
+_NUMBERS = (DataType.BOOL, DataType.INT8, DataType.INT16, DataType.INT32, DataType.INT64)
+_ENCODERS: dict[DataType, Encode] = {
+    **dict.fromkeys(_NUMBERS, lambda value: str(value).encode()),
     DataType.FLOAT: lambda value: float_bytes([value]),
     DataType.DOUBLE: lambda value: float_bytes([value], "d"),
-    DataType.VARCHAR: _text,
+    DataType.VARCHAR: str.encode,
     DataType.JSON: json_bytes,
     DataType.FLOAT_VECTOR: _float_vector,
-    DataType.BINARY_VECTOR: packed_vector,
-    DataType.FLOAT16_VECTOR: packed_vector,
-    DataType.BFLOAT16_VECTOR: packed_vector,
     DataType.SPARSE_FLOAT_VECTOR: sparse_bytes,
+    **dict.fromkeys(_PACKED, _packed_vector),
 }
 
 
@@ -72,16 +56,23 @@ class Entities:
     def __init__(self, milvus: Milvus, collection: str, excluded: frozenset[str] = frozenset()) -> None:
         """Ask for the description and the server's clock; raises `Unverifiable`."""
         self._milvus = milvus
-        self._reach = reach = milvus.reach
+        self.reach = milvus.reach
         self.collection = collection
         self._excluded = excluded
-        with milvus.asked(f"a description of {collection}") as client:
-            described = client.describe_collection(collection, timeout=reach.deadline)
-            self.moment = _moment(client, reach.deadline)
+        described = milvus.described(collection)
+        with milvus.asked("the server's clock") as client:
+            self.moment = _moment(client, self.reach.deadline)
         self.fields: Sequence[Mapping[str, Any]] = described["fields"]
-        self._withheld = _withheld(described)
+        # What a function BM25 makes of a text, the server gives to nobody.
+        self._withheld = frozenset(
+            name
+            for function in described.get("functions") or ()
+            if function["type"] == FunctionType.BM25
+            for name in function["output_field_names"]
+        )
         key = next(field for field in self.fields if field.get("is_primary"))
         self.primary: str = key["name"]
+        self.automatic = bool(key.get("auto_id"))
         self._textual = key["type"] == DataType.VARCHAR
         self._dynamic = bool(described.get("enable_dynamic_field"))
         self._declared = frozenset(field["name"] for field in self.fields)
@@ -94,21 +85,11 @@ class Entities:
     @property
     def vector(self) -> str | None:
         """The first field of type FLOAT_VECTOR, or None."""
-        names = (field["name"] for field in self.fields if field["type"] == DataType.FLOAT_VECTOR)
-        return next(names, None)
+        return next(iter(self._names(DataType.FLOAT_VECTOR)), None)
 
     def key(self, bound: str) -> Key:
         """Return the primary key for a division's text."""
-        if self._textual:
-            return bound
-        try:
-            return int(bound)
-        except ValueError:
-            raise self._reach.failed(
-                f"keys of type INT64 in {self.collection}",
-                expected=f"keys that can be compared with {bound[:50]!r}",
-                hint="the primary key has another type than when the parts were made: compare the schemas",
-            ) from None
+        return bound if self._textual else int(bound)
 
     def keys(self) -> Iterator[str]:
         """Yield every primary key as text, in their order; text keys are ordered by their bytes."""
@@ -157,46 +138,30 @@ class Entities:
         fields |= {name: json_bytes(value) for name, value in self._own(row).items()}
         return RecordHash(str(hashed.key), hashed.hash, hashes_of_fields(fields))
 
-    def disordered(self, key: Key, after: Key) -> Exception:
-        """Return the error for an entity whose key is not greater than the key before it."""
-        return self._reach.failed(
-            f"{key!r} after {after!r}",
-            expected=f"the entities of {self.collection} in the order of their keys",
-            hint="this version of Milvus queries in another order than this reader knows",
-        )
-
-    @property
-    def automatic(self) -> bool:
-        """Whether Milvus generates the primary keys."""
-        return any(field.get("auto_id") for field in self.fields if field.get("is_primary"))
-
-    def names(self, kinds: frozenset[DataType]) -> list[str]:
-        """Return the names of the fields of these types."""
-        return [field["name"] for field in self.fields if field["type"] in kinds]
-
-    @cached_property
-    def _made(self) -> frozenset[str]:
-        """The fields that the server makes itself, and takes from nobody."""
-        outputs = (field["name"] for field in self.fields if field.get("is_function_output"))
-        return frozenset([*outputs, *([self.primary] if self.automatic else [])])
-
     def exported(self, row: Mapping[str, Any]) -> ExportedRecord:
         """Return the exported record for an entity read by `whole`."""
         hashed = self.hashed(row)
         content: dict[str, Json] = {name: _plain(value) for name, value in row.items()}
-        for name in self.names(PACKED):
+        for name in self._names(*_PACKED):
             if row[name] is not None:
-                content[name] = {"base64": b64encode(packed_vector(row[name])).decode()}
+                content[name] = {"base64": b64encode(_packed_vector(row[name])).decode()}
         return ExportedRecord(str(hashed.key), hashed.hash, content)
 
     def row(self, content: Mapping[str, Any]) -> dict[str, Any]:
         """Return the row that the server takes for an exported record's content."""
-        row = {name: value for name, value in content.items() if name not in self._made}
-        present = {name for name, value in row.items() if value is not None}
-        row |= {name: b64decode(row[name]["base64"]) for name in present.intersection(self.names(PACKED))}
-        for name in present.intersection(self.names(SPARSE)):
-            row[name] = {int(index): value for index, value in row[name].items()}
+        made = {field["name"] for field in self.fields if field.get("is_function_output")}
+        made |= {self.primary} if self.automatic else set()
+        row = {name: value for name, value in content.items() if name not in made}
+        for name in self._names(*_PACKED, DataType.SPARSE_FLOAT_VECTOR):
+            value = row.get(name)
+            if value is not None:
+                packed = "base64" in value
+                row[name] = b64decode(value["base64"]) if packed else {int(i): v for i, v in value.items()}
         return row
+
+    def _names(self, *kinds: DataType) -> list[str]:
+        """Return the names of the fields of these types."""
+        return [field["name"] for field in self.fields if field["type"] in kinds]
 
     def _own(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Return the entity's dynamic fields, which are not in the schema."""
@@ -215,7 +180,7 @@ class Entities:
                 filter=condition,
                 output_fields=list(names),
                 limit=min(limit, MOST),
-                timeout=self._reach.deadline,
+                timeout=self.reach.deadline,
                 # Vectors come as numpy arrays, which are hashed without a Python object for each number.
                 strict_float32=True,
                 **self.moment,
@@ -237,14 +202,13 @@ class Entities:
         if kind == DataType.ARRAY:
             size = {DataType.FLOAT: "f", DataType.DOUBLE: "d"}.get(field["element_type"])
             return (lambda value: float_bytes(value, size)) if size else json_bytes
-        try:
-            return ENCODERS[kind]
-        except KeyError:
-            raise self._reach.failed(
+        if kind not in _ENCODERS:
+            raise self.reach.failed(
                 f"{field['name']} of type {DataType(kind).name}",
                 expected=f"fields in {self.collection} whose types can be hashed",
                 hint="exclude this field in the profile: its values are then compared by nothing",
-            ) from None
+            )
+        return _ENCODERS[kind]
 
 
 def _encoded(value: Any, encode: Encode) -> bytes | None:  # noqa: ANN401 - whatever the client gives
@@ -259,16 +223,6 @@ def _plain(value: Any) -> Json:  # noqa: ANN401 - whatever the client gives
     if isinstance(value, Mapping):
         return {str(name): each for name, each in value.items()}
     return value  # type: ignore[no-any-return]
-
-
-def _withheld(described: Mapping[str, Any]) -> frozenset[str]:
-    """Return the fields that the server gives to nobody: those that a function BM25 makes of a text."""
-    return frozenset(
-        name
-        for function in described.get("functions") or ()
-        if function["type"] == FunctionType.BM25
-        for name in function["output_field_names"]
-    )
 
 
 def _title(field: Mapping[str, Any]) -> str:

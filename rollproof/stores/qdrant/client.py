@@ -21,12 +21,8 @@ from rollproof.stores.client import Client
 from rollproof.stores.policy import chosen
 from rollproof.system.http import Cutoff
 
-# Statuses of a collection that answers. With the status "red" it fails, at least for some points.
-SERVING = frozenset({"green", "yellow", "grey"})
 # Characters of an unexpected answer that are worth reading.
-LONGEST_REASON = 300
-# Names read at a time when references are followed.
-NAMES = 1000
+_LONGEST_REASON = 300
 
 # The libraries log every request; reports already show the important ones.
 logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -63,17 +59,11 @@ class Rest(Client[QdrantClient]):
             reason = str(error.structured()["status"]["error"])
         except (ValueError, KeyError, TypeError):
             reason = error.content.decode(errors="replace")
-        return f"HTTP {error.status_code}: {reason[:LONGEST_REASON]}"
+        return f"HTTP {error.status_code}: {reason[:_LONGEST_REASON]}"
 
     def refused(self, error: Exception) -> bool:
         """Return whether the server answered."""
         return isinstance(error, UnexpectedResponse | QdrantException)
-
-    def hint(self, error: Exception) -> str | None:
-        """Return what to check, by the status."""
-        if not self.refused(error):
-            return None
-        return "401 and 403: see the key in the profile; 404: see the collection; else see Qdrant's log"
 
     def within(self, seconds: float) -> Rest:
         """Return the same interface with another deadline."""
@@ -168,11 +158,15 @@ class Rest(Client[QdrantClient]):
         # A number: a vector may be called size.
         return {"": vectors} if isinstance(vectors.get("size"), int) else vectors
 
+    def scroll(self, collection: str, request: Mapping[str, Any]) -> Any:  # noqa: ANN401 - JSON
+        """Return one answer with the points that `request` selects, in the order of their ids."""
+        return self.call("POST", f"{path_of(collection)}/points/scroll", request)
+
     def scrolled(self, collection: str, request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Yield the points that `request` selects, in the order of their ids, one answer after the other."""
         offset: dict[str, Any] = {}
         while True:
-            block = self.call("POST", f"{path_of(collection)}/points/scroll", {**request, **offset})
+            block = self.scroll(collection, {**request, **offset})
             yield from block["points"]
             if block["next_page_offset"] is None:
                 return

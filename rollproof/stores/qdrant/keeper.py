@@ -30,11 +30,11 @@ _NO_CLUSTER = frozenset({404, 405, 501})
 
 
 class _Collection(Model):
-    """A collection at the time of the backup. `file` is its snapshot; `shape` is the result of `_shape`."""
+    """A collection at the time of the backup: its snapshot, and what `Rest.described` said of it."""
 
     file: str
     sha256: str
-    shape: dict[str, Any]
+    shape: tuple[dict[str, Any], dict[str, Any]]
 
 
 class _Details(Model):
@@ -63,31 +63,30 @@ class Keeper(StoreKeeper):
         """
         countdown = self._whole.start()
         self._require_one_node()
-        before = self._counts()
-        taken = {
-            name: self._fetched(name, folder / f"{number:04}.snapshot", countdown)
-            for number, name in enumerate(before)
-        }
-        details = _Details(
-            server=self._rest.version(),
-            aliases=self._aliases(before),
-            collections={name: collection for name, (_, collection) in taken.items()},
-        )
-        after = self._counts()
-        counts = {name: count for name, (count, _) in taken.items()}
-        if self._exact(before) != self._exact(after) or self._exact(before) != self._exact(counts):
+        before, records, collections = self._counts(), dict[str, int](), dict[str, _Collection]()
+        for number, name in enumerate(before):
+            file = folder / f"{number:04}.snapshot"
+            while name not in records:
+                count, collection = self._rest.count(name), self._fetch(name, file, countdown)
+                if policy_of(self._profile, name) == "exact" or self._rest.count(name) == count:
+                    records[name], collections[name] = count, collection
+                else:
+                    file.unlink()
+        aliases, after = self._aliases(before), self._counts()
+        if self._exact(before) != self._exact(after) or self._exact(before) != self._exact(records):
             raise self._failed(
                 "collections during the backup",
                 expected=before,
                 observed=after,
                 hint="something writes: stop the application's writers first",
             )
+        details = _Details(server=self._rest.version(), aliases=aliases, collections=collections)
         return write_package(
             folder,
             kind=self.kind,
             method=METHOD,
             means=Means.COLLECTIONS,
-            records=counts,
+            records=records,
             details=details.model_dump(),
         )
 
@@ -108,11 +107,8 @@ class Keeper(StoreKeeper):
                 self._rest.within(countdown.left()).call("DELETE", path_of(name))
                 notes.append(f"collection {name} came after the backup and was deleted")
         self._create_aliases(recorded)
-        server = self._rest.version()
-        if server != recorded.server:
-            notes.append(f"the backup is of Qdrant {recorded.server}, the server is {server}")
-        records = self._verified(recorded, package.records, shapes=server == recorded.server)
-        return Restored(records=records, notes=tuple(notes))
+        self._expect_back(recorded, package.records)
+        return Restored(records=package.records, notes=tuple(notes))
 
     @contextmanager
     def putting(self, collection: str, folder: Path, *, overwrite: bool) -> Iterator[Put]:
@@ -123,15 +119,6 @@ class Keeper(StoreKeeper):
     def _exact(self, counts: Mapping[str, int]) -> dict[str, int]:
         """Return the counts of the collections that users add nothing to."""
         return {name: count for name, count in counts.items() if policy_of(self._profile, name) == "exact"}
-
-    def _fetched(self, name: str, file: Path, countdown: Countdown) -> tuple[int, _Collection]:
-        """Return a collection's count and snapshot; again where users added points between the two."""
-        while True:
-            count = self._rest.count(name)
-            collection = self._fetch(name, file, countdown)
-            if self._rest.count(name) == count or policy_of(self._profile, name) == "exact":
-                return count, collection
-            file.unlink()
 
     def _require_one_node(self) -> None:
         """Refuse a cluster: a snapshot is of one node."""
@@ -146,7 +133,7 @@ class Keeper(StoreKeeper):
             )
 
     def _fetch(self, name: str, file: Path, countdown: Countdown) -> _Collection:
-        shape = self._shape(name)
+        shape = self._rest.described(name)
         path = f"{path_of(name)}/snapshots"
         snapshot = self._rest.within(countdown.left()).call("POST", f"{path}?wait=true")
         address = f"{path}/{quote(snapshot['name'], safe='')}"
@@ -169,17 +156,12 @@ class Keeper(StoreKeeper):
 
     def _send(self, name: str, collection: _Collection, package: Package, countdown: Countdown) -> None:
         present = self._rest.collections(["*"])
-        if name in present and self._shape(name) != collection.shape:
+        if name in present and self._rest.described(name) != collection.shape:
             self._rest.within(countdown.left()).call("DELETE", path_of(name))
         query = urlencode({"wait": "true", "priority": "snapshot", "checksum": collection.sha256})
         with open_regular(package.path(collection.file)) as stream:
             path = f"{path_of(name)}/snapshots/upload?{query}"
             self._rest.within(countdown.left()).call("POST", path, files={"snapshot": stream})
-
-    def _shape(self, name: str) -> dict[str, Any]:
-        """Return the configuration of a collection and the types of its payload indexes."""
-        config, indexes = self._rest.described(name)
-        return {"config": config, "indexes": indexes}
 
     def _counts(self) -> dict[str, int]:
         """Return the number of points of each of the profile's collections."""
@@ -219,27 +201,17 @@ class Keeper(StoreKeeper):
         if actions:
             self._rest.call("POST", "/collections/aliases", {"actions": actions})
 
-    def _verified(self, recorded: _Details, records: Mapping[str, int], *, shapes: bool) -> Mapping[str, int]:
-        """Return the counts, after comparing them, the aliases and (with `shapes`) the configurations.
-
-        Another version of the server may report the same configuration in other words.
-        """
+    def _expect_back(self, recorded: _Details, records: Mapping[str, int]) -> None:
+        """Compare counts, aliases and configurations with the backup's."""
         counts = self._counts()
-        self._compare("counts", expected=dict(records), observed=counts)
-        self._compare("aliases", expected=recorded.aliases, observed=self._aliases(counts))
-        if shapes:
-            self._compare(
-                "configurations",
-                expected={name: collection.shape for name, collection in recorded.collections.items()},
-                observed={name: self._shape(name) for name in counts},
-            )
-        return counts
-
-    def _compare(self, what: str, *, expected: Mapping[str, Any], observed: Mapping[str, Any]) -> None:
-        if observed != expected:
-            raise self._failed(
-                f"{what} after the restore",
-                expected=expected,
-                observed=observed,
-                hint="something writes, or the server is not the one that was backed up; restore again",
-            )
+        sides: dict[str, tuple[object, object]] = {
+            "counts": (dict(records), counts),
+            "aliases": (recorded.aliases, self._aliases(counts)),
+        }
+        # Another version of the server may report the same configuration in other words.
+        if self._rest.version() == recorded.server:
+            wanted = {name: collection.shape for name, collection in recorded.collections.items()}
+            sides["configurations"] = wanted, {name: self._rest.described(name) for name in counts}
+        for what, (expected, observed) in sides.items():
+            if observed != expected:
+                raise self._not_restored(str(observed), of=what, expected=str(expected))

@@ -11,65 +11,45 @@ from uuid import UUID
 from rollproof.collection import Json
 from rollproof.profile.data_formats import Marks
 from rollproof.stores.canonical import hash_of_record, hashes_of_fields
-from rollproof.stores.contract import (
-    Beside,
-    ExportedRecord,
-    LoadState,
-    Neighbours,
-    Pace,
-    RecordHash,
-    Selection,
-)
+from rollproof.stores.contract import LOADED, Beside, ExportedRecord, Pace, RecordHash, Selection
 from rollproof.stores.names import Name, names_at, names_of, whole_numbers
 from rollproof.stores.policy import excluded_of
-from rollproof.stores.qdrant.client import NAMES, SERVING, Rest, path_of, point_id
+from rollproof.stores.qdrant.client import Rest, path_of, point_id
 from rollproof.stores.qdrant.descriptor import QdrantProfile
 from rollproof.stores.reach import Readable
 from rollproof.stores.reader import exported_by_key
-from rollproof.stores.vectors import (
-    Hashed,
-    Scanned,
-    Searcher,
-    float_bytes,
-    json_bytes,
-    ranked,
-    sparse_bytes,
-)
+from rollproof.stores.vectors import Hashed, Scanned, Searcher, float_bytes, json_bytes, sparse_bytes
 
-# Ids read at a time for a division.
-IDS = 10_000
+# Ids read at a time for a division, and names when references are followed.
+_IDS, _NAMES = 10_000, 1000
+# Statuses of a collection that answers. With the status "red" it fails, at least for some points.
+_SERVING = frozenset({"green", "yellow", "grey"})
 
 
 class _Points:
     """One collection's points. A key is (0, number) or (1, UUID), in Qdrant's order."""
 
     def __init__(self, rest: Rest, collection: str, excluded: frozenset[str]) -> None:
+        self.reach = rest.reach
+        self.collection = collection
         self._rest = rest
-        self._collection = collection
         self._excluded = excluded
 
     def key(self, bound: str) -> tuple[int, int]:
         return (0, int(bound)) if bound.isdecimal() else (1, UUID(bound).int)
 
     def keys(self) -> Iterator[str]:
-        request = {"limit": IDS, "with_payload": False, "with_vector": False}
-        return (str(point["id"]) for point in self._rest.scrolled(self._collection, request))
+        request = {"limit": _IDS, "with_payload": False, "with_vector": False}
+        return (str(point["id"]) for point in self._rest.scrolled(self.collection, request))
 
     def block(
         self, after: tuple[int, int] | None, begin: tuple[int, int] | None, end: object, limit: int
     ) -> Sequence[Any]:
-        request: dict[str, Any] = {"limit": limit, "with_payload": True, "with_vector": True}
-        if after is not None:
-            following = _following(after)
-            if following is None:
-                return ()
-            begin = following
-        if begin is not None:
-            request["offset"] = _id(begin)
-        points: Sequence[Any] = self._rest.call(
-            "POST", f"{path_of(self._collection)}/points/scroll", request
-        )["points"]
-        return points
+        if after is not None and (begin := _following(after)) is None:
+            return ()
+        offset = {} if begin is None else {"offset": _id(begin)}
+        request = {"limit": limit, "with_payload": True, "with_vector": True, **offset}
+        return list(self._rest.scroll(self.collection, request)["points"])
 
     def hashed(self, row: Any) -> Hashed:  # noqa: ANN401 - JSON
         number = row["id"]
@@ -89,13 +69,6 @@ class _Points:
         fields = {name: json_bytes(value) for name, value in payload.items()}
         fields |= {_field(name): _vector_bytes(vector) for name, vector in vectors.items()}
         return RecordHash(str(row["id"]), hashed.hash, hashes_of_fields(fields))
-
-    def disordered(self, key: tuple[int, int], after: tuple[int, int]) -> Exception:
-        return self._rest.reach.failed(
-            f"{_id(key)} after {_id(after)}",
-            expected=f"the points of {self._collection} in the order of their ids",
-            hint="this version of Qdrant scrolls in another order than this reader knows",
-        )
 
     def _included(
         self, payload: Mapping[str, Any], vectors: Mapping[str, Any]
@@ -151,21 +124,20 @@ class QdrantReader(Scanned):
         """Return the exact number of points of one collection."""
         return self._rest.count(collection)
 
-    def load_state(self, collection: str) -> LoadState:
+    def load_state(self, collection: str) -> str:
         """Return whether the collection serves, else Qdrant's status for it."""
         status = str(self._rest.call("GET", path_of(collection))["status"])
-        serves = status in SERVING
-        return LoadState(serves, "loaded" if serves else status)
+        return LOADED if status in _SERVING else status
 
     def search(self, collection: str, limit: int = 5) -> Sequence[str] | None:
         """Search for the vector of the point with the smallest id; return None if the collection is empty."""
-        request: dict[str, Any] = {"limit": 1, "with_vector": True, "with_payload": False}
-        points = self._rest.call("POST", f"{path_of(collection)}/points/scroll", request)["points"]
+        request = {"limit": 1, "with_vector": True, "with_payload": False}
+        points = self._rest.scroll(collection, request)["points"]
         if not points:
             return None
         vectors = _named(points[0].get("vector"))
         if not vectors:
-            raise self._rest.reach.failed(
+            raise self._reach.failed(
                 f"point {points[0]['id']} without one",
                 expected=f"a vector in {collection}",
                 hint="leave this collection out of the profile's `collections` if it holds payloads only",
@@ -195,45 +167,30 @@ class QdrantReader(Scanned):
     def _payloads(
         self, collection: str, fields: Sequence[str], chosen: list[dict[str, Any]]
     ) -> Iterator[Mapping[str, Any]]:
-        request = {"limit": NAMES, "with_payload": list(fields), "filter": {"must": chosen}}
+        request = {"limit": _NAMES, "with_payload": list(fields), "filter": {"must": chosen}}
         return (point.get("payload") or {} for point in self._rest.scrolled(collection, request))
 
     def schemas(self) -> Mapping[str, Json]:
         """Return each collection's configuration and payload indexes, and each alias's collection."""
-        names = self._rest.collections(self._profile.collections)
+        names = self.collections()
         found: dict[str, Json] = {name: self._schema(name) for name in names}
         found |= {f"alias {alias}": name for alias, name in self._rest.aliases().items() if name in names}
         return dict(sorted(found.items()))
 
     def beside(self) -> Beside:
         """Return the collections that the profile does not list."""
-        others = {*self._rest.collections(["*"])} - {*self._rest.collections(self._profile.collections)}
+        others = {*self._rest.collections(["*"])} - {*self.collections()}
         return Beside(outside=tuple(f"collection {name}" for name in sorted(others)))
 
-    def golden(self, collection: str, queries: int, limit: int) -> tuple[Neighbours, ...]:
-        """Return exact searches for the vectors of points at equal distances in the order of ids.
-
-        With named vectors, the first dense one by name is used; with a multivector, its first vector.
-        """
-        using, count = self._searched(collection), self._rest.count(collection)
-        if using is None or not count:
-            return ()
-        points = self._table(collection)
-        found = []
-        for bound in self.divide(collection, -(-count // queries))[:queries]:
-            rows = points.block(None, points.key(bound) if bound else None, None, 1)
-            vector = _named(rows[0].get("vector")).get(using) if rows else None
-            if vector:
-                vector = vector[0] if isinstance(vector[0], list) else vector
-                found.append(self._search(collection, using, vector, limit))
-        return tuple(found)
-
-    def search_again(self, collection: str, golden: Sequence[Neighbours]) -> tuple[Neighbours, ...]:
-        """Repeat the search of each golden query, with as many hits as it had."""
-        using = self._searched(collection) or ""
-        return tuple(
-            self._search(collection, using, query.vector, max(1, len(query.keys))) for query in golden
-        )
+    def _vectors(self, collection: str, bounds: Sequence[str]) -> Iterator[Sequence[float]]:
+        """Yield the first dense vector by name, and of a multivector its first vector."""
+        using, points = self._searched(collection), self._table(collection)
+        if using is None:
+            return
+        for bound in bounds:
+            for row in points.block(None, points.key(bound) if bound else None, None, 1):
+                if vector := _named(row.get("vector")).get(using):
+                    yield vector[0] if isinstance(vector[0], list) else vector
 
     def _searcher(self, collection: str) -> Searcher:
         return partial(self._rest.nearest, collection, using=self._searched(collection) or "")
@@ -250,23 +207,13 @@ class QdrantReader(Scanned):
         """Return the name, maybe "", of the dense vector that golden queries search, or None."""
         return next(iter(sorted(self._rest.dense_vectors(collection))), None)
 
-    def _search(self, collection: str, using: str, vector: Sequence[float], limit: int) -> Neighbours:
-        return ranked(vector, self._rest.nearest(collection, vector, limit, using=using, exact=True))
-
     def export(self, selection: Selection, folder: Path, pace: Pace) -> Iterator[ExportedRecord]:
         """Yield the wanted points, requested by id."""
         points = self._table(selection.collection)
 
         def read(keys: Sequence[str]) -> list[ExportedRecord]:
-            rows = self._rest.call(
-                "POST",
-                f"{path_of(selection.collection)}/points",
-                {
-                    "ids": [point_id(key) for key in keys],
-                    "with_payload": True,
-                    "with_vector": True,
-                },
-            )
+            request = {"ids": [*map(point_id, keys)], "with_payload": True, "with_vector": True}
+            rows = self._rest.call("POST", f"{path_of(selection.collection)}/points", request)
             return [_exported(row, points.hashed(row).hash) for row in rows]
 
         yield from exported_by_key(selection, read, pace)

@@ -65,7 +65,7 @@ class Qdrant(Subject):
     words = ("snapshot of each collection",)
     kills = (0, 1)
     disturbed = "something writes"
-    overtaken = "counts after the restore"
+    overtaken = "restore of counts"
 
     def __init__(self, bench: Bench, opened: ExitStack) -> None:
         stack = cast("QdrantProfile", bench.target.stores["qdrant"])

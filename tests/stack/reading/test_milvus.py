@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rollproof.errors import Meaning, Unverifiable
-from rollproof.stores.contract import Beside, LoadState
+from rollproof.stores.contract import Beside
 from rollproof.stores.milvus import client as milvus_client
 from rollproof.stores.reach import Reach, account_of
 from rollproof.stores.reader import Reader
@@ -59,7 +59,7 @@ def test_what_is_not_loaded_is_told_and_neither_counted_nor_read(subject: Milvus
         assert isinstance(schema, dict)
         assert schema["load state"] == "not loaded"
         with subject.view() as view:
-            assert view.load_state(other) == LoadState(loaded=False, word="not loaded")
+            assert view.load_state(other) == "not loaded"
             for call in (
                 view.counts,
                 lambda: [*view.names(other, ["pk"], {})],

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from rollproof.errors import Meaning, Unverifiable
-from rollproof.stores.contract import LoadState, Pace
+from rollproof.stores.contract import LOADED, Pace
 from rollproof.stores.reader import Reader
 from tests.stack.content_reading import whole
 from tests.stack.faults import closed_port, silent_port
@@ -123,7 +123,7 @@ def _failure(call: Callable[[], object]) -> Unverifiable:
 @pytest.mark.only("searchable")
 def test_a_search_finds_the_record_whose_vector_it_took(subject: Subject) -> None:
     with subject.view() as view:
-        assert view.load_state(subject.full) == LoadState(loaded=True, word="loaded")
+        assert view.load_state(subject.full) == LOADED
         found = view.search(subject.searched, limit=3)
         assert found is not None
         assert len({*found}) == 3
@@ -132,4 +132,4 @@ def test_a_search_finds_the_record_whose_vector_it_took(subject: Subject) -> Non
         for question in (view.search, view.load_state):
             with pytest.raises(Unverifiable, match=subject.gone):
                 question(subject.absent)
-        assert view.load_state(subject.full) == LoadState(loaded=True, word="loaded")
+        assert view.load_state(subject.full) == LOADED

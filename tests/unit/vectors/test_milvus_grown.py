@@ -20,35 +20,8 @@ from rollproof.stores.keeper import Restored
 from rollproof.stores.milvus import keeper
 from rollproof.stores.milvus.client import Milvus
 from rollproof.stores.milvus.descriptor import MilvusProfile
-from rollproof.stores.milvus.keeper import _Collection, _Details
 from rollproof.stores.package import Kept, read_package
 from rollproof.stores.writable import Writable
-
-BEFORE = {"old": _Collection(loaded=True, records=3), "going": _Collection(loaded=True, records=1)}
-KEPT = _Details(server="2.3.5", collections=BEFORE, unsettled=("going", "new"))
-
-
-def _found(**collections: _Collection | None) -> _Details:
-    found = {**BEFORE, **collections}
-    return _Details(server="2.3.5", collections={name: one for name, one in found.items() if one is not None})
-
-
-@pytest.mark.parametrize(
-    ("found", "held"),
-    [
-        (_found(), True),
-        (_found(old=_Collection(loaded=True, records=4)), False),
-        (_found(old=_Collection(loaded=False, records=None)), False),
-        (_found(old=None), False),
-        # Users wrote there meanwhile.
-        (_found(going=None), True),
-        (_found(going=_Collection(loaded=True, records=99)), True),
-        (_found(new=_Collection(loaded=True, records=2)), True),
-        (_found(other=_Collection(loaded=True, records=0)), False),
-    ],
-)
-def test_a_restore_has_the_counts_of_what_nobody_wrote_to(found: _Details, *, held: bool) -> None:
-    assert KEPT.holds(found) is held
 
 
 @dataclass

@@ -8,9 +8,12 @@ from itertools import product
 
 import pytest
 
+from rollproof.errors import Unverifiable
 from rollproof.stores.contract import Digest, Pace, RecordHash
+from rollproof.stores.reach import NOBODY, Reach
 from rollproof.stores.reader import BLOCK_BYTES
-from rollproof.stores.vectors import Hashed, Scan, ranked
+from rollproof.stores.vectors import Hashed, Scan
+from tests.unit.stores.test_readers_reach import NOWHERE
 
 
 @dataclass
@@ -22,6 +25,8 @@ class Table:
     size: int = 10
     broken_at: int | None = None
     asked: list[int] = field(default_factory=list)
+    reach: Reach = field(default=Reach("vectors", NOWHERE, NOBODY, 1.0))
+    collection: str = "files"
 
     def key(self, bound: str) -> int:
         return int(bound)
@@ -45,9 +50,6 @@ class Table:
 
     def record(self, row: int, hashed: Hashed) -> RecordHash:
         return RecordHash(str(row), hashed.hash)
-
-    def disordered(self, key: int, after: int) -> Exception:
-        return ValueError(f"{key} after {after}")
 
 
 ROWS = tuple(range(0, 4000, 3))
@@ -103,8 +105,10 @@ def test_requests_grow_no_larger_than_their_memory() -> None:
 
 
 def test_rows_out_of_order_are_refused() -> None:
-    with pytest.raises(ValueError, match="2 after 2"):
+    with pytest.raises(Unverifiable, match="in the order of their keys, observed 2 after 2"):
         list(scan(Table((0, 1, 2, 2, 3)), ("",)).digests([0]))
+    with pytest.raises(Unverifiable, match="keys of another type"):
+        scan(Table(ROWS), ("", "a text"))
 
 
 @pytest.mark.parametrize("connections", [1, 3])
@@ -131,12 +135,3 @@ def test_a_caller_may_stop() -> None:
     records = scan(Endless(()), ("", "10")).records([1])
     assert next(records)[1].key == "10"
     records.close()  # type: ignore[attr-defined]
-
-
-def test_equal_scores_have_no_order() -> None:
-    one = ranked((1.0,), [("b", 0.9), ("a", 0.9), ("c", 0.5)])
-    assert one == ranked((1.0,), [("a", 0.9), ("b", 0.9), ("c", 0.5)])
-    assert one.keys == ("a", "b", "c")
-    assert ranked((1.0,), [("b", 1.00000012), ("a", 1.0), ("c", 0.99)]).keys == ("a", "b", "c")
-    assert ranked((1.0,), [("b", 0.91), ("a", 0.9)]).keys == ("b", "a")
-    assert ranked((1.0,), []).keys == ()
