@@ -8,9 +8,8 @@ import pytest
 
 from fixtures.gating.evidence import Attach, Expect, Note
 from fixtures.stores import Retentions, SchemasOf
-from rollproof.backups.kept_backups import KeptStoreOf, backup_hint, proportion_of
-from rollproof.backups.newest_backup import read_image
-from rollproof.backups.sets import BackupSet
+from rollproof.backups.newest_backup import KeptStoreOf, proportion_of, read_image
+from rollproof.backups.sets import BackupSet, backup_hint
 from rollproof.baseline.folder import Baseline
 from rollproof.errors import Meaning, Mismatch, Unverifiable, listed
 from rollproof.home import typed
@@ -63,7 +62,7 @@ def test_backup_is_recent(
 ) -> None:
     """The store's backup was begun so recently that little was written since."""
     began, _ = backup_set.moments(profile_store)
-    oldest, age = target.premigration.backup.age_seconds, backup_set.age(profile_store)
+    oldest, age = target.premigration.backup.age_seconds, began.seconds_ago()
     expect(is_recent(age, oldest),
            what=f"backup of {profile_store}",
            expected=f"begun at most {oldest} s ago", observed=f"{age:.0f} s ago, at {began.wall}",

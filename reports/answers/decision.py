@@ -12,8 +12,7 @@ from rollproof.engines.address import endpoint
 from rollproof.engines.factory import open_engine
 from rollproof.errors import Problem, UsageProblem
 from rollproof.git.repository import head
-from rollproof.losses.changes import Written
-from rollproof.losses.written import written_since
+from rollproof.losses.changes import Written, written_since
 from rollproof.monitoring.severity import Assessment, Severity, Standing
 from rollproof.monitoring.tree import Action, Decision
 from rollproof.planning.advice import Advice

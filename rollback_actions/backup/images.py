@@ -6,12 +6,11 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from rollback_actions.backup.taking import backup_written
+from rollback_actions.backup.taking import backup_written, made_whole
 from rollback_actions.containers.compose import ComposeControl
 from rollproof.backups.images import FILE, KIND, image_folder, is_kept, kept_image, only_kept
 from rollproof.incident.journal_steps import Step, Steps
 from rollproof.stores.package import write_package
-from rollproof.system.files import make_folders, part_of, rename_whole
 
 # An image has up to some gigabytes, which a slow disk writes and reads again.
 SAVE_SECONDS = 900.0
@@ -33,11 +32,8 @@ def keep_images(backups: Path, images: Mapping[str, str], control: ComposeContro
 
 def _keep(folder: Path, image: str, control: ComposeControl) -> int:
     """Write the package of an image; return its bytes."""
-    temporary = part_of(folder)
-    for begun in (temporary, folder):
-        shutil.rmtree(begun, ignore_errors=True)
-    make_folders(temporary, 0o700, exist_ok=False)
-    try:
+    shutil.rmtree(folder, ignore_errors=True)
+    with made_whole(folder) as temporary:
         control.save_image(image, temporary / FILE, deadline=SAVE_SECONDS)
         kept = write_package(
             temporary,
@@ -47,10 +43,6 @@ def _keep(folder: Path, image: str, control: ComposeControl) -> int:
             records={},
             details={"image": image},
         )
-        rename_whole(temporary, folder)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
     return kept.size
 
 

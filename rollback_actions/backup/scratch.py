@@ -71,14 +71,10 @@ _ALLOWED = (
 
 def closure(described: Configuration, services: Sequence[str]) -> list[str]:
     """Return `services` and everything that they depend on."""
-    found: list[str] = []
-    waiting = list(services)
-    while waiting:
-        name = waiting.pop(0)
-        if name not in found:
-            found.append(name)
-            depends = described["services"][name].get("depends_on") or {}
-            waiting += [one for one in depends if one in described["services"]]
+    found = list(services)
+    for name in found:  # which grows
+        depends = described["services"][name].get("depends_on") or {}
+        found += [one for one in depends if one in described["services"] and one not in found]
     return found
 
 
@@ -98,7 +94,13 @@ class ScratchControl(ComposeControl):
         with tempfile.TemporaryDirectory(prefix="rollproof-") as renamed:
             for place, volume in _places(self._containers(services)):
                 if place not in theirs:
-                    raise _no_counterpart(place)
+                    raise ActionFailed(
+                        what=f"volume of {place[0]} at {place[1]}",
+                        expected="one of the target's at the same place",
+                        observed="none",
+                        source="containers of the target",
+                        hint="the scratch instance must mount its volumes where the target does",
+                    )
                 # `super().load_volumes` checks all tars, and refuses a missing one by its name.
                 (Path(renamed) / f"{volume}.tar").symlink_to(folder / f"{theirs[place]}.tar")
             super().load_volumes(services, Path(renamed), deadline=deadline)
@@ -110,17 +112,6 @@ def _places(containers: Iterable[Container]) -> Iterator[tuple[tuple[str, str], 
         for mount in container.mounts:
             if mount.kind == "volume":
                 yield (container.service, mount.destination), mount.name
-
-
-def _no_counterpart(place: tuple[str, str]) -> ActionFailed:
-    service, destination = place
-    return ActionFailed(
-        what=f"volume of {service} at {destination}",
-        expected="one of the target's at the same place",
-        observed="none",
-        source="containers of the target",
-        hint="the scratch instance must mount its volumes where the target does",
-    )
 
 
 @dataclass(frozen=True, slots=True)

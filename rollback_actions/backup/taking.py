@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,12 +56,6 @@ class Meanwhile:
 
 
 @contextmanager
-def unwatched() -> Iterator[Meanwhile]:
-    """Know nothing, as of a copy right before a restore."""
-    yield Meanwhile()
-
-
-@contextmanager
 def backup_written(folder: Path) -> Iterator[None]:
     """Turn an `OSError` of the body into an `ActionFailed` about space or permissions of `folder`."""
     try:
@@ -76,6 +70,20 @@ def backup_written(folder: Path) -> Iterator[None]:
         ) from None
 
 
+@contextmanager
+def made_whole(folder: Path) -> Iterator[Path]:
+    """Yield a folder to fill, which then becomes `folder`; it is removed if the body fails."""
+    temporary = part_of(folder)
+    shutil.rmtree(temporary, ignore_errors=True)
+    make_folders(temporary, 0o700, exist_ok=False)
+    try:
+        yield temporary
+        rename_whole(temporary, folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
 def take_backup(
     folder: Path,
     target: str,
@@ -85,9 +93,9 @@ def take_backup(
     *,
     first: Callable[[str], object] | None = None,
     index: Mapping[str, Index] = MappingProxyType({}),
-    images: Mapping[str, str] | None = None,
+    images: Mapping[str, str] = MappingProxyType({}),
     order: Sequence[Sequence[str]] = (),
-    watched: Callable[[], AbstractContextManager[Meanwhile]] = unwatched,
+    watched: AbstractContextManager[Meanwhile] | None = None,
 ) -> BackupSet:
     """Back up every store into `folder`, which must not exist: side by side, or wave by wave in an `order`.
 
@@ -99,86 +107,60 @@ def take_backup(
     Raises:
         Problem: a store could not be backed up, or the backup not written. The unfinished folder is removed.
     """
+    started, taken, done = Moment.now(), dict[str, tuple[Moment, Moment]](), dict[str, Kept]()
     with backup_written(folder):
-        temporary = _made(folder, target)
-        try:
-            manifest = _take(
-                temporary, target, commit, stores, steps, first, index, images or {}, order, watched
+        _remove_left(folder, target)
+        with made_whole(folder) as temporary:
+
+            def keep(name: str) -> Kept:
+                if first is not None:
+                    first(name)
+                began, below = Moment.now(), temporary / name
+                below.mkdir(mode=0o700)
+                with steps(Step.BACK_UP, name) as step:
+                    kept = stores[name](below)
+                    records, size = sum(kept.records.values()), kept.size / 1e6
+                    step.result = f"{records:,} records, {size:.1f} MB, {kept.method}"
+                taken[name] = began, Moment.now()
+                return kept
+
+            indexes = temporary / FOLDER
+            _index(indexes, steps, index)
+            index_seconds = [Moment.now().seconds_since(started)]
+            with watched or nullcontext(Meanwhile()) as meanwhile:
+                for wave in order or ([*stores],):
+                    done |= every(keep, wave, name="backup")
+            index_seconds += [
+                taken[name][1].seconds_since(taken[name][0]) for name in done.keys() - index.keys()
+            ]
+            manifest = SetManifest(
+                version=1,
+                target=target,
+                commit=commit,
+                started=started,
+                finished=Moment.now(),
+                index={f"{FOLDER}/{path.name}": sha256_of(path) for path in sorted(indexes.glob("*"))},
+                sealed={name: sha256_of(temporary / name / PACKAGE) for name in done},
+                taken=taken,
+                index_seconds=round(max(index_seconds), 3),
+                stores=done,
+                images=images,
+                revisions=meanwhile.revisions,
+                moved=meanwhile.moved,
             )
             # Before the manifest: where that is after a crash of the machine, all that it seals is there.
             sync_tree(temporary)
             write_whole(temporary / MANIFEST, sealed_json(manifest))
-            rename_whole(temporary, folder)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
     return read_backup(folder / MANIFEST)
 
 
-def _made(folder: Path, target: str) -> Path:
-    """Make the folder that becomes `folder` when it is complete; remove what killed backups left."""
+def _remove_left(folder: Path, target: str) -> None:
+    """Remove what killed backups of the target left, whose lock this one has."""
     for left in folder.parent.glob(".*.part"):
         if re.fullmatch(rf"\.\d{{8}}T\d{{9}}Z-{re.escape(target)}\.part", left.name):
-            shutil.rmtree(left)  # of a backup that was killed: this one has the target's lock
-    temporary = part_of(folder)
+            shutil.rmtree(left)
     if folder.exists():
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder))
-    shutil.rmtree(temporary, ignore_errors=True)
-    make_folders(temporary, 0o700, exist_ok=False)
-    return temporary
-
-
-def _take(
-    temporary: Path,
-    target: str,
-    commit: str,
-    stores: Mapping[str, Keep],
-    steps: Steps,
-    first: Callable[[str], object] | None,
-    index: Mapping[str, Index],
-    images: Mapping[str, str],
-    order: Sequence[Sequence[str]],
-    watched: Callable[[], AbstractContextManager[Meanwhile]],
-) -> SetManifest:
-    """Write the packages and indexes of a set below `temporary`; return its manifest."""
-    started = Moment.now()
-    taken: dict[str, tuple[Moment, Moment]] = {}
-
-    def keep(name: str) -> Kept:
-        if first is not None:
-            first(name)
-        began, below = Moment.now(), temporary / name
-        below.mkdir(mode=0o700)
-        with steps(Step.BACK_UP, name) as step:
-            kept = stores[name](below)
-            step.result = f"{sum(kept.records.values()):,} records, {kept.size / 1e6:.1f} MB, {kept.method}"
-        taken[name] = began, Moment.now()
-        return kept
-
-    indexes = temporary / FOLDER
-    _index(indexes, steps, index)
-    index_seconds = Moment.now().seconds_since(started)
-    done = dict[str, Kept]()
-    with watched() as meanwhile:
-        for wave in order or ([*stores],):
-            done |= every(keep, wave, name="backup")
-    indexed = {f"{FOLDER}/{path.name}": sha256_of(path) for path in sorted(indexes.glob("*"))}
-    with_index = [taken[name][1].seconds_since(taken[name][0]) for name in done.keys() - index.keys()]
-    return SetManifest(
-        version=1,
-        target=target,
-        commit=commit,
-        started=started,
-        finished=Moment.now(),
-        index=indexed,
-        sealed={name: sha256_of(temporary / name / PACKAGE) for name in done},
-        taken=taken,
-        index_seconds=round(max(index_seconds, *with_index, 0.0), 3),
-        stores=done,
-        images=images,
-        revisions=meanwhile.revisions,
-        moved=meanwhile.moved,
-    )
 
 
 def _index(folder: Path, steps: Steps, index: Mapping[str, Index]) -> None:

@@ -52,7 +52,7 @@ def back_up(
         },
         images=images,
         order=waves(target),
-        watched=partial(_watched, target, engine, steps),
+        watched=_watched(target, engine, steps),
     )
 
 
@@ -76,9 +76,9 @@ def _watched(target: Target, engine: ContainerEngine, steps: Steps) -> Iterator[
     yield found
     if names:
         with steps(Step.NAMES) as step:
-            moved = before.moved(read_names(target, engine))
-            step.result = str(moved)
-        found.moved = moved.names
+            found.moved = before.moved(read_names(target, engine))
+            moved, of = sum(map(len, found.moved.values())), len(references_of(target))
+            step.result = f"{moved:,} names moved; of {of} references {len(found.moved)} were read"
     after = _revisions(target, engine)
     found.revisions = {name: one for name, one in revisions.items() if after.get(name) == one}
 

@@ -8,7 +8,7 @@ A `RecordKeeper` makes the index while it copies. Of other stores, whose backups
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rollproof.engines.engine import ContainerEngine
@@ -32,22 +32,13 @@ def every_field(profile: StoreProfile) -> StoreProfile:
     return profile.model_copy(update={"exclude": {}})
 
 
-def listed_collections(name: str, profile: StoreProfile, engine: ContainerEngine) -> list[str]:
-    """Return the store's collections, whatever their policy; none is read.
+def standing_collections(name: str, profile: StoreProfile, engine: ContainerEngine) -> Sequence[str]:
+    """Return the store's collections, whatever their policy, leaving out those that were dropped.
 
-    So one that cannot be read does not hide its neighbours.
+    None is read, so one that cannot be read does not hide its neighbours.
     """
     with open_reader(name, profile, engine) as reader:
-        return list(reader.collections())
-
-
-def standing_collections(name: str, profile: StoreProfile, engine: ContainerEngine) -> list[str]:
-    """Return the store's collections, leaving out databases that a migration has dropped."""
-    with open_reader(name, profile, engine) as reader:
-        left = reader.standing()
-    if left is None:
-        return listed_collections(name, profile, engine)
-    return listed_collections(name, profile.model_copy(update={"databases": left}), engine) if left else []
+        return reader.standing()
 
 
 def write_index(target: Target, engine: ContainerEngine, name: str, folder: Path) -> int:
@@ -65,7 +56,8 @@ def write_index(target: Target, engine: ContainerEngine, name: str, folder: Path
             with open_reader(name, profile, engine) as content:
                 return _index_collection(content, collection, index, pace_of(profile))
 
-        names = listed_collections(name, profile, engine)
+        with open_reader(name, profile, engine) as reader:
+            names = reader.collections()
         return sum(each(indexed, names, workers=profile.load.connections, name="index").values())
 
 

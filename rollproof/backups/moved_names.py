@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import TypeAlias
 
 from rollproof.engines.engine import ContainerEngine
-from rollproof.errors import Described, Mismatch, Problem, Unverifiable, listed
+from rollproof.errors import Described, Mismatch, Problem, Unverifiable
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Reference
 from rollproof.stores.reader import Reader
@@ -28,24 +29,8 @@ MOST_MOVED = 100_000
 READING_SECONDS = 300.0
 _BATCH = 1000
 
-Digests = Sequence[int] | str
-"""Of all names at a side, sorted, each once; or why it could not be read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """The digests of the moved names of each reference, by its words; or why it was left out."""
-
-    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    left_out: Mapping[str, str] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        """Return it in words."""
-        moved = [*filter(None, self.names.values())]
-        of = len(self.names) + len(self.left_out)
-        said = f"{sum(map(len, moved)):,} names moved, in {len(moved)} of {of} references"
-        left_out = [f"{reference} ({why})" for reference, why in self.left_out.items()]
-        return f"{said}; left out: {listed(left_out, between='; ')}" if left_out else said
+Digests: TypeAlias = Sequence[int] | None
+"""Of all names at a side, sorted, each once; None if it could not be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,34 +42,27 @@ class Reading:
 
     def __str__(self) -> str:
         """Return it in words."""
-        read = [digests for digests in self.sides.values() if not isinstance(digests, str)]
+        read = [digests for digests in self.sides.values() if digests is not None]
         return f"{sum(map(len, read)):,} names at {len(read)} of {len(self.sides)} places"
 
-    def moved(self, later: Reading, most: int = MOST_MOVED) -> Moved:
-        """Return the names that differ in a `later` reading, at either side; `most` of all references.
+    def moved(self, later: Reading, most: int = MOST_MOVED) -> dict[str, tuple[str, ...]]:
+        """Return the digests of the names that differ in a `later` reading, at either side, by reference.
 
         A reference of which a side was not read twice is left out. So are those with most moved names, where
-        there are too many.
+        there are more than `most` of all references.
         """
-        found, left_out = dict[str, set[int]](), dict[str, str]()
+        found: dict[str, set[int]] = {}
         for reference, sides in self.references.items():
-            moved = set[int]()
-            for side in sides:
-                before, after = self.sides[side], later.sides[side]
-                if isinstance(before, str) or isinstance(after, str):
-                    left_out[reference] = before if isinstance(before, str) else str(after)
-                    break
-                moved |= set(before).symmetric_difference(after)
-            else:
-                found[reference] = moved
+            each = [(self.sides[side], later.sides[side]) for side in sides]
+            read = [(set(one), set(two)) for one, two in each if one is not None and two is not None]
+            if len(read) == len(each):
+                found[reference] = set().union(*(before ^ after for before, after in read))
         kept, room = dict[str, tuple[str, ...]](), most
         for reference, moved in sorted(found.items(), key=lambda one: len(one[1])):
             room -= len(moved)
-            if room < 0:
-                left_out[reference] = f"{len(moved):,} names moved, too many to keep"
-            else:
+            if room >= 0:
                 kept[reference] = tuple(f"{digest:016x}" for digest in sorted(moved))
-        return Moved(kept, left_out)
+        return kept
 
 
 def references_of(target: Target) -> list[Reference]:
@@ -95,7 +73,7 @@ def references_of(target: Target) -> list[Reference]:
 def read_names(
     target: Target, engine: ContainerEngine, most: int = MOST_NAMES, seconds: float = READING_SECONDS
 ) -> Reading:
-    """Read the names of all references of `target`, the stores side by side; what fails is told, not raised.
+    """Read the names of all references of `target`, the stores side by side; what fails is left out.
 
     A side of more than `most` names is not remembered, nor one that is not read within `seconds`.
     """
@@ -105,47 +83,24 @@ def read_names(
         of_store.setdefault(side.place.store, {})[str(side)] = side
 
     def read(store: str) -> Mapping[str, Digests]:
-        limit, of_sides = Deadline(seconds), dict[str, Digests]()
+        limit = Deadline(seconds)
         with open_reader(store, target.stores[store], engine) as view:
-            for name, side in of_store[store].items():
-                try:
-                    of_sides[name] = digests_at(side, view, most, limit)
-                except (Mismatch, Problem) as wrong:
-                    of_sides[name] = str(wrong.observed)
-        return of_sides
+            return {name: digests_at(side, view, most, limit) for name, side in of_store[store].items()}
 
-    found = dict[str, Digests]()
-    for store, answer in ask_all(of_store, read, question="names").items():
-        if isinstance(answer, Described):
-            found |= dict.fromkeys(of_store[store], str(answer.observed))
-        else:
-            found |= answer
+    found: dict[str, Digests] = {name: None for sides in of_store.values() for name in sides}
+    for answer in ask_all(of_store, read, question="names").values():
+        found |= {} if isinstance(answer, Described) else answer
     return Reading({text: (str(of), str(to)) for text, (of, to) in references.items()}, found)
 
 
-def digests_at(side: Side, view: Reader, most: int, limit: Deadline) -> Sequence[int]:
-    """Return the digests of the names at a side, sorted, each once.
-
-    Raises:
-        Unverifiable: a collection cannot be read, there are more names than `most`, or the time is over.
-    """
+def digests_at(side: Side, view: Reader, most: int, limit: Deadline) -> Digests:
+    """Return the digests of the names at a side, or None: not readable, more than `most`, or too slow."""
     found, unread = set[int](), dict[str, Unverifiable]()
-    for batch in batched(names_of_side(side, view, unread), _BATCH):
-        found.update(hash_of(name) for name in batch if name is not None)
-        if len(found) > most:
-            raise _left_out(side, f"at most {most:,} names", f"more than {most:,} names")
-        if limit.passed:
-            raise _left_out(side, f"read within {limit.seconds:g} s", f"not read within {limit.seconds:g} s")
-    for error in unread.values():
-        raise error
-    return array("Q", sorted(found))  # 8 bytes each: kept until the last store is copied
-
-
-def _left_out(side: Side, expected: str, observed: str) -> Unverifiable:
-    return Unverifiable(
-        what="names that move during a backup",
-        expected=expected,
-        observed=observed,
-        source=str(side),
-        hint="take the backup in maintenance, when no name moves",
-    )
+    try:
+        for batch in batched(names_of_side(side, view, unread), _BATCH):
+            found.update(hash_of(name) for name in batch if name is not None)
+            if len(found) > most or limit.passed:
+                return None
+    except (Mismatch, Problem):
+        return None
+    return None if unread else array("Q", sorted(found))  # 8 bytes each: kept until the last store is copied

@@ -6,14 +6,19 @@ come back from the newest set.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from rollproof.backups.images import kept_image
-from rollproof.backups.kept_backups import backup_hint
-from rollproof.backups.sets import BackupSet, sets_in, whole_package
-from rollproof.errors import ActionFailed, Mismatch
+from rollproof.backups.sets import BackupSet, sets_in, whole_package, wrong_backup
+from rollproof.errors import ActionFailed
 from rollproof.profile.sections import StoreProfile
 from rollproof.stores.package import Package
+from rollproof.stores.policy import in_proportion, policy_of
+
+KeptStoreOf = Callable[[str], Package]
+"""Reads a store's backup, by name; raises `Mismatch` if it is incomplete."""
 
 
 def newest_backup(backups: Path, target: str) -> BackupSet:
@@ -27,10 +32,10 @@ def newest_backup(backups: Path, target: str) -> BackupSet:
     """
     found = sets_in(backups, target)
     if not found:
-        raise _refused(target, backups, "none")
+        raise wrong_backup(target, "a complete set", "none", backups)
     _, folder, backup = found[-1]
     if isinstance(backup, str):
-        raise _refused(target, folder, backup)
+        raise wrong_backup(target, "a complete newest set", backup, folder)
     return backup
 
 
@@ -43,7 +48,7 @@ def read_store(backup: BackupSet, name: str, profile: StoreProfile) -> Package:
     try:
         return whole_package(backup, name, profile)
     except ActionFailed as problem:
-        raise _wrong(name, problem) from None
+        raise wrong_backup(name, problem.expected, problem.observed, problem.source) from None
 
 
 def read_image(backups: Path, image: str) -> int:
@@ -55,24 +60,39 @@ def read_image(backups: Path, image: str) -> int:
     try:
         return kept_image(backups, image).stat().st_size
     except ActionFailed as problem:
-        raise _wrong(f"image {image}", problem) from None
+        raise wrong_backup(f"image {image}", problem.expected, problem.observed, problem.source) from None
 
 
-def _wrong(name: str, problem: ActionFailed) -> Mismatch:
-    return Mismatch(
-        what=f"backup of {name}",
-        expected=problem.expected,
-        observed=problem.observed,
-        source=problem.source,
-        hint=backup_hint(),
-    )
+@dataclass(frozen=True, slots=True)
+class Proportion:
+    """One row per live collection, the rows that are out of proportion, and the totals in words."""
+
+    rows: tuple[str, ...]
+    wrong: tuple[str, ...]
+    said: str
 
 
-def _refused(target: str, source: Path, observed: str) -> Mismatch:
-    return Mismatch(
-        what=f"newest backup of {target}",
-        expected="a complete set",
-        observed=observed,
-        source=str(source),
-        hint=backup_hint(),
-    )
+def proportion_of(
+    kept: Package,
+    live: Mapping[str, int],
+    recorded: Mapping[str, int],
+    profile: StoreProfile,
+    percent: float,
+) -> Proportion:
+    """Compare a backup with the records that are there now, which may differ by `percent`.
+
+    `recorded` are those of the baseline: a collection may have grown or shrunk since as its policy allows.
+    """
+    rows = {name: f"{name}: {kept.records.get(name, 'none')} of {count}" for name, count in live.items()}
+    wrong = [
+        rows[name]
+        for name, count in live.items()
+        if not in_proportion(
+            kept.records.get(name), count, percent, policy_of(profile, name), recorded.get(name)
+        )
+    ]
+    if any(kept.records.values()) and not kept.size:
+        wrong.append(f"{sum(kept.records.values())} records in 0 bytes")
+    held = sum(kept.records.get(name, 0) for name in live)
+    said = f"{held:,} of {sum(live.values()):,} records in {len(live)} collections"
+    return Proportion(tuple(rows.values()), tuple(wrong), said)

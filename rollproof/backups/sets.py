@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
 from rollproof.backups.index import read_index
-from rollproof.backups.kept_backups import missing_backup
-from rollproof.errors import ActionFailed, Problem, Unverifiable, UsageProblem, listed, reason_of
+from rollproof.errors import ActionFailed, Mismatch, Problem, Unverifiable, UsageProblem, listed, reason_of
+from rollproof.home import typed
 from rollproof.profile.sections import StoreProfile
 from rollproof.reading import read_regular
 from rollproof.stores.package import MANIFEST as PACKAGE
@@ -22,6 +23,8 @@ from rollproof.system.record_files import Must, WrongRecord, read_sealed
 
 MANIFEST = "set.json"
 NEWEST = "*"
+# A safety copy may be larger than the backup: the stores have grown since, and the growth is exported too.
+_ROOM_FACTOR = 1.5
 # A set's name has the time of its beginning; an unfinished set is hidden among the others.
 _NAME = re.compile(r"\.?(?P<stamp>\d{8}T\d{9}Z)-(?P<target>.+?)(?:\.part)?")
 Digest = Annotated[str, Must("16 hexadecimal digits", re.compile(r"[0-9a-f]{16}").fullmatch)]
@@ -77,17 +80,20 @@ class BackupSet(SetManifest):
             Mismatch: the store is not in the set.
         """
         if name not in self.taken:
-            raise missing_backup(name, self.stores, self.folder)
+            raise wrong_backup(name, "a backup in the set", f"one of {listed([*self.stores])}", self.folder)
         return self.taken[name]
 
-    def age(self, name: str) -> float:
-        """Return the seconds since the store's backup began: what was written later may be missing from it.
 
-        Raises:
-            Mismatch: the store is not in the set.
-        """
-        began, _ = self.moments(name)
-        return began.seconds_ago()
+def backup_hint() -> str:
+    """Return what to do about a backup that cannot be used."""
+    return f"take another one: {typed('backup')}"
+
+
+def wrong_backup(of: str, expected: object, observed: object, source: object) -> Mismatch:
+    """Return the error of a check, for a backup that cannot be used."""
+    return Mismatch(
+        what=f"backup of {of}", expected=expected, observed=observed, source=str(source), hint=backup_hint()
+    )
 
 
 def stamp_of(time: datetime) -> str:
@@ -205,3 +211,23 @@ def read_backup(path: Path) -> BackupSet:
         ) from None
     content = {one.name: getattr(manifest, one.name) for one in fields(manifest)}
     return BackupSet(**content, folder=path.parent)
+
+
+def no_room(folder: Path, backup: BackupSet, stores: Iterable[str]) -> UsageProblem | None:
+    """Return the problem if `folder` has no room for a safety copy of `stores`, of which `backup` tells."""
+    needed = _ROOM_FACTOR * sum(backup.stores[name].size for name in stores)
+    free = shutil.disk_usage(existing(folder)).free
+    if free >= needed:
+        return None
+    return UsageProblem(
+        what="room for what the stores hold now",
+        expected=f"{needed / 1e6:,.0f} MB",
+        observed=f"{free / 1e6:,.0f} MB",
+        source=str(folder),
+        hint="make room there, or name another folder in the profile: nothing is overwritten unkept",
+    )
+
+
+def existing(folder: Path) -> Path:
+    """Return `folder`, or the nearest one above it that is there."""
+    return next(path for path in (folder, *folder.parents) if path.exists())

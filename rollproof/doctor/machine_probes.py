@@ -11,7 +11,7 @@ from shlex import quote
 
 from pydantic import SecretStr
 
-from rollproof.backups.room import existing
+from rollproof.backups.sets import existing
 from rollproof.doctor.examination import REQUEST_SECONDS, Need, Wrong
 from rollproof.profile.channels import public_part, sender_of
 from rollproof.profile.profile import Target

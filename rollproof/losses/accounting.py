@@ -30,7 +30,7 @@ from rollproof.stores.contract import Pace, RecordHash
 from rollproof.stores.policy import pace_of
 from rollproof.stores.reader import Reader
 from rollproof.stores.registry import open_reader
-from rollproof.stores.snapshot import Part, Snapshot, differences, read_parts
+from rollproof.stores.snapshot import Snapshot, differences, read_parts
 from rollproof.system.command import Deadline
 from rollproof.system.side_by_side import each
 
@@ -142,9 +142,8 @@ def _account_window(
                     stream.write(f"{line}\n")
 
             with open_reader(name, profile, engine) as content:
-                before = _Before(collection, index, snapshots)
-                there = collection in now
-                return _account(before, content, pace_of(profile), came_back, limit, there=there)
+                pace, there = pace_of(profile), collection in now
+                return _account(collection, content, pace, index, snapshots, came_back, limit, there=there)
 
         total = Account(unknown=unknown)
         workers = profile.load.connections
@@ -153,55 +152,41 @@ def _account_window(
     return total
 
 
-@dataclass(frozen=True, slots=True)
-class _Before:
-    """The records of one collection right before a restore: in the last of `windows`, or in the `index`."""
-
-    collection: str
-    index: Snapshot | None
-    windows: Sequence[Snapshot]
-
-    def parts(self) -> list[Part]:
-        return self.windows[-1].parts(self.collection, "before")
-
-    def records(self, parts: Sequence[int]) -> Iterator[RecordHash]:
-        """Yield the records of some parts; those of one that was as the index has it are only there."""
-        before = self.parts()
-        kept = self.index.parts(self.collection) if self.index is not None else []
-        for number in parts:
-            if kept[number : number + 1] == [before[number]] and self.index is not None:
-                yield from self.index.records(self.collection, number)
-            else:
-                yield from self.windows[-1].records(self.collection, number, "before")
-
-    def exported(self) -> Iterator[RecordHash]:
-        return chain.from_iterable(
-            window.records(self.collection, None, "exported") for window in self.windows
-        )
-
-
 def _account(
-    before: _Before,
+    collection: str,
     content: Reader,
     pace: Pace,
+    index: Snapshot | None,
+    windows: Sequence[Snapshot],
     came_back: Callable[[str], None],
     limit: Deadline,
     *,
     there: bool,
 ) -> Account:
-    """Account for one collection; `there` says whether it exists now."""
-    parts = before.parts()
-    division, same = division_now(content, before.collection, parts, pace) if there else ((), frozenset())
+    """Account for one collection, as it was in the last of `windows`; `there` says whether it exists now."""
+    parts = windows[-1].parts(collection, "before")
+    kept = index.parts(collection) if index is not None else []
+    division, same = division_now(content, collection, parts, pace) if there else ((), frozenset())
 
-    def read_now() -> Iterator[RecordHash]:
+    def held() -> Iterator[RecordHash]:
+        for part in parts:
+            if part.number in same:
+                continue
+            # Of a part that was as the index has it, the records are only there.
+            if index is not None and kept[part.number : part.number + 1] == [part]:
+                yield from index.records(collection, part.number)
+            else:
+                yield from windows[-1].records(collection, part.number, "before")
+
+    def now() -> Iterator[RecordHash]:
         others = [number for number in range(len(division)) if number not in same]
-        for _, records in read_parts(content, before.collection, division, others, pace):
-            require_time(limit, f"account for the records of {before.collection}")
+        for _, records in read_parts(content, collection, division, others, pace):
+            require_time(limit, f"account for the records of {collection}")
             yield from records
 
-    require_time(limit, f"account for the records of {before.collection}")
-    held = before.records([part.number for part in parts if part.number not in same])
-    account = account_for(before.collection, held, read_now(), before.exported(), came_back)
+    require_time(limit, f"account for the records of {collection}")
+    exported = chain.from_iterable(window.records(collection, None, "exported") for window in windows)
+    account = account_for(collection, held(), now(), exported, came_back)
     account.kept += sum(parts[number].digest.records for number in same)
     return account
 

@@ -1,4 +1,4 @@
-"""Finding, part by part, the records written to a collection since its index was made.
+"""Finding and counting, part by part, the records written to a collection since its index was made.
 
 A part with the index's digest has not been written since; only other parts are read record by record. Where a
 digest takes as long as the records, all parts are.
@@ -6,15 +6,30 @@ digest takes as long as the records, all parts are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
-from rollproof.errors import Unverifiable
+from rollproof.backups.index import every_field, read_index, standing_collections
+from rollproof.backups.sets import BackupSet
+from rollproof.engines.engine import ContainerEngine
+from rollproof.errors import Problem, Unverifiable
+from rollproof.profile.profile import Target
 from rollproof.stores.contract import Digest, Pace, RecordHash
+from rollproof.stores.policy import pace_of
 from rollproof.stores.reader import Reader
-from rollproof.stores.snapshot import PART, Difference, Part, Snapshot, not_as_asked, read_parts
+from rollproof.stores.registry import open_reader
+from rollproof.stores.snapshot import (
+    PART,
+    Difference,
+    Part,
+    Snapshot,
+    differences,
+    not_as_asked,
+    read_parts,
+)
 from rollproof.system.command import Deadline
+from rollproof.system.side_by_side import each, every
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,3 +160,54 @@ class Written:
         """Return the counts in words."""
         unknown = "".join(f"; {name} not known: {reason}" for name, reason in self.unknown.items())
         return f"{self.new:,} new, {self.changed:,} changed, {self.gone:,} deleted{unknown}"
+
+
+def written_since(
+    target: Target, engine: ContainerEngine, backup: BackupSet, names: Iterable[str]
+) -> Mapping[str, Written | str]:
+    """Return the counts of records written to the stores `names` since `backup`, or the reason as text."""
+
+    def counted(name: str) -> Written | str:
+        try:
+            # A store that a restore empties loses all its records, whenever they were written.
+            if target.stores[name].emptied:
+                return _count(target, engine, name, None)
+            with read_index(backup.folder, name, backup.index) as index:
+                return _count(target, engine, name, index)
+        except Problem as problem:
+            return problem.summary
+
+    return every(counted, names, name="count")
+
+
+def _count(target: Target, engine: ContainerEngine, name: str, index: Snapshot | None) -> Written:
+    profile = every_field(target.stores[name])
+
+    def counted(collection: str) -> Written:
+        try:
+            with open_reader(name, profile, engine) as content:
+                return count_written(content, collection, index, pace_of(profile))
+        except Problem as problem:
+            return Written(unknown={collection: problem.summary})
+
+    there = standing_collections(name, profile, engine)
+    total = Written()
+    for written in each(counted, there, workers=profile.load.connections, name="count").values():
+        total += written
+    if index is not None:
+        for collection in set(index.collections()) - set(there):
+            total.gone += sum(part.digest.records for part in index.parts(collection))
+    return total
+
+
+def count_written(content: Reader, collection: str, index: Snapshot | None, pace: Pace) -> Written:
+    """Count the records of `collection` written since `index` was made.
+
+    Raises:
+        Unverifiable: the store does not answer, or the index cannot be read.
+    """
+    written, found = Written(), divided(content, collection, index, pace)
+    for part, records in found.written():
+        for difference in differences(found.before(part), records):
+            written.add(difference)
+    return written

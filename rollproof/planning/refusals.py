@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from rollproof.backups.room import no_room
+from rollproof.backups.sets import no_room
 from rollproof.baseline.known_good import CONTAINER_ENGINE
 from rollproof.errors import UsageProblem
 from rollproof.home import typed

@@ -246,12 +246,9 @@ class Reader(ABC):
         """Return what the account may do with the profile's data, of a kind with `Trait.RIGHTS`."""
         return Rights()
 
-    def standing(self) -> tuple[str, ...] | None:
-        """Return the profile's databases without those dropped; a database hidden from the account stays.
-
-        None for a kind where reading a dropped database is no error.
-        """
-        return None
+    def standing(self) -> Sequence[str]:
+        """Return `collections` without those of dropped databases; a hidden database is an error."""
+        return self.collections()
 
     def sight(self, _schemas: Mapping[str, Json]) -> Mapping[str, str]:
         """Return what an account without a right would not see, such as ``triggers of imagedb``.

@@ -14,7 +14,7 @@ from rollback_actions.rollback import replay
 from rollproof.backups import index
 from rollproof.collection import Json
 from rollproof.errors import Meaning, Unverifiable
-from rollproof.losses import accounting, lost_window, written
+from rollproof.losses import accounting, changes, lost_window
 from rollproof.profile.store_descriptor import Means
 from rollproof.stores.canonical import hashed
 from rollproof.stores.contract import HASH_BITS, Answer, Digest, ExportedRecord, Pace, RecordHash, Selection
@@ -143,7 +143,7 @@ def readable(stores: Mapping[str, WordStore]) -> ExitStack:
         (index, ("open_reader",)),
         (lost_window, ("open_reader", "open_exporter")),
         (accounting, ("open_reader",)),
-        (written, ("open_reader",)),
+        (changes, ("open_reader",)),
         (replay, ("open_reader",)),
     ):
         for name in names:

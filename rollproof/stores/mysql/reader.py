@@ -262,11 +262,12 @@ class MysqlReader(Reader):
         with self._connected() as connection:
             return rights(grant_lines(connection), self._profile.databases)
 
-    def standing(self) -> tuple[str, ...]:
-        """Return the profile's databases without those dropped; a database hidden from the account stays."""
+    def standing(self) -> Sequence[str]:
+        """Return the tables without those of dropped databases; a hidden database is an error."""
         with self._connected() as connection:
             gone = dropped(privileges_of(connection), connection, self._profile.databases)
-        return tuple(name for name in self._profile.databases if name not in gone)
+            left = tuple(name for name in self._profile.databases if name not in gone)
+            return tables(connection, left, self._reach) if left else ()
 
     def divide(self, collection: str, records: int) -> tuple[str, ...]:
         """Walk the key from bound to bound; a table without a usable key is one part."""

@@ -16,10 +16,9 @@ from rollproof.backups import index
 from rollproof.errors import ActionFailed, Unverifiable
 from rollproof.incident.incident import Incident, new_incident
 from rollproof.incident.journal_steps import Step, StepId
-from rollproof.losses import written as module
-from rollproof.losses.changes import Written
+from rollproof.losses import changes as module
+from rollproof.losses.changes import Written, written_since
 from rollproof.losses.lost_window import read_window
-from rollproof.losses.written import written_since
 from rollproof.planning.plan import Plan, plan_database, plan_emergency
 from rollproof.profile.profile import load_target
 from rollproof.record_names import ACCOUNTS, LOST_WINDOW
@@ -194,12 +193,12 @@ def test_a_collection_that_cannot_be_read_does_not_hide_its_neighbours(
 ) -> None:
     view = create_autospec(Reader, instance=True)
     view.__enter__.return_value = view
-    view.collections.return_value = ["readable", "not loaded"]
+    view.standing.return_value = ["readable", "not loaded"]
     view.counts.side_effect = Unverifiable(
         what="counts", expected="numbers", observed="not loaded", source="milvus", hint="load it"
     )
     monkeypatch.setattr(index, "open_reader", lambda *_: view)
-    found = index.listed_collections("redis", sandbox.target.stores["redis"], sandbox.engine)
+    found = index.standing_collections("redis", sandbox.target.stores["redis"], sandbox.engine)
     assert found == ["readable", "not loaded"]
     view.__exit__.assert_called_once()
 

@@ -15,7 +15,7 @@ from rollback_actions.backup import whole_backup
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.session import Recorder
 from rollproof.backups import moved_names
-from rollproof.backups.moved_names import MOST_MOVED, Moved, Reading, digests_at, read_names
+from rollproof.backups.moved_names import MOST_MOVED, Reading, digests_at, read_names
 from rollproof.backups.sets import BackupSet, read_backup
 from rollproof.errors import Problem, Unverifiable
 from rollproof.profile.profile import Target
@@ -100,7 +100,7 @@ def sandbox(sandbox: Sandbox) -> Sandbox:
     return sandbox
 
 
-def moved(sandbox: Sandbox, change: Callable[[], object], **bounds: float) -> Moved:
+def moved(sandbox: Sandbox, change: Callable[[], object], **bounds: float) -> dict[str, tuple[str, ...]]:
     """Return what moves when `change` comes between two readings."""
     before = read_names(sandbox.target, sandbox.engine, **bounds)  # type: ignore[arg-type]
     change()
@@ -112,12 +112,11 @@ def test_names_that_came_or_went_at_either_side_have_moved(sandbox: Sandbox, sto
         sandbox,
         lambda: stores.records.update({"shop.rows2": ["c", "new"], "shop.users": ["b", "c", "other"]}),
     )
-    assert found == Moved({text_of(ROWS): hexadecimal("new", "a", "other")})
-    assert str(found) == "3 names moved, in 1 of 1 references"
+    assert found == {text_of(ROWS): hexadecimal("new", "a", "other")}
     # A collection of the pattern that a user makes meanwhile brings its names.
     found = moved(sandbox, lambda: stores.records.update({"shop.rows3": ["made"]}))
-    assert found.names == {text_of(ROWS): hexadecimal("made")}
-    assert moved(sandbox, lambda: None).names == {text_of(ROWS): ()}
+    assert found == {text_of(ROWS): hexadecimal("made")}
+    assert moved(sandbox, lambda: None) == {text_of(ROWS): ()}
 
 
 def test_the_records_that_a_reference_chooses_count_for_it_alone(sandbox: Sandbox, stores: Stores) -> None:
@@ -125,7 +124,7 @@ def test_the_records_that_a_reference_chooses_count_for_it_alone(sandbox: Sandbo
     application = sandbox.target.application.model_copy(update={"canary": canary})
     sandbox.target = sandbox.target.model_copy(update={"application": application})
     found = moved(sandbox, lambda: stores.records.update({"shop.rows": ["z", "b"], "shop.rows2": ["c", "d"]}))
-    assert found.names == {text_of(ROWS): hexadecimal("a", "z", "d"), text_of(CHOSEN): hexadecimal("a", "z")}
+    assert found == {text_of(ROWS): hexadecimal("a", "z", "d"), text_of(CHOSEN): hexadecimal("a", "z")}
 
 
 @pytest.mark.parametrize("first", [True, False])
@@ -138,43 +137,35 @@ def test_what_could_not_be_read_once_leaves_its_reference_out(
     found = moved(
         sandbox, lambda: stores.records.update({"shop.rows2": whole if first else refused("not loaded")})
     )
-    assert found == Moved({}, {text_of(ROWS): "not loaded"})
-    said = "0 names moved, in 0 of 1 references; left out: mysql/shop.rows*(owner) in redis/shop.users(name)"
-    assert str(found) == f"{said} (not loaded)"
+    assert found == {}
     stores.down = {"redis"}
-    assert moved(sandbox, lambda: None).left_out == {
-        text_of(ROWS): "not loaded" if not first else "nobody answers"
-    }
+    assert moved(sandbox, lambda: None) == {}
 
 
 def test_a_side_of_too_many_names_is_not_remembered(sandbox: Sandbox, stores: Stores) -> None:
     # The same name twice is one.
-    assert moved(sandbox, lambda: None, most=3).names == {text_of(ROWS): ()}
+    assert moved(sandbox, lambda: None, most=3) == {text_of(ROWS): ()}
     stores.records["shop.users"] = ["a", "b", "c", "d"]
-    assert moved(sandbox, lambda: None, most=3).left_out == {text_of(ROWS): "more than 3 names"}
+    assert moved(sandbox, lambda: None, most=3) == {}
 
 
 def test_a_reading_has_a_deadline(stores: Stores) -> None:
-    with pytest.raises(Unverifiable, match="expected read within 0 s"):
-        digests_at(sides_of(ROWS)[1], stores, 10, Deadline(0.0))  # type: ignore[arg-type]
+    assert digests_at(sides_of(ROWS)[1], stores, 10, Deadline(0.0)) is None  # type: ignore[arg-type]
 
 
 def test_of_too_many_moved_names_the_references_with_fewest_are_kept() -> None:
     words = {"a": ("1", "2"), "b": ("3", "4")}
     before = Reading(words, {"1": [1, 2], "2": [], "3": [], "4": []})
     after = Reading(words, {"1": [3], "2": [], "3": [], "4": [15]})
-    assert before.moved(after, most=3) == Moved(
-        {"b": ("000000000000000f",)}, {"a": "3 names moved, too many to keep"}
-    )
-    assert [*before.moved(after, most=4).names] == ["b", "a"]
+    assert before.moved(after, most=3) == {"b": ("000000000000000f",)}
+    assert [*before.moved(after, most=4)] == ["b", "a"]
 
 
 def test_the_manifest_of_a_set_with_most_moved_names_is_read() -> None:
     words = {"a": ("1", "2")}
     before = Reading(words, {"1": [], "2": []})
     moved = before.moved(Reading(words, {"1": range(MOST_MOVED), "2": []}))
-    assert not moved.left_out
-    assert json.loads(sealed_json({"moved": moved.names}))["moved"].keys() == {"a"}
+    assert json.loads(sealed_json({"moved": moved}))["moved"].keys() == {"a"}
 
 
 def back_up(
@@ -211,7 +202,7 @@ def test_a_set_has_the_digests_of_what_moved_under_its_seal(
     assert taken.moved == {text_of(ROWS): hexadecimal(USER)}
     path = taken.folder / "set.json"
     assert read_backup(path) == taken
-    assert results(tmp_path) == ["6 names at 2 of 2 places", "1 names moved, in 1 of 1 references"]
+    assert results(tmp_path) == ["6 names at 2 of 2 places", "1 names moved; of 1 references 1 were read"]
     for text in (path.read_text(), (tmp_path / "backup.jsonl").read_text()):
         assert USER not in text
     manifest = json.loads(path.read_bytes())
@@ -229,8 +220,7 @@ def test_a_store_that_tells_no_names_fails_no_backup(
 ) -> None:
     taken = back_up(sandbox, tmp_path, monkeypatch, lambda: stores.down.add("redis"))
     assert (taken.moved, [*taken.stores]) == ({}, ["mysql", "redis"])
-    assert "left out: " in results(tmp_path)[1]
-    assert "(nobody answers)" in results(tmp_path)[1]
+    assert results(tmp_path)[1] == "0 names moved; of 1 references 0 were read"
 
 
 def test_without_references_nothing_is_read(
