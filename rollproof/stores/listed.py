@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from rollproof.stores.contract import Digest, Pace, RecordHash
+from rollproof.stores.contract import Pace, RecordHash
 from rollproof.stores.policy import pace_of
 from rollproof.stores.reader import Reader
 
@@ -40,31 +40,18 @@ class Listed(Reader):
         """Return places, evenly spread over the listed ones."""
         return divided(map(self.place, self._listed(collection, pace_of(self._profile))), records)
 
-    def digest(
-        self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
-    ) -> Iterator[tuple[int, Digest]]:
-        """Yield the digest of each part, in the order given."""
-        count = total = 0
-        for part, names, last in self._parts(collection, division, parts, pace):
-            for record in self._read(collection, names, pace):
-                count += 1
-                total += record.hash
-            if last:
-                yield part, Digest(count, total)
-                count = total = 0
-
     def records(
         self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
     ) -> Iterator[tuple[int, RecordHash]]:
         """Yield each record of `parts`."""
-        for part, names, _ in self._parts(collection, division, parts, pace):
+        for part, names in self._parts(collection, division, parts, pace):
             for record in self._read(collection, names, pace):
                 yield part, record
 
     def _parts(
         self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
-    ) -> Iterator[tuple[int, list[Any], bool]]:
-        """Yield the listed names of each part in the order given, and whether they are its last.
+    ) -> Iterator[tuple[int, list[Any]]]:
+        """Yield the listed names of each part in the order given, some at a time.
 
         Memory holds up to `HELD` names. Further parts wait for another listing, and a part that is larger by
         itself is passed on while it is listed.
@@ -82,10 +69,10 @@ class Listed(Reader):
                 while count > HELD and len(held) > 1:
                     count -= len(held.popitem()[1])
                 if count > HELD:
-                    yield part, held[part], False
+                    yield part, held[part]
                     held[part], count = [], 0
             for part, names in held.items():
-                yield part, names, True
+                yield part, names
             waiting = waiting[len(held) :]
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from time import monotonic
 from typing import Any, ClassVar, Self
@@ -107,15 +109,24 @@ class Reader(ABC):
     def divide(self, collection: str, records: int) -> tuple[str, ...]:
         """Return a division of `collection` into parts of about `records` records; reads keys at most."""
 
-    @abstractmethod
     def digest(
         self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
     ) -> Iterator[tuple[int, Digest]]:
         """Yield the digest of each of `parts` (indexes into `division`) once, in any order, when known.
 
-        The store computes it if it can. The caller may stop at any time. Each part is read at one moment,
-        but different parts at different moments.
+        The store computes it if it can; by default the records are read. The caller may stop at any time.
+        Each part is read at one moment, but different parts at different moments.
         """
+        empty = set(parts)
+        for part, found in groupby(self.records(collection, division, parts, pace), itemgetter(0)):
+            count = total = 0
+            for _, record in found:
+                count += 1
+                total += record.hash
+            empty.discard(part)
+            yield part, Digest(count, total)
+        for part in empty:
+            yield part, Digest(0, 0)
 
     @abstractmethod
     def records(

@@ -10,7 +10,7 @@ from rollproof.baseline.facts import RecordedCollection, RecordedContent, Record
 from rollproof.baseline.folder import Baseline
 from rollproof.collection import Json
 from rollproof.errors import Unverifiable
-from rollproof.stores.contract import Answer, Digest, ExportedRecord, Neighbours, Pace, RecordHash, Selection
+from rollproof.stores.contract import Answer, ExportedRecord, Neighbours, Pace, RecordHash, Selection
 from rollproof.stores.reader import Reader
 from rollproof.stores.snapshot import Snapshot
 from tests.unit.baseline.test_baseline import FACTS
@@ -42,12 +42,6 @@ class StandIn(Reader):
 
     def divide(self, collection: str, records: int) -> tuple[str, ...]:
         return ("",)
-
-    def digest(
-        self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
-    ) -> Iterator[tuple[int, Digest]]:
-        found = self.found(collection)
-        yield 0, Digest(len(found), sum(record.hash for record in found))
 
     def records(
         self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
