@@ -260,6 +260,10 @@ class Target(BaseSettings):
                 for place in (reference.referencing, reference.referenced):
                     if wrong := wrong_place(place, self.stores):
                         raise wrong.at(f"{key}.{name}")
+                named = descriptor_of(self.stores[reference.referencing.store]).keys
+                if reference.where and named == ("key",):
+                    expected = "no condition, where a record is known by its key alone"
+                    raise Wrong(expected, ", ".join(reference.where)).at(f"{key}.{name}.where")
         return self
 
     @model_validator(mode="after")

@@ -1,12 +1,11 @@
-"""Redis, read side: the keys in the profile's databases, each counted once, grouped by its patterns."""
+"""One database of a Redis, and the profile's groups of its keys."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from fnmatch import translate
-from functools import partial
 from typing import ClassVar, cast
 
 import redis
@@ -25,8 +24,6 @@ from rollproof.stores.redis.descriptor import RedisProfile
 SCAN_COUNT = 1000
 # The first release that tells when a key expires; an earlier one tells the time that is left.
 EXACT_EXPIRY_SINCE = (7, 0)
-
-
 # The server's own answers; the driver counts some of them as errors of the connection.
 _REFUSED = (
     redis.ResponseError,
@@ -62,9 +59,18 @@ class Redis(Client[redis.Redis]):
             protocol=3,
             ssl=self.reach.endpoint.tls,
             ssl_ca_certs=self.reach.endpoint.ca,
-            redis_connect_func=partial(_greet, self.reach),
+            redis_connect_func=cast("Callable[[], None]", _greet),  # called with the connection
         )
-        self.marks = marks_of(client)
+        # INFO would need a privilege that readers lack.
+        hello: dict[bytes, bytes] = client.execute_command("HELLO")  # type: ignore[no-untyped-call]
+        mode, role = (hello.get(key, b"").decode() for key in (b"mode", b"role"))
+        if mode not in {"", "standalone"} or role not in {"", "master"}:
+            raise self.reach.failed(
+                f"mode {mode}, role {role}",
+                expected="a server alone, the master: it holds all keys, as they are now",
+                hint="name the master in the profile; a Redis Cluster would be read in part: not supported",
+            )
+        self.marks = {"product": hello[b"server"].decode(), "server": hello[b"version"].decode()}
         return client
 
     def refused(self, error: Exception) -> bool:
@@ -77,44 +83,22 @@ class Redis(Client[redis.Redis]):
         return release(str(self.marks["server"])) >= EXACT_EXPIRY_SINCE
 
 
-def _greet(reach: Reach, connection: AbstractConnection) -> None:
+def _greet(connection: AbstractConnection) -> None:
     """Greet the server, and take the name by which a rollback knows the suite's own connections."""
     connection.on_connect()  # type: ignore[no-untyped-call]
-    _require_primary(reach, cast("dict[bytes, bytes]", connection.handshake_metadata or {}))
     # Not every account may have a name.
     with suppress(redis.exceptions.ResponseError):
         connection.send_command("CLIENT", "SETNAME", NAME)  # type: ignore[no-untyped-call]
         connection.read_response()
 
 
-def _require_primary(reach: Reach, hello: Mapping[bytes, bytes]) -> None:
-    """Refuse a cluster node, which holds a part of the keys, and a replica, which may lag."""
-    mode, role = (hello.get(key, b"").decode() for key in (b"mode", b"role"))
-    if mode not in {"", "standalone"} or role not in {"", "master"}:
-        raise reach.failed(
-            f"mode {mode}, role {role}",
-            expected="a server alone, the master: it holds all keys, as they are now",
-            hint="name the master in the profile; a Redis Cluster would be read in part: not supported",
-        )
-
-
-def marks_of(client: redis.Redis) -> dict[str, Json]:
-    """Return the server's product and version; INFO would need a privilege that readers lack."""
-    hello: dict[bytes, bytes] = client.execute_command("HELLO")  # type: ignore[no-untyped-call]
-    return {"product": hello[b"server"].decode(), "server": hello[b"version"].decode()}
-
-
 def keys(client: redis.Redis, reach: Reach) -> frozenset[bytes]:
     """Return every key present in `client`'s database during the whole scan."""
-    countdown = reach.start()
-    found: set[bytes] = set()  # SCAN may return a key more than once
-    cursor = 0
-    while True:
+    countdown, found = reach.start(), set[bytes]()  # SCAN may return a key more than once
+    for key in client.scan_iter(count=SCAN_COUNT):
         countdown.left()
-        cursor, page = client.scan(cursor, count=SCAN_COUNT)
-        found.update(cast("list[bytes]", page))  # clients here do not decode answers
-        if cursor == 0:
-            return frozenset(found)
+        found.add(key)
+    return frozenset(found)
 
 
 class KeyGroups:

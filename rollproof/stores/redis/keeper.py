@@ -7,14 +7,13 @@ that restore holds them.
 
 from __future__ import annotations
 
-import base64
 import json
+from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import redis
 
@@ -22,7 +21,7 @@ from rollproof.profile.store_descriptor import Means
 from rollproof.reading import open_regular
 from rollproof.stores.contract import ExportedRecord, RecordHash
 from rollproof.stores.keeper import Put, RecordKeeper, Restored, add_records
-from rollproof.stores.package import Kept, Package, read_package, write_package
+from rollproof.stores.package import Kept, read_package, write_package
 from rollproof.stores.policy import pace_of
 from rollproof.stores.reach import Countdown
 from rollproof.stores.redis.client import KeyGroups, Redis, keys
@@ -35,20 +34,6 @@ from rollproof.system.side_by_side import batched
 
 # Keys in one request: few enough that their values fit in memory, here and on the server.
 CHUNK = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A key, its value as DUMP gives it, and its expiry: milliseconds since 1970, or None."""
-
-    key: bytes
-    value: bytes
-    expires: int | None
-
-    @classmethod
-    def of(cls, fields: Mapping[str, Any]) -> Entry:
-        """Return the entry that a parsed line, or the `replay` of an exported record, holds."""
-        return cls(base64.b64decode(fields["key"]), base64.b64decode(fields["value"]), fields["expires"])
 
 
 class Keeper(RecordKeeper):
@@ -70,15 +55,12 @@ class Keeper(RecordKeeper):
         """As `back_up`; keys to be flushed are written too, since nothing else holds them then."""
         return self._back_up(folder, None, "dump", safe=True)
 
-    def _back_up(
-        self, folder: Path, index: Snapshot | None, restore: Literal["dump", "flush"], *, safe: bool = False
-    ) -> Kept:
-        records: dict[str, int] = {}
-        countdown = self._whole.start()
+    def _back_up(self, folder: Path, index: Snapshot | None, restore: str, *, safe: bool = False) -> Kept:
+        records, countdown, dump = dict[str, int](), self._whole.start(), restore == "dump"
         with self._reader:
-            told = self._reader.marks()
+            marks = self._reader.marks()
             for database in self._profile.databases:
-                if restore == "dump":
+                if dump:
                     records |= self._dump(database, folder / _file(database), index, countdown)
                 else:
                     records |= dict.fromkeys(self._groups.names(database), 0)
@@ -87,54 +69,13 @@ class Keeper(RecordKeeper):
             kind=self.kind,
             method=(
                 "DUMP of each key with its expiry (each key whole; not all keys at one moment)"
-                if restore == "dump"
+                if dump
                 else "nothing kept: a cache, flushed by a restore and filled again by the application"
             ),
-            means=Means.KEYS if restore == "dump" else Means.NOTHING,
+            means=Means.KEYS if dump else Means.NOTHING,
             records=records,
-            details={
-                **told,
-                "databases": list(self._profile.databases),
-                "restore": restore,
-                "safe": safe,
-            },
+            details={**marks, "databases": self._profile.databases, "restore": restore, "safe": safe},
         )
-
-    def restore(self, folder: Path) -> Restored:
-        """Put every key of the backup back and remove all others, or flush, as the profile says."""
-        package = read_package(folder, kind=self.kind)
-        self._check(package)
-        countdown = self._whole.start()
-        records: dict[str, int] = {}
-        notes: list[str] = []
-        for database in self._profile.databases:
-            with Redis(self._whole, database) as server, server.asked("a restore") as client:
-                if package.details["restore"] == "flush":
-                    client.flushdb()
-                    notes.append(f"flushed database {database}")
-                    present = keys(client, self._whole)
-                else:
-                    self._expect_readable(package, server.marks)
-                    file = package.path(_file(database))
-                    present = self._put_back(client, database, file, notes, countdown)
-            records |= {n: len(found) for n, found in self._groups.grouped(database, present).items()}
-        return Restored(records=dict(sorted(records.items())), notes=tuple(notes))
-
-    @contextmanager
-    def putting(self, collection: str, folder: Path, *, overwrite: bool) -> Iterator[Put]:
-        """Restore each key with its expiry; one that has expired since is refused."""
-        (database,) = (one for one in self._profile.databases if collection in self._groups.names(one))
-        with Redis(self._reach, database) as server:
-
-            def write(record: ExportedRecord) -> None:
-                entry = Entry.of(cast("Mapping[str, Any]", record.replay))
-                with server.asked("a key restored") as client:
-                    if entry.expires is not None and entry.expires <= _now(client):
-                        raise self._reach.failed("it has expired since", expected="a key that is to stay")
-                    expiry = entry.expires or 0
-                    client.restore(entry.key, expiry, entry.value, replace=overwrite, absttl=True)
-
-            yield Put(write)
 
     def _dump(
         self, database: int, path: Path, index: Snapshot | None, countdown: Countdown
@@ -154,57 +95,83 @@ class Keeper(RecordKeeper):
                 records[collection] = add_records(index, collection, found, self._reader.place, write)
         return records
 
-    def _check(self, package: Package) -> None:
+    def restore(self, folder: Path) -> Restored:
+        """Put every key of the backup back and remove all others, or flush, as the profile says."""
+        package = read_package(folder, kind=self.kind)
         restore = "dump" if package.details["safe"] else self._profile.restore
         self._expect_same(package, "databases", package.details["databases"], list(self._profile.databases))
         self._expect_same(package, "restore =", package.details["restore"], restore)
+        countdown, records, notes = self._whole.start(), dict[str, int](), list[str]()
+        for database in self._profile.databases:
+            with Redis(self._whole, database) as server, server.asked("a restore") as client:
+                if restore == "flush":
+                    client.flushdb()
+                    notes.append(f"flushed database {database}")
+                    present = keys(client, self._whole)
+                else:
+                    self._expect_readable(package, server.marks)
+                    file = package.path(_file(database))
+                    present = self._put_back(client, database, file, notes, countdown)
+            records |= {n: len(found) for n, found in self._groups.grouped(database, present).items()}
+        return Restored(records=dict(sorted(records.items())), notes=tuple(notes))
 
     def _put_back(
         self, client: redis.Redis, database: int, path: Path, notes: list[str], countdown: Countdown
     ) -> frozenset[bytes]:
         """Make the database equal to the file; return the keys that it then holds."""
         expires: dict[bytes, int | None] = {}
-        for chunk in batched(_read(path), CHUNK):
-            countdown.left()
-            pipeline = client.pipeline(transaction=False)
-            for entry in chunk:
-                expires[entry.key] = entry.expires
-                pipeline.restore(entry.key, entry.expires or 0, entry.value, replace=True, absttl=True)
-            try:
+        with open_regular(path) as lines:
+            for chunk in batched(lines, CHUNK):
+                countdown.left()
+                pipeline = client.pipeline(transaction=False)
+                for line in chunk:
+                    key, value, until = entry_of(json.loads(line))
+                    expires[key] = until
+                    pipeline.restore(key, until or 0, value, replace=True, absttl=True)
                 pipeline.execute()
-            except redis.ResponseError as error:
-                raise self._not_restored(
-                    str(error), of=f"database {database}", expected="RESTORE of every key"
-                ) from None
-        later = keys(client, self._whole) - set(expires)
-        for chunk_of_keys in batched(sorted(later), CHUNK):
-            client.unlink(*chunk_of_keys)
+        later = keys(client, self._whole) - expires.keys()
+        for some in batched(sorted(later), CHUNK):
+            client.unlink(*some)
         if later:
             notes.append(f"removed {len(later)} keys of database {database} that came after the backup")
-        present = keys(client, self._whole)
-        if present - set(expires):
-            surplus = f"{len(present - set(expires))} more"
-            raise self._not_restored(surplus, of=f"database {database}", expected=f"{len(expires)} keys")
-        now = _now(client)
-        missing = set(expires) - present
+        present, now = keys(client, self._whole), _now(client)
+        missing = expires.keys() - present
         expired = {key for key in missing if (expires[key] or now + 1) <= now}
-        if missing - expired:
-            fewer = f"{len(missing - expired)} fewer"
-            raise self._not_restored(fewer, of=f"database {database}", expected=f"{len(expires)} keys")
+        more, fewer = len(present - expires.keys()), len(missing - expired)
+        if more or fewer:
+            observed = f"{more} more, {fewer} fewer"
+            raise self._not_restored(observed, of=f"database {database}", expected=f"{len(expires)} keys")
         if expired:
             notes.append(f"{len(expired)} keys of database {database} had expired since the backup")
         return present
+
+    @contextmanager
+    def putting(self, collection: str, folder: Path, *, overwrite: bool) -> Iterator[Put]:
+        """Restore each key with its expiry; one that has expired since is refused."""
+        (database,) = (one for one in self._profile.databases if collection in self._groups.names(one))
+        with Redis(self._reach, database) as server:
+
+            def write(record: ExportedRecord) -> None:
+                key, value, until = entry_of(cast("Mapping[str, Any]", record.replay))
+                with server.asked("a key restored") as client:
+                    if until is not None and until <= _now(client):
+                        raise self._reach.failed("it has expired since", expected="a key that is to stay")
+                    client.restore(key, until or 0, value, replace=overwrite, absttl=True)
+
+            yield Put(write)
+
+
+def entry_of(fields: Mapping[str, Any]) -> tuple[bytes, bytes, int | None]:
+    """Return a key, its value as DUMP gives it, and its expiry in milliseconds since 1970, or None.
+
+    `fields` are of a backup's line, or the `replay` of an exported record.
+    """
+    return b64decode(fields["key"]), b64decode(fields["value"]), fields["expires"]
 
 
 def _now(client: redis.Redis) -> int:
     seconds, microseconds = client.time()
     return int(seconds) * 1000 + int(microseconds) // 1000
-
-
-def _read(path: Path) -> Iterator[Entry]:
-    with open_regular(path) as stream:
-        for line in stream:
-            yield Entry.of(json.loads(line))
 
 
 def _file(database: int) -> str:

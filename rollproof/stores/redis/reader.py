@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import time
 from base64 import b64encode
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
-from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import redis
 from redis.connection import AbstractConnection
@@ -26,33 +23,14 @@ from rollproof.stores.names import Name
 from rollproof.stores.policy import excluded_of
 from rollproof.stores.reach import Readable
 from rollproof.stores.reader import BLOCK_BYTES, exported_by_key
-from rollproof.stores.redis.client import (
-    SCAN_COUNT,
-    KeyGroups,
-    Redis,
-    keys,
-)
+from rollproof.stores.redis.client import SCAN_COUNT, KeyGroups, Redis, keys
 from rollproof.stores.redis.descriptor import RedisProfile
-from rollproof.stores.redis.values import (
-    TYPES,
-    Changed,
-    Command,
-    Value,
-    name_of,
-    text,
-)
+from rollproof.stores.redis.values import TYPES, Changed, Command, Value, name_of, text
 
 # Keys that share a pipeline at first, and at most; their values are all in memory.
 FIRST, MOST = 20, 1000
 ATTEMPTS = 5
 NO_EXPIRY, NO_KEY = -1, -2
-# Keys that `holdings` looks at in each database: more would tell of few more prefixes, and take long.
-MOST_KEYS = 20_000
-MOST_PATTERNS = 20
-# A name of the application's before a colon; what else is there may be somebody's data.
-_PREFIX = re.compile(rb"(?P<prefix>[A-Za-z][A-Za-z_.-]{0,40}):.")
-# One key alone may be a record of its own.
-_FEWEST = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,18 +124,10 @@ class RedisReader(Listed):
             return server.marks
 
     def holdings(self) -> Mapping[str, Any]:
-        """Return the databases that hold keys, and a pattern for each prefix that several keys have."""
+        """Return the databases that hold keys."""
         with Redis(self._reach, 0) as server, server.asked("its databases") as client:
             space: dict[str, Any] = client.info("keyspace")
-        databases = sorted({0, *(int(name.removeprefix("db")) for name in space)})
-        patterns: list[str] = []
-        for database in databases:
-            with Redis(self._reach, database) as server, server.asked("its keys") as client:
-                found = islice(client.scan_iter(count=SCAN_COUNT), MOST_KEYS)
-                counted = Counter(match["prefix"] for key in found if (match := _PREFIX.match(key)))
-            common = sorted(prefix.decode() for prefix, count in counted.items() if count >= _FEWEST)
-            patterns += [f"{database}:{prefix}:*" for prefix in common[:MOST_PATTERNS]]
-        return {"databases": databases, "patterns": patterns}
+        return {"databases": sorted({0, *(int(name.removeprefix("db")) for name in space)})}
 
     def collections(self) -> Sequence[str]:
         """Return the patterns, and ``<database>:*`` for unmatched keys, once the server answers."""
@@ -167,7 +137,7 @@ class RedisReader(Listed):
 
     def count(self, collection: str) -> int:
         """Return the number of keys of one pattern."""
-        return len({key for page in self._pages(self._database(collection), collection) for key in page})
+        return sum(1 for _ in self._listed(collection, Pace()))
 
     def counts(self) -> Mapping[str, int]:
         """Return the number of keys by pattern; each database is scanned once."""
@@ -202,10 +172,10 @@ class RedisReader(Listed):
                 libraries = client.execute_command(  # type: ignore[no-untyped-call]
                     "FUNCTION", "LIST", "WITHCODE"
                 )
-            except redis.exceptions.NoPermissionError:
-                libraries = []
             except redis.ResponseError as error:
-                if "unknown command" not in str(error):  # before Redis 7, which has no code for it
+                # The reader may not list them, or it is a server before Redis 7, which has none.
+                unknown = "unknown command" in str(error)
+                if not unknown and not isinstance(error, redis.exceptions.NoPermissionError):
                     raise
                 libraries = []
         for library in libraries:
@@ -229,12 +199,6 @@ class RedisReader(Listed):
         self, collection: str, fields: Sequence[str], where: Mapping[str, str]
     ) -> Iterator[Name | None]:
         """Yield the part of each key that the one `*` of its pattern stands for."""
-        if where:
-            raise self._reach.failed(
-                f"{collection} where {', '.join(where)}",
-                expected=f"a reference at the field {', '.join(fields)}, without a condition",
-                hint="a key is known by its name alone: correct the reference in the profile",
-            )
         begin, end = collection.partition(":")[2].split("*")
         for key in self._listed(collection, Pace()):
             yield (text(key).removeprefix(begin).removesuffix(end),)
@@ -249,25 +213,15 @@ class RedisReader(Listed):
             hint="the patterns of this store have changed since the baseline",
         )
 
-    def _pages(self, database: int, collection: str) -> Iterator[list[bytes]]:
-        """Yield a collection's keys, page by page; a key may come more than once."""
-        glob = collection.partition(":")[2]
-        cursor = 0
-        while True:
-            with self._servers[database].asked("its keys") as client:
-                cursor, page = client.scan(cursor, match=None if glob == "*" else glob, count=SCAN_COUNT)
-            found = cast("list[bytes]", page)  # clients here do not decode answers
-            yield [key for key in found if self._groups.of(database, key) == collection]
-            if cursor == 0:
-                return
-
     def _listed(self, collection: str, _pace: Pace) -> Iterator[bytes]:
         """Yield each key once, though the server may list it more often."""
-        seen = set[bytes]()
-        for page in self._pages(self._database(collection), collection):
-            found = set(page) - seen
-            seen |= found
-            yield from found
+        database, seen = self._database(collection), set[bytes]()
+        glob = collection.partition(":")[2]
+        with self._servers[database].asked("its keys") as client:
+            for key in client.scan_iter(match=None if glob == "*" else glob, count=SCAN_COUNT):
+                if key not in seen and self._groups.of(database, key) == collection:
+                    seen.add(key)
+                    yield key
 
     def place(self, name: bytes) -> str:
         """Return a hash of the key."""

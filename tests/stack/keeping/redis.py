@@ -189,7 +189,7 @@ class Redis(Subject):
         self.first.mset({f"late:{number}": 1 for number in range(300)})
 
     def step(self, keeper: StoreKeeper) -> tuple[object, str]:
-        return redis_keeper.Entry, "of"
+        return redis_keeper, "entry_of"
 
     def loading(self, keeper: StoreKeeper) -> tuple[object, str, Callable[[], object]]:
         return redis_keeper, "keys", lambda: self.first.set("later", 1)

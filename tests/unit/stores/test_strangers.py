@@ -120,7 +120,7 @@ def _account(user: str) -> Account:
 
 def _redis(monkeypatch: pytest.MonkeyPatch, found: list[dict[str, str]]) -> list[str]:
     clients = redis_clients.Clients(cast("Any", Operated("one", section("redis"), NOWHERE)))
-    monkeypatch.setattr(redis_client, "marks_of", lambda _: {})
+    monkeypatch.setattr(redis_client.Redis, "connect", lambda _: redis.Redis())
     monkeypatch.setattr(redis.Redis, "client_list", lambda _: found)
     return [str(one) for one in clients.others()]
 

@@ -21,6 +21,7 @@ NAME = 'name = "sandbox"'
 WAIVER = '[[premigration.waivers]]\nitem = "backup"\nname = "a"\nreason = "b"\nexpires = 2030-01-01\n'
 REDIS = '{store = "redis", collection = "x", fields = ["y"]}'
 OTHER = '{store = "redi", collection = "x", fields = ["y", "z"]}'
+KEYED = '{store = "redis", collection = "0:x:*", fields = ["key"]}'
 NOWHERE = '{store = "redi", collection = "x", fields = ["y"]}'
 
 
@@ -56,6 +57,7 @@ def _written(folder: Path, old: str, new: str) -> Path:
         ("port = 9}", 'port = 9, ca = "canary_password"}', "stores.redis.address", "tls = true beside ca", "tls = false"),
         ("", f"[references.one]\nreferencing = {REDIS}\nreferenced = {OTHER}", "references.one", "as many fields", "1 and 2"),
         ("", f"[references.one]\nreferencing = {REDIS}\nreferenced = {REDIS}", "references.one", "field key of a pattern with one *", "y of x"),
+        ("", f"[references.one]\nwhere = {{a = 'b'}}\nreferencing = {KEYED}\nreferenced = {KEYED}", "references.one.where", "no condition, where a record is known by its key alone", "a"),
         ("", f"[references.one]\ncomplete = true\nwhere = {{a = 'b'}}\nreferencing = {REDIS}\nreferenced = {REDIS}", "references.one", "complete alone, or where alone", "both: "),
         ("", f"[references.one]\nreferencing = {NOWHERE}\nreferenced = {REDIS}", "references.one", "a store of redis", "redi"),
         ('risk = "low"', 'risk = "high"', "stores.redis.risk", "low or medium, since", "high"),
