@@ -1,8 +1,9 @@
-"""S3, read side: the current objects in the profile's buckets, counted by listing them."""
+"""One account's way to an S3 server."""
 
 from __future__ import annotations
 
 from typing import ClassVar
+from xml.etree.ElementTree import ParseError
 
 import certifi
 import urllib3
@@ -13,12 +14,6 @@ from urllib3.exceptions import HTTPError, MaxRetryError
 from rollproof.stores.client import Client
 from rollproof.stores.reach import Reach
 
-# Limits for `ask`: objects to list, and bytes to read from the first.
-ASKED_OBJECTS = 1000
-ASKED_BYTES = 1024
-# Objects looked for side by side.
-WORKERS = 8
-
 
 class S3(Client[Minio]):
     """One account's way to an S3 server, over up to `connections` at a time; threads share it.
@@ -26,8 +21,8 @@ class S3(Client[Minio]):
     It does not retry, so that every failed request is reported.
     """
 
-    # The last two: the answer is not S3, or is nested without end.
-    errors: ClassVar = (MinioException, HTTPError, ValueError, RecursionError)
+    # The last three: the answer is not S3, is no XML, or is nested without end.
+    errors: ClassVar = (MinioException, HTTPError, ValueError, ParseError, RecursionError)
 
     def __init__(self, reach: Reach, region: str, connections: int = 1) -> None:
         """Keep the access data."""

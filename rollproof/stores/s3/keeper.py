@@ -9,11 +9,11 @@ again as a new version, and a newer object gets a delete marker.
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from itertools import compress
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -32,15 +32,18 @@ from rollproof.stores.reach import Countdown
 from rollproof.stores.s3.client import S3
 from rollproof.stores.s3.descriptor import S3Profile
 from rollproof.stores.s3.objects import (
+    CONTENT_TYPE,
     NO_VERSION,
     UNSENDABLE,
+    USER_HEADER,
     StoredObject,
     copy_version,
+    link,
+    look_at,
     put_copy,
     read_object,
-    same_headers,
 )
-from rollproof.stores.s3.reader import GONE, USER_HEADER, S3Reader
+from rollproof.stores.s3.reader import GONE, S3Reader
 from rollproof.stores.s3.settings import versioning_of
 from rollproof.stores.snapshot import Snapshot
 from rollproof.stores.writable import Writable
@@ -55,8 +58,10 @@ SENT_BYTES = 64 * 1024
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-# The current objects of a bucket by key, as the server lists them. None stands for a missing bucket.
+# The current objects of a bucket by key, as the server lists them.
 Listing = Mapping[str, Object]
+# Objects by bucket and key, as they were read.
+Objects = Mapping[tuple[str, str], StoredObject]
 
 
 class Keeper(RecordKeeper):
@@ -71,16 +76,30 @@ class Keeper(RecordKeeper):
 
     def back_up_indexed(self, folder: Path, index: Snapshot | None) -> Kept:
         """Read every current object; write the listing, and the contents that have to be kept here."""
-        return self._back_up(folder, index, absent_too=False)
+        return self._back_up(folder, index)
 
     def keep_safe(self, folder: Path, *, up: bool, backup: Path) -> Kept:
-        """As `back_up`; a bucket that is gone is kept as absent."""
-        return self._back_up(folder, None, absent_too=True)
+        """As `back_up`; a bucket that is gone is kept as absent.
 
-    def _back_up(self, folder: Path, index: Snapshot | None, *, absent_too: bool) -> Kept:
+        An object that is as `backup` has it is not read again.
+        """
+        package = None
+        with suppress(ActionFailed):  # of a damaged backup, each object is read
+            package = read_package(backup, kind=self.kind, only=LISTING)
+        return self._back_up(folder, None, package, absent_too=True)
+
+    def _back_up(
+        self,
+        folder: Path,
+        index: Snapshot | None,
+        earlier: Package | None = None,
+        *,
+        absent_too: bool = False,
+    ) -> Kept:
         countdown, copies = self._whole.start(), self._profile.backup == "copies"
         contents = folder / CONTENTS
         contents.mkdir(mode=0o700)
+        before = _listing(earlier) if earlier else {}
         records: dict[str, int] = {}
         versioning: dict[str, str] = {}
         absent: list[str] = []
@@ -93,8 +112,10 @@ class Keeper(RecordKeeper):
 
             def keep(item: Object) -> tuple[StoredObject, RecordHash] | None:
                 countdown.left()
-                copied = copies or not _has_version(item)
-                return self._keep(client, item, contents if copied else None, indexed=index is not None)
+                place = contents if copies or not _has_version(item) else None
+                if earlier and (same := _as_before(client, item, earlier, before, place)):
+                    return same, same.record()
+                return self._keep(client, item, place, indexed=index is not None)
 
             def read(items: Sequence[Object]) -> Iterator[RecordHash]:
                 for stored, record in filter(None, _parallel(keep, items)):
@@ -109,15 +130,15 @@ class Keeper(RecordKeeper):
                 versioning[bucket] = versioning_of(client, bucket)
                 listed = _current(client, bucket, countdown, versions=versioning[bucket] != OFF)
                 records[bucket] = add_records(index, bucket, listed.values(), _key, read)
-        what = (
-            "and a copy of each"
+        kept = (
+            "a copy of each"
             if copies
-            else "whose contents are the bucket's own versions (a copy of those that have none)"
+            else "its own versions for the contents (a copy of those that have none)"
         )
         return write_package(
             folder,
             kind=self.kind,
-            method=f"listing of all objects with versions and SHA-256, {what}"
+            method=f"listing of all objects with versions and SHA-256, and {kept}"
             + "".join(f"; bucket {bucket} is not there" for bucket in absent),
             means=Means.PARTIAL if absent else Means.COPIES if copies else Means.VERSIONS,
             records=records,
@@ -130,38 +151,32 @@ class Keeper(RecordKeeper):
 
     def restore_kept(self, folder: Path, safety: Path) -> Restored:
         """As `restore`, without a request for each object that was kept as the backup has it."""
-        seen: dict[tuple[str, str], StoredObject] = {}
+        seen: Objects = {}
         with suppress(ActionFailed):  # of a damaged copy, each object is looked at
-            package = read_package(safety, kind=self.kind, only=LISTING)
-            seen = {(one.bucket, one.key): one for one in _listing(package)}
+            seen = _listing(read_package(safety, kind=self.kind, only=LISTING))
         return self._restore(folder, seen)
 
-    def _restore(self, folder: Path, seen: Mapping[tuple[str, str], StoredObject]) -> Restored:
-        """Restore; `seen` are objects by bucket and key as they were read a moment ago."""
+    def _restore(self, folder: Path, seen: Objects) -> Restored:
+        """Restore; `seen` are the objects as they were read a moment ago."""
         package = read_package(folder, kind=self.kind)
-        kept_buckets = sorted(package.details["versioning"])
-        self._expect_same(package, "buckets", kept_buckets, sorted(self._profile.buckets))
-        countdown = self._whole.start()
-        notes: list[str] = []
-        kept: dict[str, dict[str, StoredObject]] = {bucket: {} for bucket in self._profile.buckets}
-        for stored in _listing(package):
-            kept[stored.bucket][stored.key] = stored
+        recorded = package.details["versioning"]
+        self._expect_same(package, "buckets", sorted(recorded), sorted(self._profile.buckets))
+        countdown, kept, notes = self._whole.start(), _listing(package), list[str]()
         with self._connected() as server, server.asked("a restore") as client:
             there = {
-                bucket: _current(client, bucket, countdown) if client.bucket_exists(bucket) else None
-                for bucket in kept
+                bucket: _current(client, bucket, countdown)
+                for bucket in self._profile.buckets
+                if client.bucket_exists(bucket)
             }
             self._expect_contents(client, package, kept, there, countdown)
-            for bucket, wanted in kept.items():
-                recorded = package.details["versioning"][bucket]
-                if bucket in package.details["absent"]:
-                    # Emptied, not removed: only its owner may remove its versions.
-                    if there[bucket] is not None:
-                        listed = there[bucket] or {}
-                        notes += self._equalise(client, package, bucket, {}, listed, seen, countdown)
+            for bucket in self._profile.buckets:
+                absent = bucket in package.details["absent"]
+                if absent and bucket not in there:
                     continue
-                notes += _prepare(client, bucket, recorded, missing=there[bucket] is None)
-                listed = there[bucket] or {}
+                if not absent:  # else it is emptied, not removed: only its owner may remove its versions
+                    notes += _prepare(client, bucket, recorded[bucket], missing=bucket not in there)
+                wanted = {key: one for (of, key), one in kept.items() if of == bucket}
+                listed = there.get(bucket, {})
                 notes += self._equalise(client, package, bucket, wanted, listed, seen, countdown)
         return Restored(records=package.records, notes=tuple(notes))
 
@@ -175,7 +190,7 @@ class Keeper(RecordKeeper):
                 headers = {f"{USER_HEADER}{name}": value for name, value in content["metadata"].items()}
                 headers |= content["headers"]
                 if content["content_type"] is not None:
-                    headers["content-type"] = content["content_type"]
+                    headers[CONTENT_TYPE] = content["content_type"]
                 if UNSENDABLE in headers:
                     raise self._reach.failed(
                         f"the header {UNSENDABLE}", expected="headers that the client can send"
@@ -195,31 +210,28 @@ class Keeper(RecordKeeper):
         self,
         client: Minio,
         package: Package,
-        kept: Mapping[str, Mapping[str, StoredObject]],
-        there: Mapping[str, Listing | None],
+        kept: Objects,
+        there: Mapping[str, Listing],
         countdown: Countdown,
     ) -> None:
         """Check, before any change, that every content is available: as a copy, or still as a version."""
 
-        def is_gone(stored: StoredObject) -> StoredObject | None:
+        def is_gone(stored: StoredObject) -> bool:
             countdown.left()
-            if _copy(stored) in package.files:
-                return None
-            item = (there[stored.bucket] or {}).get(stored.key)
-            if item is not None and item.version_id == stored.version:
-                return None
+            item = there.get(stored.bucket, {}).get(stored.key)
+            if _copy(stored) in package.files or (item is not None and item.version_id == stored.version):
+                return False
             try:
                 client.stat_object(stored.bucket, stored.key, version_id=stored.version)
             except S3Error as error:
                 if error.code in GONE:
-                    return stored
+                    return True
                 raise
-            return None
+            return False
 
-        every = [stored for objects in kept.values() for stored in objects.values()]
-        gone = [stored for stored in _parallel(is_gone, every) if stored]
+        gone = list(compress(kept, _parallel(is_gone, kept.values())))
         if gone:
-            buckets = ", ".join(sorted({stored.bucket for stored in gone}))
+            buckets = ", ".join(sorted({bucket for bucket, _ in gone}))
             raise self._failed(
                 "restore",
                 expected="the version of every object that the backup lists",
@@ -234,7 +246,7 @@ class Keeper(RecordKeeper):
         bucket: str,
         wanted: Mapping[str, StoredObject],
         listed: Listing,
-        seen: Mapping[tuple[str, str], StoredObject],
+        seen: Objects,
         countdown: Countdown,
     ) -> list[str]:
         """Make the current objects of `bucket` equal to `wanted`; return notes on the changes."""
@@ -242,7 +254,7 @@ class Keeper(RecordKeeper):
         def put_back(stored: StoredObject) -> bool:
             countdown.left()
             item, before = listed.get(stored.key), seen.get((bucket, stored.key))
-            if item is not None and before is not None and before.listed_as(item) and before.like(stored):
+            if item and before and before.listed_as(item) and before.like(stored):
                 return False
             return self._put_back(client, package, stored, item)
 
@@ -257,10 +269,7 @@ class Keeper(RecordKeeper):
         expected = {key: stored.size for key, stored in wanted.items()}
         if sizes != expected:
             different = {key for key, _ in sizes.items() ^ expected.items()}
-            differing = f"{len(sizes)} objects, of which {len(different)} differ"
-            raise self._not_restored(
-                differing, of=f"bucket {bucket}", expected=f"the {len(expected)} objects of the backup"
-            )
+            raise self._not_restored(f"{len(different)} objects that differ", of=f"bucket {bucket}")
         notes = []
         if changed:
             notes.append(f"put back {changed} objects of bucket {bucket}")
@@ -272,7 +281,7 @@ class Keeper(RecordKeeper):
         """Restore one object unless it is unchanged; tell whether that was needed."""
         if item is not None and item.size == stored.size:
             if item.etag == stored.etag:
-                if same_headers(client, stored):
+                if _same(client, stored):
                     return False
             # The same content has another ETag after a multipart upload, and in some unversioned listings.
             elif ("-" in stored.etag or not _has_version(item)) and self._is_there(client, stored):
@@ -303,8 +312,7 @@ class Keeper(RecordKeeper):
 
     def _is_there(self, client: Minio, kept: StoredObject) -> bool:
         """Read the current object to its end; tell whether it is like the record."""
-        found = read_object(client, self._whole, kept.bucket, kept.key)
-        return StoredObject.of(kept.bucket, None, found).like(kept)
+        return read_object(client, self._whole, kept.bucket, kept.key).like(kept)
 
     def _keep(
         self, client: Minio, item: Object, contents: Path | None, *, indexed: bool
@@ -320,23 +328,42 @@ class Keeper(RecordKeeper):
             with tempfile.NamedTemporaryFile(dir=contents) if contents else nullcontext() as sink:
                 found = read_object(client, self._whole, bucket, key, version, sink and sink.file)
                 if contents and sink:
-                    with suppress(FileExistsError):  # another object has the same content
-                        os.link(sink.name, contents / found.sha256.hex())
+                    link(Path(sink.name), contents / found.sha256)
         except S3Error as error:
             # Without versions an object can vanish between the listing and this.
             if error.code == "NoSuchKey" and version is None:
                 return None
             raise
-        seen = self._reader.seen(bucket, found, version) if indexed else found
-        stored = StoredObject.of(bucket, item.version_id, found, str(item.last_modified))
-        return stored, seen.record(frozenset())
+        seen = self._reader.seen(found, version) if indexed else found
+        stored = replace(found, version=item.version_id, modified=str(item.last_modified))
+        return stored, seen.record()
 
 
-def _listing(package: Package) -> Iterator[StoredObject]:
-    """Yield the objects that a backup lists."""
+def _listing(package: Package) -> Objects:
+    """Return the objects that a backup lists."""
     with open_regular(package.path(LISTING)) as stream:
-        for line in stream:
-            yield StoredObject(**json.loads(line))
+        found = (StoredObject(**json.loads(line)) for line in stream)
+        return {(one.bucket, one.key): one for one in found}
+
+
+def _as_before(
+    client: Minio, item: Object, earlier: Package, before: Objects, contents: Path | None
+) -> StoredObject | None:
+    """Return the object of an earlier backup that `item` still is, its content linked into `contents`."""
+    known = before.get((item.bucket_name, _key(item)))
+    if known is None or not known.listed_as(item) or not _same(client, known):
+        return None
+    if contents:
+        if _copy(known) not in earlier.files:
+            return None
+        link(earlier.path(_copy(known)), contents / known.sha256)
+    return known
+
+
+def _same(client: Minio, kept: StoredObject) -> bool:
+    """Return True if the current object has the ETag, headers and tags of `kept`; its content is not read."""
+    found = look_at(client, kept.bucket, kept.key)
+    return (found.etag, found.headers, found.tags) == (kept.etag, kept.headers, kept.tags)
 
 
 def _prepare(client: Minio, bucket: str, versioning: str, *, missing: bool) -> list[str]:

@@ -1,9 +1,13 @@
-"""One object of S3: reading it, and putting the same object back."""
+"""One object of S3: reading it, its record, and putting the same object back."""
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import IO
 
@@ -11,22 +15,31 @@ from minio import Minio
 from minio.commonconfig import COPY, REPLACE, CopySource, Tags
 from minio.datatypes import Object
 
+from rollproof.collection import Json
+from rollproof.stores.canonical import packed, record_of
+from rollproof.stores.contract import RecordHash
 from rollproof.stores.reach import Reach
-from rollproof.stores.s3.reader import HEADERS, USER_HEADER, ReadObject, lowered, read_contents, read_tags
 
+PIECE_BYTES = 1 << 20
+# The deadline starts again after so many bytes of a large object.
+STRETCH_BYTES = 16 << 20
+# Headers that belong to an object and are restored with it. The content type is a separate field.
+HEADERS = ("cache-control", "content-disposition", "content-encoding", "content-language", "expires")
+CONTENT_TYPE, USER_HEADER = "content-type", "x-amz-meta-"
 # The version of an object that was put before its bucket began to keep versions.
 NO_VERSION = "null"
 # The client cannot send this one, and makes a user's header of it. Only copying a version restores it.
 UNSENDABLE = "expires"
+_EXPIRY = re.compile(r'expiry-date="([^"]+)"')
 
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
     """An object as it was read: `headers` have names in lower case, `sha256` is of the stored bytes.
 
-    `version` is None if the bucket keeps no versions. After a multipart upload or under encryption, `etag`
-    says nothing about the content, but equal values mean equal content. `modified` is the listing's time of
-    the last modification.
+    After a multipart upload or under encryption, `etag` says nothing about the content, but equal values mean
+    equal content. `version` is None if the bucket keeps no versions. A backup has `version` and `modified` as
+    the listing has them. `expires` is when the server removes the object by itself, in seconds since 1970.
     """
 
     bucket: str
@@ -38,31 +51,55 @@ class StoredObject:
     headers: dict[str, str]
     tags: dict[str, str]
     modified: str = ""
-
-    @classmethod
-    def of(cls, bucket: str, version: str | None, found: ReadObject, modified: str = "") -> StoredObject:
-        """Return what a backup's listing has of an object."""
-        return cls(
-            bucket=bucket,
-            key=found.key,
-            version=version,
-            etag=found.headers.get("etag", "").strip('"'),
-            size=found.size,
-            sha256=found.sha256.hex(),
-            headers=_own(found.headers),
-            tags=dict(found.tags),
-            modified=modified,
-        )
+    expires: float | None = None
 
     def like(self, other: StoredObject) -> bool:
         """Return True if both have the same name, content, headers and tags, in whatever version."""
-        ours, theirs = (replace(one, version=None, etag="", modified="") for one in (self, other))
+        ours, theirs = (replace(o, version=None, etag="", modified="", expires=None) for o in (self, other))
         return ours == theirs
 
     def listed_as(self, item: Object) -> bool:
         """Return True if the listing's `item` is what was read: the object was not put again since."""
         said = (item.size, item.etag, item.version_id or NO_VERSION, str(item.last_modified))
         return said == (self.size, self.etag, self.version or NO_VERSION, self.modified)
+
+    def own_headers(self) -> dict[str, str]:
+        """Return its headers among `HEADERS`."""
+        return {name: self.headers[name] for name in HEADERS if name in self.headers}
+
+    def metadata(self) -> dict[str, str]:
+        """Return its user-defined headers, by their whole names: ``x-amz-meta-…``."""
+        return {name: value for name, value in self.headers.items() if name.startswith(USER_HEADER)}
+
+    def record(self, excluded: frozenset[str] = frozenset()) -> RecordHash:
+        """Return its record without the `excluded` fields."""
+        content_type = self.headers.get(CONTENT_TYPE)
+        fields = {
+            "size": b"%d" % self.size,
+            "content": bytes.fromhex(self.sha256),
+            "content_type": None if content_type is None else content_type.encode(),
+            "headers": _pairs(self.own_headers()),
+            "metadata": _pairs(self.metadata()),
+            "tags": _pairs(self.tags),
+        }
+        kept = {name: value for name, value in fields.items() if name not in excluded}
+        return record_of(self.key, self.key.encode(), kept, self.expires)
+
+    def shown(self, file: str) -> dict[str, Json]:
+        """Return its description for people, and for `Keeper.putting`; its bytes are in `file`."""
+        return {
+            "bucket": self.bucket,
+            "key": self.key,
+            "version": self.version,
+            "modified": self.modified,
+            "size": self.size,
+            "etag": self.etag,
+            "file": file,
+            "content_type": self.headers.get(CONTENT_TYPE),
+            "headers": dict(self.own_headers()),
+            "metadata": {name.removeprefix(USER_HEADER): value for name, value in self.metadata().items()},
+            "tags": dict(self.tags),
+        }
 
 
 def read_object(
@@ -72,18 +109,70 @@ def read_object(
     key: str,
     version: str | None = None,
     sink: IO[bytes] | None = None,
-) -> ReadObject:
-    """Read the content of an object to its end, into `sink` if there is one."""
-    headers, size, sha256 = read_contents(client, reach, bucket, key, version, sink)
-    return ReadObject(key, headers, size, sha256, read_tags(client, bucket, key, headers, version))
+    *,
+    tags: bool = True,
+) -> StoredObject:
+    """Read the content of an object to its end, into `sink` if there is one; and its `tags` if wanted."""
+    countdown = reach.start()
+    response = client.get_object(bucket, key, version_id=version)
+    digest, size, stretch = hashlib.sha256(), 0, 0
+    with closing(response):
+        # By default the HTTP library would decompress objects stored as gzip.
+        for piece in response.stream(PIECE_BYTES, decode_content=False):
+            countdown.left()
+            digest.update(piece)
+            if sink is not None:
+                sink.write(piece)
+            size += len(piece)
+            stretch += len(piece)
+            if stretch >= STRETCH_BYTES:
+                countdown, stretch = reach.start(), 0
+        headers = response.headers
+        response.release_conn()
+    found = StoredObject(bucket, key, version, "", size, digest.hexdigest(), {}, {})
+    return _described(client, found, headers, tags=tags)
 
 
-def same_headers(client: Minio, kept: StoredObject) -> bool:
-    """Return True if the current object has the headers and tags of `kept`; its content is not read."""
-    headers = lowered(client.stat_object(kept.bucket, kept.key).metadata or {})
-    if _own(headers) != kept.headers:
-        return False
-    return read_tags(client, kept.bucket, kept.key, headers) == kept.tags
+def look_at(
+    client: Minio, bucket: str, key: str, version: str | None = None, *, tags: bool = True
+) -> StoredObject:
+    """Return an object without its content: its `sha256` is empty."""
+    stat = client.stat_object(bucket, key, version_id=version)
+    found = StoredObject(bucket, key, version, "", stat.size or 0, "", {}, {})
+    return _described(client, found, stat.metadata or {}, tags=tags)
+
+
+def _described(client: Minio, found: StoredObject, headers: Mapping[str, str], *, tags: bool) -> StoredObject:
+    """Return an object with what its `headers` say; tags take another request, if it has any."""
+    headers = {name.lower(): value for name, value in headers.items()}
+    tagged = None
+    if tags and headers.get("x-amz-tagging-count", "0") != "0":
+        tagged = client.get_object_tags(found.bucket, found.key, version_id=found.version)
+    return replace(
+        found,
+        version=headers.get("x-amz-version-id"),
+        etag=headers.get("etag", "").strip('"'),
+        headers={
+            name: value
+            for name, value in sorted(headers.items())
+            if name in {*HEADERS, CONTENT_TYPE} or name.startswith(USER_HEADER)
+        },
+        tags=dict(tagged or {}),
+        modified=headers.get("last-modified", ""),
+        expires=expires_at(headers.get("x-amz-expiration", "")),
+    )
+
+
+def expires_at(header: str) -> float | None:
+    """Return an object's expiry time by its bucket's rules, from the server's header, or None."""
+    found = _EXPIRY.search(header)
+    return parsedate_to_datetime(found[1]).timestamp() if found else None
+
+
+def link(content: Path, place: Path) -> None:
+    """Give the file `content` the name `place`, too, where another object's equal content may be already."""
+    with suppress(FileExistsError):
+        place.hardlink_to(content)
 
 
 def copy_version(client: Minio, kept: StoredObject) -> None:
@@ -104,23 +193,19 @@ def copy_version(client: Minio, kept: StoredObject) -> None:
 
 def put_copy(client: Minio, kept: StoredObject, content: Path) -> None:
     """Put `kept` again, from the file `content`."""
-    others = {name: value for name, value in kept.headers.items() if name != "content-type"}
+    others = {name: value for name, value in kept.headers.items() if name != CONTENT_TYPE}
     client.fput_object(
         kept.bucket,
         kept.key,
         str(content),
-        content_type=kept.headers.get("content-type", "application/octet-stream"),
+        content_type=kept.headers.get(CONTENT_TYPE, "application/octet-stream"),
         metadata=dict(others),
         tags=_to_tags(kept.tags),
     )
 
 
-def _own(headers: Mapping[str, str]) -> dict[str, str]:
-    return {
-        name: value
-        for name, value in sorted(headers.items())
-        if name in {*HEADERS, "content-type"} or name.startswith(USER_HEADER)
-    }
+def _pairs(values: Mapping[str, str]) -> bytes:
+    return packed(text.encode() for pair in sorted(values.items()) for text in pair)
 
 
 def _to_tags(tags: Mapping[str, str]) -> Tags | None:

@@ -2,47 +2,38 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
-from datetime import UTC
-from email.utils import parsedate_to_datetime
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from minio import Minio
+from minio.datatypes import Object
 from minio.error import S3Error
 from minio.versioningconfig import OFF
 
 from rollproof.collection import Json
 from rollproof.stores.canonical import packed, record_of
-from rollproof.stores.contract import (
-    Answer,
-    Beside,
-    ExportedRecord,
-    Pace,
-    RecordHash,
-    Selection,
-    Wanted,
-)
+from rollproof.stores.contract import Answer, Beside, ExportedRecord, Pace, RecordHash, Selection
 from rollproof.stores.listed import Listed
 from rollproof.stores.names import Name
 from rollproof.stores.policy import excluded_of
-from rollproof.stores.reach import Countdown, Reach, Readable
-from rollproof.stores.s3.client import (
-    ASKED_BYTES,
-    ASKED_OBJECTS,
-    S3,
-    WORKERS,
-)
+from rollproof.stores.reach import Readable
+from rollproof.stores.s3.client import S3
 from rollproof.stores.s3.descriptor import VERSIONS, S3Profile
+from rollproof.stores.s3.objects import NO_VERSION, StoredObject, link, look_at, read_object
 from rollproof.stores.s3.settings import DENIED, SETTINGS, settings_of
 from rollproof.system.side_by_side import Workers, batched, each
 
+# Limits for `ask`: objects to list, and bytes to read from the first.
+ASKED_OBJECTS = 1000
+ASKED_BYTES = 1024
+# Objects looked for side by side.
+WORKERS = 8
 # Requests under way at a time, for each allowed connection: most of their time is spent waiting for the
 # server. More than 8 in all were no faster.
 IN_FLIGHT = 4
@@ -51,62 +42,8 @@ PAGE = 1000
 BATCH = 2000
 # A large object counts as one additional record for each so many bytes.
 UNIT_BYTES = 64 << 10
-PIECE_BYTES = 1 << 20
-# The deadline starts again after so many bytes of a large object.
-STRETCH_BYTES = 16 << 20
-# Headers that belong to an object and are restored with it. The content type is a separate field.
-HEADERS = ("cache-control", "content-disposition", "content-encoding", "content-language", "expires")
-USER_HEADER = "x-amz-meta-"
 GONE = frozenset({"NoSuchKey", "NoSuchVersion", "MethodNotAllowed"})  # the last: a delete marker
-_EXPIRY = re.compile(r'expiry-date="([^"]+)"')
 OBJECTS = "objects"
-
-
-@dataclass(frozen=True, slots=True)
-class ListedObject:
-    """A listing's entry for one object or version."""
-
-    key: str
-    version: str
-    size: int
-    etag: str
-    deleted: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ReadObject:
-    """One object as read: the names in `headers` are in lower case, `sha256` covers the stored bytes."""
-
-    key: str
-    headers: Mapping[str, str]
-    size: int
-    sha256: bytes
-    tags: Mapping[str, str]
-
-    def own_headers(self) -> dict[str, str]:
-        """Return its headers among `HEADERS`."""
-        return {name: self.headers[name] for name in HEADERS if name in self.headers}
-
-    def metadata(self) -> dict[str, str]:
-        """Return its user-defined headers, by their whole names: ``x-amz-meta-…``."""
-        return {name: value for name, value in self.headers.items() if name.startswith(USER_HEADER)}
-
-    def record(self, excluded: frozenset[str]) -> RecordHash:
-        """Return its record without the `excluded` fields."""
-        fields = {
-            "size": b"%d" % self.size,
-            "content": self.sha256,
-            "content_type": _encoded(self.headers.get("content-type")),
-            "headers": _pairs(self.own_headers()),
-            "metadata": _pairs(self.metadata()),
-            "tags": _pairs(self.tags),
-        }
-        return record_of(
-            self.key,
-            self.key.encode(),
-            {name: value for name, value in fields.items() if name not in excluded},
-            expires_at(self.headers.get("x-amz-expiration", "")),
-        )
 
 
 class S3Reader(Listed):
@@ -146,28 +83,16 @@ class S3Reader(Listed):
 
     def ask(self) -> Answer:
         """List up to `ASKED_OBJECTS` objects in the first non-empty bucket, and read from the first."""
-        countdown = self._reach.start()
         with self._server.asked("a list of objects") as client:
             for bucket in self._profile.buckets:
-                names = []
-                for item in client.list_objects(bucket, recursive=True):
-                    countdown.left()
-                    names.append(str(item.object_name))
-                    if len(names) == ASKED_OBJECTS:
-                        break
-                if names:
-                    response = client.get_object(bucket, names[0])
-                    with closing(response):
+                listed = list(islice(client.list_objects(bucket, recursive=True), ASKED_OBJECTS))
+                if listed:
+                    with closing(client.get_object(bucket, str(listed[0].object_name))) as response:
                         response.read(ASKED_BYTES)
                         server = response.headers.get("Server", "not named")
                     query = f"list of up to {ASKED_OBJECTS} objects and the first bytes of one"
-                    return Answer(query=query, collection=bucket, records=len(names), server=server)
+                    return Answer(query=query, collection=bucket, records=len(listed), server=server)
         return Answer("list of objects", self._profile.buckets[0], 0, "not asked")
-
-    def counts(self) -> Mapping[str, int]:
-        """Return the number of current objects by bucket, without older versions and deleted objects."""
-        countdown = self._reach.start()
-        return {bucket: self._count(bucket, countdown) for bucket in sorted(self._profile.buckets)}
 
     def collections(self) -> Sequence[str]:
         """Return the profile's buckets, there or not, once the server answers."""
@@ -177,54 +102,37 @@ class S3Reader(Listed):
         return sorted(self._profile.buckets)
 
     def count(self, collection: str) -> int:
-        """Return the number of current objects of one bucket."""
-        return self._count(collection, self._reach.start())
+        """Return the number of current objects of one bucket, without older versions and deleted objects."""
+        countdown, found = self._reach.start(), 0
+        with self._server.asked("a list of objects") as client:
+            for _ in client.list_objects(collection, recursive=True):
+                countdown.left()
+                found += 1
+        return found
 
     def names(
         self, collection: str, fields: Sequence[str], where: Mapping[str, str]
     ) -> Iterator[Name | None]:
         """Yield the keys of the bucket's current objects, their only names."""
-        self._only_keys(fields, where)
-        with self._server.asked("a list of objects") as client:
-            for item in client.list_objects(collection, recursive=True):
-                yield (str(item.object_name),)
+        for item in self._listed(collection, Pace()):
+            yield (str(item.object_name),)
 
     def held(self, collection: str, fields: Sequence[str], names: Sequence[Name]) -> set[Name]:
         """Return the `names` that are keys of current objects."""
-        self._only_keys(fields, {})
         countdown = self._reach.start()
 
         def there(name: Name) -> bool:
-            return self._is_there(collection, name[0], countdown)
+            countdown.left()
+            with self._server.asked("an object") as client:
+                try:
+                    client.stat_object(collection, name[0])
+                except S3Error as error:
+                    if error.code in GONE:
+                        return False
+                    raise
+            return True
 
         return {name for name, found in each(there, names, workers=WORKERS, name="s3").items() if found}
-
-    def _count(self, bucket: str, countdown: Countdown) -> int:
-        found = 0
-        with self._server.asked("a list of objects") as client:
-            for _ in client.list_objects(bucket, recursive=True):
-                countdown.left()
-                found += 1
-        return found
-
-    def _is_there(self, bucket: str, key: str, countdown: Countdown) -> bool:
-        countdown.left()
-        with self._server.asked("an object") as client:
-            try:
-                client.stat_object(bucket, key)
-            except S3Error as error:
-                if error.code in {"NoSuchKey", "MethodNotAllowed"}:  # MethodNotAllowed: it is a delete marker
-                    return False
-                raise
-        return True
-
-    def _only_keys(self, fields: Sequence[str], where: Mapping[str, str]) -> None:
-        if tuple(fields) != ("key",) or where:
-            raise self._reach.failed(
-                f"{', '.join(fields)}" + (f" where {', '.join(where)}" if where else ""),
-                expected="a reference at the field key, without a condition",
-                hint="an object is known by its key alone: correct the reference in the profile",
-            )
 
     def beside(self) -> Beside:
         """Return the buckets that the profile does not list."""
@@ -238,7 +146,7 @@ class S3Reader(Listed):
     def schemas(self) -> Mapping[str, Json]:
         """Return each bucket's settings, without missing buckets; a versioned bucket has a second entry."""
         found: dict[str, Json] = {}
-        for bucket in sorted(self._profile.buckets):
+        for bucket in self._profile.buckets:
             with self._server.asked(f"the settings of bucket {bucket}") as client:
                 try:
                     settings = settings_of(client, bucket)
@@ -264,21 +172,41 @@ class S3Reader(Listed):
             seen |= {f"{name} of {bucket}": "" for name in SETTINGS if denied.get(name) != DENIED}
         return seen
 
-    def _read(self, collection: str, names: Sequence[ListedObject], pace: Pace) -> Iterator[RecordHash]:
+    def place(self, name: Object) -> str:
+        """Return the key."""
+        return str(name.object_name)
+
+    def _listed(self, collection: str, pace: Pace) -> Iterator[Object]:
+        """Yield the server's listing, in its own order; each request has the deadline."""
+        versions = collection.startswith(VERSIONS)
+        with self._server.asked("a list of objects") as client:
+            bucket = collection.removeprefix(VERSIONS)
+            listing = client.list_objects(bucket, recursive=True, include_version=versions)
+        while True:
+            started = time.monotonic()
+            with self._server.asked("a list of objects"):
+                page = list(islice(listing, PAGE))
+            if not page:
+                return
+            pace.next_size(len(page), time.monotonic() - started)
+            yield from page
+
+    def _read(self, collection: str, names: Sequence[Object], pace: Pace) -> Iterator[RecordHash]:
         excluded = excluded_of(self._profile, collection)
         if collection.startswith(VERSIONS):
             yield from (version_record(item, excluded) for item in names)
             return
 
-        def read(item: ListedObject) -> RecordHash | None:
-            return self._object(collection, item.key, excluded)
+        def read(item: Object) -> RecordHash | None:
+            found = self._object(collection, self.place(item), excluded)
+            return None if found is None else found.record(excluded)
 
         begin, size = 0, Pace.SMALLEST
         with Workers(pace.connections * IN_FLIGHT, "s3") as workers:
             while begin < len(names):
                 end, units = begin, 0
                 while end < len(names) and units < size and end - begin < BATCH:
-                    units += 1 + names[end].size // UNIT_BYTES
+                    units += 1 + (names[end].size or 0) // UNIT_BYTES
                     end += 1
                 started = time.monotonic()
                 found = list(workers.in_order(read, names[begin:end]))
@@ -289,225 +217,76 @@ class S3Reader(Listed):
                 share = min(1.0, size / units)
                 size = pace.next_size(int(units * share), seconds * share)
 
-    def _listed(self, collection: str, pace: Pace) -> Iterator[ListedObject]:
-        """Yield the server's listing, in its own order; each request has the deadline."""
-        bucket = collection.removeprefix(VERSIONS)
-        with self._server.asked("a list of objects") as client:
-            listing = client.list_objects(
-                bucket, recursive=True, include_version=collection.startswith(VERSIONS)
-            )
-        spent, count = 0.0, 0
-        while True:
-            started = time.monotonic()
-            countdown = self._reach.start()
-            with self._server.asked("a list of objects"):
-                item = next(listing, None)
-            countdown.left()
-            spent += time.monotonic() - started
-            if item is None:
-                return
-            count += 1
-            yield ListedObject(
-                key=str(item.object_name),
-                version=item.version_id or "null",
-                size=item.size or 0,
-                etag=item.etag or "",
-                deleted=item.is_delete_marker,
-            )
-            if count == PAGE:
-                pace.next_size(count, spent)
-                spent, count = 0.0, 0
-
-    def _object(self, bucket: str, key: str, excluded: frozenset[str]) -> RecordHash | None:
-        """Read one object; return None if it is gone."""
+    def _object(
+        self,
+        bucket: str,
+        key: str,
+        excluded: frozenset[str],
+        sink: Any = None,  # noqa: ANN401 - a file
+    ) -> StoredObject | None:
+        """Read one object, into `sink` if there is one; return None if it is gone."""
+        tags = "tags" not in excluded
         with self._server.asked("an object") as client:
             try:
-                if "content" in excluded:
-                    found = client.stat_object(bucket, key)
-                    headers = lowered(found.metadata or {})
-                    size, content = found.size or 0, b""
-                else:
-                    headers, size, content = read_contents(client, self._reach, bucket, key)
+                if "content" in excluded and sink is None:
+                    return look_at(client, bucket, key, tags=tags)
+                return read_object(client, self._reach, bucket, key, sink=sink, tags=tags)
             except S3Error as error:
                 if error.code in GONE:
                     return None
                 raise
-            tags = {} if "tags" in excluded else self._tags(client, bucket, key, headers)
-        return ReadObject(key, headers, size, content, tags).record(excluded)
 
-    def seen(self, bucket: str, found: ReadObject, version: str | None) -> ReadObject:
+    def seen(self, found: StoredObject, version: str | None) -> StoredObject:
         """Return an object that the operator has read as this account sees it: some tags may be hidden."""
         if not found.tags:
             return found
         with self._server.asked("the tags of an object") as client:
-            there = client.stat_object(bucket, found.key, version_id=version)
-            tags = self._tags(client, bucket, found.key, lowered(there.metadata or {}), version)
-        return replace(found, tags=tags)
-
-    def _tags(
-        self, client: Minio, bucket: str, key: str, headers: Mapping[str, str], version: str | None = None
-    ) -> dict[str, str]:
-        try:
-            return read_tags(client, bucket, key, headers, version)
-        except S3Error as error:
-            if error.code == "AccessDenied":
-                raise self._reach.failed(
-                    self._server.words(error),
-                    expected=f"the tags of every object of bucket {bucket}",
-                    hint="grant the reader s3:GetObjectTagging, or exclude the field tags in the profile",
-                ) from None
-            if error.code in GONE:  # deleted since its content was read
-                return {}
-            raise
+            return replace(found, tags=look_at(client, found.bucket, found.key, version).tags)
 
     def export(self, selection: Selection, folder: Path, pace: Pace) -> Iterator[ExportedRecord]:
-        """Yield the wanted objects; their contents are in ``objects`` below `folder`."""
-        collection = selection.collection
+        """Yield the wanted objects; their contents are in ``objects`` below `folder`, named by SHA-256."""
+        collection, wanted = selection.collection, selection.pairs
         objects = folder / OBJECTS
         with self._server.asked("objects"):
             objects.mkdir(mode=0o700, exist_ok=True)
         excluded = excluded_of(self._profile, collection)
 
         def read(key: str) -> ExportedRecord | None:
-            return self._read_whole(collection, key, selection.pairs, excluded, objects)
+            with self._server.asked("an object"), tempfile.NamedTemporaryFile(dir=objects) as sink:
+                found = self._object(collection, key, frozenset(), sink)
+                if found is None:
+                    return None
+                known = next((one for one in hashes(found, excluded) if (key, one) in wanted), None)
+                if known is None:
+                    return None
+                sink.flush()
+                # Several at once, here: the folder is synced when all is there.
+                os.fsync(sink.fileno())
+                link(Path(sink.name), objects / found.sha256)
+            return ExportedRecord(key, known, found.shown(f"{OBJECTS}/{found.sha256}"))
 
         # Requested by key, so that the bucket need not be listed.
-        keys = sorted({key for key, _ in selection.pairs})
+        keys = sorted({key for key, _ in wanted})
         with Workers(pace.connections * IN_FLIGHT, "s3") as workers:
             for batch in batched(keys, Pace.SMALLEST):
                 yield from (record for record in workers.in_order(read, batch) if record is not None)
 
-    def _read_whole(
-        self, bucket: str, key: str, wanted: Wanted, excluded: frozenset[str], objects: Path
-    ) -> ExportedRecord | None:
-        """Read an object into a file, and keep the file, named by its SHA-256, if the object is wanted."""
-        # Each attempt uses the same name, so that a file left by a kill is overwritten.
-        place = packed([bucket.encode(), key.encode()])
-        part = objects / f".{hashlib.sha256(place).hexdigest()}.part"
-        with self._server.asked("an object") as client:
-            try:
-                descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-                with os.fdopen(descriptor, "wb") as sink:
-                    headers, size, sha256 = read_contents(client, self._reach, bucket, key, None, sink)
-                    sink.flush()
-                    # Several at once, here: the folder is synced when all is there.
-                    os.fsync(sink.fileno())
-                found = ReadObject(key, headers, size, sha256, self._tags(client, bucket, key, headers))
-                known = next((one for one in hashes(found, excluded) if (key, one) in wanted), None)
-                if known is None:
-                    return None
-                part.replace(objects / sha256.hex())
-            except S3Error as error:
-                if error.code in GONE:
-                    return None
-                raise
-            finally:
-                part.unlink(missing_ok=True)
-        return ExportedRecord(key, known, shown(bucket, found))
 
-
-def name_of_version(item: ListedObject) -> str:
-    """Return the record key for a version: ``KEY?versionId=VERSION``."""
-    return f"{item.key}?versionId={item.version}"
-
-
-def version_record(item: ListedObject, excluded: frozenset[str]) -> RecordHash:
-    """Return the record of a version or delete marker."""
+def version_record(item: Object, excluded: frozenset[str]) -> RecordHash:
+    """Return the record of a version or delete marker, with the key ``KEY?versionId=VERSION``."""
+    key, version = str(item.object_name), item.version_id or NO_VERSION
     fields = {
-        "size": b"%d" % item.size,
-        "etag": item.etag.encode(),
-        "delete_marker": b"%d" % item.deleted,
+        "size": b"%d" % (item.size or 0),
+        "etag": (item.etag or "").encode(),
+        "delete_marker": b"%d" % item.is_delete_marker,
     }
     return record_of(
-        name_of_version(item),
-        packed([item.key.encode(), item.version.encode()]),
+        f"{key}?versionId={version}",
+        packed([key.encode(), version.encode()]),
         {name: value for name, value in fields.items() if name not in excluded},
     )
 
 
-def expires_at(header: str) -> float | None:
-    """Return an object's expiry time by its bucket's rules, from the server's header, or None.
-
-    An unreadable date counts as None: a missing object is then lost, which is the stricter reading.
-    """
-    found = _EXPIRY.search(header)
-    if found is None:
-        return None
-    try:
-        date = parsedate_to_datetime(found[1])
-    except (ValueError, TypeError, OverflowError):
-        return None
-    # Without a zone it is UTC, like all dates in HTTP.
-    return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
-
-
-def read_contents(
-    client: Minio,
-    reach: Reach,
-    bucket: str,
-    key: str,
-    version: str | None = None,
-    sink: IO[bytes] | None = None,
-) -> tuple[dict[str, str], int, bytes]:
-    """Return headers, size and SHA-256 of an object's stored bytes; write the bytes to any `sink`."""
-    countdown = reach.start()
-    response = client.get_object(bucket, key, version_id=version)
-    digest, size, stretch = hashlib.sha256(), 0, 0
-    with closing(response):
-        # By default the HTTP library would decompress objects stored as gzip.
-        for piece in response.stream(PIECE_BYTES, decode_content=False):
-            countdown.left()
-            digest.update(piece)
-            if sink is not None:
-                sink.write(piece)
-            size += len(piece)
-            stretch += len(piece)
-            if stretch >= STRETCH_BYTES:
-                countdown, stretch = reach.start(), 0
-        headers = lowered(response.headers)
-        response.release_conn()
-    return headers, size, digest.digest()
-
-
-def read_tags(
-    client: Minio, bucket: str, key: str, headers: Mapping[str, str], version: str | None = None
-) -> dict[str, str]:
-    """Return an object's tags; its `headers` tell whether it has any, and another request which."""
-    if headers.get("x-amz-tagging-count", "0") == "0":
-        return {}
-    return dict(client.get_object_tags(bucket, key, version_id=version) or {})
-
-
-def lowered(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return headers with their names in lower case."""
-    return {name.lower(): value for name, value in headers.items()}
-
-
-def _encoded(text: str | None) -> bytes | None:
-    return None if text is None else text.encode()
-
-
-def _pairs(values: Mapping[str, str]) -> bytes:
-    return packed(text.encode() for pair in sorted(values.items()) for text in pair)
-
-
-def hashes(found: ReadObject, excluded: frozenset[str]) -> set[int]:
+def hashes(found: StoredObject, excluded: frozenset[str]) -> set[int]:
     """Return an object's possible hashes: with its tags, and without, for a reader that cannot see them."""
     return {each.record(excluded).hash for each in (found, replace(found, tags={}))}
-
-
-def shown(bucket: str, found: ReadObject) -> dict[str, Json]:
-    """Return an object's description for people; its bytes are in a file."""
-    return {
-        "bucket": bucket,
-        "key": found.key,
-        "version": found.headers.get("x-amz-version-id"),
-        "modified": found.headers.get("last-modified"),
-        "size": found.size,
-        "etag": found.headers.get("etag", "").strip('"'),
-        "file": f"{OBJECTS}/{found.sha256.hex()}",
-        "content_type": found.headers.get("content-type"),
-        "headers": dict(found.own_headers()),
-        "metadata": {name.removeprefix(USER_HEADER): value for name, value in found.metadata().items()},
-        "tags": dict(found.tags),
-    }

@@ -59,14 +59,10 @@ def _setting(client: Minio, bucket: str, resource: str) -> Json:
         if error.code == "AccessDenied":
             return DENIED
         raise
-    text = answer.data.decode()
     if resource == "policy":
-        policy: Json = json.loads(text)
+        policy: Json = json.loads(answer.data)
         return policy
-    try:
-        return plain(ET.fromstring(text))  # noqa: S314 - what the target's own server says of its bucket
-    except ET.ParseError as error:
-        raise ValueError(f"setting {resource} of bucket {bucket} is no XML: {error}") from None
+    return plain(ET.fromstring(answer.data))  # noqa: S314 - what the target's own server says of its bucket
 
 
 def plain(element: ET.Element) -> Json:

@@ -12,7 +12,7 @@ from minio.versioningconfig import SUSPENDED, VersioningConfig
 
 from rollproof.errors import ActionFailed, Unverifiable
 from rollproof.stores.s3 import keeper as s3_keeper
-from rollproof.stores.s3.objects import same_headers
+from rollproof.stores.s3.objects import read_object
 from rollproof.stores.s3.reader import OBJECTS
 from tests.stack.keeping.records import exported, put_back, wanted_of
 from tests.stack.keeping.s3 import BUCKET, S3
@@ -48,17 +48,6 @@ def test_an_object_with_a_header_that_cannot_be_sent_is_not_put_back(empty: S3, 
     with pytest.raises(Unverifiable, match="the header expires"):
         put_back(empty.place, BUCKET, records, tmp_path)
     assert list(empty.client.list_objects(BUCKET)) == []
-
-
-def test_what_a_kill_left_is_written_over(empty: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    put(empty.client, BUCKET, "all", b"x")
-    with monkeypatch.context() as killed:
-        killed.setattr(Path, "unlink", lambda *_, **__: None)
-        killed.setattr(Path, "replace", lambda *_: None)
-        _export(empty, tmp_path)
-    assert [file.suffix for file in (tmp_path / OBJECTS).iterdir()] == [".part"]
-    found = _export(empty, tmp_path)
-    assert [file.name for file in (tmp_path / OBJECTS).iterdir()] == [Path(found["all"]["file"]).name]
 
 
 def test_what_was_read_of_an_object_that_changed_is_not_kept(empty: S3, tmp_path: Path) -> None:
@@ -127,10 +116,15 @@ def test_only_what_was_not_kept_as_the_backup_has_it_is_looked_at(
     keeper, before = empty.place.keeper(), empty.observe()
     keeper.back_up(backup)
     put(empty.client, BUCKET, "earlier", b"content", tagged={"since": "the backup"})
-    keeper.keep_safe(safety, up=True, backup=backup)
+    with monkeypatch.context() as watched:
+        read = create_autospec(read_object, side_effect=read_object)
+        watched.setattr(s3_keeper, "read_object", read)
+        keeper.keep_safe(safety, up=True, backup=backup)
+    # The content of the others is that of the backup.
+    assert [call.args[3] for call in read.call_args_list] == ["earlier"]
     put(empty.client, BUCKET, "later", b"content", tagged={"since": "the safety copy"})
-    looked = create_autospec(same_headers, side_effect=same_headers)
-    monkeypatch.setattr(s3_keeper, "same_headers", looked)
+    looked = create_autospec(s3_keeper._same, side_effect=s3_keeper._same)
+    monkeypatch.setattr(s3_keeper, "_same", looked)
     for keys in (["earlier", "later"], ["earlier", "later", "same"]):
         keeper.restore_kept(backup, safety)
         assert empty.observe() == before

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rollproof.stores.s3.reader import ReadObject, hashes
+from rollproof.stores.s3.objects import StoredObject
+from rollproof.stores.s3.reader import hashes
 
-FOUND = ReadObject("key", {"content-type": "text/plain"}, 4, b"\x01\x02", {"a": "b"})
+FOUND = StoredObject("b", "key", None, "", 4, "0102", {"content-type": "text/plain"}, {"a": "b"})
 
 
 def test_a_reader_that_is_not_told_of_tags_has_another_hash() -> None:
