@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 from urllib.parse import quote
 
 from rollproof.errors import Unverifiable
@@ -31,6 +31,7 @@ PART = 10_000
 _BATCH = 1000
 _PRIVATE = 0o700
 
+Found = TypeVar("Found")
 Time = Literal["kept", "before", "exported"]
 """Of a backup set or baseline; right before a restore; exported by then."""
 
@@ -262,13 +263,23 @@ def read_parts(
     Raises:
         Unverifiable: the store does not answer, or its reader reads other parts, or in another order.
     """
-    if not parts:
-        return
+    if parts:
+        found = content.records(collection, division, parts, pace)
+        yield from by_part(found, parts, collection, content.name)
+
+
+def by_part(
+    found: Iterable[tuple[int, Found]], parts: Sequence[int], collection: str, source: str
+) -> Iterator[tuple[int, Iterator[Found]]]:
+    """Yield each of `parts` with what was `found` in it, which must be read before the next part.
+
+    Raises:
+        Unverifiable: it is of other parts, or in another order.
+    """
     left = deque(parts)
-    found = content.records(collection, division, parts, pace)
     for part, records in groupby(found, key=lambda pair: pair[0]):
         if part not in left:
-            raise not_as_asked(collection, f"records of part {part}", content.name)
+            raise not_as_asked(collection, f"records of part {part}", source)
         while left[0] != part:
             yield left.popleft(), iter(())
         yield left.popleft(), (record for _, record in records)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -75,8 +74,7 @@ def _wreck_minio(operators: Operators) -> frozenset[str]:
 
 def _wreck_kafka(operators: Operators) -> frozenset[str]:
     """Append a record that no worker can process. Its key is its offset, which only the store knows."""
-    value = base64.b64encode(b"of release 2").decode()
-    record = Record(partition=0, offset=0, timestamp=(NOT_STAMPED, 0), key=None, value=value, headers=[])
+    record = Record(0, 0, (NOT_STAMPED, 0), None, b"of release 2")
     with Admin(operators.kafka) as admin:
         admin.produce(TOPIC, [record], operators.kafka.start())
     return frozenset()

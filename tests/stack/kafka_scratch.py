@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kafka.protocol.admin import DeleteGroupsRequest
 
-from rollproof.stores.kafka.admin import Admin, Topic
-from rollproof.stores.kafka.broker import Broker
+from rollproof.stores.kafka.admin import Admin
+from rollproof.stores.kafka.broker import Broker, Topic, partitions_in
 from rollproof.stores.kafka.records import CREATED, Record
 from rollproof.stores.reach import Reach
 
@@ -25,15 +24,7 @@ def made_record(
     milliseconds: int = 1_700_000_000_000,
 ) -> Record:
     """Return a record to produce."""
-
-    def text(raw: bytes | None) -> str | None:
-        return None if raw is None else base64.b64encode(raw).decode()
-
-    named = [(name, text(raw)) for name, raw in headers]
-    stamp = CREATED, milliseconds
-    return Record(
-        partition=partition, offset=0, timestamp=stamp, key=text(key), value=text(value), headers=named
-    )
+    return Record(partition, 0, (CREATED, milliseconds), key, value, list(headers))
 
 
 class Scratch:
@@ -56,7 +47,9 @@ class Scratch:
 
     def append(self, topic: str, records: Iterable[Record]) -> None:
         with Admin(self.reach) as admin:
-            admin.produce(topic, records, self.reach.start())
+            # Partition by partition, as a backup has them: a request has records of one.
+            ordered = sorted(records, key=lambda one: one.partition)
+            admin.produce(topic, ordered, self.reach.start())
 
     def produce(self, topic: str, count: int, partitions: int, word: str = "job") -> None:
         """Append `count` records, of every shape that a record can have, round the partitions."""
@@ -75,14 +68,13 @@ class Scratch:
         )
 
     def commit(self, topic: str, offsets: Mapping[int, int]) -> None:
-        wanted = {topic: {str(partition): offset for partition, offset in offsets.items()}}
+        wanted = {(topic, partition): offset for partition, offset in offsets.items()}
         with Admin(self.reach) as admin:
             admin.set_offsets(self.group, wanted)
 
     def offsets(self) -> dict[tuple[str, int], int]:
         with Admin(self.reach) as admin:
-            found = admin.offsets(self.group, admin.topics(["*"]))
-        return {(topic, int(n)): offset for topic, of in found.items() for n, offset in of.items()}
+            return admin.committed(self.group, partitions_in(admin.topics(["*"])))
 
     def delete_group(self) -> None:
         with Admin(self.reach) as admin:

@@ -19,15 +19,13 @@ from kafka.protocol.consumer import JoinGroupRequest, LeaveGroupRequest, OffsetC
 from kafka.protocol.producer import InitProducerIdRequest, ProduceRequest
 from kafka.record.memory_records import MemoryRecordsBuilder
 
-from rollproof.profile.sections import Model
-from rollproof.stores.kafka.broker import POLL_SECONDS, TOPIC, Broker, by_topic, partitions_in, replication_of
+from rollproof.errors import listed
+from rollproof.stores.kafka.broker import POLL_SECONDS, TOPIC, Broker, Topic, by_topic
 from rollproof.stores.kafka.ranges import Partition
 from rollproof.stores.kafka.records import Record
 from rollproof.stores.keeper import action_failed
 from rollproof.stores.reach import Countdown
 
-# By topic, the committed offset of each partition. Partitions are text: JSON has no other keys.
-GroupOffsets = dict[str, dict[str, int]]
 SESSION_MILLISECONDS, JOIN_SECONDS = 6000, 60.0
 # A member that lives is back after the heartbeat that says who else came: every 3 s by default.
 HEARTBEAT_SECONDS = 4.0
@@ -38,14 +36,6 @@ SET, DELETE, ALL_REPLICAS = 0, 1, -1
 BATCH_BYTES = 1 << 18
 # A topic that was made just now may have no leader yet.
 PATIENCE_SECONDS = 10.0
-
-
-class Topic(Model):
-    """The properties that a topic is created with. `configuration` omits inherited settings."""
-
-    partitions: int
-    replication: int
-    configuration: dict[str, str]
 
 
 class Admin(Broker):
@@ -69,72 +59,43 @@ class Admin(Broker):
                 if members and not any(one.client_host for one in members):
                     self._join_and_leave(group)
 
-    def offsets(self, group: str, topics: Mapping[str, int]) -> GroupOffsets:
-        """Return the committed offsets of `group` in `topics`, which have so many partitions."""
-        return _by_topic(self.committed(group, partitions_in(topics)))
-
-    def set_offsets(self, group: str, wanted: GroupOffsets) -> None:
+    def set_offsets(self, group: str, wanted: Mapping[Partition, int]) -> None:
         """Set the committed offsets of `group`, and check that they are set."""
-        places = {
-            (topic, int(partition)): offset
-            for topic, partitions in wanted.items()
-            for partition, offset in partitions.items()
-        }
-        if not places:
+        if not wanted:
             return
         request = OffsetCommitRequest(
             group_id=group,
             generation_id_or_member_epoch=-1,
             member_id="",
-            topics=by_topic(places, lambda place: (place[1], places[place], -1, "")),
+            topics=by_topic(wanted, lambda place: (place[1], wanted[place], -1, "")),
             # Later versions name topics by another id.
             max_version=8,
         )
         answer = self.ask(request, f"new offsets of group {group}", self.coordinator(group))
         codes = {one.error_code for topic in answer.topics for one in topic.partitions}
-        refused = {errors.for_code(code).__name__ for code in codes if code}
-        observed = {} if refused else _by_topic(self.committed(group, places))
-        wrong = {topic: observed.get(topic, {}) for topic in wanted if not _within(wanted, observed, topic)}
-        if wrong:
+        observed = self.committed(group, wanted)
+        if observed != wanted:
             raise action_failed(
                 self._reach,
                 f"offsets of group {group}",
                 expected=wanted,
-                observed="; ".join(sorted(refused)) or wrong,
+                observed=f"{observed} {listed(sorted(errors.for_code(code).__name__ for code in codes))}",
                 hint="a group's offsets can be set only while it has no member: stop its consumers",
             )
 
-    def describe(self, topic: str) -> Topic:
-        """Return the topic's partitions, replication and own configuration."""
-        found = self.topic(topic)
-        return Topic(
-            partitions=len(found.partitions),
-            replication=replication_of(found),
-            configuration=self.configuration(topic, own=True),
-        )
-
-    def configure(self, topic: str, wanted: Topic) -> None:
-        """Set the topic's own configuration to that in `wanted`."""
+    def configure(self, topic: str, wanted: Mapping[str, str]) -> None:
+        """Set the topic's own configuration to `wanted`."""
         observed = self.configuration(topic, own=True)
         changes: list[tuple[str, int, str | None]] = [
-            (n, SET, value) for n, value in wanted.configuration.items() if observed.get(n) != value
+            (name, SET, value) for name, value in wanted.items() if observed.get(name) != value
         ]
-        changes += [(name, DELETE, None) for name in observed.keys() - wanted.configuration.keys()]
+        changes += [(name, DELETE, None) for name in observed.keys() - wanted.keys()]
         if not changes:
             return
         what = f"configuration of topic {topic}"
         request = IncrementalAlterConfigsRequest(resources=[(TOPIC, topic, changes)], validate_only=False)
         for answer in self.ask(request, what).responses:
             self.expect(answer.error_code, what, answer.error_message)
-        found = self.configuration(topic, own=True)
-        if found != wanted.configuration:
-            raise action_failed(
-                self._reach,
-                what,
-                expected=wanted.configuration,
-                observed=found,
-                hint="set it by hand, then restore again",
-            )
 
     def delete(self, topic: str, countdown: Countdown) -> None:
         """Delete the topic, if it exists, and wait until it is gone."""
@@ -164,7 +125,7 @@ class Admin(Broker):
         self.expect(answer.error_code, f"creation of {topic}", answer.error_message)
         while self._count(topic) != shape.partitions:
             time.sleep(min(POLL_SECONDS, countdown.left()))
-        self.configure(topic, shape)
+        self.configure(topic, shape.configuration)
 
     def produce(self, topic: str, records: Iterable[Record], countdown: Countdown) -> None:
         """Append `records` to their partitions, in order, each acknowledged by every replica in sync.
@@ -175,61 +136,55 @@ class Admin(Broker):
         request = InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=self._milliseconds)
         producer = self.ask(request, "the number of a producer", countdown=countdown)
         self.expect(producer.error_code, "the number of a producer")
-        sent: Counter[int] = Counter()
-        batches: dict[int, MemoryRecordsBuilder] = {}
-
-        def send() -> None:
-            self._send(topic, batches, countdown)
-            sent.update({number: batch.next_offset() for number, batch in batches.items()})
-            batches.clear()
-
+        sent: Counter[Partition] = Counter()
+        place, batch = (topic, -1), None
         for record in records:
-            batch, message = batches.get(record.partition), record.message()
-            if batch is None or batch.append(*message) is None:
+            message = record.message()
+            if batch is None or record.partition != place[1] or batch.append(*message) is None:
                 if batch is not None:
-                    send()
-                batch = batches[record.partition] = MemoryRecordsBuilder(
+                    self._send(place, batch, countdown)
+                    sent[place] += batch.next_offset()
+                place = topic, record.partition
+                batch = MemoryRecordsBuilder(
                     2,
                     compression_type=0,
                     batch_size=BATCH_BYTES,
                     producer_id=producer.producer_id,
                     producer_epoch=producer.producer_epoch,
-                    base_sequence=sent[record.partition] % (1 << 31),
+                    base_sequence=sent[place] % (1 << 31),
                 )
                 batch.append(*message)
-        send()
+        if batch is not None:
+            self._send(place, batch, countdown)
 
-    def _send(self, topic: str, batches: Mapping[int, MemoryRecordsBuilder], countdown: Countdown) -> None:
-        """Send each partition's batch until it is acknowledged."""
-        left = {(topic, number): batch for number, batch in batches.items()}
-        for batch in left.values():
-            batch.close()
+    def _send(self, place: Partition, batch: MemoryRecordsBuilder, countdown: Countdown) -> None:
+        """Send a partition's batch until it is acknowledged."""
+        batch.close()
         give_up = time.monotonic() + PATIENCE_SECONDS
-        while left:
-            for node, places in self.led(left, countdown).items():
-                request = ProduceRequest(
-                    transactional_id=None,
-                    acks=ALL_REPLICAS,
-                    timeout_ms=int(countdown.left() * 1000),
-                    topic_data=by_topic(places, lambda place: (place[1], left[place].buffer())),
-                    # Later versions name topics by another id.
-                    max_version=12,
+        while True:
+            ((node, _),) = self.led([place], countdown).items()
+            request = ProduceRequest(
+                transactional_id=None,
+                acks=ALL_REPLICAS,
+                timeout_ms=int(countdown.left() * 1000),
+                topic_data=[(place[0], [(place[1], batch.buffer())])],
+                # Later versions name topics by another id.
+                max_version=12,
+            )
+            (answer,) = self.ask(request, f"records of {place[0]}", node, countdown).responses
+            (one,) = answer.partition_responses
+            error = errors.for_code(one.error_code)
+            if not one.error_code or error is errors.DuplicateSequenceNumberError:
+                return
+            if not issubclass(error, errors.RetriableError) or time.monotonic() > give_up:
+                raise action_failed(
+                    self._reach,
+                    f"records of topic {place[0]}",
+                    expected=f"those of partition {place[1]} acknowledged",
+                    observed=f"{error.__name__} {one.error_message or ''}".strip(),
+                    hint="the topic is incomplete now: restore again",
                 )
-                (answer,) = self.ask(request, f"records of {topic}", node, countdown).responses
-                for one in answer.partition_responses:
-                    error = errors.for_code(one.error_code)
-                    if not one.error_code or error is errors.DuplicateSequenceNumberError:
-                        del left[topic, one.index]
-                    elif not issubclass(error, errors.RetriableError) or time.monotonic() > give_up:
-                        raise action_failed(
-                            self._reach,
-                            f"records of topic {topic}",
-                            expected=f"those of partition {one.index} acknowledged",
-                            observed=f"{error.__name__} {one.error_message or ''}".strip(),
-                            hint="the topic is incomplete now: restore again",
-                        )
-            if left:
-                time.sleep(min(POLL_SECONDS, countdown.left()))
+            time.sleep(min(POLL_SECONDS, countdown.left()))
 
     @property
     def _milliseconds(self) -> int:
@@ -279,17 +234,3 @@ class Admin(Broker):
         members = [(member, None)]
         self.ask(LeaveGroupRequest(group_id=group, members=members, min_version=3, max_version=4), what, node)
         time.sleep(HEARTBEAT_SECONDS)
-
-
-def _by_topic(offsets: Mapping[Partition, int]) -> GroupOffsets:
-    found: GroupOffsets = {}
-    for (topic, partition), offset in offsets.items():
-        found.setdefault(topic, {})[str(partition)] = offset
-    return found
-
-
-def _within(
-    wanted: Mapping[str, Mapping[str, int]], observed: Mapping[str, Mapping[str, int]], topic: str
-) -> bool:
-    """Return True if every wanted offset of the topic is there."""
-    return wanted[topic].items() <= observed.get(topic, {}).items()

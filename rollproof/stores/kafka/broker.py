@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import socket
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
@@ -22,11 +23,11 @@ from kafka.protocol.metadata import FindCoordinatorRequest, MetadataRequest
 from kafka.record import MemoryRecords
 from kafka.structs import TopicPartition
 
-from rollproof.collection import Json
 from rollproof.errors import Meaning, Unverifiable, listed, unanswered
-from rollproof.stores.contract import Retention
-from rollproof.stores.kafka.ranges import Partition
-from rollproof.stores.kafka.retention import retention_of
+from rollproof.profile.sections import Model
+from rollproof.stores.contract import Pace, Retention
+from rollproof.stores.kafka.ranges import Extent, Partition, runs, segments
+from rollproof.stores.kafka.records import Record
 from rollproof.stores.policy import chosen
 from rollproof.stores.reach import NOBODY, Countdown, Reach
 
@@ -44,6 +45,14 @@ _INCOMPLETE = (
 )
 # The library's log has passwords at its lowest level, and repeats each error that is raised.
 logging.getLogger("kafka").setLevel(logging.CRITICAL)
+
+
+class Topic(Model):
+    """The properties that a topic is created with. `configuration` omits inherited settings."""
+
+    partitions: int
+    replication: int
+    configuration: dict[str, str]
 
 
 class Broker:
@@ -133,10 +142,6 @@ class Broker:
         """Return the node of the broker `number`."""
         return FOUND if FOUND in self.brokers() else number
 
-    def cluster(self) -> str:
-        """Return the cluster's own id."""
-        return str(self.metadata().cluster_id)
-
     def names(self, patterns: Iterable[str]) -> list[str]:
         """Return the names of the topics that match a shell-style pattern, sorted.
 
@@ -170,12 +175,14 @@ class Broker:
             raise self._reach.failed(named, expected=f"each partition of {topic.name}", hint=_INCOMPLETE)
         return len(numbers)
 
-    def schema(self, topic: str) -> dict[str, Json]:
-        """Return the topic's partitions and own configuration; of several brokers, also its replication."""
+    def describe(self, topic: str) -> Topic:
+        """Return the topic's partitions, replication and own configuration."""
         found = self.topic(topic)
-        several = {} if FOUND in self.brokers() else {"replication": replication_of(found)}
-        own: dict[str, Json] = dict(self.configuration(topic, own=True))
-        return {"partitions": len(found.partitions), "configuration": own, **several}
+        return Topic(
+            partitions=len(found.partitions),
+            replication=min(len(one.replica_nodes) for one in found.partitions) or 1,
+            configuration=self.configuration(topic, own=True),
+        )
 
     def configuration(self, topic: str, *, own: bool) -> dict[str, str]:
         """Return the topic's configuration: only its `own`, or with inherited values if the broker tells."""
@@ -236,12 +243,7 @@ class Broker:
         )
         answer = self.ask(request, f"the offsets of group {group}", self.coordinator(group))
         self.expect(answer.error_code, f"the offsets of group {group}")
-        found: dict[Partition, int] = {}
-        for topic in answer.topics:
-            for one in topic.partitions:
-                self.expect(one.error_code, f"the offset of group {group} in {topic.name}")
-                found[topic.name, one.partition_index] = one.committed_offset
-        self._expect_each(wanted, found)
+        found = self._each(wanted, answer.topics, lambda one: int(one.committed_offset))
         # A negative one says that the group has committed none.
         return {partition: offset for partition, offset in sorted(found.items()) if offset >= 0}
 
@@ -255,17 +257,56 @@ class Broker:
         """Return each partition's end as stated by the broker: too low on some, never too high."""
         return self._offsets("ends", partitions, LATEST, countdown)
 
-    def real_ends(self, partitions: Iterable[Partition], countdown: Countdown) -> dict[Partition, int]:
-        """Return each partition's end, as the broker reports it while giving records.
+    def extents(self, partitions: Iterable[Partition]) -> dict[Partition, Extent]:
+        """Return each partition's begin, and its end as the broker reports it while giving records.
 
         A broker asked for the end alone has been seen to answer 1 for as long as it ran.
         """
-        ends = self.ends(partitions, countdown)
+        places, countdown = list(partitions), self._reach.start()
+        begins, ends = self.beginnings(places, countdown), self.ends(places, countdown)
         waiting = dict(ends)
         while waiting:
             for place, _, end in self.fetch(waiting, countdown):
                 ends[place] = max(waiting.pop(place), end)
-        return ends
+        return {place: Extent(begins[place], ends[place]) for place in places}
+
+    def log(self, topic: str) -> dict[int, Extent]:
+        """Return the extent of each partition of a topic, which must exist."""
+        found = self.extents(partitions_in({topic: len(self.topic(topic).partitions)}))
+        return {number: extent for (_, number), extent in found.items()}
+
+    def read(
+        self,
+        topic: str,
+        extents: Mapping[int, Extent],
+        division: Sequence[str],
+        parts: Sequence[int],
+        pace: Pace,
+    ) -> Iterator[tuple[int, tuple[Record, int]]]:
+        """Yield the records of `parts` within `extents`, each with its offset's shift, part by part.
+
+        What came later is left out. The deadline holds for each answer.
+        """
+        size, count, spent = Pace.SMALLEST, 0, 0.0
+        for run in runs(segments(division, parts, extents)):
+            number, starts, stop = run[0].partition, [segment.start for segment in run], run[-1].stop
+            place, shift = (topic, number), extents[number].shift
+            positions, countdown = {place: starts[0]}, self._reach.start()
+            while (at := positions[place]) < stop:
+                asked = time.monotonic()
+                for _, messages, _ in self.fetch(positions, countdown):
+                    spent += time.monotonic() - asked
+                    count += len(messages)
+                    for message in messages:
+                        # Compaction leaves holes, so the next record may be past the range's end.
+                        if message.offset < stop:
+                            part = run[bisect_right(starts, message.offset) - 1].part
+                            yield part, (Record.of(message), shift)
+                if positions[place] > at:
+                    countdown = self._reach.start()
+                if count >= size:
+                    size = pace.next_size(count, spent)
+                    count, spent = 0, 0.0
 
     def every_record(self, topics: Mapping[str, int], countdown: Countdown) -> Generator[Any]:
         """Yield each record of `topics`, which have so many partitions. See `records`."""
@@ -297,6 +338,12 @@ class Broker:
         """
         # A broker that answers for its only self needs not say so before each answer.
         alone = FOUND in self.brokers()
+
+        def wanted(place: Partition) -> object:
+            return FetchRequest.FetchTopic.FetchPartition(
+                partition=place[1], fetch_offset=positions[place], partition_max_bytes=PARTITION_BYTES
+            )
+
         led = {FOUND: list(positions)} if alone else self.led(positions, countdown)
         for node, partitions in led.items():
             request = FetchRequest(
@@ -304,7 +351,7 @@ class Broker:
                 min_bytes=1,
                 max_bytes=ANSWER_BYTES,
                 isolation_level=IsolationLevel.READ_COMMITTED,
-                topics=by_topic(partitions, lambda place: _wanted(place[1], positions[place])),
+                topics=by_topic(partitions, wanted),
                 # Later versions name topics by another id.
                 max_version=12,
             )
@@ -352,8 +399,7 @@ class Broker:
         Raises:
             Unverifiable: the broker did not answer, has no such partition, or left one out.
         """
-        wanted = list(partitions)
-        found: dict[Partition, int] = {}
+        wanted, topics = list(partitions), list[Any]()
         for node, led in self.led(wanted, countdown).items():
             request = ListOffsetsRequest(
                 replica_id=-1,
@@ -362,14 +408,8 @@ class Broker:
                 min_version=2,
             )
             what = f"the {places} of the partitions of {listed(_topics_of(led))}"
-            for topic in self.ask(request, what, node, countdown).topics:
-                for one in topic.partitions:
-                    self.expect(
-                        one.error_code, f"an offset of partition {one.partition_index} of {topic.name}"
-                    )
-                    found[topic.name, one.partition_index] = one.offset
-        self._expect_each(wanted, {place: offset for place, offset in found.items() if offset >= 0})
-        return found
+            topics += self.ask(request, what, node, countdown).topics
+        return self._each(wanted, topics, lambda one: None if one.offset < 0 else int(one.offset))
 
     def led(self, partitions: Iterable[Partition], countdown: Countdown) -> dict[int | str, list[Partition]]:
         """Return the partitions by the node that leads them; each must be there."""
@@ -389,11 +429,21 @@ class Broker:
             found.setdefault(self.node(leaders[place]), []).append(place)
         return found
 
-    def _expect_each(self, wanted: Iterable[Partition], found: Mapping[Partition, int]) -> None:
-        for topic, number in wanted:
-            if (topic, number) not in found:
-                what = f"an offset of partition {number} of {topic}"
+    def _each(
+        self, wanted: Iterable[Partition], topics: Iterable[Any], offset_of: Callable[[Any], int | None]
+    ) -> dict[Partition, int]:
+        """Return the offset of each of the `wanted` partitions in an answer, which must have them all."""
+        answers = {(topic.name, one.partition_index): one for topic in topics for one in topic.partitions}
+        found: dict[Partition, int] = {}
+        for place in wanted:
+            what = f"an offset of partition {place[1]} of {place[0]}"
+            if place in answers:
+                self.expect(answers[place].error_code, what)
+            offset = offset_of(answers[place]) if place in answers else None
+            if offset is None:
                 raise self._reach.failed("none", expected=what, hint=_INCOMPLETE)
+            found[place] = offset
+        return found
 
 
 def partitions_in(topics: Mapping[str, int]) -> list[Partition]:
@@ -405,11 +455,6 @@ def _topics_of(places: Iterable[Partition]) -> list[str]:
     return list(dict.fromkeys(topic for topic, _ in places))
 
 
-def replication_of(topic: Any) -> int:  # noqa: ANN401
-    """Return the number of copies of a topic: the fewest of its partitions."""
-    return min(len(one.replica_nodes) for one in topic.partitions) or 1
-
-
 def by_topic(places: Iterable[Partition], of: Callable[[Partition], Any]) -> list[tuple[str, list[Any]]]:
     """Return what `of` says of each partition, by topic, as requests have it."""
     found: dict[str, list[Any]] = {}
@@ -418,9 +463,24 @@ def by_topic(places: Iterable[Partition], of: Callable[[Partition], Any]) -> lis
     return list(found.items())
 
 
-def _wanted(number: int, offset: int) -> Any:  # noqa: ANN401
-    return FetchRequest.FetchTopic.FetchPartition(
-        partition=number, fetch_offset=offset, partition_max_bytes=PARTITION_BYTES
+def retention_of(configuration: Mapping[str, str]) -> Retention | None:
+    """Return a topic's retention by its configuration, inherited values included; None if that hides it.
+
+    Compaction removes superseded records as well: a compacted topic needs the policy `volatile`.
+    """
+    if "retention.ms" not in configuration:
+        return None
+    policies = configuration.get("cleanup.policy", "delete").split(",")
+
+    def limit(name: str) -> int | None:
+        value = int(configuration.get(name, -1))
+        return value if value >= 0 and "delete" in policies else None
+
+    milliseconds = limit("retention.ms")
+    return Retention(
+        seconds=None if milliseconds is None else milliseconds / 1000,
+        size=limit("retention.bytes"),
+        compacted="compact" in policies,
     )
 
 

@@ -6,8 +6,10 @@ appended records land in their partition's last part, and each partition's begin
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 # A partition of one topic.
 Partition = tuple[str, int]
@@ -32,12 +34,6 @@ class Segment:
     stop: int
 
 
-def bound_of(text: str) -> tuple[int, int]:
-    """Return a bound's partition and offset."""
-    partition, _, offset = text.partition(":")
-    return (int(partition), int(offset)) if text else (0, 0)
-
-
 def divided(extents: Mapping[int, Extent], records: int) -> tuple[str, ...]:
     """Return bounds at each partition's beginning and every `records` offsets; one part if all are empty."""
     if all(extent.begin >= extent.end for extent in extents.values()):
@@ -56,33 +52,26 @@ def shifted(extents: Mapping[int, Extent], division: Sequence[str]) -> dict[int,
     record that was first before.
     """
     first: dict[int, int] = {}
-    for text in division:
-        if text:
-            first.setdefault(*bound_of(text))
+    for partition, offset in _bounds(division)[1:]:
+        first.setdefault(partition, offset)
     return {
         partition: Extent(extent.begin, extent.end, max(0, first.get(partition, 0) - extent.begin))
         for partition, extent in extents.items()
     }
 
 
-def segments(
-    division: Sequence[str], parts: Iterable[int], extents: Mapping[int, Extent]
-) -> Iterator[Segment]:
-    """Yield the retained segments of `parts`, part by part in the order given, without empty ones."""
-    bounds = [bound_of(text) for text in division]
-    for part in parts:
-        after = bounds[part + 1] if part + 1 < len(bounds) else None
-        for partition, extent in sorted(extents.items()):
-            start, stop = extent.begin, extent.end
-            first, offset = bounds[part]
-            if first == partition:
-                start = max(start, offset - extent.shift)
-            if after is not None and after[0] == partition:
-                stop = min(stop, after[1] - extent.shift)
-            if first > partition or (after is not None and after[0] < partition):
-                continue
-            if start < stop:
-                yield Segment(part, partition, start, stop)
+def segments(division: Sequence[str], parts: Sequence[int], extents: Mapping[int, Extent]) -> list[Segment]:
+    """Return the retained segments of `parts`, part by part in the order given, without empty ones."""
+    bounds, order = _bounds(division), {part: number for number, part in enumerate(parts)}
+    found: list[Segment] = []
+    for partition, extent in extents.items():
+        inside = {offset - extent.shift for number, offset in bounds if number == partition}
+        between = (offset for offset in inside if extent.begin < offset < extent.end)
+        for start, stop in pairwise(sorted({extent.begin, *between, extent.end})):
+            part = bisect_right(bounds, (partition, start + extent.shift)) - 1
+            if part in order:
+                found.append(Segment(part, partition, start, stop))
+    return sorted(found, key=lambda one: (order[one.part], one.partition, one.start))
 
 
 def runs(found: Iterable[Segment]) -> Iterator[list[Segment]]:
@@ -95,3 +84,12 @@ def runs(found: Iterable[Segment]) -> Iterator[list[Segment]]:
         run.append(segment)
     if run:
         yield run
+
+
+def _bounds(division: Sequence[str]) -> list[tuple[int, int]]:
+    """Return the partition and offset of each bound; the first is before every record."""
+    found = [(0, 0)]
+    for text in division[1:]:
+        partition, _, offset = text.partition(":")
+        found.append((int(partition), int(offset)))
+    return found

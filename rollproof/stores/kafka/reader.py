@@ -8,22 +8,17 @@ small.
 from __future__ import annotations
 
 import time
-from base64 import b64decode
-from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from rollproof.collection import Json
 from rollproof.errors import Unverifiable
-from rollproof.stores import canonical
-from rollproof.stores.canonical import hash_of_record, packed, text_json
 from rollproof.stores.contract import (
     Answer,
     Beside,
-    Digest,
     ExportedRecord,
     Pace,
     RecordHash,
@@ -32,10 +27,9 @@ from rollproof.stores.contract import (
 )
 from rollproof.stores.kafka.broker import SETTLE_SECONDS, Broker, partitions_in
 from rollproof.stores.kafka.descriptor import KafkaProfile
-from rollproof.stores.kafka.positions import Positions, lags, strays
-from rollproof.stores.kafka.ranges import Extent, Partition, Segment, divided, runs, segments, shifted
-from rollproof.stores.kafka.records import CREATED, NOT_STAMPED, Record, record_of, stamp_of
-from rollproof.stores.kafka.retention import ends
+from rollproof.stores.kafka.positions import lags, name_of, strays
+from rollproof.stores.kafka.ranges import divided, shifted
+from rollproof.stores.kafka.records import Record
 from rollproof.stores.policy import excluded_of
 from rollproof.stores.reader import Reader
 
@@ -86,14 +80,14 @@ class KafkaReader(Reader):
                 )
             for topic, count in topics.items():
                 reading = broker.every_record({topic: count}, countdown)
-                records = sum(1 for _ in zip(range(ASK_RECORDS), reading, strict=False))
+                records = sum(1 for _ in islice(reading, ASK_RECORDS))
                 if records:
                     break
             return Answer(
                 query=f"read of up to {ASK_RECORDS} records",
                 collection=topic,
                 records=records,
-                server=f"Kafka cluster {broker.cluster()}",
+                server=f"Kafka cluster {broker.metadata().cluster_id}",
             )
 
     def counts(self) -> Mapping[str, int]:
@@ -117,66 +111,76 @@ class KafkaReader(Reader):
         return {topic: found[topic] for topic in topics}
 
     def schemas(self) -> Mapping[str, Json]:
-        """Return each topic's partitions and configuration."""
+        """Return each topic's partitions and configuration; of several brokers, also its replication."""
         with Broker(self._reach) as broker:
-            return {topic: broker.schema(topic) for topic in broker.names(self._profile.topics)}
+            left_out = {"replication"} if len(broker.brokers()) == 1 else set[str]()
+            names = broker.names(self._profile.topics)
+            return {name: broker.describe(name).model_dump(exclude=left_out) for name in names}
 
     def divide(self, collection: str, records: int) -> tuple[str, ...]:
         """Return bounds at the partitions' beginnings, and within them by offset; no content is used."""
         with Broker(self._reach) as broker:
-            return divided(self.extents(broker, collection), records)
-
-    def digest(
-        self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
-    ) -> Iterator[tuple[int, Digest]]:
-        """Yield the digest of each part, in the order given."""
-        count, total = 0, 0
-        excluded = excluded_of(self._profile, collection)
-        for part, message, shift in self._read(collection, division, parts, pace):
-            if message is None:
-                yield part, Digest(count, total)
-                count, total = 0, 0
-            else:
-                count += 1
-                total += hash_of_record(_identity(message, shift), _fields(message, excluded))
+            return divided(broker.log(collection), records)
 
     def records(
         self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
     ) -> Iterator[tuple[int, RecordHash]]:
         """Yield each record of `parts`, with the time from which the broker may have removed it, if any."""
-        excluded = excluded_of(self._profile, collection)
         with Broker(self._reach) as broker:
             retention = broker.retention(collection)
-        for part, message, shift in self._read(collection, division, parts, pace):
-            if message is not None:
-                yield part, record_of_message(message, shift, excluded, retention)
+        for part, _, known in self._read(collection, division, parts, pace, retention):
+            yield part, known
+
+    def export(self, selection: Selection, folder: Path, pace: Pace) -> Iterator[ExportedRecord]:
+        """Yield the wanted records; all records of their parts are read."""
+        parts = sorted(part for part, pairs in selection.wanted.items() if pairs)
+        for part, record, known in self._read(selection.collection, selection.division, parts, pace):
+            if (known.key, known.hash) in selection.wanted[part]:
+                yield ExportedRecord(known.key, known.hash, record.shown(), record.json())
+
+    def _read(
+        self,
+        collection: str,
+        division: Sequence[str],
+        parts: Sequence[int],
+        pace: Pace,
+        retention: Retention | None = None,
+    ) -> Iterator[tuple[int, Record, RecordHash]]:
+        excluded = excluded_of(self._profile, collection)
+        with Broker(self._reach) as broker:
+            extents = shifted(broker.log(collection), division)
+            for part, (record, shift) in broker.read(collection, extents, division, parts, pace):
+                yield part, record, record.hashed(shift, excluded, retention)
 
     def positions(self) -> Mapping[str, Json]:
         """Return each partition's begin and end, and each group's offset in it."""
-        return self._positions().record()
-
-    def _positions(self) -> Positions:
         with Broker(self._reach) as broker:
-            extents = self._partitions(broker, broker.topics(self._profile.topics))
-            return Positions(
-                extents,
-                {
-                    (group, partition): offset
-                    for group in broker.groups(self._profile.groups)
-                    for partition, offset in broker.committed(group, extents).items()
-                },
-            )
+            extents = broker.extents(partitions_in(broker.topics(self._profile.topics)))
+            groups: dict[str, dict[str, Json]] = {name_of(*place): {} for place in extents}
+            for group in broker.groups(self._profile.groups):
+                for place, offset in broker.committed(group, extents).items():
+                    groups[name_of(*place)][group] = offset
+        return {
+            name_of(*place): {"begin": one.begin, "end": one.end, "groups": groups[name_of(*place)]}
+            for place, one in extents.items()
+        }
 
     def strayed(self, recorded: Mapping[str, Json]) -> Sequence[str]:
-        """Return changed numbers of partitions, what was lost, and offsets moved back or beyond the end."""
-        found = self._strays(recorded)
+        """Return what was lost, and offsets moved back or beyond the end."""
+        found = list(strays(recorded, self.positions()))
         if found:  # ends may be stale, so a second look confirms the faults
             time.sleep(SETTLE_SECONDS)
-            found = self._strays(recorded)
+            found = list(strays(recorded, self.positions()))
         return found
 
-    def _strays(self, recorded: Mapping[str, Json]) -> Sequence[str]:
-        return strays(Positions.of_record(recorded), self._positions())
+    def lags(self) -> Mapping[str, int]:
+        """Return each group's lag."""
+        return lags(self.positions())
+
+    def retentions(self) -> Mapping[str, Retention | None]:
+        """Return the retention by topic, or None if the broker does not tell it."""
+        with Broker(self._reach) as broker:
+            return {topic: broker.retention(topic) for topic in broker.names(self._profile.topics)}
 
     def beside(self) -> Beside:
         """Return the topics and groups that the profile does not list."""
@@ -187,162 +191,5 @@ class KafkaReader(Reader):
                 groups = set(broker.groups(["*"])) - set(broker.groups(self._profile.groups))
             except Unverifiable:  # topics were listed, so it is this alone that is refused
                 unread = ("groups of others: Describe of all groups",)
-        return Beside(outside=(*_named("topic", topics), *_named("group", groups)), unread=unread)
-
-    def retentions(self) -> Mapping[str, Retention | None]:
-        """Return the retention by topic, or None if the broker does not tell it."""
-        with Broker(self._reach) as broker:
-            return {topic: broker.retention(topic) for topic in broker.names(self._profile.topics)}
-
-    def lags(self) -> Mapping[str, int]:
-        """Return each group's lag."""
-        return lags(self._positions())
-
-    def _read(
-        self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
-    ) -> Iterator[tuple[int, Any, int]]:
-        """Yield the records part by part with their offsets' shift, and None at each part's end."""
-        with Broker(self._reach) as broker:
-            extents = shifted(self.extents(broker, collection), division)
-            yield from self.messages(broker, collection, extents, division, parts, pace)
-
-    def messages(
-        self,
-        broker: Broker,
-        topic: str,
-        extents: Mapping[int, Extent],
-        division: Sequence[str],
-        parts: Sequence[int],
-        pace: Pace,
-    ) -> Iterator[tuple[int, Any, int]]:
-        """As `_read`, within `extents` that were asked for before: what came later is left out."""
-        ended = 0
-        for run in runs(segments(division, parts, extents)):
-            shift = extents[run[0].partition].shift
-            for part, message in self._records_of(broker, topic, run, pace):
-                while parts[ended] != part:
-                    yield parts[ended], None, 0
-                    ended += 1
-                yield part, message, shift
-        for part in parts[ended:]:
-            yield part, None, 0
-
-    def _records_of(
-        self, broker: Broker, topic: str, run: Sequence[Segment], pace: Pace
-    ) -> Iterator[tuple[int, Any]]:
-        """Yield each record of `run` with its part, in order. The deadline holds for each answer."""
-        place, starts = (topic, run[0].partition), [segment.start for segment in run]
-        positions, countdown = {place: starts[0]}, self._reach.start()
-        size, count, spent = Pace.SMALLEST, 0, 0.0
-        while (at := positions[place]) < run[-1].stop:
-            asked = time.monotonic()
-            for _, records, _ in broker.fetch(positions, countdown):
-                spent += time.monotonic() - asked
-                count += len(records)
-                for message in records:
-                    # Compaction leaves holes, so the next record may be past the range's end.
-                    if message.offset < run[-1].stop:
-                        yield run[bisect_right(starts, message.offset) - 1].part, message
-            if positions[place] > at:
-                countdown = self._reach.start()
-            if count >= size:
-                size = pace.next_size(count, spent)
-                count, spent = 0, 0.0
-
-    def extents(self, broker: Broker, topic: str) -> dict[int, Extent]:
-        """Return the begin and end of each partition of a topic, which must exist."""
-        topics = {name: count for name, count in broker.topics([topic]).items() if name == topic}
-        if topic not in topics:
-            raise self._reach.failed(
-                "no such topic",
-                expected=f"topic {topic}",
-                hint="it was deleted or renamed, or the reader may not see it",
-            )
-        return {number: extent for (_, number), extent in self._partitions(broker, topics).items()}
-
-    def _partitions(self, broker: Broker, topics: Mapping[str, int]) -> dict[Partition, Extent]:
-        every = partitions_in(topics)
-        begins = broker.beginnings(every, self._reach.start())
-        ends = broker.real_ends(every, self._reach.start())
-        return {partition: Extent(begins[partition], ends[partition]) for partition in every}
-
-    def export(self, selection: Selection, folder: Path, pace: Pace) -> Iterator[ExportedRecord]:
-        """Yield the wanted records; all records of their parts are read."""
-        excluded = excluded_of(self._profile, selection.collection)
-        parts = sorted(part for part, pairs in selection.wanted.items() if pairs)
-        for part, message, shift in self._read(selection.collection, selection.division, parts, pace):
-            if message is None:
-                continue
-            known = record_of_message(message, shift, excluded)
-            if (known.key, known.hash) in selection.wanted[part]:
-                record = record_of(message)
-                whole = record.model_dump(mode="json")
-                yield ExportedRecord(known.key, known.hash, _content(record), whole)
-
-
-def _named(kind: str, names: Iterable[str]) -> Iterator[str]:
-    return (f"{kind} {name}" for name in sorted(names))
-
-
-def record_of_message(
-    message: Any,  # noqa: ANN401 - a record of the library
-    shift: int,
-    excluded: frozenset[str],
-    retention: Retention | None = None,
-) -> RecordHash:
-    """Return a message's record; `retention` tells from when the broker may have removed it."""
-    kind, milliseconds = stamp_of(message)
-    expires = ends(retention, milliseconds if kind != NOT_STAMPED else None)
-    return canonical.record_of(
-        f"{message.partition}/{message.offset + shift}",
-        _identity(message, shift),
-        _fields(message, excluded),
-        expires,
-    )
-
-
-def _identity(message: Any, shift: int) -> bytes:  # noqa: ANN401 - a record of the library
-    return b"%d/%d" % (message.partition, message.offset + shift)
-
-
-def _fields(message: Any, excluded: frozenset[str]) -> dict[str, bytes | None]:  # noqa: ANN401 - a record of the library
-    stamped, milliseconds = stamp_of(message)
-    headers = message.headers
-    fields = {
-        "key": message.key,
-        "value": message.value,
-        "headers": packed(part for name, value in headers for part in (name.encode(), value))
-        if headers
-        else b"",
-        "timestamp": b"%d" % milliseconds if stamped == CREATED else None,
-    }
-    if excluded:
-        return {name: value for name, value in fields.items() if name not in excluded}
-    return fields
-
-
-def _content(record: Record) -> Json:
-    kind, milliseconds = record.timestamp
-    return {
-        "partition": record.partition,
-        "offset": record.offset,
-        "time": _time(milliseconds),
-        "milliseconds": milliseconds,
-        "stamped by": {NOT_STAMPED: "nobody", CREATED: "the producer"}.get(kind, "the broker"),
-        "key": _readable(record.key),
-        "value": _readable(record.value),
-        # A name may occur several times, and the headers' order is part of the record.
-        "headers": [[name, _readable(value)] for name, value in record.headers],
-    }
-
-
-def _time(milliseconds: int) -> str | None:
-    """Return a time such as ``2026-01-02T03:04:05.678+00:00``, or None if it is beyond the calendar."""
-    try:
-        return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
-    except (ValueError, OverflowError, OSError):
-        return None
-
-
-def _readable(encoded: str | None) -> Json:
-    return None if encoded is None else text_json(b64decode(encoded))
+        outside = [f"topic {name}" for name in sorted(topics)] + [f"group {name}" for name in sorted(groups)]
+        return Beside(outside=tuple(outside), unread=unread)

@@ -109,7 +109,7 @@ class Kafka(Subject):
     }
     shapes: ClassVar[Mapping[str, Sizes]] = {"as filled": "at most"}
     ways: ClassVar[Mapping[Way, str]] = {"closed port": "within 2 s", "silence": "within 1 s"}
-    gone = "no such topic"
+    gone = "UnknownTopicOrPartition"
     excluded = ("timestamp", "headers")
     hidden, shown = "time", "one bit"
     hasty = 1.0

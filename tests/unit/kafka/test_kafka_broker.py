@@ -16,6 +16,7 @@ from kafka.protocol.producer import InitProducerIdRequest, ProduceRequest
 from kafka.record import MemoryRecords
 from kafka.record.memory_records import MemoryRecordsBuilder
 
+from rollproof.collection import Json
 from rollproof.engines.engine import Endpoint
 from rollproof.errors import ActionFailed, Meaning, Unverifiable
 from rollproof.profile.sections import Address
@@ -25,7 +26,6 @@ from rollproof.stores.kafka import reader as kafka_reader
 from rollproof.stores.kafka.admin import Admin
 from rollproof.stores.kafka.broker import FOUND, Broker
 from rollproof.stores.kafka.descriptor import KafkaProfile
-from rollproof.stores.kafka.positions import Positions
 from rollproof.stores.kafka.ranges import Extent
 from rollproof.stores.kafka.reader import KafkaReader
 from rollproof.stores.kafka.records import CREATED, Record
@@ -155,7 +155,7 @@ def test_a_log_ends_where_the_records_say_though_an_older_end_is_stated(
     made(Part(range(3, 28), stated=stated, most=10))
     with Broker(REACH) as broker:
         assert _read(broker) == list(range(3, 28))
-        assert broker.real_ends([(TOPIC, 0)], REACH.start()) == {(TOPIC, 0): 28}
+        assert broker.log(TOPIC) == {0: Extent(3, 28)}
 
 
 def test_an_open_transaction_does_not_hold_a_reading_up(made: Callable[..., Cluster]) -> None:
@@ -185,12 +185,13 @@ def test_a_log_that_was_re_created_meanwhile_was_not_read(made: Callable[..., Cl
 
 def test_an_end_that_comes_late_is_no_stray(monkeypatch: pytest.MonkeyPatch) -> None:
     """A broker that is behind says so at first; only what it still says later is believed."""
-    whole, behind = (Positions({(TOPIC, 0): Extent(0, end)}, {}) for end in (5, 4))
+    whole: Mapping[str, Json] = {"topic jobs 0": {"begin": 0, "end": 5, "groups": {}}}
+    behind: Mapping[str, Json] = {"topic jobs 0": {"begin": 0, "end": 4, "groups": {}}}
     answers = iter([behind, whole, behind, behind])
-    monkeypatch.setattr(KafkaReader, "_positions", lambda _: next(answers))
+    monkeypatch.setattr(KafkaReader, "positions", lambda _: next(answers))
     monkeypatch.setattr(kafka_reader, "SETTLE_SECONDS", 0.0)
-    assert list(KafkaReader(READABLE).strayed(whole.record())) == []
-    assert len(list(KafkaReader(READABLE).strayed(whole.record()))) == 1
+    assert list(KafkaReader(READABLE).strayed(whole)) == []
+    assert len(list(KafkaReader(READABLE).strayed(whole))) == 1
 
 
 # Answers that leave something out.
@@ -262,7 +263,7 @@ def _records(count: int, partitions: int = 1, size: int = 1) -> list[Record]:
             offset=0,
             timestamp=(CREATED, 1),
             key=None,
-            value="QUJD" * size,
+            value=b"ABC" * size,
             headers=[("h", None)],
         )
         for number in range(count)
@@ -272,7 +273,7 @@ def _records(count: int, partitions: int = 1, size: int = 1) -> list[Record]:
 def test_what_was_not_acknowledged_is_sent_again_under_its_number(
     made: Callable[..., Cluster], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cluster, sent, codes = made(Part(), Part()), [], iter([NOT_ENOUGH, 0, DUPLICATE, 0, 0, 0, 0, 0])
+    cluster, sent, codes = made(Part(), Part()), [], iter([NOT_ENOUGH, DUPLICATE, 0, 0, 0, 0, 0])
 
     def produced(request: Any) -> object:  # noqa: ANN401 - as messages are
         ((_, parts),) = request.topic_data
@@ -285,8 +286,9 @@ def test_what_was_not_acknowledged_is_sent_again_under_its_number(
     monkeypatch.setattr(kafka_admin, "BATCH_BYTES", 270)
     cluster.instead[ProduceRequest] = produced
     with Admin(REACH) as admin:
-        admin.produce(TOPIC, _records(8, 2, size=15), REACH.start())
-        assert sent == [(0, 0, 3, 7), (1, 0, 3, 7), (0, 0, 3, 7), (0, 3, 1, 7), (1, 3, 1, 7)]
+        records = sorted(_records(8, 2, size=15), key=lambda one: one.partition)
+        admin.produce(TOPIC, records, REACH.start())
+        assert sent == [(0, 0, 3, 7), (0, 0, 3, 7), (0, 3, 1, 7), (1, 0, 3, 7), (1, 3, 1, 7)]
         with pytest.raises(Unverifiable, match="partition 2"):
             admin.produce(TOPIC, _records(3, 3), REACH.start())
 

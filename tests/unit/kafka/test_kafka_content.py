@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import cast
+
 import pytest
-from hypothesis import strategies as st
 
 from rollproof.collection import Json
-from rollproof.errors import Unverifiable
-from rollproof.stores.kafka.positions import Positions, strays
+from rollproof.stores.kafka.positions import strays
 from rollproof.stores.kafka.ranges import Extent, Segment, divided, segments, shifted
 
 EXTENTS = {0: Extent(0, 25), 1: Extent(100, 100), 2: Extent(40, 45)}
@@ -53,66 +54,46 @@ def test_a_shift_is_how_much_earlier_a_partition_begins() -> None:
     assert [extent.shift for extent in shifted(anew, DIVISION).values()] == [0, 100, 0, 0]
 
 
-def _positions(**changes: Json) -> dict[str, Json]:
-    found = Positions(
-        {("t", 0): Extent(5, 25), ("t", 1): Extent(0, 9)},
-        {("a group", ("t", 0)): 20, ("a group", ("t", 1)): 9},
-    ).record()
-    found |= {name.replace("_", " "): value for name, value in changes.items()}
-    return {name: value for name, value in found.items() if value != "gone"}
-
-
-def _read(**changes: Json) -> Positions:
-    return Positions.of_record(_positions(**changes))
-
-
-topics = st.text("abc.-_", min_size=1)
-partitions = st.tuples(topics, st.integers(0, 99))
-
-
-@pytest.mark.parametrize("value", [7, {"begin": 0}, None])
-def test_another_record_is_no_position(value: Json) -> None:
-    with pytest.raises(Unverifiable, match="recorded positions: expected begin and end"):
-        Positions.of_record({"topic t 0": value})
+RECORDED: Mapping[str, Json] = {
+    "topic t 0": {"begin": 5, "end": 25, "groups": {"a group": 20}},
+    "topic t 1": {"begin": 0, "end": 9, "groups": {"a group": 9}},
+}
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("zero", "one", "words"),
     [
-        ({}, []),
+        ({}, {}, []),
         # It went on: more came, more was read, more has expired.
-        ({"topic_t_0": {"begin": 22, "end": 40}, "group_a_group_t_0": 40}, []),
-        # Keys go to other partitions from then on.
+        ({"begin": 22, "end": 40, "groups": {"a group": 40, "new": 22}}, {}, []),
+        ({"groups": {}}, {}, ["group a group in topic t 0: expected offset 20 or later, observed none"]),
+        ({"groups": {"a group": 19}}, {}, ["expected offset 20 or later, observed 19"]),
+        ({"groups": {"a group": 26}}, {}, ["expected an offset up to 25, observed 26"]),
+        ({"end": 24}, {}, ["topic t 0: expected to end at 25 or later, observed 24"]),
         (
-            {"topic_t_2": {"begin": 0, "end": 0}, "group_new_t_2": 0},
-            ["topic t: expected 2 partitions, observed 3"],
-        ),
-        ({"group_a_group_t_0": "gone"}, ["group a group t 0: expected offset 20 or later, observed none"]),
-        ({"group_a_group_t_0": 19}, ["group a group t 0: expected offset 20 or later, observed 19: 1 again"]),
-        ({"group_a_group_t_0": 26}, ["up to the end of its partition, observed 26, the end at 25"]),
-        (
-            {"topic_t_0": {"begin": 5, "end": 24}},
-            ["topic t 0: expected to end at 25 or later, observed 24"],
-        ),
-        (
-            {"topic_t_1": "gone"},
-            ["topic t: expected 2 partitions, observed 1", "observed 9, no such partition"],
+            {},
+            None,
+            ["expected to end at 9 or later, observed 0", "expected offset 9 or later, observed none"],
         ),
         # Made anew: all offsets are 5 lower.
-        ({"topic_t_0": {"begin": 0, "end": 20}, "group_a_group_t_0": 15}, []),
+        ({"begin": 0, "end": 20, "groups": {"a group": 15}}, {}, []),
         (
-            {"topic_t_0": {"begin": 0, "end": 19}, "group_a_group_t_0": 14},
+            {"begin": 0, "end": 19, "groups": {"a group": 14}},
+            {},
             ["expected to end at 20 or later, observed 19", "expected offset 15 or later, observed 14"],
         ),
         # Made anew and empty.
-        (
-            {"topic_t_1": {"begin": 0, "end": 0}},
-            ["topic t 1: expected to end at 9", "observed 9, the end at 0"],
-        ),
+        ({}, {"begin": 0, "end": 0}, ["topic t 1: expected to end at 9", "up to 0, observed 9"]),
     ],
 )
-def test_what_strayed_is_told(changes: dict[str, Json], words: list[str]) -> None:
-    lines = strays(_read(), _read(**changes))
+def test_what_strayed_is_told(zero: dict[str, Json], one: dict[str, Json] | None, words: list[str]) -> None:
+    changes = {"topic t 0": zero, "topic t 1": one}
+    now = {
+        name: {**cast("dict[str, Json]", RECORDED[name]), **change}
+        for name, change in changes.items()
+        if change is not None
+    }
+    lines = list(strays(RECORDED, now))
     assert len(lines) == len(words)
     for line, word in zip(lines, words, strict=True):
         assert word in line

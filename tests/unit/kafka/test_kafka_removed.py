@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from rollproof.stores.contract import Retention
-from rollproof.stores.kafka.admin import Topic
-from rollproof.stores.kafka.keeper import _Removed, _Topic
-from rollproof.stores.kafka.records import CREATED, NOT_STAMPED, Record
-from rollproof.stores.kafka.retention import retention_of
+from rollproof.stores.kafka.admin import Admin
+from rollproof.stores.kafka.broker import Topic, retention_of
+from rollproof.stores.kafka.keeper import _Topic, compared
+from rollproof.stores.kafka.records import CREATED, Record
+from rollproof.stores.reach import Countdown
 
 HOUR = 3_600_000
 NOW = int(time.time() * 1000)
@@ -21,52 +24,70 @@ AGE = Retention(seconds=HOUR / 1000, size=None, compacted=False)
 SIZE = Retention(seconds=None, size=1000, compacted=False)
 
 
-def record(
-    offset: int, key: str = "k", value: str | None = "v", stamped: int = OLD, kind: int = CREATED
-) -> Record:
-    encoded = None if value is None else base64.b64encode(value.encode()).decode()
-    return Record(partition=0, offset=offset, timestamp=(kind, stamped), key=key, value=encoded, headers=[])
+@dataclass
+class _Message:
+    offset: int
+    key: bytes = b"k"
+    value: bytes = b"v"
+    timestamp: int = OLD
+    timestamp_type: int | None = CREATED - 1
+    partition: int = 0
+    headers: tuple[()] = ()
 
 
-def removed(retention: Retention | None, *there: Record, recorded: tuple[Record, ...] = ()) -> _Removed:
-    """Return the judge of a log that ended at 10 when it was recorded, and holds the records `there`."""
-    topic = _Topic(
-        file="t", shape=Topic(partitions=1, replication=1, configuration={}), ends=[10], retention=retention
-    )
-    found = _Removed(topic)
-    for one in there:
-        found.see(one, known=one in recorded)
-    return found
+@dataclass
+class _Log:
+    """A log of one partition that begins at `begin` and holds `there`."""
+
+    begin: int
+    there: tuple[_Message, ...]
+
+    def beginnings(self, *_: object) -> Any:  # noqa: ANN401 - as brokers answer
+        return {("t", 0): self.begin}
+
+    def records(self, *_: object) -> Any:  # noqa: ANN401 - as brokers answer
+        return self.there
+
+
+def _expired(
+    retention: Retention | None, gone: _Message, begin: int, folder: Path, *there: _Message
+) -> tuple[int, bool]:
+    """Return how many records have expired, and whether one is lost, where only `gone` was recorded."""
+    file = folder / "t.jsonl"
+    file.write_bytes(Record.of(gone).line())
+    shape = Topic(partitions=1, replication=1, configuration={})
+    topic = _Topic(shape=shape, ends=[10], retention=retention)
+    found = compared(cast("Admin", _Log(begin, there)), "t", topic, file, cast("Countdown", None))
+    return found.expired, bool(found.damage)
 
 
 @pytest.mark.parametrize(
     ("retention", "gone", "begin", "expected"),
     [
-        (AGE, record(3), 5, True),
-        (AGE, record(3, stamped=YOUNG), 5, False),  # Something else took it, such as a request to delete.
-        (AGE, record(5), 5, False),  # It is within what the log holds.
-        (AGE, record(3), 0, False),  # Made anew, it begins at 0.
-        (AGE, record(3, kind=NOT_STAMPED), 5, False),
-        (SIZE, record(3, stamped=YOUNG), 5, True),
-        (SIZE, record(6, stamped=YOUNG), 5, False),
-        (KEPT, record(3), 5, False),
-        (None, record(3), 5, False),
+        (AGE, _Message(3), 5, True),
+        (AGE, _Message(3, timestamp=YOUNG), 5, False),  # Something else took it, such as a request to delete.
+        (AGE, _Message(5), 5, False),  # It is within what the log holds.
+        (AGE, _Message(3), 0, False),  # Made anew, it begins at 0.
+        (AGE, _Message(3, timestamp_type=None), 5, False),
+        (SIZE, _Message(3, timestamp=YOUNG), 5, True),
+        (SIZE, _Message(6, timestamp=YOUNG), 5, False),
+        (KEPT, _Message(3), 5, False),
+        (None, _Message(3), 5, False),
     ],
 )
 def test_age_and_size_take_what_is_oldest(
-    retention: Retention | None, gone: Record, begin: int, *, expected: bool
+    retention: Retention | None, gone: _Message, begin: int, tmp_path: Path, *, expected: bool
 ) -> None:
-    assert removed(retention, recorded=(gone,)).by_itself(gone, begin) is expected
+    assert _expired(retention, gone, begin, tmp_path) == (expected, not expected)
 
 
 @pytest.mark.parametrize("retention", [AGE, SIZE])
 def test_a_log_with_other_records_where_some_were_recorded_has_removed_none(
-    retention: Retention | None,
+    retention: Retention, tmp_path: Path
 ) -> None:
     """It is another log: it was re-created, and filled again."""
-    gone = record(3)
-    found = removed(retention, record(4, key="of another log"), record(12), recorded=(gone,))
-    assert found.by_itself(gone, 5) is False
+    others = _Message(4, key=b"of another log"), _Message(12)
+    assert _expired(retention, _Message(3), 5, tmp_path, *others) == (0, True)
 
 
 def test_the_retention_of_a_topic_is_told_in_seconds_if_the_broker_tells_it() -> None:

@@ -18,7 +18,7 @@ from rollproof.monitoring.probes.probe import Reading
 from rollproof.monitoring.probes.store_probes import ConnectionsProbe, LagProbe, VectorProbe
 from rollproof.profile.profile import Target, load_target
 from rollproof.stores.contract import Answer
-from rollproof.stores.kafka.positions import Positions, lags
+from rollproof.stores.kafka.positions import lags
 from rollproof.stores.reach import NOBODY, Reach
 from tests.conftest import write_profile
 from tests.unit.monitor.turned_time import TurnedTime, turned
@@ -190,21 +190,14 @@ def test_groups_that_nobody_knows_are_unknown(lag: LagProbe, stores: Stores, tmp
 
 def test_a_lag_is_what_can_still_be_read() -> None:
     positions: dict[str, Json] = {
-        "topic jobs 0": {"begin": 0, "end": 10},
-        "topic jobs 1": {"begin": 5, "end": 9},
-        "topic jobs 2": {"begin": 100, "end": 120},
-        "topic mail 0": {"begin": 0, "end": 50},
-        # The first has read all but two; of the second it has not begun to; much of the third is gone.
-        "group a b jobs 0": 8,
-        "group a b jobs 2": 70,
-        "group mailers mail 0": 50,
-        "group beyond jobs 0": 11,
-        "group beyond jobs 1": 9,
-        "group beyond jobs 2": 120,
-        "group of nothing gone 0": 3,
+        # Of the first, `a b` has read all but two; the second it has not begun; much of the third is gone.
+        "topic jobs 0": {"begin": 0, "end": 10, "groups": {"a b": 8, "beyond": 11}},
+        "topic jobs 1": {"begin": 5, "end": 9, "groups": {"beyond": 9}},
+        "topic jobs 2": {"begin": 100, "end": 120, "groups": {"a b": 70, "beyond": 120}},
+        "topic mail 0": {"begin": 0, "end": 50, "groups": {"mailers": 50}},
     }
-    assert lags(Positions.of_record(positions)) == {"a b": 2 + 4 + 20, "mailers": 0, "beyond": 0}
-    assert lags(Positions({}, {})) == {}
+    assert lags(positions) == {"a b": 2 + 4 + 20, "mailers": 0, "beyond": 0}
+    assert lags({}) == {}
 
 
 @pytest.fixture
