@@ -139,8 +139,6 @@ def test_whatever_a_record_holds(record: Path, seed: int, command: list[str]) ->
             # Of holes alone, and larger than any of its kind.
             os.truncate(path, LARGE)
         patched.setenv("ROLLPROOF_TARGET", str(write_profile(folder)))
-        # That of the record: commands refuse another target before they read on.
-        patched.setenv("ROLLPROOF_NAME", "staging")
         patched.chdir(folder)
         words = [word.format(id=incident.name, folder=folder) for word in command]
         _, text = typed(*words, about=path.name)

@@ -20,12 +20,18 @@ from reports.incident.record import read_incident_record
 from reports.postmortem.postmortem import write_post_mortem
 from reports.postmortem.story import story_of
 from reports.verdict.verdict import read_verdict, recounted, write_verdict
-from rollproof.profile.profile import Signing
+from rollproof.errors import ExitCode
+from rollproof.incident.incident import Incident, load_incident
+from rollproof.incident.tally import tally
+from rollproof.profile.profile import Signing, load_target
 from rollproof.record_names import SEAL, SIGNATURE
 from rollproof.redaction.redactor import Redactor
 from rollproof.sealing.seal import CHECKER, Sealing, promised
-from rollproof.verdict import Verdict
-from tests.unit.drawn_incident import IDENTITY, Drawn, drawn_incident
+from tests.conftest import write_profile
+from tests.unit.clock import MADE, Clock, stopped
+from tests.unit.made_incident import MadeIncident
+
+IDENTITY = "one"
 
 
 def new_key(folder: Path, name: str = "key") -> Signing:
@@ -38,15 +44,28 @@ def new_key(folder: Path, name: str = "key") -> Signing:
     return Signing(key=key, allowed_signers=signers)
 
 
-def add_results(made: Drawn, status: Mapping[str, str] | None = None) -> None:
-    """Write Allure's result of each check of the ledger; `status` has those that differ."""
-    results = made.folder / "allure-results"
-    results.mkdir(exist_ok=True)
-    for line in (made.folder / "ledger/0001/results.jsonl").read_text().splitlines():
+def whole_incident(
+    folder: Path, checks: ExitCode = ExitCode.VERIFIED, *, rto_seconds: float = 600
+) -> Incident:
+    """Make an incident below `folder` that was responded to, with its verdict; it has no seal."""
+    with stopped(Clock(MADE)) as clock:
+        target = load_target(write_profile(folder)).model_copy(update={"rto_seconds": rto_seconds})
+        made = MadeIncident(target, clock, IDENTITY, checks=checks)
+        made.respond()
+        made.incident.close()
+        write_verdict(made.folder, tally(made.incident, target.windows))
+    return made.incident
+
+
+def _add_results(folder: Path) -> None:
+    """Write Allure's result of each check of the ledger."""
+    results = folder / "allure-results"
+    results.mkdir()
+    for line in (folder / "ledger/0001/results.jsonl").read_text().splitlines():
         one = json.loads(line)
         labels = [{"name": "nodeId", "value": one["check"]}]
-        result = {"labels": labels, "start": 1, "status": (status or {}).get(one["check"], one["verdict"])}
         name = hashlib.md5(one["check"].encode(), usedforsecurity=False).hexdigest()
+        result = {"labels": labels, "start": 1, "status": one["verdict"]}
         (results / f"{name}-result.json").write_text(json.dumps(result))
 
 
@@ -54,34 +73,34 @@ def add_results(made: Drawn, status: Mapping[str, str] | None = None) -> None:
 class SealedRecord:
     """An incident of four phases that was rolled back, verified, sealed; signed, if there is a key."""
 
-    made: Drawn
+    incident: Incident
     signing: Signing
 
     @classmethod
-    def of(cls, folder: Path, signing: Signing, *, wrong: str = "") -> SealedRecord:
-        """Make one below `folder`; one check of the phase `wrong` failed."""
-        made = drawn_incident(folder)
-        if wrong:
-            (made.folder / "ledger/0001/results.jsonl").unlink()
-            (made.folder / "ledger/0001/plan.json").unlink()
-            (made.folder / "ledger/0001/run.json").unlink()
-            (made.folder / "ledger/0001").rmdir()
-            made.verified({wrong: Verdict.FAILED})
-        add_results(made)
-        (made.folder / "pictures").mkdir()
-        (made.folder / "pictures/timeline.svg").write_text("<svg>\n<text>a timeline</text>\n</svg>\n")
-        record = cls(made, signing)
+    def of(
+        cls,
+        folder: Path,
+        signing: Signing,
+        checks: ExitCode = ExitCode.VERIFIED,
+        *,
+        rto_seconds: float = 600,
+    ) -> SealedRecord:
+        """Make one below `folder`; `checks` is how its checks ended."""
+        record = cls(whole_incident(folder, checks, rto_seconds=rto_seconds), signing)
+        _add_results(record.folder)
+        (record.folder / "pictures").mkdir()
+        (record.folder / "pictures/timeline.svg").write_text("<svg>\n<text>a timeline</text>\n</svg>\n")
         record.seal("checks, run 1")
         return record
 
     def copied(self, folder: Path) -> SealedRecord:
         """Return a copy of it below `folder`, of the same key."""
         copy = shutil.copytree(self.folder, folder / self.folder.name)
-        return SealedRecord(Drawn(Path(copy)), self.signing)
+        return SealedRecord(load_incident(Path(copy)), self.signing)
 
     @property
     def folder(self) -> Path:
-        return self.made.folder
+        return self.incident.folder
 
     def seal(self, by: str) -> None:
         """Write the pages and seal it, as at the end of a run of checks."""
@@ -96,7 +115,7 @@ class SealedRecord:
     def bundle(self) -> Path:
         """Its bundle."""
         return write_bundle(
-            self.made.incident, self.folder.with_suffix(".tar.gz"), Redactor(), signing=self.signing
+            self.incident, self.folder.with_suffix(".tar.gz"), Redactor(), signing=self.signing
         ).path
 
 

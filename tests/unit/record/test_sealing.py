@@ -16,8 +16,7 @@ from reports.incident.record import read_incident_record
 from reports.run import completion, renewal
 from reports.run.renewal import renew
 from reports.verdict.verdict import read_verdict, recounted
-from rollproof.errors import ActionFailed, Unverifiable
-from rollproof.incident.downtime import Downtime, Since
+from rollproof.errors import ActionFailed, ExitCode, Unverifiable
 from rollproof.incident.journal import hash_of
 from rollproof.profile.profile import Signing
 from rollproof.record_names import DOWNTIME, SEAL, SIGNATURE
@@ -25,10 +24,16 @@ from rollproof.redaction.redactor import Redactor
 from rollproof.sealing import seal
 from rollproof.sealing.seal import CHECKER, Sealing, promised, seal_state, sealed
 from rollproof.system.files import rename_whole, write_whole
-from rollproof.system.record_files import write_record
 from rollproof.verdict import Verdict
-from tests.unit.drawn_incident import drawn_incident, moment
-from tests.unit.sealed_record import SealedRecord, edits, new_key, packed, sealed_again, unpacked
+from tests.unit.sealed_record import (
+    SealedRecord,
+    edits,
+    new_key,
+    packed,
+    sealed_again,
+    unpacked,
+    whole_incident,
+)
 
 _UNSIGNED = Signing()
 
@@ -98,7 +103,7 @@ def edit_chained(path: Path, old: str, new: str) -> None:
 
 def bundled(record: SealedRecord, *, anyway: bool = False) -> Path:
     return write_bundle(
-        record.made.incident,
+        record.incident,
         record.folder.with_suffix(".tgz"),
         Redactor(),
         anyway=anyway,
@@ -135,9 +140,9 @@ def test_what_is_unsigned_says_so_everywhere(unsigned: SealedRecord) -> None:
 
 _EDITS: dict[str, Callable[[Path], None]] = {
     "ledger/0001/results.jsonl": lambda path: edit(path, '"seconds": ', '"seconds": 1'),
-    "ledger/0001/plan.json": lambda path: edit(path, "test_3", "test_2"),
+    "ledger/0001/plan.json": lambda path: edit(path, "test_b", "test_a"),
     "samples.jsonl": lambda path: edit(path, '"missed": 0', '"missed": 1'),
-    "rollback.json": lambda path: edit(path, "45.2", "44.2"),
+    "rollback.json": lambda path: edit(path, "62.0", "61.0"),
     "pictures/timeline.svg": lambda path: edit(path, "a timeline", "another"),
     "verdict.json": lambda path: edit(path, "passed", "failed"),
     "closed.json": Path.unlink,
@@ -168,7 +173,7 @@ def test_an_added_file_and_a_link_are_found(unsigned: SealedRecord) -> None:
 
 @pytest.mark.usefixtures("undrawn")
 def test_a_ledger_set_to_passed_gives_no_pass(tmp_path: Path) -> None:
-    record = SealedRecord.of(tmp_path, _UNSIGNED, wrong="phase4")
+    record = SealedRecord.of(tmp_path, _UNSIGNED, ExitCode.FAILED)
     assert read_verdict(record.folder).verdict is Verdict.FAILED
     path = record.folder / "ledger/0001/results.jsonl"
     edit(path, '"verdict": "failed"', '"verdict": "passed"')
@@ -182,22 +187,20 @@ def test_a_ledger_set_to_passed_gives_no_pass(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_a_late_verdict_stays_when_its_downtime_is_removed(unsigned: SealedRecord) -> None:
-    late = Downtime(moment(-255), Since.MONITOR, 9999.0, 900.0)
-    write_record(unsigned.folder / DOWNTIME, late)
-    unsigned.seal("checks, run 1")
-    assert renew(unsigned.folder, lambda _: None).verdict is Verdict.FAILED
-    (unsigned.folder / DOWNTIME).unlink()
-    add_line(unsigned.folder / "journal.jsonl")
+def test_a_late_verdict_stays_when_its_downtime_is_removed(tmp_path: Path) -> None:
+    record = SealedRecord.of(tmp_path, _UNSIGNED, rto_seconds=5)
+    assert renew(record.folder, lambda _: None).verdict is Verdict.FAILED
+    (record.folder / DOWNTIME).unlink()
+    add_line(record.folder / "journal.jsonl")
 
     for _ in range(2):
-        assert renew(unsigned.folder, lambda _: None).verdict is Verdict.BROKEN
-        assert list(seal_state(unsigned.folder).wrong) == [DOWNTIME]
+        assert renew(record.folder, lambda _: None).verdict is Verdict.BROKEN
+        assert list(seal_state(record.folder).wrong) == [DOWNTIME]
 
 
 def test_what_a_kill_left_is_not_sealed_and_counts(unsigned: SealedRecord) -> None:
     add_line(unsigned.folder / "journal.jsonl")
-    edit(unsigned.folder / "rollback.json", "45.2", "44.2")
+    edit(unsigned.folder / "rollback.json", "62.0", "61.0")
 
     found = seal_state(unsigned.folder)
     assert (found.doubts, found.unsealed) == ([], ("journal.jsonl", "rollback.json"))
@@ -206,16 +209,16 @@ def test_what_a_kill_left_is_not_sealed_and_counts(unsigned: SealedRecord) -> No
     # What was written once is wrong, whatever has begun since.
     plan = unsigned.folder / "ledger/0001/plan.json"
     whole = plan.read_bytes()
-    edit(plan, "test_3", "test_2")
+    edit(plan, "test_b", "test_a")
     assert list(seal_state(unsigned.folder).wrong) == ["ledger/0001/plan.json"]
     plan.write_bytes(whole)
-    edit(unsigned.folder / "rollback.json", "44.2", "45.2")
+    edit(unsigned.folder / "rollback.json", "61.0", "62.0")
     unsigned.seal("report")
     assert check(bundled(unsigned)).code == 0
 
 
 def test_what_does_not_hold_is_never_sealed(record: SealedRecord) -> None:
-    edit(record.folder / "rollback.json", "45.2", "44.2")
+    edit(record.folder / "rollback.json", "62.0", "61.0")
     said = list[str]()
     for _ in range(2):
         with sealed(record.folder, record.signing, "a command", said.append) as wrong:
@@ -223,7 +226,7 @@ def test_what_does_not_hold_is_never_sealed(record: SealedRecord) -> None:
             add_line(record.folder / "response.jsonl")
     found = seal_state(record.folder, record.signing)
     assert (list(found.wrong), found.unsealed, len(said)) == (["rollback.json"], (), 2)
-    edit(record.folder / "rollback.json", "44.2", "45.2")
+    edit(record.folder / "rollback.json", "61.0", "62.0")
     assert check(bundled(record), record.signing.allowed_signers).code == 0
 
 
@@ -297,7 +300,7 @@ def test_the_text_of_people_is_sealed_by_the_bundle(record: SealedRecord) -> Non
     path.write_text(path.read_text() + "The cause was a missing index.\n")
     assert seal_state(record.folder, record.signing).unsealed == ("postmortem.md",)
     with pytest.raises(Unverifiable, match="the key that signs it"):
-        write_bundle(record.made.incident, record.folder.with_suffix(".tgz"), Redactor())
+        write_bundle(record.incident, record.folder.with_suffix(".tgz"), Redactor())
 
     assert check(bundled(record), record.signing.allowed_signers).code == 0
 
@@ -356,7 +359,7 @@ def test_a_record_that_nobody_signed_is_wrong_where_signers_are_named(
 def test_a_key_that_cannot_sign_seals_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harm: str
 ) -> None:
-    made, signing = drawn_incident(tmp_path), new_key(tmp_path)
+    made, signing = whole_incident(tmp_path), new_key(tmp_path)
     assert signing.key is not None
     if harm == "passphrase":
         subprocess.run(["ssh-keygen", "-q", "-p", "-P", "", "-N", "x", "-f", str(signing.key)], check=True)
@@ -381,7 +384,7 @@ def test_a_key_of_the_agent_signs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
                 break
         signing.key.unlink()
         of_agent = signing.model_copy(update={"key": signing.key.with_suffix(".pub")})
-        made = drawn_incident(tmp_path)
+        made = whole_incident(tmp_path)
         Sealing(made.folder, of_agent).seal("a command")
         assert "ada@example.org" in seal_state(made.folder, of_agent).signature
     finally:
@@ -403,10 +406,10 @@ def test_results_of_a_run_that_goes_on_are_only_added_to(unsigned: SealedRecord)
 
 
 def test_a_record_without_a_seal_says_so(tmp_path: Path) -> None:
-    made = drawn_incident(tmp_path)
+    made = whole_incident(tmp_path)
 
     assert str(seal_state(made.folder)) == "not sealed, unsigned"
-    checked = write_bundle(made.incident, tmp_path / "a.tgz", Redactor()).checked
+    checked = write_bundle(made, tmp_path / "a.tgz", Redactor()).checked
     assert (checked.code, checked.unsealed) == (3, ["the whole record: it has no seal"])
 
 

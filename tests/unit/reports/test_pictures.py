@@ -12,49 +12,56 @@ from reports.incident.events import timeline_of
 from reports.incident.record import read_incident_record
 from reports.pictures import album, monitor
 from reports.pictures.album import MONITOR, TIMELINE, draw_pictures
-from rollproof.record_names import PICTURES
+from rollback_actions.session.journal import Journal
+from rollproof.incident.response_record import AGREED
+from rollproof.profile.profile import load_target
+from rollproof.record_names import PICTURES, RESPONSE
 from rollproof.redaction.redactor import Redactor
 from rollproof.redaction.shapes import MARKER
-from tests.unit.drawn_incident import Drawn, drawn_incident
+from tests.unit.clock import Clock
+from tests.unit.made_incident import MadeIncident, clock
 
+__all__ = ["clock"]
 CANARY = "correct-horse-&-battery"
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Drawn:
-    return drawn_incident(tmp_path)
+def made(profile: Path, clock: Clock) -> MadeIncident:
+    made = MadeIncident(load_target(profile), clock)
+    made.respond()
+    return made
 
 
-def draw(made: Drawn, redactor: Redactor | None = None) -> list[str]:
+def draw(made: MadeIncident, redactor: Redactor | None = None) -> list[str]:
     record = read_incident_record(made.folder)
     return list(draw_pictures(record, timeline_of(record), redactor or Redactor()))
 
 
-def pictures(made: Drawn) -> dict[str, bytes]:
+def pictures(made: MadeIncident) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (made.folder / PICTURES).glob("*")}
 
 
-def texts(made: Drawn, name: str) -> list[str]:
+def texts(made: MadeIncident, name: str) -> list[str]:
     """Return the texts in a picture, as a reader would see them."""
     root = ET.fromstring(pictures(made)[name])  # noqa: S314 - made by ourselves
     return ["".join(text.itertext()) for text in root.iter("{http://www.w3.org/2000/svg}text")]
 
 
-def test_texts_of_the_record_are_shown_as_they_are_and_secrets_not_at_all(made: Drawn) -> None:
+def test_texts_of_the_record_are_shown_as_they_are_and_secrets_not_at_all(made: MadeIncident) -> None:
     said = f"rm -rf $x^{{2$ & <b>\x1b[31m \x00 \N{SNOWMAN} 日本 {CANARY}"
-    made.journal("response.jsonl", [(1, "agreed", {"by": said})])
+    Journal(made.folder / RESPONSE, str).write(AGREED, by=said)
     redactor = Redactor([CANARY])
 
     assert draw(made, redactor) == []
 
-    (shown,) = [text for text in texts(made, TIMELINE) if "agreed" in text]
+    (shown,) = [text for text in texts(made, TIMELINE) if "rm -rf" in text]
     assert "rm -rf $x^{2$ & <b> [31m \N{SNOWMAN} 日本" in shown
     assert redactor.scan(made.folder / PICTURES) == []
     assert MARKER in shown or "…" in shown
 
 
 def test_what_cannot_be_drawn_goes_is_a_note_and_spoils_no_other(
-    made: Drawn, monkeypatch: pytest.MonkeyPatch
+    made: MadeIncident, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draw(made)
 
