@@ -10,30 +10,14 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pytest
 
 from rollproof.redaction.redactor import forms_of
-from tests.conftest import ROOT, write_profile
-from tests.pytester.conftest import SETTINGS
+from tests.conftest import write_profile
+from tests.pytester.conftest import Sandbox
 
-CONFTEST = """
-import sys
-
-pytest_plugins = [
-    "fixtures.gating.evidence", "fixtures.gating.windows", "fixtures.gating.phases",
-    "fixtures.gating.recorder",
-    "reports.run.scrubbing", "reports.allure.results",
-    "reports.run.record",
-]
-
-def pytest_configure():
-    # Rendering and drawing have tests of their own.
-    sys.modules["reports.run.record"].installed_allure = lambda: None
-    sys.modules["reports.run.completion"].draw_pictures = lambda *_: ()
-"""
-
+ISSUED = "Vb3Xc8Kq1Lm5Zp0Rt7Yw2Na9Se4Dh6Jg"
 CHECKS = """
 import json, logging, os, sys, warnings
 from pathlib import Path
@@ -204,7 +188,7 @@ def test_issued(redact):
     redact("ISSUED")
     print("ISSUED")
     raise LookupError("ISSUED")
-"""
+""".replace("ISSUED", ISSUED)
 CRASHES = """
 import json, os
 from pathlib import Path
@@ -227,7 +211,6 @@ ENDINGS = {
     "started": (PASSES, f"{READ}def pytest_sessionstart():\n    raise OSError(C['started'])"),
 }
 NAMES = sorted({*re.findall(r"C\[[\"'](\w+)[\"']\]", CHECKS), *ENDINGS})
-ISSUED = "Vb3Xc8Kq1Lm5Zp0Rt7Yw2Na9Se4Dh6Jg"
 
 
 def canary(name: str) -> str:
@@ -252,48 +235,26 @@ def leaks(text: str) -> list[str]:
     return found
 
 
-@dataclass
-class Project:
-    """A project whose profile has every canary for a secret."""
+def written(project: Sandbox) -> Iterator[tuple[str, str]]:
+    """Yield what the run wrote, name and text of each file."""
+    for folder in ("incidents", "out", ".pytest_cache"):
+        for path in sorted((project.pytester.path / folder).rglob("*")):
+            name = str(path.relative_to(project.pytester.path))
+            yield name, name
+            if path.is_file():
+                yield name, path.read_bytes().decode(errors="replace")
 
-    pytester: pytest.Pytester
 
-    def write(self, checks: str, more: str = "") -> None:
-        """Write checks, and `more` into the conftest."""
-        (self.pytester.path / "checks").mkdir(exist_ok=True)
-        text = checks.replace("ISSUED", ISSUED)
-        (self.pytester.path / "checks" / "test_entrances.py").write_text(text, encoding="utf-8")
-        (self.pytester.path / "conftest.py").write_text(f"{CONFTEST}\n{more}\n", encoding="utf-8")
-
-    def leaks(self) -> dict[str, list[str]]:
-        """Return the canaries that are in what the run wrote, by file."""
-        return {name: found for name, text in self.written() if (found := leaks(text))}
-
-    def run(self, *arguments: str) -> tuple[int, str]:
-        """Run pytest with everything that writes; return the exit code and what was printed."""
-        result = self.pytester.runpytest_subprocess(
-            f"--target={self.pytester.path / 'profile.toml'}",
-            *("-ra", "-vv", "--showlocals", "-m", "phase1"),
-            *("--junitxml=out/junit.xml", "--log-file=out/run.log", "-o", "junit_logging=all"),
-            *arguments,
-        )
-        return int(result.ret), "\n".join([*result.outlines, *result.errlines])
-
-    def written(self) -> Iterator[tuple[str, str]]:
-        """Yield what the run wrote, name and text of each file."""
-        for folder in ("incidents", "out", ".pytest_cache"):
-            for path in sorted((self.pytester.path / folder).rglob("*")):
-                name = str(path.relative_to(self.pytester.path))
-                yield name, name
-                if path.is_file():
-                    yield name, path.read_bytes().decode(errors="replace")
+def leaks_of(project: Sandbox) -> dict[str, list[str]]:
+    """Return the canaries that are in what the run wrote, by file."""
+    return {name: found for name, text in written(project) if (found := leaks(text))}
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
-    folder = pytester.path
+def project(sandbox: Sandbox) -> Sandbox:
+    """A project whose profile has every canary for a secret, and whose runs write all that they can."""
+    folder = sandbox.pytester.path
     (folder / "out").mkdir()
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     stores = []
     for number, name in enumerate(NAMES):
         (folder / f"secret-{number}").write_text(CANARIES[name], encoding="utf-8")
@@ -305,8 +266,10 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Proje
     write_profile(folder, "".join(stores))
     declared = {name: CANARIES[name] for name in NAMES}
     (folder / "canaries.json").write_text(json.dumps(declared), encoding="utf-8")
-    (folder / "pyproject.toml").write_text(SETTINGS, encoding="utf-8")
-    return Project(pytester)
+    sandbox.recorded("fixtures.gating.evidence")
+    sandbox.options += ["-ra", "-vv", "--showlocals", "-m", "phase1"]
+    sandbox.options += ["--junitxml=out/junit.xml", "--log-file=out/run.log", "-o", "junit_logging=all"]
+    return sandbox
 
 
 @pytest.mark.parametrize(
@@ -314,17 +277,17 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Proje
     [["--tb=long", "-o", "log_cli=true"], ["--tb=native", "-n2"]],
     ids=["alone with a live log", "two workers"],
 )
-def test_no_canary_leaves_a_run(project: Project, arguments: list[str]) -> None:
-    project.write(CHECKS)
+def test_no_canary_leaves_a_run(project: Sandbox, arguments: list[str]) -> None:
+    project.checks(test_entrances=CHECKS)
 
-    code, printed = project.run(*arguments)
+    outcome = project.run(*arguments)
 
-    assert code == pytest.ExitCode.TESTS_FAILED, printed
-    assert "secret in the record" not in printed
-    assert leaks(printed) == []
-    assert project.leaks() == {}
+    assert outcome.code == pytest.ExitCode.TESTS_FAILED, outcome.text
+    assert "secret in the record" not in outcome.text
+    assert leaks(outcome.text) == []
+    assert leaks_of(project) == {}
     # Every check ran and was reported, everywhere.
-    texts = dict(project.written())
+    texts = dict(written(project))
     ran = CHECKS.count("\ndef test_")
     assert len([name for name in texts if name.endswith("-result.json")]) == ran
     for name in ("out/junit.xml", "out/run.log"):
@@ -333,27 +296,29 @@ def test_no_canary_leaves_a_run(project: Project, arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_no_canary_leaves_a_run_that_ends_early(project: Project, ending: str) -> None:
+def test_no_canary_leaves_a_run_that_ends_early(project: Sandbox, ending: str) -> None:
     distribution = [] if ending == "internal" else ["-n2"]
-    project.write(*ENDINGS[ending])
+    checks, more = ENDINGS[ending]
+    project.checks(test_entrances=checks)
+    project.settings(more)
 
-    code, printed = project.run(*distribution)
+    outcome = project.run(*distribution)
 
-    assert code not in {0, 5}, printed
-    assert leaks(printed) == []
-    assert "[redacted]" in printed
-    assert project.leaks() == {}
+    assert outcome.code not in {0, 5}, outcome.text
+    assert leaks(outcome.text) == []
+    assert "[redacted]" in outcome.text
+    assert leaks_of(project) == {}
 
 
-def test_no_canary_leaves_a_worker_that_dies(project: Project) -> None:
-    project.write(CRASHES)
+def test_no_canary_leaves_a_worker_that_dies(project: Sandbox) -> None:
+    project.checks(test_entrances=CRASHES)
 
-    code, printed = project.run("-n2")
+    outcome = project.run("-n2")
 
-    assert code not in {0, 5}, printed
-    assert "crashed" in printed
-    assert leaks(printed) == []
-    assert project.leaks() == {}
+    assert outcome.code not in {0, 5}, outcome.text
+    assert "crashed" in outcome.text
+    assert leaks(outcome.text) == []
+    assert leaks_of(project) == {}
 
 
 WRITE_AS_IT_IS = """
@@ -380,31 +345,32 @@ MUTATIONS = {
 }
 
 
-def test_what_is_redacted_at_every_entrance_is_green(project: Project) -> None:
+def test_what_is_redacted_at_every_entrance_is_green(project: Sandbox) -> None:
     """Else the test below could be red for something else."""
-    project.write(CHECKS)
+    project.checks(test_entrances=CHECKS)
     checks = [f"checks/test_entrances.py::test_{name}" for _, name in MUTATIONS.values()]
 
-    code, printed = project.run(*checks)
+    outcome = project.run(*checks)
 
-    assert code == pytest.ExitCode.OK, printed
-    assert "secret in the record" not in printed
+    assert outcome.code == pytest.ExitCode.OK, outcome.text
+    assert "secret in the record" not in outcome.text
 
 
 # Workers matter where the controller writes what a worker reported.
 @pytest.mark.parametrize("entrance", MUTATIONS)
-def test_the_last_scan_finds_what_was_not_redacted(project: Project, entrance: str) -> None:
+def test_the_last_scan_finds_what_was_not_redacted(project: Sandbox, entrance: str) -> None:
     distribution = ["-n2"] if entrance in {"report", "name"} else []
     mutation, name = MUTATIONS[entrance]
     check = f"checks/test_entrances.py::test_{name}"
-    project.write(CHECKS, mutation)
+    project.checks(test_entrances=CHECKS)
+    project.settings(mutation)
 
-    code, printed = project.run(*distribution, check)
+    outcome = project.run(*distribution, check)
 
-    assert code == pytest.ExitCode.TESTS_FAILED, printed
-    assert " passed" in printed
-    assert "failed" not in printed.splitlines()[-1]
-    assert "secret in the record: expected none, observed one (" in printed
-    (verdict,) = (text for name, text in project.written() if name.endswith("/verdict.json") and "{" in text)
+    assert outcome.code == pytest.ExitCode.TESTS_FAILED, outcome.text
+    assert " passed" in outcome.text
+    assert "failed" not in outcome.text.splitlines()[-1]
+    assert "secret in the record: expected none, observed one (" in outcome.text
+    (verdict,) = (text for name, text in written(project) if name.endswith("/verdict.json") and "{" in text)
     assert "a secret is in the record of this incident" in verdict
     assert '"verdict": "passed",\n  "phases"' not in verdict

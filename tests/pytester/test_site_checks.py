@@ -126,9 +126,3 @@ def test_secrets(target):
     )
     assert site.run("-m", "phase1").code == ExitCode.VERIFIED
     assert site.notes() == ["ours1", f"reader={len('s3cret-of-the-canary')}", "operator=0"]
-
-
-def test_what_is_no_folder_is_a_usage_error(site: Sandbox) -> None:
-    write_profile(site.pytester.path, '[checks]\nfolders = ["none"]\n')
-    outcome = site.run("-m", "phase1")
-    assert (outcome.code, "checks.folders" in outcome.text) == (ExitCode.USAGE, True)

@@ -41,22 +41,6 @@ def test_equal_causes_are_one_entry(terminal: Sandbox) -> None:
     assert "  HINT: docker version\n" in outcome.text
 
 
-def test_tracebacks_come_where_they_are_asked_for(terminal: Sandbox) -> None:
-    terminal.checks(test_a="@pytest.mark.phase1\ndef test_x(): assert [] == [7]")
-    assert "def test_x()" not in terminal.run().text
-    text = terminal.run("--tb=short").text
-    assert "in test_x" in text
-    assert "FAILED  test_x" not in text
-
-
-def test_a_module_that_cannot_be_imported_says_why(terminal: Sandbox) -> None:
-    terminal.checks(test_a="import no_such_module")
-    outcome = terminal.run()
-    assert outcome.code != ExitCode.VERIFIED
-    assert "not collected" in outcome.text
-    assert outcome.text.count("No module named 'no_such_module'") == 1
-
-
 @pytest.mark.parametrize(
     ("sandbox", "options"), [([], []), ([], ["-qq", "--no-summary"]), (["-n2"], ["-x"])], indirect=["sandbox"]
 )
