@@ -24,6 +24,7 @@ from rollproof.stores.names import Name
 from rollproof.stores.references import hash_of, sides_of, text_of
 from rollproof.system.command import Deadline
 from rollproof.system.record_files import sealed_json
+from tests.unit.content_stand_in import StandIn
 from tests.unit.sandbox import Sandbox, free
 
 USER = "anna@example.org"
@@ -44,13 +45,11 @@ def hexadecimal(*names: str) -> tuple[str, ...]:
 
 
 @dataclass
-class Stores:
+class Stores(StandIn):
     """All stores in one: the names in each collection, or the error with which it cannot be read."""
 
-    records: dict[str, Held] = field(default_factory=dict)
+    lists: dict[str, Held] = field(default_factory=dict)
     down: set[str] = field(default_factory=set)
-    kind: str = "it"
-    name: str = "it"
 
     def open(self, name: str, *_: object) -> Self:
         if name in self.down:
@@ -58,38 +57,22 @@ class Stores:
         return self
 
     def collections(self) -> Sequence[str]:
-        return [*self.records]
-
-    def count(self, collection: str) -> int:
-        raise AssertionError(collection)
+        return [*self.lists]
 
     def names(
         self, collection: str, fields: Sequence[str], where: Mapping[str, str]
     ) -> Iterator[Name | None]:
-        found = self.records[collection]
+        found = self.lists[collection]
         if isinstance(found, Unverifiable):
             raise found
         # As if the first record alone were chosen.
         yield from (None if name is None else (name,) for name in (found[:1] if where else found))
 
-    def held(self, collection: str, fields: Sequence[str], names: Sequence[Name]) -> set[Name]:
-        raise AssertionError(collection)
-
-    def ask(self) -> None: ...
-
-    def counts(self) -> None: ...
-
-    def close(self) -> None: ...
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
-
 
 @pytest.fixture
 def stores(monkeypatch: pytest.MonkeyPatch) -> Stores:
-    stores = Stores({"shop.rows": ["a", "b", None], "shop.rows2": ["c", "c"], "shop.users": ["a", "b", "c"]})
+    lists: dict[str, Held] = {"shop.rows": ["a", "b", None], "shop.rows2": ["c", "c"]}
+    stores = Stores("it", {}, lists={**lists, "shop.users": ["a", "b", "c"]})
     monkeypatch.setattr(moved_names, "open_reader", stores.open)
     return stores
 
@@ -110,11 +93,11 @@ def moved(sandbox: Sandbox, change: Callable[[], object], **bounds: float) -> di
 def test_names_that_came_or_went_at_either_side_have_moved(sandbox: Sandbox, stores: Stores) -> None:
     found = moved(
         sandbox,
-        lambda: stores.records.update({"shop.rows2": ["c", "new"], "shop.users": ["b", "c", "other"]}),
+        lambda: stores.lists.update({"shop.rows2": ["c", "new"], "shop.users": ["b", "c", "other"]}),
     )
     assert found == {text_of(ROWS): hexadecimal("new", "a", "other")}
     # A collection of the pattern that a user makes meanwhile brings its names.
-    found = moved(sandbox, lambda: stores.records.update({"shop.rows3": ["made"]}))
+    found = moved(sandbox, lambda: stores.lists.update({"shop.rows3": ["made"]}))
     assert found == {text_of(ROWS): hexadecimal("made")}
     assert moved(sandbox, lambda: None) == {text_of(ROWS): ()}
 
@@ -123,7 +106,7 @@ def test_the_records_that_a_reference_chooses_count_for_it_alone(sandbox: Sandbo
     canary = sandbox.target.application.canary.model_copy(update={"references": {"rows": CHOSEN}})
     application = sandbox.target.application.model_copy(update={"canary": canary})
     sandbox.target = sandbox.target.model_copy(update={"application": application})
-    found = moved(sandbox, lambda: stores.records.update({"shop.rows": ["z", "b"], "shop.rows2": ["c", "d"]}))
+    found = moved(sandbox, lambda: stores.lists.update({"shop.rows": ["z", "b"], "shop.rows2": ["c", "d"]}))
     assert found == {text_of(ROWS): hexadecimal("a", "z", "d"), text_of(CHOSEN): hexadecimal("a", "z")}
 
 
@@ -132,10 +115,10 @@ def test_what_could_not_be_read_once_leaves_its_reference_out(
     sandbox: Sandbox, stores: Stores, *, first: bool
 ) -> None:
     """Of a pattern each collection counts."""
-    whole: Held = stores.records["shop.rows2"]
-    stores.records["shop.rows2"] = refused("not loaded") if first else whole
+    whole: Held = stores.lists["shop.rows2"]
+    stores.lists["shop.rows2"] = refused("not loaded") if first else whole
     found = moved(
-        sandbox, lambda: stores.records.update({"shop.rows2": whole if first else refused("not loaded")})
+        sandbox, lambda: stores.lists.update({"shop.rows2": whole if first else refused("not loaded")})
     )
     assert found == {}
     stores.down = {"redis"}
@@ -145,12 +128,12 @@ def test_what_could_not_be_read_once_leaves_its_reference_out(
 def test_a_side_of_too_many_names_is_not_remembered(sandbox: Sandbox, stores: Stores) -> None:
     # The same name twice is one.
     assert moved(sandbox, lambda: None, most=3) == {text_of(ROWS): ()}
-    stores.records["shop.users"] = ["a", "b", "c", "d"]
+    stores.lists["shop.users"] = ["a", "b", "c", "d"]
     assert moved(sandbox, lambda: None, most=3) == {}
 
 
 def test_a_reading_has_a_deadline(stores: Stores) -> None:
-    assert digests_at(sides_of(ROWS)[1], stores, 10, Deadline(0.0)) is None  # type: ignore[arg-type]
+    assert digests_at(sides_of(ROWS)[1], stores, 10, Deadline(0.0)) is None
 
 
 def test_of_too_many_moved_names_the_references_with_fewest_are_kept() -> None:
@@ -197,7 +180,7 @@ def test_a_set_has_the_digests_of_what_moved_under_its_seal(
     sandbox: Sandbox, stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken = back_up(
-        sandbox, tmp_path, monkeypatch, lambda: stores.records.update({"shop.users": ["a", "b", "c", USER]})
+        sandbox, tmp_path, monkeypatch, lambda: stores.lists.update({"shop.users": ["a", "b", "c", USER]})
     )
     assert taken.moved == {text_of(ROWS): hexadecimal(USER)}
     path = taken.folder / "set.json"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self, cast
+from typing import cast
 
 import pytest
 
@@ -21,6 +21,7 @@ from rollproof.stores.contract import Answer
 from rollproof.stores.kafka.positions import lags
 from rollproof.stores.reach import NOBODY, Reach
 from tests.conftest import write_profile
+from tests.unit.content_stand_in import StandIn
 from tests.unit.monitor.turned_time import TurnedTime, turned
 from tests.unit.sandbox import MYSQL
 
@@ -54,16 +55,14 @@ HITS = ("1", "2")
 
 
 @dataclass
-class Told:
+class Told(StandIn):
     """A store that tells what it is told to tell."""
 
-    name: str
-    time: TurnedTime
-    kind: str = "stand-in"
+    time: TurnedTime = field(kw_only=True)
     told: tuple[int, int] | Exception = (12, 151)
     behind: Mapping[str, int] | Exception = field(default_factory=lambda: {"workers": 3})
     collection: str = "files"
-    found: Sequence[str] | Exception | None = HITS
+    hits: Sequence[str] | Exception | None = HITS
     seconds: float = 0.0
     opened: int = 0
     closed: int = 0
@@ -86,24 +85,12 @@ class Told:
 
     def search(self, collection: str, limit: int = 5) -> Sequence[str] | None:
         assert collection == self.collection
-        if isinstance(self.found, Exception):
-            raise self.found
-        return self.found
+        if isinstance(self.hits, Exception):
+            raise self.hits
+        return self.hits
 
     def close(self) -> None:
         self.closed += 1
-
-    def nothing(self) -> None:
-        """Stand for what a protocol wants, and no probe asks for."""
-
-    counts = load_state = positions = strayed = schemas = divide = digest = records = nothing
-    blind_spots = ()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 Stores = dict[str, Told]
@@ -117,13 +104,12 @@ def target(tmp_path: Path) -> Target:
 @pytest.fixture
 def stores(target: Target, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
     with turned() as time:
-        made = {name: Told(name, time) for name in target.stores}
+        made = {name: Told(name, {}, time=time) for name in target.stores}
 
         def opened(name: str, *_: object) -> Told:
             made[name].opened += 1
             return made[name]
 
-        monkeypatch.setattr(store_probes, "open_reader", opened)
         monkeypatch.setattr(store_probes, "open_reader", opened)
         yield made
 
@@ -212,7 +198,7 @@ def test_a_search_that_finds_is_well_over_one_connection(vectors: VectorProbe, s
         reading = vectors.ask()
         assert (str(vectors.id), reading.ok, reading.text) == ("vectors qdrant", True, "2 hits in files")
     assert (stores["qdrant"].opened, stores["qdrant"].asked) == (1, 1)
-    stores["qdrant"].found = ()
+    stores["qdrant"].hits = ()
     reading = vectors.ask()
     assert (reading.ok, reading.services) == (False, ("vectors",))
 
@@ -221,13 +207,13 @@ def test_a_search_without_an_answer_is_none_and_the_next_one_looks_anew(
     vectors: VectorProbe, stores: Stores
 ) -> None:
     vectors.ask()
-    store, whole = stores["qdrant"], stores["qdrant"].found
-    store.found = REFUSED
+    store, whole = stores["qdrant"], stores["qdrant"].hits
+    store.hits = REFUSED
     with pytest.raises(Unverifiable, match="observed refused"):
         vectors.ask()
-    store.found, store.collection = None, "other"
+    store.hits, store.collection = None, "other"
     with pytest.raises(Unverifiable, match="vectors of qdrant: expected a vector in other, observed none"):
         vectors.ask()
-    store.found = whole
+    store.hits = whole
     assert vectors.ask().text == "2 hits in other"
     assert store.opened == 2
