@@ -11,22 +11,16 @@ from staging.rounds import Round, chosen
 from staging.stack.stack import Stack
 from tests.stack.fault_round import FAULTS, run_faults
 
-# Of each store a change of records, one of their number and one of schemas; and what is between stores.
+# Of each store two that stand in turn, and one of schemas; and what is between stores. What else a reader
+# sees its contract shows.
 SOME = (
-    *("mysql-lost", "mysql-the-last-bit-of-a-DOUBLE", "mysql-an-index-dropped", "mysql-a-view-added"),
-    *(
-        "mongodb-added",
-        "mongodb-one-lost-and-one-added",
-        "mongodb-64-bits",
-        "mongodb-index-gone",
-        "mongodb-collection-more",
-    ),
-    *("redis-lost", "redis-a-score", "redis-a-library-more", "redis-keys-in-memory-alone"),
+    *("mysql-lost", "mysql-the-last-bit-of-a-DOUBLE", "mysql-a-view-added"),
+    *("mongodb-added", "mongodb-64-bits", "mongodb-index-gone"),
+    *("redis-lost", "redis-a-score", "redis-a-library-more"),
     *("s3-added", "s3-one-bit", "s3-versioning"),
-    *("kafka-lost", "kafka-one-bit", "kafka-an-offset-reset", "kafka-a-setting"),
-    *("qdrant-lost", "qdrant-vectors-of-other-records", "qdrant-an-index-lost", "qdrant-a-collection-added"),
-    *("qdrant-an-index-of-few-links", "milvus-an-index-of-few-links"),
-    *("milvus-added", "milvus-vectors-of-other-records", "milvus-an-alias-moved"),
+    *("kafka-lost", "kafka-an-offset-reset", "kafka-a-setting"),
+    *("qdrant-vectors-of-other-records", "qdrant-an-index-of-few-links", "qdrant-a-collection-added"),
+    *("milvus-added", "milvus-an-index-of-few-links", "milvus-an-alias-moved"),
     "references-*",
 )
 
