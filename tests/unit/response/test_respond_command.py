@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from rollback_actions import check_run
+from rollback_actions.contacts.contacts import ContactClock
 from rollback_actions.respond import response
 from rollback_actions.session.journal import Journal
 from rollproof.baseline.known_good import current_baseline
@@ -199,7 +200,8 @@ def test_it_rolls_back_and_verifies_and_resumes_operations(
 def test_it_investigates_what_is_not_critical_and_decides_by_what_it_is_then(
     run: Ran, answer: Callable[[str], None], acts: Acts, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    target = run.sandbox.target
+    target, seconds = run.sandbox.target, 60.0
+    monkeypatch.setenv("ROLLPROOF_RESPONDING__INVESTIGATION_SECONDS", str(seconds))
     _monitored(target, _slow)
     waited: list[float] = []
 
@@ -221,7 +223,6 @@ def test_it_investigates_what_is_not_critical_and_decides_by_what_it_is_then(
     _monitored(target, _slow)
     then = _well
     said = run("respond")
-    seconds = target.responding.investigation_seconds
     assert sum(waited) == pytest.approx(seconds)
     assert "response: continue monitoring" in said
     # A figure that is bad for a moment just then does not go on; one that becomes critical may.
@@ -312,16 +313,19 @@ def test_a_rollback_that_did_not_begin_calls_for_hands(
 
 
 @pytest.mark.parametrize(
-    "fault", [FAILURE, UsageProblem(what="a", expected="b", observed="c", source="d", hint="e")]
+    ("fault", "holder"),
+    [
+        (UsageProblem(what="a", expected="b", observed="c", source="d", hint="e"), None),
+        (FAILURE, ended("rollback service")),
+    ],
 )
-@pytest.mark.parametrize("holder", [None, ended("rollback service")])
 def test_one_that_did_not_succeed_is_to_be_resumed_and_taken_over_only_where_that_is_needed(
     run: Ran,
     answer: Callable[[str], None],
     place: StandInPlace,
     acts: Acts,
-    holder: Holder | None,
     fault: Problem,
+    holder: Holder | None,
 ) -> None:
     """It has begun: no error of it is a refusal that has changed nothing."""
     acts.fault, acts.passes = fault, False
@@ -433,15 +437,14 @@ def _over_budget(run: Ran) -> None:
 
 
 ALLOWED = [
-    (_held, "--again", "hold_seconds of the profile", {"again": True}),
-    (_protected, "--confirm=sandbox", "add --confirm sandbox", {"confirm": "sandbox"}),
-    (_over_budget, "--over-budget", "add --over-budget", {"over_budget": True}),
+    (_held, "--again", "hold_seconds of the profile", {"again": True}, False),
+    (_protected, "--confirm=sandbox", "add --confirm sandbox", {"confirm": "sandbox"}, True),
+    (_over_budget, "--over-budget", "add --over-budget", {"over_budget": True}, False),
 ]
 
 
-@pytest.mark.parametrize("auto", [False, True], ids=["asked", "auto"])
 @pytest.mark.parametrize(
-    ("refused", "option", "hint", "allowed"), ALLOWED, ids=["hold", "protected", "over budget"]
+    ("refused", "option", "hint", "allowed", "auto"), ALLOWED, ids=["hold", "protected", "over budget"]
 )
 def test_nobody_is_asked_for_what_is_refused_until_it_is_allowed(
     run: Ran,
@@ -451,8 +454,7 @@ def test_nobody_is_asked_for_what_is_refused_until_it_is_allowed(
     option: str,
     hint: str,
     allowed: dict[str, Any],
-    *,
-    auto: bool,
+    auto: bool,  # noqa: FBT001 - of a table
 ) -> None:
     words = ["--auto"] if auto else []
     run.monkeypatch.setenv("ROLLPROOF_RESPONDING__AUTO", "true")
@@ -505,7 +507,10 @@ def test_auto_is_the_profiles_to_allow(run: Ran, acts: Acts, monkeypatch: pytest
     assert acts.did == [f"full {run.sandbox.commit}", "verify"]
 
 
-def test_the_engineer_on_call_is_alerted_first(run: Ran, answer: Callable[[str], None]) -> None:
+def test_the_engineer_on_call_is_alerted_first(
+    run: Ran, answer: Callable[[str], None], clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ContactClock, "_sleep", lambda _, seconds: clock.turn(seconds))
     _monitored(run.sandbox.target, _critical)
     with channels() as server:
         reach(run.sandbox, server)
