@@ -8,15 +8,12 @@ import re
 import secrets
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import grpc  # type: ignore[import-untyped]
 import pytest
 import redis
-from pymilvus import MilvusClient
 from redis.exceptions import NoPermissionError
 
 from rollproof.doctor.examination import NeedState
@@ -35,7 +32,6 @@ SECONDS = 300
 SECRETS = {"minio": "s3"}
 READER, OPERATOR, CANARY = "rollproof_reader", "rollproof_operator", "rollproof_canary"
 TAKEN = {"reader": NeedState.OK, "read-only": NeedState.OK}
-TAKEN_SECONDS = 30.0
 # Of accounts that tell their rights.
 TOLD = {**TAKEN, "operator": NeedState.OK}
 
@@ -90,9 +86,6 @@ def printed(request: pytest.FixtureRequest, stack: Stack, tmp_path: Path) -> Pri
         for role in ("reader", "operator", "root")
     }
     service["secrets"] = [one for one in service["secrets"] if one["source"] not in own]
-    # Without it, nobody knows that this server asks who its clients are.
-    if store == "milvus":
-        service["environment"] = {"COMMON_SECURITY_AUTHORIZATIONENABLED": "true"}
     (tmp_path / "compose.json").write_text(json.dumps(project), encoding="utf-8")
     subprocess.run(
         [sys.executable, "-m", "rollproof", "init", "--file=compose.json", "--output=it.toml"],
@@ -147,37 +140,3 @@ def test_the_acl_of_redis(
                 canary.set("token:nobody", "x")
             with pytest.raises(NoPermissionError):
                 canary.unlink("user:nobody")
-
-
-@pytest.mark.parametrize("store", ["milvus"])
-def test_the_calls_for_milvus(
-    store: str,
-    printed: Printed,
-    place: Endpoint,
-    stack: Stack,
-    verifier: Verifier,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    root = (stack.state.secrets / "milvus_root").read_text(encoding="utf-8").strip()
-    monkeypatch.setenv("MILVUS_ROOT_PASSWORD", root)
-    address = f"http://{place.host}:{place.port}"
-    calls = re.sub(r"http://HOST:\d+", address, printed.remarks())
-    client = MilvusClient(address, user="root", password=root)
-
-    def forget() -> None:
-        client.drop_user(READER)
-        for one in client.describe_role(READER)["privileges"]:
-            client.revoke_privilege(READER, one["object_type"], one["privilege"], one["object_name"])
-        client.drop_role(READER)
-        client.close()
-
-    with undone(forget):
-        exec(calls, {})  # noqa: S102 - what a person would paste
-        # A busy server acts by new privileges a moment later.
-        give_up = time.monotonic() + TAKEN_SECONDS
-        while (found := examined(verifier, store, READER=printed.account(READER))) != TAKEN:
-            assert time.monotonic() < give_up, found
-        reader = MilvusClient(address, user=READER, password=printed.passwords[READER])
-        with pytest.raises(grpc.RpcError, match="permission deny"):
-            reader.drop_collection(client.list_collections()[0])
-        reader.close()

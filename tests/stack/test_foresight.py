@@ -172,6 +172,3 @@ def test_a_backup_has_the_marks_of_its_server(
     major = int(str(told["server"]).partition(".")[0])
     older = {**told, "server": f"{major - 1}.0.0", "fcv": f"{major - 1}.0"}
     assert judge(format_of, kept, older).fit is Fit.REFUSED
-
-
-ALONE = ("redis-server", "--bind", "0.0.0.0", "--protected-mode", "no", "--save", "")  # noqa: S104 - in a container

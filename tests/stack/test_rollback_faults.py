@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import ExitCode
 from rollproof.record_names import UNFINISHED
 from staging.target.operators import Operators, undone
@@ -107,24 +106,3 @@ def _with_a_wrong_password(verifier: Verifier, folder: Path) -> subprocess.Compl
     secret.write_text(WRONG_PASSWORD)
     account = json.dumps({"user": "operator", "password": {"file": str(secret)}})
     return verifier.actions("rollback", "resume", ROLLPROOF_STORES__MYSQL__OPERATOR=account)
-
-
-@pytest.mark.long(minutes=1)
-@pytest.mark.parametrize("store", ["mongodb", "qdrant"])
-def test_a_network_that_is_cut_in_the_middle_of_a_restore(
-    verifier: Verifier, engine: ContainerEngine, store: str
-) -> None:
-    (container,) = engine.containers()[store]
-    network = f"{verifier.stack.project}_default"
-    with verifier.begun(f"rollback/db_{store}.sh", at=f"restore {store}", **BUDGET) as (process, folder):
-        _docker("network", "disconnect", network, container.id)
-        aliases = (f"--alias={alias}" for alias in (store, container.name))
-        with undone(lambda: _docker("network", "connect", *aliases, network, container.id)):
-            text, _ = process.communicate(timeout=ACTIONS_SECONDS)
-    _expect_clear(text, process.returncode, store)
-    if (folder / UNFINISHED).exists():
-        _go_on(verifier, folder)
-    else:
-        # A small store may be restored by then: what could not be read for the account is unknown.
-        assert "the rollback itself is done" in text
-        assert json.loads((folder / "rollback.json").read_text())["records"]["unknown"] > 0

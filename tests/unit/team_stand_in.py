@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,8 +13,6 @@ from threading import Event, Thread
 from typing import Any
 
 from rollproof.profile.profile import load_target
-from tests.fork_server import ForkServer
-from tests.pytester.conftest import OPERATORS, Outcome
 from tests.unit.sandbox import Sandbox
 
 PASSWORD = "hunter2-of-the-channel"  # noqa: S105 - what must not be seen
@@ -106,14 +103,3 @@ def join(sandbox: Sandbox, *urls: str, on_call: tuple[str, ...] = ON_CALL, more:
     sandbox.profile.write_text(f"{text}{team}{document_line}", encoding="utf-8")
     sandbox.target = load_target(sandbox.profile)
     return document
-
-
-def gate(forks: ForkServer, sandbox: Sandbox, step: str, *options: str) -> Outcome:
-    """Run the checks of one step on the sandbox's migration, as an operator does."""
-    known = {name: text for name, text in os.environ.items() if not name.startswith("ROLLPROOF_")}
-    selected = ["-m", step, f"--migration={sandbox.bad}", f"--target={sandbox.profile}"]
-    environment = {**known, "PYTEST_ADDOPTS": OPERATORS}
-    done = forks.run("pytest", "-q", "-Werror", *selected, *options, environment=environment)
-    target = sandbox.target
-    folder = target.folders.incidents / f"change-{target.name}-{sandbox.bad[:12]}"
-    return Outcome(done.returncode, done.stdout + done.stderr, folder)

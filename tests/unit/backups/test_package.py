@@ -114,15 +114,3 @@ def test_a_backup_of_another_kind_is_refused(folder: Path) -> None:
 def test_a_sealed_folder_is_not_sealed_again(folder: Path) -> None:
     with pytest.raises(ActionFailed, match="from an earlier one"):
         write_package(folder, kind="mongodb", method="dump", means=Means.DOCUMENTS, records={}, details={})
-
-
-def test_a_backup_killed_before_the_rename_is_refused(folder: Path) -> None:
-    (folder / MANIFEST).rename(folder / "backup.json.unfinished")
-    with pytest.raises(ActionFailed, match="never finished"):
-        read_package(folder, kind="mongodb")
-
-
-def test_means_that_nobody_knows_are_refused(folder: Path) -> None:
-    _resealed(folder, means="telepathy")
-    with pytest.raises(ActionFailed, match="means"):
-        read_package(folder, kind="mongodb")

@@ -170,14 +170,6 @@ def test_a_container_that_never_runs_stands_in_for_who_holds_a_stores_files() ->
     assert "entrypoint" not in found["services"]["store"]
 
 
-def test_no_word_of_an_error_is_taken_for_its_hint() -> None:
-    said = of_problem(
-        ActionFailed(what="x", expected="a", observed="b\nHINT: not ours", source="here", hint="mend it")
-    )
-    assert said.hint == "mend it"
-    assert said.texts == ("x: expected a, observed b",)
-
-
 def test_a_trial_survives_its_record() -> None:
     words: dict[str, Any] = {
         "what": "x",

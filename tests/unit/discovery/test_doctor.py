@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from reports.answers.doctor_lines import doctor_lines
 from rollproof.doctor import examination, probe_table
 from rollproof.doctor.examination import (
     Examination,
@@ -19,7 +18,6 @@ from rollproof.doctor.examination import (
     NeedState,
     Wrong,
     examine,
-    require_all,
 )
 from rollproof.errors import ActionFailed, ExitCode, Mismatch, Unverifiable
 from rollproof.stores.contract import Untold
@@ -71,17 +69,6 @@ def test_a_probe_that_hangs_is_wrong_and_delays_nobody(never: threading.Event) -
     assert hung.line.hint
 
 
-def test_all_are_asked_at_the_same_time() -> None:
-    together = threading.Barrier(5)
-
-    def meets() -> str:
-        together.wait(FAR)
-        return ""
-
-    found = examine([Need(str(number), meets, seconds=FAR) for number in range(5)], FAR)
-    assert {one.line.state for one in found} == {NeedState.OK}
-
-
 def test_the_whole_has_an_end(never: threading.Event) -> None:
     found = examine(
         [Need("a", lambda: hanging(never), seconds=FAR), Need("b", lambda: "", needs=("a",))], 0.2
@@ -106,36 +93,6 @@ def test_an_error_tells_the_state(error: Exception, state: NeedState) -> None:
     (found,) = examine([Need("a", fails)])
     assert (found.line.state, found.line.hint) == (state, "mend it")
     assert found.line.text == "expected good, observed bad"
-
-
-def test_a_cause_is_said_once_however_much_hangs_on_it() -> None:
-    asked: list[str] = []
-
-    def ask() -> str:
-        asked.append("somebody")
-        return ""
-
-    found = examine(
-        [
-            Need("engine", lambda: fails(Unverifiable)),
-            Need("address", ask, ("engine",)),
-            Need("reader", ask, ("address",)),
-            Need("beside", lambda: "asked", ("no such probe",)),
-        ]
-    )
-    assert asked == []
-    assert [one.line.after for one in found] == ["", "engine", "engine", ""]
-    lines = list(doctor_lines(page(*(one.line for one in found))))
-    (not_asked,) = (line for line in lines if "not asked" in line)
-    assert "engine first, then address, reader" in not_asked
-
-
-def test_the_first_error_has_the_others_in_its_notes() -> None:
-    outcomes = examine([Need(name, lambda: fails(ActionFailed)) for name in ("a", "b")])
-    with pytest.raises(ActionFailed) as raised:
-        require_all(outcomes)
-    assert raised.value.__notes__ == ["w: expected good, observed bad (from s)\nHINT: mend it"]
-    require_all(examine([Need("a", lambda: "")]))
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 from unittest.mock import create_autospec
 
@@ -20,7 +19,6 @@ from rollproof.profile.profile import Target
 from rollproof.profile.sections import Account
 from rollproof.stores.contract import Answer, Rights
 from rollproof.stores.reader import Reader
-from tests.stack.faults import silent_port
 from tests.unit import made_container
 from tests.unit.sandbox import Sandbox, stand_in
 
@@ -79,15 +77,6 @@ def test_what_init_left_to_answer_is_named_by_its_keys(sandbox: Sandbox, engine:
     )
 
 
-def test_a_project_without_containers_has_another_name(sandbox: Sandbox, engine: Any) -> None:  # noqa: ANN401
-    engine.containers.return_value = {}
-    outcomes = examine(list(probe_table.every_probe(sandbox.target, engine)), FAR)
-    lines = {one.line.name: one.line for one in outcomes}
-    assert lines["project"].state is NeedState.WRONG
-    assert "engine.project" in lines["project"].hint
-    assert {lines[name].after for name in ("services", "volumes")} == {"project"}
-
-
 def test_services(sandbox: Sandbox, engine: Any) -> None:  # noqa: ANN401 - a mock
     assert of(sandbox, engine, "services").state is NeedState.OK
     there = dict(engine.containers.return_value)
@@ -112,47 +101,11 @@ def test_volumes(sandbox: Sandbox, engine: Any) -> None:  # noqa: ANN401 - a moc
     assert "[stores.state]" in line.hint
 
 
-def test_programs(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, engine: object, tmp_path: Path) -> None:
-    assert of(sandbox, engine, "git").text.startswith("git version")
-    broken = tmp_path / "docker"
-    broken.write_text("#!/bin/sh\necho no such plugin >&2\nexit 1\n")
-    broken.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert of(sandbox, engine, "git").state is NeedState.WRONG
-    line = of(sandbox, engine, "docker compose")
-    assert (line.state, "no such plugin" in line.text) == (NeedState.WRONG, True)
-
-
 def test_a_disk_without_room(sandbox: Sandbox, engine: object) -> None:
     limits = sandbox.target.limits.model_copy(update={"disk_free_percent": 100.0})
     line = of(sandbox, engine, "room for backups", limits=limits)
     assert line.state is NeedState.WRONG
     assert "df -h" in line.hint
-
-
-def test_a_channel(sandbox: Sandbox, engine: object) -> None:
-    before = sandbox.target.premigration
-
-    def channels(url: str) -> Line:
-        team = before.team.model_copy(update={"channels": (SecretStr(url),)})
-        return of(sandbox, engine, "team channels", premigration=before.model_copy(update={"team": team}))
-
-    line = channels("json://token-of-the-channel@127.0.0.1:9/secret-path")
-    assert (line.state, line.text) == (NeedState.OK, "json://127.0.0.1: understood; no message was sent")
-    assert channels("nonsense").state is NeedState.WRONG
-
-
-def test_a_server_that_never_answers(
-    monkeypatch: pytest.MonkeyPatch,
-    sandbox: Sandbox,
-    engine: Any,  # noqa: ANN401 - a mock
-) -> None:
-    monkeypatch.setattr(probe_table, "REQUEST_SECONDS", 0.3)
-    with silent_port() as port:
-        engine.resolve.return_value = Endpoint("127.0.0.1", port)
-        line = of(sandbox, engine, "redis reader")
-    assert line.state is NeedState.WRONG
-    assert line.text.startswith("no answer within")
 
 
 def test_a_reader(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, engine: object) -> None:

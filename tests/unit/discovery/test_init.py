@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from rollproof.cli.command_line import main
 from rollproof.errors import ExitCode
 from rollproof.init.initial import texts_of
 from rollproof.init.parts import Looked, parts_of
-from rollproof.init.stack import Stack, read_stack, stack_of
+from rollproof.init.stack import Stack, stack_of
 from rollproof.profile.mistakes import UNANSWERED
 from rollproof.profile.profile import Target, load_target
 from tests.conftest import ROOT
@@ -266,27 +265,6 @@ def test_statements_get_passwords_by_standard_input_alone(state: Path, init: Ini
     assert "SHOP_MYSQL_READER_PASSWORD: export it" in lacking.stderr
 
 
-def test_nothing_is_made_where_the_project_s_own_secrets_name_the_accounts(state: Path) -> None:
-    text = _texts(read_stack(SHAPES["staging"], None, state / "env"))[1]
-    assert text.count("# The project's own secrets name its accounts.") == 6
-
-
-def test_of_two_accounts_the_one_that_is_not_there_is_made(state: Path) -> None:
-    stack = read_stack(SHAPES["staging"], None, state / "env")
-    services = {
-        name: replace(
-            one, secrets={key: file for key, file in one.secrets.items() if not key.endswith("reader")}
-        )
-        for name, one in stack.services.items()
-    }
-    accounts = _texts(replace(stack, services=services))[1]
-    for store in ("MYSQL", "MONGODB", "MINIO"):
-        assert f"_{store}_READER_PASSWORD:?" in accounts
-    assert "_OPERATOR_PASSWORD:?" not in accounts
-    made = [line for line in accounts.splitlines() if line.startswith("CREATE USER")]
-    assert [line.split("'")[1] for line in made] == ["rollproof_reader"]
-
-
 @pytest.fixture(scope="module")
 def config() -> dict[str, Any]:
     """What compose says of a project with a secret in every place."""
@@ -346,28 +324,3 @@ def test_files_that_compose_refuses_are_one_error_without_a_value(tmp_path: Path
     assert f"--file {tmp_path / 'compose.yaml'} --profile '*' config --quiet" in said
     assert "hunter2" not in said
     assert not list(Path().iterdir())
-
-
-def test_a_project_without_a_store_that_is_known_has_no_profile(tmp_path: Path, init: Init) -> None:
-    file = tmp_path / "compose.yaml"
-    file.write_text("services: {a: {image: a}, db: {image: 'postgres:16'}}", encoding="utf-8")
-    said = init(f"--file={file}", code=ExitCode.USAGE)
-    assert "expected one of kafka, milvus" in said
-    assert "service db (postgres:16" in said
-    assert not list(Path().iterdir())
-
-
-def test_without_an_engine_a_project_is_not_reached(init: Init, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
-    assert "container engine: expected an answer" in init("--project=shop", code=ExitCode.BROKEN)
-    init(f"--file={PROJECTS / 'renamed.yaml'}")
-    assert Path("shop.toml").is_file()
-
-
-def test_arguments_that_cannot_work_are_refused_before_anything_is_asked(init: Init) -> None:
-    assert "observed neither" in init(code=ExitCode.USAGE)
-    file = f"--file={PROJECTS / 'renamed.yaml'}"
-    assert "a file that can be written" in init(file, "--output=no/such/it.toml", code=ExitCode.USAGE)
-    assert "capture --target 'a b.toml'\n" in init(file, "--output=a b.toml")
-    Path("folder.toml").mkdir()
-    assert "something else" in init(file, "--output=folder.toml", "--force", code=ExitCode.USAGE)

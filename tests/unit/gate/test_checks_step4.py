@@ -15,12 +15,10 @@ from rollproof.incident.journal import JournalBroken
 from rollproof.profile.channels import names_of
 from rollproof.team.change import Acknowledgement, ChangeRecord, change_journal_path, read_change
 from rollproof.team.change_document import read_document
-from tests.fork_server import ForkServer
-from tests.pytester.conftest import Outcome
 from tests.unit.clock import ago
 from tests.unit.command_line import Ran
 from tests.unit.sandbox import Sandbox
-from tests.unit.team_stand_in import PASSWORD, Channels, channels, gate, join
+from tests.unit.team_stand_in import PASSWORD, Channels, channels, join
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,6 @@ class Team:
     sandbox: Sandbox
     server: Channels
     document: Path
-    forks: ForkServer
 
     @property
     def journal(self) -> Path:
@@ -49,9 +46,6 @@ class Team:
 
     def acknowledge(self, name: str = "Ada") -> None:
         self.run("acknowledge", self.sandbox.bad, "--as", name)
-
-    def gate(self, *options: str) -> Outcome:
-        return gate(self.forks, self.sandbox, "step4", *options)
 
     # The checks themselves, in this process: what an operator's run costs is paid where it shows more.
 
@@ -99,10 +93,10 @@ def _red(check: Callable[[], str]) -> str:
 
 
 @pytest.fixture
-def team(away: Ran, sandbox: Sandbox, forks: ForkServer) -> Iterator[Team]:
+def team(away: Ran, sandbox: Sandbox) -> Iterator[Team]:
     with channels() as server:
         document = join(sandbox, server.apprise("one"), server.apprise("two"))
-        team = Team(away, sandbox, server, document, forks)
+        team = Team(away, sandbox, server, document)
         team.notify()
         team.acknowledge()
         yield team

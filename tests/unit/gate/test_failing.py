@@ -88,16 +88,6 @@ def test_the_log_of_what_is_wrong_comes_first_and_its_end_is_kept(
     assert len(first) < failing.LOG_CHARACTERS + 100
 
 
-def test_a_log_is_asked_for_once_a_process(monkeypatch: pytest.MonkeyPatch, target: Target) -> None:
-    engine = Engine()
-    check = item(engine, monkeypatch)
-    of_services(monkeypatch, "redis")
-    failing._keep_logs(check, target)
-    failing._keep_logs(check, target)
-    assert engine.asked == ["containers", "redis"]
-    assert len(kept(check)) == 2
-
-
 def test_a_phase_without_time_left_does_not_wait_for_logs(
     monkeypatch: pytest.MonkeyPatch, target: Target
 ) -> None:

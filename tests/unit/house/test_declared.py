@@ -13,7 +13,6 @@ import pytest
 from rollproof.engines.engine import ContainerEngine, Endpoint
 from rollproof.errors import ExitCode, Unverifiable
 from rollproof.profile.sections import Address
-from rollproof.stores.drivers import at_place
 from rollproof.stores.milvus.descriptor import MilvusProfile
 from rollproof.stores.registry import open_reader
 from tests.conftest import ROOT, write_profile
@@ -65,11 +64,6 @@ def test_a_store_whose_driver_is_not_installed_says_what_to_install(monkeypatch:
         f"HINT: install all that operators.lock names: uv pip install "
         f"--python={sys.executable} --requirement={ROOT / 'operators.lock'}"
     )
-
-
-def test_a_module_of_ours_that_is_missing_is_a_bug() -> None:
-    with pytest.raises(ModuleNotFoundError):
-        at_place("rollproof.stores.redis.no_such_part:View")
 
 
 def test_a_run_of_an_operator_needs_nothing_that_only_developers_have_and_imports_nothing_slow(

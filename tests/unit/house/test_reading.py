@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rollproof import reading
-from rollproof.reading import is_torn, lines_of, open_regular, read_regular
+from rollproof.reading import is_torn, lines_of, read_regular
 
 KINDS: dict[str, Callable[[Path], None]] = {
     "pipe": os.mkfifo,
@@ -24,14 +24,6 @@ def test_only_a_regular_file_is_read(tmp_path: Path, kind: str) -> None:
     with pytest.raises(OSError, match=r"Not a regular file|Is a directory") as raised:
         read_regular(tmp_path / "one")
     assert raised.value.filename == str(tmp_path / "one")
-
-
-def test_a_file_is_read_also_by_a_link(tmp_path: Path) -> None:
-    (tmp_path / "one").write_bytes(b"1\n")
-    (tmp_path / "two").symlink_to("one")
-    assert read_regular(tmp_path / "two") == b"1\n"
-    with open_regular(tmp_path / "two") as stream:
-        assert stream.readline() == b"1\n"
 
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import pytest
 from rollproof.errors import ExitCode
 from rollproof.home import version
 from tests.conftest import ROOT, write_profile
+from tests.running.cut import VARIANT
 
 NOBODY = 65534
 # Root's interpreter may lie in root's home: nobody may read everything here, and write nothing.
@@ -131,10 +132,13 @@ def test_its_version_and_help_are_told_anywhere(installed: Installed) -> None:
     "words",
     [
         ["rollproof", "verify", "phase1", "--target", "profile.toml"],
-        [
-            *("python", "-m", "pytest", "-p", "no:cacheprovider", "-m", "phase1"),
-            *("rollproof.checks", "--target=profile.toml"),
-        ],
+        pytest.param(
+            [
+                *("python", "-m", "pytest", "-p", "no:cacheprovider", "-m", "phase1"),
+                *("rollproof.checks", "--target=profile.toml"),
+            ],
+            marks=VARIANT,
+        ),
     ],
     ids=["verify", "pytest itself"],
 )

@@ -44,14 +44,6 @@ def test_what_only_adds_is_passed_over() -> None:
     assert [*of_sql(text, "mysql")] == []
 
 
-def test_a_statement_is_named_by_its_line() -> None:
-    assert [*of_sql("SELECT 1;\n\nDROP TABLE a;\n", "mysql", 10)] == [(12, f"DROP TABLE a: {LOST}")]
-
-
-def test_sql_of_no_known_store_is_not_judged() -> None:
-    assert [NOT_JUDGED in said for _, said in of_sql("SELECT 1", "")] == [True]
-
-
 def revision(body: str) -> str:
     upgrade = textwrap.indent(textwrap.dedent(body), "    ")
     return f"def upgrade():\n{upgrade}\n\ndef downgrade():\n    op.drop_table('new')\n"
@@ -80,11 +72,6 @@ def test_what_an_operation_says(body: str, advice: str) -> None:
 @pytest.mark.parametrize("text", ["def up():\n    pass\n", "def upgrade(:\n"])
 def test_python_that_is_no_revision_is_not_judged(text: str) -> None:
     assert [NOT_JUDGED in said for _, said in of_revision(text, "mysql")] == [True]
-
-
-def test_a_revision_that_only_adds_says_nothing() -> None:
-    body = "op.add_column('users', sa.Column('locale', sa.String(9)))\nop.create_table('new')"
-    assert [*of_revision(revision(body), "mysql")] == []
 
 
 def test_the_files_are_those_that_the_migration_changes(tmp_path: Path, target: Target) -> None:

@@ -13,7 +13,6 @@ from datetime import datetime
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from rollproof.errors import UsageProblem
 from rollproof.monitoring.monitor_metrics import MonitorMetrics, scraped
 from rollproof.monitoring.samples import Probe, Sample, SampleWriter, samples_path
 from rollproof.monitoring.severity import Severity, Standing
@@ -186,11 +185,3 @@ def test_samples_that_are_damaged_make_severity_unknown_and_no_scrape_fail(watch
     assert found.one("rollproof_severity", rollproof_severity="unknown") == 1
     assert found.one("rollproof_severity", rollproof_severity="healthy") == 0
     assert found.one("rollproof_probe_ok", probe="health") == 1
-
-
-def test_a_port_that_is_in_use_is_refused(target: Target, watched: Watched) -> None:
-    with (
-        pytest.raises(UsageProblem, match=r"expected one that is free.*observed Address already in use"),
-        scraped(MonitorMetrics(target), watched.port),
-    ):
-        pass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from rollproof.errors import Unverifiable
 from rollproof.monitoring.samples import Probe, ProbeKind, Sample, SampleWriter, read_samples
 from rollproof.system.clock import Moment
-from rollproof.system.process import Life, Process
+from rollproof.system.process import Process
 
 PROBES = {
     "health": Probe(True, 0.01, "200 status UP", 9.5, kind=ProbeKind.HEALTH),
@@ -79,10 +78,3 @@ def test_a_damaged_line_is_named(path: Path, line: bytes, said: str) -> None:
         read_samples(path, 6)
     assert said in str(told.value)
     assert len(read_samples(path, 1)) == 1
-
-
-def test_whether_a_monitor_runs_is_a_fact_or_unknown() -> None:
-    me = Process.this()
-    assert me.life() is Life.RUNS
-    assert replace(me, started=me.started - 1).life() is Life.ENDED
-    assert replace(me, namespace="pid:[1]").life() is Life.UNKNOWN

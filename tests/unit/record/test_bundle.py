@@ -137,17 +137,6 @@ def test_a_bundle_overwrites_nothing(made: MadeIncident, run: Command) -> None:
     run("bundle", "one", "--output", "missing/one.tar.gz", code=ExitCode.FAILED)
 
 
-@pytest.mark.usefixtures("made")
-@pytest.mark.parametrize("wanted", ["two", "..", "/", "empty"])
-def test_what_is_no_incident_is_not_bundled(run: Command, wanted: str, tmp_path: Path) -> None:
-    (tmp_path / "incidents" / "empty").mkdir()
-
-    said = run("bundle", wanted, code=ExitCode.USAGE)
-
-    assert "HINT" in said
-    assert ("there are: one" in said) is (wanted != "empty")
-
-
 def _plain(found: Members) -> bytes:
     return b"".join(header_of(name, len(text)) + padded(text) for name, text in found)
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import typer
 
 from reports.terminal.document import answer, ask
 from rollback_actions import check_run
-from rollproof.cli.command_line import main
 from rollproof.errors import ExitCode
 from rollproof.incident.incident import find_or_create_change
 from rollproof.incident.ledger import Note, NoteKind, Planned, Result, Run
@@ -50,15 +47,6 @@ def test_hostile_names_stay_one_valid_document(capsys: pytest.CaptureFixture[str
     assert re.fullmatch(r"[ -~\n]*", said)
 
 
-def test_the_exit_code_is_that_of_the_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    for as_json in (False, True):
-        ask("names" if as_json else None)
-        with pytest.raises(typer.Exit) as caught:
-            answer(["x"], lambda found: found, str, ExitCode.FAILED, as_json=as_json)
-        assert caught.value.exit_code == ExitCode.FAILED
-    assert capsys.readouterr().out.startswith("x\n{")
-
-
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -75,20 +63,6 @@ def test_a_mistake_is_a_document_with_what_the_error_says(run: Ran, arguments: t
     assert found.problem is not None
     assert arguments[0] in found.command
     assert f"HINT: {found.problem.hint}"[:200] in run(*arguments, code=ExitCode.USAGE)
-
-
-def test_a_mistake_without_json_has_no_document(run: Ran) -> None:
-    assert not run("plan", "--targe", code=ExitCode.USAGE).startswith("{")
-
-
-def test_ctrl_c_is_a_document(run: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("rollproof.profile.profile.load_target", interrupted)
-    found = run.document("plan", code=ExitCode.INTERRUPTED)
-    assert found.problem is not None
-    assert found.problem.observed == "interrupted"
 
 
 def test_a_bug_is_a_document(run: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,14 +136,3 @@ def test_checks_that_did_not_run_are_a_document_without_a_result(
     assert not junit.exists()
     assert found.problem is not None
     assert found.problem.observed == "exit code 4"
-
-
-def test_nobody_reads_it(run: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A closed standard output is no success, and no second document is tried."""
-    reader, writer = os.pipe()
-    os.close(reader)
-    with os.fdopen(writer, "w") as closed:
-        monkeypatch.setattr("sys.stdout", closed)
-        words = ["plan", "--whole", "--json", f"--target={run.sandbox.profile}"]
-        monkeypatch.setattr("sys.argv", ["rollproof", *words])
-        assert main() is ExitCode.BROKEN

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from fixtures.gating.gate import gate_of
-from rollproof.errors import Meaning
 from rollproof.incident.incident import Incident, RollbackRecord, new_incident
 from rollproof.incident.ledger import Planned, Result, Run, runs
 from rollproof.incident.tally import run_verdicts, runs_of_span, tally
@@ -168,20 +167,6 @@ def test_blocked_checks_take_no_time(incident: Incident) -> None:
     assert tally(incident, Windows()).phases["phase1"].seconds == 2.0
 
 
-def test_a_result_keeps_what_it_means_and_an_older_one_means_nothing_special(incident: Incident) -> None:
-    run = Run.begin(incident.folder, Moment.now(), gated=True)
-    with closing(run.writer()) as results:
-        results.append(Result("lost", "phase4", Verdict.FAILED, 1, "", Moment.now(), (), Meaning.DATA_LOSS))
-        results.append(Result("other", "phase4", Verdict.FAILED, 1, "", Moment.now()))
-    assert {name: result.means for name, result in run.results().items()} == {
-        "lost": Meaning.DATA_LOSS,
-        "other": Meaning.OTHER,
-    }
-    first, second = (run.folder / "results.jsonl").read_text(encoding="utf-8").splitlines()
-    assert '"means":"data-loss"' in first.replace(" ", "")
-    assert "means" not in second
-
-
 def _began(run: Run, ago: float) -> None:
     """Make `run` one that began `ago` seconds earlier than it did."""
     path = run.folder / "run.json"
@@ -282,18 +267,6 @@ def test_a_run_that_was_killed_in_a_late_phase_is_late(incident: Incident) -> No
         "phase1: expected done within 120 s, observed begun after 500.0 s (from start of the session)"
     )
     assert verdict.found is Verdict.BROKEN
-
-
-def test_a_run_of_an_earlier_version_is_as_late_as_its_checks_say(incident: Incident) -> None:
-    _rolled_back(incident)
-    run = Run.begin(incident.folder, Moment.now(), gated=True)
-    run.write_plan({"phase1": Planned(("phase1::check",))})
-    facts = run.facts()
-    assert facts is not None
-    end = replace(facts.zero, since_boot=facts.zero.since_boot + 400)
-    with closing(run.writer()) as results:
-        results.append(Result("phase1::check", "phase1", Verdict.PASSED, 0.1, "", end))
-    assert tally(incident, Windows()).late_phases is None
 
 
 def test_a_phase_begins_once(incident: Incident) -> None:

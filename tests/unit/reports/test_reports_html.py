@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import base64
-from pathlib import Path
 
-import pytest
-
-from reports.html.html import render, sealed, with_front
-from rollproof.errors import UsageProblem
+from reports.html.html import sealed, with_front
 
 ANALYTICS = """<script async src="https://www.googletagmanager.com/gtag/js?id=G-1"></script>
     <script>
@@ -45,8 +41,3 @@ def test_the_analytics_are_removed_and_nothing_else() -> None:
 def test_the_first_screen_is_the_beginning_of_the_body() -> None:
     made = with_front(sealed(page()), "<section>\\1 first</section>")
     assert "<body><section>\\1 first</section><script" in made
-
-
-def test_a_folder_without_an_incident_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageProblem, match=r"incident: expected a readable incident\.json"):
-        render(tmp_path)

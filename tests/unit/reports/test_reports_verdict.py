@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from reports.verdict.summary import lines, report_command
+from reports.verdict.summary import lines
 from reports.verdict.verdict import read_verdict, write_verdict
-from rollproof.errors import UsageProblem
 from rollproof.verdict import CheckCounts, FirstRed, PhaseVerdict, RollbackVerdict, RunVerdict, Verdict
 
 PASSED = RunVerdict(
@@ -91,21 +90,6 @@ def test_a_verdict_is_read_as_it_was_written(tmp_path: Path, verdict: RunVerdict
     assert read_verdict(tmp_path) == verdict
 
 
-@pytest.mark.parametrize(
-    "text",
-    [None, "", "{", "[]", "{}", '{"incident": "x"}', '{"verdict": "green"}'],
-    ids=["absent", "empty", "cut", "list", "nothing", "half", "unknown word"],
-)
-def test_what_is_no_verdict_is_refused(tmp_path: Path, text: str | None) -> None:
-    if text is not None:
-        (tmp_path / "verdict.json").write_text(text)
-
-    with pytest.raises(
-        UsageProblem, match=r"verdict: expected a readable verdict\.json, observed .+\nHINT: "
-    ):
-        read_verdict(tmp_path)
-
-
 def _plain(verdict: RunVerdict, folder: Path) -> list[str]:
     return [f"{lead}{rest}" for lead, rest, _style in lines(verdict, folder)]
 
@@ -152,14 +136,3 @@ def test_where_a_writer_may_have_been_unseen_is_said(tmp_path: Path) -> None:
     assert (
         "rollback passed in 41.2 s, verified after 98.4 s in all; blind to writers at qdrant, redis" in said
     )
-
-
-def test_the_command_that_rebuilds_a_record_can_be_pasted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    here = tmp_path / "a b"
-    here.mkdir()
-    monkeypatch.chdir(here)
-    assert report_command(here / "incidents" / "one").endswith(" incidents/one")
-    monkeypatch.chdir(tmp_path)
-    assert report_command(here / "one").endswith(" 'a b/one'")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +11,6 @@ import pytest
 from reports.incident.events import Kind, Timeline, timeline_of
 from reports.incident.record import read_incident_record
 from rollback_actions.session.journal import Journal
-from rollproof.errors import ExitCode, UsageProblem
 from rollproof.incident.response_record import ALLOWED
 from rollproof.monitoring.rollback_request import Kind as Rollback
 from rollproof.planning.refusals import Allowed
@@ -169,21 +167,6 @@ def test_a_wall_clock_that_is_set_back_does_not_turn_the_order_around(made: Made
     assert [timeline.after(event.at) for event in timeline.of(Kind.ACTION)] == [0, 5]
 
 
-@pytest.mark.parametrize("zero", ["unfinished", "incident"])
-def test_zero_is_the_rollback_else_the_incident(made: MadeIncident, zero: str) -> None:
-    made.clock.turn(60)
-    if zero == "unfinished":
-        made.cut_off()
-
-    timeline = timeline_of(read_incident_record(made.folder))
-
-    is_rollback = zero == "unfinished"
-    assert timeline.zero_is == (
-        "the beginning of the rollback" if is_rollback else "the start of the incident"
-    )
-    assert timeline.after(timeline.events[0].at) == (-60 if is_rollback else 0)
-
-
 def _edit(path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"145 records", b"146 records"))
 
@@ -262,19 +245,3 @@ def test_whatever_is_damaged_the_timeline_is_made_and_says_so(
 
     assert "restore mysql: 145 records" in texts(timeline, Kind.ACTION)
     assert any(name.partition("/")[0] in doubt for doubt in timeline.doubts)
-
-
-@pytest.mark.parametrize("name", [UNFINISHED, SUPERSEDED])
-def test_a_file_of_a_rollback_that_says_only_when_it_began_is_a_doubt(made: MadeIncident, name: str) -> None:
-    (made.folder / name).write_text(json.dumps({"started": made.incident.started.record()}))
-
-    timeline = timeline_of(read_incident_record(made.folder))
-
-    assert any(doubt.startswith(f"{name}: it is damaged") for doubt in timeline.doubts)
-    assert not texts(timeline, Kind.ROLLBACK)
-
-
-def test_what_is_no_incident_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageProblem, match=r"a readable incident\.json") as refused:
-        timeline_of(read_incident_record(tmp_path))
-    assert refused.value.exit_code is ExitCode.USAGE

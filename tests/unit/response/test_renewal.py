@@ -96,17 +96,6 @@ def test_a_killed_run_is_reported_and_twice_the_same(made: MadeIncident, rendere
     assert tree(made.folder) == first
 
 
-@pytest.mark.usefixtures("rendered")
-def test_an_id_is_looked_up_by_the_profile_of_the_variable(
-    made: MadeIncident, profile: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made.roll_back()
-    made.check()
-    report("one", code=ExitCode.USAGE)
-    monkeypatch.setenv("ROLLPROOF_TARGET", str(profile))
-    assert str(made.folder) in report("one")
-
-
 def test_a_result_that_is_there_is_not_written_again(made: MadeIncident, rendered: list[Path]) -> None:
     run = made.check(reported=8)
     folder = made.folder / "allure-results"
@@ -239,45 +228,3 @@ def test_what_looks_like_a_secret_in_the_record_is_an_error(made: MadeIncident) 
     assert "secret in the record: expected none, observed one (password)" in said
     assert "0-attachment.txt" in said
     assert "hunter" not in said
-
-
-@pytest.mark.usefixtures("rendered")
-def test_a_folder_that_cannot_be_written_is_a_problem(made: MadeIncident) -> None:
-    (made.folder / "allure-results").write_text("in the way")
-
-    assert "files that can be read and written" in report(made.folder, code=ExitCode.BROKEN)
-
-
-LIMITS = {"limits": {"objective": 10**400, "rollback": "soon", "severity": [], "beat": 0}}
-
-
-@pytest.mark.parametrize(
-    ("name", "damage"),
-    [
-        ("plan.json", {"phase1": {"checks": ["no test"], "partial": None}}),
-        ("plan.json", {"phase1": {"checks": [""], "partial": None}}),
-        ("plan.json", {"phase1": {"checks": [5, None], "partial": None}}),
-        ("plan.json", {"phase1": {"checks": ["a.py::test_a"], "partial": float("inf")}}),
-        ("results.jsonl", {"check": 5}),
-        ("results.jsonl", {"phase": None}),
-        ("results.jsonl", {"notes": [5]}),
-        ("results.jsonl", {"seconds": float("inf")}),
-        ("results.jsonl", {"seconds": 10**400}),
-        ("run.json", LIMITS),
-    ],
-)
-def test_a_ledger_of_another_shape_is_reported_as_broken(
-    made: MadeIncident, rendered: list[Path], name: str, damage: dict[str, Any]
-) -> None:
-    made.watch()
-    made.roll_back()
-    path = made.check().folder / name
-    lines = [json.loads(line) for line in path.read_text().splitlines()] if name == "results.jsonl" else []
-    record = lines[0] if lines else json.loads(path.read_text())
-    path.write_text("".join(f"{json.dumps(line)}\n" for line in [{**record, **damage}, *lines[1:]]))
-
-    said = report(made.folder)
-
-    assert rendered
-    # The runs count without the limits: those of no version are passed over.
-    assert said.splitlines()[-1].startswith("PASSED" if damage is LIMITS else "BROKEN")

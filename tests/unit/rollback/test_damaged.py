@@ -58,16 +58,6 @@ def test_a_damaged_record_of_another_day_stops_no_rollback(
     )
 
 
-@pytest.mark.parametrize("text", DAMAGED)
-def test_a_damaged_record_is_a_usage_error(sandbox: Sandbox, text: str) -> None:
-    incident = _failed(sandbox)
-    (incident.folder / "rollback.json").write_text(text)
-    with pytest.raises(UsageProblem, match=r"record of the incident: .*rollback\.json"):
-        incident.rollback()
-    with pytest.raises(UsageProblem, match=r"rollback\.json"):
-        newest_rollback(sandbox.target.folders.incidents, sandbox.target.name, running=False)
-
-
 @pytest.mark.parametrize(
     "text",
     ["{", json.dumps({"target": "sandbox", "stores": {"mysql": None}})],

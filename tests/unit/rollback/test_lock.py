@@ -19,7 +19,6 @@ from rollproof.system.holder import Holder
 from rollproof.system.process import Life, Process
 from tests.unit.lock_stand_in import StandInPlace, elsewhere, ended, held
 
-ME = f", process {os.getpid()} "
 FREE = {"free": "yes"}
 AWAY = Unverifiable(what="lock", expected="an answer", observed="none", source="stand-in", hint="start it")
 
@@ -30,18 +29,6 @@ def _lock(place: StandInPlace, *, take_over: bool = False) -> TargetLock:
 
 def _true(place: StandInPlace) -> dict[str, str]:
     return dict(place.kept[max(place.kept)])
-
-
-def test_the_second_is_told_who_the_first_is() -> None:
-    place = StandInPlace()
-    with held(place, "rollback full") as holder, pytest.raises(UsageProblem) as refused:
-        _lock(place).__enter__()
-    said = str(refused.value)
-    assert f"expected free, observed held by {holder.user}@{holder.host}{ME}" in said
-    assert f"(rollback full, since {holder.since}), which still runs" in said
-    assert "\nHINT: wait for it" in said
-    with _lock(place) as lock:
-        assert lock.taken_from is None
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])

@@ -11,7 +11,6 @@ from reports.answers.outline import cautions
 from rollproof.baseline.known_good import baseline_of
 from rollproof.errors import ActionFailed, UsageProblem
 from rollproof.incident.incident import Origin, new_incident
-from rollproof.monitoring.rollback_request import Kind
 from rollproof.planning.plan import (
     Plan,
     plan_database,
@@ -22,10 +21,8 @@ from rollproof.planning.plan import (
 )
 from rollproof.planning.unfinished import Unfinished
 from rollproof.profile.sections import Place, Reference
-from tests.unit.sandbox import SERVICES, Sandbox, back_up, facts, git, image
+from tests.unit.sandbox import Sandbox, back_up, facts, git
 from tests.unit.saved_baseline import save_baseline
-
-WRITERS_FIRST = (("backend", "worker"), ("frontend",))
 
 
 def _plans(sandbox: Sandbox) -> list[Plan]:
@@ -38,21 +35,6 @@ def _plans(sandbox: Sandbox) -> list[Plan]:
     ]
 
 
-def test_a_service_goes_to_the_image_that_was_recorded(sandbox: Sandbox) -> None:
-    plan = plan_service(sandbox.target, "backend")
-    assert (plan.kind, plan.commit, plan.request.names) == (Kind.SERVICE, sandbox.commit, ("backend",))
-    assert (plan.stops, plan.images) == ((("backend",),), {"backend": image("backend")})
-    assert (plan.stores, plan.backup, plan.checks_out) == ((), None, False)
-
-
-def test_a_database_goes_back_alone_while_the_application_is_stopped(sandbox: Sandbox) -> None:
-    plan = plan_database(sandbox.target, "mysql")
-    assert (plan.kind, plan.commit, plan.stores) == (Kind.DATABASE, sandbox.commit, ("mysql",))
-    assert (plan.stops, plan.images, plan.checks_out) == (WRITERS_FIRST, {}, False)
-    assert plan.backup is not None
-    assert plan.backup.commit == sandbox.commit
-
-
 def test_a_reference_of_which_one_side_goes_back_is_a_caution(sandbox: Sandbox) -> None:
     reference = Reference(
         referencing=Place(store="redis", collection="words", fields=("x",)),
@@ -63,20 +45,6 @@ def test_a_reference_of_which_one_side_goes_back_is_a_caution(sandbox: Sandbox) 
         (said,) = cautions(target, plan_database(target, store), sandbox.commit)
         assert said.startswith(f"reference r: {store} goes back and {other} stays")
     assert not [*cautions(target, plan_emergency(target, sandbox.commit), sandbox.commit)]
-
-
-def test_a_full_rollback_restores_no_data(sandbox: Sandbox) -> None:
-    plan = plan_full(sandbox.target, sandbox.commit[:8])
-    assert (plan.kind, plan.commit, plan.stops) == (Kind.FULL, sandbox.commit, WRITERS_FIRST)
-    assert plan.images == {service: image(service) for service in SERVICES}
-    assert (plan.stores, plan.backup, plan.checks_out) == ((), None, True)
-
-
-def test_an_emergency_restores_every_store(sandbox: Sandbox) -> None:
-    plan = plan_emergency(sandbox.target, sandbox.commit[:8])
-    assert (plan.kind, plan.stops, plan.stores) == (Kind.EMERGENCY, WRITERS_FIRST, ("redis", "mysql"))
-    assert set(plan.images) == set(SERVICES)
-    assert (plan.backup is not None, plan.checks_out) == (True, True)
 
 
 def _deploy(sandbox: Sandbox, compose_file: str) -> Origin:
@@ -159,18 +127,6 @@ def test_a_store_that_left_the_profile_is_missed(sandbox: Sandbox) -> None:
     begun = Unfinished.begin(incident, plan.request, plan.baseline.id, "", (*plan.stores, "mongodb"))
     with pytest.raises(UsageProblem, match="observed no store mongodb in the profile"):
         plan_unfinished(sandbox.target, begun)
-
-
-def test_an_unknown_service_is_answered_with_what_there_is(sandbox: Sandbox) -> None:
-    with pytest.raises(UsageProblem, match="expected one of frontend, backend, worker") as caught:
-        plan_service(sandbox.target, "backnd")
-    assert "did you mean backend?" in caught.value.hint
-
-
-def test_an_unknown_store_is_answered_with_what_there_is(sandbox: Sandbox) -> None:
-    with pytest.raises(UsageProblem, match="expected one of redis, mysql") as caught:
-        plan_database(sandbox.target, "mysq")
-    assert "did you mean mysql?" in caught.value.hint
 
 
 def test_the_newest_whole_baseline_of_a_commit_is_found_and_no_other_one_is_read(sandbox: Sandbox) -> None:

@@ -12,7 +12,6 @@ import certifi
 import pytest
 from pydantic import SecretStr
 
-from rollproof.errors import Unverifiable
 from rollproof.system.http import (
     Request,
     _certificates,
@@ -50,14 +49,6 @@ def test_an_exchange_is_kept_without_secrets() -> None:
     assert '{"access_token": "[redacted]", "user": "ada"}' in text
     for secret in ("t0ken", "abcdef123456", "bearer-token-of-ada"):
         assert secret not in text
-
-
-def test_a_request_without_an_answer_is_kept_too() -> None:
-    with pytest.raises(Unverifiable):
-        fetch(Request("GET", "http://127.0.0.1:9/x"), 5)
-
-    assert latest()[-1].startswith("GET http://127.0.0.1:9/x\nno answer, ")
-    assert "ConnectError" in latest()[-1]
 
 
 def test_https_trusts_whom_the_environment_names_else_certifi_s(

@@ -54,8 +54,3 @@ def test_what_threads_ask_is_the_checks_too(steps: list[ReportStep]) -> None:
     assert answers["a"] == "a"
     assert isinstance(answers["b"], Mismatch | Problem)
     assert {s.name: s.problem is None for s in steps} == {"query: a": True, "query: b": False}
-
-
-def test_outside_of_a_check_a_step_is_nothing() -> None:
-    with step("nobody looks"):
-        pass

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from rollproof.errors import UsageProblem
 from rollproof.system.state import made_state_folder, new_state_file, state_folder
 
 
@@ -27,17 +26,6 @@ def test_each_target_has_its_own_and_it_is_the_user_s_alone(
     one, other = made_state_folder("one"), made_state_folder("other")
     assert one != other
     assert {folder.stat().st_mode & 0o077 for folder in (one, other)} == {0}
-
-
-def test_a_folder_that_cannot_be_made_is_a_mistake_with_a_way_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "rollproof").write_text("in the way", encoding="utf-8")
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    with pytest.raises(UsageProblem) as caught:
-        made_state_folder("one")
-    assert caught.value.source == str(tmp_path / "rollproof" / "one")
-    assert caught.value.hint.startswith("export XDG_STATE_HOME=/")
 
 
 def test_a_file_of_it_takes_any_text_and_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,10 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
-import pytest
-
 from rollproof.profile.contacts import Contacts
-from rollproof.profile.mistakes import ProfileProblem
 from rollproof.profile.profile import load_target
 from rollproof.system.clock import Moment
 from rollproof.team.contact_flow import ContactState, ContactStep, Flow, contact_channels, flow_of
@@ -197,16 +194,3 @@ def test_the_urls_are_secrets_and_the_post_mortem_has_the_channels_of_both(tmp_p
     names = [*found[Alert.POST_MORTEM]]
     assert names == ["on-call 1 (json://h)", "tech lead 1 (slack)"]
     assert [*found[Alert.TECH_LEAD]] == ["tech lead 1 (slack)"]
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ('[contacts.on_call]\nchannels = ["json://x"]', "contacts.on_call.channels.0: expected {env"),
-    ],
-)
-def test_a_mistake_in_the_profile_is_named(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(ProfileProblem) as caught:
-        load_target(write_profile(tmp_path, f"\n{text}\n"))
-    assert said in str(caught.value)
-    assert "json://x" not in str(caught.value)

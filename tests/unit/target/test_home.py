@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 
 import pytest
 
 from rollproof import home
-from rollproof.cli import after_commands
 from rollproof.cli.after_commands import pytest_words
 from tests.conftest import ROOT
 
@@ -54,12 +51,6 @@ def test_a_hint_names_the_target_of_the_command_line(
     assert home.typed(command) == plain
 
 
-@pytest.mark.parametrize("line", [[], ["rollproof", "plan", "--target"]])
-def test_no_target_is_named_where_there_is_none(line: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.argv", line)
-    assert home.typed("capture") == "rollproof capture"
-
-
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder without a profile, of somebody who has set nothing."""
@@ -94,11 +85,3 @@ def test_a_phase_is_a_phase_though_a_file_has_its_name(elsewhere: Path) -> None:
     (elsewhere / "phase1").mkdir()
     (elsewhere / "test_mine.py").touch()
     assert pytest_words(["phase1", "test_mine.py"])[-3:] == ["-m", "phase1", "test_mine.py"]
-
-
-@pytest.mark.usefixtures("elsewhere")
-def test_verify_takes_the_place_of_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    started: list[list[str]] = []
-    monkeypatch.setattr(os, "execve", lambda _, words, __: started.append(words))
-    after_commands.verify(["phase1"])
-    assert started == [[sys.executable, "-P", "-m", "pytest", *pytest_words(["phase1"])]]

@@ -12,7 +12,7 @@ from rollproof.backups.index import FOLDER as INDEX
 from rollproof.errors import ExitCode
 from rollproof.losses import lost_window
 from rollproof.profile.mistakes import ProfileProblem
-from rollproof.profile.profile import Target, load_target
+from rollproof.profile.profile import load_target
 from rollproof.record_names import ACCOUNTS
 from tests.conftest import ROOT, write_profile
 
@@ -51,12 +51,6 @@ def test_a_profile_loads_with_paths_relative_to_itself(
     assert target.services == ("backend", "redis")
 
 
-def test_a_profile_is_frozen(profile: Path) -> None:
-    target = load_target(profile)
-    with pytest.raises(ValueError, match="frozen"):
-        target.name = "other"  # type: ignore[misc]
-
-
 def test_the_environment_overrides_one_key(profile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROLLPROOF_APPLICATION__URL", "http://127.0.0.1:8099")
     target = load_target(profile)
@@ -92,19 +86,6 @@ def test_every_mistake_is_named_at_once(profile: Path) -> None:
     assert len(_problems(profile)) == 2
 
 
-def test_a_missing_profile_names_its_neighbours(profile: Path) -> None:
-    (text,) = _problems(profile.parent / "profil.toml")
-    assert "No such file or directory" in text
-    assert "profile.toml" in text
-
-
-def test_broken_toml_is_named(profile: Path) -> None:
-    profile.write_text("name = ", encoding="utf-8")
-    (text,) = _problems(profile)
-    assert "observed Invalid value (at line 1, column 8)" in text
-    assert "HINT: correct that in profile.toml" in text
-
-
 def test_a_secret_is_not_in_any_repr(profile: Path) -> None:
     target = load_target(profile)
     assert "s3cret-of-the-canary" not in repr(target) + str(target)
@@ -131,57 +112,6 @@ def test_layras_profile_loads(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {store.kind for store in target.stores.values()} == {
         "mysql", "mongodb", "redis", "qdrant", "milvus", "s3", "kafka",
     }  # fmt: skip
-
-
-def test_limits_can_be_set(tmp_path: Path) -> None:
-    target = load_target(write_profile(tmp_path, "[limits]\nmemory_percent = 70\n"))
-    assert isinstance(target, Target)
-    assert target.limits.memory_percent == 70
-
-
-def test_a_variable_that_does_not_fit_is_named(profile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ROLLPROOF_STORES", "{")
-    (text,) = _problems(profile)
-    assert "environment" in text
-
-
-@pytest.mark.parametrize(
-    ("referencing", "words"),
-    [
-        (
-            '{store = "redi", collection = "x", fields = ["y"]}',
-            "a store of redis, mysql, minio, milvus, kafka",
-        ),
-        ('{store = "kafka", collection = "x", fields = ["y"]}', "a store whose records can name others"),
-        ('{store = "redis", collection = "0:x", fields = ["key"]}', "field key of a pattern with one *"),
-        ('{store = "redis", collection = "0:x:*", fields = ["y"]}', "field key of a pattern with one *"),
-        ('{store = "mysql", collection = "users", fields = ["y"]}', "a collection DATABASE.NAME"),
-        ('{store = "mysql", collection = "imagedb.", fields = ["y"]}', "a collection DATABASE.NAME"),
-        ('{store = "minio", collection = "files", fields = ["size"]}', "field key of files"),
-        ('{store = "milvus", collection = "x", fields = ["a", "b"]}', "as many fields on both sides"),
-        ('{store = "milvus", collection = "x", fields = []}', "at least 1 item"),
-    ],
-)
-def test_a_reference_at_no_place_is_one_line(tmp_path: Path, referencing: str, words: str) -> None:
-    account = '{user = "reader", password = {file = "canary_password"}}'
-    stores = "".join(
-        f'[stores.{name}]\nkind = "{kind}"\naddress = {{host = "127.0.0.1", port = 9}}\nservices = ["{name}"]\n'
-        f'risk = "{risk}"\nreader = {account}\noperator = {account}\n{more}\n'
-        for name, kind, risk, more in (
-            ("mysql", "mysql", "low", 'databases = ["imagedb"]'),
-            ("minio", "s3", "low", 'buckets = ["files"]'),
-            ("milvus", "milvus", "high", ""),
-            ("kafka", "kafka", "low", 'topics = ["tasks"]'),
-        )
-    )
-    path = write_profile(
-        tmp_path,
-        f"{stores}[application.canary.references.one]\nreferencing = {referencing}\n"
-        'referenced = {store = "mysql", collection = "imagedb.users", fields = ["id"]}\n',
-    )
-    (text,) = _problems(path)
-    assert words in text
-    assert "application.canary.references.one" in text
 
 
 @pytest.mark.parametrize("name", [INDEX, backup_sets.MANIFEST, lost_window.MANIFEST, ACCOUNTS])

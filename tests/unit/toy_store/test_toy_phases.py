@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -163,26 +162,6 @@ def test_the_four_phases_verify_it_and_name_what_changed(project: Project) -> No
     *_, results = sorted((project.folder / "incidents").glob("*/ledger/*/results.jsonl"))
     assert "made by users since the baseline, and not compared: kb-7" in results.read_text()
     assert "other.txt" in results.read_text()
-
-
-def test_where_it_is_not_installed_its_kind_is_refused(project: Project) -> None:
-    load = "from pathlib import Path; from rollproof.profile.profile import load_target as load"
-    load += "; load(Path('profile.toml'))"
-    known = project.python("-c", load)
-    assert known.returncode == 0, known.stdout
-    unknown = subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path.remove({str(INSTALLED)!r}); {load}"],
-        cwd=project.folder,
-        env=project.environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert "stores.files.kind: expected 'kafka', 'milvus'" in unknown.stdout
-    assert "observed 'folder'" in unknown.stdout
 
 
 def _red(done: subprocess.CompletedProcess[str]) -> set[str]:
