@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 from collections.abc import Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -170,9 +171,13 @@ def expires_at(header: str) -> float | None:
 
 
 def link(content: Path, place: Path) -> None:
-    """Give the file `content` the name `place`, too, where another object's equal content may be already."""
-    with suppress(FileExistsError):
+    """Give the file `content` the name `place`, too; where the file system has no such link, copy it."""
+    try:
         place.hardlink_to(content)
+    except FileExistsError:
+        pass  # another object has the same content
+    except OSError:
+        shutil.copyfile(content, place)
 
 
 def copy_version(client: Minio, kept: StoredObject) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any, cast
 from xml.etree import ElementTree as ET
@@ -24,7 +26,7 @@ from rollproof.stores.reach import Reach, Readable
 from rollproof.stores.s3 import objects as s3_objects
 from rollproof.stores.s3.client import S3
 from rollproof.stores.s3.descriptor import S3Profile
-from rollproof.stores.s3.objects import expires_at, look_at, read_object
+from rollproof.stores.s3.objects import expires_at, link, look_at, read_object
 from rollproof.stores.s3.reader import S3Reader, version_record
 from rollproof.stores.s3.settings import DENIED, plain
 
@@ -170,3 +172,14 @@ def test_tags_are_asked_for_only_where_there_are_some() -> None:
     assert [look_at(client, "b", key).tags for key in counts] == [{}, {}, {"a": "b"}]
     assert look_at(client, "b", "tagged", tags=False).tags == {}
     assert asked == ["tagged"]
+
+
+def test_a_content_is_copied_where_no_link_leads(tmp_path: Path) -> None:
+    """A backup and its safety copy may lie on two file systems."""
+    content = tmp_path / "content"
+    content.write_bytes(b"lamp")
+    with TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        for place in (tmp_path / "place", Path(elsewhere) / "place", Path(elsewhere) / "place"):
+            link(content, place)
+            assert place.read_bytes() == b"lamp"
+        assert (Path(elsewhere) / "place").stat().st_dev != content.stat().st_dev
