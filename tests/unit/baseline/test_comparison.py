@@ -15,7 +15,7 @@ from fixtures.cases import CountCase
 from rollproof.baseline.comparison import Comparison, compare, compare_records
 from rollproof.baseline.differences import same_neighbours, schema_differences
 from rollproof.baseline.facts import RecordedCollection
-from rollproof.baseline.sampling import Coverage, SamplePlan, plan
+from rollproof.baseline.sampling import Coverage, SamplePlan, plan, shares_of_stores
 from rollproof.collection import Json
 from rollproof.errors import Unverifiable
 from rollproof.profile.profile import load_target
@@ -344,3 +344,12 @@ def test_a_count_may_grow_where_records_may_change(store: StoreProfile) -> None:
     case = CountCase("mysql", "talks", policy_of(store, "talks"), 3)
     assert [case.allows(records) for records in (2, 3, 4)] == [False, True, True]
     assert case.expected == "3 records or more, policy changes"
+
+
+def test_a_store_has_the_whole_time_beside_others_and_a_share_of_it_in_turn() -> None:
+    """Of stores that are asked side by side, a slow one leaves no less time to the others."""
+    stores = [{"sql/users": 50.0, "sql/files": 30.0}, {"log/jobs": 1.0}]
+    beside = shares_of_stores(stores, 60.0, in_turn=False)
+    assert beside["log/jobs"] == pytest.approx(60.0)
+    assert beside["sql/users"] + beside["sql/files"] == pytest.approx(60.0)
+    assert sum(shares_of_stores(stores, 60.0, in_turn=True).values()) == pytest.approx(60.0)
