@@ -14,7 +14,6 @@ from redis.connection import AbstractConnection
 from redis.retry import Retry
 
 from rollproof.collection import Json
-from rollproof.errors import UsageProblem
 from rollproof.stores.client import Client
 from rollproof.stores.client_name import NAME
 from rollproof.stores.reach import Reach, Readable, release
@@ -105,23 +104,10 @@ class KeyGroups:
     """Sorts keys by the profile's patterns: the first match counts, ``<database>:*`` takes the rest."""
 
     def __init__(self, databases: Sequence[int], patterns: Sequence[str]) -> None:
-        """Parse `patterns`, each a database and a Redis pattern: ``"0:token:*"``.
-
-        Raises:
-            UsageProblem: a pattern does not begin with one of `databases` and a colon, or has a backslash.
-        """
+        """Parse `patterns`, each one of `databases` and a Redis pattern: ``"0:token:*"``."""
         self._patterns: dict[int, list[tuple[str, re.Pattern[bytes]]]] = {number: [] for number in databases}
         for pattern in patterns:
-            number, colon, glob = pattern.partition(":")
-            known = number.isdecimal() and int(number) in self._patterns
-            if not colon or not known or "\\" in glob:
-                raise UsageProblem(
-                    what="pattern of Redis keys",
-                    expected=f"one of {', '.join(map(str, databases))}, a colon, and a pattern without \\",
-                    observed=repr(pattern),
-                    source="patterns in the profile",
-                    hint='write "0:token:*" for the keys token:* of database 0',
-                )
+            number, _, glob = pattern.partition(":")
             self._patterns[int(number)].append((pattern, _expression(glob)))
 
     def names(self, database: int) -> tuple[str, ...]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from rollproof.errors import Wrong
 from rollproof.profile.recognition import Recognition, Statements
@@ -22,6 +22,14 @@ class RedisProfile(WatchedProfile):
     """Patterns `DATABASE:KEY` that group keys into collections, such as `0:token:*`."""
     restore: Literal["dump", "flush"] = "dump"
     """`dump` restores each key; `flush` empties the store, without a backup."""
+
+    @model_validator(mode="after")
+    def _patterns_of_databases(self) -> Self:
+        for pattern in self.patterns:
+            number, colon, glob = pattern.partition(":")
+            if not colon or number not in map(str, self.databases) or "\\" in glob:
+                raise Wrong('patterns such as "0:token:*", of its databases and without \\', repr(pattern))
+        return self
 
     @property
     def emptied(self) -> bool:

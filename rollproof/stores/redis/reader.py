@@ -96,7 +96,7 @@ class RedisReader(Listed):
     )
 
     def __init__(self, readable: Readable[RedisProfile]) -> None:
-        """Keep the access data; the first question connects. Raises `UsageProblem` for a wrong pattern."""
+        """Keep the access data; the first question connects."""
         super().__init__(readable)
         self._groups = KeyGroups(self._profile.databases, self._profile.patterns)
         self._servers = {database: Redis(self._reach, database) for database in self._profile.databases}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rollproof.errors import Unverifiable, UsageProblem
+from rollproof.errors import Unverifiable
 from rollproof.stores.reader import Reader
 from rollproof.stores.redis import reader as redis_content
 from rollproof.stores.redis import values as redis_values
@@ -77,12 +77,6 @@ def test_function_libraries_are_schemas(subject: Redis, content: Reader) -> None
     assert {name: after[name] for name in after if name not in before} == {
         "library scratch": {"engine": "LUA", "code": LIBRARY.replace("\n", "\\x0a")}
     }
-
-
-def test_a_pattern_without_a_database_of_the_profile_or_with_a_backslash_is_refused(subject: Redis) -> None:
-    for pattern in ("token:*", "3:token:*", "12", f"{DATABASE}:\\*"):
-        with pytest.raises(UsageProblem, match="pattern of Redis keys"):
-            subject.view(patterns=(pattern,))
 
 
 def test_patterns_match_what_the_server_says_they_match(subject: Redis) -> None:
