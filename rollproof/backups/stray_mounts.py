@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from rollproof.engines.engine import Container, ContainerEngine, Mount, mounts_at
+from rollproof.engines.engine import ContainerEngine, mounts_at
 from rollproof.errors import ActionFailed, listed
 from rollproof.git.repository import unknown_to_git
 from rollproof.profile.kinds import kinds
@@ -25,58 +24,40 @@ def stray_mounts(target: Target, engine: ContainerEngine) -> dict[str, str]:
     Raises:
         Problem: the engine does not answer, or git does not tell what is in the repository.
     """
-    there = engine.containers()
-    found = dict(_written(target, there))
-    unnamed = {service for service in there if service not in target.services}
-    return {
-        place: f"{told}, of a service that the profile does not name"
-        if place.partition(":")[0] in unnamed
-        else told
-        for place, told in found.items()
-    }
-
-
-def _written(target: Target, there: Mapping[str, Sequence[Container]]) -> Iterator[tuple[str, str]]:
-    """Yield each mount that may hold state and is of no store, and what is mounted."""
+    there, application, repository = engine.containers(), target.application, target.application.repository
     held = {place for store in target.stores.values() for place in store.mounts}
     stateless = {
-        (service, place) for service, _, place in (one.partition(":") for one in target.application.stateless)
+        (service, place) for service, _, place in (one.partition(":") for one in application.stateless)
     }
-    known = held | stateless
-    of_stores = {
-        mount.name
-        for store in target.stores.values()
-        for service in store.services
-        for container in there.get(service, ())
-        for mount in container.mounts
-    }
-    # A volume that two services mount is held by the name that it has in one of them.
-    going_back = {m.name for service, place in held for m in mounts_at(there.get(service, ()), place)}
-    of_stores |= going_back
-    maintenance = target.application.maintenance
-    stopped = set(target.application.services) - {maintenance.service if maintenance else ""}
     own = {service for store in target.stores.values() for service in store.services}
-    for service in sorted({*target.application.services, *(set(there) - own)}):
-        for container in there.get(service, ()):
-            if service not in target.application.services and container.completed:
-                continue
-            for mount in container.mounts:
-                if mount.writable and mount.name in going_back and service not in stopped:
+    # A volume that two services mount is held by the name that it has in one of them.
+    going_back = {mount.name for service, place in held for mount in mounts_at(there.get(service, ()), place)}
+    of_stores = {mount.name for service in own for one in there.get(service, ()) for mount in one.mounts}
+    maintenance = application.maintenance
+    stopped = set(application.services) - {maintenance.service if maintenance else ""}
+    found: dict[str, str] = {}
+    for service in sorted({*application.services, *(set(there) - own)}):
+        known = [place for one, place in held | stateless if one == service]
+        of_whom = "" if service in target.services else ", of a service that the profile does not name"
+        completes = service not in application.services
+        containers = [one for one in there.get(service, ()) if not (completes and one.completed)]
+        for mount in (mount for container in containers for mount in container.mounts):
+            place = f"{service}:{mount.destination}"
+            told = f"volume {mount.name}" if mount.kind == "volume" else f"folder {mount.source}"
+            if mount.name in going_back:
+                if mount.writable and service not in stopped:
                     # It could not be put back under a writer.
-                    yield (
-                        f"{service}:{mount.destination}",
-                        f"{_told(mount)} of a store, whose writer no rollback stops",
-                    )
-                if not mount.may_hold_state or mount.name in of_stores:
+                    found[place] = f"{told} of a store, whose writer no rollback stops{of_whom}"
+                continue
+            if not mount.may_hold_state or mount.name in of_stores or any(map(mount.at, known)):
+                continue
+            if mount.kind == "bind" and Path(mount.source).is_relative_to(repository):
+                strange = unknown_to_git(repository, Path(mount.source))
+                if not strange:
                     continue
-                if any(mount.at(place) for one, place in known if one == service):
-                    continue
-                if mount.kind == "bind" and Path(mount.source).is_relative_to(target.application.repository):
-                    if strange := unknown_to_git(target.application.repository, Path(mount.source)):
-                        told = f"{_told(mount)}, where git does not know {listed(strange, 3)}"
-                        yield f"{service}:{mount.destination}", told
-                else:
-                    yield f"{service}:{mount.destination}", _told(mount)
+                told += f", where git does not know {listed(strange, 3)}"
+            found[place] = f"{told}{of_whom}"
+    return found
 
 
 def require_held(target: Target, engine: ContainerEngine) -> None:
@@ -95,7 +76,3 @@ def require_held(target: Target, engine: ContainerEngine) -> None:
             hint=f"add {' or '.join(sections)}, and its service to application.services; or name those"
             " without state, with the reason, in application.stateless",
         )
-
-
-def _told(mount: Mount) -> str:
-    return f"volume {mount.name}" if mount.kind == "volume" else f"folder {mount.source}"
