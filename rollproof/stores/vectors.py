@@ -9,9 +9,9 @@ from __future__ import annotations
 import sys
 from abc import abstractmethod
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from math import isclose
 from random import SystemRandom
 from threading import Event
@@ -118,18 +118,14 @@ class Scan:
                         yield part, record(row, hashed)
 
     def _digests_of(self, piece: range, stopped: Event) -> Iterator[tuple[int, Digest]]:
-        """Yield the digest of each part in `piece` once its last row was read."""
-        part, digest = piece.start, Digest(0, 0)
+        """Yield the digest of each part in `piece` once all its rows were read; none if `stopped` before."""
+        records, totals = Counter[int](), Counter[int]()
         for block in self._blocks(piece, stopped):
-            for in_part, rows in groupby(block, key=lambda item: item[0]):
-                while part < in_part:
-                    yield part, digest
-                    part, digest = part + 1, Digest(0, 0)
-                hashes = [hashed.hash for _, _, hashed in rows]
-                digest += Digest(len(hashes), sum(hashes))
-        while part < piece.stop and not stopped.is_set():
-            yield part, digest
-            part, digest = part + 1, Digest(0, 0)
+            for part, _, hashed in block:
+                records[part] += 1
+                totals[part] += hashed.hash
+        if not stopped.is_set():
+            yield from ((part, Digest(records[part], totals[part])) for part in piece)
 
     def _blocks(self, piece: range, stopped: Event) -> Iterator[list[tuple[int, Row, Hashed]]]:
         """Yield the rows of consecutive parts with their part numbers, block by block as read."""

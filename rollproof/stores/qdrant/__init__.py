@@ -1,5 +1,4 @@
 """Qdrant: points with payloads and vectors, over its REST interface.
 
-`descriptor`; `client`, `reader`; `formats` of its data; `recognition` for `init`.
-What writes: `keeper`.
+`descriptor`; `client`, `reader`. What writes: `keeper`.
 """
