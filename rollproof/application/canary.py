@@ -23,9 +23,8 @@ from rollproof.profile.application_profile import UPLOADED, Application
 from rollproof.profile.kinds import descriptor_of, kinds_that
 from rollproof.profile.profile import Target
 from rollproof.reading import read_regular
-from rollproof.stores.drivers import at_place
 from rollproof.stores.reach import Readable
-from rollproof.stores.registry import endpoint_of
+from rollproof.stores.registry import at_place, endpoint_of
 from rollproof.system.file_lock import file_lock, locked_within
 from rollproof.system.side_by_side import NoAnswer
 

@@ -15,10 +15,8 @@ from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import ActionFailed, Unverifiable, reason_of
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import StoreProfile
-from rollproof.stores.contract import Pace
 from rollproof.stores.keeper import add_part
 from rollproof.stores.policy import pace_of
-from rollproof.stores.reader import Reader
 from rollproof.stores.registry import open_reader
 from rollproof.stores.snapshot import PART, Snapshot, read_parts
 from rollproof.system.files import sha256_of
@@ -54,7 +52,11 @@ def write_index(target: Target, engine: ContainerEngine, name: str, folder: Path
         def indexed(collection: str) -> int:
             # Each collection has its own reader: readers share no connection.
             with open_reader(name, profile, engine) as content:
-                return _index_collection(content, collection, index, pace_of(profile))
+                division, count = content.divide(collection, PART), 0
+                every, pace = range(len(division)), pace_of(profile)
+                for part, found in read_parts(content, collection, division, every, pace):
+                    count += add_part(index, collection, part, division[part], found)
+                return count
 
         with open_reader(name, profile, engine) as reader:
             names = reader.collections()
@@ -83,14 +85,6 @@ def read_index(folder: Path, name: str, hashes: Mapping[str, str]) -> Snapshot:
 
 def _file(store: str) -> str:
     return f"{store}.db"
-
-
-def _index_collection(content: Reader, collection: str, index: Snapshot, pace: Pace) -> int:
-    division = content.divide(collection, PART)
-    count = 0
-    for part, found in read_parts(content, collection, division, range(len(division)), pace):
-        count += add_part(index, collection, part, division[part], found)
-    return count
 
 
 def _refused(path: Path, observed: object) -> ActionFailed:

@@ -53,10 +53,6 @@ class Divided:
         numbers = [number for number in range(len(self.division)) if number not in self.same]
         return read_parts(self.content, self.collection, self.division, numbers, self.pace)
 
-    def divides_as(self, parts: Sequence[Part]) -> bool:
-        """Return True if `parts` begin at the same bounds."""
-        return self.division == tuple(part.bound for part in parts)
-
     def before(self, part: int) -> Iterator[RecordHash]:
         """Yield the index's records of a part."""
         return iter(()) if self.index is None else self.index.records(self.collection, part)

@@ -196,7 +196,7 @@ class ExportedFile:
     @property
     def division(self) -> tuple[str, ...]:
         """The bounds of the collection's parts right before the restore."""
-        return tuple(part.bound for part in self.snapshot.parts(self.collection, "before"))
+        return self.snapshot.division(self.collection, "before")
 
     @property
     def parts(self) -> list[int]:
@@ -308,7 +308,7 @@ def export_store(
                 ):
                     require_time(limit, f"export of {collection}")
                     found = divided(content, collection, index, pace_of(profile))
-                    alike = [one for one in windows if found.divides_as(one.parts(collection, "before"))]
+                    alike = [one for one in windows if found.division == one.division(collection, "before")]
                     return _Exporter(found, export, snapshot, alike, folder / file).export(limit)
             except ActionFailed:
                 raise

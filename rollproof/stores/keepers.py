@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from rollproof.engines.engine import Endpoint
 from rollproof.errors import Unverifiable
 from rollproof.profile.kinds import descriptor_of
-from rollproof.stores.drivers import at_place
-from rollproof.stores.registry import endpoint_of
+from rollproof.stores.registry import at_place, endpoint_of
 from rollproof.stores.writable import Operated, Writable
 
 if TYPE_CHECKING:

@@ -161,6 +161,10 @@ class Snapshot:
             for number, bound, records, total in found
         ]
 
+    def division(self, collection: str, time: Time = "kept") -> tuple[str, ...]:
+        """Return the bounds of its parts."""
+        return tuple(part.bound for part in self.parts(collection, time))
+
     def records(self, collection: str, part: int | None = None, time: Time = "kept") -> Iterator[RecordHash]:
         """Yield the records of one part, or of all, by key.
 

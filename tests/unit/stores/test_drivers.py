@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rollproof.stores.drivers import at_place
+from rollproof.stores.registry import at_place
 from rollproof.system.side_by_side import each
 
 # Whoever begins with the first gets both. A second thread that begins with the other holds what the first

@@ -15,10 +15,10 @@ from rollproof.errors import ActionFailed
 from rollproof.profile.data_formats import Marks
 from rollproof.profile.kinds import kinds
 from rollproof.profile.sections import StoreProfile
-from rollproof.stores.drivers import at_place
 from rollproof.stores.keeper import Put, Restored, StoreKeeper
 from rollproof.stores.package import Kept, Package
 from rollproof.stores.reach import Reach
+from rollproof.stores.registry import at_place
 from rollproof.stores.writable import Writable
 from tests.unit.stores.test_readers_reach import NOWHERE, OPERATOR, section
 
