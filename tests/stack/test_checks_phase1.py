@@ -137,13 +137,22 @@ def test_every_fault_of_a_container_is_seen_by_its_own_check(
     )
 
 
-def test_a_disk_that_is_too_full_and_a_service_that_was_not_recorded(verifier: Verifier) -> None:
-    """The host's own disk cannot be filled by a test: the threshold is raised above what it has free."""
+def test_a_disk_that_is_too_full_another_engine_and_a_service_that_was_not_recorded(
+    verifier: Verifier,
+) -> None:
+    """The host's own disk cannot be filled by a test: the threshold is raised above what it has free.
+
+    As for a shell with another docker context: the engine is the same, and the profile's is another.
+    """
+    surroundings = verifier.baseline.facts.surroundings
+    assert surroundings.engine
+    words = ("expected the target's, AAAA", f"observed another one, {surroundings.engine}")
     outcome = verifier.run(
         "phase1",
         "--no-gate",
         "-k",
-        "disk or ghost",
+        "disk or ghost or engine",
+        ENGINE__ID="AAAA",
         LIMITS__DISK_FREE_PERCENT="100",
         APPLICATION__SERVICES='["backend", "worker", "frontend", "nginx", "ghost"]',
     )
@@ -153,6 +162,7 @@ def test_a_disk_that_is_too_full_and_a_service_that_was_not_recorded(verifier: V
     expect(
         outcome,
         {
+            "test_engine_is_that_of_the_target": ("broken", "container engine", *words),
             **dict.fromkeys(disks, ("failed", "free space of ", "expected above 100 %")),
             **{
                 name: red
@@ -161,15 +171,6 @@ def test_a_disk_that_is_too_full_and_a_service_that_was_not_recorded(verifier: V
             },
         },
     )
-
-
-def test_another_engine_is_broken(verifier: Verifier) -> None:
-    """As for a shell with another docker context: the engine is the same, and the profile's is another."""
-    surroundings = verifier.baseline.facts.surroundings
-    assert surroundings.engine
-    words = ("expected the target's, AAAA", f"observed another one, {surroundings.engine}")
-    outcome = verifier.run("phase1", "--no-gate", "-k", "engine", ENGINE__ID="AAAA")
-    expect(outcome, {"test_engine_is_that_of_the_target": ("broken", "container engine", *words)})
 
 
 def test_a_tag_that_was_moved_is_seen_before_the_next_start(

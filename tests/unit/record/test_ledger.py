@@ -59,15 +59,6 @@ def test_a_folder_that_no_run_is_named_as_is_none(incident: Incident, name: str)
     assert [run.number for run in runs(incident.folder)] == [1]
 
 
-def test_all_four_passed(incident: Incident) -> None:
-    _rolled_back(incident)
-    _run(incident, *PHASES)
-    verdict = tally(incident, Windows())
-    assert verdict.verdict is Verdict.PASSED
-    assert verdict.partial == ()
-    assert verdict.rto_seconds is not None
-
-
 def test_a_lost_check_is_broken(incident: Incident) -> None:
     run = _run(incident, *PHASES, report=False)
     # By these the exit code is chosen.

@@ -1,4 +1,7 @@
-"""The timeline of an incident: in order, from its folder alone, and honest about what cannot be trusted."""
+"""The timeline of an incident: in order, from its folder alone, and honest about what cannot be trusted.
+
+Whole ones are in the golden pages of `test_postmortem`.
+"""
 
 from __future__ import annotations
 
@@ -34,40 +37,6 @@ def texts(timeline: Timeline, *kinds: Kind) -> list[str]:
     return [event.text for event in timeline.of(*kinds)]
 
 
-def test_a_whole_response_is_told_in_order(made: MadeIncident) -> None:
-    made.respond()
-
-    timeline = timeline_of(read_incident_record(made.folder))
-
-    assert timeline.doubts == ()
-    assert [event.at for event in timeline.events] == sorted(event.at for event in timeline.events)
-    # Fourteen bad samples, five seconds apart: the first counts, though the band needs no more than twelve.
-    assert timeline.zero_is == "the first bad sample"
-    (assessed,) = timeline.of(Kind.ASSESSMENT)
-    assert timeline.after(assessed.at) == 65
-    assert texts(timeline, Kind.SAMPLE) == ["every probe answered (18 samples)"]
-    decided = texts(timeline, Kind.DECISION)
-    assert decided[0].startswith("full rollback: ")
-    assert decided[1] == "agreed by ada"
-    assert texts(timeline, Kind.ACTION)[1:] == [
-        "stop the application",
-        "restore mysql: 145 records",
-        "start the application on the recorded images",
-    ]
-    assert [event.late for event in timeline.of(Kind.ACTION)] == [False, False, False, True]
-    rollback = next(event for event in timeline.of(Kind.ROLLBACK) if event.seconds is not None)
-    assert (rollback.verdict, rollback.seconds, rollback.deadline) == (Verdict.PASSED, 62, 300)
-    phases = timeline.of(Kind.PHASE)
-    assert [(event.verdict, event.seconds, event.deadline) for event in phases] == [
-        (Verdict.PASSED, 3, 120),
-        (Verdict.PASSED, 3, 177),
-        (Verdict.PASSED, 3, 294),
-        (Verdict.PASSED, 3, 591),
-    ]
-    assert texts(timeline, Kind.RESPONSE)[-1] == "ended: resume operations: the rollback is verified"
-    assert timeline.after(timeline.end) == 65 + 30 + 62 + 12
-
-
 def test_what_a_person_allowed_is_told_as_it_was_typed_and_is_no_decision(made: MadeIncident) -> None:
     journal = Journal(made.folder / RESPONSE, str)
     journal.write(ALLOWED, by="ada", **asdict(Allowed("staging", over_budget=True)))
@@ -76,22 +45,6 @@ def test_what_a_person_allowed_is_told_as_it_was_typed_and_is_no_decision(made: 
     assert timeline.doubts == ()
     assert texts(timeline, Kind.RESPONSE)[0] == "allowed by ada: --confirm staging, --over-budget"
     assert len(texts(timeline, Kind.DECISION)) == 2
-
-
-def test_without_a_response_the_monitor_says_since_when_it_was_bad(made: MadeIncident) -> None:
-    made.watch()
-    made.clock.turn(2)
-    made.roll_back()
-    made.watch(5, 0)
-
-    timeline = timeline_of(read_incident_record(made.folder))
-
-    assert timeline.doubts == ()
-    assert timeline.zero_is == "the first bad sample of the monitor"
-    # All fourteen count, not only the twelve that the band looks back on; what came after it began does not.
-    assert timeline.after(timeline.of(Kind.ROLLBACK)[0].at) == 67
-    assert texts(timeline, Kind.SAMPLE) == ["every probe answered (18 samples)"]
-    assert {event.source for event in timeline.of(Kind.SAMPLE)} == {"samples.jsonl"}
 
 
 def test_a_monitor_that_saw_nothing_bad_moves_no_beginning(made: MadeIncident) -> None:
@@ -112,45 +65,6 @@ def test_a_response_knows_better_than_the_monitor(made: MadeIncident) -> None:
     timeline = timeline_of(read_incident_record(made.folder))
 
     assert timeline.zero_is == "the first bad sample"
-
-
-def test_people_are_in_it(made: MadeIncident) -> None:
-    made.tell()
-
-    timeline = timeline_of(read_incident_record(made.folder))
-
-    assert timeline.zero_is == "the detection"
-    assert [(event.text, event.verdict) for event in timeline.of(Kind.CONTACT)] == [
-        ("on-call alert by json://here: delivered", Verdict.PASSED),
-        *(
-            (f"tech lead alert by json://here: not delivered: HTTP {code}", Verdict.FAILED)
-            for code in (500, 501, 502)
-        ),
-    ]
-    assert texts(timeline, Kind.ACKNOWLEDGEMENT) == ["Ada acknowledged"]
-    assert texts(timeline, Kind.DECISION) == ["Ada decided: roll back"]
-
-
-def test_a_step_that_was_killed_has_no_end(made: MadeIncident) -> None:
-    made.cut_off()
-
-    timeline = timeline_of(read_incident_record(made.folder))
-
-    assert [(event.text, event.verdict, event.seconds) for event in timeline.of(Kind.ACTION)] == [
-        (f"rollback emergency {'a' * 40}: no end is recorded", Verdict.BROKEN, None),
-        ("restore mysql: no end is recorded", Verdict.BROKEN, None),
-    ]
-    assert texts(timeline, Kind.ROLLBACK)[-1] == "the rollback has not succeeded"
-    assert timeline.zero_is == "the beginning of the rollback"
-
-
-def test_checks_that_never_reported_are_counted(made: MadeIncident) -> None:
-    made.check(reported=3)
-
-    timeline = timeline_of(read_incident_record(made.folder))
-
-    assert "Phase 2: Connectivity, run 1: 1 passed, 1 never reported" in texts(timeline, Kind.PHASE)
-    assert "Phase 4: Data integrity, run 1: 2 never reported" in texts(timeline, Kind.PHASE)
 
 
 def test_a_wall_clock_that_is_set_back_does_not_turn_the_order_around(made: MadeIncident) -> None:

@@ -36,6 +36,13 @@ def server() -> Iterator[Channels]:
         yield there
 
 
+@pytest.fixture
+def passing(stopped_clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock; what is waited for passes at once."""
+    monkeypatch.setattr(contacts.ContactClock, "_sleep", lambda _, seconds: stopped_clock.turn(seconds))
+    return stopped_clock
+
+
 def incident(sandbox: Sandbox) -> Incident:
     return find_or_create_incident(sandbox.target.folders.incidents, sandbox.target.name, ID)
 
@@ -115,6 +122,7 @@ def test_the_engineer_on_call_learns_what_there_is_to_know(
     assert proof["seconds"] >= 0
 
 
+@pytest.mark.usefixtures("passing")
 def test_a_channel_that_fails_twice_is_tried_a_third_time(
     once: Said, sandbox: Sandbox, server: Channels
 ) -> None:
@@ -129,14 +137,8 @@ def test_a_channel_that_fails_twice_is_tried_a_third_time(
 
 
 def test_who_is_never_reached_is_passed_over_and_it_is_loud(
-    once: Said,
-    say: Said,
-    sandbox: Sandbox,
-    server: Channels,
-    stopped_clock: Clock,
-    monkeypatch: pytest.MonkeyPatch,
+    once: Said, say: Said, sandbox: Sandbox, server: Channels, passing: Clock
 ) -> None:
-    monkeypatch.setattr(contacts.ContactClock, "_sleep", lambda _, seconds: stopped_clock.turn(seconds))
     reach(sandbox, server)
     server.statuses["ada"] = 500
     said = once(code=ExitCode.FAILED)
@@ -147,7 +149,7 @@ def test_who_is_never_reached_is_passed_over_and_it_is_loud(
     # It stays so until she is reached, or somebody acknowledges.
     assert "NOT DELIVERED" in once(code=ExitCode.FAILED)
     assert len(server.sent) == 4
-    stopped_clock.passed = 1.1 * 60
+    passing.passed = 1.1 * 60
     once(code=ExitCode.FAILED)
     assert told(server)[4:] == ["ada"] * 3
     say("--as", "Grace", "--by", "a call", "--decision", "investigate")
@@ -155,10 +157,10 @@ def test_who_is_never_reached_is_passed_over_and_it_is_loud(
     assert len(server.sent) == 7
 
 
+@pytest.mark.usefixtures("passing")
 def test_the_clock_goes_on_by_itself_until_the_post_mortem(
-    away: Ran, sandbox: Sandbox, server: Channels, stopped_clock: Clock, monkeypatch: pytest.MonkeyPatch
+    away: Ran, sandbox: Sandbox, server: Channels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contacts.ContactClock, "_sleep", lambda _, seconds: stopped_clock.turn(seconds))
     monkeypatch.setattr(contacts, "_POLL_SECONDS", 60.0)
     minutes = {"acknowledge": 3, "decision": 3, "tech_lead": 8, "assessment": 12}
     text = "".join(f"{name} = {value}\n" for name, value in {**minutes, "post_mortem": 16}.items())

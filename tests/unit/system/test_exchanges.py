@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import certifi
 import pytest
@@ -18,25 +16,18 @@ from rollproof.system.http import (
     fetch,
     latest,
 )
+from tests.unit.application_stand_in import Exchange, running
 
 
 @contextmanager
 def server(body: bytes) -> Iterator[str]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(418)
-            self.send_header("Set-Cookie", "session=abcdef123456")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def answer(exchange: Exchange) -> None:
+        exchange.start(418, {"Set-Cookie": "session=abcdef123456", "Content-Length": str(len(body))})
+        exchange.write(body)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        Thread(target=running.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{running.server_address[1]}/x"
-        running.shutdown()
+    with running() as served:
+        served.answers["GET /x"] = answer
+        yield f"{served.url}/x"
 
 
 def test_an_exchange_is_kept_without_secrets() -> None:
