@@ -113,19 +113,17 @@ def test_a_plan_is_made_again_of_what_was_recorded_of_it(sandbox: Sandbox) -> No
         assert plan_unfinished(sandbox.target, begun) == plan
 
 
-def test_a_backup_that_it_began_with_and_is_gone_is_not_replaced_by_another(sandbox: Sandbox) -> None:
-    plan = plan_database(sandbox.target, "mysql")
-    incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
-    begun = Unfinished.begin(incident, plan.request, plan.baseline.id, "gone", plan.stores)
-    with pytest.raises(UsageProblem, match="complete backup set"):
-        plan_unfinished(sandbox.target, begun)
-
-
-def test_a_store_that_left_the_profile_is_missed(sandbox: Sandbox) -> None:
+@pytest.mark.parametrize(
+    ("backup", "more", "said"),
+    [("gone", (), "complete backup set"), ("", ("mongodb",), "observed no store mongodb in the profile")],
+)
+def test_a_backup_or_a_store_that_it_began_with_and_is_gone_is_missed(
+    sandbox: Sandbox, backup: str, more: tuple[str, ...], said: str
+) -> None:
     plan = plan_emergency(sandbox.target, sandbox.commit)
     incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
-    begun = Unfinished.begin(incident, plan.request, plan.baseline.id, "", (*plan.stores, "mongodb"))
-    with pytest.raises(UsageProblem, match="observed no store mongodb in the profile"):
+    begun = Unfinished.begin(incident, plan.request, plan.baseline.id, backup, (*plan.stores, *more))
+    with pytest.raises(UsageProblem, match=said):
         plan_unfinished(sandbox.target, begun)
 
 

@@ -221,17 +221,19 @@ def test_the_same_rollback_goes_on_and_another_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("error", "code"),
+    ("kind", "error", "code"),
     [
-        (ActionFailed(what="restore", expected="b", observed="c", source="d", hint="e"), ExitCode.FAILED),
-        (KeyboardInterrupt(), ExitCode.INTERRUPTED),
-        (ZeroDivisionError(SECRET), ExitCode.BROKEN),
+        (
+            *("service", ActionFailed(what="restore", expected="b", observed="c", source="d", hint="e")),
+            ExitCode.FAILED,
+        ),
+        ("emergency", KeyboardInterrupt(), ExitCode.INTERRUPTED),
+        ("emergency", ZeroDivisionError(SECRET), ExitCode.BROKEN),
     ],
     ids=["failed", "Ctrl-C", "a bug"],
 )
-@pytest.mark.parametrize("kind", ["service", "emergency"])
 def test_a_rollback_that_fails_calls_for_hands(
-    run: Ran, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: ExitCode, kind: str
+    run: Ran, monkeypatch: pytest.MonkeyPatch, kind: str, error: BaseException, code: ExitCode
 ) -> None:
     def roll_back(_: object, plan: Plan, incident: Incident, *__: object) -> object:
         Unfinished.begin(incident, plan.request)
