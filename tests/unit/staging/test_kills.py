@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,7 @@ ROOT = Path(__file__).parents[3]
 STAND_IN = """
 import json, os, sys, time
 from pathlib import Path
+from typing import Any
 
 from rollback_actions.session.journal import Journal
 
@@ -106,31 +108,26 @@ def test_what_is_lost_that_was_written_before_it_was_gone_on_with_is_wrong(kille
     assert len(list((killer.folder / "incidents").iterdir())) == 1
 
 
-def test_what_is_as_undisturbed_is_well() -> None:
-    assert judge(WELL, EXPECTED) == ""
+ENDS = [{"event": "ended", "began": number} for number in (3, 0)]
 
 
-def test_a_kill_is_one_by_the_signal_in_a_step_that_had_begun() -> None:
-    fall = Fall(-signal.SIGKILL, JOURNAL)
-    assert fall.wrong(STEP) == ""
-    assert fall.open_steps == (COMMAND, STEP)
-    assert not fall.untouched
-
-
-@pytest.mark.parametrize("code", [0, 1, -signal.SIGTERM])
-def test_what_ended_by_itself_was_not_killed(code: int) -> None:
-    assert "was not killed" in Fall(code, JOURNAL).wrong(STEP)
-
-
-def test_what_had_not_come_to_the_step_was_not_killed_in_it() -> None:
-    fall = Fall(-signal.SIGKILL, JOURNAL[:3])
-    assert "was still to begin" in fall.wrong(STEP)
-    assert fall.untouched
-
-
-def test_what_had_ended_was_not_killed() -> None:
-    ends = [{"event": "ended", "began": number} for number in (3, 0)]
-    assert "had ended" in Fall(-signal.SIGKILL, [*JOURNAL, *ends]).wrong(STEP)
+@pytest.mark.parametrize(
+    ("code", "journal", "said"),
+    [
+        (-signal.SIGKILL, JOURNAL, ""),
+        *((code, JOURNAL, "was not killed") for code in (0, 1, -signal.SIGTERM)),
+        (-signal.SIGKILL, JOURNAL[:3], "was still to begin"),
+        (-signal.SIGKILL, [*JOURNAL, *ENDS], "had ended"),
+    ],
+)
+def test_a_kill_is_one_by_the_signal_in_a_step_that_had_begun_and_not_ended(
+    code: int, journal: Sequence[Mapping[str, Any]], said: str
+) -> None:
+    fall = Fall(code, journal)
+    assert said in fall.wrong(STEP)
+    assert bool(fall.wrong(STEP)) is bool(said)
+    assert fall.untouched is (len(journal) < len(JOURNAL))
+    assert said or fall.open_steps == (COMMAND, STEP)
 
 
 @pytest.mark.parametrize(
@@ -157,6 +154,7 @@ def test_what_had_ended_was_not_killed() -> None:
 )
 def test_what_is_not_as_undisturbed_is_wrong(found: Outcome) -> None:
     assert judge(found, EXPECTED)
+    assert judge(WELL, EXPECTED) == ""
 
 
 def test_what_a_killed_restore_put_back_may_count_as_kept() -> None:

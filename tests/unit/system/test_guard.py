@@ -102,14 +102,9 @@ def test_a_signal_ends_a_command_as_ctrl_c_does(
 def test_an_error_is_no_order_to_the_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    app = typer.Typer()
-
-    @app.command()
-    def command() -> None:
-        raise UsageProblem(what="x", expected="y", observed="a\x1b[2J\rb\x9b2J\u202e", source="z", hint="h")
-
+    problem = UsageProblem(what="x", expected="y", observed="a\x1b[2J\rb\x9b2J\u202e", source="z", hint="h")
     monkeypatch.setattr("sys.argv", ["command"])
-    guarded(app)
+    guarded(_application(problem))
     assert "observed a\\u001b[2J\\u000db\\u009b2J\\u202e" in capsys.readouterr().err
 
 
