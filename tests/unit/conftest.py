@@ -75,6 +75,14 @@ def commands_are_built_once() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_disk_is_waited_for() -> Iterator[None]:
+    """Have nothing in this process wait for a disk: no power is lost, and who shares it makes it slow."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("os.fsync", lambda _: None)
+        yield
+
+
 @pytest.fixture
 def stopped_clock() -> Iterator[Clock]:
     """A clock that stands still: for what goes by the age of something, within seconds."""

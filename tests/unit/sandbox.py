@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -26,6 +26,7 @@ from rollback_actions.session.session import Recorder
 from rollproof.backups.index import write_index
 from rollproof.baseline.facts import Facts, RecordedCanary, RecordedContainer, Surroundings
 from rollproof.engines.compose import ComposeEngine
+from rollproof.engines.compose_project import ComposeProject
 from rollproof.errors import ActionFailed
 from rollproof.incident.incident import Incident, RollbackRecord
 from rollproof.incident.journal import verify_journal
@@ -269,12 +270,26 @@ def make_sandbox(folder: Path, releases: Releases) -> Sandbox:
     return sandbox
 
 
+_ask_compose, _answers = ComposeProject.described, dict[tuple[str, ...], frozenset[str]]()
+
+
+def _described(
+    project: ComposeProject, *, deadline: float, files: Sequence[Path] | None = None
+) -> frozenset[str]:
+    """Ask compose of files with the same text once: it takes longer than most tests."""
+    texts = tuple(file.read_text(encoding="utf-8") for file in files or project.profile.files)
+    if texts not in _answers:
+        _answers[texts] = _ask_compose(project, deadline=deadline, files=files)
+    return _answers[texts]
+
+
 def make_rollable(folder: Path, releases: Releases, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     """Make it in `folder`, with the stores behind its words in the place of real ones."""
     sandbox = make_sandbox(folder, releases)
     monkeypatch.setattr(rollback, "open_keeper", lambda name, *_: sandbox.keepers[name])
     monkeypatch.setattr(connections, "open_clients", lambda name, *_: sandbox.clients[name])
     monkeypatch.setattr(writers, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(ComposeProject, "described", _described)
     return sandbox
 
 
