@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -15,7 +17,8 @@ from tests.stack import damage, milvus_scratch, scratch_buckets
 from tests.stack.container_faults import Containers
 from tests.stack.faults import silent_port
 from tests.stack.kafka_scratch import Scratch as KafkaScratch
-from tests.stack.verifier import Reply, Verifier, expect, small_server, store_facts
+from tests.stack.verifier import Verifier, expect, store_facts
+from tests.unit.application_stand_in import Exchange, running
 
 HEALTH = ("test_health_endpoint_says_it_is_up", "test_health_endpoint_is_quick")
 TRUTH = "test_health_endpoint_tells_the_truth"
@@ -76,16 +79,19 @@ def test_a_way_to_the_application_that_is_closed(verifier: Verifier, containers:
 def test_an_application_that_is_slow_says_it_is_down_and_has_another_interface(verifier: Verifier) -> None:
     """A small server in place of the application: the real one says UP at once, whatever happens."""
 
-    def answer(_: str, path: str) -> Reply:
-        if path.endswith("/health/check"):
-            return Reply(json.dumps({"status": "DOWN"}), seconds=1.1)
-        return Reply(json.dumps({"openapi": "3.1.0", "paths": {}}))
+    def answer(exchange: Exchange) -> None:
+        if exchange.path.endswith("/health/check"):
+            time.sleep(1.1)
+            exchange.reply(200, {"status": "DOWN"})
+        else:
+            exchange.reply(200, {"openapi": "3.1.0", "paths": {}})
 
-    with small_server(answer) as address:
+    with running() as served:
+        served.answers = defaultdict(lambda: answer)
         outcome = verifier.run(
             "phase2",
             *("--no-gate", "-k", "health or interface or page"),
-            APPLICATION__URL=address,
+            APPLICATION__URL=served.url,
             APPLICATION__HEALTH__LATENCY_MILLISECONDS="1000",
         )
     expect(

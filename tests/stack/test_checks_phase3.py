@@ -5,7 +5,7 @@ A small server replaces the real application for faults that it cannot have, suc
 
 from __future__ import annotations
 
-import json
+from collections import defaultdict
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -20,7 +20,8 @@ from staging.target.operators import Operators
 from tests.stack import container_faults as faults
 from tests.stack import damage
 from tests.stack.container_faults import Containers
-from tests.stack.verifier import Reply, Verifier, expect, small_server
+from tests.stack.verifier import Verifier, expect
+from tests.unit.application_stand_in import Exchange, running
 
 COLLECTION = vector_collection(canary.KNOWLEDGE_BASE)
 KNOWLEDGE_BASE = "test_knowledge_base_holds_the_recorded_files"
@@ -33,7 +34,6 @@ STRANGER = "test_another_user_is_refused"
 BUCKET = "minio-file"
 NO_TRACE = "test_canary_leaves_no_trace"
 REFUSED = ("failed", "expected a status of success, observed 401: Incorrect username or password")
-FORGETFUL = "data: " + json.dumps({"type": "text", "data": "Nothing is known of a lamp."}) + "\n\n"
 
 
 @pytest.fixture
@@ -199,14 +199,17 @@ def test_an_application_that_lets_everyone_in_and_forgets_nothing(verifier: Veri
         "/selected": {"select_model_config": {}},
     }
 
-    def answer(_: str, path: str) -> Reply:
+    def answer(exchange: Exchange) -> None:
+        path = exchange.path
         if path.endswith("/sse/chat"):
-            return Reply(FORGETFUL, content_type="text/event-stream")
-        found = next((content for end, content in answers.items() if path.endswith(end)), {"turns": []})
-        return Reply(json.dumps(found))
+            exchange.events({"type": "text", "data": "Nothing is known of a lamp."})
+        else:
+            found = (content for end, content in answers.items() if path.endswith(end))
+            exchange.reply(200, next(found, {"turns": []}))
 
-    with small_server(answer) as address:
-        outcome = verifier.run("phase3", "--no-gate", APPLICATION__URL=address)
+    with running() as served:
+        served.answers = defaultdict(lambda: answer)
+        outcome = verifier.run("phase3", "--no-gate", APPLICATION__URL=served.url)
     ending, grounds = CHAT
     expect(
         outcome,

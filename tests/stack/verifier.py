@@ -15,10 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Event, Thread
-from typing import Any
 
 import pytest
 
@@ -309,49 +306,3 @@ def store_facts(facts: Facts, name: str, counts: Mapping[str, int | None]) -> Fa
     merged = {**store.counts, **counts}
     kept = {collection: count for collection, count in merged.items() if count is not None}
     return replace(facts, stores={**facts.stores, name: replace(store, counts=kept)})
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What the small server answers: a status, a body and its type, after some seconds."""
-
-    body: str = "{}"
-    status: int = 200
-    content_type: str = "application/json"
-    seconds: float = 0.0
-
-
-@contextmanager
-def small_server(answer: Callable[[str, str], Reply]) -> Iterator[str]:
-    """Serve what `answer` gives for a method and a path, in place of the application; give its address.
-
-    For what the real application cannot be made to do. It is a test's own, and stands in for nothing else.
-    """
-
-    class Handler(BaseHTTPRequestHandler):
-        def answer(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            reply = answer(self.command, self.path)
-            finished.wait(reply.seconds)
-            content = reply.body.encode()
-            self.send_response(reply.status)
-            self.send_header("Content-Type", reply.content_type)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        do_GET = do_POST = do_DELETE = answer  # noqa: N815 - the library's names
-
-        def log_message(self, *_: Any) -> None:  # noqa: ANN401 - the library's own
-            """Say nothing."""
-
-    finished = Event()
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            finished.set()
-            server.shutdown()
-            thread.join()
