@@ -130,16 +130,6 @@ def test_a_refusal_has_its_status_and_no_secret(
     assert PASSWORD not in str(caught.value)
 
 
-def test_the_token_travels_as_bearer_and_is_in_no_error(stand_in: StandIn, client: ApplicationClient) -> None:
-    stand_in.answers["GET /api/v1/auth/verify-token"] = answer(200, {"username": "canary"})
-    assert client.owner(SESSION) == "canary"
-    assert stand_in.seen[0].headers["Authorization"] == f"Bearer {TOKEN}"
-    stand_in.answers["GET /api/v1/auth/verify-token"] = answer(500, {"message": f"bad token {TOKEN}"})
-    with pytest.raises(Refused) as caught:
-        client.owner(SESSION)
-    assert "bad token [redacted]" in str(caught.value)
-
-
 @pytest.mark.parametrize(("of", "owner"), [("", "canary"), ("some/body", "some%2Fbody")])
 def test_what_belongs_to_one_user_is_asked_for(
     stand_in: StandIn, client: ApplicationClient, of: str, owner: str

@@ -393,16 +393,6 @@ def test_what_was_written_since_the_restore_is_not_restored_over(
     assert sandbox.keepers["mysql"].words == {"a": "of release 1", "b": "of both", "c": "of a user, since"}
 
 
-def test_a_second_rollback_of_one_incident_leaves_the_first_window_alone(
-    sandbox: Sandbox, incident: Incident, plan: Plan
-) -> None:
-    sandbox.run(plan, incident)
-    sandbox.keepers["mysql"].words["d"] = "later"
-    sandbox.run(plan, incident)
-    assert set(_exported(incident)) == {"a"}
-    assert set(_exported(incident, folder=f"{LOST_WINDOW}-2")) == {"d"}
-
-
 def test_no_room_for_the_window_stops_before_anything_is_overwritten(
     sandbox: Sandbox, incident: Incident, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:

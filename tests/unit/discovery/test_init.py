@@ -27,11 +27,6 @@ PROJECTS = Path(__file__).parent / "projects"
 STAGING = ROOT / "staging"
 SHAPES = {
     "staging": [STAGING / "compose.yaml", STAGING / "application/release1/compose.yaml"],
-    "official": [
-        STAGING / "compose.yaml",
-        STAGING / "compose.official.yaml",
-        STAGING / "application/release1/compose.yaml",
-    ],
     "stranger": [
         STAGING / "compose.yaml",
         STAGING / "compose.stranger.yaml",
@@ -102,11 +97,6 @@ _STAGING: dict[str, Any] = {
 }
 EXPECTED: dict[str, dict[str, Any]] = {
     "staging": _STAGING,
-    "official": _STAGING
-    | {
-        "services": ("backend", "frontend", "milvus-accounts", "nginx", "worker"),
-        "writers": ("backend", "frontend", "milvus-accounts", "worker"),
-    },
     "stranger": _STAGING | {"stores": _EVERY | {"kafka": ("kafka", ("kafka",))}},
     "renamed": {
         "stores": {
