@@ -1,5 +1,5 @@
 """The application's own files in volumes and folders: bytes, permissions and owners.
 
-`descriptor`; `client`, `reader`. It is no server: it is read through the containers. What writes:
+`descriptor`; `reader`. It is no server: it is read through the containers. What writes:
 `keeper`.
 """

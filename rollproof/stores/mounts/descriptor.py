@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import Field, PositiveFloat
 
-from rollproof.errors import Wrong
 from rollproof.profile.sections import StoreProfile, Text
 from rollproof.profile.store_descriptor import Descriptor, Means
 
@@ -29,13 +28,6 @@ class MountsProfile(StoreProfile):
     """Mounts of the application's services, `SERVICE:PLACE`: volumes, or folders of the host."""
     together: tuple[Text, ...]
     deadline_seconds: PositiveFloat = 60.0
-
-    @model_validator(mode="after")
-    def _each_mount_once(self) -> Self:
-        twice = sorted({name for name in self.held if self.held.count(name) > 1})
-        if twice:
-            raise Wrong("each mount once", f"{', '.join(twice)} again")
-        return self
 
     @property
     def mounts(self) -> tuple[tuple[str, str], ...]:

@@ -7,7 +7,7 @@ to it must be stopped. All of it is deleted first, so that no file of later stay
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import attrgetter
 from pathlib import Path
@@ -18,17 +18,14 @@ from pydantic import Field
 from rollproof.engines.compose import PROJECT_LABEL
 from rollproof.engines.engine import Container, ContainerEngine, Mount, mounts_at
 from rollproof.engines.questions import asking
-from rollproof.errors import reason_of
 from rollproof.profile.sections import Model
 from rollproof.profile.store_descriptor import Means
-from rollproof.stores.contract import Digest, ExportedRecord, RecordHash
+from rollproof.stores.contract import ExportedRecord, RecordHash
 from rollproof.stores.keeper import Put, RecordKeeper, Restored, add_records
-from rollproof.stores.mounts.client import File, HeldMount
 from rollproof.stores.mounts.descriptor import MountsProfile
-from rollproof.stores.mounts.reader import Hashing, MountsReader
-from rollproof.stores.package import Kept, Package, read_details, read_package, write_package
+from rollproof.stores.mounts.reader import File, Hashing, HeldMount, MountsReader
+from rollproof.stores.package import Kept, read_details, read_package, write_package
 from rollproof.stores.policy import policy_of
-from rollproof.stores.reach import Countdown
 from rollproof.stores.snapshot import Snapshot
 from rollproof.stores.writable import Writable
 from rollproof.system.files import create_file
@@ -48,7 +45,7 @@ class _Held(Model):
     kind: str
     source: str
     records: int
-    total: str
+    digest: str
     nested: tuple[str, ...]
 
 
@@ -81,9 +78,8 @@ class Keeper(RecordKeeper):
         mounts = self._reader.mounts()
         kept = self._keep(folder, mounts, index)
         for name, held in mounts.items():
-            if policy_of(self._profile, name) == "exact" and self._digest(held) != _digest_of(
-                kept.mounts[name]
-            ):
+            exact = policy_of(self._profile, name) == "exact"
+            if exact and self._digest(held) != kept.mounts[name].digest:
                 raise self._failed(
                     "backup",
                     expected=f"files in {name} that nobody writes meanwhile",
@@ -101,13 +97,10 @@ class Keeper(RecordKeeper):
         """
         countdown = self._whole.start()
         containers = self._engine.containers()
-        kept = self._kept_safe(folder, containers)
+        there = [name for name in sorted(self._profile.held) if _mounted(name, containers)]
+        kept = self._keep(folder, {name: self._reader.found(name, containers) for name in there}, None)
         of_then = _Details.model_validate(read_details(backup))
-        left = {
-            mount.name: mount
-            for name in of_then.mounts
-            if name in self._profile.held and (mount := _left(name, of_then, containers))
-        }
+        left = {mount.name: mount for name in of_then.mounts if (mount := _left(name, of_then, containers))}
         files = {source: f"left-{number:04d}.tar" for number, source in enumerate(sorted(left))}
         images = [c.image_id for found in containers.values() for c in found]
         for source, file in files.items():
@@ -127,12 +120,28 @@ class Keeper(RecordKeeper):
         notes: list[str] = []
         records: dict[str, int] = {}
         containers = self._engine.containers()
+        every = [container for found in containers.values() for container in found]
         for name in sorted(self._profile.held):
-            if name not in details.mounts:
+            kept = details.mounts.get(name)
+            if kept is None:
                 notes.append(f"{name} was not there at the backup, and is left as it is")
                 continue
-            notes += self._replace(name, details, package, containers, countdown)
-            records[name] = details.mounts[name].records
+            records[name] = kept.records
+            service, _, place = name.partition(":")
+            held = self._reader.found(name, containers) if _mounted(name, containers) else None
+            # Other mounts inside it are neither in the backup nor in a safety copy: they are not deleted.
+            targets = {held.mount: held.nested} if held else {}
+            if of_then := _left(name, details, containers):
+                targets[of_then] = kept.nested
+                notes.append(f"{kept.source} is filled too, which {service} mounted at {place} at the backup")
+            if not targets:
+                raise self._not_restored("no container that mounts it", of=name, expected="its mount")
+            images = [container.image_id for container in (*containers.get(service, ()), *every)]
+            for mount, nested in targets.items():
+                archive = package.path(kept.file)
+                self._control.replace_files(mount, images, archive, deadline=countdown.left(), spared=nested)
+            if held and self._digest(held) != kept.digest:
+                raise self._not_restored("other files", of=name)
         return Restored(records, tuple(notes))
 
     @contextmanager
@@ -148,28 +157,19 @@ class Keeper(RecordKeeper):
 
         yield Put(write)
 
-    def _kept_safe(self, folder: Path, containers: Mapping[str, Sequence[Container]]) -> _Details:
-        there = {
-            name: self._reader.found(name, containers)
-            for name in sorted(self._profile.held)
-            if _mounted(name, containers)
-        }
-        return self._keep(folder, there, None)
-
     def _keep(self, folder: Path, mounts: Mapping[str, HeldMount], index: Snapshot | None) -> _Details:
         kept: dict[str, _Held] = {}
         projects = {held.container.labels.get(PROJECT_LABEL, "") for held in mounts.values()}
         for number, (name, held) in enumerate(mounts.items()):
             file = f"{number:04d}.tar"
             records = self._write(held, folder / file)
-            digest = Digest(len(records), sum(record.hash for record in records))
             add_records(index, name, records, attrgetter("key"), iter)
             kept[name] = _Held(
                 file=file,
                 kind=held.mount.kind,
                 source=held.mount.name,
-                records=digest.records,
-                total=f"{digest.total:x}",
+                records=len(records),
+                digest=_digest_of(records),
                 nested=held.nested,
             )
         return _Details(held=list(self._profile.held), project="".join(projects), mounts=kept)
@@ -199,56 +199,17 @@ class Keeper(RecordKeeper):
         ):
 
             def keep(file: File, content: Hashing | None) -> None:
-                try:
+                with self._reader.writing():
                     tar.addfile(file.below(ROOT), cast("IO[bytes] | None", content))
-                    tar.members.clear()  # type: ignore[attr-defined]  # else it remembers each
-                except OSError as error:
-                    # An answer that broke off is an `OSError` too, without a number.
-                    if error.errno is None:
-                        raise
-                    raise self._failed(
-                        "backup",
-                        expected="room for its files",
-                        observed=reason_of(error),
-                        hint=f"make room at {path.parent}",
-                    ) from None
+                tar.members.clear()  # type: ignore[attr-defined]  # else it remembers each
 
             with self._reader.files(held) as files:
                 keep(next(files), None)
                 return list(self._reader.hashed(held.name, files, keep))
 
-    def _digest(self, held: HeldMount) -> Digest:
+    def _digest(self, held: HeldMount) -> str:
         with self._reader.files(held) as files:
-            hashes = [record.hash for record in self._reader.hashed(held.name, files)]
-        return Digest(len(hashes), sum(hashes))
-
-    def _replace(
-        self,
-        name: str,
-        details: _Details,
-        package: Package,
-        containers: Mapping[str, Sequence[Container]],
-        countdown: Countdown,
-    ) -> Iterator[str]:
-        """Put one mount back, wherever it was and is; yield what is to be said of it."""
-        kept = details.mounts[name]
-        archive = package.path(kept.file)
-        service, _, place = name.partition(":")
-        present = _mounted(name, containers)[:1]
-        held = self._reader.found(name, containers) if present else None
-        # Other mounts inside it are neither in the backup nor in a safety copy: they are not deleted.
-        targets = dict.fromkeys(present, held.nested) if held else {}
-        if of_then := _left(name, details, containers):
-            targets[of_then] = kept.nested
-            yield f"{kept.source} is filled too, which {service} mounted at {place} at the backup"
-        every = (c for found in containers.values() for c in found)
-        images = [c.image_id for c in (*containers.get(service, ()), *every)]
-        for mount, nested in targets.items():
-            self._control.replace_files(mount, images, archive, deadline=countdown.left(), spared=nested)
-        if not targets:
-            raise self._not_restored("no container that mounts it", of=name, expected="its mount")
-        if held and self._digest(held) != _digest_of(kept):
-            raise self._not_restored("other files", of=name)
+            return _digest_of(self._reader.hashed(held.name, files))
 
 
 def _mounted(name: str, containers: Mapping[str, Sequence[Container]]) -> list[Mount]:
@@ -266,5 +227,6 @@ def _left(name: str, of_then: _Details, containers: Mapping[str, Sequence[Contai
     return Mount(kept.source, kept.kind, place, kept.source)
 
 
-def _digest_of(kept: _Held) -> Digest:
-    return Digest(kept.records, int(kept.total, 16))
+def _digest_of(records: Iterable[RecordHash]) -> str:
+    """Return the sum of the records' hashes in hexadecimal."""
+    return f"{sum(record.hash for record in records):x}"

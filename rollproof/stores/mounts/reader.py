@@ -1,12 +1,18 @@
-"""The application's own state, read side: each file by its bytes, its permissions and its owner."""
+"""The application's own state, read side: each file by its bytes, its permissions and its owner.
+
+The engine sends a mount's files as a tar, whether the container runs or not; nothing is run in it.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import tarfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
+from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
@@ -14,22 +20,90 @@ from tarfile import TarInfo
 from typing import IO, cast
 
 from rollproof.collection import Json
-from rollproof.engines.engine import Container, ContainerEngine
-from rollproof.errors import Unverifiable
+from rollproof.engines.engine import Container, ContainerEngine, Mount
 from rollproof.stores.canonical import record_of
 from rollproof.stores.contract import Answer, ExportedRecord, Pace, RecordHash, Selection
 from rollproof.stores.listed import Listed, divided
-from rollproof.stores.mounts.client import END, FIRST, MOST_FILES, File, HeldMount, TarStream, inside
 from rollproof.stores.mounts.descriptor import MountsProfile
 from rollproof.stores.policy import excluded_of
 from rollproof.stores.reach import Readable
 from rollproof.system.files import create_file
 
+MOST_FILES = 200_000
+"""Of one mount: their keys are held in memory."""
+FIRST = 100
+"""Files that one question looks at: it is asked with every beat."""
+# The end of a tar. The engine ends its answer in order even where it could not read a file to its end.
+_END = bytes(2 * 512)
 # The prefix of an extended attribute's name in a tar.
 _ATTRIBUTE = "SCHILY.xattr."
 _CHUNK = 1 << 20
 _KINDS = ("isreg", "file"), ("isdir", "folder"), ("issym", "link"), ("isfifo", "pipe"), ("isdev", "device")
 FILES = "files"
+
+
+@dataclass(frozen=True, slots=True)
+class HeldMount:
+    """A mount of the profile as a container has it. `nested` are the places of other mounts inside it."""
+
+    name: str
+    container: Container
+    mount: Mount
+    nested: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class File:
+    """A file, folder or link: its path in the mount, "" for the mount itself, and what the engine says."""
+
+    path: str
+    info: tarfile.TarInfo
+    tar: tarfile.TarFile
+
+    def opened(self) -> IO[bytes]:
+        """Return the content of a regular file, of others nothing; to be read before the next file."""
+        return (self.tar.extractfile(self.info) if self.info.isreg() else None) or io.BytesIO()
+
+    def below(self, folder: str) -> tarfile.TarInfo:
+        """Return what the engine says of it, with its path, and that of a hard link, below `folder`."""
+        info = copy(self.info)
+        info.name = f"{folder}/{self.path}" if self.path else folder
+        if info.islnk():
+            first = self.info.name.removesuffix(self.path)
+            info.linkname = f"{folder}/{info.linkname.removeprefix(first)}"
+        # These would win over the two above.
+        info.pax_headers = {k: v for k, v in info.pax_headers.items() if k not in {"path", "linkpath"}}
+        return info
+
+
+class TarStream:
+    """The engine's chunks as `tarfile` reads them; remembers the end."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._rest = b""
+        self.tail = b""
+
+    def read(self, size: int) -> bytes:
+        """Return up to `size` bytes, fewer only at the end."""
+        parts, length = [self._rest], len(self._rest)
+        while length < size and (chunk := next(self._chunks, b"")):
+            parts.append(chunk)
+            length += len(chunk)
+        whole = b"".join(parts)
+        found, self._rest = whole[:size], whole[size:]
+        self.tail = (self.tail + found[-len(_END) :])[-len(_END) :]
+        return found
+
+
+def inside(container: Container, place: str) -> tuple[str, ...]:
+    """Return the places of other mounts below `place`, relative to it."""
+    below = f"{place.rstrip('/')}/"
+    return tuple(
+        mount.destination.removeprefix(below).rstrip("/")
+        for mount in container.mounts
+        if mount.destination.startswith(below)
+    )
 
 
 class Hashing:
@@ -63,7 +137,7 @@ class MountsReader(Listed):
     def __init__(self, readable: Readable[MountsProfile]) -> None:
         """Remember the engine; nothing is asked yet."""
         super().__init__(readable)
-        self._engine = readable.engine
+        self._engine = cast("ContainerEngine", readable.engine)
 
     def mounts(self) -> dict[str, HeldMount]:
         """Return every mount of the profile, sorted by name.
@@ -71,14 +145,12 @@ class MountsReader(Listed):
         Raises:
             Unverifiable: a container or its mount is not there, or replicas of a service do not share it.
         """
-        services = self._engine_asked().containers()
+        services = self._engine.containers()
         return {name: self.found(name, services) for name in sorted(self._profile.held)}
 
     def mounted(self, collection: str) -> HeldMount:
         """Return one mount of the profile; raises `Unverifiable`."""
-        if collection not in self._profile.held:
-            raise self._missing(collection, "none in the profile")
-        return self.found(collection, self._engine_asked().containers())
+        return self.found(collection, self._engine.containers())
 
     @contextmanager
     def files(self, held: HeldMount) -> Iterator[Iterator[File]]:
@@ -88,27 +160,17 @@ class MountsReader(Listed):
             Unverifiable: the engine did not send all of them, or there are too many.
         """
         place, seconds = held.mount.destination, self._reach.deadline
-        try:
-            with self._engine_asked().files(held.container.id, place, seconds) as chunks:
-                stream = TarStream(chunks)
+        with self._engine.files(held.container.id, place, seconds) as chunks:
+            stream = TarStream(chunks)
+            try:
                 with tarfile.open(
                     fileobj=cast("IO[bytes]", stream), mode="r|", errors="surrogateescape"
                 ) as tar:
                     yield self._files(held, tar, stream)
-        except tarfile.TarError as error:
-            raise self._reach.failed(
-                f"{held.name}: {error}", expected="the files of a mount", hint="read it again"
-            ) from None
-        except Unverifiable as problem:
-            if self.name in problem.what:
-                raise
-            # The engine knows containers, and does not say which store was asked for.
-            raise self._reach.failed(
-                f"{held.name}: {problem.observed}",
-                expected=str(problem.expected),
-                hint=problem.hint,
-                means=problem.means,
-            ) from None
+            except tarfile.TarError as error:
+                raise self._reach.failed(
+                    f"{held.name}: {error}", expected="the files of a mount", hint="read it again"
+                ) from None
 
     def _files(self, held: HeldMount, tar: tarfile.TarFile, stream: TarStream) -> Iterator[File]:
         number = 0
@@ -136,7 +198,7 @@ class MountsReader(Listed):
                 yield File(path, info, tar)
         while stream.read(_CHUNK):
             pass
-        if root is None or stream.tail != END:
+        if root is None or stream.tail != _END:
             raise self._reach.failed(
                 f"{held.name}: an end after {number:,} files",
                 expected="all files of the mount",
@@ -155,34 +217,24 @@ class MountsReader(Listed):
         ]
         if not found:
             observed = "one without it" if containers else f"no container of {service}"
-            raise self._missing(name, observed)
-        if len({one.mount.name for one in found}) > 1:
-            raise self._missing(name, f"{len(found)} replicas with one each")
-        return found[0]
-
-    def _missing(self, name: str, observed: str) -> Unverifiable:
-        return self._reach.failed(
+        elif len({one.mount.name for one in found}) > 1:
+            observed = f"{len(found)} replicas with one each"
+        else:
+            return found[0]
+        raise self._reach.failed(
             observed,
             expected=f"a container with the mount {name}",
             hint="create the container, or correct `held` of this store in the profile",
         )
 
-    def _engine_asked(self) -> ContainerEngine:
-        if self._engine is None:
-            raise self._missing(self._profile.held[0], "no engine to ask for it")
-        return self._engine
-
     def ask(self) -> Answer:
-        """Look at the first files of the first mount that has any, at `FIRST` of them at most."""
-        mounts = self.mounts()
-        seen = {}
-        for name, held in mounts.items():
+        """Look at up to `FIRST` files of the first mount that has any, or of the last."""
+        for held in self.mounts().values():
             with self.files(held) as files:
-                seen[name] = sum(1 for file in islice(files, FIRST + 1) if file.path)
-            if seen[name]:
+                seen = sum(1 for file in islice(files, FIRST + 1) if file.path)
+            if seen:
                 break
-        name = next((name for name, count in seen.items() if count), next(iter(mounts)))
-        return Answer("first files", name, seen[name], f"mounts of {mounts[name].container.name}")
+        return Answer("first files", held.name, seen, f"mounts of {held.container.name}")
 
     def collections(self) -> Sequence[str]:
         """Return the mounts, which are there."""
@@ -195,7 +247,12 @@ class MountsReader(Listed):
 
     def schemas(self) -> Mapping[str, Json]:
         """Return permissions and owner of each mount's own folder."""
-        return {name: self._root(held) for name, held in self.mounts().items()}
+        found: dict[str, Json] = {}
+        for name, held in self.mounts().items():
+            with self.files(held) as files:
+                info = next(files).info
+            found[name] = {"permissions": f"{info.mode & 0o7777:04o}", "owner": f"{info.uid}:{info.gid}"}
+        return found
 
     def divide(self, collection: str, records: int) -> tuple[str, ...]:
         """Return a division by the paths that there are."""
@@ -232,18 +289,13 @@ class MountsReader(Listed):
                 contents[first] = content.digest()
             yield _record(file.path, file.info, contents.get(first, b""), excluded)
 
-    def _root(self, held: HeldMount) -> Json:
-        with self.files(held) as files:
-            info = next(files).info
-        return {"permissions": f"{info.mode & 0o7777:04o}", "owner": f"{info.uid}:{info.gid}"}
-
     def export(self, selection: Selection, folder: Path, _pace: Pace) -> Iterator[ExportedRecord]:
         """Yield the wanted files; each is a tar in ``files`` below `folder`."""
         pairs = selection.pairs
         keys = {key for key, _ in pairs}
         held = self.mounted(selection.collection)
         below = folder / FILES
-        with self._written():
+        with self.writing():
             below.mkdir(mode=0o700, exist_ok=True)
         written: list[tuple[Path, Json]] = []
 
@@ -251,7 +303,7 @@ class MountsReader(Listed):
             written.clear()
             if key_of(file.path) in keys:
                 path = below / f"{_unique(selection.collection, file.path)}.tar"
-                with self._written():
+                with self.writing():
                     path.unlink(missing_ok=True)
                     written.append((path, _write(file, content, path)))
 
@@ -264,7 +316,8 @@ class MountsReader(Listed):
                     yield ExportedRecord(record.key, record.hash, shown)
 
     @contextmanager
-    def _written(self) -> Iterator[None]:
+    def writing(self) -> Iterator[None]:
+        """Turn an error of writing a file on this host into `Unverifiable`."""
         try:
             yield
         except OSError as error:

@@ -65,11 +65,10 @@ def _loaded(folder: Path, more: str = STATE, **changes: str) -> Target:
             "together: expected names among redis, observed state",
         ),
         (STATE.replace("backend:", "cron:"), "stores.state: expected names among backend, observed cron"),
-        (STATE.replace(f'"{HELD}"', f'"{HELD}", "{HELD}"'), "expected each mount once"),
         (STATE.replace(":/app", ":app"), "stores.state.held"),
         (STATE + 'services = ["backend"]\n', "stores.state.services"),
     ],
-    ids=["no together", "no store", "with itself", "no service", "twice", "no place", "a server"],
+    ids=["no together", "no store", "with itself", "no service", "no place", "a server"],
 )
 def test_a_profile_that_cannot_hold_state_is_refused(tmp_path: Path, more: str, said: str) -> None:
     with pytest.raises(ProfileProblem, match="HINT: ") as refused:
