@@ -27,19 +27,17 @@ OF_THE_SERVER = frozenset({"admin", "config", "local"})
 
 def connect(
     reach: Reach,
-    authentication_database: str,
-    *,
-    anonymous: bool = False,
+    authentication_database: str | None,
     **options: Any,  # noqa: ANN401 - as the driver takes them
 ) -> MongoClient[Document]:
-    """Return a client for this one member; it connects with its first request, `anonymous` without a log-in.
+    """Return a client for this one member, which connects with its first request; None is no log-in.
 
     A replica set names its members by their internal addresses, which may be unreachable from here. So the
     client talks only to the member at the profile's address. `options` are the driver's.
     """
     if reach.endpoint.tls:
         options |= {"tls": True, "tlsCAFile": reach.endpoint.ca}
-    if not anonymous:
+    if authentication_database is not None:
         options |= {
             "username": reach.account.user,
             "password": reach.account.password.get_secret_value(),
@@ -66,15 +64,14 @@ class Mongodb(Client[MongoClient[Document]]):
 
     errors: ClassVar = (PyMongoError, BSONError)
 
-    def __init__(self, reach: Reach, authentication_database: str, *, anonymous: bool = False) -> None:
-        """Keep the access data."""
+    def __init__(self, reach: Reach, authentication_database: str | None) -> None:
+        """Keep the access data; None is no log-in."""
         super().__init__(reach)
         self._authentication_database = authentication_database
-        self._anonymous = anonymous
 
     def connect(self) -> MongoClient[Document]:
         """Connect to the primary, or to a server alone."""
-        client = connect(self.reach, self._authentication_database, anonymous=self._anonymous)
+        client = connect(self.reach, self._authentication_database)
         try:
             require_primary(client, self.reach)
         except BaseException:
@@ -123,7 +120,7 @@ def told(client: MongoClient[Document], command: Mapping[str, Any]) -> Document 
 
 def lets_in_anybody(reach: Reach) -> bool:
     """Return whether the server runs without authorization: nobody has to log in there."""
-    with Mongodb(reach, "", anonymous=True) as anybody, anybody.asked() as client:
+    with Mongodb(reach, None) as anybody, anybody.asked() as client:
         return told(client, {"listDatabases": 1, "nameOnly": True}) is not None
 
 

@@ -18,7 +18,7 @@ import bson
 from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient, WriteConcern
 from pymongo.client_session import ClientSession
-from pymongo.errors import BulkWriteError, PyMongoError
+from pymongo.errors import PyMongoError
 
 from rollproof.profile.store_descriptor import Means
 from rollproof.reading import open_regular
@@ -36,6 +36,7 @@ COLLECTIONS = "collections.bson"
 BUCKETS = "system.buckets."
 # Bytes of documents that go to the server at a time; its own limit for one message is 48 MB.
 BATCH_BYTES = 16_000_000
+_DURABLE = WriteConcern(w="majority", j=True)
 
 
 class Keeper(StoreKeeper):
@@ -55,8 +56,7 @@ class Keeper(StoreKeeper):
                         # The server refuses to read a capped collection as of a moment.
                         at = None if one.capped else session
                         records[one.full_name] = self._dump(client, at, one, folder / _file(before, one))
-            after = self._describe(client)
-            if len(before) != len(after) or not all(map(Description.same, before, after)):
+            if self._describe(client) != before:
                 raise self._failed(
                     "backup",
                     expected="collections, options and indexes that stay as they are meanwhile",
@@ -95,7 +95,7 @@ class Keeper(StoreKeeper):
         database, _, name = collection.partition(".")
         with self._client(self._reach) as mongodb:
             with mongodb.asked() as client:
-                made = client[database].get_collection(name, write_concern=WriteConcern(w="majority", j=True))
+                made = client[database].get_collection(name, write_concern=_DURABLE)
                 # A time series has no unique key to replace by.
                 replaces = overwrite and "timeseries" not in made.options()
 
@@ -151,7 +151,9 @@ class Keeper(StoreKeeper):
             database.command({"create": one.name, **dict(one.options.items())})
             if one.kind == "view":
                 return
-            self._insert(client, package.path(file), one)
+            durable = database.get_collection(_source(one), write_concern=_DURABLE)
+            for batch in _batches(package.path(file)):
+                durable.insert_many(batch, bypass_document_validation=True)
             if one.expires:
                 # Once its index is there, the server may remove documents that have expired since the backup.
                 self._expect_documents(client, package, one, file)
@@ -159,28 +161,18 @@ class Keeper(StoreKeeper):
             missing = [_index(one, index) for index in one.indexes if index["name"] not in made]
             if missing:
                 database.command({"createIndexes": one.name, "indexes": missing})
-        except BulkWriteError as error:
-            first = (error.details or {}).get("writeErrors", [{}])[0]
-            observed = f"error {first.get('code', 'without a code')}"
-            raise self._not_restored(observed, of=one.full_name) from None
         except PyMongoError as error:
             if error.timeout:
                 raise
+            # The rest of the server's words has documents in it.
             raise self._not_restored(str(error).split(", full error:")[0], of=one.full_name) from None
-
-    def _insert(self, client: MongoClient[Document], path: Path, one: Description) -> None:
-        durable = client[one.database].get_collection(
-            _source(one), write_concern=WriteConcern(w="majority", j=True)
-        )
-        for batch in _batches(path):
-            durable.insert_many(batch, ordered=True, bypass_document_validation=True)
 
     def _verify(self, client: MongoClient[Document], package: Package, kept: Sequence[Description]) -> None:
         """Read everything back: descriptions, and documents in their order, byte for byte."""
         observed = {one.full_name: one for one in self._describe(client)}
         for one in kept:
             there = observed.pop(one.full_name, None)
-            if there is None or not there.same(one):
+            if there != one:
                 words = "other options or indexes" if there else "no collection"
                 raise self._not_restored(words, of=one.full_name)
             if one.kind != "view" and not one.expires:

@@ -14,7 +14,6 @@ from typing import Any
 
 import bson
 from bson import ObjectId, json_util
-from bson.datetime_ms import DatetimeMS
 from bson.errors import BSONError
 from bson.json_util import JSONMode, JSONOptions
 from bson.raw_bson import RawBSONDocument
@@ -47,8 +46,13 @@ from rollproof.stores.mongodb.bson import (
 )
 from rollproof.stores.mongodb.client import OF_THE_SERVER, Document, Mongodb, marks_of, moment, told
 from rollproof.stores.mongodb.descriptor import MongodbProfile
-from rollproof.stores.mongodb.rights import judged
-from rollproof.stores.mongodb.schema import Description, collections, description, descriptions
+from rollproof.stores.mongodb.schema import (
+    Description,
+    collections,
+    description,
+    descriptions,
+    expires_at,
+)
 from rollproof.stores.names import Name, names_at, names_of, whole_numbers
 from rollproof.stores.policy import excluded_of
 from rollproof.stores.reach import Readable
@@ -61,13 +65,21 @@ ASKED_DOCUMENTS = 1000
 NAMES = 1000
 # Documents of one request; a server answers with at most 16 MB of them.
 BATCH = 5_000
-# The most keys that the server skips in one request of `divide`.
-SKIPPED = 200_000
 _RELAXED = JSONOptions(json_mode=JSONMode.RELAXED)
 # Documents by `_id` of any type: a filter would match only one type.
 _BY_ID: Mapping[str, Any] = {"hint": [("_id", 1)]}
 # The other sections of the server's status are long.
 _CONNECTIONS_ALONE = {"serverStatus": 1, "repl": 0, "metrics": 0, "locks": 0, "wiredTiger": 0, "tcmalloc": 0}
+
+
+_WRITING = frozenset(
+    {
+        *("insert", "update", "remove", "createCollection", "createIndex", "dropCollection", "dropDatabase"),
+        *("dropIndex", "collMod", "renameCollectionSameDB", "convertToCapped", "anyAction"),
+    }
+)
+# A restore drops collections and creates them again.
+_NEEDED = frozenset({"find", "insert", "remove", "createCollection", "createIndex", "dropCollection"})
 
 
 class MongodbReader(Reader):
@@ -106,23 +118,21 @@ class MongodbReader(Reader):
             return marks_of(client)
 
     def ask(self) -> Answer:
-        """Count up to `ASKED_DOCUMENTS` documents of the first collection that holds any."""
+        """Count up to `ASKED_DOCUMENTS` documents of the first collection that holds any, or of the last."""
         with self._mongodb.asked() as client:
             version = str(client.server_info()["version"])
-            first, records = "", 0
+            name = ""
             for name in collections(client, self._profile.databases):
-                first = first or name
                 if records := self._of(client, name).count_documents({}, limit=ASKED_DOCUMENTS):
-                    first = name
                     break
-        if not first:
+        if not name:
             raise self._reach.failed(
                 "no collection",
                 expected=f"a collection in {', '.join(self._profile.databases)}",
                 hint="the collections were dropped, or the profile names another database",
             )
         query = f"count of up to {ASKED_DOCUMENTS} documents"
-        return Answer(query, first, records, f"MongoDB {version}")
+        return Answer(query, name, records, f"MongoDB {version}")
 
     def collections(self) -> Sequence[str]:
         """Return the collections as ``database.collection``."""
@@ -211,26 +221,21 @@ class MongodbReader(Reader):
         return judged(listed["authInfo"]["authenticatedUserPrivileges"], self._profile.databases)
 
     def divide(self, collection: str, records: int) -> tuple[str, ...]:
-        """Return `_id`s that are `records` documents apart, or times for a time series."""
-        described = self._described(collection)
-        if described.time_field is not None:
-            return self._divide_time(described, described.time_field, records)
-        division, left = [""], records
+        """Return `_id`s that are `records` documents apart; a time series, without an order, is one part."""
+        division = [""]
         bounds: dict[str, Any] = {}
-        while True:
-            step = min(left, SKIPPED)
+        ordered = self._described(collection).time_field is None
+        while ordered:
             with self._mongodb.asked() as client:
                 made = self._of(client, collection).with_options(codec_options=RAW)
                 # From the index alone.
-                found = list(made.find({}, {"_id": 1}, skip=step, limit=1, **_BY_ID, **bounds))
+                found = list(made.find({}, {"_id": 1}, skip=records, limit=1, **_BY_ID, **bounds))
             if not found:
-                return tuple(division)
+                break
             key = found[0]["_id"]
             bounds = {"min": {"_id": key}}
-            left -= step
-            if left == 0:
-                division.append(bound_text(key))
-                left = records
+            division.append(bound_text(key))
+        return tuple(division)
 
     def digest(
         self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
@@ -255,11 +260,7 @@ class MongodbReader(Reader):
         expiries = described.expiries
         for part in parts:
             for document, form in self._documents(described, division, part, pace):
-                expires = None
-                if expiries:
-                    decoded = bson.decode(document.raw, LENIENT)
-                    moments = [expiry.of(decoded) for expiry in expiries]
-                    expires = min((one for one in moments if one is not None), default=None)
+                expires = expires_at(document, expiries)
                 hashes = fields(RawBSONDocument(form, RAW))
                 yield part, RecordHash(record_key(document), hashed(form, HASH_BITS), hashes, expires)
 
@@ -296,14 +297,14 @@ class MongodbReader(Reader):
 
         It ends early once it is `stopped`.
         """
-        where, options = self._within(described, division, part)
+        options = self._within(described, division, part)
         excluded = excluded_of(self._profile, described.full_name)
         ordered = described.time_field is None
         with ExitStack() as opened:
             with self._mongodb.asked() as client:
                 session = opened.enter_context(moment(client, possible=ordered and not described.capped))
                 made = client[described.database][described.name]
-                found = made.find_raw_batches(where, batch_size=BATCH, session=session, **options)
+                found = made.find_raw_batches({}, batch_size=BATCH, session=session, **options)
                 opened.callback(found.close)
             while stopped is None or not stopped.is_set():
                 started = time.monotonic()
@@ -323,10 +324,8 @@ class MongodbReader(Reader):
         # A collection that was dropped meanwhile has ended like any other.
         self._described(described.full_name)
 
-    def _within(
-        self, described: Description, division: Sequence[str], part: int
-    ) -> tuple[Document, Mapping[str, Any]]:
-        """Return the filter and the options of `find` for a part."""
+    def _within(self, described: Description, division: Sequence[str], part: int) -> Mapping[str, Any]:
+        """Return the options of `find` for a part."""
         try:
             low, high = (bound_key(text) if text else None for text in [*division, ""][part : part + 2])
         except (ValueError, TypeError, BSONError):
@@ -335,36 +334,29 @@ class MongodbReader(Reader):
                 expected=f"division of {described.full_name} into parts by _id",
                 hint="the baseline was changed by hand, or is of another store",
             ) from None
-        if described.time_field is None:
-            ends = {"min": low, "max": high}
-            return {}, {**_BY_ID, **{end: {"_id": key} for end, key in ends.items() if key is not None}}
-        bounds = {"$gte": low, "$lt": high}
-        between = {operator: bound for operator, bound in bounds.items() if bound is not None}
-        return ({described.time_field: between} if between else {}), {}
+        if described.time_field is not None:
+            return {}
+        return {
+            **_BY_ID,
+            **{end: {"_id": key} for end, key in (("min", low), ("max", high)) if key is not None},
+        }
 
-    def _divide_time(self, described: Description, time_field: str, records: int) -> tuple[str, ...]:
-        """Halve the span of time until each piece has at most `records` records, or is one millisecond."""
-        ends = []
-        for direction in (1, -1):
-            with self._mongodb.asked() as client:
-                series = client[described.database].get_collection(described.name, codec_options=LENIENT)
-                found = series.find_one({}, {time_field: 1}, sort=[(time_field, direction)])
-            if found is None:
-                return ("",)
-            ends.append(int(found[time_field]))
-        bounds: list[int] = []
-        spans = [(ends[0], ends[1] + 1)]
-        while spans:
-            start, end = spans.pop()
-            where = {time_field: {"$gte": DatetimeMS(start), "$lt": DatetimeMS(end)}}
-            with self._mongodb.asked() as client:
-                count = client[described.database][described.name].count_documents(where)
-            if count > records and end - start > 1:
-                middle = (start + end) // 2
-                spans += [(middle, end), (start, middle)]
-            elif count:
-                bounds.append(start)
-        return ("", *(bound_text(DatetimeMS(bound)) for bound in bounds[1:]))
+
+def judged(privileges: Sequence[Mapping[str, Any]], databases: Sequence[str]) -> Rights:
+    """Return the rights on whole databases in a list of privileges, each of a resource and its actions."""
+    writes, lacks = [], []
+    for name in databases:
+        held = frozenset(
+            action
+            for one in privileges
+            if one["resource"].get("anyResource")
+            or (one["resource"].get("db") in {"", name} and one["resource"].get("collection") == "")
+            for action in one["actions"]
+        )
+        writes += [f"{one} on {name}" for one in sorted(held & _WRITING)]
+        if "anyAction" not in held:
+            lacks += [f"{one} on {name}" for one in sorted(_NEEDED - held)]
+    return Rights(tuple(writes), tuple(lacks))
 
 
 def _roles(user: Mapping[str, Any]) -> Json:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import bson
 from bson import json_util
@@ -31,17 +31,16 @@ _OPTIONS: Mapping[str, object] = {
 _INDEX_OPTIONS: Mapping[str, object] = {"unique": False, "sparse": False, "hidden": False}
 
 
-@dataclass(frozen=True, slots=True)
-class Expiry:
-    """Documents expire `seconds` after the earliest date at `path`."""
+Expiry = tuple[tuple[str, ...], float]
+"""A document expires so many seconds after the earliest date at a path."""
 
-    path: tuple[str, ...]
-    seconds: float
 
-    def of(self, document: Mapping[str, Any]) -> float | None:
-        """Return the expiry time of `document` in seconds since 1970, or None if it never expires."""
-        dates = list(_dates(document, self.path))
-        return min(dates) + self.seconds if dates else None
+def expires_at(document: RawBSONDocument, expiries: Sequence[Expiry]) -> float | None:
+    """Return the expiry time of `document` in seconds since 1970, or None if it never expires."""
+    if not expiries:
+        return None
+    decoded = bson.decode(document.raw, LENIENT)
+    return min((date + seconds for path, seconds in expiries for date in _dates(decoded, path)), default=None)
 
 
 def _dates(value: object, path: tuple[str, ...]) -> Iterator[float]:
@@ -59,7 +58,8 @@ def _dates(value: object, path: tuple[str, ...]) -> Iterator[float]:
 class Description:
     """The server's description of a collection, time series or view, of which it keeps each byte.
 
-    The collation in it, of a collection or an index, has the version by which the server orders texts.
+    The indexes are sorted by name. The collation in it, of a collection or an index, has the version by which
+    the server orders texts.
     """
 
     database: str
@@ -89,32 +89,23 @@ class Description:
         return any("expireAfterSeconds" in described for described in (self.options, *self.indexes))
 
     @property
-    def expiries(self) -> tuple[Expiry, ...]:
+    def expiries(self) -> list[Expiry]:
         """The rules by which documents expire, except partial indexes: their documents are unknown."""
         found = [
-            Expiry(tuple(next(iter(index["key"])).split(".")), float(index["expireAfterSeconds"]))
+            (tuple(next(iter(index["key"])).split(".")), float(index["expireAfterSeconds"]))
             for index in self.indexes
             if "expireAfterSeconds" in index and "partialFilterExpression" not in index
         ]
         if "expireAfterSeconds" in self.options:
             field = self.time_field or _CLUSTERED_KEY
-            found.append(Expiry((field,), float(self.options["expireAfterSeconds"])))
-        return tuple(expiry for expiry in found if expiry.seconds >= 0)  # excludes NaN
-
-    def same(self, other: Description) -> bool:
-        """Return True if both have the same kind, options and indexes, the latter in any order."""
-        return (self.full_name, self.kind, self.options.raw) == (
-            other.full_name,
-            other.kind,
-            other.options.raw,
-        ) and {index.raw for index in self.indexes} == {index.raw for index in other.indexes}
+            found.append(((field,), float(self.options["expireAfterSeconds"])))
+        return [expiry for expiry in found if expiry[1] >= 0]  # excludes NaN
 
     def schema(self) -> Json:
         """Return the definition to compare, as texts: the order of keys matters in indexes and views."""
         found: dict[str, Json] = {"kind": self.kind, "options": _texts(self.options, _OPTIONS)}
         if self.kind != "view":
-            by_name = sorted(self.indexes, key=lambda index: str(index["name"]))
-            found["indexes"] = {str(index["name"]): _texts(index, _INDEX_OPTIONS) for index in by_name}
+            found["indexes"] = {str(index["name"]): _texts(index, _INDEX_OPTIONS) for index in self.indexes}
         return found
 
 
@@ -151,16 +142,14 @@ def _entries(client: MongoClient[Document], database: str) -> list[RawBSONDocume
 
     Among system collections, people write only ``system.js``.
     """
-    found = sorted(_listed(client[database], "listCollections", 1), key=lambda entry: str(entry["name"]))
-    return [
-        entry for entry in found if entry["name"] == "system.js" or not entry["name"].startswith("system.")
-    ]
+    found = _listed(client[database], "listCollections", 1)
+    return [one for one in found if one["name"] == "system.js" or not one["name"].startswith("system.")]
 
 
 def _listed(database: Database[Document], command: str, value: object) -> list[RawBSONDocument]:
-    """Return the documents that a command lists; the driver's own helpers decode them, which loses types."""
+    """Return what a command lists, by name; the driver's own helpers decode it, which loses types."""
     with database.cursor_command(command, value, codec_options=RAW) as cursor:
-        return cast("list[RawBSONDocument]", list(cursor))
+        return sorted(cast("list[RawBSONDocument]", list(cursor)), key=lambda one: str(one["name"]))
 
 
 def _texts(described: RawBSONDocument, needless: Mapping[str, object]) -> Json:

@@ -134,9 +134,7 @@ class Mongodb(Subject):
         "view gone": lambda s: s.database.drop_collection("seen"),
         "series": _modify("defined series", expireAfterSeconds=10**9),
     }
-    shapes: ClassVar[Mapping[str, Sizes]] = {
-        name: "about" if name == "series" else "least" for name in SHAPES
-    }
+    shapes: ClassVar[Mapping[str, Sizes]] = {name: "least" for name in SHAPES if name != "series"}
     ways = ways("Authentication failed")
     attempts: ClassVar[Mapping[str, tuple[Act, str]]] = {
         "insert": (lambda s: s.as_reader[DATABASE]["papers"].insert_one({}), "not authorized"),
@@ -185,17 +183,10 @@ class Mongodb(Subject):
             made.insert_many(paper(number) for number in range(PAPERS))
         else:
             made.insert_many(_measured(number) for number in range(40))
-        if shape == "series":
-            # Of a time that its buckets keep apart from those of today.
-            made.insert_one({**_measured(40), "at": START - timedelta(days=40_000)})
         return f"{DATABASE}.shape"
 
     def stir(self, shape: str) -> tuple[set[str], set[str]]:
         made = self.database["shape"]
-        if shape == "series":
-            made.insert_one({"_id": 50, "at": START + timedelta(days=40_000), "by": 1})
-            made.delete_many({"by": 1})
-            return set(), set()
         if "every type" in shape:
             made.insert_many({"_id": key} for key in (-1000.5, Timestamp(9, 9), "b"))
             made.delete_many({"_id": {"$in": [2, "a"]}})

@@ -23,6 +23,12 @@ def test_documents_as_large_as_an_answer_are_all_read(subject: Mongodb, content:
     assert [record.key for record in agreeing_records(content, SHAPE)] == [str(number) for number in range(4)]
 
 
+def test_a_time_series_is_one_part(subject: Mongodb, content: Reader) -> None:
+    made = subject.shaped("series")
+    assert content.divide(made, 7) == ("",)
+    assert len(agreeing_records(content, made)) == 40
+
+
 def test_a_part_is_as_of_one_moment(subject: Mongodb, monkeypatch: pytest.MonkeyPatch) -> None:
     content: Any = subject.content()
     monkeypatch.setattr("rollproof.stores.mongodb.reader.BATCH", 3)

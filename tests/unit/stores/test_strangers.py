@@ -210,7 +210,7 @@ def test_only_a_server_that_answers_without_a_log_in_lets_in_anybody(monkeypatch
 
     admin, close = SimpleNamespace(command=command), lambda: None
     client = cast("Any", SimpleNamespace(admin=admin, close=close, is_mongos=False, is_primary=True))
-    monkeypatch.setattr(mongodb, "connect", lambda *_, anonymous: client if anonymous else None)
+    monkeypatch.setattr(mongodb, "connect", lambda _, database: client if database is None else None)
     reach = _operated().reach
     code = 0
     assert (mongodb.lets_in_anybody(reach), mongodb.told(client, {"a": 1})) == (True, {"databases": []})
