@@ -151,7 +151,7 @@ def _differences(content: Reader, change: str, subject: Mysql) -> list[str]:
         ("GRANT SELECT ON scratch_first.* TO scratch_ann@'%' WITH GRANT OPTION", "account 'scratch_ann'@'%'"),
         (
             "CREATE ROLE scratch_role; GRANT scratch_role TO root@localhost",
-            "account 'root'@'localhost'.roles",
+            "account 'root'@'localhost'.grants",
         ),
         (
             (
