@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import replace
 
 import pymysql
@@ -24,25 +23,7 @@ _PROGRAMS = (
     " WHERE ATTR_NAME = 'program_name'"
 )
 # Any one of these shows an account the connections of others.
-SEEING_OTHERS = frozenset({ALL, "PROCESS"})
-
-
-class _Watching(Mysql):
-    """A connection that sees those of others.
-
-    Without the privilege the server shows an account its own connections alone, without a hint that there are
-    more. One that is granted holds for connections that open later.
-    """
-
-    def connect(self) -> Session:
-        """Connect; raise `Blind` without the privilege."""
-        session = super().connect()
-        with ExitStack() as undo:
-            undo.callback(session.close)
-            if not privileges_of(session).everywhere(SEEING_OTHERS):
-                raise blind(self.reach, "the privilege PROCESS", "an account without it")
-            undo.pop_all()
-        return session
+_SEEING_OTHERS = frozenset({ALL, "PROCESS"})
 
 
 class Clients:
@@ -51,11 +32,16 @@ class Clients:
     def __init__(self, operated: Operated[MysqlProfile]) -> None:
         """Remember how to connect; the first question connects."""
         self._operated = operated
-        self._client = _Watching(operated.reach)
+        self._client = Mysql(operated.reach)
 
     def others(self) -> list[Client]:
         """Return the connections of others."""
         with self._client.asked() as connection:
+            # Without it the server shows the account its own connections alone.
+            if not privileges_of(connection).everywhere(_SEEING_OTHERS):
+                # Once it is granted, it holds for connections that open later.
+                self._client.close()
+                raise blind(self._client.reach, "the privilege PROCESS", "an account without it")
             found = rows(connection, "SHOW PROCESSLIST")
             names = _names(connection)
             ((own,),) = rows(connection, "SELECT CONNECTION_ID()")

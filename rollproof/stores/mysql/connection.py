@@ -56,10 +56,8 @@ class Session(_Connection):
 class Mysql(Client[Session]):
     """One account's connection, in autocommit mode; a `countdown` is the deadline of all its requests."""
 
-    errors: ClassVar = (
-        pymysql.err.MySQLError,
-        RuntimeError,
-    )  # RuntimeError: an authentication plugin is missing
+    # RuntimeError: an authentication plugin is missing.
+    errors: ClassVar = (pymysql.err.MySQLError, RuntimeError)
 
     def __init__(self, reach: Reach, countdown: Countdown | None = None) -> None:
         """Keep the access data."""
@@ -78,6 +76,8 @@ class Mysql(Client[Session]):
             ssl=ssl.create_default_context(cafile=reach.endpoint.ca) if reach.endpoint.tls else None,
             charset="utf8mb4",
             autocommit=True,
+            # Any other level has no snapshot for a whole transaction.
+            init_command="SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
             program_name=NAME,
             connect_timeout=max(1, round(seconds)),
             read_timeout=seconds,
@@ -149,61 +149,44 @@ def tables(connection: Session, databases: Sequence[str], reach: Reach) -> list[
     return sorted(f"{database}.{table}" for database, table in found)
 
 
-def count_rows(connection: Session, names: Sequence[str], countdown: Countdown) -> dict[str, int]:
+def count_rows(connection: Session, names: Sequence[str]) -> dict[str, int]:
     """Return the exact number of rows of tables by ``database.table``, all in one snapshot."""
     counts = {}
-    # READ COMMITTED has no snapshot for the whole transaction.
-    rows(connection, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     rows(connection, "START TRANSACTION WITH CONSISTENT SNAPSHOT")
     for name in names:
-        countdown.left()
         ((count,),) = rows(connection, f"SELECT COUNT(*) FROM {quoted_table(name)}")  # noqa: S608 - quoted
         counts[name] = int(count)
     rows(connection, "ROLLBACK")
     return counts
 
 
-def limit_queries(connection: Session, seconds: float) -> None:
-    """Make the server also end a query when its client gives up."""
-    if connection.flavour == "mariadb":
-        rows(connection, f"SET SESSION max_statement_time = {seconds:.3f}")
-    else:
-        rows(connection, f"SET SESSION max_execution_time = {max(1, int(seconds * 1000))}")
+def require_source(connection: Session, reach: Reach) -> None:
+    """Refuse a replica, whose rows may be those of a moment ago.
 
-
-def require_source(connection: Session, reach: Reach) -> bool:
-    """Refuse a replica, whose rows may be those of a moment ago; return False if that cannot be told.
+    The server tells only an account with REPLICATION CLIENT whether it replicates. Any other account is
+    refused by a server that is read-only.
 
     Raises:
-        Unverifiable: it replicates, or is read-only and does not tell whether it does.
+        Unverifiable: it is one.
     """
-    ((read_only,),) = rows(connection, "SELECT @@GLOBAL.read_only")
-    running = _replication(connection)
-    if running or (read_only and running is None):
+    status = "SHOW REPLICA STATUS" if connection.flavour == "mysql" else "SHOW ALL SLAVES STATUS"
+    try:
+        with closing(connection.cursor(DictCursor)) as cursor:
+            cursor.execute(status)
+            replicates = any(
+                value != "No"
+                for channel in cursor.fetchall()
+                for name, value in channel.items()
+                if name.endswith(("_IO_Running", "_SQL_Running"))
+            )
+    except pymysql.err.OperationalError as error:
+        if error.args[0] not in _DENIED:
+            raise
+        ((replicates,),) = rows(connection, "SELECT @@GLOBAL.read_only")
+    if replicates:
         raise reach.failed(
-            "a replica" if running else "a read-only server that does not tell whether it is a replica",
+            "a replica, or a read-only server that does not tell this account whether it is one",
             expected="a server that is no replica",
             hint="name the source in the profile; "
             "a reader that may ask has REPLICATION CLIENT (MariaDB: REPLICA MONITOR)",
         )
-    return running is not None
-
-
-def _replication(connection: Session) -> bool | None:
-    """Return whether the server applies the changes of another, or None if the account may not ask."""
-    with closing(connection.cursor(DictCursor)) as cursor:
-        try:
-            cursor.execute(
-                "SHOW REPLICA STATUS" if connection.flavour == "mysql" else "SHOW ALL SLAVES STATUS"
-            )
-        except pymysql.err.OperationalError as error:
-            if error.args[0] not in _DENIED:
-                raise
-            return None
-        channels = cursor.fetchall()
-    return any(
-        str(value) != "No"
-        for channel in channels
-        for name, value in channel.items()
-        if name.endswith(("_IO_Running", "_SQL_Running"))
-    )

@@ -14,28 +14,25 @@ from typing import cast
 import pymysql
 
 from rollproof.collection import Json
-from rollproof.errors import ActionFailed
 from rollproof.profile.store_descriptor import Means
 from rollproof.stores.contract import ExportedRecord
 from rollproof.stores.keeper import Put, Restored, StoreKeeper
-from rollproof.stores.mysql.connection import Mysql, Session, count_rows, quoted, rows, tables
-from rollproof.stores.mysql.descriptor import MysqlProfile
-from rollproof.stores.mysql.dump import (
-    LOCK,
-    PROGRAMS,
-    TRAILER,
-    Dump,
-    Programs,
-    expect_taken,
-    expect_whole,
-    read_dump,
+from rollproof.stores.mysql.connection import (
+    Mysql,
+    Session,
+    count_rows,
+    databases_seen,
+    quoted,
+    rows,
+    tables,
 )
+from rollproof.stores.mysql.descriptor import MysqlProfile
+from rollproof.stores.mysql.dump import DUMP_SCRIPT, PROGRAMS, TRAILER, Dump, read_dump
 from rollproof.stores.mysql.floats import put_floats_back, write_floats
-from rollproof.stores.mysql.privileges import ALL, Privileges, privileges_of
+from rollproof.stores.mysql.privileges import ALL, privileges_of
 from rollproof.stores.mysql.rows import insert, prepare
 from rollproof.stores.mysql.schema import (
     Schemas,
-    absent,
     broken_views,
     definers,
     difference,
@@ -51,7 +48,12 @@ from rollproof.system.files import create_file, sha256_of
 
 DUMP = "dump.sql"
 FLOATS = "floats.sql"
+# Held by the restoring session, so that a second restore finds a first that outlived its caller.
+LOCK = "rollproof restore"
 LOCK_SECONDS = 15
+# A restore waits at most this long for a session that still uses a table.
+TABLE_LOCK_SECONDS = 60
+_MIB = 1 << 20
 # Any one of these lets an account make objects that run in another's name.
 FOREIGN_DEFINER = frozenset({ALL, "SUPER", "SET_ANY_DEFINER", "SET_USER_ID", "SET USER"})
 
@@ -65,7 +67,6 @@ class Keeper(StoreKeeper):
         """Remember how to connect, and to run programs in the store's container."""
         super().__init__(writable)
         self._databases = tuple(sorted(writable.profile.databases))
-        self._programs = Programs(writable.profile, writable.control)
 
     def back_up(self, folder: Path) -> Kept:
         """Dump the profile's databases as of one moment: tables, views, triggers, routines and events."""
@@ -79,25 +80,19 @@ class Keeper(StoreKeeper):
         """Back up; what cannot be kept is left out of a `safe` copy, and refused in a backup."""
         countdown = self._whole.start()
         with self._connected(countdown) as connection:
-            gone = absent(connection, self._databases) if safe else []
-            broken = broken_views(connection, self._databases) if safe else {}
+            seen = databases_seen(connection)
+            gone = [name for name in self._databases if safe and name not in seen]
             databases = [name for name in self._databases if name not in gone]
+            broken = broken_views(connection, self._databases) if safe else {}
             before = read_schemas(connection, databases, self._whole)
-            lacking_privileges = self._lacking(connection, before)
-            if lacking_privileges and not safe:
-                raise lacking_privileges
             names = list(tables_of(before))
             floats, inexact = write_floats(connection, before, folder / FLOATS)
-            if inexact and not safe:
-                raise self._failed(
-                    "backup",
-                    expected="beside FLOAT columns a primary key without FLOAT, and no UPDATE trigger",
-                    observed=f"none for {', '.join(inexact)}",
-                    hint="keep this store by a snapshot of its volume, or make the column DOUBLE",
-                )
-            dump = self._dumped(connection, folder / DUMP, databases, names, broken, countdown)
+            lacking = [*self._lacking(connection, before), *(f"exact values of {name}" for name in inexact)]
             if not safe:
-                expect_taken(dump, self.name, _packet(connection), folder / DUMP)
+                self._expect_nothing_lacking(lacking)
+            dump = self._dump(connection, folder / DUMP, databases, names, broken, countdown)
+            if not safe:
+                self._expect_taken(connection, dump.longest)
             again = folder / f"{FLOATS}.again"
             write_floats(connection, before, again)
             same_floats = sha256_of(again) == sha256_of(folder / FLOATS)
@@ -114,8 +109,7 @@ class Keeper(StoreKeeper):
         left_out = [
             *(f"database {name}, which is not there" for name in gone),
             *(f"view {'.'.join(name)} ({reason})" for name, reason in broken.items()),
-            *([f"what the account may not see ({lacking_privileges.summary})"] if lacking_privileges else []),
-            *(f"exact FLOAT values of {name}" for name in inexact),
+            *lacking,
         ]
         method = f"{PROGRAMS[connection.flavour][0]} --single-transaction, with routines, triggers and events"
         if besides:
@@ -137,6 +131,7 @@ class Keeper(StoreKeeper):
                 "absent": gone,
                 "schema": before,
                 "exact_floats": floats,
+                "longest_statement": dump.longest,
             },
         )
 
@@ -144,33 +139,30 @@ class Keeper(StoreKeeper):
         """Drop the profile's databases, make them again from the dump, and compare them with the backup."""
         countdown = self._whole.start()
         package = read_package(folder, kind=self.kind)
-        gone = package.details["absent"]
-        there = [name for name in self._databases if name not in gone]
-        dump = read_dump(package.path(DUMP))
+        gone, kept = package.details["absent"], package.details["schema"]
         with self._connected(countdown) as connection:
-            expect_whole(dump, self.name, set(package.records), there, package.path(DUMP))
             self._expect_same(package, "databases", package.details["databases"], list(self._databases))
             self._expect_same(package, "flavour", package.details["product"], connection.flavour)
-            expect_taken(dump, self.name, _packet(connection), package.path(DUMP))
+            self._expect_taken(connection, package.details["longest_statement"])
             server = {"product": connection.flavour, "server": connection.version}
             self._expect_readable(package, server)
-            if lacking_privileges := self._lacking(connection, package.details["schema"]):
-                raise lacking_privileges
+            self._expect_nothing_lacking(self._lacking(connection, kept))
             self._end_earlier_restore(connection)
-            self._try_definers(connection, definers(package.details["schema"]))
-            seen = [name for name in self._databases if name not in absent(connection, self._databases)]
-            present = tables(connection, seen, self._whole) if seen else []
+            self._try_definers(connection, definers(kept))
+            there = sorted(databases_seen(connection).intersection(self._databases))
+            present = tables(connection, there, self._whole) if there else []
             if gone:  # a foreign key of another database must not prevent DROP
                 rows(connection, "SET SESSION foreign_key_checks = 0")
             for database in gone:
                 rows(connection, f"DROP DATABASE IF EXISTS {quoted(database)}")
-            self._programs.load(connection, package.path(DUMP), deadline=countdown.left())
+            self._load(connection, package.path(DUMP), countdown)
         # A new connection: the first has been idle for as long as the load took.
         with self._connected(countdown) as connection:
             put_floats_back(connection, package.path(FLOATS))
-            schemas = read_schemas(connection, there, self._whole)
-            observed = difference(package.details["schema"], schemas)
-            counts = count_rows(connection, list(tables_of(schemas)), countdown)
+            restored = [name for name in self._databases if name not in gone]
+            schemas = read_schemas(connection, restored, self._whole)
+            observed = difference(kept, schemas)
+            counts = count_rows(connection, list(tables_of(schemas)))
         for name, records in package.records.items():
             if not observed and counts.get(name) != records:
                 observed = f"{counts.get(name)} rows of {name} instead of {records}"
@@ -207,35 +199,50 @@ class Keeper(StoreKeeper):
         with Mysql(self._whole, countdown) as client, client.asked() as connection:
             yield connection
 
-    def _lacking(self, connection: Session, schemas: Schemas) -> ActionFailed | None:
-        """Return the error of an account that cannot dump, and create again, `schemas`; None if it can."""
+    def _lacking(self, connection: Session, schemas: Schemas) -> list[str]:
+        """Return what the account lacks to dump, and create again, all of `schemas`."""
         held = privileges_of(connection)
-        ((user,),) = rows(connection, "SELECT CURRENT_USER()")
-        others = set(definers(schemas)) - {user}
         lacking = held.missing(self._databases)
+        ((user, logs, trusts),) = rows(
+            connection, "SELECT CURRENT_USER(), @@log_bin, @@log_bin_trust_function_creators"
+        )
+        others = set(definers(schemas)) - {user}
         if others and not held.everywhere(FOREIGN_DEFINER):
             lacking.append(f"SET_ANY_DEFINER (MariaDB: SET USER) for {', '.join(sorted(others))}")
+        # With a binary log, few may create triggers and functions.
         code = any(name.startswith(("trigger ", "function ")) for name in schemas)
-        if code and not _may_make_code(connection, held):
+        if code and logs and not trusts and not held.everywhere(frozenset({ALL, "SUPER"})):
             lacking.append("SUPER, or log_bin_trust_function_creators = 1, for triggers and functions")
+        versioned = [name for name, one in schemas.items() if one.get("table_type") == "SYSTEM VERSIONED"]
+        return lacking + [f"the history of {name}, which no dump has" for name in versioned]
+
+    def _expect_nothing_lacking(self, lacking: Sequence[str]) -> None:
         if lacking:
-            return self._failed(
+            raise self._failed(
                 "privileges of the operator",
                 expected="those to dump and to re-create all of the databases",
                 observed=f"none for {', '.join(lacking)}",
-                hint="grant them: the dump would silently lack what an account may not see",
+                hint="grant them: the dump would silently lack what an account may not see; a FLOAT needs a"
+                " primary key without FLOAT and no UPDATE trigger, or keep the store by its volume",
             )
-        history = [name for name, one in schemas.items() if one.get("table_type") == "SYSTEM VERSIONED"]
-        if history:
-            return self._failed(
-                "system-versioned tables",
-                expected="none, since a dump lacks their history",
-                observed=", ".join(history),
-                hint="keep this store by a snapshot of its volume",
-            )
-        return None
 
-    def _dumped(
+    def _expect_taken(self, connection: Session, longest: int) -> None:
+        """Check that the server takes each statement of a dump, of which the longest has `longest` bytes.
+
+        A dump has binary values in hexadecimal, twice as long as the server took them from the application.
+        The server would refuse one after the databases have been dropped.
+        """
+        ((most,),) = rows(connection, "SELECT @@GLOBAL.max_allowed_packet")
+        if longest > most:
+            enough = -(-longest // _MIB) * _MIB
+            raise self._failed(
+                "dump",
+                expected=f"statements of {most:,} bytes at most, the server's max_allowed_packet",
+                observed=f"one of {longest:,}",
+                hint=f"SET GLOBAL max_allowed_packet = {enough}, and the same in the server's configuration",
+            )
+
+    def _dump(
         self,
         connection: Session,
         path: Path,
@@ -244,32 +251,80 @@ class Keeper(StoreKeeper):
         broken: Collection[tuple[str, str]],
         countdown: Countdown,
     ) -> Dump:
-        """Dump all but the `broken` views."""
+        """Dump all but the `broken` views; the dump must hold the tables `names`, and no complaint."""
         if databases:
-            self._programs.dump(connection, path, databases, broken, deadline=countdown.left())
+            # Numbers of transactions and masking policies (new in 9.7) are the server's, not the databases'.
+            own = ("--set-gtid-purged=OFF", "--loose-masking-policies=0")
+            options = (
+                *("--single-transaction", "--quick", "--routines", "--triggers", "--events", "--hex-blob"),
+                *("--no-tablespaces", "--add-drop-database"),
+                *(f"--ignore-table={database}.{view}" for database, view in broken),
+                *(own if connection.flavour == "mysql" else ()),
+                *("--databases", "--", *databases),
+            )
+            script = ("sh", "-c", DUMP_SCRIPT, "sh", PROGRAMS[connection.flavour][0])
+            self._run(connection, script, options, countdown, stdout=path)
         else:
             with create_file(path) as stream:
                 stream.write(f"{TRAILER.decode()}\n".encode())
         dump = read_dump(path)
-        expect_whole(dump, self.name, set(names), databases, path)
+        absent = sorted(set(names) - dump.rows.keys())
+        if dump.complaints or not dump.complete or absent:
+            raise self._failed(
+                "dump",
+                expected="every table, no complaint, and '-- Dump completed' at the end",
+                observed=" | ".join(dump.complaints)
+                or (f"no table {', '.join(absent)}" if dump.complete else "none: it was cut"),
+                hint="see the privileges of the operator and the free space on the host",
+            )
         return dump
+
+    def _load(self, connection: Session, path: Path, countdown: Countdown) -> None:
+        """Run the statements of the dump at `path`."""
+        session = f"SET SESSION lock_wait_timeout = {TABLE_LOCK_SECONDS}, @held = GET_LOCK('{LOCK}', 5)"
+        # The client takes no data for its own commands, and sends no statement twice.
+        options = ("--binary-mode", "--skip-reconnect", f"--init-command={session}")
+        self._run(connection, PROGRAMS[connection.flavour][1:], options, countdown, stdin=path)
+
+    def _run(
+        self,
+        connection: Session,
+        program: Sequence[str],
+        options: Sequence[str],
+        countdown: Countdown,
+        **stream: Path,
+    ) -> None:
+        """Run a program as the operator inside the store's container; its command line holds no secret."""
+        ((port,),) = rows(connection, "SELECT @@port")
+        operator = self._profile.operator
+        self._control.run(
+            self._profile.address.service or self._profile.services[0],
+            [
+                *program,
+                *("--no-defaults", "--protocol=TCP", "--host=127.0.0.1", f"--port={port}"),
+                *(f"--user={operator.user}", "--default-character-set=utf8mb4", "--max-allowed-packet=1G"),
+                *(["--get-server-public-key"] if connection.flavour == "mysql" else []),
+                *options,
+            ],
+            deadline=countdown.left(),
+            environment={"MYSQL_PWD": operator.password},
+            **stream,
+        )
 
     def _end_earlier_restore(self, connection: Session) -> None:
         """End a session that still restores although its caller is gone: it would undo this restore."""
-        for _ in range(2):
-            ((held,),) = rows(connection, "SELECT GET_LOCK(%s, %s)", [LOCK, LOCK_SECONDS])
-            if held == 1:
-                rows(connection, "DO RELEASE_LOCK(%s)", [LOCK])
-                return
-            ((other,),) = rows(connection, "SELECT IS_USED_LOCK(%s)", [LOCK])
-            if other is not None:
-                rows(connection, f"KILL {int(other)}")
-        raise self._failed(
-            "restore",
-            expected="no other restore of this server",
-            observed="one that does not end",
-            hint="see SHOW PROCESSLIST for a session of the operator, and end it",
-        )
+        ((earlier,),) = rows(connection, "SELECT IS_USED_LOCK(%s)", [LOCK])
+        if earlier is not None:
+            rows(connection, f"KILL {int(earlier)}")
+        ((ended,),) = rows(connection, "SELECT GET_LOCK(%s, %s)", [LOCK, LOCK_SECONDS])
+        if ended != 1:
+            raise self._failed(
+                "restore",
+                expected="no other restore of this server",
+                observed="one that does not end",
+                hint="see SHOW PROCESSLIST for a session of the operator, and end it",
+            )
+        rows(connection, "DO RELEASE_LOCK(%s)", [LOCK])
 
     def _try_definers(self, connection: Session, definers: Sequence[str]) -> None:
         """Create a view in each definer's name, as the dump will, in a database that the dump then drops.
@@ -294,14 +349,3 @@ class Keeper(StoreKeeper):
                     "(with a definer such as root: SYSTEM_USER)",
                 ) from None
             rows(connection, f"DROP VIEW {probe}")
-
-
-def _packet(connection: Session) -> int:
-    ((most,),) = rows(connection, "SELECT @@GLOBAL.max_allowed_packet")
-    return int(most)
-
-
-def _may_make_code(connection: Session, held: Privileges) -> bool:
-    """Return whether the account may create triggers and functions: with a binary log few may."""
-    ((logs, trusts),) = rows(connection, "SELECT @@log_bin, @@log_bin_trust_function_creators")
-    return not logs or bool(trusts) or held.everywhere(frozenset({ALL, "SUPER"}))

@@ -7,12 +7,12 @@ triggers. Only the grants tell "none" from "hidden".
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rollproof.collection import Json
 from rollproof.stores.contract import Rights
-from rollproof.stores.mysql.connection import Flavour, Session, databases_seen, rows
+from rollproof.stores.mysql.connection import Flavour, Session, rows
 from rollproof.stores.mysql.schema import BODIES
 
 ALL = "ALL PRIVILEGES"
@@ -40,11 +40,6 @@ _GLOBAL = frozenset({"SHOW_ROUTINE"})
 _GRANT = re.compile(
     r"(?P<verb>GRANT|REVOKE) (?P<privileges>.+) ON (?P<database>\*|`(?:[^`]|``)+`)\.\* (?:TO|FROM) "
 )
-# A grant on one table or some of its columns; the names of columns stand in parentheses.
-_OF_A_TABLE = re.compile(
-    r"GRANT (?P<privileges>.+) ON (?P<database>`(?:[^`]|``)+`)\.(?P<table>`(?:[^`]|``)+`) TO "
-)
-_COLUMNS = re.compile(r"\s*\([^)]*\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +54,11 @@ class Privileges:
         held: frozenset[str] = frozenset()
         for pattern, privileges in self.granted:
             if pattern == "*":
-                held |= privileges - self._lost(database)
+                # MySQL's partial revokes name databases literally.
+                held |= privileges.difference(*(lost for name, lost in self.revoked if name == database))
             elif _covers(pattern, database):
                 held |= privileges
         return held
-
-    def any_on(self, database: str) -> bool:
-        """Return True if a grant speaks of `database`, be it there or not."""
-        return any(_covers(pattern, database) for pattern, _ in self.granted)
 
     def everywhere(self, any_of: frozenset[str]) -> bool:
         """Return True if one of these privileges is held on everything."""
@@ -82,27 +74,15 @@ class Privileges:
             for one in sorted(NEEDED - every)
         ]
 
-    def _lost(self, database: str) -> frozenset[str]:
-        # MySQL's partial revokes name databases literally.
-        return frozenset(one for name, lost in self.revoked if name == database for one in lost)
-
 
 def privileges_of(connection: Session) -> Privileges:
     """Return the account's privileges, those of its active roles included."""
-    return parsed(grant_lines(connection))
-
-
-def grant_lines(connection: Session) -> list[str]:
-    """Return the lines of SHOW GRANTS, those of the active roles included.
-
-    Never show them to anyone: MariaDB includes the password's hash.
-    """
     query = "SHOW GRANTS"
     if connection.flavour == "mysql":
         ((roles,),) = rows(connection, "SELECT CURRENT_ROLE()")
         if roles != "NONE":
             query = f"SHOW GRANTS FOR CURRENT_USER() USING {roles}"
-    return [str(text) for (text,) in rows(connection, query)]
+    return parsed(str(text) for (text,) in rows(connection, query))
 
 
 def parsed(grants: Iterable[str]) -> Privileges:
@@ -115,21 +95,15 @@ def parsed(grants: Iterable[str]) -> Privileges:
     return Privileges(found["GRANT"], found["REVOKE"])
 
 
-def rights(lines: Iterable[str], databases: Sequence[str]) -> Rights:
-    """Return the rights in the lines of SHOW GRANTS, those of single tables and columns included."""
-    lines = tuple(lines)
-    held = parsed(lines)
+def rights(held: Privileges, databases: Sequence[str]) -> Rights:
+    """Return the rights on whole `databases`, as `Rights` has them."""
     writes = [f"{one} on {name}" for name in databases for one in sorted(held.on(name) & _WRITING)]
-    return Rights((*writes, *_of_tables(lines, databases)), tuple(held.missing(databases)))
+    return Rights(tuple(writes), tuple(held.missing(databases)))
 
 
-def _of_tables(lines: Iterable[str], databases: Sequence[str]) -> Iterator[str]:
-    for line in lines:
-        if match := _OF_A_TABLE.match(line):
-            database, table = (match[part][1:-1].replace("``", "`") for part in ("database", "table"))
-            given = frozenset(re.split(r",\s*", _COLUMNS.sub("", match["privileges"])))
-            if database in databases:
-                yield from (f"{one} on {database}.{table}" for one in sorted(given & _WRITING))
+def shows(held: Privileges, database: str) -> bool:
+    """Return whether the server shows the account a `database` with its tables, if it is there."""
+    return not held.on(database).isdisjoint({ALL, "SELECT"})
 
 
 def sight(
@@ -156,15 +130,6 @@ def sight(
             privilege = first.get(f"{kind}s", first["routines"])
             seen[f"the body of {name}"] = _needed(privilege, of.partition(".")[0])
     return seen
-
-
-def dropped(held: Privileges, connection: Session, databases: Sequence[str]) -> frozenset[str]:
-    """Return the missing `databases` on which the account has a privilege.
-
-    A grant outlives its database. Only a grant tells a dropped database from a hidden one.
-    """
-    there = databases_seen(connection)
-    return frozenset(name for name in databases if name not in there and held.any_on(name))
 
 
 def _needed(privilege: str, database: str) -> str:

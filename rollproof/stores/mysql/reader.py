@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -36,7 +35,6 @@ from rollproof.stores.mysql.connection import (
     count_rows,
     databases_seen,
     escaped_percents,
-    limit_queries,
     quoted,
     quoted_table,
     require_source,
@@ -44,8 +42,8 @@ from rollproof.stores.mysql.connection import (
     tables,
 )
 from rollproof.stores.mysql.descriptor import MysqlProfile
-from rollproof.stores.mysql.privileges import dropped, grant_lines, privileges_of, rights, sight
-from rollproof.stores.mysql.rows import RowReader, TooLong
+from rollproof.stores.mysql.privileges import privileges_of, rights, shows, sight
+from rollproof.stores.mysql.rows import RowReader
 from rollproof.stores.mysql.schema import read_schemas
 from rollproof.stores.mysql.table import (
     LONGEST_TOGETHER,
@@ -59,7 +57,7 @@ from rollproof.stores.mysql.table import (
 )
 from rollproof.stores.names import Name
 from rollproof.stores.policy import excluded_of, policy_of
-from rollproof.stores.reach import Readable
+from rollproof.stores.reach import Countdown, Readable
 from rollproof.stores.reader import Reader
 from rollproof.system.side_by_side import Workers
 
@@ -98,21 +96,21 @@ class _Table:
 class _Reading(Mysql):
     """A connection of a reader: in one form of values, and to no replica."""
 
-    tells_source = True
-    """Whether the server tells this account if it is a replica."""
-
     def connect(self) -> Session:
         """Connect, and prepare the session."""
         session = super().connect()
         try:
-            limit_queries(session, self.reach.deadline)
-            self.tells_source = require_source(session, self.reach)
+            require_source(session, self.reach)
             # The form of values depends on the first two; the timeout keeps slow readers from being cut off.
             rows(session, "SET SESSION time_zone = '+00:00', sql_mode = '', net_write_timeout = 600")
-            rows(session, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            if session.flavour == "mysql":
+            # The server itself ends a query whose client has given up.
+            if session.flavour == "mariadb":
+                rows(session, f"SET SESSION max_statement_time = {self.reach.deadline:.3f}")
+            else:
+                milliseconds = max(1, int(self.reach.deadline * 1000))
                 # Otherwise AUTO_INCREMENT counters are up to a day old.
-                rows(session, "SET SESSION information_schema_stats_expiry = 0")
+                expiry = "information_schema_stats_expiry = 0"
+                rows(session, f"SET SESSION max_execution_time = {milliseconds}, {expiry}")
         except BaseException:
             session.close()
             raise
@@ -124,25 +122,25 @@ class MysqlReader(Reader):
 
     _profile: MysqlProfile
 
+    blind_spots: tuple[str, ...] = (
+        "VIRTUAL columns, computed when they are read: their expression is compared, not their values",
+        "the sign of a zero in FLOAT and DOUBLE columns, which no dump holds",
+        "in JSON, a DECIMAL, date or time that a function put there, and a number or text that reads so",
+        "the history of system-versioned tables; of a SEQUENCE its bounds and steps, and where it is",
+        "the ALGORITHM of views: the server tells it in a statement alone",
+        "passwords, limits and rules of log-in of accounts; what an application sets in its session",
+        "tables without transactions (MyISAM, Aria) are read while others may write to them",
+        "whether a writable server is a replica that lags, for an account without REPLICATION CLIENT",
+    )
+
     def __init__(self, readable: Readable[MysqlProfile]) -> None:
         """Keep the access data; the first question connects."""
         super().__init__(readable)
         self._idle: list[_Reading] = []
-        self._tells_source = True
-        self.blind_spots: tuple[str, ...] = (
-            "VIRTUAL columns, computed when they are read: their expression is compared, not their values",
-            "the sign of a zero in FLOAT and DOUBLE columns, which no dump holds",
-            "in JSON, a DECIMAL, date or time that a function put there, and a number or text that reads so",
-            "the history of system-versioned tables; of a SEQUENCE its bounds and steps, and where it is",
-            "the ALGORITHM of views: the server tells it in a statement alone",
-            "passwords, limits and rules of log-in of accounts; what an application sets in its session",
-            "tables without transactions (MyISAM, Aria) are read while others may write to them",
-        )
 
     def ask(self) -> Answer:
-        """Count up to `ASKED_ROWS` rows of the first table that holds any."""
-        countdown = self._reach.start()
-        with self._connected() as connection:
+        """Count up to `ASKED_ROWS` rows of the first table that holds any, or of the last."""
+        with self._connected(self._reach.start()) as connection:
             names = tables(connection, self._profile.databases, self._reach)
             if not names:
                 raise self._reach.failed(
@@ -150,21 +148,13 @@ class MysqlReader(Reader):
                     expected=f"a table in {', '.join(self._profile.databases)}",
                     hint="the tables were dropped, or the account has no privilege on them",
                 )
-            first, records = names[0], 0
             for name in names:
-                countdown.left()
                 source = f"(SELECT 1 FROM {quoted_table(name)} LIMIT {ASKED_ROWS}) AS seen"  # noqa: S608 - quoted
                 ((records,),) = rows(connection, f"SELECT COUNT(*) FROM {source}")  # noqa: S608
                 if records:
-                    first = name
                     break
-        version = connection.version
-        return Answer(
-            query=f"SELECT COUNT(*) of up to {ASKED_ROWS} rows",
-            collection=first,
-            records=int(records),
-            server=version if connection.flavour == "mariadb" else f"MySQL {version}",
-        )
+        server = connection.version if connection.flavour == "mariadb" else f"MySQL {connection.version}"
+        return Answer(f"SELECT COUNT(*) of up to {ASKED_ROWS} rows", name, int(records), server)
 
     def holdings(self) -> Mapping[str, Any]:
         """Return the databases that the account sees, the server's own apart."""
@@ -189,9 +179,8 @@ class MysqlReader(Reader):
 
     def counts(self) -> Mapping[str, int]:
         """Return `SELECT COUNT(*)` of every table by ``database.table``, in one snapshot."""
-        countdown = self._reach.start()
-        with self._connected() as connection:
-            return count_rows(connection, tables(connection, self._profile.databases, self._reach), countdown)
+        with self._connected(self._reach.start()) as connection:
+            return count_rows(connection, tables(connection, self._profile.databases, self._reach))
 
     def collections(self) -> Sequence[str]:
         """Return the tables as ``database.table``."""
@@ -201,8 +190,7 @@ class MysqlReader(Reader):
     def count(self, collection: str) -> int:
         """Return `SELECT COUNT(*)` of one table."""
         with self._connected() as connection:
-            ((count,),) = rows(connection, f"SELECT COUNT(*) FROM {quoted_table(collection)}")  # noqa: S608 - quoted
-        return int(count)
+            return count_rows(connection, [collection])[collection]
 
     def connections(self) -> tuple[int, int]:
         """Return the numbers of connected and allowed clients."""
@@ -237,9 +225,6 @@ class MysqlReader(Reader):
         """Return the databases, tables, views, triggers, routines and events. See `read_schemas`."""
         with self._connected() as connection:
             found = read_schemas(connection, self._profile.databases, self._reach)
-        if not self._tells_source:
-            spot = "whether the server is a replica that lags: the account has no REPLICATION CLIENT"
-            self.blind_spots = tuple(dict.fromkeys([*self.blind_spots, spot]))
         for name, schema in found.items():
             # It moves with every insert, so it is compared only if inserts are not allowed.
             if policy_of(self._profile, name) != "exact":
@@ -249,8 +234,7 @@ class MysqlReader(Reader):
     def sight(self, schemas: Mapping[str, Json]) -> Mapping[str, str]:
         """Return each database's kinds of objects, and the hidden bodies."""
         with self._connected() as connection:
-            held = privileges_of(connection)
-            return sight(held, connection.flavour, self._profile.databases, schemas)
+            return sight(privileges_of(connection), connection.flavour, self._profile.databases, schemas)
 
     def beside(self) -> Beside:
         """Return accounts, grants, global variables, and the databases of others."""
@@ -260,13 +244,14 @@ class MysqlReader(Reader):
     def rights(self) -> Rights:
         """Return what the account may do, by the server's own list of grants."""
         with self._connected() as connection:
-            return rights(grant_lines(connection), self._profile.databases)
+            return rights(privileges_of(connection), self._profile.databases)
 
     def standing(self) -> Sequence[str]:
         """Return the tables without those of dropped databases; a hidden database is an error."""
         with self._connected() as connection:
-            gone = dropped(privileges_of(connection), connection, self._profile.databases)
-            left = tuple(name for name in self._profile.databases if name not in gone)
+            there, held = databases_seen(connection), privileges_of(connection)
+            # A grant outlives its database: whoever has one sees the database, unless it was dropped.
+            left = [name for name in self._profile.databases if name in there or not shows(held, name)]
             return tables(connection, left, self._reach) if left else ()
 
     def divide(self, collection: str, records: int) -> tuple[str, ...]:
@@ -290,8 +275,15 @@ class MysqlReader(Reader):
         with Workers(min(pace.connections, len(parts)), "mysql") as workers:
 
             def digested(part: int) -> Iterator[tuple[int, Digest]]:
+                digest = Digest(0, 0)
                 with self._connected() as connection:
-                    digest = self._digest_part(connection, table, division, part, pace, workers.stopped)
+                    for condition in self._requests(connection, table, division, part, pace):
+                        if workers.stopped.is_set():
+                            rows(connection, "ROLLBACK")
+                            return
+                        query = f"SELECT COUNT(*), SUM({table.hash}) {table.rows} WHERE {condition}"
+                        ((count, total),) = rows(connection, query)
+                        digest += Digest(int(count), int(total or 0))
                 yield part, digest
 
             yield from workers.merged(digested, parts)
@@ -313,25 +305,6 @@ class MysqlReader(Reader):
         """Close the idle connections."""
         while self._idle:
             self._idle.pop().close()
-
-    def _digest_part(
-        self,
-        connection: Session,
-        table: _Table,
-        division: Sequence[str],
-        part: int,
-        pace: Pace,
-        stopped: threading.Event,
-    ) -> Digest:
-        digest = Digest(0, 0)
-        for condition in self._requests(connection, table, division, part, pace):
-            if stopped.is_set():
-                rows(connection, "ROLLBACK")
-                break
-            query = f"SELECT COUNT(*), SUM({table.hash}) {table.rows} WHERE {condition}"
-            ((count, total),) = rows(connection, query)
-            digest += Digest(int(count), int(total or 0))
-        return digest
 
     def _rows(
         self,
@@ -408,26 +381,26 @@ class MysqlReader(Reader):
     def _table(self, connection: Session, collection: str) -> _Table:
         """Prepare a table for reading; its definition is read each time, as it may have been altered."""
         database, _, name = collection.partition(".")
-        columns = read_columns(connection, database, name)
-        if not columns:
+        found = rows(
+            connection,
+            "SELECT COALESCE(avg_row_length, 0), @@max_allowed_packet FROM information_schema.tables"
+            " WHERE table_schema = %s AND table_name = %s",
+            [database, name],
+        )
+        if not found:
             raise self._reach.failed(
                 "no table of that name",
                 expected=f"table {collection}",
                 hint=f"it was dropped, or {self._reach.account.user} has no privilege on it: SHOW GRANTS",
             )
-        ((packet,),) = rows(connection, "SELECT @@max_allowed_packet")
+        ((length, packet),) = found
         if packet < 2 * LONGEST_TOGETHER:
             raise self._reach.failed(
                 f"max_allowed_packet = {packet}",
                 expected=f"room for a row: max_allowed_packet = {2 * LONGEST_TOGETHER} at least",
                 hint="raise max_allowed_packet of the server: what is longer, the server takes for NULL",
             )
-        ((length,),) = rows(
-            connection,
-            "SELECT avg_row_length FROM information_schema.tables"
-            " WHERE table_schema = %s AND table_name = %s",
-            [database, name],
-        )
+        columns = read_columns(connection, database, name)
         fields = hashed(columns, excluded_of(self._profile, collection))
         return _Table(
             name=collection,
@@ -435,19 +408,19 @@ class MysqlReader(Reader):
             key=read_key(connection, database, name, columns),
             hash=row_hash(fields),
             fields=tuple(fields),
-            first_rows=max(Pace.SMALLEST, min(FIRST_ROWS, FIRST_BYTES // max(1, int(length or 0)))),
+            first_rows=max(Pace.SMALLEST, min(FIRST_ROWS, FIRST_BYTES // max(1, int(length)))),
         )
 
     @contextmanager
-    def _connected(self) -> Iterator[Session]:
-        """Give a connection; it is reused only if the block ends without an exception."""
+    def _connected(self, countdown: Countdown | None = None) -> Iterator[Session]:
+        """Give a connection for one call; it is reused only if the block ends without an exception."""
         try:
             client = self._idle.pop()
         except IndexError:  # a check before pop() would race with other threads
             client = _Reading(self._reach)
         try:
             with client.asked() as connection:
-                self._tells_source = client.tells_source
+                connection.countdown = countdown
                 yield connection
         except BaseException:
             client.close()
@@ -459,7 +432,7 @@ class MysqlReader(Reader):
         collection = selection.collection
         with self._connected() as connection:
             table = self._table(connection, collection)
-            reader = RowReader(list(table.columns.values()))
+            reader = RowReader([*table.columns.values()], self._reach)
             for part, records in selection.wanted.items():
                 found = self._rows(
                     connection,
@@ -474,17 +447,7 @@ class MysqlReader(Reader):
                 with closing(found):
                     for key, value, values in found:
                         if (key, value) in records:
-                            yield ExportedRecord(key, value, self._read(reader, collection, values))
-
-    def _read(self, reader: RowReader, collection: str, values: Sequence[Any]) -> Json:
-        try:
-            return reader.read(values)
-        except TooLong as column:
-            raise self._reach.failed(
-                f"one of column {column} that is longer than max_allowed_packet",
-                expected=f"whole values of {collection}",
-                hint="raise max_allowed_packet of the server",
-            ) from None
+                            yield ExportedRecord(key, value, reader.read(values))
 
 
 def _columns(names: Sequence[str]) -> str:

@@ -15,10 +15,8 @@ from rollproof.collection import Json
 from rollproof.stores.canonical import bytes_json, text_json
 from rollproof.stores.mysql.connection import Session, escaped_percents, quoted_table, rows
 from rollproof.stores.mysql.table import Column
+from rollproof.stores.reach import Reach
 
-# Bytes of texts in one statement. Longer values are assembled from pieces before it, as the statement might
-# exceed the server's packet limit.
-PIECE_BYTES = 256 << 10
 # A table may hold zero dates, dates such as 30 February, and 0 in AUTO_INCREMENT columns. All other values
 # that do not fit are refused: an inserted row must equal the exported row.
 _STRICT = "STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES"
@@ -41,10 +39,6 @@ _BYTES = frozenset(
 _UTF8 = frozenset({"utf8", "utf8mb3", "utf8mb4", "ascii"})
 
 
-class TooLong(Exception):
-    """The server gave NULL for a value that is longer than its `max_allowed_packet`."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Cell:
     """A column's `selected` expressions, and the value to travel; the first expression is not None then."""
@@ -56,8 +50,9 @@ class _Cell:
 class RowReader:
     """Reads one table's rows. Columns that the server generates are left out."""
 
-    def __init__(self, columns: Sequence[Column]) -> None:
+    def __init__(self, columns: Sequence[Column], reach: Reach) -> None:
         """Prepare for a table with these columns."""
+        self._reach = reach
         self._cells = {column.name: _cell(column) for column in columns if not column.generated}
 
     @property
@@ -73,7 +68,11 @@ class RowReader:
             own = values[start : start + len(cell.selected)]
             start += len(cell.selected)
             if own[0] is None and own[-1] == 0:
-                raise TooLong(name)
+                raise self._reach.failed(
+                    f"NULL for one of column {name} that is longer than max_allowed_packet",
+                    expected="whole values of a row",
+                    hint="raise max_allowed_packet of the server",
+                )
             row[name] = None if own[0] is None else cell.value(*own)
         return row
 
@@ -103,31 +102,16 @@ def insert(
     """
     places: list[str] = []
     values: list[object] = []
-    room, lenient = PIECE_BYTES, False
+    lenient = False
     for name, value in row.items():
         column = columns[name]
         lenient |= column.type == "enum" and value == 0
-        charset: str | None
-        match value:
-            case str():
-                content, charset = value.encode(), "utf8mb4"
-            case dict():
-                content, charset = b64decode(value["base64"]), column.charset
-            case _:
-                places.append("%s")
-                values.append(value)
-                continue
-        if len(content) <= room:
-            room -= len(content)
-            source = "_binary %s"
-            values.append(content)
+        if isinstance(value, dict):
+            places.append(f"CONVERT(_binary %s USING {column.charset})" if column.charset else "_binary %s")
+            values.append(b64decode(value["base64"]))
         else:
-            source = f"@value{len(places)}"
-            rows(connection, f"SET {source} = x''")
-            for start in range(0, len(content), PIECE_BYTES):
-                piece = content[start : start + PIECE_BYTES]
-                rows(connection, f"SET {source} = CONCAT({source}, _binary %s)", [piece])
-        places.append(source if charset is None else f"CONVERT({source} USING {charset})")
+            places.append("%s")
+            values.append(value)
     rows(connection, "SET sql_mode = %s", [_LENIENT if lenient else _STRICT])
     names = escaped_percents(", ".join(columns[name].sql for name in row))
     into = f"{'REPLACE' if replace else 'INSERT'} INTO {escaped_percents(quoted_table(collection))}"

@@ -15,7 +15,7 @@ from pymysql.cursors import DictCursor
 from pymysql.err import MySQLError
 
 from rollproof.collection import Json
-from rollproof.stores.mysql.connection import Flavour, Session, databases_seen, quoted, rows, tables
+from rollproof.stores.mysql.connection import Flavour, Session, quoted_table, rows, tables
 from rollproof.stores.reach import Reach
 
 Schemas = dict[str, dict[str, Json]]
@@ -37,59 +37,45 @@ _OF_THE_CLIENT = range(2000, 3000)
 
 
 class _Source(NamedTuple):
-    """A query of `information_schema`, the columns with a name in it, and those with a part's path there."""
+    """A query of `information_schema`, the columns with a part's path there, and those with a name in it."""
 
     query: str
-    database: str
-    name: str
     path: tuple[str, ...] = ()
+    database: str = "table_schema"
+    name: str = "table_name"
 
 
-_TABLES = _Source(
-    "tables WHERE table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')", "table_schema", "table_name"
-)
+_TABLES = _Source("tables WHERE table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')")
 _PARTS: Mapping[str, _Source] = {
-    "columns": _Source("columns WHERE TRUE", "table_schema", "table_name", ("column_name",)),
-    "indexes": _Source("statistics WHERE TRUE", "table_schema", "table_name", ("index_name", "seq_in_index")),
-    "foreign_keys": _Source(
-        "referential_constraints WHERE TRUE", "constraint_schema", "table_name", ("constraint_name",)
-    ),
+    "columns": _Source("columns WHERE TRUE", ("column_name",)),
+    "indexes": _Source("statistics WHERE TRUE", ("index_name", "seq_in_index")),
+    "foreign_keys": _Source("referential_constraints WHERE TRUE", ("constraint_name",), "constraint_schema"),
     "foreign_key_columns": _Source(
-        "key_column_usage WHERE referenced_table_name IS NOT NULL",
-        "table_schema",
-        "table_name",
-        ("constraint_name", "ordinal_position"),
+        "key_column_usage WHERE referenced_table_name IS NOT NULL", ("constraint_name", "ordinal_position")
     ),
     "partitions": _Source(
-        "partitions WHERE partition_name IS NOT NULL",
-        "table_schema",
-        "table_name",
-        ("partition_name", "subpartition_name"),
+        "partitions WHERE partition_name IS NOT NULL", ("partition_name", "subpartition_name")
     ),
 }
 _CHECKS: Mapping[Flavour, _Source] = {
     "mysql": _Source(
         "table_constraints JOIN information_schema.check_constraints"
         " USING (constraint_schema, constraint_name) WHERE constraint_type = 'CHECK'",
-        "table_schema",
-        "table_name",
         ("constraint_name",),
     ),
-    "mariadb": _Source(
-        "check_constraints WHERE TRUE", "constraint_schema", "table_name", ("constraint_name",)
-    ),
+    "mariadb": _Source("check_constraints WHERE TRUE", ("constraint_name",), "constraint_schema"),
 }
 _OBJECTS: Mapping[str, _Source] = {
-    "database": _Source("schemata WHERE TRUE", "schema_name", ""),
+    "database": _Source("schemata WHERE TRUE", database="schema_name", name=""),
     # MariaDB's; of MySQL's tables none has this type.
-    "sequence": _Source("tables WHERE table_type = 'SEQUENCE'", "table_schema", "table_name"),
-    "view": _Source("views WHERE TRUE", "table_schema", "table_name"),
-    "trigger": _Source("triggers WHERE TRUE", "trigger_schema", "trigger_name"),
-    "event": _Source("events WHERE TRUE", "event_schema", "event_name"),
+    "sequence": _Source("tables WHERE table_type = 'SEQUENCE'"),
+    "view": _Source("views WHERE TRUE"),
+    "trigger": _Source("triggers WHERE TRUE", database="trigger_schema", name="trigger_name"),
+    "event": _Source("events WHERE TRUE", database="event_schema", name="event_name"),
 }
-_ROUTINES = _Source("routines WHERE TRUE", "routine_schema", "routine_name")
+_ROUTINES = _Source("routines WHERE TRUE", database="routine_schema", name="routine_name")
 # Position 0 is a function's return value.
-_PARAMETERS = _Source("parameters WHERE TRUE", "specific_schema", "specific_name", ("ordinal_position",))
+_PARAMETERS = _Source("parameters WHERE TRUE", ("ordinal_position",), "specific_schema", "specific_name")
 # How the server orders the texts of these tables: an index made by another order is wrong.
 _COLLATIONS = (
     "SELECT collations.* FROM information_schema.collations WHERE collation_name IN"
@@ -181,19 +167,13 @@ def definers(schemas: Schemas) -> list[str]:
     return sorted({str(one["definer"]) for one in schemas.values() if "definer" in one})
 
 
-def absent(connection: Session, databases: Sequence[str]) -> list[str]:
-    """Return the names in `databases` that do not exist, or are invisible to the account."""
-    seen = databases_seen(connection)
-    return [name for name in databases if name not in seen]
-
-
 def broken_views(connection: Session, databases: Sequence[str]) -> dict[tuple[str, str], str]:
     """Return the views that the server cannot describe, by database and name, with its error for each."""
     broken = {}
     query = "SELECT table_schema, table_name FROM information_schema.views WHERE table_schema IN %s"
     for database, view in sorted(rows(connection, query, [tuple(databases)])):
         try:
-            rows(connection, f"SHOW FIELDS FROM {quoted(database)}.{quoted(view)}")
+            rows(connection, f"SHOW FIELDS FROM {quoted_table(f'{database}.{view}')}")
         except MySQLError as error:
             if error.args[0] in _OF_THE_CLIENT:
                 raise

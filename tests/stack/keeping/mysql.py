@@ -15,10 +15,8 @@ from rollproof.errors import ActionFailed
 from rollproof.stores.contract import ExportedRecord, Pace
 from rollproof.stores.keeper import StoreKeeper
 from rollproof.stores.mysql import reader as mysql_export
-from rollproof.stores.mysql import rows as mysql_rows
 from rollproof.stores.mysql.connection import Mysql as MysqlClient
 from rollproof.stores.mysql.connection import rows
-from rollproof.stores.mysql.dump import Programs
 from rollproof.stores.reach import Reach
 from tests.stack.keeping.subject import WHOLE, Bench, Chosen, Damage, Exported, Subject
 from tests.stack.mysql_content import CONTENT, DAMAGE, QUERIES
@@ -199,7 +197,7 @@ class Mysql(Subject):
             " e longblob, f longblob)"
         )
         self.sql(
-            "INSERT INTO t VALUES (1, REPEAT(x'000a27ff', 2500000), REPEAT('é日', 500000),"
+            "INSERT INTO t VALUES (1, REPEAT(x'000a27ff', 1500000), REPEAT('é日', 500000),"
             " CONCAT('[\"', REPEAT('x', 1000000), '\"]'), REPEAT('e', 200000), REPEAT('f', 200000))"
         )
 
@@ -256,7 +254,6 @@ class Mysql(Subject):
         return Chosen(TABLE, ("3", "4", "5", "6", "77"), spoil, ("3", "77"), size=20)
 
     def small(self, patch: pytest.MonkeyPatch) -> None:
-        patch.setattr(mysql_rows, "PIECE_BYTES", 3)
         patch.setattr(mysql_export, "TOLD", 2)  # beyond it, rows are compared here
         patch.setattr(Pace, "next_size", lambda *_: 7)
 
@@ -317,7 +314,7 @@ class Mysql(Subject):
 
     def loading(self, keeper: StoreKeeper) -> tuple[object, str, Callable[[], object]]:
         delete = "DELETE FROM scratch_first.child LIMIT 1"
-        return Programs, "load", partial(self.sql, delete)
+        return keeper, "_load", partial(self.sql, delete)
 
 
 class Mariadb(Mysql):

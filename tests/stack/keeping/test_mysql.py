@@ -13,12 +13,10 @@ from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
 from rollproof.errors import ActionFailed, Unverifiable
-from rollproof.stores.mysql import dump as mysql_dump
 from rollproof.stores.mysql import keeper as mysql_keeper
 from rollproof.stores.mysql.connection import Mysql as MysqlClient
 from rollproof.stores.mysql.connection import rows
-from rollproof.stores.mysql.dump import LOCK
-from rollproof.stores.mysql.keeper import Keeper
+from rollproof.stores.mysql.keeper import LOCK, Keeper
 from rollproof.stores.package import MANIFEST, Kept
 from rollproof.stores.reach import Reach
 from tests.stack.keeping.mysql import Mysql
@@ -218,7 +216,7 @@ def test_a_restore_that_outlived_its_caller_is_ended(
 def test_a_restore_does_not_wait_for_ever_for_a_table_in_use(
     subject: Mysql, kept: Backup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mysql_dump, "TABLE_LOCK_SECONDS", 1)
+    monkeypatch.setattr(mysql_keeper, "TABLE_LOCK_SECONDS", 1)
     with _user(subject) as user:
         rows(user, "START TRANSACTION")
         rows(user, "SELECT * FROM scratch_first.child")

@@ -22,6 +22,7 @@ from rollproof.stores.keepers import open_clients
 from rollproof.stores.mongodb import client as mongodb
 from rollproof.stores.mongodb import clients as mongodb_clients
 from rollproof.stores.mysql import clients as mysql_clients
+from rollproof.stores.mysql.privileges import Privileges
 from rollproof.stores.reach import Reach
 from rollproof.stores.redis import client as redis_client
 from rollproof.stores.redis import clients as redis_clients
@@ -165,6 +166,7 @@ def test_mysql_tells_a_client_on_our_own_accounts(
             raise pymysql.err.OperationalError(1142, "SELECT command denied")
         return [*programs]
 
+    monkeypatch.setattr(mysql_clients, "privileges_of", lambda _: Privileges([("*", frozenset({"PROCESS"}))]))
     monkeypatch.setattr(mysql_clients, "rows", rows)
     assert [str(one) for one in clients.others()] == ["operator@10.0.0.1", "operator@10.0.0.9"]
     # Without names, account and host alone say who it is.
