@@ -190,13 +190,7 @@ class Keeper(RecordKeeper):
 
     def _write(self, held: HeldMount, path: Path) -> list[RecordHash]:
         """Write a mount's files into a tar; return their records."""
-        stream = create_file(path)
-        with (
-            stream,
-            tarfile.open(
-                fileobj=stream, mode="w", format=tarfile.PAX_FORMAT, errors="surrogateescape"
-            ) as tar,
-        ):
+        with create_file(path) as stream, tarfile.open(fileobj=stream, mode="w") as tar:
 
             def keep(file: File, content: Hashing | None) -> None:
                 with self._reader.writing():

@@ -150,7 +150,7 @@ class MountsReader(Listed):
 
     def mounted(self, collection: str) -> HeldMount:
         """Return one mount of the profile; raises `Unverifiable`."""
-        return self.found(collection, self._engine.containers())
+        return self.found(collection, self._engine.containers() if collection in self._profile.held else {})
 
     @contextmanager
     def files(self, held: HeldMount) -> Iterator[Iterator[File]]:
@@ -163,9 +163,7 @@ class MountsReader(Listed):
         with self._engine.files(held.container.id, place, seconds) as chunks:
             stream = TarStream(chunks)
             try:
-                with tarfile.open(
-                    fileobj=cast("IO[bytes]", stream), mode="r|", errors="surrogateescape"
-                ) as tar:
+                with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|") as tar:
                     yield self._files(held, tar, stream)
             except tarfile.TarError as error:
                 raise self._reach.failed(
@@ -250,8 +248,7 @@ class MountsReader(Listed):
         found: dict[str, Json] = {}
         for name, held in self.mounts().items():
             with self.files(held) as files:
-                info = next(files).info
-            found[name] = {"permissions": f"{info.mode & 0o7777:04o}", "owner": f"{info.uid}:{info.gid}"}
+                found[name] = {**_about(next(files).info)}
         return found
 
     def divide(self, collection: str, records: int) -> tuple[str, ...]:
@@ -332,11 +329,14 @@ def key_of(path: str) -> str:
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
+def _about(info: TarInfo) -> dict[str, str]:
+    return {"permissions": f"{info.mode & 0o7777:04o}", "owner": f"{info.uid}:{info.gid}"}
+
+
 def _record(path: str, info: TarInfo, content: bytes, excluded: Collection[str]) -> RecordHash:
     fields: dict[str, bytes | None] = {
         "kind": next((kind for test, kind in _KINDS if getattr(info, test)()), "file").encode(),
-        "permissions": f"{info.mode & 0o7777:04o}".encode(),
-        "owner": f"{info.uid}:{info.gid}".encode(),
+        **{name: value.encode() for name, value in _about(info).items()},
     }
     if info.isreg() or info.islnk():
         fields["content"] = content
@@ -361,17 +361,11 @@ def _write(file: File, content: Hashing, path: Path) -> Json:
     """Write a tar of one file, and return what people are shown of it."""
     info = file.below(".")
     with create_file(path) as stream:
-        with tarfile.open(
-            fileobj=stream, mode="w", format=tarfile.PAX_FORMAT, errors="surrogateescape"
-        ) as tar:
+        with tarfile.open(fileobj=stream, mode="w") as tar:
             tar.addfile(info, cast("IO[bytes]", content) if info.isreg() else None)
         stream.flush()
         os.fsync(stream.fileno())
-    shown: dict[str, Json] = {
-        "permissions": f"{info.mode & 0o7777:04o}",
-        "owner": f"{info.uid}:{info.gid}",
-        "tar": f"{FILES}/{path.name}",
-    }
+    shown: dict[str, Json] = {**_about(info), "tar": f"{FILES}/{path.name}"}
     if info.issym() or info.islnk():
         shown["target"] = key_of(info.linkname)
     return shown

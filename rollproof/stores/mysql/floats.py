@@ -23,12 +23,11 @@ from rollproof.system.files import create_file
 _INEXACT_KEYS = frozenset({"float", "double", "bit"})
 
 
-def write_floats(connection: Session, schemas: Schemas, path: Path) -> tuple[int, list[str]]:
+def write_floats(connection: Session, schemas: Schemas, path: Path) -> list[str]:
     """Write a statement line for each value of `schemas`' tables that a dump changes.
 
-    Returns the number of these values, and the columns with values that could not be put back.
+    Returns the columns with values that could not be put back.
     """
-    count = 0
     left_out = []
     triggered = {
         f"{one['event_object_schema']}.{one['event_object_table']}"
@@ -43,15 +42,12 @@ def write_floats(connection: Session, schemas: Schemas, path: Path) -> tuple[int
             for column, one in columns.items():
                 if one["data_type"] != "float" or one["generation_expression"]:
                     continue
-                changed = _changed(name, column)
-                ((affected,),) = rows(connection, f"SELECT COUNT(*) {changed}")
-                if affected and key is None:
-                    left_out.append(f"{quoted_table(name)}.{quoted(column)}")
-                elif affected and key is not None:
+                if key is not None:
                     for statement in _statements(connection, name, column, key, own):
                         stream.write(statement.encode() + b"\n")
-                        count += 1
-    return count, left_out
+                elif rows(connection, f"SELECT 1 {_changed(name, column)} LIMIT 1"):
+                    left_out.append(f"{quoted_table(name)}.{quoted(column)}")
+    return left_out
 
 
 def put_floats_back(connection: Session, path: Path) -> None:

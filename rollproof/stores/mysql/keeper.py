@@ -86,8 +86,11 @@ class Keeper(StoreKeeper):
             broken = broken_views(connection, self._databases) if safe else {}
             before = read_schemas(connection, databases, self._whole)
             names = list(tables_of(before))
-            floats, inexact = write_floats(connection, before, folder / FLOATS)
-            lacking = [*self._lacking(connection, before), *(f"exact values of {name}" for name in inexact)]
+            inexact = write_floats(connection, before, folder / FLOATS)
+            lacking = [
+                *self._lacking(connection, before),
+                *(f"exact FLOAT values of {name}" for name in inexact),
+            ]
             if not safe:
                 self._expect_nothing_lacking(lacking)
             dump = self._dump(connection, folder / DUMP, databases, names, broken, countdown)
@@ -130,7 +133,6 @@ class Keeper(StoreKeeper):
                 "databases": list(self._databases),
                 "absent": gone,
                 "schema": before,
-                "exact_floats": floats,
                 "longest_statement": dump.longest,
             },
         )

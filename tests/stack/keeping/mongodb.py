@@ -318,4 +318,4 @@ class Mongodb(Subject):
         return keeper, "_dump", lambda: self.client[FIRST]["meanwhile"].insert_one({})
 
     def loading(self, keeper: StoreKeeper) -> tuple[object, str, Callable[[], object]]:
-        return keeper, "_insert", lambda: self.client[FIRST]["typed"].delete_one({})
+        return keeper, "_create", lambda: self.client[FIRST]["typed"].delete_one({})

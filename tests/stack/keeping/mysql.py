@@ -197,7 +197,7 @@ class Mysql(Subject):
             " e longblob, f longblob)"
         )
         self.sql(
-            "INSERT INTO t VALUES (1, REPEAT(x'000a27ff', 1500000), REPEAT('é日', 500000),"
+            "INSERT INTO t VALUES (1, REPEAT(x'000a27ff', 200000), REPEAT('é日', 500000),"
             " CONCAT('[\"', REPEAT('x', 1000000), '\"]'), REPEAT('e', 200000), REPEAT('f', 200000))"
         )
 
