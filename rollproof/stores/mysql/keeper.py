@@ -221,11 +221,11 @@ class Keeper(StoreKeeper):
     def _expect_nothing_lacking(self, lacking: Sequence[str]) -> None:
         if lacking:
             raise self._failed(
-                "privileges of the operator",
-                expected="those to dump and to re-create all of the databases",
-                observed=f"none for {', '.join(lacking)}",
-                hint="grant them: the dump would silently lack what an account may not see; a FLOAT needs a"
-                " primary key without FLOAT and no UPDATE trigger, or keep the store by its volume",
+                "dump",
+                expected="all of the databases in it, and an operator who may create them again",
+                observed=f"without {', '.join(lacking)}",
+                hint="grant what the operator lacks; a table with FLOAT needs a primary key of other types,"
+                " and no UPDATE trigger; what no dump holds is kept by a snapshot of the volume",
             )
 
     def _expect_taken(self, connection: Session, longest: int) -> None:

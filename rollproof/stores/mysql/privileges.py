@@ -35,8 +35,6 @@ _WRITING = frozenset(
 _SHOWING = {"tables": "SELECT", "views": "SHOW VIEW", "triggers": "TRIGGER", "events": "EVENT"}
 _SHOWING_ROUTINES: Mapping[Flavour, str] = {"mysql": "SHOW_ROUTINE", "mariadb": "SHOW CREATE ROUTINE"}
 _SHOWING_NAMES = frozenset({"EXECUTE", "ALTER ROUTINE", "CREATE ROUTINE"})
-# These privileges are granted on everything or not at all.
-_GLOBAL = frozenset({"SHOW_ROUTINE"})
 _GRANT = re.compile(
     r"(?P<verb>GRANT|REVOKE) (?P<privileges>.+) ON (?P<database>\*|`(?:[^`]|``)+`)\.\* (?:TO|FROM) "
 )
@@ -133,7 +131,8 @@ def sight(
 
 
 def _needed(privilege: str, database: str) -> str:
-    return f"{privilege} on {'*' if privilege in _GLOBAL else database}.*"
+    # That one is granted on everything or not at all.
+    return f"{privilege} on {'*' if privilege == 'SHOW_ROUTINE' else database}.*"
 
 
 def _covers(pattern: str, database: str) -> bool:

@@ -144,7 +144,7 @@ def test_what_the_operator_may_not_see_is_not_left_out_silently(subject: Mysql, 
     subject.fill()
     subject.server.root(f"REVOKE TRIGGER ON `scratch\\_%`.* FROM {OPERATOR}@'%'")
     try:
-        with pytest.raises(ActionFailed, match="observed none for TRIGGER on scratch_first"):
+        with pytest.raises(ActionFailed, match="observed without TRIGGER on scratch_first"):
             _keeper(subject).back_up(tmp_path)
     finally:
         subject.server.root(f"GRANT TRIGGER ON `scratch\\_%`.* TO {OPERATOR}@'%'")
@@ -158,7 +158,7 @@ def test_floats_that_could_not_be_put_back_are_refused(filled: Mysql, tmp_path: 
     filled.sql("INSERT INTO scratch_first.loose VALUES (1234567.875)")
     (tmp_path / "refused").mkdir()
     with pytest.raises(
-        ActionFailed, match=r"none for exact FLOAT values of `scratch_first`\.`loose`\.`value`"
+        ActionFailed, match=r"observed without exact FLOAT values of `scratch_first`\.`loose`\.`value`"
     ):
         _keeper(filled).back_up(tmp_path / "refused")
 
@@ -195,7 +195,7 @@ def test_privileges_that_a_restore_needs_are_tried_before_anything_changes(
     wanted = "SYSTEM_USER" if subject.server.flavour == "mysql" else "SUPER, SET USER"
     subject.server.root(f"REVOKE {wanted} ON *.* FROM {OPERATOR}@'%'")
     try:
-        with pytest.raises(ActionFailed, match="privileges of the operator"):
+        with pytest.raises(ActionFailed, match=r"privileges of the operator|an operator who may create"):
             kept.keeper.restore(kept.folder)
         assert subject.observe() == kept.before
     finally:
