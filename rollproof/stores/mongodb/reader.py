@@ -326,20 +326,16 @@ class MongodbReader(Reader):
 
     def _within(self, described: Description, division: Sequence[str], part: int) -> Mapping[str, Any]:
         """Return the options of `find` for a part."""
+        ends = zip(("min", "max"), [*division, ""][part : part + 2], strict=True)
         try:
-            low, high = (bound_key(text) if text else None for text in [*division, ""][part : part + 2])
+            bounds = {end: {"_id": bound_key(text)} for end, text in ends if text}
         except (ValueError, TypeError, BSONError):
             raise self._reach.failed(
                 "another text",
                 expected=f"division of {described.full_name} into parts by _id",
                 hint="the baseline was changed by hand, or is of another store",
             ) from None
-        if described.time_field is not None:
-            return {}
-        return {
-            **_BY_ID,
-            **{end: {"_id": key} for end, key in (("min", low), ("max", high)) if key is not None},
-        }
+        return {**_BY_ID, **bounds} if described.time_field is None else {}
 
 
 def judged(privileges: Sequence[Mapping[str, Any]], databases: Sequence[str]) -> Rights:
