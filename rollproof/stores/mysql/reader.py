@@ -432,7 +432,7 @@ class MysqlReader(Reader):
         collection = selection.collection
         with self._connected() as connection:
             table = self._table(connection, collection)
-            reader = RowReader([*table.columns.values()], self._reach)
+            reader = RowReader([*table.columns.values()])
             for part, records in selection.wanted.items():
                 found = self._rows(
                     connection,

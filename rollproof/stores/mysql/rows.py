@@ -15,7 +15,6 @@ from rollproof.collection import Json
 from rollproof.stores.canonical import bytes_json, text_json
 from rollproof.stores.mysql.connection import Session, escaped_percents, quoted_table, rows
 from rollproof.stores.mysql.table import Column
-from rollproof.stores.reach import Reach
 
 # A table may hold zero dates, dates such as 30 February, and 0 in AUTO_INCREMENT columns. All other values
 # that do not fit are refused: an inserted row must equal the exported row.
@@ -50,9 +49,8 @@ class _Cell:
 class RowReader:
     """Reads one table's rows. Columns that the server generates are left out."""
 
-    def __init__(self, columns: Sequence[Column], reach: Reach) -> None:
+    def __init__(self, columns: Sequence[Column]) -> None:
         """Prepare for a table with these columns."""
-        self._reach = reach
         self._cells = {column.name: _cell(column) for column in columns if not column.generated}
 
     @property
@@ -67,12 +65,6 @@ class RowReader:
         for name, cell in self._cells.items():
             own = values[start : start + len(cell.selected)]
             start += len(cell.selected)
-            if own[0] is None and own[-1] == 0:
-                raise self._reach.failed(
-                    f"NULL for one of column {name} that is longer than max_allowed_packet",
-                    expected="whole values of a row",
-                    hint="raise max_allowed_packet of the server",
-                )
             row[name] = None if own[0] is None else cell.value(*own)
         return row
 
@@ -119,19 +111,19 @@ def insert(
 
 
 def _cell(column: Column) -> _Cell:
-    """Return a column's cell. Its first selected value is NULL only if the value is NULL or too long."""
     in_utf8 = f"CONVERT({column.sql} USING utf8mb4)"
     if column.type in ("enum", "set"):
         number = f"CAST({column.sql} AS UNSIGNED)"
         return _Cell((number, in_utf8), _choice if column.type == "enum" else _choices)
-    is_null = f"{column.sql} IS NULL"
     stored = f"CAST({column.sql} AS BINARY)"
     if column.charset in _UTF8:
-        return _Cell((stored, is_null), lambda content, _: text_json(content))
+        return _Cell((stored,), text_json)
     if column.charset:
-        return _Cell((stored, in_utf8, is_null), lambda content, text, _: _encoded(content, text))
+        return _Cell(
+            (stored, in_utf8), lambda content, text: {"text": text, "base64": b64encode(content).decode()}
+        )
     if column.type in _BYTES:
-        return _Cell((stored, is_null), lambda content, _: bytes_json(content))
+        return _Cell((stored,), bytes_json)
     return _Cell((_plain(column),))
 
 
@@ -142,10 +134,6 @@ def _plain(column: Column) -> str:
     # In CHAR dates and times, and MariaDB's types such as addresses, which it accepts in the form it returns.
     read_as = _NUMBERS.get(column.type, "" if column.type == "json" else "CHAR")
     return f"CAST({column.sql} AS {read_as})" if read_as else column.sql
-
-
-def _encoded(content: bytes, text: str) -> Json:
-    return {"text": text, "base64": b64encode(content).decode()}
 
 
 def _choice(number: int, text: str) -> Json:

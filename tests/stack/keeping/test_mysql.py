@@ -93,25 +93,6 @@ def test_a_value_that_no_longer_fits_is_refused(subject: Mysql, tmp_path: Path) 
     assert subject.sql("SELECT * FROM t") == []
 
 
-# The settings of the stack's server are those of others too.
-@pytest.mark.of("mariadb")
-def test_what_the_server_gives_as_null_for_its_length_is_no_export(subject: Mysql, tmp_path: Path) -> None:
-    subject.clear()
-    subject.sql("CREATE TABLE t (id int PRIMARY KEY, note longtext)")
-    subject.sql("INSERT INTO t VALUES (1, REPEAT('x', 3000000))")
-    ((packet,),) = subject.sql("SELECT @@max_allowed_packet")
-    subject.server.root(f"SET GLOBAL max_allowed_packet = {2 << 20}")
-    try:
-        with (
-            subject.place.content() as content,
-            subject.place.export() as export,
-            pytest.raises(Unverifiable, match="one of column note that is longer than max_allowed_packet"),
-        ):
-            exported(export, TABLE, wanted_of(content, TABLE), tmp_path)
-    finally:
-        subject.server.root(f"SET GLOBAL max_allowed_packet = {packet}")
-
-
 # A backup.
 
 
