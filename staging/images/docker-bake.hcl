@@ -34,3 +34,10 @@ target "mariadb" {
   context = "mariadb"
   tags = ["${PREFIX}/mysql"]
 }
+
+# Not in the stack: the contracts of stores run it.
+target "postgresql" {
+  inherits = ["from-base"]
+  context = "postgresql"
+  tags = ["${PREFIX}/postgresql"]
+}
