@@ -15,8 +15,7 @@ from rollproof.profile.recognition import Recognition
 _UNSUPPORTED = (
     *("arangodb", "cassandra", "chroma", "clickhouse*", "cockroach", "couchdb", "elasticsearch*", "etcd"),
     *("influxdb", "meilisearch", "memcached", "mssql-server", "nats", "neo4j", "opensearch", "oracle-*"),
-    *("pgvector", "postgis", "postgres*", "pulsar", "rabbitmq", "scylla", "timescaledb*", "typesense"),
-    *("weaviate", "zookeeper", "cp-zookeeper"),
+    *("pulsar", "rabbitmq", "scylla", "typesense", "weaviate", "zookeeper", "cp-zookeeper"),
 )
 """Images of stores that the suite has no kind for."""
 _PROXIES = ("nginx*", "traefik", "caddy", "haproxy", "httpd", "envoy*", "openresty", "apache")

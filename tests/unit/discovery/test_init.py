@@ -112,7 +112,11 @@ EXPECTED: dict[str, dict[str, Any]] = {
         "url": "http://127.0.0.1:8081/",
     },
     "few": {
-        "stores": {"mysql": ("mysql", ("maria",)), "redis": ("redis", ("sessions",))},
+        "stores": {
+            "mysql": ("mysql", ("maria",)),
+            "postgresql": ("postgresql", ("database",)),
+            "redis": ("redis", ("sessions",)),
+        },
         "services": ("api",),
         "writers": ("api",),
         "url": f"http://{UNANSWERED}.invalid/",
@@ -173,7 +177,6 @@ def test_what_is_not_supported_is_named(state: Path, init: Init) -> None:
     said = init(*_files("few", state))
     profile = Path("few.toml").read_text(encoding="utf-8")
     for service, what in (
-        ("database", "postgres:16"),
         ("search", "elasticsearch:8.15.0"),
         ("broker", "rabbitmq:3"),
         ("Admin", "letters"),

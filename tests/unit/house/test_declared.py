@@ -29,7 +29,7 @@ DEVELOPERS = [
 ]
 # What the operator would wait for before the first check, which needs none of it.
 SLOW = [
-    *("pymysql", "pymongo", "redis", "minio", "kafka", "pymilvus", "numpy", "httpx", "matplotlib"),
+    *("pymysql", "psycopg", "pymongo", "redis", "minio", "kafka", "pymilvus", "numpy", "httpx", "matplotlib"),
     "qdrant_client",
     *("docker", "requests", "urllib3", "rich", "typer", "sqlglot", "apprise", "prometheus_client"),
     "cryptography",

@@ -28,7 +28,18 @@ OTHERS = """
 8.4   -   +   ?
 9.0   -   -   +
 """
-TABLES = {"mongodb": MONGODB, **dict.fromkeys(("mysql", "milvus", "qdrant", "redis"), OTHERS)}
+# By major version.
+POSTGRESQL = """
+      16.4 17.2 17.5
+16.4    +    ?    ?
+17.2    -    +    +
+17.5    -    +    +
+"""
+TABLES = {
+    "mongodb": MONGODB,
+    "postgresql": POSTGRESQL,
+    **dict.fromkeys(("mysql", "milvus", "qdrant", "redis"), OTHERS),
+}
 
 
 def marks(kind: str, text: str) -> Marks:

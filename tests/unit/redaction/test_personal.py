@@ -30,6 +30,10 @@ ANNA, BERT = "anna.öst@example.org", "bert@example.org"
 PERSONAL = Personal(FIELDS, ["secret-of-a-store"], public=["canary"])
 
 
+POSTGRESQL: dict[str, Json] = {"columns": {"a": {"position": 1}, "b": {"position": 2}}}
+PRIMARY_B: Json = {"pk": {"unique": True, "primary": True, "columns": ["b"]}}
+
+
 def table(**indexes: Sequence[tuple[str | None, int | None]]) -> Json:
     """Return the schema of a table of three columns, by its unique indexes: columns, each with its prefix."""
     return {
@@ -100,6 +104,9 @@ def test_a_pattern_of_one_place_covers_no_other() -> None:
         ("milvus", {"fields": [{"name": "email", "is_primary": True}, {"name": "v"}]}, ("email",)),
         ("milvus", {}, None),
         ("mongodb", None, ("_id",)),
+        ("postgresql", {**POSTGRESQL, "indexes": PRIMARY_B}, ("b",)),
+        ("postgresql", POSTGRESQL, ("a",)),
+        ("postgresql", {}, None),
         ("redis", {}, ("key",)),
         ("kafka", {}, ()),
     ],

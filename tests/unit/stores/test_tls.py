@@ -38,6 +38,7 @@ GREETING = (
 )
 ASKS_FOR_TLS = 36
 FIRST = {"mysql": len(GREETING).to_bytes(3, "little") + b"\0" + GREETING}
+POSTGRESQL_ASKS_FOR_TLS = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
 A_HANDSHAKE = b"\x16"
 
 
@@ -93,6 +94,13 @@ def server(kind: str, certificate: Path, key: Path) -> Iterator[tuple[int, Heard
             if len(asked) < ASKS_FOR_TLS or not asked[5] & 0x08:
                 heard.first.append(b"no TLS")
                 return
+        if kind == "postgresql":
+            # A client of PostgreSQL asks for TLS in eight bytes, and waits for one.
+            asked = client.recv(8, socket.MSG_WAITALL)
+            if asked != POSTGRESQL_ASKS_FOR_TLS:
+                heard.first.append(b"no TLS")
+                return
+            client.sendall(b"S")
         heard.first.append(client.recv(1, socket.MSG_PEEK))
         with context.wrap_socket(client, server_side=True) as spoken:
             # A client that trusts nobody hangs up after the handshake of the newer protocol, too.

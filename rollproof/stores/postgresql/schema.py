@@ -1,0 +1,226 @@
+"""The definitions of a database's objects, as far as a restore gives them back: rows of the catalogue.
+
+Where the server words a definition itself (``pg_get_…def``), its words are compared. Names in them are
+qualified, since sessions have an empty search path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rollproof.collection import Json
+from rollproof.stores.postgresql.client import Session, quoted_table, rows
+
+Schemas = dict[str, dict[str, Json]]
+LARGE_OBJECTS = "large objects"
+
+# Names of objects, without those of the server itself.
+_OWN = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
+_KINDS = {"p": "partitioned table", "v": "view", "m": "materialized view", "f": "foreign table"}
+_CASES = " ".join(f"WHEN '{kind}' THEN '{name} '" for kind, name in _KINDS.items())
+_NAME = f"CASE c.relkind {_CASES} ELSE '' END || n.nspname || '.' || c.relname AS \"of\""
+_IN_CLASS = "pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace"
+
+
+def _acl(acl: str, kind: str, owner: str) -> str:
+    """Return the expression of rights in one order; without any the owner has all of them."""
+    every = f"unnest(coalesce({acl}, acldefault('{kind}', {owner})))"
+    return f"(SELECT array_agg(one::text ORDER BY one::text) FROM {every} AS one) AS rights"
+
+
+def _of_users(catalogue: str, oid: str) -> str:
+    """Return the condition for an object that no extension brought."""
+    return (
+        f"NOT EXISTS (SELECT FROM pg_depend AS e WHERE e.classid = '{catalogue}'::regclass"
+        f" AND e.objid = {oid} AND e.deptype = 'e')"
+    )
+
+
+def _role(oid: str) -> str:
+    return f"pg_get_userbyid({oid}) AS owner"
+
+
+_CLASS = f"{_OWN} AND {_of_users('pg_class', 'c.oid')}"
+_TABLES = f"""
+SELECT n.nspname || '.' || c.relname FROM {_IN_CLASS} WHERE c.relkind = 'r' AND {_CLASS}
+"""
+_RELATIONS = f"""
+SELECT {_NAME}, {_role("c.relowner")}, {_acl("c.relacl", "r", "c.relowner")}, c.relpersistence AS persistence,
+  c.reloptions AS options, c.relrowsecurity AS row_security, c.relforcerowsecurity AS forced_row_security,
+  c.relreplident AS replica_identity, m.amname AS access_method, s.spcname AS tablespace,
+  pg_get_partkeydef(c.oid) AS partitioned_by, pg_get_expr(c.relpartbound, c.oid) AS partition,
+  (SELECT array_agg(inhparent::regclass::text ORDER BY inhseqno) FROM pg_inherits WHERE inhrelid = c.oid)
+    AS inherits,
+  CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END AS definition,
+  c.relispopulated AS populated, obj_description(c.oid, 'pg_class') AS comment
+FROM {_IN_CLASS} LEFT JOIN pg_am AS m ON m.oid = c.relam
+LEFT JOIN pg_tablespace AS s ON s.oid = c.reltablespace
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND {_CLASS}
+"""
+_PARTS: Mapping[str, str] = {
+    "columns": f"""
+SELECT {_NAME}, a.attname AS name, row_number() OVER (PARTITION BY c.oid ORDER BY a.attnum) AS position,
+  format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull AS required, a.attidentity AS identity,
+  a.attgenerated AS generated, pg_get_expr(d.adbin, d.adrelid) AS "default", a.attstorage AS storage,
+  a.attcompression AS compression, a.attacl::text[] AS rights,
+  NULLIF(a.attcollation, 0)::regcollation::text AS collation, col_description(c.oid, a.attnum) AS comment
+FROM {_IN_CLASS} JOIN pg_attribute AS a ON a.attrelid = c.oid
+LEFT JOIN pg_attrdef AS d ON d.adrelid = c.oid AND d.adnum = a.attnum
+WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND {_CLASS}
+""",
+    "constraints": f"""
+SELECT {_NAME}, o.conname AS name, pg_get_constraintdef(o.oid) AS definition, o.convalidated AS validated,
+  o.condeferrable AS deferrable, o.condeferred AS deferred
+FROM {_IN_CLASS} JOIN pg_constraint AS o ON o.conrelid = c.oid WHERE {_CLASS}
+""",
+    "indexes": f"""
+SELECT {_NAME}, x.relname AS name, pg_get_indexdef(i.indexrelid) AS definition, i.indisvalid AS valid,
+  i.indisunique AS unique, i.indisprimary AS primary, i.indisclustered AS clustered,
+  i.indisreplident AS replica_identity, x.reloptions AS options,
+  (SELECT array_agg(a.attname ORDER BY k.place) FROM unnest(i.indkey) WITH ORDINALITY AS k (number, place)
+    LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = k.number
+    WHERE k.place <= i.indnkeyatts) AS columns
+FROM {_IN_CLASS} JOIN pg_index AS i ON i.indrelid = c.oid JOIN pg_class AS x ON x.oid = i.indexrelid
+WHERE {_CLASS}
+""",
+    "triggers": f"""
+SELECT {_NAME}, t.tgname AS name, pg_get_triggerdef(t.oid) AS definition, t.tgenabled AS enabled
+FROM {_IN_CLASS} JOIN pg_trigger AS t ON t.tgrelid = c.oid WHERE NOT t.tgisinternal AND {_CLASS}
+""",
+    "policies": f"""
+SELECT {_NAME}, p.polname AS name, p.polcmd AS command, p.polpermissive AS permissive,
+  (SELECT array_agg(r::regrole::text ORDER BY r::regrole::text) FROM unnest(p.polroles) AS r) AS roles,
+  pg_get_expr(p.polqual, p.polrelid) AS uses, pg_get_expr(p.polwithcheck, p.polrelid) AS checks
+FROM {_IN_CLASS} JOIN pg_policy AS p ON p.polrelid = c.oid WHERE {_CLASS}
+""",
+}
+_OBJECTS: Mapping[str, str] = {
+    "database": f"""
+SELECT '' AS "of", {_role("d.datdba")}, {_acl("d.datacl", "d", "d.datdba")}, d.datconnlimit AS connections,
+  pg_encoding_to_char(d.encoding) AS encoding, d.datcollate AS collate, d.datctype AS ctype,
+  d.datlocprovider AS provider,
+  (SELECT jsonb_object_agg(coalesce(r.rolname, ''), s.setconfig) FROM pg_db_role_setting AS s
+    LEFT JOIN pg_roles AS r ON r.oid = s.setrole WHERE s.setdatabase = d.oid) AS settings
+FROM pg_database AS d WHERE d.datname = current_database()
+""",
+    "schema": f"""
+SELECT n.nspname AS "of", {_role("n.nspowner")}, {_acl("n.nspacl", "n", "n.nspowner")}
+FROM pg_namespace AS n WHERE {_OWN} AND {_of_users("pg_namespace", "n.oid")}
+""",
+    "extension": """
+SELECT e.extname AS "of", e.extversion AS version, n.nspname AS schema
+FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace
+""",
+    "sequence": f"""
+SELECT n.nspname || '.' || c.relname AS "of", {_role("c.relowner")}, {_acl("c.relacl", "s", "c.relowner")},
+  format_type(s.seqtypid, -1) AS type, s.seqstart AS start, s.seqincrement AS increment, s.seqmin AS least,
+  s.seqmax AS most, s.seqcache AS cached, s.seqcycle AS cycles,
+  (SELECT d.refobjid::regclass || '.' || a.attname FROM pg_depend AS d JOIN pg_attribute AS a
+    ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid WHERE d.classid = 'pg_class'::regclass
+    AND d.objid = c.oid AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')) AS column
+FROM {_IN_CLASS} JOIN pg_sequence AS s ON s.seqrelid = c.oid WHERE {_CLASS}
+""",
+    "type": f"""
+SELECT n.nspname || '.' || t.typname AS "of", t.typtype AS kind, {_role("t.typowner")},
+  {_acl("t.typacl", "T", "t.typowner")}, t.typnotnull AS required, t.typdefault AS default,
+  NULLIF(t.typbasetype, 0)::regtype::text AS base, t.typtypmod AS limits,
+  (SELECT array_agg(enumlabel ORDER BY enumsortorder) FROM pg_enum WHERE enumtypid = t.oid) AS labels,
+  (SELECT jsonb_object_agg(conname, pg_get_constraintdef(oid)) FROM pg_constraint WHERE contypid = t.oid)
+    AS constraints,
+  (SELECT array_agg(attname || ' ' || format_type(atttypid, atttypmod) ORDER BY attnum) FROM pg_attribute
+    WHERE attrelid = t.typrelid AND NOT attisdropped) AS attributes,
+  (SELECT rngsubtype::regtype::text FROM pg_range WHERE rngtypid = t.oid) AS range_of
+FROM pg_type AS t JOIN pg_namespace AS n ON n.oid = t.typnamespace
+LEFT JOIN pg_class AS c ON c.oid = t.typrelid
+WHERE t.typtype IN ('e', 'd', 'c', 'r') AND (c.relkind IS NULL OR c.relkind = 'c')
+AND {_OWN} AND {_of_users("pg_type", "t.oid")}
+""",
+    "function": f"""
+SELECT n.nspname || '.' || p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')' AS "of",
+  {_role("p.proowner")}, {_acl("p.proacl", "f", "p.proowner")},
+  CASE WHEN p.prokind = 'a' THEN (SELECT to_jsonb(a) - ARRAY['aggfnoid', 'aggtranstype',
+    'aggmtranstype', 'aggsortop'] FROM pg_aggregate AS a WHERE a.aggfnoid = p.oid)
+    ELSE to_jsonb(pg_get_functiondef(p.oid)) END AS definition
+FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
+WHERE {_OWN} AND {_of_users("pg_proc", "p.oid")}
+""",
+    "publication": """
+SELECT p.pubname AS "of", p.puballtables AS everything, p.pubinsert AS inserts, p.pubupdate AS updates,
+  p.pubdelete AS deletes, p.pubtruncate AS truncates,
+  (SELECT jsonb_object_agg(r.prrelid::regclass, pg_get_expr(r.prqual, r.prrelid)) FROM pg_publication_rel AS r
+    WHERE r.prpubid = p.oid) AS tables,
+  (SELECT jsonb_object_agg(r.pnnspid::regnamespace, true) FROM pg_publication_namespace AS r
+    WHERE r.pnpubid = p.oid) AS schemas
+FROM pg_publication AS p
+""",
+    "subscription": """
+SELECT s.subname AS "of", s.subenabled AS enabled, s.subpublications AS publications
+FROM pg_subscription AS s JOIN pg_database AS d ON d.oid = s.subdbid WHERE d.datname = current_database()
+""",
+    # How the server orders texts: an index that was made by another version of it is wrong.
+    "collation": """
+SELECT '(database)' AS "of", d.datcollversion AS recorded,
+  pg_database_collation_actual_version(d.oid) AS actual
+FROM pg_database AS d WHERE d.datname = current_database()
+UNION ALL
+SELECT l.oid::regcollation::text, l.collversion, pg_collation_actual_version(l.oid) FROM pg_collation AS l
+WHERE l.oid IN (SELECT a.attcollation FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid
+  WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p', 'm')) AND l.collname NOT IN ('default', 'C', 'POSIX')
+""",
+    LARGE_OBJECTS: """
+SELECT '' AS "of", count(*) AS number, sum(hashint8(oid::bigint)) AS names FROM pg_largeobject_metadata
+""",
+}
+
+
+def read_schemas(session: Session) -> Schemas:
+    """Return every table by ``schema.table``, and every other object by its kind and name, sorted."""
+    found: Schemas = dict(_read(session, _RELATIONS))
+    for kind, query in _PARTS.items():
+        for name, row in _read(session, query):
+            if name in found:  # of an index's own columns, there is nothing
+                parts: dict[str, Any] = found[name].setdefault(kind, {})  # type: ignore[assignment]
+                parts[row.pop("name")] = row
+    for kind, query in _OBJECTS.items():
+        found |= {f"{kind} {name}".rstrip(): row for name, row in _read(session, query)}
+    return dict(sorted(found.items()))
+
+
+def _read(session: Session, query: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for (row,) in rows(session, f"SELECT to_jsonb(one) FROM ({query}) AS one"):
+        yield row.pop("of"), row
+
+
+def tables(session: Session) -> list[str]:
+    """Return the database's tables, and the partitions of others, as ``schema.table``, sorted."""
+    return sorted(name for (name,) in rows(session, _TABLES))
+
+
+def count_rows(session: Session, names: Sequence[str]) -> dict[str, int]:
+    """Return the exact number of rows of tables by ``schema.table``."""
+    return {name: rows(session, f"SELECT count(*) FROM ONLY {quoted_table(name)}")[0][0] for name in names}
+
+
+def difference(kept: Schemas, observed: Schemas) -> str | None:
+    """Return the first object that differs, in words, or None.
+
+    A restore builds indexes by the collations of now, and leaves out an index that was never finished.
+    """
+    for name in sorted(kept.keys() | observed.keys()):
+        if name.startswith("collation "):
+            continue
+        if name not in observed:
+            return f"no {name}"
+        if name not in kept:
+            return f"{name}, which was not there"
+        if _valid(kept[name]) != _valid(observed[name]):
+            return f"another definition of {name}"
+    return None
+
+
+def _valid(schema: Mapping[str, Json]) -> dict[str, Json]:
+    indexes = schema.get("indexes")
+    if not isinstance(indexes, dict):
+        return dict(schema)
+    return {**schema, "indexes": {name: one for name, one in indexes.items() if one["valid"]}}  # type: ignore[index,call-overload]

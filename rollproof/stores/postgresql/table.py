@@ -1,0 +1,124 @@
+"""A table's columns and its key: the text of a row that is hashed, and the bounds that cut it into parts.
+
+The hashed text is the server's own of a row: ``(1,"a b",,"")``. It is unambiguous: NULL is nothing, an empty
+text is two quotation marks, and texts are escaped. Values are in the form in which a dump has them, under
+the settings of `client`. A bound is a JSON list of the key's texts; the server compares keys as rows, by the
+columns' own types and collations: every row falls into exactly one part.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rollproof.stores.contract import FIELD_BITS, HASH_BITS
+from rollproof.stores.postgresql.client import Session, literal, quoted, quoted_table, rows
+
+# Generated ones are computed by the server; if only when they are read (PostgreSQL 18), they are left out.
+_COLUMNS = """
+SELECT attname, attgenerated <> '' FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0
+AND NOT attisdropped AND attgenerated <> 'v' ORDER BY attnum
+"""
+# The columns of a unique index of every row, the primary key if there is one. An expression is no key.
+_KEY = """
+SELECT array_agg(a.attname ORDER BY k.place)
+FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_am AS m ON m.oid = c.relam
+CROSS JOIN unnest(i.indkey) WITH ORDINALITY AS k (number, place)
+JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.number
+WHERE i.indrelid = to_regclass(%s) AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
+AND i.indexprs IS NULL AND m.amname = 'btree' AND k.place <= i.indnkeyatts
+GROUP BY i.indisprimary, c.relname HAVING bool_and(a.attnotnull)
+ORDER BY i.indisprimary DESC, c.relname LIMIT 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table prepared for reading: its columns, those that a dump has, that identify a row, and in its hash.
+
+    `key` is empty for a table without a unique index of every row.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    stored: tuple[str, ...]
+    key: tuple[str, ...]
+    hashed: tuple[str, ...]
+
+    @property
+    def rows(self) -> str:
+        """Return the FROM clause for its own rows, without those of tables that inherit from it."""
+        return f"FROM ONLY {quoted_table(self.name)}"
+
+    @property
+    def hash(self) -> str:
+        """Return the expression of a row's hash, `HASH_BITS` of the server's 64."""
+        return f"({_hash(self.hashed)} & {(1 << HASH_BITS) - 1})"
+
+    @property
+    def field_hashes(self) -> list[str]:
+        """Return expressions of `FIELD_BITS` bits, to find the field in which two rows differ."""
+        return [f"{_hash([name])} & {(1 << FIELD_BITS) - 1}" for name in self.hashed]
+
+    @property
+    def shown(self) -> list[str]:
+        """Return the expressions that show a row's key, or its first column, to people."""
+        return texts(self.key or self.columns[:1])
+
+    @property
+    def order(self) -> str:
+        """Return the key's columns."""
+        return ", ".join(map(quoted, self.key))
+
+    def key_text(self, values: Sequence[str | None], row: int) -> str:
+        """Return the key that people read, of the values of `shown` and the hash of the row."""
+        if not self.key:
+            return f"row without a key, hash {row}, first column {values[0]}"
+        if len(self.key) == 1:
+            return str(values[0])
+        return ", ".join(json.dumps(value, ensure_ascii=False) for value in values)
+
+    def part(self, division: Sequence[str], number: int) -> str:
+        """Return the condition for rows of a part. See `between`."""
+        return self.between(division[number], next(iter(division[number + 1 :]), ""))
+
+    def between(self, first: str, end: str) -> str:
+        """Return the condition for rows from the bound `first` on and before `end`; "" is no bound.
+
+        Raises:
+            ValueError: a bound does not fit this key.
+        """
+        conditions = [
+            f"ROW({self.order}) {operator} ROW({', '.join(self._literals(bound))})"
+            for bound, operator in ((first, ">="), (end, "<"))
+            if bound
+        ]
+        return " AND ".join(conditions) or "true"
+
+    def _literals(self, bound: str) -> list[str]:
+        values = json.loads(bound)
+        if not self.key or not isinstance(values, list) or len(values) != len(self.key):
+            raise ValueError(f"{bound} for the key ({self.order}): the table's key was altered")
+        return [literal(str(value)) for value in values]
+
+
+def read_table(session: Session, collection: str, excluded: frozenset[str] = frozenset()) -> Table | None:
+    """Return a table whose hashes leave out the columns `excluded`; None if there is no such table."""
+    place = [quoted_table(collection)]
+    found = rows(session, _COLUMNS, place)
+    if not found:
+        return None
+    columns = tuple(name for name, _ in found)
+    stored = tuple(name for name, generated in found if not generated)
+    key = tuple(one for (names,) in rows(session, _KEY, place) for one in names)
+    return Table(collection, columns, stored, key, tuple(name for name in columns if name not in excluded))
+
+
+def texts(columns: Sequence[str]) -> list[str]:
+    """Return expressions of the columns' values as texts."""
+    return [f"{quoted(name)}::text" for name in columns]
+
+
+def _hash(columns: Sequence[str]) -> str:
+    return f'hashtextextended(ROW({", ".join(map(quoted, columns))})::text COLLATE "C", 0)'
