@@ -9,6 +9,7 @@ from tests.stack.keeping.milvus import Milvus
 from tests.stack.keeping.mongodb import Mongodb
 from tests.stack.keeping.mounts import Mounts
 from tests.stack.keeping.mysql import Mariadb, Mysql
+from tests.stack.keeping.postgresql import Postgresql
 from tests.stack.keeping.qdrant import Qdrant
 from tests.stack.keeping.redis import Redis
 from tests.stack.keeping.s3 import S3
@@ -24,4 +25,5 @@ SUBJECTS: Mapping[str, type[Subject]] = {
     "s3": S3,
     "kafka": Kafka,
     "mounts": Mounts,
+    "postgresql": Postgresql,
 }

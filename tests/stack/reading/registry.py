@@ -9,6 +9,7 @@ from tests.stack.reading.milvus import Milvus
 from tests.stack.reading.mongodb import Mongodb, MongodbInSmallRequests
 from tests.stack.reading.mounts import Mounts
 from tests.stack.reading.mysql import Mariadb, Mysql
+from tests.stack.reading.postgresql import Postgresql
 from tests.stack.reading.qdrant import Qdrant
 from tests.stack.reading.redis import Redis
 from tests.stack.reading.s3 import S3
@@ -26,4 +27,5 @@ SUBJECTS: Mapping[str, type[Subject]] = {
     "qdrant": Qdrant,
     "milvus": Milvus,
     "mounts": Mounts,
+    "postgresql": Postgresql,
 }

@@ -1,0 +1,95 @@
+"""PostgreSQL's keeper alone: what it refuses before anything is dropped, slots, connected clients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from rollproof.errors import ActionFailed
+from rollproof.stores.contract import Blind
+from rollproof.stores.postgresql.client import MAINTENANCE
+from rollproof.stores.postgresql.clients import Clients
+from rollproof.stores.writable import Operated
+from tests.stack.keeping.postgresql import Postgresql
+from tests.stack.keeping.subject import Backup
+
+pytestmark = pytest.mark.of("postgresql")
+
+
+@contextmanager
+def _refused(subject: Postgresql, kept: Backup, words: str) -> Iterator[None]:
+    """See that a restore is refused for a reason that is made inside, and that nothing is changed by it."""
+    yield
+    before = subject.observe()
+    with pytest.raises(ActionFailed, match=words):
+        kept.keeper.restore(kept.folder)
+    assert subject.observe() == before
+
+
+def test_a_prepared_transaction_is_not_lost(subject: Postgresql, kept: Backup) -> None:
+    with _refused(subject, kept, "observed prepared transaction half"), subject.server.connect() as session:
+        session.execute("BEGIN; DELETE FROM public.child; PREPARE TRANSACTION 'half'")
+    subject.run("ROLLBACK PREPARED 'half'")
+
+
+def test_an_owner_who_is_gone_is_missed_before(subject: Postgresql, kept: Backup) -> None:
+    with _refused(subject, kept, "observed no role reader"):
+        subject.run("ALTER ROLE reader RENAME TO another")
+    subject.run("ALTER ROLE another RENAME TO reader")
+    subject.server.prepare()
+    kept.keeper.restore(kept.folder)
+
+
+def test_an_operator_who_is_no_superuser_is_refused(
+    subject: Postgresql, kept: Backup, tmp_path: Path
+) -> None:
+    keeper = subject.place.but(operator=subject.server.profile.reader).keeper()
+    for call, folder in ((keeper.back_up, tmp_path), (keeper.restore, kept.folder)):
+        with pytest.raises(ActionFailed, match="observed SUPERUSER"):
+            call(folder)
+
+
+def test_a_slot_is_dropped_with_its_database_and_named(subject: Postgresql, kept: Backup) -> None:
+    subject.run("SELECT pg_create_logical_replication_slot('slot', 'pgoutput')")
+    notes = kept.keeper.restore(kept.folder).notes
+    assert notes == ("dropped replication slot slot: its reader has to begin again",)
+    assert subject.asked("SELECT * FROM pg_replication_slots") == []
+    assert subject.observe() == kept.before
+
+
+@pytest.mark.usefixtures("kept")
+def test_an_index_that_was_never_finished_stops_no_backup(subject: Postgresql, tmp_path: Path) -> None:
+    subject.run("INSERT INTO child (parent) VALUES (500)")
+    with pytest.raises(Exception, match="could not create unique index"):
+        subject.run("CREATE UNIQUE INDEX CONCURRENTLY half ON child (parent)")
+    keeper = subject.place.keeper()
+    keeper.back_up(tmp_path)
+    keeper.restore(tmp_path)
+    assert subject.asked("SELECT * FROM pg_index WHERE NOT indisvalid") == []
+
+
+@pytest.mark.usefixtures("kept")
+def test_clients_of_the_database_are_told(subject: Postgresql) -> None:
+    server = subject.server
+    with closing(Clients(Operated("postgresql", server.profile, server.endpoint))) as clients:
+        assert clients.others() == []
+        with server.connect() as session:
+            session.execute("SET application_name = 'worker'")
+            assert [one.account for one in clients.others()] == ["operator"]
+        with server.connect(MAINTENANCE) as session:
+            session.execute("SET application_name = 'of another database'")
+            assert clients.others() == []
+    subject.run("CREATE ROLE blind LOGIN PASSWORD 'correct-horse-battery-staple'")
+    blind = server.profile.operator.model_copy(update={"user": "blind"})
+    profile = server.profile.model_copy(update={"operator": blind})
+    try:
+        with (
+            closing(Clients(Operated("postgresql", profile, server.endpoint))) as clients,
+            pytest.raises(Blind),
+        ):
+            clients.others()
+    finally:
+        subject.run("DROP ROLE blind")
