@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Self
 import orjson
 
 from rollproof.collection import Json
-from rollproof.errors import UsageProblem
+from rollproof.errors import Unverifiable, UsageProblem
 from rollproof.profile.data_formats import Marks
 from rollproof.profile.kinds import kinds_that
 from rollproof.stores.contract import (
@@ -218,8 +218,16 @@ class Reader(ABC):
         """Search for the vectors of up to `queries` records spread over the collection."""
         return ()
 
-    def search_again(self, _collection: str, _golden: Sequence[Neighbours]) -> tuple[Neighbours, ...]:
+    def search_again(self, _collection: str, golden: Sequence[Neighbours]) -> tuple[Neighbours, ...]:
         """Repeat the search of each golden query now, with as many hits as it had."""
+        if golden:
+            raise Unverifiable(
+                what=f"store {self.name}",
+                expected="a store of vectors, as in the baseline",
+                observed=self.kind,
+                source="the profile",
+                hint="the profile was changed since the baseline was captured: capture again",
+            )
         return ()
 
     def recall(self, _collection: str, golden: Sequence[Neighbours]) -> Recall | None:
