@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -29,4 +30,9 @@ def test_a_deadline_ends_the_program_and_its_children(tmp_path: Path) -> None:
     program = f"{sys.executable} -c 'import time; time.sleep(60)' {mark} & echo begun; wait"
     with pytest.raises(Problem, match=r"an end within 1 s.*\nbegun"):
         run([*SHELL, program], seconds=1, hint="none")
-    assert not alive(mark)
+    # The child has its signal; on a busy machine it ends a moment later.
+    for _ in range(100):
+        if not alive(mark):
+            return
+        time.sleep(0.1)
+    pytest.fail("the child lives on")
