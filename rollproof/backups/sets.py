@@ -80,7 +80,7 @@ class BackupSet(SetManifest):
             Mismatch: the store is not in the set.
         """
         if name not in self.taken:
-            raise wrong_backup(name, "a backup in the set", f"one of {listed([*self.stores])}", self.folder)
+            raise wrong_backup(name, "a backup in the set", f"those of {listed([*self.stores])}", self.folder)
         return self.taken[name]
 
 

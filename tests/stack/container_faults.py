@@ -19,7 +19,7 @@ from tests.stack.scratch_project import docker, pause
 WAIT_SECONDS = 180.0
 RECREATION_SECONDS = 300.0
 PERIOD_MICROSECONDS = 100_000
-QUOTA_MICROSECONDS = 1_000
+QUOTA_MICROSECONDS = 5_000
 SLEEPERS = 100
 # The shell ends what it started, and waits for it: nobody else in a container would.
 CROWD = (

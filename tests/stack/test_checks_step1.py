@@ -135,7 +135,7 @@ def store_that_is_not_in_the_set(backups: Backups, _: Operators) -> dict[str, Re
 
     shutil.rmtree(backups.set / "qdrant")
     backups.reseal(leave_out)
-    absent: Red = ("failed", "backup of qdrant: ", "observed none: ")
+    absent: Red = ("failed", "backup of qdrant: ", "expected a backup in the set, observed those of kafka")
     return {
         **of_the_package("qdrant", "expected a backup.json, observed none"),
         of(RECENT, "qdrant"): absent,

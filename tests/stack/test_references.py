@@ -92,7 +92,6 @@ def test_names_that_are_there_and_not_together_are_dangling(open_store: Open, op
         "milvus/no_such/pk",
         "qdrant/no_such/file_id",
         "minio/no-such/key",
-        "minio/minio-file/size",
     ],
 )
 def test_a_place_that_is_not_there_is_unverifiable(open_store: Open, referencing: str) -> None:
