@@ -55,7 +55,7 @@ from rollproof.redaction.secret import (
 PREFIX = "ROLLPROOF_"
 # Our variables that are not keys of the profile.
 OTHER_VARIABLES = frozenset(
-    {"ROLLPROOF_TARGET", "ROLLPROOF_IMAGES", "ROLLPROOF_MYSQL", "ROLLPROOF_SCALE", "ROLLPROOF_SLOT"}
+    {f"ROLLPROOF_{name}" for name in ("TARGET", "IMAGES", "MYSQL", "REDIS", "SCALE", "SLOT")}
 )
 _EXAMPLE = f"{PREFIX}APPLICATION__URL=…"
 Percent = Annotated[float, Field(ge=0, le=100)]

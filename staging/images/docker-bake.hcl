@@ -41,3 +41,11 @@ target "postgresql" {
   context = "postgresql"
   tags = ["${PREFIX}/postgresql"]
 }
+
+# It answers to the name of Redis.
+target "valkey" {
+  inherits = ["from-base"]
+  context = "redis"
+  args = { SERVER = "valkey" }
+  tags = ["${PREFIX}/redis"]
+}

@@ -17,8 +17,8 @@ from staging.stack.stack_state import trusted_certificates
 PREFIX = "rollproof-staging"
 DEBIAN = "debian:trixie-slim"
 BOOTSTRAPPED = f"{PREFIX}/debian"
-OTHER_STORES = ("mongodb", "redis", "milvus", "qdrant", "minio", "kafka")
-MYSQL_CHOICE = "ROLLPROOF_MYSQL"
+OTHER_STORES = ("mongodb", "milvus", "qdrant", "minio", "kafka")
+MYSQL_CHOICE, REDIS_CHOICE = "ROLLPROOF_MYSQL", "ROLLPROOF_REDIS"
 BUILD_SECONDS = 1800
 PULL_SECONDS = 120
 BOOTSTRAP_SECONDS = 300
@@ -31,13 +31,14 @@ Report = Callable[[str], None]
 def build_store_images(root: Path, certificates: Path, report: Report) -> None:
     """Build the stores' images of the checkout in `root`, of which BuildKit's cache has what is as before.
 
-    MySQL comes from Debian unstable; with ROLLPROOF_MYSQL=mariadb, MariaDB takes its place.
+    MySQL comes from Debian unstable. With ROLLPROOF_MYSQL=mariadb, MariaDB takes its place; with
+    ROLLPROOF_REDIS=valkey, Valkey that of Redis.
 
     Raises:
         Problem: an image cannot be built; the message holds the last lines of the builds' log.
     """
-    server = os.environ.get(MYSQL_CHOICE, "mysql")
-    bake(root, certificates, [*OTHER_STORES, server], report)
+    chosen = [os.environ.get(MYSQL_CHOICE, "mysql"), os.environ.get(REDIS_CHOICE, "redis")]
+    bake(root, certificates, [*OTHER_STORES, *chosen], report)
 
 
 def bake(
