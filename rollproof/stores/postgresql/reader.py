@@ -183,13 +183,11 @@ class PostgresqlReader(Reader):
         with self._connected() as session:
             return beside.rights(session)
 
-    def standing(self) -> tuple[str, ...]:
-        """Return the profile's database, or nothing if it was dropped."""
+    def standing(self) -> Sequence[str]:
+        """Return the tables; none if the database was dropped."""
         with Postgresql(self._reach, MAINTENANCE) as client, client.asked() as session:
-            found = rows(
-                session, "SELECT datname FROM pg_database WHERE datname = %s", self._profile.databases
-            )
-        return tuple(name for (name,) in found)
+            there = rows(session, "SELECT 1 FROM pg_database WHERE datname = %s", self._profile.databases)
+        return self.collections() if there else ()
 
     def names(
         self, collection: str, fields: Sequence[str], where: Mapping[str, str]

@@ -166,6 +166,6 @@ def test_what_an_account_may_do_is_told(subject: Postgresql, content: Reader) ->
 
 def test_a_database_that_is_dropped_does_not_stand(subject: Postgresql) -> None:
     with subject.view() as there, subject.view(databases=("scratch_gone",)) as gone:
-        assert (there.standing(), gone.standing()) == (("scratch",), ())
+        assert (there.standing(), gone.standing()) == (there.collections(), ())
         used, allowed = there.connections()
         assert 0 < used < allowed

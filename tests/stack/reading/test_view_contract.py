@@ -22,9 +22,10 @@ from tests.stack.scratch_stores import SECRET
 
 def test_counts_are_exact(subject: Subject, content: Reader) -> None:
     with subject.view() as view:
-        counts = view.counts()
+        counts, collections, standing = view.counts(), view.collections(), view.standing()
     assert counts == subject.counts
     assert list(counts) == sorted(counts)
+    assert [*standing] == [*collections], "no database was dropped"
     assert {name: whole(content, name).records for name in counts} == counts
     assert (counts[subject.full], counts[subject.empty]) == (len(subject.keys), 0)
 
