@@ -27,10 +27,6 @@ _ANSWERS = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSIO
 # A strong count waits for the server's next time tick, 0.2 s; counts side by side share that wait.
 WORKERS = 8
 
-# The client imports it in its first search. Of several searches at once, some would see a half of it.
-with suppress(ImportError):
-    import scipy.sparse  # type: ignore[import-untyped]  # noqa: F401
-
 # The client logs each error with a traceback before raising it, so it would be reported twice.
 logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
 
@@ -136,6 +132,15 @@ class Milvus(Client[MilvusClient]):
             timeout=self.reach.deadline,
         )
         return int(rows[0]["count(*)"])
+
+
+def import_for_searches() -> None:
+    """Import SciPy, if it is installed, as the client does in its first search.
+
+    Of several searches at once, some would see a half of it. It is slow, and not for what only counts.
+    """
+    with suppress(ImportError):
+        import scipy.sparse  # type: ignore[import-untyped]  # noqa: F401, PLC0415
 
 
 def literal(value: int | str | Sequence[int | str]) -> str:

@@ -15,7 +15,7 @@ from rollproof.collection import Json
 from rollproof.errors import Unverifiable
 from rollproof.profile.data_formats import Marks
 from rollproof.stores.contract import Beside, ExportedRecord, Pace, Selection
-from rollproof.stores.milvus.client import WORKERS, Milvus, literal
+from rollproof.stores.milvus.client import WORKERS, Milvus, import_for_searches, literal
 from rollproof.stores.milvus.descriptor import MilvusProfile
 from rollproof.stores.milvus.table import Entities
 from rollproof.stores.names import Name, named, whole_numbers
@@ -233,6 +233,7 @@ class MilvusReader(Scanned):
         without: Sequence[str] = (),
     ) -> list[tuple[str, float]]:
         """Return the keys and scores of the entities nearest to `vector`, the best first."""
+        import_for_searches()
         with self._milvus.asked(f"a search in {entities.collection}") as client:
             (hits,) = client.search(
                 entities.collection,
