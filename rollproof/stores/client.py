@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Lock
 from typing import Any, ClassVar, Generic, Self, TypeVar
@@ -84,6 +84,9 @@ class Client(ABC, Generic[Driver]):
                 means=unanswered(error, refused=refused),
             ) from None
 
+    def wake(self) -> None:
+        """See, before it is used again after a pause, that the connection is still open."""
+
     def __enter__(self) -> Self:
         """Return the client itself."""
         return self
@@ -91,3 +94,34 @@ class Client(ABC, Generic[Driver]):
     def __exit__(self, *exception: object) -> None:
         """Close the connection."""
         self.close()
+
+
+class Idle(Generic[Driver]):
+    """Connected clients, of one account, that wait for a question: threads that ask at once have one each."""
+
+    def __init__(self, new: Callable[[], Client[Driver]]) -> None:
+        """Take what makes a client; none is made before the first question."""
+        self._new = new
+        self._clients: list[Client[Driver]] = []
+
+    @contextmanager
+    def asked(self) -> Iterator[Driver]:
+        """Yield a connection, as `Client.asked`; it waits for the next question unless the block raised."""
+        try:
+            client = self._clients.pop()
+        except IndexError:  # a check before pop() would race with other threads
+            client = self._new()
+        else:
+            client.wake()
+        try:
+            with client.asked() as driver:
+                yield driver
+        except BaseException:
+            client.close()
+            raise
+        self._clients.append(client)
+
+    def close(self) -> None:
+        """Close those that wait."""
+        while self._clients:
+            self._clients.pop().close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
@@ -9,6 +10,13 @@ from itertools import groupby
 Name = tuple[str, ...]
 """A record's name, or its reference to another record: the values of one or more fields, as text."""
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,18}")
+
+
+def key_text(values: Sequence[object]) -> str:
+    """Return the key that people read, of the values of its columns: the only one, or all as JSON texts."""
+    if len(values) == 1:
+        return str(values[0])
+    return ", ".join(json.dumps(str(value), ensure_ascii=False) for value in values)
 
 
 def named(record: Mapping[str, object], fields: Sequence[str]) -> Name | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -15,6 +14,7 @@ from pymysql.cursors import SSCursor
 
 from rollproof.collection import Json
 from rollproof.profile.data_formats import Marks
+from rollproof.stores.client import Idle
 from rollproof.stores.contract import (
     Answer,
     Beside,
@@ -55,7 +55,7 @@ from rollproof.stores.mysql.table import (
     read_key,
     row_hash,
 )
-from rollproof.stores.names import Name
+from rollproof.stores.names import Name, key_text
 from rollproof.stores.policy import excluded_of, policy_of
 from rollproof.stores.reach import Countdown, Readable
 from rollproof.stores.reader import Reader
@@ -136,7 +136,7 @@ class MysqlReader(Reader):
     def __init__(self, readable: Readable[MysqlProfile]) -> None:
         """Keep the access data; the first question connects."""
         super().__init__(readable)
-        self._idle: list[_Reading] = []
+        self._idle = Idle(lambda: _Reading(self._reach))
 
     def ask(self) -> Answer:
         """Count up to `ASKED_ROWS` rows of the first table that holds any, or of the last."""
@@ -303,8 +303,7 @@ class MysqlReader(Reader):
 
     def close(self) -> None:
         """Close the idle connections."""
-        while self._idle:
-            self._idle.pop().close()
+        self._idle.close()
 
     def _rows(
         self,
@@ -325,7 +324,9 @@ class MysqlReader(Reader):
         for condition in self._requests(connection, table, division, part, pace, most=BLOCK):
             with closing(_stream(connection, f"{query} AND {condition}", block)) as found:
                 for row in found:
-                    key = _key_text(row[:keys], row[keys], keyless=not table.key.columns)
+                    key = key_text(row[:keys])
+                    if not table.key.columns:
+                        key = f"row without a key, hash {row[keys]}, first column 0x{key}"
                     yield key, int(row[keys]), row[keys + 1 :]
 
     def _requests(
@@ -414,18 +415,9 @@ class MysqlReader(Reader):
     @contextmanager
     def _connected(self, countdown: Countdown | None = None) -> Iterator[Session]:
         """Give a connection for one call; it is reused only if the block ends without an exception."""
-        try:
-            client = self._idle.pop()
-        except IndexError:  # a check before pop() would race with other threads
-            client = _Reading(self._reach)
-        try:
-            with client.asked() as connection:
-                connection.countdown = countdown
-                yield connection
-        except BaseException:
-            client.close()
-            raise
-        self._idle.append(client)
+        with self._idle.asked() as connection:
+            connection.countdown = countdown
+            yield connection
 
     def export(self, selection: Selection, folder: Path, pace: Pace) -> Iterator[ExportedRecord]:
         """Yield the wanted rows, including the columns that digests leave out."""
@@ -463,14 +455,6 @@ def _stream(
         cursor.execute(query, values)
         while found := cursor.fetchmany(block):
             yield from found
-
-
-def _key_text(values: Sequence[object], row: object, *, keyless: bool) -> str:
-    if keyless:
-        return f"row without a key, hash {row}, first column 0x{values[0]}"
-    if len(values) == 1:
-        return str(values[0])
-    return ", ".join(json.dumps(str(value), ensure_ascii=False) for value in values)
 
 
 def _among(hashed: str, records: Wanted) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, ClassVar, TypeVar
 
 import psycopg
 from psycopg import IsolationLevel
 from psycopg.abc import PQGen
 
+from rollproof.errors import Unverifiable
 from rollproof.stores.client import Client
 from rollproof.stores.client_name import NAME
 from rollproof.stores.reach import Countdown, Reach
@@ -100,6 +102,11 @@ class Postgresql(Client[Session]):
             session.close()
             raise
         return session
+
+    def wake(self) -> None:
+        """Connect again where a restore of the database has ended all connections to it."""
+        with suppress(Unverifiable), self.asked() as session:
+            run(session, "SELECT 1")
 
     def words(self, error: Exception) -> str:
         """Return the server's own words, or those of the library, which may be several lines."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from rollproof.collection import Json
-from rollproof.errors import Unverifiable
 from rollproof.profile.data_formats import Marks
+from rollproof.stores.client import Idle
 from rollproof.stores.contract import (
     Answer,
     Beside,
@@ -76,12 +76,11 @@ class PostgresqlReader(Reader):
     def __init__(self, readable: Readable[PostgresqlProfile]) -> None:
         """Keep the access data; the first question connects."""
         super().__init__(readable)
-        self._idle: list[Postgresql] = []
+        self._idle = Idle(lambda: Postgresql(self._reach, self._profile.databases[0]))
 
     def close(self) -> None:
         """Close the idle connections."""
-        while self._idle:
-            self._idle.pop().close()
+        self._idle.close()
 
     def ask(self) -> Answer:
         """Count up to `ASKED_ROWS` rows of the first table that holds any."""
@@ -280,22 +279,9 @@ class PostgresqlReader(Reader):
     @contextmanager
     def _connected(self) -> Iterator[Session]:
         """Give a connection; it is reused only if the block ends without an exception."""
-        try:
-            client = self._idle.pop()
-        except IndexError:  # a check before pop() would race with other threads
-            client = Postgresql(self._reach, self._profile.databases[0])
-        else:
-            # A restore ends all connections to its database; one that has failed opens again.
-            with suppress(Unverifiable), client.asked() as session:
-                run(session, "SELECT 1")
-        try:
-            with client.asked() as session:
-                session.read_only = True
-                yield session
-        except BaseException:
-            client.close()
-            raise
-        self._idle.append(client)
+        with self._idle.asked() as session:
+            session.read_only = True
+            yield session
 
 
 def _rows(

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rollproof.stores.contract import FIELD_BITS, HASH_BITS
+from rollproof.stores.names import key_text
 from rollproof.stores.postgresql.client import Session, literal, quoted, quoted_table, rows
 
 # Generated ones are computed by the server; if only when they are read (PostgreSQL 18), they are left out.
@@ -75,9 +76,7 @@ class Table:
         """Return the key that people read, of the values of `shown` and the hash of the row."""
         if not self.key:
             return f"row without a key, hash {row}, first column {values[0]}"
-        if len(self.key) == 1:
-            return str(values[0])
-        return ", ".join(json.dumps(value, ensure_ascii=False) for value in values)
+        return key_text(values)
 
     def part(self, division: Sequence[str], number: int) -> str:
         """Return the condition for rows of a part. See `between`."""
