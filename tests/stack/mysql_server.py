@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -15,15 +14,15 @@ from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
 from rollback_actions.containers.compose import ComposeControl
-from rollproof.engines.compose import ComposeEngine
 from rollproof.engines.engine import ContainerEngine, Endpoint
-from rollproof.profile.profile import Engine, Target
+from rollproof.profile.profile import Target
 from rollproof.profile.sections import Account, Address
 from rollproof.stores.mysql.connection import Flavour, Mysql, rows
 from rollproof.stores.mysql.descriptor import MysqlProfile
 from rollproof.stores.reach import Reach
 from staging.stack.images import bake
 from staging.stack.stack import Stack
+from tests.stack.scratch_project import own_project
 from tests.stack.scratch_stores import SECRET, changed
 
 PREFIX = "rollproof-test"
@@ -142,12 +141,6 @@ def stack_server(
 def mariadb_server(stack: Stack, folder: Path) -> Iterator[MysqlServer]:
     """Give a MariaDB of its own, built from the stack's recipe, and remove its container at the end."""
     bake(stack.root, stack.state.certificates, ["mariadb"], print, PREFIX)
-    file = folder / "compose.yaml"
-    file.write_text(
-        COMPOSE_FILE.format(image=f"{PREFIX}/mysql", secrets=stack.state.secrets), encoding="utf-8"
-    )
-    name = f"rollproof-test-{uuid.uuid4().hex[:8]}"
-    project = ("compose", "--project-name", name, "--file", str(file))
     account = Account(user=OPERATOR, password=SecretStr(SECRET))
     profile = MysqlProfile(
         kind="mysql",
@@ -158,19 +151,8 @@ def mariadb_server(stack: Stack, folder: Path) -> Iterator[MysqlServer]:
         reader=account,
         operator=account,
     )
-    try:
-        _docker(*project, "up", "--detach", "--wait", "--wait-timeout=180", "--no-build", seconds=240)
-        endpoint = ComposeEngine(name, 10).resolve(profile.address)
-        control = ComposeControl(Engine(kind="compose", project=name, files=(file,)))
-        server = MysqlServer("mariadb", profile, endpoint, control, folder)
+    described = COMPOSE_FILE.format(image=f"{PREFIX}/mysql", secrets=stack.state.secrets)
+    with own_project(described, folder) as (engine, control):
+        server = MysqlServer("mariadb", profile, engine.resolve(profile.address), control, folder)
         server.prepare()
         yield server
-    finally:
-        _docker(*project, "down", "--volumes", "--timeout=1", seconds=180)
-
-
-def _docker(*arguments: str, seconds: float) -> None:
-    done = subprocess.run(
-        ["docker", *arguments], check=False, capture_output=True, text=True, timeout=seconds
-    )
-    assert done.returncode == 0, done.stderr

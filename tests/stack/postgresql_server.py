@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,15 +10,14 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from rollback_actions.containers.compose import ComposeControl
-from rollproof.engines.compose import ComposeEngine
 from rollproof.engines.engine import Endpoint
-from rollproof.profile.profile import Engine
 from rollproof.profile.sections import Account, Address
 from rollproof.stores.postgresql.client import MAINTENANCE, Postgresql, Session
 from rollproof.stores.postgresql.descriptor import DESCRIPTOR, PostgresqlProfile
 from rollproof.stores.reach import Reach
 from staging.stack.images import bake
 from staging.stack.stack import Stack
+from tests.stack.scratch_project import own_project
 from tests.stack.scratch_stores import SECRET
 
 PREFIX = "rollproof-test"
@@ -79,11 +76,8 @@ class PostgresqlServer:
 def postgresql_server(stack: Stack, folder: Path) -> Iterator[PostgresqlServer]:
     """Give a server of its own, built from Debian's packages, and remove its container at the end."""
     bake(stack.root, stack.state.certificates, ["postgresql"], print, PREFIX)
-    file, secret = folder / "compose.yaml", folder / "operator"
+    secret = folder / "operator"
     secret.write_text(SECRET, encoding="utf-8")
-    file.write_text(COMPOSE_FILE.format(image=f"{PREFIX}/postgresql", secret=secret), encoding="utf-8")
-    name = f"rollproof-test-{uuid.uuid4().hex[:8]}"
-    project = ("compose", "--project-name", name, "--file", str(file))
     profile = PostgresqlProfile(
         kind="postgresql",
         address=Address(service="postgresql", port=5432),
@@ -93,19 +87,8 @@ def postgresql_server(stack: Stack, folder: Path) -> Iterator[PostgresqlServer]:
         reader=Account(user="reader", password=SecretStr(SECRET)),
         operator=Account(user="operator", password=SecretStr(SECRET)),
     )
-    try:
-        _docker(*project, "up", "--detach", "--wait", "--wait-timeout=180", "--no-build", seconds=240)
-        endpoint = ComposeEngine(name, 10).resolve(profile.address)
-        control = ComposeControl(Engine(kind="compose", project=name, files=(file,)))
-        server = PostgresqlServer(profile, endpoint, control)
+    described = COMPOSE_FILE.format(image=f"{PREFIX}/postgresql", secret=secret)
+    with own_project(described, folder) as (engine, control):
+        server = PostgresqlServer(profile, engine.resolve(profile.address), control)
         server.prepare()
         yield server
-    finally:
-        _docker(*project, "down", "--volumes", "--timeout=1", seconds=180)
-
-
-def _docker(*arguments: str, seconds: float) -> None:
-    done = subprocess.run(
-        ["docker", *arguments], check=False, capture_output=True, text=True, timeout=seconds
-    )
-    assert done.returncode == 0, done.stderr

@@ -95,11 +95,27 @@ def pause(*containers: str) -> None:
         assert done.returncode == 0, done.stderr
 
 
-def docker(*arguments: str) -> str:
-    """Run docker, within three minutes, and return what it printed."""
-    done = subprocess.run(["docker", *arguments], check=False, capture_output=True, text=True, timeout=180)
+def docker(*arguments: str, seconds: float = 180) -> str:
+    """Run docker, within three minutes by default, and return what it printed."""
+    done = subprocess.run(
+        ["docker", *arguments], check=False, capture_output=True, text=True, timeout=seconds
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
+
+
+@contextmanager
+def own_project(described: str, folder: Path) -> Iterator[tuple[ComposeEngine, ComposeControl]]:
+    """Give a healthy project of the compose file `described`, and remove it, with its volumes, at the end."""
+    file = folder / "compose.yaml"
+    file.write_text(described, encoding="utf-8")
+    name = f"rollproof-test-{uuid.uuid4().hex[:8]}"
+    project = ("compose", "--project-name", name, "--file", str(file))
+    try:
+        docker(*project, "up", "--detach", "--wait", "--wait-timeout=180", "--no-build", seconds=240)
+        yield ComposeEngine(name, 10), ComposeControl(Engine(kind="compose", project=name, files=(file,)))
+    finally:
+        docker(*project, "down", "--volumes", "--timeout=1")
 
 
 @contextmanager

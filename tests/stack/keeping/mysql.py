@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import ClassVar, cast
@@ -11,7 +11,6 @@ from typing import ClassVar, cast
 import pymysql
 import pytest
 
-from rollproof.errors import ActionFailed
 from rollproof.stores.contract import ExportedRecord, Pace
 from rollproof.stores.keeper import StoreKeeper
 from rollproof.stores.mysql import reader as mysql_export
@@ -287,17 +286,7 @@ class Mysql(Subject):
 
     def killed(self, keeper: StoreKeeper, part: float, patch: pytest.MonkeyPatch) -> None:
         """Let the client die after it has read a part of the dump."""
-
-        def run(service: str, command: Sequence[str], *, stdin: Path, **options: object) -> str:
-            dump = stdin.read_bytes()
-            beginning = stdin.with_suffix(".part")
-            beginning.write_bytes(dump[: int(len(dump) * part)])
-            with suppress(ActionFailed):
-                self.server.control.run(service, command, stdin=beginning, **options)  # type: ignore[arg-type]
-            beginning.unlink()
-            raise KeyboardInterrupt
-
-        patch.setattr(self.watched, "run", run, raising=False)
+        self.watched.die(part, patch)
 
     def drop(self, what: str) -> Mapping[str, int]:
         databases = DATABASES[1:] if what == "a database" else DATABASES

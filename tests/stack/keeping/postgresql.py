@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import ClassVar, cast
@@ -164,19 +164,7 @@ class Postgresql(Subject):
 
     def killed(self, keeper: StoreKeeper, part: float, patch: pytest.MonkeyPatch) -> None:
         """Let the client die after it has read a part of the dump."""
-
-        def run(service: str, command: Sequence[str], *, stdin: Path, **options: object) -> str:
-            if "--create" in command:
-                return self.server.control.run(service, command, stdin=stdin, **options)  # type: ignore[arg-type]
-            dump = stdin.read_bytes()
-            beginning = stdin.with_suffix(".part")
-            beginning.write_bytes(dump[: int(len(dump) * part)])
-            with suppress(ActionFailed):
-                self.server.control.run(service, command, stdin=beginning, **options)  # type: ignore[arg-type]
-            beginning.unlink()
-            raise KeyboardInterrupt
-
-        patch.setattr(self.watched, "run", run, raising=False)
+        self.watched.die(part, patch, "--create")
 
     def drop(self, what: str) -> Mapping[str, int]:
         self.server.do(f"DROP DATABASE {DATABASE} WITH (FORCE)", MAINTENANCE)

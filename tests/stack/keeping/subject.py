@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self, cast
@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from rollback_actions.containers.compose import ComposeControl
 from rollproof.engines.engine import ContainerEngine, Endpoint
+from rollproof.errors import ActionFailed
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import StoreProfile
 from rollproof.stores.contract import ExportedRecord, RecordHash
@@ -64,6 +65,22 @@ class Watched:
             return method(*arguments, **named)
 
         return call
+
+    def die(self, part: float, patch: pytest.MonkeyPatch, spared: str = "") -> None:
+        """Let the client die once a program has read a part of its input, but not of one with `spared`."""
+
+        def run(service: str, command: Sequence[str], *, stdin: Path, **options: Any) -> str:  # noqa: ANN401
+            if spared in command:
+                return self._control.run(service, command, stdin=stdin, **options)
+            dump = stdin.read_bytes()
+            beginning = stdin.with_suffix(".part")
+            beginning.write_bytes(dump[: int(len(dump) * part)])
+            with suppress(ActionFailed):
+                self._control.run(service, command, stdin=beginning, **options)
+            beginning.unlink()
+            raise KeyboardInterrupt
+
+        patch.setattr(self, "run", run, raising=False)
 
 
 @dataclass(frozen=True, slots=True)
