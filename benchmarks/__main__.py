@@ -25,12 +25,13 @@ from reports.terminal.progress import Progress
 from rollback_actions.containers.compose import ComposeControl
 from rollproof.engines.factory import open_engine
 from rollproof.errors import UsageProblem
-from rollproof.profile.profile import load_target
+from rollproof.profile.profile import Target, load_target
 from rollproof.stores.milvus.descriptor import MilvusProfile
 from rollproof.stores.mongodb.descriptor import MongodbProfile
 from rollproof.stores.qdrant.descriptor import QdrantProfile
 from staging.kills.wreckage import wreck_stores
 from staging.releases.deployment import bring_up_application
+from staging.releases.release_repository import create_repository
 from staging.stack.fresh_stacks import fresh_stacks
 from staging.stack.stack import Stack
 from staging.target.operators import Operators
@@ -110,8 +111,14 @@ def _growth(stack: Stack, scale: float) -> None:
         console.print(table)
 
 
+def _stores_alone(stack: Stack) -> Target:
+    """Return the target of a stack without its application: the profile wants the repository to exist."""
+    create_repository(stack.state.application)
+    return load_target(stack.profile)
+
+
 def _mysql(stack: Stack, progress: Progress, scale: float) -> None:
-    target = load_target(stack.profile)
+    target = _stores_alone(stack)
     engine, control = open_engine(target.engine), ComposeControl(target.engine)
     size = int(2_000_000 * scale)
     with (
@@ -133,7 +140,7 @@ def _mysql(stack: Stack, progress: Progress, scale: float) -> None:
 
 
 def _mongodb(stack: Stack, progress: Progress, scale: float) -> None:
-    target = load_target(stack.profile)
+    target = _stores_alone(stack)
     profile = target.stores["mongodb"]
     assert isinstance(profile, MongodbProfile)
     endpoint = open_engine(target.engine).resolve(profile.address)
@@ -143,7 +150,7 @@ def _mongodb(stack: Stack, progress: Progress, scale: float) -> None:
 
 
 def _vectors(stack: Stack, progress: Progress, scale: float) -> None:
-    target = load_target(stack.profile)
+    target = _stores_alone(stack)
     engine, count = open_engine(target.engine), int(100_000 * scale)
     milvus, qdrant = target.stores["milvus"], target.stores["qdrant"]
     assert isinstance(milvus, MilvusProfile)
