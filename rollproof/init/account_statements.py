@@ -8,11 +8,12 @@ from collections.abc import Mapping
 
 from pydantic import SecretStr
 
-from rollproof.init.accounts import CANARY, Holder
+from rollproof.init.accounts import CANARY, READER, Holder
 from rollproof.init.parts import Found
 from rollproof.init.profile_text import comment
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.sections import Account, StoreProfile
+from rollproof.profile.store_descriptor import Grants
 
 _MARK = re.compile(r"\0(\w+)\0")  # stands for the password of a role
 
@@ -25,6 +26,10 @@ _HEAD = """\
 # It may be run again: it sets passwords and rights again, and drops nothing.
 set -eu
 """
+_OTHER_SERVER = (
+    "Its server makes accounts in a way of its own, and keeps them in its volume or its settings. Give each"
+    " user the rights that stand below its name."
+)
 _STORE = """\
 if [ "${{1:-{name}}}" = {name} ]; then
 {needed}
@@ -55,7 +60,10 @@ def _store(
 ) -> tuple[str, bool]:
     """Return the part of a store, and whether the script can run it: else it is a remark."""
     statements = found.sign.statements
-    about = [f"# --- {name} ({found.kind}), service {found.service.name}", *comment(statements.fresh)]
+    about = [f"# --- {name} ({found.kind}), service {found.service.name}"]
+    if statements.images and found.service.short_image not in statements.images:
+        return "\n".join([*about, *comment(_OTHER_SERVER), *_rights(profile, holders)]), False
+    about += comment(statements.fresh)
     # One account for everybody is the application's too: two new ones are to take its place.
     if found.sign.common and len({one.user for one in holders.values()}) == 1:
         holders = {role: Holder(f"rollproof_{role}", {}) for role in holders}
@@ -81,16 +89,26 @@ def _store(
     return "\n".join([*about, body]), True
 
 
+def _granted(profile: StoreProfile, holders: Mapping[str, Holder]) -> Grants:
+    accounts = {role: Account(user=one.user, password=SecretStr("")) for role, one in holders.items()}
+    return descriptor_of(profile).grants(profile.model_copy(update=accounts))
+
+
+def _rights(profile: StoreProfile, holders: Mapping[str, Holder]) -> list[str]:
+    """Return the rights of each account as remarks."""
+    granted = _granted(profile, holders)
+    return [f"#   {line.removeprefix('# ')}" for line in (*granted.reader, *granted.operator)]
+
+
 def _lines(found: Found, profile: StoreProfile, holders: Mapping[str, Holder]) -> str:
     """Return the statements for `holders`, with a mark in the place of each password, or ""."""
     statements = found.sign.statements
     if not statements.account or not holders:
         return ""
-    accounts = {role: Account(user=one.user, password=SecretStr("")) for role, one in holders.items()}
-    granted = descriptor_of(profile).grants(profile.model_copy(update=accounts))
+    granted = _granted(profile, holders)
     each = []
     for role, holder in holders.items():
-        grants = granted.reader if role == "reader" else granted.operator
+        grants = granted.reader if role == READER else granted.operator
         shown = "\n".join(line for line in grants if not line.startswith(("#", "--")))
         if shown:  # else the account is the server's own
             one = statements.account.replace("{user}", holder.user).replace("{grants}", shown)

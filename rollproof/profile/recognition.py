@@ -24,6 +24,8 @@ class Statements:
     head: str = ""
     account: str = ""
     tail: str = ""
+    images: tuple[str, ...] = ()
+    """The images whose servers take these statements, where others of the kind make accounts another way."""
     client: str = ""
     """A shell command in the service's container that reads the script; "" where people run it themselves."""
     fresh: str

@@ -18,7 +18,7 @@ VERSIONS = "versions "
 
 
 class S3Profile(StoreProfile):
-    """An S3 server such as MinIO."""
+    """An S3 server, such as SeaweedFS, RustFS or MinIO."""
 
     kind: Literal["s3"]
     address: Address
@@ -86,13 +86,18 @@ DESCRIPTOR = Descriptor(
     reader="rollproof.stores.s3.reader:S3Reader",
     grants=_grants,
     recognition=Recognition(
-        name="minio",
+        name="s3",
         images=("minio", "seaweedfs", "garage", "rustfs"),
-        ports=(9000, 8333),
-        variables=("MINIO_ROOT_", "MINIO_ACCESS_KEY"),
+        ports=(9000, 8333, 3900),
+        variables=("MINIO_ROOT_", "MINIO_ACCESS_KEY", "RUSTFS_"),
         listed={"buckets": ("MINIO_DEFAULT_BUCKETS", "MINIO_BUCKET", "MINIO_BUCKET_NAME")},
-        logins=(("$MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD"), ("$MINIO_ACCESS_KEY", "MINIO_SECRET_KEY")),
+        logins=(
+            ("$MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD"),
+            ("$MINIO_ACCESS_KEY", "MINIO_SECRET_KEY"),
+            ("$RUSTFS_ACCESS_KEY", "RUSTFS_SECRET_KEY"),
+        ),
         statements=Statements(
+            images=("minio",),
             head="mc alias set here http://127.0.0.1:{port}"
             ' "$MINIO_ROOT_USER" "$MINIO_ROOT_PASSWORD" > /dev/null',
             account="echo '{grants}' > /tmp/{user}.json\n"

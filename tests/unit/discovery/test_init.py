@@ -83,7 +83,7 @@ def _loaded(profile: Path, monkeypatch: pytest.MonkeyPatch) -> Target:
 _EVERY = {
     "kafka": ("kafka", ("kafka-host", "kafka")),
     "milvus": ("milvus", ("milvus",)),
-    "minio": ("s3", ("minio",)),
+    "s3": ("s3", ("minio",)),
     "mongodb": ("mongodb", ("mongodb",)),
     "mysql": ("mysql", ("mysql",)),
     "qdrant": ("qdrant", ("qdrant",)),
@@ -101,7 +101,7 @@ EXPECTED: dict[str, dict[str, Any]] = {
     "renamed": {
         "stores": {
             "kafka": ("kafka", ("log",)),
-            "minio": ("s3", ("objects",)),
+            "s3": ("s3", ("objects",)),
             "mongodb": ("mongodb", ("documents",)),
             "mysql": ("mysql", ("db",)),
             "qdrant": ("qdrant", ("vectors",)),
@@ -127,7 +127,7 @@ EXPECTED: dict[str, dict[str, Any]] = {
             "cache-b": ("redis", ("cache-b",)),
             "kafka": ("kafka", ("broker-1", "broker-2")),
             "milvus": ("milvus", ("milvus-standalone", "milvus-etcd", "milvus-minio")),
-            "minio": ("s3", ("own-minio",)),
+            "s3": ("s3", ("own-minio",)),
             "mysql": ("mysql", ("sql",)),
         },
         "services": ("backend", "cache-b-replica", "gateway"),
@@ -297,7 +297,7 @@ def test_what_a_running_project_tells_is_in_the_profile(
     stack = stack_of(config, "shop", (), None)
     seen: dict[str, Any] = {
         "holdings": {
-            "minio": {"buckets": ["b1", 'odd"\n[name]']},
+            "s3": {"buckets": ["b1", 'odd"\n[name]']},
             "redis": {"databases": [0, 1], "patterns": ["0:token:*"]},
         },
         "unseen": ("mysql",),
@@ -305,10 +305,23 @@ def test_what_a_running_project_tells_is_in_the_profile(
     profile, _, lines = _texts(stack, **seen)
     (tmp_path / "it.toml").write_text(profile, encoding="utf-8")
     target = _loaded(tmp_path / "it.toml", monkeypatch)
-    assert target.stores["minio"].model_dump()["buckets"] == ("b1", 'odd"\n[name]')
+    assert target.stores["s3"].model_dump()["buckets"] == ("b1", 'odd"\n[name]')
     assert (target.stores["redis"].policy, target.stores["mysql"].policy) == ({"*": "volatile"}, {})
     assert any("application.functions" in line for line in lines)
     assert any(line.startswith("not looked into: store mysql") for line in lines)
+
+
+@pytest.mark.parametrize("image", ["chrislusf/seaweedfs:4.48", "rustfs/rustfs:1", "dxflrs/garage:v2"])
+def test_an_s3_server_has_its_own_name(image: str) -> None:
+    name = image.rpartition("/")[2].partition(":")[0]
+    stack = stack_of({"services": {"objects": {"image": image}}}, "shop", (), None)
+    profile, accounts, _ = _texts(stack)
+    assert f"Recognised: its image is {name}." in profile
+    assert "[stores.s3]" in profile
+    # The statements are MinIO's: another server is given its rights alone, for people.
+    assert "#   policy of rollproof_reader\n#   {" in accounts
+    assert "not run, but remarks in this file, to read: s3" in accounts
+    assert not re.search(r"minio|\bmc\b", profile + accounts, re.IGNORECASE)
 
 
 def test_files_that_compose_refuses_are_one_error_without_a_value(tmp_path: Path, init: Init) -> None:
