@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from rollproof.engines.engine import ContainerEngine, mounts_at
@@ -67,12 +68,14 @@ def require_held(target: Target, engine: ContainerEngine) -> None:
         ActionFailed: a mount may hold state, and belongs to no store.
     """
     if stray := stray_mounts(target, engine):
-        sections = [kind.holding(list(stray)) for kind in kinds().values() if kind.holding is not None]
+        of_kinds = [kind.holding(list(stray)) for kind in kinds().values() if kind.holding is not None]
+        sections = [", ".join(f"{key} = {json.dumps(one)}" for key, one in keys.items()) for keys in of_kinds]
         raise ActionFailed(
             what="volumes of the application",
             expected="each held by a store and written to by what a rollback stops, or called stateless",
             observed=", ".join(f"{place} ({what})" for place, what in stray.items()),
             source=f"containers of project {target.engine.project}",
-            hint=f"add {' or '.join(sections)}, and its service to application.services; or name those"
-            " without state, with the reason, in application.stateless",
+            hint=f"add [stores.state] with {' or '.join(sections)} (for migrations: the database that they"
+            " are of), and its service to application.services; or name those without state,"
+            " with the reason, in application.stateless",
         )

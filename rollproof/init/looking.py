@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,11 @@ def look(stack: Stack, containers: Mapping[str, tuple[Container, ...]]) -> Looke
     ended = {
         name for name, several in containers.items() if several and all(one.completed for one in several)
     }
+    services = {
+        name: replace(one, optional=one.optional and name not in running)
+        for name, one in stack.services.items()
+    }
+    stack = replace(stack, services=services)
     parts = parts_of(stack, frozenset(ended))
     questions: dict[str, Question[Any]] = {
         name: Question(name, lambda name=name, found=found: _looked_into(name, found, engine))  # type: ignore[misc]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -15,7 +15,8 @@ from rollproof.profile.recognition import Recognition
 _UNSUPPORTED = (
     *("arangodb", "cassandra", "chroma", "clickhouse*", "cockroach", "couchdb", "elasticsearch*", "etcd"),
     *("influxdb", "meilisearch", "memcached", "mssql-server", "nats", "neo4j", "opensearch", "oracle-*"),
-    *("pulsar", "rabbitmq", "scylla", "typesense", "weaviate", "zookeeper", "cp-zookeeper"),
+    *("pulsar", "rabbitmq", "scylla", "surrealdb", "typesense", "vespa", "weaviate", "zookeeper"),
+    *("cp-zookeeper", "nebula-*", "falkordb", "memgraph*"),
 )
 """Images of stores that the suite has no kind for."""
 _PROXIES = ("nginx*", "traefik", "caddy", "haproxy", "httpd", "envoy*", "openresty", "apache")
@@ -89,7 +90,10 @@ def parts_of(stack: Stack, ended: frozenset[str] = frozenset()) -> Parts:
     there = {name: one for name, one in stack.services.items() if name not in optional}
     one_shots = {*ended, *(other for one in there.values() for other in one.completed)} & there.keys()
     there = {name: one for name, one in there.items() if name not in one_shots}
-    recognised = {name: found for name, one in there.items() if (found := _recognised(one)) is not None}
+    recognised = {name: found for name, one in there.items() if (found := _by_image(one)) is not None}
+    known = {found.kind for found in recognised.values()}
+    strangers = (one for name, one in there.items() if name not in recognised)
+    recognised |= {one.name: found for one in strangers if (found := _by_other_signs(one, known)) is not None}
     stores, parts = _stores(stack, there, recognised)
     taken = {service for found in stores.values() for service in found.services} | parts
     rest = {name: one for name, one in there.items() if name not in taken}
@@ -128,30 +132,41 @@ def _unusable(service: Service) -> str:
     return ""
 
 
-def _recognised(service: Service) -> Found | None:
-    """Return the store that a service is by itself, or None if it is none."""
-    targets, every = [port.target for port in service.ports], recognitions()
+def _by_image(service: Service) -> Found | None:
+    """Return the store that a service is by its image, or None."""
+    image = service.short_image
+    for kind, one in recognitions().items():
+        if _matches(image, one.images):
+            return _found(service, kind, f"its image is {image}")
+    return None
 
-    def found(kind: str, because: str) -> Found:
-        # The port for clients: a usual one, else the only other one of the container, else the usual.
-        sign = every[kind]
-        known = next((port for port in sign.ports if port in targets), None)
-        port = known or (targets[0] if len(targets) == 1 else sign.ports[0])
-        return Found(kind, (service.name,), port, service, "", because)
 
-    for kind, one in every.items():
-        if _matches(service.short_image, one.images):
-            return found(kind, f"its image is {service.short_image}")
+def _by_other_signs(service: Service, known: Collection[str]) -> Found | None:
+    """Return the store that a service is by its environment or port, or None.
+
+    A client may have the same variables as the server. So where a server of the kind is `known`, variables
+    alone are no sign.
+    """
+    targets, every = {port.target for port in service.ports}, recognitions()
     named = bool(service.short_image) and not service.build
+    if _matches(service.short_image, _UNSUPPORTED):
+        return None
     for kind, one in every.items():
-        # Its clients, such as a web page for it, may have the same variables, and another port.
-        fits = not named or not targets or not set(one.ports).isdisjoint(targets)
+        fits = not targets.isdisjoint(one.ports) or (kind not in known and not (named and targets))
         if fits and one.variables and any(name.startswith(one.variables) for name in service.environment):
-            return found(kind, "its environment has variables of that server")
+            return _found(service, kind, "its environment has variables of that server")
     if named:
         return None  # an image of another name: a port alone would be a guess against it
     usual = ((kind, port) for kind, one in every.items() for port in one.ports if port in targets)
-    return next((found(kind, f"its port is {port}") for kind, port in usual), None)
+    return next((_found(service, kind, f"its port is {port}") for kind, port in usual), None)
+
+
+def _found(service: Service, kind: str, because: str) -> Found:
+    # The port for clients: a usual one, else the only other one of the container, else the usual.
+    targets, usual = [port.target for port in service.ports], recognitions()[kind].ports
+    known = next((port for port in usual if port in targets), None)
+    port = known or (targets[0] if len(targets) == 1 else usual[0])
+    return Found(kind, (service.name,), port, service, "", because)
 
 
 def _stores(

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rollproof.engines.engine import Mount
+from rollproof.git.repository import unknown_to_git
 from rollproof.init.accounts import (
     OPERATOR,
     READER,
@@ -29,6 +31,8 @@ _SECRETS_ARE_NAMED = (
     "Secrets are named here, never written: each is an environment variable or a file."
     f" Keys that hold {UNANSWERED!r} are questions that only a person can answer."
 )
+STATE = "state"
+"""The name of the store of the application's own files."""
 _CANARY = (
     ("user", "Which user is there for verification alone? Sign one up.", "canary"),
     ("knowledge_base", "Which knowledge base is its own? Make one, with a few documents.", "USER_ID"),
@@ -101,6 +105,7 @@ def proposed(seen: Looked, folder: Path, repository: Path) -> Proposal:
     _application(proposal)
     for store, found in seen.parts.stores.items():
         _store(proposal, store, found)
+    _state(proposal)
     _sweeper(proposal)
     _secrets(proposal)
     return proposal
@@ -207,6 +212,40 @@ def _store(proposal: Proposal, name: str, found: Found) -> None:
         proposal.ask(f"stores.{name}.{key}", asked, f'{key} = ["…"]')
     accounts = {role: holder.section() for role, holder in holders.items()}
     proposal.lines += table(("stores", name), {**section, **accounts}, about)
+
+
+def _state(proposal: Proposal) -> None:
+    """Propose a store of the files in volumes and folders that the application writes to."""
+    parts, services = proposal.seen.parts, proposal.seen.stack.services
+    own = {service for found in parts.stores.values() for service in found.services}
+    of_stores = {mount.name for service in own for mount in services[service].mounts}
+    held: dict[str, str] = {}
+    for service in parts.writers:
+        for mount in services[service].mounts:
+            known = mount.name in of_stores or not mount.may_hold_state
+            if not known and not _is_code(mount, proposal.repository):
+                held.setdefault(mount.name, f"{service}:{mount.destination}")
+    descriptor = next((one for one in kinds().values() if one.holding), None)
+    if not held or descriptor is None or descriptor.holding is None:
+        return
+    section = descriptor.holding(sorted(held.values()))
+    proposal.stores[STATE] = descriptor.profile(**section)
+    about = "Files in volumes and folders that the application writes to."
+    proposal.lines += table(("stores", STATE), section, [about])
+    asked = "Which of these mounts hold no state, such as models? Name them in application.stateless."
+    proposal.ask(f"stores.{STATE}.held", asked, 'stateless = {"llm:/models" = "fetched again at its start"}')
+    if parts.stores:
+        asked = "Of which stores' records are these files, such as uploads? A rollback takes both back."
+        proposal.ask(f"stores.{STATE}.together", asked, f"together = {value([*parts.stores][:1])}")
+
+
+def _is_code(mount: Mount, repository: Path) -> bool:
+    """Return whether a mount is a file of the host, or a folder that git knows."""
+    place = Path(mount.source)
+    if mount.kind != "bind" or not place.exists():
+        return False
+    known = place.is_relative_to(repository) and (repository / ".git").exists()
+    return place.is_file() or (known and not unknown_to_git(repository, place))
 
 
 def _secrets(proposal: Proposal) -> None:

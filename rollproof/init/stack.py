@@ -6,13 +6,14 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
 
+from rollproof.engines.engine import Mount
 from rollproof.errors import ActionFailed, UsageProblem
 from rollproof.system.command import Deadline, run_command
 
@@ -34,7 +35,8 @@ class Service:
     """One service of a compose project. `image` is "" for one that is built without a name.
 
     `secrets` are the files of its compose secrets, by name. `after` names the services that it depends on,
-    and `completed` those of them that have to end well before. `optional` services need a compose profile.
+    and `completed` those of them that have to end well before. `optional` services need a compose profile
+    that is not on. `mounts` are its named volumes and folders of the host.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Service:
     after: frozenset[str] = frozenset()
     completed: frozenset[str] = frozenset()
     optional: bool = False
+    mounts: tuple[Mount, ...] = ()
 
     @property
     def short_image(self) -> str:
@@ -83,7 +86,7 @@ class Stack:
 def read_stack(files: Sequence[Path], project: str | None, env_file: Path | None) -> Stack:
     """Return the project that `files` describe, under the name that they or `project` give it.
 
-    Services that need a compose profile are in it.
+    Services that need a compose profile are in it, whether COMPOSE_PROFILES turns them on or not.
     """
     # Resolved only as far as its folder: a link may stand for another file tomorrow.
     files = tuple(Path(os.path.abspath(file)) for file in files)  # noqa: PTH100 - keeps links
@@ -91,15 +94,17 @@ def read_stack(files: Sequence[Path], project: str | None, env_file: Path | None
     command = ["docker", "compose", *(["--project-name", project] if project else [])]
     command += ["--env-file", str(environment)] if environment else []
     command += [word for file in files for word in ("--file", str(file))]
-    command += ["--profile", "*", "config"]
-    try:
-        rendered = run_command(
-            [*command, "--format", "json"],
-            what="reading of compose files",
-            deadline=Deadline(_SECONDS),
-            private=True,  # it contains the containers' environment
+    deadline = Deadline(_SECONDS)
+
+    def rendered(*words: str) -> str:
+        # Private: it contains the containers' environment.
+        return run_command(
+            [*command, *words], what="reading of compose files", deadline=deadline, private=True
         )
-        config = json.loads(rendered)
+
+    try:
+        config = json.loads(rendered("--profile", "*", "config", "--format", "json"))
+        turned_on = rendered("config", "--services").split()
     except (ActionFailed, ValueError):
         # Compose's own words may quote a secret of the files: a person asks for them in his own terminal.
         raise UsageProblem(
@@ -108,21 +113,32 @@ def read_stack(files: Sequence[Path], project: str | None, env_file: Path | None
             observed="docker compose config fails",
             source=", ".join(str(file) for file in files),
             hint="correct them, or name the file of the environment with --env-file,"
-            f" until this prints nothing: {shlex.join([*command, '--quiet'])}",
+            f" until this prints nothing: {shlex.join([*command, '--profile', '*', 'config', '--quiet'])}",
         ) from None
-    return stack_of(config, project or str(config["name"]), files, environment)
+    return stack_of(config, project or str(config["name"]), files, environment, turned_on)
 
 
 def stack_of(
-    config: Mapping[str, Any], project: str, files: tuple[Path, ...], env_file: Path | None
+    config: Mapping[str, Any],
+    project: str,
+    files: tuple[Path, ...],
+    env_file: Path | None,
+    turned_on: Collection[str] = (),
 ) -> Stack:
-    """Return the project in the answer of ``docker compose config --format json``."""
+    """Return the project in the answer of ``docker compose config --format json``.
+
+    `turned_on` are services that are there although they need a compose profile.
+    """
     secrets = {name: str(one.get("file") or "") for name, one in (config.get("secrets") or {}).items()}
     services = sorted((config.get("services") or {}).items())
-    return Stack(project, files, env_file, {name: _service(name, raw, secrets) for name, raw in services})
+    found = {
+        name: _service(name, raw, secrets, optional=bool(raw.get("profiles")) and name not in turned_on)
+        for name, raw in services
+    }
+    return Stack(project, files, env_file, found)
 
 
-def _service(name: str, raw: Mapping[str, Any], secrets: Mapping[str, str]) -> Service:
+def _service(name: str, raw: Mapping[str, Any], secrets: Mapping[str, str], *, optional: bool) -> Service:
     after = raw.get("depends_on") or {}
     health = (raw.get("healthcheck") or {}).get("test") or ()
     words = (*(raw.get("entrypoint") or ()), *(raw.get("command") or ()), *health)
@@ -142,8 +158,15 @@ def _service(name: str, raw: Mapping[str, Any], secrets: Mapping[str, str]) -> S
         completed=frozenset(
             other for other, how in after.items() if how["condition"] == "service_completed_successfully"
         ),
-        optional=bool(raw.get("profiles")),
+        optional=optional,
+        mounts=tuple(_mounts(raw)),
     )
+
+
+def _mounts(raw: Mapping[str, Any]) -> Iterator[Mount]:
+    for one in raw.get("volumes") or ():
+        if source := str(one.get("source") or ""):  # else a volume without a name, new with each container
+            yield Mount(source, str(one["type"]), str(one["target"]), source, not one.get("read_only"))
 
 
 def _ports(raw: Mapping[str, Any]) -> list[Port]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Generic, TypeVar, get_args
+from typing import Any, Generic, TypeVar, get_args
 
 from rollproof.collection import Json
 from rollproof.errors import Wrong
@@ -120,8 +120,8 @@ class Descriptor(Generic[Profile]):
     """What to do so that versions are kept, for a kind whose backup may be nothing but those versions."""
     setting_for_copies: str = ""
     """The setting with which a backup holds the contents themselves, for the same kind."""
-    holding: Callable[[Sequence[str]], str] | None = None
-    """The section of a profile that gives a store to the application's own ``SERVICE:PLACE``, in words."""
+    holding: Callable[[Sequence[str]], Mapping[str, Any]] | None = None
+    """The section of a profile that gives a store to the application's own ``SERVICE:PLACE``."""
     recognition: Recognition | None = None
     """Its signs in a compose project without a profile; None for a kind that is no service."""
 

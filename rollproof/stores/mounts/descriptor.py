@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveFloat
 
@@ -36,12 +35,8 @@ class MountsProfile(StoreProfile):
         return tuple((service, place) for service, _, place in parts)
 
 
-def _holding(places: Sequence[str]) -> str:
-    held = json.dumps(list(places))
-    return (
-        f'[stores.state] with kind = "mounts", risk = "medium", held = {held}, together = []'
-        " (for migrations: the database that they are of)"
-    )
+def _holding(places: Sequence[str]) -> dict[str, Any]:
+    return {"kind": "mounts", "risk": "medium", "held": list(places), "together": []}
 
 
 DESCRIPTOR = Descriptor(

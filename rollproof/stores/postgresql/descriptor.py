@@ -71,7 +71,10 @@ DESCRIPTOR = Descriptor(
     grants=_grants,
     recognition=Recognition(
         name="postgresql",
-        images=("postgres", "postgresql", "pgvector", "postgis", "timescaledb", "timescaledb-ha"),
+        images=(
+            *("postgres", "postgresql", "pgvector", "postgis", "timescaledb", "timescaledb-ha"),
+            *("paradedb", "pgvecto-rs", "vchord-postgres", "age"),
+        ),
         ports=(5432,),
         variables=("POSTGRES_INITDB_", "POSTGRESQL_POSTGRES_"),
         # Without a name, the image calls the database as its user.

@@ -77,7 +77,6 @@ DESCRIPTOR = Descriptor(
         name="redis",
         images=("redis", "redis-stack", "redis-stack-server", "valkey", "keydb"),
         ports=(6379,),
-        variables=("REDIS_PASSWORD", "VALKEY_PASSWORD"),
         # Keys expire by themselves: their number is reported, not compared.
         settings={"policy": {"*": "volatile"}},
         common="default",

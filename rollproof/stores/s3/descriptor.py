@@ -89,7 +89,7 @@ DESCRIPTOR = Descriptor(
         name="s3",
         images=("minio", "seaweedfs", "garage", "rustfs"),
         ports=(9000, 8333, 3900),
-        variables=("MINIO_ROOT_", "MINIO_ACCESS_KEY", "RUSTFS_"),
+        variables=("MINIO_ROOT_", "RUSTFS_"),
         listed={"buckets": ("MINIO_DEFAULT_BUCKETS", "MINIO_BUCKET", "MINIO_BUCKET_NAME")},
         logins=(
             ("$MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD"),

@@ -22,6 +22,7 @@ from rollproof.init.stack import Stack, stack_of
 from rollproof.profile.mistakes import UNANSWERED
 from rollproof.profile.profile import Target, load_target
 from tests.conftest import ROOT
+from tests.unit.sandbox import git
 
 PROJECTS = Path(__file__).parent / "projects"
 STAGING = ROOT / "staging"
@@ -97,7 +98,7 @@ _STAGING: dict[str, Any] = {
 }
 EXPECTED: dict[str, dict[str, Any]] = {
     "staging": _STAGING,
-    "stranger": _STAGING | {"stores": _EVERY | {"kafka": ("kafka", ("kafka",))}},
+    "stranger": _STAGING | {"stores": _EVERY | {"kafka": ("kafka", ("kafka",)), "state": ("mounts", ())}},
     "renamed": {
         "stores": {
             "kafka": ("kafka", ("log",)),
@@ -106,6 +107,7 @@ EXPECTED: dict[str, dict[str, Any]] = {
             "mysql": ("mysql", ("db",)),
             "qdrant": ("qdrant", ("vectors",)),
             "redis": ("redis", ("cache",)),
+            "state": ("mounts", ()),
         },
         "services": ("api", "web"),
         "writers": ("api",),
@@ -309,6 +311,78 @@ def test_what_a_running_project_tells_is_in_the_profile(
     assert (target.stores["redis"].policy, target.stores["mysql"].policy) == ({"*": "volatile"}, {})
     assert any("application.functions" in line for line in lines)
     assert any(line.startswith("not looked into: store mysql") for line in lines)
+
+
+PUBLIC: dict[str, tuple[dict[str, tuple[str, ...]], tuple[str, ...], set[str]]] = {
+    "dify": (
+        {"postgresql": ("db_postgres",), "redis": ("redis",)},
+        ("api:/app/api/storage", "plugin_daemon:/app/storage", "sandbox:/dependencies"),
+        {"weaviate"},
+    ),
+    "langfuse": (
+        {"postgresql": ("postgres",), "redis": ("redis",), "s3": ("minio",)},
+        (),
+        {"clickhouse"},
+    ),
+    "onyx": (
+        {"postgresql": ("relational_db",), "redis": ("cache",), "s3": ("minio",)},
+        (
+            *("api_server:/app/file-system", "api_server:/var/log/onyx", "background:/var/log/onyx"),
+            "inference_model_server:/app/.cache/huggingface",
+        ),
+        {"index", "opensearch"},
+    ),
+    "khoj": (
+        {"postgresql": ("database",)},
+        (
+            *("computer:/home/operator", "search:/etc/searxng"),
+            *("server:/root/.cache/torch/sentence_transformers", "server:/root/.khoj"),
+        ),
+        set(),
+    ),
+    "weknora": ({"postgresql": ("postgres",), "redis": ("redis",)}, ("app:/data/files",), set()),
+    "open-webui": ({}, ("ollama:/root/.ollama", "open-webui:/app/backend/data"), set()),
+    "surfsense": (
+        {"postgresql": ("db",), "redis": ("redis",)},
+        ("backend:/shared_tmp", "zero-cache:/data"),
+        set(),
+    ),
+}
+"""Of public applications: their stores, the mounts of their own files, and services of unknown kinds."""
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_applications_have_a_profile_that_names_what_it_lacks(
+    name: str, init: Init, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = PROJECTS / f"public/{name}.env"
+    more = [f"--env-file={environment}"] if environment.exists() else []
+    said = init(f"--file={PROJECTS / 'public' / name}.yaml", *more)
+    stores, held, unsupported = PUBLIC[name]
+    found = dict(_loaded(Path(f"{name}.toml"), monkeypatch).stores)
+    state = found.pop("state", None)
+    assert {one: store.services for one, store in found.items()} == stores
+    assert tuple(":".join(one) for one in state.mounts) == held if state else held == ()
+    assert set(re.findall(r"^not supported: service (\S+)", said, re.MULTILINE)) == unsupported
+    assert ("stores.state.held: " in said) == bool(held)
+
+
+def test_folders_that_git_knows_and_files_are_no_state(tmp_path: Path) -> None:
+    for name in ("code", "uploads"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "add", "code")
+    volumes = [
+        {"type": "bind", "source": str(tmp_path / source), "target": f"/{number}", "read_only": closed}
+        for number, (source, closed) in enumerate(
+            [("code", False), ("code/file", False), ("uploads", True), ("uploads", False), ("new", False)]
+        )
+    ]
+    volumes += [{"type": "volume", "target": "/nameless"}, {"type": "tmpfs", "target": "/tmp"}]  # noqa: S108
+    config = {"services": {"api": {"build": {"context": str(tmp_path)}, "volumes": volumes}}}
+    profile, _, _ = _texts(stack_of(config, "shop", (), None))
+    assert 'held = ["api:/3", "api:/4"]' in profile
 
 
 @pytest.mark.parametrize("image", ["chrislusf/seaweedfs:4.48", "rustfs/rustfs:1", "dxflrs/garage:v2"])

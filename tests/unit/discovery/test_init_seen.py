@@ -21,3 +21,16 @@ def test_a_store_that_lets_nobody_in_is_not_looked_into(monkeypatch: pytest.Monk
         engine.resolve.return_value = Endpoint("127.0.0.1", port)
         looked = looking.look(stack, {"mysql": (container("mysql"),)})
     assert (looked.unseen, looked.holdings) == (("mysql",), {})
+
+
+def test_a_running_service_is_there_though_its_compose_profile_is_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    services = {name: {"image": "redis:8", "profiles": ["more"]} for name in ("runs", "off")}
+    stack = stack_of({"services": services}, "shop", (), None)
+    engine = stand_in(ComposeEngine)
+    engine.resolve.return_value = Endpoint("127.0.0.1", 9)
+    monkeypatch.setattr(looking, "ComposeEngine", lambda *_: engine)
+    looked = looking.look(stack, {"runs": (container("runs"),), "off": ()})
+    assert looked.parts.optional == ("off",)
+    assert [one.services for one in looked.parts.stores.values()] == [("runs",)]
