@@ -20,13 +20,13 @@ from pydantic import BaseModel, SecretStr
 
 from reports.terminal.progress import Progress
 from rollback_actions.containers.compose import ComposeControl
+from rollproof.contract.cases import filled
 from rollproof.engines.factory import open_engine
 from rollproof.profile.profile import load_target
 from staging.rounds import Result, Round
 from staging.stack.stack import Stack
 from staging.target.operators import Operators, operators_of
 from tests.stack import damage
-from tests.stack.reading.contract import filled
 from tests.stack.reading.registry import SUBJECTS
 from tests.stack.reading.subject import Given, Subject
 from tests.stack.verifier import Verifier
@@ -127,7 +127,7 @@ def run_faults(
     of_stores = [fault for fault in faults if fault.kind != "references"]
     with ExitStack() as opened:
         subjects = {
-            name: opened.enter_context(filled(SUBJECTS[name], given))
+            name: opened.enter_context(filled(SUBJECTS[name](given)))
             for name in dict.fromkeys(fault.subject for fault in of_stores)
         }
         if subjects:

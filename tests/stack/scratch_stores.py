@@ -9,14 +9,14 @@ from typing import TypeVar
 
 import pytest
 
+from rollproof.contract.subject import SECRET, closed_port, silent_port
 from rollproof.engines.engine import Endpoint
 from rollproof.errors import Unverifiable
 from rollproof.profile.sections import StoreProfile
 from rollproof.stores.reader import Reader
-from tests.stack.faults import closed_port, silent_port
 
+__all__ = ["SECRET", "changed", "expect_unverifiable", "nowhere", "scattered", "silence"]
 SCATTERED, WIDTH = 3000, 32
-SECRET = "correct-horse-battery-staple"  # noqa: S105 - what must not be seen
 Profile = TypeVar("Profile", bound=StoreProfile)
 
 

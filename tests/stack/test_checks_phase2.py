@@ -11,11 +11,11 @@ from contextlib import ExitStack
 import pytest
 
 from rollproof.baseline.facts import Facts
+from rollproof.contract.subject import silent_port
 from staging.target.operators import Operators
 from tests.stack import container_faults as faults
 from tests.stack import damage, milvus_scratch, scratch_buckets
 from tests.stack.container_faults import Containers
-from tests.stack.faults import silent_port
 from tests.stack.kafka_scratch import Scratch as KafkaScratch
 from tests.stack.verifier import Verifier, expect, store_facts
 from tests.unit.application_stand_in import Exchange, running

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from rollback_actions.containers.compose import ComposeControl
+from rollproof.contract.cases import ONLY, before, content, filled, mended, parametrize
 from rollproof.engines.engine import ContainerEngine
 from rollproof.profile.profile import Target
 from staging.stack.stack import Stack
-from tests.stack.reading.contract import ONLY, before, content, filled, mended, parametrize
+from tests.running.cut import VARIANT
 from tests.stack.reading.registry import SUBJECTS
 from tests.stack.reading.subject import Given, Subject
 
@@ -24,7 +25,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give each test its stores, and their cases."""
-    parametrize(metafunc, SUBJECTS)
+    parametrize(metafunc, SUBJECTS, _marks)
+
+
+def _marks(subject: type[Subject], varied: bool) -> list[pytest.MarkDecorator]:  # noqa: FBT001
+    return [VARIANT] * (varied or subject.variant)
 
 
 @pytest.hookimpl(trylast=True)
@@ -56,5 +61,5 @@ def subject(
 ) -> Iterator[Subject]:
     """A store, filled. Who changes its records uses `mended` too."""
     given = Given(stack, target, engine, control, tmp_path_factory.mktemp("subject"))
-    with filled(SUBJECTS[request.param], given) as subject:
+    with filled(SUBJECTS[request.param](given)) as subject:
         yield subject

@@ -137,10 +137,7 @@ class Mounts(Subject):
     def refused(self) -> Mapping[str, Any]:
         return {"held": ("nobody:/nowhere",)}
 
-    def view(self, **changes: Any) -> Reader:  # noqa: ANN401 - fields of the profile
-        return open_reader(self.store, self.altered(**changes), self.project.engine)
-
-    def content(self, **changes: Any) -> Reader:  # noqa: ANN401 - likewise
+    def reader(self, **changes: Any) -> Reader:  # noqa: ANN401 - fields of the profile
         return open_reader(self.store, self.altered(**changes), self.project.engine)
 
     def keeper(self) -> StoreKeeper:

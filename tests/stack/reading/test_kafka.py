@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import pytest
 from kafka import KafkaProducer
 
+from rollproof.contract.reading import digests, read
 from rollproof.errors import Unverifiable
 from rollproof.stores.kafka import reader as kafka_content
 from rollproof.stores.kafka.broker import Broker
 from rollproof.stores.kafka.ranges import Partition
 from rollproof.stores.reach import Countdown
 from rollproof.stores.reader import Reader
-from tests.stack.content_reading import digests, read
 from tests.stack.reading.kafka import ALL, LOG, Kafka
 
 STORES = ("kafka",)
@@ -57,7 +57,7 @@ def test_an_offset_that_moved_back_is_told(
     subject: Kafka, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kafka_content, "SETTLE_SECONDS", 0.1)
-    content, scratch = subject.content(topics=(topic,)), subject.scratch
+    content, scratch = subject.reader(topics=(topic,)), subject.scratch
     scratch.commit(topic, {0: 2})
     recorded, place = content.positions(), f"group {scratch.group} in topic {topic} 0"
     assert content.strayed(recorded) == []
@@ -69,7 +69,7 @@ def test_an_offset_that_moved_back_is_told(
 def test_reading_joins_no_group_and_commits_nothing(subject: Kafka, content: Reader) -> None:
     with Broker(subject.scratch.reach) as broker:
         before = broker.states()
-        with subject.view() as view:
+        with subject.reader() as view:
             view.counts()
         assert digests(content, subject.many)[0].records == subject.counts[subject.many]
         assert broker.states() == before
@@ -84,7 +84,7 @@ def test_an_end_that_is_not_reached_is_unverifiable(subject: Kafka, monkeypatch:
 
     monkeypatch.setattr(Broker, "ends", one_more)
     with (
-        subject.view(topics=(subject.full,), deadline_seconds=2.0) as view,
+        subject.reader(topics=(subject.full,), deadline_seconds=2.0) as view,
         pytest.raises(Unverifiable, match="more than 2 s"),
     ):
         view.counts()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from rollproof.contract.reading import digests, recorded, whole
 from rollproof.errors import Meaning, Unverifiable
 from rollproof.stores.contract import Beside
 from rollproof.stores.milvus import client as milvus_client
 from rollproof.stores.reach import Reach, account_of
 from rollproof.stores.reader import Reader
-from tests.stack.content_reading import digests, recorded, whole
 from tests.stack.milvus_content_scratch import ENTITIES, entity
 from tests.stack.milvus_scratch import SECONDS
 from tests.stack.reading.milvus import ODD_KEYS, Milvus
@@ -23,7 +23,7 @@ def test_counts_are_no_statistics(subject: Milvus) -> None:
     texts = subject.shaped("texts")
     try:
         assert subject.scratch.client.get_collection_stats(texts, timeout=SECONDS)["row_count"] == 0
-        with subject.view() as view:
+        with subject.reader() as view:
             assert view.counts() == {**subject.counts, texts: len(ODD_KEYS)}
     finally:
         subject.drop_other()
@@ -43,7 +43,7 @@ def test_any_text_is_found_as_a_name(subject: Milvus) -> None:
     key = next(str(field["name"]) for field in fields if field.get("is_primary"))
     names = [(odd,) for odd in ODD_KEYS]
     try:
-        with subject.view() as view:
+        with subject.reader() as view:
             assert view.held(texts, [key], [*names, ("\U0001f37b",)]) == {*names}
             assert [*view.names(texts, [key], {key: "😀"})] == [("😀",)]
     finally:
@@ -58,7 +58,7 @@ def test_what_is_not_loaded_is_told_and_neither_counted_nor_read(subject: Milvus
         schema = content.schemas()[other]
         assert isinstance(schema, dict)
         assert schema["load state"] == "not loaded"
-        with subject.view() as view:
+        with subject.reader() as view:
             assert view.load_state(other) == "not loaded"
             for call in (
                 view.counts,
@@ -87,7 +87,7 @@ def test_a_key_that_is_there_twice_is_in_the_count(subject: Milvus, content: Rea
     division = content.divide(subject.full, 10)
     assert whole(content, subject.full).records == ENTITIES
     assert sum(part.records for part in digests(content, subject.full, division)) == ENTITIES
-    with subject.view() as view:
+    with subject.reader() as view:
         assert view.counts()[subject.full] > ENTITIES
     subject.scratch.delete(*range(ENTITIES))
 
@@ -97,7 +97,7 @@ def test_a_database_beside_the_profile_s_is_named_where_it_holds_something(subje
     root = Reach("milvus", subject.endpoint, account_of(operator), SECONDS)
     subject.scratch.client.create_database(name, timeout=SECONDS)
     other = milvus_client.Milvus(root, name).connect()
-    with subject.content(reader=operator) as told, subject.content() as reader:
+    with subject.reader(reader=operator) as told, subject.reader() as reader:
         try:
             before = told.beside() or Beside()
             assert f"database {name}" not in before.outside, "a server has empty ones of its own"
@@ -113,11 +113,11 @@ def test_a_database_beside_the_profile_s_is_named_where_it_holds_something(subje
 
 
 def test_a_collection_beside_the_profile_s_is_named(subject: Milvus) -> None:
-    with subject.content(collections=(subject.full,)) as content:
+    with subject.reader(collections=(subject.full,)) as content:
         outside = {*(content.beside() or Beside()).outside}
     assert f"collection {subject.empty}" in outside
     assert f"collection {subject.full}" not in outside
 
 
 def test_an_unknown_database_is_unverifiable(subject: Milvus) -> None:
-    expect_unverifiable(subject.view(database="absent"), "absent")
+    expect_unverifiable(subject.reader(database="absent"), "absent")

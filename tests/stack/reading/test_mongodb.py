@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from rollproof.contract.reading import digests, recorded, whole
 from rollproof.errors import Unverifiable
-from rollproof.stores.contract import Pace
+from rollproof.stores.contract import Digest, Pace, RecordHash
 from rollproof.stores.reader import Reader
-from tests.stack.content_reading import agreeing_records, whole
 from tests.stack.reading.mongodb import DATABASE, PAPERS, Mongodb
 
 STORES = ("mongodb", "mongodb_in_small_requests")
 SHAPE = f"{DATABASE}.shape"
 pytestmark = pytest.mark.usefixtures("mended")
+
+
+def agreeing_records(view: Reader, collection: str, division: Sequence[str] = ("",)) -> list[RecordHash]:
+    """Return every record, after a look at the promise that their hashes add up to the digests."""
+    found = recorded(view, collection, division)
+    for part, digest in enumerate(digests(view, collection, division)):
+        hashes = [record.hash for where, record in found if where == part]
+        assert digest == Digest(len(hashes), sum(hashes))
+    return [record for _, record in found]
 
 
 def test_documents_as_large_as_an_answer_are_all_read(subject: Mongodb, content: Reader) -> None:
@@ -30,7 +40,7 @@ def test_a_time_series_is_one_part(subject: Mongodb, content: Reader) -> None:
 
 
 def test_a_part_is_as_of_one_moment(subject: Mongodb, monkeypatch: pytest.MonkeyPatch) -> None:
-    content: Any = subject.content()
+    content: Any = subject.reader()
     monkeypatch.setattr("rollproof.stores.mongodb.reader.BATCH", 3)
     asked: list[int] = []
     monkeypatch.setattr(Pace, "next_size", lambda _, records, __: asked.append(records))

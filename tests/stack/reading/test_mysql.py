@@ -8,11 +8,11 @@ from contextlib import closing
 import pytest
 
 from rollproof.baseline.differences import schema_differences
+from rollproof.contract.reading import digests, recorded, whole
 from rollproof.errors import Unverifiable
 from rollproof.stores.contract import Beside, Digest, Pace
 from rollproof.stores.mysql.connection import rows
 from rollproof.stores.reader import Reader
-from tests.stack.content_reading import digests, recorded, whole
 from tests.stack.mysql_server import OPERATOR
 from tests.stack.reading.mysql import Mysql
 from tests.stack.scratch_stores import expect_unverifiable
@@ -48,7 +48,7 @@ def test_names_are_read_of_any_column_and_in_any_spelling(subject: Mysql) -> Non
     made = _made(subject, columns, "('one', 'A')", "('two', 'a')", "('three', 'ä')")
     fields = ["%s", "100% of"]
     every = {("A", "one"), ("a", "two"), ("ä", "three")}
-    with subject.view() as view:
+    with subject.reader() as view:
         assert {*view.names(made, fields, {})} == every
         assert [*view.names(made, fields, {"100% of": "two"})] == [("a", "two")]
         assert view.held(made, fields, [*every, ("b", "one")]) == every
@@ -98,13 +98,13 @@ def test_a_part_is_read_by_many_requests_at_one_moment(
 def test_a_locked_table_is_no_answer_until_it_is_free(subject: Mysql) -> None:
     rows(subject.sql, "LOCK TABLES many WRITE")
     try:
-        expect_unverifiable(subject.view(deadline_seconds=1.0), "within 1 s")
+        expect_unverifiable(subject.reader(deadline_seconds=1.0), "within 1 s")
         with (
-            subject.content(deadline_seconds=1.0) as content,
+            subject.reader(deadline_seconds=1.0) as content,
             pytest.raises(Unverifiable, match="within 1 s"),
         ):
             list(content.digest(subject.many, ("",), [0], Pace()))
-        with subject.view(deadline_seconds=5.0) as view:
+        with subject.reader(deadline_seconds=5.0) as view:
             with pytest.raises(Unverifiable, match="within 5 s"):
                 view.counts()
             rows(subject.sql, "UNLOCK TABLES")
@@ -115,7 +115,7 @@ def test_a_locked_table_is_no_answer_until_it_is_free(subject: Mysql) -> None:
 
 def test_the_counter_of_a_table_that_grows_is_not_compared(subject: Mysql) -> None:
     made = _made(subject, "id int PRIMARY KEY AUTO_INCREMENT, v int")
-    with subject.content(policy={made: "grows"}) as grows, subject.content() as exact:
+    with subject.reader(policy={made: "grows"}) as grows, subject.reader() as exact:
         before = grows.schemas(), exact.schemas()
         rows(subject.sql, "INSERT INTO shape (v) VALUES (1), (2), (3)")
         assert grows.schemas() == before[0]

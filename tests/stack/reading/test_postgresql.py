@@ -7,11 +7,11 @@ from contextlib import contextmanager
 
 import pytest
 
+from rollproof.contract.reading import recorded, whole
 from rollproof.errors import Meaning, Unverifiable
 from rollproof.stores.contract import Digest, Pace, Rights
 from rollproof.stores.postgresql.client import MAINTENANCE
 from rollproof.stores.reader import Reader
-from tests.stack.content_reading import recorded, whole
 from tests.stack.reading.postgresql import Postgresql
 from tests.stack.scratch_stores import expect_unverifiable
 
@@ -52,7 +52,7 @@ def test_a_role_with_settings_of_its_own_reads_the_same(subject: Postgresql, con
     try:
         for name, value in settings.items():
             subject.run(f"ALTER ROLE reader SET {name} = {value}")
-        with subject.content() as other:
+        with subject.reader() as other:
             assert whole(other, subject.full) == before
     finally:
         subject.run("ALTER ROLE reader RESET ALL")
@@ -61,11 +61,11 @@ def test_a_role_with_settings_of_its_own_reads_the_same(subject: Postgresql, con
 def test_a_table_of_which_the_reader_may_see_a_part_is_no_answer(subject: Postgresql) -> None:
     subject.run("CREATE TABLE shape (a int);\nINSERT INTO shape VALUES (1), (2)")
     subject.run("ALTER TABLE shape ENABLE ROW LEVEL SECURITY;\nCREATE POLICY mine ON shape USING (a = 1)")
-    with subject.content() as content:
+    with subject.reader() as content:
         assert content.count(SHAPE) == 2
     subject.run("ALTER ROLE reader NOBYPASSRLS")
     try:
-        with subject.content() as content:
+        with subject.reader() as content:
             for call in (lambda: content.count(SHAPE), lambda: whole(content, SHAPE)):
                 with pytest.raises(Unverifiable, match="row-level security"):
                     call()
@@ -82,12 +82,12 @@ def _locked(subject: Postgresql) -> Iterator[None]:
 
 def test_a_locked_table_is_no_answer_until_it_is_free(subject: Postgresql) -> None:
     with _locked(subject):
-        expect_unverifiable(subject.view(deadline_seconds=1.0), "within 1 s")
-        with subject.content(deadline_seconds=1.0) as content:
+        expect_unverifiable(subject.reader(deadline_seconds=1.0), "within 1 s")
+        with subject.reader(deadline_seconds=1.0) as content:
             with pytest.raises(Unverifiable, match="within 1 s") as failure:
                 whole(content, subject.many)
             assert failure.value.means is Meaning.TIMEOUT
-    with subject.view() as view:
+    with subject.reader() as view:
         assert view.counts() == subject.counts
 
 
@@ -113,7 +113,7 @@ def test_a_sequence_that_goes_back_is_told(subject: Postgresql, content: Reader)
 def test_names_are_read_of_any_column(subject: Postgresql) -> None:
     subject.run('CREATE TABLE shape ("100% of" int PRIMARY KEY, "%s" text)')
     subject.run("INSERT INTO shape VALUES (1, 'A'), (2, 'a'), (3, NULL), (4, '''')")
-    with subject.view() as view:
+    with subject.reader() as view:
         fields = ["%s", "100% of"]
         assert {*view.names(SHAPE, fields, {})} == {("A", "1"), ("a", "2"), ("'", "4"), None}
         assert [*view.names(SHAPE, fields, {"100% of": "2"})] == [("a", "2")]
@@ -160,12 +160,12 @@ def test_what_an_account_may_do_is_told(subject: Postgresql, content: Reader) ->
         assert content.rights().writes == ("CREATE on schema public", "UPDATE on public.many")
     finally:
         subject.run("REVOKE UPDATE ON many FROM reader;\nREVOKE CREATE ON SCHEMA public FROM reader")
-    with subject.content(reader=subject.running.profile.operator) as operator:
+    with subject.reader(reader=subject.running.profile.operator) as operator:
         assert operator.rights() == Rights(("SUPERUSER",))
 
 
 def test_a_database_that_is_dropped_does_not_stand(subject: Postgresql) -> None:
-    with subject.view() as there, subject.view(databases=("scratch_gone",)) as gone:
+    with subject.reader() as there, subject.reader(databases=("scratch_gone",)) as gone:
         assert (there.standing(), gone.standing()) == (there.collections(), ())
         used, allowed = there.connections()
         assert 0 < used < allowed

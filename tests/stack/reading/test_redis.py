@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from rollproof.contract.reading import Reading, digests, read
 from rollproof.errors import Unverifiable
 from rollproof.stores.reader import Reader
 from rollproof.stores.redis import reader as redis_content
 from rollproof.stores.redis import values as redis_values
 from rollproof.stores.redis.client import KeyGroups
-from tests.stack.content_reading import Reading, digests, read
 from tests.stack.reading.redis import DATABASE, FAR, LIBRARY, REST, Redis
 
 STORES = ("redis",)
@@ -30,7 +30,7 @@ def test_fields_and_times_to_expire_are_told(before: Reading) -> None:
 
 def test_a_value_that_never_stays_is_no_answer(subject: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     subject.client.hset("moving", "a", 1)
-    content: Any = subject.content()
+    content: Any = subject.reader()
     ask = content._ask
 
     def while_written(database: int, commands: list[redis_values.Command], *, at_once: bool) -> list[Any]:
@@ -47,7 +47,7 @@ def test_a_key_that_goes_meanwhile_is_left_out(
     subject: Redis, before: Reading, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     subject.client.hset("going", "a", 1)
-    content: Any = subject.content()
+    content: Any = subject.reader()
     ask = content._ask
 
     def while_deleted(database: int, commands: list[redis_values.Command], *, at_once: bool) -> list[Any]:

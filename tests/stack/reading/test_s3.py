@@ -12,10 +12,10 @@ import pytest
 from fixtures import stores
 from rollproof.baseline.facts import RecordedContent
 from rollproof.baseline.sight import lost_sight, require_whole_sight
+from rollproof.contract.reading import read
 from rollproof.errors import Meaning, Unverifiable
 from rollproof.stores.reader import Reader
 from rollproof.stores.s3.descriptor import VERSIONS
-from tests.stack.content_reading import read
 from tests.stack.reading.s3 import BUCKET, PLAIN, S3, SET, SHAPED
 from tests.stack.scratch_buckets import make, put, tags
 
@@ -54,7 +54,7 @@ def test_versions_only_ever_come_on_top(subject: S3, content: Reader) -> None:
 
 
 def test_a_bucket_without_versions_has_one_collection(subject: S3) -> None:
-    with subject.content(buckets=(PLAIN,)) as content:
+    with subject.reader(buckets=(PLAIN,)) as content:
         assert list(content.schemas()) == [PLAIN]
 
 
@@ -68,7 +68,7 @@ def test_settings_that_the_reader_may_not_read_are_told(subject: S3, content: Re
         "tags": "denied",
         "object_lock": "denied",
     }
-    with subject.content(reader=getattr(subject.profile, "operator")) as trusted:  # noqa: B009 - not every profile has one
+    with subject.reader(reader=getattr(subject.profile, "operator")) as trusted:  # noqa: B009 - not every profile has one
         before = trusted.schemas()
         assert "denied" not in str(before)
         seen = require_whole_sight(trusted, lambda: before)
@@ -88,7 +88,10 @@ def test_settings_that_the_reader_may_not_read_are_told(subject: S3, content: Re
 def test_a_clock_that_is_off_is_no_store_that_is_down(monkeypatch: pytest.MonkeyPatch, subject: S3) -> None:
     """The server itself refuses what a machine signs whose clock is an hour ahead."""
     monkeypatch.setattr(minio.time, "utcnow", lambda: datetime.now(UTC) + timedelta(hours=1))
-    with closing(subject.view()) as view, pytest.raises(Unverifiable, match="RequestTimeTooSkewed") as skewed:
+    with (
+        closing(subject.reader()) as view,
+        pytest.raises(Unverifiable, match="RequestTimeTooSkewed") as skewed,
+    ):
         view.ask()
     with pytest.raises(Unverifiable, match="RequestTimeTooSkewed"):
         unwrap(stores.stores_down)({subject.store: skewed.value})

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from rollproof.contract.subject import closed_port
 from rollproof.engines.compose import ComposeEngine
 from rollproof.engines.engine import Endpoint
 from rollproof.init import looking
 from rollproof.init.stack import stack_of
-from tests.stack.faults import closed_port
 from tests.unit.discovery.test_doctor_probes import container
 from tests.unit.sandbox import stand_in
 

@@ -11,7 +11,6 @@ import uuid
 from pathlib import Path
 
 from tests.unit.application_stand_in import Exchange, Handler
-from tests.unit.toy_store.reader import DOCUMENTS, TOKENS, put
 
 APPLICATION = """
 api = "/v2"
@@ -57,6 +56,7 @@ body = {stream = true, messages = [{role = "user", content = "{question}"}], of 
 end = "[DONE]"
 text = {at = "choices.*.delta.content"}
 """
+TOKENS, DOCUMENTS = "tokens", "documents"
 NUMBER, LIBRARY = 7, "/v2/libraries/canary_1"
 
 
@@ -141,3 +141,9 @@ class Answers(dict[str, Handler]):
         if self.ends:
             exchange.chunk(b"data: [DONE]\n\n")
         exchange.chunk(b"")
+
+
+def put(path: Path, content: bytes, mode: int = 0o640) -> None:
+    """Write a file with its permissions."""
+    path.write_bytes(content)
+    path.chmod(mode)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,9 +19,8 @@ from tests.conftest import ROOT
 from tests.fork_server import ForkServer
 from tests.pytester.conftest import OPERATORS, SETTINGS, UNRENDERED
 from tests.unit.application_stand_in import PASSWORD, running
-from tests.unit.toy_store.application import APPLICATION, Answers
+from tests.unit.toy_store.application import APPLICATION, DOCUMENTS, TOKENS, Answers, put
 from tests.unit.toy_store.conftest import INSTALLED
-from tests.unit.toy_store.reader import DOCUMENTS, TOKENS, put
 
 TARGET = """
 name = "toy"
@@ -162,6 +162,34 @@ def test_the_four_phases_verify_it_and_name_what_changed(project: Project) -> No
     *_, results = sorted((project.folder / "incidents").glob("*/ledger/*/results.jsonl"))
     assert "made by users since the baseline, and not compared: kb-7" in results.read_text()
     assert "other.txt" in results.read_text()
+
+
+def test_the_guide_shows_the_store_and_the_store_holds_the_contract(tmp_path: Path) -> None:
+    guide = (ROOT / "docs/howto/add-a-store.md").read_text(encoding="utf-8")
+    for name in ("descriptor", "reader", "keeper", "subject"):
+        code = (INSTALLED / f"folder_store/{name}.py").read_text(encoding="utf-8")
+        assert f'```python title="folder_store/{name}.py"\n{code}```\n' in guide, name
+    contract = ROOT / "rollproof/contract"
+    words = (
+        "-p",
+        "no:randomly",
+        "-p",
+        "no:cacheprovider",
+        f"--confcutdir={contract}",
+        "--pyargs",
+        "rollproof.contract",
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *words, "-k", "folder"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(INSTALLED)])},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "19 passed, 4 deselected" in done.stdout
 
 
 def _red(done: subprocess.CompletedProcess[str]) -> set[str]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TypeVar
 
 import pytest
 
+from rollproof.contract.reading import Reading, read
+from rollproof.contract.subject import Subject
 from rollproof.stores.reader import Reader
-from tests.running.cut import VARIANT
-from tests.stack.content_reading import Reading, read
-from tests.stack.reading.subject import Given, Subject
 
+SomeSubject = TypeVar("SomeSubject", bound=Subject)
 # An argument of a test, and the table of a subject that has its cases.
 CASES = {
     "change": "changes",
@@ -27,8 +28,15 @@ VARIED = frozenset({"shape"})
 ONLY = "only(attribute): of the contract, for subjects that have this"
 
 
-def parametrize(metafunc: pytest.Metafunc, subjects: Mapping[str, type[Subject]]) -> None:
-    """Give each test the stores it is for, of which `STORES` of its module are a choice, and their cases."""
+def parametrize(
+    metafunc: pytest.Metafunc,
+    subjects: Mapping[str, type[SomeSubject]],
+    marks: Callable[[type[SomeSubject], bool], Collection[pytest.MarkDecorator]] = lambda *_: (),
+) -> None:
+    """Give each test the stores it is for, of which `STORES` of its module are a choice, and their cases.
+
+    `marks` of a case are by its subject, and by whether an earlier case shows the rule.
+    """
     if "subject" not in metafunc.fixturenames:
         return
     only = metafunc.definition.get_closest_marker("only")
@@ -44,16 +52,14 @@ def parametrize(metafunc: pytest.Metafunc, subjects: Mapping[str, type[Subject]]
     cases = []
     for name in names:
         for number, each in enumerate(getattr(subjects[name], CASES[case])):
-            varied = subjects[name].variant or (case in VARIED and number > 0)
-            marks = [VARIANT] * varied
-            cases.append(pytest.param(name, each, id=f"{name}-{each}", marks=marks))
+            of_case = marks(subjects[name], case in VARIED and number > 0)
+            cases.append(pytest.param(name, each, id=f"{name}-{each}", marks=of_case))
     metafunc.parametrize(("subject", case), cases, indirect=["subject"], scope="package")
 
 
 @contextmanager
-def filled(kind: type[Subject], given: Given) -> Iterator[Subject]:
+def filled(subject: SomeSubject) -> Iterator[SomeSubject]:
     """Give a subject, filled, and clear it."""
-    subject = kind(given)
     with pytest.MonkeyPatch.context() as monkeypatch:
         for limit in subject.limits:
             monkeypatch.setattr(*limit)
@@ -74,7 +80,7 @@ def mended(subject: Subject) -> Iterator[None]:
 @pytest.fixture(scope="package")
 def content(subject: Subject) -> Iterator[Reader]:
     """The content reader, open for as long as the store is filled."""
-    with subject.content() as opened:
+    with subject.reader() as opened:
         yield opened
 
 

@@ -59,15 +59,6 @@ def recorded(
     return list(view.records(collection, division, range(len(division)) if parts is None else parts, Pace()))
 
 
-def agreeing_records(view: Reader, collection: str, division: Sequence[str] = ("",)) -> list[RecordHash]:
-    """Return every record, after a look at the promise that their hashes add up to the digests."""
-    found = recorded(view, collection, division)
-    for part, digest in enumerate(digests(view, collection, division)):
-        hashes = [record.hash for where, record in found if where == part]
-        assert digest == Digest(len(hashes), sum(hashes))
-    return [record for _, record in found]
-
-
 def read(view: Reader, collection: str, division: Sequence[str] = ("",)) -> Reading:
     """Read everything, and see that digests and records agree with each other and that keys are told once."""
     parts = range(len(division))

@@ -1,7 +1,5 @@
 """What the suite asks of a folder of files."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from rollproof.profile.sections import StoreProfile
@@ -14,7 +12,6 @@ class FolderProfile(StoreProfile):
 
     kind: Literal["folder"]
     folder: ProfilePath
-    collections: tuple[str, ...] = ("*",)
 
 
 DESCRIPTOR = Descriptor(
@@ -22,7 +19,6 @@ DESCRIPTOR = Descriptor(
     least_risk="low",
     means=lambda _: Means.COPIES,
     keys=("name",),
-    reader="tests.unit.toy_store.reader:FolderReader",
-    # What writes for a restore: a verification needs it not.
-    keeper="",
+    reader="folder_store.reader:FolderReader",
+    keeper="folder_store.keeper:FolderKeeper",
 )

@@ -1,0 +1,1 @@
+"""A store of files in folders, as its distribution installs it."""
