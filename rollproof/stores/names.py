@@ -19,6 +19,11 @@ def key_text(values: Sequence[object]) -> str:
     return ", ".join(json.dumps(str(value), ensure_ascii=False) for value in values)
 
 
+def key_values(key: str, columns: int) -> list[str]:
+    """Return the values of a key's columns, of the text that `key_text` made of them."""
+    return [key] if columns == 1 else json.loads(f"[{key}]")
+
+
 def named(record: Mapping[str, object], fields: Sequence[str]) -> Name | None:
     """Return the name that `fields` of `record` form, or None if one is missing or null."""
     values = [record.get(field) for field in fields]

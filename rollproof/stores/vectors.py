@@ -244,8 +244,55 @@ search that is not `exact` takes the store's own defaults, as most applications 
 """
 
 
-class Scanned(Reader):
-    """A reader whose collections are scanned, and searched through an index."""
+class Searched(Reader):
+    """A reader whose collections have vectors, which are searched exactly and through an index."""
+
+    @abstractmethod
+    def _searcher(self, collection: str) -> Searcher:
+        """Return what searches the collection's vectors."""
+
+    @abstractmethod
+    def _vectors(self, collection: str, bounds: Sequence[str]) -> Iterator[Sequence[float]]:
+        """Yield the vector of the first record at each of `bounds`; none where it has none to search for."""
+
+    def golden(self, collection: str, queries: int, limit: int) -> tuple[Neighbours, ...]:
+        """Search for the vectors of records at equal distances in the order of keys."""
+        number = self.count(collection)
+        if not number:
+            return ()
+        search = self._searcher(collection)
+        vectors = self._vectors(collection, self.divide(collection, -(-number // queries))[:queries])
+        return tuple(_neighbours(vector, search(vector, limit, exact=True)) for vector in vectors)
+
+    def search_again(self, collection: str, golden: Sequence[Neighbours]) -> tuple[Neighbours, ...]:
+        """Repeat the search of each golden query, with as many hits as it had."""
+        if not golden:
+            return ()
+        search = self._searcher(collection)
+        return tuple(
+            _neighbours(query.vector, search(query.vector, max(1, len(query.keys)), exact=True))
+            for query in golden
+        )
+
+    def recall(self, collection: str, golden: Sequence[Neighbours]) -> Recall | None:
+        """Return what searches through the index find of the nearest `RECALL_AT`, and of the next as many.
+
+        The condition of a filtered search leaves the nearest out.
+        """
+        if not golden:
+            return None
+        search, found = self._searcher(collection), list[tuple[float, float]]()
+        for query in golden:
+            nearest = search(query.vector, 2 * RECALL_AT, exact=True)
+            first, others = nearest[:RECALL_AT], nearest[RECALL_AT:]
+            hits = search(query.vector, RECALL_AT)
+            filtered = search(query.vector, RECALL_AT, without=[key for key, _ in first])
+            found.append((_share(first, hits), _share(others, filtered)))
+        return Recall(*(sum(shares) / len(found) for shares in zip(*found, strict=True)))
+
+
+class Scanned(Searched):
+    """A reader whose collections are scanned."""
 
     counted_by: ClassVar[str]
     """The query that counts a collection, in words."""
@@ -272,47 +319,6 @@ class Scanned(Reader):
     @abstractmethod
     def _table(self, collection: str) -> Table:
         """Return the collection as a `Table` for scans."""
-
-    @abstractmethod
-    def _searcher(self, collection: str) -> Searcher:
-        """Return what searches the collection's vectors."""
-
-    @abstractmethod
-    def _vectors(self, collection: str, bounds: Sequence[str]) -> Iterator[Sequence[float]]:
-        """Yield the vector of the first record at each of `bounds`; none where it has none to search for."""
-
-    def golden(self, collection: str, queries: int, limit: int) -> tuple[Neighbours, ...]:
-        """Search for the vectors of records at equal distances in the order of keys."""
-        number = self.count(collection)
-        if not number:
-            return ()
-        search = self._searcher(collection)
-        vectors = self._vectors(collection, self.divide(collection, -(-number // queries))[:queries])
-        return tuple(_neighbours(vector, search(vector, limit, exact=True)) for vector in vectors)
-
-    def search_again(self, collection: str, golden: Sequence[Neighbours]) -> tuple[Neighbours, ...]:
-        """Repeat the search of each golden query, with as many hits as it had."""
-        search = self._searcher(collection)
-        return tuple(
-            _neighbours(query.vector, search(query.vector, max(1, len(query.keys)), exact=True))
-            for query in golden
-        )
-
-    def recall(self, collection: str, golden: Sequence[Neighbours]) -> Recall | None:
-        """Return what searches through the index find of the nearest `RECALL_AT`, and of the next as many.
-
-        The condition of a filtered search leaves the nearest out.
-        """
-        search, found = self._searcher(collection), list[tuple[float, float]]()
-        for query in golden:
-            nearest = search(query.vector, 2 * RECALL_AT, exact=True)
-            first, others = nearest[:RECALL_AT], nearest[RECALL_AT:]
-            hits = search(query.vector, RECALL_AT)
-            filtered = search(query.vector, RECALL_AT, without=[key for key, _ in first])
-            found.append((_share(first, hits), _share(others, filtered)))
-        if not found:
-            return None
-        return Recall(*(sum(shares) / len(found) for shares in zip(*found, strict=True)))
 
     def divide(self, collection: str, records: int) -> tuple[str, ...]:
         """Return the key of every so many records, in the order of keys."""

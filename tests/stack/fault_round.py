@@ -80,9 +80,8 @@ class Fault:
 
 def _faults() -> Iterator[Fault]:
     for name, subject in SUBJECTS.items():
-        # A file that a mount holds is compared like a record of the others; variants read the same. The stack
-        # has no PostgreSQL.
-        if subject.variant or name in {"mounts", "mariadb", "postgresql"}:
+        # A file that a mount holds is compared like a record of the others; variants read the same.
+        if subject.variant or name in {"mounts", "mariadb"}:
             continue
         yield from (Fault(name, what, "content") for what in subject.changes)
         yield from (Fault(name, what, "golden") for what in subject.golden_changes)
@@ -311,8 +310,11 @@ class _Looks:
 
 
 def settings_of(subject: Subject) -> dict[str, str]:
-    """Return the subject's profile as the environment of a command: by key, what the target's differs in."""
-    stored, folder = subject.given.target.stores[subject.store], subject.given.folder
+    """Return the subject's profile as the environment of a command: by key, what the target's differs in.
+
+    A store that the target does not have is a store more.
+    """
+    stored, folder = subject.given.target.stores.get(subject.store), subject.given.folder
 
     def text(value: object) -> object:
         match value:
@@ -328,10 +330,12 @@ def settings_of(subject: Subject) -> dict[str, str]:
 
     given = {
         name: text(value)
-        for name in type(stored).model_fields
-        if (value := getattr(subject.profile, name)) != getattr(stored, name)
+        for name in type(subject.profile).model_fields
+        if (value := getattr(subject.profile, name)) != getattr(stored, name, None)
     }
     given["policy"] = subject.policy
+    if stored is None:  # its containers are not the target's
+        given["services"] = subject.given.target.services[:1]
     return {
         f"STORES__{subject.store.upper()}__{name.upper()}": value
         if isinstance(value, str)

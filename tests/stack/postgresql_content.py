@@ -4,6 +4,7 @@ TABLE = "public.t"
 TYPES = r"""
 CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy');
 CREATE DOMAIN positive AS int CHECK (VALUE > 0);
+CREATE EXTENSION IF NOT EXISTS vector;
 CREATE TYPE pair AS (a int, b text);
 CREATE TABLE t (
   id int PRIMARY KEY, tiny smallint, big bigint, price numeric(10,2), exact numeric, small real, large float8,
@@ -11,15 +12,15 @@ CREATE TABLE t (
   day date, at timestamp, stamp timestamptz, clock time, clock_tz timetz, span interval, who uuid,
   json json, jsonb jsonb, numbers int[], texts text[], grid int[][], during tstzrange, many int4multirange,
   bits bit(3), more_bits bit varying, place point, net inet, card macaddr, cash money, feeling mood,
-  above positive, both_ pair, words tsvector, markup xml, twice int GENERATED ALWAYS AS (tiny * 2) STORED,
-  long text, last text NOT NULL DEFAULT ''
+  above positive, both_ pair, words tsvector, markup xml, near vector(3), half halfvec(2), few sparsevec(5),
+  twice int GENERATED ALWAYS AS (tiny * 2) STORED, long text, last text NOT NULL DEFAULT ''
 );
 ALTER TABLE t ALTER long SET STORAGE EXTERNAL
 """
 STORED = (
     "id, tiny, big, price, exact, small, large, flag, plain, limited, fixed, folded, raw, day, at, stamp,"
     " clock, clock_tz, span, who, json, jsonb, numbers, texts, grid, during, many, bits, more_bits, place,"
-    " net, card, cash, feeling, above, both_, words, markup, long, last"
+    " net, card, cash, feeling, above, both_, words, markup, near, half, few, long, last"
 )
 """Its columns without the generated one."""
 ROWS = r"""
@@ -30,15 +31,18 @@ INSERT INTO t VALUES (1, 1, -9223372036854775808, 1.10, 'NaN', 0.1, 0.1 + 0.2::f
   '{"a": [1, 2.50, "x"]}', '{1,NULL,3}', '{a,"",NULL}', '{{1,2},{3,4}}', '[2024-01-01,2024-01-02)',
   '{[1,3),[5,7)}',
   B'101', B'1', '(1,2)', '10.0.0.1', '08:00:2b:01:02:03', '1.50', 'ok', 1, '(1,x)', 'a:1 b:2', '<a>1</a>',
-  DEFAULT, repeat('long value ', 20000), 'x');
-INSERT INTO t (id, tiny, plain, folded, large, last) VALUES (2, 2, 'two', 'zwei', 'Infinity', 'y');
+  '[0.1,2,-0]', '[1,2]', '{1:0.5,3:-2}/5', DEFAULT, repeat('long value ', 20000), 'x');
+INSERT INTO t (id, tiny, plain, folded, large, last, near)
+  VALUES (2, 2, 'two', 'zwei', 'Infinity', 'y', '[1,0,0]');
 INSERT INTO t (id) VALUES (3);
-INSERT INTO t (id, plain, limited, fixed, folded, raw, texts, json, jsonb, large, exact, numbers, during)
-  VALUES (4, '', '', '', '', '', '{}', 'null', 'null', 0, 0, '{}', 'empty')
+INSERT INTO t (id, plain, limited, fixed, folded, raw, texts, json, jsonb, large, exact, numbers, during,
+  near)
+  VALUES (4, '', '', '', '', '', '{}', 'null', 'null', 0, 0, '{}', 'empty', '[0,0,0]')
 """
 CONTENT = r"""
 CREATE EXTENSION pg_trgm VERSION '1.3';
 CREATE EXTENSION hstore;
+CREATE EXTENSION IF NOT EXISTS vector;
 CREATE SCHEMA "second; näme";
 CREATE TYPE colour AS ENUM ('red', 'green');
 CREATE DOMAIN short AS text CHECK (length(VALUE) < 9);
@@ -56,6 +60,9 @@ CREATE TABLE measured (place text, at timestamptz, value float4, PRIMARY KEY (pl
   PARTITION BY RANGE (at);
 CREATE TABLE measured_2024 PARTITION OF measured FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
 CREATE TABLE measured_else PARTITION OF measured DEFAULT;
+CREATE TABLE embedded (id int PRIMARY KEY, at vector(3), half halfvec(2));
+CREATE INDEX by_at ON embedded USING hnsw (at vector_cosine_ops) WITH (m = 8);
+CREATE INDEX by_half ON embedded USING ivfflat (half halfvec_l2_ops) WITH (lists = 1);
 CREATE VIEW seen AS SELECT id, name || 'x' AS name FROM parent;
 CREATE MATERIALIZED VIEW sums AS SELECT count(*) AS number FROM parent;
 CREATE FUNCTION twin(x int) RETURNS int LANGUAGE sql IMMUTABLE RETURN x + 1;
@@ -76,10 +83,12 @@ INSERT INTO parent (name, note, tags) VALUES
 INSERT INTO child (parent) VALUES (500), (501);
 INSERT INTO "second; näme"."od""d; %s" VALUES (1), (1), (NULL);
 INSERT INTO measured VALUES ('x', '2024-02-01', 1234567.9), ('x', '2020-02-01', 0.1);
+INSERT INTO embedded VALUES (1, '[1,2,3]', '[1,2]'), (2, '[0,0,1]', NULL);
 REFRESH MATERIALIZED VIEW sums
 """
 FILLED = {
     "public.child": 2,
+    "public.embedded": 2,
     "public.measured_2024": 1,
     "public.measured_else": 1,
     "public.parent": 3,
@@ -94,6 +103,16 @@ DEFINITIONS = {
     "an identity": "ALTER TABLE parent ALTER id SET GENERATED ALWAYS",
     "an index dropped": "DROP INDEX by_note",
     "an index of another order": "CREATE INDEX by_note ON parent (note DESC)",
+    "an index's operator class": (
+        "DROP INDEX by_at;\nCREATE INDEX by_at ON embedded USING hnsw (at vector_l2_ops) WITH (m = 8)"
+    ),
+    "an index of another graph": "ALTER INDEX by_at SET (m = 16)",
+    "an index of vectors dropped": "DROP INDEX by_half",
+    "an index that is not valid": (
+        "SET allow_system_table_mods = on;\n"
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'by_at'::regclass"
+    ),
+    "a dimension": "ALTER TABLE embedded ALTER at TYPE vector(2) USING '[1,2]'",
     "a unique constraint dropped": "ALTER TABLE parent DROP CONSTRAINT parent_name_key",
     "a foreign key dropped": "ALTER TABLE child DROP CONSTRAINT of_parent",
     "a foreign key that was not checked": (

@@ -19,6 +19,7 @@ from rollproof.stores.contract import (
     Beside,
     Digest,
     ExportedRecord,
+    Neighbours,
     Pace,
     RecordHash,
     Rights,
@@ -40,8 +41,9 @@ from rollproof.stores.postgresql.client import (
 )
 from rollproof.stores.postgresql.descriptor import PostgresqlProfile
 from rollproof.stores.postgresql.table import Table, read_table, texts
+from rollproof.stores.postgresql.vectors import Vectors, read_vectors
 from rollproof.stores.reach import Readable
-from rollproof.stores.reader import Reader
+from rollproof.stores.vectors import Searched, Searcher
 from rollproof.system.side_by_side import Workers
 
 # Rows that `ask` reads at most: enough to touch real data, few enough for a large table.
@@ -60,7 +62,7 @@ SELECT (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backe
 """
 
 
-class PostgresqlReader(Reader):
+class PostgresqlReader(Searched):
     """Reads one database. Identical rows without a key are each exported."""
 
     _profile: PostgresqlProfile
@@ -68,8 +70,10 @@ class PostgresqlReader(Reader):
         "rows of materialized views, which a restore computes again, and of foreign tables",
         "virtual generated columns: their expression is compared, not their values",
         "the content of large objects: their number and names are compared",
+        "indexes against their tables, but for those of vectors: `pg_amcheck --heapallindexed` compares them",
         "rows that an extension keeps in tables of its own",
         "casts, operators, rules, event triggers, extended statistics, default rights: a backup has them",
+        "golden queries search one column of vectors of a table with a key, the first that has an index",
         "passwords of roles, rules of log-in (pg_hba.conf), options of subscriptions and foreign servers",
     )
 
@@ -264,6 +268,35 @@ class PostgresqlReader(Reader):
                     for key, value, values in found:
                         if (key, value) in wanted:
                             yield ExportedRecord(key, value, dict(zip(table.stored, values, strict=True)))
+
+    def golden(self, collection: str, queries: int, limit: int) -> tuple[Neighbours, ...]:
+        """Search for the vectors of rows at equal distances in the order of keys; most tables have none."""
+        with self._connected() as session:
+            found = read_vectors(session, self._table(session, collection))
+        return super().golden(collection, queries, limit) if found else ()
+
+    def _searcher(self, collection: str) -> Searcher:
+        def search(*vector: Any, **options: Any) -> list[tuple[str, float]]:  # noqa: ANN401 - a `Searcher`'s
+            with self._connected() as session:
+                return self._searched(session, collection).nearest(session, *vector, **options)
+
+        return search
+
+    def _vectors(self, collection: str, bounds: Sequence[str]) -> Iterator[Sequence[float]]:
+        with self._connected() as session:
+            found = self._searched(session, collection)
+            for bound in bounds:
+                yield from found.at(session, bound)
+
+    def _searched(self, session: Session, collection: str) -> Vectors:
+        found = read_vectors(session, self._table(session, collection))
+        if found is None:
+            raise self._reach.failed(
+                "none",
+                expected=f"a key and a column of vectors in {collection}",
+                hint="it was dropped, or its extension: compare the schemas",
+            )
+        return found
 
     def _table(self, session: Session, collection: str) -> Table:
         """Prepare a table for reading; its definition is read each time, as it may have been altered."""

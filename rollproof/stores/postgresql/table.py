@@ -50,7 +50,7 @@ class Table:
     @property
     def rows(self) -> str:
         """Return the FROM clause for its own rows, without those of tables that inherit from it."""
-        return f"FROM ONLY {quoted_table(self.name)}"
+        return f"FROM ONLY {quoted_table(self.name)} AS t"
 
     @property
     def hash(self) -> str:
@@ -69,8 +69,8 @@ class Table:
 
     @property
     def order(self) -> str:
-        """Return the key's columns."""
-        return ", ".join(map(quoted, self.key))
+        """Return the key's columns. By its name alone, ORDER BY takes a column's text if that is selected."""
+        return ", ".join(f"t.{quoted(name)}" for name in self.key)
 
     def key_text(self, values: Sequence[str | None], row: int) -> str:
         """Return the key that people read, of the values of `shown` and the hash of the row."""
@@ -88,11 +88,13 @@ class Table:
         Raises:
             ValueError: a bound does not fit this key.
         """
-        conditions = [
-            f"ROW({self.order}) {operator} ROW({', '.join(self._literals(bound))})"
-            for bound, operator in ((first, ">="), (end, "<"))
-            if bound
-        ]
+        conditions = []
+        for bound, operator in ((first, ">="), (end, "<")):
+            if bound:
+                values = self._literals(bound)
+                conditions.append(f"ROW({self.order}) {operator} ROW({', '.join(values)})")
+                # Redundant, but only from one column the server foresees that an index leads to few rows.
+                conditions.append(f"t.{quoted(self.key[0])} {operator[0]}= {values[0]}")
         return " AND ".join(conditions) or "true"
 
     def _literals(self, bound: str) -> list[str]:

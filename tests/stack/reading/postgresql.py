@@ -15,16 +15,18 @@ from rollproof.stores.postgresql.client import literal
 from tests.stack.postgresql_content import CONTENT, DEFINITIONS, FILLED, ROWS, STORED, TABLE, TYPES
 from tests.stack.postgresql_server import DATABASE, PostgresqlServer, postgresql_server
 from tests.stack.reading.subject import Act, Change, Given, Sizes, Subject, ways
-from tests.stack.scratch_stores import SECRET
+from tests.stack.scratch_stores import SECRET, WIDTH, scattered
 
 MANY = 30_000
 NUMBERS = tuple(range(10, 60))
+# In the order of texts, 100 is before 70.
+WHOLE = tuple(range(70, 120))
 # In the order of one collation, of another, and of bytes.
 WORDS = (*map(str, range(30)), *["a", "B", "c", "D", "Z", "é", "ß", "%", "'", "\\", "_x"], " y", "")
 SHAPES: Mapping[str, tuple[str, tuple[object, ...], tuple[object, ...]]] = {
+    "int": ("id int PRIMARY KEY", WHOLE, (-5, 5, 1000)),
     "text by a collation": ('id text COLLATE "und-x-icu" PRIMARY KEY', WORDS, ("!", "\U0001f600", "bb")),
-    "int": ("id int PRIMARY KEY", NUMBERS, (-5, 5, 1000)),
-    "numeric": ("id numeric NOT NULL UNIQUE", NUMBERS, (-5, 5, "NaN")),
+    "numeric": ("id numeric NOT NULL UNIQUE", WHOLE, (-5, 5, "NaN")),
     "text by bytes": ('id text COLLATE "C" PRIMARY KEY', WORDS, ("!", "ÿ", "bb")),
     "uuid": (
         "id uuid PRIMARY KEY",
@@ -39,11 +41,22 @@ SHAPES: Mapping[str, tuple[str, tuple[object, ...], tuple[object, ...]]] = {
     ),
     "two columns": (
         "id int, half text DEFAULT 'a', PRIMARY KEY (half, id)",
-        NUMBERS,
+        WHOLE,
         (-5, 5, 1000),
     ),
-    "falling": ("id int NOT NULL", NUMBERS, (-5, 5, 1000)),
+    "falling": ("id int NOT NULL", WHOLE, (-5, 5, 1000)),
 }
+
+# Most of the rows are written again while the index takes none: its definition and the rows stay the same.
+UNINDEXED = """
+SET allow_system_table_mods = on;
+UPDATE pg_index SET indisready = false WHERE indexrelid = 'by_at'::regclass;
+CREATE TABLE aside AS SELECT * FROM scattered WHERE id % 4 > 0;
+DELETE FROM scattered WHERE id % 4 > 0;
+INSERT INTO scattered SELECT * FROM aside;
+UPDATE pg_index SET indisready = true WHERE indexrelid = 'by_at'::regclass;
+DROP TABLE aside
+"""
 
 
 def _set(assignment: str, fields: str, row: int = 1) -> Change:
@@ -126,6 +139,11 @@ class Postgresql(Subject):
         "a composite": _set("both_ = '(1,)'", "both_"),
         "words": _set("words = 'a:2 b:2'", "words"),
         "XML": _set("markup = '<a>1 </a>'", "markup"),
+        "the last bit of a VECTOR": _set("near = '[0.10000001,2,-0]'", "near"),
+        "the sign of a VECTOR's zero": _set("near = '[0.1,2,0]'", "near"),
+        "a VECTOR of zeros to NULL": _set("near = NULL", "near", 4),
+        "a HALFVEC": _set("half = '[1,2.002]'", "half"),
+        "a place in a SPARSEVEC": _set("few = '{1:0.5,4:-2}/5'", "few"),
         "a letter of a long value": _set("long = overlay(long placing 'L' from 199999)", "long"),
         "a long value's length": _set("long = long || ' '", "long"),
         "the last column": _set("last = 'X'", "last"),
@@ -141,6 +159,17 @@ class Postgresql(Subject):
     }
     schema_changes: ClassVar[Mapping[str, Act]] = {
         name: _do(statement) for name, statement in DEFINITIONS.items()
+    }
+    golden_changes: ClassVar[Mapping[str, Act]] = {
+        "vectors of other rows": _do("UPDATE t SET near = '[3,2,1]' WHERE id = 2"),
+    }
+    index_changes: ClassVar[Mapping[str, Act]] = {
+        "an index of few links": lambda s: s.link("hnsw", "m = 2, ef_construction = 4"),
+        "an index of many lists": lambda s: s.link("ivfflat", "lists = 200"),
+        "rows beyond the index": lambda s: s.run(UNINDEXED),
+    }
+    position_changes: ClassVar[Mapping[str, Act]] = {
+        "a sequence goes back": _do("SELECT setval('counter', 1)"),
     }
     shapes: ClassVar[Mapping[str, Sizes]] = {name: "least" for name in SHAPES if name != "falling"}
     ways = ways("password authentication failed")
@@ -166,6 +195,7 @@ class Postgresql(Subject):
         super().__init__(given)
         self.full, self.empty = TABLE, 'public.an odd"name; %s ü'
         self.absent, self.many = "public.gone", "public.many"
+        self.indexed = "public.scattered"
         self.keys = frozenset("1234")
         self.counts = {self.empty: 0, self.many: MANY, self.full: 4}
         self.asked = (self.many, 1000)
@@ -190,6 +220,10 @@ class Postgresql(Subject):
         self.run("DROP TABLE IF EXISTS shape, aside;\nDELETE FROM t")
         self.run(ROWS)
 
+    def repair(self) -> None:
+        self.mend()
+        self.run("SELECT setval('counter', 31)")
+
     def shaped(self, shape: str) -> str:
         columns, values, _ = SHAPES[shape]
         self.run(f"DROP TABLE IF EXISTS shape;\nCREATE TABLE shape ({columns}, note text DEFAULT '')")
@@ -206,6 +240,23 @@ class Postgresql(Subject):
         rows = ", ".join(f"({literal(str(value))})" for value in values)
         self.run(f"INSERT INTO shape (id) VALUES {rows}")  # noqa: S608
 
+    def index(self) -> None:
+        values = ", ".join(f"({number}, '{vector}')" for number, vector in enumerate(scattered()))
+        self.run(
+            "DROP TABLE IF EXISTS scattered;\n"
+            f"CREATE TABLE scattered (half text DEFAULT 'a', id int, at vector({WIDTH}));\n"
+            "ALTER TABLE scattered ADD PRIMARY KEY (half, id);\n"
+            f"INSERT INTO scattered (id, at) VALUES {values}"
+        )
+        self.link("hnsw", "m = 16")
+
+    def link(self, kind: str, options: str) -> None:
+        """Build the index of `indexed`, or build it again."""
+        self.run(
+            "DROP INDEX IF EXISTS by_at;\n"
+            f"CREATE INDEX by_at ON scattered USING {kind} (at vector_l2_ops) WITH ({options})"
+        )
+
     def define(self) -> None:
         self.run(CONTENT)
         self.defined = tuple(name for name in FILLED if name != "public.child")
@@ -213,7 +264,7 @@ class Postgresql(Subject):
     def undefine(self) -> None:
         self.run(
             "DROP PUBLICATION IF EXISTS news;\n"
-            "DROP TABLE IF EXISTS child, other, measured, measured_else CASCADE;\n"
+            "DROP TABLE IF EXISTS child, other, measured, measured_else, embedded CASCADE;\n"
             "DROP TABLE IF EXISTS parent CASCADE;\nDROP SEQUENCE IF EXISTS counter;\n"
             "DROP FUNCTION IF EXISTS twin(int);\nDROP FUNCTION IF EXISTS watch() CASCADE;\n"
             'DROP SCHEMA IF EXISTS "second; näme", late CASCADE;\nDROP TYPE IF EXISTS colour;\n'

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from rollproof.contract.reading import recorded, whole
+from rollproof.contract.reading import expect_golden_again, recorded, whole
 from rollproof.errors import Meaning, Unverifiable
-from rollproof.stores.contract import Digest, Pace, Rights
+from rollproof.stores.contract import Digest, Neighbours, Pace, Recall, Rights
 from rollproof.stores.postgresql.client import MAINTENANCE
 from rollproof.stores.reader import Reader
 from tests.stack.reading.postgresql import Postgresql
@@ -119,6 +119,57 @@ def test_names_are_read_of_any_column(subject: Postgresql) -> None:
         assert [*view.names(SHAPE, fields, {"100% of": "2"})] == [("a", "2")]
         assert view.held(SHAPE, fields, [("A", "1"), ("a", "1"), ("'", "4")]) == {("A", "1"), ("'", "4")}
         assert view.held(SHAPE, ["100% of"], [("1",), ("x",)]) == {("1",)}
+
+
+def test_searches_find_what_is_nearest(subject: Postgresql, content: Reader) -> None:
+    subject.run("CREATE TABLE shape (id int PRIMARY KEY, at vector)")
+    subject.run("INSERT INTO shape SELECT n, ARRAY[n, 0]::vector FROM generate_series(1, 9) AS n")
+    subject.run("INSERT INTO shape VALUES (10, '[1,2,3]'), (11, NULL)")
+    golden = expect_golden_again(content, SHAPE)
+    assert golden[0] == Neighbours((1.0, 0.0), tuple("12345"), (0.0, 1.0, 2.0, 3.0, 4.0))
+    subject.run("DELETE FROM shape WHERE id = 2")
+    (again,) = content.search_again(SHAPE, golden[:1])
+    assert again.keys == tuple("13456")
+
+
+def test_the_metric_is_that_of_the_index(subject: Postgresql, content: Reader) -> None:
+    subject.run("CREATE TABLE shape (id int PRIMARY KEY, other vector(3), at vector(2))")
+    subject.run("INSERT INTO shape SELECT n, NULL, ARRAY[n, n * n]::vector FROM generate_series(0, 9) AS n")
+    # From zero there is no angle.
+    for metric, key in (("l2", "0"), ("l1", "0"), ("ip", "0"), ("cosine", "1")):
+        subject.run(f"CREATE INDEX by_at ON shape USING hnsw ((at::halfvec(2)) halfvec_{metric}_ops)")
+        (first,) = content.golden(SHAPE, 1, 1)
+        assert first.scores == pytest.approx([0], abs=1e-3)
+        assert first.keys == (key,) or metric == "ip"
+        assert content.recall(SHAPE, [first]) == Recall(1.0, 1.0)
+        subject.run("DROP INDEX by_at")
+
+
+def test_a_table_without_a_key_or_vectors_is_not_searched(subject: Postgresql, content: Reader) -> None:
+    subject.run("CREATE TABLE shape (id int, at vector(1));\nINSERT INTO shape VALUES (1, '[1]')")
+    for table in (SHAPE, subject.many):
+        assert content.golden(table, 3, 5) == ()
+        assert (content.search_again(table, ()), content.recall(table, ())) == ((), None)
+    with pytest.raises(Unverifiable, match="expected a key and a column of vectors"):
+        content.search_again(SHAPE, [Neighbours((1.0,), ("1",), (0.0,))])
+
+
+@pytest.mark.parametrize("damage", list(Postgresql.index_changes))
+def test_an_index_that_has_lost_rows_finds_fewer(subject: Postgresql, content: Reader, damage: str) -> None:
+    subject.index()
+    try:
+        golden = content.golden(subject.indexed, 3, 5)
+        before, digest = content.recall(subject.indexed, golden), whole(content, subject.indexed)
+        assert before is not None
+        assert min(before.unfiltered, before.filtered) > 0.9
+        subject.index_changes[damage](subject)
+        after = content.recall(subject.indexed, golden)
+        assert after is not None
+        assert max(after.unfiltered, after.filtered) < 0.6
+        assert content.search_again(subject.indexed, golden) == golden
+        assert whole(content, subject.indexed) == digest
+    finally:
+        subject.run("DROP TABLE scattered")
 
 
 def test_revisions_are_those_of_alembic_or_of_django(subject: Postgresql, content: Reader) -> None:
