@@ -40,7 +40,10 @@ Scale = Annotated[
     typer.Option(envvar="ROLLPROOF_SCALE", min=0.01, max=20, help="Amount of data; 1 is 20,000 chunks."),
 ]
 Names = Annotated[list[str] | None, typer.Argument(help="Names, or patterns of names; all if none.")]
-AsShape = Annotated[Shape, typer.Option("--shape", help="How the stack is deployed.")]
+AsShape = Annotated[
+    Shape,
+    typer.Option("--shape", "--app", help="LAYRA as usual, or as strangers deploy it, or the notebook."),
+]
 
 
 @app.command()

@@ -35,7 +35,7 @@ target "mariadb" {
   tags = ["${PREFIX}/mysql"]
 }
 
-# Not in the stack: the contracts of stores run it.
+# The stack of the application `notebook` and the contracts of stores run it.
 target "postgresql" {
   inherits = ["from-base"]
   context = "postgresql"
@@ -48,4 +48,10 @@ target "valkey" {
   context = "redis"
   args = { SERVER = "valkey" }
   tags = ["${PREFIX}/redis"]
+}
+
+# Under its own name, in the stack of the application `notebook`.
+target "valkey-itself" {
+  inherits = ["valkey"]
+  tags = ["${PREFIX}/valkey"]
 }

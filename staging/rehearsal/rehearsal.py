@@ -36,7 +36,9 @@ from rollproof.team.contact_message import assessment_text
 from rollproof.team.contact_record import Alert
 from rollproof.verdict import Verdict, verdict_of
 from staging.processes import LOOK, run
-from staging.rehearsal.live_users import LiveUsers, Visit
+from staging.rehearsal.layra_users import LayraUser
+from staging.rehearsal.live_users import Account, LiveUsers, User, Visit
+from staging.rehearsal.notebook_users import NotebookUser
 from staging.rehearsal.pace import Pace, Time, Timetable
 from staging.rehearsal.staging_team import TeamChannel, team_channel, write_change_document
 from staging.rehearsal.users_data import Fates, fates_of
@@ -54,7 +56,7 @@ ASSESSMENT = (
     "root cause: release 2 changes records that release 1 wrote so that they no longer serve;"
     " a fix is not developed yet; the rollback is verified"
 )
-INVESTIGATED = "root cause: the frontend had stopped; it is started again; no rollback is needed"
+INVESTIGATED = "root cause: the {} had stopped; it is started again; no rollback is needed"
 # By the runbook's timetable, a rehearsal takes two thirds of it.
 USERS_SECONDS = 2.5 * 3600
 ENGINEER = "rehearsal"
@@ -86,7 +88,8 @@ class Rehearsal:
         write_off_rollbacks(target, self.progress.say)
         # Of an earlier stack, too: they would stand at the beginning of this incident's timeline.
         samples_path(target).unlink(missing_ok=True)
-        users, timetable = LiveUsers(str(target.application.url)), Timetable(self.pace, self.progress)
+        kind = NotebookUser if self.stack.shape is Shape.NOTEBOOK else LayraUser
+        users, timetable = LiveUsers(str(target.application.url), kind), Timetable(self.pace, self.progress)
         incident = new_incident(target.folders.incidents, target.name)
         with (
             sealed(incident.folder, target.signing, "rehearsal", self.progress.say),
@@ -110,7 +113,7 @@ class Rehearsal:
                 if verdict is Verdict.PASSED:
                     channel.wait_for(Alert.POST_MORTEM, COMMAND_SECONDS)
                 self._answer(incident, "--assessment", ASSESSMENT)
-                if self.stack.shape is Shape.USUAL and verdict is Verdict.PASSED:
+                if self.stack.shape is not Shape.STRANGER and verdict is Verdict.PASSED:
                     timetable.wait_until(Time.VERIFIED)
                     self._investigate(target, channel)
                 timetable.wait_until(Time.POST_MORTEM)
@@ -120,7 +123,7 @@ class Rehearsal:
             with self._rehearsed(target, releases, incident) as rehearsed:
                 outcome = rehearsed.end(checks, effects, Verdict.BROKEN, verdict)
             self._require_damage(checks, users)
-            fates = self._hold_writes_against_data(target, users, incident)
+            fates = self._hold_writes_against_data(target, users.account, kind, incident)
         self._command("report", incident.id)
         fates.require_none_vanished()
         return incident, outcome.rolled_back, fates
@@ -158,14 +161,15 @@ class Rehearsal:
             ActionFailed: the response ended otherwise than by going on to monitor.
         """
         self._wait_for(Severity.HEALTHY, target)
-        with self.progress.step("stop the frontend"):
-            self.stack.compose("stop", "frontend", seconds=COMMAND_SECONDS)
+        stopped = self.stack.shape.dispensable
+        with self.progress.step(f"stop the {stopped}"):
+            self.stack.compose("stop", stopped, seconds=COMMAND_SECONDS)
         self._wait_for(Severity.NON_CRITICAL, target)
         incident = new_incident(target.folders.incidents, target.name)
         with self._responding(incident) as response:
             channel.wait_for(Alert.ON_CALL, COMMAND_SECONDS)
             self._answer(incident, "--decision", "investigate")
-            self.stack.compose("start", "frontend", seconds=COMMAND_SECONDS)
+            self.stack.compose("start", stopped, seconds=COMMAND_SECONDS)
             _wait_for_end(response)
         if response.returncode != ExitCode.VERIFIED:
             raise ActionFailed(
@@ -175,7 +179,7 @@ class Rehearsal:
                 source=str(incident.folder),
                 hint=LOOK,
             )
-        self._answer(incident, "--assessment", INVESTIGATED)
+        self._answer(incident, "--assessment", INVESTIGATED.format(stopped))
         self._command("report", incident.id)
 
     @contextmanager
@@ -209,9 +213,11 @@ class Rehearsal:
     def _answer(self, incident: Incident, *words: str) -> None:
         self._command("contacts", "answer", incident.id, "--as", ENGINEER, *words)
 
-    def _hold_writes_against_data(self, target: Target, users: LiveUsers, incident: Incident) -> Fates:
+    def _hold_writes_against_data(
+        self, target: Target, account: Account, kind: type[User], incident: Incident
+    ) -> Fates:
         with self.progress.step("hold the users' writes against the data"), operators_of(target) as operators:
-            fates = fates_of(users.account, operators, incident.folder)
+            fates = fates_of(account, lambda place: kind.held(place, operators), incident.folder)
         Journal(incident.folder / JOURNAL, target.redactor().text).write(WRITES, text=str(fates))
         return fates
 
@@ -289,12 +295,14 @@ def lived_in(stack: Stack, pace: Pace) -> Iterator[None]:
     """Have a team on call during the block, users who add and change records, and the times of that pace.
 
     Which records they change is as the stranger's profile says of its stores: the usual one expects that
-    nobody writes, and the drills and faults hold it to that.
+    nobody writes, and the drills and faults hold it to that. The other profiles say it themselves.
     """
     stranger, usual = (
         tomllib.loads((stack.root / shape.profile).read_text(encoding="utf-8"))["stores"]
         for shape in (Shape.STRANGER, Shape.USUAL)
     )
+    if stack.shape is not Shape.USUAL:
+        usual = {}
     channels = [{"file": str(stack.state.secrets / "team_channel")}]
     contact = {"names": [ENGINEER], "channels": channels}
     settings: dict[str, object] = {

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rollproof.errors import ActionFailed, listed
 from rollproof.record_names import LOST_WINDOW
-from staging.rehearsal.live_users import NAMES, Account, Place, Write
-from staging.target.operators import Operators
+from staging.rehearsal.live_users import Account, Write
 
 _SHOWN = 5
 
@@ -47,10 +46,14 @@ class Fates:
             )
 
 
-def fates_of(account: Account, operators: Operators, incident: Path) -> Fates:
-    """Hold an account against the stores as they are now, and the lost windows of an incident."""
-    held = {place: _held(place, operators) for place in Place}
-    exported = {place: _exported(place, incident) for place in Place}
+def fates_of(account: Account, held_by: Callable[[str], str], incident: Path) -> Fates:
+    """Hold an account against the stores as they are now, and the lost windows of an incident.
+
+    `held_by` returns all that a store holds of live users in a place, as text.
+    """
+    places = {write.place for write in account.acknowledged}
+    held = {place: held_by(place) for place in places}
+    exported = {place: _exported(place, incident) for place in places}
     fates = Fates(account)
     for write in account.acknowledged:
         if write.mark in held[write.place]:
@@ -62,22 +65,7 @@ def fates_of(account: Account, operators: Operators, incident: Path) -> Fates:
     return fates
 
 
-def _held(place: Place, operators: Operators) -> str:
-    """Return all that a store holds of live users in `place`, as text."""
-    records: Sequence[object]
-    match place:
-        case Place.USERS:
-            records = operators.sql("SELECT username FROM users WHERE username LIKE %s", (f"{NAMES}%",))
-        case Place.ORIGINALS:
-            found = operators.s3.list_objects(place.partition("/")[2], prefix=NAMES, recursive=True)
-            records = [one.object_name for one in found]
-        case _:
-            collection = operators.mongodb["mongodb"][place.partition("/")[2]]
-            records = list(collection.find({"username": {"$regex": f"^{NAMES}"}}))
-    return "\n".join(map(str, records))
-
-
-def _exported(place: Place, incident: Path) -> str:
+def _exported(place: str, incident: Path) -> str:
     """Return what the lost windows hold of `place`, as text."""
     store, collection = place.split("/")
     files = sorted(incident.glob(f"{LOST_WINDOW}*/{store}/*{collection}.jsonl"))

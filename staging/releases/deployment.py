@@ -10,7 +10,6 @@ from staging.releases.release_repository import Releases, create_repository
 from staging.stack.shape import Shape
 from staging.stack.stack import Stack
 
-APPLICATION_SERVICES = ("backend", "worker", "frontend", "nginx")
 BUILD_SECONDS = 600
 SEED_SECONDS = 300
 MIGRATE_SECONDS = 180
@@ -27,14 +26,10 @@ class Deployment:
     def build(self, commit: str) -> None:
         """Check `commit` out and build its images; the `current` tags move to them."""
         check_out(self.stack.state.application, commit)
-        stranger = self.stack.shape is Shape.STRANGER
         self.stack.compose(
             "build",
             "--quiet",
-            "backend",
-            "frontend",
-            "nginx",
-            *(["sandbox"] if stranger else []),
+            *self.stack.shape.built,
             seconds=BUILD_SECONDS,
             hint="read what the build said above",
             environment={"REVISION": commit},
@@ -45,7 +40,12 @@ class Deployment:
         return self._tool("seed", "--scale", str(scale), seconds=SEED_SECONDS)
 
     def migrate(self) -> str:
-        """Run the migration of the checked-out release; return its last line of output."""
+        """Run the migration of the checked-out release; return its last line of output.
+
+        The application `notebook` migrates at its start.
+        """
+        if self.stack.shape is Shape.NOTEBOOK:
+            return "at the start"
         return self._tool("migrate", seconds=MIGRATE_SECONDS)
 
     def start(self) -> None:
@@ -53,7 +53,7 @@ class Deployment:
 
         Where some of them wait for containers that are meant to end, compose starts these too.
         """
-        alone = ["--no-deps"] if self.stack.shape is Shape.USUAL else []
+        alone = [] if self.stack.shape is Shape.STRANGER else ["--no-deps"]
         self.stack.compose(
             "up",
             "--detach",
@@ -61,9 +61,9 @@ class Deployment:
             f"--wait-timeout={UP_SECONDS}",
             "--no-build",
             *alone,
-            *APPLICATION_SERVICES,
+            *self.stack.shape.application,
             seconds=UP_SECONDS + 30,
-            hint=f"read `docker compose --project-name {self.stack.project} logs backend`",
+            hint=f"read `docker compose --project-name {self.stack.project} logs`",
         )
 
     def _tool(self, service: str, *arguments: str, seconds: float) -> str:

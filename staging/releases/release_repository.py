@@ -6,7 +6,7 @@ To change the patch: create the repository, check out release-2, edit, and write
 `git diff release-1 -- . ':!app/migrations/consolidation.py'` over `release2/changes.patch`.
 
 The stranger's releases are `release1` with the files and the patch of `stranger1`, and that with the patch of
-`stranger2`.
+`stranger2`. Those of `notebook` are in its folder.
 """
 
 from __future__ import annotations
@@ -32,10 +32,12 @@ _PATCH = "changes.patch"
 _LAYERS = {
     Shape.USUAL: (("release1",), ("release2",)),
     Shape.STRANGER: (("release1", "stranger1"), ("stranger2",)),
+    Shape.NOTEBOOK: (("notebook/release1",), ("notebook/release2",)),
 }
 _MESSAGES = {
     Shape.USUAL: "Release 2: consolidate records in every store",
     Shape.STRANGER: "Release 2: the language of each user, a least score for sources",
+    Shape.NOTEBOOK: "Release 2: short titles, each once in a notebook",
 }
 _DATES = ("2025-03-03T09:00:00+00:00", "2025-03-17T09:00:00+00:00")
 

@@ -12,12 +12,14 @@ from pathlib import Path
 from rollproof.home import version
 from staging.engine import install
 from staging.processes import finish, run
+from staging.stack.shape import Shape
 from staging.stack.stack_state import trusted_certificates
 
 PREFIX = "rollproof-staging"
 DEBIAN = "debian:trixie-slim"
 BOOTSTRAPPED = f"{PREFIX}/debian"
 OTHER_STORES = ("mongodb", "milvus", "qdrant", "minio", "kafka")
+NOTEBOOK_STORES = ("postgresql", "valkey-itself")
 MYSQL_CHOICE, REDIS_CHOICE = "ROLLPROOF_MYSQL", "ROLLPROOF_REDIS"
 BUILD_SECONDS = 1800
 PULL_SECONDS = 120
@@ -28,8 +30,8 @@ ASK_SECONDS = 20
 Report = Callable[[str], None]
 
 
-def build_store_images(root: Path, certificates: Path, report: Report) -> None:
-    """Build the stores' images of the checkout in `root`, of which BuildKit's cache has what is as before.
+def build_store_images(root: Path, certificates: Path, shape: Shape, report: Report) -> None:
+    """Build the images of a shape's stores in the checkout `root`; BuildKit's cache has what is as before.
 
     MySQL comes from Debian unstable. With ROLLPROOF_MYSQL=mariadb, MariaDB takes its place; with
     ROLLPROOF_REDIS=valkey, Valkey that of Redis.
@@ -38,7 +40,8 @@ def build_store_images(root: Path, certificates: Path, report: Report) -> None:
         Problem: an image cannot be built; the message holds the last lines of the builds' log.
     """
     chosen = [os.environ.get(MYSQL_CHOICE, "mysql"), os.environ.get(REDIS_CHOICE, "redis")]
-    bake(root, certificates, [*OTHER_STORES, *chosen], report)
+    targets = NOTEBOOK_STORES if shape is Shape.NOTEBOOK else (*OTHER_STORES, *chosen)
+    bake(root, certificates, targets, report)
 
 
 def bake(

@@ -1,4 +1,4 @@
-"""A shape: how the stack is deployed, friendly to whoever verifies it or as strangers deploy theirs."""
+"""A shape: which application the stack runs, and whether it is deployed as its makers or strangers do."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ class Shape(StrEnum):
     STRANGER = "stranger"
     """No label, no port, migrations that are generated at start, containers that are meant to end."""
 
+    NOTEBOOK = "notebook"
+    """Another application: notes in PostgreSQL with pgvector, Valkey, files in a volume; alembic at start."""
+
     @property
     def profile(self) -> Path:
         """The profile of the first slot's target, in the checkout."""
@@ -25,9 +28,37 @@ class Shape(StrEnum):
     @property
     def stores(self) -> tuple[str, ...]:
         """The compose services of the stores."""
+        if self is Shape.NOTEBOOK:
+            return "postgresql", "redis"
         return (*_STORES, "kafka-host") if self is Shape.USUAL else _STORES
 
-    def files(self, folder: Path) -> list[Path]:
-        """The compose files in `folder`, in the order in which compose merges them."""
-        own = [] if self is Shape.USUAL else [folder / f"compose.{self}.yaml"]
-        return [folder / "compose.yaml", *own]
+    @property
+    def built(self) -> tuple[str, ...]:
+        """The compose services that the application's images are built for."""
+        if self is Shape.NOTEBOOK:
+            return "api", "nginx"
+        return ("backend", "frontend", "nginx", *(["sandbox"] if self is Shape.STRANGER else []))
+
+    @property
+    def application(self) -> tuple[str, ...]:
+        """The compose services of the application, but for those that end."""
+        return (
+            ("api", "worker", "nginx")
+            if self is Shape.NOTEBOOK
+            else ("backend", "worker", "frontend", "nginx")
+        )
+
+    @property
+    def dispensable(self) -> str:
+        """The compose service without which the application still serves what the monitor asks."""
+        return "worker" if self is Shape.NOTEBOOK else "frontend"
+
+    def store_files(self, staging: Path) -> list[Path]:
+        """The compose files of the stores in the folder `staging`, in the order of merging."""
+        own = [] if self is Shape.USUAL else [staging / f"compose.{self}.yaml"]
+        return own if self is Shape.NOTEBOOK else [staging / "compose.yaml", *own]
+
+    def application_files(self, application: Path) -> list[Path]:
+        """The compose files of the application in its work tree, in the order of merging."""
+        own = [application / f"compose.{self}.yaml"] if self is Shape.STRANGER else []
+        return [application / "compose.yaml", *own]

@@ -81,17 +81,23 @@ class Stack:
 
     @property
     def official(self) -> bool:
-        """Whether the stores run from their makers' images, which ROLLPROOF_IMAGES=official asks for."""
-        return os.environ.get(IMAGES_CHOICE) == "official"
+        """Whether the stores run from their makers' images, which ROLLPROOF_IMAGES=official asks for.
+
+        Those of the application `notebook` never do.
+        """
+        return self.shape is not Shape.NOTEBOOK and os.environ.get(IMAGES_CHOICE) == "official"
 
     @property
     def files(self) -> list[Path]:
         """The compose files, including the application's once its repository exists."""
         staging = self.root / "staging"
-        files = self.shape.files(staging)
+        files = self.shape.store_files(staging)
         if self.official:
             files.insert(1, staging / "compose.official.yaml")
-        return [*files, *(file for file in self.shape.files(self.state.application) if file.exists())]
+        return [
+            *files,
+            *(file for file in self.shape.application_files(self.state.application) if file.exists()),
+        ]
 
     def compose(
         self, *arguments: str, seconds: float, hint: str = LOOK, environment: Mapping[str, str] | None = None
@@ -116,7 +122,7 @@ class Stack:
             Problem: An image cannot be built or pulled.
         """
         if not self.official:
-            build_store_images(self.root, self.state.certificates, report)
+            build_store_images(self.root, self.state.certificates, self.shape, report)
             return
         report("pulling the stores' images")
         hint = f"unset {IMAGES_CHOICE} where no registry of images can be reached"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from staging.stack.slot import Slot
 
 SECRET_BYTES = 24
 SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
-COMPOSE = Path(__file__).parents[1] / "compose.yaml"
-SECRETS = tuple(re.findall(r'/secrets/(\w+)"', COMPOSE.read_text(encoding="utf-8")))
+COMPOSE = [Path(__file__).parents[1] / name for name in ("compose.yaml", "compose.notebook.yaml")]
+SECRETS = {
+    name for file in COMPOSE for name in re.findall(r'/secrets/(\w+)"', file.read_text(encoding="utf-8"))
+}
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,12 @@ class State:
         return Shape(self._shape.read_text(encoding="utf-8")) if self._shape.exists() else Shape.USUAL
 
     def take(self, shape: Shape) -> None:
-        """Record the shape in which the stack is brought up: whoever meets it later finds it by that."""
+        """Record the shape in which the stack is brought up: whoever meets it later finds it by that.
+
+        An application of another shape is removed: its compose file does not fit these stores.
+        """
+        if shape is not self.shape:
+            shutil.rmtree(self.application, ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._shape.write_text(shape, encoding="utf-8")
 

@@ -26,6 +26,8 @@ from rollproof.stores.mongodb import client as mongodb
 from rollproof.stores.mongodb.descriptor import MongodbProfile
 from rollproof.stores.mysql import connection as mysql
 from rollproof.stores.mysql.descriptor import MysqlProfile
+from rollproof.stores.postgresql import client as postgresql
+from rollproof.stores.postgresql.descriptor import PostgresqlProfile
 from rollproof.stores.qdrant import client as qdrant
 from rollproof.stores.qdrant.descriptor import QdrantProfile
 from rollproof.stores.reach import NOBODY, Reach, account_of
@@ -56,6 +58,13 @@ class Operators:
             found = mysql.rows(connection, statement, values)
             connection.commit()
         return found
+
+    def postgresql(self, statement: str) -> list[tuple[Any, ...]]:
+        """Run one statement in the application's database; return its rows."""
+        profile = self._profile("postgresql", PostgresqlProfile)
+        reach = self._reach("postgresql", profile.operator)
+        with closing(postgresql.Postgresql(reach, profile.databases[0]).connect()) as session:
+            return postgresql.rows(session, statement)
 
     @cached_property
     def mongodb(self) -> MongoClient[dict[str, Any]]:
@@ -116,7 +125,7 @@ class Operators:
                 expected=f"a {kind.__name__}",
                 observed=type(found).__name__,
                 source="the profile",
-                hint="the operators know the stores of targets/staging.toml",
+                hint="the operators know the stores of the profiles in targets",
             )
         return found
 

@@ -18,6 +18,7 @@ from app import canary
 from reports.terminal.progress import Progress
 from rollproof.errors import ExitCode
 from rollproof.profile.profile import load_target
+from staging.rehearsal.layra_users import LayraUser
 from staging.rehearsal.live_users import LiveUsers, Visit
 from staging.releases.deployment import bring_up_application
 from staging.stack.fresh_stacks import fresh_stacks
@@ -171,7 +172,7 @@ def test_a_stranger_s_stack_is_verified_while_its_users_go_on(stack: Stack, tmp_
     verifier = Verifier(stack, tmp_path)
     verifier.capture()
     expect(verifier.run("verification"), {})
-    users = LiveUsers(str(load_target(stack.profile).application.url))
+    users = LiveUsers(str(load_target(stack.profile).application.url), LayraUser)
     with users.running(USERS_SECONDS):
         for _ in range(RUNS):
             expect(verifier.run("verification"), {})

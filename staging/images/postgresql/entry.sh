@@ -1,5 +1,6 @@
 #!/bin/sh
-# Initialise the data directory once, with the superuser `operator`, then become the server.
+# Initialise the data directory once, with the superuser `operator`, then become the server. Where an application
+# is named by POSTGRES_DB, its database and the accounts `app`, which owns it, and `reader` are made too.
 set -eu
 data=/var/lib/postgresql/data
 mkdir -p "$data" /run/postgresql
@@ -12,6 +13,18 @@ if [ ! -f "$data/PG_VERSION" ]; then
     initdb --pgdata="$data" --username=operator --pwfile=/run/password --encoding=UTF8 --locale=C.UTF-8 \
     --auth-local=trust --auth-host=scram-sha-256 > /dev/null
   rm /run/password
+  if [ -n "${POSTGRES_DB:-}" ]; then
+    # The application's account may not create this extension.
+    echo "CREATE EXTENSION vector" | setpriv --reuid=postgres --regid=postgres --clear-groups \
+      postgres --single -D "$data" template1 > /dev/null
+    setpriv --reuid=postgres --regid=postgres --clear-groups \
+      postgres --single -D "$data" postgres > /dev/null <<SQL
+CREATE ROLE app LOGIN PASSWORD '$(cat /run/secrets/postgresql_app)'
+CREATE ROLE reader LOGIN BYPASSRLS PASSWORD '$(cat /run/secrets/postgresql_reader)'
+GRANT pg_read_all_data, pg_monitor TO reader
+CREATE DATABASE "$POSTGRES_DB" OWNER app
+SQL
+  fi
   echo "host all all all scram-sha-256" >> "$data/pg_hba.conf"
 fi
 exec setpriv --reuid=postgres --regid=postgres --clear-groups \

@@ -9,7 +9,8 @@ import pytest
 
 from rollproof.errors import ActionFailed
 from staging.rehearsal import live_users
-from staging.rehearsal.live_users import LiveUsers, Place, Visit
+from staging.rehearsal.layra_users import LayraUser, Place
+from staging.rehearsal.live_users import LiveUsers, Visit
 from tests.unit.application_stand_in import Exchange, Handler, running
 
 EVENTS = tuple({"type": kind} for kind in ("file_used", "text", "token"))
@@ -57,7 +58,7 @@ def _wait(holds: Callable[[], bool]) -> None:
 
 def test_each_visit_is_told_by_its_end(application: tuple[str, Answers]) -> None:
     url, answers = application
-    users = LiveUsers(url)
+    users = LiveUsers(url, LayraUser)
     with users.running(60):
         _until(users, Visit.ANSWERED)
         _wait(lambda: {write.place for write in users.account.acknowledged} == set(Place))
@@ -74,7 +75,7 @@ def test_each_visit_is_told_by_its_end(application: tuple[str, Answers]) -> None
 
 
 def test_they_end_by_themselves(application: tuple[str, Answers]) -> None:
-    users = LiveUsers(application[0])
+    users = LiveUsers(application[0], LayraUser)
     with users.running(0):
         pass
     assert (users.visits, users.old) == ({}, [])
@@ -82,5 +83,8 @@ def test_they_end_by_themselves(application: tuple[str, Answers]) -> None:
 
 def test_a_first_user_who_is_not_let_in_is_an_error(application: tuple[str, Answers]) -> None:
     application[1].refuses = "/auth/register"
-    with pytest.raises(ActionFailed, match="first of the live users"), LiveUsers(application[0]).running(60):
+    with (
+        pytest.raises(ActionFailed, match="first of the live users"),
+        LiveUsers(application[0], LayraUser).running(60),
+    ):
         pass

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from rollproof.errors import Problem
+from rollproof.profile.profile import load_target
 from staging.releases.release_repository import create_repository
+from staging.stack.shape import Shape
 from staging.stack.slot import SLOTS, Slot
 from staging.stack.stack_state import SECRETS, State
 from tests.conftest import ROOT
@@ -40,6 +42,20 @@ def test_slots_share_no_name_no_port_and_no_folder() -> None:
     assert len(set(ports)) == 2 * SLOTS
     # The kernel gives 32768 and above to outgoing connections.
     assert all(int(f"{digits}999") < 32768 for digits in ports)
+
+
+@pytest.mark.parametrize("shape", Shape)
+def test_each_shape_has_a_profile_that_loads_and_two_releases(shape: Shape, tmp_path: Path) -> None:
+    slot = Slot(2)
+    State(tmp_path, Slot(), ROOT).prepare()
+    profile = tmp_path / shape.profile.name
+    profile.write_text(slot.profile_text(ROOT, shape).replace(str(slot.folder(ROOT)), str(tmp_path)))
+    releases = create_repository(tmp_path / "application", shape)
+    target = load_target(profile)
+    assert target.application.repository == tmp_path / "application"
+    assert {*shape.application, *shape.stores} <= {*target.services}
+    assert set(shape.application_files(tmp_path / "application")) <= set(target.engine.files)
+    assert releases.release1 != releases.release2
 
 
 def test_files_of_another_origin_are_left_alone(tmp_path: Path) -> None:

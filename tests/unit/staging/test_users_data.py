@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -10,7 +11,8 @@ from unittest.mock import Mock
 import pytest
 
 from rollproof.errors import ActionFailed
-from staging.rehearsal.live_users import Account, Place, Write
+from staging.rehearsal.layra_users import LayraUser, Place
+from staging.rehearsal.live_users import Account, Write
 from staging.rehearsal.users_data import fates_of
 from staging.target.operators import Operators
 
@@ -19,7 +21,7 @@ EXPORTED = Write(Place.USERS, "live2"), Write(Place.CONVERSATIONS, "asked2")
 
 
 @pytest.fixture
-def stores() -> Operators:
+def stores() -> Callable[[str], str]:
     found = {"conversations": [{"turns": ["asked1"]}], "files": [], "knowledge_bases": []}
     database = {name: SimpleNamespace(find=Mock(return_value=records)) for name, records in found.items()}
     listed = [SimpleNamespace(object_name="live1_note1_0.txt")]
@@ -28,7 +30,7 @@ def stores() -> Operators:
         mongodb={"mongodb": database},
         s3=SimpleNamespace(list_objects=Mock(return_value=listed)),
     )
-    return cast("Operators", stand_in)
+    return lambda place: LayraUser.held(place, cast("Operators", stand_in))
 
 
 @pytest.fixture
@@ -43,7 +45,7 @@ def incident(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_each_write_is_kept_or_exported(stores: Operators, incident: Path) -> None:
+def test_each_write_is_kept_or_exported(stores: Callable[[str], str], incident: Path) -> None:
     account = Account([*KEPT, *EXPORTED], cut_off=1)
     account.refused.update([503, 503, 404])
     fates = fates_of(account, stores, incident)
@@ -55,7 +57,9 @@ def test_each_write_is_kept_or_exported(stores: Operators, incident: Path) -> No
     )
 
 
-def test_a_write_that_is_in_another_place_alone_has_vanished(stores: Operators, incident: Path) -> None:
+def test_a_write_that_is_in_another_place_alone_has_vanished(
+    stores: Callable[[str], str], incident: Path
+) -> None:
     fates = fates_of(Account([*KEPT, Write(Place.FILES, "note1")]), stores, incident)
     assert "1 vanished" in str(fates)
     with pytest.raises(ActionFailed, match=r"1 vanished: .*note1"):
