@@ -184,7 +184,7 @@ def plan(
     """
     from reports.answers.decision import decision_lines, decision_record
     from reports.terminal.document import answer
-    from rollproof.monitoring.assessment import assess_target, decision_by
+    from rollproof.monitoring.assessment import assess_target, decision_by, with_code
     from rollproof.planning.plan import require_known
     from rollproof.planning.refusals import advice_of
     from rollproof.profile.profile import load_target
@@ -200,7 +200,8 @@ def plan(
         typer.echo(f"severity: {assessed.assessment.said}", err=as_json)
         decision = decision_by(target, assessed)
     else:
-        decision = decide(Severity.CRITICAL, scope, target.responding.investigation_seconds)
+        seconds = target.responding.investigation_seconds
+        decision = with_code(target, decide(Severity.CRITICAL, scope, seconds))
     found = decision_record(advice_of(target, profile), decision, commit)
     answer(found, decision_lines, target.redactor().text, as_json=as_json)
 

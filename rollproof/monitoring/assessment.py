@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from rollproof.baseline.known_good import current_baseline
 from rollproof.errors import UsageProblem
+from rollproof.git.repository import head
 from rollproof.incident.kept_samples import BEFORE_SECONDS
 from rollproof.monitoring.monitor import Beats
 from rollproof.monitoring.probes.probe import COLLECTED
@@ -90,7 +92,25 @@ def decision_by(target: Target, assessed: Assessed, *, still_bad: bool | None = 
     if assessed.assessment.cut_off:
         return Decision(Action.INVESTIGATE, CUT_OFF)
     severity, seconds = assessed.assessment.severity, target.responding.investigation_seconds
-    return decide(severity, scope_of(target, assessed), seconds, still_bad=still_bad)
+    return with_code(target, decide(severity, scope_of(target, assessed), seconds, still_bad=still_bad))
+
+
+def with_code(target: Target, decision: Decision) -> Decision:
+    """Return a decision on one database as one on its code too, where that code has migrated it.
+
+    Code of a later commit does not fit the database of the known-good one, or migrates it again at its start.
+
+    Raises:
+        UsageProblem: there is no baseline, or no working copy.
+    """
+    migrated = {one.store for one in target.application.migrations.values()}
+    if decision.action is not Action.DATABASE or migrated.isdisjoint(decision.names):
+        return decision
+    deployed, known_good = head(target.application.repository), current_baseline(target).facts.commit
+    if deployed == known_good:
+        return decision
+    reason = f"{decision.reason}; but it is migrated to {deployed[:12]}: code and data go back together"
+    return Decision(Action.EMERGENCY, reason)
 
 
 def scope_of(target: Target, assessed: Assessed) -> Scope:

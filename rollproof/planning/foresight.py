@@ -150,7 +150,10 @@ def _migrations(
         current = _revisions_then(target, plan, engine, service, migrations)
     except UnknownRevisions as why:
         return (Foreseen(what, unknown(str(why))),)
-    return (Foreseen(what, brought.judge(current, at_start=migrations.at_start), _KNOWN, hint),)
+    # The image that goes on running has migrated the database once already.
+    again = migrations.store in plan.stores and service not in plan.images
+    judgement = brought.judge(current, at_start=migrations.at_start, again=again)
+    return (Foreseen(what, judgement, _KNOWN, hint),)
 
 
 def _brought(plan: Plan, engine: ContainerEngine, service: str, migrations: Migrations) -> Revisions:
@@ -235,10 +238,11 @@ class Revisions:
         """The revisions that come before no other."""
         return frozenset(self.before) - {one for names in self.before.values() for one in names}
 
-    def judge(self, current: Sequence[str], *, at_start: bool) -> Judgement:
+    def judge(self, current: Sequence[str], *, at_start: bool, again: bool = False) -> Judgement:
         """Return whether the image works with a database at the revisions `current`.
 
-        `at_start` says that it begins with an upgrade to its head, which ends it at an unknown revision.
+        `at_start` says that it begins with an upgrade to its head, which ends it at an unknown revision;
+        `again`, that this upgrade would do again what the rollback undoes.
         """
         heads, now = listed(sorted(self.heads)), listed(sorted(current))
         if not current:
@@ -249,6 +253,8 @@ class Revisions:
             return unknown(f"the database is at {now}, the image's head is {heads}; it migrates nothing")
         if strange := sorted(set(current) - set(self.before)):
             return refused(f"revision {listed(strange)} is none of the image, whose head is {heads}")
+        if again:
+            return refused(f"revision {now}, which the image that runs migrates again to its head {heads}")
         return fits(f"revision {now}, from which the image migrates to its head {heads}")
 
 

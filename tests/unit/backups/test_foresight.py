@@ -18,12 +18,15 @@ from hypothesis import strategies as st
 
 from reports.terminal.progress import Progress
 from rollback_actions.backup import whole_backup
+from rollback_actions.rollback.checkout import check_out
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.session import Recorder
 from rollproof.backups.sets import read_backup
 from rollproof.baseline.facts import RecordedStore, Surroundings
 from rollproof.engines.engine import ContainerEngine, EngineUnreached, Mount
 from rollproof.errors import ExitCode, Unverifiable
+from rollproof.monitoring.assessment import with_code
+from rollproof.monitoring.tree import Action, Decision
 from rollproof.planning import foresight
 from rollproof.planning.foresight import UnknownRevisions, foresee, not_judged, problems, revisions_of
 from rollproof.planning.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
@@ -259,12 +262,26 @@ def test_a_database_goes_back_below_the_image_that_runs(made: Made) -> None:
     plan = plan_database(made.sandbox.target, "mysql")
     assert plan.backup is not None
     plan = replace(plan, backup=replace(plan.backup, revisions={"backend": (SECOND,)}))
-    made.engine.images = {"sha256:new": {**TWO, "3.py": revision(THIRD, SECOND)}}
+    made.engine.images = {"sha256:new": TWO}
     assert made.fit(plan, "migrations of backend") is Fit.FITS
+    # At its start it would migrate the data again that has just gone back.
+    made.engine.images = {"sha256:new": {**TWO, "3.py": revision(THIRD, SECOND)}}
+    assert made.fit(plan, "migrations of backend") is Fit.REFUSED
     made.engine.images = {"sha256:new": {"1.py": revision(FIRST)}}
     assert made.fit(plan, "migrations of backend") is Fit.REFUSED
     made.engine.there = {}
     assert made.fit(plan, "migrations of backend") is Fit.UNKNOWN
+
+
+def test_a_database_that_later_code_has_migrated_goes_back_with_its_code(made: Made) -> None:
+    """The working copy is on release 2, the baseline is of release 1."""
+    sandbox = made.sandbox
+    alone = Decision(Action.DATABASE, "mysql is in trouble", ("mysql",))
+    assert with_code(sandbox.target, alone).action is Action.EMERGENCY
+    for other in (Decision(Action.DATABASE, "…", ("redis",)), Decision(Action.SERVICE, "…", ("backend",))):
+        assert with_code(sandbox.target, other) is other
+    check_out(sandbox.target.application.repository, sandbox.commit)
+    assert with_code(sandbox.target, alone) is alone
 
 
 def with_baseline(plan: Plan, **changes: Any) -> Plan:  # noqa: ANN401
