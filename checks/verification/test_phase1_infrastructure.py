@@ -8,7 +8,7 @@ from shlex import quote
 import pytest
 
 from fixtures.gating.evidence import Attach, Expect, Note, keep_differences
-from fixtures.target import BACK, known_commit
+from fixtures.target import BACK, HostStateOf, known_commit
 from rollproof.baseline.configuration import new_changes, new_strangers
 from rollproof.baseline.demands import ChangedDemand, capture_hint
 from rollproof.baseline.facts import RecordedContainer
@@ -182,16 +182,56 @@ def _expect_room(on: FileSystem, target: Target, expect: Expect) -> None:
                    source="df", hint="make room: a store that cannot write is the next incident")
 
 
-def test_disk_of_the_host(host: Host, engine: ContainerEngine, target: Target, expect: Expect) -> None:
+def test_disk_of_the_host(this_host: Host, engine: ContainerEngine, target: Target, expect: Expect) -> None:
     """The host's root, and the engine's data if that is on this host, have space and inodes left."""
     for path in filter(None, ("/", engine.data_root())):
-        _expect_room(host.file_system(path), target, expect)
+        _expect_room(this_host.file_system(path), target, expect)
 
 
 @pytest.mark.usefixtures("baseline")
 def test_disk_of_the_volume(volume_file_system: FileSystem, target: Target, expect: Expect) -> None:
     """Every recorded data volume exists and has space and inodes left."""
     _expect_room(volume_file_system, target, expect)
+
+
+def test_disk_of_another_host(
+    far_host: str, host_state: HostStateOf, target: Target, expect: Expect
+) -> None:
+    """Each other host of the target has space and inodes left where the profile says."""
+    for file_system in host_state(far_host).file_systems:
+        _expect_room(file_system, target, expect)
+
+
+def test_memory_of_another_host(
+    far_host: str, host_state: HostStateOf, target: Target, expect: Expect
+) -> None:
+    """Each other host has memory left."""
+    used, limit = host_state(far_host).memory_percent, target.limits.memory_percent
+    expect(used < limit,
+           what=f"memory of host {far_host}", means=Meaning.RESOURCES,
+           expected=f"below {limit:g} % used", observed=f"{used:.1f} %",
+           source="/proc/meminfo", hint="see what uses it: ps aux --sort=-rss | head")
+
+
+def test_clock_of_another_host(
+    far_host: str, host_state: HostStateOf, target: Target, expect: Expect
+) -> None:
+    """Each other host has this machine's time: tokens, leases and logs are compared by it."""
+    state, limit = host_state(far_host), target.limits.clock_seconds
+    expect(abs(state.ahead) - state.uncertain <= limit,
+           what=f"clock of host {far_host}", means=Meaning.RESOURCES,
+           expected=f"within {limit:g} s of this machine's",
+           observed=f"{state.ahead:+.2f} s, to {state.uncertain:.2f} s exactly",
+           source="date", hint="timedatectl set-ntp true, on both machines")
+
+
+def test_engine_of_another_host(engine_host: str, host_state: HostStateOf, expect: Expect) -> None:
+    """The container engine of each other host answers."""
+    state = host_state(engine_host)
+    expect(state.engine,
+           what=f"container engine of host {engine_host}", means=Meaning.SERVICE_DOWN,
+           expected="its name and version", observed=state.engine, instead=state.refusal,
+           hint="start it there: systemctl start docker")
 
 
 def test_no_unrecorded_container(

@@ -66,6 +66,10 @@ def demands_of(target: Target) -> dict[str, dict[str, Any]]:
         **application,
         "services": dict.fromkeys(target.services, "in the profile"),
         "engine": target.engine.model_dump(mode="json", include={"project", "changing"}),
+        "hosts": {
+            name: one.model_dump(mode="json", include={"paths", "engine"})
+            for name, one in target.hosts.items()
+        },
         "limits": target.limits.model_dump(mode="json"),
         "references": {name: one.model_dump(mode="json") for name, one in target.references.items()},
     }

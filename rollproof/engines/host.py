@@ -78,12 +78,13 @@ class Host:
                 source=f"stat -f {path}, {source}",
                 hint="see that the path exists there, and that the image has the program stat",
             )
-        return _file_system(name, *figures)
+        return file_system_of(name, *figures)
 
 
-def _file_system(
+def file_system_of(
     name: str, block: int, blocks: int, free: int, available: int, inodes: int, inodes_free: int
 ) -> FileSystem:
+    """Return the file system called `name`, by the figures of `FORMAT`."""
     usable = blocks - free + available
     return FileSystem(
         path=name,

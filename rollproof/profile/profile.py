@@ -33,6 +33,7 @@ from rollproof.home import typed
 from rollproof.profile.application_profile import Application
 from rollproof.profile.bands import Bands
 from rollproof.profile.contacts import Contacts
+from rollproof.profile.hosts import HostProfile
 from rollproof.profile.kinds import AnyStore, descriptor_of, wrong_place, wrong_risk
 from rollproof.profile.mistakes import ProfileProblem, explain, mistake
 from rollproof.profile.premigration import Premigration
@@ -135,6 +136,8 @@ class Limits(Model):
     """Percent of a file system that must be free."""
     inodes_free_percent: Percent = 10.0
     """Percent of a file system's inodes that must be free."""
+    clock_seconds: PositiveFloat = 1.0
+    """Seconds by which the clock of another host may differ from this machine's."""
     restarts: Annotated[int, Field(ge=0)] = 0
     """Restarts that a container may have had."""
     coverage_percent: Percent = 50.0
@@ -211,6 +214,8 @@ class Target(BaseSettings):
     """Whether a rollback needs the target's name too: `--confirm NAME`."""
     stores: Annotated[dict[Name, AnyStore], Field(min_length=1)]
     """The stores, by name."""
+    hosts: dict[Name, HostProfile] = Field(default_factory=dict)
+    """Other machines of the target, by name."""
     references: References = Field(default_factory=dict)
     """Rules between stores that must hold after a rollback."""
     baseline_key: Secret | None = None
