@@ -268,10 +268,7 @@ def _database(server: Server) -> Iterator[Connection[Cursor]]:
     reach = Reach("benchmark", server.endpoint, server.profile.operator, PEER_SECONDS)
     with closing(Mysql(reach).connect()) as connection:
         make_database(connection)
-        try:
-            yield connection
-        finally:
-            rows(connection, f"DROP DATABASE IF EXISTS {DATABASE}")
+        yield connection
 
 
 def _digest(server: Server, table: str, connections: int, *, divide: bool = False) -> Digest:
