@@ -26,7 +26,8 @@ class Pace(StrEnum):
     def settings(self) -> Mapping[str, object]:
         """The settings of the profile that this pace changes."""
         if self is Pace.RUNBOOK:
-            return {}
+            # In the runbook the trouble begins shortly before it is detected; here, with the migration.
+            return {"RTO_SECONDS": 600 + Time.DETECTED * 60}
         return {
             "RESPONDING__INVESTIGATION_SECONDS": 20,
             "SEVERITY__NON_CRITICAL": {
