@@ -24,6 +24,10 @@ class EngineUnreached(Unverifiable):
     """The engine was not reached, or did not answer in time. An engine that answers with an error was."""
 
 
+class NotThere(Unverifiable):
+    """The engine answered that it has no such container, or no such file in one."""
+
+
 def images_of(there: Mapping[str, Sequence[Container]], services: Iterable[str]) -> dict[str, str]:
     """Return the image id of each of `services` that has a container `there`."""
     return {service: there[service][0].image_id for service in services if there.get(service)}

@@ -8,11 +8,11 @@ from contextlib import closing, contextmanager
 from math import ceil
 
 from docker import APIClient
-from docker.errors import APIError, DockerException
+from docker.errors import APIError, DockerException, NotFound
 from requests.exceptions import RequestException
 
 from rollproof.engines.address import connection, endpoint
-from rollproof.engines.engine import EngineUnreached
+from rollproof.engines.engine import EngineUnreached, NotThere
 from rollproof.errors import Meaning, Unverifiable, reason_of, unanswered
 from rollproof.system.steps import step
 
@@ -26,7 +26,8 @@ def asking(what: str, project: str, deadline_seconds: float) -> Iterator[APIClie
     """Provide the engine's API for a question about `what` of `project`.
 
     Raises:
-        EngineUnreached: the engine did not answer. `Unverifiable`: it answered with an error.
+        EngineUnreached: the engine did not answer. `NotThere`, or another `Unverifiable`: it answered with
+            an error.
     """
     try:
         with step(f"container engine: {what}"), closing(_connect(deadline_seconds)) as api:
@@ -35,7 +36,8 @@ def asking(what: str, project: str, deadline_seconds: float) -> Iterator[APIClie
         _versions.clear()
         if not isinstance(error, APIError):
             raise _unreached(error, what, deadline_seconds) from None
-        raise Unverifiable(
+        answer = NotThere if isinstance(error, NotFound) else Unverifiable
+        raise answer(
             what=what,
             expected="an answer of success",
             observed=f"{type(error).__name__}: {error}",

@@ -16,7 +16,8 @@ HeldPlace = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*:/.+$")]
 class MountsProfile(StoreProfile):
     """State of the application in volumes, such as the migrations that its entrypoint generates.
 
-    Each mount is a collection, and each file, folder and link in it a record. `together` must be given, if
+    Each mount is a collection, and each file, folder and link in it a record. Of a SQLite file, each row is a
+    record too, `webui.db#chat 17`, and its bytes and logs are not compared. `together` must be given, if
     only as ``[]``: for migrations, it names the database that they have migrated.
     """
 
@@ -26,6 +27,12 @@ class MountsProfile(StoreProfile):
     held: Annotated[tuple[HeldPlace, ...], Field(min_length=1)]
     """Mounts of the application's services, `SERVICE:PLACE`: volumes, or folders of the host."""
     together: tuple[Text, ...]
+    volatile: tuple[Text, ...] = ()
+    """Patterns of files that are in backups, but not compared, such as `cache/*`.
+
+    Each is of a path in a mount, or of a table of a SQLite file there: `webui.db#auth`. What users changed of
+    these is not exported before a restore; the safety copy has it.
+    """
     deadline_seconds: PositiveFloat = 60.0
 
     @property

@@ -23,7 +23,8 @@ from rollproof.profile.store_descriptor import Means
 from rollproof.stores.contract import ExportedRecord, RecordHash
 from rollproof.stores.keeper import Put, RecordKeeper, Restored, add_records
 from rollproof.stores.mounts.descriptor import MountsProfile
-from rollproof.stores.mounts.reader import File, Hashing, HeldMount, MountsReader
+from rollproof.stores.mounts.reader import File, HeldMount, MountsReader
+from rollproof.stores.mounts.sqlite import Database
 from rollproof.stores.package import Kept, read_details, read_package, write_package
 from rollproof.stores.policy import policy_of
 from rollproof.stores.snapshot import Snapshot
@@ -38,7 +39,7 @@ ROOT = "volume"
 class _Held(Model):
     """A mount at the time of the backup: its tar, its volume or folder, and its content's digest.
 
-    `nested` are the places of other mounts inside it.
+    `nested` are the places of other mounts inside it. If `raw`, SQLite files are in it as they lay.
     """
 
     file: str
@@ -47,6 +48,7 @@ class _Held(Model):
     records: int
     digest: str
     nested: tuple[str, ...]
+    raw: bool = False
 
 
 class _Details(Model):
@@ -98,7 +100,8 @@ class Keeper(RecordKeeper):
         countdown = self._whole.start()
         containers = self._engine.containers()
         there = [name for name in sorted(self._profile.held) if _mounted(name, containers)]
-        kept = self._keep(folder, {name: self._reader.found(name, containers) for name in there}, None)
+        mounts = {name: self._reader.found(name, containers) for name in there}
+        kept = self._keep(folder, mounts, None, raw=True)
         of_then = _Details.model_validate(read_details(backup))
         left = {mount.name: mount for name in of_then.mounts if (mount := _left(name, of_then, containers))}
         files = {source: f"left-{number:04d}.tar" for number, source in enumerate(sorted(left))}
@@ -140,7 +143,7 @@ class Keeper(RecordKeeper):
             for mount, nested in targets.items():
                 archive = package.path(kept.file)
                 self._control.replace_files(mount, images, archive, deadline=countdown.left(), spared=nested)
-            if held and self._digest(held) != kept.digest:
+            if held and self._digest(held, raw=kept.raw) != kept.digest:
                 raise self._not_restored("other files", of=name)
         return Restored(records, tuple(notes))
 
@@ -151,18 +154,25 @@ class Keeper(RecordKeeper):
         project = held.container.labels.get(PROJECT_LABEL, "")
 
         def write(record: ExportedRecord) -> None:
-            tar, what = folder / cast("Mapping[str, str]", record.content)["tar"], f"files of {collection}"
+            content, what = cast("Mapping[str, str]", record.content), f"files of {collection}"
+            if "tar" not in content:
+                observed = "a row of a SQLite file, which only the application may write to"
+                hint = "write it by the application: its columns are in the export"
+                raise self._failed("write", expected="a file", observed=observed, hint=hint)
+            tar = folder / content["tar"]
             with tar.open("rb") as stream, asking(what, project, self._reach.deadline) as api:
                 api.put_archive(held.container.id, held.mount.destination, stream)
 
         yield Put(write)
 
-    def _keep(self, folder: Path, mounts: Mapping[str, HeldMount], index: Snapshot | None) -> _Details:
+    def _keep(
+        self, folder: Path, mounts: Mapping[str, HeldMount], index: Snapshot | None, *, raw: bool = False
+    ) -> _Details:
         kept: dict[str, _Held] = {}
         projects = {held.container.labels.get(PROJECT_LABEL, "") for held in mounts.values()}
         for number, (name, held) in enumerate(mounts.items()):
             file = f"{number:04d}.tar"
-            records = self._write(held, folder / file)
+            records = self._write(held, folder / file, raw=raw)
             add_records(index, name, records, attrgetter("key"), iter)
             kept[name] = _Held(
                 file=file,
@@ -171,6 +181,7 @@ class Keeper(RecordKeeper):
                 records=len(records),
                 digest=_digest_of(records),
                 nested=held.nested,
+                raw=raw,
             )
         return _Details(held=list(self._profile.held), project="".join(projects), mounts=kept)
 
@@ -188,22 +199,38 @@ class Keeper(RecordKeeper):
             details=details.model_dump(),
         )
 
-    def _write(self, held: HeldMount, path: Path) -> list[RecordHash]:
-        """Write a mount's files into a tar; return their records."""
+    def _write(self, held: HeldMount, path: Path, *, raw: bool) -> list[RecordHash]:
+        """Write a mount's files into a tar; return their records, without fields.
+
+        A SQLite file is whole in it, and none of its logs is. One that is damaged is refused.
+        """
+        records: list[RecordHash] = []
         with create_file(path) as stream, tarfile.open(fileobj=stream, mode="w") as tar:
 
-            def keep(file: File, content: Hashing | None) -> None:
+            def keep(file: File, content: IO[bytes] | None) -> None:
                 with self._reader.writing():
-                    tar.addfile(file.below(ROOT), cast("IO[bytes] | None", content))
+                    tar.addfile(file.below(ROOT), content)
                 tar.members.clear()  # type: ignore[attr-defined]  # else it remembers each
 
             with self._reader.files(held) as files:
                 keep(next(files), None)
-                return list(self._reader.hashed(held.name, files, keep))
+                for file, content in self._reader.seen(held, files, keep, raw=raw):
+                    if isinstance(content, Database) and (damage := content.damage()):
+                        raise self._failed(
+                            "backup",
+                            expected=f"ok of integrity_check of {file.path} in {held.name}",
+                            observed=damage,
+                            hint="mend it, such as by REINDEX, or put back the file of an older backup",
+                        )
+                    for record, _ in self._reader.records_of(held.name, file, content):
+                        records.append(RecordHash(record.key, record.hash))
+        return records
 
-    def _digest(self, held: HeldMount) -> str:
+    def _digest(self, held: HeldMount, *, raw: bool = False) -> str:
         with self._reader.files(held) as files:
-            return _digest_of(self._reader.hashed(held.name, files))
+            seen = self._reader.seen(held, files, raw=raw)
+            found = (self._reader.records_of(held.name, file, content) for file, content in seen)
+            return _digest_of(record for records in found for record, _ in records)
 
 
 def _mounted(name: str, containers: Mapping[str, Sequence[Container]]) -> list[Mount]:

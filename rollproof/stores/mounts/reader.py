@@ -9,23 +9,27 @@ import hashlib
 import io
 import os
 import tarfile
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 from tarfile import TarInfo
-from typing import IO, cast
+from tempfile import TemporaryDirectory
+from typing import IO, Any, cast
 
 from rollproof.collection import Json
-from rollproof.engines.engine import Container, ContainerEngine, Mount
+from rollproof.engines.engine import Container, ContainerEngine, Mount, NotThere
+from rollproof.errors import Unverifiable
 from rollproof.stores.canonical import record_of
-from rollproof.stores.contract import Answer, ExportedRecord, Pace, RecordHash, Selection
-from rollproof.stores.listed import Listed, divided
+from rollproof.stores.contract import Answer, Digest, ExportedRecord, Pace, RecordHash, Selection
+from rollproof.stores.listed import Listed
 from rollproof.stores.mounts.descriptor import MountsProfile
-from rollproof.stores.policy import excluded_of
+from rollproof.stores.mounts.sqlite import BESIDE, LOGS, MAGIC, Database, log_length, shown_value
+from rollproof.stores.policy import chosen, excluded_of
 from rollproof.stores.reach import Readable
 from rollproof.system.files import create_file
 
@@ -33,6 +37,8 @@ MOST_FILES = 200_000
 """Of one mount: their keys are held in memory."""
 FIRST = 100
 """Files that one question looks at: it is asked with every beat."""
+MOST_READINGS = 30
+"""Of a SQLite file, until it stands still for one of them."""
 # The end of a tar. The engine ends its answer in order even where it could not read a file to its end.
 _END = bytes(2 * 512)
 # The prefix of an extended attribute's name in a tar.
@@ -64,6 +70,12 @@ class File:
         """Return the content of a regular file, of others nothing; to be read before the next file."""
         return (self.tar.extractfile(self.info) if self.info.isreg() else None) or io.BytesIO()
 
+    def of_size(self, size: int) -> File:
+        """Return the file with another size."""
+        info = copy(self.info)
+        info.size, info.pax_headers = size, {k: v for k, v in info.pax_headers.items() if k != "size"}
+        return File(self.path, info, self.tar)
+
     def below(self, folder: str) -> tarfile.TarInfo:
         """Return what the engine says of it, with its path, and that of a hard link, below `folder`."""
         info = copy(self.info)
@@ -74,6 +86,52 @@ class File:
         # These would win over the two above.
         info.pax_headers = {k: v for k, v in info.pax_headers.items() if k not in {"path", "linkpath"}}
         return info
+
+
+@dataclass(slots=True)
+class Copy:
+    """A copy of a SQLite file with the logs beside it, as they were read one after the other."""
+
+    file: Path
+    hashes: dict[str, bytes] = field(default_factory=dict)
+
+    def take(self, end: str, stream: IO[bytes]) -> None:
+        """Copy the file itself, or the one with such an `end`; an index of a log in memory is no content."""
+        if end not in {"", *LOGS}:
+            return
+        content = Hashing(stream)
+        with create_file(self._of(end)) as copy:
+            while chunk := content.read(_CHUNK):
+                copy.write(chunk)
+        self.hashes[end] = content.digest()
+
+    def follows(self, before: Copy) -> bool:
+        """Return whether nothing but the end of the write-ahead log was written since `before`.
+
+        Then `before` is as the file was when its log had been read: the file itself was the same from before
+        that until now, and what its log had is still in it.
+        """
+        wal, *others = LOGS
+        if any(self.hashes.get(end) != before.hashes.get(end) for end in ("", *others)):
+            return False
+        if wal not in before.hashes or wal not in self.hashes:
+            return wal not in before.hashes
+        with before._of(wal).open("rb") as old, self._of(wal).open("rb") as new:
+            left = log_length(old)
+            old.seek(0)
+            while chunk := old.read(min(left, _CHUNK)):
+                if new.read(len(chunk)) != chunk:
+                    return False
+                left -= len(chunk)
+        return True
+
+    def remove(self) -> None:
+        """Remove it: the files of a mount may be copied several times."""
+        for end in self.hashes:
+            self._of(end).unlink()
+
+    def _of(self, end: str) -> Path:
+        return self.file.with_name(self.file.name + end)
 
 
 class TarStream:
@@ -132,12 +190,16 @@ class MountsReader(Listed):
 
     blind_spots: tuple[str, ...] = (
         "when files were written, access control lists, sockets, and attributes other than capabilities",
+        "of SQLite files: pages, sqlite_sequence, statistics, and what full-text search derives from rows",
     )
 
     def __init__(self, readable: Readable[MountsProfile]) -> None:
         """Remember the engine; nothing is asked yet."""
         super().__init__(readable)
         self._engine = cast("ContainerEngine", readable.engine)
+        if self._profile.volatile:
+            patterns = ", ".join(self._profile.volatile)
+            self.blind_spots += (f"files and tables that the profile calls volatile: {patterns}",)
 
     def mounts(self) -> dict[str, HeldMount]:
         """Return every mount of the profile, sorted by name.
@@ -239,55 +301,160 @@ class MountsReader(Listed):
         return list(self.mounts())
 
     def count(self, collection: str) -> int:
-        """Return the number of files, folders and links in one mount."""
-        with self.files(self.mounted(collection)) as files:
-            return sum(1 for file in files if file.path)
+        """Return the number of files, folders and links in one mount, and of rows in its SQLite files."""
+        held = self.mounted(collection)
+        with self.files(held) as files:
+            return sum(
+                1 + (content.count(self._compared(file.path)) if isinstance(content, Database) else 0)
+                for file, content in self.seen(held, files)
+            )
 
     def schemas(self) -> Mapping[str, Json]:
-        """Return permissions and owner of each mount's own folder."""
+        """Return permissions and owner of each mount's own folder, and the schema of each SQLite file."""
         found: dict[str, Json] = {}
         for name, held in self.mounts().items():
             with self.files(held) as files:
                 found[name] = {**_about(next(files).info)}
-        return found
+                for file, content in self.seen(held, files):
+                    if isinstance(content, Database):
+                        found[f"sqlite {name}/{key_of(file.path)}"] = content.schema()
+        return dict(sorted(found.items()))
 
-    def divide(self, collection: str, records: int) -> tuple[str, ...]:
-        """Return a division by the paths that there are."""
-        with self.files(self.mounted(collection)) as files:
-            return divided((key_of(file.path) for file in files if file.path), records)
+    def digest(
+        self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
+    ) -> Iterator[tuple[int, Digest]]:
+        """Yield the digest of each of `parts`, however many records they have, by one reading."""
+        found = dict.fromkeys(parts, Digest(0, 0))
+        for record in self._listed(collection, pace):
+            part = bisect_right(division, record.key) - 1
+            if part in found:
+                found[part] += Digest(1, record.hash)
+        yield from found.items()
 
     def _listed(self, collection: str, _pace: Pace) -> Iterator[RecordHash]:
-        with self.files(self.mounted(collection)) as files:
-            yield from self.hashed(collection, files)
+        held = self.mounted(collection)
+        with self.files(held) as files:
+            yield from self.hashed(held, files)
 
     def _read(self, _collection: str, names: Sequence[RecordHash], _pace: Pace) -> Iterator[RecordHash]:
         """Yield the records as they were listed, at one moment."""
         return iter(names)
 
-    def hashed(
-        self, collection: str, files: Iterator[File], keep: Callable[[File, Hashing], None] = lambda *_: None
-    ) -> Iterator[RecordHash]:
-        """Yield the record of each file, without the fields that the profile excludes.
+    def seen(
+        self,
+        held: HeldMount,
+        files: Iterator[File],
+        keep: Callable[[File, IO[bytes]], None] = lambda *_: None,
+        *,
+        raw: bool = False,
+    ) -> Iterator[tuple[File, bytes | Database]]:
+        """Yield each file but volatile ones, with the hash of its content, and then each SQLite file.
 
-        `keep` is given each file, and may read its content. A hard link has the content of the first file
-        that it is linked to.
+        `keep` is given each file with its content, which it may read, but no log of a SQLite file: that has
+        what is in its logs. If `raw`, SQLite files are files as others. A hard link has the content of the
+        first file that it is linked to.
         """
-        excluded = excluded_of(self._profile, collection)
         contents: dict[str, bytes] = {}
-        for file in files:
-            if not file.path:
-                continue
-            content = Hashing(file.opened())
-            keep(file, content)
-            while content.read(_CHUNK):
-                pass
-            first = file.info.linkname if file.info.islnk() else file.info.name
-            if not file.info.islnk():
-                contents[first] = content.digest()
-            yield _record(file.path, file.info, contents.get(first, b""), excluded)
+        databases: dict[str, tuple[File, Copy]] = {}
+        with self._temporary() as folder:
+            for file in files:
+                if not file.path:
+                    continue
+                stream = file.opened()
+                main = next((file.path.removesuffix(end) for end in BESIDE if file.path.endswith(end)), "")
+                if main in databases:
+                    with self.writing():
+                        databases[main][1].take(file.path.removeprefix(main), stream)
+                    continue
+                if not raw and not self._is_volatile(file.path) and begins_with(stream, MAGIC):
+                    databases[file.path] = file, Copy(folder / f"{len(databases)}")
+                    with self.writing():
+                        databases[file.path][1].take("", stream)
+                    continue
+                content = Hashing(stream)
+                keep(file, cast("IO[bytes]", content))
+                while content.read(_CHUNK):
+                    pass
+                first = file.info.linkname if file.info.islnk() else file.info.name
+                if not file.info.islnk():
+                    contents[first] = content.digest()
+                if not self._is_volatile(file.path):
+                    yield file, contents.get(first, b"")
+            for file, copy in databases.values():
+                database = self._settled(held, file.path, copy)
+                with database.file.open("rb") as stream:
+                    keep(file.of_size(database.file.stat().st_size), stream)
+                yield file, database
+
+    def _settled(self, held: HeldMount, path: str, copy: Copy) -> Database:
+        """Return a SQLite file as it was at one moment: see `rollproof.stores.mounts.sqlite`."""
+        countdown = self._reach.start()
+        place = f"{held.mount.destination.rstrip('/')}/{path}"
+
+        def failed(observed: str) -> Unverifiable:
+            return self._reach.failed(
+                f"{held.name}: {observed}",
+                expected="a SQLite file that can be read",
+                hint="restore the file, or name it, or its table, in `volatile` of this store in the profile",
+            )
+
+        for number in range(MOST_READINGS):
+            again = Copy(copy.file.with_name(f"{copy.file.name}-{number}"))
+            for end in ("", *LOGS):
+                with suppress(NotThere):
+                    self._take(again, end, held, f"{place}{end}", countdown.left())
+            if again.follows(copy):
+                again.remove()
+                database = Database(path, copy.file, failed)
+                database.settle()
+                return database
+            copy.remove()
+            copy = again
+        raise self._reach.failed(
+            f"{held.name}: another {path} in each of {MOST_READINGS} readings",
+            expected="a SQLite file that stands still for as long as it is read",
+            hint="let the application use PRAGMA journal_mode = WAL, or read it when less is written",
+        )
+
+    def _take(self, copy: Copy, end: str, held: HeldMount, place: str, seconds: float) -> None:
+        """Copy one file at `place` in a container; raises `NotThere`."""
+        with self._engine.files(held.container.id, place, seconds) as chunks, self.writing():
+            try:
+                with tarfile.open(fileobj=cast("IO[bytes]", TarStream(chunks)), mode="r|") as tar:
+                    copy.take(end, File(place, next(iter(tar)), tar).opened())
+            except tarfile.TarError as error:
+                raise self._reach.failed(
+                    f"{place}: {error}", expected="a whole file", hint="read it again"
+                ) from None
+
+    def _is_volatile(self, path: str) -> bool:
+        return bool(chosen([key_of(path)], self._profile.volatile))
+
+    def _compared(self, path: str) -> Callable[[str], bool]:
+        """Return which tables of a SQLite file are compared."""
+        return lambda table: not self._is_volatile(f"{path}#{table}")
+
+    def hashed(self, held: HeldMount, files: Iterator[File]) -> Iterator[RecordHash]:
+        """Yield the record of each file and row, without the fields that the profile excludes."""
+        for file, content in self.seen(held, files):
+            for record, _ in self.records_of(held.name, file, content):
+                yield record
+
+    def records_of(
+        self, collection: str, file: File, content: bytes | Database
+    ) -> Iterator[tuple[RecordHash, Mapping[str, Any] | None]]:
+        """Yield the record of a file, and those of its rows, each with its columns, if it has any."""
+        excluded = excluded_of(self._profile, collection)
+        yield _record(file, content, excluded), None
+        if isinstance(content, Database):
+            place = f"{collection}/{key_of(file.path)}"
+            yield from content.rows(
+                self._compared(file.path),
+                lambda table: excluded | excluded_of(self._profile, f"{place}#{table}"),
+            )
 
     def export(self, selection: Selection, folder: Path, _pace: Pace) -> Iterator[ExportedRecord]:
-        """Yield the wanted files; each is a tar in ``files`` below `folder`."""
+        """Yield the wanted files and rows; each file is a tar in ``files`` below `folder`."""
         pairs = selection.pairs
         keys = {key for key, _ in pairs}
         held = self.mounted(selection.collection)
@@ -296,7 +463,7 @@ class MountsReader(Listed):
             below.mkdir(mode=0o700, exist_ok=True)
         written: list[tuple[Path, Json]] = []
 
-        def keep(file: File, content: Hashing) -> None:
+        def keep(file: File, content: IO[bytes]) -> None:
             written.clear()
             if key_of(file.path) in keys:
                 path = below / f"{_unique(selection.collection, file.path)}.tar"
@@ -305,12 +472,24 @@ class MountsReader(Listed):
                     written.append((path, _write(file, content, path)))
 
         with self.files(held) as files:
-            for record in self.hashed(selection.collection, files, keep):
-                for path, shown in written:
-                    if (record.key, record.hash) not in pairs:
-                        path.unlink()
-                        continue
-                    yield ExportedRecord(record.key, record.hash, shown)
+            for file, content in self.seen(held, files, keep):
+                for record, row in self.records_of(held.name, file, content):
+                    wanted = (record.key, record.hash) in pairs
+                    if row is not None and wanted:
+                        shown_row = {name: shown_value(one) for name, one in row.items()}
+                        yield ExportedRecord(record.key, record.hash, {"row": shown_row})
+                    for path, shown in written if row is None else ():
+                        if wanted:
+                            yield ExportedRecord(record.key, record.hash, shown)
+                        else:
+                            path.unlink()
+
+    @contextmanager
+    def _temporary(self) -> Iterator[Path]:
+        with self.writing():
+            folder = TemporaryDirectory(prefix="rollproof-")
+        with folder as name:
+            yield Path(name)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -324,6 +503,11 @@ class MountsReader(Listed):
             raise self._reach.failed(error) from None
 
 
+def begins_with(stream: IO[bytes], begin: bytes) -> bool:
+    """Return whether a file begins so; none of it is taken from the stream."""
+    return isinstance(stream, io.BufferedReader) and stream.peek(len(begin)).startswith(begin)
+
+
 def key_of(path: str) -> str:
     """Return the key of a path; bytes that are not UTF-8 are written as escapes."""
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
@@ -333,12 +517,15 @@ def _about(info: TarInfo) -> dict[str, str]:
     return {"permissions": f"{info.mode & 0o7777:04o}", "owner": f"{info.uid}:{info.gid}"}
 
 
-def _record(path: str, info: TarInfo, content: bytes, excluded: Collection[str]) -> RecordHash:
+def _record(file: File, content: bytes | Database, excluded: Collection[str]) -> RecordHash:
+    path, info = file.path, file.info
     fields: dict[str, bytes | None] = {
         "kind": next((kind for test, kind in _KINDS if getattr(info, test)()), "file").encode(),
         **{name: value.encode() for name, value in _about(info).items()},
     }
-    if info.isreg() or info.islnk():
+    if isinstance(content, Database):
+        fields["kind"] = b"SQLite file"
+    elif info.isreg() or info.islnk():
         fields["content"] = content
     elif info.issym():
         fields["target"] = info.linkname.encode("utf-8", "surrogateescape")
@@ -357,12 +544,12 @@ def _unique(collection: str, path: str) -> str:
     return blake2b(f"{collection}/{path}".encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
 
-def _write(file: File, content: Hashing, path: Path) -> Json:
+def _write(file: File, content: IO[bytes], path: Path) -> Json:
     """Write a tar of one file, and return what people are shown of it."""
     info = file.below(".")
     with create_file(path) as stream:
         with tarfile.open(fileobj=stream, mode="w") as tar:
-            tar.addfile(info, cast("IO[bytes]", content) if info.isreg() else None)
+            tar.addfile(info, content if info.isreg() else None)
         stream.flush()
         os.fsync(stream.fileno())
     shown: dict[str, Json] = {**_about(info), "tar": f"{FILES}/{path.name}"}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import sqlite3
 import tarfile
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -466,3 +467,30 @@ def test_what_a_restore_fills_and_nothing_mounts_now_is_kept_before(tmp_path: Pa
     emptied = {call.args[0].name for call in control.replace_files.call_args_list}
     mounted = {held["source"] for held in package.details["mounts"].values()}
     assert emptied == {*mounted, *package.details["left"]}
+
+
+# A SQLite file and its log, which are read one after the other.
+
+
+def test_a_copy_of_a_sqlite_file_stands_while_its_log_alone_grows(tmp_path: Path) -> None:
+    file = tmp_path / "a.db"
+    with closing(sqlite3.connect(file, isolation_level=None)) as db:
+        db.executescript(
+            "PRAGMA journal_mode = WAL; CREATE TABLE t (x); INSERT INTO t VALUES (zeroblob(200000))"
+        )
+        # The log is begun again in its own file, whose end is of the round before.
+        db.executescript("PRAGMA wal_checkpoint(FULL); INSERT INTO t VALUES (1)")
+
+        def copied() -> reader.Copy:
+            copy = reader.Copy(tmp_path / f"{len([*tmp_path.iterdir()])}")
+            for end in ("", "-wal"):
+                with file.with_name(f"a.db{end}").open("rb") as stream:
+                    copy.take(end, stream)
+            return copy
+
+        first = copied()
+        db.execute("INSERT INTO t VALUES (2)")
+        second = copied()
+        assert second.follows(first)
+        db.executescript("PRAGMA wal_checkpoint(FULL); INSERT INTO t VALUES (3)")
+        assert not copied().follows(second)
