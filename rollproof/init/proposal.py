@@ -26,6 +26,7 @@ from rollproof.init.profile_text import comment, table, value
 from rollproof.profile.kinds import kinds
 from rollproof.profile.mistakes import UNANSWERED
 from rollproof.profile.sections import StoreProfile
+from rollproof.profile.store_descriptor import Trait
 
 _SECRETS_ARE_NAMED = (
     "Secrets are named here, never written: each is an environment variable or a file."
@@ -106,6 +107,7 @@ def proposed(seen: Looked, folder: Path, repository: Path) -> Proposal:
     for store, found in seen.parts.stores.items():
         _store(proposal, store, found)
     _state(proposal)
+    _migrations(proposal)
     _sweeper(proposal)
     _secrets(proposal)
     return proposal
@@ -181,6 +183,17 @@ def _canary(proposal: Proposal) -> None:
         values[name] = UNANSWERED
         proposal.ask(f"application.canary.{name}", asks, f"{name} = {value(answer)}")
     proposal.add("application canary", values)
+
+
+def _migrations(proposal: Proposal) -> None:
+    """Ask for alembic's migrations: data and code of a database that they migrate go back together."""
+    for name, found in proposal.seen.parts.stores.items():
+        if Trait.REVISIONS in kinds()[found.kind].traits:
+            asked = f"Which service's image brings alembic's migrations of {name}, if any does?"
+            answer = (
+                f'[application.migrations.SERVICE] with folders = ["/app/versions"], store = "{name}", table'
+            )
+            proposal.ask("application.migrations", asked, answer)
 
 
 def _sweeper(proposal: Proposal) -> None:

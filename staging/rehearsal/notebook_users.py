@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import ClassVar
 
 import httpx2
@@ -14,21 +13,13 @@ from staging.rehearsal.live_users import NAMES, UPLOADS, User, Write
 from staging.target.operators import SECONDS, Operators
 
 _FOLDER = "/var/lib/notebook"
-
-
-class Place(StrEnum):
-    """Where a write is held: a store, and a part of its collection's name."""
-
-    ACCOUNTS = "postgresql/accounts"
-    NOTES = "postgresql/notes"
-    ATTACHMENTS = "postgresql/attachments"
-    FILES = "files/notebook"
-
-
+# Where writes are held, each with the question that shows them.
+ACCOUNTS, NOTES, ATTACHMENTS = "postgresql/accounts", "postgresql/notes", "postgresql/attachments"
+FILES = "files/notebook"
 _STATEMENTS = {
-    Place.ACCOUNTS: "SELECT name FROM public.accounts",
-    Place.NOTES: "SELECT title FROM public.notes",
-    Place.ATTACHMENTS: "SELECT name FROM public.attachments",
+    ACCOUNTS: "SELECT name FROM public.accounts",
+    NOTES: "SELECT title FROM public.notes",
+    ATTACHMENTS: "SELECT name FROM public.attachments",
 }
 
 
@@ -47,7 +38,7 @@ class NotebookUser(User):
 
     def settle(self) -> None:
         """Make a notebook, with a note."""
-        with self.account.write(Place.ACCOUNTS, self.name):
+        with self.account.write(ACCOUNTS, self.name):
             self._post("/accounts", name=self.name, password=self.password)
         self._log_in()
         self.notebook = f"/notebooks/{self._post('/notebooks', title='Otters')['id']}"
@@ -63,7 +54,7 @@ class NotebookUser(User):
             ).raise_for_status()
             self.account.reads += 1
             if found.json():
-                self.account.acknowledged.append(Write(Place.NOTES, self.awaited))
+                self.account.acknowledged.append(Write(NOTES, self.awaited))
                 self.awaited = ""
         if times % UPLOADS == 0:
             self.awaited = self._upload()
@@ -71,10 +62,10 @@ class NotebookUser(User):
     @staticmethod
     def held(place: str, operators: Operators) -> str:
         """Return all that a store holds of live users in `place`, as text."""
-        if place == Place.FILES:
+        if place == FILES:
             (api,) = operators.engine.containers()["api"]
             return run(["docker", "exec", api.id, "find", _FOLDER], seconds=SECONDS, hint=LOOK)
-        return "\n".join(name for (name,) in operators.postgresql(_STATEMENTS[Place(place)]))
+        return "\n".join(name for (name,) in operators.postgresql(_STATEMENTS[place]))
 
     def _log_in(self) -> None:
         token = self._post("/sessions", name=self.name, password=self.password)["token"]
@@ -83,7 +74,7 @@ class NotebookUser(User):
     def _write(self) -> None:
         """Write a note, and ask for it."""
         mark = f"{NAMES}{secrets.token_hex(6)}"
-        with self.account.write(Place.NOTES, mark):
+        with self.account.write(NOTES, mark):
             self._post(f"{self.notebook}/notes", title=mark, body=f"In {mark} otters wear two coats.")
         answer = self._post(f"{self.notebook}/questions", question=f"What do the otters wear in {mark}?")
         if not answer["sources"]:
@@ -92,10 +83,10 @@ class NotebookUser(User):
     def _upload(self) -> str:
         """Upload a small text; return its name, which is also its word."""
         mark = f"{NAMES}{secrets.token_hex(6)}"
-        with self.account.write(Place.ATTACHMENTS, mark):
+        with self.account.write(ATTACHMENTS, mark):
             file = {"file": (mark, f"Otters wear a coat of two layers: {mark}.".encode(), "text/plain")}
             answer = self.client.post(f"{self.notebook}/attachments", files=file).raise_for_status()
-        self.account.acknowledged.append(Write(Place.FILES, answer.json()["id"]))
+        self.account.acknowledged.append(Write(FILES, answer.json()["id"]))
         return mark
 
     def _post(self, path: str, **body: str) -> dict[str, str]:

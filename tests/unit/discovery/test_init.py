@@ -162,6 +162,8 @@ def test_a_profile_loads_and_has_every_part_of_the_project(
     assert "hunter2" not in said + text + Path("first.accounts.sh").read_text(encoding="utf-8")
     asked = re.findall(r"^ +\d+\. (\S[^:]*):", said, re.MULTILINE)
     assert asked
+    databases = {"mysql", "postgresql"} & {store.kind for store in target.stores.values()}
+    assert ("application.migrations" in asked) == bool(databases)
     assert said.count(UNANSWERED) == 0
     assert text.count(f'"{UNANSWERED}"') == sum(
         f"{key.rpartition('.')[2]} = " in text and _unknown(text, key) for key in asked

@@ -1,4 +1,4 @@
-"""Accounts with their passwords, and sessions in Valkey that end by themselves."""
+"""Accounts with their passwords, and their sessions in Valkey, which end by themselves."""
 
 import hashlib
 import hmac
@@ -38,14 +38,3 @@ def log_in(name: str, password: str) -> str | None:
     token = secrets.token_urlsafe(24)
     valkey().set(f"session:{token}", name, ex=SESSION_SECONDS)
     return token
-
-
-def owner(token: str) -> str | None:
-    """Return whose session it is."""
-    name = valkey().get(f"session:{token}")
-    return str(name) if name else None
-
-
-def log_out(token: str) -> None:
-    """End a session."""
-    valkey().delete(f"session:{token}")

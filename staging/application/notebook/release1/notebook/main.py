@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, UploadFile
+from fastapi import APIRouter, Body, Depends, FastAPI, HTTPException, UploadFile
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, Field, SecretStr
 
@@ -18,29 +18,19 @@ class Person(BaseModel):
     password: SecretStr
 
 
-class Title(BaseModel):
-    """The title of a notebook."""
-
-    title: str = Field(min_length=1, max_length=200)
-
-
-class Note(Title):
+class Note(BaseModel):
     """A note that is typed."""
 
+    title: str = Field(min_length=1, max_length=200)
     body: str
 
 
-class Question(BaseModel):
-    """A question about a notebook."""
-
-    question: str
-
-
+Text = Annotated[str, Body(embed=True)]
 Bearer = Annotated[HTTPAuthorizationCredentials, Depends(HTTPBearer())]
 
 
 def _user(bearer: Bearer) -> str:
-    if name := accounts.owner(bearer.credentials):
+    if name := valkey().get(f"session:{bearer.credentials}"):
         return str(name)
     raise HTTPException(401, "No such session")
 
@@ -92,7 +82,7 @@ def session(user: User) -> dict[str, str]:
 @api.delete("/sessions/current", status_code=204)
 def log_out(bearer: Bearer) -> None:
     """End the session."""
-    accounts.log_out(bearer.credentials)
+    valkey().delete(f"session:{bearer.credentials}")
 
 
 @api.get("/accounts/{name}/notebooks")
@@ -105,11 +95,11 @@ def notebooks(name: str, user: User) -> list[dict[str, object]]:
 
 
 @api.post("/notebooks", status_code=201)
-def create_notebook(body: Title, user: User) -> dict[str, int]:
+def create_notebook(title: Text, user: User) -> dict[str, int]:
     """Create a notebook."""
     ((owner,),) = rows("SELECT id FROM accounts WHERE name = %s", user)
     made = "INSERT INTO notebooks (account_id, title) VALUES (%s, %s) RETURNING id"
-    return {"id": rows(made, owner, body.title)[0][0]}
+    return {"id": rows(made, owner, title)[0][0]}
 
 
 @api.delete("/notebooks/{notebook}", status_code=204)
@@ -157,10 +147,10 @@ def search_files(notebook: Own, word: str) -> list[str]:
 
 
 @api.post("/notebooks/{notebook}/questions")
-def ask(notebook: Own, question: Question) -> dict[str, object]:
+def ask(notebook: Own, question: Text) -> dict[str, object]:
     """Answer with the notes that are nearest to the question."""
     nearest = "SELECT title, body FROM notes WHERE notebook_id = %s ORDER BY embedding <=> %s::vector LIMIT 3"
-    found = rows(nearest, notebook, embed(question.question))
+    found = rows(nearest, notebook, embed(question))
     return {"answer": found[0][1] if found else "", "sources": [title for title, _ in found]}
 
 

@@ -4,11 +4,13 @@ import argparse
 import random
 import subprocess
 import uuid
-from collections.abc import Iterable
 
 from notebook import accounts
 from notebook.embedding import embed
 from notebook.stores import postgresql, rows, secret, store_file, words
+
+Note = tuple[int, str | None, str, str]
+"""Its notebook, its file if it is of one, its title and its body."""
 
 CANARY = "canary"
 HANDBOOK = {
@@ -30,33 +32,25 @@ def seed(scale: float) -> str:
     for number in range(_ACCOUNTS):
         accounts.sign_up(f"reader{number:02d}", uuid.UUID(int=chance.getrandbits(128)).hex)
     rows("INSERT INTO notebooks (account_id, title) SELECT id, 'Handbook' FROM accounts ORDER BY id")
-    others = [id_ for (id_,) in rows("SELECT id FROM notebooks ORDER BY id")][1:]
-    written = [(1, None, title, body) for title, body in HANDBOOK.items()]
+    others = range(2, 2 + _ACCOUNTS)
+    notes: list[Note] = [(1, None, title, body) for title, body in HANDBOOK.items()]
     for number in range(int(_NOTES * scale)):
         said = " ".join(chance.choice(kind) for _ in range(6) for kind in (_THINGS, _VERBS))
         title = f"What the {chance.choice(_THINGS)} club did in week {number}"
-        written.append((chance.choice(others), None, title, said))
-    attached = [_attach(chance, others, number) for number in range(int(_FILES * scale))]
-    _write([*written, *((notebook, id_, name, text) for id_, notebook, name, text in attached)])
+        notes.append((chance.choice(others), None, title, said))
+    for number in range(int(_FILES * scale)):
+        id_, text = str(uuid.UUID(int=chance.getrandbits(128))), " ".join(chance.choices(_THINGS, k=200))
+        store_file(id_, text.encode())
+        notes.append((chance.choice(others), id_, f"minutes-{number}.txt", text))
     with words() as index:
-        index.executemany(
-            "INSERT INTO words VALUES (?, ?, ?)",
-            [(text, id_, notebook) for id_, notebook, _, text in attached],
-        )
-    return f"{len(written)} notes, {len(attached)} files"
+        found = [(text, id_, notebook) for notebook, id_, _, text in notes if id_]
+        index.executemany("INSERT INTO words VALUES (?, ?, ?)", found)
+    _write(notes)
+    return f"{len(notes)} notes, {len(found)} of them of files"
 
 
-def _attach(chance: random.Random, notebooks: list[int], number: int) -> tuple[str, int, str, str]:
-    """Store a file; return its id, its notebook, its name and its text."""
-    id_, notebook = str(uuid.UUID(int=chance.getrandbits(128))), chance.choice(notebooks)
-    text = " ".join(chance.choice(_THINGS) for _ in range(200))
-    store_file(id_, text.encode())
-    return id_, notebook, f"minutes-{number}.txt", text
-
-
-def _write(notes: Iterable[tuple[int, str | None, str, str]]) -> None:
+def _write(notes: list[Note]) -> None:
     """Write attachments and notes in one transaction."""
-    notes = list(notes)
     with postgresql() as connection, connection.cursor() as cursor:
         with cursor.copy("COPY attachments (id, notebook_id, name, progress) FROM STDIN") as copy:
             for notebook, attachment, title, _ in notes:

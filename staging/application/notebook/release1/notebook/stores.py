@@ -15,10 +15,9 @@ FILES = Path("/var/lib/notebook")
 JOBS = "jobs"
 """The stream that the worker reads: each entry names the `attachment` to take in."""
 
-_WORDS = """
-CREATE VIRTUAL TABLE IF NOT EXISTS words
-  USING fts5 (text, attachment UNINDEXED, notebook UNINDEXED)
-"""
+_WORDS = (
+    "CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (text, attachment UNINDEXED, notebook UNINDEXED)"
+)
 
 
 def secret(name: str) -> str:
@@ -65,14 +64,12 @@ def words() -> Iterator[sqlite3.Connection]:
 
 def store_file(attachment: str, content: bytes) -> None:
     """Write an uploaded file."""
-    folder = FILES / "attachments"
-    folder.mkdir(exist_ok=True)
-    (folder / attachment).write_bytes(content)
+    (FILES / attachment).write_bytes(content)
 
 
 def read_file(attachment: str) -> str:
     """Return the text of an uploaded file."""
-    return (FILES / "attachments" / attachment).read_text(encoding="utf-8", errors="replace")
+    return (FILES / attachment).read_text(encoding="utf-8", errors="replace")
 
 
 def remove_files(attachments: list[str]) -> None:
@@ -80,4 +77,4 @@ def remove_files(attachments: list[str]) -> None:
     with words() as index:
         index.executemany("DELETE FROM words WHERE attachment = ?", [(one,) for one in attachments])
     for one in attachments:
-        (FILES / "attachments" / one).unlink(missing_ok=True)
+        (FILES / one).unlink(missing_ok=True)
