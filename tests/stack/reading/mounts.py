@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,6 +17,7 @@ from tests.stack.mounted_project import STORE, empty, mounted_project, put
 from tests.stack.reading.subject import Act, Change, Given, Sizes, Subject, Way
 
 NAMES = tuple(f"{number:02}.txt" for number in range(40))
+ROWS = "base.db#t"
 OTHERS = ("Ä ö.bin", "no content", "{a}'\"\n\t*?", "folder", "folder/inside", "link", "same")
 VOLUMES = ("defined", "empty", "full", "shape")
 
@@ -43,6 +45,12 @@ def _rewritten(subject: Mounts) -> None:
         put(subject.path / name, content)
 
 
+def _execute(subject: Mounts, *statements: str) -> None:
+    with closing(sqlite3.connect(subject.path / "base.db", isolation_level=None)) as db:
+        for statement in statements:
+            db.execute(statement)
+
+
 class Mounts(Subject):
     """Four volumes, of which `full` has every kind of file."""
 
@@ -56,10 +64,19 @@ class Mounts(Subject):
         "file emptied": _on(lambda path: put(path / "07.txt", b""), f07={"content"}),
         "permissions": _on(lambda path: (path / "07.txt").chmod(0o600), f07={"permissions"}),
         "owner": _on(lambda path: os.chown(path / "07.txt", 7, 7), f07={"owner"}),
+        "a row of SQLite": (
+            lambda subject: _execute(subject, "UPDATE t SET x = 'y' WHERE id = 2"),
+            {f"{ROWS} 2": {"x"}},
+        ),
+        "a row of SQLite lost": (
+            lambda subject: _execute(subject, "DELETE FROM t WHERE id = 2"),
+            {f"{ROWS} 2": None},
+        ),
         "a link in its place": _on(_a_link, f07={"kind", "content", "target", "permissions"}),
     }
     equals: ClassVar[Mapping[str, Act]] = {
         "written in another order": _rewritten,
+        "other pages of SQLite": lambda subject: _execute(subject, "PRAGMA page_size = 8192", "VACUUM"),
         "touched": lambda subject: os.utime(subject.path / "07.txt", (1, 1)),
     }
     schema_changes: ClassVar[Mapping[str, Act]] = {
@@ -84,9 +101,9 @@ class Mounts(Subject):
         self.profile = self.project.profile(*(f"app:/app/{name}" for name in VOLUMES))
         self.full = self.many = "app:/app/full"
         self.empty, self.absent = "app:/app/empty", "app:/app/absent"
-        self.keys = frozenset({*NAMES, *OTHERS})
+        self.keys = frozenset({*NAMES, *OTHERS, "base.db", *(f"{ROWS} {number}" for number in range(1, 4))})
         self.counts = {f"app:/app/{name}": 0 for name in VOLUMES} | {self.full: len(self.keys)}
-        self.asked = (self.full, len(self.keys))
+        self.asked = (self.full, len(self.keys) - 3)  # a question sees files, not their rows
         self.nothing = ({"held": ("nobody:/app",)}, "no container of nobody")
 
     def of(self, volume: str) -> Path:
@@ -108,6 +125,7 @@ class Mounts(Subject):
             put(self.path / name, f"content of {number}".encode())
         for name in OTHERS[:3]:
             put(self.path / name, name.encode() * 1000 if name != "no content" else b"")
+        _execute(self, "CREATE TABLE t (id INTEGER PRIMARY KEY, x)", "INSERT INTO t (x) VALUES (1), (2), (3)")
         (self.path / "folder").mkdir()
         put(self.path / "folder" / "inside", b"inside")
         (self.path / "link").symlink_to("folder")
