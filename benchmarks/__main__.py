@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import mongodb, mysql, vectors
+from benchmarks import mongodb, mysql, postgresql, vectors
 from benchmarks.growth import TIMES, USUAL, measure_growth
 from benchmarks.measure import Measure, Row, compared
 from benchmarks.overhead import CHECKS, measure_overhead
@@ -29,12 +29,14 @@ from rollproof.profile.profile import Target, load_target
 from rollproof.stores.milvus.descriptor import MilvusProfile
 from rollproof.stores.mongodb.descriptor import MongodbProfile
 from rollproof.stores.qdrant.descriptor import QdrantProfile
+from staging.engine import docker_engine
 from staging.kills.wreckage import wreck_stores
 from staging.releases.deployment import bring_up_application
 from staging.releases.release_repository import create_repository
 from staging.stack.fresh_stacks import fresh_stacks
 from staging.stack.stack import Stack
 from staging.target.operators import Operators
+from tests.stack.postgresql_server import postgresql_server
 
 ROOT = Path(__file__).resolve().parent.parent
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
@@ -48,16 +50,16 @@ def bench(
         float, typer.Option(min=0.001, help="Size of the stores' data; 1 is the claim's.")
     ] = 1.0,
 ) -> None:
-    """Measure side by side overhead, phases, record, rollback, mysql, mongodb and vectors.
+    """Measure side by side overhead, phases, record, rollback, mysql, postgresql, mongodb and vectors.
 
     Growth is measured only by its name: on 1, 10 and 100 times the usual data of a staging stack.
     """
-    wanted = names or ["overhead", *_ON_STACK]
-    unknown = sorted({*wanted} - {"overhead", "growth", *_ON_STACK})
+    wanted = names or ["overhead", "postgresql", *_ON_STACK]
+    unknown = sorted({*wanted} - {"overhead", "postgresql", "growth", *_ON_STACK})
     if unknown:
         raise UsageProblem(
             what="benchmark",
-            expected=f"one of overhead, growth, {', '.join(_ON_STACK)}",
+            expected=f"one of overhead, postgresql, growth, {', '.join(_ON_STACK)}",
             observed=", ".join(unknown),
             source="the arguments",
             hint="./run bench without a name runs all",
@@ -68,6 +70,8 @@ def bench(
     stack = Stack(ROOT)
     if "growth" in wanted:
         _growth(stack, scale)
+    if "postgresql" in wanted:
+        _postgresql(stack, scale)
     for run in (run for name, run in _ON_STACK.items() if name in wanted):
         # Fresh stores for each run: a seed needs empty ones, and leftovers of one run slow the next.
         with Progress() as progress, fresh_stacks([stack], progress):
@@ -130,13 +134,27 @@ def _mysql(stack: Stack, progress: Progress, scale: float) -> None:
         _show(f"MySQL, {size:,} rows of about 230 bytes", times)
         with progress.step("MySQL as tables grow"):
             grown = mysql.grow(server, [size // 10, size, size * 10])
-        table = Table("rows", "median, s", "peak memory, MiB", title="MySQL, digest with its division")
-        for growth in grown:
-            table.add_row(f"{growth.rows:,}", f"{growth.seconds:.2f}", f"{growth.peak_mebibytes:.0f}")
-        console.print(table)
+        _show_growth("MySQL, digest with its division", grown)
         with progress.step("MySQL, planted corruptions"):
             noticed = mysql.detect(server)
         _show_noticed(noticed)
+
+
+def _postgresql(stack: Stack, scale: float) -> None:
+    size = int(2_000_000 * scale)
+    with (
+        Progress() as progress,
+        docker_engine(progress.say),
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        stack.prepare()
+        with postgresql_server(stack, Path(folder)) as server:
+            with progress.step(f"PostgreSQL, {size:,} rows"):
+                times = postgresql.compare(server, Path(folder), size)
+            _show(f"PostgreSQL, {size:,} rows of about 230 bytes", times)
+            with progress.step("PostgreSQL as tables grow"):
+                grown = postgresql.grow(server, [size // 10, size, size * 10])
+            _show_growth("PostgreSQL, digest with its division", grown)
 
 
 def _mongodb(stack: Stack, progress: Progress, scale: float) -> None:
@@ -185,6 +203,13 @@ def _show(title: str, rows: Sequence[Row | Measure]) -> None:
             table.add_row(row.name, "not run", row.skipped)
         else:
             table.add_row(row.name, f"{row.seconds:.2f}", f"{row.ratio:.2f}")
+    console.print(table)
+
+
+def _show_growth(title: str, grown: Sequence[mysql.Growth]) -> None:
+    table = Table("rows", "median, s", "peak memory, MiB", title=title)
+    for growth in grown:
+        table.add_row(f"{growth.rows:,}", f"{growth.seconds:.2f}", f"{growth.peak_mebibytes:.0f}")
     console.print(table)
 
 

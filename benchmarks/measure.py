@@ -41,6 +41,14 @@ def measure(name: str, action: Callable[[], object], times: int) -> Measure:
     return Measure(name, tuple(seconds))
 
 
+def measured(name: str, refused: str, action: Callable[[], object], times: int) -> Measure | Row:
+    """Measure a peer, unless it was `refused`; if it fails, say so in its place."""
+    try:
+        return Row(name, None, None, refused) if refused else measure(name, action, times)
+    except RuntimeError as error:
+        return Row(name, None, None, str(error))
+
+
 def side_by_side(ways: Mapping[str, Callable[[], object]], times: int) -> list[Measure]:
     """Run all `ways` in turn, `times` rounds: a slowdown of the machine then slows them all."""
     seconds: dict[str, tuple[float, ...]] = dict.fromkeys(ways, ())

@@ -20,8 +20,9 @@ from pydantic import SecretStr
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from benchmarks.measure import Measure, Row, compared, measure
+from benchmarks.measure import Measure, Row, compared, measure, measured
 from benchmarks.mysql_tables import CORRUPTIONS, DATABASE, SAVED, make_database, make_table
+from benchmarks.reladiff import PEER_SECONDS, Reladiff, run
 from rollproof.engines.engine import Endpoint
 from rollproof.errors import Problem
 from rollproof.profile.sections import Account, Address
@@ -34,7 +35,6 @@ from staging.engine import install
 
 ROOT = Path(__file__).parents[1]
 PART = 100_000
-PEER_SECONDS = 600
 SMALL = 2_000
 PASSWORD = "ROLLPROOF_BENCH_PASSWORD"  # noqa: S105 - the name of a variable
 
@@ -99,10 +99,10 @@ def compare(server: Server, size: int = 2_000_000, times: int = 5) -> list[Row]:
             measure("ours, 1 connection", lambda: _digest(server, "t", 1), times),
             measure("COUNT(*)", lambda: rows(connection, "SELECT COUNT(*) FROM t"), times),
             measure("CHECKSUM TABLE", lambda: rows(connection, "CHECKSUM TABLE t"), times),
-            _measured("pt-table-checksum", peers.without_percona(), lambda: peers.percona("t"), times),
+            measured("pt-table-checksum", peers.without_percona(), lambda: peers.percona("t"), times),
         ]
         both = measure("ours, two tables", lambda: [_digest(server, name, 2) for name in "tu"], times)
-        two = [both, _measured("reladiff, two tables", peers.without_reladiff(), peers.reladiff, times)]
+        two = [both, peers.reladiff.measured(times)]
         return compared(measures, ours) + compared(two, both)
 
 
@@ -145,7 +145,7 @@ def detect(server: Server) -> list[Noticed]:
             if peers.without_percona()
             else lambda: peers.percona("t") and peers.checksums(connection),
         }
-        no_reladiff = peers.without_reladiff()
+        no_reladiff = peers.reladiff.refused()
         for name, statements in CORRUPTIONS.items():
             make_table(connection, "t", SMALL)
             at = statements.index(SAVED) if SAVED in statements else 0
@@ -161,30 +161,23 @@ def detect(server: Server) -> list[Noticed]:
             by: dict[str, bool | None] = {
                 reader: (read() != before[reader] if read else None) for reader, read in readers.items()
             }
-            by["reladiff"] = None if no_reladiff else peers.reladiff() != ""
+            by["reladiff"] = None if no_reladiff else peers.reladiff.differences() != ""
             found.append(Noticed(name, by))
     return found
 
 
 class Peers:
-    """Other readers: Debian's Percona Toolkit, and reladiff in a throw-away environment."""
+    """Other readers: Debian's Percona Toolkit, and reladiff."""
 
     def __init__(self, server: Server, folder: Path) -> None:
         """Write the peers' settings into `folder`, readable by this account only."""
-        self._folder = folder
         self._server = server
         password = server.password.get_secret_value()
+        self.reladiff = Reladiff(folder, "mysql", server.endpoint, server.profile.operator, DATABASE)
         self._options = folder / "options.cnf"
-        self._databases = folder / "databases.toml"
-        for path in (self._options, self._databases):
-            path.touch(mode=0o600)
+        self._options.touch(mode=0o600)
         self._options.write_text(
             f'[client]\nhost={server.host}\nport={server.port}\nuser={server.user}\npassword="{password}"\n'
-        )
-        self._databases.write_text(
-            f'[database.it]\ndriver = "mysql"\nhost = "{server.host}"\nport = {server.port}\n'
-            f'user = "{server.user}"\npassword = "{password}"\ndatabase = "{DATABASE}"\n'
-            '[run.default]\n1.database = "it"\n1.table = "t"\n2.database = "it"\n2.table = "u"\n'
         )
 
     def without_percona(self) -> str:
@@ -196,22 +189,9 @@ class Peers:
                 return f"not installed: {problem.hint}"
         return ""
 
-    def without_reladiff(self) -> str:
-        """Install reladiff if it is missing; return the reason it cannot be run, or ""."""
-        uv = str(ROOT / ".venv" / "bin" / "uv")
-        environment = self._folder / "reladiff"
-        if not environment.exists():
-            for command in (
-                [uv, "venv", "--quiet", str(environment)],
-                [uv, "pip", "install", "--quiet", f"--python={environment}/bin/python", "reladiff[mysql]"],
-            ):
-                if refused := self._refused(lambda command=command: self._run(command)):  # type: ignore[misc]
-                    return refused
-        return ""
-
     def percona(self, table: str) -> str:
         """Run pt-table-checksum over one table; it writes its checksums into the table `checksums`."""
-        return self._run(
+        return run(
             [
                 "pt-table-checksum", "--no-check-binlog-format", "--recursion-method=none",
                 "--no-version-check", "--no-check-replication-filters", "--no-check-plan",
@@ -229,38 +209,6 @@ class Peers:
         )
         rows(connection, "DELETE FROM checksums")
         return found
-
-    def reladiff(self) -> str:
-        """Run reladiff over both tables and all columns; return the differences it prints."""
-        program = self._folder / "reladiff" / "bin" / "reladiff"
-        return self._run(
-            [
-                str(program),
-                "--conf",
-                str(self._databases),
-                "--run",
-                "default",
-                "--key-columns",
-                "id",
-                "--columns",
-                "%",
-            ]
-        )
-
-    def _refused(self, action: Callable[[], object]) -> str:
-        try:
-            action()
-        except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
-            return str(error)
-        return ""
-
-    @staticmethod
-    def _run(command: Sequence[str]) -> str:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PEER_SECONDS, check=False)
-        words = done.stderr.strip()
-        if done.returncode or "ERROR" in words:
-            raise RuntimeError(f"{Path(command[0]).name} ended with {done.returncode}: {words[-300:]}")
-        return done.stdout
 
 
 @contextmanager
@@ -291,13 +239,6 @@ def _everything(server: Server) -> object:
         schemas = {name: schema for name, schema in content.schemas().items() if "checksums" not in name}
         digests = list(content.digest(f"{DATABASE}.t", ("",), [0], Pace()))
         return schemas, digests
-
-
-def _measured(name: str, refused: str, action: Callable[[], object], times: int) -> Measure | Row:
-    try:
-        return Row(name, None, None, refused) if refused else measure(name, action, times)
-    except RuntimeError as error:
-        return Row(name, None, None, str(error))
 
 
 def _main(host: str, port: str, user: str) -> None:
