@@ -141,7 +141,6 @@ DEFINITIONS = {
     "a setting of the database": "ALTER DATABASE scratch SET work_mem = '6MB'",
     "a storage parameter": "ALTER TABLE child SET (fillfactor = 50)",
     "a comment": "COMMENT ON TABLE parent IS 'another'",
-    "a large object": "SELECT lo_unlink(424242)",
     "a schema added": "CREATE SCHEMA late",
     "a table renamed": "ALTER TABLE child RENAME TO other",
 }
@@ -150,6 +149,7 @@ RECORDS = {
     "statistics dropped": "DROP STATISTICS related",
     "a rule": "CREATE RULE nothing AS ON DELETE TO measured DO INSTEAD NOTHING",
     "a large object's content": "SELECT lo_put(424242, 0, 'x')",
+    "a large object": "SELECT lo_unlink(424242)",
     "rows deleted": "DELETE FROM child WHERE id = 1",
     "a row added": "INSERT INTO child VALUES (7, 502)",
     "one value changed": "UPDATE parent SET name = 'z' WHERE id = 502",

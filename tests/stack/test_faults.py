@@ -21,6 +21,7 @@ SOME = (
     *("kafka-lost", "kafka-an-offset-reset", "kafka-a-setting"),
     *("qdrant-vectors-of-other-records", "qdrant-an-index-of-few-links", "qdrant-a-collection-added"),
     *("milvus-added", "milvus-an-index-of-few-links", "milvus-an-alias-moved"),
+    *("postgresql-added", "postgresql-rows-beyond-the-index", "postgresql-a-policy"),
     "references-*",
 )
 

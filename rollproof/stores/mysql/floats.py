@@ -16,7 +16,8 @@ from pymysql.cursors import SSCursor
 from rollproof.errors import ActionFailed
 from rollproof.reading import open_regular
 from rollproof.stores.mysql.connection import Session, quoted, quoted_table, rows
-from rollproof.stores.mysql.schema import Schemas, tables_of
+from rollproof.stores.mysql.schema import tables_of
+from rollproof.stores.tables import Schemas
 from rollproof.system.files import create_file
 
 # An update cannot find its row by keys of these types.

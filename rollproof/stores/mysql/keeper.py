@@ -16,7 +16,8 @@ import pymysql
 from rollproof.collection import Json
 from rollproof.profile.store_descriptor import Means
 from rollproof.stores.contract import ExportedRecord
-from rollproof.stores.keeper import Put, Restored, StoreKeeper
+from rollproof.stores.dumps import DumpKeeper
+from rollproof.stores.keeper import Put, Restored
 from rollproof.stores.mysql.connection import (
     Mysql,
     Session,
@@ -32,7 +33,6 @@ from rollproof.stores.mysql.floats import put_floats_back, write_floats
 from rollproof.stores.mysql.privileges import ALL, privileges_of
 from rollproof.stores.mysql.rows import insert, prepare
 from rollproof.stores.mysql.schema import (
-    Schemas,
     broken_views,
     definers,
     difference,
@@ -43,6 +43,7 @@ from rollproof.stores.mysql.schema import (
 from rollproof.stores.mysql.table import read_columns
 from rollproof.stores.package import Kept, read_package, write_package
 from rollproof.stores.reach import Countdown
+from rollproof.stores.tables import Schemas
 from rollproof.stores.writable import Writable
 from rollproof.system.files import create_file, sha256_of
 
@@ -58,7 +59,7 @@ _MIB = 1 << 20
 FOREIGN_DEFINER = frozenset({ALL, "SUPER", "SET_ANY_DEFINER", "SET_USER_ID", "SET USER"})
 
 
-class Keeper(StoreKeeper):
+class Keeper(DumpKeeper):
     """The write side of MySQL or MariaDB. See `StoreKeeper`."""
 
     _profile: MysqlProfile
@@ -101,13 +102,7 @@ class Keeper(StoreKeeper):
             same_floats = sha256_of(again) == sha256_of(folder / FLOATS)
             again.unlink()
             changed = difference(before, read_schemas(connection, databases, self._whole))
-            if changed or not same_floats:
-                raise self._failed(
-                    "backup",
-                    expected="tables that keep their definition, and FLOAT values, while they are dumped",
-                    observed=changed or "other values in FLOAT columns",
-                    hint="stop the application or its migration, and take the backup again",
-                )
+            self._expect_settled(changed or ("" if same_floats else "other values in FLOAT columns"))
             besides = without_transactions(connection, before)
         left_out = [
             *(f"database {name}, which is not there" for name in gone),
@@ -165,16 +160,7 @@ class Keeper(StoreKeeper):
             schemas = read_schemas(connection, restored, self._whole)
             observed = difference(kept, schemas)
             counts = count_rows(connection, list(tables_of(schemas)))
-        for name, records in package.records.items():
-            if not observed and counts.get(name) != records:
-                observed = f"{counts.get(name)} rows of {name} instead of {records}"
-        if observed:
-            raise self._not_restored(observed)
-        later = sorted(set(present) - set(package.records))
-        return Restored(
-            records=package.records,
-            notes=tuple(f"dropped {name}, which came after the backup" for name in later),
-        )
+        return self._restored(package, observed, counts, present)
 
     @contextmanager
     def putting(self, collection: str, folder: Path, *, overwrite: bool) -> Iterator[Put]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pymysql
@@ -15,17 +14,7 @@ from pymysql.cursors import SSCursor
 from rollproof.collection import Json
 from rollproof.profile.data_formats import Marks
 from rollproof.stores.client import Idle
-from rollproof.stores.contract import (
-    Answer,
-    Beside,
-    Digest,
-    ExportedRecord,
-    Pace,
-    RecordHash,
-    Rights,
-    Selection,
-    Wanted,
-)
+from rollproof.stores.contract import Beside, Digest, Pace, Rights
 from rollproof.stores.mysql.accounts import read_beside
 from rollproof.stores.mysql.connection import (
     NO_TABLE,
@@ -57,34 +46,29 @@ from rollproof.stores.mysql.table import (
 )
 from rollproof.stores.names import Name, key_text
 from rollproof.stores.policy import excluded_of, policy_of
-from rollproof.stores.reach import Countdown, Readable
-from rollproof.stores.reader import Reader
+from rollproof.stores.reach import Readable
+from rollproof.stores.tables import ASKED_ROWS, BLOCK, Rows, TableReader
 from rollproof.system.side_by_side import Workers
 
-# Rows that `ask` reads at most: enough to touch real data, few enough for a large table.
-ASKED_ROWS = 1000
 # Names read at a time when references are followed.
 NAMES = 1000
 # Limits of a first request, before its speed is known: rows, and bytes of rows.
 FIRST_ROWS = 20_000
 FIRST_BYTES = 16 << 20
-# The rows that `records` holds at a time.
-BLOCK = 5_000
 # Hexadecimal digits of the first column that represent the key in a keyless table.
 SHOWN = 40
-# Up to so many wanted rows of a part are selected by the server; with more, the part is read whole.
-TOLD = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """A table prepared for reading: its row key, the expression of a row's hash, and the hashed fields."""
+    """A table prepared for reading: its row key, and the expressions of the hashes. See `Table`."""
 
     name: str
     columns: Mapping[str, Column]
     key: Key
     hash: str
-    fields: tuple[Column, ...]
+    hashed: tuple[str, ...]
+    field_hashes: tuple[str, ...]
     first_rows: int
 
     @property
@@ -117,8 +101,8 @@ class _Reading(Mysql):
         return session
 
 
-class MysqlReader(Reader):
-    """Reads one MySQL or MariaDB server. Identical rows are each exported."""
+class MysqlReader(TableReader):
+    """Reads one MySQL or MariaDB server."""
 
     _profile: MysqlProfile
 
@@ -138,23 +122,19 @@ class MysqlReader(Reader):
         super().__init__(readable)
         self._idle = Idle(lambda: _Reading(self._reach))
 
-    def ask(self) -> Answer:
-        """Count up to `ASKED_ROWS` rows of the first table that holds any, or of the last."""
-        with self._connected(self._reach.start()) as connection:
-            names = tables(connection, self._profile.databases, self._reach)
-            if not names:
-                raise self._reach.failed(
-                    "no table",
-                    expected=f"a table in {', '.join(self._profile.databases)}",
-                    hint="the tables were dropped, or the account has no privilege on them",
-                )
-            for name in names:
-                source = f"(SELECT 1 FROM {quoted_table(name)} LIMIT {ASKED_ROWS}) AS seen"  # noqa: S608 - quoted
-                ((records,),) = rows(connection, f"SELECT COUNT(*) FROM {source}")  # noqa: S608
-                if records:
-                    break
-        server = connection.version if connection.flavour == "mariadb" else f"MySQL {connection.version}"
-        return Answer(f"SELECT COUNT(*) of up to {ASKED_ROWS} rows", name, int(records), server)
+    def _tables(self, session: Session) -> list[str]:
+        return tables(session, self._profile.databases, self._reach)
+
+    def _count(self, session: Session, names: Sequence[str]) -> dict[str, int]:
+        return count_rows(session, names)
+
+    def _few(self, session: Session, name: str) -> int:
+        source = f"(SELECT 1 FROM {quoted_table(name)} LIMIT {ASKED_ROWS}) AS seen"  # noqa: S608 - quoted
+        ((number,),) = rows(session, f"SELECT COUNT(*) FROM {source}")  # noqa: S608
+        return int(number)
+
+    def _server(self, session: Session) -> str:
+        return session.version if session.flavour == "mariadb" else f"MySQL {session.version}"
 
     def holdings(self) -> Mapping[str, Any]:
         """Return the databases that the account sees, the server's own apart."""
@@ -176,21 +156,6 @@ class MysqlReader(Reader):
                     raise
                 return ()
         return tuple(sorted(str(revision) for (revision,) in found))
-
-    def counts(self) -> Mapping[str, int]:
-        """Return `SELECT COUNT(*)` of every table by ``database.table``, in one snapshot."""
-        with self._connected(self._reach.start()) as connection:
-            return count_rows(connection, tables(connection, self._profile.databases, self._reach))
-
-    def collections(self) -> Sequence[str]:
-        """Return the tables as ``database.table``."""
-        with self._connected() as connection:
-            return tables(connection, self._profile.databases, self._reach)
-
-    def count(self, collection: str) -> int:
-        """Return `SELECT COUNT(*)` of one table."""
-        with self._connected() as connection:
-            return count_rows(connection, [collection])[collection]
 
     def connections(self) -> tuple[int, int]:
         """Return the numbers of connected and allowed clients."""
@@ -254,18 +219,6 @@ class MysqlReader(Reader):
             left = [name for name in self._profile.databases if name in there or not shows(held, name)]
             return tables(connection, left, self._reach) if left else ()
 
-    def divide(self, collection: str, records: int) -> tuple[str, ...]:
-        """Walk the key from bound to bound; a table without a usable key is one part."""
-        bounds = [""]
-        with self._connected() as connection:
-            table = self._table(connection, collection)
-            while table.key.bounds:
-                bound = self._step(connection, table, bounds[-1], "", records)
-                if not bound:
-                    break
-                bounds.append(bound)
-        return tuple(bounds)
-
     def digest(
         self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
     ) -> Iterator[tuple[int, Digest]]:
@@ -288,22 +241,9 @@ class MysqlReader(Reader):
 
             yield from workers.merged(digested, parts)
 
-    def records(
-        self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
-    ) -> Iterator[tuple[int, RecordHash]]:
-        """Yield each row with its fields' hashes, computed in the server."""
-        with self._connected() as connection:
-            table = self._table(connection, collection)
-            hashes = [column.field_hash for column in table.fields]
-            names = [column.name for column in table.fields]
-            for part in parts:
-                with closing(self._rows(connection, table, division, part, pace, hashes)) as found:
-                    for key, value, fields in found:
-                        yield part, RecordHash(key, value, dict(zip(names, map(int, fields), strict=True)))
-
-    def close(self) -> None:
-        """Close the idle connections."""
-        self._idle.close()
+    def _whole(self, table: _Table) -> tuple[Sequence[str], Callable[[Sequence[Any]], Json]]:
+        reader = RowReader([*table.columns.values()])
+        return reader.selected, reader.read
 
     def _rows(
         self,
@@ -316,8 +256,7 @@ class MysqlReader(Reader):
         *,
         where: str = "TRUE",
         block: int = BLOCK,
-    ) -> Generator[tuple[str, int, tuple[Any, ...]]]:
-        """Yield each row's key, hash and `selected` values in a part; memory holds `block` rows at a time."""
+    ) -> Rows:
         keys = len(table.key.columns) or 1
         shown = table.key.shown or f"LEFT(HEX({next(iter(table.columns.values())).sql}), {SHOWN})"
         query = f"SELECT {', '.join([shown, table.hash, *selected])} {table.rows} WHERE {where}"
@@ -354,10 +293,10 @@ class MysqlReader(Reader):
         while True:
             width = table.key.width(first, end)
             # A table without a usable key is read by one request, as is a range that is certainly small.
-            if not table.key.bounds or (width is not None and width <= size):
+            if width is not None and width <= size:
                 step = ""
             else:
-                step = self._step(connection, table, first, end, size)
+                step = self._step(connection, table, first, size, end)
             started = time.monotonic()
             yield between(table.columns, first, step or end)
             size = min(pace.next_size(size, time.monotonic() - started), most)
@@ -366,11 +305,13 @@ class MysqlReader(Reader):
             first = step
         rows(connection, "COMMIT")
 
-    def _step(self, connection: Session, table: _Table, first: str, end: str, size: int) -> str:
+    def _step(self, connection: Session, table: _Table, first: str, size: int, end: str = "") -> str:
         """Return the bound `size` rows after `first`, or "" if fewer rows follow before `end`.
 
         It is always beyond `first`, even if many rows share the values of a bound.
         """
+        if not table.key.bounds:
+            return ""
         condition = between(table.columns, first, end, after=True)
         query = (
             f"SELECT {table.key.selected} {table.rows} WHERE {condition}"
@@ -380,7 +321,6 @@ class MysqlReader(Reader):
         return table.key.bound(found[0]) if found else ""
 
     def _table(self, connection: Session, collection: str) -> _Table:
-        """Prepare a table for reading; its definition is read each time, as it may have been altered."""
         database, _, name = collection.partition(".")
         found = rows(
             connection,
@@ -389,11 +329,7 @@ class MysqlReader(Reader):
             [database, name],
         )
         if not found:
-            raise self._reach.failed(
-                "no table of that name",
-                expected=f"table {collection}",
-                hint=f"it was dropped, or {self._reach.account.user} has no privilege on it: SHOW GRANTS",
-            )
+            raise self._no_table(collection)
         ((length, packet),) = found
         if packet < 2 * LONGEST_TOGETHER:
             raise self._reach.failed(
@@ -408,38 +344,10 @@ class MysqlReader(Reader):
             columns={column.name: column for column in columns},
             key=read_key(connection, database, name, columns),
             hash=row_hash(fields),
-            fields=tuple(fields),
+            hashed=tuple(column.name for column in fields),
+            field_hashes=tuple(column.field_hash for column in fields),
             first_rows=max(Pace.SMALLEST, min(FIRST_ROWS, FIRST_BYTES // max(1, int(length)))),
         )
-
-    @contextmanager
-    def _connected(self, countdown: Countdown | None = None) -> Iterator[Session]:
-        """Give a connection for one call; it is reused only if the block ends without an exception."""
-        with self._idle.asked() as connection:
-            connection.countdown = countdown
-            yield connection
-
-    def export(self, selection: Selection, folder: Path, pace: Pace) -> Iterator[ExportedRecord]:
-        """Yield the wanted rows, including the columns that digests leave out."""
-        collection = selection.collection
-        with self._connected() as connection:
-            table = self._table(connection, collection)
-            reader = RowReader([*table.columns.values()])
-            for part, records in selection.wanted.items():
-                found = self._rows(
-                    connection,
-                    table,
-                    selection.division,
-                    part,
-                    pace,
-                    reader.selected,
-                    where=_among(table.hash, records),
-                    block=1,  # a row may be of any size
-                )
-                with closing(found):
-                    for key, value, values in found:
-                        if (key, value) in records:
-                            yield ExportedRecord(key, value, reader.read(values))
 
 
 def _columns(names: Sequence[str]) -> str:
@@ -455,9 +363,3 @@ def _stream(
         cursor.execute(query, values)
         while found := cursor.fetchmany(block):
             yield from found
-
-
-def _among(hashed: str, records: Wanted) -> str:
-    if len(records) > TOLD:
-        return "TRUE"
-    return f"{hashed} IN ({', '.join(str(value) for _, value in records) or 'NULL'})"

@@ -17,8 +17,7 @@ from pymysql.err import MySQLError
 from rollproof.collection import Json
 from rollproof.stores.mysql.connection import Flavour, Session, quoted_table, rows, tables
 from rollproof.stores.reach import Reach
-
-Schemas = dict[str, dict[str, Json]]
+from rollproof.stores.tables import Schemas, first_difference
 
 # Statistics, times, what depends on the account that asks or on the host, what another part tells, and which
 # unique index a foreign key uses.
@@ -152,14 +151,8 @@ def _json(value: Any, *, stripped: bool) -> Json:  # noqa: ANN401 - whatever the
 
 def difference(kept: Schemas, observed: Schemas) -> str | None:
     """Return the first object that differs, in words, or None; a table's counter moves with each insert."""
-    for name in sorted(kept.keys() | observed.keys()):
-        if name not in observed:
-            return f"no {name}"
-        if name not in kept:
-            return f"{name}, which was not there"
-        if {**kept[name], "auto_increment": None} != {**observed[name], "auto_increment": None}:
-            return f"another definition of {name}"
-    return None
+    both = ({name: {**one, "auto_increment": None} for name, one in of.items()} for of in (kept, observed))
+    return first_difference(*both)
 
 
 def definers(schemas: Schemas) -> list[str]:

@@ -58,9 +58,12 @@ class Postgresql(Client[Session]):
     # The second one: texts that are not UTF-8, and bounds that are none.
     errors: ClassVar = (psycopg.Error, ValueError)
 
-    def __init__(self, reach: Reach, database: str, countdown: Countdown | None = None) -> None:
+    def __init__(
+        self, reach: Reach, database: str, countdown: Countdown | None = None, *, read_only: bool = False
+    ) -> None:
         """Keep the access data; a `countdown` is the deadline of all requests together."""
         super().__init__(reach)
+        self._read_only = read_only
         self._database = database
         self._countdown = countdown
 
@@ -88,7 +91,7 @@ class Postgresql(Client[Session]):
             raise TimeoutError("no answer") from None
         try:
             session.seconds, session.countdown = seconds, self._countdown
-            session.isolation_level = IsolationLevel.REPEATABLE_READ
+            session.isolation_level, session.read_only = IsolationLevel.REPEATABLE_READ, self._read_only
             # The server ends a question a second after its caller has given up.
             settings = {**_SETTINGS, "statement_timeout": f"{int(seconds + 1)}s"}
             rows(session, _SET, [[*settings], [*settings.values()]])

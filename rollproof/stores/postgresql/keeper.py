@@ -13,7 +13,8 @@ from typing import Any, cast
 from rollproof.profile.store_descriptor import Means
 from rollproof.stores.client_name import NAME
 from rollproof.stores.contract import ExportedRecord
-from rollproof.stores.keeper import Put, Restored, StoreKeeper
+from rollproof.stores.dumps import DumpKeeper
+from rollproof.stores.keeper import Put, Restored
 from rollproof.stores.package import Kept, Package, read_package, write_package
 from rollproof.stores.postgresql.beside import rights
 from rollproof.stores.postgresql.client import (
@@ -28,7 +29,7 @@ from rollproof.stores.postgresql.client import (
     run,
 )
 from rollproof.stores.postgresql.descriptor import PostgresqlProfile
-from rollproof.stores.postgresql.schema import count_rows, difference, read_schemas, tables
+from rollproof.stores.postgresql.schema import count_rows, difference, extensions, read_schemas, tables
 from rollproof.stores.postgresql.table import read_table
 from rollproof.stores.reach import Countdown
 from rollproof.stores.writable import Writable
@@ -41,13 +42,7 @@ SELECT DISTINCT r.rolname FROM pg_shdepend AS d JOIN pg_roles AS r ON r.oid = d.
 WHERE d.refclassid = 'pg_authid'::regclass AND r.rolname !~ '^pg_'
 AND (d.dbid = {_THIS} OR (d.classid = 'pg_database'::regclass AND d.objid = {_THIS})) ORDER BY 1
 """
-_EXTENSIONS = """
-SELECT e.extname, e.extversion, n.nspname FROM pg_extension AS e
-JOIN pg_namespace AS n ON n.oid = e.extnamespace ORDER BY e.oid
-"""
-# What keeps a database from being dropped or would be lost with it, and what the backup needs. A dump names
-# no version of an extension: another one than the server's default is made before, where a new database has
-# the schema.
+# What keeps a database from being dropped or would be lost with it, and what the backup needs.
 _IN_THE_WAY = """
 SELECT 'prepared transaction ' || gid FROM pg_prepared_xacts WHERE database = %(database)s
 UNION ALL SELECT 'subscription ' || subname FROM pg_subscription AS s
@@ -56,17 +51,18 @@ UNION ALL SELECT 'active replication slot ' || slot_name FROM pg_replication_slo
   WHERE database = %(database)s AND active
 UNION ALL SELECT 'no role ' || name FROM unnest(%(roles)s::text[]) AS name
   WHERE name NOT IN (SELECT rolname FROM pg_roles)
-UNION ALL SELECT 'no extension ' || name || ' ' || version || ' in ' || place
-  FROM unnest(%(names)s::text[], %(versions)s::text[], %(places)s::text[]) AS one (name, version, place)
-  WHERE (name, version) NOT IN (SELECT e.name, e.version FROM pg_available_extension_versions AS e)
-  OR (place NOT IN ('public', 'pg_catalog')
-    AND (name, version) NOT IN (SELECT e.name, e.default_version FROM pg_available_extensions AS e))
+UNION ALL SELECT 'no extension ' || name FROM unnest(%(extensions)s::text[]) AS name
+  WHERE name NOT IN (SELECT name FROM pg_available_extensions)
 """
 _SLOTS = "SELECT slot_name FROM pg_replication_slots WHERE database = %s ORDER BY 1"
-_USUAL = "SELECT 1 FROM pg_available_extensions WHERE name = %s AND default_version = %s"
+# A dump names no version of an extension: it comes back in the server's default one.
+_ANOTHER = """
+SELECT 1 FROM pg_available_extension_versions AS v JOIN pg_available_extensions AS e USING (name)
+WHERE name = %s AND version = %s AND version <> default_version
+"""
 
 
-class Keeper(StoreKeeper):
+class Keeper(DumpKeeper):
     """The write side of a database of PostgreSQL. See `StoreKeeper`."""
 
     _profile: PostgresqlProfile
@@ -89,14 +85,8 @@ class Keeper(StoreKeeper):
                 options = (f"--snapshot={snapshot}", "--format=custom", "--compress=1", *self._way(session))
                 self._program(countdown, "pg_dump", *options, stdout=folder / DUMP)
             self._program(countdown, "pg_restore", "--file=/dev/null", stdin=folder / DUMP)
-            changed = difference(before, read_schemas(session))
-            again = "stop the application or its migration, and take the backup again"
-            self._expect("definitions while they were dumped", [changed] if changed else [], again)
-            details = {
-                "schema": before,
-                "roles": [name for (name,) in rows(session, _ROLES)],
-                "extensions": rows(session, _EXTENSIONS),
-            }
+            self._expect_settled(difference(before, read_schemas(session)))
+            details = {"schema": before, "roles": [name for (name,) in rows(session, _ROLES)]}
             return self._package(
                 session, folder, "pg_dump of one snapshot", Means.TRANSACTION, records, details
             )
@@ -120,30 +110,34 @@ class Keeper(StoreKeeper):
                 f"dropped replication slot {name}: its reader has to begin again"
                 for (name,) in rows(session, _SLOTS, [self._database])
             ]
-            notes += self._later(session, package, countdown)
+            present = self._present(session, countdown)
             run(session, f"DROP DATABASE IF EXISTS {quoted(self._database)} WITH (FORCE)")
-            if "schema" not in package.details:
-                return Restored({}, tuple(notes))
+            kept = package.details.get("schema")
+            if kept is None:
+                return self._restored(package, None, {}, present, notes)
             dump = package.path(DUMP)
             # No table has this name: of the dump this takes the database alone, with its settings.
             alone = ("--create", "--schema-only", "--table=no such table", *self._way(session))
             self._program(countdown, "pg_restore", "--exit-on-error", *alone, stdin=dump)
         with self._connected(self._database, countdown) as session:
-            for name, version, place in package.details["extensions"]:
-                if not rows(session, _USUAL, [name, version]):
+            for name, one in extensions(kept).items():
+                place, version = one["schema"], one["version"]
+                # A new database has no other schemas.
+                if place in {"public", "pg_catalog"} and rows(session, _ANOTHER, [name, version]):
                     made = f"{quoted(name)} SCHEMA {quoted(place)} VERSION {literal(version)} CASCADE"
-                    run(session, f"CREATE EXTENSION {made}")
+                    run(session, f"CREATE EXTENSION IF NOT EXISTS {made}")
             self._program(countdown, "pg_restore", "--exit-on-error", *self._way(session), stdin=dump)
             # Without statistics the first queries of users would read whole tables.
             run(session, "ANALYZE")
-            observed = difference(package.details["schema"], read_schemas(session))
+            observed = read_schemas(session)
             counts = count_rows(session, tables(session))
-        for name, records in package.records.items():
-            if not observed and counts.get(name) != records:
-                observed = f"{counts.get(name)} rows of {name} instead of {records}"
-        if observed:
-            raise self._not_restored(observed)
-        return Restored(package.records, tuple(notes))
+        now = extensions(observed)
+        notes += [
+            f"extension {name} came back as {now[name]['version']}, the server has no {one['version']} of it"
+            for name, one in extensions(kept).items()
+            if name in now and now[name]["version"] != one["version"]
+        ]
+        return self._restored(package, difference(kept, observed), counts, present, notes)
 
     @contextmanager
     def putting(self, collection: str, folder: Path, *, overwrite: bool) -> Iterator[Put]:
@@ -189,21 +183,21 @@ class Keeper(StoreKeeper):
     def _is_there(self, session: Session) -> bool:
         return bool(rows(session, "SELECT 1 FROM pg_database WHERE datname = %s", [self._database]))
 
-    def _later(self, session: Session, package: Package, countdown: Countdown) -> list[str]:
-        """Return a note of each table that is there, and not in the backup."""
+    def _present(self, session: Session, countdown: Countdown) -> list[str]:
         if not self._is_there(session):
             return []
         with self._connected(self._database, countdown) as inside:
-            later = sorted(set(tables(inside)) - set(package.records))
-        return [f"dropped {name}, which came after the backup" for name in later]
+            return tables(inside)
 
     def _expect_restorable(self, session: Session, package: Package) -> None:
         """Refuse, before anything is dropped, what would make the restore end half way."""
         self._expect_readable(package, marks_of(session))
         self._expect("account of the operator", rights(session).lacks, "grant it: see init")
-        kept = package.details.get("extensions", [])
-        values = {"database": self._database, "roles": package.details.get("roles", [])}
-        values |= {name: [one[at] for one in kept] for at, name in enumerate(("names", "versions", "places"))}
+        values = {
+            "database": self._database,
+            "roles": package.details.get("roles", []),
+            "extensions": [*extensions(package.details.get("schema", {}))],
+        }
         hint = "end what is in the way, create what is missing: an extension comes with the server's image"
         self._expect("server", [name for (name,) in rows(session, _IN_THE_WAY, values)], hint)
 

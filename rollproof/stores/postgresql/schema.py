@@ -9,11 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from rollproof.collection import Json
 from rollproof.stores.postgresql.client import Session, quoted_table, rows
-
-Schemas = dict[str, dict[str, Json]]
-LARGE_OBJECTS = "large objects"
+from rollproof.stores.tables import Schemas, first_difference
 
 # Names of objects, without those of the server itself.
 _OWN = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
@@ -115,10 +112,7 @@ FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace
     "sequence": f"""
 SELECT n.nspname || '.' || c.relname AS "of", {_role("c.relowner")}, {_acl("c.relacl", "s", "c.relowner")},
   format_type(s.seqtypid, -1) AS type, s.seqstart AS start, s.seqincrement AS increment, s.seqmin AS least,
-  s.seqmax AS most, s.seqcache AS cached, s.seqcycle AS cycles,
-  (SELECT d.refobjid::regclass || '.' || a.attname FROM pg_depend AS d JOIN pg_attribute AS a
-    ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid WHERE d.classid = 'pg_class'::regclass
-    AND d.objid = c.oid AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')) AS column
+  s.seqmax AS most, s.seqcache AS cached, s.seqcycle AS cycles
 FROM {_IN_CLASS} JOIN pg_sequence AS s ON s.seqrelid = c.oid WHERE {_CLASS}
 """,
     "type": f"""
@@ -139,9 +133,7 @@ AND {_OWN} AND {_of_users("pg_type", "t.oid")}
     "function": f"""
 SELECT n.nspname || '.' || p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')' AS "of",
   {_role("p.proowner")}, {_acl("p.proacl", "f", "p.proowner")},
-  CASE WHEN p.prokind = 'a' THEN (SELECT to_jsonb(a) - ARRAY['aggfnoid', 'aggtranstype',
-    'aggmtranstype', 'aggsortop'] FROM pg_aggregate AS a WHERE a.aggfnoid = p.oid)
-    ELSE to_jsonb(pg_get_functiondef(p.oid)) END AS definition
+  CASE WHEN p.prokind <> 'a' THEN pg_get_functiondef(p.oid) END AS definition
 FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
 WHERE {_OWN} AND {_of_users("pg_proc", "p.oid")}
 """,
@@ -154,10 +146,6 @@ SELECT p.pubname AS "of", p.puballtables AS everything, p.pubinsert AS inserts, 
     WHERE r.pnpubid = p.oid) AS schemas
 FROM pg_publication AS p
 """,
-    "subscription": """
-SELECT s.subname AS "of", s.subenabled AS enabled, s.subpublications AS publications
-FROM pg_subscription AS s JOIN pg_database AS d ON d.oid = s.subdbid WHERE d.datname = current_database()
-""",
     # How the server orders texts: an index that was made by another version of it is wrong.
     "collation": """
 SELECT '(database)' AS "of", d.datcollversion AS recorded,
@@ -167,9 +155,6 @@ UNION ALL
 SELECT l.oid::regcollation::text, l.collversion, pg_collation_actual_version(l.oid) FROM pg_collation AS l
 WHERE l.oid IN (SELECT a.attcollation FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid
   WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p', 'm')) AND l.collname NOT IN ('default', 'C', 'POSIX')
-""",
-    LARGE_OBJECTS: """
-SELECT '' AS "of", count(*) AS number, sum(hashint8(oid::bigint)) AS names FROM pg_largeobject_metadata
 """,
 }
 
@@ -198,29 +183,33 @@ def tables(session: Session) -> list[str]:
 
 
 def count_rows(session: Session, names: Sequence[str]) -> dict[str, int]:
-    """Return the exact number of rows of tables by ``schema.table``."""
-    return {name: rows(session, f"SELECT count(*) FROM ONLY {quoted_table(name)}")[0][0] for name in names}
+    """Return the exact numbers of rows of tables by ``schema.table``, all as of one moment."""
+    with session.transaction():
+        return {
+            name: rows(session, f"SELECT count(*) FROM ONLY {quoted_table(name)}")[0][0] for name in names
+        }
+
+
+def extensions(schemas: Schemas) -> dict[str, dict[str, Any]]:
+    """Return the version and schema of each extension, by its name."""
+    return {name.split(" ", 1)[1]: one for name, one in schemas.items() if name.startswith("extension ")}
 
 
 def difference(kept: Schemas, observed: Schemas) -> str | None:
     """Return the first object that differs, in words, or None.
 
-    A restore builds indexes by the collations of now, and leaves out an index that was never finished.
+    A restore builds indexes by the collations of now, and leaves out an index that was never finished. Of an
+    extension the server may have another version alone.
     """
-    for name in sorted(kept.keys() | observed.keys()):
-        if name.startswith("collation "):
-            continue
-        if name not in observed:
-            return f"no {name}"
-        if name not in kept:
-            return f"{name}, which was not there"
-        if _valid(kept[name]) != _valid(observed[name]):
-            return f"another definition of {name}"
-    return None
+    return first_difference(_as_restored(kept), _as_restored(observed))
 
 
-def _valid(schema: Mapping[str, Json]) -> dict[str, Json]:
-    indexes = schema.get("indexes")
-    if not isinstance(indexes, dict):
-        return dict(schema)
-    return {**schema, "indexes": {name: one for name, one in indexes.items() if one["valid"]}}  # type: ignore[index,call-overload]
+def _as_restored(schemas: Schemas) -> Schemas:
+    found: dict[str, Any] = {name: one for name, one in schemas.items() if not name.startswith("collation ")}
+    for name, one in found.items():
+        if name.startswith("extension "):
+            found[name] = {**one, "version": None}
+        if "indexes" in one:
+            valid = {index: facts for index, facts in one["indexes"].items() if facts["valid"]}
+            found[name] = {**one, "indexes": valid}
+    return found

@@ -11,9 +11,9 @@ from typing import ClassVar, cast
 import pymysql
 import pytest
 
+from rollproof.stores import tables
 from rollproof.stores.contract import ExportedRecord, Pace
 from rollproof.stores.keeper import StoreKeeper
-from rollproof.stores.mysql import reader as mysql_export
 from rollproof.stores.mysql.connection import Mysql as MysqlClient
 from rollproof.stores.mysql.connection import rows
 from rollproof.stores.reach import Reach
@@ -253,7 +253,7 @@ class Mysql(Subject):
         return Chosen(TABLE, ("3", "4", "5", "6", "77"), spoil, ("3", "77"), size=20)
 
     def small(self, patch: pytest.MonkeyPatch) -> None:
-        patch.setattr(mysql_export, "TOLD", 2)  # beyond it, rows are compared here
+        patch.setattr(tables, "TOLD", 2)  # beyond it, rows are compared here
         patch.setattr(Pace, "next_size", lambda *_: 7)
 
     # The keeper.

@@ -72,6 +72,21 @@ def test_an_index_that_was_never_finished_stops_no_backup(subject: Postgresql, t
 
 
 @pytest.mark.usefixtures("kept")
+def test_an_extension_of_a_version_that_is_gone_comes_back_in_another(
+    subject: Postgresql, tmp_path: Path
+) -> None:
+    subject.run(
+        "SET allow_system_table_mods = on;\n"
+        "UPDATE pg_extension SET extversion = '0.0' WHERE extname = 'vector'"
+    )
+    keeper = subject.place.keeper()
+    keeper.back_up(tmp_path)
+    (note,) = keeper.restore(tmp_path).notes
+    assert note.startswith("extension vector came back as 0.8")
+    assert note.endswith("the server has no 0.0 of it")
+
+
+@pytest.mark.usefixtures("kept")
 def test_clients_of_the_database_are_told(subject: Postgresql) -> None:
     server = subject.server
     with closing(Clients(Operated("postgresql", server.profile, server.endpoint))) as clients:
