@@ -1,6 +1,6 @@
 """`python -m tests.schemas`: writes `docs/schemas`, the JSON Schema of each record for other programs.
 
-Each schema is made from the dataclass that reads the record. `tests/unit/house/test_schemas.py` is red if a
+Each schema is made from the dataclass that reads the record. `tests/unit/house/test_reference.py` is red if a
 dataclass was changed and this was not run again.
 """
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from typing import TypeVar
 
 import pytest
 from hypothesis import example, given
@@ -12,7 +14,6 @@ from rollproof.monitoring.probes.request_probe import Tally
 from rollproof.profile.access_log import COMBINED, Requests
 from rollproof.redaction.redactor import Redactor
 from rollproof.redaction.shapes import SHAPES
-from tests.fuzz.growth import TIMES, is_linear
 
 SECRET = "hunter2-Rosebud-AB12-xyz-0123456789-QQ"  # noqa: S105 - a canary
 LEAST = 4_000
@@ -37,6 +38,32 @@ BETWEEN = [
 ]
 LINES = ['1.2.3.4 - - [x] "', "GET /", " ", '"', "200 ", '"-" ', "0.1, ", "- :", "\\", "[", "a"]
 ENDS = ["", "(", "@", " x", "'", "\n-----END"]
+
+
+# Work is processor time, which other processes do not change.
+Input = TypeVar("Input")
+TIMES = 8
+"""How much larger the large input is: linear work grows 8 times, quadratic work 64 times."""
+_BOUND = 3 * TIMES
+_RUNS = 3
+# Less is the cost of a call, not of its input.
+_LEAST_SECONDS = 0.0005
+
+
+def is_linear(work: Callable[[Input], object], small: Input, large: Input) -> bool:
+    """Return whether `work` grows as its input does; `large` is `TIMES` times `small`."""
+    least = max(_LEAST_SECONDS, _best(work, small))
+    return any(_spent(work, large) <= _BOUND * least for _ in range(_RUNS))
+
+
+def _best(work: Callable[[Input], object], given: Input) -> float:
+    return min(_spent(work, given) for _ in range(_RUNS))
+
+
+def _spent(work: Callable[[Input], object], given: Input) -> float:
+    began = time.process_time()
+    work(given)
+    return time.process_time() - began
 
 
 def repeated(unit: str, least: int) -> str:

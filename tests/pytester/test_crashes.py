@@ -15,7 +15,6 @@ from rollproof.errors import ExitCode
 from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, Sandbox
 
 SECONDS = 240.0
-PHASES = ("phase1", "phase2", "phase3", "phase4")
 # Two checks a phase. Each notes that it ran.
 CHECK = "@pytest.mark.{phase}\ndef test_{phase}_{number}():\n    note('{phase}_{number}')\n    {body}\n"
 HOLDS = "open('holds', 'w').close()\n    while not os.path.exists('go'): time.sleep(0.05)"

@@ -174,16 +174,6 @@ def test_a_lost_check_is_broken_and_known_again_when_it_runs(project: Sandbox) -
     assert all(p["excluded"] for result in results(project) for p in result.get("parameters", []))
 
 
-def test_without_allure_the_verdict_is_written_all_the_same(project: Sandbox) -> None:
-    project.checks(test_checks=CHECKS.replace('@allure.severity("minor")', ""))
-
-    ran = project.run("-p", "no:allure_pytest", "-k", "health")
-
-    assert (ran.code, results(project)) == (ExitCode.FAILED, [])
-    assert ran.incident is not None
-    assert (ran.incident / "verdict.json").exists()
-
-
 def test_the_report_holds_the_latest_result_of_each_check(project: Sandbox) -> None:
     project.run("-k", "running or health")
     (project.pytester.path / "mended").touch()

@@ -9,11 +9,7 @@ import pytest
 
 from rollproof.errors import ExitCode
 from tests.conftest import write_profile
-from tests.pytester.conftest import (
-    ALONE_AND_AT_LENGTH_WITH_WORKERS,
-    IMPORTS,
-    Sandbox,
-)
+from tests.pytester.conftest import ALONE_AND_AT_LENGTH_WITH_WORKERS, IMPORTS, Sandbox
 
 OURS = """
 @pytest.mark.verification

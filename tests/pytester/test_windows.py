@@ -16,12 +16,7 @@ from rollproof.incident.incident import RollbackRecord, load_incident, new_incid
 from rollproof.system.clock import Moment
 from rollproof.verdict import Verdict
 from tests.conftest import write_profile
-from tests.pytester.conftest import (
-    ALONE_AND_AT_LENGTH_WITH_WORKERS,
-    ALONE_AND_WITH_WORKERS,
-    Outcome,
-    Sandbox,
-)
+from tests.pytester.conftest import ALONE_AND_AT_LENGTH_WITH_WORKERS, ALONE_AND_WITH_WORKERS, Outcome, Sandbox
 
 HANGS = "time.sleep(60)"
 # The time of the whole run is over before the first check of phase 2.

@@ -17,7 +17,7 @@ from reports.terminal.document import Document
 from rollback_actions.session.journal import Journal
 from rollproof.cli.command_line import app, main
 from rollproof.errors import ExitCode
-from rollproof.incident.incident import Incident, new_incident
+from rollproof.incident.incident import Incident
 from rollproof.incident.journal_steps import Step
 from rollproof.monitoring.rollback_request import Kind, RollbackRequest
 from rollproof.planning.unfinished import Unfinished
@@ -100,14 +100,9 @@ def tree(folder: Path) -> dict[str, bytes]:
     }
 
 
-def incident_of(sandbox: Sandbox) -> Incident:
-    """Return a new incident."""
-    return new_incident(sandbox.target.folders.incidents, sandbox.target.name)
-
-
 def begin(sandbox: Sandbox, *, failed: bool = False) -> Incident:
     """Leave a database rollback of redis as a kill leaves it, or a failure."""
-    incident = incident_of(sandbox)
+    incident = sandbox.new_incident()
     journal = Journal(incident.folder / "journal.jsonl", str)
     request = RollbackRequest(Kind.DATABASE, sandbox.commit, ("redis",))
     command = journal.write("started", step=f"rollback {request}", id=Step.ROLLBACK)

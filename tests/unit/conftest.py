@@ -14,16 +14,13 @@ from hypothesis import HealthCheck, settings
 
 from rollproof.incident.incident import Incident, new_incident
 from rollproof.profile.profile import Target, load_target
-from tests.fork_server import ForkServer
 from tests.unit.application_stand_in import StandIn, running
-from tests.unit.clock import Clock, stopped
+from tests.unit.clock import MADE, Clock, stopped
 from tests.unit.command_line import Ran
 from tests.unit.lock_stand_in import StandInPlace, keep_locks_in_memory
-from tests.unit.rolled_back import History, make_history
+from tests.unit.made_incident import MadeIncident
+from tests.unit.rolled_back import History, RolledBack, make_history, make_rolled_back
 from tests.unit.sandbox import Releases, Sandbox, make_releases, make_rollable
-
-# What most forks import, apart from what every run does.
-COMMANDS = ("rollproof.cli.command_line", "rollproof.cli.contact_commands", "apprise")
 
 # Laws are tried with the same few examples in every run, and with others by
 # `-p hypothesispytest --hypothesis-profile=many`, or `=night`. How long one takes says nothing where machines
@@ -48,14 +45,6 @@ def stand_in() -> Iterator[StandIn]:
     """An application that answers as a test tells it to."""
     with running() as application:
         yield application
-
-
-@pytest.fixture(scope="session")
-def forks() -> Iterator[ForkServer]:
-    """What runs are forks of, where it is not the point that they begin from nothing."""
-    server = ForkServer(COMMANDS)
-    yield server
-    server.close()
 
 
 @pytest.fixture(autouse=True)
@@ -91,6 +80,19 @@ def stopped_clock() -> Iterator[Clock]:
 
 
 @pytest.fixture
+def clock() -> Iterator[Clock]:
+    """The clock of everything that is recorded, the same every day."""
+    with stopped(Clock(MADE)) as made:
+        yield made
+
+
+@pytest.fixture
+def made(profile: Path, clock: Clock) -> MadeIncident:
+    """An incident of a profile's target, which a test writes step by step."""
+    return MadeIncident(load_target(profile), clock)
+
+
+@pytest.fixture
 def target(profile: Path) -> Target:
     return load_target(profile)
 
@@ -116,6 +118,14 @@ def releases(tmp_path_factory: pytest.TempPathFactory) -> Releases:
 def history(tmp_path_factory: pytest.TempPathFactory, releases: Releases) -> History:
     """The files of a sandbox after a rollback; nobody changes them."""
     return make_history(tmp_path_factory.mktemp("history"), releases)
+
+
+@pytest.fixture
+def rolled(
+    tmp_path: Path, history: History, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> RolledBack:
+    """A copy of that sandbox, with its command line."""
+    return make_rolled_back(tmp_path, history, monkeypatch, capsys)
 
 
 @pytest.fixture

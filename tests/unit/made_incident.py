@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
-
 from rollback_actions.respond.response import assessed_details
 from rollback_actions.session.journal import Journal
 from rollproof.errors import ExitCode
@@ -29,38 +27,18 @@ from rollproof.monitoring.severity import assess
 from rollproof.planning.unfinished import UnfinishedFile
 from rollproof.profile.bands import Bands
 from rollproof.profile.profile import Target
-from rollproof.record_names import (
-    CONTACTS,
-    JOURNAL,
-    LOST_WINDOW,
-    RESPONSE,
-    SAMPLES,
-    UNFINISHED,
-)
+from rollproof.record_names import CONTACTS, JOURNAL, LOST_WINDOW, RESPONSE, SAMPLES, UNFINISHED
 from rollproof.system.clock import Moment
 from rollproof.system.record_files import write_record
-from rollproof.team.contact_record import (
-    ACKNOWLEDGED,
-    ALERTED,
-    ASSESSED,
-    DECIDED,
-    Alert,
-)
+from rollproof.team.contact_record import ACKNOWLEDGED, ALERTED, ASSESSED, DECIDED, Alert
 from rollproof.verdict import Verdict
-from tests.unit.clock import MADE, Clock, stopped
+from tests.unit.clock import Clock
 from tests.unit.made_samples import BEAT, requests, samples
 
 COMMIT, BAD = "a" * 40, "b" * 40
 RECORDS = {"kept": 1683, "restored": 3, "exported": 4, "revived": 292, "unaccounted": 0}
 PHASES = ("phase1", "phase2", "phase3", "phase4")
 SECRET_KEY = "session-of-a-user"  # noqa: S105 - a key of a user's record, which must not travel
-
-
-@pytest.fixture
-def clock() -> Iterator[Clock]:
-    """The clock of everything that is recorded."""
-    with stopped(Clock(MADE)) as made:
-        yield made
 
 
 @dataclass

@@ -12,7 +12,7 @@ from rollproof.incident.incident import Incident, load_incident
 from rollproof.planning.plan import Plan, plan_emergency
 from rollproof.profile.profile import load_target
 from tests.rehearsals import record_rehearsal
-from tests.unit.command_line import Ran, incident_of
+from tests.unit.command_line import Ran
 from tests.unit.sandbox import SERVICES, STORES, Deployed, Releases, Sandbox, git, make_rollable
 from tests.unit.word_store import WordStore
 
@@ -51,7 +51,7 @@ class RolledBack:
 
 def roll_back(sandbox: Sandbox, plan: Plan | None = None, beginning: str | None = None) -> Incident:
     """Roll back from `beginning`, else `bad`, in a new incident; without a `plan` it is an emergency."""
-    incident, repository = incident_of(sandbox), sandbox.target.application.repository
+    incident, repository = sandbox.new_incident(), sandbox.target.application.repository
     deployed = beginning or sandbox.bad
     git(repository, "checkout", "--quiet", "--detach", deployed)
     sandbox.engine.containers.return_value = dict.fromkeys(SERVICES, (Deployed(deployed),))

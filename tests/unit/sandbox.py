@@ -28,7 +28,7 @@ from rollproof.baseline.facts import Facts, RecordedCanary, RecordedContainer, S
 from rollproof.engines.compose import ComposeEngine
 from rollproof.engines.compose_project import ComposeProject
 from rollproof.errors import ActionFailed
-from rollproof.incident.incident import Incident, RollbackRecord
+from rollproof.incident.incident import Incident, RollbackRecord, new_incident
 from rollproof.incident.journal import verify_journal
 from rollproof.incident.journal_steps import Step, StepId
 from rollproof.monitoring.rollback_request import RollbackRequest
@@ -182,6 +182,14 @@ class Sandbox:
     keepers: dict[str, WordStore] = field(default_factory=dict)
     clients: dict[str, StandInClients] = field(default_factory=dict)
 
+    def new_incident(self) -> Incident:
+        """Return a new incident of it."""
+        return new_incident(self.target.folders.incidents, self.target.name)
+
+    def save(self, facts: Facts) -> Path:
+        """Make a baseline of `facts` the current one, and return its folder."""
+        return save_baseline(self.target.folders.baselines, self.target.name, facts)
+
     def run(self, plan: Plan, incident: Incident, interrupt: StepId | None = None) -> RollbackRecord:
         """Roll back by `plan`; with `interrupt`, as if Ctrl-C were pressed in that step of it."""
         journal = Journal(incident.folder / "journal.jsonl", str)
@@ -252,7 +260,7 @@ def make_releases(folder: Path) -> Releases:
     (folder / "profile.toml").write_text(_profile(), encoding="utf-8")
     releases = Releases(folder, commits[0], commits[1])
     sandbox = _sandbox(folder, releases)
-    save_baseline(sandbox.target.folders.baselines, sandbox.target.name, facts(releases.commit))
+    sandbox.save(facts(releases.commit))
     back_up(sandbox, releases.commit)
     return releases
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from rollproof.application.client import ApplicationClient, Refused
+from rollproof.application.client import ApplicationClient, Refused, event_data
 from tests.unit.application_stand_in import SESSION, Exchange, StandIn, answer, profile
 
 
@@ -84,3 +84,18 @@ def test_a_conversation_is_deleted_where_the_api_can(
     stand_in.answers["DELETE /api/v1/chat/conversations/canary_1"] = answer(500, {})
     with pytest.raises(Refused, match="500"):
         client.delete_conversation(SESSION, "canary_1")
+
+
+STREAM = 'data: {"a": 1}\n\n: a comment\nid: 7\ndata: zwei\ndata:  drei\n\ndata: ü\u2028x\r\n\r\n'.encode()
+SENT = ['{"a": 1}', "zwei\n drei", "ü\u2028x"]
+
+
+def test_events_are_the_same_however_the_stream_is_cut() -> None:
+    for size in range(1, len(STREAM) + 1):
+        chunks = [STREAM[start : start + size] for start in range(0, len(STREAM), size)]
+        assert list(event_data(chunks)) == SENT, size
+
+
+def test_an_event_that_the_end_cuts_short_is_dropped() -> None:
+    assert list(event_data([b"data: whole\n\ndata: cut"])) == ["whole"]
+    assert list(event_data([b"data: whole\n\ndata: cut\n"])) == ["whole"]

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from rollproof.errors import ActionFailed
-from rollproof.incident.incident import Incident, new_incident
+from rollproof.incident.incident import Incident
 from rollproof.incident.rollbacks import went_back
 from rollproof.planning.cut_names import CutNames
 from rollproof.planning.plan import plan_database, plan_emergency
@@ -37,10 +37,6 @@ def sandbox(sandbox: Sandbox) -> Sandbox:
     return sandbox
 
 
-def first_set(sandbox: Sandbox) -> str:
-    return f"set-of-{sandbox.commit[:7]}"
-
-
 def emergency(sandbox: Sandbox, incident: Incident, backup: str) -> None:
     sandbox.run(plan_emergency(sandbox.target, sandbox.commit, backup=backup), incident)
 
@@ -66,7 +62,7 @@ def test_both_stores_went_back_to_one_backup(sandbox: Sandbox, incident: Inciden
 def test_a_verification_without_a_rollback_is_of_the_data_of_the_newest_one(
     sandbox: Sandbox, incident: Incident
 ) -> None:
-    later = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
+    later = sandbox.new_incident()
     assert not excused(sandbox, later)
     emergency(sandbox, incident, "zz-other")
     assert excused(sandbox, later)
@@ -90,7 +86,7 @@ def test_a_rollback_that_failed_or_was_given_up_excuses_nothing(
     assert not excused(sandbox, incident)
     unfinished = read_unfinished(incident)
     assert unfinished is not None
-    unfinished.give_up(by=new_incident(sandbox.target.folders.incidents, sandbox.target.name))
+    unfinished.give_up(by=sandbox.new_incident())
     assert not excused(sandbox, incident)
 
 

@@ -92,20 +92,6 @@ def test_damage_is_named(folder: Path, damage: Callable[[Path], object], observe
     assert str(folder) in str(failure.value)
 
 
-def test_every_flipped_byte_of_the_manifest_is_seen(folder: Path) -> None:
-    whole = read_package(folder, kind="mongodb")
-    text = (folder / MANIFEST).read_bytes()
-    for position in range(len(text)):
-        _flip(folder / MANIFEST, position)
-        try:
-            package = read_package(folder, kind="mongodb")
-        except ActionFailed:
-            pass
-        else:
-            assert package == whole, f"byte {position} made another backup"
-        (folder / MANIFEST).write_bytes(text)
-
-
 def test_a_backup_of_another_kind_is_refused(folder: Path) -> None:
     with pytest.raises(ActionFailed, match="of kind redis, observed one of kind mongodb"):
         read_package(folder, kind="redis")

@@ -20,7 +20,6 @@ from rollproof.planning.unfinished import Unfinished
 from rollproof.profile.profile import Target
 from tests.unit.command_line import Ran
 from tests.unit.sandbox import Sandbox
-from tests.unit.saved_baseline import save_baseline
 
 SILENT = Unverifiable(what="ID", expected="a", observed="403", source="b", hint="c")
 
@@ -28,7 +27,7 @@ SILENT = Unverifiable(what="ID", expected="a", observed="403", source="b", hint=
 def captured_on(sandbox: Sandbox, engine: str) -> None:
     """Make a baseline the current one that was captured on `engine`."""
     facts = replace(current_baseline(sandbox.target).facts, surroundings=Surroundings("0", engine=engine))
-    save_baseline(sandbox.target.folders.baselines, sandbox.target.name, facts)
+    sandbox.save(facts)
 
 
 def pinned(target: Target, engine: str) -> Target:

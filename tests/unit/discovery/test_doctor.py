@@ -10,15 +10,7 @@ from typing import Any
 import pytest
 
 from rollproof.doctor import examination, probe_table
-from rollproof.doctor.examination import (
-    Examination,
-    Line,
-    Need,
-    NeedOutcome,
-    NeedState,
-    Wrong,
-    examine,
-)
+from rollproof.doctor.examination import Examination, Line, Need, NeedOutcome, NeedState, Wrong, examine
 from rollproof.errors import ActionFailed, ExitCode, Mismatch, Unverifiable
 from rollproof.stores.contract import Untold
 from rollproof.system.clock import Moment

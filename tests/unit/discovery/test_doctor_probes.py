@@ -8,16 +8,15 @@ from typing import Any
 from unittest.mock import create_autospec
 
 import pytest
-from pydantic import AnyHttpUrl, SecretStr
+from pydantic import AnyHttpUrl
 
 from rollproof.doctor import probe_table, store_probes
 from rollproof.doctor.examination import Line, Need, NeedState, examine
 from rollproof.engines.compose import ComposeEngine
-from rollproof.engines.engine import Container, Endpoint, Mount
+from rollproof.engines.engine import Container, Endpoint
 from rollproof.profile.mistakes import UNANSWERED
 from rollproof.profile.profile import Target
-from rollproof.profile.sections import Account
-from rollproof.stores.contract import Answer, Rights
+from rollproof.stores.contract import Rights
 from rollproof.stores.reader import Reader
 from tests.unit import made_container
 from tests.unit.sandbox import Sandbox, stand_in
@@ -91,30 +90,11 @@ def test_services(sandbox: Sandbox, engine: Any) -> None:  # noqa: ANN401 - a mo
     assert "docker logs sandbox-backend-1" in line.hint
 
 
-def test_volumes(sandbox: Sandbox, engine: Any) -> None:  # noqa: ANN401 - a mock
-    mount = Mount("data", "volume", "/data", "/var/data")
-    engine.containers.return_value = {
-        name: (container(name, mounts=(mount,)),) for name in sandbox.target.application.services
-    }
-    line = of(sandbox, engine, "volumes")
-    assert line.state is NeedState.WRONG
-    assert "[stores.state]" in line.hint
-
-
 def test_a_disk_without_room(sandbox: Sandbox, engine: object) -> None:
     limits = sandbox.target.limits.model_copy(update={"disk_free_percent": 100.0})
     line = of(sandbox, engine, "room for backups", limits=limits)
     assert line.state is NeedState.WRONG
     assert "df -h" in line.hint
-
-
-def test_a_reader(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, engine: object) -> None:
-    reader = create_autospec(Reader, instance=True)
-    reader.__enter__.return_value = reader
-    reader.ask.return_value = Answer("q", "0:*", 3, "Redis 8")
-    monkeypatch.setattr(store_probes, "open_reader", lambda *_: reader)
-    monkeypatch.setattr(store_probes, "require_whole_sight", lambda *_: ())
-    assert of(sandbox, engine, "redis reader").text == "Redis 8: reads 0:*"
 
 
 @pytest.mark.parametrize(
@@ -143,20 +123,3 @@ def test_what_accounts_may_do(
         if line.state is NeedState.WRONG:
             assert "INSERT on imagedb" in line.text
             assert "the statements that init writes" in line.hint
-
-
-def test_the_one_account_of_a_server_that_forgets_others_is_no_mistake(
-    sandbox: Sandbox, engine: object
-) -> None:
-    """As `init` proposes it for Redis."""
-    one = Account(user="default", password=SecretStr("x"))
-    stores = sandbox.target.stores
-
-    def read_only(**accounts: Account) -> NeedState:
-        redis = stores["redis"].model_copy(update=accounts)
-        return of(sandbox, engine, "redis read-only", stores={**stores, "redis": redis}).state
-
-    assert read_only(reader=one) is NeedState.OK
-    other = one.model_copy(update={"user": "operator"})
-    assert read_only(reader=other, operator=other) is NeedState.WRONG
-    assert read_only(reader=one, operator=one) is NeedState.ABSENT

@@ -10,11 +10,9 @@ from typing import Any
 import pytest
 
 from rollproof.errors import UsageProblem
-from rollproof.incident.incident import new_incident
 from rollproof.planning.configuration import configuration_at
 from rollproof.planning.plan import plan_full, plan_service
 from tests.unit.sandbox import Sandbox, facts, git
-from tests.unit.saved_baseline import save_baseline
 
 BEFORE, SINCE = "of the known-good commit", "of the bad one"
 # Each way to mount a file of the working copy: a compose file, and what it mounts.
@@ -70,7 +68,7 @@ def _commit(sandbox: Sandbox, files: dict[str, str]) -> str:
 def _known_good(sandbox: Sandbox, compose: str, files: dict[str, str] = FILES) -> str:
     """Make a commit with that compose file the known-good one, and then one with another compose file."""
     good = _commit(sandbox, {**files, "compose.yaml": compose})
-    save_baseline(sandbox.target.folders.baselines, sandbox.target.name, facts(good))
+    sandbox.save(facts(good))
     _commit(sandbox, {"compose.yaml": "services: {backend: {image: of-the-bad-one}}"})
     return good
 
@@ -170,7 +168,7 @@ def test_a_service_is_created_by_the_commits_files_with_paths_of_the_working_cop
         seen.append(json.loads(file.read_text())["services"]["backend"])
 
     sandbox.control.recreate.side_effect = up
-    incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
+    incident = sandbox.new_incident()
     plan = plan_service(sandbox.target, "backend")
     assert plan.commit == good
     sandbox.run(plan, incident)

@@ -9,7 +9,7 @@ import pytest
 from checks.premigration import test_step2_saved_state as step2
 from rollproof.git.migration_files import changed_names, content_at
 from rollproof.git.repository import read_working_copy
-from rollproof.git.saved_commit import file_of, read_saved_commit
+from rollproof.git.saved_commit import read_saved_commit
 from rollproof.verdict import Verdict
 from tests.unit.command_line import Ran
 from tests.unit.gate.asked import judged
@@ -35,19 +35,6 @@ def test_the_commit_is_saved_where_the_profile_says(sandbox: Sandbox, run: Ran, 
     saved = read_saved_commit(file, repository)
     assert saved.text == f"{saved.head}\n" == f"{sandbox.commit}\n"
     assert [path.name for path in file.parent.iterdir()] == ["commit.txt"]
-
-
-def test_each_target_has_its_own_file_in_the_state_folder(
-    sandbox: Sandbox, run: Ran, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    run("save-state")
-    file = file_of(None, sandbox.target.name)
-    saved = read_saved_commit(file, sandbox.target.application.repository)
-    assert saved.text == f"{saved.head}\n"
-    assert file.is_relative_to(tmp_path / "state")
-    assert file_of(None, "another") != file
-    assert file.parent.stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize(

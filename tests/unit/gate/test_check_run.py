@@ -12,7 +12,7 @@ from rollback_actions import check_run
 from rollback_actions.check_run import CHECKS_SECONDS, run_checks
 from rollproof.errors import ExitCode, Unverifiable
 from rollproof.profile.profile import Target
-from rollproof.system.command import STANDARD_ERROR, Deadline
+from rollproof.system.command import Deadline
 
 
 class Program:
@@ -40,13 +40,6 @@ def test_checks_have_the_time_of_a_trial_restore_too_and_a_wheel_has_no_cache(
     assert run_checks(target, Path("a.toml"), "phase1") is ExitCode.VERIFIED
     assert program.seconds == CHECKS_SECONDS + target.premigration.scratch.whole_seconds
     assert ("no:cacheprovider" in program.words) is installed
-
-
-def test_what_they_print_goes_to_standard_error_or_to_nobody(program: Program, target: Target) -> None:
-    run_checks(target, Path("a.toml"), "phase1")
-    assert (program.how["output"], program.how["errors"]) == (STANDARD_ERROR, STANDARD_ERROR)
-    run_checks(target, Path("a.toml"), "phase1", quiet=True)
-    assert (program.how["output"], program.how["errors"]) == (None, None)
 
 
 @pytest.mark.parametrize(("code", "said"), [(None, "still running; stopped"), (77, "exit code 77")])

@@ -6,6 +6,9 @@ import inspect
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Barrier
+from types import SimpleNamespace
+from typing import Any, cast
 from unittest.mock import MagicMock, create_autospec
 
 import pytest
@@ -15,9 +18,11 @@ from fixtures import stores
 from fixtures.cases import ContentCase, CountCase, SchemaCase
 from fixtures.gating.evidence import Expect, Sides
 from fixtures.gating.verification import VERIFICATION
+from fixtures.stores import LiveStores
 from rollproof.baseline.comparison import THE_CANARYS, Comparison, Keys
 from rollproof.baseline.facts import RecordedCollection
 from rollproof.baseline.sampling import Coverage
+from rollproof.collection import Case
 from rollproof.errors import Meaning, Mismatch, Unverifiable
 from rollproof.incident.incident import new_incident
 from rollproof.profile.profile import Target, load_target
@@ -297,3 +302,14 @@ def test_each_reference_is_followed_once_and_those_that_cannot_be_count_no_name(
     with pytest.raises(Unverifiable):
         followed_of("down")
     assert asked == ["b", "a", "down"]
+
+
+SECONDS = 60.0
+
+
+def test_collections_of_one_store_are_asked_side_by_side() -> None:
+    """One after the other, a phase would take as long as all its searches together."""
+    live = LiveStores(cast("Any", SimpleNamespace(stores={})), cast("Any", None))
+    met = Barrier(2)
+    found = live.ask_each("search", [Case("a", "x"), Case("a", "y")], lambda _: met.wait(SECONDS) in {0, 1})
+    assert found == {"a/x": True, "a/y": True}

@@ -1,7 +1,8 @@
-"""Step 5 by what its checks are given: green once, and red for each way in which it can be false."""
+"""Step 5 by what its checks are given, red for each way to be false; the newest rehearsal counts."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,15 @@ from typing import Any
 import pytest
 
 from checks.premigration import test_step5_staging as step5
-from rollproof.profile.profile import Target, load_target
+from rollback_actions.session.journal import Journal
+from rollproof.errors import Problem
+from rollproof.incident.incident import Incident, new_incident
+from rollproof.incident.rehearsals import BEGAN, ENDED, Rehearsal, newest_rehearsal
+from rollproof.profile.profile import Signing, Target, load_target
 from rollproof.record_names import JOURNAL
+from rollproof.sealing.seal import Sealing
 from tests.conftest import write_profile
-from tests.rehearsals import ALTERED, LOST, OLD_CODE, age_rehearsal, record_rehearsal
+from tests.rehearsals import ALTERED, ENDED_WELL, LOST, OLD_CODE, age_rehearsal, record_rehearsal
 from tests.unit.gate.asked import judged
 from tests.unit.sandbox import git
 
@@ -146,3 +152,59 @@ def test_the_newest_counts_not_the_best(staging: Staging) -> None:
     staging.rehearse()
     staging.rehearse(rolled_back="failed")
     assert staging.results()["test_rollback_was_rehearsed"][0] == "failed"
+
+
+OURS = "a" * 40
+ENDING = ENDED_WELL
+
+
+def rehearse(folder: Path, target: str = "stage", migration: str = OURS) -> Incident:
+    """Record a rehearsal that passed."""
+    incident = new_incident(folder, target)
+    journal = Journal(incident.folder / JOURNAL, str)
+    journal.write(BEGAN, migration=migration, known_good="c" * 40)
+    journal.write(ENDED, migration=migration, **ENDING)
+    return incident
+
+
+def search(folder: Path) -> Rehearsal | None:
+    return newest_rehearsal(folder, "stage", OURS)
+
+
+def _incident_garbled(folder: Path) -> None:
+    (folder / "incident.json").write_text("{")
+
+
+def _edited(folder: Path) -> None:
+    path = folder / JOURNAL
+    path.write_text(path.read_text().replace("c" * 40, "d" * 40))
+
+
+@pytest.mark.parametrize("harm", [_incident_garbled, _edited])
+def test_a_damaged_one_is_named(tmp_path: Path, harm: Callable[[Path], None]) -> None:
+    rehearse(tmp_path)
+    damaged = rehearse(tmp_path)
+    harm(damaged.folder)
+    with pytest.raises(Problem, match=damaged.id):
+        search(tmp_path)
+    # To move it away is the way out.
+    shutil.rmtree(damaged.folder)
+    assert search(tmp_path) is not None
+
+
+def test_a_sealed_rehearsal_is_as_it_was_sealed(tmp_path: Path) -> None:
+    """Anybody can make the chain of a journal again: the record's seal has the hash of the journal."""
+    incident = rehearse(tmp_path)
+    Sealing(incident.folder, Signing()).seal("rehearse")
+    found = search(tmp_path)
+    assert found is not None
+    assert found.damage() == ""
+
+    path = incident.folder / JOURNAL
+    path.unlink()
+    journal = Journal(path, str)
+    journal.write(BEGAN, migration=OURS, known_good="d" * 40)
+    journal.write(ENDED, migration=OURS, **ENDING)
+    again = search(tmp_path)
+    assert again is not None
+    assert f"{JOURNAL}: it is not what was sealed" in again.damage()

@@ -1,16 +1,17 @@
-"""The house, where import-linter does not hold it: what only tests need, and what is declared."""
+"""The house, where import-linter does not hold it: what only tests need, what is declared, and its hooks."""
 
 from __future__ import annotations
 
 import ast
 import re
 import tomllib
-from collections import Counter
+from collections import Counter, defaultdict
 from itertools import chain
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from fixtures.hooks import HOOKS
 from tests.conftest import ROOT
 
 ROOMS = ("benchmarks", "checks", "fixtures", "reports", "rollback_actions", "rollproof", "staging")
@@ -67,3 +68,15 @@ def _own(developers: list[str]) -> set[str]:
     """Return the packages of developers that no library of an operator's needs as well."""
     shared = {"numpy", "packaging", "pyyaml"}
     return {str(canonicalize_name(Requirement(text).name)) for text in developers} - shared
+
+
+_PLUGIN = ROOT / "rollproof/plugin.py"
+
+
+def test_the_table_of_hooks_names_each_hook_and_its_plugins() -> None:
+    found: dict[str, set[str]] = defaultdict(set)
+    for path in (*(ROOT / "fixtures").rglob("*.py"), *(ROOT / "reports").rglob("*.py"), _PLUGIN):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("pytest_"):
+                found[node.name].add(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    assert {name: set(plugins) for name, plugins in HOOKS.items()} == found

@@ -1,4 +1,4 @@
-"""The README and the pages of `docs`: their commands parse, links and pictures are there, a profile loads."""
+"""The README, `docs` and the help: commands parse, links and pictures are there, a profile loads."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 import typer.main
+from typer import Context
 from typer.core import TyperGroup
 
 from rollproof.profile.profile import OTHER_VARIABLES, PREFIX, Target, load_target
 from staging.commands import app as staging
 from tests.conftest import ROOT
-from tests.unit.command_line import GROUP
+from tests.unit.command_line import GROUP, every_command
 
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"
@@ -192,3 +193,24 @@ def test_the_first_profile_loads_and_is_short(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "shop.toml").write_text(text, encoding="utf-8")
     target = load_target(tmp_path / "shop.toml")
     assert target.name == tomllib.loads(text)["name"]
+
+
+COMMANDS = dict(every_command(GROUP))
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_each_example_is_a_command_line_that_is_understood(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for file in ("samples.jsonl", "record.tar.gz"):
+        Path(file).touch()
+    epilog = COMMANDS[words].epilog or ""
+    examples = [line for line in epilog.split("\n\n") if line.startswith("rollproof ")]
+    assert examples
+    for example in examples:
+        _, *rest = shlex.split(example)
+        assert tuple(rest[: len(words)]) == words
+        # Reads all options and arguments, and runs nothing.
+        context = COMMANDS[words].make_context(" ".join(words), rest[len(words) :], parent=Context(GROUP))
+        assert context.params

@@ -1,4 +1,4 @@
-"""The pages of `docs/reference` that are made from code, and the files for Prometheus and Grafana."""
+"""Pages and schemas of `docs` that are made from code, and the files for Prometheus and Grafana."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 import yaml
 from promql_parser import Expr, MatrixSelector, VectorSelector
 
+from tests import schemas as of_records
 from tests.conftest import ROOT
 from tests.reference import FOLDER, every_metric, exported, fields_told, models, pages
 
@@ -87,3 +88,14 @@ def test_a_state_that_an_expression_asks_for_is_one_that_is_exported(tmp_path: P
     for metric_name, label, value in asked:
         assert label in values[metric_name]
         assert value == "$target" or value in values[metric_name][label], (metric_name, label, value)
+
+
+@pytest.fixture(scope="module")
+def written() -> dict[str, str]:
+    """Each record's schema as it would be written, by file name."""
+    return of_records.schemas()
+
+
+def test_the_schemas_are_those_of_the_records(written: dict[str, str]) -> None:
+    there = {path.name: path.read_text(encoding="utf-8") for path in of_records.FOLDER.glob("*.schema.json")}
+    assert there == written, "a record was changed: ./run schemas writes its schema again"

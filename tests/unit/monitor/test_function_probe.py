@@ -13,13 +13,10 @@ from rollproof.errors import Unverifiable
 from rollproof.monitoring.probes.function_probe import FunctionProbe
 from rollproof.monitoring.probes.probe import Reading
 from rollproof.monitoring.probes.probes import probes_of
-from rollproof.monitoring.samples import Probe, ProbeKind
-from rollproof.monitoring.severity import Severity, Standing, assess
+from rollproof.monitoring.samples import ProbeKind
 from rollproof.profile.application_profile import Function
-from rollproof.profile.bands import Bands
 from rollproof.profile.profile import Target
 from tests.unit.application_stand_in import TOKEN, Exchange, StandIn, answer, running
-from tests.unit.made_samples import BEAT, WELL, named, samples, value
 from tests.unit.monitor.turned_time import TurnedTime, turned
 
 TEXT = {"type": "text", "data": "once a day"}
@@ -181,29 +178,6 @@ def test_one_that_does_not_end_is_not_well(well: Target) -> None:
 SILENT = Unverifiable(what="f", expected="an answer", observed="none", source="a", hint="b")
 
 
-def function(figure: float | None, *, ok: bool | None) -> Callable[[int], dict[str, Probe]]:
-    return lambda _: {**WELL, **named({"function": value(figure, ok=ok)})}
-
-
-@pytest.mark.parametrize(
-    ("beats", "figure", "severity"),
-    [
-        (13, 1.0, Severity.CRITICAL),
-        (8, 1.0, Severity.UNKNOWN),  # lasting is not clear
-        (13, 0.0, Severity.HEALTHY),
-        (13, None, Severity.UNKNOWN),
-    ],
-)
-def test_a_function_that_fails_for_a_minute_is_critical(
-    beats: int, figure: float | None, severity: Severity
-) -> None:
-    ok = None if figure is None else not figure
-    assessed = assess(Bands(), samples(beats, function(figure, ok=ok), well_before=70), BEAT)
-    assert assessed.severity is severity
-    (found,) = [finding for finding in assessed.findings if finding.band == "function"]
-    assert (found.standing is Standing.MET) == (severity is Severity.CRITICAL)
-
-
 def test_only_a_profile_that_wants_it_has_it(target: Target) -> None:
     def kinds(of: Target) -> list[Any]:
         return [one.id.kind for one in probes_of(of, 4.0)]
@@ -211,5 +185,3 @@ def test_only_a_profile_that_wants_it_has_it(target: Target) -> None:
     assert ProbeKind.FUNCTION not in kinds(target)
     with_it = target.application.model_copy(update={"function": Function()})
     assert ProbeKind.FUNCTION in kinds(target.model_copy(update={"application": with_it}))
-    bands = assess(Bands(), samples(13, lambda _: WELL), BEAT).findings
-    assert "function" not in {finding.band for finding in bands}

@@ -17,12 +17,7 @@ from rollproof.monitoring.probes import store_probes
 from rollproof.monitoring.probes.probe import Reading, unreached_by
 from rollproof.monitoring.probes.probes import containers_now, memory_now, probes_of
 from rollproof.monitoring.probes.store_probes import StoreProbe
-from rollproof.monitoring.probes.web_probes import (
-    health_now,
-    page_now,
-    page_status_of,
-    usual_milliseconds,
-)
+from rollproof.monitoring.probes.web_probes import health_now, page_now, page_status_of, usual_milliseconds
 from rollproof.monitoring.samples import ProbeKind, Unreached
 from rollproof.profile.profile import Target, load_target
 from rollproof.stores.registry import open_reader

@@ -13,12 +13,9 @@ import pytest
 
 from rollproof.cli.command_line import main
 from rollproof.errors import ExitCode
-from rollproof.profile.profile import load_target
-from tests.unit.clock import Clock
-from tests.unit.made_incident import MadeIncident, clock
+from tests.unit.made_incident import MadeIncident
 from tests.unit.sealed_record import header_of, packed_members, padded
 
-__all__ = ["clock"]
 SECRET = "s3cret-of-the-canary"  # noqa: S105 - what must not be seen
 # The incidents here have no seal: their bundles are as they were made, and nothing vouches for the records.
 UNSEALED = ExitCode.BROKEN
@@ -33,10 +30,9 @@ Members = list[tuple[str, bytes]]
 
 
 @pytest.fixture
-def made(profile: Path, clock: Clock) -> MadeIncident:
-    found = MadeIncident(load_target(profile), clock)
-    found.roll_back()
-    return found
+def made(made: MadeIncident) -> MadeIncident:
+    made.roll_back()
+    return made
 
 
 @dataclass
@@ -141,26 +137,6 @@ def _plain(found: Members) -> bytes:
     return b"".join(header_of(name, len(text)) + padded(text) for name, text in found)
 
 
-def _twice(found: Members) -> bytes:
-    return _plain([*found, found[0]])
-
-
-def _climbs(found: Members) -> bytes:
-    return _plain([*found, ("one/../../etc/cron", b"x")])
-
-
-def _absolute(found: Members) -> bytes:
-    return _plain([*found, ("/etc/cron", b"x")])
-
-
-def _another_folder(found: Members) -> bytes:
-    return _plain([*found, ("two/incident.json", b"x")])
-
-
-def _hostile_name(found: Members) -> bytes:
-    return _plain([*found, ("one/\x1b[2Jx", b"x")])
-
-
 def _kind(kind: bytes) -> Callable[[Members], bytes]:
     def tamper(found: Members) -> bytes:
         member = tarfile.TarInfo("one/more")
@@ -170,23 +146,15 @@ def _kind(kind: bytes) -> Callable[[Members], bytes]:
     return tamper
 
 
-def _too_large(found: Members) -> bytes:
-    return _plain(found) + header_of("one/more", 8 * 1024**3 - 1)
-
-
-def _empty(_: Members) -> bytes:
-    return b""
-
-
-TAMPERED = {
-    "twice": _twice,
-    "climbs": _climbs,
-    "absolute": _absolute,
-    "another folder": _another_folder,
-    "hostile name": _hostile_name,
+TAMPERED: dict[str, Callable[[Members], bytes]] = {
+    "twice": lambda found: _plain([*found, found[0]]),
+    "climbs": lambda found: _plain([*found, ("one/../../etc/cron", b"x")]),
+    "absolute": lambda found: _plain([*found, ("/etc/cron", b"x")]),
+    "another folder": lambda found: _plain([*found, ("two/incident.json", b"x")]),
+    "hostile name": lambda found: _plain([*found, ("one/\x1b[2Jx", b"x")]),
     **{f"kind {kind!r}": _kind(kind) for kind in (b"1", b"2", b"3", b"5", b"6", b"x", b"L")},
-    "too large": _too_large,
-    "empty": _empty,
+    "too large": lambda found: _plain(found) + header_of("one/more", 8 * 1024**3 - 1),
+    "empty": lambda _: b"",
 }
 
 

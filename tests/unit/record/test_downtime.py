@@ -10,13 +10,7 @@ import pytest
 
 from rollback_actions.session.journal import Journal
 from rollproof.errors import UsageProblem
-from rollproof.incident.downtime import (
-    Since,
-    incident_began,
-    judged_downtime,
-    read_downtime,
-    record_downtime,
-)
+from rollproof.incident.downtime import Since, incident_began, judged_downtime, read_downtime, record_downtime
 from rollproof.incident.incident import Incident, RollbackRecord
 from rollproof.incident.journal import DETECTED
 from rollproof.incident.tally import tally

@@ -173,12 +173,6 @@ def test_a_journal_that_cannot_be_read_is_not_taken_for_a_broken_one(tmp_path: P
         read_journal(tmp_path / "pipe")
 
 
-def test_a_torn_last_line_is_dropped(path: Path) -> None:
-    whole = path.read_text()
-    path.write_text(whole + '{"event": "star')
-    assert len(verify_journal(path)) == 5
-
-
 def test_it_goes_on_after_a_torn_line(path: Path) -> None:
     path.write_text(path.read_text() + '{"event": "star')
     journal = Journal(path, str)

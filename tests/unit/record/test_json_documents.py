@@ -19,10 +19,8 @@ from rollproof.runbook import STEPS
 from rollproof.system.clock import Moment
 from rollproof.verdict import Verdict
 from tests.unit.command_line import Ran
-from tests.unit.made_incident import clock
 from tests.unit.sandbox import SECRET
 
-__all__ = ["clock"]
 HOSTILE = "\0\x1b[31m\x7f\x9b\u202e \udce9 \"}\n{ '"
 LONG = HOSTILE + "x" * 1_000_000
 
@@ -63,16 +61,6 @@ def test_a_mistake_is_a_document_with_what_the_error_says(run: Ran, arguments: t
     assert found.problem is not None
     assert arguments[0] in found.command
     assert f"HINT: {found.problem.hint}"[:200] in run(*arguments, code=ExitCode.USAGE)
-
-
-def test_a_bug_is_a_document(run: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
-    def wrong(_: object) -> None:
-        raise ZeroDivisionError
-
-    monkeypatch.setattr("rollproof.profile.profile.load_target", wrong)
-    found = run.document("plan", code=ExitCode.BROKEN)
-    assert found.problem is not None
-    assert found.problem.observed.startswith("ZeroDivisionError; traceback in ")
 
 
 NOTES = (Note("seen"), Note("waived", NoteKind.WAIVED, "Ada"))

@@ -372,26 +372,6 @@ def test_a_key_that_cannot_sign_seals_nothing(
     assert not (made.folder / SEAL).exists()
 
 
-def test_a_key_of_the_agent_signs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    signing = new_key(tmp_path)
-    assert signing.key is not None
-    socket = tmp_path / "agent"
-    agent = subprocess.Popen(["ssh-agent", "-D", "-a", socket], stdout=subprocess.DEVNULL)
-    try:
-        monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
-        for _ in range(1000):
-            if subprocess.run(["ssh-add", "-q", signing.key], check=False).returncode == 0:
-                break
-        signing.key.unlink()
-        of_agent = signing.model_copy(update={"key": signing.key.with_suffix(".pub")})
-        made = whole_incident(tmp_path)
-        Sealing(made.folder, of_agent).seal("a command")
-        assert "ada@example.org" in seal_state(made.folder, of_agent).signature
-    finally:
-        agent.terminate()
-        agent.wait(60)
-
-
 def test_results_of_a_run_that_goes_on_are_only_added_to(unsigned: SealedRecord) -> None:
     results = unsigned.folder / "ledger/0001/results.jsonl"
     whole = results.read_text()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -14,20 +13,16 @@ from reports.pictures import album, monitor
 from reports.pictures.album import MONITOR, TIMELINE, draw_pictures
 from rollback_actions.session.journal import Journal
 from rollproof.incident.response_record import AGREED
-from rollproof.profile.profile import load_target
 from rollproof.record_names import PICTURES, RESPONSE
 from rollproof.redaction.redactor import Redactor
 from rollproof.redaction.shapes import MARKER
-from tests.unit.clock import Clock
-from tests.unit.made_incident import MadeIncident, clock
+from tests.unit.made_incident import MadeIncident
 
-__all__ = ["clock"]
 CANARY = "correct-horse-&-battery"
 
 
 @pytest.fixture
-def made(profile: Path, clock: Clock) -> MadeIncident:
-    made = MadeIncident(load_target(profile), clock)
+def made(made: MadeIncident) -> MadeIncident:
     made.respond()
     return made
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,32 +11,21 @@ import pytest
 from reports.incident.record import read_incident_record
 from reports.postmortem.postmortem import BY_PEOPLE, post_mortem, write_post_mortem
 from reports.postmortem.story import Story, story_of
-from reports.text.page import in_markdown
 from reports.verdict.verdict import recounted
 from rollback_actions.session.journal import Journal
 from rollproof.errors import ExitCode, Meaning, Unverifiable
-from rollproof.incident.journal_steps import Step
 from rollproof.incident.ledger import Planned, Result, Run
 from rollproof.incident.rehearsals import WRITES
-from rollproof.incident.response_record import ENDED, Ending
 from rollproof.incident.tally import tally
-from rollproof.profile.profile import load_target
-from rollproof.record_names import JOURNAL, POST_MORTEM, RESPONSE
+from rollproof.record_names import JOURNAL, POST_MORTEM
 from rollproof.redaction.redactor import Redactor
 from rollproof.system.clock import Moment
 from rollproof.verdict import Verdict
-from tests.unit.clock import Clock
-from tests.unit.made_incident import SECRET_KEY, MadeIncident, clock
+from tests.unit.made_incident import SECRET_KEY, MadeIncident
 from tests.unit.record.test_ledger import late
 
-__all__ = ["clock"]
 GOLDEN = Path(__file__).parent / "golden"
 SCREEN = 50
-
-
-@pytest.fixture
-def made(profile: Path, clock: Clock) -> MadeIncident:
-    return MadeIncident(load_target(profile), clock)
 
 
 def story(made: MadeIncident) -> Story:
@@ -115,25 +102,6 @@ def test_the_page_of_an_incident_is_the_golden_one(
     assert page.count("## Root cause analysis") == 1
 
 
-def test_the_page_is_the_same_twice_and_elsewhere(
-    made: MadeIncident, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    passed(made)
-    first = write(made).read_bytes()
-    copy = tmp_path / "elsewhere" / made.identity
-    shutil.copytree(made.folder, copy)
-    (copy / POST_MORTEM).unlink()
-    made.clock.turn(1_000_000)
-    monkeypatch.setattr(time, "time", lambda: 0.0)
-    monkeypatch.chdir("/")
-
-    assert write(made).read_bytes() == first
-    record = read_incident_record(copy)
-    write_post_mortem(copy, story_of(record, recounted(record)), Redactor().text)
-    assert (copy / POST_MORTEM).read_bytes() == first
-    assert str(tmp_path).encode() not in first
-
-
 def test_the_data_is_accounted_for_without_a_key_of_it(made: MadeIncident) -> None:
     made.roll_back()
 
@@ -144,35 +112,6 @@ def test_the_data_is_accounted_for_without_a_key_of_it(made: MadeIncident) -> No
     assert "mysql, imagedb.big: not known, no time" in page
     assert SECRET_KEY not in page
     assert "someone@example.org" not in page
-
-
-def test_a_failure_that_a_later_run_passed_is_none(made: MadeIncident) -> None:
-    made.roll_back()
-    made.check(wrong=True)
-    assert [cause.verdict for cause in story(made).causes] == [Verdict.FAILED]
-    made.check()
-    assert story(made).causes == ()
-
-
-def test_a_rollback_that_failed_names_its_step(made: MadeIncident) -> None:
-    journal = Journal(made.folder / JOURNAL, str)
-    began = Moment.now()
-    made.begin(journal)
-    with pytest.raises(OSError, match="no room"), journal.step("restore mysql", id=Step.RESTORE, of="mysql"):
-        raise OSError("no room")
-    made.write_rollback(began, Verdict.FAILED)
-    (cause,) = story(made).causes
-    assert (cause.title, cause.failures[0].words) == ("the rollback", "restore mysql")
-    assert "no room" in cause.failures[0].reason
-
-
-def test_a_step_that_contains_the_checks_is_not_taken_for_a_killed_one(made: MadeIncident) -> None:
-    made.roll_back()
-    Journal(made.folder / JOURNAL, str).write("started", step="verify the rollback", id=Step.VERIFY)
-    made.check()
-    page = page_of(made)
-    assert "| verify the rollback: not ended when this was written |" in page
-    assert "What did not pass" not in page
 
 
 def test_what_people_wrote_is_kept_and_redacted(made: MadeIncident) -> None:
@@ -224,22 +163,6 @@ def test_foreign_text_is_shown_as_it_is(made: MadeIncident) -> None:
     assert "\u202e" not in page
 
 
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("1. one", "1\\. one"),
-        ("- one", "\\- one"),
-        ("===", "\\==="),
-        ("0.1 s", "0.1 s"),
-        ("2026-11-26", "2026-11-26"),
-        ("a\\&b", "a\\\\\\&b"),
-        ("\udcff", "\\\\udcff"),
-    ],
-)
-def test_no_text_begins_a_list_or_an_entity(text: str, shown: str) -> None:
-    assert in_markdown(text) == shown
-
-
 def test_a_secret_is_redacted_before_it_is_escaped(made: MadeIncident) -> None:
     secret = "pa_ss*word<1>"  # noqa: S105 - what must not be seen
     made.tell(name=f"Ada {secret}")
@@ -285,17 +208,3 @@ def test_a_verdict_that_cannot_be_counted_is_broken(made: MadeIncident, name: st
     assert verdict.verdict is Verdict.BROKEN
     assert len(verdict.partial) == 1
     assert "⚠️ **Broken" in page_of(made)
-
-
-def test_a_trouble_that_was_over_needed_no_rollback_until_one_is_checked(made: MadeIncident) -> None:
-    made.watch(errors=5)
-    ended = {"ending": Ending.MONITORING, "reason": "nothing is beyond its limit"}
-    objective = float(made.target.rto_seconds)
-    Journal(made.folder / RESPONSE, str).write(
-        ENDED, **ended, downtime_seconds=None, objective_seconds=objective
-    )
-    page = page_of(made)
-    assert "No rollback was needed: nothing is beyond its limit." in page
-    assert not [text for text in ("Not covered", "verify again", "No verified end") if text in page]
-    made.check()
-    assert "No rollback was needed" not in page_of(made)

@@ -1,15 +1,20 @@
-"""The verdict as programs read it, and as people do."""
+"""The verdict as programs read it, and as people do; and the known limits beside it."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
 
+from reports.verdict.limits import known_limits
 from reports.verdict.summary import lines
 from reports.verdict.verdict import read_verdict, write_verdict
+from rollproof.baseline.facts import Facts, RecordedCanary, RecordedContent, Surroundings
+from rollproof.profile.premigration import Waiver
+from rollproof.profile.profile import load_target
 from rollproof.verdict import CheckCounts, FirstRed, PhaseVerdict, RollbackVerdict, RunVerdict, Verdict
 
 PASSED = RunVerdict(
@@ -51,38 +56,6 @@ LATE = replace(
 )
 
 
-def test_a_verdict_is_written_in_the_agreed_form(tmp_path: Path) -> None:
-    path = write_verdict(tmp_path, PASSED)
-
-    assert path == tmp_path / "verdict.json"
-    assert json.loads(path.read_text()) == {
-        "incident": "20261124T151500Z-staging-1a2b",
-        "target": "staging",
-        "verdict": "passed",
-        "phases": {
-            "phase1": {
-                "verdict": "passed",
-                "seconds": 11.25,
-                "window": [0, 120],
-                "checks": {"passed": 34, "failed": 0, "broken": 0, "blocked": 0},
-            },
-            "phase2": {
-                "verdict": "passed",
-                "seconds": 6.5,
-                "window": [120, 180.5],
-                "checks": {"passed": 8, "failed": 0, "broken": 0, "blocked": 0},
-            },
-        },
-        "rollback": {"verdict": "passed", "seconds": 41.25},
-        "rto_seconds": 98.375,
-        "signature": "unsigned",
-        "started": "2026-11-24T15:15:00.000+00:00",
-        "finished": "2026-11-24T15:16:38.375+00:00",
-    }
-    assert "[\n" in path.read_text()
-    assert [entry.name for entry in tmp_path.iterdir()] == ["verdict.json"]
-
-
 @pytest.mark.parametrize("verdict", [PASSED, FAILED, LATE], ids=["passed", "failed", "late"])
 def test_a_verdict_is_read_as_it_was_written(tmp_path: Path, verdict: RunVerdict) -> None:
     write_verdict(tmp_path, verdict)
@@ -92,19 +65,6 @@ def test_a_verdict_is_read_as_it_was_written(tmp_path: Path, verdict: RunVerdict
 
 def _plain(verdict: RunVerdict, folder: Path) -> list[str]:
     return [f"{lead}{rest}" for lead, rest, _style in lines(verdict, folder)]
-
-
-def test_the_summary_says_what_is_wrong(tmp_path: Path) -> None:
-    write_verdict(tmp_path, FAILED)
-    said = _plain(FAILED, tmp_path)
-    assert len(said) <= 12
-    assert said[-1] == "FAILED: something was verified, and it is wrong (staging)"
-    assert (
-        "  failed  Phase 2: Connectivity       6.5 s  window 120-180 s   6 passed, 1 failed, 1 broken" in said
-    )
-    assert "  broken  Phase 3: Functionality      0.0 s  window 180-300 s   3 blocked" in said
-    assert "  not covered: phase4 has not run" in said
-    assert said[-3:-1] == [f"  record  {tmp_path}: verdict.json", "  unsigned"]
 
 
 def test_what_is_late_and_verified_says_that_nothing_else_is_wrong(tmp_path: Path) -> None:
@@ -132,3 +92,37 @@ def test_where_a_writer_may_have_been_unseen_is_in_the_verdict_and_said(tmp_path
     assert (
         "rollback passed in 41.2 s, verified after 98.4 s in all; blind to writers at qdrant, redis" in said
     )
+
+
+COMMIT = "a" * 40
+
+
+def facts(*blind_spots: str) -> Facts:
+    contents = {"redis": RecordedContent(collections={}, schemas={}, positions={}, blind_spots=blind_spots)}
+    canary = RecordedCanary(files=(), grounded_in=())
+    return Facts(COMMIT, "", (), {}, canary, Surroundings("0"), {}, contents)
+
+
+def test_known_limits_say_waivers_exclusions_and_blind_spots(profile: Path) -> None:
+    target = load_target(profile)
+    waivers = (
+        Waiver(item="test_a", name="Ada", reason="it *is* known", expires=date(2999, 1, 1)),
+        Waiver(item="test_b", name="Bob", reason="was", expires=date(2000, 1, 1)),
+    )
+    redis = target.stores["redis"].model_copy(
+        update={"exclude": {"user:*": ("seen",)}, "policy": {"session:*": "volatile"}}
+    )
+    changed = target.model_copy(
+        update={
+            "premigration": target.premigration.model_copy(update={"waivers": waivers}),
+            "stores": {"redis": redis},
+        }
+    )
+    said = list(known_limits(changed, facts("time to live of keys")))
+
+    assert "test_a: waived by Ada, until 2999-01-01: it *is* known" in said
+    assert "test_b: waived by Bob, EXPIRED 2000-01-01, without effect: was" in said
+    assert "redis/user:*: fields not compared: seen" in said
+    assert "redis/session:*: counted, not compared (policy volatile)" in said
+    assert "blind spot of redis: time to live of keys" in said
+    assert any("there is no baseline that could be read" in text for text in known_limits(changed, None))

@@ -6,7 +6,6 @@ Whole ones are in the golden pages of `test_postmortem`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -14,57 +13,16 @@ import pytest
 from reports.incident.events import Kind, Timeline, timeline_of
 from reports.incident.record import read_incident_record
 from rollback_actions.session.journal import Journal
-from rollproof.incident.response_record import ALLOWED
 from rollproof.monitoring.rollback_request import Kind as Rollback
-from rollproof.planning.refusals import Allowed
 from rollproof.planning.unfinished import SupersededFile, UnfinishedFile
-from rollproof.profile.profile import load_target
-from rollproof.record_names import JOURNAL, RESPONSE, SUPERSEDED, UNFINISHED
+from rollproof.record_names import JOURNAL, SUPERSEDED, UNFINISHED
 from rollproof.system.record_files import write_record
 from rollproof.verdict import Verdict
-from tests.unit.clock import Clock
-from tests.unit.made_incident import MadeIncident, clock
-
-__all__ = ["clock"]
-
-
-@pytest.fixture
-def made(profile: Path, clock: Clock) -> MadeIncident:
-    return MadeIncident(load_target(profile), clock)
+from tests.unit.made_incident import MadeIncident
 
 
 def texts(timeline: Timeline, *kinds: Kind) -> list[str]:
     return [event.text for event in timeline.of(*kinds)]
-
-
-def test_what_a_person_allowed_is_told_as_it_was_typed_and_is_no_decision(made: MadeIncident) -> None:
-    journal = Journal(made.folder / RESPONSE, str)
-    journal.write(ALLOWED, by="ada", **asdict(Allowed("staging", over_budget=True)))
-    made.respond()
-    timeline = timeline_of(read_incident_record(made.folder))
-    assert timeline.doubts == ()
-    assert texts(timeline, Kind.RESPONSE)[0] == "allowed by ada: --confirm staging, --over-budget"
-    assert len(texts(timeline, Kind.DECISION)) == 2
-
-
-def test_a_monitor_that_saw_nothing_bad_moves_no_beginning(made: MadeIncident) -> None:
-    made.watch(errors=0)
-    made.clock.turn(2)
-    made.roll_back()
-
-    timeline = timeline_of(read_incident_record(made.folder))
-
-    assert timeline.zero_is == "the beginning of the rollback"
-    assert texts(timeline, Kind.SAMPLE) == ["every probe answered (18 samples)"]
-
-
-def test_a_response_knows_better_than_the_monitor(made: MadeIncident) -> None:
-    made.watch(200, 0)
-    made.respond()
-
-    timeline = timeline_of(read_incident_record(made.folder))
-
-    assert timeline.zero_is == "the first bad sample"
 
 
 def test_a_wall_clock_that_is_set_back_does_not_turn_the_order_around(made: MadeIncident) -> None:

@@ -12,23 +12,13 @@ from typer.testing import CliRunner
 
 from reports.incident.record import IncidentRecord
 from reports.run import completion, renewal
-from reports.tools.node import NoReport
 from rollproof.cli.command_line import app
 from rollproof.errors import ExitCode, Problem, code_of
-from rollproof.incident.incident import IncidentKind, find_or_create_change
+from rollproof.incident.incident import find_or_create_change
 from rollproof.incident.ledger import Planned, Run
-from rollproof.profile.profile import load_target
 from rollproof.runbook import STEPS
-from tests.unit.clock import Clock
 from tests.unit.command_line import tree
-from tests.unit.made_incident import MadeIncident, clock
-
-__all__ = ["clock"]
-
-
-@pytest.fixture
-def made(profile: Path, clock: Clock) -> MadeIncident:
-    return MadeIncident(load_target(profile), clock)
+from tests.unit.made_incident import MadeIncident
 
 
 @pytest.fixture
@@ -130,42 +120,6 @@ def test_a_run_that_was_killed_before_its_plan(made: MadeIncident, rendered: lis
     assert "phase1 has not run" in said
 
 
-def test_a_rollback_alone_has_a_record(made: MadeIncident, rendered: list[Path]) -> None:
-    made.roll_back()
-
-    said = report(made.folder)
-
-    assert rendered
-    assert "rollback passed in 62.0 s" in said
-    assert {"verdict.json", "postmortem.md"} <= tree(made.folder).keys()
-
-
-def test_a_change_has_no_post_mortem(made: MadeIncident, rendered: list[Path]) -> None:
-    change = find_or_create_change(made.target.folders.incidents, made.target.name, "d" * 40)
-
-    report(change.folder)
-
-    assert change.kind is IncidentKind.CHANGE
-    assert rendered == [change.folder.resolve()]
-    assert not (change.folder / "postmortem.md").exists()
-
-
-@pytest.mark.usefixtures("rendered")
-def test_limits_that_only_the_run_knew_stay(made: MadeIncident) -> None:
-    made.roll_back()
-    made.check()
-    report(made.folder)
-    path = made.folder / "verdict.json"
-    verdict = json.loads(path.read_text())
-    path.write_text(json.dumps({**verdict, "notes": [*verdict["notes"], "blind spot of redis: keys"]}))
-
-    report(made.folder)
-
-    page = (made.folder / "postmortem.md").read_text()
-    assert "blind spot: updated" in page
-    assert "- blind spot of redis: keys" in page
-
-
 @pytest.mark.usefixtures("rendered")
 def test_the_gates_page_of_a_killed_run_is_made_and_promotes_nothing(made: MadeIncident) -> None:
     change = find_or_create_change(made.target.folders.incidents, made.target.name, "d" * 40)
@@ -202,17 +156,6 @@ def test_a_folder_without_a_readable_incident_is_a_problem(tmp_path: Path, conte
 
     assert "incident: expected a readable incident.json" in said
     assert [path.name for path in tmp_path.iterdir()] == ([] if content is None else ["incident.json"])
-
-
-def test_without_allure_the_rest_is_made(made: MadeIncident, monkeypatch: pytest.MonkeyPatch) -> None:
-    def render(*_: object, **__: object) -> Path:
-        raise NoReport(what="Allure", expected="one", observed="none", source="here", hint="install it")
-
-    monkeypatch.setattr(renewal, "render", render)
-    made.roll_back()
-
-    assert "Allure: expected one" in report(made.folder, code=ExitCode.BROKEN)
-    assert {"verdict.json", "postmortem.md", "pictures/timeline.svg"} <= tree(made.folder).keys()
 
 
 @pytest.mark.usefixtures("rendered")

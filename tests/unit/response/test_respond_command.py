@@ -77,9 +77,22 @@ def clock(stopped_clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Clock:
     return stopped_clock
 
 
+Respond = Callable[..., str]
+
+
 @pytest.fixture
-def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    return lambda text: monkeypatch.setattr("sys.stdin", io.StringIO(text))
+def respond(run: Ran, monkeypatch: pytest.MonkeyPatch) -> Respond:
+    """Respond to samples in which all requests fail, or to those that are there, with an answer typed."""
+
+    def responded(
+        answer: str, *words: str, code: ExitCode = ExitCode.VERIFIED, monitored: bool = True
+    ) -> str:
+        if monitored:
+            _monitored(run.sandbox.target, _critical)
+        monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+        return run("respond", *words, code=code)
+
+    return responded
 
 
 @dataclass
@@ -153,10 +166,8 @@ def test_what_is_well_or_unknown_opens_no_incident(run: Ran) -> None:
     assert not list(target.folders.incidents.glob(f"*/{RESPONSE}"))
 
 
-def test_the_plan_is_shown_and_a_no_is_a_no(run: Ran, answer: Callable[[str], None]) -> None:
-    _monitored(run.sandbox.target, _critical)
-    answer("n\n")
-    said = run("respond", code=ExitCode.INVESTIGATE)
+def test_the_plan_is_shown_and_a_no_is_a_no(run: Ran, respond: Respond) -> None:
+    said = respond("n\n", code=ExitCode.INVESTIGATE)
     assert "decision: full rollback" in said
     assert "Roll back now?" in said
     assert "response: declined: nobody said yes to the full rollback" in said
@@ -177,11 +188,9 @@ def test_the_plan_is_shown_and_a_no_is_a_no(run: Ran, answer: Callable[[str], No
 
 
 def test_it_rolls_back_and_verifies_and_resumes_operations(
-    run: Ran, answer: Callable[[str], None], acts: Acts, clock: Clock
+    run: Ran, respond: Respond, acts: Acts, clock: Clock
 ) -> None:
-    _monitored(run.sandbox.target, _critical)
-    answer("y\n")
-    said = run("respond")
+    said = respond("y\n")
     assert "response: resume operations: the rollback is verified" in said
     assert acts.did == [f"full {run.sandbox.commit}", "verify"]
     folder = _incident(said)
@@ -192,13 +201,11 @@ def test_it_rolls_back_and_verifies_and_resumes_operations(
     assert ended["downtime_seconds"] > 0
     # What is wrong next is an incident of its own.
     clock.turn(3600)
-    _monitored(run.sandbox.target, _critical)
-    answer("n\n")
-    assert _incident(run("respond", code=ExitCode.INVESTIGATE)) != folder
+    assert _incident(respond("n\n", code=ExitCode.INVESTIGATE)) != folder
 
 
 def test_it_investigates_what_is_not_critical_and_decides_by_what_it_is_then(
-    run: Ran, answer: Callable[[str], None], acts: Acts, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    run: Ran, respond: Respond, acts: Acts, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target, seconds = run.sandbox.target, 60.0
     monkeypatch.setenv("ROLLPROOF_RESPONDING__INVESTIGATION_SECONDS", str(seconds))
@@ -214,8 +221,7 @@ def test_it_investigates_what_is_not_critical_and_decides_by_what_it_is_then(
 
     monkeypatch.setattr(time, "sleep", wait)
     then: Callable[[int], Probes] = _critical
-    answer("y\n")
-    said = run("respond")
+    said = respond("y\n", monitored=False)
     assert (acts.did, len(waited)) == ([f"full {run.sandbox.commit}", "verify"], 2)
     assert _events(_incident(said))[:4] == ["assessed", "investigating", "assessed", "decided"]
     waited.clear()
@@ -238,15 +244,11 @@ def test_it_investigates_what_is_not_critical_and_decides_by_what_it_is_then(
     assert len(acts.did) == 2
 
 
-def test_nobody_at_the_keyboard_is_not_a_yes(run: Ran, answer: Callable[[str], None], acts: Acts) -> None:
-    _monitored(run.sandbox.target, _critical)
-    answer("")
-    incident = _incident(run("respond", code=ExitCode.INTERRUPTED))
+def test_nobody_at_the_keyboard_is_not_a_yes(run: Ran, respond: Respond, acts: Acts) -> None:
+    incident = _incident(respond("", code=ExitCode.INTERRUPTED))
     assert _events(incident) == ["assessed", "decided"]
     # Run again, it assesses and asks again, in the same incident.
-    _monitored(run.sandbox.target, _critical)
-    answer("y\n")
-    said = run("respond")
+    said = respond("y\n")
     assert f"resuming the response of incident {incident.name}" in said
     assert "severity: critical" in said
     assert acts.did == [f"full {run.sandbox.commit}", "verify"]
@@ -255,24 +257,20 @@ def test_nobody_at_the_keyboard_is_not_a_yes(run: Ran, answer: Callable[[str], N
 
 @pytest.mark.parametrize("holder", [None, ended("rollback full"), elsewhere("rollback full")])
 def test_a_rollback_that_has_begun_is_resumed_however_long_ago(
-    run: Ran,
     clock: Clock,
-    answer: Callable[[str], None],
+    respond: Respond,
     acts: Acts,
     place: StandInPlace,
     holder: Holder | None,
 ) -> None:
-    _monitored(run.sandbox.target, _critical)
     acts.fault, acts.passes = KeyboardInterrupt(), False
-    answer("y\n")
-    run("respond", code=ExitCode.INTERRUPTED)
+    respond("y\n", code=ExitCode.INTERRUPTED)
     place.kept = {} if holder is None else {1: holder.record()}
     clock.turn(3600)
     clock.reboot()
     acts.fault, acts.passes = None, True
-    answer("")
     # The clock is that of the beginning: an hour is more than the objective.
-    said = run("respond", "--over-budget", code=ExitCode.FAILED)
+    said = respond("", "--over-budget", code=ExitCode.FAILED, monitored=False)
     assert "response: resume operations, later than the objective" in said
     assert acts.did[1:] == ["resume", "verify"]
     # Only the lock of a process that has certainly ended is taken over without a person's word.
@@ -281,31 +279,24 @@ def test_a_rollback_that_has_begun_is_resumed_however_long_ago(
 
 
 def test_a_rollback_that_is_done_is_verified_when_it_is_run_again(
-    run: Ran, answer: Callable[[str], None], acts: Acts, monkeypatch: pytest.MonkeyPatch
+    run: Ran, respond: Respond, acts: Acts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def kill(*_: object, **__: object) -> ExitCode:
         raise KeyboardInterrupt
 
-    _monitored(run.sandbox.target, _critical)
     with monkeypatch.context() as patched:
         patched.setattr(check_run, "run_checks", kill)
-        answer("y\n")
-        run("respond", code=ExitCode.INTERRUPTED)
-    answer("")
-    assert "response: resume operations" in run("respond")
+        respond("y\n", code=ExitCode.INTERRUPTED)
+    assert "response: resume operations" in respond("", monitored=False)
     assert acts.did == [f"full {run.sandbox.commit}", "verify"]
 
 
 FAILURE = ActionFailed(what="restore", expected="b", observed="c", source="d", hint="e")
 
 
-def test_a_rollback_that_did_not_begin_calls_for_hands(
-    run: Ran, answer: Callable[[str], None], acts: Acts
-) -> None:
-    _monitored(run.sandbox.target, _critical)
+def test_a_rollback_that_did_not_begin_calls_for_hands(respond: Respond, acts: Acts) -> None:
     acts.fault, acts.begins = FAILURE, False
-    answer("y\n")
-    said = run("respond", code=ExitCode.FAILED)
+    said = respond("y\n", code=ExitCode.FAILED)
     assert "restore: expected b, observed c" in said
     assert "response: manual intervention: the rollback ended with exit code 1" in said
     assert "MANUAL INTERVENTION: what to type next\n  nothing was changed; decide again: " in said
@@ -320,8 +311,7 @@ def test_a_rollback_that_did_not_begin_calls_for_hands(
     ],
 )
 def test_one_that_did_not_succeed_is_to_be_resumed_and_taken_over_only_where_that_is_needed(
-    run: Ran,
-    answer: Callable[[str], None],
+    respond: Respond,
     place: StandInPlace,
     acts: Acts,
     fault: Problem,
@@ -330,33 +320,23 @@ def test_one_that_did_not_succeed_is_to_be_resumed_and_taken_over_only_where_tha
     """It has begun: no error of it is a refusal that has changed nothing."""
     acts.fault, acts.passes = fault, False
     place.kept = {} if holder is None else {1: holder.record()}
-    _monitored(run.sandbox.target, _critical)
-    answer("y\n")
-    said = run("respond", "--take-over", code=ExitCode.FAILED)
+    said = respond("y\n", "--take-over", code=ExitCode.FAILED)
     assert "  how far it came:  " in said
     (line,) = [line for line in said.splitlines() if "  then resume:" in line]
     assert "rollback resume" in line
     assert ("--take-over" in line) is (holder is not None)
 
 
-def test_one_that_is_done_and_not_verified_is_not_to_be_resumed(
-    run: Ran, answer: Callable[[str], None], acts: Acts
-) -> None:
+def test_one_that_is_done_and_not_verified_is_not_to_be_resumed(respond: Respond, acts: Acts) -> None:
     acts.verified = ExitCode.FAILED
-    _monitored(run.sandbox.target, _critical)
-    answer("y\n")
-    said = run("respond", code=ExitCode.FAILED)
+    said = respond("y\n", code=ExitCode.FAILED)
     assert "it is rolled back; why it is not well: docker compose" in said
     assert "rollproof verify --incident=" in said
     assert "rollback resume" not in said
 
 
-def test_what_is_wrong_now_is_no_part_of_a_response_that_has_ended(
-    run: Ran, answer: Callable[[str], None]
-) -> None:
-    _monitored(run.sandbox.target, _critical)
-    answer("n\n")
-    folder = _incident(run("respond", code=ExitCode.INVESTIGATE))
+def test_what_is_wrong_now_is_no_part_of_a_response_that_has_ended(run: Ran, respond: Respond) -> None:
+    folder = _incident(respond("n\n", code=ExitCode.INVESTIGATE))
     before = (folder / RESPONSE).read_bytes()
     said = run("respond", f"--incident={folder.name}", code=ExitCode.USAGE)
     assert f"response of incident {folder.name}: expected none yet, or one to resume" in said
@@ -366,7 +346,7 @@ def test_what_is_wrong_now_is_no_part_of_a_response_that_has_ended(
 
 
 def test_responses_of_others_and_damaged_ones_keep_nobody_from_what_is_wrong_now(
-    run: Ran, answer: Callable[[str], None]
+    run: Ran, respond: Respond
 ) -> None:
     incidents = run.sandbox.target.folders.incidents
     for name, target, journal in (
@@ -380,9 +360,7 @@ def test_responses_of_others_and_damaged_ones_keep_nobody_from_what_is_wrong_now
         (folder / RESPONSE).write_bytes(journal)
         if not journal:
             Journal(folder / RESPONSE, str).write("assessed")
-    _monitored(run.sandbox.target, _critical)
-    answer("n\n")
-    said = run("respond", code=ExitCode.INVESTIGATE)
+    said = respond("n\n", code=ExitCode.INVESTIGATE)
     assert "not resumed: record 0 of the journal: " in said
     assert f"{incidents / 'unreadable' / 'incident.json'}" in said
     assert "of-somebody-else" not in said
@@ -393,7 +371,7 @@ def test_responses_of_others_and_damaged_ones_keep_nobody_from_what_is_wrong_now
 @pytest.mark.parametrize("secret", [False, True])
 def test_what_is_verified_and_late_calls_for_no_hands(
     run: Ran,
-    answer: Callable[[str], None],
+    respond: Respond,
     acts: Acts,
     monkeypatch: pytest.MonkeyPatch,
     secret: bool,  # noqa: FBT001 - of a table
@@ -410,9 +388,7 @@ def test_what_is_verified_and_late_calls_for_no_hands(
     monkeypatch.setattr(check_run, "run_checks", check)
     monkeypatch.setattr(response, "tally", lambda *_: SimpleNamespace(verified=True))
     monkeypatch.setenv("ROLLPROOF_RTO_SECONDS", "5")
-    _monitored(run.sandbox.target, _critical)
-    answer("y\n")
-    said = run("respond", code=ExitCode.FAILED)
+    said = respond("y\n", code=ExitCode.FAILED)
     assert ("response: resume operations, later than the objective: downtime, " in said) is not secret
     assert ("MANUAL INTERVENTION" in said) is secret
     assert len(acts.did) == 1
@@ -448,7 +424,7 @@ ALLOWED = [
 )
 def test_nobody_is_asked_for_what_is_refused_until_it_is_allowed(
     run: Ran,
-    answer: Callable[[str], None],
+    respond: Respond,
     acts: Acts,
     refused: Callable[[Ran], None],
     option: str,
@@ -459,9 +435,7 @@ def test_nobody_is_asked_for_what_is_refused_until_it_is_allowed(
     words = ["--auto"] if auto else []
     run.monkeypatch.setenv("ROLLPROOF_RESPONDING__AUTO", "true")
     refused(run)
-    _monitored(run.sandbox.target, _critical)
-    answer("y\n")
-    said = run("respond", *words, code=ExitCode.USAGE)
+    said = respond("y\n", *words, code=ExitCode.USAGE)
     assert "Roll back now?" not in said
     (line,) = [line for line in said.splitlines() if line.startswith("refused: ")]
     assert hint in line + said.partition(line)[2]
@@ -469,9 +443,7 @@ def test_nobody_is_asked_for_what_is_refused_until_it_is_allowed(
     assert acts.did == []
     assert _events(_incident(said)) == ["assessed", "decided", "ended"]
     # The samples are to be of now, however long that took.
-    _monitored(run.sandbox.target, _critical)
-    answer("y\n")
-    said = run("respond", *words, option)
+    said = respond("y\n", *words, option)
     assert ("Roll back now?" in said) is not auto
     assert "refused: " not in said
     assert acts.did == [f"full {run.sandbox.commit}", "verify"]
@@ -481,16 +453,12 @@ def test_nobody_is_asked_for_what_is_refused_until_it_is_allowed(
     assert allowed.items() <= first.items()
 
 
-def test_what_no_option_allows_is_not_asked_for_either(
-    run: Ran, answer: Callable[[str], None], acts: Acts
-) -> None:
+def test_what_no_option_allows_is_not_asked_for_either(run: Ran, respond: Respond, acts: Acts) -> None:
     """Another rollback has left the data half restored."""
     target = run.sandbox.target
     left = new_incident(target.folders.incidents, target.name)
     Unfinished.begin(left, RollbackRequest(Kind.DATABASE, run.sandbox.commit, ("redis",)))
-    _monitored(target, _critical)
-    answer("y\n")
-    said = run("respond", "--again", "--over-budget", "--take-over", code=ExitCode.USAGE)
+    said = respond("y\n", "--again", "--over-budget", "--take-over", code=ExitCode.USAGE)
     assert "refused: data of sandbox: expected none that is half restored, observed the rollback" in said
     assert "rollback resume" in said
     assert acts.did == []
@@ -508,26 +476,21 @@ def test_auto_is_the_profiles_to_allow(run: Ran, acts: Acts, monkeypatch: pytest
 
 
 def test_the_engineer_on_call_is_alerted_first(
-    run: Ran, answer: Callable[[str], None], clock: Clock, monkeypatch: pytest.MonkeyPatch
+    run: Ran, respond: Respond, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ContactClock, "_sleep", lambda _, seconds: clock.turn(seconds))
-    _monitored(run.sandbox.target, _critical)
     with channels() as server:
         reach(run.sandbox, server)
-        answer("n\n")
-        run("respond", code=ExitCode.INVESTIGATE)
+        respond("n\n", code=ExitCode.INVESTIGATE)
         assert [path.rpartition("/")[2] for path, *_ in server.sent] == ["ada"]
         assert "critical" in server.sent[0][1]["message"]
         # Whom it does not reach stops nothing.
         server.statuses["ada"] = 500
-        answer("n\n")
-        run("respond", code=ExitCode.INVESTIGATE)
+        respond("n\n", code=ExitCode.INVESTIGATE)
 
 
-def test_a_rollback_is_done_by_the_command_itself(run: Ran, answer: Callable[[str], None]) -> None:
+def test_a_rollback_is_done_by_the_command_itself(respond: Respond) -> None:
     """Nothing stands in for it here: without an engine it says so, and has changed nothing."""
-    _monitored(run.sandbox.target, _critical)
-    answer("y\n")
-    said = run("respond", code=ExitCode.FAILED)
+    said = respond("y\n", code=ExitCode.FAILED)
     assert "MANUAL INTERVENTION: the rollback " in said
     assert "response: manual intervention: the rollback ended with exit code " in said

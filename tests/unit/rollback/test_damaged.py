@@ -33,7 +33,7 @@ DAMAGED = ["{", '{"commit": 1}']
 
 def _failed(sandbox: Sandbox) -> Incident:
     """Leave an incident with a rollback that failed just now."""
-    incident, now = new_incident(sandbox.target.folders.incidents, sandbox.target.name), Moment.now()
+    incident, now = sandbox.new_incident(), Moment.now()
     incident.write_rollback(RollbackRecord(sandbox.commit, Verdict.FAILED, 1.0, now, now))
     return incident
 
@@ -112,7 +112,7 @@ def test_a_backup_whose_index_is_damaged_is_refused(sandbox: Sandbox, damage: Ca
     plan_full(sandbox.target, sandbox.commit)
     # What began with that set goes on with it: its stores may be half restored.
     request = RollbackRequest(Kind.DATABASE, sandbox.commit, ("mysql",))
-    incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
+    incident = sandbox.new_incident()
     unfinished = Unfinished.begin(incident, request, "current", manifest.parent.name, ("mysql",))
     resumed = plan_unfinished(sandbox.target, unfinished)
     assert resumed.backup is not None

@@ -13,16 +13,7 @@ from rollproof.incident.incident import Incident
 from rollproof.incident.journal_steps import Step
 from rollproof.planning.plan import Plan, plan_database, plan_emergency, plan_full
 from rollproof.profile.profile import Target
-from tests.unit.sandbox import (
-    MAINTAINED,
-    WAY_IN,
-    WRITERS,
-    Sandbox,
-    StandInProxy,
-    begun,
-    image,
-    proxied,
-)
+from tests.unit.sandbox import MAINTAINED, WAY_IN, WRITERS, Sandbox, StandInProxy, begun, image, proxied
 
 Planned = Callable[[Target, str], Plan]
 

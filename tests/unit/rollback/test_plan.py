@@ -10,7 +10,7 @@ import pytest
 from reports.answers.outline import cautions
 from rollproof.baseline.known_good import baseline_of
 from rollproof.errors import ActionFailed, UsageProblem
-from rollproof.incident.incident import Origin, new_incident
+from rollproof.incident.incident import Origin
 from rollproof.planning.plan import (
     Plan,
     plan_database,
@@ -65,7 +65,7 @@ def test_what_the_release_brought_and_the_commit_lacks_is_removed_also_after_the
     for planned in (plan_full, plan_emergency):
         plan = planned(sandbox.target, sandbox.commit)
         assert plan.removed == ("converter",)
-        incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
+        incident = sandbox.new_incident()
         begun = Unfinished.begin(incident, plan.request, plan.baseline.id, "", plan.stores, origin)
         git(sandbox.target.application.repository, "checkout", "--quiet", "--detach", sandbox.commit)
         assert plan_unfinished(sandbox.target, begun).removed == ("converter",)
@@ -84,7 +84,7 @@ def test_what_was_there_at_the_capture_is_not_removed(sandbox: Sandbox) -> None:
     known = facts(sandbox.commit)
     converter = replace(known.containers[0], service="converter")
     recorded = replace(known, containers=(*known.containers, converter))
-    save_baseline(sandbox.target.folders.baselines, sandbox.target.name, recorded)
+    sandbox.save(recorded)
     assert plan_full(sandbox.target, sandbox.commit).removed == ()
 
 
@@ -93,9 +93,7 @@ def test_each_that_had_ended_is_made_again_also_on_an_image_of_its_own(sandbox: 
     known, own = facts(wished), f"sha256:{'e' * 64}"
     ended = replace(known.containers[0], service="converter", image_id=own, completed=True)
     more = (ended, replace(ended, service="database-server"), replace(ended, service="of-no-file"))
-    save_baseline(
-        sandbox.target.folders.baselines,
-        sandbox.target.name,
+    sandbox.save(
         replace(known, containers=(*known.containers, *more)),
     )
     assert plan_full(sandbox.target, wished).completing == {"converter": own}
@@ -104,10 +102,10 @@ def test_each_that_had_ended_is_made_again_also_on_an_image_of_its_own(sandbox: 
 def test_a_plan_is_made_again_of_what_was_recorded_of_it(sandbox: Sandbox) -> None:
     plans = _plans(sandbox)
     # Later ones are others: what began goes on with its own baseline, and its own backup.
-    save_baseline(sandbox.target.folders.baselines, sandbox.target.name, facts(sandbox.bad))
+    sandbox.save(facts(sandbox.bad))
     back_up(sandbox, sandbox.commit, "zz-newer")
     for plan in plans:
-        incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
+        incident = sandbox.new_incident()
         backup = plan.backup.folder.name if plan.backup else ""
         begun = Unfinished.begin(incident, plan.request, plan.baseline.id, backup, plan.stores)
         assert plan_unfinished(sandbox.target, begun) == plan
@@ -121,7 +119,7 @@ def test_a_backup_or_a_store_that_it_began_with_and_is_gone_is_missed(
     sandbox: Sandbox, backup: str, more: tuple[str, ...], said: str
 ) -> None:
     plan = plan_emergency(sandbox.target, sandbox.commit)
-    incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
+    incident = sandbox.new_incident()
     begun = Unfinished.begin(incident, plan.request, plan.baseline.id, backup, (*plan.stores, *more))
     with pytest.raises(UsageProblem, match=said):
         plan_unfinished(sandbox.target, begun)
@@ -140,14 +138,14 @@ def test_the_newest_whole_baseline_of_a_commit_is_found_and_no_other_one_is_read
 
 
 def test_a_known_good_commit_without_a_backup_is_refused(sandbox: Sandbox) -> None:
-    save_baseline(sandbox.target.folders.baselines, sandbox.target.name, facts(sandbox.bad))
+    sandbox.save(facts(sandbox.bad))
     with pytest.raises(UsageProblem, match="backup: expected a complete backup set of commit"):
         plan_database(sandbox.target, "mysql")
     assert plan_service(sandbox.target, "backend").commit == sandbox.bad
 
 
 def test_a_known_good_commit_that_the_repository_has_lost_is_refused(sandbox: Sandbox) -> None:
-    save_baseline(sandbox.target.folders.baselines, sandbox.target.name, facts("c" * 40))
+    sandbox.save(facts("c" * 40))
     with pytest.raises(UsageProblem, match="expected one of the repository"):
         plan_service(sandbox.target, "backend")
 
@@ -186,7 +184,7 @@ def test_a_store_that_the_set_does_not_know_is_refused(sandbox: Sandbox) -> None
 
 
 def test_a_service_that_did_not_run_then_has_no_image(sandbox: Sandbox) -> None:
-    save_baseline(sandbox.target.folders.baselines, sandbox.target.name, facts(sandbox.commit, ("backend",)))
+    sandbox.save(facts(sandbox.commit, ("backend",)))
     with pytest.raises(UsageProblem, match="none for worker"):
         plan_service(sandbox.target, "worker")
     with pytest.raises(UsageProblem, match="none for frontend, worker"):

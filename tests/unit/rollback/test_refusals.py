@@ -12,7 +12,7 @@ import pytest
 
 from rollproof.baseline.known_good import current_baseline
 from rollproof.errors import ExitCode, UsageProblem
-from rollproof.incident.incident import Incident, RollbackRecord, new_incident
+from rollproof.incident.incident import Incident, RollbackRecord
 from rollproof.monitoring.rollback_request import Kind, RollbackRequest
 from rollproof.planning.plan import Plan, Stage, plan_database, plan_emergency, plan_full, plan_service
 from rollproof.planning.refusals import CONDITIONS, Allowed, Asked, refusals
@@ -22,7 +22,6 @@ from rollproof.profile.profile import Target, load_target
 from rollproof.system.clock import Moment
 from rollproof.verdict import Verdict
 from tests.unit.sandbox import Sandbox, begun_earlier, facts
-from tests.unit.saved_baseline import save_baseline
 
 
 class Disk(NamedTuple):
@@ -69,7 +68,7 @@ def _rolled_back(
     record = RollbackRecord(
         *(request.commit, verdict, 1.0, now, now, request.kind, request.names, records), baseline=baseline
     )
-    incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
+    incident = sandbox.new_incident()
     incident.write_rollback(record)
     return incident
 
@@ -190,21 +189,26 @@ def test_a_rollback_of_another_target_holds_nobody_up(sandbox: Sandbox) -> None:
 def test_a_baseline_that_was_captured_since_is_another_state_to_go_back_to(sandbox: Sandbox) -> None:
     """As before each rehearsal, whatever the one before came to: see `rollback_actions.gate.rehearsal`."""
     before = plan_emergency(sandbox.target, sandbox.commit)
-    incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
+    incident = sandbox.new_incident()
     unfinished = Unfinished.begin(incident, before.request, before.baseline.id)
     incident.write_rollback(unfinished.outcome(Verdict.PASSED, Moment.now()))
     unfinished.end()
     with pytest.raises(UsageProblem, match="that is unverified"):
         refuse(sandbox.target, before, Allowed())
-    folder = save_baseline(sandbox.target.folders.baselines, sandbox.target.name, facts(sandbox.commit))
+    folder = sandbox.save(facts(sandbox.commit))
     after = plan_emergency(sandbox.target, sandbox.commit)
     assert after.baseline.id == folder.name != before.baseline.id
     refuse(sandbox.target, after, Allowed())
 
 
-def test_an_incident_has_one_rollback(sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("finished", [True, False])
+def test_an_incident_has_one_rollback(sandbox: Sandbox, *, finished: bool) -> None:
     plan = plan_database(sandbox.target, "redis")
-    incident = _rolled_back(sandbox, plan.request)
+    if finished:
+        incident = _rolled_back(sandbox, plan.request)
+    else:
+        incident = sandbox.new_incident()
+        Unfinished.begin(incident, RollbackRequest(Kind.SERVICE, plan.commit, ("backend",)))
     (refusal,) = refusals(Asked(sandbox.target, plan, Allowed(again=True), incident=incident.id))
     assert "one without a rollback" in str(refusal)
     assert not list(refusals(Asked(sandbox.target, plan, Allowed(again=True))))

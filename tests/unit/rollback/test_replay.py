@@ -28,7 +28,7 @@ from tests.unit.word_store import WordStore, readable
 def sandbox(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
     """A target whose store mysql was rolled back: of a and c, what users wrote is exported."""
     sandbox.keepers["mysql"].words |= {"a": "of a user", "c": "of another"}
-    incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
+    incident = sandbox.new_incident()
     sandbox.run(plan_database(sandbox.target, "mysql"), incident)
     monkeypatch.setattr(replay, "open_keeper", lambda name, *_: sandbox.keepers[name])
     monkeypatch.setattr(replay, "open_engine", lambda _: ComposeEngine)

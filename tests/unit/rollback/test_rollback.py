@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
@@ -17,37 +16,22 @@ from unittest.mock import ANY, call
 import pytest
 
 from reports.answers.outline import outline
-from reports.answers.rollback_lines import done_line
 from rollback_actions.backup import taking
 from rollback_actions.rollback import maintenance
 from rollback_actions.rollback.engine import ACTIONS, RecordsUnknown
-from rollback_actions.session.journal import Journal
 from rollproof.baseline.facts import RecordedContainer
 from rollproof.errors import ActionFailed
 from rollproof.git.repository import head
-from rollproof.incident.incident import Incident, new_incident
-from rollproof.incident.journal import JournalEvent, verify_journal
+from rollproof.incident.incident import Incident
+from rollproof.incident.journal import verify_journal
 from rollproof.incident.journal_steps import Step, StepId, steps_in
-from rollproof.monitoring.rollback_request import Kind, RollbackRequest
 from rollproof.planning.plan import Plan, Stage, plan_database, plan_emergency, plan_full, plan_service
-from rollproof.planning.schedule import Schedule
-from rollproof.planning.unfinished import Unfinished, interrupted, unfinished_of
+from rollproof.planning.unfinished import interrupted, unfinished_of
 from rollproof.profile.profile import load_target
 from rollproof.stores.package import Kept
-from rollproof.system.clock import Moment
 from rollproof.verdict import Verdict
 from tests.unit.application_stand_in import running
-from tests.unit.sandbox import (
-    SERVICES,
-    WAY_IN,
-    Deployed,
-    Sandbox,
-    StandInProxy,
-    facts,
-    image,
-    proxied,
-)
-from tests.unit.saved_baseline import save_baseline
+from tests.unit.sandbox import SERVICES, WAY_IN, Deployed, Sandbox, StandInProxy, facts, image, proxied
 from tests.unit.word_store import WordStore
 
 PLANS: dict[str, Callable[[Sandbox], Plan]] = {
@@ -195,14 +179,6 @@ def test_a_full_rollback_leaves_data_alone(sandbox: Sandbox, incident: Incident)
     )
 
 
-def test_an_emergency_rollback_puts_all_back(sandbox: Sandbox, incident: Incident) -> None:
-    sandbox.run(PLANS["emergency"](sandbox), incident)
-    assert _words(sandbox) == {"redis": "of release 1", "mysql": "of release 1"}
-    (safety,) = _safety(sandbox)
-    assert sorted(path.name for path in safety.iterdir() if path.is_dir()) == ["mysql", "redis"]
-    assert head(sandbox.target.application.repository) == sandbox.commit
-
-
 @pytest.mark.parametrize(
     ("maintained", "kind", "number"),
     [
@@ -243,15 +219,6 @@ def test_after_an_interruption_of_any_step_it_is_run_again(
     assert record.verdict == Verdict.PASSED
     assert not (incident.folder / "unfinished.json").exists()
     assert maintained is None or not maintained.on
-
-
-def test_an_image_that_is_gone_is_found_before_anything_stops(sandbox: Sandbox, incident: Incident) -> None:
-    gone = ActionFailed(what="a", expected="b", observed="c", source="d", hint="e")
-    sandbox.control.require_images.side_effect = gone
-    with pytest.raises(ActionFailed):
-        sandbox.run(PLANS["emergency"](sandbox), incident)
-    sandbox.control.stop.assert_not_called()
-    assert not (incident.folder / "unfinished.json").exists()
 
 
 def _does_not_start(services: Any, **_: Any) -> None:  # noqa: ANN401 - a stand-in
@@ -393,29 +360,11 @@ def test_one_that_is_ended_before_its_success_is_recorded_is_there_to_go_on_with
 def test_a_wider_rollback_leaves_nothing_to_go_on_with(sandbox: Sandbox, incident: Incident) -> None:
     with pytest.raises(KeyboardInterrupt):
         sandbox.run(PLANS["database"](sandbox), incident, interrupt=StepId(Step.BACK_UP, "mysql"))
-    wider = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
+    wider = sandbox.new_incident()
     sandbox.run(PLANS["emergency"](sandbox), wider)
     assert unfinished_of(sandbox.target.folders.incidents, sandbox.target.name) == []
     assert incident.id in (wider.folder / "journal.jsonl").read_text()
     assert incident.rollback_verdicts() == [Verdict.FAILED]
-
-
-def test_one_that_has_restored_long_ago_says_that_it_does_not_restore_again(
-    sandbox: Sandbox, incident: Incident
-) -> None:
-    sandbox.control.recreate.side_effect = ActionFailed(
-        what="a", expected="b", observed="c", source="d", hint="e"
-    )
-    with pytest.raises(ActionFailed):
-        sandbox.run(PLANS["emergency"](sandbox), incident)
-    said = " went back when this rollback first ran, at "
-    assert said not in (incident.folder / "journal.jsonl").read_text()
-    sandbox.control.recreate.side_effect = None
-    for keeper in sandbox.keepers.values():
-        keeper.words = {"a": "damaged weeks later"}
-    assert sandbox.run(PLANS["emergency"](sandbox), incident).verdict == Verdict.PASSED
-    assert set(_words(sandbox).values()) == {"damaged weeks later"}
-    assert f"redis, mysql{said}" in (incident.folder / "journal.jsonl").read_text()
 
 
 def test_one_whose_restored_data_another_overwrites_is_given_up(sandbox: Sandbox, incident: Incident) -> None:
@@ -424,7 +373,7 @@ def test_one_whose_restored_data_another_overwrites_is_given_up(sandbox: Sandbox
     with pytest.raises(ActionFailed):
         sandbox.run(PLANS["emergency"](sandbox), incident)
     sandbox.control.recreate.side_effect = None
-    other = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
+    other = sandbox.new_incident()
     redis = sandbox.keepers["redis"]
 
     def half() -> None:
@@ -439,39 +388,6 @@ def test_one_whose_restored_data_another_overwrites_is_given_up(sandbox: Sandbox
     assert [one.incident.id for one in left] == [other.id]
     assert sandbox.run(PLANS["emergency"](sandbox), other).verdict == Verdict.PASSED
     assert set(_words(sandbox).values()) == {"of release 1"}
-
-
-@pytest.mark.parametrize("kind", ["full", "emergency"])
-def test_a_start_that_ran_out_of_time_is_resumed(
-    sandbox: Sandbox, incident: Incident, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
-    monkeypatch.setattr(Schedule, "deadline", lambda _, stage, __: 0.1 if stage is Stage.START else 60.0)
-
-    def up(*_: object, deadline: float, **__: object) -> None:
-        time.sleep(deadline)
-        raise ActionFailed(what="start", expected="healthy", observed="starting", source="d", hint="e")
-
-    sandbox.control.recreate.side_effect = up
-    with pytest.raises(ActionFailed) as caught:
-        sandbox.run(PLANS[kind](sandbox), incident)
-    assert "set rollback_seconds = 600 in the profile" in "".join(caught.value.__notes__)
-    sandbox.control.recreate.side_effect = None
-    assert sandbox.run(PLANS[kind](sandbox), incident).verdict == Verdict.PASSED
-
-
-def test_the_time_between_two_runs_is_no_work(incident: Incident, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 0.0
-    monkeypatch.setattr("rollproof.system.clock.time.clock_gettime", lambda _: now)
-    journal = Journal(incident.folder / "journal.jsonl", str)
-    for begin, end in ((100.0, 107.0), (1000.0, 1004.0)):  # the first one was killed
-        now = begin
-        journal.write(JournalEvent.STARTED, step="rollback", id=Step.ROLLBACK, of="")
-        unfinished = Unfinished.begin(incident, RollbackRequest(Kind.FULL, "c" * 40))
-        now = end
-        journal.write(JournalEvent.NOTED, text="at work")
-    record = unfinished.outcome(Verdict.PASSED, Moment.now())
-    assert (record.seconds, record.idle) == (11.0, 893.0)
-    assert done_line(record) == "rollback: passed in 11.0 s, and lay idle for 14 min between its runs"
 
 
 def _ended(name: str, image_id: str) -> RecordedContainer:
@@ -489,7 +405,7 @@ def test_what_ends_by_itself_is_re_created_first_where_it_has_another_image(
     recorded = facts(sandbox.commit)
     ended = (_ended("weights", image("backend")), _ended("topics", f"sha256:{'f' * 64}"))
     whole = replace(recorded, containers=(*recorded.containers, *ended))
-    save_baseline(sandbox.target.folders.baselines, sandbox.target.name, whole)
+    sandbox.save(whole)
     if now != "gone":
         there = image("backend") if now == "as it was" else image("worker")
         sandbox.engine.containers.return_value["weights"] = (Deployed(None, there),)
@@ -512,7 +428,7 @@ def test_a_service_has_as_many_containers_as_at_the_capture_again(
     one = next(container for container in recorded.containers if container.service == "backend")
     more = tuple(replace(one, name=f"{one.name[:-1]}{number}") for number in (2, 3))
     whole = replace(recorded, containers=(*recorded.containers, *more))
-    save_baseline(sandbox.target.folders.baselines, sandbox.target.name, whole)
+    sandbox.save(whole)
     sandbox.run(plan_service(sandbox.target, "backend"), incident)
     (up,) = sandbox.control.recreate.call_args_list
     assert up.kwargs["replicas"] == {"backend": 3}

@@ -1,22 +1,28 @@
-"""A rehearsal: what the old code and a restart come to, and which verdict the command ends with."""
+"""A rehearsal: what the old code and a restart come to, its verdict, and images without a label."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 from unittest.mock import Mock
 
 import pytest
 
+from fixtures.target import known_commit
 from reports.terminal.progress import Progress
 from rollback_actions import check_run
 from rollback_actions.backup import whole_backup
 from rollback_actions.gate import rehearsal
+from rollback_actions.gate.rehearsal import Rehearsal
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.session import Recorder
+from rollproof.baseline.facts import RecordedContainer
+from rollproof.engines.engine import Container
 from rollproof.errors import ActionFailed, ExitCode
 from rollproof.git.repository import head
-from rollproof.incident.incident import new_incident
 from rollproof.incident.journal import verify_journal
 from rollproof.migrations.effects import Effects
 from rollproof.profile.profile import load_target
@@ -24,7 +30,6 @@ from rollproof.record_names import JOURNAL
 from rollproof.verdict import Verdict
 from tests.unit.command_line import Ran
 from tests.unit.sandbox import SERVICES, Deployed, Sandbox, facts, free, git
-from tests.unit.saved_baseline import save_baseline
 from tests.unit.word_store import readable
 
 SAVED = "\n[premigration.state]\ncommit_file = 'commit.txt'\n"
@@ -44,7 +49,7 @@ class Rehearsed:
         for keeper in sandbox.keepers.values():
             keeper.words = {"a": "of release 1", "b": "of both"}
         self._run_on(sandbox.commit)
-        incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
+        incident = sandbox.new_incident()
         with Progress() as progress, readable(sandbox.keepers):
             steps = Recorder(Journal(incident.folder / JOURNAL, str), progress, free)
             outcome = rehearsal.Rehearsal(sandbox.target, sandbox.profile, sandbox.bad, incident, steps).run()
@@ -70,7 +75,7 @@ def rehearse(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Rehearsed:
     rehearsed = Rehearsed(sandbox)
 
     def captured(*_: object) -> Path:
-        return save_baseline(sandbox.target.folders.baselines, sandbox.target.name, facts(sandbox.commit))
+        return sandbox.save(facts(sandbox.commit))
 
     monkeypatch.setattr(rehearsal, "open_engine", lambda _: sandbox.engine)
     monkeypatch.setattr(rehearsal, "ComposeControl", lambda _: sandbox.control)
@@ -151,3 +156,41 @@ def test_the_command_ends_as_the_worst_of_all_verdicts(
     said = run("rehearse", "c" * 40, code=code)
     assert f"after the migration: {checks}\n" in said
     assert f"rollback: {rolled_back}\n" in said
+
+
+Found = Mapping[str, tuple[Deployed, ...]]
+BEFORE: Found = {"backend": (Deployed(None, "a"),), "nginx": (Deployed(None, "n"),)}
+
+
+def not_migrated(monkeypatch: pytest.MonkeyPatch, before: Found, found: Found) -> list[str]:
+    application = SimpleNamespace(services=("backend", "nginx"))
+    target = SimpleNamespace(engine=None, application=application)
+    monkeypatch.setattr(rehearsal, "open_engine", lambda _: SimpleNamespace(containers=lambda: found))
+    given = cast("Rehearsal", SimpleNamespace(target=target, migration="new"))
+    return Rehearsal._not_migrated(given, cast("Mapping[str, tuple[Container, ...]]", before))
+
+
+def test_images_without_labels_are_migrated_when_one_of_them_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not_migrated(monkeypatch, BEFORE, {**BEFORE, "backend": (Deployed(None, "b"),)}) == []
+    # A service may have a label beside others without one.
+    labelled = {**BEFORE, "backend": (Deployed("new", "b"),)}
+    assert not_migrated(monkeypatch, BEFORE, {**labelled, "nginx": (Deployed(None, "m"),)}) == []
+
+
+def test_images_without_labels_that_are_those_of_before_are_not_migrated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert not_migrated(monkeypatch, BEFORE, BEFORE) == [
+        "backend, nginx (the images of before, without a label)"
+    ]
+    old = {**BEFORE, "backend": (Deployed("old", "b"),), "nginx": (Deployed(None, "m"),)}
+    assert not_migrated(monkeypatch, BEFORE, old) == ["backend (old)"]
+    assert not_migrated(monkeypatch, BEFORE, {"nginx": (Deployed(None, "m"),)}) == ["backend (no container)"]
+
+
+def test_without_a_label_the_image_stands_for_its_commit() -> None:
+    recorded = RecordedContainer("backend", "t-backend-1", "t/backend:current", "sha256:1", None, None, ())
+    other = replace(recorded, image_id="sha256:2")
+    labelled = replace(recorded, revision="c" * 40)
+    assert known_commit(recorded) == "that of image sha256:1" != known_commit(other)
+    assert known_commit(labelled) == "c" * 40 == known_commit(replace(labelled, image_id="sha256:2"))

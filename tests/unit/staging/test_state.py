@@ -1,4 +1,4 @@
-"""The state folder: secrets that stay, and are nobody else's to read; slots; the application's folder."""
+"""The state folder: secrets that stay, and are nobody else's to read; slots; files and engines of others."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from rollproof.errors import Problem
 from rollproof.profile.profile import load_target
+from staging.engine import docker_engine
 from staging.releases.release_repository import create_repository
 from staging.stack.shape import Shape
 from staging.stack.slot import SLOTS, Slot
@@ -63,3 +64,12 @@ def test_files_of_another_origin_are_left_alone(tmp_path: Path) -> None:
     with pytest.raises(Problem, match="files of another origin"):
         create_repository(tmp_path)
     assert (tmp_path / "precious").read_text() == "mine"
+
+
+def test_an_engine_named_by_the_environment_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
+    with pytest.raises(Problem) as caught, docker_engine(lambda _: None):
+        pass
+    assert "Docker engine: expected an answer, observed none (from DOCKER_HOST=unix:///nowhere.sock)" in str(
+        caught.value
+    )

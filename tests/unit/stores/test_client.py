@@ -98,8 +98,3 @@ def test_a_connection_that_cannot_be_opened_is_told_in_words(error: Exception, m
     with pytest.raises(Unverifiable) as caught:
         ask(Toy(fails=error))
     assert (caught.value.observed, caught.value.means) == (str(error), means)
-
-
-def test_an_error_that_is_not_the_drivers_stays_what_it_is() -> None:
-    with pytest.raises(KeyError):
-        ask(Toy(), KeyError("of our own"))

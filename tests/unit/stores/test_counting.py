@@ -1,9 +1,10 @@
-"""Neighbours of a fault are judged by themselves; a store that hangs is asked no more."""
+"""A fault leaves its neighbours alone, a store that hangs is asked no more, and drivers load side by side."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,8 @@ from fixtures.cases import CountCase
 from fixtures.gating.evidence import Expect
 from rollproof.errors import Meaning, Mismatch, Unverifiable
 from rollproof.stores.counting import Silences, counted
-from rollproof.system.side_by_side import asked_once
+from rollproof.stores.registry import at_place
+from rollproof.system.side_by_side import asked_once, each
 from tests.unit.content_stand_in import StandIn
 
 
@@ -125,18 +127,17 @@ def test_a_question_that_took_too_long_silences_no_store_that_answers() -> None:
     silences.require("other")
 
 
-def test_a_problem_is_remembered_as_an_answer_is() -> None:
-    asked: list[str] = []
+# Whoever begins with the first gets both. A second thread that begins with the other holds what the first
+# one waits for, and Python gives that one a half.
+FIRST = "import time\ntime.sleep(0.3)\nfrom knot_second import late\nfound = late\n"
+SECOND = "import knot_first\nlate = found = 1\n"
 
-    def ask(name: str) -> str:
-        asked.append(name)
-        if name == "bad":
-            raise problem(Meaning.OTHER)
-        return name
 
-    once = asked_once(ask)
-    assert [once("good"), once("good")] == ["good", "good"]
-    for _ in range(2):
-        with pytest.raises(Unverifiable):
-            once("bad")
-    assert asked == ["good", "bad"]
+def test_modules_that_import_each_other_are_whole_in_every_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "knot_first.py").write_text(FIRST)
+    (tmp_path / "knot_second.py").write_text(SECOND)
+    places = ("knot_first:found", "knot_second:found")
+    assert each(at_place, places, workers=2, name="import") == dict.fromkeys(places, 1)

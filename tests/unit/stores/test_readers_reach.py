@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
-from functools import partial
 from types import FunctionType, ModuleType
 
 import pytest
@@ -114,19 +113,3 @@ def test_what_checks_are_given_holds_no_secret_of_an_operator(target: Target) ->
 def test_only_s3_is_exported_as_the_operator() -> None:
     """MinIO lets no reader read old versions; a second kind wants a reason as good."""
     assert [kind for kind, known in kinds().items() if Trait.OPERATORS_EXPORT in known.traits] == ["s3"]
-
-
-def test_a_secret_is_found_wherever_it_is() -> None:
-    profile = section("mysql")
-
-    class Slotted:
-        __slots__ = ("hidden",)
-
-        def __init__(self) -> None:
-            self.hidden = {1: [profile]}
-
-    def closure() -> object:
-        return profile
-
-    for holder in (Slotted(), closure, partial(print, profile), {"a": (profile,)}, [closure].append):
-        assert _holds(holder, OPERATOR)

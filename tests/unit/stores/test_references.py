@@ -12,15 +12,7 @@ from rollproof.errors import Meaning, Mismatch, Unverifiable
 from rollproof.profile.sections import Reference, References
 from rollproof.stores.names import Name, names_of
 from rollproof.stores.reader import Reader
-from rollproof.stores.references import (
-    MOST_TOLERATED,
-    Followed,
-    follow,
-    hash_of,
-    judge,
-    look,
-    require_whole,
-)
+from rollproof.stores.references import MOST_TOLERATED, Followed, follow, hash_of, judge, look, require_whole
 from tests.unit.content_stand_in import StandIn
 from tests.unit.redaction.test_personal import PERSONAL
 

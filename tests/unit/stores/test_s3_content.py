@@ -1,10 +1,11 @@
-"""The pure parts of the S3 content reader."""
+"""The pure parts of the reader of S3, and of its export."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
@@ -26,8 +27,8 @@ from rollproof.stores.reach import Reach, Readable
 from rollproof.stores.s3 import objects as s3_objects
 from rollproof.stores.s3.client import S3
 from rollproof.stores.s3.descriptor import S3Profile
-from rollproof.stores.s3.objects import expires_at, link, look_at, read_object
-from rollproof.stores.s3.reader import S3Reader, version_record
+from rollproof.stores.s3.objects import StoredObject, expires_at, link, read_object
+from rollproof.stores.s3.reader import S3Reader, hashes, version_record
 from rollproof.stores.s3.settings import DENIED, plain
 
 READER = Account(user="reader", password=SecretStr("correct-horse"))
@@ -159,21 +160,6 @@ def test_an_object_is_read_as_it_is_stored_and_each_stretch_has_a_deadline_of_it
     assert (sink.getvalue(), len(begun), len(asked)) == (b"abcde", 2, 3)
 
 
-def test_tags_are_asked_for_only_where_there_are_some() -> None:
-    asked = list[str]()
-
-    def told(_: str, key: str, **__: object) -> dict[str, str]:
-        asked.append(key)
-        return {"a": "b"}
-
-    counts = {"bare": {}, "k": {"X-Amz-Tagging-Count": "0"}, "tagged": {"X-Amz-Tagging-Count": "1"}}
-    stat = {key: SimpleNamespace(size=0, metadata=headers) for key, headers in counts.items()}
-    client: Any = SimpleNamespace(get_object_tags=told, stat_object=lambda _, key, **__: stat[key])
-    assert [look_at(client, "b", key).tags for key in counts] == [{}, {}, {"a": "b"}]
-    assert look_at(client, "b", "tagged", tags=False).tags == {}
-    assert asked == ["tagged"]
-
-
 def test_a_content_is_copied_where_no_link_leads(tmp_path: Path) -> None:
     """A backup and its safety copy may lie on two file systems."""
     content = tmp_path / "content"
@@ -183,3 +169,14 @@ def test_a_content_is_copied_where_no_link_leads(tmp_path: Path) -> None:
             link(content, place)
             assert place.read_bytes() == b"lamp"
         assert (Path(elsewhere) / "place").stat().st_dev != content.stat().st_dev
+
+
+FOUND = StoredObject("b", "key", None, "", 4, "0102", {"content-type": "text/plain"}, {"a": "b"})
+
+
+def test_a_reader_that_is_not_told_of_tags_has_another_hash() -> None:
+    nothing: frozenset[str] = frozenset()
+    untold = replace(FOUND, tags={})
+    assert hashes(FOUND, nothing) == {FOUND.record(nothing).hash, untold.record(nothing).hash}
+    assert len(hashes(FOUND, nothing)) == 2
+    assert len(hashes(FOUND, frozenset({"tags"}))) == len(hashes(untold, nothing)) == 1

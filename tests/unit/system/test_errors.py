@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import pickle
-from pathlib import Path
 
 import pytest
 
-from rollproof.errors import (
-    ActionFailed,
-    Described,
-    Meaning,
-    Mismatch,
-    Problem,
-    Unverifiable,
-    reason_of,
-)
+from rollproof.errors import ActionFailed, Described, Meaning, Mismatch, Problem, Unverifiable
 from rollproof.stores.contract import Untold
 
 
@@ -37,14 +26,3 @@ def test_what_is_wrong_fails_and_what_is_not_known_is_broken() -> None:
     assert issubclass(Mismatch, AssertionError)
     assert not issubclass(Mismatch, Problem)
     assert not issubclass(Problem, AssertionError)
-
-
-def test_why_a_file_was_refused_is_said_without_number_and_path(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="such") as missing:
-        (tmp_path / "none").read_text()
-    assert reason_of(missing.value) == os.strerror(errno.ENOENT)
-    (tmp_path / "bytes").write_bytes(b"\xff")
-    with pytest.raises(UnicodeDecodeError) as no_text:
-        (tmp_path / "bytes").read_text(encoding="utf-8")
-    assert reason_of(no_text.value) == "bytes that are not UTF-8"
-    assert reason_of(TimeoutError()) == "TimeoutError"

@@ -10,12 +10,7 @@ import certifi
 import pytest
 from pydantic import SecretStr
 
-from rollproof.system.http import (
-    Request,
-    _certificates,
-    fetch,
-    latest,
-)
+from rollproof.system.http import Request, _certificates, fetch, latest
 from tests.unit.application_stand_in import Exchange, running
 
 

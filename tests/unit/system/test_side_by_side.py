@@ -5,12 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar, copy_context
-from itertools import count
 
 import pytest
 
 from rollproof.errors import Problem, Unverifiable
-from rollproof.system.side_by_side import AHEAD, Ahead, Workers, each, every
+from rollproof.system.side_by_side import Ahead, Workers, each, every
 from rollproof.system.steps import ReportStep, recorded_in, step
 from tests.unit.processes import one_ctrl_c
 
@@ -29,23 +28,6 @@ def test_results_come_in_the_order_of_the_items() -> None:
 
     assert each(part, range(4), workers=4, name="part") == {0: 0, 1: 1, 2: 4, 3: 9}
     assert list(each(part, range(4), workers=4, name="part")) == [0, 1, 2, 3]
-
-
-def test_no_more_run_than_there_are_workers() -> None:
-    lock, two = threading.Lock(), threading.Barrier(2)
-    running, most = 0, 0
-
-    def part(_: int) -> None:
-        nonlocal running, most
-        with lock:
-            running += 1
-            most = max(most, running)
-        two.wait(LONG)  # both workers are in use at once
-        with lock:
-            running -= 1
-
-    each(part, range(20), workers=2, name="part")
-    assert most == 2
 
 
 def test_what_comes_before_an_error_is_not_lost() -> None:
@@ -148,16 +130,6 @@ def _merged(workers: Workers, do: Callable[[int], int], items: Iterable[int]) ->
 
 Way = Callable[[Workers, Callable[[int], int], Iterable[int]], Iterator[int]]
 BOTH = pytest.mark.parametrize("way", [_in_order, _merged])
-
-
-@BOTH
-def test_few_items_are_taken_before_their_turn(way: Way) -> None:
-    taken = count()
-    with Workers(2, "part") as workers:
-        results = way(workers, lambda number: number, (next(taken) for _ in count()))
-        assert {next(results) for _ in range(3)}
-        results.close()  # type: ignore[attr-defined]
-    assert next(taken) <= 2 * AHEAD + 3
 
 
 @BOTH

@@ -1,4 +1,4 @@
-"""The data safety matrix: a profile may be stricter than it, and is refused where it is weaker."""
+"""The data safety matrix, which a profile may not be weaker than; and whether a backup holds enough."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import pytest
 from rollproof.profile.kinds import means_of
 from rollproof.profile.mistakes import ProfileProblem
 from rollproof.profile.profile import load_target
-from rollproof.profile.sections import StoreProfile
+from rollproof.profile.sections import Policy, StoreProfile
 from rollproof.profile.store_descriptor import Means
+from rollproof.stores.policy import in_proportion
 from tests.conftest import write_profile
 
 ACCOUNT = '{user = "reader", password = {file = "canary_password"}}'
@@ -95,3 +96,31 @@ def test_what_a_backup_must_be_follows_from_the_settings_of_a_store(
 ) -> None:
     risk = {"mongodb": "medium", "qdrant": "medium", "milvus": "high"}.get(kind, "low")
     assert means_of(store(tmp_path, kind, risk, more)) is means
+
+
+@pytest.mark.parametrize(
+    ("policy", "kept", "live", "recorded", "enough"),
+    [
+        ("exact", 95, 100, 100, True),
+        ("exact", 94, 100, 100, False),
+        ("exact", 106, 100, 100, False),
+        ("exact", None, 0, None, False),
+        # Users add records, before the backup and after it.
+        ("grows", 56, 99, 50, True),
+        ("changes", 56, 99, 50, True),
+        ("grows", 47, 99, 50, False),
+        ("grows", None, 99, 50, False),
+        ("grows", None, 0, 0, False),
+        # Made since the baseline.
+        ("grows", None, 1, None, True),
+        # Users removed some since.
+        ("changes", 20, 20, 50, True),
+        ("volatile", 1, 100, 100, True),
+        ("volatile", 0, 100, 100, False),
+        ("volatile", None, 0, 100, True),
+    ],
+)
+def test_what_users_add_is_no_lack_of_a_backup(
+    policy: Policy, kept: int | None, live: int, recorded: int | None, *, enough: bool
+) -> None:
+    assert in_proportion(kept, live, 5.0, policy, recorded) is enough

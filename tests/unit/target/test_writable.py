@@ -97,11 +97,3 @@ def test_a_server_that_cannot_read_the_backup_is_refused() -> None:
     keeper.refuse_unreadable({**older}, kept)
     with pytest.raises(ActionFailed, match=r"redis 7\.2\.4, for redis 7\.0\.15"):
         keeper.refuse_unreadable(kept, {**older})
-
-
-@pytest.mark.parametrize(("part", "said"), [("", "restore"), ("database 0", "restore of database 0")])
-def test_a_store_that_is_restored_by_half_says_so(part: str, said: str) -> None:
-    assert str(Keeper(_writable()).half(part)).splitlines() == [
-        f"{said} of store one: expected 9 keys, observed 7 keys (from 127.0.0.1:9)",
-        "HINT: the store is between old and new: stop everything that writes to it, and restore again",
-    ]

@@ -5,15 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 
-from rollproof.engines.engine import (
-    Container,
-    Endpoint,
-    Inside,
-    KeyedHash,
-    RunningContainer,
-    Stranger,
-    Usage,
-)
+from rollproof.engines.engine import Container, Endpoint, Inside, KeyedHash, RunningContainer, Stranger, Usage
 from rollproof.git.repository import head
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Address

@@ -1,14 +1,53 @@
-"""Each category holds what it is for; what a check of a phase says when it is red has one of its own."""
+"""The page of a record: it calls nobody, and each category holds what it is for."""
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Mapping
 
 import pytest
 
 from reports.allure.categories import CATEGORIES, code_of
+from reports.html.html import sealed, with_front
 from rollproof.errors import Meaning
+
+ANALYTICS = """<script async src="https://www.googletagmanager.com/gtag/js?id=G-1"></script>
+    <script>
+        function gtag(){dataLayer.push(arguments);}
+        gtag('config', 'G-1', {"report": "awesome"});
+    </script>"""
+
+
+def page(*, analytics: str = ANALYTICS, body: str = "", bundle: str = "start()") -> str:
+    code = base64.b64encode(bundle.encode()).decode()
+    return f"""<!DOCTYPE html>
+<html><head>
+<meta charset="utf-8"><link rel="icon" href="data:image/svg+xml,%3Csvg%3E"></head>
+<body><script src="data:text/javascript;base64,{code}"></script>
+{analytics}
+<script>d("widgets/statistic.json", "eyJ0b3RhbCI6NTB9")</script>
+<a href="https://allurereport.org">Allure</a>{body}</body></html>"""
+
+
+def test_the_analytics_are_removed_and_nothing_else() -> None:
+    result = sealed(page())
+
+    assert "googletagmanager" not in result
+    assert "gtag" not in result
+    policy = result[
+        result.index("<meta http-equiv") : result.index(">", result.index("<meta http-equiv")) + 1
+    ]
+    assert "default-src 'none'" in policy
+    assert "https:" not in policy
+    assert result.index(policy) < result.index("<link")
+    assert result.replace(f"\n    {policy}", "") == page(analytics="")
+
+
+def test_the_first_screen_is_the_beginning_of_the_body() -> None:
+    made = with_front(sealed(page()), "<section>\\1 first</section>")
+    assert "<body><section>\\1 first</section><script" in made
+
 
 WRONG = {
     Meaning.LATE: "late",
@@ -44,11 +83,3 @@ def test_a_meaning_has_one_category_beside_the_rest(
     for meaning in Meaning:
         own = [f"{name}: {categories[meaning]}"] if meaning in categories else []
         assert categories_of(status, trace + code_of(meaning)) == [*own, f"{name}: other"], meaning
-
-
-def test_what_has_no_code_is_in_the_rest() -> None:
-    said = "late: phase2: expected done within 180 s, observed not started\n[means:late] is no code here"
-    assert categories_of("failed", said) == ["Verified wrong: other"]
-    assert categories_of("broken", "") == ["Could not verify: other"]
-    assert categories_of("skipped", "") == ["Blocked"]
-    assert categories_of("passed", code_of(Meaning.OTHER)) == []

@@ -1,0 +1,80 @@
+"""What a check expects: both sides are kept and said once, and its verdict is that of what was found."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fixtures.gating.evidence import Expect, Sides
+from fixtures.gating.gate import BLOCKED, Gate
+from fixtures.gating.recorder import judge
+from rollproof.errors import Meaning, Mismatch, Problem, Unverifiable
+from rollproof.verdict import Verdict
+
+
+@pytest.mark.parametrize(
+    ("said", "holding", "failing"),
+    [
+        ({"observed": 3}, "3", "3"),
+        ({"instead": "five"}, "four", "five"),
+        ({"observed": 4, "instead": "five"}, "4", "five"),
+        # Nothing at all is something that can be observed.
+        ({"observed": ""}, "", ""),
+        ({"observed": 0}, "0", "0"),
+    ],
+)
+def test_both_sides_are_kept(said: dict[str, Any], holding: str, failing: str) -> None:
+    sides: list[Sides] = []
+    expect = Expect(sides, source="here", hint="mend it")
+    expect(True, what="w", expected="four", **said)
+    with pytest.raises(Mismatch) as raised:
+        expect(False, what="w", expected="four", **said)
+    assert sides == [Sides("four", holding), Sides("four", failing)]
+    assert str(raised.value.observed) == failing
+
+
+@pytest.mark.parametrize("lacking", ["observed", "source", "hint"])
+@pytest.mark.parametrize("holds", [True, False])
+def test_an_expectation_says_what_is_observed_where_and_what_to_do(lacking: str, *, holds: bool) -> None:
+    words = {"observed": "b", "source": "here", "hint": "look"}
+    del words[lacking]
+    with pytest.raises(TypeError, match="w: an expectation "):
+        Expect([])(holds, what="w", expected="a", **words)
+
+
+def test_what_an_expectation_says_itself_goes_before_what_is_said_for_all() -> None:
+    every = Expect([]).of("there", hint="wait", means=Meaning.LATE)
+    with pytest.raises(Unverifiable) as raised:
+        every(0, what="it", expected="a", observed="b", source="here", otherwise=Unverifiable)
+    assert (raised.value.source, raised.value.hint, raised.value.means) == ("here", "wait", Meaning.LATE)
+
+
+def _judged(error: BaseException, *, skipped: bool = False, gate: Gate | None = None) -> Any:  # noqa: ANN401
+    """Return verdict, reason and meaning of a check that ended with `error`."""
+    item: Any = SimpleNamespace(stash=pytest.Stash())
+    if gate is not None:
+        item.stash[BLOCKED] = gate
+    report: Any = SimpleNamespace(passed=False, skipped=skipped)
+    call: Any = SimpleNamespace(excinfo=SimpleNamespace(value=error))
+    return judge(item, report, call)
+
+
+@pytest.mark.parametrize("means", Meaning)
+@pytest.mark.parametrize(
+    ("kind", "verdict"),
+    [(Mismatch, Verdict.FAILED), (Problem, Verdict.BROKEN), (Unverifiable, Verdict.BROKEN)],
+)
+def test_an_error_is_judged_by_its_kind_and_meaning(
+    kind: type[Mismatch | Problem], verdict: Verdict, means: Meaning
+) -> None:
+    error = kind(what="a", expected="b", observed="failed: late", source="d", hint="e", means=means)
+    assert _judged(error)[::2] == (verdict, means)
+
+
+def test_a_check_is_blocked_by_its_gate_and_by_no_words() -> None:
+    skipped = pytest.skip.Exception("blocked")
+    assert _judged(skipped, skipped=True)[0] is Verdict.BROKEN
+    blocked = _judged(skipped, skipped=True, gate=Gate("blocked"))
+    assert blocked == (Verdict.BLOCKED, "blocked", Meaning.OTHER)
