@@ -7,4 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
+
 os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
+pytest.register_assert_rewrite("rollproof.contract")

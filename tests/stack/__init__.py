@@ -1,5 +1,1 @@
 """Tests against the real servers of the staging stack."""
-
-import pytest
-
-pytest.register_assert_rewrite("rollproof.contract")
