@@ -21,6 +21,7 @@ from tests.unit.lock_stand_in import StandInPlace, keep_locks_in_memory
 from tests.unit.made_incident import MadeIncident
 from tests.unit.rolled_back import History, RolledBack, make_history, make_rolled_back
 from tests.unit.sandbox import Releases, Sandbox, make_releases, make_rollable
+from tests.unit.team_stand_in import Channels, channels
 
 # Laws are tried with the same few examples in every run, and with others by
 # `-p hypothesispytest --hypothesis-profile=many`, or `=night`. How long one takes says nothing where machines
@@ -45,6 +46,13 @@ def stand_in() -> Iterator[StandIn]:
     """An application that answers as a test tells it to."""
     with running() as application:
         yield application
+
+
+@pytest.fixture
+def server() -> Iterator[Channels]:
+    """Channels that hear what people are told."""
+    with channels() as there:
+        yield there
 
 
 @pytest.fixture(autouse=True)

