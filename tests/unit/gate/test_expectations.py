@@ -38,7 +38,7 @@ def test_both_sides_are_kept(said: dict[str, Any], holding: str, failing: str) -
 @pytest.mark.parametrize("lacking", ["observed", "source", "hint"])
 @pytest.mark.parametrize("holds", [True, False])
 def test_an_expectation_says_what_is_observed_where_and_what_to_do(lacking: str, *, holds: bool) -> None:
-    words = {"observed": "b", "source": "here", "hint": "look"}
+    words: dict[str, Any] = {"observed": "b", "source": "here", "hint": "look"}
     del words[lacking]
     with pytest.raises(TypeError, match="w: an expectation "):
         Expect([])(holds, what="w", expected="a", **words)

@@ -23,6 +23,7 @@ from rollproof.planning.plan import plan_database, plan_emergency, plan_full
 from rollproof.profile.mistakes import ProfileProblem
 from rollproof.profile.profile import Target, load_target
 from rollproof.stores.contract import Pace
+from rollproof.stores.mounts import reader
 from rollproof.stores.mounts.descriptor import MountsProfile
 from rollproof.stores.mounts.keeper import Keeper
 from rollproof.stores.mounts.reader import MountsReader
