@@ -56,7 +56,7 @@ def test_each_fault_of_a_host_is_seen_by_its_own_check(
     expect(
         outcome,
         {
-            "test_clock_of_another_host[wrong]": ("failed", "within 1 s", "observed -5."),
+            "test_clock_of_another_host[wrong]": ("failed", "within 1 s", "observed -"),
             "test_engine_of_another_host[wrong]": ("failed", "observed ", "nowhere.sock"),
             **{f"test_{what}_of_another_host[dead]": dead for what in ("disk", "memory", "clock", "engine")},
         },
