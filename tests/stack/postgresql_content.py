@@ -42,6 +42,11 @@ INSERT INTO t (id, plain, limited, fixed, folded, raw, texts, json, jsonb, large
 CONTENT = r"""
 CREATE EXTENSION pg_trgm VERSION '1.3';
 CREATE EXTENSION hstore;
+DO $$ BEGIN CREATE ROLE application; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+ALTER DATABASE scratch OWNER TO application;
+SET ROLE application;
+CREATE EXTENSION citext;
+RESET ROLE;
 CREATE EXTENSION IF NOT EXISTS vector;
 CREATE SCHEMA "second; näme";
 CREATE TYPE colour AS ENUM ('red', 'green');

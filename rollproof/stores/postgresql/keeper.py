@@ -55,7 +55,14 @@ UNION ALL SELECT 'no extension ' || name FROM unnest(%(extensions)s::text[]) AS 
   WHERE name NOT IN (SELECT name FROM pg_available_extensions)
 """
 _SLOTS = "SELECT slot_name FROM pg_replication_slots WHERE database = %s ORDER BY 1"
-# A dump names no version of an extension: it comes back in the server's default one.
+# A dump names neither version nor owner of an extension: it would come back in the server's default version,
+# as the operator's own, and no migration by the application's account could update it.
+_MAKER = """
+SELECT r.rolname FROM pg_roles AS r, pg_available_extension_versions AS v
+WHERE r.rolname = %s AND v.name = %s AND v.version = %s AND (v.trusted OR NOT v.superuser)
+AND has_database_privilege(r.oid, current_database(), 'CREATE')
+AND has_schema_privilege(r.oid, 'public', 'CREATE')
+"""
 _ANOTHER = """
 SELECT 1 FROM pg_available_extension_versions AS v JOIN pg_available_extensions AS e USING (name)
 WHERE name = %s AND version = %s AND version <> default_version
@@ -122,10 +129,14 @@ class Keeper(DumpKeeper):
         with self._connected(self._database, countdown) as session:
             for name, one in extensions(kept).items():
                 place, version = one["schema"], one["version"]
+                maker = rows(session, _MAKER, [one.get("owner"), name, version])
                 # A new database has no other schemas.
-                if place in {"public", "pg_catalog"} and rows(session, _ANOTHER, [name, version]):
+                if place in {"public", "pg_catalog"} and (maker or rows(session, _ANOTHER, [name, version])):
                     made = f"{quoted(name)} SCHEMA {quoted(place)} VERSION {literal(version)} CASCADE"
-                    run(session, f"CREATE EXTENSION IF NOT EXISTS {made}")
+                    with session.transaction():
+                        for (owner,) in maker:
+                            run(session, f"SET LOCAL ROLE {quoted(owner)}")
+                        run(session, f"CREATE EXTENSION IF NOT EXISTS {made}")
             self._program(countdown, "pg_restore", "--exit-on-error", *self._way(session), stdin=dump)
             # Without statistics the first queries of users would read whole tables.
             run(session, "ANALYZE")

@@ -106,8 +106,10 @@ SELECT n.nspname AS "of", {_role("n.nspowner")}, {_acl("n.nspacl", "n", "n.nspow
 FROM pg_namespace AS n WHERE {_OWN} AND {_of_users("pg_namespace", "n.oid")}
 """,
     "extension": """
-SELECT e.extname AS "of", e.extversion AS version, n.nspname AS schema
+SELECT e.extname AS "of", e.extversion AS version, n.nspname AS schema,
+  CASE WHEN NOT r.rolsuper THEN r.rolname END AS owner
 FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace
+JOIN pg_roles AS r ON r.oid = e.extowner
 """,
     "sequence": f"""
 SELECT n.nspname || '.' || c.relname AS "of", {_role("c.relowner")}, {_acl("c.relacl", "s", "c.relowner")},
@@ -199,7 +201,7 @@ def difference(kept: Schemas, observed: Schemas) -> str | None:
     """Return the first object that differs, in words, or None.
 
     A restore builds indexes by the collations of now, and leaves out an index that was never finished. Of an
-    extension the server may have another version alone.
+    extension the server may have another version alone, and its owner may not be allowed to make it again.
     """
     return first_difference(_as_restored(kept), _as_restored(observed))
 
@@ -208,7 +210,7 @@ def _as_restored(schemas: Schemas) -> Schemas:
     found: dict[str, Any] = {name: one for name, one in schemas.items() if not name.startswith("collation ")}
     for name, one in found.items():
         if name.startswith("extension "):
-            found[name] = {**one, "version": None}
+            found[name] = {**one, "version": None, "owner": None}
         if "indexes" in one:
             valid = {index: facts for index, facts in one["indexes"].items() if facts["valid"]}
             found[name] = {**one, "indexes": valid}

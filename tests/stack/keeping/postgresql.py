@@ -146,7 +146,7 @@ class Postgresql(Subject):
         return FILLED
 
     def observe(self) -> object:
-        """Return a dump as text, with the settings of the database, and the versions that no dump has."""
+        """Return a dump as text, with the settings of the database, and what no dump has of extensions."""
         command = ["pg_dump", "--create", "--username=operator", f"--dbname={DATABASE}"]
         try:
             dump = self.server.control.run("postgresql", command, deadline=60)
@@ -154,7 +154,9 @@ class Postgresql(Subject):
             return "no database"
         # A key that is another one for each dump.
         lines = [line for line in dump.splitlines() if not line.startswith(("\\restrict", "\\unrestrict"))]
-        return lines, self.asked("SELECT extname, extversion FROM pg_extension ORDER BY 1")
+        return lines, self.asked(
+            "SELECT extname, extversion, extowner::regrole::text FROM pg_extension ORDER BY 1"
+        )
 
     def beside(self) -> object:
         return self.asked("SELECT * FROM t", OTHER), self.asked("SELECT rolname FROM pg_roles", OTHER)
