@@ -98,7 +98,8 @@ class _Host:
 
     def engine(self) -> tuple[str, str]:
         code, output, errors = self._run("docker info --format %s", "{{.Name}} {{.ServerVersion}}")
-        return ("", errors or output) if code else (output, "")
+        # Without an engine docker may end well all the same, and say nothing but its error.
+        return (output, "") if output and not code else ("", errors or f"exit code {code}")
 
     def _answer(self, command: str, *words: str) -> str:
         code, output, errors = self._run(command, *words)
