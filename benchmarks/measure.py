@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,13 @@ def measured(name: str, refused: str, action: Callable[[], object], times: int) 
         return Row(name, None, None, refused) if refused else measure(name, action, times)
     except RuntimeError as error:
         return Row(name, None, None, str(error))
+
+
+def peak_mebibytes() -> float:
+    """Return the peak memory of this process: that of `getrusage` begins with what its parent had."""
+    status = Path("/proc/self/status").read_text().splitlines()
+    (peak,) = (line for line in status if line.startswith("VmHWM"))
+    return int(peak.split()[1]) / 1024
 
 
 def side_by_side(ways: Mapping[str, Callable[[], object]], times: int) -> list[Measure]:

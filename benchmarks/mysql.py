@@ -20,7 +20,7 @@ from pydantic import SecretStr
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from benchmarks.measure import Measure, Row, compared, measure, measured
+from benchmarks.measure import Measure, Row, compared, measure, measured, peak_mebibytes
 from benchmarks.mysql_tables import CORRUPTIONS, DATABASE, SAVED, make_database, make_table
 from benchmarks.reladiff import PEER_SECONDS, Reladiff, run
 from rollproof.engines.engine import Endpoint
@@ -243,12 +243,9 @@ def _everything(server: Server) -> object:
 
 def _main(host: str, port: str, user: str) -> None:
     """Digest the table once; print the seconds and this process's peak memory in MiB."""
-    import resource  # noqa: PLC0415 - only here
-
     server = Server(host, int(port), SecretStr(os.environ[PASSWORD]), user)
     once = measure("", lambda: _digest(server, "t", 2, divide=True), 1)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    sys.stdout.write(f"{once.median} {peak}\n")
+    sys.stdout.write(f"{once.median} {peak_mebibytes()}\n")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from benchmarks.measure import Measure, Row, compared, measure
+from benchmarks.measure import Measure, Row, compared, measure, peak_mebibytes
 from benchmarks.mysql import Growth
 from benchmarks.reladiff import PEER_SECONDS, Reladiff
 from rollproof.engines.engine import Endpoint
@@ -136,8 +135,7 @@ def _main(host: str, port: str, user: str) -> None:
     """Divide and digest the table once; print the seconds and this process's peak memory in MiB."""
     account = Account(user=user, password=SecretStr(os.environ[PASSWORD]))
     once = measure("", lambda: _digest(Endpoint(host, int(port)), account, "t", 2), 1)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    sys.stdout.write(f"{once.median} {peak}\n")
+    sys.stdout.write(f"{once.median} {peak_mebibytes()}\n")
 
 
 if __name__ == "__main__":
