@@ -50,11 +50,11 @@ SHAPES: Mapping[str, tuple[str, tuple[object, ...], tuple[object, ...]]] = {
 # Most of the rows are written again while the index takes none: its definition and the rows stay the same.
 UNINDEXED = """
 SET allow_system_table_mods = on;
-UPDATE pg_index SET indisready = false WHERE indexrelid = 'by_at'::regclass;
+UPDATE pg_index SET indisready = false WHERE indexrelid = 'nearby'::regclass;
 CREATE TABLE aside AS SELECT * FROM scattered WHERE id % 4 > 0;
 DELETE FROM scattered WHERE id % 4 > 0;
 INSERT INTO scattered SELECT * FROM aside;
-UPDATE pg_index SET indisready = true WHERE indexrelid = 'by_at'::regclass;
+UPDATE pg_index SET indisready = true WHERE indexrelid = 'nearby'::regclass;
 DROP TABLE aside
 """
 
@@ -253,8 +253,8 @@ class Postgresql(Subject):
     def link(self, kind: str, options: str) -> None:
         """Build the index of `indexed`, or build it again."""
         self.run(
-            "DROP INDEX IF EXISTS by_at;\n"
-            f"CREATE INDEX by_at ON scattered USING {kind} (at vector_l2_ops) WITH ({options})"
+            "DROP INDEX IF EXISTS nearby;\n"
+            f"CREATE INDEX nearby ON scattered USING {kind} (at vector_l2_ops) WITH ({options})"
         )
 
     def define(self) -> None:
