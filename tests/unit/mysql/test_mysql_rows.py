@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from rollproof.stores.mysql.rows import _cell
 from rollproof.stores.mysql.table import Column, Key, between, hashed, row_hash
 
 
@@ -44,6 +45,11 @@ def test_a_bound_of_one_column() -> None:
     assert between(COLUMNS, '{"id": "5"}', '{"id": "-9"}') == "`id` >= 5 AND `id` < -9"
     assert between(COLUMNS, '{"id": "5"}', "", after=True) == "`id` > 5"
     assert between(COLUMNS, "", '{"na`me": "C3A9"}') == ("`na``me` < _utf8mb4 x'C3A9' COLLATE utf8mb4_bin")
+
+
+def test_an_invalid_choice_is_not_the_empty_one() -> None:
+    value = _cell(_column("x", "enum")).value
+    assert [value(number, "") for number in (0, 1)] == [0, ""]
 
 
 @pytest.mark.parametrize(

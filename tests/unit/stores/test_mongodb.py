@@ -26,6 +26,12 @@ def test_the_order_of_fields_is_left_out_where_the_server_keeps_none() -> None:
     assert canonical(one, frozenset(), ordered=True) != canonical(other, frozenset(), ordered=True)
 
 
+def test_a_field_is_left_out_in_each_document_of_a_list() -> None:
+    one, other = (_raw({"turns": [{"seen": seen, "text": "a"}, 7]}) for seen in (1, 2))
+    excluded = frozenset({"turns.seen"})
+    assert canonical(one, excluded, ordered=True) == canonical(other, excluded, ordered=True)
+
+
 def test_keys_are_as_mongosh_takes_them() -> None:
     written = {
         '"canary \\"a\\" é"': 'canary "a" é',
