@@ -17,13 +17,7 @@ from rollproof.incident.journal import JournalBroken
 from rollproof.incident.rehearsals import BEGAN, ENDED
 from rollproof.incident.reopening import closed_gates_for, read_reopenings
 from rollproof.record_names import UNFINISHED
-from tests.unit.rolled_back import (
-    CAUSE,
-    MIGRATION_FILE,
-    RolledBack,
-    commit,
-    roll_back,
-)
+from tests.unit.rolled_back import CAUSE, MIGRATION_FILE, RolledBack, commit, roll_back
 from tests.unit.sandbox import git
 
 
