@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,13 @@ USUAL = 0.05
 """The scale of a staging stack: 1,000 chunks beside the canary's, each with its vectors."""
 TIMES = (1, 10, 100)
 SECONDS = 3600
+# A program's peak is never below its parent's: a small one starts it. It prints the peak last, in KiB.
+_MEASURED = """
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(code)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +57,26 @@ def measure_growth(profile: Path, wreck: Callable[[], object]) -> list[Part]:
 
 
 def _run(environment: Mapping[str, str], *arguments: str) -> Part:
-    with tempfile.TemporaryFile() as output:
-        started = time.perf_counter()
-        command = [sys.executable, "-m", "rollproof", *arguments]
-        # In the foreground, so that Ctrl-C reaches it too.
-        limited = ["timeout", "--foreground", str(SECONDS), *command]
-        process = subprocess.Popen(limited, cwd=ROOT, env=environment, stdout=output, stderr=output)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        seconds = time.perf_counter() - started
-        if process.returncode != ExitCode.VERIFIED:
-            output.seek(0)
-            raise ActionFailed(
-                what=" ".join(arguments),
-                expected=f"exit code {ExitCode.VERIFIED:d}",
-                observed=f"{process.returncode}: {output.read().decode(errors='replace')[-500:]}",
-                source="rollproof",
-                hint="only a stack that is in order is measured",
-            )
-    return Part(arguments[0] if arguments[0] != "verify" else "phase 4", seconds, usage.ru_maxrss / 1024)
+    # In the foreground, so that Ctrl-C reaches it too.
+    limited = ["timeout", "--foreground", str(SECONDS), sys.executable, "-m", "rollproof", *arguments]
+    started = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", _MEASURED, *limited],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    seconds = time.perf_counter() - started
+    if done.returncode != ExitCode.VERIFIED:
+        raise ActionFailed(
+            what=" ".join(arguments),
+            expected=f"exit code {ExitCode.VERIFIED:d}",
+            observed=f"{done.returncode}: {done.stdout[-500:]}",
+            source="rollproof",
+            hint="only a stack that is in order is measured",
+        )
+    kibibytes = int(done.stdout.splitlines()[-1])
+    return Part(arguments[0] if arguments[0] != "verify" else "phase 4", seconds, kibibytes / 1024)
