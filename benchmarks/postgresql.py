@@ -46,16 +46,14 @@ VACUUM ANALYZE {name}
 def compare(server: PostgresqlServer, folder: Path, size: int, times: int = 5) -> list[Row]:
     """Return each reader's times for a table of `size` rows, and for two such tables."""
     for name in "tu":
-        server.do(TABLE.format(name=name, size=size))
+        server.do(TABLE.format(name=name, size=size), seconds=PEER_SECONDS)
     account = server.profile.operator
     peer = Reladiff(folder, "postgresql", server.endpoint, account, DATABASE)
-    with server.connect() as session:
+    with server.connect(seconds=PEER_SECONDS) as session:
 
         def scan() -> None:
             rows(session, "SELECT count(*), sum(hashtext(t::text)) FROM public.t AS t")
 
-        session.seconds = PEER_SECONDS
-        session.execute(f"SET statement_timeout = '{PEER_SECONDS}s'".encode())
         bare = measure("a bare scan: count(*), sum(hashtext(t::text))", scan, times)
     ours = measure("ours, digest on 2 connections", lambda: _digest(server.endpoint, account, "t", 2), times)
     measures: list[Measure | Row] = [
@@ -79,7 +77,7 @@ def grow(server: PostgresqlServer, sizes: Sequence[int], times: int = 3) -> list
     server.do("DROP TABLE IF EXISTS u")
     found = []
     for size in sizes:
-        server.do(TABLE.format(name="t", size=size))
+        server.do(TABLE.format(name="t", size=size), seconds=PEER_SECONDS)
         read = [
             subprocess.run(
                 command,

@@ -47,14 +47,18 @@ class PostgresqlServer:
     endpoint: Endpoint
     control: ComposeControl
 
-    def connect(self, database: str = DATABASE, account: Account | None = None) -> Session:
-        """Connect, as the operator by default."""
-        reach = Reach("postgresql", self.endpoint, account or self.profile.operator, 60)
+    def connect(
+        self, database: str = DATABASE, account: Account | None = None, seconds: float = 60
+    ) -> Session:
+        """Connect, as the operator by default; each statement may take `seconds`."""
+        reach = Reach("postgresql", self.endpoint, account or self.profile.operator, seconds)
         return Postgresql(reach, database).connect()
 
-    def do(self, statements: str, database: str = DATABASE, *, reader: bool = False) -> None:
+    def do(
+        self, statements: str, database: str = DATABASE, *, reader: bool = False, seconds: float = 60
+    ) -> None:
         """Run statements as the operator, or the reader; each in a transaction of its own."""
-        with self.connect(database, self.profile.reader if reader else None) as session:
+        with self.connect(database, self.profile.reader if reader else None, seconds) as session:
             session.execute("SET search_path = public")
             for statement in statements.split(";\n"):
                 if statement.strip():
