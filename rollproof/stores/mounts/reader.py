@@ -90,10 +90,14 @@ class File:
 
 @dataclass(slots=True)
 class Copy:
-    """A copy of a SQLite file with the logs beside it, as they were read one after the other."""
+    """A copy of a SQLite file with the logs beside it, as they were read one after the other.
+
+    It is `cut` if one of them became shorter while it was sent.
+    """
 
     file: Path
     hashes: dict[str, bytes] = field(default_factory=dict)
+    cut: bool = False
 
     def take(self, end: str, stream: IO[bytes]) -> None:
         """Copy the file itself, or the one with such an `end`; an index of a log in memory is no content."""
@@ -112,6 +116,8 @@ class Copy:
         that until now, and what its log had is still in it.
         """
         wal, *others = LOGS
+        if self.cut or before.cut:
+            return False
         if any(self.hashes.get(end) != before.hashes.get(end) for end in ("", *others)):
             return False
         if wal not in before.hashes or wal not in self.hashes:
@@ -422,10 +428,8 @@ class MountsReader(Listed):
             try:
                 with tarfile.open(fileobj=cast("IO[bytes]", TarStream(chunks)), mode="r|") as tar:
                     copy.take(end, File(place, next(iter(tar)), tar).opened())
-            except tarfile.TarError as error:
-                raise self._reach.failed(
-                    f"{place}: {error}", expected="a whole file", hint="read it again"
-                ) from None
+            except tarfile.TarError:
+                copy.cut = True
 
     def _is_volatile(self, path: str) -> bool:
         return bool(chosen([key_of(path)], self._profile.volatile))

@@ -268,7 +268,7 @@ class Postgresql(Subject):
             "DROP TABLE IF EXISTS parent CASCADE;\nDROP SEQUENCE IF EXISTS counter;\n"
             "DROP FUNCTION IF EXISTS twin(int);\nDROP FUNCTION IF EXISTS watch() CASCADE;\n"
             'DROP SCHEMA IF EXISTS "second; näme", late CASCADE;\nDROP TYPE IF EXISTS colour;\n'
-            "DROP DOMAIN IF EXISTS short;\nDROP EXTENSION IF EXISTS pg_trgm, hstore;\n"
+            "DROP DOMAIN IF EXISTS short;\nDROP EXTENSION IF EXISTS pg_trgm, hstore, citext;\n"
             "SELECT lo_unlink(oid) FROM pg_largeobject_metadata;\nALTER DATABASE scratch RESET ALL"
         )
 

@@ -453,3 +453,8 @@ def test_a_copy_of_a_sqlite_file_stands_while_its_log_alone_grows(tmp_path: Path
         assert second.follows(first)
         db.executescript("PRAGMA wal_checkpoint(FULL); INSERT INTO t VALUES (3)")
         assert not copied().follows(second)
+        cut = copied()
+        last = copied()
+        assert last.follows(cut)
+        cut.cut = True
+        assert not last.follows(cut)
