@@ -34,7 +34,8 @@ def postgresql() -> psycopg.Connection[TupleRow]:
         password=secret("postgresql_app"),
         connect_timeout=3,
         # The index is asked until enough notes of the notebook are found.
-        options="-c statement_timeout=60s -c hnsw.iterative_scan=strict_order",
+        options="-c statement_timeout=60s -c hnsw.iterative_scan=strict_order"
+        " -c hnsw.max_scan_tuples=1000000 -c hnsw.scan_mem_multiplier=10",
     )
 
 
