@@ -189,6 +189,10 @@ def _rules(bands: Bands) -> Iterator[tuple[str, Severity, _Judge, ProbeKind | No
     yield "vectors", bad, _share(other.vectors, _unanswered_vectors), kinds.VECTORS
 
 
+# From here on a figure is said without a fraction; below, in four digits.
+_WHOLE = 1000
+
+
 def _row(band: Band, figure: Figure, unit: str, *, below: bool = False) -> _Judge:
     """Judge a figure that must be beyond its limit in every sample; a missed beat ends the row."""
 
@@ -199,7 +203,7 @@ def _row(band: Band, figure: Figure, unit: str, *, below: bool = False) -> _Judg
         value = figure(samples[-1])
         if value is None:
             return Standing.UNKNOWN, _NO_FIGURE, 1, 0
-        text = f"{value:,.4g} {unit}"
+        text = f"{value:,.0f} {unit}" if value >= _WHOLE else f"{value:.4g} {unit}"
         if not beyond(value):
             return Standing.CLEAR, text, 1, 0
         count = 0
