@@ -39,8 +39,8 @@ from rollproof.system.side_by_side import Workers
 # The rows of names that come at a time.
 NAMES = 5_000
 _SEQUENCES = """
-SELECT schemaname || '.' || sequencename, coalesce(last_value + increment_by, start_value), increment_by
-FROM pg_sequences WHERE schemaname !~ '^pg_' ORDER BY 1
+SELECT schemaname || '.' || sequencename, increment_by FROM pg_sequences
+WHERE schemaname !~ '^pg_' ORDER BY 1
 """
 _CONNECTIONS = """
 SELECT (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
@@ -121,9 +121,19 @@ class PostgresqlReader(TableReader, Searched):
                 faults.append(f"sequence {name} goes on at {following}, behind {before}")
         return faults
 
-    def _sequences(self) -> list[tuple[Any, ...]]:
+    def _sequences(self) -> list[tuple[str, int, int]]:
+        """Return the name, the next number and the step of each sequence.
+
+        Of one that was set and has given no number since, or that the account may not read, the server's own
+        view says nothing: each is asked itself.
+        """
+        found = []
         with self._connected() as session:
-            return rows(session, _SEQUENCES)
+            for name, step in rows(session, _SEQUENCES):
+                following = f"last_value + CASE WHEN is_called THEN {step} ELSE 0 END"
+                ((number,),) = rows(session, f"SELECT {following} FROM {quoted_table(name)}")
+                found.append((name, number, step))
+        return found
 
     def beside(self) -> Beside:
         """Return roles, settings, replication slots, prepared transactions, and the databases of others."""

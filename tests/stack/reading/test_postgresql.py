@@ -100,6 +100,8 @@ def test_a_sequence_that_goes_back_is_told(subject: Postgresql, content: Reader)
         assert content.strayed(before) == []
         subject.run("SELECT nextval('up'), nextval('down')")
         assert content.strayed(before) == []
+        subject.run("SELECT setval('up', 40, false)")
+        assert content.positions()["public.up"] == 40
         subject.run("SELECT setval('up', 6);\nALTER SEQUENCE down RESTART;\nDROP SEQUENCE gone")
         assert content.strayed(before) == [
             "sequence public.gone is gone",
