@@ -15,7 +15,7 @@ from rich.table import Table
 
 from benchmarks import mongodb, mysql, postgresql, vectors
 from benchmarks.growth import TIMES, USUAL, measure_growth
-from benchmarks.measure import Measure, Row, compared
+from benchmarks.measure import Growth, Measure, Row, compared
 from benchmarks.overhead import CHECKS, measure_overhead
 from benchmarks.phases import ORDER, RECORD, measure_phases
 from benchmarks.rollback import measure_rollback
@@ -206,7 +206,7 @@ def _show(title: str, rows: Sequence[Row | Measure]) -> None:
     console.print(table)
 
 
-def _show_growth(title: str, grown: Sequence[mysql.Growth]) -> None:
+def _show_growth(title: str, grown: Sequence[Growth]) -> None:
     table = Table("rows", "median, s", "peak memory, MiB", title=title)
     for growth in grown:
         table.add_row(f"{growth.rows:,}", f"{growth.seconds:.2f}", f"{growth.peak_mebibytes:.0f}")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import statistics
+import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,35 @@ def peak_mebibytes() -> float:
     status = Path("/proc/self/status").read_text().splitlines()
     (peak,) = (line for line in status if line.startswith("VmHWM"))
     return int(peak.split()[1]) / 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """The cost of reading a table of `rows` rows: median seconds, and our process's peak memory."""
+
+    rows: int
+    seconds: float
+    peak_mebibytes: float
+
+
+def read_apart(
+    rows: int, command: Sequence[str], environment: Mapping[str, str], times: int, limit: float
+) -> Growth:
+    """Read a table by `command`, a process each time, which prints its seconds and its `peak_mebibytes`."""
+    read = [
+        subprocess.run(
+            command,
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=limit,
+            check=True,
+        ).stdout.split()
+        for _ in range(times)
+    ]
+    seconds, peaks = zip(*(map(float, one) for one in read), strict=True)
+    return Growth(rows, Measure("", seconds).median, max(peaks))
 
 
 def side_by_side(ways: Mapping[str, Callable[[], object]], times: int) -> list[Measure]:

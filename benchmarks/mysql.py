@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ from pydantic import SecretStr
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from benchmarks.measure import Measure, Row, compared, measure, measured, peak_mebibytes
+from benchmarks.measure import Growth, Measure, Row, compared, measure, measured, peak_mebibytes, read_apart
 from benchmarks.mysql_tables import CORRUPTIONS, DATABASE, SAVED, make_database, make_table
 from benchmarks.reladiff import PEER_SECONDS, Reladiff, run
 from rollproof.engines.engine import Endpoint
@@ -33,7 +32,6 @@ from rollproof.stores.mysql.reader import MysqlReader
 from rollproof.stores.reach import Reach, Readable
 from staging.engine import install
 
-ROOT = Path(__file__).parents[1]
 PART = 100_000
 SMALL = 2_000
 PASSWORD = "ROLLPROOF_BENCH_PASSWORD"  # noqa: S105 - the name of a variable
@@ -67,15 +65,6 @@ class Server:
             reader=account,
             operator=account,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Growth:
-    """The cost of reading a table of `rows` rows: median seconds, and our process's peak memory."""
-
-    rows: int
-    seconds: float
-    peak_mebibytes: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,21 +103,7 @@ def grow(server: Server, sizes: Sequence[int] = (200_000, 2_000_000), times: int
     with _database(server) as connection:
         for size in sizes:
             make_table(connection, "t", size)
-            seconds, peaks = [], []
-            for _ in range(times):
-                done = subprocess.run(
-                    command,
-                    cwd=ROOT,
-                    env=environment,
-                    capture_output=True,
-                    text=True,
-                    timeout=PEER_SECONDS,
-                    check=True,
-                )
-                second, peak = done.stdout.split()
-                seconds.append(float(second))
-                peaks.append(float(peak))
-            found.append(Growth(size, Measure("", tuple(seconds)).median, max(peaks)))
+            found.append(read_apart(size, command, environment, times, PEER_SECONDS))
     return found
 
 

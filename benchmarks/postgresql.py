@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import SecretStr
 
-from benchmarks.measure import Measure, Row, compared, measure, peak_mebibytes
-from benchmarks.mysql import Growth
+from benchmarks.measure import Growth, Measure, Row, compared, measure, peak_mebibytes, read_apart
 from benchmarks.reladiff import PEER_SECONDS, Reladiff
 from rollproof.engines.engine import Endpoint
 from rollproof.profile.sections import Account, Address
@@ -22,7 +20,6 @@ from rollproof.stores.postgresql.reader import PostgresqlReader
 from rollproof.stores.reach import Readable
 from tests.stack.postgresql_server import DATABASE, PostgresqlServer
 
-ROOT = Path(__file__).parents[1]
 PART = 100_000
 PASSWORD = "ROLLPROOF_BENCH_PASSWORD"  # noqa: S105 - the name of a variable
 TABLE = """
@@ -78,20 +75,7 @@ def grow(server: PostgresqlServer, sizes: Sequence[int], times: int = 3) -> list
     found = []
     for size in sizes:
         server.do(TABLE.format(name="t", size=size), seconds=PEER_SECONDS)
-        read = [
-            subprocess.run(
-                command,
-                cwd=ROOT,
-                env=environment,
-                capture_output=True,
-                text=True,
-                timeout=PEER_SECONDS,
-                check=True,
-            ).stdout.split()
-            for _ in range(times)
-        ]
-        seconds, peaks = zip(*(map(float, one) for one in read), strict=True)
-        found.append(Growth(size, Measure("", seconds).median, max(peaks)))
+        found.append(read_apart(size, command, environment, times, PEER_SECONDS))
     return found
 
 

@@ -6,11 +6,10 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.measure import Measure, Row, measured
+from benchmarks.measure import ROOT, Measure, Row, measured
 from rollproof.engines.engine import Endpoint
 from rollproof.profile.sections import Account
 
-ROOT = Path(__file__).parents[1]
 PEER_SECONDS = 600
 
 

@@ -25,7 +25,7 @@ from rollproof.cli.options import (
 from rollproof.errors import ActionFailed
 from rollproof.monitoring.samples import Sample, SampleWriter, samples_path
 from rollproof.monitoring.severity import Severity
-from rollproof.monitoring.tree import Scope, decide
+from rollproof.monitoring.tree import Scope
 from rollproof.system.process import stopping
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def plan(
     """
     from reports.answers.decision import decision_lines, decision_record
     from reports.terminal.document import answer
-    from rollproof.monitoring.assessment import assess_target, decision_by, with_code
+    from rollproof.monitoring.assessment import assess_target, decided, decision_by
     from rollproof.planning.plan import require_known
     from rollproof.planning.refusals import advice_of
     from rollproof.profile.profile import load_target
@@ -200,8 +200,7 @@ def plan(
         typer.echo(f"severity: {assessed.assessment.said}", err=as_json)
         decision = decision_by(target, assessed)
     else:
-        seconds = target.responding.investigation_seconds
-        decision = with_code(target, decide(Severity.CRITICAL, scope, seconds))
+        decision = decided(target, Severity.CRITICAL, scope)
     found = decision_record(advice_of(target, profile), decision, commit)
     answer(found, decision_lines, target.redactor().text, as_json=as_json)
 

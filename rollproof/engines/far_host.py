@@ -73,8 +73,8 @@ class _Host:
     def file_system(self, path: str) -> FileSystem:
         text = self._answer("stat -f -c %s %s", FORMAT, path)
         try:
-            return file_system_of(f"{path} of {self._name}", *map(int, text.split()))
-        except (TypeError, ValueError):
+            return file_system_of(f"{path} of {self._name}", text)
+        except ValueError:
             raise self._wrong("the figures of `stat -f`", text) from None
 
     def memory_percent(self) -> float:

@@ -58,33 +58,29 @@ class Host:
         return self._ask(mount.source, mount.name, "this host")
 
     def _ask(self, path: str, name: str, source: str, *through: str) -> FileSystem:
-        observed, figures = "", list[int]()
         try:
             text = run_command(
                 [*through, "stat", "-f", "-c", FORMAT, path],
                 what=f"file system of {name}",
                 deadline=Deadline(self._seconds),
             )
-            figures = [int(word) for word in text.split()]
+            return file_system_of(name, text)
         except ActionFailed as failure:
             observed = str(failure.observed)
         except ValueError:
-            observed = repr(text[:200])
-        if len(figures) != len(FORMAT.split()):
-            raise Unverifiable(
-                what=f"file system of {name}",
-                expected="its figures",
-                observed=observed or "none",
-                source=f"stat -f {path}, {source}",
-                hint="see that the path exists there, and that the image has the program stat",
-            )
-        return file_system_of(name, *figures)
+            observed = repr(text[:200]) if text else "none"
+        raise Unverifiable(
+            what=f"file system of {name}",
+            expected="its figures",
+            observed=observed,
+            source=f"stat -f {path}, {source}",
+            hint="see that the path exists there, and that the image has the program stat",
+        )
 
 
-def file_system_of(
-    name: str, block: int, blocks: int, free: int, available: int, inodes: int, inodes_free: int
-) -> FileSystem:
-    """Return the file system called `name`, by the figures of `FORMAT`."""
+def file_system_of(name: str, text: str) -> FileSystem:
+    """Return the file system called `name`, by what `stat` printed by `FORMAT`; else raises `ValueError`."""
+    block, blocks, free, available, inodes, inodes_free = map(int, text.split())
     usable = blocks - free + available
     return FileSystem(
         path=name,

@@ -20,6 +20,7 @@ from rollproof.monitoring.severity import (
     CUT_OFF,
     RECORDS_LOST,
     Assessment,
+    Severity,
     Standing,
     assess,
     assess_now,
@@ -91,8 +92,13 @@ def decision_by(target: Target, assessed: Assessed, *, still_bad: bool | None = 
     """Return the tree's decision by severity and scope of `assessed`; `still_bad` as for `decide`."""
     if assessed.assessment.cut_off:
         return Decision(Action.INVESTIGATE, CUT_OFF)
-    severity, seconds = assessed.assessment.severity, target.responding.investigation_seconds
-    return with_code(target, decide(severity, scope_of(target, assessed), seconds, still_bad=still_bad))
+    return decided(target, assessed.assessment.severity, scope_of(target, assessed), still_bad=still_bad)
+
+
+def decided(target: Target, severity: Severity, scope: Scope, *, still_bad: bool | None = None) -> Decision:
+    """Return the tree's decision for `target`; see `with_code`."""
+    seconds = target.responding.investigation_seconds
+    return with_code(target, decide(severity, scope, seconds, still_bad=still_bad))
 
 
 def with_code(target: Target, decision: Decision) -> Decision:

@@ -28,15 +28,15 @@ def test_the_root_is_as_statvfs_has_it() -> None:
 
 def test_a_disk_that_only_root_can_write_to_is_full() -> None:
     # 1000 blocks, 950 used, 50 reserved for root: 5 percent "free", and none of it to be had.
-    full = host.file_system_of("v", 4096, 1000, 50, 0, 100, 40)
+    full = host.file_system_of("v", "4096 1000 50 0 100 40")
     assert (full.size, full.free_percent, full.inodes_free_percent) == (4_096_000, 0, 40)
-    half = host.file_system_of("v", 4096, 1000, 500, 400, 100, 0)
+    half = host.file_system_of("v", "4096 1000 500 400 100 0")
     assert half.free_percent == pytest.approx(100 * 400 / 900)
     assert half.inodes_free_percent == 0
 
 
 def test_a_file_system_that_counts_no_inodes_is_not_out_of_them() -> None:
-    assert host.file_system_of("v", 4096, 1000, 500, 500, 0, 0).inodes_free_percent is None
+    assert host.file_system_of("v", "4096 1000 500 500 0 0").inodes_free_percent is None
 
 
 @pytest.mark.parametrize("path", ["/no/such/path", "/tmp/$(touch x)' \"; false"])  # noqa: S108
