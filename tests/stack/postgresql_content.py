@@ -82,7 +82,8 @@ CREATE PUBLICATION news FOR TABLE parent, child;
 CREATE STATISTICS related ON place, value FROM measured;
 ALTER DATABASE scratch SET work_mem = '5MB';
 COMMENT ON TABLE parent IS 'it''s; a line';
-SELECT lo_from_bytea(424242, '\x00ff27');
+SELECT lo_from_bytea(424242, '\x00ff27'), lo_from_bytea(424243, convert_to(repeat('page ', 1000), 'UTF8'));
+GRANT SELECT ON LARGE OBJECT 424243 TO application;
 INSERT INTO parent (name, note, tags) VALUES
   (E'a;b(''"\\\n)', 'short', 'a=>1'), (NULL, NULL, NULL), ('x', 'y', '');
 INSERT INTO child (parent) VALUES (500), (501);
@@ -92,6 +93,7 @@ INSERT INTO embedded VALUES (1, '[1,2,3]', '[1,2]'), (2, '[0,0,1]', NULL);
 REFRESH MATERIALIZED VIEW sums
 """
 FILLED = {
+    "pg_catalog.pg_largeobject_metadata": 2,
     "public.child": 2,
     "public.embedded": 2,
     "public.measured_2024": 1,
@@ -138,6 +140,12 @@ DEFINITIONS = {
     "a label of an enum": "ALTER TYPE colour ADD VALUE 'blue' BEFORE 'green'",
     "a domain": "ALTER DOMAIN short DROP CONSTRAINT short_check",
     "a sequence's step": "ALTER SEQUENCE counter INCREMENT BY 6",
+    "a sequence without its column": "ALTER SEQUENCE child_id_seq OWNED BY NONE",
+    "a large object's page": "SELECT lo_put(424243, 3000, 'x')",
+    "a large object's length": "SELECT lo_put(424242, 3, '\\x00')",
+    "a large object's owner": "ALTER LARGE OBJECT 424243 OWNER TO reader",
+    "a large object's rights": "REVOKE SELECT ON LARGE OBJECT 424243 FROM application",
+    "a large object lost": "SELECT lo_unlink(424242)",
     "an extension's version": "ALTER EXTENSION pg_trgm UPDATE",
     "an extension dropped": "DROP EXTENSION pg_trgm CASCADE",
     "a grant": "GRANT INSERT ON parent TO reader",
@@ -153,8 +161,6 @@ DEFINITIONS = {
 RECORDS = {
     "statistics dropped": "DROP STATISTICS related",
     "a rule": "CREATE RULE nothing AS ON DELETE TO measured DO INSTEAD NOTHING",
-    "a large object's content": "SELECT lo_put(424242, 0, 'x')",
-    "a large object": "SELECT lo_unlink(424242)",
     "rows deleted": "DELETE FROM child WHERE id = 1",
     "a row added": "INSERT INTO child VALUES (7, 502)",
     "one value changed": "UPDATE parent SET name = 'z' WHERE id = 502",

@@ -1,4 +1,4 @@
-"""A PostgreSQL server's roles, settings, replication slots and prepared transactions; an account's rights."""
+"""What is beside a PostgreSQL database's objects, such as roles, settings and slots; an account's rights."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from rollproof.stores.contract import Beside, Rights
 from rollproof.stores.postgresql.client import MAINTENANCE, Session, rows
 
 # Of a role no password; of settings those that somebody has set, in a file, on a command line or for a
-# database, without this session's own, and without texts that may hold a password.
+# database, without this session's own; of neither settings nor subscriptions what may hold a password.
 _COMPARED = """
 SELECT 'role ' || r.rolname, to_jsonb(r) - ARRAY['oid', 'rolname', 'rolpassword'] || jsonb_build_object(
   'member_of', (SELECT jsonb_object_agg(g.rolname, CASE WHEN m.admin_option THEN 'WITH ADMIN OPTION' END)
@@ -20,7 +20,11 @@ AND name !~ '_(conninfo|command)$'
 UNION ALL SELECT 'replication slot ' || slot_name, jsonb_build_object('type', slot_type, 'plugin', plugin,
   'database', database) FROM pg_replication_slots WHERE NOT temporary
 UNION ALL SELECT 'prepared transaction ' || gid, jsonb_build_object('owner', owner, 'database', database)
-FROM pg_prepared_xacts ORDER BY 1
+FROM pg_prepared_xacts
+UNION ALL SELECT 'subscription ' || subname, jsonb_build_object('owner', pg_get_userbyid(subowner),
+  'enabled', subenabled, 'publications', subpublications, 'slot', subslotname)
+FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+ORDER BY 1
 """
 _DATABASES = """
 SELECT 'database ' || datname FROM pg_database

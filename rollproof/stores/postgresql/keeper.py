@@ -29,7 +29,14 @@ from rollproof.stores.postgresql.client import (
     run,
 )
 from rollproof.stores.postgresql.descriptor import PostgresqlProfile
-from rollproof.stores.postgresql.schema import count_rows, difference, extensions, read_schemas, tables
+from rollproof.stores.postgresql.schema import (
+    LARGE_OBJECTS,
+    count_rows,
+    difference,
+    extensions,
+    read_schemas,
+    tables,
+)
 from rollproof.stores.postgresql.table import read_table
 from rollproof.stores.reach import Countdown
 from rollproof.stores.writable import Writable
@@ -162,6 +169,9 @@ class Keeper(DumpKeeper):
                 values = {name: "NULL" if value is None else literal(value) for name, value in row.items()}
                 with client.asked() as session, session.transaction():
                     run(session, "SET LOCAL session_replication_role = replica")
+                    if collection == LARGE_OBJECTS:
+                        _put_large_object(session, values, overwrite=overwrite)
+                        return
                     if overwrite and table and table.key:
                         key = ", ".join(values[name] for name in table.key)
                         run(session, f"DELETE {table.rows} WHERE ROW({table.order}) = ROW({key})")
@@ -234,3 +244,14 @@ class Keeper(DumpKeeper):
             environment={"PGPASSWORD": self._profile.operator.password},
             **files,
         )
+
+
+def _put_large_object(session: Session, values: Mapping[str, str], *, overwrite: bool) -> None:
+    """Make a large object of literals of its number, owner and bytes; `overwrite` replaces that of now."""
+    number = f"{values['oid']}::oid"
+    if overwrite:
+        run(session, f"SELECT lo_unlink(oid) FROM {LARGE_OBJECTS} WHERE oid = {number}")
+    run(session, f"SELECT lo_from_bytea({number}, {values['bytes']})")
+    statement = f"format('ALTER LARGE OBJECT %s OWNER TO %I', {number}, {values['owner']})"
+    ((alter,),) = rows(session, f"SELECT {statement}")
+    run(session, alter)

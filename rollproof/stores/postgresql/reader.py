@@ -59,9 +59,9 @@ class PostgresqlReader(TableReader, Searched):
         "indexes against their tables, but for those of vectors: `pg_amcheck --heapallindexed` compares them",
         "rows that an extension keeps in tables of its own",
         "casts, operators, rules, event triggers, extended statistics, default rights: a backup has them",
-        "large objects, what an aggregate is made of, the column that owns a sequence: likewise",
+        "what an aggregate is made of: likewise",
         "golden queries search one column of vectors of a table with a key, the first that has an index",
-        "passwords of roles, rules of log-in (pg_hba.conf), subscriptions, options of foreign servers",
+        "passwords of roles, rules of log-in (pg_hba.conf), options of foreign servers",
     )
 
     def __init__(self, readable: Readable[PostgresqlProfile]) -> None:
@@ -136,7 +136,7 @@ class PostgresqlReader(TableReader, Searched):
         return found
 
     def beside(self) -> Beside:
-        """Return roles, settings, replication slots, prepared transactions, and the databases of others."""
+        """Return roles, settings, replication slots and the like, and the databases of others."""
         with self._connected() as session:
             return beside.read_beside(session)
 

@@ -12,6 +12,8 @@ from typing import Any
 from rollproof.stores.postgresql.client import Session, quoted_table, rows
 from rollproof.stores.tables import Schemas, first_difference
 
+LARGE_OBJECTS = "pg_catalog.pg_largeobject_metadata"
+"""The table of large objects; it is one of the database's tables if there are any."""
 # Names of objects, without those of the server itself.
 _OWN = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
 _KINDS = {"p": "partitioned table", "v": "view", "m": "materialized view", "f": "foreign table"}
@@ -20,10 +22,11 @@ _NAME = f"CASE c.relkind {_CASES} ELSE '' END || n.nspname || '.' || c.relname A
 _IN_CLASS = "pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace"
 
 
-def _acl(acl: str, kind: str, owner: str) -> str:
-    """Return the expression of rights in one order; without any the owner has all of them."""
-    every = f"unnest(coalesce({acl}, acldefault('{kind}', {owner})))"
-    return f"(SELECT array_agg(one::text ORDER BY one::text) FROM {every} AS one) AS rights"
+def owned(owner: str, acl: str, kind: str) -> str:
+    """Return the expressions of an object's owner, and of its rights in one order: by default all are his."""
+    every = f"unnest(coalesce({acl}, acldefault('{kind}', {owner}))) AS one"
+    rights = f"(SELECT array_agg(one::text ORDER BY one::text) FROM {every})"
+    return f"pg_get_userbyid({owner}) AS owner, {rights} AS rights"
 
 
 def _of_users(catalogue: str, oid: str) -> str:
@@ -34,16 +37,13 @@ def _of_users(catalogue: str, oid: str) -> str:
     )
 
 
-def _role(oid: str) -> str:
-    return f"pg_get_userbyid({oid}) AS owner"
-
-
-_CLASS = f"{_OWN} AND {_of_users('pg_class', 'c.oid')}"
+_LARGE = f"c.oid = '{LARGE_OBJECTS}'::regclass AND EXISTS (SELECT FROM {LARGE_OBJECTS})"
+_CLASS = f"({_OWN} AND {_of_users('pg_class', 'c.oid')} OR {_LARGE})"
 _TABLES = f"""
 SELECT n.nspname || '.' || c.relname FROM {_IN_CLASS} WHERE c.relkind = 'r' AND {_CLASS}
 """
 _RELATIONS = f"""
-SELECT {_NAME}, {_role("c.relowner")}, {_acl("c.relacl", "r", "c.relowner")}, c.relpersistence AS persistence,
+SELECT {_NAME}, {owned("c.relowner", "c.relacl", "r")}, c.relpersistence AS persistence,
   c.reloptions AS options, c.relrowsecurity AS row_security, c.relforcerowsecurity AS forced_row_security,
   c.relreplident AS replica_identity, m.amname AS access_method, s.spcname AS tablespace,
   pg_get_partkeydef(c.oid) AS partitioned_by, pg_get_expr(c.relpartbound, c.oid) AS partition,
@@ -94,7 +94,7 @@ FROM {_IN_CLASS} JOIN pg_policy AS p ON p.polrelid = c.oid WHERE {_CLASS}
 }
 _OBJECTS: Mapping[str, str] = {
     "database": f"""
-SELECT '' AS "of", {_role("d.datdba")}, {_acl("d.datacl", "d", "d.datdba")}, d.datconnlimit AS connections,
+SELECT '' AS "of", {owned("d.datdba", "d.datacl", "d")}, d.datconnlimit AS connections,
   pg_encoding_to_char(d.encoding) AS encoding, d.datcollate AS collate, d.datctype AS ctype,
   d.datlocprovider AS provider,
   (SELECT jsonb_object_agg(coalesce(r.rolname, ''), s.setconfig) FROM pg_db_role_setting AS s
@@ -102,7 +102,7 @@ SELECT '' AS "of", {_role("d.datdba")}, {_acl("d.datacl", "d", "d.datdba")}, d.d
 FROM pg_database AS d WHERE d.datname = current_database()
 """,
     "schema": f"""
-SELECT n.nspname AS "of", {_role("n.nspowner")}, {_acl("n.nspacl", "n", "n.nspowner")}
+SELECT n.nspname AS "of", {owned("n.nspowner", "n.nspacl", "n")}
 FROM pg_namespace AS n WHERE {_OWN} AND {_of_users("pg_namespace", "n.oid")}
 """,
     "extension": """
@@ -112,14 +112,17 @@ FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace
 JOIN pg_roles AS r ON r.oid = e.extowner
 """,
     "sequence": f"""
-SELECT n.nspname || '.' || c.relname AS "of", {_role("c.relowner")}, {_acl("c.relacl", "s", "c.relowner")},
+SELECT n.nspname || '.' || c.relname AS "of", {owned("c.relowner", "c.relacl", "s")},
   format_type(s.seqtypid, -1) AS type, s.seqstart AS start, s.seqincrement AS increment, s.seqmin AS least,
-  s.seqmax AS most, s.seqcache AS cached, s.seqcycle AS cycles
+  s.seqmax AS most, s.seqcache AS cached, s.seqcycle AS cycles,
+  (SELECT d.refobjid::regclass || '.' || quote_ident(a.attname) FROM pg_depend AS d
+    JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+    WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype IN ('a', 'i')) AS owned_by
 FROM {_IN_CLASS} JOIN pg_sequence AS s ON s.seqrelid = c.oid WHERE {_CLASS}
 """,
     "type": f"""
-SELECT n.nspname || '.' || t.typname AS "of", t.typtype AS kind, {_role("t.typowner")},
-  {_acl("t.typacl", "T", "t.typowner")}, t.typnotnull AS required, t.typdefault AS default,
+SELECT n.nspname || '.' || t.typname AS "of", t.typtype AS kind, {owned("t.typowner", "t.typacl", "T")},
+  t.typnotnull AS required, t.typdefault AS default,
   NULLIF(t.typbasetype, 0)::regtype::text AS base, t.typtypmod AS limits,
   (SELECT array_agg(enumlabel ORDER BY enumsortorder) FROM pg_enum WHERE enumtypid = t.oid) AS labels,
   (SELECT jsonb_object_agg(conname, pg_get_constraintdef(oid)) FROM pg_constraint WHERE contypid = t.oid)
@@ -134,7 +137,7 @@ AND {_OWN} AND {_of_users("pg_type", "t.oid")}
 """,
     "function": f"""
 SELECT n.nspname || '.' || p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')' AS "of",
-  {_role("p.proowner")}, {_acl("p.proacl", "f", "p.proowner")},
+  {owned("p.proowner", "p.proacl", "f")},
   CASE WHEN p.prokind <> 'a' THEN pg_get_functiondef(p.oid) END AS definition
 FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
 WHERE {_OWN} AND {_of_users("pg_proc", "p.oid")}

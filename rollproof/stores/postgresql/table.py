@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from rollproof.stores.contract import FIELD_BITS, HASH_BITS
 from rollproof.stores.names import key_text
 from rollproof.stores.postgresql.client import Session, literal, quoted, quoted_table, rows
+from rollproof.stores.postgresql.schema import LARGE_OBJECTS, owned
 
 # Generated ones are computed by the server; if only when they are read (PostgreSQL 18), they are left out.
 _COLUMNS = """
@@ -31,6 +32,14 @@ WHERE i.indrelid = to_regclass(%s) AND i.indisunique AND i.indisvalid AND i.indp
 AND i.indexprs IS NULL AND m.amname = 'btree' AND k.place <= i.indnkeyatts
 GROUP BY i.indisprimary, c.relname HAVING bool_and(a.attnotnull)
 ORDER BY i.indisprimary DESC, c.relname LIMIT 1
+"""
+# Of pages alone: an object's own functions ask for a right on each object.
+_PAGES = "FROM pg_largeobject AS p WHERE p.loid = m.oid"
+_LARGE_OBJECTS = f"""
+(SELECT m.oid, {owned("m.lomowner", "m.lomacl", "L")},
+  (SELECT sha256(string_agg(sha256(int4send(p.pageno) || p.data), '' ORDER BY p.pageno)) {_PAGES}) AS content,
+  coalesce((SELECT string_agg(p.data, '' ORDER BY p.pageno) {_PAGES}), '') AS bytes
+FROM pg_largeobject_metadata AS m)
 """
 
 
@@ -50,6 +59,8 @@ class Table:
     @property
     def rows(self) -> str:
         """Return the FROM clause for its own rows, without those of tables that inherit from it."""
+        if self.name == LARGE_OBJECTS:
+            return f"FROM {_LARGE_OBJECTS} AS t"
         return f"FROM ONLY {quoted_table(self.name)} AS t"
 
     @property
@@ -106,6 +117,9 @@ class Table:
 
 def read_table(session: Session, collection: str, excluded: frozenset[str] = frozenset()) -> Table | None:
     """Return a table whose hashes leave out the columns `excluded`; None if there is no such table."""
+    if collection == LARGE_OBJECTS:
+        compared = tuple(name for name in ("oid", "owner", "rights", "content") if name not in excluded)
+        return Table(collection, compared, ("oid", "owner", "bytes"), ("oid",), compared)
     place = [quoted_table(collection)]
     found = rows(session, _COLUMNS, place)
     if not found:

@@ -15,6 +15,7 @@ from rollproof.stores.contract import ExportedRecord
 from rollproof.stores.keeper import StoreKeeper
 from rollproof.stores.postgresql import keeper as postgresql_keeper
 from rollproof.stores.postgresql.client import MAINTENANCE, rows
+from rollproof.stores.postgresql.schema import LARGE_OBJECTS
 from tests.stack.keeping.subject import WHOLE, Bench, Chosen, Damage, Exported, Subject
 from tests.stack.postgresql_content import CONTENT, DEFINITIONS, FILLED, RECORDS, ROWS, TABLE, TYPES
 from tests.stack.postgresql_server import DATABASE, postgresql_server
@@ -117,11 +118,18 @@ class Postgresql(Subject):
         change = partial(self.run, "UPDATE t SET note = 'y'")
         return Exported(TABLE, change, exact=partial(self.asked, "SELECT * FROM child"))
 
+    def _large_objects(self) -> Exported:
+        self.run("SELECT lo_from_bytea(1000, ''), lo_from_bytea(1001, convert_to(repeat('ü', 9999), 'UTF8'))")
+        self.run("ALTER LARGE OBJECT 1001 OWNER TO reader")
+        change = "SELECT lo_unlink(1000);\nSELECT lo_put(1001, 9000, 'x')"
+        return Exported(LARGE_OBJECTS, partial(self.run, change))
+
     exported: ClassVar[Mapping[str, Callable[[Postgresql], Exported]]] = {
         "every type": _types,
         "awkward values and names": _awkward,
         "rows without a key": _keyless,
         "rows that others refer to": _referred_to,
+        "large objects": _large_objects,
     }
 
     def asked(self, query: str, database: str = DATABASE) -> list[tuple[object, ...]]:

@@ -13,7 +13,7 @@ from rollproof.stores.contract import Digest, Neighbours, Pace, Recall, Rights
 from rollproof.stores.postgresql.client import MAINTENANCE
 from rollproof.stores.reader import Reader
 from tests.stack.reading.postgresql import Postgresql
-from tests.stack.scratch_stores import expect_unverifiable
+from tests.stack.scratch_stores import SECRET, expect_unverifiable
 
 STORES = ("postgresql",)
 SHAPE = "public.shape"
@@ -189,14 +189,24 @@ def test_what_is_beside_is_seen(subject: Postgresql, content: Reader) -> None:
     with subject.running.connect() as session:
         session.execute("BEGIN; DELETE FROM public.many WHERE id = -1; PREPARE TRANSACTION 'half'")
     subject.run("ALTER ROLE reader CONNECTION LIMIT 99")
+    subject.run(
+        f"CREATE SUBSCRIPTION taken CONNECTION 'password={SECRET}' PUBLICATION news"
+        " WITH (connect = false, slot_name = NONE)"
+    )
     try:
         after = content.beside()
         assert after is not None
         changed = {name for name, one in after.compared.items() if before.compared.get(name) != one}
-        assert changed == {"replication slot slot", "prepared transaction half", "role reader"}
+        assert changed == {
+            "replication slot slot",
+            "prepared transaction half",
+            "role reader",
+            "subscription taken",
+        }
         assert after.outside == ("database another",)
-        assert "correct-horse" not in repr(after)
+        assert SECRET not in repr(after)
     finally:
+        subject.run("DROP SUBSCRIPTION taken")
         subject.run("ROLLBACK PREPARED 'half'")
         subject.run("SELECT pg_drop_replication_slot('slot')")
         subject.run("ALTER ROLE reader CONNECTION LIMIT -1")
