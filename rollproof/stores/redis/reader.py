@@ -108,7 +108,8 @@ class RedisReader(Listed):
 
     def ask(self) -> Answer:
         """Count the keys of the first database that holds any, and read the type of one."""
-        name = f"Redis {self.marks()['server']}"
+        marks = self.marks()
+        name = f"{str(marks['product']).capitalize()} {marks['server']}"
         for database, server in self._servers.items():
             with server.asked("a key") as client:
                 key = client.randomkey()
