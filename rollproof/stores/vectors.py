@@ -255,6 +255,11 @@ class Searched(Reader):
     def _vectors(self, collection: str, bounds: Sequence[str]) -> Iterator[Sequence[float]]:
         """Yield the vector of the first record at each of `bounds`; none where it has none to search for."""
 
+    def search(self, collection: str, limit: int = 5) -> Sequence[str] | None:
+        """Search for the collection's first vector, as most applications do; None without one."""
+        vector = next(iter(self._vectors(collection, ("",))), None)
+        return None if vector is None else [key for key, _ in self._searcher(collection)(vector, limit)]
+
     def golden(self, collection: str, queries: int, limit: int) -> tuple[Neighbours, ...]:
         """Search for the vectors of records at equal distances in the order of keys."""
         number = self.count(collection)

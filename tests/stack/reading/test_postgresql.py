@@ -129,8 +129,10 @@ def test_searches_find_what_is_nearest(subject: Postgresql, content: Reader) -> 
     subject.run("INSERT INTO shape VALUES (10, '[1,2,3]'), (11, NULL)")
     golden = expect_golden_again(content, SHAPE)
     assert golden[0] == Neighbours((1.0, 0.0), tuple("12345"), (0.0, 1.0, 2.0, 3.0, 4.0))
+    assert content.search(SHAPE) == [*"12345"]
     subject.run("DELETE FROM shape WHERE id = 2")
     (again,) = content.search_again(SHAPE, golden[:1])
+    assert content.search(SHAPE, 3) == [*"134"]
     assert again.keys == tuple("13456")
 
 
@@ -152,8 +154,12 @@ def test_a_table_without_a_key_or_vectors_is_not_searched(subject: Postgresql, c
     for table in (SHAPE, subject.many):
         assert content.golden(table, 3, 5) == ()
         assert (content.search_again(table, ()), content.recall(table, ())) == ((), None)
-    with pytest.raises(Unverifiable, match="expected a key and a column of vectors"):
-        content.search_again(SHAPE, [Neighbours((1.0,), ("1",), (0.0,))])
+    for search in (
+        content.search,
+        lambda name: content.search_again(name, [Neighbours((1.0,), ("1",), (0,))]),
+    ):
+        with pytest.raises(Unverifiable, match="expected a key and a column of vectors"):
+            search(SHAPE)
 
 
 @pytest.mark.parametrize("damage", list(Postgresql.index_changes))
