@@ -266,8 +266,8 @@ class Target(BaseSettings):
                     if wrong := wrong_place(place, self.stores):
                         raise wrong.at(f"{key}.{name}")
                 named = descriptor_of(self.stores[reference.referencing.store]).keys
-                if reference.where and named == ("key",):
-                    expected = "no condition, where a record is known by its key alone"
+                if reference.where and named in {("key",), ("path",)}:
+                    expected = "no condition, where a record is known by its name alone"
                     raise Wrong(expected, ", ".join(reference.where)).at(f"{key}.{name}.where")
         return self
 

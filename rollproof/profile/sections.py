@@ -196,7 +196,8 @@ class Place(Model):
     """Fields that make one name, found together in one record.
 
     In documents and payloads a field may be a path with dots, through lists too. The field of an S3 object is
-    `key`. So is that of a key of Redis, and stands for what the `*` of its pattern matches.
+    `key`. So is that of a key of Redis, and stands for what the `*` of its pattern matches. Those of a file
+    are `path`, its path in the mount, and `place`, its path in the container.
     """
 
 

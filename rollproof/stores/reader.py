@@ -61,6 +61,8 @@ class Reader(ABC):
     """The changes that these digests cannot detect, in words, one a line of a report."""
     digests_records: ClassVar[bool] = False
     """Whether a digest takes as long as the records of its part: those are then read at once."""
+    lists_names: ClassVar[bool] = False
+    """Whether it looks no name up: `names` is read once instead of asking `held`."""
 
     def __init__(self, readable: Readable[Any]) -> None:
         """Keep the access data; the first question connects."""

@@ -142,10 +142,10 @@ def follow(reference: Reference, open_store: Callable[[str], Reader], moved: Con
 def _held_at(to: Place, reader: Reader, unread: dict[str, Unverifiable]) -> Callable[[set[Name]], set[Name]]:
     """Return the function that gives those of some names that are held at `to`.
 
-    The collections of a pattern are read once, before, and 8 bytes of each name are remembered: to ask each
-    of many collections for each batch of names would take long.
+    The collections of a pattern, and mounts, are read once, before, and 8 bytes of each name are remembered:
+    to ask each of them for each batch of names would take long.
     """
-    if not _is_pattern(to.collection):
+    if not (_is_pattern(to.collection) or reader.lists_names):
         return lambda names: reader.held(to.collection, to.fields, sorted(names)) if names else set()
     read: list[array[int]] = []
     for collection in collections_at(to.collection, reader.collections):

@@ -7,9 +7,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveFloat
 
-from rollproof.profile.sections import StoreProfile, Text
+from rollproof.errors import Wrong
+from rollproof.profile.sections import Place, StoreProfile, Text
 from rollproof.profile.store_descriptor import Descriptor, Means
 
+PATH, PLACE = ("path",), ("place",)
+"""The fields of a reference to files: their paths in the mount, or in the container."""
 HeldPlace = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*:/.+$")]
 
 
@@ -42,6 +45,12 @@ class MountsProfile(StoreProfile):
         return tuple((service, place) for service, _, place in parts)
 
 
+def _wrong_place(place: Place) -> Wrong | None:
+    if place.fields not in {PATH, PLACE}:
+        return Wrong(f"field path or place of {place.collection}", ", ".join(place.fields))
+    return None
+
+
 def _holding(places: Sequence[str]) -> dict[str, Any]:
     return {"kind": "mounts", "risk": "medium", "held": list(places), "together": []}
 
@@ -51,7 +60,8 @@ DESCRIPTOR = Descriptor(
     least_risk="low",
     means=lambda _: Means.FILES,
     noun="mounts",
-    keys=("path",),
+    keys=PATH,
+    wrong_place=_wrong_place,
     holding=_holding,
     reader="rollproof.stores.mounts.reader:MountsReader",
     keeper="rollproof.stores.mounts.keeper:Keeper",

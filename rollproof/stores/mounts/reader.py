@@ -27,8 +27,9 @@ from rollproof.errors import Unverifiable
 from rollproof.stores.canonical import record_of
 from rollproof.stores.contract import Answer, Digest, ExportedRecord, Pace, RecordHash, Selection
 from rollproof.stores.listed import Listed
-from rollproof.stores.mounts.descriptor import MountsProfile
+from rollproof.stores.mounts.descriptor import PLACE, MountsProfile
 from rollproof.stores.mounts.sqlite import BESIDE, LOGS, MAGIC, Database, log_length, shown_value
+from rollproof.stores.names import Name
 from rollproof.stores.policy import chosen, excluded_of
 from rollproof.stores.reach import Readable
 from rollproof.system.files import create_file
@@ -192,6 +193,7 @@ class Hashing:
 class MountsReader(Listed):
     """Reads the application's own state: the files in its mounts. A part is a range of paths."""
 
+    lists_names = True
     _profile: MountsProfile
 
     blind_spots: tuple[str, ...] = (
@@ -430,6 +432,16 @@ class MountsReader(Listed):
                     copy.take(end, File(place, next(iter(tar)), tar).opened())
             except tarfile.TarError:
                 copy.cut = True
+
+    def names(
+        self, collection: str, fields: Sequence[str], _where: Mapping[str, str]
+    ) -> Iterator[Name | None]:
+        """Yield each file's path in the mount, or by the field `place` its path in the container."""
+        held = self.mounted(collection)
+        before = f"{held.mount.destination.rstrip('/')}/" if fields == PLACE else ""
+        with self.files(held) as files:
+            names = [(f"{before}{key_of(file.path)}",) for file in files if not file.info.isdir()]
+        yield from names
 
     def _is_volatile(self, path: str) -> bool:
         return bool(chosen([key_of(path)], self._profile.volatile))

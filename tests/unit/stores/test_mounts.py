@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 
@@ -22,6 +23,7 @@ from rollproof.errors import ActionFailed, Unverifiable
 from rollproof.planning.plan import plan_database, plan_emergency, plan_full
 from rollproof.profile.mistakes import ProfileProblem
 from rollproof.profile.profile import Target, load_target
+from rollproof.profile.sections import Place, Reference
 from rollproof.stores.contract import Pace
 from rollproof.stores.mounts import reader
 from rollproof.stores.mounts.descriptor import MountsProfile
@@ -29,6 +31,7 @@ from rollproof.stores.mounts.keeper import Keeper
 from rollproof.stores.mounts.reader import MountsReader
 from rollproof.stores.package import read_package
 from rollproof.stores.reach import ENGINE, Readable
+from rollproof.stores.references import follow
 from rollproof.stores.writable import Writable
 from tests.conftest import write_profile
 from tests.unit.sandbox import Sandbox, git, stand_in
@@ -339,6 +342,20 @@ def test_another_mount_inside_is_not_of_this_one() -> None:
     sent = _tar("versions/", "versions/a", "versions/cache/", "versions/cache/b", "versions/cached")
     inner = Mount("", "tmpfs", "/app/versions/cache", "")
     assert _keys(_content(sent, _volume("/app/versions"), inner)) == {"a", "cached"}
+
+
+def test_a_row_that_names_a_file_which_is_gone_dangles() -> None:
+    content = _content(_tar("versions/", "versions/a", "versions/b/", "versions/b/c"))
+    for field, before in (("path", ""), ("place", "/app/versions/")):
+        named = [(f"{before}{name}",) for name in ("a", "b/c", "b")]
+        rows = Mock(names=Mock(return_value=iter(named)))
+        reference = Reference(
+            referencing=Place(store="rows", collection="shop.files", fields=("file",)),
+            referenced=Place(store="state", collection=HELD, fields=(field,)),
+        )
+        stores: dict[str, Any] = {"rows": rows, "state": content}
+        found = follow(reference, stores.__getitem__)
+        assert (found.records, found.dangling, found.first) == (3, 1, ((f"{before}b",),))
 
 
 @pytest.mark.parametrize(

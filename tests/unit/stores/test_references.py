@@ -91,6 +91,8 @@ def test_a_collection_that_is_named_is_asked_once(means: Meaning, naps: list[flo
 class Shelves:
     """A store that holds names by collection."""
 
+    lists_names = False
+
     def __init__(self, held: Mapping[str, set[str]]) -> None:
         self.by_collection = held
 

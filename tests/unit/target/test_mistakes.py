@@ -61,7 +61,7 @@ def _written(folder: Path, old: str, new: str) -> Path:
         ('kind = "redis"', "kind = \"redis\"\npatterns = ['0:\\*']", "stores.redis", "patterns such as", "0:"),
         ("", f"[references.one]\nreferencing = {REDIS}\nreferenced = {OTHER}", "references.one", "as many fields", "1 and 2"),
         ("", f"[references.one]\nreferencing = {REDIS}\nreferenced = {REDIS}", "references.one", "field key of a pattern with one *", "y of x"),
-        ("", f"[references.one]\nwhere = {{a = 'b'}}\nreferencing = {KEYED}\nreferenced = {KEYED}", "references.one.where", "no condition, where a record is known by its key alone", "a"),
+        ("", f"[references.one]\nwhere = {{a = 'b'}}\nreferencing = {KEYED}\nreferenced = {KEYED}", "references.one.where", "no condition, where a record is known by its name alone", "a"),
         ("", f"[references.one]\ncomplete = true\nwhere = {{a = 'b'}}\nreferencing = {REDIS}\nreferenced = {REDIS}", "references.one", "complete alone, or where alone", "both: "),
         ("", f"[references.one]\nreferencing = {NOWHERE}\nreferenced = {REDIS}", "references.one", "a store of redis", "redi"),
         ('risk = "low"', 'risk = "high"', "stores.redis.risk", "low or medium, since", "high"),
