@@ -186,10 +186,10 @@ def _canary(proposal: Proposal) -> None:
 
 
 def _migrations(proposal: Proposal) -> None:
-    """Ask for alembic's migrations: data and code of a database that they migrate go back together."""
+    """Ask for migrations: data and code of a database that they migrate go back together."""
     for name, found in proposal.seen.parts.stores.items():
         if Trait.REVISIONS in kinds()[found.kind].traits:
-            asked = f"Which service's image brings alembic's migrations of {name}, if any does?"
+            asked = f"Which service's image brings alembic's or Django's migrations of {name}, if any does?"
             answer = (
                 f'[application.migrations.SERVICE] with folders = ["/app/versions"], store = "{name}", table'
             )

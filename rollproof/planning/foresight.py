@@ -21,7 +21,7 @@ from rollproof.engines.engine import Container, ContainerEngine
 from rollproof.errors import Problem, UsageProblem, listed
 from rollproof.home import typed
 from rollproof.planning.plan import Plan
-from rollproof.profile.application_profile import Migrations
+from rollproof.profile.application_profile import Migrations, is_of_django
 from rollproof.profile.data_formats import Fit, Judgement, fits, judge, refused, unknown
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
@@ -36,6 +36,7 @@ SECONDS = 3.0
 _EACH_SECONDS = 2.5
 _LARGEST_FILE = 1 << 20
 
+_Read = Callable[[str, bytes], tuple[str, tuple[str, ...]] | None]
 _KNOWN = "a database at a revision that the image knows"
 _READABLE = "data that the server reads"
 _LISTED = "nothing, since a restore replaces the whole server"
@@ -164,7 +165,7 @@ def _brought(plan: Plan, engine: ContainerEngine, service: str, migrations: Migr
         raise UnknownRevisions(f"no container of {service} that has its image")
     if mounted := sorted(set(_mounted(plan, there, service, migrations.folders))):
         raise UnknownRevisions(f"they are in a mount ({', '.join(mounted)}), not in the image")
-    return revisions_of(engine, image, migrations.folders, _EACH_SECONDS)
+    return revisions_of(engine, image, migrations, _EACH_SECONDS)
 
 
 def _revisions_then(
@@ -229,9 +230,13 @@ class UnknownRevisions(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Revisions:
-    """The revisions that an image knows; `before` are the predecessors of each."""
+    """The revisions that an image knows; `before` are the predecessors of each.
+
+    Those of Django are ``app.name``, and a database has all that were applied, of other apps too.
+    """
 
     before: Mapping[str, tuple[str, ...]]
+    django: bool = False
 
     @property
     def heads(self) -> frozenset[str]:
@@ -244,6 +249,11 @@ class Revisions:
         `at_start` says that it begins with an upgrade to its head, which ends it at an unknown revision;
         `again`, that this upgrade would do again what the rollback undoes.
         """
+        if self.django:
+            apps = {name.partition(".")[0] for name in self.before}
+            current = [name for name in current if name.partition(".")[0] in apps]
+            earlier = {name for one in current for name in self.before.get(one, ())}
+            current = [name for name in current if name not in earlier]
         heads, now = listed(sorted(self.heads)), listed(sorted(current))
         if not current:
             return unknown(f"the database has no revision; the image's head is {heads}")
@@ -252,32 +262,38 @@ class Revisions:
         if not at_start:
             return unknown(f"the database is at {now}, the image's head is {heads}; it migrates nothing")
         if strange := sorted(set(current) - set(self.before)):
-            return refused(f"revision {listed(strange)} is none of the image, whose head is {heads}")
+            text = f"revision {listed(strange)} is none of the image, whose head is {heads}"
+            return unknown(f"{text}; Django starts all the same") if self.django else refused(text)
         if again:
             return refused(f"revision {now}, which the image that runs migrates again to its head {heads}")
         return fits(f"revision {now}, from which the image migrates to its head {heads}")
 
 
-def revisions_of(engine: ContainerEngine, image: str, folders: Iterable[str], deadline: float) -> Revisions:
-    """Return the revisions in `folders` of the image with the id `image`; each has `deadline` seconds.
+def revisions_of(engine: ContainerEngine, image: str, migrations: Migrations, deadline: float) -> Revisions:
+    """Return the revisions in the folders of the image with the id `image`; each has `deadline` seconds.
 
     Raises:
         UnknownRevisions: the files do not show them. `Unverifiable`: the engine does not give the files.
     """
     before: dict[str, tuple[str, ...]] = {}
-    for folder in folders:
+    django = is_of_django(migrations.table)
+    for folder in migrations.folders:
+        app = PurePosixPath(folder).parent.name
+        read = partial(_read_of_django, app) if django else _read
         with engine.image_files(image, folder, deadline) as chunks:
-            found = dict(_in_folder(folder, b"".join(chunks)))
+            found = dict(_in_folder(folder, b"".join(chunks), read))
         if not found:
             raise UnknownRevisions(f"no revision in {folder} of the image")
         before |= found
     missing = {name for names in before.values() for name in names} - set(before)
-    if missing:
+    if django:  # squashed, and removed
+        before |= dict.fromkeys(missing, ())
+    elif missing:
         raise UnknownRevisions(f"the image lacks {listed(sorted(missing))}, before revisions that it has")
-    return Revisions(before)
+    return Revisions(before, django)
 
 
-def _in_folder(folder: str, data: bytes) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _in_folder(folder: str, data: bytes, read: _Read) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield each revision in a folder's tar, with those before it."""
     top = PurePosixPath(folder).name
     try:
@@ -287,7 +303,7 @@ def _in_folder(folder: str, data: bytes) -> Iterator[tuple[str, tuple[str, ...]]
                 if path.suffix != ".py" or not member.isreg() or member.size > _LARGEST_FILE:
                     continue
                 content = tar.extractfile(member)
-                revision = _read(str(path), content.read() if content else b"")
+                revision = read(str(path), content.read() if content else b"")
                 if revision is not None and path.parts != (top, path.name):
                     raise UnknownRevisions(f"{path} is below the folder: name its own folder too")
                 if revision is not None:
@@ -315,3 +331,20 @@ def _read(path: str, content: bytes) -> tuple[str, tuple[str, ...]] | None:
     if not isinstance(revision, str) or not all(isinstance(name, str) for name in before):
         raise UnknownRevisions(f"{path} of the image has a revision that is no text")
     return revision, tuple(before)
+
+
+def _read_of_django(app: str, path: str, content: bytes) -> tuple[str, tuple[str, ...]] | None:
+    """Return the migration in a file's text and those of its app before it, also those that it squashes."""
+    found: list[ast.expr] = []
+    try:
+        classes = [one for one in ast.parse(content).body if isinstance(one, ast.ClassDef)]
+        for one in (one for made in classes if made.name == "Migration" for one in made.body):
+            if isinstance(one, ast.Assign) and ast.unparse(one.targets[0]) in {"dependencies", "replaces"}:
+                found += getattr(one.value, "elts", ())
+        # Others are calls: they name another app's.
+        pairs = [ast.literal_eval(one) for one in found if isinstance(one, ast.Tuple)]
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
+        raise UnknownRevisions(f"{path} of the image does not name literally what is before it") from None
+    if not any(made.name == "Migration" for made in classes):
+        return None
+    return f"{app}.{PurePosixPath(path).stem}", tuple(f"{app}.{name}" for of, name in pairs if of == app)

@@ -120,10 +120,16 @@ class Maintenance(Model):
     """
 
 
-class Migrations(Model):
-    """The migrations of alembic in a service's image, and the table with the database's revision.
+def is_of_django(table: str) -> bool:
+    """Return whether a table has the migrations that Django applied: a row for each, by app and name."""
+    return table.endswith(".django_migrations")
 
-    A rollback to an image that upgrades at its start, and does not know the database's revision, is refused.
+
+class Migrations(Model):
+    """The migrations of alembic or Django in a service's image, and the table with the database's revision.
+
+    A rollback to an image that upgrades by alembic at its start, and does not know the database's revision,
+    is refused. Django's table is named `django_migrations`, and its folders `APP/migrations`.
     """
 
     folders: Annotated[tuple[Annotated[str, Field(pattern=r"^/.*[^/]$")], ...], Field(min_length=1)]
@@ -131,7 +137,7 @@ class Migrations(Model):
     store: Name
     """Store of the database that they migrate."""
     table: Annotated[str, Field(pattern=r"^[^.]+\.[^.]+$")]
-    """Table with the database's revision, `DATABASE.TABLE`."""
+    """Table with the database's revision, `DATABASE.TABLE`, or of PostgreSQL `SCHEMA.TABLE`."""
     at_start: bool = True
     """Whether the image upgrades the database at its start. It then ends if it does not know the revision."""
 
@@ -162,7 +168,7 @@ class Application(Model):
     stateless: dict[Text, Text] = Field(default_factory=dict)
     """Mounts that a rollback may leave alone, `SERVICE:PLACE`, each with the reason."""
     migrations: dict[Name, Migrations] = Field(default_factory=dict)
-    """Alembic's migrations, by the service whose image brings them."""
+    """Alembic's or Django's migrations, by the service whose image brings them."""
     maintenance: Maintenance | None = None
     """How the proxy is put in maintenance; without it a rollback stops the proxy too."""
     requests: Requests | None = None

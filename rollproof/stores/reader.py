@@ -188,7 +188,10 @@ class Reader(ABC):
         return {}
 
     def revisions(self, _table: str) -> tuple[str, ...]:
-        """Return the revisions of alembic in a table, of a kind with `Trait.REVISIONS`; none without it."""
+        """Return the revisions in a table, of a kind with `Trait.REVISIONS`; none without the table.
+
+        Of alembic these are the heads, of Django all that were applied, each as ``app.name``.
+        """
         return ()
 
     def addresses(self) -> Sequence[str]:

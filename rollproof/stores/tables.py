@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Protocol
 
 from rollproof.collection import Json
 from rollproof.errors import Unverifiable
+from rollproof.profile.application_profile import is_of_django
 from rollproof.stores.client import Idle
 from rollproof.stores.contract import Answer, ExportedRecord, Pace, RecordHash, Selection, Wanted
 from rollproof.stores.reach import Countdown
@@ -175,6 +176,11 @@ class TableReader(Reader):
             expected=f"table {collection}",
             hint=f"it was dropped or renamed, or {self._reach.account.user} has no privilege on it",
         )
+
+
+def revision_columns(table: str) -> tuple[str, ...]:
+    """Return the columns of a table of revisions whose values, joined by dots, are one."""
+    return ("app", "name") if is_of_django(table) else ("version_num",)
 
 
 def first_difference(kept: Schemas, observed: Schemas) -> str | None:

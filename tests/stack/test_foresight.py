@@ -75,11 +75,12 @@ def marks_of(target: Target, engine: ContainerEngine, name: str) -> Marks:
 
 def test_an_image_tells_its_revisions_by_its_id_and_nothing_runs(engine: ContainerEngine, image: str) -> None:
     before = docker("ps", "--all", "--quiet", "--filter", f"ancestor={image}")
-    found = revisions_of(engine, image, (FOLDER,), SECONDS)
+    migrations = Migrations(folders=(FOLDER,), store="mysql", table=TABLE)
+    found = revisions_of(engine, image, migrations, SECONDS)
     assert found.before == {FIRST: (), SECOND: (FIRST,)}
     assert found.heads == {SECOND}
     with pytest.raises(Unverifiable, match="Could not find the file"):
-        revisions_of(engine, image, ("/nowhere",), SECONDS)
+        revisions_of(engine, image, migrations.model_copy(update={"folders": ("/nowhere",)}), SECONDS)
     assert docker("ps", "--all", "--quiet", "--filter", f"ancestor={image}") == before == ""
 
 

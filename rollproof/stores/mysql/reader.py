@@ -47,7 +47,7 @@ from rollproof.stores.mysql.table import (
 from rollproof.stores.names import Name, key_text
 from rollproof.stores.policy import excluded_of, policy_of
 from rollproof.stores.reach import Readable
-from rollproof.stores.tables import ASKED_ROWS, BLOCK, Rows, TableReader
+from rollproof.stores.tables import ASKED_ROWS, BLOCK, Rows, TableReader, revision_columns
 from rollproof.system.side_by_side import Workers
 
 # Names read at a time when references are followed.
@@ -150,12 +150,13 @@ class MysqlReader(TableReader):
         """Return the revisions in ``database.table``."""
         with Mysql(self._reach) as client, client.asked() as connection:
             try:
-                found = rows(connection, f"SELECT version_num FROM {quoted_table(table)}")  # noqa: S608 - quoted
+                columns = ", ".join(revision_columns(table))
+                found = rows(connection, f"SELECT {columns} FROM {quoted_table(table)}")  # noqa: S608 - quoted
             except pymysql.err.ProgrammingError as error:
                 if error.args[0] != NO_TABLE:
                     raise
                 return ()
-        return tuple(sorted(str(revision) for (revision,) in found))
+        return tuple(sorted(".".join(map(str, revision)) for revision in found))
 
     def connections(self) -> tuple[int, int]:
         """Return the numbers of connected and allowed clients."""

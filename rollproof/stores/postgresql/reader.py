@@ -32,7 +32,7 @@ from rollproof.stores.postgresql.descriptor import PostgresqlProfile
 from rollproof.stores.postgresql.table import Table, read_table, texts
 from rollproof.stores.postgresql.vectors import Vectors, read_vectors
 from rollproof.stores.reach import Readable
-from rollproof.stores.tables import ASKED_ROWS, BLOCK, Rows, TableReader
+from rollproof.stores.tables import ASKED_ROWS, BLOCK, Rows, TableReader, revision_columns
 from rollproof.stores.vectors import Searched, Searcher
 from rollproof.system.side_by_side import Workers
 
@@ -90,11 +90,12 @@ class PostgresqlReader(TableReader, Searched):
             return marks_of(session)
 
     def revisions(self, table: str) -> tuple[str, ...]:
-        """Return the revisions of alembic in ``schema.table``."""
+        """Return the revisions in ``schema.table``."""
         with self._connected() as session:
-            found = read_table(session, table)
-            query = f"SELECT version_num {found.rows} ORDER BY 1" if found else "SELECT WHERE false"
-            return tuple(revision for (revision,) in rows(session, query))
+            if not read_table(session, table):
+                return ()
+            found = rows(session, f"SELECT {', '.join(revision_columns(table))} FROM {quoted_table(table)}")
+        return tuple(sorted(".".join(revision) for revision in found))
 
     def connections(self) -> tuple[int, int]:
         """Return the numbers of connected clients, and of those allowed to who is no superuser."""

@@ -180,10 +180,14 @@ def test_an_index_that_has_lost_rows_finds_fewer(subject: Postgresql, content: R
         subject.run("DROP TABLE scattered")
 
 
-def test_revisions_are_those_of_alembic(subject: Postgresql, content: Reader) -> None:
+def test_revisions_are_those_of_alembic_or_django(subject: Postgresql, content: Reader) -> None:
     assert content.revisions(SHAPE) == ()
     subject.run("CREATE TABLE shape (version_num text);\nINSERT INTO shape VALUES ('b'), ('a')")
     assert content.revisions(SHAPE) == ("a", "b")
+    subject.run("CREATE TABLE django_migrations (id serial, app text, name text)")
+    subject.run("INSERT INTO django_migrations (app, name) VALUES ('shop', '0001_a'), ('auth', '0001_a')")
+    assert content.revisions("public.django_migrations") == ("auth.0001_a", "shop.0001_a")
+    subject.run("DROP TABLE django_migrations")
 
 
 def test_what_is_beside_is_seen(subject: Postgresql, content: Reader) -> None:

@@ -112,7 +112,8 @@ def container(image_id: str, *mounts: str) -> Any:  # noqa: ANN401 - as much of 
 
 def heads_of(files: Files, folders: Sequence[str] = (FOLDER,)) -> Any:  # noqa: ANN401
     engine = cast("ContainerEngine", Engine({"sha256:1": files}))
-    return revisions_of(engine, "sha256:1", folders, 1.0)
+    migrations = Migrations(folders=folders, store="mysql", table="d.alembic_version")
+    return revisions_of(engine, "sha256:1", migrations, 1.0)
 
 
 # --- migrations ---
@@ -173,6 +174,39 @@ def test_files_that_do_not_tell_the_revisions_are_not_judged(files: Files, words
 
 def test_several_folders_are_one_history() -> None:
     assert heads_of(TWO, (FOLDER, FOLDER)).heads == {SECOND}
+
+
+DJANGO = """
+from django.db import migrations
+
+class Migration(migrations.Migration):
+    replaces = [{replaces}]
+    dependencies = [migrations.swappable_dependency(USER), ("auth", "0001_initial"), {before}]
+    operations = []
+"""
+SHOP = {
+    "0003_c.py": DJANGO.format(before="('shop', '0002_b')", replaces=""),
+    "0002_b.py": DJANGO.format(before="", replaces="('shop', '0001_a')"),
+    "__init__.py": "",
+}
+
+
+@pytest.mark.parametrize(
+    ("applied", "fit", "reason"),
+    [
+        (("0001_a", "0002_b", "0003_c"), Fit.FITS, "revision shop.0003_c, the image's head"),
+        (("0001_a", "0002_b"), Fit.FITS, "from which the image migrates to its head shop.0003_c"),
+        (("0001_a", "0002_b", "0003_c", "0004_d"), Fit.UNKNOWN, "revision shop.0004_d is none of the image"),
+        ((), Fit.UNKNOWN, "the database has no revision"),
+    ],
+)
+def test_migrations_of_django_are_judged_by_app(applied: tuple[str, ...], fit: Fit, reason: str) -> None:
+    engine = cast("ContainerEngine", Engine({"sha256:1": SHOP}))
+    migrations = Migrations(folders=("/srv/shop/migrations",), store="db", table="public.django_migrations")
+    found = revisions_of(engine, "sha256:1", migrations, 1.0)
+    judgement = found.judge(["auth.0001_initial", *(f"shop.{name}" for name in applied)], at_start=True)
+    assert judgement.fit is fit
+    assert reason in judgement.reason
 
 
 # --- a target ---
