@@ -29,13 +29,10 @@ _WITH_A_WORD = frozenset({"--target", "--incident", "--baseline", "--migration"}
         "verify --target prod.toml",
         "verify phase1 -n 2 --target prod.toml --junitxml out.xml",
         "verify premigration --migration HEAD --target prod.toml",
+        "verify phase1 --targets 'targets/*.toml' --junitxml junit",
     ),
-    # All but a first --help is pytest's.
-    context_settings={
-        "ignore_unknown_options": True,
-        "allow_interspersed_args": False,
-        "help_option_names": ["--help"],
-    },
+    # The other options are pytest's.
+    context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]},
 )
 def verify(
     words: Annotated[
@@ -46,17 +43,41 @@ def verify(
             "options of pytest, and of the suite: --target, --incident, --baseline, --migration, --no-gate.",
         ),
     ] = None,
+    targets: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help="Verify all profiles that the pattern matches, side by side."),
+    ] = None,
+    at_once: Annotated[
+        int | None,
+        typer.Option(min=1, help="Targets at a time, of --targets (default: the number of processors)."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the page and logs of --targets (default: a new one in incidents)."),
+    ] = None,
+    junitxml: Annotated[
+        Path | None,
+        typer.Option(help="File for JUnit's XML; with --targets a folder, for a file of each target."),
+    ] = None,
 ) -> None:
     """Verify the target: run the checks of the phases, in order, with pytest's options and exit codes.
 
     The profile is the one of --target, else of ROLLPROOF_TARGET. All options: verify -- --help.
     """
-    command = [sys.executable, "-P", "-m", "pytest", *pytest_words(words or [])]
     # The suite's own modules come first, whatever else is installed.
-    paths = os.pathsep.join(filter(None, (str(HOME), os.environ.get("PYTHONPATH"))))
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(HOME), os.environ.get("PYTHONPATH"))))
+    if targets:
+        from rollproof.cli.fleet import verify_fleet
+
+        code = verify_fleet(
+            targets, words or [], pytest_words, folder=output, junit=junitxml, at_once=at_once
+        )
+        raise typer.Exit(code)
+    rest = [*(words or []), *([f"--junitxml={junitxml}"] if junitxml else [])]
+    command = [sys.executable, "-P", "-m", "pytest", *pytest_words(rest)]
     sys.stdout.flush()
     # pytest takes the place of this process.
-    os.execve(sys.executable, command, {**os.environ, "PYTHONPATH": paths})  # noqa: S606
+    os.execv(sys.executable, command)  # noqa: S606
 
 
 def pytest_words(words: Sequence[str]) -> list[str]:

@@ -1,0 +1,171 @@
+"""The runs of a fleet: a process for each target, some of them at once.
+
+Each process is a fork of this one, which has imported all that a run needs: imports take most of a short run.
+So this process has one thread alone, and has read no profile's secrets. A run is a process group of its own,
+and its limits of time are those of any run of checks: `windows` of its profile.
+"""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import signal
+import time
+import traceback
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkProcess
+from pathlib import Path
+
+from rollproof.errors import ExitCode, plain
+from rollproof.system.command import STANDARD_ERROR, STANDARD_OUTPUT, last_lines
+from rollproof.verdict import Verdict, verdict_of
+
+END_SECONDS = 60.0
+"""The time for interrupted runs to complete their records; then they are killed."""
+_LAST_BYTES, _LAST_LINES = 4096, 8
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """What a run reports at its end, without secrets.
+
+    `record` is the folder of its incident. `phases` has the verdict of each phase that it planned, by name.
+    `cause` is the first reason why it did not pass, or "".
+    """
+
+    record: Path | None = None
+    phases: Mapping[str, Verdict] = field(default_factory=dict)
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the run of the target `name` ended: *passed*, *failed*, or *broken* for everything else.
+
+    `last` are the last lines of its `log`, where nothing else says why it did not pass.
+    """
+
+    name: str
+    verdict: Verdict
+    end: RunEnd
+    seconds: float = 0.0
+    log: Path | None = None
+    last: tuple[str, ...] = ()
+
+
+Check = Callable[[str, Callable[[RunEnd], None]], int]
+"""Runs the checks of the target of that name in this process, reports their end, returns the exit code."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    name: str
+    process: ForkProcess
+    receiver: Connection
+    log: Path
+    started: float
+
+
+def verify_targets(
+    names: Collection[str], check: Check, folder: Path, at_once: int, show: Callable[[Outcome], None]
+) -> tuple[list[Outcome], bool]:
+    """Run the checks of all targets, `at_once` at a time; `show` gets the outcome of each as it ends.
+
+    Return all outcomes, and whether Ctrl-C ended it: then the running ones were interrupted and waited for,
+    and no other began. A target that did not report is *broken*. A run's output is in `NAME.log` of `folder`.
+    """
+    # What is here now is shared with the forks, as long as no collection of garbage writes to it.
+    gc.freeze()
+    unreported = RunEnd(cause="interrupted before it began")
+    outcomes = {name: Outcome(name, Verdict.BROKEN, unreported) for name in names}
+    waiting, running = [*names], dict[int, _Run]()
+
+    def collect(run: _Run) -> None:
+        outcomes[run.name] = _outcome(run)
+        show(outcomes[run.name])
+
+    interrupted = False
+    try:
+        while waiting or running:
+            while waiting and len(running) < at_once:
+                run = _start(waiting.pop(0), check, folder)
+                running[run.process.sentinel] = run
+            ended = wait(running)
+            for sentinel in [one for one in running if one in ended]:
+                collect(running.pop(sentinel))
+    except KeyboardInterrupt:
+        interrupted = True
+    finally:
+        _end([run.process for run in running.values()])
+    for run in running.values():
+        collect(run)
+    return [*outcomes.values()], interrupted
+
+
+def _start(name: str, check: Check, folder: Path) -> _Run:
+    context = multiprocessing.get_context("fork")
+    log = folder / f"{name}.log"
+    receiver, sender = context.Pipe(duplex=False)
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    process = context.Process(target=_run, args=(name, check, sender, output))
+    process.start()
+    sender.close()
+    os.close(output)
+    return _Run(name, process, receiver, log, time.monotonic())
+
+
+def _run(name: str, check: Check, sender: Connection, output: int) -> None:
+    """Run the checks of one target, in its own process."""
+    os.setsid()
+    os.dup2(output, STANDARD_OUTPUT)
+    os.dup2(output, STANDARD_ERROR)
+    try:
+        code = check(name, sender.send)
+    except KeyboardInterrupt:
+        code = ExitCode.INTERRUPTED
+    except Exception:  # noqa: BLE001 - of itself, a process ends with 1, which means "failed"
+        traceback.print_exc()
+        code = ExitCode.BROKEN
+    raise SystemExit(code)
+
+
+def _end(processes: Collection[ForkProcess]) -> None:
+    """Interrupt `processes` and wait for them; kill the rest after `END_SECONDS`, or on another Ctrl-C."""
+    give_up = time.monotonic() + END_SECONDS
+    try:
+        for process in processes:
+            _signal(process, signal.SIGINT)
+        for process in processes:
+            process.join(max(0.0, give_up - time.monotonic()))
+    finally:
+        for process in processes:
+            _signal(process, signal.SIGKILL)
+            process.join()
+
+
+def _signal(process: ForkProcess, number: signal.Signals) -> None:
+    """Send a signal to a process and what it has started, if it has not ended."""
+    if process.pid is not None and process.is_alive():
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+
+
+def _outcome(run: _Run) -> Outcome:
+    """Return how a run ended whose process has."""
+    end = RunEnd()
+    with suppress(EOFError), run.receiver:
+        end = run.receiver.recv()
+    run.process.join()
+    seconds = time.monotonic() - run.started
+    code = next((one for one in ExitCode if one == run.process.exitcode), ExitCode.BROKEN)
+    verdict = verdict_of(code) if end.phases else Verdict.BROKEN
+    if end.cause or verdict is Verdict.PASSED:
+        return Outcome(run.name, verdict, end, seconds, run.log)
+    with run.log.open("rb") as log:
+        lines = plain(last_lines(log, _LAST_BYTES)).split("\n")
+    last = [line for line in lines if line.strip()][-_LAST_LINES:]
+    return Outcome(run.name, verdict, end, seconds, run.log, tuple(last))

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from rollproof.system.process import Process
+from tests.conftest import ROOT
+
+
+def run(folder: Path, at_once: int, *names: str) -> Any:  # noqa: ANN401 - JSON
+    """Return what a toy fleet found, from a process with one thread."""
+    command = [sys.executable, "-m", "tests.unit.fleet.toy_fleet", str(folder), str(at_once), *names]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    return json.loads(ran.stdout)
+
+
+def test_a_target_passes_only_by_its_own_report_and_its_exit_code(tmp_path: Path) -> None:
+    names = ("passes", "fails", "silent", "silent.1", "raises", "dies")
+    found = run(tmp_path, 3, *names)
+    verdicts = {name: outcome["verdict"] for name, outcome in found["outcomes"].items()}
+    assert verdicts == dict.fromkeys(names, "broken") | {"passes": "passed", "fails": "failed"}
+    assert found["interrupted"] is False
+    assert found["outcomes"]["fails"]["end"]["cause"] == "a loss"
+    assert found["outcomes"]["silent"]["last"] == ["it says", "what it does"]
+    assert found["outcomes"]["raises"]["last"][-1] == "ValueError: out of order"
+    assert {path.name for path in tmp_path.iterdir()} == {f"{name}.log" for name in names}
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+
+
+def test_no_more_run_at_once_than_asked(tmp_path: Path) -> None:
+    found = run(tmp_path, 2, *(f"counts.{number}" for number in range(8)))
+    assert {outcome["end"]["cause"] for outcome in found["outcomes"].values()} <= {"1", "2"}
+
+
+def test_ctrl_c_ends_all_and_none_is_missing(tmp_path: Path) -> None:
+    found = run(tmp_path, 2, "stays", "interrupts", "passes")
+    assert found["interrupted"] is True
+    assert {name: outcome["verdict"] for name, outcome in found["outcomes"].items()} == dict.fromkeys(
+        ("stays", "interrupts", "passes"), "broken"
+    )
+    causes = [outcome["end"]["cause"] for outcome in found["outcomes"].values()]
+    assert causes == ["", "it was planned and never reported", "interrupted before it began"]
+    assert Process.of(int((tmp_path / "stays").read_text())) is None

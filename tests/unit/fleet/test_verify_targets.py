@@ -1,0 +1,83 @@
+"""`rollproof verify --targets`, from nothing: pytest runs in the forks of a process of its own."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from rollproof.errors import ExitCode
+from tests.conftest import ROOT, write_profile
+
+SECRET = "s3cret-of-the-canary"  # noqa: S105 - of `write_profile`
+
+
+def verify(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in `folder`."""
+    command = [sys.executable, "-m", "rollproof", "verify", *words]
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def test_each_target_has_its_record_its_log_and_its_junit_file(tmp_path: Path) -> None:
+    profile = write_profile(tmp_path)
+    text = profile.read_text(encoding="utf-8")
+    profile.unlink()
+    for name in ("books", "shop"):
+        # The first cause names the folder of the baseline.
+        changed = text.replace('name = "sandbox"', f'name = "{name}"').replace('"baselines"', f'"{SECRET}"')
+        (tmp_path / f"{name}.toml").write_text(changed, encoding="utf-8")
+    (tmp_path / "typo.toml").write_text('name = "typo"\nengin = 1\n', encoding="utf-8")
+    ran = verify(tmp_path, "phase1", "--targets", "*.toml", "--output", "out", "--junitxml", "junit")
+    assert ran.returncode == ExitCode.BROKEN, ran.stdout + ran.stderr
+    lines = ran.stdout.splitlines()
+    assert {line[:16] for line in lines[1:4]} == {"broken  books   ", "broken  shop    ", "broken  typo    "}
+    assert max(map(len, lines[:4])) <= 80
+    assert lines[-1].startswith("BROKEN: 3 broken, of 3 targets in ")
+    assert "  | ERROR: engin: " in ran.stdout
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "fleet.html", "books.log", "shop.log", "typo.log",
+    }  # fmt: skip
+    incidents = {path.name[17:-5]: path for path in (tmp_path / "incidents").iterdir()}
+    assert {*incidents} == {"books", "shop"}
+    page = (tmp_path / "out/fleet.html").read_text(encoding="utf-8")
+    links = set(re.findall(r'href="([^"]+)"', page))
+    assert links == {
+        "books.log",
+        "shop.log",
+        "typo.log",
+        *(f"../incidents/{i.name}" for i in incidents.values()),
+    }
+    assert page.count(">not run<") == 3 * 2 + 4
+    assert page.count("baseline: expected a baseline") == 2
+    assert SECRET not in page + ran.stdout + ran.stderr
+    for name, incident in incidents.items():
+        suites = ET.parse(tmp_path / f"junit/{name}.xml")  # noqa: S314 - pytest's own
+        of_suite = suites.find("testsuite/properties/property[@name='incident']")
+        assert of_suite is not None
+        assert of_suite.get("value") == incident.name
+
+
+@pytest.mark.parametrize(
+    ("words", "observed"),
+    [
+        (["--target=a.toml"], "observed --target=a.toml"),
+        (["phase1", "--incident", "one"], "observed --incident"),
+        (["b.toml"], "observed b.toml"),
+        (["phase1"], "none that matches '*.toml'"),
+    ],
+)
+def test_what_cannot_be_of_many_targets_is_refused_before_anything_runs(
+    words: list[str], observed: str, tmp_path: Path
+) -> None:
+    ran = verify(tmp_path, *words, "--targets", "*.toml")
+    assert ran.returncode == ExitCode.USAGE
+    assert observed in ran.stderr
+    assert "HINT: " in ran.stderr
+    assert not [*tmp_path.iterdir()]
