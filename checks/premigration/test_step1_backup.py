@@ -21,7 +21,7 @@ from rollproof.verdict import Verdict
 
 pytestmark = [pytest.mark.premigration, pytest.mark.step1]
 
-BOTH = f"{typed('backup')}, then {typed('capture')}"
+BOTH = f"{typed('capture')}, then {typed('backup')}"
 
 
 def test_backup_is_of_this_commit(

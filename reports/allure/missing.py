@@ -41,7 +41,10 @@ def write_missing_results(record: IncidentRecord, redactor: Redactor | None = No
 
 
 def _newest_results(record: IncidentRecord) -> Mapping[str, TestResult]:
-    """Return a result for each check of the newest run that planned it; its id is that of each rebuild."""
+    """Return a result for each planned check, from the newest run that planned it.
+
+    Each rebuild gives a result the same id, and so the same file.
+    """
     incident, found = record.incident, dict[str, TestResult]()
     for run in record.runs:
         moment = run.facts.started if run.facts is not None else incident.started

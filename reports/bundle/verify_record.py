@@ -1,8 +1,8 @@
 """Check the bundle of an incident against its seal: python verify_record.py BUNDLE [SIGNERS].
 
-It stands alone, on Python 3.11. Exit 0: all of it holds. 1: something does not. 3: what is sealed holds, and
-something is not sealed, or was not checked. Who signed it is named, and must be in the file SIGNERS, if any:
-see ALLOWED SIGNERS in ssh-keygen(1).
+It needs Python 3.11 or newer, and ssh-keygen for a signature. Exit 0: all of it holds. 1: something does
+not. 3: what is sealed holds, and something is not sealed, or was not checked. 4: the arguments are wrong.
+Who signed it is named, and must be in the file SIGNERS, if any: see ALLOWED SIGNERS in ssh-keygen(1).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SECONDS, SHOWN = 10, 10
 
 @dataclass
 class Checked:
-    """What was found: `wrong` does not hold, `unsealed` is not sealed or was not checked, `said` is known."""
+    """What was found: `wrong` does not hold, `unsealed` is not sealed or not checked, `facts` is known."""
 
     incident: str = ""
     target: str = ""
@@ -41,7 +41,7 @@ class Checked:
     size: int = 0
     wrong: list[str] = field(default_factory=list)
     unsealed: list[str] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)
+    facts: list[str] = field(default_factory=list)
 
     @property
     def code(self) -> int:
@@ -51,14 +51,18 @@ class Checked:
     def lines(self) -> list[str]:
         """Return what was found in lines, the wrong first, of ASCII alone: the bundle chose its names."""
         found = []
-        for title, texts in (("WRONG: ", self.wrong), ("", self.said), ("not sealed: ", self.unsealed)):
+        for title, texts in (
+            ("WRONG: ", self.wrong),
+            ("", self.facts),
+            ("not sealed or not checked: ", self.unsealed),
+        ):
             more = [f"{len(texts) - SHOWN} more"] if len(texts) > SHOWN else []
             found += [f"{title}{text}" for text in [*texts[:SHOWN], *more]]
         found.append(
             {
                 0: "all of it holds",
                 1: "it does not hold",
-                3: "what is sealed holds; what is not sealed was counted too",
+                3: "what is sealed holds; nobody vouches for what is not sealed or was not checked",
             }[self.code]
         )
         return [line.encode("ascii", "backslashreplace").decode() for line in found]
@@ -123,7 +127,7 @@ class Record:
 
 
 def check_seal(record: Record, signers: Path | None) -> Iterator[str]:
-    """Compare each file with the seal, and check who signed it."""
+    """Yield what does not hold in the seal and its signature; the rest goes to `record.found`."""
     found = record.found
     if record.hashes.get(CHECKER) != sha256(Path(__file__).read_bytes()).hexdigest():
         found.unsealed.append(f"{CHECKER} in it, which is another one than this")
@@ -135,7 +139,7 @@ def check_seal(record: Record, signers: Path | None) -> Iterator[str]:
     else:
         sealed = seal["files"]
         if (seal["incident"], seal["version"]) != (found.incident, 1):
-            yield f"the seal is of incident {shown(seal['incident'])}"
+            yield f"the seal is of incident {shown(seal['incident'])}, version {shown(seal['version'])}"
     for name in sorted(there.keys() | sealed.keys()):
         if name not in sealed and name.startswith(KEPT_ASIDE):
             found.unsealed.append(f"{shown(name)}, which was kept to be given back")
@@ -149,11 +153,11 @@ def check_seal(record: Record, signers: Path | None) -> Iterator[str]:
 
 
 def check_signature(record: Record, signers: Path | None) -> Iterator[str]:
-    """Say who signed the seal; without `signers` anybody may have."""
+    """Yield what does not hold in the signature; without `signers` anybody may have signed."""
     found, signature = record.found, record.read(SIGNATURE).decode("ascii")
     claimed = (record.json("verdict.json") or {}).get("signature", "unsigned")
     if not signature:
-        found.said.append("signature: unsigned")
+        found.facts.append("signature: unsigned")
         if signers is not None:
             yield "nobody has signed it"
         elif claimed != "unsigned":
@@ -166,9 +170,9 @@ def check_signature(record: Record, signers: Path | None) -> Iterator[str]:
             f"its signature cannot be checked: {error}"
         )
         return
-    found.said.append(f"signature: {who}")
+    found.facts.append(f"signature: {who}")
     if claimed not in {"unsigned", who.split()[-1]}:
-        found.unsealed.append(f"the key {shown(claimed)}, which verdict.json names")
+        found.unsealed.append(f"who signed it: verdict.json names another key, {shown(claimed)}")
 
 
 def signed_by(data: bytes, signature: str, signers: Path | None) -> str:
@@ -196,10 +200,10 @@ def ssh_keygen(arguments: list[str], data: bytes) -> str:
 
 
 def check_facts(record: Record) -> Iterator[str]:
-    """Say which target and which verdict are recorded; `rollproof report` derives the verdict again."""
+    """Yield what contradicts the seal in the verdict, which `rollproof report` derives again."""
     incident, verdict = record.json("incident.json"), record.json("verdict.json") or {}
     record.found.target = str(incident["target"])
-    record.found.said.append(f"verdict, as recorded: {shown(verdict.get('verdict', 'none'))}")
+    record.found.facts.append(f"verdict, as recorded: {shown(verdict.get('verdict', 'none'))}")
     if verdict and verdict["incident"] != record.found.incident:
         yield f"verdict.json is of incident {shown(verdict['incident'])}"
 

@@ -1,6 +1,6 @@
 """The reopening of a rolled-back migration for its fix, which is recorded with its root cause.
 
-The gate itself asks for a rehearsal of the commit that is promoted, and for a recent backup.
+Reopening asks for no rehearsal and no backup: the gate asks for both, of the commit that is promoted.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def reopen(
 
 
 def _ended(incident: Incident) -> RolledBack:
-    """Return the rollback of `incident`; refuse one that is unfinished."""
+    """Return the rollback of `incident`; refuse none, one that is unfinished, and a rehearsal's."""
     rollback = rollback_in(incident)
     if rollback is None or incident.rollback() is None or (incident.folder / UNFINISHED).exists():
         resume = f"resume it first: {typed('rollback resume')}"

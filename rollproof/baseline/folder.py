@@ -50,7 +50,7 @@ _LARGEST_FACTS = 256 * 1024 * 1024
 _SHOWN = 5
 
 
-def _is_below(name: str) -> bool:
+def _may_be_listed(name: str) -> bool:
     path = PurePosixPath(name)
     plain = str(path) == name and "\0" not in name and name != MANIFEST
     return plain and not path.is_absolute() and ".." not in path.parts
@@ -66,7 +66,7 @@ class Manifest:
     version: Annotated[int, Must(f"version {VERSION}", VERSION.__eq__)]
     target: str
     created: str
-    files: Mapping[Annotated[str, Must("a path below the folder of the baseline", _is_below)], str]
+    files: Mapping[Annotated[str, Must("a path below the folder of the baseline", _may_be_listed)], str]
     signature: str = ""
 
     def signed(self, key: SecretStr | None) -> Manifest:
@@ -114,14 +114,14 @@ class BaselineDraft:
 
     def finish(self, facts: Facts, key: SecretStr | None = None) -> Path:
         """Write `facts` into the draft, make it the current baseline, and return its folder."""
-        for name in [".", *([_CONTENT] if facts.contents else [])]:
-            (self.folder / name).mkdir(mode=_PRIVATE, exist_ok=True)
+        if facts.contents:
+            (self.folder / _CONTENT).mkdir(mode=_PRIVATE, exist_ok=True)
         write_record(self.folder / _FACTS, replace(facts, contents={}))
         for store, content in facts.contents.items():
             write_record(self.folder / _CONTENT / f"{store}.json", content)
         paths = sorted(path for path in self.folder.rglob("*") if path.is_file())
         files = {str(path.relative_to(self.folder)): sha256_of(path) for path in paths}
-        # Before the manifest: if that is there after a crash of the machine, all that it names is too.
+        # Synced before the manifest is written: after a crash of the machine, a manifest names whole files.
         sync_tree(self.folder)
         created = self._created.isoformat(timespec="milliseconds")
         write_record(self.folder / MANIFEST, Manifest(VERSION, self._target, created, files).signed(key))
@@ -200,7 +200,8 @@ def _opened(folder: Path, target: str, key: SecretStr | None) -> tuple[Path, Man
         raise refused(folder / MANIFEST, "a baseline", reason_of(error)) from None
     if not hmac.compare_digest(manifest.signature.encode(), manifest.signed(key).signature.encode()):
         expected = f"{'a' if key else 'no'} signature with the baseline_key of the profile"
-        observed = "another one" if manifest.signature else "none"
+        another = "another one" if key else "one"
+        observed = another if manifest.signature else "none"
         hint = "name the key that signed it in the profile: baseline_key; or capture again"
         raise refused(folder / MANIFEST, expected, observed, hint)
     if manifest.target != target:
@@ -255,7 +256,7 @@ def recorded_content_of(baseline: Baseline, store: str) -> RecordedContent:
 def recorded_collection(
     baseline: Baseline, target: Target, store: str, collection: str
 ) -> RecordedCollection:
-    """Return a collection's recorded content, if the current profile can be compared with it.
+    """Return a collection's recorded content, if the profile excludes the same fields now as then.
 
     Raises:
         Unverifiable: it was not recorded, or the profile now excludes other fields from digests.
@@ -263,11 +264,12 @@ def recorded_collection(
     profile, recorded = target.stores[store], recorded_content_of(baseline, store).collections.get(collection)
     excluded = tuple(sorted(excluded_of(profile, collection)))
     if recorded is None or recorded.excluded != excluded:
+        without = "" if recorded is None else listed(recorded.excluded) or "(none)"
         policy = f"policy {policy_of(profile, collection)}"
         raise Unverifiable(
             what=f"content of {collection} of {store}",
             expected=f"in the baseline, {policy}, without the fields {listed(excluded) or '(none)'}",
-            observed="not recorded" if recorded is None else f"without {listed(recorded.excluded) or 'none'}",
+            observed=f"without the fields {without}" if without else "not recorded",
             source=str(baseline.folder),
             hint="change the profile back if it was changed; else, in a good state, capture a new baseline:"
             f" {typed('capture')}",

@@ -9,7 +9,8 @@ import typer
 
 from rollproof.cli.options import examples
 from rollproof.errors import ExitCode, shortened
-from rollproof.home import incidents, typed
+from rollproof.home import incidents as default_incidents
+from rollproof.home import typed
 from rollproof.incident.incident import named_incident
 from rollproof.record_names import LOST_WINDOW
 
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
     from reports.bundle.verify_record import Checked
 
 app = typer.Typer()
-# Whoever made a bundle also made the names in it.
+# Characters of a name that are shown: whoever made the bundle chose it.
 _SHOWN = 120
 
-Incident = Annotated[str, typer.Argument(help="Id of an incident, or its folder.")]
+Incident = Annotated[str, typer.Argument(metavar="INCIDENT", help="Id of an incident, or its folder.")]
 AnyProfile = Annotated[
     Path | None,
     typer.Option(
@@ -72,14 +73,14 @@ def bundle(
         typer.Option("--anyway", help="Bundle it even if its record does not hold; its checker says so."),
     ] = False,
 ) -> None:
-    """Pack INCIDENT into one archive, with every file's hash and without users' data."""
+    """Pack INCIDENT into one archive, with every file's hash; users' records only with --with-records."""
     from reports.bundle.bundle import write_bundle
     from rollproof.profile.profile import load_target
     from rollproof.redaction.redactor import Redactor
 
     target = load_target(profile) if profile else None
     redactor = target.redactor() if target else Redactor()
-    found = named_incident(incident, target.folders.incidents if target else incidents())
+    found = named_incident(incident, target.folders.incidents if target else default_incidents())
     made = write_bundle(
         found,
         output or Path(f"{found.id}.tar.gz"),
@@ -136,7 +137,7 @@ def _next(code: int) -> str:
     if code == ExitCode.FAILED:
         return "HINT: do not trust it: fetch it again, or have it bundled again from the incident"
     if code == ExitCode.BROKEN:
-        return f"HINT: nothing vouches for unsealed files: {typed('report ID')}, then bundle it again"
+        return f"HINT: see each line of it; {typed('report ID')} seals what a killed command left unsealed"
     return "compare that SHA-256 with what its maker says: who changes a bundle can change its hashes"
 
 

@@ -46,7 +46,7 @@ def init(
     *,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
 ) -> None:
-    """Write a profile for a compose project, and ask what it could not find out; changes nothing there."""
+    """Write a profile for a compose project, and print questions about what it could not find out."""
     from rollproof.init.initial import write_profile
 
     if project is None and not file:
@@ -66,8 +66,8 @@ def doctor(profile: Profile, *, as_json: AsJson = False) -> None:
     """Examine all that this target needs, on one page, within 20 s; changes nothing."""
     from reports.answers.doctor_lines import doctor_lines
     from reports.terminal.document import answer
+    from rollproof.doctor.every_need import every_need
     from rollproof.doctor.examination import REQUEST_SECONDS, Examination, Line, NeedState, examine, lines_of
-    from rollproof.doctor.probe_table import every_probe
     from rollproof.engines.factory import open_engine
     from rollproof.profile.mistakes import ProfileProblem
     from rollproof.profile.profile import load_target
@@ -91,7 +91,7 @@ def doctor(profile: Profile, *, as_json: AsJson = False) -> None:
         lines = [
             Line("profile", NeedState.OK, redact(f"{profile}: {len(target.stores)} stores")),
             Line("secrets", NeedState.OK, "every secret that the profile names is there"),
-            *lines_of(examine([*every_probe(target, engine), *_local_probes(target)]), redact),
+            *lines_of(examine([*every_need(target, engine), *_local_needs(target)]), redact),
         ]
     found = Examination(name, at, time.monotonic() - began, tuple(lines))
     # Each line is already redacted.
@@ -108,8 +108,8 @@ def _mistakes(problem: ProfileProblem, redact: Callable[[str], str]) -> Iterator
         yield Line("profile", NeedState.WRONG, redact(text), redact(one.hint))
 
 
-def _local_probes(target: Target) -> Sequence[Need]:
-    """Return the probes of what is not in the target: unfinished rollbacks, the lock, Allure."""
+def _local_needs(target: Target) -> Sequence[Need]:
+    """Return the questions about what is not in the target: unfinished rollbacks, the lock, Allure."""
     from reports.tools.node import installed_allure
     from rollback_actions.session.lock import open_lock
     from rollproof.doctor.examination import Need, NeedState, Wrong

@@ -19,9 +19,9 @@ from rollproof.baseline.facts import (
 )
 from rollproof.baseline.folder import BaselineDraft
 from rollproof.baseline.recording import record_content, record_store
+from rollproof.doctor.every_need import before_capture
 from rollproof.doctor.examination import examine, require_all
-from rollproof.doctor.probe_table import before_capture
-from rollproof.doctor.store_probes import LONG_SECONDS
+from rollproof.doctor.store_needs import LONG_SECONDS
 from rollproof.engines.engine import ContainerEngine, Inside
 from rollproof.engines.factory import open_engine
 from rollproof.errors import ActionFailed, listed

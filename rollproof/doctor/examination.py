@@ -19,9 +19,11 @@ from rollproof.system.record_files import rounded
 from rollproof.system.side_by_side import Question, Workers
 
 REQUEST_SECONDS = 8.0
-"""The deadline of one request or program here: a page is waited for."""
-PROBE_SECONDS = 12.0
+"""Seconds that one request or program may take: a person waits for the page."""
+NEED_SECONDS = 12.0
+"""Seconds of one question."""
 WHOLE_SECONDS = 18.0
+"""Seconds of all questions together."""
 
 
 class NeedState(StrEnum):
@@ -38,7 +40,7 @@ class NeedState(StrEnum):
 
 
 class Wrong(Mismatch):
-    """What a probe found to be wrong, or *absent*; only its line is shown, under the probe's name."""
+    """What is wrong with a need, or that it is *absent*; only the need's line is shown."""
 
     def __init__(
         self, expected: object, observed: object, hint: str, state: NeedState = NeedState.WRONG
@@ -53,13 +55,13 @@ class Wrong(Mismatch):
 class Need:
     """One question: `ask` returns what it found, in words, or raises what is wrong.
 
-    `needs` names the probes before it that have to be ok before it is asked. It has `seconds` from then on.
+    `after` names the needs that have to be ok before it is asked. It has `seconds` from then on.
     """
 
     name: str
     ask: Callable[[], str]
-    needs: tuple[str, ...] = ()
-    seconds: float = PROBE_SECONDS
+    after: tuple[str, ...] = ()
+    seconds: float = NEED_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +106,17 @@ class NeedOutcome:
     error: Problem | Mismatch | None = None
 
 
-def examine(probes: Sequence[Need], seconds: float = WHOLE_SECONDS) -> list[NeedOutcome]:
-    """Ask all `probes` side by side, within `seconds` together; return what came of each, in their order.
+def examine(needs: Sequence[Need], seconds: float = WHOLE_SECONDS) -> list[NeedOutcome]:
+    """Ask all `needs` side by side, within `seconds` together; return what came of each, in their order.
 
     One that hangs is left behind: it delays nobody.
     """
     whole, asked = Deadline(seconds), dict[str, Future[NeedOutcome]]()
-    with Workers(len(probes), "doctor") as workers:
-        for probe in probes:
-            needed = [asked[name] for name in probe.needs if name in asked]
-            asked[probe.name] = workers.begin(_outcome, probe, needed, whole)
+    with Workers(len(needs), "doctor") as workers:
+        for need in needs:
+            # A capture asks a part of the questions: one that is not among them is not waited for.
+            needed = [asked[name] for name in need.after if name in asked]
+            asked[need.name] = workers.begin(_outcome, need, needed, whole)
         return [one.result() for one in asked.values()]
 
 
@@ -126,26 +129,26 @@ def require_all(outcomes: Sequence[NeedOutcome]) -> None:
         raise errors[0]
 
 
-def _outcome(probe: Need, needed: Sequence[Future[NeedOutcome]], whole: Deadline) -> NeedOutcome:
+def _outcome(need: Need, needed: Sequence[Future[NeedOutcome]], whole: Deadline) -> NeedOutcome:
     lines = [one.result().line for one in needed]
     if (failed := next((one for one in lines if one.state is not NeedState.OK), None)) is not None:
         cause = failed.after or failed.name
         text = f"not asked: {cause} comes first"
-        return NeedOutcome(Line(probe.name, NeedState.UNKNOWN, text, after=cause))
-    question = Question(probe.name, probe.ask)
+        return NeedOutcome(Line(need.name, NeedState.UNKNOWN, text, after=cause))
+    question = Question(need.name, need.ask)
     question.start()
-    question.wait(min(probe.seconds, whole.remaining))
+    question.wait(min(need.seconds, whole.remaining))
     try:
         if question.waiting:
-            raise _late(probe)
-        return NeedOutcome(Line(probe.name, NeedState.OK, question.answer(), seconds=question.seconds))
+            raise _late(need)
+        return NeedOutcome(Line(need.name, NeedState.OK, question.answer(), seconds=question.seconds))
     except (Problem, Mismatch) as error:
-        return NeedOutcome(_line_of(probe, error, question.asked.seconds_ago()), error.with_traceback(None))
+        return NeedOutcome(_line_of(need, error, question.asked.seconds_ago()), error.with_traceback(None))
 
 
-def _late(probe: Need) -> Unverifiable:
+def _late(need: Need) -> Unverifiable:
     return Unverifiable(
-        what=probe.name,
+        what=need.name,
         expected="an answer in time",
         observed="none",
         source="an examination",
@@ -154,14 +157,14 @@ def _late(probe: Need) -> Unverifiable:
     )
 
 
-def _line_of(probe: Need, error: Described, seconds: float) -> Line:
+def _line_of(need: Need, error: Described, seconds: float) -> Line:
     state = error.state if isinstance(error, Wrong) else NeedState.WRONG
     if isinstance(error, Untold | Blind):
         state = NeedState.UNKNOWN
     text = f"expected {error.expected}, observed {error.observed}"
     if error.means is Meaning.TIMEOUT:
         text = f"no answer within {seconds:.1f} s"
-    return Line(probe.name, state, text, error.hint, seconds=seconds)
+    return Line(need.name, state, text, error.hint, seconds=seconds)
 
 
 def lines_of(outcomes: Iterable[NeedOutcome], redact: Callable[[str], str]) -> list[Line]:

@@ -97,4 +97,5 @@ def _lines(output: Path, accounts: Path, proposal: Proposal) -> Iterator[str]:
     for number, question in enumerate(proposal.questions, 1):
         yield f"{number:>3}. {question.key}: {question.asks}"
         yield f"     {question.answer}"
-    yield f"then: {typed(shlex.join(['capture', '--target', str(output)]))}"
+    doctor, capture = (typed(shlex.join([name, "--target", str(output)])) for name in ("doctor", "capture"))
+    yield f"then: {shlex.join(['sh', str(accounts)])}; {doctor}; {capture}"

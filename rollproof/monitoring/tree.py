@@ -59,15 +59,13 @@ def decide(
 ) -> Decision:
     """Return the tree's decision.
 
-    A non-critical problem is investigated for `investigation_seconds`, of the profile. `still_bad` is the
-    result, or None before its end.
+    A non-critical problem is investigated first, for `investigation_seconds`. `still_bad` is whether it is
+    there afterwards; None before the investigation has ended.
     """
-    minutes, rest = divmod(investigation_seconds, _MINUTE)
-    whole = minutes and not rest
-    time = f"{minutes:g} minute{'s' * (minutes > 1)}" if whole else f"{investigation_seconds:g} seconds"
+    time = _in_words(investigation_seconds)
     if scope.corrupt:
         # By the runbook, corrupt data is critical by itself, even when every figure is within its limit.
-        return Decision(Action.EMERGENCY, "data is corrupt: what stores hold goes back too, in all of them")
+        return Decision(Action.EMERGENCY, "data is corrupt: code goes back, and the data of every store")
     if severity is Severity.HEALTHY:
         return Decision(Action.MONITOR, "nothing is beyond its limit")
     if severity is Severity.UNKNOWN and still_bad is None:
@@ -77,6 +75,11 @@ def decide(
     if severity is not Severity.CRITICAL and not still_bad:
         return Decision(Action.MONITOR, f"not critical, and over after {time}")
     return _rollback(scope)
+
+
+def _in_words(seconds: float) -> str:
+    minutes, rest = divmod(seconds, _MINUTE)
+    return f"{minutes:g} minute{'s' * (minutes > 1)}" if minutes and not rest else f"{seconds:g} seconds"
 
 
 def _rollback(scope: Scope) -> Decision:

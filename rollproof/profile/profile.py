@@ -54,7 +54,7 @@ from rollproof.redaction.secret import (
 )
 
 PREFIX = "ROLLPROOF_"
-# Our variables that are not keys of the profile.
+# Variables of the command line and of staging: no keys of the profile.
 OTHER_VARIABLES = frozenset(
     {f"ROLLPROOF_{name}" for name in ("TARGET", "IMAGES", "MYSQL", "REDIS", "SCALE", "SLOT")}
 )
@@ -155,7 +155,7 @@ class Window(Model):
     """A phase's place in time, counted from the end of the rollback."""
 
     start: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    """Seconds to its beginning."""
+    """Seconds to its beginning. An early phase does not wait; end minus start is the time of a late one."""
     end: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     """Seconds to its end."""
 
@@ -167,7 +167,7 @@ class Window(Model):
 
 
 class Windows(Model):
-    """The phases' windows in the runbook, and the maximum seconds of one whole run of checks."""
+    """The phases' windows, by default the runbook's, and the maximum seconds of one whole run of checks."""
 
     phase1: Window = Window(start=0, end=120)
     """Infrastructure."""
@@ -300,7 +300,10 @@ class Target(BaseSettings):
         return self
 
     def together(self, name: str) -> tuple[str, ...]:
-        """Return the stores that a rollback of store `name` restores: itself first, then all `together`."""
+        """Return the stores that a rollback of store `name` restores: itself first.
+
+        Then come all that `together` ties to it, in either direction and through others.
+        """
         found, waiting = list[str](), [name]
         while waiting:
             one = waiting.pop(0)
@@ -331,7 +334,11 @@ class Target(BaseSettings):
 
 
 def load_target(path: Path) -> Target:
-    """Load the profile at `path`."""
+    """Load the profile at `path`; this may run the programs of its secrets, which redactors know then.
+
+    Raises:
+        ProfileProblem: with each mistake of the file, its keys, the environment and the secrets.
+    """
     profile = _read(path)
     if unknown := [*_unknown(profile, path)]:
         raise ProfileProblem(unknown)
@@ -352,6 +359,7 @@ def load_target(path: Path) -> Target:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
+        # With a newline at the end, tomllib names the line of a mistake in the last line too.
         return tomllib.loads(f"{read_regular(path).decode()}\n")
     except (OSError, UnicodeDecodeError) as error:
         observed = reason_of(error)
@@ -365,7 +373,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _unknown(profile: dict[str, Any], path: Path) -> Iterator[UsageProblem]:
-    """Yield what pydantic-settings does not see: the constructor's own options, and unknown variables."""
+    """Yield what pydantic-settings ignores: keys that are its own options, and unknown variables."""
     keys = Target.model_fields
     for name in sorted(set(profile) - set(keys)):
         yield _mistake(unknown_key(name, keys), name, str(path))

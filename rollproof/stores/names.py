@@ -20,7 +20,7 @@ def key_text(values: Sequence[object]) -> str:
 
 
 def key_values(key: str, columns: int) -> list[str]:
-    """Return the values of a key's columns, of the text that `key_text` made of them."""
+    """Return the values of a key's `columns` columns: the inverse of `key_text`."""
     return [key] if columns == 1 else json.loads(f"[{key}]")
 
 
@@ -39,15 +39,16 @@ def names_of(document: Mapping[str, object], fields: Sequence[str]) -> Iterator[
 
 
 def names_at(document: object, fields: Sequence[str]) -> list[Name]:
-    """Return the names, as text, that `fields`, which may be paths with dots, together form in one document.
+    """Return the names that `fields` together form in one document, as text; a field may be a path with dots.
 
-    Lists along a path are walked, as the server does. Paths through one list are followed in the same item.
+    A list on a path stands for each of its items. Paths through one list that stand side by side in `fields`
+    are followed in the same item: "a.x", "a.y", "b", not "a.x", "b", "a.y".
     """
     return _at(document, [field.split(".") for field in fields])
 
 
 def whole_numbers(texts: Iterable[str]) -> list[int]:
-    """Return those of `texts` that are how Python writes a whole number of 64 bits, as such.
+    """Return as numbers those of `texts` that are whole numbers of 64 bits, as Python writes them.
 
     A name is a text, and the field that holds it may be a number: a server finds that by a number alone.
     """
@@ -56,6 +57,7 @@ def whole_numbers(texts: Iterable[str]) -> list[int]:
 
 
 def _at(value: object, paths: Sequence[Sequence[str]]) -> list[Name]:
+    """Return the names below `value`; an empty path ends there."""
     if isinstance(value, list):
         return [name for item in value for name in _at(item, paths)]
     if not any(paths):

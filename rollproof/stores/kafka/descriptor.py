@@ -25,7 +25,7 @@ class KafkaProfile(StoreProfile):
 
     @property
     def consumers(self) -> tuple[str, ...]:
-        """The groups whose positions are kept."""
+        """The groups whose lag is watched: the name that all stores give them."""
         return self.groups
 
 
@@ -36,15 +36,15 @@ def _retain(seconds: int) -> str:
 def _grants(profile: KafkaProfile) -> Grants:
     """State the access lists of a broker with an authorizer; without one, nobody needs any."""
 
-    def lists(account: Account | None, topics: str, groups: str, cluster: str) -> tuple[str, ...]:
+    def lists(account: Account | None, on_topics: str, on_groups: str, on_cluster: str) -> tuple[str, ...]:
         if account is None:
             return ("# no account in the profile: the broker's listener must let everybody in",)
         add = f"kafka-acls --add --allow-principal User:{account.user}"
         return (
             "# All topics: one that an account may not describe is left out of every answer.",
-            f"{add} --topic '*' {topics}",
-            f"{add} --group '*' {groups}",
-            f"{add} --cluster {cluster}",
+            f"{add} --topic '*' {on_topics}",
+            f"{add} --group '*' {on_groups}",
+            f"{add} --cluster {on_cluster}",
         )
 
     read = "--operation Describe --operation DescribeConfigs --operation Read"
@@ -90,8 +90,9 @@ DESCRIPTOR = Descriptor(
         },
         statements=Statements(
             account='user_{user}="{password}"\n{grants}',
-            fresh="These accounts log in by SASL/PLAIN, so the broker needs a listener that allows it. The "
-            "lines user_… belong into its JAAS configuration after those there. ACLs are in its own log.",
+            fresh="These accounts log in by SASL/PLAIN, so the broker needs a listener that allows it. Add "
+            "the lines user_… to its JAAS configuration, after those there. ACLs are kept in the broker's "
+            "own log, which a fresh broker does not have.",
         ),
     ),
     keeper="rollproof.stores.kafka.keeper:Keeper",

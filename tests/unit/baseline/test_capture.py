@@ -12,7 +12,7 @@ from rollproof.engines.compose import ComposeEngine
 from rollproof.engines.engine import Endpoint
 from rollproof.errors import ActionFailed, Mismatch
 from rollproof.profile.mistakes import UNANSWERED
-from tests.unit.discovery.test_doctor_probes import container
+from tests.unit.discovery.test_doctor_needs import container
 from tests.unit.sandbox import Sandbox, free, stand_in
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rollproof.doctor import examination, probe_table
+from rollproof.doctor import every_need, examination
 from rollproof.doctor.examination import Examination, Line, Need, NeedOutcome, NeedState, Wrong, examine
 from rollproof.errors import ActionFailed, ExitCode, Mismatch, Unverifiable
 from rollproof.stores.contract import Untold
@@ -43,11 +43,11 @@ def page(*lines: Line, seconds: float = 1.0) -> Examination:
 
 @pytest.fixture
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let each probe of a command take as long as it has to: nothing is said of how fast a machine is."""
-    monkeypatch.setattr(probe_table, "REQUEST_SECONDS", FAR)
+    """Let each question take as long as it has to: nothing is said of how fast a machine is."""
+    monkeypatch.setattr(every_need, "REQUEST_SECONDS", FAR)
 
-    def unhurriedly(probes: Sequence[Need], *_: float) -> list[NeedOutcome]:
-        return examine([replace(one, seconds=FAR) for one in probes], FAR)
+    def unhurriedly(needs: Sequence[Need], *_: float) -> list[NeedOutcome]:
+        return examine([replace(one, seconds=FAR) for one in needs], FAR)
 
     monkeypatch.setattr(examination, "examine", unhurriedly)
 
@@ -63,7 +63,7 @@ def test_a_probe_that_hangs_is_wrong_and_delays_nobody(never: threading.Event) -
 
 def test_the_whole_has_an_end(never: threading.Event) -> None:
     found = examine(
-        [Need("a", lambda: hanging(never), seconds=FAR), Need("b", lambda: "", needs=("a",))], 0.2
+        [Need("a", lambda: hanging(never), seconds=FAR), Need("b", lambda: "", after=("a",))], 0.2
     )
     assert [one.line.state for one in found] == [NeedState.WRONG, NeedState.UNKNOWN]
     assert found[1].line.after == "a"

@@ -9,7 +9,7 @@ from rollproof.engines.compose import ComposeEngine
 from rollproof.engines.engine import Endpoint
 from rollproof.init import looking
 from rollproof.init.stack import stack_of
-from tests.unit.discovery.test_doctor_probes import container
+from tests.unit.discovery.test_doctor_needs import container
 from tests.unit.sandbox import stand_in
 
 

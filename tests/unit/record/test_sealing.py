@@ -125,9 +125,9 @@ def test_a_whole_record_holds_and_says_who_signed_it(record: SealedRecord) -> No
     assert read_verdict(record.folder).signature in found.signature
     assert read_incident_record(record.folder).doubts == ()
     assert (checked.code, checked.wrong, checked.unsealed) == (0, [], [])
-    assert checked.said[1:] == ["verdict, as recorded: 'passed'"]
-    assert read_verdict(record.folder).signature in checked.said[0]
-    assert "ada@example.org" in check(record.bundle, record.signing.allowed_signers).said[0]
+    assert checked.facts[1:] == ["verdict, as recorded: 'passed'"]
+    assert read_verdict(record.folder).signature in checked.facts[0]
+    assert "ada@example.org" in check(record.bundle, record.signing.allowed_signers).facts[0]
 
 
 def test_what_is_unsigned_says_so_everywhere(unsigned: SealedRecord) -> None:
@@ -135,7 +135,7 @@ def test_what_is_unsigned_says_so_everywhere(unsigned: SealedRecord) -> None:
     assert "This record: unsigned." in (unsigned.folder / "postmortem.md").read_text()
     assert str(seal_state(unsigned.folder)) == "sealed; unsigned"
     checked = check(unsigned.bundle)
-    assert (checked.code, checked.said[0]) == (0, "signature: unsigned")
+    assert (checked.code, checked.facts[0]) == (0, "signature: unsigned")
 
 
 _EDITS: dict[str, Callable[[Path], None]] = {

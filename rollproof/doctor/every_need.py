@@ -1,4 +1,4 @@
-"""The table of probes; those of the target: its engine and containers, its working copy, its application."""
+"""All that `doctor` asks about a target, and the questions about its engine, its code and its application."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from functools import partial
 from rollproof.backups.stray_mounts import require_held
 from rollproof.baseline.known_good import require_engine
 from rollproof.doctor.examination import REQUEST_SECONDS, Need, Wrong
-from rollproof.doctor.machine_probes import channel_probes, machine_probes
-from rollproof.doctor.store_probes import LONG_SECONDS, store_probes
+from rollproof.doctor.machine_needs import channel_needs, machine_needs
+from rollproof.doctor.store_needs import LONG_SECONDS, store_needs
 from rollproof.engines.address import endpoint
 from rollproof.engines.engine import Container, ContainerEngine
 from rollproof.errors import ActionFailed, Mismatch, listed
@@ -22,23 +22,23 @@ from rollproof.profile.profile import Target
 _BEFORE_CAPTURE = frozenset({"questions", "project", "volumes", "services", "repository"})
 
 
-def every_probe(target: Target, engine: ContainerEngine) -> Iterator[Need]:
-    """Yield all probes of `target`, as the page has them."""
-    yield from _target_probes(target, engine)
-    yield from machine_probes(target)
-    yield from store_probes(target, engine, REQUEST_SECONDS)
-    yield from channel_probes(target)
+def every_need(target: Target, engine: ContainerEngine) -> Iterator[Need]:
+    """Yield every question about `target`, in the order of the page."""
+    yield from _target_needs(target, engine)
+    yield from machine_needs(target)
+    yield from store_needs(target, engine, REQUEST_SECONDS)
+    yield from channel_needs(target)
 
 
 def before_capture(target: Target, engine: ContainerEngine) -> Iterator[Need]:
     """Yield what has to be ok for a baseline of a good state, apart from the canary."""
-    for probe in (*_target_probes(target, engine), *store_probes(target, engine, LONG_SECONDS)):
-        if probe.name in _BEFORE_CAPTURE or probe.name.endswith(" reader"):
+    for need in (*_target_needs(target, engine), *store_needs(target, engine, LONG_SECONDS)):
+        if need.name in _BEFORE_CAPTURE or need.name.endswith(" reader"):
             # A capture takes minutes: large stores and busy engines are waited for, by their own deadlines.
-            yield replace(probe, seconds=LONG_SECONDS)
+            yield replace(need, seconds=LONG_SECONDS)
 
 
-def _target_probes(target: Target, engine: ContainerEngine) -> Iterator[Need]:
+def _target_needs(target: Target, engine: ContainerEngine) -> Iterator[Need]:
     there = ("engine", "project")
     yield Need("questions", partial(require_answers, target))
     yield Need("engine", partial(_engine, target, engine))

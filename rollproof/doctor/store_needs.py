@@ -26,8 +26,8 @@ _SHOWN = 4
 _GRANTS = "the statements that init writes, TARGET.accounts.sh, have what each account needs"
 
 
-def store_probes(target: Target, engine: ContainerEngine, seconds: float) -> Iterator[Need]:
-    """Yield the probes of each store. A request has `seconds`, and no more than the profile gives it.
+def store_needs(target: Target, engine: ContainerEngine, seconds: float) -> Iterator[Need]:
+    """Yield the questions about each store. A request has `seconds`, and no more than the profile gives it.
 
     They ask whether its reader logs in, reads real data, and nothing is hidden from it; what the reader must
     not do; and what its operator must.

@@ -1,4 +1,4 @@
-"""Each probe of `doctor`: ok, missing and wrong, on stand-ins of engine, stores and files."""
+"""Each question of `doctor`: ok, missing and wrong, on stand-ins of engine, stores and files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from unittest.mock import create_autospec
 import pytest
 from pydantic import AnyHttpUrl
 
-from rollproof.doctor import probe_table, store_probes
+from rollproof.doctor import every_need, store_needs
 from rollproof.doctor.examination import Line, Need, NeedState, examine
 from rollproof.engines.compose import ComposeEngine
 from rollproof.engines.engine import Container, Endpoint
@@ -28,7 +28,7 @@ FAR = 60.0
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing here is about how fast a machine is, nor how busy."""
-    monkeypatch.setattr(probe_table, "REQUEST_SECONDS", FAR)
+    monkeypatch.setattr(every_need, "REQUEST_SECONDS", FAR)
 
 
 def container(service: str, **changes: object) -> Container:
@@ -46,15 +46,15 @@ def engine(sandbox: Sandbox) -> Any:  # noqa: ANN401 - a mock
     return made
 
 
-def asked(probes: Iterator[Need], name: str) -> Line:
-    """Return what came of the probe of that name alone."""
-    (probe,) = (one for one in probes if one.name == name)
-    return examine([replace(probe, needs=(), seconds=FAR)], FAR)[0].line
+def asked(needs: Iterator[Need], name: str) -> Line:
+    """Return what came of the need of that name alone."""
+    (need,) = (one for one in needs if one.name == name)
+    return examine([replace(need, after=(), seconds=FAR)], FAR)[0].line
 
 
 def of(sandbox: Sandbox, engine: object, name: str, **changes: object) -> Line:
     target: Target = sandbox.target.model_copy(update=changes)
-    return asked(probe_table.every_probe(target, engine), name)  # type: ignore[arg-type]
+    return asked(every_need.every_need(target, engine), name)  # type: ignore[arg-type]
 
 
 def test_what_init_left_to_answer_is_named_by_its_keys(sandbox: Sandbox, engine: Any) -> None:  # noqa: ANN401
@@ -116,7 +116,7 @@ def test_what_accounts_may_do(
     told = create_autospec(Reader, instance=True)
     told.__enter__.return_value = told
     told.rights.return_value = rights
-    monkeypatch.setattr(store_probes, "open_reader", lambda *_, **__: told)
+    monkeypatch.setattr(store_needs, "open_reader", lambda *_, **__: told)
     lines = of(sandbox, engine, "mysql read-only"), of(sandbox, engine, "mysql operator")
     assert tuple(line.state for line in lines) == (read_only, operator)
     for line in lines:

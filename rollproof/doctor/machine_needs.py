@@ -19,8 +19,8 @@ from rollproof.sealing.signature import sign
 from rollproof.system.command import Deadline, run_command
 
 
-def machine_probes(target: Target) -> Iterator[Need]:
-    """Yield a probe for each program of a command, and for each folder of records."""
+def machine_needs(target: Target) -> Iterator[Need]:
+    """Yield a question about each program that is needed, the signing key, and each folder of records."""
     for program, option in (("docker compose", "version"), ("git", "--version")):
         yield Need(program, partial(_version, *program.split(), option))
     if target.signing.key is not None:
@@ -54,8 +54,8 @@ def _free(target: Target, folder: Path) -> str:
     return said
 
 
-def channel_probes(target: Target) -> Iterator[Need]:
-    """Yield a probe for each kind of channel: Apprise understands their URLs; nothing is sent."""
+def channel_needs(target: Target) -> Iterator[Need]:
+    """Yield a question about the channels of each kind of person; nothing is sent."""
     contacts = target.contacts
     every = {
         "team channels": target.premigration.team.channels,
@@ -65,7 +65,7 @@ def channel_probes(target: Target) -> Iterator[Need]:
     }
     for name, urls in every.items():
         if urls:
-            yield Need(name, partial(_understood, urls), seconds=8.0)
+            yield Need(name, partial(_understood, urls), seconds=REQUEST_SECONDS)
 
 
 def _understood(urls: tuple[SecretStr, ...]) -> str:
