@@ -54,7 +54,7 @@ def create_collection(
     An existing collection with this name is dropped first.
     """
     name, client = vector_collection(knowledge_base_id), milvus()
-    if client.has_collection(name, timeout=STORE_DEADLINE):
+    if client.has_collection(name, timeout=BULK_DEADLINE):
         client.drop_collection(name, timeout=BULK_DEADLINE)
     schema = client.create_schema(auto_id=True, enable_dynamic_field=False)
     schema.add_field("pk", DataType.INT64, is_primary=True)
