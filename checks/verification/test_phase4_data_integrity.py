@@ -78,6 +78,8 @@ def test_collection_content(
         note(f"{content.id}: not compared, as the profile says: {', '.join(content.recorded.excluded)}")
     if not comparison.coverage.whole:
         note(f"{content.id}: {comparison.coverage}")
+    if comparison.evidence:
+        note(f"{content.id}: {comparison.evidence}")
     if content.policy != "exact" and comparison.by_people:
         note(f"{content.id}: written since the baseline: {comparison.by_people}")
     expect(not comparison.wrong(content.policy),

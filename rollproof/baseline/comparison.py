@@ -7,17 +7,30 @@ clean collection costs one scan, and a damaged one little more.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from rollproof.baseline.facts import RecordedCollection
 from rollproof.baseline.sampling import Coverage, SamplePlan
 from rollproof.errors import Unverifiable
 from rollproof.profile.sections import Policy
-from rollproof.stores.contract import ByUsers, Pace, RecordHash, nobody
+from rollproof.stores.contract import ByUsers, Digest, Pace, RecordHash, nobody
 from rollproof.stores.reader import Reader
 from rollproof.stores.snapshot import Snapshot, differences, not_as_asked, read_parts
+
+
+class Digests(Protocol):
+    """Reads the digests of one collection in another way than its reader does, such as by other machines."""
+
+    @property
+    def evidence(self) -> str:
+        """How they were read, in words for the verdict."""
+
+    def digest(self, parts: Sequence[int]) -> Iterator[tuple[int, Digest]]:
+        """Yield the digest of each of `parts` once, or raise `Unverifiable`: also where time is up."""
+
 
 SHOWN = 20
 THE_CANARYS = "the canary's"
@@ -53,8 +66,9 @@ class Comparison:
     `touched` are the changed records that users changed themselves, as `by_users` tells. `expired` counts
     missing records whose expiry time has passed. `unread` counts differing parts that were
     not read record by record, because time was up. `unexplained` counts parts that differed at first, and
-    matched when read again. `coverage` says how much of the collection was checked. `came` are the first
-    added records, each with its part; `part` is the one that is compared.
+    matched when read again. `coverage` says how much of the collection was checked, `evidence` how
+    its digests were read, if not here. `came` are the first added records, each with its part; `part` is the
+    one that is compared.
     """
 
     coverage: Coverage
@@ -65,6 +79,7 @@ class Comparison:
     expired: int = 0
     unread: int = 0
     unexplained: int = 0
+    evidence: str = ""
     by_users: ByUsers = nobody
     part: int = field(default=0, compare=False)
     came: list[tuple[int, RecordHash]] = field(default_factory=list, compare=False)
@@ -152,21 +167,23 @@ def compare(
     plan: SamplePlan,
     pace: Pace,
     by_users: ByUsers = nobody,
+    digests: Digests | None = None,
 ) -> Comparison:
     """Compare the parts that `plan` chose; `records` is the baseline's file with their records.
 
-    A changed record that users changed themselves, as `by_users` tells, is counted apart.
+    Their digests are read by `content`, or by `digests`, which leave no part out. Records of what differs are
+    read by `content`. A changed record that users changed themselves, as `by_users` tells, is counted apart.
 
     Raises:
         Unverifiable: the store does not answer, the collection is missing, or its reader does not digest each
             requested part once.
     """
     give_up = time.monotonic() + plan.seconds
-    seen, differing, cut = _digested(content, collection, recorded, plan, pace, give_up)
+    seen, differing, cut = _digested(content, collection, recorded, plan, pace, give_up, digests)
     sizes = [digest.records for digest in recorded.digests]
     unseen = sum(size for part, size in enumerate(sizes) if part not in seen)
     coverage = Coverage(len(sizes), len(seen), sum(sizes), unseen, cut=cut)
-    comparison = Comparison(coverage, by_users=by_users)
+    comparison = Comparison(coverage, evidence=digests.evidence if digests else "", by_users=by_users)
     # One reading for all parts: what a store has to find out first for any of them is found out once.
     parts = read_parts(content, collection, recorded.division, sorted(differing), pace)
     for position, (part, now) in enumerate(parts):
@@ -188,18 +205,24 @@ def _digested(
     plan: SamplePlan,
     pace: Pace,
     give_up: float,
+    digests: Digests | None,
 ) -> tuple[set[int], list[int], bool]:
     """Return the parts that were digested, those that differ, and whether time was up before the last."""
     wanted, seen = set(plan.parts), set[int]()
     differing, cut = [], False
-    for part, digest in content.digest(collection, recorded.division, plan.parts, pace):
+    found = (
+        digests.digest(plan.parts)
+        if digests
+        else content.digest(collection, recorded.division, plan.parts, pace)
+    )
+    for part, digest in found:
         if part in seen or part not in wanted:
             raise not_as_asked(collection, f"part {part} {'again' if part in seen else 'too'}", content.name)
         seen.add(part)
         if digest != recorded.digests[part]:
             differing.append(part)
         # A plan that takes too long is cut short here, and the coverage says so. One part is always checked.
-        if time.monotonic() > give_up and seen != wanted:
+        if digests is None and time.monotonic() > give_up and seen != wanted:
             cut = True
             break
     if seen != wanted and not cut:

@@ -75,14 +75,15 @@ def demands_of(target: Target) -> dict[str, dict[str, Any]]:
     }
     return {
         "": dict(_flat(general)),
-        **{name: dict(_flat(_section(store))) for name, store in target.stores.items()},
+        **{name: demands_of_store(store) for name, store in target.stores.items()},
     }
 
 
-def _section(store: StoreProfile) -> dict[str, Any]:
+def demands_of_store(store: StoreProfile) -> dict[str, Any]:
+    """Return what a profile asks of one store, by key, in JSON; no secret is in it."""
     # The first pattern that matches counts, and a mapping on disk has no order.
     policy = [list(pair) for pair in store.policy.items()]
-    return {**store.model_dump(mode="json", exclude=set(_ACCESS)), "policy": policy}
+    return dict(_flat({**store.model_dump(mode="json", exclude=set(_ACCESS)), "policy": policy}))
 
 
 def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - JSON

@@ -7,11 +7,11 @@ without recorded data is *broken*, since nothing of it was compared.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import inf
 
-from rollproof.baseline.comparison import Comparison, compare
+from rollproof.baseline.comparison import Comparison, Digests, compare
 from rollproof.baseline.demands import capture_hint, changed_demands
 from rollproof.baseline.differences import Change, neighbour_differences, schema_changes
 from rollproof.baseline.facts import RecordedCollection
@@ -45,11 +45,21 @@ class Finding:
     change: Change | None = None
 
 
+DigestsOf = Callable[[str, str, RecordedCollection, Baseline], Digests | None]
+"""Returns what reads the digests of a collection of a store elsewhere; None where its reader does."""
+
+
 def compare_target(
-    target: Target, engine: ContainerEngine, baseline: Baseline, *, migrated: bool = False
+    target: Target,
+    engine: ContainerEngine,
+    baseline: Baseline,
+    *,
+    migrated: bool = False,
+    digests_of: DigestsOf | None = None,
 ) -> list[Finding]:
     """Return the findings on all of `baseline` that is compared here; stores are read side by side.
 
+    Digests are read by what `digests_of` returns: whoever gives it says that workers have the same `target`.
     With `migrated`, a record that has all its fields of before, and new ones, is not a changed record.
     """
     facts = baseline.facts
@@ -68,7 +78,9 @@ def compare_target(
         if store not in facts.contents:
             return [Finding(store, store, Verdict.BROKEN, "its content is not in the baseline")]
         try:
-            return list(_StoreComparison(target, engine, baseline, store, migrated=migrated).findings())
+            return list(
+                _StoreComparison(target, engine, baseline, store, digests_of, migrated=migrated).findings()
+            )
         except Problem as problem:
             return [_broken(store, store, problem)]
 
@@ -80,10 +92,17 @@ class _StoreComparison:
     """A store that is compared with its content in the baseline."""
 
     def __init__(
-        self, target: Target, engine: ContainerEngine, baseline: Baseline, store: str, *, migrated: bool
+        self,
+        target: Target,
+        engine: ContainerEngine,
+        baseline: Baseline,
+        store: str,
+        digests_of: DigestsOf | None,
+        *,
+        migrated: bool,
     ) -> None:
         self._target, self._engine, self._baseline, self._store = target, engine, baseline, store
-        self._migrated = migrated
+        self._migrated, self._digests_of = migrated, digests_of
         self._profile = target.stores[store]
         self._recorded = baseline.facts.contents[store]
 
@@ -138,7 +157,8 @@ class _StoreComparison:
             yield _broken(self._store, name, problem)
         else:
             excluded = f"; not compared: {', '.join(recorded.excluded)}" if recorded.excluded else ""
-            text = f"{policy}, {comparison.coverage}, differing: {comparison}{excluded}"
+            apart = f"; {comparison.evidence}" if comparison.evidence else ""
+            text = f"{policy}, {comparison.coverage}, differing: {comparison}{excluded}{apart}"
             gone = comparison.missing.count or comparison.changed.count
             change = (Change.GONE if gone else Change.ADDED) if wrong else None
             yield Finding(self._store, name, Verdict.FAILED if wrong else Verdict.PASSED, text, change)
@@ -152,6 +172,11 @@ class _StoreComparison:
 
     def _compare(self, reader: Reader, name: str, recorded: RecordedCollection) -> Comparison:
         by_users = by_users_of(self._profile, name)
+        digests = (
+            self._digests_of(self._store, name, recorded, self._baseline)
+            if self._digests_of and reader.parts_alone
+            else None
+        )
 
         def by_users_or_extended(old: RecordHash, new: RecordHash) -> bool:
             extended = old.fields.keys() < new.fields.keys()
@@ -166,6 +191,7 @@ class _StoreComparison:
             SamplePlan(tuple(range(len(recorded.division))), inf),
             pace_of(self._profile),
             by_users_or_extended if self._migrated else by_users,
+            digests,
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -121,12 +122,18 @@ def compare(
     from rollproof.baseline.target_comparison import compare_target
     from rollproof.engines.factory import open_engine
     from rollproof.profile.profile import load_target
+    from rollproof.stores.registry import at_place
 
     target = load_target(profile)
     loaded = load_baseline(
         named_baseline(baseline, target.folders.baselines), target.name, target.baseline_key
     )
-    findings = compare_target(target, open_engine(target.engine), loaded)
+    with ExitStack() as opened:
+        digests_of = None
+        if target.verification is not None:
+            cluster = at_place("rollproof.scale.cluster:Cluster")(target, target.verification)
+            digests_of = opened.enter_context(cluster).digests_of
+        findings = compare_target(target, open_engine(target.engine), loaded, digests_of=digests_of)
     verdict = combine(finding.verdict for finding in findings)
     spots = {store: content.blind_spots for store, content in loaded.facts.contents.items()}
     comparison = Comparison(loaded.id, verdict, spots, tuple(findings))

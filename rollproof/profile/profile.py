@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    BaseModel,
     Field,
     NonNegativeInt,
     PositiveFloat,
@@ -37,6 +38,7 @@ from rollproof.profile.hosts import HostProfile
 from rollproof.profile.kinds import AnyStore, descriptor_of, wrong_place, wrong_risk
 from rollproof.profile.mistakes import ProfileProblem, explain, mistake
 from rollproof.profile.premigration import Premigration
+from rollproof.profile.scheduling import Scheduling
 from rollproof.profile.sections import Account, Model, Name, Redaction, References, unknown_key
 from rollproof.profile.store_descriptor import Trait
 from rollproof.reading import read_regular
@@ -181,6 +183,13 @@ class Windows(Model):
     """Seconds that one whole run of checks may take."""
 
 
+class Stores(BaseModel, frozen=True, hide_input_in_errors=True):
+    """What of a profile a worker on another machine reads: the stores, and the engine where one is needed."""
+
+    stores: Annotated[dict[Name, AnyStore], Field(min_length=1)]
+    engine: Engine = Engine(kind="compose", project="none")
+
+
 class Target(BaseSettings):
     """A target of verification and rollback, as its profile describes it."""
 
@@ -204,6 +213,8 @@ class Target(BaseSettings):
     """Limits of resources."""
     windows: Windows = Windows()
     """Windows of the phases."""
+    verification: Scheduling | None = None
+    """Where large collections are compared (default: here)."""
     rto_seconds: PositiveInt = 600
     """Recovery time objective: seconds of downtime, from the first bad sample to the verified end."""
     rollback_seconds: PositiveInt = 300
@@ -355,6 +366,22 @@ def load_target(path: Path) -> Target:
     for secret in target.secrets():
         remember(secret)
     return target
+
+
+def load_stores(path: Path) -> Stores:
+    """Load the stores of the profile at `path` for reading alone: the operators' passwords are not read."""
+    profile = _read(path)
+    stores = profile.get("stores")
+    for store in stores.values() if isinstance(stores, dict) else ():
+        if isinstance(store, dict) and "operator" in store:
+            store["operator"] = store.get("reader")
+    token = profile_directory.set(path.resolve().parent)
+    try:
+        return Stores(**profile)
+    except ValidationError as error:
+        raise ProfileProblem(explain(error, path, PREFIX)) from None
+    finally:
+        profile_directory.reset(token)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -63,6 +63,8 @@ class Reader(ABC):
     """Whether a digest takes as long as the records of its part: those are then read at once."""
     lists_names: ClassVar[bool] = False
     """Whether it looks no name up: `names` is read once instead of asking `held`."""
+    parts_alone: ClassVar[bool] = False
+    """Whether consecutive bounds of a division are a division: their parts are read without the others."""
 
     def __init__(self, readable: Readable[Any]) -> None:
         """Keep the access data; the first question connects."""

@@ -47,6 +47,7 @@ class Table(Protocol):
 class TableReader(Reader):
     """Reads the tables of a database, which the server hashes. Identical rows are each exported."""
 
+    parts_alone: ClassVar[bool] = True
     whole_rows: ClassVar[int] = 1
     """Whole rows, which may be of any size, that are held at a time."""
     _idle: Idle[Any]

@@ -299,6 +299,7 @@ class Searched(Reader):
 class Scanned(Searched):
     """A reader whose collections are scanned."""
 
+    parts_alone: ClassVar[bool] = True
     counted_by: ClassVar[str]
     """The query that counts a collection, in words."""
 

@@ -10,7 +10,7 @@ from contextlib import ExitStack, closing
 from itertools import islice
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, ClassVar
 
 import bson
 from bson import ObjectId, json_util
@@ -89,6 +89,7 @@ class MongodbReader(Reader):
     hashes are not used: `$toHashedIndexKey` truncates numbers, and `dbHash` blocks writers.
     """
 
+    parts_alone: ClassVar[bool] = True
     _profile: MongodbProfile
 
     blind_spots: tuple[str, ...] = (

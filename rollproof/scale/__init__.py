@@ -1,0 +1,1 @@
+"""Large collections, digested by Dask workers near the data: parts can be read anywhere, in any order."""
