@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import mongodb, mysql, postgresql, vectors
+from benchmarks import scale as workers
 from benchmarks.growth import TIMES, USUAL, measure_growth
 from benchmarks.measure import Growth, Measure, Row, compared
 from benchmarks.overhead import CHECKS, measure_overhead
@@ -52,14 +53,15 @@ def bench(
 ) -> None:
     """Measure side by side overhead, phases, record, rollback, mysql, postgresql, mongodb and vectors.
 
-    Growth is measured only by its name: on 1, 10 and 100 times the usual data of a staging stack.
+    Two are measured by their name alone: growth, on 1, 10 and 100 times the usual data of a staging stack;
+    and scale, comparison by Dask's workers, whose claim of 20,000,000 rows is `--scale 40`.
     """
     wanted = names or ["overhead", "postgresql", *_ON_STACK]
-    unknown = sorted({*wanted} - {"overhead", "postgresql", "growth", *_ON_STACK})
+    unknown = sorted({*wanted} - {"overhead", "postgresql", *_BY_NAME, *_ON_STACK})
     if unknown:
         raise UsageProblem(
             what="benchmark",
-            expected=f"one of overhead, postgresql, growth, {', '.join(_ON_STACK)}",
+            expected=f"one of overhead, postgresql, {', '.join([*_BY_NAME, *_ON_STACK])}",
             observed=", ".join(unknown),
             source="the arguments",
             hint="./run bench without a name runs all",
@@ -72,6 +74,8 @@ def bench(
         _growth(stack, scale)
     if "postgresql" in wanted:
         _postgresql(stack, scale)
+    if "scale" in wanted:
+        _workers(stack, scale)
     for run in (run for name, run in _ON_STACK.items() if name in wanted):
         # Fresh stores for each run: a seed needs empty ones, and leftovers of one run slow the next.
         with Progress() as progress, fresh_stacks([stack], progress):
@@ -157,6 +161,21 @@ def _postgresql(stack: Stack, scale: float) -> None:
             _show_growth("PostgreSQL, digest with its division", grown)
 
 
+def _workers(stack: Stack, scale: float) -> None:
+    size, vectors = int(workers.ROWS * scale), int(workers.VECTORS * scale)
+    with Progress() as progress, docker_engine(progress.say):
+        stack.prepare()
+        found = {f"MySQL, {size:,} rows": workers.compare_mysql(stack, size, progress.say)}
+        of_postgresql = workers.compare_postgresql(stack, size, vectors, progress.say)
+    found[f"PostgreSQL, {size:,} rows"], found[f"pgvector, {vectors:,} vectors"] = of_postgresql
+    for title, ways in found.items():
+        table = Table("way", "seconds", "ratio", "workers idle", "coordination, of one core", title=title)
+        for way in ways:
+            ratio = f"{way.seconds / ways[0].seconds:.2f}"
+            table.add_row(way.name, f"{way.seconds:.1f}", ratio, f"{way.idle:.1%}", f"{way.coordinating:.1%}")
+        console.print(table)
+
+
 def _mongodb(stack: Stack, progress: Progress, scale: float) -> None:
     target = _stores_alone(stack)
     profile = target.stores["mongodb"]
@@ -183,6 +202,7 @@ def _vectors(stack: Stack, progress: Progress, scale: float) -> None:
     _show(f"Qdrant (stand-in), {count:,} vectors of 384", compared(found, found[0]))
 
 
+_BY_NAME = ("growth", "scale")
 _ON_STACK: dict[str, Callable[[Stack, Progress, float], None]] = {
     "mysql": _mysql,
     "mongodb": _mongodb,

@@ -130,7 +130,7 @@ def compared(profile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("rollproof.engines.factory.open_engine", lambda _: ENGINE)
 
     def run(findings: Sequence[Finding], *words: str) -> ExitCode:
-        monkeypatch.setattr("rollproof.baseline.target_comparison.compare_target", lambda *_: findings)
+        monkeypatch.setattr("rollproof.baseline.target_comparison.compare_target", lambda *_, **__: findings)
         monkeypatch.setattr("sys.argv", ["x", "compare", str(tmp_path), f"--target={profile}", *words])
         return main()
 

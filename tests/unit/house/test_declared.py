@@ -32,7 +32,7 @@ SLOW = [
     *("pymysql", "psycopg", "pymongo", "redis", "minio", "kafka", "pymilvus", "numpy", "httpx", "matplotlib"),
     "qdrant_client",
     *("docker", "requests", "urllib3", "rich", "typer", "sqlglot", "apprise", "prometheus_client"),
-    "cryptography",
+    *("cryptography", "distributed"),
 ]
 WITHOUT = f"""
 import sys

@@ -1,0 +1,131 @@
+"""Digests by Dask's workers, of real servers: they are the reader's own, and what differs is named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from math import inf
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from rollproof.baseline.comparison import Comparison, compare
+from rollproof.baseline.folder import Baseline
+from rollproof.baseline.recording import record_collection
+from rollproof.baseline.sampling import SamplePlan
+from rollproof.engines.engine import Endpoint
+from rollproof.profile.profile import Target
+from rollproof.profile.sections import Account, Address, StoreProfile
+from rollproof.scale.cluster import Cluster
+from rollproof.stores.contract import Pace
+from rollproof.stores.mysql.connection import Mysql, rows
+from rollproof.stores.reach import Reach
+from rollproof.stores.registry import reader_at
+from rollproof.stores.snapshot import Snapshot
+from staging.stack.stack import Stack
+from tests.dask_cluster import DaskCluster
+from tests.stack.mysql_server import MysqlServer, mariadb_server
+from tests.stack.postgresql_server import PostgresqlServer, postgresql_server
+from tests.stack.scratch_stores import SECRET
+
+SIZE, PARTS = 35_000, 4
+FILL = {
+    "mysql": (
+        "CREATE TABLE scratch_first.t (id INT PRIMARY KEY, word VARCHAR(50) NOT NULL)",
+        "INSERT INTO scratch_first.t SELECT seq, SHA1(seq) FROM seq_1_to_35000",
+    ),
+    "postgresql": (
+        "CREATE TABLE t (id int PRIMARY KEY, word text NOT NULL)",
+        "INSERT INTO t SELECT i, md5(i::text) FROM generate_series(1, 35000) AS i",
+    ),
+}
+NAMES = {"mysql": "scratch_first.t", "postgresql": "public.t"}
+PASSWORD = "WORKERS_PASSWORD"  # noqa: S105 - the name of a variable
+
+
+@dataclass(frozen=True)
+class Place:
+    kind: str
+    profile: StoreProfile
+    server: MysqlServer | PostgresqlServer
+
+    def do(self, statements: Sequence[str]) -> None:
+        if isinstance(self.server, PostgresqlServer):
+            self.server.do(";\n".join(statements))
+            return
+        reach = Reach("mysql", self.server.endpoint, self.server.profile.operator, 60)
+        with closing(Mysql(reach).connect()) as connection:
+            for statement in statements:
+                rows(connection, statement)
+
+    @property
+    def workers_profile(self) -> str:
+        profile: Any = self.profile
+        assert isinstance(profile.reader, Account)
+        return f"""
+[stores.{self.kind}]
+kind = "{self.kind}"
+address = {{host = "{profile.address.host}", port = {profile.address.port}}}
+services = {[*profile.services]}
+risk = "{profile.risk}"
+databases = {[*profile.databases]}
+reader = {{user = "{profile.reader.user}", password = {{env = "{PASSWORD}"}}}}
+operator = {{user = "nobody", password = {{env = "NOT_SET"}}}}
+"""
+
+
+@pytest.fixture(params=["mysql", "postgresql"])
+def place(request: pytest.FixtureRequest, stack: Stack, tmp_path: Path) -> Iterator[Place]:
+    with ExitStack() as opened:
+        server: MysqlServer | PostgresqlServer
+        if request.param == "mysql":
+            server = opened.enter_context(mariadb_server(stack, tmp_path))
+        else:
+            server = opened.enter_context(postgresql_server(stack, tmp_path))
+        address = Address(host=server.endpoint.host, port=server.endpoint.port)
+        given = Place(request.param, server.profile.model_copy(update={"address": address}), server)
+        given.do(FILL[request.param])
+        yield given
+
+
+def test_digests_by_workers_are_those_of_the_reader_and_what_differs_is_named(
+    place: Place, tmp_path: Path
+) -> None:
+    assert place.profile.address is not None
+    name, address = NAMES[place.kind], place.profile.address
+    theirs = tmp_path / "workers.toml"
+    theirs.write_text(place.workers_profile, encoding="utf-8")
+    environment = {"ROLLPROOF_TARGET": str(theirs), PASSWORD: SECRET}
+    target = cast("Target", SimpleNamespace(stores={place.kind: place.profile}))
+    baseline = cast("Baseline", SimpleNamespace(id="b"))
+    with ExitStack() as opened:
+        dask = opened.enter_context(DaskCluster(tmp_path / "dask", environment))
+        dask.add_workers(2)
+        cluster = opened.enter_context(Cluster(target, dask.profile()))
+        endpoint = Endpoint(str(address.host), address.port)
+        reader = opened.enter_context(reader_at(place.kind, place.profile, endpoint))
+        with Snapshot(tmp_path / "records.db", new=True) as snapshot:
+            recorded = record_collection(reader, place.profile, name, snapshot, "records.db")
+        assert len(recorded.division) == PARTS
+        # As of a collection that is large enough for workers: a part a task.
+        digests = cluster.digests_of(place.kind, name, replace(recorded, seconds=4.0), baseline)
+        assert digests is not None
+
+        def compared() -> Comparison:
+            plan = SamplePlan(tuple(range(PARTS)), inf)
+            path = tmp_path / "records.db"
+            return compare(reader, name, recorded, path, plan, Pace(), digests=digests)
+
+        same = compared()
+        assert not same.wrong("exact")
+        assert f"all of {SIZE:,} records" in str(same.coverage)
+        assert f"2 workers at {address.host}:{address.port}" in same.evidence
+        assert digests.chunks == PARTS
+        table = name.removeprefix("public.")
+        place.do([f"UPDATE {table} SET word = 'other' WHERE id = 12345"])  # noqa: S608 - a constant
+        place.do([f"DELETE FROM {table} WHERE id = 35000"])  # noqa: S608
+        differing = compared()
+        assert str(differing) == "1 missing, 0 added, 1 changed (missing 35000; changed 12345: word)"

@@ -1,0 +1,78 @@
+"""The ledger of a large comparison: what may be taken over, and when the target's state is still the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rollproof.incident.incident import Incident, RollbackRecord, new_incident
+from rollproof.incident.ledger import Run
+from rollproof.profile.profile import load_target
+from rollproof.record_names import JOURNAL
+from rollproof.scale.ledger import PartLedger, state_of
+from rollproof.stores.contract import Digest
+from rollproof.system.clock import Moment
+from rollproof.verdict import Verdict
+from tests.conftest import write_profile
+from tests.unit.sandbox import MYSQL
+
+DIGESTS = [Digest(10, 1 << 70), Digest(0, 0), Digest(3, 7)]
+
+
+def ledger(folder: Path, *terms: str) -> PartLedger:
+    return PartLedger(folder / "parts" / "mysql-1.jsonl", "imagedb.files", 9, terms)
+
+
+def test_answers_of_the_same_terms_are_taken_over(tmp_path: Path) -> None:
+    assert ledger(tmp_path, "a").answered() == {}
+    ledger(tmp_path, "a").append(4, DIGESTS, "tls://127.0.0.2:1")
+    ledger(tmp_path, "b").append(0, DIGESTS[:1], "tls://127.0.0.2:1")
+    assert ledger(tmp_path, "a").answered() == {4: DIGESTS[0], 5: DIGESTS[1], 6: DIGESTS[2]}
+    assert ledger(tmp_path, "b").answered() == {0: DIGESTS[0]}
+    assert ledger(tmp_path, "a", "b").answered() == {}
+
+
+def test_of_a_torn_line_nothing_is_taken_and_of_a_damaged_file_nothing_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "parts" / "mysql-1.jsonl"
+    ledger(tmp_path, "a").append(0, DIGESTS, "w")
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole[: len(whole) // 2])
+    assert set(ledger(tmp_path, "a").answered()) == {0, 1, 2}
+    ledger(tmp_path, "a").append(7, DIGESTS[:1], "w")
+    assert set(ledger(tmp_path, "a").answered()) == {0, 1, 2, 7}
+    path.write_bytes(whole.replace(b'"first": 0', b'"first": -1') + whole)
+    assert ledger(tmp_path, "a").answered() == {}
+
+
+@pytest.fixture
+def incident(tmp_path: Path) -> Incident:
+    incident = new_incident(tmp_path / "incidents", "shop")
+    now = Moment.now()
+    incident.write_rollback(RollbackRecord("0" * 40, Verdict.PASSED, 1.0, now, now))
+    return incident
+
+
+def test_a_state_has_a_name_while_users_are_kept_out_after_a_rollback_and_nothing_writes(
+    incident: Incident, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    application = load_target(write_profile(tmp_path, MYSQL)).application
+    out = [True]
+    monkeypatch.setattr("rollproof.scale.ledger.kept_out", lambda _: out[0])
+    names = [state_of(incident, application)]
+    assert names[0] is not None
+    assert state_of(incident, application) == names[0]
+    # The canary writes in phase 3, and a restore or a replay in a journal, be it of another incident.
+    Run.begin(incident.folder, Moment.now(), gated=True).begin_phase("phase3", Moment.now())
+    names.append(state_of(incident, application))
+    other = new_incident(tmp_path / "incidents", "shop")
+    (other.folder / JOURNAL).write_text("{}\n", encoding="utf-8")
+    names.append(state_of(incident, application))
+    again = Moment.now()
+    incident.write_rollback(RollbackRecord("0" * 40, Verdict.PASSED, 1.0, again, again))
+    names.append(state_of(incident, application))
+    assert len(set(names)) == 4
+    out[0] = False
+    assert state_of(incident, application) is None
+    out[0] = True
+    assert state_of(other, application) is None, "no rollback"
