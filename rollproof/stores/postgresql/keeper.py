@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from rollproof.profile.store_descriptor import Means
 from rollproof.stores.client_name import NAME
 from rollproof.stores.contract import ExportedRecord
 from rollproof.stores.dumps import DumpKeeper
 from rollproof.stores.keeper import Put, Restored
-from rollproof.stores.package import Kept, Package, read_package, write_package
+from rollproof.stores.package import Kept, read_package, write_package
+from rollproof.stores.postgresql import schema
 from rollproof.stores.postgresql.beside import rights
 from rollproof.stores.postgresql.client import (
     MAINTENANCE,
@@ -29,19 +30,12 @@ from rollproof.stores.postgresql.client import (
     run,
 )
 from rollproof.stores.postgresql.descriptor import PostgresqlProfile
-from rollproof.stores.postgresql.schema import (
-    LARGE_OBJECTS,
-    count_rows,
-    difference,
-    extensions,
-    read_schemas,
-    tables,
-)
 from rollproof.stores.postgresql.table import read_table
 from rollproof.stores.reach import Countdown
 from rollproof.stores.writable import Writable
 
 DUMP = "dump"
+_THERE = "SELECT FROM pg_database WHERE datname = %s"
 _THIS = "(SELECT oid FROM pg_database WHERE datname = current_database())"
 # Roles that own something in the database, or have rights there.
 _ROLES = f"""
@@ -49,30 +43,20 @@ SELECT DISTINCT r.rolname FROM pg_shdepend AS d JOIN pg_roles AS r ON r.oid = d.
 WHERE d.refclassid = 'pg_authid'::regclass AND r.rolname !~ '^pg_'
 AND (d.dbid = {_THIS} OR (d.classid = 'pg_database'::regclass AND d.objid = {_THIS})) ORDER BY 1
 """
-# What keeps a database from being dropped or would be lost with it, and what the backup needs.
-_IN_THE_WAY = """
-SELECT 'prepared transaction ' || gid FROM pg_prepared_xacts WHERE database = %(database)s
-UNION ALL SELECT 'subscription ' || subname FROM pg_subscription AS s
-  JOIN pg_database AS d ON d.oid = s.subdbid WHERE d.datname = %(database)s
-UNION ALL SELECT 'active replication slot ' || slot_name FROM pg_replication_slots
-  WHERE database = %(database)s AND active
-UNION ALL SELECT 'no role ' || name FROM unnest(%(roles)s::text[]) AS name
-  WHERE name NOT IN (SELECT rolname FROM pg_roles)
-UNION ALL SELECT 'no extension ' || name FROM unnest(%(extensions)s::text[]) AS name
-  WHERE name NOT IN (SELECT name FROM pg_available_extensions)
+# What the backup needs. What else would stop a restore keeps the server from dropping the database.
+_MISSING = """
+SELECT 'role ' || name FROM unnest(%s::text[]) AS name WHERE name NOT IN (SELECT rolname FROM pg_roles)
+UNION ALL SELECT 'extension ' || name FROM unnest(%s::text[]) AS name
+WHERE name NOT IN (SELECT name FROM pg_available_extensions)
 """
-_SLOTS = "SELECT slot_name FROM pg_replication_slots WHERE database = %s ORDER BY 1"
 # A dump names neither version nor owner of an extension: it would come back in the server's default version,
 # as the operator's own, and no migration by the application's account could update it.
-_MAKER = """
-SELECT r.rolname FROM pg_roles AS r, pg_available_extension_versions AS v
-WHERE r.rolname = %s AND v.name = %s AND v.version = %s AND (v.trusted OR NOT v.superuser)
-AND has_database_privilege(r.oid, current_database(), 'CREATE')
-AND has_schema_privilege(r.oid, 'public', 'CREATE')
-"""
-_ANOTHER = """
-SELECT 1 FROM pg_available_extension_versions AS v JOIN pg_available_extensions AS e USING (name)
-WHERE name = %s AND version = %s AND version <> default_version
+_VERSION = """
+SELECT r.rolname FROM pg_available_extension_versions AS v
+LEFT JOIN pg_roles AS r ON r.rolname = %s AND (v.trusted OR NOT v.superuser)
+  AND has_database_privilege(r.oid, current_database(), 'CREATE')
+  AND has_schema_privilege(r.oid, 'public', 'CREATE')
+WHERE v.name = %s AND v.version = %s
 """
 
 
@@ -94,23 +78,22 @@ class Keeper(DumpKeeper):
             self._expect("account of the operator", rights(session).lacks, "grant it: see init")
             with session.transaction():
                 ((snapshot,),) = rows(session, "SELECT pg_export_snapshot()")
-                before = read_schemas(session)
-                records = count_rows(session, tables(session))
+                before = schema.read_schemas(session)
+                records = schema.count_rows(session, schema.tables(session))
                 options = (f"--snapshot={snapshot}", "--format=custom", "--compress=1", *self._way(session))
                 self._program(countdown, "pg_dump", *options, stdout=folder / DUMP)
             self._program(countdown, "pg_restore", "--file=/dev/null", stdin=folder / DUMP)
-            self._expect_settled(difference(before, read_schemas(session)))
-            details = {"schema": before, "roles": [name for (name,) in rows(session, _ROLES)]}
-            return self._package(
-                session, folder, "pg_dump of one snapshot", Means.TRANSACTION, records, details
-            )
+            self._expect_settled(schema.difference(before, schema.read_schemas(session)))
+            roles = [name for (name,) in rows(session, _ROLES)]
+            method = "pg_dump of one snapshot"
+            return self._kept(session, folder, Means.TRANSACTION, method, records, schema=before, roles=roles)
 
     def keep_safe(self, folder: Path, *, up: bool, backup: Path) -> Kept:
         """As `back_up`; a database that is not there is kept as absent."""
         with self._connected(MAINTENANCE, self._whole.start()) as session:
-            if not self._is_there(session):
+            if not rows(session, _THERE, [self._database]):
                 method = f"left out: database {self._database}, which is not there"
-                return self._package(session, folder, method, Means.PARTIAL, {}, {})
+                return self._kept(session, folder, Means.PARTIAL, method, {})
         return self.back_up(folder)
 
     def restore(self, folder: Path) -> Restored:
@@ -119,43 +102,40 @@ class Keeper(DumpKeeper):
         package = read_package(folder, kind=self.kind)
         self._expect_same(package, "databases", package.details["databases"], [self._database])
         with self._connected(MAINTENANCE, countdown) as session:
-            self._expect_restorable(session, package)
-            notes = [
-                f"dropped replication slot {name}: its reader has to begin again"
-                for (name,) in rows(session, _SLOTS, [self._database])
-            ]
-            present = self._present(session, countdown)
-            run(session, f"DROP DATABASE IF EXISTS {quoted(self._database)} WITH (FORCE)")
+            # Refused before anything is dropped: what would make the restore end half way.
+            self._expect_readable(package, marks_of(session))
+            self._expect("account of the operator", rights(session).lacks, "grant it: see init")
             kept = package.details.get("schema")
+            needed = [package.details.get("roles", []), [*schema.extensions(kept or {})]]
+            missing = [name for (name,) in rows(session, _MISSING, needed)]
+            self._expect("server", missing, "create it: an extension comes with the server's image")
+            present = list[str]()
+            if rows(session, _THERE, [self._database]):
+                with self._connected(self._database, countdown) as inside:
+                    present = schema.tables(inside)
+            run(session, f"DROP DATABASE IF EXISTS {quoted(self._database)} WITH (FORCE)")
             if kept is None:
-                return self._restored(package, None, {}, present, notes)
+                return self._restored(package, None, {}, present)
             dump = package.path(DUMP)
             # No table has this name: of the dump this takes the database alone, with its settings.
             alone = ("--create", "--schema-only", "--table=no such table", *self._way(session))
             self._program(countdown, "pg_restore", "--exit-on-error", *alone, stdin=dump)
         with self._connected(self._database, countdown) as session:
-            for name, one in extensions(kept).items():
+            for name, one in schema.extensions(kept).items():
                 place, version = one["schema"], one["version"]
-                maker = rows(session, _MAKER, [one.get("owner"), name, version])
-                # A new database has no other schemas.
-                if place in {"public", "pg_catalog"} and (maker or rows(session, _ANOTHER, [name, version])):
-                    made = f"{quoted(name)} SCHEMA {quoted(place)} VERSION {literal(version)} CASCADE"
+                found = rows(session, _VERSION, [one["owner"], name, version])
+                if found and place == "public":  # a new database has no other schema
+                    made = f"{quoted(name)} SCHEMA public VERSION {literal(version)} CASCADE"
                     with session.transaction():
-                        for (owner,) in maker:
+                        if owner := found[0][0]:
                             run(session, f"SET LOCAL ROLE {quoted(owner)}")
                         run(session, f"CREATE EXTENSION IF NOT EXISTS {made}")
             self._program(countdown, "pg_restore", "--exit-on-error", *self._way(session), stdin=dump)
             # Without statistics the first queries of users would read whole tables.
             run(session, "ANALYZE")
-            observed = read_schemas(session)
-            counts = count_rows(session, tables(session))
-        now = extensions(observed)
-        notes += [
-            f"extension {name} came back as {now[name]['version']}, the server has no {one['version']} of it"
-            for name, one in extensions(kept).items()
-            if name in now and now[name]["version"] != one["version"]
-        ]
-        return self._restored(package, difference(kept, observed), counts, present, notes)
+            differs = schema.difference(kept, schema.read_schemas(session))
+            counts = schema.count_rows(session, schema.tables(session))
+        return self._restored(package, differs, counts, present)
 
     @contextmanager
     def putting(self, collection: str, folder: Path, *, overwrite: bool) -> Iterator[Put]:
@@ -169,7 +149,7 @@ class Keeper(DumpKeeper):
                 values = {name: "NULL" if value is None else literal(value) for name, value in row.items()}
                 with client.asked() as session, session.transaction():
                     run(session, "SET LOCAL session_replication_role = replica")
-                    if collection == LARGE_OBJECTS:
+                    if collection == schema.LARGE_OBJECTS:
                         _put_large_object(session, values, overwrite=overwrite)
                         return
                     if overwrite and table and table.key:
@@ -187,40 +167,19 @@ class Keeper(DumpKeeper):
         with Postgresql(self._whole, database, countdown) as client, client.asked() as session:
             yield session
 
-    def _package(
+    def _kept(
         self,
         session: Session,
         folder: Path,
-        method: str,
         means: Means,
+        method: str,
         records: Mapping[str, int],
-        details: Mapping[str, Any],
+        **more: object,
     ) -> Kept:
-        details = {**marks_of(session), "databases": [self._database], **details}
+        details = {**marks_of(session), "databases": [self._database], **more}
         return write_package(
             folder, kind=self.kind, method=method, means=means, records=records, details=details
         )
-
-    def _is_there(self, session: Session) -> bool:
-        return bool(rows(session, "SELECT 1 FROM pg_database WHERE datname = %s", [self._database]))
-
-    def _present(self, session: Session, countdown: Countdown) -> list[str]:
-        if not self._is_there(session):
-            return []
-        with self._connected(self._database, countdown) as inside:
-            return tables(inside)
-
-    def _expect_restorable(self, session: Session, package: Package) -> None:
-        """Refuse, before anything is dropped, what would make the restore end half way."""
-        self._expect_readable(package, marks_of(session))
-        self._expect("account of the operator", rights(session).lacks, "grant it: see init")
-        values = {
-            "database": self._database,
-            "roles": package.details.get("roles", []),
-            "extensions": [*extensions(package.details.get("schema", {}))],
-        }
-        hint = "end what is in the way, create what is missing: an extension comes with the server's image"
-        self._expect("server", [name for (name,) in rows(session, _IN_THE_WAY, values)], hint)
 
     def _expect(self, what: str, found: Sequence[str], hint: str) -> None:
         """Raise `ActionFailed` if anything was `found` that must not be."""
@@ -231,9 +190,7 @@ class Keeper(DumpKeeper):
     def _way(self, session: Session) -> tuple[str, ...]:
         """Return the options by which a program in the container connects to the session's database."""
         ((port, database),) = rows(session, "SELECT current_setting('port'), current_database()")
-        # Any other form of a name might be taken for a connection's options.
-        name = database.replace("\\", "\\\\").replace("'", "\\'")
-        way = f"host=127.0.0.1 port={port} dbname='{name}' application_name={NAME}"
+        way = f"host=127.0.0.1 port={port} dbname='{database}' application_name={NAME}"
         return f"--dbname={way}", f"--username={self._profile.operator.user}", "--no-password"
 
     def _program(self, countdown: Countdown, program: str, *options: str, **files: Path) -> None:
@@ -250,7 +207,7 @@ def _put_large_object(session: Session, values: Mapping[str, str], *, overwrite:
     """Make a large object of literals of its number, owner and bytes; `overwrite` replaces that of now."""
     number = f"{values['oid']}::oid"
     if overwrite:
-        run(session, f"SELECT lo_unlink(oid) FROM {LARGE_OBJECTS} WHERE oid = {number}")
+        run(session, f"SELECT lo_unlink(oid) FROM {schema.LARGE_OBJECTS} WHERE oid = {number}")
     run(session, f"SELECT lo_from_bytea({number}, {values['bytes']})")
     statement = f"format('ALTER LARGE OBJECT %s OWNER TO %I', {number}, {values['owner']})"
     ((alter,),) = rows(session, f"SELECT {statement}")

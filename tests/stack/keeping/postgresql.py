@@ -13,7 +13,7 @@ import pytest
 from rollproof.errors import ActionFailed
 from rollproof.stores.contract import ExportedRecord
 from rollproof.stores.keeper import StoreKeeper
-from rollproof.stores.postgresql import keeper as postgresql_keeper
+from rollproof.stores.postgresql import schema
 from rollproof.stores.postgresql.client import MAINTENANCE, rows
 from rollproof.stores.postgresql.schema import LARGE_OBJECTS
 from tests.stack.keeping.subject import WHOLE, Bench, Chosen, Damage, Exported, Subject
@@ -189,4 +189,4 @@ class Postgresql(Subject):
         return self.watched, "run", lambda: self.run(next(changes))
 
     def loading(self, keeper: StoreKeeper) -> tuple[object, str, Callable[[], object]]:
-        return postgresql_keeper, "read_schemas", partial(self.run, "DELETE FROM child WHERE id = 1")
+        return schema, "read_schemas", partial(self.run, "DELETE FROM child WHERE id = 1")
