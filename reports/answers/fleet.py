@@ -43,7 +43,8 @@ def _width(stages: Sequence[str]) -> int:
 def causes(outcomes: Sequence[Outcome]) -> Iterator[str]:
     """Yield why each target that did not pass did not, the worst last, where it stays on a screen."""
     for outcome in sorted(worst_first(outcomes), key=lambda one: -_WORST_FIRST.index(one.verdict)):
-        if outcome.verdict is Verdict.PASSED:
+        # What an interruption kept from beginning is on the page.
+        if outcome.verdict is Verdict.PASSED or outcome.log is None:
             continue
         yield f"{outcome.verdict.upper()}  {outcome.name}"
         if outcome.end.cause:

@@ -38,12 +38,15 @@ from rollproof.incident.tally import tally
 from rollproof.reading import read_regular
 from rollproof.record_names import GATE_PAGE, REPORT, RESULTS
 from rollproof.sealing.seal import promised
-from rollproof.system.files import write_page
+from rollproof.system.files import remove_file, write_page
 from rollproof.verdict import RunVerdict, Verdict
 
 # What pytest shows unless somebody asks for something else.
 _TRACEBACKS, _SHORT_SUMMARY = "auto", "fE"
 _NO_TRACEBACKS = "no"
+
+UNRENDERED_IF_GREEN = pytest.StashKey[bool]()
+"""Set for one run of many: `report.html` takes longer than the checks, and is read where one did not pass."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -204,9 +207,13 @@ class _Record:
         write_environment(Path(results), rows)
 
     def _render(self, front: str) -> None:
-        """Render the report if Allure is installed; an incident is no time to install it."""
+        """Render the report if Allure is installed: an incident is no time to install it."""
         folder = self._incident.folder
-        if installed_allure() is None:
+        spared = self._green and UNRENDERED_IF_GREEN in self._config.stash
+        if spared:
+            # That of an earlier run.
+            remove_file(folder / REPORT)
+        if spared or installed_allure() is None:
             self._notes.append(f"  {REPORT} was not made; this makes it: {report_command(folder)}")
         else:
             render(folder, front)
