@@ -13,7 +13,7 @@ import psycopg
 from rollproof.collection import Json
 from rollproof.profile.data_formats import Marks
 from rollproof.stores.client import Idle
-from rollproof.stores.contract import Beside, Digest, Neighbours, Pace, Rights
+from rollproof.stores.contract import Beside, Digest, Pace, Rights
 from rollproof.stores.names import Name
 from rollproof.stores.policy import excluded_of
 from rollproof.stores.postgresql import beside, schema
@@ -30,10 +30,9 @@ from rollproof.stores.postgresql.client import (
 )
 from rollproof.stores.postgresql.descriptor import PostgresqlProfile
 from rollproof.stores.postgresql.table import Table, read_table, texts
-from rollproof.stores.postgresql.vectors import Vectors, read_vectors
+from rollproof.stores.postgresql.vectors import VectorReader
 from rollproof.stores.reach import Readable
-from rollproof.stores.tables import ASKED_ROWS, BLOCK, Rows, TableReader, revision_columns
-from rollproof.stores.vectors import Searched, Searcher
+from rollproof.stores.tables import ASKED_ROWS, BLOCK, Rows, revision_columns
 from rollproof.system.side_by_side import Workers
 
 # The rows of names that come at a time.
@@ -48,7 +47,7 @@ SELECT (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backe
 """
 
 
-class PostgresqlReader(TableReader, Searched):
+class PostgresqlReader(VectorReader):
     """Reads one database."""
 
     whole_rows: ClassVar[int] = 20
@@ -220,35 +219,6 @@ class PostgresqlReader(TableReader, Searched):
     def _whole(self, table: Table) -> tuple[Sequence[str], Callable[[Sequence[Any]], Json]]:
         # Each value is in the server's own text.
         return texts(table.stored), lambda values: dict(zip(table.stored, values, strict=True))
-
-    def golden(self, collection: str, queries: int, limit: int) -> tuple[Neighbours, ...]:
-        """Search for the vectors of rows at equal distances in the order of keys; most tables have none."""
-        with self._connected() as session:
-            found = read_vectors(session, self._table(session, collection))
-        return super().golden(collection, queries, limit) if found else ()
-
-    def _searcher(self, collection: str) -> Searcher:
-        def search(*vector: Any, **options: Any) -> list[tuple[str, float]]:  # noqa: ANN401 - a `Searcher`'s
-            with self._connected() as session:
-                return self._searched(session, collection).nearest(session, *vector, **options)
-
-        return search
-
-    def _vectors(self, collection: str, bounds: Sequence[str]) -> Iterator[Sequence[float]]:
-        with self._connected() as session:
-            found = self._searched(session, collection)
-            for bound in bounds:
-                yield from found.at(session, bound)
-
-    def _searched(self, session: Session, collection: str) -> Vectors:
-        found = read_vectors(session, self._table(session, collection))
-        if found is None:
-            raise self._reach.failed(
-                "none",
-                expected=f"a key and a column of vectors in {collection}",
-                hint="it was dropped, or its extension: compare the schemas",
-            )
-        return found
 
     def _table(self, session: Session, collection: str) -> Table:
         table = read_table(session, collection, excluded_of(self._profile, collection))

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from rollproof.stores.contract import Neighbours
 from rollproof.stores.names import key_text, key_values
 from rollproof.stores.postgresql.client import Session, literal, quoted_table, rows, run
 from rollproof.stores.postgresql.table import Table
+from rollproof.stores.tables import TableReader
+from rollproof.stores.vectors import Searched, Searcher
 
 # What an index orders rows by, or else a column itself; and the operator of the distance. A partial index is
 # taken by searches with its own condition alone.
@@ -85,6 +89,39 @@ class Vectors:
             # However small the table is, its index is taken, or not.
             run(session, f"SET LOCAL {'enable_indexscan' if exact else 'enable_sort'} = off")
             return [(key_text(key), float(score)) for *key, score in rows(session, query)]
+
+
+class VectorReader(TableReader, Searched):
+    """What a reader of tables searches: columns of vectors."""
+
+    def golden(self, collection: str, queries: int, limit: int) -> tuple[Neighbours, ...]:
+        """Search for the vectors of rows at equal distances in the order of keys; most tables have none."""
+        with self._connected() as session:
+            found = read_vectors(session, self._table(session, collection))
+        return super().golden(collection, queries, limit) if found else ()
+
+    def _searcher(self, collection: str) -> Searcher:
+        def search(*vector: Any, **options: Any) -> list[tuple[str, float]]:  # noqa: ANN401 - a `Searcher`'s
+            with self._connected() as session:
+                return self._searched(session, collection).nearest(session, *vector, **options)
+
+        return search
+
+    def _vectors(self, collection: str, bounds: Sequence[str]) -> Iterator[Sequence[float]]:
+        with self._connected() as session:
+            found = self._searched(session, collection)
+            for bound in bounds:
+                yield from found.at(session, bound)
+
+    def _searched(self, session: Session, collection: str) -> Vectors:
+        found = read_vectors(session, self._table(session, collection))
+        if found is None:
+            raise self._reach.failed(
+                "none",
+                expected=f"a key and a column of vectors in {collection}",
+                hint="it was dropped, or its extension: compare the schemas",
+            )
+        return found
 
 
 def read_vectors(session: Session, table: Table) -> Vectors | None:

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from rollproof.errors import ActionFailed, Unverifiable
-from rollproof.stores.contract import Blind
 from rollproof.stores.postgresql.client import MAINTENANCE
 from rollproof.stores.postgresql.clients import Clients
 from rollproof.stores.writable import Operated
@@ -98,14 +97,3 @@ def test_clients_of_the_database_are_told(subject: Postgresql) -> None:
         with server.connect(MAINTENANCE) as session:
             session.execute("SET application_name = 'of another database'")
             assert clients.others() == []
-    subject.run("CREATE ROLE blind LOGIN PASSWORD 'correct-horse-battery-staple'")
-    blind = server.profile.operator.model_copy(update={"user": "blind"})
-    profile = server.profile.model_copy(update={"operator": blind})
-    try:
-        with (
-            closing(Clients(Operated("postgresql", profile, server.endpoint))) as clients,
-            pytest.raises(Blind),
-        ):
-            clients.others()
-    finally:
-        subject.run("DROP ROLE blind")
