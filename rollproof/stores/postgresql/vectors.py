@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rollproof.stores.contract import Neighbours
+from rollproof.stores.contract import LOADED, Neighbours
 from rollproof.stores.names import key_text, key_values
 from rollproof.stores.postgresql.client import Session, literal, quoted_table, rows, run
 from rollproof.stores.postgresql.table import Table
@@ -93,6 +93,12 @@ class Vectors:
 
 class VectorReader(TableReader, Searched):
     """What a reader of tables searches: columns of vectors."""
+
+    def load_state(self, collection: str) -> str:
+        """Return `LOADED`: a column of vectors that is there can be searched."""
+        with self._connected() as session:
+            self._searched(session, collection)
+        return LOADED
 
     def golden(self, collection: str, queries: int, limit: int) -> tuple[Neighbours, ...]:
         """Search for the vectors of rows at equal distances in the order of keys; most tables have none."""

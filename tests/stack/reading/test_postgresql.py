@@ -9,7 +9,7 @@ import pytest
 
 from rollproof.contract.reading import expect_golden_again, recorded, whole
 from rollproof.errors import Meaning, Unverifiable
-from rollproof.stores.contract import Digest, Neighbours, Pace, Recall, Rights
+from rollproof.stores.contract import LOADED, Digest, Neighbours, Pace, Recall, Rights
 from rollproof.stores.postgresql.client import MAINTENANCE
 from rollproof.stores.reader import Reader
 from tests.stack.reading.postgresql import Postgresql
@@ -129,7 +129,7 @@ def test_searches_find_what_is_nearest(subject: Postgresql, content: Reader) -> 
     subject.run("INSERT INTO shape VALUES (10, '[1,2,3]'), (11, NULL)")
     golden = expect_golden_again(content, SHAPE)
     assert golden[0] == Neighbours((1.0, 0.0), tuple("12345"), (0.0, 1.0, 2.0, 3.0, 4.0))
-    assert content.search(SHAPE) == [*"12345"]
+    assert (content.load_state(SHAPE), content.search(SHAPE)) == (LOADED, [*"12345"])
     subject.run("DELETE FROM shape WHERE id = 2")
     (again,) = content.search_again(SHAPE, golden[:1])
     assert content.search(SHAPE, 3) == [*"134"]
@@ -156,6 +156,7 @@ def test_a_table_without_a_key_or_vectors_is_not_searched(subject: Postgresql, c
         assert (content.search_again(table, ()), content.recall(table, ())) == ((), None)
     for search in (
         content.search,
+        content.load_state,
         lambda name: content.search_again(name, [Neighbours((1.0,), ("1",), (0,))]),
     ):
         with pytest.raises(Unverifiable, match="expected a key and a column of vectors"):
