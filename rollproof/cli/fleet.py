@@ -52,7 +52,9 @@ def verify_fleet(
     import_all(arguments([]))
 
     def check(name: str, report: Callable[[RunEnd], None]) -> int:
-        own = [f"--target={profiles[name]}", f"--junitxml={(junit or folder) / name}.xml"]
+        file = (junit or folder) / f"{name}.xml"
+        # The folder of pytest's cache would be shared.
+        own = ["-p", "no:cacheprovider", f"--target={profiles[name]}", f"--junitxml={file}"]
         return run_checks(arguments([*words, *own]), report)
 
     typer.echo(head(stages))
