@@ -58,6 +58,7 @@ class Place:
             return
         reach = Reach("mysql", self.server.endpoint, self.server.profile.operator, 60)
         with closing(Mysql(reach).connect()) as connection:
+            connection.select_db("scratch_first")
             for statement in statements:
                 rows(connection, statement)
 
