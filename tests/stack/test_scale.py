@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
@@ -13,11 +16,13 @@ from typing import Any, cast
 import pytest
 
 from rollproof.baseline.comparison import Comparison, compare
-from rollproof.baseline.folder import Baseline
-from rollproof.baseline.recording import record_collection
+from rollproof.baseline.demands import demands_of
+from rollproof.baseline.folder import Baseline, BaselineDraft
+from rollproof.baseline.recording import record_collection, record_content, record_store
 from rollproof.baseline.sampling import SamplePlan
 from rollproof.engines.engine import Endpoint
-from rollproof.profile.profile import Target
+from rollproof.engines.factory import open_engine
+from rollproof.profile.profile import Target, load_target
 from rollproof.profile.sections import Account, Address, StoreProfile
 from rollproof.scale.cluster import Cluster
 from rollproof.stores.contract import Pace
@@ -26,10 +31,12 @@ from rollproof.stores.reach import Reach
 from rollproof.stores.registry import reader_at
 from rollproof.stores.snapshot import Snapshot
 from staging.stack.stack import Stack
+from tests.conftest import PROFILE, ROOT
 from tests.dask_cluster import DaskCluster
 from tests.stack.mysql_server import MysqlServer, mariadb_server
 from tests.stack.postgresql_server import PostgresqlServer, postgresql_server
 from tests.stack.scratch_stores import SECRET
+from tests.unit.baseline.test_baseline import FACTS
 
 SIZE, PARTS = 35_000, 4
 FILL = {
@@ -130,3 +137,62 @@ def test_digests_by_workers_are_those_of_the_reader_and_what_differs_is_named(
         place.do([f"DELETE FROM {table} WHERE id = 35000"])  # noqa: S608
         differing = compared()
         assert str(differing) == "1 missing, 0 added, 1 changed (missing 35000; changed 12345: word)"
+
+
+@pytest.mark.parametrize("place", ["postgresql"], indirect=True)
+def test_phase_4_says_how_workers_have_read_and_is_broken_without_them(place: Place, tmp_path: Path) -> None:
+    theirs = tmp_path / "workers.toml"
+    theirs.write_text(place.workers_profile, encoding="utf-8")
+    environment = {"ROLLPROOF_TARGET": str(theirs), PASSWORD: SECRET}
+    with DaskCluster(tmp_path / "dask", environment) as dask:
+        dask.add_workers(2)
+        section = dask.profile().model_dump(mode="json")
+        verification = "\n".join(f"{name} = {value!r}" for name, value in section.items())
+        own = place.workers_profile.replace("NOT_SET", PASSWORD)
+        profile = tmp_path / "profile.toml"
+        (tmp_path / "canary_password").write_text("s3cret-of-the-canary", encoding="utf-8")
+        text = f"{PROFILE.partition('[stores.redis]')[0]}{own}\n[verification]\n{verification}\n"
+        profile.write_text(text, encoding="utf-8")
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setenv(PASSWORD, SECRET)
+            capture(load_target(profile), place.kind)
+        done = phase4(profile)
+        assert done.returncode == 0, done.stdout
+        (verdict,) = tmp_path.glob("incidents/*/verdict.json")
+        said = verdict.read_text(encoding="utf-8")
+        assert "digests by 2 workers at 127.0.0.1:" in said
+        assert "they are one state if nothing wrote meanwhile" in said
+    done = phase4(profile)
+    assert done.returncode == 3, done.stdout
+    assert "scheduler of verification: expected an answer within 10 s" in done.stdout
+
+
+def capture(target: Target, store: str) -> None:
+    """Record a baseline of the store's content, as of a collection that is large enough for workers."""
+    engine = open_engine(target.engine)
+    with BaselineDraft(target.folders.baselines, target.name) as draft:
+        recorded = record_store(target, engine, store)
+        content = record_content(target, engine, store, recorded.counts, draft.folder)
+        large = {name: replace(one, seconds=4.0) for name, one in content.collections.items()}
+        draft.finish(
+            replace(
+                FACTS,
+                stores={store: recorded},
+                contents={store: replace(content, collections=large)},
+                demands=demands_of(target),
+            )
+        )
+
+
+def phase4(profile: Path) -> subprocess.CompletedProcess[str]:
+    """Run the checks of content alone."""
+    options = ("-m", "phase4", "--no-gate", "-k", "test_collection_content", f"--target={profile}")
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options],
+        cwd=ROOT,
+        env={**os.environ, PASSWORD: SECRET},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
