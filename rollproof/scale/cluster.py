@@ -11,7 +11,7 @@ import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
@@ -113,25 +113,30 @@ class Cluster:
         )
         try:
             client = Client(profile.scheduler, security=security, timeout=_SECONDS, set_as_default=False)
+            workers = client.nthreads(callback_timeout=_SECONDS)
         except (OSError, ValueError) as error:  # ValueError: a certificate that is none
-            raise self.failed(
-                f"an answer within {_SECONDS:g} s", f"{type(error).__name__}: {error}"
-            ) from None
-        if not client.nthreads(callback_timeout=_SECONDS):
+            raise self.failed(f"an answer within {_SECONDS:g} s", error) from None
+        if not workers:
             client.close(timeout=_SECONDS)
-            raise self.failed("at least 1 worker", "none", hint=f"dask worker {profile.scheduler} …")
+            raise self.failed("at least 1 worker", "none")
         return client
 
-    def failed(self, expected: str, observed: str, *, hint: str = "") -> Unverifiable:
+    def failed(self, expected: str, observed: Exception | str) -> Unverifiable:
         """Return the error for a scheduler that did not do what was asked."""
         profile = self.profile
-        asked = f"-CAfile {profile.ca} -cert {profile.certificate} -key {profile.key}"
+        if isinstance(observed, str):
+            hint = f"dask worker {profile.scheduler} --tls-ca-file {profile.ca}"
+            hint += f" --tls-cert {profile.certificate} --tls-key {profile.key}"
+        else:
+            observed = f"{type(observed).__name__}: {observed}"
+            hint = f"openssl s_client -connect {profile.scheduler.removeprefix('tls://')}"
+            hint += f" -CAfile {profile.ca} -cert {profile.certificate} -key {profile.key}"
         return Unverifiable(
             what="scheduler of verification",
             expected=expected,
             observed=observed,
             source=profile.scheduler,
-            hint=hint or f"openssl s_client -connect {profile.scheduler.removeprefix('tls://')} {asked}",
+            hint=hint,
             means=Meaning.UNREACHABLE,
         )
 
@@ -160,11 +165,7 @@ class CollectionDigests:
     @property
     def evidence(self) -> str:
         """How they were read, for the verdict."""
-        again = (
-            f"; {self._taken} parts are those of an earlier run, after the same rollback"
-            if self._taken
-            else ""
-        )
+        again = f"; {self._taken} parts were read by an earlier run, in the same state" if self._taken else ""
         still = "users were kept out" if self.ledger else "they are one state if nothing wrote meanwhile"
         return (
             f"digests by {len(self._workers)} workers at {', '.join(sorted(self._servers)) or 'no server'},"
@@ -196,8 +197,8 @@ class CollectionDigests:
                 threads = sum(client.nthreads(callback_timeout=_SECONDS).values())
                 most = AHEAD * max(1, threads)
                 while left and len(running) < most:
-                    # Towards the end chunks become small, so that all workers end at about the same time.
-                    chunk = self._next(left, min(size, math.ceil(len(left) / most)))
+                    # Towards the end chunks become smaller: all workers end at about the same time.
+                    chunk = self._next(left, min(size, max(math.ceil(len(left) / most), size // 8)))
                     key = f"rollproof-{chunk.store}-{chunk.first}-{run}"
                     running[client.submit(digest_chunk, chunk, key=key, pure=False)] = chunk
                 patience = min(self.cluster.profile.answer_seconds, max(0.0, give_up - monotonic()))
@@ -211,7 +212,7 @@ class CollectionDigests:
         except TimeoutError:
             raise self._late(len(left), running.values()) from None
         except (OSError, CancelledError) as error:
-            raise self.cluster.failed("answers to all tasks", f"{type(error).__name__}: {error}") from None
+            raise self.cluster.failed("answers to all tasks", error) from None
         finally:
             for future in running:
                 future.release()
@@ -223,7 +224,7 @@ class CollectionDigests:
             left.popleft()
             parts += 1
         bounds = self.division[first : first + parts + 1]
-        return Chunk(self.like.store, self.like.collection, first, parts, bounds, self.like.terms)
+        return replace(self.like, first=first, parts=parts, bounds=bounds)
 
     def _answer(self, future: Future[ChunkAnswer], chunk: Chunk) -> ChunkAnswer:
         """Return the answer to a chunk once it is in the ledger.
@@ -232,17 +233,16 @@ class CollectionDigests:
             Unverifiable: it is none.
         """
         if future.status == "error":
-            raise _broken(chunk, future.exception(timeout=_SECONDS))
+            error = future.exception(timeout=_SECONDS)
+            observed = f"{type(error).__name__}: {error}"
+            if isinstance(error, KilledWorker):
+                observed = f"{error.allowed_failures + 1} workers died that had it"
+            raise _unread(
+                chunk, observed, "workers", "see the workers' logs, and dmesg for memory", Meaning.CRASH
+            )
         answer = future.result(timeout=self.cluster.profile.answer_seconds)
         if (problem := answer.problem) is not None:
-            raise Unverifiable(
-                what=str(chunk),
-                expected="digests by a worker",
-                observed=problem.summary,
-                source=f"worker {answer.worker}",
-                hint=problem.hint,
-                means=problem.means,
-            )
+            raise _unread(chunk, problem.summary, answer.worker, problem.hint, problem.means)
         if answer.digests.keys() != {*chunk.numbers}:
             raise not_as_asked(chunk.collection, f"{len(answer.digests)} digests for {chunk}", answer.worker)
         if self.ledger is not None:
@@ -269,19 +269,14 @@ class CollectionDigests:
         )
 
 
-def _broken(chunk: Chunk, error: BaseException) -> Unverifiable:
-    """Return the error for a chunk that killed its workers, or that our own code failed at."""
-    observed, source = f"{type(error).__name__}: {error}", "a worker"
-    if isinstance(error, KilledWorker):
-        observed = f"{error.allowed_failures + 1} workers died of it"
-        source = f"worker {error.last_worker.address}"
+def _unread(chunk: Chunk, observed: str, source: str, hint: str, means: Meaning) -> Unverifiable:
     return Unverifiable(
         what=str(chunk),
         expected="digests by a worker",
         observed=observed,
         source=source,
-        hint="see the worker's log, and its memory: journalctl, dmesg",
-        means=Meaning.CRASH,
+        hint=hint,
+        means=means,
     )
 
 
