@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from rollproof.application.maintenance import kept_out
 from rollproof.errors import Unverifiable
@@ -23,11 +23,7 @@ from rollproof.runbook import PHASES
 from rollproof.stores.contract import Digest
 from rollproof.system.clock import Moment
 from rollproof.system.files import append_line, canonical_json, make_folders
-from rollproof.system.record_files import Must, Natural, WrongRecord, as_json, load_lines
-
-
-def _is_hexadecimal(text: str) -> bool:
-    return not set(text) - set("0123456789abcdef") and bool(text)
+from rollproof.system.record_files import Natural, as_json, load_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +38,7 @@ class PartLine:
     collection: str
     planned: Natural
     first: Natural
-    digests: tuple[tuple[Natural, Annotated[str, Must("hexadecimal digits", _is_hexadecimal)]], ...]
+    digests: tuple[tuple[Natural, str], ...]
     worker: str
     at: Moment
 
@@ -89,7 +85,7 @@ class PartLedger:
                 if line.terms == self._terms:
                     for part, (records, total) in enumerate(line.digests, start=line.first):
                         found[part] = Digest(records, int(total, 16))
-        except WrongRecord:
+        except ValueError:  # `WrongRecord` is one
             return {}
         return found
 
