@@ -39,7 +39,7 @@ from rollproof.system.side_by_side import Workers
 NAMES = 5_000
 _SEQUENCES = """
 SELECT schemaname || '.' || sequencename, increment_by FROM pg_sequences
-WHERE schemaname !~ '^pg_' ORDER BY 1
+WHERE schemaname !~ '^pg_' AND increment_by > 0 AND NOT cycle ORDER BY 1
 """
 _CONNECTIONS = """
 SELECT (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
@@ -57,6 +57,7 @@ class PostgresqlReader(VectorReader):
         "virtual generated columns: their expression is compared, not their values",
         "indexes against their tables, but for those of vectors: `pg_amcheck --heapallindexed` compares them",
         "rows that an extension keeps in tables of its own",
+        "the next number of a sequence that falls or cycles",
         "casts, operators, rules, event triggers, extended statistics, default rights: a backup has them",
         "what an aggregate is made of: likewise",
         "golden queries search one column of vectors of a table with a key, the first that has an index",
@@ -107,33 +108,25 @@ class PostgresqlReader(VectorReader):
         with self._connected() as session, session.transaction():
             return {**schema.read_schemas(session)}
 
-    def positions(self) -> Mapping[str, Json]:
-        """Return the number that each sequence gives next."""
-        return {name: following for name, following, _ in self._sequences()}
+    def positions(self) -> dict[str, Json]:
+        """Return the number that each sequence gives next.
 
-    def strayed(self, recorded: Mapping[str, Json]) -> Sequence[str]:
-        """Return the sequences that are gone, or would give numbers that they have given before."""
-        now = {name: (following, step) for name, following, step in self._sequences()}
-        faults = [f"sequence {name} is gone" for name in recorded if name not in now]
-        for name, (following, step) in now.items():
-            before = recorded.get(name)
-            if isinstance(before, int) and (following - before) * step < 0:
-                faults.append(f"sequence {name} goes on at {following}, behind {before}")
-        return faults
-
-    def _sequences(self) -> list[tuple[str, int, int]]:
-        """Return the name, the next number and the step of each sequence.
-
-        Of one that was set and has given no number since, or that the account may not read, the server's own
-        view says nothing: each is asked itself.
+        Each is asked itself: the server's view hides what was set and has given no number since.
         """
-        found = []
+        found: dict[str, Json] = {}
         with self._connected() as session:
             for name, step in rows(session, _SEQUENCES):
                 following = f"last_value + CASE WHEN is_called THEN {step} ELSE 0 END"
-                ((number,),) = rows(session, f"SELECT {following} FROM {quoted_table(name)}")
-                found.append((name, number, step))
+                ((found[name],),) = rows(session, f"SELECT {following} FROM {quoted_table(name)}")
         return found
+
+    def strayed(self, recorded: Mapping[str, Json]) -> Sequence[str]:
+        """Return the sequences that are gone, or would give numbers that they have given before."""
+        now: dict[str, Any] = self.positions()
+        before: Mapping[str, Any] = recorded
+        faults = [f"sequence {name} is gone" for name in before if name not in now]
+        behind = [name for name in before if name in now and now[name] < before[name]]
+        return faults + [f"sequence {name} goes on at {now[name]}, behind {before[name]}" for name in behind]
 
     def beside(self) -> Beside:
         """Return roles, settings, replication slots and the like, and the databases of others."""

@@ -23,7 +23,7 @@ _IN_CLASS = "pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace"
 
 
 def owned(owner: str, acl: str, kind: str) -> str:
-    """Return the expressions of an object's owner, and of its rights in one order: by default all are his."""
+    """Return the expressions of an object's owner, and of its rights in one order; by default it has all."""
     every = f"unnest(coalesce({acl}, acldefault('{kind}', {owner}))) AS one"
     rights = f"(SELECT array_agg(one::text ORDER BY one::text) FROM {every})"
     return f"pg_get_userbyid({owner}) AS owner, {rights} AS rights"
