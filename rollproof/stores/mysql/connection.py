@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import pymysql
 from pymysql.connections import Connection
-from pymysql.cursors import Cursor, DictCursor
+from pymysql.cursors import Cursor
 
 from rollproof.stores.client import Client
 from rollproof.stores.client_name import NAME
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     _Connection = Connection[Cursor]
 else:
     _Connection = Connection
-# The server's codes for a privilege that the account lacks.
-_DENIED = frozenset({1045, 1227})
 NO_TABLE = 1146
 OF_THE_SERVER = frozenset({"information_schema", "mysql", "performance_schema", "sys"})
 # Codes 2000 to 2999 are errors of the client library: code // 1000 is 2.
@@ -161,32 +159,15 @@ def count_rows(connection: Session, names: Sequence[str]) -> dict[str, int]:
 
 
 def require_source(connection: Session, reach: Reach) -> None:
-    """Refuse a replica, whose rows may be those of a moment ago.
-
-    The server tells only an account with REPLICATION CLIENT whether it replicates. Any other account is
-    refused by a server that is read-only.
+    """Refuse a server that is read-only, as replicas are: their rows may be those of a moment ago.
 
     Raises:
         Unverifiable: it is one.
     """
-    status = "SHOW REPLICA STATUS" if connection.flavour == "mysql" else "SHOW ALL SLAVES STATUS"
-    try:
-        with closing(connection.cursor(DictCursor)) as cursor:
-            cursor.execute(status)
-            replicates = any(
-                value != "No"
-                for channel in cursor.fetchall()
-                for name, value in channel.items()
-                if name.endswith(("_IO_Running", "_SQL_Running"))
-            )
-    except pymysql.err.OperationalError as error:
-        if error.args[0] not in _DENIED:
-            raise
-        ((replicates,),) = rows(connection, "SELECT @@GLOBAL.read_only")
-    if replicates:
+    ((read_only,),) = rows(connection, "SELECT @@GLOBAL.read_only")
+    if read_only:
         raise reach.failed(
-            "a replica, or a read-only server that does not tell this account whether it is one",
-            expected="a server that is no replica",
-            hint="name the source in the profile; "
-            "a reader that may ask has REPLICATION CLIENT (MariaDB: REPLICA MONITOR)",
+            "a read-only one, such as a replica",
+            expected="a server that takes writes",
+            hint="name the source in the profile",
         )

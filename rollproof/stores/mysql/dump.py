@@ -39,14 +39,12 @@ exit "$code"
 class Dump:
     """The tables that a dump creates, with their numbers of rows, by ``database.table``.
 
-    `complete` tells whether it ends as a whole dump does; `complaints` are its program's, warnings apart. Its
-    longest statement that writes rows has `longest` bytes.
+    `complete` tells whether it ends as a whole dump does; `complaints` are its program's, warnings apart.
     """
 
     rows: dict[str, int]
     complete: bool
     complaints: list[str]
-    longest: int
 
 
 def read_dump(path: Path) -> Dump:
@@ -57,7 +55,6 @@ def read_dump(path: Path) -> Dump:
     complaints: list[str] = []
     complete = False
     into: str | None = None
-    longest = length = 0
     with open_regular(path) as stream:
         for line in _outside_of_bodies(stream):
             if into is None:
@@ -74,16 +71,14 @@ def read_dump(path: Path) -> Dump:
                     rows.setdefault(f"{database}.{_name(create[1])}", 0)
                 if not (insert := _INSERT.match(line)):
                     continue
-                into, length = f"{database}.{_name(insert[1])}", insert.end()
+                into = f"{database}.{_name(insert[1])}"
                 line = line[insert.end() :]  # noqa: PLW2901 - what follows VALUES
             # Only in texts can a parenthesis be anything but the beginning of a row.
             if into in rows:
                 rows[into] += _TEXT.sub(b"", line).count(b"(")
-            length += len(line)
-            longest = max(longest, length)
             if line.rstrip().endswith(b";"):
                 into = None
-    return Dump(rows, complete, complaints, longest)
+    return Dump(rows, complete, complaints)
 
 
 def _outside_of_bodies(stream: Iterator[bytes]) -> Iterator[bytes]:

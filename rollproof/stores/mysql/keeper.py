@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
-import pymysql
-
 from rollproof.collection import Json
 from rollproof.profile.store_descriptor import Means
 from rollproof.stores.contract import ExportedRecord
@@ -54,7 +52,6 @@ LOCK = "rollproof restore"
 LOCK_SECONDS = 15
 # A restore waits at most this long for a session that still uses a table.
 TABLE_LOCK_SECONDS = 60
-_MIB = 1 << 20
 # Any one of these lets an account make objects that run in another's name.
 FOREIGN_DEFINER = frozenset({ALL, "SUPER", "SET_ANY_DEFINER", "SET_USER_ID", "SET USER"})
 
@@ -95,8 +92,6 @@ class Keeper(DumpKeeper):
             if not safe:
                 self._expect_nothing_lacking(lacking)
             dump = self._dump(connection, folder / DUMP, databases, names, broken, countdown)
-            if not safe:
-                self._expect_taken(connection, dump.longest)
             again = folder / f"{FLOATS}.again"
             write_floats(connection, before, again)
             same_floats = sha256_of(again) == sha256_of(folder / FLOATS)
@@ -128,7 +123,6 @@ class Keeper(DumpKeeper):
                 "databases": list(self._databases),
                 "absent": gone,
                 "schema": before,
-                "longest_statement": dump.longest,
             },
         )
 
@@ -140,12 +134,10 @@ class Keeper(DumpKeeper):
         with self._connected(countdown) as connection:
             self._expect_same(package, "databases", package.details["databases"], list(self._databases))
             self._expect_same(package, "flavour", package.details["product"], connection.flavour)
-            self._expect_taken(connection, package.details["longest_statement"])
             server = {"product": connection.flavour, "server": connection.version}
             self._expect_readable(package, server)
             self._expect_nothing_lacking(self._lacking(connection, kept))
             self._end_earlier_restore(connection)
-            self._try_definers(connection, definers(kept))
             there = sorted(databases_seen(connection).intersection(self._databases))
             present = tables(connection, there, self._whole) if there else []
             if gone:  # a foreign key of another database must not prevent DROP
@@ -212,22 +204,6 @@ class Keeper(DumpKeeper):
                 observed=f"without {', '.join(lacking)}",
                 hint="grant what the operator lacks; a table with FLOAT needs a primary key of other types,"
                 " and no UPDATE trigger; what no dump holds is kept by a snapshot of the volume",
-            )
-
-    def _expect_taken(self, connection: Session, longest: int) -> None:
-        """Check that the server takes each statement of a dump, of which the longest has `longest` bytes.
-
-        A dump has binary values in hexadecimal, twice as long as the server took them from the application.
-        The server would refuse one after the databases have been dropped.
-        """
-        ((most,),) = rows(connection, "SELECT @@GLOBAL.max_allowed_packet")
-        if longest > most:
-            enough = -(-longest // _MIB) * _MIB
-            raise self._failed(
-                "dump",
-                expected=f"statements of {most:,} bytes at most, the server's max_allowed_packet",
-                observed=f"one of {longest:,}",
-                hint=f"SET GLOBAL max_allowed_packet = {enough}, and the same in the server's configuration",
             )
 
     def _dump(
@@ -313,27 +289,3 @@ class Keeper(DumpKeeper):
                 hint="see SHOW PROCESSLIST for a session of the operator, and end it",
             )
         rows(connection, "DO RELEASE_LOCK(%s)", [LOCK])
-
-    def _try_definers(self, connection: Session, definers: Sequence[str]) -> None:
-        """Create a view in each definer's name, as the dump will, in a database that the dump then drops.
-
-        Permission depends on the definer's own privileges, which the operator may not see.
-        """
-        database = quoted(self._databases[0])
-        probe = f"{database}.{quoted('rollproof probe')}"
-        if definers:
-            rows(connection, f"CREATE DATABASE IF NOT EXISTS {database}")
-        for definer in definers:
-            user, at, host = definer.rpartition("@")
-            account = f"{quoted(user)}@{quoted(host)}" if at else quoted(host)
-            try:
-                rows(connection, f"CREATE OR REPLACE DEFINER = {account} VIEW {probe} AS SELECT 1")
-            except pymysql.err.MySQLError as error:
-                raise self._failed(
-                    "privileges of the operator",
-                    expected=f"those to make objects in the name of {definer}",
-                    observed=str(error.args[-1]),
-                    hint="nothing was changed; grant what is missing "
-                    "(with a definer such as root: SYSTEM_USER)",
-                ) from None
-            rows(connection, f"DROP VIEW {probe}")

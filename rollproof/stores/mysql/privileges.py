@@ -35,28 +35,19 @@ _WRITING = frozenset(
 _SHOWING = {"tables": "SELECT", "views": "SHOW VIEW", "triggers": "TRIGGER", "events": "EVENT"}
 _SHOWING_ROUTINES: Mapping[Flavour, str] = {"mysql": "SHOW_ROUTINE", "mariadb": "SHOW CREATE ROUTINE"}
 _SHOWING_NAMES = frozenset({"EXECUTE", "ALTER ROUTINE", "CREATE ROUTINE"})
-_GRANT = re.compile(
-    r"(?P<verb>GRANT|REVOKE) (?P<privileges>.+) ON (?P<database>\*|`(?:[^`]|``)+`)\.\* (?:TO|FROM) "
-)
+_GRANT = re.compile(r"GRANT (?P<privileges>.+) ON (?P<database>\*|`(?:[^`]|``)+`)\.\* TO ")
 
 
 @dataclass(frozen=True, slots=True)
 class Privileges:
-    """An account's privileges by pattern of databases, ``*`` for all; `revoked` are exceptions to ``*``."""
+    """An account's privileges by pattern of databases, ``*`` for all."""
 
     granted: Sequence[tuple[str, frozenset[str]]]
-    revoked: Sequence[tuple[str, frozenset[str]]] = ()
 
     def on(self, database: str) -> frozenset[str]:
         """Return the privileges on the whole of `database`, global ones included."""
-        held: frozenset[str] = frozenset()
-        for pattern, privileges in self.granted:
-            if pattern == "*":
-                # MySQL's partial revokes name databases literally.
-                held |= privileges.difference(*(lost for name, lost in self.revoked if name == database))
-            elif _covers(pattern, database):
-                held |= privileges
-        return held
+        held = (privileges for pattern, privileges in self.granted if _covers(pattern, database))
+        return frozenset().union(*held)
 
     def everywhere(self, any_of: frozenset[str]) -> bool:
         """Return True if one of these privileges is held on everything."""
@@ -85,12 +76,12 @@ def privileges_of(connection: Session) -> Privileges:
 
 def parsed(grants: Iterable[str]) -> Privileges:
     """Return the privileges on whole databases in the lines of SHOW GRANTS."""
-    found: dict[str, list[tuple[str, frozenset[str]]]] = {"GRANT": [], "REVOKE": []}
+    found = []
     for text in grants:
         if match := _GRANT.match(text):
             name = match["database"].strip("`").replace("``", "`")
-            found[match["verb"]].append((name, frozenset(re.split(r",\s*", match["privileges"]))))
-    return Privileges(found["GRANT"], found["REVOKE"])
+            found.append((name, frozenset(re.split(r",\s*", match["privileges"]))))
+    return Privileges(found)
 
 
 def rights(held: Privileges, databases: Sequence[str]) -> Rights:

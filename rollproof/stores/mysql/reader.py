@@ -114,7 +114,7 @@ class MysqlReader(TableReader):
         "the ALGORITHM of views: the server tells it in a statement alone",
         "passwords, limits and rules of log-in of accounts; what an application sets in its session",
         "tables without transactions (MyISAM, Aria) are read while others may write to them",
-        "whether a writable server is a replica that lags, for an account without REPLICATION CLIENT",
+        "whether a writable server is a replica that lags",
     )
 
     def __init__(self, readable: Readable[MysqlProfile]) -> None:

@@ -170,19 +170,6 @@ def test_rows_that_are_written_meanwhile_do_not_spoil_a_backup(filled: Mysql, tm
 # A restore.
 
 
-def test_privileges_that_a_restore_needs_are_tried_before_anything_changes(
-    subject: Mysql, kept: Backup
-) -> None:
-    wanted = "SYSTEM_USER" if subject.server.flavour == "mysql" else "SUPER, SET USER"
-    subject.server.root(f"REVOKE {wanted} ON *.* FROM {OPERATOR}@'%'")
-    try:
-        with pytest.raises(ActionFailed, match=r"privileges of the operator|an operator who may create"):
-            kept.keeper.restore(kept.folder)
-        assert subject.observe() == kept.before
-    finally:
-        subject.server.root(f"GRANT {wanted} ON *.* TO {OPERATOR}@'%'")
-
-
 def test_a_restore_that_outlived_its_caller_is_ended(
     subject: Mysql, kept: Backup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,29 +220,3 @@ def test_what_a_migration_broke_is_left_out_of_the_copy_before_a_restore(
     assert subject.observe() == kept.before
     kept.keeper.restore(tmp_path / "safety")
     assert subject.sql("SELECT number FROM scratch_first.base") == [(1,)]
-
-
-def test_a_row_that_the_server_would_not_take_back_is_refused_before_anything_is_dropped(
-    subject: Mysql, tmp_path: Path
-) -> None:
-    subject.clear()
-    subject.sql("CREATE TABLE t (id int PRIMARY KEY, image longblob)")
-    subject.sql("INSERT INTO t VALUES (1, REPEAT('x', 1500000))")
-    ((packet,),) = subject.sql("SELECT @@GLOBAL.max_allowed_packet")
-    refused, whole = tmp_path / "refused", tmp_path / "whole"
-    for folder in (refused, whole):
-        folder.mkdir()
-    _keeper(subject).back_up(whole)
-    before = subject.observe()
-    # It took the value itself, and not the two digits that a dump has for each byte.
-    subject.server.root(f"SET GLOBAL max_allowed_packet = {2 << 20}")
-    try:
-        with pytest.raises(ActionFailed, match="2,097,152 bytes at most, the server's max_allowed_packet"):
-            _keeper(subject).back_up(refused)
-        with pytest.raises(ActionFailed, match="2,097,152 bytes at most, the server's max_allowed_packet"):
-            _keeper(subject).restore(whole)
-    finally:
-        subject.server.root(f"SET GLOBAL max_allowed_packet = {packet}")
-    assert subject.observe() == before
-    _keeper(subject).restore(whole)
-    assert subject.observe() == before

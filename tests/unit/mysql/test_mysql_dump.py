@@ -97,15 +97,3 @@ def test_a_warning_is_none_by_its_mark_and_not_by_a_name(tmp_path: Path, line: s
     """A routine of that name that the account may not show is missing in the dump."""
     dump = read_dump(_write(tmp_path, MYSQL + f"-- standard error: {line}\n".encode()))
     assert dump.complaints == [line] * complaints
-
-
-def test_the_longest_statement_is_measured(tmp_path: Path) -> None:
-    path = _write(tmp_path, MYSQL)
-    longest = max((one for one in MYSQL.splitlines(keepends=True) if one.startswith(b"INSERT")), key=len)
-    assert read_dump(path).longest == len(longest)
-    several = rb"""INSERT INTO `many` VALUES
-(1,'a\nb; (c)'),
-(2,');'),
-(3,NULL);
-"""
-    assert read_dump(_write(tmp_path, MARIADB)).longest == len(several)

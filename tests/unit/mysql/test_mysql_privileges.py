@@ -31,10 +31,6 @@ READING = (
         (["GRANT UPDATE ON `image%`.* TO `reader`@`%`"], ("UPDATE on imagedb",)),
         (["GRANT DROP ON `other`.* TO `reader`@`%`"], ()),
         (["GRANT ALL PRIVILEGES ON *.* TO `reader`@`%`"], ("ALL PRIVILEGES on imagedb",)),
-        (
-            ["GRANT INSERT ON *.* TO `reader`@`%`", "REVOKE INSERT ON `imagedb`.* FROM `reader`@`%`"],
-            (),
-        ),
     ],
 )
 def test_a_reader_of_mysql(more: Sequence[str], writes: tuple[str, ...]) -> None:
@@ -84,16 +80,6 @@ def test_privileges_add_up() -> None:
     assert held.missing(["other"]) == ["EVENT on other", "TRIGGER on other"]
 
 
-def test_a_partly_revoked_privilege_is_missing() -> None:
-    held = parsed(
-        (
-            f"GRANT {', '.join(sorted(NEEDED))} ON *.* TO `operator`@`%`",
-            "REVOKE DROP ON `imagedb`.* FROM `operator`@`%`",
-        )
-    )
-    assert held.missing(["imagedb", "other"]) == ["DROP on imagedb"]
-
-
 @pytest.mark.parametrize(
     ("privileges", "may"),
     [
@@ -141,16 +127,6 @@ def test_each_right_that_is_revoked_hides_its_objects(flavour: Flavour, right: s
     fewer = WHOLE.replace(f"{right}, ", "").replace(f", {right}", "")
     assert fewer != WHOLE
     assert _hidden(flavour, fewer, ROUTINES[flavour]) == {f"{what} of shop": f"{right} on shop.*"}
-
-
-def test_a_partial_revoke_of_a_global_right_counts() -> None:
-    everywhere = WHOLE.replace("`shop%`", "*")
-    revoked = "REVOKE TRIGGER ON `shop`.* FROM `r`@`%`"
-    assert _hidden("mysql", everywhere, ROUTINES["mysql"], revoked) == {
-        "triggers of shop": "TRIGGER on shop.*"
-    }
-    other = revoked.replace("shop", "other")
-    assert _hidden("mysql", everywhere, ROUTINES["mysql"], other) == {}
 
 
 def test_a_body_that_is_not_shown_is_hidden() -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from contextlib import nullcontext
 from unittest.mock import MagicMock
 
-import pymysql
 import pytest
 from pydantic import SecretStr
 
@@ -40,40 +38,10 @@ def test_a_part_of_mongodb_is_refused(*, mongos: bool, primary: bool, observed: 
         mongodb.require_primary(MagicMock(is_mongos=mongos, is_primary=primary), REACH)
 
 
-def _mysql(read_only: int, answer: Sequence[dict[str, Any]] | Exception) -> Any:  # noqa: ANN401 - a connection
-    connection = MagicMock(flavour="mysql")
-    cursor = connection.cursor.return_value
-    if isinstance(answer, Exception):
-        cursor.execute.side_effect = [answer, None]
-        cursor.fetchall.return_value = [(read_only,)]
-    else:
-        cursor.fetchall.return_value = answer
-    return connection
-
-
-STOPPED = {"Channel_Name": "", "Replica_IO_Running": "No", "Replica_SQL_Running": "No"}
-DENIED = pymysql.err.OperationalError(1227, "Access denied")
-
-
-@pytest.mark.parametrize(
-    ("read_only", "answer"),
-    [
-        (0, [STOPPED | {"Replica_SQL_Running": "Yes"}]),
-        (1, [STOPPED, STOPPED | {"Replica_IO_Running": "Connecting"}]),
-        (0, [{"Slave_IO_Running": "Yes", "Slave_SQL_Running": "Yes"}]),
-        (1, DENIED),
-    ],
-)
-def test_a_replica_of_mysql_is_refused(read_only: int, answer: Sequence[dict[str, Any]] | Exception) -> None:
-    with pytest.raises(Unverifiable, match="expected a server that is no replica"):
-        mysql.require_source(_mysql(read_only, answer), REACH)
-
-
-@pytest.mark.parametrize(("read_only", "answer"), [(0, []), (1, []), (0, [STOPPED]), (0, DENIED)])
-def test_a_source_of_mysql_is_read(read_only: int, answer: Sequence[dict[str, Any]] | Exception) -> None:
-    mysql.require_source(_mysql(read_only, answer), REACH)
-
-
-def test_another_error_is_no_answer() -> None:
-    with pytest.raises(pymysql.err.OperationalError):
-        mysql.require_source(_mysql(0, pymysql.err.OperationalError(2013, "lost")), REACH)
+@pytest.mark.parametrize("read_only", [0, 1])
+def test_a_replica_of_mysql_is_refused(read_only: int) -> None:
+    connection = MagicMock()
+    connection.cursor.return_value.fetchall.return_value = [(read_only,)]
+    refused = pytest.raises(Unverifiable, match="observed a read-only one") if read_only else nullcontext()
+    with refused:
+        mysql.require_source(connection, REACH)
