@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -21,14 +21,6 @@ from rollproof.stores.mongodb.client import Document
 # Relaxed for readability: 1 and 1.0 differ, 32-bit and 64-bit integers do not.
 _TEXT = JSONOptions(json_mode=JSONMode.RELAXED)
 _CLUSTERED_KEY = "_id"
-# Options that mean the same as none: a server may tell them or not, by how they came to be.
-_OPTIONS: Mapping[str, object] = {
-    "capped": False,
-    "validator": {},
-    "validationLevel": "strict",
-    "validationAction": "error",
-}
-_INDEX_OPTIONS: Mapping[str, object] = {"unique": False, "sparse": False, "hidden": False}
 
 
 Expiry = tuple[tuple[str, ...], float]
@@ -103,9 +95,9 @@ class Description:
 
     def schema(self) -> Json:
         """Return the definition to compare, as texts: the order of keys matters in indexes and views."""
-        found: dict[str, Json] = {"kind": self.kind, "options": _texts(self.options, _OPTIONS)}
+        found: dict[str, Json] = {"kind": self.kind, "options": _texts(self.options)}
         if self.kind != "view":
-            found["indexes"] = {str(index["name"]): _texts(index, _INDEX_OPTIONS) for index in self.indexes}
+            found["indexes"] = {str(index["name"]): _texts(index) for index in self.indexes}
         return found
 
 
@@ -152,10 +144,10 @@ def _listed(database: Database[Document], command: str, value: object) -> list[R
         return sorted(cast("list[RawBSONDocument]", list(cursor)), key=lambda one: str(one["name"]))
 
 
-def _texts(described: RawBSONDocument, needless: Mapping[str, object]) -> Json:
-    """Return each option as text, except those at a value that is `needless` to say."""
+def _texts(described: RawBSONDocument) -> Json:
+    """Return each option as text."""
     return {
         name: json_util.dumps(value, json_options=_TEXT)
         for name, value in sorted(bson.decode(described.raw, LENIENT).items())
-        if name not in ("name", "ns") and (name not in needless or value != needless[name])
+        if name not in ("name", "ns")
     }
