@@ -169,10 +169,13 @@ def _workers(stack: Stack, scale: float) -> None:
         of_postgresql = workers.compare_postgresql(stack, size, vectors, progress.say)
     found[f"PostgreSQL, {size:,} rows"], found[f"pgvector, {vectors:,} vectors"] = of_postgresql
     for title, ways in found.items():
-        table = Table("way", "seconds", "ratio", "workers idle", "coordination, of one core", title=title)
+        table = Table(
+            "way", "seconds", "ratio", "tasks", "workers idle", "coordination, of one core", title=title
+        )
         for way in ways:
             ratio = f"{way.seconds / ways[0].seconds:.2f}"
-            table.add_row(way.name, f"{way.seconds:.1f}", ratio, f"{way.idle:.1%}", f"{way.coordinating:.1%}")
+            shares = f"{way.idle:.1%}", f"{way.coordinating:.1%}"
+            table.add_row(way.name, f"{way.seconds:.1f}", ratio, str(way.tasks), *shares)
         console.print(table)
 
 

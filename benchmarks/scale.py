@@ -70,6 +70,7 @@ class Way:
     seconds: float
     idle: float = 0.0
     coordinating: float = 0.0
+    tasks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,20 +206,20 @@ def _by_workers(large: Large, dask: DaskCluster, name: str) -> Way:
     living = sum(worker.poll() is None for worker in dask.workers)
     with Cluster(target, dask.profile()) as cluster:
 
-        def digest(parts: Sequence[int]) -> tuple[dict[int, Digest], float]:
+        def digest(parts: Sequence[int]) -> tuple[dict[int, Digest], float, int]:
             digests = cluster.digests_of(large.store, large.name, large.recorded, baseline)
             assert digests is not None
-            return dict(digests.digest(parts)), digests.worked
+            return dict(digests.digest(parts)), digests.worked, digests.chunks
 
         # Before its first task a worker imports the driver, and reads its profile.
         digest(range(min(len(large.digests), 4 * living)))
         used = _cpu(dask.scheduler.pid) + time.process_time()
         started = time.monotonic()
-        found, worked = digest(range(len(large.digests)))
+        found, worked, tasks = digest(range(len(large.digests)))
         seconds = time.monotonic() - started
         used = _cpu(dask.scheduler.pid) + time.process_time() - used
     assert found == large.digests
-    return Way(name, seconds, 1 - worked / (living * seconds), used / seconds)
+    return Way(name, seconds, 1 - worked / (living * seconds), used / seconds, tasks)
 
 
 def _cpu(process: int) -> float:

@@ -162,6 +162,11 @@ def test_phase_4_says_how_workers_have_read_and_is_broken_without_them(place: Pl
         said = verdict.read_text(encoding="utf-8")
         assert "digests by 2 workers at 127.0.0.1:" in said
         assert "they are one state if nothing wrote meanwhile" in said
+        done = run("rollproof", "compare", "current", f"--target={profile}")
+        assert done.returncode == 0, done.stderr
+        assert (
+            "public.t: exact, all of 35,000 records, differing: nothing; digests by 2 workers" in done.stdout
+        )
     done = phase4(profile)
     assert done.returncode == 3, done.stdout
     assert "scheduler of verification: expected an answer within 10 s" in done.stdout
@@ -187,8 +192,13 @@ def capture(target: Target, store: str) -> None:
 def phase4(profile: Path) -> subprocess.CompletedProcess[str]:
     """Run the checks of content alone."""
     options = ("-m", "phase4", "--no-gate", "-k", "test_collection_content", f"--target={profile}")
+    return run("pytest", "-p", "no:cacheprovider", *options)
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run a module's command, with the readers' password."""
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options],
+        [sys.executable, "-m", *words],
         cwd=ROOT,
         env={**os.environ, PASSWORD: SECRET},
         capture_output=True,
