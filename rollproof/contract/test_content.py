@@ -61,6 +61,13 @@ def test_parts_hold_every_record_once_and_outlive_changes(
         assert dict(content.digest(collection, division, chosen, Pace(connections=1))) == {
             part: parts.digests[part] for part in chosen
         }
+        if content.parts_alone:
+            middle = range(len(division) // 3, max(1, 2 * len(division) // 3))
+            bounds = division[middle.start : middle.stop + 1]
+            alone = content.digest(collection, bounds, range(len(middle)), Pace(connections=1))
+            assert {middle.start + part: digest for part, digest in alone} == {
+                part: parts.digests[part] for part in middle
+            }
         first, last = subject.stir(shape)
         later = read(content, collection, division)
         assert sum(later.digests.values(), Digest(0, 0)) == whole(content, collection)

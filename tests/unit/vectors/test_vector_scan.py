@@ -83,6 +83,13 @@ def test_only_what_is_asked_for_is_read() -> None:
     assert sum(table.asked) < 300
 
 
+def test_consecutive_bounds_are_a_division() -> None:
+    bounds = division(100)
+    whole = dict(scan(Table(ROWS), bounds).digests(range(len(bounds))))
+    alone = dict(scan(Table(ROWS), bounds[3:8]).digests(range(4)))
+    assert alone == {part: whole[3 + part] for part in range(4)}
+
+
 def test_parts_without_rows_are_empty() -> None:
     bounds = ("", "1", "2", "3", "5000", "6000")
     found = dict(scan(Table(ROWS), bounds).digests(range(6)))
