@@ -206,12 +206,14 @@ def test_after_a_check_that_hangs_to_the_end_of_its_phase_the_others_have_not_fa
     )
     outcome = sandbox.run("--tb=line")
     assert outcome.code == ExitCode.FAILED
-    assert sorted(outcome.verdicts().values()) == [*["blocked"] * 7, "failed"]
+    verdicts = [*outcome.verdicts().values()]
+    # One may have begun in the last moment.
+    assert (verdicts.count("failed"), verdicts.count("blocked") >= 6) == (1, True)
     assert "observed still running after " in outcome.results()["test_hangs"]["reason"]
     assert "ERROR" not in outcome.text
     (line,) = told_late(outcome)
     assert "phase1: expected done within 2 s, observed " in line
-    assert line.endswith(": 6 checks")
+    assert line.endswith((": 6 checks", ": 5 checks"))
     assert outcome.results()["test_two"]["reason"].startswith("phase1 did not pass: checks/test_a.py::test_h")
 
 

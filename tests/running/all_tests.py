@@ -47,7 +47,7 @@ def parts_of(share: Share | None, arguments: Sequence[str]) -> list[Part]:
     by_store = ["-n", str(STACKS), "--dist", "loadscope", "--no-loadscope-reorder"]
     many = ["-p", "hypothesispytest", "--hypothesis-profile=many"] if share else []
     parts = [
-        Part("unit", ["tests/unit", "tests/fuzz", "-n", "2", *long, *many], folder, background=True),
+        Part("unit", ["tests/unit", "-n", "2", *long, *many], folder, background=True),
         Part("plugin", ["tests/pytester", "-n", "2", *long], folder, background=True),
         Part("stack", ["tests/stack", "--require-stack", *long, *by_store], folder),
     ]

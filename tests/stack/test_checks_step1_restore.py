@@ -135,12 +135,3 @@ def test_what_does_not_come_back_as_it_was_is_red_and_the_rest_restores(
     )
     assert comparisons_hold(outcome, "mongodb", "milvus")
     expect_one_trial(outcome, stack)
-
-
-@pytest.mark.long(minutes=2)
-@pytest.mark.usefixtures("backup")
-def test_a_whole_backup_restores_beside_the_target(verifier: Verifier, stack: Stack, migration: str) -> None:
-    outcome = verifier.run("step1", f"--migration={migration}", "-k", RESTORES)
-    expect(outcome, {})
-    assert comparisons_hold(outcome, *(store for store in STORES if store not in {"redis", "kafka"}))
-    expect_one_trial(outcome, stack)

@@ -245,6 +245,19 @@ def test_an_image_that_is_not_there_is_refused_before_anything_is_touched(projec
     assert project.container("data").id == before
 
 
+def test_an_image_comes_back_from_its_copy(project: ScratchProject, tmp_path: Path) -> None:
+    (tmp_path / "empty.tar").write_bytes(bytes(10240))
+    made = docker("import", str(tmp_path / "empty.tar"))
+    copy = tmp_path / "image.tar"
+    project.control.save_image(made, copy, deadline=60)
+    docker("image", "rm", made)
+    with pytest.raises(ActionFailed, match="No such image"):
+        project.control.require_images({"one": made}, deadline=60)
+    project.control.load_image(copy, deadline=60)
+    project.control.require_images({"one": made}, deadline=60)
+    docker("image", "rm", made)
+
+
 @pytest.mark.parametrize(
     ("code", "said"), [(0, ""), (3, "expected completed, exit code 0, observed .* exited with exit code 3")]
 )

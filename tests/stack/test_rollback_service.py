@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -80,9 +79,9 @@ def test_a_service_goes_back_to_the_image_that_was_recorded(
 
 @pytest.mark.long(minutes=1)
 def test_images_that_were_pruned_come_back_from_the_backup(
-    verifier: Verifier, stack: Stack, engine: ContainerEngine, target: Target, backup: Path
+    verifier: Verifier, stack: Stack, engine: ContainerEngine, target: Target
 ) -> None:
-    services = target.application.services
+    services, backup = target.application.services, verifier.take_backup(images=True)
     recorded = verifier.baseline.facts.images(services)
     copies = {image: image_folder(backup.parent, image) / FILE for image in recorded.values()}
 

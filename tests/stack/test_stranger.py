@@ -1,4 +1,4 @@
-"""A stack as strangers deploy theirs, verified while its users go on."""
+"""A stack as strangers deploy theirs: from a profile by `init` to a verified stack, by what is typed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,26 +16,17 @@ from app import canary
 
 from reports.terminal.progress import Progress
 from rollproof.errors import ExitCode
-from rollproof.profile.profile import load_target
-from staging.rehearsal.layra_users import LayraUser
-from staging.rehearsal.live_users import LiveUsers, Visit
 from staging.releases.deployment import bring_up_application
 from staging.stack.fresh_stacks import fresh_stacks
 from staging.stack.shape import Shape
 from staging.stack.slot import Slot, first_slot
 from staging.stack.stack import Stack
-from staging.target.operators import undone
 from tests.conftest import ROOT
 from tests.running.cut import STACKS
-from tests.stack.verifier import Verifier, expect
 
 SCALE = 0.05
-USERS_SECONDS = 900.0
-RUNS = 20
 SECONDS = 300
 READER = "mysql_reader"
-
-
 # What a person answers to the questions of `init` about the canary, which seeding has made.
 ANSWERS = {
     "user": canary.USERNAME,
@@ -56,8 +46,8 @@ together = ["mysql"]
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    # In the slot behind those of the workers and of the other test that brings up a stack.
-    stack = Stack(ROOT, Slot(first_slot() + STACKS + 1), wanted=Shape.STRANGER)
+    # In the slot behind those of the workers.
+    stack = Stack(ROOT, Slot(first_slot() + STACKS), wanted=Shape.STRANGER)
     with Progress() as progress, fresh_stacks([stack], progress):
         bring_up_application(stack, progress, SCALE)
         yield stack
@@ -148,32 +138,3 @@ class _Shell:
             timeout=SECONDS,
             check=False,
         )
-
-
-@pytest.mark.long(minutes=1)
-def test_migrations_that_somebody_changed_are_seen(stack: Stack, tmp_path: Path) -> None:
-    """The state of the application in its volume is a store as the others are."""
-    verifier = Verifier(stack, tmp_path)
-    verifier.capture()
-    in_backend = partial(_compose, stack, "exec", "-T", "backend", "sh", "-c")
-    held = "backend:/opt/application/migrations/versions"
-    place = held.partition(":")[2]
-    with undone(lambda: in_backend(f"rm {place}/later.py")):
-        in_backend(f"touch {place}/later.py")
-        red = {f"test_collection_count[migrations/{held}]", f"test_collection_content[migrations/{held}]"}
-        outcome = verifier.run("phase4", "--no-gate", "-k", "migrations")
-        assert {name for name, one in outcome.results().items() if one["verdict"] == "failed"} == red
-    expect(verifier.run("phase4", "--no-gate", "-k", "migrations"), {})
-
-
-@pytest.mark.long(minutes=12)
-@pytest.mark.timeout(1800)
-def test_a_stranger_s_stack_is_verified_while_its_users_go_on(stack: Stack, tmp_path: Path) -> None:
-    verifier = Verifier(stack, tmp_path)
-    verifier.capture()
-    expect(verifier.run("verification"), {})
-    users = LiveUsers(str(load_target(stack.profile).application.url), LayraUser)
-    with users.running(USERS_SECONDS):
-        for _ in range(RUNS):
-            expect(verifier.run("verification"), {})
-    assert set(users.visits) == set(users.old) == {Visit.ANSWERED}

@@ -39,14 +39,6 @@ def test_it_says_its_version_to_a_user_who_is_not_root(image: str) -> None:
 
 
 @pytest.mark.long(minutes=1)
-def test_without_an_engine_it_says_so_and_nothing_more(image: str, stack: Stack) -> None:
-    mounts = [f"--volume={stack.root}:{stack.root}:ro", "--user=0"]
-    done = _run(image, mounts, "verify", "phase1", f"--target={stack.profile}")
-    assert done.returncode in {ExitCode.BROKEN, ExitCode.USAGE}, done.stdout
-    assert "Traceback" not in done.stdout + done.stderr
-
-
-@pytest.mark.long(minutes=1)
 def test_the_stack_is_verified_from_inside_a_container(
     image: str, stack: Stack, verifier: Verifier, tmp_path: Path
 ) -> None:

@@ -19,14 +19,16 @@ from pathlib import Path
 
 import pytest
 
+from rollproof.backups.images import FILE, KIND, image_folder, is_kept
 from rollproof.backups.images import FOLDER as IMAGES
 from rollproof.baseline.facts import Facts
 from rollproof.baseline.folder import Baseline, BaselineDraft, load_baseline
 from rollproof.errors import ExitCode
 from rollproof.incident.journal import JournalEvent, read_journal
 from rollproof.incident.journal_steps import id_of
-from rollproof.profile.profile import PREFIX
+from rollproof.profile.profile import PREFIX, load_target
 from rollproof.record_names import UNFINISHED
+from rollproof.stores.package import write_package
 from staging.stack.slot import Slot
 from staging.stack.stack import Stack
 from staging.target.action_runs import PATIENT, UNHURRIED, apart
@@ -189,12 +191,33 @@ class Verifier:
             process.send_signal(signal.SIGTERM)
             process.wait(ACTIONS_SECONDS)
 
-    def take_backup(self) -> Path:
-        """Take a backup set of the stack as it is, by the runbook's own command; return its folder."""
+    def take_backup(self, *, images: bool = False) -> Path:
+        """Take a backup set of the stack as it is, by the runbook's own command; return its folder.
+
+        Without `images` only that of the proxy is saved, the smallest one: to save all takes minutes.
+        """
+        self._keep_stand_ins(remove=images)
         done = self.script("scripts/backup.sh", **patient())
         assert done.returncode == 0, done.stderr
         (folder,) = (line for line in done.stdout.splitlines() if line.startswith("backup: "))
         return Path(folder.removeprefix("backup: "))
+
+    def _keep_stand_ins(self, *, remove: bool) -> None:
+        """Keep a file of some bytes in the place of each image of the application but the proxy's.
+
+        Nothing is loaded from it, since the engine has the images; its package is whole.
+        """
+        backups, services = self.folder / "backups", load_target(self.stack.profile).application.services
+        images = self.baseline.facts.images(services)
+        for image in set(images.values()) - {images.get("nginx")}:
+            folder = image_folder(backups, image)
+            if remove:
+                shutil.rmtree(folder, ignore_errors=True)
+            elif not is_kept(backups, image):
+                folder.mkdir(exist_ok=True)
+                (folder / FILE).write_bytes(b"in the place of an image")
+                details = {"image": image}
+                write_package(folder, kind=KIND, method="none", means=None, records={}, details=details)
 
     def backed_up(self) -> Path:
         """Return a backup set of the stack as its current baseline has it; take one where there is none.

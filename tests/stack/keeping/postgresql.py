@@ -158,7 +158,9 @@ class Postgresql(Subject):
         command = ["pg_dump", "--create", "--username=operator", f"--dbname={DATABASE}"]
         try:
             dump = self.server.control.run("postgresql", command, deadline=60)
-        except ActionFailed:
+        except ActionFailed as failure:
+            if "does not exist" not in str(failure):
+                raise
             return "no database"
         # A key that is another one for each dump.
         lines = [line for line in dump.splitlines() if not line.startswith(("\\restrict", "\\unrestrict"))]

@@ -81,7 +81,7 @@ def test_a_part_is_read_by_many_requests_at_one_moment(
 ) -> None:
     made = _made(subject, "id int PRIMARY KEY, v int NOT NULL")
     with closing(subject.sql.cursor()) as cursor:
-        cursor.executemany("INSERT INTO shape VALUES (%s, 1)", [(n * 1003,) for n in range(-2000, 2000)])
+        cursor.executemany("INSERT INTO shape VALUES (%s, 1)", [(n * 1003,) for n in range(-700, 700)])
     before = whole(content, made)
     monkeypatch.setattr("rollproof.stores.mysql.reader.FIRST_ROWS", 100)
     slow = _Slow()

@@ -158,7 +158,7 @@ def test_ctrl_c_ends_the_program_and_its_children(tmp_path: Path, first: signal.
         interrupting = threading.Thread(target=interrupt, args=[press])
         interrupting.start()
         with pytest.raises(KeyboardInterrupt):
-            ended(f"echo $$ > {pid}; {script}", tmp_path, inherited(), first=first, grace=20.0)
+            ended(f"echo $$ > {pid}; {script}", tmp_path, inherited(), first=first, grace=60.0)
         interrupting.join()
     assert (tmp_path / "told").exists()
     group = int(pid.read_text())
