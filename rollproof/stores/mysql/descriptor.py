@@ -52,7 +52,8 @@ def _fields(schema: Json, name: str) -> Mapping[str, Any]:
 
 
 # The names of rights differ. A server skips a comment that begins with a later version, or another's mark.
-_MYSQL, _MYSQL_8_2, _MARIADB, _MARIADB_11_3 = "/*!80000", "/*!80200", "/*M!100500", "/*M!110300"
+_MYSQL, _MYSQL_8_0_16, _MYSQL_8_2 = "/*!80000", "/*!80016", "/*!80200"
+_MARIADB, _MARIADB_11_3 = "/*M!100500", "/*M!110300"
 
 
 def _grants(profile: MysqlProfile) -> Grants:
@@ -63,6 +64,8 @@ def _grants(profile: MysqlProfile) -> Grants:
     rights = (
         (_MYSQL, "PROCESS, RELOAD, REPLICATION CLIENT, BACKUP_ADMIN, SHOW_ROUTINE"),
         (_MYSQL, "FLUSH_TABLES, CONNECTION_ADMIN, SESSION_VARIABLES_ADMIN"),
+        # A view that root made comes back in root's name, which takes this.
+        (_MYSQL_8_0_16, "SYSTEM_USER"),
         (_MYSQL_8_2, "SET_ANY_DEFINER, ALLOW_NONEXISTENT_DEFINER"),
         (_MARIADB, "PROCESS, RELOAD, BINLOG MONITOR, CONNECTION ADMIN, SET USER"),
     )

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
+import pymysql
+
 from rollproof.collection import Json
 from rollproof.profile.store_descriptor import Means
 from rollproof.stores.contract import ExportedRecord
@@ -138,6 +140,7 @@ class Keeper(DumpKeeper):
             self._expect_readable(package, server)
             self._expect_nothing_lacking(self._lacking(connection, kept))
             self._end_earlier_restore(connection)
+            self._try_definers(connection, definers(kept))
             there = sorted(databases_seen(connection).intersection(self._databases))
             present = tables(connection, there, self._whole) if there else []
             if gone:  # a foreign key of another database must not prevent DROP
@@ -289,3 +292,27 @@ class Keeper(DumpKeeper):
                 hint="see SHOW PROCESSLIST for a session of the operator, and end it",
             )
         rows(connection, "DO RELEASE_LOCK(%s)", [LOCK])
+
+    def _try_definers(self, connection: Session, definers: Sequence[str]) -> None:
+        """Create a view in each definer's name, as the dump will, in a database that the dump then drops.
+
+        Permission depends on the definer's own privileges, which the operator may not see.
+        """
+        database = quoted(self._databases[0])
+        probe = f"{database}.{quoted('rollproof probe')}"
+        if definers:
+            rows(connection, f"CREATE DATABASE IF NOT EXISTS {database}")
+        for definer in definers:
+            user, at, host = definer.rpartition("@")
+            account = f"{quoted(user)}@{quoted(host)}" if at else quoted(host)
+            try:
+                rows(connection, f"CREATE OR REPLACE DEFINER = {account} VIEW {probe} AS SELECT 1")
+            except pymysql.err.MySQLError as error:
+                raise self._failed(
+                    "privileges of the operator",
+                    expected=f"those to make objects in the name of {definer}",
+                    observed=str(error.args[-1]),
+                    hint="nothing was changed; grant what is missing "
+                    "(with a definer such as root: SYSTEM_USER)",
+                ) from None
+            rows(connection, f"DROP VIEW {probe}")

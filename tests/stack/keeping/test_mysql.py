@@ -170,6 +170,19 @@ def test_rows_that_are_written_meanwhile_do_not_spoil_a_backup(filled: Mysql, tm
 # A restore.
 
 
+def test_privileges_that_a_restore_needs_are_tried_before_anything_changes(
+    subject: Mysql, kept: Backup
+) -> None:
+    wanted = "SYSTEM_USER" if subject.server.flavour == "mysql" else "SUPER, SET USER"
+    subject.server.root(f"REVOKE {wanted} ON *.* FROM {OPERATOR}@'%'")
+    try:
+        with pytest.raises(ActionFailed, match=r"privileges of the operator|an operator who may create"):
+            kept.keeper.restore(kept.folder)
+        assert subject.observe() == kept.before
+    finally:
+        subject.server.root(f"GRANT {wanted} ON *.* TO {OPERATOR}@'%'")
+
+
 def test_a_restore_that_outlived_its_caller_is_ended(
     subject: Mysql, kept: Backup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
