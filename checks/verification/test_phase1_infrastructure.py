@@ -58,7 +58,7 @@ def test_container_is_healthy(container: Container, recorded: RecordedContainer,
            what=f"health of {container.name}", means=Meaning.SERVICE_DOWN,
            expected="healthy", observed=container.health or "no health check",
            hint=container.remedy if container.status == "paused"
-           else f"docker inspect --format '{{{{json .State.Health}}}}' {container.name}")
+           else container.command("inspect", "--format", "{{json .State.Health}}"))
 
 
 def test_container_is_not_restarting(
@@ -71,6 +71,18 @@ def test_container_is_not_restarting(
            expected=f"at most {limit}, and not restarting now",
            observed=f"{restarts}, {container.status}",
            hint=container.remedy)
+
+
+def test_update_of_the_service_has_ended(
+    swarm_service: str, containers: Mapping[str, tuple[Container, ...]], target: Target, expect: Expect
+) -> None:
+    """No update or rollback of a service goes on, and the swarm has paused none."""
+    updates = {one.update for one in containers.get(swarm_service, ()) if one.update}
+    expect(not updates,
+           what=f"update of service {swarm_service}", means=Meaning.WRONG_VERSION,
+           expected="ended", instead=listed(sorted(updates)),
+           source="manager of the swarm",
+           hint=f"docker service ps --no-trunc {target.engine.project}_{swarm_service}")
 
 
 def test_container_was_not_killed_for_memory(container: Container, expect: Expect) -> None:
@@ -122,7 +134,7 @@ def test_next_start_is_as_it_runs(
 ) -> None:
     """The next `docker compose up` starts what runs: no tag was moved since, no environment file changed."""
     if next_start is None:
-        note("next start: not compared, since the profile has no compose files")
+        note("next start: not compared: no compose files, or a swarm, whose registry says what a tag means")
     expect(not next_start,
            what="next start by docker compose", means=Meaning.WRONG_VERSION,
            expected="the images and environments that run", instead=listed(next_start or (), between="; "),

@@ -159,7 +159,7 @@ def scratch_of(target: Target, limit: Deadline) -> Iterator[Scratch]:
     folder = made_state_folder(target.name)
     file = folder / f"{name}.json"
     with file_lock(folder / f"{name}.lock", "restore a backup beside the target"):
-        engine = target.engine.model_copy(update={"project": name, "files": (file,)})
+        engine = target.engine.model_copy(update={"kind": "compose", "project": name, "files": (file,)})
         compose = Compose(engine, target.engine.project)
         # What a killed run left; and nothing of it may be taken for what this one restores.
         compose.down()

@@ -12,9 +12,9 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from rollback_actions.containers import volumes
-from rollproof.engines.compose import ComposeEngine
 from rollproof.engines.compose_project import ComposeProject
 from rollproof.engines.engine import Container, Endpoint, Mount
+from rollproof.engines.factory import open_engine
 from rollproof.errors import ActionFailed, Problem
 from rollproof.profile.profile import Engine
 from rollproof.profile.sections import Address
@@ -45,7 +45,7 @@ class ComposeControl(ComposeProject):
     def __init__(self, profile: Engine) -> None:
         """Take the project, its compose files and its environment file from `profile`; connect to nothing."""
         super().__init__(profile)
-        self._engine = ComposeEngine(profile.project, profile.deadline_seconds)
+        self._engine = open_engine(profile)
 
     def run(
         self,
@@ -72,7 +72,7 @@ class ComposeControl(ComposeProject):
             options.append("-i")
         try:
             return run_command(
-                ["docker", "exec", *options, container.id, *command],
+                [*container.docker, "exec", *options, container.id, *command],
                 what=f"{command[0]} in {container.name}",
                 deadline=limit,
                 environment=environment,
@@ -298,14 +298,14 @@ class ComposeControl(ComposeProject):
                 expected=expected,
                 observed=", ".join(_describe(container) for container in wrong),
                 source=f"project {self.profile.project}",
-                hint=f"docker logs {wrong[0].name}",
+                hint=wrong[0].command("logs"),
             )
 
     def _kill_inside(self, container: Container, mark: str, error: BaseException) -> None:
         script = ["sh", "-c", KILL_SCRIPT, "sh", f"{RUN_VARIABLE}={mark}"]
         try:
             run_command(
-                ["docker", "exec", container.id, *script],
+                [*container.docker, "exec", container.id, *script],
                 what=f"end of the command in {container.name}",
                 deadline=Deadline(KILL_SECONDS),
             )

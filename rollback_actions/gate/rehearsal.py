@@ -9,6 +9,7 @@ from pathlib import Path
 from rollback_actions import check_run
 from rollback_actions.backup.whole_backup import back_up
 from rollback_actions.containers.compose import ComposeControl
+from rollback_actions.containers.control import open_control
 from rollback_actions.rollback.checkout import check_out
 from rollback_actions.rollback.engine import roll_back
 from rollback_actions.session.session import Recorder
@@ -91,7 +92,7 @@ class Rehearsal:
             self.steps.note(f"advice, which decides nothing: {advice}")
         # In this order: what users write between the two is in the backup, and not missed by the baseline.
         capture(target, self.steps)
-        back_up(target, known_good, engine, ComposeControl(target.engine), self.steps)
+        back_up(target, known_good, engine, open_control(target.engine), self.steps)
         with self.steps(Step.SAVE_COMMIT) as step:
             named = target.premigration.state.commit_file
             commit, file = save_commit(named, target.name, target.application.repository)
@@ -175,7 +176,7 @@ class Rehearsal:
         if checks is not Verdict.PASSED:
             self.steps.note("the old code is not tried: the migrated target itself is not well")
             return Verdict.BROKEN
-        target, control = self.target, ComposeControl(self.target.engine)
+        target, control = self.target, open_control(self.target.engine)
         plan = plan_full(target, known_good, left=self.migration)
         limit = Deadline(target.premigration.rehearsal.deploy_seconds)
         running = {name: image for name, image in plan.images.items() if name not in plan.completing}
@@ -224,7 +225,7 @@ class Rehearsal:
                 run_command(program, what=f"deployment: {words[0]}", deadline=limit)
 
     def _roll_back(self, known_good: str) -> None:
-        engine, control = open_engine(self.target.engine), ComposeControl(self.target.engine)
+        engine, control = open_engine(self.target.engine), open_control(self.target.engine)
         plan = plan_emergency(self.target, known_good, left=self.migration)
         with samples_kept(self.target, self.incident):
             roll_back(self.target, plan, self.incident, engine, control, self.steps)
@@ -243,7 +244,7 @@ class Rehearsal:
         beside = f"{self.incident.id}-restarted"
         with self.steps(Step.RESTART) as step:
             try:
-                restart(self.target, ComposeControl(self.target.engine))
+                restart(self.target, open_control(self.target.engine))
             except Problem as problem:
                 step.result = f"not up again: {problem.summary}"
                 return Verdict.FAILED

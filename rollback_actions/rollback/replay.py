@@ -10,6 +10,7 @@ from pathlib import Path
 import typer
 
 from rollback_actions.containers.compose import ComposeControl
+from rollback_actions.containers.control import open_control
 from rollback_actions.session.lock import open_lock
 from rollback_actions.session.session import open_session, require_own_engine
 from rollproof.backups.index import every_field
@@ -67,7 +68,7 @@ def replay(profile: Path, file: Path, *, overwrite: bool, take_over: bool) -> bo
         open_session(target, lock, Step.REPLAY, choose) as session,
         session.steps(Step.PUT_BACK, what) as step,
     ):
-        engine, control = open_engine(target.engine), ComposeControl(target.engine)
+        engine, control = open_engine(target.engine), open_control(target.engine)
         found = put_back(target, engine, control, exported, overwrite=overwrite)
         step.result = str(found)
     typer.echo(redact(f"{what}: {found}"))

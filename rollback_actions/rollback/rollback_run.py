@@ -9,7 +9,7 @@ import typer
 
 from reports.answers.rollback_lines import done_line, status_lines, status_record
 from reports.terminal.document import answer
-from rollback_actions.containers.compose import ComposeControl
+from rollback_actions.containers.control import open_control
 from rollback_actions.rollback.engine import RecordsMissing, RecordsUnknown, roll_back
 from rollback_actions.rollback.maintenance import MaintenanceMode
 from rollback_actions.session.lock import open_lock
@@ -112,7 +112,7 @@ def _run(
             begun = session.incident
             for text in not_judged(foreseen):
                 session.steps.note(target.redactor().text(text))
-            engine, control = open_engine(target.engine), ComposeControl(target.engine)
+            engine, control = open_engine(target.engine), open_control(target.engine)
             with samples_kept(target, begun):
                 record = roll_back(target, plan, begun, engine, control, session.steps)
             if plan.keeps_out and kept_out(target.application):
@@ -165,7 +165,7 @@ def let_in(profile: Path, *, anyway: bool, take_over: bool) -> None:
         return found.incident.id
 
     with open_session(target, lock, Step.LET_IN, choose) as session:
-        control = ComposeControl(target.engine)
+        control = open_control(target.engine)
         MaintenanceMode(application, application.maintenance, control, session.steps).let_in()
     typer.echo("users are let in")
 

@@ -28,7 +28,7 @@ Migration = Annotated[str, typer.Argument(metavar="COMMIT", help="Hash of the co
 def backup(profile: Profile, incident: IncidentId = None, *, take_over: TakeOver = False) -> None:
     """Back up every store, into a new backup set of the current commit."""
     from rollback_actions.backup.whole_backup import away_during_backup, back_up
-    from rollback_actions.containers.compose import ComposeControl
+    from rollback_actions.containers.control import open_control
     from rollback_actions.session.lock import open_lock
     from rollback_actions.session.session import open_session, require_own_engine
     from rollproof.engines.factory import open_engine
@@ -43,7 +43,7 @@ def backup(profile: Profile, incident: IncidentId = None, *, take_over: TakeOver
         refuse_unfinished(target.folders.incidents, target.name)
         for line in away_during_backup(target):
             typer.echo(line, err=True)
-        engine, control = open_engine(target.engine), ComposeControl(target.engine)
+        engine, control = open_engine(target.engine), open_control(target.engine)
         taken = back_up(target, head(target.application.repository), engine, control, session.steps)
     typer.echo(f"backup: {taken.folder}")
 

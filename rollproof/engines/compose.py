@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from docker import APIClient
 from docker.errors import NotFound
 
+from rollproof.engines.address import engine_is_here
 from rollproof.engines.container_settings import private_of, settings_of
 from rollproof.engines.engine import (
     HEALTHY,
@@ -41,7 +42,7 @@ NO_PROJECT = {PROJECT_LABEL: "", SERVICE_LABEL: ""}
 # States of a listed container that its inspection calls running.
 RUNNING = frozenset({"running", "paused", "restarting"})
 # The engine's own networks, which no project has for itself.
-_EVERYBODYS = frozenset({"bridge", "host", "none"})
+_EVERYBODYS = frozenset({"bridge", "host", "none", "ingress"})
 # Time between two readings of the CPU clock: long enough for a stable figure, short enough for a check.
 CPU_INTERVAL_SECONDS = 0.25
 THREADS = 16
@@ -57,35 +58,44 @@ Result = TypeVar("Result")
 class ComposeEngine:
     """The containers of compose project `project`: see `ContainerEngine`. One-off ones only where stated."""
 
-    def __init__(self, project: str, deadline_seconds: float, changing: Sequence[str] = ()) -> None:
+    project_label = PROJECT_LABEL
+    one_off_label: str | None = ONE_OFF_LABEL
+
+    def __init__(
+        self, project: str, deadline_seconds: float, changing: Sequence[str] = (), context: str = ""
+    ) -> None:
         """Connect to nothing yet; each later question has its own connection and `deadline_seconds`.
 
-        `changing` are patterns ``SERVICE:PATH`` of files that containers may change in themselves.
+        `changing` are patterns ``SERVICE:PATH`` of files that containers may change in themselves. `context`
+        is the docker context to ask, by default the one in use.
         """
         self.project = project
         self.deadline_seconds = deadline_seconds
+        self.context = context
         self._changing = [pattern.partition(":")[::2] for pattern in changing]
 
     def containers(self) -> Mapping[str, tuple[Container, ...]]:
         """Return the project's containers by service, including stopped ones."""
         with self._asking("containers") as api:
             every = self._inspect_all(api)
-        services = {str(raw["Id"]): _service(raw) for raw in every}
+        services = {str(raw["Id"]): self.service_of(raw["Config"]["Labels"]) for raw in every}
         found: dict[str, list[Container]] = {}
         for raw in every:
-            found.setdefault(_service(raw), []).append(_container(raw, services))
+            one = _container(raw, services, self.context)
+            found.setdefault(one.service, []).append(one)
         return {service: tuple(sorted(found[service], key=lambda c: c.name)) for service in sorted(found)}
 
     def running(self) -> Sequence[RunningContainer]:
         """Return the containers of the project that run or restart, one-off ones included."""
-        wanted = {"label": [f"{PROJECT_LABEL}={self.project}"], "status": ["running", "restarting"]}
+        of_project = [f"{self.project_label}={self.project}"]
+        wanted = {"label": of_project, "status": ["running", "restarting"]}
         with self._asking("running containers") as api:
             listed = api.containers(filters=wanted)
         return [
             RunningContainer(
                 name=_listed_name(summary),
-                service=str(summary["Labels"].get(SERVICE_LABEL, "")),
-                one_off=summary["Labels"].get(ONE_OFF_LABEL) == "True",
+                service=self.service_of(summary["Labels"]),
+                one_off=summary["Labels"].get(self.one_off_label) == "True",
             )
             for summary in listed
         ]
@@ -98,7 +108,7 @@ class ComposeEngine:
             time.sleep(CPU_INTERVAL_SECONDS)
             second = self._each(running, lambda raw: _reading(api, raw))
         return {
-            raw["Id"]: _usage(raw, before, after)
+            raw["Id"]: _usage(raw, before, after, self.service_of(raw["Config"]["Labels"]))
             for raw, before, after in zip(running, first, second, strict=True)
             if before is not None and after is not None
         }
@@ -108,10 +118,11 @@ class ComposeEngine:
         seconds = self.deadline_seconds * INSIDE_DEADLINES
 
         def ask(raw: Raw) -> Inside:
-            changing = [path for of, path in self._changing if fnmatchcase(_service(raw), of)]
-            return inside(api, raw, keyed, changing)
+            service = self.service_of(raw["Config"]["Labels"])
+            changing = [path for of, path in self._changing if fnmatchcase(service, of)]
+            return inside(api, raw, keyed, changing, here=not self.context and engine_is_here())
 
-        with asking("files of containers", self.project, seconds) as api:
+        with asking("files of containers", self.project, seconds, self.context) as api:
             every = self._inspect_all(api)
             found = self._each(every, ask, seconds)
         return {raw["Id"]: one for raw, one in zip(every, found, strict=True)}
@@ -134,7 +145,12 @@ class ComposeEngine:
     def _is_own(self, summary: Raw) -> bool:
         # An image that compose built hands its label on to what somebody runs from it by hand.
         labels = summary["Labels"] or {}
-        return labels.get(PROJECT_LABEL) == self.project and labels.get(ONE_OFF_LABEL) == "False"
+        own = labels.get(self.project_label) == self.project
+        return own and (self.one_off_label is None or labels.get(self.one_off_label) == "False")
+
+    def service_of(self, labels: Mapping[str, str]) -> str:
+        """Return the service of a container with `labels`, "" of one that has none."""
+        return labels.get(SERVICE_LABEL, "")
 
     def logs(self, container: str, lines: int = 50, since: float | None = None) -> str:
         """Return the last `lines` of the log of `container`, by id or name, after `since`."""
@@ -146,7 +162,7 @@ class ComposeEngine:
     def files(self, container: str, path: str, deadline: float) -> Iterator[Iterator[bytes]]:
         """Give a tar of the folder `path` in `container`, by id or name, as the engine sends it."""
         with (
-            asking(f"files of {path} in {container[:12]}", self.project, deadline) as api,
+            asking(f"files of {path} in {container[:12]}", self.project, deadline, self.context) as api,
             _archive(api, container, path, deadline) as chunks,
         ):
             yield chunks
@@ -158,7 +174,7 @@ class ComposeEngine:
         The engine shows an image's files through a container alone. It makes one, of no project, which is
         never started, and is removed at the end.
         """
-        with asking(f"files of {path} in image {image[:19]}", self.project, deadline) as api:
+        with asking(f"files of {path} in image {image[:19]}", self.project, deadline, self.context) as api:
             made = api.create_container(
                 image, command=["never started"], labels=NO_PROJECT, network_disabled=True
             )
@@ -193,11 +209,11 @@ class ComposeEngine:
         with self._asking("containers") as api:
             # The listing has the places: no container is inspected.
             every = self._listed(api)
-        instances = [summary for summary in every if _listed_service(summary) == service]
+        instances = [summary for summary in every if self.service_of(summary["Labels"]) == service]
         running = next((summary for summary in instances if summary["State"] in RUNNING), None)
         if running is None:
             states = ", ".join(f"{_listed_name(one)} {one['State']}" for one in instances)
-            others = ", ".join(sorted({_listed_service(summary) for summary in every}))
+            others = ", ".join(sorted({self.service_of(summary["Labels"]) for summary in every}))
             raise Unverifiable(
                 what=f"service {service}",
                 expected="a running container",
@@ -218,10 +234,11 @@ class ComposeEngine:
         return place
 
     def _asking(self, what: str) -> AbstractContextManager[APIClient]:
-        return asking(what, self.project, self.deadline_seconds)
+        return asking(what, self.project, self.deadline_seconds, self.context)
 
     def _listed(self, api: APIClient) -> list[Raw]:
-        labels = [f"{PROJECT_LABEL}={self.project}", f"{ONE_OFF_LABEL}=False"]
+        labels = [f"{self.project_label}={self.project}"]
+        labels += [f"{self.one_off_label}=False"] if self.one_off_label else []
         listed: list[Raw] = api.containers(all=True, filters={"label": labels})
         return listed
 
@@ -289,25 +306,17 @@ def _name(raw: Raw) -> str:
     return str(raw["Name"]).lstrip("/")
 
 
-def _service(raw: Raw) -> str:
-    return str(raw["Config"]["Labels"][SERVICE_LABEL])
-
-
 def _listed_name(summary: Raw) -> str:
     # One that is being removed may have lost its names.
     return str((summary["Names"] or [summary["Id"][:12]])[0]).lstrip("/")
 
 
-def _listed_service(summary: Raw) -> str:
-    return str(summary["Labels"][SERVICE_LABEL])
-
-
-def _container(raw: Raw, services: Mapping[str, str]) -> Container:
+def _container(raw: Raw, services: Mapping[str, str], context: str = "") -> Container:
     state, host, labels = raw["State"], raw["HostConfig"], raw["Config"]["Labels"]
     return Container(
         id=raw["Id"],
         name=_name(raw),
-        service=_service(raw),
+        service=services[raw["Id"]],
         running=state["Running"],
         status=state["Status"],
         health=_health(state),
@@ -328,6 +337,7 @@ def _container(raw: Raw, services: Mapping[str, str]) -> Container:
         settings=settings_of(raw, services),
         private=private_of(raw),
         health_seconds=_first_answer(raw["Config"].get("Healthcheck") or {}),
+        context=context,
     )
 
 
@@ -414,7 +424,7 @@ def _inside(summary: Raw, port: int) -> tuple[str, int] | None:
     return next(((host, port) for host in hosts if host), None)
 
 
-def _usage(raw: Raw, before: Raw, after: Raw) -> Usage:
+def _usage(raw: Raw, before: Raw, after: Raw, service: str) -> Usage:
     # Each reading has this figure; asking the engine for it costs as much as all other questions.
     host_cores = int(after["cpu_stats"]["online_cpus"])
     memory = after["memory_stats"]
@@ -430,7 +440,7 @@ def _usage(raw: Raw, before: Raw, after: Raw) -> Usage:
         cpu_percent=_cpu_percent(before, after, _allowance(raw["HostConfig"], host_cores)),
         pids=after.get("pids_stats", {}).get("current", 0),
         pids_limit=_pids_limit(raw["HostConfig"]),
-        service=_service(raw),
+        service=service,
     )
 
 

@@ -26,9 +26,15 @@ def compose_words(profile: Engine, replaced: Sequence[Path] | None = None) -> li
 
 
 def up_command(profile: Engine, *words: str) -> str:
-    """Return what starts containers by the compose files, for a hint; `words` follow ``up --detach``."""
+    """Return what starts containers by the compose files, for a hint; `words` follow ``up --detach``.
+
+    Of a swarm, it deploys the stack.
+    """
     if not profile.files:
         return 'start it by its compose files, and name them in the profile: files = ["…/compose.yaml"]'
+    if profile.kind == "swarm":
+        files = [option for file in profile.files for option in ("--compose-file", str(file))]
+        return shlex.join(["docker", "stack", "deploy", *files, profile.project])
     return shlex.join([*compose_words(profile), "up", "--detach", *words])
 
 
@@ -40,20 +46,30 @@ class ComposeProject:
         self.profile = profile
 
     def require_images(self, images: Mapping[str, str], *, deadline: float) -> None:
-        """Check that the image ids `images`, by service, exist in the engine."""
+        """Check that the image ids `images`, by service, exist in the engine; of a swarm, on each node."""
         limit = Deadline(deadline)
-        for service, image in images.items():
-            inspect = ["docker", "image", "inspect", "--format", "{{.Id}}", "--", image]
-            run_command(inspect, what=f"look for the image of {service}, {image}", deadline=limit)
+        for docker in self.engines:
+            for service, image in images.items():
+                inspect = [*docker, "image", "inspect", "--format", "{{.Id}}", "--", image]
+                run_command(inspect, what=f"look for the image of {service}, {image}", deadline=limit)
+
+    @property
+    def engines(self) -> Sequence[Sequence[str]]:
+        """How a command of docker begins for each engine: the one in use, and a swarm's other nodes."""
+        return [["docker"], *(["docker", "--context", context] for context in self.profile.nodes.values())]
 
     def image_ids(self, *, deadline: float) -> frozenset[str]:
-        """Return the ids of all images that the engine has."""
-        listed = run_command(
-            ["docker", "image", "ls", "--all", "--quiet", "--no-trunc"],
-            what="list of the engine's images",
-            deadline=Deadline(deadline),
-        )
-        return frozenset(listed.split())
+        """Return the ids of all images that the engine has; of a swarm, each of its nodes."""
+        limit = Deadline(deadline)
+        found = [
+            run_command(
+                [*docker, "image", "ls", "--all", "--quiet", "--no-trunc"],
+                what="list of the engine's images",
+                deadline=limit,
+            )
+            for docker in self.engines
+        ]
+        return frozenset.intersection(*(frozenset(listed.split()) for listed in found))
 
     def described(self, *, deadline: float, files: Sequence[Path] | None = None) -> frozenset[str]:
         """Return the services in the compose files, of every profile, after compose could read these.

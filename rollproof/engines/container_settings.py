@@ -1,8 +1,9 @@
 """The configuration of a container in the engine, made equal for equal configurations.
 
 Differences between two containers that compose made from the same file are left out. These are ids, the host
-name that an id gives, addresses that the network hands out, names of anonymous volumes, and compose's own
-labels. Empty values are left out too: engines write "none" as null, 0, "" or an empty list.
+name that an id gives, addresses that the network hands out, names of anonymous volumes, and the labels of
+compose and swarm themselves. Empty values are left out too: engines write "none" as null, 0, "" or an empty
+list.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ Raw = Mapping[str, Any]
 
 ENVIRONMENT = "environment "
 """How the name of a variable of the environment begins in `private_of`."""
-_COMPOSE = "com.docker.compose."
+TASK_LABEL = "com.docker.swarm.task.id"
+"""A label of each container that a swarm made."""
+_ENGINES_OWN = ("com.docker.compose.", "com.docker.swarm.")
 _ANONYMOUS = re.compile(r"[0-9a-f]{64}")
 _SHORT_ID = 12
 # Of ``Config``: compared elsewhere (image, labels, environment), or by whether compose was attached to it.
@@ -63,6 +66,11 @@ def settings_of(raw: Raw, services: Mapping[str, str]) -> dict[str, Json]:
     found |= {f"{_MOUNT}{mount['Destination']}": _mount(mount) for mount in raw["Mounts"]}
     networks = (raw.get("NetworkSettings") or {}).get("Networks") or {}
     found |= {f"network {name}": _network(raw, network) for name, network in networks.items()}
+    return stated(found)
+
+
+def stated(found: Mapping[str, Any]) -> dict[str, Json]:
+    """Return the settings `found` that are not empty, in order."""
     return {name: _plain(value) for name, value in sorted(found.items()) if not _is_empty(value)}
 
 
@@ -72,7 +80,7 @@ def private_of(raw: Raw) -> dict[str, SecretStr]:
     variables = (entry.partition("=") for entry in config.get("Env") or ())
     found = {f"{ENVIRONMENT}{name}": value for name, _, value in variables}
     labels = config.get("Labels") or {}
-    found |= {f"label {name}": text for name, text in labels.items() if not name.startswith(_COMPOSE)}
+    found |= {f"label {name}": text for name, text in labels.items() if not name.startswith(_ENGINES_OWN)}
     for name, value in {
         "command": config.get("Cmd"),
         "entrypoint": config.get("Entrypoint"),
@@ -103,7 +111,9 @@ def _mount(mount: Raw) -> Json:
 
 def _network(raw: Raw, network: Raw) -> Json:
     aliases = {str(alias) for alias in network.get("Aliases") or ()} - {raw["Id"][:_SHORT_ID]}
-    fixed = {name: value for name, value in (network.get("IPAMConfig") or {}).items() if value}
+    # A swarm gives each task another address, in the place where compose has a fixed one.
+    given = {} if TASK_LABEL in raw["Config"]["Labels"] else network.get("IPAMConfig") or {}
+    fixed = {name: value for name, value in given.items() if value}
     return _plain({"aliases": sorted(aliases), "fixed": fixed, "links": sorted(network.get("Links") or ())})
 
 

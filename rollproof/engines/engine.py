@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -87,6 +88,8 @@ class Container:
     mode, such as ``host`` or ``container:ID``, or "" if unknown. `settings` is all that the engine was told
     of it, in words of the engine. `private` is the part that may hold secrets, such as its environment.
     `health_seconds` is the time from its start to the first answer of its health check, 0 without one.
+    On a swarm, `called` is docker's own name of it, and `context` the docker context of its node, "" of the
+    manager's. `update` is an update of its service that has not ended well, such as ``paused: REASON``.
     """
 
     id: str
@@ -112,6 +115,14 @@ class Container:
     settings: Mapping[str, Json] = field(default_factory=dict)
     private: Mapping[str, SecretStr] = field(default_factory=dict)
     health_seconds: float = 0.0
+    called: str = ""
+    context: str = ""
+    update: str = ""
+
+    @property
+    def docker(self) -> tuple[str, ...]:
+        """How a command of docker about it begins."""
+        return ("docker", "--context", self.context) if self.context else ("docker",)
 
     @property
     def completed(self) -> bool:
@@ -126,7 +137,11 @@ class Container:
     @property
     def remedy(self) -> str:
         """The command to paste when it is not well: it ends a pause, or shows why."""
-        return f"docker {'unpause' if self.status == 'paused' else 'logs'} {self.name}"
+        return self.command("unpause" if self.status == "paused" else "logs")
+
+    def command(self, *words: str) -> str:
+        """Return a command of docker about it, to paste."""
+        return shlex.join((*self.docker, *words, self.called or self.name))
 
 
 def mounts_at(containers: Iterable[Container], place: str) -> Iterator[Mount]:

@@ -11,6 +11,11 @@ if TYPE_CHECKING:
 
 def open_engine(profile: Engine) -> ContainerEngine:
     """Return the read-only view of the engine that `profile` describes."""
-    from rollproof.engines.compose import ComposeEngine  # noqa: PLC0415 - the engine's SDK only where it is used
+    # The engine's SDK only where it is used.
+    if profile.kind == "swarm":
+        from rollproof.engines.swarm.swarm import SwarmEngine  # noqa: PLC0415
+
+        return SwarmEngine(profile)
+    from rollproof.engines.compose import ComposeEngine  # noqa: PLC0415
 
     return ComposeEngine(profile.project, profile.deadline_seconds, profile.changing)

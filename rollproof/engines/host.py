@@ -48,12 +48,13 @@ class Host:
         The container is asked, since it sees the volume that its data is written to. If it does not run, or
         has no `stat`, the volume's folder on this host is measured instead, provided the engine is here.
         """
-        if container.running or not engine_is_here():
-            through = ("docker", "exec", container.id)
+        here = not container.context and engine_is_here()
+        if container.running or not here:
+            through = (*container.docker, "exec", container.id)
             try:
                 return self._ask(mount.destination, mount.name, f"container {container.name}", *through)
             except Unverifiable:
-                if not engine_is_here():
+                if not here:
                     raise
         return self._ask(mount.source, mount.name, "this host")
 

@@ -14,7 +14,6 @@ from typing import IO, Any, cast
 from docker import APIClient
 from docker.errors import APIError
 
-from rollproof.engines.address import engine_is_here
 from rollproof.engines.engine import Inside, KeyedHash
 from rollproof.reading import open_regular
 
@@ -35,8 +34,10 @@ _SHORT_LIVED = (
 )
 
 
-def inside(api: APIClient, raw: Raw, keyed: KeyedHash, ignored: Iterable[str]) -> Inside:
+def inside(api: APIClient, raw: Raw, keyed: KeyedHash, ignored: Iterable[str], *, here: bool) -> Inside:
     """Return what is inside an inspected container; `ignored` are patterns of paths that may change.
+
+    `here` says that its engine runs on this host, so that bound files are read without it.
 
     Raises the client's exceptions.
     """
@@ -51,7 +52,7 @@ def inside(api: APIClient, raw: Raw, keyed: KeyedHash, ignored: Iterable[str]) -
         for path, kind in every
         if not _below(path, mounts) and not _is(path, left_out) and (kind != MODIFIED or path not in parents)
     ]
-    reading = _Reading(api, raw, keyed)
+    reading = _Reading(api, raw, keyed, here=here)
     return Inside(
         bound=dict(found for mount in raw["Mounts"] for found in reading.bound(mount)),
         modified={path: reading.changed(path) for path, kind in changed if kind == MODIFIED},
@@ -75,8 +76,8 @@ class _Reading:
     The engine takes some tenths of a second for each, and a stack may have a hundred bound files.
     """
 
-    def __init__(self, api: APIClient, raw: Raw, keyed: KeyedHash) -> None:
-        self._api, self._raw, self._keyed = api, raw, keyed
+    def __init__(self, api: APIClient, raw: Raw, keyed: KeyedHash, *, here: bool) -> None:
+        self._api, self._raw, self._keyed, self._here = api, raw, keyed, here
         self._files, self._bytes = _READ_FILES, _READ_BYTES
         self.unread: list[str] = []
 
@@ -90,7 +91,7 @@ class _Reading:
         place, writable = str(mount["Destination"]), bool(mount.get("RW"))
         source = Path(str(mount["Source"]))
         try:
-            if engine_is_here() and source.exists():
+            if self._here and source.exists():
                 # Git and many editors write a new file in the place of the old one. A container that runs
                 # still has the old one, which only some accounts may read, such as root.
                 seen = _PROCESSES / str(self._raw["State"]["Pid"]) / "root" / place.lstrip("/")

@@ -22,20 +22,22 @@ _versions: dict[str, str] = {}
 
 
 @contextmanager
-def asking(what: str, project: str, deadline_seconds: float) -> Iterator[APIClient]:
+def asking(what: str, project: str, deadline_seconds: float, context: str = "") -> Iterator[APIClient]:
     """Provide the engine's API for a question about `what` of `project`.
+
+    `context` is the docker context of the engine, by default the one in use.
 
     Raises:
         EngineUnreached: the engine did not answer. `NotThere`, or another `Unverifiable`: it answered with
             an error.
     """
     try:
-        with step(f"container engine: {what}"), closing(_connect(deadline_seconds)) as api:
+        with step(f"container engine: {what}"), closing(_connect(deadline_seconds, context)) as api:
             yield api
     except (DockerException, RequestException, OSError) as error:
         _versions.clear()
         if not isinstance(error, APIError):
-            raise _unreached(error, what, deadline_seconds) from None
+            raise _unreached(error, what, deadline_seconds, context) from None
         answer = NotThere if isinstance(error, NotFound) else Unverifiable
         raise answer(
             what=what,
@@ -46,7 +48,7 @@ def asking(what: str, project: str, deadline_seconds: float) -> Iterator[APIClie
         ) from None
 
 
-def _unreached(error: Exception, what: str, deadline_seconds: float) -> EngineUnreached:
+def _unreached(error: Exception, what: str, deadline_seconds: float, context: str) -> EngineUnreached:
     """Return the error of an engine without an answer; one that is gone is one cause, whatever was asked."""
     means = unanswered(error)
     late = means is Meaning.TIMEOUT
@@ -55,14 +57,15 @@ def _unreached(error: Exception, what: str, deadline_seconds: float) -> EngineUn
         what=what if late else "container engine",
         expected=f"an answer within {deadline_seconds:g} s" if late else "an answer",
         observed="none" if late else reason_of(error) if system else f"{type(error).__name__}: {error}",
-        source=endpoint(),
-        hint="see that the engine runs and that this user may use it: docker version",
+        source=endpoint(context),
+        hint="see that the engine runs and that this user may use it:"
+        f" docker {f'--context {context} ' if context else ''}version",
         means=means,
     )
 
 
-def _connect(deadline_seconds: float) -> APIClient:
-    settings = connection()
+def _connect(deadline_seconds: float, context: str) -> APIClient:
+    settings = connection(context)
     address = str(settings["base_url"])
     scheme, _, path = address.partition("://")
     if scheme == "unix":

@@ -67,8 +67,11 @@ class Advice:
         return f"docker version; {Command(('curl', '--max-time', '3', self._health))}"
 
     def logs(self, services: Iterable[str]) -> Command:
-        """Return the command that follows the logs of `services`."""
-        return Command((*compose_words(self.target.engine), "logs", "--tail=100", "-f", *services))
+        """Return the command that follows the logs of `services`; on a swarm, one that shows its tasks."""
+        engine = self.target.engine
+        if engine.kind == "swarm":
+            return Command(("docker", "stack", "ps", "--no-trunc", engine.project))
+        return Command((*compose_words(engine), "logs", "--tail=100", "-f", *services))
 
     def let_in(self) -> Command:
         """Return the command that lets users in after a rollback that is verified."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -40,7 +40,7 @@ from rollproof.profile.mistakes import ProfileProblem, explain, mistake
 from rollproof.profile.premigration import Premigration
 from rollproof.profile.scheduling import Scheduling
 from rollproof.profile.sections import Account, Model, Name, Redaction, References, unknown_key
-from rollproof.profile.store_descriptor import Trait
+from rollproof.profile.store_descriptor import Means, Trait
 from rollproof.reading import read_regular
 from rollproof.record_names import ACCOUNTS
 from rollproof.redaction.personal import Personal
@@ -76,16 +76,21 @@ class Responding(Model):
 class Engine(Model):
     """The container engine."""
 
-    kind: Literal["compose"]
-    """Kind of the engine: docker compose."""
+    kind: Literal["compose", "swarm"]
+    """Kind of the engine: docker compose, or a stack on Docker Swarm."""
     project: Name
-    """Compose project of the target."""
+    """Compose project, or stack, of the target."""
     id: Annotated[str, Field(min_length=1)] | None = None
     """ID of the engine, of `docker info`: a rollback on another one is refused (default: as captured)."""
     files: tuple[ExistingFile, ...] = ()
     """Compose files, in the order in which `docker compose` is given them."""
     env_file: ExistingFile | None = None
     """Environment file for `docker compose`."""
+    nodes: Mapping[str, Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.+-]+$")]] = {}
+    """Of a swarm, the docker context of each node's engine, by the node's host name.
+
+    The node that docker asks by itself, a manager, needs none.
+    """
     changing: tuple[Annotated[str, Field(pattern=r"^[^:]+:/")], ...] = ()
     """Patterns `SERVICE:PATH` of files in containers' own layers that may change by themselves."""
     deadline_seconds: PositiveFloat = 10.0
@@ -266,6 +271,16 @@ class Target(BaseSettings):
                 raise Wrong(expected, name).at(f"stores.{name}")
             if wrong := wrong_risk(store):
                 raise wrong.at(f"stores.{name}.risk")
+        return self
+
+    @model_validator(mode="after")
+    def _swarm_can_keep_its_stores(self) -> Self:
+        """Check the stores of a swarm: a volume is on one node, and no engine moves it to another."""
+        if self.engine.kind == "swarm":
+            for name, store in self.stores.items():
+                if descriptor_of(store).means(store) in {Means.VOLUMES, Means.FILES}:
+                    expected = "a store that is not kept by its volumes, or engine.kind compose"
+                    raise Wrong(expected, f"kind {store.kind} on a swarm").at(f"stores.{name}.kind")
         return self
 
     @model_validator(mode="after")

@@ -26,7 +26,7 @@ from tests.unit.sandbox import stand_in
 def engine(monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: ANN401 - a mock
     """The stand-in of the engine that a control asks."""
     made = stand_in(ComposeEngine)
-    monkeypatch.setattr(compose, "ComposeEngine", lambda *_: made)
+    monkeypatch.setattr(compose, "open_engine", lambda _: made)
     return made
 
 

@@ -96,7 +96,7 @@ def test_an_engine_that_is_gone_is_one_cause_whatever_was_asked(
 @pytest.mark.parametrize("key", ["inactive_file", "total_inactive_file"])
 def test_memory_that_the_kernel_may_drop_is_not_in_use(key: str) -> None:
     after = reading("2026-01-01T00:00:00Z", usage=900, limit=1000, stats={key: 400})
-    usage = compose._usage(raw(host={"PidsLimit": None}), after, after)
+    usage = compose._usage(raw(host={"PidsLimit": None}), after, after, "backend")
     assert (usage.memory, usage.memory_percent, usage.pids, usage.pids_limit) == (500, 50, 3, 0)
 
 

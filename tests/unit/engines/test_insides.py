@@ -14,6 +14,7 @@ from docker import APIClient
 from docker.errors import APIError
 
 from rollproof.baseline.configuration import ConfigurationKey
+from rollproof.engines.address import engine_is_here
 from rollproof.engines.engine import Inside
 from rollproof.engines.insides import inside
 
@@ -59,7 +60,7 @@ def found(
 ) -> Inside:
     raw = {"Id": "a", "Mounts": mounts, "HostConfig": {"Tmpfs": {"/scratch": ""}}}
     raw |= {"State": {"Pid": 0}, **(more or {})}
-    return inside(cast("APIClient", api), raw, SEAL, ignored)
+    return inside(cast("APIClient", api), raw, SEAL, ignored, here=engine_is_here())
 
 
 def bind(source: Path, place: str, *, writable: bool = False) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def rehearse(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Rehearsed:
         return sandbox.save(facts(sandbox.commit))
 
     monkeypatch.setattr(rehearsal, "open_engine", lambda _: sandbox.engine)
-    monkeypatch.setattr(rehearsal, "ComposeControl", lambda _: sandbox.control)
+    monkeypatch.setattr(rehearsal, "open_control", lambda _: sandbox.control)
     monkeypatch.setattr(whole_backup, "open_keepers", lambda *_: sandbox.keepers)
     monkeypatch.setattr(rehearsal, "capture", captured)
     monkeypatch.setattr(rehearsal, "effects_of", lambda *_: Effects())

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterable
+
+import pytest
+
+from rollproof.baseline.configuration import ConfigurationKey, record_container, setting_differences
+from rollproof.engines.engine import Container, Inside
+from rollproof.errors import ActionFailed, Problem, Unverifiable
+from rollproof.profile.sections import Address
+from tests.stack.engines.conftest import REPLICAS, SECONDS, Subject
+
+KEY = ConfigurationKey(bytes(32))
+
+
+@pytest.fixture(autouse=True)
+def given_back(subject: Subject) -> Iterable[None]:
+    """Each test finds release 1 as it was deployed."""
+    yield
+    if any(not one.running or one.image_id != subject.images[0] for one in every(subject)):
+        subject.deploy()
+
+
+def every(subject: Subject) -> list[Container]:
+    return [one for found in subject.engine.containers().values() for one in found]
+
+
+def awaited(holds: Callable[[], object]) -> None:
+    end = time.monotonic() + SECONDS
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.3)
+
+
+def test_each_replica_is_described(subject: Subject) -> None:
+    found = subject.engine.containers()
+    assert {service: len(some) for service, some in found.items()} == REPLICAS
+    assert len({one.name for one in every(subject)}) == 3
+    for one in every(subject):
+        assert (one.running, one.status, one.restarts, one.restarting) == (True, "running", 0, False)
+        assert (one.image_id, one.revision) == (subject.images[0], "1" * 40)
+    assert [one.health for one in found["api"]] == ["healthy", "healthy"]
+    assert found["web"][0].health is None
+
+
+def test_what_is_deployed_again_is_configured_as_before(subject: Subject) -> None:
+    before = {one.name: record_container(one, Inside(), KEY) for one in every(subject)}
+    ids = {one.id for one in every(subject)}
+    subject.control.stop(REPLICAS, deadline=SECONDS)
+    subject.deploy()
+    for one in every(subject):
+        assert list(setting_differences(before[one.name], one, Inside(), KEY)) == []
+        assert one.id not in ids
+
+
+def test_another_environment_is_seen_and_not_shown(subject: Subject) -> None:
+    before = record_container(subject.of("api")[0], Inside(), KEY)
+    subject.deploy(1, "hunter2", "api")
+    (difference,) = setting_differences(before, subject.of("api")[0], Inside(), KEY)
+    assert difference.startswith("environment MODE: expected hash ")
+    assert "hunter2" not in str(subject.of("api"))
+    subject.deploy(1, "one", "api")
+
+
+def test_one_service_goes_to_another_image_alone(subject: Subject) -> None:
+    web = subject.of("web")[0].id
+    subject.deploy(2, "one", "api")
+    assert {(one.image_id, one.revision) for one in subject.of("api")} == {(subject.images[1], "2" * 40)}
+    assert subject.of("web")[0].id == web
+
+
+def test_an_image_that_is_not_there_is_refused_before_anything_changes(subject: Subject) -> None:
+    ids = {one.id for one in every(subject)}
+    with pytest.raises(Problem, match="look for the image of api"):
+        subject.control.recreate({"api": f"sha256:{'0' * 64}"}, deadline=SECONDS)
+    assert {one.id for one in every(subject)} == ids
+
+
+def test_services_are_stopped_and_started_in_their_number(subject: Subject) -> None:
+    for _ in range(2):  # as after a kill
+        subject.control.stop(REPLICAS, deadline=SECONDS)
+    assert subject.engine.running() == []
+    assert set(subject.engine.containers()) == {*REPLICAS}
+    assert not any(one.running for one in every(subject))
+    subject.control.start(REPLICAS, deadline=SECONDS)
+    assert {service: len(some) for service, some in subject.engine.containers().items()} == REPLICAS
+    assert sorted(one.service for one in subject.engine.running()) == ["api", "api", "web"]
+
+
+def test_a_service_that_never_becomes_healthy_fails(subject: Subject) -> None:
+    """It is what a mistake in a release does: its deployment ends, and says which service it is."""
+    text = subject.profile.files[0].read_text()
+    subject.profile.files[0].write_text(text.replace('"!", -e, /sick', "-e, /sick"))
+    try:
+        with pytest.raises(ActionFailed, match="api"):
+            subject.control.recreate({"api": subject.images[0]}, deadline=8, replicas={"api": 2})
+    finally:
+        subject.profile.files[0].write_text(text)
+        subject.deploy()
+
+
+def test_a_service_that_ends_is_counted(subject: Subject) -> None:
+    subject.control.run("api", ["touch", "/die"], deadline=SECONDS)
+    awaited(lambda: any(one.restarts for one in subject.of("api")))
+    subject.control.stop(["api"], deadline=SECONDS)
+    subject.deploy()
+
+
+def test_what_is_inside_is_seen(subject: Subject) -> None:
+    def keyed(name: str, content: Iterable[bytes]) -> str:
+        return hashlib.sha256(name.encode() + b"".join(content)).hexdigest()
+
+    subject.control.run("api", ["touch", "/bin/added"], deadline=SECONDS)
+    insides = subject.engine.insides(keyed)
+    assert [insides[one.id].added for one in subject.of("api")] == [("/bin/added",), ()]
+    subject.control.stop(["api"], deadline=SECONDS)
+
+
+def test_the_use_of_each_is_measured(subject: Subject) -> None:
+    usage = subject.engine.usage()
+    assert {one.id for one in every(subject)} == {*usage}
+    assert all(one.memory and one.pids for one in usage.values())
+    assert {one.service for one in usage.values()} == {*REPLICAS}
+
+
+def test_files_and_logs_are_read_wherever_it_runs(subject: Subject) -> None:
+    for one in subject.of("api"):
+        assert subject.engine.logs(one.name).startswith("hello")
+        with subject.engine.files(one.id, "/bin", SECONDS) as chunks:
+            content = io.BytesIO(b"".join(chunks))
+        with tarfile.open(fileobj=content) as members:
+            assert "bin/busybox" in members.getnames()
+    with subject.engine.image_files(subject.images[1], "/bin", SECONDS) as chunks:
+        assert b"".join(chunks)
+
+
+def test_a_published_port_is_reached(subject: Subject) -> None:
+    place = subject.engine.resolve(Address(service="web", port=8000))
+    with urllib.request.urlopen(f"http://{place.host}:{place.port}/busybox", timeout=SECONDS) as answer:
+        assert answer.status == 200
+
+
+def test_a_service_that_is_not_there_has_no_address(subject: Subject) -> None:
+    with pytest.raises(Unverifiable, match="service other"):
+        subject.engine.resolve(Address(service="other", port=8000))
+
+
+def test_the_engine_has_an_id_and_nobody_else_is_on_its_networks(subject: Subject) -> None:
+    assert subject.engine.id() == subject.engine.id() != ""
+    assert subject.engine.data_root().startswith("/")
+    assert subject.engine.strangers() == []
+
+
+def test_a_service_is_removed(subject: Subject) -> None:
+    subject.control.remove("web", deadline=SECONDS)
+    assert {*subject.engine.containers()} == {"api"}
+    subject.deploy()
