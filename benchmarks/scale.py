@@ -112,6 +112,8 @@ def compare_postgresql(stack: Stack, size: int, vectors: int, say: Callable[[str
 def _mysql(stack: Stack, folder: Path) -> Iterator[MysqlServer]:
     bake(stack.root, stack.state.certificates, ["mysql"], print)
     described = COMPOSE_FILE.format(image="rollproof-staging/mysql", secrets=stack.state.secrets)
+    # Filling a large table takes more than tests have.
+    described = described.replace("mem_limit: 512m", "mem_limit: 2g")
     with own_project(described, folder) as (engine, control):
         account = {"user": OPERATOR, "password": SecretStr(SECRET)}
         profile = MysqlProfile(

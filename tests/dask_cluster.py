@@ -22,7 +22,6 @@ SECONDS = 60.0
 QUIET = {
     # The shortest that the scheduler accepts for so few workers: a silent one is then given up after 5 s.
     "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "5s",
-    "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1",
     "DASK_DISTRIBUTED__ADMIN__SYSTEM_MONITOR__INTERVAL": "10s",
 }
 

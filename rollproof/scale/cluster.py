@@ -198,7 +198,7 @@ class CollectionDigests:
                 most = AHEAD * max(1, threads)
                 while left and len(running) < most:
                     # Towards the end chunks become smaller: all workers end at about the same time.
-                    chunk = self._next(left, min(size, max(math.ceil(len(left) / most), size // 8)))
+                    chunk = self._next(left, min(size, max(math.ceil(len(left) / (2 * most)), size // 8)))
                     key = f"rollproof-{chunk.store}-{chunk.first}-{run}"
                     running[client.submit(digest_chunk, chunk, key=key, pure=False)] = chunk
                 patience = min(self.cluster.profile.answer_seconds, max(0.0, give_up - monotonic()))
