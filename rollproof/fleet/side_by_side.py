@@ -136,15 +136,14 @@ def _run(name: str, check: Check, sender: Connection, output: int) -> None:
 def _end(processes: Collection[ForkProcess]) -> None:
     """Interrupt `processes` and wait for them; kill the rest after `END_SECONDS`, or on another Ctrl-C."""
     give_up = time.monotonic() + END_SECONDS
-    try:
+    with suppress(KeyboardInterrupt):
         for process in processes:
             _signal(process, signal.SIGINT)
         for process in processes:
             process.join(max(0.0, give_up - time.monotonic()))
-    finally:
-        for process in processes:
-            _signal(process, signal.SIGKILL)
-            process.join()
+    for process in processes:
+        _signal(process, signal.SIGKILL)
+        process.join()
 
 
 def _signal(process: ForkProcess, number: signal.Signals) -> None:

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from rollproof.system.process import Process
 from tests.conftest import ROOT
 
@@ -35,11 +37,12 @@ def test_no_more_run_at_once_than_asked(tmp_path: Path) -> None:
     assert {outcome["end"]["cause"] for outcome in found["outcomes"].values()} <= {"1", "2"}
 
 
-def test_ctrl_c_ends_all_and_none_is_missing(tmp_path: Path) -> None:
-    found = run(tmp_path, 2, "stays", "interrupts", "passes")
+@pytest.mark.parametrize("once", ["interrupts", "insists"], ids=["once", "twice"])
+def test_ctrl_c_ends_all_and_none_is_missing(once: str, tmp_path: Path) -> None:
+    found = run(tmp_path, 2, "stays", once, "passes")
     assert found["interrupted"] is True
     assert {name: outcome["verdict"] for name, outcome in found["outcomes"].items()} == dict.fromkeys(
-        ("stays", "interrupts", "passes"), "broken"
+        ("stays", once, "passes"), "broken"
     )
     causes = [outcome["end"]["cause"] for outcome in found["outcomes"].values()]
     assert causes == ["", "it was planned and never reported", "interrupted before it began"]

@@ -44,20 +44,27 @@ def check(name: str, report: Callable[[RunEnd], None]) -> int:
             count = len([*FOLDER.glob("*.running")])
             mine.unlink()
             report(RunEnd(FOLDER, {"phase1": Verdict.PASSED}, str(count)))
-        case "interrupts":
-            while not (FOLDER / "stays").exists():
-                time.sleep(0.01)
-            os.kill(os.getppid(), signal.SIGINT)
-            try:
-                time.sleep(60)
-            except KeyboardInterrupt:
-                report(RunEnd(FOLDER, {"phase1": Verdict.BROKEN}, "it was planned and never reported"))
-                return 2
+        case "interrupts" | "insists":
+            return _interrupt(report, again=deed == "insists")
         case "stays":
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             write_whole(FOLDER / "stays", str(os.getpid()).encode())
             time.sleep(60)
     return 0
+
+
+def _interrupt(report: Callable[[RunEnd], None], *, again: bool) -> int:
+    """Send Ctrl-C once another target stays, and report when it comes back; or send it again then."""
+    while not (FOLDER / "stays").exists():
+        time.sleep(0.01)
+    try:
+        os.kill(os.getppid(), signal.SIGINT)
+        time.sleep(60)
+    except KeyboardInterrupt:
+        report(RunEnd(FOLDER, {"phase1": Verdict.BROKEN}, "it was planned and never reported"))
+        if again:
+            os.kill(os.getppid(), signal.SIGINT)
+    return 2
 
 
 if __name__ == "__main__":
