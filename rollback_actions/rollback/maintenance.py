@@ -147,13 +147,17 @@ def serve_again(target: Target, control: ComposeControl, steps: Recorder, second
         unserved = _unserved(target, steps)
     if unserved:
         others = [name for name in application.services if name not in application.writers]
-        again = [*compose_words(target.engine), "restart", *others]
+        again = [[*compose_words(target.engine), "restart", *others]]
+        if target.engine.kind == "swarm":
+            stack = target.engine.project
+            again = [["docker", "service", "update", "--force", f"{stack}_{name}"] for name in others]
         raise ActionFailed(
             what="application, as its users reach it",
             expected="an answer from behind its proxy",
             observed=unserved,
             source=str(application.url),
-            hint=f"the services are up; a proxy that keeps old addresses needs: {shlex.join(again)}",
+            hint="the services are up; a proxy that keeps old addresses needs: "
+            + "; ".join(map(shlex.join, again)),
         )
 
 

@@ -35,7 +35,7 @@ LONGEST_FIRST = (
     *("test_kills.py", "test_respond.py", "test_checks_step1.py", "test_store_clients.py"),
     *("test_gate.py", "test_faults.py", "test_checks_phase4.py", "test_checks_phase1.py"),
 )
-# Files that share a worker, and so a backup of its stack, which takes longer than most tests.
+# Files that share a worker, and so a backup of its stack, which takes longer than most tests; or one swarm.
 ONE_BACKUP = {
     **dict.fromkeys(
         (
@@ -47,6 +47,7 @@ ONE_BACKUP = {
     **dict.fromkeys(
         ("test_checks_step1", "test_checks_step1_restore", "test_checks_step2", "test_gate"), "the gate"
     ),
+    **dict.fromkeys(("test_swarm", "test_engines"), "the swarm"),
 }
 # Of these each test may go to another worker.
 OF_ITSELF = re.compile(r"test_kill_walk\.py")

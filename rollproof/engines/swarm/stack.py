@@ -30,7 +30,7 @@ _ENDED = frozenset({"complete", "failed", "rejected", "shutdown", "orphaned", "r
 _FAILED = frozenset({"complete", "failed", "rejected"})
 # The exit code of a container that ran when its engine ended.
 _FOUND_DEAD = 255
-_WANTED = frozenset({"running", "ready"})
+_WANTED = frozenset({"running", "ready", "complete"})
 # States of an update that has ended well; of none there is no state.
 _WELL = frozenset({"", "completed", "rollback_completed"})
 
@@ -95,7 +95,7 @@ class Task:
     @property
     def wanted(self) -> bool:
         """Whether it should run, or has yet to complete."""
-        return self.raw["DesiredState"] in _WANTED or (self.raw["DesiredState"] == "complete")
+        return self.raw["DesiredState"] in _WANTED
 
 
 @dataclass(frozen=True, slots=True)
