@@ -93,11 +93,7 @@ class Cluster:
         return CollectionDigests(self, part, recorded.division, expected, seconds, ledger)
 
     def client(self) -> Client:
-        """Return the connection to the scheduler, which has workers.
-
-        Raises:
-            Unverifiable: it cannot be reached, or has none.
-        """
+        """Return the connection to the scheduler, which has workers."""
         with self._connecting:
             if self._client is None:
                 self._client = self._connect()
@@ -227,11 +223,7 @@ class CollectionDigests:
         return replace(self.like, first=first, parts=parts, bounds=bounds)
 
     def _answer(self, future: Future[ChunkAnswer], chunk: Chunk) -> ChunkAnswer:
-        """Return the answer to a chunk once it is in the ledger.
-
-        Raises:
-            Unverifiable: it is none.
-        """
+        """Return the answer to a chunk once it is in the ledger."""
         if future.status == "error":
             error = future.exception(timeout=_SECONDS)
             observed = f"{type(error).__name__}: {error}"
