@@ -62,23 +62,9 @@ def tells_clients(profile: StoreProfile) -> bool:
 def open_clients(name: str, profile: StoreProfile, engine: ContainerEngine) -> StoreClients:
     """Return the clients of the store `name`, whose kind can list them."""
     clients: StoreClients = at_place(descriptor_of(profile).clients)(
-        Operated(name, profile, endpoint_of(profile, engine), apart=_apart(profile, engine))
+        Operated(name, profile, endpoint_of(profile, engine))
     )
     return clients
-
-
-def _apart(profile: StoreProfile, engine: ContainerEngine) -> bool:
-    """Return True if the store runs in containers that share their network with nobody."""
-    there = engine.containers()
-    modes = {container.network for group in there.values() for container in group}
-    own = there.get(profile.address.service or "", ()) if profile.address else ()
-    shared = any(
-        one.network in {"", "host"}
-        or one.network.startswith("container:")
-        or not modes.isdisjoint({f"container:{one.id}", f"container:{one.name}"})
-        for one in own
-    )
-    return bool(own) and not shared
 
 
 def _endpoint(profile: StoreProfile, engine: ContainerEngine) -> Endpoint:

@@ -19,8 +19,8 @@ _GRANT = "grant it, so that a writer can be seen while data is restored"
 def strangers(operated: Operated[Watched], found: Sequence[Client]) -> list[Client]:
     """Return the clients in `found` that may be writers, each account and host once.
 
-    Bystanders of the profile do not count, nor whoever verifies or monitors. Clients inside of a container
-    that the store has for itself (`Operated.apart`) are health checks, and programs of ours.
+    Bystanders of the profile do not count, nor whoever verifies or monitors. Clients inside of the store's
+    container are health checks, and programs of ours.
 
     Raises:
         Blind: no connection of ours is in `found`: the server, or a proxy, shows no names.
@@ -40,7 +40,7 @@ def strangers(operated: Operated[Watched], found: Sequence[Client]) -> list[Clie
         client
         for client in found
         if not NAMES.fullmatch(client.name)
-        and not (client.inside and operated.apart)
+        and not client.inside
         and known.isdisjoint({client.account, str(client)})
     }
     return sorted(unknown, key=str)

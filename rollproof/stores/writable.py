@@ -17,14 +17,12 @@ if TYPE_CHECKING:  # the engine's SDK only where it is used
 class Operated(Generic[Profile]):
     """One store as its operator reaches it.
 
-    `apart` says that its container shares its network with no other: who comes from there is inside of it.
     `engine` is for a store that is no server: it is read through the containers.
     """
 
     store: str
     profile: Profile
     endpoint: Endpoint
-    apart: bool = field(default=False, kw_only=True)
     engine: ContainerEngine | None = field(default=None, kw_only=True)
 
     @property

@@ -6,12 +6,11 @@ import io
 from collections.abc import Mapping
 from contextlib import closing
 
-import httpx2
 from minio import Minio
 from minio.commonconfig import ENABLED, Tags
 from minio.versioningconfig import VersioningConfig
 
-SHOWN = ("content-type", "cache-control", "content-encoding", "content-disposition", "expires")
+SHOWN = ("content-type", "cache-control", "content-encoding", "content-disposition")
 
 
 def make(client: Minio, bucket: str, *, versioned: bool) -> None:
@@ -58,13 +57,6 @@ def put(
         metadata=others,
         tags=tags(tagged) if tagged else None,
     )
-
-
-def put_expiring(client: Minio, bucket: str, key: str) -> None:
-    """Put an object with a header that the library takes for one of its users'."""
-    headers = {"Expires": "Thu, 01 Dec 2050 16:00:00 GMT"}
-    url = client.presigned_put_object(bucket, key)
-    assert httpx2.put(url, content=b"x", headers=headers, timeout=60).is_success
 
 
 def observe(client: Minio, bucket: str) -> object:

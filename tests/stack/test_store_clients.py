@@ -53,7 +53,7 @@ def _stranger(reach: Reach) -> Connection[Cursor]:
 
 def test_mysql_tells_with_the_privilege_alone(stack: Stack, running: MysqlServer) -> None:
     app = Reach("mysql", running.endpoint, _account(stack, "mysql", "app"), SECONDS)
-    clients = Clients(Operated("mysql", running.profile, running.endpoint, apart=True))
+    clients = Clients(Operated("mysql", running.profile, running.endpoint))
     with prepared(running), closing(_stranger(app)) as connection, closing(clients):
         with pytest.raises(Blind, match="expected the privilege PROCESS"):
             clients.others()

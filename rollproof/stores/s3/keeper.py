@@ -34,7 +34,6 @@ from rollproof.stores.s3.descriptor import S3Profile
 from rollproof.stores.s3.objects import (
     CONTENT_TYPE,
     NO_VERSION,
-    UNSENDABLE,
     USER_HEADER,
     StoredObject,
     copy_version,
@@ -53,8 +52,6 @@ from rollproof.system.side_by_side import Workers
 LISTING = "objects.jsonl"
 CONTENTS = "contents"
 WORKERS = 16
-# Contents up to this size are sent from the backup even if the server still has their version.
-SENT_BYTES = 64 * 1024
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -191,10 +188,6 @@ class Keeper(RecordKeeper):
                 headers |= content["headers"]
                 if content["content_type"] is not None:
                     headers[CONTENT_TYPE] = content["content_type"]
-                if UNSENDABLE in headers:
-                    raise self._reach.failed(
-                        f"the header {UNSENDABLE}", expected="headers that the client can send"
-                    )
                 stored = StoredObject(
                     collection, record.key, None, "", content["size"], "", headers, content["tags"]
                 )
@@ -286,29 +279,14 @@ class Keeper(RecordKeeper):
             # The same content has another ETag after a multipart upload, and in some unversioned listings.
             elif ("-" in stored.etag or not _has_version(item)) and self._is_there(client, stored):
                 return False
-        copied = _copy(stored) in package.files
-        # Sending a small content takes one request, copying its version inside the server takes two.
-        sent = copied and stored.size <= SENT_BYTES and UNSENDABLE not in stored.headers
-        if not sent and self._copied_version(client, stored):
-            return True
-        if copied:
+        if _copy(stored) in package.files:
             put_copy(client, stored, package.path(_copy(stored)))
+        else:
+            copy_version(client, stored)
         if not self._is_there(client, stored):
             other = "an object with other content, headers or tags"
             raise self._not_restored(other, of=f"bucket {stored.bucket}")
         return True
-
-    def _copied_version(self, client: Minio, stored: StoredObject) -> bool:
-        """Copy the recorded version; tell whether it still existed and matches the record."""
-        if stored.version in {None, NO_VERSION}:
-            return False
-        try:
-            copy_version(client, stored)
-        except S3Error as error:
-            if error.code in GONE:
-                return False
-            raise
-        return self._is_there(client, stored)
 
     def _is_there(self, client: Minio, kept: StoredObject) -> bool:
         """Read the current object to its end; tell whether it is like the record."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from minio import Minio
-from minio.commonconfig import COPY, REPLACE, CopySource, Tags
+from minio.commonconfig import REPLACE, CopySource, Tags
 from minio.datatypes import Object
 
 from rollproof.collection import Json
@@ -25,12 +25,10 @@ PIECE_BYTES = 1 << 20
 # The deadline starts again after so many bytes of a large object.
 STRETCH_BYTES = 16 << 20
 # Headers that belong to an object and are restored with it. The content type is a separate field.
-HEADERS = ("cache-control", "content-disposition", "content-encoding", "content-language", "expires")
+HEADERS = ("cache-control", "content-disposition", "content-encoding", "content-language")
 CONTENT_TYPE, USER_HEADER = "content-type", "x-amz-meta-"
 # The version of an object that was put before its bucket began to keep versions.
 NO_VERSION = "null"
-# The client cannot send this one, and makes a user's header of it. Only copying a version restores it.
-UNSENDABLE = "expires"
 _EXPIRY = re.compile(r'expiry-date="([^"]+)"')
 
 
@@ -182,15 +180,14 @@ def link(content: Path, place: Path) -> None:
 
 def copy_version(client: Minio, kept: StoredObject) -> None:
     """Make the recorded version of `kept` the current one again, by a copy inside the server."""
-    # A version's headers never change. A server may, however, refuse a copy onto itself that changes none.
-    theirs = UNSENDABLE in kept.headers
     client.copy_object(
         kept.bucket,
         kept.key,
         CopySource(kept.bucket, kept.key, version_id=kept.version),
-        metadata=None if theirs else dict(kept.headers),
+        metadata=dict(kept.headers),
         tags=_to_tags(kept.tags),
-        metadata_directive=COPY if theirs else REPLACE,
+        # A server may refuse a copy onto itself that changes none of the headers.
+        metadata_directive=REPLACE,
         # A version's tags can change after the backup: the recorded ones count.
         tagging_directive=REPLACE,
     )

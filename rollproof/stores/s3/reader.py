@@ -59,7 +59,7 @@ class S3Reader(Listed):
     blind_spots: tuple[str, ...] = (
         "version id, time and ETag of a current object are not compared: a restore makes a new version",
         "of a noncurrent version, the ETag is compared and the content is not read",
-        "access lists, retention, legal holds and encryption of single objects are not compared",
+        "access lists, retention, legal holds, encryption and the header Expires of single objects",
         "access lists, notifications, replication and storage class of buckets and objects are not compared",
         "tags of objects are not seen where the server hides their number from the reader",
         "a setting of a bucket that the reader may not read is recorded as denied: no change of it is seen",

@@ -10,14 +10,14 @@ from unittest.mock import create_autospec
 import pytest
 from minio.versioningconfig import SUSPENDED, VersioningConfig
 
-from rollproof.errors import ActionFailed, Unverifiable
+from rollproof.errors import ActionFailed
 from rollproof.stores.s3 import keeper as s3_keeper
 from rollproof.stores.s3.objects import read_object
 from rollproof.stores.s3.reader import OBJECTS
-from tests.stack.keeping.records import exported, put_back, wanted_of
+from tests.stack.keeping.records import exported, wanted_of
 from tests.stack.keeping.s3 import BUCKET, S3
 from tests.stack.keeping.subject import Backup
-from tests.stack.scratch_buckets import erase, put, put_expiring
+from tests.stack.scratch_buckets import erase, put
 
 pytestmark = pytest.mark.of("s3")
 
@@ -38,16 +38,6 @@ def _export(
 
 
 # The export.
-
-
-def test_an_object_with_a_header_that_cannot_be_sent_is_not_put_back(empty: S3, tmp_path: Path) -> None:
-    put_expiring(empty.client, BUCKET, "expiring")
-    with empty.place.content() as content, empty.place.export() as export:
-        records = exported(export, BUCKET, wanted_of(content, BUCKET), tmp_path)
-    empty.client.remove_object(BUCKET, "expiring")
-    with pytest.raises(Unverifiable, match="the header expires"):
-        put_back(empty.place, BUCKET, records, tmp_path)
-    assert list(empty.client.list_objects(BUCKET)) == []
 
 
 def test_what_was_read_of_an_object_that_changed_is_not_kept(empty: S3, tmp_path: Path) -> None:
@@ -80,19 +70,6 @@ def test_no_version_is_lost_by_a_restore(subject: S3, kept: Backup) -> None:
         f"put back 1 objects of bucket {BUCKET}",
         f"deleted 1 objects of bucket {BUCKET} that came after the backup",
     )
-
-
-def test_a_moment_of_expiry_comes_back_from_a_version_and_not_from_a_copy(empty: S3, tmp_path: Path) -> None:
-    put_expiring(empty.client, BUCKET, "expiring")
-    before = empty.observe()
-    keeper = empty.place.keeper()
-    keeper.back_up(tmp_path)
-    put(empty.client, BUCKET, "expiring", b"another")
-    keeper.restore(tmp_path)
-    assert empty.observe() == before
-    erase(empty.client, BUCKET)
-    with pytest.raises(ActionFailed, match="an object with other content, headers or tags"):
-        keeper.restore(tmp_path)
 
 
 def test_copies_bring_back_a_bucket_that_is_gone_and_one_that_is_suspended(subject: S3, kept: Backup) -> None:

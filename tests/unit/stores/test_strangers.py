@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -12,13 +12,11 @@ import pytest
 import redis
 from pymongo.errors import OperationFailure
 
-from rollproof.engines.engine import ContainerEngine, Endpoint
 from rollproof.errors import Unverifiable
-from rollproof.profile.sections import Account, Address, WatchedProfile
+from rollproof.profile.sections import Account, WatchedProfile
 from rollproof.stores.client_name import NAME, NAMES
 from rollproof.stores.contract import Blind
 from rollproof.stores.keeper import Client
-from rollproof.stores.keepers import open_clients
 from rollproof.stores.mongodb import client as mongodb
 from rollproof.stores.mongodb import clients as mongodb_clients
 from rollproof.stores.mysql import clients as mysql_clients
@@ -33,22 +31,21 @@ from tests.unit.stores.test_readers_reach import NOWHERE, section
 OURS = Client("operator", "10.0.0.1", NAME)
 
 
-def _operated(*, apart: bool = True, bystanders: tuple[str, ...] = ()) -> Operated[WatchedProfile]:
+def _operated(*, bystanders: tuple[str, ...] = ()) -> Operated[WatchedProfile]:
     profile = section("mysql").model_copy(update={"bystanders": bystanders})
     assert isinstance(profile, WatchedProfile)
-    return Operated("one", profile, NOWHERE, apart=apart)
+    return Operated("one", profile, NOWHERE)
 
 
 def _told(found: Sequence[Client], operated: Operated[WatchedProfile]) -> list[str]:
     return [str(one) for one in strangers(operated, found)]
 
 
-@pytest.mark.parametrize("apart", [True, False])
 @pytest.mark.parametrize("account", ["app", "operator", ""])
 @pytest.mark.parametrize("host", ["172.18.0.9", "::ffff:172.18.0.9", "worker.internal"])
-def test_neither_account_nor_host_makes_a_client_ours(account: str, host: str, *, apart: bool) -> None:
+def test_neither_account_nor_host_makes_a_client_ours(account: str, host: str) -> None:
     clients = [OURS, Client(account, host), Client(account, host)]
-    assert _told(clients, _operated(apart=apart)) == [f"{account}@{host}"]
+    assert _told(clients, _operated()) == [f"{account}@{host}"]
 
 
 @pytest.mark.parametrize(
@@ -70,13 +67,8 @@ def test_a_monitor_that_has_the_applications_own_account_is_known_by_its_name(
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", ""])
 @pytest.mark.parametrize("account", ["app", "operator"])
-def test_on_the_hosts_network_a_client_of_the_loopback_is_one_like_every_other(
-    account: str, host: str
-) -> None:
-    clients = [OURS, Client(account, host)]
-    assert _told(clients, _operated(apart=False)) == [f"{account}@{host}"]
-    # In a container of its own it is the store's health check.
-    assert _told(clients, _operated()) == []
+def test_a_client_of_the_loopback_is_the_stores_health_check(account: str, host: str) -> None:
+    assert _told([OURS, Client(account, host)], _operated()) == []
 
 
 def test_a_bystander_is_an_account_or_one_at_a_host() -> None:
@@ -180,7 +172,7 @@ def test_mongodb_tells_a_client_on_our_own_accounts(
 ) -> None:
     def operation(number: int, user: str, name: str, driver: str = "PyMongo") -> Mapping[str, object]:
         return {
-            "client": f"127.0.0.{1 if driver == 'PyMongo' else 2}:{number}",
+            "client": f"10.0.0.{1 if driver == 'PyMongo' else 2}:{number}",
             **({"effectiveUsers": [{"user": user, "db": "admin"}]} if user else {}),
             "appName": name,
             "clientMetadata": {"driver": {"name": driver}},
@@ -200,8 +192,8 @@ def test_mongodb_tells_a_client_on_our_own_accounts(
     monkeypatch.setattr(mongodb_clients, "lets_in_anybody", lambda _: anybody)
     clients = mongodb_clients.Clients(cast("Any", Operated("one", section("mongodb"), NOWHERE)))
     clients._client.connect = lambda: cast("Any", server)  # type: ignore[method-assign]
-    nobody = ["nobody@127.0.0.1"] if anybody else []
-    assert [str(one) for one in clients.others()] == ["app@127.0.0.1", *nobody, "operator@127.0.0.1"]
+    nobody = ["nobody@10.0.0.1"] if anybody else []
+    assert [str(one) for one in clients.others()] == ["app@10.0.0.1", *nobody, "operator@10.0.0.1"]
 
 
 def test_only_a_server_that_answers_without_a_log_in_lets_in_anybody(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,54 +215,6 @@ def test_only_a_server_that_answers_without_a_log_in_lets_in_anybody(monkeypatch
         mongodb.lets_in_anybody(reach)
     with pytest.raises(OperationFailure):
         mongodb.told(client, {"a": 1})
-
-
-@dataclass(frozen=True)
-class _Placed:
-    """A container, as far as its network says who comes from inside of it."""
-
-    id: str
-    name: str
-    network: str
-
-
-@dataclass(frozen=True)
-class _Engine:
-    """An engine whose containers, each the only one of its service, have these networks."""
-
-    networks: Mapping[str, str]
-
-    def containers(self) -> Mapping[str, Sequence[_Placed]]:
-        return {name: [_Placed(name, f"toy-{name}", mode)] for name, mode in self.networks.items()}
-
-    def resolve(self, _: Address) -> Endpoint:
-        return NOWHERE
-
-
-@pytest.mark.parametrize(
-    ("networks", "apart"),
-    [
-        ({"redis": "bridge", "worker": "bridge"}, True),
-        ({"redis": "target_default", "worker": "host"}, True),
-        ({"redis": "host"}, False),
-        ({"redis": ""}, False),
-        ({"redis": "container:worker", "worker": "bridge"}, False),
-        ({"redis": "bridge", "worker": "container:redis"}, False),
-        ({"redis": "bridge", "worker": "container:toy-redis"}, False),
-        ({"worker": "bridge"}, False),
-    ],
-    ids=str,
-)
-@pytest.mark.parametrize("service", ["redis", None])
-def test_a_container_may_share_its_network(
-    networks: Mapping[str, str], service: str | None, *, apart: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    given: list[Operated[Any]] = []
-    monkeypatch.setattr("rollproof.stores.keepers.at_place", lambda _: given.append)
-    address = Address(host="127.0.0.1", port=9) if service is None else Address(service=service, port=9)
-    profile = section("redis").model_copy(update={"address": address})
-    open_clients("redis", profile, cast("ContainerEngine", _Engine(networks)))
-    assert given[0].apart is (apart and service is not None)
 
 
 @pytest.mark.parametrize(
