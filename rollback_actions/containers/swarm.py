@@ -36,7 +36,7 @@ class SwarmControl(ComposeControl):
         limit = Deadline(deadline)
         wanted = tuple(services)
         for service in self._services(wanted):
-            if service.stopped is None and (change := _stopping(service)):
+            if change := stopping(service):
                 self._update(service, change, limit)
         self._await_none_runs(wanted, limit)
 
@@ -188,10 +188,13 @@ class SwarmControl(ComposeControl):
         )
 
 
-def _stopping(service: Service) -> list[str]:
-    """Return the options of `docker service update` that stop a service; none of a job, which ends itself."""
+def stopping(service: Service) -> list[str]:
+    """Return the options of `docker service update` that stop a service; none of a job, which ends itself.
+
+    None of one that is stopped, either: its label keeps the number of its tasks.
+    """
     if service.mode == "Global":
-        return ["--label-add", f"{STOPPED}=all", "--constraint-add", NOWHERE]
+        return [] if service.stopped else ["--label-add", f"{STOPPED}=all", "--constraint-add", NOWHERE]
     replicas = int((service.spec["Mode"].get("Replicated") or {}).get("Replicas") or 0)
     return ["--label-add", f"{STOPPED}={replicas}", "--replicas", "0"] if replicas else []
 

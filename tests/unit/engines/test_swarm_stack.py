@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from rollback_actions.containers.swarm import stack_file
-from rollproof.engines.swarm.stack import STOPPED, Node, Service, Stack, Task, context_of
+from rollback_actions.containers.swarm import stack_file, stopping
+from rollproof.engines.swarm.stack import NOWHERE, STOPPED, Node, Service, Stack, Task, context_of
 from rollproof.errors import Unverifiable
 
 NODES = {
@@ -133,3 +133,17 @@ def test_what_compose_reads_becomes_a_file_of_a_stack() -> None:
 def test_a_global_service_keeps_a_task_on_each_node() -> None:
     described = {"services": {"api": {"deploy": {"mode": "global"}}}}
     assert "replicas" not in stack_file(described, {"api": "i"}, {"api": 2})["services"]["api"]["deploy"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "labels", "options"),
+    [
+        ({"Replicated": {"Replicas": 2}}, {}, ["--label-add", "rollproof.stopped=2", "--replicas", "0"]),
+        ({"Replicated": {"Replicas": 0}}, {STOPPED: "2"}, []),
+        ({"Global": {}}, {}, ["--label-add", "rollproof.stopped=all", "--constraint-add", NOWHERE]),
+        ({"Global": {}}, {STOPPED: "all"}, []),
+        ({"ReplicatedJob": {"TotalCompletions": 1}}, {}, []),
+    ],
+)
+def test_a_service_is_stopped_once(mode: dict[str, Any], labels: dict[str, str], options: list[str]) -> None:
+    assert stopping(service(spec={"Mode": mode, "Labels": labels})) == options
