@@ -18,8 +18,10 @@ from tests.stack.scratch_project import docker, pause
 
 WAIT_SECONDS = 180.0
 RECREATION_SECONDS = 300.0
-PERIOD_MICROSECONDS = 100_000
-QUOTA_MICROSECONDS = 5_000
+# A look takes a quarter of a second: so many periods are in it that a whole one more or less says nothing.
+PERIOD_MICROSECONDS = 20_000
+QUOTA_MICROSECONDS = 1_000
+MOST_SHARES = 262_144
 SLEEPERS = 100
 # The shell ends what it started, and waits for it: nobody else in a container would.
 CROWD = (
@@ -157,9 +159,13 @@ def other_image(containers: Containers, service: str, revision: str) -> Iterator
 
 @contextmanager
 def busy(containers: Containers, service: str) -> Iterator[None]:
-    """A process of `service` computes without end; its allowance is small, for the machine's sake."""
+    """A process of `service` computes without end; its allowance is small, for the machine's sake.
+
+    That little it has before others, however busy the machine is.
+    """
     container = containers.of(service)
-    docker("update", f"--cpu-period={PERIOD_MICROSECONDS}", f"--cpu-quota={QUOTA_MICROSECONDS}", container.id)
+    allowance = [f"--cpu-period={PERIOD_MICROSECONDS}", f"--cpu-quota={QUOTA_MICROSECONDS}"]
+    docker("update", *allowance, f"--cpu-shares={MOST_SHARES}", container.id)
     with undone(lambda: containers.recreate(service)):
         docker("exec", "--detach", container.id, "sh", "-c", "while :; do :; done")
         yield

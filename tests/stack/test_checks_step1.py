@@ -46,12 +46,6 @@ OTHER_COMMIT = "0123456789abcdef0123456789abcdef01234567"
 BUCKET = "scratch-step1"
 
 
-@pytest.fixture(scope="module")
-def backup(verifier: Verifier) -> Path:
-    """A backup of the stack as it is; for the other files of its steps, too."""
-    return verifier.back_up()
-
-
 @pytest.fixture
 def backups(verifier: Verifier, stack: Stack, backup: Path, tmp_path: Path) -> Iterator[Backups]:
     """A copy that may be damaged. Step 1 does not look into the commit that is to be promoted."""

@@ -25,12 +25,6 @@ WAIT_SECONDS = 300.0
 
 
 @pytest.fixture(scope="module")
-def backup(verifier: Verifier) -> Path:
-    """A backup of the stack as its baseline has it, to compare it with."""
-    return verifier.backed_up()
-
-
-@pytest.fixture(scope="module")
 def migration(stack: Stack) -> str:
     """The commit that is to be promoted; step 1 does not look into it."""
     return git(stack.state.application, "rev-parse", "release-2")

@@ -24,6 +24,8 @@ from tests.stack.scratch_project import docker
 from tests.stack.verifier import Red, Verifier, expect
 from tests.unit.sandbox import git
 
+# What a rollback goes back to.
+pytestmark = pytest.mark.usefixtures("backup")
 OTHER_COMMIT = "0123456789abcdef0123456789abcdef01234567"
 SAVED, CLEAN = "test_commit_is_saved", "test_working_copy_is_clean"
 BASELINE = "test_baseline_is_of_this_state"
@@ -78,12 +80,6 @@ class Clone:
             **self.variables,
         }
         return self.verifier.run("step2", f"--migration={migration}", *self.options, *options, **variables)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def backup(verifier: Verifier) -> Path:
-    """A backup of the stack as its baseline has it: what a rollback goes back to."""
-    return verifier.backed_up()
 
 
 @pytest.fixture

@@ -229,11 +229,6 @@ class Verifier:
             self._sets[captured] = self.take_backup()
         return self._sets[captured]
 
-    def back_up(self) -> Path:
-        """Capture a baseline of the stack as it is, and take a backup set; return the set's folder."""
-        self.capture()
-        return self.backed_up()
-
     def capture(self, *options: str, **variables: str) -> None:
         """Capture anew, after a fault whose undo leaves other ids behind, such as those that Milvus makes.
 
