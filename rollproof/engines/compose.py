@@ -60,6 +60,7 @@ class ComposeEngine:
 
     project_label = PROJECT_LABEL
     one_off_label: str | None = ONE_OFF_LABEL
+    keeps_stopped = True
 
     def __init__(
         self, project: str, deadline_seconds: float, changing: Sequence[str] = (), context: str = ""
@@ -123,7 +124,7 @@ class ComposeEngine:
             return inside(api, raw, keyed, changing, here=not self.context and engine_is_here())
 
         with asking("files of containers", self.project, seconds, self.context) as api:
-            every = self._inspect_all(api)
+            every = [raw for raw in self._inspect_all(api) if self.keeps_stopped or raw["State"]["Running"]]
             found = self._each(every, ask, seconds)
         return {raw["Id"]: one for raw, one in zip(every, found, strict=True)}
 

@@ -36,6 +36,7 @@ class NodeEngine(ComposeEngine):
 
     project_label = NAMESPACE
     one_off_label = None
+    keeps_stopped = False  # a swarm deletes the containers of earlier tasks by itself
 
     def service_of(self, labels: Mapping[str, str]) -> str:
         """Return the service of a container with `labels`, as the stack's file names it."""
@@ -93,7 +94,7 @@ class SwarmEngine:
         return {key: one for found in self._of_nodes(None, NodeEngine.usage) for key, one in found.items()}
 
     def insides(self, keyed: KeyedHash) -> Mapping[str, Inside]:
-        """Return what is inside each container of the stack, by container id."""
+        """Return what is inside each container of the stack that runs, by container id."""
         found = self._of_nodes(None, lambda node: node.insides(keyed))
         return {key: inside for one in found for key, inside in one.items()}
 
