@@ -42,7 +42,7 @@ REPLICAS = {"api": 2, "web": 1}
 
 
 @dataclass
-class Subject:
+class Deployed:
     """A running project of `DESCRIBED` on one kind of engine; `images` are the ids of two releases."""
 
     profile: Engine
@@ -63,7 +63,7 @@ class Subject:
 
 
 @pytest.fixture(scope="module", params=["compose", "swarm"])
-def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subject]:
+def deployed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     folder = tmp_path_factory.mktemp(request.param)
     file = folder / "compose.yaml"
     file.write_text(DESCRIBED)
@@ -88,7 +88,7 @@ def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
             docker("image", "rm", "--force", *images)
 
 
-def _deployed(profile: Engine, images: tuple[str, str]) -> Subject:
-    subject = Subject(profile, open_engine(profile), open_control(profile), images)
-    subject.deploy()
-    return subject
+def _deployed(profile: Engine, images: tuple[str, str]) -> Deployed:
+    deployed = Deployed(profile, open_engine(profile), open_control(profile), images)
+    deployed.deploy()
+    return deployed

@@ -13,22 +13,22 @@ from rollproof.baseline.configuration import ConfigurationKey, record_container,
 from rollproof.engines.engine import Container, Inside
 from rollproof.errors import ActionFailed, Problem, Unverifiable
 from rollproof.profile.sections import Address
-from tests.stack.engines.conftest import REPLICAS, SECONDS, Subject
+from tests.stack.engines.conftest import REPLICAS, SECONDS, Deployed
 
 KEY = ConfigurationKey(bytes(32))
 
 
 @pytest.fixture(autouse=True)
-def given_back(subject: Subject) -> Iterable[None]:
+def given_back(deployed: Deployed) -> Iterable[None]:
     """Each test finds release 1 as it was deployed."""
     yield
-    first = subject.images[0]
-    if any(not one.running or not one.healthy or one.image_id != first for one in every(subject)):
-        subject.deploy()
+    first = deployed.images[0]
+    if any(not one.running or not one.healthy or one.image_id != first for one in every(deployed)):
+        deployed.deploy()
 
 
-def every(subject: Subject) -> list[Container]:
-    return [one for found in subject.engine.containers().values() for one in found]
+def every(deployed: Deployed) -> list[Container]:
+    return [one for found in deployed.engine.containers().values() for one in found]
 
 
 def awaited(holds: Callable[[], object]) -> None:
@@ -38,122 +38,122 @@ def awaited(holds: Callable[[], object]) -> None:
         time.sleep(0.3)
 
 
-def test_each_replica_is_described(subject: Subject) -> None:
-    found = subject.engine.containers()
+def test_each_replica_is_described(deployed: Deployed) -> None:
+    found = deployed.engine.containers()
     assert {service: len(some) for service, some in found.items()} == REPLICAS
-    assert len({one.name for one in every(subject)}) == 3
-    for one in every(subject):
+    assert len({one.name for one in every(deployed)}) == 3
+    for one in every(deployed):
         assert (one.running, one.status, one.restarts, one.restarting) == (True, "running", 0, False)
-        assert (one.image_id, one.revision) == (subject.images[0], "1" * 40)
+        assert (one.image_id, one.revision) == (deployed.images[0], "1" * 40)
     assert [one.health for one in found["api"]] == ["healthy", "healthy"]
     assert found["web"][0].health is None
 
 
-def test_what_is_deployed_again_is_configured_as_before(subject: Subject) -> None:
-    before = {one.name: record_container(one, Inside(), KEY) for one in every(subject)}
-    ids = {one.id for one in every(subject)}
-    subject.control.stop(REPLICAS, deadline=SECONDS)
-    subject.deploy()
-    for one in every(subject):
+def test_what_is_deployed_again_is_configured_as_before(deployed: Deployed) -> None:
+    before = {one.name: record_container(one, Inside(), KEY) for one in every(deployed)}
+    ids = {one.id for one in every(deployed)}
+    deployed.control.stop(REPLICAS, deadline=SECONDS)
+    deployed.deploy()
+    for one in every(deployed):
         assert list(setting_differences(before[one.name], one, Inside(), KEY)) == []
         assert one.id not in ids
 
 
-def test_one_service_goes_to_another_release_alone(subject: Subject) -> None:
+def test_one_service_goes_to_another_release_alone(deployed: Deployed) -> None:
     """Its image, commit and environment are others then; the environment's values are not shown."""
-    before, web = record_container(subject.of("api")[0], Inside(), KEY), subject.of("web")[0].id
-    subject.deploy(2, "hunter2", "api")
-    assert {(one.image_id, one.revision) for one in subject.of("api")} == {(subject.images[1], "2" * 40)}
-    differences = list(setting_differences(before, subject.of("api")[0], Inside(), KEY))
+    before, web = record_container(deployed.of("api")[0], Inside(), KEY), deployed.of("web")[0].id
+    deployed.deploy(2, "hunter2", "api")
+    assert {(one.image_id, one.revision) for one in deployed.of("api")} == {(deployed.images[1], "2" * 40)}
+    differences = list(setting_differences(before, deployed.of("api")[0], Inside(), KEY))
     assert [one.split(": expected hash ")[0] for one in differences] == [
         "environment MODE",
         "label org.opencontainers.image.revision",
     ]
-    assert "hunter2" not in str(subject.of("api"))
-    assert subject.of("web")[0].id == web
+    assert "hunter2" not in str(deployed.of("api"))
+    assert deployed.of("web")[0].id == web
 
 
-def test_an_image_that_is_not_there_is_refused_before_anything_changes(subject: Subject) -> None:
-    ids = {one.id for one in every(subject)}
+def test_an_image_that_is_not_there_is_refused_before_anything_changes(deployed: Deployed) -> None:
+    ids = {one.id for one in every(deployed)}
     with pytest.raises(Problem, match="look for the image of api"):
-        subject.control.recreate({"api": f"sha256:{'0' * 64}"}, deadline=SECONDS)
-    assert {one.id for one in every(subject)} == ids
+        deployed.control.recreate({"api": f"sha256:{'0' * 64}"}, deadline=SECONDS)
+    assert {one.id for one in every(deployed)} == ids
 
 
-def test_services_are_stopped_and_started_in_their_number(subject: Subject) -> None:
+def test_services_are_stopped_and_started_in_their_number(deployed: Deployed) -> None:
     for _ in range(2):  # as after a kill
-        subject.control.stop(REPLICAS, deadline=SECONDS)
-    assert subject.engine.running() == []
-    assert set(subject.engine.containers()) == {*REPLICAS}
-    assert not any(one.running for one in every(subject))
-    subject.control.start(REPLICAS, deadline=SECONDS)
-    assert {service: len(some) for service, some in subject.engine.containers().items()} == REPLICAS
-    assert sorted(one.service for one in subject.engine.running()) == ["api", "api", "web"]
+        deployed.control.stop(REPLICAS, deadline=SECONDS)
+    assert deployed.engine.running() == []
+    assert set(deployed.engine.containers()) == {*REPLICAS}
+    assert not any(one.running for one in every(deployed))
+    deployed.control.start(REPLICAS, deadline=SECONDS)
+    assert {service: len(some) for service, some in deployed.engine.containers().items()} == REPLICAS
+    assert sorted(one.service for one in deployed.engine.running()) == ["api", "api", "web"]
 
 
-def test_a_service_that_never_becomes_healthy_fails(subject: Subject) -> None:
+def test_a_service_that_never_becomes_healthy_fails(deployed: Deployed) -> None:
     """It is what a mistake in a release does: its deployment ends, and says which service it is."""
-    text = subject.profile.files[0].read_text()
-    subject.profile.files[0].write_text(text.replace('"!", -e, /sick', "-e, /sick"))
+    text = deployed.profile.files[0].read_text()
+    deployed.profile.files[0].write_text(text.replace('"!", -e, /sick', "-e, /sick"))
     try:
         with pytest.raises(ActionFailed, match="api"):
-            subject.control.recreate({"api": subject.images[0]}, deadline=5, replicas={"api": 2})
+            deployed.control.recreate({"api": deployed.images[0]}, deadline=5, replicas={"api": 2})
     finally:
-        subject.profile.files[0].write_text(text)
+        deployed.profile.files[0].write_text(text)
 
 
-def test_a_service_that_ends_is_counted(subject: Subject) -> None:
-    subject.control.run("api", ["touch", "/die"], deadline=SECONDS)
-    awaited(lambda: any(one.restarts for one in subject.of("api")))
-    subject.control.stop(["api"], deadline=SECONDS)
+def test_a_service_that_ends_is_counted(deployed: Deployed) -> None:
+    deployed.control.run("api", ["touch", "/die"], deadline=SECONDS)
+    awaited(lambda: any(one.restarts for one in deployed.of("api")))
+    deployed.control.stop(["api"], deadline=SECONDS)
 
 
-def test_what_is_inside_is_seen(subject: Subject) -> None:
+def test_what_is_inside_is_seen(deployed: Deployed) -> None:
     def keyed(name: str, content: Iterable[bytes]) -> str:
         return hashlib.sha256(name.encode() + b"".join(content)).hexdigest()
 
-    subject.control.run("api", ["touch", "/bin/added"], deadline=SECONDS)
-    insides = subject.engine.insides(keyed)
-    assert [insides[one.id].added for one in subject.of("api")] == [("/bin/added",), ()]
-    subject.control.stop(["api"], deadline=SECONDS)
+    deployed.control.run("api", ["touch", "/bin/added"], deadline=SECONDS)
+    insides = deployed.engine.insides(keyed)
+    assert [insides[one.id].added for one in deployed.of("api")] == [("/bin/added",), ()]
+    deployed.control.stop(["api"], deadline=SECONDS)
 
 
-def test_the_use_of_each_is_measured(subject: Subject) -> None:
-    usage = subject.engine.usage()
-    assert {one.id for one in every(subject)} == {*usage}
+def test_the_use_of_each_is_measured(deployed: Deployed) -> None:
+    usage = deployed.engine.usage()
+    assert {one.id for one in every(deployed)} == {*usage}
     assert all(one.memory and one.pids for one in usage.values())
     assert {one.service for one in usage.values()} == {*REPLICAS}
 
 
-def test_files_and_logs_are_read_wherever_it_runs(subject: Subject) -> None:
-    for one in subject.of("api"):
-        assert subject.engine.logs(one.name).startswith("hello")
-        with subject.engine.files(one.id, "/bin", SECONDS) as chunks:
+def test_files_and_logs_are_read_wherever_it_runs(deployed: Deployed) -> None:
+    for one in deployed.of("api"):
+        assert deployed.engine.logs(one.name).startswith("hello")
+        with deployed.engine.files(one.id, "/bin", SECONDS) as chunks:
             content = io.BytesIO(b"".join(chunks))
         with tarfile.open(fileobj=content) as members:
             assert "bin/busybox" in members.getnames()
-    with subject.engine.image_files(subject.images[1], "/bin", SECONDS) as chunks:
+    with deployed.engine.image_files(deployed.images[1], "/bin", SECONDS) as chunks:
         assert b"".join(chunks)
 
 
-def test_a_published_port_is_reached(subject: Subject) -> None:
-    place = subject.engine.resolve(Address(service="web", port=8000))
+def test_a_published_port_is_reached(deployed: Deployed) -> None:
+    place = deployed.engine.resolve(Address(service="web", port=8000))
     with urllib.request.urlopen(f"http://{place.host}:{place.port}/busybox", timeout=SECONDS) as answer:
         assert answer.status == 200
 
 
-def test_a_service_that_is_not_there_has_no_address(subject: Subject) -> None:
+def test_a_service_that_is_not_there_has_no_address(deployed: Deployed) -> None:
     with pytest.raises(Unverifiable, match="service other"):
-        subject.engine.resolve(Address(service="other", port=8000))
+        deployed.engine.resolve(Address(service="other", port=8000))
 
 
-def test_the_engine_has_an_id_and_nobody_else_is_on_its_networks(subject: Subject) -> None:
-    assert subject.engine.id() == subject.engine.id() != ""
-    assert subject.engine.data_root().startswith("/")
-    assert subject.engine.strangers() == []
+def test_the_engine_has_an_id_and_nobody_else_is_on_its_networks(deployed: Deployed) -> None:
+    assert deployed.engine.id() == deployed.engine.id() != ""
+    assert deployed.engine.data_root().startswith("/")
+    assert deployed.engine.strangers() == []
 
 
-def test_a_service_is_removed(subject: Subject) -> None:
-    subject.control.remove("web", deadline=SECONDS)
-    assert {*subject.engine.containers()} == {"api"}
-    subject.deploy(1, "one", "web")
+def test_a_service_is_removed(deployed: Deployed) -> None:
+    deployed.control.remove("web", deadline=SECONDS)
+    assert {*deployed.engine.containers()} == {"api"}
+    deployed.deploy(1, "one", "web")
