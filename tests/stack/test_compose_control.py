@@ -234,8 +234,8 @@ def test_a_container_that_others_wait_for_may_be_unhealthy_at_first(
     assert (project.container("data").health, project.container("other").running) == ("healthy", True)
     document["services"]["data"]["healthcheck"]["test"] = ["CMD", "false"]
     file.write_text(yaml.safe_dump(document))
-    with pytest.raises(ActionFailed, match="healthy within 5 s"):
-        project.control.recreate(images, files=[file], deadline=5)
+    with pytest.raises(ActionFailed, match="healthy within 15 s"):
+        project.control.recreate(images, files=[file], deadline=15)
 
 
 def test_an_image_that_is_not_there_is_refused_before_anything_is_touched(project: ScratchProject) -> None:

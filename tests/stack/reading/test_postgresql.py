@@ -96,7 +96,9 @@ def test_a_sequence_that_goes_back_is_told(subject: Postgresql, content: Reader)
     try:
         subject.run("SELECT setval('up', 7)")
         before = content.positions()
-        assert before == {"public.up": 8, "public.gone": 1}
+        # Tables of the tests before this one may have sequences, too.
+        assert before.items() >= {"public.up": 8, "public.gone": 1}.items()
+        assert "public.round" not in before
         assert content.strayed(before) == []
         subject.run("SELECT nextval('up')")
         assert content.strayed(before) == []
