@@ -11,14 +11,12 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
-
-from pydantic import SecretStr
 
 from benchmarks.mysql_tables import make_table
 from benchmarks.postgresql import TABLE
@@ -30,17 +28,15 @@ from rollproof.profile.sections import Account, Address, StoreProfile
 from rollproof.scale.cluster import CHUNK_SECONDS, Cluster
 from rollproof.stores.contract import Digest, Pace
 from rollproof.stores.mysql.connection import Mysql, rows
-from rollproof.stores.mysql.descriptor import MysqlProfile
 from rollproof.stores.reach import Reach
 from rollproof.stores.reader import Reader
 from rollproof.stores.registry import reader_at
 from rollproof.stores.snapshot import PART
-from staging.stack.images import bake
+from staging.stack.images import PREFIX, bake
 from staging.stack.stack import Stack
 from tests.dask_cluster import DaskCluster
-from tests.stack.mysql_server import COMPOSE_FILE, DATABASES, OPERATOR, MysqlServer
+from tests.stack.mysql_server import DATABASES, MysqlServer, own_server
 from tests.stack.postgresql_server import PostgresqlServer, postgresql_server
-from tests.stack.scratch_project import own_project
 from tests.stack.scratch_stores import SECRET
 
 ROWS, VECTORS, DIMENSIONS = 500_000, 12_500, 384
@@ -86,7 +82,13 @@ class Large:
 
 def compare_mysql(stack: Stack, size: int, say: Callable[[str], None]) -> list[Way]:
     """Return the ways to read `size` rows of MySQL."""
-    with tempfile.TemporaryDirectory() as folder, _mysql(stack, Path(folder)) as server:
+    image = f"{PREFIX}/mysql"
+    bake(stack.root, stack.state.certificates, ["mysql"], print)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        # Filling a large table takes more than tests have.
+        own_server(stack, Path(folder), "mysql", image, memory="2g") as server,
+    ):
         reach = Reach("mysql", server.endpoint, server.profile.operator, FILL_SECONDS)
         with closing(Mysql(reach).connect()) as connection:
             connection.select_db(DATABASES[0])
@@ -106,28 +108,6 @@ def compare_postgresql(stack: Stack, size: int, vectors: int, say: Callable[[str
         server.do(_VECTORS.format(size=vectors, dimensions=DIMENSIONS), seconds=FILL_SECONDS)
         say("vectors filled")
         return [*ways, _ways("postgresql", "public.v", _at(server), Path(folder), say)]
-
-
-@contextmanager
-def _mysql(stack: Stack, folder: Path) -> Iterator[MysqlServer]:
-    bake(stack.root, stack.state.certificates, ["mysql"], print)
-    described = COMPOSE_FILE.format(image="rollproof-staging/mysql", secrets=stack.state.secrets)
-    # Filling a large table takes more than tests have.
-    described = described.replace("mem_limit: 512m", "mem_limit: 2g")
-    with own_project(described, folder) as (engine, control):
-        account = {"user": OPERATOR, "password": SecretStr(SECRET)}
-        profile = MysqlProfile(
-            kind="mysql",
-            address=Address(service="mysql", port=3306),
-            services=("mysql",),
-            risk="low",
-            databases=DATABASES,
-            reader=Account(**account),
-            operator=Account(**account),
-        )
-        server = MysqlServer("mysql", profile, engine.resolve(profile.address), control, folder)
-        server.prepare()
-        yield server
 
 
 def _at(server: MysqlServer | PostgresqlServer) -> StoreProfile:

@@ -160,13 +160,14 @@ class ComposeControl(ComposeProject):
         )
 
     def load_image(self, file: Path, *, deadline: float) -> None:
-        """Load the image that `save_image` wrote to `file`; it has its id again, and no name."""
-        run_command(
-            ["docker", "image", "load", "--quiet"],
-            what=f"load of image {file.parent.name}",
-            deadline=Deadline(deadline),
-            stdin=file,
-        )
+        """Load the image that `save_image` wrote to `file`; it has its id again, and no name.
+
+        On a swarm, each node has it then.
+        """
+        limit = Deadline(deadline)
+        for docker in self.engines:
+            what = f"load of image {file.parent.name}"
+            run_command([*docker, "image", "load", "--quiet"], what=what, deadline=limit, stdin=file)
 
     def recreate(
         self,

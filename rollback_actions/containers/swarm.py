@@ -76,13 +76,6 @@ class SwarmControl(ComposeControl):
                 return
         raise missing
 
-    def load_image(self, file: Path, *, deadline: float) -> None:
-        """Load the image that `save_image` wrote to `file` on each node."""
-        limit = Deadline(deadline)
-        for docker in self.engines:
-            what = f"load of image {file.parent.name}"
-            run_command([*docker, "image", "load", "--quiet"], what=what, deadline=limit, stdin=file)
-
     def recreate(
         self,
         images: Mapping[str, str],
@@ -118,7 +111,7 @@ class SwarmControl(ComposeControl):
                 deadline=limit,
             )
         if completes:
-            self._await(images, limit, "completed", lambda one: one.completed)
+            self._await_updated(images, limit, "completed", lambda one: one.completed)
         else:
             self._await_health(images, limit)
         self._expect(images, "the recorded images", lambda one: one.image_id == images[one.service])
@@ -145,15 +138,14 @@ class SwarmControl(ComposeControl):
             time.sleep(POLL_SECONDS)
 
     def _await_health(self, services: Iterable[str], limit: Deadline) -> None:
-        self._await(services, limit, "healthy", lambda one: one.status == "running" and one.healthy)
+        self._await_updated(services, limit, "healthy", lambda one: one.status == "running" and one.healthy)
 
-    def _await(
+    def _await_updated(
         self,
         services: Iterable[str],
         limit: Deadline,
         wanted: str,
         arrived: Callable[[Container], bool],
-        *_: object,
     ) -> None:
         """Wait until all containers of `services` have `arrived`, and the swarm has ended their updates.
 

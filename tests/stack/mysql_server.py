@@ -45,7 +45,7 @@ services:
     volumes: ["data:/var/lib/mysql"]
     tmpfs: ["/run/mysqld:mode=0755"]
     stop_grace_period: 1s
-    mem_limit: 512m
+    mem_limit: {memory}
 volumes: {{data: {{}}}}
 secrets:
   mysql_root: {{file: "{secrets}/mysql_root"}}
@@ -141,6 +141,15 @@ def stack_server(
 def mariadb_server(stack: Stack, folder: Path) -> Iterator[MysqlServer]:
     """Give a MariaDB of its own, built from the stack's recipe, and remove its container at the end."""
     bake(stack.root, stack.state.certificates, ["mariadb"], print, PREFIX)
+    with own_server(stack, folder, "mariadb", f"{PREFIX}/mysql") as server:
+        yield server
+
+
+@contextmanager
+def own_server(
+    stack: Stack, folder: Path, flavour: Flavour, image: str, memory: str = "512m"
+) -> Iterator[MysqlServer]:
+    """Give a server of its own from an image, and remove its container at the end."""
     account = Account(user=OPERATOR, password=SecretStr(SECRET))
     profile = MysqlProfile(
         kind="mysql",
@@ -151,8 +160,8 @@ def mariadb_server(stack: Stack, folder: Path) -> Iterator[MysqlServer]:
         reader=account,
         operator=account,
     )
-    described = COMPOSE_FILE.format(image=f"{PREFIX}/mysql", secrets=stack.state.secrets)
+    described = COMPOSE_FILE.format(image=image, secrets=stack.state.secrets, memory=memory)
     with own_project(described, folder) as (engine, control):
-        server = MysqlServer("mariadb", profile, engine.resolve(profile.address), control, folder)
+        server = MysqlServer(flavour, profile, engine.resolve(profile.address), control, folder)
         server.prepare()
         yield server
