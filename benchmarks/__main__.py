@@ -162,7 +162,9 @@ def _postgresql(stack: Stack, scale: float) -> None:
 
 
 def _workers(stack: Stack, scale: float) -> None:
-    size, vectors = int(workers.ROWS * scale), int(workers.VECTORS * scale)
+    # With less, a collection would have one part alone, which no worker is asked for.
+    times = max(scale, 1.0)
+    size, vectors = int(workers.ROWS * times), int(workers.VECTORS * times)
     with Progress() as progress, docker_engine(progress.say):
         stack.prepare()
         found = {f"MySQL, {size:,} rows": workers.compare_mysql(stack, size, progress.say)}
