@@ -42,7 +42,12 @@ Scale = Annotated[
 Names = Annotated[list[str] | None, typer.Argument(help="Names, or patterns of names; all if none.")]
 AsShape = Annotated[
     Shape,
-    typer.Option("--shape", "--app", help="LAYRA as usual, or as strangers deploy it, or the notebook."),
+    typer.Option(
+        "--shape",
+        "--app",
+        "--engine",
+        help="LAYRA as usual, or as strangers deploy it; the notebook, or the notebook on a swarm.",
+    ),
 ]
 
 
@@ -91,8 +96,7 @@ def up(scale: Scale = 1.0, shape: AsShape = Shape.USUAL) -> None:
             raise
         write_off_rollbacks(load_target(stack.profile), progress.say)
     typer.echo(
-        f"up: http://127.0.0.1:{stack.slot.url_port}; profile {stack.profile.relative_to(ROOT)};"
-        " ./run down takes it down"
+        f"up: {stack.services.way}; profile {stack.profile.relative_to(ROOT)}; ./run down takes it down"
     )
 
 

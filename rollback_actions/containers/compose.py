@@ -62,11 +62,27 @@ class ComposeControl(ComposeProject):
         `environment` is passed through the client's environment, never on a command line. At the deadline the
         command is ended inside the container too; this needs a shell and grep there.
         """
-        limit = Deadline(deadline)
         container = self._containers([service])[0]
+        return self._run(container, command, Deadline(deadline), environment or {}, stdin, stdout)
+
+    def run_in_each(self, service: str, command: Sequence[str], *, deadline: float) -> None:
+        """Run `command` in each container of `service`, as `run` does."""
+        limit = Deadline(deadline)
+        for container in self._containers([service]):
+            self._run(container, command, limit, {}, None, None)
+
+    def _run(
+        self,
+        container: Container,
+        command: Sequence[str],
+        limit: Deadline,
+        environment: Mapping[str, SecretStr],
+        stdin: Path | None,
+        stdout: Path | None,
+    ) -> str:
         mark = uuid.uuid4().hex
         options = ["-e", f"{RUN_VARIABLE}={mark}"]
-        for name in environment or {}:
+        for name in environment:
             options += ["-e", name]
         if stdin is not None:
             options.append("-i")

@@ -24,8 +24,8 @@ _FAILURES = 1
 class SwarmControl(ComposeControl):
     """The actions on the services of one stack. Every call has a deadline in seconds.
 
-    Raises as `ComposeControl`, and where the swarm pauses or takes back an update. Stores that are kept by
-    their volumes are refused by the profile.
+    Raises as `ComposeControl`, and where the swarm pauses or takes back an update. Servers that are kept by
+    their volumes are refused by the profile; the application's files are on the manager's node.
     """
 
     def stop(self, services: Iterable[str], *, deadline: float) -> None:
@@ -196,7 +196,7 @@ def stack_file(
 ) -> dict[str, Any]:
     """Return what compose reads of the services of `images`, as `docker stack deploy` takes it.
 
-    The stack's format is older: it has no name, ports are numbers, and processors words.
+    The stack's format is older: it has no name, ports and sizes are numbers, and processors words.
     """
     services = {}
     for name, image in images.items():
@@ -208,6 +208,9 @@ def stack_file(
         for port in service.get("ports") or ():
             if "published" in port:
                 port["published"] = int(port["published"])
+        for mount in service.get("volumes") or ():
+            if "size" in mount.get("tmpfs", {}):
+                mount["tmpfs"]["size"] = int(mount["tmpfs"]["size"])
         deploy = dict(service.get("deploy") or {})
         for limits in (deploy.get("resources") or {}).values():
             if "cpus" in limits:

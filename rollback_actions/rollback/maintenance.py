@@ -105,7 +105,8 @@ class MaintenanceMode:
         self._await(on=False)
 
     def _run(self, command: Sequence[str]) -> None:
-        self._control.run(self._profile.service, command, deadline=self._application.deadline_seconds)
+        service, seconds = self._profile.service, self._application.deadline_seconds
+        self._control.run_in_each(service, command, deadline=seconds)
 
     def _await(self, *, on: bool, by_way_in: bool = False) -> None:
         limit = Deadline(self._application.deadline_seconds)

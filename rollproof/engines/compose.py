@@ -169,15 +169,21 @@ class ComposeEngine:
             yield chunks
 
     @contextmanager
-    def image_files(self, image: str, path: str, deadline: float) -> Iterator[Iterator[bytes]]:
+    def image_files(
+        self, image: str, path: str, deadline: float, mounted: Sequence[str] = ()
+    ) -> Iterator[Iterator[bytes]]:
         """Give a tar of the folder `path` in the image with the id `image`, as the engine sends it.
 
         The engine shows an image's files through a container alone. It makes one, of no project, which is
-        never started, and is removed at the end.
+        never started, and is removed at the end. `mounted` are volumes that it has, ``VOLUME:PLACE``.
         """
         with asking(f"files of {path} in image {image[:19]}", self.project, deadline, self.context) as api:
             made = api.create_container(
-                image, command=["never started"], labels=NO_PROJECT, network_disabled=True
+                image,
+                command=["never started"],
+                labels=NO_PROJECT,
+                network_disabled=True,
+                host_config=api.create_host_config(binds=[f"{one}:ro" for one in mounted]),
             )
             try:
                 with _archive(api, made, path, deadline) as chunks:

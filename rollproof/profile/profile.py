@@ -275,10 +275,13 @@ class Target(BaseSettings):
 
     @model_validator(mode="after")
     def _swarm_can_keep_its_stores(self) -> Self:
-        """Check the stores of a swarm: a volume is on one node, and no engine moves it to another."""
+        """Check the stores of a swarm: a volume is on one node, and no engine moves it to another.
+
+        Files of the application are kept where they are: see `SwarmEngine.files`.
+        """
         if self.engine.kind == "swarm":
             for name, store in self.stores.items():
-                if descriptor_of(store).means(store) in {Means.VOLUMES, Means.FILES}:
+                if descriptor_of(store).means(store) is Means.VOLUMES:
                     expected = "a store that is not kept by its volumes, or engine.kind compose"
                     raise Wrong(expected, f"kind {store.kind} on a swarm").at(f"stores.{name}.kind")
         return self

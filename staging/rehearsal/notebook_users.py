@@ -64,7 +64,7 @@ class NotebookUser(User):
         """Return all that a store holds of live users in `place`, as text."""
         if place == FILES:
             (api,) = operators.engine.containers()["api"]
-            return run(["docker", "exec", api.id, "find", _FOLDER], seconds=SECONDS, hint=LOOK)
+            return run([*api.docker, "exec", api.id, "find", _FOLDER], seconds=SECONDS, hint=LOOK)
         return "\n".join(name for (name,) in operators.postgresql(_STATEMENTS[place]))
 
     def _log_in(self) -> None:

@@ -79,7 +79,7 @@ class Rehearsal:
         with self.progress.step("find what renders the report"):
             find_allure(self.progress.say)
         releases = bring_up_application(self.stack, self.progress, scale)
-        with lived_in(self.stack, self.pace):
+        with self.stack.services.entered(), lived_in(self.stack, self.pace):
             return self._rehearse(releases)
 
     def _rehearse(self, releases: Releases) -> tuple[Incident, Verdict, Fates]:
@@ -88,7 +88,7 @@ class Rehearsal:
         write_off_rollbacks(target, self.progress.say)
         # Of an earlier stack, too: they would stand at the beginning of this incident's timeline.
         samples_path(target).unlink(missing_ok=True)
-        kind = NotebookUser if self.stack.shape is Shape.NOTEBOOK else LayraUser
+        kind = NotebookUser if self.stack.shape.is_notebook else LayraUser
         users, timetable = LiveUsers(str(target.application.url), kind), Timetable(self.pace, self.progress)
         incident = new_incident(target.folders.incidents, target.name)
         with (
@@ -163,13 +163,13 @@ class Rehearsal:
         self._wait_for(Severity.HEALTHY, target)
         stopped = self.stack.shape.dispensable
         with self.progress.step(f"stop the {stopped}"):
-            self.stack.compose("stop", stopped, seconds=COMMAND_SECONDS)
+            self.stack.services.stop(stopped)
         self._wait_for(Severity.NON_CRITICAL, target)
         incident = new_incident(target.folders.incidents, target.name)
         with self._responding(incident) as response:
             channel.wait_for(Alert.ON_CALL, COMMAND_SECONDS)
             self._answer(incident, "--decision", "investigate")
-            self.stack.compose("start", stopped, seconds=COMMAND_SECONDS)
+            self.stack.services.start(stopped)
             _wait_for_end(response)
         if response.returncode != ExitCode.VERIFIED:
             raise ActionFailed(

@@ -68,14 +68,14 @@ def create_repository(destination: Path, shape: Shape = Shape.USUAL) -> Releases
             hint="name another folder, or move these files away",
         )
     shutil.rmtree(destination, ignore_errors=True)
-    first, second = _LAYERS[shape]
+    first, second = _LAYERS[shape.built_as]
     destination.mkdir(parents=True)
     _git(destination, "init", "--quiet", "--initial-branch=main")
     marker.touch()
     _lay_all(first, destination)
     release1 = _commit(destination, "Release 1", _DATES[0])
     _lay_all(second, destination)
-    release2 = _commit(destination, _MESSAGES[shape], _DATES[1])
+    release2 = _commit(destination, _MESSAGES[shape.built_as], _DATES[1])
     _git(destination, "tag", "release-1", release1)
     _git(destination, "tag", "release-2", release2)
     _git(destination, "checkout", "--quiet", "--detach", release1)

@@ -45,7 +45,7 @@ def bring_up_stores(stack: Stack, progress: Progress) -> None:
     with progress.step("build the stores' images"):
         stack.build(progress.say)
     with progress.step("start the stores"):
-        stack.up_stores(progress.say)
+        stack.services.up_stores()
 
 
 @contextmanager
@@ -77,12 +77,12 @@ def refuse_if_used(stack: Stack) -> None:
         UsageProblem: it has a container, or a mark.
     """
     stack.prepare()
-    containers = len(stack.status())
-    if containers or stack.mark.exists():
+    used = stack.services.used()
+    if used or stack.mark.exists():
         raise UsageProblem(
             what=f"project {stack.project}",
             expected="no container of it, and no command that uses it",
-            observed=f"{containers} containers{', a command that runs' * stack.mark.exists()}",
+            observed="containers" if used else "a command that runs",
             source="the Docker engine",
             hint="take that stack down first: ./run down",
         )

@@ -40,7 +40,7 @@ def build_store_images(root: Path, certificates: Path, shape: Shape, report: Rep
         Problem: an image cannot be built; the message holds the last lines of the builds' log.
     """
     chosen = [os.environ.get(MYSQL_CHOICE, "mysql"), os.environ.get(REDIS_CHOICE, "redis")]
-    targets = NOTEBOOK_STORES if shape is Shape.NOTEBOOK else (*OTHER_STORES, *chosen)
+    targets = NOTEBOOK_STORES if shape.is_notebook else (*OTHER_STORES, *chosen)
     bake(root, certificates, targets, report)
 
 

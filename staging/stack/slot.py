@@ -18,6 +18,12 @@ CHOICE = "ROLLPROOF_SLOT"
 SLOTS = 5
 _FIRST_PORTS = 22
 _FIRST_URL_PORT = 8090
+# How a profile on compose becomes one on the swarm of `swarm.sh`.
+_ON_SWARM = (
+    ('kind = "compose"', 'kind = "swarm"\nnodes = {node-b = "node-b"}'),
+    (f"/compose.{Shape.NOTEBOOK}.yaml", "/stack.yaml"),
+    ("/application/compose.yaml", "/application/stack.yaml"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,9 @@ class Slot:
         return state if self.number == 1 else state / f"slot-{self.number}"
 
     def profile(self, root: Path, shape: Shape = Shape.USUAL) -> Path:
-        """The profile of the slot's target; `State` writes it for every slot except the first."""
+        """The profile of the slot's target; `State` writes it, except the first slot's on compose."""
+        if shape is Shape.SWARM:
+            return self.folder(root) / f"{shape}.toml"
         return root / shape.profile if self.number == 1 else self.folder(root) / shape.profile.name
 
     def profile_text(self, root: Path, shape: Shape = Shape.USUAL) -> str:
@@ -90,6 +98,7 @@ class Slot:
             (f'"{PROJECT}"', f'"{self.project}"'),
             (f":{_FIRST_URL_PORT}", f":{self.url_port}"),
             ('"{commit}"]', f'"{{commit}}", "--slot={self.number}"]'),
+            *(_ON_SWARM if shape is Shape.SWARM else ()),
         ):
             text = text.replace(old, new)
         return text

@@ -1,45 +1,24 @@
-"""The stores of the rehearsal stack, brought up and taken down with docker compose."""
+"""The staging stack of one slot: its files, its profile, its images; `services` are on its engine."""
 
 from __future__ import annotations
 
-import json
 import os
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rollback_actions.backup.scratch import SUFFIX
-from rollback_actions.session.lock import LockVolumes
-from rollproof.engines.compose import PROJECT_LABEL
-from rollproof.errors import Problem
-from rollproof.system.command import Deadline
-from staging.processes import LOOK, finish, run, tail
+from staging.processes import LOOK, run
+from staging.stack.compose_stack import ComposeStack
 from staging.stack.images import bake, build_store_images
 from staging.stack.shape import Shape
 from staging.stack.slot import Slot, first_slot
 from staging.stack.stack_state import State
+from staging.stack.swarm_stack import SwarmStack
 
 IMAGES_CHOICE = "ROLLPROOF_IMAGES"
-UP_SECONDS = 180
 PULL_SECONDS = 1800
-ASK_SECONDS = 30
-REMOVE_SECONDS = 180
-ENDING_SECONDS = 60.0
-POLL_SECONDS = 0.5
-_HINT = "see that the Docker engine answers"
 
 Report = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class ServiceStatus:
-    """One container of the stack: its service, and the engine's words for its state and its health."""
-
-    service: str
-    container: str
-    state: str
-    health: str
 
 
 @dataclass(frozen=True)
@@ -85,18 +64,18 @@ class Stack:
 
         Those of the application `notebook` never do.
         """
-        return self.shape is not Shape.NOTEBOOK and os.environ.get(IMAGES_CHOICE) == "official"
+        return not self.shape.is_notebook and os.environ.get(IMAGES_CHOICE) == "official"
 
     @property
     def files(self) -> list[Path]:
         """The compose files, including the application's once its repository exists."""
-        staging = self.root / "staging"
-        files = self.shape.store_files(staging)
+        staging, shape = self.root / "staging", self.shape.built_as
+        files = shape.store_files(staging)
         if self.official:
             files.insert(1, staging / "compose.official.yaml")
         return [
             *files,
-            *(file for file in self.shape.application_files(self.state.application) if file.exists()),
+            *(file for file in shape.application_files(self.state.application) if file.exists()),
         ]
 
     def compose(
@@ -130,73 +109,17 @@ class Stack:
         # It makes the accounts of the official one.
         bake(self.root, self.state.certificates, ["milvus"], report)
 
-    def up_stores(self, report: Report) -> None:
-        """Start the stores and wait until each is healthy for the application's requests.
-
-        Raises:
-            Problem: A store is not.
-        """
-        report("starting the stores")
-        options = ["--detach", "--wait", f"--wait-timeout={UP_SECONDS}", "--no-build", "--quiet-pull"]
-        hint = f"read `docker compose --project-name {self.project} logs`, and the health of `docker inspect`"
-        self.compose("up", *options, *self.shape.stores, seconds=UP_SECONDS + ASK_SECONDS, hint=hint)
-
-    def status(self) -> list[ServiceStatus]:
-        """Return the stack's containers, including ended ones, by service name."""
-        listed = self.compose("ps", "--all", "--format=json", seconds=ASK_SECONDS, hint=_HINT)
-        rows = [json.loads(line) for line in listed.splitlines() if line.strip()]
-        found = [ServiceStatus(row["Service"], row["Name"], row["State"], row["Health"]) for row in rows]
-        return sorted(found, key=lambda status: status.service)
+    @property
+    def services(self) -> ComposeStack | SwarmStack:
+        """The stack's services, on the engine of its shape."""
+        return SwarmStack(self) if self.shape is Shape.SWARM else ComposeStack(self)
 
     def down(self, report: Report) -> None:
-        """Remove all that the engine holds of the stack and of its scratch instance, its lock and its mark.
-
-        Parts are found by the project's label, since `docker compose down` finds only what the files of this
-        checkout and shape describe. Helpers of a killed rollback have no label, but use a volume.
+        """Remove all that is there of the stack and of its scratch instance, its lock and its mark.
 
         Raises:
             Problem: A part of the stack is left.
         """
         report("taking the stack down")
-        limit = Deadline(ENDING_SECONDS)
-        # A container that ends just now is removed by the engine itself: what is left in the end counts.
-        said = list[str]()
-        while parts := self._parts():
-            if said and limit.passed:
-                raise Problem(
-                    what=f"project {self.project}",
-                    expected="nothing left of it",
-                    observed=tail("".join(said))
-                    or ", ".join(name for names in parts.values() for name in names),
-                    source="the Docker engine",
-                    hint=f"remove what `docker ps --all --filter label={PROJECT_LABEL}={self.project}` lists",
-                )
-            said = [
-                finish(["docker", *removal.split(), *names], seconds=REMOVE_SECONDS, hint=_HINT).stderr
-                for removal, names in parts.items()
-            ]
-            time.sleep(POLL_SECONDS)
-        LockVolumes(self.project, ASK_SECONDS).clear()
+        self.services.down()
         self.mark.unlink(missing_ok=True)
-
-    def _parts(self) -> dict[str, list[str]]:
-        """Return the names of all parts, by the command of docker that removes them."""
-        mine = [
-            f"--filter=label={PROJECT_LABEL}={name}" for name in (self.project, f"{self.project}{SUFFIX}")
-        ]
-
-        def listed(*listing: str) -> list[str]:
-            return run(["docker", *listing, "--quiet"], seconds=ASK_SECONDS, hint=_HINT).split()
-
-        volumes = [name for label in mine for name in listed("volume", "ls", label)]
-        users = [f"--filter=volume={name}" for name in volumes]
-        containers = {
-            name for which in (*mine, *users) for name in listed("ps", "--all", "--no-trunc", which)
-        }
-        networks = [name for label in mine for name in listed("network", "ls", label)]
-        parts = {
-            "rm --force --volumes": sorted(containers),
-            "volume rm --force": volumes,
-            "network rm": networks,
-        }
-        return {removal: names for removal, names in parts.items() if names}

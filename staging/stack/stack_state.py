@@ -80,7 +80,7 @@ class State:
         if not channel.exists() or channel.read_text() != address:
             channel.unlink(missing_ok=True)
             _write_private(channel, address)
-        if self.slot != Slot():
+        if self.slot != Slot() or self.shape is Shape.SWARM:
             text = self.slot.profile_text(self.root, self.shape)
             self.slot.profile(self.root, self.shape).write_text(text, encoding="utf-8")
         trusted = trusted_certificates()

@@ -34,6 +34,7 @@ services:
     image: rollproof-tiny:1
     command: [httpd, -f, -p, "8000", -h, /bin]
     stop_grace_period: 100ms
+    secrets: [key]
     ports: [{target: 8000, published: 18000, mode: host}]
     deploy:
       replicas: 2
@@ -53,6 +54,7 @@ services:
   failing:
     <<: *one
     command: [sh, -c, "while sleep 0.2; do test ! -e /die || exit 3; done"]
+secrets: {key: {file: ../canary_password}}
 """
 CHANGES = {
     'kind = "compose"': 'kind = "swarm"\nfiles = ["application/compose.yaml"]\nnodes = {node-b = "node-b"}',

@@ -228,7 +228,7 @@ def proxied(sandbox: Sandbox, more: str = "") -> Iterator[StandInProxy]:
         text = sandbox.profile.read_text(encoding="utf-8").replace("http://127.0.0.1:9", stand_in.url)
         sandbox.profile.write_text(text + MAINTENANCE + more, encoding="utf-8")
         sandbox.target = load_target(sandbox.profile)
-        sandbox.control.run.side_effect = proxy.run
+        sandbox.control.run_in_each.side_effect = proxy.run
         yield proxy
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +12,7 @@ from pydantic import SecretStr
 
 from rollproof.collection import Json
 from rollproof.engines.container_settings import stated
+from rollproof.engines.engine import Mount
 from rollproof.engines.questions import asking
 from rollproof.errors import Meaning, Unverifiable
 from rollproof.profile.profile import Engine
@@ -142,6 +145,22 @@ class Service:
         return (self.spec.get("Labels") or {}).get(STOPPED)
 
     @property
+    def mounts(self) -> tuple[Mount, ...]:
+        """The volumes and folders that its specification names, which stay when it is stopped."""
+        named = self.spec["TaskTemplate"]["ContainerSpec"].get("Mounts") or ()
+        return tuple(
+            Mount(one["Source"], one["Type"], one["Target"], one["Source"], not one.get("ReadOnly"))
+            for one in named
+            if one.get("Source")
+        )
+
+    def pinned_to(self, node: Node) -> bool:
+        """Return whether its tasks can run on `node` alone, by a constraint of its placement."""
+        placement = self.spec["TaskTemplate"].get("Placement") or {}
+        constraints = {"".join(one.split()) for one in placement.get("Constraints") or ()}
+        return bool(constraints & {f"node.hostname=={node.name}", f"node.id=={node.id}"})
+
+    @property
     def settings(self) -> dict[str, Json]:
         """What its specification says beside its containers' configuration, without what may be secret."""
         template = self.spec["TaskTemplate"]
@@ -149,9 +168,17 @@ class Service:
         found = {name: template.get(name) for name in ("Resources", "RestartPolicy", "Placement")}
         of_service = ("Mode", "UpdateConfig", "RollbackConfig", "EndpointSpec")
         found |= {name: self.spec.get(name) for name in of_service}
-        # Their contents never change: another content has another id.
-        found |= {name: container.get(name) for name in ("Configs", "Secrets", "StopGracePeriod")}
+        found |= {
+            "StopGracePeriod": container.get("StopGracePeriod"),
+            "Configs": _named_below("/", container.get("Configs")),
+            "Secrets": _named_below("/run/secrets/", container.get("Secrets")),
+        }
         return stated({f"service {name}": value for name, value in found.items()})
+
+    @property
+    def configuration(self) -> str:
+        """A hash of its settings, as compose has one of a service's configuration."""
+        return hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()
 
     @property
     def private(self) -> dict[str, SecretStr]:
@@ -159,6 +186,20 @@ class Service:
         own = (NAMESPACE, IMAGE, STOPPED)
         labels = (self.spec.get("Labels") or {}).items()
         return {f"service label {name}": SecretStr(value) for name, value in labels if name not in own}
+
+
+def _named_below(folder: str, references: Sequence[Raw] | None) -> list[Raw]:
+    """Return references to secrets or configs, each with its file's name as seen from its usual folder.
+
+    A stack's file that names a secret alone leaves the folder out; what compose reads of it has the folder.
+    Their contents never change: another content has another id.
+    """
+    return [
+        {**one, "File": {**one["File"], "Name": one["File"]["Name"].removeprefix(folder)}}
+        if one.get("File")
+        else one
+        for one in references or ()
+    ]
 
 
 @dataclass(frozen=True, slots=True)

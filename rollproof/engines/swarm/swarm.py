@@ -16,6 +16,7 @@ from rollproof.engines.engine import (
     Endpoint,
     Inside,
     KeyedHash,
+    Mount,
     RunningContainer,
     Stranger,
     Usage,
@@ -109,8 +110,21 @@ class SwarmEngine:
 
     @contextmanager
     def files(self, container: str, path: str, deadline: float) -> Iterator[Iterator[bytes]]:
-        """Give a tar of the folder `path` in `container`, by id or name, as its node sends it."""
+        """Give a tar of the folder `path` in `container`, by id or name, as its node sends it.
+
+        What is mounted there is kept with a backup, and put back by the manager's engine. So each service
+        that mounts it has to be pinned to that node: elsewhere, a task has another volume of the same name.
+        It is read also where the service is stopped, and the swarm has deleted its containers.
+        """
         one = self._found(container)
+        held = [mount for mount in one.mounts if mount.may_hold_state and mount.holds(path)]
+        if held:
+            self._require_on_own_node(held)
+        if held and not one.running:
+            mounted = [f"{mount.name}:{mount.destination}" for mount in held]
+            with self._own.image_files(one.image_id, path, deadline, mounted) as chunks:
+                yield chunks
+            return
         with self._node_engine(one.context).files(one.id, path, deadline) as chunks:
             yield chunks
 
@@ -174,9 +188,24 @@ class SwarmEngine:
 
         return list(every(answer, places, name="nodes").values()) if places else []
 
+    def _require_on_own_node(self, held: Sequence[Mount]) -> None:
+        stack, names = read_stack(self._profile), {mount.name for mount in held}
+        own = next(node for node in stack.nodes.values() if node.context == "")
+        users = [one for one in stack.services.values() if any(mount.name in names for mount in one.mounts)]
+        loose = [str(one.spec["Name"]) for one in users if not one.pinned_to(own)]
+        if loose:
+            raise Unverifiable(
+                what=f"files in {', '.join(sorted(names))}",
+                expected=f"each service that mounts them on {own.name} alone, whose engine is in use",
+                observed=f"no constraint that pins {', '.join(sorted(loose))} there",
+                source=f"services of stack {self._profile.project}",
+                hint=f"docker service update --constraint-add node.hostname=={own.name} {loose[0]};"
+                " and the same in its file",
+            )
+
     def _found(self, container: str) -> Container:
         every = [one for found in self.containers().values() for one in found]
-        named = next((one for one in every if container in {one.id, one.name}), None)
+        named = next((one for one in every if container in {one.id, one.name, one.called}), None)
         if named is None:
             raise Unverifiable(
                 what=f"container {container}",
@@ -210,6 +239,7 @@ class SwarmEngine:
             restarts=len(failures),
             restarting=bool(failures) and task.state != "running",
             restart=service.restart,
+            configuration=service.configuration,
             settings={**container.settings, **service.settings},
             private={**container.private, **service.private},
             update=service.update,
@@ -236,7 +266,7 @@ class SwarmEngine:
             revision=None,
             configuration=None,
             pids_limit=0,
-            mounts=(),
+            mounts=service.mounts,
             labels=template.get("Labels") or {},
             restart=service.restart,
             settings=service.settings,

@@ -17,7 +17,7 @@ from tests.stack.swarm import NODES, docker, make_images, two_nodes
 
 SECONDS = 60.0
 PORT = 18_000 + first_slot()
-# `api` ends when it finds the file /die; `web` publishes its port.
+# `api` ends when it finds the file /die; `web` publishes its port, and has files.
 DESCRIBED = f"""
 services:
   api:
@@ -36,7 +36,12 @@ services:
     command: [httpd, -f, -p, "8000", -h, /bin]
     stop_grace_period: 100ms
     ports: [{{target: 8000, published: {PORT}, mode: host}}]
-    deploy: {{<<: *deploy, replicas: 1}}
+    volumes: ["files:/files"]
+    deploy:
+      <<: *deploy
+      replicas: 1
+      placement: {{constraints: [node.hostname==node-a]}}
+volumes: {{files: {{}}}}
 """
 REPLICAS = {"api": 2, "web": 1}
 
@@ -84,7 +89,7 @@ def deployed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
             docker(*words, "create", "--no-build")
             yield _deployed(profile, images)
         finally:
-            docker(*words, "down", "--timeout=0")
+            docker(*words, "down", "--timeout=0", "--volumes")
             docker("image", "rm", "--force", *images)
 
 

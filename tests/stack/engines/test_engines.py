@@ -45,6 +45,7 @@ def test_each_replica_is_described(deployed: Deployed) -> None:
     for one in every(deployed):
         assert (one.running, one.status, one.restarts, one.restarting) == (True, "running", 0, False)
         assert (one.image_id, one.revision) == (deployed.images[0], "1" * 40)
+        assert one.configuration
     assert [one.health for one in found["api"]] == ["healthy", "healthy"]
     assert found["web"][0].health is None
 
@@ -118,6 +119,30 @@ def test_what_is_inside_is_seen(deployed: Deployed) -> None:
     deployed.control.stop(["api"], deadline=SECONDS)
 
 
+def test_a_command_runs_in_each_replica(deployed: Deployed) -> None:
+    """As one that puts each replica of a proxy in maintenance."""
+    deployed.control.run_in_each("api", ["touch", "/bin/each"], deadline=SECONDS)
+    insides = deployed.engine.insides(lambda name, _: name)
+    assert [insides[one.id].added for one in deployed.of("api")] == [("/bin/each",)] * 2
+    deployed.control.stop(["api"], deadline=SECONDS)
+
+
+def test_files_in_a_volume_are_read_while_their_service_is_stopped_too(deployed: Deployed) -> None:
+    def names() -> list[str]:
+        with deployed.engine.files(deployed.of("web")[0].id, "/files", SECONDS) as chunks:
+            content = io.BytesIO(b"".join(chunks))
+        with tarfile.open(fileobj=content) as members:
+            return members.getnames()
+
+    deployed.control.run("web", ["touch", "/files/kept"], deadline=SECONDS)
+    running = names()
+    deployed.control.stop(["web"], deadline=SECONDS)
+    assert names() == running == ["files", "files/kept"]
+    (mount,) = deployed.of("web")[0].mounts
+    assert (mount.kind, mount.destination, mount.writable) == ("volume", "/files", True)
+    deployed.control.start(["web"], deadline=SECONDS)
+
+
 def test_the_use_of_each_is_measured(deployed: Deployed) -> None:
     usage = deployed.engine.usage()
     assert {one.id for one in every(deployed)} == {*usage}
@@ -132,6 +157,7 @@ def test_files_and_logs_are_read_wherever_it_runs(deployed: Deployed) -> None:
             content = io.BytesIO(b"".join(chunks))
         with tarfile.open(fileobj=content) as members:
             assert "bin/busybox" in members.getnames()
+    assert all(deployed.engine.logs(one.name) is not None for one in deployed.engine.running())
     with deployed.engine.image_files(deployed.images[1], "/bin", SECONDS) as chunks:
         assert b"".join(chunks)
 

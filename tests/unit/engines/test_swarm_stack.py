@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from rollback_actions.containers.swarm import stack_file, stopping
+from rollproof.engines.engine import Mount
 from rollproof.engines.swarm.stack import NOWHERE, STOPPED, Node, Service, Stack, Task, context_of
 from rollproof.errors import Unverifiable
 
@@ -104,6 +105,27 @@ def test_an_update_that_has_not_ended_well_is_told(state: str, told: str) -> Non
     assert service().update == ""
 
 
+@pytest.mark.parametrize(
+    ("constraint", "nodes"),
+    [("node.hostname == node-a", ["a"]), ("node.id==b", ["b"]), ("node.hostname!=node-a", [])],
+)
+def test_a_service_is_pinned_to_a_node_by_its_name_or_id(constraint: str, nodes: list[str]) -> None:
+    mount = {"Type": "volume", "Source": "shop_files", "Target": "/files"}
+    template = {"ContainerSpec": {"Mounts": [mount]}, "Placement": {"Constraints": [constraint]}}
+    one = service(spec={"TaskTemplate": template})
+    assert [key for key, node in NODES.items() if one.pinned_to(node)] == nodes
+    assert one.mounts == (Mount("shop_files", "volume", "/files", "shop_files"),)
+    assert not service().pinned_to(NODES["a"])
+
+
+def test_a_secret_is_the_same_with_and_without_its_usual_folder() -> None:
+    def settings(name: str) -> Any:  # noqa: ANN401 - as the engine writes it
+        secret = {"SecretID": "id", "File": {"Name": name}}
+        return service(spec={"TaskTemplate": {"ContainerSpec": {"Secrets": [secret]}}}).settings
+
+    assert settings("key") == settings("/run/secrets/key") != settings("/run/key")
+
+
 def test_what_compose_reads_becomes_a_file_of_a_stack() -> None:
     api = {
         "image": "api:latest",
@@ -111,6 +133,7 @@ def test_what_compose_reads_becomes_a_file_of_a_stack() -> None:
         "build": {"context": "."},
         "depends_on": {"db": {"condition": "service_started"}},
         "ports": [{"target": 80, "published": "8080"}],
+        "volumes": [{"type": "tmpfs", "target": "/cache", "tmpfs": {"size": "1024"}}],
         "deploy": {"replicas": 1, "resources": {"limits": {"cpus": 0.5}}},
     }
     described = {
@@ -124,6 +147,7 @@ def test_what_compose_reads_becomes_a_file_of_a_stack() -> None:
             "api": {
                 "image": "sha256:1",
                 "ports": [{"target": 80, "published": 8080}],
+                "volumes": [{"type": "tmpfs", "target": "/cache", "tmpfs": {"size": 1024}}],
                 "deploy": {"replicas": 3, "resources": {"limits": {"cpus": "0.5"}}},
             }
         },

@@ -30,7 +30,7 @@ def _done(sandbox: Sandbox) -> list[tuple[str, Any]]:
     """Return what was done to the application's containers, in that order."""
     done = []
     for name, arguments, _ in sandbox.control.method_calls:
-        if name == "run":
+        if name == "run_in_each":
             done.append((arguments[1][0], arguments[0]))
         elif name in {"stop", "start", "recreate"} and set(arguments[0]) <= {*WRITERS, MAINTAINED}:
             done.append((name, tuple(arguments[0])))
@@ -82,7 +82,7 @@ def test_what_cannot_be_in_maintenance_is_stopped_too(
         case "it does not run":
             proxy.broken = True
         case "it changes nothing":
-            sandbox.control.run.side_effect = _deaf
+            sandbox.control.run_in_each.side_effect = _deaf
         case _:
             proxy.stand_in.answers["GET /"] = lambda _: None
     sandbox.run(plan_database(sandbox.target, "mysql"), incident)
@@ -117,7 +117,7 @@ def test_one_that_cannot_be_taken_off_is_no_success(
     def run(service: str, command: tuple[str, ...], **_: object) -> str:
         return proxy.run(service, command) if command[0] == "touch" else ""
 
-    sandbox.control.run.side_effect = run
+    sandbox.control.run_in_each.side_effect = run
     with pytest.raises(ActionFailed, match="expected an answer other than 503 with Retry-After"):
         sandbox.run(plan_database(sandbox.target, "mysql"), incident)
     assert (incident.folder / "unfinished.json").exists()
@@ -163,7 +163,7 @@ def test_who_cannot_be_kept_out_again_is_let_in_and_the_rollback_is_done(
         return "" if seen.count("touch") > 1 and command[0] == "touch" else kept_proxy.run(service, command)
 
     seen: list[str] = []
-    sandbox.control.run.side_effect = run
+    sandbox.control.run_in_each.side_effect = run
     sandbox.run(plan_database(sandbox.target, "mysql"), incident)
     assert not kept_proxy.on
     assert not (incident.folder / "unfinished.json").exists()

@@ -314,7 +314,9 @@ def test_what_fails_says_no_secret(run: Ran, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_users_are_let_in_when_it_is_verified(run: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
     with proxied(run.sandbox, WAY_IN) as proxy:
-        monkeypatch.setattr(ComposeControl, "run", lambda _, *words, **more: proxy.run(*words, **more))
+        monkeypatch.setattr(
+            ComposeControl, "run_in_each", lambda _, *words, **more: proxy.run(*words, **more)
+        )
         proxy.on = True
         incident = begin(run.sandbox)
         said = run("rollback", "let-in", code=ExitCode.USAGE)
