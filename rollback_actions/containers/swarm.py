@@ -16,7 +16,7 @@ from rollproof.engines.swarm.stack import IMAGE, NOWHERE, STOPPED, Service, read
 from rollproof.errors import ActionFailed, listed
 from rollproof.system.command import Deadline, run_command
 
-POLL_SECONDS = 1.0
+POLL_SECONDS = 0.5
 # A task may fail once while what it needs comes up, as a container that compose starts.
 _FAILURES = 1
 

@@ -30,7 +30,7 @@ services:
       replicas: 2
       endpoint_mode: dnsrr
       restart_policy: {{condition: any, delay: 500ms}}
-      update_config: {{monitor: 100ms, order: stop-first}}
+      update_config: {{parallelism: 2, monitor: 100ms, order: stop-first}}
   web:
     image: ${{IMAGE}}
     command: [httpd, -f, -p, "8000", -h, /bin]
