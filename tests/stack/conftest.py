@@ -100,8 +100,7 @@ def stack(pytestconfig: pytest.Config) -> Stack:
     stack = Stack(ROOT, Slot(first_slot() + given[PLACE]))
     stack.prepare()
     try:
-        running = [status.service for status in stack.status()]
-        reason = "" if running else "no staging stack is up"
+        reason = "" if stack.services.used() else "no staging stack is up"
     except Problem as problem:
         reason = problem.summary
     if reason:

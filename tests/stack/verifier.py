@@ -23,6 +23,7 @@ from rollproof.backups.images import FILE, KIND, image_folder, is_kept
 from rollproof.backups.images import FOLDER as IMAGES
 from rollproof.baseline.facts import Facts
 from rollproof.baseline.folder import Baseline, BaselineDraft, load_baseline
+from rollproof.engines.factory import open_engine
 from rollproof.errors import ExitCode
 from rollproof.incident.journal import JournalEvent, read_journal
 from rollproof.incident.journal_steps import id_of
@@ -241,9 +242,15 @@ class Verifier:
     def _wait_until_well(self) -> None:
         """Wait for health: what earlier tests paused or restarted is unhealthy until its next check."""
         end = time.monotonic() + WELL_SECONDS
-        # Of a stranger's stack some containers have no healthcheck, and some have done their work and ended.
-        while unwell := [one for one in self.stack.status() if one.health not in {"healthy", ""}]:
-            assert time.monotonic() < end, f"not well within {WELL_SECONDS} s: {unwell}"
+        engine = open_engine(load_target(self.stack.profile).engine)
+
+        def unwell() -> list[str]:
+            found = (one for containers in engine.containers().values() for one in containers)
+            # Of a stranger's stack some containers have done their work and ended.
+            return [one.name for one in found if one.running and not one.healthy]
+
+        while names := unwell():
+            assert time.monotonic() < end, f"not well within {WELL_SECONDS} s: {names}"
             time.sleep(0.5)
 
     def compare(self) -> None:

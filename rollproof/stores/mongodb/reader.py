@@ -63,8 +63,8 @@ from rollproof.system.side_by_side import Workers
 ASKED_DOCUMENTS = 1000
 # Documents read at a time when references are followed.
 NAMES = 1000
-# Documents of one request; a server answers with at most 16 MB of them.
-BATCH = 5_000
+# Documents of one request: the client holds a few copies of its answer, which may have 16 MB.
+BATCH = 1_000
 _RELAXED = JSONOptions(json_mode=JSONMode.RELAXED)
 # Documents by `_id` of any type: a filter would match only one type.
 _BY_ID: Mapping[str, Any] = {"hint": [("_id", 1)]}
