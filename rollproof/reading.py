@@ -34,7 +34,7 @@ def open_regular(path: Path) -> BufferedReader:
 def read_regular(path: Path, most: int = LARGEST_BYTES) -> bytes:
     """Return the bytes of a file; raises as `open_regular`, and for a file of more than `most` bytes."""
     with open_regular(path) as stream:
-        data = stream.read() if os.fstat(stream.fileno()).st_size <= most else None
+        data = stream.read(most + 1) if os.fstat(stream.fileno()).st_size <= most else None
     if data is None or len(data) > most:
         raise OSError(errno.EOVERFLOW, f"More than {most:,} bytes", str(path))
     return data

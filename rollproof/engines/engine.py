@@ -78,10 +78,6 @@ class Mount:
         """Return whether it is mounted at `place`, however that is written: ``/data`` or ``/data/``."""
         return self.destination.rstrip("/") == place.rstrip("/")
 
-    def holds(self, place: str) -> bool:
-        """Return whether `place` is where it is mounted, or below."""
-        return f"{place.rstrip('/')}/".startswith(f"{self.destination.rstrip('/')}/")
-
 
 @dataclass(frozen=True, slots=True)
 class Container:

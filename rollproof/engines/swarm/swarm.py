@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import PurePosixPath
 from typing import TypeVar
 
 from docker.errors import NotFound
@@ -73,7 +74,9 @@ class SwarmEngine:
 
     def containers(self) -> Mapping[str, tuple[Container, ...]]:
         """Return the stack's containers by service; those of no place any more while they run."""
-        stack = read_stack(self._profile)
+        return self._containers_of(read_stack(self._profile))
+
+    def _containers_of(self, stack: Stack) -> Mapping[str, tuple[Container, ...]]:
         there = [one for found in self._of_nodes(stack, _all_of) for one in found]
         by_task = {one.labels[TASK_LABEL]: one for one in there}
         found: dict[str, tuple[Container, ...]] = {}
@@ -105,7 +108,7 @@ class SwarmEngine:
 
     def logs(self, container: str, lines: int = 50, since: float | None = None) -> str:
         """Return the last `lines` of the log of `container`, by id or name, after `since`."""
-        one = self._found(container)
+        one = self._found(container, read_stack(self._profile))
         return self._node_engine(one.context).logs(one.id, lines, since)
 
     @contextmanager
@@ -116,10 +119,13 @@ class SwarmEngine:
         that mounts it has to be pinned to that node: elsewhere, a task has another volume of the same name.
         It is read also where the service is stopped, and the swarm has deleted its containers.
         """
-        one = self._found(container)
-        held = [mount for mount in one.mounts if mount.may_hold_state and mount.holds(path)]
+        stack, place = read_stack(self._profile), PurePosixPath(path)
+        one = self._found(container, stack)
+        held = [
+            mount for mount in one.mounts if mount.may_hold_state and place.is_relative_to(mount.destination)
+        ]
         if held:
-            self._require_on_own_node(held)
+            self._require_on_own_node(held, stack)
         if held and not one.running:
             mounted = [f"{mount.name}:{mount.destination}" for mount in held]
             with self._own.image_files(one.image_id, path, deadline, mounted) as chunks:
@@ -188,8 +194,8 @@ class SwarmEngine:
 
         return list(every(answer, places, name="nodes").values()) if places else []
 
-    def _require_on_own_node(self, held: Sequence[Mount]) -> None:
-        stack, names = read_stack(self._profile), {mount.name for mount in held}
+    def _require_on_own_node(self, held: Sequence[Mount], stack: Stack) -> None:
+        names = {mount.name for mount in held}
         own = next(node for node in stack.nodes.values() if node.context == "")
         users = [one for one in stack.services.values() if any(mount.name in names for mount in one.mounts)]
         loose = [str(one.spec["Name"]) for one in users if not one.pinned_to(own)]
@@ -203,8 +209,8 @@ class SwarmEngine:
                 " and the same in its file",
             )
 
-    def _found(self, container: str) -> Container:
-        every = [one for found in self.containers().values() for one in found]
+    def _found(self, container: str, stack: Stack) -> Container:
+        every = [one for found in self._containers_of(stack).values() for one in found]
         named = next((one for one in every if container in {one.id, one.name, one.called}), None)
         if named is None:
             raise Unverifiable(

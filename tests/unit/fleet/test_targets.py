@@ -37,5 +37,6 @@ def test_two_targets_of_one_name_are_refused(tmp_path: Path) -> None:
 
 def test_a_pattern_that_matches_nothing_is_refused(tmp_path: Path) -> None:
     write(tmp_path, a='name = "shop"')
-    with pytest.raises(UsageProblem, match=r"none that matches '.*/\*.tml' \(from .*\nHINT: see what"):
+    wanted = r"none that matches '.*/\*.tml' \(from .*\)\nHINT: see what is there"
+    with pytest.raises(UsageProblem, match=wanted):
         find_targets([f"{tmp_path}/*.toml", f"{tmp_path}/*.tml"])
