@@ -10,8 +10,10 @@ variable "PREFIX" {
   default = "rollproof-staging"
 }
 
+# The applications start from it, too: it has a tag, though none of the stack's services runs it.
 target "base" {
   context = "base"
+  tags = ["${PREFIX}/base"]
   args = { DEBIAN = DEBIAN }
 }
 
