@@ -11,6 +11,7 @@ import pytest
 
 from rollproof.errors import ExitCode
 from rollproof.home import version
+from rollproof.profile.profile import PREFIX
 from staging.stack.images import build_suite_image
 from staging.stack.stack import Stack
 from tests.stack.verifier import Verifier
@@ -45,11 +46,7 @@ def test_the_stack_is_verified_from_inside_a_container(
     """Every path of the profile is mounted where it is; what is written lies beside the profile's folders."""
     incidents = tmp_path / "incidents"
     incidents.mkdir()
-    folders = {
-        "ROLLPROOF_FOLDERS__BASELINES": verifier.folder / "baselines",
-        "ROLLPROOF_FOLDERS__BACKUPS": verifier.folder / "backups",
-        "ROLLPROOF_FOLDERS__INCIDENTS": incidents,
-    }
+    settings = {**verifier.environment, "ROLLPROOF_FOLDERS__INCIDENTS": str(incidents)}
     options = [
         "--network=host",
         # The files of this stack's secrets belong to who made them.
@@ -60,10 +57,10 @@ def test_the_stack_is_verified_from_inside_a_container(
         f"--volume={stack.root}:{stack.root}:ro",
         f"--volume={verifier.folder}:{verifier.folder}:ro",
         f"--volume={tmp_path}:{tmp_path}",
-        *(f"--env={name}={folder}" for name, folder in folders.items()),
+        *(f"--env={name}={value}" for name, value in settings.items() if name.startswith(PREFIX)),
     ]
     verifier.capture()
-    done = _run(image, options, "verify", f"--target={stack.profile}", "--incident=in-a-container")
+    done = _run(image, options, "verify", "--incident=in-a-container")
     assert done.returncode == ExitCode.VERIFIED, done.stdout[-4000:] + done.stderr[-4000:]
     # Allure and Node are inside.
     assert (incidents / "in-a-container" / "report.html").stat().st_size > 100_000

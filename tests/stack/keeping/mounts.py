@@ -68,8 +68,8 @@ class Mounts(Subject):
     }
     notes = frozenset[str]()
     words = ("a tar of each mount",)
-    # Where nothing is changed yet, when a mount is emptied, when it is being filled, and in the next mount.
-    kills = (2, 4, 5, 12)
+    # Before a mount is emptied, when it is empty, before it is filled, and before the next one is filled.
+    kills = (2, 3, 4, 11)
     strangers: ClassVar[Mapping[str, Mapping[str, object]]] = {"places": {"held": (DATA,)}}
     disturbed = "files in app:/app/state that nobody writes meanwhile"
     overtaken = "observed other files"
