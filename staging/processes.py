@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rollproof.errors import Problem, reason_of
-from rollproof.system.command import MAXIMUM_OUTPUT_BYTES, Deadline, last_lines, run_program
+from rollproof.system.command import Deadline, last_lines, run_program
 
 GRACE_SECONDS = 10.0
+# Of a longer output the end is returned.
+OUTPUT_BYTES = 16 * 1024 * 1024
 LOOK = "look at the stack: docker ps"
 """The hint for a program of the stack that fails, where nothing closer is known."""
 TAIL_LINES = 20
@@ -69,7 +71,7 @@ def finish(
                 source="PATH",
                 hint=hint,
             ) from error
-        said, wrong = (last_lines(file, MAXIMUM_OUTPUT_BYTES) for file in (output, errors))
+        said, wrong = (last_lines(file, OUTPUT_BYTES) for file in (output, errors))
     if code is None:
         raise Problem(
             what=" ".join(arguments),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 from typer import Abort, TyperException
 
@@ -24,7 +26,7 @@ from rollproof.errors import (
     reason_of,
 )
 from rollproof.system.process import ended_as_by_ctrl_c
-from rollproof.system.state import new_state_file
+from rollproof.system.state import made_state_folder
 
 _CTRL_C = 130
 
@@ -132,13 +134,14 @@ def _kept(error: Exception) -> str:
     """Keep the traceback in a file; return its name, or the reason for none and the place of the error."""
     text = "".join(traceback.format_exception(error))
     try:
-        with new_state_file("crash-", ".txt") as file:
-            file.write(_redacted(text))
+        descriptor, name = tempfile.mkstemp(".txt", "crash-", made_state_folder())
+        os.close(descriptor)
+        Path(name).write_text(_redacted(text), encoding="utf-8", errors="backslashreplace")
     except (OSError, Problem) as unkept:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         began = f"{frame.filename}:{frame.lineno}"
         return f"its traceback cannot be kept, {reason_of(unkept)}; it began in {began}"
-    return f"traceback in {file.name}"
+    return f"traceback in {name}"
 
 
 def _redacted(text: str) -> str:

@@ -22,7 +22,6 @@ from rollproof.cli.options import (
     TakeOver,
     examples,
 )
-from rollproof.errors import ActionFailed
 from rollproof.monitoring.samples import Sample, SampleWriter, samples_path
 from rollproof.monitoring.severity import Severity
 from rollproof.monitoring.tree import Scope
@@ -71,14 +70,14 @@ def monitor(
     with (
         file_lock(path.with_suffix(".lock"), f"monitor {target.name}"),
         stopping() as stopped,
-        _written(path) as write,
+        closing(SampleWriter(path)) as writer,
         _scraped(target, prometheus_port) as scrape,
         closing(
             Beats(target.name, probes_of(target, seconds * COLLECTED), seconds, stopped, redact)
         ) as watched,
     ):
         for sample in watched:
-            write(sample)
+            writer.write(sample)
             scrape(sample)
             view.show(sample)
             done, missed = done + 1, missed + sample.missed
@@ -99,34 +98,6 @@ def _scraped(target: Target, port: int | None) -> Iterator[TakeSample]:
     metrics = MonitorMetrics(target)
     with scraped(metrics, port):
         yield metrics.show
-
-
-@contextmanager
-def _written(path: Path) -> Iterator[TakeSample]:
-    """Yield a function that writes a sample to the target's file."""
-    with _writable(path):
-        writer = SampleWriter(path)
-
-    def write(sample: Sample) -> None:
-        with _writable(path):
-            writer.write(sample)
-
-    with closing(writer):
-        yield write
-
-
-@contextmanager
-def _writable(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise ActionFailed.of_file(
-            path,
-            error,
-            what="samples of the monitor",
-            expected="a file that can be added to",
-            hint="make room there, or correct the permissions; then start the monitor again",
-        ) from None
 
 
 @app.command(

@@ -195,6 +195,5 @@ def checked_out(repository: Path, commit: str) -> Iterator[Path]:
                 what=f"git {arguments[0]} of {commit[:12]} into a folder of its own",
                 deadline=Deadline(GIT_SECONDS),
                 environment={"GIT_INDEX_FILE": SecretStr(str(index))},
-                discard=True,
             )
         yield tree

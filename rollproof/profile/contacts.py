@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr
 
 from rollproof.profile.premigration import Seconds, Text
 from rollproof.profile.sections import Model
-from rollproof.redaction.secret import Channel
+from rollproof.redaction.secret import Secret
 
 _Minutes = Annotated[float, Field(ge=0, allow_inf_nan=False, le=7 * 24 * 60)]
 
@@ -18,7 +18,7 @@ class Contact(Model):
 
     names: tuple[Text, ...] = ()
     """The people."""
-    channels: tuple[Channel, ...] = ()
+    channels: tuple[Secret, ...] = ()
     """Apprise URLs that reach them, each a secret."""
 
 
@@ -46,7 +46,7 @@ class Contacts(Model):
     """Who is alerted first; without names anybody may acknowledge."""
     tech_lead: Contact = Contact()
     """Who is alerted then, or at once where nobody has acknowledged or decided in time."""
-    post_mortem: tuple[Channel, ...] = ()
+    post_mortem: tuple[Secret, ...] = ()
     """Channels that the post-mortem is called through; by default both contacts'."""
     minutes: Minutes = Minutes()
     """The flow's times, after the detection of the incident."""

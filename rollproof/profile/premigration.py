@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import Field, PositiveInt, StringConstraints
 
 from rollproof.profile.sections import Model
-from rollproof.redaction.secret import Channel, ExistingFile, ProfilePath
+from rollproof.redaction.secret import ExistingFile, ProfilePath, Secret
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False, le=7 * 24 * 3600)]
@@ -73,7 +73,7 @@ class Monitoring(Model):
 class Team(Model):
     """The people who must be informed, and the document for them."""
 
-    channels: tuple[Channel, ...] = ()
+    channels: tuple[Secret, ...] = ()
     """Apprise URLs of the team, each a secret."""
     on_call: tuple[Text, ...] = ()
     """Engineers who may acknowledge; anybody may if it is empty."""

@@ -24,7 +24,6 @@ SECONDS = 30.0
 # Paths in a profile are relative to the profile, whatever the working directory is.
 profile_directory: ContextVar[Path] = ContextVar("profile_directory")
 
-_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 # What a shell can export.
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Every secret that this process has read or was issued, in that order.
@@ -152,21 +151,7 @@ def _of_file(path: Path) -> SecretStr:
     return SecretStr(text)
 
 
-def _address(secret: SecretStr) -> SecretStr:
-    text = secret.get_secret_value()
-    scheme, separator, rest = text.partition("://")
-    if not separator or not _SCHEME.fullmatch(scheme.lower()) or not rest.strip("/"):
-        raise Wrong(
-            "the address of a channel, SCHEME://…, as Apprise has it",
-            f"text of {len(text)} characters that is none",
-            hint="see https://github.com/caronc/apprise/wiki for the addresses of each service",
-        )
-    return secret
-
-
 Secret = Annotated[SecretStr, BeforeValidator(_read)]
-Channel = Annotated[Secret, AfterValidator(_address)]
-"""The URL of a channel to people: a secret, since tokens are in it."""
 
 
 def secrets_in(value: object) -> Iterator[str]:

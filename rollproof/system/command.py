@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import select
 import shlex
 import signal
 import subprocess
@@ -27,8 +26,6 @@ from rollproof.reading import open_regular
 from rollproof.system.docker_context import context_name
 from rollproof.system.files import sync_folder
 
-# A larger output is data, and belongs in a file.
-MAXIMUM_OUTPUT_BYTES = 16 * 1024 * 1024
 ERROR_TAIL_BYTES = 64 * 1024
 ERROR_LINES = 12
 SILENT = "no word on its standard error"
@@ -36,7 +33,6 @@ WITHHELD = "words that may quote a secret"
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 # Time for a program to clean up after the deadline, before it is killed.
 GRACE_SECONDS = 2.0
-_LONGEST_SECONDS = 7 * 86400.0  # the milliseconds of a poll are an int of C
 # Outputs of this process.
 STANDARD_OUTPUT, STANDARD_ERROR = 1, 2
 
@@ -143,25 +139,12 @@ def run_program(
     )
     code = None
     try:
-        code = _code_in_time(process, deadline)
+        with suppress(subprocess.TimeoutExpired):
+            code = process.wait(deadline.remaining)
         return code
     finally:
         if code is None:
             end_group(process, first, grace)
-
-
-def _code_in_time(process: subprocess.Popen[bytes], deadline: Deadline) -> int | None:
-    """Return the exit code of `process`, or None when the deadline has passed.
-
-    `Popen.wait` with a timeout looks again and again, up to 50 ms apart: longer than most calls of git take.
-    """
-    descriptor, ended = os.pidfd_open(process.pid), select.poll()
-    try:
-        ended.register(descriptor, select.POLLIN)
-        ended.poll(1000 * min(deadline.remaining, _LONGEST_SECONDS))
-    finally:
-        os.close(descriptor)
-    return process.poll()
 
 
 def run_command(
@@ -172,15 +155,13 @@ def run_command(
     environment: Mapping[str, SecretStr] | None = None,
     stdin: Path | None = None,
     stdout: Path | None = None,
-    discard: bool = False,
     private: bool = False,
 ) -> str:
     """Run `command`, which must end with exit code 0, and return its output ("" if `stdout` takes it).
 
     `what` names it in errors: the command line itself is not shown. The values of `environment` are added to
     the environment and removed from every error text. The file `stdout` (mode 600) appears only when it is
-    complete; `discard` drops the output. The program and its children are ended at the deadline, and on any
-    exception in this thread.
+    complete. The program and its children are ended at the deadline, and on any exception in this thread.
 
     A `private` program reads files that may hold secrets: neither its output nor its words are shown.
     """
@@ -190,7 +171,7 @@ def run_command(
     whole = inherited({name: value.get_secret_value() for name, value in secrets.items()})
     with (
         open_regular(stdin) if stdin else nullcontext() as source,
-        nullcontext() if discard else _output(stdout) as output,
+        _output(stdout) as output,
         tempfile.TemporaryFile() as errors,
     ):
         try:
@@ -222,7 +203,10 @@ def run_command(
             )
         if code != 0:
             raise _failure(what, code, words, command)
-        return "" if stdout or output is None else _text(output, what)
+        if stdout:
+            return ""
+        output.seek(0)
+        return output.read().decode(errors="replace")
 
 
 def inherited(more: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -266,20 +250,6 @@ def _signal(process: subprocess.Popen[bytes], number: signal.Signals, seconds: f
         os.killpg(process.pid, number)
     with suppress(subprocess.TimeoutExpired):
         process.wait(seconds)
-
-
-def _text(output: IO[bytes], what: str) -> str:
-    size = output.seek(0, os.SEEK_END)
-    if size > MAXIMUM_OUTPUT_BYTES:
-        raise ActionFailed(
-            what=f"output of {what}",
-            expected=f"at most {MAXIMUM_OUTPUT_BYTES} bytes",
-            observed=f"{size} bytes",
-            source="its standard output",
-            hint="send it to a file",
-        )
-    output.seek(0)
-    return output.read().decode(errors="replace")
 
 
 def last_lines(output: IO[bytes], most: int) -> str:

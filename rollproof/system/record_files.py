@@ -102,9 +102,9 @@ def read_record(
         ) from None
 
 
-def load_record(kind: type[Kind], path: Path, *, more: bool = False) -> Kind:
+def load_record(kind: type[Kind], path: Path) -> Kind:
     """Return the record in a file, see `parse_record`; raises `OSError` if it cannot be read."""
-    return parse_record(kind, read_regular(path), more=more)
+    return parse_record(kind, read_regular(path))
 
 
 def load_lines(kind: type[Kind], path: Path) -> Iterator[Kind]:

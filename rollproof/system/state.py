@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from io import TextIOWrapper
 from pathlib import Path
 
 from rollproof.errors import UsageProblem
@@ -41,12 +38,3 @@ def made_state_folder(target: str = "") -> Path:
             expected="a folder that can be written",
             hint=f"export {_VARIABLE}=/a/folder/of/yours",
         ) from error
-
-
-@contextmanager
-def new_state_file(prefix: str, suffix: str) -> Iterator[TextIOWrapper]:
-    """Create a file of no target, for text that may hold anything; it stays."""
-    descriptor, name = tempfile.mkstemp(suffix, prefix, made_state_folder())
-    os.close(descriptor)
-    with Path(name).open("w", encoding="utf-8", errors="backslashreplace") as file:
-        yield file

@@ -79,13 +79,6 @@ def test_a_file_appears_only_when_it_is_whole(tmp_path: Path, script: str) -> No
     assert (tmp_path / "out").read_text() == "what was there before"
 
 
-def test_output_too_long_for_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "MAXIMUM_OUTPUT_BYTES", 1000)
-    assert len(run("head -c 1000 /dev/zero")) == 1000
-    with pytest.raises(ActionFailed, match="1001 bytes"):
-        run("head -c 1001 /dev/zero")
-
-
 def test_the_words_of_a_private_program_are_not_repeated() -> None:
     """It reads files that hold secrets."""
     told = list[Ran]()

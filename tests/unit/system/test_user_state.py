@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rollproof.system.state import made_state_folder, new_state_file, state_folder
+from rollproof.system.state import made_state_folder, state_folder
 
 
 @pytest.mark.parametrize("named", ["", "relative/path"])
@@ -26,13 +26,3 @@ def test_each_target_has_its_own_and_it_is_the_user_s_alone(
     one, other = made_state_folder("one"), made_state_folder("other")
     assert one != other
     assert {folder.stat().st_mode & 0o077 for folder in (one, other)} == {0}
-
-
-def test_a_file_of_it_takes_any_text_and_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    with new_state_file("crash-", ".txt") as file:
-        file.write("half a character: \ud800")
-    path = Path(file.name)
-    assert path.parent == tmp_path / "rollproof"
-    assert "half a character" in path.read_text(encoding="utf-8")
-    assert path.stat().st_mode & 0o077 == 0

@@ -78,7 +78,6 @@ def _written(folder: Path, old: str, new: str) -> Path:
         # What pydantic itself refuses.
         ("", "[windows]\nphase1 = 120", "windows.phase1", "a table", "a whole number"),
         (SERVICES, 'services = "backend"', "application.services", "a list", "text"),
-        ("", "[premigration.team]\nchannels = [{file = 'canary_password'}]", "premigration.team.channels.0", "the address of a channel", "text of 20 characters"),
         ("port = 9}", "port = 70000}", "stores.redis.address.port", "less than or equal to 65535", "70000"),
         ('risk = "low"', f'risk = "{"x" * 999}"', "stores.redis.risk", "'low', 'medium' or 'high'", "'xxx"),
         (NAME, 'name = "Sand Box"', "name", "text of the pattern '^[a-z0-9]", "'Sand Box'"),
