@@ -21,7 +21,7 @@ from rollproof.engines.compose import PROJECT_LABEL, ComposeEngine
 from rollproof.engines.compose_project import compose_words
 from rollproof.engines.engine import Container, ContainerEngine, images_of
 from rollproof.engines.factory import open_engine
-from rollproof.errors import ActionFailed, Mismatch, UsageProblem
+from rollproof.errors import Mismatch, UsageProblem
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Engine, Target
 from rollproof.profile.sections import StoreProfile
@@ -79,12 +79,39 @@ def closure(described: Configuration, services: Sequence[str]) -> list[str]:
 
 
 class ScratchControl(ComposeControl):
-    """The actions on the containers of a scratch instance."""
+    """The actions on a scratch instance and its containers."""
 
     def __init__(self, scratch: Engine, target: Engine) -> None:
-        """Control the project of `scratch`; saved volumes are named as those of `target`."""
+        """Control the project of `scratch`, which is that of `target` again; saved volumes have its names."""
         super().__init__(scratch)
         self._target = ComposeEngine(target.project, target.deadline_seconds)
+        labels = {PROJECT_LABEL: scratch.project, LABEL: target.project}
+        # What selects its objects: nothing else is ever removed.
+        self._own = [f"--filter=label={name}={value}" for name, value in labels.items()]
+
+    def create(self, limit: Deadline) -> None:
+        """Create all containers, but start none."""
+        create = [*self.compose(), "create", "--no-build"]
+        run_command(create, what="making of the scratch instance", deadline=limit)
+
+    def up(self, services: Sequence[str], limit: Deadline) -> None:
+        """Start `services`, each after its dependencies are in the state that it asks for."""
+        start = ["up", "--detach", "--no-build", "--no-recreate", "--quiet-pull", *services]
+        run_command([*self.compose(), *start], what="start of the scratch instance", deadline=limit)
+
+    def down(self) -> None:
+        """Remove the whole instance, volumes included."""
+        limit = Deadline(DOWN_SECONDS)
+        for kind, listing, removal in (
+            ("containers", ("ps", "--all"), ("rm", "--force", "--volumes")),
+            ("volumes", ("volume", "ls"), ("volume", "rm")),
+            ("networks", ("network", "ls"), ("network", "rm")),
+        ):
+            listed = ["docker", *listing, "--quiet", *self._own]
+            found = run_command(listed, what=f"{kind} of the scratch instance", deadline=limit).split()
+            if found:
+                what = f"removal of {kind} of the scratch instance"
+                run_command(["docker", *removal, *found], what=what, deadline=limit)
 
     def load_volumes(self, services: Iterable[str], folder: Path, *, deadline: float) -> None:
         """Make each data volume of `services` equal to the tar of the target's volume at the same place."""
@@ -93,16 +120,9 @@ class ScratchControl(ComposeControl):
         theirs = dict(_places(everything))
         with tempfile.TemporaryDirectory(prefix="rollproof-") as renamed:
             for place, volume in _places(self._containers(services)):
-                if place not in theirs:
-                    raise ActionFailed(
-                        what=f"volume of {place[0]} at {place[1]}",
-                        expected="one of the target's at the same place",
-                        observed="none",
-                        source="containers of the target",
-                        hint="the scratch instance must mount its volumes where the target does",
-                    )
                 # `super().load_volumes` checks all tars, and refuses a missing one by its name.
-                (Path(renamed) / f"{volume}.tar").symlink_to(folder / f"{theirs[place]}.tar")
+                if place in theirs:
+                    (Path(renamed) / f"{volume}.tar").symlink_to(folder / f"{theirs[place]}.tar")
             super().load_volumes(services, Path(renamed), deadline=deadline)
 
 
@@ -124,7 +144,6 @@ class Scratch:
     target: Target
     control: ScratchControl
     limit: Deadline
-    compose: Compose
 
     def start(self, names: Iterable[str]) -> None:
         """Start the stores `names` and their dependencies, the dependencies first.
@@ -134,7 +153,7 @@ class Scratch:
         """
         services = _services(self.target, names)
         if services:
-            self.compose.up(services, self.limit)
+            self.control.up(services, self.limit)
 
     def await_health(self, name: str) -> None:
         """Wait until the store `name` is healthy.
@@ -160,19 +179,18 @@ def scratch_of(target: Target, limit: Deadline) -> Iterator[Scratch]:
     file = folder / f"{name}.json"
     with file_lock(folder / f"{name}.lock", "restore a backup beside the target"):
         engine = target.engine.model_copy(update={"kind": "compose", "project": name, "files": (file,)})
-        compose = Compose(engine, target.engine.project)
+        control = ScratchControl(engine, target.engine)
         # What a killed run left; and nothing of it may be taken for what this one restores.
-        compose.down()
+        control.down()
         described = _described(target, services, limit)
         file.unlink(missing_ok=True)
         try:
             with create_file(file) as stream:  # for this user alone: it holds the containers' environment
                 stream.write(json.dumps(described).encode())
-            compose.create(limit)
-            control = ScratchControl(engine, target.engine)
-            yield Scratch(target.model_copy(update={"engine": engine}), control, limit, compose)
+            control.create(limit)
+            yield Scratch(target.model_copy(update={"engine": engine}), control, limit)
         finally:
-            compose.down()
+            control.down()
             file.unlink(missing_ok=True)
 
 
@@ -329,46 +347,6 @@ def _published(described: Configuration) -> set[str]:
     """Return the ports of the host that the services of `described` take."""
     ports = (port for one in described["services"].values() for port in one.get("ports") or ())
     return {str(port["published"]) for port in ports if port.get("published")}
-
-
-@dataclass(frozen=True, slots=True)
-class Compose:
-    """The commands for the scratch instance `engine` of the project `target`."""
-
-    engine: Engine
-    target: str
-
-    @property
-    def _own(self) -> Sequence[str]:
-        """What selects its objects: nothing else is ever removed."""
-        labels = {PROJECT_LABEL: self.engine.project, LABEL: self.target}
-        return [f"--filter=label={name}={value}" for name, value in labels.items()]
-
-    def create(self, limit: Deadline) -> None:
-        """Create all containers, but start none."""
-        create = [*compose_words(self.engine), "create", "--no-build"]
-        run_command(create, what="making of the scratch instance", deadline=limit)
-
-    def up(self, services: Sequence[str], limit: Deadline) -> None:
-        """Start `services`, each after its dependencies are in the state that it asks for."""
-        start = ["up", "--detach", "--no-build", "--no-recreate", "--quiet-pull", *services]
-        run_command(
-            [*compose_words(self.engine), *start], what="start of the scratch instance", deadline=limit
-        )
-
-    def down(self) -> None:
-        """Remove the whole instance, volumes included."""
-        limit = Deadline(DOWN_SECONDS)
-        for kind, listing, removal in (
-            ("containers", ("ps", "--all"), ("rm", "--force", "--volumes")),
-            ("volumes", ("volume", "ls"), ("volume", "rm")),
-            ("networks", ("network", "ls"), ("network", "rm")),
-        ):
-            listed = ["docker", *listing, "--quiet", *self._own]
-            found = run_command(listed, what=f"{kind} of the scratch instance", deadline=limit).split()
-            if found:
-                what = f"removal of {kind} of the scratch instance"
-                run_command(["docker", *removal, *found], what=what, deadline=limit)
 
 
 def require_own_address(name: str, profile: StoreProfile, engine: ContainerEngine) -> None:

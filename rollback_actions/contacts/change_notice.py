@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from rollback_actions.contacts.contacts import require_name
+from rollback_actions.contacts.contacts import require_channels, require_name
 from rollback_actions.contacts.delivery import Delivery, deliver, record
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.session import sealed_journal
@@ -19,7 +19,6 @@ from rollproof.incident.incident import find_or_create_change
 from rollproof.profile.channels import names_of
 from rollproof.profile.profile import Target
 from rollproof.system.clock import Moment
-from rollproof.system.file_lock import file_lock
 from rollproof.system.holder import author
 from rollproof.team.change import ACKNOWLEDGED, NOTIFIED, change_journal_path, read_change
 from rollproof.team.change_document import ChangeDocument, read_document
@@ -33,14 +32,7 @@ def notify(
 ) -> dict[str, Delivery]:
     """Notify every channel of the migration to commit `migration`, a full id, and record the deliveries."""
     team = target.premigration.team
-    if not team.channels:
-        raise UsageProblem(
-            what="channels of the team",
-            expected="at least one",
-            observed="none",
-            source="premigration.team.channels in the profile",
-            hint='channels = [{file = "path"}] there; each file holds one Apprise URL',
-        )
+    require_channels(team.channels, "the team", "premigration.team.channels")
     document = read_document(target)
     redact = target.redactor().text
     title = f"Migration of {target.name} to {migration[:12]} is planned"
@@ -84,17 +76,13 @@ def acknowledge(
         )
 
 
-@contextmanager
-def _change_journal(target: Target, migration: str, say: Callable[[str], None]) -> Iterator[Journal]:
-    """Yield the journal of the change, locked against other writers."""
-    folder = find_or_create_change(target.folders.incidents, target.name, migration).folder
+def _change_journal(
+    target: Target, migration: str, say: Callable[[str], None]
+) -> AbstractContextManager[Journal]:
+    """Open the journal of the change."""
+    find_or_create_change(target.folders.incidents, target.name, migration)
     wait = target.premigration.team.delivery_seconds + _LONGER_SECONDS
-    lock = folder.with_name(f".{folder.name}.lock")
-    with (
-        file_lock(lock, f"write the record of {folder.name}", wait_seconds=wait),
-        sealed_journal(target, change_journal_path(target, migration), "change", say) as journal,
-    ):
-        yield journal
+    return sealed_journal(target, change_journal_path(target, migration), "change", say, wait)
 
 
 def _message(

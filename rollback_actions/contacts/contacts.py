@@ -7,10 +7,12 @@ a moment, so that somebody can acknowledge while a channel hangs. One process at
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+
+from pydantic import SecretStr
 
 from rollback_actions.contacts.delivery import deliver, record
 from rollback_actions.session.journal import Journal
@@ -37,37 +39,36 @@ from rollproof.team.contact_record import (
     read_contacts,
 )
 
-# A writer holds the record for a moment; a slow disk may make that longer.
-_RECORD_SECONDS = 10.0
 # Additions to the record by others are seen within the first time, signals within the second.
 _POLL_SECONDS, _SLICE_SECONDS = 1.0, 0.2
 _WAITS = (0.0, 1.0, 2.0)
 """Seconds before each attempt to deliver an alert by the channels that have not taken it."""
 
 
-@contextmanager
-def contact_journal(target: Target, incident: Incident, say: Callable[[str], None]) -> Iterator[Journal]:
-    """Yield the journal of the incident's contacts, locked against other writers."""
-    lock = _lock_of(incident, "contacts")
-    with (
-        file_lock(lock, f"write the contacts of {incident.id}", wait_seconds=_RECORD_SECONDS),
-        sealed_journal(target, incident.folder / CONTACTS, "contacts", say) as journal,
-    ):
-        yield journal
+def contact_journal(
+    target: Target, incident: Incident, say: Callable[[str], None]
+) -> AbstractContextManager[Journal]:
+    """Open the journal of the incident's contacts."""
+    return sealed_journal(target, incident.folder / CONTACTS, "contacts", say)
+
+
+def require_channels(channels: Sequence[SecretStr], whose: str, key: str) -> None:
+    """Raise `UsageProblem` unless the profile has `channels`, under `key`."""
+    if not channels:
+        raise UsageProblem(
+            what=f"channels of {whose}",
+            expected="at least one",
+            observed="none",
+            source=f"{key} in the profile",
+            hint='channels = [{file = "path"}] there; each file holds one Apprise URL',
+        )
 
 
 def require_contacts(target: Target) -> None:
     """Raise `UsageProblem` unless the profile has channels to the engineer on call and to the tech lead."""
     contacts = target.contacts
-    for name, contact in (("on_call", contacts.on_call), ("tech_lead", contacts.tech_lead)):
-        if not contact.channels:
-            raise UsageProblem(
-                what=f"channels of {name.replace('_', ' ')}",
-                expected="at least one",
-                observed="none",
-                source=f"contacts.{name}.channels in the profile",
-                hint='channels = [{file = "path"}] there; each file holds one Apprise URL',
-            )
+    require_channels(contacts.on_call.channels, "on call", "contacts.on_call.channels")
+    require_channels(contacts.tech_lead.channels, "tech lead", "contacts.tech_lead.channels")
 
 
 def require_begun(incident: Incident) -> ContactRecord:
@@ -104,7 +105,8 @@ class ContactClock:
 
     def run(self, severity: str, *, once: bool) -> Flow:
         """Begin the clock unless it has begun; do what is due until the flow is over, or with `once`, now."""
-        with file_lock(_lock_of(self.incident, "clock"), f"keep the contact clock of {self.incident.id}"):
+        lock = self.incident.folder.with_name(f".{self.incident.id}.clock.lock")
+        with file_lock(lock, f"keep the contact clock of {self.incident.id}"):
             self._begin(severity)
             if not read_contacts(self.incident.folder).acknowledgements:
                 self.say(self._redact(f"to acknowledge: {answer_command(self.profile, self.incident)}"))
@@ -187,11 +189,6 @@ class ContactClock:
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0 and not self.stopped():
             time.sleep(min(left, _SLICE_SECONDS))
-
-
-def _lock_of(incident: Incident, what: str) -> Path:
-    """Return the file that is locked by who writes the "contacts", or by who keeps the "clock"."""
-    return incident.folder.with_name(f".{incident.folder.name}.{what}.lock")
 
 
 def alert_due(

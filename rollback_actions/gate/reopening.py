@@ -22,11 +22,7 @@ from rollproof.incident.reopening import (
 from rollproof.incident.rollbacks import RolledBack, rollback_in
 from rollproof.profile.profile import Target
 from rollproof.record_names import UNFINISHED
-from rollproof.system.file_lock import file_lock
 from rollproof.system.holder import author
-
-# A second reopening of the same incident waits this long at most.
-_WAIT_SECONDS = 10.0
 
 
 def reopen(
@@ -41,11 +37,7 @@ def reopen(
     rolled_back = _rolled_back_commits(target, rollback)
     fix = resolve_commit(target.application.repository, fix)
     _require_fix(target, fix, rolled_back)
-    lock = incident.folder.with_name(f".{incident.id}.reopening.lock")
-    with (
-        file_lock(lock, f"reopen {incident.id}", wait_seconds=_WAIT_SECONDS),
-        sealed_journal(target, reopening_journal(incident), "reopen", say) as journal,
-    ):
+    with sealed_journal(target, reopening_journal(incident), "reopen", say) as journal:
         journal.write(
             REOPENED,
             target=target.name,

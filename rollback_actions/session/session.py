@@ -23,8 +23,12 @@ from rollproof.profile.profile import Target
 from rollproof.record_names import JOURNAL
 from rollproof.sealing.seal import sealed
 from rollproof.system.command import observed
+from rollproof.system.file_lock import file_lock
 from rollproof.system.holder import Holder, author
 from rollproof.system.process import Life, unhung
+
+# A writer has a journal for a moment; a slow disk may make that longer.
+_RECORD_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +81,19 @@ def open_session(
 
 
 @contextmanager
-def sealed_journal(target: Target, path: Path, by: str, say: Callable[[str], None]) -> Iterator[Journal]:
-    """Yield the journal at `path` in a record; seal it alone after the body."""
-    with sealed(path.parent, target.signing, by, say, lambda name: name.startswith(path.stem)):
+def sealed_journal(
+    target: Target, path: Path, by: str, say: Callable[[str], None], seconds: float = _RECORD_SECONDS
+) -> Iterator[Journal]:
+    """Yield the journal at `path` in a record, locked against other writers; seal it alone after the body.
+
+    One who has it already is waited for, `seconds` at most.
+    """
+    folder = path.parent
+    lock = folder.with_name(f".{folder.name}.{path.stem}.lock")
+    with (
+        file_lock(lock, f"write {path.name} of {folder.name}", wait_seconds=seconds),
+        sealed(folder, target.signing, by, say, lambda name: name.startswith(path.stem)),
+    ):
         yield Journal(path, target.redactor().text)
 
 

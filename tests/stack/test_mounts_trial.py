@@ -50,22 +50,21 @@ def test_a_backup_is_restored_beside_the_target_and_nothing_stays(
     file.write_text(json.dumps(scratch._described(target, (), Deadline(SECONDS))))
     beside = ComposeEngine(ours.project, 30)
     volumes = set(docker("volume", "ls", "--quiet").split())
-    compose = scratch.Compose(ours, project.name)
+    control = scratch.ScratchControl(ours, theirs)
     try:
-        compose.create(Deadline(SECONDS))
+        control.create(Deadline(SECONDS))
         (stand_in,) = beside.containers()["app"]
         assert stand_in.status == "created"
         # New volumes, at the places of the store's mounts and nowhere else.
         assert {mount.destination for mount in stand_in.mounts} == {"/app/state", "/data"}
         assert not {mount.name for mount in stand_in.mounts} & volumes
-        control = scratch.ScratchControl(ours, theirs)
         keeper = open_keeper(STORE, profile, beside, control, SECONDS)
         assert keeper.restore(backup).records == {STATE: 1, DATA: 1}
         places = {mount.destination: mount.name for mount in stand_in.mounts}
         inside = docker("volume", "inspect", "--format", "{{.Mountpoint}}", places["/data"])
         assert (Path(inside) / "upload").read_bytes() == b"a picture"
     finally:
-        compose.down()
+        control.down()
     assert beside.containers() == {}
     assert set(docker("volume", "ls", "--quiet").split()) & {mount.name for mount in stand_in.mounts} == set()
     assert {name: seen(path) for name, path in project.paths.items()} == before

@@ -15,7 +15,6 @@ import pytest
 from rollback_actions.backup import restore_trial
 from rollback_actions.backup.restore_trial import StoreTrial
 from rollback_actions.backup.scratch import (
-    Compose,
     Scratch,
     ScratchControl,
     described_apart,
@@ -326,7 +325,7 @@ def _trial(
     """Return the trial of one store, in a scratch instance that is there; its backup holds `records`."""
     engine = create_autospec(ContainerEngine, instance=True)
     control = create_autospec(ScratchControl, instance=True)
-    scratch = Scratch(target, control, deadline or Deadline(60.0), create_autospec(Compose, instance=True))
+    scratch = Scratch(target, control, deadline or Deadline(60.0))
     baseline = create_autospec(Baseline, instance=True)
     baseline.facts.stores = {}
     now, kept = Moment.now(), {"redis": Kept("keys", records, 10, Means.KEYS)}
