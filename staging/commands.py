@@ -62,11 +62,9 @@ def rehearsal(
     By the runbook's own times it takes an hour and a half.
     """
     from staging.rehearsal.rehearsal import Rehearsal
-    from staging.rehearsal.rehearsal_progress import RehearsalProgress
 
     stack = Stack(ROOT, wanted=shape)
-    times = stack.state.folder / f"rehearsal-{shape}-{pace}-{scale:g}.json"
-    with RehearsalProgress(times) as progress, progress.bar(), fresh_stacks([stack], progress):
+    with Progress() as progress, fresh_stacks([stack], progress):
         incident, verdict, fates = Rehearsal(stack, progress, pace).run(scale)
     typer.echo(str(fates))
     typer.echo(f"verdict: {verdict}")
