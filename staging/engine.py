@@ -17,9 +17,7 @@ SECONDS = 900
 
 
 @contextmanager
-def docker_engine(
-    report: Callable[[str], None], *, keep: bool = False, script: Path = SCRIPT
-) -> Iterator[None]:
+def docker_engine(report: Callable[[str], None], *, keep: bool = False) -> Iterator[None]:
     """Provide an engine for the block, and stop it at the end if a command of this checkout started it.
 
     It stays on for another command that uses it, for running containers, and with `keep`. SIGTERM and SIGHUP
@@ -28,17 +26,17 @@ def docker_engine(
     Raises:
         Problem: there is no engine, and none can be started.
     """
-    users_file = script.parent.parent / ".staging" / "dockerd.users"
+    users_file = SCRIPT.parent.parent / ".staging" / "dockerd.users"
     users_file.parent.mkdir(exist_ok=True)
     with handled(signal.default_int_handler), users_file.open("w") as users:
         fcntl.flock(users, fcntl.LOCK_SH)
-        _call(script, "start", report)
+        _call("start", report)
         try:
             yield
         finally:
             with undisturbed():
                 if not keep and _is_last(users.fileno()):
-                    _call(script, "stop", report)
+                    _call("stop", report)
 
 
 def install(*packages: str, report: Callable[[str], None]) -> None:
@@ -47,12 +45,12 @@ def install(*packages: str, report: Callable[[str], None]) -> None:
     Raises:
         Problem: this is not Debian, or not root, or apt-get failed.
     """
-    _call(SCRIPT, "install", report, *packages)
+    _call("install", report, *packages)
 
 
-def _call(script: Path, action: str, report: Callable[[str], None], *arguments: str) -> None:
+def _call(action: str, report: Callable[[str], None], *arguments: str) -> None:
     hint = "read its last lines"
-    for line in run([str(script), action, *arguments], seconds=SECONDS, hint=hint).splitlines():
+    for line in run([str(SCRIPT), action, *arguments], seconds=SECONDS, hint=hint).splitlines():
         if line.startswith("engine: "):
             report(line)
 

@@ -28,9 +28,9 @@ class Done:
     stderr: str
 
 
-def tail(text: str, lines: int = TAIL_LINES) -> str:
+def tail(text: str) -> str:
     """Return the last lines of a text that are not blank."""
-    return "\n".join([line for line in text.splitlines() if line.strip()][-lines:])
+    return "\n".join([line for line in text.splitlines() if line.strip()][-TAIL_LINES:])
 
 
 def finish(

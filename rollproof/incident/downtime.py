@@ -11,7 +11,7 @@ when everything else was verified and holds, and no later run can shorten it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -24,8 +24,7 @@ from rollproof.incident.journal import DETECTED, read_journal
 from rollproof.incident.kept_samples import whole_samples
 from rollproof.incident.response_record import ASSESSED
 from rollproof.incident.rollbacks import ROLLBACK_BEGAN
-from rollproof.monitoring.samples import Sample
-from rollproof.monitoring.severity import Assessment, assess
+from rollproof.monitoring.severity import assess
 from rollproof.profile.bands import Bands
 from rollproof.profile.profile import Target
 from rollproof.record_names import CONTACTS, DOWNTIME, JOURNAL, RESPONSE
@@ -125,17 +124,6 @@ def incident_began(incident: Incident, bands: Bands, beat_seconds: float) -> tup
     return _origin(incident, bands, beat_seconds) or (Since.START, incident.started)
 
 
-def assess_kept(
-    kept: Sequence[Sample], bands: Bands, beat_seconds: float, began: Moment | None
-) -> tuple[tuple[Sample, ...], Assessment]:
-    """Return those of `kept` that precede a rollback that began then, and the severity by them.
-
-    Later samples judge the rollback. Without one, all count.
-    """
-    samples = tuple(one for one in kept if began is None or began.seconds_since(one.at) >= 0)
-    return samples, assess(bands, samples, beat_seconds, began)
-
-
 def rollbacks_began(incident: Incident) -> list[Moment]:
     """Return the recorded beginnings: of each run in the journal, and of the first one in its record."""
     found = [Moment.from_record(record["at"]) for record in _records(incident, JOURNAL, ROLLBACK_BEGAN)]
@@ -170,7 +158,10 @@ def _origin(incident: Incident, bands: Bands, beat_seconds: float) -> tuple[Sinc
     ]
     kept = [one for one in whole_samples(incident.folder) if counts(one.at)]
     with suppress(ValueError, OverflowError):  # a figure that no band can hold
-        seen = assess_kept(kept, bands, beat_seconds, min(begun, key=age, default=None))[1].first_bad
+        # Samples after the beginning of the rollback judge the rollback.
+        began = min(begun, key=age, default=None)
+        before = [one for one in kept if began is None or began.seconds_since(one.at) >= 0]
+        seen = assess(bands, before, beat_seconds, began).first_bad
         known = [*([] if seen is None else [(Since.MONITOR, seen)]), *known]
     return min(known, key=lambda one: age(one[1]), default=None)
 

@@ -21,7 +21,6 @@ from rollproof.system.clock import Moment
 from rollproof.system.files import LineWriter
 from rollproof.system.record_files import (
     LEFT_OUT,
-    as_json,
     load_lines,
     load_record,
     write_record,
@@ -170,26 +169,10 @@ class Run:
         path = self.folder / BEGUN.format(phase)
         return load_record(Begun, path).at if path.exists() else None
 
-    def writer(self) -> ResultWriter:
-        """Return a writer that appends to this run's results."""
-        return ResultWriter(self.folder / RUN_RESULTS)
-
-
-class ResultWriter:
-    """Records the results of checks, as they end."""
-
-    def __init__(self, path: Path) -> None:
-        """Open the file of results."""
+    def writer(self) -> LineWriter:
+        """Return a writer that appends to this run's results; each is given as `as_json`."""
         # Not synced: a result that is lost in a crash of the machine counts as never reported.
-        self._lines = LineWriter(path, synced=False)
-
-    def append(self, result: Result) -> None:
-        """Record one check's result."""
-        self._lines.append(as_json(result))
-
-    def close(self) -> None:
-        """Close the file."""
-        self._lines.close()
+        return LineWriter(self.folder / RUN_RESULTS, synced=False)
 
 
 def runs(incident: Path) -> list[Run]:
