@@ -1,9 +1,7 @@
 """The part of the suite that pytest has in every run of its environment.
 
 It gives a run from another folder, as `rollproof verify` begins it, the suite's checks. They have a name for
-pytest anywhere else: ``pytest rollproof.checks -m phase1 --target=shop.toml``. A run that names a target and
-none of these ends with a hint: pytest takes the profile in ``--target PATH`` for tests, and looks for its
-root there before it knows the option.
+pytest anywhere else: ``pytest rollproof.checks -m phase1 --target=shop.toml``.
 """
 
 from __future__ import annotations
@@ -16,13 +14,10 @@ from rollproof import SUITE
 
 _CHECKS = str(SUITE / "checks")
 _NAME = "rollproof.checks"
-_PHASES = "fixtures.gating.phases"
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_load_initial_conftests(
-    early_config: pytest.Config, parser: pytest.Parser, args: list[str]
-) -> Generator[None]:
+def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> Generator[None]:
     """Name the checks where the root is the suite's and nothing else is named."""
     known = early_config.known_args_namespace
     # An option that is not known yet, with a space in its value, is a path to argparse.
@@ -35,11 +30,3 @@ def pytest_load_initial_conftests(
         known.file_or_dir = [_CHECKS]
         args.insert(0, _CHECKS)
     yield
-    if early_config.pluginmanager.has_plugin(_PHASES):
-        return
-    _, unknown = parser.parse_known_and_unknown_args(args)
-    if any(word.partition("=")[0] == "--target" for word in unknown):
-        raise pytest.UsageError(
-            f"root of pytest: expected {SUITE}, observed {early_config.rootpath} (from its options)\n"
-            "HINT: rollproof verify phase1 --target PROFILE"
-        )

@@ -49,10 +49,6 @@ class LockVolumes(LockRecords):
                 with suppress(NotFound):  # another process was quicker
                     api.remove_volume(self.name(number))
 
-    def clear(self) -> None:
-        """Remove every record, whoever holds the lock: for a target that is gone."""
-        self.remove(self.records())
-
 
 class TargetLock:
     """The lock of one target for one process, held while its body runs. A context manager."""

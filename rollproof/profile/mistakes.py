@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
 
 from pydantic import AnyUrl, BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from rollproof.errors import (
     Described,
-    ExitCode,
     UsageProblem,
     Wrong,
     listed,
@@ -40,8 +38,6 @@ def unanswered(value: object, key: str = "") -> Iterator[str]:
 
 class ProfileProblem(UsageProblem):
     """A profile that cannot be used. Its text has every mistake, then each hint once."""
-
-    exit_code: ClassVar[ExitCode] = ExitCode.USAGE
 
     def __init__(self, mistakes: Sequence[Described]) -> None:
         """Keep `mistakes`, each from `mistake`. Its own parts are those of the only one, or their sum."""
@@ -73,16 +69,9 @@ def mistake(*, what: str, expected: str, observed: str, source: str, hint: str) 
 def explain(error: ValidationError, path: Path, prefix: str) -> list[UsageProblem]:
     """Return each mistake that pydantic found in the profile at `path`, or in a variable that overrides it.
 
-    Such variables begin with `prefix`. Files and secrets that are not there yet come last: a new profile may
-    lack all of them.
+    Such variables begin with `prefix`.
     """
-    details = sorted(error.errors(include_url=False), key=_is_missing)
-    return [_explained(detail, path, prefix) for detail in details]
-
-
-def _is_missing(detail: ErrorDetails) -> bool:
-    wrong = detail.get("ctx", {}).get("error")
-    return isinstance(wrong, Wrong) and wrong.missing
+    return [_explained(detail, path, prefix) for detail in error.errors(include_url=False)]
 
 
 def _explained(detail: ErrorDetails, path: Path, prefix: str) -> UsageProblem:
@@ -95,8 +84,7 @@ def _explained(detail: ErrorDetails, path: Path, prefix: str) -> UsageProblem:
     if isinstance(wrong, Wrong):
         location += filter(None, wrong.key.split("."))
         expected, observed = wrong.expected, wrong.observed
-        made = f"make that file or correct its path in {path.name}"
-        hint = wrong.hint or (made if wrong.missing else hint)
+        hint = wrong.hint or hint
     elif kind == "missing":
         expected, observed = "a value", "none"
         hint = f"add {'.'.join(location)} to {path.name}"

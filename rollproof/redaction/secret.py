@@ -49,7 +49,7 @@ def _absolute(path: Path) -> Path:
 
 def _existing(path: Path) -> Path:
     if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises where a folder may not be searched
-        raise Wrong("a path that exists", str(path), missing=True)
+        raise Wrong("a path that exists", str(path))
     return path
 
 
@@ -80,7 +80,6 @@ def _of_variable(name: str) -> SecretStr:
         raise Wrong(
             f"the environment variable {name} to be set",
             "none" if value is None else "an empty one",
-            missing=True,
             hint=f"type the secret, then Enter: read -rs {name} && export {name}",
         )
     return SecretStr(value)
@@ -141,11 +140,8 @@ def _of_file(path: Path) -> SecretStr:
     try:
         text = read_regular(path, LARGEST_SECRET).decode().strip()
     except (OSError, UnicodeDecodeError) as error:
-        missing = isinstance(error, FileNotFoundError)
-        observed = f"{reason_of(error)}: {path}"
-        raise Wrong(
-            "a readable secret file", observed, missing=missing, hint=made if missing else ""
-        ) from None
+        hint = made if isinstance(error, FileNotFoundError) else ""
+        raise Wrong("a readable secret file", f"{reason_of(error)}: {path}", hint=hint) from None
     if not text:
         raise Wrong("a secret", f"an empty file: {path}", hint=made)
     return SecretStr(text)

@@ -41,11 +41,6 @@ _BODY = "rollproof.body"
 _latest: deque[str] = deque(maxlen=LATEST)
 
 
-def keep(exchange: str) -> None:
-    """Keep an exchange, as text without secrets, as the latest."""
-    _latest.append(exchange)
-
-
 def latest() -> Sequence[str]:
     """Return the latest exchanges of this process, oldest first: request, status, time, start of the body."""
     return tuple(_latest)
@@ -195,7 +190,7 @@ def opened(request: Request, seconds: float) -> Iterator[tuple[httpx2.Response, 
         body = b"" if response is None else bytes(response.extensions.get(_BODY, b""))
         cut = f"\n[cut after {BODY_BYTES} bytes]" if len(body) > BODY_BYTES else ""
         text = Redactor().text(body[:BODY_BYTES].decode(errors="replace"))
-        keep(f"{request}\n{status}, {took}{problem and ': '}{problem}\n\n{text}{cut}")
+        _latest.append(f"{request}\n{status}, {took}{problem and ': '}{problem}\n\n{text}{cut}")
 
 
 def whole_body(response: httpx2.Response, cutoff: Cutoff) -> Any:  # noqa: ANN401 - JSON

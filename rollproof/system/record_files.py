@@ -34,11 +34,6 @@ LEFT_OUT = {"left out": True}
 """For a field that is written only if its value differs from its default."""
 
 
-def written(change: Callable[[Any], object]) -> dict[str, Callable[[Any], object]]:
-    """Return the metadata of a field whose value is written as `change` returns it."""
-    return {"change": change}
-
-
 def rounded(digits: int) -> dict[str, Callable[[Any], object]]:
     """Return the metadata of a number, of numbers by name, or of None, written with `digits` digits."""
 
@@ -47,7 +42,7 @@ def rounded(digits: int) -> dict[str, Callable[[Any], object]]:
             return {name: round(number, digits) for name, number in value.items()}
         return None if value is None else round(value, digits)
 
-    return written(change)
+    return {"change": change}
 
 
 class WrongRecord(ValueError):

@@ -113,7 +113,8 @@ class ComposeStack:
                 for removal, names in parts.items()
             ]
             time.sleep(POLL_SECONDS)
-        LockVolumes(project, ASK_SECONDS).clear()
+        lock = LockVolumes(project, ASK_SECONDS)
+        lock.remove(lock.records())
 
     def _up(self, *words: str) -> None:
         options = ["--detach", "--wait", f"--wait-timeout={UP_SECONDS}", "--no-build"]

@@ -100,7 +100,7 @@ def place(stack: Stack) -> Iterator[LockVolumes]:
     try:
         yield place
     finally:
-        place.clear()
+        place.remove(place.records())
         assert place.records() == {}
 
 

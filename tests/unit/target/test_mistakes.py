@@ -110,37 +110,13 @@ def test_a_mistake_has_both_sides(
     assert (problem.exit_code, len(str(problem).splitlines())) == (ExitCode.USAGE, 2)
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "is_missing"),
-    [
-        ("port = 9}", 'port = 9, tls = true, ca = "gone.pem"}', True),
-        (READER, '{file = "."}}\noperator', False),
-        # Its own words say what a missing file's would.
-        ("", WAIVER.replace("backup", "No such file or directory"), False),
-        ("", WAIVER.replace("backup", "x: expected a path that exists, observed y"), False),
-    ],
-)
-def test_only_a_missing_file_is_to_be_made(tmp_path: Path, old: str, new: str, *, is_missing: bool) -> None:
-    problem = _mistakes(_written(tmp_path, old, new))
-    assert problem.hint.startswith("make that file") is is_missing
-
-
-def test_a_mistake_is_told_before_secrets_that_are_not_set_yet(tmp_path: Path) -> None:
-    """Who has just written a profile has set none of them, and would be told of those alone."""
-    channels = ", ".join(f'{{env = "NOT_SET_{number}"}}' for number in range(12))
-    path = _written(
-        tmp_path, "", f"[premigration.team]\nchannels = [{channels}]\n[windows.phase1]\nstrat = 9"
-    )
-    assert str(_mistakes(path)).splitlines()[0].startswith("windows.phase1.")
-
-
 def test_a_problem_survives_the_way_between_processes() -> None:
     one = mistake(what="a", expected="b", observed="c", source="d", hint="e")
     two = pickle.loads(pickle.dumps(ProfileProblem([one, one])))  # noqa: S301 - our own bytes
     assert (two.what, two.hint, len(two.mistakes)) == ("profile", "e", 2)
     assert str(two) == str(ProfileProblem([one, one]))
-    wrong = pickle.loads(pickle.dumps(Wrong("b", "c", "a", missing=True)))  # noqa: S301
-    assert (str(wrong), wrong.missing) == ("a: expected b, observed c", True)
+    wrong = pickle.loads(pickle.dumps(Wrong("b", "c", "a", hint="d")))  # noqa: S301
+    assert (str(wrong), wrong.hint) == ("a: expected b, observed c", "d")
 
 
 @pytest.mark.parametrize("place", ['"{}" = 1\n', '"{}".x = 1\n', 'limits."{}" = 1\n'])
