@@ -159,7 +159,7 @@ def _describe(item: pytest.Item, result: TestResult) -> None:
     """Give the result its title, description and steps; a title that the check set stays."""
     if not allure_title(item):
         result.name = heading_of(item.name)
-    result.description = description(item)
+    result.description = "\n\n".join(_paragraphs(item))
     if _means in item.stash:
         result.labels.append(Label(name=MEANS, value=item.stash[_means].value))
     result.steps.extend(steps(item))
@@ -308,12 +308,9 @@ def note_error(item: pytest.Item, error: BaseException) -> None:
         item.stash[SIDES] = [Sides(expected=str(error.expected), observed=str(error.observed))]
 
 
-def description(item: pytest.Item) -> str:
-    """Return as Markdown the check's purpose, its expected and observed values, and its notes."""
-    return "\n\n".join(_paragraphs(item))
-
-
 def _paragraphs(item: pytest.Item) -> Iterator[str]:
+    """Yield as Markdown the check's purpose, its expected and observed values, and its notes."""
+
     def cell(text: str) -> str:
         """Return `text` on one line of escaped Markdown; its secrets would no longer be seen after that."""
         clean = " ".join(redactor_of(item.config).text(text).split())

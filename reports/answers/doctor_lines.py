@@ -51,22 +51,18 @@ def summary(lines: tuple[Line, ...]) -> str:
 
 def _columns(name: str, state: NeedState, text: str, width: int) -> Iterator[str]:
     begin = f"{name:<{width}}{state:<{_STATE}}"
-    yield from _wrapped(text, begin, " " * (width + _STATE))
+    # A path may be pasted: it is not cut in the middle.
+    lines = wrap(
+        _printable(text),
+        _WIDTH,
+        initial_indent=begin,
+        subsequent_indent=" " * (width + _STATE),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    yield from lines or [begin.rstrip()]
 
 
 def _printable(text: str) -> str:
     """Return what a server answers, which may hold anything, as a line of a terminal."""
     return "".join(one if one.isprintable() else _OTHER for one in " ".join(text.split()))
-
-
-def _wrapped(text: str, first: str, other: str) -> Iterator[str]:
-    # A path may be pasted: it is not cut in the middle.
-    lines = wrap(
-        _printable(text),
-        _WIDTH,
-        initial_indent=first,
-        subsequent_indent=other,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    return iter(lines or [first.rstrip()])

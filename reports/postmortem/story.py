@@ -195,14 +195,12 @@ def _what(record: IncidentRecord, timeline: Timeline, verdict: RunVerdict) -> st
         counts = asdict(phase.checks)
         checks.update({word: count for word, count in counts.items() if count})
     if checks:
-        end = (
-            max(event.ends for event in timeline.of(Kind.PHASE)) if timeline.of(Kind.PHASE) else timeline.end
-        )
+        end = _last_check(timeline)
         said = ", ".join(f"{count} {word}" for word, count in checks.items())
         parts.append(f"the last check ended at {_t(end, timeline)}: {said}")
     else:
         parts.append("no check of the rollback has run")
-    text = "; ".join(parts or ["no rollback is recorded"])
+    text = "; ".join(parts)
     return f"{text[:1].upper()}{text[1:]}."
 
 
@@ -226,9 +224,8 @@ def _outage(record: IncidentRecord, timeline: Timeline, verdict: RunVerdict) -> 
         )
     if timeline.zero_is == Since.START:
         return "No outage is recorded."
-    last = max((event.ends for event in timeline.of(Kind.PHASE)), default=timeline.end)
     if verdict.verified:
-        seconds = (last - timeline.zero).total_seconds()
+        seconds = (_last_check(timeline) - timeline.zero).total_seconds()
         return f"Users were out for {seconds:.0f} s, from {timeline.zero_is} to the last check{allowed}."
     least = (timeline.end - timeline.zero).total_seconds()
     exceeded = ", and is exceeded" if objective is not None and is_late(least, objective) else ""
@@ -236,6 +233,11 @@ def _outage(record: IncidentRecord, timeline: Timeline, verdict: RunVerdict) -> 
         f"No verified end of the outage is recorded: {least:.0f} s passed from {timeline.zero_is} to the "
         f"last event of this record{allowed}{exceeded}."
     )
+
+
+def _last_check(timeline: Timeline) -> datetime:
+    """Return when the last phase ended; the end of the last event without one."""
+    return max((event.ends for event in timeline.of(Kind.PHASE)), default=timeline.end)
 
 
 def _data(record: IncidentRecord) -> str:

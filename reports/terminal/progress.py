@@ -109,21 +109,6 @@ class Progress:
         finally:
             self._finish(task, mark, step, time.monotonic() - started)
 
-    @contextmanager
-    def line(self, text: str) -> Iterator[Callable[[str], None]]:
-        """Show a line that the body may change; it is gone at the end, and shown only on a terminal."""
-        task = self._add(text)
-
-        def change(text: str) -> None:
-            if self._live is not None and task is not None:
-                with self._lock:
-                    self._live.update(task, description=self._redact(text))
-
-        try:
-            yield change
-        finally:
-            self._remove(task)
-
     def say(self, text: str) -> None:
         """Print a line above the running steps."""
         with self._lock:
@@ -135,13 +120,10 @@ class Progress:
         with self._lock:
             return self._live.add_task(title, total=None)
 
-    def _remove(self, task: TaskID | None) -> None:
-        if self._live is not None and task is not None:
-            with self._lock:
-                self._live.remove_task(task)
-
     def _finish(self, task: TaskID | None, mark: str, step: ProgressStep, seconds: float) -> None:
         elapsed = time.monotonic() - self._started
         detail = f": {step.result}" if step.result else ""
-        self._remove(task)
+        if self._live is not None and task is not None:
+            with self._lock:
+                self._live.remove_task(task)
         self.say(f"[{elapsed:6.1f} s] {mark:<4} {step.title}{detail} ({seconds:.1f} s)")

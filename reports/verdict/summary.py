@@ -68,7 +68,8 @@ def lines(
         yield "  late", f"    {reason}", style
     if verdict.partial:
         yield "  not covered", f": {'; '.join(verdict.partial)}", style
-    yield "", f"  record  {shown_folder(folder)}: {', '.join(_record_files(folder))}", ""
+    there = [name for name in _RECORD_FILES if (folder / name).exists()]
+    yield "", f"  record  {shown_folder(folder)}: {', '.join(there)}", ""
     yield "", f"  {signature_of(verdict)}", ""
     yield from (("", note, "") for note in notes)
     said, text = verdict.said(green=green), conclusion(verdict, green=green)
@@ -118,11 +119,6 @@ def _blocked(verdict: RunVerdict) -> dict[str, list[str]]:
             reason = shortened(" ".join(phase.first.reason.split()), _LONGEST_BLOCKED)
             titles.setdefault(reason, []).append(TITLES[name])
     return titles
-
-
-def _record_files(folder: Path) -> list[str]:
-    """Return the names of the record's existing files."""
-    return [name for name in _RECORD_FILES if (folder / name).exists()]
 
 
 def report_command(folder: Path) -> str:

@@ -66,13 +66,11 @@ def code_of(parts: Sequence[Part]) -> int:
 def finish(lanes: Sequence[Sequence[Part]], progress: Progress) -> None:
     """Run the parts of each lane in turn, and the lanes side by side, to their ends."""
     running = list[Part]()
-    with progress.line("tests") as show:
-        while under_way := [found for lane in lanes if (found := _next(lane))]:
-            for ended in (part for part in running if part not in under_way):
-                progress.say(f"{ended.name}: {ended.state} ({ended.log})")
-            running = under_way
-            show(", ".join(f"{part.name} {part.state}" for part in under_way))
-            time.sleep(POLL_SECONDS)
+    while under_way := [found for lane in lanes if (found := _next(lane))]:
+        for ended in (part for part in running if part not in under_way):
+            progress.say(f"{ended.name}: {ended.state} ({ended.log})")
+        running = under_way
+        time.sleep(POLL_SECONDS)
     for ended in running:
         progress.say(f"{ended.name}: {ended.state} ({ended.log})")
 
