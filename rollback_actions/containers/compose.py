@@ -15,7 +15,7 @@ from rollback_actions.containers import volumes
 from rollproof.engines.compose_project import ComposeProject
 from rollproof.engines.engine import Container, Endpoint, Mount
 from rollproof.engines.factory import open_engine
-from rollproof.errors import ActionFailed, Problem
+from rollproof.errors import ActionFailed, Problem, listed
 from rollproof.profile.profile import Engine
 from rollproof.profile.sections import Address
 from rollproof.system.command import Deadline, run_command
@@ -110,7 +110,7 @@ class ComposeControl(ComposeProject):
         services = tuple(services)
         running = [c.id for c in self._containers(services) if c.running]
         if running:
-            run_command(["docker", "stop", *running], what=f"stop of {_list(services)}", deadline=limit)
+            run_command(["docker", "stop", *running], what=f"stop of {listed(services)}", deadline=limit)
         self._expect(services, "stopped", lambda c: not c.running and not c.restarting)
 
     def start(self, services: Iterable[str], *, deadline: float) -> None:
@@ -119,7 +119,7 @@ class ComposeControl(ComposeProject):
         services = tuple(services)
         stopped = [c.id for c in self._containers(services) if not c.running]
         if stopped:
-            run_command(["docker", "start", *stopped], what=f"start of {_list(services)}", deadline=limit)
+            run_command(["docker", "start", *stopped], what=f"start of {listed(services)}", deadline=limit)
         self._await_health(services, limit)
 
     def remove(self, service: str, *, deadline: float) -> None:
@@ -222,7 +222,7 @@ class ComposeControl(ComposeProject):
             self._await_health(images, limit)
         self._expect(
             images,
-            f"images {_list(sorted(set(images.values())))}",
+            f"images {listed(sorted(set(images.values())))}",
             lambda c: c.image_id == images[c.service],
         )
 
@@ -231,7 +231,7 @@ class ComposeControl(ComposeProject):
 
         Compose gives up as soon as a container that others wait for is unhealthy, however much time is left.
         """
-        force, what = ["--force-recreate"], f"re-creation of {_list(services)}"
+        force, what = ["--force-recreate"], f"re-creation of {listed(services)}"
         while True:
             try:
                 run_command([*command, *force, *services], what=what, deadline=limit)
@@ -294,9 +294,9 @@ class ComposeControl(ComposeProject):
         missing = [service for service in wanted if service not in existing]
         if missing:
             raise ActionFailed(
-                what=f"service {_list(missing)}",
+                what=f"service {listed(missing)}",
                 expected="a container",
-                observed=f"containers of {_list(existing) or 'no service'}",
+                observed=f"containers of {listed([*existing]) or 'no service'}",
                 source=f"project {self.profile.project}",
                 hint="correct the service's name in the profile, or create its container",
             )
@@ -311,7 +311,7 @@ class ComposeControl(ComposeProject):
         wrong = [container for container in containers if not right(container)]
         if wrong:
             raise ActionFailed(
-                what=f"containers of {_list(sorted({c.service for c in wrong}))}",
+                what=f"containers of {listed(sorted({c.service for c in wrong}))}",
                 expected=expected,
                 observed=", ".join(_describe(container) for container in wrong),
                 source=f"project {self.profile.project}",
@@ -350,10 +350,6 @@ def _describe(container: Container) -> str:
     health = f", {container.health}" if container.running and container.health else ""
     ended = "" if container.running else f" with exit code {container.exit_code}"
     return f"{container.name} {container.status}{ended}{health}, image {container.image_id[:19]}"
-
-
-def _list(names: Iterable[str]) -> str:
-    return ", ".join(names)
 
 
 def _override(images: Mapping[str, str]) -> str:

@@ -243,11 +243,11 @@ class _Response:
     def _decide(self, assessed: Assessed | None) -> Decision | ResponseOutcome:
         """Return the decision: after an investigation, if the case is not critical."""
         assessed = assessed or _assess(self.target, self.say)
-        self._record_assessed(assessed)
+        self.journal.write(ASSESSED, **assessed_details(assessed))
         still_bad = None
         if assessed.assessment.severity is Severity.NON_CRITICAL:
             assessed = self._investigate()
-            self._record_assessed(assessed)
+            self.journal.write(ASSESSED, **assessed_details(assessed))
             if assessed.assessment.severity is Severity.NON_CRITICAL:
                 still_bad = True
             elif _is_over(assessed.assessment):
@@ -263,9 +263,6 @@ class _Response:
             reason=decision.reason,
         )
         return decision
-
-    def _record_assessed(self, assessed: Assessed) -> None:
-        self.journal.write(ASSESSED, **assessed_details(assessed))
 
     def _investigate(self) -> Assessed:
         """Wait until the investigation's time is over, or it is critical; return the last assessment."""

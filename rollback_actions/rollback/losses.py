@@ -92,8 +92,8 @@ class Losses:
         with self._lock:
             self.accounts[name] = account
 
-    def finish(self, blind: Mapping[str, str]) -> Mapping[str, int]:
-        """Write all stores' accounts, record that the stores are restored, and return the total counts.
+    def finish(self, blind: Mapping[str, str]) -> None:
+        """Write all stores' accounts, and record that the stores are restored.
 
         `blind` are the stores where a writer may have been unseen, each with the reason.
         """
@@ -113,7 +113,6 @@ class Losses:
                 hint="make room there, or correct the permissions, then resume: the stores are restored",
             ) from None
         self.unfinished.restored(total.counts(), blind)
-        return total.counts()
 
     def _folders(self) -> list[Path]:
         return [self.unfinished.incident.folder / name for name in self.unfinished.record.windows]

@@ -35,7 +35,6 @@ _RECORD_SECONDS = 10.0
 class Session:
     """The things that every command works with."""
 
-    target: Target
     incident: Incident
     steps: Recorder
 
@@ -76,7 +75,7 @@ def open_session(
             ):
                 if lock.taken_from is not None:
                     _record_taking_over(lock.taken_from, journal, progress)
-                yield Session(target, found, Recorder(journal, progress, lock.require))
+                yield Session(found, Recorder(journal, progress, lock.require))
     typer.echo(f"incident: {found.folder}")
 
 

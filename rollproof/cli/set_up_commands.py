@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rollproof.cli.options import AsJson, IncidentId, Profile, TakeOver, examples
-from rollproof.errors import ExitCode, UsageProblem, shortened
+from rollproof.errors import ExitCode, UsageProblem
 from rollproof.home import typed
 from rollproof.incident.journal_steps import Step
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from rollproof.profile.profile import Target
 
 app = typer.Typer()
-_SHOWN = 120
 
 
 @app.command(
@@ -79,7 +78,7 @@ def doctor(profile: Profile, *, as_json: AsJson = False) -> None:
     try:
         target = load_target(profile)
     except ProfileProblem as problem:
-        code, name = ExitCode.USAGE, shortened(Redactor().text(profile.stem), _SHOWN)
+        code, name = ExitCode.USAGE, Redactor().text(profile.stem)
         lines = [
             *_mistakes(problem, Redactor().text),
             Line("all others", NeedState.UNKNOWN, "not asked", after="profile"),

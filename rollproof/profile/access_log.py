@@ -46,10 +46,9 @@ def _compiled(pattern: str) -> Any:  # noqa: ANN401 - RE2's own class, which has
     options.log_errors = False
     try:
         return re2.compile(pattern, options)
-    except (re2.error, UnicodeEncodeError) as error:
-        said = error.args[0].decode(errors="replace") if isinstance(error, re2.error) else "half a character"
+    except re2.error as error:
         expected = "a regular expression of RE2, without look-around and back-references"
-        raise Wrong(expected, f"{shown(pattern)}: {said}") from None
+        raise Wrong(expected, f"{shown(pattern)}: {error.args[0].decode(errors='replace')}") from None
 
 
 def _expression(pattern: str) -> str:

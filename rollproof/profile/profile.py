@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -371,16 +372,8 @@ def load_target(path: Path) -> Target:
     profile = _read(path)
     if unknown := [*_unknown(profile, path)]:
         raise ProfileProblem(unknown)
-    token = profile_directory.set(path.resolve().parent)
-    try:
+    with _explained(path):
         target = Target(**profile)
-    except ValidationError as error:
-        raise ProfileProblem(explain(error, path, PREFIX)) from None
-    except (SettingsError, RecursionError) as error:
-        wrong = Wrong("JSON where the key is a table", str(error), hint=f"override a single key: {_EXAMPLE}")
-        raise ProfileProblem([_mistake(wrong, f"variables {PREFIX}…", "the environment")]) from None
-    finally:
-        profile_directory.reset(token)
     for secret in target.secrets():
         remember(secret)
     return target
@@ -393,11 +386,21 @@ def load_stores(path: Path) -> Stores:
     for store in stores.values() if isinstance(stores, dict) else ():
         if isinstance(store, dict) and "operator" in store:
             store["operator"] = store.get("reader")
+    with _explained(path):
+        return Stores(**profile)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Take paths of the profile from its folder, and explain its mistakes."""
     token = profile_directory.set(path.resolve().parent)
     try:
-        return Stores(**profile)
+        yield
     except ValidationError as error:
         raise ProfileProblem(explain(error, path, PREFIX)) from None
+    except (SettingsError, RecursionError) as error:
+        wrong = Wrong("JSON where the key is a table", str(error), hint=f"override a single key: {_EXAMPLE}")
+        raise ProfileProblem([_mistake(wrong, f"variables {PREFIX}…", "the environment")]) from None
     finally:
         profile_directory.reset(token)
 

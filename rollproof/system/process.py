@@ -59,11 +59,9 @@ def unhung() -> AbstractContextManager[None]:
     return handled(signal.SIG_IGN, [signal.SIGHUP])
 
 
-@contextmanager
-def ended_as_by_ctrl_c() -> Iterator[None]:
+def ended_as_by_ctrl_c() -> AbstractContextManager[None]:
     """Let what asks a process to end raise `KeyboardInterrupt` in the body, unless somebody handles it."""
-    with handled(signal.default_int_handler, ours=True):
-        yield
+    return handled(signal.default_int_handler, ours=True)
 
 
 @contextmanager
