@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from threading import Lock
 from typing import Any, Protocol, TypeVar
 
 from rich.console import Console
@@ -70,7 +69,6 @@ class Round:
     record: Path
     results: list[Result] = field(default_factory=list)
     finished: bool = False
-    _lock: Lock = field(default_factory=Lock, repr=False)
 
     @property
     def passed(self) -> bool:
@@ -78,10 +76,9 @@ class Round:
         return self.finished and bool(self.results) and not any(result.wrong for result in self.results)
 
     def add(self, result: Result) -> None:
-        """Add a result; trials may run side by side."""
-        with self._lock:
-            self.results.append(result)
-            self._write()
+        """Add a result."""
+        self.results.append(result)
+        self._write()
 
     def finish(self) -> None:
         """Say that no trial is left."""

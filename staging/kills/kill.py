@@ -61,11 +61,10 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Undisturbed:
-    """A rollback that was not killed: the seconds of each step, its outcome, its incident's name."""
+    """A rollback that was not killed: the seconds of each step, and its outcome."""
 
     seconds: Mapping[str, float]
     outcome: Outcome
-    incident: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +140,7 @@ class Killer:
         # The first step is the command itself, which contains all others.
         _, *steps = steps_in(verify_journal(incident / JOURNAL))[0]
         seconds = {str(step.id): float((step.end or {})["seconds"]) for step in steps}
-        return Undisturbed(seconds, outcome, incident.name)
+        return Undisturbed(seconds, outcome)
 
     def kill(self, action: Action, step: str, after: float, undisturbed: Undisturbed | None) -> Result:
         """Kill `action` after `step` has run for `after` seconds, resume it, and compare.

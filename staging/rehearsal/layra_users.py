@@ -89,7 +89,6 @@ class LayraUser(User):
     def begin(self) -> str:
         """Begin a conversation with the user's selected model; return its id."""
         settings = self.client.get(f"/config/{self.name}/selected").raise_for_status()
-        self.account.reads += 1
         conversation = f"{self.name}_{uuid.uuid4()}"
         body = {
             "conversation_id": conversation,
@@ -120,7 +119,6 @@ class LayraUser(User):
         body = {"username": self.name, "knowledge_base_name": "Otters"}
         self.client.post("/base/knowledge_base", json=body).raise_for_status()
         (base,) = self.client.get(f"/base/users/{self.name}/knowledge_bases").raise_for_status().json()
-        self.account.reads += 1
         return str(base["knowledge_base_id"])
 
     def upload(self, base: str) -> str:
@@ -136,7 +134,6 @@ class LayraUser(User):
         """Search the knowledge base for a file; whoever sees it there relies on it."""
         body = {"keyword": mark, "page": 1, "page_size": 10}
         answer = self.client.post(f"/base/knowledge_bases/{base}/files", json=body).raise_for_status()
-        self.account.reads += 1
         found = bool(answer.json()["total"])
         self.account.acknowledged += [Write(Place.FILES, mark)] * found
         return found

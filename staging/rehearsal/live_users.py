@@ -55,7 +55,7 @@ class Write:
 
 @dataclass(slots=True)
 class Account:
-    """The users' own account of what they wrote and read."""
+    """The users' own account of what they wrote."""
 
     acknowledged: list[Write] = field(default_factory=list)
     refused: Counter[int] = field(default_factory=Counter)
@@ -63,9 +63,6 @@ class Account:
 
     cut_off: int = 0
     """The writes without an answer, or with half of one: nobody promised them."""
-
-    reads: int = 0
-    """The answers that were read: lists of files, and settings."""
 
     @contextmanager
     def write(self, place: str, mark: str) -> Iterator[None]:

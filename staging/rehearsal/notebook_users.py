@@ -52,7 +52,6 @@ class NotebookUser(User):
             found = self.client.get(
                 f"{self.notebook}/files", params={"word": self.awaited}
             ).raise_for_status()
-            self.account.reads += 1
             if found.json():
                 self.account.acknowledged.append(Write(NOTES, self.awaited))
                 self.awaited = ""

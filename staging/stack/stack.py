@@ -30,13 +30,12 @@ class Stack:
 
     root: Path
     slot: Slot = field(default_factory=lambda: Slot(first_slot()))
-    name: str = ""
     wanted: Shape = Shape.USUAL
 
     @property
     def project(self) -> str:
-        """The compose project: the slot's, unless the stack has its own name."""
-        return self.name or self.slot.project
+        """The slot's compose project."""
+        return self.slot.project
 
     @property
     def profile(self) -> Path:
