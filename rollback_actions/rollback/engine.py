@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -135,20 +134,10 @@ class _Run:
     @contextmanager
     def open(self, planned: PlannedStep, seconds: float | None = None) -> Iterator[ProgressStep]:
         """Open a step of the plan; it may take `seconds`, by default all that the rollback has for it."""
-        begun = time.monotonic()
         if seconds is None and planned.id.step not in _UNTIMED:
             seconds = self.deadline(planned.stage)
-        try:
-            with self.steps(planned.id.step, planned.id.of, seconds) as shown:
-                yield shown
-        except Problem as problem:
-            if seconds is not None and time.monotonic() - begun >= seconds:
-                had = self.limit.seconds
-                problem.add_note(
-                    f"HINT: set rollback_seconds = {2 * had:.0f} in the profile: {had:.0f} were used up."
-                    " A resumed rollback has more time as it is"
-                )
-            raise
+        with self.steps(planned.id.step, planned.id.of, seconds) as shown:
+            yield shown
 
     def supersede(self) -> None:
         """Give up the unfinished rollbacks that this one covers."""
