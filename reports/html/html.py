@@ -17,7 +17,7 @@ from reports.allure.metadata import report_name
 from reports.pictures.album import EVERY
 from reports.postmortem.story import FATES, Story
 from reports.text.page import html
-from reports.tools.node import TOOLS, NoReport, find_allure, run
+from reports.tools.node import NoReport, find_allure, run
 from rollproof.home import typed
 from rollproof.incident.incident import Incident, load_incident
 from rollproof.reading import read_regular
@@ -51,19 +51,14 @@ _LOGO = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32" fill="non
 
 
 def render(
-    incident_folder: Path,
-    front: str = "",
-    *,
-    tools: Path = TOOLS,
-    progress: Callable[[str], None] = lambda _text: None,
-    seconds: float = RENDER_SECONDS,
+    incident_folder: Path, front: str = "", *, progress: Callable[[str], None] = lambda _text: None
 ) -> Path:
     """Make `report.html` from all results of the incident in `incident_folder`, and return its path.
 
     `front` is the HTML of its first screen, before Allure's tree.
     """
     incident = load_incident(incident_folder)
-    allure = find_allure(progress, tools)
+    allure = find_allure(progress)
     with tempfile.TemporaryDirectory(prefix="rollproof-report-") as temporary:
         config, output = Path(temporary) / "allurerc.json", Path(temporary) / "report"
         config.write_text(json.dumps(_configuration(incident)), encoding="utf-8")
@@ -76,7 +71,7 @@ def render(
             ],
             what="report",
             hint=f"the results are untouched; try again, or open {RESULTS} with another Allure",
-            seconds=seconds,
+            seconds=RENDER_SECONDS,
         )
         page = with_front(sealed(read_regular(output / "index.html", _LARGEST_REPORT).decode()), front)
     report = incident_folder / REPORT
