@@ -46,11 +46,6 @@ def code_of_verdict(verdict: Verdict) -> ExitCode:
     return {Verdict.PASSED: ExitCode.VERIFIED, Verdict.FAILED: ExitCode.FAILED}.get(verdict, ExitCode.BROKEN)
 
 
-def _whole_numbers(window: tuple[float, float] | None) -> list[float] | None:
-    """Return 120, not 120.0, as people write windows."""
-    return window and [int(seconds) if float(seconds).is_integer() else seconds for seconds in window]
-
-
 # A field that `rollproof.system.record_files` leaves out at its default.
 _UNSAID = {"left out": True}
 
@@ -85,7 +80,7 @@ class PhaseVerdict:
 
     verdict: Verdict
     seconds: float
-    window: tuple[float, float] | None = field(metadata={"change": _whole_numbers})
+    window: tuple[float, float] | None
     checks: CheckCounts
     first: FirstRed | None = field(default=None, metadata=_UNSAID)
     partial: str | None = field(default=None, metadata=_UNSAID)
