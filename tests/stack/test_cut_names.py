@@ -115,9 +115,7 @@ def test_a_name_that_a_backup_cut_is_tolerated_once_it_is_restored_and_no_other(
         gone.callback(shutil.rmtree, taken.folder)
         assert f"{hash_of((cut,)):016x}" in taken.moved[text_of(target.references[REFERENCE])]
         assert {*map(text_of, target.references.values())} <= {*taken.moved}
-        told = (verifier.folder / "cut-names.jsonl").read_text()
-        assert " names moved, in " in told
-        assert cut not in told
+        assert cut not in (verifier.folder / "cut-names.jsonl").read_text()
 
         red = ("failed", " dangling, 0 records without a name; first: ")
         expect(verifier.run("phase4", *FOLLOWED), {CHECK: (*red, cut)})

@@ -14,7 +14,7 @@ from rollproof.home import version
 from rollproof.profile.profile import PREFIX
 from staging.stack.images import build_suite_image
 from staging.stack.stack import Stack
-from tests.stack.verifier import Verifier
+from tests.stack.verifier import Verifier, patient
 
 pytestmark = pytest.mark.timeout(1800)
 SECONDS = 600
@@ -46,7 +46,7 @@ def test_the_stack_is_verified_from_inside_a_container(
     """Every path of the profile is mounted where it is; what is written lies beside the profile's folders."""
     incidents = tmp_path / "incidents"
     incidents.mkdir()
-    settings = {**verifier.environment, "ROLLPROOF_FOLDERS__INCIDENTS": str(incidents)}
+    settings = {**verifier.environment, **patient(FOLDERS__INCIDENTS=str(incidents))}
     options = [
         "--network=host",
         # The files of this stack's secrets belong to who made them.
