@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import shlex
 import signal
 import subprocess
@@ -33,6 +34,7 @@ WITHHELD = "words that may quote a secret"
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 # Time for a program to clean up after the deadline, before it is killed.
 GRACE_SECONDS = 2.0
+_LONGEST_SECONDS = 7 * 86400.0  # the milliseconds of a poll are an int of C
 # Outputs of this process.
 STANDARD_OUTPUT, STANDARD_ERROR = 1, 2
 
@@ -139,12 +141,25 @@ def run_program(
     )
     code = None
     try:
-        with suppress(subprocess.TimeoutExpired):
-            code = process.wait(deadline.remaining)
+        code = _code_in_time(process, deadline)
         return code
     finally:
         if code is None:
             end_group(process, first, grace)
+
+
+def _code_in_time(process: subprocess.Popen[bytes], deadline: Deadline) -> int | None:
+    """Return the exit code of `process`, or None when the deadline has passed.
+
+    `Popen.wait` with a timeout looks again and again, up to 50 ms apart: longer than most calls of git take.
+    """
+    descriptor, ended = os.pidfd_open(process.pid), select.poll()
+    try:
+        ended.register(descriptor, select.POLLIN)
+        ended.poll(1000 * min(deadline.remaining, _LONGEST_SECONDS))
+    finally:
+        os.close(descriptor)
+    return process.poll()
 
 
 def run_command(
