@@ -151,10 +151,6 @@ def test_databases_are_judged_as_alembic_ends(data: st.DataObject) -> None:
     assert brought.judge(current, at_start=False).fit is (Fit.FITS if same else Fit.UNKNOWN)
 
 
-def test_a_database_without_a_revision_is_not_judged() -> None:
-    assert heads_of(TWO).judge((), at_start=True).fit is Fit.UNKNOWN
-
-
 @pytest.mark.parametrize(
     ("files", "words"),
     [

@@ -78,13 +78,6 @@ def test_new_records_are_exported_and_deleted_ones_come_back(
     assert _revived(incident) == ["b"]
 
 
-def test_without_changes_nothing_is_exported(sandbox: Sandbox, incident: Incident, plan: Plan) -> None:
-    sandbox.keepers["mysql"].words = {"a": "of release 1", "b": "of both"}
-    record = sandbox.run(plan, incident)
-    assert record.records == {"kept": 2, "restored": 0, "exported": 0, "revived": 0, "unaccounted": 0}
-    assert _exported(incident) == {}
-
-
 def test_where_a_digest_takes_as_long_as_the_records_none_is_asked_for(
     sandbox: Sandbox, incident: Incident, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -341,11 +334,6 @@ def test_only_stores_that_may_have_been_written_to_are_kept_again(
     }
     assert copies["02"]["redis"]["order"] == "of a user, between"
     assert set(_exported(incident, "redis", f"{LOST_WINDOW}-2")) == {"order"}
-
-
-def test_what_nobody_wrote_to_is_kept_once(sandbox: Sandbox, incident: Incident, plan: Plan) -> None:
-    _killed_once(sandbox, incident, plan)
-    assert [Path(one).name[-2:] for one in sandbox.run(plan, incident).copies] == ["01"]
 
 
 def test_what_the_first_run_could_not_read_stays_unknown_after_a_second(

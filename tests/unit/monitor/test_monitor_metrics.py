@@ -95,10 +95,7 @@ def _samples(count: int = 1, **probes: Probe) -> list[Sample]:
 
 def test_every_figure_is_told_in_base_units(watched: Watched) -> None:
     probes = {
-        "requests": replace(
-            requests(errors=5, log_ins=4, failed=1),
-            figures=requests(errors=5, log_ins=4, failed=1).figures,
-        ),
+        "requests": requests(errors=5, log_ins=4, failed=1),
         "health": value(20, ratio=1.5),
         "connections mysql": value(5),
         "containers": value(0),

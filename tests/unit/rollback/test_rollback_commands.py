@@ -442,8 +442,7 @@ def test_a_journal_that_was_taken_away_is_no_status(run: Ran) -> None:
     incident.write_rollback(unfinished.outcome(Verdict.PASSED, Moment.now()))
     unfinished.end()
     run("rollback", "status")
-    for name in ("journal.jsonl",):
-        (incident.folder / name).unlink()
+    (incident.folder / "journal.jsonl").unlink()
     said = run("rollback", "status", code=ExitCode.BROKEN)
     assert "broken   the journal: it holds nothing of this rollback" in said
     assert f"next: keep {incident.folder}, and verify the target: " in said
