@@ -33,37 +33,28 @@ def _without_its_manifest(backups: Path, name: str = NEWER) -> None:
     (backups / name / MANIFEST).unlink()
 
 
-def _not_finished(backups: Path) -> None:
-    _without_its_manifest(backups, f".{NEWER}.part")
-
-
-def _of_another_target(backups: Path) -> None:
-    _made(backups, "production")
-
-
 def _edited(backups: Path) -> None:
     manifest = _made(backups) / MANIFEST
     manifest.write_text(manifest.read_text().replace("cccc", "dddd", 1))
-
-
-def _cut(backups: Path) -> None:
-    (_made(backups) / MANIFEST).write_text("{")
 
 
 @pytest.mark.parametrize(
     ("fault", "observed"),
     [
         (_without_its_manifest, f"one without {MANIFEST}: it was cut"),
-        (_not_finished, "one that was begun and is not finished: it was cut, or it runs"),
-        (_of_another_target, "one of target production"),
+        (
+            lambda backups: _without_its_manifest(backups, f".{NEWER}.part"),
+            "one that was begun and is not finished: it was cut, or it runs",
+        ),
+        (lambda backups: _made(backups, "production"), "one of target production"),
         (_edited, "a damaged one: content that does not match its SHA-256 in its manifest"),
-        (_cut, "a damaged one: "),
+        (lambda backups: (_made(backups) / MANIFEST).write_text("{"), "a damaged one: "),
         (Path.mkdir, "none"),
         (lambda _: None, "none"),
     ],
 )
 def test_a_newest_backup_that_cannot_serve_is_refused(
-    fault: Callable[[Path], None], observed: str, tmp_path: Path
+    fault: Callable[[Path], object], observed: str, tmp_path: Path
 ) -> None:
     fault(tmp_path / "backups")
     with pytest.raises(Mismatch) as refused:

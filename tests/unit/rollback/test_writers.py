@@ -148,12 +148,8 @@ def test_a_store_that_does_not_tell_is_named(sandbox: Sandbox, incident: Inciden
             assert watch.blind() == {"mysql": "a store of its kind does not list its clients"}
 
 
-def _seen_all_the_time(sandbox: Sandbox, store: str, account: str) -> None:
-    sandbox.clients[store].found.append(Client(account, "10.0.0.9"))
-
-
 def test_a_client_on_the_operators_account_is_a_writer_too(sandbox: Sandbox, incident: Incident) -> None:
-    _seen_all_the_time(sandbox, "mysql", "operator")
+    sandbox.clients["mysql"].found.append(Client("operator", "10.0.0.9"))
     with pytest.raises(WriterSeen, match=r"client operator@10\.0\.0\.9 of mysql, seen at 20"):
         sandbox.run(plan_database(sandbox.target, "mysql"), incident)
     assert sandbox.keepers["mysql"].words["a"] == "of release 2"

@@ -18,7 +18,6 @@ from kafka.errors import (
     KafkaTimeoutError,
     RequestTimedOutError,
     SaslAuthenticationFailedError,
-    TopicAuthorizationFailedError,
 )
 from pydantic import SecretStr
 from pymilvus import MilvusClient
@@ -130,7 +129,6 @@ CASES = [
     (MYSQL, pymysql.err.OperationalError(2003, "Can't connect"), UNREACHABLE),
     (MYSQL, pymysql.err.OperationalError(2013, "Lost connection"), UNREACHABLE),
     (MONGODB, OperationFailure("Authentication failed", 18), OTHER),
-    (MONGODB, OperationFailure("not authorized", 13), OTHER),
     (MONGODB, ExecutionTimeout("operation exceeded time limit", 50), TIMEOUT),
     (MONGODB, ServerSelectionTimeoutError("refused"), TIMEOUT),
     (REDIS, redis.AuthenticationError("invalid username-password pair"), OTHER),
@@ -140,7 +138,6 @@ CASES = [
     (REDIS, redis.ConnectionError("refused"), UNREACHABLE),
     (REDIS, _late(), TIMEOUT),
     (KAFKA, SaslAuthenticationFailedError("Authentication failed"), OTHER),
-    (KAFKA, TopicAuthorizationFailedError("jobs"), OTHER),
     (KAFKA, KafkaConnectionError("socket disconnected"), UNREACHABLE),
     (KAFKA, ConnectionRefusedError(111, "Connection refused"), UNREACHABLE),
     (KAFKA, TimeoutError("timed out"), TIMEOUT),
