@@ -146,16 +146,10 @@ def test_a_beat_that_is_missing_or_off_is_red(target: Target, samples: tuple[Sam
             "observed none of health (unknown: late)",
         ),
         (
-            {**WELL, "disk": Probe(None, 4.0, "unknown: still", kind=DISK)},
-            "observed none of disk (unknown: still)",
-        ),
-        ({**WELL, "store redis": REFUSED}, "not well: store redis (refused)"),
-        (
             {**WELL, "disk": Probe(None, 4.0, "unknown: still", kind=DISK), "store redis": REFUSED},
             "observed none of disk (unknown: still); not well: store redis (refused)",
         ),
         ({"disk": Probe(True, 0.1, "fine", kind=DISK)}, "observed no probe of health"),
-        ({}, "observed no probe of health"),
     ],
 )
 def test_what_is_unwell_or_unknown_is_red(target: Target, probes: dict[str, Probe], said: str) -> None:

@@ -88,15 +88,9 @@ def test_the_newest_set_is_told_by_when_it_was_taken_not_by_its_name(sandbox: Sa
     assert named.folder.name == "to be kept"
 
 
-def _lost_index(index: Path) -> None:
-    index.unlink()
-
-
-def _cut_index(index: Path) -> None:
-    os.truncate(index, index.stat().st_size - 1)
-
-
-@pytest.mark.parametrize("damage", [_lost_index, _cut_index])
+@pytest.mark.parametrize(
+    "damage", [Path.unlink, lambda index: os.truncate(index, index.stat().st_size - 1)], ids=["gone", "cut"]
+)
 def test_a_backup_whose_index_is_damaged_is_refused(sandbox: Sandbox, damage: Callable[[Path], None]) -> None:
     (manifest,) = sandbox.target.folders.backups.glob("*/set.json")
     damage(manifest.parent / "index" / "mysql.db")
