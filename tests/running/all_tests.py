@@ -66,6 +66,7 @@ def code_of(parts: Sequence[Part]) -> int:
 def finish(lanes: Sequence[Sequence[Part]], progress: Progress) -> None:
     """Run the parts of each lane in turn, and the lanes side by side, to their ends."""
     running = list[Part]()
+    progress.say(f"running the tests; to watch them: tail -f {FOLDER}/*.log")
     while under_way := [found for lane in lanes if (found := _next(lane))]:
         for ended in (part for part in running if part not in under_way):
             progress.say(f"{ended.name}: {ended.state} ({ended.log})")
