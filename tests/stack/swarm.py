@@ -33,8 +33,6 @@ def two_nodes() -> Iterator[None]:
     """Let docker ask the manager of a new swarm meanwhile; skip, with the reason, where none can be made."""
     if os.geteuid() != 0 or which("unshare") is None:
         pytest.skip("a swarm of two nodes needs the right to make namespaces: run this as root")
-    if which("busybox") is None:
-        install("busybox-static", report=print)
     try:
         with pytest.MonkeyPatch.context() as patched:
             patched.setenv("DOCKER_CONFIG", swarm("up"))
@@ -48,6 +46,8 @@ def make_images(folder: Path, contexts: Sequence[str]) -> tuple[str, str]:
     """Make the images of two releases in the engines of `contexts`; return their ids."""
     programs = folder / "image" / "bin"
     programs.mkdir(parents=True)
+    if which("busybox") is None:
+        install("busybox-static", report=print)
     (programs / "busybox").write_bytes(Path(str(which("busybox"))).read_bytes())
     (programs / "busybox").chmod(0o755)
     for name in _PROGRAMS:
