@@ -99,7 +99,8 @@ def wreck_stores(operators: Operators, names: Iterable[str] = STORES) -> dict[st
 def wreck_service(stack: Stack, service: str) -> None:
     """Point the tag of `service` at another image, and run its container on that."""
     tag = f"{stack.project}/{service}:current"
-    run(["docker", "tag", f"{PREFIX}/redis", tag], seconds=SECONDS, hint=LOOK)
+    # It declares no volume: one that does would leave an anonymous volume at each wreck.
+    run(["docker", "tag", f"{PREFIX}/base", tag], seconds=SECONDS, hint=LOOK)
     options = ["--detach", "--no-build", "--no-deps", "--force-recreate"]
     stack.compose("up", *options, service, seconds=SECONDS)
 
