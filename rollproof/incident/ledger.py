@@ -21,6 +21,7 @@ from rollproof.system.clock import Moment
 from rollproof.system.files import LineWriter
 from rollproof.system.record_files import (
     LEFT_OUT,
+    as_json,
     load_lines,
     load_record,
     write_record,
@@ -169,10 +170,18 @@ class Run:
         path = self.folder / BEGUN.format(phase)
         return load_record(Begun, path).at if path.exists() else None
 
-    def writer(self) -> LineWriter:
-        """Return a writer that appends to this run's results; each is given as `as_json`."""
+    def writer(self) -> ResultWriter:
+        """Return a writer that appends to this run's results."""
         # Not synced: a result that is lost in a crash of the machine counts as never reported.
-        return LineWriter(self.folder / RUN_RESULTS, synced=False)
+        return ResultWriter(self.folder / RUN_RESULTS, synced=False)
+
+
+class ResultWriter(LineWriter):
+    """Appends the results of checks to a file, as they end."""
+
+    def write(self, result: Result) -> None:
+        """Append one result; raises `OSError` if it could not be written whole."""
+        self.append(as_json(result))
 
 
 def runs(incident: Path) -> list[Run]:

@@ -29,7 +29,7 @@ from rollproof.profile.bands import Bands
 from rollproof.profile.profile import Target
 from rollproof.record_names import CONTACTS, JOURNAL, LOST_WINDOW, RESPONSE, SAMPLES, UNFINISHED
 from rollproof.system.clock import Moment
-from rollproof.system.record_files import as_json, write_record
+from rollproof.system.record_files import write_record
 from rollproof.team.contact_record import ACKNOWLEDGED, ALERTED, ASSESSED, DECIDED, Alert
 from rollproof.verdict import Verdict
 from tests.unit.clock import Clock
@@ -207,7 +207,7 @@ class MadeIncident:
                     (Verdict.FAILED, "users: expected 3, observed 2") if bad else (Verdict.PASSED, "")
                 )
                 notes = (Note("blind spot: updated_at is excluded"),) if number == 1 else ()
-                writer.append(as_json(Result(check, phase, verdict, 1.5, reason, Moment.now(), notes)))
+                writer.write(Result(check, phase, verdict, 1.5, reason, Moment.now(), notes))
         writer.close()
         return run
 

@@ -17,7 +17,6 @@ from rollproof.incident.incident import find_or_create_change
 from rollproof.incident.ledger import Note, NoteKind, Planned, Result, Run
 from rollproof.runbook import STEPS
 from rollproof.system.clock import Moment
-from rollproof.system.record_files import as_json
 from rollproof.verdict import Verdict
 from tests.unit.command_line import Ran
 from tests.unit.sandbox import SECRET
@@ -84,7 +83,7 @@ def gated(run: Ran, monkeypatch: pytest.MonkeyPatch) -> Callable[[Verdict], None
             for step in STEPS:
                 ended = verdict if step == "step2" else Verdict.PASSED
                 said = "" if ended is Verdict.PASSED else f"it holds {SECRET}"
-                writer.append(as_json(Result(f"test_{step}", step, ended, 0.1, said, now, NOTES)))
+                writer.write(Result(f"test_{step}", step, ended, 0.1, said, now, NOTES))
             writer.close()
             (change.folder / "gate.md").write_text("# the page\n", encoding="utf-8")
             return {Verdict.PASSED: ExitCode.VERIFIED, Verdict.FAILED: ExitCode.FAILED}.get(

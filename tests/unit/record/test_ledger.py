@@ -16,7 +16,6 @@ from rollproof.incident.tally import run_verdicts, runs_of_span, tally
 from rollproof.profile.profile import Window, Windows
 from rollproof.runbook import PHASES
 from rollproof.system.clock import Moment
-from rollproof.system.record_files import as_json
 from rollproof.verdict import FirstRed, Verdict, combine
 
 
@@ -33,7 +32,7 @@ def _run(incident: Incident, *phases: str, verdict: Verdict = Verdict.PASSED, re
     for phase in phases if report else ():
         reason = "" if verdict is Verdict.PASSED else "why"
         with closing(run.writer()) as results:
-            results.append(as_json(Result(f"{phase}::check", phase, verdict, 0.1, reason, Moment.now())))
+            results.write(Result(f"{phase}::check", phase, verdict, 0.1, reason, Moment.now()))
     return run
 
 
@@ -154,8 +153,8 @@ def test_blocked_checks_take_no_time(incident: Incident) -> None:
     ran = Moment.now()
     late = Moment(wall=ran.wall, since_boot=ran.since_boot + 100, boot=ran.boot)
     with closing(run.writer()) as results:
-        results.append(as_json(Result("ran", "phase1", Verdict.PASSED, 2.0, "", ran)))
-        results.append(as_json(Result("blocked", "phase1", Verdict.BLOCKED, 0.0, "why", late)))
+        results.write(Result("ran", "phase1", Verdict.PASSED, 2.0, "", ran))
+        results.write(Result("blocked", "phase1", Verdict.BLOCKED, 0.0, "why", late))
     assert tally(incident, Windows()).phases["phase1"].seconds == 2.0
 
 

@@ -20,7 +20,6 @@ from rollproof.incident.tally import tally
 from rollproof.record_names import JOURNAL, POST_MORTEM
 from rollproof.redaction.redactor import Redactor
 from rollproof.system.clock import Moment
-from rollproof.system.record_files import as_json
 from rollproof.verdict import Verdict
 from tests.unit.made_incident import SECRET_KEY, MadeIncident
 from tests.unit.record.test_ledger import late
@@ -69,16 +68,14 @@ def failed(made: MadeIncident) -> None:
     writer = run.writer()
     gone = "kafka: expected an answer within 5 s, observed Connection refused (from kafka:9092)"
     made.clock.turn(4)
-    writer.append(as_json(Result(runs[0], "phase1", Verdict.PASSED, 1.0, "", Moment.now())))
+    writer.write(Result(runs[0], "phase1", Verdict.PASSED, 1.0, "", Moment.now()))
     for check in topics:
         result = Result(check, "phase2", Verdict.BROKEN, 5.0, gone, Moment.now(), means=Meaning.UNREACHABLE)
-        writer.append(as_json(result))
+        writer.write(result)
     for number, check in enumerate(users):
         reason = f"records of shop: expected the baseline's, observed missing {number + 1}"
-        writer.append(
-            as_json(
-                Result(check, "phase4", Verdict.FAILED, 2.0, reason, Moment.now(), means=Meaning.DATA_LOSS)
-            )
+        writer.write(
+            Result(check, "phase4", Verdict.FAILED, 2.0, reason, Moment.now(), means=Meaning.DATA_LOSS)
         )
     writer.close()
     late(run, "phase1", 500)
