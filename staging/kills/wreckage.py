@@ -100,7 +100,7 @@ def wreck_service(stack: Stack, service: str) -> None:
     """Point the tag of `service` at another image, and run its container on that."""
     tag = f"{stack.project}/{service}:current"
     # It declares no volume: one that does would leave an anonymous volume at each wreck.
-    run(["docker", "tag", f"{PREFIX}/base", tag], seconds=SECONDS, hint=LOOK)
+    run(["docker", "tag", f"{PREFIX}/kafka", tag], seconds=SECONDS, hint=LOOK)
     options = ["--detach", "--no-build", "--no-deps", "--force-recreate"]
     stack.compose("up", *options, service, seconds=SECONDS)
 
