@@ -6,6 +6,7 @@ An emergency rollback is killed in `test_respond.py`, and `test_kill_walk.py` ki
 
 from __future__ import annotations
 
+import shlex
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -60,7 +61,8 @@ def test_a_rollback_of_a_service_that_is_killed_is_taken_over_and_resumed(
     def looked_at() -> list[Mark]:
         status = verifier.actions("rollback", "status")
         assert ", which has ended; add --take-over\n" in status.stdout
-        assert "rollback resume --take-over --target=" in status.stdout.splitlines()[-1]
+        target = shlex.quote(f"--target={verifier.stack.profile}")
+        assert f"rollback resume --take-over {target}" in status.stdout.splitlines()[-1]
         assert "--take-over" in _refused(verifier, "which has ended", "resume")
         return action.mark()
 

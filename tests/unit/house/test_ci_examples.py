@@ -68,8 +68,10 @@ def test_the_script_ends_with_the_code_of_the_gate(path: Path, tmp_path: Path) -
         '#!/bin/sh\n[ "$1" = bundle ] && exit "$BUNDLED"\necho "{\\"result\\": $RESULT}"\nexit "$GATED"\n'
     )
     (tmp_path / "rollproof").chmod(0o755)
+    # The first line of a script takes no path with a space.
+    (tmp_path / "python").symlink_to(sys.executable)
     (tmp_path / "jq").write_text(
-        f"#!{sys.executable}\nimport json, sys\n"
+        f"#!{tmp_path / 'python'}\nimport json, sys\n"
         "found = json.load(open(sys.argv[3]))['result'] or {}\n"
         "print(found.get(sys.argv[2].split()[0].rpartition('.')[2], ''))\n"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from shlex import quote
 from types import SimpleNamespace
 from typing import cast
 
@@ -62,7 +63,7 @@ def test_a_store_whose_driver_is_not_installed_says_what_to_install(monkeypatch:
         "rollproof.stores.milvus.reader: expected the package pymilvus, observed none"
         f" (from the environment {sys.prefix})\n"
         f"HINT: install all that operators.lock names: uv pip install "
-        f"--python={sys.executable} --requirement={ROOT / 'operators.lock'}"
+        f"--python={quote(sys.executable)} --requirement={quote(str(ROOT / 'operators.lock'))}"
     )
 
 
