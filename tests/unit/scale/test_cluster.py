@@ -66,6 +66,8 @@ def dask(folder: Path, control: Path) -> Iterator[DaskCluster]:
         "ROLLPROOF_TARGET": str(theirs),
         CONTROL: str(control),
         "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1",
+        # A worker has no part in reserve, which would count as one that it died of.
+        "DASK_DISTRIBUTED__SCHEDULER__WORKER_SATURATION": "1.0",
     }
     preload = str(ROOT / "tests/unit/scale/stand_in.py")
     with DaskCluster(folder / "cluster", environment, preload) as running:
