@@ -69,6 +69,8 @@ def _interrupt(report: Callable[[RunEnd], None], *, again: bool) -> int:
 
 if __name__ == "__main__":
     side_by_side.END_SECONDS = 1.0
+    # A job of a shell's background has Ctrl-C ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     found, interrupted = verify_targets(sys.argv[3:], check, FOLDER, int(sys.argv[2]), lambda _: None)
     outcomes = {outcome.name: as_json(outcome) for outcome in found}
     sys.stdout.write(json.dumps({"outcomes": outcomes, "interrupted": interrupted}))
