@@ -38,6 +38,9 @@ EVERY = range(PARTS)
 EXPECTED = {part: digest_of(part) for part in EVERY}
 SECONDS = 60.0
 
+# Dask's client leaves its socket to a scheduler that was killed to the garbage collection.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
