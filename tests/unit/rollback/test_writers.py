@@ -91,7 +91,7 @@ def test_a_client_fails_it_when_every_restore_has_ended(sandbox: Sandbox, incide
 def test_one_that_was_stopped_may_take_a_moment_to_hang_up(
     sandbox: Sandbox, incident: Incident, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writers, "SETTLE_SECONDS", 60.0)
+    monkeypatch.setattr(writers, "SETTLE_SECONDS", 10.0)
     gone = iter([[Client("app", "10.0.0.9")]])
     sandbox.clients["mysql"].others = lambda: next(gone, [])  # type: ignore[method-assign]
     sandbox.run(plan_database(sandbox.target, "mysql"), incident)

@@ -38,9 +38,6 @@ EVERY = range(PARTS)
 EXPECTED = {part: digest_of(part) for part in EVERY}
 SECONDS = 60.0
 
-# Dask's client leaves its socket to a scheduler that was killed to the garbage collection.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -285,10 +282,10 @@ def test_a_worker_with_another_profile_is_broken(target: Target, three: DaskClus
 def test_a_scheduler_without_workers_or_that_trusts_others_or_is_gone_is_broken(
     target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rollproof.scale.cluster._SECONDS", 2.0)
     with DaskCluster(tmp_path / "alone") as alone:
         with Cluster(target, alone.profile()) as cluster:
             assert "expected at least 1 worker, observed none" in str(refused(digests_of(cluster, tmp_path)))
+        monkeypatch.setattr("rollproof.scale.cluster._SECONDS", 2.0)
         _, certificate, key = make_certificates(tmp_path / "strangers")
         stranger = alone.profile().model_copy(update={"certificate": certificate, "key": key})
         with Cluster(target, stranger) as cluster:
@@ -300,6 +297,8 @@ def test_a_scheduler_without_workers_or_that_trusts_others_or_is_gone_is_broken(
         assert refused(digests_of(cluster, tmp_path)).means is Meaning.UNREACHABLE
 
 
+# Dask's client leaves its socket to a scheduler that was killed to the garbage collection.
+@pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
 def test_a_scheduler_that_ends_midway_is_broken(
     target: Target, dask: DaskCluster, tmp_path: Path, control: Path
 ) -> None:
