@@ -14,12 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.running.cut import Share, cut
-from tests.running.places import Places
+from tests.running.cut import VARIANT, Share, cut
 
 pytest_plugins = ["pytester"]
 
 ROOT = Path(__file__).resolve().parent.parent
+LONG = ROOT / "tests" / "long"
+"""The tests of `./run tests --all` alone."""
 
 PROFILE = """
 name = "sandbox"
@@ -92,12 +93,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make warnings fail tests, but not checks: a library's coming change must not turn a check red.
-
-    Give each worker a place.
-    """
-    if not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Places(), "rollproof-places")
+    """Make warnings fail tests, but not checks: a library's coming change must not turn a check red."""
     config.addinivalue_line("filterwarnings", "error")
     # Of Kafka's library, on Python 3.11 and 3.12.
     config.addinivalue_line("filterwarnings", "ignore:(read|open)_text is deprecated:DeprecationWarning")
@@ -117,6 +113,9 @@ def pytest_collection_finish() -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Choose the long tests that ``--long`` asks for; the others are of its first part."""
+    for item in items:
+        if item.path.is_relative_to(LONG) and item.get_closest_marker("long") is None:
+            item.add_marker(VARIANT)
     markers = {item.nodeid: item.get_closest_marker("long") for item in items}
     long = {test: float(marker.kwargs["minutes"]) for test, marker in markers.items() if marker is not None}
     share = Share.read(config.getoption("long")) if config.getoption("long") else None

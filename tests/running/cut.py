@@ -11,12 +11,10 @@ import pytest
 
 from rollproof.errors import UsageProblem
 
-STACKS = 3
-"""Number of stacks that share the tests of the real servers."""
 VARIANT = pytest.mark.long(minutes=0.1)
-"""Of a test whose rule another one shows in the default run, with other data or another way to it."""
+"""Of a case whose rule another case shows in the default run, with other data or another way to it."""
 # Minutes of the default run, which belongs to the first part.
-DEFAULT_MINUTES = 20.0
+DEFAULT_MINUTES = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +58,5 @@ def cut(tests: Mapping[str, float], parts: int) -> list[set[str]]:
     for test, own in sorted(tests.items(), key=lambda item: (-item[1], item[0])):
         least = min(range(parts), key=lambda part: (minutes[part], part))
         found[least].add(test)
-        # Stacks share them.
-        minutes[least] += own / STACKS
+        minutes[least] += own
     return found

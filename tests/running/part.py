@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ class Part:
     folder: Path
     background: bool = False
     code: int | None = None
+    seconds: float = 0.0
+    _began: float = 0.0
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -63,6 +66,7 @@ class Part:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self._began = time.monotonic()
         if self.background:
             _yield_as_a_session(self._process.pid)
 
@@ -71,7 +75,7 @@ class Part:
         if self._process is None:
             self.start()
         elif self.code is None:
-            code = self._process.poll()
+            code, self.seconds = self._process.poll(), time.monotonic() - self._began
             # Of workers that all crashed at their start, pytest says that they had no test.
             crashed = code == ExitCode.NOTHING_SELECTED and "node down: " in self._said()
             self.code = ExitCode.FAILED if crashed else code

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from rollproof.engines.engine import Container, ContainerEngine
 from staging.stack.stack import Stack
 from staging.target.operators import undone
 from tests.stack.scratch_project import docker, pause
+from tests.waiting import until
 
 WAIT_SECONDS = 180.0
 RECREATION_SECONDS = 300.0
@@ -52,17 +52,11 @@ class Containers:
 
     def wait_until(self, service: str, **state: object) -> None:
         """Wait until the container of `service` is in a state: ``health="healthy"``."""
-        give_up = time.monotonic() + WAIT_SECONDS
-        while (observed := {name: getattr(self.of(service), name) for name in state}) != state:
-            assert time.monotonic() < give_up, f"{service}: expected {state}, observed {observed}"
-            time.sleep(0.2)
+        until(lambda: {name: getattr(self.of(service), name) for name in state}, lambda found: found == state)
 
     def wait_for_processes(self, service: str, count: int) -> None:
         """Wait until the container of `service` has at least as many processes as `count`."""
-        give_up = time.monotonic() + WAIT_SECONDS
-        while (observed := self.engine.usage()[self.of(service).id].pids) < count:
-            assert time.monotonic() < give_up, f"{service}: expected {count} processes, observed {observed}"
-            time.sleep(0.2)
+        until(lambda: self.engine.usage()[self.of(service).id].pids, lambda found: found >= count)
 
     def recreate(self, service: str) -> None:
         """Put the container of `service` back to what its compose file says."""

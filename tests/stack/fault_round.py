@@ -27,8 +27,8 @@ from staging.rounds import Result, Round
 from staging.stack.stack import Stack
 from staging.target.operators import Operators, operators_of
 from tests.stack import damage
-from tests.stack.reading.registry import SUBJECTS
-from tests.stack.reading.subject import Given, Subject
+from tests.stack.stores.reading.registry import SUBJECTS
+from tests.stack.stores.reading.subject import Given, Subject
 from tests.stack.verifier import Verifier
 
 Kind = Literal["content", "golden", "schema", "positions", "references", "index", "restart"]

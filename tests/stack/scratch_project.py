@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import subprocess
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rollback_actions.containers.compose import ComposeControl
 from rollproof.engines.compose import ComposeEngine
 from rollproof.engines.engine import Container
 from rollproof.profile.profile import Engine
+from tests.waiting import until
 
-PAUSES = 5
 # `data` holds a volume, is healthy until /data/sick exists, and gives up when /data/dead exists at its start.
 COMPOSE_FILE = """
 services:
@@ -86,13 +86,12 @@ def compose(project: ScratchProject, *arguments: str) -> None:
 def pause(*containers: str) -> None:
     """Freeze containers, by id or name. The kernel may refuse while processes fork: it is asked again."""
     for container in containers:
-        command = ["docker", "pause", container]
-        for _ in range(PAUSES):
-            done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
-            if not done.returncode:
-                break
-            time.sleep(1)
-        assert done.returncode == 0, done.stderr
+        until(partial(_paused, container))
+
+
+def _paused(container: str) -> bool:
+    command = ["docker", "pause", container]
+    return subprocess.run(command, check=False, capture_output=True, timeout=60).returncode == 0
 
 
 def docker(*arguments: str, seconds: float = 180) -> str:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -33,30 +30,17 @@ from rollproof.stores.package import write_package
 from staging.stack.slot import Slot
 from staging.stack.stack import Stack
 from staging.target.action_runs import PATIENT, UNHURRIED, apart
-from tests.fork_server import ForkServer
 from tests.pytester.conftest import Outcome
+from tests.stack import forked
+from tests.waiting import until
 
 # A test ends sooner by its own limit, unless it says that it takes long.
 CHECKS_SECONDS = 1500
 ACTIONS_SECONDS = 900
-WELL_SECONDS = 300.0
 # Checks warn of nothing, in no state of the stack. That pytest cannot clear an old folder is not theirs.
-STRICT = ("-Werror", "-Wignore:(rm_rf) error removing:pytest.PytestWarning")
-# What commands import when they need it. Some of it takes a second, in each of hundreds of processes.
-DRIVERS = ("pymysql", "pymongo", "redis", "minio", "kafka", "pymilvus")
+STRICT = ("-Werror", "-Wignore:(rm_rf) error removing:pytest.PytestWarning", forked.UNREWRITTEN)
 # A verdict, and words that the reason holds.
 Red = tuple[str, ...]
-
-
-@cache
-def forks() -> ForkServer:
-    """What commands are forks of, which have to do with the stack what an operator's would.
-
-    That they work from nothing too is shown where the runbook's scripts are run, and the gate.
-    """
-    server = ForkServer(("rollproof.cli.command_line", *DRIVERS))
-    atexit.register(server.close)
-    return server
 
 
 @dataclass(frozen=True)
@@ -105,7 +89,7 @@ class Verifier:
     ) -> subprocess.CompletedProcess[str]:
         """Run `python -m module` to its end in a process that has imported everything already."""
         environment = {**self.environment, **variables}
-        return forks().run(module, *arguments, folder=self.root, environment=environment, seconds=seconds)
+        return forked.run(module, arguments, self.root, environment, seconds)
 
     def script(self, name: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run one of the runbook's own commands below `deploy` to its end; output and errors are kept."""
@@ -151,13 +135,13 @@ class Verifier:
             text=True,
             start_new_session=True,
         )
-        give_up = time.monotonic() + ACTIONS_SECONDS
+
+        def come() -> list[Path]:
+            assert process.poll() is None, f"it ended before it came to the step {step}"
+            return [path for path, times in self._times(step).items() if times > before[path]]
+
         try:
-            while not (come := [path for path, times in self._times(step).items() if times > before[path]]):
-                assert process.poll() is None, f"it ended before it came to the step {step}"
-                assert time.monotonic() < give_up, f"it never came to the step {step}"
-                time.sleep(0.1)
-            yield process, come[0]
+            yield process, until(come)[0]
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -241,7 +225,6 @@ class Verifier:
 
     def _wait_until_well(self) -> None:
         """Wait for health: what earlier tests paused or restarted is unhealthy until its next check."""
-        end = time.monotonic() + WELL_SECONDS
         engine = open_engine(load_target(self.stack.profile).engine)
 
         def unwell() -> list[str]:
@@ -249,9 +232,7 @@ class Verifier:
             # Of a stranger's stack some containers have done their work and ended.
             return [one.name for one in found if one.running and not one.healthy]
 
-        while names := unwell():
-            assert time.monotonic() < end, f"not well within {WELL_SECONDS} s: {names}"
-            time.sleep(0.5)
+        until(unwell, lambda names: not names)
 
     def compare(self) -> None:
         """See that every store is as the baseline has it, record by record."""

@@ -20,4 +20,6 @@ if __name__ == "__main__":
         port=6333,
         log_level="warning",
         timeout_graceful_shutdown=5,
+        # A client that keeps a connection must be the one that closes it: otherwise its next request meets the end.
+        timeout_keep_alive=3600,
     )

@@ -1,0 +1,29 @@
+"""The stores of the staging stack: the tests of each share a worker, and so take turns."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+# The tests of a contract begin their parameters with the store.
+OF_A_STORE = re.compile(r"tests/\w+/stores/\w+/test_\w+\.py.*?\[(?P<store>[a-z0-9]+)")
+
+
+class ByStore(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Tests of one store share a worker: ``--dist loadscope`` with a store in the place of a module.
+
+    Groups of ``--dist loadgroup`` are part of a test's name, which pytest 9.2 does not let xdist 3.8 change.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        if found := OF_A_STORE.match(nodeid):
+            return found["store"]
+        scope: str = super()._split_scope(nodeid)
+        return scope
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByStore | None:
+    """Hand the tests out by store."""
+    return ByStore(config, log) if config.getoption("dist") == "loadscope" else None

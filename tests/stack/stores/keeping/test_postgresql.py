@@ -1,0 +1,99 @@
+"""PostgreSQL's keeper alone: what it refuses before anything is dropped, slots, connected clients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from rollproof.errors import ActionFailed, Unverifiable
+from rollproof.stores.postgresql.client import MAINTENANCE
+from rollproof.stores.postgresql.clients import Clients
+from rollproof.stores.writable import Operated
+from tests.stack.stores.keeping.postgresql import Postgresql
+from tests.stack.stores.keeping.subject import Backup
+
+pytestmark = pytest.mark.of("postgresql")
+
+
+@contextmanager
+def _refused(subject: Postgresql, kept: Backup, words: str) -> Iterator[None]:
+    """See that a restore is refused for a reason that is made inside, and that nothing is changed by it."""
+    yield
+    before = subject.observe()
+    with pytest.raises((ActionFailed, Unverifiable), match=words):
+        kept.keeper.restore(kept.folder)
+    assert subject.observe() == before
+
+
+def test_a_prepared_transaction_is_not_lost(subject: Postgresql, kept: Backup) -> None:
+    with (
+        _refused(subject, kept, "is being used by prepared transactions"),
+        subject.server.connect() as session,
+    ):
+        session.execute("BEGIN; DELETE FROM public.child; PREPARE TRANSACTION 'half'")
+    subject.run("ROLLBACK PREPARED 'half'")
+
+
+def test_an_owner_who_is_gone_is_missed_before(subject: Postgresql, kept: Backup) -> None:
+    with _refused(subject, kept, "observed role reader"):
+        subject.run("ALTER ROLE reader RENAME TO another")
+    subject.run("ALTER ROLE another RENAME TO reader")
+    subject.server.prepare()
+    kept.keeper.restore(kept.folder)
+
+
+def test_an_operator_who_is_no_superuser_is_refused(
+    subject: Postgresql, kept: Backup, tmp_path: Path
+) -> None:
+    keeper = subject.place.but(operator=subject.server.profile.reader).keeper()
+    for call, folder in ((keeper.back_up, tmp_path), (keeper.restore, kept.folder)):
+        with pytest.raises(ActionFailed, match="observed SUPERUSER"):
+            call(folder)
+
+
+def test_a_slot_stands_in_no_way(subject: Postgresql, kept: Backup) -> None:
+    subject.run("SELECT pg_create_logical_replication_slot('slot', 'pgoutput')")
+    kept.keeper.restore(kept.folder)
+    assert subject.observe() == kept.before
+
+
+@pytest.mark.usefixtures("kept")
+def test_an_index_that_was_never_finished_stops_no_backup(subject: Postgresql, tmp_path: Path) -> None:
+    subject.run("INSERT INTO child (parent) VALUES (500)")
+    with pytest.raises(Exception, match="could not create unique index"):
+        subject.run("CREATE UNIQUE INDEX CONCURRENTLY half ON child (parent)")
+    keeper = subject.place.keeper()
+    keeper.back_up(tmp_path)
+    keeper.restore(tmp_path)
+    assert subject.asked("SELECT * FROM pg_index WHERE NOT indisvalid") == []
+
+
+@pytest.mark.usefixtures("kept")
+def test_an_extension_of_a_version_that_is_gone_comes_back_in_another(
+    subject: Postgresql, tmp_path: Path
+) -> None:
+    subject.run(
+        "SET allow_system_table_mods = on;\n"
+        "UPDATE pg_extension SET extversion = '0.0' WHERE extname = 'vector'"
+    )
+    keeper = subject.place.keeper()
+    keeper.back_up(tmp_path)
+    keeper.restore(tmp_path)
+    ((version,),) = subject.asked("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
+    assert str(version).startswith("0.8")
+
+
+@pytest.mark.usefixtures("kept")
+def test_clients_of_the_database_are_told(subject: Postgresql) -> None:
+    server = subject.server
+    with closing(Clients(Operated("postgresql", server.profile, server.endpoint))) as clients:
+        assert clients.others() == []
+        with server.connect() as session:
+            session.execute("SET application_name = 'worker'")
+            assert [one.account for one in clients.others()] == ["operator"]
+        with server.connect(MAINTENANCE) as session:
+            session.execute("SET application_name = 'of another database'")
+            assert clients.others() == []

@@ -1,0 +1,249 @@
+"""Qdrant for the contract: points with every kind of id, payload and vector."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, cast
+
+from pydantic import SecretStr
+
+from rollproof.profile.sections import ApiKey
+from rollproof.stores.qdrant.client import Rest, path_of
+from rollproof.stores.qdrant.descriptor import QdrantProfile
+from rollproof.stores.reach import Reach, account_of
+from tests.stack.qdrant_scratch import NUMBERS, UUIDS, Scratch, identity, next_float, payload, vectors
+from tests.stack.scratch_stores import SECRET, changed
+from tests.stack.stores.reading.subject import Act, Change, Given, Sizes, Subject, ways
+
+POINTS = NUMBERS + UUIDS
+UUID_OF_7 = str(uuid.UUID(int=7))
+COSINE = {"size": 4, "distance": "Cosine"}
+
+
+def _put(seen: set[str], **changes: Any) -> Change:  # noqa: ANN401 - those of `Scratch.put`
+    return lambda s: s.scratch.put(7, **changes), {"7": seen}
+
+
+def _without(field: str) -> dict[str, Any]:
+    return {name: value for name, value in payload(7).items() if name != field}
+
+
+def _lost_and_added(subject: Qdrant) -> None:
+    subject.scratch.delete(7)
+    subject.scratch.put(7, at=700)
+
+
+def _moved_to_a_uuid(subject: Qdrant) -> None:
+    subject.scratch.delete(7)
+    subject.scratch.put(7, at=UUID_OF_7)
+
+
+def _words_swapped(subject: Qdrant) -> None:
+    subject.scratch.put(7, word="word 8")
+    subject.scratch.put(8, word="word 7")
+
+
+def _vectors_swapped(subject: Qdrant) -> None:
+    subject.scratch.put(7, vector=vectors(8))
+    subject.scratch.put(8, vector=vectors(7))
+
+
+def _embedded_anew(subject: Qdrant) -> None:
+    subject.put_all(
+        {number: [value * 1.001 for value in vectors(number)["image"]] for number in range(POINTS)}
+    )
+
+
+def _without_a_vector(subject: Qdrant) -> None:
+    body = {"points": [7], "vector": ["pages"]}
+    subject.scratch.rest.call("POST", f"{path_of(subject.full)}/points/vectors/delete?wait=true", body)
+
+
+def _index_of_another_type(subject: Qdrant) -> None:
+    subject.scratch.drop_index("word")
+    subject.scratch.index("word", "text")
+
+
+def _anew(**changes: object) -> Act:
+    return lambda subject: subject.scratch.make_anew({**COSINE, **changes})
+
+
+class Qdrant(Subject):
+    """Points by their id."""
+
+    store = "qdrant"
+    changes: ClassVar[Mapping[str, Change]] = {
+        "lost": (lambda s: s.scratch.delete(7), {"7": None}),
+        "one with a UUID lost": (
+            lambda s: s.scratch.delete(identity(NUMBERS + 1)),
+            {str(identity(NUMBERS + 1)): None},
+        ),
+        "added": (lambda s: s.scratch.put(7, at=900, word="new"), {"900": None}),
+        "twice": (lambda s: s.scratch.put(7, at=901), {"901": None}),
+        "one lost and one added": (_lost_and_added, {"7": None, "700": None}),
+        "a UUID instead of a number": (_moved_to_a_uuid, {"7": None, UUID_OF_7: None}),
+        "two words swapped": (_words_swapped, {"7": {"word"}, "8": {"word"}}),
+        "two vectors swapped": (
+            _vectors_swapped,
+            {key: {"vector image", "vector pages", "vector terms"} for key in "78"},
+        ),
+        "every vector embedded anew": (
+            _embedded_anew,
+            {str(identity(number)): {"vector image"} for number in range(POINTS)},
+        ),
+        "a vector's last bit": _put({"vector image"}, vector={"image": [1.0, next_float(7 / 7), -7 / 3]}),
+        "a bit of a multivector": _put(
+            {"vector pages"}, vector={"pages": [[1.0, 7 / 9], [7 / 5, next_float(0.5)]]}
+        ),
+        "two rows of a multivector swapped": _put(
+            {"vector pages"}, vector={"pages": vectors(7)["pages"][::-1]}
+        ),
+        "a multivector cut elsewhere": _put(
+            {"vector pages"}, vector={"pages": [*vectors(7)["pages"], [0.0, 0.0]]}
+        ),
+        "a bit of a sparse vector": _put(
+            {"vector terms"}, vector={"terms": {"indices": [7, 15], "values": [0.25, next_float(7.5)]}}
+        ),
+        "an index of a sparse vector": _put(
+            {"vector terms"}, vector={"terms": {"indices": [7, 16], "values": [0.25, 7.5]}}
+        ),
+        "a named vector lost": (_without_a_vector, {"7": {"vector pages"}}),
+        "NULL is empty": _put({"nothing"}, nothing=""),
+        "NULL is nothing": _put({"nothing"}, content=_without("nothing")),
+        "a trailing space": _put({"word"}, word="word 7 "),
+        "another case": _put({"word"}, word="Word 7"),
+        "less precision": _put({"part"}, part=2.3333333),
+        "a float for an integer": _put({"small"}, small=1.0),
+        "a text for an integer": _put({"small"}, small="1"),
+        "a truth for an integer": _put({"small"}, small=True),
+        "a boundary shifted": _put({"first", "second"}, first="a", second="bc"),
+        "a list in another order": _put({"list"}, list=[1.0, 1, "1", True, None]),
+        "a change deep inside": _put({"deep"}, deep={"b": 7, "a": {"c": [7, []]}}),
+        "a field renamed": _put({"word", "Word"}, content={**_without("word"), "Word": "word 7"}),
+        "a field added": _put({"more"}, more=[]),
+        "a payload lost": _put(set(payload(7)), content={}),
+        "a word and a vector": _put(
+            {"word", "vector image"}, word="other", vector={"image": [9.0, 9.0, 9.0]}
+        ),
+    }
+    equals: ClassVar[Mapping[str, Act]] = {
+        "written backwards": lambda s: [s.scratch.put(number) for number in reversed(range(POINTS))],
+        "fields in another order": lambda s: s.scratch.put(7, content=dict(reversed(payload(7).items()))),
+    }
+    schema_changes: ClassVar[Mapping[str, Act]] = {
+        "another metric": _anew(distance="Euclid"),
+        "another dimension": _anew(size=5),
+        "another datatype": _anew(datatype="float16"),
+        "vectors on disk": _anew(on_disk=True),
+        "another graph": _anew(hnsw_config={"m": 32}),
+        "an index of another type": _index_of_another_type,
+        "an index lost": lambda s: s.scratch.drop_index("word"),
+        "an index added": lambda s: s.scratch.index("small", "integer"),
+        "an alias moved": lambda s: s.scratch.point(s.scratch.alias, s.scratch.other),
+        "an alias added": lambda s: s.scratch.point(f"{s.scratch.name}second", s.full),
+        "a collection lost": lambda s: s.scratch.rest.call("DELETE", path_of(s.scratch.other)),
+        "a collection added": lambda s: s.scratch.create(f"{s.scratch.name}later"),
+    }
+    golden_changes: ClassVar[Mapping[str, Act]] = {
+        "vectors of other records": lambda s: s.put_all(
+            {number: vectors(POINTS - number)["image"] for number in range(POINTS)}
+        ),
+    }
+    shapes: ClassVar[Mapping[str, Sizes]] = {"numbers and UUIDs": "least"}
+    ways = ways("401")
+    attempts: ClassVar[Mapping[str, tuple[Act, str]]] = {
+        "create": (lambda s: s.as_reader.call("PUT", path_of(s.absent), {"vectors": COSINE}), "403"),
+    }
+    gone = "404"
+    excluded = ("word", "vector image")
+    index_changes: ClassVar[Mapping[str, Act]] = {
+        "an index of few links": lambda s: s.scratch.create_large(s.indexed, m=2, ef_construct=4),
+    }
+    hidden, shown = "a word and a vector", "a boundary shifted"
+    server = "-stand-in"
+    searchable = True
+
+    def __init__(self, given: Given) -> None:
+        super().__init__(given)
+        stored = cast("QdrantProfile", given.target.stores["qdrant"])
+        name = f"scratch_{uuid.uuid4().hex[:8]}_"
+        self.profile = changed(stored, collections=(f"{name}*",))
+        self.nothing = ({"collections": (f"{name}none*",)}, "observed none")
+        endpoint = given.engine.resolve(stored.address)
+        self.scratch = Scratch(Rest(Reach("qdrant", endpoint, account_of(stored.operator), 60)), name)
+        self.as_reader = Rest(Reach("qdrant", endpoint, account_of(stored.reader), 60))
+        self.indexed = f"{name}indexed"
+        self.full = self.many = self.scratch.full
+        self.empty, self.absent, self.searched = self.scratch.other, f"{name}absent", f"{name}search"
+        self.keys = frozenset(str(identity(number)) for number in range(POINTS))
+        self.counts = {self.full: POINTS, self.empty: 0, self.searched: 9}
+        self.asked = (self.full, POINTS)
+        self.vector = tuple(vectors(0)["image"])
+
+    def fill(self) -> None:
+        self.scratch.fill()
+        self.scratch.create(self.searched, {"size": 3, "distance": "Cosine"})
+        points = [{"id": number, "vector": [1.0, number / 7, -number / 3]} for number in range(9)]
+        self._write(self.searched, points)
+
+    def mend(self) -> None:
+        request = {"limit": 1000, "with_payload": False}
+        points = self.scratch.rest.call("POST", f"{path_of(self.full)}/points/scroll", request)["points"]
+        if strays := [point["id"] for point in points if str(point["id"]) not in self.keys]:
+            self.scratch.delete(*strays)
+        self.put_all({})
+
+    def put_all(self, images: Mapping[int, list[float]]) -> None:
+        """Write every point, some with another image."""
+        points = [
+            {
+                "id": identity(number),
+                "vector": vectors(number) | ({"image": images[number]} if number in images else {}),
+                "payload": payload(number),
+            }
+            for number in range(POINTS)
+        ]
+        self._write(self.full, points)
+
+    def _write(self, collection: str, points: list[dict[str, Any]]) -> None:
+        self.scratch.rest.call("PUT", f"{path_of(collection)}/points?wait=true", {"points": points})
+
+    def shaped(self, shape: str) -> str:
+        self.mend()
+        self.scratch.delete(0, identity(POINTS - 1))
+        return self.full
+
+    def stir(self, shape: str) -> tuple[set[str], set[str]]:
+        self.scratch.put(0)
+        self.scratch.put(POINTS - 1)
+        self.scratch.delete(15)
+        return {"0"}, {str(identity(POINTS - 1))}
+
+    def define(self) -> None:
+        """Do nothing: they are what `fill` makes."""
+
+    def index(self) -> None:
+        self.scratch.create_large(self.indexed, m=16, ef_construct=100)
+
+    def undefine(self) -> None:
+        self.clear()
+        self.fill()
+
+    def spoil(self) -> None:
+        for change in ("every vector embedded anew", "a payload lost"):
+            self.make(change)
+        for change in ("an index lost", "an alias moved", "another metric"):
+            self.schema_changes[change](self)
+
+    def remove(self, key: str) -> None:
+        self.scratch.delete(int(key) if key.isdecimal() else key)
+
+    def exclude(self, fields: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
+        return {f"{self.scratch.name}f*": tuple(fields)}
+
+    def refused(self) -> Mapping[str, Any]:
+        return {"reader": ApiKey(key=SecretStr(SECRET))}
+
+    def clear(self) -> None:
+        self.scratch.clear()
