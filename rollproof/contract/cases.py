@@ -31,11 +31,11 @@ ONLY = "only(attribute): of the contract, for subjects that have this"
 def parametrize(
     metafunc: pytest.Metafunc,
     subjects: Mapping[str, type[SomeSubject]],
-    marks: Callable[[type[SomeSubject], bool], Collection[pytest.MarkDecorator]] = lambda *_: (),
+    marks: Callable[[type[SomeSubject], str, bool], Collection[pytest.MarkDecorator]] = lambda *_: (),
 ) -> None:
     """Give each test the stores it is for, of which `STORES` of its module are a choice, and their cases.
 
-    `marks` of a case are by its subject, and by whether an earlier case shows the rule.
+    `marks` of a case are by its subject, its name, and whether an earlier case shows the rule.
     """
     if "subject" not in metafunc.fixturenames:
         return
@@ -47,12 +47,13 @@ def parametrize(
     ]
     case = next((argument for argument in CASES if argument in metafunc.fixturenames), None)
     if case is None:
-        metafunc.parametrize("subject", names, indirect=True, scope="package")
+        alone = [pytest.param(name, marks=marks(subjects[name], "", False)) for name in names]
+        metafunc.parametrize("subject", alone, indirect=True, scope="package")
         return
     cases = []
     for name in names:
         for number, each in enumerate(getattr(subjects[name], CASES[case])):
-            of_case = marks(subjects[name], case in VARIED and number > 0)
+            of_case = marks(subjects[name], each, case in VARIED and number > 0)
             cases.append(pytest.param(name, each, id=f"{name}-{each}", marks=of_case))
     metafunc.parametrize(("subject", case), cases, indirect=["subject"], scope="package")
 

@@ -22,7 +22,6 @@ from staging.stack.shape import Shape
 from staging.stack.slot import Slot, first_slot
 from staging.stack.stack import Stack
 from tests.conftest import ROOT
-from tests.running.cut import STACKS
 
 SCALE = 0.05
 SECONDS = 300
@@ -46,8 +45,8 @@ together = ["mysql"]
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    # In the slot behind those of the workers.
-    stack = Stack(ROOT, Slot(first_slot() + STACKS), wanted=Shape.STRANGER)
+    # In the slot behind that of the other tests.
+    stack = Stack(ROOT, Slot(first_slot() + 1), wanted=Shape.STRANGER)
     with Progress() as progress, fresh_stacks([stack], progress):
         bring_up_application(stack, progress, SCALE)
         yield stack

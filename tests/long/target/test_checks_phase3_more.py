@@ -28,7 +28,6 @@ def test_a_capture_asks_no_question_either(
     assert traces(operators) == leaves
 
 
-
 def test_an_answer_that_cites_what_the_knowledge_base_lacks_is_wrong_and_no_baseline(
     verifier: Verifier, operators: Operators, leaves: list[object]
 ) -> None:
@@ -43,7 +42,6 @@ def test_an_answer_that_cites_what_the_knowledge_base_lacks_is_wrong_and_no_base
     assert traces(operators) == leaves
 
 
-
 def test_a_turn_that_is_gone(verifier: Verifier, operators: Operators, leaves: list[object]) -> None:
     """The last of one conversation, and that the last of all."""
     *_, (known, turns) = verifier.baseline.facts.canary.turns.items()
@@ -54,7 +52,6 @@ def test_a_turn_that_is_gone(verifier: Verifier, operators: Operators, leaves: l
         outcome = verifier.run("phase3", "--no-gate")
     expect(outcome, {OLD: ("failed", f"{known}: expected {turns} or more, observed {turns - 1}")})
     assert traces(operators) == leaves
-
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 # The tests of a contract begin their parameters with the store.
-OF_A_STORE = re.compile(r"tests/\w+/stores/\w+/test_\w+\.py.*?\[(?P<store>[a-z0-9]+)")
+OF_A_STORE = re.compile(r"tests/stack/stores/(?P<contract>\w+)/test_\w+\.py.*?\[(?P<store>[a-z0-9]+)")
+# By contract and store: their servers are not the stack's, so that nobody takes turns with them.
+APART = re.compile("(reading|keeping) (postgresql|mounts|mariadb)|keeping milvus")
 
 
 class ByStore(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
@@ -19,7 +21,8 @@ class ByStore(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
 
     def _split_scope(self, nodeid: str) -> str:
         if found := OF_A_STORE.match(nodeid):
-            return found["store"]
+            name = f"{found['contract']} {found['store']}"
+            return name if APART.fullmatch(name) else found["store"]
         scope: str = super()._split_scope(nodeid)
         return scope
 

@@ -22,7 +22,7 @@ from staging.stack.stack import Stack
 from staging.target.operators import undone
 from tests.conftest import ROOT
 from tests.stack.container_faults import Containers
-from tests.stack.test_doctor import told
+from tests.stack.target.test_doctor import told
 from tests.stack.verifier import Verifier
 
 SECONDS = 300

@@ -14,7 +14,6 @@ from app import canary
 from app.identity import vector_collection
 from app.passwords import hash_password
 
-from rollproof.errors import ExitCode
 from rollproof.profile.profile import Target
 from staging.target.operators import Operators
 from tests.stack import container_faults as faults

@@ -1,6 +1,6 @@
 """Each kind of rollback once on the real stack, from its damage to the stack as it was.
 
-An emergency rollback is that of `test_respond.py`, which is killed and resumed. `tests/long` kills all of them.
+An emergency rollback is that of `test_respond.py`, killed and resumed; `tests/long` kills every kind.
 """
 
 from __future__ import annotations

@@ -53,7 +53,9 @@ def parametrize(metafunc: pytest.Metafunc, subjects: Mapping[str, type[Subject]]
             told = [_told(name, value) for name, value in zip(asked, values, strict=True)]
             case = "-".join(text for text in (store, *told) if text)
             given = zip(asked, values, strict=True)
-            varied = any(name in VARIED and value != choices[name][0] for name, value in given)
+            varied = subject.variant or any(
+                name in VARIED and value != choices[name][0] for name, value in given
+            )
             cases.append(pytest.param(store, *values, id=case, marks=long or [VARIANT] * varied))
     metafunc.parametrize(("subject", *asked), cases, indirect=["subject"], scope="package")
 

@@ -311,6 +311,7 @@ class Mariadb(Mysql):
 
     server_kind = "mariadb"
     stack = False
+    variant = True
 
 
 def _worded(part: object) -> object:

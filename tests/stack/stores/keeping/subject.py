@@ -194,6 +194,8 @@ class Subject(ABC):
     """Whether `small` makes a difference."""
     stack: ClassVar[bool] = True
     """Whether the server is the stack's."""
+    variant: ClassVar[bool] = False
+    """Whether another subject shows, in the default run, what this one does on another server."""
 
     # The keeper.
     kinds: ClassVar[tuple[str, ...]] = (WHOLE,)

@@ -107,6 +107,10 @@ class Milvus(Subject):
         "not loaded": lambda s: s.scratch.client.release_collection(s.scratch.other, timeout=SECONDS),
         "a collection lost": lambda s: s.drop_other(),
     }
+    # Each makes the collection again, which takes seconds.
+    variants = frozenset(
+        {"another length", "another key", "automatic keys", "a partition key", "dynamic fields"}
+    )
     golden_changes: ClassVar[Mapping[str, Act]] = {
         "vectors of other records": lambda s: s.scratch.put(
             *(entity(number, vector=vector(ENTITIES - number)) for number in range(ENTITIES))

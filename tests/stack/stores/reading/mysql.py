@@ -317,6 +317,7 @@ class Mariadb(Mysql):
     """A MariaDB of its own."""
 
     kind = "mariadb"
+    variant = True
     changes: ClassVar[Mapping[str, Change]] = {
         **Mysql.types,
         "one digit of a UUID": _set("who = '123e4567-e89b-12d3-a456-426614174001'", "who"),
