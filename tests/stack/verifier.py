@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import shutil
 import signal
@@ -14,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -33,8 +31,8 @@ from rollproof.stores.package import write_package
 from staging.stack.slot import Slot
 from staging.stack.stack import Stack
 from staging.target.action_runs import PATIENT, UNHURRIED, apart
-from tests.fork_server import ForkServer
-from tests.pytester.conftest import Outcome
+from tests.run_outcome import Outcome
+from tests.stack.forks import run_module
 
 # A test ends sooner by its own limit, unless it says that it takes long.
 CHECKS_SECONDS = 1500
@@ -42,21 +40,8 @@ ACTIONS_SECONDS = 900
 WELL_SECONDS = 300.0
 # Checks warn of nothing, in no state of the stack. That pytest cannot clear an old folder is not theirs.
 STRICT = ("-Werror", "-Wignore:(rm_rf) error removing:pytest.PytestWarning")
-# What commands import when they need it. Some of it takes a second, in each of hundreds of processes.
-DRIVERS = ("pymysql", "pymongo", "redis", "minio", "kafka", "pymilvus")
 # A verdict, and words that the reason holds.
 Red = tuple[str, ...]
-
-
-@cache
-def forks() -> ForkServer:
-    """What commands are forks of, which have to do with the stack what an operator's would.
-
-    That they work from nothing too is shown where the runbook's scripts are run, and the gate.
-    """
-    server = ForkServer(("rollproof.cli.command_line", *DRIVERS))
-    atexit.register(server.close)
-    return server
 
 
 @dataclass(frozen=True)
@@ -105,7 +90,7 @@ class Verifier:
     ) -> subprocess.CompletedProcess[str]:
         """Run `python -m module` to its end in a process that has imported everything already."""
         environment = {**self.environment, **variables}
-        return forks().run(module, *arguments, folder=self.root, environment=environment, seconds=seconds)
+        return run_module(module, arguments, folder=self.root, environment=environment, seconds=seconds)
 
     def script(self, name: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run one of the runbook's own commands below `deploy` to its end; output and errors are kept."""
