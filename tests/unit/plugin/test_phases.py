@@ -184,3 +184,18 @@ def test_what_is_verified_and_late_failed_for_that_alone(sandbox: Here) -> None:
     assert verdict.late
     # Nothing is left to do in that incident.
     assert incident.closed
+
+
+@pytest.mark.parametrize("reported", [1, 2, 3])
+def test_a_phase_of_which_a_part_reported_opens_no_gate(sandbox: Here, reported: int) -> None:
+    """Interrupted in the next check, however many have passed."""
+    sandbox.checks(
+        test_a="@pytest.mark.phase1\n@pytest.mark.parametrize('n', range(4))\n"
+        f"def test_one(n):\n    if n == {reported}: raise KeyboardInterrupt",
+        test_b="@pytest.mark.phase2\ndef test_two(): pass",
+    )
+    assert sandbox.run("-m", "phase1").code == ExitCode.INTERRUPTED
+    outcome = sandbox.run("-m", "phase2")
+    assert outcome.code == ExitCode.BLOCKED
+    reason = outcome.results()["test_two"]["reason"]
+    assert reason.startswith(f"phase1 is not complete: {reported} of 4 reported, not ")
