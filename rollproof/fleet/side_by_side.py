@@ -19,13 +19,18 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 from rollproof.errors import ExitCode, plain
 from rollproof.system.command import STANDARD_ERROR, STANDARD_OUTPUT, last_lines
+from rollproof.system.process import ENDING, stopping
 from rollproof.verdict import Verdict, verdict_of
 
 END_SECONDS = 60.0
 """The time for interrupted runs to complete their records; then they are killed."""
+# An ended process, or Ctrl-C, may go unseen for this long.
+_SLICE_SECONDS = 0.2
 _LAST_BYTES, _LAST_LINES = 4096, 8
 
 
@@ -61,6 +66,9 @@ Check = Callable[[str, Callable[[RunEnd], None]], int]
 """Runs the checks of the target of that name in this process, reports their end, returns the exit code."""
 
 
+_Handlers = dict[signal.Signals, Callable[[int, FrameType | None], Any] | int]
+
+
 @dataclass(frozen=True, slots=True)
 class _Run:
     name: str
@@ -83,47 +91,63 @@ def verify_targets(
     unreported = RunEnd(cause="interrupted before it began")
     outcomes = {name: Outcome(name, Verdict.BROKEN, unreported) for name in names}
     waiting, running = [*names], dict[int, _Run]()
+    handlers: _Handlers = {number: signal.getsignal(number) or signal.SIG_DFL for number in ENDING}
+    handlers[signal.SIGINT] = signal.default_int_handler
 
     def collect(run: _Run) -> None:
         outcomes[run.name] = _outcome(run)
         show(outcomes[run.name])
 
-    interrupted = False
-    try:
-        while waiting or running:
-            while waiting and len(running) < at_once:
-                run = _start(waiting.pop(0), check, folder)
-                running[run.process.sentinel] = run
-            ended = wait(running)
-            for sentinel in [one for one in running if one in ended]:
-                collect(running.pop(sentinel))
-    except KeyboardInterrupt:
-        interrupted = True
-    finally:
-        _end([run.process for run in running.values()])
-    for run in running.values():
-        collect(run)
-    return [*outcomes.values()], interrupted
+    # Ctrl-C is seen here, and raises nothing: no fork is without its entry in `running`.
+    with stopping() as interrupted:
+        try:
+            while (waiting or running) and not interrupted():
+                while waiting and len(running) < at_once and not interrupted():
+                    run = _start(waiting.pop(0), check, folder, handlers)
+                    running[run.process.sentinel] = run
+                ended = wait(running, _SLICE_SECONDS)
+                for sentinel in [one for one in running if one in ended]:
+                    collect(running.pop(sentinel))
+        finally:
+            with stopping() as again:
+                _end([run.process for run in running.values()], again)
+        for run in running.values():
+            collect(run)
+        return [*outcomes.values()], interrupted()
 
 
-def _start(name: str, check: Check, folder: Path) -> _Run:
+def _start(name: str, check: Check, folder: Path, handlers: _Handlers) -> _Run:
     context = multiprocessing.get_context("fork")
     log = folder / f"{name}.log"
     receiver, sender = context.Pipe(duplex=False)
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    process = context.Process(target=_run, args=(name, check, sender, output))
-    process.start()
+    process = context.Process(target=_run, args=(name, check, sender, output, handlers))
+    # A signal that comes before the fork has its own handlers waits until then.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, handlers)
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     sender.close()
     os.close(output)
     return _Run(name, process, receiver, log, time.monotonic())
 
 
-def _run(name: str, check: Check, sender: Connection, output: int) -> None:
+def _run(
+    name: str,
+    check: Check,
+    sender: Connection,
+    output: int,
+    handlers: _Handlers,
+) -> None:
     """Run the checks of one target, in its own process."""
     os.setsid()
     os.dup2(output, STANDARD_OUTPUT)
     os.dup2(output, STANDARD_ERROR)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, handlers)
         code = check(name, sender.send)
     except KeyboardInterrupt:
         code = ExitCode.INTERRUPTED
@@ -133,14 +157,13 @@ def _run(name: str, check: Check, sender: Connection, output: int) -> None:
     raise SystemExit(code)
 
 
-def _end(processes: Collection[ForkProcess]) -> None:
-    """Interrupt `processes` and wait for them; kill the rest after `END_SECONDS`, or on another Ctrl-C."""
+def _end(processes: Collection[ForkProcess], again: Callable[[], bool]) -> None:
+    """Interrupt `processes` and wait for them; kill the rest after `END_SECONDS`, or on Ctrl-C `again`."""
     give_up = time.monotonic() + END_SECONDS
-    with suppress(KeyboardInterrupt):
-        for process in processes:
-            _signal(process, signal.SIGINT)
-        for process in processes:
-            process.join(max(0.0, give_up - time.monotonic()))
+    for process in processes:
+        _signal(process, signal.SIGINT)
+    while any(process.is_alive() for process in processes) and time.monotonic() < give_up and not again():
+        wait([process.sentinel for process in processes if process.is_alive()], _SLICE_SECONDS)
     for process in processes:
         _signal(process, signal.SIGKILL)
         process.join()
@@ -148,9 +171,13 @@ def _end(processes: Collection[ForkProcess]) -> None:
 
 def _signal(process: ForkProcess, number: signal.Signals) -> None:
     """Send a signal to a process and what it has started, if it has not ended."""
-    if process.pid is not None and process.is_alive():
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
+    if process.pid is None or not process.is_alive():
+        return
+    try:
+        os.killpg(process.pid, number)
+    except ProcessLookupError:
+        # Its group is not made yet. The process itself is there until it is joined.
+        os.kill(process.pid, number)
 
 
 def _outcome(run: _Run) -> Outcome:

@@ -59,9 +59,30 @@ def unhung() -> AbstractContextManager[None]:
     return handled(signal.SIG_IGN, [signal.SIGHUP])
 
 
-def ended_as_by_ctrl_c() -> AbstractContextManager[None]:
-    """Let what asks a process to end raise `KeyboardInterrupt` in the body, unless somebody handles it."""
-    return handled(signal.default_int_handler, ours=True)
+_interrupts: list[int] = []
+
+
+def _interrupt(number: int, _: FrameType | None) -> None:
+    _interrupts.append(number)
+    raise KeyboardInterrupt
+
+
+def interrupts() -> int:
+    """Return how often a signal has raised `KeyboardInterrupt`, see `ended_as_by_ctrl_c`.
+
+    Python drops an exception that is raised while it collects garbage. Who waits compares this number with
+    that of before, so that no Ctrl-C is lost.
+    """
+    return len(_interrupts)
+
+
+@contextmanager
+def ended_as_by_ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C and what asks a process to end raise `KeyboardInterrupt`, unless somebody handles it."""
+    unhandled = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    ctrl_c = handled(_interrupt, [signal.SIGINT] if unhandled else [])
+    with ctrl_c, handled(_interrupt, ours=True):
+        yield
 
 
 @contextmanager

@@ -10,19 +10,22 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sized
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from contextvars import copy_context
 from itertools import islice
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar
 
 from rollproof.errors import Mismatch, Problem, Unverifiable
 from rollproof.system.clock import Moment
+from rollproof.system.process import interrupts
 from rollproof.system.steps import ReportStep, record, recorded_in, step
 
 AHEAD = 16
 """Parts for each worker that `Workers.in_order` takes from an iterator before their turn."""
+# A Ctrl-C may go unseen for this long.
+_SLICE_SECONDS = 0.2
 
 Arguments = ParamSpec("Arguments")
 Item = TypeVar("Item")
@@ -46,12 +49,15 @@ class Workers:
         self._most = max(1, most)
         self._pool = ThreadPoolExecutor(self._most, thread_name_prefix=name)
         self._awaited = True
+        self._interrupts = interrupts()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.close()
+        if kind is None:
+            self._require_uninterrupted()
 
     def close(self) -> None:
         """Begin no more parts; wait for the running ones, unless they had a deadline."""
@@ -87,8 +93,29 @@ class Workers:
         coming = (self.begin(do, item) for item in items)
         begun = deque(islice(coming, len(items) if isinstance(items, Sized) else self._most * AHEAD))
         while begun:
-            yield begun.popleft().result(None if end is None else max(0.0, end - time.monotonic()))
+            part = begun.popleft()
+            self.wait(part, end)
+            yield part.result()
             begun.extend(islice(coming, 1))
+
+    def wait(self, part: Future[Any], end: float | None = None) -> None:
+        """Wait until a part has ended, until `end` of the monotonic clock at most.
+
+        Raises:
+            TimeoutError: the part has not ended by then.
+        """
+        self._require_uninterrupted()
+        while not part.done():
+            left = _SLICE_SECONDS if end is None else min(_SLICE_SECONDS, end - time.monotonic())
+            if left <= 0:
+                raise TimeoutError
+            wait([part], left)
+            self._require_uninterrupted()
+
+    def _require_uninterrupted(self) -> None:
+        """Raise `KeyboardInterrupt` again if Python has lost it: see `interrupts`."""
+        if interrupts() > self._interrupts and threading.current_thread() is threading.main_thread():
+            raise KeyboardInterrupt
 
     def merged(self, do: Callable[[Item], Iterable[Result]], items: Iterable[Item]) -> Iterator[Result]:
         """Yield every result of `do` for each item, as it comes; raise the first error as soon as it comes.
@@ -110,7 +137,11 @@ class Workers:
         coming = (self.begin(part, item) for item in items)
         running = len([*islice(coming, 2 * self._most)])
         while running:
-            one = found.get()
+            self._require_uninterrupted()
+            try:
+                one = found.get(timeout=_SLICE_SECONDS)
+            except Empty:
+                continue
             if isinstance(one, tuple):
                 yield one[0]
             elif one is not None:
@@ -136,6 +167,8 @@ def every(do: Callable[[Name], Result], items: Iterable[Name], *, name: str) -> 
     items = tuple(items)
     with Workers(len(items), name) as these:
         futures = {item: these.begin(do, item) for item in items}
+        for future in futures.values():
+            these.wait(future)
         errors = [error for future in futures.values() if (error := future.exception()) is not None]
     for other in errors[1:]:
         errors[0].add_note(str(other))

@@ -13,7 +13,7 @@ from rollproof.backups.sets import MANIFEST
 from rollproof.stores import package
 from rollproof.system.files import sha256_of
 from rollproof.system.record_files import sealed_json
-from tests.pytester.conftest import Outcome
+from tests.run_outcome import Outcome
 from tests.stack.verifier import Verifier
 
 STORES = ("mysql", "mongodb", "redis", "qdrant", "milvus", "minio", "kafka")

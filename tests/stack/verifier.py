@@ -30,7 +30,7 @@ from rollproof.stores.package import write_package
 from staging.stack.slot import Slot
 from staging.stack.stack import Stack
 from staging.target.action_runs import PATIENT, UNHURRIED, apart
-from tests.pytester.conftest import Outcome
+from tests.run_outcome import Outcome
 from tests.stack import forked
 from tests.waiting import until
 

@@ -20,7 +20,7 @@ from rollproof.git.repository import head, read_working_copy
 from rollproof.profile.profile import load_target
 from staging.target.action_runs import apart
 from tests.conftest import PROFILE, ROOT
-from tests.pytester.conftest import Outcome
+from tests.run_outcome import Outcome
 from tests.stack.swarm import ADDRESS, docker, make_images, swarm, two_nodes
 from tests.stack.verifier import expect
 from tests.waiting import until

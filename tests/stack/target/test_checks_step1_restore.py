@@ -15,7 +15,7 @@ import pytest
 from rollproof.git.repository import git
 from rollproof.system.files import sha256_of
 from staging.stack.stack import Stack
-from tests.pytester.conftest import Outcome
+from tests.run_outcome import Outcome
 from tests.stack.backup_copies import RESTORES, STORES, Backups, flip_a_bit, of
 from tests.stack.scratch_project import docker
 from tests.stack.verifier import Verifier, expect

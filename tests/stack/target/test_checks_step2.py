@@ -18,7 +18,7 @@ from rollproof.baseline.facts import Facts, RecordedContainer
 from rollproof.incident.incident import incidents_of
 from rollproof.incident.trials import Part
 from staging.stack.stack import Stack
-from tests.pytester.conftest import Outcome
+from tests.run_outcome import Outcome
 from tests.stack.container_faults import Containers
 from tests.stack.scratch_project import docker
 from tests.stack.verifier import Red, Verifier, expect

@@ -8,7 +8,8 @@ import pytest
 
 from rollproof.errors import ExitCode
 from rollproof.incident.incident import new_incident
-from tests.pytester.conftest import ALONE_AND_AT_LENGTH_WITH_WORKERS, Outcome, Sandbox
+from tests.plugin_sandbox import Here
+from tests.run_outcome import Outcome
 
 ONE_A_PHASE = {
     f"test_{number}": f"@pytest.mark.phase{number}\ndef test_p{number}(): note('p{number}')"
@@ -37,7 +38,7 @@ def never_verified(outcome: Outcome) -> None:
 
 
 @pytest.mark.parametrize("module", UNCOLLECTED.values(), ids=UNCOLLECTED)
-def test_checks_that_were_not_collected_did_not_pass(sandbox: Sandbox, module: str) -> None:
+def test_checks_that_were_not_collected_did_not_pass(sandbox: Here, module: str) -> None:
     sandbox.checks(**ONE_A_PHASE, test_0=module)
     never_verified(sandbox.run("-m", "phase1"))
     outcome = sandbox.run("--continue-on-collection-errors")
@@ -46,12 +47,12 @@ def test_checks_that_were_not_collected_did_not_pass(sandbox: Sandbox, module: s
 
 
 @pytest.mark.parametrize("mark", ["@pytest.mark.step1\n", ""], ids=["step", "no stage"])
-def test_a_check_of_no_phase_that_is_skipped_is_not_zero(sandbox: Sandbox, mark: str) -> None:
+def test_a_check_of_no_phase_that_is_skipped_is_not_zero(sandbox: Here, mark: str) -> None:
     sandbox.checks(test_a=f"{mark}def test_one(): pytest.skip('not today')")
     never_verified(sandbox.run())
 
 
-def test_a_step_that_fails_keeps_the_incident_open(sandbox: Sandbox) -> None:
+def test_a_step_that_fails_keeps_the_incident_open(sandbox: Here) -> None:
     sandbox.checks(**ONE_A_PHASE, test_0="@pytest.mark.step1\ndef test_s1(): assert False")
     outcome = sandbox.run()
     assert outcome.code == ExitCode.FAILED
@@ -68,7 +69,7 @@ def test_a_step_that_fails_keeps_the_incident_open(sandbox: Sandbox) -> None:
     ids=["failed", "interrupted", "ended"],
 )
 def test_whatever_ends_a_run_the_incident_is_open_until_it_is_verified_again(
-    sandbox: Sandbox, body: str, options: list[str]
+    sandbox: Here, body: str, options: list[str]
 ) -> None:
     sandbox.checks(**ONE_A_PHASE)
     first = sandbox.run("--incident=one")
@@ -82,7 +83,7 @@ def test_whatever_ends_a_run_the_incident_is_open_until_it_is_verified_again(
     assert not (first.incident / "closed.json").exists()
 
 
-def test_a_run_whose_record_holds_a_secret_closes_nothing(sandbox: Sandbox) -> None:
+def test_a_run_whose_record_holds_a_secret_closes_nothing(sandbox: Here) -> None:
     key = "-----BEGIN PRIVATE KEY-----\\n" + "MIIE" * 16 + "\\n-----END PRIVATE KEY-----\\n"
     body = f"next(pathlib.Path('incidents').glob('*')).joinpath('left.txt').write_text('{key}')"
     sandbox.recorded()
@@ -94,15 +95,13 @@ def test_a_run_whose_record_holds_a_secret_closes_nothing(sandbox: Sandbox) -> N
     never_verified(outcome)
 
 
-@ALONE_AND_AT_LENGTH_WITH_WORKERS
-def test_checks_are_not_run_without_a_target_however_they_are_named(sandbox: Sandbox) -> None:
+def test_checks_are_not_run_without_a_target_however_they_are_named(sandbox: Here) -> None:
     sandbox.checks(**ONE_A_PHASE)
-    (sandbox.pytester.path / "checks" / "__init__.py").touch()
-    assert sandbox.run("--pyargs", "checks.test_1").code != ExitCode.VERIFIED
+    (sandbox.folder / "checks").rename(sandbox.folder / "elsewhere")
+    assert sandbox.run("elsewhere").code == ExitCode.USAGE
     assert sandbox.notes() == []
 
 
-@ALONE_AND_AT_LENGTH_WITH_WORKERS
 @pytest.mark.parametrize(
     "body",
     [
@@ -111,8 +110,8 @@ def test_checks_are_not_run_without_a_target_however_they_are_named(sandbox: San
     ],
     ids=["half a character", "no text"],
 )
-def test_whatever_an_error_says_the_rest_is_run(sandbox: Sandbox, body: str) -> None:
-    (sandbox.pytester.path / "conftest.py").write_text(
+def test_whatever_an_error_says_the_rest_is_run(sandbox: Here, body: str) -> None:
+    (sandbox.folder / "conftest.py").write_text(
         'pytest_plugins = ["fixtures.gating.windows", "fixtures.gating.phases", "fixtures.gating.recorder",'
         ' "reports.run.scrubbing"]\n',
         encoding="utf-8",
@@ -126,9 +125,9 @@ def test_whatever_an_error_says_the_rest_is_run(sandbox: Sandbox, body: str) -> 
 
 
 @pytest.mark.parametrize("file", ["results.jsonl", "rollback.json"])
-def test_a_record_that_was_damaged_is_a_usage_error(sandbox: Sandbox, file: str) -> None:
+def test_a_record_that_was_damaged_is_a_usage_error(sandbox: Here, file: str) -> None:
     sandbox.checks(**ONE_A_PHASE)
-    incident = new_incident(sandbox.pytester.path / "incidents", "sandbox")
+    incident = new_incident(sandbox.folder / "incidents", "sandbox")
     run = incident.folder / "ledger" / "0001"
     run.mkdir(parents=True)
     (incident.folder / file if file == "rollback.json" else run / file).write_text('{"verdict": "ok"}\n')
@@ -138,7 +137,7 @@ def test_a_record_that_was_damaged_is_a_usage_error(sandbox: Sandbox, file: str)
     never_verified(outcome)
 
 
-def test_a_rollback_that_ends_during_the_run_overtakes_it(sandbox: Sandbox) -> None:
+def test_a_rollback_that_ends_during_the_run_overtakes_it(sandbox: Here) -> None:
     rolls = """
 from pathlib import Path
 from rollproof.system.clock import Moment
@@ -157,17 +156,15 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@ALONE_AND_AT_LENGTH_WITH_WORKERS
-def test_a_usage_error_is_no_part_of_an_incident(sandbox: Sandbox) -> None:
+def test_a_usage_error_is_no_part_of_an_incident(sandbox: Here) -> None:
     sandbox.recorded()
     sandbox.checks(**ONE_A_PHASE)
     assert sandbox.run("-m", "phase1", "--incident=one").code == ExitCode.VERIFIED
     sandbox.checks(test_a=STEP)
-    folder = sandbox.pytester.path / "incidents"
+    folder = sandbox.folder / "incidents"
     (folder / "one" / "closed.json").write_text('{"closed": {}}')
     before = files(folder)
-    # With workers, pytest-xdist passes no other usage error on.
-    for number, arguments in enumerate(WRONG[:1] if sandbox.parallel else [*WRONG, ["--baseline=nosuch"]]):
+    for number, arguments in enumerate([*WRONG, ["--baseline=nosuch"]]):
         incident = [] if number % 2 else ["--incident=one"]
         outcome = sandbox.run(*arguments, *incident)
         assert outcome.code == ExitCode.USAGE, outcome.text

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from rollproof.errors import ExitCode
-from tests.pytester.conftest import ALONE_AND_AT_LENGTH_WITH_WORKERS, Outcome, Sandbox
+from rollproof.profile.profile import load_target
+from tests.plugin_sandbox import Here
+from tests.run_outcome import Outcome
 from tests.unit.sandbox import git
 
 STEPS = {
@@ -38,9 +40,9 @@ def test_unknown(unreachable, part): raise AssertionError("its body must not run
 
 
 @pytest.fixture
-def gate(sandbox: Sandbox) -> Sandbox:
+def gate(sandbox: Here) -> Here:
     """A sandbox with all plugins of the gate, and a repository with a commit to promote."""
-    path = sandbox.pytester.path
+    path = sandbox.folder
     sandbox.recorded("fixtures.gating.evidence", then=("fixtures.gating.failing", "fixtures.target"))
     repository = path / "application"
     repository.mkdir(exist_ok=True)
@@ -50,11 +52,11 @@ def gate(sandbox: Sandbox) -> Sandbox:
     return sandbox
 
 
-def commit_of(gate: Sandbox) -> str:
-    return git(gate.pytester.path / "application", "rev-parse", "HEAD")
+def commit_of(gate: Here) -> str:
+    return git(gate.folder / "application", "rev-parse", "HEAD")
 
 
-def run(gate: Sandbox, *options: str) -> Outcome:
+def run(gate: Here, *options: str) -> Outcome:
     return gate.run("-m", "premigration", f"--migration={commit_of(gate)}", *options)
 
 
@@ -68,16 +70,16 @@ def verdict_of(outcome: Outcome) -> str:
     return str(json.loads((outcome.incident / "verdict.json").read_text())["verdict"])
 
 
-def waive(gate: Sandbox, item: str, days: int = 1) -> None:
+def waive(gate: Here, item: str, days: int = 1) -> None:
     expires = datetime.now(UTC).date() + timedelta(days=days)
-    with (gate.pytester.path / "profile.toml").open("a", encoding="utf-8") as profile:
+    with (gate.folder / "profile.toml").open("a", encoding="utf-8") as profile:
         profile.write(
             f'\n[[premigration.waivers]]\nitem = "{item}"\nname = "Ada"\nreason = "known | old"\n'
             f"expires = {expires}\n"
         )
 
 
-def test_all_items_hold(gate: Sandbox) -> None:
+def test_all_items_hold(gate: Here) -> None:
     outcome = run(gate)
     assert outcome.code == ExitCode.VERIFIED, outcome.text
     assert verdict_of(outcome) == "passed"
@@ -90,7 +92,7 @@ def test_all_items_hold(gate: Sandbox) -> None:
     assert outcome.incident.name == f"change-sandbox-{commit_of(gate)[:12]}"
 
 
-def test_each_item_that_does_not_hold_is_on_the_page(gate: Sandbox) -> None:
+def test_each_item_that_does_not_hold_is_on_the_page(gate: Here) -> None:
     gate.checks(test_red=RED)
     outcome = run(gate)
     assert outcome.code == ExitCode.FAILED
@@ -104,7 +106,7 @@ def test_each_item_that_does_not_hold_is_on_the_page(gate: Sandbox) -> None:
     assert "means" not in outcome.results()["test_unknown[redis]"]
 
 
-def test_a_waiver_lets_an_item_pass_and_shows(gate: Sandbox) -> None:
+def test_a_waiver_lets_an_item_pass_and_shows(gate: Here) -> None:
     gate.checks(test_red=RED)
     waive(gate, "test_wrong")
     waive(gate, "test_unknown[redis]")
@@ -120,7 +122,7 @@ def test_a_waiver_lets_an_item_pass_and_shows(gate: Sandbox) -> None:
     assert "| Ada | known \\| old |" in page
 
 
-def test_an_expired_waiver_changes_nothing(gate: Sandbox) -> None:
+def test_an_expired_waiver_changes_nothing(gate: Here) -> None:
     gate.checks(test_red=RED)
     waive(gate, "test_*", days=-1)
     outcome = run(gate)
@@ -135,7 +137,7 @@ def test_an_expired_waiver_changes_nothing(gate: Sandbox) -> None:
     assert "5 of 8 items hold, 1 waived" in page_of(outcome)
 
 
-def test_a_part_of_the_gate_promotes_nothing(gate: Sandbox) -> None:
+def test_a_part_of_the_gate_promotes_nothing(gate: Here) -> None:
     outcome = gate.run("-m", "step1", f"--migration={commit_of(gate)}")
     assert outcome.code == ExitCode.VERIFIED
     assert verdict_of(outcome) == "broken"
@@ -143,34 +145,34 @@ def test_a_part_of_the_gate_promotes_nothing(gate: Sandbox) -> None:
     assert "step2 has not run" in page_of(outcome)
 
 
-def test_what_held_in_an_earlier_run_does_not_count(gate: Sandbox) -> None:
+def test_what_held_in_an_earlier_run_does_not_count(gate: Here) -> None:
     assert verdict_of(run(gate)) == "passed"
     assert verdict_of(gate.run("-m", "step5", f"--migration={commit_of(gate)}")) == "broken"
 
 
-def test_a_restore_has_longer_than_a_verification(gate: Sandbox) -> None:
+def test_a_restore_has_longer_than_a_verification(gate: Here) -> None:
     """What ends a hung verification, process and all, leaves the trial of a backup alone."""
-    with (gate.pytester.path / "profile.toml").open("a", encoding="utf-8") as profile:
+    with (gate.folder / "profile.toml").open("a", encoding="utf-8") as profile:
         profile.write("\n[windows]\nverification = 0.1\n")
-    gate.grace(0.1)
-    gate.checks(test_slow="import time\n@pytest.mark.step1\ndef test_slow(): time.sleep(1)")
+    restore = load_target(gate.folder / "profile.toml").premigration.scratch.whole_seconds
     outcome = run(gate)
     assert outcome.code == ExitCode.VERIFIED, outcome.text
+    assert min(left for left in gate.hard_timer if left is not None) > restore / 2
+    assert gate.hard_timer[-1] is None
 
 
-@ALONE_AND_AT_LENGTH_WITH_WORKERS
-def test_the_gate_asks_for_a_migration(gate: Sandbox) -> None:
+def test_the_gate_asks_for_a_migration(gate: Here) -> None:
     outcome = gate.run("-m", "premigration")
     assert outcome.code == ExitCode.USAGE
     assert "--migration" in outcome.text
     assert "Traceback" not in outcome.text
 
 
-def test_phases_do_not_go_on_in_the_record_of_a_change(gate: Sandbox) -> None:
+def test_phases_do_not_go_on_in_the_record_of_a_change(gate: Here) -> None:
     change = run(gate, "-k", "item_1").incident
     gate.checks(test_p1="@pytest.mark.phase1\ndef test_one(): pass")
     gate.run("-m", "phase1")
-    incidents: Path = gate.pytester.path / "incidents"
+    incidents: Path = gate.folder / "incidents"
     assert change is not None
     assert len(list((change / "ledger").iterdir())) == 1
     assert len(list(incidents.glob("*/ledger"))) == 2

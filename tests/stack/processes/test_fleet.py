@@ -1,3 +1,5 @@
+"""The runs of a fleet: what each is taken for, how many run at once, and Ctrl-C at any instant."""
+
 from __future__ import annotations
 
 import json
@@ -11,10 +13,12 @@ import pytest
 from rollproof.system.process import Process
 from tests.conftest import ROOT
 
+INTERRUPTED = "it was planned and never reported"
+
 
 def run(folder: Path, at_once: int, *names: str) -> Any:  # noqa: ANN401 - JSON
     """Return what a toy fleet found, from a process with one thread."""
-    command = [sys.executable, "-m", "tests.unit.fleet.toy_fleet", str(folder), str(at_once), *names]
+    command = [sys.executable, "-m", "tests.stack.processes.toy_fleet", str(folder), str(at_once), *names]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     return json.loads(ran.stdout)
 
@@ -24,17 +28,13 @@ def test_a_target_passes_only_by_its_own_report_and_its_exit_code(tmp_path: Path
     found = run(tmp_path, 3, *names)
     verdicts = {name: outcome["verdict"] for name, outcome in found["outcomes"].items()}
     assert verdicts == dict.fromkeys(names, "broken") | {"passes": "passed", "fails": "failed"}
-    assert found["interrupted"] is False
+    assert (found["interrupted"], found["most"]) == (False, 3)
     assert found["outcomes"]["fails"]["end"]["cause"] == "a loss"
     assert found["outcomes"]["silent"]["last"] == ["it says", "what it does"]
     assert found["outcomes"]["raises"]["last"][-1] == "ValueError: out of order"
-    assert {path.name for path in tmp_path.iterdir()} == {f"{name}.log" for name in names}
-    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
-
-
-def test_no_more_run_at_once_than_asked(tmp_path: Path) -> None:
-    found = run(tmp_path, 2, *(f"counts.{number}" for number in range(8)))
-    assert {outcome["end"]["cause"] for outcome in found["outcomes"].values()} <= {"1", "2"}
+    logs = [*tmp_path.glob("*.log")]
+    assert {path.name for path in logs} == {f"{name}.log" for name in names}
+    assert {path.stat().st_mode & 0o777 for path in logs} == {0o600}
 
 
 @pytest.mark.parametrize("once", ["interrupts", "insists"], ids=["once", "twice"])
@@ -45,5 +45,12 @@ def test_ctrl_c_ends_all_and_none_is_missing(once: str, tmp_path: Path) -> None:
         ("stays", once, "passes"), "broken"
     )
     causes = [outcome["end"]["cause"] for outcome in found["outcomes"].values()]
-    assert causes == ["", "it was planned and never reported", "interrupted before it began"]
-    assert Process.of(int((tmp_path / "stays").read_text())) is None
+    assert causes == ["", INTERRUPTED, "interrupted before it began"]
+    assert Process.of(int((tmp_path / "pid").read_text())) is None
+
+
+def test_ctrl_c_in_the_instant_after_a_fork_reaches_it(tmp_path: Path) -> None:
+    found = run(tmp_path, 2, "waits", "passes")
+    assert found["interrupted"] is True
+    causes = [outcome["end"]["cause"] for outcome in found["outcomes"].values()]
+    assert causes == [INTERRUPTED, "interrupted before it began"]

@@ -9,7 +9,7 @@ import pytest
 
 from rollproof.errors import ExitCode
 from tests.conftest import write_profile
-from tests.pytester.conftest import ALONE_AND_AT_LENGTH_WITH_WORKERS, IMPORTS, Sandbox
+from tests.plugin_sandbox import IMPORTS, Here
 
 OURS = """
 @pytest.mark.verification
@@ -26,25 +26,25 @@ def test_site_3(part): note(f"site3{part}")
 
 
 @pytest.fixture
-def site(sandbox: Sandbox) -> Sandbox:
+def site(sandbox: Here) -> Here:
     """A sandbox whose profile names a folder beside the project, with the report's plugins."""
     sandbox.recorded()
     sandbox.checks(**{f"test_{phase}": OURS.format(phase) for phase in range(1, 5)})
     folder(sandbox).mkdir()
-    write_profile(sandbox.pytester.path, f'[checks]\nfolders = ["{folder(sandbox)}"]\n')
+    write_profile(sandbox.folder, f'[checks]\nfolders = ["{folder(sandbox)}"]\n')
     return sandbox
 
 
-def folder(site: Sandbox) -> Path:
+def folder(site: Here) -> Path:
     """The folder of the site's checks: outside of the project."""
-    return site.pytester.path.parent / f"{site.pytester.path.name}-site"
+    return site.folder.parent / f"{site.folder.name}-site"
 
 
-def write(site: Sandbox, text: str, name: str = "test_site.py") -> None:
+def write(site: Here, text: str, name: str = "test_site.py") -> None:
     (folder(site) / name).write_text(f"{IMPORTS}{text}\n", encoding="utf-8")
 
 
-def test_they_are_ordered_and_recorded_like_ours(site: Sandbox) -> None:
+def test_they_are_ordered_and_recorded_like_ours(site: Here) -> None:
     write(site, SITE)
     outcome = site.run("-m", "verification")
     assert outcome.code == ExitCode.VERIFIED, outcome.text
@@ -60,7 +60,7 @@ def test_they_are_ordered_and_recorded_like_ours(site: Sandbox) -> None:
 @pytest.mark.parametrize(
     ("body", "code"), [("assert 1 == 2", ExitCode.FAILED), ("raise OSError('gone')", ExitCode.BROKEN)]
 )
-def test_a_red_one_closes_the_gate(site: Sandbox, body: str, code: ExitCode) -> None:
+def test_a_red_one_closes_the_gate(site: Here, body: str, code: ExitCode) -> None:
     write(site, f"@pytest.mark.phase1\ndef test_site(): {body}")
     outcome = site.run("-m", "verification")
     assert outcome.code == code, outcome.text
@@ -69,7 +69,7 @@ def test_a_red_one_closes_the_gate(site: Sandbox, body: str, code: ExitCode) -> 
 
 
 @pytest.mark.parametrize("text", ["import no_such_module", "raise SystemExit"])
-def test_one_that_cannot_be_collected_is_broken(site: Sandbox, text: str) -> None:
+def test_one_that_cannot_be_collected_is_broken(site: Here, text: str) -> None:
     write(site, text)
     outcome = site.run("-m", "phase1", "--continue-on-collection-errors")
     assert outcome.code not in {ExitCode.VERIFIED, ExitCode.USAGE}, outcome.text
@@ -81,7 +81,6 @@ def test_one_that_cannot_be_collected_is_broken(site: Sandbox, text: str) -> Non
 UNMARKED = "checks.folders: expected a marker of a phase on each, observed none on test_site.py::test_site"
 
 
-@ALONE_AND_AT_LENGTH_WITH_WORKERS
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -93,7 +92,7 @@ UNMARKED = "checks.folders: expected a marker of a phase on each, observed none 
         ),
     ],
 )
-def test_what_could_not_be_told_apart_is_refused(site: Sandbox, text: str, said: str) -> None:
+def test_what_could_not_be_told_apart_is_refused(site: Here, text: str, said: str) -> None:
     write(site, text)
     outcome = site.run("-m", "phase2", "--no-gate")
     assert outcome.code == ExitCode.USAGE, outcome.text
@@ -101,13 +100,13 @@ def test_what_could_not_be_told_apart_is_refused(site: Sandbox, text: str, said:
     assert site.notes() == []
 
 
-def test_the_group_of_a_step_has_them_too(site: Sandbox) -> None:
+def test_the_group_of_a_step_has_them_too(site: Here) -> None:
     write(site, "@pytest.mark.step1\ndef test_site(): note('site')\n" + SITE)
     outcome = site.run("-m", "premigration")
     assert (site.notes(), outcome.verdicts().get("test_site")) == (["site"], "passed"), outcome.text
 
 
-def test_they_are_given_no_secret_of_an_operator(site: Sandbox) -> None:
+def test_they_are_given_no_secret_of_an_operator(site: Here) -> None:
     write(
         site,
         """

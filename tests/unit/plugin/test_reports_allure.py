@@ -1,18 +1,13 @@
-"""Allure results of a run: in the incident, labelled, one a check whatever happened, and rendered."""
+"""Allure results of a run: in the incident, labelled, one a check."""
 
 from __future__ import annotations
 
-import base64
 import json
-import re
-from collections import Counter
 from typing import Any
 
 import pytest
 
-from reports.html.html import render
-from rollproof.errors import ExitCode
-from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, Sandbox
+from tests.plugin_sandbox import Here
 
 CHECKS = """
 from pathlib import Path
@@ -48,8 +43,6 @@ def test_running(container, evidence, expect, note, tidy):
 @pytest.mark.phase1
 @pytest.mark.parametrize("collection", [Case("mysql", "users"), "kafka"], ids=["mysql/users", "kafka"])
 def test_answers(collection):
-    if Path("die").exists():
-        os._exit(9)
     if collection == "kafka" and not Path("mended").exists():
         raise Untold(**ERROR)  # of a module that lies deeper
 
@@ -71,15 +64,15 @@ def test_blocked():
 
 
 @pytest.fixture
-def project(sandbox: Sandbox) -> Sandbox:
+def project(sandbox: Here) -> Here:
     sandbox.recorded(then=["fixtures.gating.evidence"])
     sandbox.checks(test_checks=CHECKS)
     return sandbox
 
 
-def results(project: Sandbox) -> list[dict[str, Any]]:
+def results(project: Here) -> list[dict[str, Any]]:
     """Return the results of all runs, oldest first."""
-    folder = project.pytester.path / "incidents"
+    folder = project.folder / "incidents"
     loaded = [json.loads(path.read_text()) for path in folder.glob("*/allure-results/*-result.json")]
     return sorted(loaded, key=lambda result: int(result["start"]))
 
@@ -88,8 +81,7 @@ def labels(result: dict[str, Any]) -> dict[str, str]:
     return {label["name"]: label["value"] for label in result["labels"]}
 
 
-@ALONE_AND_WITH_WORKERS
-def test_every_check_has_a_labelled_result(project: Sandbox) -> None:
+def test_every_check_has_a_labelled_result(project: Here) -> None:
     incident = project.run("-m", "phase1").incident
     assert incident is not None
 
@@ -136,7 +128,7 @@ def test_every_check_has_a_labelled_result(project: Sandbox) -> None:
     assert "\nProfile=profile.toml\n" in properties
 
 
-def test_a_result_says_what_was_verified_expected_and_observed(project: Sandbox) -> None:
+def test_a_result_says_what_was_verified_expected_and_observed(project: Here) -> None:
     project.run()
 
     found = {result["name"]: result for result in results(project)}
@@ -151,54 +143,3 @@ def test_a_result_says_what_was_verified_expected_and_observed(project: Sandbox)
     assert found["Running: mysql"]["start"] <= asked["start"] <= asked["stop"]
     # Also where nobody said it but the error.
     assert "| an answer | none |" in found["Health"]["description"]
-
-
-def test_a_lost_check_is_broken_and_known_again_when_it_runs(project: Sandbox) -> None:
-    dies = project.pytester.path / "die"
-    dies.touch()
-    lost = project.run("-n1", "--max-worker-restart=0", "-m", "phase1")
-    dies.unlink()
-    found = {labels(result)["nodeId"]: result for result in results(project)}
-    (project.pytester.path / "mended").touch()
-    assert project.run("-m", "phase1").code == ExitCode.VERIFIED
-
-    assert lost.code == ExitCode.BROKEN
-    assert len(found) == 5
-    died, left = (found[f"checks/test_checks.py::test_answers[{one}]"] for one in ("mysql/users", "kafka"))
-    assert died["status"] == left["status"] == "broken"
-    assert died["statusDetails"]["message"] == "the worker that ran it died"
-    assert left["statusDetails"]["message"] == "no result: the check was planned and never reported"
-    assert labels(died)["feature"] == "Phase 1: Infrastructure"
-    identities = Counter((labels(r)["nodeId"], r["testCaseId"], r["historyId"]) for r in results(project))
-    assert set(identities.values()) == {2}
-    assert all(p["excluded"] for result in results(project) for p in result.get("parameters", []))
-
-
-def test_the_report_holds_the_latest_result_of_each_check(project: Sandbox) -> None:
-    project.run("-k", "running or health")
-    (project.pytester.path / "mended").touch()
-    incident = project.run("-k", "health or answers").incident
-    assert incident is not None
-    before = set(incident.iterdir())
-
-    report = render(incident)
-
-    page = report.read_text()
-    assert report == incident / "report.html"
-    assert set(incident.iterdir()) - before == {report}
-    assert len(page) < 10_000_000
-    title = f"Rollproof \N{EN DASH} sandbox \N{EN DASH} incident {incident.name}"
-    assert f"<title> {title} </title>" in page
-    assert "Content-Security-Policy" in page
-    assert "googletagmanager" not in page
-    assert "postmortem.md" in json.dumps(_widget(page, "globals.json"))
-    assert _widget(page, "statistic.json") == {"total": 5, "passed": 5, "retries": 1}
-    tree = _widget(page, "tree.json")
-    assert [tree["groupsById"][one]["name"] for one in tree["root"]["groups"]] == ["Phase 1: Infrastructure"]
-
-
-def _widget(page: str, name: str) -> dict[str, Any]:
-    found = re.search(rf'd\("widgets/{re.escape(name)}","([^"]*)"\)', page)
-    assert found is not None, name
-    loaded: dict[str, Any] = json.loads(base64.b64decode(found[1]))
-    return loaded

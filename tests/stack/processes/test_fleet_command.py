@@ -8,8 +8,6 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-import pytest
-
 from rollproof.errors import ExitCode
 from tests.conftest import ROOT, write_profile
 
@@ -21,7 +19,7 @@ def verify(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "rollproof", "verify", *words]
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "PYTHONPATH": str(ROOT)}
     return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240, check=False
     )
 
 
@@ -59,22 +57,3 @@ def test_each_target_has_its_record_its_log_and_its_junit_file(tmp_path: Path) -
         of_suite = suites.find("testsuite/properties/property[@name='incident']")
         assert of_suite is not None
         assert of_suite.get("value") == incident.name
-
-
-@pytest.mark.parametrize(
-    ("words", "observed"),
-    [
-        (["--target=a.toml"], "observed --target=a.toml"),
-        (["phase1", "--incident", "one"], "observed --incident"),
-        (["b.toml"], "observed b.toml"),
-        (["phase1"], "none that matches '*.toml'"),
-    ],
-)
-def test_what_cannot_be_of_many_targets_is_refused_before_anything_runs(
-    words: list[str], observed: str, tmp_path: Path
-) -> None:
-    ran = verify(tmp_path, *words, "--targets", "*.toml")
-    assert ran.returncode == ExitCode.USAGE
-    assert observed in ran.stderr
-    assert "HINT: " in ran.stderr
-    assert not [*tmp_path.iterdir()]

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from rollproof.errors import ExitCode
-from tests.pytester.conftest import UNRENDERED, Sandbox
+from tests.plugin_sandbox import Here
 
 CHECKS = {
     "test_a": "@pytest.mark.phase1\ndef test_fine(): pass\n"
@@ -23,21 +23,20 @@ CHECKS = {
 
 
 @pytest.fixture
-def project(sandbox: Sandbox) -> Sandbox:
+def project(sandbox: Here) -> Here:
     """A project that makes the whole record."""
-    (sandbox.pytester.path / "conftest.py").write_text(
+    (sandbox.folder / "conftest.py").write_text(
         'pytest_plugins = ["fixtures.gating.windows", "fixtures.gating.phases",'
         ' "fixtures.gating.recorder",'
         ' "reports.run.scrubbing", "reports.run.junit", "reports.run.record"]\n',
         encoding="utf-8",
     )
-    sandbox.settings(UNRENDERED)
     return sandbox
 
 
-def test_every_kind_of_end_is_in_junit(project: Sandbox) -> None:
+def test_every_kind_of_end_is_in_junit(project: Here) -> None:
     project.checks(**CHECKS)
-    file = project.pytester.path / "junit.xml"
+    file = project.folder / "junit.xml"
     outcome = project.run(f"--junitxml={file}")
     assert outcome.code == ExitCode.FAILED
     cases = {case.attrib["name"]: case for case in ET.parse(file).getroot().iter("testcase")}  # noqa: S314 - our own
@@ -92,16 +91,15 @@ def test_runs(engine, service): pass
 
 
 @pytest.fixture
-def terminal(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+def terminal(sandbox: Here, monkeypatch: pytest.MonkeyPatch) -> Here:
     """A project that makes the whole record, at a terminal of 80 columns."""
     names = ("scrubbing", "record")
     sandbox.plugins("fixtures.gating.evidence", then=[f"reports.run.{name}" for name in names])
-    sandbox.settings(UNRENDERED)
     monkeypatch.setenv("COLUMNS", str(COLUMNS))
     return sandbox
 
 
-def test_equal_causes_are_one_entry(terminal: Sandbox) -> None:
+def test_equal_causes_are_one_entry(terminal: Here) -> None:
     terminal.checks(test_a=GONE)
     outcome = terminal.run()
     assert outcome.code == ExitCode.BROKEN
@@ -110,11 +108,9 @@ def test_equal_causes_are_one_entry(terminal: Sandbox) -> None:
     assert "  HINT: docker version\n" in outcome.text
 
 
-@pytest.mark.parametrize(
-    ("sandbox", "options"), [([], []), ([], ["-qq", "--no-summary"]), (["-n2"], ["-x"])], indirect=["sandbox"]
-)
+@pytest.mark.parametrize("options", [[], ["-qq", "--no-summary"]])
 @pytest.mark.parametrize("red", [False, True])
-def test_the_verdict_is_the_last_line(terminal: Sandbox, options: list[str], red: bool) -> None:  # noqa: FBT001 - a case
+def test_the_verdict_is_the_last_line(terminal: Here, options: list[str], red: bool) -> None:  # noqa: FBT001 - a case
     terminal.checks(test_a=f"@pytest.mark.phase1\ndef test_x(): assert not {red}")
     outcome = terminal.run(*options)
     assert outcome.text.splitlines()[-1].startswith("FAILED: " if red else "PASSED: ")

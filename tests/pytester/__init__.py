@@ -1,1 +1,0 @@
-"""Tests of the pytest plugin, each in a pytest process of its own."""
