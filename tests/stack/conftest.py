@@ -94,9 +94,9 @@ def verifier(stack: Stack, operators: Operators, tmp_path_factory: pytest.TempPa
 
 @pytest.fixture
 def captured_anew(verifier: Verifier) -> Iterator[None]:
-    """At the end there is a new baseline: records that came and went leave other ids and counters behind."""
+    """Whoever follows has a new baseline: records that came and went leave other ids and counters behind."""
     yield
-    verifier.capture()
+    verifier.outdate()
 
 
 @pytest.fixture(scope="module")

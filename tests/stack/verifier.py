@@ -50,6 +50,7 @@ class Verifier:
     stack: Stack
     folder: Path
     _sets: dict[str, Path] = field(default_factory=dict, init=False)
+    _outdated: list[bool] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         """Keep the images of all backups in one folder of the checkout: they are large, and by their ids."""
@@ -70,7 +71,9 @@ class Verifier:
 
     @property
     def baseline(self) -> Baseline:
-        """The current baseline."""
+        """The current baseline; one that is outdated is captured again."""
+        if self._outdated:
+            self.capture()
         return load_baseline(self.folder / "baselines" / "current", self.stack.profile.stem)
 
     def restated(self, change: Callable[[Facts], Facts]) -> Path:
@@ -219,6 +222,7 @@ class Verifier:
 
         `variables` replace keys of the profile.
         """
+        self._outdated.clear()
         self._wait_until_well()
         done = self.actions("capture", *options, **patient(**variables))
         assert done.returncode == 0, done.stdout + done.stderr
@@ -234,9 +238,13 @@ class Verifier:
 
         until(unwell, lambda names: not names)
 
+    def outdate(self) -> None:
+        """Have the baseline captured again before it is used: what came and went left other ids behind."""
+        self._outdated.append(True)
+
     def compare(self) -> None:
         """See that every store is as the baseline has it, record by record."""
-        done = self.actions("compare", str(self.folder / "baselines" / "current"), **patient())
+        done = self.actions("compare", str(self.baseline.folder), **patient())
         assert done.returncode == ExitCode.VERIFIED, done.stdout + done.stderr
 
     def settle(self) -> None:
@@ -263,6 +271,7 @@ class Verifier:
 
         Without the name of an `incident` the run has one of its own.
         """
+        assert self.baseline
         incident = incident or f"checks-{uuid.uuid4().hex[:12]}"
         selected = ("-m", markers, f"--incident={incident}")
         arguments = ("-q", *STRICT, *selected, *options)

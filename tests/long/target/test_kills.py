@@ -9,7 +9,6 @@ from __future__ import annotations
 import shlex
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -19,38 +18,23 @@ from rollproof.git.repository import git
 from rollproof.incident.journal import verify_journal
 from rollproof.incident.journal_steps import Step, StepId
 from rollproof.profile.profile import Target
-from rollproof.record_names import UNFINISHED
 from staging.kills.kill import Action, Killer
 from staging.kills.outcome import Keys
-from staging.kills.walk import SERVICE, actions
-from staging.kills.wreckage import Mark, write_marks
-from staging.target.operators import Operators
+from staging.kills.walk import SERVICE
+from staging.kills.wreckage import Mark
 from tests.rehearsals import OF_THE_REHEARSAL, REOPENED
-from tests.stack.damage import tables_held
+from tests.stack.target.test_rollbacks import INTO_SECONDS, known, refused
 from tests.stack.users import User
 from tests.stack.verifier import Verifier, expect
 
-# So long after its beginning none of the steps in which a kill falls here has come to its end.
-INTO_SECONDS = 1.0
+__all__ = ["known"]
+
 # Many commands one after the other, on a machine that others use too.
 pytestmark = [pytest.mark.timeout(2400), pytest.mark.usefixtures("whole", "settled")]
 
 
-@pytest.fixture(scope="module")
-def known(killer: Killer, operators: Operators) -> dict[str, Action]:
-    """The rollbacks as the walk knows them, by their names."""
-    return {action.name: action for action in actions(killer.stack, operators)}
-
-
 def _containers(engine: ContainerEngine) -> dict[str, str]:
     return {service: container.id for service, (container,) in engine.containers().items()}
-
-
-def _refused(verifier: Verifier, words: str, *arguments: str) -> str:
-    done = verifier.actions("rollback", *arguments)
-    assert done.returncode == ExitCode.USAGE, done.stdout
-    assert words in done.stderr
-    return done.stderr
 
 
 def test_a_rollback_of_a_service_that_is_killed_is_taken_over_and_resumed(
@@ -63,7 +47,7 @@ def test_a_rollback_of_a_service_that_is_killed_is_taken_over_and_resumed(
         assert ", which has ended; add --take-over\n" in status.stdout
         target = shlex.quote(f"--target={verifier.stack.profile}")
         assert f"rollback resume --take-over {target}" in status.stdout.splitlines()[-1]
-        assert "--take-over" in _refused(verifier, "which has ended", "resume")
+        assert "--take-over" in refused(verifier, "which has ended", "resume")
         return action.mark()
 
     step = str(StepId(Step.RECREATE, SERVICE))
@@ -79,57 +63,6 @@ def test_a_rollback_of_a_service_that_is_killed_is_taken_over_and_resumed(
     assert f"rollback: service {SERVICE} to {verifier.baseline.facts.commit}" in status.stdout
     assert f"--incident={incident.name}" in status.stdout
     assert "\nlock: free\n" in status.stdout
-
-
-def test_a_restore_of_a_store_that_is_killed_is_resumed_before_anything_else(
-    verifier: Verifier,
-    killer: Killer,
-    known: dict[str, Action],
-    operators: Operators,
-    target: Target,
-    engine: ContainerEngine,
-) -> None:
-    action, held = known["database mysql"], ExitStack()
-    undisturbed = killer.undisturbed(action)
-
-    def wreck() -> Keys:
-        written = action.wreck()
-        # Some tables are put back then, and some are not.
-        held.enter_context(tables_held(target, engine))
-        return written
-
-    def looked_at() -> list[Mark]:
-        status = verifier.actions("rollback", "status")
-        assert status.returncode == ExitCode.BROKEN, status.stderr
-        assert "cut off  restore mysql" in status.stdout
-        incident = verifier.incident_of(status.stdout).name
-        # Nothing else is taken for the same, or started on data that is half restored.
-        _refused(verifier, incident, "database", "redis", "--take-over")
-        _refused(verifier, incident, "service", SERVICE, "--take-over")
-        held.close()
-        return write_marks(operators, ("mongodb", *action.stores))
-
-    step = str(StepId(Step.RESTORE, "mysql"))
-    with held:
-        killed = replace(action, wreck=wreck, mark=looked_at)
-        kill = killer.kill(killed, step, INTO_SECONDS, undisturbed)
-    assert not kill.wrong, kill
-    assert step in kill.facts["open_steps"]
-    incident = verifier.folder / "incidents" / str(kill.facts["incident"])
-    assert not (incident / UNFINISHED).exists()
-    # The server may have swept the mark away, with what it still did for the killed rollback.
-    written_since = any(mark.startswith("mysql ") for mark in kill.facts["marks"])
-    _expect_kept(verifier, incident, "mysql", copies=2 if written_since else 1)
-    assert verifier.actions("rollback", "resume").returncode == ExitCode.USAGE
-
-
-def _expect_kept(verifier: Verifier, incident: Path, store: str, *, copies: int) -> None:
-    """Assert that the safety copies are of that store: of before the kill, and of what came since."""
-    kept = sorted((verifier.folder / "backups" / "safety").glob(f"{incident.name}-*"))
-    assert [path.name for path in kept] == [
-        f"{incident.name}-{number:02d}" for number in range(1, copies + 1)
-    ]
-    assert [[path.name for path in one.iterdir() if path.is_dir()] for one in kept] == [[store]] * copies
 
 
 def test_a_full_rollback_that_is_killed_tells_users_to_come_again_until_its_end(

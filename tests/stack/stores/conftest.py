@@ -1,4 +1,4 @@
-"""The stores of the staging stack: the tests of each share a worker, and so take turns."""
+"""Stores beside the staging stack, without an application: the tests of each share a worker, and so take turns."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import re
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
+
+from staging.stack.slot import Slot
+from staging.stack.stack import Stack
+from tests.conftest import ROOT
 
 # The tests of a contract begin their parameters with the store.
 OF_A_STORE = re.compile(r"tests/stack/stores/(?P<contract>\w+)/test_\w+\.py.*?\[(?P<store>[a-z0-9]+)")
@@ -25,6 +29,14 @@ class ByStore(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
             return name if APART.fullmatch(name) else found["store"]
         scope: str = super()._split_scope(nodeid)
         return scope
+
+
+@pytest.fixture(scope="session")
+def stack(stack: Stack) -> Stack:
+    """The stores of the slot behind the stack's; where that is not up, those of the stack."""
+    beside = Stack(ROOT, Slot(stack.slot.number + 1))
+    beside.prepare()
+    return beside if beside.services.used() else stack
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByStore | None:

@@ -200,7 +200,6 @@ def test_a_profile_that_was_weakened_after_the_capture(verifier: Verifier) -> No
 
 def test_a_reader_that_sees_less_passes_nothing(verifier: Verifier, containers: Containers) -> None:
     """The new trigger cannot be seen, and is not taken for none."""
-    verifier.capture()  # tests before may have put records back under other ids
 
     def root(sql: str) -> None:
         known = "MYSQL_PWD=$(cat /run/secrets/mysql_root)"
@@ -234,4 +233,3 @@ def test_a_reader_that_sees_less_passes_nothing(verifier: Verifier, containers: 
         assert captured.returncode == ExitCode.FAILED, captured.stdout + captured.stderr
         assert "sight of the reader of mysql" in captured.stderr
         assert "the statements that init writes" in captured.stderr
-    expect(verifier.run(*chosen), {})

@@ -40,6 +40,13 @@ KEPT = ("mysql", "mongodb", "redis", "qdrant")
 SECONDS = 120.0
 
 
+@pytest.fixture
+def target(target: Target, tmp_path: Path) -> Target:
+    """The staging target, of which nothing was captured: whoever uses the stack may have."""
+    folders = target.folders.model_copy(update={"baselines": tmp_path / "baselines"})
+    return target.model_copy(update={"folders": folders})
+
+
 @pytest.fixture(autouse=True)
 def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for each answer as long as it takes where much else runs: no test here is about time."""

@@ -17,7 +17,6 @@ CASES: Mapping[str, Callable[[type[Subject]], Iterable[object]]] = {
     "collection": lambda subject: subject.exported,
     "small": lambda subject: (False, True) if subject.sizes else (False,),
     "absent": lambda subject: [subject.absent] if subject.absent else [],
-    "real": lambda subject: [True] if subject.stack else [],
     "kind": lambda subject: subject.kinds,
     "damage": lambda subject: subject.rounds,
     "part": lambda subject: subject.kills,
@@ -30,7 +29,7 @@ CASES: Mapping[str, Callable[[type[Subject]], Iterable[object]]] = {
 # Of which the first one of a store shows the rule.
 VARIED = frozenset({"small", "part", "way", "what"})
 # Of which there is one for a store at most, which needs no name.
-SINGLE = frozenset({"absent", "real", "disturbed", "overtaken"})
+SINGLE = frozenset({"absent", "disturbed", "overtaken"})
 MARKERS = (
     "of(store, ...): these stores alone, of those that keep the contract",
     "restarts: long where the keeper stops the server",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -22,7 +21,7 @@ from rollproof.stores.reader import Reader
 from rollproof.system.command import Deadline
 from tests.stack.stores.keeping.answers import place_that
 from tests.stack.stores.keeping.records import exported, put_back, wanted_of
-from tests.stack.stores.keeping.subject import WRONG, Bench, Exported, Subject
+from tests.stack.stores.keeping.subject import WRONG, Exported, Subject
 
 
 def _made(subject: Subject, collection: str = "") -> Exported:
@@ -179,17 +178,3 @@ def test_a_server_that_does_not_answer_is_no_export(subject: Subject, way: str, 
         exported(export, name, {0: frozenset({("1", 1)})}, tmp_path)
     for secret in (WRONG, *subject.place.secrets()):
         assert secret not in str(failure.value)
-
-
-@pytest.mark.usefixtures("real")
-def test_the_reader_of_the_profile_can_export(subject: Subject, bench: Bench, tmp_path: Path) -> None:
-    """What the stack's application has written, on the account that reads there."""
-    place = subject.place
-    theirs = replace(place, profile=bench.target.stores[place.name])
-    with theirs.view() as view:
-        counts = view.counts()
-    name = min((name for name in counts if counts[name]), key=lambda name: counts[name])
-    with theirs.export() as export, theirs.content() as content:
-        wanted = wanted_of(content, name)
-        found = exported(export, name, wanted, tmp_path)
-        assert {(record.key, record.hash) for record in found} == wanted[0]
