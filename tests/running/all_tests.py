@@ -36,7 +36,7 @@ def run(arguments: Sequence[str], *, every: bool, part: str | None) -> int:
         # What runs on the stack is stopped before the stack is taken down, however the body ends.
         with _stopped(computing):
             computing[0].runs()
-            # The contracts of stores fill and damage servers of their own: who verifies the stack sees none of it.
+            # The contracts of stores fill and damage servers of their own: no check of the stack sees it.
             stack, stores = Stack(ROOT), Stack(ROOT, Slot(first_slot() + 1))
             with fresh_stacks([stack, stores], progress):
                 bring_up_application(stack, progress, SMALL_SCALE)

@@ -72,8 +72,7 @@ class Verifier:
     @property
     def baseline(self) -> Baseline:
         """The current baseline; one that is outdated is captured again."""
-        if self._outdated:
-            self.capture()
+        self._renew()
         return load_baseline(self.folder / "baselines" / "current", self.stack.profile.stem)
 
     def restated(self, change: Callable[[Facts], Facts]) -> Path:
@@ -238,6 +237,10 @@ class Verifier:
 
         until(unwell, lambda names: not names)
 
+    def _renew(self) -> None:
+        if self._outdated:
+            self.capture()
+
     def outdate(self) -> None:
         """Have the baseline captured again before it is used: what came and went left other ids behind."""
         self._outdated.append(True)
@@ -271,7 +274,7 @@ class Verifier:
 
         Without the name of an `incident` the run has one of its own.
         """
-        assert self.baseline
+        self._renew()
         incident = incident or f"checks-{uuid.uuid4().hex[:12]}"
         selected = ("-m", markers, f"--incident={incident}")
         arguments = ("-q", *STRICT, *selected, *options)
