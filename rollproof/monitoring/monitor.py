@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from rollproof.errors import Mismatch, Problem
 from rollproof.monitoring.probes.probe import COLLECTED, Probe, Reading, unreached_by
@@ -32,18 +33,13 @@ _MUST_ANSWER = frozenset({ProbeKind.HEALTH, ProbeKind.PAGE, ProbeKind.STORE})
 _WARMING = -1  # the round before the first beat
 
 
-def clock() -> float:
-    """Return the seconds since boot, suspension included."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
 class _Asker:
     """One probe, and the beat that it was last asked for."""
 
-    def __init__(self, probe: Probe) -> None:
+    def __init__(self, probe: Probe, question: Callable[[str, Callable[[], Any]], Question[Any]]) -> None:
         self.id: ProbeId = probe.id
-        self.question: Question[Reading] = Question(str(probe.id), probe.ask)
-        self.closing: Question[None] = Question(f"end of {probe.id}", probe.close)
+        self.question: Question[Reading] = question(str(probe.id), probe.ask)
+        self.closing: Question[None] = question(f"end of {probe.id}", probe.close)
         self._beat = _WARMING
 
     def ask(self, beat: int) -> None:
@@ -102,6 +98,9 @@ class Beats:
         beat_seconds: float,
         stopped: Callable[[], bool],
         redact: Callable[[str], str],
+        *,
+        question: Callable[[str, Callable[[], Any]], Question[Any]] = Question,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """Ask nothing yet; the beats end when `stopped` says so, wherever they are."""
         self._target = target
@@ -109,7 +108,8 @@ class Beats:
         self._stopped = stopped
         self._redact = redact
         self._monitor = Process.this()
-        self._askers = [_Asker(probe) for probe in probes]
+        self._sleep = sleep
+        self._askers = [_Asker(probe, question) for probe in probes]
 
     def __iter__(self) -> Iterator[Sample]:
         """Yield a sample for each beat until stopped.
@@ -117,11 +117,13 @@ class Beats:
         Before the first beat all probes are asked once: imports and connections would make it look slow.
         """
         self._ask(_WARMING)
-        if self._collect(_WARMING, clock() + self._seconds) is None:
+        if self._collect(_WARMING, _now() + self._seconds) is None:
             return
-        zero, beat, before = clock(), 0, -1
+        zero, beat, before = _now(), 0, -1
         while self._waited(zero + beat * self._seconds):
-            at, late = Moment.now(), clock() - (zero + beat * self._seconds)
+            # One reading for both: between two of them a busy machine may do something else.
+            at = Moment.now()
+            late = at.since_boot - (zero + beat * self._seconds)
             # The clock may have run on for many beats, while the machine was suspended.
             overslept = int(late / self._seconds)
             beat, late = beat + overslept, late - overslept * self._seconds
@@ -131,7 +133,7 @@ class Beats:
                 return
             yield _sample(Sample(self._target, self._monitor, beat, at, late, beat - before - 1, probes))
             # Next comes the first future beat: a missed beat is not made up for.
-            before, beat = beat, max(beat + 1, int((clock() - zero) / self._seconds + 1 - _LATE))
+            before, beat = beat, max(beat + 1, int((_now() - zero) / self._seconds + 1 - _LATE))
 
     def close(self) -> None:
         """Close all probes that are free, or soon are; a hanging probe is left, even while it is closed."""
@@ -147,19 +149,24 @@ class Beats:
 
     def _waited(self, due: float) -> bool:
         """Wait until `due`; tell whether it came before the end."""
-        while (left := due - clock()) > 0 and not self._stopped():
-            time.sleep(min(left, _SLICE_SECONDS))
+        while (left := due - _now()) > 0 and not self._stopped():
+            self._sleep(min(left, _SLICE_SECONDS))
         return not self._stopped()
 
     def _collect(self, beat: int, until: float) -> Mapping[str, Probed] | None:
         """Return the answers so far at `until`, or None if the end came first."""
         for asker in self._askers:
-            while asker.waiting(beat) and (left := until - clock()) > 0 and not self._stopped():
+            while asker.waiting(beat) and (left := until - _now()) > 0 and not self._stopped():
                 asker.question.wait(min(left, _SLICE_SECONDS))
         if self._stopped():
             return None
         answers = {str(asker.id): asker.answer(beat) for asker in self._askers}
         return {name: replace(said, text=self._redact(said.text)) for name, said in answers.items()}
+
+
+def _now() -> float:
+    """Return the seconds since boot, suspension included."""
+    return Moment.now().since_boot
 
 
 def _sample(made: Sample) -> Sample:

@@ -5,7 +5,7 @@ Health endpoints and status codes do not tell of it: a stream that breaks is a 2
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -30,9 +30,17 @@ class FunctionProbe(Probe):
 
     id = ProbeId(ProbeKind.FUNCTION)
 
-    def __init__(self, target: Target, function: Function, engine: ContainerEngine, deadline: float) -> None:
+    def __init__(
+        self,
+        target: Target,
+        function: Function,
+        engine: ContainerEngine,
+        deadline: float,
+        *,
+        question: Callable[[str, Callable[[], Reading]], Question[Reading]] = Question,
+    ) -> None:
         self._target, self._function, self._engine, self._deadline = target, function, engine, deadline
-        self._question: Question[Reading] = Question(str(self.id), self._use)
+        self._question = question(str(self.id), self._use)
         self._begun = False
         self._last: Reading | None = None
         self._ended: Unverifiable | None = None

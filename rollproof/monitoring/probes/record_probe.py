@@ -9,7 +9,7 @@ says so. Between two counts, and during one, the last count stands.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from math import ceil
@@ -54,13 +54,26 @@ class Missed:
 class StoreRecords:
     """One store's records, counted in the background, and compared where the baseline has more."""
 
-    def __init__(self, name: str, target: Target, engine: ContainerEngine, deadline: float) -> None:
-        """Ask nothing yet; `deadline` is that of a beat, and a count may last several beats."""
+    def __init__(
+        self,
+        name: str,
+        target: Target,
+        engine: ContainerEngine,
+        deadline: float,
+        *,
+        question: Callable[[str, Callable[[], Missed]], Question[Missed]],
+        computed: Callable[[], float],
+    ) -> None:
+        """Ask nothing yet; `deadline` is that of a beat, and a count may last several beats.
+
+        `computed` returns the processor's seconds of the calling thread.
+        """
         self.name = name
         self.services = target.stores[name].services
         self.every = 1
         """The number of beats from one count to the next."""
-        self.question = Question(f"records of {name}", Missed)
+        self.question = question(f"records of {name}", Missed)
+        self._question, self._computed = question, computed
         self._target, self._engine, self._deadline = target, engine, deadline
         self._held = Held(lambda: open_reader(name, target.stores[name], engine))
         # What the last count came to, and what the last comparison by key.
@@ -74,7 +87,7 @@ class StoreRecords:
         due = self._known is None or self._known[0] is not baseline or self._beats >= self.every
         if due and not self.question.waiting:
             self._beats = 0
-            self.question = Question(self.question.name, partial(self._count, baseline, recorded))
+            self.question = self._question(self.question.name, partial(self._count, baseline, recorded))
             self.question.start()
 
     def missed(self, baseline: Baseline) -> Missed:
@@ -97,10 +110,10 @@ class StoreRecords:
 
     def _count(self, baseline: Baseline, recorded: Counts) -> Missed:
         try:
-            began, computed = Moment.now(), time.thread_time()
+            began, computed = Moment.now(), self._computed()
             with self._held.opened() as view:
                 counts = view.counts()
-            busy, computing = began.seconds_ago() / BUSY, (time.thread_time() - computed) / PROCESSOR
+            busy, computing = began.seconds_ago() / BUSY, (self._computed() - computed) / PROCESSOR
             self.every = max(1, ceil(max(busy, computing) / self._deadline))
             # A missing collection holds none.
             fewer = {name: now for name, count in recorded.items() if (now := counts.get(name, 0)) < count}
@@ -120,11 +133,21 @@ class RecordsProbe(Probe):
     id = ProbeId(ProbeKind.RECORDS)
 
     def __init__(
-        self, target: Target, engine: ContainerEngine, deadline: float, current: CurrentBaseline
+        self,
+        target: Target,
+        engine: ContainerEngine,
+        deadline: float,
+        current: CurrentBaseline,
+        *,
+        question: Callable[[str, Callable[[], Missed]], Question[Missed]] = Question,
+        computed: Callable[[], float] = time.thread_time,
     ) -> None:
         self._limit = target.severity.critical.records_lost.limit
         self._target, self._deadline, self._current = target, deadline, current
-        self._stores = {name: StoreRecords(name, target, engine, deadline) for name in target.stores}
+        self._stores = {
+            name: StoreRecords(name, target, engine, deadline, question=question, computed=computed)
+            for name in target.stores
+        }
 
     def ask(self) -> Reading:
         """Count the stores that are due, and compare all counts with the current baseline."""

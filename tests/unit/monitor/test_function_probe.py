@@ -16,6 +16,7 @@ from rollproof.monitoring.probes.probes import probes_of
 from rollproof.monitoring.samples import ProbeKind
 from rollproof.profile.application_profile import Function
 from rollproof.profile.profile import Target
+from rollproof.system.side_by_side import Question
 from tests.unit.application_stand_in import TOKEN, Exchange, StandIn, answer, running
 from tests.unit.monitor.turned_time import TurnedTime, turned
 
@@ -76,8 +77,9 @@ def well(application: StandIn, target: Target, monkeypatch: pytest.MonkeyPatch) 
     return target.model_copy(update={"application": target.application.model_copy(update=changed)})
 
 
-def probe(target: Target, *, chat: bool = True) -> FunctionProbe:
-    return FunctionProbe(target, Function(chat=chat), MagicMock(), 5.0)
+def probe(target: Target, *, chat: bool = True, time: TurnedTime | None = None) -> FunctionProbe:
+    question = Question if time is None else time.question
+    return FunctionProbe(target, Function(chat=chat), MagicMock(), 60.0, question=question)
 
 
 def asked(application: StandIn, what: str) -> int:
@@ -121,7 +123,7 @@ def test_nobody_there_is_not_reached(well: Target) -> None:
 
 
 def test_it_is_asked_at_its_own_rate(well: Target, application: StandIn, time: TurnedTime) -> None:
-    asking = probe(well)
+    asking = probe(well, time=time)
     answers = []
     for _ in range(25):  # two minutes of beats
         answers.append(asking.ask())
@@ -133,7 +135,7 @@ def test_it_is_asked_at_its_own_rate(well: Target, application: StandIn, time: T
 def test_a_conversation_is_deleted_and_one_that_cannot_be_is_the_last(
     well: Target, application: StandIn, time: TurnedTime
 ) -> None:
-    asking = probe(well)
+    asking = probe(well, time=time)
     asking.ask()
     assert [one.path for one in application.seen if one.handler.command == "DELETE"]
     application.answers["deleted"] = answer(405, {})
@@ -147,7 +149,7 @@ def test_a_conversation_is_deleted_and_one_that_cannot_be_is_the_last(
 def test_checks_that_use_the_canary_have_it_alone(
     well: Target, application: StandIn, time: TurnedTime
 ) -> None:
-    asking = probe(well)
+    asking = probe(well, time=time)
     with canary_in_use(well, alone=False, seconds=0.0) as ours, canary_in_use(well, alone=False, seconds=0.0):
         assert ours
         with pytest.raises(Unverifiable, match="checks that use it"):
@@ -159,12 +161,12 @@ def test_checks_that_use_the_canary_have_it_alone(
         time.sleep(60.0)
         assert asking.ask() == reading
     assert asked(application, LOG_IN) == 1
-    with canary_in_use(well, alone=True, seconds=0.0), canary_in_use(well, alone=False, seconds=0.2) as ours:
+    with canary_in_use(well, alone=True, seconds=0.0), canary_in_use(well, alone=False, seconds=0.0) as ours:
         assert not ours
 
 
 def test_one_that_does_not_end_is_not_well(well: Target) -> None:
-    asking = FunctionProbe(well, Function(), MagicMock(), 0.1)
+    asking = FunctionProbe(well, Function(), MagicMock(), 60.0)
     asking._question = MagicMock(waiting=True)
     asking._question.unanswered = lambda _: SILENT
     asking._question.asked.seconds_ago.return_value = 1.0

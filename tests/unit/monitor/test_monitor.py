@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from time import sleep
 
 import pytest
 
@@ -19,9 +16,7 @@ from rollproof.cli.command_line import main
 from rollproof.errors import Meaning, Mismatch, Unverifiable
 from rollproof.monitoring.monitor import Beats
 from rollproof.monitoring.probes.probe import Probe, Reading
-from rollproof.monitoring.samples import ProbeId, ProbeKind, Sample, samples_path
-from rollproof.profile.profile import load_target
-from tests.conftest import ROOT
+from rollproof.monitoring.samples import ProbeId, ProbeKind, Sample
 from tests.unit.monitor.turned_time import TurnedTime, turned
 
 BEAT = 0.2
@@ -76,15 +71,16 @@ def _late() -> Unverifiable:
 
 
 @contextmanager
-def _beats(*probes: Probe) -> Iterator[Iterator[Sample]]:
-    watched = Beats("t", probes, BEAT, lambda: False, lambda text: text.replace("s3cret", "[redacted]"))
+def _beats(time: TurnedTime, *probes: Probe) -> Iterator[Iterator[Sample]]:
+    redact = lambda text: text.replace("s3cret", "[redacted]")  # noqa: E731
+    watched = Beats("t", probes, BEAT, lambda: False, redact, question=time.question, sleep=time.sleep)
     with closing(watched):
         yield iter(watched)
 
 
 def test_the_beat_is_exact_whatever_the_probes_cost(time: TurnedTime) -> None:
     quick, slow, hung = Told("quick", time), Told("slow", time, BEAT * 0.4), Told("hung", time, 3600)
-    with _beats(quick, slow, hung) as beats:
+    with _beats(time, quick, slow, hung) as beats:
         samples = list(islice(beats, 20))
     assert [sample.beat for sample in samples] == list(range(20))
     # Each is where the first one says, and none is late.
@@ -102,7 +98,7 @@ def test_the_beat_is_exact_whatever_the_probes_cost(time: TurnedTime) -> None:
 
 def test_an_answer_that_comes_late_is_none_and_the_next_one_counts(time: TurnedTime) -> None:
     probe = Told("late", time, BEAT * 1.3)
-    with _beats(probe) as beats:
+    with _beats(time, probe) as beats:
         samples = list(islice(beats, 6))
         probe.seconds = 0.0
         samples += list(islice(beats, 3))
@@ -112,7 +108,7 @@ def test_an_answer_that_comes_late_is_none_and_the_next_one_counts(time: TurnedT
 
 
 def test_beats_that_were_missed_are_counted(time: TurnedTime) -> None:
-    with _beats(Told("quick", time)) as beats:
+    with _beats(time, Told("quick", time)) as beats:
         first = next(beats)
         time.sleep(3.5 * BEAT)  # as a process that was stopped, or a machine that was suspended
         second, third = next(beats), next(beats)
@@ -141,7 +137,7 @@ def test_what_a_probe_raises_is_its_answer(
     ok: bool | None,  # noqa: FBT001 - of a table
     text: str,
 ) -> None:
-    with _beats(Told("raises", time, error=error), Told("other", time)) as beats:
+    with _beats(time, Told("raises", time, error=error), Told("other", time)) as beats:
         sample = next(beats)
     assert (sample.probes["store raises"].ok, sample.probes["store raises"].text) == (ok, text)
     assert sample.probes["store other"].ok is True
@@ -149,7 +145,7 @@ def test_what_a_probe_raises_is_its_answer(
 
 def test_probes_are_closed_at_the_end_but_for_one_that_hangs(time: TurnedTime) -> None:
     quick, hung = Told("quick", time), Told("hung", time, 3600)
-    with _beats(quick, hung) as beats:
+    with _beats(time, quick, hung) as beats:
         next(beats)
         began = time.now
     assert quick.closed
@@ -173,7 +169,8 @@ def here(
     capsys: pytest.CaptureFixture[str],
 ) -> Here:
     """Run that command in this process, on a time that passes at once."""
-    assert time.now == 0
+    beats = partial(Beats, question=time.question, sleep=time.sleep)
+    monkeypatch.setattr("rollproof.monitoring.monitor.Beats", beats)
     # What is started beside this process must not be slowed down by it.
     monkeypatch.setattr("os.setpriority", lambda *_: None)
 
@@ -187,21 +184,6 @@ def here(
     return run
 
 
-@contextmanager
-def _started(command: Sequence[str], path: Path) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
-    try:
-        while not (path.exists() and path.stat().st_size):
-            assert process.poll() is None
-            sleep(0.02)
-        yield process
-    finally:
-        process.kill()
-        process.communicate(timeout=60)
-
-
 def test_json_goes_to_standard_output_alone(here: Here) -> None:
     code, said, errors = here("--beats=2", "--json")
     assert code == 0, errors
@@ -209,28 +191,3 @@ def test_json_goes_to_standard_output_alone(here: Here) -> None:
     assert [record["beat"] for record in records] == [0, 1]
     assert records[0]["probes"]["containers"]["unreached"] == "unreachable"
     assert "monitor of sandbox: 2 beats" in errors
-
-
-@pytest.mark.usefixtures("terminal_can_be_lost")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
-def test_a_signal_ends_it_cleanly(command: list[str], profile: Path, number: signal.Signals) -> None:
-    with _started(command, samples_path(load_target(profile))) as process:
-        process.send_signal(number)
-        said, _ = process.communicate(timeout=60)
-        assert process.returncode == 0, said
-    assert said.splitlines()[-1].startswith("monitor of sandbox: ")
-    assert "Traceback" not in said
-
-
-def test_there_is_one_a_target_and_the_second_names_the_first(
-    command: list[str], here: Here, profile: Path
-) -> None:
-    with _started(command, samples_path(load_target(profile))) as process:
-        code, _, errors = here("--beats=1")
-        assert code == 4
-        assert f"process {process.pid} (monitor sandbox, since " in errors
-        assert "lock to monitor sandbox: expected free, observed held by " in errors
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait(timeout=60)
-    # A killed one holds nothing.
-    assert here("--beats=1")[0] == 0

@@ -86,16 +86,22 @@ def save(target: Target, counts: Mapping[str, Mapping[str, int]] = BEFORE, **cha
     )
 
 
+def probe_of(target: Target, stores: Stores, current: CurrentBaseline) -> RecordsProbe:
+    """Return the probe; to count takes no time of the processor."""
+    time = stores["mysql"].time
+    return RecordsProbe(target, ENGINE, DEADLINE, current, question=time.question, computed=lambda: 0.0)
+
+
 @contextmanager
-def probing(target: Target) -> Iterator[Callable[[], Reading]]:
+def probing(target: Target, stores: Stores) -> Iterator[Callable[[], Reading]]:
     save(target)
-    with closing(RecordsProbe(target, ENGINE, DEADLINE, CurrentBaseline(target))) as probe:
+    with closing(probe_of(target, stores, CurrentBaseline(target))) as probe:
         yield probe.ask
 
 
 def test_all_that_is_there_is_well(target: Target, stores: Stores) -> None:
     stores["mysql"].found["imagedb.users"] += 4
-    with probing(target) as ask:
+    with probing(target, stores) as ask:
         reading = ask()
         assert (reading.ok, reading.value, reading.services) == (True, 0.0, ())
         assert reading.text == "all 2,503 there"
@@ -106,7 +112,7 @@ def test_all_that_is_there_is_well(target: Target, stores: Stores) -> None:
 
 
 def test_a_record_that_is_gone_is_seen_at_once_and_where(target: Target, stores: Stores) -> None:
-    with probing(target) as ask:
+    with probing(target, stores) as ask:
         ask()
         stores["mysql"].found["imagedb.documents"] -= 1
         reading = ask()
@@ -127,7 +133,7 @@ def test_a_store_that_cannot_be_counted_is_unknown_unless_records_are_gone_elsew
 ) -> None:
     refused = Unverifiable(what="store redis", expected="an answer", observed="refused", source="b", hint="c")
     stores["redis"].problem = refused
-    with probing(target) as ask:
+    with probing(target, stores) as ask:
         with pytest.raises(Unverifiable, match="observed no answer of 1: store redis: expected an answer"):
             ask()
         stores["mysql"].found["imagedb.users"] -= 3
@@ -142,7 +148,7 @@ def test_a_store_that_cannot_be_counted_is_unknown_unless_records_are_gone_elsew
 def test_one_that_hangs_is_unknown_in_time_and_keeps_nobody(target: Target, stores: Stores) -> None:
     stores["redis"].seconds = 60
     stores["mysql"].found["imagedb.users"] -= 1
-    with probing(target) as ask:
+    with probing(target, stores) as ask:
         began = stores["redis"].time.now
         reading = ask()
         assert stores["redis"].time.now - began <= DEADLINE
@@ -157,7 +163,7 @@ def test_one_that_hangs_is_unknown_in_time_and_keeps_nobody(target: Target, stor
 def test_one_that_is_late_once_stands_by_its_last_count_and_then_hangs(
     target: Target, stores: Stores
 ) -> None:
-    with probing(target) as ask:
+    with probing(target, stores) as ask:
         ask()
         stores["redis"].seconds = 60
         assert ask().text == "all 2,503 there; redis by its last count"
@@ -165,10 +171,9 @@ def test_one_that_is_late_once_stands_by_its_last_count_and_then_hangs(
             ask()
 
 
-@pytest.mark.usefixtures("stores")
-def test_without_a_baseline_it_is_unknown_until_there_is_one(target: Target) -> None:
+def test_without_a_baseline_it_is_unknown_until_there_is_one(target: Target, stores: Stores) -> None:
     current = CurrentBaseline(target)
-    with closing(RecordsProbe(target, ENGINE, DEADLINE, current)) as probe:
+    with closing(probe_of(target, stores, current)) as probe:
         for _ in range(2):
             with pytest.raises(UsageProblem, match="observed none") as told:
                 probe.ask()
@@ -187,9 +192,8 @@ def test_without_a_baseline_it_is_unknown_until_there_is_one(target: Target) -> 
         assert known.milliseconds == {}
 
 
-@pytest.mark.usefixtures("stores")
-def test_a_baseline_without_a_record_that_is_compared_is_unknown(target: Target) -> None:
-    with probing(target) as ask:
+def test_a_baseline_without_a_record_that_is_compared_is_unknown(target: Target, stores: Stores) -> None:
+    with probing(target, stores) as ask:
         save(target, {"redis": {"0:token:*": 7}})
         with pytest.raises(Unverifiable, match="expected a collection of the baseline that is compared"):
             ask()
@@ -207,7 +211,7 @@ def test_one_that_takes_long_stands_by_its_last_count_until_its_next_turn(
 ) -> None:
     store = stores["mysql"]
     store.seconds = 0.7 * DEADLINE
-    with probing(target) as ask:
+    with probing(target, stores) as ask:
         assert ask().text == "all 2,503 there; mysql every 3 beats"
         store.found["imagedb.users"] -= 1
         assert [ask().value for _ in range(3)] == [0.0, 0.0, 1.0]
@@ -217,3 +221,17 @@ def test_one_that_takes_long_stands_by_its_last_count_until_its_next_turn(
         assert ["1 of 2,503 gone" in one for one in said] == [True] * 5 + [False]
         assert "still being counted" in said[-1]
         assert store.asked == 3
+
+
+def test_one_that_computes_long_is_counted_seldom(target: Target, stores: Stores) -> None:
+    """A fiftieth of a processor is the most that counting may take."""
+    save(target)
+    computed = iter([0.0, 0.07])
+    time, current = stores["mysql"].time, CurrentBaseline(target)
+    del stores["redis"]
+    alone = target.model_copy(update={"stores": {"mysql": target.stores["mysql"]}})
+    probe = RecordsProbe(
+        alone, ENGINE, DEADLINE, current, question=time.question, computed=lambda: next(computed)
+    )
+    with closing(probe):
+        assert probe.ask().text == "all 2,500 there; mysql every 4 beats"

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +15,7 @@ import pytest
 from rollproof.errors import ExitCode
 from rollproof.runbook import PHASES
 from tests.conftest import ROOT
-from tests.fork_server import ForkServer
-from tests.pytester.conftest import OPERATORS, SETTINGS, UNRENDERED
+from tests.plugin_sandbox import OPERATORS, SETTINGS, UNRENDERED
 from tests.unit.application_stand_in import PASSWORD, running
 from tests.unit.toy_store.application import APPLICATION, DOCUMENTS, TOKENS, Answers, put
 from tests.unit.toy_store.conftest import INSTALLED
@@ -70,13 +68,19 @@ class Project:
 
     folder: Path
     application: Answers
-    forks: ForkServer
 
-    def python(self, module: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    def python(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run Python where the distribution of the toy store is installed, and nothing else is told of it."""
-        environment = self.environment() | variables
-        done = self.forks.run(module, *arguments, folder=self.folder, environment=environment, seconds=600)
-        return subprocess.CompletedProcess(done.args, done.returncode, done.stderr + done.stdout)
+        return subprocess.run(
+            [sys.executable, *words],
+            cwd=self.folder,
+            env=self.environment() | variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=600,
+            check=False,
+        )
 
     def environment(self) -> dict[str, str]:
         """Return the environment of each run."""
@@ -85,8 +89,10 @@ class Project:
         return {**known, "PYTHONPATH": path, "PYTEST_ADDOPTS": OPERATORS}
 
     def phase(self, phase: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Verify one phase in a process of its own, as an operator does, with `variables` added."""
-        return self.python("pytest", "-m", phase, "--target=profile.toml", "-rA", *arguments, **variables)
+        """Verify one phase in a process of its own, as an operator does."""
+        return self.python(
+            "-m", "pytest", "-m", phase, "--target=profile.toml", "-rA", *arguments, **variables
+        )
 
 
 @pytest.fixture(scope="module")
@@ -107,11 +113,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     (folder / "pyproject.toml").write_text(SETTINGS)
     wiring = (ROOT / "conftest.py").read_text(encoding="utf-8")
     (folder / "conftest.py").write_text(f"{wiring}{ENGINE}{UNRENDERED}", encoding="utf-8")
-    # The server has the distribution from its start, as an operator's run has.
-    with running() as served, closing(ForkServer(path=[INSTALLED])) as forks:
+    with running() as served:
         served.answers = answers = Answers(folder / "store", PASSWORD)
         (folder / "profile.toml").write_text(TARGET.format(url=served.url, application=APPLICATION))
-        project = Project(folder, answers, forks)
+        project = Project(folder, answers)
         captured = project.python("-c", CAPTURE, "profile.toml")
         assert captured.returncode == 0, captured.stdout
         yield project
@@ -162,34 +167,6 @@ def test_the_four_phases_verify_it_and_name_what_changed(project: Project) -> No
     *_, results = sorted((project.folder / "incidents").glob("*/ledger/*/results.jsonl"))
     assert "made by users since the baseline, and not compared: kb-7" in results.read_text()
     assert "other.txt" in results.read_text()
-
-
-def test_the_guide_shows_the_store_and_the_store_holds_the_contract(tmp_path: Path) -> None:
-    guide = (ROOT / "docs/howto/add-a-store.md").read_text(encoding="utf-8")
-    for name in ("descriptor", "reader", "keeper", "subject"):
-        code = (INSTALLED / f"folder_store/{name}.py").read_text(encoding="utf-8")
-        assert f'```python title="folder_store/{name}.py"\n{code}```\n' in guide, name
-    contract = ROOT / "rollproof/contract"
-    words = (
-        "-p",
-        "no:randomly",
-        "-p",
-        "no:cacheprovider",
-        f"--confcutdir={contract}",
-        "--pyargs",
-        "rollproof.contract",
-    )
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *words, "-k", "folder"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(INSTALLED)])},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
-    assert "19 passed, 4 deselected" in done.stdout
 
 
 def _red(done: subprocess.CompletedProcess[str]) -> set[str]:
