@@ -1,4 +1,4 @@
-"""Stores beside the staging stack, without an application. The tests of each share a worker: they take turns."""
+"""Stores beside the staging stack, without an application; the tests of each share a worker."""
 
 from __future__ import annotations
 
