@@ -11,6 +11,7 @@ from reports.terminal.progress import Progress
 from rollproof.errors import ExitCode
 from staging.engine import undisturbed
 from staging.releases.deployment import bring_up_application
+from staging.releases.release_repository import create_repository
 from staging.stack.fresh_stacks import fresh_stacks
 from staging.stack.slot import Slot, first_slot
 from staging.stack.stack import Stack
@@ -39,6 +40,8 @@ def run(arguments: Sequence[str], *, every: bool, part: str | None) -> int:
             # The contracts of stores fill and damage servers of their own: no check of the stack sees it.
             stack, stores = Stack(ROOT), Stack(ROOT, Slot(first_slot() + 1))
             with fresh_stacks([stack, stores], progress):
+                # The profile of the stores names the application's files, too.
+                create_repository(stores.state.application, stores.shape)
                 bring_up_application(stack, progress, SMALL_SCALE)
                 with _stopped(parts):
                     finish(lanes, progress)
