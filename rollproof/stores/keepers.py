@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
 
 from rollproof.engines.engine import Endpoint
 from rollproof.errors import Unverifiable
@@ -13,20 +14,15 @@ from rollproof.stores.writable import Operated, Writable
 if TYPE_CHECKING:
     from rollback_actions.containers.compose import ComposeControl
     from rollproof.engines.engine import ContainerEngine
-    from rollproof.profile.profile import Target
     from rollproof.profile.sections import StoreProfile
     from rollproof.stores.keeper import StoreClients, StoreKeeper
 
+KeeperOpener: TypeAlias = "Callable[[str, StoreProfile, ContainerEngine, ComposeControl, float], StoreKeeper]"
+"""Opens the write side of a store: `open_keeper`, or a stand-in for it."""
+ClientsOpener: TypeAlias = "Callable[[str, StoreProfile, ContainerEngine], StoreClients]"
+
 # For a backup, which nobody waits for while production is down.
 BACKUP_SECONDS = 600.0
-
-
-def open_keepers(target: Target, engine: ContainerEngine, control: ComposeControl) -> dict[str, StoreKeeper]:
-    """Return the write side of every store of `target`, by name."""
-    return {
-        name: open_keeper(name, profile, engine, control, BACKUP_SECONDS)
-        for name, profile in target.stores.items()
-    }
 
 
 def open_keeper(

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from rollproof.application.client import ApplicationClient, Refused, event_data
-from tests.unit.application_stand_in import SESSION, Exchange, StandIn, answer, profile
+from tests.world.application import SESSION, Exchange, StandIn, answer, profile
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from rollproof.application.client import ApplicationClient, Refused
 from rollproof.errors import Mismatch, Unverifiable
-from tests.unit.application_stand_in import (
+from tests.world.application import (
     PASSWORD,
     SESSION,
     TOKEN,

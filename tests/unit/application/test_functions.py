@@ -25,7 +25,7 @@ from rollproof.profile.functions import Functions
 from rollproof.profile.profile import load_target
 from rollproof.redaction.secret import known_secrets
 from tests.conftest import ROOT, write_profile
-from tests.unit.application_stand_in import PASSWORD, TOKEN, Exchange, Handler, StandIn, answer, profile
+from tests.world.application import PASSWORD, TOKEN, Exchange, Handler, StandIn, answer, profile
 
 LOG_IN = {"method": "POST", "path": "/in", "body": {"password": "{password}"}, "keep": {"token": "t"}}
 CHAT = {"method": "POST", "path": "/ask", "body": {"q": "{question}"}}

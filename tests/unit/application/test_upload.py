@@ -14,7 +14,7 @@ from rollproof.application.client import ApplicationClient, Refused
 from rollproof.errors import Mismatch, Unverifiable
 from rollproof.profile.application_profile import Application
 from rollproof.profile.functions import Functions
-from tests.unit.application_stand_in import PASSWORD, SESSION, Exchange, Handler, StandIn, answer, profile
+from tests.world.application import PASSWORD, SESSION, Exchange, Handler, StandIn, answer, profile
 
 DOCUMENTS = {"path": "/l/{knowledge_base}", "keep": {"name": "*"}}
 MAKE = {"method": "POST", "path": "/kb", "body": {"name": "{document}"}}

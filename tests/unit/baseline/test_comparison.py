@@ -24,7 +24,7 @@ from rollproof.stores.contract import Digest, Neighbours, Pace, RecordHash
 from rollproof.stores.policy import by_users_of, policy_of
 from rollproof.stores.snapshot import Snapshot
 from tests.conftest import write_profile
-from tests.unit.sandbox import MYSQL
+from tests.world.sandbox import MYSQL
 
 RECORDS, PART = 100, 10
 

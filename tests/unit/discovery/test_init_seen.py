@@ -10,7 +10,7 @@ from rollproof.engines.engine import Endpoint
 from rollproof.init import looking
 from rollproof.init.stack import stack_of
 from tests.unit.discovery.test_doctor_needs import container
-from tests.unit.sandbox import stand_in
+from tests.world.sandbox import stand_in
 
 
 def test_a_store_that_lets_nobody_in_is_not_looked_into(monkeypatch: pytest.MonkeyPatch) -> None:

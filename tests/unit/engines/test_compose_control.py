@@ -18,8 +18,8 @@ from rollproof.engines.compose import ComposeEngine
 from rollproof.engines.engine import Container
 from rollproof.profile.profile import Engine
 from rollproof.system.command import Deadline, Ran, observed
-from tests.unit.made_container import container
-from tests.unit.sandbox import stand_in
+from tests.world.containers import container
+from tests.world.sandbox import stand_in
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from rollback_actions.containers.swarm import SwarmControl
 from rollproof.engines.engine import Container
 from rollproof.errors import ActionFailed
 from rollproof.profile.profile import Engine
-from tests.unit.made_container import container
+from tests.world.containers import container
 
 STARTING = container("api-1", status="starting", running=False, update="updating: in progress")
 

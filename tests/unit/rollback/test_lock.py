@@ -17,7 +17,7 @@ from rollproof.planning.lock_state import LockState
 from rollproof.system import process
 from rollproof.system.holder import Holder
 from rollproof.system.process import Life, Process
-from tests.unit.lock_stand_in import StandInPlace, elsewhere, ended, held
+from tests.world.lock import StandInPlace, elsewhere, ended, held
 
 FREE = {"free": "yes"}
 AWAY = Unverifiable(what="lock", expected="an answer", observed="none", source="stand-in", hint="start it")

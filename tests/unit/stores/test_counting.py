@@ -15,7 +15,7 @@ from rollproof.errors import Meaning, Mismatch, Unverifiable
 from rollproof.stores.counting import Silences, counted
 from rollproof.stores.registry import at_place
 from rollproof.system.side_by_side import asked_once, each
-from tests.unit.content_stand_in import StandIn
+from tests.world.stores import Content
 
 
 def problem(means: Meaning, what: str = "x") -> Unverifiable:
@@ -23,7 +23,7 @@ def problem(means: Meaning, what: str = "x") -> Unverifiable:
 
 
 @dataclass
-class View(StandIn):
+class View(Content):
     """A store with three collections; some cannot be counted, and one that is `hanging` answers nothing."""
 
     faults: Mapping[str, Meaning] = field(default_factory=dict)

@@ -40,8 +40,8 @@ from rollproof.stores.mysql import connection as mysql
 from rollproof.stores.reach import Reach
 from rollproof.stores.redis.client import Redis
 from tests.conftest import write_profile
-from tests.unit.sandbox import stand_in
 from tests.unit.stores.test_readers_reach import NOWHERE
+from tests.world.sandbox import stand_in
 
 REACH = Reach("one", NOWHERE, Account(user="reader", password=SecretStr("x")), 1.0)
 
