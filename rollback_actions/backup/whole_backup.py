@@ -22,7 +22,7 @@ from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
 from rollproof.profile.store_descriptor import Means
 from rollproof.stores.keeper import RecordKeeper, StoreKeeper
-from rollproof.stores.keepers import BACKUP_SECONDS
+from rollproof.stores.keepers import open_keepers
 from rollproof.stores.package import Kept
 from rollproof.stores.registry import ReaderOpener
 
@@ -45,10 +45,7 @@ def back_up(
     require_held(target, engine)
     images = images_of(engine.containers(), target.application.services)
     keep_images(target.folders.backups, images, control, steps)
-    keepers = {
-        name: outside.open_keeper(name, profile, engine, control, BACKUP_SECONDS)
-        for name, profile in target.stores.items()
-    }
+    keepers = open_keepers(target, engine, control, outside.open_keeper)
     return take_backup(
         new_backup_folder(target.folders.backups, target.name),
         target.name,

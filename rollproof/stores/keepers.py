@@ -14,6 +14,7 @@ from rollproof.stores.writable import Operated, Writable
 if TYPE_CHECKING:
     from rollback_actions.containers.compose import ComposeControl
     from rollproof.engines.engine import ContainerEngine
+    from rollproof.profile.profile import Target
     from rollproof.profile.sections import StoreProfile
     from rollproof.stores.keeper import StoreClients, StoreKeeper
 
@@ -33,6 +34,19 @@ def open_keeper(
     `deadline` is in seconds, for a whole backup or restore; a keeper that needs more beside it says so.
     """
     return keeper_at(name, profile, _endpoint(profile, engine), control, deadline, engine)
+
+
+def open_keepers(
+    target: Target,
+    engine: ContainerEngine,
+    control: ComposeControl,
+    open_keeper: KeeperOpener = open_keeper,
+) -> dict[str, StoreKeeper]:
+    """Return the write side of every store of `target`, by name."""
+    return {
+        name: open_keeper(name, profile, engine, control, BACKUP_SECONDS)
+        for name, profile in target.stores.items()
+    }
 
 
 def keeper_at(

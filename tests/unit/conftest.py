@@ -19,7 +19,7 @@ from tests.unit.command_line import Ran
 from tests.unit.made_incident import MadeIncident
 from tests.unit.rolled_back import History, RolledBack, make_history, make_rolled_back
 from tests.unit.team_stand_in import Channels, channels
-from tests.world.application import StandIn, running
+from tests.world.application import StandIn
 from tests.world.lock import StandInPlace, keep_locks_in_memory
 from tests.world.sandbox import Releases, Sandbox, make_releases, make_rollable
 
@@ -42,10 +42,9 @@ settings.load_profile("every-run")
 
 
 @pytest.fixture
-def stand_in() -> Iterator[StandIn]:
-    """An application that answers as a test tells it to."""
-    with running() as application:
-        yield application
+def stand_in() -> StandIn:
+    """An application in memory that answers as a test tells it to."""
+    return StandIn()
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def channels() -> Iterator[Channels]:
     there = Channels()
 
     def answer(exchange: Exchange) -> None:
-        if exchange.handler.command == "GET":
+        if exchange.method == "GET":
             exchange.reply(200, "")
             return
         login = base64.b64decode(exchange.headers["Authorization"].removeprefix("Basic ")).decode()

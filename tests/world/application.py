@@ -27,6 +27,7 @@ Handler = Callable[["Exchange"], None]
 class Exchange:
     """One request, with the means to answer it; the answer is complete when its handler returns."""
 
+    method: str
     path: str
     headers: dict[str, str]
     body: bytes
@@ -86,7 +87,7 @@ class StandIn(httpx2.BaseTransport):
         """Answer a request."""
         headers = {name.title(): value for name, value in request.headers.items()}
         path = request.url.raw_path.decode()
-        exchange = Exchange(path, headers, request.read(), self)
+        exchange = Exchange(request.method, path, headers, request.read(), self)
         self.seen.append(exchange)
         self.answers[f"{request.method} {path}"](exchange)
         if not exchange.status:
@@ -138,7 +139,7 @@ def running() -> Iterator[StandIn]:
         def _serve(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             body = self.rfile.read(length)
-            exchange = Served(self.path, dict(self.headers), body, application, handler=self)
+            exchange = Served(self.command, self.path, dict(self.headers), body, application, handler=self)
             application.seen.append(exchange)
             with suppress(BrokenPipeError, ConnectionResetError):  # some tests make the client leave
                 application.answers[f"{self.command} {self.path}"](exchange)

@@ -334,10 +334,9 @@ def test_users_are_let_in_when_it_is_verified(run: Ran) -> None:
     assert f"rollproof verify --incident={incident.id}" in said
     incident.close()
     # Nothing that was refused has let anybody in.
-    assert "it is verified, let users in: " in run("rollback", "status")
+    run.sandbox.control.run_in_each.assert_not_called()
     let(anyway=False)
     assert not proxy.on
-    assert "nothing: it is verified" in run("rollback", "status")
     # Once more changes nothing.
     let(anyway=False)
     incident.reopen()
@@ -428,7 +427,6 @@ def test_the_status_is_of_the_newest_and_of_this_target(run: Ran) -> None:
     assert re.search(r"ended    restore redis \(\d+\.\d s\): 3 records\n", said)
     assert "next: verify it: rollproof verify --incident=" in said
     incident.close()
-    assert "next: nothing: it is verified" in run("rollback", "status")
 
 
 def test_an_edited_journal_is_no_status(run: Ran) -> None:
