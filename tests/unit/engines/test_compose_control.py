@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rollback_actions.backup.scratch import rendered
 from rollback_actions.containers import compose
 from rollback_actions.containers.compose import ComposeControl
 from rollproof.engines import compose_project
 from rollproof.engines.compose import ComposeEngine
 from rollproof.engines.engine import Container
 from rollproof.profile.profile import Engine
-from rollproof.system.command import Deadline, Ran, observed
 from tests.world.containers import container
 from tests.world.sandbox import stand_in
 
@@ -45,34 +40,6 @@ def test_health_is_waited_for_by_one_question_a_round(engine: Any, monkeypatch: 
     _start()
     # One before the start, then one in each of three rounds.
     assert engine.containers.call_count == 4
-
-
-SECRET_OF_A_CONTAINER = "in-the-environment-of-a-container"  # noqa: S105 - nobody's
-
-
-@pytest.mark.parametrize(
-    "read",
-    [
-        lambda engine: ComposeControl(engine).services(None, Deadline(9.0)),
-        lambda engine: rendered(engine, Deadline(9.0)),
-    ],
-    ids=["of a service's images", "of a scratch instance"],
-)
-def test_what_compose_says_of_its_files_is_told_to_nobody(
-    read: Callable[[Engine], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It holds the environment of every container: secrets of which the profile knows nothing."""
-    said = {"services": {"app": {"image": "app", "environment": {"KEY": SECRET_OF_A_CONTAINER}}}}
-    (tmp_path / "compose.yaml").touch()
-    program = tmp_path / "docker"
-    program.write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps(said)}\nEND\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    told: list[Ran] = []
-    with observed(told.append):
-        assert read(Engine(kind="compose", project="p", files=(tmp_path / "compose.yaml",)))
-    assert told
-    assert SECRET_OF_A_CONTAINER not in repr(told)
 
 
 def test_what_other_files_describe_stays_whatever_compose_is_told(

@@ -14,7 +14,6 @@ from rollback_actions.session.journal import Journal
 from rollproof.errors import ActionFailed, Problem
 from rollproof.incident import journal as reading
 from rollproof.incident.journal import JournalBroken, read_journal, verify_journal
-from rollproof.system.command import Deadline, observed, run_command
 from rollproof.system.files import append_line, json_line
 
 
@@ -86,25 +85,6 @@ def test_a_removed_record_is_seen(path: Path, number: int) -> None:
     path.write_bytes(json_line(first) + json_line(last))
     with pytest.raises(Problem, match="record 1 of the journal"):
         Journal(path, str)
-
-
-def test_programs_are_written_down_with_code_and_output(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "journal.jsonl", lambda text: text.replace("hunter2", "[redacted]"))
-    script = ["sh", "-c", "echo hunter2 is out; echo of it >&2; exit 3"]
-    with observed(journal.ran), pytest.raises(ActionFailed):
-        run_command(script, what="a script", deadline=Deadline(60))
-    with observed(journal.ran):
-        run_command(["echo", "an answer"], what="echo", deadline=Deadline(60))
-        run_command(["echo", "a secret"], what="echo", deadline=Deadline(60), private=True)
-    run_command(["true"], what="true", deadline=Deadline(60))
-    runs, failed, *others = verify_journal(journal.path)
-    assert (runs["event"], runs["command"]) == (
-        "runs",
-        "sh -c 'echo [redacted] is out; echo of it >&2; exit 3'",
-    )
-    assert (failed["event"], failed["code"], failed["output"]) == ("ran", 3, "of it")
-    ended = [(record["code"], record["output"]) for record in others if record["event"] == "ran"]
-    assert ended == 2 * [(0, "no word on its standard error")]
 
 
 class _Full:
