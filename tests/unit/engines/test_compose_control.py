@@ -18,26 +18,20 @@ from tests.world.sandbox import stand_in
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: ANN401 - a mock
+def engine() -> Any:  # noqa: ANN401 - a mock
     """The stand-in of the engine that a control asks."""
-    made = stand_in(ComposeEngine)
-    monkeypatch.setattr(compose, "open_engine", lambda _: made)
-    return made
-
-
-def _start(deadline: float = 60.0) -> None:
-    ComposeControl(Engine(kind="compose", project="p")).start(("once",), deadline=deadline)
+    return stand_in(ComposeEngine)
 
 
 def _told(**changes: Any) -> dict[str, tuple[Container, ...]]:  # noqa: ANN401
     return {"once": (container(**changes),)}
 
 
-def test_health_is_waited_for_by_one_question_a_round(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN401
+def test_health_is_waited_for_by_one_question_a_round(engine: Any) -> None:  # noqa: ANN401
     health = ["healthy", "starting", "starting"]
     engine.containers.side_effect = lambda: _told(health=health[-1])
-    monkeypatch.setattr("time.sleep", lambda _: health.pop())
-    _start()
+    control = ComposeControl(Engine(kind="compose", project="p"), engine, lambda _: health.pop())
+    control.start(("once",), deadline=60)
     # One before the start, then one in each of three rounds.
     assert engine.containers.call_count == 4
 
@@ -59,7 +53,8 @@ def test_what_other_files_describe_stays_whatever_compose_is_told(
         monkeypatch.setattr(module, "run_command", run)
     file = tmp_path / "compose.yaml"
     file.touch()
-    ComposeControl(Engine(kind="compose", project="p", files=(file,))).recreate({"once": image}, deadline=9)
+    control = ComposeControl(Engine(kind="compose", project="p", files=(file,)), engine)
+    control.recreate({"once": image}, deadline=9)
     (up,) = [command for command in ran if "up" in command]
     assert "--remove-orphans=false" in up
 
@@ -71,7 +66,7 @@ def test_a_service_is_removed_by_its_own_containers_and_its_volumes_stay(
     engine.containers.return_value = {"brought": (container(),), "orphan": (container(),)}
     ran: list[list[str]] = []
     monkeypatch.setattr(compose, "run_command", lambda command, **_: ran.append(command))
-    control, one = ComposeControl(Engine(kind="compose", project="p")), container().id
+    control, one = ComposeControl(Engine(kind="compose", project="p"), engine), container().id
     control.remove("brought", deadline=9)
     control.remove("gone", deadline=9)
     assert ran == [["docker", "stop", one], ["docker", "rm", one]]
