@@ -121,21 +121,6 @@ def test_a_full_disk_is_said_and_gone_on_after(
     assert len(records) == (8 if after else 6)
 
 
-def test_what_failed_first_is_said_though_the_journal_fails_too(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    journal = Journal(path, str)
-    with (  # noqa: PT012
-        pytest.raises(ValueError, match="boom") as caught,
-        journal.step("rollback"),
-        journal.step("restore"),
-    ):
-        monkeypatch.setattr(journal_module, "append_line", _Full(append_line, after=False))
-        raise ValueError("boom")
-    (note,) = caught.value.__notes__
-    assert "No space left" in note
-
-
 @pytest.mark.parametrize("line", [b"\0\0\0\0", b"[]", b"null", b'{"event":', b'{"sequence": NaN}', b"\xff"])
 def test_what_is_no_record_breaks_the_chain_there(path: Path, line: bytes) -> None:
     with path.open("ab") as file:

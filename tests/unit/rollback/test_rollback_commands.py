@@ -397,16 +397,6 @@ def test_the_status_of_one_that_runs(run: Ran, place: StandInPlace) -> None:
     assert f"next: wait for {holder}" in said
 
 
-def test_the_status_of_one_on_another_machine(run: Ran, place: StandInPlace) -> None:
-    begin(run.sandbox)
-    place.kept = {1: elsewhere().record()}
-    said = run("rollback", "status", code=ExitCode.BROKEN)
-    assert "no end   restore redis" in said
-    assert "next: see whether anna@elsewhere, process " in said
-    assert "when it has ended: " in said.splitlines()[-1]
-    assert "rollback resume --take-over" in said.splitlines()[-1]
-
-
 def test_the_status_is_of_the_newest_and_of_this_target(run: Ran) -> None:
     begin(run.sandbox, failed=True)
     incident = begin(run.sandbox)
@@ -453,13 +443,3 @@ def test_a_journal_that_was_taken_away_is_no_status(run: Ran) -> None:
     with Journal(incident.folder / "journal.jsonl", str).step("capture"):
         pass
     assert "holds nothing of this rollback" in run("rollback", "status", code=ExitCode.BROKEN)
-
-
-def test_one_that_passed_says_nothing_of_one_whose_incident_is_damaged(run: Ran) -> None:
-    older, incident = begin(run.sandbox, failed=True), begin(run.sandbox)
-    unfinished = read_unfinished(older)
-    assert unfinished is not None
-    older.write_rollback(unfinished.outcome(Verdict.PASSED, Moment.now()))
-    unfinished.end()
-    (incident.folder / "incident.json").write_text("{")
-    assert str(incident.folder) in run("rollback", "status", code=ExitCode.USAGE)

@@ -12,7 +12,7 @@ from rollback_actions.rollback.connections import watch_of
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.session import Recorder
 from rollproof.engines.engine import RunningContainer
-from rollproof.errors import Problem, Unverifiable
+from rollproof.errors import Unverifiable
 from rollproof.incident.incident import Incident
 from rollproof.incident.journal_steps import Step, StepId
 from rollproof.planning.plan import plan_database, plan_emergency
@@ -87,17 +87,6 @@ def test_one_that_was_stopped_may_take_a_moment_to_hang_up(sandbox: Sandbox, inc
     gone = iter([[Client("app", "10.0.0.9")]])
     sandbox.clients["mysql"].others = lambda: next(gone, [])  # type: ignore[method-assign]
     sandbox.run(plan_database(sandbox.target, "mysql"), incident)
-
-
-def test_a_failure_says_beside_itself_who_was_seen(sandbox: Sandbox, incident: Incident) -> None:
-    def fail() -> None:
-        _runs_for_a_moment(sandbox, WORKER)()
-        raise Problem(what="restore", expected="a", observed="b", source="c", hint="d")
-
-    sandbox.keepers["mysql"].meanwhile = fail
-    with pytest.raises(Problem, match="restore") as caught:
-        sandbox.run(plan_database(sandbox.target, "mysql"), incident)
-    assert "container sandbox-worker-1 of worker" in str(caught.value.__notes__)
 
 
 def test_what_could_not_be_seen_is_said(sandbox: Sandbox, incident: Incident) -> None:
