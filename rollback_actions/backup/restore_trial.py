@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rollback_actions.backup.scratch import Scratch, require_own_address, scratch_of
+from rollback_actions.outside import Outside
 from rollproof.backups.sets import BackupSet
 from rollproof.baseline.folder import Baseline
 from rollproof.baseline.known_good import require_engine
@@ -20,9 +22,7 @@ from rollproof.profile.profile import Target
 from rollproof.profile.sections import StoreProfile
 from rollproof.profile.store_descriptor import Means, Trait
 from rollproof.stores.keeper import Restored, StoreKeeper
-from rollproof.stores.keepers import open_keeper
 from rollproof.stores.package import Kept
-from rollproof.stores.registry import open_reader
 from rollproof.system.clock import Moment
 from rollproof.system.command import Deadline
 from rollproof.system.side_by_side import Workers
@@ -66,6 +66,8 @@ class StoreTrial:
     engine: ContainerEngine
     backup: BackupSet
     baseline: Baseline
+    outside: Outside = field(default_factory=Outside)
+    compare: Callable[[Target, ContainerEngine, Baseline], list[Finding]] = compare_target
 
     @property
     def profile(self) -> StoreProfile:
@@ -144,7 +146,7 @@ class StoreTrial:
         load = load.model_copy(update={"connections": max(_CONNECTIONS, load.connections)})
         unspared = self.profile.model_copy(update={"load": load})
         target = self.scratch.target.model_copy(update={"stores": {self.name: unspared}})
-        findings = [f for f in compare_target(target, self.engine, self.baseline) if f.store == self.name]
+        findings = [f for f in self.compare(target, self.engine, self.baseline) if f.store == self.name]
         # A version belongs to the collection that it was made in: a copy of its objects has other versions.
         history_of = descriptor_of(self.profile).history_of
         return [finding for finding in findings if history_of(finding.name) is None]
@@ -155,7 +157,7 @@ class StoreTrial:
         One small question tells: a count of everything may take longer than the deadline of a question.
         """
         try:
-            with closing(open_reader(self.name, self.profile, self.engine)) as view:
+            with closing(self.outside.open_reader(self.name, self.profile, self.engine)) as view:
                 view.ask()
         except Problem as problem:
             raise Unverifiable(
@@ -170,7 +172,7 @@ class StoreTrial:
             ) from problem
 
     def _keeper(self) -> StoreKeeper:
-        return open_keeper(
+        return self.outside.open_keeper(
             self.name, self.profile, self.engine, self.scratch.control, self.scratch.limit.remaining
         )
 

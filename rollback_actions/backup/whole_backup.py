@@ -10,6 +10,7 @@ from pathlib import Path
 from rollback_actions.backup.images import keep_images
 from rollback_actions.backup.taking import Meanwhile, new_backup_folder, take_backup
 from rollback_actions.containers.compose import ComposeControl
+from rollback_actions.outside import Outside
 from rollproof.backups.index import FOLDER, new_index, write_index
 from rollproof.backups.moved_names import read_names, references_of
 from rollproof.backups.sets import BackupSet
@@ -23,11 +24,16 @@ from rollproof.profile.store_descriptor import Means
 from rollproof.stores.keeper import RecordKeeper, StoreKeeper
 from rollproof.stores.keepers import open_keepers
 from rollproof.stores.package import Kept
-from rollproof.stores.registry import open_reader
+from rollproof.stores.registry import ReaderOpener
 
 
 def back_up(
-    target: Target, commit: str, engine: ContainerEngine, control: ComposeControl, steps: Steps
+    target: Target,
+    commit: str,
+    engine: ContainerEngine,
+    control: ComposeControl,
+    steps: Steps,
+    outside: Outside | None = None,
 ) -> BackupSet:
     """Take a new backup set of `target` as of `commit`, and keep the images that its application runs on.
 
@@ -35,10 +41,11 @@ def back_up(
         Problem: a volume of the application is of no store. Or a store could not be backed up, an image not
             be kept, or either not be written.
     """
+    outside = outside or Outside()
     require_held(target, engine)
     images = images_of(engine.containers(), target.application.services)
     keep_images(target.folders.backups, images, control, steps)
-    keepers = open_keepers(target, engine, control)
+    keepers = open_keepers(target, engine, control, outside.open_keeper)
     return take_backup(
         new_backup_folder(target.folders.backups, target.name),
         target.name,
@@ -46,13 +53,13 @@ def back_up(
         {name: partial(_keep, name, keeper) for name, keeper in keepers.items()},
         steps,
         index={
-            name: partial(write_index, target, engine, name)
+            name: partial(write_index, target, engine, name, open_reader=outside.open_reader)
             for name, keeper in keepers.items()
             if not isinstance(keeper, RecordKeeper)
         },
         images=images,
         order=waves(target),
-        watched=_watched(target, engine, steps),
+        watched=_watched(target, engine, steps, outside.open_reader),
     )
 
 
@@ -65,25 +72,29 @@ def _keep(name: str, keeper: StoreKeeper, folder: Path) -> Kept:
 
 
 @contextmanager
-def _watched(target: Target, engine: ContainerEngine, steps: Steps) -> Iterator[Meanwhile]:
+def _watched(
+    target: Target, engine: ContainerEngine, steps: Steps, open_reader: ReaderOpener
+) -> Iterator[Meanwhile]:
     """Read revisions and the names of all references before the body and after it."""
     found, names = Meanwhile(), bool(references_of(target))
-    revisions = _revisions(target, engine)
+    revisions = _revisions(target, engine, open_reader)
     if names:
         with steps(Step.NAMES) as step:
-            before = read_names(target, engine)
+            before = read_names(target, engine, open_reader=open_reader)
             step.result = str(before)
     yield found
     if names:
         with steps(Step.NAMES) as step:
-            found.moved = before.moved(read_names(target, engine))
+            found.moved = before.moved(read_names(target, engine, open_reader=open_reader))
             moved, of = sum(map(len, found.moved.values())), len(references_of(target))
             step.result = f"{moved:,} names moved; of {of} references {len(found.moved)} were read"
-    after = _revisions(target, engine)
+    after = _revisions(target, engine, open_reader)
     found.revisions = {name: one for name, one in revisions.items() if after.get(name) == one}
 
 
-def _revisions(target: Target, engine: ContainerEngine) -> dict[str, tuple[str, ...]]:
+def _revisions(
+    target: Target, engine: ContainerEngine, open_reader: ReaderOpener
+) -> dict[str, tuple[str, ...]]:
     """Return the revisions that can be read now: a backup needs none, and a plan says which it misses."""
     found = {}
     for service, migrations in target.application.migrations.items():

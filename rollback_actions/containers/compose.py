@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from rollback_actions.containers import volumes
 from rollproof.engines.compose_project import ComposeProject
-from rollproof.engines.engine import Container, Endpoint, Mount
+from rollproof.engines.engine import Container, ContainerEngine, Endpoint, Mount
 from rollproof.engines.factory import open_engine
 from rollproof.errors import ActionFailed, Problem, listed
 from rollproof.profile.profile import Engine
@@ -42,10 +42,19 @@ class ComposeControl(ComposeProject):
     time.
     """
 
-    def __init__(self, profile: Engine) -> None:
-        """Take the project, its compose files and its environment file from `profile`; connect to nothing."""
+    def __init__(
+        self,
+        profile: Engine,
+        engine: ContainerEngine | None = None,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        """Take the project, its compose files and its environment file from `profile`; connect to nothing.
+
+        `engine` is that of `profile`; `sleep` waits between two looks at containers that start.
+        """
         super().__init__(profile)
-        self._engine = open_engine(profile)
+        self._engine = engine or open_engine(profile)
+        self._sleep = sleep
 
     def run(
         self,
@@ -281,7 +290,7 @@ class ComposeControl(ComposeProject):
             if limit.passed:
                 self._require(found, f"{wanted} within {limit.seconds:g} s", arrived)
             self._require(found, needed, may_arrive)
-            time.sleep(POLL_SECONDS)
+            self._sleep(POLL_SECONDS)
 
     def resolve(self, address: Address) -> Endpoint:
         """Return the endpoint of `address` for a client on this host, now: a start can move a service."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -135,7 +134,7 @@ class SwarmControl(ComposeControl):
                     source="nodes of the swarm",
                     hint=f"docker stack ps --no-trunc {self.profile.project}",
                 )
-            time.sleep(POLL_SECONDS)
+            self._sleep(POLL_SECONDS)
 
     def _await_health(self, services: Iterable[str], limit: Deadline) -> None:
         self._await_updated(services, limit, "healthy", lambda one: one.status == "running" and one.healthy)
@@ -167,7 +166,7 @@ class SwarmControl(ComposeControl):
             if limit.passed:
                 self._require(found, f"{wanted} within {limit.seconds:g} s", arrived)
                 raise self._not_converged(found[0], f"completed within {limit.seconds:g} s", found[0].update)
-            time.sleep(POLL_SECONDS)
+            self._sleep(POLL_SECONDS)
 
     def _not_converged(self, container: Container, expected: str, observed: str) -> ActionFailed:
         name = f"{self.profile.project}_{container.service}"

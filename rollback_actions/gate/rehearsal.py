@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from rollback_actions import check_run
 from rollback_actions.backup.whole_backup import back_up
 from rollback_actions.containers.compose import ComposeControl
-from rollback_actions.containers.control import open_control
+from rollback_actions.outside import Outside
 from rollback_actions.rollback.checkout import check_out
 from rollback_actions.rollback.engine import roll_back
 from rollback_actions.session.session import Recorder
 from rollproof.doctor.capture import capture
-from rollproof.engines.engine import Container
-from rollproof.engines.factory import open_engine
+from rollproof.engines.engine import Container, ContainerEngine
 from rollproof.errors import ActionFailed, ExitCode, Problem, UsageProblem, listed
 from rollproof.git.repository import head, resolve_commit
 from rollproof.git.saved_commit import save_commit
@@ -70,6 +69,9 @@ class Rehearsal:
     migration: str
     incident: Incident
     steps: Recorder
+    engine: ContainerEngine
+    control: ComposeControl
+    outside: Outside = field(default_factory=Outside)
 
     def run(self) -> RehearsalOutcome:
         """Run the whole rehearsal."""
@@ -85,14 +87,14 @@ class Rehearsal:
 
     def prepare(self) -> str:
         """Capture, back up and save the commit before the migration; return that, the known-good commit."""
-        target, engine = self.target, open_engine(self.target.engine)
+        target = self.target
         known_good = head(target.application.repository)
         self.steps.record(BEGAN, migration=self.migration, known_good=known_good)
         for advice in advice_on(target, self.migration):
             self.steps.note(f"advice, which decides nothing: {advice}")
         # In this order: what users write between the two is in the backup, and not missed by the baseline.
-        capture(target, self.steps)
-        back_up(target, known_good, engine, open_control(target.engine), self.steps)
+        capture(target, self.steps, self.engine)
+        back_up(target, known_good, self.engine, self.control, self.steps, self.outside)
         with self.steps(Step.SAVE_COMMIT) as step:
             named = target.premigration.state.commit_file
             commit, file = save_commit(named, target.name, target.application.repository)
@@ -119,7 +121,7 @@ class Rehearsal:
 
     def migrate(self) -> tuple[Verdict, Effects]:
         """Migrate; return the verdict of the checks of the migrated target, and its effects."""
-        before = open_engine(self.target.engine).containers()
+        before = self.engine.containers()
         deployed = self._deployed(before)
         effects = self._compare()
         checks = self._check("migrated", _MIGRATED, Step.CHECK_MIGRATED) if deployed else Verdict.FAILED
@@ -155,7 +157,7 @@ class Rehearsal:
 
     def _compare(self) -> Effects:
         with self.steps(Step.COMPARE_MIGRATED) as step:
-            effects = effects_of(self.target, open_engine(self.target.engine))
+            effects = effects_of(self.target, self.engine, open_reader=self.outside.open_reader)
             step.result = effects.summary
         for text in (*effects.lost, *effects.altered, *effects.unknown):
             self.steps.note(text)
@@ -165,7 +167,7 @@ class Rehearsal:
         """Run checks in an incident of their own, against the baseline restated for the migrated target."""
         with self.steps(id_) as step:
             beside = f"{self.incident.id}-{name}"
-            baseline = baseline_of_migrated(self.target, open_engine(self.target.engine))
+            baseline = baseline_of_migrated(self.target, self.engine, self.outside.open_reader)
             options = (f"--incident={beside}", f"--baseline={baseline}", "--no-gate")
             code = self._checks(markers, *options, quiet=True)
             step.result = f"exit code {code:d}; see {beside}"
@@ -176,7 +178,7 @@ class Rehearsal:
         if checks is not Verdict.PASSED:
             self.steps.note("the old code is not tried: the migrated target itself is not well")
             return Verdict.BROKEN
-        target, control = self.target, open_control(self.target.engine)
+        target, control = self.target, self.control
         plan = plan_full(target, known_good, left=self.migration)
         limit = Deadline(target.premigration.rehearsal.deploy_seconds)
         running = {name: image for name, image in plan.images.items() if name not in plan.completing}
@@ -203,7 +205,7 @@ class Rehearsal:
         Images without a label do not tell: one of them at least must be another than `before`, since a commit
         need not change each.
         """
-        found = open_engine(self.target.engine).containers()
+        found = self.engine.containers()
         wrong: list[str] = []
         untold: list[str] = []
         for service in self.target.application.services:
@@ -225,10 +227,9 @@ class Rehearsal:
                 run_command(program, what=f"deployment: {words[0]}", deadline=limit)
 
     def _roll_back(self, known_good: str) -> None:
-        engine, control = open_engine(self.target.engine), open_control(self.target.engine)
         plan = plan_emergency(self.target, known_good, left=self.migration)
         with samples_kept(self.target, self.incident):
-            roll_back(self.target, plan, self.incident, engine, control, self.steps)
+            roll_back(self.target, plan, self.incident, self.engine, self.control, self.steps, self.outside)
 
     def _verify(self) -> Verdict:
         with self.steps(Step.VERIFY) as step:
@@ -244,7 +245,7 @@ class Rehearsal:
         beside = f"{self.incident.id}-restarted"
         with self.steps(Step.RESTART) as step:
             try:
-                restart(self.target, open_control(self.target.engine))
+                restart(self.target, self.engine, self.control)
             except Problem as problem:
                 step.result = f"not up again: {problem.summary}"
                 return Verdict.FAILED
@@ -256,14 +257,14 @@ class Rehearsal:
         return check_run.run_checks(self.target, self.profile, markers, *options, quiet=quiet)
 
 
-def restart(target: Target, control: ComposeControl) -> None:
+def restart(target: Target, engine: ContainerEngine, control: ComposeControl) -> None:
     """Stop every service that runs, the writers first; start each again as it is, the application last.
 
     Raises:
         Problem: a service does not come up again.
     """
     limit = Deadline(target.premigration.rehearsal.deploy_seconds)
-    containers = open_engine(target.engine).containers()
+    containers = engine.containers()
     running = [name for name, found in containers.items() if any(one.running for one in found)]
     application = [name for name in target.application.services if name in running]
     stored = [name for store in target.stores.values() for name in store.services if name in running]

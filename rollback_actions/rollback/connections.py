@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from rollback_actions.outside import Outside
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Problem
 from rollproof.planning.writers import Place, Watch, running_writers
 from rollproof.profile.profile import Target
 from rollproof.stores.keeper import StoreClients
-from rollproof.stores.keepers import open_clients, tells_clients
+from rollproof.stores.keepers import tells_clients
 
 
 @dataclass
@@ -41,14 +42,18 @@ class Connections:
 
 
 def watch_of(
-    target: Target, stores: Sequence[str], engine: ContainerEngine, note: Callable[[str], None]
+    target: Target,
+    stores: Sequence[str],
+    engine: ContainerEngine,
+    note: Callable[[str], None],
+    outside: Outside,
 ) -> Watch:
     """Return the watch for writers while `stores` are restored; `note` takes what it cannot see."""
     places, unlisted = [Place("the containers", partial(running_writers, target, engine))], []
     for name in stores:
         if tells_clients(target.stores[name]):
-            clients = Connections(name, partial(open_clients, name, target.stores[name], engine))
+            clients = Connections(name, partial(outside.open_clients, name, target.stores[name], engine))
             places.append(Place(name, clients.look, clients.close))
         else:
             unlisted.append(name)
-    return Watch(stores, places, unlisted, note)
+    return Watch(stores, places, unlisted, note, outside.look_seconds, outside.deadline, outside.sleep)

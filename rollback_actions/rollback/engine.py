@@ -14,6 +14,7 @@ from reports.terminal.progress import ProgressStep
 from rollback_actions.backup.images import bring_images
 from rollback_actions.backup.taking import backup_written, take_backup
 from rollback_actions.containers.compose import ComposeControl
+from rollback_actions.outside import Outside
 from rollback_actions.rollback.checkout import check_out
 from rollback_actions.rollback.connections import watch_of
 from rollback_actions.rollback.losses import Losses
@@ -34,7 +35,6 @@ from rollproof.planning.writers import Watch
 from rollproof.profile.profile import Target
 from rollproof.record_names import ACCOUNTS
 from rollproof.stores.keeper import StoreKeeper
-from rollproof.stores.keepers import open_keeper
 from rollproof.system.clock import Moment
 from rollproof.system.command import Deadline
 from rollproof.system.files import make_folders
@@ -75,6 +75,7 @@ class _Run:
     steps: Recorder
     schedule: Schedule
     limit: Deadline
+    outside: Outside
     unfinished: Unfinished = field(init=False)
     watch: Watch = field(init=False)
     losses: Losses = field(init=False)
@@ -108,10 +109,12 @@ class _Run:
             objective_seconds=float(target.rto_seconds),
         )
         if plan.backup is not None:
-            self.losses = Losses(target, self.engine, plan.backup, self.unfinished)
+            self.losses = Losses(target, self.engine, plan.backup, self.unfinished, self.outside)
         application = target.application
         if application.maintenance is not None:
-            self.maintenance = MaintenanceMode(application, application.maintenance, self.control, self.steps)
+            self.maintenance = MaintenanceMode(
+                application, application.maintenance, self.control, self.steps, self.outside
+            )
 
     def walk(self, steps: Iterable[PlannedStep]) -> None:
         """Do `steps` in their order; neighbours that are `side_by_side`, for all stores at once."""
@@ -147,7 +150,12 @@ class _Run:
 
     def keeper(self, name: str, deadline: float) -> StoreKeeper:
         """Return the write side of store `name`."""
-        return open_keeper(name, self.target.stores[name], self.engine, self.control, deadline)
+        store = self.target.stores[name]
+        return self.outside.open_keeper(name, store, self.engine, self.control, deadline)
+
+    def serve_again(self, seconds: float) -> None:
+        """See within `seconds` that a proxy hands requests on, or restart it."""
+        serve_again(self.target, self.control, self.steps, seconds, self.outside)
 
 
 def roll_back(
@@ -157,6 +165,7 @@ def roll_back(
     engine: ContainerEngine,
     control: ComposeControl,
     steps: Recorder,
+    outside: Outside | None = None,
 ) -> RollbackRecord:
     """Roll `target` back by `plan`, and record its end, however it ends.
 
@@ -175,7 +184,8 @@ def roll_back(
     """
     schedule = schedule_of(target, plan)
     limit = Deadline(max(schedule.budget, schedule.enough))
-    run = _Run(target, plan, engine, control, steps, schedule, limit)
+    outside = outside or Outside()
+    run = _Run(target, plan, engine, control, steps, schedule, limit, outside)
     run.walk(plan.of(Step.LOOK))
     run.begin(incident)
     unfinished = run.unfinished
@@ -187,7 +197,7 @@ def roll_back(
             " restores it"
         )
     try:
-        with watch_of(target, plan.stores, engine, steps.note) as run.watch:
+        with watch_of(target, plan.stores, engine, steps.note, outside) as run.watch:
             run.walk(plan.left(restored=unfinished.record.records is not None))
         run.supersede()
     except BaseException as error:
@@ -369,7 +379,7 @@ def _start_all(run: _Run, start: PlannedStep) -> None:
         _complete(run)
         _start(run, run.plan.stopped)
         if not run.plan.maintained:
-            serve_again(run.target, run.control, run.steps, run.deadline(start.stage))
+            run.serve_again(run.deadline(start.stage))
 
 
 def _remove(run: _Run, remove: PlannedStep) -> None:
@@ -379,7 +389,7 @@ def _remove(run: _Run, remove: PlannedStep) -> None:
 
 def _maintenance_off(run: _Run, _: PlannedStep) -> None:
     run.maintenance.end(lambda: _start(run, (run.plan.maintained,)))
-    serve_again(run.target, run.control, run.steps, run.deadline(Stage.START))
+    run.serve_again(run.deadline(Stage.START))
 
 
 def _keep_out(run: _Run, _: PlannedStep) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rollback_actions.outside import Outside
 from rollback_actions.session.session import Recorder
 from rollproof.backups.index import read_index
 from rollproof.backups.sets import BackupSet
@@ -39,6 +40,7 @@ class Losses:
     engine: ContainerEngine
     backup: BackupSet
     unfinished: Unfinished
+    outside: Outside
     accounts: dict[str, Account] = field(default_factory=dict)
     _indexes: dict[str, Snapshot | None] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -64,7 +66,17 @@ class Losses:
             load(name)
             with steps(Step.EXPORT, name, limit.remaining) as step:
                 index = self._index(name, steps)
-                found = export_store(self.target, self.engine, name, index, earlier, folder / name, limit)
+                found = export_store(
+                    self.target,
+                    self.engine,
+                    name,
+                    index,
+                    earlier,
+                    folder / name,
+                    limit,
+                    self.outside.open_reader,
+                    self.outside.open_exporter,
+                )
                 step.result = str(found)
             stores[name] = found
             return bool(found.lines or found.unknown)
@@ -82,7 +94,9 @@ class Losses:
             try:
                 windows = [read_window(folder) for folder in self._folders()]
                 index = self._index(name, steps)
-                account = account_store(self.target, self.engine, name, index, windows, limit)
+                account = account_store(
+                    self.target, self.engine, name, index, windows, limit, self.outside.open_reader
+                )
             except Problem as problem:
                 account = Account(unknown={name: problem.summary})
             except OSError as error:

@@ -9,10 +9,10 @@ A proxy that resolves names only at its start knows a re-created service by its 
 from __future__ import annotations
 
 import shlex
-import time
 from collections.abc import Callable, Sequence
 
 from rollback_actions.containers.compose import ComposeControl
+from rollback_actions.outside import Outside
 from rollback_actions.session.session import Recorder
 from rollproof.application.maintenance import in_maintenance
 from rollproof.engines.compose_project import compose_words
@@ -37,13 +37,19 @@ class MaintenanceMode:
     """
 
     def __init__(
-        self, application: Application, profile: Maintenance, control: ComposeControl, steps: Recorder
+        self,
+        application: Application,
+        profile: Maintenance,
+        control: ComposeControl,
+        steps: Recorder,
+        outside: Outside,
     ) -> None:
         """Take `profile` of `application`; change nothing yet."""
         self._application = application
         self._profile = profile
         self._control = control
         self._steps = steps
+        self._outside = outside
         self._on = False
 
     def begin(self) -> Sequence[tuple[str, ...]]:
@@ -74,7 +80,7 @@ class MaintenanceMode:
                 return
             bring_up()
             try:
-                lasting = in_maintenance(self._application, self._application.deadline_seconds)
+                lasting = self._is_on(self._application.deadline_seconds)
             except Unverifiable as problem:
                 self._steps.note(f"it cannot be seen whether maintenance is off: {problem.summary}")
                 return
@@ -109,7 +115,7 @@ class MaintenanceMode:
         self._control.run_in_each(service, command, deadline=seconds)
 
     def _await(self, *, on: bool, by_way_in: bool = False) -> None:
-        limit = Deadline(self._application.deadline_seconds)
+        limit = self._outside.deadline(self._application.deadline_seconds)
         while not self._seen(limit, on=on, by_way_in=by_way_in):
             if limit.passed:
                 raise ActionFailed(
@@ -119,33 +125,40 @@ class MaintenanceMode:
                     source=str(self._application.url),
                     hint="see what on, off and way_in of application.maintenance do in that container",
                 )
-            time.sleep(POLL_SECONDS)
+            self._outside.sleep(POLL_SECONDS)
 
     def _seen(self, limit: Deadline, *, on: bool, by_way_in: bool) -> bool:
         seconds = max(limit.remaining, SHORTEST_SECONDS)
         try:
-            return in_maintenance(self._application, seconds, by_way_in=by_way_in) is on
+            return self._is_on(seconds, by_way_in=by_way_in) is on
         except Unverifiable:
             if limit.passed:
                 raise
             return False
 
+    def _is_on(self, seconds: float, *, by_way_in: bool = False) -> bool:
+        return in_maintenance(
+            self._application, seconds, by_way_in=by_way_in, transport=self._outside.transport
+        )
 
-def serve_again(target: Target, control: ComposeControl, steps: Recorder, seconds: float) -> None:
+
+def serve_again(
+    target: Target, control: ComposeControl, steps: Recorder, seconds: float, outside: Outside
+) -> None:
     """Ask for health and first page; where a proxy answers that it reaches nothing, restart the proxy once.
 
     The proxy is the service whose log counts users' requests, or that answers in maintenance. It is not
     restarted where it is a writer: then it is the application itself.
     """
     application, limit = target.application, Deadline(seconds)
-    unserved = _unserved(target, steps)
+    unserved = _unserved(target, steps, outside)
     named = (part.service for part in (application.requests, application.maintenance) if part)
     proxies = {name for name in named if name and name not in application.writers}
     if unserved and proxies:
         steps.note(f"{unserved}: {', '.join(sorted(proxies))} is restarted, to resolve its names again")
         control.stop(proxies, deadline=limit.remaining)
         control.start(proxies, deadline=limit.remaining)
-        unserved = _unserved(target, steps)
+        unserved = _unserved(target, steps, outside)
     if unserved:
         others = [name for name in application.services if name not in application.writers]
         again = [[*compose_words(target.engine), "restart", *others]]
@@ -162,19 +175,19 @@ def serve_again(target: Target, control: ComposeControl, steps: Recorder, second
         )
 
 
-def _unserved(target: Target, steps: Recorder) -> str:
+def _unserved(target: Target, steps: Recorder, outside: Outside) -> str:
     """Return the request that a proxy cannot hand on, in words, or "" if there is none.
 
     An application that cannot be asked from here is not judged.
     """
-    application, limit = target.application, Deadline(_SETTLE_SECONDS)
+    application, limit = target.application, outside.deadline(_SETTLE_SECONDS)
     url = str(application.url).rstrip("/")
     while True:
         found = ""
         for path in (f"{application.api}{application.health.path}", "/"):
             request = Request("GET", url + path, way_in=application.way_in)
             try:
-                status = fetch(request, application.deadline_seconds).status
+                status = fetch(request, application.deadline_seconds, outside.transport).status
             except Unverifiable as problem:
                 steps.note(f"it cannot be seen whether users are served: {problem.summary}")
                 return ""
@@ -182,4 +195,4 @@ def _unserved(target: Target, steps: Recorder) -> str:
                 found = f"{status} at {path}"
         if not found or limit.passed:
             return found
-        time.sleep(POLL_SECONDS)
+        outside.sleep(POLL_SECONDS)

@@ -11,6 +11,7 @@ import typer
 
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.containers.control import open_control
+from rollback_actions.outside import Outside
 from rollback_actions.session.lock import open_lock
 from rollback_actions.session.session import open_session, require_own_engine
 from rollproof.backups.index import every_field
@@ -23,9 +24,9 @@ from rollproof.incident.journal_steps import Step
 from rollproof.losses.lost_window import ExportedFile, Pair, find_exported
 from rollproof.planning.unfinished import unfinished_of
 from rollproof.profile.profile import Target, load_target
-from rollproof.stores.keepers import BACKUP_SECONDS, open_keeper
+from rollproof.stores.keepers import BACKUP_SECONDS
 from rollproof.stores.policy import pace_of
-from rollproof.stores.registry import open_reader
+from rollproof.stores.registry import ReaderOpener
 
 ANOTHER = "another version is there: --overwrite replaces it"
 READS_OTHERWISE = "written, and the store gives another version: a trigger, a default or its schema differs"
@@ -82,19 +83,22 @@ def put_back(
     engine: ContainerEngine,
     control: ComposeControl,
     exported: ExportedFile,
+    outside: Outside | None = None,
     *,
     overwrite: bool,
 ) -> PutBack:
     """Write the records of `exported` that are not in their store, one by one, and read them back."""
+    outside = outside or Outside()
     wanted = exported.check()
     # Of equal rows without a key, the backup may have brought back some, and the file holds only the others.
     needed = exported.before()
-    there = _there(target, engine, exported, {key for key, _ in wanted})
+    there = _there(target, engine, exported, {key for key, _ in wanted}, outside.open_reader)
     missing = {pair: needed[pair] - there[pair] for pair in wanted}
     other_version = {key for key, _ in there}
     left: list[tuple[Pair, str]] = []
     written: list[Pair] = []
-    keeper = open_keeper(exported.store, target.stores[exported.store], engine, control, BACKUP_SECONDS)
+    profile = target.stores[exported.store]
+    keeper = outside.open_keeper(exported.store, profile, engine, control, BACKUP_SECONDS)
     with keeper.putting(exported.collection, exported.path.parent, overwrite=overwrite) as put:
         for record in exported.records():
             pair = record.key, record.hash
@@ -113,7 +117,7 @@ def put_back(
                 left.append((pair, str(problem.observed)))
         appends = put.appends
     if written and not appends:
-        left += _otherwise(target, engine, exported, Counter(written), needed)
+        left += _otherwise(target, engine, exported, Counter(written), needed, outside.open_reader)
     return PutBack(wanted.total(), tuple(left))
 
 
@@ -123,17 +127,25 @@ def _otherwise(
     exported: ExportedFile,
     written: Counter[Pair],
     needed: Counter[Pair],
+    open_reader: ReaderOpener,
 ) -> Iterator[tuple[Pair, str]]:
     """Yield the `written` records that the store does not give back as they were."""
     try:
-        there, reason = _there(target, engine, exported, {key for key, _ in written}), READS_OTHERWISE
+        keys = {key for key, _ in written}
+        there, reason = _there(target, engine, exported, keys, open_reader), READS_OTHERWISE
     except Problem as problem:
         there, reason = Counter[Pair](), f"written, and not read back: {problem.summary}"
     for pair, number in written.items():
         yield from [(pair, reason)] * min(number, needed[pair] - there[pair])
 
 
-def _there(target: Target, engine: ContainerEngine, exported: ExportedFile, keys: set[str]) -> Counter[Pair]:
+def _there(
+    target: Target,
+    engine: ContainerEngine,
+    exported: ExportedFile,
+    keys: set[str],
+    open_reader: ReaderOpener,
+) -> Counter[Pair]:
     """Return the present records with one of `keys`, by key and hash."""
     profile = every_field(target.stores[exported.store])
     with open_reader(exported.store, profile, engine) as content:

@@ -9,7 +9,9 @@ import typer
 
 from reports.answers.rollback_lines import done_line, status_lines, status_record
 from reports.terminal.document import answer
+from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.containers.control import open_control
+from rollback_actions.outside import Outside
 from rollback_actions.rollback.engine import RecordsMissing, RecordsUnknown, roll_back
 from rollback_actions.rollback.maintenance import MaintenanceMode
 from rollback_actions.session.lock import open_lock
@@ -133,7 +135,14 @@ def _run(
             typer.echo(done_line(record))
 
 
-def let_in(profile: Path, *, anyway: bool, take_over: bool) -> None:
+def let_in(
+    profile: Path,
+    *,
+    anyway: bool,
+    take_over: bool,
+    control: ComposeControl | None = None,
+    outside: Outside | None = None,
+) -> None:
     """Take the application out of the maintenance that a rollback left on until it is verified."""
     target = load_target(profile)
     advice = Advice(target, profile)
@@ -165,8 +174,8 @@ def let_in(profile: Path, *, anyway: bool, take_over: bool) -> None:
         return found.incident.id
 
     with open_session(target, lock, Step.LET_IN, choose) as session:
-        control = open_control(target.engine)
-        MaintenanceMode(application, application.maintenance, control, session.steps).let_in()
+        control, outside = control or open_control(target.engine), outside or Outside()
+        MaintenanceMode(application, application.maintenance, control, session.steps, outside).let_in()
     typer.echo("users are let in")
 
 

@@ -117,8 +117,9 @@ class ApplicationClient:
     than success. It raises `Mismatch` for an answer of a shape that the API does not have.
     """
 
-    def __init__(self, application: Application) -> None:
-        self._application = application
+    def __init__(self, application: Application, transport: httpx2.BaseTransport | None = None) -> None:
+        """Take its profile; `transport` None is the network."""
+        self._application, self._transport = application, transport
         self._functions = application.functions
         self._url = str(application.url).rstrip("/")
         self._base = self._url + application.api
@@ -215,7 +216,7 @@ class ApplicationClient:
         call = self._described("chat", Chat)
         values = self._values(session) | {"conversation": conversation, "question": question}
         request = self._request(call, values, session)
-        with opened(request, self._application.chat_seconds) as (response, cutoff):
+        with opened(request, self._application.chat_seconds, self._transport) as (response, cutoff):
             if not response.is_success:
                 raise Refused(request, response.status_code, whole_body(response, cutoff))
             files, text, ending = _listen(call, response, cutoff)
@@ -337,7 +338,7 @@ class ApplicationClient:
         return Request("GET", url, way_in=self._application.way_in)
 
     def _ask(self, request: Request) -> Answer:
-        return fetch(request, self._application.deadline_seconds)
+        return fetch(request, self._application.deadline_seconds, self._transport)
 
     def _success(self, request: Request, hint: str = "") -> object:
         answer = self._ask(request)

@@ -17,7 +17,7 @@ from rollproof.profile.profile import Target
 from rollproof.profile.sections import StoreProfile
 from rollproof.stores.keeper import add_part
 from rollproof.stores.policy import pace_of
-from rollproof.stores.registry import open_reader
+from rollproof.stores.registry import ReaderOpener, open_reader
 from rollproof.stores.snapshot import PART, Snapshot, read_parts
 from rollproof.system.files import sha256_of
 from rollproof.system.side_by_side import each
@@ -30,7 +30,9 @@ def every_field(profile: StoreProfile) -> StoreProfile:
     return profile.model_copy(update={"exclude": {}})
 
 
-def standing_collections(name: str, profile: StoreProfile, engine: ContainerEngine) -> Sequence[str]:
+def standing_collections(
+    name: str, profile: StoreProfile, engine: ContainerEngine, open_reader: ReaderOpener = open_reader
+) -> Sequence[str]:
     """Return the store's collections, whatever their policy, leaving out those that were dropped.
 
     None is read, so one that cannot be read does not hide its neighbours.
@@ -39,7 +41,13 @@ def standing_collections(name: str, profile: StoreProfile, engine: ContainerEngi
         return reader.standing()
 
 
-def write_index(target: Target, engine: ContainerEngine, name: str, folder: Path) -> int:
+def write_index(
+    target: Target,
+    engine: ContainerEngine,
+    name: str,
+    folder: Path,
+    open_reader: ReaderOpener = open_reader,
+) -> int:
     """Write the index of store `name` into `folder`; return its number of records.
 
     Raises:

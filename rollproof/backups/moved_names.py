@@ -18,7 +18,7 @@ from rollproof.profile.profile import Target
 from rollproof.profile.sections import Reference
 from rollproof.stores.reader import Reader
 from rollproof.stores.references import Side, hash_of, names_of_side, sides_of, text_of
-from rollproof.stores.registry import open_reader
+from rollproof.stores.registry import ReaderOpener, open_reader
 from rollproof.system.command import Deadline
 from rollproof.system.side_by_side import ask_all, batched
 
@@ -71,7 +71,11 @@ def references_of(target: Target) -> list[Reference]:
 
 
 def read_names(
-    target: Target, engine: ContainerEngine, most: int = MOST_NAMES, seconds: float = READING_SECONDS
+    target: Target,
+    engine: ContainerEngine,
+    most: int = MOST_NAMES,
+    seconds: float = READING_SECONDS,
+    open_reader: ReaderOpener = open_reader,
 ) -> Reading:
     """Read the names of all references of `target`, the stores side by side; what fails is left out.
 

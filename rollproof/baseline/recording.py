@@ -18,14 +18,16 @@ from rollproof.profile.profile import Target
 from rollproof.profile.sections import StoreProfile
 from rollproof.stores.policy import compared_of, excluded_of, pace_of, policy_of
 from rollproof.stores.reader import Reader
-from rollproof.stores.registry import open_reader
+from rollproof.stores.registry import ReaderOpener, open_reader
 from rollproof.stores.snapshot import PART, Snapshot, read_parts
 from rollproof.system.side_by_side import each
 
 GOLDEN_QUERIES, GOLDEN_NEIGHBOURS = 3, 5
 
 
-def record_store(target: Target, engine: ContainerEngine, name: str) -> RecordedStore:
+def record_store(
+    target: Target, engine: ContainerEngine, name: str, open_reader: ReaderOpener = open_reader
+) -> RecordedStore:
     """Return what the store `name` says of itself; raises `Problem` if it does not answer."""
     with open_reader(name, target.stores[name], engine) as view:
         server = view.ask().server
@@ -33,7 +35,12 @@ def record_store(target: Target, engine: ContainerEngine, name: str) -> Recorded
 
 
 def record_content(
-    target: Target, engine: ContainerEngine, store: str, counts: Mapping[str, int], folder: Path
+    target: Target,
+    engine: ContainerEngine,
+    store: str,
+    counts: Mapping[str, int],
+    folder: Path,
+    open_reader: ReaderOpener = open_reader,
 ) -> RecordedContent:
     """Read the content of `store`, write its records below `folder`, and return its description.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 
 from rollproof.baseline.comparison import Comparison, Digests, compare
@@ -26,7 +27,7 @@ from rollproof.profile.profile import Target
 from rollproof.stores.contract import RecordHash
 from rollproof.stores.policy import by_users_of, is_made_by_users, pace_of, policy_of
 from rollproof.stores.reader import Reader
-from rollproof.stores.registry import open_reader
+from rollproof.stores.registry import ReaderOpener, open_reader
 from rollproof.system.side_by_side import Workers, each
 from rollproof.verdict import Verdict
 
@@ -56,6 +57,7 @@ def compare_target(
     *,
     migrated: bool = False,
     digests_of: DigestsOf | None = None,
+    open_reader: ReaderOpener = open_reader,
 ) -> list[Finding]:
     """Return the findings on all of `baseline` that is compared here; stores are read side by side.
 
@@ -78,9 +80,10 @@ def compare_target(
         if store not in facts.contents:
             return [Finding(store, store, Verdict.BROKEN, "its content is not in the baseline")]
         try:
-            return list(
-                _StoreComparison(target, engine, baseline, store, digests_of, migrated=migrated).findings()
+            comparison = _StoreComparison(
+                target, engine, baseline, store, digests_of, open_reader, migrated=migrated
             )
+            return list(comparison.findings())
         except Problem as problem:
             return [_broken(store, store, problem)]
 
@@ -98,18 +101,20 @@ class _StoreComparison:
         baseline: Baseline,
         store: str,
         digests_of: DigestsOf | None,
+        open_reader: ReaderOpener,
         *,
         migrated: bool,
     ) -> None:
         self._target, self._engine, self._baseline, self._store = target, engine, baseline, store
         self._migrated, self._digests_of = migrated, digests_of
         self._profile = target.stores[store]
+        self._open = partial(open_reader, store, self._profile, engine)
         self._recorded = baseline.facts.contents[store]
 
     def findings(self) -> Iterator[Finding]:
         """Compare its schemas, then each collection, then positions."""
         recorded = self._recorded
-        with open_reader(self._store, self._profile, self._engine) as content:
+        with self._open() as content:
             schemas = content.schemas()
             lost = lost_sight(content, lambda: schemas, recorded)
             yield from self._of_schemas(schemas, Verdict.BROKEN if lost else Verdict.FAILED)
@@ -118,7 +123,7 @@ class _StoreComparison:
 
             def compared(name: str) -> list[Finding]:
                 # Each collection has its own reader: readers share no connection.
-                with open_reader(self._store, self._profile, self._engine) as reader:
+                with self._open() as reader:
                     return list(self._of_collection(reader, name, schemas.get(name)))
 
             # What is gone is said above, and has no records to be read.

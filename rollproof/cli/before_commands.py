@@ -97,9 +97,11 @@ def acknowledge(migration: Migration, profile: Profile, name: Engineer, by: By =
 @app.command(epilog=examples("rehearse HEAD --target staging.toml"))
 def rehearse(migration: Migration, profile: Profile, *, take_over: TakeOver = False) -> None:
     """Rehearse COMMIT on a staging target: gate, deployment, checks, rollback, verification, record."""
+    from rollback_actions.containers.control import open_control
     from rollback_actions.gate.rehearsal import Rehearsal, require_rehearsable
     from rollback_actions.session.lock import open_lock
     from rollback_actions.session.session import open_session, require_own_engine
+    from rollproof.engines.factory import open_engine
     from rollproof.profile.profile import load_target
 
     target = load_target(profile)
@@ -107,7 +109,15 @@ def rehearse(migration: Migration, profile: Profile, *, take_over: TakeOver = Fa
     require_own_engine(target)
     lock = open_lock(target, f"rehearse {commit}", take_over=take_over)
     with open_session(target, lock, Step.REHEARSE, lambda: None) as session:
-        outcome = Rehearsal(target, profile, commit, session.incident, session.steps).run()
+        outcome = Rehearsal(
+            target,
+            profile,
+            commit,
+            session.incident,
+            session.steps,
+            open_engine(target.engine),
+            open_control(target.engine),
+        ).run()
     typer.echo(f"after the migration: {outcome.checks}")
     typer.echo(f"data: {outcome.effects.verdict}: {outcome.effects.summary}")
     typer.echo(f"old code on the migrated data: {outcome.old_code}")

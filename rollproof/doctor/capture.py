@@ -37,13 +37,13 @@ from rollproof.system.side_by_side import Opened, every
 CONVERSATIONS = 10
 
 
-def capture(target: Target, steps: Steps) -> Path:
+def capture(target: Target, steps: Steps, engine: ContainerEngine | None = None) -> Path:
     """Record `target` as the new current baseline and return its folder.
 
     A target that is not in a good state is refused: a baseline of it would call that state good for ever. The
     notes of the error are what else is missing.
     """
-    engine = open_engine(target.engine)
+    engine = engine or open_engine(target.engine)
     with steps(Step.CONTAINERS) as step:
         # Without an engine, nothing else can be asked.
         engine.running()

@@ -52,9 +52,11 @@ def running_stack(
     return read_stack(files, project, env_file), containers
 
 
-def look(stack: Stack, containers: Mapping[str, tuple[Container, ...]]) -> Looked:
+def look(
+    stack: Stack, containers: Mapping[str, tuple[Container, ...]], engine: ContainerEngine | None = None
+) -> Looked:
     """Return what the running project shows; a store that does not answer in time is in `unseen`."""
-    engine = ComposeEngine(stack.project, ENGINE_SECONDS)
+    engine = engine or ComposeEngine(stack.project, ENGINE_SECONDS)
     running = {name for name, several in containers.items() if any(one.running for one in several)}
     ended = {
         name for name, several in containers.items() if several and all(one.completed for one in several)

@@ -29,7 +29,7 @@ from rollproof.profile.profile import Target
 from rollproof.stores.contract import Pace, RecordHash
 from rollproof.stores.policy import pace_of
 from rollproof.stores.reader import Reader
-from rollproof.stores.registry import open_reader
+from rollproof.stores.registry import ReaderOpener, open_reader
 from rollproof.stores.snapshot import Snapshot, differences, read_parts
 from rollproof.system.command import Deadline
 from rollproof.system.side_by_side import each
@@ -85,6 +85,7 @@ def account_store(
     index: Snapshot | None,
     windows: Sequence[LostWindow],
     limit: Deadline,
+    open_reader: ReaderOpener = open_reader,
 ) -> Account:
     """Account within `limit` for the records of the restored store `name`.
 
@@ -96,10 +97,10 @@ def account_store(
     Raises:
         Problem: the store does not answer, or the earlier records cannot be read.
     """
-    total = _account_window(target, engine, name, index, windows[:1], limit)
+    total = _account_window(target, engine, name, index, windows[:1], limit, open_reader)
     for number, window in enumerate(windows[1:], start=2):
         if name in window.stores:
-            found = _account_window(target, engine, name, index, windows[:number], limit)
+            found = _account_window(target, engine, name, index, windows[:number], limit, open_reader)
             # Records half restored by then were counted by their state in the first window.
             total += Account(
                 exported=window.stores[name].lines,
@@ -117,13 +118,14 @@ def _account_window(
     index: Snapshot | None,
     windows: Sequence[LostWindow],
     limit: Deadline,
+    open_reader: ReaderOpener,
 ) -> Account:
     """Account for the records in the last of `windows`; the others are earlier."""
     unknown = dict(windows[-1].stores[name].unknown)
     if name in unknown:
         return Account(unknown=unknown)
     profile = every_field(target.stores[name])
-    now = set(standing_collections(name, profile, engine))
+    now = set(standing_collections(name, profile, engine, open_reader))
     writing = threading.Lock()
     with ExitStack() as opened:
         stream = opened.enter_context(

@@ -18,7 +18,7 @@ from rollproof.profile.profile import Target
 from rollproof.stores.contract import Digest, Pace, RecordHash
 from rollproof.stores.policy import pace_of
 from rollproof.stores.reader import Reader
-from rollproof.stores.registry import open_reader
+from rollproof.stores.registry import ReaderOpener, open_reader
 from rollproof.stores.snapshot import (
     PART,
     Difference,
@@ -159,7 +159,11 @@ class Written:
 
 
 def written_since(
-    target: Target, engine: ContainerEngine, backup: BackupSet, names: Iterable[str]
+    target: Target,
+    engine: ContainerEngine,
+    backup: BackupSet,
+    names: Iterable[str],
+    open_reader: ReaderOpener = open_reader,
 ) -> Mapping[str, Written | str]:
     """Return the counts of records written to the stores `names` since `backup`, or the reason as text."""
 
@@ -167,16 +171,18 @@ def written_since(
         try:
             # A store that a restore empties loses all its records, whenever they were written.
             if target.stores[name].emptied:
-                return _count(target, engine, name, None)
+                return _count(target, engine, name, None, open_reader)
             with read_index(backup.folder, name, backup.index) as index:
-                return _count(target, engine, name, index)
+                return _count(target, engine, name, index, open_reader)
         except Problem as problem:
             return problem.summary
 
     return every(counted, names, name="count")
 
 
-def _count(target: Target, engine: ContainerEngine, name: str, index: Snapshot | None) -> Written:
+def _count(
+    target: Target, engine: ContainerEngine, name: str, index: Snapshot | None, open_reader: ReaderOpener
+) -> Written:
     profile = every_field(target.stores[name])
 
     def counted(collection: str) -> Written:
@@ -186,7 +192,7 @@ def _count(target: Target, engine: ContainerEngine, name: str, index: Snapshot |
         except Problem as problem:
             return Written(unknown={collection: problem.summary})
 
-    there = standing_collections(name, profile, engine)
+    there = standing_collections(name, profile, engine, open_reader)
     total = Written()
     for written in each(counted, there, workers=profile.load.connections, name="count").values():
         total += written

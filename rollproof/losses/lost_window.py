@@ -31,7 +31,7 @@ from rollproof.record_names import LOST_WINDOW
 from rollproof.stores.contract import ExportedRecord, RecordHash, Selection
 from rollproof.stores.policy import pace_of
 from rollproof.stores.reader import Reader
-from rollproof.stores.registry import open_exporter, open_reader
+from rollproof.stores.registry import ExporterOpener, ReaderOpener, open_exporter, open_reader
 from rollproof.stores.snapshot import Snapshot, differences
 from rollproof.system.command import Deadline
 from rollproof.system.files import sync_folder, sync_tree, write_whole
@@ -275,6 +275,8 @@ def export_store(
     earlier: Sequence[LostWindow],
     folder: Path,
     limit: Deadline,
+    open_reader: ReaderOpener = open_reader,
+    open_exporter: ExporterOpener = open_exporter,
 ) -> WindowStore:
     """Export the records of store `name` that neither `index` nor any `earlier` window has.
 
@@ -292,7 +294,7 @@ def export_store(
     with on_disk(folder), ExitStack() as opened:
         snapshot = opened.enter_context(Snapshot(folder / RECORDS, new=True))
         try:
-            names = standing_collections(name, profile, engine)
+            names = standing_collections(name, profile, engine, open_reader)
         except Problem as problem:
             return WindowStore(collections={}, unknown={name: problem.summary})
         windows = [opened.enter_context(window.records(name)) for window in earlier if name in window.stores]

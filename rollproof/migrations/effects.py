@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from rollproof.baseline.differences import Change
+from rollproof.baseline.folder import Baseline
 from rollproof.baseline.known_good import current_baseline
 from rollproof.baseline.target_comparison import compare_target
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Problem
 from rollproof.profile.profile import Target
+from rollproof.stores.registry import ReaderOpener, open_reader
 from rollproof.verdict import Verdict
 
 _MOST = 100
@@ -44,13 +47,19 @@ class Effects:
         return ", ".join(f"{count} {kind}" for count, kind in zip(counts, kinds, strict=True))
 
 
-def effects_of(target: Target, engine: ContainerEngine) -> Effects:
+def effects_of(
+    target: Target,
+    engine: ContainerEngine,
+    baseline_of: Callable[[Target], Baseline] = current_baseline,
+    open_reader: ReaderOpener = open_reader,
+) -> Effects:
     """Compare every store of `target`, which was migrated, with its current baseline.
 
     A table with alembic's revision is left out: each migration writes another revision into it.
     """
     try:
-        findings = compare_target(target, engine, current_baseline(target), migrated=True)
+        before = baseline_of(target)
+        findings = compare_target(target, engine, before, migrated=True, open_reader=open_reader)
     except Problem as problem:
         return Effects(unknown=(problem.summary,))
     own = {(one.store, one.table) for one in target.application.migrations.values()}

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
+from typing import Any
 
 from rollproof.baseline.known_good import CONTAINER_ENGINE, match_engine
 from rollproof.engines.engine import Container, ContainerEngine
@@ -28,7 +29,7 @@ from rollproof.profile.profile import Target
 from rollproof.profile.store_descriptor import Trait
 from rollproof.stores.contract import Beside
 from rollproof.stores.package import read_details
-from rollproof.stores.registry import open_reader
+from rollproof.stores.registry import ReaderOpener, open_reader
 from rollproof.system.side_by_side import Question, wait_for
 
 SECONDS = 3.0
@@ -67,14 +68,20 @@ class Foreseen:
         )
 
 
-def foresee(target: Target, plan: Plan, engine: ContainerEngine) -> tuple[Foreseen, ...]:
+def foresee(
+    target: Target,
+    plan: Plan,
+    engine: ContainerEngine,
+    open_reader: ReaderOpener = open_reader,
+    wait_for: Callable[[Sequence[Question[Any]], float], None] = wait_for,
+) -> tuple[Foreseen, ...]:
     """Return every judgement about the rollback of `plan`, within `SECONDS`; nothing is changed."""
     # Stores that are not waited for longer than the questions may take.
     stores = {
         name: store.model_copy(update={"deadline_seconds": min(store.deadline_seconds, _EACH_SECONDS)})
         for name, store in target.stores.items()
     }
-    asked = _questions(target.model_copy(update={"stores": stores}), plan, engine)
+    asked = _questions(target.model_copy(update={"stores": stores}), plan, engine, open_reader)
     questions = [Question(what, ask) for what, ask in asked]
     for question in questions:
         question.start()
@@ -104,21 +111,21 @@ def _answered(question: Question[tuple[Foreseen, ...]]) -> tuple[Foreseen, ...]:
 
 
 def _questions(
-    target: Target, plan: Plan, engine: ContainerEngine
+    target: Target, plan: Plan, engine: ContainerEngine, open_reader: ReaderOpener
 ) -> Iterator[tuple[str, Callable[[], tuple[Foreseen, ...]]]]:
     yield CONTAINER_ENGINE, partial(_engine, target, plan, engine)
     for service, migrations in target.application.migrations.items():
         if service in plan.images or migrations.store in plan.stores:
             what = f"migrations of {service}"
-            yield what, partial(_migrations, target, plan, engine, what, service, migrations)
+            yield what, partial(_migrations, target, plan, engine, open_reader, what, service, migrations)
     for name, store in target.stores.items():
         replaced = bool(set(store.services) & set(plan.images))
         if Trait.MARKS in descriptor_of(store).traits and (replaced or name in plan.stores):
             what = f"data of {name}"
-            yield what, partial(_data, target, plan, engine, what, name)
+            yield what, partial(_data, target, plan, engine, open_reader, what, name)
         if Trait.WHOLE in descriptor_of(store).traits and name in plan.stores:
             what = f"what {name} holds beside the profile's lists"
-            yield what, partial(_unlisted, target, engine, what, name)
+            yield what, partial(_unlisted, target, engine, open_reader, what, name)
 
 
 def _unnamed(target: Target, plan: Plan) -> Iterator[Foreseen]:
@@ -140,7 +147,13 @@ def _engine(target: Target, plan: Plan, engine: ContainerEngine) -> tuple[Forese
 
 
 def _migrations(
-    target: Target, plan: Plan, engine: ContainerEngine, what: str, service: str, migrations: Migrations
+    target: Target,
+    plan: Plan,
+    engine: ContainerEngine,
+    open_reader: ReaderOpener,
+    what: str,
+    service: str,
+    migrations: Migrations,
 ) -> tuple[Foreseen, ...]:
     hint = (
         f"roll the data back with it: {typed('rollback emergency COMMIT')}; or choose a backup of the image's"
@@ -148,7 +161,7 @@ def _migrations(
     )
     try:
         brought = _brought(plan, engine, service, migrations)
-        current = _revisions_then(target, plan, engine, service, migrations)
+        current = _revisions_then(target, plan, engine, open_reader, service, migrations)
     except UnknownRevisions as why:
         return (Foreseen(what, unknown(str(why))),)
     # The image that goes on running has migrated the database once already.
@@ -169,7 +182,12 @@ def _brought(plan: Plan, engine: ContainerEngine, service: str, migrations: Migr
 
 
 def _revisions_then(
-    target: Target, plan: Plan, engine: ContainerEngine, service: str, migrations: Migrations
+    target: Target,
+    plan: Plan,
+    engine: ContainerEngine,
+    open_reader: ReaderOpener,
+    service: str,
+    migrations: Migrations,
 ) -> Sequence[str]:
     """Return the revisions of the database after the rollback: those of now, or of the backup."""
     if plan.backup is None or migrations.store not in plan.stores:
@@ -191,7 +209,14 @@ def _mounted(plan: Plan, there: Sequence[Container], service: str, folders: Sequ
             yield place
 
 
-def _data(target: Target, plan: Plan, engine: ContainerEngine, what: str, name: str) -> tuple[Foreseen, ...]:
+def _data(
+    target: Target,
+    plan: Plan,
+    engine: ContainerEngine,
+    open_reader: ReaderOpener,
+    what: str,
+    name: str,
+) -> tuple[Foreseen, ...]:
     """Judge a store: its backup against the server of now, and its data against a server that replaces it."""
     store, backup = target.stores[name], plan.backup if name in plan.stores else None
     now = {service: found[0].image_id for service, found in engine.containers().items() if found}
@@ -214,7 +239,9 @@ def _data(target: Target, plan: Plan, engine: ContainerEngine, what: str, name: 
     return tuple(found)
 
 
-def _unlisted(target: Target, engine: ContainerEngine, what: str, name: str) -> tuple[Foreseen, ...]:
+def _unlisted(
+    target: Target, engine: ContainerEngine, open_reader: ReaderOpener, what: str, name: str
+) -> tuple[Foreseen, ...]:
     """Judge a store that is restored whole: only what the profile lists is exported and accounted for."""
     with open_reader(name, target.stores[name], engine, operator=True) as reader:
         beside = reader.beside() or Beside()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -17,7 +16,6 @@ from rollproof.system.clock import Moment
 from rollproof.system.command import Deadline
 from rollproof.system.side_by_side import Workers
 
-POLL_SECONDS = 1.0
 # A client that was stopped a moment ago may still have open connections.
 SETTLE_SECONDS = 10.0
 
@@ -64,7 +62,7 @@ def running_writers(target: Target, engine: ContainerEngine) -> list[str]:
 
 @dataclass
 class Watch:
-    """Looks about once a second, at all places side by side. Close it, or use it as a context manager.
+    """Looks at all places side by side, with `look_seconds` between two looks. Use it as a context manager.
 
     `stores` are restored. The first of `places` are the containers, the others the stores that list their
     clients; other stores are `unlisted`, which the result names as blind. `note` takes what cannot be seen.
@@ -74,6 +72,9 @@ class Watch:
     places: Sequence[Place]
     unlisted: Sequence[str]
     note: Callable[[str], None]
+    look_seconds: float
+    deadline: Callable[[float], Deadline]
+    sleep: Callable[[float], None]
     seen: dict[str, Moment] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -99,12 +100,12 @@ class Watch:
         Raises:
             WriterSeen: a writer is there, and did not leave within `SETTLE_SECONDS`.
         """
-        limit = Deadline(SETTLE_SECONDS)
+        limit = self.deadline(SETTLE_SECONDS)
         while self._look_everywhere():
             if limit.passed:
                 raise self._failure("before it is overwritten")
             self.seen.clear()
-            time.sleep(POLL_SECONDS)
+            self.sleep(self.look_seconds)
         self._running = [self._workers.begin(self._go_on, one) for one in self.places]
         return self._described()
 
@@ -142,7 +143,7 @@ class Watch:
         return bool(self.seen)
 
     def _go_on(self, place: Place) -> None:
-        while not self._ended.wait(POLL_SECONDS):
+        while not self._ended.wait(self.look_seconds):
             self._look(place)
 
     def _look(self, place: Place) -> None:

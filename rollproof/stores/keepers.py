@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
 
 from rollproof.engines.engine import Endpoint
 from rollproof.errors import Unverifiable
@@ -17,16 +18,12 @@ if TYPE_CHECKING:
     from rollproof.profile.sections import StoreProfile
     from rollproof.stores.keeper import StoreClients, StoreKeeper
 
+KeeperOpener: TypeAlias = "Callable[[str, StoreProfile, ContainerEngine, ComposeControl, float], StoreKeeper]"
+"""Opens the write side of a store: `open_keeper`, or a stand-in for it."""
+ClientsOpener: TypeAlias = "Callable[[str, StoreProfile, ContainerEngine], StoreClients]"
+
 # For a backup, which nobody waits for while production is down.
 BACKUP_SECONDS = 600.0
-
-
-def open_keepers(target: Target, engine: ContainerEngine, control: ComposeControl) -> dict[str, StoreKeeper]:
-    """Return the write side of every store of `target`, by name."""
-    return {
-        name: open_keeper(name, profile, engine, control, BACKUP_SECONDS)
-        for name, profile in target.stores.items()
-    }
 
 
 def open_keeper(
@@ -37,6 +34,19 @@ def open_keeper(
     `deadline` is in seconds, for a whole backup or restore; a keeper that needs more beside it says so.
     """
     return keeper_at(name, profile, _endpoint(profile, engine), control, deadline, engine)
+
+
+def open_keepers(
+    target: Target,
+    engine: ContainerEngine,
+    control: ComposeControl,
+    open_keeper: KeeperOpener = open_keeper,
+) -> dict[str, StoreKeeper]:
+    """Return the write side of every store of `target`, by name."""
+    return {
+        name: open_keeper(name, profile, engine, control, BACKUP_SECONDS)
+        for name, profile in target.stores.items()
+    }
 
 
 def keeper_at(

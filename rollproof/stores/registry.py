@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import threading
 import warnings
+from collections.abc import Callable
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from rollproof.errors import Unverifiable
 from rollproof.home import install_hint
@@ -70,6 +71,18 @@ def endpoint_of(profile: StoreProfile, engine: ContainerEngine) -> Endpoint:
         Unverifiable: its service does not run, or has no address.
     """
     return ENGINE if profile.address is None else engine.resolve(profile.address)
+
+
+class ReaderOpener(Protocol):
+    """Opens the reader of a store by its profile: `open_reader`, or a stand-in for it."""
+
+    def __call__(
+        self, name: str, profile: StoreProfile, engine: ContainerEngine, /, *, operator: bool = False
+    ) -> Reader:
+        """Return the reader of the store `name`, on the operator's account if `operator`."""
+
+
+ExporterOpener: TypeAlias = "Callable[[str, StoreProfile, ContainerEngine], Reader]"
 
 
 def open_reader(

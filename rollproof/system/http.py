@@ -138,25 +138,32 @@ class _SecretHeaders(httpx2.Auth):
         yield request
 
 
-def fetch(request: Request, seconds: float) -> Answer:
+def fetch(request: Request, seconds: float, transport: httpx2.BaseTransport | None = None) -> Answer:
     """Return the answer to `request`, whatever its status, complete within `seconds`, connection included."""
     started = time.perf_counter()
-    with opened(request, seconds) as (response, cutoff):
+    with opened(request, seconds, transport) as (response, cutoff):
         body = whole_body(response, cutoff)
     milliseconds = 1000 * (time.perf_counter() - started)
     return Answer(response.status_code, body, milliseconds)
 
 
 @contextmanager
-def opened(request: Request, seconds: float) -> Iterator[tuple[httpx2.Response, Cutoff]]:
-    """Send `request`; yield the answer, with its body still unread, and the cutoff that may end it."""
+def opened(
+    request: Request, seconds: float, transport: httpx2.BaseTransport | None = None
+) -> Iterator[tuple[httpx2.Response, Cutoff]]:
+    """Send `request`; yield the answer, with its body still unread, and the cutoff that may end it.
+
+    `transport` None is the network.
+    """
     began, problem, response = time.monotonic(), "", None
     try:
         with (
             Cutoff(seconds) as cutoff,
             step(str(request)),
             # No proxy: the target itself is asked.
-            httpx2.Client(verify=_certificates(), trust_env=False, timeout=seconds) as client,
+            httpx2.Client(
+                verify=_certificates(), trust_env=False, timeout=seconds, transport=transport
+            ) as client,
             client.stream(
                 request.method,
                 request.url,

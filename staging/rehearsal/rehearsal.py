@@ -17,10 +17,12 @@ from typing import IO
 
 from reports.terminal.progress import Progress
 from reports.tools.node import find_allure
+from rollback_actions.containers.control import open_control
 from rollback_actions.gate.rehearsal import Rehearsal as Rehearsed
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.lock import open_lock
 from rollback_actions.session.session import Recorder
+from rollproof.engines.factory import open_engine
 from rollproof.errors import ActionFailed, ExitCode
 from rollproof.incident.incident import Incident, new_incident
 from rollproof.incident.journal_steps import Step
@@ -134,7 +136,15 @@ class Rehearsal:
         journal = Journal(incident.folder / JOURNAL, target.redactor().text)
         with open_lock(target, "rehearsal") as lock:
             steps = Recorder(journal, self.progress, lock.require)
-            yield Rehearsed(target, self.stack.profile, releases.release2, incident, steps)
+            yield Rehearsed(
+                target,
+                self.stack.profile,
+                releases.release2,
+                incident,
+                steps,
+                open_engine(target.engine),
+                open_control(target.engine),
+            )
 
     def _wait_for(self, severity: Severity, target: Target) -> None:
         """Wait until the monitor's samples have that severity; if they never do, the next command says so."""

@@ -26,7 +26,7 @@ from rollproof.system.record_files import record_of
 from rollproof.verdict import Verdict
 from tests.schemas import FOLDER as SCHEMAS
 from tests.schemas import RECORDS
-from tests.unit.sandbox import SECRET, Sandbox
+from tests.world.sandbox import SECRET, Sandbox
 
 GROUP = typer.main.get_group(app)
 

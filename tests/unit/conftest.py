@@ -14,14 +14,14 @@ from hypothesis import HealthCheck, settings
 
 from rollproof.incident.incident import Incident, new_incident
 from rollproof.profile.profile import Target, load_target
-from tests.unit.application_stand_in import StandIn, running
 from tests.unit.clock import MADE, Clock, stopped
 from tests.unit.command_line import Ran
-from tests.unit.lock_stand_in import StandInPlace, keep_locks_in_memory
 from tests.unit.made_incident import MadeIncident
 from tests.unit.rolled_back import History, RolledBack, make_history, make_rolled_back
-from tests.unit.sandbox import Releases, Sandbox, make_releases, make_rollable
 from tests.unit.team_stand_in import Channels, channels
+from tests.world.application import StandIn
+from tests.world.lock import StandInPlace, keep_locks_in_memory
+from tests.world.sandbox import Releases, Sandbox, make_releases, make_rollable
 
 # Laws are tried with the same few examples in every run, and with others by
 # `-p hypothesispytest --hypothesis-profile=many`, or `=night`. How long one takes says nothing where machines
@@ -42,10 +42,9 @@ settings.load_profile("every-run")
 
 
 @pytest.fixture
-def stand_in() -> Iterator[StandIn]:
-    """An application that answers as a test tells it to."""
-    with running() as application:
-        yield application
+def stand_in() -> StandIn:
+    """An application in memory that answers as a test tells it to."""
+    return StandIn()
 
 
 @pytest.fixture

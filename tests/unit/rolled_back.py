@@ -13,8 +13,8 @@ from rollproof.planning.plan import Plan, plan_emergency
 from rollproof.profile.profile import load_target
 from tests.rehearsals import record_rehearsal
 from tests.unit.command_line import Ran
-from tests.unit.sandbox import SERVICES, STORES, Deployed, Releases, Sandbox, git, make_rollable
-from tests.unit.word_store import WordStore
+from tests.world.sandbox import SERVICES, STORES, Deployed, Releases, Sandbox, git, make_rollable
+from tests.world.stores import WordStore
 
 MIGRATION_FILE = "migrations/0002.sql"
 CAUSE = "the index was dropped before its successor was built"

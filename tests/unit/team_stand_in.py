@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from rollproof.profile.profile import load_target
-from tests.unit.application_stand_in import Exchange, running
-from tests.unit.sandbox import Sandbox
+from tests.world.application import Exchange, running
+from tests.world.sandbox import Sandbox
 
 PASSWORD = "hunter2-of-the-channel"  # noqa: S105 - what must not be seen
 TOKEN = "tok3n-in-the-path"  # noqa: S105
@@ -55,7 +55,7 @@ def channels() -> Iterator[Channels]:
     there = Channels()
 
     def answer(exchange: Exchange) -> None:
-        if exchange.handler.command == "GET":
+        if exchange.method == "GET":
             exchange.reply(200, "")
             return
         login = base64.b64decode(exchange.headers["Authorization"].removeprefix("Basic ")).decode()

@@ -1,4 +1,4 @@
-"""A project with the plugin, whose runs of pytest are processes of their own."""
+"""A project with the plugin, whose runs of pytest are processes; and what is shared with the unit tests."""
 
 from __future__ import annotations
 
@@ -7,6 +7,41 @@ from pathlib import Path
 import pytest
 
 from tests.plugin_sandbox import UNRENDERED, Apart
+from tests.unit.conftest import (
+    away,
+    commands_are_built_once,
+    history,
+    incident,
+    made,
+    no_disk_is_waited_for,
+    nothing_is_known,
+    place,
+    releases,
+    rolled,
+    run,
+    sandbox,
+    server,
+    stopped_clock,
+    target,
+)
+
+__all__ = [
+    "away",
+    "commands_are_built_once",
+    "history",
+    "incident",
+    "made",
+    "no_disk_is_waited_for",
+    "nothing_is_known",
+    "place",
+    "releases",
+    "rolled",
+    "run",
+    "sandbox",
+    "server",
+    "stopped_clock",
+    "target",
+]
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ from typing import Any, cast
 import pytest
 
 from rollproof.application.client import ApplicationClient, Refused, event_data
-from tests.unit.application_stand_in import SESSION, Exchange, StandIn, answer, profile
+from tests.world.application import SESSION, StandIn, answer, profile
 
 
 @pytest.fixture
 def client(stand_in: StandIn) -> ApplicationClient:
-    return ApplicationClient(profile(stand_in.url))
+    return ApplicationClient(profile(), stand_in)
 
 
 def test_a_conversation_is_made_on_the_users_model_and_one_knowledge_base(
@@ -54,19 +54,6 @@ def test_a_chat_that_breaks_is_not_complete(stand_in: StandIn, client: Applicati
     assert not chat.complete
     assert chat.ending.startswith("broken: RemoteProtocolError")
     assert (chat.files, chat.text) == (("a.txt", "b.txt"), "every four ")
-
-
-@pytest.mark.parametrize("length", [{"Transfer-Encoding": "chunked"}, {}])
-def test_a_chat_that_trickles_forever_ends_at_the_deadline(stand_in: StandIn, length: dict[str, str]) -> None:
-    def trickle(exchange: Exchange) -> None:
-        exchange.start(200, length)
-        event = b'data: {"type": "text", "data": "."}\n\n'
-        exchange.trickle(lambda: (exchange.chunk if length else exchange.write)(event))
-
-    stand_in.answers["POST /api/v1/sse/chat"] = trickle
-    chat = ApplicationClient(profile(stand_in.url, 1)).chat(SESSION, "canary_1", "how often?")
-    assert (chat.complete, chat.ending) == (False, "no end within 1 s")
-    assert "." in chat.text
 
 
 def test_a_chat_that_is_not_let_in_is_refused(stand_in: StandIn, client: ApplicationClient) -> None:

@@ -8,8 +8,8 @@ import pytest
 from pydantic import SecretStr
 
 from rollproof.application.client import ApplicationClient, Refused
-from rollproof.errors import Mismatch, Unverifiable
-from tests.unit.application_stand_in import (
+from rollproof.errors import Mismatch
+from tests.world.application import (
     PASSWORD,
     SESSION,
     TOKEN,
@@ -23,7 +23,7 @@ from tests.unit.application_stand_in import (
 
 @pytest.fixture
 def client(stand_in: StandIn) -> ApplicationClient:
-    return ApplicationClient(profile(stand_in.url))
+    return ApplicationClient(profile(), stand_in)
 
 
 def test_health_is_what_was_said_whatever_the_status(stand_in: StandIn, client: ApplicationClient) -> None:
@@ -33,71 +33,6 @@ def test_health_is_what_was_said_whatever_the_status(stand_in: StandIn, client: 
     assert health.milliseconds > 0
     stand_in.answers["GET /api/v1/health/check"] = answer(200, "<html>up</html>")
     assert client.health().body == "<html>up</html>"
-
-
-def test_a_proxy_of_the_environment_is_not_used(
-    monkeypatch: pytest.MonkeyPatch, stand_in: StandIn, client: ApplicationClient
-) -> None:
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    monkeypatch.delenv("NO_PROXY", raising=False)
-    monkeypatch.delenv("no_proxy", raising=False)
-    stand_in.answers["GET /api/v1/health/check"] = answer(200, {})
-    assert client.health().status == 200
-
-
-def test_nobody_there_is_unverifiable() -> None:
-    with pytest.raises(Unverifiable, match=r"observed ConnectError: .*refused") as caught:
-        ApplicationClient(profile("http://127.0.0.1:9")).health()
-    # One cause, whatever was asked.
-    assert caught.value.source == "http://127.0.0.1:9"
-
-
-def _hang(exchange: Exchange) -> None:
-    exchange.application.ended.wait()
-
-
-def _trickle_body(exchange: Exchange) -> None:
-    exchange.start(200, {"Content-Length": "1000000"})
-    exchange.trickle(lambda: exchange.write(b" "))
-
-
-def _trickle_without_length(exchange: Exchange) -> None:
-    exchange.start(200, {})
-    exchange.trickle(lambda: exchange.write(b" "))
-
-
-def _trickle_headers(exchange: Exchange) -> None:
-    exchange.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
-    exchange.trickle(lambda: exchange.write(b"x"))
-
-
-@pytest.mark.parametrize("slow", [_hang, _trickle_body, _trickle_without_length, _trickle_headers])
-def test_no_way_of_being_slow_outlasts_the_deadline(stand_in: StandIn, slow: Handler) -> None:
-    """Each of them would go on for good."""
-    stand_in.answers["GET /api/v1/health/check"] = slow
-    with pytest.raises(Unverifiable, match=r"expected a whole answer within 0\.3 s, observed"):
-        ApplicationClient(profile(stand_in.url, 0.3)).health()
-
-
-def test_an_answer_cut_short_is_unverifiable(stand_in: StandIn, client: ApplicationClient) -> None:
-    def cut(exchange: Exchange) -> None:
-        exchange.start(200, {"Content-Length": "100"})
-        exchange.write(b'{"status": "UP"}')
-
-    stand_in.answers["GET /api/v1/health/check"] = cut
-    with pytest.raises(Unverifiable, match="RemoteProtocolError"):
-        client.health()
-
-
-def test_a_body_without_end_does_not_fill_the_memory(stand_in: StandIn, client: ApplicationClient) -> None:
-    def flood(exchange: Exchange) -> None:
-        exchange.start(200, {"Content-Length": str(10**12)})
-        while True:
-            exchange.write(b"x" * 1_000_000)
-
-    stand_in.answers["GET /api/v1/health/check"] = flood
-    with pytest.raises(Unverifiable, match=r"longer than \d+ bytes|none after 1 s"):
-        client.health()
 
 
 def test_login_sends_a_form_and_hides_the_token(stand_in: StandIn, client: ApplicationClient) -> None:

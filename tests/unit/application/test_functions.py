@@ -25,7 +25,7 @@ from rollproof.profile.functions import Functions
 from rollproof.profile.profile import load_target
 from rollproof.redaction.secret import known_secrets
 from tests.conftest import ROOT, write_profile
-from tests.unit.application_stand_in import PASSWORD, TOKEN, Exchange, Handler, StandIn, answer, profile
+from tests.world.application import PASSWORD, TOKEN, Handler, StandIn, answer, profile
 
 LOG_IN = {"method": "POST", "path": "/in", "body": {"password": "{password}"}, "keep": {"token": "t"}}
 CHAT = {"method": "POST", "path": "/ask", "body": {"q": "{question}"}}
@@ -35,12 +35,12 @@ CANARY = {"user": "canary", "password": SecretStr(PASSWORD), "knowledge_base": "
 
 def client_of(stand_in: StandIn, **functions: Any) -> ApplicationClient:  # noqa: ANN401 - of a profile
     canary = CANARY | {"expected_text": "light", "expected_file": "a.txt"}
-    changed = profile(stand_in.url).model_dump() | {
+    changed = profile().model_dump() | {
         "api": "",
         "canary": canary,
         "functions": {"api": "own", **functions},
     }
-    return ApplicationClient(Application.model_validate(changed))
+    return ApplicationClient(Application.model_validate(changed), stand_in)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_a_mistake_is_said(functions: Mapping[str, Any], expected: str, observed
     ],
 )
 def test_a_canary_has_what_the_functions_need(functions: Mapping[str, Any], without: str, key: str) -> None:
-    whole = profile("http://127.0.0.1:9").model_dump() | {"functions": functions}
+    whole = profile().model_dump() | {"functions": functions}
     whole["canary"] = CANARY | {"expected_file": "a.txt", "expected_text": "light"}
     Application.model_validate(whole)
     del whole["canary"][without]
@@ -187,13 +187,7 @@ def test_ids_that_the_application_gives_are_used(stand_in: StandIn) -> None:
 
 
 def _streamed(*events: bytes) -> Handler:
-    def stream(exchange: Exchange) -> None:
-        exchange.start(200, {"Transfer-Encoding": "chunked"})
-        for event in events:
-            exchange.chunk(b"data: %s\n\n" % event)
-        exchange.chunk(b"")
-
-    return stream
+    return lambda exchange: exchange.events(*events)
 
 
 DELTA = b'{"choices": [{"delta": {"content": "a light"}}]}'

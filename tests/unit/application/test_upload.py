@@ -14,7 +14,7 @@ from rollproof.application.client import ApplicationClient, Refused
 from rollproof.errors import Mismatch, Unverifiable
 from rollproof.profile.application_profile import Application
 from rollproof.profile.functions import Functions
-from tests.unit.application_stand_in import PASSWORD, SESSION, Exchange, Handler, StandIn, answer, profile
+from tests.world.application import PASSWORD, SESSION, Exchange, Handler, StandIn, answer, profile
 
 DOCUMENTS = {"path": "/l/{knowledge_base}", "keep": {"name": "*"}}
 MAKE = {"method": "POST", "path": "/kb", "body": {"name": "{document}"}}
@@ -39,7 +39,7 @@ def test_a_document_without_a_function_is_refused_and_a_function_without_one_is_
     tmp_path: Path,
 ) -> None:
     (tmp_path / "a.txt").write_bytes(CONTENT)
-    whole = profile("http://127.0.0.1:9").model_dump()
+    whole = profile().model_dump()
     assert "upload" not in Application.model_validate(whole).verifiable
     whole["canary"] |= {"password": SecretStr(PASSWORD), "upload": tmp_path / "a.txt"}
     assert "upload" in Application.model_validate(whole).verifiable
@@ -113,15 +113,15 @@ CHAT = {"method": "POST", "path": "/ask", "body": {"q": "{question}"}, "answer":
 ASKED = CHAT | {"text": {"at": "answer"}, "files": {"at": "of.*"}}
 
 
-def canary_of(url: str, upload: Mapping[str, Any], folder: Path, **more: Any) -> Canary:  # noqa: ANN401 - functions
+def canary_of(stand_in: StandIn, upload: Mapping[str, Any], folder: Path, **more: Any) -> Canary:  # noqa: ANN401 - functions
     (folder / "mine.txt").write_bytes(CONTENT)
-    whole = profile(url).model_dump() | {"api": "", "upload_seconds": 0.1}
+    whole = profile().model_dump() | {"api": "", "upload_seconds": 0.1}
     whole["canary"] |= {
         "password": SecretStr(PASSWORD), "knowledge_base": "kb", "upload": folder / "mine.txt",
     }  # fmt: skip
     functions = {"api": "own", "tokens": "none", "documents": DOCUMENTS, "upload": upload, **more}
     application = Application.model_validate(whole | {"functions": functions})
-    return Canary(Known(application), Unused(), ApplicationClient(application), dict)  # type: ignore[arg-type]
+    return Canary(Known(application), Unused(), ApplicationClient(application, stand_in), dict)  # type: ignore[arg-type]
 
 
 class Known:
@@ -138,7 +138,7 @@ class Unused:
 
 
 def test_it_is_sent_listed_found_and_removed(stand_in: StandIn, library: Library, tmp_path: Path) -> None:
-    canary = canary_of(stand_in.url, APART, tmp_path, chat=ASKED)
+    canary = canary_of(stand_in, APART, tmp_path, chat=ASKED)
     first, second = canary.upload(SESSION), canary.upload(SESSION)
     assert first.name != second.name
     assert first.name.endswith(".txt")
@@ -156,7 +156,7 @@ def test_one_that_fails_in_the_middle_never_removes_the_canary_s_own(
     stand_in: StandIn, library: Library, tmp_path: Path, request_: str
 ) -> None:
     library[request_] = answer(500, {"message": "broken"})
-    canary = canary_of(stand_in.url, APART, tmp_path)
+    canary = canary_of(stand_in, APART, tmp_path)
     with pytest.raises(Refused):
         canary.upload(SESSION)
     if "kbs" in request_:
@@ -173,7 +173,7 @@ def test_a_choice_of_the_canary_s_own_is_refused_before_anything_is_sent(
 ) -> None:
     find = {"path": "/kbs", "keep": {"knowledge_base": "0.id"}}
     library["GET /kbs"] = answer(200, [{"id": "kb"}])
-    canary = canary_of(stand_in.url, APART | {"requests": [MAKE, find, SEND]}, tmp_path)
+    canary = canary_of(stand_in, APART | {"requests": [MAKE, find, SEND]}, tmp_path)
     with pytest.raises(Mismatch, match="a knowledge base of the document's own, observed the canary's"):
         canary.upload(SESSION)
     with pytest.raises(Unverifiable, match="remove an upload by hand"):
@@ -184,7 +184,7 @@ def test_a_choice_of_the_canary_s_own_is_refused_before_anything_is_sent(
 
 def test_a_removal_that_removes_nothing_is_seen(stand_in: StandIn, library: Library, tmp_path: Path) -> None:
     library.removes = False
-    canary = canary_of(stand_in.url, APART, tmp_path)
+    canary = canary_of(stand_in, APART, tmp_path)
     uploaded = canary.upload(SESSION)
     with pytest.raises(Mismatch, match=f"gone after its removal, observed {uploaded.name} is listed"):
         canary.forget()

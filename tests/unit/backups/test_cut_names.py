@@ -16,7 +16,7 @@ from rollproof.profile.sections import Place, Reference
 from rollproof.stores.references import text_of
 from rollproof.system.record_files import sealed_json
 from rollproof.verdict import Verdict
-from tests.unit.sandbox import Sandbox, back_up
+from tests.world.sandbox import Sandbox, back_up
 
 ROWS = Reference(
     referencing=Place(store="mysql", collection="shop.rows", fields=("owner",)),
@@ -74,13 +74,11 @@ def test_one_store_alone_excuses_its_own_names(sandbox: Sandbox, incident: Incid
     assert excused(sandbox, incident, OWN)
 
 
-def test_a_rollback_that_failed_or_was_given_up_excuses_nothing(
-    sandbox: Sandbox, incident: Incident, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_rollback_that_failed_or_was_given_up_excuses_nothing(sandbox: Sandbox, incident: Incident) -> None:
     def fail() -> None:
         raise ActionFailed(what="a", expected="b", observed="c", source="d", hint="e")
 
-    monkeypatch.setattr(sandbox.keepers["redis"], "meanwhile", fail)
+    sandbox.keepers["redis"].meanwhile = fail
     with pytest.raises(ActionFailed):
         emergency(sandbox, incident, "zz-other")
     assert not excused(sandbox, incident)

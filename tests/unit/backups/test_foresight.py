@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import tarfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,20 +29,30 @@ from rollproof.errors import ExitCode, Unverifiable
 from rollproof.monitoring.assessment import with_code
 from rollproof.monitoring.tree import Action, Decision
 from rollproof.planning import foresight
-from rollproof.planning.foresight import UnknownRevisions, foresee, not_judged, problems, revisions_of
+from rollproof.planning.foresight import (
+    Foreseen,
+    UnknownRevisions,
+    foresee,
+    not_judged,
+    problems,
+    revisions_of,
+)
 from rollproof.planning.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
 from rollproof.planning.refusals import Allowed, Asked, refusals
 from rollproof.profile.application_profile import Migrations
 from rollproof.profile.data_formats import Fit
 from rollproof.profile.kinds import descriptor_of
-from rollproof.profile.profile import load_target
+from rollproof.profile.profile import Target, load_target
 from rollproof.profile.store_descriptor import Trait
 from rollproof.stores.contract import Beside
+from rollproof.stores.package import MANIFEST
+from rollproof.stores.registry import ReaderOpener, open_reader
+from rollproof.system.record_files import sealed_json
 from rollproof.system.side_by_side import Question, wait_for
 from tests.unit.command_line import Ran, tree
-from tests.unit.content_stand_in import StandIn
-from tests.unit.sandbox import Sandbox, begun_earlier, image
-from tests.unit.saved_baseline import save_baseline
+from tests.world.baseline import save_baseline
+from tests.world.sandbox import Sandbox, begun_earlier, image
+from tests.world.stores import Content, WordReader
 
 FOLDER = "/srv/app/migrations/versions"
 MIGRATIONS = f"""
@@ -216,12 +227,22 @@ class Made:
     engine: Engine
     live: tuple[str, ...] = (FIRST,)
     marks: dict[str, Any] = field(default_factory=dict)
-    kept: dict[str, Any] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    open_reader: ReaderOpener = open_reader
+    wait_for: Callable[[Sequence[Question[Any]], float], None] = wait_for
+
+    def keep(self, store: str, details: Mapping[str, Any]) -> None:
+        """Have the newest backup of `store` hold these marks."""
+        folder = self.sandbox.target.folders.backups / f"set-of-{self.sandbox.commit[:7]}" / store
+        path = folder / MANIFEST
+        path.write_bytes(sealed_json({**json.loads(path.read_bytes()), "details": details}))
 
     def foreseen(self, plan: Plan) -> dict[str, Any]:
-        found = foresee(self.sandbox.target, plan, cast("ContainerEngine", self.engine))
-        return {one.what: one for one in found}
+        return {one.what: one for one in self.judged(plan)}
+
+    def judged(self, plan: Plan, target: Target | None = None) -> tuple[Foreseen, ...]:
+        engine = cast("ContainerEngine", self.engine)
+        return foresee(target or self.sandbox.target, plan, engine, self.open_reader, self.wait_for)
 
     def fit(self, plan: Plan, what: str) -> Fit:
         found: Fit = self.foreseen(plan)[what].judgement.fit
@@ -229,7 +250,7 @@ class Made:
 
 
 @pytest.fixture
-def made(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Made:
+def made(sandbox: Sandbox) -> Made:
     sandbox.profile.write_text(sandbox.profile.read_text() + MIGRATIONS)
     sandbox.target = load_target(sandbox.profile)
     engine = Engine({image("backend"): TWO}, {"backend": (container("sha256:new"),)})
@@ -242,15 +263,14 @@ def made(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Made:
             raise Unverifiable(what=name, expected="an answer", observed="refused", source="b", hint="c")
         return answer() if callable(answer) else answer
 
-    class Server(StandIn):
+    class Server(Content):
         def marks(self) -> Any:  # noqa: ANN401
             return told(self.name)
 
         def revisions(self, _table: str) -> tuple[str, ...]:
             return made.live
 
-    monkeypatch.setattr(foresight, "open_reader", lambda name, *_: Server(name, {}))
-    monkeypatch.setattr(foresight, "read_details", lambda folder: made.kept[folder.name])
+    made.open_reader = lambda name, *_, **__: Server(name, {})
     return made
 
 
@@ -264,7 +284,7 @@ def emergency(made: Made, *revisions: str) -> Plan:
 def test_a_service_goes_back_to_an_image_that_does_not_know_the_revision_of_now(made: Made) -> None:
     plan = plan_service(made.sandbox.target, "backend")
     made.live = (THIRD,)
-    foreseen = foresee(made.sandbox.target, plan, cast("ContainerEngine", made.engine))
+    foreseen = made.judged(plan)
     (problem,) = refusals(Asked(made.sandbox.target, plan, Allowed(), foreseen))
     assert problem.exit_code is ExitCode.USAGE
     assert f"revision {THIRD} is none of the image, whose head is {SECOND}" in str(problem)
@@ -345,9 +365,7 @@ def test_an_image_that_is_gone_is_not_judged(made: Made) -> None:
     assert [*problems(foreseen.values())] == []
 
 
-def test_a_backup_records_what_stayed_as_it_was_meanwhile(
-    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_backup_records_what_stayed_as_it_was_meanwhile(sandbox: Sandbox, tmp_path: Path) -> None:
     application = sandbox.target.application
     named = {name: Migrations(folders=(FOLDER,), store="mysql", table=f"d.{name}") for name in "abc"}
     target = sandbox.target.model_copy(
@@ -355,19 +373,16 @@ def test_a_backup_records_what_stayed_as_it_was_meanwhile(
     )
     answers: Iterator[str] = iter(("1", "1", "", "1", "2", "3"))
 
-    class Server(StandIn):
+    class Server(WordReader):
         def revisions(self, _table: str) -> tuple[str, ...]:
             if answer := next(answers):
                 return (answer,)
             raise Unverifiable(what="mysql", expected="an answer", observed="none", source="b", hint="c")
 
-    monkeypatch.setattr(whole_backup, "open_reader", lambda name, *_: Server(name, {}))
-    monkeypatch.setattr(whole_backup, "keep_images", lambda *_: None)
-    monkeypatch.setattr(whole_backup, "open_keepers", lambda *_: sandbox.keepers)
-    monkeypatch.setattr(whole_backup, "write_index", lambda *_: 0)
+    outside = replace(sandbox.outside, open_reader=lambda name, *_, **__: Server(sandbox.keepers[name]))
     with Progress() as progress:
         steps = Recorder(Journal(tmp_path / "backup.jsonl", str), progress, lambda: None)
-        taken = whole_backup.back_up(target, sandbox.commit, sandbox.engine, sandbox.control, steps)
+        taken = whole_backup.back_up(target, sandbox.commit, sandbox.engine, sandbox.control, steps, outside)
     assert taken.revisions == {"a": ("1",)}
     assert read_backup(taken.folder / "set.json") == taken
 
@@ -380,7 +395,7 @@ NEW, OLD = {"product": "redis", "server": "8.0.3"}, {"product": "redis", "server
 
 def test_a_backup_of_a_newer_server_is_refused(made: Made) -> None:
     plan = plan_database(made.sandbox.target, "redis")
-    made.kept["redis"] = NEW
+    made.keep("redis", NEW)
     made.marks["redis"] = OLD
     (problem,) = problems(made.foreseen(plan).values())
     assert "data of redis 8.0.3, for redis 7.2.5: an earlier one" in str(problem)
@@ -423,18 +438,18 @@ def test_a_restore_of_a_whole_server_overwrites_only_what_the_profile_lists(
 ) -> None:
     asked: list[str] = []
 
-    class Told(StandIn):
+    class Told(Content):
         def beside(self) -> Beside:
             asked.append(self.name)
             if isinstance(held, Unverifiable):
                 raise held
             return held
 
-    def opened(name: str, *_: object, operator: bool) -> Told:
+    def opened(name: str, *_: object, operator: bool = False) -> Told:
         assert operator
         return Told(name, {})
 
-    monkeypatch.setattr(foresight, "open_reader", opened)
+    made.open_reader = opened
     plan = plan_database(made.sandbox.target, "redis")
     assert not [what for what in made.foreseen(plan) if what.startswith("what redis holds")]
     assert asked == []
@@ -451,22 +466,19 @@ def test_a_restore_of_a_whole_server_overwrites_only_what_the_profile_lists(
     assert len(made.foreseen(plan_service(made.sandbox.target, "worker"))) < 2
 
 
-def test_a_store_that_hangs_is_not_judged_in_time(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_hangs_is_not_judged_in_time(made: Made) -> None:
     ended = threading.Event()
-
-    def waited(questions: Sequence[Question[Any]], seconds: float) -> None:
-        # On a busy machine the others may take longer than the test waits for one that hangs.
-        wait_for([one for one in questions if one.name != "data of mysql"], 60.0)
-        wait_for(questions, seconds)
-
-    monkeypatch.setattr(foresight, "wait_for", waited)
-    monkeypatch.setattr(foresight, "SECONDS", 0.3)
-    made.marks["mysql"] = ended.wait
-    made.marks["redis"], made.kept["redis"] = NEW, NEW
+    # It is given up when all others have answered, however long that takes.
+    made.wait_for = lambda questions, _: wait_for(
+        [one for one in questions if one.name != "data of mysql"], 60.0
+    )
+    made.marks["mysql"], made.marks["redis"] = ended.wait, NEW
+    plan = emergency(made, SECOND)
+    made.keep("redis", NEW)
     # Whoever waits for that store waits for good.
-    foreseen = made.foreseen(emergency(made, SECOND))
+    foreseen = made.foreseen(plan)
     ended.set()
-    assert foreseen["data of mysql"].judgement.reason == "no answer within 0.3 s"
+    assert foreseen["data of mysql"].judgement.reason == "no answer within 3 s"
     assert foreseen["data of redis"].judgement.fit is Fit.FITS
 
 
@@ -477,9 +489,8 @@ def test_a_store_that_hangs_is_not_judged_in_time(made: Made, monkeypatch: pytes
 def refused(made: Made, monkeypatch: pytest.MonkeyPatch) -> Made:
     """A target whose database the recorded image does not know."""
     made.live = (THIRD,)
-    opened: Callable[[object], Engine] = lambda _: made.engine  # noqa: E731
     for place in ("reports.answers.decision", "rollback_actions.rollback.rollback_run"):
-        monkeypatch.setattr(f"{place}.open_engine", opened)
+        monkeypatch.setattr(f"{place}.foresee", lambda _, plan, __: made.judged(plan))
     return made
 
 
@@ -528,7 +539,7 @@ def test_another_engine_than_the_target_s_is_refused(
     plan, target = captured_on(made, recorded), made.sandbox.target
     target = target.model_copy(update={"engine": target.engine.model_copy(update={"id": pinned or None})})
     made.engine.own = now
-    foreseen = foresee(target, plan, cast("ContainerEngine", made.engine))
+    foreseen = made.judged(plan, target)
     of_it = [one for one in foreseen if one.what == "container engine"]
     assert [one.judgement.fit for one in of_it] == ([] if fit is None else [fit])
     for resumed in (False, True):
@@ -540,14 +551,15 @@ def test_another_engine_than_the_target_s_is_refused(
             assert "HINT: ask the target's own: docker context ls" in str(one)
 
 
-def test_an_engine_without_an_answer_in_time_is_not_judged(
-    made: Made, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_engine_without_an_answer_in_time_is_not_judged(made: Made) -> None:
     """The rollback asks once more, with more time, before it takes the lock."""
 
-    def no_answer(_: Engine) -> str:
-        raise EngineUnreached(what="container engine", expected="a", observed="none", source="b", hint="c")
+    class Silent(Engine):
+        def id(self) -> str:
+            raise EngineUnreached(
+                what="container engine", expected="a", observed="none", source="b", hint="c"
+            )
 
-    monkeypatch.setattr(Engine, "id", no_answer)
+    made.engine = Silent()
     plan = captured_on(made, "AAAA")
     assert made.fit(plan, "container engine") is Fit.UNKNOWN

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from errno import ENOSPC
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,15 @@ from rollproof.backups import index
 from rollproof.errors import ActionFailed, Unverifiable
 from rollproof.incident.incident import Incident
 from rollproof.incident.journal_steps import Step, StepId
-from rollproof.losses import changes as module
-from rollproof.losses.changes import Written, written_since
+from rollproof.losses.changes import written_since
 from rollproof.losses.lost_window import read_window
 from rollproof.planning.plan import Plan, plan_database, plan_emergency
 from rollproof.profile.profile import load_target
 from rollproof.record_names import ACCOUNTS, LOST_WINDOW
 from rollproof.stores.reader import Reader
 from rollproof.verdict import Verdict
-from tests.unit.sandbox import Sandbox
-from tests.unit.word_store import WordReader, WordStore, readable
+from tests.world.sandbox import Sandbox
+from tests.world.stores import WordReader
 
 # Since the backup "a" was changed and "b" was not; see make_sandbox.
 SERVICES_ALL = ("backend", "worker", "frontend")
@@ -69,8 +69,7 @@ def test_new_records_are_exported_and_deleted_ones_come_back(
     store = sandbox.keepers["mysql"]
     store.words = {"a": "of release 1", "c": "new"}
     assert plan.backup is not None
-    with readable(sandbox.keepers):
-        written = written_since(sandbox.target, sandbox.engine, plan.backup, ["mysql"])
+    written = written_since(sandbox.target, sandbox.engine, plan.backup, ["mysql"], sandbox.reader)
     assert str(written["mysql"]) == "1 new, 0 changed, 1 deleted"
     record = sandbox.run(plan, incident)
     assert record.records == {"kept": 1, "restored": 0, "exported": 1, "revived": 1, "unaccounted": 0}
@@ -78,11 +77,19 @@ def test_new_records_are_exported_and_deleted_ones_come_back(
     assert _revived(incident) == ["b"]
 
 
+class SlowDigests(WordReader):
+    """A reader whose digests take as long as the records: none is to be asked for."""
+
+    digests_records = True
+    digest = None  # type: ignore[assignment]
+
+
 def test_where_a_digest_takes_as_long_as_the_records_none_is_asked_for(
-    sandbox: Sandbox, incident: Incident, plan: Plan, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, incident: Incident, plan: Plan
 ) -> None:
-    monkeypatch.setattr(WordReader, "digests_records", True)
-    monkeypatch.setattr(WordReader, "digest", None)
+    sandbox.outside = replace(
+        sandbox.outside, open_reader=lambda name, *_, **__: SlowDigests(sandbox.keepers[name])
+    )
     assert sandbox.run(plan, incident).records == CHANGED
     assert set(_exported(incident)) == {"a"}
     # What nobody wrote to since is in the backup's index alone.
@@ -181,37 +188,41 @@ def test_what_cannot_be_asked_is_unknown_and_no_success(
     assert sandbox.keepers["mysql"].words["a"] == "of release 1"
 
 
-def test_a_collection_that_cannot_be_read_does_not_hide_its_neighbours(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_collection_that_cannot_be_read_does_not_hide_its_neighbours(sandbox: Sandbox) -> None:
     view = create_autospec(Reader, instance=True)
     view.__enter__.return_value = view
     view.standing.return_value = ["readable", "not loaded"]
     view.counts.side_effect = Unverifiable(
         what="counts", expected="numbers", observed="not loaded", source="milvus", hint="load it"
     )
-    monkeypatch.setattr(index, "open_reader", lambda *_: view)
-    found = index.standing_collections("redis", sandbox.target.stores["redis"], sandbox.engine)
+    store = sandbox.target.stores["redis"]
+    found = index.standing_collections("redis", store, sandbox.engine, lambda *_, **__: view)
     assert found == ["readable", "not loaded"]
     view.__exit__.assert_called_once()
 
 
 def test_what_was_written_to_a_collection_that_cannot_be_read_is_not_known_and_its_neighbours_is(
-    sandbox: Sandbox, plan: Plan, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, plan: Plan
 ) -> None:
-    def count(_content: object, collection: str, *_: object) -> Written:
-        if collection == "b":
-            raise Unverifiable(what="b", expected="records", observed="none", source="s", hint="h")
-        return Written(new=2)
+    class Half(WordReader):
+        def collections(self) -> list[str]:
+            return ["unread", "words"]
 
-    monkeypatch.setattr(module, "standing_collections", lambda *_: ["a", "b"])
-    monkeypatch.setattr(module, "count_written", count)
+        def divide(self, collection: str, records: int) -> tuple[str, ...]:
+            if collection == "unread":
+                raise Unverifiable(what="b", expected="records", observed="none", source="s", hint="h")
+            return super().divide(collection, records)
+
     assert plan.backup is not None
-    with readable({"mysql": WordStore("mysql", "mysql")}):
-        (found,) = written_since(sandbox.target, sandbox.engine, plan.backup, ["mysql"]).values()
-    assert isinstance(found, Written)
-    assert (
-        str(found) == "2 new, 0 changed, 2 deleted; b not known: b: expected records, observed none (from s)"
+    (found,) = written_since(
+        sandbox.target,
+        sandbox.engine,
+        plan.backup,
+        ["mysql"],
+        lambda name, *_, **__: Half(sandbox.keepers[name]),
+    ).values()
+    assert str(found) == (
+        "0 new, 1 changed, 0 deleted; unread not known: b: expected records, observed none (from s)"
     )
 
 

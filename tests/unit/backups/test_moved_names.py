@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
@@ -14,18 +14,18 @@ from reports.terminal.progress import Progress
 from rollback_actions.backup import whole_backup
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.session import Recorder
-from rollproof.backups import moved_names
-from rollproof.backups.moved_names import MOST_MOVED, Reading, digests_at, read_names
+from rollproof.backups.moved_names import MOST_MOVED, MOST_NAMES, Reading, digests_at, read_names
 from rollproof.backups.sets import BackupSet, read_backup
 from rollproof.errors import Problem, Unverifiable
-from rollproof.profile.profile import Target
 from rollproof.profile.sections import Place, Reference
+from rollproof.stores.contract import RecordHash
 from rollproof.stores.names import Name
+from rollproof.stores.package import Kept
 from rollproof.stores.references import hash_of, sides_of, text_of
 from rollproof.system.command import Deadline
 from rollproof.system.record_files import sealed_json
-from tests.unit.content_stand_in import StandIn
-from tests.unit.sandbox import Sandbox, free
+from tests.world.sandbox import Sandbox, free
+from tests.world.stores import Content
 
 USER = "anna@example.org"
 ROWS = Reference(
@@ -45,19 +45,22 @@ def hexadecimal(*names: str) -> tuple[str, ...]:
 
 
 @dataclass
-class Stores(StandIn):
+class Stores(Content):
     """All stores in one: the names in each collection, or the error with which it cannot be read."""
 
     lists: dict[str, Held] = field(default_factory=dict)
     down: set[str] = field(default_factory=set)
 
-    def open(self, name: str, *_: object) -> Self:
+    def open(self, name: str, *_: object, **__: object) -> Self:
         if name in self.down:
             raise refused("nobody answers")
         return self
 
     def collections(self) -> Sequence[str]:
         return [*self.lists]
+
+    def found(self, collection: str) -> Sequence[RecordHash]:
+        return ()
 
     def names(
         self, collection: str, fields: Sequence[str], where: Mapping[str, str]
@@ -70,10 +73,10 @@ class Stores(StandIn):
 
 
 @pytest.fixture
-def stores(monkeypatch: pytest.MonkeyPatch) -> Stores:
+def stores(sandbox: Sandbox) -> Stores:
     lists: dict[str, Held] = {"shop.rows": ["a", "b", None], "shop.rows2": ["c", "c"]}
     stores = Stores("it", {}, lists={**lists, "shop.users": ["a", "b", "c"]})
-    monkeypatch.setattr(moved_names, "open_reader", stores.open)
+    sandbox.outside = replace(sandbox.outside, open_reader=stores.open)
     return stores
 
 
@@ -83,11 +86,14 @@ def sandbox(sandbox: Sandbox) -> Sandbox:
     return sandbox
 
 
-def moved(sandbox: Sandbox, change: Callable[[], object], **bounds: float) -> dict[str, tuple[str, ...]]:
+def moved(
+    sandbox: Sandbox, change: Callable[[], object], most: int = MOST_NAMES
+) -> dict[str, tuple[str, ...]]:
     """Return what moves when `change` comes between two readings."""
-    before = read_names(sandbox.target, sandbox.engine, **bounds)  # type: ignore[arg-type]
+    opened = sandbox.outside.open_reader
+    before = read_names(sandbox.target, sandbox.engine, most, open_reader=opened)
     change()
-    return before.moved(read_names(sandbox.target, sandbox.engine, **bounds))  # type: ignore[arg-type]
+    return before.moved(read_names(sandbox.target, sandbox.engine, most, open_reader=opened))
 
 
 def test_names_that_came_or_went_at_either_side_have_moved(sandbox: Sandbox, stores: Stores) -> None:
@@ -151,24 +157,21 @@ def test_the_manifest_of_a_set_with_most_moved_names_is_read() -> None:
     assert json.loads(sealed_json({"moved": moved}))["moved"].keys() == {"a"}
 
 
-def back_up(
-    sandbox: Sandbox, folder: Path, monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], object]
-) -> BackupSet:
+def back_up(sandbox: Sandbox, folder: Path, meanwhile: Callable[[], object]) -> BackupSet:
     """Back the sandbox up; `meanwhile` happens when its first store is copied."""
-    monkeypatch.setattr(whole_backup, "keep_images", lambda *_: None)
-    monkeypatch.setattr(whole_backup, "open_keepers", lambda *_: sandbox.keepers)
-    monkeypatch.setattr(whole_backup, "write_index", lambda *_: 0)
     first = sandbox.keepers["mysql"]
     copy = first.back_up
 
-    def copied(below: Path) -> object:
+    def copied(below: Path) -> Kept:
         meanwhile()
         return copy(below)
 
-    monkeypatch.setattr(first, "back_up", copied)
+    first.back_up = copied  # type: ignore[assignment,method-assign]
     with Progress() as progress:
         steps = Recorder(Journal(folder / "backup.jsonl", str), progress, free)
-        return whole_backup.back_up(sandbox.target, sandbox.commit, sandbox.engine, sandbox.control, steps)
+        return whole_backup.back_up(
+            sandbox.target, sandbox.commit, sandbox.engine, sandbox.control, steps, sandbox.outside
+        )
 
 
 def results(folder: Path) -> list[str]:
@@ -177,11 +180,9 @@ def results(folder: Path) -> list[str]:
 
 
 def test_a_set_has_the_digests_of_what_moved_under_its_seal(
-    sandbox: Sandbox, stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, stores: Stores, tmp_path: Path
 ) -> None:
-    taken = back_up(
-        sandbox, tmp_path, monkeypatch, lambda: stores.lists.update({"shop.users": ["a", "b", "c", USER]})
-    )
+    taken = back_up(sandbox, tmp_path, lambda: stores.lists.update({"shop.users": ["a", "b", "c", USER]}))
     assert taken.moved == {text_of(ROWS): hexadecimal(USER)}
     path = taken.folder / "set.json"
     assert read_backup(path) == taken
@@ -194,17 +195,14 @@ def test_a_set_has_the_digests_of_what_moved_under_its_seal(
 
 
 def test_a_store_that_tells_no_names_fails_no_backup(
-    sandbox: Sandbox, stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, stores: Stores, tmp_path: Path
 ) -> None:
-    taken = back_up(sandbox, tmp_path, monkeypatch, lambda: stores.down.add("redis"))
+    taken = back_up(sandbox, tmp_path, lambda: stores.down.add("redis"))
     assert (taken.moved, [*taken.stores]) == ({}, ["mysql", "redis"])
     assert results(tmp_path)[1] == "0 names moved; of 1 references 0 were read"
 
 
-def test_without_references_nothing_is_read(
-    target: Target, sandbox: Sandbox, stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_references_nothing_is_read(sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.target = sandbox.target.model_copy(update={"references": {}})
-    stores.down = {*target.stores, "redis"}
-    assert back_up(sandbox, tmp_path, monkeypatch, lambda: None).moved == {}
+    assert back_up(sandbox, tmp_path, lambda: None).moved == {}
     assert results(tmp_path) == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ from rollproof.backups.sets import MANIFEST, SetManifest, stamp_of
 from rollproof.errors import Mismatch
 from rollproof.system.clock import Moment
 from rollproof.system.record_files import sealed_json
+from tests.unit.clock import Clock
 
 NEWER = "29990101T000000000Z-staging"
 
@@ -62,8 +62,10 @@ def test_a_newest_backup_that_cannot_serve_is_refused(
     assert str(refused.value.observed).startswith(observed)
 
 
-def test_the_set_that_finished_last_is_the_newest_whatever_its_name(tmp_path: Path) -> None:
+def test_the_set_that_finished_last_is_the_newest_whatever_its_name(
+    tmp_path: Path, stopped_clock: Clock
+) -> None:
     _made(tmp_path).rename(tmp_path / "zz-before-the-migration")
-    time.sleep(0.01)  # A set's time is kept in milliseconds.
+    stopped_clock.turn(1)
     newer = _made(tmp_path).rename(tmp_path / "aa-kept")
     assert newest_backup(tmp_path, "staging").folder == newer

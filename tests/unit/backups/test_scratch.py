@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest import mock
 from unittest.mock import create_autospec
 
 import pytest
@@ -21,6 +22,7 @@ from rollback_actions.backup.scratch import (
     require_own_address,
 )
 from rollback_actions.containers import volumes
+from rollback_actions.outside import Outside
 from rollproof.backups.sets import BackupSet
 from rollproof.baseline.folder import Baseline
 from rollproof.baseline.target_comparison import Finding
@@ -33,7 +35,7 @@ from rollproof.profile.profile import Engine, Target
 from rollproof.profile.sections import Account, Address, ApiKey, StoreProfile
 from rollproof.profile.store_descriptor import Means
 from rollproof.stores.kafka.descriptor import KafkaProfile
-from rollproof.stores.keeper import Restored
+from rollproof.stores.keeper import Restored, StoreKeeper
 from rollproof.stores.package import Kept
 from rollproof.stores.reader import Reader
 from rollproof.system.clock import Moment
@@ -226,14 +228,11 @@ def test_a_store_that_names_no_address_is_not_asked_for_one(target: Target) -> N
 
 
 @pytest.mark.parametrize("refused", [False, True])
-def test_a_restore_is_compared_by_the_reader_or_not_at_all(
-    *, refused: bool, target: Target, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_restore_is_compared_by_the_reader_or_not_at_all(*, refused: bool, target: Target) -> None:
     """The scratch instance may not have its account: the operator, who has restored, does not stand in."""
-    trial = _trial(target)
     readers: list[Account | ApiKey | None] = []
 
-    def opened(name: str, profile: StoreProfile, _: ContainerEngine) -> Reader:
+    def opened(name: str, profile: StoreProfile, _: object, **__: object) -> Reader:
         readers.append(profile.reader)
         view = create_autospec(Reader, instance=True)
         # A long log cannot be counted in time, by whomever.
@@ -246,10 +245,7 @@ def test_a_restore_is_compared_by_the_reader_or_not_at_all(
         readers.append(read.stores["redis"].reader)
         return [Finding("redis", "0:token:*", Verdict.PASSED, "exact")]
 
-    monkeypatch.setattr(restore_trial, "open_reader", opened)
-    monkeypatch.setattr(restore_trial, "compare_target", compared)
-    monkeypatch.setattr(restore_trial, "open_keeper", lambda *_: _Restores())
-    done = trial.run(_begun())
+    done = _trial(target, _Restores(), open_reader=opened, compare=compared).run(_begun())
     assert {id(reader) for reader in readers} == {id(target.stores["redis"].reader)}
     if refused:
         assert (done.verdict, len(readers)) == (Verdict.BROKEN, 1)
@@ -260,37 +256,29 @@ def test_a_restore_is_compared_by_the_reader_or_not_at_all(
         assert (done.verdict, len(readers)) == (Verdict.PASSED, 2)
 
 
-def test_a_restored_store_without_collections_is_not_asked_for_its_data(
-    target: Target, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_restored_store_without_collections_is_not_asked_for_its_data(target: Target) -> None:
     """A reader's question touches data, which an empty store does not have: that is no lack of rights."""
     found = [Finding("redis", "view v", Verdict.PASSED, "as recorded")]
-    monkeypatch.setattr(restore_trial, "open_reader", lambda *_: pytest.fail("asked"))
-    monkeypatch.setattr(restore_trial, "compare_target", lambda *_: found)
-    monkeypatch.setattr(restore_trial, "open_keeper", lambda *_: _Restores({}))
-    assert _trial(target, {}).run(_begun()).verdict is Verdict.PASSED
+    asked = mock.Mock()
+    trial = _trial(target, _Restores({}), {}, open_reader=asked, compare=lambda *_: found)
+    assert trial.run(_begun()).verdict is Verdict.PASSED
+    asked.assert_not_called()
 
 
 @pytest.mark.parametrize("restored", [{"0:token:*": 1}, {"0:token:*": 3}, {}], ids=["fewer", "more", "none"])
 def test_what_a_restore_does_not_bring_back_is_red_though_nothing_else_knows_of_it(
     target: Target, monkeypatch: pytest.MonkeyPatch, restored: Mapping[str, int]
 ) -> None:
-    monkeypatch.setattr(restore_trial, "open_reader", lambda *_: create_autospec(Reader, instance=True))
-    monkeypatch.setattr(restore_trial, "compare_target", lambda *_: [])
-    monkeypatch.setattr(restore_trial, "open_keeper", lambda *_: _Restores(restored))
     # Those of this kind may have expired, which the keeper tells apart.
     kept = replace(descriptor_of(target.stores["redis"]), traits=frozenset())
     monkeypatch.setattr(restore_trial, "descriptor_of", lambda _: kept)
-    done = _trial(target).run(_begun())
+    done = _trial(target, _Restores(restored)).run(_begun())
     assert done.verdict is Verdict.FAILED
     assert f"0:token:*: 2 kept, {restored.get('0:token:*', 0)} restored" in done.texts[0]
 
 
-def test_a_restore_that_takes_too_long_is_red(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(restore_trial, "open_reader", lambda *_: create_autospec(Reader, instance=True))
-    monkeypatch.setattr(restore_trial, "compare_target", lambda *_: [])
-    monkeypatch.setattr(restore_trial, "open_keeper", lambda *_: _Restores())
-    done = _trial(target, deadline=Deadline(0.0)).run(_begun())
+def test_a_restore_that_takes_too_long_is_red(target: Target) -> None:
+    done = _trial(target, _Restores(), deadline=Deadline(0.0)).run(_begun())
     assert done.verdict is Verdict.FAILED
     assert "expected done within 0 s, observed later" in done.texts[0]
 
@@ -320,9 +308,16 @@ class _Restores:
 
 
 def _trial(
-    target: Target, records: Mapping[str, int] = TOKENS, deadline: Deadline | None = None
+    target: Target,
+    keeper: _Restores,
+    records: Mapping[str, int] = TOKENS,
+    *,
+    deadline: Deadline | None = None,
+    open_reader: Callable[..., Reader] = lambda *_, **__: create_autospec(Reader, instance=True),
+    compare: Callable[..., list[Finding]] = lambda *_: [],
 ) -> StoreTrial:
     """Return the trial of one store, in a scratch instance that is there; its backup holds `records`."""
+    outside = Outside(open_reader, open_keeper=lambda *_: cast("StoreKeeper", keeper))
     engine = create_autospec(ContainerEngine, instance=True)
     control = create_autospec(ScratchControl, instance=True)
     scratch = Scratch(target, control, deadline or Deadline(60.0))
@@ -330,7 +325,7 @@ def _trial(
     baseline.facts.stores = {}
     now, kept = Moment.now(), {"redis": Kept("keys", records, 10, Means.KEYS)}
     backup = BackupSet(1, "staging", "c", now, now, {}, {}, {}, 0.0, kept, folder=Path())
-    return StoreTrial("redis", scratch, engine, backup, baseline)
+    return StoreTrial("redis", scratch, engine, backup, baseline, outside, compare)
 
 
 def _begun() -> Future[None]:

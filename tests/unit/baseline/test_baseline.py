@@ -16,39 +16,16 @@ from pydantic import SecretStr
 
 from rollproof.baseline.facts import (
     Facts,
-    RecordedCanary,
     RecordedCollection,
-    RecordedContainer,
     RecordedContent,
-    RecordedStore,
-    Surroundings,
 )
 from rollproof.baseline.folder import MANIFEST, BaselineDraft, load_baseline, read_facts
 from rollproof.errors import Unverifiable
 from rollproof.stores.contract import Digest, Neighbours, RecordHash
 from rollproof.stores.snapshot import Snapshot
 from rollproof.system.files import canonical_json
-from tests.unit.saved_baseline import save_baseline
+from tests.world.baseline import FACTS, save_baseline
 
-FACTS = Facts(
-    commit="c" * 40,
-    interface="i" * 64,
-    containers=(
-        RecordedContainer(
-            service="backend",
-            name="t-backend-1",
-            image="t/backend:current",
-            image_id="sha256:" + "0" * 64,
-            revision="c" * 40,
-            configuration=None,
-            volumes=(),
-        ),
-    ),
-    stores={"mysql": RecordedStore(kind="mysql", server="MySQL 9.7", counts={"imagedb.users": 500})},
-    canary=RecordedCanary(files=("lamp.txt",), grounded_in=("lamp.txt",)),
-    surroundings=Surroundings("0", engine="AAAA"),
-    demands={"": {"limits.restarts": 0}},
-)
 KEY = SecretStr("correct horse")
 SNAPSHOT = "records/mysql.db"
 RECORDS = [RecordHash("a\n\u2028", 2**59, {"name": 7}, expires=1.5), RecordHash("b", 3)]

@@ -9,8 +9,6 @@ from typing import cast
 
 import pytest
 
-import rollproof.baseline.recording
-import rollproof.baseline.target_comparison
 from fixtures.cases import of_baseline
 from reports.answers.comparison import Comparison
 from rollproof.baseline.demands import demands_of
@@ -27,8 +25,8 @@ from rollproof.stores.contract import RecordHash
 from rollproof.verdict import Verdict
 from tests.conftest import write_profile
 from tests.unit.command_line import read_document
-from tests.unit.content_stand_in import Recorder, Searchable, StandIn, opener
 from tests.unit.stores.test_readers_reach import section
+from tests.world.stores import BaselineRecorder, Content, Searchable, opener
 
 ENGINE = cast("ContainerEngine", None)
 RECORDS = [RecordHash("k1", 1), RecordHash("k2", 2)]
@@ -40,30 +38,23 @@ def with_policy(folder: Path, policy: str) -> Target:
     return load_target(write_profile(folder, f"policy = {policy}\n"))
 
 
-def found(
-    target: Target, recorder: Recorder, content: StandIn, monkeypatch: pytest.MonkeyPatch
-) -> list[tuple[str, Verdict]]:
-    monkeypatch.setattr(rollproof.baseline.target_comparison, "open_reader", opener(content))
-    findings = compare_target(target, ENGINE, recorder.baseline)
+def found(target: Target, recorder: BaselineRecorder, content: Content) -> list[tuple[str, Verdict]]:
+    findings = compare_target(target, ENGINE, recorder.baseline, open_reader=opener(content))
     return [(f"{finding.store}/{finding.name}", finding.verdict) for finding in findings]
 
 
-def test_all_that_was_recorded_is_compared(
-    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    recorder = Recorder(tmp_path).add(Searchable("redis", BOTH))
-    assert found(target, recorder, Searchable("redis", BOTH), monkeypatch) == [
+def test_all_that_was_recorded_is_compared(target: Target, tmp_path: Path) -> None:
+    recorder = BaselineRecorder(tmp_path).add(Searchable("redis", BOTH))
+    assert found(target, recorder, Searchable("redis", BOTH)) == [
         ("redis/a", Verdict.PASSED),
         ("redis/b", Verdict.PASSED),
     ]
 
 
-def test_what_was_volatile_at_the_capture_and_is_exact_now(
-    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    recorder = Recorder(tmp_path, volatile=frozenset("b")).add(StandIn("redis", BOTH))
-    emptied = StandIn("redis", {"a": RECORDS, "b": []})
-    assert ("redis/b", Verdict.BROKEN) in found(target, recorder, emptied, monkeypatch)
+def test_what_was_volatile_at_the_capture_and_is_exact_now(target: Target, tmp_path: Path) -> None:
+    recorder = BaselineRecorder(tmp_path, volatile=frozenset("b")).add(Content("redis", BOTH))
+    emptied = Content("redis", {"a": RECORDS, "b": []})
+    assert ("redis/b", Verdict.BROKEN) in found(target, recorder, emptied)
     assert of_baseline(target, recorder.baseline.facts)["content"] == [
         Case("redis", "a"),
         Case("redis", "b"),
@@ -72,36 +63,30 @@ def test_what_was_volatile_at_the_capture_and_is_exact_now(
         recorded_collection(recorder.baseline, target, "redis", "b")
 
 
-def test_what_was_exact_at_the_capture_and_is_volatile_now(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_was_exact_at_the_capture_and_is_volatile_now(tmp_path: Path) -> None:
     demands = demands_of(with_policy(tmp_path, '{b = "exact"}'))
     target = with_policy(tmp_path, '{b = "volatile"}')
-    recorder = Recorder(tmp_path, demands=demands).add(Searchable("redis", BOTH))
+    recorder = BaselineRecorder(tmp_path, demands=demands).add(Searchable("redis", BOTH))
     emptied = Searchable("redis", {"a": RECORDS, "b": []})
     wanted = [("redis/redis", Verdict.BROKEN), ("redis/a", Verdict.PASSED)]
-    assert found(target, recorder, emptied, monkeypatch) == wanted
+    assert found(target, recorder, emptied) == wanted
     names = of_baseline(target, recorder.baseline.facts)
     assert names["content"] == names["golden"] == [Case("redis", "a")]
 
 
-def test_a_store_that_the_profile_gave_up(
-    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    recorder = Recorder(tmp_path).add(StandIn("redis", BOTH)).add(Searchable("old", BOTH))
-    assert found(target, recorder, StandIn("redis", BOTH), monkeypatch)[0] == ("old/old", Verdict.BROKEN)
+def test_a_store_that_the_profile_gave_up(target: Target, tmp_path: Path) -> None:
+    recorder = BaselineRecorder(tmp_path).add(Content("redis", BOTH)).add(Searchable("old", BOTH))
+    assert found(target, recorder, Content("redis", BOTH))[0] == ("old/old", Verdict.BROKEN)
     names = of_baseline(target, recorder.baseline.facts)
     assert names["store"] == ["redis", "old"]
     others = [name for fixture, several in names.items() if fixture != "store" for name in several]
     assert not [name for name in others if store_in(name) == "old"], "nothing can be asked of it"
 
 
-def test_one_collection_that_is_gone_hides_no_other_finding(
-    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    recorder = Recorder(tmp_path).add(Searchable("redis", BOTH))
+def test_one_collection_that_is_gone_hides_no_other_finding(target: Target, tmp_path: Path) -> None:
+    recorder = BaselineRecorder(tmp_path).add(Searchable("redis", BOTH))
     damaged = Searchable("redis", {"b": RECORDS[1:]}, astray=None)
-    assert found(target, recorder, damaged, monkeypatch) == [
+    assert found(target, recorder, damaged) == [
         ("redis/a", Verdict.FAILED),
         ("redis/b", Verdict.FAILED),
         ("redis/b", Verdict.FAILED),
@@ -109,12 +94,10 @@ def test_one_collection_that_is_gone_hides_no_other_finding(
     ]
 
 
-def test_a_store_that_is_of_another_kind_now(
-    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_store_that_is_of_another_kind_now(target: Target, tmp_path: Path) -> None:
     demands = {"redis": {**demands_of(target)["redis"], "kind": "qdrant"}}
-    recorder = Recorder(tmp_path, demands=demands).add(Searchable("redis", {"a": RECORDS}))
-    assert found(target, recorder, StandIn("redis", {"a": RECORDS}), monkeypatch) == [
+    recorder = BaselineRecorder(tmp_path, demands=demands).add(Searchable("redis", {"a": RECORDS}))
+    assert found(target, recorder, Content("redis", {"a": RECORDS})) == [
         ("redis/redis", Verdict.BROKEN),
         ("redis/a", Verdict.PASSED),
         ("redis/a", Verdict.BROKEN),
@@ -124,7 +107,9 @@ def test_a_store_that_is_of_another_kind_now(
 @pytest.fixture
 def compared(profile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ExitCode]:
     """The command, which finds what it is given; a blind spot and each finding hold a secret."""
-    recorder = Recorder(tmp_path).add(StandIn("redis", BOTH, blind_spots=("not s3cret-of-the-canary",)))
+    recorder = BaselineRecorder(tmp_path).add(
+        Content("redis", BOTH, blind_spots=("not s3cret-of-the-canary",))
+    )
     (tmp_path / MANIFEST).touch()
     monkeypatch.setattr("rollproof.baseline.folder.load_baseline", lambda *_: recorder.baseline)
     monkeypatch.setattr("rollproof.engines.factory.open_engine", lambda _: ENGINE)
@@ -182,15 +167,13 @@ def of_buckets(target: Target) -> Target:
     return target.model_copy(update={"stores": {"redis": section("s3")}})
 
 
-def test_a_capture_reads_all_that_was_counted(
-    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_capture_reads_all_that_was_counted(target: Target, tmp_path: Path) -> None:
     target = of_buckets(target)
-    content = StandIn("redis", {**BOTH, "versions a": RECORDS, "view c": []}, hidden=frozenset("b"))
-    monkeypatch.setattr(rollproof.baseline.recording, "open_reader", opener(content))
+    content = Content("redis", {**BOTH, "versions a": RECORDS, "view c": []}, hidden=frozenset("b"))
+    opened = opener(content)
     with pytest.raises(ActionFailed, match="no schema of b"):
-        record_content(target, ENGINE, "redis", {"a": 2, "b": 2}, tmp_path)
-    recorded = record_content(target, ENGINE, "redis", {"a": 2}, tmp_path)
+        record_content(target, ENGINE, "redis", {"a": 2, "b": 2}, tmp_path, opened)
+    recorded = record_content(target, ENGINE, "redis", {"a": 2}, tmp_path, opened)
     assert list(recorded.collections) == ["a", "versions a"]
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "records").rglob("*.db")} == {0o600}
     assert (tmp_path / "records").stat().st_mode & 0o777 == 0o700

@@ -24,7 +24,7 @@ from rollproof.stores.contract import Digest, Neighbours, Pace, RecordHash
 from rollproof.stores.policy import by_users_of, policy_of
 from rollproof.stores.snapshot import Snapshot
 from tests.conftest import write_profile
-from tests.unit.sandbox import MYSQL
+from tests.world.sandbox import MYSQL
 
 RECORDS, PART = 100, 10
 
@@ -34,7 +34,6 @@ class StandIn:
     """Records by key, in parts of ten keys; counts how often a part's records were read one by one."""
 
     records_by_key: dict[int, list[RecordHash]]
-    slow: float = 0.0
     read: list[int] = field(default_factory=list)
     name = "store"
     kind = "stand-in"
@@ -50,7 +49,6 @@ class StandIn:
         self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
     ) -> Iterator[tuple[int, Digest]]:
         for part in parts:
-            time.sleep(self.slow)
             found = list(self._part(part))
             yield part, Digest(len(found), sum(record.hash for record in found))
 
@@ -145,7 +143,7 @@ def test_what_was_to_go_by_itself_is_not_lost(tmp_path: Path) -> None:
 def test_when_time_is_up_what_was_seen_is_a_sample_and_said_to_be(
     recorded: tuple[RecordedCollection, Path],
 ) -> None:
-    content = StandIn({}, slow=0.02)
+    content = StandIn({})
     comparison = compared(recorded, content, SamplePlan(tuple(range(10)), 0.0))
     assert comparison.coverage.covered == 1
     assert comparison.wrong("exact")

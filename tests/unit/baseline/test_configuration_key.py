@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from rollproof.baseline.configuration import configuration_key_of, new_configuration_key
 from rollproof.errors import Unverifiable
 from rollproof.profile.profile import Target
-from tests.unit.sandbox import Sandbox
+from tests.world.sandbox import Sandbox
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from rollproof.baseline.facts import Facts
 from rollproof.baseline.folder import load_baseline
 from rollproof.errors import Unverifiable
 from rollproof.profile.profile import Target, load_target
-from tests.unit.sandbox import Sandbox
-from tests.unit.sandbox import facts as recorded_facts
-from tests.unit.saved_baseline import save_baseline
+from tests.world.baseline import save_baseline
+from tests.world.sandbox import Sandbox
+from tests.world.sandbox import facts as recorded_facts
 
 REFERENCE = """
 [references.users]

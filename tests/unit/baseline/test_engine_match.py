@@ -19,7 +19,7 @@ from rollproof.planning.plan import plan_database
 from rollproof.planning.unfinished import Unfinished
 from rollproof.profile.profile import Target
 from tests.unit.command_line import Ran
-from tests.unit.sandbox import Sandbox
+from tests.world.sandbox import Sandbox
 
 SILENT = Unverifiable(what="ID", expected="a", observed="403", source="b", hint="c")
 

@@ -15,8 +15,8 @@ from rollproof.monitoring.probes.record_probe import Missed, missed_records
 from rollproof.profile.profile import load_target
 from rollproof.stores.contract import RecordHash
 from tests.conftest import write_profile
-from tests.unit.content_stand_in import Recorder, StandIn
-from tests.unit.sandbox import MYSQL
+from tests.world.sandbox import MYSQL
+from tests.world.stores import BaselineRecorder, Content
 
 PAST, FUTURE = 1.0, time.time() + 1e6
 BEFORE = {
@@ -41,9 +41,9 @@ BEFORE = {
 def test_what_is_gone_is_lost_unless_it_had_expired(
     now: Mapping[str, Sequence[RecordHash]], missed: Missed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    baseline = Recorder(tmp_path).add(StandIn("mysql", BEFORE)).baseline
+    baseline = BaselineRecorder(tmp_path).add(Content("mysql", BEFORE)).baseline
     target = load_target(write_profile(tmp_path, MYSQL))
-    monkeypatch.setattr(record_probe, "open_reader", lambda *_: StandIn("mysql", now))
+    monkeypatch.setattr(record_probe, "open_reader", lambda *_: Content("mysql", now))
     fewer = {name: len(now.get(name, ())) for name in BEFORE if len(now.get(name, ())) < len(BEFORE[name])}
     engine = cast("ContainerEngine", None)
     assert missed_records(target, engine, baseline, "mysql", fewer) == missed

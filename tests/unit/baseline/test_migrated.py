@@ -15,13 +15,13 @@ from rollproof.baseline.facts import RecordedContent, RecordedStore
 from rollproof.baseline.folder import load_baseline
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Unverifiable
-from rollproof.migrations import migrated_baseline
+from rollproof.migrations.migrated_baseline import baseline_of_migrated
 from rollproof.profile.profile import Target, load_target
 from rollproof.stores.reader import Reader
 from tests.conftest import write_profile
-from tests.unit.baseline.test_baseline import FACTS
-from tests.unit.sandbox import MYSQL
-from tests.unit.saved_baseline import save_baseline
+from tests.world.application import Nobody, StandIn, answer
+from tests.world.baseline import FACTS, save_baseline
+from tests.world.sandbox import MYSQL
 
 ENGINE = cast("ContainerEngine", None)
 OLD = {"users": 4, "old": 2}
@@ -57,31 +57,20 @@ def target(tmp_path: Path) -> Target:
     ids=["migrated", "emptied", "dropped", "silent"],
 )
 def test_a_store_may_have_other_collections_but_not_lose_all_records(
-    target: Target,
-    monkeypatch: pytest.MonkeyPatch,
-    now: Mapping[str, int] | None,
-    recorded: Mapping[str, int],
+    target: Target, now: Mapping[str, int] | None, recorded: Mapping[str, int]
 ) -> None:
-    monkeypatch.setattr(migrated_baseline, "open_reader", lambda *_: told(now))
-    monkeypatch.setattr(ApplicationClient, "interface_digest", lambda _: "b" * 64)
+    application = StandIn(answers={"GET /openapi.json": answer(200, {"info": "another"})})
     before = (target.folders.baselines / "current").resolve()
-    folder = migrated_baseline.baseline_of_migrated(target, ENGINE)
+    folder = baseline_of_migrated(target, ENGINE, lambda *_, **__: told(now), application)
     facts = load_baseline(folder, target.name, target.baseline_key).facts
     assert facts.stores["mysql"].counts == recorded
-    assert (facts.interface, facts.page, facts.contents) == ("b" * 64, "", {})
+    interface = ApplicationClient(target.application, application).interface_digest()
+    assert (facts.interface, facts.page, facts.contents) == (interface, "", {})
     assert (facts.canary, facts.commit) == (FACTS.canary, FACTS.commit)
     # A rollback still goes back to the baseline before the migration.
     assert (target.folders.baselines / "current").resolve() == before
 
 
-def test_an_interface_that_does_not_answer_is_that_of_before(
-    target: Target, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(migrated_baseline, "open_reader", lambda *_: told(OLD))
-
-    def refuse(_: ApplicationClient) -> str:
-        raise Unverifiable(what="interface", expected="an answer", observed="none", source="s", hint="h")
-
-    monkeypatch.setattr(ApplicationClient, "interface_digest", refuse)
-    folder = migrated_baseline.baseline_of_migrated(target, ENGINE)
+def test_an_interface_that_does_not_answer_is_that_of_before(target: Target) -> None:
+    folder = baseline_of_migrated(target, ENGINE, lambda *_, **__: told(OLD), Nobody())
     assert load_baseline(folder, target.name, target.baseline_key).facts.interface == "a" * 64

@@ -11,8 +11,8 @@ from rollproof.incident.incident import Incident, RollbackRecord, new_incident
 from rollproof.profile.profile import Target, load_target
 from rollproof.system.clock import Moment
 from rollproof.verdict import Verdict
-from tests.unit.sandbox import facts
-from tests.unit.saved_baseline import save_baseline
+from tests.world.baseline import save_baseline
+from tests.world.sandbox import facts
 
 
 @pytest.fixture

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from rollproof.doctor import every_need, examination
-from rollproof.doctor.examination import Examination, Line, Need, NeedOutcome, NeedState, Wrong, examine
+from rollproof.doctor.examination import Examination, Line, Need, NeedState, Wrong, examine
 from rollproof.errors import ActionFailed, ExitCode, Mismatch, Unverifiable
 from rollproof.stores.contract import Untold
 from rollproof.system.clock import Moment
-from tests.unit.command_line import Ran, tree
 
 FAR = 60.0
 SIDES: dict[str, Any] = {"what": "w", "expected": "good", "observed": "bad", "source": "s", "hint": "mend it"}
@@ -39,17 +36,6 @@ def fails(kind: type[Mismatch | Unverifiable | ActionFailed]) -> str:
 
 def page(*lines: Line, seconds: float = 1.0) -> Examination:
     return Examination("t", Moment.now(), seconds, lines)
-
-
-@pytest.fixture
-def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let each question take as long as it has to: nothing is said of how fast a machine is."""
-    monkeypatch.setattr(every_need, "REQUEST_SECONDS", FAR)
-
-    def unhurriedly(needs: Sequence[Need], *_: float) -> list[NeedOutcome]:
-        return examine([replace(one, seconds=FAR) for one in needs], FAR)
-
-    monkeypatch.setattr(examination, "examine", unhurriedly)
 
 
 def test_a_probe_that_hangs_is_wrong_and_delays_nobody(never: threading.Event) -> None:
@@ -97,13 +83,3 @@ def test_an_error_tells_the_state(error: Exception, state: NeedState) -> None:
 )
 def test_the_exit_code(found: list[NeedState], code: ExitCode) -> None:
     assert page(*(Line("a", state, "") for state in found)).code is code
-
-
-@pytest.mark.usefixtures("unhurried")
-def test_without_an_engine_it_is_one_line_and_nothing_is_changed(away: Ran) -> None:
-    before = tree(away.sandbox.folder)
-    said = away("doctor", code=ExitCode.FAILED)
-    assert said.count("docker version") == 1
-    assert "engine first, then " in said
-    assert "redis reader" in said or "more" in said
-    assert tree(away.sandbox.folder) == before

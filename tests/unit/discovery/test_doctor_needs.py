@@ -18,8 +18,8 @@ from rollproof.profile.mistakes import UNANSWERED
 from rollproof.profile.profile import Target
 from rollproof.stores.contract import Rights
 from rollproof.stores.reader import Reader
-from tests.unit import made_container
-from tests.unit.sandbox import Sandbox, stand_in
+from tests.world import containers as made_container
+from tests.world.sandbox import Sandbox, stand_in
 
 FAR = 60.0
 """Seconds that nothing takes which goes as it should."""

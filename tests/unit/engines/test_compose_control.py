@@ -2,77 +2,38 @@
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rollback_actions.backup.scratch import rendered
 from rollback_actions.containers import compose
 from rollback_actions.containers.compose import ComposeControl
 from rollproof.engines import compose_project
 from rollproof.engines.compose import ComposeEngine
 from rollproof.engines.engine import Container
 from rollproof.profile.profile import Engine
-from rollproof.system.command import Deadline, Ran, observed
-from tests.unit.made_container import container
-from tests.unit.sandbox import stand_in
+from tests.world.containers import container
+from tests.world.sandbox import stand_in
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: ANN401 - a mock
+def engine() -> Any:  # noqa: ANN401 - a mock
     """The stand-in of the engine that a control asks."""
-    made = stand_in(ComposeEngine)
-    monkeypatch.setattr(compose, "open_engine", lambda _: made)
-    return made
-
-
-def _start(deadline: float = 60.0) -> None:
-    ComposeControl(Engine(kind="compose", project="p")).start(("once",), deadline=deadline)
+    return stand_in(ComposeEngine)
 
 
 def _told(**changes: Any) -> dict[str, tuple[Container, ...]]:  # noqa: ANN401
     return {"once": (container(**changes),)}
 
 
-def test_health_is_waited_for_by_one_question_a_round(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN401
+def test_health_is_waited_for_by_one_question_a_round(engine: Any) -> None:  # noqa: ANN401
     health = ["healthy", "starting", "starting"]
     engine.containers.side_effect = lambda: _told(health=health[-1])
-    monkeypatch.setattr("time.sleep", lambda _: health.pop())
-    _start()
+    control = ComposeControl(Engine(kind="compose", project="p"), engine, lambda _: health.pop())
+    control.start(("once",), deadline=60)
     # One before the start, then one in each of three rounds.
     assert engine.containers.call_count == 4
-
-
-SECRET_OF_A_CONTAINER = "in-the-environment-of-a-container"  # noqa: S105 - nobody's
-
-
-@pytest.mark.parametrize(
-    "read",
-    [
-        lambda engine: ComposeControl(engine).services(None, Deadline(9.0)),
-        lambda engine: rendered(engine, Deadline(9.0)),
-    ],
-    ids=["of a service's images", "of a scratch instance"],
-)
-def test_what_compose_says_of_its_files_is_told_to_nobody(
-    read: Callable[[Engine], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It holds the environment of every container: secrets of which the profile knows nothing."""
-    said = {"services": {"app": {"image": "app", "environment": {"KEY": SECRET_OF_A_CONTAINER}}}}
-    (tmp_path / "compose.yaml").touch()
-    program = tmp_path / "docker"
-    program.write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps(said)}\nEND\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    told: list[Ran] = []
-    with observed(told.append):
-        assert read(Engine(kind="compose", project="p", files=(tmp_path / "compose.yaml",)))
-    assert told
-    assert SECRET_OF_A_CONTAINER not in repr(told)
 
 
 def test_what_other_files_describe_stays_whatever_compose_is_told(
@@ -92,7 +53,8 @@ def test_what_other_files_describe_stays_whatever_compose_is_told(
         monkeypatch.setattr(module, "run_command", run)
     file = tmp_path / "compose.yaml"
     file.touch()
-    ComposeControl(Engine(kind="compose", project="p", files=(file,))).recreate({"once": image}, deadline=9)
+    control = ComposeControl(Engine(kind="compose", project="p", files=(file,)), engine)
+    control.recreate({"once": image}, deadline=9)
     (up,) = [command for command in ran if "up" in command]
     assert "--remove-orphans=false" in up
 
@@ -104,7 +66,7 @@ def test_a_service_is_removed_by_its_own_containers_and_its_volumes_stay(
     engine.containers.return_value = {"brought": (container(),), "orphan": (container(),)}
     ran: list[list[str]] = []
     monkeypatch.setattr(compose, "run_command", lambda command, **_: ran.append(command))
-    control, one = ComposeControl(Engine(kind="compose", project="p")), container().id
+    control, one = ComposeControl(Engine(kind="compose", project="p"), engine), container().id
     control.remove("brought", deadline=9)
     control.remove("gone", deadline=9)
     assert ran == [["docker", "stop", one], ["docker", "rm", one]]

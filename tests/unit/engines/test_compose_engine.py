@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import socket
-import threading
-from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +10,7 @@ import pytest
 from rollproof.engines import compose
 from rollproof.engines.compose import ComposeEngine
 from rollproof.engines.engine import EngineUnreached
-from rollproof.errors import Meaning, Unverifiable
+from rollproof.errors import Meaning
 
 
 def raw(**settings: object) -> dict[str, Any]:
@@ -149,33 +146,3 @@ def test_strangers_share_external_networks_and_volumes_too(monkeypatch: pytest.M
         "thief": ("volume kept",),
         "left over": ("volume app_data",),
     }
-
-
-@pytest.fixture
-def silent_engine(tmp_path: Path) -> Iterator[str]:
-    """An engine that takes every connection and never answers."""
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(tmp_path / "engine"))
-        server.listen()
-        kept: list[socket.socket] = []
-
-        def accept() -> None:
-            while True:
-                try:
-                    kept.append(server.accept()[0])
-                except OSError:
-                    return
-
-        threading.Thread(target=accept, daemon=True).start()
-        yield f"unix://{tmp_path}/engine"
-        server.shutdown(socket.SHUT_RDWR)
-        for connection in kept:
-            connection.close()
-
-
-def test_an_engine_that_never_answers_is_unverifiable_at_the_deadline(
-    monkeypatch: pytest.MonkeyPatch, silent_engine: str
-) -> None:
-    monkeypatch.setenv("DOCKER_HOST", silent_engine)
-    with pytest.raises(Unverifiable, match=r"within 0\.2 s"):
-        ComposeEngine("p", 0.2).containers()

@@ -18,7 +18,7 @@ from rollproof.incident.incident import Incident
 from rollproof.incident.journal import verify_journal
 from rollproof.planning.plan import plan_full
 from rollproof.system.files import part_of
-from tests.unit.sandbox import SERVICES, Sandbox, control_with_images, free, image, save_image
+from tests.world.sandbox import SERVICES, Sandbox, control_with_images, free, image, save_image
 
 IMAGES = {service: image(service) for service in SERVICES}
 SECONDS = 60.0

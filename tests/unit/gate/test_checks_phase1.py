@@ -21,8 +21,8 @@ from rollproof.errors import Mismatch
 from rollproof.profile.profile import Target, load_target
 from rollproof.runbook import Replica
 from tests.conftest import write_profile
-from tests.unit.baseline.test_baseline import FACTS
-from tests.unit.made_container import container
+from tests.world.baseline import FACTS
+from tests.world.containers import container
 
 EXPECT = Expect([]).of("container engine")
 USED = Usage(memory=1, memory_percent=1.0, cpu_percent=1.0, pids=1, pids_limit=0)

@@ -31,7 +31,7 @@ from rollproof.stores.contract import Beside, Digest, ExportedRecord, RecordHash
 from rollproof.stores.reader import Reader
 from rollproof.stores.references import MOST_TOLERATED, Followed
 from tests.conftest import write_profile
-from tests.unit.sandbox import MYSQL
+from tests.world.sandbox import MYSQL
 
 
 def _count(

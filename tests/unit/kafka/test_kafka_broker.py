@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -305,21 +304,3 @@ def test_what_is_refused_leaves_a_topic_incomplete(
 
 
 # Connections.
-
-
-def _unanswered(endpoint: Endpoint, seconds: float = 0.5) -> Unverifiable:
-    with (
-        Broker(Reach("kafka", endpoint, NOBODY, seconds)) as broker,
-        pytest.raises(Unverifiable) as caught,
-    ):
-        broker.topics(["*"])
-    return caught.value
-
-
-def test_who_is_not_there_and_who_is_silent_are_told_apart() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        endpoint = Endpoint("127.0.0.1", server.getsockname()[1])
-        assert _unanswered(endpoint).means is Meaning.TIMEOUT
-    refused = _unanswered(endpoint)
-    assert refused.means is Meaning.UNREACHABLE
-    assert "refused" in str(refused.observed)

@@ -86,6 +86,14 @@ def test_strings_have_one_digest_only_if_they_are_the_same(one: bytes, other: by
     assert (len(digests) == 1) == (one == other)
 
 
+@given(st.floats(allow_nan=False), st.floats(allow_nan=False))
+@example(0.1, math.nextafter(0.1, 1.0))
+@example(0.0, -0.0)
+def test_scores_have_one_digest_only_if_all_their_digits_are_the_same(one: float, other: float) -> None:
+    digests = {TYPES[b"zset"].value([(b"m", score)], frozenset()).digest for score in (one, other)}
+    assert (len(digests) == 1) == (struct.pack("<d", one) == struct.pack("<d", other))
+
+
 @given(json_values, json_values)
 @example({"a": 1, "b": 2}, {"b": 2, "a": 1})
 @example([1], [1.0])

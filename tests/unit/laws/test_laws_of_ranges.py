@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from bisect import bisect_right
 from collections.abc import Mapping
 from contextlib import closing
 from itertools import chain, pairwise
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from rollproof.stores.kafka.ranges import Extent, divided, runs, segments, shifted
 from rollproof.stores.mysql.table import Column, Key, between
+from rollproof.stores.postgresql.table import Table
 
 extents = st.dictionaries(
     st.integers(0, 3),
@@ -132,3 +134,29 @@ def test_every_row_is_between_two_bounds_alone(kinds: list[str], data: st.DataOb
             assert tuple(value for _, value in row) not in left
     found = [number for (number,) in chain.from_iterable(counts)]
     assert sorted(found) == list(range(1, len(rows) + 1))
+
+
+@given(
+    st.integers(1, 3).flatmap(
+        lambda width: st.lists(st.tuples(*[st.sampled_from("abc'")] * width), min_size=1, max_size=8)
+    ),
+    st.data(),
+)
+def test_a_row_of_postgresql_at_a_bound_is_of_the_part_that_begins_there(
+    rows: list[tuple[str, ...]], data: st.DataObject
+) -> None:
+    names = tuple(f"c{number}" for number in range(len(rows[0])))
+    table = Table("public.t", names, names, names, names)
+    ordered = sorted(set(data.draw(st.lists(st.sampled_from(rows), max_size=3))))
+    bounds = ["", *(json.dumps(row) for row in ordered)]
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute(f"CREATE TABLE t ({', '.join(names)})")
+        connection.executemany(f"INSERT INTO t VALUES ({', '.join('?' for _ in names)})", rows)  # noqa: S608
+        parts = [
+            connection.execute(
+                f"SELECT * FROM t WHERE {table.part(bounds, number).replace('ROW(', '(')}"  # noqa: S608
+            ).fetchall()
+            for number in range(len(bounds))
+        ]
+    wanted = [[row for row in rows if bisect_right(ordered, row) == number] for number in range(len(bounds))]
+    assert [sorted(part) for part in parts] == [sorted(part) for part in wanted]

@@ -9,7 +9,9 @@ import struct
 from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
+from zlib import crc32
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -60,8 +62,15 @@ def _point(one: float | None, other: float | None) -> bytes | None:
 
 
 def row_text(columns: Sequence[Column], values: Sequence[Any]) -> bytes:
-    """Return the text of a row, worked out by sqlite with the functions of the server that it lacks."""
-    expression = _row_text(columns).replace("_binary'' COLLATE `binary`", "x''")
+    """Return the text of a row."""
+    text = worked_out(_row_text(columns), columns, values)
+    assert isinstance(text, bytes), "the text of no row is NULL"
+    return text
+
+
+def worked_out(expression: str, columns: Sequence[Column], values: Sequence[Any]) -> object:
+    """Work an expression of a row out by sqlite, with the functions of the server that it lacks."""
+    expression = expression.replace("_binary'' COLLATE `binary`", "x''")
     # Bytes are bytes there, and numbers of bits numbers.
     expression = re.sub(r"CAST\((`c\d`) AS (?:BINARY|UNSIGNED)\)", r"\1", expression)
     with closing(sqlite3.connect(":memory:")) as connection:
@@ -71,13 +80,13 @@ def row_text(columns: Sequence[Column], values: Sequence[Any]) -> bytes:
         connection.create_function(
             "SHA2", 2, lambda value, _: None if value is None else hashlib.sha256(value).hexdigest()
         )
+        connection.create_function("CRC32", 1, lambda value: None if value is None else crc32(value))
         names = ", ".join(column.sql for column in columns)
         connection.execute(f"CREATE TABLE t ({names})")
         marks = ", ".join("?" for _ in columns)
         connection.execute(f"INSERT INTO t VALUES ({marks})", values)  # noqa: S608 - marks alone
-        (text,) = connection.execute(f"SELECT {expression} FROM t").fetchone()  # noqa: S608 - the law's subject
-    assert isinstance(text, bytes), "the text of no row is NULL"
-    return text
+        (found,) = connection.execute(f"SELECT {expression} FROM t").fetchone()  # noqa: S608 - the law's subject
+    return found
 
 
 def _rows(found: list[tuple[str, bool, bool]]) -> st.SearchStrategy[tuple[Any, ...]]:
@@ -101,3 +110,11 @@ def test_rows_have_one_text_only_if_they_are_the_same(
     found, one, other = made
     columns = columns_of(found)
     assert (row_text(columns, one) == row_text(columns, other)) == (one == other)
+
+
+@pytest.mark.parametrize("kind", ["varchar", "varbinary", "longblob"])
+def test_a_field_that_is_null_has_another_hash_than_an_empty_one(kind: str) -> None:
+    """Otherwise the report of a changed row names no field of it."""
+    columns = columns_of([(kind, True, False)])
+    hashes = {worked_out(columns[0].field_hash, columns, [value]) for value in (None, b"")}
+    assert len(hashes) == 2

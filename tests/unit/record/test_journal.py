@@ -14,7 +14,6 @@ from rollback_actions.session.journal import Journal
 from rollproof.errors import ActionFailed, Problem
 from rollproof.incident import journal as reading
 from rollproof.incident.journal import JournalBroken, read_journal, verify_journal
-from rollproof.system.command import Deadline, observed, run_command
 from rollproof.system.files import append_line, json_line
 
 
@@ -88,25 +87,6 @@ def test_a_removed_record_is_seen(path: Path, number: int) -> None:
         Journal(path, str)
 
 
-def test_programs_are_written_down_with_code_and_output(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "journal.jsonl", lambda text: text.replace("hunter2", "[redacted]"))
-    script = ["sh", "-c", "echo hunter2 is out; echo of it >&2; exit 3"]
-    with observed(journal.ran), pytest.raises(ActionFailed):
-        run_command(script, what="a script", deadline=Deadline(60))
-    with observed(journal.ran):
-        run_command(["echo", "an answer"], what="echo", deadline=Deadline(60))
-        run_command(["echo", "a secret"], what="echo", deadline=Deadline(60), private=True)
-    run_command(["true"], what="true", deadline=Deadline(60))
-    runs, failed, *others = verify_journal(journal.path)
-    assert (runs["event"], runs["command"]) == (
-        "runs",
-        "sh -c 'echo [redacted] is out; echo of it >&2; exit 3'",
-    )
-    assert (failed["event"], failed["code"], failed["output"]) == ("ran", 3, "of it")
-    ended = [(record["code"], record["output"]) for record in others if record["event"] == "ran"]
-    assert ended == 2 * [(0, "no word on its standard error")]
-
-
 class _Full:
     """A disk that is full for the first calls of something, before that or after it is done."""
 
@@ -139,21 +119,6 @@ def test_a_full_disk_is_said_and_gone_on_after(
     records = verify_journal(path)
     assert records[-1]["event"] == "room again"
     assert len(records) == (8 if after else 6)
-
-
-def test_what_failed_first_is_said_though_the_journal_fails_too(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    journal = Journal(path, str)
-    with (  # noqa: PT012
-        pytest.raises(ValueError, match="boom") as caught,
-        journal.step("rollback"),
-        journal.step("restore"),
-    ):
-        monkeypatch.setattr(journal_module, "append_line", _Full(append_line, after=False))
-        raise ValueError("boom")
-    (note,) = caught.value.__notes__
-    assert "No space left" in note
 
 
 @pytest.mark.parametrize("line", [b"\0\0\0\0", b"[]", b"null", b'{"event":', b'{"sequence": NaN}', b"\xff"])

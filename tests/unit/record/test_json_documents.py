@@ -19,7 +19,7 @@ from rollproof.runbook import STEPS
 from rollproof.system.clock import Moment
 from rollproof.verdict import Verdict
 from tests.unit.command_line import Ran
-from tests.unit.sandbox import SECRET
+from tests.world.sandbox import SECRET
 
 HOSTILE = "\0\x1b[31m\x7f\x9b\u202e \udce9 \"}\n{ '"
 LONG = HOSTILE + "x" * 1_000_000

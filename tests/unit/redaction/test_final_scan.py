@@ -18,7 +18,7 @@ from rollproof.redaction.redactor import Redactor
 from rollproof.system.clock import Moment
 from rollproof.verdict import Verdict
 from tests.unit.command_line import Ran
-from tests.unit.sandbox import SECRET
+from tests.world.sandbox import SECRET
 
 TOKEN = "kT9vQx2R7mWpL4sZ8nB1cY6hD3fG0aJ5"  # noqa: S105 - a canary
 AWKWARD = 'p@ss/wörd\'with "all" <of>\\them&'

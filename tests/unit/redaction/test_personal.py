@@ -9,7 +9,6 @@ from typing import cast
 
 import pytest
 
-import rollproof.baseline.target_comparison
 from fixtures.stores import shown_keys
 from rollproof.baseline.target_comparison import compare_target
 from rollproof.collection import Case, Json
@@ -23,8 +22,8 @@ from rollproof.stores.contract import RecordHash
 from rollproof.stores.names import Name
 from rollproof.stores.references import require_whole
 from tests.conftest import write_profile
-from tests.unit.content_stand_in import Recorder, Searchable, StandIn, opener
-from tests.unit.sandbox import MYSQL
+from tests.world.sandbox import MYSQL
+from tests.world.stores import BaselineRecorder, Content, Searchable, opener
 
 ANNA, BERT = "anna.öst@example.org", "bert@example.org"
 PERSONAL = Personal(FIELDS, ["secret-of-a-store"], public=["canary"])
@@ -129,7 +128,7 @@ def test_a_key_is_a_pseudonym_where_it_is_or_was_personal(schemas: tuple[Json, J
     assert PERSONAL.keys("mysql", kinds()["mysql"].key_fields, "imagedb.users", *schemas)(ANNA) == shown
 
 
-class Names(StandIn):
+class Names(Content):
     """A store in which each of two records names one that is not there."""
 
     def names(self, *_: object) -> Iterator[Name | None]:
@@ -161,13 +160,11 @@ BEFORE = {
 NOW = {SESSIONS: [RecordHash(ANNA, 3, {"size": 2}), RecordHash("carl", 4)], "0:task:*": [RecordHash("t2", 2)]}
 
 
-def test_a_comparison_names_records_by_pseudonyms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_comparison_names_records_by_pseudonyms(tmp_path: Path) -> None:
     target = load_target(write_profile(tmp_path))
-    baseline = Recorder(tmp_path).add(Searchable("redis", BEFORE)).baseline
+    baseline = BaselineRecorder(tmp_path).add(Searchable("redis", BEFORE)).baseline
     content = Searchable("redis", NOW)
-    monkeypatch.setattr(rollproof.baseline.target_comparison, "open_reader", opener(content))
-
-    findings = compare_target(target, cast("ContainerEngine", None), baseline)
+    findings = compare_target(target, cast("ContainerEngine", None), baseline, open_reader=opener(content))
 
     said = "\n".join(finding.text for finding in findings)
     shown = target.personal.pseudonym
@@ -185,7 +182,7 @@ def test_the_check_of_a_collection_names_records_by_pseudonyms(
     tmp_path: Path, store: str, collection: str, *, personal: bool
 ) -> None:
     target = load_target(write_profile(tmp_path, MYSQL))
-    baseline = Recorder(tmp_path).add(Searchable(store, {collection: BEFORE[SESSIONS]})).baseline
+    baseline = BaselineRecorder(tmp_path).add(Searchable(store, {collection: BEFORE[SESSIONS]})).baseline
     content = Searchable(store, {collection: NOW[SESSIONS]})
 
     def schemas(store: str) -> Mapping[str, Json]:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from rollproof.redaction.redactor import Redactor
-from rollproof.redaction.shapes import MARKER, shaped
+from rollproof.redaction.shapes import MARKER, replaced, shaped
 
 PASSWORD = "hunter2-Rosebud"  # noqa: S105 - a canary
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm5hIn0.c2lnbmF0dXJlLW9mLXRlc3Q"
@@ -38,6 +38,13 @@ PRESIGNED = (
 )
 def test_what_looks_like_a_secret_is_redacted(text: str, clean: str) -> None:
     assert Redactor().text(text) == clean
+
+
+@pytest.mark.parametrize(
+    "places", [[(2, 6), (4, 8)], [(2, 8), (3, 5)], [(2, 5), (5, 8)], [(2, 8), (2, 4)], [(4, 8), (2, 5)]]
+)
+def test_places_that_overlap_show_no_part_of_either(places: list[tuple[int, int]]) -> None:
+    assert replaced("01secret89", places).replace(MARKER, "") == "0189"
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from rollproof.profile.profile import load_target
-from tests.unit.sandbox import Sandbox
 from tests.unit.team_stand_in import Channels
+from tests.world.sandbox import Sandbox
 
 
 def reach(

@@ -35,10 +35,10 @@ from rollproof.system.record_files import as_json
 from rollproof.verdict import Verdict
 from tests.unit.clock import Clock
 from tests.unit.command_line import Ran
-from tests.unit.lock_stand_in import StandInPlace, elsewhere, ended
 from tests.unit.made_samples import Probes, cut_off, requests, samples, value
 from tests.unit.response.contacts_stand_in import reach
 from tests.unit.team_stand_in import Channels
+from tests.world.lock import StandInPlace, elsewhere, ended
 
 
 def _monitored(target: Target, of: Callable[[int], Probes]) -> None:

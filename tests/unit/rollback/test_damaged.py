@@ -25,8 +25,8 @@ from rollproof.planning.status import StepState, newest_rollback
 from rollproof.planning.unfinished import Unfinished
 from rollproof.system.clock import Moment
 from rollproof.verdict import Verdict
-from tests.unit.lock_stand_in import StandInPlace
-from tests.unit.sandbox import Sandbox, back_up
+from tests.world.lock import StandInPlace
+from tests.world.sandbox import Sandbox, back_up
 
 DAMAGED = ["{", '{"commit": 1}']
 

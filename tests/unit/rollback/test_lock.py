@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import random
-import subprocess
-import sys
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import pytest
 
 from rollback_actions.session.lock import TargetLock
 from rollproof.errors import ActionFailed, Unverifiable, UsageProblem
 from rollproof.planning.lock_state import LockState
-from rollproof.system import process
 from rollproof.system.holder import Holder
-from rollproof.system.process import Life, Process
-from tests.unit.lock_stand_in import StandInPlace, elsewhere, ended, held
+from rollproof.system.process import Life
+from tests.world.lock import StandInPlace, elsewhere, ended, held
 
 FREE = {"free": "yes"}
 AWAY = Unverifiable(what="lock", expected="an answer", observed="none", source="stand-in", hint="start it")
@@ -99,35 +95,6 @@ def test_one_that_cannot_be_given_back_is_said(capsys: pytest.CaptureFixture[str
     assert "--take-over" in said
     with pytest.raises(Unverifiable):
         _lock(place).__enter__()
-
-
-def test_the_life_of_a_holder() -> None:
-    me = Holder.doing("backup")
-    assert me.life() is Life.RUNS
-    assert ended().life() is Life.ENDED
-    assert elsewhere().life() is Life.UNKNOWN
-    assert replace(me, namespace="pid:[1]").life() is Life.UNKNOWN
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        process = Process.of(child.pid)
-        assert process is not None
-        other = replace(me, started=process.started, pid=process.pid)
-        assert other.life() is Life.RUNS
-        child.kill()
-        child.wait()
-        assert other.life() is Life.ENDED
-    assert Holder.of_record(other.record()) == other
-
-
-def test_one_that_this_user_may_not_see_may_live(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A /proc that hides the processes of others, as a mount with hidepid does, is no proof of death."""
-    of = process._stat
-    monkeypatch.setattr(process, "_stat", lambda pid: of(pid) if pid == os.getpid() else None)
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        other = replace(ended(), pid=child.pid, started=1)
-        assert other.life() is Life.UNKNOWN
-        child.kill()
-        child.wait()
-        assert other.life() is Life.ENDED
 
 
 @dataclass

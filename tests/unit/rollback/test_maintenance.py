@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,17 +13,14 @@ from rollproof.incident.incident import Incident
 from rollproof.incident.journal_steps import Step
 from rollproof.planning.plan import Plan, plan_database, plan_emergency, plan_full
 from rollproof.profile.profile import Target
-from tests.unit.sandbox import MAINTAINED, WAY_IN, WRITERS, Sandbox, StandInProxy, begun, image, proxied
+from tests.world.sandbox import MAINTAINED, WAY_IN, WRITERS, Sandbox, StandInProxy, begun, image, proxied
 
 Planned = Callable[[Target, str], Plan]
 
 
 @pytest.fixture
-def proxy(sandbox: Sandbox) -> Iterator[StandInProxy]:
-    with proxied(sandbox) as proxy:
-        application = sandbox.target.application.model_copy(update={"deadline_seconds": 2.0})
-        sandbox.target = sandbox.target.model_copy(update={"application": application})
-        yield proxy
+def proxy(sandbox: Sandbox) -> StandInProxy:
+    return proxied(sandbox)
 
 
 def _done(sandbox: Sandbox) -> list[tuple[str, Any]]:
@@ -105,7 +102,7 @@ def test_it_stays_on_after_a_failure(sandbox: Sandbox, proxy: StandInProxy, inci
     sandbox.keepers["mysql"].meanwhile = fail
     with pytest.raises(ActionFailed, match="restore"):
         sandbox.run(plan_database(sandbox.target, "mysql"), incident)
-    assert in_maintenance(sandbox.target.application, 1)
+    assert proxy.on
     sandbox.keepers["mysql"].meanwhile = lambda: None
     sandbox.run(plan_database(sandbox.target, "mysql"), incident)
     assert not proxy.on
@@ -124,11 +121,8 @@ def test_one_that_cannot_be_taken_off_is_no_success(
 
 
 @pytest.fixture
-def kept_proxy(sandbox: Sandbox) -> Iterator[StandInProxy]:
-    with proxied(sandbox, WAY_IN) as proxy:
-        application = sandbox.target.application.model_copy(update={"deadline_seconds": 2.0})
-        sandbox.target = sandbox.target.model_copy(update={"application": application})
-        yield proxy
+def kept_proxy(sandbox: Sandbox) -> StandInProxy:
+    return proxied(sandbox, WAY_IN)
 
 
 @pytest.mark.parametrize("planned", [plan_full, plan_emergency])
@@ -139,10 +133,9 @@ def test_with_a_way_in_users_stay_out_after_it(
     # What is created anew is in no maintenance: it is put on again, last.
     assert _done(sandbox)[-3:] == [("rm", MAINTAINED), ("recreate", (MAINTAINED,)), ("touch", MAINTAINED)]
     assert [*begun(incident)][-1] == Step.KEEP_OUT
-    application = sandbox.target.application
-    assert (kept_proxy.on, kept_out(application)) == (True, True)
-    assert not in_maintenance(application, 1, by_way_in=True)
-    assert kept_proxy.of_canary == 2
+    application, transport = sandbox.target.application, kept_proxy.stand_in
+    assert (kept_proxy.on, kept_out(application, transport)) == (True, True)
+    assert not in_maintenance(application, 60, by_way_in=True, transport=transport)
 
 
 def test_a_way_in_that_the_proxy_does_not_know_lets_everybody_in(
@@ -179,5 +172,5 @@ def test_users_stay_out_too_after_an_interruption_near_the_end(
         sandbox.run(plan, incident, interrupt=planned.id)
     kept_proxy.on = False
     sandbox.run(plan, incident)
-    assert kept_out(sandbox.target.application)
+    assert kept_out(sandbox.target.application, kept_proxy.stand_in)
     assert not (incident.folder / "unfinished.json").exists()

@@ -21,8 +21,8 @@ from rollproof.planning.plan import (
 )
 from rollproof.planning.unfinished import Unfinished
 from rollproof.profile.sections import Place, Reference
-from tests.unit.sandbox import Sandbox, back_up, facts, git
-from tests.unit.saved_baseline import save_baseline
+from tests.world.baseline import save_baseline
+from tests.world.sandbox import Sandbox, back_up, facts, git
 
 
 def _plans(sandbox: Sandbox) -> list[Plan]:

@@ -21,7 +21,7 @@ from rollproof.planning.unfinished import Unfinished
 from rollproof.profile.profile import Target, load_target
 from rollproof.system.clock import Moment
 from rollproof.verdict import Verdict
-from tests.unit.sandbox import Sandbox, begun_earlier, facts
+from tests.world.sandbox import Sandbox, begun_earlier, facts
 
 
 class Disk(NamedTuple):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,29 +10,24 @@ from typing import Any
 import pytest
 
 from rollback_actions.rollback import replay
-from rollproof.engines.compose import ComposeEngine
-from rollproof.errors import ExitCode, Meaning
+from rollproof.errors import ExitCode, Meaning, Unverifiable
 from rollproof.incident.incident import new_incident
-from rollproof.incident.journal import verify_journal
+from rollproof.losses.lost_window import find_exported
 from rollproof.monitoring.rollback_request import Kind, RollbackRequest
 from rollproof.planning.plan import plan_database
 from rollproof.planning.unfinished import Unfinished
 from rollproof.record_names import LOST_WINDOW
 from tests.unit.command_line import Ran
-from tests.unit.sandbox import Sandbox
-from tests.unit.word_store import WordStore, readable
+from tests.world.sandbox import Sandbox
+from tests.world.stores import WordStore
 
 
 @pytest.fixture
-def sandbox(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+def sandbox(sandbox: Sandbox) -> Sandbox:
     """A target whose store mysql was rolled back: of a and c, what users wrote is exported."""
     sandbox.keepers["mysql"].words |= {"a": "of a user", "c": "of another"}
-    incident = sandbox.new_incident()
-    sandbox.run(plan_database(sandbox.target, "mysql"), incident)
-    monkeypatch.setattr(replay, "open_keeper", lambda name, *_: sandbox.keepers[name])
-    monkeypatch.setattr(replay, "open_engine", lambda _: ComposeEngine)
-    with readable(sandbox.keepers):
-        yield sandbox
+    sandbox.run(plan_database(sandbox.target, "mysql"), sandbox.new_incident())
+    return sandbox
 
 
 @pytest.fixture
@@ -49,58 +43,59 @@ def file(sandbox: Sandbox) -> Path:
     return file
 
 
-def _left(said: str) -> dict[str, str]:
-    """Return the records that are reported as not put back, each with the reason."""
-    lines = [line.strip() for line in said.splitlines() if line.startswith("  ")]
-    return dict(line.split(": ", 1) for line in lines)
+def _put_back(sandbox: Sandbox, file: Path, *, overwrite: bool = False) -> replay.PutBack:
+    exported, outside = find_exported(file), sandbox.outside
+    return replay.put_back(
+        sandbox.target, sandbox.engine, sandbox.control, exported, outside, overwrite=overwrite
+    )
+
+
+def _left(found: replay.PutBack) -> dict[str, str]:
+    """Return the keys of the records that were not put back, each with the reason."""
+    return {key: reason for (key, _), reason in found.left}
 
 
 def test_only_what_is_not_there_in_another_version_is_put_back_unasked(
-    run: Ran, store: WordStore, file: Path
+    sandbox: Sandbox, store: WordStore, file: Path
 ) -> None:
-    said = run("replay", str(file), code=ExitCode.FAILED)
-    assert "put back: 1; not put back: 1" in said
+    found = _put_back(sandbox, file)
+    assert str(found) == "put back: 1; not put back: 1"
     assert store.words == {"a": "of release 1", "b": "of both", "c": "of another"}
-    assert _left(said) == {"a": replay.ANOTHER}
-    assert "put back: 2; not put back: 0" in run("replay", str(file), "--overwrite")
+    assert _left(found) == {"a": replay.ANOTHER}
+    assert str(_put_back(sandbox, file, overwrite=True)) == "put back: 2; not put back: 0"
     assert store.words == {"a": "of a user", "b": "of both", "c": "of another"}
-    journal = verify_journal(file.parents[2] / "journal.jsonl")
-    results = [record.get("result") for record in journal if record.get("id") == "put back"]
-    assert results == [None, "put back: 1; not put back: 1", None, "put back: 2; not put back: 0"]
-
-
-def test_a_second_run_changes_nothing(run: Ran, store: WordStore, file: Path) -> None:
-    run("replay", str(file), "--overwrite")
+    # A further run changes nothing.
     store.refuses = dict.fromkeys("abc", Meaning.OTHER)
-    assert "put back: 2; not put back: 0" in run("replay", str(file))
+    assert str(_put_back(sandbox, file)) == "put back: 2; not put back: 0"
 
 
-def test_a_record_that_is_refused_is_reported(run: Ran, store: WordStore, file: Path) -> None:
+def test_a_record_that_is_refused_is_reported(sandbox: Sandbox, store: WordStore, file: Path) -> None:
     store.refuses = {"a": Meaning.OTHER}
-    said = run("replay", str(file), "--overwrite", code=ExitCode.FAILED)
-    assert _left(said).keys() == {"a"}
+    assert _left(_put_back(sandbox, file, overwrite=True)).keys() == {"a"}
     assert "c" in store.words
 
 
-def test_a_silent_store_is_asked_once(run: Ran, store: WordStore, file: Path) -> None:
+def test_a_silent_store_is_asked_once(sandbox: Sandbox, store: WordStore, file: Path) -> None:
     store.refuses = {"a": Meaning.TIMEOUT}
-    run("replay", str(file), "--overwrite", code=ExitCode.BROKEN)
+    with pytest.raises(Unverifiable):
+        _put_back(sandbox, file, overwrite=True)
     assert "c" not in store.words
 
 
-def test_a_record_that_reads_back_otherwise_is_not_put_back(run: Ran, store: WordStore, file: Path) -> None:
+def test_a_record_that_reads_back_otherwise_is_not_put_back(
+    sandbox: Sandbox, store: WordStore, file: Path
+) -> None:
     store.trigger = lambda key: store.words.update({key: "of a trigger"})
-    said = run("replay", str(file), "--overwrite", code=ExitCode.FAILED)
-    assert set(_left(said).values()) == {replay.READS_OTHERWISE}
+    assert set(_left(_put_back(sandbox, file, overwrite=True)).values()) == {replay.READS_OTHERWISE}
 
 
 def test_a_collection_with_another_division_is_read_as_a_whole(
-    run: Ran, store: WordStore, file: Path
+    sandbox: Sandbox, store: WordStore, file: Path
 ) -> None:
     """What the restore brought back may have another key."""
     with closing(sqlite3.connect(file.with_name("records.db"))) as records, records:
         records.execute("UPDATE part SET bound = CAST('x' AS BLOB)")
-    run("replay", str(file), "--overwrite")
+    _put_back(sandbox, file, overwrite=True)
     assert store.words["a"] == "of a user"
 
 

@@ -6,7 +6,7 @@ import errno
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +17,6 @@ import pytest
 
 from reports.answers.outline import outline
 from rollback_actions.backup import taking
-from rollback_actions.rollback import maintenance
 from rollback_actions.rollback.engine import ACTIONS, RecordsUnknown
 from rollproof.baseline.facts import RecordedContainer
 from rollproof.errors import ActionFailed
@@ -30,9 +29,18 @@ from rollproof.planning.unfinished import interrupted, unfinished_of
 from rollproof.profile.profile import load_target
 from rollproof.stores.package import Kept
 from rollproof.verdict import Verdict
-from tests.unit.application_stand_in import running
-from tests.unit.sandbox import SERVICES, WAY_IN, Deployed, Sandbox, StandInProxy, facts, image, proxied
-from tests.unit.word_store import WordStore
+from tests.world.sandbox import (
+    SERVICES,
+    WAY_IN,
+    Deployed,
+    Sandbox,
+    StandInProxy,
+    facts,
+    image,
+    proxied,
+    serve,
+)
+from tests.world.stores import WordStore
 
 PLANS: dict[str, Callable[[Sandbox], Plan]] = {
     "service": lambda sandbox: plan_service(sandbox.target, "backend"),
@@ -51,13 +59,9 @@ MAINTAINED = pytest.mark.parametrize(
 
 
 @pytest.fixture
-def maintained(request: pytest.FixtureRequest, sandbox: Sandbox) -> Iterator[StandInProxy | None]:
+def maintained(request: pytest.FixtureRequest, sandbox: Sandbox) -> StandInProxy | None:
     """What says that the application is down: nothing, or a service of it."""
-    if request.param:
-        with proxied(sandbox) as proxy:
-            yield proxy
-    else:
-        yield None
+    return proxied(sandbox) if request.param else None
 
 
 def _steps(incident: Incident) -> list[StepId]:
@@ -99,8 +103,8 @@ def test_it_does_the_steps_that_were_shown(
 
 
 def test_each_step_of_a_plan_has_its_action(sandbox: Sandbox) -> None:
-    with proxied(sandbox, WAY_IN):
-        plans = [replace(planned(sandbox), removed=("converter",)) for planned in PLANS.values()]
+    proxied(sandbox, WAY_IN)
+    plans = [replace(planned(sandbox), removed=("converter",)) for planned in PLANS.values()]
     steps = [step for plan in plans for step in plan.steps]
     assert {step.part_of or step.id.step for step in steps} == ACTIONS.keys()
 
@@ -110,8 +114,8 @@ def test_no_store_is_overwritten_before_it_is_kept_and_nothing_is_started_before
     sandbox: Sandbox, kind: str
 ) -> None:
     """The engine does what the plan lists: so the list itself has to be safe."""
-    with proxied(sandbox, WAY_IN):
-        steps = [step.id.step for step in PLANS[kind](sandbox).steps]
+    proxied(sandbox, WAY_IN)
+    steps = [step.id.step for step in PLANS[kind](sandbox).steps]
     first, last = steps.index(Step.RESTORE), len(steps) - steps[::-1].index(Step.ACCOUNT)
     before = [Step.MAINTENANCE_ON, Step.STOP, Step.UP, Step.QUIET, Step.KEEP, Step.EXPORT, Step.BACK_UP]
     assert [*dict.fromkeys(step for step in steps[:first] if step in before)] == before
@@ -122,14 +126,14 @@ def test_no_store_is_overwritten_before_it_is_kept_and_nothing_is_started_before
 
 
 def test_no_store_is_overwritten_where_the_keeper_of_another_cannot_be_opened(
-    sandbox: Sandbox, incident: Incident, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, incident: Incident
 ) -> None:
     def opened(name: str, *_: object) -> WordStore:
         if name == "mysql" and _safety(sandbox):
             raise ActionFailed(what="open", expected="b", observed="gone", source="d", hint="e")
         return sandbox.keepers[name]
 
-    monkeypatch.setattr("rollback_actions.rollback.engine.open_keeper", opened)
+    sandbox.outside = replace(sandbox.outside, open_keeper=opened)
     with pytest.raises(ActionFailed, match="gone"):
         sandbox.run(PLANS["emergency"](sandbox), incident)
     assert set(_words(sandbox).values()) == {"of release 2"}
@@ -242,9 +246,8 @@ def test_a_service_of_the_release_is_stopped_first_and_removed_by_name_also_when
 
 @pytest.mark.parametrize("mended", [True, False], ids=["its proxy is restarted", "it has no proxy"])
 def test_a_service_that_users_do_not_reach_is_not_passed(
-    sandbox: Sandbox, incident: Incident, monkeypatch: pytest.MonkeyPatch, *, mended: bool
+    sandbox: Sandbox, incident: Incident, *, mended: bool
 ) -> None:
-    monkeypatch.setattr(maintenance, "_SETTLE_SECONDS", 0.0)
     stale = True
     restarted: list[str] = []
 
@@ -254,18 +257,17 @@ def test_a_service_that_users_do_not_reach_is_not_passed(
         stale = False
 
     sandbox.control.start.side_effect = start
-    with running() as application:
-        for path in ("/", "/api/v1/health/check"):
-            application.answers[f"GET {path}"] = lambda asked: asked.reply(502 if stale else 200, {})
-        text = sandbox.profile.read_text().replace("http://127.0.0.1:9", application.url)
-        proxy = '\n[application.requests]\nservice = "frontend"\n' if mended else ""
-        sandbox.profile.write_text(text + proxy)
-        sandbox.target = load_target(sandbox.profile)
-        if mended:
-            assert sandbox.run(plan_service(sandbox.target, "backend"), incident).verdict == Verdict.PASSED
-        else:
-            with pytest.raises(ActionFailed, match=r"(?s)observed 502 at /.*\nHINT: .*restart frontend"):
-                sandbox.run(plan_service(sandbox.target, "backend"), incident)
+    application = serve(sandbox)
+    for path in ("/", "/api/v1/health/check"):
+        application.answers[f"GET {path}"] = lambda asked: asked.reply(502 if stale else 200, {})
+    proxy = '\n[application.requests]\nservice = "frontend"\n' if mended else ""
+    sandbox.profile.write_text(sandbox.profile.read_text() + proxy)
+    sandbox.target = load_target(sandbox.profile)
+    if mended:
+        assert sandbox.run(plan_service(sandbox.target, "backend"), incident).verdict == Verdict.PASSED
+    else:
+        with pytest.raises(ActionFailed, match=r"(?s)observed 502 at /.*\nHINT: .*restart frontend"):
+            sandbox.run(plan_service(sandbox.target, "backend"), incident)
     assert restarted == (["frontend"] if mended else [])
 
 

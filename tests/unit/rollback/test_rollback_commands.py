@@ -7,10 +7,10 @@ import os
 import re
 from contextlib import closing
 from copy import copy
+from functools import partial
 
 import pytest
 
-from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.rollback import rollback_run
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.session import Recorder
@@ -28,9 +28,9 @@ from rollproof.system.clock import Moment
 from rollproof.system.holder import Holder
 from rollproof.verdict import Verdict
 from tests.unit.command_line import Ran, begin, tree
-from tests.unit.lock_stand_in import StandInPlace, elsewhere, ended, held
 from tests.unit.made_samples import samples
-from tests.unit.sandbox import SECRET, WAY_IN, back_up, proxied
+from tests.world.lock import StandInPlace, elsewhere, ended, held
+from tests.world.sandbox import SECRET, WAY_IN, back_up, proxied
 
 
 @pytest.mark.parametrize(
@@ -312,33 +312,37 @@ def test_what_fails_says_no_secret(run: Ran, monkeypatch: pytest.MonkeyPatch) ->
     assert "nothing was changed; when that is mended, give the same command again" in said
 
 
-def test_users_are_let_in_when_it_is_verified(run: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
-    with proxied(run.sandbox, WAY_IN) as proxy:
-        monkeypatch.setattr(
-            ComposeControl, "run_in_each", lambda _, *words, **more: proxy.run(*words, **more)
-        )
-        proxy.on = True
-        incident = begin(run.sandbox)
-        said = run("rollback", "let-in", code=ExitCode.USAGE)
-        assert "expected verified, before users write again, observed not finished" in said
-        unfinished = read_unfinished(incident)
-        assert unfinished is not None
-        incident.write_rollback(unfinished.outcome(Verdict.PASSED, Moment.now()))
-        unfinished.end()
-        said = run("rollback", "let-in", code=ExitCode.USAGE)
-        assert "observed not verified" in said
-        assert f"rollproof verify --incident={incident.id}" in said
-        incident.close()
-        # Nothing that was refused has let anybody in.
-        assert "it is verified, let users in: " in run("rollback", "status")
-        assert "users are let in" in run("rollback", "let-in")
-        assert "nothing: it is verified" in run("rollback", "status")
-        # Once more changes nothing.
-        run("rollback", "let-in")
-        incident.reopen()
-        proxy.on = True
-        run("rollback", "let-in", "--anyway")
-        assert not proxy.on
+def test_users_are_let_in_when_it_is_verified(run: Ran) -> None:
+    proxy = proxied(run.sandbox, WAY_IN)
+    let = partial(
+        rollback_run.let_in,
+        run.sandbox.profile,
+        take_over=False,
+        control=run.sandbox.control,
+        outside=run.sandbox.outside,
+    )
+    proxy.on = True
+    incident = begin(run.sandbox)
+    said = run("rollback", "let-in", code=ExitCode.USAGE)
+    assert "expected verified, before users write again, observed not finished" in said
+    unfinished = read_unfinished(incident)
+    assert unfinished is not None
+    incident.write_rollback(unfinished.outcome(Verdict.PASSED, Moment.now()))
+    unfinished.end()
+    said = run("rollback", "let-in", code=ExitCode.USAGE)
+    assert "observed not verified" in said
+    assert f"rollproof verify --incident={incident.id}" in said
+    incident.close()
+    # Nothing that was refused has let anybody in.
+    run.sandbox.control.run_in_each.assert_not_called()
+    let(anyway=False)
+    assert not proxy.on
+    # Once more changes nothing.
+    let(anyway=False)
+    incident.reopen()
+    proxy.on = True
+    let(anyway=True)
+    assert not proxy.on
 
 
 def test_who_has_lost_the_lock_stops_before_the_next_step(
@@ -393,16 +397,6 @@ def test_the_status_of_one_that_runs(run: Ran, place: StandInPlace) -> None:
     assert f"next: wait for {holder}" in said
 
 
-def test_the_status_of_one_on_another_machine(run: Ran, place: StandInPlace) -> None:
-    begin(run.sandbox)
-    place.kept = {1: elsewhere().record()}
-    said = run("rollback", "status", code=ExitCode.BROKEN)
-    assert "no end   restore redis" in said
-    assert "next: see whether anna@elsewhere, process " in said
-    assert "when it has ended: " in said.splitlines()[-1]
-    assert "rollback resume --take-over" in said.splitlines()[-1]
-
-
 def test_the_status_is_of_the_newest_and_of_this_target(run: Ran) -> None:
     begin(run.sandbox, failed=True)
     incident = begin(run.sandbox)
@@ -423,7 +417,6 @@ def test_the_status_is_of_the_newest_and_of_this_target(run: Ran) -> None:
     assert re.search(r"ended    restore redis \(\d+\.\d s\): 3 records\n", said)
     assert "next: verify it: rollproof verify --incident=" in said
     incident.close()
-    assert "next: nothing: it is verified" in run("rollback", "status")
 
 
 def test_an_edited_journal_is_no_status(run: Ran) -> None:
@@ -450,13 +443,3 @@ def test_a_journal_that_was_taken_away_is_no_status(run: Ran) -> None:
     with Journal(incident.folder / "journal.jsonl", str).step("capture"):
         pass
     assert "holds nothing of this rollback" in run("rollback", "status", code=ExitCode.BROKEN)
-
-
-def test_one_that_passed_says_nothing_of_one_whose_incident_is_damaged(run: Ran) -> None:
-    older, incident = begin(run.sandbox, failed=True), begin(run.sandbox)
-    unfinished = read_unfinished(older)
-    assert unfinished is not None
-    older.write_rollback(unfinished.outcome(Verdict.PASSED, Moment.now()))
-    unfinished.end()
-    (incident.folder / "incident.json").write_text("{")
-    assert str(incident.folder) in run("rollback", "status", code=ExitCode.USAGE)

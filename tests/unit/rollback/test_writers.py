@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+from threading import Event
 
 import pytest
 
@@ -12,36 +12,31 @@ from rollback_actions.rollback.connections import watch_of
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.session import Recorder
 from rollproof.engines.engine import RunningContainer
-from rollproof.errors import Problem, Unverifiable
+from rollproof.errors import Unverifiable
 from rollproof.incident.incident import Incident
 from rollproof.incident.journal_steps import Step, StepId
-from rollproof.planning import writers
 from rollproof.planning.plan import plan_database, plan_emergency
 from rollproof.planning.writers import WriterSeen
 from rollproof.stores.keeper import Client
-from tests.unit.sandbox import SERVICES, Sandbox, begun, free
+from tests.world.sandbox import SERVICES, Sandbox, begun, free
 
 WORKER = RunningContainer("sandbox-worker-1", "worker", one_off=False)
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writers, "SETTLE_SECONDS", 0.2)
-
-
-def _until(done: Callable[[], bool]) -> None:
-    while not done():
-        time.sleep(0.01)
 
 
 def _runs_for_a_moment(sandbox: Sandbox, container: RunningContainer) -> Callable[[], None]:
     """Return what lets `container` run until it was looked for, and ends it again."""
 
     def run() -> None:
-        looked = sandbox.engine.running.call_count
-        sandbox.engine.running.return_value = (container,)
-        _until(lambda: sandbox.engine.running.call_count > looked + 1)
-        sandbox.engine.running.return_value = ()
+        looks, looked = iter(range(2)), Event()
+
+        def running() -> tuple[RunningContainer, ...]:
+            if next(looks, None) is not None:
+                return (container,)
+            looked.set()
+            return ()
+
+        sandbox.engine.running.side_effect = running
+        assert looked.wait(60)
 
     return run
 
@@ -88,24 +83,10 @@ def test_a_client_fails_it_when_every_restore_has_ended(sandbox: Sandbox, incide
     sandbox.control.recreate.assert_not_called()
 
 
-def test_one_that_was_stopped_may_take_a_moment_to_hang_up(
-    sandbox: Sandbox, incident: Incident, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(writers, "SETTLE_SECONDS", 10.0)
+def test_one_that_was_stopped_may_take_a_moment_to_hang_up(sandbox: Sandbox, incident: Incident) -> None:
     gone = iter([[Client("app", "10.0.0.9")]])
     sandbox.clients["mysql"].others = lambda: next(gone, [])  # type: ignore[method-assign]
     sandbox.run(plan_database(sandbox.target, "mysql"), incident)
-
-
-def test_a_failure_says_beside_itself_who_was_seen(sandbox: Sandbox, incident: Incident) -> None:
-    def fail() -> None:
-        _runs_for_a_moment(sandbox, WORKER)()
-        raise Problem(what="restore", expected="a", observed="b", source="c", hint="d")
-
-    sandbox.keepers["mysql"].meanwhile = fail
-    with pytest.raises(Problem, match="restore") as caught:
-        sandbox.run(plan_database(sandbox.target, "mysql"), incident)
-    assert "container sandbox-worker-1 of worker" in str(caught.value.__notes__)
 
 
 def test_what_could_not_be_seen_is_said(sandbox: Sandbox, incident: Incident) -> None:
@@ -145,7 +126,7 @@ def test_a_store_that_does_not_tell_is_named(sandbox: Sandbox, incident: Inciden
     target = sandbox.target.model_copy(update={"stores": stores})
     with Progress() as progress:
         steps = Recorder(Journal(incident.folder / "journal.jsonl", str), progress, free)
-        with watch_of(target, ("redis", "mysql"), sandbox.engine, steps.note) as watch:
+        with watch_of(target, ("redis", "mysql"), sandbox.engine, steps.note, sandbox.outside) as watch:
             watch.begin()
             assert watch.end() == "nobody at the containers, redis; blind at mysql"
             assert watch.blind() == {"mysql": "a store of its kind does not list its clients"}

@@ -14,7 +14,6 @@ import pytest
 from fixtures.target import known_commit
 from reports.terminal.progress import Progress
 from rollback_actions import check_run
-from rollback_actions.backup import whole_backup
 from rollback_actions.gate import rehearsal
 from rollback_actions.gate.rehearsal import Rehearsal
 from rollback_actions.session.journal import Journal
@@ -30,7 +29,6 @@ from rollproof.record_names import JOURNAL
 from rollproof.verdict import Verdict
 from tests.unit.command_line import Ran
 from tests.unit.sandbox import SERVICES, Deployed, Sandbox, facts, free, git
-from tests.unit.word_store import readable
 
 SAVED = "\n[premigration.state]\ncommit_file = 'commit.txt'\n"
 DEPLOY = "\n[premigration.rehearsal]\ndeploy = [['deploy', '{commit}']]\n"
@@ -50,9 +48,18 @@ class Rehearsed:
             keeper.words = {"a": "of release 1", "b": "of both"}
         self._run_on(sandbox.commit)
         incident = sandbox.new_incident()
-        with Progress() as progress, readable(sandbox.keepers):
+        with Progress() as progress:
             steps = Recorder(Journal(incident.folder / JOURNAL, str), progress, free)
-            outcome = rehearsal.Rehearsal(sandbox.target, sandbox.profile, sandbox.bad, incident, steps).run()
+            outcome = Rehearsal(
+                sandbox.target,
+                sandbox.profile,
+                sandbox.bad,
+                incident,
+                steps,
+                sandbox.engine,
+                sandbox.control,
+                sandbox.outside,
+            ).run()
         return outcome, verify_journal(incident.folder / JOURNAL)[-1]
 
     def migrate(self, *_: object, **__: object) -> None:
@@ -77,11 +84,8 @@ def rehearse(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Rehearsed:
     def captured(*_: object) -> Path:
         return sandbox.save(facts(sandbox.commit))
 
-    monkeypatch.setattr(rehearsal, "open_engine", lambda _: sandbox.engine)
-    monkeypatch.setattr(rehearsal, "open_control", lambda _: sandbox.control)
-    monkeypatch.setattr(whole_backup, "open_keepers", lambda *_: sandbox.keepers)
     monkeypatch.setattr(rehearsal, "capture", captured)
-    monkeypatch.setattr(rehearsal, "effects_of", lambda *_: Effects())
+    monkeypatch.setattr(rehearsal, "effects_of", lambda *_, **__: Effects())
     monkeypatch.setattr(rehearsal, "run_command", rehearsed.migrate)
     monkeypatch.setattr(rehearsal, "tally", lambda *_: SimpleNamespace(verdict=Verdict.PASSED))
     monkeypatch.setattr(check_run, "run_checks", rehearsed.check)
@@ -162,30 +166,26 @@ Found = Mapping[str, tuple[Deployed, ...]]
 BEFORE: Found = {"backend": (Deployed(None, "a"),), "nginx": (Deployed(None, "n"),)}
 
 
-def not_migrated(monkeypatch: pytest.MonkeyPatch, before: Found, found: Found) -> list[str]:
+def not_migrated(before: Found, found: Found) -> list[str]:
     application = SimpleNamespace(services=("backend", "nginx"))
     target = SimpleNamespace(engine=None, application=application)
-    monkeypatch.setattr(rehearsal, "open_engine", lambda _: SimpleNamespace(containers=lambda: found))
-    given = cast("Rehearsal", SimpleNamespace(target=target, migration="new"))
+    engine = SimpleNamespace(containers=lambda: found)
+    given = cast("Rehearsal", SimpleNamespace(target=target, migration="new", engine=engine))
     return Rehearsal._not_migrated(given, cast("Mapping[str, tuple[Container, ...]]", before))
 
 
-def test_images_without_labels_are_migrated_when_one_of_them_changed(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not_migrated(monkeypatch, BEFORE, {**BEFORE, "backend": (Deployed(None, "b"),)}) == []
+def test_images_without_labels_are_migrated_when_one_of_them_changed() -> None:
+    assert not_migrated(BEFORE, {**BEFORE, "backend": (Deployed(None, "b"),)}) == []
     # A service may have a label beside others without one.
     labelled = {**BEFORE, "backend": (Deployed("new", "b"),)}
-    assert not_migrated(monkeypatch, BEFORE, {**labelled, "nginx": (Deployed(None, "m"),)}) == []
+    assert not_migrated(BEFORE, {**labelled, "nginx": (Deployed(None, "m"),)}) == []
 
 
-def test_images_without_labels_that_are_those_of_before_are_not_migrated(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    assert not_migrated(monkeypatch, BEFORE, BEFORE) == [
-        "backend, nginx (the images of before, without a label)"
-    ]
+def test_images_without_labels_that_are_those_of_before_are_not_migrated() -> None:
+    assert not_migrated(BEFORE, BEFORE) == ["backend, nginx (the images of before, without a label)"]
     old = {**BEFORE, "backend": (Deployed("old", "b"),), "nginx": (Deployed(None, "m"),)}
-    assert not_migrated(monkeypatch, BEFORE, old) == ["backend (old)"]
-    assert not_migrated(monkeypatch, BEFORE, {"nginx": (Deployed(None, "m"),)}) == ["backend (no container)"]
+    assert not_migrated(BEFORE, old) == ["backend (old)"]
+    assert not_migrated(BEFORE, {"nginx": (Deployed(None, "m"),)}) == ["backend (no container)"]
 
 
 def test_without_a_label_the_image_stands_for_its_commit() -> None:

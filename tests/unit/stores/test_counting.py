@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
@@ -13,9 +12,8 @@ from fixtures.cases import CountCase
 from fixtures.gating.evidence import Expect
 from rollproof.errors import Meaning, Mismatch, Unverifiable
 from rollproof.stores.counting import Silences, counted
-from rollproof.stores.registry import at_place
-from rollproof.system.side_by_side import asked_once, each
-from tests.unit.content_stand_in import StandIn
+from rollproof.system.side_by_side import asked_once
+from tests.world.stores import Content
 
 
 def problem(means: Meaning, what: str = "x") -> Unverifiable:
@@ -23,7 +21,7 @@ def problem(means: Meaning, what: str = "x") -> Unverifiable:
 
 
 @dataclass
-class View(StandIn):
+class View(Content):
     """A store with three collections; some cannot be counted, and one that is `hanging` answers nothing."""
 
     faults: Mapping[str, Meaning] = field(default_factory=dict)
@@ -125,19 +123,3 @@ def test_a_question_that_took_too_long_silences_no_store_that_answers() -> None:
     with pytest.raises(Unverifiable, match="x: expected y, observed z"):
         silences.require("shop")
     silences.require("other")
-
-
-# Whoever begins with the first gets both. A second thread that begins with the other holds what the first
-# one waits for, and Python gives that one a half.
-FIRST = "import time\ntime.sleep(0.3)\nfrom knot_second import late\nfound = late\n"
-SECOND = "import knot_first\nlate = found = 1\n"
-
-
-def test_modules_that_import_each_other_are_whole_in_every_thread(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.syspath_prepend(str(tmp_path))
-    (tmp_path / "knot_first.py").write_text(FIRST)
-    (tmp_path / "knot_second.py").write_text(SECOND)
-    places = ("knot_first:found", "knot_second:found")
-    assert each(at_place, places, workers=2, name="import") == dict.fromkeys(places, 1)

@@ -9,10 +9,10 @@ import pytest
 from rollproof.stores import listed
 from rollproof.stores.contract import Digest, Pace, RecordHash
 from rollproof.stores.listed import Listed, divided
-from tests.unit.content_stand_in import StandIn
+from tests.world.stores import Content
 
 
-class Folders(Listed, StandIn):  # the methods of the engine win
+class Folders(Listed, Content):  # the methods of the engine win
     """Keys in the order of a server that keeps folders; counts how often it was asked."""
 
     asked: int = 0

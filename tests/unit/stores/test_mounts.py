@@ -24,7 +24,7 @@ from rollproof.planning.plan import plan_database, plan_emergency, plan_full
 from rollproof.profile.mistakes import ProfileProblem
 from rollproof.profile.profile import Target, load_target
 from rollproof.profile.sections import Place, Reference
-from rollproof.stores.contract import Pace
+from rollproof.stores.contract import Digest, Pace
 from rollproof.stores.mounts import reader
 from rollproof.stores.mounts.descriptor import MountsProfile
 from rollproof.stores.mounts.keeper import Keeper
@@ -34,7 +34,7 @@ from rollproof.stores.reach import ENGINE, Readable
 from rollproof.stores.references import follow
 from rollproof.stores.writable import Writable
 from tests.conftest import write_profile
-from tests.unit.sandbox import Sandbox, git, stand_in
+from tests.world.sandbox import Sandbox, git, stand_in
 
 HELD = "backend:/app/versions"
 STATE = f"""
@@ -336,6 +336,15 @@ def test_an_answer_that_was_cut_is_not_taken_for_fewer_files() -> None:
         with pytest.raises(Unverifiable, match="HINT: ") as cut:
             _keys(_content(whole[:length]))
         assert "store state" in str(cut.value)
+
+
+def test_a_digest_is_of_the_records_of_its_part_and_a_bound_of_the_part_that_it_begins() -> None:
+    content = _content(_tar("versions/", "versions/a", "versions/b", "versions/c"))
+    division = ("", "b", "c")
+    records = list(content.records(HELD, division, [0, 1, 2], Pace()))
+    assert {(part, record.key) for part, record in records} == {(0, "a"), (1, "b"), (2, "c")}
+    digests = dict(content.digest(HELD, division, [0, 1, 2], Pace()))
+    assert digests == {part: Digest(1, record.hash) for part, record in records}
 
 
 def test_another_mount_inside_is_not_of_this_one() -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 from typing import cast
 from unittest.mock import create_autospec
 
@@ -25,22 +23,16 @@ from pymilvus.exceptions import MilvusException
 from pymongo import MongoClient
 from pymongo.errors import ExecutionTimeout, OperationFailure, ServerSelectionTimeoutError
 
-from rollback_actions.containers.compose import ComposeControl
-from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Meaning, Unverifiable
 from rollproof.monitoring.probes.probe import unreached_by
 from rollproof.monitoring.samples import ProbeKind
-from rollproof.profile.profile import load_target
-from rollproof.profile.sections import Account, Address
+from rollproof.profile.sections import Account
 from rollproof.stores.kafka import broker as kafka
-from rollproof.stores.keepers import open_keeper
 from rollproof.stores.milvus.client import Milvus
 from rollproof.stores.mongodb import client as mongodb
 from rollproof.stores.mysql import connection as mysql
 from rollproof.stores.reach import Reach
 from rollproof.stores.redis.client import Redis
-from tests.conftest import write_profile
-from tests.unit.sandbox import stand_in
 from tests.unit.stores.test_readers_reach import NOWHERE
 
 REACH = Reach("one", NOWHERE, Account(user="reader", password=SecretStr("x")), 1.0)
@@ -164,19 +156,3 @@ def test_a_refusal_is_an_answer(
     assert caught.value.means is means
     reached = unreached_by(caught.value, ProbeKind.STORE) is None
     assert reached is (means is OTHER)
-
-
-def test_a_store_that_is_down_is_looked_for_on_no_host_of_its_services_name(tmp_path: Path) -> None:
-    gone = Unverifiable(what="service", expected="a container", observed="none", source="engine", hint="up")
-    engine = create_autospec(ContainerEngine, instance=True)
-    engine.resolve.side_effect = gone
-    with socket.create_server(("localhost", 0)) as another:
-        # Another server, which this machine knows by the very name that the compose file has for the store.
-        address = Address(service="localhost", port=another.getsockname()[1])
-        profile = load_target(write_profile(tmp_path)).stores["redis"].model_copy(update={"address": address})
-        keeper = open_keeper("redis", profile, engine, stand_in(ComposeControl), 2.0)
-        with pytest.raises(Unverifiable, match=r"localhost\.invalid"):
-            keeper.back_up(tmp_path)
-        another.settimeout(0.2)
-        with pytest.raises(TimeoutError):
-            another.accept()

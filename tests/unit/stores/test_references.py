@@ -13,8 +13,8 @@ from rollproof.profile.sections import Reference, References
 from rollproof.stores.names import Name, names_of
 from rollproof.stores.reader import Reader
 from rollproof.stores.references import MOST_TOLERATED, Followed, follow, hash_of, judge, look, require_whole
-from tests.unit.content_stand_in import StandIn
 from tests.unit.redaction.test_personal import PERSONAL
+from tests.world.stores import Content
 
 ROWS = Reference.model_validate(
     {
@@ -27,7 +27,7 @@ ROWS = Reference.model_validate(
 Look = tuple[Sequence[str | None], Sequence[str]] | Unverifiable
 
 
-class Looks(StandIn):
+class Looks(Content):
     """Two stores whose names and records are, at each look, those of the next of `looks`."""
 
     kind = "mysql"
@@ -103,7 +103,7 @@ class Shelves:
         yield from ((name,) for name in self.by_collection[collection])
 
 
-class Patterned(StandIn):
+class Patterned(Content):
     """A store whose collections `made_…` cannot be read, nor counted: at each look those of `unread`."""
 
     kind = "milvus"

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import pytest
 
+from rollback_actions.outside import Outside
 from rollback_actions.rollback import replay
 from rollproof.errors import Unverifiable
 from rollproof.losses import lost_window
@@ -68,14 +69,21 @@ def test_a_replay_puts_back_what_is_not_there_and_another_one_nothing(
     subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made, place = _made(subject), subject.place
-    for module in (lost_window, replay):
-        monkeypatch.setattr(module, "open_reader", lambda *_: place.content())
-    monkeypatch.setattr(lost_window, "open_exporter", lambda *_: place.export())
     monkeypatch.setattr(lost_window, "standing_collections", lambda *_: [made.name])
-    monkeypatch.setattr(replay, "open_keeper", lambda *_: place.keeper())
+    outside = Outside(lambda *_, **__: place.content(), lambda *_: place.export(), lambda *_: place.keeper())
     target, nothing = cast("Target", SimpleNamespace(stores={place.name: place.profile})), cast("Any", None)
     folder = tmp_path / place.name
-    window = lost_window.export_store(target, nothing, place.name, None, (), folder, Deadline(240))
+    window = lost_window.export_store(
+        target,
+        nothing,
+        place.name,
+        None,
+        (),
+        folder,
+        Deadline(240),
+        outside.open_reader,
+        outside.open_exporter,
+    )
     assert not window.unknown
     write_window(tmp_path, LostWindow("backup", {place.name: window}, folder=tmp_path))
     file = find_exported(folder / window.collections[made.name].file)
@@ -83,7 +91,7 @@ def test_a_replay_puts_back_what_is_not_there_and_another_one_nothing(
         before, exact = _seen(content, made), made.exact()
         made.damage()
         for overwrite in (True, False):
-            found = replay.put_back(target, nothing, nothing, file, overwrite=overwrite)
+            found = replay.put_back(target, nothing, nothing, file, outside, overwrite=overwrite)
             assert (found.records, found.left) == (before.total(), ())
             assert _seen(content, made) == before
     assert made.exact() == exact

@@ -24,8 +24,8 @@ from tests.conftest import ROOT
 from tests.unit.clock import Clock
 from tests.unit.command_line import Ran
 from tests.unit.response.contacts_stand_in import reach
-from tests.unit.sandbox import SECRET, Sandbox
 from tests.unit.team_stand_in import PASSWORD, TOKEN, Channels
+from tests.world.sandbox import SECRET, Sandbox
 
 ID = "fire-1"
 

@@ -13,7 +13,7 @@ from rollproof.git.saved_commit import read_saved_commit
 from rollproof.verdict import Verdict
 from tests.unit.command_line import Ran
 from tests.unit.gate.asked import judged
-from tests.unit.sandbox import Sandbox, git
+from tests.world.sandbox import Sandbox, git
 
 OTHER = "0123456789abcdef0123456789abcdef01234567"
 NAMED = "\n[premigration.state]\ncommit_file = 'saved/commit.txt'\n"

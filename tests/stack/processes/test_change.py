@@ -13,8 +13,8 @@ from rollproof.team.change import change_journal_path, read_change
 from rollproof.team.change_document import ChangeDocument, read_document
 from tests.conftest import write_profile
 from tests.unit.command_line import Ran
-from tests.unit.sandbox import SECRET, Sandbox
 from tests.unit.team_stand_in import PASSWORD, TOKEN, Channels, join
+from tests.world.sandbox import SECRET, Sandbox
 
 
 def _kept(sandbox: Sandbox) -> str:

@@ -17,8 +17,8 @@ from rollproof.team.change import Acknowledgement, ChangeRecord, change_journal_
 from rollproof.team.change_document import read_document
 from tests.unit.clock import ago
 from tests.unit.command_line import Ran
-from tests.unit.sandbox import Sandbox
 from tests.unit.team_stand_in import PASSWORD, Channels, join
+from tests.world.sandbox import Sandbox
 
 
 @dataclass(frozen=True)

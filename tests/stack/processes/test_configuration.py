@@ -12,7 +12,7 @@ import pytest
 from rollproof.errors import UsageProblem
 from rollproof.planning.configuration import configuration_at
 from rollproof.planning.plan import plan_full, plan_service
-from tests.unit.sandbox import Sandbox, facts, git
+from tests.world.sandbox import Sandbox, facts, git
 
 BEFORE, SINCE = "of the known-good commit", "of the bad one"
 # Each way to mount a file of the working copy: a compose file, and what it mounts.
