@@ -20,7 +20,7 @@ from rollproof.system.side_by_side import Workers
 from tests.conftest import ROOT, write_profile
 from tests.dask_cluster import DaskCluster, make_certificates
 from tests.long.unit.dask_stand_in import CONTROL, PARTS, bound, digest_of
-from tests.unit.baseline.test_baseline import FACTS
+from tests.world.baseline import FACTS
 from tests.unit.sandbox import MYSQL
 
 RECORDED = RecordedCollection(

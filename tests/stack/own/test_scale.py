@@ -36,7 +36,7 @@ from tests.dask_cluster import DaskCluster
 from tests.stack.mysql_server import MysqlServer, mariadb_server
 from tests.stack.postgresql_server import PostgresqlServer, postgresql_server
 from tests.stack.scratch_stores import SECRET
-from tests.unit.baseline.test_baseline import FACTS
+from tests.world.baseline import FACTS
 
 SIZE, PARTS = 35_000, 4
 FILL = {

@@ -40,7 +40,7 @@ def time() -> Iterator[TurnedTime]:
 def of_conversation(exchange: Exchange) -> None:
     """Answer what is asked of a conversation whose id only the client knows."""
     kept = exchange.application
-    if exchange.handler.command == "DELETE":
+    if exchange.method == "DELETE":
         kept.answers["deleted"](exchange)
     else:
         exchange.reply(200, {"turns": [{}]})
@@ -83,7 +83,7 @@ def probe(target: Target, *, chat: bool = True, time: TurnedTime | None = None) 
 
 
 def asked(application: StandIn, what: str) -> int:
-    return sum(f"{one.handler.command} {one.path}" == what for one in application.seen)
+    return sum(f"{one.method} {one.path}" == what for one in application.seen)
 
 
 @pytest.mark.parametrize("chat", [False, True])
@@ -137,7 +137,7 @@ def test_a_conversation_is_deleted_and_one_that_cannot_be_is_the_last(
 ) -> None:
     asking = probe(well, time=time)
     asking.ask()
-    assert [one.path for one in application.seen if one.handler.command == "DELETE"]
+    assert [one.path for one in application.seen if one.method == "DELETE"]
     application.answers["deleted"] = answer(405, {})
     for _ in range(3):
         time.sleep(60.0)

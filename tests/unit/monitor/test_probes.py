@@ -23,7 +23,7 @@ from rollproof.profile.profile import Target, load_target
 from rollproof.stores.registry import open_reader
 from tests.conftest import write_profile
 from tests.unit.application_stand_in import StandIn, answer, running
-from tests.unit.baseline.test_baseline import FACTS
+from tests.world.baseline import FACTS
 from tests.unit.monitor.test_store_probes import STORES
 from tests.unit.sandbox import MYSQL
 from tests.unit.system.test_host import container

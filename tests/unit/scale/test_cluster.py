@@ -16,7 +16,7 @@ from rollproof.scale.chunk import Chunk, digest_chunk, terms_of
 from rollproof.scale.cluster import Cluster
 from rollproof.stores.contract import Digest
 from tests.conftest import write_profile
-from tests.unit.baseline.test_baseline import FACTS
+from tests.world.baseline import FACTS
 from tests.unit.sandbox import MYSQL, SECRET
 
 SMALL = RecordedCollection(
