@@ -40,10 +40,10 @@ KEPT = ("mysql", "mongodb", "redis", "qdrant")
 SECONDS = 120.0
 
 
-@pytest.fixture
-def target(target: Target, tmp_path: Path) -> Target:
+@pytest.fixture(scope="session")
+def target(target: Target, tmp_path_factory: pytest.TempPathFactory) -> Target:
     """The staging target, of which nothing was captured: whoever uses the stack may have."""
-    folders = target.folders.model_copy(update={"baselines": tmp_path / "baselines"})
+    folders = target.folders.model_copy(update={"baselines": tmp_path_factory.mktemp("baselines")})
     return target.model_copy(update={"folders": folders})
 
 
