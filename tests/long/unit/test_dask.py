@@ -21,7 +21,7 @@ from tests.conftest import ROOT, write_profile
 from tests.dask_cluster import DaskCluster, make_certificates
 from tests.long.unit.dask_stand_in import CONTROL, PARTS, bound, digest_of
 from tests.world.baseline import FACTS
-from tests.unit.sandbox import MYSQL
+from tests.world.sandbox import MYSQL
 
 RECORDED = RecordedCollection(
     division=tuple(map(bound, range(PARTS))),

@@ -16,9 +16,9 @@ from rollproof.errors import ExitCode
 from rollproof.runbook import PHASES
 from tests.conftest import ROOT
 from tests.plugin_sandbox import OPERATORS, SETTINGS, UNRENDERED
-from tests.unit.application_stand_in import PASSWORD, running
 from tests.unit.toy_store.application import APPLICATION, DOCUMENTS, TOKENS, Answers, put
 from tests.unit.toy_store.conftest import INSTALLED
+from tests.world.application import PASSWORD, running
 
 TARGET = """
 name = "toy"

@@ -20,7 +20,7 @@ from rollproof.system.holder import Holder
 from staging.stack.stack import Stack
 from tests.conftest import ROOT
 from tests.stack.scratch_project import docker
-from tests.unit.lock_stand_in import elsewhere, ended
+from tests.world.lock import elsewhere, ended
 
 SECONDS = 60
 ROUNDS = 4

@@ -18,7 +18,7 @@ from tests.stack import damage, milvus_scratch, scratch_buckets
 from tests.stack.container_faults import Containers
 from tests.stack.kafka_scratch import Scratch as KafkaScratch
 from tests.stack.verifier import Verifier, expect, store_facts
-from tests.unit.application_stand_in import Exchange, running
+from tests.world.application import Exchange, running
 
 HEALTH = ("test_health_endpoint_says_it_is_up", "test_health_endpoint_is_quick")
 TRUTH = "test_health_endpoint_tells_the_truth"

@@ -20,7 +20,7 @@ from tests.stack import container_faults as faults
 from tests.stack import damage
 from tests.stack.container_faults import Containers
 from tests.stack.verifier import Verifier, expect
-from tests.unit.application_stand_in import Exchange, running
+from tests.world.application import Exchange, running
 
 COLLECTION = vector_collection(canary.KNOWLEDGE_BASE)
 KNOWLEDGE_BASE = "test_knowledge_base_holds_the_recorded_files"

@@ -22,7 +22,7 @@ from tests.run_outcome import Outcome
 from tests.stack.container_faults import Containers
 from tests.stack.scratch_project import docker
 from tests.stack.verifier import Red, Verifier, expect
-from tests.unit.sandbox import git
+from tests.world.sandbox import git
 
 # What a rollback goes back to.
 pytestmark = pytest.mark.usefixtures("backup")

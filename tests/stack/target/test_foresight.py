@@ -31,7 +31,7 @@ from staging.target.operators import Operators
 from tests.stack import damage
 from tests.stack.scratch_project import docker
 from tests.unit.backups.test_foresight import FIRST, FOLDER, SECOND, TWO, revision
-from tests.unit.sandbox import facts
+from tests.world.sandbox import facts
 
 TABLE = "imagedb.alembic_version"
 JUDGED = ("mysql", "mongodb", "redis", "qdrant", "milvus")

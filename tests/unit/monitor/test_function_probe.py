@@ -17,8 +17,8 @@ from rollproof.monitoring.samples import ProbeKind
 from rollproof.profile.application_profile import Function
 from rollproof.profile.profile import Target
 from rollproof.system.side_by_side import Question
-from tests.unit.application_stand_in import TOKEN, Exchange, StandIn, answer, running
 from tests.unit.monitor.turned_time import TurnedTime, turned
+from tests.world.application import TOKEN, Exchange, StandIn, answer, running
 
 TEXT = {"type": "text", "data": "once a day"}
 LOG_IN, CHAT = "POST /api/v1/auth/login", "POST /api/v1/sse/chat"

@@ -22,11 +22,11 @@ from rollproof.monitoring.samples import ProbeKind, Unreached
 from rollproof.profile.profile import Target, load_target
 from rollproof.stores.registry import open_reader
 from tests.conftest import write_profile
-from tests.unit.application_stand_in import StandIn, answer, running
-from tests.world.baseline import FACTS
 from tests.unit.monitor.test_store_probes import STORES
-from tests.unit.sandbox import MYSQL
 from tests.unit.system.test_host import container
+from tests.world.application import StandIn, answer, running
+from tests.world.baseline import FACTS
+from tests.world.sandbox import MYSQL
 
 WELL = replace(container(running=True), id="1", name="t-backend-1", service="backend", health="healthy")
 SIDES = {"what": "store", "expected": "an answer", "observed": "none", "source": "a", "hint": "b"}

@@ -20,10 +20,9 @@ from rollproof.monitoring.probes.record_probe import Missed, RecordsProbe
 from rollproof.monitoring.probes.web_probes import CurrentBaseline
 from rollproof.profile.profile import Target, load_target
 from tests.conftest import write_profile
-from tests.world.baseline import FACTS
 from tests.unit.monitor.turned_time import TurnedTime, turned
-from tests.unit.sandbox import MYSQL
-from tests.unit.saved_baseline import save_baseline
+from tests.world.baseline import FACTS, save_baseline
+from tests.world.sandbox import MYSQL
 
 ENGINE = cast("ContainerEngine", None)
 DEADLINE = 1.0

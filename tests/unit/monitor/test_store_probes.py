@@ -21,9 +21,9 @@ from rollproof.stores.contract import Answer
 from rollproof.stores.kafka.positions import lags
 from rollproof.stores.reach import NOBODY, Reach
 from tests.conftest import write_profile
-from tests.unit.content_stand_in import StandIn
 from tests.unit.monitor.turned_time import TurnedTime, turned
-from tests.unit.sandbox import MYSQL
+from tests.world.sandbox import MYSQL
+from tests.world.stores import Content as StandIn
 
 ENGINE = cast("ContainerEngine", None)
 DEADLINE = 1.0

@@ -139,6 +139,7 @@ def test_a_record_that_was_damaged_is_a_usage_error(sandbox: Here, file: str) ->
 
 def test_a_rollback_that_ends_during_the_run_overtakes_it(sandbox: Here) -> None:
     rolls = """
+from dataclasses import replace
 from pathlib import Path
 from rollproof.system.clock import Moment
 from rollproof.incident.incident import RollbackRecord, load_incident
@@ -146,7 +147,8 @@ from rollproof.incident.incident import RollbackRecord, load_incident
 def test_p1():
     (folder,) = Path("incidents").glob("*/incident.json")
     now = Moment.now()
-    load_incident(folder.parent).write_rollback(RollbackRecord("c" * 40, "passed", 1.0, now, now))
+    after = replace(now, since_boot=now.since_boot + 1)
+    load_incident(folder.parent).write_rollback(RollbackRecord("c" * 40, "passed", 1.0, now, after))
 """
     sandbox.checks(**ONE_A_PHASE | {"test_1": rolls})
     assert sandbox.run().code == ExitCode.BROKEN

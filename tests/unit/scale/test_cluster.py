@@ -17,7 +17,7 @@ from rollproof.scale.cluster import Cluster
 from rollproof.stores.contract import Digest
 from tests.conftest import write_profile
 from tests.world.baseline import FACTS
-from tests.unit.sandbox import MYSQL, SECRET
+from tests.world.sandbox import MYSQL, SECRET
 
 SMALL = RecordedCollection(
     division=("", "key-1"), digests=(Digest(1, 1),) * 2, records="mysql.db", excluded=(), seconds=4e-7

@@ -18,7 +18,7 @@ from rollproof.stores.registry import at_place
 from rollproof.system.clock import Moment
 from rollproof.verdict import Verdict
 from tests.conftest import write_profile
-from tests.unit.sandbox import MYSQL
+from tests.world.sandbox import MYSQL
 
 DIGESTS = [Digest(10, 1 << 70), Digest(0, 0), Digest(3, 7)]
 

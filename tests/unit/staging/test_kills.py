@@ -116,9 +116,3 @@ def test_what_was_written_meanwhile_is_exported_or_there(
 ) -> None:
     found = replace(WELL, exported={"mysql": frozenset(exported)})
     assert judge(found, replace(EXPECTED, marks=marks)) == wrong
-
-
-def test_what_was_written_meanwhile_may_be_exported_besides() -> None:
-    found = replace(_with_records(exported=3), exported={"mysql": frozenset({"5", "6", "99"})})
-    assert judge(found, replace(EXPECTED, marks=[_mark()])) == ""
-    assert judge(found, EXPECTED)

@@ -18,8 +18,8 @@ from rollproof.errors import no_space
 from rollproof.incident.incident import Incident
 from rollproof.planning.plan import plan_database
 from rollproof.system.files import LineWriter, complete_lines, part_of, write_whole
-from tests.unit.sandbox import Sandbox, back_up, facts
-from tests.unit.saved_baseline import save_baseline
+from tests.world.baseline import save_baseline
+from tests.world.sandbox import Sandbox, back_up, facts
 
 
 class Disk:

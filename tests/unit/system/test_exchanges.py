@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from rollproof.system.http import Request, _certificates, fetch, latest
-from tests.unit.application_stand_in import Exchange, running
+from tests.world.application import Exchange, running
 
 
 @contextmanager

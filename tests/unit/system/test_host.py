@@ -9,7 +9,7 @@ from rollproof.engines import host
 from rollproof.engines.engine import Container, Mount
 from rollproof.engines.host import Host
 from rollproof.errors import Unverifiable
-from tests.unit import made_container
+from tests.world import containers as made_container
 
 
 def container(*, running: bool) -> Container:

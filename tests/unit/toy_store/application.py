@@ -10,7 +10,7 @@ import json
 import uuid
 from pathlib import Path
 
-from tests.unit.application_stand_in import Exchange, Handler
+from tests.world.application import Exchange, Handler
 
 APPLICATION = """
 api = "/v2"

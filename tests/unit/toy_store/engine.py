@@ -9,7 +9,7 @@ from rollproof.engines.engine import Container, Endpoint, Inside, KeyedHash, Run
 from rollproof.git.repository import head
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Address
-from tests.unit.made_container import container
+from tests.world.containers import container
 
 
 class StandInEngine:

@@ -1,3 +1,0 @@
-"""Moved to `tests.world.lock`."""
-
-from tests.world.lock import *  # noqa: F403

@@ -1,3 +1,0 @@
-"""Moved to `tests.world.containers`."""
-
-from tests.world.containers import *  # noqa: F403

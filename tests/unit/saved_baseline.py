@@ -1,3 +1,0 @@
-"""Moved to `tests.world.baseline`."""
-
-from tests.world.baseline import *  # noqa: F403
