@@ -93,7 +93,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make warnings fail tests, but not checks: a library's coming change must not turn a check red."""
+    """Make warnings fail tests, but not checks: a library's coming change must not turn a check red.
+
+    Ctrl-C is heard, also where a shell's background job has it ignored.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("filterwarnings", "error")
     # Of Kafka's library, on Python 3.11 and 3.12.
     config.addinivalue_line("filterwarnings", "ignore:(read|open)_text is deprecated:DeprecationWarning")

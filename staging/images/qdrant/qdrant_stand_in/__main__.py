@@ -20,6 +20,6 @@ if __name__ == "__main__":
         port=6333,
         log_level="warning",
         timeout_graceful_shutdown=5,
-        # A client that keeps a connection must be the one that closes it: otherwise its next request meets the end.
+        # The client closes first: a request on a connection that the server is closing would have no answer.
         timeout_keep_alive=3600,
     )
