@@ -48,7 +48,7 @@ def parts_of(share: Share | None, arguments: Sequence[str]) -> list[Part]:
     many = ["-p", "hypothesispytest", "--hypothesis-profile=many"] if share else []
     parts = [
         Part("unit", ["tests/unit", "-n", "2", *long, *many], folder, background=True),
-        Part("plugin", ["tests/pytester", "-n", "2", *long], folder, background=True),
+        Part("plugin", ["tests/stack/processes", "-n", "2", *long], folder, background=True),
         Part("stack", ["tests/stack", "--require-stack", *long, *by_store], folder),
     ]
     for part in parts:
