@@ -143,7 +143,8 @@ from pathlib import Path
 from rollproof.system.clock import Moment
 from rollproof.incident.incident import RollbackRecord, load_incident
 @pytest.mark.phase1
-def test_p1():
+def test_p1(clock):
+    clock.turn(1)
     (folder,) = Path("incidents").glob("*/incident.json")
     now = Moment.now()
     load_incident(folder.parent).write_rollback(RollbackRecord("c" * 40, "passed", 1.0, now, now))
