@@ -33,7 +33,6 @@ def test_a_check_that_hears_no_signal_ends_with_its_process(tmp_path: Path, work
     assert "Timeout (0:" in outcome.text
     assert "in test_one" in outcome.text, "its stack"
     if workers:
-        assert outcome.code == ExitCode.BROKEN
         assert outcome.results()["test_one"]["reason"] == "the worker that ran it died"
     after = apart.run("-m", "phase2")
     assert after.code == ExitCode.BLOCKED
