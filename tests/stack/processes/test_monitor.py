@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
 from rollproof.errors import ExitCode
+from rollproof.monitoring.monitor_metrics import MonitorMetrics, scraped
+from rollproof.profile.profile import load_target
 from tests.conftest import ROOT
 
 
@@ -63,3 +67,15 @@ def test_there_is_one_a_target_and_the_second_names_the_first(command: list[str]
         process.wait(timeout=60)
     # A killed one holds nothing.
     assert second().returncode == ExitCode.VERIFIED
+
+
+def test_prometheus_scrapes_over_http(profile: Path) -> None:
+    with socket.socket() as held:
+        # Who asks for this port by its number may listen there; nobody else is given it.
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        port = held.getsockname()[1]
+        with scraped(MonitorMetrics(load_target(profile)), port):
+            answer = urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60)
+            with closing(answer):
+                assert b"rollproof_monitor_beats_total" in answer.read()

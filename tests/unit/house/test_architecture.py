@@ -1,11 +1,11 @@
-"""The house, where import-linter does not hold it: what only tests need, what is declared, and its hooks."""
+"""The house, where import-linter does not hold it: what is declared, and its hooks."""
 
 from __future__ import annotations
 
 import ast
 import re
 import tomllib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from itertools import chain
 
 from packaging.requirements import Requirement
@@ -13,31 +13,6 @@ from packaging.utils import canonicalize_name
 
 from fixtures.hooks import HOOKS
 from tests.conftest import ROOT
-
-ROOMS = ("benchmarks", "checks", "fixtures", "reports", "rollback_actions", "rollproof", "staging")
-MODULES = {
-    path: ".".join(path.relative_to(ROOT).with_suffix("").parts)
-    for room in ROOMS
-    for path in sorted((ROOT / room).rglob("*.py"))
-    if path.relative_to(ROOT).parts[:2] not in {("staging", "application"), ("staging", "images")}
-}
-
-
-def test_nothing_of_the_house_is_there_for_its_tests_alone() -> None:
-    """What only tests need lies in `tests`. What has a decorator is found by it, as a fault is."""
-    commands = (ROOT / "tests" / "running").glob("*.py")  # of `./run tests`
-    texts = {path: path.read_text(encoding="utf-8") for path in (*MODULES, *commands)}
-    words = Counter(word for text in texts.values() for word in re.findall(r"\w+", text))
-    alone = [
-        f"{path.relative_to(ROOT)}: {node.name}"
-        for path, text in texts.items()
-        for node in ast.parse(text).body
-        if isinstance(node, ast.FunctionDef | ast.ClassDef)
-        and not node.decorator_list
-        and not node.name.startswith(("test_", "pytest_"))
-        and words[node.name] == 1
-    ]
-    assert not alone
 
 
 def test_the_lock_satisfies_what_is_declared() -> None:

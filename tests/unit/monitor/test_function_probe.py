@@ -32,9 +32,9 @@ def application() -> Iterator[StandIn]:
 
 
 @pytest.fixture
-def time() -> Iterator[TurnedTime]:
-    with turned() as passing:
-        yield passing
+def passing() -> Iterator[TurnedTime]:
+    with turned() as found:
+        yield found
 
 
 def of_conversation(exchange: Exchange) -> None:
@@ -77,8 +77,8 @@ def well(application: StandIn, target: Target, monkeypatch: pytest.MonkeyPatch) 
     return target.model_copy(update={"application": target.application.model_copy(update=changed)})
 
 
-def probe(target: Target, *, chat: bool = True, time: TurnedTime | None = None) -> FunctionProbe:
-    question = Question if time is None else time.question
+def probe(target: Target, *, chat: bool = True, passing: TurnedTime | None = None) -> FunctionProbe:
+    question = Question if passing is None else passing.question
     return FunctionProbe(target, Function(chat=chat), MagicMock(), 60.0, question=question)
 
 
@@ -122,43 +122,43 @@ def test_nobody_there_is_not_reached(well: Target) -> None:
     assert reading.unreached is not None
 
 
-def test_it_is_asked_at_its_own_rate(well: Target, application: StandIn, time: TurnedTime) -> None:
-    asking = probe(well, time=time)
+def test_it_is_asked_at_its_own_rate(well: Target, application: StandIn, passing: TurnedTime) -> None:
+    asking = probe(well, passing=passing)
     answers = []
     for _ in range(25):  # two minutes of beats
         answers.append(asking.ask())
-        time.sleep(5.0)
+        passing.sleep(5.0)
     assert asked(application, LOG_IN) == 3
     assert all(one.ok for one in answers)
 
 
 def test_a_conversation_is_deleted_and_one_that_cannot_be_is_the_last(
-    well: Target, application: StandIn, time: TurnedTime
+    well: Target, application: StandIn, passing: TurnedTime
 ) -> None:
-    asking = probe(well, time=time)
+    asking = probe(well, passing=passing)
     asking.ask()
     assert [one.path for one in application.seen if one.method == "DELETE"]
     application.answers["deleted"] = answer(405, {})
     for _ in range(3):
-        time.sleep(60.0)
+        passing.sleep(60.0)
         with pytest.raises(Unverifiable, match="observed one that cannot"):
             asking.ask()
     assert asked(application, CHAT) == 2
 
 
 def test_checks_that_use_the_canary_have_it_alone(
-    well: Target, application: StandIn, time: TurnedTime
+    well: Target, application: StandIn, passing: TurnedTime
 ) -> None:
-    asking = probe(well, time=time)
+    asking = probe(well, passing=passing)
     with canary_in_use(well, alone=False, seconds=0.0) as ours, canary_in_use(well, alone=False, seconds=0.0):
         assert ours
         with pytest.raises(Unverifiable, match="checks that use it"):
             asking.ask()
-    time.sleep(60.0)
+    passing.sleep(60.0)
     reading = asking.ask()
     assert reading.ok
     with canary_in_use(well, alone=False, seconds=0.0):
-        time.sleep(60.0)
+        passing.sleep(60.0)
         assert asking.ask() == reading
     assert asked(application, LOG_IN) == 1
     with canary_in_use(well, alone=True, seconds=0.0), canary_in_use(well, alone=False, seconds=0.0) as ours:

@@ -29,10 +29,10 @@ class Told(Probe):
     """A probe that does as it is told, and counts how often it is asked at the same time."""
 
     def __init__(
-        self, name: str, time: TurnedTime, seconds: float = 0.0, error: Exception | None = None
+        self, name: str, passing: TurnedTime, seconds: float = 0.0, error: Exception | None = None
     ) -> None:
         self.id = ProbeId(ProbeKind.STORE, name)
-        self.time = time
+        self.passing = passing
         self.seconds = seconds
         self.error = error
         self.asked = 0
@@ -44,7 +44,7 @@ class Told(Probe):
         self.asked += 1
         self.inside += 1
         self.most = max(self.most, self.inside)
-        self.time.take(self.seconds)
+        self.passing.take(self.seconds)
         self.inside -= 1
         if self.error is not None:
             raise self.error
@@ -55,9 +55,9 @@ class Told(Probe):
 
 
 @pytest.fixture
-def time() -> Iterator[TurnedTime]:
-    with turned() as passing:
-        yield passing
+def passing() -> Iterator[TurnedTime]:
+    with turned() as found:
+        yield found
 
 
 def _problem(kind: type[Unverifiable | Mismatch]) -> Unverifiable | Mismatch:
@@ -71,16 +71,16 @@ def _late() -> Unverifiable:
 
 
 @contextmanager
-def _beats(time: TurnedTime, *probes: Probe) -> Iterator[Iterator[Sample]]:
+def _beats(passing: TurnedTime, *probes: Probe) -> Iterator[Iterator[Sample]]:
     redact = lambda text: text.replace("s3cret", "[redacted]")  # noqa: E731
-    watched = Beats("t", probes, BEAT, lambda: False, redact, question=time.question, sleep=time.sleep)
+    watched = Beats("t", probes, BEAT, lambda: False, redact, question=passing.question, sleep=passing.sleep)
     with closing(watched):
         yield iter(watched)
 
 
-def test_the_beat_is_exact_whatever_the_probes_cost(time: TurnedTime) -> None:
-    quick, slow, hung = Told("quick", time), Told("slow", time, BEAT * 0.4), Told("hung", time, 3600)
-    with _beats(time, quick, slow, hung) as beats:
+def test_the_beat_is_exact_whatever_the_probes_cost(passing: TurnedTime) -> None:
+    quick, slow, hung = Told("quick", passing), Told("slow", passing, BEAT * 0.4), Told("hung", passing, 3600)
+    with _beats(passing, quick, slow, hung) as beats:
         samples = list(islice(beats, 20))
     assert [sample.beat for sample in samples] == list(range(20))
     # Each is where the first one says, and none is late.
@@ -96,9 +96,9 @@ def test_the_beat_is_exact_whatever_the_probes_cost(time: TurnedTime) -> None:
         assert sample.probes["store hung"].text.startswith("unknown: still waiting since ")
 
 
-def test_an_answer_that_comes_late_is_none_and_the_next_one_counts(time: TurnedTime) -> None:
-    probe = Told("late", time, BEAT * 1.3)
-    with _beats(time, probe) as beats:
+def test_an_answer_that_comes_late_is_none_and_the_next_one_counts(passing: TurnedTime) -> None:
+    probe = Told("late", passing, BEAT * 1.3)
+    with _beats(passing, probe) as beats:
         samples = list(islice(beats, 6))
         probe.seconds = 0.0
         samples += list(islice(beats, 3))
@@ -107,10 +107,10 @@ def test_an_answer_that_comes_late_is_none_and_the_next_one_counts(time: TurnedT
     assert probe.most == 1
 
 
-def test_beats_that_were_missed_are_counted(time: TurnedTime) -> None:
-    with _beats(time, Told("quick", time)) as beats:
+def test_beats_that_were_missed_are_counted(passing: TurnedTime) -> None:
+    with _beats(passing, Told("quick", passing)) as beats:
         first = next(beats)
-        time.sleep(3.5 * BEAT)  # as a process that was stopped, or a machine that was suspended
+        passing.sleep(3.5 * BEAT)  # as a process that was stopped, or a machine that was suspended
         second, third = next(beats), next(beats)
     assert (first.beat, first.missed) == (0, 0)
     assert second.beat == second.missed + 1 == 4
@@ -132,25 +132,25 @@ def test_beats_that_were_missed_are_counted(time: TurnedTime) -> None:
     ],
 )
 def test_what_a_probe_raises_is_its_answer(
-    time: TurnedTime,
+    passing: TurnedTime,
     error: Exception,
     ok: bool | None,  # noqa: FBT001 - of a table
     text: str,
 ) -> None:
-    with _beats(time, Told("raises", time, error=error), Told("other", time)) as beats:
+    with _beats(passing, Told("raises", passing, error=error), Told("other", passing)) as beats:
         sample = next(beats)
     assert (sample.probes["store raises"].ok, sample.probes["store raises"].text) == (ok, text)
     assert sample.probes["store other"].ok is True
 
 
-def test_probes_are_closed_at_the_end_but_for_one_that_hangs(time: TurnedTime) -> None:
-    quick, hung = Told("quick", time), Told("hung", time, 3600)
-    with _beats(time, quick, hung) as beats:
+def test_probes_are_closed_at_the_end_but_for_one_that_hangs(passing: TurnedTime) -> None:
+    quick, hung = Told("quick", passing), Told("hung", passing, 3600)
+    with _beats(passing, quick, hung) as beats:
         next(beats)
-        began = time.now
+        began = passing.now
     assert quick.closed
     assert not hung.closed
-    assert time.now - began < 5
+    assert passing.now - began < 5
 
 
 @pytest.fixture
@@ -164,12 +164,12 @@ def command(profile: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture
 def here(
     command: list[str],
-    time: TurnedTime,
+    passing: TurnedTime,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Here:
     """Run that command in this process, on a time that passes at once."""
-    beats = partial(Beats, question=time.question, sleep=time.sleep)
+    beats = partial(Beats, question=passing.question, sleep=passing.sleep)
     monkeypatch.setattr("rollproof.monitoring.monitor.Beats", beats)
     # What is started beside this process must not be slowed down by it.
     monkeypatch.setattr("os.setpriority", lambda *_: None)

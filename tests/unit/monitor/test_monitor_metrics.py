@@ -1,26 +1,24 @@
-"""What Prometheus scrapes: by real HTTP, read by its own parser; what is unknown never reads as well."""
+"""What Prometheus scrapes, read by its own parser; what is unknown never reads as well."""
 
 from __future__ import annotations
 
-import http.client
 import math
-import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from rollproof.monitoring.monitor_metrics import MonitorMetrics, scraped
+from rollproof.monitoring.monitor_metrics import MonitorMetrics
 from rollproof.monitoring.samples import Probe, Sample, SampleWriter, samples_path
 from rollproof.monitoring.severity import Severity, Standing
 from rollproof.profile.profile import Target
 from tests.unit.made_samples import BEAT, requests, samples, value
 
 Labels = Mapping[str, str]
-SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -39,37 +37,13 @@ class Scraped:
         return number
 
 
-@pytest.fixture
-def port() -> Iterator[int]:
-    """A port that nobody else is given meanwhile; who asks for it by its number may listen there."""
-    with socket.socket() as held:
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        held.bind(("127.0.0.1", 0))
-        yield held.getsockname()[1]
-
-
-def _scrape(port: int, accept: str = "") -> Scraped:
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)) as connection:
-        connection.request("GET", "/metrics", headers={"Accept": accept} if accept else {})
-        answer = connection.getresponse()
-        assert answer.status == 200
-        text = answer.read().decode()
-    return Scraped(
-        [
-            (sample.name, sample.labels, sample.value)
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-        ]
-    )
-
-
 @dataclass(frozen=True)
 class Watched:
     """A target whose samples are written and shown as a monitor does it."""
 
     target: Target
     metrics: MonitorMetrics
-    port: int
+    registry: CollectorRegistry
 
     def show(self, shown: Sequence[Sample]) -> None:
         path = samples_path(self.target)
@@ -79,14 +53,21 @@ class Watched:
                 self.metrics.show(sample)
 
     def scrape(self) -> Scraped:
-        return _scrape(self.port)
+        text = generate_latest(self.registry).decode()
+        return Scraped(
+            [
+                (sample.name, sample.labels, sample.value)
+                for family in text_string_to_metric_families(text)
+                for sample in family.samples
+            ]
+        )
 
 
 @pytest.fixture
-def watched(target: Target, port: int) -> Iterator[Watched]:
-    metrics = MonitorMetrics(target)
-    with scraped(metrics, port):
-        yield Watched(target, metrics, port)
+def watched(target: Target) -> Watched:
+    metrics, registry = MonitorMetrics(target), CollectorRegistry()
+    registry.register(metrics)
+    return Watched(target, metrics, registry)
 
 
 def _samples(count: int = 1, **probes: Probe) -> list[Sample]:

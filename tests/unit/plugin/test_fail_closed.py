@@ -144,7 +144,8 @@ from pathlib import Path
 from rollproof.system.clock import Moment
 from rollproof.incident.incident import RollbackRecord, load_incident
 @pytest.mark.phase1
-def test_p1():
+def test_p1(clock):
+    clock.turn(1)
     (folder,) = Path("incidents").glob("*/incident.json")
     now = Moment.now()
     after = replace(now, since_boot=now.since_boot + 1)

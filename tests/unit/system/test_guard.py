@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import time
+import threading
 from pathlib import Path
 from urllib.parse import quote
 
@@ -66,7 +66,7 @@ def test_a_signal_ends_a_command_as_ctrl_c_does(
     def command() -> None:
         try:
             os.kill(os.getpid(), number)
-            time.sleep(60)
+            threading.Event().wait()
         finally:
             undone.append("undone")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
 from dataclasses import replace
 
@@ -41,19 +40,3 @@ def test_what_a_probe_says_is_no_order_to_the_terminal(as_json: bool) -> None:  
     View(stream, as_json=as_json).show(replace(sample, probes={"redis": probe}))
     assert not {"\x1b", "\x9b", "\u202e"} & {*stream.getvalue()}
     assert not as_json or json.loads(stream.getvalue())["probes"]["redis"]["text"] == said
-
-
-def test_a_reader_that_is_gone_ends_no_step() -> None:
-    reader, writer = os.pipe()
-    done = []
-    with os.fdopen(writer, "w") as stream:
-        with Progress(stream) as progress:
-            for name in ("stop", "restore"):
-                with progress.step(name):
-                    if name == "stop":
-                        os.close(reader)
-                    done.append(name)
-            progress.say("done")
-        # What could not be shown is not to be said again at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    assert done == ["stop", "restore"]

@@ -3,8 +3,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,8 +11,9 @@ from pydantic import SecretStr
 from rollproof.errors import ActionFailed, Unverifiable
 from rollproof.system import command
 from rollproof.system.command import Deadline, Ran, inherited, observed, run_command, run_program
-from tests.unit.processes import one_ctrl_c
+from rollproof.system.process import handled
 
+AGAIN_SECONDS = 0.5
 SECRET = "correct horse battery staple"  # noqa: S105 - what must not be seen
 
 
@@ -51,16 +50,16 @@ def test_a_secret_that_is_cut_by_the_tail_is_not_seen_in_part(monkeypatch: pytes
     assert ": ok" in str(caught.value)
 
 
-def test_the_deadline_ends_the_program_and_its_children(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    alive = tmp_path / "alive"
-    monkeypatch.setattr(command, "GRACE_SECONDS", 0.2)
-    with pytest.raises(Unverifiable, match=r"within 0\.3 s"):
-        run(f"trap '' TERM; (trap '' TERM; while :; do touch {alive}; sleep 0.05; done) & wait", 0.3)
-    alive.unlink(missing_ok=True)
-    time.sleep(0.3)
-    assert not alive.exists()
+def test_the_deadline_ends_the_program_and_its_children(tmp_path: Path) -> None:
+    """What is deaf to the first signal is killed: nothing of it holds the pipe any longer."""
+    os.mkfifo(tmp_path / "held")
+    reader = os.open(tmp_path / "held", os.O_RDONLY | os.O_NONBLOCK)
+    held = f"exec 3> {tmp_path / 'held'}; trap '' TERM"
+    with open(reader, "rb") as pipe:  # noqa: PTH123 - an open file
+        with pytest.raises(Unverifiable, match=r"within 0\.3 s"):
+            run(f"{held}; ({held}; exec sleep 3600) & wait; exec sleep 3600", 0.3)
+        os.set_blocking(reader, True)
+        assert pipe.read() == b""
 
 
 def test_a_file_is_read_and_another_written(tmp_path: Path) -> None:
@@ -139,36 +138,31 @@ def test_what_a_hook_of_git_sets_leads_no_program_elsewhere(monkeypatch: pytest.
 def test_ctrl_c_ends_the_program_and_its_children(tmp_path: Path, first: signal.Signals) -> None:
     """What is deaf to the first signal is killed; who has an end to make, makes it."""
     name = first.name.removeprefix("SIG")
-    deaf = "sh -c \"trap '' TERM INT; touch deaf; exec sleep 60\""
+    os.mkfifo(tmp_path / "ready")
+    os.mkfifo(tmp_path / "held")
+    deaf = "sh -c \"trap '' TERM INT; exec 3> held; echo > ready; exec sleep 3600\""
     # A shell may miss a signal that comes just before it waits.
     script = f"trap 'touch told; exit' {name}; {deaf} & while :; do sleep 0.1; done"
-    pid = tmp_path / "pid"
+    reader = os.open(tmp_path / "held", os.O_RDONLY | os.O_NONBLOCK)
+    pressed = threading.Event()
 
-    def interrupt(press: Callable[[], None]) -> None:
-        while not (tmp_path / "deaf").exists():
-            time.sleep(0.02)
-        time.sleep(0.5)  # on a busy machine the program may run before its start has returned
-        press()
+    def press_when_ready() -> None:
+        (tmp_path / "ready").read_text()
+        # On a busy machine the program may run before its start has returned: pressed until it is seen.
+        while not pressed.wait(AGAIN_SECONDS):
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
-    with one_ctrl_c() as press:
-        interrupting = threading.Thread(target=interrupt, args=[press])
-        interrupting.start()
+    def see(*_: object) -> None:
+        if not pressed.is_set():
+            pressed.set()
+            raise KeyboardInterrupt
+
+    pressing = threading.Thread(target=press_when_ready)
+    with open(reader, "rb") as pipe, handled(see, [signal.SIGINT]):  # noqa: PTH123 - an open file
+        pressing.start()
         with pytest.raises(KeyboardInterrupt):
-            ended(f"echo $$ > {pid}; {script}", tmp_path, inherited(), first=first, grace=20.0)
-        interrupting.join()
+            ended(script, tmp_path, inherited(), first=first, grace=60.0)
+        pressing.join()
+        os.set_blocking(reader, True)
+        assert pipe.read() == b"", "nothing of it holds the pipe any longer"
     assert (tmp_path / "told").exists()
-    group = int(pid.read_text())
-    while _runs(group):
-        time.sleep(0.02)
-
-
-def _runs(group: int) -> bool:
-    """Tell whether a process of the group runs: one that has ended waits until init collects it."""
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, _, its_group = stat.read_text().rpartition(")")[2].split()[:3]
-        except OSError:
-            continue
-        if int(its_group) == group and state != "Z":
-            return True
-    return False
