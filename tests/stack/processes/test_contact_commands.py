@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +24,7 @@ from tests.unit.clock import Clock
 from tests.unit.command_line import Ran
 from tests.unit.response.contacts_stand_in import reach
 from tests.unit.team_stand_in import PASSWORD, TOKEN, Channels
+from tests.waiting import until
 from tests.world.sandbox import SECRET, Sandbox
 
 ID = "fire-1"
@@ -225,11 +225,6 @@ def running(sandbox: Sandbox) -> Iterator[subprocess.Popen[str]]:
             yield process
         finally:
             process.kill()
-
-
-def until(holds: Callable[[], object]) -> None:
-    while not holds():
-        time.sleep(0.02)
 
 
 def test_a_clock_that_is_killed_goes_on_with_what_is_not_recorded(

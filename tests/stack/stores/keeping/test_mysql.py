@@ -151,7 +151,7 @@ def test_rows_that_are_written_meanwhile_do_not_spoil_a_backup(filled: Mysql, tm
     def write() -> None:
         with _user(filled) as connection:
             number = 100
-            while not stop.wait(0.005):
+            while not stop.is_set():
                 rows(connection, "INSERT INTO scratch_first.child VALUES (%s, NULL)", [number])
                 number += 1
 
