@@ -8,7 +8,6 @@ import io
 import json
 import random
 import shutil
-import subprocess
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -32,16 +31,6 @@ from tests.unit.clock import MADE, Clock, stopped
 from tests.unit.made_incident import MadeIncident
 
 IDENTITY = "one"
-
-
-def new_key(folder: Path, name: str = "key") -> Signing:
-    """Make an SSH key without a passphrase; the file of signers beside it has this one."""
-    key = folder / name
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
-    public = key.with_suffix(".pub").read_text().split()[:2]
-    signers = folder / f"{name}.signers"
-    signers.write_text(f"ada@example.org {' '.join(public)}\n")
-    return Signing(key=key, allowed_signers=signers)
 
 
 def whole_incident(

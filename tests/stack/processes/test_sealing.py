@@ -28,7 +28,6 @@ from rollproof.verdict import Verdict
 from tests.unit.sealed_record import (
     SealedRecord,
     edits,
-    new_key,
     packed,
     sealed_again,
     unpacked,
@@ -36,6 +35,16 @@ from tests.unit.sealed_record import (
 )
 
 _UNSIGNED = Signing()
+
+
+def new_key(folder: Path, name: str = "key") -> Signing:
+    """Make an SSH key without a passphrase; the file of signers beside it has this one."""
+    key = folder / name
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    public = key.with_suffix(".pub").read_text().split()[:2]
+    signers = folder / f"{name}.signers"
+    signers.write_text(f"ada@example.org {' '.join(public)}\n")
+    return Signing(key=key, allowed_signers=signers)
 
 
 @pytest.fixture(scope="module")
