@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 
@@ -23,25 +24,34 @@ def test_writing_records_changes_no_schema(subject: Subject, content: Reader) ->
     assert content.schemas() == schemas
 
 
+@dataclass
+class Defined:
+    """A store with what the changes of schemas change: each is made after those before it."""
+
+    subject: Subject
+    content: Reader
+    latest: object = None
+
+    def read(self) -> object:
+        """Return everything that a change may show in."""
+        contents = {name: whole(self.content, name) for name in self.subject.defined}
+        return self.content.schemas(), contents
+
+
 @pytest.fixture(scope="module")
-def defined(subject: Subject) -> Iterator[Subject]:
-    """The store with what the changes of schemas change: each is made after those before it."""
+def defined(subject: Subject, content: Reader) -> Iterator[Defined]:
     try:
         subject.define()
-        yield subject
+        made = Defined(subject, content)
+        made.latest = made.read()
+        assert made.read() == made.latest
+        yield made
     finally:
         subject.undefine()
 
 
-def _everything(subject: Subject, content: Reader) -> object:
-    return content.schemas(), {name: whole(content, name) for name in subject.defined}
-
-
-def test_every_change_of_a_schema_is_seen(
-    defined: Subject, content: Reader, before: Reading, schema_change: str
-) -> None:
-    schemas = _everything(defined, content)
-    assert _everything(defined, content) == schemas
-    defined.schema_changes[schema_change](defined)
-    assert _everything(defined, content) != schemas
-    assert whole(content, defined.full) == before.digests[0]
+def test_every_change_of_a_schema_is_seen(defined: Defined, before: Reading, schema_change: str) -> None:
+    defined.subject.schema_changes[schema_change](defined.subject)
+    earlier, defined.latest = defined.latest, defined.read()
+    assert defined.latest != earlier
+    assert whole(defined.content, defined.subject.full) == before.digests[0]
