@@ -8,6 +8,8 @@ import re
 import subprocess
 from typing import Any
 
+import pytest
+
 from reports.html.html import render
 from rollproof.errors import ExitCode
 from rollproof.profile.profile import load_target
@@ -31,6 +33,7 @@ allowed_signers = "signers"
 """
 
 
+@pytest.mark.long(minutes=0.2)
 def test_the_report_holds_the_latest_result_of_each_check(recorded: Apart) -> None:
     recorded.checks(test_checks=CHECKS)
     recorded.run("-k", "running or health")

@@ -32,6 +32,7 @@ def test_next(): pass
 """
 
 
+@pytest.mark.long(minutes=0.2)
 def test_workers_share_one_phase_and_no_more(recorded: Apart) -> None:
     recorded.checks(
         **{
