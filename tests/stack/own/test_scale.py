@@ -33,6 +33,7 @@ from rollproof.stores.snapshot import Snapshot
 from staging.stack.stack import Stack
 from tests.conftest import PROFILE, ROOT
 from tests.dask_cluster import DaskCluster
+from tests.running.cut import VARIANT
 from tests.stack.mysql_server import MysqlServer, mariadb_server
 from tests.stack.postgresql_server import PostgresqlServer, postgresql_server
 from tests.stack.scratch_stores import SECRET
@@ -85,7 +86,7 @@ operator = {{user = "nobody", password = {{env = "NOT_SET"}}}}
 """
 
 
-@pytest.fixture(params=["mysql", "postgresql"])
+@pytest.fixture(params=[pytest.param("mysql", marks=VARIANT), "postgresql"])
 def place(request: pytest.FixtureRequest, stack: Stack, tmp_path: Path) -> Iterator[Place]:
     with ExitStack() as opened:
         server: MysqlServer | PostgresqlServer
@@ -140,6 +141,7 @@ def test_digests_by_workers_are_those_of_the_reader_and_what_differs_is_named(
 
 
 @pytest.mark.parametrize("place", ["postgresql"], indirect=True)
+@pytest.mark.long(minutes=0.5)
 def test_phase_4_says_how_workers_have_read_and_is_broken_without_them(place: Place, tmp_path: Path) -> None:
     theirs = tmp_path / "workers.toml"
     theirs.write_text(place.workers_profile, encoding="utf-8")

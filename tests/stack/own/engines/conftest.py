@@ -13,6 +13,7 @@ from rollproof.engines.engine import Container, ContainerEngine
 from rollproof.engines.factory import open_engine
 from rollproof.profile.profile import Engine
 from staging.stack.slot import first_slot
+from tests.running.cut import VARIANT
 from tests.stack.swarm import NODES, docker, make_images, two_nodes
 
 SECONDS = 60.0
@@ -67,7 +68,7 @@ class Deployed:
         self.control.recreate(images, deadline=SECONDS, replicas=replicas)
 
 
-@pytest.fixture(scope="module", params=["compose", "swarm"])
+@pytest.fixture(scope="module", params=["compose", pytest.param("swarm", marks=VARIANT)])
 def deployed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     folder = tmp_path_factory.mktemp(request.param)
     file = folder / "compose.yaml"

@@ -16,6 +16,8 @@ from tests.stack.own.engines.conftest import REPLICAS, SECONDS, Deployed
 from tests.waiting import until
 
 KEY = ConfigurationKey(bytes(32))
+# Longer than the re-creation itself takes on a busy machine.
+NEVER_HEALTHY_SECONDS = 30.0
 
 
 @pytest.fixture(autouse=True)
@@ -91,7 +93,9 @@ def test_a_service_that_never_becomes_healthy_fails(deployed: Deployed) -> None:
     deployed.profile.files[0].write_text(text.replace('"!", -e, /sick', "-e, /sick"))
     try:
         with pytest.raises(ActionFailed, match="api"):
-            deployed.control.recreate({"api": deployed.images[0]}, deadline=5, replicas={"api": 2})
+            deployed.control.recreate(
+                {"api": deployed.images[0]}, deadline=NEVER_HEALTHY_SECONDS, replicas={"api": 2}
+            )
     finally:
         deployed.profile.files[0].write_text(text)
 
