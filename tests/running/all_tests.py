@@ -70,9 +70,9 @@ def lanes_of(share: Share | None, arguments: Sequence[str]) -> list[list[Part]]:
         [
             part("unit", "-n", "2", *many, background=True),
             part("stack/processes", background=True),
-            part("stack/own", require),
+            part("stack/own", require, background=True),
         ],
-        [part("stack/stores", require, *BY_STORE)],
+        [part("stack/stores", require, *BY_STORE, background=True)],
         [part("stack/target", require)],
     ]
 

@@ -15,7 +15,7 @@ from rollproof.system.command import end_group
 from staging.processes import GRACE_SECONDS
 from tests.conftest import ROOT
 
-# Below the priority of stacks and their tests: those mostly wait, and must run when they can.
+# Below the priority of the tests of the stack: those are the last to end, and mostly wait.
 NICENESS = 5
 LAST_LINES = 60
 _SHARE = re.compile(r"\[ *(\d+%)\]")
