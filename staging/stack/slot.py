@@ -33,6 +33,11 @@ class Slot:
     number: int = 1
 
     @property
+    def next(self) -> Slot:
+        """The slot behind this one; behind the last is the first."""
+        return Slot(self.number % SLOTS + 1)
+
+    @property
     def project(self) -> str:
         """The compose project, and the namespace of the application's images."""
         return PROJECT if self.number == 1 else f"{PROJECT}-{self.number}"

@@ -13,7 +13,6 @@ from staging.engine import undisturbed
 from staging.releases.deployment import bring_up_application
 from staging.releases.release_repository import create_repository
 from staging.stack.fresh_stacks import fresh_stacks
-from staging.stack.slot import Slot, first_slot
 from staging.stack.stack import Stack
 from tests.conftest import ROOT
 from tests.running.cut import Share
@@ -38,7 +37,8 @@ def run(arguments: Sequence[str], *, every: bool, part: str | None) -> int:
         with _stopped(computing):
             computing[0].runs()
             # The contracts of stores fill and damage servers of their own: no check of the stack sees it.
-            stack, stores = Stack(ROOT), Stack(ROOT, Slot(first_slot() + 1))
+            stack = Stack(ROOT)
+            stores = Stack(ROOT, stack.slot.next)
             with fresh_stacks([stack, stores], progress):
                 # The profile of the stores names the application's files, too.
                 create_repository(stores.state.application, stores.shape)

@@ -45,8 +45,8 @@ together = ["mysql"]
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    # In the slot behind that of the other tests.
-    stack = Stack(ROOT, Slot(first_slot() + 1), wanted=Shape.STRANGER)
+    # In the slot behind those of the other tests.
+    stack = Stack(ROOT, Slot(first_slot()).next.next, wanted=Shape.STRANGER)
     with Progress() as progress, fresh_stacks([stack], progress):
         bring_up_application(stack, progress, SCALE)
         yield stack

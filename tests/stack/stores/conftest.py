@@ -7,7 +7,6 @@ import re
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from staging.stack.slot import Slot
 from staging.stack.stack import Stack
 from tests.conftest import ROOT
 
@@ -34,7 +33,7 @@ class ByStore(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
 @pytest.fixture(scope="session")
 def stack(stack: Stack) -> Stack:
     """The stores of the slot behind the stack's; where that is not up, those of the stack."""
-    beside = Stack(ROOT, Slot(stack.slot.number + 1))
+    beside = Stack(ROOT, stack.slot.next)
     beside.prepare()
     return beside if beside.services.used() else stack
 
