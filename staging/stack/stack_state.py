@@ -9,6 +9,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from rollproof.system.files import write_whole
 from staging.stack.shape import Shape
 from staging.stack.slot import Slot
 
@@ -82,17 +83,15 @@ class State:
             _write_private(channel, address)
         if self.slot != Slot() or self.shape is Shape.SWARM:
             text = self.slot.profile_text(self.root, self.shape)
-            self.slot.profile(self.root, self.shape).write_text(text, encoding="utf-8")
-        trusted = trusted_certificates()
-        if not self.certificates.exists() or self.certificates.read_bytes() != trusted:
-            self.certificates.write_bytes(trusted)
+            _renew(self.slot.profile(self.root, self.shape), text.encode())
+        _renew(self.certificates, trusted_certificates())
         settings = {
             "STAGING_STATE": self.folder,
             "APPLICATION_DIR": self.application,
             "CA_BUNDLE": self.certificates,
             **self.slot.settings,
         }
-        self.environment.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+        _renew(self.environment, "".join(f"{name}={value}\n" for name, value in settings.items()).encode())
 
 
 def trusted_certificates() -> bytes:
@@ -100,6 +99,12 @@ def trusted_certificates() -> bytes:
     named = os.environ.get("PIP_CERT") or os.environ.get("SSL_CERT_FILE")
     path = Path(named) if named else SYSTEM_CERTIFICATES
     return path.read_bytes() if path.is_file() else b""
+
+
+def _renew(path: Path, content: bytes) -> None:
+    """Write a file unless it has that content; a process that reads it meanwhile sees it whole."""
+    if not path.exists() or path.read_bytes() != content:
+        write_whole(path, content, mode=0o644)
 
 
 def _write_private(path: Path, content: str) -> None:
