@@ -21,7 +21,7 @@ from rollproof.sealing.seal import Sealing
 from tests.conftest import write_profile
 from tests.rehearsals import ALTERED, ENDED_WELL, LOST, OLD_CODE, age_rehearsal, record_rehearsal
 from tests.unit.gate.asked import judged
-from tests.world.sandbox import git
+from tests.world.git import git
 
 CHECKS = {name: check for name, check in vars(step5).items() if name.startswith("test_")}
 

@@ -18,7 +18,7 @@ from rollproof.incident.rehearsals import BEGAN, ENDED
 from rollproof.incident.reopening import closed_gates_for, read_reopenings
 from rollproof.record_names import UNFINISHED
 from tests.unit.rolled_back import CAUSE, MIGRATION_FILE, RolledBack, commit, roll_back
-from tests.world.sandbox import git
+from tests.world.git import git
 
 
 def _green(rolled: RolledBack, migration: str) -> str:

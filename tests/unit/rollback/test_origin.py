@@ -13,7 +13,8 @@ from rollproof.incident.journal_steps import Step, StepId
 from rollproof.incident.rollbacks import ROLLBACK_BEGAN, rollback_in
 from rollproof.planning.plan import plan_database, plan_emergency
 from rollproof.planning.unfinished import read_unfinished
-from tests.world.sandbox import Deployed, Sandbox, git
+from tests.world.git import git
+from tests.world.sandbox import Deployed, Sandbox
 
 
 def _recorded(incident: Incident) -> Origin | None:

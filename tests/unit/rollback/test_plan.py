@@ -22,7 +22,8 @@ from rollproof.planning.plan import (
 from rollproof.planning.unfinished import Unfinished
 from rollproof.profile.sections import Place, Reference
 from tests.world.baseline import save_baseline
-from tests.world.sandbox import Sandbox, back_up, facts, git
+from tests.world.git import git
+from tests.world.sandbox import Sandbox, back_up, facts
 
 
 def _plans(sandbox: Sandbox) -> list[Plan]:
