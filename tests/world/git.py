@@ -226,13 +226,16 @@ def _status(repository: Repository, _: list[str], __: list[str]) -> str:
 
 
 def _ls_files(repository: Repository, _: list[str], words: list[str]) -> str:
-    """Return untracked files; a folder without anything tracked is one name."""
+    """Return untracked files; a folder without anything tracked is one name, and so is an empty one."""
     found, places = dict[str, None](), [Path(word) for word in words] or [repository.folder]
-    for name in repository.there().keys() - repository.index.keys():
-        if any((repository.folder / name).is_relative_to(place) for place in places):
+    folders = [path for path in repository.folder.rglob("*") if path.is_dir() and ".git" not in path.parts]
+    empty = {f"{path.relative_to(repository.folder)}/" for path in folders if not any(path.iterdir())}
+    for name in empty | (repository.there().keys() - repository.index.keys()):
+        for place in places:
             above = [f"{one}/" for one in reversed(Path(name).parents[:-1])]
-            whole = (one for one in above if not any(other.startswith(one) for other in repository.index))
-            found[next(whole, name)] = None
+            below = [one for one in (*above, name) if (repository.folder / one).is_relative_to(place)]
+            whole = (one for one in below if not any(other.startswith(one) for other in repository.index))
+            found |= dict.fromkeys([next(whole, name)] if below else [])
     return _listed(sorted(found))
 
 

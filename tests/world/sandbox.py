@@ -295,13 +295,7 @@ def _sandbox(folder: Path, releases: Releases) -> Sandbox:
     keepers = {name: WordStore(name, kind) for name, kind in STORES.items()}
     clients = {name: StandInClients() for name in STORES}
     return Sandbox(
-        folder,
-        profile,
-        load_target(profile),
-        releases.commit,
-        releases.bad,
-        keepers=keepers,
-        clients=clients,
+        folder, profile, load_target(profile), releases.commit, releases.bad, keepers=keepers, clients=clients
     )
 
 

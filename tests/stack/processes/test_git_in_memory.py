@@ -62,11 +62,12 @@ def _asked(folder: Path, commits: list[str], git: Git) -> list[object]:
         git(folder, "log", "-1", "--format=%s", second),
         git(folder, "rev-parse", f"{third}^{{tree}}") == git(folder, "rev-parse", f"{copy}^{{tree}}"),
     ]
-    (folder / "new").mkdir()
+    (folder / "new" / "empty").mkdir(parents=True)
     (folder / "new" / "file").write_text("of nobody")
     (folder / "below" / "b.sql").write_text("edited")
     copy_of_it = read_working_copy(folder)
     answers += [copy_of_it.changed, copy_of_it.untracked, unknown_to_git(folder, folder / "new")]
+    answers += [unknown_to_git(folder, folder / name) for name in ("new/empty", "below", "c.sql")]
     with checked_out(folder, third) as tree:
         answers.append({str(file.relative_to(tree)): file.read_text() for file in tree.rglob("*.sql")})
     (folder / "c.sql").unlink()

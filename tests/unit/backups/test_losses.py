@@ -201,31 +201,6 @@ def test_a_collection_that_cannot_be_read_does_not_hide_its_neighbours(sandbox: 
     view.__exit__.assert_called_once()
 
 
-def test_what_was_written_to_a_collection_that_cannot_be_read_is_not_known_and_its_neighbours_is(
-    sandbox: Sandbox, plan: Plan
-) -> None:
-    class Half(WordReader):
-        def collections(self) -> list[str]:
-            return ["unread", "words"]
-
-        def divide(self, collection: str, records: int) -> tuple[str, ...]:
-            if collection == "unread":
-                raise Unverifiable(what="b", expected="records", observed="none", source="s", hint="h")
-            return super().divide(collection, records)
-
-    assert plan.backup is not None
-    (found,) = written_since(
-        sandbox.target,
-        sandbox.engine,
-        plan.backup,
-        ["mysql"],
-        lambda name, *_, **__: Half(sandbox.keepers[name]),
-    ).values()
-    assert str(found) == (
-        "0 new, 1 changed, 0 deleted; unread not known: b: expected records, observed none (from s)"
-    )
-
-
 @pytest.mark.parametrize("text", ["{}", None])
 def test_a_window_that_was_changed_is_unknown_and_leaves_nothing_stopped(
     sandbox: Sandbox, incident: Incident, plan: Plan, text: str | None
@@ -345,17 +320,6 @@ def test_only_stores_that_may_have_been_written_to_are_kept_again(
     }
     assert copies["02"]["redis"]["order"] == "of a user, between"
     assert set(_exported(incident, "redis", f"{LOST_WINDOW}-2")) == {"order"}
-
-
-def test_what_the_first_run_could_not_read_stays_unknown_after_a_second(
-    sandbox: Sandbox, incident: Incident, plan: Plan
-) -> None:
-    store = sandbox.keepers["mysql"]
-    store.dead = True
-    _killed_once(sandbox, incident, plan)
-    assert not store.dead
-    with pytest.raises(RecordsUnknown):
-        sandbox.run(plan, incident)
 
 
 def test_what_was_written_since_the_restore_is_not_restored_over(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +13,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from rollproof.baseline.facts import (
-    Facts,
-    RecordedCollection,
-    RecordedContent,
-)
+from rollproof.baseline.facts import Facts, RecordedCollection, RecordedContent
 from rollproof.baseline.folder import MANIFEST, BaselineDraft, load_baseline, read_facts
 from rollproof.errors import Unverifiable
 from rollproof.stores.contract import Digest, Neighbours, RecordHash
@@ -125,13 +120,6 @@ def test_current_is_the_last_one(folder: Path) -> None:
     assert load_baseline(folder, "staging").id == folder.name
 
 
-def test_its_facts_are_read_without_the_records(folder: Path) -> None:
-    """They are gigabytes, of each baseline that is looked at to find the one of a commit."""
-    shutil.rmtree(folder / "records")
-    assert read_facts(folder, "staging").commit == FACTS.commit
-    refusal(folder)
-
-
 @pytest.mark.parametrize("name", [MANIFEST, "facts.json", "content/mysql.json", SNAPSHOT])
 def test_a_changed_cut_or_missing_file_is_refused(folder: Path, name: str) -> None:
     path = folder / name
@@ -148,10 +136,6 @@ def test_a_changed_cut_or_missing_file_is_refused(folder: Path, name: str) -> No
 
 def test_another_target_is_refused(folder: Path) -> None:
     assert "expected target production, observed staging" in refusal(folder, target="production")
-
-
-def test_no_baseline_at_all(tmp_path: Path) -> None:
-    assert "rollproof capture" in refusal(tmp_path / "current")
 
 
 def _moved_and_linked(name: str) -> Damage:

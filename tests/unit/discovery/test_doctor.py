@@ -8,10 +8,14 @@ from typing import Any
 
 import pytest
 
+from rollproof.doctor.every_need import every_need
 from rollproof.doctor.examination import Examination, Line, Need, NeedState, Wrong, examine
+from rollproof.engines.compose import ComposeEngine
 from rollproof.errors import ActionFailed, ExitCode, Mismatch, Unverifiable
 from rollproof.stores.contract import Untold
 from rollproof.system.clock import Moment
+from tests.world.containers import container
+from tests.world.sandbox import Sandbox, stand_in
 
 FAR = 60.0
 SIDES: dict[str, Any] = {"what": "w", "expected": "good", "observed": "bad", "source": "s", "hint": "mend it"}
@@ -83,3 +87,15 @@ def test_an_error_tells_the_state(error: Exception, state: NeedState) -> None:
 )
 def test_the_exit_code(found: list[NeedState], code: ExitCode) -> None:
     assert page(*(Line("a", state, "") for state in found)).code is code
+
+
+def test_services_that_are_not_well_or_not_there_are_wrong(sandbox: Sandbox) -> None:
+    engine = stand_in(ComposeEngine)
+    there = {name: (container(f"{name}-1", health="healthy"),) for name in sandbox.target.services}
+    engine.containers.return_value = there
+    (services,) = (need for need in every_need(sandbox.target, engine) if need.name == "services")
+    services.ask()
+    there["backend"] = (container("backend-1", health="unhealthy"),)
+    del there["worker"]
+    with pytest.raises(ActionFailed, match=r"(?=.*backend: unhealthy)(?=.*worker: no container)"):
+        services.ask()

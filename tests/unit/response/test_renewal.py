@@ -141,21 +141,12 @@ def test_the_gates_page_of_a_killed_run_is_made_and_promotes_nothing(made: MadeI
     assert "The record of the run cannot be read" in page.read_text()
 
 
-# A target's name becomes a part of the name of a file beside the folder.
-STARTED = '{"wall": "2026-01-01T00:00:00+00:00", "since_boot": 1.0, "boot": "b"}'
-ELSEWHERE = f'{{"target": "../../elsewhere", "started": {STARTED}}}'.encode()
-UNREADABLE = [None, b"", b"{", b"[]", b'{"target": "x"}', b"\xff", ELSEWHERE]
-
-
-@pytest.mark.parametrize("content", UNREADABLE)
-def test_a_folder_without_a_readable_incident_is_a_problem(tmp_path: Path, content: bytes | None) -> None:
-    if content is not None:
-        (tmp_path / "incident.json").write_bytes(content)
-
-    said = report(tmp_path, code=ExitCode.USAGE)
-
-    assert "incident: expected a readable incident.json" in said
-    assert [path.name for path in tmp_path.iterdir()] == ([] if content is None else ["incident.json"])
+def test_a_target_whose_name_leads_elsewhere_is_a_problem(tmp_path: Path) -> None:
+    """It becomes a part of the name of a file beside the folder."""
+    started = '{"wall": "2026-01-01T00:00:00+00:00", "since_boot": 1.0, "boot": "b"}'
+    (tmp_path / "incident.json").write_text(f'{{"target": "../../elsewhere", "started": {started}}}')
+    assert "incident: expected a readable incident.json" in report(tmp_path, code=ExitCode.USAGE)
+    assert [path.name for path in tmp_path.iterdir()] == ["incident.json"]
 
 
 @pytest.mark.usefixtures("rendered")

@@ -58,10 +58,7 @@ def test_a_damaged_record_of_another_day_stops_no_rollback(
     )
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["{", json.dumps({"target": "sandbox", "stores": {"mysql": None}})],
-)
+@pytest.mark.parametrize("text", ["{", json.dumps({"target": "sandbox", "stores": {"mysql": None}})])
 def test_a_damaged_backup_set_is_none(sandbox: Sandbox, text: str) -> None:
     backups, name = sandbox.target.folders.backups, sandbox.target.name
     (good,) = backups.glob("*/set.json")

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 
-from reports.answers.outline import cautions
 from rollproof.baseline.known_good import baseline_of
 from rollproof.errors import ActionFailed, UsageProblem
 from rollproof.incident.incident import Origin
@@ -20,7 +19,6 @@ from rollproof.planning.plan import (
     plan_unfinished,
 )
 from rollproof.planning.unfinished import Unfinished
-from rollproof.profile.sections import Place, Reference
 from tests.world.baseline import save_baseline
 from tests.world.git import git
 from tests.world.sandbox import Sandbox, back_up, facts
@@ -34,18 +32,6 @@ def _plans(sandbox: Sandbox) -> list[Plan]:
         plan_full(target, commit[:8]),
         plan_emergency(target, commit[:8]),
     ]
-
-
-def test_a_reference_of_which_one_side_goes_back_is_a_caution(sandbox: Sandbox) -> None:
-    reference = Reference(
-        referencing=Place(store="redis", collection="words", fields=("x",)),
-        referenced=Place(store="mysql", collection="words", fields=("y",)),
-    )
-    target = sandbox.target.model_copy(update={"references": {"r": reference}})
-    for store, other in (("mysql", "redis"), ("redis", "mysql")):
-        (said,) = cautions(target, plan_database(target, store), sandbox.commit)
-        assert said.startswith(f"reference r: {store} goes back and {other} stays")
-    assert not [*cautions(target, plan_emergency(target, sandbox.commit), sandbox.commit)]
 
 
 def _deploy(sandbox: Sandbox, compose_file: str) -> Origin:
@@ -94,9 +80,7 @@ def test_each_that_had_ended_is_made_again_also_on_an_image_of_its_own(sandbox: 
     known, own = facts(wished), f"sha256:{'e' * 64}"
     ended = replace(known.containers[0], service="converter", image_id=own, completed=True)
     more = (ended, replace(ended, service="database-server"), replace(ended, service="of-no-file"))
-    sandbox.save(
-        replace(known, containers=(*known.containers, *more)),
-    )
+    sandbox.save(replace(known, containers=(*known.containers, *more)))
     assert plan_full(sandbox.target, wished).completing == {"converter": own}
 
 

@@ -79,9 +79,3 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_verify_is_pytest(typed: list[str], rest: list[str]) -> None:
     ours = [f"--rootdir={ROOT}", f"--config-file={ROOT / 'pyproject.toml'}", "-p", "rollproof.plugin"]
     assert pytest_words(typed) == [*ours, *rest]
-
-
-def test_a_phase_is_a_phase_though_a_file_has_its_name(elsewhere: Path) -> None:
-    (elsewhere / "phase1").mkdir()
-    (elsewhere / "test_mine.py").touch()
-    assert pytest_words(["phase1", "test_mine.py"])[-3:] == ["-m", "phase1", "test_mine.py"]
