@@ -126,7 +126,7 @@ def answer(command: Sequence[str]) -> str:
     commits = {one: Commit(**commit) for one, commit in state.pop("commits").items()}
     repository = Repository(**{**state, "commits": commits, "folder": folder})
     options = [word for word in arguments if word.startswith("-") and word != "--"]
-    plain = [word.removeprefix(":(literal)") for word in arguments if not word.startswith("-")]
+    plain = [word for word in arguments if not word.startswith("-")]
     said = _COMMANDS[name](repository, options, plain)
     repository.save()
     return said
@@ -144,7 +144,7 @@ def _write(folder: Path, tree: Tree) -> None:
         (folder / name).write_bytes(content.encode("latin-1"))
 
 
-def _listed(names: Iterator[str] | Sequence[str]) -> str:
+def _listed(names: Sequence[str]) -> str:
     """Return names as `-z` separates them."""
     return "".join(f"{name}\0" for name in names)
 
@@ -199,19 +199,11 @@ def _cherry_pick(repository: Repository, _: list[str], words: list[str]) -> str:
     return ""
 
 
-def _log(repository: Repository, _: list[str], words: list[str]) -> str:
-    return repository.commits[repository.resolve(words[-1])].message
-
-
-def _diff(repository: Repository, options: list[str], words: list[str]) -> str:
-    if "--name-only" in options:
-        tree, below = repository.tree(words[0]), words[1:]
-        names = (name for name, content in tree.items() if repository.content(name) != content)
-        return _listed([name for name in names if any(Path(name).is_relative_to(one) for one in below)])
+def _diff(repository: Repository, _: list[str], words: list[str]) -> str:
     changed = _changes(*map(repository.tree, words))
     status = {(True, False): "D", (False, True): "A", (True, True): "M"}
-    return "".join(
-        f"{status[old is not None, new is not None]}\0{name}\0" for name, (old, new) in changed.items()
+    return _listed(
+        [f"{status[old is not None, new is not None]}\0{name}" for name, (old, new) in changed.items()]
     )
 
 
@@ -254,17 +246,10 @@ def _cat_file(repository: Repository, _: list[str], words: list[str]) -> str:
     return repository.tree(commit)[name]
 
 
-def _for_each_ref(repository: Repository, _: list[str], __: list[str]) -> str:
-    return repository.stash
-
-
-def _stash(repository: Repository, _: list[str], words: list[str]) -> str:
-    paths = words[1:]
-    kept = {name: repository.content(name) or "" for name in paths or repository.changed()}
-    for name in paths:
-        (repository.folder / name).unlink()
-    _write(repository.folder, {name: repository.index[name] for name in kept.keys() - {*paths}})
-    if kept:
+def _stash(repository: Repository, _: list[str], __: list[str]) -> str:
+    if changed := repository.changed():
+        kept = {name: repository.content(name) or "" for name in changed}
+        _write(repository.folder, {name: repository.index[name] for name in changed})
         repository.stash = repository.add([repository.head], "stash", kept)
     return ""
 
@@ -278,8 +263,8 @@ _COMMANDS: Mapping[str, Callable[[Repository, list[str], list[str]], str]] = {
     "commit": _commit,
     "diff": _diff,
     "diff-tree": _diff_tree,
-    "for-each-ref": _for_each_ref,
-    "log": _log,
+    "for-each-ref": lambda repository, _, __: repository.stash,
+    "log": lambda repository, _, words: repository.commits[repository.resolve(words[-1])].message,
     "ls-files": _ls_files,
     "read-tree": _read_tree,
     "rev-list": _rev_list,

@@ -119,10 +119,6 @@ def compared(profile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return run
 
 
-def wrong(verdict: Verdict) -> Finding:
-    return Finding("redis", "0:token:*", verdict, f"missing 2 (token:{JWT}, s3cret-of-the-canary)")
-
-
 @pytest.mark.parametrize(
     ("verdict", "code"),
     [
@@ -138,7 +134,7 @@ def test_programs_get_each_finding(
     verdict: Verdict,
     code: ExitCode,
 ) -> None:
-    finding = wrong(verdict)
+    finding = Finding("redis", "0:token:*", verdict, f"missing 2 (token:{JWT}, s3cret-of-the-canary)")
     assert compared([finding], "--json") is code
     redacted = replace(finding, text="missing 2 (token:[redacted], [redacted])")
     assert read_document(*capsys.readouterr(), code).result == Comparison(
@@ -146,13 +142,9 @@ def test_programs_get_each_finding(
     )
 
 
-def of_buckets(target: Target) -> Target:
-    """Return `target` with a store that keeps versions in the place of its Redis."""
-    return target.model_copy(update={"stores": {"redis": section("s3")}})
-
-
 def test_a_capture_reads_all_that_was_counted(target: Target, tmp_path: Path) -> None:
-    target = of_buckets(target)
+    # Of a store that keeps versions.
+    target = target.model_copy(update={"stores": {"redis": section("s3")}})
     content = Content("redis", {**BOTH, "versions a": RECORDS, "view c": []}, hidden=frozenset("b"))
     opened = opener(content)
     with pytest.raises(ActionFailed, match="no schema of b"):

@@ -271,18 +271,11 @@ def test_new_records_may_be_nearer_where_more_may_come(
     assert not same_neighbours(recorded, found, "exact")
 
 
-PEOPLE = (
-    MYSQL
-    + """
-policy = {"talks" = "changes", "notes" = "changes", "log" = "grows"}
-touched = {"talks" = "at"}
-"""
-)
-
-
 @pytest.fixture
 def store(tmp_path: Path) -> StoreProfile:
-    return load_target(write_profile(tmp_path, PEOPLE)).stores["mysql"]
+    policy = '{"talks" = "changes", "notes" = "changes", "log" = "grows"}'
+    more = f'{MYSQL}policy = {policy}\ntouched = {{"talks" = "at"}}\n'
+    return load_target(write_profile(tmp_path, more)).stores["mysql"]
 
 
 def talk(key: str, at: int | None = 1, text: int = 1) -> RecordHash:

@@ -15,7 +15,6 @@ from rollproof.errors import ExitCode, Unverifiable, UsageProblem
 from rollproof.incident.incident import new_incident
 from rollproof.planning.plan import plan_database
 from rollproof.planning.unfinished import Unfinished
-from rollproof.profile.profile import Target
 from tests.unit.command_line import Ran
 from tests.world.sandbox import Sandbox
 
@@ -26,11 +25,6 @@ def captured_on(sandbox: Sandbox, engine: str) -> None:
     """Make a baseline the current one that was captured on `engine`."""
     facts = replace(current_baseline(sandbox.target).facts, surroundings=Surroundings("0", engine=engine))
     sandbox.save(facts)
-
-
-def pinned(target: Target, engine: str) -> Target:
-    """Return `target` with a profile that names its engine."""
-    return target.model_copy(update={"engine": target.engine.model_copy(update={"id": engine or None})})
 
 
 @pytest.mark.parametrize(
@@ -57,7 +51,8 @@ def test_who_works_on_another_engine_is_refused(
     older = current_baseline(sandbox.target)
     captured_on(sandbox, newest)
     sandbox.engine.id.return_value = now
-    target = pinned(sandbox.target, pin)
+    named = sandbox.target.engine.model_copy(update={"id": pin or None})
+    target = sandbox.target.model_copy(update={"engine": named})
     assert match_engine(target, sandbox.engine, older).known == known
     if known in {"", now}:
         assert require_engine(target, sandbox.engine, older) == ""

@@ -56,14 +56,6 @@ def _slow(_: int) -> Probes:
     return {"page": value(9000), "containers": value(1, ok=False, services=("backend",))}
 
 
-def _sick(_: int) -> Probes:
-    return {"health": value(20, ok=False)}
-
-
-def _well(_: int) -> Probes:
-    return {}
-
-
 def _incident(said: str) -> Path:
     return Path(next(line for line in said.splitlines() if line.startswith("incident: "))[10:])
 
@@ -225,14 +217,14 @@ def test_it_investigates_what_is_not_critical_and_decides_by_what_it_is_then(
     waited.clear()
     clock.turn(3600)
     _monitored(target, _slow)
-    then = _well
+    then = lambda _: {}  # noqa: E731
     said = run("respond")
     assert sum(waited) == pytest.approx(seconds)
     assert "response: continue monitoring" in said
     # A figure that is bad for a moment just then does not go on; one that becomes critical may.
     for last, ending, code in (
         (_slow, "continue monitoring", ExitCode.VERIFIED),
-        (_sick, "manual intervention", ExitCode.FAILED),
+        (lambda _: {"health": value(20, ok=False)}, "manual intervention", ExitCode.FAILED),
     ):
         waited.clear()
         clock.turn(3600)
@@ -325,29 +317,20 @@ def _held(run: Ran) -> None:
     new_incident(target.folders.incidents, target.name).write_rollback(record)
 
 
-def _protected(run: Ran) -> None:
-    run.monkeypatch.setenv("ROLLPROOF_PROTECTED", "true")
-
-
-def _over_budget(run: Ran) -> None:
-    run.monkeypatch.setenv("ROLLPROOF_ROLLBACK_SECONDS", "1")
-
-
-ALLOWED = [
-    (_held, "--again", "hold_seconds of the profile", {"again": True}, False),
-    (_protected, "--confirm=sandbox", "add --confirm sandbox", {"confirm": "sandbox"}, True),
-    (_over_budget, "--over-budget", "add --over-budget", {"over_budget": True}, False),
-]
-
-
 @pytest.mark.parametrize(
-    ("refused", "option", "hint", "allowed", "auto"), ALLOWED, ids=["hold", "protected", "over budget"]
+    ("variable", "option", "hint", "allowed", "auto"),
+    [
+        (None, "--again", "hold_seconds of the profile", {"again": True}, False),
+        (("PROTECTED", "true"), "--confirm=sandbox", "add --confirm sandbox", {"confirm": "sandbox"}, True),
+        (("ROLLBACK_SECONDS", "1"), "--over-budget", "add --over-budget", {"over_budget": True}, False),
+    ],
+    ids=["hold", "protected", "over budget"],
 )
 def test_nobody_is_asked_for_what_is_refused_until_it_is_allowed(
     run: Ran,
     respond: Respond,
     acts: Acts,
-    refused: Callable[[Ran], None],
+    variable: tuple[str, str] | None,
     option: str,
     hint: str,
     allowed: dict[str, Any],
@@ -356,7 +339,10 @@ def test_nobody_is_asked_for_what_is_refused_until_it_is_allowed(
 ) -> None:
     words = ["--auto"] if auto else []
     run.monkeypatch.setenv("ROLLPROOF_RESPONDING__AUTO", "true")
-    refused(run)
+    if variable is None:
+        _held(run)
+    else:
+        run.monkeypatch.setenv(f"ROLLPROOF_{variable[0]}", variable[1])
     said = respond("y\n", *words, code=ExitCode.USAGE)
     assert "Roll back now?" not in said
     (line,) = [line for line in said.splitlines() if line.startswith("refused: ")]

@@ -67,10 +67,6 @@ def test_its_service_is_re_created_last(
     assert not proxy.on
 
 
-def _deaf(*_: object, **__: object) -> str:
-    return ""
-
-
 @pytest.mark.parametrize("how", ["it does not run", "it changes nothing", "it does not answer"])
 def test_what_cannot_be_in_maintenance_is_stopped_too(
     sandbox: Sandbox, proxy: StandInProxy, incident: Incident, how: str
@@ -79,7 +75,7 @@ def test_what_cannot_be_in_maintenance_is_stopped_too(
         case "it does not run":
             proxy.broken = True
         case "it changes nothing":
-            sandbox.control.run_in_each.side_effect = _deaf
+            sandbox.control.run_in_each.side_effect = lambda *_, **__: ""
         case _:
             proxy.stand_in.answers["GET /"] = lambda _: None
     sandbox.run(plan_database(sandbox.target, "mysql"), incident)

@@ -11,7 +11,6 @@ from rollproof.baseline.known_good import baseline_of
 from rollproof.errors import ActionFailed, UsageProblem
 from rollproof.incident.incident import Origin
 from rollproof.planning.plan import (
-    Plan,
     plan_database,
     plan_emergency,
     plan_full,
@@ -22,16 +21,6 @@ from rollproof.planning.unfinished import Unfinished
 from tests.world.baseline import save_baseline
 from tests.world.git import git
 from tests.world.sandbox import Sandbox, back_up, facts
-
-
-def _plans(sandbox: Sandbox) -> list[Plan]:
-    target, commit = sandbox.target, sandbox.commit
-    return [
-        plan_service(target, "backend"),
-        plan_database(target, "mysql"),
-        plan_full(target, commit[:8]),
-        plan_emergency(target, commit[:8]),
-    ]
 
 
 def _deploy(sandbox: Sandbox, compose_file: str) -> Origin:
@@ -85,7 +74,9 @@ def test_each_that_had_ended_is_made_again_also_on_an_image_of_its_own(sandbox: 
 
 
 def test_a_plan_is_made_again_of_what_was_recorded_of_it(sandbox: Sandbox) -> None:
-    plans = _plans(sandbox)
+    target, commit = sandbox.target, sandbox.commit[:8]
+    parts = (plan_service(target, "backend"), plan_database(target, "mysql"))
+    plans = (*parts, plan_full(target, commit), plan_emergency(target, commit))
     # Later ones are others: what began goes on with its own baseline, and its own backup.
     sandbox.save(facts(sandbox.bad))
     back_up(sandbox, sandbox.commit, "zz-newer")

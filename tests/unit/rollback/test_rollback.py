@@ -53,11 +53,6 @@ PLANS: dict[str, Callable[[Sandbox], Plan]] = {
 STEPS = {"service": (3, 3), "database": (10, 12), "full": (4, 6), "emergency": (17, 19)}
 
 
-MAINTAINED = pytest.mark.parametrize(
-    "maintained", [False, True], ids=["stopped", "in maintenance"], indirect=True
-)
-
-
 @pytest.fixture
 def maintained(request: pytest.FixtureRequest, sandbox: Sandbox) -> StandInProxy | None:
     """What says that the application is down: nothing, or a service of it."""
@@ -81,7 +76,7 @@ def _words(sandbox: Sandbox) -> dict[str, str]:
     return {name: keeper.words["a"] for name, keeper in sandbox.keepers.items()}
 
 
-@MAINTAINED
+@pytest.mark.parametrize("maintained", [False, True], ids=["stopped", "in maintenance"], indirect=True)
 @pytest.mark.parametrize("kind", PLANS)
 def test_it_does_the_steps_that_were_shown(
     sandbox: Sandbox, incident: Incident, maintained: StandInProxy | None, kind: str
