@@ -20,8 +20,10 @@ from tests.unit.made_incident import MadeIncident
 from tests.unit.rolled_back import History, RolledBack, make_history, make_rolled_back
 from tests.unit.team_stand_in import Channels, channels
 from tests.world.application import StandIn
+from tests.world.git import git
 from tests.world.lock import StandInPlace, keep_locks_in_memory
-from tests.world.sandbox import Releases, Sandbox, make_releases, make_rollable
+from tests.world.programs import keep_programs_in_memory
+from tests.world.sandbox import Releases, Sandbox, make_releases, make_sandbox
 
 # Laws are tried with the same few examples in every run, and with others by
 # `-p hypothesispytest --hypothesis-profile=many`, or `=night`. How long one takes says nothing where machines
@@ -79,6 +81,14 @@ def no_disk_is_waited_for() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def programs_are_in_memory() -> Iterator[None]:
+    """Start no git, and no compose."""
+    with pytest.MonkeyPatch.context() as patched:
+        keep_programs_in_memory(patched)
+        yield
+
+
 @pytest.fixture
 def stopped_clock() -> Iterator[Clock]:
     """A clock that stands still: for what goes by the age of something, within seconds."""
@@ -118,7 +128,7 @@ def place(monkeypatch: pytest.MonkeyPatch) -> StandInPlace:
 @pytest.fixture(scope="session")
 def releases(tmp_path_factory: pytest.TempPathFactory) -> Releases:
     """The files that every sandbox is a copy of; nobody changes them."""
-    return make_releases(tmp_path_factory.mktemp("releases"))
+    return make_releases(tmp_path_factory.mktemp("releases"), git)
 
 
 @pytest.fixture(scope="session")
@@ -139,7 +149,7 @@ def rolled(
 def sandbox(tmp_path: Path, releases: Releases, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     # No engine answers: what needs one has to say so.
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-engine.sock")
-    return make_rollable(tmp_path, releases, monkeypatch)
+    return make_sandbox(tmp_path, releases)
 
 
 @pytest.fixture

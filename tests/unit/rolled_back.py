@@ -13,7 +13,8 @@ from rollproof.planning.plan import Plan, plan_emergency
 from rollproof.profile.profile import load_target
 from tests.rehearsals import record_rehearsal
 from tests.unit.command_line import Ran
-from tests.world.sandbox import SERVICES, STORES, Deployed, Releases, Sandbox, git, make_rollable
+from tests.world.git import git
+from tests.world.sandbox import SERVICES, STORES, Deployed, Releases, Sandbox, make_sandbox
 from tests.world.stores import WordStore
 
 MIGRATION_FILE = "migrations/0002.sql"
@@ -89,7 +90,7 @@ def make_history(folder: Path, releases: Releases) -> History:
     """Make it in `folder`; its profile has the store whose package of words can be verified."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("DOCKER_HOST", f"unix://{folder}/no-engine.sock")
-        sandbox = make_rollable(folder, releases, monkeypatch)
+        sandbox = make_sandbox(folder, releases)
         sandbox.profile.write_text(sandbox.profile.read_text().partition("[stores.mysql]")[0])
         sandbox.target = load_target(sandbox.profile)
         del sandbox.keepers["mysql"], sandbox.clients["mysql"]
@@ -104,7 +105,7 @@ def make_rolled_back(
 ) -> RolledBack:
     """Make a copy of it in `folder`."""
     monkeypatch.setenv("DOCKER_HOST", f"unix://{folder}/no-engine.sock")
-    sandbox = make_rollable(folder, history.releases, monkeypatch)
+    sandbox = make_sandbox(folder, history.releases)
     del sandbox.keepers["mysql"], sandbox.clients["mysql"]
     sandbox.keepers["redis"] = WordStore("redis", STORES["redis"])
     sandbox.engine.containers.return_value = dict.fromkeys(SERVICES, (Deployed(sandbox.bad),))

@@ -7,13 +7,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from rollproof.baseline.facts import (
-    Facts,
-    RecordedCanary,
-    RecordedContainer,
-    RecordedStore,
-    Surroundings,
-)
+from rollproof.baseline.facts import Facts, RecordedCanary, RecordedContainer, RecordedStore, Surroundings
 from rollproof.baseline.folder import BaselineDraft
 
 FACTS = Facts(

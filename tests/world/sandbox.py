@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import create_autospec
-
-import pytest
 
 from reports.terminal.progress import Progress
 from rollback_actions.backup.taking import take_backup
@@ -26,7 +23,6 @@ from rollback_actions.session.session import Recorder
 from rollproof.backups.index import write_index
 from rollproof.baseline.facts import Facts, RecordedCanary, RecordedContainer, Surroundings
 from rollproof.engines.compose import ComposeEngine
-from rollproof.engines.compose_project import ComposeProject
 from rollproof.errors import ActionFailed
 from rollproof.incident.incident import Incident, RollbackRecord, new_incident
 from rollproof.incident.journal import verify_journal
@@ -102,13 +98,6 @@ def save_image(image: str, file: Path, *, deadline: float) -> None:
     """Write the id of an image to `file`, in the place of its content."""
     assert deadline > 0
     file.write_text(image)
-
-
-def git(folder: Path, *arguments: str) -> str:
-    """Run git in `folder`."""
-    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
-    command = ["git", "-C", str(folder), *identity, *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
 
 
 @dataclass(frozen=True)
@@ -267,8 +256,8 @@ class Releases:
     bad: str
 
 
-def make_releases(folder: Path) -> Releases:
-    """Make them in `folder`."""
+def make_releases(folder: Path, git: Callable[..., str]) -> Releases:
+    """Make them in `folder`, by `git`."""
     (folder / "canary_password").write_text(SECRET, encoding="utf-8")
     repository = folder / "application"
     repository.mkdir()
@@ -301,38 +290,12 @@ def make_sandbox(folder: Path, releases: Releases) -> Sandbox:
     return sandbox
 
 
-_ask_compose, _answers = ComposeProject.described, dict[tuple[str, ...], frozenset[str]]()
-
-
-def _described(
-    project: ComposeProject, *, deadline: float, files: Sequence[Path] | None = None
-) -> frozenset[str]:
-    """Ask compose of files with the same text once: it takes longer than most tests."""
-    texts = tuple(file.read_text(encoding="utf-8") for file in files or project.profile.files)
-    if texts not in _answers:
-        _answers[texts] = _ask_compose(project, deadline=deadline, files=files)
-    return _answers[texts]
-
-
-def make_rollable(folder: Path, releases: Releases, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    """Make it in `folder`, with the stores behind its words in the place of real ones."""
-    sandbox = make_sandbox(folder, releases)
-    monkeypatch.setattr(ComposeProject, "described", _described)
-    return sandbox
-
-
 def _sandbox(folder: Path, releases: Releases) -> Sandbox:
     profile = folder / "profile.toml"
     keepers = {name: WordStore(name, kind) for name, kind in STORES.items()}
     clients = {name: StandInClients() for name in STORES}
     return Sandbox(
-        folder,
-        profile,
-        load_target(profile),
-        releases.commit,
-        releases.bad,
-        keepers=keepers,
-        clients=clients,
+        folder, profile, load_target(profile), releases.commit, releases.bad, keepers=keepers, clients=clients
     )
 
 

@@ -120,10 +120,7 @@ class WordReader(Reader):
         for part in parts:
             for key, word in self.store.words.items():
                 if bisect_right(division, key) - 1 == part:
-                    yield (
-                        part,
-                        RecordHash(key, hashed(f"{key}={word}".encode(), HASH_BITS)),
-                    )
+                    yield (part, RecordHash(key, hashed(f"{key}={word}".encode(), HASH_BITS)))
 
     def export(self, selection: Selection, folder: Path, pace: Pace) -> Iterator[ExportedRecord]:
         wanted = selection.wanted

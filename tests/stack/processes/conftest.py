@@ -7,41 +7,47 @@ from pathlib import Path
 import pytest
 
 from tests.plugin_sandbox import UNRENDERED, Apart
+from tests.real_git import git
 from tests.unit.conftest import (
     away,
     commands_are_built_once,
-    history,
     incident,
     made,
     no_disk_is_waited_for,
     nothing_is_known,
     place,
-    releases,
-    rolled,
     run,
-    sandbox,
     server,
     stopped_clock,
     target,
 )
+from tests.world.sandbox import Releases, Sandbox, make_releases, make_sandbox
 
 __all__ = [
     "away",
     "commands_are_built_once",
-    "history",
     "incident",
     "made",
     "no_disk_is_waited_for",
     "nothing_is_known",
     "place",
-    "releases",
-    "rolled",
     "run",
-    "sandbox",
     "server",
     "stopped_clock",
     "target",
 ]
+
+
+@pytest.fixture(scope="session")
+def releases(tmp_path_factory: pytest.TempPathFactory) -> Releases:
+    """The files that every sandbox is a copy of, on git itself; nobody changes them."""
+    return make_releases(tmp_path_factory.mktemp("releases"), git)
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path, releases: Releases, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-engine.sock")
+    return make_sandbox(tmp_path, releases)
 
 
 @pytest.fixture

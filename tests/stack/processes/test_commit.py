@@ -11,7 +11,7 @@ import pytest
 from rollback_actions.rollback.checkout import check_out
 from rollproof.errors import ActionFailed, Unverifiable, UsageProblem
 from rollproof.git.repository import checked_out, head, resolve_commit
-from tests.world.sandbox import git
+from tests.real_git import git
 
 
 @pytest.fixture

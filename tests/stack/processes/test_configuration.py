@@ -12,7 +12,8 @@ import pytest
 from rollproof.errors import UsageProblem
 from rollproof.planning.configuration import configuration_at
 from rollproof.planning.plan import plan_full, plan_service
-from tests.world.sandbox import Sandbox, facts, git
+from tests.real_git import git
+from tests.world.sandbox import Sandbox, facts
 
 BEFORE, SINCE = "of the known-good commit", "of the bad one"
 # Each way to mount a file of the working copy: a compose file, and what it mounts.

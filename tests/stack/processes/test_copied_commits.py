@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rollproof.git.copied_commits import copied
-from tests.world.sandbox import git
+from tests.real_git import git
 
 TEXT = "".join(f"line {number}\n" for number in range(40))
 

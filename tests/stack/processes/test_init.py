@@ -22,7 +22,7 @@ from rollproof.init.stack import Stack, stack_of
 from rollproof.profile.mistakes import UNANSWERED
 from rollproof.profile.profile import Target, load_target
 from tests.conftest import ROOT
-from tests.world.sandbox import git
+from tests.real_git import git
 
 PROJECTS = Path(__file__).parent / "projects"
 STAGING = ROOT / "staging"

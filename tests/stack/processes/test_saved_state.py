@@ -11,9 +11,10 @@ from rollproof.git.migration_files import changed_names, content_at
 from rollproof.git.repository import read_working_copy
 from rollproof.git.saved_commit import read_saved_commit
 from rollproof.verdict import Verdict
+from tests.real_git import git
 from tests.unit.command_line import Ran
 from tests.unit.gate.asked import judged
-from tests.world.sandbox import Sandbox, git
+from tests.world.sandbox import Sandbox
 
 OTHER = "0123456789abcdef0123456789abcdef01234567"
 NAMED = "\n[premigration.state]\ncommit_file = 'saved/commit.txt'\n"

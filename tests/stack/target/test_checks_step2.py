@@ -18,11 +18,11 @@ from rollproof.baseline.facts import Facts, RecordedContainer
 from rollproof.incident.incident import incidents_of
 from rollproof.incident.trials import Part
 from staging.stack.stack import Stack
+from tests.real_git import git
 from tests.run_outcome import Outcome
 from tests.stack.container_faults import Containers
 from tests.stack.scratch_project import docker
 from tests.stack.verifier import Red, Verifier, expect
-from tests.world.sandbox import git
 
 # What a rollback goes back to.
 pytestmark = pytest.mark.usefixtures("backup")

@@ -22,7 +22,6 @@ ROWS = Reference(
     referencing=Place(store="mysql", collection="shop.rows", fields=("owner",)),
     referenced=Place(store="redis", collection="shop.users", fields=("name",)),
 )
-OTHERS = ROWS.model_copy(update={"where": {"kind": "other"}})
 OWN = ROWS.model_copy(update={"referenced": ROWS.referencing})
 
 
@@ -41,10 +40,6 @@ def emergency(sandbox: Sandbox, incident: Incident, backup: str) -> None:
     sandbox.run(plan_emergency(sandbox.target, sandbox.commit, backup=backup), incident)
 
 
-def database(sandbox: Sandbox, incident: Incident, store: str, backup: str) -> None:
-    sandbox.run(plan_database(sandbox.target, store, backup=backup), incident)
-
-
 def excused(sandbox: Sandbox, incident: Incident, reference: Reference = ROWS) -> bool:
     return CutNames(sandbox.target, incident)(reference) == {255}
 
@@ -56,7 +51,8 @@ def test_both_stores_went_back_to_one_backup(sandbox: Sandbox, incident: Inciden
     assert (record["backup"], {*record["stores"]}) == ("zz-other", {"mysql", "redis"})
     assert excused(sandbox, incident)
     # Of one that is not in the set nothing is known.
-    assert CutNames(sandbox.target, incident)(OTHERS) == frozenset()
+    other = ROWS.model_copy(update={"where": {"kind": "other"}})
+    assert CutNames(sandbox.target, incident)(other) == frozenset()
 
 
 def test_a_verification_without_a_rollback_is_of_the_data_of_the_newest_one(
@@ -69,7 +65,7 @@ def test_a_verification_without_a_rollback_is_of_the_data_of_the_newest_one(
 
 
 def test_one_store_alone_excuses_its_own_names(sandbox: Sandbox, incident: Incident) -> None:
-    database(sandbox, incident, "mysql", "zz-other")
+    sandbox.run(plan_database(sandbox.target, "mysql", backup="zz-other"), incident)
     assert not excused(sandbox, incident)
     assert excused(sandbox, incident, OWN)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,11 +23,10 @@ from rollback_actions.session.journal import Journal
 from rollback_actions.session.session import Recorder
 from rollproof.backups.sets import read_backup
 from rollproof.baseline.facts import RecordedStore, Surroundings
-from rollproof.engines.engine import ContainerEngine, EngineUnreached, Mount
+from rollproof.engines.engine import ContainerEngine, Mount
 from rollproof.errors import ExitCode, Unverifiable
 from rollproof.monitoring.assessment import with_code
 from rollproof.monitoring.tree import Action, Decision
-from rollproof.planning import foresight
 from rollproof.planning.foresight import (
     Foreseen,
     UnknownRevisions,
@@ -41,10 +39,7 @@ from rollproof.planning.plan import Plan, plan_database, plan_emergency, plan_fu
 from rollproof.planning.refusals import Allowed, Asked, refusals
 from rollproof.profile.application_profile import Migrations
 from rollproof.profile.data_formats import Fit
-from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target, load_target
-from rollproof.profile.store_descriptor import Trait
-from rollproof.stores.contract import Beside
 from rollproof.stores.package import MANIFEST
 from rollproof.stores.registry import ReaderOpener, open_reader
 from rollproof.system.record_files import sealed_json
@@ -227,9 +222,7 @@ class Made:
     engine: Engine
     live: tuple[str, ...] = (FIRST,)
     marks: dict[str, Any] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
     open_reader: ReaderOpener = open_reader
-    wait_for: Callable[[Sequence[Question[Any]], float], None] = wait_for
 
     def keep(self, store: str, details: Mapping[str, Any]) -> None:
         """Have the newest backup of `store` hold these marks."""
@@ -242,7 +235,11 @@ class Made:
 
     def judged(self, plan: Plan, target: Target | None = None) -> tuple[Foreseen, ...]:
         engine = cast("ContainerEngine", self.engine)
-        return foresee(target or self.sandbox.target, plan, engine, self.open_reader, self.wait_for)
+
+        def wait(questions: Sequence[Question[Any]], _: float) -> None:
+            wait_for(questions, 60.0)  # they answer, however busy this machine is
+
+        return foresee(target or self.sandbox.target, plan, engine, self.open_reader, wait)
 
     def fit(self, plan: Plan, what: str) -> Fit:
         found: Fit = self.foreseen(plan)[what].judgement.fit
@@ -257,7 +254,6 @@ def made(sandbox: Sandbox) -> Made:
     made = Made(sandbox, engine)
 
     def told(name: str) -> Any:  # noqa: ANN401
-        made.asked.append(name)
         answer = made.marks.get(name)
         if answer is None:
             raise Unverifiable(what=name, expected="an answer", observed="refused", source="b", hint="c")
@@ -358,13 +354,6 @@ def test_migrations_that_are_made_at_start_are_not_judged(made: Made) -> None:
     assert made.fit(with_baseline(plan, containers=containers), "migrations of backend") is Fit.UNKNOWN
 
 
-def test_an_image_that_is_gone_is_not_judged(made: Made) -> None:
-    made.engine.images = {}
-    foreseen = made.foreseen(plan_service(made.sandbox.target, "backend"))
-    assert "no such image" in foreseen["migrations of backend"].judgement.reason
-    assert [*problems(foreseen.values())] == []
-
-
 def test_a_backup_records_what_stayed_as_it_was_meanwhile(sandbox: Sandbox, tmp_path: Path) -> None:
     application = sandbox.target.application
     named = {name: Migrations(folders=(FOLDER,), store="mysql", table=f"d.{name}") for name in "abc"}
@@ -416,70 +405,6 @@ def test_a_server_that_the_rollback_replaces_must_read_the_data_of_now(made: Mad
 
 
 # --- what a restore of a whole server overwrites ---
-
-
-@pytest.mark.parametrize(
-    ("held", "fit", "words"),
-    [
-        (Beside(), Fit.FITS, "nothing"),
-        (Beside(outside=("database archive", "collection x")), Fit.REFUSED, "database archive, collection x"),
-        # What is known to be there counts, whatever else is not known.
-        (Beside(outside=("collection x",), unread=("databases",)), Fit.REFUSED, "collection x"),
-        (Beside(unread=("databases of others: ListDatabases",)), Fit.UNKNOWN, "ListDatabases"),
-        (
-            Unverifiable(what="redis", expected="a list", observed="no answer", source="b", hint="c"),
-            Fit.UNKNOWN,
-            "no answer",
-        ),
-    ],
-)
-def test_a_restore_of_a_whole_server_overwrites_only_what_the_profile_lists(
-    made: Made, monkeypatch: pytest.MonkeyPatch, held: Beside | Unverifiable, fit: Fit, words: str
-) -> None:
-    asked: list[str] = []
-
-    class Told(Content):
-        def beside(self) -> Beside:
-            asked.append(self.name)
-            if isinstance(held, Unverifiable):
-                raise held
-            return held
-
-    def opened(name: str, *_: object, operator: bool = False) -> Told:
-        assert operator
-        return Told(name, {})
-
-    made.open_reader = opened
-    plan = plan_database(made.sandbox.target, "redis")
-    assert not [what for what in made.foreseen(plan) if what.startswith("what redis holds")]
-    assert asked == []
-    whole = replace(descriptor_of(made.sandbox.target.stores["redis"]), traits=frozenset({Trait.WHOLE}))
-    monkeypatch.setattr(foresight, "descriptor_of", lambda _: whole)
-    found = made.foreseen(plan)["what redis holds beside the profile's lists"]
-    assert found.judgement.fit is fit
-    assert words in found.judgement.reason
-    if fit is Fit.REFUSED:
-        (problem,) = problems([found])
-        assert f"a restore replaces the whole server, observed {words}" in str(problem)
-    assert asked == ["redis"]
-    # It is not overwritten by a rollback of anything else.
-    assert len(made.foreseen(plan_service(made.sandbox.target, "worker"))) < 2
-
-
-def test_a_store_that_hangs_is_not_judged_in_time(made: Made) -> None:
-    ended = threading.Event()
-    # It is given up when all others have answered, however long that takes.
-    made.wait_for = lambda questions, _: wait_for(
-        [one for one in questions if one.name != "data of mysql"], 60.0
-    )
-    made.marks["mysql"], made.marks["redis"] = ended.wait, NEW
-    plan = emergency(made, SECOND)
-    made.keep("redis", NEW)
-    # Whoever waits for that store waits for good.
-    foreseen = made.foreseen(plan)
-    ended.set()
-    assert foreseen["data of mysql"].judgement.reason == "no answer within 3 s"
-    assert foreseen["data of redis"].judgement.fit is Fit.FITS
 
 
 # --- who asks ---
@@ -549,17 +474,3 @@ def test_another_engine_than_the_target_s_is_refused(
         for one in refused:
             assert f"expected the target's, {pinned or recorded}, observed another one, {now}" in str(one)
             assert "HINT: ask the target's own: docker context ls" in str(one)
-
-
-def test_an_engine_without_an_answer_in_time_is_not_judged(made: Made) -> None:
-    """The rollback asks once more, with more time, before it takes the lock."""
-
-    class Silent(Engine):
-        def id(self) -> str:
-            raise EngineUnreached(
-                what="container engine", expected="a", observed="none", source="b", hint="c"
-            )
-
-    made.engine = Silent()
-    plan = captured_on(made, "AAAA")
-    assert made.fit(plan, "container engine") is Fit.UNKNOWN

@@ -14,16 +14,14 @@ from reports.terminal.progress import Progress
 from rollback_actions.backup import whole_backup
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.session import Recorder
-from rollproof.backups.moved_names import MOST_MOVED, MOST_NAMES, Reading, digests_at, read_names
+from rollproof.backups.moved_names import MOST_NAMES, read_names
 from rollproof.backups.sets import BackupSet, read_backup
 from rollproof.errors import Problem, Unverifiable
 from rollproof.profile.sections import Place, Reference
 from rollproof.stores.contract import RecordHash
 from rollproof.stores.names import Name
 from rollproof.stores.package import Kept
-from rollproof.stores.references import hash_of, sides_of, text_of
-from rollproof.system.command import Deadline
-from rollproof.system.record_files import sealed_json
+from rollproof.stores.references import hash_of, text_of
 from tests.world.sandbox import Sandbox, free
 from tests.world.stores import Content
 
@@ -98,8 +96,7 @@ def moved(
 
 def test_names_that_came_or_went_at_either_side_have_moved(sandbox: Sandbox, stores: Stores) -> None:
     found = moved(
-        sandbox,
-        lambda: stores.lists.update({"shop.rows2": ["c", "new"], "shop.users": ["b", "c", "other"]}),
+        sandbox, lambda: stores.lists.update({"shop.rows2": ["c", "new"], "shop.users": ["b", "c", "other"]})
     )
     assert found == {text_of(ROWS): hexadecimal("new", "a", "other")}
     # A collection of the pattern that a user makes meanwhile brings its names.
@@ -129,32 +126,6 @@ def test_what_could_not_be_read_once_leaves_its_reference_out(
     assert found == {}
     stores.down = {"redis"}
     assert moved(sandbox, lambda: None) == {}
-
-
-def test_a_side_of_too_many_names_is_not_remembered(sandbox: Sandbox, stores: Stores) -> None:
-    # The same name twice is one.
-    assert moved(sandbox, lambda: None, most=3) == {text_of(ROWS): ()}
-    stores.lists["shop.users"] = ["a", "b", "c", "d"]
-    assert moved(sandbox, lambda: None, most=3) == {}
-
-
-def test_a_reading_has_a_deadline(stores: Stores) -> None:
-    assert digests_at(sides_of(ROWS)[1], stores, 10, Deadline(0.0)) is None
-
-
-def test_of_too_many_moved_names_the_references_with_fewest_are_kept() -> None:
-    words = {"a": ("1", "2"), "b": ("3", "4")}
-    before = Reading(words, {"1": [1, 2], "2": [], "3": [], "4": []})
-    after = Reading(words, {"1": [3], "2": [], "3": [], "4": [15]})
-    assert before.moved(after, most=3) == {"b": ("000000000000000f",)}
-    assert [*before.moved(after, most=4)] == ["b", "a"]
-
-
-def test_the_manifest_of_a_set_with_most_moved_names_is_read() -> None:
-    words = {"a": ("1", "2")}
-    before = Reading(words, {"1": [], "2": []})
-    moved = before.moved(Reading(words, {"1": range(MOST_MOVED), "2": []}))
-    assert json.loads(sealed_json({"moved": moved}))["moved"].keys() == {"a"}
 
 
 def back_up(sandbox: Sandbox, folder: Path, meanwhile: Callable[[], object]) -> BackupSet:
@@ -200,9 +171,3 @@ def test_a_store_that_tells_no_names_fails_no_backup(
     taken = back_up(sandbox, tmp_path, lambda: stores.down.add("redis"))
     assert (taken.moved, [*taken.stores]) == ({}, ["mysql", "redis"])
     assert results(tmp_path)[1] == "0 names moved; of 1 references 0 were read"
-
-
-def test_without_references_nothing_is_read(sandbox: Sandbox, tmp_path: Path) -> None:
-    sandbox.target = sandbox.target.model_copy(update={"references": {}})
-    assert back_up(sandbox, tmp_path, lambda: None).moved == {}
-    assert results(tmp_path) == []

@@ -88,13 +88,3 @@ def test_damage_is_named(folder: Path, damage: Callable[[Path], object], observe
     assert observed in str(failure.value)
     assert "\nHINT: do not restore from this folder" in str(failure.value)
     assert str(folder) in str(failure.value)
-
-
-def test_a_backup_of_another_kind_is_refused(folder: Path) -> None:
-    with pytest.raises(ActionFailed, match="of kind redis, observed one of kind mongodb"):
-        read_package(folder, kind="redis")
-
-
-def test_a_sealed_folder_is_not_sealed_again(folder: Path) -> None:
-    with pytest.raises(ActionFailed, match="from an earlier one"):
-        write_package(folder, kind="mongodb", method="dump", means=Means.DOCUMENTS, records={}, details={})

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 from unittest import mock
 from unittest.mock import create_autospec
@@ -15,24 +14,16 @@ import pytest
 
 from rollback_actions.backup import restore_trial
 from rollback_actions.backup.restore_trial import StoreTrial
-from rollback_actions.backup.scratch import (
-    Scratch,
-    ScratchControl,
-    described_apart,
-    require_own_address,
-)
-from rollback_actions.containers import volumes
+from rollback_actions.backup.scratch import Scratch, ScratchControl, described_apart, require_own_address
 from rollback_actions.outside import Outside
 from rollproof.backups.sets import BackupSet
 from rollproof.baseline.folder import Baseline
 from rollproof.baseline.target_comparison import Finding
-from rollproof.engines.compose import ComposeEngine
-from rollproof.engines.engine import ContainerEngine, Endpoint, Mount
-from rollproof.errors import ActionFailed, Mismatch, Unverifiable
-from rollproof.incident.trials import Trial, of_problem
+from rollproof.engines.engine import ContainerEngine, Endpoint
+from rollproof.errors import Mismatch
 from rollproof.profile.kinds import descriptor_of
-from rollproof.profile.profile import Engine, Target
-from rollproof.profile.sections import Account, Address, ApiKey, StoreProfile
+from rollproof.profile.profile import Target
+from rollproof.profile.sections import Address, StoreProfile
 from rollproof.profile.store_descriptor import Means
 from rollproof.stores.kafka.descriptor import KafkaProfile
 from rollproof.stores.keeper import Restored, StoreKeeper
@@ -40,7 +31,6 @@ from rollproof.stores.package import Kept
 from rollproof.stores.reader import Reader
 from rollproof.system.clock import Moment
 from rollproof.system.command import Deadline
-from rollproof.system.record_files import as_json, record_of
 from rollproof.verdict import Verdict
 
 Record = dict[str, Any]
@@ -171,29 +161,6 @@ def test_a_container_that_never_runs_stands_in_for_who_holds_a_stores_files() ->
     assert "entrypoint" not in found["services"]["store"]
 
 
-def test_a_trial_survives_its_record() -> None:
-    words: dict[str, Any] = {
-        "what": "x",
-        "expected": "a",
-        "observed": "b",
-        "source": "here",
-        "hint": "mend it",
-    }
-    stores = {
-        "wrong": of_problem(Mismatch(**words)),
-        "refused": of_problem(ActionFailed(**words)),
-        "unknown": of_problem(Unverifiable(**words)),
-    }
-    trial = Trial("set", "baseline", stores, 1.5)
-    assert record_of(Trial, as_json(trial)) == trial
-    assert [store.verdict for store in stores.values()] == [Verdict.FAILED, Verdict.FAILED, Verdict.BROKEN]
-    assert stores["wrong"].texts == ("x: expected a, observed b (from here)",)
-    assert stores["wrong"].hint == "mend it"
-    words_of = trial.in_words(lambda text: text.replace("here", "[redacted]"))
-    assert words_of.stores["wrong"].texts == ("x: expected a, observed b (from [redacted])",)
-    assert set(words_of.stores) == set(stores)
-
-
 @pytest.mark.parametrize("named", [["10.0.0.9:9092"], ["10.0.0.9:9092", "target:9092"], ["target:9092"], []])
 def test_a_store_that_sends_its_clients_elsewhere_is_not_restored(
     named: list[str], monkeypatch: pytest.MonkeyPatch
@@ -221,41 +188,6 @@ def test_a_store_that_sends_its_clients_elsewhere_is_not_restored(
     assert asked == [own]
 
 
-def test_a_store_that_names_no_address_is_not_asked_for_one(target: Target) -> None:
-    engine = create_autospec(ContainerEngine, instance=True)
-    require_own_address("redis", target.stores["redis"], engine)
-    engine.resolve.assert_not_called()
-
-
-@pytest.mark.parametrize("refused", [False, True])
-def test_a_restore_is_compared_by_the_reader_or_not_at_all(*, refused: bool, target: Target) -> None:
-    """The scratch instance may not have its account: the operator, who has restored, does not stand in."""
-    readers: list[Account | ApiKey | None] = []
-
-    def opened(name: str, profile: StoreProfile, _: object, **__: object) -> Reader:
-        readers.append(profile.reader)
-        view = create_autospec(Reader, instance=True)
-        # A long log cannot be counted in time, by whomever.
-        view.counts.side_effect = _no_answer(name, "more than 10 s")
-        if refused:
-            view.ask.side_effect = _no_answer(name, "access denied")
-        return cast("Reader", view)
-
-    def compared(read: Target, *_: object) -> list[Finding]:
-        readers.append(read.stores["redis"].reader)
-        return [Finding("redis", "0:token:*", Verdict.PASSED, "exact")]
-
-    done = _trial(target, _Restores(), open_reader=opened, compare=compared).run(_begun())
-    assert {id(reader) for reader in readers} == {id(target.stores["redis"].reader)}
-    if refused:
-        assert (done.verdict, len(readers)) == (Verdict.BROKEN, 1)
-        assert "an account that may read it, as at the target, observed access denied" in done.texts[0]
-        assert "premigration.scratch.files" in done.hint
-        assert "test_backup_restores[[]redis]" in done.hint
-    else:
-        assert (done.verdict, len(readers)) == (Verdict.PASSED, 2)
-
-
 def test_a_restored_store_without_collections_is_not_asked_for_its_data(target: Target) -> None:
     """A reader's question touches data, which an empty store does not have: that is no lack of rights."""
     found = [Finding("redis", "view v", Verdict.PASSED, "as recorded")]
@@ -281,12 +213,6 @@ def test_a_restore_that_takes_too_long_is_red(target: Target) -> None:
     done = _trial(target, _Restores(), deadline=Deadline(0.0)).run(_begun())
     assert done.verdict is Verdict.FAILED
     assert "expected done within 0 s, observed later" in done.texts[0]
-
-
-def _no_answer(name: str, observed: str) -> Unverifiable:
-    return Unverifiable(
-        what=name, expected="an answer", observed=observed, source="10.0.0.9:6379", hint="none"
-    )
 
 
 TOKENS = {"0:token:*": 2}
@@ -332,26 +258,3 @@ def _begun() -> Future[None]:
     started: Future[None] = Future()
     started.set_result(None)
     return started
-
-
-def test_a_volume_is_loaded_from_that_of_the_target_at_the_same_place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    place, folder = "/var/lib/milvus", tmp_path / "milvus"
-    folder.mkdir()
-    (folder / "t_data.tar").write_text("t_data.tar")
-
-    def containers(engine: ComposeEngine) -> dict[str, object]:
-        mounts = (Mount(f"{engine.project}_data", "volume", place, ""),)
-        return {"milvus": (SimpleNamespace(service="milvus", mounts=mounts),)}
-
-    loaded: dict[str, str] = {}
-
-    def load(_: object, given: Path, __: object) -> None:
-        loaded.update({path.name: path.read_text() for path in given.iterdir()})
-
-    monkeypatch.setattr(ComposeEngine, "containers", containers)
-    monkeypatch.setattr(volumes, "load", load)
-    control = ScratchControl(*(Engine(kind="compose", project=name) for name in ("t-scratch", "t")))
-    control.load_volumes(["milvus"], folder, deadline=60.0)
-    assert loaded == {"t-scratch_data.tar": "t_data.tar"}

@@ -10,9 +10,8 @@ from rollback_actions.session.session import Recorder
 from rollproof.doctor import capture
 from rollproof.engines.compose import ComposeEngine
 from rollproof.engines.engine import Endpoint
-from rollproof.errors import ActionFailed, Mismatch
+from rollproof.errors import Mismatch
 from rollproof.profile.mistakes import UNANSWERED
-from tests.unit.discovery.test_doctor_needs import container
 from tests.world.sandbox import Sandbox, free, stand_in
 
 
@@ -32,15 +31,3 @@ def test_nobody_is_logged_in_under_a_name_that_is_left_to_answer(
     monkeypatch.setattr(capture, "canary_in_use", in_use)
     with Progress() as progress, pytest.raises(Mismatch, match="change-me for application"):
         capture.capture(target, Recorder(journal, progress, free), engine)
-
-
-def test_all_that_is_missing_is_said_at_once_and_each_store_once(sandbox: Sandbox) -> None:
-    engine = stand_in(ComposeEngine)
-    engine.containers.return_value = {"other": (container("other"),)}
-    engine.resolve.return_value = Endpoint("127.0.0.1", 9)
-    journal = Journal(sandbox.folder / "journal.jsonl", str)
-    with Progress() as progress, pytest.raises(ActionFailed, match="services of the target") as raised:
-        capture.capture(sandbox.target, Recorder(journal, progress, free), engine)
-    notes = raised.value.__notes__
-    for store in sandbox.target.stores:
-        assert len([text for text in notes if f"store {store} as reader" in text]) == 1

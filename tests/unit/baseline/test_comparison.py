@@ -101,9 +101,7 @@ def test_nothing_differs_and_no_record_is_read(recorded: tuple[RecordedCollectio
     assert content.read == []
 
 
-def test_what_differs_is_named_and_only_its_parts_are_read(
-    recorded: tuple[RecordedCollection, Path],
-) -> None:
+def test_what_differs_is_named_and_only_its_parts_are_read(recorded: tuple[RecordedCollection, Path]) -> None:
     content = StandIn(fresh())
     del content.records_by_key[3]
     content.records_by_key[55] = [RecordHash("055", 9, {"name": 55, "size": 8, "kind": 1})]
@@ -174,8 +172,7 @@ def test_what_was_not_read_is_not_known(recorded: tuple[RecordedCollection, Path
 
 
 @pytest.mark.parametrize(
-    ("yields", "observed"),
-    [([], "0 of 10 parts"), ([0] * 10, "part 0 again"), ([0, 11], "part 11 too")],
+    ("yields", "observed"), [([], "0 of 10 parts"), ([0] * 10, "part 0 again"), ([0, 11], "part 11 too")]
 )
 def test_a_reader_that_reads_something_else_is_no_comparison(
     recorded: tuple[RecordedCollection, Path], yields: list[int], observed: str
@@ -247,9 +244,7 @@ def test_schemas_differ_at_paths(recorded: Json, observed: Json, expected: list[
     ],
 )
 def test_neighbours_are_the_same_but_for_the_last_bits_and_the_last_of_equals(
-    keys: str,
-    scores: tuple[float, ...],
-    same: bool,  # noqa: FBT001 - a case
+    keys: str, scores: tuple[float, ...], *, same: bool
 ) -> None:
     before = Neighbours((1.0,), ("a", "b", "c"), (0.9, 0.8, 0.7))
     assert same_neighbours(before, Neighbours((1.0,), tuple(keys), scores)) is same
@@ -269,27 +264,18 @@ def test_neighbours_are_the_same_but_for_the_last_bits_and_the_last_of_equals(
     ],
 )
 def test_new_records_may_be_nearer_where_more_may_come(
-    before: dict[str, float],
-    now: dict[str, float],
-    same: bool,  # noqa: FBT001 - a case
+    before: dict[str, float], now: dict[str, float], *, same: bool
 ) -> None:
     recorded, found = (Neighbours((1.0,), tuple(one), tuple(one.values())) for one in (before, now))
     assert same_neighbours(recorded, found, "grows") is same
     assert not same_neighbours(recorded, found, "exact")
 
 
-PEOPLE = (
-    MYSQL
-    + """
-policy = {"talks" = "changes", "notes" = "changes", "log" = "grows"}
-touched = {"talks" = "at"}
-"""
-)
-
-
 @pytest.fixture
 def store(tmp_path: Path) -> StoreProfile:
-    return load_target(write_profile(tmp_path, PEOPLE)).stores["mysql"]
+    policy = '{"talks" = "changes", "notes" = "changes", "log" = "grows"}'
+    more = f'{MYSQL}policy = {policy}\ntouched = {{"talks" = "at"}}\n'
+    return load_target(write_profile(tmp_path, more)).stores["mysql"]
 
 
 def talk(key: str, at: int | None = 1, text: int = 1) -> RecordHash:
@@ -313,11 +299,7 @@ def talk(key: str, at: int | None = 1, text: int = 1) -> RecordHash:
     ],
 )
 def test_what_users_touch_may_change_and_not_vanish(
-    store: StoreProfile,
-    collection: str,
-    now: list[RecordHash],
-    wrong: bool,  # noqa: FBT001 - a case
-    said: str,
+    store: StoreProfile, collection: str, now: list[RecordHash], *, wrong: bool, said: str
 ) -> None:
     found = Comparison(Coverage(1, 1, 2), by_users=by_users_of(store, collection))
     compare_records([talk("a"), talk("b")], now, found)

@@ -48,12 +48,7 @@ def target(tmp_path: Path) -> Target:
 
 @pytest.mark.parametrize(
     ("now", "recorded"),
-    [
-        ({"users": 4, "new": 1}, {"users": 4, "new": 1}),
-        ({"users": 0, "new": 0}, OLD),
-        ({}, OLD),
-        (None, OLD),
-    ],
+    [({"users": 4, "new": 1}, {"users": 4, "new": 1}), ({"users": 0, "new": 0}, OLD), ({}, OLD), (None, OLD)],
     ids=["migrated", "emptied", "dropped", "silent"],
 )
 def test_a_store_may_have_other_collections_but_not_lose_all_records(

@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from rollproof.doctor.every_need import every_need
 from rollproof.doctor.examination import Examination, Line, Need, NeedState, Wrong, examine
+from rollproof.engines.compose import ComposeEngine
 from rollproof.errors import ActionFailed, ExitCode, Mismatch, Unverifiable
 from rollproof.stores.contract import Untold
 from rollproof.system.clock import Moment
+from tests.world.containers import container
+from tests.world.sandbox import Sandbox, stand_in
 
 FAR = 60.0
 SIDES: dict[str, Any] = {"what": "w", "expected": "good", "observed": "bad", "source": "s", "hint": "mend it"}
-
-
-@pytest.fixture
-def never() -> Iterator[threading.Event]:
-    """What is not set until the test is done."""
-    event = threading.Event()
-    yield event
-    event.set()
-
-
-def hanging(event: threading.Event) -> str:
-    event.wait(FAR)
-    return "late"
 
 
 def fails(kind: type[Mismatch | Unverifiable | ActionFailed]) -> str:
@@ -36,23 +25,6 @@ def fails(kind: type[Mismatch | Unverifiable | ActionFailed]) -> str:
 
 def page(*lines: Line, seconds: float = 1.0) -> Examination:
     return Examination("t", Moment.now(), seconds, lines)
-
-
-def test_a_probe_that_hangs_is_wrong_and_delays_nobody(never: threading.Event) -> None:
-    hung, quick = examine(
-        [Need("a", lambda: hanging(never), seconds=0.2), Need("b", lambda: "done", seconds=FAR)], FAR
-    )
-    assert (hung.line.state, quick.line.text) == (NeedState.WRONG, "done")
-    assert hung.line.text.startswith("no answer within ")
-    assert hung.line.hint
-
-
-def test_the_whole_has_an_end(never: threading.Event) -> None:
-    found = examine(
-        [Need("a", lambda: hanging(never), seconds=FAR), Need("b", lambda: "", after=("a",))], 0.2
-    )
-    assert [one.line.state for one in found] == [NeedState.WRONG, NeedState.UNKNOWN]
-    assert found[1].line.after == "a"
 
 
 @pytest.mark.parametrize(
@@ -68,9 +40,10 @@ def test_an_error_tells_the_state(error: Exception, state: NeedState) -> None:
     def fails() -> str:
         raise error
 
-    (found,) = examine([Need("a", fails)])
+    found, next_one = examine([Need("a", fails), Need("b", lambda: "", after=("a",))])
     assert (found.line.state, found.line.hint) == (state, "mend it")
     assert found.line.text == "expected good, observed bad"
+    assert (next_one.line.state, next_one.line.after) == (NeedState.UNKNOWN, "a")
 
 
 @pytest.mark.parametrize(
@@ -83,3 +56,15 @@ def test_an_error_tells_the_state(error: Exception, state: NeedState) -> None:
 )
 def test_the_exit_code(found: list[NeedState], code: ExitCode) -> None:
     assert page(*(Line("a", state, "") for state in found)).code is code
+
+
+def test_services_that_are_not_well_or_not_there_are_wrong(sandbox: Sandbox) -> None:
+    engine = stand_in(ComposeEngine)
+    there = {name: (container(f"{name}-1", health="healthy"),) for name in sandbox.target.services}
+    engine.containers.return_value = there
+    (services,) = (need for need in every_need(sandbox.target, engine) if need.name == "services")
+    services.ask()
+    there["backend"] = (container("backend-1", health="unhealthy"),)
+    del there["worker"]
+    with pytest.raises(ActionFailed, match=r"(?=.*backend: unhealthy)(?=.*worker: no container)"):
+        services.ask()

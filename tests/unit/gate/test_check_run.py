@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from rollback_actions import check_run
-from rollback_actions.check_run import CHECKS_SECONDS, run_checks
-from rollproof.errors import ExitCode, Unverifiable
+from rollback_actions.check_run import run_checks
+from rollproof.errors import Unverifiable
 from rollproof.profile.profile import Target
 from rollproof.system.command import Deadline
 
@@ -30,16 +30,6 @@ def program(monkeypatch: pytest.MonkeyPatch) -> Program:
     made = Program()
     monkeypatch.setattr(check_run, "run_program", made)
     return made
-
-
-@pytest.mark.parametrize("installed", [False, True])
-def test_checks_have_the_time_of_a_trial_restore_too_and_a_wheel_has_no_cache(
-    program: Program, target: Target, monkeypatch: pytest.MonkeyPatch, *, installed: bool
-) -> None:
-    monkeypatch.setattr(check_run, "INSTALLED", installed)
-    assert run_checks(target, Path("a.toml"), "phase1") is ExitCode.VERIFIED
-    assert program.seconds == CHECKS_SECONDS + target.premigration.scratch.whole_seconds
-    assert ("no:cacheprovider" in program.words) is installed
 
 
 @pytest.mark.parametrize(("code", "said"), [(None, "still running; stopped"), (77, "exit code 77")])

@@ -51,8 +51,7 @@ def ended(code: int = 0, restart: str = "no", **changes: Any) -> Container:  # n
     ],
 )
 def test_a_one_shot_completed_if_it_ended_well_and_nothing_starts_it_again(
-    one: Container,
-    completed: bool,  # noqa: FBT001 - a case
+    one: Container, *, completed: bool
 ) -> None:
     assert recorded_container(one).completed is completed
 

@@ -73,13 +73,6 @@ EVERY: tuple[Check, ...] = (
 )
 
 
-@pytest.mark.parametrize("check", EVERY)
-def test_samples_of_another_target_are_red(target: Target, check: Check) -> None:
-    assert "expected one of target sandbox, observed other" in _red(
-        check, _changed(-1, target="other"), target
-    )
-
-
 def test_a_monitor_that_has_ended_is_red(target: Target) -> None:
     me = Process.this()
     said = _red(

@@ -44,13 +44,6 @@ def test_an_expectation_says_what_is_observed_where_and_what_to_do(lacking: str,
         Expect([])(holds, what="w", expected="a", **words)
 
 
-def test_what_an_expectation_says_itself_goes_before_what_is_said_for_all() -> None:
-    every = Expect([]).of("there", hint="wait", means=Meaning.LATE)
-    with pytest.raises(Unverifiable) as raised:
-        every(0, what="it", expected="a", observed="b", source="here", otherwise=Unverifiable)
-    assert (raised.value.source, raised.value.hint, raised.value.means) == ("here", "wait", Meaning.LATE)
-
-
 def _judged(error: BaseException, *, skipped: bool = False, gate: Gate | None = None) -> Any:  # noqa: ANN401
     """Return verdict, reason and meaning of a check that ended with `error`."""
     item: Any = SimpleNamespace(stash=pytest.Stash())

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import textwrap
-from pathlib import Path
 
 import pytest
 
-from rollproof.git.repository import git, head
-from rollproof.migrations.advice import NOT_JUDGED, advice_on, of_revision, of_sql
-from rollproof.profile.premigration import Premigration, SavedState
-from rollproof.profile.profile import Target
+from rollproof.migrations.advice import NOT_JUDGED, of_revision, of_sql
 
 LOST = "what it holds is lost"
 
@@ -72,23 +68,3 @@ def test_what_an_operation_says(body: str, advice: str) -> None:
 @pytest.mark.parametrize("text", ["def up():\n    pass\n", "def upgrade(:\n"])
 def test_python_that_is_no_revision_is_not_judged(text: str) -> None:
     assert [NOT_JUDGED in said for _, said in of_revision(text, "mysql")] == [True]
-
-
-def test_the_files_are_those_that_the_migration_changes(tmp_path: Path, target: Target) -> None:
-    repository = tmp_path / "repository"
-    repository.mkdir()
-    identity = ("-c", "user.name=N", "-c", "user.email=n@example.org")
-    git(repository, "init", "--quiet")
-    for content in ("SELECT 1;", "SELECT 2;"):
-        (repository / "1.sql").write_text(content)
-        git(repository, "add", ".")
-        git(repository, *identity, "commit", "--quiet", "-m", content)
-    migration = head(repository)
-    git(repository, "checkout", "--quiet", "--detach", "HEAD~")
-    application = target.application.model_copy(update={"repository": repository})
-    for patterns, count in ((("*.sql",), 1), (("*.py",), 0)):
-        premigration = Premigration(state=SavedState(migrations=patterns))
-        changed = target.model_copy(update={"application": application, "premigration": premigration})
-        found = advice_on(changed, migration)
-        assert len(found) == count
-        assert all(one.startswith(f"1.sql:1: {NOT_JUDGED}: of no store") for one in found)

@@ -82,9 +82,7 @@ def test_the_table_of_alembics_revision_is_left_out(target: Target, tmp_path: Pa
     assert seen(target, before, Content("redis", {"shop.alembic_version": []})) == Effects()
 
 
-def test_a_table_of_revisions_is_left_out_in_the_store_that_the_profile_names_alone(
-    tmp_path: Path,
-) -> None:
+def test_a_table_of_revisions_is_left_out_in_the_store_that_the_profile_names_alone(tmp_path: Path) -> None:
     migrations = '[application.migrations.backend]\nfolders = ["/m"]\nstore = "mysql"\ntable = "shop.made"\n'
     target = load_target(write_profile(tmp_path, MYSQL + migrations))
     stores = [Content("mysql", {"shop.made": BEFORE}), Content("redis", {"shop.made": BEFORE})]

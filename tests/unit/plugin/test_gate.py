@@ -12,7 +12,7 @@ from rollproof.errors import ExitCode
 from rollproof.profile.profile import load_target
 from tests.plugin_sandbox import Here
 from tests.run_outcome import Outcome
-from tests.world.sandbox import git
+from tests.world.git import git
 
 STEPS = {
     f"test_step{number}": f"""

@@ -8,12 +8,7 @@ from tests.world.sandbox import Sandbox
 
 
 def reach(
-    sandbox: Sandbox,
-    server: Channels,
-    *,
-    on_call: tuple[str, ...] = ("ada",),
-    more: str = "",
-    end: str = "",
+    sandbox: Sandbox, server: Channels, *, on_call: tuple[str, ...] = ("ada",), more: str = "", end: str = ""
 ) -> None:
     """Give the sandbox's profile contacts whose channels lead to the server."""
     text = sandbox.profile.read_text(encoding="utf-8").partition("[contacts]")[0]

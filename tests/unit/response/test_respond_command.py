@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,10 +16,9 @@ import pytest
 from rollback_actions import check_run
 from rollback_actions.contacts.contacts import ContactClock
 from rollback_actions.respond import response
-from rollback_actions.session.journal import Journal
 from rollproof.baseline.known_good import current_baseline
-from rollproof.errors import ActionFailed, ExitCode, Problem, UsageProblem
-from rollproof.incident.incident import RollbackRecord, find_or_create_incident, load_incident, new_incident
+from rollproof.errors import ActionFailed, ExitCode
+from rollproof.incident.incident import RollbackRecord, load_incident, new_incident
 from rollproof.incident.journal import verify_journal
 from rollproof.incident.kept_samples import read_kept
 from rollproof.monitoring.rollback_request import Kind, RollbackRequest
@@ -56,14 +54,6 @@ def _critical(_: int) -> Probes:
 
 def _slow(_: int) -> Probes:
     return {"page": value(9000), "containers": value(1, ok=False, services=("backend",))}
-
-
-def _sick(_: int) -> Probes:
-    return {"health": value(20, ok=False)}
-
-
-def _well(_: int) -> Probes:
-    return {}
 
 
 def _incident(said: str) -> Path:
@@ -227,14 +217,14 @@ def test_it_investigates_what_is_not_critical_and_decides_by_what_it_is_then(
     waited.clear()
     clock.turn(3600)
     _monitored(target, _slow)
-    then = _well
+    then = lambda _: {}  # noqa: E731
     said = run("respond")
     assert sum(waited) == pytest.approx(seconds)
     assert "response: continue monitoring" in said
     # A figure that is bad for a moment just then does not go on; one that becomes critical may.
     for last, ending, code in (
         (_slow, "continue monitoring", ExitCode.VERIFIED),
-        (_sick, "manual intervention", ExitCode.FAILED),
+        (lambda _: {"health": value(20, ok=False)}, "manual intervention", ExitCode.FAILED),
     ):
         waited.clear()
         clock.turn(3600)
@@ -257,11 +247,7 @@ def test_nobody_at_the_keyboard_is_not_a_yes(run: Ran, respond: Respond, acts: A
 
 @pytest.mark.parametrize("holder", [None, ended("rollback full"), elsewhere("rollback full")])
 def test_a_rollback_that_has_begun_is_resumed_however_long_ago(
-    clock: Clock,
-    respond: Respond,
-    acts: Acts,
-    place: StandInPlace,
-    holder: Holder | None,
+    clock: Clock, respond: Respond, acts: Acts, place: StandInPlace, holder: Holder | None
 ) -> None:
     acts.fault, acts.passes = KeyboardInterrupt(), False
     respond("y\n", code=ExitCode.INTERRUPTED)
@@ -303,30 +289,6 @@ def test_a_rollback_that_did_not_begin_calls_for_hands(respond: Respond, acts: A
     assert "rollback resume" not in said
 
 
-@pytest.mark.parametrize(
-    ("fault", "holder"),
-    [
-        (UsageProblem(what="a", expected="b", observed="c", source="d", hint="e"), None),
-        (FAILURE, ended("rollback service")),
-    ],
-)
-def test_one_that_did_not_succeed_is_to_be_resumed_and_taken_over_only_where_that_is_needed(
-    respond: Respond,
-    place: StandInPlace,
-    acts: Acts,
-    fault: Problem,
-    holder: Holder | None,
-) -> None:
-    """It has begun: no error of it is a refusal that has changed nothing."""
-    acts.fault, acts.passes = fault, False
-    place.kept = {} if holder is None else {1: holder.record()}
-    said = respond("y\n", "--take-over", code=ExitCode.FAILED)
-    assert "  how far it came:  " in said
-    (line,) = [line for line in said.splitlines() if "  then resume:" in line]
-    assert "rollback resume" in line
-    assert ("--take-over" in line) is (holder is not None)
-
-
 def test_one_that_is_done_and_not_verified_is_not_to_be_resumed(respond: Respond, acts: Acts) -> None:
     acts.verified = ExitCode.FAILED
     said = respond("y\n", code=ExitCode.FAILED)
@@ -345,55 +307,6 @@ def test_what_is_wrong_now_is_no_part_of_a_response_that_has_ended(run: Ran, res
     assert (folder / RESPONSE).read_bytes() == before
 
 
-def test_responses_of_others_and_damaged_ones_keep_nobody_from_what_is_wrong_now(
-    run: Ran, respond: Respond
-) -> None:
-    incidents = run.sandbox.target.folders.incidents
-    for name, target, journal in (
-        ("other", "of-somebody-else", b""),
-        ("damaged", run.sandbox.target.name, b"garbage\n"),
-        ("unreadable", "", b""),
-    ):
-        folder = find_or_create_incident(incidents, target or "unreadable", name).folder
-        record = (folder / "incident.json").read_text()
-        (folder / "incident.json").write_text(record if target else "{")
-        (folder / RESPONSE).write_bytes(journal)
-        if not journal:
-            Journal(folder / RESPONSE, str).write("assessed")
-    said = respond("n\n", code=ExitCode.INVESTIGATE)
-    assert "not resumed: record 0 of the journal: " in said
-    assert f"{incidents / 'unreadable' / 'incident.json'}" in said
-    assert "of-somebody-else" not in said
-    assert "response: declined" in said
-    assert _incident(said).name not in {"other", "damaged", "unreadable"}
-
-
-@pytest.mark.parametrize("secret", [False, True])
-def test_what_is_verified_and_late_calls_for_no_hands(
-    run: Ran,
-    respond: Respond,
-    acts: Acts,
-    monkeypatch: pytest.MonkeyPatch,
-    secret: bool,  # noqa: FBT001 - of a table
-) -> None:
-    """Checks that all passed end with 1 when it was down for too long, or a secret is in the record."""
-
-    def check(_: object, __: object, *options: str) -> ExitCode:
-        incident = load_incident(run.sandbox.target.folders.incidents / options[-1].partition("=")[2])
-        incident.close()
-        if secret:
-            incident.reopen()
-        return ExitCode.FAILED
-
-    monkeypatch.setattr(check_run, "run_checks", check)
-    monkeypatch.setattr(response, "tally", lambda *_: SimpleNamespace(verified=True))
-    monkeypatch.setenv("ROLLPROOF_RTO_SECONDS", "5")
-    said = respond("y\n", code=ExitCode.FAILED)
-    assert ("response: resume operations, later than the objective: downtime, " in said) is not secret
-    assert ("MANUAL INTERVENTION" in said) is secret
-    assert len(acts.did) == 1
-
-
 def _held(run: Ran) -> None:
     """Leave the same rollback as done a moment ago, and not verified."""
     target, now = run.sandbox.target, Moment.now()
@@ -404,37 +317,32 @@ def _held(run: Ran) -> None:
     new_incident(target.folders.incidents, target.name).write_rollback(record)
 
 
-def _protected(run: Ran) -> None:
-    run.monkeypatch.setenv("ROLLPROOF_PROTECTED", "true")
-
-
-def _over_budget(run: Ran) -> None:
-    run.monkeypatch.setenv("ROLLPROOF_ROLLBACK_SECONDS", "1")
-
-
-ALLOWED = [
-    (_held, "--again", "hold_seconds of the profile", {"again": True}, False),
-    (_protected, "--confirm=sandbox", "add --confirm sandbox", {"confirm": "sandbox"}, True),
-    (_over_budget, "--over-budget", "add --over-budget", {"over_budget": True}, False),
-]
-
-
 @pytest.mark.parametrize(
-    ("refused", "option", "hint", "allowed", "auto"), ALLOWED, ids=["hold", "protected", "over budget"]
+    ("variable", "option", "hint", "allowed", "auto"),
+    [
+        (None, "--again", "hold_seconds of the profile", {"again": True}, False),
+        (("PROTECTED", "true"), "--confirm=sandbox", "add --confirm sandbox", {"confirm": "sandbox"}, True),
+        (("ROLLBACK_SECONDS", "1"), "--over-budget", "add --over-budget", {"over_budget": True}, False),
+    ],
+    ids=["hold", "protected", "over budget"],
 )
 def test_nobody_is_asked_for_what_is_refused_until_it_is_allowed(
     run: Ran,
     respond: Respond,
     acts: Acts,
-    refused: Callable[[Ran], None],
+    variable: tuple[str, str] | None,
     option: str,
     hint: str,
     allowed: dict[str, Any],
-    auto: bool,  # noqa: FBT001 - of a table
+    *,
+    auto: bool,
 ) -> None:
     words = ["--auto"] if auto else []
     run.monkeypatch.setenv("ROLLPROOF_RESPONDING__AUTO", "true")
-    refused(run)
+    if variable is None:
+        _held(run)
+    else:
+        run.monkeypatch.setenv(f"ROLLPROOF_{variable[0]}", variable[1])
     said = respond("y\n", *words, code=ExitCode.USAGE)
     assert "Roll back now?" not in said
     (line,) = [line for line in said.splitlines() if line.startswith("refused: ")]
@@ -451,17 +359,6 @@ def test_nobody_is_asked_for_what_is_refused_until_it_is_allowed(
     first, *_ = verify_journal(_incident(said) / RESPONSE)
     assert (first["event"], first["by"]) == ("allowed", getpass.getuser())
     assert allowed.items() <= first.items()
-
-
-def test_what_no_option_allows_is_not_asked_for_either(run: Ran, respond: Respond, acts: Acts) -> None:
-    """Another rollback has left the data half restored."""
-    target = run.sandbox.target
-    left = new_incident(target.folders.incidents, target.name)
-    Unfinished.begin(left, RollbackRequest(Kind.DATABASE, run.sandbox.commit, ("redis",)))
-    said = respond("y\n", "--again", "--over-budget", "--take-over", code=ExitCode.USAGE)
-    assert "refused: data of sandbox: expected none that is half restored, observed the rollback" in said
-    assert "rollback resume" in said
-    assert acts.did == []
 
 
 def test_auto_is_the_profiles_to_allow(run: Ran, acts: Acts, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,9 +26,7 @@ from rollproof.planning.unfinished import Unfinished
 from rollproof.system.clock import Moment
 from rollproof.verdict import Verdict
 from tests.world.lock import StandInPlace
-from tests.world.sandbox import Sandbox, back_up
-
-DAMAGED = ["{", '{"commit": 1}']
+from tests.world.sandbox import Sandbox
 
 
 def _failed(sandbox: Sandbox) -> Incident:
@@ -39,7 +37,7 @@ def _failed(sandbox: Sandbox) -> Incident:
 
 
 @pytest.mark.parametrize("target", ["another", "sandbox", None])
-@pytest.mark.parametrize("text", DAMAGED)
+@pytest.mark.parametrize("text", ["{", '{"commit": 1}'])
 def test_a_damaged_record_of_another_day_stops_no_rollback(
     sandbox: Sandbox, text: str, target: str | None
 ) -> None:
@@ -58,10 +56,7 @@ def test_a_damaged_record_of_another_day_stops_no_rollback(
     )
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["{", json.dumps({"target": "sandbox", "stores": {"mysql": None}})],
-)
+@pytest.mark.parametrize("text", ["{", json.dumps({"target": "sandbox", "stores": {"mysql": None}})])
 def test_a_damaged_backup_set_is_none(sandbox: Sandbox, text: str) -> None:
     backups, name = sandbox.target.folders.backups, sandbox.target.name
     (good,) = backups.glob("*/set.json")
@@ -75,17 +70,6 @@ def test_a_damaged_backup_set_is_none(sandbox: Sandbox, text: str) -> None:
     )
     with pytest.raises(UsageProblem, match=rf"{damaged.name}, which is a damaged one: .*, commit "):
         find_backup(backups, name, sandbox.bad)
-
-
-def test_the_newest_set_is_told_by_when_it_was_taken_not_by_its_name(sandbox: Sandbox) -> None:
-    backups = sandbox.target.folders.backups
-    (older,) = backups.glob("*/set.json")
-    older.parent.rename(backups / "to be kept")
-    back_up(sandbox, sandbox.commit, "20261126T010000000Z-sandbox")
-    newest = find_backup(backups, sandbox.target.name, sandbox.commit)
-    assert newest.folder.name == "20261126T010000000Z-sandbox"
-    named = find_backup(backups, sandbox.target.name, sandbox.commit, "to be kept")
-    assert named.folder.name == "to be kept"
 
 
 @pytest.mark.parametrize(

@@ -82,21 +82,6 @@ def test_who_has_lost_it_does_nothing_more_and_leaves_it() -> None:
     assert _true(place) == other.record()
 
 
-def test_one_that_cannot_be_given_back_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    place = StandInPlace()
-
-    def away() -> None:
-        raise AWAY
-
-    with _lock(place):
-        place.before = away
-    said = capsys.readouterr().err
-    assert "the lock was not given back (lock: expected an answer" in said
-    assert "--take-over" in said
-    with pytest.raises(Unverifiable):
-        _lock(place).__enter__()
-
-
 @dataclass
 class Turns:
     """Lets one thread at a time go on, up to its next question to the place, chosen by `random`."""

@@ -6,14 +6,14 @@ import pytest
 
 from rollback_actions.rollback.engine import origin_of
 from rollproof.errors import Unverifiable
-from rollproof.git.repository import contains
 from rollproof.incident.incident import Incident, Origin
 from rollproof.incident.journal import verify_journal
 from rollproof.incident.journal_steps import Step, StepId
 from rollproof.incident.rollbacks import ROLLBACK_BEGAN, rollback_in
 from rollproof.planning.plan import plan_database, plan_emergency
 from rollproof.planning.unfinished import read_unfinished
-from tests.world.sandbox import Deployed, Sandbox, git
+from tests.world.git import git
+from tests.world.sandbox import Deployed, Sandbox
 
 
 def _recorded(incident: Incident) -> Origin | None:
@@ -82,12 +82,3 @@ def test_that_nobody_can_tell_stops_no_rollback(sandbox: Sandbox, incident: Inci
     with pytest.raises(Unverifiable, match="not recorded"):
         found.rolled_back(sandbox.target.application.repository)
     assert "what is deployed is not known" in (incident.folder / "journal.jsonl").read_text()
-
-
-def test_a_commit_contains_itself_and_its_history(sandbox: Sandbox) -> None:
-    repository, (old, new) = sandbox.target.application.repository, (sandbox.commit, sandbox.bad)
-    answers = [contains(repository, *pair) for pair in ((new, old), (new, new), (old, new))]
-    assert answers == [True, True, False]
-    for pair in ((new, "0" * 40), ("0" * 40, new)):
-        with pytest.raises(Unverifiable, match="HINT: fetch"):
-            contains(repository, *pair)

@@ -7,12 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from reports.answers.outline import cautions
 from rollproof.baseline.known_good import baseline_of
 from rollproof.errors import ActionFailed, UsageProblem
 from rollproof.incident.incident import Origin
 from rollproof.planning.plan import (
-    Plan,
     plan_database,
     plan_emergency,
     plan_full,
@@ -20,31 +18,9 @@ from rollproof.planning.plan import (
     plan_unfinished,
 )
 from rollproof.planning.unfinished import Unfinished
-from rollproof.profile.sections import Place, Reference
 from tests.world.baseline import save_baseline
-from tests.world.sandbox import Sandbox, back_up, facts, git
-
-
-def _plans(sandbox: Sandbox) -> list[Plan]:
-    target, commit = sandbox.target, sandbox.commit
-    return [
-        plan_service(target, "backend"),
-        plan_database(target, "mysql"),
-        plan_full(target, commit[:8]),
-        plan_emergency(target, commit[:8]),
-    ]
-
-
-def test_a_reference_of_which_one_side_goes_back_is_a_caution(sandbox: Sandbox) -> None:
-    reference = Reference(
-        referencing=Place(store="redis", collection="words", fields=("x",)),
-        referenced=Place(store="mysql", collection="words", fields=("y",)),
-    )
-    target = sandbox.target.model_copy(update={"references": {"r": reference}})
-    for store, other in (("mysql", "redis"), ("redis", "mysql")):
-        (said,) = cautions(target, plan_database(target, store), sandbox.commit)
-        assert said.startswith(f"reference r: {store} goes back and {other} stays")
-    assert not [*cautions(target, plan_emergency(target, sandbox.commit), sandbox.commit)]
+from tests.world.git import git
+from tests.world.sandbox import Sandbox, back_up, facts
 
 
 def _deploy(sandbox: Sandbox, compose_file: str) -> Origin:
@@ -93,14 +69,14 @@ def test_each_that_had_ended_is_made_again_also_on_an_image_of_its_own(sandbox: 
     known, own = facts(wished), f"sha256:{'e' * 64}"
     ended = replace(known.containers[0], service="converter", image_id=own, completed=True)
     more = (ended, replace(ended, service="database-server"), replace(ended, service="of-no-file"))
-    sandbox.save(
-        replace(known, containers=(*known.containers, *more)),
-    )
+    sandbox.save(replace(known, containers=(*known.containers, *more)))
     assert plan_full(sandbox.target, wished).completing == {"converter": own}
 
 
 def test_a_plan_is_made_again_of_what_was_recorded_of_it(sandbox: Sandbox) -> None:
-    plans = _plans(sandbox)
+    target, commit = sandbox.target, sandbox.commit[:8]
+    parts = (plan_service(target, "backend"), plan_database(target, "mysql"))
+    plans = (*parts, plan_full(target, commit), plan_emergency(target, commit))
     # Later ones are others: what began goes on with its own baseline, and its own backup.
     sandbox.save(facts(sandbox.bad))
     back_up(sandbox, sandbox.commit, "zz-newer")

@@ -17,7 +17,7 @@ import pytest
 
 from reports.answers.outline import outline
 from rollback_actions.backup import taking
-from rollback_actions.rollback.engine import ACTIONS, RecordsUnknown
+from rollback_actions.rollback.engine import RecordsUnknown
 from rollproof.baseline.facts import RecordedContainer
 from rollproof.errors import ActionFailed
 from rollproof.git.repository import head
@@ -53,11 +53,6 @@ PLANS: dict[str, Callable[[Sandbox], Plan]] = {
 STEPS = {"service": (3, 3), "database": (10, 12), "full": (4, 6), "emergency": (17, 19)}
 
 
-MAINTAINED = pytest.mark.parametrize(
-    "maintained", [False, True], ids=["stopped", "in maintenance"], indirect=True
-)
-
-
 @pytest.fixture
 def maintained(request: pytest.FixtureRequest, sandbox: Sandbox) -> StandInProxy | None:
     """What says that the application is down: nothing, or a service of it."""
@@ -81,7 +76,7 @@ def _words(sandbox: Sandbox) -> dict[str, str]:
     return {name: keeper.words["a"] for name, keeper in sandbox.keepers.items()}
 
 
-@MAINTAINED
+@pytest.mark.parametrize("maintained", [False, True], ids=["stopped", "in maintenance"], indirect=True)
 @pytest.mark.parametrize("kind", PLANS)
 def test_it_does_the_steps_that_were_shown(
     sandbox: Sandbox, incident: Incident, maintained: StandInProxy | None, kind: str
@@ -100,13 +95,6 @@ def test_it_does_the_steps_that_were_shown(
         assert [step for step in done if step.of == store] == [step for step in planned if step.of == store]
     shown = [step for step, _ in outline(sandbox.target, plan)]
     assert shown == [step for step in plan.steps if step.part_of is None]
-
-
-def test_each_step_of_a_plan_has_its_action(sandbox: Sandbox) -> None:
-    proxied(sandbox, WAY_IN)
-    plans = [replace(planned(sandbox), removed=("converter",)) for planned in PLANS.values()]
-    steps = [step for plan in plans for step in plan.steps]
-    assert {step.part_of or step.id.step for step in steps} == ACTIONS.keys()
 
 
 @pytest.mark.parametrize("kind", ["database", "emergency"])

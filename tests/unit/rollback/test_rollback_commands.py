@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-from contextlib import closing
 from copy import copy
 from functools import partial
 
@@ -14,21 +13,17 @@ import pytest
 from rollback_actions.rollback import rollback_run
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.session import Recorder
-from rollproof.engines.address import endpoint
 from rollproof.errors import ActionFailed, ExitCode
-from rollproof.incident.incident import Incident, find_or_create_change, new_incident
+from rollproof.incident.incident import Incident
 from rollproof.incident.journal import verify_journal
 from rollproof.incident.journal_steps import Step
-from rollproof.incident.kept_samples import read_kept
-from rollproof.monitoring.rollback_request import Kind, RollbackRequest
-from rollproof.monitoring.samples import SampleWriter, samples_path
+from rollproof.monitoring.rollback_request import Kind
 from rollproof.planning.plan import Plan, plan_database
 from rollproof.planning.unfinished import Unfinished, read_unfinished
 from rollproof.system.clock import Moment
 from rollproof.system.holder import Holder
 from rollproof.verdict import Verdict
 from tests.unit.command_line import Ran, begin, tree
-from tests.unit.made_samples import samples
 from tests.world.lock import StandInPlace, elsewhere, ended, held
 from tests.world.sandbox import SECRET, WAY_IN, back_up, proxied
 
@@ -52,30 +47,6 @@ def test_bad_input_is_two_lines_and_changes_nothing(run: Ran, arguments: tuple[s
     assert ": expected " in said
     assert ", observed " in said
     assert "\nHINT: " in said
-    assert tree(run.sandbox.folder) == before
-
-
-@pytest.mark.parametrize(
-    ("arguments", "decision", "script"),
-    [
-        (("--service=backend",), "service rollback of backend", "rollproof rollback service backend"),
-        (("--store=mysql",), "database rollback of mysql", "rollproof rollback database mysql"),
-        (("--whole",), "full rollback", "rollproof rollback full {commit}"),
-        (("--corrupt",), "emergency rollback", "rollproof rollback emergency {commit}"),
-    ],
-)
-def test_a_plan_is_shown_and_changes_nothing(
-    run: Ran, arguments: tuple[str, ...], decision: str, script: str
-) -> None:
-    before = tree(run.sandbox.folder)
-    said = run("plan", *arguments)
-    assert said.startswith(f"decision: {decision}\nbecause: ")
-    assert f"commit: {run.sandbox.commit}, baseline " in said
-    assert f"engine: {endpoint()}" in said
-    assert "\n   1. " in said
-    assert "\nlost: " in said
-    assert "\nbudget: 300 s" in said
-    assert script.format(commit=run.sandbox.commit) in said.splitlines()[-1]
     assert tree(run.sandbox.folder) == before
 
 
@@ -130,27 +101,6 @@ def test_resume_goes_on_in_the_incident(run: Ran, rolled: list[tuple[Plan, Incid
     ((plan, where),) = rolled
     assert (plan, where.id) == (plan_database(run.sandbox.target, "redis"), incident.id)
     run("rollback", "resume", code=ExitCode.USAGE)
-
-
-def test_it_keeps_the_samples_around_it_also_those_of_its_own_time(
-    run: Ran, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    target = run.sandbox.target
-    before, meanwhile = samples(2, lambda _: {}, target=target.name)
-
-    def roll_back(_: object, plan: Plan, incident: Incident, *__: object) -> object:
-        Unfinished.begin(incident, plan.request)
-        assert read_kept(incident.folder) == (before,)
-        with closing(SampleWriter(samples_path(target))) as writer:
-            writer.write(meanwhile)
-        raise ActionFailed(what="restore", expected="b", observed="c", source="d", hint="e")
-
-    with closing(SampleWriter(samples_path(target))) as writer:
-        writer.write(before)
-    monkeypatch.setattr(rollback_run, "roll_back", roll_back)
-    run("rollback", "database", "redis", code=ExitCode.FAILED)
-    (folder,) = target.folders.incidents.glob("*-sandbox-*")
-    assert read_kept(folder) == (before, meanwhile)
 
 
 COMMANDS = {
@@ -253,18 +203,6 @@ def test_a_rollback_that_fails_calls_for_hands(
     assert ("or roll all back: " in said) is (kind == "service")
     failed = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()][-1]
     assert failed["event"] == "failed"
-
-
-def test_a_rollback_is_not_recorded_where_nobody_looks_for_it(
-    run: Ran, rolled: list[tuple[Plan, Incident]]
-) -> None:
-    target = run.sandbox.target
-    change = find_or_create_change(target.folders.incidents, target.name, run.sandbox.bad)
-    before = tree(run.sandbox.folder)
-    said = run("rollback", "service", "backend", f"--incident={change.id}", code=ExitCode.USAGE)
-    assert f"observed {change.id}, the record of a migration" in said
-    assert tree(run.sandbox.folder) == before
-    assert rolled == []
 
 
 def test_the_backup_set_that_a_person_named_is_the_one(run: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -385,38 +323,6 @@ def test_the_status_of_one_that_was_killed(run: Ran) -> None:
     assert "lock: free" in said
     assert "rollproof rollback resume --target=" in said.splitlines()[-1]
     assert tree(run.sandbox.folder) == before
-
-
-def test_the_status_of_one_that_runs(run: Ran, place: StandInPlace) -> None:
-    begin(run.sandbox)
-    with held(place) as holder:
-        said = run("rollback", "status", code=ExitCode.BROKEN)
-    assert "running  restore redis" in said
-    assert "verdict: not yet, it is running" in said
-    assert f"lock: held by {holder}" in said
-    assert f"next: wait for {holder}" in said
-
-
-def test_the_status_is_of_the_newest_and_of_this_target(run: Ran) -> None:
-    begin(run.sandbox, failed=True)
-    incident = begin(run.sandbox)
-    Unfinished.begin(
-        new_incident(run.sandbox.target.folders.incidents, "other"), RollbackRequest(Kind.FULL, "c" * 40)
-    )
-    journal = Journal(incident.folder / "journal.jsonl", str)
-    request = RollbackRequest(Kind.DATABASE, run.sandbox.commit, ("redis",))
-    with journal.step(f"rollback {request}", id=Step.ROLLBACK), journal.step("restore redis") as step:
-        step["result"] = "3 records"
-    unfinished = Unfinished.begin(incident, request)
-    incident.write_rollback(unfinished.outcome(Verdict.PASSED, Moment.now()))
-    unfinished.end()
-    said = run("rollback", "status")
-    assert f"incident: {incident.folder}" in said
-    assert "runs: 2" in said
-    assert "cut off" not in said
-    assert re.search(r"ended    restore redis \(\d+\.\d s\): 3 records\n", said)
-    assert "next: verify it: rollproof verify --incident=" in said
-    incident.close()
 
 
 def test_an_edited_journal_is_no_status(run: Ran) -> None:

@@ -128,15 +128,3 @@ def test_a_damaged_record_is_named(tmp_path: Path) -> None:
     (incident.folder / "unfinished.json").write_text("{")
     with pytest.raises(UsageProblem, match="unfinished rollback"):
         interrupted(tmp_path, "staging", EMERGENCY)
-
-
-def test_a_damaged_incident_with_an_unfinished_rollback_is_named(tmp_path: Path) -> None:
-    incident = new_incident(tmp_path, "staging")
-    unfinished = Unfinished.begin(incident, MYSQL)
-    (incident.folder / "incident.json").write_text("{")
-    for asked in (unfinished_of, refuse_unfinished):
-        with pytest.raises(UsageProblem) as caught:
-            asked(tmp_path, "staging")
-        assert caught.value.source == str(incident.folder / "incident.json")
-    unfinished.end()
-    assert unfinished_of(tmp_path, "staging") == []

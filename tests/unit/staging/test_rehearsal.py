@@ -28,7 +28,8 @@ from rollproof.profile.profile import load_target
 from rollproof.record_names import JOURNAL
 from rollproof.verdict import Verdict
 from tests.unit.command_line import Ran
-from tests.world.sandbox import SERVICES, Deployed, Sandbox, facts, free, git
+from tests.world.git import git
+from tests.world.sandbox import SERVICES, Deployed, Sandbox, facts, free
 
 SAVED = "\n[premigration.state]\ncommit_file = 'commit.txt'\n"
 DEPLOY = "\n[premigration.rehearsal]\ndeploy = [['deploy', '{commit}']]\n"

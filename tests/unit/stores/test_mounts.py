@@ -34,7 +34,8 @@ from rollproof.stores.reach import ENGINE, Readable
 from rollproof.stores.references import follow
 from rollproof.stores.writable import Writable
 from tests.conftest import write_profile
-from tests.world.sandbox import Sandbox, git, stand_in
+from tests.world.git import git
+from tests.world.sandbox import Sandbox, stand_in
 
 HELD = "backend:/app/versions"
 STATE = f"""

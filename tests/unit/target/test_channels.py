@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from pydantic import SecretStr
 
 from rollback_actions.contacts import delivery
 from rollback_actions.contacts.delivery import deliver
-from rollproof.profile.channels import names_of, public_part
-from rollproof.profile.profile import Target, load_target
-from tests.conftest import write_profile
+from rollproof.profile.channels import public_part
 
 
 @pytest.mark.parametrize(
@@ -29,19 +25,6 @@ from tests.conftest import write_profile
 )
 def test_scheme_and_host_are_said_and_no_more(url: str, said: str) -> None:
     assert public_part(url) == said
-
-
-def _target(folder: Path, *urls: str) -> Target:
-    for number, url in enumerate(urls):
-        (folder / f"channel{number}").write_text(url, encoding="utf-8")
-    files = ", ".join(f'{{file = "channel{number}"}}' for number in range(len(urls)))
-    return load_target(write_profile(folder, f"[premigration.team]\nchannels = [{files}]\n"))
-
-
-def test_a_channel_is_named_without_its_secrets(tmp_path: Path) -> None:
-    urls = _target(tmp_path, "json://u:one-secret@h/x", "slack://A/B/C").premigration.team.channels
-    assert names_of(urls) == ("1 (json://h)", "2 (slack)")
-    assert names_of(urls[:1], "on-call") == ("on-call 1 (json://h)",)
 
 
 @pytest.mark.parametrize(

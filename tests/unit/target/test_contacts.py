@@ -148,17 +148,6 @@ def test_a_closed_incident_needs_only_its_post_mortem() -> None:
     assert (flow.over, [one.alert for one in flow.undelivered]) == (True, [Alert.POST_MORTEM])
 
 
-def test_a_clock_that_nobody_kept_alerts_each_once_with_all_that_is_overdue() -> None:
-    flow = Story().detected().at(20)
-    assert due(flow) == [Alert.ON_CALL, Alert.TECH_LEAD, Alert.UNASSESSED]
-    assert flow.due[1].because == (
-        "you are the tech lead; nobody has acknowledged within 2 minutes; nothing is decided after 2 minutes;"
-        " the assessment is not complete after 15 minutes"
-    )
-    assert overdue(flow)[-1] == "assessment complete"
-    assert due(Story().detected().at(90)) == [*Alert]
-
-
 def test_a_wall_clock_that_is_set_changes_nothing() -> None:
     for off in (-86400, 86400):
         story = Story().detected().alerted(0, Alert.ON_CALL)
@@ -176,10 +165,6 @@ def test_after_a_reboot_the_wall_clock_counts_and_what_has_happened_stays() -> N
     story.off = -3600.0
     flow = story.at(6)
     assert (flow.elapsed, due(flow)) == (60, [])
-
-
-def test_who_acknowledged_before_they_were_alerted_is_not_alerted() -> None:
-    assert due(Story().detected().acknowledged(0).at(0.1)) == []
 
 
 def test_the_urls_are_secrets_and_the_post_mortem_has_the_channels_of_both(tmp_path: Path) -> None:

@@ -51,15 +51,6 @@ def test_a_hint_names_the_target_of_the_command_line(
     assert home.typed(command) == plain
 
 
-@pytest.fixture
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder without a profile, of somebody who has set nothing."""
-    monkeypatch.delenv("ROLLPROOF_TARGET", raising=False)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.mark.usefixtures("elsewhere")
 @pytest.mark.parametrize(
     ("typed", "rest"),
     [
@@ -76,12 +67,11 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ),
     ],
 )
-def test_verify_is_pytest(typed: list[str], rest: list[str]) -> None:
+def test_verify_is_pytest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: list[str], rest: list[str]
+) -> None:
+    # In a folder without a profile, by somebody who has set nothing.
+    monkeypatch.delenv("ROLLPROOF_TARGET", raising=False)
+    monkeypatch.chdir(tmp_path)
     ours = [f"--rootdir={ROOT}", f"--config-file={ROOT / 'pyproject.toml'}", "-p", "rollproof.plugin"]
     assert pytest_words(typed) == [*ours, *rest]
-
-
-def test_a_phase_is_a_phase_though_a_file_has_its_name(elsewhere: Path) -> None:
-    (elsewhere / "phase1").mkdir()
-    (elsewhere / "test_mine.py").touch()
-    assert pytest_words(["phase1", "test_mine.py"])[-3:] == ["-m", "phase1", "test_mine.py"]

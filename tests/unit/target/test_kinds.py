@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from pkgutil import resolve_name
-
 import pytest
 
 from rollproof.profile.kinds import kinds
 from rollproof.profile.store_descriptor import Trait
-from rollproof.stores.keeper import StoreKeeper
 from rollproof.stores.policy import compared_of, policy_of
-from rollproof.stores.reader import Reader
 from tests.conftest import ROOT
 from tests.unit.stores.test_readers_reach import section
-
-PLACES = ("reader", "keeper", "clients", "sweep")
 
 
 def test_every_package_of_a_store_is_a_kind() -> None:
@@ -32,12 +26,3 @@ def test_only_a_kind_that_keeps_versions_has_collections_of_them(kind: str) -> N
     assert compared_of(profile, ["a"], ["a", "versions a"]) == (["a", "versions a"] if versioned else ["a"])
     assert (descriptor.retain is not None) is (Trait.LOG in descriptor.traits)
     assert bool(profile.consumers) is False
-
-
-@pytest.mark.parametrize("kind", kinds())
-def test_what_a_descriptor_names_is_there(kind: str) -> None:
-    descriptor = kinds()[kind]
-    named = {place: getattr(descriptor, place) for place in PLACES}
-    assert all(callable(resolve_name(where)) for where in named.values() if where)
-    assert issubclass(resolve_name(named["reader"]), Reader)
-    assert issubclass(resolve_name(named["keeper"]), StoreKeeper)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -80,12 +81,6 @@ def test_a_mistake_is_named(profile: Path, old: str, new: str, said: list[str]) 
         assert words in texts
 
 
-def test_every_mistake_is_named_at_once(profile: Path) -> None:
-    _replaced(profile, 'risk = "low"', 'risk = "tiny"')
-    _replaced(profile, "project =", "projekt =")
-    assert len(_problems(profile)) == 2
-
-
 def test_a_secret_is_not_in_any_repr(profile: Path) -> None:
     target = load_target(profile)
     assert "s3cret-of-the-canary" not in repr(target) + str(target)
@@ -93,22 +88,10 @@ def test_a_secret_is_not_in_any_repr(profile: Path) -> None:
 
 
 def test_layras_profile_loads(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (
-        "CANARY_PASSWORD",
-        "REDIS_CANARY_PASSWORD",
-        "MYSQL_READER_PASSWORD",
-        "MYSQL_ROOT_PASSWORD",
-        "MONGODB_READER_PASSWORD",
-        "MONGODB_OPERATOR_PASSWORD",
-        "REDIS_READER_PASSWORD",
-        "REDIS_PASSWORD",
-        "QDRANT_READ_ONLY_KEY",
-        "QDRANT_KEY",
-        "MINIO_READER_SECRET",
-        "MINIO_OPERATOR_SECRET",
-    ):
-        monkeypatch.setenv(f"LAYRA_{name}", f"secret of {name}")
-    target = load_target(ROOT / "targets" / "layra.toml")
+    path = ROOT / "targets" / "layra.toml"
+    for name in re.findall(r'env = "(\w+)"', path.read_text(encoding="utf-8")):
+        monkeypatch.setenv(name, f"secret of {name}")
+    target = load_target(path)
     assert {store.kind for store in target.stores.values()} == {
         "mysql", "mongodb", "redis", "qdrant", "milvus", "s3", "kafka",
     }  # fmt: skip
