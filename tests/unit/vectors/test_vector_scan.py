@@ -90,12 +90,6 @@ def test_consecutive_bounds_are_a_division() -> None:
     assert alone == {part: whole[3 + part] for part in range(4)}
 
 
-def test_parts_without_rows_are_empty() -> None:
-    bounds = ("", "1", "2", "3", "5000", "6000")
-    found = dict(scan(Table(ROWS), bounds).digests(range(6)))
-    assert [found[part].records for part in range(6)] == [1, 0, 0, len(ROWS) - 1, 0, 0]
-
-
 def test_records_sum_to_the_digest_in_the_order_asked_for() -> None:
     bounds = division(100)
     found = list(scan(Table(ROWS, 30), bounds).records([5, 0, 1]))
@@ -125,20 +119,3 @@ def test_an_error_ends_the_scan_and_is_raised(connections: int) -> None:
         list(scan(Table(ROWS, broken_at=3000), bounds, connections).digests(range(len(bounds))))
     with pytest.raises(ConnectionError):
         list(scan(Table(ROWS, broken_at=3000), bounds, connections).records(range(len(bounds))))
-
-
-class Endless(Table):
-    """Rows without an end: who reads this to its end never returns."""
-
-    def block(self, after: int | None, begin: int | None, end: int | None, limit: int) -> Sequence[int]:
-        start = begin or 0 if after is None else after + 1
-        return range(start, start + limit)
-
-
-def test_a_caller_may_stop() -> None:
-    digests = scan(Endless(()), ("", "10")).digests([0, 1])
-    assert next(digests) == (0, Digest(10, sum(7 * row for row in range(10))))
-    digests.close()  # type: ignore[attr-defined]
-    records = scan(Endless(()), ("", "10")).records([1])
-    assert next(records)[1].key == "10"
-    records.close()  # type: ignore[attr-defined]
