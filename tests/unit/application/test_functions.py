@@ -13,7 +13,7 @@ from typing import Any, cast
 from unittest.mock import Mock
 
 import pytest
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 
 from rollproof.application import canary as canary_module
 from rollproof.application.calls import filled, values_at
@@ -21,7 +21,6 @@ from rollproof.application.canary import Canary
 from rollproof.application.client import ApplicationClient, LoggedIn, Refused
 from rollproof.errors import Mismatch, UsageProblem
 from rollproof.profile.application_profile import Application
-from rollproof.profile.functions import Functions
 from rollproof.profile.profile import load_target
 from rollproof.redaction.secret import known_secrets
 from tests.conftest import ROOT, write_profile
@@ -41,46 +40,6 @@ def client_of(stand_in: StandIn, **functions: Any) -> ApplicationClient:  # noqa
         "functions": {"api": "own", **functions},
     }
     return ApplicationClient(Application.model_validate(changed), stand_in)
-
-
-@pytest.mark.parametrize(
-    ("functions", "expected", "observed"),
-    [
-        ({"log_in": [LOG_IN | {"keep": {}}]}, "keep to name the place of token", "none"),
-        ({"documents": {"path": "/a"}}, "keep to name the place of name", "none"),
-        ({"conversation": {"requests": [{"path": "/a"}]}}, "keep to name the place of conversation", "none"),
-        ({"forget": {"method": "DELETE", "path": "/all"}}, "{conversation} in the request", "none"),
-        ({"turns": {"path": "/a", "keep": {"turn": "*"}}}, "{conversation} in the request", "none"),
-        ({"chat": {"path": "/a", "text": TEXT}}, "{question} in the request", "none"),
-        ({"turns": {"path": "/{conversation}", "keep": {"turn": "turns"}}}, "turn with *", "turns"),
-    ],
-)
-def test_a_mistake_is_said(functions: Mapping[str, Any], expected: str, observed: str) -> None:
-    with pytest.raises(ValidationError) as caught:
-        Functions.model_validate({"api": "own", **functions})
-    (error,) = caught.value.errors()
-    wrong = error["ctx"]["error"]
-    assert expected in wrong.expected
-    assert observed in wrong.observed
-
-
-@pytest.mark.parametrize(
-    ("functions", "without", "key"),
-    [
-        ({}, "knowledge_base", "canary.knowledge_base"),
-        ({}, "question", "canary.question"),
-        ({}, "expected_file", "canary.expected_file"),
-        ({"api": "own", "chat": CHAT | {"text": TEXT}}, "expected_text", "canary.expected_text"),
-    ],
-)
-def test_a_canary_has_what_the_functions_need(functions: Mapping[str, Any], without: str, key: str) -> None:
-    whole = profile().model_dump() | {"functions": functions}
-    whole["canary"] = CANARY | {"expected_file": "a.txt", "expected_text": "light"}
-    Application.model_validate(whole)
-    del whole["canary"][without]
-    with pytest.raises(ValidationError) as caught:
-        Application.model_validate(whole)
-    assert [error["ctx"]["error"].key for error in caught.value.errors()] == [key]
 
 
 def test_an_application_with_a_key_has_no_log_in(stand_in: StandIn) -> None:

@@ -110,7 +110,6 @@ def library(stand_in: StandIn) -> Library:
 
 
 CHAT = {"method": "POST", "path": "/ask", "body": {"q": "{question}"}, "answer": "json"}
-ASKED = CHAT | {"text": {"at": "answer"}, "files": {"at": "of.*"}}
 
 
 def canary_of(stand_in: StandIn, upload: Mapping[str, Any], folder: Path, **more: Any) -> Canary:  # noqa: ANN401 - functions
@@ -135,20 +134,6 @@ class Known:
 
 class Unused:
     """Stands for the engine, which nothing here asks."""
-
-
-def test_it_is_sent_listed_found_and_removed(stand_in: StandIn, library: Library, tmp_path: Path) -> None:
-    canary = canary_of(stand_in, APART, tmp_path, chat=ASKED)
-    first, second = canary.upload(SESSION), canary.upload(SESSION)
-    assert first.name != second.name
-    assert first.name.endswith(".txt")
-    assert first.seconds is not None
-    assert first.found_in == (first.name,)
-    assert CONTENT in library.sent[0]
-    assert b'name="by"\r\n\r\ncanary\r\n' in library.sent[0]
-    assert library.held == {"kb": ["a.txt"], "kb-1": [first.name], "kb-2": [second.name]}
-    canary.sweep()
-    assert library.held == {"kb": ["a.txt"]}
 
 
 @pytest.mark.parametrize("request_", ["GET /kbs", "POST /up/kb-1"])
