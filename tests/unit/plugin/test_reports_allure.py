@@ -126,20 +126,3 @@ def test_every_check_has_a_labelled_result(project: Here) -> None:
     properties = (folder / "environment.properties").read_text()
     assert f"Incident={incident.name}\nTarget=sandbox\n" in properties
     assert "\nProfile=profile.toml\n" in properties
-
-
-def test_a_result_says_what_was_verified_expected_and_observed(project: Here) -> None:
-    project.run()
-
-    found = {result["name"]: result for result in results(project)}
-    assert found["Blocked"]["status"] == "skipped"
-    assert found["Running: mysql"]["description"] == (
-        "**Verified:** Every service has a container that \\*runs\\*.\n\n"
-        "| expected | observed |\n|---|---|\n| running | running as mysql |\n\n"
-        "**Noted:** seen once"
-    )
-    (asked,) = found["Running: mysql"]["steps"]
-    assert (asked["name"], asked["status"]) == ("container engine: containers", "passed")
-    assert found["Running: mysql"]["start"] <= asked["start"] <= asked["stop"]
-    # Also where nobody said it but the error.
-    assert "| an answer | none |" in found["Health"]["description"]
