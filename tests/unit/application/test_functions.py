@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
-from unittest.mock import Mock
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
-from rollproof.application import canary as canary_module
 from rollproof.application.calls import filled, values_at
-from rollproof.application.canary import Canary
 from rollproof.application.client import ApplicationClient, LoggedIn, Refused
-from rollproof.errors import Mismatch, UsageProblem
+from rollproof.errors import Mismatch
 from rollproof.profile.application_profile import Application
 from rollproof.profile.profile import load_target
 from rollproof.redaction.secret import known_secrets
@@ -222,22 +217,6 @@ def test_the_examples_of_the_documentation_are_whole(tmp_path: Path) -> None:
     assert Application.model_validate({**first, **more}).verifiable == {*known, "upload"}
 
 
-@pytest.fixture
-def canary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Canary:
-    monkeypatch.setattr(canary_module, "_SECOND", 0.02)
-    target = SimpleNamespace(
-        name="sandbox",
-        folders=SimpleNamespace(incidents=tmp_path),
-        application=SimpleNamespace(
-            deadline_seconds=0.3,
-            canary=SimpleNamespace(user="canary", password=SecretStr("s")),
-            functions=SimpleNamespace(log_in=[None]),
-        ),
-    )
-    client = Mock(spec=["login"])
-    return Canary(cast("Any", target), cast("Any", None), client, dict)
-
-
 def test_a_record_is_the_canary_s_by_a_field_that_begins_with_its_name(tmp_path: Path) -> None:
     application = load_target(write_profile(tmp_path)).application
     user = application.canary.user
@@ -249,17 +228,6 @@ def test_a_record_is_the_canary_s_by_a_field_that_begins_with_its_name(tmp_path:
     )
     others = ("colqwenmira_3ad0", {"text": f"released to a {user}_group by rollproof-verifier", "page": 1})
     assert [one for one in (*its, *others) if application.is_canarys(one)] == [*its]
-
-
-def test_a_canary_waits_for_no_log_in_that_does_not_end(canary: Canary, tmp_path: Path) -> None:
-    """Another process may have been stopped in the middle of one."""
-    client = cast("Mock", canary.client)
-    with (tmp_path / ".sandbox-canary").open("a") as other:
-        fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(UsageProblem, match="lock to log in as the canary: expected free, observed held"):
-            canary.log_in()
-    assert not client.login.called
-    assert canary.log_in() is client.login.return_value
 
 
 def test_a_password_in_a_body_is_in_no_error(stand_in: StandIn) -> None:

@@ -19,6 +19,7 @@ from rollproof.profile.profile import Target
 from rollproof.record_names import CONTACTS, DOWNTIME, SAMPLES
 from rollproof.system.clock import Moment
 from rollproof.verdict import Verdict
+from tests.unit.clock import Clock, stopped
 from tests.unit.made_samples import BEAT, Probes, requests, samples, value
 
 VERIFIED = 90.0
@@ -165,8 +166,7 @@ def test_a_damaged_record_is_said(target: Target, incident: Incident, text: str)
 
 def test_the_outage_is_no_younger_than_its_detection(target: Target, incident: Incident) -> None:
     detected = replace(Moment.now(), since_boot=Moment.now().since_boot - 700)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Moment, "now", lambda: detected)
+    with stopped(Clock(detected)):
         Journal(incident.folder / CONTACTS, str).write(DETECTED, severity="critical")
     _rolled_back(incident)
     found = record_downtime(target, incident, VERIFIED)

@@ -75,14 +75,6 @@ def test_parts_are_the_whole(size: int, most: int, connections: int) -> None:
         assert digest == Digest(len(rows), sum(7 * row for row in rows))
 
 
-def test_only_what_is_asked_for_is_read() -> None:
-    table, bounds = Table(ROWS), division(10)
-    found = dict(scan(table, bounds, 1).digests([99, 3, 4]))
-    assert found.keys() == {3, 4, 99}
-    assert {digest.records for digest in found.values()} == {10}
-    assert sum(table.asked) < 300
-
-
 def test_consecutive_bounds_are_a_division() -> None:
     bounds = division(100)
     whole = dict(scan(Table(ROWS), bounds).digests(range(len(bounds))))
