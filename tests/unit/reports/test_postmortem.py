@@ -174,6 +174,18 @@ def test_a_secret_is_redacted_before_it_is_escaped(made: MadeIncident) -> None:
     assert secret not in page
 
 
+def test_what_cannot_be_trusted_is_said_first(made: MadeIncident) -> None:
+    made.roll_back()
+    path = made.folder / JOURNAL
+    path.write_bytes(path.read_bytes().replace(b"145 records", b"999 records"))
+
+    page = page_of(made)
+
+    assert page.index("cannot be trusted") < page.index("## Timeline")
+    assert "its hash chain holds for 5 records only" in page
+    assert "999" not in page
+
+
 @pytest.mark.parametrize("killed", [False, True])
 def test_the_verdict_is_the_one_of_the_run(made: MadeIncident, *, killed: bool) -> None:
     made.roll_back()

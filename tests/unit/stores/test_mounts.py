@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import io
-import sqlite3
 import tarfile
-from contextlib import closing, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,7 +22,6 @@ from rollproof.profile.mistakes import ProfileProblem
 from rollproof.profile.profile import Target, load_target
 from rollproof.profile.sections import Place, Reference
 from rollproof.stores.contract import Pace
-from rollproof.stores.mounts import reader
 from rollproof.stores.mounts.descriptor import MountsProfile
 from rollproof.stores.mounts.reader import MountsReader
 from rollproof.stores.reach import ENGINE, Readable
@@ -48,30 +46,6 @@ def _loaded(folder: Path, more: str = STATE, **changes: str) -> Target:
         text = text.replace(before, after)
     path.write_text(text)
     return load_target(path)
-
-
-@pytest.mark.parametrize(
-    ("more", "said"),
-    [
-        (STATE.replace('together = ["redis"]', ""), "stores.state.together"),
-        (
-            STATE.replace('"redis"', '"postgres"'),
-            "together: expected names among redis, observed postgres",
-        ),
-        (
-            STATE.replace('"redis"', '"state"'),
-            "together: expected names among redis, observed state",
-        ),
-        (STATE.replace("backend:", "cron:"), "stores.state: expected names among backend, observed cron"),
-        (STATE.replace(":/app", ":app"), "stores.state.held"),
-        (STATE + 'services = ["backend"]\n', "stores.state.services"),
-    ],
-    ids=["no together", "no store", "with itself", "no service", "no place", "a server"],
-)
-def test_a_profile_that_cannot_hold_state_is_refused(tmp_path: Path, more: str, said: str) -> None:
-    with pytest.raises(ProfileProblem, match="HINT: ") as refused:
-        _loaded(tmp_path, more)
-    assert said in str(refused.value)
 
 
 def test_a_service_that_stays_for_maintenance_holds_no_state(tmp_path: Path) -> None:
@@ -363,32 +337,3 @@ def test_a_file_that_is_mounted_alone_is_refused_before_it_counts_as_backed_up()
 
 
 # A SQLite file and its log, which are read one after the other.
-
-
-def test_a_copy_of_a_sqlite_file_stands_while_its_log_alone_grows(tmp_path: Path) -> None:
-    file = tmp_path / "a.db"
-    with closing(sqlite3.connect(file, isolation_level=None)) as db:
-        db.executescript(
-            "PRAGMA journal_mode = WAL; CREATE TABLE t (x); INSERT INTO t VALUES (zeroblob(200000))"
-        )
-        # The log is begun again in its own file, whose end is of the round before.
-        db.executescript("PRAGMA wal_checkpoint(FULL); INSERT INTO t VALUES (1)")
-
-        def copied() -> reader.Copy:
-            copy = reader.Copy(tmp_path / f"{len([*tmp_path.iterdir()])}")
-            for end in ("", "-wal"):
-                with file.with_name(f"a.db{end}").open("rb") as stream:
-                    copy.take(end, stream)
-            return copy
-
-        first = copied()
-        db.execute("INSERT INTO t VALUES (2)")
-        second = copied()
-        assert second.follows(first)
-        db.executescript("PRAGMA wal_checkpoint(FULL); INSERT INTO t VALUES (3)")
-        assert not copied().follows(second)
-        cut = copied()
-        last = copied()
-        assert last.follows(cut)
-        cut.cut = True
-        assert not last.follows(cut)
