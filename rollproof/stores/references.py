@@ -181,12 +181,24 @@ def _unread_kept(place: Place, collection: str, unread: dict[str, Unverifiable])
         unread[collection] = error
 
 
-def require_whole(reference: Reference, open_store: Callable[[str], Reader], personal: Personal) -> int:
+def require_whole(
+    reference: Reference,
+    open_store: Callable[[str], Reader],
+    personal: Personal,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+) -> int:
     """Return the number of records, if all their names were found: see `look` and `judge`."""
-    return judge(reference, look(reference, open_store), personal)
+    return judge(reference, look(reference, open_store, sleep=sleep), personal)
 
 
-def look(reference: Reference, open_store: Callable[[str], Reader], moved: Container[int] = ()) -> Followed:
+def look(
+    reference: Reference,
+    open_store: Callable[[str], Reader],
+    moved: Container[int] = (),
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Followed:
     """Follow a reference; look again at what is wrong, and report only what is wrong each time.
 
     Raises:
@@ -195,11 +207,11 @@ def look(reference: Reference, open_store: Callable[[str], Reader], moved: Conta
     followed = follow(reference, open_store, moved)
     if not followed.whole:
         # Users may be writing: what comes into two stores is not in both at one moment.
-        time.sleep(_AGAIN_SECONDS)
+        sleep(_AGAIN_SECONDS)
         followed = followed.still_wrong(follow(reference, open_store, moved))
     for _ in range(_MADE_LOOKS):
         if followed.unread:
-            time.sleep(_MADE_SECONDS)
+            sleep(_MADE_SECONDS)
             followed = followed.still_wrong(follow(reference, open_store, moved))
     for error in followed.unread.values():
         raise error

@@ -27,7 +27,7 @@ from rollproof.monitoring.probes.web_probes import CurrentBaseline
 from rollproof.monitoring.samples import ProbeId, ProbeKind
 from rollproof.profile.profile import Target
 from rollproof.stores.policy import pace_of
-from rollproof.stores.registry import open_reader
+from rollproof.stores.registry import ReaderOpener, open_reader
 from rollproof.system.clock import Moment
 from rollproof.system.side_by_side import Question, wait_for
 
@@ -51,6 +51,48 @@ class Missed:
     expired: int = 0
 
 
+def missed_records(
+    target: Target, engine: ContainerEngine, baseline: Baseline, store: str, counts: Counts
+) -> Missed:
+    """Return what is gone of the collections of `counts`, which hold so many records now, and are too few.
+
+    Raises:
+        Unverifiable: a collection could not be compared whole.
+    """
+    lost, expired = dict[str, int](), 0
+    for name, count in counts.items():
+        gone, past = _compared(target, engine, baseline, store, name, count)
+        expired += past
+        lost |= {name: gone} if gone else {}
+    return Missed(lost, expired)
+
+
+def _compared(
+    target: Target, engine: ContainerEngine, baseline: Baseline, store: str, name: str, count: int
+) -> tuple[int, int]:
+    """Return how many records of a collection are lost, and how many had expired."""
+    recorded = recorded_collection(baseline, target, store, name)
+    records = baseline.folder / recorded.records
+    if not count:
+        # Nothing is left there whose key could be compared; the collection itself may be gone.
+        expired = expired_by_now(records, name)
+        return whole_digest(recorded.digests).records - expired, expired
+    profile = target.stores[store]
+    everything = SamplePlan(tuple(range(len(recorded.division))), SECONDS)
+    with open_reader(store, profile, engine) as content:
+        found = compare(content, name, recorded, records, everything, pace_of(profile))
+    if found.unread or not found.coverage.whole:
+        raise Unverifiable(
+            what=f"keys of {name} of {store}",
+            expected=f"all compared within {SECONDS:g} s",
+            observed=str(found.coverage),
+            source=store,
+            hint=f"see what else the store is doing; without a limit: {typed('compare current')}",
+            means=Meaning.TIMEOUT,
+        )
+    return found.missing.count, found.expired
+
+
 class StoreRecords:
     """One store's records, counted in the background, and compared where the baseline has more."""
 
@@ -63,6 +105,8 @@ class StoreRecords:
         *,
         question: Callable[[str, Callable[[], Missed]], Question[Missed]],
         computed: Callable[[], float],
+        open_reader: ReaderOpener,
+        missed: Callable[[Target, ContainerEngine, Baseline, str, Counts], Missed],
     ) -> None:
         """Ask nothing yet; `deadline` is that of a beat, and a count may last several beats.
 
@@ -73,7 +117,7 @@ class StoreRecords:
         self.every = 1
         """The number of beats from one count to the next."""
         self.question = question(f"records of {name}", Missed)
-        self._question, self._computed = question, computed
+        self._question, self._computed, self._missed = question, computed, missed
         self._target, self._engine, self._deadline = target, engine, deadline
         self._held = Held(lambda: open_reader(name, target.stores[name], engine))
         # What the last count came to, and what the last comparison by key.
@@ -118,7 +162,7 @@ class StoreRecords:
             # A missing collection holds none.
             fewer = {name: now for name, count in recorded.items() if (now := counts.get(name, 0)) < count}
             if self._compared is None or self._compared[0] is not baseline or self._compared[1] != fewer:
-                missed = missed_records(self._target, self._engine, baseline, self.name, fewer)
+                missed = self._missed(self._target, self._engine, baseline, self.name, fewer)
                 self._compared = baseline, fewer, missed
         except (Problem, Mismatch):
             self._known = None
@@ -141,11 +185,22 @@ class RecordsProbe(Probe):
         *,
         question: Callable[[str, Callable[[], Missed]], Question[Missed]] = Question,
         computed: Callable[[], float] = time.thread_time,
+        open_reader: ReaderOpener = open_reader,
+        missed: Callable[[Target, ContainerEngine, Baseline, str, Counts], Missed] = missed_records,
     ) -> None:
         self._limit = target.severity.critical.records_lost.limit
         self._target, self._deadline, self._current = target, deadline, current
         self._stores = {
-            name: StoreRecords(name, target, engine, deadline, question=question, computed=computed)
+            name: StoreRecords(
+                name,
+                target,
+                engine,
+                deadline,
+                question=question,
+                computed=computed,
+                open_reader=open_reader,
+                missed=missed,
+            )
             for name in target.stores
         }
 
@@ -211,45 +266,3 @@ class RecordsProbe(Probe):
         """Close the connections that are not in use."""
         for store in self._stores.values():
             store.close()
-
-
-def missed_records(
-    target: Target, engine: ContainerEngine, baseline: Baseline, store: str, counts: Counts
-) -> Missed:
-    """Return what is gone of the collections of `counts`, which hold so many records now, and are too few.
-
-    Raises:
-        Unverifiable: a collection could not be compared whole.
-    """
-    lost, expired = dict[str, int](), 0
-    for name, count in counts.items():
-        gone, past = _compared(target, engine, baseline, store, name, count)
-        expired += past
-        lost |= {name: gone} if gone else {}
-    return Missed(lost, expired)
-
-
-def _compared(
-    target: Target, engine: ContainerEngine, baseline: Baseline, store: str, name: str, count: int
-) -> tuple[int, int]:
-    """Return how many records of a collection are lost, and how many had expired."""
-    recorded = recorded_collection(baseline, target, store, name)
-    records = baseline.folder / recorded.records
-    if not count:
-        # Nothing is left there whose key could be compared; the collection itself may be gone.
-        expired = expired_by_now(records, name)
-        return whole_digest(recorded.digests).records - expired, expired
-    profile = target.stores[store]
-    everything = SamplePlan(tuple(range(len(recorded.division))), SECONDS)
-    with open_reader(store, profile, engine) as content:
-        found = compare(content, name, recorded, records, everything, pace_of(profile))
-    if found.unread or not found.coverage.whole:
-        raise Unverifiable(
-            what=f"keys of {name} of {store}",
-            expected=f"all compared within {SECONDS:g} s",
-            observed=str(found.coverage),
-            source=store,
-            hint=f"see what else the store is doing; without a limit: {typed('compare current')}",
-            means=Meaning.TIMEOUT,
-        )
-    return found.missing.count, found.expired

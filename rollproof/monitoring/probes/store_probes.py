@@ -12,7 +12,7 @@ from rollproof.monitoring.samples import ProbeId, ProbeKind
 from rollproof.profile.profile import Target
 from rollproof.stores.contract import Untold
 from rollproof.stores.reader import Reader
-from rollproof.stores.registry import open_reader
+from rollproof.stores.registry import ReaderOpener, open_reader
 
 if TYPE_CHECKING:
     from rollproof.engines.engine import ContainerEngine
@@ -53,7 +53,15 @@ class _OfStore(Probe):
 
     kind: ProbeKind
 
-    def __init__(self, name: str, target: Target, engine: ContainerEngine, deadline: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        target: Target,
+        engine: ContainerEngine,
+        deadline: float,
+        *,
+        open_reader: ReaderOpener = open_reader,
+    ) -> None:
         """Connect to nothing yet; a call has `deadline` seconds, or fewer if the profile says so."""
         seconds = min(deadline, target.stores[name].deadline_seconds)
         self.id = ProbeId(self.kind, name)

@@ -170,20 +170,6 @@ def test_every_part_is_digested_once_by_workers_with_accounts_of_their_own(
     assert "one state if nothing wrote meanwhile" in digests.evidence
 
 
-def test_tasks_become_as_large_as_their_time_allows(
-    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("rollproof.scale.cluster.CHUNK_SECONDS", 2.0)
-    digests = digests_of(cluster, tmp_path)
-    assert read(digests) == EXPECTED
-    assert 3 <= digests.chunks < PARTS * 3 / 4
-
-
-def test_a_few_parts_are_digested_by_their_own_bounds(cluster: Cluster, tmp_path: Path) -> None:
-    some = (3, 7, 8, PARTS - 1)
-    assert read(digests_of(cluster, tmp_path), some) == {part: digest_of(part) for part in some}
-
-
 def test_what_a_worker_did_that_was_killed_is_done_by_another(
     cluster: Cluster, three: DaskCluster, tmp_path: Path, control: Path
 ) -> None:

@@ -10,8 +10,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rollproof.monitoring.probes.request_probe import Tally
-from rollproof.profile.access_log import COMBINED, Requests
 from rollproof.redaction.redactor import Redactor
 from rollproof.redaction.shapes import SHAPES
 
@@ -36,7 +34,6 @@ BETWEEN = [
     *('="', "='x", ":'", "=x(", "=x;", "=!", "%20", "%3a", "\\u", '\\"', "\\n", "'a'", "\x1b[0", "\x1b[0m"),
     *(": digest ", ": digest [redacted] ", ": basic ", "=aaaa1.", ": a@", "=[redacted]"),
 ]
-LINES = ['1.2.3.4 - - [x] "', "GET /", " ", '"', "200 ", '"-" ', "0.1, ", "- :", "\\", "[", "a"]
 ENDS = ["", "(", "@", " x", "'", "\n-----END"]
 
 
@@ -102,19 +99,3 @@ def test_redaction_is_linear(
     redactor = Redactor([SECRET])
     small, large = (f"{first}{repeated(unit, least)}{end}" for least in (LEAST, TIMES * LEAST))
     assert is_linear(redactor.text, small, large)
-
-
-@given(
-    st.sampled_from(
-        [COMBINED, r"(a+)+$(?P<status>)(?P<path>)(?P<method>)", r"(x|x)*y(?P<status>)(?P<path>)(?P<method>)"]
-    ),
-    st.lists(st.sampled_from([*LINES, "x"]), min_size=1, max_size=4).map("".join),
-    st.sampled_from([LINES[0], ""]),
-)
-@example(r"(a+)+$(?P<status>)(?P<path>)(?P<method>)", "a", "")
-@example(COMBINED, " ", f'{LINES[0]}GET /" 200 1 "-" "-" 1')
-def test_a_line_of_the_log_is_read_in_linear_time(pattern: str, unit: str, first: str) -> None:
-    source = Requests(service="web", pattern=pattern)
-    read: Callable[[str], object] = Tally(source).add
-    small, large = (f"{first}{repeated(unit, least)}!" for least in (LEAST, TIMES * LEAST))
-    assert is_linear(read, small, large)

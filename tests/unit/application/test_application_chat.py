@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any, cast
-
 import pytest
 
 from rollproof.application.client import ApplicationClient, Refused, event_data
@@ -16,21 +13,6 @@ def client(stand_in: StandIn) -> ApplicationClient:
     return ApplicationClient(profile(), stand_in)
 
 
-def test_a_conversation_is_made_on_the_users_model_and_one_knowledge_base(
-    stand_in: StandIn, client: ApplicationClient
-) -> None:
-    model = {"model_name": "m", "api_key": "k", "base_used": [{"name": "other", "baseId": "canary_other"}]}
-    selected = {"status": "success", "select_model_config": model}
-    stand_in.answers["GET /api/v1/config/canary/selected"] = answer(200, selected)
-    stand_in.answers["POST /api/v1/chat/conversations"] = answer(200, {"status": "success"})
-    identifier = client.create_conversation(SESSION, "canary_kb")
-    assert identifier.startswith("canary_")
-    sent = cast("dict[str, Any]", json.loads(stand_in.seen[-1].body))
-    assert sent["conversation_id"] == identifier
-    assert sent["chat_model_config"]["base_used"] == [{"name": "canary_kb", "baseId": "canary_kb"}]
-    assert sent["chat_model_config"]["api_key"] == "k"
-
-
 EVENTS = (
     {"type": "file_used", "data": [{"file_name": "a.txt"}, {"file_name": "b.txt"}, {"file_name": "a.txt"}]},
     {"type": "thinking", "data": "hm"},
@@ -40,26 +22,12 @@ EVENTS = (
 )
 
 
-def test_a_chat_is_read_to_its_end(stand_in: StandIn, client: ApplicationClient) -> None:
-    stand_in.answers["POST /api/v1/sse/chat"] = lambda exchange: exchange.events(*EVENTS)
-    chat = client.chat(SESSION, "canary_1", "how often?")
-    assert (chat.files, chat.text) == (("a.txt", "b.txt"), "every four hours")
-    assert (chat.complete, chat.ending) == (True, "regular")
-    assert json.loads(stand_in.seen[0].body)["user_message"] == "how often?"
-
-
 def test_a_chat_that_breaks_is_not_complete(stand_in: StandIn, client: ApplicationClient) -> None:
     stand_in.answers["POST /api/v1/sse/chat"] = lambda exchange: exchange.events(*EVENTS[:3], ended=False)
     chat = client.chat(SESSION, "canary_1", "how often?")
     assert not chat.complete
     assert chat.ending.startswith("broken: RemoteProtocolError")
     assert (chat.files, chat.text) == (("a.txt", "b.txt"), "every four ")
-
-
-def test_a_chat_that_is_not_let_in_is_refused(stand_in: StandIn, client: ApplicationClient) -> None:
-    stand_in.answers["POST /api/v1/sse/chat"] = answer(404, {"message": "Token not found"})
-    with pytest.raises(Refused, match="404: Token not found"):
-        client.chat(SESSION, "canary_1", "how often?")
 
 
 @pytest.mark.parametrize(("status", "deleted"), [(200, True), (404, True), (405, False)])

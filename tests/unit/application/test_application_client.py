@@ -12,7 +12,6 @@ from rollproof.errors import Mismatch
 from tests.world.application import (
     PASSWORD,
     SESSION,
-    TOKEN,
     Exchange,
     Handler,
     StandIn,
@@ -24,24 +23,6 @@ from tests.world.application import (
 @pytest.fixture
 def client(stand_in: StandIn) -> ApplicationClient:
     return ApplicationClient(profile(), stand_in)
-
-
-def test_health_is_what_was_said_whatever_the_status(stand_in: StandIn, client: ApplicationClient) -> None:
-    stand_in.answers["GET /api/v1/health/check"] = answer(503, {"status": "DOWN"})
-    health = client.health()
-    assert (health.status, health.body) == (503, {"status": "DOWN"})
-    assert health.milliseconds > 0
-    stand_in.answers["GET /api/v1/health/check"] = answer(200, "<html>up</html>")
-    assert client.health().body == "<html>up</html>"
-
-
-def test_login_sends_a_form_and_hides_the_token(stand_in: StandIn, client: ApplicationClient) -> None:
-    stand_in.answers["POST /api/v1/auth/login"] = answer(200, {"access_token": TOKEN, "token_type": "bearer"})
-    session = client.login("canary", SecretStr(PASSWORD))
-    assert session.token.get_secret_value() == TOKEN
-    assert TOKEN not in repr(session)
-    assert stand_in.seen[0].body == b"username=canary&password=correct+horse"
-    assert stand_in.seen[0].headers["Content-Type"] == "application/x-www-form-urlencoded"
 
 
 @pytest.mark.parametrize(
@@ -63,17 +44,6 @@ def test_a_refusal_has_its_status_and_no_secret(
     assert caught.value.status == 401
     assert "observed 401: no" in str(caught.value)
     assert PASSWORD not in str(caught.value)
-
-
-@pytest.mark.parametrize(("of", "owner"), [("", "canary"), ("some/body", "some%2Fbody")])
-def test_what_belongs_to_one_user_is_asked_for(
-    stand_in: StandIn, client: ApplicationClient, of: str, owner: str
-) -> None:
-    stand_in.answers[f"GET /api/v1/base/users/{owner}/knowledge_bases"] = answer(200, [])
-    client.own(SESSION, of=of)
-    stand_in.answers[f"GET /api/v1/base/users/{owner}/knowledge_bases"] = answer(403, {"detail": "no"})
-    with pytest.raises(Refused, match="403: no"):
-        client.own(SESSION, of=of)
 
 
 def _pages(names: list[str], total: int | None = None) -> Handler:
@@ -101,13 +71,3 @@ def test_files_that_do_not_add_up_are_a_mismatch(
     stand_in.answers[path] = _pages(["a.txt", "b.txt"], total)
     with pytest.raises(Mismatch, match=f"expected {total} files over all pages, observed 2 files"):
         client.files(SESSION, "canary_kb")
-
-
-def test_the_first_page_is_told_by_its_hash(stand_in: StandIn, client: ApplicationClient) -> None:
-    stand_in.answers["GET /"] = answer(200, "<html>one</html>")
-    one = client.page_digest()
-    assert client.page_digest() == one
-    stand_in.answers["GET /"] = answer(200, "<html>two</html>")
-    assert client.page_digest() not in {one, ""}
-    stand_in.answers["GET /"] = answer(404, "none")
-    assert client.page_digest() == ""

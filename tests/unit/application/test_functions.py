@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
-from unittest.mock import Mock
+from typing import Any
 
 import pytest
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 
-from rollproof.application import canary as canary_module
 from rollproof.application.calls import filled, values_at
-from rollproof.application.canary import Canary
 from rollproof.application.client import ApplicationClient, LoggedIn, Refused
-from rollproof.errors import Mismatch, UsageProblem
+from rollproof.errors import Mismatch
 from rollproof.profile.application_profile import Application
-from rollproof.profile.functions import Functions
 from rollproof.profile.profile import load_target
 from rollproof.redaction.secret import known_secrets
 from tests.conftest import ROOT, write_profile
@@ -41,46 +35,6 @@ def client_of(stand_in: StandIn, **functions: Any) -> ApplicationClient:  # noqa
         "functions": {"api": "own", **functions},
     }
     return ApplicationClient(Application.model_validate(changed), stand_in)
-
-
-@pytest.mark.parametrize(
-    ("functions", "expected", "observed"),
-    [
-        ({"log_in": [LOG_IN | {"keep": {}}]}, "keep to name the place of token", "none"),
-        ({"documents": {"path": "/a"}}, "keep to name the place of name", "none"),
-        ({"conversation": {"requests": [{"path": "/a"}]}}, "keep to name the place of conversation", "none"),
-        ({"forget": {"method": "DELETE", "path": "/all"}}, "{conversation} in the request", "none"),
-        ({"turns": {"path": "/a", "keep": {"turn": "*"}}}, "{conversation} in the request", "none"),
-        ({"chat": {"path": "/a", "text": TEXT}}, "{question} in the request", "none"),
-        ({"turns": {"path": "/{conversation}", "keep": {"turn": "turns"}}}, "turn with *", "turns"),
-    ],
-)
-def test_a_mistake_is_said(functions: Mapping[str, Any], expected: str, observed: str) -> None:
-    with pytest.raises(ValidationError) as caught:
-        Functions.model_validate({"api": "own", **functions})
-    (error,) = caught.value.errors()
-    wrong = error["ctx"]["error"]
-    assert expected in wrong.expected
-    assert observed in wrong.observed
-
-
-@pytest.mark.parametrize(
-    ("functions", "without", "key"),
-    [
-        ({}, "knowledge_base", "canary.knowledge_base"),
-        ({}, "question", "canary.question"),
-        ({}, "expected_file", "canary.expected_file"),
-        ({"api": "own", "chat": CHAT | {"text": TEXT}}, "expected_text", "canary.expected_text"),
-    ],
-)
-def test_a_canary_has_what_the_functions_need(functions: Mapping[str, Any], without: str, key: str) -> None:
-    whole = profile().model_dump() | {"functions": functions}
-    whole["canary"] = CANARY | {"expected_file": "a.txt", "expected_text": "light"}
-    Application.model_validate(whole)
-    del whole["canary"][without]
-    with pytest.raises(ValidationError) as caught:
-        Application.model_validate(whole)
-    assert [error["ctx"]["error"].key for error in caught.value.errors()] == [key]
 
 
 def test_an_application_with_a_key_has_no_log_in(stand_in: StandIn) -> None:
@@ -263,22 +217,6 @@ def test_the_examples_of_the_documentation_are_whole(tmp_path: Path) -> None:
     assert Application.model_validate({**first, **more}).verifiable == {*known, "upload"}
 
 
-@pytest.fixture
-def canary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Canary:
-    monkeypatch.setattr(canary_module, "_SECOND", 0.02)
-    target = SimpleNamespace(
-        name="sandbox",
-        folders=SimpleNamespace(incidents=tmp_path),
-        application=SimpleNamespace(
-            deadline_seconds=0.3,
-            canary=SimpleNamespace(user="canary", password=SecretStr("s")),
-            functions=SimpleNamespace(log_in=[None]),
-        ),
-    )
-    client = Mock(spec=["login"])
-    return Canary(cast("Any", target), cast("Any", None), client, dict)
-
-
 def test_a_record_is_the_canary_s_by_a_field_that_begins_with_its_name(tmp_path: Path) -> None:
     application = load_target(write_profile(tmp_path)).application
     user = application.canary.user
@@ -290,17 +228,6 @@ def test_a_record_is_the_canary_s_by_a_field_that_begins_with_its_name(tmp_path:
     )
     others = ("colqwenmira_3ad0", {"text": f"released to a {user}_group by rollproof-verifier", "page": 1})
     assert [one for one in (*its, *others) if application.is_canarys(one)] == [*its]
-
-
-def test_a_canary_waits_for_no_log_in_that_does_not_end(canary: Canary, tmp_path: Path) -> None:
-    """Another process may have been stopped in the middle of one."""
-    client = cast("Mock", canary.client)
-    with (tmp_path / ".sandbox-canary").open("a") as other:
-        fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(UsageProblem, match="lock to log in as the canary: expected free, observed held"):
-            canary.log_in()
-    assert not client.login.called
-    assert canary.log_in() is client.login.return_value
 
 
 def test_a_password_in_a_body_is_in_no_error(stand_in: StandIn) -> None:

@@ -50,15 +50,14 @@ def test_a_document_without_a_function_is_refused_and_a_function_without_one_is_
 
 
 class Library(dict[str, Handler]):
-    """Knowledge bases with documents in them; `takes_in` is whether any worker runs."""
+    """Knowledge bases with documents in them."""
 
     def __init__(self) -> None:
         super().__init__()
         self.held: dict[str, list[str]] = {"kb": ["a.txt"]}
         self.names: dict[str, str] = {}
         self.sent: list[bytes] = []
-        self.takes_in = self.removes = True
-        self.chat: Sequence[str] | None = None
+        self.removes = True
 
     def __missing__(self, request: str) -> Handler:
         method, _, path = request.partition(" ")
@@ -69,14 +68,7 @@ class Library(dict[str, Handler]):
             "POST up": lambda exchange: self._send(exchange, last),
             "GET l": lambda exchange: self._list(exchange, last),
             "DELETE kb": lambda exchange: self._remove(exchange, last),
-            "DELETE f": lambda exchange: self._remove(exchange, last),
-            "POST ask": lambda exchange: exchange.reply(200, {"answer": "light", "of": self.found}),
         }.get(f"{method} {first}", answer(404, {"message": "no such thing"}))
-
-    @property
-    def found(self) -> Sequence[str]:
-        newest = [*self.held.values()][-1]
-        return newest if self.chat is None else self.chat
 
     def _make(self, exchange: Exchange) -> None:
         one = f"kb-{len(self.names) + 1}"
@@ -87,8 +79,7 @@ class Library(dict[str, Handler]):
     def _send(self, exchange: Exchange, place: str) -> None:
         self.sent.append(exchange.body)
         name = exchange.body.partition(b'filename="')[2].partition(b'"')[0].decode()
-        if self.takes_in:
-            self.held[place].append(name)
+        self.held[place].append(name)
         exchange.reply(200, {"id": name})
 
     def _list(self, exchange: Exchange, place: str) -> None:
@@ -97,8 +88,6 @@ class Library(dict[str, Handler]):
     def _remove(self, exchange: Exchange, one: str) -> None:
         if self.removes:
             self.held.pop(one, None)
-            for names in self.held.values():
-                names[:] = [name for name in names if name != one]
         exchange.reply(200, {})
 
 
@@ -110,7 +99,6 @@ def library(stand_in: StandIn) -> Library:
 
 
 CHAT = {"method": "POST", "path": "/ask", "body": {"q": "{question}"}, "answer": "json"}
-ASKED = CHAT | {"text": {"at": "answer"}, "files": {"at": "of.*"}}
 
 
 def canary_of(stand_in: StandIn, upload: Mapping[str, Any], folder: Path, **more: Any) -> Canary:  # noqa: ANN401 - functions
@@ -135,20 +123,6 @@ class Known:
 
 class Unused:
     """Stands for the engine, which nothing here asks."""
-
-
-def test_it_is_sent_listed_found_and_removed(stand_in: StandIn, library: Library, tmp_path: Path) -> None:
-    canary = canary_of(stand_in, APART, tmp_path, chat=ASKED)
-    first, second = canary.upload(SESSION), canary.upload(SESSION)
-    assert first.name != second.name
-    assert first.name.endswith(".txt")
-    assert first.seconds is not None
-    assert first.found_in == (first.name,)
-    assert CONTENT in library.sent[0]
-    assert b'name="by"\r\n\r\ncanary\r\n' in library.sent[0]
-    assert library.held == {"kb": ["a.txt"], "kb-1": [first.name], "kb-2": [second.name]}
-    canary.sweep()
-    assert library.held == {"kb": ["a.txt"]}
 
 
 @pytest.mark.parametrize("request_", ["GET /kbs", "POST /up/kb-1"])

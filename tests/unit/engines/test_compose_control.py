@@ -27,15 +27,6 @@ def _told(**changes: Any) -> dict[str, tuple[Container, ...]]:  # noqa: ANN401
     return {"once": (container(**changes),)}
 
 
-def test_health_is_waited_for_by_one_question_a_round(engine: Any) -> None:  # noqa: ANN401
-    health = ["healthy", "starting", "starting"]
-    engine.containers.side_effect = lambda: _told(health=health[-1])
-    control = ComposeControl(Engine(kind="compose", project="p"), engine, lambda _: health.pop())
-    control.start(("once",), deadline=60)
-    # One before the start, then one in each of three rounds.
-    assert engine.containers.call_count == 4
-
-
 def test_what_other_files_describe_stays_whatever_compose_is_told(
     engine: Any,  # noqa: ANN401
     tmp_path: Path,
@@ -57,16 +48,3 @@ def test_what_other_files_describe_stays_whatever_compose_is_told(
     control.recreate({"once": image}, deadline=9)
     (up,) = [command for command in ran if "up" in command]
     assert "--remove-orphans=false" in up
-
-
-def test_a_service_is_removed_by_its_own_containers_and_its_volumes_stay(
-    engine: Any,  # noqa: ANN401
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    engine.containers.return_value = {"brought": (container(),), "orphan": (container(),)}
-    ran: list[list[str]] = []
-    monkeypatch.setattr(compose, "run_command", lambda command, **_: ran.append(command))
-    control, one = ComposeControl(Engine(kind="compose", project="p"), engine), container().id
-    control.remove("brought", deadline=9)
-    control.remove("gone", deadline=9)
-    assert ran == [["docker", "stop", one], ["docker", "rm", one]]

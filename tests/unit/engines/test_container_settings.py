@@ -13,7 +13,6 @@ from rollproof.baseline.configuration import (
     inside_differences,
     record_container,
     setting_differences,
-    unexpected,
 )
 from rollproof.engines.compose import _container
 from rollproof.engines.engine import Container, Inside
@@ -161,20 +160,3 @@ def test_a_change_inside_a_container_is_told_unless_it_was_so_at_the_capture(
 ) -> None:
     recorded = INSIDE
     assert list(inside_differences(recorded, inside)) == said
-
-
-@pytest.mark.parametrize(
-    ("recorded", "paths", "said"),
-    [
-        ((), ("/x",), ["/x"]),
-        (("/x",), ("/y",), ["/y"]),
-        (("/d/x",), ("/d/y", "/d"), ["/d"]),
-        (("/d",), ("/d/y", "/dy"), ["/dy"]),
-        (("data/a",), ("data/b", "b"), ["b"]),
-        (("a",), ("b",), ["b"]),
-    ],
-)
-def test_a_new_file_is_expected_only_where_files_came_before(
-    recorded: tuple[str, ...], paths: tuple[str, ...], said: list[str]
-) -> None:
-    assert list(unexpected(recorded, paths)) == said

@@ -93,20 +93,6 @@ def test_what_was_begun_is_removed_and_made_anew(backups: Path, control: Control
     assert all(kept_image(backups, one).read_text() == one for one in IMAGES.values())
 
 
-def test_what_the_engine_has_is_not_loaded(backups: Path, control: Control) -> None:
-    assert _bring(backups, control) == ""
-    control.load_image.assert_not_called()
-    control.require_images.assert_any_call(IMAGES, deadline=SECONDS)
-
-
-def test_what_is_gone_is_loaded_from_its_copy(backups: Path, control: Control) -> None:
-    _keep(backups, control)
-    _gone(control, *SERVICES)
-    assert images_to_load(backups, IMAGES, control, deadline=SECONDS) == len(IMAGES)
-    control.load_image.assert_not_called()
-    assert _bring(backups, control) == "3 images were gone, and loaded from the backup"
-
-
 def test_a_load_that_brings_another_image_is_refused(backups: Path, control: Control) -> None:
     _keep(backups, control)
     _gone(control, SERVICES[0])

@@ -126,34 +126,6 @@ def test_a_secret_is_the_same_with_and_without_its_usual_folder() -> None:
     assert settings("key") == settings("/run/secrets/key") != settings("/run/key")
 
 
-def test_what_compose_reads_becomes_a_file_of_a_stack() -> None:
-    api = {
-        "image": "api:latest",
-        "entrypoint": None,
-        "build": {"context": "."},
-        "depends_on": {"db": {"condition": "service_started"}},
-        "ports": [{"target": 80, "published": "8080"}],
-        "volumes": [{"type": "tmpfs", "target": "/cache", "tmpfs": {"size": "1024"}}],
-        "deploy": {"replicas": 1, "resources": {"limits": {"cpus": 0.5}}},
-    }
-    described = {
-        "name": "shop",
-        "services": {"api": api, "db": {}},
-        "networks": {"back": {"name": "shop_back"}},
-    }
-    assert stack_file(described, {"api": "sha256:1"}, {"api": 3}) == {
-        "networks": {"back": {"name": "shop_back"}},
-        "services": {
-            "api": {
-                "image": "sha256:1",
-                "ports": [{"target": 80, "published": 8080}],
-                "volumes": [{"type": "tmpfs", "target": "/cache", "tmpfs": {"size": 1024}}],
-                "deploy": {"replicas": 3, "resources": {"limits": {"cpus": "0.5"}}},
-            }
-        },
-    }
-
-
 def test_a_global_service_keeps_a_task_on_each_node() -> None:
     described = {"services": {"api": {"deploy": {"mode": "global"}}}}
     assert "replicas" not in stack_file(described, {"api": "i"}, {"api": 2})["services"]["api"]["deploy"]

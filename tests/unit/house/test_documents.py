@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import configparser
 import re
 import shlex
 import tomllib
@@ -16,8 +14,7 @@ import typer.main
 from typer import Context
 from typer.core import TyperGroup
 
-from rollproof.profile.profile import OTHER_VARIABLES, PREFIX, Target, load_target
-from staging.commands import app as staging
+from rollproof.profile.profile import load_target
 from tests.conftest import ROOT
 from tests.unit.command_line import GROUP, every_command
 
@@ -27,39 +24,27 @@ README = ROOT / "README.md"
 COMMAND_LINE = DOCS / "reference" / "commands.md"
 PAGES = [README, *sorted(DOCS.rglob("*.md"))]
 LONGEST_PROFILE = 25
-STAGING = typer.main.get_group(staging)
 
 _BLOCK = re.compile(r"(?:<!-- not run: (?P<reason>[^>]+) -->\n+)?```sh\n(?P<text>.*?)```", re.DOTALL)
-_OURS = r"(?:\.venv/bin/)?(?:rollproof (?=[a-z-])|pytest(?![.\w])|\./deploy/|\./run)"
-_INLINE = re.compile(rf"`({_OURS}(?: ?[^`\n]+)?)`")
+_OURS = r"(?:\.venv/bin/)?rollproof (?=[a-z-])"
+_LINE = re.compile(rf"^{_OURS}.*$", re.MULTILINE)
+_INLINE = re.compile(rf"`({_OURS}[^`\n]+)`")
 _NAMED = re.compile(r"(?:\.venv/bin/)?rollproof(?: [a-z-]+)+")
 # What a shell makes of the rest of a line is not the command's.
 _SHELL = {">", "|", "&"}
 _LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)(?:#[^)\s]*)?\)")
-_NO_NAMES = {"and", "or", "not"}
 
 
 class Unknown(Exception):
-    """A command that does not do what it says: an option, a marker, a file or a name is not there."""
-
-
-def _lines(block: str) -> Iterator[str]:
-    """Yield the commands of a block of shell, without remarks."""
-    for line in block.replace("\\\n", " ").splitlines():
-        try:
-            words = shlex.split(line, comments=True)
-        except ValueError as error:
-            raise Unknown(f"{line}: {error}") from None
-        if words:
-            yield shlex.join(words)
+    """A command that `rollproof` would refuse."""
 
 
 def _commands(page: Path) -> Iterator[str]:
-    """Yield the commands that a page names, but for those of blocks with a reason why they are not run."""
-    text = page.read_text(encoding="utf-8")
+    """Yield the commands of `rollproof` on a page, except those of blocks with a reason not to run them."""
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
     for block in _BLOCK.finditer(text):
         if block["reason"] is None:
-            yield from _lines(block["text"])
+            yield from _LINE.findall(block["text"])
     if page != COMMAND_LINE:
         yield from map(_mentioned, _INLINE.findall(_BLOCK.sub("", text)))
 
@@ -70,32 +55,6 @@ def _mentioned(line: str) -> str:
 
 
 EVERY = {page: list(dict.fromkeys(_commands(page))) for page in PAGES}
-
-
-def parse(line: str, config: pytest.Config) -> None:
-    """Parse a command as its own program would; nothing runs.
-
-    Raises:
-        Unknown: it is not a command of ours, or the program would refuse it.
-    """
-    program, *words = takewhile(lambda word: word not in _SHELL, shlex.split(line))
-    match program.removeprefix(".venv/bin/"), words:
-        case "export", [setting]:
-            _parse_variable(setting.partition("=")[0])
-        case "rollproof", rest:
-            _parse_table(GROUP, rest)
-        case "python", []:
-            pass
-        case "python3", [name, _] if (ROOT / "reports" / "bundle" / name).is_file():
-            pass  # the checker that travels in a bundle
-        case "pytest", rest:
-            _parse_pytest(rest, config)
-        case script, rest if script.startswith("./deploy/"):
-            _parse_script(script, rest)
-        case "./run", rest:
-            _parse_run(rest)
-        case _:
-            raise Unknown(f"{program}: not a command of this project")
 
 
 def _parse_table(group: TyperGroup, words: Sequence[str]) -> None:
@@ -114,44 +73,6 @@ def _parse_table(group: TyperGroup, words: Sequence[str]) -> None:
             raise Unknown(f"{name}: {error.format_message()}") from None
 
 
-def _parse_pytest(words: Sequence[str], config: pytest.Config) -> None:
-    try:
-        found = config._parser.parse(list(words), argparse.Namespace())
-    except (pytest.UsageError, SystemExit) as error:
-        raise Unknown(f"pytest: {error}") from None
-    markers = {line.partition(":")[0].partition("(")[0].strip() for line in config.getini("markers")}
-    named = {*re.findall(r"\w+", found.markexpr or "")} - _NO_NAMES
-    if unknown := named - markers:
-        raise Unknown(f"markers {', '.join(sorted(unknown))}")
-    paths = [path.partition("::")[0] for path in found.file_or_dir if path != "rollproof.checks"]
-    if missing := [path for path in paths if not (ROOT / path).exists()]:
-        raise Unknown(f"files {', '.join(missing)}")
-
-
-def _parse_script(script: str, words: Sequence[str]) -> None:
-    path = ROOT / script
-    names = sorted(path.parent.glob(path.name)) if "*" in script else [path]
-    if not names or not all(one.is_file() for one in names):
-        raise Unknown(f"{script}: no such file")
-    for one in names:
-        (said,) = re.findall(r'/rollproof" (.*) "\$@"$', one.read_text(encoding="utf-8"), re.MULTILINE)
-        _parse_table(GROUP, [*shlex.split(said), *words])
-
-
-def _parse_run(words: Sequence[str]) -> None:
-    doors = configparser.ConfigParser(interpolation=None)
-    doors.read(ROOT / "tox.ini", encoding="utf-8")
-    if words and f"testenv:{words[0]}" not in doors:
-        raise Unknown(f"./run {words[0]}: not in tox.ini")
-    if words and words[0] in STAGING.commands:
-        _parse_table(STAGING, words)
-
-
-def _parse_variable(name: str) -> None:
-    if name not in {f"{PREFIX}{key.upper()}" for key in Target.model_fields} | OTHER_VARIABLES:
-        raise Unknown(f"variable {name}")
-
-
 @pytest.fixture(autouse=True)
 def _a_target(profile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROLLPROOF_TARGET", str(profile))
@@ -161,11 +82,12 @@ def _a_target(profile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_a_command_of_a_page_is_one_that_its_program_takes(page: Path, pytestconfig: pytest.Config) -> None:
+def test_a_command_of_a_page_is_one_that_rollproof_takes(page: Path) -> None:
     wrong = {}
     for line in EVERY[page]:
+        _, *words = takewhile(lambda word: word not in _SHELL, shlex.split(line, comments=True))
         try:
-            parse(line, pytestconfig)
+            _parse_table(GROUP, words)
         except Unknown as error:
             wrong[line] = str(error)
     assert not wrong

@@ -16,37 +16,8 @@ from rollproof.stores.kafka.admin import Admin
 from rollproof.stores.kafka.broker import Topic, retention_of
 from rollproof.stores.kafka.keeper import _Topic, compared
 from rollproof.stores.kafka.positions import strays
-from rollproof.stores.kafka.ranges import Extent, Segment, divided, segments, shifted
 from rollproof.stores.kafka.records import CREATED, Record
 from rollproof.stores.reach import Countdown
-
-EXTENTS = {0: Extent(0, 25), 1: Extent(100, 100), 2: Extent(40, 45)}
-DIVISION = ("", "0:0", "0:10", "0:20", "1:100", "2:40")
-
-
-def test_a_division_has_a_bound_where_each_partition_begins() -> None:
-    assert divided(EXTENTS, 10) == DIVISION
-    assert divided({0: Extent(0, 0), 1: Extent(7, 7)}, 10) == ("",)
-    assert divided({}, 10) == ("",)
-
-
-@pytest.mark.parametrize(
-    ("extents", "expected"),
-    [
-        # What is appended lands in the last part of its partition, a new partition in the last of all.
-        (
-            {0: Extent(0, 99), 1: Extent(100, 101), 2: Extent(40, 99), 3: Extent(0, 3)},
-            [(1, 0, 0, 10), (2, 0, 10, 20), (3, 0, 20, 99), (4, 1, 100, 101), (5, 2, 40, 99), (5, 3, 0, 3)],
-        ),
-        ({2: Extent(30, 40)}, [(5, 2, 30, 40)]),
-    ],
-)
-def test_every_offset_is_in_one_part(
-    extents: dict[int, Extent], expected: list[tuple[int, int, int, int]]
-) -> None:
-    found = segments(DIVISION, range(len(DIVISION)), shifted(extents, DIVISION))
-    assert found == [Segment(*each) for each in expected]
-
 
 RECORDED: Mapping[str, Json] = {
     "topic t 0": {"begin": 5, "end": 25, "groups": {"a group": 20}},

@@ -59,53 +59,36 @@ def test_what_is_critical_is_decided_on(run: Ran, tmp_path: Path, name: str) -> 
     assert f"\ndecision: {decision}" in said
 
 
-def test_the_other_three_have_exit_codes_of_their_own(run: Ran, tmp_path: Path) -> None:
-    healthy = _write(tmp_path / "healthy.jsonl", lambda _: {})
-    said = run("assess", f"--samples={healthy}")
-    assert said.startswith("severity: healthy\nclear: errors 0 % of ")
-    assert "decision: continue monitoring: nothing is beyond its limit" in said
-
-    slow = _write(tmp_path / "slow.jsonl", lambda _: {"page": value(9000)})
-    said = run("assess", f"--samples={slow}", code=ExitCode.INVESTIGATE)
-    assert "\nmet: non-critical, page: 9,000 ms, for 65 s (beats 70 to 83)\n" in said
-    assert "decision: investigate: not critical: look for the cause for 5 minutes" in said
-
-    unknown = _write(tmp_path / "unknown.jsonl", lambda _: {"requests": value(None, ok=None)})
-    said = run("assess", f"--samples={unknown}", code=ExitCode.BROKEN)
-    assert "unknown: critical, errors, failed log-ins: the newest sample has no such figure" in said
-    assert said.count("the newest sample has no such figure") == len(Severity.__members__) - 2
-    assert "decision: investigate: nobody knows" in said
-
-    short = _write(tmp_path / "short.jsonl", lambda _: {"page": value(9000)}, count=3)
-    said = run("assess", f"--samples={short}", code=ExitCode.BROKEN)
-    assert "lasting: non-critical, page: 9,000 ms, for 10 s" in said
+SLOW: Probes = {"page": value(9000)}
 
 
-REACHES = "docker version; curl --max-time 3 "
+@pytest.mark.parametrize(
+    ("probes", "count", "code", "action"),
+    [
+        ({}, 14, ExitCode.VERIFIED, Action.MONITOR),
+        (SLOW, 14, ExitCode.INVESTIGATE, Action.INVESTIGATE),
+        ({"requests": value(None, ok=None)}, 14, ExitCode.BROKEN, Action.INVESTIGATE),
+        # It does not last long enough to be judged.
+        (SLOW, 3, ExitCode.BROKEN, Action.INVESTIGATE),
+    ],
+)
+def test_the_other_three_have_exit_codes_of_their_own(
+    run: Ran, tmp_path: Path, probes: Probes, count: int, code: ExitCode, action: Action
+) -> None:
+    path = _write(tmp_path / "samples.jsonl", lambda _: probes, count)
+    assert run.found("assess", f"--samples={path}", code=code).decision.action is action
 
 
 @pytest.mark.parametrize("of", [{}, {"records": value(3, ok=False)}], ids=["nothing", "lost before"])
-@pytest.mark.parametrize("live", [False, True], ids=["a monitor's", "its own"])
 def test_a_machine_that_may_be_cut_off_has_no_plan_and_says_what_to_check(
-    run: Ran,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    of: Probes,
-    live: bool,  # noqa: FBT001 - of a table
+    run: Ran, tmp_path: Path, of: Probes
 ) -> None:
     path = _write(tmp_path / "samples.jsonl", lambda _: cut_off(of))
-    monkeypatch.setattr(assessment, "Beats", lambda *_: _Seen(lambda _: cut_off(of)))
-    named = () if live else (f"--samples={path}",)
-    said = run("assess", *named, code=ExitCode.BROKEN)
-    lines = [line for line in said.splitlines() if not line.startswith("no monitor runs")]
-    assert lines[0].startswith("severity: unknown: this machine may be cut off: neither the engine nor any")
-    assert lines[-2].startswith("decision: investigate: this machine may be cut off: ")
-    assert lines[-1].startswith(f"next: {REACHES}")
-    assert "rollback" not in said
-    found = run.found("assess", *named, code=ExitCode.BROKEN)
+    found = run.found("assess", f"--samples={path}", code=ExitCode.BROKEN)
     assert (found.assessment.severity, found.assessment.cut_off) == (Severity.UNKNOWN, True)
     assert found.decision.action is Action.INVESTIGATE
-    assert found.next.startswith(REACHES)
+    assert found.next.startswith("docker version; curl --max-time 3 ")
+    assert "rollback" not in run("assess", f"--samples={path}", code=ExitCode.BROKEN)
 
 
 def test_samples_of_another_target_are_not_judged_by_this_ones_bands(run: Ran, tmp_path: Path) -> None:

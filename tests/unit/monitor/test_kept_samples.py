@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import pytest
 
-from rollproof.incident import kept_samples
 from rollproof.incident.incident import Incident
 from rollproof.incident.kept_samples import keep_samples, read_kept, samples_kept
 from rollproof.monitoring.samples import Sample, SampleWriter, read_samples, samples_path
@@ -62,17 +61,6 @@ def test_they_are_taken_also_when_the_body_fails(target: Target, incident: Incid
         _monitored(target, _made(target, 3))
         raise RuntimeError
     assert _beats(incident) == [0, 1, 2]
-
-
-def test_they_are_bounded_and_what_is_left_out_is_said(
-    target: Target, incident: Incident, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(kept_samples, "MOST", 10)
-    _monitored(target, _made(target, 8))
-    keep_samples(target, incident)
-    _monitored(target, _made(target, 6, later=6 * BEAT, first=8))
-    keep_samples(target, incident)
-    assert _beats(incident) == [0, 1, 2, 3, 4, 9, 10, 11, 12, 13]
 
 
 def test_samples_of_another_target_are_not_ours(target: Target, incident: Incident) -> None:

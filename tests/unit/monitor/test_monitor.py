@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from functools import partial
 from itertools import islice
-from pathlib import Path
 
 import pytest
 
-from rollproof.cli.command_line import main
 from rollproof.errors import Meaning, Mismatch, Unverifiable
 from rollproof.monitoring.monitor import Beats
 from rollproof.monitoring.probes.probe import Probe, Reading
@@ -20,7 +15,6 @@ from rollproof.monitoring.samples import ProbeId, ProbeKind, Sample
 from tests.unit.monitor.turned_time import TurnedTime, turned
 
 BEAT = 0.2
-Here = Callable[..., tuple[int, str, str]]
 _ANSWER = "expected an answer by now"
 _ASKED = "from a question of the monitor"
 
@@ -151,43 +145,3 @@ def test_probes_are_closed_at_the_end_but_for_one_that_hangs(passing: TurnedTime
     assert quick.closed
     assert not hung.closed
     assert passing.now - began < 5
-
-
-@pytest.fixture
-def command(profile: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The monitor of a target of which nothing exists, with a short beat."""
-    monkeypatch.setenv("DOCKER_HOST", f"unix://{profile.parent}/no-engine.sock")
-    monkeypatch.setenv("ROLLPROOF_PREMIGRATION__MONITORING__BEAT_SECONDS", "0.3")
-    return [sys.executable, "-m", "rollproof", "monitor", f"--target={profile}"]
-
-
-@pytest.fixture
-def here(
-    command: list[str],
-    passing: TurnedTime,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Here:
-    """Run that command in this process, on a time that passes at once."""
-    beats = partial(Beats, question=passing.question, sleep=passing.sleep)
-    monkeypatch.setattr("rollproof.monitoring.monitor.Beats", beats)
-    # What is started beside this process must not be slowed down by it.
-    monkeypatch.setattr("os.setpriority", lambda *_: None)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", [*command[2:], *arguments])
-        code = main()
-        said = capsys.readouterr()
-        assert "Traceback" not in said.err
-        return code, said.out, said.err
-
-    return run
-
-
-def test_json_goes_to_standard_output_alone(here: Here) -> None:
-    code, said, errors = here("--beats=2", "--json")
-    assert code == 0, errors
-    records = [json.loads(line) for line in said.splitlines()]
-    assert [record["beat"] for record in records] == [0, 1]
-    assert records[0]["probes"]["containers"]["unreached"] == "unreachable"
-    assert "monitor of sandbox: 2 beats" in errors

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -72,40 +71,6 @@ def watched(target: Target) -> Watched:
 
 def _samples(count: int = 1, **probes: Probe) -> list[Sample]:
     return samples(count, lambda _: probes, target="sandbox")
-
-
-def test_every_figure_is_told_in_base_units(watched: Watched) -> None:
-    probes = {
-        "requests": requests(errors=5, log_ins=4, failed=1),
-        "health": value(20, ratio=1.5),
-        "connections mysql": value(5),
-        "containers": value(0),
-        "lag": value(17),
-    }
-    first, sample = _samples(2, **probes)
-    watched.show([first, replace(sample, missed=3)])
-    found = watched.scrape()
-    expected: list[tuple[str, Labels, float]] = [
-        ("probe_figure", {"kind": "requests", "figure": "requests"}, 20),
-        ("probe_figure", {"kind": "requests", "figure": "p95"}, 90),
-        ("probe_figure", {"kind": "health", "figure": "ratio"}, 1.5),
-        ("probe_value", {"kind": "health", "store": ""}, 20),
-        ("probe_value", {"kind": "connections", "store": "mysql"}, 5),
-        ("probe_value", {"kind": "vectors", "store": "milvus"}, 1),
-        ("probe_duration_seconds", {"probe": "health"}, 0.01),
-        ("probe_ok", {"probe": "store redis"}, 1),
-        ("probes", {"state": "ok"}, len(sample.probes)),
-        ("probes", {"state": "wrong"}, 0),
-        ("probes", {"state": "unknown"}, 0),
-        ("monitor_beat_seconds", {}, BEAT),
-        ("monitor_beats_total", {}, 2),
-        ("monitor_missed_beats_total", {}, 3),
-        ("monitor_late_seconds", {}, 0.001),
-    ]
-    for name, labels, number in expected:
-        assert found.one(f"rollproof_{name}", target="sandbox", **labels) == pytest.approx(number), name
-    at = datetime.fromisoformat(sample.at.wall).timestamp()
-    assert found.one("rollproof_monitor_last_sample_timestamp_seconds") == pytest.approx(at)
 
 
 def test_what_is_unknown_is_no_number_and_its_figures_are_not_there(watched: Watched) -> None:

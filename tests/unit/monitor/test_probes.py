@@ -13,14 +13,11 @@ import pytest
 from rollproof.engines.compose import ComposeEngine
 from rollproof.engines.engine import EngineUnreached, Usage
 from rollproof.errors import Meaning, Unverifiable
-from rollproof.monitoring.probes import store_probes
 from rollproof.monitoring.probes.probe import Reading, unreached_by
 from rollproof.monitoring.probes.probes import containers_now, memory_now, probes_of
-from rollproof.monitoring.probes.store_probes import StoreProbe
 from rollproof.monitoring.probes.web_probes import health_now, page_now, page_status_of, usual_milliseconds
 from rollproof.monitoring.samples import ProbeKind, Unreached
 from rollproof.profile.profile import Target, load_target
-from rollproof.stores.registry import open_reader
 from tests.conftest import write_profile
 from tests.unit.monitor.test_store_probes import STORES
 from tests.unit.system.test_host import container
@@ -107,28 +104,6 @@ def test_what_was_not_reached_is_told_by_the_meaning_of_its_error() -> None:
     unplaced = {kind for kind, unreached in kinds.items() if unreached is Unreached.UNPLACED}
     assert unplaced == {ProbeKind.STORE, ProbeKind.VECTORS}
     assert kinds[ProbeKind.MEMORY] is Unreached.REFUSED
-
-
-def test_a_store_is_looked_for_anew_after_a_failure(
-    target: Target,
-    engine: Any,  # noqa: ANN401
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    view = create_autospec(open_reader)
-    monkeypatch.setattr(store_probes, "open_reader", view)
-    probe = StoreProbe("redis", target, engine, 4.0)
-    probe.ask()
-    probe.ask()
-    assert view.call_count == 1
-    assert view.call_args.args[1].deadline_seconds == 4.0
-    view.return_value.ask.side_effect = SILENT
-    # A connection that failed may not be closed in order either: what is said is why it failed.
-    view.return_value.close.side_effect = OSError("broken pipe")
-    with pytest.raises(Unverifiable, match="observed none"):
-        probe.ask()
-    view.return_value.ask.side_effect = None
-    probe.ask()
-    assert view.call_count == 2
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ from rollproof.baseline.facts import RecordedStore
 from rollproof.baseline.folder import Baseline
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Unverifiable, UsageProblem
-from rollproof.monitoring.probes import record_probe
 from rollproof.monitoring.probes.probe import Reading
 from rollproof.monitoring.probes.record_probe import Missed, RecordsProbe
 from rollproof.monitoring.probes.web_probes import CurrentBaseline
 from rollproof.profile.profile import Target, load_target
+from rollproof.stores.reader import Reader
 from tests.conftest import write_profile
 from tests.unit.monitor.turned_time import TurnedTime, turned
 from tests.world.baseline import FACTS, save_baseline
@@ -65,12 +65,9 @@ def _by_the_counts(_: object, __: object, of: Baseline, store: str, counts: Mapp
 
 
 @pytest.fixture
-def stores(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
+def stores() -> Iterator[Stores]:
     with turned() as time:
-        made = {name: Counting(name, dict(counts), time) for name, counts in BEFORE.items()}
-        monkeypatch.setattr(record_probe, "open_reader", lambda name, *_: made[name])
-        monkeypatch.setattr(record_probe, "missed_records", _by_the_counts)
-        yield made
+        yield {name: Counting(name, dict(counts), time) for name, counts in BEFORE.items()}
 
 
 @pytest.fixture
@@ -85,10 +82,23 @@ def save(target: Target, counts: Mapping[str, Mapping[str, int]] = BEFORE, **cha
     )
 
 
-def probe_of(target: Target, stores: Stores, current: CurrentBaseline) -> RecordsProbe:
+def probe_of(
+    target: Target,
+    stores: Stores,
+    current: CurrentBaseline,
+    computed: Callable[[], float] = lambda: 0.0,
+) -> RecordsProbe:
     """Return the probe; to count takes no time of the processor."""
-    time = stores["mysql"].time
-    return RecordsProbe(target, ENGINE, DEADLINE, current, question=time.question, computed=lambda: 0.0)
+    return RecordsProbe(
+        target,
+        ENGINE,
+        DEADLINE,
+        current,
+        question=stores["mysql"].time.question,
+        computed=computed,
+        open_reader=lambda name, *_, **__: cast("Reader", stores[name]),
+        missed=_by_the_counts,
+    )
 
 
 @contextmanager
@@ -226,11 +236,8 @@ def test_one_that_computes_long_is_counted_seldom(target: Target, stores: Stores
     """A fiftieth of a processor is the most that counting may take."""
     save(target)
     computed = iter([0.0, 0.07])
-    time, current = stores["mysql"].time, CurrentBaseline(target)
     del stores["redis"]
     alone = target.model_copy(update={"stores": {"mysql": target.stores["mysql"]}})
-    probe = RecordsProbe(
-        alone, ENGINE, DEADLINE, current, question=time.question, computed=lambda: next(computed)
-    )
+    probe = probe_of(alone, stores, CurrentBaseline(target), lambda: next(computed))
     with closing(probe):
         assert probe.ask().text == "all 2,500 there; mysql every 4 beats"

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 import pytest
 
 from rollproof.collection import Json
 from rollproof.engines.engine import ContainerEngine, Endpoint
 from rollproof.errors import Unverifiable
-from rollproof.monitoring.probes import store_probes
 from rollproof.monitoring.probes.probe import Reading
 from rollproof.monitoring.probes.store_probes import ConnectionsProbe, LagProbe, VectorProbe
 from rollproof.profile.profile import Target, load_target
@@ -21,7 +19,6 @@ from rollproof.stores.contract import Answer
 from rollproof.stores.kafka.positions import lags
 from rollproof.stores.reach import NOBODY, Reach
 from tests.conftest import write_profile
-from tests.unit.monitor.turned_time import TurnedTime, turned
 from tests.world.sandbox import MYSQL
 from tests.world.stores import Content as StandIn
 
@@ -58,18 +55,15 @@ HITS = ("1", "2")
 class Told(StandIn):
     """A store that tells what it is told to tell."""
 
-    time: TurnedTime = field(kw_only=True)
     told: tuple[int, int] | Exception = (12, 151)
     behind: Mapping[str, int] | Exception = field(default_factory=lambda: {"workers": 3})
     collection: str = "files"
     hits: Sequence[str] | Exception | None = HITS
-    seconds: float = 0.0
     opened: int = 0
     closed: int = 0
     asked: int = 0
 
     def connections(self) -> tuple[int, int]:
-        self.time.take(self.seconds)
         if isinstance(self.told, Exception):
             raise self.told
         return self.told
@@ -102,23 +96,24 @@ def target(tmp_path: Path) -> Target:
 
 
 @pytest.fixture
-def stores(target: Target, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
-    with turned() as time:
-        made = {name: Told(name, {}, time=time) for name in target.stores}
+def stores(target: Target) -> Stores:
+    return {name: Told(name, {}) for name in target.stores}
 
-        def opened(name: str, *_: object) -> Told:
-            made[name].opened += 1
-            return made[name]
 
-        monkeypatch.setattr(store_probes, "open_reader", opened)
-        yield made
+OfStore = TypeVar("OfStore", ConnectionsProbe, LagProbe, VectorProbe)
+
+
+def probe_of(kind: type[OfStore], name: str, target: Target, stores: Stores) -> OfStore:
+    def opened(store: str, *_: object, **__: object) -> Told:
+        stores[store].opened += 1
+        return stores[store]
+
+    return kind(name, target, ENGINE, DEADLINE, open_reader=opened)
 
 
 @pytest.fixture
-def connections(target: Target, stores: Stores) -> Iterator[ConnectionsProbe]:
-    assert stores
-    with closing(ConnectionsProbe("mysql", target, ENGINE, DEADLINE)) as probe:
-        yield probe
+def connections(target: Target, stores: Stores) -> ConnectionsProbe:
+    return probe_of(ConnectionsProbe, "mysql", target, stores)
 
 
 def test_a_store_that_is_full_names_its_services(connections: ConnectionsProbe, stores: Stores) -> None:
@@ -144,8 +139,7 @@ def test_one_that_does_not_tell_this_account_has_no_figure(
 
 @pytest.fixture
 def lag(target: Target, stores: Stores) -> LagProbe:
-    assert stores
-    return LagProbe("kafka", target, ENGINE, DEADLINE)
+    return probe_of(LagProbe, "kafka", target, stores)
 
 
 def test_the_group_that_is_furthest_behind_counts(lag: LagProbe, stores: Stores) -> None:
@@ -166,7 +160,7 @@ def test_groups_that_nobody_knows_are_unknown(lag: LagProbe, stores: Stores, tmp
         lag.ask()
     unnamed = load_target(write_profile(tmp_path, STORES.replace('groups = ["workers"]', "")))
     with pytest.raises(Unverifiable, match=r"expected offsets of stores\.kafka\.groups in the profile"):
-        LagProbe("kafka", unnamed, ENGINE, DEADLINE).ask()
+        probe_of(LagProbe, "kafka", unnamed, stores).ask()
     stores["kafka"].behind = REFUSED
     with pytest.raises(Unverifiable, match="observed refused"):
         lag.ask()
@@ -187,10 +181,8 @@ def test_a_lag_is_what_can_still_be_read() -> None:
 
 
 @pytest.fixture
-def vectors(target: Target, stores: Stores) -> Iterator[VectorProbe]:
-    assert stores
-    with closing(VectorProbe("qdrant", target, ENGINE, DEADLINE)) as probe:
-        yield probe
+def vectors(target: Target, stores: Stores) -> VectorProbe:
+    return probe_of(VectorProbe, "qdrant", target, stores)
 
 
 def test_a_search_that_finds_is_well_over_one_connection(vectors: VectorProbe, stores: Stores) -> None:

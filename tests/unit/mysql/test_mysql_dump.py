@@ -66,11 +66,6 @@ def test_wherever_a_dump_is_cut_it_is_not_complete(tmp_path: Path, whole: bytes)
         assert not read_dump(_write(tmp_path, whole[:length])).complete
 
 
-def test_a_table_before_the_first_database_is_of_none(tmp_path: Path) -> None:
-    dump = read_dump(_write(tmp_path, b"CREATE TABLE `a` (`id` int);\nINSERT INTO `a` VALUES (1);\n" + MYSQL))
-    assert dump.rows[".a"] == 1
-
-
 def test_text_after_the_trailer_is_not_the_end_of_a_dump(tmp_path: Path) -> None:
     assert not read_dump(_write(tmp_path, MYSQL + b"DROP DATABASE `shop`;\n")).complete
 

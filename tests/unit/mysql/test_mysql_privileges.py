@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
 
-import pymysql
 import pytest
 
 from rollproof.collection import Json
-from rollproof.stores.contract import Beside
-from rollproof.stores.mysql import accounts
 from rollproof.stores.mysql.connection import Flavour
 from rollproof.stores.mysql.keeper import FOREIGN_DEFINER
 from rollproof.stores.mysql.privileges import NEEDED, parsed, rights, shows, sight
@@ -141,15 +137,3 @@ def test_a_body_that_is_not_shown_is_hidden() -> None:
         "the body of view shop.v": "SHOW VIEW on shop.*",
         "the body of function shop.f": "SHOW_ROUTINE on *.*",
     }
-
-
-def test_other_databases_are_outside_but_for_the_server_s_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    def denied(*_: object) -> None:
-        raise pymysql.err.OperationalError(1142, "SELECT command denied")
-
-    monkeypatch.setattr(accounts, "_variables", lambda _: [("a", "b")])
-    monkeypatch.setattr(accounts, "_accounts", denied)
-    monkeypatch.setattr(accounts, "databases_seen", lambda _: {"imagedb", "mysql", "sys", "other"})
-    found = accounts.read_beside(cast("Any", None), ["imagedb"])
-    unread = ("accounts and grants: SELECT on mysql.*",)
-    assert found == Beside({"a": "b"}, ("database other",), unread)

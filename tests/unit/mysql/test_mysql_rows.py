@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rollproof.stores.mysql.rows import _cell
-from rollproof.stores.mysql.table import Column, Key, between, hashed, row_hash
+from rollproof.stores.mysql.table import Column, Key, between
 
 
 def _column(name: str, kind: str, **other: object) -> Column:
@@ -19,25 +19,6 @@ def _column(name: str, kind: str, **other: object) -> Column:
 ID = _column("id", "int")
 NAME = _column("na`me", "varchar", length=160, charset="utf8mb4", collation="utf8mb4_bin")
 COLUMNS = {column.name: column for column in (ID, NAME)}
-
-
-def test_no_null_gets_through() -> None:
-    """CONCAT with one NULL is NULL, and SUM leaves that out without a word."""
-    kinds = (
-        "tinyint", "bigint", "decimal", "float", "double", "year", "date", "datetime", "timestamp", "time",
-        "bit", "enum", "set", "char", "blob", "longtext", "json", "point", "vector", "uuid",
-    )  # fmt: skip
-    for kind in kinds:
-        nullable = _column("x", kind, nullable=True)
-        for expression in (row_hash([nullable]), nullable.field_hash):
-            uses = expression.split("IFNULL(")
-            assert "`x`" not in uses[0], kind
-            assert sum("`x`" in use for use in uses) <= len(uses) - 1, kind
-
-
-def test_virtual_and_excluded_columns_are_left_out() -> None:
-    virtual = _column("virtual", "int", virtual=True)
-    assert hashed([ID, virtual, NAME], frozenset({"na`me"})) == [ID]
 
 
 def test_a_bound_of_one_column() -> None:

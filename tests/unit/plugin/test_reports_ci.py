@@ -79,15 +79,6 @@ def _properties(of: ET.Element) -> dict[str, str]:
 
 
 COLUMNS = 80
-GONE = """
-@pytest.fixture(scope="session")
-def engine():
-    raise Unverifiable(what="container engine", expected="an answer", observed="No such file or directory",
-                       source="unix:///gone.sock", hint="docker version")
-@pytest.mark.phase1
-@pytest.mark.parametrize("service", range(60))
-def test_runs(engine, service): pass
-"""
 
 
 @pytest.fixture
@@ -97,15 +88,6 @@ def terminal(sandbox: Here, monkeypatch: pytest.MonkeyPatch) -> Here:
     sandbox.plugins("fixtures.gating.evidence", then=[f"reports.run.{name}" for name in names])
     monkeypatch.setenv("COLUMNS", str(COLUMNS))
     return sandbox
-
-
-def test_equal_causes_are_one_entry(terminal: Here) -> None:
-    terminal.checks(test_a=GONE)
-    outcome = terminal.run()
-    assert outcome.code == ExitCode.BROKEN
-    assert outcome.text.count("unix:///gone.sock") == 1
-    assert "BROKEN  60 checks, the first test_runs[0]\n" in outcome.text
-    assert "  HINT: docker version\n" in outcome.text
 
 
 @pytest.mark.parametrize("options", [[], ["-qq", "--no-summary"]])

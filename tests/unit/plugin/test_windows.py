@@ -160,24 +160,6 @@ def test_checks_for_which_no_time_is_left_are_blocked_and_told_in_one_line(sandb
     assert "  blocked " not in outcome.text
 
 
-def test_after_a_check_that_hangs_to_the_end_of_its_phase_the_others_have_not_failed(sandbox: Here) -> None:
-    sandbox.recorded()
-    sandbox.checks(
-        test_a=f"@pytest.mark.phase1\ndef test_hangs(clock):\n    clock.turn(120)\n    {RINGS}\n"
-        "@pytest.mark.phase1\n@pytest.mark.parametrize('n', range(6))\ndef test_one(n): pass",
-        test_b="@pytest.mark.phase2\ndef test_two(): pass",
-    )
-    outcome = sandbox.run("--tb=line")
-    assert outcome.code == ExitCode.FAILED
-    assert [*outcome.verdicts().values()] == ["failed", *["blocked"] * 7]
-    assert "observed still running after " in outcome.results()["test_hangs"]["reason"]
-    assert "ERROR" not in outcome.text
-    (line,) = told_late(outcome)
-    assert "phase1: expected done within 120 s, observed " in line
-    assert line.endswith(": 6 checks")
-    assert outcome.results()["test_two"]["reason"].startswith("phase1 did not pass: checks/test_a.py::test_h")
-
-
 def test_verification_as_a_whole_has_a_limit_of_its_own(sandbox: Here) -> None:
     write_profile(sandbox.folder, "[windows]\nverification = 0.01\n")
     sandbox.recorded()

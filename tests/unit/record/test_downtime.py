@@ -10,7 +10,14 @@ import pytest
 
 from rollback_actions.session.journal import Journal
 from rollproof.errors import UsageProblem
-from rollproof.incident.downtime import Since, incident_began, judged_downtime, read_downtime, record_downtime
+from rollproof.incident.downtime import (
+    Downtime,
+    Since,
+    incident_began,
+    judged_downtime,
+    read_downtime,
+    record_downtime,
+)
 from rollproof.incident.incident import Incident, RollbackRecord
 from rollproof.incident.journal import DETECTED
 from rollproof.incident.tally import tally
@@ -19,6 +26,7 @@ from rollproof.profile.profile import Target
 from rollproof.record_names import CONTACTS, DOWNTIME, SAMPLES
 from rollproof.system.clock import Moment
 from rollproof.verdict import Verdict
+from tests.unit.clock import Clock, stopped
 from tests.unit.made_samples import BEAT, Probes, requests, samples, value
 
 VERIFIED = 90.0
@@ -41,6 +49,12 @@ def _keep(incident: Incident, made: Sequence[Sample]) -> None:
             writer.write(sample)
 
 
+def _recorded(target: Target, incident: Incident, seconds: float = VERIFIED) -> Downtime:
+    found = record_downtime(target, incident, seconds)
+    assert found is not None
+    return found
+
+
 def _down(_: int) -> Probes:
     return {"health": value(None, ok=False)}
 
@@ -55,8 +69,7 @@ def test_it_begins_with_the_first_bad_sample_before_the_rollback(target: Target,
         for one in samples(3, lambda _: {}, target=target.name)
     ]
     _keep(incident, after)
-    found = record_downtime(target, incident, VERIFIED)
-    assert found is not None
+    found = _recorded(target, incident)
     assert found.since == made[10].at
     assert found.seconds == pytest.approx(4 * BEAT + 2 + VERIFIED, abs=5)
     assert found.seconds == pytest.approx(rollback.started.seconds_since(made[10].at) + VERIFIED)
@@ -73,8 +86,7 @@ def test_what_was_recorded_of_the_first_outage_stays_its_beginning(
     bands = target.severity
     _keep(incident, samples(5, _down, well_before=10, target=target.name))
     _rolled_back(incident, 2.0)
-    found = record_downtime(target, incident, VERIFIED)
-    assert found is not None
+    found = _recorded(target, incident)
     (incident.folder / SAMPLES).unlink()
     assert incident_began(incident, bands, BEAT) == (Since.MONITOR, found.since)
 
@@ -87,8 +99,7 @@ def test_a_response_knows_which_sample_that_was(target: Target, incident: Incide
     journal = Journal(incident.folder / "response.jsonl", str)
     for moment in (first, later):
         journal.write("assessed", first_bad=moment.record())
-    found = record_downtime(target, incident, VERIFIED)
-    assert found is not None
+    found = _recorded(target, incident)
     assert found.since == first
     assert found.seconds == pytest.approx(590.0)
     assert not found.late
@@ -97,19 +108,9 @@ def test_a_response_knows_which_sample_that_was(target: Target, incident: Incide
 @pytest.mark.parametrize(("seconds", "late"), [(80.04, False), (80.06, True)])
 def test_it_is_judged_as_it_is_shown(target: Target, incident: Incident, seconds: float, late: bool) -> None:  # noqa: FBT001 - of a table
     _rolled_back(incident)
-    found = record_downtime(target.model_copy(update={"rto_seconds": 80}), incident, seconds)
-    assert found is not None
-    assert found.late is late
+    assert _recorded(target.model_copy(update={"rto_seconds": 80}), incident, seconds).late is late
     text = "downtime, from the beginning of the rollback to the verified end: expected at most 80 s, observed"
     assert judged_downtime(incident) == (late, f"{text} {'80.1' if late else '80.0'} s")
-
-
-def _none_kept(_: Incident) -> None:
-    """Keep no sample."""
-
-
-def _all_well(incident: Incident) -> None:
-    _keep(incident, samples(20, lambda _: {}, target="sandbox"))
 
 
 def _long_ago(incident: Incident) -> None:
@@ -117,28 +118,28 @@ def _long_ago(incident: Incident) -> None:
     _keep(incident, [replace(one, at=replace(one.at, since_boot=one.at.since_boot - 600)) for one in bad])
 
 
-def _damaged_samples(incident: Incident) -> None:
-    (incident.folder / SAMPLES).write_text("garbage\n")
+HAD: dict[str, Callable[[Incident], object]] = {
+    "no sample": lambda _: None,
+    "all well": lambda incident: _keep(incident, samples(20, lambda _: {}, target="sandbox")),
+    "long ago": _long_ago,
+    "damaged samples": lambda incident: (incident.folder / SAMPLES).write_text("garbage\n"),
+    "a damaged response": lambda incident: (incident.folder / "response.jsonl").write_text("garbage\n"),
+}
 
 
-def _damaged_response(incident: Incident) -> None:
-    (incident.folder / "response.jsonl").write_text("garbage\n")
-
-
-@pytest.mark.parametrize("had", [_none_kept, _all_well, _long_ago, _damaged_samples, _damaged_response])
+@pytest.mark.parametrize("had", HAD.values(), ids=HAD)
 def test_where_no_sample_says_it_the_beginning_of_the_rollback_counts(
-    target: Target, incident: Incident, had: Callable[[Incident], None]
+    target: Target, incident: Incident, had: Callable[[Incident], object]
 ) -> None:
     had(incident)
     rollback = _rolled_back(incident, 1.0)
-    found = record_downtime(target, incident, VERIFIED)
-    assert found is not None
+    found = _recorded(target, incident)
     assert (found.since, found.seconds) == (rollback.started, VERIFIED)
 
 
 def test_the_first_verified_end_counts(target: Target, incident: Incident) -> None:
     _rolled_back(incident)
-    first = record_downtime(target, incident, VERIFIED)
+    first = _recorded(target, incident)
     assert record_downtime(target, incident, 5000.0) == first == read_downtime(incident)
 
 
@@ -165,12 +166,10 @@ def test_a_damaged_record_is_said(target: Target, incident: Incident, text: str)
 
 def test_the_outage_is_no_younger_than_its_detection(target: Target, incident: Incident) -> None:
     detected = replace(Moment.now(), since_boot=Moment.now().since_boot - 700)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Moment, "now", lambda: detected)
+    with stopped(Clock(detected)):
         Journal(incident.folder / CONTACTS, str).write(DETECTED, severity="critical")
     _rolled_back(incident)
-    found = record_downtime(target, incident, VERIFIED)
-    assert found is not None
+    found = _recorded(target, incident)
     assert (found.since, found.since_is) == (detected, Since.DETECTION)
     assert found.late
 
@@ -181,6 +180,5 @@ def test_one_damaged_sample_hides_no_outage(target: Target, incident: Incident) 
     path = incident.folder / SAMPLES
     path.write_bytes(b"garbage\n" + path.read_bytes())
     _rolled_back(incident, 2.0)
-    found = record_downtime(target, incident, VERIFIED)
-    assert found is not None
+    found = _recorded(target, incident)
     assert found.since == made[10].at

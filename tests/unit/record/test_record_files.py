@@ -12,7 +12,6 @@ import pytest
 
 from rollproof.errors import UsageProblem
 from rollproof.redaction.secret import remember
-from rollproof.system.files import canonical_json
 from rollproof.system.record_files import (
     LEFT_OUT,
     Must,
@@ -55,18 +54,6 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
         write_record(path, record)
         assert read_record(Kept, path, what="kept", hint="x") == record
     assert read_record(Kept, tmp_path / "none", what="kept", hint="x") is None
-
-
-def test_it_is_written_with_sorted_names_rounded_and_without_what_goes_without_saying(tmp_path: Path) -> None:
-    write_record(tmp_path / "kept.json", Kept("one", (Part(1),), seconds=1.23456))
-    said = {
-        "colour": "red",
-        "counts": None,
-        "name": "one",
-        "parts": [{"share": 1.0, "size": 1}],
-        "seconds": 1.235,
-    }
-    assert (tmp_path / "kept.json").read_bytes() == canonical_json(said)
 
 
 @pytest.mark.parametrize(

@@ -56,18 +56,6 @@ def test_a_secret_that_is_learned_after_a_scan_is_found_by_the_next(tmp_path: Pa
     assert [finding.kind for finding in redactor.scan(tmp_path)] == ["plain"]
 
 
-def test_scan_of_what_cannot_be_read_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "locked.txt").write_text("x")
-
-    def refuse(*_arguments: object) -> None:
-        raise PermissionError
-
-    monkeypatch.setattr("rollproof.redaction.scan.open_regular", refuse)
-
-    with pytest.raises(PermissionError):
-        Redactor([TOKEN]).scan(tmp_path)
-
-
 def test_an_attachment_in_base64_is_found_and_a_page_may_have_examples(tmp_path: Path) -> None:
     attached = base64.b64encode(json.dumps({"password": AWKWARD}).encode()).decode()
     example = f"<html>\n<p>{attached}, or mysql://app:hunter2@db"

@@ -146,7 +146,7 @@ def test_names_that_nothing_holds_are_pseudonyms_where_they_are_personal(persona
     }
 
     with pytest.raises(Mismatch) as raised:
-        require_whole(Reference(**places), lambda _: Names("mysql", {}), PERSONAL)
+        require_whole(Reference(**places), lambda _: Names("mysql", {}), PERSONAL, sleep=lambda _: None)
 
     one, other = f"{PERSONAL.pseudonym(ANNA)}/7", f"{PERSONAL.pseudonym(BERT)}/8"
     assert f"first: {one}, {other}" in str(raised.value)

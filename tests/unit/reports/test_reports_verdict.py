@@ -13,6 +13,7 @@ from reports.verdict.limits import known_limits
 from reports.verdict.summary import lines
 from reports.verdict.verdict import read_verdict, write_verdict
 from rollproof.baseline.facts import Facts, RecordedCanary, RecordedContent, Surroundings
+from rollproof.profile.functions import Functions
 from rollproof.profile.premigration import Waiver
 from rollproof.profile.profile import load_target
 from rollproof.verdict import CheckCounts, FirstRed, PhaseVerdict, RollbackVerdict, RunVerdict, Verdict
@@ -63,21 +64,6 @@ def test_a_verdict_is_read_as_it_was_written(tmp_path: Path, verdict: RunVerdict
     assert read_verdict(tmp_path) == verdict
 
 
-def _plain(verdict: RunVerdict, folder: Path) -> list[str]:
-    return [f"{lead}{rest}" for lead, rest, _style in lines(verdict, folder)]
-
-
-def test_what_is_late_and_verified_says_that_nothing_else_is_wrong(tmp_path: Path) -> None:
-    said = _plain(LATE, tmp_path)
-    meaning = (
-        "every check of all four phases ran and passed, but the target was down for longer than its objective"
-    )
-    assert said[-1] == f"FAILED: {meaning} (staging)"
-    assert "  late    downtime, from a to b: expected at most 600 s, observed 700.0 s" in said
-    assert json.loads(write_verdict(tmp_path, LATE).read_text())["late"] == LATE.late
-    assert (LATE.verified, PASSED.verified, FAILED.verified) == (True, True, False)
-
-
 BLIND = replace(
     PASSED,
     blind={"qdrant": "a store of its kind does not tell who is connected", "redis": "app@10.0.0.9 *may*"},
@@ -116,6 +102,9 @@ def test_known_limits_say_waivers_exclusions_and_blind_spots(profile: Path) -> N
         update={
             "premigration": target.premigration.model_copy(update={"waivers": waivers}),
             "stores": {"redis": redis},
+            "application": target.application.model_copy(
+                update={"functions": Functions.model_validate({"api": "own"})}
+            ),
         }
     )
     said = list(known_limits(changed, facts("time to live of keys")))
@@ -125,4 +114,5 @@ def test_known_limits_say_waivers_exclusions_and_blind_spots(profile: Path) -> N
     assert "redis/user:*: fields not compared: seen" in said
     assert "redis/session:*: counted, not compared (policy volatile)" in said
     assert "blind spot of redis: time to live of keys" in said
+    assert any(one.startswith("function conversations of the application: undescribed") for one in said)
     assert any("there is no baseline that could be read" in text for text in known_limits(changed, None))

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
-from rollproof.errors import Unverifiable
 from rollproof.incident.incident import Incident, RollbackRecord, new_incident
 from rollproof.incident.ledger import Run
 from rollproof.profile.profile import load_target
 from rollproof.record_names import JOURNAL
 from rollproof.scale.ledger import PartLedger, state_of
 from rollproof.stores.contract import Digest
-from rollproof.stores.registry import at_place
 from rollproof.system.clock import Moment
 from rollproof.verdict import Verdict
 from tests.conftest import write_profile
@@ -79,13 +76,3 @@ def test_a_state_has_a_name_while_users_are_kept_out_after_a_rollback_and_nothin
     assert state_of(incident, application) is None
     out[0] = True
     assert state_of(other, application) is None, "no rollback"
-
-
-def test_without_the_extra_a_profile_with_a_scheduler_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    for name in [name for name in sys.modules if name.startswith("rollproof.scale.c")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(Unverifiable, match="expected the package distributed, observed none"):
-        at_place("rollproof.scale.cluster:Cluster")

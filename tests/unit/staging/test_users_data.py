@@ -17,7 +17,6 @@ from staging.rehearsal.users_data import fates_of
 from staging.target.operators import Operators
 
 KEPT = Write(Place.USERS, "live1"), Write(Place.ORIGINALS, "note1"), Write(Place.CONVERSATIONS, "asked1")
-EXPORTED = Write(Place.USERS, "live2"), Write(Place.CONVERSATIONS, "asked2")
 
 
 @pytest.fixture
@@ -43,18 +42,6 @@ def incident(tmp_path: Path) -> Path:
         file.parent.mkdir(parents=True)
         file.write_text(f'{{"content": "{text}"}}\n')
     return tmp_path
-
-
-def test_each_write_is_kept_or_exported(stores: Callable[[str], str], incident: Path) -> None:
-    account = Account([*KEPT, *EXPORTED], cut_off=1)
-    account.refused.update([503, 503, 404])
-    fates = fates_of(account, stores, incident)
-    assert (fates.kept, fates.exported) == (3, 2)
-    fates.require_none_vanished()
-    assert str(fates) == (
-        "Of 5 writes of live users that were acknowledged, 3 are kept, 2 are exported, and none vanished;"
-        " 3 were refused with an error status (404: 1, 503: 2), and 1 had no whole answer."
-    )
 
 
 def test_a_write_that_is_in_another_place_alone_has_vanished(

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import io
-import sqlite3
 import tarfile
-from collections.abc import Callable
-from contextlib import closing, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +14,6 @@ from unittest.mock import Mock
 import pytest
 
 from reports.answers.outline import outline
-from rollback_actions.containers.compose import ComposeControl
 from rollproof.backups.stray_mounts import require_held, stray_mounts
 from rollproof.engines.engine import Container, ContainerEngine, Mount
 from rollproof.errors import ActionFailed, Unverifiable
@@ -24,18 +21,14 @@ from rollproof.planning.plan import plan_database, plan_emergency, plan_full
 from rollproof.profile.mistakes import ProfileProblem
 from rollproof.profile.profile import Target, load_target
 from rollproof.profile.sections import Place, Reference
-from rollproof.stores.contract import Digest, Pace
-from rollproof.stores.mounts import reader
+from rollproof.stores.contract import Pace
 from rollproof.stores.mounts.descriptor import MountsProfile
-from rollproof.stores.mounts.keeper import Keeper
 from rollproof.stores.mounts.reader import MountsReader
-from rollproof.stores.package import read_package
 from rollproof.stores.reach import ENGINE, Readable
 from rollproof.stores.references import follow
-from rollproof.stores.writable import Writable
 from tests.conftest import write_profile
 from tests.world.git import git
-from tests.world.sandbox import Sandbox, stand_in
+from tests.world.sandbox import Sandbox
 
 HELD = "backend:/app/versions"
 STATE = f"""
@@ -54,30 +47,6 @@ def _loaded(folder: Path, more: str = STATE, **changes: str) -> Target:
         text = text.replace(before, after)
     path.write_text(text)
     return load_target(path)
-
-
-@pytest.mark.parametrize(
-    ("more", "said"),
-    [
-        (STATE.replace('together = ["redis"]', ""), "stores.state.together"),
-        (
-            STATE.replace('"redis"', '"postgres"'),
-            "together: expected names among redis, observed postgres",
-        ),
-        (
-            STATE.replace('"redis"', '"state"'),
-            "together: expected names among redis, observed state",
-        ),
-        (STATE.replace("backend:", "cron:"), "stores.state: expected names among backend, observed cron"),
-        (STATE.replace(":/app", ":app"), "stores.state.held"),
-        (STATE + 'services = ["backend"]\n', "stores.state.services"),
-    ],
-    ids=["no together", "no store", "with itself", "no service", "no place", "a server"],
-)
-def test_a_profile_that_cannot_hold_state_is_refused(tmp_path: Path, more: str, said: str) -> None:
-    with pytest.raises(ProfileProblem, match="HINT: ") as refused:
-        _loaded(tmp_path, more)
-    assert said in str(refused.value)
 
 
 def test_a_service_that_stays_for_maintenance_holds_no_state(tmp_path: Path) -> None:
@@ -321,10 +290,6 @@ def _reader(engine: Any) -> MountsReader:  # noqa: ANN401 - a stand-in
     return MountsReader(Readable("state", _profile(), ENGINE, engine=engine))
 
 
-def _keeper(engine: object, control: ComposeControl, *held: str) -> Keeper:
-    return Keeper(Writable("state", _profile(*held), ENGINE, control, 60.0, engine=cast("Any", engine)))
-
-
 def _keys(content: MountsReader) -> set[str]:
     return {record.key for _, record in content.records(HELD, ("",), [0], Pace())}
 
@@ -337,15 +302,6 @@ def test_an_answer_that_was_cut_is_not_taken_for_fewer_files() -> None:
         with pytest.raises(Unverifiable, match="HINT: ") as cut:
             _keys(_content(whole[:length]))
         assert "store state" in str(cut.value)
-
-
-def test_a_digest_is_of_the_records_of_its_part_and_a_bound_of_the_part_that_it_begins() -> None:
-    content = _content(_tar("versions/", "versions/a", "versions/b", "versions/c"))
-    division = ("", "b", "c")
-    records = list(content.records(HELD, division, [0, 1, 2], Pace()))
-    assert {(part, record.key) for part, record in records} == {(0, "a"), (1, "b"), (2, "c")}
-    digests = dict(content.digest(HELD, division, [0, 1, 2], Pace()))
-    assert digests == {part: Digest(1, record.hash) for part, record in records}
 
 
 def test_another_mount_inside_is_not_of_this_one() -> None:
@@ -368,56 +324,10 @@ def test_a_row_that_names_a_file_which_is_gone_dangles() -> None:
         assert (found.records, found.dangling, found.first) == (3, 1, ((f"{before}b",),))
 
 
-@pytest.mark.parametrize(
-    ("mounts", "said"),
-    [
-        ({}, "no container of backend"),
-        ({"backend": ()}, "one without it"),
-    ],
-)
-def test_a_mount_that_is_gone_is_no_empty_one(mounts: dict[str, tuple[Mount, ...]], said: str) -> None:
-    reader = _reader(_engine(**mounts))
-    calls: tuple[Callable[[], object], ...] = (reader.ask, reader.counts)
-    for call in calls:
-        with pytest.raises(Unverifiable, match=said):
-            call()
-
-
 def test_replicas_with_a_volume_each_are_refused() -> None:
     both = tuple(SimpleNamespace(id=n, name=n, mounts=(_volume("/app/versions", n),)) for n in ("one", "two"))
     with pytest.raises(Unverifiable, match="2 replicas with one each"):
         _reader(SimpleNamespace(containers=lambda: {"backend": both})).counts()
-
-
-def test_what_is_mounted_inside_is_not_deleted_by_a_restore(tmp_path: Path) -> None:
-    sent = _tar("versions/", "versions/a", "versions/uploads/", "versions/uploads/b")
-
-    folder, renamed = Mount("/srv", "bind", "/app/versions", "/srv"), _volume("/app/versions")
-    inner = Mount("/srv/uploads", "bind", "/app/versions/uploads", "/srv/uploads")
-    there: dict[str, tuple[Mount, ...]] = {"backend": (folder, inner)}
-    engine = SimpleNamespace(
-        files=lambda *_: nullcontext(iter([sent])),
-        containers=lambda: {
-            service: (SimpleNamespace(id="b", image_id="i", labels={}, mounts=mounts),)
-            for service, mounts in there.items()
-        },
-    )
-    control = stand_in(ComposeControl)
-    keeper = _keeper(engine, control)
-    assert keeper.back_up(tmp_path).records == {HELD: 1}
-
-    def spared() -> dict[str, tuple[str, ...]]:
-        control.replace_files.reset_mock()
-        keeper.restore(tmp_path)
-        return {
-            call.args[0].name: call.kwargs.get("spared", ()) for call in control.replace_files.call_args_list
-        }
-
-    assert spared() == {"/srv": ("uploads",)}
-    # Where it is mounted no more, the backup tells what was inside it.
-    sent = _tar("versions/", "versions/a")
-    there["backend"] = (renamed,)
-    assert spared() == {"project_versions": (), "/srv": ("uploads",)}
 
 
 def test_a_file_that_is_mounted_alone_is_refused_before_it_counts_as_backed_up() -> None:
@@ -427,61 +337,4 @@ def test_a_file_that_is_mounted_alone_is_refused_before_it_counts_as_backed_up()
     assert "expected a folder with files" in str(refused.value)
 
 
-@pytest.mark.parametrize("now", ["another volume", "another service"])
-def test_what_a_restore_fills_and_nothing_mounts_now_is_kept_before(tmp_path: Path, now: str) -> None:
-    def one(*mounts: Mount) -> tuple[object, ...]:
-        return (SimpleNamespace(id="b", image_id="i", labels={}, mounts=mounts),)
-
-    there = {"backend": one(_volume("/app/versions"))}
-    sent = _tar("versions/", "versions/a")
-    engine = SimpleNamespace(files=lambda *_: nullcontext(iter([sent])), containers=lambda: there)
-    control = stand_in(ComposeControl)
-    control.keep_files.side_effect = lambda *given, **_: given[2].write_bytes(b"of users")
-    keeper = _keeper(engine, control)
-    backup, safety = tmp_path / "backup", tmp_path / "safety"
-    for folder in (backup, safety):
-        folder.mkdir()
-    keeper.back_up(backup)
-    moved = {"another volume": {"backend": one(_volume("/app/versions", "new"))}, "another service": {}}
-    there = {**moved[now], "worker": one()}
-    kept = keeper.keep_safe(safety, up=True, backup=backup)
-    assert "and of project_versions, where the backup had one" in kept.method
-    package = read_package(safety, kind="mounts")
-    assert package.path(package.details["left"]["project_versions"]).read_bytes() == b"of users"
-    keeper.restore(backup)
-    # Each that the restore empties is kept, and nothing else.
-    emptied = {call.args[0].name for call in control.replace_files.call_args_list}
-    mounted = {held["source"] for held in package.details["mounts"].values()}
-    assert emptied == {*mounted, *package.details["left"]}
-
-
 # A SQLite file and its log, which are read one after the other.
-
-
-def test_a_copy_of_a_sqlite_file_stands_while_its_log_alone_grows(tmp_path: Path) -> None:
-    file = tmp_path / "a.db"
-    with closing(sqlite3.connect(file, isolation_level=None)) as db:
-        db.executescript(
-            "PRAGMA journal_mode = WAL; CREATE TABLE t (x); INSERT INTO t VALUES (zeroblob(200000))"
-        )
-        # The log is begun again in its own file, whose end is of the round before.
-        db.executescript("PRAGMA wal_checkpoint(FULL); INSERT INTO t VALUES (1)")
-
-        def copied() -> reader.Copy:
-            copy = reader.Copy(tmp_path / f"{len([*tmp_path.iterdir()])}")
-            for end in ("", "-wal"):
-                with file.with_name(f"a.db{end}").open("rb") as stream:
-                    copy.take(end, stream)
-            return copy
-
-        first = copied()
-        db.execute("INSERT INTO t VALUES (2)")
-        second = copied()
-        assert second.follows(first)
-        db.executescript("PRAGMA wal_checkpoint(FULL); INSERT INTO t VALUES (3)")
-        assert not copied().follows(second)
-        cut = copied()
-        last = copied()
-        assert last.follows(cut)
-        cut.cut = True
-        assert not last.follows(cut)

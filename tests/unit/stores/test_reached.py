@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import cast
-from unittest.mock import create_autospec
+from typing import Any
+from unittest.mock import MagicMock
 
 import grpc  # type: ignore[import-untyped]
 import pymysql
@@ -18,19 +18,18 @@ from kafka.errors import (
     SaslAuthenticationFailedError,
 )
 from pydantic import SecretStr
-from pymilvus import MilvusClient
 from pymilvus.exceptions import MilvusException
-from pymongo import MongoClient
 from pymongo.errors import ExecutionTimeout, OperationFailure, ServerSelectionTimeoutError
 
 from rollproof.errors import Meaning, Unverifiable
 from rollproof.monitoring.probes.probe import unreached_by
 from rollproof.monitoring.samples import ProbeKind
 from rollproof.profile.sections import Account
+from rollproof.stores.client import Client
 from rollproof.stores.kafka import broker as kafka
 from rollproof.stores.milvus.client import Milvus
-from rollproof.stores.mongodb import client as mongodb
-from rollproof.stores.mysql import connection as mysql
+from rollproof.stores.mongodb.client import Mongodb
+from rollproof.stores.mysql.connection import Mysql
 from rollproof.stores.reach import Reach
 from rollproof.stores.redis.client import Redis
 from tests.unit.stores.test_readers_reach import NOWHERE
@@ -73,43 +72,14 @@ def _of_kafka(reach: Reach) -> Iterator[None]:
         raise kafka.failed(reach, "records", error) from None
 
 
-class _Mysql(mysql.Mysql):
-    def connect(self) -> mysql.Session:
-        return cast("mysql.Session", create_autospec(mysql.Session, instance=True))
+def _of(client: Client[Any]) -> Callable[[Reach], AbstractContextManager[object]]:
+    """Return how `client` asks, over a connection that is there."""
+    client.connect = MagicMock()  # type: ignore[method-assign]
+    return lambda _: client.asked()
 
 
-def _of_mysql(reach: Reach) -> AbstractContextManager[object]:
-    return _Mysql(reach).asked()
-
-
-class _Mongodb(mongodb.Mongodb):
-    def connect(self) -> MongoClient[mongodb.Document]:
-        return cast("MongoClient[mongodb.Document]", create_autospec(MongoClient, instance=True))
-
-
-def _of_mongodb(reach: Reach) -> AbstractContextManager[object]:
-    return _Mongodb(reach, "admin").asked()
-
-
-class _Milvus(Milvus):
-    def connect(self) -> MilvusClient:
-        return create_autospec(MilvusClient, instance=True)
-
-
-class _Redis(Redis):
-    def connect(self) -> redis.Redis:
-        return cast("redis.Redis", create_autospec(redis.Redis, instance=True))
-
-
-def _of_redis(reach: Reach) -> AbstractContextManager[object]:
-    return _Redis(reach, 0).asked("a key")
-
-
-def _of_milvus(reach: Reach) -> AbstractContextManager[object]:
-    return _Milvus(reach, "default").asked("a count")
-
-
-KAFKA, MILVUS, REDIS, MYSQL, MONGODB = _of_kafka, _of_milvus, _of_redis, _of_mysql, _of_mongodb
+KAFKA, MILVUS, REDIS = _of_kafka, _of(Milvus(REACH, "default")), _of(Redis(REACH, 0))
+MYSQL, MONGODB = _of(Mysql(REACH)), _of(Mongodb(REACH, "admin"))
 OTHER, UNREACHABLE, TIMEOUT = Meaning.OTHER, Meaning.UNREACHABLE, Meaning.TIMEOUT
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import cast
 
 import pytest
@@ -50,28 +50,30 @@ class Looks(Content):
         raise AssertionError("no place is a pattern")
 
 
-@pytest.fixture(autouse=True)
-def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    taken = list[float]()
-    monkeypatch.setattr("rollproof.stores.references.time.sleep", taken.append)
-    return taken
+@pytest.fixture
+def naps() -> list[float]:
+    return []
 
 
-def followed(*looks: Look) -> int:
+def no_nap(_: float) -> None:
+    """Wait for nothing."""
+
+
+def followed(*looks: Look, sleep: Callable[[float], None] = no_nap) -> int:
     view = Looks(*looks)
-    return require_whole(ROWS, lambda _: view, PERSONAL)
+    return require_whole(ROWS, lambda _: view, PERSONAL, sleep=sleep)
 
 
 def test_what_is_whole_is_looked_at_once(naps: list[float]) -> None:
-    assert followed((["a", "b"], ["a", "b"])) == 2
+    assert followed((["a", "b"], ["a", "b"]), sleep=naps.append) == 2
     assert naps == []
 
 
 def test_what_came_into_one_store_first_is_in_both_a_moment_later(naps: list[float]) -> None:
-    assert followed((["a", "b"], ["a"]), (["a", "b"], ["a", "b"])) == 2
-    assert followed((["a", None], ["a"]), (["a", "b"], ["a", "b"])) == 2
+    assert followed((["a", "b"], ["a"]), (["a", "b"], ["a", "b"]), sleep=naps.append) == 2
+    assert followed((["a", None], ["a"]), (["a", "b"], ["a", "b"]), sleep=naps.append) == 2
     # Another one comes meanwhile.
-    assert followed((["a", "b"], ["a"]), (["a", "b", "c"], ["a", "b"])) == 3
+    assert followed((["a", "b"], ["a"]), (["a", "b", "c"], ["a", "b"]), sleep=naps.append) == 3
     assert len(naps) == 3
 
 
@@ -84,7 +86,7 @@ def refused(means: Meaning = Meaning.OTHER) -> Unverifiable:
 @pytest.mark.parametrize("means", [Meaning.TIMEOUT, Meaning.UNREACHABLE, Meaning.OTHER])
 def test_a_collection_that_is_named_is_asked_once(means: Meaning, naps: list[float]) -> None:
     with pytest.raises(Unverifiable):
-        followed(refused(means), (["a"], ["a"]))
+        followed(refused(means), (["a"], ["a"]), sleep=naps.append)
     assert naps == []
 
 
@@ -133,14 +135,14 @@ class Patterned(Content):
         return {*names}
 
 
-def of_pattern(view: Patterned) -> int:
+def of_pattern(view: Patterned, sleep: Callable[[float], None]) -> int:
     place = ROWS.referencing.model_copy(update={"collection": "shop.*"})
     reference = ROWS.model_copy(update={"referencing": place})
-    return require_whole(reference, lambda _: view, PERSONAL)
+    return require_whole(reference, lambda _: view, PERSONAL, sleep=sleep)
 
 
 def test_collections_of_a_pattern_are_found_without_a_count(naps: list[float]) -> None:
-    assert of_pattern(Patterned()) == 2
+    assert of_pattern(Patterned(), naps.append) == 2
     assert naps == []
 
 
@@ -152,7 +154,7 @@ def test_names_are_looked_for_in_every_collection_of_a_pattern() -> None:
     reference = ROWS.model_copy(update={"referenced": place})
     stores = {"mysql": given, "mongodb": vectors}
     with pytest.raises(Mismatch, match=r"expected each held by mongodb/shop\.\*.*1 dangling.*first: c"):
-        require_whole(reference, lambda name: cast("Reader", stores[name]), PERSONAL)
+        require_whole(reference, lambda name: cast("Reader", stores[name]), PERSONAL, sleep=no_nap)
 
 
 @pytest.mark.parametrize(("collection", "allowed"), [("cache:*", True), ("cash:*", False)])
@@ -173,23 +175,23 @@ def test_what_is_complete_is_followed_the_other_way_round_too() -> None:
 
 def test_a_collection_that_users_are_making_is_looked_at_again(naps: list[float]) -> None:
     # Another one comes at each look: none is without an answer for long.
-    assert of_pattern(Patterned(["shop.made_1"], ["shop.made_2"], ["shop.made_3"])) == 2
+    assert of_pattern(Patterned(["shop.made_1"], ["shop.made_2"], ["shop.made_3"]), naps.append) == 2
     assert len(naps) == 1
     naps.clear()
-    assert of_pattern(Patterned(*[["shop.made_1"]] * 3)) == 2
+    assert of_pattern(Patterned(*[["shop.made_1"]] * 3), naps.append) == 2
     assert len(naps) == 3
 
 
 def test_a_collection_that_stays_without_an_answer_makes_it_broken(naps: list[float]) -> None:
     with pytest.raises(Unverifiable, match="not loaded"):
-        of_pattern(Patterned(*[["shop.made_1"]] * 9))
+        of_pattern(Patterned(*[["shop.made_1"]] * 9), naps.append)
     assert len(naps) == 4
 
 
 @pytest.mark.parametrize("means", [Meaning.TIMEOUT, Meaning.UNREACHABLE])
 def test_a_store_that_hangs_or_is_down_is_asked_once(means: Meaning, naps: list[float]) -> None:
     with pytest.raises(Unverifiable):
-        of_pattern(Patterned(["shop.made_1"], means=means))
+        of_pattern(Patterned(["shop.made_1"], means=means), naps.append)
     assert naps == []
 
 
@@ -218,13 +220,13 @@ def test_of_many_that_dangle_none_is_forgiven() -> None:
     assert found.still_wrong(Followed(30, 0, 30, tuple((name,) for name in many[10:]))).dangling == 30
 
 
-def tolerating(moved: Sequence[str], *looks: Look) -> Followed:
+def tolerating(moved: Sequence[str], *looks: Look, sleep: Callable[[float], None] = no_nap) -> Followed:
     view = Looks(*looks)
-    return look(ROWS, lambda _: cast("Reader", view), {hash_of((name,)) for name in moved})
+    return look(ROWS, lambda _: cast("Reader", view), {hash_of((name,)) for name in moved}, sleep=sleep)
 
 
 def test_names_that_moved_while_the_backup_was_taken_may_dangle(naps: list[float]) -> None:
-    found = tolerating(["b", "z"], (["a", "b", "b"], ["a"]))
+    found = tolerating(["b", "z"], (["a", "b", "b"], ["a"]), sleep=naps.append)
     assert (found.dangling, found.first, found.tolerated) == (0, (), {("b",): 2})
     assert judge(ROWS, found, PERSONAL, tolerated=1) == 3
     assert naps == []

@@ -20,6 +20,11 @@ from rollproof.redaction.secret import remember
 from tests.conftest import write_profile
 
 
+@pytest.fixture(autouse=True)
+def typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["command"])
+
+
 def _application(ending: BaseException | None) -> typer.Typer:
     app = typer.Typer()
 
@@ -47,17 +52,14 @@ def _application(ending: BaseException | None) -> typer.Typer:
         ),
     ],
 )
-def test_every_ending_has_its_exit_code(
-    monkeypatch: pytest.MonkeyPatch, ending: BaseException | None, code: ExitCode
-) -> None:
-    monkeypatch.setattr("sys.argv", ["command"])
+def test_every_ending_has_its_exit_code(ending: BaseException | None, code: ExitCode) -> None:
     assert guarded(_application(ending)) is code
 
 
 @pytest.mark.usefixtures("terminal_can_be_lost")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_a_command_as_ctrl_c_does(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: signal.Signals
+    capsys: pytest.CaptureFixture[str], number: signal.Signals
 ) -> None:
     app = typer.Typer()
     undone: list[str] = []
@@ -70,7 +72,6 @@ def test_a_signal_ends_a_command_as_ctrl_c_does(
         finally:
             undone.append("undone")
 
-    monkeypatch.setattr("sys.argv", ["command"])
     # As in a process of its own; pytest handles the signal likewise.
     before = signal.signal(number, signal.SIG_DFL)
     try:
@@ -82,11 +83,8 @@ def test_a_signal_ends_a_command_as_ctrl_c_does(
     assert capsys.readouterr().err == "interrupted\n"
 
 
-def test_an_error_is_no_order_to_the_terminal(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_error_is_no_order_to_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     problem = UsageProblem(what="x", expected="y", observed="a\x1b[2J\rb\x9b2J\u202e", source="z", hint="h")
-    monkeypatch.setattr("sys.argv", ["command"])
     guarded(_application(problem))
     assert "observed a\\u001b[2J\\u000db\\u009b2J\\u202e" in capsys.readouterr().err
 
@@ -103,7 +101,6 @@ def test_a_traceback_and_what_is_said_hold_no_secret_of_the_profile(
 ) -> None:
     profile = write_profile(tmp_path, more)
     (tmp_path / "canary_password").write_text(SECRET, encoding="utf-8")
-    monkeypatch.setattr("sys.argv", ["command"])
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     app = typer.Typer()
 
@@ -123,11 +120,8 @@ def test_a_traceback_and_what_is_said_hold_no_secret_of_the_profile(
     assert not any(form in text for form in forms_of(SECRET))
 
 
-def test_a_problem_is_said_without_secrets(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_problem_is_said_without_secrets(capsys: pytest.CaptureFixture[str]) -> None:
     remember(SECRET)
-    monkeypatch.setattr("sys.argv", ["command"])
     problem = UsageProblem(what="a", expected="b", observed=SECRET, source="d", hint="e")
     problem.add_note(f"note: {SECRET}")
 

@@ -45,23 +45,6 @@ def test_a_path_that_is_not_there_is_unverifiable(path: str) -> None:
         Host(5).file_system(path)
 
 
-def test_a_file_system_that_does_not_answer_is_unverifiable_at_the_deadline(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    hanging = tmp_path / "stat"
-    hanging.write_text("#!/bin/sh\nexec sleep 3600\n")
-    hanging.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    with pytest.raises(Unverifiable, match=r"expected an end within 0\.2 s"):
-        Host(0.2).file_system("/")
-
-
-def test_a_volume_that_cannot_be_seen_at_all_is_unverifiable() -> None:
-    mount = Mount("data", "volume", "/data", "/no/such/path")
-    with pytest.raises(Unverifiable, match="file system of data"):
-        Host(10).volume(container(running=True), mount)
-
-
 def test_a_volume_of_a_remote_engine_is_not_mistaken_for_a_folder_here(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import re
 from dataclasses import replace
 
 import pytest
@@ -12,13 +11,6 @@ import pytest
 from reports.answers.monitor_view import View
 from reports.terminal.progress import Progress
 from tests.unit.made_samples import samples, value
-
-
-def test_a_step_is_a_line() -> None:
-    stream = io.StringIO()
-    with Progress(stream) as progress, progress.step("restore [mysql]") as step:
-        step.result = "3 records"
-    assert re.search(r"ok   restore \[mysql\]: 3 records \(\d+\.\d s\)\n", stream.getvalue())
 
 
 def test_what_others_wrote_is_no_order_to_the_terminal() -> None:

@@ -6,17 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rollproof.system.state import made_state_folder, state_folder
-
-
-@pytest.mark.parametrize("named", ["", "relative/path"])
-def test_without_a_valid_name_it_is_in_the_home(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
-) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", named)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert state_folder("one") == tmp_path / ".local/state/rollproof/one"
-    assert not state_folder("one").exists()
+from rollproof.system.state import made_state_folder
 
 
 def test_each_target_has_its_own_and_it_is_the_user_s_alone(

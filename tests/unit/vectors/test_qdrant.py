@@ -84,17 +84,6 @@ def test_a_field_may_lie_below_another() -> None:
     assert view(deep).held("files", ["metadata.source"], [("a",), ("b",)]) == {("a",)}
 
 
-def test_each_text_of_a_list_is_a_name() -> None:
-    listed = {"files": ["a", "b"]}
-    assert names(listed, fields=["files"]) == [("a",), ("b",)]
-    assert view(listed).held("files", ["files"], [("a",), ("c",)]) == {("a",)}
-
-
-def test_a_point_without_the_field_has_no_name_and_an_empty_list_names_nothing() -> None:
-    assert names({}, {"metadata": {}}, {"metadata": None}, fields=["metadata.source"]) == [None] * 3
-    assert names({"files": []}, fields=["files"]) == []
-
-
 @pytest.mark.parametrize(
     ("told", "name"),
     [

@@ -8,10 +8,6 @@ from typing import Any, cast
 
 import pytest
 
-from checks.verification import test_phase2_connectivity as phase2
-from fixtures.gating.evidence import Expect
-from rollproof.collection import Case
-from rollproof.errors import Mismatch
 from rollproof.stores.contract import Neighbours, Recall
 from rollproof.stores.vectors import Scanned
 
@@ -55,10 +51,3 @@ def test_a_collection_without_others_has_nothing_to_find_with_a_condition() -> N
 
 def test_a_collection_without_golden_queries_has_none() -> None:
     assert recall(EVERY, golden=()) is None
-
-
-def test_a_search_has_to_find_records() -> None:
-    files = Case("qdrant", "files")
-    phase2.test_vectors_answer_a_search(files, ["1", "2"], Expect([]))
-    with pytest.raises(Mismatch, match="expected at least one hit, observed 0 hits"):
-        phase2.test_vectors_answer_a_search(files, [], Expect([]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -38,14 +37,3 @@ def test_blocks_are_as_large_as_memory_allows(size: int, monkeypatch: pytest.Mon
     assert sum(asked) == COUNT
     assert max(asked[1:]) <= max(1, BLOCK_BYTES // size)
     assert any(later > earlier for earlier, later in pairwise(asked)) == (size < BLOCK_BYTES // 10)
-
-
-def test_what_is_gone_or_another_is_left_out() -> None:
-    def read(keys: Sequence[str]) -> list[ExportedRecord]:
-        there = [key for key in keys if int(key) % 3]
-        return [ExportedRecord(key, int(key) + (int(key) % 3 == 2), None, "line") for key in there]
-
-    found = {record.key for record in exported_by_key(WANTED, read, Pace())}
-    assert found == {f"{key:05}" for key in range(COUNT) if key % 3 == 1}
-    assert list(exported_by_key(replace(WANTED, wanted={0: frozenset()}), read, Pace())) == []
-    assert list(exported_by_key(WANTED, lambda _: [], Pace())) == []

@@ -75,25 +75,11 @@ def test_parts_are_the_whole(size: int, most: int, connections: int) -> None:
         assert digest == Digest(len(rows), sum(7 * row for row in rows))
 
 
-def test_only_what_is_asked_for_is_read() -> None:
-    table, bounds = Table(ROWS), division(10)
-    found = dict(scan(table, bounds, 1).digests([99, 3, 4]))
-    assert found.keys() == {3, 4, 99}
-    assert {digest.records for digest in found.values()} == {10}
-    assert sum(table.asked) < 300
-
-
 def test_consecutive_bounds_are_a_division() -> None:
     bounds = division(100)
     whole = dict(scan(Table(ROWS), bounds).digests(range(len(bounds))))
     alone = dict(scan(Table(ROWS), bounds[3:8]).digests(range(4)))
     assert alone == {part: whole[3 + part] for part in range(4)}
-
-
-def test_parts_without_rows_are_empty() -> None:
-    bounds = ("", "1", "2", "3", "5000", "6000")
-    found = dict(scan(Table(ROWS), bounds).digests(range(6)))
-    assert [found[part].records for part in range(6)] == [1, 0, 0, len(ROWS) - 1, 0, 0]
 
 
 def test_records_sum_to_the_digest_in_the_order_asked_for() -> None:
@@ -125,20 +111,3 @@ def test_an_error_ends_the_scan_and_is_raised(connections: int) -> None:
         list(scan(Table(ROWS, broken_at=3000), bounds, connections).digests(range(len(bounds))))
     with pytest.raises(ConnectionError):
         list(scan(Table(ROWS, broken_at=3000), bounds, connections).records(range(len(bounds))))
-
-
-class Endless(Table):
-    """Rows without an end: who reads this to its end never returns."""
-
-    def block(self, after: int | None, begin: int | None, end: int | None, limit: int) -> Sequence[int]:
-        start = begin or 0 if after is None else after + 1
-        return range(start, start + limit)
-
-
-def test_a_caller_may_stop() -> None:
-    digests = scan(Endless(()), ("", "10")).digests([0, 1])
-    assert next(digests) == (0, Digest(10, sum(7 * row for row in range(10))))
-    digests.close()  # type: ignore[attr-defined]
-    records = scan(Endless(()), ("", "10")).records([1])
-    assert next(records)[1].key == "10"
-    records.close()  # type: ignore[attr-defined]
