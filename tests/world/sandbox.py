@@ -21,7 +21,7 @@ from rollback_actions.rollback.engine import roll_back
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.session import Recorder
 from rollproof.backups.index import write_index
-from rollproof.baseline.facts import Facts, RecordedCanary, RecordedContainer, Surroundings
+from rollproof.baseline.facts import Facts, Surroundings
 from rollproof.engines.compose import ComposeEngine
 from rollproof.errors import ActionFailed
 from rollproof.incident.incident import Incident, RollbackRecord, new_incident
@@ -36,7 +36,7 @@ from rollproof.stores.keeper import Client
 from rollproof.system.clock import Moment
 from tests.conftest import PROFILE
 from tests.world.application import Exchange, Nobody, StandIn
-from tests.world.baseline import save_baseline
+from tests.world.baseline import FACTS, save_baseline
 from tests.world.stores import WordReader, WordStore
 from tests.world.waiting import Waiting
 
@@ -338,25 +338,20 @@ def begun_earlier(request: RollbackRequest) -> Unfinished:
 def facts(commit: str, services: tuple[str, ...] = SERVICES) -> Facts:
     """Return what the baseline of `commit` holds; backend and worker run on one image's tag."""
     tags = {"frontend": "t/frontend:current", "backend": "t/python:current", "worker": "t/python:current"}
-    return Facts(
-        commit=commit,
-        interface="i" * 64,
-        containers=tuple(
-            RecordedContainer(
-                service=service,
-                name=f"t-{service}-1",
-                image=tags[service],
-                image_id=image(service),
-                revision=commit,
-                configuration=None,
-                volumes=(),
-            )
-            for service in services
-        ),
-        stores={},
-        canary=RecordedCanary(files=("lamp.txt",), grounded_in=("lamp.txt",)),
-        surroundings=Surroundings("0"),
-        demands={},
+    (one,) = FACTS.containers
+    containers = tuple(
+        replace(
+            one,
+            service=service,
+            name=f"t-{service}-1",
+            image=tags[service],
+            image_id=image(service),
+            revision=commit,
+        )
+        for service in services
+    )
+    return replace(
+        FACTS, commit=commit, containers=containers, stores={}, surroundings=Surroundings("0"), demands={}
     )
 
 

@@ -84,11 +84,7 @@ def test_a_rehearsal_that_passed_is_green(staging: Staging) -> None:
         ({"lost": ["x" * 5000, "mysql: shop.users: gone"]}, 0, {LOST: "…; mysql: shop.users: gone"}),
         ({"altered": ["mysql: shop.users: type"]}, 0, {ALTERED: "mysql: shop.users: type"}),
         ({"unknown": ["mysql: no answer"]}, 0, dict.fromkeys((LOST, ALTERED), "mysql: no answer")),
-        (
-            {"known_good": "0" * 40},
-            0,
-            {"test_rehearsal_began_where_the_target_is": "observed 000000000000"},
-        ),
+        ({"known_good": "0" * 40}, 0, {"test_rehearsal_began_where_the_target_is": "observed 000000000000"}),
         ({}, 8, {"test_rehearsal_is_recent": "observed 8.0"}),
     ],
 )
