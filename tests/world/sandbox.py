@@ -198,31 +198,30 @@ class Sandbox:
 
     def run(self, plan: Plan, incident: Incident, interrupt: StepId | None = None) -> RollbackRecord:
         """Roll back by `plan`; with `interrupt`, as if Ctrl-C were pressed in that step of it."""
-        journal = Journal(incident.folder / "journal.jsonl", str)
-        with Progress() as progress:
-            steps = Recorder(journal, progress, free)
-            if interrupt is not None:
-                steps = Ended(journal, progress, interrupt)
+        with steps_in(incident.folder / "journal.jsonl", interrupt) as steps:
             return roll_back(self.target, plan, incident, self.engine, self.control, steps, self.outside)
 
 
-def free() -> None:
-    """Let every step begin: nobody else acts on a sandbox."""
+class Steps(Recorder):
+    """Steps of which one may be interrupted as it begins."""
 
-
-class Ended(Recorder):
-    """Steps of which one is interrupted as it begins."""
-
-    def __init__(self, journal: Journal, progress: Progress, interrupted: StepId) -> None:
-        super().__init__(journal, progress, free)
-        self._interrupted = interrupted
+    interrupted: StepId | None = None
 
     @contextmanager
     def __call__(self, step: Step, of: str = "", deadline: float | None = None) -> Iterator[Any]:
         with super().__call__(step, of, deadline) as shown:
-            if self._interrupted == StepId(step, of):
+            if self.interrupted == StepId(step, of):
                 raise KeyboardInterrupt
             yield shown
+
+
+@contextmanager
+def steps_in(file: Path, interrupted: StepId | None = None) -> Iterator[Steps]:
+    """Give steps that are recorded in the journal `file`; nobody else acts on a sandbox."""
+    with Progress() as progress:
+        steps = Steps(Journal(file, str), progress, lambda: None)
+        steps.interrupted = interrupted
+        yield steps
 
 
 def proxied(sandbox: Sandbox, more: str = "") -> StandInProxy:
@@ -312,14 +311,13 @@ def begun(incident: Incident) -> dict[str, str]:
 def back_up(sandbox: Sandbox, commit: str, name: str = "") -> None:
     """Back the stores up as they are, as of `commit`."""
     target = sandbox.target
-    journal = Journal(sandbox.folder / "backup.jsonl", str)
-    with Progress() as progress:
+    with steps_in(sandbox.folder / "backup.jsonl") as steps:
         take_backup(
             target.folders.backups / (name or f"set-of-{commit[:7]}"),
             target.name,
             commit,
             {name: keeper.back_up for name, keeper in sandbox.keepers.items()},
-            Recorder(journal, progress, free),
+            steps,
             index={
                 name: partial(write_index, target, sandbox.engine, name, open_reader=sandbox.reader)
                 for name in sandbox.keepers

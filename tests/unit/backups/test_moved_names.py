@@ -10,10 +10,7 @@ from typing import Self
 
 import pytest
 
-from reports.terminal.progress import Progress
 from rollback_actions.backup import whole_backup
-from rollback_actions.session.journal import Journal
-from rollback_actions.session.session import Recorder
 from rollproof.backups.moved_names import MOST_NAMES, read_names
 from rollproof.backups.sets import BackupSet, read_backup
 from rollproof.errors import Problem, Unverifiable
@@ -22,7 +19,7 @@ from rollproof.stores.contract import RecordHash
 from rollproof.stores.names import Name
 from rollproof.stores.package import Kept
 from rollproof.stores.references import hash_of, text_of
-from tests.world.sandbox import Sandbox, free
+from tests.world.sandbox import Sandbox, steps_in
 from tests.world.stores import Content
 
 USER = "anna@example.org"
@@ -138,8 +135,7 @@ def back_up(sandbox: Sandbox, folder: Path, meanwhile: Callable[[], object]) -> 
         return copy(below)
 
     first.back_up = copied  # type: ignore[assignment,method-assign]
-    with Progress() as progress:
-        steps = Recorder(Journal(folder / "backup.jsonl", str), progress, free)
+    with steps_in(folder / "backup.jsonl") as steps:
         return whole_backup.back_up(
             sandbox.target, sandbox.commit, sandbox.engine, sandbox.control, steps, sandbox.outside
         )
