@@ -132,6 +132,12 @@ def test_the_newest_counts_not_the_best(staging: Staging) -> None:
     assert staging.results()["test_rollback_was_rehearsed"][0] == "failed"
 
 
+def test_a_damaged_one_may_be_the_newest(staging: Staging) -> None:
+    age_rehearsal(staging.rehearse(), days=1)
+    (staging.rehearse() / "incident.json").write_text("{")
+    assert staging.results()["test_rollback_was_rehearsed"][0] == "broken"
+
+
 def test_a_sealed_rehearsal_is_as_it_was_sealed(staging: Staging) -> None:
     """Anybody can make the chain of a journal again: the record's seal has the hash of the journal."""
     folder = staging.rehearse()

@@ -81,6 +81,17 @@ def test_who_has_lost_it_does_nothing_more_and_leaves_it() -> None:
     assert _true(place) == other.record()
 
 
+def test_one_that_cannot_be_given_back_fails_no_action(capsys: pytest.CaptureFixture[str]) -> None:
+    place = StandInPlace()
+
+    def away() -> None:
+        raise AWAY
+
+    with _lock(place):
+        place.before = away
+    assert "the lock was not given back" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("gives_back", [False, True])
 @pytest.mark.parametrize("dead", [False, True])
 @pytest.mark.parametrize("at", range(8))
