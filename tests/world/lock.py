@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -21,7 +20,6 @@ class StandInPlace(LockVolumes):
 
     kept: dict[int, Mapping[str, str]] = field(default_factory=dict)
     before: Callable[[], None] = lambda: None
-    _one: threading.Lock = field(default_factory=threading.Lock)
 
     def name(self, number: int) -> str:
         """Return a name that says what this is."""
@@ -30,21 +28,18 @@ class StandInPlace(LockVolumes):
     def records(self) -> Mapping[int, Mapping[str, str]]:
         """Return a copy."""
         self.before()
-        with self._one:
-            return dict(self.kept)
+        return dict(self.kept)
 
     def add(self, number: int, record: Mapping[str, str]) -> Mapping[str, str]:
         """Keep it, if it is the first of its number."""
         self.before()
-        with self._one:
-            return self.kept.setdefault(number, dict(record))
+        return self.kept.setdefault(number, dict(record))
 
     def remove(self, numbers: Iterable[int]) -> None:
         """Forget them."""
         for number in numbers:
             self.before()
-            with self._one:
-                self.kept.pop(number, None)
+            self.kept.pop(number, None)
 
 
 def keep_locks_in_memory(monkeypatch: pytest.MonkeyPatch) -> StandInPlace:

@@ -21,7 +21,7 @@ from rollback_actions.rollback.engine import roll_back
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.session import Recorder
 from rollproof.backups.index import write_index
-from rollproof.baseline.facts import Facts, RecordedCanary, RecordedContainer, Surroundings
+from rollproof.baseline.facts import Facts, Surroundings
 from rollproof.engines.compose import ComposeEngine
 from rollproof.errors import ActionFailed
 from rollproof.incident.incident import Incident, RollbackRecord, new_incident
@@ -36,7 +36,7 @@ from rollproof.stores.keeper import Client
 from rollproof.system.clock import Moment
 from tests.conftest import PROFILE
 from tests.world.application import Exchange, Nobody, StandIn
-from tests.world.baseline import save_baseline
+from tests.world.baseline import FACTS, save_baseline
 from tests.world.stores import WordReader, WordStore
 from tests.world.waiting import Waiting
 
@@ -198,31 +198,30 @@ class Sandbox:
 
     def run(self, plan: Plan, incident: Incident, interrupt: StepId | None = None) -> RollbackRecord:
         """Roll back by `plan`; with `interrupt`, as if Ctrl-C were pressed in that step of it."""
-        journal = Journal(incident.folder / "journal.jsonl", str)
-        with Progress() as progress:
-            steps = Recorder(journal, progress, free)
-            if interrupt is not None:
-                steps = Ended(journal, progress, interrupt)
+        with steps_in(incident.folder / "journal.jsonl", interrupt) as steps:
             return roll_back(self.target, plan, incident, self.engine, self.control, steps, self.outside)
 
 
-def free() -> None:
-    """Let every step begin: nobody else acts on a sandbox."""
+class Steps(Recorder):
+    """Steps of which one may be interrupted as it begins."""
 
-
-class Ended(Recorder):
-    """Steps of which one is interrupted as it begins."""
-
-    def __init__(self, journal: Journal, progress: Progress, interrupted: StepId) -> None:
-        super().__init__(journal, progress, free)
-        self._interrupted = interrupted
+    interrupted: StepId | None = None
 
     @contextmanager
     def __call__(self, step: Step, of: str = "", deadline: float | None = None) -> Iterator[Any]:
         with super().__call__(step, of, deadline) as shown:
-            if self._interrupted == StepId(step, of):
+            if self.interrupted == StepId(step, of):
                 raise KeyboardInterrupt
             yield shown
+
+
+@contextmanager
+def steps_in(file: Path, interrupted: StepId | None = None) -> Iterator[Steps]:
+    """Give steps that are recorded in the journal `file`; nobody else acts on a sandbox."""
+    with Progress() as progress:
+        steps = Steps(Journal(file, str), progress, lambda: None)
+        steps.interrupted = interrupted
+        yield steps
 
 
 def proxied(sandbox: Sandbox, more: str = "") -> StandInProxy:
@@ -312,14 +311,13 @@ def begun(incident: Incident) -> dict[str, str]:
 def back_up(sandbox: Sandbox, commit: str, name: str = "") -> None:
     """Back the stores up as they are, as of `commit`."""
     target = sandbox.target
-    journal = Journal(sandbox.folder / "backup.jsonl", str)
-    with Progress() as progress:
+    with steps_in(sandbox.folder / "backup.jsonl") as steps:
         take_backup(
             target.folders.backups / (name or f"set-of-{commit[:7]}"),
             target.name,
             commit,
             {name: keeper.back_up for name, keeper in sandbox.keepers.items()},
-            Recorder(journal, progress, free),
+            steps,
             index={
                 name: partial(write_index, target, sandbox.engine, name, open_reader=sandbox.reader)
                 for name in sandbox.keepers
@@ -338,25 +336,20 @@ def begun_earlier(request: RollbackRequest) -> Unfinished:
 def facts(commit: str, services: tuple[str, ...] = SERVICES) -> Facts:
     """Return what the baseline of `commit` holds; backend and worker run on one image's tag."""
     tags = {"frontend": "t/frontend:current", "backend": "t/python:current", "worker": "t/python:current"}
-    return Facts(
-        commit=commit,
-        interface="i" * 64,
-        containers=tuple(
-            RecordedContainer(
-                service=service,
-                name=f"t-{service}-1",
-                image=tags[service],
-                image_id=image(service),
-                revision=commit,
-                configuration=None,
-                volumes=(),
-            )
-            for service in services
-        ),
-        stores={},
-        canary=RecordedCanary(files=("lamp.txt",), grounded_in=("lamp.txt",)),
-        surroundings=Surroundings("0"),
-        demands={},
+    (one,) = FACTS.containers
+    containers = tuple(
+        replace(
+            one,
+            service=service,
+            name=f"t-{service}-1",
+            image=tags[service],
+            image_id=image(service),
+            revision=commit,
+        )
+        for service in services
+    )
+    return replace(
+        FACTS, commit=commit, containers=containers, stores={}, surroundings=Surroundings("0"), demands={}
     )
 
 

@@ -96,9 +96,12 @@ class WordReader(Reader):
     def ask(self) -> Answer:
         raise NotImplementedError
 
-    def collections(self) -> Sequence[str]:
-        if self.store.dead:
+    def _require(self, bounds: Sequence[str] | None = None) -> None:
+        if self.store.dead or (bounds is not None and tuple(bounds) != self.store.bounds):
             raise Unverifiable(what=self.name, expected="an answer", observed="none", source="-", hint="-")
+
+    def collections(self) -> Sequence[str]:
+        self._require()
         return (COLLECTION,)
 
     def count(self, collection: str) -> int:
@@ -108,15 +111,13 @@ class WordReader(Reader):
         return {COLLECTION: {}}
 
     def divide(self, collection: str, records: int) -> tuple[str, ...]:
-        if self.store.dead:
-            raise Unverifiable(what=self.name, expected="an answer", observed="none", source="-", hint="-")
+        self._require()
         return self.store.bounds
 
     def records(
         self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
     ) -> Iterator[tuple[int, RecordHash]]:
-        if self.store.dead or tuple(division) != self.store.bounds:
-            raise Unverifiable(what=self.name, expected="a bound", observed="none", source="-", hint="-")
+        self._require(division)
         for part in parts:
             for key, word in self.store.words.items():
                 if bisect_right(division, key) - 1 == part:

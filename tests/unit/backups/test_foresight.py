@@ -16,11 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reports.terminal.progress import Progress
 from rollback_actions.backup import whole_backup
 from rollback_actions.rollback.checkout import check_out
-from rollback_actions.session.journal import Journal
-from rollback_actions.session.session import Recorder
 from rollproof.backups.sets import read_backup
 from rollproof.baseline.facts import RecordedStore, Surroundings
 from rollproof.engines.engine import ContainerEngine, Mount
@@ -46,7 +43,7 @@ from rollproof.system.record_files import sealed_json
 from rollproof.system.side_by_side import Question, wait_for
 from tests.unit.command_line import Ran, tree
 from tests.world.baseline import save_baseline
-from tests.world.sandbox import Sandbox, begun_earlier, image
+from tests.world.sandbox import Sandbox, begun_earlier, image, steps_in
 from tests.world.stores import Content, WordReader
 
 FOLDER = "/srv/app/migrations/versions"
@@ -253,15 +250,11 @@ def made(sandbox: Sandbox) -> Made:
     engine = Engine({image("backend"): TWO}, {"backend": (container("sha256:new"),)})
     made = Made(sandbox, engine)
 
-    def told(name: str) -> Any:  # noqa: ANN401
-        answer = made.marks.get(name)
-        if answer is None:
-            raise Unverifiable(what=name, expected="an answer", observed="refused", source="b", hint="c")
-        return answer() if callable(answer) else answer
-
     class Server(Content):
         def marks(self) -> Any:  # noqa: ANN401
-            return told(self.name)
+            if self.name not in made.marks:
+                raise Unverifiable(what=self.name, expected="a", observed="refused", source="b", hint="c")
+            return made.marks[self.name]
 
         def revisions(self, _table: str) -> tuple[str, ...]:
             return made.live
@@ -369,8 +362,7 @@ def test_a_backup_records_what_stayed_as_it_was_meanwhile(sandbox: Sandbox, tmp_
             raise Unverifiable(what="mysql", expected="an answer", observed="none", source="b", hint="c")
 
     outside = replace(sandbox.outside, open_reader=lambda name, *_, **__: Server(sandbox.keepers[name]))
-    with Progress() as progress:
-        steps = Recorder(Journal(tmp_path / "backup.jsonl", str), progress, lambda: None)
+    with steps_in(tmp_path / "backup.jsonl") as steps:
         taken = whole_backup.back_up(target, sandbox.commit, sandbox.engine, sandbox.control, steps, outside)
     assert taken.revisions == {"a": ("1",)}
     assert read_backup(taken.folder / "set.json") == taken

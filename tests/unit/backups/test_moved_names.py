@@ -10,19 +10,17 @@ from typing import Self
 
 import pytest
 
-from reports.terminal.progress import Progress
 from rollback_actions.backup import whole_backup
-from rollback_actions.session.journal import Journal
-from rollback_actions.session.session import Recorder
-from rollproof.backups.moved_names import MOST_NAMES, read_names
+from rollproof.backups.moved_names import MOST_NAMES, digests_at, read_names
 from rollproof.backups.sets import BackupSet, read_backup
 from rollproof.errors import Problem, Unverifiable
 from rollproof.profile.sections import Place, Reference
 from rollproof.stores.contract import RecordHash
 from rollproof.stores.names import Name
 from rollproof.stores.package import Kept
-from rollproof.stores.references import hash_of, text_of
-from tests.world.sandbox import Sandbox, free
+from rollproof.stores.references import hash_of, sides_of, text_of
+from rollproof.system.command import Deadline
+from tests.world.sandbox import Sandbox, steps_in
 from tests.world.stores import Content
 
 USER = "anna@example.org"
@@ -128,6 +126,17 @@ def test_what_could_not_be_read_once_leaves_its_reference_out(
     assert moved(sandbox, lambda: None) == {}
 
 
+def test_a_side_of_too_many_names_is_not_remembered(sandbox: Sandbox, stores: Stores) -> None:
+    # The same name twice is one.
+    assert moved(sandbox, lambda: None, most=3) == {text_of(ROWS): ()}
+    stores.lists["shop.users"] = ["a", "b", "c", "d"]
+    assert moved(sandbox, lambda: None, most=3) == {}
+
+
+def test_a_reading_has_a_deadline(stores: Stores) -> None:
+    assert digests_at(sides_of(ROWS)[1], stores, 10, Deadline(0.0)) is None
+
+
 def back_up(sandbox: Sandbox, folder: Path, meanwhile: Callable[[], object]) -> BackupSet:
     """Back the sandbox up; `meanwhile` happens when its first store is copied."""
     first = sandbox.keepers["mysql"]
@@ -138,8 +147,7 @@ def back_up(sandbox: Sandbox, folder: Path, meanwhile: Callable[[], object]) -> 
         return copy(below)
 
     first.back_up = copied  # type: ignore[assignment,method-assign]
-    with Progress() as progress:
-        steps = Recorder(Journal(folder / "backup.jsonl", str), progress, free)
+    with steps_in(folder / "backup.jsonl") as steps:
         return whole_backup.back_up(
             sandbox.target, sandbox.commit, sandbox.engine, sandbox.control, steps, sandbox.outside
         )

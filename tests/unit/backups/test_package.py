@@ -88,3 +88,8 @@ def test_damage_is_named(folder: Path, damage: Callable[[Path], object], observe
     assert observed in str(failure.value)
     assert "\nHINT: do not restore from this folder" in str(failure.value)
     assert str(folder) in str(failure.value)
+
+
+def test_a_backup_of_another_kind_is_refused(folder: Path) -> None:
+    with pytest.raises(ActionFailed):
+        read_package(folder, kind="mysql")

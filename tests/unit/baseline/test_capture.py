@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from reports.terminal.progress import Progress
-from rollback_actions.session.journal import Journal
-from rollback_actions.session.session import Recorder
 from rollproof.doctor import capture
 from rollproof.engines.compose import ComposeEngine
 from rollproof.engines.engine import Endpoint
 from rollproof.errors import Mismatch
 from rollproof.profile.mistakes import UNANSWERED
-from tests.world.sandbox import Sandbox, free, stand_in
+from tests.world.sandbox import Sandbox, stand_in, steps_in
 
 
 def test_nobody_is_logged_in_under_a_name_that_is_left_to_answer(
@@ -23,11 +20,13 @@ def test_nobody_is_logged_in_under_a_name_that_is_left_to_answer(
     canary = sandbox.target.application.canary.model_copy(update={"user": UNANSWERED})
     application = sandbox.target.application.model_copy(update={"canary": canary})
     target = sandbox.target.model_copy(update={"application": application})
-    journal = Journal(sandbox.folder / "journal.jsonl", str)
 
     def in_use(*_: object, **__: object) -> None:
         raise AssertionError("the canary is about to log in")
 
     monkeypatch.setattr(capture, "canary_in_use", in_use)
-    with Progress() as progress, pytest.raises(Mismatch, match="change-me for application"):
-        capture.capture(target, Recorder(journal, progress, free), engine)
+    with (
+        steps_in(sandbox.folder / "journal.jsonl") as steps,
+        pytest.raises(Mismatch, match="change-me for application"),
+    ):
+        capture.capture(target, steps, engine)

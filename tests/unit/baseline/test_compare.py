@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -101,24 +100,6 @@ def test_a_store_that_is_of_another_kind_now(target: Target, tmp_path: Path) -> 
     ]
 
 
-@pytest.fixture
-def compared(profile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ExitCode]:
-    """The command, which finds what it is given; a blind spot and each finding hold a secret."""
-    recorder = BaselineRecorder(tmp_path).add(
-        Content("redis", BOTH, blind_spots=("not s3cret-of-the-canary",))
-    )
-    (tmp_path / MANIFEST).touch()
-    monkeypatch.setattr("rollproof.baseline.folder.load_baseline", lambda *_: recorder.baseline)
-    monkeypatch.setattr("rollproof.engines.factory.open_engine", lambda _: ENGINE)
-
-    def run(findings: Sequence[Finding], *words: str) -> ExitCode:
-        monkeypatch.setattr("rollproof.baseline.target_comparison.compare_target", lambda *_, **__: findings)
-        monkeypatch.setattr("sys.argv", ["x", "compare", str(tmp_path), f"--target={profile}", *words])
-        return main()
-
-    return run
-
-
 @pytest.mark.parametrize(
     ("verdict", "code"),
     [
@@ -128,14 +109,23 @@ def compared(profile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     ],
 )
 def test_programs_get_each_finding(
-    compared: Callable[..., ExitCode],
+    profile: Path,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     verdict: Verdict,
     code: ExitCode,
 ) -> None:
-    finding = Finding("redis", "0:token:*", verdict, f"missing 2 (token:{JWT}, s3cret-of-the-canary)")
-    assert compared([finding], "--json") is code
+    """A blind spot and the finding hold a secret."""
+    secret = "s3cret-of-the-canary"  # noqa: S105 - what must not be seen
+    finding = Finding("redis", "0:token:*", verdict, f"missing 2 (token:{JWT}, {secret})")
+    recorder = BaselineRecorder(tmp_path).add(Content("redis", BOTH, blind_spots=(f"not {secret}",)))
+    (tmp_path / MANIFEST).touch()
+    monkeypatch.setattr("rollproof.baseline.folder.load_baseline", lambda *_: recorder.baseline)
+    monkeypatch.setattr("rollproof.engines.factory.open_engine", lambda _: ENGINE)
+    monkeypatch.setattr("rollproof.baseline.target_comparison.compare_target", lambda *_, **__: [finding])
+    monkeypatch.setattr("sys.argv", ["x", "compare", str(tmp_path), f"--target={profile}", "--json"])
+    assert main() is code
     redacted = replace(finding, text="missing 2 (token:[redacted], [redacted])")
     assert read_document(*capsys.readouterr(), code).result == Comparison(
         tmp_path.name, verdict, {"redis": ("not [redacted]",)}, (redacted,)

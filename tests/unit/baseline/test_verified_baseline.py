@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from fixtures.gating.verification import Verification
 from rollproof.incident.incident import Incident, RollbackRecord, new_incident
-from rollproof.profile.profile import Target, load_target
+from rollproof.profile.profile import Target
 from rollproof.system.clock import Moment
 from rollproof.verdict import Verdict
 from tests.world.baseline import save_baseline
 from tests.world.sandbox import facts
-
-
-@pytest.fixture
-def target(profile: Path) -> Target:
-    return load_target(profile)
 
 
 def rolled_back(target: Target, baseline: str) -> Incident:

@@ -8,17 +8,14 @@ from typing import Any
 
 import pytest
 
-from reports.terminal.progress import Progress
 from rollback_actions.backup.images import bring_images, keep_images
-from rollback_actions.session.journal import Journal
-from rollback_actions.session.session import Recorder
 from rollproof.backups.images import FILE, image_folder, images_to_load, is_kept, kept_image
 from rollproof.errors import ActionFailed
 from rollproof.incident.incident import Incident
 from rollproof.incident.journal import verify_journal
 from rollproof.planning.plan import plan_full
 from rollproof.system.files import part_of
-from tests.world.sandbox import SERVICES, Sandbox, control_with_images, free, image, save_image
+from tests.world.sandbox import SERVICES, Sandbox, control_with_images, image, save_image, steps_in
 
 IMAGES = {service: image(service) for service in SERVICES}
 SECONDS = 60.0
@@ -40,8 +37,8 @@ def _keep(backups: Path, control: Control, images: dict[str, str] = IMAGES) -> s
     """Keep `images`; return what the step said of it."""
     backups.parent.mkdir(exist_ok=True)
     journal = backups.parent / "journal.jsonl"
-    with Progress() as progress:
-        keep_images(backups, images, control, Recorder(Journal(journal, str), progress, free))
+    with steps_in(journal) as steps:
+        keep_images(backups, images, control, steps)
     return str(verify_journal(journal)[-1]["result"])
 
 

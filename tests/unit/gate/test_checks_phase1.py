@@ -18,9 +18,8 @@ from rollproof.baseline.facts import Facts, RecordedContainer
 from rollproof.baseline.folder import Baseline
 from rollproof.engines.engine import Container, Inside, Usage
 from rollproof.errors import Mismatch
-from rollproof.profile.profile import Target, load_target
+from rollproof.profile.profile import Target
 from rollproof.runbook import Replica
-from tests.conftest import write_profile
 from tests.world.baseline import FACTS
 from tests.world.containers import container
 
@@ -54,11 +53,6 @@ def test_a_one_shot_completed_if_it_ended_well_and_nothing_starts_it_again(
     one: Container, *, completed: bool
 ) -> None:
     assert recorded_container(one).completed is completed
-
-
-@pytest.fixture
-def target(tmp_path: Path) -> Target:
-    return load_target(write_profile(tmp_path))
 
 
 def judged(was: RecordedContainer, now: Container, target: Target) -> None:

@@ -84,11 +84,7 @@ def test_a_rehearsal_that_passed_is_green(staging: Staging) -> None:
         ({"lost": ["x" * 5000, "mysql: shop.users: gone"]}, 0, {LOST: "…; mysql: shop.users: gone"}),
         ({"altered": ["mysql: shop.users: type"]}, 0, {ALTERED: "mysql: shop.users: type"}),
         ({"unknown": ["mysql: no answer"]}, 0, dict.fromkeys((LOST, ALTERED), "mysql: no answer")),
-        (
-            {"known_good": "0" * 40},
-            0,
-            {"test_rehearsal_began_where_the_target_is": "observed 000000000000"},
-        ),
+        ({"known_good": "0" * 40}, 0, {"test_rehearsal_began_where_the_target_is": "observed 000000000000"}),
         ({}, 8, {"test_rehearsal_is_recent": "observed 8.0"}),
     ],
 )
@@ -134,6 +130,12 @@ def test_the_newest_counts_not_the_best(staging: Staging) -> None:
     age_rehearsal(staging.rehearse(), days=1)
     staging.rehearse(rolled_back="failed")
     assert staging.results()["test_rollback_was_rehearsed"][0] == "failed"
+
+
+def test_a_damaged_one_may_be_the_newest(staging: Staging) -> None:
+    age_rehearsal(staging.rehearse(), days=1)
+    (staging.rehearse() / "incident.json").write_text("{")
+    assert staging.results()["test_rollback_was_rehearsed"][0] == "broken"
 
 
 def test_a_sealed_rehearsal_is_as_it_was_sealed(staging: Staging) -> None:

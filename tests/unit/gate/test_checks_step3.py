@@ -109,6 +109,7 @@ def test_a_sample_that_is_old_or_of_the_future_is_red(
         (_samples(5), "of process"),
         (_changed(0, monitor=replace(Process.this(), pid=1)), "observed 5"),
         (_changed(0, target="other"), "observed 5"),
+        (_changed(-1, target="other"), "expected one of target sandbox, observed other"),
         (
             _changed(3, late=0.6),
             "monitor, beat 13: expected one beat each 5 s, within 0.5 s, observed 0.600 s late",

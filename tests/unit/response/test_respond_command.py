@@ -16,9 +16,10 @@ import pytest
 from rollback_actions import check_run
 from rollback_actions.contacts.contacts import ContactClock
 from rollback_actions.respond import response
+from rollback_actions.session.journal import Journal
 from rollproof.baseline.known_good import current_baseline
 from rollproof.errors import ActionFailed, ExitCode
-from rollproof.incident.incident import RollbackRecord, load_incident, new_incident
+from rollproof.incident.incident import RollbackRecord, find_or_create_incident, load_incident, new_incident
 from rollproof.incident.journal import verify_journal
 from rollproof.incident.kept_samples import read_kept
 from rollproof.monitoring.rollback_request import Kind, RollbackRequest
@@ -295,6 +296,12 @@ def test_one_that_is_done_and_not_verified_is_not_to_be_resumed(respond: Respond
     assert "it is rolled back; why it is not well: docker compose" in said
     assert "rollproof verify --incident=" in said
     assert "rollback resume" not in said
+
+
+def test_the_response_of_another_target_is_not_resumed(run: Ran, respond: Respond) -> None:
+    other = find_or_create_incident(run.sandbox.target.folders.incidents, "another", "other").folder
+    Journal(other / RESPONSE, str).write("assessed")
+    assert _incident(respond("n\n", code=ExitCode.INVESTIGATE)) != other
 
 
 def test_what_is_wrong_now_is_no_part_of_a_response_that_has_ended(run: Ran, respond: Respond) -> None:

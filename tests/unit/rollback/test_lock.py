@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import random
-import threading
-from dataclasses import dataclass, field
+from contextlib import ExitStack, suppress
+from itertools import count
 
 import pytest
 
@@ -82,67 +81,43 @@ def test_who_has_lost_it_does_nothing_more_and_leaves_it() -> None:
     assert _true(place) == other.record()
 
 
-@dataclass
-class Turns:
-    """Lets one thread at a time go on, up to its next question to the place, chosen by `random`."""
+def test_one_that_cannot_be_given_back_fails_no_action(capsys: pytest.CaptureFixture[str]) -> None:
+    place = StandInPlace()
 
-    random: random.Random
-    waiting: dict[int, threading.Event] = field(default_factory=dict)
-    arrived: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    def away() -> None:
+        raise AWAY
 
-    def wait(self) -> None:
-        """Wait for this thread's turn."""
-        turn = threading.Event()
-        self.waiting[threading.get_ident()] = turn
-        self.arrived.release()
-        assert turn.wait(60)
-
-    def end(self) -> None:
-        """Leave the others to themselves."""
-        self.arrived.release()
-
-    def give(self, threads: list[threading.Thread]) -> None:
-        """Give turns until all have ended."""
-        for thread in threads:
-            thread.start()
-        for _ in threads:
-            assert self.arrived.acquire(timeout=60)
-        while self.waiting:
-            chosen = self.random.choice(sorted(self.waiting))
-            self.waiting.pop(chosen).set()
-            assert self.arrived.acquire(timeout=60)
-        for thread in threads:
-            thread.join(60)
+    with _lock(place):
+        place.before = away
+    assert "the lock was not given back" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("seed", range(60))
-def test_never_two_in_whatever_order_the_engine_is_asked(seed: int) -> None:
-    """Several take, take over, and give back; a dead holder is there at the start of every other row."""
-    turns = Turns(random.Random(seed))  # noqa: S311 - an order, not a secret
-    place = StandInPlace({7: ended().record()} if seed % 2 else {}, before=turns.wait)
-    inside: list[int] = []
-    most, entered, errors = 0, 0, []
+@pytest.mark.parametrize("gives_back", [False, True])
+@pytest.mark.parametrize("dead", [False, True])
+@pytest.mark.parametrize("at", range(8))
+def test_never_two_whenever_another_comes_between(at: int, *, dead: bool, gives_back: bool) -> None:
+    """The other one does all that it does right before question `at` of the first one to the engine."""
+    place, questions = StandInPlace({7: ended().record()} if dead else {}), count()
+    inside: list[TargetLock] = []
+    with ExitStack() as held_by:
 
-    def act(number: int) -> None:
-        nonlocal most, entered
-        try:
-            for _ in range(2):
-                try:
-                    with _lock(place, take_over=True) as lock:
-                        inside.append(number)
-                        most, entered = max(most, len(inside)), entered + 1
-                        lock.require()
-                        inside.remove(number)
-                except UsageProblem:
-                    continue
-        except BaseException as error:  # noqa: BLE001 - of a thread: shown below
-            errors.append(error)
-        finally:
-            turns.end()
+        def take() -> None:
+            with suppress(UsageProblem):
+                inside.append(held_by.enter_context(_lock(place, take_over=True)))
 
-    turns.give([threading.Thread(target=act, args=(number,)) for number in range(3)])
-    assert errors == []
-    assert (most, entered > 0) == (1, True)
+        def come_between() -> None:
+            if next(questions) == at:
+                place.before = lambda: None
+                take()
+                if gives_back and inside:
+                    held_by.close()
+                    inside.clear()
+
+        place.before = come_between
+        take()
+        place.before = lambda: None
+        (one,) = inside
+        one.require()
     assert list(place.kept.values()) == [FREE]
 
 

@@ -10,13 +10,7 @@ import pytest
 from rollproof.baseline.known_good import baseline_of
 from rollproof.errors import ActionFailed, UsageProblem
 from rollproof.incident.incident import Origin
-from rollproof.planning.plan import (
-    plan_database,
-    plan_emergency,
-    plan_full,
-    plan_service,
-    plan_unfinished,
-)
+from rollproof.planning.plan import plan_database, plan_emergency, plan_full, plan_service, plan_unfinished
 from rollproof.planning.unfinished import Unfinished
 from tests.world.baseline import save_baseline
 from tests.world.git import git

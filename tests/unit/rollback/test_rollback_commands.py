@@ -27,6 +27,8 @@ from tests.unit.command_line import Ran, begin, tree
 from tests.world.lock import StandInPlace, elsewhere, ended, held
 from tests.world.sandbox import SECRET, WAY_IN, back_up, proxied
 
+FAILURE = ActionFailed(what="restore", expected="b", observed="c", source="d", hint="e")
+
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
@@ -103,24 +105,19 @@ def test_resume_goes_on_in_the_incident(run: Ran, rolled: list[tuple[Plan, Incid
     run("rollback", "resume", code=ExitCode.USAGE)
 
 
-COMMANDS = {
-    ("backup",): (),
-    ("capture",): (),
-    ("rollback", "service"): ("backend",),
-    ("rollback", "database"): ("redis",),
-    ("rollback", "full"): ("{commit}",),
-    ("rollback", "emergency"): ("{commit}",),
-    ("rollback", "resume"): (),
-}
-
-
-@pytest.mark.parametrize(("command", "arguments"), COMMANDS.items(), ids=" ".join)
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("backup", "capture", "rollback service backend", "rollback database redis", "rollback resume"),
+        *("rollback full {commit}", "rollback emergency {commit}"),
+    ],
+)
 def test_every_command_that_changes_something_takes_the_lock(
-    run: Ran, place: StandInPlace, command: tuple[str, ...], arguments: tuple[str, ...]
+    run: Ran, place: StandInPlace, command: str
 ) -> None:
-    if command[-1] == "resume":
+    if command == "rollback resume":
         begin(run.sandbox)
-    words = [*command, *(one.format(commit=run.sandbox.commit) for one in arguments)]
+    words = command.format(commit=run.sandbox.commit).split()
     before = tree(run.sandbox.folder)
     with held(place, "rollback full") as holder:
         for over in ([], ["--take-over"]):
@@ -146,13 +143,8 @@ def test_taking_over_is_journalled(
     me = Holder.doing("")
     assert (first["event"], first["step"]) == ("started", f"rollback service backend to {run.sandbox.commit}")
     assert (first["user"], first["host"], first["pid"]) == (me.user, me.host, str(os.getpid()))
-    assert over["event"] == "took over"
-    assert {name: over[name] for name in ("user", "host", "what", "since")} == {
-        "user": holder.user,
-        "host": holder.host,
-        "what": "backup",
-        "since": holder.since,
-    }
+    taken = {"user": holder.user, "host": holder.host, "what": "backup", "since": holder.since}
+    assert over.items() >= {"event": "took over", **taken}.items()
     assert list(place.kept.values()) == [{"free": "yes"}]
 
 
@@ -175,10 +167,7 @@ def test_the_same_rollback_goes_on_and_another_is_refused(
 @pytest.mark.parametrize(
     ("kind", "error", "code"),
     [
-        (
-            *("service", ActionFailed(what="restore", expected="b", observed="c", source="d", hint="e")),
-            ExitCode.FAILED,
-        ),
+        ("service", FAILURE, ExitCode.FAILED),
         ("emergency", KeyboardInterrupt(), ExitCode.INTERRUPTED),
         ("emergency", ZeroDivisionError(SECRET), ExitCode.BROKEN),
     ],
@@ -213,7 +202,7 @@ def test_the_backup_set_that_a_person_named_is_the_one(run: Ran, monkeypatch: py
         if began:
             Unfinished.begin(incident, plan.request, "current", plan.backup.folder.name, plan.stores)
         began.append(plan.backup.folder.name)
-        raise ActionFailed(what="restore", expected="b", observed="c", source="d", hint="e")
+        raise copy(FAILURE)
 
     monkeypatch.setattr(rollback_run, "roll_back", roll_back)
     for name in ("older", "zz newest"):

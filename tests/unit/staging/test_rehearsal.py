@@ -12,12 +12,9 @@ from unittest.mock import Mock
 import pytest
 
 from fixtures.target import known_commit
-from reports.terminal.progress import Progress
 from rollback_actions import check_run
 from rollback_actions.gate import rehearsal
 from rollback_actions.gate.rehearsal import Rehearsal
-from rollback_actions.session.journal import Journal
-from rollback_actions.session.session import Recorder
 from rollproof.baseline.facts import RecordedContainer
 from rollproof.engines.engine import Container
 from rollproof.errors import ActionFailed, ExitCode
@@ -29,7 +26,7 @@ from rollproof.record_names import JOURNAL
 from rollproof.verdict import Verdict
 from tests.unit.command_line import Ran
 from tests.world.git import git
-from tests.world.sandbox import SERVICES, Deployed, Sandbox, facts, free
+from tests.world.sandbox import SERVICES, Deployed, Sandbox, facts, steps_in
 
 SAVED = "\n[premigration.state]\ncommit_file = 'commit.txt'\n"
 DEPLOY = "\n[premigration.rehearsal]\ndeploy = [['deploy', '{commit}']]\n"
@@ -49,8 +46,7 @@ class Rehearsed:
             keeper.words = {"a": "of release 1", "b": "of both"}
         self._run_on(sandbox.commit)
         incident = sandbox.new_incident()
-        with Progress() as progress:
-            steps = Recorder(Journal(incident.folder / JOURNAL, str), progress, free)
+        with steps_in(incident.folder / JOURNAL) as steps:
             outcome = Rehearsal(
                 sandbox.target,
                 sandbox.profile,
