@@ -125,6 +125,7 @@ class Canary:
     engine: ContainerEngine
     client: ApplicationClient
     references: Callable[[], Mapping[str, int | NoAnswer]]
+    sleep: Callable[[float], None] = time.sleep
     _sessions: list[LoggedIn] = field(default_factory=list)
     _conversations: list[str] = field(default_factory=list)
     _uploads: dict[str, LoggedIn] = field(default_factory=dict)
@@ -185,7 +186,7 @@ class Canary:
         while not self._is_listed(at_upload, name):
             if time.monotonic() - began > application.upload_seconds:
                 return Uploaded(name, None, None)
-            time.sleep(_LISTED_SECONDS)
+            self.sleep(_LISTED_SECONDS)
         seconds = time.monotonic() - began
         upload, can = application.functions.upload, application.verifiable
         if upload is None or not upload.apart or not {"chat", "sources"} <= can:
@@ -238,7 +239,7 @@ class Canary:
         path = self.target.folders.incidents / f".{self.target.name}-canary"
         with file_lock(path, "log in as the canary", wait_seconds=longest):
             yield
-            time.sleep(_SECOND)
+            self.sleep(_SECOND)
 
     def _require_references(self) -> None:
         wrong = {name: said for name, said in self.references().items() if not isinstance(said, int)}

@@ -49,7 +49,9 @@ class Assessed:
     monitored: bool
 
 
-def assess_target(target: Target, say: Callable[[str], None]) -> Assessed:
+def assess_target(
+    target: Target, say: Callable[[str], None], beats_of: Callable[..., Beats] = Beats
+) -> Assessed:
     """Return the severity now: by the monitor's last samples, or else by new ones, within 30 s.
 
     Raises:
@@ -63,7 +65,7 @@ def assess_target(target: Target, say: Callable[[str], None]) -> Assessed:
     count = int((OWN_SECONDS - (1 + COLLECTED) * beat) / beat) + 1
     say(f"no monitor runs: {count} samples of {beat:g} s are taken now")
     probes, redact = probes_of(target, beat * COLLECTED), target.redactor().text
-    with closing(Beats(target.name, probes, beat, lambda: False, redact)) as beats:
+    with closing(beats_of(target.name, probes, beat, lambda: False, redact)) as beats:
         own = tuple(islice(beats, count))
     return Assessed(assess(target.severity, own, beat), own, monitored=False)
 

@@ -5,6 +5,7 @@ Health endpoints and status codes do not tell of it: a stream that breaks is a 2
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
@@ -20,6 +21,8 @@ from rollproof.system.clock import Moment
 from rollproof.system.side_by_side import Opened, Question
 
 if TYPE_CHECKING:
+    import httpx2
+
     from rollproof.engines.engine import ContainerEngine
     from rollproof.profile.application_profile import Function
     from rollproof.profile.profile import Target
@@ -38,9 +41,13 @@ class FunctionProbe(Probe):
         deadline: float,
         *,
         question: Callable[[str, Callable[[], Reading]], Question[Reading]] = Question,
+        transport: httpx2.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        """Ask nothing yet; `transport` None is the network."""
         self._target, self._function, self._engine, self._deadline = target, function, engine, deadline
         self._question = question(str(self.id), self._use)
+        self._transport, self._sleep = transport, sleep
         self._begun = False
         self._last: Reading | None = None
         self._ended: Unverifiable | None = None
@@ -89,10 +96,10 @@ class FunctionProbe(Probe):
     def _done(self) -> Mapping[str, str]:
         """Use the function; return what was done, each with what is wrong with it, and leave no trace."""
         application, target = self._target.application, self._target
-        wanted, client = application.canary, ApplicationClient(application)
+        wanted, client = application.canary, ApplicationClient(application, self._transport)
         with Opened(lambda name: open_reader(name, target.stores[name], self._engine)) as views:
             follow = partial(follow_all, wanted.references, views, target.personal)
-            canary = Canary(target, self._engine, client, follow)
+            canary = Canary(target, self._engine, client, follow, sleep=self._sleep)
             done = {"log-in": ""}
             try:
                 session, there = canary.log_in(), True

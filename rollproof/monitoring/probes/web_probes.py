@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from statistics import median
 
+import httpx2
+
 from rollproof.baseline.facts import Facts
 from rollproof.baseline.folder import CURRENT, Baseline
 from rollproof.baseline.known_good import current_baseline
@@ -58,7 +60,9 @@ class CurrentBaseline:
         return found.facts if isinstance(found, Baseline) else None
 
 
-def usual_milliseconds(application: Application) -> dict[str, float]:
+def usual_milliseconds(
+    application: Application, transport: httpx2.BaseTransport | None = None
+) -> dict[str, float]:
     """Return the response times of health and page, each the median of several requests.
 
     A time is left out unless all its answers are successes: it would be compared with successes only.
@@ -68,26 +72,31 @@ def usual_milliseconds(application: Application) -> dict[str, float]:
     """
     found = {}
     for kind, request in ((ProbeKind.HEALTH, _health(application)), (ProbeKind.PAGE, _page(application))):
-        answers = [fetch(request, application.deadline_seconds) for _ in range(_TIMES)]
+        answers = [fetch(request, application.deadline_seconds, transport) for _ in range(_TIMES)]
         if all(answer.status in _OK for answer in answers):
             taken = median(answer.milliseconds for answer in answers)
             found[kind.value] = round(max(_LEAST_MILLISECONDS, taken), 3)
     return found
 
 
-def page_status_of(application: Application) -> int:
+def page_status_of(application: Application, transport: httpx2.BaseTransport | None = None) -> int:
     """Return the status of the first page, such as 307 of one that sends on; 0 for a server's error.
 
     Raises:
         Unverifiable: no whole answer in time.
     """
-    status = fetch(_page(application), application.deadline_seconds).status
+    status = fetch(_page(application), application.deadline_seconds, transport).status
     return status if status < _FIRST_ERROR else 0
 
 
-def health_now(application: Application, deadline: float, recorded: Facts | None = None) -> Reading:
+def health_now(
+    application: Application,
+    deadline: float,
+    recorded: Facts | None = None,
+    transport: httpx2.BaseTransport | None = None,
+) -> Reading:
     """Request the health endpoint: a success status, the expected words, and the response time."""
-    answer, expected = fetch(_health(application), deadline), application.health.expect
+    answer, expected = fetch(_health(application), deadline, transport), application.health.expect
     said = answer.said(expected)
     text = " ".join([str(answer.status), ", ".join(f"{key} {value}" for key, value in said.items())])
     return Reading(
@@ -98,9 +107,14 @@ def health_now(application: Application, deadline: float, recorded: Facts | None
     )
 
 
-def page_now(application: Application, deadline: float, recorded: Facts | None = None) -> Reading:
+def page_now(
+    application: Application,
+    deadline: float,
+    recorded: Facts | None = None,
+    transport: httpx2.BaseTransport | None = None,
+) -> Reading:
     """Request the frontend's first page, as a user loads it: right with the status of the baseline."""
-    answer, status = fetch(_page(application), deadline), recorded.page_status if recorded else 0
+    answer, status = fetch(_page(application), deadline, transport), recorded.page_status if recorded else 0
     ok = answer.status == status if status else answer.status in _OK_PAGE
     other = f" instead of {status}" if status and not ok else ""
     return Reading(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -186,21 +185,6 @@ def test_what_a_worker_did_that_was_killed_is_done_by_another(
     assert again, "the parts of the killed worker"
 
 
-def test_what_a_worker_has_that_is_cut_off_is_done_by_another(
-    cluster: Cluster, three: DaskCluster, tmp_path: Path, control: Path
-) -> None:
-    hold = held(control)
-    found = digests_of(cluster, tmp_path).digest(EVERY)
-    silent = three.workers[-1]
-    with collected(found) as answers:
-        once_begun(control, 3)
-        silent.send_signal(signal.SIGSTOP)
-        hold.unlink()
-    silent.kill()
-    silent.wait(SECONDS)
-    assert dict(answers) == EXPECTED
-
-
 @pytest.mark.parametrize(
     ("told", "text", "means"),
     [
@@ -271,27 +255,6 @@ def test_a_scheduler_without_workers_or_that_trusts_others_or_is_gone_is_broken(
         gone = alone.profile()
     with Cluster(target, gone) as cluster:
         assert refused(digests_of(cluster, tmp_path)).means is Meaning.UNREACHABLE
-
-
-# Dask's client leaves its socket to a scheduler that was killed to the garbage collection.
-@pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
-def test_a_scheduler_that_ends_midway_is_broken(
-    target: Target, dask: DaskCluster, tmp_path: Path, control: Path
-) -> None:
-    told_nothing(control)
-    held(control)
-    with DaskCluster(tmp_path / "short-lived", dask.environment, dask.preload) as short:
-        short.add_workers(1)
-        with Cluster(target, short.profile(answer_seconds=5)) as cluster:
-            found = digests_of(cluster, tmp_path).digest(EVERY)
-            try:
-                with collected(found):
-                    once_begun(control, 1)
-                    short.scheduler.kill()
-            except Unverifiable:
-                refused(digests_of(cluster, tmp_path))
-            else:
-                pytest.fail("not broken")
 
 
 def test_what_was_answered_is_taken_over_in_the_same_state_alone(

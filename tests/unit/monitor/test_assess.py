@@ -10,6 +10,7 @@ import pytest
 
 from rollproof.errors import ExitCode
 from rollproof.monitoring import assessment
+from rollproof.monitoring.monitor import Beats
 from rollproof.monitoring.samples import Sample, SampleWriter, samples_path
 from rollproof.monitoring.severity import Severity
 from rollproof.monitoring.tree import Action
@@ -123,28 +124,25 @@ def test_a_plan_without_options_decides_as_assess_does(run: Ran, name: str) -> N
     assert run.found("plan", "--whole").decision.action is Action.FULL
 
 
-def test_without_a_monitor_it_looks_itself_and_says_what_it_could_not_judge(
-    run: Ran, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # The beats of a monitor are another test's; what they say on a busy machine is not this one's.
-    monkeypatch.setattr(assessment, "Beats", lambda *_: _Seen(lambda _: {"health": DOWN}))
-    said = run("assess", code=ExitCode.FAILED)
-    assert said.startswith("no monitor runs: 4 samples of 5 s are taken now\nseverity: critical\n")
-    assert "met: critical, health: " in said
-    monkeypatch.setattr(assessment, "Beats", lambda *_: _Seen(lambda _: {"page": value(9000)}))
-    said = run("assess", code=ExitCode.BROKEN)
-    assert "lasting: non-critical, page: 9,000 ms, for 15 s" in said
-    assert "not judged: what takes longer than these samples; start the monitor" in said
-
-
-class _Seen:
+class Seen(Beats):
     """Beats that have come already."""
 
-    def __init__(self, of: Callable[[int], Probes]) -> None:
-        self._of = of
+    def __init__(self, of: Probes) -> None:
+        self._seen = samples(9, lambda _: of)
 
     def __iter__(self) -> Iterator[Sample]:
-        return iter(samples(9, self._of))
+        return iter(self._seen)
 
     def close(self) -> None:
         """Hold nothing."""
+
+
+@pytest.mark.parametrize(
+    ("of", "severity"), [({"health": DOWN}, Severity.CRITICAL), (SLOW, Severity.UNKNOWN)]
+)
+def test_without_a_monitor_it_looks_itself(run: Ran, of: Probes, severity: Severity) -> None:
+    """What takes longer than these samples is not judged."""
+    said = list[str]()
+    found = assessment.assess_target(run.sandbox.target, said.append, lambda *_: Seen(of))
+    assert said == ["no monitor runs: 4 samples of 5 s are taken now"]
+    assert (found.assessment.severity, len(found.samples), found.monitored) == (severity, 4, False)

@@ -7,6 +7,7 @@ from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
+from httpx2 import BaseTransport
 
 from rollproof.application.canary import canary_in_use
 from rollproof.errors import Unverifiable
@@ -18,17 +19,11 @@ from rollproof.profile.application_profile import Function
 from rollproof.profile.profile import Target
 from rollproof.system.side_by_side import Question
 from tests.unit.monitor.turned_time import TurnedTime, turned
-from tests.world.application import TOKEN, Exchange, StandIn, answer, running
+from tests.world.application import TOKEN, Exchange, Nobody, StandIn, answer
 
 TEXT = {"type": "text", "data": "once a day"}
 LOG_IN, CHAT = "POST /api/v1/auth/login", "POST /api/v1/sse/chat"
 CONVERSATIONS = "/api/v1/chat/conversations"
-
-
-@pytest.fixture
-def application() -> Iterator[StandIn]:
-    with running() as found:
-        yield found
 
 
 @pytest.fixture
@@ -47,7 +42,7 @@ def of_conversation(exchange: Exchange) -> None:
 
 
 @pytest.fixture
-def well(application: StandIn, target: Target, monkeypatch: pytest.MonkeyPatch) -> Target:
+def well(stand_in: StandIn, target: Target) -> Target:
     """A target whose function works."""
     canary = target.application.canary
 
@@ -57,7 +52,7 @@ def well(application: StandIn, target: Target, monkeypatch: pytest.MonkeyPatch) 
             return of_conversation
 
     user, base = canary.user, canary.knowledge_base
-    application.answers = Answers(
+    stand_in.answers = Answers(
         {
             LOG_IN: answer(200, {"access_token": TOKEN}),
             f"POST /api/v1/base/knowledge_bases/{base}/files": answer(
@@ -69,29 +64,34 @@ def well(application: StandIn, target: Target, monkeypatch: pytest.MonkeyPatch) 
             "deleted": answer(200, {}),
         }
     )
-    monkeypatch.setattr("rollproof.application.canary._SECOND", 0.0)
-    changed = {
-        "url": application.url,
-        "canary": canary.model_copy(update={"sweeper": None, "references": {}}),
-    }
-    return target.model_copy(update={"application": target.application.model_copy(update=changed)})
+    alone = canary.model_copy(update={"sweeper": None, "references": {}})
+    return target.model_copy(update={"application": target.application.model_copy(update={"canary": alone})})
 
 
-def probe(target: Target, *, chat: bool = True, passing: TurnedTime | None = None) -> FunctionProbe:
-    question = Question if passing is None else passing.question
-    return FunctionProbe(target, Function(chat=chat), MagicMock(), 60.0, question=question)
+def probe(
+    target: Target, transport: BaseTransport, *, chat: bool = True, passing: TurnedTime | None = None
+) -> FunctionProbe:
+    return FunctionProbe(
+        target,
+        Function(chat=chat),
+        MagicMock(),
+        60.0,
+        question=Question if passing is None else passing.question,
+        transport=transport,
+        sleep=lambda _: None,
+    )
 
 
-def asked(application: StandIn, what: str) -> int:
-    return sum(f"{one.method} {one.path}" == what for one in application.seen)
+def asked(stand_in: StandIn, what: str) -> int:
+    return sum(f"{one.method} {one.path}" == what for one in stand_in.seen)
 
 
 @pytest.mark.parametrize("chat", [False, True])
-def test_a_function_that_works_is_well(well: Target, application: StandIn, *, chat: bool) -> None:
-    reading = probe(well, chat=chat).ask()
+def test_a_function_that_works_is_well(well: Target, stand_in: StandIn, *, chat: bool) -> None:
+    reading = probe(well, stand_in, chat=chat).ask()
     assert (reading.ok, reading.value) == (True, 0.0)
     assert reading.text.startswith("log-in, files, chat, in " if chat else "log-in, files, in ")
-    assert asked(application, CHAT) == chat
+    assert asked(stand_in, CHAT) == chat
 
 
 @pytest.mark.parametrize(
@@ -106,50 +106,49 @@ def test_a_function_that_works_is_well(well: Target, application: StandIn, *, ch
     ],
 )
 def test_what_no_status_tells_is_seen(
-    well: Target, application: StandIn, what: str, said: Callable[[Exchange], None], text: str
+    well: Target, stand_in: StandIn, what: str, said: Callable[[Exchange], None], text: str
 ) -> None:
-    (name,) = [key for key in application.answers if key == what or key.endswith(f"/{what}")]
-    application.answers[name] = said
-    reading = probe(well).ask()
+    (name,) = [key for key in stand_in.answers if key == what or key.endswith(f"/{what}")]
+    stand_in.answers[name] = said
+    reading = probe(well, stand_in).ask()
     assert (reading.ok, reading.value) == (False, 1.0)
     assert text in reading.text
 
 
 def test_nobody_there_is_not_reached(well: Target) -> None:
-    nobody = well.application.model_copy(update={"url": "http://127.0.0.1:9"})
-    reading = probe(well.model_copy(update={"application": nobody})).ask()
+    reading = probe(well, Nobody()).ask()
     assert reading.ok is False
     assert reading.unreached is not None
 
 
-def test_it_is_asked_at_its_own_rate(well: Target, application: StandIn, passing: TurnedTime) -> None:
-    asking = probe(well, passing=passing)
+def test_it_is_asked_at_its_own_rate(well: Target, stand_in: StandIn, passing: TurnedTime) -> None:
+    asking = probe(well, stand_in, passing=passing)
     answers = []
     for _ in range(25):  # two minutes of beats
         answers.append(asking.ask())
         passing.sleep(5.0)
-    assert asked(application, LOG_IN) == 3
+    assert asked(stand_in, LOG_IN) == 3
     assert all(one.ok for one in answers)
 
 
 def test_a_conversation_is_deleted_and_one_that_cannot_be_is_the_last(
-    well: Target, application: StandIn, passing: TurnedTime
+    well: Target, stand_in: StandIn, passing: TurnedTime
 ) -> None:
-    asking = probe(well, passing=passing)
+    asking = probe(well, stand_in, passing=passing)
     asking.ask()
-    assert [one.path for one in application.seen if one.method == "DELETE"]
-    application.answers["deleted"] = answer(405, {})
+    assert [one.path for one in stand_in.seen if one.method == "DELETE"]
+    stand_in.answers["deleted"] = answer(405, {})
     for _ in range(3):
         passing.sleep(60.0)
         with pytest.raises(Unverifiable, match="observed one that cannot"):
             asking.ask()
-    assert asked(application, CHAT) == 2
+    assert asked(stand_in, CHAT) == 2
 
 
 def test_checks_that_use_the_canary_have_it_alone(
-    well: Target, application: StandIn, passing: TurnedTime
+    well: Target, stand_in: StandIn, passing: TurnedTime
 ) -> None:
-    asking = probe(well, passing=passing)
+    asking = probe(well, stand_in, passing=passing)
     with canary_in_use(well, alone=False, seconds=0.0) as ours, canary_in_use(well, alone=False, seconds=0.0):
         assert ours
         with pytest.raises(Unverifiable, match="checks that use it"):
@@ -160,7 +159,7 @@ def test_checks_that_use_the_canary_have_it_alone(
     with canary_in_use(well, alone=False, seconds=0.0):
         passing.sleep(60.0)
         assert asking.ask() == reading
-    assert asked(application, LOG_IN) == 1
+    assert asked(stand_in, LOG_IN) == 1
     with canary_in_use(well, alone=True, seconds=0.0), canary_in_use(well, alone=False, seconds=0.0) as ours:
         assert not ours
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from rollproof.profile.profile import Target, load_target
 from tests.conftest import write_profile
 from tests.unit.monitor.test_store_probes import STORES
 from tests.unit.system.test_host import container
-from tests.world.application import StandIn, answer, running
+from tests.world.application import StandIn, answer
 from tests.world.baseline import FACTS
 from tests.world.sandbox import MYSQL
 
@@ -107,58 +106,46 @@ def test_what_was_not_reached_is_told_by_the_meaning_of_its_error() -> None:
 
 
 @pytest.fixture
-def application() -> Iterator[StandIn]:
-    with running() as stand_in:
-        stand_in.answers = {
-            "GET /api/v1/health/check": answer(200, {"status": "UP"}),
-            "GET /": answer(200, "<p>"),
-        }
-        yield stand_in
+def stand_in(stand_in: StandIn) -> StandIn:
+    stand_in.answers = {
+        "GET /api/v1/health/check": answer(200, {"status": "UP"}),
+        "GET /": answer(200, "<p>"),
+    }
+    return stand_in
 
 
-@pytest.fixture
-def reachable(tmp_path: Path, application: StandIn) -> Target:
-    path = write_profile(tmp_path)
-    path.write_text(path.read_text().replace("http://127.0.0.1:9", application.url))
-    return load_target(path)
-
-
-def test_how_slow_it_is_is_told_in_times_of_the_baseline(reachable: Target) -> None:
+def test_how_slow_it_is_is_told_in_times_of_the_baseline(target: Target, stand_in: StandIn) -> None:
     usual = replace(FACTS, milliseconds={"health": 0.001})
-    health = health_now(reachable.application, 4.0, usual)
+    health = health_now(target.application, 4.0, usual, stand_in)
     assert health.value is not None
     assert health.figures == {"ratio": pytest.approx(1000 * health.value)}
     # A baseline of before that was measured says nothing of it.
-    assert page_now(reachable.application, 4.0, usual).figures == {}
+    assert page_now(target.application, 4.0, usual, stand_in).figures == {}
 
 
 @pytest.mark.parametrize(("recorded", "right"), [(307, {307}), (200, {200}), (404, {404}), (0, {200, 307})])
 def test_a_page_is_right_with_the_status_that_was_recorded(
-    reachable: Target, application: StandIn, recorded: int, right: set[int]
+    target: Target, stand_in: StandIn, recorded: int, right: set[int]
 ) -> None:
     found = set()
     for status in (200, 307, 404, 502):
-        application.answers["GET /"] = answer(status, "")
+        stand_in.answers["GET /"] = answer(status, "")
         usual = replace(FACTS, page_status=recorded)
-        found |= {status} if page_now(reachable.application, 4.0, usual).ok else set()
+        found |= {status} if page_now(target.application, 4.0, usual, stand_in).ok else set()
     assert found == right
 
 
-def test_a_page_that_a_server_cannot_make_is_recorded_as_none(
-    reachable: Target, application: StandIn
-) -> None:
+def test_a_page_that_a_server_cannot_make_is_recorded_as_none(target: Target, stand_in: StandIn) -> None:
     for status, recorded in ((200, 200), (307, 307), (502, 0)):
-        application.answers["GET /"] = answer(status, "")
-        assert page_status_of(reachable.application) == recorded
+        stand_in.answers["GET /"] = answer(status, "")
+        assert page_status_of(target.application, stand_in) == recorded
 
 
-def test_a_baseline_has_the_median_of_what_answers_with_success(
-    reachable: Target, application: StandIn
-) -> None:
-    found = usual_milliseconds(reachable.application)
+def test_a_baseline_has_the_median_of_what_answers_with_success(target: Target, stand_in: StandIn) -> None:
+    found = usual_milliseconds(target.application, stand_in)
     assert set(found) == {"health", "page"}
     assert min(found.values()) >= 1.0
-    assert len(application.seen) == 10
-    assert {exchange.headers["User-Agent"] for exchange in application.seen} == {"rollproof-verifier"}
-    application.answers["GET /"] = answer(404, "")
-    assert set(usual_milliseconds(reachable.application)) == {"health"}
+    assert len(stand_in.seen) == 10
+    assert {exchange.headers["User-Agent"] for exchange in stand_in.seen} == {"rollproof-verifier"}
+    stand_in.answers["GET /"] = answer(404, "")
+    assert set(usual_milliseconds(target.application, stand_in)) == {"health"}

@@ -68,16 +68,6 @@ def test_a_red_one_closes_the_gate(site: Here, body: str, code: ExitCode) -> Non
     assert outcome.verdicts()["test_ours_2"] == "blocked"
 
 
-@pytest.mark.parametrize("text", ["import no_such_module", "raise SystemExit"])
-def test_one_that_cannot_be_collected_is_broken(site: Here, text: str) -> None:
-    write(site, text)
-    outcome = site.run("-m", "phase1", "--continue-on-collection-errors")
-    assert outcome.code not in {ExitCode.VERIFIED, ExitCode.USAGE}, outcome.text
-    outcome = site.run("-m", "phase1")
-    assert outcome.code not in {ExitCode.VERIFIED, ExitCode.USAGE}, outcome.text
-    assert site.run("-m", "phase2").code != ExitCode.VERIFIED
-
-
 UNMARKED = "checks.folders: expected a marker of a phase on each, observed none on test_site.py::test_site"
 
 

@@ -158,19 +158,3 @@ def test_checks_for_which_no_time_is_left_are_blocked_and_told_in_one_line(sandb
     assert "; verification: expected done within 180 s, observed not begun after 200.0 s" in line
     assert line.endswith(": 7 checks")
     assert "  blocked " not in outcome.text
-
-
-def test_verification_as_a_whole_has_a_limit_of_its_own(sandbox: Here) -> None:
-    write_profile(sandbox.folder, "[windows]\nverification = 0.01\n")
-    sandbox.recorded()
-    sandbox.checks(test_a="@pytest.mark.phase4\ndef test_four(): note('ran')")
-    rolled_back(sandbox, ago(1))
-    outcome = sandbox.run("--no-gate")
-    assert outcome.code == ExitCode.FAILED
-    result = outcome.results()["test_four"]
-    assert (result["verdict"], result["means"]) == ("blocked", "late")
-    assert result["reason"].startswith("verification: expected done within 0.01 s, observed not begun after ")
-    assert "(from start of the session)" in result["reason"]
-    (line,) = told_late(outcome)
-    assert "verification: expected done within 0.01 s" in line
-    assert sandbox.notes() == []

@@ -43,14 +43,11 @@ class Toy(Client[Connection]):
     errors: ClassVar = (Broken,)
     reach: Reach = REACH
     opened: list[Connection] = field(default_factory=list)
-    fails: Exception | None = None
 
     def __post_init__(self) -> None:
         super().__init__(self.reach)
 
     def connect(self) -> Connection:
-        if self.fails is not None:
-            raise self.fails
         self.opened.append(Connection())
         return self.opened[-1]
 
@@ -89,12 +86,3 @@ def test_a_refusal_leaves_the_connection_and_a_failure_does_not() -> None:
     assert broken.value.means is Meaning.UNREACHABLE
     assert toy.opened == [Connection(closed=True)]
     assert ask(toy) is toy.opened[1]
-
-
-@pytest.mark.parametrize(
-    ("error", "means"), [(TimeoutError("late"), Meaning.TIMEOUT), (Broken("gone"), Meaning.UNREACHABLE)]
-)
-def test_a_connection_that_cannot_be_opened_is_told_in_words(error: Exception, means: Meaning) -> None:
-    with pytest.raises(Unverifiable) as caught:
-        ask(Toy(fails=error))
-    assert (caught.value.observed, caught.value.means) == (str(error), means)

@@ -22,14 +22,13 @@ from urllib3.exceptions import MaxRetryError
 
 from rollproof.engines.engine import Endpoint
 from rollproof.errors import Unverifiable
-from rollproof.profile.sections import Account, Address
-from rollproof.stores.reach import Reach, Readable
+from rollproof.profile.sections import Account
+from rollproof.stores.reach import Reach
 from rollproof.stores.s3 import objects as s3_objects
 from rollproof.stores.s3.client import S3
-from rollproof.stores.s3.descriptor import S3Profile
 from rollproof.stores.s3.objects import StoredObject, expires_at, link, read_object
-from rollproof.stores.s3.reader import S3Reader, hashes, version_record
-from rollproof.stores.s3.settings import DENIED, plain
+from rollproof.stores.s3.reader import hashes, version_record
+from rollproof.stores.s3.settings import plain
 
 READER = Account(user="reader", password=SecretStr("correct-horse"))
 REACH = Reach("minio", Endpoint("127.0.0.1", 9), READER, 5.0)
@@ -109,23 +108,6 @@ def test_settings_do_not_depend_on_the_order_of_rules() -> None:
     )
     assert first == second == {"Rule": [{"Days": ["1"], "ID": ["a"]}, {"ID": ["b"]}]}
     assert first != third
-
-
-def test_what_the_account_sees_is_told_by_its_schemas_and_nothing_is_read_again() -> None:
-    profile = S3Profile(
-        kind="s3",
-        address=Address(host="127.0.0.1", port=9),
-        services=("s3",),
-        risk="low",
-        buckets=("files",),
-        reader=Account(user="reader", password=SecretStr("x")),
-        operator=Account(user="operator", password=SecretStr("x")),
-    )
-    # Nobody listens there.
-    content = S3Reader(Readable("s3", profile, Endpoint("127.0.0.1", 1)))
-    seen = content.sight({"files": {"policy": DENIED, "tags": "none"}})
-    assert "tags of files" in seen
-    assert "policy of files" not in seen
 
 
 class _Response:

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pymysql
 import pytest
-import redis
+from pydantic import SecretStr
 from pymongo.errors import OperationFailure
 
 from rollproof.errors import Unverifiable
@@ -22,7 +22,6 @@ from rollproof.stores.mongodb import clients as mongodb_clients
 from rollproof.stores.mysql import clients as mysql_clients
 from rollproof.stores.mysql.privileges import Privileges
 from rollproof.stores.reach import Reach
-from rollproof.stores.redis import client as redis_client
 from rollproof.stores.redis import clients as redis_clients
 from rollproof.stores.strangers import host_of, strangers
 from rollproof.stores.writable import Operated
@@ -100,27 +99,13 @@ def test_a_list_without_our_own_connection_tells_nothing(found: list[Client]) ->
 
 
 def test_a_client_of_mongodb_has_this_processs_name() -> None:
-    client = mongodb.connect(Reach("one", NOWHERE, _account("reader"), 1.0), "admin")
+    account = Account(user="reader", password=SecretStr("x"))
+    client = mongodb.connect(Reach("one", NOWHERE, account, 1.0), "admin")
     assert client.options.pool_options.appname == NAME
     client.close()
 
 
-def _account(user: str) -> Account:
-    profile = section("redis")
-    assert isinstance(profile, WatchedProfile)
-    return profile.reader.model_copy(update={"user": user})
-
-
-def _redis(monkeypatch: pytest.MonkeyPatch, found: list[dict[str, str]]) -> list[str]:
-    clients = redis_clients.Clients(cast("Any", Operated("one", section("redis"), NOWHERE)))
-    monkeypatch.setattr(redis_client.Redis, "connect", lambda _: redis.Redis())
-    monkeypatch.setattr(redis.Redis, "client_list", lambda _: found)
-    return [str(one) for one in clients.others()]
-
-
-def test_redis_tells_a_client_on_our_own_accounts(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_redis_tells_a_client_on_our_own_accounts() -> None:
     other = {"user": "operator", "addr": "10.0.0.9:9", "flags": "N", "cmd": "get"}
     ours = {**other, "addr": "10.0.0.1:9", "cmd": "client|list", "name": NAME}
     others = [
@@ -130,7 +115,10 @@ def test_redis_tells_a_client_on_our_own_accounts(
         {**other, "user": "greets", "cmd": "hello"},
         {**other, "user": "replica", "flags": "S"},
     ]
-    assert _redis(monkeypatch, [ours, *others]) == ["operator@10.0.0.9"]
+    clients = redis_clients.Clients(cast("Any", Operated("one", section("redis"), NOWHERE)))
+    server = SimpleNamespace(client_list=lambda: [ours, *others])
+    clients._server.connect = lambda: cast("Any", server)  # type: ignore[method-assign]
+    assert [str(one) for one in clients.others()] == ["operator@10.0.0.9"]
 
 
 def test_mysql_tells_a_client_on_our_own_accounts(
