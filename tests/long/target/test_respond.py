@@ -30,7 +30,6 @@ from tests.waiting import until
 
 # Many commands one after the other, on a machine that others use too.
 pytestmark = [pytest.mark.timeout(2400), pytest.mark.usefixtures("settled")]
-WAIT_SECONDS = 600.0
 STEP_SECONDS = 1500
 AUTO = {"ROLLPROOF_RESPONDING__AUTO": "true"}
 

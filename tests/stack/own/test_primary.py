@@ -28,7 +28,6 @@ from tests.waiting import until
 
 ACCOUNT = Account(user="scratch", password=SecretStr(SECRET))
 MASTER = ("--user", "scratch", "on", f">{SECRET}", "~*", "+@all")
-WAIT_SECONDS = 120.0
 
 
 @contextmanager

@@ -21,8 +21,6 @@ from tests.stack.scratch_project import docker
 from tests.stack.verifier import Verifier, expect
 from tests.waiting import until
 
-WAIT_SECONDS = 300.0
-
 
 @pytest.fixture(scope="module")
 def migration(stack: Stack) -> str:

@@ -22,7 +22,6 @@ from tests.waiting import until
 
 # No test here is about how fast a machine is on which much else runs.
 DEADLINE = 60.0
-WAIT_SECONDS = 180.0
 MAINTENANCE = "/tmp/maintenance"  # noqa: S108 - the profile's own
 Found = TypeVar("Found")
 

@@ -77,7 +77,6 @@ class Milvus(Subject):
     }
     exclude = ("word", "vector", "own", "floats")
     absent = "absent"
-    stack = False
 
     rounds: ClassVar[Mapping[str, Mapping[str, Damage]]] = {
         "everything": {

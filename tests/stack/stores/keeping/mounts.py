@@ -52,7 +52,7 @@ class Mounts(Subject):
     }
     exclude = ("permissions", "owner")
     absent = "app:/gone"
-    locked, stack, served = False, False, False
+    locked, served = False, False
     rounds: ClassVar[Mapping[str, Mapping[str, Damage]]] = {
         "files, links and folders": {
             "a file deleted": lambda subject: (subject.data / "text").unlink(),

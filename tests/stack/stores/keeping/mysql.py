@@ -310,7 +310,6 @@ class Mariadb(Mysql):
     """A MariaDB of the tests' own."""
 
     server_kind = "mariadb"
-    stack = False
     variant = True
 
 

@@ -37,7 +37,6 @@ def _done(statements: str) -> Damage:
 class Postgresql(Subject):
     """A server of its own."""
 
-    stack = False
     shown: ClassVar[Mapping[str, Mapping[str, object]]] = {
         "1": {
             "id": "1",

@@ -192,8 +192,6 @@ class Subject(ABC):
     """Whether there is a server, which may not answer."""
     sizes: ClassVar[bool] = False
     """Whether `small` makes a difference."""
-    stack: ClassVar[bool] = True
-    """Whether the server is the stack's."""
     variant: ClassVar[bool] = False
     """Whether another subject shows, in the default run, what this one does on another server."""
 
