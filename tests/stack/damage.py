@@ -55,8 +55,7 @@ def _documents_put_back(operators: Operators) -> Iterator[None]:
 
     def put_back() -> None:
         operators.sql("DELETE FROM documents")
-        for row in rows:
-            operators.sql("INSERT INTO documents VALUES %s", (row,))
+        operators.sql(f"INSERT INTO documents VALUES {', '.join(['%s'] * len(rows))}", rows)  # noqa: S608
 
     with undone(put_back):
         yield

@@ -111,10 +111,10 @@ def _told(verifier: Verifier, target: Target, migration: str) -> Iterator[None]:
 
 @pytest.mark.usefixtures("monitored")
 def test_a_migration_whose_rehearsal_is_waived_is_promoted(
-    verifier: Verifier, release: str, target: Target
+    verifier: Verifier, backup: Path, release: str, target: Target
 ) -> None:
+    assert backup.is_dir()
     with _told(verifier, target, release):
-        verifier.backed_up()
         saved = verifier.actions("save-state")
         assert saved.returncode == 0, saved.stdout + saved.stderr
         _wait_for_beats(verifier, target)
