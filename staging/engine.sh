@@ -57,6 +57,8 @@ start() {
   answers >/dev/null && return
   [ -z "${DOCKER_HOST:-}" ] || fail "Docker engine" "an answer" "none" "DOCKER_HOST=$DOCKER_HOST" \
     "start that engine, or unset DOCKER_HOST to use one on this machine"
+  [ "$(id -u)" -eq 0 ] || fail "Docker engine" "one that user $(id -un) may use" "$(docker ps 2>&1 | tail -n 1)" \
+    "docker ps" "join its group and log in again: sudo usermod -aG docker $(id -un), or run this as root"
   if ! command -v dockerd >/dev/null; then
     install docker.io 9>&-
     # Without systemd the package itself starts the engine: it is as if it were started here.

@@ -1,4 +1,4 @@
-"""The order of the tests of one target: what is captured and backed up once serves as many of them as it can."""
+"""The order of the tests of one target: what is captured and backed up once serves as many as it can."""
 
 from __future__ import annotations
 
