@@ -50,13 +50,13 @@ def _commit(target: Target, message: str, *, parent: str = "HEAD", tree: str = "
 
 
 @pytest.fixture
-def verifier(verifier: Verifier) -> Iterator[Verifier]:
+def own_incidents(verifier: Verifier) -> Iterator[None]:
     """Runs among incidents of this test's own: a rollback of another test would close the gate, too."""
     incidents, aside = verifier.folder / "incidents", verifier.folder / "incidents of other tests"
     incidents.mkdir(exist_ok=True)
     incidents.rename(aside)
     with undone(lambda: aside.rename(incidents)), undone(lambda: shutil.rmtree(incidents)):
-        yield verifier
+        yield
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def fix(target: Target, bad: str) -> str:
 
 
 @pytest.fixture
-def monitored(verifier: Verifier) -> Iterator[None]:
+def monitored(verifier: Verifier, own_incidents: None) -> Iterator[None]:  # noqa: ARG001 - where it samples
     """The target has a monitor, whose last samples are on the beat."""
     with verifier.monitored():
         yield
