@@ -1,7 +1,7 @@
 """The definitions of a database's objects, as far as a restore gives them back: rows of the catalogue.
 
-Where the server words a definition itself (``pg_get_…def``), its words are compared. Names in them are
-qualified, since sessions have an empty search path.
+Where the server words a definition itself (``pg_get_…def``), its words are compared, in the one form of
+`definitions`. Names in them are qualified, since sessions have an empty search path.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rollproof.stores.postgresql.client import Session, quoted_table, rows
+from rollproof.stores.postgresql.definitions import settled
 from rollproof.stores.tables import Schemas, first_difference
 
 LARGE_OBJECTS = "pg_catalog.pg_largeobject_metadata"
@@ -179,7 +180,7 @@ def read_schemas(session: Session) -> Schemas:
 
 def _read(session: Session, query: str) -> Iterator[tuple[str, dict[str, Any]]]:
     for (row,) in rows(session, f"SELECT to_jsonb(one) FROM ({query}) AS one"):
-        yield row.pop("of"), row
+        yield row.pop("of"), settled(row)
 
 
 def tables(session: Session) -> list[str]:

@@ -145,6 +145,11 @@ class Postgresql(Subject):
         )
         return Chosen(TABLE, ("3", "4", "5", "6", "77"), partial(self.run, spoil), ("3", "77"), size=20)
 
+    def schemas(self) -> Mapping[str, object]:
+        """Return the definitions that a view reads."""
+        with self.place.view() as view:
+            return view.schemas()
+
     # The keeper.
 
     def fill(self, kind: str = WHOLE) -> Mapping[str, int]:

@@ -12,10 +12,12 @@ from rollproof.errors import ActionFailed, Unverifiable
 from rollproof.stores.postgresql.client import MAINTENANCE
 from rollproof.stores.postgresql.clients import Clients
 from rollproof.stores.writable import Operated
+from tests.conftest import ROOT
 from tests.stack.stores.keeping.postgresql import Postgresql
 from tests.stack.stores.keeping.subject import Backup
 
 pytestmark = pytest.mark.of("postgresql")
+APPLICATIONS = ROOT / "tests/stack/applications"
 
 
 @contextmanager
@@ -97,3 +99,16 @@ def test_clients_of_the_database_are_told(subject: Postgresql) -> None:
         with server.connect(MAINTENANCE) as session:
             session.execute("SET application_name = 'of another database'")
             assert clients.others() == []
+
+
+@pytest.mark.parametrize("application", ["django", "job_queue"])
+def test_a_schema_of_a_usual_application_comes_back(
+    subject: Postgresql, application: str, tmp_path: Path
+) -> None:
+    """The server words some definitions otherwise once it has read its own words of them."""
+    subject.clear()
+    subject.run((APPLICATIONS / f"{application}.sql").read_text(encoding="utf-8"))
+    keeper, before = subject.place.keeper(), subject.schemas()
+    keeper.back_up(tmp_path)
+    keeper.restore(tmp_path)
+    assert subject.schemas() == before
