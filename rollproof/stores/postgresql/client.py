@@ -18,7 +18,7 @@ from rollproof.stores.client_name import NAME
 from rollproof.stores.reach import Countdown, Reach
 
 MAINTENANCE = "postgres"
-"""The database that every server has: what is asked there outlives the profile's database."""
+"""The database that every server has."""
 # The text of a value depends on these, and so do hashes. Without row security, a table that has it is read
 # whole or not at all. A snapshot stays while other connections read by it.
 _SETTINGS = {
@@ -132,6 +132,11 @@ def rows(
 def run(session: Session, statement: str) -> None:
     """Run a statement without an answer."""
     session.execute(statement.encode())
+
+
+def maintenance_of(database: str) -> str:
+    """Return another database, which every server has: what is asked there outlives `database`."""
+    return MAINTENANCE if database != MAINTENANCE else "template1"
 
 
 def quoted(name: str) -> str:

@@ -19,10 +19,10 @@ from rollproof.stores.package import Kept, read_package, write_package
 from rollproof.stores.postgresql import schema
 from rollproof.stores.postgresql.beside import rights
 from rollproof.stores.postgresql.client import (
-    MAINTENANCE,
     Postgresql,
     Session,
     literal,
+    maintenance_of,
     marks_of,
     quoted,
     quoted_table,
@@ -90,7 +90,7 @@ class Keeper(DumpKeeper):
 
     def keep_safe(self, folder: Path, *, up: bool, backup: Path) -> Kept:
         """As `back_up`; a database that is not there is kept as absent."""
-        with self._connected(MAINTENANCE, self._whole.start()) as session:
+        with self._connected(maintenance_of(self._database), self._whole.start()) as session:
             if not rows(session, _THERE, [self._database]):
                 method = f"left out: database {self._database}, which is not there"
                 return self._kept(session, folder, Means.PARTIAL, method, {})
@@ -101,7 +101,7 @@ class Keeper(DumpKeeper):
         countdown = self._whole.start()
         package = read_package(folder, kind=self.kind)
         self._expect_same(package, "databases", package.details["databases"], [self._database])
-        with self._connected(MAINTENANCE, countdown) as session:
+        with self._connected(maintenance_of(self._database), countdown) as session:
             # Refused before anything is dropped: what would make the restore end half way.
             self._expect_readable(package, marks_of(session))
             self._expect("account of the operator", rights(session).lacks, "grant it: see init")

@@ -18,10 +18,10 @@ from rollproof.stores.names import Name
 from rollproof.stores.policy import excluded_of
 from rollproof.stores.postgresql import beside, schema
 from rollproof.stores.postgresql.client import (
-    MAINTENANCE,
     Postgresql,
     Session,
     literal,
+    maintenance_of,
     marks_of,
     quoted,
     quoted_table,
@@ -140,7 +140,7 @@ class PostgresqlReader(VectorReader):
 
     def standing(self) -> Sequence[str]:
         """Return the tables; none if the database was dropped."""
-        with Postgresql(self._reach, MAINTENANCE) as client, client.asked() as session:
+        with Postgresql(self._reach, maintenance_of(self._database)) as client, client.asked() as session:
             there = rows(session, "SELECT 1 FROM pg_database WHERE datname = %s", [self._database])
         return self.collections() if there else ()
 

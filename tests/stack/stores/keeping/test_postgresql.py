@@ -112,3 +112,20 @@ def test_a_schema_of_a_usual_application_comes_back(
     keeper.back_up(tmp_path)
     keeper.restore(tmp_path)
     assert subject.schemas() == before
+
+
+def test_the_database_that_every_server_has_comes_back(subject: Postgresql, tmp_path: Path) -> None:
+    place = subject.place.but(databases=(MAINTENANCE,))
+    subject.server.do("CREATE TABLE t AS SELECT 1 AS id", MAINTENANCE)
+    try:
+        keeper = place.keeper()
+        keeper.back_up(tmp_path)
+        subject.server.do("INSERT INTO t VALUES (2);\nCREATE TABLE late ()", MAINTENANCE)
+        with closing(Clients(Operated("postgresql", place.profile, place.endpoint))) as clients:
+            assert clients.others() == []
+            keeper.restore(tmp_path)
+        assert subject.asked("SELECT * FROM t", MAINTENANCE) == [(1,)]
+        with place.view() as view:
+            assert view.standing() == ["public.t"]
+    finally:
+        subject.server.do("DROP TABLE t", MAINTENANCE)
