@@ -58,6 +58,19 @@ LEFT JOIN pg_roles AS r ON r.rolname = %s AND (v.trusted OR NOT v.superuser)
   AND has_schema_privilege(r.oid, 'public', 'CREATE')
 WHERE v.name = %s AND v.version = %s
 """
+# The sequences that number a table's rows, or those of the table that it is a partition of, and the columns.
+_NUMBERED = """
+SELECT format('%%I.%%I', n.nspname, c.relname), a.attname FROM (
+  SELECT objid AS sequence, refobjid AS place, refobjsubid AS column FROM pg_depend
+  WHERE classid = 'pg_class'::regclass AND deptype IN ('a', 'i')
+  UNION SELECT d.refobjid, f.adrelid, f.adnum FROM pg_attrdef AS f
+  JOIN pg_depend AS d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid
+) AS one JOIN pg_sequence AS s ON s.seqrelid = one.sequence AND s.seqincrement > 0 AND NOT s.seqcycle
+JOIN pg_class AS c ON c.oid = s.seqrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_attribute AS a ON a.attrelid = one.place AND a.attnum = one.column
+  AND a.atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)
+WHERE one.place IN (to_regclass(%(table)s), pg_partition_root(to_regclass(%(table)s)))
+"""
 
 
 class Keeper(DumpKeeper):
@@ -139,10 +152,12 @@ class Keeper(DumpKeeper):
 
     @contextmanager
     def putting(self, collection: str, folder: Path, *, overwrite: bool) -> Iterator[Put]:
-        """Insert each row; neither triggers nor foreign keys see it."""
+        """Insert each row; neither triggers nor foreign keys see it. At the end, sequences go on behind."""
+        highest = dict[str, int]()
         with Postgresql(self._reach, self._database) as client:
             with client.asked() as session:
                 table = read_table(session, collection)
+                numbered = rows(session, _NUMBERED, {"table": quoted_table(collection)})
 
             def write(record: ExportedRecord) -> None:
                 row = cast("Mapping[str, str | None]", record.content)
@@ -158,8 +173,17 @@ class Keeper(DumpKeeper):
                     into = f"{quoted_table(collection)} ({', '.join(map(quoted, values))})"
                     every = ", ".join(values.values())
                     run(session, f"INSERT INTO {into} OVERRIDING SYSTEM VALUE VALUES ({every})")
+                for name in {name for _, name in numbered} & row.keys():
+                    highest[name] = max(int(row[name] or 0), highest.get(name, 0))
 
-            yield Put(write)
+            try:
+                yield Put(write)
+            finally:
+                for sequence, name in numbered:
+                    with client.asked() as session:
+                        number = highest.get(name, 0)
+                        moved = f"SELECT setval({literal(sequence)}, {number}) FROM {sequence}"
+                        run(session, f"{moved} WHERE {number} > last_value - (NOT is_called)::int")
 
     @contextmanager
     def _connected(self, database: str, countdown: Countdown) -> Iterator[Session]:

@@ -123,12 +123,29 @@ class Postgresql(Subject):
         change = "SELECT lo_unlink(1000);\nSELECT lo_put(1001, 9000, 'x')"
         return Exported(LARGE_OBJECTS, partial(self.run, change))
 
+    def _numbered(self) -> Exported:
+        self.run(
+            "CREATE SEQUENCE apart INCREMENT 5;\n"
+            "CREATE TABLE whole (id serial, always int GENERATED ALWAYS AS IDENTITY,"
+            " other bigint DEFAULT nextval('apart'), note text) PARTITION BY LIST (note);\n"
+            "CREATE TABLE t PARTITION OF whole DEFAULT;\n"
+            "INSERT INTO whole (note) SELECT 'x' FROM generate_series(1, 5)"
+        )
+
+        def inserted() -> object:
+            with self.server.connect() as session, session.transaction(force_rollback=True):
+                return rows(session, "INSERT INTO public.whole (note) VALUES ('y') RETURNING *")
+
+        change = partial(self.run, "TRUNCATE whole RESTART IDENTITY;\nALTER SEQUENCE apart RESTART")
+        return Exported(TABLE, change, exact=inserted)
+
     exported: ClassVar[Mapping[str, Callable[[Postgresql], Exported]]] = {
         "every type": _types,
         "awkward values and names": _awkward,
         "rows without a key": _keyless,
         "rows that others refer to": _referred_to,
         "large objects": _large_objects,
+        "numbers of sequences": _numbered,
     }
 
     def asked(self, query: str, database: str = DATABASE) -> list[tuple[object, ...]]:

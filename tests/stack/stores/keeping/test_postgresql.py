@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -115,13 +116,14 @@ def test_a_schema_of_a_usual_application_comes_back(
 
 
 def test_the_database_that_every_server_has_comes_back(subject: Postgresql, tmp_path: Path) -> None:
-    place = subject.place.but(databases=(MAINTENANCE,))
+    profile = subject.server.profile.model_copy(update={"databases": (MAINTENANCE,)})
+    place = replace(subject.place, profile=profile)
     subject.server.do("CREATE TABLE t AS SELECT 1 AS id", MAINTENANCE)
     try:
         keeper = place.keeper()
         keeper.back_up(tmp_path)
         subject.server.do("INSERT INTO t VALUES (2);\nCREATE TABLE late ()", MAINTENANCE)
-        with closing(Clients(Operated("postgresql", place.profile, place.endpoint))) as clients:
+        with closing(Clients(Operated("postgresql", profile, place.endpoint))) as clients:
             assert clients.others() == []
             keeper.restore(tmp_path)
         assert subject.asked("SELECT * FROM t", MAINTENANCE) == [(1,)]
