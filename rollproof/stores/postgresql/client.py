@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -28,6 +29,11 @@ _SETTINGS = {
     "row_security": "off", "idle_in_transaction_session_timeout": "0", "lock_timeout": "0", "jit": "off",
 }  # fmt: skip
 _SET = "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS one(name, value)"
+# What libpq takes from the environment where a connection does not give it, such as another address of the
+# host. What each connection gives stays: a profile may name it as a secret.
+_VARIABLES = {one.envvar.decode() for one in psycopg.pq.Conninfo.get_defaults() if one.envvar} - {
+    f"PG{name}" for name in ("HOST", "PORT", "USER", "PASSWORD", "DATABASE")
+}
 # Codes of connections that ended: exceptions of the connection, and what a shutdown says.
 _ENDED = ("08", "57P")
 _Found = TypeVar("_Found")
@@ -71,6 +77,8 @@ class Postgresql(Client[Session]):
         """Connect and log in; each of the session's transactions is of one moment."""
         endpoint, account = self.reach.endpoint, self.reach.account
         seconds = self._countdown.left() if self._countdown else self.reach.deadline
+        for variable in _VARIABLES:
+            os.environ.pop(variable, None)
         tls: dict[str, Any] = {}
         if endpoint.tls:
             tls = {"sslmode": "verify-full", "sslrootcert": endpoint.ca or "system"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -71,6 +72,17 @@ def test_a_table_of_which_the_reader_may_see_a_part_is_no_answer(subject: Postgr
                     call()
     finally:
         subject.run("ALTER ROLE reader BYPASSRLS")
+
+
+def test_variables_of_the_clients_library_lead_to_no_other_server(
+    subject: Postgresql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variables = {"PGHOSTADDR": "127.0.0.9", "PGSERVICE": "another", "PGOPTIONS": "-c enable_seqscan=off"}
+    for name, value in {**variables, "PGPASSWORD": "a profile may name it"}.items():
+        monkeypatch.setenv(name, value)
+    with subject.reader() as content:
+        assert content.counts() == subject.counts
+    assert os.environ["PGPASSWORD"]
 
 
 @contextmanager
