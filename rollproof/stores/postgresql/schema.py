@@ -30,6 +30,13 @@ def owned(owner: str, acl: str, kind: str) -> str:
     return f"pg_get_userbyid({owner}) AS owner, {rights} AS rights"
 
 
+def settings(config: str) -> str:
+    """Return the expression of settings; of those that are the application's own, secrets too, a hash."""
+    hashed = "split_part(one, '=', 1) || '=sha256:' || encode(sha256(convert_to(one, 'UTF8')), 'hex')"
+    own = "strpos(split_part(one, '=', 1), '.') > 0"
+    return f"(SELECT jsonb_agg(CASE WHEN {own} THEN {hashed} ELSE one END) FROM unnest({config}) AS one)"
+
+
 def _of_users(catalogue: str, oid: str) -> str:
     """Return the condition for an object that no extension brought."""
     return (
@@ -98,7 +105,7 @@ _OBJECTS: Mapping[str, str] = {
 SELECT '' AS "of", {owned("d.datdba", "d.datacl", "d")}, d.datconnlimit AS connections,
   pg_encoding_to_char(d.encoding) AS encoding, d.datcollate AS collate, d.datctype AS ctype,
   d.datlocprovider AS provider,
-  (SELECT jsonb_object_agg(coalesce(r.rolname, ''), s.setconfig) FROM pg_db_role_setting AS s
+  (SELECT jsonb_object_agg(coalesce(r.rolname, ''), {settings("s.setconfig")}) FROM pg_db_role_setting AS s
     LEFT JOIN pg_roles AS r ON r.oid = s.setrole WHERE s.setdatabase = d.oid) AS settings
 FROM pg_database AS d WHERE d.datname = current_database()
 """,

@@ -213,6 +213,8 @@ def test_what_is_beside_is_seen(subject: Postgresql, content: Reader) -> None:
     with subject.running.connect() as session:
         session.execute("BEGIN; DELETE FROM public.many WHERE id = -1; PREPARE TRANSACTION 'half'")
     subject.run("ALTER ROLE reader CONNECTION LIMIT 99")
+    for whose in ("ROLE reader", "DATABASE scratch"):
+        subject.run(f"ALTER {whose} SET app.jwt_secret = '{SECRET}'")
     subject.run(
         f"CREATE SUBSCRIPTION taken CONNECTION 'password={SECRET}' PUBLICATION news"
         " WITH (connect = false, slot_name = NONE)"
@@ -228,8 +230,9 @@ def test_what_is_beside_is_seen(subject: Postgresql, content: Reader) -> None:
             "subscription taken",
         }
         assert after.outside == ("database another",)
-        assert SECRET not in repr(after)
+        assert SECRET not in repr([after, content.schemas()])
     finally:
+        subject.run("ALTER ROLE reader RESET ALL;\nALTER DATABASE scratch RESET ALL")
         subject.run("DROP SUBSCRIPTION taken")
         subject.run("ROLLBACK PREPARED 'half'")
         subject.run("SELECT pg_drop_replication_slot('slot')")
