@@ -15,6 +15,12 @@ from rollproof.stores.tables import Schemas, first_difference
 
 LARGE_OBJECTS = "pg_catalog.pg_largeobject_metadata"
 """The table of large objects; it is one of the database's tables if there are any."""
+ORDER = "attinhcount = 0, attnum"
+"""The order of a table's columns: inherited ones first, as a restore makes them."""
+# The server itself names a foreign key's parts, by the partitions that there are when it is made.
+_CONSTRAINT = """
+CASE WHEN o.contype = 'f' AND o.conparentid <> 0 THEN pg_get_constraintdef(o.oid) ELSE o.conname END
+"""
 # Names of objects, without those of the server itself.
 _OWN = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
 _KINDS = {"p": "partitioned table", "v": "view", "m": "materialized view", "f": "foreign table"}
@@ -65,17 +71,18 @@ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND {_CLASS}
 """
 _PARTS: Mapping[str, str] = {
     "columns": f"""
-SELECT {_NAME}, a.attname AS name, row_number() OVER (PARTITION BY c.oid ORDER BY a.attnum) AS position,
+SELECT {_NAME}, a.attname AS name, row_number() OVER (PARTITION BY c.oid ORDER BY {ORDER}) AS position,
   format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull AS required, a.attidentity AS identity,
   a.attgenerated AS generated, pg_get_expr(d.adbin, d.adrelid) AS "default", a.attstorage AS storage,
-  a.attcompression AS compression, a.attacl::text[] AS rights,
+  a.attcompression AS compression,
+  (SELECT array_agg(one::text ORDER BY one::text) FROM unnest(a.attacl) AS one) AS rights,
   NULLIF(a.attcollation, 0)::regcollation::text AS collation, col_description(c.oid, a.attnum) AS comment
 FROM {_IN_CLASS} JOIN pg_attribute AS a ON a.attrelid = c.oid
 LEFT JOIN pg_attrdef AS d ON d.adrelid = c.oid AND d.adnum = a.attnum
 WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND {_CLASS}
 """,
     "constraints": f"""
-SELECT {_NAME}, o.conname AS name, pg_get_constraintdef(o.oid) AS definition, o.convalidated AS validated,
+SELECT {_NAME}, {_CONSTRAINT} AS name, pg_get_constraintdef(o.oid) AS definition, o.convalidated AS validated,
   o.condeferrable AS deferrable, o.condeferred AS deferred
 FROM {_IN_CLASS} JOIN pg_constraint AS o ON o.conrelid = c.oid WHERE {_CLASS}
 """,

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from rollproof.stores.contract import FIELD_BITS, HASH_BITS
 from rollproof.stores.names import key_text
 from rollproof.stores.postgresql.client import Session, literal, quoted, quoted_table, rows
-from rollproof.stores.postgresql.schema import LARGE_OBJECTS, owned
+from rollproof.stores.postgresql.schema import LARGE_OBJECTS, ORDER, owned
 
 # Generated ones are computed by the server; if only when they are read (PostgreSQL 18), they are left out.
-_COLUMNS = """
+_COLUMNS = f"""
 SELECT attname, attgenerated <> '' FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0
-AND NOT attisdropped AND attgenerated <> 'v' ORDER BY attnum
+AND NOT attisdropped AND attgenerated <> 'v' ORDER BY {ORDER}
 """
 # The columns of a unique index of every row, the primary key if there is one. An expression is no key.
 _KEY = """

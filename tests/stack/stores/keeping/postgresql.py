@@ -10,6 +10,7 @@ from typing import ClassVar, cast
 
 import pytest
 
+from rollproof.contract.reading import whole
 from rollproof.errors import ActionFailed
 from rollproof.stores.contract import ExportedRecord
 from rollproof.stores.keeper import StoreKeeper
@@ -162,10 +163,10 @@ class Postgresql(Subject):
         )
         return Chosen(TABLE, ("3", "4", "5", "6", "77"), partial(self.run, spoil), ("3", "77"), size=20)
 
-    def schemas(self) -> Mapping[str, object]:
-        """Return the definitions that a view reads."""
-        with self.place.view() as view:
-            return view.schemas()
+    def read(self) -> object:
+        """Return the definitions, and each table's digest."""
+        with self.place.content() as content:
+            return content.schemas(), {name: whole(content, name) for name in content.collections()}
 
     # The keeper.
 

@@ -102,17 +102,17 @@ def test_clients_of_the_database_are_told(subject: Postgresql) -> None:
             assert clients.others() == []
 
 
-@pytest.mark.parametrize("application", ["django", "job_queue"])
+@pytest.mark.parametrize("application", ["django", "job_queue", "partitions"])
 def test_a_schema_of_a_usual_application_comes_back(
     subject: Postgresql, application: str, tmp_path: Path
 ) -> None:
-    """The server words some definitions otherwise once it has read its own words of them."""
+    """The server words some definitions or names otherwise once it has read its own words."""
     subject.clear()
     subject.run((APPLICATIONS / f"{application}.sql").read_text(encoding="utf-8"))
-    keeper, before = subject.place.keeper(), subject.schemas()
+    keeper, before = subject.place.keeper(), subject.read()
     keeper.back_up(tmp_path)
     keeper.restore(tmp_path)
-    assert subject.schemas() == before
+    assert subject.read() == before
 
 
 def test_the_database_that_every_server_has_comes_back(subject: Postgresql, tmp_path: Path) -> None:
