@@ -83,7 +83,8 @@ WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 
 """,
     "constraints": f"""
 SELECT {_NAME}, {_CONSTRAINT} AS name, pg_get_constraintdef(o.oid) AS definition, o.convalidated AS validated,
-  o.condeferrable AS deferrable, o.condeferred AS deferred
+  o.condeferrable AS deferrable, o.condeferred AS deferred,
+  (SELECT array_agg(DISTINCT t.tgenabled) FROM pg_trigger AS t WHERE t.tgconstraint = o.oid) AS enabled
 FROM {_IN_CLASS} JOIN pg_constraint AS o ON o.conrelid = c.oid WHERE {_CLASS}
 """,
     "indexes": f"""
@@ -218,8 +219,9 @@ def extensions(schemas: Schemas) -> dict[str, dict[str, Any]]:
 def difference(kept: Schemas, observed: Schemas) -> str | None:
     """Return the first object that differs, in words, or None.
 
-    A restore builds indexes by the collations of now, and leaves out an index that was never finished. Of an
-    extension the server may have another version alone, and its owner may not be allowed to make it again.
+    A restore builds indexes by the collations of now, leaves out an index that was never finished, and has
+    foreign keys switched on. Of an extension the server may have another version alone, and its owner may not
+    be allowed to make it again.
     """
     return first_difference(_as_restored(kept), _as_restored(observed))
 
@@ -232,4 +234,7 @@ def _as_restored(schemas: Schemas) -> Schemas:
         if "indexes" in one:
             valid = {index: facts for index, facts in one["indexes"].items() if facts["valid"]}
             found[name] = {**one, "indexes": valid}
+        if "columns" in one and "constraints" in one:  # of a table, not of a domain
+            on = {key: {**facts, "enabled": None} for key, facts in one["constraints"].items()}
+            found[name] = {**found[name], "constraints": on}
     return found
