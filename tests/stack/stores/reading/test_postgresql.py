@@ -125,8 +125,11 @@ def test_a_sequence_that_goes_back_is_told(subject: Postgresql, content: Reader)
         subject.run("DROP SEQUENCE IF EXISTS up, round, gone")
 
 
-def test_names_are_read_of_any_column(subject: Postgresql) -> None:
-    subject.run('CREATE TABLE shape ("100% of" int PRIMARY KEY, "%s" text)')
+@pytest.mark.parametrize(
+    "parts", ["", ' PARTITION BY RANGE ("100% of");\nCREATE TABLE p PARTITION OF shape DEFAULT']
+)
+def test_names_are_read_of_any_column(subject: Postgresql, parts: str) -> None:
+    subject.run(f'CREATE TABLE shape ("100% of" int PRIMARY KEY, "%s" text){parts}')
     subject.run("INSERT INTO shape VALUES (1, 'A'), (2, 'a'), (3, NULL), (4, '''')")
     with subject.reader() as view:
         fields = ["%s", "100% of"]
