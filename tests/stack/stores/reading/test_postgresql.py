@@ -105,24 +105,26 @@ def test_a_locked_table_is_no_answer_until_it_is_free(subject: Postgresql) -> No
 
 def test_a_sequence_that_goes_back_is_told(subject: Postgresql, content: Reader) -> None:
     subject.run("CREATE SEQUENCE up;\nCREATE SEQUENCE round MAXVALUE 9 CYCLE;\nCREATE SEQUENCE gone")
+    subject.run("CREATE SEQUENCE turned")
     try:
         subject.run("SELECT setval('up', 7)")
         before = content.positions()
         # Tables of the tests before this one may have sequences, too.
-        own = {name: before[name] for name in before.keys() & {"public.up", "public.round", "public.gone"}}
-        assert own == {"public.up": 8, "public.gone": 1}
+        names = {f"public.{name}" for name in ("up", "round", "gone", "turned")}
+        own = {name: before[name] for name in before.keys() & names}
+        assert own == {"public.up": 8, "public.gone": 1, "public.turned": 1}
         assert content.strayed(before) == []
         subject.run("SELECT nextval('up')")
         assert content.strayed(before) == []
         subject.run("SELECT setval('up', 40, false)")
         assert content.positions()["public.up"] == 40
-        subject.run("SELECT setval('up', 6);\nDROP SEQUENCE gone")
+        subject.run("SELECT setval('up', 6);\nDROP SEQUENCE gone;\nALTER SEQUENCE turned CYCLE")
         assert content.strayed(before) == [
             "sequence public.gone is gone",
             "sequence public.up goes on at 7, behind 8",
         ]
     finally:
-        subject.run("DROP SEQUENCE IF EXISTS up, round, gone")
+        subject.run("DROP SEQUENCE IF EXISTS up, round, gone, turned")
 
 
 @pytest.mark.parametrize(
