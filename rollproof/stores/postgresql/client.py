@@ -20,6 +20,8 @@ from rollproof.stores.reach import Countdown, Reach
 
 MAINTENANCE = "postgres"
 """The database that every server has."""
+OLDEST = 15
+"""The oldest major version that is read."""
 # The text of a value depends on these, and so do hashes. Without row security, a table that has it is read
 # whole or not at all. A snapshot stays while other connections read by it.
 _SETTINGS = {
@@ -103,6 +105,12 @@ class Postgresql(Client[Session]):
             # The server ends a question a second after its caller has given up.
             settings = {**_SETTINGS, "statement_timeout": f"{int(seconds + 1)}s"}
             rows(session, _SET, [[*settings], [*settings.values()]])
+            if session.info.server_version < OLDEST * 10_000:
+                raise self.reach.failed(  # noqa: TRY301 - the session is closed
+                    f"PostgreSQL {session.info.parameter_status('server_version')}",
+                    expected=f"PostgreSQL {OLDEST} or newer, whose catalogue says what is compared",
+                    hint="upgrade the server, or leave the store out of the profile",
+                )
             if rows(session, "SELECT pg_is_in_recovery()") != [(False,)]:
                 raise self.reach.failed(  # noqa: TRY301 - the session is closed
                     "a server in recovery, such as a replica",

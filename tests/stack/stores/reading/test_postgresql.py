@@ -85,6 +85,11 @@ def test_variables_of_the_clients_library_lead_to_no_other_server(
     assert os.environ["PGPASSWORD"]
 
 
+def test_a_server_that_is_too_old_is_refused(subject: Postgresql, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rollproof.stores.postgresql.client.OLDEST", 99)
+    expect_unverifiable(subject.reader(), "expected PostgreSQL 99 or newer", "observed PostgreSQL 1")
+
+
 @contextmanager
 def _locked(subject: Postgresql) -> Iterator[None]:
     with subject.running.connect() as session, session.transaction():
