@@ -153,14 +153,17 @@ class Keeper(DumpKeeper):
     @contextmanager
     def putting(self, collection: str, folder: Path, *, overwrite: bool) -> Iterator[Put]:
         """Insert each row; neither triggers nor foreign keys see it. At the end, sequences go on behind."""
-        highest = dict[str, int]()
+        highest, left_out = dict[str, int](), set[str]()
         with Postgresql(self._reach, self._database) as client:
             with client.asked() as session:
                 table = read_table(session, collection)
+                known = frozenset(table.stored if table else ())
                 numbered = rows(session, _NUMBERED, {"table": quoted_table(collection)})
 
             def write(record: ExportedRecord) -> None:
                 row = cast("Mapping[str, str | None]", record.content)
+                left_out.update(row.keys() - known)
+                row = {name: value for name, value in row.items() if name in known}
                 values = {name: "NULL" if value is None else literal(value) for name, value in row.items()}
                 with client.asked() as session, session.transaction():
                     run(session, "SET LOCAL session_replication_role = replica")
@@ -177,7 +180,7 @@ class Keeper(DumpKeeper):
                     highest[name] = max(int(row[name] or 0), highest.get(name, 0))
 
             try:
-                yield Put(write)
+                yield Put(write, left_out=left_out)
             finally:
                 for sequence, name in numbered:
                     with client.asked() as session:

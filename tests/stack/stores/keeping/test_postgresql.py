@@ -14,7 +14,9 @@ from rollproof.stores.postgresql.client import MAINTENANCE
 from rollproof.stores.postgresql.clients import Clients
 from rollproof.stores.writable import Operated
 from tests.conftest import ROOT
+from tests.stack.postgresql_content import TABLE
 from tests.stack.stores.keeping.postgresql import Postgresql
+from tests.stack.stores.keeping.records import exported, put_back, wanted_of
 from tests.stack.stores.keeping.subject import Backup
 
 pytestmark = pytest.mark.of("postgresql")
@@ -113,6 +115,16 @@ def test_a_schema_of_a_usual_application_comes_back(
     keeper.back_up(tmp_path)
     keeper.restore(tmp_path)
     assert subject.read() == before
+
+
+def test_a_row_goes_back_without_a_column_that_is_gone(subject: Postgresql, tmp_path: Path) -> None:
+    subject.clear()
+    subject.run("CREATE TABLE t (id int PRIMARY KEY, late text);\nINSERT INTO t VALUES (1, 'x')")
+    with subject.place.export() as export:
+        [record] = exported(export, TABLE, wanted_of(export, TABLE), tmp_path)
+        subject.run("DELETE FROM t;\nALTER TABLE t DROP late")
+        assert put_back(subject.place, TABLE, [record], tmp_path) == {"late"}
+    assert subject.asked("SELECT * FROM t") == [(1,)]
 
 
 def test_the_database_that_every_server_has_comes_back(subject: Postgresql, tmp_path: Path) -> None:
