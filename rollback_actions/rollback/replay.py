@@ -17,7 +17,7 @@ from rollback_actions.session.session import open_session, require_own_engine
 from rollproof.backups.index import every_field
 from rollproof.engines.engine import ContainerEngine
 from rollproof.engines.factory import open_engine
-from rollproof.errors import Meaning, Problem, Unverifiable, UsageProblem
+from rollproof.errors import Meaning, Problem, Unverifiable, UsageProblem, listed
 from rollproof.home import typed
 from rollproof.incident.incident import Incident, load_incident
 from rollproof.incident.journal_steps import Step
@@ -34,14 +34,19 @@ READS_OTHERWISE = "written, and the store gives another version: a trigger, a de
 
 @dataclass(frozen=True, slots=True)
 class PutBack:
-    """The result of a replay: `left` are the records that were not put back, each with the reason."""
+    """The result of a replay: `left` are the records that were not put back, each with the reason.
+
+    `left_out` are columns of those put back that the collection no longer has.
+    """
 
     records: int
     left: tuple[tuple[Pair, str], ...]
+    left_out: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Return the counts in words."""
-        return f"put back: {self.records - len(self.left):,}; not put back: {len(self.left):,}"
+        text = f"put back: {self.records - len(self.left):,}; not put back: {len(self.left):,}"
+        return text + (f"; without {listed(self.left_out)}, which is there no more" if self.left_out else "")
 
 
 def replay(profile: Path, file: Path, *, overwrite: bool, take_over: bool) -> bool:
@@ -117,8 +122,11 @@ def put_back(
                 left.append((pair, str(problem.observed)))
         appends = put.appends
     if written and not appends:
-        left += _otherwise(target, engine, exported, Counter(written), needed, outside.open_reader)
-    return PutBack(wanted.total(), tuple(left))
+        whole = not put.left_out
+        left += _otherwise(
+            target, engine, exported, Counter(written), needed, outside.open_reader, whole=whole
+        )
+    return PutBack(wanted.total(), tuple(left), tuple(sorted(put.left_out)))
 
 
 def _otherwise(
@@ -128,14 +136,22 @@ def _otherwise(
     written: Counter[Pair],
     needed: Counter[Pair],
     open_reader: ReaderOpener,
+    *,
+    whole: bool,
 ) -> Iterator[tuple[Pair, str]]:
-    """Yield the `written` records that the store does not give back as they were."""
+    """Yield the `written` records that the store does not give back as they were.
+
+    Of those that are not `whole`, since columns were left out, it gives back the key.
+    """
     try:
         keys = {key for key, _ in written}
         there, reason = _there(target, engine, exported, keys, open_reader), READS_OTHERWISE
     except Problem as problem:
         there, reason = Counter[Pair](), f"written, and not read back: {problem.summary}"
+    back = set() if whole else {key for key, _ in there}
     for pair, number in written.items():
+        if pair[0] in back:
+            continue
         yield from [(pair, reason)] * min(number, needed[pair] - there[pair])
 
 

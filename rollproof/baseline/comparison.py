@@ -264,4 +264,5 @@ def _fields(old: Mapping[str, int], new: Mapping[str, int]) -> str:
         *(f"{name} new" for name in new if name not in old),
         *(name for name in old if name in new and old[name] != new[name]),
     ]
-    return ", ".join(words) or "in a way that no field shows"
+    order = "the order of its fields" if [*old] != [*new] else "in a way that no field shows"
+    return ", ".join(words) or order

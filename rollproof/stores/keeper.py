@@ -28,10 +28,12 @@ class Put:
 
     `write` writes one record, or raises `Problem`: the record is refused, or the store does not answer. A
     store that `appends` gives each record a new key: none is replaced, and none found by its old key.
+    `left_out` are the columns of the records written so far that the collection does not have.
     """
 
     write: Callable[[ExportedRecord], object]
     appends: bool = False
+    left_out: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,8 @@ class WordStore(StoreKeeper):
     """A store of words by key; a backup holds them all. `dead` says that it cannot be asked.
 
     `loses` are keys that an export forgets. `meanwhile` is what happens during a restore. `bounds` are the
-    only division by key that it takes. One that is `emptied` by a restore gets nothing back.
+    only division by key that it takes. One that is `emptied` by a restore gets nothing back. It leaves out of
+    records that are put back what it `lacks`.
     """
 
     name: str
@@ -51,6 +52,7 @@ class WordStore(StoreKeeper):
     emptied: bool = False
     trigger: Callable[[str], None] = lambda _: None
     refuses: Mapping[str, Meaning] = field(default_factory=dict)
+    lacks: set[str] = field(default_factory=set)
 
     def back_up(self, folder: Path) -> Kept:
         """Keep the words."""
@@ -81,7 +83,7 @@ class WordStore(StoreKeeper):
             self.words[record.key] = str(record.content)
             self.trigger(record.key)
 
-        yield Put(write)
+        yield Put(write, left_out=self.lacks)
 
 
 @dataclass

@@ -21,6 +21,8 @@ from rollproof.stores.mongodb.client import Document
 # Relaxed for readability: 1 and 1.0 differ, 32-bit and 64-bit integers do not.
 _TEXT = JSONOptions(json_mode=JSONMode.RELAXED)
 _CLUSTERED_KEY = "_id"
+# Only once such an option was changed does the server say that it is as it was from the beginning.
+_DEFAULTS = {"validationLevel": "strict", "validationAction": "error"}
 
 
 Expiry = tuple[tuple[str, ...], float]
@@ -145,9 +147,9 @@ def _listed(database: Database[Document], command: str, value: object) -> list[R
 
 
 def _texts(described: RawBSONDocument) -> Json:
-    """Return each option as text."""
+    """Return each option as text, without those that are as they are by default."""
     return {
         name: json_util.dumps(value, json_options=_TEXT)
         for name, value in sorted(bson.decode(described.raw, LENIENT).items())
-        if name not in ("name", "ns")
+        if name not in ("name", "ns") and _DEFAULTS.get(name) != value
     }

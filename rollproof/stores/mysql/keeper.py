@@ -166,15 +166,16 @@ class Keeper(DumpKeeper):
                 columns = {column.name: column for column in read_columns(connection, database, table)}
                 prepare(connection, self._reach.deadline / 2)
 
+            left_out = set[str]()
+
             def write(record: ExportedRecord) -> None:
                 row = cast("Mapping[str, Json]", record.content)
-                if unknown := row.keys() - columns.keys():
-                    observed = f"no column {', '.join(sorted(unknown))}"
-                    raise self._reach.failed(observed, expected=f"the columns of {collection} of the export")
+                left_out.update(row.keys() - columns.keys())
+                row = {name: value for name, value in row.items() if name in columns}
                 with client.asked() as connection:
                     insert(connection, collection, columns, row, replace=overwrite)
 
-            yield Put(write)
+            yield Put(write, left_out=left_out)
 
     @contextmanager
     def _connected(self, countdown: Countdown) -> Iterator[Session]:

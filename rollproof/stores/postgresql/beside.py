@@ -6,11 +6,13 @@ from typing import Any
 
 from rollproof.stores.contract import Beside, Rights
 from rollproof.stores.postgresql.client import MAINTENANCE, Session, rows
+from rollproof.stores.postgresql.schema import settings
 
 # Of a role no password; of settings those that somebody has set, in a file, on a command line or for a
 # database, without this session's own; of neither settings nor subscriptions what may hold a password.
-_COMPARED = """
+_COMPARED = f"""
 SELECT 'role ' || r.rolname, to_jsonb(r) - ARRAY['oid', 'rolname', 'rolpassword'] || jsonb_build_object(
+  'rolconfig', {settings("r.rolconfig")},
   'member_of', (SELECT jsonb_object_agg(g.rolname, CASE WHEN m.admin_option THEN 'WITH ADMIN OPTION' END)
     FROM pg_auth_members AS m JOIN pg_roles AS g ON g.oid = m.roleid WHERE m.member = r.oid))
 FROM pg_roles AS r WHERE r.rolname !~ '^pg_'

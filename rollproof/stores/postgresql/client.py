@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -18,7 +19,9 @@ from rollproof.stores.client_name import NAME
 from rollproof.stores.reach import Countdown, Reach
 
 MAINTENANCE = "postgres"
-"""The database that every server has: what is asked there outlives the profile's database."""
+"""The database that every server has."""
+OLDEST = 15
+"""The oldest major version that is read."""
 # The text of a value depends on these, and so do hashes. Without row security, a table that has it is read
 # whole or not at all. A snapshot stays while other connections read by it.
 _SETTINGS = {
@@ -28,6 +31,11 @@ _SETTINGS = {
     "row_security": "off", "idle_in_transaction_session_timeout": "0", "lock_timeout": "0", "jit": "off",
 }  # fmt: skip
 _SET = "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS one(name, value)"
+# What libpq takes from the environment where a connection does not give it, such as another address of the
+# host. What each connection gives stays: a profile may name it as a secret.
+_VARIABLES = {one.envvar.decode() for one in psycopg.pq.Conninfo.get_defaults() if one.envvar} - {
+    f"PG{name}" for name in ("HOST", "PORT", "USER", "PASSWORD", "DATABASE")
+}
 # Codes of connections that ended: exceptions of the connection, and what a shutdown says.
 _ENDED = ("08", "57P")
 _Found = TypeVar("_Found")
@@ -71,6 +79,8 @@ class Postgresql(Client[Session]):
         """Connect and log in; each of the session's transactions is of one moment."""
         endpoint, account = self.reach.endpoint, self.reach.account
         seconds = self._countdown.left() if self._countdown else self.reach.deadline
+        for variable in _VARIABLES:
+            os.environ.pop(variable, None)
         tls: dict[str, Any] = {}
         if endpoint.tls:
             tls = {"sslmode": "verify-full", "sslrootcert": endpoint.ca or "system"}
@@ -95,6 +105,12 @@ class Postgresql(Client[Session]):
             # The server ends a question a second after its caller has given up.
             settings = {**_SETTINGS, "statement_timeout": f"{int(seconds + 1)}s"}
             rows(session, _SET, [[*settings], [*settings.values()]])
+            if session.info.server_version < OLDEST * 10_000:
+                raise self.reach.failed(  # noqa: TRY301 - the session is closed
+                    f"PostgreSQL {session.info.parameter_status('server_version')}",
+                    expected=f"PostgreSQL {OLDEST} or newer, whose catalogue says what is compared",
+                    hint="upgrade the server, or leave the store out of the profile",
+                )
             if rows(session, "SELECT pg_is_in_recovery()") != [(False,)]:
                 raise self.reach.failed(  # noqa: TRY301 - the session is closed
                     "a server in recovery, such as a replica",
@@ -132,6 +148,11 @@ def rows(
 def run(session: Session, statement: str) -> None:
     """Run a statement without an answer."""
     session.execute(statement.encode())
+
+
+def maintenance_of(database: str) -> str:
+    """Return another database, which every server has: what is asked there outlives `database`."""
+    return MAINTENANCE if database != MAINTENANCE else "template1"
 
 
 def quoted(name: str) -> str:

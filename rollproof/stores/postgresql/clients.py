@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rollproof.stores.keeper import Client
-from rollproof.stores.postgresql.client import MAINTENANCE, Postgresql, rows
+from rollproof.stores.postgresql.client import Postgresql, maintenance_of, rows
 from rollproof.stores.postgresql.descriptor import PostgresqlProfile
 from rollproof.stores.strangers import strangers
 from rollproof.stores.writable import Operated
@@ -21,7 +21,8 @@ class Clients:
     def __init__(self, operated: Operated[PostgresqlProfile]) -> None:
         """Remember how to connect; the first question connects, and outlives a restore of the database."""
         self._operated = operated
-        self._client = Postgresql(operated.reach, MAINTENANCE)
+        (database,) = operated.profile.databases
+        self._client = Postgresql(operated.reach, maintenance_of(database))
 
     def others(self) -> list[Client]:
         """Return the connections of others, which the operator sees: a restore needs a superuser."""

@@ -19,10 +19,10 @@ from rollproof.stores.package import Kept, read_package, write_package
 from rollproof.stores.postgresql import schema
 from rollproof.stores.postgresql.beside import rights
 from rollproof.stores.postgresql.client import (
-    MAINTENANCE,
     Postgresql,
     Session,
     literal,
+    maintenance_of,
     marks_of,
     quoted,
     quoted_table,
@@ -58,6 +58,19 @@ LEFT JOIN pg_roles AS r ON r.rolname = %s AND (v.trusted OR NOT v.superuser)
   AND has_schema_privilege(r.oid, 'public', 'CREATE')
 WHERE v.name = %s AND v.version = %s
 """
+# The sequences that number a table's rows, or those of the table that it is a partition of, and the columns.
+_NUMBERED = """
+SELECT format('%%I.%%I', n.nspname, c.relname), a.attname FROM (
+  SELECT objid AS sequence, refobjid AS place, refobjsubid AS column FROM pg_depend
+  WHERE classid = 'pg_class'::regclass AND deptype IN ('a', 'i')
+  UNION SELECT d.refobjid, f.adrelid, f.adnum FROM pg_attrdef AS f
+  JOIN pg_depend AS d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid
+) AS one JOIN pg_sequence AS s ON s.seqrelid = one.sequence AND s.seqincrement > 0 AND NOT s.seqcycle
+JOIN pg_class AS c ON c.oid = s.seqrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_attribute AS a ON a.attrelid = one.place AND a.attnum = one.column
+  AND a.atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)
+WHERE one.place IN (to_regclass(%(table)s), pg_partition_root(to_regclass(%(table)s)))
+"""
 
 
 class Keeper(DumpKeeper):
@@ -90,7 +103,7 @@ class Keeper(DumpKeeper):
 
     def keep_safe(self, folder: Path, *, up: bool, backup: Path) -> Kept:
         """As `back_up`; a database that is not there is kept as absent."""
-        with self._connected(MAINTENANCE, self._whole.start()) as session:
+        with self._connected(maintenance_of(self._database), self._whole.start()) as session:
             if not rows(session, _THERE, [self._database]):
                 method = f"left out: database {self._database}, which is not there"
                 return self._kept(session, folder, Means.PARTIAL, method, {})
@@ -101,7 +114,7 @@ class Keeper(DumpKeeper):
         countdown = self._whole.start()
         package = read_package(folder, kind=self.kind)
         self._expect_same(package, "databases", package.details["databases"], [self._database])
-        with self._connected(MAINTENANCE, countdown) as session:
+        with self._connected(maintenance_of(self._database), countdown) as session:
             # Refused before anything is dropped: what would make the restore end half way.
             self._expect_readable(package, marks_of(session))
             self._expect("account of the operator", rights(session).lacks, "grant it: see init")
@@ -139,13 +152,18 @@ class Keeper(DumpKeeper):
 
     @contextmanager
     def putting(self, collection: str, folder: Path, *, overwrite: bool) -> Iterator[Put]:
-        """Insert each row; neither triggers nor foreign keys see it."""
+        """Insert each row; neither triggers nor foreign keys see it. At the end, sequences go on behind."""
+        highest, left_out = dict[str, int](), set[str]()
         with Postgresql(self._reach, self._database) as client:
             with client.asked() as session:
                 table = read_table(session, collection)
+                known = frozenset(table.stored if table else ())
+                numbered = rows(session, _NUMBERED, {"table": quoted_table(collection)})
 
             def write(record: ExportedRecord) -> None:
                 row = cast("Mapping[str, str | None]", record.content)
+                left_out.update(row.keys() - known)
+                row = {name: value for name, value in row.items() if name in known}
                 values = {name: "NULL" if value is None else literal(value) for name, value in row.items()}
                 with client.asked() as session, session.transaction():
                     run(session, "SET LOCAL session_replication_role = replica")
@@ -158,8 +176,17 @@ class Keeper(DumpKeeper):
                     into = f"{quoted_table(collection)} ({', '.join(map(quoted, values))})"
                     every = ", ".join(values.values())
                     run(session, f"INSERT INTO {into} OVERRIDING SYSTEM VALUE VALUES ({every})")
+                for name in {name for _, name in numbered} & row.keys():
+                    highest[name] = max(int(row[name] or 0), highest.get(name, 0))
 
-            yield Put(write)
+            try:
+                yield Put(write, left_out=left_out)
+            finally:
+                for sequence, name in numbered:
+                    with client.asked() as session:
+                        number = highest.get(name, 0)
+                        moved = f"SELECT setval({literal(sequence)}, {number}) FROM {sequence}"
+                        run(session, f"{moved} WHERE {number} > last_value - (NOT is_called)::int")
 
     @contextmanager
     def _connected(self, database: str, countdown: Countdown) -> Iterator[Session]:

@@ -18,10 +18,10 @@ from rollproof.stores.names import Name
 from rollproof.stores.policy import excluded_of
 from rollproof.stores.postgresql import beside, schema
 from rollproof.stores.postgresql.client import (
-    MAINTENANCE,
     Postgresql,
     Session,
     literal,
+    maintenance_of,
     marks_of,
     quoted,
     quoted_table,
@@ -38,8 +38,8 @@ from rollproof.system.side_by_side import Workers
 # The rows of names that come at a time.
 NAMES = 5_000
 _SEQUENCES = """
-SELECT schemaname || '.' || sequencename, increment_by FROM pg_sequences
-WHERE schemaname !~ '^pg_' AND increment_by > 0 AND NOT cycle ORDER BY 1
+SELECT schemaname || '.' || sequencename, CASE WHEN increment_by > 0 AND NOT cycle THEN increment_by END
+FROM pg_sequences WHERE schemaname !~ '^pg_' ORDER BY 1
 """
 _CONNECTIONS = """
 SELECT (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
@@ -59,6 +59,7 @@ class PostgresqlReader(VectorReader):
         "rows that an extension keeps in tables of its own",
         "the next number of a sequence that falls or cycles",
         "casts, operators, rules, event triggers, extended statistics, default rights: a backup has them",
+        "statistics targets and n_distinct of columns, comments on extensions: likewise",
         "what an aggregate is made of: likewise",
         "golden queries search one column of vectors of a table with a key, the first that has an index",
         "passwords of roles, rules of log-in (pg_hba.conf), options of foreign servers",
@@ -113,20 +114,29 @@ class PostgresqlReader(VectorReader):
 
         Each is asked itself: the server's view hides what was set and has given no number since.
         """
-        found: dict[str, Json] = {}
+        return {name: number for name, number in self._numbers().items() if number is not None}
+
+    def _numbers(self) -> dict[str, int | None]:
+        """Return the next number of each sequence, None of one that falls or cycles."""
+        found = dict[str, int | None]()
         with self._connected() as session:
             for name, step in rows(session, _SEQUENCES):
-                following = f"last_value + CASE WHEN is_called THEN {step} ELSE 0 END"
-                ((found[name],),) = rows(session, f"SELECT {following} FROM {quoted_table(name)}")
+                found[name] = None
+                if step:
+                    following = f"last_value + CASE WHEN is_called THEN {step} ELSE 0 END"
+                    ((found[name],),) = rows(session, f"SELECT {following} FROM {quoted_table(name)}")
         return found
 
     def strayed(self, recorded: Mapping[str, Json]) -> Sequence[str]:
         """Return the sequences that are gone, or would give numbers that they have given before."""
-        now: dict[str, Any] = self.positions()
+        now = self._numbers()
         before: Mapping[str, Any] = recorded
         faults = [f"sequence {name} is gone" for name in before if name not in now]
-        behind = [name for name in before if name in now and now[name] < before[name]]
-        return faults + [f"sequence {name} goes on at {now[name]}, behind {before[name]}" for name in behind]
+        for name, number in now.items():
+            # That one falls or cycles now is a difference of its definition.
+            if number is not None and number < before.get(name, number):
+                faults.append(f"sequence {name} goes on at {number}, behind {before[name]}")
+        return faults
 
     def beside(self) -> Beside:
         """Return roles, settings, replication slots and the like, and the databases of others."""
@@ -140,7 +150,7 @@ class PostgresqlReader(VectorReader):
 
     def standing(self) -> Sequence[str]:
         """Return the tables; none if the database was dropped."""
-        with Postgresql(self._reach, MAINTENANCE) as client, client.asked() as session:
+        with Postgresql(self._reach, maintenance_of(self._database)) as client, client.asked() as session:
             there = rows(session, "SELECT 1 FROM pg_database WHERE datname = %s", [self._database])
         return self.collections() if there else ()
 

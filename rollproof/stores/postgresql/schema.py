@@ -1,7 +1,7 @@
 """The definitions of a database's objects, as far as a restore gives them back: rows of the catalogue.
 
-Where the server words a definition itself (``pg_get_…def``), its words are compared. Names in them are
-qualified, since sessions have an empty search path.
+Where the server words a definition itself (``pg_get_…def``), its words are compared, in the one form of
+`definitions`. Names in them are qualified, since sessions have an empty search path.
 """
 
 from __future__ import annotations
@@ -10,10 +10,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rollproof.stores.postgresql.client import Session, quoted_table, rows
+from rollproof.stores.postgresql.definitions import settled
 from rollproof.stores.tables import Schemas, first_difference
 
 LARGE_OBJECTS = "pg_catalog.pg_largeobject_metadata"
 """The table of large objects; it is one of the database's tables if there are any."""
+ORDER = "attinhcount = 0, attnum"
+"""The order of a table's columns: inherited ones first, as a restore makes them."""
+# The server itself names a foreign key's parts, by the partitions that there are when it is made.
+_CONSTRAINT = """
+CASE WHEN o.contype = 'f' AND o.conparentid <> 0 THEN pg_get_constraintdef(o.oid) ELSE o.conname END
+"""
 # Names of objects, without those of the server itself.
 _OWN = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
 _KINDS = {"p": "partitioned table", "v": "view", "m": "materialized view", "f": "foreign table"}
@@ -27,6 +34,13 @@ def owned(owner: str, acl: str, kind: str) -> str:
     every = f"unnest(coalesce({acl}, acldefault('{kind}', {owner}))) AS one"
     rights = f"(SELECT array_agg(one::text ORDER BY one::text) FROM {every})"
     return f"pg_get_userbyid({owner}) AS owner, {rights} AS rights"
+
+
+def settings(config: str) -> str:
+    """Return the expression of settings; of those that are the application's own, secrets too, a hash."""
+    hashed = "split_part(one, '=', 1) || '=sha256:' || encode(sha256(convert_to(one, 'UTF8')), 'hex')"
+    own = "strpos(split_part(one, '=', 1), '.') > 0"
+    return f"(SELECT jsonb_agg(CASE WHEN {own} THEN {hashed} ELSE one END) FROM unnest({config}) AS one)"
 
 
 def _of_users(catalogue: str, oid: str) -> str:
@@ -57,18 +71,20 @@ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND {_CLASS}
 """
 _PARTS: Mapping[str, str] = {
     "columns": f"""
-SELECT {_NAME}, a.attname AS name, row_number() OVER (PARTITION BY c.oid ORDER BY a.attnum) AS position,
+SELECT {_NAME}, a.attname AS name, row_number() OVER (PARTITION BY c.oid ORDER BY {ORDER}) AS position,
   format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull AS required, a.attidentity AS identity,
   a.attgenerated AS generated, pg_get_expr(d.adbin, d.adrelid) AS "default", a.attstorage AS storage,
-  a.attcompression AS compression, a.attacl::text[] AS rights,
+  a.attcompression AS compression,
+  (SELECT array_agg(one::text ORDER BY one::text) FROM unnest(a.attacl) AS one) AS rights,
   NULLIF(a.attcollation, 0)::regcollation::text AS collation, col_description(c.oid, a.attnum) AS comment
 FROM {_IN_CLASS} JOIN pg_attribute AS a ON a.attrelid = c.oid
 LEFT JOIN pg_attrdef AS d ON d.adrelid = c.oid AND d.adnum = a.attnum
 WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND {_CLASS}
 """,
     "constraints": f"""
-SELECT {_NAME}, o.conname AS name, pg_get_constraintdef(o.oid) AS definition, o.convalidated AS validated,
-  o.condeferrable AS deferrable, o.condeferred AS deferred
+SELECT {_NAME}, {_CONSTRAINT} AS name, pg_get_constraintdef(o.oid) AS definition, o.convalidated AS validated,
+  o.condeferrable AS deferrable, o.condeferred AS deferred,
+  (SELECT array_agg(DISTINCT t.tgenabled) FROM pg_trigger AS t WHERE t.tgconstraint = o.oid) AS enabled
 FROM {_IN_CLASS} JOIN pg_constraint AS o ON o.conrelid = c.oid WHERE {_CLASS}
 """,
     "indexes": f"""
@@ -97,7 +113,7 @@ _OBJECTS: Mapping[str, str] = {
 SELECT '' AS "of", {owned("d.datdba", "d.datacl", "d")}, d.datconnlimit AS connections,
   pg_encoding_to_char(d.encoding) AS encoding, d.datcollate AS collate, d.datctype AS ctype,
   d.datlocprovider AS provider,
-  (SELECT jsonb_object_agg(coalesce(r.rolname, ''), s.setconfig) FROM pg_db_role_setting AS s
+  (SELECT jsonb_object_agg(coalesce(r.rolname, ''), {settings("s.setconfig")}) FROM pg_db_role_setting AS s
     LEFT JOIN pg_roles AS r ON r.oid = s.setrole WHERE s.setdatabase = d.oid) AS settings
 FROM pg_database AS d WHERE d.datname = current_database()
 """,
@@ -179,7 +195,7 @@ def read_schemas(session: Session) -> Schemas:
 
 def _read(session: Session, query: str) -> Iterator[tuple[str, dict[str, Any]]]:
     for (row,) in rows(session, f"SELECT to_jsonb(one) FROM ({query}) AS one"):
-        yield row.pop("of"), row
+        yield row.pop("of"), settled(row)
 
 
 def tables(session: Session) -> list[str]:
@@ -203,8 +219,9 @@ def extensions(schemas: Schemas) -> dict[str, dict[str, Any]]:
 def difference(kept: Schemas, observed: Schemas) -> str | None:
     """Return the first object that differs, in words, or None.
 
-    A restore builds indexes by the collations of now, and leaves out an index that was never finished. Of an
-    extension the server may have another version alone, and its owner may not be allowed to make it again.
+    A restore builds indexes by the collations of now, leaves out an index that was never finished, and has
+    foreign keys switched on. Of an extension the server may have another version alone, and its owner may not
+    be allowed to make it again.
     """
     return first_difference(_as_restored(kept), _as_restored(observed))
 
@@ -217,4 +234,7 @@ def _as_restored(schemas: Schemas) -> Schemas:
         if "indexes" in one:
             valid = {index: facts for index, facts in one["indexes"].items() if facts["valid"]}
             found[name] = {**one, "indexes": valid}
+        if "columns" in one and "constraints" in one:  # of a table, not of a domain
+            on = {key: {**facts, "enabled": None} for key, facts in one["constraints"].items()}
+            found[name] = {**found[name], "constraints": on}
     return found

@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from rollproof.stores.contract import FIELD_BITS, HASH_BITS
 from rollproof.stores.names import key_text
 from rollproof.stores.postgresql.client import Session, literal, quoted, quoted_table, rows
-from rollproof.stores.postgresql.schema import LARGE_OBJECTS, owned
+from rollproof.stores.postgresql.schema import LARGE_OBJECTS, ORDER, owned
 
 # Generated ones are computed by the server; if only when they are read (PostgreSQL 18), they are left out.
-_COLUMNS = """
-SELECT attname, attgenerated <> '' FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0
-AND NOT attisdropped AND attgenerated <> 'v' ORDER BY attnum
+_COLUMNS = f"""
+SELECT attname, attgenerated <> '', (SELECT relkind = 'p' FROM pg_class WHERE oid = attrelid)
+FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0
+AND NOT attisdropped AND attgenerated <> 'v' ORDER BY {ORDER}
 """
 # The columns of a unique index of every row, the primary key if there is one. An expression is no key.
 _KEY = """
@@ -55,13 +56,14 @@ class Table:
     stored: tuple[str, ...]
     key: tuple[str, ...]
     hashed: tuple[str, ...]
+    partitioned: bool = False
 
     @property
     def rows(self) -> str:
-        """Return the FROM clause for its own rows, without those of tables that inherit from it."""
+        """Return the FROM clause for its own rows, or its partitions', not of tables that inherit from it."""
         if self.name == LARGE_OBJECTS:
             return f"FROM {_LARGE_OBJECTS} AS t"
-        return f"FROM ONLY {quoted_table(self.name)} AS t"
+        return f"FROM {'' if self.partitioned else 'ONLY '}{quoted_table(self.name)} AS t"
 
     @property
     def hash(self) -> str:
@@ -124,10 +126,11 @@ def read_table(session: Session, collection: str, excluded: frozenset[str] = fro
     found = rows(session, _COLUMNS, place)
     if not found:
         return None
-    columns = tuple(name for name, _ in found)
-    stored = tuple(name for name, generated in found if not generated)
+    columns = tuple(name for name, *_ in found)
+    stored = tuple(name for name, generated, _ in found if not generated)
     key = tuple(one for (names,) in rows(session, _KEY, place) for one in names)
-    return Table(collection, columns, stored, key, tuple(name for name in columns if name not in excluded))
+    hashed = tuple(name for name in columns if name not in excluded)
+    return Table(collection, columns, stored, key, hashed, found[0][2])
 
 
 def texts(columns: Sequence[str]) -> list[str]:

@@ -310,6 +310,13 @@ def test_what_users_touch_may_change_and_not_vanish(
     assert {kind for kind, _, _ in found.rows()} == {part.split()[0] for part in said.split("; ")}
 
 
+def test_fields_in_another_order_are_named_as_that() -> None:
+    found = Comparison(Coverage(1, 1, 1))
+    fields = {"text": 1, "at": 2}
+    compare_records([RecordHash("a", 1, fields)], [RecordHash("a", 2, dict(reversed(fields.items())))], found)
+    assert "(changed a: the order of its fields)" in str(found)
+
+
 def test_a_count_may_grow_where_records_may_change(store: StoreProfile) -> None:
     case = CountCase("mysql", "talks", policy_of(store, "talks"), 3)
     assert [case.allows(records) for records in (2, 3, 4)] == [False, True, True]

@@ -88,6 +88,14 @@ def test_a_record_that_reads_back_otherwise_is_not_put_back(
     assert set(_left(_put_back(sandbox, file, overwrite=True)).values()) == {replay.READS_OTHERWISE}
 
 
+def test_a_record_goes_back_without_what_its_collection_no_longer_has(
+    sandbox: Sandbox, store: WordStore, file: Path
+) -> None:
+    store.lacks, store.trigger = {"late"}, lambda key: store.words.update({key: "less"})
+    found = _put_back(sandbox, file, overwrite=True)
+    assert str(found) == "put back: 2; not put back: 0; without late, which is there no more"
+
+
 def test_a_collection_with_another_division_is_read_as_a_whole(
     sandbox: Sandbox, store: WordStore, file: Path
 ) -> None:

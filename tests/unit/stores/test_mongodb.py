@@ -12,6 +12,7 @@ from bson.raw_bson import RawBSONDocument
 
 from rollproof.stores.mongodb.bson import RAW, canonical, record_key
 from rollproof.stores.mongodb.reader import judged
+from rollproof.stores.mongodb.schema import Description
 
 
 def _raw(document: dict[str, Any]) -> RawBSONDocument:
@@ -22,6 +23,14 @@ def test_the_order_of_fields_is_left_out_where_the_server_keeps_none() -> None:
     one, other = _raw({"a": 1, "b": 2}), _raw({"b": 2, "a": 1})
     assert canonical(one, frozenset(), ordered=False) == canonical(other, frozenset(), ordered=False)
     assert canonical(one, frozenset(), ordered=True) != canonical(other, frozenset(), ordered=True)
+
+
+def test_an_option_that_is_set_back_to_its_default_is_one_that_never_changed() -> None:
+    def described(**options: str) -> object:
+        return Description("shop", "a", "collection", _raw({"validator": {"a": 1}, **options}), []).schema()
+
+    assert described(validationLevel="strict", validationAction="error") == described()
+    assert described(validationLevel="moderate") != described() != described(validationAction="warn")
 
 
 def test_keys_are_as_mongosh_takes_them() -> None:

@@ -10,6 +10,7 @@ from typing import ClassVar, cast
 
 import pytest
 
+from rollproof.contract.reading import whole
 from rollproof.errors import ActionFailed
 from rollproof.stores.contract import ExportedRecord
 from rollproof.stores.keeper import StoreKeeper
@@ -123,12 +124,29 @@ class Postgresql(Subject):
         change = "SELECT lo_unlink(1000);\nSELECT lo_put(1001, 9000, 'x')"
         return Exported(LARGE_OBJECTS, partial(self.run, change))
 
+    def _numbered(self) -> Exported:
+        self.run(
+            "CREATE SEQUENCE apart INCREMENT 5;\n"
+            "CREATE TABLE whole (id serial, always int GENERATED ALWAYS AS IDENTITY,"
+            " other bigint DEFAULT nextval('apart'), note text) PARTITION BY LIST (note);\n"
+            "CREATE TABLE t PARTITION OF whole DEFAULT;\n"
+            "INSERT INTO whole (note) SELECT 'x' FROM generate_series(1, 5)"
+        )
+
+        def inserted() -> object:
+            with self.server.connect() as session, session.transaction(force_rollback=True):
+                return rows(session, "INSERT INTO public.whole (note) VALUES ('y') RETURNING *")
+
+        change = partial(self.run, "TRUNCATE whole RESTART IDENTITY;\nALTER SEQUENCE apart RESTART")
+        return Exported(TABLE, change, exact=inserted)
+
     exported: ClassVar[Mapping[str, Callable[[Postgresql], Exported]]] = {
         "every type": _types,
         "awkward values and names": _awkward,
         "rows without a key": _keyless,
         "rows that others refer to": _referred_to,
         "large objects": _large_objects,
+        "numbers of sequences": _numbered,
     }
 
     def asked(self, query: str, database: str = DATABASE) -> list[tuple[object, ...]]:
@@ -144,6 +162,11 @@ class Postgresql(Subject):
             "UPDATE t SET id = 106 WHERE id = 6"
         )
         return Chosen(TABLE, ("3", "4", "5", "6", "77"), partial(self.run, spoil), ("3", "77"), size=20)
+
+    def read(self) -> object:
+        """Return the definitions, and each table's digest."""
+        with self.place.content() as content:
+            return content.schemas(), {name: whole(content, name) for name in content.collections()}
 
     # The keeper.
 

@@ -44,8 +44,9 @@ def exported(
 
 def put_back(
     place: Place, collection: str, records: Sequence[ExportedRecord], folder: Path, *, overwrite: bool = True
-) -> None:
-    """Write the records again as the keeper does, by their lines of JSON."""
+) -> set[str]:
+    """Write the records again as the keeper does, by their lines of JSON; return what is left out."""
     with place.keeper().putting(collection, folder, overwrite=overwrite) as put:
         for record in records:
             put.write(ExportedRecord(**json.loads(json.dumps(asdict(record)))))
+    return put.left_out

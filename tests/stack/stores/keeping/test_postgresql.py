@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,14 @@ from rollproof.errors import ActionFailed, Unverifiable
 from rollproof.stores.postgresql.client import MAINTENANCE
 from rollproof.stores.postgresql.clients import Clients
 from rollproof.stores.writable import Operated
+from tests.conftest import ROOT
+from tests.stack.postgresql_content import TABLE
 from tests.stack.stores.keeping.postgresql import Postgresql
+from tests.stack.stores.keeping.records import exported, put_back, wanted_of
 from tests.stack.stores.keeping.subject import Backup
 
 pytestmark = pytest.mark.of("postgresql")
+APPLICATIONS = ROOT / "tests/stack/applications"
 
 
 @contextmanager
@@ -61,8 +66,8 @@ def test_a_slot_stands_in_no_way(subject: Postgresql, kept: Backup) -> None:
 
 
 @pytest.mark.usefixtures("kept")
-def test_an_index_that_was_never_finished_stops_no_backup(subject: Postgresql, tmp_path: Path) -> None:
-    subject.run("INSERT INTO child (parent) VALUES (500)")
+def test_an_index_or_key_that_no_dump_has_stops_no_backup(subject: Postgresql, tmp_path: Path) -> None:
+    subject.run("ALTER TABLE child DISABLE TRIGGER ALL;\nINSERT INTO child (parent) VALUES (500)")
     with pytest.raises(Exception, match="could not create unique index"):
         subject.run("CREATE UNIQUE INDEX CONCURRENTLY half ON child (parent)")
     keeper = subject.place.keeper()
@@ -97,3 +102,44 @@ def test_clients_of_the_database_are_told(subject: Postgresql) -> None:
         with server.connect(MAINTENANCE) as session:
             session.execute("SET application_name = 'of another database'")
             assert clients.others() == []
+
+
+@pytest.mark.parametrize("application", ["django", "job_queue", "partitions"])
+def test_a_schema_of_a_usual_application_comes_back(
+    subject: Postgresql, application: str, tmp_path: Path
+) -> None:
+    """The server words some definitions or names otherwise once it has read its own words."""
+    subject.clear()
+    subject.run((APPLICATIONS / f"{application}.sql").read_text(encoding="utf-8"))
+    keeper, before = subject.place.keeper(), subject.read()
+    keeper.back_up(tmp_path)
+    keeper.restore(tmp_path)
+    assert subject.read() == before
+
+
+def test_a_row_goes_back_without_a_column_that_is_gone(subject: Postgresql, tmp_path: Path) -> None:
+    subject.clear()
+    subject.run("CREATE TABLE t (id int PRIMARY KEY, late text);\nINSERT INTO t VALUES (1, 'x')")
+    with subject.place.export() as export:
+        [record] = exported(export, TABLE, wanted_of(export, TABLE), tmp_path)
+        subject.run("DELETE FROM t;\nALTER TABLE t DROP late")
+        assert put_back(subject.place, TABLE, [record], tmp_path) == {"late"}
+    assert subject.asked("SELECT * FROM t") == [(1,)]
+
+
+def test_the_database_that_every_server_has_comes_back(subject: Postgresql, tmp_path: Path) -> None:
+    profile = subject.server.profile.model_copy(update={"databases": (MAINTENANCE,)})
+    place = replace(subject.place, profile=profile)
+    subject.server.do("CREATE TABLE t AS SELECT 1 AS id", MAINTENANCE)
+    try:
+        keeper = place.keeper()
+        keeper.back_up(tmp_path)
+        subject.server.do("INSERT INTO t VALUES (2);\nCREATE TABLE late ()", MAINTENANCE)
+        with closing(Clients(Operated("postgresql", profile, place.endpoint))) as clients:
+            assert clients.others() == []
+            keeper.restore(tmp_path)
+        assert subject.asked("SELECT * FROM t", MAINTENANCE) == [(1,)]
+        with place.view() as view:
+            assert view.standing() == ["public.t"]
+    finally:
+        subject.server.do("DROP TABLE t", MAINTENANCE)

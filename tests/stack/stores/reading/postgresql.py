@@ -12,7 +12,7 @@ from rollproof.profile.sections import Account, Address
 from rollproof.stores.keeper import StoreKeeper
 from rollproof.stores.keepers import open_keeper
 from rollproof.stores.postgresql.client import literal
-from tests.stack.postgresql_content import CONTENT, DEFINITIONS, FILLED, ROWS, STORED, TABLE, TYPES
+from tests.stack.postgresql_content import CONTENT, DEFINITIONS, FILLED, ROWS, STORED, TABLE, TYPES, UNDUMPED
 from tests.stack.postgresql_server import DATABASE, PostgresqlServer, postgresql_server
 from tests.stack.scratch_stores import SECRET, WIDTH, scattered
 from tests.stack.stores.reading.subject import Act, Change, Given, Sizes, Subject, ways
@@ -158,7 +158,7 @@ class Postgresql(Subject):
         ),
     }
     schema_changes: ClassVar[Mapping[str, Act]] = {
-        name: _do(statement) for name, statement in DEFINITIONS.items()
+        name: _do(statement) for name, statement in {**UNDUMPED, **DEFINITIONS}.items()
     }
     golden_changes: ClassVar[Mapping[str, Act]] = {
         "vectors of other rows": _do("UPDATE t SET near = '[3,2,1]' WHERE id = 2"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -73,6 +74,22 @@ def test_a_table_of_which_the_reader_may_see_a_part_is_no_answer(subject: Postgr
         subject.run("ALTER ROLE reader BYPASSRLS")
 
 
+def test_variables_of_the_clients_library_lead_to_no_other_server(
+    subject: Postgresql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variables = {"PGHOSTADDR": "127.0.0.9", "PGSERVICE": "another", "PGOPTIONS": "-c enable_seqscan=off"}
+    for name, value in {**variables, "PGPASSWORD": "a profile may name it"}.items():
+        monkeypatch.setenv(name, value)
+    with subject.reader() as content:
+        assert content.counts() == subject.counts
+    assert os.environ["PGPASSWORD"]
+
+
+def test_a_server_that_is_too_old_is_refused(subject: Postgresql, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rollproof.stores.postgresql.client.OLDEST", 99)
+    expect_unverifiable(subject.reader(), "expected PostgreSQL 99 or newer", "observed PostgreSQL 1")
+
+
 @contextmanager
 def _locked(subject: Postgresql) -> Iterator[None]:
     with subject.running.connect() as session, session.transaction():
@@ -93,28 +110,33 @@ def test_a_locked_table_is_no_answer_until_it_is_free(subject: Postgresql) -> No
 
 def test_a_sequence_that_goes_back_is_told(subject: Postgresql, content: Reader) -> None:
     subject.run("CREATE SEQUENCE up;\nCREATE SEQUENCE round MAXVALUE 9 CYCLE;\nCREATE SEQUENCE gone")
+    subject.run("CREATE SEQUENCE turned")
     try:
         subject.run("SELECT setval('up', 7)")
         before = content.positions()
         # Tables of the tests before this one may have sequences, too.
-        own = {name: before[name] for name in before.keys() & {"public.up", "public.round", "public.gone"}}
-        assert own == {"public.up": 8, "public.gone": 1}
+        names = {f"public.{name}" for name in ("up", "round", "gone", "turned")}
+        own = {name: before[name] for name in before.keys() & names}
+        assert own == {"public.up": 8, "public.gone": 1, "public.turned": 1}
         assert content.strayed(before) == []
         subject.run("SELECT nextval('up')")
         assert content.strayed(before) == []
         subject.run("SELECT setval('up', 40, false)")
         assert content.positions()["public.up"] == 40
-        subject.run("SELECT setval('up', 6);\nDROP SEQUENCE gone")
+        subject.run("SELECT setval('up', 6);\nDROP SEQUENCE gone;\nALTER SEQUENCE turned CYCLE")
         assert content.strayed(before) == [
             "sequence public.gone is gone",
             "sequence public.up goes on at 7, behind 8",
         ]
     finally:
-        subject.run("DROP SEQUENCE IF EXISTS up, round, gone")
+        subject.run("DROP SEQUENCE IF EXISTS up, round, gone, turned")
 
 
-def test_names_are_read_of_any_column(subject: Postgresql) -> None:
-    subject.run('CREATE TABLE shape ("100% of" int PRIMARY KEY, "%s" text)')
+@pytest.mark.parametrize(
+    "parts", ["", ' PARTITION BY RANGE ("100% of");\nCREATE TABLE p PARTITION OF shape DEFAULT']
+)
+def test_names_are_read_of_any_column(subject: Postgresql, parts: str) -> None:
+    subject.run(f'CREATE TABLE shape ("100% of" int PRIMARY KEY, "%s" text){parts}')
     subject.run("INSERT INTO shape VALUES (1, 'A'), (2, 'a'), (3, NULL), (4, '''')")
     with subject.reader() as view:
         fields = ["%s", "100% of"]
@@ -201,6 +223,8 @@ def test_what_is_beside_is_seen(subject: Postgresql, content: Reader) -> None:
     with subject.running.connect() as session:
         session.execute("BEGIN; DELETE FROM public.many WHERE id = -1; PREPARE TRANSACTION 'half'")
     subject.run("ALTER ROLE reader CONNECTION LIMIT 99")
+    for whose in ("ROLE reader", "DATABASE scratch"):
+        subject.run(f"ALTER {whose} SET app.jwt_secret = '{SECRET}'")
     subject.run(
         f"CREATE SUBSCRIPTION taken CONNECTION 'password={SECRET}' PUBLICATION news"
         " WITH (connect = false, slot_name = NONE)"
@@ -216,8 +240,9 @@ def test_what_is_beside_is_seen(subject: Postgresql, content: Reader) -> None:
             "subscription taken",
         }
         assert after.outside == ("database another",)
-        assert SECRET not in repr(after)
+        assert SECRET not in repr([after, content.schemas()])
     finally:
+        subject.run("ALTER ROLE reader RESET ALL;\nALTER DATABASE scratch RESET ALL")
         subject.run("DROP SUBSCRIPTION taken")
         subject.run("ROLLBACK PREPARED 'half'")
         subject.run("SELECT pg_drop_replication_slot('slot')")
