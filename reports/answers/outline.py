@@ -112,7 +112,7 @@ def cautions(target: Target, plan: Plan, head: str) -> Iterator[str]:
 def _of_completion(plan: Plan) -> Iterator[str]:
     if plan.completing:
         services = ", ".join(plan.completing)
-        yield f"re-creates {services}, which end when they have done their work, if of another image"
+        yield f"re-creates {services}, which end when they have done their work, if not as recorded"
 
 
 def _of_start(plan: Plan, services: Sequence[str]) -> Iterator[str]:

@@ -54,7 +54,7 @@ from rollproof.planning.unfinished import interrupted, read_unfinished
 from rollproof.profile.profile import Target, load_target
 from rollproof.record_names import RESPONSE
 from rollproof.sealing.seal import seal_state, sealed
-from rollproof.system.clock import Moment
+from rollproof.system.clock import Moment, age
 from rollproof.system.file_lock import file_lock
 from rollproof.system.record_files import as_json
 from rollproof.team.contact_message import assessment_text
@@ -143,13 +143,24 @@ def run_response(profile: Path, incident_id: str | None, allowed: Allowed, *, au
 
 
 def _interrupted_response(target: Target, say: Callable[[str], None]) -> Incident | None:
-    """Return the newest incident whose response has not ended, or None."""
+    """Return the newest incident whose response has not ended, or None.
+
+    One in which no rollback is unfinished is resumed within `hold_seconds`: later it is another outage.
+    """
     found = target.folders.incidents.glob(f"*/{RESPONSE}")
     for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True):
         try:
             incident = load_incident(path.parent)
-            if incident.target == target.name and _end_of(incident) is None:
+            if incident.target != target.name or _end_of(incident) is not None:
+                continue
+            records = verify_journal(path)
+            since = Moment.from_record(records[-1]["at"]).seconds_ago() if records else 0.0
+            if since <= target.hold_seconds or read_unfinished(incident) is not None:
                 return incident
+            say(
+                f"not resumed: the response of incident {incident.id} was left {age(since)} ago;"
+                f" to go on with it: --incident={incident.id}"
+            )
         except Problem as problem:
             # An unreadable response cannot be resumed; the present incident is assessed all the same.
             say(f"not resumed: {problem.summary}")

@@ -20,6 +20,7 @@ from rollback_actions.rollback.connections import watch_of
 from rollback_actions.rollback.losses import Losses
 from rollback_actions.rollback.maintenance import MaintenanceMode, serve_again
 from rollback_actions.session.session import Recorder
+from rollproof.baseline.configuration import configuration_key_of, setting_differences
 from rollproof.engines.engine import ContainerEngine, images_of
 from rollproof.errors import ActionFailed, Problem, Unverifiable
 from rollproof.git.repository import head
@@ -419,15 +420,28 @@ ACTIONS: Mapping[Step, Callable[[_Run, PlannedStep], None]] = {
 def _complete(run: _Run) -> None:
     """Re-create the services that end by themselves; wait until they did.
 
-    One that has its image is left alone, unless it was named: it did its work on that.
+    One that is as recorded is left alone, unless it was named: it did its work so.
     """
-    there = run.engine.containers()
     images = {
         service: image
         for service, image in run.plan.completing.items()
-        if run.plan.kind is Kind.SERVICE or {one.image_id for one in there.get(service, ())} != {image}
+        if run.plan.kind is Kind.SERVICE or not _is_as_recorded(run, service)
     }
     _recreate(run, images, completes=True)
+
+
+def _is_as_recorded(run: _Run, service: str) -> bool:
+    """Return whether image and configuration of a service's containers are those of the baseline."""
+    facts, there = run.plan.baseline.facts, run.engine.containers().get(service, ())
+    recorded = next(one for one in facts.containers if one.service == service)
+    try:
+        key = configuration_key_of(run.target, facts.surroundings.key)
+    except Unverifiable:
+        return False  # nobody knows
+    return bool(there) and not any(
+        one.image_id != recorded.image_id or any(setting_differences(recorded, one, recorded.inside, key))
+        for one in there
+    )
 
 
 def _start(run: _Run, services: Sequence[str]) -> None:

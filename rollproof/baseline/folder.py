@@ -38,7 +38,7 @@ from rollproof.system.record_files import Must, WrongRecord, as_json, parse_reco
 
 T = TypeVar("T")
 
-VERSION = 3
+VERSION = 4
 MANIFEST = "manifest.json"
 CURRENT = "current"
 """The link in the folder of baselines that names the newest."""

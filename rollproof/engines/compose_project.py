@@ -103,8 +103,10 @@ class ComposeProject:
         """Return the name of a service's image, as its compose files or compose itself chose it."""
         return str(described.get(service, {}).get("image") or f"{self.profile.project}-{service}")
 
-    def next_start(self, there: Mapping[str, Sequence[Container]], *, deadline: float) -> Sequence[str]:
-        """Return how `docker compose up` would change images and environments, without the latter's values.
+    def next_start(
+        self, there: Mapping[str, Sequence[Container]], *, deadline: float
+    ) -> Mapping[str, Sequence[str]]:
+        """Return how `docker compose up` would change services: images, and environments without values.
 
         Compose's own hash tells more, but `config --hash` of most versions leaves environment files out
         (docker/compose#14001).
@@ -114,7 +116,7 @@ class ComposeProject:
         from rollproof.engines.questions import asking  # noqa: PLC0415
 
         described = self.services(None, Deadline(deadline))
-        found: list[str] = []
+        found: dict[str, list[str]] = {}
         with asking("images of the compose files", self.profile.project, deadline) as api:
             for service in sorted(described.keys() & there.keys()):
                 name = self.image_name(service, described)
@@ -125,12 +127,14 @@ class ComposeProject:
                 environment: Any = described[service].get("environment") or {}
                 for container in there[service]:
                     if image["Id"] != container.image_id:
-                        found.append(
-                            f"{service}: {name} is {image['Id'][:19]}, not {container.image_id[:19]}"
-                        )
+                        text = f"{service}: {name} is {image['Id'][:19]}, not {container.image_id[:19]}"
                     elif changed := _changed(environment, image["Config"].get("Env") or (), container):
-                        found.append(f"{service}: environment {', '.join(changed)}")
-        return list(dict.fromkeys(found))  # replicas differ alike
+                        text = f"{service}: environment {', '.join(changed)}"
+                    else:
+                        continue
+                    if text not in found.setdefault(service, []):  # replicas differ alike
+                        found[service].append(text)
+        return found
 
     def compose(self, replaced: Sequence[Path] | None = None) -> list[str]:
         """Return how each `docker compose` of this project begins; refuse a profile without compose files."""

@@ -62,7 +62,8 @@ class Plan:
     for them in the meantime, or "". `images` are the services to re-create, each with its image id. `stores`
     are the stores that go back to `backup`. `recreated` are the services to re-create on the images that they
     have: a store that goes back is in their volumes. `completing` are services that end when they have done
-    their work, each with its image id. Of another image, they are re-created before those to be started.
+    their work, each with its image id. Of another image or configuration, they are re-created before those
+    to be started.
     `removed` are the services that the commit lacks and the release before the rollback brought.
     `keeps_out` says that users stay out until the rollback is verified.
     """

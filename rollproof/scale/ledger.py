@@ -16,7 +16,7 @@ from typing import Any
 from rollproof.application.maintenance import kept_out
 from rollproof.errors import Unverifiable
 from rollproof.incident.incident import Incident
-from rollproof.incident.ledger import runs
+from rollproof.incident.ledger import Run, runs
 from rollproof.profile.application_profile import Application
 from rollproof.record_names import JOURNAL
 from rollproof.runbook import PHASES
@@ -47,21 +47,29 @@ def state_of(incident: Incident, application: Application) -> str | None:
     """Return a name for the state of the target as long as nothing writes to it; None if something may.
 
     It may unless a rollback has ended and users are seen to be kept out since: only a rollback puts that on.
-    The name changes with each line of a journal (a restore, records put back, users let in), and with each
-    begin of phase 3, in which the canary writes.
+    The name changes with each line of a journal (a restore, records put back, users let in), with each begin
+    of phase 3, in which the canary writes, and with each end of phase 4: only a run that was cut off goes on.
     """
     rollback = incident.rollback()
     if rollback is None or not kept_out(application):
         return None
     journals = sorted(incident.folder.parent.glob(f"*/{JOURNAL}"))
-    begun = [one for run in runs(incident.folder) if (one := run.begun(PHASES[2])) is not None]
+    every = runs(incident.folder)
+    begun = [one for run in every if (one := run.begun(PHASES[2])) is not None]
     facts = (
         incident.id,
         rollback.finished.wall,
         sum(path.stat().st_size for path in journals),
         max((one.wall for one in begun), default=""),
+        sum(_ended(run) for run in every),
     )
     return " ".join(map(str, facts))
+
+
+def _ended(run: Run) -> bool:
+    """Return whether `run` reported each check of phase 4 that it planned."""
+    planned = run.plan().get(PHASES[3])
+    return planned is not None and run.results().keys() >= {*planned.checks}
 
 
 class PartLedger:

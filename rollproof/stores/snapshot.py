@@ -206,12 +206,12 @@ class Snapshot:
             number = self._names[names] = len(self._names) + 1
             self._known[number] = names
             self._db.execute("INSERT INTO names VALUES (?, ?)", (number, json.dumps(names)))
-        fields = struct.pack(f">{len(names)}H", *record.fields.values())
+        fields = struct.pack(f">{len(names)}I", *record.fields.values())
         return part, _blob(record.key), record.hash, record.expires, self._names[names], fields
 
     def _record(self, key: bytes, value: int, expires: float | None, names: int, fields: bytes) -> RecordHash:
         known = self._known[names]
-        values = struct.unpack(f">{len(known)}H", fields)
+        values = struct.unpack(f">{len(known)}I", fields)
         return RecordHash(_text(key), value, dict(zip(known, values, strict=True)), expires)
 
     def _rows(self, query: str, values: Sequence[object] = ()) -> Iterator[Any]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import create_autospec
+
+from pydantic import SecretStr
 
 from reports.terminal.progress import Progress
 from rollback_actions.backup.taking import take_backup
@@ -22,6 +24,7 @@ from rollback_actions.session.journal import Journal
 from rollback_actions.session.session import Recorder
 from rollproof.backups.index import write_index
 from rollproof.baseline.facts import Facts, Surroundings
+from rollproof.collection import Json
 from rollproof.engines.compose import ComposeEngine
 from rollproof.errors import ActionFailed
 from rollproof.incident.incident import Incident, RollbackRecord, new_incident
@@ -102,13 +105,15 @@ def save_image(image: str, file: Path, *, deadline: float) -> None:
 
 @dataclass(frozen=True)
 class Deployed:
-    """A container, as far as backups and rollbacks ask: its commit's label, and its image."""
+    """A container, as far as backups and rollbacks ask: its commit's label, its image, its configuration."""
 
     revision: str | None
     image_id: str = image(SERVICES[0])
     id: str = "of release 2"
     mounts: tuple[()] = ()
     running: bool = True
+    settings: Mapping[str, Json] = field(default_factory=dict)
+    private: Mapping[str, SecretStr] = field(default_factory=dict)
 
 
 @dataclass

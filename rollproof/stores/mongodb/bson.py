@@ -79,7 +79,7 @@ def bound_key(text: str) -> Any:  # noqa: ANN401 - whatever BSON holds
 def fields(document: RawBSONDocument) -> dict[str, int]:
     """Return each field's hash, and a hash of the fields' names and order.
 
-    They only locate the difference between documents known to differ, so a quick checksum is enough.
+    They only locate the difference between documents known to differ, so a checksum is enough.
     """
     found = {name: crc32(bson.encode({"": value})) & _MASK for name, value in document.items()}
     found[ORDER] = crc32("\0".join(document).encode()) & _MASK

@@ -36,6 +36,15 @@ def test_it_is_the_one_that_the_rollback_went_back_to(profile: Path, target: Tar
     assert Verification.in_worker(found.to_worker()).baseline == found.baseline
 
 
+def test_until_the_next_capture_it_is_so_in_a_new_incident_too(profile: Path, target: Target) -> None:
+    older = save_baseline(target.folders.baselines, target.name, facts("a" * 40))
+    save_baseline(target.folders.baselines, target.name, facts("b" * 40))
+    rolled_back(target, older.name).close()
+    assert begun(profile, None).baseline.resolve() == older
+    newest = save_baseline(target.folders.baselines, target.name, facts("c" * 40))
+    assert begun(profile, None).baseline.resolve() == newest
+
+
 def test_the_current_one_is_taken_without_a_word(profile: Path, target: Target) -> None:
     newest = save_baseline(target.folders.baselines, target.name, facts("b" * 40))
     for incident in (None, rolled_back(target, ""), rolled_back(target, newest.name)):

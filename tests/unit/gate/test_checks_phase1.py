@@ -128,3 +128,23 @@ def test_each_replica_is_a_case_of_its_own(target: Target, tmp_path: Path) -> No
     live["worker"] = (container("worker-1"),)
     with pytest.raises(Mismatch, match=r"containers of service worker: expected 2, .* observed 1: worker-1"):
         of(Replica("worker", 1))
+
+
+def test_the_hint_of_another_next_start_touches_what_differs_alone(target: Target) -> None:
+    engine = target.engine.model_copy(update={"files": (Path("/srv/compose.yaml"),)})
+    described = target.model_copy(update={"engine": engine})
+    found = {"weights": ["weights: environment MODE"]}
+    with pytest.raises(Mismatch, match=r"(?s)observed weights: environment MODE .* --no-deps weights$"):
+        phase1.test_next_start_is_as_it_runs(found, described, EXPECT, list[str]().append)
+
+
+@pytest.mark.parametrize(("commit", "back"), [("a" * 40, False), ("b" * 40, True)])
+def test_another_configuration_is_rolled_back_only_where_the_files_are_another_release_s(
+    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, commit: str, *, back: bool
+) -> None:
+    """After the rollback a hint that names the rollback leads nowhere."""
+    monkeypatch.setattr("fixtures.target.head", lambda _: commit)
+    baseline = Baseline(tmp_path, "sandbox", "now", replace(FACTS, commit="a" * 40))
+    was, now = recorded_container(container(configuration="1")), container(configuration="2")
+    way_back = inspect.unwrap(containers.way_back)(now, was, ("MODE",), "up once", baseline, target)
+    assert way_back == (containers.BACK if back else "up once")

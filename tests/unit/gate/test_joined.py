@@ -72,6 +72,16 @@ def test_of_several_the_one_with_a_rollback_is_joined_else_the_newest(tmp_path: 
     assert join(tmp_path, TARGET, None, Windows())[0].id == backup.id
 
 
+def test_one_that_began_before_a_verified_rollback_is_not_joined(tmp_path: Path) -> None:
+    before, rolled_back = made(tmp_path, 400), made(tmp_path, 300, rolled_back=200)
+    rolled_back.close()
+    new, said = join(tmp_path, TARGET, None, Windows())
+    assert (new.id not in {before.id, rolled_back.id}, said) == (True, "")
+    since = made(tmp_path, 100)
+    new.close()
+    assert join(tmp_path, TARGET, None, Windows())[0].id == since.id
+
+
 def test_the_profile_s_windows_say_what_is_past(tmp_path: Path) -> None:
     there = made(tmp_path, HOUR, rolled_back=900)
     wide = Windows(phase4=Window(start=300, end=1200))

@@ -246,6 +246,17 @@ def test_nobody_at_the_keyboard_is_not_a_yes(run: Ran, respond: Respond, acts: A
     assert _events(incident)[2:4] == ["assessed", "decided"]
 
 
+def test_a_response_left_at_its_question_is_no_part_of_a_later_outage(
+    clock: Clock, respond: Respond, acts: Acts
+) -> None:
+    left = _incident(respond("", code=ExitCode.INTERRUPTED))
+    clock.turn(1801)
+    said = respond("y\n")
+    assert _incident(said) != left
+    assert f"not resumed: the response of incident {left.name} was left 30 min ago" in said
+    assert acts.did[-1] == "verify"
+
+
 @pytest.mark.parametrize("holder", [None, ended("rollback full"), elsewhere("rollback full")])
 def test_a_rollback_that_has_begun_is_resumed_however_long_ago(
     clock: Clock, respond: Respond, acts: Acts, place: StandInPlace, holder: Holder | None

@@ -14,11 +14,13 @@ from typing import Any
 from unittest.mock import ANY, call
 
 import pytest
+from pydantic import SecretStr
 
 from reports.answers.outline import outline
 from rollback_actions.backup import taking
 from rollback_actions.rollback.engine import RecordsUnknown
-from rollproof.baseline.facts import RecordedContainer
+from rollproof.baseline.configuration import new_configuration_key
+from rollproof.baseline.facts import RecordedContainer, Surroundings
 from rollproof.errors import ActionFailed
 from rollproof.git.repository import head
 from rollproof.incident.incident import Incident
@@ -387,18 +389,21 @@ def _ended(name: str, image_id: str) -> RecordedContainer:
 
 
 @pytest.mark.parametrize("kind", ["full", "emergency"])
-@pytest.mark.parametrize("now", ["another image", "gone", "as it was"])
-def test_what_ends_by_itself_is_re_created_first_where_it_has_another_image(
+@pytest.mark.parametrize("now", ["another image", "another environment", "gone", "as it was"])
+def test_what_ends_by_itself_is_re_created_first_where_it_ran_otherwise(
     sandbox: Sandbox, incident: Incident, kind: str, now: str
 ) -> None:
-    """A deployment made it anew on the release's image: so it does its work again on the recorded one."""
-    recorded = facts(sandbox.commit)
+    """A deployment made it again as the release has it: so it does its work again as recorded."""
+    key = new_configuration_key(sandbox.target)
+    recorded = replace(facts(sandbox.commit), surroundings=Surroundings(key.id))
     ended = (_ended("weights", image("backend")), _ended("topics", f"sha256:{'f' * 64}"))
     whole = replace(recorded, containers=(*recorded.containers, *ended))
     sandbox.save(whole)
     if now != "gone":
-        there = image("backend") if now == "as it was" else image("worker")
-        sandbox.engine.containers.return_value["weights"] = (Deployed(None, there),)
+        there = Deployed(None, image("worker" if now == "another image" else "backend"))
+        if now == "another environment":
+            there = replace(there, private={"environment MODE": SecretStr("of release 2")})
+        sandbox.engine.containers.return_value["weights"] = (there,)
     plan = PLANS[kind](sandbox)
     assert dict(plan.completing) == {"weights": image("backend")}
     assert any("re-creates weights, which end" in changes for _, changes in outline(sandbox.target, plan))

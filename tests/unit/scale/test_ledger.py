@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from rollproof.incident.incident import Incident, RollbackRecord, new_incident
-from rollproof.incident.ledger import Run
+from rollproof.incident.ledger import Planned, Result, Run
 from rollproof.profile.profile import load_target
 from rollproof.record_names import JOURNAL
 from rollproof.scale.ledger import PartLedger, state_of
@@ -71,7 +72,16 @@ def test_a_state_has_a_name_while_users_are_kept_out_after_a_rollback_and_nothin
     again = Moment.now()
     incident.write_rollback(RollbackRecord("0" * 40, Verdict.PASSED, 1.0, again, again))
     names.append(state_of(incident, application))
-    assert len(set(names)) == 4
+    # A run that reported each check of phase 4 has its verdict; what a later one asks, it reads. One that was
+    # cut off before is taken over.
+    run = Run.begin(incident.folder, Moment.now(), gated=True)
+    run.write_plan({"phase4": Planned(("a", "b"))})
+    with closing(run.writer()) as results:
+        results.write(Result("a", "phase4", Verdict.PASSED, 1.0, "", Moment.now()))
+        assert state_of(incident, application) == names[-1]
+        results.write(Result("b", "phase4", Verdict.FAILED, 1.0, "", Moment.now()))
+    names.append(state_of(incident, application))
+    assert len(set(names)) == 5
     out[0] = False
     assert state_of(incident, application) is None
     out[0] = True
