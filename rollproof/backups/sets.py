@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -213,17 +213,29 @@ def read_backup(path: Path) -> BackupSet:
     return BackupSet(**content, folder=path.parent)
 
 
-def no_room(folder: Path, backup: BackupSet, stores: Iterable[str]) -> UsageProblem | None:
-    """Return the problem if `folder` has no room for a safety copy of `stores`, of which `backup` tells."""
-    needed = _ROOM_FACTOR * sum(backup.stores[name].size for name in stores)
-    free = shutil.disk_usage(existing(folder)).free
+def no_room(folders: Sequence[Path], backup: BackupSet, stores: Iterable[str]) -> Iterator[UsageProblem]:
+    """Yield a problem for each disk of `folders` without room for `stores`, of which `backup` tells.
+
+    Each folder takes all that they hold: one the safety copy, another the export.
+    """
+    size = sum(backup.stores[name].size for name in stores)
+    disks = dict[int, list[Path]]()
+    for folder in folders:
+        disks.setdefault(existing(folder).stat().st_dev, []).append(folder)
+    for together in disks.values():
+        if problem := _no_room(together, len(together) * _ROOM_FACTOR * size):
+            yield problem
+
+
+def _no_room(folders: Sequence[Path], needed: float) -> UsageProblem | None:
+    free = shutil.disk_usage(existing(folders[0])).free
     if free >= needed:
         return None
     return UsageProblem(
         what="room for what the stores hold now",
         expected=f"{needed / 1e6:,.0f} MB",
         observed=f"{free / 1e6:,.0f} MB",
-        source=str(folder),
+        source=" and ".join(map(str, folders)),
         hint="make room there, or name another folder in the profile: nothing is overwritten unkept",
     )
 

@@ -192,9 +192,7 @@ def _unverified(target: Target) -> Iterator[tuple[Incident, RollbackRecord]]:
 def _with_room(asked: Asked) -> Iterator[UsageProblem]:
     backup, folders = asked.plan.backup, asked.target.folders
     if backup is not None and not asked.resumed:
-        for folder in (folders.backups, folders.incidents):
-            if problem := no_room(folder, backup, asked.plan.stores):
-                yield problem
+        yield from no_room((folders.backups, folders.incidents), backup, asked.plan.stores)
 
 
 CONDITIONS: Mapping[str, Callable[[Asked], Iterator[UsageProblem]]] = {

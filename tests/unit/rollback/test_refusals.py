@@ -184,14 +184,16 @@ def test_an_incident_has_one_rollback(sandbox: Sandbox, *, finished: bool) -> No
     assert not list(refusals(Asked(sandbox.target, plan, Allowed(again=True))))
 
 
-def test_without_room_for_the_safety_copy_nothing_begins(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("free", [1, 2.5])
+def test_without_room_for_safety_copy_and_export_nothing_begins(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, free: float
 ) -> None:
+    """Both are on one disk here."""
     plan = plan_database(sandbox.target, "mysql")
     assert plan.backup is not None
     size = plan.backup.stores["mysql"].size
 
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=size))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free * size))
     with pytest.raises(UsageProblem, match="room for what the stores hold now"):
         refuse(sandbox.target, plan, Allowed(confirm="sandbox", over_budget=True, again=True))
     refuse(sandbox.target, plan_service(sandbox.target, "backend"), Allowed())
