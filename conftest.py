@@ -3,10 +3,10 @@
 pytest_plugins = [
     "fixtures.gating.evidence",
     "fixtures.gating.windows",
+    "fixtures.target",
     "fixtures.gating.phases",
     "fixtures.gating.recorder",
     "fixtures.gating.failing",
-    "fixtures.target",
     "fixtures.cases",
     "fixtures.stores",
     "fixtures.application",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rollproof.baseline.facts import Facts
+from rollproof.baseline.uncovered import uncovered
 from rollproof.profile.profile import Target
 
 
@@ -17,6 +18,8 @@ def known_limits(target: Target, recorded: Facts | None) -> Iterator[str]:
     if recorded is None:
         yield "blind spots of the stores: not known, there is no baseline that could be read"
         return
+    for check, reason in uncovered(target, recorded):
+        yield f"{check}: not covered: {reason}"
     for name, content in recorded.contents.items():
         for spot in content.blind_spots:
             yield f"blind spot of {name}: {spot}"

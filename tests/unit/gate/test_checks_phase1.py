@@ -135,7 +135,7 @@ def test_the_hint_of_another_next_start_touches_what_differs_alone(target: Targe
     described = target.model_copy(update={"engine": engine})
     found = {"weights": ["weights: environment MODE"]}
     with pytest.raises(Mismatch, match=r"(?s)observed weights: environment MODE .* --no-deps weights$"):
-        phase1.test_next_start_is_as_it_runs(found, described, EXPECT, list[str]().append)
+        phase1.test_next_start_is_as_it_runs(found, described, EXPECT)
 
 
 @pytest.mark.parametrize(("commit", "back"), [("a" * 40, False), ("b" * 40, True)])
