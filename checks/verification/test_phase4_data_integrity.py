@@ -24,6 +24,10 @@ from rollproof.stores.references import judge, shown_names
 from rollproof.system.side_by_side import answer_of
 
 RESTORE = "restore it, or set its policy if it may change"
+ADDED = (
+    "if users make such: name them in stores.{}.made_by_users; if the migration made it, a rollback keeps its"
+    " records and removes it"
+)
 CANARYS = "the canary made it, and the application did not remove it: remove it from the store by this name"
 # Of 30 neighbours 9: an index that is built again, as by a compaction, finds some others.
 LESS_RECALL = 0.3
@@ -65,7 +69,7 @@ def test_store_holds_no_unrecorded_collection(
            expected="none", instead=listed(extra),
            source=store,
            hint=CANARYS if all(map(target.application.is_canarys, extra))
-           else "the migration made them: remove them when their records are kept elsewhere")
+           else ADDED.format(store))
 
 
 def test_collection_content(
@@ -137,7 +141,7 @@ def test_store_holds_no_unrecorded_schema(
            expected="nothing", instead=listed(extra),
            source=store,
            hint=CANARYS if all(map(target.application.is_canarys, extra))
-           else "the migration made it: remove it")
+           else ADDED.format(store))
     _expect_sight(store, lost_sight, expect)
 
 

@@ -30,6 +30,8 @@ def stray_mounts(target: Target, engine: ContainerEngine) -> dict[str, str]:
     stateless = {
         (service, place) for service, _, place in (one.partition(":") for one in application.stateless)
     }
+    # A volume is one thing, whichever service it is declared by.
+    without_state = {mount.name for one, place in stateless for mount in mounts_at(there.get(one, ()), place)}
     own = {service for store in target.stores.values() for service in store.services}
     # A volume that two services mount is held by the name that it has in one of them.
     going_back = {mount.name for service, place in held for mount in mounts_at(there.get(service, ()), place)}
@@ -50,7 +52,8 @@ def stray_mounts(target: Target, engine: ContainerEngine) -> dict[str, str]:
                     # It could not be put back under a writer.
                     found[place] = f"{told} of a store, whose writer no rollback stops{of_whom}"
                 continue
-            if not mount.may_hold_state or mount.name in of_stores or any(map(mount.at, known)):
+            declared = mount.name in of_stores | without_state or any(map(mount.at, known))
+            if declared or not mount.may_hold_state:
                 continue
             if mount.kind == "bind" and Path(mount.source).is_relative_to(repository):
                 strange = unknown_to_git(repository, Path(mount.source))

@@ -192,6 +192,13 @@ def test_every_mount_that_can_be_written_to_is_of_a_store_or_stateless(tmp_path:
     require_held(_loaded(tmp_path, more), engine)
 
 
+def test_a_volume_is_declared_stateless_once_whichever_services_mount_it(tmp_path: Path) -> None:
+    weights = _volume("/weights", "weights")
+    engine = _engine(backend=(_volume("/app/versions"), weights), fetcher=(weights,))
+    more = STATE + '[application.stateless]\n"backend:/weights" = "fetched again at each start"\n'
+    assert not stray_mounts(_loaded(tmp_path, more), engine)
+
+
 def test_a_folder_of_the_repository_is_code_as_far_as_git_knows_it(tmp_path: Path) -> None:
     target = _loaded(tmp_path, "")
     repository = tmp_path / "application"
