@@ -10,7 +10,7 @@ from os.path import commonprefix
 from rollproof.collection import Json
 from rollproof.errors import listed
 from rollproof.profile.sections import Policy
-from rollproof.stores.contract import Beside, Neighbours
+from rollproof.stores.contract import LOAD_STATE, LOADED, Beside, Neighbours
 
 _LONGEST = 120
 _MOVES = frozenset({"auto_increment", "ordinal_position"})
@@ -36,7 +36,12 @@ def schema_differences(recorded: Json, observed: Json) -> Iterator[str]:
 
 
 def schema_changes(recorded: Json, observed: Json, path: str = "") -> Iterator[tuple[Change, str]]:
-    """Yield each difference: ``Change.ALTERED, "columns.name.type: expected X, observed Y"``."""
+    """Yield each difference: ``Change.ALTERED, "columns.name.type: expected X, observed Y"``.
+
+    A collection that is loaded is never worse than at the capture, when it may still have been loading.
+    """
+    if path == LOAD_STATE and observed == LOADED:
+        return
     if isinstance(recorded, dict) and isinstance(observed, dict):
         for key in sorted({*recorded, *observed}):
             where = f"{path}.{key}" if path else key

@@ -39,6 +39,8 @@ class Answer:
 
 LOADED = "loaded"
 """The load state of a collection that can be searched."""
+LOAD_STATE = "load state"
+"""The part of a schema that has it."""
 
 
 class Blind(Unverifiable):

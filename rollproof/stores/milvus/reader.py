@@ -14,7 +14,7 @@ from pymilvus import DataType
 from rollproof.collection import Json
 from rollproof.errors import Unverifiable
 from rollproof.profile.data_formats import Marks
-from rollproof.stores.contract import Beside, ExportedRecord, Pace, Selection
+from rollproof.stores.contract import LOAD_STATE, Beside, ExportedRecord, Pace, Selection
 from rollproof.stores.milvus.client import WORKERS, Milvus, import_for_searches, literal
 from rollproof.stores.milvus.descriptor import MilvusProfile
 from rollproof.stores.milvus.table import Entities
@@ -179,7 +179,7 @@ class MilvusReader(Scanned):
             ],
             "partitions": partitions,
             "indexes": indexes,
-            "load state": self._milvus.load_state(collection),
+            LOAD_STATE: self._milvus.load_state(collection),
         }
         aliases = dict.fromkeys((f"alias {alias}" for alias in described.get("aliases") or ()), collection)
         return {collection: _json(schema), **aliases}

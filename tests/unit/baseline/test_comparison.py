@@ -226,6 +226,13 @@ def test_a_plan_takes_all_that_fits_and_chooses_the_rest_at_random() -> None:
         ({"a": [1]}, {"a": [1, 2]}, ["a: expected [1], observed [1, 2]"]),
         ({"a": 1}, {"b": 1}, ["a: expected 1, observed none", "b: expected none, observed 1"]),
         ("files", "other", ["schema: expected 'files', observed 'other'"]),
+        # It was being loaded at the capture.
+        ({"load state": "not loaded"}, {"load state": "loaded"}, []),
+        (
+            {"load state": "loaded"},
+            {"load state": "not loaded"},
+            ["load state: expected 'loaded', observed 'not loaded'"],
+        ),
     ],
 )
 def test_schemas_differ_at_paths(recorded: Json, observed: Json, expected: list[str]) -> None:
