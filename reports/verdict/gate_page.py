@@ -39,6 +39,7 @@ def gate_page(
         "gate.md.jinja",
         redact,
         promote=verdict.verdict is Verdict.PASSED,
+        yet=bool(verdict.partial) and len(passed) == len(checks),
         verdict=verdict,
         migration=(facts and facts.migration) or "not named",
         count=f"{len(passed) - waived} of {len(checks)} items hold"

@@ -77,10 +77,11 @@ def lines(
 
 
 def conclusion(verdict: RunVerdict, *, green: bool) -> str:
-    """Return the meaning of the run's verdict, and of the record's verdict if the two differ."""
+    """Return the meaning of the run's verdict, and what keeps the whole record from it if the two differ."""
     if verdict.said(green=green) is verdict.verdict:
         return meaning(verdict)
-    whole = f"the record so far is {verdict.verdict}: {meaning(verdict)}"
+    to_come = all(phase.verdict is Verdict.PASSED for phase in verdict.phases.values()) and verdict.partial
+    whole = "; ".join(to_come) if to_come else f"the record so far is {verdict.verdict}: {meaning(verdict)}"
     return f"every check of this run ran and passed; {whole}"
 
 

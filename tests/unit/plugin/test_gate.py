@@ -141,8 +141,10 @@ def test_a_part_of_the_gate_promotes_nothing(gate: Here) -> None:
     outcome = gate.run("-m", "step1", f"--migration={commit_of(gate)}")
     assert outcome.code == ExitCode.VERIFIED
     assert verdict_of(outcome) == "broken"
-    assert "# ❌ Do not promote" in page_of(outcome)
+    assert "# ⚠️ Do not promote yet\n" in page_of(outcome)
+    assert "1 of 1 items hold, of those that ran" in page_of(outcome)
     assert "step2 has not run" in page_of(outcome)
+    assert "PASSED: every check of this run ran and passed; step2 has not run; " in outcome.text
 
 
 def test_what_held_in_an_earlier_run_does_not_count(gate: Here) -> None:
