@@ -101,13 +101,15 @@ class RunVerdict:
 
     `partial` lists why the verdict does not cover everything: a phase that did not run, a partial selection,
     a run without gates. It is empty when it does. `notes` is what checks said whatever their result, such as
-    that they only sampled. `rto_seconds` runs from the start of the rollback to the end of the last check,
-    None without a rollback. Times are ISO 8601 in UTC. `late` is why it failed although all of it was
-    verified and holds: the downtime exceeded its objective. It is None if it did not, or if something else is
-    wrong. `late_phases` says which phases were later than their windows, None if none was; `found` is then
-    the verdict on what was found, late or not. `records` is what became of the restored stores' records.
-    `blind` names the stores where a writer may have been unseen during the restore, each with the reason;
-    None if nowhere. `signature` is the fingerprint of the SSH key that signs the record, or "unsigned".
+    that they only sampled. `verified_seconds` runs from the start of the rollback to the end of the last
+    check, None without a rollback; `downtime_seconds` from the first sign of the outage to the verified end,
+    as in the post-mortem, None until all is verified. Times are ISO 8601 in UTC. `late` is why it failed
+    although all of it was verified and holds: the downtime exceeded its objective. It is None if it did not,
+    or if something else is wrong. `late_phases` says which phases were later than their windows, None if none
+    was; `found` is then the verdict on what was found, late or not. `records` is what became of the restored
+    stores' records. `blind` names the stores where a writer may have been unseen during the restore, each
+    with the reason; None if nowhere. `signature` is the fingerprint of the SSH key that signs the record, or
+    "unsigned".
     """
 
     incident: str
@@ -115,9 +117,10 @@ class RunVerdict:
     verdict: Verdict
     phases: Mapping[str, PhaseVerdict]
     rollback: RollbackVerdict | None
-    rto_seconds: float | None
+    verified_seconds: float | None
     started: str
     finished: str
+    downtime_seconds: float | None = field(default=None, metadata=_UNSAID)
     records: Mapping[str, int] | None = field(default=None, metadata=_UNSAID)
     partial: tuple[str, ...] = field(default=(), metadata=_UNSAID)
     notes: tuple[str, ...] = field(default=(), metadata=_UNSAID)

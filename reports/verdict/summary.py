@@ -104,8 +104,8 @@ def signature_of(verdict: RunVerdict) -> str:
 
 def _rollback(verdict: RunVerdict, rollback: RollbackVerdict) -> str:
     text = f"rollback {rollback.verdict} in {rollback.seconds:.1f} s"
-    if verdict.rto_seconds is not None:
-        text = f"{text}, verified after {verdict.rto_seconds:.1f} s in all"
+    if verdict.verified_seconds is not None:
+        text = f"{text}, verified after {verdict.verified_seconds:.1f} s in all"
     if verdict.records is not None:
         text += f"; records: {', '.join(f'{count:,} {name}' for name, count in verdict.records.items())}"
     return text + blind_at(verdict.blind or ())

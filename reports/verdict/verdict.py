@@ -52,7 +52,7 @@ def recounted(record: IncidentRecord) -> RunVerdict:
             verdict=Verdict.BROKEN,
             phases={},
             rollback=None,
-            rto_seconds=None,
+            verified_seconds=None,
             started=incident.started.wall,
             finished=incident.started.wall,
             partial=(f"the record cannot be read: {_why(error)}",),

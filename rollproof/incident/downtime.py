@@ -90,6 +90,14 @@ def record_downtime(target: Target, incident: Incident, verified_seconds: float)
     return found
 
 
+def downtime_seconds(incident: Incident) -> float | None:
+    """Return the recorded downtime of `incident`, None if there is none that can be read."""
+    with suppress(UsageProblem):
+        found = read_downtime(incident)
+        return None if found is None else round(found.seconds, 3)
+    return None
+
+
 def judged_downtime(incident: Incident) -> tuple[bool | None, str | None]:
     """Return whether the downtime of `incident` was late, and its description; (False, None) without one.
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from rollproof.errors import Meaning
-from rollproof.incident.downtime import judged_downtime
+from rollproof.incident.downtime import downtime_seconds, judged_downtime
 from rollproof.incident.incident import Incident, IncidentKind
 from rollproof.incident.ledger import Planned, Result, Run, runs
 from rollproof.profile.profile import Windows
@@ -129,7 +129,8 @@ def tally(incident: Incident, windows: Windows, wrong: Sequence[str] = ()) -> Ru
         verdict=Verdict.FAILED if late or late_phases is not None else found,
         phases=phases if late_phases is None else _marked(phases, late_phases),
         rollback=RollbackVerdict(rollback.verdict, rollback.seconds) if rollback else None,
-        rto_seconds=round(finished.seconds_since(rollback.started), 3) if rollback else None,
+        verified_seconds=round(finished.seconds_since(rollback.started), 3) if rollback else None,
+        downtime_seconds=downtime_seconds(incident),
         started=rollback.started.wall if rollback else incident.started.wall,
         finished=finished.wall,
         records=rollback.records if rollback else None,
@@ -171,7 +172,7 @@ def _tally_steps(incident: Incident, altered: Sequence[str]) -> RunVerdict:
         verdict=combine(verdicts),
         phases=steps,
         rollback=None,
-        rto_seconds=None,
+        verified_seconds=None,
         started=started.wall,
         finished=finished.wall,
         partial=tuple(partial),

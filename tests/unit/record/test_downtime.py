@@ -111,6 +111,7 @@ def test_it_is_judged_as_it_is_shown(target: Target, incident: Incident, seconds
     assert _recorded(target.model_copy(update={"rto_seconds": 80}), incident, seconds).late is late
     text = "downtime, from the beginning of the rollback to the verified end: expected at most 80 s, observed"
     assert judged_downtime(incident) == (late, f"{text} {'80.1' if late else '80.0'} s")
+    assert tally(incident, target.windows).downtime_seconds == seconds
 
 
 def _long_ago(incident: Incident) -> None:

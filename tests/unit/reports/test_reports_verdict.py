@@ -27,7 +27,7 @@ PASSED = RunVerdict(
         "phase2": PhaseVerdict(Verdict.PASSED, 6.5, (120.0, 180.5), CheckCounts(8)),
     },
     rollback=RollbackVerdict(Verdict.PASSED, 41.25),
-    rto_seconds=98.375,
+    verified_seconds=98.375,
     started="2026-11-24T15:15:00.000+00:00",
     finished="2026-11-24T15:16:38.375+00:00",
 )
@@ -47,7 +47,7 @@ FAILED = replace(
         "phase3": PhaseVerdict(Verdict.BROKEN, 0.0, (180.0, 300.0), CheckCounts(blocked=3), first=BLOCKED),
     },
     rollback=None,
-    rto_seconds=None,
+    verified_seconds=None,
     partial=("phase4 has not run",),
 )
 LATE = replace(
