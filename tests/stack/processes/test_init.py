@@ -198,7 +198,7 @@ def test_one_shots_brokers_and_secrets_are_told(
     init(*_files("stranger", state), "--output=it.toml")
     text = Path("it.toml").read_text(encoding="utf-8")
     unwrapped = " ".join(text.replace("#", "").split())
-    assert "done their work: kafka-init, model-weights-init, sandbox." in unwrapped
+    assert "done their work: kafka-init, model-weights-init, pages-init, sandbox." in unwrapped
     target = _loaded(Path("it.toml"), monkeypatch)
     # One password for everybody, from the secret that the server's own command reads.
     redis = target.stores["redis"]
