@@ -1,4 +1,4 @@
-"""A comparison of a target with a baseline, in lines for people; what is wrong comes last."""
+"""A comparison of a target with a baseline, in lines for people: the verdict, then what is wrong."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ class Comparison:
     findings: tuple[Finding, ...]
 
 
-def comparison_lines(comparison: Comparison) -> Iterator[str]:
-    """Yield the comparison for people."""
+def comparison_lines(comparison: Comparison, *, limits: bool = False) -> Iterator[str]:
+    """Yield the comparison for people, with `limits` what no digest knows as well."""
+    yield f"compared with {comparison.baseline}: {comparison.verdict}"
+    for finding in sorted(comparison.findings, key=lambda finding: finding.verdict is Verdict.PASSED):
+        yield f"{finding.verdict:<6} {finding.store}/{finding.name}: {finding.text}"
+    if not limits:
+        yield "--limits names what no digest of these stores knows"
+        return
     for store, spots in comparison.blind_spots.items():
         for spot in spots:
             yield f"blind spot of {store}: {spot}"
-    # A terminal, and a truncated log, show their end.
-    for finding in sorted(comparison.findings, key=lambda finding: finding.verdict is not Verdict.PASSED):
-        yield f"{finding.verdict:<6} {finding.store}/{finding.name}: {finding.text}"
-    yield f"compared with {comparison.baseline}: {comparison.verdict}"

@@ -16,6 +16,7 @@ from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import ActionFailed, listed
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import StoreProfile
+from rollproof.stores.contract import LOAD_STATE, LOADED
 from rollproof.stores.policy import compared_of, excluded_of, pace_of, policy_of
 from rollproof.stores.reader import Reader
 from rollproof.stores.registry import ReaderOpener, open_reader
@@ -66,6 +67,9 @@ def record_content(
                     return record_collection(reader, profile, name, snapshot, file)
 
             found = each(recorded, names, workers=profile.load.connections, name="recording")
+        if not all(_is_loaded(schema) for schema in schemas.values()):
+            # A collection that was still loading has been read to its end since.
+            schemas = content.schemas()
         return RecordedContent(
             schemas=schemas,
             collections=found,
@@ -74,6 +78,10 @@ def record_content(
             sight=sight,
             beside=content.beside(),
         )
+
+
+def _is_loaded(schema: Json) -> bool:
+    return not isinstance(schema, dict) or schema.get(LOAD_STATE, LOADED) == LOADED
 
 
 def _require_readable(store: str, names: Sequence[str], schemas: Mapping[str, Json]) -> None:

@@ -147,7 +147,8 @@ class _StoreComparison:
                 for change, text in schema_changes(recorded[name], schemas[name]):
                     yield Finding(self._store, name, wrong, f"schema: {text}", change)
             elif not is_made_by_users(self._profile, name):
-                yield Finding(self._store, name, Verdict.FAILED, "not in the baseline", Change.ADDED)
+                named = f"not in the baseline; if users make such, name them in {self._store}.made_by_users"
+                yield Finding(self._store, name, Verdict.FAILED, named, Change.ADDED)
 
     def _of_collection(self, reader: Reader, name: str, schema: Json) -> Iterator[Finding]:
         policy, known = policy_of(self._profile, name), descriptor_of(self._profile)

@@ -113,6 +113,9 @@ def compare(
     baseline: Annotated[Path, typer.Argument(help="Folder of the baseline, or its name.")],
     profile: Profile,
     *,
+    limits: Annotated[
+        bool, typer.Option("--limits", help="Name what no digest of the stores knows, too.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Compare the target with BASELINE, record by record; changes nothing."""
@@ -138,7 +141,8 @@ def compare(
     spots = {store: content.blind_spots for store, content in loaded.facts.contents.items()}
     comparison = Comparison(loaded.id, verdict, spots, tuple(findings))
     # Keys of records may be secrets themselves, such as tokens of sessions.
-    answer(comparison, comparison_lines, target.redactor().text, code_of_verdict(verdict), as_json=as_json)
+    lines = partial(comparison_lines, limits=limits)
+    answer(comparison, lines, target.redactor().text, code_of_verdict(verdict), as_json=as_json)
 
 
 @app.command(

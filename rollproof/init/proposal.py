@@ -183,6 +183,8 @@ def _canary(proposal: Proposal) -> None:
         values[name] = UNANSWERED
         proposal.ask(f"application.canary.{name}", asks, f"{name} = {value(answer)}")
     proposal.add("application canary", values)
+    about = "What the monitor does as the canary: a stream that breaks is a 200 in every log."
+    proposal.add("application function", {"chat": True}, about)
 
 
 def _migrations(proposal: Proposal) -> None:

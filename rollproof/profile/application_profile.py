@@ -85,7 +85,7 @@ class Function(Model):
     every_seconds: Annotated[float, Field(ge=10, allow_inf_nan=False, le=3600)] = 60.0
     """Seconds from one use to the next."""
     chat: bool = False
-    """Whether the canary's question is asked too.
+    """Whether the canary's question is asked too, of an application that describes its chat.
 
     That sees what no status tells, a stream that breaks. The application must be able to delete a
     conversation.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Iterable, Sequence
 from fnmatch import fnmatchcase
 
@@ -40,6 +41,16 @@ def by_users_of(store: StoreProfile, collection: str) -> ByUsers:
         return lambda _, __: True
     # A record that lost the field, or never had it, was not written by what sets it.
     return lambda old, new: new.fields.get(field) not in {None, old.fields.get(field)}
+
+
+# A name that ends in a UUID, with whatever a kind of store lets stand for its dashes.
+_WITH_UUID = re.compile(r"(?i).*[0-9a-f]{8}([-_])([0-9a-f]{4}\1){3}[0-9a-f]{12}")
+
+
+def made_by_users_of(collections: Iterable[str]) -> list[str]:
+    """Return the patterns of collections that users seem to make, one for each of something of theirs."""
+    found = {match[1] for name in collections if (match := _WITH_UUID.fullmatch(name))}
+    return [f"*{mark.join('?' * length for length in (8, 4, 4, 4, 12))}" for mark in sorted(found)]
 
 
 def is_made_by_users(store: StoreProfile, collection: str) -> bool:

@@ -101,13 +101,14 @@ class FunctionProbe(Probe):
             follow = partial(follow_all, wanted.references, views, target.personal)
             canary = Canary(target, self._engine, client, follow, sleep=self._sleep)
             done = {"log-in": ""}
+            described = application.functions.described()
             try:
                 session, there = canary.log_in(), True
-                if "documents" in application.functions.described():
+                if "documents" in described:
                     files = client.files(session, wanted.knowledge_base)
                     there = not wanted.expected_file or wanted.expected_file in files
                     done["files"] = "" if there else f"{wanted.expected_file} is not among {len(files)} files"
-                if self._function.chat and there:
+                if self._function.chat and "chat" in described and there:
                     asked = canary.ask(session)
                     done["chat"] = "" if asked.well else str(asked)
             finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -9,18 +10,18 @@ from typing import cast
 import pytest
 
 from fixtures.cases import of_baseline
-from reports.answers.comparison import Comparison
+from reports.answers.comparison import Comparison, comparison_lines
 from rollproof.baseline.demands import demands_of
 from rollproof.baseline.folder import MANIFEST, recorded_collection
 from rollproof.baseline.recording import record_content
 from rollproof.baseline.target_comparison import Finding, compare_target
 from rollproof.cli.command_line import main
-from rollproof.collection import Case
+from rollproof.collection import Case, Json
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import ActionFailed, ExitCode, Unverifiable
 from rollproof.profile.profile import Target, load_target
 from rollproof.runbook import store_in
-from rollproof.stores.contract import RecordHash
+from rollproof.stores.contract import LOAD_STATE, LOADED, RecordHash
 from rollproof.verdict import Verdict
 from tests.conftest import write_profile
 from tests.unit.command_line import read_document
@@ -143,3 +144,34 @@ def test_a_capture_reads_all_that_was_counted(target: Target, tmp_path: Path) ->
     assert list(recorded.collections) == ["a", "versions a"]
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "records").rglob("*.db")} == {0o600}
     assert (tmp_path / "records").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_collection_that_was_loading_is_recorded_as_it_came_to_be(target: Target, tmp_path: Path) -> None:
+    class Loading(Content):
+        """Its collection is loaded once its records have been read."""
+
+        def schemas(self) -> Mapping[str, Json]:
+            return {name: {LOAD_STATE: LOADED if read else "loading"} for name in self.content}
+
+        def found(self, collection: str) -> Sequence[RecordHash]:
+            read.append(collection)
+            return super().found(collection)
+
+    read = list[str]()
+    recorded = record_content(
+        target, ENGINE, "redis", {"a": 2}, tmp_path, opener(Loading("redis", {"a": RECORDS}))
+    )
+    assert recorded.schemas == {"a": {LOAD_STATE: LOADED}}
+
+
+@pytest.mark.parametrize("limits", [False, True])
+def test_the_verdict_is_the_first_line_and_then_what_is_wrong(limits: bool) -> None:  # noqa: FBT001 - a case
+    findings = (
+        Finding("redis", "a", Verdict.PASSED, "as recorded"),
+        Finding("redis", "b", Verdict.FAILED, "missing 2"),
+    )
+    comparison = Comparison("20261203", Verdict.FAILED, {"redis": ("a blind spot",)}, findings)
+    verdict, wrong, right, last = comparison_lines(comparison, limits=limits)
+    assert verdict == "compared with 20261203: failed"
+    assert (wrong, right) == ("failed redis/b: missing 2", "passed redis/a: as recorded")
+    assert ("a blind spot" in last) is limits
