@@ -24,6 +24,10 @@ def comparison_lines(comparison: Comparison, *, limits: bool = False) -> Iterato
     yield f"compared with {comparison.baseline}: {comparison.verdict}"
     for finding in sorted(comparison.findings, key=lambda finding: finding.verdict is Verdict.PASSED):
         yield f"{finding.verdict:<6} {finding.store}/{finding.name}: {finding.text}"
+    for store in dict.fromkeys(finding.store for finding in comparison.findings if finding.users_policy):
+        changed = [one for one in comparison.findings if one.store == store and one.users_policy]
+        policies = ", ".join(f'"{one.name}" = "{one.users_policy}"' for one in changed)
+        yield f"if users did this to {store}: policy = {{{policies}}} in its section of the profile"
     if not limits:
         yield "--limits names what no digest of these stores knows"
         return

@@ -38,3 +38,5 @@ def _left_out(target: Target) -> Iterator[str]:
         for pattern, policy in store.policy.items():
             if policy == "volatile":
                 yield f"{name}/{pattern}: counted, not compared (policy volatile)"
+            if policy == "deletes":
+                yield f"{name}/{pattern}: some records may be gone unnoticed (policy deletes)"

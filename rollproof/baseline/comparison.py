@@ -68,7 +68,7 @@ class Comparison:
     not read record by record, because time was up. `unexplained` counts parts that differed at first, and
     matched when read again. `coverage` says how much of the collection was checked, `evidence` how
     its digests were read, if not here. `came` are the first added records, each with its part; `part` is the
-    one that is compared.
+    one that is compared. So many missing records as are `deletable` may be users' deletions.
     """
 
     coverage: Coverage
@@ -81,6 +81,7 @@ class Comparison:
     unexplained: int = 0
     evidence: str = ""
     by_users: ByUsers = nobody
+    deletable: int = 0
     part: int = field(default=0, compare=False)
     came: list[tuple[int, RecordHash]] = field(default_factory=list, compare=False)
 
@@ -101,7 +102,8 @@ class Comparison:
         Raises:
             Unverifiable: records read differ at most in allowed ways, but a part differs in unknown records.
         """
-        if self.missing.count or self.changed.count or (policy == "exact" and self.added.count):
+        lost = self.missing.count > self.deletable
+        if lost or self.changed.count or (policy == "exact" and self.added.count):
             return True
         if self.unread or self.unexplained:
             raise Unverifiable(
@@ -112,6 +114,13 @@ class Comparison:
                 hint="see that nothing writes to the collection, and compare again with more time",
             )
         return False
+
+    @property
+    def users_policy(self) -> Policy:
+        """The strictest policy that lets users make all these differences."""
+        if self.missing.count:
+            return "deletes"
+        return "changes" if self.changed.count else "grows" if self.added.count else "exact"
 
     @property
     def found(self) -> int:
@@ -135,8 +144,10 @@ class Comparison:
 
     @property
     def by_people(self) -> str:
-        """The records that came, or that users changed, in words; "" for none."""
+        """The records that came, and that users changed or deleted, in words; "" for none."""
         kinds = {"added": self.added, "touched": self.touched}
+        if self.deletable:
+            kinds["deleted"] = self.missing
         return "; ".join(f"{keys.count} {name} ({keys})" for name, keys in kinds.items() if keys.count)
 
     @property

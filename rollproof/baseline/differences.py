@@ -77,13 +77,19 @@ def same_neighbours(before: Neighbours, now: Neighbours, policy: Policy = "exact
     """Return True if both found the same records; records with equal scores may change places.
 
     The last place may be another record with the same score: the server chooses among equals. In a collection
-    that may grow, new records may be nearer than some of before, and push the farthest of them out.
+    that may grow, new records may be nearer than some of before, and push the farthest of them out. Where
+    users delete records, some of before may be gone, but not all.
     """
     exact = policy == "exact"
     found, last = dict(zip(now.keys, now.scores, strict=True)), now.scores[-1] if now.scores else 0.0
     # Scores fall towards the last, or rise when they are distances; where all are equal, nobody knows.
     ends = [(one.scores[0], one.scores[-1]) for one in (before, now) if one.scores]
     falls = next((first > end for first, end in ends if not _equal(first, end)), None)
+
+    if policy == "deletes" and before.keys:
+        scores = dict(zip(before.keys, before.scores, strict=True))
+        left = scores.keys() & found.keys()
+        return bool(left) and all(_equal(scores[key], found[key]) for key in left)
 
     def may_be_out(score: float) -> bool:
         return _equal(score, last) or (not exact and (falls is None or (score < last) is falls))

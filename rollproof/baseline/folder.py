@@ -23,8 +23,9 @@ from rollproof.baseline.facts import Facts, RecordedCollection, RecordedContent
 from rollproof.errors import Unverifiable, UsageProblem, listed, reason_of, shown
 from rollproof.home import typed
 from rollproof.profile.profile import Target
+from rollproof.profile.sections import StoreProfile
 from rollproof.reading import read_regular
-from rollproof.stores.policy import excluded_of, policy_of
+from rollproof.stores.policy import deletable, excluded_of, policy_of
 from rollproof.system.files import (
     canonical_json,
     make_folders,
@@ -56,6 +57,12 @@ def _may_be_listed(name: str) -> bool:
     return plain and not path.is_absolute() and ".." not in path.parts
 
 
+def _is_time(text: str) -> bool:
+    with suppress(ValueError):
+        return datetime.fromisoformat(text).tzinfo is not None
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """The SHA-256 of each file of the baseline of `target`, by its path; `created` is ISO 8601, in UTC.
@@ -65,7 +72,7 @@ class Manifest:
 
     version: Annotated[int, Must(f"version {VERSION}", VERSION.__eq__)]
     target: str
-    created: str
+    created: Annotated[str, Must("an ISO 8601 time with its offset", _is_time)]
     files: Mapping[Annotated[str, Must("a path below the folder of the baseline", _may_be_listed)], str]
     signature: str = ""
 
@@ -91,6 +98,15 @@ class Baseline:
     def id(self) -> str:
         """The folder's name."""
         return self.folder.name
+
+    @property
+    def seconds_ago(self) -> float:
+        """The seconds since it was captured, by the wall clock."""
+        return max((datetime.now(UTC) - datetime.fromisoformat(self.created)).total_seconds(), 0.0)
+
+    def deletable(self, profile: StoreProfile, collection: str, records: int) -> int:
+        """Return how many of a collection's `records` users may have deleted since the capture."""
+        return deletable(profile, collection, records, self.seconds_ago)
 
 
 class BaselineDraft:

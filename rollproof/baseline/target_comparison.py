@@ -24,6 +24,7 @@ from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Mismatch, Problem
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
+from rollproof.profile.sections import Policy
 from rollproof.stores.contract import RecordHash
 from rollproof.stores.policy import by_users_of, is_made_by_users, pace_of, policy_of
 from rollproof.stores.reader import Reader
@@ -36,7 +37,8 @@ from rollproof.verdict import Verdict
 class Finding:
     """The verdict on one compared item of a store, with its text.
 
-    `change` is what became of a schema, an object or records that differ; None of anything else.
+    `change` is what became of a schema, an object or records that differ; None of anything else. The policy
+    `users_policy` lets users do what became of the records.
     """
 
     store: str
@@ -44,6 +46,7 @@ class Finding:
     verdict: Verdict
     text: str
     change: Change | None = None
+    users_policy: Policy | None = None
 
 
 DigestsOf = Callable[[str, str, RecordedCollection, Baseline], Digests | None]
@@ -157,6 +160,7 @@ class _StoreComparison:
         try:
             recorded = recorded_collection(self._baseline, self._target, self._store, name)
             comparison = self._compare(reader, name, recorded)
+            comparison.deletable = self._baseline.deletable(self._profile, name, comparison.coverage.seen)
             comparison.show_keys(shown)
             wrong = comparison.wrong(policy)
         except (Mismatch, Problem) as problem:
@@ -167,7 +171,8 @@ class _StoreComparison:
             text = f"{policy}, {comparison.coverage}, differing: {comparison}{excluded}{apart}"
             gone = comparison.missing.count or comparison.changed.count
             change = (Change.GONE if gone else Change.ADDED) if wrong else None
-            yield Finding(self._store, name, Verdict.FAILED if wrong else Verdict.PASSED, text, change)
+            verdict, users = (Verdict.FAILED, comparison.users_policy) if wrong else (Verdict.PASSED, None)
+            yield Finding(self._store, name, verdict, text, change, users)
         if name in self._recorded.collections:
             golden = self._recorded.collections[name].golden
             try:

@@ -13,7 +13,7 @@ from rollproof.redaction.personal import FIELDS
 from rollproof.redaction.secret import ExistingFile, Secret
 
 _Value = TypeVar("_Value")
-Policy = Literal["exact", "grows", "changes", "volatile"]
+Policy = Literal["exact", "grows", "changes", "deletes", "volatile"]
 """What may differ from the baseline: nothing, or added records (`grows`), or added records and those whose
 `touched` field users wrote since (`changes`), or everything: the content of `volatile` is not compared."""
 Risk = Literal["low", "medium", "high"]
@@ -134,7 +134,13 @@ class StoreProfile(Model):
     touched: Annotated[dict[str, Text], AfterValidator(_each_counts)] = {}
     """By a pattern of collection names: the field that the application sets at each write.
 
-    With the policy `changes`, no record may differ while that field does not.
+    With the policy `changes` or `deletes`, no record may differ while that field does not. A field that marks
+    deleted records is such a field too.
+    """
+    deletions: Annotated[dict[str, Annotated[float, Field(gt=0, le=100)]], AfterValidator(_each_counts)] = {}
+    """By a pattern of collection names: the percent of records that users may have deleted since the capture.
+
+    It is for the policy `deletes`. The default is 1; in any case 10 records an hour may be gone.
     """
     made_by_users: tuple[Text, ...] = ()
     """Patterns of collections that users make, as one for each knowledge base.

@@ -10,6 +10,9 @@ from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.sections import Policy, StoreProfile
 from rollproof.stores.contract import ByUsers, Pace, nobody
 
+# What users of an application delete of its records, where the profile says nothing else.
+_USUAL_PERCENT, _USUAL_PER_HOUR, _HOUR = 1.0, 10.0, 3600.0
+
 
 def chosen(names: Iterable[str], patterns: Iterable[str]) -> list[str]:
     """Return the `names` that match a shell-style pattern, sorted."""
@@ -31,16 +34,24 @@ def policy_of(store: StoreProfile, collection: str) -> Policy:
 def by_users_of(store: StoreProfile, collection: str) -> ByUsers:
     """Return what tells whether a record of `collection` may differ from the baseline's: see `ByUsers`.
 
-    By the policy `changes` it may if the application wrote it since, as its field of `touched` tells. Without
-    such a field any may.
+    By the policies `changes` and `deletes` it may if the application wrote it since, as `touched` names it.
+    Without such a field any may.
     """
-    if policy_of(store, collection) != "changes":
+    if policy_of(store, collection) not in {"changes", "deletes"}:
         return nobody
     field = next((one for pattern, one in store.touched.items() if fnmatchcase(collection, pattern)), None)
     if field is None:
         return lambda _, __: True
     # A record that lost the field, or never had it, was not written by what sets it.
     return lambda old, new: new.fields.get(field) not in {None, old.fields.get(field)}
+
+
+def deletable(store: StoreProfile, collection: str, records: int, seconds: float) -> int:
+    """Return how many of `records` users may have deleted in the `seconds` since they were recorded."""
+    if policy_of(store, collection) != "deletes":
+        return 0
+    usual = (one for pattern, one in store.deletions.items() if fnmatchcase(collection, pattern))
+    return int(max(records * next(usual, _USUAL_PERCENT) / 100, _USUAL_PER_HOUR * seconds / _HOUR))
 
 
 # A name that ends in a UUID, with whatever a kind of store lets stand for its dashes.

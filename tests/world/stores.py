@@ -235,7 +235,7 @@ class BaselineRecorder:
     @property
     def baseline(self) -> Baseline:
         facts = replace(FACTS, stores=self.stores, contents=self.contents, demands=self.demands)
-        return Baseline(self.folder, "sandbox", "now", facts)
+        return Baseline(self.folder, "sandbox", "2026-12-03T12:00:00+00:00", facts)
 
 
 def opener(*readers: Content) -> ReaderOpener:

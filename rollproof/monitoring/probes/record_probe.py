@@ -70,7 +70,10 @@ def missed_records(
 def _compared(
     target: Target, engine: ContainerEngine, baseline: Baseline, store: str, name: str, count: int
 ) -> tuple[int, int]:
-    """Return how many records of a collection are lost, and how many had expired."""
+    """Return how many records of a collection are lost, and how many had expired.
+
+    As many as users may have deleted by the policy `deletes` are not lost.
+    """
     recorded = recorded_collection(baseline, target, store, name)
     records = baseline.folder / recorded.records
     if not count:
@@ -90,7 +93,8 @@ def _compared(
             hint=f"see what else the store is doing; without a limit: {typed('compare current')}",
             means=Meaning.TIMEOUT,
         )
-    return found.missing.count, found.expired
+    lost = found.missing.count > baseline.deletable(profile, name, found.coverage.records)
+    return found.missing.count if lost else 0, found.expired
 
 
 class StoreRecords:

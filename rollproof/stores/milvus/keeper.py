@@ -34,7 +34,7 @@ from rollproof.system.side_by_side import each
 METHOD = "snapshot of all volumes together, stopped"
 POLL_SECONDS = 0.3
 # Policies by which users may change records as they like.
-_CHANGING = frozenset({"changes", "volatile"})
+_CHANGING = frozenset({"changes", "deletes", "volatile"})
 STOP_SECONDS, START_SECONDS = 120.0, 180.0
 
 Counts = Mapping[str, int | None]

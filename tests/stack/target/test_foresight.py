@@ -104,7 +104,7 @@ def test_a_database_one_revision_ahead_of_its_image_is_refused(
     section = {"folders": (FOLDER,), "store": "mysql", "table": TABLE}
     application = target.application.model_copy(update={"migrations": {"backend": Migrations(**section)}})
     known = target.model_copy(update={"application": application})
-    baseline = Baseline(tmp_path, target.name, "now", facts("0" * 40))
+    baseline = Baseline(tmp_path, target.name, "2026-12-03T12:00:00+00:00", facts("0" * 40))
     plan = Plan(RollbackRequest(Kind.SERVICE, "0" * 40, ("backend",)), baseline, (("backend",),))
     # The database is at FIRST: one image knows it, the other is of a time before it.
     for files, expected in ((TWO, Fit.FITS), ({"0.py": revision("0a1b2c3d4e5f")}, Fit.REFUSED)):
@@ -128,7 +128,7 @@ def test_a_whole_stack_is_judged(target: Target, engine: ContainerEngine, tmp_pa
     # Beside its own version, MongoDB has that of its files.
     assert minor_version(stores["mongodb"].marks, "fcv")
     recorded = replace(facts("0" * 40), containers=containers, stores=stores)
-    baseline = Baseline(tmp_path, target.name, "now", recorded)
+    baseline = Baseline(tmp_path, target.name, "2026-12-03T12:00:00+00:00", recorded)
     images = {one.service: "sha256:another" for one in there}
     plan = Plan(RollbackRequest(Kind.FULL, "0" * 40), baseline, (("backend",),), images)
     judged = foresee(target, plan, engine)
@@ -140,7 +140,7 @@ def test_a_whole_stack_is_judged(target: Target, engine: ContainerEngine, tmp_pa
 def test_a_database_that_a_restore_of_the_whole_server_would_overwrite_refuses_it(
     target: Target, engine: ContainerEngine, operators: Operators, tmp_path: Path
 ) -> None:
-    baseline = Baseline(tmp_path, target.name, "now", facts("0" * 40))
+    baseline = Baseline(tmp_path, target.name, "2026-12-03T12:00:00+00:00", facts("0" * 40))
     plan = Plan(RollbackRequest(Kind.DATABASE, "0" * 40, ("milvus",)), baseline, (), stores=("milvus",))
 
     def judged() -> Foreseen:

@@ -168,10 +168,11 @@ def test_a_collection_that_was_loading_is_recorded_as_it_came_to_be(target: Targ
 def test_the_verdict_is_the_first_line_and_then_what_is_wrong(limits: bool) -> None:  # noqa: FBT001 - a case
     findings = (
         Finding("redis", "a", Verdict.PASSED, "as recorded"),
-        Finding("redis", "b", Verdict.FAILED, "missing 2"),
+        Finding("redis", "b", Verdict.FAILED, "missing 2", users_policy="deletes"),
     )
     comparison = Comparison("20261203", Verdict.FAILED, {"redis": ("a blind spot",)}, findings)
-    verdict, wrong, right, last = comparison_lines(comparison, limits=limits)
+    verdict, wrong, right, proposal, last = comparison_lines(comparison, limits=limits)
+    assert 'policy = {"b" = "deletes"}' in proposal
     assert verdict == "compared with 20261203: failed"
     assert (wrong, right) == ("failed redis/b: missing 2", "passed redis/a: as recorded")
     assert ("a blind spot" in last) is limits

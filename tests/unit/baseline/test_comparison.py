@@ -22,7 +22,7 @@ from rollproof.profile.profile import load_target
 from rollproof.profile.sections import StoreProfile
 from rollproof.stores.canonical import record_of
 from rollproof.stores.contract import Digest, Neighbours, Pace, RecordHash
-from rollproof.stores.policy import by_users_of, policy_of
+from rollproof.stores.policy import by_users_of, deletable, policy_of
 from rollproof.stores.snapshot import Snapshot
 from tests.conftest import write_profile
 from tests.world.sandbox import MYSQL
@@ -343,3 +343,47 @@ def test_a_store_has_the_whole_time_beside_others_and_a_share_of_it_in_turn() ->
     assert beside["log/jobs"] == pytest.approx(60.0)
     assert beside["sql/users"] + beside["sql/files"] == pytest.approx(60.0)
     assert sum(shares_of_stores(stores, 60.0, in_turn=True).values()) == pytest.approx(60.0)
+
+
+@pytest.mark.parametrize(
+    ("records", "hours", "deleted", "allowed"),
+    [
+        (1000, 0.0, 10, True),
+        (1000, 0.0, 11, False),
+        (1000, 2.0, 20, True),
+        (1000, 2.0, 21, False),
+        (5, 0.0, 1, False),
+        (5, 1.0, 5, True),
+    ],
+)
+def test_users_may_delete_a_usual_share_or_so_many_an_hour(
+    tmp_path: Path, records: int, hours: float, deleted: int, *, allowed: bool
+) -> None:
+    more = f'{MYSQL}policy = {{"talks" = "deletes"}}\n'
+    store = load_target(write_profile(tmp_path, more)).stores["mysql"]
+    most = deletable(store, "talks", records, 3600 * hours)
+    before = [talk(f"{number:04}") for number in range(records)]
+    found = Comparison(Coverage(1, 1, records), deletable=most)
+    compare_records(before, before[deleted:], found)
+    assert found.wrong("deletes") is not allowed
+    assert f"{deleted} deleted" in found.by_people or not most
+    assert CountCase("mysql", "talks", "deletes", records, most).allows(records - deleted) is allowed
+    assert deletable(store, "others", records, 3600 * hours) == 0
+
+
+def test_a_share_of_the_profile_is_that_of_its_collections(tmp_path: Path) -> None:
+    more = f'{MYSQL}policy = {{"*" = "deletes"}}\ndeletions = {{"talks" = 30}}\n'
+    store = load_target(write_profile(tmp_path, more)).stores["mysql"]
+    assert [deletable(store, name, 100, 0.0) for name in ("talks", "notes")] == [30, 1]
+
+
+@pytest.mark.parametrize(
+    ("now", "same"), [((0, 2), True), ((1,), True), ((), False), ((0, 9), True)], ids=str
+)
+def test_neighbours_that_users_deleted_may_be_gone_and_not_all(now: tuple[int, ...], *, same: bool) -> None:
+    def neighbours(keys: Sequence[int]) -> Neighbours:
+        return Neighbours((1.0,), tuple(map(str, keys)), tuple(1.0 - key / 10 for key in keys))
+
+    assert same_neighbours(neighbours((0, 1, 2)), neighbours(now), "deletes") is same
+    elsewhere = replace(neighbours(now), scores=(0.5,) * len(now))
+    assert not same_neighbours(neighbours((0, 1, 2)), elsewhere, "deletes")

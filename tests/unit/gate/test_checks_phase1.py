@@ -106,7 +106,7 @@ def test_each_replica_is_a_case_of_its_own(target: Target, tmp_path: Path) -> No
     replicas = of_baseline(target, recorded)["replica"]
     assert replicas == [Replica("backend"), Replica("redis"), Replica("worker", 1), Replica("worker", 2)]
     assert [*map(str, replicas)] == ["backend", "redis", "worker/1", "worker/2"]
-    baseline = Baseline(tmp_path, "sandbox", "now", recorded)
+    baseline = Baseline(tmp_path, "sandbox", "2026-12-03T12:00:00+00:00", recorded)
     second = replace(ended(2), name="worker-2", service="worker")
     live = {"worker": (container("worker-1"), second), "backend": (container("backend-1"),)}
 
@@ -144,7 +144,7 @@ def test_another_configuration_is_rolled_back_only_where_the_files_are_another_r
 ) -> None:
     """After the rollback a hint that names the rollback leads nowhere."""
     monkeypatch.setattr("fixtures.target.head", lambda _: commit)
-    baseline = Baseline(tmp_path, "sandbox", "now", replace(FACTS, commit="a" * 40))
+    baseline = Baseline(tmp_path, "sandbox", "2026-12-03T12:00:00+00:00", replace(FACTS, commit="a" * 40))
     was, now = recorded_container(container(configuration="1")), container(configuration="2")
     way_back = inspect.unwrap(containers.way_back)(now, was, ("MODE",), "up once", baseline, target)
     assert way_back == (containers.BACK if back else "up once")

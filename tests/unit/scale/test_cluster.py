@@ -42,6 +42,6 @@ def test_a_task_holds_no_secret_and_no_path(target: Target, profile: Path) -> No
 
 
 def test_a_small_collection_is_read_without_workers(target: Target, tmp_path: Path) -> None:
-    baseline = Baseline(tmp_path, "shop", "then", FACTS)
+    baseline = Baseline(tmp_path, "shop", "2026-12-03T12:00:00+00:00", FACTS)
     cluster = Cluster(target, cast("Scheduling", None))
     assert cluster.digests_of("mysql", "imagedb.files", SMALL, baseline) is None
