@@ -92,4 +92,4 @@ class _WholeFileLogger:
 
     def report_result(self, result: TestResult) -> None:
         data: dict[str, Any] = attrs.asdict(result, filter=lambda _, value: bool(value) or value is False)
-        write_whole(self._path, json.dumps(data, ensure_ascii=False).encode(), mode=0o644)
+        write_whole(self._path, json.dumps(data, ensure_ascii=False).encode())

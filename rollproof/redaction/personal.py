@@ -24,6 +24,8 @@ FIELDS = (
 )
 _ROUNDS = 100_000
 _DIGITS = 8
+# What stands before the first `_` of a key with a UUID or an ObjectId: the user that it belongs to.
+_OWNER = re.compile(r"([^_/\s]+)_\S*?(?:[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{24})")
 _PSEUDONYM = re.compile(rf"~[0-9a-f]{{{_DIGITS}}}")
 
 
@@ -74,7 +76,12 @@ class Personal:
             fields = key_fields(schema)
             if fields is None or any(self.covers(store, collection, field) for field in fields):
                 return self.pseudonym
-        return str
+        return self.without_owner
+
+    def without_owner(self, key: str) -> str:
+        """Return `key`, with a pseudonym for the owner's name before a generated id, ``NAME_…UUID``."""
+        owner = _OWNER.match(key)
+        return f"{self.pseudonym(owner[1])}{key[owner.end(1) :]}" if owner else key
 
     @cached_property
     def _key(self) -> bytes:

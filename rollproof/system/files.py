@@ -37,7 +37,7 @@ def sync_tree(folder: Path) -> None:
     sync_folder(folder)
 
 
-def make_folders(folder: Path, mode: int = 0o777, *, exist_ok: bool = True) -> None:
+def make_folders(folder: Path, mode: int = 0o700, *, exist_ok: bool = True) -> None:
     """Make a folder with its parents, so that they survive a crash of the machine; `mode` is its own."""
     missing = [one for one in (folder, *folder.parents) if not one.exists()]
     folder.mkdir(mode=mode, parents=True, exist_ok=exist_ok)
@@ -86,8 +86,8 @@ def write_whole(path: Path, data: bytes, *, mode: int = 0o600) -> None:
 
 
 def write_page(path: Path, text: str) -> None:
-    """Write a text that everybody may read: see `write_whole` and `encodable`."""
-    write_whole(path, encodable(text).encode(), mode=0o644)
+    """Write a text: see `write_whole` and `encodable`."""
+    write_whole(path, encodable(text).encode())
 
 
 def encodable(text: str) -> str:

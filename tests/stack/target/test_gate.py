@@ -29,6 +29,8 @@ from tests.waiting import until
 # Many commands one after the other, on a machine that others use too.
 pytestmark = pytest.mark.timeout(2400)
 SECONDS = 60
+# How many samples the gate looks at; by what they are judged, tests of samples see.
+SAMPLES = 2
 
 
 def _waived(**reasons: str) -> str:
@@ -149,8 +151,8 @@ def _wait_for_beats(verifier: Verifier, target: Target) -> None:
     path = verifier.folder / "incidents" / samples_path(target).relative_to(target.folders.incidents)
 
     def has_seen() -> bool:
-        samples = read_samples(path, monitoring.samples)
-        if len(samples) < monitoring.samples or samples[-1].at.seconds_since(now) <= 0:
+        samples = read_samples(path, SAMPLES)
+        if len(samples) < SAMPLES or samples[-1].at.seconds_since(now) <= 0:
             return False
         well = all(probe.ok for probe in samples[-1].probes.values())
         return well and not any(off_the_beat(own_samples(samples), monitoring.beat_seconds))
@@ -160,7 +162,8 @@ def _wait_for_beats(verifier: Verifier, target: Target) -> None:
 
 def _promote(verifier: Verifier, migration: str, **waived: str) -> None:
     waivers = _waived(**waived)
-    promoted = verifier.actions("gate", migration, **patient(PREMIGRATION__WAIVERS=waivers))
+    settings = patient(PREMIGRATION__WAIVERS=waivers, PREMIGRATION__MONITORING__SAMPLES=str(SAMPLES))
+    promoted = verifier.actions("gate", migration, **settings)
     assert promoted.returncode == 0, promoted.stdout
     assert promoted.stdout.startswith("# ✅ Promote\n")
     assert f"Migration {migration} of target" in promoted.stdout

@@ -204,3 +204,20 @@ def test_a_profile_says_what_is_personal(tmp_path: Path) -> None:
     other = load_target(write_profile(tmp_path, '[redaction]\nfields = ["redis/*.nick"]\n'))
     assert not other.personal.covers("mysql", "imagedb.users", "email")
     assert other.personal.covers("redis", "0:*", "nick")
+
+
+@pytest.mark.parametrize(
+    ("key", "owner"),
+    [
+        ("anna_3ad08408-2f9a-5103-82a9-579282a0bbd7", "anna"),
+        ("anna_lamp_65f0c3a1b2c3d4e5f6a7b8c9.png", "anna"),
+        ("canary_3ad08408-2f9a-5103-82a9-579282a0bbd7", ""),
+        ("3ad08408-2f9a-5103-82a9-579282a0bbd7", ""),
+        ("pages/a_b", ""),
+        ("4711", ""),
+    ],
+)
+def test_of_a_key_with_its_owners_name_the_name_is_a_pseudonym(key: str, owner: str) -> None:
+    personal = Personal(["email"], public=["canary"])
+    shown = personal.keys("mongodb", lambda _: ("id",), "a.b", {})(key)
+    assert shown == key.replace(owner, personal.pseudonym(owner), 1) if owner else shown == key

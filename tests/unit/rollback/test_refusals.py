@@ -206,6 +206,7 @@ def test_what_is_left_of_the_budget_belongs_to_the_step_that_runs() -> None:
     assert schedule.deadline(Stage.START, 143.0) == 143.0
     # A start is tried, however late it is.
     assert schedule.deadline(Stage.START, 0.0) == 37.5
+    assert replace(schedule, expected={Stage.KEEP: 12.0}).deadline(Stage.KEEP, 0.0) == 72.0
 
 
 def test_a_start_takes_as_long_as_the_slowest_health_check_twice(sandbox: Sandbox) -> None:
