@@ -17,6 +17,9 @@ from rollproof.application.client import event_data
 from staging.rehearsal.live_users import NAMES, UPLOADS, User, Write
 from staging.target.operators import Operators
 
+BASES = 4
+"""The user who comes back makes a knowledge base with every so many visits: a collection more in Milvus."""
+
 
 class Place(StrEnum):
     """Where a write is held: a store, and a part of its collection's name."""
@@ -56,6 +59,8 @@ class LayraUser(User):
         self.ask(self.conversation)
         if self.awaited and self.lists(self.base, self.awaited):
             self.awaited = ""
+        if not self.awaited and times % BASES == 0:
+            self.base = self.create_knowledge_base()
         if times % UPLOADS == 0:
             self.awaited = self.upload(self.base)
 
@@ -118,8 +123,8 @@ class LayraUser(User):
         """Create a knowledge base; return its id."""
         body = {"username": self.name, "knowledge_base_name": "Otters"}
         self.client.post("/base/knowledge_base", json=body).raise_for_status()
-        (base,) = self.client.get(f"/base/users/{self.name}/knowledge_bases").raise_for_status().json()
-        return str(base["knowledge_base_id"])
+        bases = self.client.get(f"/base/users/{self.name}/knowledge_bases").raise_for_status().json()
+        return str(max(bases, key=lambda base: base["created_at"])["knowledge_base_id"])
 
     def upload(self, base: str) -> str:
         """Upload a small text to the knowledge base; return the name of the file, without its suffix."""

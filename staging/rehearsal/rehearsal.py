@@ -106,12 +106,9 @@ class Rehearsal:
                     timetable.wait_until(Time.MIGRATION)
                     checks, effects = rehearsed.migrate()
                 timetable.wait_until(Time.DETECTED)
-                if self.stack.shape is Shape.STRANGER:
-                    verdict = self._respond_to_users(incident, channel, releases.release1)
-                else:
-                    self._wait_for(Severity.CRITICAL, target)
-                    timetable.wait_until(Time.DECISION)
-                    verdict = self._respond(incident, channel)
+                self._wait_for(Severity.CRITICAL, target)
+                timetable.wait_until(Time.DECISION)
+                verdict = self._respond(incident, channel)
                 if verdict is Verdict.PASSED:
                     channel.wait_for(Alert.POST_MORTEM, COMMAND_SECONDS)
                 self._answer(incident, "--assessment", ASSESSMENT)
@@ -208,18 +205,6 @@ class Rehearsal:
         for line in lines:
             self.progress.say(line.decode(errors="replace").rstrip())
 
-    def _respond_to_users(self, incident: Incident, channel: TeamChannel, known_good: str) -> Verdict:
-        """Respond to what users report, and no band of the monitor shows: a person decides, and types."""
-        this = f"--incident={incident.id}"
-        report = "users report that answers in old conversations break off"
-        self._command("contacts", "run", this, "--once", f"--severity={report}")
-        channel.wait_for(Alert.ON_CALL, COMMAND_SECONDS)
-        self._answer(incident, "--decision", "roll back")
-        self._command("rollback", "emergency", known_good, this, seconds=RESPONSE_SECONDS)
-        self._command("verify", "verification", this, seconds=RESPONSE_SECONDS)
-        self._command("contacts", "run", this, "--once")
-        return Verdict.PASSED
-
     def _answer(self, incident: Incident, *words: str) -> None:
         self._command("contacts", "answer", incident.id, "--as", ENGINEER, *words)
 
@@ -234,7 +219,7 @@ class Rehearsal:
     def _require_damage(self, migrated: Verdict, users: LiveUsers) -> None:
         """Require that the migration did damage: a rollback without any to undo would prove nothing.
 
-        A stranger's release 2 breaks old conversations alone, and they must go on after the rollback.
+        A stranger's release 2 breaks the chat of old users, which must go on after the rollback.
         """
         seen = migrated is Verdict.FAILED or Visit.BROKEN in users.old
         if not seen or users.old[-1:] != [Visit.ANSWERED]:

@@ -109,7 +109,8 @@ def test_without_a_baseline_nothing_that_needs_one_is_green(verifier: Verifier, 
 
 LIVE = {
     "STORES__MYSQL__POLICY": json.dumps({"imagedb.users": "grows"}),
-    "STORES__MONGODB__POLICY": json.dumps({"mongodb.conversations": "changes"}),
+    "STORES__MONGODB__POLICY": json.dumps({"mongodb.conversations": "changes", "mongodb.files": "deletes"}),
+    "STORES__MONGODB__DELETIONS": json.dumps({"mongodb.files": 20}),
     "STORES__MONGODB__TOUCHED": json.dumps({"mongodb.conversations": "last_modify_at"}),
 }
 
@@ -169,11 +170,13 @@ def test_live_users_are_counted_and_shown_and_what_they_did_not_do_is_red(
         damage.row_added(operators, "scratchuser"),
         conversation_written(operators, 0, **newer),
         conversation_written(operators, 1, turns=[]),
+        damage.document_gone(operators, "files", {}),
     ):
         outcome = verifier.run("phase4", "--no-gate", "-k", "collection or state", **live)
     results = outcome.results()
     assert "1 touched (" in str(results[content]["notes"])
     assert "1 added (" in str(results["test_collection_content[mysql/imagedb.users]"]["notes"])
+    assert "1 deleted (" in str(results["test_collection_content[mongodb/mongodb.files]"]["notes"])
     files = f"state/{mounted.held}"
     expect(
         outcome,
