@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
 
 class FunctionProbe(Probe):
-    """The function, asked at the profile's own rate; each beat has the last answer."""
+    """The function, asked at the profile's own rate; each beat has the last answer.
+
+    Where nobody knows, as while a store is backed up, it is asked again with the next beat.
+    """
 
     id = ProbeId(ProbeKind.FUNCTION)
 
@@ -55,7 +58,8 @@ class FunctionProbe(Probe):
     def ask(self) -> Reading:
         """Ask if it is time to; return the newest answer."""
         question, function = self._question, self._function
-        due = not self._begun or question.asked.seconds_ago() >= function.every_seconds
+        unknown = not self._begun or self._last is None
+        due = unknown or question.asked.seconds_ago() >= function.every_seconds
         if due and not question.waiting:
             self._begun = True
             question.start()

@@ -131,6 +131,16 @@ def test_it_is_asked_at_its_own_rate(well: Target, stand_in: StandIn, passing: T
     assert all(one.ok for one in answers)
 
 
+def test_what_nobody_knows_is_asked_again_with_the_next_beat(
+    well: Target, stand_in: StandIn, passing: TurnedTime
+) -> None:
+    asking = probe(well, stand_in, passing=passing)
+    with canary_in_use(well, alone=False, seconds=0.0), pytest.raises(Unverifiable):
+        asking.ask()
+    passing.sleep(5.0)
+    assert asking.ask().ok
+
+
 def test_a_conversation_is_deleted_and_one_that_cannot_be_is_the_last(
     well: Target, stand_in: StandIn, passing: TurnedTime
 ) -> None:
