@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class FunctionProbe(Probe):
     """The function, asked at the profile's own rate; each beat has the last answer.
 
-    Where nobody knows, as while a store is backed up, it is asked again with the next beat.
+    What was not well, or nobody knows, as while a store is backed up, is asked again with the next beat.
     """
 
     id = ProbeId(ProbeKind.FUNCTION)
@@ -58,8 +58,8 @@ class FunctionProbe(Probe):
     def ask(self) -> Reading:
         """Ask if it is time to; return the newest answer."""
         question, function = self._question, self._function
-        unknown = not self._begun or self._last is None
-        due = unknown or question.asked.seconds_ago() >= function.every_seconds
+        well = self._begun and self._last is not None and self._last.ok
+        due = not well or question.asked.seconds_ago() >= function.every_seconds
         if due and not question.waiting:
             self._begun = True
             question.start()

@@ -131,12 +131,16 @@ def test_it_is_asked_at_its_own_rate(well: Target, stand_in: StandIn, passing: T
     assert all(one.ok for one in answers)
 
 
-def test_what_nobody_knows_is_asked_again_with_the_next_beat(
+def test_what_is_unknown_or_not_well_is_asked_again_with_the_next_beat(
     well: Target, stand_in: StandIn, passing: TurnedTime
 ) -> None:
     asking = probe(well, stand_in, passing=passing)
     with canary_in_use(well, alone=False, seconds=0.0), pytest.raises(Unverifiable):
         asking.ask()
+    lets_in, stand_in.answers[LOG_IN] = stand_in.answers[LOG_IN], answer(500, {"detail": "no"})
+    passing.sleep(5.0)
+    assert asking.ask().ok is False
+    stand_in.answers[LOG_IN] = lets_in
     passing.sleep(5.0)
     assert asking.ask().ok
 
