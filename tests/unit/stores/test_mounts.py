@@ -311,12 +311,6 @@ def test_an_answer_that_was_cut_is_not_taken_for_fewer_files() -> None:
         assert "store state" in str(cut.value)
 
 
-def test_another_mount_inside_is_not_of_this_one() -> None:
-    sent = _tar("versions/", "versions/a", "versions/cache/", "versions/cache/b", "versions/cached")
-    inner = Mount("", "tmpfs", "/app/versions/cache", "")
-    assert _keys(_content(sent, _volume("/app/versions"), inner)) == {"a", "cached"}
-
-
 def test_a_row_that_names_a_file_which_is_gone_dangles() -> None:
     content = _content(_tar("versions/", "versions/a", "versions/b/", "versions/b/c"))
     for field, before in (("path", ""), ("place", "/app/versions/")):

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import MagicMock
 
-import grpc  # type: ignore[import-untyped]
 import pymysql
 import pytest
 import redis
-from kafka.errors import (
-    KafkaConnectionError,
-    KafkaTimeoutError,
-    RequestTimedOutError,
-    SaslAuthenticationFailedError,
-)
 from pydantic import SecretStr
-from pymilvus.exceptions import MilvusException
 from pymongo.errors import ExecutionTimeout, OperationFailure, ServerSelectionTimeoutError
 
 from rollproof.errors import Meaning, Unverifiable
@@ -26,8 +18,6 @@ from rollproof.monitoring.probes.probe import unreached_by
 from rollproof.monitoring.samples import ProbeKind
 from rollproof.profile.sections import Account
 from rollproof.stores.client import Client
-from rollproof.stores.kafka import broker as kafka
-from rollproof.stores.milvus.client import Milvus
 from rollproof.stores.mongodb.client import Mongodb
 from rollproof.stores.mysql.connection import Mysql
 from rollproof.stores.reach import Reach
@@ -37,39 +27,11 @@ from tests.unit.stores.test_readers_reach import NOWHERE
 REACH = Reach("one", NOWHERE, Account(user="reader", password=SecretStr("x")), 1.0)
 
 
-class _Status(grpc.RpcError, grpc.Call):  # type: ignore[misc]
-    def __init__(self, code: grpc.StatusCode) -> None:
-        self._code = code
-
-    def code(self) -> grpc.StatusCode:
-        return self._code
-
-    def details(self) -> str:
-        return "words of the server"
-
-    # The rest of the interface, which nobody asks.
-    add_callback = cancel = initial_metadata = is_active = time_remaining = trailing_metadata = None
-
-
 def _late() -> Exception:
     """Return Redis' error as its driver raises it: the socket's own is its cause."""
     error = redis.TimeoutError("late")
     error.__cause__ = TimeoutError("timed out")
     return error
-
-
-def _caused(cause: Exception) -> MilvusException:
-    error = MilvusException(message="Fail connecting to server")
-    error.__cause__ = cause
-    return error
-
-
-@contextmanager
-def _of_kafka(reach: Reach) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:  # noqa: BLE001 - of the library, or of a socket
-        raise kafka.failed(reach, "records", error) from None
 
 
 def _of(client: Client[Any]) -> Callable[[Reach], AbstractContextManager[object]]:
@@ -78,8 +40,7 @@ def _of(client: Client[Any]) -> Callable[[Reach], AbstractContextManager[object]
     return lambda _: client.asked()
 
 
-KAFKA, MILVUS, REDIS = _of_kafka, _of(Milvus(REACH, "default")), _of(Redis(REACH, 0))
-MYSQL, MONGODB = _of(Mysql(REACH)), _of(Mongodb(REACH, "admin"))
+MYSQL, MONGODB, REDIS = _of(Mysql(REACH)), _of(Mongodb(REACH, "admin")), _of(Redis(REACH, 0))
 OTHER, UNREACHABLE, TIMEOUT = Meaning.OTHER, Meaning.UNREACHABLE, Meaning.TIMEOUT
 
 
@@ -99,19 +60,6 @@ CASES = [
     (REDIS, redis.BusyLoadingError("loading"), OTHER),
     (REDIS, redis.ConnectionError("refused"), UNREACHABLE),
     (REDIS, _late(), TIMEOUT),
-    (KAFKA, SaslAuthenticationFailedError("Authentication failed"), OTHER),
-    (KAFKA, KafkaConnectionError("socket disconnected"), UNREACHABLE),
-    (KAFKA, ConnectionRefusedError(111, "Connection refused"), UNREACHABLE),
-    (KAFKA, TimeoutError("timed out"), TIMEOUT),
-    (KAFKA, KafkaTimeoutError("late"), TIMEOUT),
-    (KAFKA, RequestTimedOutError("late"), TIMEOUT),
-    (MILVUS, _Status(grpc.StatusCode.UNAUTHENTICATED), OTHER),
-    (MILVUS, _caused(_Status(grpc.StatusCode.UNAUTHENTICATED)), OTHER),
-    (MILVUS, _caused(_Status(grpc.StatusCode.PERMISSION_DENIED)), OTHER),
-    (MILVUS, MilvusException(code=101, message="collection not loaded"), OTHER),
-    (MILVUS, _Status(grpc.StatusCode.UNAVAILABLE), UNREACHABLE),
-    (MILVUS, _caused(_Status(grpc.StatusCode.UNAVAILABLE)), UNREACHABLE),
-    (MILVUS, _Status(grpc.StatusCode.DEADLINE_EXCEEDED), TIMEOUT),
 ]
 
 

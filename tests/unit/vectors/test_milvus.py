@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
-from unittest.mock import create_autospec
 
 import pytest
-from pymilvus import DataType, FunctionType, MilvusClient
-from pymilvus.client.types import LoadState
+from pymilvus import DataType, FunctionType
 from pymilvus.exceptions import MilvusException
 
 from rollback_actions.backup import restore_trial
-from rollback_actions.containers.compose import ComposeControl
 from rollproof.engines.engine import Endpoint
 from rollproof.errors import Mismatch
-from rollproof.profile.sections import Address
 from rollproof.stores.keeper import Restored
-from rollproof.stores.milvus import keeper
 from rollproof.stores.milvus.client import Milvus
-from rollproof.stores.milvus.descriptor import MilvusProfile
 from rollproof.stores.milvus.table import Entities
-from rollproof.stores.package import Kept, read_package
+from rollproof.stores.package import Kept
 from rollproof.stores.reach import NOBODY, Reach
-from rollproof.stores.writable import Writable
 
 REACH = Reach("milvus", Endpoint("127.0.0.1", 9), NOBODY, 1.0)
 FIELDS = [
@@ -77,50 +68,6 @@ def test_an_entity_is_exported_without_what_the_server_makes_itself() -> None:
     assert (exported.key, exported.hash) == ("1", digest(ROW))
     assert exported.content == {**ROW, "signature": {"base64": "Dw=="}}
     assert found.row(exported.content) == {"id": 1, "text": "a"}
-
-
-@dataclass
-class Containers:
-    """The containers of a Milvus, and what was done with them."""
-
-    calls: list[str] = field(default_factory=list)
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - what else a keeper calls
-        def call(*_: object, **__: object) -> None:
-            self.calls.append(name)
-
-        return call
-
-
-def test_what_was_released_is_released_after_the_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    client = create_autospec(MilvusClient, instance=True)
-    client.list_collections.return_value = ["a"]
-    # Before, and after the start has loaded it.
-    client.get_load_state.side_effect = [
-        {"state": state} for state in (LoadState.NotLoad, *(LoadState.Loaded,) * 9)
-    ]
-    client.query.return_value = [{"count(*)": 3}]
-    client.get_server_version.return_value = "2.3.5"
-    monkeypatch.setattr(Milvus, "connect", lambda _: client)
-    profile = MilvusProfile(
-        kind="milvus",
-        address=Address(host="127.0.0.1", port=9),
-        services=("milvus",),
-        risk="high",
-        policy={"*": "changes"},
-    )
-    control = Containers()
-    writable = Writable("milvus", profile, Endpoint("127.0.0.1", 9), cast("ComposeControl", control), 60.0)
-    keeper.Keeper(writable).back_up(tmp_path)
-    assert client.release_collection.called
-    assert control.calls == ["stop", "save_volumes", "start", "resolve"]
-    # What was written to meanwhile may come back as something between.
-    back = keeper.Keeper(writable).restore(tmp_path)
-    assert back.unsettled == {"a"}
-    kept = read_package(tmp_path, kind="milvus")
-    assert kept.details["unsettled"] == ["a"]
 
 
 def test_a_trial_holds_a_restore_to_the_counts_of_its_backup_where_these_are_exact() -> None:
