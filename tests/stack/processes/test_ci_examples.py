@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,30 +11,8 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT
-from tests.unit.command_line import GROUP
 
 GITHUB, GITLAB = ROOT / "docs/ci/github-actions.yml", ROOT / "docs/ci/gitlab-ci.yml"
-PAGE = ROOT / "docs/howto/ci.md"
-# Where a command of a script ends.
-_END = re.compile(r"\s(?:>|\|\||&&|;)\s?.*")
-
-
-def _commands(text: str) -> Iterator[list[str]]:
-    """Yield the words of each command of ours in a script or a page."""
-    for line in text.splitlines():
-        words = line.strip().removeprefix("- ")
-        if words.startswith("rollproof ") and not words.endswith(":"):
-            yield shlex.split(_END.sub("", words))[1:]
-
-
-@pytest.mark.parametrize("path", [GITHUB, GITLAB, PAGE], ids=lambda path: path.name)
-def test_each_command_can_be_typed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ROLLPROOF_TARGET", "production.toml")
-    commands = [*_commands(path.read_text(encoding="utf-8"))]
-    assert {"gate", "bundle"} <= {words[0] for words in commands}
-    for name, *words in commands:
-        # Reads the words as the command line does, and runs nothing.
-        assert GROUP.commands[name].make_context(name, words).params
 
 
 @pytest.mark.parametrize(("path", "schema", "more"), [

@@ -70,11 +70,6 @@ def history(tmp_path: Path) -> History:
     return History(made, before, first, second, last, beside)
 
 
-def test_what_has_nothing_of_it_has_no_copy(history: History) -> None:
-    for candidate in (history.before, history.beside):
-        assert history.copy_in(candidate) == ""
-
-
 @pytest.mark.parametrize("which", ["first", "last"])
 def test_each_commit_is_known_again_when_it_is_picked(history: History, which: str) -> None:
     original = getattr(history, which)
@@ -93,11 +88,6 @@ def test_the_commits_of_a_branch_are_known_again_though_a_merge_was_rolled_back(
     merge = made.git("rev-parse", "HEAD")
     picked = made.pick(history.before, history.second)
     assert history.copy_in(picked, merge) == history.second
-
-
-def test_empty_commits_are_no_copies_of_each_other(history: History) -> None:
-    original = history.repository.commit({}, history.before)
-    assert history.copy_in(history.repository.commit({}, history.beside), original) == ""
 
 
 def test_a_folder_of_a_repository_will_do_and_no_setting_of_its_user_matters(history: History) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reports.tools.node import LOCK, WHEEL, find_allure, installed_allure
+from reports.tools.node import WHEEL, find_allure, installed_allure
 
 FAKE_NPM = """#!/bin/sh
 echo "npm $*" >> "$CALLS"
@@ -57,23 +57,6 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setenv("CALLS", str(machine.calls))
     monkeypatch.setattr(shutil, "which", lambda name, **_options: machine.which(name))
     return machine
-
-
-def test_the_machines_node_is_used_and_allure_installed_once(machine: Machine) -> None:
-    machine.has_node("v20.20.2")
-    machine.has("npm", FAKE_NPM)
-    said: list[str] = []
-    assert installed_allure(machine.tools) is None
-
-    first = find_allure(said.append, machine.tools)
-    again = find_allure(said.append, machine.tools)
-
-    assert first == again == installed_allure(machine.tools)
-    assert first.node == str(machine.programs / "node")
-    assert first.script.read_text() == (LOCK / "package-lock.json").read_text()
-    assert machine.called() == ["npm"]
-    assert said == ["installing Allure"]
-    assert [path.name for path in machine.tools.iterdir()] == [first.script.parents[2].name]
 
 
 @pytest.mark.parametrize("version", [None, "v18.20.4", "v20.18.9", "v24.0.0"])

@@ -20,10 +20,9 @@ from rollproof.engines.engine import ContainerEngine, Endpoint
 from rollproof.errors import Meaning, Unverifiable
 from rollproof.profile.profile import load_target
 from rollproof.profile.sections import Account, Address
-from rollproof.stores.kafka.broker import Broker
 from rollproof.stores.keepers import open_keeper
 from rollproof.stores.qdrant.client import Rest
-from rollproof.stores.reach import NOBODY, Reach
+from rollproof.stores.reach import Reach
 from tests.conftest import write_profile
 from tests.world.application import Exchange, Handler, Served, running
 from tests.world.sandbox import stand_in
@@ -57,24 +56,6 @@ def test_an_engine_that_never_answers_is_unverifiable_at_the_deadline(
     monkeypatch.setenv("DOCKER_HOST", silent_engine)
     with pytest.raises(Unverifiable, match=r"within 0\.2 s"):
         ComposeEngine("p", 0.2).containers()
-
-
-def _unanswered(endpoint: Endpoint, seconds: float = 0.5) -> Unverifiable:
-    with (
-        Broker(Reach("kafka", endpoint, NOBODY, seconds)) as broker,
-        pytest.raises(Unverifiable) as caught,
-    ):
-        broker.topics(["*"])
-    return caught.value
-
-
-def test_who_is_not_there_and_who_is_silent_are_told_apart() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        endpoint = Endpoint("127.0.0.1", server.getsockname()[1])
-        assert _unanswered(endpoint).means is Meaning.TIMEOUT
-    refused = _unanswered(endpoint)
-    assert refused.means is Meaning.UNREACHABLE
-    assert "refused" in str(refused.observed)
 
 
 @contextmanager
@@ -112,13 +93,6 @@ def test_an_answer_that_trickles_is_cut_at_the_deadline(ask: Callable[[Rest], ob
     with qdrant(_trickle, 1) as rest, pytest.raises(Unverifiable, match="none after 1 s") as caught:
         ask(rest)
     assert caught.value.means is Meaning.TIMEOUT
-
-
-def test_a_point_is_read_as_the_server_says_it() -> None:
-    said = '{"result": {"points": [{"vector": {"s": {"indices": [1], "values": [null]}}, "new": 1.0}]}}'
-    with qdrant(_answering(said)) as rest:
-        (point,) = rest.call("POST", "/collections/c/points/scroll", {"limit": 1})["points"]
-    assert point == {"vector": {"s": {"indices": [1], "values": [None]}}, "new": 1.0}
 
 
 @pytest.mark.parametrize(

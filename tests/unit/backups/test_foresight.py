@@ -13,8 +13,6 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from rollback_actions.backup import whole_backup
 from rollback_actions.rollback.checkout import check_out
@@ -122,38 +120,6 @@ def heads_of(files: Files, folders: Sequence[str] = (FOLDER,)) -> Any:  # noqa: 
 # --- migrations ---
 
 
-def upgraded(files: Mapping[str, Sequence[str]], current: Sequence[str]) -> bool:
-    """Return whether `alembic upgrade heads` of these files takes a database at `current`."""
-    return all(name in files for name in current)  # else: Can't locate revision identified by …
-
-
-@st.composite
-def histories(draw: st.DrawFn) -> dict[str, tuple[str, ...]]:
-    """Draw revisions in the order of their making, each after one or two earlier ones, or the first."""
-    found: dict[str, tuple[str, ...]] = {}
-    for number in range(draw(st.integers(1, 7))):
-        names = draw(st.lists(st.sampled_from([*found] or [""]), min_size=1, max_size=2, unique=True))
-        found[f"{number:03d}{'abcdef0'[number]}"] = tuple(sorted(filter(None, names)))
-    return found
-
-
-@settings(max_examples=60)
-@given(data=st.data())
-def test_databases_are_judged_as_alembic_ends(data: st.DataObject) -> None:
-    history = data.draw(histories())
-    # An image is of some moment: it has what was made until then.
-    made = data.draw(st.integers(1, len(history)))
-    files = dict([*history.items()][:made])
-    current = data.draw(st.lists(st.sampled_from([*history]), min_size=1, max_size=2, unique=True))
-    brought = heads_of({f"{name}_change.py": revision(name, *before) for name, before in files.items()})
-    assert brought.before == files
-    judged = brought.judge(current, at_start=True).fit
-    assert judged is (Fit.FITS if upgraded(files, current) else Fit.REFUSED)
-    # An image that migrates nothing at its start is judged only where nothing is to be done.
-    same = {*current} == {n for n in files if not any(n in before for before in files.values())}
-    assert brought.judge(current, at_start=False).fit is (Fit.FITS if same else Fit.UNKNOWN)
-
-
 @pytest.mark.parametrize(
     ("files", "words"),
     [
@@ -169,6 +135,11 @@ def test_databases_are_judged_as_alembic_ends(data: st.DataObject) -> None:
 def test_files_that_do_not_tell_the_revisions_are_not_judged(files: Files, words: str) -> None:
     with pytest.raises(UnknownRevisions, match=words):
         heads_of(files)
+
+
+def test_without_a_migration_at_its_start_only_an_image_of_the_same_revision_fits() -> None:
+    assert heads_of(TWO).judge([SECOND], at_start=False).fit is Fit.FITS
+    assert heads_of(TWO).judge([FIRST], at_start=False).fit is Fit.UNKNOWN
 
 
 def test_several_folders_are_one_history() -> None:
@@ -394,9 +365,6 @@ def test_a_server_that_the_rollback_replaces_must_read_the_data_of_now(made: Mad
     assert "HINT: leave that server out of application.services" in str(problem)
     made.engine.there["redis"] = (container("sha256:r7"),)
     assert [*problems(made.foreseen(plan).values())] == []
-
-
-# --- what a restore of a whole server overwrites ---
 
 
 # --- who asks ---

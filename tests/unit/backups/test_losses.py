@@ -191,19 +191,6 @@ def test_a_window_that_was_changed_is_unknown_and_leaves_nothing_stopped(
     assert set(_exported(incident)) == {"a"}
 
 
-def test_what_was_written_between_two_runs_is_exported_too(
-    sandbox: Sandbox, incident: Incident, plan: Plan
-) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        sandbox.run(plan, incident, interrupt=StepId(Step.ACCOUNT, "mysql"))
-    # Not restored yet: what the first run has exported is there still.
-    sandbox.keepers["mysql"].words["c"] = "between"
-    record = sandbox.run(plan, incident)
-    assert record.records == {**CHANGED, "exported": 2}
-    assert set(_exported(incident)) == {"a"}
-    assert set(_exported(incident, folder=f"{LOST_WINDOW}-2")) == {"c"}
-
-
 def test_a_record_that_is_lost_between_two_runs_fails_the_rollback(
     sandbox: Sandbox, incident: Incident, plan: Plan
 ) -> None:

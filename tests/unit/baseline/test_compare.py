@@ -42,14 +42,6 @@ def found(target: Target, recorder: BaselineRecorder, content: Content) -> list[
     return [(f"{finding.store}/{finding.name}", finding.verdict) for finding in findings]
 
 
-def test_all_that_was_recorded_is_compared(target: Target, tmp_path: Path) -> None:
-    recorder = BaselineRecorder(tmp_path).add(Searchable("redis", BOTH))
-    assert found(target, recorder, Searchable("redis", BOTH)) == [
-        ("redis/a", Verdict.PASSED),
-        ("redis/b", Verdict.PASSED),
-    ]
-
-
 def test_what_was_volatile_at_the_capture_and_is_exact_now(target: Target, tmp_path: Path) -> None:
     recorder = BaselineRecorder(tmp_path, volatile=frozenset("b")).add(Content("redis", BOTH))
     emptied = Content("redis", {"a": RECORDS, "b": []})

@@ -66,27 +66,3 @@ def test_no_test_waits_for_the_machine(tier: str) -> None:
         for one in wrong(path.read_text(encoding="utf-8"), starts_nothing=tier == "unit")
     ]
     assert not found, "\n".join(found)
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "import subprocess",
-        "from socket import socket",
-        "import multiprocessing.connection",
-        "time.sleep(60)",
-        "from time import sleep",
-        "time.perf_counter()",
-        "event.wait(0.2)",
-        "process.wait(timeout=5)",
-        "run([], timeout=5)",
-        "future.result(1)",
-    ],
-)
-def test_what_waits_or_starts_something_is_found(line: str) -> None:
-    assert [*wrong(line, starts_nothing=True)]
-
-
-@pytest.mark.parametrize("line", ["event.wait()", "process.wait(60)", "', '.join(names)", "thread.join()"])
-def test_what_has_time_is_not(line: str) -> None:
-    assert not [*wrong(line, starts_nothing=True)]

@@ -56,13 +56,6 @@ def test_what_came_since_is_added_once(target: Target, incident: Incident) -> No
     assert (incident.folder / SAMPLES).read_bytes() == before
 
 
-def test_they_are_taken_also_when_the_body_fails(target: Target, incident: Incident) -> None:
-    with pytest.raises(RuntimeError), samples_kept(target, incident):  # noqa: PT012 - the rest is its body
-        _monitored(target, _made(target, 3))
-        raise RuntimeError
-    assert _beats(incident) == [0, 1, 2]
-
-
 def test_samples_of_another_target_are_not_ours(target: Target, incident: Incident) -> None:
     _monitored(target, [replace(sample, target="other") for sample in _made(target, 3)])
     keep_samples(target, incident)

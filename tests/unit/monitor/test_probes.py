@@ -14,7 +14,7 @@ from rollproof.engines.engine import EngineUnreached, Usage
 from rollproof.errors import Meaning, Unverifiable
 from rollproof.monitoring.probes.probe import Reading, unreached_by
 from rollproof.monitoring.probes.probes import containers_now, memory_now, probes_of
-from rollproof.monitoring.probes.web_probes import health_now, page_now, page_status_of, usual_milliseconds
+from rollproof.monitoring.probes.web_probes import health_now, page_now
 from rollproof.monitoring.samples import ProbeKind, Unreached
 from rollproof.profile.profile import Target, load_target
 from tests.conftest import write_profile
@@ -133,19 +133,3 @@ def test_a_page_is_right_with_the_status_that_was_recorded(
         usual = replace(FACTS, page_status=recorded)
         found |= {status} if page_now(target.application, 4.0, usual, stand_in).ok else set()
     assert found == right
-
-
-def test_a_page_that_a_server_cannot_make_is_recorded_as_none(target: Target, stand_in: StandIn) -> None:
-    for status, recorded in ((200, 200), (307, 307), (502, 0)):
-        stand_in.answers["GET /"] = answer(status, "")
-        assert page_status_of(target.application, stand_in) == recorded
-
-
-def test_a_baseline_has_the_median_of_what_answers_with_success(target: Target, stand_in: StandIn) -> None:
-    found = usual_milliseconds(target.application, stand_in)
-    assert set(found) == {"health", "page"}
-    assert min(found.values()) >= 1.0
-    assert len(stand_in.seen) == 10
-    assert {exchange.headers["User-Agent"] for exchange in stand_in.seen} == {"rollproof-verifier"}
-    stand_in.answers["GET /"] = answer(404, "")
-    assert set(usual_milliseconds(target.application, stand_in)) == {"health"}

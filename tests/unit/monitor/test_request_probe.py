@@ -115,25 +115,6 @@ def test_no_container_is_unknown_and_nothing_is_counted_twice_after_it() -> None
     assert probe.ask().figures["requests"] == 1
 
 
-def test_a_container_that_is_new_is_read_from_its_beginning() -> None:
-    engine = LogEngine()
-    probe = begun(engine)
-    engine.add(line(), line(status=500), to="nginx-2")
-    assert probe.ask().figures["errors"] == 1
-
-
-def test_a_log_that_could_not_be_read_loses_nothing_of_the_others() -> None:
-    engine = LogEngine()
-    engine.add(OWN, to="nginx-2")
-    probe = begun(engine)
-    engine.add(line())
-    engine.broken = "nginx-2"
-    with pytest.raises(Unverifiable):
-        probe.ask()
-    engine.broken = ""
-    assert probe.ask().figures["requests"] == 1
-
-
 def test_few_lines_are_read_and_many_only_when_all_of_these_are_new(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

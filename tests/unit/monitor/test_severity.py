@@ -171,16 +171,6 @@ def test_the_database_nearest_to_its_limit_counts_and_one_unknown_is_not_well(
     assert found(assess(Bands(), full, BEAT), "connections", CRITICAL).standing is Standing.MET
 
 
-def test_what_a_target_does_not_have_is_not_asked() -> None:
-    made = samples(3, lambda _: {})
-    few = {
-        name: probe for name, probe in WELL.items() if not name.startswith(("vectors", "lag", "connections"))
-    }
-    assessment = assess(Bands(), [replace(sample, probes=few) for sample in made], BEAT)
-    assert assessment.severity is Severity.HEALTHY
-    assert not {"vectors", "lag", "connections"} & {finding.band for finding in assessment.findings}
-
-
 @pytest.mark.parametrize(
     ("milliseconds", "standing", "severity"),
     [(4, Standing.UNKNOWN, Severity.UNKNOWN), (4000, Standing.MET, OTHER)],
@@ -269,15 +259,3 @@ def test_the_time_in_which_it_was_cut_off_is_no_part_of_what_is_bad_since() -> N
         assert found(assessment, "stores", CRITICAL).standing is standing
         assert assessment.severity is (CRITICAL if standing is Standing.MET else Severity.UNKNOWN)
         assert assessment.first_bad == (made[69].at if standing is Standing.MET else None)
-
-
-def test_without_a_probe_of_engine_or_store_nobody_is_cut_off() -> None:
-    (sample,) = samples(1, lambda _: cut_off())
-    for kind in ("store", "engine"):
-        left = {
-            name: probe
-            for name, probe in sample.probes.items()
-            if (name not in {"containers", "memory"} if kind == "engine" else not name.startswith("store"))
-        }
-        assert sample.cut_off
-        assert not replace(sample, probes=left).cut_off

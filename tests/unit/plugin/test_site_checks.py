@@ -57,17 +57,6 @@ def test_they_are_ordered_and_recorded_like_ours(site: Here) -> None:
     assert verdict["phases"]["phase3"]["checks"]["passed"] == 3
 
 
-@pytest.mark.parametrize(
-    ("body", "code"), [("assert 1 == 2", ExitCode.FAILED), ("raise OSError('gone')", ExitCode.BROKEN)]
-)
-def test_a_red_one_closes_the_gate(site: Here, body: str, code: ExitCode) -> None:
-    write(site, f"@pytest.mark.phase1\ndef test_site(): {body}")
-    outcome = site.run("-m", "verification")
-    assert outcome.code == code, outcome.text
-    assert not {"ours2", "ours3", "ours4"} & set(site.notes())
-    assert outcome.verdicts()["test_ours_2"] == "blocked"
-
-
 UNMARKED = "checks.folders: expected a marker of a phase on each, observed none on test_site.py::test_site"
 
 
@@ -88,12 +77,6 @@ def test_what_could_not_be_told_apart_is_refused(site: Here, text: str, said: st
     assert outcome.code == ExitCode.USAGE, outcome.text
     assert said in outcome.text
     assert site.notes() == []
-
-
-def test_the_group_of_a_step_has_them_too(site: Here) -> None:
-    write(site, "@pytest.mark.step1\ndef test_site(): note('site')\n" + SITE)
-    outcome = site.run("-m", "premigration")
-    assert (site.notes(), outcome.verdicts().get("test_site")) == (["site"], "passed"), outcome.text
 
 
 def test_they_are_given_no_secret_of_an_operator(site: Here) -> None:

@@ -173,13 +173,3 @@ def test_the_outage_is_no_younger_than_its_detection(target: Target, incident: I
     found = _recorded(target, incident)
     assert (found.since, found.since_is) == (detected, Since.DETECTION)
     assert found.late
-
-
-def test_one_damaged_sample_hides_no_outage(target: Target, incident: Incident) -> None:
-    made = samples(5, _down, well_before=10, target=target.name)
-    _keep(incident, made)
-    path = incident.folder / SAMPLES
-    path.write_bytes(b"garbage\n" + path.read_bytes())
-    _rolled_back(incident, 2.0)
-    found = _recorded(target, incident)
-    assert found.since == made[10].at

@@ -36,11 +36,6 @@ def test_events_are_in_order_and_redacted(path: Path) -> None:
     assert records[4]["error"] == "ValueError: boom [redacted]"
 
 
-def test_it_goes_on_where_it_ended(path: Path) -> None:
-    Journal(path, str).write("resumed")
-    assert [record["sequence"] for record in verify_journal(path)] == [0, 1, 2, 3, 4, 5]
-
-
 def test_an_edited_record_is_seen(path: Path) -> None:
     path.write_text(path.read_text().replace("2 stopped", "3 stopped"))
     with pytest.raises(Problem, match="record 2 of the journal"):

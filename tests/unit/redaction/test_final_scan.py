@@ -47,16 +47,6 @@ def test_scan_says_where_and_not_what(tmp_path: Path) -> None:
     assert all(TOKEN[:12] not in finding.problem for finding in findings)
 
 
-def test_a_secret_that_is_learned_after_a_scan_is_found_by_the_next(tmp_path: Path) -> None:
-    (tmp_path / "a.log").write_text(f"it was {AWKWARD} all along")
-    redactor = Redactor([TOKEN])
-    assert redactor.scan(tmp_path) == []
-
-    redactor.add(AWKWARD)
-
-    assert [finding.kind for finding in redactor.scan(tmp_path)] == ["plain"]
-
-
 def test_an_attachment_in_base64_is_found_and_a_page_may_have_examples(tmp_path: Path) -> None:
     attached = base64.b64encode(json.dumps({"password": AWKWARD}).encode()).decode()
     example = f"<html>\n<p>{attached}, or mysql://app:hunter2@db"

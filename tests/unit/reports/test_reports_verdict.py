@@ -7,8 +7,6 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-import pytest
-
 from reports.verdict.limits import known_limits
 from reports.verdict.summary import lines
 from reports.verdict.verdict import read_verdict, write_verdict
@@ -16,7 +14,7 @@ from rollproof.baseline.facts import Facts, RecordedCanary, RecordedContent, Sur
 from rollproof.profile.functions import Functions
 from rollproof.profile.premigration import Waiver
 from rollproof.profile.profile import load_target
-from rollproof.verdict import CheckCounts, FirstRed, PhaseVerdict, RollbackVerdict, RunVerdict, Verdict
+from rollproof.verdict import CheckCounts, PhaseVerdict, RollbackVerdict, RunVerdict, Verdict
 
 PASSED = RunVerdict(
     incident="20261124T151500Z-staging-1a2b",
@@ -31,37 +29,6 @@ PASSED = RunVerdict(
     started="2026-11-24T15:15:00.000+00:00",
     finished="2026-11-24T15:16:38.375+00:00",
 )
-CAUSE = FirstRed(
-    "checks/a.py::test_answers[kafka]",
-    "kafka: expected an answer, observed none (from 127.0.0.1)\nHINT: x",
-)
-BLOCKED = FirstRed("checks/b.py::test_login", "phase2 did not pass")
-FAILED = replace(
-    PASSED,
-    verdict=Verdict.FAILED,
-    phases={
-        **PASSED.phases,
-        "phase2": PhaseVerdict(
-            Verdict.FAILED, 6.5, (120.0, 180.0), CheckCounts(6, 1, 1), first=CAUSE, partial="1 deselected"
-        ),
-        "phase3": PhaseVerdict(Verdict.BROKEN, 0.0, (180.0, 300.0), CheckCounts(blocked=3), first=BLOCKED),
-    },
-    rollback=None,
-    verified_seconds=None,
-    partial=("phase4 has not run",),
-)
-LATE = replace(
-    PASSED,
-    verdict=Verdict.FAILED,
-    late="downtime, from a to b: expected at most 600 s, observed 700.0 s",
-)
-
-
-@pytest.mark.parametrize("verdict", [PASSED, FAILED, LATE], ids=["passed", "failed", "late"])
-def test_a_verdict_is_read_as_it_was_written(tmp_path: Path, verdict: RunVerdict) -> None:
-    write_verdict(tmp_path, verdict)
-
-    assert read_verdict(tmp_path) == verdict
 
 
 BLIND = replace(

@@ -8,12 +8,10 @@ from rollback_actions.rollback.engine import origin_of
 from rollproof.errors import Unverifiable
 from rollproof.incident.incident import Incident, Origin
 from rollproof.incident.journal import verify_journal
-from rollproof.incident.journal_steps import Step, StepId
 from rollproof.incident.rollbacks import ROLLBACK_BEGAN, rollback_in
 from rollproof.planning.plan import plan_database, plan_emergency
-from rollproof.planning.unfinished import read_unfinished
 from tests.world.git import git
-from tests.world.sandbox import Deployed, Sandbox
+from tests.world.sandbox import Sandbox
 
 
 def _recorded(incident: Incident) -> Origin | None:
@@ -49,28 +47,6 @@ def test_what_runs_counts_though_the_working_copy_is_elsewhere(sandbox: Sandbox,
     rollback = rollback_in(incident)
     assert rollback is not None
     assert rollback.rolled_back(sandbox.target.application.repository) == (sandbox.bad,)
-
-
-def test_a_label_that_is_no_id_names_no_commit(sandbox: Sandbox) -> None:
-    labels = ("latest", "20250303", None, "F" * 40)
-    sandbox.engine.containers.return_value = {"backend": tuple(map(Deployed, labels))}
-    assert origin_of(sandbox.target, sandbox.engine) == Origin(sandbox.bad)
-
-
-def test_one_that_is_gone_on_with_says_what_the_first_run_found(sandbox: Sandbox, incident: Incident) -> None:
-    plan = plan_emergency(sandbox.target, sandbox.commit)
-    with pytest.raises(KeyboardInterrupt):
-        sandbox.run(plan, incident, interrupt=StepId(Step.WATCHED))
-    unfinished = read_unfinished(incident)
-    assert unfinished is not None
-    assert unfinished.record.origin == Origin(sandbox.bad, (sandbox.bad,))
-    git(sandbox.target.application.repository, "checkout", "--quiet", "--force", sandbox.commit)
-    sandbox.engine.containers.return_value = {"backend": (Deployed(sandbox.commit),)}
-    sandbox.run(plan, incident)
-    assert _recorded(incident) == unfinished.record.origin
-    found = rollback_in(incident)
-    assert found is not None
-    assert found.origin == unfinished.record.origin
 
 
 def test_that_nobody_can_tell_stops_no_rollback(sandbox: Sandbox, incident: Incident) -> None:

@@ -143,16 +143,6 @@ def test_the_backup_of_a_store_out_of_another_set_is_refused(sandbox: Sandbox) -
     assert plan_database(sandbox.target, "redis").stores == ("redis",)
 
 
-def test_a_store_that_the_set_does_not_know_is_refused(sandbox: Sandbox) -> None:
-    whole = plan_database(sandbox.target, "mysql").backup
-    assert whole is not None
-    del sandbox.keepers["mysql"]
-    back_up(sandbox, sandbox.commit, "set-without")
-    shutil.copytree(whole.folder / "mysql", whole.folder.with_name("set-without") / "mysql")
-    with pytest.raises(ActionFailed, match="observed a set without mysql"):
-        plan_emergency(sandbox.target, sandbox.commit)
-
-
 def test_a_service_that_did_not_run_then_has_no_image(sandbox: Sandbox) -> None:
     sandbox.save(facts(sandbox.commit, ("backend",)))
     with pytest.raises(UsageProblem, match="none for worker"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -65,12 +64,6 @@ def _rolled_back(
     incident = sandbox.new_incident()
     incident.write_rollback(record)
     return incident
-
-
-def test_nothing_is_refused_without_a_reason(sandbox: Sandbox) -> None:
-    for plan in (plan_database(sandbox.target, "mysql"), plan_service(sandbox.target, "backend")):
-        refuse(sandbox.target, plan, Allowed())
-        refuse(sandbox.target, plan, Allowed(confirm="sandbox"))
 
 
 def test_a_protected_target_is_confirmed_by_its_name(sandbox: Sandbox) -> None:
@@ -146,14 +139,6 @@ def test_only_what_did_not_help_or_is_not_known_to_holds_the_same_up(
     if since == "to be resumed":
         (incident.folder / "unfinished.json").touch()
     assert bool(held(sandbox, plan)) is repeated
-
-
-def test_a_rollback_of_another_target_holds_nobody_up(sandbox: Sandbox) -> None:
-    plan = plan_emergency(sandbox.target, sandbox.commit)
-    incident = _rolled_back(sandbox, plan.request)
-    record = json.loads((incident.folder / "incident.json").read_text())
-    (incident.folder / "incident.json").write_text(json.dumps({**record, "target": "another"}))
-    refuse(sandbox.target, plan, Allowed())
 
 
 def test_a_baseline_that_was_captured_since_is_another_state_to_go_back_to(sandbox: Sandbox) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -16,9 +15,7 @@ from rollproof.planning.unfinished import (
     interrupted,
     refuse_unfinished,
     supersede_covered,
-    unfinished_of,
 )
-from rollproof.verdict import Verdict
 
 COMMIT = "c" * 40
 EMERGENCY = RollbackRequest(Kind.EMERGENCY, COMMIT)
@@ -65,16 +62,6 @@ def test_another_kind_name_or_commit_is_not_it(tmp_path: Path, other: RollbackRe
     assert Unfinished.begin(incident, other).request == other
 
 
-def test_the_newest_comes_first(tmp_path: Path) -> None:
-    begun = [_begun(tmp_path, request).id for request in (BACKEND, MYSQL, EMERGENCY)]
-    for number, identity in enumerate(begun):
-        path = tmp_path / identity / "unfinished.json"
-        record = json.loads(path.read_text())
-        record["started"]["wall"] = f"2026-01-0{3 - number}T00:00:00.000+00:00"
-        path.write_text(json.dumps(record))
-    assert [one.incident.id for one in unfinished_of(tmp_path, "staging")] == begun
-
-
 @pytest.mark.parametrize("requested", [REDIS, BACKEND, FULL], ids=str)
 def test_nothing_starts_the_application_on_half_restored_data(
     tmp_path: Path, requested: RollbackRequest
@@ -83,28 +70,6 @@ def test_nothing_starts_the_application_on_half_restored_data(
     (refusal,) = in_the_way(tmp_path, "staging", requested)
     assert incident.id in str(refusal.observed)
     assert [*in_the_way(tmp_path, "production", requested)] == []
-
-
-@pytest.mark.parametrize("requested", [MYSQL, EMERGENCY, RollbackRequest(Kind.EMERGENCY, "d" * 40)], ids=str)
-def test_what_restores_the_same_data_may_begin(tmp_path: Path, requested: RollbackRequest) -> None:
-    _begun(tmp_path, MYSQL)
-    _begun(tmp_path, BACKEND)
-    assert [*in_the_way(tmp_path, "staging", requested)] == []
-
-
-def test_a_wider_rollback_that_succeeds_leaves_nothing_to_resume(tmp_path: Path) -> None:
-    failed, killed, aside = (_begun(tmp_path, request) for request in (MYSQL, BACKEND, REDIS))
-    done = _begun(tmp_path, EMERGENCY)
-    assert sorted(supersede_covered(tmp_path, "staging", EMERGENCY, done)) == sorted(
-        [failed.id, killed.id, aside.id]
-    )
-    assert [one.incident.id for one in unfinished_of(tmp_path, "staging")] == [done.id]
-    assert json.loads((failed.folder / "superseded.json").read_text())["by"] == done.id
-    # It did not succeed, whatever another one did later.
-    assert killed.rollback_verdicts() == [Verdict.FAILED]
-    record = killed.rollback()
-    assert record is not None
-    assert (record.kind, record.names) == ("service", ("backend",))
 
 
 def test_a_narrower_one_leaves_the_wider_alone(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -15,15 +14,6 @@ from tests.world import containers as made_container
 def container(*, running: bool) -> Container:
     status = "running" if running else "exited"
     return made_container.container("store-1", id="no-such-container", running=running, status=status)
-
-
-def test_the_root_is_as_statvfs_has_it() -> None:
-    observed = Host(5).file_system("/")
-    expected = os.statvfs("/")
-    usable = expected.f_blocks - expected.f_bfree + expected.f_bavail
-    assert observed.path == "/"
-    assert observed.size == expected.f_frsize * expected.f_blocks
-    assert observed.free_percent == pytest.approx(100 * expected.f_bavail / usable, abs=1)
 
 
 def test_a_disk_that_only_root_can_write_to_is_full() -> None:

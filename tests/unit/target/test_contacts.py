@@ -148,25 +148,6 @@ def test_a_closed_incident_needs_only_its_post_mortem() -> None:
     assert (flow.over, [one.alert for one in flow.undelivered]) == (True, [Alert.POST_MORTEM])
 
 
-def test_a_wall_clock_that_is_set_changes_nothing() -> None:
-    for off in (-86400, 86400):
-        story = Story().detected().alerted(0, Alert.ON_CALL)
-        story.off = off
-        assert due(story.at(1.99)) == []
-        assert due(story.at(2)) == [Alert.TECH_LEAD]
-
-
-def test_after_a_reboot_the_wall_clock_counts_and_what_has_happened_stays() -> None:
-    story = Story().detected().alerted(0, Alert.ON_CALL).acknowledged(1).decided(1)
-    story.boot = "second"
-    assert due(story.at(4.99)) == []
-    assert due(story.at(5)) == [Alert.TECH_LEAD]
-    # It was set back meanwhile, before T+0 even: the flow is not earlier than its last record.
-    story.off = -3600.0
-    flow = story.at(6)
-    assert (flow.elapsed, due(flow)) == (60, [])
-
-
 def test_the_urls_are_secrets_and_the_post_mortem_has_the_channels_of_both(tmp_path: Path) -> None:
     more = ""
     urls = {"on_call": "json://u:one-secret@h/tok3n-of-it", "tech_lead": "slack://A/B/second-token"}
