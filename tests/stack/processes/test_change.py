@@ -61,37 +61,6 @@ def test_every_channel_is_told_what_there_is_to_know(away: Ran, sandbox: Sandbox
     assert '"host"' in _kept(sandbox)
 
 
-def test_a_channel_that_fails_is_named_with_its_reason(away: Ran, sandbox: Sandbox, server: Channels) -> None:
-    server.statuses["two"] = 500
-    join(
-        sandbox,
-        server.apprise("one"),
-        server.apprise("two"),
-        f"json://team:{PASSWORD}@127.0.0.1:9/{TOKEN}",
-        f"nonsense://{TOKEN}",
-    )
-    said = _said(away("notify", sandbox.bad, code=ExitCode.FAILED))
-    assert "channel 1 (json://127.0.0.1): delivered" in said
-    for number in (2, 3):
-        assert f"channel {number} (json://127.0.0.1): NOT DELIVERED: Apprise did not deliver it" in said
-    assert "channel 4 (nonsense): NOT DELIVERED: a URL that Apprise does not understand" in said
-    record = read_change(sandbox.target, sandbox.bad)
-    assert [one.delivered for one in record.notifications] == [True, False, False, False]
-
-
-def test_nobody_and_nothing_to_tell_are_refused(away: Ran, sandbox: Sandbox, server: Channels) -> None:
-    join(sandbox)
-    said = away("notify", sandbox.bad, code=ExitCode.USAGE)
-    assert "channels of the team: expected at least one, observed none" in said
-    assert "HINT: channels = [" in said
-    document = join(sandbox, server.apprise("one"))
-    document.unlink()
-    said = away("notify", sandbox.bad, code=ExitCode.FAILED)
-    assert "change document: expected " in said
-    assert "observed no such file" in said
-    assert server.sent == []
-
-
 def test_an_acknowledgement_is_written_down(away: Ran, sandbox: Sandbox, server: Channels) -> None:
     join(sandbox, server.apprise("one"))
     away("notify", sandbox.bad)

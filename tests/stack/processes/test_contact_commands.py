@@ -116,20 +116,6 @@ def test_the_engineer_on_call_learns_what_there_is_to_know(
     assert proof["seconds"] >= 0
 
 
-@pytest.mark.usefixtures("passing")
-def test_a_channel_that_fails_twice_is_tried_a_third_time(
-    once: Said, sandbox: Sandbox, server: Channels
-) -> None:
-    reach(sandbox, server)
-    server.failing["ada"] = 2
-    said = once()
-    assert said.count("NOT DELIVERED: Apprise did not deliver it") == 2
-    assert [record["delivered"] for record in records(sandbox)[1:]] == [False, False, True]
-    # Nobody is alerted twice.
-    once()
-    assert told(server) == ["ada"] * 3
-
-
 def test_who_is_never_reached_is_passed_over_and_it_is_loud(
     once: Said, say: Said, sandbox: Sandbox, server: Channels, passing: Clock
 ) -> None:
@@ -194,18 +180,6 @@ def test_what_makes_no_sense_is_refused(once: Said, say: Said, sandbox: Sandbox,
     assert "HINT: begin it: " in said
     assert not (folder / CONTACTS).exists()
     assert server.sent == []
-
-
-def test_who_is_no_contact_does_not_acknowledge(
-    once: Said, say: Said, sandbox: Sandbox, server: Channels
-) -> None:
-    reach(sandbox, server)
-    once()
-    said = say("--as", "Adda", code=ExitCode.USAGE)
-    assert "contact: expected one of Ada, Grace, observed 'Adda'" in said
-    assert "HINT: did you mean Ada?" in said
-    assert "--decision" in say("--as", "Ada", "--decision", "maybe", code=ExitCode.USAGE)
-    assert [record["event"] for record in records(sandbox)] == ["detected", "alerted"]
 
 
 @contextmanager

@@ -387,19 +387,6 @@ def test_folders_that_git_knows_and_files_are_no_state(tmp_path: Path) -> None:
     assert 'held = ["api:/3", "api:/4"]' in profile
 
 
-@pytest.mark.parametrize("image", ["chrislusf/seaweedfs:4.48", "rustfs/rustfs:1", "dxflrs/garage:v2"])
-def test_an_s3_server_has_its_own_name(image: str) -> None:
-    name = image.rpartition("/")[2].partition(":")[0]
-    stack = stack_of({"services": {"objects": {"image": image}}}, "shop", (), None)
-    profile, accounts, _ = _texts(stack)
-    assert f"Recognised: its image is {name}." in profile
-    assert "[stores.s3]" in profile
-    # The statements are MinIO's: another server is given its rights alone, for people.
-    assert "#   policy of rollproof_reader\n#   {" in accounts
-    assert "not run, but remarks in this file, to read: s3" in accounts
-    assert not re.search(r"minio|\bmc\b", profile + accounts, re.IGNORECASE)
-
-
 def test_files_that_compose_refuses_are_one_error_without_a_value(tmp_path: Path, init: Init) -> None:
     (tmp_path / "compose.yaml").write_text("services: {a: {image: 'hunter2${'}}", encoding="utf-8")
     said = init(f"--file={tmp_path / 'compose.yaml'}", code=ExitCode.USAGE)

@@ -120,16 +120,6 @@ def test_a_collection_whose_key_was_altered_is_accounted_for_as_a_whole(
     assert _revived(incident) == ["b"]
 
 
-def test_a_record_that_is_lost_is_found_in_a_collection_as_a_whole(
-    sandbox: Sandbox, incident: Incident, plan: Plan
-) -> None:
-    store = sandbox.keepers["mysql"]
-    store.bounds, store.loses = ("", "b"), frozenset({"a"})
-    store.meanwhile = lambda: setattr(store, "bounds", ("",))
-    with pytest.raises(RecordsMissing, match="observed 1 that are neither"):
-        sandbox.run(plan, incident)
-
-
 def test_of_a_store_that_is_emptied_every_record_is_exported(sandbox: Sandbox, incident: Incident) -> None:
     """The backup holds none of them: what has not been written since is lost all the same."""
     text = sandbox.profile.read_text().replace('kind = "redis"', 'kind = "redis"\nrestore = "flush"')
@@ -189,21 +179,6 @@ def test_a_window_that_was_changed_is_unknown_and_leaves_nothing_stopped(
     )
     # What it holds is there still.
     assert set(_exported(incident)) == {"a"}
-
-
-def test_a_record_that_is_lost_between_two_runs_fails_the_rollback(
-    sandbox: Sandbox, incident: Incident, plan: Plan
-) -> None:
-    store = sandbox.keepers["mysql"]
-    with pytest.raises(KeyboardInterrupt):
-        sandbox.run(plan, incident, interrupt=StepId(Step.ACCOUNT, "mysql"))
-    store.words["c"], store.loses = "between", frozenset({"c"})
-    with pytest.raises(RecordsMissing, match="observed 1 that are neither"):
-        sandbox.run(plan, incident)
-    record = incident.rollback()
-    assert record is not None
-    assert record.records == {**CHANGED, "unaccounted": 1}
-    assert json.loads((incident.folder / LOST_WINDOW / ACCOUNTS).read_text())["mysql"]["first"] == ["words c"]
 
 
 def _killed_once(sandbox: Sandbox, incident: Incident, plan: Plan, step: Step = Step.ACCOUNT) -> None:

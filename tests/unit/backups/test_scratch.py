@@ -1,4 +1,4 @@
-"""A scratch instance that would share anything with the target that can be written is never made."""
+"""A scratch instance shares nothing with the target that can be written; in which order stores are copied."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from unittest import mock
 from unittest.mock import create_autospec
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rollback_actions.backup import restore_trial
 from rollback_actions.backup.restore_trial import StoreTrial
 from rollback_actions.backup.scratch import Scratch, ScratchControl, described_apart, require_own_address
+from rollback_actions.backup.whole_backup import _waves
 from rollback_actions.outside import Outside
 from rollproof.backups.sets import BackupSet
 from rollproof.baseline.folder import Baseline
@@ -258,3 +261,25 @@ def _begun() -> Future[None]:
     started: Future[None] = Future()
     started.set_result(None)
     return started
+
+
+NAMES = "abcdef"
+
+
+@given(st.fixed_dictionaries({name: st.sets(st.sampled_from(NAMES)) for name in NAMES}))
+def test_whatever_names_whatever_each_is_copied_once_and_before_what_it_names(
+    named: dict[str, set[str]],
+) -> None:
+    """Those that name each other, directly or by others, are copied side by side."""
+    found = _waves(named)
+    assert sorted(name for wave in found for name in wave) == [*NAMES]
+    number = {name: at for at, wave in enumerate(found) for name in wave}
+    reached = {name: {name} for name in NAMES}
+    for one in (*NAMES, *NAMES) * len(NAMES):
+        reached[one] |= {far for other in named[one] for far in reached[other]}
+    for one, others in named.items():
+        for other in others:
+            if one in reached[other]:
+                assert number[one] == number[other]
+            else:
+                assert number[one] < number[other]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from copy import deepcopy
 from typing import Any
 
@@ -16,7 +15,6 @@ from rollproof.baseline.configuration import (
 )
 from rollproof.engines.compose import _container
 from rollproof.engines.engine import Container, Inside
-from rollproof.system.record_files import as_json
 
 SEAL = ConfigurationKey(b"k" * 32)
 ID, OTHER = "a" * 64, "b" * 64
@@ -92,50 +90,20 @@ def changed(*path: str, to: object) -> dict[str, Any]:
     return raw
 
 
-def test_a_container_made_anew_from_the_same_file_is_the_same() -> None:
-    raw = json.loads(
-        json.dumps(RAW).replace(ID, OTHER).replace(ID[:12], OTHER[:12]).replace("c" * 64, "d" * 64)
-    )
-    raw["Config"]["Env"].reverse()
-    raw["Config"]["AttachStdout"] = True
-    raw["Config"]["Labels"]["com.docker.compose.project.config_files"] = "/tmp/2/compose.yaml"  # noqa: S108
-    raw["HostConfig"] |= {"CapAdd": [], "PidMode": None, "Privileged": None}
-    raw["Mounts"].reverse()
-    raw["NetworkSettings"]["Networks"]["t_default"]["IPAddress"] = "172.18.0.9"
-    assert differences(raw) == []
-
-
 @pytest.mark.parametrize(
     ("raw", "said"),
     [
-        (changed("Config", "Env", to=["PATH=/bin", "S3_SECRET=other"]), "environment S3_SECRET: expected"),
-        (changed("Config", "Env", to=["PATH=/bin"]), "observed none"),
-        (changed("Config", "Env", to=[*RAW["Config"]["Env"], "DEBUG="]), "environment DEBUG: expected none"),
-        (changed("Config", "Cmd", to=["serve"]), "command: expected hash "),
         (changed("Config", "Healthcheck", to=None), "health check: "),
-        (changed("Config", "User", to="root"), "User: expected app, observed root"),
         (changed("Config", "Hostname", to="db"), "Hostname: expected none, observed db"),
-        (changed("Config", "Labels", "traefik.http", to="off"), "label traefik.http: "),
-        (changed("HostConfig", "Memory", to=2000), "Memory: expected 1000, observed 2000"),
-        (changed("HostConfig", "CapAdd", to=["SYS_ADMIN"]), 'CapAdd: expected none, observed ["SYS_ADMIN"]'),
-        (changed("HostConfig", "ReadonlyRootfs", to=False), "ReadonlyRootfs: expected true, observed none"),
         (changed("HostConfig", "LogConfig", "Config", to={"max-size": "1k"}), "log options: "),
         (changed("HostConfig", "NetworkMode", to=f"container:{ID}"), "observed container of backend"),
-        (changed("Mounts", to=RAW["Mounts"][:1]), "mount /etc/app.conf: expected {"),
         (changed("Mounts", to=[RAW["Mounts"][0], {**RAW["Mounts"][1], "RW": True}]), '"writable": true'),
-        (changed("NetworkSettings", "Networks", "other", to={}), "network other: expected none"),
-        (changed("NetworkSettings", "Networks", "t_default", "Aliases", to=["mysql"]), "network t_default"),
     ],
 )  # fmt: skip
 def test_each_part_that_is_another_is_told(raw: dict[str, Any], said: str) -> None:
     (text,) = differences(raw)
     assert said in text
     assert SECRET not in text
-
-
-def test_no_secret_is_recorded() -> None:
-    assert SECRET not in json.dumps(as_json(record_container(container(RAW), INSIDE, SEAL)))
-    assert SECRET not in repr(container(RAW))
 
 
 @pytest.mark.parametrize(

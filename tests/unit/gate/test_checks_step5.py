@@ -119,14 +119,6 @@ def test_each_rollback_is_reopened_by_itself(rolled: RolledBack) -> None:
     assert _green(rolled, rolled.fix).count("was reopened by Ada") == 2
 
 
-def test_a_fix_that_was_rolled_back_is_closed_again(rolled: RolledBack) -> None:
-    rolled.reopen()
-    rolled.incident = roll_back(rolled.sandbox, beginning=rolled.fix)
-    _red(rolled, rolled.fix)
-    better = commit(rolled.sandbox, rolled.fix, {"README": "better"})
-    assert f"reopen {rolled.incident.id} --fix {better[:12]}" in _red(rolled, better)
-
-
 @pytest.mark.parametrize("ended", [False, True])
 def test_the_rollback_of_a_rehearsal_closes_nothing(rolled: RolledBack, *, ended: bool) -> None:
     rolled.incident.folder.rename(rolled.sandbox.folder / "aside")
@@ -172,20 +164,6 @@ def _refused(rolled: RolledBack, *options: str, code: ExitCode = ExitCode.USAGE)
     assert "\nHINT: " in said
     assert read_reopenings(rolled.incident) == []
     return said
-
-
-def test_it_is_recorded_with_all_that_it_stands_on(rolled: RolledBack) -> None:
-    said = rolled.reopen("--fix", rolled.fix[:9])
-    assert f"reopened by Ada: incident {rolled.incident.id}, for fix {rolled.fix}" in said
-    (found,) = read_reopenings(rolled.incident)
-    assert (found.incident, found.fix, found.rolled_back) == (
-        rolled.incident.id,
-        rolled.fix,
-        (rolled.sandbox.bad,),
-    )
-    assert (found.root_cause, found.name) == (CAUSE, "Ada")
-    assert found.user
-    assert found.host
 
 
 def test_a_rollback_that_has_not_succeeded_is_refused(rolled: RolledBack) -> None:

@@ -113,6 +113,17 @@ def test_what_has_been_bad_for_ten_minutes_was_not_found_bad_just_now(run: Ran) 
     assert again.assessment == assessed.assessment
 
 
+@pytest.mark.parametrize("name", ["a record of a store", "disk"])
+def test_a_plan_without_options_decides_as_assess_does(run: Ran, name: str) -> None:
+    _write(samples_path(run.sandbox.target), CRITICAL[name][0])
+    decision = run.found("assess", code=ExitCode.FAILED).decision
+    plan = run.found("plan")
+    assert plan.decision == decision
+    assert (plan.plan is None) == (decision.kind is None)
+    # What a person names is decided on whatever the samples say.
+    assert run.found("plan", "--whole").decision.action is Action.FULL
+
+
 class Seen(Beats):
     """Beats that have come already."""
 

@@ -19,7 +19,7 @@ from rollproof.profile.application_profile import Function
 from rollproof.profile.profile import Target
 from rollproof.system.side_by_side import Question
 from tests.unit.monitor.turned_time import TurnedTime, turned
-from tests.world.application import TOKEN, Exchange, StandIn, answer
+from tests.world.application import TOKEN, Exchange, Nobody, StandIn, answer
 
 TEXT = {"type": "text", "data": "once a day"}
 LOG_IN, CHAT = "POST /api/v1/auth/login", "POST /api/v1/sse/chat"
@@ -113,6 +113,12 @@ def test_what_no_status_tells_is_seen(
     reading = probe(well, stand_in).ask()
     assert (reading.ok, reading.value) == (False, 1.0)
     assert text in reading.text
+
+
+def test_nobody_there_is_not_reached(well: Target) -> None:
+    reading = probe(well, Nobody()).ask()
+    assert reading.ok is False
+    assert reading.unreached is not None
 
 
 def test_it_is_asked_at_its_own_rate(well: Target, stand_in: StandIn, passing: TurnedTime) -> None:

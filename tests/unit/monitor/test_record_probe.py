@@ -190,6 +190,13 @@ def test_without_a_baseline_it_is_unknown_until_there_is_one(target: Target, sto
         assert known.milliseconds == {}
 
 
+def test_a_baseline_without_a_record_that_is_compared_is_unknown(target: Target, stores: Stores) -> None:
+    with probing(target, stores) as ask:
+        save(target, {"redis": {"0:token:*": 7}})
+        with pytest.raises(Unverifiable, match="expected a collection of the baseline that is compared"):
+            ask()
+
+
 def _asked(ask: Callable[[], Reading]) -> str:
     try:
         return ask().text

@@ -83,15 +83,6 @@ def test_a_service_that_flaps_is_not_critical_and_not_missed() -> None:
     assert assess(Bands(), made[:105], BEAT).severity is Severity.UNKNOWN
 
 
-@pytest.mark.parametrize("of", [{"limit": 50, "seconds": 0}, {"limit": 50, "seconds": 5}, {"samples": 12}])
-def test_a_share_needs_as_many_samples_as_its_band_says(of: dict[str, float]) -> None:
-    bands = Bands.model_validate({"critical": {"errors": of}})
-    needed = bands.critical.errors.samples
-    for count, standing in ((needed - 1, Standing.LASTING), (needed, Standing.MET)):
-        made = samples(count, lambda _: {"requests": requests(20)})
-        assert found(assess(bands, made, BEAT), "errors", CRITICAL).standing is standing
-
-
 @pytest.mark.parametrize(
     ("of", "first"),
     [

@@ -154,6 +154,12 @@ def test_the_group_that_is_furthest_behind_counts(lag: LagProbe, stores: Stores)
     assert stores["kafka"].closed == 1
 
 
+def test_groups_that_nobody_knows_are_unknown(lag: LagProbe, stores: Stores) -> None:
+    stores["kafka"].behind = {}
+    with pytest.raises(Unverifiable, match="expected offsets of workers, observed none"):
+        lag.ask()
+
+
 def test_a_lag_is_what_can_still_be_read() -> None:
     positions: dict[str, Json] = {
         # Of the first, `a b` has read all but two; the second it has not begun; much of the third is gone.

@@ -100,6 +100,19 @@ def test_records_of_users_stay_unless_they_are_asked_for(run: Command) -> None:
     run("verify-bundle", "all.tar.gz", code=UNSEALED)
 
 
+def test_links_and_remains_of_a_kill_stay(made: MadeIncident, run: Command) -> None:
+    (made.folder / "link").symlink_to("/etc/passwd")
+    (made.folder / ".verdict.json.7.part").write_text("{")
+    (made.folder / "ledger").mkdir()
+    (made.folder / "ledger" / "link").symlink_to("/etc")
+    os.mkfifo(made.folder / "pipe")
+
+    said = run("bundle", "one")
+
+    assert {name for name, _ in members(Path("one.tar.gz"))} == {*NAMES}
+    assert said.count("left out: ") == 3
+
+
 def test_a_secret_is_not_bundled(made: MadeIncident, run: Command) -> None:
     (made.folder / "notes.txt").write_text(f"the password is {SECRET}")
 

@@ -13,7 +13,6 @@ from rollproof.errors import UsageProblem
 from rollproof.incident.downtime import (
     Downtime,
     Since,
-    incident_began,
     judged_downtime,
     read_downtime,
     record_downtime,
@@ -78,17 +77,6 @@ def test_it_begins_with_the_first_bad_sample_before_the_rollback(target: Target,
     assert not late
     assert said is not None
     assert said.startswith("downtime, from the first bad sample of the monitor to the verified end: expected")
-
-
-def test_what_was_recorded_of_the_first_outage_stays_its_beginning(
-    target: Target, incident: Incident
-) -> None:
-    bands = target.severity
-    _keep(incident, samples(5, _down, well_before=10, target=target.name))
-    _rolled_back(incident, 2.0)
-    found = _recorded(target, incident)
-    (incident.folder / SAMPLES).unlink()
-    assert incident_began(incident, bands, BEAT) == (Since.MONITOR, found.since)
 
 
 def test_a_response_knows_which_sample_that_was(target: Target, incident: Incident) -> None:

@@ -13,7 +13,7 @@ from fixtures.gating.gate import gate_of
 from rollproof.incident.incident import Incident, RollbackRecord, new_incident
 from rollproof.incident.ledger import Planned, Result, Run, runs
 from rollproof.incident.tally import run_verdicts, runs_of_span, tally
-from rollproof.profile.profile import Window, Windows
+from rollproof.profile.profile import Windows
 from rollproof.runbook import PHASES
 from rollproof.system.clock import Moment
 from rollproof.verdict import FirstRed, Verdict, combine
@@ -151,14 +151,6 @@ def test_a_gate_is_opened_by_phases_of_the_same_span_alone(
     assert opens or gate.reason == "phase1 has not run in this span of the incident's verification"
 
 
-def test_the_windows_of_the_profile_are_the_span(incident: Incident) -> None:
-    _began(_run(incident, "phase1"), 900)
-    run = _run(incident, "phase2")
-    facts, wide = run.facts(), Windows(phase4=Window(start=300, end=1200))
-    assert facts is not None
-    assert gate_of("phase2", run, runs_of_span(incident, facts.zero, facts.started, wide, before=2)).open
-
-
 def test_phases_of_another_span_are_no_part_of_the_verdict(incident: Incident) -> None:
     _began(_run(incident, *PHASES[:3]), WEEK)
     _run(incident, "phase4")
@@ -187,3 +179,12 @@ def test_a_run_that_was_killed_in_a_late_phase_is_late(incident: Incident) -> No
         "phase1: expected done within 120 s, observed begun after 500.0 s (from start of the session)"
     )
     assert verdict.found is Verdict.BROKEN
+
+
+def test_a_phase_begins_once(incident: Incident) -> None:
+    run = _run(incident, "phase1")
+    first = Moment.now()
+    run.begin_phase("phase1", first)
+    run.begin_phase("phase1", Moment.now())
+    assert run.begun("phase1") == first
+    assert run.begun("phase2") is None

@@ -193,14 +193,3 @@ def test_the_check_of_a_collection_names_records_by_pseudonyms(
     names = inspect.unwrap(shown_keys)(baseline, target, schemas)
     shown = target.personal.pseudonym if personal else str
     assert names(Case(store, collection))(ANNA) == shown(ANNA)
-
-
-def test_a_profile_says_what_is_personal(tmp_path: Path) -> None:
-    plain = load_target(write_profile(tmp_path))
-    assert plain.redaction.fields == FIELDS
-    assert plain.personal.covers("mysql", "imagedb.users", "email")
-    assert plain.redactor().text("{'username': 'canary', 'email': 'x@y'}").startswith("{'username': 'canary'")
-
-    other = load_target(write_profile(tmp_path, '[redaction]\nfields = ["redis/*.nick"]\n'))
-    assert not other.personal.covers("mysql", "imagedb.users", "email")
-    assert other.personal.covers("redis", "0:*", "nick")

@@ -21,7 +21,7 @@ from rollproof.record_names import JOURNAL, POST_MORTEM
 from rollproof.redaction.redactor import Redactor
 from rollproof.system.clock import Moment
 from rollproof.verdict import Verdict
-from tests.unit.made_incident import SECRET_KEY, MadeIncident
+from tests.unit.made_incident import MadeIncident
 from tests.unit.record.test_ledger import late
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -100,18 +100,6 @@ def test_the_page_of_an_incident_is_the_golden_one(
     assert page.count("\n", 0, page.index("## Timeline")) <= 2 * SCREEN
     assert story(made).verdict.verdict == tell.__name__
     assert page.count("## Root cause analysis") == 1
-
-
-def test_the_data_is_accounted_for_without_a_key_of_it(made: MadeIncident) -> None:
-    made.roll_back()
-
-    page = page_of(made)
-
-    assert "| kept | 1,683 | there before" in page
-    assert "| mysql | 1683 | 3 | 4 | 292 | 0 | 0 |" in page
-    assert "mysql, imagedb.big: not known, no time" in page
-    assert SECRET_KEY not in page
-    assert "someone@example.org" not in page
 
 
 def test_what_people_wrote_is_kept_and_redacted(made: MadeIncident) -> None:

@@ -2,50 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 from reports.verdict.limits import known_limits
-from reports.verdict.summary import lines
-from reports.verdict.verdict import read_verdict, write_verdict
 from rollproof.baseline.facts import Facts, RecordedCanary, RecordedContent, Surroundings
 from rollproof.profile.functions import Functions
 from rollproof.profile.premigration import Waiver
 from rollproof.profile.profile import load_target
-from rollproof.verdict import CheckCounts, PhaseVerdict, RollbackVerdict, RunVerdict, Verdict
-
-PASSED = RunVerdict(
-    incident="20261124T151500Z-staging-1a2b",
-    target="staging",
-    verdict=Verdict.PASSED,
-    phases={
-        "phase1": PhaseVerdict(Verdict.PASSED, 11.25, (0.0, 120.0), CheckCounts(34)),
-        "phase2": PhaseVerdict(Verdict.PASSED, 6.5, (120.0, 180.5), CheckCounts(8)),
-    },
-    rollback=RollbackVerdict(Verdict.PASSED, 41.25),
-    verified_seconds=98.375,
-    started="2026-11-24T15:15:00.000+00:00",
-    finished="2026-11-24T15:16:38.375+00:00",
-)
-
-
-BLIND = replace(
-    PASSED,
-    blind={"qdrant": "a store of its kind does not tell who is connected", "redis": "app@10.0.0.9 *may*"},
-)
-
-
-def test_where_a_writer_may_have_been_unseen_is_in_the_verdict_and_said(tmp_path: Path) -> None:
-    path = write_verdict(tmp_path, BLIND)
-    assert json.loads(path.read_text())["blind"] == BLIND.blind
-    assert read_verdict(tmp_path) == BLIND
-    said = "\n".join(f"{lead}{rest}" for lead, rest, _ in lines(BLIND, tmp_path))
-    assert (
-        "rollback passed in 41.2 s, verified after 98.4 s in all; blind to writers at qdrant, redis" in said
-    )
-
 
 COMMIT = "a" * 40
 

@@ -13,9 +13,9 @@ from rollproof.baseline.known_good import current_baseline
 from rollproof.errors import ExitCode, UsageProblem
 from rollproof.incident.incident import Incident, RollbackRecord
 from rollproof.monitoring.rollback_request import Kind, RollbackRequest
-from rollproof.planning.plan import Plan, Stage, plan_database, plan_emergency, plan_full, plan_service
+from rollproof.planning.plan import Plan, Stage, plan_database, plan_emergency, plan_service
 from rollproof.planning.refusals import CONDITIONS, Allowed, Asked, refusals
-from rollproof.planning.schedule import Schedule, schedule_of
+from rollproof.planning.schedule import Schedule
 from rollproof.planning.unfinished import Unfinished
 from rollproof.profile.profile import Target, load_target
 from rollproof.system.clock import Moment
@@ -191,15 +191,3 @@ def test_what_is_left_of_the_budget_belongs_to_the_step_that_runs() -> None:
     assert schedule.deadline(Stage.START, 143.0) == 143.0
     # A start is tried, however late it is.
     assert schedule.deadline(Stage.START, 0.0) == 37.5
-
-
-def test_a_start_takes_as_long_as_the_slowest_health_check_twice(sandbox: Sandbox) -> None:
-    plan = plan_full(sandbox.target, sandbox.commit)
-
-    def seconds(each: float) -> float:
-        containers = tuple(replace(one, health_seconds=each) for one in plan.baseline.facts.containers)
-        facts = replace(plan.baseline.facts, containers=containers)
-        slow = replace(plan, baseline=replace(plan.baseline, facts=facts))
-        return schedule_of(sandbox.target, slow).expected[Stage.START]
-
-    assert seconds(30.0) - seconds(0.0) == 60.0

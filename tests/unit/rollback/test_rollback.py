@@ -7,7 +7,6 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -294,26 +293,6 @@ def test_one_that_need_not_run_is_kept_as_it_lies_and_restored(sandbox: Sandbox,
     assert "its records cannot be asked for" in (incident.folder / "journal.jsonl").read_text()
 
 
-class UnloadedStore(StoppedStore):
-    """A store of which something has to be loaded before it can be exported."""
-
-    def load(self) -> list[str]:
-        return ["words"]
-
-
-@pytest.mark.parametrize("down", [False, True])
-def test_what_is_not_loaded_is_loaded_to_be_exported_unless_the_store_is_down(
-    sandbox: Sandbox, incident: Incident, *, down: bool
-) -> None:
-    before = sandbox.keepers["mysql"]
-    sandbox.keepers["mysql"] = UnloadedStore("mysql", "mysql", before.words, dead=down)
-    sandbox.control.start.side_effect = _does_not_start if down else None
-    with pytest.raises(RecordsUnknown) if down else nullcontext():
-        sandbox.run(PLANS["database"](sandbox), incident)
-    said = "mysql: words was not loaded, and is now, to be exported"
-    assert (said in (incident.folder / "journal.jsonl").read_text()) is not down
-
-
 def test_a_disk_that_is_full_is_said_and_nothing_is_overwritten(
     sandbox: Sandbox, incident: Incident, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -357,29 +336,6 @@ def test_a_wider_rollback_leaves_nothing_to_go_on_with(sandbox: Sandbox, inciden
     assert unfinished_of(sandbox.target.folders.incidents, sandbox.target.name) == []
     assert incident.id in (wider.folder / "journal.jsonl").read_text()
     assert incident.rollback_verdicts() == [Verdict.FAILED]
-
-
-def test_one_whose_restored_data_another_overwrites_is_given_up(sandbox: Sandbox, incident: Incident) -> None:
-    failure = ActionFailed(what="start", expected="b", observed="c", source="d", hint="e")
-    sandbox.control.recreate.side_effect = failure
-    with pytest.raises(ActionFailed):
-        sandbox.run(PLANS["emergency"](sandbox), incident)
-    sandbox.control.recreate.side_effect = None
-    other = sandbox.new_incident()
-    redis = sandbox.keepers["redis"]
-
-    def half() -> None:
-        redis.words = {"a": "half restored"}
-        raise failure
-
-    redis.meanwhile = half
-    with pytest.raises(ActionFailed):
-        sandbox.run(PLANS["emergency"](sandbox), other)
-    redis.meanwhile = lambda: None
-    left = unfinished_of(sandbox.target.folders.incidents, sandbox.target.name)
-    assert [one.incident.id for one in left] == [other.id]
-    assert sandbox.run(PLANS["emergency"](sandbox), other).verdict == Verdict.PASSED
-    assert set(_words(sandbox).values()) == {"of release 1"}
 
 
 def _ended(name: str, image_id: str) -> RecordedContainer:

@@ -52,6 +52,12 @@ def test_bad_input_is_two_lines_and_changes_nothing(run: Ran, arguments: tuple[s
     assert tree(run.sandbox.folder) == before
 
 
+def test_a_part_goes_to_the_known_good_commit_only(run: Ran) -> None:
+    assert "steps:" in run("plan", "--service=backend", f"--commit={run.sandbox.commit[:9]}")
+    said = run("plan", "--service=backend", f"--commit={run.sandbox.bad}", code=ExitCode.USAGE)
+    assert f"expected the known-good one, {run.sandbox.commit[:12]}" in said
+
+
 def test_what_changes_nothing_needs_no_lock(away: Ran) -> None:
     begin(away.sandbox)
     before = tree(away.sandbox.folder)

@@ -64,11 +64,6 @@ def followed(*looks: Look, sleep: Callable[[float], None] = no_nap) -> int:
     return require_whole(ROWS, lambda _: view, PERSONAL, sleep=sleep)
 
 
-def test_what_is_whole_is_looked_at_once(naps: list[float]) -> None:
-    assert followed((["a", "b"], ["a", "b"]), sleep=naps.append) == 2
-    assert naps == []
-
-
 def test_what_came_into_one_store_first_is_in_both_a_moment_later(naps: list[float]) -> None:
     assert followed((["a", "b"], ["a"]), (["a", "b"], ["a", "b"]), sleep=naps.append) == 2
     assert followed((["a", None], ["a"]), (["a", "b"], ["a", "b"]), sleep=naps.append) == 2
@@ -253,14 +248,6 @@ def test_beyond_the_most_that_are_tolerated_all_count() -> None:
             judge(ROWS, found, PERSONAL, tolerated=MOST_TOLERATED + 1)
     # One without such a name is red for its own faults alone.
     assert judge(ROWS, tolerating(many, (["a"], ["a"])), PERSONAL, tolerated=MOST_TOLERATED + 1) == 1
-
-
-def test_of_very_many_names_that_moved_few_are_remembered_and_none_is_forgotten() -> None:
-    many = [f"{number:05}" for number in range(3500)]
-    view, moved = Looks((many, [])), {hash_of((name,)) for name in many}
-    found = follow(ROWS, lambda _: cast("Reader", view), moved)
-    assert MOST_TOLERATED < len(found.tolerated) < len(many) / 2
-    assert found.with_tolerated().dangling == len(many)
 
 
 def test_a_traceback_shows_no_name() -> None:

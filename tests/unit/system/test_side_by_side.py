@@ -68,25 +68,6 @@ def test_a_deadline_leaves_what_hangs_to_itself() -> None:
     assert ended.wait(LONG)
 
 
-def test_what_is_merged_comes_as_it_comes() -> None:
-    seen = threading.Event()
-
-    def part(number: int) -> Iterator[tuple[int, str]]:
-        yield number, "begun"
-        if number == 0:
-            assert seen.wait(LONG)
-        yield number, "ended"
-
-    found = []
-    with Workers(2, "part") as workers:
-        for one in workers.merged(part, [0, 1]):
-            found.append(one)
-            if one == (1, "ended"):  # while the other waits
-                seen.set()
-    assert found[-1] == (0, "ended")
-    assert sorted(found) == [(0, "begun"), (0, "ended"), (1, "begun"), (1, "ended")]
-
-
 def test_the_first_error_of_what_is_merged_stops_the_others() -> None:
     told = []
 

@@ -1,22 +1,58 @@
-"""The ledger of a large comparison: what may be taken over, and when the target's state is still the same."""
+"""What workers are sent, and when their answers are taken over; the rest: `tests/long/unit/test_dask.py`."""
 
 from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
+from typing import cast
 
 import pytest
+from distributed.protocol import pickle
 
+from rollproof.baseline.facts import RecordedCollection
+from rollproof.baseline.folder import Baseline
 from rollproof.incident.incident import Incident, RollbackRecord, new_incident
 from rollproof.incident.ledger import Planned, Result, Run
-from rollproof.profile.profile import load_target
+from rollproof.profile.profile import Target, load_target
+from rollproof.profile.scheduling import Scheduling
 from rollproof.record_names import JOURNAL
+from rollproof.scale.chunk import Chunk, digest_chunk, terms_of
+from rollproof.scale.cluster import Cluster
 from rollproof.scale.ledger import PartLedger, state_of
 from rollproof.stores.contract import Digest
 from rollproof.system.clock import Moment
 from rollproof.verdict import Verdict
 from tests.conftest import write_profile
-from tests.world.sandbox import MYSQL
+from tests.world.baseline import FACTS
+from tests.world.sandbox import MYSQL, SECRET
+
+SMALL = RecordedCollection(
+    division=("", "key-1"), digests=(Digest(1, 1),) * 2, records="mysql.db", excluded=(), seconds=4e-7
+)
+
+
+@pytest.fixture
+def profile(tmp_path: Path) -> Path:
+    return write_profile(tmp_path, MYSQL)
+
+
+@pytest.fixture
+def target(profile: Path) -> Target:
+    return load_target(profile)
+
+
+def test_a_task_holds_no_secret_and_no_path(target: Target, profile: Path) -> None:
+    chunk = Chunk("mysql", "imagedb.files", 0, 1, ("", "key-1"), terms_of(target.stores["mysql"]))
+    task = pickle.dumps((digest_chunk, chunk))
+    assert b"imagedb.files" in task
+    assert not [word for word in (SECRET, "operator", "reader", str(profile)) if word.encode() in task]
+
+
+def test_a_small_collection_is_read_without_workers(target: Target, tmp_path: Path) -> None:
+    baseline = Baseline(tmp_path, "shop", "then", FACTS)
+    cluster = Cluster(target, cast("Scheduling", None))
+    assert cluster.digests_of("mysql", "imagedb.files", SMALL, baseline) is None
+
 
 DIGESTS = [Digest(10, 1 << 70), Digest(0, 0), Digest(3, 7)]
 

@@ -1,4 +1,4 @@
-"""A cluster's answers, which a stand-in gives: what one leaves out is no position, and a log ends once."""
+"""A cluster's answers, which a stand-in gives: what one leaves out is no position; positions that strayed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace as Given
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from kafka.protocol.consumer import FetchRequest, ListOffsetsRequest
@@ -25,6 +25,7 @@ from rollproof.stores.kafka import reader as kafka_reader
 from rollproof.stores.kafka.admin import Admin
 from rollproof.stores.kafka.broker import FOUND, Broker
 from rollproof.stores.kafka.descriptor import KafkaProfile
+from rollproof.stores.kafka.positions import strays
 from rollproof.stores.kafka.ranges import Extent
 from rollproof.stores.kafka.reader import KafkaReader
 from rollproof.stores.kafka.records import CREATED, Record
@@ -155,12 +156,6 @@ def test_a_log_ends_where_the_records_say_though_an_older_end_is_stated(
     with Broker(REACH) as broker:
         assert _read(broker) == list(range(3, 28))
         assert broker.log(TOPIC) == {0: Extent(3, 28)}
-
-
-def test_an_open_transaction_does_not_hold_a_reading_up(made: Callable[..., Cluster]) -> None:
-    made(Part(range(5), open=3))
-    with Broker(REACH) as broker:
-        assert _read(broker) == list(range(5))
 
 
 def test_records_that_retention_removes_meanwhile_are_skipped(made: Callable[..., Cluster]) -> None:
@@ -304,3 +299,48 @@ def test_what_is_refused_leaves_a_topic_incomplete(
 
 
 # Connections.
+
+
+RECORDED: Mapping[str, Json] = {
+    "topic t 0": {"begin": 5, "end": 25, "groups": {"a group": 20}},
+    "topic t 1": {"begin": 0, "end": 9, "groups": {"a group": 9}},
+}
+
+
+@pytest.mark.parametrize(
+    ("zero", "one", "words"),
+    [
+        ({}, {}, []),
+        # It went on: more came, more was read, more has expired.
+        ({"begin": 22, "end": 40, "groups": {"a group": 40, "new": 22}}, {}, []),
+        ({"groups": {}}, {}, ["group a group in topic t 0: expected offset 20 or later, observed none"]),
+        ({"groups": {"a group": 19}}, {}, ["expected offset 20 or later, observed 19"]),
+        ({"groups": {"a group": 26}}, {}, ["expected an offset up to 25, observed 26"]),
+        ({"end": 24}, {}, ["topic t 0: expected to end at 25 or later, observed 24"]),
+        (
+            {},
+            None,
+            ["expected to end at 9 or later, observed 0", "expected offset 9 or later, observed none"],
+        ),
+        # Made anew: all offsets are 5 lower.
+        ({"begin": 0, "end": 20, "groups": {"a group": 15}}, {}, []),
+        (
+            {"begin": 0, "end": 19, "groups": {"a group": 14}},
+            {},
+            ["expected to end at 20 or later, observed 19", "expected offset 15 or later, observed 14"],
+        ),
+        # Made anew and empty.
+        ({}, {"begin": 0, "end": 0}, ["topic t 1: expected to end at 9", "up to 0, observed 9"]),
+    ],
+)
+def test_what_strayed_is_told(zero: dict[str, Json], one: dict[str, Json] | None, words: list[str]) -> None:
+    changes = {"topic t 0": zero, "topic t 1": one}
+    now = {
+        name: {**cast("dict[str, Json]", RECORDED[name]), **change}
+        for name, change in changes.items()
+        if change is not None
+    }
+    lines = list(strays(RECORDED, now))
+    assert len(lines) == len(words)
+    for line, word in zip(lines, words, strict=True):
+        assert word in line

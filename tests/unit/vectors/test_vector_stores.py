@@ -1,23 +1,57 @@
-"""Milvus: fields that its functions make, and what a backup holds when users went on meanwhile."""
+"""Qdrant: no backup of a cluster's node. Milvus: what its functions make is no field to be put back."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import create_autospec
 
 import pytest
 from pymilvus import DataType, FunctionType
 from pymilvus.exceptions import MilvusException
 
 from rollback_actions.backup import restore_trial
+from rollback_actions.containers.compose import ComposeControl
 from rollproof.engines.engine import Endpoint
-from rollproof.errors import Mismatch
+from rollproof.errors import ActionFailed, Mismatch
+from rollproof.profile.sections import Address
 from rollproof.stores.keeper import Restored
 from rollproof.stores.milvus.client import Milvus
 from rollproof.stores.milvus.table import Entities
 from rollproof.stores.package import Kept
+from rollproof.stores.qdrant.client import Rest
+from rollproof.stores.qdrant.descriptor import QdrantProfile
+from rollproof.stores.qdrant.keeper import Keeper
 from rollproof.stores.reach import NOBODY, Reach
+from rollproof.stores.writable import Writable
+
+
+def _keeper(cluster: dict[str, Any] | None) -> Keeper:
+    profile = QdrantProfile(
+        kind="qdrant", risk="medium", services=("qdrant",), address=Address(host="127.0.0.1", port=1)
+    )
+    control = create_autospec(ComposeControl, instance=True)
+    keeper = Keeper(Writable("qdrant", profile, Endpoint("127.0.0.1", 1), control=control, deadline=60.0))
+    rest = create_autospec(Rest, instance=True)
+    rest.call.return_value = cluster
+    rest.collections.return_value = []
+    rest.aliases.return_value = {}
+    rest.version.return_value = "1.16.0"
+    keeper._rest = cast("Any", rest)
+    return keeper
+
+
+@pytest.mark.parametrize("cluster", [None, {"status": "disabled"}, {"status": "enabled", "peers": {"1": {}}}])
+def test_a_server_alone_is_backed_up(tmp_path: Path, cluster: dict[str, Any] | None) -> None:
+    assert _keeper(cluster).back_up(tmp_path).records == {}
+
+
+def test_a_node_of_a_cluster_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ActionFailed, match="observed a cluster of 3 nodes"):
+        _keeper({"status": "enabled", "peers": {"1": {}, "2": {}, "3": {}}}).back_up(tmp_path)
+
 
 REACH = Reach("milvus", Endpoint("127.0.0.1", 9), NOBODY, 1.0)
 FIELDS = [
