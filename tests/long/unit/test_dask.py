@@ -151,24 +151,6 @@ def refused(digests: CollectionDigests) -> Unverifiable:
     return caught.value
 
 
-def test_every_part_is_digested_once_by_workers_with_accounts_of_their_own(
-    cluster: Cluster, tmp_path: Path, control: Path
-) -> None:
-    hold = held(control)
-    digests = digests_of(cluster, tmp_path)
-    with Workers(1, "reading") as one:
-        answers = one.begin(lambda: read(digests))
-        once_begun(control, 3)
-        hold.unlink()
-        assert answers.result(SECONDS) == EXPECTED
-    assert {path.read_text() for path in control.glob("did-*")} == {"."}
-    assert len(list(control.glob("did-*"))) == PARTS
-    assert (
-        "digests by 3 workers at 127.0.0.1:10, each part as of a moment of its own from" in digests.evidence
-    )
-    assert "one state if nothing wrote meanwhile" in digests.evidence
-
-
 def test_what_a_worker_did_that_was_killed_is_done_by_another(
     cluster: Cluster, three: DaskCluster, tmp_path: Path, control: Path
 ) -> None:

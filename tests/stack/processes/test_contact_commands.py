@@ -22,8 +22,7 @@ from rollproof.system.clock import Moment
 from tests.conftest import ROOT
 from tests.unit.clock import Clock
 from tests.unit.command_line import Ran
-from tests.unit.response.contacts_stand_in import reach
-from tests.unit.team_stand_in import PASSWORD, TOKEN, Channels
+from tests.unit.team_stand_in import PASSWORD, TOKEN, Channels, reach
 from tests.waiting import until
 from tests.world.sandbox import SECRET, Sandbox
 

@@ -321,11 +321,6 @@ PUBLIC: dict[str, tuple[dict[str, tuple[str, ...]], tuple[str, ...], set[str]]] 
         ("api:/app/api/storage", "plugin_daemon:/app/storage", "sandbox:/dependencies"),
         {"weaviate"},
     ),
-    "langfuse": (
-        {"postgresql": ("postgres",), "redis": ("redis",), "s3": ("minio",)},
-        (),
-        {"clickhouse"},
-    ),
     "onyx": (
         {"postgresql": ("relational_db",), "redis": ("cache",), "s3": ("minio",)},
         (
@@ -334,21 +329,7 @@ PUBLIC: dict[str, tuple[dict[str, tuple[str, ...]], tuple[str, ...], set[str]]] 
         ),
         {"index", "opensearch"},
     ),
-    "khoj": (
-        {"postgresql": ("database",)},
-        (
-            *("computer:/home/operator", "search:/etc/searxng"),
-            *("server:/root/.cache/torch/sentence_transformers", "server:/root/.khoj"),
-        ),
-        set(),
-    ),
-    "weknora": ({"postgresql": ("postgres",), "redis": ("redis",)}, ("app:/data/files",), set()),
     "open-webui": ({}, ("ollama:/root/.ollama", "open-webui:/app/backend/data"), set()),
-    "surfsense": (
-        {"postgresql": ("db",), "redis": ("redis",)},
-        ("backend:/shared_tmp", "zero-cache:/data"),
-        set(),
-    ),
 }
 """Of public applications: their stores, the mounts of their own files, and services of unknown kinds."""
 

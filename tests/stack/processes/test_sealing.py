@@ -397,14 +397,6 @@ def test_results_of_a_run_that_goes_on_are_only_added_to(unsigned: SealedRecord)
     assert str(seal_state(unsigned.folder)) == "sealed; unsigned"
 
 
-def test_a_record_without_a_seal_says_so(tmp_path: Path) -> None:
-    made = whole_incident(tmp_path)
-
-    assert str(seal_state(made.folder)) == "not sealed, unsigned"
-    checked = write_bundle(made, tmp_path / "a.tgz", Redactor()).checked
-    assert (checked.code, checked.unsealed) == (3, ["the whole record: it has no seal"])
-
-
 # The checker.
 
 

@@ -17,7 +17,7 @@ import pytest
 from rollback_actions.backup import whole_backup
 from rollback_actions.rollback.checkout import check_out
 from rollproof.backups.sets import read_backup
-from rollproof.baseline.facts import RecordedStore, Surroundings
+from rollproof.baseline.facts import RecordedStore
 from rollproof.engines.engine import ContainerEngine, Mount
 from rollproof.errors import ExitCode, Unverifiable
 from rollproof.monitoring.assessment import with_code
@@ -40,7 +40,6 @@ from rollproof.stores.registry import ReaderOpener, open_reader
 from rollproof.system.record_files import sealed_json
 from rollproof.system.side_by_side import Question, wait_for
 from tests.unit.command_line import Ran, tree
-from tests.world.baseline import save_baseline
 from tests.world.sandbox import Sandbox, begun_earlier, image, steps_in
 from tests.world.stores import Content, WordReader
 
@@ -394,43 +393,3 @@ def test_the_plan_asks_the_same(run: Ran, refused: Made) -> None:
     assert "\nnot judged: migrations of backend: the database has no revision" in run(
         "plan", "--service=backend"
     )
-
-
-# --- the engine ---
-
-
-def captured_on(made: Made, engine: str) -> Plan:
-    """Return the plan of an emergency rollback to a baseline of `engine`."""
-    plan = emergency(made, FIRST)
-    target, facts = made.sandbox.target, plan.baseline.facts
-    facts = replace(facts, surroundings=Surroundings(key="0", engine=engine))
-    save_baseline(target.folders.baselines, target.name, facts)
-    return replace(plan, baseline=replace(plan.baseline, facts=facts))
-
-
-@pytest.mark.parametrize(
-    ("recorded", "pinned", "now", "fit"),
-    [
-        ("AAAA", "", "BBBB", Fit.REFUSED),
-        # The profile's word counts: this engine took the place of the recorded one.
-        ("AAAA", "BBBB", "BBBB", Fit.FITS),
-        # An engine without an ID: nobody can tell.
-        ("", "", "AAAA", None),
-    ],
-)
-def test_another_engine_than_the_target_s_is_refused(
-    made: Made, recorded: str, pinned: str, now: str, fit: Fit | None
-) -> None:
-    plan, target = captured_on(made, recorded), made.sandbox.target
-    target = target.model_copy(update={"engine": target.engine.model_copy(update={"id": pinned or None})})
-    made.engine.own = now
-    foreseen = made.judged(plan, target)
-    of_it = [one for one in foreseen if one.what == "container engine"]
-    assert [one.judgement.fit for one in of_it] == ([] if fit is None else [fit])
-    for resumed in (False, True):
-        unfinished = begun_earlier(plan.request) if resumed else None
-        refused = [*refusals(Asked(target, plan, Allowed(), foreseen, unfinished))]
-        assert len(refused) == (fit is Fit.REFUSED)
-        for one in refused:
-            assert f"expected the target's, {pinned or recorded}, observed another one, {now}" in str(one)
-            assert "HINT: ask the target's own: docker context ls" in str(one)

@@ -27,7 +27,6 @@ ROWS = Reference(
     referencing=Place(store="mysql", collection="shop.rows*", fields=("owner",)),
     referenced=Place(store="redis", collection="shop.users", fields=("name",)),
 )
-CHOSEN = ROWS.model_copy(update={"where": {"kind": "chosen"}})
 Held = list[str | None] | Unverifiable
 
 
@@ -102,14 +101,6 @@ def test_names_that_came_or_went_at_either_side_have_moved(sandbox: Sandbox, sto
     assert moved(sandbox, lambda: None) == {text_of(ROWS): ()}
 
 
-def test_the_records_that_a_reference_chooses_count_for_it_alone(sandbox: Sandbox, stores: Stores) -> None:
-    canary = sandbox.target.application.canary.model_copy(update={"references": {"rows": CHOSEN}})
-    application = sandbox.target.application.model_copy(update={"canary": canary})
-    sandbox.target = sandbox.target.model_copy(update={"application": application})
-    found = moved(sandbox, lambda: stores.lists.update({"shop.rows": ["z", "b"], "shop.rows2": ["c", "d"]}))
-    assert found == {text_of(ROWS): hexadecimal("a", "z", "d"), text_of(CHOSEN): hexadecimal("a", "z")}
-
-
 @pytest.mark.parametrize("first", [True, False])
 def test_what_could_not_be_read_once_leaves_its_reference_out(
     sandbox: Sandbox, stores: Stores, *, first: bool
@@ -159,11 +150,3 @@ def test_a_set_has_the_digests_of_what_moved_under_its_seal(
     path.write_bytes(path.read_bytes().replace(hexadecimal(USER)[0].encode(), b"0" * 16))
     with pytest.raises(Problem, match="does not match its SHA-256"):
         read_backup(path)
-
-
-def test_a_store_that_tells_no_names_fails_no_backup(
-    sandbox: Sandbox, stores: Stores, tmp_path: Path
-) -> None:
-    taken = back_up(sandbox, tmp_path, lambda: stores.down.add("redis"))
-    assert (taken.moved, [*taken.stores]) == ({}, ["mysql", "redis"])
-    assert results(tmp_path)[1] == "0 names moved; of 1 references 0 were read"

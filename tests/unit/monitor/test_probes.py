@@ -19,7 +19,7 @@ from rollproof.monitoring.samples import ProbeKind, Unreached
 from rollproof.profile.profile import Target, load_target
 from tests.conftest import write_profile
 from tests.unit.monitor.test_store_probes import STORES
-from tests.unit.system.test_host import container
+from tests.unit.system.test_outside import container
 from tests.world.application import StandIn, answer
 from tests.world.baseline import FACTS
 from tests.world.sandbox import MYSQL

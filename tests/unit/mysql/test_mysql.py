@@ -10,7 +10,6 @@ import pytest
 from rollproof.collection import Json
 from rollproof.stores.mysql.connection import Flavour
 from rollproof.stores.mysql.dump import read_dump
-from rollproof.stores.mysql.keeper import FOREIGN_DEFINER
 from rollproof.stores.mysql.privileges import NEEDED, parsed, rights, shows, sight
 from rollproof.stores.mysql.rows import _cell
 from rollproof.stores.mysql.table import Column, Key, between
@@ -176,10 +175,6 @@ def test_a_reader_of_mysql(more: Sequence[str], writes: tuple[str, ...]) -> None
     assert rights(parsed([*READING, *more]), ["imagedb"]).writes == writes
 
 
-def test_an_operator_lacks_what_a_restore_needs() -> None:
-    assert len(rights(parsed(READING), ["imagedb"]).lacks) > 5
-
-
 def test_a_grant_tells_a_dropped_database_of_mysql_from_a_hidden_one() -> None:
     held = parsed(READING)
     assert (shows(held, "imagedb"), shows(held, "other")) == (True, False)
@@ -217,20 +212,6 @@ def test_privileges_add_up() -> None:
     )
     assert held.missing(["imagedb"]) == ["TRIGGER on imagedb"]
     assert held.missing(["other"]) == ["EVENT on other", "TRIGGER on other"]
-
-
-@pytest.mark.parametrize(
-    ("privileges", "may"),
-    [
-        ("SET_ANY_DEFINER ON *.*", True),
-        ("SET USER, RELOAD ON *.*", True),
-        ("RELOAD ON *.*", False),
-        ("ALL PRIVILEGES ON `imagedb`.*", False),
-    ],
-)
-def test_who_may_define_for_others(privileges: str, *, may: bool) -> None:
-    held = parsed([f"GRANT {privileges} TO `operator`@`%`"])
-    assert held.everywhere(FOREIGN_DEFINER) is may
 
 
 WHOLE = "GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON `shop%`.* TO `r`@`%`"

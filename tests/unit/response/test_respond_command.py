@@ -34,8 +34,7 @@ from rollproof.verdict import Verdict
 from tests.unit.clock import Clock
 from tests.unit.command_line import Ran
 from tests.unit.made_samples import Probes, cut_off, requests, samples, value
-from tests.unit.response.contacts_stand_in import reach
-from tests.unit.team_stand_in import Channels
+from tests.unit.team_stand_in import Channels, reach
 from tests.world.lock import StandInPlace, elsewhere, ended
 
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import nullcontext
 from pathlib import Path
 from typing import cast
 
 import pytest
 
 from rollback_actions.containers.compose import ComposeControl
-from rollproof.collection import Json
 from rollproof.errors import ActionFailed
-from rollproof.profile.data_formats import Marks
 from rollproof.profile.kinds import kinds
 from rollproof.profile.store_descriptor import Trait
-from rollproof.stores.keeper import Put, Restored, StoreKeeper
-from rollproof.stores.package import Kept, Package
+from rollproof.stores.package import Package
 from rollproof.stores.policy import compared_of, policy_of
+from rollproof.stores.redis.descriptor import RedisProfile
+from rollproof.stores.redis.keeper import Keeper
 from rollproof.stores.writable import Writable
 from tests.conftest import ROOT
 from tests.unit.stores.test_readers_reach import NOWHERE, section
@@ -39,28 +38,14 @@ def test_only_a_kind_that_keeps_versions_has_collections_of_them(kind: str) -> N
     assert bool(profile.consumers) is False
 
 
-class Keeper(StoreKeeper):
-    """Says what it is asked to."""
-
-    def back_up(self, folder: Path) -> Kept:
-        raise NotImplementedError
-
-    def restore(self, folder: Path) -> Restored:
-        raise NotImplementedError
-
-    def putting(self, collection: str, folder: Path, *, overwrite: bool) -> AbstractContextManager[Put]:
-        raise NotImplementedError
-
-    def refuse_unreadable(self, kept: Marks, observed: Marks) -> None:
-        package = Package(self.kind, "", {}, kept, {}, 1, folder=Path("/backups/b1/one"))
-        self._expect_readable(package, observed)
-
-
-def test_a_server_that_cannot_read_the_backup_is_refused() -> None:
-    keeper = Keeper(Writable("one", section("redis"), NOWHERE, cast("ComposeControl", None), 600.0))
-    older = {"product": "redis", "server": "7.0.15"}
-    kept: dict[str, Json] = {"product": "redis", "server": "7.2.4"}
-    keeper.refuse_unreadable(kept, {**kept, "server": "7.2.0"})
-    keeper.refuse_unreadable({**older}, kept)
-    with pytest.raises(ActionFailed, match=r"redis 7\.2\.4, for redis 7\.0\.15"):
-        keeper.refuse_unreadable(kept, {**older})
+@pytest.mark.parametrize(
+    ("written", "reads", "refused"),
+    [("7.2.4", "7.2.0", False), ("7.0.15", "7.2.4", False), ("7.2.4", "7.0.15", True)],
+)
+def test_a_server_that_cannot_read_the_backup_is_refused(written: str, reads: str, *, refused: bool) -> None:
+    keeper = Keeper(
+        Writable("one", cast("RedisProfile", section("redis")), NOWHERE, cast("ComposeControl", None), 9)
+    )
+    package = Package("redis", "", {}, {"product": "redis", "server": written}, {}, 1, folder=Path("/b"))
+    with pytest.raises(ActionFailed, match=f"{written}, for redis {reads}") if refused else nullcontext():
+        keeper._expect_readable(package, {"product": "redis", "server": reads})

@@ -1,8 +1,10 @@
-"""What a job of a CI service gets, JUnit XML, and what a person sees at a terminal of 80 columns."""
+"""What a run leaves for a CI service, for Allure, and for a person at a terminal of 80 columns."""
 
 from __future__ import annotations
 
+import json
 import xml.etree.ElementTree as ET
+from typing import Any
 
 import pytest
 
@@ -96,3 +98,75 @@ def test_the_verdict_is_the_last_line(terminal: Here, options: list[str], red: b
     terminal.checks(test_a=f"@pytest.mark.phase1\ndef test_x(): assert not {red}")
     outcome = terminal.run(*options)
     assert outcome.text.splitlines()[-1].startswith("FAILED: " if red else "PASSED: ")
+
+
+LABELLED = """
+import allure
+from rollproof.errors import Meaning, Mismatch
+from rollproof.stores.contract import Untold
+from rollproof.collection import Case
+
+ERROR = {"what": "kafka", "expected": "an answer", "observed": "none", "source": "here", "hint": "look"}
+
+
+@pytest.mark.phase1
+@pytest.mark.parametrize("container", ["mysql", "redis"])
+def test_running(container, evidence):
+    evidence("state", f'{{"container": "{container}"}}', "application/json")
+
+
+@allure.severity("minor")
+@pytest.mark.phase1
+@pytest.mark.parametrize("collection", [Case("mysql", "users"), "kafka"], ids=["mysql/users", "kafka"])
+def test_answers(collection):
+    if collection == "kafka":
+        raise Untold(**ERROR)
+
+
+class OfAnOperator(Mismatch):
+    pass
+
+
+@pytest.mark.phase1
+def test_health():
+    raise OfAnOperator(**ERROR, means=Meaning.SERVICE_DOWN)
+"""
+
+
+def labels(result: dict[str, Any]) -> dict[str, str]:
+    return {label["name"]: label["value"] for label in result["labels"]}
+
+
+def test_every_check_has_a_labelled_result(sandbox: Here) -> None:
+    sandbox.recorded(then=["fixtures.gating.evidence"])
+    sandbox.checks(test_checks=LABELLED)
+    incident = sandbox.run("-m", "phase1").incident
+    assert incident is not None
+    folder = incident / "allure-results"
+    found = {
+        one["name"]: one for one in (json.loads(path.read_text()) for path in folder.glob("*-result.json"))
+    }
+    assert {name: (result["status"], labels(result).get("means", "")) for name, result in found.items()} == {
+        "Running: mysql": ("passed", ""),
+        "Running: redis": ("passed", ""),
+        "Answers: mysql/users": ("passed", ""),
+        "Answers: kafka": ("broken", "other"),
+        "Health": ("failed", "service-down"),
+    }
+    of_running, of_answers = labels(found["Running: mysql"]), labels(found["Answers: mysql/users"])
+    place = {"epic": incident.name, "feature": "Phase 1: Infrastructure", "story": "mysql"}
+    assert (
+        of_running.items()
+        >= {
+            **place,
+            "severity": "blocker",
+            "nodeId": "checks/test_checks.py::test_running[mysql]",
+        }.items()
+    )
+    assert of_answers.items() >= {**place, "severity": "minor"}.items()
+    assert found["Health"]["statusDetails"]["message"] == (
+        "kafka: expected an answer, observed none (from here)\nHINT: look"
+    )
+    (attachment,) = found["Running: redis"]["attachments"]
+    assert (attachment["name"], attachment["type"]) == ("state", "application/json")
+    assert (folder / attachment["source"]).read_text() == '{"container": "redis"}'
