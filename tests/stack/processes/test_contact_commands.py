@@ -169,18 +169,6 @@ def test_a_rollback_that_has_begun_is_a_decision(
     assert "(roll back, by the rollback in this incident" in said
 
 
-def test_what_makes_no_sense_is_refused(once: Said, say: Said, sandbox: Sandbox, server: Channels) -> None:
-    assert "channels of on call: expected at least one, observed none" in once(code=ExitCode.USAGE)
-    reach(sandbox, server)
-    assert "expected a readable incident.json" in say("--as", "Ada", code=ExitCode.USAGE)
-    folder = incident(sandbox).folder
-    said = say("--as", "Ada", code=ExitCode.USAGE)
-    assert f"contact clock of {ID}: expected one that has begun, observed none" in said
-    assert "HINT: begin it: " in said
-    assert not (folder / CONTACTS).exists()
-    assert server.sent == []
-
-
 @contextmanager
 def running(sandbox: Sandbox) -> Iterator[subprocess.Popen[str]]:
     """Keep the clock in a process of its own."""

@@ -52,13 +52,6 @@ def test_ctrl_c_ends_all_and_none_is_missing(once: str, tmp_path: Path) -> None:
     assert Process.of(int((tmp_path / "pid").read_text())) is None
 
 
-def test_ctrl_c_in_the_instant_after_a_fork_reaches_it(tmp_path: Path) -> None:
-    found = run(tmp_path, 2, "waits", "passes")
-    assert found["interrupted"] is True
-    causes = [outcome["end"]["cause"] for outcome in found["outcomes"].values()]
-    assert causes == [INTERRUPTED, "interrupted before it began"]
-
-
 SECRET = "s3cret-of-the-canary"  # noqa: S105 - of `write_profile`
 
 

@@ -7,20 +7,17 @@ import os
 from errno import ENOSPC
 from pathlib import Path
 from typing import Any
-from unittest.mock import create_autospec
 
 import pytest
 
 from rollback_actions.rollback.engine import RecordsMissing, RecordsUnknown
-from rollproof.backups import index
-from rollproof.errors import ActionFailed, Unverifiable
+from rollproof.errors import ActionFailed
 from rollproof.incident.incident import Incident
 from rollproof.incident.journal_steps import Step, StepId
 from rollproof.losses.changes import written_since
 from rollproof.planning.plan import Plan, plan_database, plan_emergency
 from rollproof.profile.profile import load_target
 from rollproof.record_names import ACCOUNTS, LOST_WINDOW
-from rollproof.stores.reader import Reader
 from rollproof.verdict import Verdict
 from tests.world.sandbox import Sandbox
 
@@ -147,19 +144,6 @@ def test_what_cannot_be_asked_is_unknown_and_no_success(
     account = json.loads((incident.folder / LOST_WINDOW / ACCOUNTS).read_text())["mysql"]
     assert list(account["unknown"]) == ["mysql"]
     assert sandbox.keepers["mysql"].words["a"] == "of release 1"
-
-
-def test_a_collection_that_cannot_be_read_does_not_hide_its_neighbours(sandbox: Sandbox) -> None:
-    view = create_autospec(Reader, instance=True)
-    view.__enter__.return_value = view
-    view.standing.return_value = ["readable", "not loaded"]
-    view.counts.side_effect = Unverifiable(
-        what="counts", expected="numbers", observed="not loaded", source="milvus", hint="load it"
-    )
-    store = sandbox.target.stores["redis"]
-    found = index.standing_collections("redis", store, sandbox.engine, lambda *_, **__: view)
-    assert found == ["readable", "not loaded"]
-    view.__exit__.assert_called_once()
 
 
 @pytest.mark.parametrize("text", ["{}", None])

@@ -12,6 +12,7 @@ from httpx2 import BaseTransport
 from rollproof.application.canary import canary_in_use
 from rollproof.errors import Unverifiable
 from rollproof.monitoring.probes.function_probe import FunctionProbe
+from rollproof.monitoring.probes.probe import Reading
 from rollproof.monitoring.probes.probes import probes_of
 from rollproof.monitoring.samples import ProbeKind
 from rollproof.profile.application_profile import Function
@@ -161,6 +162,21 @@ def test_checks_that_use_the_canary_have_it_alone(
     assert asked(stand_in, LOG_IN) == 1
     with canary_in_use(well, alone=True, seconds=0.0), canary_in_use(well, alone=False, seconds=0.0) as ours:
         assert not ours
+
+
+def test_one_that_does_not_end_is_not_well(well: Target) -> None:
+    asking = FunctionProbe(well, Function(), MagicMock(), 60.0)
+    asking._question = MagicMock(waiting=True)
+    asking._question.unanswered = lambda _: SILENT
+    asking._question.asked.seconds_ago.return_value = 1.0
+    with pytest.raises(Unverifiable):
+        asking.ask()
+    asking._question.asked.seconds_ago.return_value = 600.0
+    reading: Reading = asking.ask()
+    assert (reading.ok, reading.value) == (False, 1.0)
+
+
+SILENT = Unverifiable(what="f", expected="an answer", observed="none", source="a", hint="b")
 
 
 def test_only_a_profile_that_wants_it_has_it(target: Target) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -23,6 +24,7 @@ from rollproof.planning.unfinished import (
     interrupted,
     refuse_unfinished,
     supersede_covered,
+    unfinished_of,
 )
 from rollproof.profile.profile import Target, load_target
 from rollproof.system.clock import Moment
@@ -253,6 +255,21 @@ def test_nothing_starts_the_application_on_half_restored_data(
     (refusal,) = in_the_way(tmp_path, "staging", requested)
     assert incident.id in str(refusal.observed)
     assert [*in_the_way(tmp_path, "production", requested)] == []
+
+
+def test_a_wider_rollback_that_succeeds_leaves_nothing_to_resume(tmp_path: Path) -> None:
+    failed, killed, aside = (_begun(tmp_path, request) for request in (MYSQL, BACKEND, REDIS))
+    done = _begun(tmp_path, EMERGENCY)
+    assert sorted(supersede_covered(tmp_path, "staging", EMERGENCY, done)) == sorted(
+        [failed.id, killed.id, aside.id]
+    )
+    assert [one.incident.id for one in unfinished_of(tmp_path, "staging")] == [done.id]
+    assert json.loads((failed.folder / "superseded.json").read_text())["by"] == done.id
+    # It did not succeed, whatever another one did later.
+    assert killed.rollback_verdicts() == [Verdict.FAILED]
+    record = killed.rollback()
+    assert record is not None
+    assert (record.kind, record.names) == ("service", ("backend",))
 
 
 def test_a_narrower_one_leaves_the_wider_alone(tmp_path: Path) -> None:

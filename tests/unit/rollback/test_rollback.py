@@ -7,6 +7,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -291,6 +292,26 @@ def test_one_that_need_not_run_is_kept_as_it_lies_and_restored(sandbox: Sandbox,
     assert (safety / "mysql" / "a").read_text() == "of release 2"
     assert (safety / "mysql was down").exists()
     assert "its records cannot be asked for" in (incident.folder / "journal.jsonl").read_text()
+
+
+class UnloadedStore(StoppedStore):
+    """A store of which something has to be loaded before it can be exported."""
+
+    def load(self) -> list[str]:
+        return ["words"]
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_what_is_not_loaded_is_loaded_to_be_exported_unless_the_store_is_down(
+    sandbox: Sandbox, incident: Incident, *, down: bool
+) -> None:
+    before = sandbox.keepers["mysql"]
+    sandbox.keepers["mysql"] = UnloadedStore("mysql", "mysql", before.words, dead=down)
+    sandbox.control.start.side_effect = _does_not_start if down else None
+    with pytest.raises(RecordsUnknown) if down else nullcontext():
+        sandbox.run(PLANS["database"](sandbox), incident)
+    said = "mysql: words was not loaded, and is now, to be exported"
+    assert (said in (incident.folder / "journal.jsonl").read_text()) is not down
 
 
 def test_a_disk_that_is_full_is_said_and_nothing_is_overwritten(

@@ -7,11 +7,9 @@ from pathlib import Path
 import pytest
 
 from rollproof.errors import ExitCode
-from rollproof.profile.kinds import means_of
 from rollproof.profile.mistakes import ProfileProblem
 from rollproof.profile.profile import load_target
 from rollproof.profile.sections import Policy, StoreProfile
-from rollproof.profile.store_descriptor import Means
 from rollproof.stores.policy import in_proportion
 from tests.conftest import write_profile
 
@@ -180,27 +178,6 @@ def test_what_is_weaker_is_refused(tmp_path: Path, kind: str, risk: str, more: s
     with pytest.raises(ProfileProblem) as raised:
         store(tmp_path, kind, risk, more)
     assert str(raised.value).startswith(f"stores.one.risk: {said}")
-
-
-@pytest.mark.parametrize(
-    ("kind", "more", "means"),
-    [
-        ("mysql", "", Means.TRANSACTION),
-        ("mongodb", "", Means.DOCUMENTS),
-        ("qdrant", "", Means.COLLECTIONS),
-        ("milvus", "", Means.VOLUMES),
-        ("kafka", "", Means.LOG),
-        ("redis", "", Means.KEYS),
-        ("redis", FLUSHED, Means.NOTHING),
-        ("s3", "", Means.COPIES),
-        ("s3", VERSIONS, Means.VERSIONS),
-    ],
-)
-def test_what_a_backup_must_be_follows_from_the_settings_of_a_store(
-    tmp_path: Path, kind: str, more: str, means: Means
-) -> None:
-    risk = {"mongodb": "medium", "qdrant": "medium", "milvus": "high"}.get(kind, "low")
-    assert means_of(store(tmp_path, kind, risk, more)) is means
 
 
 @pytest.mark.parametrize(
