@@ -177,21 +177,6 @@ def _unknown(text: str, key: str) -> bool:
     return re.search(rf'^{name} = \[?"{UNANSWERED}"', part, re.MULTILINE) is not None
 
 
-def test_what_is_not_supported_is_named(state: Path, init: Init) -> None:
-    said = init(*_files("few", state))
-    profile = Path("few.toml").read_text(encoding="utf-8")
-    for service, what in (
-        ("search", "elasticsearch:8.15.0"),
-        ("broker", "rabbitmq:3"),
-        ("Admin", "letters"),
-    ):
-        line = next(line for line in said.splitlines() if f"service {service}" in line)
-        assert line.startswith("not supported: ")
-        assert what in line
-        assert f"service {service}" in profile
-    assert "brings them up: base, seed." in profile
-
-
 def test_one_shots_brokers_and_secrets_are_told(
     state: Path, init: Init, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -142,14 +142,6 @@ def test_a_whole_record_holds_and_says_who_signed_it(record: SealedRecord) -> No
     assert "ada@example.org" in check(record.bundle, record.signing.allowed_signers).facts[0]
 
 
-def test_what_is_unsigned_says_so_everywhere(unsigned: SealedRecord) -> None:
-    assert json.loads((unsigned.folder / "verdict.json").read_text())["signature"] == "unsigned"
-    assert "This record: unsigned." in (unsigned.folder / "postmortem.md").read_text()
-    assert str(seal_state(unsigned.folder)) == "sealed; unsigned"
-    checked = check(unsigned.bundle)
-    assert (checked.code, checked.facts[0]) == (0, "signature: unsigned")
-
-
 _EDITS: dict[str, Callable[[Path], None]] = {
     "ledger/0001/results.jsonl": lambda path: edit(path, '"seconds": ', '"seconds": 1'),
     "ledger/0001/plan.json": lambda path: edit(path, "test_b", "test_a"),

@@ -208,19 +208,6 @@ def test_a_format_that_the_pattern_does_not_match_is_unknown() -> None:
     assert probe.ask().text == "1 requests, 0 errors, p95 12 ms, 1 lines that are of none"
 
 
-def test_when_the_upstream_is_down_the_beat_is_counted() -> None:
-    """Every line has a dash then, those of this monitor too."""
-    engine = LogEngine()
-    probe = begun(engine)
-    engine.add(line("/", 502, "-", agent=AGENT), line(status=502, seconds="-"), line(status="-", seconds="-"))
-    reading = probe.ask()
-    assert (reading.ok, reading.figures["requests"], reading.figures["errors"]) == (False, 2, 2)
-    assert "p95" not in reading.figures
-    assert reading.text == "2 requests, 2 errors, 2 of them without a time"
-    engine.add(line("/", "-", "-", agent=AGENT))
-    assert probe.ask().ok
-
-
 def test_a_log_without_even_our_own_requests_is_none() -> None:
     engine = LogEngine()
     probe = begun(engine)

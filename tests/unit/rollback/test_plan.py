@@ -11,8 +11,7 @@ from rollback_actions.rollback.engine import origin_of
 from rollproof.baseline.known_good import baseline_of
 from rollproof.errors import ActionFailed, Unverifiable, UsageProblem
 from rollproof.incident.incident import Incident, Origin
-from rollproof.incident.journal import verify_journal
-from rollproof.incident.rollbacks import ROLLBACK_BEGAN, rollback_in
+from rollproof.incident.rollbacks import rollback_in
 from rollproof.planning.plan import plan_database, plan_emergency, plan_full, plan_service, plan_unfinished
 from rollproof.planning.unfinished import Unfinished
 from tests.world.baseline import save_baseline
@@ -164,24 +163,6 @@ def _recorded(incident: Incident) -> Origin | None:
     rollback = incident.rollback()
     assert rollback is not None
     return rollback.origin
-
-
-def test_it_is_in_the_journal_and_in_the_record(sandbox: Sandbox, incident: Incident) -> None:
-    sandbox.run(plan_emergency(sandbox.target, sandbox.commit), incident)
-    (began,) = [r for r in verify_journal(incident.folder / "journal.jsonl") if r["event"] == ROLLBACK_BEGAN]
-    said = {key: began[key] for key in ("kind", "names", "commit", "head", "revisions")}
-    assert said == {
-        "kind": "emergency",
-        "names": [],
-        "commit": sandbox.commit,
-        "head": sandbox.bad,
-        "revisions": [sandbox.bad],
-    }
-    assert _recorded(incident) == Origin(sandbox.bad, (sandbox.bad,))
-    found = rollback_in(incident)
-    assert found is not None
-    assert (found.origin, found.commit) == (_recorded(incident), sandbox.commit)
-    assert found.rolled_back(sandbox.target.application.repository) == (sandbox.bad,)
 
 
 def test_what_runs_counts_though_the_working_copy_is_elsewhere(sandbox: Sandbox, incident: Incident) -> None:
