@@ -30,11 +30,6 @@ SILENT = Unverifiable(what="store", expected="an answer", observed="none", sourc
 
 
 @pytest.fixture
-def target(tmp_path: Path) -> Target:
-    return load_target(write_profile(tmp_path))
-
-
-@pytest.fixture
 def engine() -> Any:  # noqa: ANN401 - whose answers a test sets
     return create_autospec(ComposeEngine, instance=True)
 

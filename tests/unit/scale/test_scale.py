@@ -36,11 +36,6 @@ def profile(tmp_path: Path) -> Path:
     return write_profile(tmp_path, MYSQL)
 
 
-@pytest.fixture
-def target(profile: Path) -> Target:
-    return load_target(profile)
-
-
 def test_a_task_holds_no_secret_and_no_path(target: Target, profile: Path) -> None:
     chunk = Chunk("mysql", "imagedb.files", 0, 1, ("", "key-1"), terms_of(target.stores["mysql"]))
     task = pickle.dumps((digest_chunk, chunk))
