@@ -17,7 +17,7 @@ from rollproof.scale.cluster import Cluster, CollectionDigests
 from rollproof.stores.contract import Digest
 from rollproof.system.side_by_side import Workers
 from tests.conftest import ROOT, write_profile
-from tests.dask_cluster import DaskCluster, make_certificates
+from tests.dask_cluster import DaskCluster
 from tests.long.unit.dask_stand_in import CONTROL, PARTS, bound, digest_of
 from tests.world.baseline import FACTS
 from tests.world.sandbox import MYSQL
@@ -151,24 +151,6 @@ def refused(digests: CollectionDigests) -> Unverifiable:
     return caught.value
 
 
-def test_every_part_is_digested_once_by_workers_with_accounts_of_their_own(
-    cluster: Cluster, tmp_path: Path, control: Path
-) -> None:
-    hold = held(control)
-    digests = digests_of(cluster, tmp_path)
-    with Workers(1, "reading") as one:
-        answers = one.begin(lambda: read(digests))
-        once_begun(control, 3)
-        hold.unlink()
-        assert answers.result(SECONDS) == EXPECTED
-    assert {path.read_text() for path in control.glob("did-*")} == {"."}
-    assert len(list(control.glob("did-*"))) == PARTS
-    assert (
-        "digests by 3 workers at 127.0.0.1:10, each part as of a moment of its own from" in digests.evidence
-    )
-    assert "one state if nothing wrote meanwhile" in digests.evidence
-
-
 def test_what_a_worker_did_that_was_killed_is_done_by_another(
     cluster: Cluster, three: DaskCluster, tmp_path: Path, control: Path
 ) -> None:
@@ -237,24 +219,6 @@ def test_a_worker_with_another_profile_is_broken(target: Target, three: DaskClus
     with Cluster(other, three.profile()) as cluster:
         error = refused(digests_of(cluster, tmp_path))
     assert "section stores.mysql of the worker's profile: expected that of the controller" in str(error)
-
-
-def test_a_scheduler_without_workers_or_that_trusts_others_or_is_gone_is_broken(
-    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with DaskCluster(tmp_path / "alone") as alone:
-        with Cluster(target, alone.profile()) as cluster:
-            assert "expected at least 1 worker, observed none" in str(refused(digests_of(cluster, tmp_path)))
-        monkeypatch.setattr("rollproof.scale.cluster._SECONDS", 2.0)
-        _, certificate, key = make_certificates(tmp_path / "strangers")
-        stranger = alone.profile().model_copy(update={"certificate": certificate, "key": key})
-        with Cluster(target, stranger) as cluster:
-            error = refused(digests_of(cluster, tmp_path))
-        assert "scheduler of verification: expected an answer within 2 s" in str(error)
-        assert f"HINT: openssl s_client -connect {alone.address.removeprefix('tls://')} -CAfile" in str(error)
-        gone = alone.profile()
-    with Cluster(target, gone) as cluster:
-        assert refused(digests_of(cluster, tmp_path)).means is Meaning.UNREACHABLE
 
 
 def test_what_was_answered_is_taken_over_in_the_same_state_alone(

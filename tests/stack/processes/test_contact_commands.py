@@ -22,8 +22,7 @@ from rollproof.system.clock import Moment
 from tests.conftest import ROOT
 from tests.unit.clock import Clock
 from tests.unit.command_line import Ran
-from tests.unit.response.contacts_stand_in import reach
-from tests.unit.team_stand_in import PASSWORD, TOKEN, Channels
+from tests.unit.team_stand_in import PASSWORD, TOKEN, Channels, reach
 from tests.waiting import until
 from tests.world.sandbox import SECRET, Sandbox
 
@@ -116,20 +115,6 @@ def test_the_engineer_on_call_learns_what_there_is_to_know(
     assert proof["seconds"] >= 0
 
 
-@pytest.mark.usefixtures("passing")
-def test_a_channel_that_fails_twice_is_tried_a_third_time(
-    once: Said, sandbox: Sandbox, server: Channels
-) -> None:
-    reach(sandbox, server)
-    server.failing["ada"] = 2
-    said = once()
-    assert said.count("NOT DELIVERED: Apprise did not deliver it") == 2
-    assert [record["delivered"] for record in records(sandbox)[1:]] == [False, False, True]
-    # Nobody is alerted twice.
-    once()
-    assert told(server) == ["ada"] * 3
-
-
 def test_who_is_never_reached_is_passed_over_and_it_is_loud(
     once: Said, say: Said, sandbox: Sandbox, server: Channels, passing: Clock
 ) -> None:
@@ -182,30 +167,6 @@ def test_a_rollback_that_has_begun_is_a_decision(
     assert told(server) == ["ada"]
     assert "decided: done at T+2:0" in said
     assert "(roll back, by the rollback in this incident" in said
-
-
-def test_what_makes_no_sense_is_refused(once: Said, say: Said, sandbox: Sandbox, server: Channels) -> None:
-    assert "channels of on call: expected at least one, observed none" in once(code=ExitCode.USAGE)
-    reach(sandbox, server)
-    assert "expected a readable incident.json" in say("--as", "Ada", code=ExitCode.USAGE)
-    folder = incident(sandbox).folder
-    said = say("--as", "Ada", code=ExitCode.USAGE)
-    assert f"contact clock of {ID}: expected one that has begun, observed none" in said
-    assert "HINT: begin it: " in said
-    assert not (folder / CONTACTS).exists()
-    assert server.sent == []
-
-
-def test_who_is_no_contact_does_not_acknowledge(
-    once: Said, say: Said, sandbox: Sandbox, server: Channels
-) -> None:
-    reach(sandbox, server)
-    once()
-    said = say("--as", "Adda", code=ExitCode.USAGE)
-    assert "contact: expected one of Ada, Grace, observed 'Adda'" in said
-    assert "HINT: did you mean Ada?" in said
-    assert "--decision" in say("--as", "Ada", "--decision", "maybe", code=ExitCode.USAGE)
-    assert [record["event"] for record in records(sandbox)] == ["detected", "alerted"]
 
 
 @contextmanager

@@ -177,21 +177,6 @@ def _unknown(text: str, key: str) -> bool:
     return re.search(rf'^{name} = \[?"{UNANSWERED}"', part, re.MULTILINE) is not None
 
 
-def test_what_is_not_supported_is_named(state: Path, init: Init) -> None:
-    said = init(*_files("few", state))
-    profile = Path("few.toml").read_text(encoding="utf-8")
-    for service, what in (
-        ("search", "elasticsearch:8.15.0"),
-        ("broker", "rabbitmq:3"),
-        ("Admin", "letters"),
-    ):
-        line = next(line for line in said.splitlines() if f"service {service}" in line)
-        assert line.startswith("not supported: ")
-        assert what in line
-        assert f"service {service}" in profile
-    assert "brings them up: base, seed." in profile
-
-
 def test_one_shots_brokers_and_secrets_are_told(
     state: Path, init: Init, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -385,19 +370,6 @@ def test_folders_that_git_knows_and_files_are_no_state(tmp_path: Path) -> None:
     config = {"services": {"api": {"build": {"context": str(tmp_path)}, "volumes": volumes}}}
     profile, _, _ = _texts(stack_of(config, "shop", (), None))
     assert 'held = ["api:/3", "api:/4"]' in profile
-
-
-@pytest.mark.parametrize("image", ["chrislusf/seaweedfs:4.48", "rustfs/rustfs:1", "dxflrs/garage:v2"])
-def test_an_s3_server_has_its_own_name(image: str) -> None:
-    name = image.rpartition("/")[2].partition(":")[0]
-    stack = stack_of({"services": {"objects": {"image": image}}}, "shop", (), None)
-    profile, accounts, _ = _texts(stack)
-    assert f"Recognised: its image is {name}." in profile
-    assert "[stores.s3]" in profile
-    # The statements are MinIO's: another server is given its rights alone, for people.
-    assert "#   policy of rollproof_reader\n#   {" in accounts
-    assert "not run, but remarks in this file, to read: s3" in accounts
-    assert not re.search(r"minio|\bmc\b", profile + accounts, re.IGNORECASE)
 
 
 def test_files_that_compose_refuses_are_one_error_without_a_value(tmp_path: Path, init: Init) -> None:

@@ -13,12 +13,10 @@ from pathlib import Path
 import pytest
 
 from rollback_actions.backup.scratch import rendered
-from rollback_actions.containers import volumes
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.session.journal import Journal
 from rollproof.doctor import every_need, examination
 from rollproof.doctor.examination import Need, NeedOutcome, examine
-from rollproof.engines.engine import Mount
 from rollproof.errors import ActionFailed, ExitCode
 from rollproof.incident.journal import verify_journal
 from rollproof.profile.profile import Engine
@@ -77,36 +75,6 @@ def test_programs_are_written_down_with_code_and_output(tmp_path: Path) -> None:
     assert (failed["event"], failed["code"], failed["output"]) == ("ran", 3, "of it")
     ended = [(record["code"], record["output"]) for record in others if record["event"] == "ran"]
     assert ended == 2 * [(0, "no word on its standard error")]
-
-
-def test_what_is_of_another_mount_is_not_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spared = ("uploads", "-a b/'$(id)*/.kept", "gone/for/long")
-    left = {"uploads/of a user", "uploads/.hidden/deep", "-a b/'$(id)*/.kept/one"}
-    doomed = {"file", ".hidden", "..two", "-rf", "uploads2/one", "-a b/other", "-a b/'$(id)x/.kept/one", "*"}
-    for name in (*left, *doomed):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(name)
-    (tmp_path / "gone").symlink_to("uploads")
-    ran: list[str] = []
-
-    def run(command: list[str], **_: object) -> str:
-        if "run" in command:
-            assert "--entrypoint=find" in command
-            words = [
-                word.replace(volumes.INSIDE, str(tmp_path)) for word in command[command.index("i") + 1 :]
-            ]
-            subprocess.run(["find", *words], check=True, timeout=60)
-        ran.append(command[1])
-        return ""
-
-    monkeypatch.setattr(volumes, "run_command", run)
-    monkeypatch.setattr(volumes, "_refuse_users", lambda *_, **__: None)
-    mount = Mount("/srv/data", "bind", "/data", "/srv/data")
-    volumes.replace(mount, ["i"], tmp_path / "tar", Deadline(60), spared)
-    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} == left
-    assert "cp" in ran
-    volumes.replace(mount, ["i"], tmp_path / "tar", Deadline(60))
-    assert not [*tmp_path.iterdir()]
 
 
 SECRET_OF_A_CONTAINER = "in-the-environment-of-a-container"  # noqa: S105 - nobody's

@@ -6,17 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from checks.premigration import test_step2_saved_state as step2
 from rollproof.git.migration_files import changed_names, content_at
 from rollproof.git.repository import read_working_copy
 from rollproof.git.saved_commit import read_saved_commit
-from rollproof.verdict import Verdict
 from tests.real_git import git
 from tests.unit.command_line import Ran
-from tests.unit.gate.asked import judged
 from tests.world.sandbox import Sandbox
 
-OTHER = "0123456789abcdef0123456789abcdef01234567"
 NAMED = "\n[premigration.state]\ncommit_file = 'saved/commit.txt'\n"
 
 
@@ -36,29 +32,6 @@ def test_the_commit_is_saved_where_the_profile_says(sandbox: Sandbox, run: Ran, 
     saved = read_saved_commit(file, repository)
     assert saved.text == f"{saved.head}\n" == f"{sandbox.commit}\n"
     assert [path.name for path in file.parent.iterdir()] == ["commit.txt"]
-
-
-@pytest.mark.parametrize(
-    ("text", "observed"),
-    [
-        ("{short}\n", "{short}"),
-        ("{head}\n{head}\n", "'{head}\\n"),
-        (OTHER, OTHER),
-        (None, "no such file"),
-    ],
-)
-def test_a_file_that_holds_anything_but_the_commit_is_red(
-    sandbox: Sandbox, repository: Path, text: str | None, observed: str
-) -> None:
-    state = sandbox.target.premigration.state.model_copy(update={"commit_file": repository / "commit.txt"})
-    premigration = sandbox.target.premigration.model_copy(update={"state": state})
-    words = {"head": sandbox.commit, "short": sandbox.commit[:12]}
-    if text is not None:
-        (repository / "commit.txt").write_text(text.format(**words))
-    target = sandbox.target.model_copy(update={"premigration": premigration})
-    verdict, reason = judged(step2.test_commit_is_saved, {"target": target})
-    assert verdict is Verdict.FAILED
-    assert f"expected {sandbox.commit}, observed {observed.format(**words)}" in reason
 
 
 def test_a_clean_working_copy_has_no_differences(repository: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -28,7 +28,10 @@ from rollproof.verdict import Verdict
 from tests.unit.sealed_record import (
     SealedRecord,
     edits,
+    header_of,
     packed,
+    packed_members,
+    padded,
     sealed_again,
     unpacked,
     whole_incident,
@@ -137,14 +140,6 @@ def test_a_whole_record_holds_and_says_who_signed_it(record: SealedRecord) -> No
     assert checked.facts[1:] == ["verdict, as recorded: 'passed'"]
     assert read_verdict(record.folder).signature in checked.facts[0]
     assert "ada@example.org" in check(record.bundle, record.signing.allowed_signers).facts[0]
-
-
-def test_what_is_unsigned_says_so_everywhere(unsigned: SealedRecord) -> None:
-    assert json.loads((unsigned.folder / "verdict.json").read_text())["signature"] == "unsigned"
-    assert "This record: unsigned." in (unsigned.folder / "postmortem.md").read_text()
-    assert str(seal_state(unsigned.folder)) == "sealed; unsigned"
-    checked = check(unsigned.bundle)
-    assert (checked.code, checked.facts[0]) == (0, "signature: unsigned")
 
 
 _EDITS: dict[str, Callable[[Path], None]] = {
@@ -394,14 +389,6 @@ def test_results_of_a_run_that_goes_on_are_only_added_to(unsigned: SealedRecord)
     assert str(seal_state(unsigned.folder)) == "sealed; unsigned"
 
 
-def test_a_record_without_a_seal_says_so(tmp_path: Path) -> None:
-    made = whole_incident(tmp_path)
-
-    assert str(seal_state(made.folder)) == "not sealed, unsigned"
-    checked = write_bundle(made, tmp_path / "a.tgz", Redactor()).checked
-    assert (checked.code, checked.unsealed) == (3, ["the whole record: it has no seal"])
-
-
 # The checker.
 
 
@@ -446,3 +433,44 @@ def test_a_verdict_of_another_incident_is_wrong(unsigned: SealedRecord, tmp_path
     other = json.dumps({**json.loads(files["verdict.json"]), "incident": "another"}).encode()
     checked = check(forged(sealed_again({**files, "verdict.json": other}), tmp_path))
     assert checked.wrong == ["verdict.json is of incident 'another'"]
+
+
+MOST_KIB = 600_000
+# The checker as it is started, by the memory that its process took; its own limit holds.
+CHECK = r"""
+import re, resource, runpy, sys
+from pathlib import Path
+resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
+del sys.argv[0]
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+finally:
+    print(re.search(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text())[1], file=sys.stderr)
+"""
+
+
+def _bundle(files: Mapping[str, bytes]) -> bytes:
+    """Return a bundle with these files and an incident, every byte around them as it has to be."""
+    own = json.dumps({"target": "x", "started": {"wall": "2026-03-14T09:10:00+00:00"}}).encode()
+    every = {"incident.json": own, **files}
+    return packed_members(
+        *(header_of(f"one/{name}", len(text)) + padded(text) for name, text in every.items())
+    )
+
+
+BOMBS: dict[str, Callable[[], bytes]] = {
+    "zeros": lambda: packed_members(bytes(200_000_000)),
+    "many lists": lambda: _bundle({"seal.json": b"[" + b"[]," * 2_700_000 + b"[]]"}),
+    "deep lists": lambda: _bundle({"verdict.json": b"[" * 8_000_000}),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_what_is_made_to_fill_the_memory_does_not(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(BOMBS[name]())
+    command = [sys.executable, "-c", CHECK, str(CHECKER_FILE), str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
+    assert done.returncode in {1, 3}, done.stderr
+    assert len(done.stdout) < 6000
+    assert int(done.stderr) < MOST_KIB

@@ -15,17 +15,17 @@ import pytest
 from pydantic import SecretStr
 
 from rollback_actions.containers.compose import ComposeControl
+from rollproof.application.client import ApplicationClient
 from rollproof.engines.compose import ComposeEngine
 from rollproof.engines.engine import ContainerEngine, Endpoint
 from rollproof.errors import Meaning, Unverifiable
 from rollproof.profile.profile import load_target
 from rollproof.profile.sections import Account, Address
-from rollproof.stores.kafka.broker import Broker
 from rollproof.stores.keepers import open_keeper
 from rollproof.stores.qdrant.client import Rest
-from rollproof.stores.reach import NOBODY, Reach
+from rollproof.stores.reach import Reach
 from tests.conftest import write_profile
-from tests.world.application import Exchange, Handler, Served, running
+from tests.world.application import SESSION, Exchange, Handler, Served, StandIn, answer, profile, running
 from tests.world.sandbox import stand_in
 
 
@@ -59,24 +59,6 @@ def test_an_engine_that_never_answers_is_unverifiable_at_the_deadline(
         ComposeEngine("p", 0.2).containers()
 
 
-def _unanswered(endpoint: Endpoint, seconds: float = 0.5) -> Unverifiable:
-    with (
-        Broker(Reach("kafka", endpoint, NOBODY, seconds)) as broker,
-        pytest.raises(Unverifiable) as caught,
-    ):
-        broker.topics(["*"])
-    return caught.value
-
-
-def test_who_is_not_there_and_who_is_silent_are_told_apart() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        endpoint = Endpoint("127.0.0.1", server.getsockname()[1])
-        assert _unanswered(endpoint).means is Meaning.TIMEOUT
-    refused = _unanswered(endpoint)
-    assert refused.means is Meaning.UNREACHABLE
-    assert "refused" in str(refused.observed)
-
-
 @contextmanager
 def qdrant(answer: Handler, seconds: float = 60) -> Iterator[Rest]:
     """Give the interface of a server that answers each request by `answer`."""
@@ -85,14 +67,6 @@ def qdrant(answer: Handler, seconds: float = 60) -> Iterator[Rest]:
         account = Account(user="the holder of the key", password=SecretStr("sesame"))
         endpoint = Endpoint("127.0.0.1", int(served.url.rpartition(":")[2]))
         yield Rest(Reach("qdrant", endpoint, account, seconds))
-
-
-def _answering(body: str, status: int = 200) -> Handler:
-    def answer(exchange: Exchange) -> None:
-        exchange.start(status, {"Content-Type": "application/json", "Content-Length": str(len(body))})
-        exchange.write(body.encode())
-
-    return answer
 
 
 def _trickle(exchange: Exchange) -> None:
@@ -114,34 +88,6 @@ def test_an_answer_that_trickles_is_cut_at_the_deadline(ask: Callable[[Rest], ob
     assert caught.value.means is Meaning.TIMEOUT
 
 
-def test_a_point_is_read_as_the_server_says_it() -> None:
-    said = '{"result": {"points": [{"vector": {"s": {"indices": [1], "values": [null]}}, "new": 1.0}]}}'
-    with qdrant(_answering(said)) as rest:
-        (point,) = rest.call("POST", "/collections/c/points/scroll", {"limit": 1})["points"]
-    assert point == {"vector": {"s": {"indices": [1], "values": [None]}}, "new": 1.0}
-
-
-@pytest.mark.parametrize(
-    ("body", "said"),
-    [
-        ("a page of a proxy", "JSONDecodeError"),
-        ('{"time": 1}', "KeyError: 'result'"),
-        ("[]", "ValidationError"),
-    ],
-)
-def test_an_answer_that_is_not_qdrants_is_told(body: str, said: str) -> None:
-    with qdrant(_answering(body)) as rest, pytest.raises(Unverifiable, match=said):
-        rest.call("GET", "/collections")
-
-
-def test_a_refusal_is_told_in_the_servers_words_without_the_key() -> None:
-    with qdrant(_answering('{"status": {"error": "no right: sesame"}}', 403)) as rest:
-        with pytest.raises(Unverifiable, match=r"HTTP 403: no right: \[redacted\]") as caught:
-            rest.count("files")
-        assert caught.value.means is Meaning.OTHER
-        assert rest.call("GET", "/x", absent={403}) is None
-
-
 def test_a_store_that_is_down_is_looked_for_on_no_host_of_its_services_name(tmp_path: Path) -> None:
     gone = Unverifiable(what="service", expected="a container", observed="none", source="engine", hint="up")
     engine = create_autospec(ContainerEngine, instance=True)
@@ -156,3 +102,69 @@ def test_a_store_that_is_down_is_looked_for_on_no_host_of_its_services_name(tmp_
         another.setblocking(False)
         with pytest.raises(BlockingIOError):
             another.accept()
+
+
+@pytest.fixture
+def served() -> Iterator[StandIn]:
+    with running() as application:
+        yield application
+
+
+def test_a_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch, served: StandIn) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    served.answers["GET /api/v1/health/check"] = answer(200, {})
+    assert ApplicationClient(profile(served.url)).health().status == 200
+
+
+def _hang(exchange: Served) -> None:
+    exchange.application.ended.wait()
+
+
+def _trickle_body(exchange: Served) -> None:
+    exchange.start(200, {"Content-Length": "1000000"})
+    exchange.trickle(lambda: exchange.write(b" "))
+
+
+def _trickle_without_length(exchange: Served) -> None:
+    exchange.start(200, {})
+    exchange.trickle(lambda: exchange.write(b" "))
+
+
+def _trickle_headers(exchange: Served) -> None:
+    exchange.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+    exchange.trickle(lambda: exchange.write(b"x"))
+
+
+@pytest.mark.parametrize("slow", [_hang, _trickle_body, _trickle_without_length, _trickle_headers])
+def test_no_way_of_being_slow_outlasts_the_deadline(
+    served: StandIn, slow: Callable[[Exchange], None]
+) -> None:
+    """Each of them would go on for good."""
+    served.answers["GET /api/v1/health/check"] = slow
+    with pytest.raises(Unverifiable, match=r"expected a whole answer within 0\.3 s, observed"):
+        ApplicationClient(profile(served.url, 0.3)).health()
+
+
+def test_a_chat_that_trickles_for_good_ends_at_the_deadline(served: StandIn) -> None:
+    def trickle(exchange: Exchange) -> None:
+        assert isinstance(exchange, Served)
+        exchange.start(200, {"Transfer-Encoding": "chunked"})
+        exchange.trickle(lambda: exchange.chunk(b'data: {"type": "text", "data": "."}\n\n'))
+
+    served.answers["POST /api/v1/sse/chat"] = trickle
+    # Long enough for the first piece on any machine: without it, the chat would be refused.
+    chat = ApplicationClient(profile(served.url, 3)).chat(SESSION, "canary_1", "how often?")
+    assert (chat.complete, chat.ending) == (False, "no end within 3 s")
+
+
+def test_a_body_without_end_does_not_fill_the_memory(served: StandIn) -> None:
+    def flood(exchange: Exchange) -> None:
+        exchange.start(200, {"Content-Length": str(10**12)})
+        while True:
+            exchange.write(b"x" * 1_000_000)
+
+    served.answers["GET /api/v1/health/check"] = flood
+    with pytest.raises(Unverifiable, match=r"longer than \d+ bytes"):
+        ApplicationClient(profile(served.url)).health()

@@ -6,12 +6,10 @@ import json
 
 import pytest
 
-from rollproof.errors import ActionFailed
 from rollproof.incident.incident import Incident
 from rollproof.incident.rollbacks import went_back
 from rollproof.planning.cut_names import CutNames
 from rollproof.planning.plan import plan_database, plan_emergency
-from rollproof.planning.unfinished import read_unfinished
 from rollproof.profile.sections import Place, Reference
 from rollproof.stores.references import text_of
 from rollproof.system.record_files import sealed_json
@@ -68,20 +66,6 @@ def test_one_store_alone_excuses_its_own_names(sandbox: Sandbox, incident: Incid
     sandbox.run(plan_database(sandbox.target, "mysql", backup="zz-other"), incident)
     assert not excused(sandbox, incident)
     assert excused(sandbox, incident, OWN)
-
-
-def test_a_rollback_that_failed_or_was_given_up_excuses_nothing(sandbox: Sandbox, incident: Incident) -> None:
-    def fail() -> None:
-        raise ActionFailed(what="a", expected="b", observed="c", source="d", hint="e")
-
-    sandbox.keepers["redis"].meanwhile = fail
-    with pytest.raises(ActionFailed):
-        emergency(sandbox, incident, "zz-other")
-    assert not excused(sandbox, incident)
-    unfinished = read_unfinished(incident)
-    assert unfinished is not None
-    unfinished.give_up(by=sandbox.new_incident())
-    assert not excused(sandbox, incident)
 
 
 @pytest.mark.parametrize("verdict", [Verdict.FAILED, Verdict.BROKEN])

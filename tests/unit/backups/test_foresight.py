@@ -13,13 +13,11 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from rollback_actions.backup import whole_backup
 from rollback_actions.rollback.checkout import check_out
 from rollproof.backups.sets import read_backup
-from rollproof.baseline.facts import RecordedStore, Surroundings
+from rollproof.baseline.facts import RecordedStore
 from rollproof.engines.engine import ContainerEngine, Mount
 from rollproof.errors import ExitCode, Unverifiable
 from rollproof.monitoring.assessment import with_code
@@ -42,7 +40,6 @@ from rollproof.stores.registry import ReaderOpener, open_reader
 from rollproof.system.record_files import sealed_json
 from rollproof.system.side_by_side import Question, wait_for
 from tests.unit.command_line import Ran, tree
-from tests.world.baseline import save_baseline
 from tests.world.sandbox import Sandbox, begun_earlier, image, steps_in
 from tests.world.stores import Content, WordReader
 
@@ -122,38 +119,6 @@ def heads_of(files: Files, folders: Sequence[str] = (FOLDER,)) -> Any:  # noqa: 
 # --- migrations ---
 
 
-def upgraded(files: Mapping[str, Sequence[str]], current: Sequence[str]) -> bool:
-    """Return whether `alembic upgrade heads` of these files takes a database at `current`."""
-    return all(name in files for name in current)  # else: Can't locate revision identified by …
-
-
-@st.composite
-def histories(draw: st.DrawFn) -> dict[str, tuple[str, ...]]:
-    """Draw revisions in the order of their making, each after one or two earlier ones, or the first."""
-    found: dict[str, tuple[str, ...]] = {}
-    for number in range(draw(st.integers(1, 7))):
-        names = draw(st.lists(st.sampled_from([*found] or [""]), min_size=1, max_size=2, unique=True))
-        found[f"{number:03d}{'abcdef0'[number]}"] = tuple(sorted(filter(None, names)))
-    return found
-
-
-@settings(max_examples=60)
-@given(data=st.data())
-def test_databases_are_judged_as_alembic_ends(data: st.DataObject) -> None:
-    history = data.draw(histories())
-    # An image is of some moment: it has what was made until then.
-    made = data.draw(st.integers(1, len(history)))
-    files = dict([*history.items()][:made])
-    current = data.draw(st.lists(st.sampled_from([*history]), min_size=1, max_size=2, unique=True))
-    brought = heads_of({f"{name}_change.py": revision(name, *before) for name, before in files.items()})
-    assert brought.before == files
-    judged = brought.judge(current, at_start=True).fit
-    assert judged is (Fit.FITS if upgraded(files, current) else Fit.REFUSED)
-    # An image that migrates nothing at its start is judged only where nothing is to be done.
-    same = {*current} == {n for n in files if not any(n in before for before in files.values())}
-    assert brought.judge(current, at_start=False).fit is (Fit.FITS if same else Fit.UNKNOWN)
-
-
 @pytest.mark.parametrize(
     ("files", "words"),
     [
@@ -169,6 +134,11 @@ def test_databases_are_judged_as_alembic_ends(data: st.DataObject) -> None:
 def test_files_that_do_not_tell_the_revisions_are_not_judged(files: Files, words: str) -> None:
     with pytest.raises(UnknownRevisions, match=words):
         heads_of(files)
+
+
+def test_without_a_migration_at_its_start_only_an_image_of_the_same_revision_fits() -> None:
+    assert heads_of(TWO).judge([SECOND], at_start=False).fit is Fit.FITS
+    assert heads_of(TWO).judge([FIRST], at_start=False).fit is Fit.UNKNOWN
 
 
 def test_several_folders_are_one_history() -> None:
@@ -396,9 +366,6 @@ def test_a_server_that_the_rollback_replaces_must_read_the_data_of_now(made: Mad
     assert [*problems(made.foreseen(plan).values())] == []
 
 
-# --- what a restore of a whole server overwrites ---
-
-
 # --- who asks ---
 
 
@@ -426,43 +393,3 @@ def test_the_plan_asks_the_same(run: Ran, refused: Made) -> None:
     assert "\nnot judged: migrations of backend: the database has no revision" in run(
         "plan", "--service=backend"
     )
-
-
-# --- the engine ---
-
-
-def captured_on(made: Made, engine: str) -> Plan:
-    """Return the plan of an emergency rollback to a baseline of `engine`."""
-    plan = emergency(made, FIRST)
-    target, facts = made.sandbox.target, plan.baseline.facts
-    facts = replace(facts, surroundings=Surroundings(key="0", engine=engine))
-    save_baseline(target.folders.baselines, target.name, facts)
-    return replace(plan, baseline=replace(plan.baseline, facts=facts))
-
-
-@pytest.mark.parametrize(
-    ("recorded", "pinned", "now", "fit"),
-    [
-        ("AAAA", "", "BBBB", Fit.REFUSED),
-        # The profile's word counts: this engine took the place of the recorded one.
-        ("AAAA", "BBBB", "BBBB", Fit.FITS),
-        # An engine without an ID: nobody can tell.
-        ("", "", "AAAA", None),
-    ],
-)
-def test_another_engine_than_the_target_s_is_refused(
-    made: Made, recorded: str, pinned: str, now: str, fit: Fit | None
-) -> None:
-    plan, target = captured_on(made, recorded), made.sandbox.target
-    target = target.model_copy(update={"engine": target.engine.model_copy(update={"id": pinned or None})})
-    made.engine.own = now
-    foreseen = made.judged(plan, target)
-    of_it = [one for one in foreseen if one.what == "container engine"]
-    assert [one.judgement.fit for one in of_it] == ([] if fit is None else [fit])
-    for resumed in (False, True):
-        unfinished = begun_earlier(plan.request) if resumed else None
-        refused = [*refusals(Asked(target, plan, Allowed(), foreseen, unfinished))]
-        assert len(refused) == (fit is Fit.REFUSED)
-        for one in refused:
-            assert f"expected the target's, {pinned or recorded}, observed another one, {now}" in str(one)
-            assert "HINT: ask the target's own: docker context ls" in str(one)

@@ -11,15 +11,14 @@ from typing import Self
 import pytest
 
 from rollback_actions.backup import whole_backup
-from rollproof.backups.moved_names import MOST_NAMES, digests_at, read_names
+from rollproof.backups.moved_names import MOST_NAMES, read_names
 from rollproof.backups.sets import BackupSet, read_backup
 from rollproof.errors import Problem, Unverifiable
 from rollproof.profile.sections import Place, Reference
 from rollproof.stores.contract import RecordHash
 from rollproof.stores.names import Name
 from rollproof.stores.package import Kept
-from rollproof.stores.references import hash_of, sides_of, text_of
-from rollproof.system.command import Deadline
+from rollproof.stores.references import hash_of, text_of
 from tests.world.sandbox import Sandbox, steps_in
 from tests.world.stores import Content
 
@@ -28,7 +27,6 @@ ROWS = Reference(
     referencing=Place(store="mysql", collection="shop.rows*", fields=("owner",)),
     referenced=Place(store="redis", collection="shop.users", fields=("name",)),
 )
-CHOSEN = ROWS.model_copy(update={"where": {"kind": "chosen"}})
 Held = list[str | None] | Unverifiable
 
 
@@ -103,14 +101,6 @@ def test_names_that_came_or_went_at_either_side_have_moved(sandbox: Sandbox, sto
     assert moved(sandbox, lambda: None) == {text_of(ROWS): ()}
 
 
-def test_the_records_that_a_reference_chooses_count_for_it_alone(sandbox: Sandbox, stores: Stores) -> None:
-    canary = sandbox.target.application.canary.model_copy(update={"references": {"rows": CHOSEN}})
-    application = sandbox.target.application.model_copy(update={"canary": canary})
-    sandbox.target = sandbox.target.model_copy(update={"application": application})
-    found = moved(sandbox, lambda: stores.lists.update({"shop.rows": ["z", "b"], "shop.rows2": ["c", "d"]}))
-    assert found == {text_of(ROWS): hexadecimal("a", "z", "d"), text_of(CHOSEN): hexadecimal("a", "z")}
-
-
 @pytest.mark.parametrize("first", [True, False])
 def test_what_could_not_be_read_once_leaves_its_reference_out(
     sandbox: Sandbox, stores: Stores, *, first: bool
@@ -124,17 +114,6 @@ def test_what_could_not_be_read_once_leaves_its_reference_out(
     assert found == {}
     stores.down = {"redis"}
     assert moved(sandbox, lambda: None) == {}
-
-
-def test_a_side_of_too_many_names_is_not_remembered(sandbox: Sandbox, stores: Stores) -> None:
-    # The same name twice is one.
-    assert moved(sandbox, lambda: None, most=3) == {text_of(ROWS): ()}
-    stores.lists["shop.users"] = ["a", "b", "c", "d"]
-    assert moved(sandbox, lambda: None, most=3) == {}
-
-
-def test_a_reading_has_a_deadline(stores: Stores) -> None:
-    assert digests_at(sides_of(ROWS)[1], stores, 10, Deadline(0.0)) is None
 
 
 def back_up(sandbox: Sandbox, folder: Path, meanwhile: Callable[[], object]) -> BackupSet:
@@ -171,11 +150,3 @@ def test_a_set_has_the_digests_of_what_moved_under_its_seal(
     path.write_bytes(path.read_bytes().replace(hexadecimal(USER)[0].encode(), b"0" * 16))
     with pytest.raises(Problem, match="does not match its SHA-256"):
         read_backup(path)
-
-
-def test_a_store_that_tells_no_names_fails_no_backup(
-    sandbox: Sandbox, stores: Stores, tmp_path: Path
-) -> None:
-    taken = back_up(sandbox, tmp_path, lambda: stores.down.add("redis"))
-    assert (taken.moved, [*taken.stores]) == ({}, ["mysql", "redis"])
-    assert results(tmp_path)[1] == "0 names moved; of 1 references 0 were read"

@@ -1,37 +1,22 @@
-"""A scratch instance that would share anything with the target that can be written is never made."""
+"""A scratch instance shares nothing with the target that can be written; in which order stores are copied."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
-from unittest import mock
 from unittest.mock import create_autospec
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from rollback_actions.backup import restore_trial
-from rollback_actions.backup.restore_trial import StoreTrial
-from rollback_actions.backup.scratch import Scratch, ScratchControl, described_apart, require_own_address
-from rollback_actions.outside import Outside
-from rollproof.backups.sets import BackupSet
-from rollproof.baseline.folder import Baseline
-from rollproof.baseline.target_comparison import Finding
+from rollback_actions.backup.scratch import described_apart, require_own_address
+from rollback_actions.backup.whole_backup import _waves
 from rollproof.engines.engine import ContainerEngine, Endpoint
 from rollproof.errors import Mismatch
-from rollproof.profile.kinds import descriptor_of
-from rollproof.profile.profile import Target
 from rollproof.profile.sections import Address, StoreProfile
-from rollproof.profile.store_descriptor import Means
 from rollproof.stores.kafka.descriptor import KafkaProfile
-from rollproof.stores.keeper import Restored, StoreKeeper
-from rollproof.stores.package import Kept
 from rollproof.stores.reader import Reader
-from rollproof.system.clock import Moment
-from rollproof.system.command import Deadline
-from rollproof.verdict import Verdict
 
 Record = dict[str, Any]
 
@@ -142,25 +127,6 @@ def test_what_a_service_depends_on_is_there_too_and_nothing_else() -> None:
     assert images == {"store": "sha256:1", "keeper": "target-keeper"}
 
 
-def test_a_container_that_never_runs_stands_in_for_who_holds_a_stores_files() -> None:
-    services = {"store": {}, "app": {"environment": {"A": "b"}, "networks": {"default": None}}}
-    held = {"app": ["/uploads"], "store": ["/data"]}
-    found = described_apart({"services": services}, ["store"], "target", {"app": "sha256:2"}, (), held)
-    app = found["services"]["app"]
-    (volume,) = app.pop("volumes")
-    assert app == {
-        "image": "sha256:2",
-        "entrypoint": ["none"],
-        "network_mode": "none",
-        "labels": {"rollproof.scratch": "target"},
-        "restart": "no",
-        "pull_policy": "never",
-    }
-    assert volume["target"] == "/uploads"
-    assert set(found["volumes"]) == {volume["source"]}
-    assert "entrypoint" not in found["services"]["store"]
-
-
 @pytest.mark.parametrize("named", [["10.0.0.9:9092"], ["10.0.0.9:9092", "target:9092"], ["target:9092"], []])
 def test_a_store_that_sends_its_clients_elsewhere_is_not_restored(
     named: list[str], monkeypatch: pytest.MonkeyPatch
@@ -188,73 +154,23 @@ def test_a_store_that_sends_its_clients_elsewhere_is_not_restored(
     assert asked == [own]
 
 
-def test_a_restored_store_without_collections_is_not_asked_for_its_data(target: Target) -> None:
-    """A reader's question touches data, which an empty store does not have: that is no lack of rights."""
-    found = [Finding("redis", "view v", Verdict.PASSED, "as recorded")]
-    asked = mock.Mock()
-    trial = _trial(target, _Restores({}), {}, open_reader=asked, compare=lambda *_: found)
-    assert trial.run(_begun()).verdict is Verdict.PASSED
-    asked.assert_not_called()
+NAMES = "abcdef"
 
 
-@pytest.mark.parametrize("restored", [{"0:token:*": 1}, {"0:token:*": 3}, {}], ids=["fewer", "more", "none"])
-def test_what_a_restore_does_not_bring_back_is_red_though_nothing_else_knows_of_it(
-    target: Target, monkeypatch: pytest.MonkeyPatch, restored: Mapping[str, int]
+@given(st.fixed_dictionaries({name: st.sets(st.sampled_from(NAMES)) for name in NAMES}))
+def test_whatever_names_whatever_each_is_copied_once_and_before_what_it_names(
+    named: dict[str, set[str]],
 ) -> None:
-    # Those of this kind may have expired, which the keeper tells apart.
-    kept = replace(descriptor_of(target.stores["redis"]), traits=frozenset())
-    monkeypatch.setattr(restore_trial, "descriptor_of", lambda _: kept)
-    done = _trial(target, _Restores(restored)).run(_begun())
-    assert done.verdict is Verdict.FAILED
-    assert f"0:token:*: 2 kept, {restored.get('0:token:*', 0)} restored" in done.texts[0]
-
-
-def test_a_restore_that_takes_too_long_is_red(target: Target) -> None:
-    done = _trial(target, _Restores(), deadline=Deadline(0.0)).run(_begun())
-    assert done.verdict is Verdict.FAILED
-    assert "expected done within 0 s, observed later" in done.texts[0]
-
-
-TOKENS = {"0:token:*": 2}
-
-
-class _Restores:
-    """A keeper whose restore puts back `records`: what the backup holds."""
-
-    name, kind, stopped = "redis", "redis", False
-
-    def __init__(self, records: Mapping[str, int] = TOKENS) -> None:
-        self.records = records
-
-    def back_up(self, folder: Path) -> Kept:
-        raise NotImplementedError
-
-    def restore(self, folder: Path) -> Restored:
-        return Restored(self.records)
-
-
-def _trial(
-    target: Target,
-    keeper: _Restores,
-    records: Mapping[str, int] = TOKENS,
-    *,
-    deadline: Deadline | None = None,
-    open_reader: Callable[..., Reader] = lambda *_, **__: create_autospec(Reader, instance=True),
-    compare: Callable[..., list[Finding]] = lambda *_: [],
-) -> StoreTrial:
-    """Return the trial of one store, in a scratch instance that is there; its backup holds `records`."""
-    outside = Outside(open_reader, open_keeper=lambda *_: cast("StoreKeeper", keeper))
-    engine = create_autospec(ContainerEngine, instance=True)
-    control = create_autospec(ScratchControl, instance=True)
-    scratch = Scratch(target, control, deadline or Deadline(60.0))
-    baseline = create_autospec(Baseline, instance=True)
-    baseline.facts.stores = {}
-    now, kept = Moment.now(), {"redis": Kept("keys", records, 10, Means.KEYS)}
-    backup = BackupSet(1, "staging", "c", now, now, {}, {}, {}, 0.0, kept, folder=Path())
-    return StoreTrial("redis", scratch, engine, backup, baseline, outside, compare)
-
-
-def _begun() -> Future[None]:
-    started: Future[None] = Future()
-    started.set_result(None)
-    return started
+    """Those that name each other, directly or by others, are copied side by side."""
+    found = _waves(named)
+    assert sorted(name for wave in found for name in wave) == [*NAMES]
+    number = {name: at for at, wave in enumerate(found) for name in wave}
+    reached = {name: {name} for name in NAMES}
+    for one in (*NAMES, *NAMES) * len(NAMES):
+        reached[one] |= {far for other in named[one] for far in reached[other]}
+    for one, others in named.items():
+        for other in others:
+            if one in reached[other]:
+                assert number[one] == number[other]
+            else:
+                assert number[one] < number[other]

@@ -1,7 +1,8 @@
-"""What comparing with a baseline finds, on stand-ins of readers; and what a capture must not leave out."""
+"""What comparing with a baseline finds, on stand-ins of readers; what is gone before its time is lost."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,8 @@ from rollproof.cli.command_line import main
 from rollproof.collection import Case, Json
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import ActionFailed, ExitCode, Unverifiable
+from rollproof.monitoring.probes import record_probe
+from rollproof.monitoring.probes.record_probe import Missed, missed_records
 from rollproof.profile.profile import Target, load_target
 from rollproof.runbook import store_in
 from rollproof.stores.contract import LOAD_STATE, LOADED, RecordHash
@@ -26,6 +29,7 @@ from rollproof.verdict import Verdict
 from tests.conftest import write_profile
 from tests.unit.command_line import read_document
 from tests.unit.stores.test_readers_reach import section
+from tests.world.sandbox import MYSQL
 from tests.world.stores import BaselineRecorder, Content, Searchable, opener
 
 ENGINE = cast("ContainerEngine", None)
@@ -41,14 +45,6 @@ def with_policy(folder: Path, policy: str) -> Target:
 def found(target: Target, recorder: BaselineRecorder, content: Content) -> list[tuple[str, Verdict]]:
     findings = compare_target(target, ENGINE, recorder.baseline, open_reader=opener(content))
     return [(f"{finding.store}/{finding.name}", finding.verdict) for finding in findings]
-
-
-def test_all_that_was_recorded_is_compared(target: Target, tmp_path: Path) -> None:
-    recorder = BaselineRecorder(tmp_path).add(Searchable("redis", BOTH))
-    assert found(target, recorder, Searchable("redis", BOTH)) == [
-        ("redis/a", Verdict.PASSED),
-        ("redis/b", Verdict.PASSED),
-    ]
 
 
 def test_what_was_volatile_at_the_capture_and_is_exact_now(target: Target, tmp_path: Path) -> None:
@@ -176,3 +172,34 @@ def test_the_verdict_is_the_first_line_and_then_what_is_wrong(limits: bool) -> N
     assert verdict == "compared with 20261203: failed"
     assert (wrong, right) == ("failed redis/b: missing 2", "passed redis/a: as recorded")
     assert ("a blind spot" in last) is limits
+
+
+PAST, FUTURE = 1.0, time.time() + 1e6
+BEFORE = {
+    "a": [RecordHash("1", 1), RecordHash("2", 2), RecordHash("3", 3, expires=PAST), RecordHash("4", 4)],
+    "b": [RecordHash("5", 5, expires=PAST), RecordHash("6", 6, expires=FUTURE)],
+}
+
+
+@pytest.mark.parametrize(
+    ("now", "missed"),
+    [
+        ({**BEFORE, "a": [BEFORE["a"][place] for place in (0, 1, 3)]}, Missed({}, 1)),
+        ({**BEFORE, "a": [BEFORE["a"][place] for place in (0, 2, 3)]}, Missed({"a": 1}, 0)),
+        ({**BEFORE, "a": BEFORE["a"][:2]}, Missed({"a": 1}, 1)),
+        ({**BEFORE, "a": [RecordHash("9", 9), *BEFORE["a"][:2]]}, Missed({"a": 1}, 1)),
+        ({"a": BEFORE["a"], "b": []}, Missed({"b": 1}, 1)),
+        ({"a": BEFORE["a"]}, Missed({"b": 1}, 1)),
+        ({}, Missed({"a": 3, "b": 1}, 2)),
+    ],
+    ids=["expired", "gone", "both", "another came", "emptied", "dropped", "all dropped"],
+)
+def test_what_is_gone_is_lost_unless_it_had_expired(
+    now: Mapping[str, Sequence[RecordHash]], missed: Missed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    baseline = BaselineRecorder(tmp_path).add(Content("mysql", BEFORE)).baseline
+    target = load_target(write_profile(tmp_path, MYSQL))
+    monkeypatch.setattr(record_probe, "open_reader", lambda *_: Content("mysql", now))
+    fewer = {name: len(now.get(name, ())) for name in BEFORE if len(now.get(name, ())) < len(BEFORE[name])}
+    engine = cast("ContainerEngine", None)
+    assert missed_records(target, engine, baseline, "mysql", fewer) == missed

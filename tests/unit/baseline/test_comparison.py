@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
@@ -93,15 +92,6 @@ def compared(
     return compare(content, "c", collection, path, everything, Pace())  # type: ignore[arg-type]
 
 
-def test_nothing_differs_and_no_record_is_read(recorded: tuple[RecordedCollection, Path]) -> None:
-    content = StandIn(fresh())
-    comparison = compared(recorded, content)
-    assert not comparison.wrong("exact")
-    assert str(comparison) == "nothing"
-    assert comparison.coverage.whole
-    assert content.read == []
-
-
 def test_what_differs_is_named_and_only_its_parts_are_read(recorded: tuple[RecordedCollection, Path]) -> None:
     content = StandIn(fresh())
     del content.records_by_key[3]
@@ -113,30 +103,6 @@ def test_what_differs_is_named_and_only_its_parts_are_read(recorded: tuple[Recor
     assert sorted(content.read) == [0, 5, 9]
     assert comparison.wrong("exact")
     assert comparison.wrong("grows")
-
-
-def test_two_records_that_swapped_a_value_and_one_that_is_there_twice(
-    recorded: tuple[RecordedCollection, Path],
-) -> None:
-    content = StandIn(fresh())
-    one, other = content.records_by_key[1][0], content.records_by_key[2][0]
-    content.records_by_key[1] = [replace(one, hash=77)]
-    content.records_by_key[2] = [replace(other, hash=78)]
-    content.records_by_key[4] *= 2
-    comparison = compared(recorded, content)
-    assert comparison.changed.count == 2
-    assert (comparison.added.count, comparison.added.first) == (1, ["004"])
-
-
-def test_what_was_to_go_by_itself_is_not_lost(tmp_path: Path) -> None:
-    path = tmp_path / "records"
-    gone = [RecordHash("a", 1, expires=time.time() - 1), RecordHash("b", 2, expires=time.time() + 3600)]
-    with Snapshot(path, new=True) as snapshot:
-        snapshot.add("c", 0, "", gone)
-    collection = RecordedCollection(("",), (Digest(2, 3),), "records", (), 1.0)
-    comparison = compared((collection, path), StandIn({}))
-    assert comparison.expired == 1
-    assert comparison.missing.first == ["b"]
 
 
 def test_when_time_is_up_what_was_seen_is_a_sample_and_said_to_be(

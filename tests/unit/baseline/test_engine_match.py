@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from unittest.mock import Mock
 
 import pytest
 
-from rollback_actions.rollback import rollback_run
-from rollback_actions.session import session
 from rollproof.baseline.facts import Surroundings
 from rollproof.baseline.known_good import current_baseline, match_engine, require_engine
 from rollproof.errors import ExitCode, Unverifiable, UsageProblem
-from rollproof.incident.incident import new_incident
-from rollproof.planning.plan import plan_database
-from rollproof.planning.unfinished import Unfinished
 from tests.unit.command_line import Ran
 from tests.world.sandbox import Sandbox
 
@@ -92,24 +86,3 @@ def test_a_command_on_another_engine_leaves_nothing_there(
     before = sorted(run.sandbox.target.folders.incidents.glob("**"))
     assert "observed another one, BBBB" in run(*command, code=ExitCode.USAGE)
     assert sorted(run.sandbox.target.folders.incidents.glob("**")) == before
-
-
-def test_a_rollback_is_not_resumed_on_another_engine(run: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor on one that does not tell: foresight lets that pass, and no longer asks of what began."""
-    rolled = Mock()
-    monkeypatch.setattr(rollback_run, "roll_back", rolled)
-    monkeypatch.setattr(session, "open_engine", lambda _: run.sandbox.engine)
-    target = run.sandbox.target
-    incident = new_incident(target.folders.incidents, target.name)
-    Unfinished.begin(incident, plan_database(target, "redis").request)
-    captured_on(run.sandbox, "AAAA")
-    run.sandbox.engine.id.return_value = "BBBB"
-    assert "observed another one, BBBB" in run("rollback", "resume", code=ExitCode.USAGE)
-    run.sandbox.engine.id.side_effect = SILENT
-    said = run("rollback", "resume", code=ExitCode.BROKEN)
-    assert "ID: expected a, observed 403" in said
-    assert "MANUAL INTERVENTION" in said
-    # It is half done: what was changed is in the incident in which it began.
-    assert "nothing was changed" not in said
-    assert str(incident.folder) in said
-    rolled.assert_not_called()

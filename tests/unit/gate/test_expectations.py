@@ -1,7 +1,8 @@
-"""What a check expects: both sides are kept and said once, and its verdict is that of what was found."""
+"""What a check expects: both sides are kept and said once; its verdict, and that of a run that was ended."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +11,10 @@ import pytest
 from fixtures.gating.evidence import Expect, Sides
 from fixtures.gating.gate import BLOCKED, Gate
 from fixtures.gating.recorder import judge
+from rollback_actions import check_run
+from rollback_actions.check_run import run_checks
 from rollproof.errors import Meaning, Mismatch, Problem, Unverifiable
+from rollproof.profile.profile import Target
 from rollproof.verdict import Verdict
 
 
@@ -71,3 +75,12 @@ def test_a_check_is_blocked_by_its_gate_and_by_no_words() -> None:
     assert _judged(skipped, skipped=True)[0] is Verdict.BROKEN
     blocked = _judged(skipped, skipped=True, gate=Gate("blocked"))
     assert blocked == (Verdict.BLOCKED, "blocked", Meaning.OTHER)
+
+
+@pytest.mark.parametrize(("code", "said"), [(None, "still running; stopped"), (77, "exit code 77")])
+def test_another_end_is_no_result(
+    target: Target, monkeypatch: pytest.MonkeyPatch, code: int | None, said: str
+) -> None:
+    monkeypatch.setattr(check_run, "run_program", lambda *_, **__: code)
+    with pytest.raises(Unverifiable, match=said):
+        run_checks(target, Path("a.toml"), "phase1")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
@@ -16,24 +16,6 @@ from rollproof.monitoring.samples import Probe, Sample, SampleWriter, samples_pa
 from rollproof.monitoring.severity import Severity, Standing
 from rollproof.profile.profile import Target
 from tests.unit.made_samples import BEAT, requests, samples, value
-
-Labels = Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Scraped:
-    """What one scrape came to."""
-
-    values: Sequence[tuple[str, Labels, float]]
-
-    def all(self, name: str, **labels: str) -> list[float]:
-        return [
-            number for found, has, number in self.values if found == name and labels.items() <= has.items()
-        ]
-
-    def one(self, name: str, **labels: str) -> float:
-        (number,) = self.all(name, **labels)
-        return number
 
 
 @dataclass(frozen=True)
@@ -51,15 +33,14 @@ class Watched:
                 writer.write(sample)
                 self.metrics.show(sample)
 
-    def scrape(self) -> Scraped:
+    def all(self, name: str, **labels: str) -> list[float]:
         text = generate_latest(self.registry).decode()
-        return Scraped(
-            [
-                (sample.name, sample.labels, sample.value)
-                for family in text_string_to_metric_families(text)
-                for sample in family.samples
-            ]
-        )
+        found = [one for family in text_string_to_metric_families(text) for one in family.samples]
+        return [one.value for one in found if one.name == name and labels.items() <= one.labels.items()]
+
+    def one(self, name: str, **labels: str) -> float:
+        (number,) = self.all(name, **labels)
+        return number
 
 
 @pytest.fixture
@@ -77,15 +58,14 @@ def test_what_is_unknown_is_no_number_and_its_figures_are_not_there(watched: Wat
     unknown = value(40, ok=None)
     probes = {"memory": unknown, "requests": replace(requests(), ok=None), "store redis": unknown}
     watched.show(_samples(1, **probes, page=value(3200, ok=False)))
-    found = watched.scrape()
     for probe in probes:
-        assert math.isnan(found.one("rollproof_probe_ok", probe=probe))
-    assert found.one("rollproof_probe_ok", probe="page") == 0
-    assert found.one("rollproof_probe_value", kind="page") == 3200  # it is wrong, and known
-    assert not found.all("rollproof_probe_value", kind="memory")
-    assert not found.all("rollproof_probe_figure", kind="requests")
-    assert found.one("rollproof_probes", state="unknown") == len(probes)
-    assert found.one("rollproof_probes", state="wrong") == 1
+        assert math.isnan(watched.one("rollproof_probe_ok", probe=probe))
+    assert watched.one("rollproof_probe_ok", probe="page") == 0
+    assert watched.one("rollproof_probe_value", kind="page") == 3200  # it is wrong, and known
+    assert not watched.all("rollproof_probe_value", kind="memory")
+    assert not watched.all("rollproof_probe_figure", kind="requests")
+    assert watched.one("rollproof_probes", state="unknown") == len(probes)
+    assert watched.one("rollproof_probes", state="wrong") == 1
 
 
 @pytest.mark.parametrize("seconds", [3 * BEAT, -3 * BEAT])
@@ -93,38 +73,35 @@ def test_a_sample_that_is_not_of_now_says_nothing(watched: Watched, seconds: flo
     (sample,) = _samples()
     moved = replace(sample.at, since_boot=sample.at.since_boot - seconds)
     watched.show([replace(sample, at=moved)])
-    found = watched.scrape()
-    assert all(math.isnan(number) for number in found.all("rollproof_probe_ok"))
-    assert len(found.all("rollproof_probe_ok")) == len(sample.probes)
-    assert found.one("rollproof_probes", state="unknown") == len(sample.probes)
-    assert not found.all("rollproof_probe_value")
+    assert all(math.isnan(number) for number in watched.all("rollproof_probe_ok"))
+    assert len(watched.all("rollproof_probe_ok")) == len(sample.probes)
+    assert watched.one("rollproof_probes", state="unknown") == len(sample.probes)
+    assert not watched.all("rollproof_probe_value")
     if seconds > 0:
-        assert found.one("rollproof_severity", rollproof_severity="unknown") == 1
-        assert found.one("rollproof_severity", rollproof_severity="healthy") == 0
+        assert watched.one("rollproof_severity", rollproof_severity="unknown") == 1
+        assert watched.one("rollproof_severity", rollproof_severity="healthy") == 0
 
 
 def test_severity_is_a_set_of_states_and_so_is_each_band(watched: Watched) -> None:
     watched.show(_samples(3, health=value(20, ok=False)))
-    found = watched.scrape()
     for severity in Severity:
-        held = found.one("rollproof_severity", rollproof_severity=severity)
+        held = watched.one("rollproof_severity", rollproof_severity=severity)
         assert held == (severity is Severity.CRITICAL)
     health = {
-        state: found.one("rollproof_band", band="health", severity="critical", rollproof_band=state)
+        state: watched.one("rollproof_band", band="health", severity="critical", rollproof_band=state)
         for state in Standing
     }
     assert health == {state: state is Standing.MET for state in Standing}
     # The same name of two severities is two bands.
-    assert found.one("rollproof_band", band="errors", severity="non-critical", rollproof_band="clear") == 1
-    assert found.one("rollproof_band", band="errors", severity="critical", rollproof_band="clear") == 1
+    assert watched.one("rollproof_band", band="errors", severity="non-critical", rollproof_band="clear") == 1
+    assert watched.one("rollproof_band", band="errors", severity="critical", rollproof_band="clear") == 1
 
 
 def test_samples_that_are_damaged_make_severity_unknown_and_no_scrape_fail(watched: Watched) -> None:
     watched.show(_samples(2))
-    assert watched.scrape().one("rollproof_severity", rollproof_severity="healthy") == 1
+    assert watched.one("rollproof_severity", rollproof_severity="healthy") == 1
     with samples_path(watched.target).open("ab") as file:
         file.write(b"garbage\n")
-    found = watched.scrape()
-    assert found.one("rollproof_severity", rollproof_severity="unknown") == 1
-    assert found.one("rollproof_severity", rollproof_severity="healthy") == 0
-    assert found.one("rollproof_probe_ok", probe="health") == 1
+    assert watched.one("rollproof_severity", rollproof_severity="unknown") == 1
+    assert watched.one("rollproof_severity", rollproof_severity="healthy") == 0
+    assert watched.one("rollproof_probe_ok", probe="health") == 1

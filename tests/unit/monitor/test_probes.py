@@ -14,12 +14,12 @@ from rollproof.engines.engine import EngineUnreached, Usage
 from rollproof.errors import Meaning, Unverifiable
 from rollproof.monitoring.probes.probe import Reading, unreached_by
 from rollproof.monitoring.probes.probes import containers_now, memory_now, probes_of
-from rollproof.monitoring.probes.web_probes import health_now, page_now, page_status_of, usual_milliseconds
+from rollproof.monitoring.probes.web_probes import health_now, page_now, usual_milliseconds
 from rollproof.monitoring.samples import ProbeKind, Unreached
 from rollproof.profile.profile import Target, load_target
 from tests.conftest import write_profile
 from tests.unit.monitor.test_store_probes import STORES
-from tests.unit.system.test_host import container
+from tests.unit.system.test_outside import container
 from tests.world.application import StandIn, answer
 from tests.world.baseline import FACTS
 from tests.world.sandbox import MYSQL
@@ -27,11 +27,6 @@ from tests.world.sandbox import MYSQL
 WELL = replace(container(running=True), id="1", name="t-backend-1", service="backend", health="healthy")
 SIDES = {"what": "store", "expected": "an answer", "observed": "none", "source": "a", "hint": "b"}
 SILENT = Unverifiable(what="store", expected="an answer", observed="none", source="a", hint="b")
-
-
-@pytest.fixture
-def target(tmp_path: Path) -> Target:
-    return load_target(write_profile(tmp_path))
 
 
 @pytest.fixture
@@ -133,12 +128,6 @@ def test_a_page_is_right_with_the_status_that_was_recorded(
         usual = replace(FACTS, page_status=recorded)
         found |= {status} if page_now(target.application, 4.0, usual, stand_in).ok else set()
     assert found == right
-
-
-def test_a_page_that_a_server_cannot_make_is_recorded_as_none(target: Target, stand_in: StandIn) -> None:
-    for status, recorded in ((200, 200), (307, 307), (502, 0)):
-        stand_in.answers["GET /"] = answer(status, "")
-        assert page_status_of(target.application, stand_in) == recorded
 
 
 def test_a_baseline_has_the_median_of_what_answers_with_success(target: Target, stand_in: StandIn) -> None:

@@ -82,12 +82,7 @@ def save(target: Target, counts: Mapping[str, Mapping[str, int]] = BEFORE, **cha
     )
 
 
-def probe_of(
-    target: Target,
-    stores: Stores,
-    current: CurrentBaseline,
-    computed: Callable[[], float] = lambda: 0.0,
-) -> RecordsProbe:
+def probe_of(target: Target, stores: Stores, current: CurrentBaseline) -> RecordsProbe:
     """Return the probe; to count takes no time of the processor."""
     return RecordsProbe(
         target,
@@ -95,7 +90,7 @@ def probe_of(
         DEADLINE,
         current,
         question=stores["mysql"].time.question,
-        computed=computed,
+        computed=lambda: 0.0,
         open_reader=lambda name, *_, **__: cast("Reader", stores[name]),
         missed=_by_the_counts,
     )
@@ -169,17 +164,6 @@ def test_one_that_hangs_is_unknown_in_time_and_keeps_nobody(target: Target, stor
         assert stores["redis"].asked == 1
 
 
-def test_one_that_is_late_once_stands_by_its_last_count_and_then_hangs(
-    target: Target, stores: Stores
-) -> None:
-    with probing(target, stores) as ask:
-        ask()
-        stores["redis"].seconds = 60
-        assert ask().text == "all 2,503 there; redis by its last count"
-        with pytest.raises(Unverifiable, match="redis: expected an answer by now, observed still being"):
-            ask()
-
-
 def test_without_a_baseline_it_is_unknown_until_there_is_one(target: Target, stores: Stores) -> None:
     current = CurrentBaseline(target)
     with closing(probe_of(target, stores, current)) as probe:
@@ -230,14 +214,3 @@ def test_one_that_takes_long_stands_by_its_last_count_until_its_next_turn(
         assert ["1 of 2,503 gone" in one for one in said] == [True] * 5 + [False]
         assert "still being counted" in said[-1]
         assert store.asked == 3
-
-
-def test_one_that_computes_long_is_counted_seldom(target: Target, stores: Stores) -> None:
-    """A fiftieth of a processor is the most that counting may take."""
-    save(target)
-    computed = iter([0.0, 0.07])
-    del stores["redis"]
-    alone = target.model_copy(update={"stores": {"mysql": target.stores["mysql"]}})
-    probe = probe_of(alone, stores, CurrentBaseline(target), lambda: next(computed))
-    with closing(probe):
-        assert probe.ask().text == "all 2,500 there; mysql every 4 beats"

@@ -1,14 +1,16 @@
-"""Severity: which band stands where, told from samples that are made here."""
+"""Severity: which band stands where, told from samples that are made here; the runbook's decision tree."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeAlias
 
 import pytest
 
 from rollproof.monitoring.samples import Probe, Unreached
 from rollproof.monitoring.severity import Assessment, BandFinding, Severity, Standing, assess
+from rollproof.monitoring.tree import Action, Scope, decide
 from rollproof.profile.bands import Band, Bands, Percent
 from tests.unit.made_samples import BEAT, WELL, Probes, cut_off, requests, samples, unreached, value
 
@@ -81,15 +83,6 @@ def test_a_service_that_flaps_is_not_critical_and_not_missed() -> None:
     assert Severity.CRITICAL not in severities
     assert Severity.NON_CRITICAL in severities[60:68]
     assert assess(Bands(), made[:105], BEAT).severity is Severity.UNKNOWN
-
-
-@pytest.mark.parametrize("of", [{"limit": 50, "seconds": 0}, {"limit": 50, "seconds": 5}, {"samples": 12}])
-def test_a_share_needs_as_many_samples_as_its_band_says(of: dict[str, float]) -> None:
-    bands = Bands.model_validate({"critical": {"errors": of}})
-    needed = bands.critical.errors.samples
-    for count, standing in ((needed - 1, Standing.LASTING), (needed, Standing.MET)):
-        made = samples(count, lambda _: {"requests": requests(20)})
-        assert found(assess(bands, made, BEAT), "errors", CRITICAL).standing is standing
 
 
 @pytest.mark.parametrize(
@@ -169,16 +162,6 @@ def test_the_database_nearest_to_its_limit_counts_and_one_unknown_is_not_well(
     assert found(assess(Bands(), made, BEAT), "connections", CRITICAL).standing is standing
     full = samples(3, lambda _: {"connections redis": value(100), "connections mysql": mysql})
     assert found(assess(Bands(), full, BEAT), "connections", CRITICAL).standing is Standing.MET
-
-
-def test_what_a_target_does_not_have_is_not_asked() -> None:
-    made = samples(3, lambda _: {})
-    few = {
-        name: probe for name, probe in WELL.items() if not name.startswith(("vectors", "lag", "connections"))
-    }
-    assessment = assess(Bands(), [replace(sample, probes=few) for sample in made], BEAT)
-    assert assessment.severity is Severity.HEALTHY
-    assert not {"vectors", "lag", "connections"} & {finding.band for finding in assessment.findings}
 
 
 @pytest.mark.parametrize(
@@ -271,13 +254,65 @@ def test_the_time_in_which_it_was_cut_off_is_no_part_of_what_is_bad_since() -> N
         assert assessment.first_bad == (made[69].at if standing is Standing.MET else None)
 
 
-def test_without_a_probe_of_engine_or_store_nobody_is_cut_off() -> None:
-    (sample,) = samples(1, lambda _: cut_off())
-    for kind in ("store", "engine"):
-        left = {
-            name: probe
-            for name, probe in sample.probes.items()
-            if (name not in {"containers", "memory"} if kind == "engine" else not name.startswith("store"))
-        }
-        assert sample.cut_off
-        assert not replace(sample, probes=left).cut_off
+ONE = Scope(services=("backend",))
+# What the investigation of something came to, and whether it came to anything.
+Answer: TypeAlias = bool | None
+BAD = [(CRITICAL, None), (CRITICAL, False), (OTHER, True)]
+
+SECONDS = 300.0
+ROLLBACKS = [
+    (Scope(services=("backend",)), Action.SERVICE, ("backend",)),
+    (Scope(services=("backend", "backend")), Action.SERVICE, ("backend",)),
+    (Scope(stores=("mysql",)), Action.DATABASE, ("mysql",)),
+    (Scope(services=("backend", "nginx")), Action.FULL, ()),
+    (Scope(whole=True), Action.FULL, ()),
+    (Scope(services=("backend",), whole=True), Action.FULL, ()),
+    (Scope(corrupt=True), Action.EMERGENCY, ()),
+    (Scope(services=("backend",), corrupt=True), Action.EMERGENCY, ()),
+    (Scope(stores=("mysql",), corrupt=True), Action.EMERGENCY, ()),
+    (Scope(whole=True, corrupt=True), Action.EMERGENCY, ()),
+    (Scope(stores=("mysql", "redis")), Action.EMERGENCY, ()),
+    (Scope(services=("backend",), stores=("mysql",)), Action.EMERGENCY, ()),
+    (Scope(stores=("mysql",), whole=True), Action.EMERGENCY, ()),
+]
+
+
+@pytest.mark.parametrize(("scope", "action", "names"), ROLLBACKS)
+@pytest.mark.parametrize(("severity", "still_bad"), BAD)
+def test_scope_says_which_rollback(
+    severity: Severity, still_bad: Answer, scope: Scope, action: Action, names: tuple[str, ...]
+) -> None:
+    decision = decide(severity, scope, SECONDS, still_bad=still_bad)
+    assert (decision.action, decision.names) == (action, names)
+    assert decision.reason
+
+
+@pytest.mark.parametrize("scope", [scope for scope, *_ in ROLLBACKS if not scope.corrupt] + [Scope()])
+def test_what_is_not_critical_is_looked_into_first(scope: Scope) -> None:
+    decision = decide(OTHER, scope, SECONDS)
+    assert decision.action is Action.INVESTIGATE
+    assert "5 minutes" in decision.reason
+
+
+@pytest.mark.parametrize("severity", Severity)
+@pytest.mark.parametrize("still_bad", [None, False, True])
+def test_corrupt_data_is_critical_whatever_else_is_well(severity: Severity, still_bad: Answer) -> None:
+    assert decide(severity, Scope(corrupt=True), SECONDS, still_bad=still_bad).action is Action.EMERGENCY
+
+
+@pytest.mark.parametrize("scope", [ONE, Scope()])
+def test_what_is_over_is_watched(scope: Scope) -> None:
+    assert decide(OTHER, scope, SECONDS, still_bad=False).action is Action.MONITOR
+
+
+@pytest.mark.parametrize(("severity", "still_bad"), BAD)
+def test_nothing_named_is_nothing_to_roll_back(severity: Severity, still_bad: Answer) -> None:
+    decision = decide(severity, Scope(), SECONDS, still_bad=still_bad)
+    assert decision.action is Action.INVESTIGATE
+    assert "name it" in decision.reason
+
+
+@pytest.mark.parametrize("scope", [ONE, Scope()])
+def test_what_is_well_is_watched_and_what_nobody_knows_is_found_out(scope: Scope) -> None:
+    assert decide(Severity.HEALTHY, scope, SECONDS).action is Action.MONITOR
+    assert decide(Severity.UNKNOWN, scope, SECONDS).action is Action.INVESTIGATE

@@ -1,14 +1,18 @@
-"""Ways to be green without every check having run and passed: none of them is."""
+"""No way to be green without every check, the operator's own too, having run and passed on a whole record."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from rollproof.errors import ExitCode
 from rollproof.incident.incident import new_incident
-from tests.plugin_sandbox import Here
+from rollproof.record_names import SEAL
+from rollproof.sealing.seal import seal_state
+from tests.conftest import write_profile
+from tests.plugin_sandbox import IMPORTS, Here
 from tests.run_outcome import Outcome
 
 ONE_A_PHASE = {
@@ -173,3 +177,134 @@ def test_a_usage_error_is_no_part_of_an_incident(sandbox: Here) -> None:
         assert outcome.code == ExitCode.USAGE, outcome.text
         assert "incident one" not in outcome.text
         assert files(folder) == before
+
+
+PHASES = """
+@pytest.mark.phase1
+def test_one(): pass
+@pytest.mark.phase2
+def test_two(): pass
+@pytest.mark.phase3
+def test_three(): pass
+@pytest.mark.phase4
+@pytest.mark.skipif(not os.environ.get("UP"), reason="it is down")
+def test_four(): pass
+"""
+
+
+@pytest.fixture
+def project(sandbox: Here) -> Here:
+    """A sandbox with all plugins of the record, and a phase 4 that fails unless the target is up."""
+    sandbox.recorded("fixtures.gating.evidence", then=("fixtures.target",))
+    sandbox.checks(test_a=PHASES)
+    return sandbox
+
+
+def test_a_run_seals_its_record_and_no_gate_opens_on_an_edited_one(project: Here) -> None:
+    first = project.run("-m", "phase1 or phase2 or phase3 or phase4")
+    assert first.incident is not None
+    found = seal_state(first.incident)
+    seal = json.loads((first.incident / SEAL).read_text())
+
+    assert (found.doubts, found.unsealed, found.signature) == ([], (), "unsigned")
+    assert "\n  unsigned\n" in first.text
+    names = {name.partition("/")[0] for name in seal["files"]}
+    assert names >= {"ledger", "allure-results", "verdict.json", "postmortem.md", "incident.json"}
+    assert json.loads((first.incident / "verdict.json").read_text())["signature"] == "unsigned"
+
+    ledger = first.incident / "ledger/0001/results.jsonl"
+    assert first.verdicts()["test_four"] == "broken"
+    ledger.write_text(ledger.read_text().replace('"verdict": "broken"', '"verdict": "passed"'))
+    second = project.run("-m", "phase4")
+    assert second.code == ExitCode.BLOCKED
+    assert "the record does not hold: ledger/0001/results.jsonl: it is not what was sealed" in second.text
+    # The next seal does not cover it up.
+    assert list(seal_state(first.incident).wrong) == ["ledger/0001/results.jsonl"]
+    whole = project.run("-m", "phase1 or phase2 or phase3 or phase4")
+    assert whole.code == ExitCode.BROKEN
+    assert json.loads((first.incident / "verdict.json").read_text())["verdict"] == "broken"
+
+
+OURS = """
+@pytest.mark.verification
+@pytest.mark.phase{0}
+def test_ours_{0}(): note("ours{0}")
+"""
+SITE = """
+@pytest.mark.phase1
+def test_site_1(): note("site1")
+@pytest.mark.phase3
+@pytest.mark.parametrize("part", ["a", "b"])
+def test_site_3(part): note(f"site3{part}")
+"""
+
+
+@pytest.fixture
+def site(sandbox: Here) -> Here:
+    """A sandbox whose profile names a folder beside the project, with the report's plugins."""
+    sandbox.recorded()
+    sandbox.checks(**{f"test_{phase}": OURS.format(phase) for phase in range(1, 5)})
+    folder(sandbox).mkdir()
+    write_profile(sandbox.folder, f'[checks]\nfolders = ["{folder(sandbox)}"]\n')
+    return sandbox
+
+
+def folder(site: Here) -> Path:
+    """The folder of the site's checks: outside of the project."""
+    return site.folder.parent / f"{site.folder.name}-site"
+
+
+def write(site: Here, text: str, name: str = "test_site.py") -> None:
+    (folder(site) / name).write_text(f"{IMPORTS}{text}\n", encoding="utf-8")
+
+
+def test_they_are_ordered_and_recorded_like_ours(site: Here) -> None:
+    write(site, SITE)
+    outcome = site.run("-m", "verification")
+    assert outcome.code == ExitCode.VERIFIED, outcome.text
+    phases = [int(note.strip("abcdefghijklmnopqrstuvwxyz")) for note in site.notes()]
+    assert phases == sorted(phases)
+    assert set(site.notes()) == {"ours1", "site1", "ours2", "ours3", "site3a", "site3b", "ours4"}
+    assert {"test_site_1", "test_site_3[a]", "test_site_3[b]"} <= outcome.verdicts().keys()
+    assert outcome.incident is not None
+    verdict = json.loads((outcome.incident / "verdict.json").read_text(encoding="utf-8"))
+    assert verdict["phases"]["phase3"]["checks"]["passed"] == 3
+
+
+UNMARKED = "checks.folders: expected a marker of a phase on each, observed none on test_site.py::test_site"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("def test_site(): note('site')", UNMARKED),
+        (OURS.format(2), "expected names that no other check has, observed test_ours_2"),
+        (
+            "@pytest.mark.phase2\ndef helper(): pass",
+            "expected at least one check in each folder, observed none in",
+        ),
+    ],
+)
+def test_what_could_not_be_told_apart_is_refused(site: Here, text: str, said: str) -> None:
+    write(site, text)
+    outcome = site.run("-m", "phase2", "--no-gate")
+    assert outcome.code == ExitCode.USAGE, outcome.text
+    assert said in outcome.text
+    assert site.notes() == []
+
+
+def test_they_are_given_no_secret_of_an_operator(site: Here) -> None:
+    write(
+        site,
+        """
+pytest_plugins = ["fixtures.target"]
+
+@pytest.mark.phase1
+def test_secrets(target):
+    store = target.stores["redis"]
+    for identity in (store.reader, store.operator):
+        note(f"{identity.user}={len(identity.password.get_secret_value())}")
+""",
+    )
+    assert site.run("-m", "phase1").code == ExitCode.VERIFIED
+    assert site.notes() == ["ours1", f"reader={len('s3cret-of-the-canary')}", "operator=0"]

@@ -13,7 +13,6 @@ from rollproof.errors import UsageProblem
 from rollproof.incident.downtime import (
     Downtime,
     Since,
-    incident_began,
     judged_downtime,
     read_downtime,
     record_downtime,
@@ -78,17 +77,6 @@ def test_it_begins_with_the_first_bad_sample_before_the_rollback(target: Target,
     assert not late
     assert said is not None
     assert said.startswith("downtime, from the first bad sample of the monitor to the verified end: expected")
-
-
-def test_what_was_recorded_of_the_first_outage_stays_its_beginning(
-    target: Target, incident: Incident
-) -> None:
-    bands = target.severity
-    _keep(incident, samples(5, _down, well_before=10, target=target.name))
-    _rolled_back(incident, 2.0)
-    found = _recorded(target, incident)
-    (incident.folder / SAMPLES).unlink()
-    assert incident_began(incident, bands, BEAT) == (Since.MONITOR, found.since)
 
 
 def test_a_response_knows_which_sample_that_was(target: Target, incident: Incident) -> None:
@@ -173,13 +161,3 @@ def test_the_outage_is_no_younger_than_its_detection(target: Target, incident: I
     found = _recorded(target, incident)
     assert (found.since, found.since_is) == (detected, Since.DETECTION)
     assert found.late
-
-
-def test_one_damaged_sample_hides_no_outage(target: Target, incident: Incident) -> None:
-    made = samples(5, _down, well_before=10, target=target.name)
-    _keep(incident, made)
-    path = incident.folder / SAMPLES
-    path.write_bytes(b"garbage\n" + path.read_bytes())
-    _rolled_back(incident, 2.0)
-    found = _recorded(target, incident)
-    assert found.since == made[10].at

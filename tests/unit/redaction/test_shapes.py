@@ -7,9 +7,12 @@ import json
 from urllib.parse import quote
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from rollproof.redaction.redactor import Redactor
 from rollproof.redaction.shapes import MARKER, replaced, shaped
+from tests.long.unit.test_linear import BETWEEN, SECRET, TRIGGERS
 
 PASSWORD = "hunter2-Rosebud"  # noqa: S105 - a canary
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm5hIn0.c2lnbmF0dXJlLW9mLXRlc3Q"
@@ -225,3 +228,12 @@ def test_what_a_redactor_leaves_is_no_finding(text: str) -> None:
 
     assert [kind for *_, kind in shaped(text) if kind]
     assert not [kind for *_, kind in shaped(clean) if kind]
+
+
+@given(st.lists(st.sampled_from([*TRIGGERS, *BETWEEN, SECRET]), max_size=12).map("".join))
+@example("first_name: a@'a'")
+def test_what_was_redacted_holds_no_secret_and_stays(text: str) -> None:
+    redactor = Redactor([SECRET])
+    once = redactor.text(text)
+    assert SECRET not in once
+    assert redactor.text(once) == once

@@ -16,10 +16,9 @@ import pytest
 from rollback_actions import check_run
 from rollback_actions.contacts.contacts import ContactClock
 from rollback_actions.respond import response
-from rollback_actions.session.journal import Journal
 from rollproof.baseline.known_good import current_baseline
 from rollproof.errors import ActionFailed, ExitCode
-from rollproof.incident.incident import RollbackRecord, find_or_create_incident, load_incident, new_incident
+from rollproof.incident.incident import RollbackRecord, load_incident, new_incident
 from rollproof.incident.journal import verify_journal
 from rollproof.incident.kept_samples import read_kept
 from rollproof.monitoring.rollback_request import Kind, RollbackRequest
@@ -35,8 +34,7 @@ from rollproof.verdict import Verdict
 from tests.unit.clock import Clock
 from tests.unit.command_line import Ran
 from tests.unit.made_samples import Probes, cut_off, requests, samples, value
-from tests.unit.response.contacts_stand_in import reach
-from tests.unit.team_stand_in import Channels
+from tests.unit.team_stand_in import Channels, reach
 from tests.world.lock import StandInPlace, elsewhere, ended
 
 
@@ -309,12 +307,6 @@ def test_one_that_is_done_and_not_verified_is_not_to_be_resumed(respond: Respond
     assert "rollback resume" not in said
 
 
-def test_the_response_of_another_target_is_not_resumed(run: Ran, respond: Respond) -> None:
-    other = find_or_create_incident(run.sandbox.target.folders.incidents, "another", "other").folder
-    Journal(other / RESPONSE, str).write("assessed")
-    assert _incident(respond("n\n", code=ExitCode.INVESTIGATE)) != other
-
-
 def test_what_is_wrong_now_is_no_part_of_a_response_that_has_ended(run: Ran, respond: Respond) -> None:
     folder = _incident(respond("n\n", code=ExitCode.INVESTIGATE))
     before = (folder / RESPONSE).read_bytes()
@@ -401,10 +393,3 @@ def test_the_engineer_on_call_is_alerted_first(
     # Whom it does not reach stops nothing.
     server.statuses["ada"] = 500
     respond("n\n", code=ExitCode.INVESTIGATE)
-
-
-def test_a_rollback_is_done_by_the_command_itself(respond: Respond) -> None:
-    """Nothing stands in for it here: without an engine it says so, and has changed nothing."""
-    said = respond("y\n", code=ExitCode.FAILED)
-    assert "MANUAL INTERVENTION: the rollback " in said
-    assert "response: manual intervention: the rollback ended with exit code " in said

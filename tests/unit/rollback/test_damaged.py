@@ -15,12 +15,11 @@ from rollback_actions.session.lock import TargetLock
 from rollback_actions.session.session import Session, open_session
 from rollproof.backups.sets import find_backup
 from rollproof.errors import ActionFailed, UsageProblem
-from rollproof.incident.incident import Incident, RollbackRecord, load_incident, new_incident
+from rollproof.incident.incident import Incident, RollbackRecord, load_incident
 from rollproof.incident.journal import JournalBroken, verify_journal
 from rollproof.incident.journal_steps import Step
 from rollproof.monitoring.rollback_request import Kind, RollbackRequest
 from rollproof.planning.plan import plan_database, plan_emergency, plan_full, plan_unfinished
-from rollproof.planning.refusals import Allowed, Asked, refusals
 from rollproof.planning.status import StepState, newest_rollback
 from rollproof.planning.unfinished import Unfinished
 from rollproof.system.clock import Moment
@@ -34,26 +33,6 @@ def _failed(sandbox: Sandbox) -> Incident:
     incident, now = sandbox.new_incident(), Moment.now()
     incident.write_rollback(RollbackRecord(sandbox.commit, Verdict.FAILED, 1.0, now, now))
     return incident
-
-
-@pytest.mark.parametrize("target", ["another", "sandbox", None])
-@pytest.mark.parametrize("text", ["{", '{"commit": 1}'])
-def test_a_damaged_record_of_another_day_stops_no_rollback(
-    sandbox: Sandbox, text: str, target: str | None
-) -> None:
-    incidents = sandbox.target.folders.incidents
-    if target is None:
-        (incidents / "stray").mkdir(parents=True)
-        (incidents / "stray" / "rollback.json").write_text(text)
-    else:
-        folder = new_incident(incidents, target).folder
-        (folder / "rollback.json").write_text(text)
-        record = json.loads((folder / "incident.json").read_text())
-        record["started"]["wall"] = "2020-01-01T00:00:00.000+00:00"
-        (folder / "incident.json").write_text(json.dumps(record))
-    assert not list(
-        refusals(Asked(sandbox.target, plan_emergency(sandbox.target, sandbox.commit), Allowed()))
-    )
 
 
 @pytest.mark.parametrize("text", ["{", json.dumps({"target": "sandbox", "stores": {"mysql": None}})])

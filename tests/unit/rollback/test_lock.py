@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 
 from rollback_actions.session.lock import TargetLock
-from rollproof.errors import ActionFailed, Unverifiable, UsageProblem
+from rollproof.errors import Unverifiable, UsageProblem
 from rollproof.planning.lock_state import LockState
 from rollproof.system.holder import Holder
 from rollproof.system.process import Life
@@ -67,18 +67,6 @@ def test_it_is_taken_over_on_demand_only(holder: Holder, hint: str) -> None:
         assert lock.taken_from == holder
         assert _true(place) == lock.holder.record()
     assert list(place.kept.values()) == [FREE]
-
-
-def test_who_has_lost_it_does_nothing_more_and_leaves_it() -> None:
-    place = StandInPlace()
-    with _lock(place) as lock:
-        lock.require()
-        other = elsewhere()
-        place.add(max(place.kept) + 1, other.record())
-        with pytest.raises(ActionFailed, match=r"by this process still, observed held by anna@"):
-            lock.require()
-        assert lock.lost
-    assert _true(place) == other.record()
 
 
 def test_one_that_cannot_be_given_back_fails_no_action(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""What a rollback needs is found before it begins, or it does not begin."""
+"""What a rollback needs, and goes back from, is found before it begins."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import pytest
 
+from rollback_actions.rollback.engine import origin_of
 from rollproof.baseline.known_good import baseline_of
-from rollproof.errors import ActionFailed, UsageProblem
-from rollproof.incident.incident import Origin
+from rollproof.errors import ActionFailed, Unverifiable, UsageProblem
+from rollproof.incident.incident import Incident, Origin
+from rollproof.incident.rollbacks import rollback_in
 from rollproof.planning.plan import plan_database, plan_emergency, plan_full, plan_service, plan_unfinished
 from rollproof.planning.unfinished import Unfinished
 from tests.world.baseline import save_baseline
@@ -107,13 +109,6 @@ def test_the_newest_whole_baseline_of_a_commit_is_found_and_no_other_one_is_read
     assert str(refused.value).count("one of commit cccccccccccc") == 1
 
 
-def test_a_known_good_commit_without_a_backup_is_refused(sandbox: Sandbox) -> None:
-    sandbox.save(facts(sandbox.bad))
-    with pytest.raises(UsageProblem, match="backup: expected a complete backup set of commit"):
-        plan_database(sandbox.target, "mysql")
-    assert plan_service(sandbox.target, "backend").commit == sandbox.bad
-
-
 def test_a_known_good_commit_that_the_repository_has_lost_is_refused(sandbox: Sandbox) -> None:
     sandbox.save(facts("c" * 40))
     with pytest.raises(UsageProblem, match="expected one of the repository"):
@@ -143,16 +138,6 @@ def test_the_backup_of_a_store_out_of_another_set_is_refused(sandbox: Sandbox) -
     assert plan_database(sandbox.target, "redis").stores == ("redis",)
 
 
-def test_a_store_that_the_set_does_not_know_is_refused(sandbox: Sandbox) -> None:
-    whole = plan_database(sandbox.target, "mysql").backup
-    assert whole is not None
-    del sandbox.keepers["mysql"]
-    back_up(sandbox, sandbox.commit, "set-without")
-    shutil.copytree(whole.folder / "mysql", whole.folder.with_name("set-without") / "mysql")
-    with pytest.raises(ActionFailed, match="observed a set without mysql"):
-        plan_emergency(sandbox.target, sandbox.commit)
-
-
 def test_a_service_that_did_not_run_then_has_no_image(sandbox: Sandbox) -> None:
     sandbox.save(facts(sandbox.commit, ("backend",)))
     with pytest.raises(UsageProblem, match="none for worker"):
@@ -172,3 +157,31 @@ def test_without_compose_files_nothing_can_be_re_created(sandbox: Sandbox) -> No
     with pytest.raises(UsageProblem, match=missing):
         plan_emergency(target, sandbox.commit)
     assert plan_database(target, "mysql").stores == ("mysql",)
+
+
+def _recorded(incident: Incident) -> Origin | None:
+    rollback = incident.rollback()
+    assert rollback is not None
+    return rollback.origin
+
+
+def test_what_runs_counts_though_the_working_copy_is_elsewhere(sandbox: Sandbox, incident: Incident) -> None:
+    git(sandbox.target.application.repository, "checkout", "--quiet", sandbox.commit)
+    found = origin_of(sandbox.target, sandbox.engine)
+    assert found == Origin(sandbox.commit, (sandbox.bad,))
+    sandbox.run(plan_emergency(sandbox.target, sandbox.commit), incident)
+    # What was deployed that the commit has in its history stays: nothing went back from that.
+    rollback = rollback_in(incident)
+    assert rollback is not None
+    assert rollback.rolled_back(sandbox.target.application.repository) == (sandbox.bad,)
+
+
+def test_that_nobody_can_tell_stops_no_rollback(sandbox: Sandbox, incident: Incident) -> None:
+    (sandbox.target.application.repository / ".git").rename(sandbox.folder / "aside")
+    sandbox.run(plan_database(sandbox.target, "mysql"), incident)
+    assert _recorded(incident) is None
+    found = rollback_in(incident)
+    assert found is not None
+    with pytest.raises(Unverifiable, match="not recorded"):
+        found.rolled_back(sandbox.target.application.repository)
+    assert "what is deployed is not known" in (incident.folder / "journal.jsonl").read_text()

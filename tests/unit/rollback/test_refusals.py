@@ -1,4 +1,4 @@
-"""What a rollback is refused for, each reason by itself, and the word that allows it."""
+"""What a rollback is refused for, each reason by itself; and one that was interrupted is found again."""
 
 from __future__ import annotations
 
@@ -6,18 +6,26 @@ import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from rollproof.baseline.known_good import current_baseline
 from rollproof.errors import ExitCode, UsageProblem
-from rollproof.incident.incident import Incident, RollbackRecord
+from rollproof.incident.incident import Incident, RollbackRecord, new_incident
 from rollproof.monitoring.rollback_request import Kind, RollbackRequest
-from rollproof.planning.plan import Plan, Stage, plan_database, plan_emergency, plan_full, plan_service
+from rollproof.planning.plan import Plan, Stage, plan_database, plan_emergency, plan_service
 from rollproof.planning.refusals import CONDITIONS, Allowed, Asked, refusals
-from rollproof.planning.schedule import Schedule, schedule_of
-from rollproof.planning.unfinished import Unfinished
+from rollproof.planning.schedule import Schedule
+from rollproof.planning.unfinished import (
+    Unfinished,
+    in_the_way,
+    interrupted,
+    refuse_unfinished,
+    supersede_covered,
+    unfinished_of,
+)
 from rollproof.profile.profile import Target, load_target
 from rollproof.system.clock import Moment
 from rollproof.verdict import Verdict
@@ -65,12 +73,6 @@ def _rolled_back(
     incident = sandbox.new_incident()
     incident.write_rollback(record)
     return incident
-
-
-def test_nothing_is_refused_without_a_reason(sandbox: Sandbox) -> None:
-    for plan in (plan_database(sandbox.target, "mysql"), plan_service(sandbox.target, "backend")):
-        refuse(sandbox.target, plan, Allowed())
-        refuse(sandbox.target, plan, Allowed(confirm="sandbox"))
 
 
 def test_a_protected_target_is_confirmed_by_its_name(sandbox: Sandbox) -> None:
@@ -148,14 +150,6 @@ def test_only_what_did_not_help_or_is_not_known_to_holds_the_same_up(
     assert bool(held(sandbox, plan)) is repeated
 
 
-def test_a_rollback_of_another_target_holds_nobody_up(sandbox: Sandbox) -> None:
-    plan = plan_emergency(sandbox.target, sandbox.commit)
-    incident = _rolled_back(sandbox, plan.request)
-    record = json.loads((incident.folder / "incident.json").read_text())
-    (incident.folder / "incident.json").write_text(json.dumps({**record, "target": "another"}))
-    refuse(sandbox.target, plan, Allowed())
-
-
 def test_a_baseline_that_was_captured_since_is_another_state_to_go_back_to(sandbox: Sandbox) -> None:
     """As before each rehearsal, whatever the one before came to: see `rollback_actions.gate.rehearsal`."""
     before = plan_emergency(sandbox.target, sandbox.commit)
@@ -209,13 +203,94 @@ def test_what_is_left_of_the_budget_belongs_to_the_step_that_runs() -> None:
     assert replace(schedule, expected={Stage.KEEP: 12.0}).deadline(Stage.KEEP, 0.0) == 72.0
 
 
-def test_a_start_takes_as_long_as_the_slowest_health_check_twice(sandbox: Sandbox) -> None:
-    plan = plan_full(sandbox.target, sandbox.commit)
+COMMIT = "c" * 40
+EMERGENCY = RollbackRequest(Kind.EMERGENCY, COMMIT)
+MYSQL = RollbackRequest(Kind.DATABASE, COMMIT, ("mysql",))
+REDIS = RollbackRequest(Kind.DATABASE, COMMIT, ("redis",))
+BACKEND = RollbackRequest(Kind.SERVICE, COMMIT, ("backend",))
+FULL = RollbackRequest(Kind.FULL, COMMIT)
 
-    def seconds(each: float) -> float:
-        containers = tuple(replace(one, health_seconds=each) for one in plan.baseline.facts.containers)
-        facts = replace(plan.baseline.facts, containers=containers)
-        slow = replace(plan, baseline=replace(plan.baseline, facts=facts))
-        return schedule_of(sandbox.target, slow).expected[Stage.START]
 
-    assert seconds(30.0) - seconds(0.0) == 60.0
+def _begun(folder: Path, request: RollbackRequest) -> Incident:
+    incident = new_incident(folder, "staging")
+    Unfinished.begin(incident, request)
+    return incident
+
+
+def _interrupted(folder: Path, request: RollbackRequest) -> str | None:
+    found = interrupted(folder, "staging", request)
+    return found.incident.id if found else None
+
+
+def test_it_is_found_again_with_what_it_kept(tmp_path: Path) -> None:
+    incident = new_incident(tmp_path, "staging")
+    first = Unfinished.begin(incident, MYSQL, "20250303-staging")
+    safety = tmp_path / "safety"
+    safety.mkdir()
+    first.keep(safety)
+    assert _interrupted(tmp_path, MYSQL) == incident.id
+    again = Unfinished.begin(incident, MYSQL, "another")
+    assert (again.copies, again.record.baseline) == ((safety,), "20250303-staging")
+    assert again.record.started == first.record.started
+    safety.rmdir()
+    assert Unfinished.begin(incident, MYSQL).copies == ()
+    again.end()
+    assert interrupted(tmp_path, "staging", MYSQL) is None
+
+
+@pytest.mark.parametrize(
+    "other", [EMERGENCY, FULL, REDIS, BACKEND, RollbackRequest(Kind.DATABASE, "d" * 40, ("mysql",))], ids=str
+)
+def test_another_kind_name_or_commit_is_not_it(tmp_path: Path, other: RollbackRequest) -> None:
+    incident = _begun(tmp_path, MYSQL)
+    assert interrupted(tmp_path, "production", MYSQL) is None
+    assert interrupted(tmp_path, "staging", other) is None
+    assert Unfinished.begin(incident, other).request == other
+
+
+@pytest.mark.parametrize("requested", [REDIS, BACKEND, FULL], ids=str)
+def test_nothing_starts_the_application_on_half_restored_data(
+    tmp_path: Path, requested: RollbackRequest
+) -> None:
+    incident = _begun(tmp_path, MYSQL)
+    (refusal,) = in_the_way(tmp_path, "staging", requested)
+    assert incident.id in str(refusal.observed)
+    assert [*in_the_way(tmp_path, "production", requested)] == []
+
+
+def test_a_wider_rollback_that_succeeds_leaves_nothing_to_resume(tmp_path: Path) -> None:
+    failed, killed, aside = (_begun(tmp_path, request) for request in (MYSQL, BACKEND, REDIS))
+    done = _begun(tmp_path, EMERGENCY)
+    assert sorted(supersede_covered(tmp_path, "staging", EMERGENCY, done)) == sorted(
+        [failed.id, killed.id, aside.id]
+    )
+    assert [one.incident.id for one in unfinished_of(tmp_path, "staging")] == [done.id]
+    assert json.loads((failed.folder / "superseded.json").read_text())["by"] == done.id
+    # It did not succeed, whatever another one did later.
+    assert killed.rollback_verdicts() == [Verdict.FAILED]
+    record = killed.rollback()
+    assert record is not None
+    assert (record.kind, record.names) == ("service", ("backend",))
+
+
+def test_a_narrower_one_leaves_the_wider_alone(tmp_path: Path) -> None:
+    _begun(tmp_path, FULL)
+    assert supersede_covered(tmp_path, "staging", BACKEND, new_incident(tmp_path, "staging")) == []
+
+
+def test_nothing_is_backed_up_meanwhile(tmp_path: Path) -> None:
+    incident = new_incident(tmp_path, "staging")
+    refuse_unfinished(tmp_path, "staging")
+    unfinished = Unfinished.begin(incident, EMERGENCY)
+    refuse_unfinished(tmp_path, "production")
+    with pytest.raises(UsageProblem, match=incident.id):
+        refuse_unfinished(tmp_path, "staging")
+    unfinished.end()
+    refuse_unfinished(tmp_path, "staging")
+
+
+def test_a_damaged_record_is_named(tmp_path: Path) -> None:
+    incident = new_incident(tmp_path, "staging")
+    (incident.folder / "unfinished.json").write_text("{")
+    with pytest.raises(UsageProblem, match="unfinished rollback"):
+        interrupted(tmp_path, "staging", EMERGENCY)

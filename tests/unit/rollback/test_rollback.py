@@ -359,29 +359,6 @@ def test_a_wider_rollback_leaves_nothing_to_go_on_with(sandbox: Sandbox, inciden
     assert incident.rollback_verdicts() == [Verdict.FAILED]
 
 
-def test_one_whose_restored_data_another_overwrites_is_given_up(sandbox: Sandbox, incident: Incident) -> None:
-    failure = ActionFailed(what="start", expected="b", observed="c", source="d", hint="e")
-    sandbox.control.recreate.side_effect = failure
-    with pytest.raises(ActionFailed):
-        sandbox.run(PLANS["emergency"](sandbox), incident)
-    sandbox.control.recreate.side_effect = None
-    other = sandbox.new_incident()
-    redis = sandbox.keepers["redis"]
-
-    def half() -> None:
-        redis.words = {"a": "half restored"}
-        raise failure
-
-    redis.meanwhile = half
-    with pytest.raises(ActionFailed):
-        sandbox.run(PLANS["emergency"](sandbox), other)
-    redis.meanwhile = lambda: None
-    left = unfinished_of(sandbox.target.folders.incidents, sandbox.target.name)
-    assert [one.incident.id for one in left] == [other.id]
-    assert sandbox.run(PLANS["emergency"](sandbox), other).verdict == Verdict.PASSED
-    assert set(_words(sandbox).values()) == {"of release 1"}
-
-
 def _ended(name: str, image_id: str) -> RecordedContainer:
     return RecordedContainer(
         name, f"t-{name}-1", "t/python:current", image_id, None, None, (), completed=True

@@ -18,7 +18,7 @@ from rollproof.incident.incident import Incident
 from rollproof.incident.journal import verify_journal
 from rollproof.incident.journal_steps import Step
 from rollproof.monitoring.rollback_request import Kind
-from rollproof.planning.plan import Plan, plan_database
+from rollproof.planning.plan import Plan
 from rollproof.planning.unfinished import Unfinished, read_unfinished
 from rollproof.system.clock import Moment
 from rollproof.system.holder import Holder
@@ -95,14 +95,6 @@ def rolled(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Plan, Incident]]:
 
     monkeypatch.setattr(rollback_run, "roll_back", roll_back)
     return rolled
-
-
-def test_resume_goes_on_in_the_incident(run: Ran, rolled: list[tuple[Plan, Incident]]) -> None:
-    incident = begin(run.sandbox)
-    assert "rollback: passed" in run("rollback", "resume")
-    ((plan, where),) = rolled
-    assert (plan, where.id) == (plan_database(run.sandbox.target, "redis"), incident.id)
-    run("rollback", "resume", code=ExitCode.USAGE)
 
 
 @pytest.mark.parametrize(
@@ -312,15 +304,6 @@ def test_the_status_of_one_that_was_killed(run: Ran) -> None:
     assert "lock: free" in said
     assert "rollproof rollback resume --target=" in said.splitlines()[-1]
     assert tree(run.sandbox.folder) == before
-
-
-def test_an_edited_journal_is_no_status(run: Ran) -> None:
-    journal = begin(run.sandbox).folder / "journal.jsonl"
-    journal.write_text(journal.read_text().replace("restore redis", "restore mysql"))
-    assert "record 3 of the journal" in run("rollback", "status", code=ExitCode.BROKEN)
-    # That of an older incident says nothing about a newer one.
-    begin(run.sandbox, failed=True)
-    assert "verdict: failed" in run("rollback", "status", code=ExitCode.FAILED)
 
 
 def test_a_journal_that_was_taken_away_is_no_status(run: Ran) -> None:

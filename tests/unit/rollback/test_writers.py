@@ -7,11 +7,10 @@ from threading import Event
 
 import pytest
 
-from rollback_actions.rollback.connections import watch_of
 from rollproof.engines.engine import RunningContainer
 from rollproof.errors import Unverifiable
 from rollproof.incident.incident import Incident
-from rollproof.incident.journal_steps import Step, StepId
+from rollproof.incident.journal_steps import Step
 from rollproof.planning.plan import plan_database, plan_emergency
 from rollproof.planning.writers import WriterSeen
 from rollproof.stores.keeper import Client
@@ -116,30 +115,8 @@ def test_without_a_look_at_the_containers_there_is_no_success(sandbox: Sandbox, 
         sandbox.run(plan_database(sandbox.target, "mysql"), incident)
 
 
-@pytest.mark.parametrize("kind", ["s3", "kafka", "qdrant", "milvus"])
-def test_a_store_that_does_not_tell_is_named(sandbox: Sandbox, kind: str) -> None:
-    stores = dict(sandbox.target.stores)
-    stores["mysql"] = stores["mysql"].model_copy(update={"kind": kind})
-    target = sandbox.target.model_copy(update={"stores": stores})
-    notes: list[str] = []
-    with watch_of(target, ("redis", "mysql"), sandbox.engine, notes.append, sandbox.outside) as watch:
-        watch.begin()
-        assert watch.end() == "nobody at the containers, redis; blind at mysql"
-        assert watch.blind() == {"mysql": "a store of its kind does not list its clients"}
-
-
 def test_a_client_on_the_operators_account_is_a_writer_too(sandbox: Sandbox, incident: Incident) -> None:
     sandbox.clients["mysql"].found.append(Client("operator", "10.0.0.9"))
     with pytest.raises(WriterSeen, match=r"client operator@10\.0\.0\.9 of mysql, seen at 20"):
         sandbox.run(plan_database(sandbox.target, "mysql"), incident)
     assert sandbox.keepers["mysql"].words["a"] == "of release 2"
-
-
-def test_a_resumed_run_whose_data_is_restored_says_still_where_it_was_blind(
-    sandbox: Sandbox, incident: Incident
-) -> None:
-    sandbox.clients["mysql"].blind = True
-    plan = plan_database(sandbox.target, "mysql")
-    with pytest.raises(KeyboardInterrupt):
-        sandbox.run(plan, incident, interrupt=StepId(Step.START))
-    assert list(sandbox.run(plan, incident).blind) == ["mysql"]

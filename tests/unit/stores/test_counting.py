@@ -70,12 +70,6 @@ def test_one_collection_that_cannot_be_counted_leaves_its_neighbours(means: Mean
         check("d")
 
 
-def test_all_are_counted_together_where_that_works() -> None:
-    view = View("shop", {})
-    assert counted(view) == {"a": 3, "b": 3, "c": 3}
-    assert view.asked == ["collections", "counts"]
-
-
 def test_a_store_that_hangs_is_asked_no_more_and_all_of_it_is_broken_by_that_cause() -> None:
     view = View("shop", {}, hanging=True)
     silences = Silences(lambda _: view)
@@ -91,19 +85,6 @@ def test_a_store_that_hangs_is_asked_no_more_and_all_of_it_is_broken_by_that_cau
     with pytest.raises(Unverifiable, match="x: expected y, observed z"):
         silences.ask("shop", lambda: view.asked.append("content"))
     assert view.asked == ["collections", "collections"]
-
-
-def test_a_store_that_falls_silent_during_the_counts() -> None:
-    view = View("shop", {}, faults={"b": Meaning.TIMEOUT})
-
-    def hang(collection: str) -> int:
-        view.hanging = True
-        return View.count(view, collection)
-
-    view.count = hang  # type: ignore[method-assign]
-    with pytest.raises(Unverifiable, match="x: expected y, observed z"):
-        counted(view)
-    assert view.asked == ["collections", "counts", "a", "b", "collections"]
 
 
 def test_a_question_that_took_too_long_silences_no_store_that_answers() -> None:

@@ -17,7 +17,7 @@ from reports.answers.outline import outline
 from rollproof.backups.stray_mounts import require_held, stray_mounts
 from rollproof.engines.engine import Container, ContainerEngine, Mount
 from rollproof.errors import ActionFailed, Unverifiable
-from rollproof.planning.plan import plan_database, plan_emergency, plan_full
+from rollproof.planning.plan import plan_database
 from rollproof.profile.mistakes import ProfileProblem
 from rollproof.profile.profile import Target, load_target
 from rollproof.profile.sections import Place, Reference
@@ -84,13 +84,6 @@ def test_a_database_rollback_restores_and_keeps_all_that_belong_together(sandbox
     assert {path.name for path in safety.iterdir() if path.is_dir()} == {"redis", "mysql"}
 
 
-def test_a_store_without_a_backup_holds_up_those_that_belong_to_it(sandbox: Sandbox) -> None:
-    (backup,) = sandbox.target.folders.backups.glob("set-of-*")
-    (backup / "mysql" / "a").write_text("changed")
-    with pytest.raises(ActionFailed, match="it was cut"):
-        plan_database(sandbox.target, "redis")
-
-
 def test_services_whose_volumes_went_back_are_re_created_and_others_started(sandbox: Sandbox) -> None:
     plan = replace(plan_database(sandbox.target, "mysql"), recreated=("backend",))
     there = {
@@ -116,15 +109,6 @@ def test_services_with_a_volume_of_any_store_that_goes_back_are_re_created(
     sandbox.profile.write_text(sandbox.profile.read_text() + STATE)
     monkeypatch.setattr("rollproof.planning.plan._whole_backup", lambda *_: None)
     assert plan_database(load_target(sandbox.profile), "redis").recreated == ("backend",)
-
-
-def test_only_a_rollback_that_restores_re_creates_for_a_volume(sandbox: Sandbox) -> None:
-    for plan in (
-        plan_database(sandbox.target, "mysql"),
-        plan_full(sandbox.target, sandbox.commit),
-        plan_emergency(sandbox.target, sandbox.commit),
-    ):
-        assert plan.recreated == ()
 
 
 # Mounts of no store.
@@ -309,12 +293,6 @@ def test_an_answer_that_was_cut_is_not_taken_for_fewer_files() -> None:
         with pytest.raises(Unverifiable, match="HINT: ") as cut:
             _keys(_content(whole[:length]))
         assert "store state" in str(cut.value)
-
-
-def test_another_mount_inside_is_not_of_this_one() -> None:
-    sent = _tar("versions/", "versions/a", "versions/cache/", "versions/cache/b", "versions/cached")
-    inner = Mount("", "tmpfs", "/app/versions/cache", "")
-    assert _keys(_content(sent, _volume("/app/versions"), inner)) == {"a", "cached"}
 
 
 def test_a_row_that_names_a_file_which_is_gone_dangles() -> None:

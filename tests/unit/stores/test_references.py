@@ -1,19 +1,28 @@
-"""References that are followed while users write: only what is wrong twice is wrong."""
+"""References are followed while users write: what is wrong twice is wrong; names are of any type."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import cast
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+from bson import ObjectId
 from pydantic import TypeAdapter
+from pymilvus import DataType
 
 from rollproof.errors import Meaning, Mismatch, Unverifiable
 from rollproof.profile.sections import Reference, References
-from rollproof.stores.names import Name, names_of
+from rollproof.stores.milvus.reader import MilvusReader as MilvusView
+from rollproof.stores.mongodb.reader import MongodbReader as MongodbView
+from rollproof.stores.names import Name, names_of, whole_numbers
+from rollproof.stores.qdrant.reader import QdrantReader as QdrantView
+from rollproof.stores.reach import Readable
 from rollproof.stores.reader import Reader
 from rollproof.stores.references import MOST_TOLERATED, Followed, follow, hash_of, judge, look, require_whole
-from tests.unit.redaction.test_personal import PERSONAL
+from tests.unit.redaction.test_redaction import PERSONAL
+from tests.unit.stores.test_readers_reach import NOWHERE, section
 from tests.world.stores import Content
 
 ROWS = Reference.model_validate(
@@ -62,11 +71,6 @@ def no_nap(_: float) -> None:
 def followed(*looks: Look, sleep: Callable[[float], None] = no_nap) -> int:
     view = Looks(*looks)
     return require_whole(ROWS, lambda _: view, PERSONAL, sleep=sleep)
-
-
-def test_what_is_whole_is_looked_at_once(naps: list[float]) -> None:
-    assert followed((["a", "b"], ["a", "b"]), sleep=naps.append) == 2
-    assert naps == []
 
 
 def test_what_came_into_one_store_first_is_in_both_a_moment_later(naps: list[float]) -> None:
@@ -255,14 +259,6 @@ def test_beyond_the_most_that_are_tolerated_all_count() -> None:
     assert judge(ROWS, tolerating(many, (["a"], ["a"])), PERSONAL, tolerated=MOST_TOLERATED + 1) == 1
 
 
-def test_of_very_many_names_that_moved_few_are_remembered_and_none_is_forgotten() -> None:
-    many = [f"{number:05}" for number in range(3500)]
-    view, moved = Looks((many, [])), {hash_of((name,)) for name in many}
-    found = follow(ROWS, lambda _: cast("Reader", view), moved)
-    assert MOST_TOLERATED < len(found.tolerated) < len(many) / 2
-    assert found.with_tolerated().dangling == len(many)
-
-
 def test_a_traceback_shows_no_name() -> None:
     found = tolerating(["anna"], (["anna", "bert"], []), (["anna", "bert"], []))
     assert (found.tolerated, found.first) == ({("anna",): 1}, (("bert",),))
@@ -290,3 +286,77 @@ def test_a_digest_has_64_bits_and_depends_on_each_part() -> None:
 )
 def test_a_list_that_is_empty_names_nothing(document: dict[str, object], path: str, *, empty: bool) -> None:
     assert list(names_of(document, [path])) == ([] if empty else [None])
+
+
+TEXT, NUMBER, ID = "a", "42", "65a1b2c3d4e5f60718293a4b"
+NAMES = [(TEXT,), (NUMBER,), (ID,)]
+
+
+def opened(kind: Any, name: str) -> Any:  # noqa: ANN401 - the view of a store
+    return kind(Readable("one", section(name), NOWHERE))
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("42", [42]), ("0", [0]), ("-7", [-7]), (str(2**63 - 1), [2**63 - 1]), (str(-(2**63)), [-(2**63)])],
+)
+def test_a_text_that_is_a_whole_number_is_one(text: str, number: list[int]) -> None:
+    assert whole_numbers([text]) == number
+
+
+@pytest.mark.parametrize("text", ["", "042", "-0", "+1", "1.0", "1e3", "٤٢", " 1", str(2**63), "1" * 5000])
+def test_another_text_is_none(text: str) -> None:
+    assert whole_numbers([text]) == []
+
+
+@pytest.mark.parametrize("held", [TEXT, int(NUMBER), ObjectId(ID)], ids=["text", "number", "ObjectId"])
+def test_mongodb_holds_a_name_of_any_type(held: Any) -> None:  # noqa: ANN401 - as stored
+    class Collection:
+        def find(self, chosen: Mapping[str, Any], _: object) -> Any:  # noqa: ANN401 - a cursor
+            # As the server does: a text is no number and no ObjectId.
+            return nullcontext([{"_id": held}] if held in chosen["_id"]["$in"] else [])
+
+    view = opened(MongodbView, "mongodb")
+
+    view._mongodb.connect = lambda: {"shop": {"documents": Collection()}}
+    assert view.held("shop.documents", ["_id"], NAMES) == {(str(held),)}
+
+
+@pytest.mark.parametrize("held", [TEXT, int(NUMBER)], ids=["text", "number"])
+def test_qdrant_holds_a_name_of_either_type(held: Any) -> None:  # noqa: ANN401 - as stored
+    def scrolled(_: str, request: Mapping[str, Any]) -> Iterator[Any]:
+        (chosen,) = request["filter"]["must"]
+        assert len({type(value) for value in chosen["match"]["any"]}) == 1  # the server takes no mixed list
+        yield from [{"id": 1, "payload": {"document": held}}] * (held in chosen["match"]["any"])
+
+    view = opened(QdrantView, "qdrant")
+    view._rest = SimpleNamespace(scrolled=scrolled)
+    assert view.held("files", ["document"], NAMES) == {(str(held),)}
+    assert view.held("files", ["document"], [("z",)]) == set()
+
+
+@pytest.mark.parametrize(
+    ("kind", "condition"),
+    [
+        (DataType.VARCHAR, f'document in ["{NUMBER}", "{ID}", "{TEXT}"]'),
+        (DataType.INT64, f"document in [{NUMBER}]"),
+        (None, f'document in ["{NUMBER}", "{ID}", "{TEXT}"] or document in [{NUMBER}]'),
+    ],
+    ids=["text", "number", "dynamic"],
+)
+def test_milvus_is_asked_by_the_type_of_the_field(kind: DataType | None, condition: str) -> None:
+    asked = []
+
+    def query(_: str, *, filter: str, **__: object) -> Sequence[Any]:  # noqa: A002 - the client's name
+        asked.append(filter)
+        return [{"document": int(NUMBER)}]
+
+    view = opened(MilvusView, "milvus")
+    fields = [] if kind is None else [{"name": "document", "type": kind}]
+    view._milvus.connect = lambda: cast(
+        "Any", SimpleNamespace(describe_collection=lambda *_, **__: {"fields": fields}, query=query)
+    )
+    assert view.held("files", ["document"], NAMES) == {(NUMBER,)}
+    if kind is DataType.INT64:
+        assert view.held("files", ["document"], [(TEXT,)]) == set()
+    assert asked == [condition]

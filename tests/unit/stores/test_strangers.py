@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
-import pymysql
 import pytest
-from pydantic import SecretStr
 from pymongo.errors import OperationFailure
 
 from rollproof.errors import Unverifiable
-from rollproof.profile.sections import Account, WatchedProfile
+from rollproof.profile.sections import WatchedProfile
 from rollproof.stores.client_name import NAME, NAMES
 from rollproof.stores.contract import Blind
 from rollproof.stores.keeper import Client
 from rollproof.stores.mongodb import client as mongodb
-from rollproof.stores.mongodb import clients as mongodb_clients
-from rollproof.stores.mysql import clients as mysql_clients
-from rollproof.stores.mysql.privileges import Privileges
-from rollproof.stores.reach import Reach
-from rollproof.stores.redis import clients as redis_clients
 from rollproof.stores.strangers import host_of, strangers
 from rollproof.stores.writable import Operated
 from tests.unit.stores.test_readers_reach import NOWHERE, section
@@ -96,92 +89,6 @@ def test_a_list_without_our_own_connection_tells_nothing(found: list[Client]) ->
     """As where the account may not give its connection a name."""
     with pytest.raises(Blind, match="expected our own connection among its clients"):
         strangers(_operated(), found)
-
-
-def test_a_client_of_mongodb_has_this_processs_name() -> None:
-    account = Account(user="reader", password=SecretStr("x"))
-    client = mongodb.connect(Reach("one", NOWHERE, account, 1.0), "admin")
-    assert client.options.pool_options.appname == NAME
-    client.close()
-
-
-def test_redis_tells_a_client_on_our_own_accounts() -> None:
-    other = {"user": "operator", "addr": "10.0.0.9:9", "flags": "N", "cmd": "get"}
-    ours = {**other, "addr": "10.0.0.1:9", "cmd": "client|list", "name": NAME}
-    others = [
-        other,
-        {**other, "user": "reader", "addr": "127.0.0.1:9", "name": "app"},
-        {**other, "user": "app", "cmd": "NULL"},
-        {**other, "user": "greets", "cmd": "hello"},
-        {**other, "user": "replica", "flags": "S"},
-    ]
-    clients = redis_clients.Clients(cast("Any", Operated("one", section("redis"), NOWHERE)))
-    server = SimpleNamespace(client_list=lambda: [ours, *others])
-    clients._server.connect = lambda: cast("Any", server)  # type: ignore[method-assign]
-    assert [str(one) for one in clients.others()] == ["operator@10.0.0.9"]
-
-
-def test_mysql_tells_a_client_on_our_own_accounts(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    found: list[tuple[object, ...]] = [
-        (2**32 + 1, "operator", "10.0.0.1:9", None, "Query", 0, "", "SHOW PROCESSLIST"),
-        (2, "operator", "10.0.0.1:10", None, "Sleep", 0, "", None),
-        (3, "operator", "10.0.0.9:10", None, "Sleep", 0, "", None),
-        (4, "reader", "localhost", None, "Sleep", 0, "", None),
-        (5, "event_scheduler", "localhost", None, "Daemon", 0, "", None),
-        (7, "operator", "127.0.0.1:4", None, "Query", 0, "", "INSERT"),
-        (6, "replica", "10.0.0.7:1", None, "Binlog Dump GTID", 0, "", None),
-    ]
-    clients = mysql_clients.Clients(cast("Any", Operated("one", section("mysql"), NOWHERE)))
-    clients._client.connect = lambda: cast("Any", SimpleNamespace())  # type: ignore[method-assign]
-    programs: list[tuple[object, str]] | None = [(2**32 + 1, NAME), (2, "app"), (3, NAMES.pattern)]
-
-    def rows(_: object, query: str) -> list[tuple[object, ...]]:
-        if query == "SELECT CONNECTION_ID()":
-            return [(2**32 + 1,)]
-        if query == "SHOW PROCESSLIST":
-            return found
-        if programs is None:
-            raise pymysql.err.OperationalError(1142, "SELECT command denied")
-        return [*programs]
-
-    monkeypatch.setattr(mysql_clients, "privileges_of", lambda _: Privileges([("*", frozenset({"PROCESS"}))]))
-    monkeypatch.setattr(mysql_clients, "rows", rows)
-    assert [str(one) for one in clients.others()] == ["operator@10.0.0.1", "operator@10.0.0.9"]
-    # Without names, account and host alone say who it is.
-    programs = None
-    assert [str(one) for one in clients.others()] == ["operator@10.0.0.9"]
-
-
-@pytest.mark.parametrize("anybody", [False, True])
-def test_mongodb_tells_a_client_on_our_own_accounts(
-    monkeypatch: pytest.MonkeyPatch, *, anybody: bool
-) -> None:
-    def operation(number: int, user: str, name: str, driver: str = "PyMongo") -> Mapping[str, object]:
-        return {
-            "client": f"10.0.0.{1 if driver == 'PyMongo' else 2}:{number}",
-            **({"effectiveUsers": [{"user": user, "db": "admin"}]} if user else {}),
-            "appName": name,
-            "clientMetadata": {"driver": {"name": driver}},
-        }
-
-    found = [
-        operation(1, "operator", NAME),
-        operation(2, "operator", "rollproof-of-another"),
-        operation(3, "app", ""),
-        operation(4, "__system", ""),
-        operation(5, "", NAME),
-        operation(6, "", "worker"),
-        operation(7, "", "", "NetworkInterfaceTL-ReplNetwork"),
-        operation(8, "", "", "MongoDB Internal Client"),
-    ]
-    server = SimpleNamespace(admin=SimpleNamespace(aggregate=lambda _: found))
-    monkeypatch.setattr(mongodb_clients, "lets_in_anybody", lambda _: anybody)
-    clients = mongodb_clients.Clients(cast("Any", Operated("one", section("mongodb"), NOWHERE)))
-    clients._client.connect = lambda: cast("Any", server)  # type: ignore[method-assign]
-    nobody = ["nobody@10.0.0.1"] if anybody else []
-    assert [str(one) for one in clients.others()] == ["app@10.0.0.1", *nobody, "operator@10.0.0.1"]
 
 
 def test_only_a_server_that_answers_without_a_log_in_lets_in_anybody(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""A disk that fills up and a crash of the machine: what was written stays whole, what was said is there."""
+"""Files: whole on a disk that fills up and after a crash; only regular ones of a bounded size are read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import errno
 import json
 import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -14,9 +14,11 @@ import pytest
 
 from rollback_actions.backup.taking import new_backup_folder
 from rollback_actions.session.journal import Journal
+from rollproof import reading
 from rollproof.errors import no_space
 from rollproof.incident.incident import Incident
 from rollproof.planning.plan import plan_database
+from rollproof.reading import is_torn, lines_of, read_regular
 from rollproof.system.files import LineWriter, complete_lines, part_of, write_whole
 from tests.world.baseline import save_baseline
 from tests.world.sandbox import Sandbox, back_up, facts
@@ -151,3 +153,44 @@ def test_a_file_keeps_its_old_content_and_nothing_beside_it(tmp_path: Path) -> N
     assert full.value.filename == str(path)
     assert [one.name for one in tmp_path.iterdir()] == ["file"]
     assert path.read_bytes() == b"old"
+
+
+KINDS: dict[str, Callable[[Path], None]] = {
+    "pipe": os.mkfifo,
+    "device": lambda path: path.symlink_to("/dev/zero"),
+    "folder": Path.mkdir,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_only_a_regular_file_is_read(tmp_path: Path, kind: str) -> None:
+    KINDS[kind](tmp_path / "one")
+    with pytest.raises(OSError, match=r"Not a regular file|Is a directory") as raised:
+        read_regular(tmp_path / "one")
+    assert raised.value.filename == str(tmp_path / "one")
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "sparse").open("wb") as file:
+        file.truncate(3 * 1024**3)
+    with pytest.raises(OSError, match="More than 67,108,864 bytes"):
+        read_regular(tmp_path / "sparse")
+    # A file of the kernel has the size 0.
+    with pytest.raises(OSError, match="More than 10 bytes"):
+        read_regular(Path("/proc/self/status"), 10)
+
+
+def test_lines_are_read_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "lines"
+    path.write_bytes(b"a\n\nb\nto")
+    assert list(lines_of(path)) == [b"a", b"", b"b"]
+    assert is_torn(path)
+    path.write_bytes(b"")
+    assert not list(lines_of(path))
+    assert not is_torn(path)
+    path.write_bytes(b"a\n" + b"x" * 100)
+    monkeypatch.setattr(reading, "LARGEST_LINE_BYTES", 10)
+    found = lines_of(path)
+    assert next(found) == b"a"
+    with pytest.raises(OSError, match="A line of more than 10 bytes"):
+        next(found)

@@ -11,24 +11,11 @@ import pytest
 
 from rollproof.errors import Problem, Unverifiable
 from rollproof.system.process import ended_as_by_ctrl_c
-from rollproof.system.side_by_side import Ahead, Workers, each, every
+from rollproof.system.side_by_side import Ahead, Workers, every
 from rollproof.system.steps import ReportStep, recorded_in, step
 
 LONG = 60.0
 """Seconds that nothing takes which goes as it should."""
-
-
-def test_results_come_in_the_order_of_the_items() -> None:
-    last = threading.Event()
-
-    def part(number: int) -> int:
-        if number == 3:
-            last.set()
-        assert last.wait(LONG)
-        return number * number
-
-    assert each(part, range(4), workers=4, name="part") == {0: 0, 1: 1, 2: 4, 3: 9}
-    assert list(each(part, range(4), workers=4, name="part")) == [0, 1, 2, 3]
 
 
 def test_what_comes_before_an_error_is_not_lost() -> None:
@@ -79,25 +66,6 @@ def test_a_deadline_leaves_what_hangs_to_itself() -> None:
     finally:
         free.set()
     assert ended.wait(LONG)
-
-
-def test_what_is_merged_comes_as_it_comes() -> None:
-    seen = threading.Event()
-
-    def part(number: int) -> Iterator[tuple[int, str]]:
-        yield number, "begun"
-        if number == 0:
-            assert seen.wait(LONG)
-        yield number, "ended"
-
-    found = []
-    with Workers(2, "part") as workers:
-        for one in workers.merged(part, [0, 1]):
-            found.append(one)
-            if one == (1, "ended"):  # while the other waits
-                seen.set()
-    assert found[-1] == (0, "ended")
-    assert sorted(found) == [(0, "begun"), (0, "ended"), (1, "begun"), (1, "ended")]
 
 
 def test_the_first_error_of_what_is_merged_stops_the_others() -> None:

@@ -1,4 +1,4 @@
-"""The contact flow: each step, what is overdue, who is alerted and why, after a kill and a reboot."""
+"""The contact flow, after a kill and a reboot too; what is said of a channel is no secret."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
+import pytest
+from pydantic import SecretStr
+
+from rollback_actions.contacts import delivery
+from rollback_actions.contacts.delivery import deliver
+from rollproof.profile.channels import public_part
 from rollproof.profile.contacts import Contacts
 from rollproof.profile.profile import load_target
 from rollproof.system.clock import Moment
@@ -148,25 +154,6 @@ def test_a_closed_incident_needs_only_its_post_mortem() -> None:
     assert (flow.over, [one.alert for one in flow.undelivered]) == (True, [Alert.POST_MORTEM])
 
 
-def test_a_wall_clock_that_is_set_changes_nothing() -> None:
-    for off in (-86400, 86400):
-        story = Story().detected().alerted(0, Alert.ON_CALL)
-        story.off = off
-        assert due(story.at(1.99)) == []
-        assert due(story.at(2)) == [Alert.TECH_LEAD]
-
-
-def test_after_a_reboot_the_wall_clock_counts_and_what_has_happened_stays() -> None:
-    story = Story().detected().alerted(0, Alert.ON_CALL).acknowledged(1).decided(1)
-    story.boot = "second"
-    assert due(story.at(4.99)) == []
-    assert due(story.at(5)) == [Alert.TECH_LEAD]
-    # It was set back meanwhile, before T+0 even: the flow is not earlier than its last record.
-    story.off = -3600.0
-    flow = story.at(6)
-    assert (flow.elapsed, due(flow)) == (60, [])
-
-
 def test_the_urls_are_secrets_and_the_post_mortem_has_the_channels_of_both(tmp_path: Path) -> None:
     more = ""
     urls = {"on_call": "json://u:one-secret@h/tok3n-of-it", "tech_lead": "slack://A/B/second-token"}
@@ -179,3 +166,43 @@ def test_the_urls_are_secrets_and_the_post_mortem_has_the_channels_of_both(tmp_p
     names = [*found[Alert.POST_MORTEM]]
     assert names == ["on-call 1 (json://h)", "tech lead 1 (slack)"]
     assert [*found[Alert.TECH_LEAD]] == ["tech lead 1 (slack)"]
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("json://user:pass-word-1@127.0.0.1:8080/path-token", "json://127.0.0.1"),
+        ("mailtos://me:secret@mail.example.org?to=you@example.org", "mailtos://mail.example.org"),
+        ("slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#general", "slack"),
+        ("tgram://123456789:abcdefg_hijklmnop/12315544/", "tgram"),
+        ("ntfy://my-secret-topic", "ntfy"),
+        ("json://[", "json"),
+        ("no url at all, but a token", "no URL"),
+        ("My Token://x", "no URL"),
+    ],
+)
+def test_scheme_and_host_are_said_and_no_more(url: str, said: str) -> None:
+    assert public_part(url) == said
+
+
+@pytest.mark.parametrize(
+    ("url", "part"),
+    [
+        ("json://user:pass-word-1@127.0.0.1:8080/tok3n-of-it", "pass-word-1"),
+        ("json://user:p%40ss-word@127.0.0.1/x", "p@ss-word"),
+        ("slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlaz", "TIiajkdnlaz"),
+        ("tgram://123456789:abcdefg_hij/12315544", "abcdefg_hij"),
+    ],
+)
+def test_a_plugin_that_fails_says_no_part_of_its_url(
+    url: str, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Channel:
+        def notify(self, **_: str) -> bool:
+            raise ConnectionError(f"HTTP 500 from {part} of {url}")
+
+    monkeypatch.setattr(delivery, "sender_of", lambda _: Channel())
+    (found,) = deliver({"1": SecretStr(url)}, "title", "body", 10.0).values()
+    assert not found.delivered
+    assert found.reason.startswith("ConnectionError: Apprise did not deliver it")
+    assert part not in found.reason

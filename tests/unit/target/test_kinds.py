@@ -1,14 +1,24 @@
-"""Kinds of store: each is found by its descriptor."""
+"""Kinds of store are found by their descriptors; every keeper refuses what its server cannot read."""
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from pathlib import Path
+from typing import cast
+
 import pytest
 
+from rollback_actions.containers.compose import ComposeControl
+from rollproof.errors import ActionFailed
 from rollproof.profile.kinds import kinds
 from rollproof.profile.store_descriptor import Trait
+from rollproof.stores.package import Package
 from rollproof.stores.policy import chosen, compared_of, made_by_users_of, policy_of
+from rollproof.stores.redis.descriptor import RedisProfile
+from rollproof.stores.redis.keeper import Keeper
+from rollproof.stores.writable import Writable
 from tests.conftest import ROOT
-from tests.unit.stores.test_readers_reach import section
+from tests.unit.stores.test_readers_reach import NOWHERE, section
 
 
 def test_every_package_of_a_store_is_a_kind() -> None:
@@ -34,3 +44,16 @@ def test_collections_with_a_uuid_are_proposed_as_made_by_users() -> None:
     patterns = made_by_users_of(there)
     assert len(patterns) == 2
     assert chosen(there, patterns) == sorted({*there} - {"files"})
+
+
+@pytest.mark.parametrize(
+    ("written", "reads", "refused"),
+    [("7.2.4", "7.2.0", False), ("7.0.15", "7.2.4", False), ("7.2.4", "7.0.15", True)],
+)
+def test_a_server_that_cannot_read_the_backup_is_refused(written: str, reads: str, *, refused: bool) -> None:
+    keeper = Keeper(
+        Writable("one", cast("RedisProfile", section("redis")), NOWHERE, cast("ComposeControl", None), 9)
+    )
+    package = Package("redis", "", {}, {"product": "redis", "server": written}, {}, 1, folder=Path("/b"))
+    with pytest.raises(ActionFailed, match=f"{written}, for redis {reads}") if refused else nullcontext():
+        keeper._expect_readable(package, {"product": "redis", "server": reads})

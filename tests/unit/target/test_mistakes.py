@@ -1,4 +1,4 @@
-"""Mistakes in a profile and in variables that override it: both sides of each, and its place."""
+"""Mistakes in a profile, weaknesses against the data safety matrix too: both sides of each, and its place."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import pytest
 from rollproof.errors import ExitCode
 from rollproof.profile.mistakes import ProfileProblem
 from rollproof.profile.profile import load_target
+from rollproof.profile.sections import Policy, StoreProfile
+from rollproof.stores.policy import in_proportion
 from tests.conftest import write_profile
 
 READER = '{file = "canary_password"}}\noperator'
@@ -135,3 +137,72 @@ def test_a_variable_that_is_no_json_is_refused(
 ) -> None:
     monkeypatch.setenv("ROLLPROOF_STORES", value)
     assert refused(profile).startswith("variables ROLLPROOF_…: expected JSON")
+
+
+ACCOUNT = '{user = "reader", password = {file = "canary_password"}}'
+ACCOUNTS = f"reader = {ACCOUNT}\noperator = {ACCOUNT}"
+MORE = {
+    "mysql": f'databases = ["imagedb"]\n{ACCOUNTS}',
+    "mongodb": f'databases = ["mongodb"]\n{ACCOUNTS}',
+    "redis": ACCOUNTS,
+    "s3": f'buckets = ["files"]\n{ACCOUNTS}',
+    "kafka": 'topics = ["*"]',
+    "qdrant": "",
+    "milvus": "",
+}
+FLUSHED, VERSIONS = 'restore = "flush"', 'backup = "versions"'
+
+
+def store(folder: Path, kind: str, risk: str, more: str = "") -> StoreProfile:
+    """Load a profile with a store of that kind and risk."""
+    text = (
+        f'[stores.one]\nkind = "{kind}"\naddress = {{host = "127.0.0.1", port = 9}}\n'
+        f'services = ["one"]\nrisk = "{risk}"\n{MORE[kind]}\n{more}\n'
+    )
+    return load_target(write_profile(folder, text)).stores["one"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "risk", "more", "said"),
+    [
+        ("mongodb", "low", "", "expected medium or stricter, by the data safety matrix for mongodb"),
+        ("qdrant", "low", "", "expected medium or stricter"),
+        ("milvus", "low", "", "expected high or stricter"),
+        ("milvus", "medium", "", "expected high or stricter, by the data safety matrix for milvus"),
+        *((kind, "high", "", "expected low or medium, since no snap") for kind in MORE if kind != "milvus"),
+        ("redis", "medium", FLUSHED, "expected low beside restore = 'flush', which keeps no backup"),
+        ("s3", "medium", VERSIONS, "expected low beside backup = 'versions', which keeps no copy"),
+    ],
+)
+def test_what_is_weaker_is_refused(tmp_path: Path, kind: str, risk: str, more: str, said: str) -> None:
+    with pytest.raises(ProfileProblem) as raised:
+        store(tmp_path, kind, risk, more)
+    assert str(raised.value).startswith(f"stores.one.risk: {said}")
+
+
+@pytest.mark.parametrize(
+    ("policy", "kept", "live", "recorded", "enough"),
+    [
+        ("exact", 95, 100, 100, True),
+        ("exact", 94, 100, 100, False),
+        ("exact", 106, 100, 100, False),
+        ("exact", None, 0, None, False),
+        # Users add records, before the backup and after it.
+        ("grows", 56, 99, 50, True),
+        ("changes", 56, 99, 50, True),
+        ("grows", 47, 99, 50, False),
+        ("grows", None, 99, 50, False),
+        ("grows", None, 0, 0, False),
+        # Made since the baseline.
+        ("grows", None, 1, None, True),
+        # Users removed some since.
+        ("changes", 20, 20, 50, True),
+        ("volatile", 1, 100, 100, True),
+        ("volatile", 0, 100, 100, False),
+        ("volatile", None, 0, 100, True),
+    ],
+)
+def test_what_users_add_is_no_lack_of_a_backup(
+    policy: Policy, kept: int | None, live: int, recorded: int | None, *, enough: bool
+) -> None:
+    assert in_proportion(kept, live, 5.0, policy, recorded) is enough

@@ -75,22 +75,6 @@ def test_parts_are_the_whole(size: int, most: int, connections: int) -> None:
         assert digest == Digest(len(rows), sum(7 * row for row in rows))
 
 
-def test_consecutive_bounds_are_a_division() -> None:
-    bounds = division(100)
-    whole = dict(scan(Table(ROWS), bounds).digests(range(len(bounds))))
-    alone = dict(scan(Table(ROWS), bounds[3:8]).digests(range(4)))
-    assert alone == {part: whole[3 + part] for part in range(4)}
-
-
-def test_records_sum_to_the_digest_in_the_order_asked_for() -> None:
-    bounds = division(100)
-    found = list(scan(Table(ROWS, 30), bounds).records([5, 0, 1]))
-    assert [part for part, _ in found] == [5] * 100 + [0] * 100 + [1] * 100
-    digests = dict(scan(Table(ROWS), bounds).digests([0, 1, 5]))
-    for part in (0, 1, 5):
-        assert sum(record.hash for at, record in found if at == part) == digests[part].total
-
-
 def test_requests_grow_no_larger_than_their_memory() -> None:
     table = Table(ROWS, size=BLOCK_BYTES // 20)
     assert sum(digest.records for _, digest in scan(table, ("",), 1).digests([0])) == len(ROWS)

@@ -1,0 +1,155 @@
+"""Records: different ones have different forms, and each is compared and accounted for once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from rollproof.baseline.comparison import Comparison, compare_records
+from rollproof.baseline.sampling import Coverage
+from rollproof.losses.accounting import Account, account_for
+from rollproof.losses.lost_window import pairs
+from rollproof.stores.canonical import hash_of_record, packed, record_of
+from rollproof.stores.contract import RecordHash
+from rollproof.stores.redis.values import name_of, text
+from rollproof.stores.snapshot import Snapshot, differences
+
+# Bytes that a frame of another value may be taken for.
+short_bytes = st.text("01:-a", max_size=4).map(str.encode)
+bytes_or_none = st.none() | short_bytes
+
+
+def unpacked(form: bytes) -> list[bytes | None]:
+    """Return what `packed` was given: where this can be told, no two lists have one form."""
+    values: list[bytes | None] = []
+    while form:
+        if form.startswith(b"-"):
+            values.append(None)
+            form = form[1:]
+        else:
+            length, _, form = form.partition(b":")
+            values.append(form[: int(length)])
+            form = form[int(length) :]
+    return values
+
+
+@given(st.lists(bytes_or_none))
+def test_packed_values_can_be_told_again(values: list[bytes | None]) -> None:
+    assert unpacked(packed(values)) == values
+
+
+@given(*[st.tuples(short_bytes, st.dictionaries(st.sampled_from(["", "a", "b", "ab"]), bytes_or_none))] * 2)
+def test_records_have_one_hash_only_if_they_are_the_same(
+    one: tuple[bytes, dict[str, bytes | None]], other: tuple[bytes, dict[str, bytes | None]]
+) -> None:
+    same = (one[0], list(one[1].items())) == (other[0], list(other[1].items()))
+    assert (hash_of_record(*one) == hash_of_record(*other)) == same
+    assert record_of("key", *one).hash == hash_of_record(*one)
+
+
+@given(st.binary(max_size=8) | st.text("a\\x0é\n\xa0\u200b").map(str.encode))
+@example(b"\\xff")
+@example(b"\xff")
+def test_a_name_can_be_told_from_its_text(name: bytes) -> None:
+    assert text(name).isprintable()
+    assert name_of(text(name)) == name
+
+
+# Equal hashes have equal fields. They expired long ago, or never will: else the result were one of the day.
+_CONTENTS = {1: ({"x": 1}, None), 2: ({"x": 1, "y": 2}, 1.0), 3: ({}, None)}
+records = st.lists(
+    st.builds(
+        lambda key, value: RecordHash(key, value, *_CONTENTS[value]),
+        st.sampled_from("abcd"),
+        st.sampled_from([1, 2, 3]),
+    ),
+    max_size=8,
+)
+
+
+def compared(before: Sequence[RecordHash], now: Sequence[RecordHash]) -> Comparison:
+    found = Comparison(Coverage(1, 1, len(before)))
+    compare_records(iter(before), iter(now), found)
+    return found
+
+
+def matched(one: Sequence[RecordHash], other: Sequence[RecordHash]) -> int:
+    return (pairs(one) & pairs(other)).total()
+
+
+@given(records, records)
+def test_what_differs_is_counted_once(before: list[RecordHash], now: list[RecordHash]) -> None:
+    found, same = compared(before, now), matched(before, now)
+    assert found.missing.count + found.expired + found.changed.count == len(before) - same
+    assert found.added.count + found.changed.count == len(now) - same
+    # All that expires has done so long ago.
+    assert found.expired <= sum(record.expires is not None for record in before)
+
+
+@given(records, records)
+def test_what_is_kept_in_a_file_comes_back(one: list[RecordHash], other: list[RecordHash]) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "records.db"
+        with Snapshot(path, new=True) as snapshot:
+            written = [snapshot.add("c", number, "", part) for number, part in enumerate((one, other))]
+        with Snapshot(path) as snapshot:
+            found = [list(snapshot.records("c", number)) for number in (0, 1)]
+            assert [part.digest for part in snapshot.parts("c")] == written
+    assert [sorted(map(repr, part)) for part in found] == [sorted(map(repr, part)) for part in (one, other)]
+
+
+@given(records, records)
+def test_what_was_written_and_what_is_gone(before: list[RecordHash], now: list[RecordHash]) -> None:
+    found = list(differences(before, now))
+    gone, come = ([r for one in found for r in getattr(one, side)] for side in ("gone", "come"))
+    # What is left of the one, and what came, is the other.
+    assert pairs(before) - pairs(gone) + pairs(come) == pairs(now)
+    assert matched(gone, come) == 0
+    assert sum(one.same for one in found) == matched(before, now)
+
+
+def accounted(
+    held: list[RecordHash], exported: list[RecordHash], now: list[RecordHash]
+) -> tuple[Account, list[str]]:
+    revived = list[str]()
+    return account_for("words", held, now, exported, revived.append), revived
+
+
+def test_only_what_has_expired_by_now_is_expired() -> None:
+    past, later = time.time() - 60, time.time() + 3600
+    held = [RecordHash("gone", 1, {}, past), RecordHash("early", 2, {}, later), RecordHash("lasting", 3)]
+    account, _ = accounted(held, [], [])
+    assert (account.expired, account.unaccounted) == (1, 2)
+    assert set(account.first.first) == {"words early", "words lasting"}
+    found = compared(held, [])
+    assert found.expired == 1
+    assert set(found.missing.first) == {"early", "lasting"}
+
+
+@given(records, records, records)
+def test_every_record_is_accounted_for_once(
+    held: list[RecordHash], exported: list[RecordHash], now: list[RecordHash]
+) -> None:
+    account, revived = accounted(held, exported, now)
+    assert account.kept + account.exported + account.expired + account.unaccounted == len(held)
+    assert account.kept + account.restored + account.revived == len(now)
+    assert account.kept == matched(held, now)
+    assert account.revived == len(revived)
+    assert not set(revived) & {record.key for record in held}
+    assert account.first.count == account.unaccounted
+
+
+@given(records, records, st.data())
+def test_what_is_gone_is_unaccounted_unless_it_was_exported(
+    held: list[RecordHash], now: list[RecordHash], data: st.DataObject
+) -> None:
+    lasting = [RecordHash(record.key, record.hash) for record in held]
+    gone = [record for found in differences(lasting, now) for record in found.gone]
+    exported = data.draw(st.lists(st.sampled_from(range(len(gone))), unique=True)) if gone else []
+    account, _ = accounted(lasting, [gone[number] for number in exported], now)
+    assert (account.exported, account.unaccounted) == (len(exported), len(gone) - len(exported))
