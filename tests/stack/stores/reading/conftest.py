@@ -28,8 +28,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     parametrize(metafunc, SUBJECTS, _marks)
 
 
-def _marks(subject: type[Subject], case: str, varied: bool) -> list[pytest.MarkDecorator]:  # noqa: FBT001
-    return [VARIANT] * (varied or subject.variant or case in subject.variants)
+def _marks(subject: type[Subject], varied: bool) -> list[pytest.MarkDecorator]:  # noqa: FBT001
+    return [VARIANT] * (varied or subject.variant)
 
 
 @pytest.hookimpl(trylast=True)

@@ -92,9 +92,7 @@ class Kafka(Subject):
     """Records by partition and offset. A log cannot be changed: a change is another topic."""
 
     store = "kafka"
-    changes: ClassVar[Mapping[str, Change]] = {
-        name: (lambda _: None, seen) for name, (_, seen) in LOGS.items()
-    }
+    changes: Mapping[str, Change] = {name: (lambda _: None, seen) for name, (_, seen) in LOGS.items()}
     equals: ClassVar[Mapping[str, Act]] = {"the topic made anew": lambda s: s.write(s.full, LOG)}
     schema_changes: ClassVar[Mapping[str, Act]] = {
         "partitions": _defined(3, cleanup_policy="delete", retention_ms="60000"),

@@ -38,7 +38,7 @@ class Milvus(Subject):
     """Entities by their primary key."""
 
     store = "milvus"
-    changes: ClassVar[Mapping[str, Change]] = {
+    changes: Mapping[str, Change] = {
         "lost": (lambda s: s.scratch.delete(7), {"7": None}),
         "added": (lambda s: s.scratch.put(entity(900)), {"900": None}),
         "twice": (lambda s: s.scratch.put(entity(7, pk=900)), {"900": None}),
@@ -107,10 +107,6 @@ class Milvus(Subject):
         "not loaded": lambda s: s.scratch.client.release_collection(s.scratch.other, timeout=SECONDS),
         "a collection lost": lambda s: s.drop_other(),
     }
-    # Each makes the collection again, which takes seconds.
-    variants = frozenset(
-        {"another length", "another key", "automatic keys", "a partition key", "dynamic fields"}
-    )
     golden_changes: ClassVar[Mapping[str, Act]] = {
         "vectors of other records": lambda s: s.scratch.put(
             *(entity(number, vector=vector(ENTITIES - number)) for number in range(ENTITIES))

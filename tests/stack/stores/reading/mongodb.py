@@ -80,7 +80,7 @@ class Mongodb(Subject):
     """Papers by their number."""
 
     store = "mongodb"
-    changes: ClassVar[Mapping[str, Change]] = {
+    changes: Mapping[str, Change] = {
         "lost": (lambda s: s.papers.delete_one({"_id": 7}), {_key(7): None}),
         "added": (lambda s: s.papers.insert_one({"_id": "late"}), {'"late"': None}),
         "doubled": (

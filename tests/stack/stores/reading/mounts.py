@@ -55,7 +55,7 @@ class Mounts(Subject):
     """Four volumes, of which `full` has every kind of file."""
 
     store = STORE
-    changes: ClassVar[Mapping[str, Change]] = {
+    changes: Mapping[str, Change] = {
         "lost": _on(lambda path: (path / "07.txt").unlink(), f07=None),
         "added": _on(lambda path: put(path / "late.txt", b"late"), late=None),
         "renamed": _on(lambda path: (path / "07.txt").rename(path / "late.txt"), f07=None, late=None),

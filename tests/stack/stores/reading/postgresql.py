@@ -74,7 +74,7 @@ class Postgresql(Subject):
     """Rows of `t`, of a server of its own."""
 
     store = "postgresql"
-    changes: ClassVar[Mapping[str, Change]] = {
+    changes: Mapping[str, Change] = {
         "lost": (_do("DELETE FROM t WHERE id = 2"), {"2": None}),
         "added": (_do("INSERT INTO t (id) VALUES (5)"), {"5": None}),
         "a row under another key": (_do("UPDATE t SET id = 9 WHERE id = 1"), {"1": None, "9": None}),

@@ -73,7 +73,7 @@ class Qdrant(Subject):
     """Points by their id."""
 
     store = "qdrant"
-    changes: ClassVar[Mapping[str, Change]] = {
+    changes: Mapping[str, Change] = {
         "lost": (lambda s: s.scratch.delete(7), {"7": None}),
         "one with a UUID lost": (
             lambda s: s.scratch.delete(identity(NUMBERS + 1)),

@@ -71,7 +71,7 @@ class Redis(Subject):
     """Keys by pattern; those that no pattern has are the records."""
 
     store = "redis"
-    changes: ClassVar[Mapping[str, Change]] = {
+    changes: Mapping[str, Change] = {
         "lost": _on(lambda c: c.delete("number"), number=None),
         "added": _on(lambda c: c.set("late", 1), late=None),
         "doubled": _on(lambda c: c.copy("number", "late"), late=None),

@@ -93,7 +93,7 @@ class S3(Subject):
     """Current objects by their key."""
 
     store = "minio"
-    changes: ClassVar[Mapping[str, Change]] = {
+    changes: Mapping[str, Change] = {
         "lost": (lambda s: s.client.remove_object(BUCKET, "left"), {"left": None}),
         "added": (_put(late=b"x"), {"late": None}),
         "duplicated under another key": (_put(**{"left ": b"left side"}), {"left ": None}),

@@ -37,8 +37,6 @@ class Subject(subject.Subject):
 
     variant: ClassVar[bool] = False
     """Whether another subject shows, in the default run, what this one does by other requests."""
-    variants: ClassVar[frozenset[str]] = frozenset()
-    """Cases whose rule another case of the default run shows."""
     golden_changes: ClassVar[Mapping[str, Act]] = {}
     """Changes of `full` after which searches find other records, where there are vectors."""
     index_changes: ClassVar[Mapping[str, Act]] = {}
