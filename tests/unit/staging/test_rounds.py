@@ -12,7 +12,7 @@ from rollproof.errors import UsageProblem
 from staging.rounds import Result, Round, chosen
 from tests.conftest import ROOT
 from tests.stack.fault_round import FAULTS, REFERENCES
-from tests.stack.stores.reading.registry import SUBJECTS
+from tests.stack.stores.registry import SUBJECTS
 
 PROFILE = (ROOT / "targets" / "staging.toml").read_text(encoding="utf-8")
 RIGHT, WRONG = Result("a", "as before", "", 1.0), Result("b", "", "NOT CAUGHT", 1.0)
