@@ -13,29 +13,17 @@ from rollproof.contract.subject import Subject
 from rollproof.stores.reader import Reader
 
 SomeSubject = TypeVar("SomeSubject", bound=Subject)
-# An argument of a test, and the table of a subject that has its cases.
-CASES = {
-    "change": "changes",
-    "equal": "equals",
-    "schema_change": "schema_changes",
-    "shape": "shapes",
-    "way": "ways",
-    "attempt": "attempts",
-    "bound": "garbled",
-}
-# Of which the first one of a subject shows the rule.
-VARIED = frozenset({"shape"})
 ONLY = "only(attribute): of the contract, for subjects that have this"
 
 
 def parametrize(
     metafunc: pytest.Metafunc,
     subjects: Mapping[str, type[SomeSubject]],
-    marks: Callable[[type[SomeSubject], str, bool], Collection[pytest.MarkDecorator]] = lambda *_: (),
+    marks: Callable[[type[SomeSubject], bool], Collection[pytest.MarkDecorator]] = lambda *_: (),
 ) -> None:
-    """Give each test the stores it is for, of which `STORES` of its module are a choice, and their cases.
+    """Give each test the stores it is for, of which `STORES` of its module are a choice, and their shapes.
 
-    `marks` of a case are by its subject, its name, and whether an earlier case shows the rule.
+    `marks` of a case are by its subject, and whether an earlier shape shows the rule.
     """
     if "subject" not in metafunc.fixturenames:
         return
@@ -45,17 +33,16 @@ def parametrize(
         for name in getattr(metafunc.module, "STORES", subjects)
         if only is None or getattr(subjects[name], only.args[0])
     ]
-    case = next((argument for argument in CASES if argument in metafunc.fixturenames), None)
-    if case is None:
-        alone = [pytest.param(name, marks=marks(subjects[name], "", False)) for name in names]
+    if "shape" not in metafunc.fixturenames:
+        alone = [pytest.param(name, marks=marks(subjects[name], False)) for name in names]
         metafunc.parametrize("subject", alone, indirect=True, scope="package")
         return
-    cases = []
-    for name in names:
-        for number, each in enumerate(getattr(subjects[name], CASES[case])):
-            of_case = marks(subjects[name], each, case in VARIED and number > 0)
-            cases.append(pytest.param(name, each, id=f"{name}-{each}", marks=of_case))
-    metafunc.parametrize(("subject", case), cases, indirect=["subject"], scope="package")
+    cases = [
+        pytest.param(name, shape, id=f"{name}-{shape}", marks=marks(subjects[name], number > 0))
+        for name in names
+        for number, shape in enumerate(subjects[name].shapes)
+    ]
+    metafunc.parametrize(("subject", "shape"), cases, indirect=["subject"], scope="package")
 
 
 @contextmanager

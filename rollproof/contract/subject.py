@@ -39,12 +39,12 @@ class Keeper(Protocol):
 class Subject(ABC):
     """A store with scratch collections: `full` has records that are known, `empty` none.
 
-    Tables of cases belong to the class: a case is a test, and tests are collected without a stack.
+    Tables of cases belong to the class: tests are collected without a stack, and each case is seen alone.
     """
 
     store: ClassVar[str]
     """Its name in the profile of the target."""
-    changes: ClassVar[Mapping[str, Change]]
+    changes: Mapping[str, Change]
     """Changes of the records of `full`, each of which must be seen; "lost" and "added" among them."""
     equals: ClassVar[Mapping[str, Act]]
     """Other ways to the same records: of them nothing must be seen."""

@@ -19,14 +19,16 @@ def test_every_record_is_read_by_its_key(subject: Subject, before: Reading) -> N
 
 
 def test_every_change_is_seen_and_named(
-    subject: Subject, content: Reader, before: Reading, change: str
+    subject: Subject, content: Reader, before: Reading, subtests: pytest.Subtests
 ) -> None:
-    try:
-        after = read(content, subject.make(change))
-    finally:
-        subject.mend()
-    assert before.changed(after) == subject.changes[change][1]
-    assert after.digests != before.digests
+    for change, (_, seen) in subject.changes.items():
+        with subtests.test(change):
+            try:
+                after = read(content, subject.make(change))
+            finally:
+                subject.mend()
+            assert before.changed(after) == seen
+            assert after.digests != before.digests
 
 
 def test_records_that_are_written_again_are_the_same(
@@ -37,13 +39,18 @@ def test_records_that_are_written_again_are_the_same(
     assert read(content, subject.full) == before
 
 
-@pytest.mark.usefixtures("mended")
+@pytest.mark.only("equals")
 def test_other_ways_to_the_same_records_are_not_seen(
-    subject: Subject, content: Reader, before: Reading, equal: str
+    subject: Subject, content: Reader, before: Reading, subtests: pytest.Subtests
 ) -> None:
-    subject.equals[equal](subject)
-    after = read(content, subject.full)
-    assert (before.changed(after), after.digests) == ({}, before.digests)
+    for equal, act in subject.equals.items():
+        with subtests.test(equal):
+            try:
+                act(subject)
+                after = read(content, subject.full)
+            finally:
+                subject.mend()
+            assert (before.changed(after), after.digests) == ({}, before.digests)
 
 
 @pytest.mark.usefixtures("mended")
@@ -110,9 +117,12 @@ def test_a_collection_that_is_gone_is_no_answer(subject: Subject, content: Reade
 
 
 @pytest.mark.only("garbled")
-def test_a_bound_of_another_division_is_no_answer(subject: Subject, content: Reader, bound: str) -> None:
-    with pytest.raises(Unverifiable, match=subject.garbled[bound]):
-        digests(content, subject.full, ("", bound))
+def test_a_bound_of_another_division_is_no_answer(
+    subject: Subject, content: Reader, subtests: pytest.Subtests
+) -> None:
+    for bound, words in subject.garbled.items():
+        with subtests.test(bound), pytest.raises(Unverifiable, match=words):
+            digests(content, subject.full, ("", bound))
 
 
 def test_a_caller_may_stop(subject: Subject, content: Reader) -> None:

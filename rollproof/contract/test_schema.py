@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
 import pytest
 
 from rollproof.contract.reading import Reading, whole
@@ -24,34 +21,24 @@ def test_writing_records_changes_no_schema(subject: Subject, content: Reader) ->
     assert content.schemas() == schemas
 
 
-@dataclass
-class Defined:
-    """A store with what the changes of schemas change: each is made after those before it."""
+@pytest.mark.only("schema_changes")
+def test_every_change_of_a_schema_is_seen(
+    subject: Subject, content: Reader, before: Reading, subtests: pytest.Subtests
+) -> None:
+    """Each is made after those before it."""
 
-    subject: Subject
-    content: Reader
-    latest: object = None
+    def look() -> object:
+        return content.schemas(), {name: whole(content, name) for name in subject.defined}
 
-    def read(self) -> object:
-        """Return everything that a change may show in."""
-        contents = {name: whole(self.content, name) for name in self.subject.defined}
-        return self.content.schemas(), contents
-
-
-@pytest.fixture(scope="module")
-def defined(subject: Subject, content: Reader) -> Iterator[Defined]:
     try:
         subject.define()
-        made = Defined(subject, content)
-        made.latest = made.read()
-        assert made.read() == made.latest
-        yield made
+        latest = look()
+        assert look() == latest
+        for change, act in subject.schema_changes.items():
+            act(subject)
+            earlier, latest = latest, look()
+            with subtests.test(change):
+                assert latest != earlier
+                assert whole(content, subject.full) == before.digests[0]
     finally:
         subject.undefine()
-
-
-def test_every_change_of_a_schema_is_seen(defined: Defined, before: Reading, schema_change: str) -> None:
-    defined.subject.schema_changes[schema_change](defined.subject)
-    earlier, defined.latest = defined.latest, defined.read()
-    assert defined.latest != earlier
-    assert whole(defined.content, defined.subject.full) == before.digests[0]

@@ -57,10 +57,10 @@ def test_nothing_to_ask_is_not_taken_for_data(subject: Subject) -> None:
 
 
 @pytest.mark.only("attempts")
-def test_the_reader_can_write_nothing(subject: Subject, attempt: str) -> None:
-    act, words = subject.attempts[attempt]
-    with pytest.raises(Exception, match=words):
-        act(subject)
+def test_the_reader_can_write_nothing(subject: Subject, subtests: pytest.Subtests) -> None:
+    for attempt, (act, words) in subject.attempts.items():
+        with subtests.test(attempt), pytest.raises(Exception, match=words):
+            act(subject)
     with subject.reader() as view:
         assert view.counts() == subject.counts
 
@@ -79,8 +79,15 @@ def _no_answer(subject: Subject, way: Way) -> Iterator[Mapping[str, Any]]:
             yield {}
 
 
-def test_no_answer_is_unverifiable_and_tells_no_secret(subject: Subject, way: Way) -> None:
+@pytest.mark.only("ways")
+def test_no_answer_is_unverifiable_and_tells_no_secret(subject: Subject, subtests: pytest.Subtests) -> None:
     """In time: a call that waits for longer than its deadline says so in its words."""
+    for way in subject.ways:
+        with subtests.test(way):
+            _expect_no_answer(subject, way)
+
+
+def _expect_no_answer(subject: Subject, way: Way) -> None:
     with _no_answer(subject, way) as changes:
         calls = _calls(subject, {**subject.refused(), **changes})
         with ThreadPoolExecutor(len(calls)) as pool:

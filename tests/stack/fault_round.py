@@ -1,6 +1,6 @@
 """`./run faults`: every change that readers must see is made in the real stores, and phase 4 must be red.
 
-The changes are those of the contract of readers, `tests/stack/reading`: this sends them through a capture and
+The changes are those of the contract of readers, `tests/stack/stores`: this sends them through a capture and
 the checks. Beside them are faults between stores of the application, which only its references show.
 """
 
@@ -27,8 +27,8 @@ from staging.rounds import Result, Round
 from staging.stack.stack import Stack
 from staging.target.operators import Operators, operators_of
 from tests.stack import damage
-from tests.stack.stores.reading.registry import SUBJECTS
-from tests.stack.stores.reading.subject import Given, Subject
+from tests.stack.stores.registry import SUBJECTS
+from tests.stack.stores.subject import Given, Subject
 from tests.stack.verifier import Verifier
 
 Kind = Literal["content", "golden", "schema", "positions", "references", "index", "restart"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from typing import Any
 
 from pymilvus import DataType, MilvusClient
@@ -12,13 +11,6 @@ from tests.stack.scratch_stores import WIDTH, scattered
 
 ENTITIES = 40
 DIMENSION = 4
-
-
-def next_float(value: float) -> float:
-    """Return the float32 after `value`: one bit is another."""
-    (bits,) = struct.unpack("<I", struct.pack("<f", value))
-    (following,) = struct.unpack("<f", struct.pack("<I", bits + 1))
-    return float(following)
 
 
 def vector(number: int) -> list[float]:

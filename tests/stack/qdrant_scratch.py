@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from typing import Any
 from uuid import UUID
 
@@ -44,13 +43,6 @@ def vectors(number: int) -> dict[str, Any]:
         "pages": [[1.0, number / 9], [number / 5, 0.5]],
         "terms": {"indices": [number, 2 * number + 1], "values": [0.25, number + 0.5]},
     }
-
-
-def next_float(value: float) -> float:
-    """Return the float32 after `value`: one bit is another."""
-    (bits,) = struct.unpack("<I", struct.pack("<f", value))
-    (following,) = struct.unpack("<f", struct.pack("<I", bits + 1))
-    return float(following)
 
 
 class Scratch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -15,7 +16,7 @@ from rollproof.errors import Unverifiable
 from rollproof.profile.sections import StoreProfile
 from rollproof.stores.reader import Reader
 
-__all__ = ["SECRET", "changed", "expect_unverifiable", "nowhere", "scattered", "silence"]
+__all__ = ["SECRET", "changed", "expect_unverifiable", "next_float", "nowhere", "scattered", "silence"]
 SCATTERED, WIDTH = 3000, 32
 Profile = TypeVar("Profile", bound=StoreProfile)
 
@@ -25,6 +26,13 @@ def scattered() -> Iterator[list[float]]:
     numbers = random.Random(20)  # noqa: S311 - reproducible
     for _ in range(SCATTERED):
         yield [numbers.gauss(0, 1) for _ in range(WIDTH)]
+
+
+def next_float(value: float) -> float:
+    """Return the float32 after `value`: one bit is another."""
+    (bits,) = struct.unpack("<I", struct.pack("<f", value))
+    (following,) = struct.unpack("<f", struct.pack("<I", bits + 1))
+    return float(following)
 
 
 def changed(profile: Profile, **changes: object) -> Profile:

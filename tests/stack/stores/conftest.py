@@ -7,8 +7,13 @@ import re
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from rollback_actions.containers.compose import ComposeControl
+from rollproof.engines.engine import ContainerEngine
+from rollproof.profile.profile import Target
 from staging.stack.stack import Stack
 from tests.conftest import ROOT
+from tests.stack.stores.registry import SUBJECTS
+from tests.stack.stores.subject import Given
 
 # The tests of a contract begin their parameters with the store.
 OF_A_STORE = re.compile(r"tests/stack/stores/(?P<contract>\w+)/test_\w+\.py.*?\[(?P<store>[a-z0-9]+)")
@@ -30,12 +35,44 @@ class ByStore(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
         return scope
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of one store and contract together, and of these those of one kind of backup."""
+    places = [place for place, item in enumerate(items) if "subject" in _params(item)]
+    for place, item in zip(places, sorted((items[place] for place in places), key=_order), strict=True):
+        items[place] = item
+
+
+def _order(item: pytest.Item) -> tuple[int, str, int, int]:
+    params, (file, line, _) = _params(item), item.location
+    kinds = SUBJECTS[params["subject"]].kinds
+    kind = kinds.index(params["kind"]) if "kind" in params else 0
+    return list(SUBJECTS).index(params["subject"]), file, kind, line or 0
+
+
+def _params(item: pytest.Item) -> dict[str, str]:
+    found: dict[str, str] = item.callspec.params if hasattr(item, "callspec") else {}
+    return found
+
+
 @pytest.fixture(scope="session")
 def stack(stack: Stack) -> Stack:
     """The stores of the slot behind the stack's; where that is not up, those of the stack."""
     beside = Stack(ROOT, stack.slot.next)
     beside.prepare()
     return beside if beside.services.used() else stack
+
+
+@pytest.fixture(scope="session")
+def given(
+    stack: Stack,
+    target: Target,
+    engine: ContainerEngine,
+    control: ComposeControl,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Given:
+    """What a subject is made with."""
+    return Given(stack, target, engine, control, tmp_path_factory.mktemp("subjects"))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByStore | None:

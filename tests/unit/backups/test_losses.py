@@ -7,17 +7,20 @@ import os
 from errno import ENOSPC
 from pathlib import Path
 from typing import Any
+from unittest.mock import create_autospec
 
 import pytest
 
 from rollback_actions.rollback.engine import RecordsMissing, RecordsUnknown
-from rollproof.errors import ActionFailed
+from rollproof.backups import index
+from rollproof.errors import ActionFailed, Unverifiable
 from rollproof.incident.incident import Incident
 from rollproof.incident.journal_steps import Step, StepId
 from rollproof.losses.changes import written_since
 from rollproof.planning.plan import Plan, plan_database, plan_emergency
 from rollproof.profile.profile import load_target
 from rollproof.record_names import ACCOUNTS, LOST_WINDOW
+from rollproof.stores.reader import Reader
 from rollproof.verdict import Verdict
 from tests.world.sandbox import Sandbox
 
@@ -117,6 +120,16 @@ def test_a_collection_whose_key_was_altered_is_accounted_for_as_a_whole(
     assert _revived(incident) == ["b"]
 
 
+def test_a_record_that_is_lost_is_found_in_a_collection_as_a_whole(
+    sandbox: Sandbox, incident: Incident, plan: Plan
+) -> None:
+    store = sandbox.keepers["mysql"]
+    store.bounds, store.loses = ("", "b"), frozenset({"a"})
+    store.meanwhile = lambda: setattr(store, "bounds", ("",))
+    with pytest.raises(RecordsMissing, match="observed 1 that are neither"):
+        sandbox.run(plan, incident)
+
+
 def test_of_a_store_that_is_emptied_every_record_is_exported(sandbox: Sandbox, incident: Incident) -> None:
     """The backup holds none of them: what has not been written since is lost all the same."""
     text = sandbox.profile.read_text().replace('kind = "redis"', 'kind = "redis"\nrestore = "flush"')
@@ -146,6 +159,19 @@ def test_what_cannot_be_asked_is_unknown_and_no_success(
     assert sandbox.keepers["mysql"].words["a"] == "of release 1"
 
 
+def test_a_collection_that_cannot_be_read_does_not_hide_its_neighbours(sandbox: Sandbox) -> None:
+    view = create_autospec(Reader, instance=True)
+    view.__enter__.return_value = view
+    view.standing.return_value = ["readable", "not loaded"]
+    view.counts.side_effect = Unverifiable(
+        what="counts", expected="numbers", observed="not loaded", source="milvus", hint="load it"
+    )
+    store = sandbox.target.stores["redis"]
+    found = index.standing_collections("redis", store, sandbox.engine, lambda *_, **__: view)
+    assert found == ["readable", "not loaded"]
+    view.__exit__.assert_called_once()
+
+
 @pytest.mark.parametrize("text", ["{}", None])
 def test_a_window_that_was_changed_is_unknown_and_leaves_nothing_stopped(
     sandbox: Sandbox, incident: Incident, plan: Plan, text: str | None
@@ -163,6 +189,34 @@ def test_a_window_that_was_changed_is_unknown_and_leaves_nothing_stopped(
     )
     # What it holds is there still.
     assert set(_exported(incident)) == {"a"}
+
+
+def test_what_was_written_between_two_runs_is_exported_too(
+    sandbox: Sandbox, incident: Incident, plan: Plan
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        sandbox.run(plan, incident, interrupt=StepId(Step.ACCOUNT, "mysql"))
+    # Not restored yet: what the first run has exported is there still.
+    sandbox.keepers["mysql"].words["c"] = "between"
+    record = sandbox.run(plan, incident)
+    assert record.records == {**CHANGED, "exported": 2}
+    assert set(_exported(incident)) == {"a"}
+    assert set(_exported(incident, folder=f"{LOST_WINDOW}-2")) == {"c"}
+
+
+def test_a_record_that_is_lost_between_two_runs_fails_the_rollback(
+    sandbox: Sandbox, incident: Incident, plan: Plan
+) -> None:
+    store = sandbox.keepers["mysql"]
+    with pytest.raises(KeyboardInterrupt):
+        sandbox.run(plan, incident, interrupt=StepId(Step.ACCOUNT, "mysql"))
+    store.words["c"], store.loses = "between", frozenset({"c"})
+    with pytest.raises(RecordsMissing, match="observed 1 that are neither"):
+        sandbox.run(plan, incident)
+    record = incident.rollback()
+    assert record is not None
+    assert record.records == {**CHANGED, "unaccounted": 1}
+    assert json.loads((incident.folder / LOST_WINDOW / ACCOUNTS).read_text())["mysql"]["first"] == ["words c"]
 
 
 def _killed_once(sandbox: Sandbox, incident: Incident, plan: Plan, step: Step = Step.ACCOUNT) -> None:

@@ -20,7 +20,7 @@ from staging.kills.wreckage import Mark
 from staging.rounds import Result, Round, chosen
 from tests.conftest import ROOT
 from tests.stack.fault_round import FAULTS, REFERENCES
-from tests.stack.stores.reading.registry import SUBJECTS
+from tests.stack.stores.registry import SUBJECTS
 
 RECORDS = {"kept": 140, "restored": 2, "exported": 2, "revived": 3, "unaccounted": 0}
 WELL = Outcome(

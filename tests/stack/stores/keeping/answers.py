@@ -6,9 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.stack.scratch_stores import nowhere, silence
-from tests.stack.stores.keeping.subject import Place
+from tests.stack.stores.place import Place
+from tests.stack.stores.subject import Subject
 
 DEADLINE = 0.4
+
+
+def ways_of(subject: Subject) -> tuple[str, ...]:
+    """Return the ways in which the server of a subject may not answer."""
+    return ("silent", "closed", "locked") if subject.locked else ("silent", "closed")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""How subjects of any registry are given to the contract of keepers and exports: cases, and a backup."""
+"""How subjects of any registry are given to the contract of keepers and exports, and a backup of each."""
 
 from __future__ import annotations
 
@@ -9,65 +9,38 @@ from pathlib import Path
 import pytest
 
 from tests.running.cut import VARIANT
-from tests.stack.stores.keeping.subject import Backup, Subject
+from tests.stack.stores.place import Backup
+from tests.stack.stores.subject import Subject
 
-WAYS = ("silent", "closed", "locked")
 # What a test asks for beside a subject, and what that is for each.
 CASES: Mapping[str, Callable[[type[Subject]], Iterable[object]]] = {
-    "collection": lambda subject: subject.exported,
-    "small": lambda subject: (False, True) if subject.sizes else (False,),
-    "absent": lambda subject: [subject.absent] if subject.absent else [],
     "kind": lambda subject: subject.kinds,
-    "damage": lambda subject: subject.rounds,
     "part": lambda subject: subject.kills,
-    "stranger": lambda subject: subject.strangers,
-    "what": lambda subject: subject.drops,
-    "disturbed": lambda subject: [subject.disturbed] if subject.disturbed else [],
-    "overtaken": lambda subject: [subject.overtaken] if subject.overtaken else [],
-    "way": lambda subject: (WAYS if subject.locked else WAYS[:-1]) if subject.served else (),
 }
-# Of which the first one of a store shows the rule.
-VARIED = frozenset({"small", "part", "way", "what"})
-# Of which there is one for a store at most, which needs no name.
-SINGLE = frozenset({"absent", "disturbed", "overtaken"})
 MARKERS = (
-    "of(store, ...): these stores alone, of those that keep the contract",
+    "of(store, ...): these stores alone, of those that hold the contract",
     "restarts: long where the keeper stops the server",
 )
 
 
 def parametrize(metafunc: pytest.Metafunc, subjects: Mapping[str, type[Subject]]) -> None:
-    """Let each test have its subject, and of what else it asks for what there is of that subject."""
+    """Let each test have its subjects: those that have what it is marked for, by `of` and `only`."""
     if "subject" not in metafunc.fixturenames:
         return
-    chosen = metafunc.definition.get_closest_marker("of")
+    chosen, only, restarts = map(metafunc.definition.get_closest_marker, ("of", "only", "restarts"))
     asked = [name for name in CASES if name in metafunc.fixturenames]
-    restarts = metafunc.definition.get_closest_marker("restarts") is not None
     cases = []
     for store in chosen.args if chosen else subjects:
         subject = subjects[store]
+        if not subject.kept or (only and not getattr(subject, only.args[0])):
+            continue
         long = [pytest.mark.long(minutes=1)] if restarts and subject.stops else []
-        choices = {name: list(CASES[name](subject)) for name in asked}
-        for values in product(*choices.values()):
-            told = [_told(name, value) for name, value in zip(asked, values, strict=True)]
-            case = "-".join(text for text in (store, *told) if text)
-            given = zip(asked, values, strict=True)
-            varied = subject.variant or any(
-                name in VARIED and value != choices[name][0] for name, value in given
-            )
+        for number, values in enumerate(product(*(CASES[name](subject) for name in asked))):
+            case = "-".join(filter(None, (store, *map(str, values))))
+            # Where a restore is killed first shows the rule.
+            varied = subject.variant or ("part" in asked and number > 0)
             cases.append(pytest.param(store, *values, id=case, marks=long or [VARIANT] * varied))
     metafunc.parametrize(("subject", *asked), cases, indirect=["subject"], scope="package")
-
-
-def _told(name: str, value: object) -> str:
-    """Return what the name of a test says of a case."""
-    match name:
-        case "small":
-            return "small requests" if value else ""
-        case "part":
-            return f"after {value}"
-        case _:
-            return "" if name in SINGLE else str(value)
 
 
 @pytest.fixture(scope="package")
@@ -93,7 +66,7 @@ def kept(
 
 
 def _taken(subject: Subject, kind: str, folder: Path) -> Backup:
-    records = subject.fill(kind)
+    records = subject.populate(kind)
     before, beside = subject.observe(), subject.beside()
     keeper = subject.place.keeper()
     kept = keeper.back_up(folder)

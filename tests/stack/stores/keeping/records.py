@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rollproof.stores.contract import ExportedRecord, Pace, Selection, Wanted
 from rollproof.stores.reader import Reader
-from tests.stack.stores.keeping.subject import Place
+from tests.stack.stores.place import Place
 
 
 def wanted_of(

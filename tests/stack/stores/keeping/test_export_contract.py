@@ -20,14 +20,15 @@ from rollproof.profile.profile import Target
 from rollproof.stores.contract import ExportedRecord, Pace, Selection
 from rollproof.stores.reader import Reader
 from rollproof.system.command import Deadline
-from tests.stack.stores.keeping.answers import place_that
+from tests.stack.stores.keeping.answers import place_that, ways_of
 from tests.stack.stores.keeping.records import exported, put_back, wanted_of
-from tests.stack.stores.keeping.subject import WRONG, Exported, Subject
+from tests.stack.stores.place import WRONG, Exported
+from tests.stack.stores.subject import Subject
 
 
 def _made(subject: Subject, collection: str = "") -> Exported:
     """Make `collection`, or the first one, in an empty place."""
-    subject.clear()
+    subject.wipe()
     return subject.exported[collection or next(iter(subject.exported))](subject)
 
 
@@ -48,19 +49,27 @@ def _expect_all(export: Reader, content: Reader, made: Exported, folder: Path) -
 
 
 def test_what_is_written_again_is_what_was_there(
-    subject: Subject, collection: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
 ) -> None:
-    made = _made(subject, collection)
-    if made.small:
-        subject.small(monkeypatch)
+    for number, collection in enumerate(subject.exported):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with subtests.test(collection), monkeypatch.context() as patch:
+            made = _made(subject, collection)
+            if made.small:
+                subject.small(patch)
+            _expect_written_again(subject, made, folder)
+
+
+def _expect_written_again(subject: Subject, made: Exported, folder: Path) -> None:
     with subject.place.content() as content, subject.place.export() as export:
         before, exact = _seen(content, made), made.exact()
         assert before
-        records = _expect_all(export, content, made, tmp_path)
-        made.look(records, tmp_path)
+        records = _expect_all(export, content, made, folder)
+        made.look(records, folder)
         made.damage()
         assert not before & _seen(content, made)
-        put_back(subject.place, made.name, records, tmp_path)
+        put_back(subject.place, made.name, records, folder)
         assert _seen(content, made) == before
         assert made.exact() == exact
 
@@ -98,12 +107,19 @@ def test_a_replay_puts_back_what_is_not_there_and_another_one_nothing(
 
 
 def test_only_what_is_wanted_and_still_there(
-    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, small: bool
+    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
 ) -> None:
-    subject.clear()
-    chosen = subject.choose()
-    if small:
+    with subtests.test("as it is"):
+        _expect_only_wanted(subject, tmp_path)
+    if subject.sizes:
         subject.small(monkeypatch)
+        with subtests.test("small requests"):
+            _expect_only_wanted(subject, tmp_path)
+
+
+def _expect_only_wanted(subject: Subject, tmp_path: Path) -> None:
+    subject.wipe()
+    chosen = subject.choose()
     with subject.place.content() as content, subject.place.export() as export:
         division = content.divide(chosen.name, chosen.size)
         assert len(division) > 1
@@ -137,7 +153,7 @@ def test_a_record_that_is_there_is_not_replaced_unasked(subject: Subject, tmp_pa
 
 def test_fields_that_digests_leave_out_are_exported(subject: Subject, tmp_path: Path) -> None:
     made = _made(subject)
-    less = subject.place.but(exclude={made.name: subject.exclude})
+    less = subject.place.but(exclude={made.name: subject.undigested})
     with less.content() as content, less.export() as export, subject.place.content() as whole:
         before = _seen(whole, made)
         assert _seen(content, made) != before
@@ -150,11 +166,11 @@ def test_fields_that_digests_leave_out_are_exported(subject: Subject, tmp_path: 
 def test_people_can_read_it(subject: Subject, tmp_path: Path) -> None:
     made = _made(subject)
     with subject.place.content() as content, subject.place.export() as export:
-        wanted = wanted_of(content, made.name, keys=subject.shown)
+        wanted = wanted_of(content, made.name, keys=subject.readable)
         found = {record.key: record.content for record in exported(export, made.name, wanted, tmp_path)}
     assert json.loads(json.dumps(found, allow_nan=False)) == found
-    assert found.keys() == subject.shown.keys()
-    for key, shown in subject.shown.items():
+    assert found.keys() == subject.readable.keys()
+    for key, shown in subject.readable.items():
         content_of_key = found[key]
         assert isinstance(content_of_key, dict)
         assert {name: content_of_key[name] for name in shown} == shown
@@ -171,18 +187,20 @@ def test_a_caller_may_stop(subject: Subject, tmp_path: Path) -> None:
         assert {(record.key, record.hash) for record in found} == wanted[0]
 
 
-def test_a_collection_that_is_gone_is_no_export(subject: Subject, absent: str, tmp_path: Path) -> None:
+@pytest.mark.only("unexported")
+def test_a_collection_that_is_gone_is_no_export(subject: Subject, tmp_path: Path) -> None:
     with subject.place.export() as export, pytest.raises(Unverifiable):
-        exported(export, absent, {0: frozenset({("1", 1)})}, tmp_path)
+        exported(export, subject.unexported, {0: frozenset({("1", 1)})}, tmp_path)
 
 
-def test_a_server_that_does_not_answer_is_no_export(subject: Subject, way: str, tmp_path: Path) -> None:
+@pytest.mark.only("served")
+def test_a_server_that_does_not_answer_is_no_export(
+    subject: Subject, tmp_path: Path, subtests: pytest.Subtests
+) -> None:
     name = _made(subject).name
-    with (
-        place_that(subject.place, way) as away,
-        away.export() as export,
-        pytest.raises(Unverifiable, match="HINT: ") as failure,
-    ):
-        exported(export, name, {0: frozenset({("1", 1)})}, tmp_path)
-    for secret in (WRONG, *subject.place.secrets()):
-        assert secret not in str(failure.value)
+    for way in ways_of(subject):
+        with subtests.test(way), place_that(subject.place, way) as away, away.export() as export:
+            with pytest.raises(Unverifiable, match="HINT: ") as failure:
+                exported(export, name, {0: frozenset({("1", 1)})}, tmp_path)
+            for secret in (WRONG, *subject.place.secrets()):
+                assert secret not in str(failure.value)

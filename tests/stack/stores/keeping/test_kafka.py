@@ -20,9 +20,9 @@ from rollproof.stores.kafka.broker import Broker
 from rollproof.stores.kafka.ranges import Partition
 from rollproof.stores.keeper import StoreKeeper
 from tests.stack.kafka_scratch import Scratch
-from tests.stack.stores.keeping.kafka import CONFIGURATION, PARTITIONS, Kafka, observed
+from tests.stack.stores.kafka import CONFIGURATION, PARTITIONS, Kafka, observed
 from tests.stack.stores.keeping.records import exported, put_back, wanted_of
-from tests.stack.stores.keeping.subject import Place
+from tests.stack.stores.place import Place
 
 pytestmark = pytest.mark.of("kafka")
 

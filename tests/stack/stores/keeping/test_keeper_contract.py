@@ -14,15 +14,16 @@ from rollproof.stores.contract import Pace
 from rollproof.stores.keeper import RecordKeeper
 from rollproof.stores.package import MANIFEST
 from rollproof.stores.snapshot import Snapshot
-from tests.stack.stores.keeping.answers import DEADLINE, place_that
+from tests.stack.stores.keeping.answers import DEADLINE, place_that, ways_of
 from tests.stack.stores.keeping.packages import SPOILED, spoiled
-from tests.stack.stores.keeping.subject import WHOLE_SECONDS, WRONG, Backup, Subject
+from tests.stack.stores.place import WHOLE_SECONDS, WRONG, Backup
+from tests.stack.stores.subject import Subject
 
 
 @pytest.mark.usefixtures("kind")
 def test_a_backup_counts_what_it_holds_and_changes_nothing(subject: Subject, kept: Backup) -> None:
     assert kept.kept.records == kept.records
-    assert subject.counts() == kept.records
+    assert subject.counted() == kept.records
     for word in subject.words:
         assert word in kept.kept.method
     assert kept.kept.means is means_of(subject.place.profile)
@@ -36,7 +37,7 @@ def test_the_index_of_a_backup_is_what_readers_find(
     """Otherwise every record would count as written since, or worse, one that was would not."""
     for module in ("keeper", "kafka.keeper"):
         monkeypatch.setattr(f"rollproof.stores.{module}.PART", 7)
-    subject.fill()
+    subject.populate()
     keeper, backup = subject.place.keeper(), tmp_path / "backup"
     assert isinstance(keeper, RecordKeeper)
     backup.mkdir()
@@ -53,14 +54,18 @@ def test_the_index_of_a_backup_is_what_readers_find(
 
 @pytest.mark.restarts
 @pytest.mark.usefixtures("kind")
-def test_a_restore_brings_back_what_was_there(subject: Subject, damage: str, kept: Backup) -> None:
-    for name, harm in subject.rounds[damage].items():
-        earlier = subject.observe()
-        harm(subject)
-        assert subject.observe() != earlier, name
-    assert kept.keeper.restore(kept.folder).records == kept.records
-    assert subject.observe() == kept.before
-    assert subject.beside() == kept.beside
+def test_a_restore_brings_back_what_was_there(
+    subject: Subject, kept: Backup, subtests: pytest.Subtests
+) -> None:
+    for damage, harms in subject.rounds.items():
+        with subtests.test(damage):
+            for name, harm in harms.items():
+                earlier = subject.observe()
+                harm(subject)
+                assert subject.observe() != earlier, name
+            assert kept.keeper.restore(kept.folder).records == kept.records
+            assert subject.observe() == kept.before
+            assert subject.beside() == kept.beside
 
 
 @pytest.mark.restarts
@@ -104,28 +109,40 @@ def test_a_damaged_package_is_refused_before_the_store_is_touched(subject: Subje
     assert subject.observe() == before
 
 
-def test_a_package_of_another_target_is_refused(subject: Subject, stranger: str, kept: Backup) -> None:
+@pytest.mark.only("strangers")
+def test_a_package_of_another_target_is_refused(
+    subject: Subject, kept: Backup, subtests: pytest.Subtests
+) -> None:
     subject.add()
     before = subject.observe()
-    other = subject.place.but(**subject.strangers[stranger]).keeper()
-    with pytest.raises(ActionFailed, match=stranger):
-        other.restore(kept.folder)
-    assert subject.observe() == before
+    for stranger, changes in subject.strangers.items():
+        with subtests.test(stranger):
+            with pytest.raises(ActionFailed, match=stranger):
+                subject.place.but(**changes).keeper().restore(kept.folder)
+            assert subject.observe() == before
 
 
 @pytest.mark.restarts
 def test_what_was_dropped_stops_no_copy_before_a_restore(
-    subject: Subject, what: str, kept: Backup, tmp_path: Path
+    subject: Subject, kept: Backup, tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
+    for what in subject.drops:
+        with subtests.test(what):
+            if subject.observe() != kept.before:
+                kept.keeper.restore(kept.folder)
+            _expect_kept_safe(subject, what, kept, tmp_path / what)
+
+
+def _expect_kept_safe(subject: Subject, what: str, kept: Backup, folder: Path) -> None:
     records = subject.drop(what)
     dropped = subject.observe()
-    refused, safety = tmp_path / "refused", tmp_path / "safety"
-    refused.mkdir()
+    refused, safety = folder / "refused", folder / "safety"
+    refused.mkdir(parents=True)
     safety.mkdir()
     # A server that another test has started again may have another port.
     keeper = subject.place.keeper()
-    if subject.gone:
-        with pytest.raises(Unverifiable, match=subject.gone):
+    if subject.refusal:
+        with pytest.raises(Unverifiable, match=subject.refusal):
             keeper.back_up(refused)
         assert not (refused / MANIFEST).exists()
     assert keeper.keep_safe(safety, up=True, backup=kept.folder).records == records
@@ -159,42 +176,49 @@ def test_steps_of_a_backup_share_its_deadline(subject: Subject) -> None:
     assert all(seconds < WHOLE_SECONDS for seconds in given)
 
 
+@pytest.mark.only("served")
 def test_a_server_that_does_not_answer_fails_at_the_deadline(
-    subject: Subject, way: str, kept: Backup, tmp_path: Path
+    subject: Subject, kept: Backup, tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
     calls = len(subject.watched.calls)
-    with place_that(subject.place, way) as away:
-        keeper = away.keeper(deadline=DEADLINE)
-        # One that is stopped by its keeper is reached only when it has started again.
-        for call, folder in ((keeper.back_up, tmp_path), (keeper.restore, kept.folder))[: 2 - subject.stops]:
-            with pytest.raises(Unverifiable, match="HINT: ") as failure:
-                call(folder)
-            for secret in (WRONG, *subject.place.secrets()):
-                assert secret not in str(failure.value)
-    assert not (tmp_path / MANIFEST).exists()
+    for way in ways_of(subject):
+        new = tmp_path / way
+        new.mkdir()
+        with subtests.test(way), place_that(subject.place, way) as away:
+            keeper = away.keeper(deadline=DEADLINE)
+            # One that is stopped by its keeper is reached only when it has started again.
+            tried = ((keeper.back_up, new), (keeper.restore, kept.folder))[: 2 - subject.stops]
+            for call, folder in tried:
+                with pytest.raises(Unverifiable, match="HINT: ") as failure:
+                    call(folder)
+                for secret in (WRONG, *subject.place.secrets()):
+                    assert secret not in str(failure.value)
+            assert not (new / MANIFEST).exists()
     assert len(subject.watched.calls) == calls
     assert subject.observe() == kept.before
 
 
 @pytest.mark.restarts
+@pytest.mark.only("disturbed")
 @pytest.mark.usefixtures("kept")
 def test_a_backup_that_a_write_disturbs_is_refused(
-    subject: Subject, disturbed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keeper = subject.place.keeper()
     subject.disturb(keeper, monkeypatch)
-    with pytest.raises(ActionFailed, match=disturbed):
+    with pytest.raises(ActionFailed, match=subject.disturbed):
         keeper.back_up(tmp_path)
     assert not (tmp_path / MANIFEST).exists()
 
 
+@pytest.mark.only("overtaken")
 def test_a_write_before_its_verification_fails_a_restore(
-    subject: Subject, overtaken: str, kept: Backup, monkeypatch: pytest.MonkeyPatch
+    subject: Subject, kept: Backup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keeper = subject.place.keeper()
     with monkeypatch.context() as patch:
         subject.overtake(keeper, patch)
-        with pytest.raises(ActionFailed, match=overtaken):
+        with pytest.raises(ActionFailed, match=subject.overtaken):
             keeper.restore(kept.folder)
     keeper.restore(kept.folder)
     assert subject.observe() == kept.before

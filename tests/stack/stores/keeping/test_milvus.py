@@ -9,8 +9,8 @@ import pytest
 from rollproof.stores.milvus.keeper import Keeper
 from rollproof.stores.package import MANIFEST, read_package
 from tests.stack.milvus_scratch import SECONDS
-from tests.stack.stores.keeping.milvus import Milvus
-from tests.stack.stores.keeping.subject import Backup
+from tests.stack.stores.milvus import Milvus
+from tests.stack.stores.place import Backup
 
 pytestmark = [pytest.mark.of("milvus"), pytest.mark.long(minutes=2)]
 
@@ -48,13 +48,13 @@ def test_what_users_may_add_spoils_no_backup(
     keeper = subject.place.keeper()
     assert isinstance(keeper, Keeper)
     subject.disturb(keeper, monkeypatch)
-    grows = subject.profile.model_copy(update={"policy": {"*": "grows"}})
+    grows = subject.own.model_copy(update={"policy": {"*": "grows"}})
     monkeypatch.setattr(keeper, "_profile", grows)
     kept = keeper.back_up(tmp_path)
     details = read_package(tmp_path, kind="milvus").details
     assert details["unsettled"] == ["plain"]
     subject.connected()  # at the port that it has now
-    assert kept.records["plain"] + 3 == subject.counts()["plain"]
+    assert kept.records["plain"] + 3 == subject.counted()["plain"]
 
 
 def test_what_is_kept_aside_can_be_put_back(subject: Milvus, kept: Backup, tmp_path: Path) -> None:
@@ -69,10 +69,10 @@ def test_what_is_kept_aside_can_be_put_back(subject: Milvus, kept: Backup, tmp_p
     assert asked.records == kept.records
     assert not subject.running()
 
-    subject.clear()
+    subject.wipe()
     subject.add()
     damaged = subject.observe()
-    reader = subject.profile.reader
+    reader = subject.own.reader
     assert reader is not None
     lesser = subject.place.but(operator=reader.model_copy(update={"user": "reader"})).keeper()
     assert isinstance(lesser, Keeper)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rollproof.stores.mongodb.keeper import Keeper
-from tests.stack.stores.keeping.mongodb import FIRST, Mongodb
+from tests.stack.stores.mongodb import FIRST, Mongodb
 
 pytestmark = pytest.mark.of("mongodb")
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.of("mongodb")
 @pytest.fixture
 def keeper(subject: Mongodb) -> Keeper:
     """A keeper of a place that is empty."""
-    subject.clear()
+    subject.wipe()
     keeper = subject.place.keeper()
     assert isinstance(keeper, Keeper)
     return keeper

@@ -11,8 +11,8 @@ import pytest
 from rollproof.stores.package import read_package
 from tests.stack.mounted_project import put, seen
 from tests.stack.scratch_project import docker
-from tests.stack.stores.keeping.mounts import Mounts
-from tests.stack.stores.keeping.subject import Backup
+from tests.stack.stores.mounts import Mounts
+from tests.stack.stores.place import Backup
 
 pytestmark = pytest.mark.of("mounts")
 
@@ -50,7 +50,7 @@ def test_what_another_mount_has_inside_is_left_alone(subject: Mounts, tmp_path: 
     project, uploads = subject.project, subject.data / "of users"
     text = project.file.read_text()
     create = ("compose", "--project-name", project.name, "--file", str(project.file), "create", "--no-build")
-    subject.fill()
+    subject.populate()
     before = seen(subject.data)
     uploads.mkdir()
     put(uploads / "one", b"1")

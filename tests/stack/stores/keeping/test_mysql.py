@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -21,9 +21,9 @@ from rollproof.stores.package import MANIFEST, Kept
 from rollproof.stores.reach import Reach
 from tests.stack.mysql_server import OPERATOR
 from tests.stack.mysql_types import TABLE
-from tests.stack.stores.keeping.mysql import Mysql
 from tests.stack.stores.keeping.records import exported, put_back, wanted_of
-from tests.stack.stores.keeping.subject import Backup
+from tests.stack.stores.mysql import Mysql
+from tests.stack.stores.place import Backup
 
 pytestmark = pytest.mark.of("mysql", "mariadb")
 
@@ -38,7 +38,7 @@ BROKEN_VIEW = (
 
 @pytest.fixture
 def filled(subject: Mysql) -> Mysql:
-    subject.fill()
+    subject.populate()
     return subject
 
 
@@ -50,14 +50,14 @@ def _keeper(subject: Mysql) -> Keeper:
 
 @contextmanager
 def _user(subject: Mysql) -> Iterator[Connection[Cursor]]:
-    reach = Reach("mysql", subject.place.endpoint, subject.server.profile.operator, 60)
+    reach = Reach("mysql", subject.place.endpoint, subject.running.profile.operator, 60)
     with closing(MysqlClient(reach).connect()) as connection:
         yield connection
 
 
 def _alter(subject: Mysql, monkeypatch: pytest.MonkeyPatch, alter: Callable[[bytes], bytes]) -> None:
     """Let the dump program have written something else."""
-    run = subject.server.control.run
+    run = subject.running.control.run
 
     def run_and_alter(*arguments: object, **named: object) -> str:
         output = run(*arguments, **named)  # type: ignore[arg-type]
@@ -78,7 +78,7 @@ def _safe(subject: Mysql, folder: Path) -> Kept:
 
 
 def test_a_value_that_no_longer_fits_is_refused(subject: Mysql, tmp_path: Path) -> None:
-    subject.clear()
+    subject.wipe()
     subject.sql("CREATE TABLE t (id int PRIMARY KEY, note varchar(9))")
     subject.sql("INSERT INTO t VALUES (1, 'too long')")
     with subject.place.export() as export:
@@ -93,7 +93,7 @@ def test_a_value_that_no_longer_fits_is_refused(subject: Mysql, tmp_path: Path) 
 
 
 def test_the_next_row_has_a_number_behind_those_that_were_put_back(subject: Mysql, tmp_path: Path) -> None:
-    subject.clear()
+    subject.wipe()
     subject.sql("CREATE TABLE t (id int AUTO_INCREMENT PRIMARY KEY, note varchar(9))")
     subject.sql("INSERT INTO t (note) VALUES ('x'), ('y'), ('z')")
     with subject.place.export() as export:
@@ -107,39 +107,40 @@ def test_the_next_row_has_a_number_behind_those_that_were_put_back(subject: Mysq
 # A backup.
 
 
-@pytest.mark.parametrize(
-    ("alter", "observed"),
-    [
-        (lambda dump: dump[: dump.rindex(b"-- Dump completed")], "none: it was cut"),
-        (lambda dump: dump + b"-- standard error: mysqldump: Error: 'Access denied'\n", "Access denied"),
-        (lambda dump: dump.replace(b"CREATE TABLE `child`", b"CREATE TABLE `chill`"), "no table"),
-    ],
-    ids=["cut at the end", "complaint and exit code 0", "no table"],
-)
+ALTERED: Mapping[str, Callable[[bytes], bytes]] = {
+    "none: it was cut": lambda dump: dump[: dump.rindex(b"-- Dump completed")],
+    "Access denied": lambda dump: dump + b"-- standard error: mysqldump: Error: 'Access denied'\n",
+    "no table": lambda dump: dump.replace(b"CREATE TABLE `child`", b"CREATE TABLE `chill`"),
+}
+
+
 def test_a_dump_that_is_not_whole_is_no_backup(
     subject: Mysql,
     kept: Backup,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    alter: Callable[[bytes], bytes],
-    observed: str,
+    subtests: pytest.Subtests,
 ) -> None:
-    _alter(subject, monkeypatch, alter)
-    with pytest.raises(ActionFailed, match="'-- Dump completed' at the end") as failure:
-        kept.keeper.back_up(tmp_path)
-    assert observed in str(failure.value)
-    assert not (tmp_path / MANIFEST).exists()
+    for number, (observed, alter) in enumerate(ALTERED.items()):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with subtests.test(observed), monkeypatch.context() as patch:
+            _alter(subject, patch, alter)
+            with pytest.raises(ActionFailed, match="'-- Dump completed' at the end") as failure:
+                kept.keeper.back_up(folder)
+            assert observed in str(failure.value)
+            assert not (folder / MANIFEST).exists()
 
 
 def test_what_the_operator_may_not_see_is_not_left_out_silently(subject: Mysql, tmp_path: Path) -> None:
-    subject.server.prepare()
-    subject.fill()
-    subject.server.root(f"REVOKE TRIGGER ON `scratch\\_%`.* FROM {OPERATOR}@'%'")
+    subject.running.prepare()
+    subject.populate()
+    subject.running.root(f"REVOKE TRIGGER ON `scratch\\_%`.* FROM {OPERATOR}@'%'")
     try:
         with pytest.raises(ActionFailed, match="observed without TRIGGER on scratch_first"):
             _keeper(subject).back_up(tmp_path)
     finally:
-        subject.server.root(f"GRANT TRIGGER ON `scratch\\_%`.* TO {OPERATOR}@'%'")
+        subject.running.root(f"GRANT TRIGGER ON `scratch\\_%`.* TO {OPERATOR}@'%'")
 
 
 def test_floats_that_could_not_be_put_back_are_refused(filled: Mysql, tmp_path: Path) -> None:
@@ -184,14 +185,14 @@ def test_rows_that_are_written_meanwhile_do_not_spoil_a_backup(filled: Mysql, tm
 def test_privileges_that_a_restore_needs_are_tried_before_anything_changes(
     subject: Mysql, kept: Backup
 ) -> None:
-    wanted = "SYSTEM_USER" if subject.server.flavour == "mysql" else "SUPER, SET USER"
-    subject.server.root(f"REVOKE {wanted} ON *.* FROM {OPERATOR}@'%'")
+    wanted = "SYSTEM_USER" if subject.running.flavour == "mysql" else "SUPER, SET USER"
+    subject.running.root(f"REVOKE {wanted} ON *.* FROM {OPERATOR}@'%'")
     try:
         with pytest.raises(ActionFailed, match=r"privileges of the operator|an operator who may create"):
             kept.keeper.restore(kept.folder)
         assert subject.observe() == kept.before
     finally:
-        subject.server.root(f"GRANT {wanted} ON *.* TO {OPERATOR}@'%'")
+        subject.running.root(f"GRANT {wanted} ON *.* TO {OPERATOR}@'%'")
 
 
 def test_a_restore_that_outlived_its_caller_is_ended(

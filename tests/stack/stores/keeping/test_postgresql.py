@@ -15,9 +15,9 @@ from rollproof.stores.postgresql.clients import Clients
 from rollproof.stores.writable import Operated
 from tests.conftest import ROOT
 from tests.stack.postgresql_content import TABLE
-from tests.stack.stores.keeping.postgresql import Postgresql
 from tests.stack.stores.keeping.records import exported, put_back, wanted_of
-from tests.stack.stores.keeping.subject import Backup
+from tests.stack.stores.place import Backup
+from tests.stack.stores.postgresql import Postgresql
 
 pytestmark = pytest.mark.of("postgresql")
 APPLICATIONS = ROOT / "tests/stack/applications"
@@ -36,7 +36,7 @@ def _refused(subject: Postgresql, kept: Backup, words: str) -> Iterator[None]:
 def test_a_prepared_transaction_is_not_lost(subject: Postgresql, kept: Backup) -> None:
     with (
         _refused(subject, kept, "is being used by prepared transactions"),
-        subject.server.connect() as session,
+        subject.running.connect() as session,
     ):
         session.execute("BEGIN; DELETE FROM public.child; PREPARE TRANSACTION 'half'")
     subject.run("ROLLBACK PREPARED 'half'")
@@ -46,14 +46,14 @@ def test_an_owner_who_is_gone_is_missed_before(subject: Postgresql, kept: Backup
     with _refused(subject, kept, "observed role reader"):
         subject.run("ALTER ROLE reader RENAME TO another")
     subject.run("ALTER ROLE another RENAME TO reader")
-    subject.server.prepare()
+    subject.running.prepare()
     kept.keeper.restore(kept.folder)
 
 
 def test_an_operator_who_is_no_superuser_is_refused(
     subject: Postgresql, kept: Backup, tmp_path: Path
 ) -> None:
-    keeper = subject.place.but(operator=subject.server.profile.reader).keeper()
+    keeper = subject.place.but(operator=subject.running.profile.reader).keeper()
     for call, folder in ((keeper.back_up, tmp_path), (keeper.restore, kept.folder)):
         with pytest.raises(ActionFailed, match="observed SUPERUSER"):
             call(folder)
@@ -73,7 +73,7 @@ def test_an_index_or_key_that_no_dump_has_stops_no_backup(subject: Postgresql, t
     keeper = subject.place.keeper()
     keeper.back_up(tmp_path)
     keeper.restore(tmp_path)
-    assert subject.asked("SELECT * FROM pg_index WHERE NOT indisvalid") == []
+    assert subject.answer("SELECT * FROM pg_index WHERE NOT indisvalid") == []
 
 
 @pytest.mark.usefixtures("kept")
@@ -87,13 +87,13 @@ def test_an_extension_of_a_version_that_is_gone_comes_back_in_another(
     keeper = subject.place.keeper()
     keeper.back_up(tmp_path)
     keeper.restore(tmp_path)
-    ((version,),) = subject.asked("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
+    ((version,),) = subject.answer("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
     assert str(version).startswith("0.8")
 
 
 @pytest.mark.usefixtures("kept")
 def test_clients_of_the_database_are_told(subject: Postgresql) -> None:
-    server = subject.server
+    server = subject.running
     with closing(Clients(Operated("postgresql", server.profile, server.endpoint))) as clients:
         assert clients.others() == []
         with server.connect() as session:
@@ -104,42 +104,45 @@ def test_clients_of_the_database_are_told(subject: Postgresql) -> None:
             assert clients.others() == []
 
 
-@pytest.mark.parametrize("application", ["django", "job_queue", "partitions"])
 def test_a_schema_of_a_usual_application_comes_back(
-    subject: Postgresql, application: str, tmp_path: Path
+    subject: Postgresql, tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
     """The server words some definitions or names otherwise once it has read its own words."""
-    subject.clear()
-    subject.run((APPLICATIONS / f"{application}.sql").read_text(encoding="utf-8"))
-    keeper, before = subject.place.keeper(), subject.read()
-    keeper.back_up(tmp_path)
-    keeper.restore(tmp_path)
-    assert subject.read() == before
+    for application in ("django", "job_queue", "partitions"):
+        folder = tmp_path / application
+        folder.mkdir()
+        subject.wipe()
+        subject.run((APPLICATIONS / f"{application}.sql").read_text(encoding="utf-8"))
+        with subtests.test(application):
+            keeper, before = subject.place.keeper(), subject.read()
+            keeper.back_up(folder)
+            keeper.restore(folder)
+            assert subject.read() == before
 
 
 def test_a_row_goes_back_without_a_column_that_is_gone(subject: Postgresql, tmp_path: Path) -> None:
-    subject.clear()
+    subject.wipe()
     subject.run("CREATE TABLE t (id int PRIMARY KEY, late text);\nINSERT INTO t VALUES (1, 'x')")
     with subject.place.export() as export:
         [record] = exported(export, TABLE, wanted_of(export, TABLE), tmp_path)
         subject.run("DELETE FROM t;\nALTER TABLE t DROP late")
         assert put_back(subject.place, TABLE, [record], tmp_path) == {"late"}
-    assert subject.asked("SELECT * FROM t") == [(1,)]
+    assert subject.answer("SELECT * FROM t") == [(1,)]
 
 
 def test_the_database_that_every_server_has_comes_back(subject: Postgresql, tmp_path: Path) -> None:
-    profile = subject.server.profile.model_copy(update={"databases": (MAINTENANCE,)})
+    profile = subject.running.profile.model_copy(update={"databases": (MAINTENANCE,)})
     place = replace(subject.place, profile=profile)
-    subject.server.do("CREATE TABLE t AS SELECT 1 AS id", MAINTENANCE)
+    subject.running.do("CREATE TABLE t AS SELECT 1 AS id", MAINTENANCE)
     try:
         keeper = place.keeper()
         keeper.back_up(tmp_path)
-        subject.server.do("INSERT INTO t VALUES (2);\nCREATE TABLE late ()", MAINTENANCE)
+        subject.running.do("INSERT INTO t VALUES (2);\nCREATE TABLE late ()", MAINTENANCE)
         with closing(Clients(Operated("postgresql", profile, place.endpoint))) as clients:
             assert clients.others() == []
             keeper.restore(tmp_path)
-        assert subject.asked("SELECT * FROM t", MAINTENANCE) == [(1,)]
+        assert subject.answer("SELECT * FROM t", MAINTENANCE) == [(1,)]
         with place.view() as view:
             assert view.standing() == ["public.t"]
     finally:
-        subject.server.do("DROP TABLE t", MAINTENANCE)
+        subject.running.do("DROP TABLE t", MAINTENANCE)

@@ -15,7 +15,7 @@ from rollproof.stores.contract import ExportedRecord
 from rollproof.stores.redis.reader import RedisReader
 from rollproof.stores.redis.values import Command
 from tests.stack.stores.keeping.records import exported, put_back, wanted_of
-from tests.stack.stores.keeping.redis import FIRST, REST, SECOND, TOKENS, Redis
+from tests.stack.stores.redis import FIRST, FIRST_REST, SECOND, TOKENS, Redis
 from tests.waiting import until
 
 pytestmark = pytest.mark.of("redis")
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.of("redis")
 def test_what_changes_while_it_is_read_is_not_exported(
     subject: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    subject.clear()
+    subject.wipe()
     scratch = subject.first
     scratch.set("steady", 1)
     for key in ("changing", "going", "turning"):
@@ -40,7 +40,7 @@ def test_what_changes_while_it_is_read_is_not_exported(
     )
     with subject.place.content() as content, subject.place.export() as export:
         assert isinstance(export, RedisReader)
-        wanted = wanted_of(content, REST)
+        wanted = wanted_of(content, FIRST_REST)
         ask = export._ask
 
         def while_written(database: int, commands: list[Command], *, at_once: bool) -> list[Any]:
@@ -51,11 +51,11 @@ def test_what_changes_while_it_is_read_is_not_exported(
             return answers
 
         monkeypatch.setattr(export, "_ask", while_written)
-        assert [record.key for record in exported(export, REST, wanted, tmp_path)] == ["steady"]
+        assert [record.key for record in exported(export, FIRST_REST, wanted, tmp_path)] == ["steady"]
 
 
 def test_an_exported_key_that_has_expired_since_replaces_nothing(subject: Redis, tmp_path: Path) -> None:
-    subject.clear()
+    subject.wipe()
     subject.first.set("token:1", "of a user")
     value = subject.first.dump("token:1")
     assert value is not None
@@ -66,7 +66,7 @@ def test_an_exported_key_that_has_expired_since_replaces_nothing(subject: Redis,
 
 
 def test_a_key_that_has_expired_since_is_not_brought_back_to_life(subject: Redis, tmp_path: Path) -> None:
-    subject.clear()
+    subject.wipe()
     subject.first.set("token:stays", 1)
     keeper = subject.place.keeper()
     # On a busy machine the first may be gone before it is backed up.
@@ -86,7 +86,7 @@ def test_a_key_that_has_expired_since_is_not_brought_back_to_life(subject: Redis
 
 
 def test_a_cache_is_kept_before_it_is_flushed(subject: Redis, tmp_path: Path) -> None:
-    records = subject.fill()
+    records = subject.populate()
     before = subject.observe()
     keeper = subject.place.but(restore="flush").keeper()
     backup, safety = tmp_path / "backup", tmp_path / "safety"

@@ -14,7 +14,7 @@ from rollproof.stores.kafka.broker import Broker
 from rollproof.stores.kafka.ranges import Partition
 from rollproof.stores.reach import Countdown
 from rollproof.stores.reader import Reader
-from tests.stack.stores.reading.kafka import ALL, LOG, Kafka
+from tests.stack.stores.kafka import ALL, LOG, Kafka
 
 STORES = ("kafka",)
 

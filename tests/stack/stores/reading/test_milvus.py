@@ -13,7 +13,7 @@ from rollproof.stores.reader import Reader
 from tests.stack.milvus_content_scratch import ENTITIES, entity
 from tests.stack.milvus_scratch import SECONDS
 from tests.stack.scratch_stores import expect_unverifiable
-from tests.stack.stores.reading.milvus import ODD_KEYS, Milvus
+from tests.stack.stores.milvus import ODD_KEYS, Milvus
 
 STORES = ("milvus",)
 

@@ -12,7 +12,7 @@ from rollproof.contract.reading import digests, recorded, whole
 from rollproof.errors import Unverifiable
 from rollproof.stores.contract import Digest, Pace, RecordHash
 from rollproof.stores.reader import Reader
-from tests.stack.stores.reading.mongodb import DATABASE, PAPERS, Mongodb
+from tests.stack.stores.mongodb import DATABASE, PAPERS, Mongodb
 
 STORES = ("mongodb", "mongodb_in_small_requests")
 SHAPE = f"{DATABASE}.shape"

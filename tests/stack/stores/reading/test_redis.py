@@ -12,7 +12,7 @@ from rollproof.stores.reader import Reader
 from rollproof.stores.redis import reader as redis_content
 from rollproof.stores.redis import values as redis_values
 from rollproof.stores.redis.client import KeyGroups
-from tests.stack.stores.reading.redis import DATABASE, FAR, LIBRARY, REST, Redis
+from tests.stack.stores.redis import DATABASE, FAR, LIBRARY, REST, Redis
 
 STORES = ("redis",)
 pytestmark = pytest.mark.usefixtures("mended")

@@ -17,7 +17,7 @@ from rollproof.errors import Meaning, Unverifiable
 from rollproof.stores.reader import Reader
 from rollproof.stores.s3.descriptor import VERSIONS
 from tests.stack.scratch_buckets import make, put, tags
-from tests.stack.stores.reading.s3 import BUCKET, PLAIN, S3, SET, SHAPED
+from tests.stack.stores.s3 import BUCKET, PLAIN, S3, SET, SHAPED
 
 STORES = ("s3",)
 pytestmark = pytest.mark.usefixtures("mended")

@@ -1,21 +1,25 @@
-"""Kafka for the contract: one log with a record of every shape, and beside it a topic for each change."""
+"""Kafka: a log with a record of every shape, a topic for each change of it, and the offsets of a group."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import astuple, dataclass, replace
 from typing import Any, ClassVar, cast
 
+import pytest
+
+from rollproof.stores.kafka import keeper as kafka
+from rollproof.stores.kafka.admin import Admin
 from rollproof.stores.kafka.descriptor import KafkaProfile
 from rollproof.stores.keeper import StoreKeeper
 from rollproof.stores.keepers import open_keeper
 from rollproof.stores.reach import NOBODY, Reach
 from tests.stack.kafka_scratch import SECONDS, Scratch, made_record
 from tests.stack.scratch_stores import changed
-from tests.stack.stores.reading.subject import Act, Change, Given, Sizes, Subject, Way
+from tests.stack.stores.subject import WHOLE, Act, Change, Chosen, Exported, Given, Sizes, Subject, Way
 
-PARTITIONS = 3
+LOG_PARTITIONS = 3
 MANY = 3000
 
 
@@ -88,13 +92,62 @@ def _defined(partitions: int, **configuration: str) -> Act:
     return act
 
 
+PARTITIONS, RECORDS = 4, 40
+TIME = 1_700_000_000_123
+CONFIGURATION = {"retention.ms": "-1", "cleanup.policy": "delete"}
+OTHERWISE = {"retention.ms": "3600000", "max.message.bytes": "1000000"}
+# Partition 3 has records and no offset: its group never got there.
+OFFSETS = {0: 7, 1: 10, 2: 0}
+# Each is damaged in a way of its own.
+TOPICS = ("moved", "gone", "fewer", "emptied", "others", "configured")
+
+
+def _moved(subject: Kafka) -> None:
+    subject.scratch.commit(subject.topic("moved"), {0: 1, 1: 9, 2: 5})
+
+
+def _gone(subject: Kafka) -> None:
+    subject.scratch.delete(subject.topic("gone"))
+
+
+def _fewer(subject: Kafka) -> None:
+    topic = subject.topic("fewer")
+    subject.made_anew(topic, 2)
+    subject.scratch.produce(topic, 30, 2)
+    subject.scratch.commit(topic, {0: 3, 1: 3})
+
+
+def _emptied(subject: Kafka) -> None:
+    subject.made_anew(subject.topic("emptied"), PARTITIONS, CONFIGURATION)
+
+
+def _others(subject: Kafka) -> None:
+    topic = subject.topic("others")
+    subject.made_anew(topic, PARTITIONS, CONFIGURATION)
+    subject.scratch.produce(topic, RECORDS, PARTITIONS, word="another")
+    subject.scratch.commit(topic, OFFSETS)
+
+
+def _configured(subject: Kafka) -> None:
+    topic = subject.topic("configured")
+    subject.made_anew(topic, PARTITIONS, OTHERWISE)
+    subject.scratch.produce(topic, RECORDS, PARTITIONS)
+    subject.scratch.commit(topic, OFFSETS)
+
+
+def observed(scratch: Scratch) -> object:
+    """Return everything that a restore has to bring back."""
+    topics = scratch.topics()
+    records = {topic: scratch.records(topic) for topic in topics}
+    with Admin(scratch.reach) as admin:
+        return records, {topic: admin.describe(topic) for topic in topics}, scratch.offsets()
+
+
 class Kafka(Subject):
     """Records by partition and offset. A log cannot be changed: a change is another topic."""
 
     store = "kafka"
-    changes: ClassVar[Mapping[str, Change]] = {
-        name: (lambda _: None, seen) for name, (_, seen) in LOGS.items()
-    }
+    changes: Mapping[str, Change] = {name: (lambda _: None, seen) for name, (_, seen) in LOGS.items()}
     equals: ClassVar[Mapping[str, Act]] = {"the topic made anew": lambda s: s.write(s.full, LOG)}
     schema_changes: ClassVar[Mapping[str, Act]] = {
         "partitions": _defined(3, cleanup_policy="delete", retention_ms="60000"),
@@ -135,9 +188,9 @@ class Kafka(Subject):
 
     def fill(self) -> None:
         for topic in (*self.logs, self.many):
-            self.scratch.create(topic, PARTITIONS)
+            self.scratch.create(topic, LOG_PARTITIONS)
         self.append(self.logs)
-        self.scratch.produce(self.many, MANY, PARTITIONS)
+        self.scratch.produce(self.many, MANY, LOG_PARTITIONS)
         self._commit()
 
     def _commit(self) -> None:
@@ -156,7 +209,7 @@ class Kafka(Subject):
     def make(self, change: str) -> str:
         return self._topic(change)
 
-    def write(self, topic: str, log: Log, partitions: int = PARTITIONS) -> None:
+    def write(self, topic: str, log: Log, partitions: int = LOG_PARTITIONS) -> None:
         """Make a topic anew with `log` in it."""
         if topic in self.scratch.topics():
             self.scratch.delete(topic)
@@ -204,3 +257,114 @@ class Kafka(Subject):
 
     def clear(self) -> None:
         self.scratch.clear()
+        self.leave()
+
+    # How it is kept.
+
+    readable: ClassVar[Mapping[str, Mapping[str, object]]] = {
+        "0/0": {
+            "partition": 0,
+            "offset": 0,
+            "time": "2023-11-14T22:13:20.123+00:00",
+            "milliseconds": TIME,
+            "stamped by": "the producer",
+            "key": {"base64": "AP8="},
+            "value": "{\"a\": 'ü\n'}",
+            "headers": [["h", "1"], ["h", {"base64": "/w=="}], ["none", None], ["ü", ""]],
+        }
+    }
+    undigested = ("key", "value", "headers", "timestamp")
+    locked = False
+
+    rounds: ClassVar[Mapping[str, Mapping[str, Act]]] = {
+        "topics and offsets": {
+            "offsets moved": _moved,
+            "a topic deleted": _gone,
+            "fewer partitions": _fewer,
+            "emptied": _emptied,
+            "other records": _others,
+            "another configuration": _configured,
+        }
+    }
+    words = ("every retained record",)
+    kills = (0, 1)
+    disturbed = "something writes"
+
+    def settle(self) -> None:
+        self.take(changed(self.profile, topics=(f"{self.scratch.name}*",), exclude={}))
+        self._beside = f"beside_{self.scratch.name}"
+        self.notes = frozenset({f"topic {self.topic('later')} came after the backup and was deleted"})
+        # These tests write and read through one broker, whose ends are never old.
+        self.opened.enter_context(pytest.MonkeyPatch.context()).setattr(kafka, "SETTLE_SECONDS", 0.1)
+        self.scratch.create(self._beside, 1)
+        self.opened.callback(self.scratch.delete, self._beside)
+        self.opened.callback(self.wipe)
+        self.scratch.produce(self._beside, 3, 1)
+
+    def topic(self, suffix: str) -> str:
+        return f"{self.scratch.name}{suffix}"
+
+    def made_anew(self, topic: str, partitions: int, configuration: Mapping[str, str] | None = None) -> None:
+        self.scratch.delete(topic)
+        self.scratch.create(topic, partitions, configuration)
+
+    def wipe(self) -> None:
+        self.scratch.clear()
+
+    # The export.
+
+    def _log(self) -> Exported:
+        """Make a topic of two records with all that one can hold, and some of every shape."""
+        topic = self.scratch.topic
+        self.scratch.create(topic, 3)
+        headers = [("h", b"1"), ("h", b"\xff"), ("none", None), ("ü", b"")]
+        whole = made_record(0, b"\x00\xff", "{\"a\": 'ü\n'}".encode(), headers, TIME)
+        self.scratch.append(topic, [whole, made_record(0, b"tombstone", None, milliseconds=1)])
+        self.scratch.produce(topic, 200, 3)
+        return Exported(topic, lambda: self.made_anew(topic, 3), size=30)
+
+    exported: ClassVar[Mapping[str, Callable[[Kafka], Exported]]] = {"a log": _log}
+
+    def choose(self) -> Chosen:
+        made = self._log()
+
+        def spoil() -> None:
+            """Make the topic anew: of the wanted records, one is not there, and one is another."""
+            made.damage()
+            values = {1: b"another", 2: bytes([2, 0, 255]) * 2}
+            self.scratch.append(
+                made.name,
+                [
+                    made_record(number, f"job {number}".encode(), value, (), 1_700_000_000_000 + number)
+                    for number, value in values.items()
+                ],
+            )
+
+        return Chosen(made.name, ("0/3", "1/0", "2/0"), spoil, ("2/0",))
+
+    # The keeper.
+
+    def populate(self, kind: str = WHOLE) -> Mapping[str, int]:
+        self.wipe()
+        for suffix in TOPICS:
+            topic = self.topic(suffix)
+            self.scratch.create(topic, PARTITIONS, CONFIGURATION)
+            self.scratch.produce(topic, RECORDS, PARTITIONS)
+            self.scratch.commit(topic, OFFSETS)
+        return {self.topic(suffix): RECORDS for suffix in TOPICS}
+
+    def observe(self) -> object:
+        return observed(self.scratch)
+
+    def beside(self) -> object:
+        return self.scratch.records(self._beside)
+
+    def add(self) -> None:
+        self.scratch.create(self.topic("later"), 1)
+        self.scratch.produce(self.topic("later"), 3, 1)
+
+    def step(self, keeper: StoreKeeper) -> tuple[object, str]:
+        return Admin, "produce"
+
+    def reading(self, keeper: StoreKeeper) -> tuple[object, str, Callable[[], object]]:
+        return keeper, "_write", lambda: self.scratch.produce(self.topic("moved"), 2, 1)

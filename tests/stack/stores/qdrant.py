@@ -1,20 +1,23 @@
-"""Qdrant for the contract: points with every kind of id, payload and vector."""
+"""Qdrant: points with every kind of id, payload and vector, an index and an alias."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, cast
 
 from pydantic import SecretStr
 
 from rollproof.profile.sections import ApiKey
+from rollproof.stores.contract import ExportedRecord
+from rollproof.stores.keeper import StoreKeeper
 from rollproof.stores.qdrant.client import Rest, path_of
 from rollproof.stores.qdrant.descriptor import QdrantProfile
 from rollproof.stores.reach import Reach, account_of
-from tests.stack.qdrant_scratch import NUMBERS, UUIDS, Scratch, identity, next_float, payload, vectors
-from tests.stack.scratch_stores import SECRET, changed
-from tests.stack.stores.reading.subject import Act, Change, Given, Sizes, Subject, ways
+from tests.stack.qdrant_scratch import NUMBERS, UUIDS, Scratch, identity, payload, vectors
+from tests.stack.scratch_stores import SECRET, changed, next_float
+from tests.stack.stores.subject import WHOLE, Act, Change, Chosen, Exported, Given, Sizes, Subject, ways
 
 POINTS = NUMBERS + UUIDS
 UUID_OF_7 = str(uuid.UUID(int=7))
@@ -69,11 +72,30 @@ def _anew(**changes: object) -> Act:
     return lambda subject: subject.scratch.make_anew({**COSINE, **changes})
 
 
+OTHERS = 49
+PAYLOAD = {"text": 'it\'s "$(id)"\n\u2028ü😀\\n', "large": 2**53 + 1, "small": 5e-324, "nested": [{"": None}]}
+LARGEST = 2**64 - 1
+
+
+def _scratch(harm: Callable[[Scratch], object]) -> Act:
+    return lambda subject: harm(subject.scratch)
+
+
+def _other_lost(subject: Qdrant) -> None:
+    subject.scratch.rest.call("DELETE", path_of(subject.scratch.other))
+
+
+def _name_taken(subject: Qdrant) -> None:
+    _other_lost(subject)
+    subject.create(subject.later)
+    subject.scratch.point(subject.scratch.other, subject.later)
+
+
 class Qdrant(Subject):
-    """Points by their id."""
+    """Points by their id, of the stack's server."""
 
     store = "qdrant"
-    changes: ClassVar[Mapping[str, Change]] = {
+    changes: Mapping[str, Change] = {
         "lost": (lambda s: s.scratch.delete(7), {"7": None}),
         "one with a UUID lost": (
             lambda s: s.scratch.delete(identity(NUMBERS + 1)),
@@ -247,3 +269,139 @@ class Qdrant(Subject):
 
     def clear(self) -> None:
         self.scratch.clear()
+        self.leave()
+
+    # How it is kept.
+
+    readable: ClassVar[Mapping[str, Mapping[str, object]]] = {
+        "7": {"id": 7, "payload": {**payload(7), **PAYLOAD}}
+    }
+    undigested = ("text", "vector image", "word")
+
+    rounds: ClassVar[Mapping[str, Mapping[str, Act]]] = {
+        "points": {
+            "points deleted": _scratch(lambda s: s.delete(1, 2)),
+            "points added": _scratch(lambda s: s.put(7, at=900)),
+            "a vector's last bit": _scratch(
+                lambda s: s.put(5, vector={"image": [1.0, next_float(5 / 7), -5 / 3]})
+            ),
+            "another payload": _scratch(lambda s: s.put(8, word="other")),
+            "an alias moved": _scratch(lambda s: s.point(s.alias, s.other)),
+            "another dimension": _scratch(lambda s: s.make_anew({"size": 5, "distance": "Cosine"})),
+        },
+        "collections": {
+            "an index deleted": _scratch(lambda s: s.drop_index("word")),
+            "a collection deleted": _other_lost,
+        },
+        "names": {"an alias took a name": _name_taken},
+    }
+    words = ("snapshot of each collection",)
+    kills = (0, 1)
+    disturbed = "something writes"
+    overtaken = "restore of counts"
+
+    def settle(self) -> None:
+        name = self.scratch.name
+        self.take(changed(self.profile, exclude={}))
+        self.later, self._beside = f"{name}later", f"beside_{name}"
+        self.notes = frozenset(
+            {
+                f"collection {self.later} came after the backup and was deleted",
+                f"alias {self.later}_alias of {self.later} came after the backup and was deleted",
+            }
+        )
+        self.opened.callback(self.scratch.rest.call, "DELETE", path_of(self._beside))
+        self.opened.callback(self.wipe)
+        self.create(self._beside)
+
+    def create(self, collection: str) -> None:
+        """Create a collection with one vector a point and no payload, whose distance is Cosine."""
+        self.scratch.create(collection, COSINE)
+        points = [
+            {"id": number, "vector": [number, 0.1, -3.0, 1 / 3], "payload": None}
+            for number in range(1, OTHERS + 1)
+        ]
+        self.scratch.rest.call("PUT", f"{path_of(collection)}/points?wait=true", {"points": points})
+
+    def wipe(self) -> None:
+        self.scratch.clear()
+
+    # The export.
+
+    def _emptied(self, collection: str) -> Callable[[], object]:
+        path = f"{path_of(collection)}/points/delete?wait=true"
+        return lambda: self.scratch.rest.call("POST", path, {"filter": {}})
+
+    def _named(self) -> Exported:
+        scratch = self.scratch
+        scratch.fill()
+        scratch.put(7, **PAYLOAD)
+        scratch.put(8, content={})
+        scratch.put(9, at=LARGEST)
+        body = {"points": [9], "vector": ["pages", "terms", "image"]}
+        scratch.rest.call("POST", f"{path_of(scratch.full)}/points/vectors/delete?wait=true", body)
+
+        def look(records: Sequence[ExportedRecord], _folder: Path) -> None:
+            assert len(records) == POINTS + 1
+            found = {record.key: cast("Mapping[str, Any]", record.content) for record in records}
+            assert found["7"]["vector"].keys() == vectors(7).keys()
+
+        return Exported(scratch.full, self._emptied(scratch.full), look=look)
+
+    def _normalised(self) -> Exported:
+        """Of which the server has changed the vectors already."""
+        self.create(self.scratch.other)
+        return Exported(self.scratch.other, self._emptied(self.scratch.other))
+
+    exported: ClassVar[Mapping[str, Callable[[Qdrant], Exported]]] = {
+        "named vectors": _named,
+        "normalised vectors": _normalised,
+    }
+
+    def choose(self) -> Chosen:
+        self._named()
+
+        def spoil() -> None:
+            self.scratch.delete(3)
+            self.scratch.put(4, word="changed")
+
+        left = (str(identity(NUMBERS)), "20", str(LARGEST))
+        return Chosen(self.scratch.full, ("3", "4", *left), spoil, left)
+
+    # The keeper.
+
+    def populate(self, kind: str = WHOLE) -> Mapping[str, int]:
+        self.wipe()
+        self.scratch.fill()
+        self.scratch.rest.call("DELETE", path_of(self.scratch.other))
+        self.create(self.scratch.other)
+        return {self.scratch.full: POINTS, self.scratch.other: OTHERS}
+
+    def observe(self) -> object:
+        rest, name = self.scratch.rest, self.scratch.name
+        aliases = rest.call("GET", "/aliases")["aliases"]
+        found = {collection: self.observed(collection) for collection in rest.collections([f"{name}*"])}
+        return found, [each for each in aliases if each["alias_name"].startswith(name)]
+
+    def observed(self, collection: str) -> object:
+        info = self.scratch.rest.call("GET", path_of(collection))
+        request = {"limit": 1000, "with_vector": True, "with_payload": True}
+        points: Any = self.scratch.rest.call("POST", f"{path_of(collection)}/points/scroll", request)
+        snapshots = self.scratch.rest.call("GET", f"{path_of(collection)}/snapshots")
+        return info["config"], info["payload_schema"], points["points"], snapshots
+
+    def beside(self) -> object:
+        return self.observed(self._beside)
+
+    def add(self) -> None:
+        self.create(self.later)
+        self.scratch.point(f"{self.later}_alias", self.later)
+
+    def step(self, keeper: StoreKeeper) -> tuple[object, str]:
+        return keeper, "_send"
+
+    def reading(self, keeper: StoreKeeper) -> tuple[object, str, Callable[[], object]]:
+        return keeper, "_fetch", lambda: self.scratch.put(7, at=901)
+
+    def loading(self, keeper: StoreKeeper) -> tuple[object, str, Callable[[], object]]:
+        return keeper, "_create_aliases", lambda: self.scratch.put(7, at=901)

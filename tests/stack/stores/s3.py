@@ -1,22 +1,30 @@
-"""S3 for the contract: objects in a bucket that keeps versions."""
+"""S3: objects with headers, tags and parts, in buckets that keep versions and plain ones."""
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import ClassVar, cast
+from pathlib import Path
+from typing import Any, ClassVar, cast
 
+from minio import Minio
 from minio.commonconfig import ENABLED, Filter
 from minio.lifecycleconfig import Expiration, LifecycleConfig, Rule
 from minio.versioningconfig import SUSPENDED, VersioningConfig
 
+from rollproof.stores.contract import ExportedRecord
+from rollproof.stores.keeper import StoreKeeper
 from rollproof.stores.reach import Reach
 from rollproof.stores.s3 import client as s3_client
+from rollproof.stores.s3 import keeper as s3_keeper
 from rollproof.stores.s3.descriptor import VERSIONS, S3Profile
-from tests.stack.scratch_buckets import erase, make, put, tags
+from rollproof.stores.s3.reader import OBJECTS
+from tests.stack.scratch_buckets import erase, make, observe, put, tags
 from tests.stack.scratch_stores import changed
-from tests.stack.stores.reading.subject import Act, Change, Given, Sizes, Subject, ways
+from tests.stack.stores.subject import Act, Change, Chosen, Exported, Given, Sizes, Subject, ways
 
 BUCKET, PLAIN, EMPTY, MANY, SHAPED, SET, GONE = (
     f"minio-file-scratch-reading-{name}"
@@ -32,7 +40,7 @@ SMALL = {
     "folder/deep/x": b"x",
     "folder b": b"sorted before the folder, listed after it",
 }
-OBJECTS = 240
+MANY_OBJECTS = 240
 ODD = (
     *(
         "a",
@@ -89,11 +97,31 @@ def _expiring(subject: S3) -> None:
     subject.client.set_bucket_lifecycle(SET, LifecycleConfig([rule]))
 
 
+KEPT = "minio-file-scratch-keeping"
+BESIDE = "minio-file-scratch-beside"
+COPIES = "copies, versioned"
+PACKED = b"\x1f\x8b no gzip at all"
+EVERY_HEADER = {
+    "Content-Type": "text/plain; charset=utf-8",
+    "Cache-Control": "no-cache",
+    "Content-Disposition": 'attachment; filename="it\'s.txt"',
+    "Content-Encoding": "gzip",
+    "Content-Language": "de",
+    "Foo": "it's $HOME `id` \\",
+}
+TAGS = {"a": "b c", "plus+": "1=1", "ü": "/:@"}
+KEYS = ("it's", "a b", "$(id)", "file:/etc/passwd", "-rf", "nl\nx", "ü/日本/😀", '"quoted"', "a/b")
+
+
+def _client(harm: Callable[[Minio], object]) -> Act:
+    return lambda subject: harm(subject.client)
+
+
 class S3(Subject):
-    """Current objects by their key."""
+    """Objects of the stack's server."""
 
     store = "minio"
-    changes: ClassVar[Mapping[str, Change]] = {
+    changes: Mapping[str, Change] = {
         "lost": (lambda s: s.client.remove_object(BUCKET, "left"), {"left": None}),
         "added": (_put(late=b"x"), {"late": None}),
         "duplicated under another key": (_put(**{"left ": b"left side"}), {"left ": None}),
@@ -155,7 +183,7 @@ class S3(Subject):
         self.server = ""
         self.full, self.empty, self.absent, self.many = BUCKET, EMPTY, GONE, MANY
         self.keys = frozenset({"all", "parts", *SMALL})
-        self.counts = {EMPTY: 0, BUCKET: len(self.keys), MANY: OBJECTS, PLAIN: 2, SET: 0}
+        self.counts = {EMPTY: 0, BUCKET: len(self.keys), MANY: MANY_OBJECTS, PLAIN: 2, SET: 0}
         self.asked = (BUCKET, len(self.keys))
 
     def fill(self) -> None:
@@ -165,7 +193,7 @@ class S3(Subject):
         with ThreadPoolExecutor(8) as pool:
             list(
                 pool.map(
-                    lambda number: put(self.client, MANY, f"{number:04}", b"%d" % number), range(OBJECTS)
+                    lambda number: put(self.client, MANY, f"{number:04}", b"%d" % number), range(MANY_OBJECTS)
                 )
             )
         for key in ("a", "folder/c ü+&", "a", "gone"):
@@ -217,3 +245,139 @@ class S3(Subject):
     def clear(self) -> None:
         for bucket in (BUCKET, PLAIN, EMPTY, MANY, SHAPED, SET):
             erase(self.client, bucket)
+        self.leave()
+
+    # How it is kept.
+
+    readable: ClassVar[Mapping[str, Mapping[str, object]]] = {
+        "all": {
+            "size": len(PACKED),
+            "content_type": EVERY_HEADER["Content-Type"],
+            "metadata": {"foo": EVERY_HEADER["Foo"]},
+            "tags": TAGS,
+            "file": f"{OBJECTS}/{hashlib.sha256(PACKED).hexdigest()}",
+        }
+    }
+    undigested = ("metadata", "content", "tags", "size", "headers")
+
+    kinds = (COPIES, "copies, plain", "versions, versioned", "versions, plain")
+    rounds: ClassVar[Mapping[str, Mapping[str, Act]]] = {
+        "objects": {
+            "content of the same length": _client(lambda c: put(c, KEPT, "twin 1", b"niwt")),
+            "content of another length": _client(lambda c: put(c, KEPT, "again", b"third time")),
+            "an object deleted": _client(lambda c: c.remove_object(KEPT, "typed")),
+            "an object added": _client(lambda c: put(c, KEPT, "late", b"x")),
+            "a deleted object put again": _client(lambda c: put(c, KEPT, "gone", b"x")),
+            "headers lost": _client(lambda c: put(c, KEPT, "tagged", b"text", tagged={"a": "b c"})),
+            "tags lost": _client(lambda c: c.delete_object_tags(KEPT, "tagged too")),
+            "tags added": _client(lambda c: c.set_object_tags(KEPT, "packed", tags({"z": "1"}))),
+            "parts of another content": _client(
+                lambda c: c.put_object(KEPT, "parts", io.BytesIO(b"q" * (2 * PART + 1)), -1, part_size=PART)
+            ),
+        }
+    }
+    notes = frozenset({f"deleted 1 objects of bucket {KEPT} that came after the backup"})
+    words = ("SHA-256",)
+    kills = (2,)
+    strangers: ClassVar[Mapping[str, Mapping[str, object]]] = {"buckets": {"buckets": ("scratch-other",)}}
+    refusal = "NoSuchBucket"
+
+    def settle(self) -> None:
+        self.take(changed(self.profile, buckets=(KEPT,), exclude={}))
+        for bucket in (KEPT, BESIDE):
+            self.opened.callback(erase, self.client, bucket)
+        make(self.client, BESIDE, versioned=False)
+        put(self.client, BESIDE, "beside", b"x")
+
+    def wipe(self) -> None:
+        make(self.client, KEPT, versioned=True)
+
+    # The export.
+
+    def _objects(self) -> Exported:
+        client = self.client
+        put(client, KEPT, "all", PACKED, headers=EVERY_HEADER, tagged=TAGS)
+        put(client, KEPT, "bytes", bytes(range(256)) * 1000)
+        put(client, KEPT, "same bytes", bytes(range(256)) * 1000)
+        put(client, KEPT, "empty", b"")
+        for key in KEYS:
+            put(client, KEPT, key, key.encode())
+
+        def damage() -> None:
+            for item in list(client.list_objects(KEPT, recursive=True)):
+                client.remove_object(KEPT, str(item.object_name))
+            put(client, KEPT, "all", b"changed")
+
+        def look(records: Sequence[ExportedRecord], folder: Path) -> None:
+            found = {record.key: cast("Mapping[str, Any]", record.content) for record in records}
+            (listed,) = client.list_objects(KEPT, prefix="all", include_version=True)
+            assert found["all"]["version"] == listed.version_id
+            assert found["all"]["headers"]["cache-control"] == "no-cache"
+            files = sorted((folder / OBJECTS).iterdir())
+            # Two objects have the same content; nothing else was left beside them.
+            assert {f"{OBJECTS}/{file.name}" for file in files} == {each["file"] for each in found.values()}
+            assert len(files) == len(records) - 1
+            for file in files:
+                assert file.stat().st_mode & 0o777 == 0o600
+                assert hashlib.sha256(file.read_bytes()).hexdigest() == file.name
+
+        return Exported(KEPT, damage, size=4, look=look)
+
+    exported: ClassVar[Mapping[str, Callable[[S3], Exported]]] = {
+        "objects": _objects,
+    }
+
+    def choose(self) -> Chosen:
+        self._objects()
+
+        def spoil() -> None:
+            self.client.remove_object(KEPT, "bytes")
+            put(self.client, KEPT, "it's", b"changed")
+
+        return Chosen(KEPT, ("bytes", "it's", "a/b", "all"), spoil, ("a/b", "all"))
+
+    # The keeper.
+
+    def populate(self, kind: str = COPIES) -> Mapping[str, int]:
+        backup, _, bucket = kind.partition(", ")
+        self.place = self.place.but(backup=backup)
+        client = self.client
+        make(client, KEPT, versioned=bucket == "versioned")
+        headers = {"Foo": "Bar", "Cache-Control": "no-cache"}
+        put(client, KEPT, "tagged", b"text", headers=headers, tagged={"a": "b c"})
+        put(client, KEPT, "tagged too", b"text", tagged={"a": "b c"})
+        put(client, KEPT, "packed", gzip.compress(b"text"), headers={"Content-Encoding": "gzip"})
+        put(client, KEPT, "typed", b"{}", headers={"Content-Type": "application/json"})
+        put(client, KEPT, "folder/a b+ü%&?.txt", b"")
+        # The staging server gives this one no version.
+        put(client, KEPT, "folder/", b"")
+        put(client, KEPT, "twin 1", b"twin")
+        put(client, KEPT, "twin 2", b"twin")
+        put(client, KEPT, "again", b"first")
+        put(client, KEPT, "again", b"second")
+        put(client, KEPT, "gone", b"x")
+        client.remove_object(KEPT, "gone")
+        client.put_object(KEPT, "parts", io.BytesIO(b"p" * (2 * PART + 1)), -1, part_size=PART)
+        return {KEPT: 10}
+
+    def observe(self) -> object:
+        return observe(self.client, KEPT) if self.client.bucket_exists(KEPT) else None
+
+    def beside(self) -> object:
+        return observe(self.client, BESIDE)
+
+    def add(self) -> None:
+        put(self.client, KEPT, "late", b"x")
+
+    def step(self, keeper: StoreKeeper) -> tuple[object, str]:
+        return s3_keeper, "put_copy"
+
+    def drop(self, what: str) -> Mapping[str, int]:
+        erase(self.client, KEPT)
+        return {KEPT: 0}
+
+    def dropped(self) -> object:
+        # What a restore takes away for ever is no bucket: it is emptied.
+        assert list(self.client.list_objects(KEPT, recursive=True)) == []
+        erase(self.client, KEPT)
+        return self.observe()

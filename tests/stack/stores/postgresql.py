@@ -1,32 +1,49 @@
-"""PostgreSQL for the contract: a table with every type of column, and definitions of every kind."""
+"""PostgreSQL: a table with every type of column, and definitions that are hard to give back."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, cast
 
+import pytest
 from pydantic import SecretStr
 
+from rollproof.contract.reading import whole
+from rollproof.errors import ActionFailed
 from rollproof.profile.sections import Account, Address
+from rollproof.stores.contract import ExportedRecord
 from rollproof.stores.keeper import StoreKeeper
 from rollproof.stores.keepers import open_keeper
-from rollproof.stores.postgresql.client import literal
-from tests.stack.postgresql_content import CONTENT, DEFINITIONS, FILLED, ROWS, STORED, TABLE, TYPES, UNDUMPED
+from rollproof.stores.postgresql import schema
+from rollproof.stores.postgresql.client import MAINTENANCE, literal, rows
+from rollproof.stores.postgresql.schema import LARGE_OBJECTS
+from tests.stack.postgresql_content import (
+    CONTENT,
+    DEFINITIONS,
+    FILLED,
+    RECORDS,
+    ROWS,
+    STORED,
+    TABLE,
+    TYPES,
+    UNDUMPED,
+)
 from tests.stack.postgresql_server import DATABASE, PostgresqlServer, postgresql_server
 from tests.stack.scratch_stores import SECRET, WIDTH, scattered
-from tests.stack.stores.reading.subject import Act, Change, Given, Sizes, Subject, ways
+from tests.stack.stores.subject import WHOLE, Act, Change, Chosen, Exported, Given, Sizes, Subject, ways
 
 MANY = 30_000
 NUMBERS = tuple(range(10, 60))
 # In the order of texts, 100 is before 70.
-WHOLE = tuple(range(70, 120))
+TWO_LENGTHS = tuple(range(70, 120))
 # In the order of one collation, of another, and of bytes.
 WORDS = (*map(str, range(30)), *["a", "B", "c", "D", "Z", "é", "ß", "%", "'", "\\", "_x"], " y", "")
 SHAPES: Mapping[str, tuple[str, tuple[object, ...], tuple[object, ...]]] = {
-    "int": ("id int PRIMARY KEY", WHOLE, (-5, 5, 1000)),
+    "int": ("id int PRIMARY KEY", TWO_LENGTHS, (-5, 5, 1000)),
     "text by a collation": ('id text COLLATE "und-x-icu" PRIMARY KEY', WORDS, ("!", "\U0001f600", "bb")),
-    "numeric": ("id numeric NOT NULL UNIQUE", WHOLE, (-5, 5, "NaN")),
+    "numeric": ("id numeric NOT NULL UNIQUE", TWO_LENGTHS, (-5, 5, "NaN")),
     "text by bytes": ('id text COLLATE "C" PRIMARY KEY', WORDS, ("!", "ÿ", "bb")),
     "uuid": (
         "id uuid PRIMARY KEY",
@@ -41,12 +58,11 @@ SHAPES: Mapping[str, tuple[str, tuple[object, ...], tuple[object, ...]]] = {
     ),
     "two columns": (
         "id int, half text DEFAULT 'a', PRIMARY KEY (half, id)",
-        WHOLE,
+        TWO_LENGTHS,
         (-5, 5, 1000),
     ),
-    "falling": ("id int NOT NULL", WHOLE, (-5, 5, 1000)),
+    "falling": ("id int NOT NULL", TWO_LENGTHS, (-5, 5, 1000)),
 }
-
 # Most of the rows are written again while the index takes none: its definition and the rows stay the same.
 UNINDEXED = """
 SET allow_system_table_mods = on;
@@ -70,11 +86,20 @@ def _do(*statements: str) -> Act:
     return act
 
 
+OTHER = "scratch_other"
+AWKWARD = r"""
+CREATE TABLE "o""d; n'äme%s" ("a""b" int GENERATED ALWAYS AS IDENTITY, "ü; --%s" text, b bytea,
+  g int GENERATED ALWAYS AS ("a""b" + 1) STORED, PRIMARY KEY ("a""b"));
+INSERT INTO "o""d; n'äme%s" ("ü; --%s", b) VALUES (E'a\nb\r\n\\''"`;--%s é', '\x000a0d1a27225c'), ('\n', ''),
+  ('NULL', NULL), (NULL, '\x')
+"""
+
+
 class Postgresql(Subject):
     """Rows of `t`, of a server of its own."""
 
     store = "postgresql"
-    changes: ClassVar[Mapping[str, Change]] = {
+    changes: Mapping[str, Change] = {
         "lost": (_do("DELETE FROM t WHERE id = 2"), {"2": None}),
         "added": (_do("INSERT INTO t (id) VALUES (5)"), {"5": None}),
         "a row under another key": (_do("UPDATE t SET id = 9 WHERE id = 1"), {"1": None, "9": None}),
@@ -199,10 +224,9 @@ class Postgresql(Subject):
         self.keys = frozenset("1234")
         self.counts = {self.empty: 0, self.many: MANY, self.full: 4}
         self.asked = (self.many, 1000)
-        self._opened = ExitStack()
 
     def fill(self) -> None:
-        self.running = self._opened.enter_context(postgresql_server(self.given.stack, self.given.folder))
+        self._start()
         endpoint = self.running.endpoint
         address = Address(host=endpoint.host, port=endpoint.port)
         self.profile = self.running.profile.model_copy(update={"address": address})
@@ -291,4 +315,182 @@ class Postgresql(Subject):
         return open_keeper(self.store, self.altered(), self.given.engine, self.running.control, 60)
 
     def clear(self) -> None:
-        self._opened.close()
+        self.leave()
+
+    def _start(self) -> None:
+        folder = self.given.new_folder("postgresql")
+        self.running = self.opened.enter_context(postgresql_server(self.given.stack, folder))
+
+    # How it is kept.
+
+    readable: ClassVar[Mapping[str, Mapping[str, object]]] = {
+        "1": {
+            "id": "1",
+            "big": str(-(2**63)),
+            "price": "1.10",
+            "exact": "NaN",
+            "small": "0.1",
+            "large": "0.30000000000000004",
+            "flag": "true",
+            "raw": "\\x00ff",
+            "stamp": "2024-01-01 00:00:00.000001+00",
+            "jsonb": '{"a": [1, 2.50, "x"]}',
+            "texts": '{a,"",NULL}',
+            "during": '["2024-01-01 00:00:00+00","2024-01-02 00:00:00+00")',
+            "feeling": "ok",
+        },
+    }
+    undigested = ("plain", "jsonb", "price")
+    unexported = "public.absent"
+    rounds: ClassVar[Mapping[str, Mapping[str, Act]]] = {
+        "rows and definitions": {name: _do(one) for name, one in {**RECORDS, **DEFINITIONS}.items()},
+    }
+    notes = frozenset({"dropped public.late, which came after the backup"})
+    words = ("pg_dump",)
+    kills = (0.1, 0.5, 0.9)
+    strangers: ClassVar[Mapping[str, Mapping[str, object]]] = {"databases": {"databases": (OTHER,)}}
+    refusal = "does not exist"
+    programs = True
+    disturbed = r"another definition of public\.child"
+    overtaken = r"1 rows of public\.child instead of 2"
+
+    def settle(self) -> None:
+        self._start()
+        self.take(self.running.profile, self.running.endpoint, self.running.control)
+        self.running.do(f"CREATE DATABASE {OTHER}", MAINTENANCE)
+        self.running.do("CREATE TABLE t AS SELECT 1 AS id", OTHER)
+
+    def wipe(self) -> None:
+        self.running.prepare()
+
+    # The export.
+
+    def _types(self) -> Exported:
+        self.run(TYPES)
+        self.run(ROWS)
+
+        def look(records: Sequence[ExportedRecord], _folder: Path) -> None:
+            assert all("twice" not in cast("Mapping[str, object]", record.content) for record in records)
+
+        return Exported(
+            TABLE,
+            partial(self.run, "DELETE FROM t WHERE id % 2 = 1;\nUPDATE t SET last = 'later'"),
+            look=look,
+        )
+
+    def _awkward(self) -> Exported:
+        self.run(AWKWARD)
+        change = """DELETE FROM "o""d; n'äme%s" WHERE "a""b" = 1;\nUPDATE "o""d; n'äme%s" SET b = 'x'"""
+        return Exported("public.o\"d; n'äme%s", partial(self.run, change))
+
+    def _keyless(self) -> Exported:
+        self.run(
+            "CREATE TABLE t (a int, b text);\nINSERT INTO t VALUES (1, 'x'), (1, 'x'), (NULL, NULL), (2, 'y')"
+        )
+        return Exported(TABLE, partial(self.run, "DELETE FROM t"))
+
+    def _referred_to(self) -> Exported:
+        self.run(
+            "CREATE TABLE t (id int PRIMARY KEY, note text);\n"
+            "CREATE TABLE child (parent int REFERENCES t ON DELETE CASCADE);\n"
+            "INSERT INTO t VALUES (1, 'x');\nINSERT INTO child VALUES (1)"
+        )
+        change = partial(self.run, "UPDATE t SET note = 'y'")
+        return Exported(TABLE, change, exact=partial(self.answer, "SELECT * FROM child"))
+
+    def _large_objects(self) -> Exported:
+        self.run("SELECT lo_from_bytea(1000, ''), lo_from_bytea(1001, convert_to(repeat('ü', 9999), 'UTF8'))")
+        self.run("ALTER LARGE OBJECT 1001 OWNER TO reader")
+        change = "SELECT lo_unlink(1000);\nSELECT lo_put(1001, 9000, 'x')"
+        return Exported(LARGE_OBJECTS, partial(self.run, change))
+
+    def _numbered(self) -> Exported:
+        self.run(
+            "CREATE SEQUENCE apart INCREMENT 5;\n"
+            "CREATE TABLE whole (id serial, always int GENERATED ALWAYS AS IDENTITY,"
+            " other bigint DEFAULT nextval('apart'), note text) PARTITION BY LIST (note);\n"
+            "CREATE TABLE t PARTITION OF whole DEFAULT;\n"
+            "INSERT INTO whole (note) SELECT 'x' FROM generate_series(1, 5)"
+        )
+
+        def inserted() -> object:
+            with self.running.connect() as session, session.transaction(force_rollback=True):
+                return rows(session, "INSERT INTO public.whole (note) VALUES ('y') RETURNING *")
+
+        change = partial(self.run, "TRUNCATE whole RESTART IDENTITY;\nALTER SEQUENCE apart RESTART")
+        return Exported(TABLE, change, exact=inserted)
+
+    exported: ClassVar[Mapping[str, Callable[[Postgresql], Exported]]] = {
+        "every type": _types,
+        "awkward values and names": _awkward,
+        "rows without a key": _keyless,
+        "rows that others refer to": _referred_to,
+        "large objects": _large_objects,
+        "numbers of sequences": _numbered,
+    }
+
+    def answer(self, query: str, database: str = DATABASE) -> list[tuple[object, ...]]:
+        with self.running.connect(database) as session:
+            session.execute("SET search_path = public")
+            return rows(session, query)
+
+    def choose(self) -> Chosen:
+        self.run("CREATE TABLE t AS SELECT id, 'note' AS note FROM generate_series(0, 99) AS id")
+        self.run("ALTER TABLE t ADD PRIMARY KEY (id)")
+        spoil = (
+            "DELETE FROM t WHERE id = 4;\nUPDATE t SET note = 'later' WHERE id = 5;\n"
+            "UPDATE t SET id = 106 WHERE id = 6"
+        )
+        return Chosen(TABLE, ("3", "4", "5", "6", "77"), partial(self.run, spoil), ("3", "77"), size=20)
+
+    def read(self) -> object:
+        """Return the definitions, and each table's digest."""
+        with self.place.content() as content:
+            return content.schemas(), {name: whole(content, name) for name in content.collections()}
+
+    # The keeper.
+
+    def populate(self, kind: str = WHOLE) -> Mapping[str, int]:
+        self.wipe()
+        self.run(CONTENT)
+        return FILLED
+
+    def observe(self) -> object:
+        """Return a dump as text, with the settings of the database, and what no dump has of extensions."""
+        command = ["pg_dump", "--create", "--username=operator", f"--dbname={DATABASE}"]
+        try:
+            dump = self.running.control.run("postgresql", command, deadline=60)
+        except ActionFailed as failure:
+            if "does not exist" not in str(failure):
+                raise
+            return "no database"
+        # A key that is another one for each dump.
+        lines = [line for line in dump.splitlines() if not line.startswith(("\\restrict", "\\unrestrict"))]
+        return lines, self.answer(
+            "SELECT extname, extversion, extowner::regrole::text FROM pg_extension ORDER BY 1"
+        )
+
+    def beside(self) -> object:
+        return self.answer("SELECT * FROM t", OTHER), self.answer("SELECT rolname FROM pg_roles", OTHER)
+
+    def add(self) -> None:
+        self.run("CREATE TABLE late (id int)")
+
+    def killed(self, keeper: StoreKeeper, part: float, patch: pytest.MonkeyPatch) -> None:
+        """Let the client die after it has read a part of the dump."""
+        self.watched.die(part, patch, "--create")
+
+    def drop(self, what: str) -> Mapping[str, int]:
+        self.running.do(f"DROP DATABASE {DATABASE} WITH (FORCE)", MAINTENANCE)
+        return {}
+
+    def step(self, keeper: StoreKeeper) -> tuple[object, str]:
+        return self.watched, "run"
+
+    def reading(self, keeper: StoreKeeper) -> tuple[object, str, Callable[[], object]]:
+        # The first program has the snapshot, in which no table can be altered; the second one reads the dump.
+        changes = iter(("SELECT 1", "ALTER TABLE child ADD late int"))
+        return self.watched, "run", lambda: self.run(next(changes))
+
+    def loading(self, keeper: StoreKeeper) -> tuple[object, str, Callable[[], object]]:
+        return schema, "read_schemas", partial(self.run, "DELETE FROM child WHERE id = 1")
