@@ -98,3 +98,10 @@ def test_each_target_has_its_record_its_log_and_its_junit_file(tmp_path: Path) -
         of_suite = suites.find("testsuite/properties/property[@name='incident']")
         assert of_suite is not None
         assert of_suite.get("value") == incident.name
+
+
+def test_ctrl_c_in_the_instant_after_a_fork_reaches_it(tmp_path: Path) -> None:
+    found = run(tmp_path, 2, "waits", "passes")
+    assert found["interrupted"] is True
+    causes = [outcome["end"]["cause"] for outcome in found["outcomes"].values()]
+    assert causes == [INTERRUPTED, "interrupted before it began"]

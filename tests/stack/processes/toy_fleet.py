@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable
 from multiprocessing.connection import wait
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -50,6 +51,8 @@ def check(name: str, report: Callable[[RunEnd], None]) -> int:
         case "interrupts" | "insists":
             with STAYS.open():
                 return _interrupt(report, again=deed == "insists")
+        case "waits":
+            return _report_an_interrupt(report)
     return 0
 
 
@@ -67,6 +70,14 @@ def _interrupt(report: Callable[[RunEnd], None], *, again: bool) -> int:
     return 2
 
 
+def _report_an_interrupt(report: Callable[[RunEnd], None]) -> int:
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        _never_reported(report)
+    return 2
+
+
 def _never_reported(report: Callable[[RunEnd], None]) -> None:
     report(RunEnd(FOLDER, {"phase1": Verdict.BROKEN}, "it was planned and never reported"))
 
@@ -76,12 +87,20 @@ def _counted(running: dict[int, Any], seconds: float) -> list[Any]:
     return wait(running, seconds)
 
 
+def _start_and_press(process: ForkProcess) -> None:
+    """Let Ctrl-C come in the instant after the fork."""
+    _started(process)
+    signal.raise_signal(signal.SIGINT)
+
+
 if __name__ == "__main__":
     os.mkfifo(STAYS)
     # What does not end by Ctrl-C has no time left once the other has reported.
     time = SimpleNamespace(monotonic=lambda: 1000.0 if REPORTED.exists() else 0.0)
-    most = list[int]()
+    most, _started = list[int](), ForkProcess.start
     vars(side_by_side).update(time=time, wait=_counted)
+    if "waits" in sys.argv:
+        ForkProcess.start = _start_and_press  # type: ignore[assignment, method-assign]
     # A job of a shell's background has Ctrl-C ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     found, interrupted = verify_targets(sys.argv[3:], check, FOLDER, int(sys.argv[2]), lambda _: None)

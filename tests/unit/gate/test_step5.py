@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -341,3 +342,17 @@ def test_a_sealed_rehearsal_is_as_it_was_sealed(staging: Staging) -> None:
     verdict, reason = staging.results()[WHOLE]
     assert verdict == "broken"
     assert f"{JOURNAL}: it is not what was sealed" in reason
+
+
+def test_a_rollback_that_failed_closes(rolled: RolledBack) -> None:
+    path = rolled.incident.folder / "rollback.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "verdict": "failed"}))
+    _red(rolled, rolled.fix)
+
+
+def test_a_fix_that_was_rolled_back_is_closed_again(rolled: RolledBack) -> None:
+    rolled.reopen()
+    rolled.incident = roll_back(rolled.sandbox, beginning=rolled.fix)
+    _red(rolled, rolled.fix)
+    better = commit(rolled.sandbox, rolled.fix, {"README": "better"})
+    assert f"reopen {rolled.incident.id} --fix {better[:12]}" in _red(rolled, better)

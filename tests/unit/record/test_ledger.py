@@ -13,7 +13,7 @@ from fixtures.gating.gate import gate_of
 from rollproof.incident.incident import Incident, RollbackRecord, new_incident
 from rollproof.incident.ledger import Planned, Result, Run, runs
 from rollproof.incident.tally import run_verdicts, runs_of_span, tally
-from rollproof.profile.profile import Windows
+from rollproof.profile.profile import Window, Windows
 from rollproof.runbook import PHASES
 from rollproof.system.clock import Moment
 from rollproof.verdict import FirstRed, Verdict, combine
@@ -70,6 +70,32 @@ def test_a_lost_check_is_broken(incident: Incident) -> None:
     assert verdict.phases["phase1"].first == FirstRed("phase1::check", reason)
 
 
+def test_a_failed_rollback_is_never_passed(incident: Incident) -> None:
+    _rolled_back(incident, Verdict.FAILED)
+    _run(incident, *PHASES)
+    assert tally(incident, Windows()).verdict is Verdict.FAILED
+
+
+def test_a_phase_that_did_not_run_is_not_known(incident: Incident) -> None:
+    _run(incident, *PHASES[:3])
+    verdict = tally(incident, Windows())
+    assert verdict.verdict is Verdict.BROKEN
+    assert verdict.partial == ("phase4 has not run",)
+
+
+def test_nothing_ran(incident: Incident) -> None:
+    assert tally(incident, Windows()).verdict is Verdict.BROKEN
+
+
+def test_runs_before_the_rollback_do_not_count(incident: Incident) -> None:
+    _run(incident, *PHASES)
+    _rolled_back(incident)
+    assert tally(incident, Windows()).verdict is Verdict.BROKEN
+    run = _run(incident, "phase2")
+    gate = gate_of("phase2", run, _earlier(incident, run))
+    assert gate.reason == "phase1 has not run in this span of the incident's verification"
+
+
 def test_the_newest_run_of_a_phase_counts(incident: Incident) -> None:
     _run(incident, "phase1", verdict=Verdict.FAILED)
     _run(incident, *PHASES)
@@ -121,6 +147,17 @@ def test_a_phase_stands_on_all_before_it(incident: Incident) -> None:
     assert gate.reason == "phase1 ran after phase2: phase2 must run again"
 
 
+def test_blocked_checks_take_no_time(incident: Incident) -> None:
+    run = Run.begin(incident.folder, Moment.now(), gated=True)
+    run.write_plan({"phase1": Planned(("ran", "blocked"))})
+    ran = Moment.now()
+    late = Moment(wall=ran.wall, since_boot=ran.since_boot + 100, boot=ran.boot)
+    with closing(run.writer()) as results:
+        results.write(Result("ran", "phase1", Verdict.PASSED, 2.0, "", ran))
+        results.write(Result("blocked", "phase1", Verdict.BLOCKED, 0.0, "why", late))
+    assert tally(incident, Windows()).phases["phase1"].seconds == 2.0
+
+
 def _began(run: Run, ago: float) -> None:
     """Make `run` one that began `ago` seconds earlier than it did."""
     path = run.folder / "run.json"
@@ -151,6 +188,14 @@ def test_a_gate_is_opened_by_phases_of_the_same_span_alone(
     assert opens or gate.reason == "phase1 has not run in this span of the incident's verification"
 
 
+def test_the_windows_of_the_profile_are_the_span(incident: Incident) -> None:
+    _began(_run(incident, "phase1"), 900)
+    run = _run(incident, "phase2")
+    facts, wide = run.facts(), Windows(phase4=Window(start=300, end=1200))
+    assert facts is not None
+    assert gate_of("phase2", run, runs_of_span(incident, facts.zero, facts.started, wide, before=2)).open
+
+
 def test_phases_of_another_span_are_no_part_of_the_verdict(incident: Incident) -> None:
     _began(_run(incident, *PHASES[:3]), WEEK)
     _run(incident, "phase4")
@@ -168,6 +213,31 @@ def late(run: Run, phase: str, seconds: float) -> None:
     facts = run.facts()
     assert facts is not None
     run.begin_phase(phase, replace(facts.zero, since_boot=facts.zero.since_boot + seconds))
+
+
+def test_a_late_phase_is_failed_and_says_what_it_found(incident: Incident) -> None:
+    _rolled_back(incident)
+    run = _run(incident, *PHASES)
+    late(run, "phase2", 500)
+    verdict = tally(incident, Windows())
+    assert (verdict.verdict, verdict.found, verdict.verified) == (Verdict.FAILED, Verdict.PASSED, True)
+    assert verdict.late_phases is not None
+    assert verdict.late_phases.startswith(
+        "phase2: expected done within 180 s, observed begun after 500.0 s, done after "
+    )
+    assert verdict.late_phases.endswith(" (from end of the rollback)")
+    assert {name: (phase.verdict, phase.late) for name, phase in verdict.phases.items()} == {
+        name: ((Verdict.FAILED, True) if name == "phase2" else (Verdict.PASSED, False)) for name in PHASES
+    }
+
+
+@pytest.mark.parametrize("found", [Verdict.FAILED, Verdict.BROKEN])
+def test_what_a_late_phase_found_is_told_beside_its_lateness(incident: Incident, found: Verdict) -> None:
+    run = _run(incident, *PHASES, verdict=found)
+    late(run, "phase1", 500)
+    verdict = tally(incident, Windows())
+    assert (verdict.verdict, verdict.found, verdict.verified) == (Verdict.FAILED, found, False)
+    assert verdict.phases["phase1"].first == FirstRed("phase1::check", "why")
 
 
 def test_a_run_that_was_killed_in_a_late_phase_is_late(incident: Incident) -> None:
