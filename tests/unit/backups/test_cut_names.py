@@ -11,6 +11,7 @@ from rollproof.incident.rollbacks import went_back
 from rollproof.planning.cut_names import CutNames
 from rollproof.planning.plan import plan_database, plan_emergency
 from rollproof.profile.sections import Place, Reference
+from rollproof.record_names import SUPERSEDED, UNFINISHED
 from rollproof.stores.references import text_of
 from rollproof.system.record_files import sealed_json
 from rollproof.verdict import Verdict
@@ -89,3 +90,12 @@ def test_a_set_that_is_not_whole_excuses_nothing(sandbox: Sandbox, incident: Inc
     elif damage != "gone":
         path.write_bytes(sealed_json({**manifest, "target": "another"}))
     assert not excused(sandbox, incident)
+
+
+@pytest.mark.parametrize("name", [UNFINISHED, SUPERSEDED])
+def test_a_rollback_that_is_unfinished_or_was_given_up_excuses_nothing(
+    sandbox: Sandbox, incident: Incident, name: str
+) -> None:
+    emergency(sandbox, incident, "zz-other")
+    (incident.folder / name).touch()
+    assert went_back(incident) == {}

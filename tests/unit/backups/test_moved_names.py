@@ -11,14 +11,15 @@ from typing import Self
 import pytest
 
 from rollback_actions.backup import whole_backup
-from rollproof.backups.moved_names import MOST_NAMES, read_names
+from rollproof.backups.moved_names import MOST_NAMES, digests_at, read_names
 from rollproof.backups.sets import BackupSet, read_backup
 from rollproof.errors import Problem, Unverifiable
 from rollproof.profile.sections import Place, Reference
 from rollproof.stores.contract import RecordHash
 from rollproof.stores.names import Name
 from rollproof.stores.package import Kept
-from rollproof.stores.references import hash_of, text_of
+from rollproof.stores.references import hash_of, sides_of, text_of
+from rollproof.system.command import Deadline
 from tests.world.sandbox import Sandbox, steps_in
 from tests.world.stores import Content
 
@@ -150,3 +151,14 @@ def test_a_set_has_the_digests_of_what_moved_under_its_seal(
     path.write_bytes(path.read_bytes().replace(hexadecimal(USER)[0].encode(), b"0" * 16))
     with pytest.raises(Problem, match="does not match its SHA-256"):
         read_backup(path)
+
+
+def test_a_side_of_too_many_names_is_not_remembered(sandbox: Sandbox, stores: Stores) -> None:
+    # The same name twice is one.
+    assert moved(sandbox, lambda: None, most=3) == {text_of(ROWS): ()}
+    stores.lists["shop.users"] = ["a", "b", "c", "d"]
+    assert moved(sandbox, lambda: None, most=3) == {}
+
+
+def test_a_reading_has_a_deadline(stores: Stores) -> None:
+    assert digests_at(sides_of(ROWS)[1], stores, 10, Deadline(0.0)) is None

@@ -137,3 +137,16 @@ def test_no_monitor_fails_nothing(target: Target, incident: Incident, *, a_folde
         samples_path(target).mkdir(parents=True)
     keep_samples(target, incident)
     assert read_kept(incident.folder) == ()
+
+
+def test_they_are_taken_also_when_the_body_fails(target: Target, incident: Incident) -> None:
+    with pytest.raises(RuntimeError), samples_kept(target, incident):  # noqa: PT012 - the rest is its body
+        _monitored(target, _made(target, 3))
+        raise RuntimeError
+    assert _beats(incident) == [0, 1, 2]
+
+
+def test_own_samples_stand_among_those_of_a_monitor_that_ended(target: Target, incident: Incident) -> None:
+    _monitored(target, _made(target, 3, later=-60))
+    keep_samples(target, incident, _made(target, 2, first=3))
+    assert _beats(incident) == list(range(5))

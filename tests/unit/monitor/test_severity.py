@@ -316,3 +316,25 @@ def test_nothing_named_is_nothing_to_roll_back(severity: Severity, still_bad: An
 def test_what_is_well_is_watched_and_what_nobody_knows_is_found_out(scope: Scope) -> None:
     assert decide(Severity.HEALTHY, scope, SECONDS).action is Action.MONITOR
     assert decide(Severity.UNKNOWN, scope, SECONDS).action is Action.INVESTIGATE
+
+
+def test_what_a_target_does_not_have_is_not_asked() -> None:
+    made = samples(3, lambda _: {})
+    few = {
+        name: probe for name, probe in WELL.items() if not name.startswith(("vectors", "lag", "connections"))
+    }
+    assessment = assess(Bands(), [replace(sample, probes=few) for sample in made], BEAT)
+    assert assessment.severity is Severity.HEALTHY
+    assert not {"vectors", "lag", "connections"} & {finding.band for finding in assessment.findings}
+
+
+def test_without_a_probe_of_engine_or_store_nobody_is_cut_off() -> None:
+    (sample,) = samples(1, lambda _: cut_off())
+    for kind in ("store", "engine"):
+        left = {
+            name: probe
+            for name, probe in sample.probes.items()
+            if (name not in {"containers", "memory"} if kind == "engine" else not name.startswith("store"))
+        }
+        assert sample.cut_off
+        assert not replace(sample, probes=left).cut_off

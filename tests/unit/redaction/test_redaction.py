@@ -444,3 +444,9 @@ def test_of_a_key_with_its_owners_name_the_name_is_a_pseudonym(key: str, owner: 
     personal = Personal(["email"], public=["canary"])
     shown = personal.keys("mongodb", lambda _: ("id",), "a.b", {})(key)
     assert shown == key.replace(owner, personal.pseudonym(owner), 1) if owner else shown == key
+
+
+def test_a_profile_says_what_is_personal(tmp_path: Path) -> None:
+    target = load_target(write_profile(tmp_path, '[redaction]\nfields = ["redis/*.nick"]\n'))
+    assert not target.personal.covers("mysql", "imagedb.users", "email")
+    assert target.personal.covers("redis", "0:*", "nick")

@@ -16,9 +16,10 @@ import pytest
 from rollback_actions import check_run
 from rollback_actions.contacts.contacts import ContactClock
 from rollback_actions.respond import response
+from rollback_actions.session.journal import Journal
 from rollproof.baseline.known_good import current_baseline
 from rollproof.errors import ActionFailed, ExitCode
-from rollproof.incident.incident import RollbackRecord, load_incident, new_incident
+from rollproof.incident.incident import RollbackRecord, find_or_create_incident, load_incident, new_incident
 from rollproof.incident.journal import verify_journal
 from rollproof.incident.kept_samples import read_kept
 from rollproof.monitoring.rollback_request import Kind, RollbackRequest
@@ -393,3 +394,9 @@ def test_the_engineer_on_call_is_alerted_first(
     # Whom it does not reach stops nothing.
     server.statuses["ada"] = 500
     respond("n\n", code=ExitCode.INVESTIGATE)
+
+
+def test_the_response_of_another_target_is_not_resumed(run: Ran, respond: Respond) -> None:
+    other = find_or_create_incident(run.sandbox.target.folders.incidents, "another", "other").folder
+    Journal(other / RESPONSE, str).write("assessed")
+    assert _incident(respond("n\n", code=ExitCode.INVESTIGATE)) != other

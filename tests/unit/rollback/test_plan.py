@@ -11,12 +11,13 @@ from rollback_actions.rollback.engine import origin_of
 from rollproof.baseline.known_good import baseline_of
 from rollproof.errors import ActionFailed, Unverifiable, UsageProblem
 from rollproof.incident.incident import Incident, Origin
+from rollproof.incident.journal_steps import Step, StepId
 from rollproof.incident.rollbacks import rollback_in
 from rollproof.planning.plan import plan_database, plan_emergency, plan_full, plan_service, plan_unfinished
-from rollproof.planning.unfinished import Unfinished
+from rollproof.planning.unfinished import Unfinished, read_unfinished
 from tests.world.baseline import save_baseline
 from tests.world.git import git
-from tests.world.sandbox import Sandbox, back_up, facts
+from tests.world.sandbox import Deployed, Sandbox, back_up, facts
 
 
 def _deploy(sandbox: Sandbox, compose_file: str) -> Origin:
@@ -185,3 +186,25 @@ def test_that_nobody_can_tell_stops_no_rollback(sandbox: Sandbox, incident: Inci
     with pytest.raises(Unverifiable, match="not recorded"):
         found.rolled_back(sandbox.target.application.repository)
     assert "what is deployed is not known" in (incident.folder / "journal.jsonl").read_text()
+
+
+def test_a_label_that_is_no_id_names_no_commit(sandbox: Sandbox) -> None:
+    labels = ("latest", "20250303", None, "F" * 40)
+    sandbox.engine.containers.return_value = {"backend": tuple(map(Deployed, labels))}
+    assert origin_of(sandbox.target, sandbox.engine) == Origin(sandbox.bad)
+
+
+def test_one_that_is_gone_on_with_says_what_the_first_run_found(sandbox: Sandbox, incident: Incident) -> None:
+    plan = plan_emergency(sandbox.target, sandbox.commit)
+    with pytest.raises(KeyboardInterrupt):
+        sandbox.run(plan, incident, interrupt=StepId(Step.WATCHED))
+    unfinished = read_unfinished(incident)
+    assert unfinished is not None
+    assert unfinished.record.origin == Origin(sandbox.bad, (sandbox.bad,))
+    git(sandbox.target.application.repository, "checkout", "--quiet", "--force", sandbox.commit)
+    sandbox.engine.containers.return_value = {"backend": (Deployed(sandbox.commit),)}
+    sandbox.run(plan, incident)
+    assert _recorded(incident) == unfinished.record.origin
+    found = rollback_in(incident)
+    assert found is not None
+    assert found.origin == unfinished.record.origin

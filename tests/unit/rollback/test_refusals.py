@@ -294,3 +294,21 @@ def test_a_damaged_record_is_named(tmp_path: Path) -> None:
     (incident.folder / "unfinished.json").write_text("{")
     with pytest.raises(UsageProblem, match="unfinished rollback"):
         interrupted(tmp_path, "staging", EMERGENCY)
+
+
+def test_a_rollback_of_another_target_holds_nobody_up(sandbox: Sandbox) -> None:
+    plan = plan_emergency(sandbox.target, sandbox.commit)
+    incident = _rolled_back(sandbox, plan.request)
+    record = json.loads((incident.folder / "incident.json").read_text())
+    (incident.folder / "incident.json").write_text(json.dumps({**record, "target": "another"}))
+    refuse(sandbox.target, plan, Allowed())
+
+
+def test_the_newest_comes_first(tmp_path: Path) -> None:
+    begun = [_begun(tmp_path, request).id for request in (BACKEND, MYSQL, EMERGENCY)]
+    for number, identity in enumerate(begun):
+        path = tmp_path / identity / "unfinished.json"
+        record = json.loads(path.read_text())
+        record["started"]["wall"] = f"2026-01-0{3 - number}T00:00:00.000+00:00"
+        path.write_text(json.dumps(record))
+    assert [one.incident.id for one in unfinished_of(tmp_path, "staging")] == begun

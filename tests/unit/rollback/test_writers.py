@@ -7,6 +7,7 @@ from threading import Event
 
 import pytest
 
+from rollback_actions.rollback.connections import watch_of
 from rollproof.engines.engine import RunningContainer
 from rollproof.errors import Unverifiable
 from rollproof.incident.incident import Incident
@@ -120,3 +121,15 @@ def test_a_client_on_the_operators_account_is_a_writer_too(sandbox: Sandbox, inc
     with pytest.raises(WriterSeen, match=r"client operator@10\.0\.0\.9 of mysql, seen at 20"):
         sandbox.run(plan_database(sandbox.target, "mysql"), incident)
     assert sandbox.keepers["mysql"].words["a"] == "of release 2"
+
+
+@pytest.mark.parametrize("kind", ["s3", "kafka", "qdrant", "milvus"])
+def test_a_store_that_does_not_tell_is_named(sandbox: Sandbox, kind: str) -> None:
+    stores = dict(sandbox.target.stores)
+    stores["mysql"] = stores["mysql"].model_copy(update={"kind": kind})
+    target = sandbox.target.model_copy(update={"stores": stores})
+    notes: list[str] = []
+    with watch_of(target, ("redis", "mysql"), sandbox.engine, notes.append, sandbox.outside) as watch:
+        watch.begin()
+        assert watch.end() == "nobody at the containers, redis; blind at mysql"
+        assert watch.blind() == {"mysql": "a store of its kind does not list its clients"}

@@ -206,3 +206,14 @@ def test_a_plugin_that_fails_says_no_part_of_its_url(
     assert not found.delivered
     assert found.reason.startswith("ConnectionError: Apprise did not deliver it")
     assert part not in found.reason
+
+
+def test_after_a_reboot_the_wall_clock_counts_and_what_has_happened_stays() -> None:
+    story = Story().detected().alerted(0, Alert.ON_CALL).acknowledged(1).decided(1)
+    story.boot = "second"
+    assert due(story.at(4.99)) == []
+    assert due(story.at(5)) == [Alert.TECH_LEAD]
+    # It was set back meanwhile, before T+0 even: the flow is not earlier than its last record.
+    story.off = -3600.0
+    flow = story.at(6)
+    assert (flow.elapsed, due(flow)) == (60, [])
