@@ -86,7 +86,9 @@ class Sandbox:
 
     def outcome(self, code: int, text: str) -> Outcome:
         """Return the outcome of a run that ended with `code` and printed `text`."""
-        incidents = sorted((self.folder / "incidents").glob("*/incident.json"))
+        made = (self.folder / "incidents").glob("*/incident.json")
+        # Two of one second have names in any order.
+        incidents = sorted(made, key=lambda path: path.stat().st_mtime_ns)
         return Outcome(code=code, text=text, incident=incidents[-1].parent if incidents else None)
 
 
