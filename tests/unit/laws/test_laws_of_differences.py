@@ -1,75 +1,24 @@
-"""Records: different ones have different forms, and each is compared and accounted for once."""
+"""Comparing and accounting: every record is counted once, and what did not change is no difference."""
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
+from rollproof.baseline import comparison
 from rollproof.baseline.comparison import Comparison, compare_records
 from rollproof.baseline.sampling import Coverage
 from rollproof.losses.accounting import Account, account_for
 from rollproof.losses.lost_window import pairs
-from rollproof.stores.canonical import hash_of_record, packed, record_of
 from rollproof.stores.contract import RecordHash
-from rollproof.stores.redis.values import name_of, text
 from rollproof.stores.snapshot import Snapshot, differences
-
-# Bytes that a frame of another value may be taken for.
-short_bytes = st.text("01:-a", max_size=4).map(str.encode)
-bytes_or_none = st.none() | short_bytes
-
-
-def unpacked(form: bytes) -> list[bytes | None]:
-    """Return what `packed` was given: where this can be told, no two lists have one form."""
-    values: list[bytes | None] = []
-    while form:
-        if form.startswith(b"-"):
-            values.append(None)
-            form = form[1:]
-        else:
-            length, _, form = form.partition(b":")
-            values.append(form[: int(length)])
-            form = form[int(length) :]
-    return values
-
-
-@given(st.lists(bytes_or_none))
-def test_packed_values_can_be_told_again(values: list[bytes | None]) -> None:
-    assert unpacked(packed(values)) == values
-
-
-@given(*[st.tuples(short_bytes, st.dictionaries(st.sampled_from(["", "a", "b", "ab"]), bytes_or_none))] * 2)
-def test_records_have_one_hash_only_if_they_are_the_same(
-    one: tuple[bytes, dict[str, bytes | None]], other: tuple[bytes, dict[str, bytes | None]]
-) -> None:
-    same = (one[0], list(one[1].items())) == (other[0], list(other[1].items()))
-    assert (hash_of_record(*one) == hash_of_record(*other)) == same
-    assert record_of("key", *one).hash == hash_of_record(*one)
-
-
-@given(st.binary(max_size=8) | st.text("a\\x0é\n\xa0\u200b").map(str.encode))
-@example(b"\\xff")
-@example(b"\xff")
-def test_a_name_can_be_told_from_its_text(name: bytes) -> None:
-    assert text(name).isprintable()
-    assert name_of(text(name)) == name
-
-
-# Equal hashes have equal fields. They expired long ago, or never will: else the result were one of the day.
-_CONTENTS = {1: ({"x": 1}, None), 2: ({"x": 1, "y": 2}, 1.0), 3: ({}, None)}
-records = st.lists(
-    st.builds(
-        lambda key, value: RecordHash(key, value, *_CONTENTS[value]),
-        st.sampled_from("abcd"),
-        st.sampled_from([1, 2, 3]),
-    ),
-    max_size=8,
-)
+from tests.unit.laws.made_up import records
 
 
 def compared(before: Sequence[RecordHash], now: Sequence[RecordHash]) -> Comparison:
@@ -82,6 +31,16 @@ def matched(one: Sequence[RecordHash], other: Sequence[RecordHash]) -> int:
     return (pairs(one) & pairs(other)).total()
 
 
+def names(found: comparison.Keys) -> Counter[str]:
+    return Counter(found.first)
+
+
+@given(records)
+def test_what_did_not_change_is_no_difference(before: list[RecordHash]) -> None:
+    found = compared(before, before[::-1])
+    assert (found.found, str(found)) == (0, "nothing")
+
+
 @given(records, records)
 def test_what_differs_is_counted_once(before: list[RecordHash], now: list[RecordHash]) -> None:
     found, same = compared(before, now), matched(before, now)
@@ -89,6 +48,17 @@ def test_what_differs_is_counted_once(before: list[RecordHash], now: list[Record
     assert found.added.count + found.changed.count == len(now) - same
     # All that expires has done so long ago.
     assert found.expired <= sum(record.expires is not None for record in before)
+
+
+@given(records, records)
+def test_what_one_lacks_the_other_has_besides(one: list[RecordHash], other: list[RecordHash]) -> None:
+    lasting = [
+        [RecordHash(record.key, record.hash, record.fields) for record in side] for side in (one, other)
+    ]
+    there, back = compared(*lasting), compared(*lasting[::-1])
+    assert names(there.missing) == names(back.added)
+    assert names(there.added) == names(back.missing)
+    assert names(there.changed) == names(back.changed)
 
 
 @given(records, records)
