@@ -236,7 +236,7 @@ class Rehearsal:
     def _require_damage(self, migrated: Verdict, users: LiveUsers) -> None:
         """Require that the migration did damage: a rollback without any to undo would prove nothing.
 
-        A stranger's release 2 breaks the chat of old users, which must go on after the rollback.
+        A stranger's release 2 breaks every chat, and old conversations must go on after the rollback.
         """
         seen = migrated is Verdict.FAILED or Visit.BROKEN in users.old
         if not seen or users.old[-1:] != [Visit.ANSWERED]:
