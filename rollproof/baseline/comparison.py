@@ -102,8 +102,7 @@ class Comparison:
         Raises:
             Unverifiable: records read differ at most in allowed ways, but a part differs in unknown records.
         """
-        lost = self.missing.count > self.deletable
-        if lost or self.changed.count or (policy == "exact" and self.added.count):
+        if self.lost or self.changed.count or (policy == "exact" and self.added.count):
             return True
         if self.unread or self.unexplained:
             raise Unverifiable(
@@ -114,6 +113,11 @@ class Comparison:
                 hint="see that nothing writes to the collection, and compare again with more time",
             )
         return False
+
+    @property
+    def lost(self) -> int:
+        """The number of missing records; 0 if users may have deleted as many."""
+        return self.missing.count if self.missing.count > self.deletable else 0
 
     @property
     def users_policy(self) -> Policy:
@@ -179,11 +183,13 @@ def compare(
     pace: Pace,
     by_users: ByUsers = nobody,
     digests: Digests | None = None,
+    deletable: Callable[[int], int] = lambda _: 0,
 ) -> Comparison:
     """Compare the parts that `plan` chose; `records` is the baseline's file with their records.
 
     Their digests are read by `content`, or by `digests`, which leave no part out. Records of what differs are
     read by `content`. A changed record that users changed themselves, as `by_users` tells, is counted apart.
+    `deletable` returns how many of the records that were looked at users may have deleted.
 
     Raises:
         Unverifiable: the store does not answer, the collection is missing, or its reader does not digest each
@@ -194,7 +200,12 @@ def compare(
     sizes = [digest.records for digest in recorded.digests]
     unseen = sum(size for part, size in enumerate(sizes) if part not in seen)
     coverage = Coverage(len(sizes), len(seen), sum(sizes), unseen, cut=cut)
-    comparison = Comparison(coverage, evidence=digests.evidence if digests else "", by_users=by_users)
+    comparison = Comparison(
+        coverage,
+        evidence=digests.evidence if digests else "",
+        by_users=by_users,
+        deletable=deletable(coverage.seen),
+    )
     # One reading for all parts: what a store has to find out first for any of them is found out once.
     parts = read_parts(content, collection, recorded.division, sorted(differing), pace)
     for position, (part, now) in enumerate(parts):

@@ -82,14 +82,12 @@ def same_neighbours(before: Neighbours, now: Neighbours, policy: Policy = "exact
     """
     exact = policy == "exact"
     found, last = dict(zip(now.keys, now.scores, strict=True)), now.scores[-1] if now.scores else 0.0
+    if policy == "deletes" and before.keys:
+        left = [both for both in zip(before.keys, before.scores, strict=True) if both[0] in found]
+        return bool(left) and all(_equal(score, found[key]) for key, score in left)
     # Scores fall towards the last, or rise when they are distances; where all are equal, nobody knows.
     ends = [(one.scores[0], one.scores[-1]) for one in (before, now) if one.scores]
     falls = next((first > end for first, end in ends if not _equal(first, end)), None)
-
-    if policy == "deletes" and before.keys:
-        scores = dict(zip(before.keys, before.scores, strict=True))
-        left = scores.keys() & found.keys()
-        return bool(left) and all(_equal(scores[key], found[key]) for key in left)
 
     def may_be_out(score: float) -> bool:
         return _equal(score, last) or (not exact and (falls is None or (score < last) is falls))

@@ -26,6 +26,7 @@ from rollproof.profile.profile import Target
 from rollproof.profile.sections import StoreProfile
 from rollproof.reading import read_regular
 from rollproof.stores.policy import deletable, excluded_of, policy_of
+from rollproof.system.clock import WallTime
 from rollproof.system.files import (
     canonical_json,
     make_folders,
@@ -57,12 +58,6 @@ def _may_be_listed(name: str) -> bool:
     return plain and not path.is_absolute() and ".." not in path.parts
 
 
-def _is_time(text: str) -> bool:
-    with suppress(ValueError):
-        return datetime.fromisoformat(text).tzinfo is not None
-    return False
-
-
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """The SHA-256 of each file of the baseline of `target`, by its path; `created` is ISO 8601, in UTC.
@@ -72,7 +67,7 @@ class Manifest:
 
     version: Annotated[int, Must(f"version {VERSION}", VERSION.__eq__)]
     target: str
-    created: Annotated[str, Must("an ISO 8601 time with its offset", _is_time)]
+    created: WallTime
     files: Mapping[Annotated[str, Must("a path below the folder of the baseline", _may_be_listed)], str]
     signature: str = ""
 

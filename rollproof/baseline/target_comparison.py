@@ -160,7 +160,6 @@ class _StoreComparison:
         try:
             recorded = recorded_collection(self._baseline, self._target, self._store, name)
             comparison = self._compare(reader, name, recorded)
-            comparison.deletable = self._baseline.deletable(self._profile, name, comparison.coverage.seen)
             comparison.show_keys(shown)
             wrong = comparison.wrong(policy)
         except (Mismatch, Problem) as problem:
@@ -203,6 +202,7 @@ class _StoreComparison:
             pace_of(self._profile),
             by_users_or_extended if self._migrated else by_users,
             digests,
+            partial(self._baseline.deletable, self._profile, name),
         )
 
 

@@ -15,7 +15,8 @@ from rollproof.redaction.secret import ExistingFile, Secret
 _Value = TypeVar("_Value")
 Policy = Literal["exact", "grows", "changes", "deletes", "volatile"]
 """What may differ from the baseline: nothing, or added records (`grows`), or added records and those whose
-`touched` field users wrote since (`changes`), or everything: the content of `volatile` is not compared."""
+`touched` field users wrote since (`changes`), or these and a usual share of missing ones (`deletes`), or
+everything: the content of `volatile` is not compared."""
 Risk = Literal["low", "medium", "high"]
 Text = Annotated[str, Field(min_length=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from typing import TypeVar
 
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.sections import Policy, StoreProfile
 from rollproof.stores.contract import ByUsers, Pace, nobody
 
+_Value = TypeVar("_Value")
 # What users of an application delete of its records, where the profile says nothing else.
 _USUAL_PERCENT, _USUAL_PER_HOUR, _HOUR = 1.0, 10.0, 3600.0
 
@@ -20,15 +22,18 @@ def chosen(names: Iterable[str], patterns: Iterable[str]) -> list[str]:
     return sorted(name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns))
 
 
+def _first_match(by_pattern: Mapping[str, _Value], collection: str) -> _Value | None:
+    """Return the value of the first pattern that matches `collection`, or None without one."""
+    return next((one for pattern, one in by_pattern.items() if fnmatchcase(collection, pattern)), None)
+
+
 def policy_of(store: StoreProfile, collection: str) -> Policy:
     """Return the policy of the first pattern that matches `collection`.
 
     Without a match it is `exact`, or `grows` for versions.
     """
     default: Policy = "exact" if descriptor_of(store).history_of(collection) is None else "grows"
-    return next(
-        (policy for pattern, policy in store.policy.items() if fnmatchcase(collection, pattern)), default
-    )
+    return _first_match(store.policy, collection) or default
 
 
 def by_users_of(store: StoreProfile, collection: str) -> ByUsers:
@@ -39,7 +44,7 @@ def by_users_of(store: StoreProfile, collection: str) -> ByUsers:
     """
     if policy_of(store, collection) not in {"changes", "deletes"}:
         return nobody
-    field = next((one for pattern, one in store.touched.items() if fnmatchcase(collection, pattern)), None)
+    field = _first_match(store.touched, collection)
     if field is None:
         return lambda _, __: True
     # A record that lost the field, or never had it, was not written by what sets it.
@@ -50,8 +55,8 @@ def deletable(store: StoreProfile, collection: str, records: int, seconds: float
     """Return how many of `records` users may have deleted in the `seconds` since they were recorded."""
     if policy_of(store, collection) != "deletes":
         return 0
-    usual = (one for pattern, one in store.deletions.items() if fnmatchcase(collection, pattern))
-    return int(max(records * next(usual, _USUAL_PERCENT) / 100, _USUAL_PER_HOUR * seconds / _HOUR))
+    percent = _first_match(store.deletions, collection) or _USUAL_PERCENT
+    return int(max(records * percent / 100, _USUAL_PER_HOUR * seconds / _HOUR))
 
 
 # A name that ends in a UUID, with whatever a kind of store lets stand for its dashes.

@@ -22,6 +22,7 @@ import orjson
 
 from rollproof.errors import Unverifiable
 from rollproof.stores.contract import Answer, Digest, Neighbours, Pace, Recall, RecordHash
+from rollproof.stores.policy import made_by_users_of
 from rollproof.stores.reach import Reach
 from rollproof.stores.reader import BLOCK_BYTES, FIRST, Reader
 from rollproof.system.side_by_side import Workers
@@ -321,6 +322,10 @@ class Scanned(Searched):
             if records:
                 break
         return Answer(self.counted_by, collection, records, self.server())
+
+    def holdings(self) -> Mapping[str, Any]:
+        """Return the patterns of collections that users seem to make."""
+        return {"made_by_users": made_by_users_of(self.collections())}
 
     @abstractmethod
     def _table(self, collection: str) -> Table:

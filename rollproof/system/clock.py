@@ -34,11 +34,15 @@ def _is_time(wall: str) -> bool:
     return found.tzinfo is not None and _FIRST_YEAR <= found.year <= _LAST_YEAR
 
 
+WallTime = Annotated[str, Must("a time of ISO 8601 with its zone", _is_time)]
+"""A time by the wall clock, as a record has it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Moment:
     """A point in time: ISO 8601 wall time in UTC, seconds since boot, and which boot."""
 
-    wall: Annotated[str, Must("a time of ISO 8601 with its zone", _is_time)]
+    wall: WallTime
     since_boot: float
     boot: str
 

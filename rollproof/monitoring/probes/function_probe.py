@@ -51,17 +51,15 @@ class FunctionProbe(Probe):
         self._target, self._function, self._engine, self._deadline = target, function, engine, deadline
         self._question = question(str(self.id), self._use)
         self._transport, self._sleep = transport, sleep
-        self._begun = False
         self._last: Reading | None = None
         self._ended: Unverifiable | None = None
 
     def ask(self) -> Reading:
         """Ask if it is time to; return the newest answer."""
         question, function = self._question, self._function
-        well = self._begun and self._last is not None and self._last.ok
+        well = self._last is not None and self._last.ok
         due = not well or question.asked.seconds_ago() >= function.every_seconds
         if due and not question.waiting:
-            self._begun = True
             question.start()
         question.wait(self._deadline * COLLECTED)
         if not question.waiting:

@@ -81,9 +81,11 @@ def _compared(
         expired = expired_by_now(records, name)
         return whole_digest(recorded.digests).records - expired, expired
     profile = target.stores[store]
+    deletable = partial(baseline.deletable, profile, name)
     everything = SamplePlan(tuple(range(len(recorded.division))), SECONDS)
     with open_reader(store, profile, engine) as content:
-        found = compare(content, name, recorded, records, everything, pace_of(profile))
+        pace = pace_of(profile)
+        found = compare(content, name, recorded, records, everything, pace, deletable=deletable)
     if found.unread or not found.coverage.whole:
         raise Unverifiable(
             what=f"keys of {name} of {store}",
@@ -93,8 +95,7 @@ def _compared(
             hint=f"see what else the store is doing; without a limit: {typed('compare current')}",
             means=Meaning.TIMEOUT,
         )
-    lost = found.missing.count > baseline.deletable(profile, name, found.coverage.records)
-    return found.missing.count if lost else 0, found.expired
+    return found.lost, found.expired
 
 
 class StoreRecords:

@@ -19,7 +19,7 @@ from rollproof.stores.milvus.client import WORKERS, Milvus, import_for_searches,
 from rollproof.stores.milvus.descriptor import MilvusProfile
 from rollproof.stores.milvus.table import Entities
 from rollproof.stores.names import Name, named, whole_numbers
-from rollproof.stores.policy import chosen, excluded_of, made_by_users_of
+from rollproof.stores.policy import chosen, excluded_of
 from rollproof.stores.reach import Readable
 from rollproof.stores.reader import exported_by_key
 from rollproof.stores.vectors import Scanned, Searcher
@@ -92,10 +92,6 @@ class MilvusReader(Scanned):
         Raises `Unverifiable` if a collection is not loaded: it cannot be counted, and a view loads nothing.
         """
         return each(self.count, self.collections(), workers=WORKERS, name="milvus")
-
-    def holdings(self) -> Mapping[str, Any]:
-        """Return the patterns of collections that users seem to make."""
-        return {"made_by_users": made_by_users_of(self.collections())}
 
     def collections(self) -> Sequence[str]:
         """Return the collections, loaded or not."""

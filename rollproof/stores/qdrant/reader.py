@@ -13,7 +13,7 @@ from rollproof.profile.data_formats import Marks
 from rollproof.stores.canonical import hash_of_record, hashes_of_fields
 from rollproof.stores.contract import LOADED, Beside, ExportedRecord, Pace, RecordHash, Selection
 from rollproof.stores.names import Name, names_at, names_of, whole_numbers
-from rollproof.stores.policy import excluded_of, made_by_users_of
+from rollproof.stores.policy import excluded_of
 from rollproof.stores.qdrant.client import Rest, path_of, point_id
 from rollproof.stores.qdrant.descriptor import QdrantProfile
 from rollproof.stores.reach import Readable
@@ -115,10 +115,6 @@ class QdrantReader(Scanned):
     def marks(self) -> Marks:
         """Return the server's version."""
         return {"server": self._rest.version()}
-
-    def holdings(self) -> Mapping[str, Any]:
-        """Return the patterns of collections that users seem to make."""
-        return {"made_by_users": made_by_users_of(self.collections())}
 
     def collections(self) -> Sequence[str]:
         """Return the collections."""
