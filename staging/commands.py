@@ -84,7 +84,7 @@ def up(scale: Scale = 1.0, shape: AsShape = Shape.USUAL) -> None:
     stack = Stack(ROOT, wanted=shape)
     with Progress() as progress, docker_engine(progress.say, keep=True):
         take_down_abandoned(every_slot(ROOT), progress)
-        refuse_if_used(stack)
+        refuse_if_used(stack, progress)
         try:
             bring_up_stores(stack, progress)
             bring_up_application(stack, progress, scale)

@@ -76,6 +76,10 @@ class ComposeStack:
         """Return whether a container of the stack is there, also one that has ended."""
         return bool(self.stack.compose("ps", "--all", "--quiet", seconds=ASK_SECONDS, hint=_HINT).strip())
 
+    def runs(self) -> bool:
+        """Return whether a container of the stack runs."""
+        return bool(self.stack.compose("ps", "--quiet", seconds=ASK_SECONDS, hint=_HINT).strip())
+
     @property
     def way(self) -> str:
         """How a person reaches the application, in words."""

@@ -25,7 +25,7 @@ def fresh_stacks(stacks: Sequence[Stack], progress: Progress) -> Iterator[None]:
     with docker_engine(progress.say), ExitStack() as marks:
         take_down_abandoned(every_slot(stacks[0].root), progress)
         for stack in stacks:
-            refuse_if_used(stack)
+            refuse_if_used(stack, progress)
             marks.enter_context(marked(stack))
         try:
             # Images are built once; the stores of all stacks start side by side.
@@ -70,22 +70,27 @@ def take_down_abandoned(stacks: Iterable[Stack], progress: Progress) -> None:
                 stack.down(progress.say)
 
 
-def refuse_if_used(stack: Stack) -> None:
-    """Refuse a stack that is another command's, or that a person has brought up.
+def refuse_if_used(stack: Stack, progress: Progress) -> None:
+    """Refuse a stack that another command or a person uses; take down what is left of one that nobody uses.
+
+    Containers of which none runs are left: their engine ended, or a command of another checkout was killed.
 
     Raises:
-        UsageProblem: it has a container, or a mark.
+        UsageProblem: A container of it runs, or a command has marked it.
     """
     stack.prepare()
-    used = stack.services.used()
-    if used or stack.mark.exists():
+    runs = stack.services.runs()
+    if runs or stack.mark.exists():
         raise UsageProblem(
             what=f"project {stack.project}",
-            expected="no container of it, and no command that uses it",
-            observed="containers" if used else "a command that runs",
+            expected="no container of it that runs, and no command that uses it",
+            observed="containers that run" if runs else "a command that runs",
             source="the Docker engine",
             hint="take that stack down first: ./run down",
         )
+    if stack.services.used():
+        with undisturbed(), progress.step(f"take down {stack.project}, of which nothing runs"):
+            stack.down(progress.say)
 
 
 def _locked(mark: Path) -> bool:

@@ -85,6 +85,10 @@ class SwarmStack:
         """Return whether the swarm is there."""
         return self._folder.exists()
 
+    def runs(self) -> bool:
+        """Return whether the swarm is there: its nodes are the only engines that it has."""
+        return self.used()
+
     @contextmanager
     def entered(self) -> Iterator[None]:
         """Be where an operator of the stack is, for the block: on its manager.
