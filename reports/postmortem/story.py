@@ -21,7 +21,7 @@ from rollproof.incident.rehearsals import WRITES
 from rollproof.incident.response_record import AGREED, ASSESSED, ENDED, Ending
 from rollproof.incident.tally import NEVER_REPORTED
 from rollproof.monitoring.severity import Severity, Standing, assess
-from rollproof.record_names import LOST_WINDOW, POST_MORTEM
+from rollproof.record_names import LOST_WINDOW, POST_MORTEM, REVIVED
 from rollproof.system.clock import t_plus
 from rollproof.verdict import PhaseVerdict, RunVerdict, Verdict
 
@@ -343,6 +343,13 @@ def _todo(record: IncidentRecord, verdict: RunVerdict) -> Iterator[Todo]:
         window = next(iter(record.accounts), LOST_WINDOW)
         file = f"incidents/{incident}/{window}/STORE/FILE"
         yield Todo("Decide what users get back", f"{COMMAND} replay {file}")
+    if counts.get("revived"):
+        window = next(iter(record.accounts), LOST_WINDOW)
+        file = f"incidents/{incident}/{window}/STORE/{REVIVED}"
+        yield Todo(
+            f"Decide whether the {counts['revived']:,} records that users had deleted go again",
+            f"{COMMAND} replay --deletions {file}",
+        )
     if verdict.verified:
         if rollback is not None and rollback.records is not None and rollback.blind:
             yield Todo("Ask the owners of what may have written unseen (see the known limits) whether it did")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import typer
 
+from reports.terminal.progress import ProgressStep
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.containers.control import open_control
 from rollback_actions.outside import Outside
@@ -53,8 +55,28 @@ def replay(profile: Path, file: Path, *, overwrite: bool, take_over: bool) -> bo
     """Put the records of `file` back, print what became of them; return True if all are back."""
     target = load_target(profile)
     exported = find_exported(file.resolve())
-    incident = _incident_of(target, exported)
+    incident = incident_of(target, exported.path)
     what = f"{exported.store}: {exported.collection}"
+    with writing(target, incident, Step.PUT_BACK, what, take_over=take_over) as step:
+        engine, control = open_engine(target.engine), open_control(target.engine)
+        found = put_back(target, engine, control, exported, overwrite=overwrite)
+        step.result = str(found)
+    redact = target.redactor().text
+    typer.echo(redact(f"{what}: {found}"))
+    for (key, _), reason in found.left:
+        typer.echo(redact(f"  {key}: {reason}"))
+    return not found.left
+
+
+@contextmanager
+def writing(
+    target: Target, incident: Incident, kind: Step, what: str, *, take_over: bool
+) -> Iterator[ProgressStep]:
+    """Hold the target's lock for a step of `kind` on records of `what`, journalled in `incident`.
+
+    Raises:
+        UsageProblem: a rollback is under way, or another command holds the lock.
+    """
     require_own_engine(target)
     lock = open_lock(target, f"{Step.REPLAY} {what}", take_over=take_over)
 
@@ -69,18 +91,8 @@ def replay(profile: Path, file: Path, *, overwrite: bool, take_over: bool) -> bo
             )
         return incident.id
 
-    redact = target.redactor().text
-    with (
-        open_session(target, lock, Step.REPLAY, choose) as session,
-        session.steps(Step.PUT_BACK, what) as step,
-    ):
-        engine, control = open_engine(target.engine), open_control(target.engine)
-        found = put_back(target, engine, control, exported, overwrite=overwrite)
-        step.result = str(found)
-    typer.echo(redact(f"{what}: {found}"))
-    for (key, _), reason in found.left:
-        typer.echo(redact(f"  {key}: {reason}"))
-    return not found.left
+    with open_session(target, lock, Step.REPLAY, choose) as session, session.steps(kind, what) as step:
+        yield step
 
 
 def put_back(
@@ -178,16 +190,21 @@ def _there(
             return read(("",), [0])
 
 
-def _incident_of(target: Target, exported: ExportedFile) -> Incident:
-    folder = exported.path.parents[2]
+def incident_of(target: Target, file: Path) -> Incident:
+    """Return the incident of `file`, which is in a store's folder of its lost window.
+
+    Raises:
+        UsageProblem: it is not of a store of `target`.
+    """
+    folder, store = file.parents[2], file.parent.name
     incident = load_incident(folder)
     ours = incident.target == target.name and folder.parent == target.folders.incidents.resolve()
-    if not (ours and exported.store in target.stores):
+    if not (ours and store in target.stores):
         raise UsageProblem(
             what="exported records",
             expected=f"those of a store of {target.name}, below {target.folders.incidents}",
-            observed=f"those of store {exported.store} of {incident.target}",
-            source=str(exported.path),
+            observed=f"those of store {store} of {incident.target}",
+            source=str(file),
             hint="name the profile of that target, with the stores' names of then: --target",
         )
     return incident

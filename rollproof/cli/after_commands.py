@@ -146,7 +146,10 @@ def compare(
 
 
 @app.command(
-    epilog=examples("replay incidents/INCIDENT/lost-window/mysql/0000-shop.orders.jsonl --target prod.toml"),
+    epilog=examples(
+        "replay incidents/INCIDENT/lost-window/mysql/0000-shop.orders.jsonl --target prod.toml",
+        "replay --deletions incidents/INCIDENT/lost-window/mysql/revived.jsonl --target prod.toml",
+    ),
 )
 def replay(
     file: Annotated[Path, typer.Argument(help="File of lines in the lost window of an incident.")],
@@ -156,6 +159,11 @@ def replay(
         bool,
         typer.Option("--overwrite", help="Replace records that are there in another version."),
     ] = False,
+    deletions: Annotated[
+        bool,
+        typer.Option("--deletions", help="Delete what users had deleted: FILE is revived.jsonl of a store."),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete without a question.")] = False,
     take_over: TakeOver = False,
 ) -> None:
     """Put the exported records of FILE back into their store, one by one; exit 1 if some could not be.
@@ -164,10 +172,19 @@ def replay(
     after a change since the backup, is reported, and replaced only with --overwrite. A second run changes
     nothing, but for Kafka, and Milvus where it makes the keys itself: these append what is not at its old
     offset or key.
-    """
-    from rollback_actions.rollback.replay import replay
 
-    if not replay(profile, file, overwrite=overwrite, take_over=take_over):
+    With --deletions, it lists the records that users had deleted and that the restore brought back, asks, and
+    deletes those that are as they came back.
+    """
+    from rollback_actions.rollback import deletions as deleted
+    from rollback_actions.rollback import replay as replayed
+
+    done = (
+        deleted.delete_again(profile, file, yes=yes, take_over=take_over)
+        if deletions
+        else replayed.replay(profile, file, overwrite=overwrite, take_over=take_over)
+    )
+    if not done:
         raise typer.Exit(ExitCode.FAILED)
 
 

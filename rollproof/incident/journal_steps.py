@@ -42,6 +42,7 @@ class Step(StrEnum):
     RESTORE = "restore"
     ACCOUNT = "account", "account for the records of {of}"
     PUT_BACK = "put back", "put back records of {of}"
+    DELETE_AGAIN = "delete again", "delete again what users had deleted of {of}"
     WATCHED = "watched", "see that nothing wrote meanwhile"
     START = "start", "start the application", "start {of}"
     RECREATE = "recreate", "start the application on the recorded images", "start {of} on its recorded image"

@@ -26,6 +26,7 @@ from rollproof.incident.incident import StoreAccount
 from rollproof.losses.changes import division_now, require_time
 from rollproof.losses.lost_window import LostWindow
 from rollproof.profile.profile import Target
+from rollproof.record_names import REVIVED
 from rollproof.stores.contract import Pace, RecordHash
 from rollproof.stores.policy import pace_of
 from rollproof.stores.reader import Reader
@@ -90,7 +91,7 @@ def account_store(
     """Account within `limit` for the records of the restored store `name`.
 
     The first of `windows` holds its records from before the restore. Each window's folder gets a
-    ``revived.jsonl`` with the records that came back. Later windows hold its records from each resume of the
+    `REVIVED` with the records that came back. Later windows hold its records from each resume of the
     rollback. They add only their exported and unaccounted records, and the collections that they could not
     read. Those stay unknown, even if another window has read them.
 
@@ -129,19 +130,17 @@ def _account_window(
     writing = threading.Lock()
     with ExitStack() as opened:
         stream = opened.enter_context(
-            (windows[-1].folder / name / "revived.jsonl").open(
-                "w", encoding="utf-8", errors="backslashreplace"
-            )
+            (windows[-1].folder / name / REVIVED).open("w", encoding="utf-8", errors="backslashreplace")
         )
         snapshots = [opened.enter_context(w.records(name)) for w in windows if name in w.stores]
         # A collection that was unreadable before cannot be accounted for now.
         names = [key for key in (*snapshots[-1].collections("before"), *sorted(now)) if key not in unknown]
 
         def accounted(collection: str) -> Account:
-            def came_back(key: str) -> None:
+            def came_back(record: RecordHash) -> None:
+                line = {"collection": collection, "key": record.key, "hash": f"{record.hash:x}"}
                 with writing:
-                    line = json.dumps({"collection": collection, "key": key}, ensure_ascii=False)
-                    stream.write(f"{line}\n")
+                    stream.write(f"{json.dumps(line, ensure_ascii=False)}\n")
 
             with open_reader(name, profile, engine) as content:
                 pace, there = pace_of(profile), collection in now
@@ -160,7 +159,7 @@ def _account(
     pace: Pace,
     index: Snapshot | None,
     windows: Sequence[Snapshot],
-    came_back: Callable[[str], None],
+    came_back: Callable[[RecordHash], None],
     limit: Deadline,
     *,
     there: bool,
@@ -198,7 +197,7 @@ def account_for(
     before: Iterable[RecordHash],
     now: Iterable[RecordHash],
     exported: Iterable[RecordHash],
-    came_back: Callable[[str], None],
+    came_back: Callable[[RecordHash], None],
 ) -> Account:
     """Return what became of the records `before` a restore, given those of `now` and the `exported` ones."""
     account = Account()
@@ -210,8 +209,8 @@ def account_for(
                 account.restored += len(found.come)
             else:
                 account.revived += len(found.come)
-                for _ in found.come:
-                    came_back(found.key)
+                for record in found.come:
+                    came_back(record)
             yield from found.gone
 
     for lost in differences(gone(), exported):

@@ -27,7 +27,7 @@ from rollproof.home import typed
 from rollproof.losses.changes import Divided, Written, divided, require_time
 from rollproof.profile.profile import Target
 from rollproof.reading import open_regular
-from rollproof.record_names import LOST_WINDOW
+from rollproof.record_names import LOST_WINDOW, REVIVED
 from rollproof.stores.contract import ExportedRecord, RecordHash, Selection
 from rollproof.stores.policy import pace_of
 from rollproof.stores.reader import Reader
@@ -53,6 +53,8 @@ its content for people, and `replay` for the command below if the content is not
 - While it replays, a relational store does not check foreign keys, and triggers fire: put back all of
   the store's files.
 - It lists the records that could not be put back, with the reasons.
+- What users had deleted since the backup came back with the restore: revived.jsonl of a store names it, and
+  `replay --deletions` deletes it again, after it has listed it and asked.
 
 The command for each file:
 
@@ -265,6 +267,29 @@ def find_exported(file: Path) -> ExportedFile:
         source=str(file),
         hint="README.txt of the lost window has the command for each of its files",
     )
+
+
+def read_revived(file: Path) -> dict[str, frozenset[Pair]]:
+    """Return the records that `file`, the `REVIVED` of a store, names by collection.
+
+    Raises:
+        UsageProblem: it is no such file, or was cut off.
+    """
+    found: dict[str, set[Pair]] = {}
+    try:
+        with open_regular(file) as lines:
+            for line in lines:
+                one = json.loads(line)
+                found.setdefault(str(one["collection"]), set()).add((str(one["key"]), int(one["hash"], 16)))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UsageProblem(
+            what="records that came back with a restore",
+            expected=f"{REVIVED} of a store in the lost window of an incident",
+            observed=f"{type(error).__name__}: {error}",
+            source=str(file),
+            hint=f"name it: incidents/INCIDENT/lost-window/STORE/{REVIVED}",
+        ) from None
+    return {collection: frozenset(pairs) for collection, pairs in found.items()}
 
 
 def export_store(

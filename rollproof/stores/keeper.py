@@ -28,11 +28,13 @@ class Put:
 
     `write` writes one record, or raises `Problem`: the record is refused, or the store does not answer. A
     store that `appends` gives each record a new key: none is replaced, and none found by its old key.
+    `remove` removes one record by its key; None where no single record can be removed.
     `left_out` are the columns of the records written so far that the collection does not have.
     """
 
     write: Callable[[ExportedRecord], object]
     appends: bool = False
+    remove: Callable[[ExportedRecord], object] | None = None
     left_out: set[str] = field(default_factory=set)
 
 

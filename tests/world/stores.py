@@ -39,7 +39,7 @@ class WordStore(StoreKeeper):
 
     `loses` are keys that an export forgets. `meanwhile` is what happens during a restore. `bounds` are the
     only division by key that it takes. One that is `emptied` by a restore gets nothing back. It leaves out of
-    records that are put back what it `lacks`.
+    records that are put back what it `lacks`. What `stays` is not deleted, though asked to.
     """
 
     name: str
@@ -53,6 +53,7 @@ class WordStore(StoreKeeper):
     trigger: Callable[[str], None] = lambda _: None
     refuses: Mapping[str, Meaning] = field(default_factory=dict)
     lacks: set[str] = field(default_factory=set)
+    stays: frozenset[str] = frozenset()
 
     def back_up(self, folder: Path) -> Kept:
         """Keep the words."""
@@ -83,7 +84,11 @@ class WordStore(StoreKeeper):
             self.words[record.key] = str(record.content)
             self.trigger(record.key)
 
-        yield Put(write, left_out=self.lacks)
+        def remove(record: ExportedRecord) -> None:
+            if record.key not in self.stays:
+                del self.words[record.key]
+
+        yield Put(write, remove=remove, left_out=self.lacks)
 
 
 @dataclass
@@ -121,7 +126,7 @@ class WordReader(Reader):
     ) -> Iterator[tuple[int, RecordHash]]:
         self._require(division)
         for part in parts:
-            for key, word in self.store.words.items():
+            for key, word in tuple(self.store.words.items()):
                 if bisect_right(division, key) - 1 == part:
                     yield (part, RecordHash(key, hashed(f"{key}={word}".encode(), HASH_BITS)))
 

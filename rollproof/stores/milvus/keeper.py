@@ -132,7 +132,12 @@ class Keeper(StoreKeeper):
                     put = client.insert if entities.automatic else client.upsert
                     put(collection, [row], timeout=self._reach.deadline)
 
-            yield Put(write, appends=entities.automatic)
+            def remove(record: ExportedRecord) -> None:
+                with milvus.asked(f"an entity of {collection}") as client:
+                    only = entities.only(record.key)
+                    client.delete(collection, filter=only, timeout=self._reach.deadline)
+
+            yield Put(write, appends=entities.automatic, remove=remove)
 
     def _connected(self) -> Milvus:
         """Return a client for where the services are now."""

@@ -118,6 +118,10 @@ class Entities:
         condition = f"{self.primary} in {literal(keys)}"
         return self._query([*names, *([DYNAMIC] if self._dynamic else [])], condition, len(keys))
 
+    def only(self, key: str) -> str:
+        """Return the condition for the entity with this key."""
+        return f"{self.primary} in {literal([self.key(key)])}"
+
     def others(self, keys: Sequence[str]) -> str:
         """Return the condition for entities with other keys."""
         return f"{self.primary} not in {literal([self.key(key) for key in keys])}" if keys else ""

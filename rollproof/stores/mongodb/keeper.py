@@ -96,19 +96,24 @@ class Keeper(StoreKeeper):
         with self._client(self._reach) as mongodb:
             with mongodb.asked() as client:
                 made = client[database].get_collection(name, write_concern=_DURABLE)
-                # A time series has no unique key to replace by.
-                replaces = overwrite and "timeseries" not in made.options()
+                # A time series has no unique key to replace or delete by.
+                keyed = "timeseries" not in made.options()
 
             def write(record: ExportedRecord) -> None:
                 document = RawBSONDocument(b64decode(str(record.replay)), RAW)
                 with mongodb.asked():
-                    if replaces:
+                    if overwrite and keyed:
                         key = {"_id": document["_id"]}
                         made.replace_one(key, document, upsert=True, bypass_document_validation=True)
                     else:
                         made.insert_one(document, bypass_document_validation=True)
 
-            yield Put(write)
+            def remove(record: ExportedRecord) -> None:
+                document = RawBSONDocument(b64decode(str(record.replay)), RAW)
+                with mongodb.asked():
+                    made.delete_one({"_id": document["_id"]})
+
+            yield Put(write, remove=remove if keyed else None)
 
     def _client(self, reach: Reach) -> Mongodb:
         return Mongodb(reach, self._profile.authentication_database)

@@ -31,7 +31,7 @@ from rollproof.stores.mysql.descriptor import MysqlProfile
 from rollproof.stores.mysql.dump import DUMP_SCRIPT, PROGRAMS, TRAILER, Dump, read_dump
 from rollproof.stores.mysql.floats import put_floats_back, write_floats
 from rollproof.stores.mysql.privileges import ALL, privileges_of
-from rollproof.stores.mysql.rows import insert, prepare
+from rollproof.stores.mysql.rows import delete, insert, prepare
 from rollproof.stores.mysql.schema import (
     broken_views,
     definers,
@@ -40,7 +40,7 @@ from rollproof.stores.mysql.schema import (
     tables_of,
     without_transactions,
 )
-from rollproof.stores.mysql.table import read_columns
+from rollproof.stores.mysql.table import read_columns, read_key
 from rollproof.stores.package import Kept, read_package, write_package
 from rollproof.stores.reach import Countdown
 from rollproof.stores.tables import Schemas
@@ -159,11 +159,12 @@ class Keeper(DumpKeeper):
 
     @contextmanager
     def putting(self, collection: str, folder: Path, *, overwrite: bool) -> Iterator[Put]:
-        """Insert each row; its triggers fire, and foreign keys are not checked."""
+        """Insert or delete each row; its triggers fire, and foreign keys are neither checked nor followed."""
         database, _, table = collection.partition(".")
         with Mysql(self._reach) as client:
             with client.asked() as connection:
                 columns = {column.name: column for column in read_columns(connection, database, table)}
+                key = read_key(connection, database, table, [*columns.values()]).columns
                 prepare(connection, self._reach.deadline / 2)
 
             left_out = set[str]()
@@ -175,7 +176,11 @@ class Keeper(DumpKeeper):
                 with client.asked() as connection:
                     insert(connection, collection, columns, row, replace=overwrite)
 
-            yield Put(write, left_out=left_out)
+            def remove(record: ExportedRecord) -> None:
+                with client.asked() as connection:
+                    delete(connection, collection, key, cast("Mapping[str, Json]", record.content))
+
+            yield Put(write, remove=remove if key else None, left_out=left_out)
 
     @contextmanager
     def _connected(self, countdown: Countdown) -> Iterator[Session]:

@@ -92,22 +92,36 @@ def insert(
     Raises:
         KeyError: the table has no such column. `MySQLError`: the server refuses the row.
     """
-    places: list[str] = []
-    values: list[object] = []
-    lenient = False
-    for name, value in row.items():
-        column = columns[name]
-        lenient |= column.type == "enum" and value == 0
-        if isinstance(value, dict):
-            places.append(f"CONVERT(_binary %s USING {column.charset})" if column.charset else "_binary %s")
-            values.append(b64decode(value["base64"]))
-        else:
-            places.append("%s")
-            values.append(value)
+    places, values = _bound(columns, row)
+    lenient = any(columns[name].type == "enum" and value == 0 for name, value in row.items())
     rows(connection, "SET sql_mode = %s", [_LENIENT if lenient else _STRICT])
     names = escaped_percents(", ".join(columns[name].sql for name in row))
     into = f"{'REPLACE' if replace else 'INSERT'} INTO {escaped_percents(quoted_table(collection))}"
     rows(connection, f"{into} ({names}) VALUES ({', '.join(places)})", values)
+
+
+def delete(connection: Session, collection: str, key: Sequence[Column], row: Mapping[str, Any]) -> None:
+    """Delete the row whose `key`, the columns of a unique index, has the values of `row`."""
+    columns = {column.name: column for column in key}
+    places, values = _bound(columns, {name: row[name] for name in columns})
+    names = escaped_percents(", ".join(column.sql for column in key))
+    rows_of = f"FROM {escaped_percents(quoted_table(collection))} WHERE ({names}) = ({', '.join(places)})"
+    rows(connection, f"DELETE {rows_of}", values)
+
+
+def _bound(columns: Mapping[str, Column], row: Mapping[str, Any]) -> tuple[list[str], list[object]]:
+    """Return a statement's places for the values of `row`, and the values that go there."""
+    places: list[str] = []
+    values: list[object] = []
+    for name, value in row.items():
+        charset = columns[name].charset
+        if isinstance(value, dict):
+            places.append(f"CONVERT(_binary %s USING {charset})" if charset else "_binary %s")
+            values.append(b64decode(value["base64"]))
+        else:
+            places.append("%s")
+            values.append(value)
+    return places, values
 
 
 def _cell(column: Column) -> _Cell:

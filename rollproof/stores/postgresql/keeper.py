@@ -30,7 +30,7 @@ from rollproof.stores.postgresql.client import (
     run,
 )
 from rollproof.stores.postgresql.descriptor import PostgresqlProfile
-from rollproof.stores.postgresql.table import read_table
+from rollproof.stores.postgresql.table import Table, read_table
 from rollproof.stores.reach import Countdown
 from rollproof.stores.writable import Writable
 
@@ -152,7 +152,7 @@ class Keeper(DumpKeeper):
 
     @contextmanager
     def putting(self, collection: str, folder: Path, *, overwrite: bool) -> Iterator[Put]:
-        """Insert each row; neither triggers nor foreign keys see it. At the end, sequences go on behind."""
+        """Insert or delete each row, unseen by triggers and foreign keys; sequences go on behind."""
         highest, left_out = dict[str, int](), set[str]()
         with Postgresql(self._reach, self._database) as client:
             with client.asked() as session:
@@ -171,16 +171,22 @@ class Keeper(DumpKeeper):
                         _put_large_object(session, values, overwrite=overwrite)
                         return
                     if overwrite and table and table.key:
-                        key = ", ".join(values[name] for name in table.key)
-                        run(session, f"DELETE {table.rows} WHERE ROW({table.order}) = ROW({key})")
+                        _delete(session, table, row)
                     into = f"{quoted_table(collection)} ({', '.join(map(quoted, values))})"
                     every = ", ".join(values.values())
                     run(session, f"INSERT INTO {into} OVERRIDING SYSTEM VALUE VALUES ({every})")
                 for name in {name for _, name in numbered} & row.keys():
                     highest[name] = max(int(row[name] or 0), highest.get(name, 0))
 
+            def remove(record: ExportedRecord) -> None:
+                with client.asked() as session, session.transaction():
+                    run(session, "SET LOCAL session_replication_role = replica")
+                    if table is not None:
+                        _delete(session, table, cast("Mapping[str, str | None]", record.content))
+
             try:
-                yield Put(write, left_out=left_out)
+                removable = table is not None and table.key and collection != schema.LARGE_OBJECTS
+                yield Put(write, remove=remove if removable else None, left_out=left_out)
             finally:
                 for sequence, name in numbered:
                     with client.asked() as session:
@@ -228,6 +234,12 @@ class Keeper(DumpKeeper):
             environment={"PGPASSWORD": self._profile.operator.password},
             **files,
         )
+
+
+def _delete(session: Session, table: Table, row: Mapping[str, str | None]) -> None:
+    """Delete the row with the key of `row`."""
+    key = ", ".join(literal(str(row[name])) for name in table.key)
+    run(session, f"DELETE {table.rows} WHERE ROW({table.order}) = ROW({key})")
 
 
 def _put_large_object(session: Session, values: Mapping[str, str], *, overwrite: bool) -> None:

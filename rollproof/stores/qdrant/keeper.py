@@ -15,10 +15,11 @@ from urllib.parse import quote, urlencode
 from rollproof.profile.sections import Model
 from rollproof.profile.store_descriptor import Means
 from rollproof.reading import open_regular
+from rollproof.stores.contract import ExportedRecord
 from rollproof.stores.keeper import Put, Restored, StoreKeeper
 from rollproof.stores.package import Kept, Package, read_package, write_package
 from rollproof.stores.policy import policy_of
-from rollproof.stores.qdrant.client import Rest, path_of
+from rollproof.stores.qdrant.client import Rest, path_of, point_id
 from rollproof.stores.qdrant.descriptor import QdrantProfile
 from rollproof.stores.reach import Countdown
 from rollproof.stores.writable import Writable
@@ -113,8 +114,15 @@ class Keeper(StoreKeeper):
     @contextmanager
     def putting(self, collection: str, folder: Path, *, overwrite: bool) -> Iterator[Put]:
         """Write each point as it was exported; the server replaces one of the same id."""
-        path = f"{path_of(collection)}/points?wait=true"
-        yield Put(lambda record: self._rest.call("PUT", path, {"points": [record.content]}))
+        points = f"{path_of(collection)}/points"
+
+        def write(record: ExportedRecord) -> None:
+            self._rest.call("PUT", f"{points}?wait=true", {"points": [record.content]})
+
+        def remove(record: ExportedRecord) -> None:
+            self._rest.call("POST", f"{points}/delete?wait=true", {"points": [point_id(record.key)]})
+
+        yield Put(write, remove=remove)
 
     def _exact(self, counts: Mapping[str, int]) -> dict[str, int]:
         """Return the counts of the collections that users add nothing to."""

@@ -158,7 +158,12 @@ class Keeper(RecordKeeper):
                         raise self._reach.failed("it has expired since", expected="a key that is to stay")
                     client.restore(key, until or 0, value, replace=overwrite, absttl=True)
 
-            yield Put(write)
+            def remove(record: ExportedRecord) -> None:
+                key, _, _ = entry_of(cast("Mapping[str, Any]", record.replay))
+                with server.asked("a key removed") as client:
+                    client.unlink(key)
+
+            yield Put(write, remove=remove)
 
 
 def entry_of(fields: Mapping[str, Any]) -> tuple[bytes, bytes, int | None]:

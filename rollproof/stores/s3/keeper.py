@@ -194,7 +194,11 @@ class Keeper(RecordKeeper):
                 with server.asked("an object put") as client:
                     put_copy(client, stored, folder / content["file"])
 
-            yield Put(write)
+            def remove(record: ExportedRecord) -> None:
+                with server.asked("an object removed") as client:
+                    client.remove_object(collection, record.key)
+
+            yield Put(write, remove=remove)
 
     def _connected(self) -> S3:
         return S3(self._whole, self._profile.region, WORKERS)

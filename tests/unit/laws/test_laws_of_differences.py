@@ -85,8 +85,8 @@ def test_what_was_written_and_what_is_gone(before: list[RecordHash], now: list[R
 
 def accounted(
     held: list[RecordHash], exported: list[RecordHash], now: list[RecordHash]
-) -> tuple[Account, list[str]]:
-    revived = list[str]()
+) -> tuple[Account, list[RecordHash]]:
+    revived = list[RecordHash]()
     return account_for("words", held, now, exported, revived.append), revived
 
 
@@ -110,7 +110,7 @@ def test_every_record_is_accounted_for_once(
     assert account.kept + account.restored + account.revived == len(now)
     assert account.kept == matched(held, now)
     assert account.revived == len(revived)
-    assert not set(revived) & {record.key for record in held}
+    assert not {record.key for record in revived} & {record.key for record in held}
     assert account.first.count == account.unaccounted
 
 

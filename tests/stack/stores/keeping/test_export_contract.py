@@ -13,6 +13,7 @@ import pytest
 
 from rollback_actions.outside import Outside
 from rollback_actions.rollback import replay
+from rollback_actions.rollback.deletions import NOT_SINGLY, delete_revived
 from rollproof.errors import Unverifiable
 from rollproof.losses import lost_window
 from rollproof.losses.lost_window import LostWindow, find_exported, write_window
@@ -104,6 +105,26 @@ def test_a_replay_puts_back_what_is_not_there_and_another_one_nothing(
             assert (found.records, found.left) == (before.total(), ())
             assert _seen(content, made) == before
     assert made.exact() == exact
+
+
+def test_what_came_back_is_deleted_again(subject: Subject, subtests: pytest.Subtests) -> None:
+    place, nothing = subject.place, cast("Any", None)
+    outside = Outside(lambda *_, **__: place.content(), lambda *_: place.export(), lambda *_: place.keeper())
+    target = cast("Target", SimpleNamespace(stores={place.name: place.profile}))
+    for collection in subject.exported:
+        with subtests.test(collection):
+            made = _made(subject, collection)
+            with place.content() as content:
+                (there,) = wanted_of(content, made.name).values()
+                spared = min(there)
+                revived = {made.name: there - {spared} | {("never", 1)}}
+                found = delete_revived(target, nothing, nothing, place.name, revived, outside)
+                left = wanted_of(content, made.name)[0]
+            if found.left:
+                assert set(found.left.values()) == {NOT_SINGLY}
+                assert left == there
+            else:
+                assert left == {spared}
 
 
 def test_only_what_is_wanted_and_still_there(
