@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rollproof.errors import ActionFailed, ExitCode
 from rollproof.git.repository import head
-from rollproof.profile.profile import load_target
+from rollproof.profile.profile import PREFIX, load_target
 from staging.target.action_runs import PATIENT, apart
 from tests.conftest import ROOT
 
@@ -20,6 +20,7 @@ USUAL = 0.05
 """The scale of a staging stack: 1,000 chunks beside the canary's, each with its vectors."""
 TIMES = (1, 10, 100)
 SECONDS = 3600
+VERIFICATION = f"{PREFIX}WINDOWS__VERIFICATION"
 # A program's peak is never below its parent's: a small one starts it. It prints the peak last, in KiB.
 _MEASURED = """
 import resource, subprocess, sys
@@ -47,16 +48,19 @@ def measure_growth(profile: Path, wreck: Callable[[], object]) -> list[Part]:
     commit = head(load_target(profile).application.repository)
     with tempfile.TemporaryDirectory() as folder:
         environment = apart(profile, Path(folder), **PATIENT)
+        usual = {name: value for name, value in environment.items() if name != VERIFICATION}
+        phase4 = ("verify", "phase4", "-q", "--no-gate")
         parts = [
-            _run(environment, "backup"),
-            _run(environment, "capture"),
-            _run(environment, "verify", "phase4", "-q", "--no-gate"),
+            _run("backup", environment, "backup"),
+            _run("capture", environment, "capture"),
+            _run("phase 4", environment, *phase4),
+            _run("phase 4, usual window", usual, *phase4),
         ]
         wreck()
-        return [*parts, _run(environment, "rollback", "emergency", commit)]
+        return [*parts, _run("rollback", environment, "rollback", "emergency", commit)]
 
 
-def _run(environment: Mapping[str, str], *arguments: str) -> Part:
+def _run(name: str, environment: Mapping[str, str], *arguments: str) -> Part:
     # In the foreground, so that Ctrl-C reaches it too.
     limited = ["timeout", "--foreground", str(SECONDS), sys.executable, "-m", "rollproof", *arguments]
     started = time.perf_counter()
@@ -79,4 +83,6 @@ def _run(environment: Mapping[str, str], *arguments: str) -> Part:
             hint="only a stack that is in order is measured",
         )
     kibibytes = int(done.stdout.splitlines()[-1])
-    return Part(arguments[0] if arguments[0] != "verify" else "phase 4", seconds, kibibytes / 1024)
+    # What a sample may have missed is a note of the verdict.
+    sampled = ", sampled" if "side by side" in done.stdout else ""
+    return Part(f"{name}{sampled}", seconds, kibibytes / 1024)
