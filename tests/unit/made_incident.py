@@ -22,7 +22,6 @@ from rollproof.incident.response_record import Ending
 from rollproof.incident.rollbacks import ROLLBACK_BEGAN
 from rollproof.monitoring.assessment import Assessed, decision_by
 from rollproof.monitoring.rollback_request import Kind
-from rollproof.monitoring.samples import SampleWriter
 from rollproof.monitoring.severity import assess
 from rollproof.planning.unfinished import UnfinishedFile
 from rollproof.profile.bands import Bands
@@ -33,7 +32,7 @@ from rollproof.system.record_files import write_record
 from rollproof.team.contact_record import ACKNOWLEDGED, ALERTED, ASSESSED, DECIDED, Alert
 from rollproof.verdict import Verdict
 from tests.unit.clock import Clock
-from tests.unit.made_samples import BEAT, requests, samples
+from tests.unit.made_samples import BEAT, requests, samples, write_samples
 
 COMMIT, BAD = "a" * 40, "b" * 40
 RECORDS = {"kept": 1683, "restored": 3, "exported": 4, "revived": 292, "unaccounted": 0}
@@ -64,10 +63,7 @@ class MadeIncident:
         """Respond to an error rate that is critical: assess, decide, agree, roll back, verify."""
         made = tuple(samples(14, lambda _: {"requests": requests(20)}, well_before=4))
         assessed = Assessed(assess(Bands(), made, BEAT), made, monitored=True)
-        writer = SampleWriter(self.folder / SAMPLES)
-        for sample in made:
-            writer.write(sample)
-        writer.close()
+        write_samples(self.folder / SAMPLES, made)
         journal = Journal(self.folder / RESPONSE, str)
         journal.write(response_record.ASSESSED, **assessed_details(assessed))
         decision = decision_by(self.target, assessed)
@@ -99,10 +95,8 @@ class MadeIncident:
 
     def watch(self, count: int = 14, well_before: int = 4, errors: float = 20) -> None:
         """Keep samples of a monitor, the last of now: some that are well, then `count` with failures."""
-        writer = SampleWriter(self.folder / SAMPLES)
-        for sample in samples(count, lambda _: {"requests": requests(errors)}, well_before=well_before):
-            writer.write(sample)
-        writer.close()
+        made = samples(count, lambda _: {"requests": requests(errors)}, well_before=well_before)
+        write_samples(self.folder / SAMPLES, made)
 
     def roll_back(self) -> ExitCode:
         """Roll back in 62 s; the start of the application takes longer than it should."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
-from rollproof.monitoring.samples import Probe, ProbeKind, Sample, Unreached
+from rollproof.monitoring.samples import Probe, ProbeKind, Sample, SampleWriter, Unreached
 from rollproof.system.clock import Moment
 from rollproof.system.process import Process
 
@@ -72,6 +74,14 @@ def samples(
         at = replace(now, since_boot=now.since_boot - (every - 1 - beat) * BEAT)
         made.append(Sample(target, MONITOR, beat, at, 0.001, 0, probes))
     return made
+
+
+def write_samples(path: Path, made: Iterable[Sample]) -> Path:
+    """Add `made` to the samples at `path`, as a monitor does, and return that."""
+    with closing(SampleWriter(path)) as writer:
+        for sample in made:
+            writer.write(sample)
+    return path
 
 
 def cut_off(of: Probes | None = None) -> Probes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,22 +15,25 @@ from rollproof.git.repository import checked_out, head, resolve_commit
 from tests.real_git import git
 
 
+def commit(repository: Path, name: str, text: str, parent: str = "") -> str:
+    """Return a new commit that holds that file, upon `parent` where one is named."""
+    if parent:
+        git(repository, "checkout", "--quiet", "--detach", parent)
+    (repository / name).parent.mkdir(exist_ok=True)
+    (repository / name).write_text(text)
+    git(repository, "add", "--all")
+    git(repository, "commit", "--quiet", "--message", f"write {name}")
+    return git(repository, "rev-parse", "HEAD")
+
+
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     folder = tmp_path / "application"
     folder.mkdir()
     git(folder, "init", "--quiet")
     for release in ("1", "2"):
-        (folder / "release").write_text(release)
-        git(folder, "add", "release")
-        git(folder, "commit", "--quiet", "--message", f"release {release}")
+        commit(folder, "release", release)
     return folder
-
-
-def test_a_short_hash_resolves(repository: Path) -> None:
-    full = head(repository)
-    assert resolve_commit(repository, full[:8]) == full
-    assert resolve_commit(repository, full) == full
 
 
 @pytest.mark.parametrize(
@@ -43,11 +45,12 @@ def test_what_names_no_commit_is_refused(repository: Path, name: str) -> None:
         resolve_commit(repository, name)
 
 
-@pytest.mark.parametrize("name", ["HEAD~1", "of-a-branch", "v1"])
-def test_a_name_that_git_knows_is_a_commit(repository: Path, name: str) -> None:
+def test_a_name_that_git_knows_is_a_commit(repository: Path) -> None:
     git(repository, "branch", "of-a-branch", "HEAD~1")
     git(repository, "tag", "--annotate", "--message", "first", "v1", "HEAD~1")
-    assert resolve_commit(repository, name) == git(repository, "rev-parse", f"{name}^{{commit}}")
+    first = git(repository, "rev-parse", "HEAD~1")
+    for name in ("HEAD~1", "of-a-branch", "v1", first, first[:8]):
+        assert resolve_commit(repository, name) == first
 
 
 def test_a_repository_in_the_environment_is_left_alone(
@@ -62,17 +65,6 @@ def test_a_repository_in_the_environment_is_left_alone(
     assert (head(repository), head(other)) == (first, newest)
     assert (repository / "release").read_text() == "1"
     assert git(repository, "status", "--porcelain") == git(other, "status", "--porcelain") == ""
-
-
-def _commit_that_holds(repository: Path, name: str) -> str:
-    """Return a commit that holds the file `name`, which the working copy has not."""
-    (repository / name).parent.mkdir(exist_ok=True)
-    (repository / name).write_text("of the commit")
-    git(repository, "add", "--all")
-    git(repository, "commit", "--quiet", "--message", "release 3")
-    commit = head(repository)
-    git(repository, "checkout", "--quiet", "--detach", "HEAD~1")
-    return commit
 
 
 def _shown(repository: Path, name: str) -> str:
@@ -105,13 +97,14 @@ def test_what_was_not_committed_is_stashed(repository: Path, part: str) -> None:
 def test_an_untracked_file_in_the_way_of_the_commit_is_stashed(
     repository: Path, name: str, of_commit: str, *, ignored: bool
 ) -> None:
-    commit = _commit_that_holds(repository, of_commit)
+    holds = commit(repository, of_commit, "of the commit")
+    git(repository, "checkout", "--quiet", "--detach", "HEAD~1")
     (repository / name).parent.mkdir(exist_ok=True)
     (repository / name).write_text("only here")
     (repository / "other").write_text("stays")
     if ignored:
         (repository / ".git" / "info" / "exclude").write_text("held\ndata/\ncaf*\nother\n")
-    assert check_out(repository, commit).startswith("files in the way kept: git ")
+    assert check_out(repository, holds).startswith("files in the way kept: git ")
     assert _shown(repository, name) == "only here"
     assert (repository / of_commit).read_text() == "of the commit"
     assert (repository / "other").read_text() == "stays"
@@ -133,13 +126,13 @@ def test_a_submodule_keeps_its_changes_whatever_git_is_told_of_it(repository: Pa
     trusted = ("-c", "protocol.file.allow=always")
     git(repository, *trusted, "submodule", "--quiet", "add", str(library), "library")
     git(repository, "commit", "--quiet", "--message", "with a library")
-    commit = head(repository)
+    with_library = head(repository)
     git(within, "checkout", "--quiet", "HEAD~1")
     git(repository, "commit", "--quiet", "--all", "--message", "another one of it")
     (within / "release").write_text("mended in production")
     git(repository, "config", "submodule.recurse", "true")
-    check_out(repository, commit)
-    assert head(repository) == commit
+    check_out(repository, with_library)
+    assert head(repository) == with_library
     assert (within / "release").read_text() == "mended in production"
 
 
@@ -172,78 +165,54 @@ TEXT = "".join(f"line {number}\n" for number in range(40))
 
 
 @dataclass
-class Repository:
-    """A repository whose commits are made one upon the other, wherever it stands."""
-
-    folder: Path
-    made: int = 0
-
-    def git(self, *arguments: str) -> str:
-        return git(self.folder, *arguments)
-
-    def commit(self, files: Mapping[str, str | bytes], parent: str = "", message: str = "") -> str:
-        """Return a new commit that has `files`, upon `parent` where one is named; its subject is its own."""
-        self.made += 1
-        if parent:
-            self.git("checkout", "--quiet", "--detach", parent)
-        for name, content in files.items():
-            path = self.folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        self.git("add", "--all")
-        self.git("commit", "--quiet", "--allow-empty", "--message", message or f"change {self.made}")
-        return self.git("rev-parse", "HEAD")
-
-    def pick(self, parent: str, *commits: str) -> str:
-        self.git("checkout", "--quiet", "--detach", parent)
-        self.git("cherry-pick", "--allow-empty", *commits)
-        return self.git("rev-parse", "HEAD")
-
-
-@dataclass
 class History:
     """`before`, upon it the three commits of what was rolled back, and upon it `beside` of another hand."""
 
-    repository: Repository
+    folder: Path
     before: str
     first: str
     second: str
     last: str
     beside: str
 
+    def pick(self, parent: str, picked: str) -> str:
+        """Return the copy of a commit upon `parent`."""
+        git(self.folder, "checkout", "--quiet", "--detach", parent)
+        git(self.folder, "cherry-pick", picked)
+        return git(self.folder, "rev-parse", "HEAD")
+
     def copy_in(self, candidate: str, original: str = "") -> str:
-        return copied(self.repository.folder, original or self.last, self.before, candidate)
+        return copied(self.folder, original or self.last, self.before, candidate)
 
 
 @pytest.fixture
 def history(tmp_path: Path) -> History:
     git(tmp_path, "init", "--quiet")
-    made = Repository(tmp_path)
-    before = made.commit({"app.py": TEXT, "other.py": TEXT, "README": "x"})
-    first = made.commit({"app.py": TEXT.replace("line 20\n", "line twenty\n")})
-    second = made.commit({"new.py": "print()\n"})
-    last = made.commit({"app.py": TEXT.replace("line 20\n", "line twenty\n").replace("line 39", "end")})
-    beside = made.commit({"other.py": TEXT.replace("line 5\n", "line five\n")}, before)
-    return History(made, before, first, second, last, beside)
+    commit(tmp_path, "other.py", TEXT)
+    before = commit(tmp_path, "app.py", TEXT)
+    edited = TEXT.replace("line 20\n", "line twenty\n")
+    first = commit(tmp_path, "app.py", edited)
+    second = commit(tmp_path, "new.py", "print()\n")
+    last = commit(tmp_path, "app.py", edited.replace("line 39", "end"))
+    beside = commit(tmp_path, "other.py", TEXT.replace("line 5\n", "line five\n"), before)
+    return History(tmp_path, before, first, second, last, beside)
 
 
 @pytest.mark.parametrize("which", ["first", "last"])
 def test_each_commit_is_known_again_when_it_is_picked(history: History, which: str) -> None:
     original = getattr(history, which)
-    picked = history.repository.pick(history.beside, original)
+    picked = history.pick(history.beside, original)
     assert picked not in {history.first, history.second, history.last}
     assert history.copy_in(picked) == original
     # Also when more came after it.
-    later = history.repository.commit({"README": "more"})
-    assert history.copy_in(later) == original
+    assert history.copy_in(commit(history.folder, "README", "more")) == original
 
 
 def test_the_commits_of_a_branch_are_known_again_though_a_merge_was_rolled_back(history: History) -> None:
-    made = history.repository
-    made.git("checkout", "--quiet", "--detach", history.beside)
-    made.git("merge", "--quiet", "--no-ff", "--message", "merge", history.last)
-    merge = made.git("rev-parse", "HEAD")
-    picked = made.pick(history.before, history.second)
+    git(history.folder, "checkout", "--quiet", "--detach", history.beside)
+    git(history.folder, "merge", "--quiet", "--no-ff", "--message", "merge", history.last)
+    merge = git(history.folder, "rev-parse", "HEAD")
+    picked = history.pick(history.before, history.second)
     assert history.copy_in(picked, merge) == history.second
 
 
@@ -258,8 +227,8 @@ def test_a_folder_of_a_repository_will_do_and_no_setting_of_its_user_matters(his
         "i18n.logOutputEncoding": "latin1",
     }
     for name, setting in settings.items():
-        history.repository.git("config", name, setting)
-    picked = history.repository.pick(history.beside, history.second)
-    (history.repository.folder / "part").mkdir()
-    found = copied(history.repository.folder / "part", history.last, history.before, picked)
-    assert found == history.second
+        git(history.folder, "config", name, setting)
+    picked = history.pick(history.beside, history.second)
+    part = history.folder / "part"
+    part.mkdir()
+    assert copied(part, history.last, history.before, picked) == history.second

@@ -266,7 +266,7 @@ def _texts(stack: Stack, **seen: Any) -> tuple[str, str, list[str]]:  # noqa: AN
     return texts_of(Looked(stack, parts_of(stack), **seen), output, output.with_suffix(".accounts.sh"))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(secret=some.text(min_size=5, max_size=40))
 def test_no_secret_of_the_environment_is_in_any_output(config: dict[str, Any], secret: str) -> None:
     text = json.dumps(config).replace("hunter2-of-", "@@-")

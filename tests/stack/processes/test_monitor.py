@@ -43,10 +43,9 @@ def _started(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.mark.usefixtures("terminal_can_be_lost")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
-def test_a_signal_ends_it_cleanly(command: list[str], number: signal.Signals) -> None:
+def test_a_lost_terminal_ends_it_cleanly(command: list[str]) -> None:
     with _started([*command, "--json"]) as process:
-        process.send_signal(number)
+        process.send_signal(signal.SIGHUP)
         _, errors = process.communicate(timeout=60)
         assert process.returncode == ExitCode.VERIFIED, errors
     assert errors.splitlines()[-1].startswith("monitor of sandbox: ")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
@@ -354,27 +353,3 @@ def test_neighbours_that_users_deleted_may_be_gone_and_not_all(now: tuple[int, .
     assert same_neighbours(neighbours((0, 1, 2)), neighbours(now), "deletes") is same
     elsewhere = replace(neighbours(now), scores=(0.5,) * len(now))
     assert not same_neighbours(neighbours((0, 1, 2)), elsewhere, "deletes")
-
-
-def test_two_records_that_swapped_a_value_and_one_that_is_there_twice(
-    recorded: tuple[RecordedCollection, Path],
-) -> None:
-    content = StandIn(fresh())
-    one, other = content.records_by_key[1][0], content.records_by_key[2][0]
-    content.records_by_key[1] = [replace(one, hash=77)]
-    content.records_by_key[2] = [replace(other, hash=78)]
-    content.records_by_key[4] *= 2
-    comparison = compared(recorded, content)
-    assert comparison.changed.count == 2
-    assert (comparison.added.count, comparison.added.first) == (1, ["004"])
-
-
-def test_what_was_to_go_by_itself_is_not_lost(tmp_path: Path) -> None:
-    path = tmp_path / "records"
-    gone = [RecordHash("a", 1, expires=time.time() - 1), RecordHash("b", 2, expires=time.time() + 3600)]
-    with Snapshot(path, new=True) as snapshot:
-        snapshot.add("c", 0, "", gone)
-    collection = RecordedCollection(("",), (Digest(2, 3),), "records", (), 1.0)
-    comparison = compared((collection, path), StandIn({}))
-    assert comparison.expired == 1
-    assert comparison.missing.first == ["b"]

@@ -16,20 +16,25 @@ import pytest
 from docker import APIClient
 from docker.errors import APIError
 
+from rollback_actions.containers import compose as compose_control
 from rollback_actions.containers import volumes
+from rollback_actions.containers.compose import ComposeControl
 from rollproof.baseline.configuration import (
     ConfigurationKey,
     inside_differences,
     record_container,
     setting_differences,
 )
-from rollproof.engines import compose
+from rollproof.engines import compose, compose_project
 from rollproof.engines.address import engine_is_here
 from rollproof.engines.compose import ComposeEngine, _container
 from rollproof.engines.engine import Container, EngineUnreached, Inside, Mount
 from rollproof.engines.insides import inside
 from rollproof.errors import ActionFailed, Meaning
+from rollproof.profile.profile import Engine
 from rollproof.system.command import Deadline
+from tests.world import containers as made
+from tests.world.sandbox import stand_in
 
 SEAL = ConfigurationKey(b"k" * 32)
 ID, OTHER = "a" * 64, "b" * 64
@@ -427,3 +432,25 @@ def test_nobody_may_write_while_files_are_put_back(
             volumes._refuse_users(mount, Deadline(60), writers=writers)
     # Stopped ones are none, and those of other projects are.
     assert asked == [{"status": ["running", "restarting", "paused"]}] * 2
+
+
+def test_what_other_files_describe_stays_whatever_compose_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = f"sha256:{'1' * 64}"
+    engine = stand_in(ComposeEngine)
+    engine.containers.return_value = {"once": (made.container(image_id=image),)}
+    ran: list[list[str]] = []
+
+    def run(command: list[str], **_: object) -> str:
+        ran.append(command)
+        return '{"services": {}}'
+
+    for module in (compose_control, compose_project):
+        monkeypatch.setattr(module, "run_command", run)
+    file = tmp_path / "compose.yaml"
+    file.touch()
+    control = ComposeControl(Engine(kind="compose", project="p", files=(file,)), engine)
+    control.recreate({"once": image}, deadline=9)
+    (up,) = [command for command in ran if "up" in command]
+    assert "--remove-orphans=false" in up

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,11 +10,11 @@ import pytest
 from rollproof.errors import ExitCode
 from rollproof.monitoring import assessment
 from rollproof.monitoring.monitor import Beats
-from rollproof.monitoring.samples import Sample, SampleWriter, samples_path
+from rollproof.monitoring.samples import Sample, samples_path
 from rollproof.monitoring.severity import Severity
 from rollproof.monitoring.tree import Action
 from tests.unit.command_line import Ran
-from tests.unit.made_samples import Probes, cut_off, requests, samples, value
+from tests.unit.made_samples import Probes, cut_off, requests, samples, value, write_samples
 
 DOWN = value(None, ok=False)
 # What is in trouble, what that is, and what is to be done.
@@ -44,11 +43,7 @@ CRITICAL: dict[str, tuple[Callable[[int], Probes], str]] = {
 
 
 def _write(path: Path, of: Callable[[int], Probes], count: int = 14) -> Path:
-    writer = SampleWriter(path)
-    for sample in samples(count, of, well_before=70, target="sandbox"):
-        writer.write(sample)
-    writer.close()
-    return path
+    return write_samples(path, samples(count, of, well_before=70, target="sandbox"))
 
 
 @pytest.mark.parametrize("name", CRITICAL)
@@ -93,10 +88,7 @@ def test_a_machine_that_may_be_cut_off_has_no_plan_and_says_what_to_check(
 
 
 def test_samples_of_another_target_are_not_judged_by_this_ones_bands(run: Ran, tmp_path: Path) -> None:
-    path = tmp_path / "samples.jsonl"
-    with closing(SampleWriter(path)) as writer:
-        for sample in samples(3, lambda _: {}, target="elsewhere"):
-            writer.write(sample)
+    path = write_samples(tmp_path / "samples.jsonl", samples(3, lambda _: {}, target="elsewhere"))
     said = run("assess", f"--samples={path}", code=ExitCode.USAGE)
     assert "expected those of target sandbox, observed one of target elsewhere" in said
 
@@ -104,9 +96,7 @@ def test_samples_of_another_target_are_not_judged_by_this_ones_bands(run: Ran, t
 def test_what_has_been_bad_for_ten_minutes_was_not_found_bad_just_now(run: Ran) -> None:
     """Nobody ran it before: the first bad sample is further back than any band looks."""
     made = samples(120, lambda _: {"requests": requests(20)}, well_before=30, target="sandbox")
-    with closing(SampleWriter(samples_path(run.sandbox.target))) as writer:
-        for sample in made:
-            writer.write(sample)
+    write_samples(samples_path(run.sandbox.target), made)
     assessed = assessment.assess_target(run.sandbox.target, print)
     assert assessed.assessment.first_bad == made[30].at
     again = assessment.assess_again(run.sandbox.target, samples_path(run.sandbox.target))

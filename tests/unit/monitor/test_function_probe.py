@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
@@ -13,8 +12,6 @@ from rollproof.application.canary import canary_in_use
 from rollproof.errors import Unverifiable
 from rollproof.monitoring.probes.function_probe import FunctionProbe
 from rollproof.monitoring.probes.probe import Reading
-from rollproof.monitoring.probes.probes import probes_of
-from rollproof.monitoring.samples import ProbeKind
 from rollproof.profile.application_profile import Function
 from rollproof.profile.profile import Target
 from rollproof.system.side_by_side import Question
@@ -191,12 +188,3 @@ def test_one_that_does_not_end_is_not_well(well: Target) -> None:
 
 
 SILENT = Unverifiable(what="f", expected="an answer", observed="none", source="a", hint="b")
-
-
-def test_only_a_profile_that_wants_it_has_it(target: Target) -> None:
-    def kinds(of: Target) -> list[Any]:
-        return [one.id.kind for one in probes_of(of, 4.0)]
-
-    assert ProbeKind.FUNCTION not in kinds(target)
-    with_it = target.application.model_copy(update={"function": Function()})
-    assert ProbeKind.FUNCTION in kinds(target.model_copy(update={"application": with_it}))

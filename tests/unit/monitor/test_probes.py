@@ -41,11 +41,11 @@ def test_each_target_has_the_probes_of_what_it_is_made_of(tmp_path: Path) -> Non
         *("health", "requests", "records", "containers", "memory", "store redis", "connections redis"),
         *("page", "disk"),
     ]
-    large = load_target(write_profile(tmp_path, MYSQL + STORES))
+    large = load_target(write_profile(tmp_path, f"{MYSQL}{STORES}[application.function]\n"))
     more = {str(probe.id) for probe in probes_of(large, 4.0)} - set(names)
     assert more == {
         *("store mysql", "store mongodb", "store kafka", "store qdrant"),
-        *("connections mysql", "connections mongodb", "lag kafka", "vectors qdrant"),
+        *("connections mysql", "connections mongodb", "lag kafka", "vectors qdrant", "function"),
     }
 
 

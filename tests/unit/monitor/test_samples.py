@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,12 +11,12 @@ import pytest
 from rollproof.errors import Unverifiable
 from rollproof.incident.incident import Incident
 from rollproof.incident.kept_samples import keep_samples, read_kept, samples_kept
-from rollproof.monitoring.samples import Probe, ProbeKind, Sample, SampleWriter, read_samples, samples_path
+from rollproof.monitoring.samples import Probe, ProbeKind, Sample, read_samples, samples_path
 from rollproof.profile.profile import Target
 from rollproof.record_names import SAMPLES
 from rollproof.system.clock import Moment
 from rollproof.system.process import Process
-from tests.unit.made_samples import BEAT, samples
+from tests.unit.made_samples import BEAT, samples, write_samples
 
 PROBES = {
     "health": Probe(True, 0.01, "200 status UP", 9.5, kind=ProbeKind.HEALTH),
@@ -32,12 +31,7 @@ def _sample(beat: int) -> Sample:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    path = tmp_path / "monitor" / "sandbox.jsonl"
-    writer = SampleWriter(path)
-    for beat in range(500):
-        writer.write(_sample(beat))
-    writer.close()
-    return path
+    return write_samples(tmp_path / "monitor" / "sandbox.jsonl", map(_sample, range(500)))
 
 
 @pytest.mark.parametrize("count", [1, 6, 499, 500, 501, 10_000])
@@ -51,9 +45,8 @@ def test_a_torn_last_line_is_left_out_and_cut_off(path: Path, torn: bytes) -> No
     with path.open("ab") as file:
         file.write(torn)
     assert [sample.beat for sample in read_samples(path, 2)] == [498, 499]
-    writer, last = SampleWriter(path), _sample(500)
-    writer.write(last)
-    writer.close()
+    last = _sample(500)
+    write_samples(path, [last])
     before, newest = read_samples(path, 2)
     assert (before.beat, newest) == (499, last)
 
@@ -76,9 +69,7 @@ def test_a_damaged_line_is_named(path: Path, line: bytes, said: str) -> None:
 
 
 def _monitored(target: Target, made: Sequence[Sample]) -> None:
-    with closing(SampleWriter(samples_path(target))) as writer:
-        for sample in made:
-            writer.write(sample)
+    write_samples(samples_path(target), made)
 
 
 def _made(target: Target, count: int, *, later: float = 0.0, first: int = 0) -> list[Sample]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -20,13 +19,13 @@ from rollproof.incident.downtime import (
 from rollproof.incident.incident import Incident, RollbackRecord
 from rollproof.incident.journal import DETECTED
 from rollproof.incident.tally import tally
-from rollproof.monitoring.samples import Sample, SampleWriter
+from rollproof.monitoring.samples import Sample
 from rollproof.profile.profile import Target
 from rollproof.record_names import CONTACTS, DOWNTIME, SAMPLES
 from rollproof.system.clock import Moment
 from rollproof.verdict import Verdict
 from tests.unit.clock import Clock, stopped
-from tests.unit.made_samples import BEAT, Probes, requests, samples, value
+from tests.unit.made_samples import BEAT, Probes, requests, samples, value, write_samples
 
 VERIFIED = 90.0
 
@@ -43,9 +42,7 @@ def _rolled_back(incident: Incident, seconds: float = 0.0) -> RollbackRecord:
 
 
 def _keep(incident: Incident, made: Sequence[Sample]) -> None:
-    with closing(SampleWriter(incident.folder / SAMPLES)) as writer:
-        for sample in made:
-            writer.write(sample)
+    write_samples(incident.folder / SAMPLES, made)
 
 
 def _recorded(target: Target, incident: Incident, seconds: float = VERIFIED) -> Downtime:

@@ -83,10 +83,6 @@ def test_a_phase_that_did_not_run_is_not_known(incident: Incident) -> None:
     assert verdict.partial == ("phase4 has not run",)
 
 
-def test_nothing_ran(incident: Incident) -> None:
-    assert tally(incident, Windows()).verdict is Verdict.BROKEN
-
-
 def test_runs_before_the_rollback_do_not_count(incident: Incident) -> None:
     _run(incident, *PHASES)
     _rolled_back(incident)

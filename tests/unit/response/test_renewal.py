@@ -64,16 +64,6 @@ def test_a_killed_run_is_reported_and_twice_the_same(made: MadeIncident, rendere
     assert tree(made.folder) == first
 
 
-def test_a_run_that_was_killed_before_its_plan(made: MadeIncident, rendered: list[Path]) -> None:
-    Run.begin(made.folder, made.clock.now(), gated=True)
-
-    said = report(made.folder)
-
-    assert rendered
-    assert "the run was ended before it knew what it would check" in said
-    assert "phase1 has not run" in said
-
-
 @pytest.mark.usefixtures("rendered")
 def test_the_gates_page_of_a_killed_run_is_made_and_promotes_nothing(made: MadeIncident) -> None:
     change = find_or_create_change(made.target.folders.incidents, made.target.name, "d" * 40)

@@ -23,7 +23,7 @@ from rollproof.incident.incident import RollbackRecord, find_or_create_incident,
 from rollproof.incident.journal import verify_journal
 from rollproof.incident.kept_samples import read_kept
 from rollproof.monitoring.rollback_request import Kind, RollbackRequest
-from rollproof.monitoring.samples import SampleWriter, samples_path
+from rollproof.monitoring.samples import samples_path
 from rollproof.planning.refusals import Allowed
 from rollproof.planning.unfinished import Unfinished, unfinished_of
 from rollproof.profile.profile import Target
@@ -34,7 +34,7 @@ from rollproof.system.record_files import as_json
 from rollproof.verdict import Verdict
 from tests.unit.clock import Clock
 from tests.unit.command_line import Ran
-from tests.unit.made_samples import Probes, cut_off, requests, samples, value
+from tests.unit.made_samples import Probes, cut_off, requests, samples, value, write_samples
 from tests.unit.team_stand_in import Channels, reach
 from tests.world.lock import StandInPlace, elsewhere, ended
 
@@ -42,10 +42,7 @@ from tests.world.lock import StandInPlace, elsewhere, ended
 def _monitored(target: Target, of: Callable[[int], Probes]) -> None:
     path = samples_path(target)
     path.unlink(missing_ok=True)
-    writer = SampleWriter(path)
-    for sample in samples(14, of, well_before=70, target=target.name):
-        writer.write(sample)
-    writer.close()
+    write_samples(path, samples(14, of, well_before=70, target=target.name))
 
 
 def _critical(_: int) -> Probes:

@@ -150,13 +150,13 @@ def test_a_service_that_did_not_run_then_has_no_image(sandbox: Sandbox) -> None:
 def test_without_compose_files_nothing_can_be_re_created(sandbox: Sandbox) -> None:
     engine = sandbox.target.engine.model_copy(update={"files": ()})
     target = sandbox.target.model_copy(update={"engine": engine})
-    missing = r"engine\.files of the profile"
-    with pytest.raises(UsageProblem, match=missing):
-        plan_service(target, "backend")
-    with pytest.raises(UsageProblem, match=missing):
-        plan_full(target, sandbox.commit)
-    with pytest.raises(UsageProblem, match=missing):
-        plan_emergency(target, sandbox.commit)
+    for planned, of in (
+        (plan_service, "backend"),
+        (plan_full, sandbox.commit),
+        (plan_emergency, sandbox.commit),
+    ):
+        with pytest.raises(UsageProblem, match=r"engine\.files of the profile"):
+            planned(target, of)
     assert plan_database(target, "mysql").stores == ("mysql",)
 
 

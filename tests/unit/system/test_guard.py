@@ -1,23 +1,40 @@
-"""Whatever ends a command, its exit code says how."""
+"""Whatever ends a command, its exit code says how; what it says is no order to the terminal, nor a secret."""
 
 from __future__ import annotations
 
+import io
+import json
 import os
+import pickle
 import signal
 import threading
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 import typer
 
+from reports.answers.monitor_view import View
 from reports.terminal.guard import guarded
-from rollproof.errors import ExitCode, UsageProblem
+from reports.terminal.progress import Progress
+from rollproof.errors import (
+    ActionFailed,
+    Described,
+    ExitCode,
+    Meaning,
+    Mismatch,
+    Problem,
+    Unverifiable,
+    UsageProblem,
+)
 from rollproof.profile.mistakes import ProfileProblem
 from rollproof.profile.profile import load_target
 from rollproof.redaction.redactor import forms_of
 from rollproof.redaction.secret import remember
+from rollproof.stores.contract import Untold
 from tests.conftest import write_profile
+from tests.unit.made_samples import samples, value
 
 
 @pytest.fixture(autouse=True)
@@ -129,3 +146,42 @@ def test_a_problem_is_said_without_secrets(capsys: pytest.CaptureFixture[str]) -
     said = capsys.readouterr().err
     assert said.count("[redacted]") == 2
     assert SECRET not in said
+
+
+def test_what_others_wrote_is_no_order_to_the_terminal() -> None:
+    stream = io.StringIO()
+    with Progress(stream) as progress:
+        with progress.step("restore a\x1b[2Jb") as step:
+            step.result = "3\x1b[H\x9b2J"
+        progress.say("x\u202ey")
+    assert not {"\x1b", "\x9b", "\u202e"} & {*stream.getvalue()}
+    assert "a\\u001b[2Jb" in stream.getvalue()
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_what_a_probe_says_is_no_order_to_the_terminal(as_json: bool) -> None:  # noqa: FBT001 - of a table
+    said = "a\x1b[2J\x9b2J\u202eb"
+    (sample,) = samples(1, lambda _: {"store redis": value(None, ok=False)})
+    probe = replace(sample.probes["store redis"], text=said)
+    stream = io.StringIO()
+    View(stream, as_json=as_json).show(replace(sample, probes={"redis": probe}))
+    assert not {"\x1b", "\x9b", "\u202e"} & {*stream.getvalue()}
+    assert not as_json or json.loads(stream.getvalue())["probes"]["redis"]["text"] == said
+
+
+@pytest.mark.parametrize("kind", [Problem, Unverifiable, ActionFailed, Untold, Mismatch])
+def test_an_error_survives_the_way_to_another_process(kind: type[Described]) -> None:
+    told = kind(what="it", expected=("a", object), observed=print, source="b", hint="c", means=Meaning.LATE)
+    told.add_note("and more")
+    found = pickle.loads(pickle.dumps(told))  # noqa: S301 - its own
+    assert type(found) is kind
+    assert (str(found), found.what, found.source, found.hint) == (str(told), "it", "b", "c")
+    assert (found.expected, found.observed) == (str(told.expected), str(told.observed))
+    assert (found.means, found.summary) == (Meaning.LATE, told.summary)
+    assert found.__notes__ == ["and more"]
+
+
+def test_what_is_wrong_fails_and_what_is_not_known_is_broken() -> None:
+    assert issubclass(Mismatch, AssertionError)
+    assert not issubclass(Mismatch, Problem)
+    assert not issubclass(Problem, AssertionError)

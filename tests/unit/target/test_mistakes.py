@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from rollproof.backups import sets as backup_sets
+from rollproof.backups.index import FOLDER as INDEX
 from rollproof.errors import ExitCode
+from rollproof.losses import lost_window
 from rollproof.profile.mistakes import ProfileProblem
 from rollproof.profile.profile import load_target
 from rollproof.profile.sections import Policy, StoreProfile
+from rollproof.record_names import ACCOUNTS
 from rollproof.stores.policy import in_proportion
 from tests.conftest import write_profile
 
@@ -69,6 +73,15 @@ def _written(folder: Path, old: str, new: str) -> Path:
         ("", "[windows.phase1]\nstart = 9\nend = 3", "windows.phase1", "start before end", "9 and 3"),
         (SERVICES, "services = []", "application.services", "tuple should have at least 1 item", "a list of 0 items"),
         ("", "[limits]\nmemory_percent = nan", "limits.memory_percent", "", "nan"),
+        ("project =", "projekt =", "engine.projekt", "one of", "the unknown key projekt"),
+        ('host = "127.0.0.1"', 'hots = "127.0.0.1"', "stores.redis.address.hots", "one of", "the unknown key hots"),
+        ('kind = "redis"', 'kind = "rediss"', "stores.redis.kind", "'kafka'", "'rediss'"),
+        ('name = "sandbox"\n', "", "name", "a value", "none"),
+        ('name = "sandbox"', 'name = "sandbox"\n_env_file = "x"', "_env_file", "one of", "the unknown key _env_file"),
+        *(
+            ("[stores.redis]", f'[stores."{name}"]', f"stores.{name}", "another name, since backups and lost windows have", name)
+            for name in (INDEX, backup_sets.MANIFEST, lost_window.MANIFEST, ACCOUNTS)
+        ),
     ],
 )  # fmt: skip
 def test_a_mistake_has_both_sides(
@@ -93,6 +106,10 @@ def test_a_mistake_has_both_sides(
     assert not str(one.observed).startswith("something else")
     assert "hunter22" not in str(problem)
     assert (problem.exit_code, len(str(problem).splitlines())) == (ExitCode.USAGE, 2)
+
+
+def test_an_unknown_key_is_told_the_nearest_one(tmp_path: Path) -> None:
+    assert _mistakes(_written(tmp_path, "project =", "projekt =")).hint == "did you mean project?"
 
 
 def refused(path: Path) -> str:
@@ -129,6 +146,11 @@ def test_a_mistake_in_a_variable_names_it(
     assert line.startswith(key)
     assert f"the variable {name})" in line
     assert "correct-horse" not in line
+
+
+def test_an_unknown_variable_is_refused(profile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROLLPROOF_APLICATION__URL", "http://127.0.0.1:8099")
+    assert refused(profile).startswith("ROLLPROOF_APLICATION__URL: expected one of ")
 
 
 @pytest.mark.parametrize("value", ["[" * 100_000, "no json"], ids=["nested", "text"])

@@ -1,4 +1,4 @@
-"""Profiles: what loads, and what each mistake says; what a hint has to type for the target of a command line."""
+"""Profiles: what loads; what a hint has to type for the target of a command line."""
 
 from __future__ import annotations
 
@@ -9,15 +9,9 @@ from pathlib import Path
 import pytest
 
 from rollproof import home
-from rollproof.backups import sets as backup_sets
-from rollproof.backups.index import FOLDER as INDEX
 from rollproof.cli.after_commands import pytest_words
-from rollproof.errors import ExitCode
-from rollproof.losses import lost_window
-from rollproof.profile.mistakes import ProfileProblem
 from rollproof.profile.profile import load_target
-from rollproof.record_names import ACCOUNTS
-from tests.conftest import ROOT, write_profile
+from tests.conftest import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -25,24 +19,6 @@ def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("ROLLPROOF_"):
             monkeypatch.delenv(name)
-
-
-def _problems(path: Path) -> tuple[str, ...]:
-    with pytest.raises(ProfileProblem) as caught:
-        load_target(path)
-    assert caught.value.exit_code is ExitCode.USAGE
-    texts = tuple(str(mistake) for mistake in caught.value.mistakes)
-    for text in texts:
-        assert "\nHINT: " in text
-        assert str(path) in text or "environment" in text
-    return texts
-
-
-def _replaced(path: Path, old: str, new: str) -> Path:
-    text = path.read_text(encoding="utf-8")
-    assert old in text
-    path.write_text(text.replace(old, new), encoding="utf-8")
-    return path
 
 
 def test_a_profile_loads_with_paths_relative_to_itself(
@@ -61,28 +37,6 @@ def test_the_environment_overrides_one_key(profile: Path, monkeypatch: pytest.Mo
     assert target.application.canary.user == "canary"
 
 
-def test_an_unknown_variable_is_refused(profile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ROLLPROOF_APLICATION__URL", "http://127.0.0.1:8099")
-    (text,) = _problems(profile)
-    assert text.startswith("ROLLPROOF_APLICATION__URL: expected one of ")
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "said"),
-    [
-        ("project =", "projekt =", ["engine.projekt: expected one of", "did you mean project?"]),
-        ('host = "127.0.0.1"', 'hots = "127.0.0.1"', ["stores.redis.address.hots: ", "did you mean host?"]),
-        ('kind = "redis"', 'kind = "rediss"', ["stores.redis.kind: expected 'kafka'", "observed 'rediss'"]),
-        ('name = "sandbox"\n', "", ["name: expected a value, observed none"]),
-        ('name = "sandbox"', 'name = "sandbox"\n_env_file = "x"', ["_env_file: expected one of"]),
-    ],
-)
-def test_a_mistake_is_named(profile: Path, old: str, new: str, said: list[str]) -> None:
-    texts = "\n".join(_problems(_replaced(profile, old, new)))
-    for words in said:
-        assert words in texts
-
-
 def test_a_secret_is_not_in_any_repr(profile: Path) -> None:
     target = load_target(profile)
     assert "s3cret-of-the-canary" not in repr(target) + str(target)
@@ -97,13 +51,6 @@ def test_layras_profile_loads(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {store.kind for store in target.stores.values()} == {
         "mysql", "mongodb", "redis", "qdrant", "milvus", "s3", "kafka",
     }  # fmt: skip
-
-
-@pytest.mark.parametrize("name", [INDEX, backup_sets.MANIFEST, lost_window.MANIFEST, ACCOUNTS])
-def test_a_store_with_the_name_of_what_lies_beside_its_folder_is_refused(tmp_path: Path, name: str) -> None:
-    path = _replaced(write_profile(tmp_path), "[stores.redis]", f'[stores."{name}"]')
-    said = "expected another name, since backups and lost windows have a file or folder of this one"
-    assert f"{said}, observed {name}" in " ".join(_problems(path))
 
 
 @pytest.fixture(autouse=True)
