@@ -24,7 +24,6 @@ from rollproof.incident.journal_steps import Step
 from rollproof.incident.kept_samples import samples_kept
 from rollproof.incident.rehearsals import BEGAN, ENDED
 from rollproof.incident.tally import tally
-from rollproof.migrations.advice import advice_on
 from rollproof.migrations.effects import Effects, effects_of
 from rollproof.migrations.migrated_baseline import baseline_of_migrated
 from rollproof.planning.plan import plan_emergency, plan_full
@@ -90,8 +89,6 @@ class Rehearsal:
         target = self.target
         known_good = head(target.application.repository)
         self.steps.record(BEGAN, migration=self.migration, known_good=known_good)
-        for advice in advice_on(target, self.migration):
-            self.steps.note(f"advice, which decides nothing: {advice}")
         # In this order: what users write between the two is in the backup, and not missed by the baseline.
         capture(target, self.steps, self.engine)
         back_up(target, known_good, self.engine, self.control, self.steps, self.outside)

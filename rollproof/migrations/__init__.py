@@ -1,1 +1,1 @@
-"""A migration: what it did to the stores, and advice on its text beforehand."""
+"""A migration: what it did to the stores."""

@@ -93,8 +93,6 @@ class Descriptor(Generic[Profile]):
     traits: frozenset[Trait] = frozenset()
     noun: str = "collections"
     """What its users call its collections, and the profile's key for them."""
-    dialect: str = ""
-    """The dialect of its SQL, as sqlglot calls it, by which the statements of a migration are read."""
     reader: str
     """Class of `rollproof.stores.reader.Reader`; made with a `rollproof.stores.reach.Readable`."""
     grants: Callable[[Profile], Grants] = lambda _: Grants((), ())

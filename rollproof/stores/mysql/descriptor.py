@@ -92,7 +92,6 @@ DESCRIPTOR = Descriptor(
     wrong_place=in_a_database,
     traits=frozenset({Trait.CONNECTIONS, Trait.RIGHTS, Trait.MARKS, Trait.REVISIONS}),
     noun="tables",
-    dialect="mysql",
     reader="rollproof.stores.mysql.reader:MysqlReader",
     grants=_grants,
     recognition=Recognition(

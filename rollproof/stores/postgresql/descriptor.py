@@ -66,7 +66,6 @@ DESCRIPTOR = Descriptor(
     wrong_place=in_a_database,
     traits=frozenset({Trait.CONNECTIONS, Trait.RIGHTS, Trait.MARKS, Trait.REVISIONS}),
     noun="tables",
-    dialect="postgres",
     reader="rollproof.stores.postgresql.reader:PostgresqlReader",
     grants=_grants,
     recognition=Recognition(

@@ -102,7 +102,7 @@ DEVELOPERS = [
 SLOW = [
     *("pymysql", "psycopg", "pymongo", "redis", "minio", "kafka", "pymilvus", "numpy", "httpx", "matplotlib"),
     "qdrant_client",
-    *("docker", "requests", "urllib3", "rich", "typer", "sqlglot", "apprise", "prometheus_client"),
+    *("docker", "requests", "urllib3", "rich", "typer", "apprise", "prometheus_client"),
     *("cryptography", "distributed"),
 ]
 WITHOUT = f"""
