@@ -13,7 +13,7 @@ STEPS = ("step1", "step2", "step3", "step4", "step5")
 PHASES = ("phase1", "phase2", "phase3", "phase4")
 STAGES = (*STEPS, *PHASES)
 OF_A_STORE = (
-    *("store", "collection", "vectors", "schema", "content", "golden"),
+    *("store", "collection", "vectors", "schema", "content", "searched"),
     *("moving_store", "shared_store"),
 )
 """Parameters of checks that are about a store of the baseline, see `store_in`."""

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import pytest
 
 from fixtures.gating.evidence import Attach, Expect, Note
-from fixtures.stores import Retentions, SchemasOf
+from fixtures.stores import Retentions
 from rollproof.backups.newest_backup import KeptStoreOf, proportion_of, read_image
 from rollproof.backups.sets import BackupSet, backup_hint
 from rollproof.baseline.folder import Baseline
 from rollproof.errors import Meaning, Mismatch, Unverifiable, listed
 from rollproof.home import typed
 from rollproof.incident.trials import TrialOfStore
+from rollproof.observation.observation import Observation
 from rollproof.profile.kinds import descriptor_of, means_of
 from rollproof.profile.profile import Target
 from rollproof.system.clock import is_recent
+from rollproof.system.side_by_side import answer_of
 from rollproof.verdict import Verdict
 
 pytestmark = [pytest.mark.premigration, pytest.mark.step1]
@@ -71,7 +73,7 @@ def test_backup_is_recent(
 
 
 def test_backup_is_in_proportion(
-    profile_store: str, kept_store: KeptStoreOf, live_counts: Callable[[str], Mapping[str, int]],
+    profile_store: str, kept_store: KeptStoreOf, observation: Observation,
     baseline: Baseline, target: Target, expect: Expect, note: Note, evidence: Attach,
 ) -> None:
     """Every collection of the store is in its backup, with about as many records as the store has."""
@@ -79,7 +81,8 @@ def test_backup_is_in_proportion(
     if profile.emptied:
         note("a restore flushes it: nothing is kept")
         return
-    live, percent = live_counts(profile_store), target.premigration.backup.tolerance_percent
+    counts, percent = observation.counts(profile_store), target.premigration.backup.tolerance_percent
+    live = {collection: answer_of(counts, collection) for collection in counts}
     expect(live,
            what=f"collections of {profile_store}", otherwise=Unverifiable,
            expected="one at least, to compare the backup with", observed=len(live) or "none",
@@ -148,10 +151,10 @@ def test_log_is_retained_past_the_replay_horizon(
 
 
 def test_bucket_keeps_versions(
-    versioned_store: str, live_schemas: SchemasOf, target: Target, expect: Expect, note: Note
+    versioned_store: str, observation: Observation, target: Target, expect: Expect, note: Note
 ) -> None:
     """A store keeps versions everywhere if its backup consists of its own versions."""
-    store, schemas = descriptor_of(target.stores[versioned_store]), live_schemas(versioned_store)
+    store, schemas = descriptor_of(target.stores[versioned_store]), observation.schemas(versioned_store)
     keeps = {name: store.keeps_versions(schema) for name, schema in schemas.items()}
     on, off = ([name for name, kept in keeps.items() if kept is one] for one in (True, False))
     expect(on and not off,

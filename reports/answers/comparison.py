@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from rollproof.baseline.target_comparison import Finding
+from rollproof.judgement.finding import Finding
 from rollproof.verdict import Verdict
 
 
@@ -23,7 +23,11 @@ def comparison_lines(comparison: Comparison, *, limits: bool = False) -> Iterato
     """Yield the comparison for people, with `limits` what no digest knows as well."""
     yield f"compared with {comparison.baseline}: {comparison.verdict}"
     for finding in sorted(comparison.findings, key=lambda finding: finding.verdict is Verdict.PASSED):
-        yield f"{finding.verdict:<6} {finding.store}/{finding.name}: {finding.text}"
+        yield f"{finding.verdict:<6} {finding.text}"
+        if finding.verdict is not Verdict.PASSED:
+            yield f"       HINT: {finding.hint}"
+    for note in dict.fromkeys(note for finding in comparison.findings for note in finding.notes):
+        yield f"note: {note}"
     for store in dict.fromkeys(finding.store for finding in comparison.findings if finding.users_policy):
         changed = [one for one in comparison.findings if one.store == store and one.users_policy]
         policies = ", ".join(f'"{one.name}" = "{one.users_policy}"' for one in changed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -12,11 +12,13 @@ from rollback_actions.outside import Outside
 from rollproof.backups.sets import BackupSet
 from rollproof.baseline.folder import Baseline
 from rollproof.baseline.known_good import require_engine
-from rollproof.baseline.target_comparison import Finding, compare_target
 from rollproof.engines.engine import ContainerEngine
 from rollproof.engines.factory import open_engine
 from rollproof.errors import Mismatch, Problem, Unverifiable
 from rollproof.incident.trials import Trial, TrialOfStore, of_problem
+from rollproof.judgement.finding import Aspect, Finding
+from rollproof.observation.differences import findings_on
+from rollproof.observation.store import Reading
 from rollproof.profile.kinds import descriptor_of, means_of
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import StoreProfile
@@ -32,6 +34,8 @@ _FLUSHED = "a rollback flushes it: there is nothing to restore"
 _ABSENT = "the backup set does not hold it"
 _ELSEWHERE = "its contents are versions that the target's own store keeps, and no scratch instance has"
 _CONNECTIONS = 12
+# A scratch instance has its own accounts, and one store is compared without those that it refers to.
+_NOT_IN_SCRATCH = (Aspect.ACCOUNTS, Aspect.REFERENCE)
 
 
 def try_backup(target: Target, backup: BackupSet, baseline: Baseline) -> Trial:
@@ -67,7 +71,7 @@ class StoreTrial:
     backup: BackupSet
     baseline: Baseline
     outside: Outside = field(default_factory=Outside)
-    compare: Callable[[Target, ContainerEngine, Baseline], list[Finding]] = compare_target
+    compare: Callable[[Reading, Collection[Aspect]], list[Finding]] = findings_on
 
     @property
     def profile(self) -> StoreProfile:
@@ -138,7 +142,7 @@ class StoreTrial:
                 hint="see what takes so long; where it has to, give it more time there",
             )
         unpassed = [f for f in findings if f.verdict is not Verdict.PASSED]
-        return TrialOfStore(verdict, (said, *(f"{f.name} {f.verdict}: {f.text}" for f in unpassed)))
+        return TrialOfStore(verdict, (said, *(f"{f.verdict}: {f.text}" for f in unpassed)))
 
     def _compare(self) -> list[Finding]:
         # Nobody else uses a scratch instance: it need not be spared.
@@ -146,7 +150,8 @@ class StoreTrial:
         load = load.model_copy(update={"connections": max(_CONNECTIONS, load.connections)})
         unspared = self.profile.model_copy(update={"load": load})
         target = self.scratch.target.model_copy(update={"stores": {self.name: unspared}})
-        findings = [f for f in self.compare(target, self.engine, self.baseline) if f.store == self.name]
+        reading = Reading(target, self.engine, lambda: self.baseline)
+        findings = [f for f in self.compare(reading, _NOT_IN_SCRATCH) if f.store == self.name]
         # A version belongs to the collection that it was made in: a copy of its objects has other versions.
         history_of = descriptor_of(self.profile).history_of
         return [finding for finding in findings if history_of(finding.name) is None]

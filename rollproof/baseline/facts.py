@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from rollproof.engines.engine import Container, Inside
 from rollproof.profile.sections import StoreProfile
-from rollproof.stores.contract import Beside, Digest, Neighbours, Recall
+from rollproof.stores.contract import Beside, Digest, Recall, Vector
 from rollproof.stores.policy import compared_of
 from rollproof.system.record_files import Must, Natural, Positive, rounded
 
@@ -91,17 +91,14 @@ class RecordedCanary:
     turns: Mapping[str, Natural] = field(default_factory=dict)
 
 
-def _has_scores(golden: Neighbours) -> bool:
-    return len(golden.keys) == len(golden.scores)
-
-
 @dataclass(frozen=True, slots=True)
 class RecordedCollection:
     """The content of a collection, part by part.
 
     `division` has the first bound of each part, and `digests` its digest. The baseline's file `records` is a
     snapshot of all collections of the store. `excluded` are the fields left out of all hashes. `seconds` is
-    the time its digest took, and the estimate for the next. `recall` is that of its golden queries.
+    the time its digest took, and the estimate for the next. `recall` is that of searches
+    for the vectors `queries`.
     """
 
     division: Annotated[tuple[str, ...], Must("parts, of which something would be compared", bool)]
@@ -109,7 +106,7 @@ class RecordedCollection:
     records: str
     excluded: tuple[str, ...]
     seconds: float = field(metadata=rounded(3))
-    golden: tuple[Annotated[Neighbours, Must("as many keys as scores", _has_scores)], ...] = ()
+    queries: tuple[Vector, ...] = ()
     recall: Recall | None = None
 
     def __post_init__(self) -> None:

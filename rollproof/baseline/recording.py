@@ -23,7 +23,7 @@ from rollproof.stores.registry import ReaderOpener, open_reader
 from rollproof.stores.snapshot import PART, Snapshot, read_parts
 from rollproof.system.side_by_side import each
 
-GOLDEN_QUERIES, GOLDEN_NEIGHBOURS = 3, 5
+QUERIES = 3
 
 
 def record_store(
@@ -122,13 +122,13 @@ def record_collection(
             source=content.name,
             hint="stop what writes to it, or give it the policy grows or volatile in the profile",
         )
-    golden = content.golden(name, GOLDEN_QUERIES, GOLDEN_NEIGHBOURS)
+    queries = content.vectors(name, QUERIES)
     return RecordedCollection(
         division=division,
         digests=tuple(digests),
         records=file,
         excluded=tuple(sorted(excluded_of(profile, name))),
         seconds=seconds,
-        golden=golden,
-        recall=content.recall(name, golden),
+        queries=queries,
+        recall=content.recall(name, queries),
     )

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -122,8 +123,9 @@ def compare(
     from reports.answers.comparison import Comparison, comparison_lines
     from reports.terminal.document import answer
     from rollproof.baseline.folder import load_baseline, named_baseline
-    from rollproof.baseline.target_comparison import compare_target
     from rollproof.engines.factory import open_engine
+    from rollproof.observation.differences import findings_on
+    from rollproof.observation.store import Reading
     from rollproof.profile.profile import load_target
     from rollproof.stores.registry import at_place
 
@@ -132,11 +134,15 @@ def compare(
         named_baseline(baseline, target.folders.baselines), target.name, target.baseline_key
     )
     with ExitStack() as opened:
-        digests_of = None
+        reading = Reading(target, open_engine(target.engine), lambda: loaded)
         if target.verification is not None:
             cluster = at_place("rollproof.scale.cluster:Cluster")(target, target.verification)
-            digests_of = opened.enter_context(cluster).digests_of
-        findings = compare_target(target, open_engine(target.engine), loaded, digests_of=digests_of)
+            workers = opened.enter_context(cluster)
+            reading = replace(
+                reading,
+                digests_of=lambda at, recorded, _: workers.digests_of(at.store, at.name, recorded, loaded),
+            )
+        findings = findings_on(reading)
     verdict = combine(finding.verdict for finding in findings)
     spots = {store: content.blind_spots for store, content in loaded.facts.contents.items()}
     comparison = Comparison(loaded.id, verdict, spots, tuple(findings))

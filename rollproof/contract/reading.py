@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import pytest
-
 from rollproof.stores.contract import (
     FIELD_BITS,
     HASH_BITS,
     Digest,
-    Neighbours,
     Pace,
     RecordHash,
 )
@@ -76,14 +73,3 @@ def read(view: Reader, collection: str, division: Sequence[str] = ("",)) -> Read
     assert told == sums
     assert order == sorted(order, reverse=True)
     return Reading(told, records)
-
-
-def expect_golden_again(view: Reader, collection: str) -> tuple[Neighbours, ...]:
-    """Make golden queries and search for them again: the same is found; return them."""
-    golden = view.golden(collection, 3, 5)
-    assert len(golden) == 3
-    for query, again in zip(golden, view.search_again(collection, golden), strict=True):
-        assert len(query.keys) == len(query.scores) == 5
-        assert (again.vector, {*again.keys}) == (query.vector, {*query.keys})
-        assert again.scores == pytest.approx(query.scores, abs=1e-5)
-    return golden

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rollproof.contract.reading import Reading, digests, expect_golden_again, read, recorded, whole
+from rollproof.contract.reading import Reading, digests, read, recorded, whole
 from rollproof.contract.subject import Subject
 from rollproof.errors import Unverifiable
 from rollproof.stores.contract import Digest, Pace
@@ -95,7 +95,7 @@ def test_nothing_is_one_empty_part(subject: Subject, content: Reader) -> None:
     assert content.divide(subject.empty, 10) == ("",)
     assert digests(content, subject.empty) == [Digest(0, 0)]
     assert recorded(content, subject.empty) == []
-    assert content.golden(subject.empty, 3, 5) == ()
+    assert content.vectors(subject.empty, 3) == ()
 
 
 def _reads(subject: Subject, content: Reader, collection: str) -> list[Callable[[], object]]:
@@ -105,7 +105,7 @@ def _reads(subject: Subject, content: Reader, collection: str) -> list[Callable[
         lambda: recorded(content, collection),
     ]
     if subject.searchable:
-        reads.append(lambda: content.golden(collection, 3, 5))
+        reads.append(lambda: content.vectors(collection, 3))
     return reads
 
 
@@ -179,10 +179,13 @@ def test_a_restore_leaves_no_difference(
 
 @pytest.mark.only("searchable")
 @pytest.mark.usefixtures("mended")
-def test_golden_queries_find_the_same_again(subject: Subject, content: Reader) -> None:
-    golden = expect_golden_again(content, subject.full)
-    assert golden[0].vector == subject.vector
-    best = golden[1].keys[0]
-    subject.remove(best)
-    (again,) = content.search_again(subject.full, golden[1:2])
-    assert best not in again.keys
+def test_searches_through_the_index_find_the_nearest(subject: Subject, content: Reader) -> None:
+    vectors = content.vectors(subject.full, 3)
+    assert len(vectors) == 3
+    assert vectors[0] == subject.vector
+    recall = content.recall(subject.full, vectors)
+    assert recall is not None
+    assert min(recall.unfiltered, recall.filtered) > 0.9
+    nearest, *_ = content.search(subject.full) or ()
+    subject.remove(nearest)
+    assert nearest not in (content.search(subject.full) or ())

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from rollproof.baseline.differences import Change
 from rollproof.baseline.folder import Baseline
 from rollproof.baseline.known_good import current_baseline
-from rollproof.baseline.target_comparison import compare_target
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Problem
+from rollproof.judgement.finding import Aspect, Change
+from rollproof.observation.differences import findings_on
+from rollproof.observation.store import Reading
 from rollproof.profile.profile import Target
 from rollproof.stores.registry import ReaderOpener, open_reader
 from rollproof.verdict import Verdict
@@ -59,25 +60,37 @@ def effects_of(
     """
     try:
         before = baseline_of(target)
-        findings = compare_target(target, engine, before, migrated=True, open_reader=open_reader)
+        reading = Reading(target, engine, lambda: before, migrated=True, open_reader=open_reader)
+        # The records say more than their number.
+        findings = findings_on(reading, {Aspect.COUNT})
     except Problem as problem:
         return Effects(unknown=(problem.summary,))
     own = {(one.store, one.table) for one in target.application.migrations.values()}
-    found: dict[Change | None, list[str]] = {change: [] for change in (*Change, None)}
-    for finding in findings:
-        is_own = (finding.store, finding.name) in own or finding.name.endswith(_ALEMBICS)
-        if finding.verdict is Verdict.PASSED or is_own:
-            continue
-        change = None if finding.verdict is Verdict.BROKEN else finding.change
-        found[change].append(f"{finding.store}: {finding.name}: {finding.text}")
+
+    def texts(*changes: Change) -> tuple[str, ...]:
+        return _first(
+            f"{finding.store}: {one.name}: {one.text}"
+            for finding in findings
+            for one in finding.differences
+            if one.change in changes and not is_own(finding.store, one.name)
+        )
+
+    def is_own(store: str, name: str) -> bool:
+        return (store, name) in own or name.endswith(_ALEMBICS)
+
     return Effects(
-        lost=_first(found[Change.GONE]),
-        altered=_first(found[Change.ALTERED]),
-        noted=_first(found[Change.ADDED] + found[Change.MOVED]),
-        unknown=_first(found[None]),
+        lost=texts(Change.GONE),
+        altered=texts(Change.ALTERED),
+        noted=texts(Change.ADDED, Change.MOVED),
+        unknown=_first(
+            f"{finding.store}: {finding.text}"
+            for finding in findings
+            if finding.verdict is Verdict.BROKEN and not is_own(finding.store, finding.name)
+        ),
     )
 
 
-def _first(texts: list[str]) -> tuple[str, ...]:
+def _first(every: Iterable[str]) -> tuple[str, ...]:
+    texts = list(dict.fromkeys(every))
     more = [f"and {len(texts) - _MOST} more"] if len(texts) > _MOST else []
     return (*texts[:_MOST], *more)

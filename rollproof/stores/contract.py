@@ -146,13 +146,7 @@ class Pace:
         return int(min(max(min(wanted, 2 * records), self.SMALLEST), self.LARGEST))
 
 
-@dataclass(frozen=True, slots=True)
-class Neighbours:
-    """A golden query: a vector, with the keys and scores of its search, best first."""
-
-    vector: tuple[float, ...]
-    keys: tuple[str, ...]
-    scores: tuple[float, ...]
+Vector = tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Self
 import orjson
 
 from rollproof.collection import Json
-from rollproof.errors import Unverifiable, UsageProblem
+from rollproof.errors import UsageProblem
 from rollproof.profile.data_formats import Marks
 from rollproof.profile.kinds import kinds_that
 from rollproof.stores.contract import (
@@ -25,13 +25,13 @@ from rollproof.stores.contract import (
     Beside,
     Digest,
     ExportedRecord,
-    Neighbours,
     Pace,
     Recall,
     RecordHash,
     Retention,
     Rights,
     Selection,
+    Vector,
 )
 from rollproof.stores.names import Name
 from rollproof.stores.reach import Readable
@@ -221,26 +221,14 @@ class Reader(ABC):
         """
         return None
 
-    def golden(self, _collection: str, _queries: int, _limit: int) -> tuple[Neighbours, ...]:
-        """Search for the vectors of up to `queries` records spread over the collection."""
+    def vectors(self, _collection: str, _most: int) -> tuple[Vector, ...]:
+        """Return the vectors of at most so many records, spread over the collection; none without vectors."""
         return ()
 
-    def search_again(self, _collection: str, golden: Sequence[Neighbours]) -> tuple[Neighbours, ...]:
-        """Repeat the search of each golden query now, with as many hits as it had."""
-        if golden:
-            raise Unverifiable(
-                what=f"store {self.name}",
-                expected="a store of vectors, as in the baseline",
-                observed=self.kind,
-                source="the profile",
-                hint="the profile was changed since the baseline was captured: capture again",
-            )
-        return ()
+    def recall(self, _collection: str, queries: Sequence[Vector]) -> Recall | None:
+        """Return what searches through the index for the vectors `queries` find of the nearest records.
 
-    def recall(self, _collection: str, golden: Sequence[Neighbours]) -> Recall | None:
-        """Return what searches through the index find of the nearest records, by the golden queries' vectors.
-
-        None without golden queries. An index is approximate: compare it with the recall of a good state.
+        None without vectors. An index is approximate: compare it with the recall of a good state.
         """
         return None
 

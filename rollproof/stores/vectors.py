@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Protocol
 import orjson
 
 from rollproof.errors import Unverifiable
-from rollproof.stores.contract import Answer, Digest, Neighbours, Pace, Recall, RecordHash
+from rollproof.stores.contract import Answer, Digest, Pace, Recall, RecordHash, Vector
 from rollproof.stores.policy import made_by_users_of
 from rollproof.stores.reach import Reach
 from rollproof.stores.reader import BLOCK_BYTES, FIRST, Reader
@@ -193,10 +193,6 @@ def _pieces(parts: Sequence[int], count: int) -> list[range]:
     return pieces
 
 
-def _neighbours(vector: Sequence[float], hits: Sequence[tuple[str, float]]) -> Neighbours:
-    return Neighbours(tuple(vector), tuple(key for key, _ in hits), tuple(score for _, score in hits))
-
-
 def _share(expected: Sequence[tuple[str, float]], hits: Sequence[tuple[str, float]]) -> float:
     """Return the share of `expected` among `hits`; another record as near as the last is as good."""
     if not expected:
@@ -261,38 +257,27 @@ class Searched(Reader):
         vector = next(iter(self._vectors(collection, ("",))), None)
         return None if vector is None else [key for key, _ in self._searcher(collection)(vector, limit)]
 
-    def golden(self, collection: str, queries: int, limit: int) -> tuple[Neighbours, ...]:
-        """Search for the vectors of records at equal distances in the order of keys."""
-        number = self.count(collection)
-        if not number:
+    def vectors(self, collection: str, most: int) -> tuple[Vector, ...]:
+        """Return the vectors of records at equal distances in the order of keys."""
+        records = self.count(collection)
+        if not records:
             return ()
-        search = self._searcher(collection)
-        vectors = self._vectors(collection, self.divide(collection, -(-number // queries))[:queries])
-        return tuple(_neighbours(vector, search(vector, limit, exact=True)) for vector in vectors)
+        bounds = self.divide(collection, -(-records // most))[:most]
+        return tuple(tuple(vector) for vector in self._vectors(collection, bounds))
 
-    def search_again(self, collection: str, golden: Sequence[Neighbours]) -> tuple[Neighbours, ...]:
-        """Repeat the search of each golden query, with as many hits as it had."""
-        if not golden:
-            return ()
-        search = self._searcher(collection)
-        return tuple(
-            _neighbours(query.vector, search(query.vector, max(1, len(query.keys)), exact=True))
-            for query in golden
-        )
-
-    def recall(self, collection: str, golden: Sequence[Neighbours]) -> Recall | None:
+    def recall(self, collection: str, queries: Sequence[Vector]) -> Recall | None:
         """Return what searches through the index find of the nearest `RECALL_AT`, and of the next as many.
 
         The condition of a filtered search leaves the nearest out.
         """
-        if not golden:
+        if not queries:
             return None
         search, found = self._searcher(collection), list[tuple[float, float]]()
-        for query in golden:
-            nearest = search(query.vector, 2 * RECALL_AT, exact=True)
+        for query in queries:
+            nearest = search(query, 2 * RECALL_AT, exact=True)
             first, others = nearest[:RECALL_AT], nearest[RECALL_AT:]
-            hits = search(query.vector, RECALL_AT)
-            filtered = search(query.vector, RECALL_AT, without=[key for key, _ in first])
+            hits = search(query, RECALL_AT)
+            filtered = search(query, RECALL_AT, without=[key for key, _ in first])
             found.append((_share(first, hits), _share(others, filtered)))
         return Recall(*(sum(shares) / len(found) for shares in zip(*found, strict=True)))
 

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from rollproof.baseline.folder import load_baseline
-from rollproof.baseline.target_comparison import compare_target
 from rollproof.engines.factory import open_engine
 from rollproof.errors import ActionFailed
 from rollproof.git.repository import head
 from rollproof.incident.journal import JournalEvent, read_journal, verify_journal
 from rollproof.incident.journal_steps import RecordedStep, Step, id_of, steps_in
+from rollproof.observation.differences import findings_on
+from rollproof.observation.store import Reading
 from rollproof.profile.profile import Target
 from rollproof.record_names import INCIDENT, JOURNAL, ROLLBACK, UNFINISHED
 from rollproof.verdict import Verdict
@@ -259,8 +260,8 @@ class Killer:
         if stores:
             narrowed = target.model_copy(update={"stores": {name: target.stores[name] for name in stores}})
             found = [
-                f"{finding.verdict} {finding.store}/{finding.name}: {finding.text}"
-                for finding in compare_target(narrowed, engine, baseline)
+                f"{finding.verdict} {finding.text}"
+                for finding in findings_on(Reading(narrowed, engine, lambda: baseline))
                 if finding.store in stores and finding.verdict is not Verdict.PASSED
             ]
             if found:

@@ -31,7 +31,7 @@ from tests.stack.stores.registry import SUBJECTS
 from tests.stack.stores.subject import Given, Subject
 from tests.stack.verifier import Verifier
 
-Kind = Literal["content", "golden", "schema", "positions", "references", "index", "restart"]
+Kind = Literal["content", "vectors", "schema", "positions", "references", "index", "restart"]
 NOBODY = "user:nobody"
 RESTART_SECONDS = 120.0
 # Of more records phase 4 names some alone.
@@ -84,7 +84,7 @@ def _faults() -> Iterator[Fault]:
         if subject.variant or name in {"mounts", "mariadb"}:
             continue
         yield from (Fault(name, what, "content") for what in subject.changes)
-        yield from (Fault(name, what, "golden") for what in subject.golden_changes)
+        yield from (Fault(name, what, "vectors") for what in subject.vector_changes)
         yield from (Fault(name, what, "index") for what in subject.index_changes)
         yield from (Fault(name, what, "schema") for what in subject.schema_changes)
         yield from (Fault(name, what, "positions") for what in subject.position_changes)
@@ -208,9 +208,9 @@ def _of_full(subject: Subject) -> str:
 def _plant(fault: Fault, subject: Subject) -> Planted:
     """Make a fault of records or of their readers."""
     match fault.kind:
-        case "golden":
-            subject.golden_changes[fault.what](subject)
-            return Planted(fault, [f"test_golden_queries{_of_full(subject)}"], [], subject.store)
+        case "vectors":
+            subject.vector_changes[fault.what](subject)
+            return Planted(fault, [f"test_collection_content{_of_full(subject)}"], [], subject.store)
         case "index":
             subject.index_changes[fault.what](subject)
             return Planted(fault, [f"test_recall[{subject.store}/{subject.indexed}]"], [], subject.store)

@@ -18,10 +18,11 @@ from rollproof.stores.contract import (
     HASH_BITS,
     Answer,
     ExportedRecord,
-    Neighbours,
     Pace,
+    Recall,
     RecordHash,
     Selection,
+    Vector,
 )
 from rollproof.stores.keeper import Put, Restored, StoreKeeper
 from rollproof.stores.package import Kept, write_package
@@ -180,7 +181,9 @@ class Content(Reader):
         return self.content[collection]
 
     def export(self, selection: Selection, folder: Path, pace: Pace) -> Iterator[ExportedRecord]:
-        raise NotImplementedError
+        for part, record in self.records(selection.collection, selection.division, (0,), pace):
+            if (record.key, record.hash) in selection.wanted.get(part, ()):
+                yield ExportedRecord(record.key, record.hash, record.key)
 
 
 @dataclass
@@ -190,12 +193,13 @@ class Searchable(Content):
     kind = "vectors"
     astray: Sequence[str] | None = ()
 
-    def golden(self, collection: str, queries: int, limit: int) -> tuple[Neighbours, ...]:
-        return (Neighbours((1.0,), ("k1",), (1.0,)),)
+    def vectors(self, collection: str, most: int) -> tuple[Vector, ...]:
+        return ((1.0,),)
 
-    def search_again(self, collection: str, golden: Sequence[Neighbours]) -> tuple[Neighbours, ...]:
-        keys = {record.key for record in self.found(collection)}
-        return tuple(one if set(one.keys) <= keys else replace(one, scores=(0.5,)) for one in golden)
+    def recall(self, collection: str, queries: Sequence[Vector]) -> Recall | None:
+        """The index finds the record k1 alone."""
+        found = float(any(record.key == "k1" for record in self.found(collection)))
+        return Recall(found, found)
 
     def positions(self) -> Mapping[str, Json]:
         return {"group": 1}
@@ -234,8 +238,10 @@ class BaselineRecorder:
         with Snapshot(self.folder / file, new=True) as snapshot:
             snapshot.add(name, 0, "", content.content[name])
         digests = [digest for _, digest in content.digest(name, ("",), [0], Pace())]
-        golden = content.golden(name, 1, 1) if isinstance(content, Searchable) else ()
-        return RecordedCollection(("",), tuple(digests), file, (), 0.1, golden)
+        vectors = content.vectors(name, 1)
+        return RecordedCollection(
+            ("",), tuple(digests), file, (), 0.1, vectors, content.recall(name, vectors)
+        )
 
     @property
     def baseline(self) -> Baseline:

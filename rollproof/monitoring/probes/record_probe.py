@@ -15,7 +15,7 @@ from functools import partial
 from math import ceil
 from typing import TYPE_CHECKING
 
-from rollproof.baseline.comparison import compare, expired_by_now
+from rollproof.baseline.comparison import expired_by_now
 from rollproof.baseline.facts import Facts, whole_digest
 from rollproof.baseline.folder import Baseline, recorded_collection
 from rollproof.baseline.sampling import SamplePlan
@@ -25,6 +25,7 @@ from rollproof.monitoring.probes.probe import COLLECTED, Probe, Reading
 from rollproof.monitoring.probes.store_probes import Held
 from rollproof.monitoring.probes.web_probes import CurrentBaseline
 from rollproof.monitoring.samples import ProbeId, ProbeKind
+from rollproof.observation.content import compare
 from rollproof.profile.profile import Target
 from rollproof.stores.policy import pace_of
 from rollproof.stores.registry import ReaderOpener, open_reader

@@ -63,9 +63,8 @@ class MilvusReader(Scanned):
         "no query of Milvus 2.3 returns an entity whose primary key is 9223372036854775807",
         "a field that is NULL and one that holds the JSON null are the same",
         "a part that takes several requests is not of one moment, and of replicas one is read",
-        "golden queries are approximate where the index is: they are asked wide enough to be repeatable",
         "in which partition an entity lies, users, roles and resource groups are not compared",
-        "only a collection with a field of type FLOAT_VECTOR has golden queries",
+        "only a collection with a field of type FLOAT_VECTOR is searched",
         "sparse vectors that a function BM25 makes of a text: the server gives them to nobody",
     )
 

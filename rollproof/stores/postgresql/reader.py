@@ -61,7 +61,7 @@ class PostgresqlReader(VectorReader):
         "casts, operators, rules, event triggers, extended statistics, default rights: a backup has them",
         "statistics targets and n_distinct of columns, comments on extensions: likewise",
         "what an aggregate is made of: likewise",
-        "golden queries search one column of vectors of a table with a key, the first that has an index",
+        "searches are of one column of vectors of a table with a key, the first that has an index",
         "passwords of roles, rules of log-in (pg_hba.conf), options of foreign servers",
     )
 

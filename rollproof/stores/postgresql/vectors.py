@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rollproof.stores.contract import LOADED, Neighbours
+from rollproof.stores.contract import LOADED, Vector
 from rollproof.stores.names import key_text, key_values
 from rollproof.stores.postgresql.client import Session, literal, quoted_table, rows, run
 from rollproof.stores.postgresql.table import Table
@@ -100,11 +100,11 @@ class VectorReader(TableReader, Searched):
             self._searched(session, collection)
         return LOADED
 
-    def golden(self, collection: str, queries: int, limit: int) -> tuple[Neighbours, ...]:
-        """Search for the vectors of rows at equal distances in the order of keys; most tables have none."""
+    def vectors(self, collection: str, most: int) -> tuple[Vector, ...]:
+        """Return the vectors of rows at equal distances in the order of keys; most tables have none."""
         with self._connected() as session:
             found = read_vectors(session, self._table(session, collection))
-        return super().golden(collection, queries, limit) if found else ()
+        return super().vectors(collection, most) if found else ()
 
     def _searcher(self, collection: str) -> Searcher:
         def search(*vector: Any, **options: Any) -> list[tuple[str, float]]:  # noqa: ANN401 - a `Searcher`'s

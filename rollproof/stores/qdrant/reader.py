@@ -96,7 +96,7 @@ class QdrantReader(Scanned):
         "a part that takes several requests is not of one moment, and of replicas one is read",
         "an index (HNSW) that is not built, or not yet: searches are slower then, and find as much",
         "shard keys, and where shards and their replicas lie, are not compared",
-        "vectors that are all sparse have no golden queries",
+        "vectors that are all sparse are not searched",
     )
 
     def __init__(self, readable: Readable[QdrantProfile]) -> None:
@@ -204,7 +204,7 @@ class QdrantReader(Scanned):
         return _Points(self._rest, collection, excluded_of(self._profile, collection))
 
     def _searched(self, collection: str) -> str | None:
-        """Return the name, maybe "", of the dense vector that golden queries search, or None."""
+        """Return the name, maybe "", of the dense vector that is searched, or None."""
         return next(iter(sorted(self._rest.dense_vectors(collection))), None)
 
     def export(self, selection: Selection, folder: Path, pace: Pace) -> Iterator[ExportedRecord]:

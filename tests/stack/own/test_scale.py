@@ -15,13 +15,14 @@ from typing import Any, cast
 
 import pytest
 
-from rollproof.baseline.comparison import Comparison, compare
+from rollproof.baseline.comparison import Comparison
 from rollproof.baseline.demands import demands_of
 from rollproof.baseline.folder import Baseline, BaselineDraft
 from rollproof.baseline.recording import record_collection, record_content, record_store
 from rollproof.baseline.sampling import SamplePlan
 from rollproof.engines.engine import Endpoint
 from rollproof.engines.factory import open_engine
+from rollproof.observation.content import compare
 from rollproof.profile.profile import Target, load_target
 from rollproof.profile.sections import Account, Address, StoreProfile
 from rollproof.scale.cluster import Cluster

@@ -168,7 +168,7 @@ class Milvus(Subject):
         "not loaded": lambda s: s.scratch.client.release_collection(s.scratch.other, timeout=SECONDS),
         "a collection lost": lambda s: s.drop_other(),
     }
-    golden_changes: ClassVar[Mapping[str, Act]] = {
+    vector_changes: ClassVar[Mapping[str, Act]] = {
         "vectors of other records": lambda s: s.scratch.put(
             *(entity(number, vector=vector(ENTITIES - number)) for number in range(ENTITIES))
         ),

@@ -185,7 +185,7 @@ class Postgresql(Subject):
     schema_changes: ClassVar[Mapping[str, Act]] = {
         name: _do(statement) for name, statement in {**UNDUMPED, **DEFINITIONS}.items()
     }
-    golden_changes: ClassVar[Mapping[str, Act]] = {
+    vector_changes: ClassVar[Mapping[str, Act]] = {
         "vectors of other rows": _do("UPDATE t SET near = '[3,2,1]' WHERE id = 2"),
     }
     index_changes: ClassVar[Mapping[str, Act]] = {

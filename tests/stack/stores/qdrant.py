@@ -167,7 +167,7 @@ class Qdrant(Subject):
         "a collection lost": lambda s: s.scratch.rest.call("DELETE", path_of(s.scratch.other)),
         "a collection added": lambda s: s.scratch.create(f"{s.scratch.name}later"),
     }
-    golden_changes: ClassVar[Mapping[str, Act]] = {
+    vector_changes: ClassVar[Mapping[str, Act]] = {
         "vectors of other records": lambda s: s.put_all(
             {number: vectors(POINTS - number)["image"] for number in range(POINTS)}
         ),

@@ -60,8 +60,8 @@ class Subject(subject.Subject):
     """Whether it is held to the contract of keepers, too: another subject may be, on the same server."""
 
     # The faults.
-    golden_changes: ClassVar[Mapping[str, Act]] = {}
-    """Changes of `full` after which searches find other records, where there are vectors."""
+    vector_changes: ClassVar[Mapping[str, Act]] = {}
+    """Changes of the vectors of `full`, after which searches find other records."""
     index_changes: ClassVar[Mapping[str, Act]] = {}
     """Changes of the index of `indexed`, after which searches find less; `index` builds it well."""
     position_changes: ClassVar[Mapping[str, Act]] = {}

@@ -18,7 +18,7 @@ from rollproof.baseline.folder import MANIFEST, BaselineDraft, load_baseline, re
 from rollproof.errors import Unverifiable
 from rollproof.incident.incident import Incident, RollbackRecord, new_incident
 from rollproof.profile.profile import Target
-from rollproof.stores.contract import Digest, Neighbours, RecordHash
+from rollproof.stores.contract import Digest, RecordHash
 from rollproof.stores.snapshot import Snapshot
 from rollproof.system.clock import Moment
 from rollproof.system.files import canonical_json
@@ -98,7 +98,7 @@ def saved(baselines: Path, key: SecretStr | None = None) -> tuple[Path, Facts]:
             records=SNAPSHOT,
             excluded=("seen",),
             seconds=0.25,
-            golden=(Neighbours((0.5, 1.0), ("a", "b"), (0.9, 0.1)),),
+            queries=((0.5, 1.0),),
         )
         schemas = {"users": {"columns": [1, 2.5, None, True]}}
         content = RecordedContent(schemas, {"users": collection}, {"group": {"0": 5}}, ("none",))

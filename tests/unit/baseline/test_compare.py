@@ -15,13 +15,15 @@ from reports.answers.comparison import Comparison, comparison_lines
 from rollproof.baseline.demands import demands_of
 from rollproof.baseline.folder import MANIFEST, recorded_collection
 from rollproof.baseline.recording import record_content
-from rollproof.baseline.target_comparison import Finding, compare_target
 from rollproof.cli.command_line import main
 from rollproof.collection import Case, Json
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import ActionFailed, ExitCode, Unverifiable
+from rollproof.judgement.finding import Aspect, Finding
 from rollproof.monitoring.probes import record_probe
 from rollproof.monitoring.probes.record_probe import Missed, missed_records
+from rollproof.observation.differences import findings_on
+from rollproof.observation.store import Reading
 from rollproof.profile.profile import Target, load_target
 from rollproof.runbook import store_in
 from rollproof.stores.contract import LOAD_STATE, LOADED, RecordHash
@@ -42,15 +44,28 @@ def with_policy(folder: Path, policy: str) -> Target:
     return load_target(write_profile(folder, f"policy = {policy}\n"))
 
 
+def finding_on(name: str, verdict: Verdict, observed: str) -> Finding:
+    """Return a finding on the records of a collection."""
+    return Finding(
+        *("redis", name, Aspect.RECORDS, verdict, f"records of {name}"),
+        *("those of the baseline", observed, "redis", "restore it"),
+    )
+
+
 def found(target: Target, recorder: BaselineRecorder, content: Content) -> list[tuple[str, Verdict]]:
-    findings = compare_target(target, ENGINE, recorder.baseline, open_reader=opener(content))
-    return [(f"{finding.store}/{finding.name}", finding.verdict) for finding in findings]
+    """Return the aspects that did not pass, and those of records."""
+    reading = Reading(target, ENGINE, lambda: recorder.baseline, open_reader=opener(content))
+    return [
+        (f"{one.store}/{one.name} {one.aspect}", one.verdict)
+        for one in findings_on(reading)
+        if one.verdict is not Verdict.PASSED or one.aspect is Aspect.RECORDS
+    ]
 
 
 def test_what_was_volatile_at_the_capture_and_is_exact_now(target: Target, tmp_path: Path) -> None:
     recorder = BaselineRecorder(tmp_path, volatile=frozenset("b")).add(Content("redis", BOTH))
     emptied = Content("redis", {"a": RECORDS, "b": []})
-    assert ("redis/b", Verdict.BROKEN) in found(target, recorder, emptied)
+    assert ("redis/b records", Verdict.BROKEN) in found(target, recorder, emptied)
     assert of_baseline(target, recorder.baseline.facts)["content"] == [Case("redis", "a"), Case("redis", "b")]
     with pytest.raises(Unverifiable, match=r"content of b of redis: .*\nHINT: .*capture a new baseline"):
         recorded_collection(recorder.baseline, target, "redis", "b")
@@ -61,15 +76,15 @@ def test_what_was_exact_at_the_capture_and_is_volatile_now(tmp_path: Path) -> No
     target = with_policy(tmp_path, '{b = "volatile"}')
     recorder = BaselineRecorder(tmp_path, demands=demands).add(Searchable("redis", BOTH))
     emptied = Searchable("redis", {"a": RECORDS, "b": []})
-    wanted = [("redis/redis", Verdict.BROKEN), ("redis/a", Verdict.PASSED)]
+    wanted = [("redis/redis profile", Verdict.BROKEN), ("redis/a records", Verdict.PASSED)]
     assert found(target, recorder, emptied) == wanted
     names = of_baseline(target, recorder.baseline.facts)
-    assert names["content"] == names["golden"] == [Case("redis", "a")]
+    assert names["content"] == names["searched"] == [Case("redis", "a")]
 
 
 def test_a_store_that_the_profile_gave_up(target: Target, tmp_path: Path) -> None:
     recorder = BaselineRecorder(tmp_path).add(Content("redis", BOTH)).add(Searchable("old", BOTH))
-    assert found(target, recorder, Content("redis", BOTH))[0] == ("old/old", Verdict.BROKEN)
+    assert found(target, recorder, Content("redis", BOTH))[0] == ("old/old profile", Verdict.BROKEN)
     names = of_baseline(target, recorder.baseline.facts)
     assert names["store"] == ["redis", "old"]
     others = [name for fixture, several in names.items() if fixture != "store" for name in several]
@@ -80,10 +95,12 @@ def test_one_collection_that_is_gone_hides_no_other_finding(target: Target, tmp_
     recorder = BaselineRecorder(tmp_path).add(Searchable("redis", BOTH))
     damaged = Searchable("redis", {"b": RECORDS[1:]}, astray=None)
     assert found(target, recorder, damaged) == [
-        ("redis/a", Verdict.FAILED),
-        ("redis/b", Verdict.FAILED),
-        ("redis/b", Verdict.FAILED),
-        ("redis/positions", Verdict.BROKEN),
+        ("redis/a schema", Verdict.FAILED),
+        ("redis/a count", Verdict.FAILED),
+        ("redis/b count", Verdict.FAILED),
+        ("redis/b records", Verdict.FAILED),
+        ("redis/b recall", Verdict.FAILED),
+        ("redis/positions positions", Verdict.BROKEN),
     ]
 
 
@@ -91,9 +108,9 @@ def test_a_store_that_is_of_another_kind_now(target: Target, tmp_path: Path) -> 
     demands = {"redis": {**demands_of(target)["redis"], "kind": "qdrant"}}
     recorder = BaselineRecorder(tmp_path, demands=demands).add(Searchable("redis", {"a": RECORDS}))
     assert found(target, recorder, Content("redis", {"a": RECORDS})) == [
-        ("redis/redis", Verdict.BROKEN),
-        ("redis/a", Verdict.PASSED),
-        ("redis/a", Verdict.BROKEN),
+        ("redis/redis profile", Verdict.BROKEN),
+        ("redis/a records", Verdict.PASSED),
+        ("redis/a recall", Verdict.FAILED),
     ]
 
 
@@ -115,15 +132,15 @@ def test_programs_get_each_finding(
 ) -> None:
     """A blind spot and the finding hold a secret."""
     secret = "s3cret-of-the-canary"  # noqa: S105 - what must not be seen
-    finding = Finding("redis", "0:token:*", verdict, f"missing 2 (token:{JWT}, {secret})")
+    finding = finding_on("0:token:*", verdict, f"missing 2 (token:{JWT}, {secret})")
     recorder = BaselineRecorder(tmp_path).add(Content("redis", BOTH, blind_spots=(f"not {secret}",)))
     (tmp_path / MANIFEST).touch()
     monkeypatch.setattr("rollproof.baseline.folder.load_baseline", lambda *_: recorder.baseline)
     monkeypatch.setattr("rollproof.engines.factory.open_engine", lambda _: ENGINE)
-    monkeypatch.setattr("rollproof.baseline.target_comparison.compare_target", lambda *_, **__: [finding])
+    monkeypatch.setattr("rollproof.observation.differences.findings_on", lambda *_, **__: [finding])
     monkeypatch.setattr("sys.argv", ["x", "compare", str(tmp_path), f"--target={profile}", "--json"])
     assert main() is code
-    redacted = replace(finding, text="missing 2 (token:[redacted], [redacted])")
+    redacted = replace(finding, observed="missing 2 (token:[redacted], [redacted])")
     assert read_document(*capsys.readouterr(), code).result == Comparison(
         tmp_path.name, verdict, {"redis": ("not [redacted]",)}, (redacted,)
     )
@@ -163,14 +180,16 @@ def test_a_collection_that_was_loading_is_recorded_as_it_came_to_be(target: Targ
 @pytest.mark.parametrize("limits", [False, True])
 def test_the_verdict_is_the_first_line_and_then_what_is_wrong(limits: bool) -> None:  # noqa: FBT001 - a case
     findings = (
-        Finding("redis", "a", Verdict.PASSED, "as recorded"),
-        Finding("redis", "b", Verdict.FAILED, "missing 2", users_policy="deletes"),
+        finding_on("a", Verdict.PASSED, "nothing"),
+        replace(finding_on("b", Verdict.FAILED, "missing 2"), users_policy="deletes", notes=("sampled",)),
     )
     comparison = Comparison("20261203", Verdict.FAILED, {"redis": ("a blind spot",)}, findings)
-    verdict, wrong, right, proposal, last = comparison_lines(comparison, limits=limits)
+    verdict, wrong, hint, right, note, proposal, last = comparison_lines(comparison, limits=limits)
     assert 'policy = {"b" = "deletes"}' in proposal
     assert verdict == "compared with 20261203: failed"
-    assert (wrong, right) == ("failed redis/b: missing 2", "passed redis/a: as recorded")
+    assert wrong == "failed records of b: expected those of the baseline, observed missing 2 (from redis)"
+    assert (hint.strip(), note) == ("HINT: restore it", "note: sampled")
+    assert right == "passed records of a: nothing"
     assert ("a blind spot" in last) is limits
 
 

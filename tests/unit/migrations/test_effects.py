@@ -8,11 +8,12 @@ from typing import cast
 
 import pytest
 
-from rollproof.baseline.differences import Change, schema_changes
 from rollproof.baseline.folder import Baseline
 from rollproof.collection import Json
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Unverifiable
+from rollproof.judgement.finding import Change
+from rollproof.judgement.schemas import schema_differences
 from rollproof.migrations.effects import Effects, effects_of
 from rollproof.profile.profile import Target, load_target
 from rollproof.stores.contract import RecordHash
@@ -49,7 +50,7 @@ def seen(target: Target, before: Baseline, *content: Content) -> Effects:
 @pytest.mark.parametrize(
     ("content", "kind", "text"),
     [
-        (Described("redis", {"a": BEFORE[:1]}), "lost", "redis: a: exact, "),
+        (Described("redis", {"a": BEFORE[:1]}), "lost", "redis: a: records, policy exact: 1 missing"),
         (Described("redis", {"b": BEFORE}), "lost", "redis: a: not there any more"),
         (Described("redis", {}), "lost", "redis: a: not there any more"),
         (Described("redis", {"a": [BEFORE[0], RecordHash("k2", 3, {"name": 2})]}), "lost", "mail gone"),
@@ -109,7 +110,7 @@ def test_what_cannot_be_compared_is_never_taken_for_no_loss(target: Target, tmp_
 def test_the_place_of_a_column_follows_from_another() -> None:
     before: Json = {"columns": {"b": {"ordinal_position": 2, "type": "int"}, "a": {"ordinal_position": 1}}}
     now: Json = {"columns": {"b": {"ordinal_position": 1, "type": "text"}}}
-    assert [change for change, _ in schema_changes(before, now)] == [
+    assert [change for change, _ in schema_differences(before, now)] == [
         Change.GONE,
         Change.MOVED,
         Change.ALTERED,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import base64
 import html
-import inspect
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import cast
 from urllib.parse import quote, quote_plus
@@ -15,14 +14,14 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from fixtures.stores import shown_keys
 from rollback_actions.rollback import rollback_run
-from rollproof.baseline.target_comparison import compare_target
-from rollproof.collection import Case, Json
+from rollproof.collection import Json
 from rollproof.engines.engine import ContainerEngine
-from rollproof.errors import ActionFailed, ExitCode, Mismatch, Unverifiable
+from rollproof.errors import ActionFailed, ExitCode, Mismatch
 from rollproof.incident.incident import Incident, report_paths
 from rollproof.incident.leaks import SecretInRecord, without_leaks
+from rollproof.observation.differences import findings_on
+from rollproof.observation.store import Reading
 from rollproof.planning.plan import Plan
 from rollproof.planning.unfinished import Unfinished
 from rollproof.profile.kinds import kinds
@@ -40,7 +39,7 @@ from rollproof.system.clock import Moment
 from rollproof.verdict import Verdict
 from tests.conftest import write_profile
 from tests.unit.command_line import Ran
-from tests.world.sandbox import MYSQL, SECRET
+from tests.world.sandbox import SECRET
 from tests.world.stores import BaselineRecorder, Content, Searchable, opener
 
 TOKEN = "kT9vQx2R7mWpL4sZ8nB1cY6hD3fG0aJ5"  # noqa: S105 - a canary
@@ -398,35 +397,14 @@ def test_a_comparison_names_records_by_pseudonyms(tmp_path: Path) -> None:
     target = load_target(write_profile(tmp_path))
     baseline = BaselineRecorder(tmp_path).add(Searchable("redis", BEFORE)).baseline
     content = Searchable("redis", NOW)
-    findings = compare_target(target, cast("ContainerEngine", None), baseline, open_reader=opener(content))
+    reading = Reading(target, cast("ContainerEngine", None), lambda: baseline, open_reader=opener(content))
+    findings = findings_on(reading)
 
     said = "\n".join(finding.text for finding in findings)
     shown = target.personal.pseudonym
     assert f"(missing {shown(BERT)}; added {shown('carl')}; changed {shown(ANNA)}: size)" in said
     assert "1 missing, 1 added, 0 changed (missing t1; added t2)" in said
     assert not [value for value in (ANNA, BERT, "carl") if value in said]
-
-
-@pytest.mark.parametrize(
-    ("store", "collection", "personal"),
-    [("redis", SESSIONS, True), ("redis", "0:task:*", False), ("mysql", "0:task:*", True)],
-    ids=["personal", "not personal", "a table whose schema cannot be read"],
-)
-def test_the_check_of_a_collection_names_records_by_pseudonyms(
-    tmp_path: Path, store: str, collection: str, *, personal: bool
-) -> None:
-    target = load_target(write_profile(tmp_path, MYSQL))
-    baseline = BaselineRecorder(tmp_path).add(Searchable(store, {collection: BEFORE[SESSIONS]})).baseline
-    content = Searchable(store, {collection: NOW[SESSIONS]})
-
-    def schemas(store: str) -> Mapping[str, Json]:
-        if store == "redis":
-            return content.schemas()
-        raise Unverifiable(what=store, expected="a", observed="b", source="c", hint="d")
-
-    names = inspect.unwrap(shown_keys)(baseline, target, schemas)
-    shown = target.personal.pseudonym if personal else str
-    assert names(Case(store, collection))(ANNA) == shown(ANNA)
 
 
 @pytest.mark.parametrize(

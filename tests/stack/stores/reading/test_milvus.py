@@ -66,7 +66,7 @@ def test_what_is_not_loaded_is_told_and_neither_counted_nor_read(subject: Milvus
                 lambda: content.divide(other, 10),
                 lambda: whole(content, other),
                 lambda: recorded(content, other),
-                lambda: content.golden(other, 3, 5),
+                lambda: content.vectors(other, 3),
             ):
                 with pytest.raises(Unverifiable, match="not loaded") as told:
                     call()

@@ -7,9 +7,9 @@ from contextlib import closing
 
 import pytest
 
-from rollproof.baseline.differences import schema_differences
 from rollproof.contract.reading import digests, recorded, whole
 from rollproof.errors import Unverifiable
+from rollproof.judgement.schemas import schema_differences
 from rollproof.stores.contract import Beside, Digest, Pace
 from rollproof.stores.reader import Reader
 from tests.stack.mysql_server import OPERATOR
@@ -140,7 +140,7 @@ def _differences(content: Reader, change: str, subject: Mysql) -> list[str]:
     assert (content.beside() or Beside()) == before
     subject.running.root(change)
     after = content.beside() or Beside()
-    return list(schema_differences(dict(before.compared), dict(after.compared)))
+    return [text for _, text in schema_differences(dict(before.compared), dict(after.compared))]
 
 
 STATEMENTS = (

@@ -1,0 +1,1 @@
+"""Tests of a baseline: its capture, and what is compared with it."""
