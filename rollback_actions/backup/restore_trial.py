@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -61,6 +60,14 @@ def try_backup(target: Target, backup: BackupSet, baseline: Baseline) -> Trial:
     return Trial(backup.folder.name, baseline.id, stores, round(began.seconds_ago(), 1))
 
 
+def findings_on_restored(name: str, reading: Reading) -> list[Finding]:
+    """Return the findings on the store `name` of a scratch instance, which is all that `reading` reads."""
+    findings = [one for one in findings_on(reading, _NOT_IN_SCRATCH) if one.store == name]
+    # A version belongs to the collection that it was made in: a copy of its objects has other versions.
+    history_of = descriptor_of(reading.target.stores[name]).history_of
+    return [finding for finding in findings if history_of(finding.name) is None]
+
+
 @dataclass(frozen=True, slots=True)
 class StoreTrial:
     """The trial of one store."""
@@ -71,7 +78,6 @@ class StoreTrial:
     backup: BackupSet
     baseline: Baseline
     outside: Outside = field(default_factory=Outside)
-    compare: Callable[[Reading, Collection[Aspect]], list[Finding]] = findings_on
 
     @property
     def profile(self) -> StoreProfile:
@@ -150,11 +156,7 @@ class StoreTrial:
         load = load.model_copy(update={"connections": max(_CONNECTIONS, load.connections)})
         unspared = self.profile.model_copy(update={"load": load})
         target = self.scratch.target.model_copy(update={"stores": {self.name: unspared}})
-        reading = Reading(target, self.engine, lambda: self.baseline)
-        findings = [f for f in self.compare(reading, _NOT_IN_SCRATCH) if f.store == self.name]
-        # A version belongs to the collection that it was made in: a copy of its objects has other versions.
-        history_of = descriptor_of(self.profile).history_of
-        return [finding for finding in findings if history_of(finding.name) is None]
+        return findings_on_restored(self.name, Reading(target, self.engine, lambda: self.baseline))
 
     def _require_reader(self) -> None:
         """Refuse an instance whose store the reader cannot read: the operator does not stand in for it.

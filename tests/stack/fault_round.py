@@ -236,6 +236,11 @@ def _difference(subject: Subject, change: str) -> list[str]:
     return [counted, *moved, *(word for key, fields in changed.items() for word in (f"{key}: ", *fields))]
 
 
+def _item_of(check: str) -> str:
+    """Return the store, the ``store/collection`` or the reference that a check is of."""
+    return check.partition("[")[2].removesuffix("]")
+
+
 def _store_of(check: str) -> str:
     """Return the store that a check is of, or "" for one of several."""
     found = re.search(r"\[([a-z0-9]+)[]/]", check)
@@ -266,13 +271,16 @@ class _Looks:
             add(title, f"{checks} checks, {len(red)} red", "; ".join(red))
 
     def red(self, planted: Sequence[Planted]) -> None:
-        """Look for faults, each of which must be caught by its checks, for its own reason."""
+        """Look for faults: each must be caught by its checks, for its own reason, and by `compare`."""
         with self._timed(", ".join(one.fault.name for one in planted)) as add:
             _, red = self._look(one.store for one in planted)
+            compared = self.verifier.differing(**self.settings)
             for one in planted:
                 reasons = [red.get(check) for check in one.checks]
                 caught = all(reasons) and all(word in str(reasons[0]) for word in one.words)
                 wrong = f"NOT CAUGHT by {', '.join(one.checks)} as {one.words}; red: {red}"
+                if missed := [check for check in one.checks if _item_of(check) not in compared]:
+                    caught, wrong = False, f"NOT SEEN by compare, as by {', '.join(missed)}: {compared}"
                 add(one.fault.name, f"caught by {', '.join(one.checks)}", "" if caught else wrong)
 
     def changed(self, stores: Mapping[str, Fault], before: dict[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -249,6 +250,21 @@ class Verifier:
         """See that every store is as the baseline has it, record by record."""
         done = self.actions("compare", str(self.baseline.folder), **patient())
         assert done.returncode == ExitCode.VERIFIED, done.stdout + done.stderr
+
+    def differing(self, **variables: str) -> set[str]:
+        """Return the stores, each ``store/collection`` and the references in which `compare` finds faults.
+
+        `variables` replace keys of the profile.
+        """
+        folder = self.baseline.folder
+        done = self.actions("compare", str(folder), "--json", **patient(**variables))
+        assert done.returncode == ExitCode.FAILED, done.stdout + done.stderr
+        findings = [
+            one for one in json.loads(done.stdout)["result"]["findings"] if one["verdict"] == "failed"
+        ]
+        return {
+            name for one in findings for name in (one["store"], one["name"], f"{one['store']}/{one['name']}")
+        }
 
     def settle(self) -> None:
         """Resume what is unfinished; fail where something is."""
