@@ -122,6 +122,7 @@ def compare(
     """Compare the target with BASELINE, record by record; changes nothing."""
     from reports.answers.comparison import Comparison, comparison_lines
     from reports.terminal.document import answer
+    from reports.terminal.progress import Progress
     from rollproof.baseline.folder import load_baseline, named_baseline
     from rollproof.engines.factory import open_engine
     from rollproof.observation.differences import findings_on
@@ -142,7 +143,8 @@ def compare(
                 reading,
                 digests_of=lambda at, recorded, _: workers.digests_of(at.store, at.name, recorded, loaded),
             )
-        findings = findings_on(reading)
+        progress = opened.enter_context(Progress(redact=target.redactor().text))
+        findings = findings_on(reading, shown=progress.step)
     verdict = combine(finding.verdict for finding in findings)
     spots = {store: content.blind_spots for store, content in loaded.facts.contents.items()}
     comparison = Comparison(loaded.id, verdict, spots, tuple(findings))

@@ -1,7 +1,7 @@
 """The judgement of a target's stores: how what was observed differs from the baseline, by the policies.
 
 It reads and writes nothing: what is observed comes from outside, see `Observed`. Phase 4 has a check for each
-method of `Judge`; `compare`, the trial of a restore and a migration's rehearsal take `Judge.findings`.
+method of `Judge`; `compare`, the trial of a restore and a migration's rehearsal call the same methods.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rollproof.collection import Case, Json
 from rollproof.errors import Meaning, Mismatch, Problem, Unverifiable, listed
 from rollproof.home import typed
 from rollproof.judgement.finding import Aspect, Change, Difference, EvidenceTable, Finding, not_judged
-from rollproof.judgement.items import ASPECTS, Items, items_of
+from rollproof.judgement.items import ASPECTS, items_of
 from rollproof.judgement.schemas import schema_differences
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Policy
@@ -363,34 +363,35 @@ class Judge:
             table=table,
         )
 
-    def findings(self, without: Collection[Aspect] = ()) -> Iterator[Finding]:
-        """Yield the finding on each item, store by store, except `without` aspects.
+    def of_store(self, store: str, without: Collection[Aspect] = ()) -> Iterator[Finding]:
+        """Yield the finding on each item of a store, except `without` aspects.
 
-        What cannot be judged is broken. An error that ends several judgements of a store is yielded once.
+        What cannot be judged is broken. An error that ends several judgements is yielded once.
         """
-        yield from self._of_profile()
-        items = items_of(self._target, self._baseline.facts)
-        for store in self._target.stores:
-            if store not in self._baseline.facts.contents:
-                yield self._unknown(store, "its content in the baseline")
+        if store not in self._baseline.facts.contents:
+            yield self._unknown(store, "its content in the baseline")
+            return
+        broken = set[str]()
+        for aspect, name, judged in self._judgements(store):
+            if aspect in without:
                 continue
-            broken = set[str]()
-            for aspect, name, judged in self._judgements(store, items):
-                if aspect in without:
-                    continue
-                finding = _found_by(judged, store, name, aspect)
-                if finding.verdict is Verdict.BROKEN and finding.text in broken:
-                    continue
-                if finding.verdict is Verdict.BROKEN:
-                    broken.add(finding.text)
-                yield finding
-        for relation in items.names("relation") if Aspect.REFERENCE not in without else ():
+            finding = _found_by(judged, store, name, aspect)
+            if finding.verdict is Verdict.BROKEN and finding.text in broken:
+                continue
+            if finding.verdict is Verdict.BROKEN:
+                broken.add(finding.text)
+            yield finding
+
+    def of_references(self, without: Collection[Aspect] = ()) -> Iterator[Finding]:
+        """Yield the finding on each reference between stores."""
+        relations = items_of(self._target, self._baseline.facts).names("relation")
+        for relation in relations if Aspect.REFERENCE not in without else ():
             store = self._target.references[relation].referencing.store
             yield _found_by(partial(self.reference, relation), store, relation, Aspect.REFERENCE)
 
-    def _judgements(self, store: str, items: Items) -> Iterator[tuple[Aspect, str, Callable[[], Finding]]]:
+    def _judgements(self, store: str) -> Iterator[tuple[Aspect, str, Callable[[], Finding]]]:
         """Yield each judgement of a store, with its aspect and the name of its item."""
-        gone = self._gone(store)
+        items, gone = items_of(self._target, self._baseline.facts), self._gone(store)
         yield Aspect.SIGHT, store, partial(self.sight, store)
         yield Aspect.SCHEMA, store, partial(self.unrecorded_schemas, store)
         yield Aspect.COUNT, store, partial(self.unrecorded_collections, store)
@@ -416,7 +417,7 @@ class Judge:
             return self._baseline.facts.contents[store].schemas.keys() - self._observed.schemas(store).keys()
         return ()
 
-    def _of_profile(self) -> Iterator[Finding]:
+    def of_profile(self) -> Iterator[Finding]:
         """Yield what the profile asks otherwise than at the capture, and the stores that it gave up."""
         facts = self._baseline.facts
         for store in dict.fromkeys((*facts.stores, *facts.contents)):

@@ -295,16 +295,16 @@ def test_one_cause_of_many_broken_judgements_is_one_finding(tmp_path: Path) -> N
 
         schemas = comparison = recall = counts  # type: ignore[assignment]
 
-    found = list(judge(tmp_path, Silent()).findings())
+    found = list(judge(tmp_path, Silent()).of_store("redis"))
     assert [one.verdict for one in found if one.verdict is not Verdict.PASSED] == [Verdict.BROKEN]
 
 
 def test_what_is_gone_has_no_records_to_be_judged(tmp_path: Path) -> None:
-    found = list(judge(tmp_path, Seen(counted={}, described={})).findings())
+    found = list(judge(tmp_path, Seen(counted={}, described={})).of_store("redis"))
     assert [one.aspect for one in found if one.verdict is Verdict.FAILED] == [Aspect.SCHEMA, Aspect.COUNT]
     assert Aspect.RECORDS not in {one.aspect for one in found}
 
 
 def test_an_aspect_may_be_left_out(tmp_path: Path) -> None:
-    found = judge(tmp_path, Seen(), beside=Beside()).findings({Aspect.ACCOUNTS, Aspect.REFERENCE})
+    found = judge(tmp_path, Seen(), beside=Beside()).of_store("redis", {Aspect.ACCOUNTS})
     assert Aspect.ACCOUNTS not in {one.aspect for one in found}
