@@ -13,7 +13,8 @@ from fixtures.stores import Verify
 from rollproof.baseline.facts import RecordedContent, RecordedStore
 from rollproof.collection import Case
 from rollproof.errors import Unverifiable
-from rollproof.judgement.judge import Judge
+from rollproof.judgement.judge import Judge, Observed, judge_reference
+from rollproof.profile.profile import Target
 
 pytestmark = [pytest.mark.verification, pytest.mark.phase4]
 
@@ -66,9 +67,9 @@ def test_accounts_and_settings(shared_store: str, judge: Judge, verify: Verify) 
     verify(judge.accounts_and_settings(shared_store))
 
 
-def test_references(relation: str, judge: Judge, verify: Verify) -> None:
+def test_references(relation: str, target: Target, observed: Observed, verify: Verify) -> None:
     """The names in one store's records are held by the other, except few that the backup may have cut."""
-    verify(judge.reference(relation))
+    verify(judge_reference(relation, target, observed))
 
 
 def test_store_was_compared(

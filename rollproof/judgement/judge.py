@@ -82,6 +82,48 @@ def allows_count(policy: Policy, recorded: int, now: int, may_be_gone: int) -> b
     return now >= recorded - may_be_gone and (policy != "exact" or now <= recorded)
 
 
+def judge_reference(name: str, target: Target, observed: Observed) -> Finding:
+    """Judge a reference of the profile, for which no baseline is needed.
+
+    The names in one store's records are held by the other, except few that the backup may have cut.
+    """
+    reference, followed = target.references[name], observed.followed(name)
+    item, personal = _Item(reference.referencing.store, name, Aspect.REFERENCE), target.personal
+    cut = shown_names(reference, sorted(followed.tolerated), personal)
+    notes, table = list[str](), None
+    if cut:
+        notes.append(f"{name}: {len(cut)} names dangle that moved while the backup was taken: {listed(cut)}")
+        rows = tuple((name,) for name in cut)
+        table = EvidenceTable("names that the backup may have cut", ("name",), rows)
+    try:
+        records = judge(reference, followed, personal, observed.tolerated() if cut else 0)
+    except Mismatch as wrong:
+        return item.found(
+            False,
+            what=wrong.what,
+            expected=str(wrong.expected),
+            observed=str(wrong.observed),
+            source=wrong.source,
+            hint=wrong.hint,
+            means=wrong.means,
+            differences=(item.difference(Change.GONE, f"reference: {wrong.observed}"),),
+            notes=tuple(notes),
+            table=table,
+        )
+    if not records:
+        notes.append(f"{name}: no record names anything now")
+    return item.found(
+        True,
+        what=f"reference {name}",
+        expected="every name is held by the other store",
+        observed=f"{records} records name what is there",
+        source="the stores",
+        hint="",
+        notes=tuple(notes),
+        table=table,
+    )
+
+
 class Judge:
     """Judges what is `observed` of a target by its baseline and its profile."""
 
@@ -323,46 +365,6 @@ class Judge:
             notes=notes,
         )
 
-    def reference(self, name: str) -> Finding:
-        """The names in one store's records are held by the other, except few that the backup may have cut."""
-        reference, followed = self._target.references[name], self._observed.followed(name)
-        item, personal = _Item(reference.referencing.store, name, Aspect.REFERENCE), self._target.personal
-        cut = shown_names(reference, sorted(followed.tolerated), personal)
-        notes, table = list[str](), None
-        if cut:
-            notes.append(
-                f"{name}: {len(cut)} names dangle that moved while the backup was taken: {listed(cut)}"
-            )
-            rows = tuple((name,) for name in cut)
-            table = EvidenceTable("names that the backup may have cut", ("name",), rows)
-        try:
-            records = judge(reference, followed, personal, self._observed.tolerated() if cut else 0)
-        except Mismatch as wrong:
-            return item.found(
-                False,
-                what=wrong.what,
-                expected=str(wrong.expected),
-                observed=str(wrong.observed),
-                source=wrong.source,
-                hint=wrong.hint,
-                means=wrong.means,
-                differences=(item.difference(Change.GONE, f"reference: {wrong.observed}"),),
-                notes=tuple(notes),
-                table=table,
-            )
-        if not records:
-            notes.append(f"{name}: no record names anything now")
-        return item.found(
-            True,
-            what=f"reference {name}",
-            expected="every name is held by the other store",
-            observed=f"{records} records name what is there",
-            source="the stores",
-            hint="",
-            notes=tuple(notes),
-            table=table,
-        )
-
     def of_store(self, store: str, without: Collection[Aspect] = ()) -> Iterator[Finding]:
         """Yield the finding on each item of a store, except `without` aspects.
 
@@ -387,7 +389,12 @@ class Judge:
         relations = items_of(self._target, self._baseline.facts).names("relation")
         for relation in relations if Aspect.REFERENCE not in without else ():
             store = self._target.references[relation].referencing.store
-            yield _found_by(partial(self.reference, relation), store, relation, Aspect.REFERENCE)
+            yield _found_by(
+                partial(judge_reference, relation, self._target, self._observed),
+                store,
+                relation,
+                Aspect.REFERENCE,
+            )
 
     def _judgements(self, store: str) -> Iterator[tuple[Aspect, str, Callable[[], Finding]]]:
         """Yield each judgement of a store, with its aspect and the name of its item."""

@@ -120,7 +120,7 @@ def test_what_does_not_come_back_as_it_was_is_red_and_the_rest_restores(
     expect(
         outcome,
         {
-            of(RESTORES, "mysql"): ("failed", "imagedb.users", "differing: 0 missing, 0 added, 1 changed "),
+            of(RESTORES, "mysql"): ("failed", "imagedb.users", "observed 0 missing, 0 added, 1 changed "),
             of(RESTORES, "qdrant"): ("failed", "with SHA-256"),
             of(RESTORES, "minio"): ("failed", "it is missing"),
             of(RESTORES, "redis"): ("broken", "reader of redis in the scratch instance"),

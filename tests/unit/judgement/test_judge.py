@@ -16,7 +16,7 @@ from rollproof.baseline.sampling import Coverage
 from rollproof.collection import Case, Json
 from rollproof.errors import Meaning, Unverifiable
 from rollproof.judgement.finding import Aspect, Change, Finding
-from rollproof.judgement.judge import Judge
+from rollproof.judgement.judge import Judge, judge_reference
 from rollproof.profile.profile import Target, load_target
 from rollproof.profile.sections import Place, Reference
 from rollproof.stores.contract import Beside, Digest, Recall
@@ -82,7 +82,6 @@ def judge(
     more: str = "",
     recall: Recall | None = None,
     beside: Beside | None = None,
-    references: Mapping[str, Reference] | None = None,
 ) -> Judge:
     """Return what judges `seen` by a baseline of 100 users; `more` is more of the store's section."""
     collection = RecordedCollection(("",), (Digest(10, 1),), "records/x", (), 1.0, ((1.0,),), recall)
@@ -95,7 +94,7 @@ def judge(
     )
     baseline = Baseline(folder, "sandbox", datetime.now(UTC).isoformat(), facts)
     target = load_target(write_profile(folder, more))
-    return Judge(target.model_copy(update={"references": references or {}}), baseline, seen)
+    return Judge(target, baseline, seen)
 
 
 def policy(name: str) -> str:
@@ -263,7 +262,8 @@ USERS = Reference(
 
 def _reference(folder: Path, followed: Followed, tolerated: int) -> Finding:
     seen = Seen(reference=followed, names=tolerated)
-    return judge(folder, seen, references={"users": USERS}).reference("users")
+    target = load_target(write_profile(folder))
+    return judge_reference("users", target.model_copy(update={"references": {"users": USERS}}), seen)
 
 
 def test_a_name_that_the_backup_may_have_cut_is_green_and_noted_by_its_pseudonym(
