@@ -17,7 +17,7 @@ from staging.target.action_runs import PATIENT, apart
 from tests.conftest import ROOT
 
 USUAL = 0.05
-"""The scale of a staging stack: 1,000 chunks beside the canary's, each with its vectors."""
+"""The scale of a staging stack: 1,000 chunks in addition to the canary's, each with its vectors."""
 TIMES = (1, 10, 100)
 SECONDS = 3600
 VERIFICATION = f"{PREFIX}WINDOWS__VERIFICATION"

@@ -1,4 +1,4 @@
-"""reladiff beside our digests: a tool that compares two tables by hashes made in the server."""
+"""reladiff compared with our digests: a tool that compares two tables by hashes made in the server."""
 
 from __future__ import annotations
 

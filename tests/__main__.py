@@ -21,7 +21,7 @@ def run_all(
         typer.Option("--part", metavar="K/N", help="One of N parts of all, the same every day."),
     ] = None,
 ) -> None:
-    """Run the suite's own tests: what computes, beside what waits for the servers of three stacks.
+    """Run the suite's own tests: what computes, while other tests wait for three stacks.
 
     Other arguments are pytest's.
     """

@@ -47,7 +47,7 @@ def record_rehearsal(
     ended: bool = True,
     **ending: str | Sequence[str],
 ) -> Incident:
-    """Record a rehearsal that passed, but for what its `ending` says."""
+    """Record a rehearsal that passed, except for what its `ending` says."""
     incident = new_incident(incidents, target)
     journal = Journal(incident.folder / JOURNAL, str)
     journal.write(BEGAN, migration=migration, known_good=known_good)

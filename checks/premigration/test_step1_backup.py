@@ -101,7 +101,7 @@ def test_backup_is_in_proportion(
 def test_images_of_the_application_are_kept(
     backup_set: BackupSet, baseline: Baseline, target: Target, expect: Expect, note: Note
 ) -> None:
-    """Copies of the recorded images are beside the set, so that a prune ends no rollback."""
+    """Copies of the recorded images are next to the set, so that a prune ends no rollback."""
     recorded = baseline.facts.images(target.application.services)
     other = [service for service in recorded if backup_set.images.get(service) != recorded[service]]
     expect(recorded and not other,

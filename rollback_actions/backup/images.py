@@ -1,4 +1,4 @@
-"""Keeps the images of the application beside the backup sets, and brings them back to the engine."""
+"""Keeps the images of the application next to the backup sets, and brings them back to the engine."""
 
 from __future__ import annotations
 

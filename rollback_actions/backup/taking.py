@@ -101,7 +101,7 @@ def take_backup(
 
     `first` is done with each store before its backup. `index` are the stores whose backups make no index. It
     is made before the first backup begins: records written after that are in the backup, or count as written
-    since, or both. `images` are the ids of images that are kept beside the set, by service. `watched` is open
+    since, or both. `images` are the ids of images that are kept with the set, by service. `watched` is open
     while the stores are copied; what it yields is complete once it is closed.
 
     Raises:

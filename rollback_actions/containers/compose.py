@@ -163,7 +163,7 @@ class ComposeControl(ComposeProject):
     ) -> None:
         """Make the files of `mount`, which no running container can write to, those in the tar `archive`.
 
-        Its entries are below ``volume``. The first of the image ids `images` with a shell empties it, but for
+        Its entries are below ``volume``. The first of the image ids `images` with a shell empties it, without
         the paths `spared`.
         """
         volumes.replace(mount, images, archive, Deadline(deadline), spared)

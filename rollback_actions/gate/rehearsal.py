@@ -99,7 +99,7 @@ class Rehearsal:
         return known_good
 
     def pass_gate(self) -> None:
-        """Require that every item of the gate holds, but for the one that asks for this rehearsal.
+        """Require that every item of the gate holds, except for the one that asks for this rehearsal.
 
         Raises:
             ActionFailed: one does not.
@@ -163,11 +163,11 @@ class Rehearsal:
     def _check(self, name: str, markers: str, id_: Step) -> Verdict:
         """Run checks in an incident of their own, against the baseline restated for the migrated target."""
         with self.steps(id_) as step:
-            beside = f"{self.incident.id}-{name}"
+            record = f"{self.incident.id}-{name}"
             baseline = baseline_of_migrated(self.target, self.engine, self.outside.open_reader)
-            options = (f"--incident={beside}", f"--baseline={baseline}", "--no-gate")
+            options = (f"--incident={record}", f"--baseline={baseline}", "--no-gate")
             code = self._checks(markers, *options, quiet=True)
-            step.result = f"exit code {code:d}; see {beside}"
+            step.result = f"exit code {code:d}; see {record}"
         return verdict_of(code)
 
     def _try_old_code(self, known_good: str, checks: Verdict) -> Verdict:
@@ -239,15 +239,15 @@ class Rehearsal:
 
     def _check_restarted(self) -> Verdict:
         """Restart every service, and check again: what was in memory alone, or another way on disk, shows."""
-        beside = f"{self.incident.id}-restarted"
+        record = f"{self.incident.id}-restarted"
         with self.steps(Step.RESTART) as step:
             try:
                 restart(self.target, self.engine, self.control)
             except Problem as problem:
                 step.result = f"not up again: {problem.summary}"
                 return Verdict.FAILED
-            code = self._checks(_RESTARTED, f"--incident={beside}", "--no-gate", quiet=True)
-            step.result = f"exit code {code:d}; see {beside}"
+            code = self._checks(_RESTARTED, f"--incident={record}", "--no-gate", quiet=True)
+            step.result = f"exit code {code:d}; see {record}"
         return verdict_of(code)
 
     def _checks(self, markers: str, *options: str, quiet: bool = False) -> ExitCode:

@@ -467,7 +467,7 @@ def _recreate(run: _Run, images: Mapping[str, str], *, completes: bool) -> None:
 def _start_present(run: _Run, services: Sequence[str], limit: Deadline) -> None:
     """Start the services that have a container; those whose volumes went back are re-created.
 
-    A container that is only started again has, beside the volume, what its entrypoint wrote elsewhere.
+    A container that is only started again has, apart from the volume, what its entrypoint wrote elsewhere.
     """
     there = run.engine.containers()
     again = images_of(there, [service for service in run.plan.recreated if service in services])

@@ -17,7 +17,7 @@ class Pace(StrEnum):
     """The pace of a rehearsal."""
 
     QUICK = "quick"
-    """Nothing waits but for the stack, and what is not critical is investigated for seconds."""
+    """Nothing waits except for the stack, and what is not critical is investigated for seconds."""
 
     RUNBOOK = "runbook"
     """Each part begins at the runbook's time, and the profile's bands and times are the runbook's."""

@@ -194,7 +194,7 @@ class Rehearsal:
 
     @contextmanager
     def _responding(self, incident: Incident) -> Iterator[subprocess.Popen[bytes]]:
-        """Run the runbook's own command of the emergency flow beside the block."""
+        """Run the runbook's own command of the emergency flow while the block runs."""
         words = ("respond", f"--incident={incident.id}")
         self.progress.say(f"$ rollproof {' '.join(words)}")
         with self._begun(self._words(*words), subprocess.PIPE) as response:
@@ -276,7 +276,7 @@ class Rehearsal:
 
     @contextmanager
     def _begun(self, command: Sequence[str], output: IO[bytes] | int) -> Iterator[subprocess.Popen[bytes]]:
-        """Run a program beside the block, and end it after that if it still runs."""
+        """Run a program while the block runs, and end it after that if it still runs."""
         process = subprocess.Popen(
             command,
             cwd=self.stack.root,

@@ -57,7 +57,7 @@ class ComposeStack:
         build_images(self.stack, commit)
 
     def tool(self, service: str, *arguments: str) -> str:
-        """Run a program of the application once, beside its services; return its output."""
+        """Run a program of the application once, next to its services; return its output."""
         return self.stack.compose(
             *("run", "--rm", "--no-deps", "--no-TTY", service, *arguments),
             seconds=TOOL_SECONDS,

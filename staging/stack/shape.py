@@ -54,7 +54,7 @@ class Shape(StrEnum):
 
     @property
     def application(self) -> tuple[str, ...]:
-        """The compose services of the application, but for those that end."""
+        """The compose services of the application, except for those that end."""
         return ("api", "worker", "nginx") if self.is_notebook else ("backend", "worker", "frontend", "nginx")
 
     @property

@@ -1,4 +1,4 @@
-"""Runs all tests, the same every day: what computes beside what waits for real servers."""
+"""Runs all tests, the same every day: what computes at the same time as what waits for real servers."""
 
 from __future__ import annotations
 

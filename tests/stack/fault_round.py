@@ -1,7 +1,7 @@
 """`./run faults`: every change that readers must see is made in the real stores, and phase 4 must be red.
 
 The changes are those of the contract of readers, `tests/stack/stores`: this sends them through a capture and
-the checks. Beside them are faults between stores of the application, which only its references show.
+the checks. In addition there are faults between stores of the application, which only its references show.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ FAULTS = tuple(_faults())
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """A fault that stands, beside those of other stores."""
+    """A fault that stands at the same time as those of other stores."""
 
     fault: Fault
     checks: Sequence[str]

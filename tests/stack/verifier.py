@@ -77,9 +77,9 @@ class Verifier:
         return load_baseline(self.folder / "baselines" / "current", self.stack.profile.stem)
 
     def restated(self, change: Callable[[Facts], Facts]) -> Path:
-        """Save a copy of the current baseline with other facts, beside it; return its folder."""
-        beside = self.folder / f"restated-{uuid.uuid4().hex[:8]}"
-        with BaselineDraft(beside, self.stack.profile.stem) as draft:
+        """Save a copy of the current baseline with other facts, next to it; return its folder."""
+        copy = self.folder / f"restated-{uuid.uuid4().hex[:8]}"
+        with BaselineDraft(copy, self.stack.profile.stem) as draft:
             shutil.copytree(self.baseline.folder / "records", draft.folder / "records")
             return draft.finish(change(self.baseline.facts))
 
@@ -218,7 +218,7 @@ class Verifier:
         return self._sets[captured]
 
     def capture(self, *options: str, **variables: str) -> None:
-        """Capture anew, after a fault whose undo leaves other ids behind, such as those that Milvus makes.
+        """Capture again, after a fault whose undo leaves other ids behind, such as those that Milvus makes.
 
         `variables` replace keys of the profile.
         """

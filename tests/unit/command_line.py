@@ -92,7 +92,7 @@ def read_document(said: str, told: str, code: ExitCode) -> Document[Any]:
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """Return every file of a folder, but for those of git."""
+    """Return every file of a folder, except for those of git."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")

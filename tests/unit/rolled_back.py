@@ -40,7 +40,7 @@ class RolledBack:
         return self.incident.folder / "reopening.jsonl"
 
     def rehearse(self, migration: str, *, ended: bool = True, **changes: str) -> Incident:
-        """Record a rehearsal of `migration` that passed but for `changes`."""
+        """Record a rehearsal of `migration` that passed except for `changes`."""
         incidents, target = self.sandbox.target.folders.incidents, self.sandbox.target.name
         return record_rehearsal(incidents, target, migration, self.sandbox.commit, ended=ended, **changes)
 

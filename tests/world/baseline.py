@@ -1,4 +1,4 @@
-"""A baseline of facts alone, without the blocks of records that a capture writes beside them."""
+"""A baseline of facts alone, without the blocks of records that a capture writes next to them."""
 
 from __future__ import annotations
 

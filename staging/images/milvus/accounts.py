@@ -73,7 +73,7 @@ def connect_root() -> MilvusClient:
 
 
 def state_account(root: MilvusClient, user: str) -> None:
-    """Create `user` with its role, or make it anew when its password is not today's."""
+    """Create `user` with its role, or make it again when its password is not today's."""
     if user not in root.list_roles():
         root.create_role(user)
     for kind, privilege in PRIVILEGES[user]:

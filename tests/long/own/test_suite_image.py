@@ -43,7 +43,7 @@ def test_it_says_its_version_to_a_user_who_is_not_root(image: str) -> None:
 def test_the_stack_is_verified_from_inside_a_container(
     image: str, stack: Stack, verifier: Verifier, tmp_path: Path
 ) -> None:
-    """Every path of the profile is mounted where it is; what is written lies beside the profile's folders."""
+    """Every path of the profile is mounted where it is; what is written is next to the profile."""
     incidents = tmp_path / "incidents"
     incidents.mkdir()
     settings = {**verifier.environment, **patient(FOLDERS__INCIDENTS=str(incidents))}

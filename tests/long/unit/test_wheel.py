@@ -59,7 +59,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path) -> Iterator[Installed]:
-    """The wheel, installed beside the libraries of this environment, in a folder that anybody may read."""
+    """The wheel, installed next to the libraries of this environment, in a folder that anybody may read."""
     folder = Path(f"/tmp/rollproof-wheel-{os.getpid()}")  # noqa: S108 - pytest's own folder is its user's alone
     folder.mkdir(mode=0o755)
     try:
@@ -79,7 +79,7 @@ def installed(wheel: Path) -> Iterator[Installed]:
                 "--quiet",
                 "--offline",
                 "--no-deps",
-                # Else each start compiles anew: its user may write nothing there.
+                # Else each start compiles again: its user may write nothing there.
                 "--compile-bytecode",
                 "--python",
                 str(python),

@@ -49,7 +49,7 @@ def scratch(
 
 @pytest.fixture
 def project(scratch: ScratchProject) -> Iterator[ScratchProject]:
-    """The project, brought up anew after a test that left it otherwise."""
+    """The project, brought up again after a test that left it otherwise."""
     yield scratch
     states = {service: scratch.engine.containers().get(service, ()) for service in ("data", "other")}
     right = all(

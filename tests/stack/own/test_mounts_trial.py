@@ -48,23 +48,23 @@ def test_a_backup_is_restored_beside_the_target_and_nothing_stays(
         premigration=SimpleNamespace(scratch=SimpleNamespace(files=())),
     )
     file.write_text(json.dumps(scratch._described(target, (), Deadline(SECONDS))))
-    beside = ComposeEngine(ours.project, 30)
+    running = ComposeEngine(ours.project, 30)
     volumes = set(docker("volume", "ls", "--quiet").split())
     control = scratch.ScratchControl(ours, theirs)
     try:
         control.create(Deadline(SECONDS))
-        (stand_in,) = beside.containers()["app"]
+        (stand_in,) = running.containers()["app"]
         assert stand_in.status == "created"
         # New volumes, at the places of the store's mounts and nowhere else.
         assert {mount.destination for mount in stand_in.mounts} == {"/app/state", "/data"}
         assert not {mount.name for mount in stand_in.mounts} & volumes
-        keeper = open_keeper(STORE, profile, beside, control, SECONDS)
+        keeper = open_keeper(STORE, profile, running, control, SECONDS)
         assert keeper.restore(backup).records == {STATE: 1, DATA: 1}
         places = {mount.destination: mount.name for mount in stand_in.mounts}
         inside = docker("volume", "inspect", "--format", "{{.Mountpoint}}", places["/data"])
         assert (Path(inside) / "upload").read_bytes() == b"a picture"
     finally:
         control.down()
-    assert beside.containers() == {}
+    assert running.containers() == {}
     assert set(docker("volume", "ls", "--quiet").split()) & {mount.name for mount in stand_in.mounts} == set()
     assert {name: seen(path) for name, path in project.paths.items()} == before

@@ -166,14 +166,14 @@ TEXT = "".join(f"line {number}\n" for number in range(40))
 
 @dataclass
 class History:
-    """`before`, upon it the three commits of what was rolled back, and upon it `beside` of another hand."""
+    """`before`, upon it the three commits of what was rolled back, and upon it `other` of another hand."""
 
     folder: Path
     before: str
     first: str
     second: str
     last: str
-    beside: str
+    other: str
 
     def pick(self, parent: str, picked: str) -> str:
         """Return the copy of a commit upon `parent`."""
@@ -194,14 +194,14 @@ def history(tmp_path: Path) -> History:
     first = commit(tmp_path, "app.py", edited)
     second = commit(tmp_path, "new.py", "print()\n")
     last = commit(tmp_path, "app.py", edited.replace("line 39", "end"))
-    beside = commit(tmp_path, "other.py", TEXT.replace("line 5\n", "line five\n"), before)
-    return History(tmp_path, before, first, second, last, beside)
+    other = commit(tmp_path, "other.py", TEXT.replace("line 5\n", "line five\n"), before)
+    return History(tmp_path, before, first, second, last, other)
 
 
 @pytest.mark.parametrize("which", ["first", "last"])
 def test_each_commit_is_known_again_when_it_is_picked(history: History, which: str) -> None:
     original = getattr(history, which)
-    picked = history.pick(history.beside, original)
+    picked = history.pick(history.other, original)
     assert picked not in {history.first, history.second, history.last}
     assert history.copy_in(picked) == original
     # Also when more came after it.
@@ -209,7 +209,7 @@ def test_each_commit_is_known_again_when_it_is_picked(history: History, which: s
 
 
 def test_the_commits_of_a_branch_are_known_again_though_a_merge_was_rolled_back(history: History) -> None:
-    git(history.folder, "checkout", "--quiet", "--detach", history.beside)
+    git(history.folder, "checkout", "--quiet", "--detach", history.other)
     git(history.folder, "merge", "--quiet", "--no-ff", "--message", "merge", history.last)
     merge = git(history.folder, "rev-parse", "HEAD")
     picked = history.pick(history.before, history.second)
@@ -228,7 +228,7 @@ def test_a_folder_of_a_repository_will_do_and_no_setting_of_its_user_matters(his
     }
     for name, setting in settings.items():
         git(history.folder, "config", name, setting)
-    picked = history.pick(history.beside, history.second)
+    picked = history.pick(history.other, history.second)
     part = history.folder / "part"
     part.mkdir()
     assert copied(part, history.last, history.before, picked) == history.second

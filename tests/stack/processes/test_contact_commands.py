@@ -41,7 +41,7 @@ def incident(sandbox: Sandbox) -> Incident:
 
 
 def records(sandbox: Sandbox) -> list[dict[str, Any]]:
-    """Return what is recorded, which must hold no secret, nor anything else beside it."""
+    """Return what is recorded, which must hold no secret, nor anything else."""
     for path in sandbox.target.folders.incidents.rglob("*"):
         if path.is_file():
             clean(path.read_text(encoding="utf-8"))

@@ -49,14 +49,14 @@ def _made(folder: Path, git: Git) -> list[str]:
 def _asked(folder: Path, commits: list[str], git: Git) -> list[object]:
     """Ask all that the product asks; ids of commits are told by their number."""
     number = {commit: place for place, commit in enumerate(commits)}
-    first, second, third, beside, copy = commits
+    first, second, third, another, copy = commits
     answers: list[object] = [
         number[head(folder)],
         number[resolve_commit(folder, third[:12])],
         top_of(folder).resolve() == folder.resolve(),
         [[contains(folder, one, other) for one in commits] for other in commits],
         number.get(copied(folder, third, first, copy)),
-        copied(folder, third, first, beside),
+        copied(folder, third, first, another),
         [*changed_names(folder, third, ("*.sql",), first)],
         content_at(folder, third, "a.sql"),
         git(folder, "log", "-1", "--format=%s", second),

@@ -41,7 +41,7 @@ _UNSIGNED = Signing()
 
 
 def new_key(folder: Path, name: str = "key") -> Signing:
-    """Make an SSH key without a passphrase; the file of signers beside it has this one."""
+    """Make an SSH key without a passphrase; the file of signers next to it has this one."""
     key = folder / name
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
     public = key.with_suffix(".pub").read_text().split()[:2]

@@ -1,4 +1,4 @@
-"""Stores beside the staging stack, without an application; the tests of each share a worker."""
+"""Stores next to the staging stack, without an application; the tests of each share a worker."""
 
 from __future__ import annotations
 

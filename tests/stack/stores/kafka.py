@@ -210,7 +210,7 @@ class Kafka(Subject):
         return self._topic(change)
 
     def write(self, topic: str, log: Log, partitions: int = LOG_PARTITIONS) -> None:
-        """Make a topic anew with `log` in it."""
+        """Make a topic again with `log` in it."""
         if topic in self.scratch.topics():
             self.scratch.delete(topic)
         self.scratch.create(topic, partitions)
@@ -329,7 +329,7 @@ class Kafka(Subject):
         made = self._log()
 
         def spoil() -> None:
-            """Make the topic anew: of the wanted records, one is not there, and one is another."""
+            """Make the topic again: of the wanted records, one is not there, and one is another."""
             made.damage()
             values = {1: b"another", 2: bytes([2, 0, 255]) * 2}
             self.scratch.append(

@@ -135,7 +135,7 @@ FILLED = {
 
 
 def _worded(part: object) -> object:
-    # After a dump, MySQL names the character set beside a collation, and a body may end with a space.
+    # After a dump, MySQL names the character set next to a collation, and a body may end with a space.
     if not isinstance(part, str):
         return part
     return part.replace("CHARACTER SET latin1 COLLATE latin1_", "COLLATE latin1_").rstrip()

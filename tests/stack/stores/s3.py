@@ -314,7 +314,7 @@ class S3(Subject):
             assert found["all"]["version"] == listed.version_id
             assert found["all"]["headers"]["cache-control"] == "no-cache"
             files = sorted((folder / OBJECTS).iterdir())
-            # Two objects have the same content; nothing else was left beside them.
+            # Two objects have the same content; nothing else was left.
             assert {f"{OBJECTS}/{file.name}" for file in files} == {each["file"] for each in found.values()}
             assert len(files) == len(records) - 1
             for file in files:

@@ -151,7 +151,7 @@ class Subject(subject.Subject):
 
     @abstractmethod
     def settle(self) -> None:
-        """Open `place`, beside a neighbour; `leave` takes all of that away."""
+        """Open `place`, next to a neighbour; `leave` takes all of that away."""
 
     def take(
         self,
@@ -179,7 +179,7 @@ class Subject(subject.Subject):
 
     @abstractmethod
     def populate(self, kind: str = WHOLE) -> Mapping[str, int]:
-        """Make anew what a backup of `kind` has to keep; return its records by collection."""
+        """Make again what a backup of `kind` has to keep; return its records by collection."""
 
     def counted(self) -> Mapping[str, int]:
         """Return what the store's own view counts."""

@@ -104,7 +104,7 @@ def another_reader_of_redis(verifier: Verifier, folder: Path) -> str:
 def test_what_does_not_come_back_as_it_was_is_red_and_the_rest_restores(
     verifier: Verifier, stack: Stack, migration: str, backup: Path, tmp_path: Path
 ) -> None:
-    """Beside what a run left behind that was killed; two workers restore it once."""
+    """With what a run left behind that was killed; two workers restore it once."""
     shutil.copytree(backup, tmp_path / "backups" / backup.name)
     with ExitStack() as undo:
         backups = Backups(verifier, migration, tmp_path / "backups", undo)

@@ -125,7 +125,7 @@ def test_a_whole_stack_is_judged(target: Target, engine: ContainerEngine, tmp_pa
         name: RecordedStore(target.stores[name].kind, "", {}, marks_of(target, engine, name))
         for name in JUDGED
     }
-    # Beside its own version, MongoDB has that of its files.
+    # In addition to its own version, MongoDB has that of its files.
     assert minor_version(stores["mongodb"].marks, "fcv")
     recorded = replace(facts("0" * 40), containers=containers, stores=stores)
     baseline = Baseline(tmp_path, target.name, "2026-12-03T12:00:00+00:00", recorded)

@@ -139,7 +139,7 @@ def _rehearse(verifier: Verifier, target: Target, migration: str) -> None:
     assert rehearsed.returncode == 0, rehearsed.stdout + rehearsed.stderr
     ended = _last_event(verifier.folder / "incidents", ENDED)
     assert (ended["migrated"], ended["rolled_back"]) == ("passed", "passed")
-    # A service that a rollback has made anew has another configuration hash, by compose's own count: what
+    # A service that a rollback has made again has another configuration hash, by compose's own count: what
     # runs now is another state than the rehearsal began with.
     verifier.capture()
     _wait_for_beats(verifier, target)

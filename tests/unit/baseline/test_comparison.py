@@ -265,9 +265,9 @@ def test_a_count_may_grow_where_records_may_change(store: StoreProfile) -> None:
 def test_a_store_has_the_whole_time_beside_others_and_a_share_of_it_in_turn() -> None:
     """Of stores that are asked side by side, a slow one leaves no less time to the others."""
     stores = [{"sql/users": 50.0, "sql/files": 30.0}, {"log/jobs": 1.0}]
-    beside = shares_of_stores(stores, 60.0, in_turn=False)
-    assert beside["log/jobs"] == pytest.approx(60.0)
-    assert beside["sql/users"] + beside["sql/files"] == pytest.approx(60.0)
+    at_once = shares_of_stores(stores, 60.0, in_turn=False)
+    assert at_once["log/jobs"] == pytest.approx(60.0)
+    assert at_once["sql/users"] + at_once["sql/files"] == pytest.approx(60.0)
     assert sum(shares_of_stores(stores, 60.0, in_turn=True).values()) == pytest.approx(60.0)
 
 

@@ -32,7 +32,7 @@ def captured_on(sandbox: Sandbox, engine: str) -> None:
         ("AAAA", "", "BBBB", "BBBB", "BBBB"),
         ("BBBB", "AAAA", "", "BBBB", "BBBB"),
         ("BBBB", "AAAA", "", "AAAA", "BBBB"),
-        # It was captured anew on an engine without an ID, such as Podman's.
+        # It was captured again on an engine without an ID, such as Podman's.
         ("", "AAAA", "", "", ""),
         ("", "AAAA", "BBBB", "", "BBBB"),
     ],

@@ -1,4 +1,4 @@
-"""What the checks of a migrated target compare it with: itself, but for a store that was emptied."""
+"""What the checks of a migrated target compare it with: itself, except for a store that was emptied."""
 
 from __future__ import annotations
 

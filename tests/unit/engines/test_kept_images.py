@@ -1,4 +1,4 @@
-"""Images that are kept beside the backup sets: written whole or not at all, and loaded where gone."""
+"""Images that are kept next to the backup sets: written whole or not at all, and loaded where gone."""
 
 from __future__ import annotations
 

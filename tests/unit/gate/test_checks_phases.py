@@ -94,7 +94,7 @@ def facts(*found: Container) -> Facts:
 
 
 def test_a_volume_without_a_name_of_its_own_need_not_be_there_again(target: Target) -> None:
-    """A container that is created anew has another; that it has one there is part of its configuration."""
+    """A container that is created again has another; that it has one there is part of its configuration."""
     recorded = facts(container("backend-1"))
     (backend,) = recorded.containers
     recorded = replace(recorded, containers=(replace(backend, volumes=("c" * 64, "data", "cafe")),))

@@ -80,8 +80,8 @@ def test_what_has_the_fix_in_its_history_is_open_and_what_has_not_is_closed(roll
     rolled.reopen()
     later = commit(rolled.sandbox, rolled.fix, {"README": "more"})
     assert f"for fix {rolled.fix[:12]}" in _green(rolled, later)
-    beside = commit(rolled.sandbox, rolled.sandbox.bad, {"README": "other"})
-    assert "it has no fix for which a reopening is recorded" in _red(rolled, beside)
+    other = commit(rolled.sandbox, rolled.sandbox.bad, {"README": "other"})
+    assert "it has no fix for which a reopening is recorded" in _red(rolled, other)
 
 
 def test_what_does_not_bring_it_back_is_open(rolled: RolledBack) -> None:
@@ -103,12 +103,12 @@ def test_what_has_it_again_under_another_id_is_closed_until_it_is_reopened(rolle
     bad = commit(rolled.sandbox, rolled.sandbox.commit, {"app.py": "print('slow')\n"})
     rolled.sandbox.bad = bad
     rolled.incident = roll_back(rolled.sandbox)
-    beside = commit(rolled.sandbox, rolled.sandbox.commit, {"README": "another change"})
-    git(rolled.repository, "checkout", "--quiet", "--detach", beside)
+    other = commit(rolled.sandbox, rolled.sandbox.commit, {"README": "another change"})
+    git(rolled.repository, "checkout", "--quiet", "--detach", other)
     git(rolled.repository, "cherry-pick", bad)
     picked = git(rolled.repository, "rev-parse", "HEAD")
     git(rolled.repository, "checkout", "--quiet", "--detach", rolled.sandbox.commit)
-    assert "nothing" in _green(rolled, beside)
+    assert "nothing" in _green(rolled, other)
     said = _red(rolled, picked)
     assert f"it repeats {bad[:12]}, which incident {rolled.incident.id} rolled" in said
     rolled.fix = commit(rolled.sandbox, picked, {"app.py": "print('quick')\n"})
@@ -234,7 +234,7 @@ class Staging:
         ended: bool = True,
         **changes: str | Sequence[str],
     ) -> Path:
-        """Record a rehearsal that passed but for `changes`; return its folder."""
+        """Record a rehearsal that passed except for `changes`; return its folder."""
         commits = (migration or self.migration, known_good or self.known_good)
         return record_rehearsal(self.records, target, *commits, ended=ended, **changes).folder
 

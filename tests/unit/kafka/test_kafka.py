@@ -322,14 +322,14 @@ RECORDED: Mapping[str, Json] = {
             None,
             ["expected to end at 9 or later, observed 0", "expected offset 9 or later, observed none"],
         ),
-        # Made anew: all offsets are 5 lower.
+        # Made again: all offsets are 5 lower.
         ({"begin": 0, "end": 20, "groups": {"a group": 15}}, {}, []),
         (
             {"begin": 0, "end": 19, "groups": {"a group": 14}},
             {},
             ["expected to end at 20 or later, observed 19", "expected offset 15 or later, observed 14"],
         ),
-        # Made anew and empty.
+        # Made again and empty.
         ({}, {"begin": 0, "end": 0}, ["topic t 1: expected to end at 9", "up to 0, observed 9"]),
     ],
 )

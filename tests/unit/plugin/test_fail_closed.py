@@ -241,7 +241,7 @@ def test_site_3(part): note(f"site3{part}")
 
 @pytest.fixture
 def site(sandbox: Here) -> Here:
-    """A sandbox whose profile names a folder beside the project, with the report's plugins."""
+    """A sandbox whose profile names a folder next to the project, with the report's plugins."""
     sandbox.recorded()
     sandbox.checks(**{f"test_{phase}": OURS.format(phase) for phase in range(1, 5)})
     folder(sandbox).mkdir()

@@ -1,4 +1,4 @@
-"""Pictures of an incident, the page of its record, which calls nobody, and known limits beside a verdict."""
+"""Pictures of an incident, the page of its record, which calls nobody, and known limits next to a verdict."""
 
 from __future__ import annotations
 

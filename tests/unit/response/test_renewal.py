@@ -1,4 +1,4 @@
-"""The record of an incident made anew: also of a run that was killed, the same each time, and honest."""
+"""The record of an incident made again: also of a run that was killed, the same each time, and honest."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_the_gates_page_of_a_killed_run_is_made_and_promotes_nothing(made: MadeI
 
 
 def test_a_target_whose_name_leads_elsewhere_is_a_problem(tmp_path: Path) -> None:
-    """It becomes a part of the name of a file beside the folder."""
+    """It becomes a part of the name of a file next to the folder."""
     started = '{"wall": "2026-01-01T00:00:00+00:00", "since_boot": 1.0, "boot": "b"}'
     (tmp_path / "incident.json").write_text(f'{{"target": "../../elsewhere", "started": {started}}}')
     assert "incident: expected a readable incident.json" in report(tmp_path, code=ExitCode.USAGE)

@@ -1,4 +1,4 @@
-"""What is damaged beside a rollback, or is of another target: it is said or skipped, and stops nothing."""
+"""What is damaged during a rollback, or is of another target: it is said or skipped, and stops nothing."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ def test_with_a_way_in_users_stay_out_after_it(
     sandbox: Sandbox, kept_proxy: StandInProxy, incident: Incident, planned: Planned
 ) -> None:
     sandbox.run(planned(sandbox.target, sandbox.commit), incident)
-    # What is created anew is in no maintenance: it is put on again, last.
+    # What is created again is in no maintenance: it is put on again, last.
     assert _done(sandbox)[-3:] == [("rm", MAINTAINED), ("recreate", (MAINTAINED,)), ("touch", MAINTAINED)]
     assert [*begun(incident)][-1] == Step.KEEP_OUT
     application, transport = sandbox.target.application, kept_proxy.stand_in

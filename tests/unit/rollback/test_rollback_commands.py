@@ -317,7 +317,7 @@ def test_a_journal_that_was_taken_away_is_no_status(run: Ran) -> None:
     said = run("rollback", "status", code=ExitCode.BROKEN)
     assert "broken   the journal: it holds nothing of this rollback" in said
     assert f"next: keep {incident.folder}, and verify the target: " in said
-    # Nor is one that was begun anew since.
+    # Nor is one that was begun again since.
     with Journal(incident.folder / "journal.jsonl", str).step("capture"):
         pass
     assert "holds nothing of this rollback" in run("rollback", "status", code=ExitCode.BROKEN)

@@ -62,7 +62,7 @@ def test_a_container_that_runs_in_the_middle(
     with pytest.raises(WriterSeen, match=seen):
         sandbox.run(plan, incident)
     assert begun(incident)[Step.WATCHED].startswith("WriterSeen: data of mysql: expected no writer while")
-    # The application is not started; what is there is restored anew, and nothing is kept twice.
+    # The application is not started; what is there is restored again, and nothing is kept twice.
     assert SERVICES not in [tuple(call.args[0]) for call in sandbox.control.start.call_args_list]
     assert (incident.folder / "unfinished.json").exists()
     sandbox.keepers["mysql"].meanwhile = lambda: None

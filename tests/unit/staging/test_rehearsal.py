@@ -173,7 +173,7 @@ def not_migrated(before: Found, found: Found) -> list[str]:
 
 def test_images_without_labels_are_migrated_when_one_of_them_changed() -> None:
     assert not_migrated(BEFORE, {**BEFORE, "backend": (Deployed(None, "b"),)}) == []
-    # A service may have a label beside others without one.
+    # A service may have a label among others without one.
     labelled = {**BEFORE, "backend": (Deployed("new", "b"),)}
     assert not_migrated(BEFORE, {**labelled, "nginx": (Deployed(None, "m"),)}) == []
 

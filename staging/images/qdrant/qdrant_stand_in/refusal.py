@@ -10,7 +10,7 @@ class Refusal(Exception):
     """A request that cannot be served: the HTTP status and the reason, as Qdrant words it."""
 
     def __init__(self, status: int, reason: str) -> None:
-        """Keep the HTTP `status` beside the reason."""
+        """Keep the HTTP `status` next to the reason."""
         super().__init__(reason)
         self.status = status
 

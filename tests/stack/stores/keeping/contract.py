@@ -12,7 +12,7 @@ from tests.running.cut import VARIANT
 from tests.stack.stores.place import Backup
 from tests.stack.stores.subject import Subject
 
-# What a test asks for beside a subject, and what that is for each.
+# What a test asks for in addition to a subject, and what that is for each.
 CASES: Mapping[str, Callable[[type[Subject]], Iterable[object]]] = {
     "kind": lambda subject: subject.kinds,
     "part": lambda subject: subject.kills,

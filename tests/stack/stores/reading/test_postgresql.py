@@ -1,4 +1,4 @@
-"""PostgreSQL alone: keys that are none, moments, locks, row security, sequences, and what is beside."""
+"""PostgreSQL alone: keys that are none, moments, locks, row security, sequences, and other objects."""
 
 from __future__ import annotations
 
