@@ -45,12 +45,12 @@ Schema = Mapping[str, Any]
 # The profile.
 
 
-def fields_told(model: type[BaseModel]) -> dict[str, str]:
+def meanings_of_fields(model: type[BaseModel]) -> dict[str, str]:
     """Return what each field of a model means, by its docstring there or in a base.
 
     Pydantic can read them too, but only while it makes the class: that would cost every start of the suite.
     """
-    told: dict[str, str] = {}
+    meanings: dict[str, str] = {}
     for base in reversed(model.__mro__):
         if not issubclass(base, BaseModel) or not base.__module__.startswith("rollproof."):
             continue
@@ -60,8 +60,8 @@ def fields_told(model: type[BaseModel]) -> dict[str, str]:
             if not isinstance(field, ast.AnnAssign) or not isinstance(field.target, ast.Name):
                 continue
             if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
-                told[field.target.id] = inspect.cleandoc(str(after.value.value))
-    return told
+                meanings[field.target.id] = inspect.cleandoc(str(after.value.value))
+    return meanings
 
 
 def models() -> dict[str, type[BaseModel]]:
@@ -101,9 +101,9 @@ class _Pages:
     """The page of a profile's keys, from the JSON Schema of its models."""
 
     def __init__(self) -> None:
-        self._schema: Schema = Target.model_json_schema()
+        self._schema: Schema = _with_enumerations_inside(Target.model_json_schema())
         self._definitions: Mapping[str, Schema] = self._schema["$defs"]
-        self._of_every_store: Schema = StoreProfile.model_json_schema()
+        self._of_every_store: Schema = _with_enumerations_inside(StoreProfile.model_json_schema())
         self._models: dict[str, type[BaseModel]] = {**models(), StoreProfile.__name__: StoreProfile}
         used = Counter(
             name
@@ -166,7 +166,7 @@ class _Pages:
         return str(self._definitions[model]["properties"]["kind"]["const"])
 
     def _described(self, model: str, *, prefix: str) -> list[str]:
-        schema, told = self._definition(model), fields_told(self._models[model])
+        schema, meanings = self._definition(model), meanings_of_fields(self._models[model])
         text = inspect.cleandoc(self._models[model].__doc__ or "").replace("``", "`")
         lines = ["", text, "", "| key | value | default | meaning |", "|---|---|---|---|"]
         below = []
@@ -177,7 +177,7 @@ class _Pages:
             if len(default) > _LONGEST:
                 below += ["", f"Default of `{name}`:", "", "```toml", f"{name} = {default.strip('`')}", "```"]
                 default = "below"
-            meaning = told.get(name, "").replace("\n\n", " ").replace("\n", " ")
+            meaning = meanings.get(name, "").replace("\n\n", " ").replace("\n", " ")
             cells = (f"`{name}`", self._kind_of(field, prefix), default, meaning)
             lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
         return lines + below
@@ -267,6 +267,18 @@ def _constrained(words: str, field: Schema) -> str:
     bounds = [f"{said} {field[bound]:,}" for bound, said in _BOUNDS.items() if bound in field]
     pattern = [f"like `{field['pattern']}`"] if "pattern" in field else []
     return ", ".join([words, *bounds, *pattern])
+
+
+def _with_enumerations_inside(schema: Schema) -> Schema:
+    """Return a schema in which each field of an enumeration says its values itself."""
+    enumerations = {name: one for name, one in schema["$defs"].items() if "enum" in one}
+    text = json.dumps(
+        {**schema, "$defs": {k: v for k, v in schema["$defs"].items() if k not in enumerations}}
+    )
+    for name, one in enumerations.items():
+        text = text.replace(json.dumps({"$ref": f"#/$defs/{name}"}), json.dumps({"enum": one["enum"]}))
+    found: Schema = json.loads(text)
+    return found
 
 
 def _referenced(field: Schema) -> Iterator[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from rollproof.baseline.facts import Facts
 from rollproof.baseline.uncovered import uncovered
 from rollproof.profile.profile import Target
+from rollproof.profile.sections import Policy
 
 
 def known_limits(target: Target, recorded: Facts | None) -> Iterator[str]:
@@ -36,7 +37,7 @@ def _left_out(target: Target) -> Iterator[str]:
         for pattern, fields in store.exclude.items():
             yield f"{name}/{pattern}: fields not compared: {', '.join(fields)}"
         for pattern, policy in store.policy.items():
-            if policy == "volatile":
+            if not policy.compares_content:
                 yield f"{name}/{pattern}: counted, not compared (policy volatile)"
-            if policy == "deletes":
+            if policy is Policy.DELETES:
                 yield f"{name}/{pattern}: some records may be gone unnoticed (policy deletes)"

@@ -83,7 +83,7 @@ class Comparison:
         Raises:
             Unverifiable: records read differ at most in allowed ways, but a part differs in unknown records.
         """
-        if self.lost or self.changed.count or (policy == "exact" and self.added.count):
+        if self.lost or self.changed.count or (self.added.count and not policy.allows_added):
             return True
         if self.unread or self.unexplained:
             raise Unverifiable(
@@ -104,8 +104,10 @@ class Comparison:
     def users_policy(self) -> Policy:
         """The strictest policy that lets users make all these differences."""
         if self.missing.count:
-            return "deletes"
-        return "changes" if self.changed.count else "grows" if self.added.count else "exact"
+            return Policy.DELETES
+        if self.changed.count:
+            return Policy.CHANGES
+        return Policy.GROWS if self.added.count else Policy.EXACT
 
     @property
     def found(self) -> int:

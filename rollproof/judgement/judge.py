@@ -77,9 +77,9 @@ class Observed(Protocol):
 
 def allows_count(policy: Policy, recorded: int, now: int, may_be_gone: int) -> bool:
     """Return whether a policy allows `now` records where so many were `recorded`, and some may be gone."""
-    if policy == "volatile":
+    if not policy.compares_content:
         return True
-    return now >= recorded - may_be_gone and (policy != "exact" or now <= recorded)
+    return now >= recorded - may_be_gone and (policy.allows_added or now <= recorded)
 
 
 def judge_reference(name: str, target: Target, observed: Observed) -> Finding:
@@ -135,7 +135,7 @@ class Judge:
         item, policy = _Item(at.store, at.name, Aspect.COUNT), self._policy(at)
         recorded = self._baseline.facts.stores[at.store].counts[at.name]
         deletable = self._baseline.deletable(self._target.stores[at.store], at.name, recorded)
-        more_allowed = "" if policy in {"exact", "volatile"} else " or more"
+        more_allowed = " or more" if policy.allows_added and policy.compares_content else ""
         expected = f"{recorded - deletable} records{more_allowed}, policy {policy}"
         counts = self._observed.counts(at.store)
         if at.name not in counts:
@@ -157,7 +157,7 @@ class Judge:
             holds = allows_count(policy, recorded, records, deletable + expired)
         past = f", {expired} expired since" if expired else ""
         observed = f"{records} ({more:+d}{past})"
-        emptied = policy == "volatile" and recorded and not records
+        emptied = recorded and not records and not policy.compares_content
         return item.found(
             holds,
             what=f"records in {at}",
@@ -268,7 +268,7 @@ class Judge:
             notes.append(f"{at.id}: {comparison.coverage}")
         if comparison.evidence:
             notes.append(f"{at.id}: {comparison.evidence}")
-        if policy != "exact" and comparison.by_people:
+        if policy.allows_added and comparison.by_people:
             notes.append(f"{at.id}: written since the baseline: {comparison.by_people}")
         if comparison.wrong(policy):
             gone = comparison.missing.count or comparison.changed.count

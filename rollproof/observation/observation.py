@@ -212,7 +212,7 @@ class Observation:
             store: {
                 f"{store}/{name}": collection.seconds
                 for name, collection in content.collections.items()
-                if policy_of(stores[store], name) != "volatile"
+                if policy_of(stores[store], name).compares_content
             }
             for store, content in self._reading.baseline().facts.contents.items()
             if store in stores

@@ -186,7 +186,7 @@ class ObservedStore:
             digests,
             partial(baseline.deletable, profile, name),
         )
-        if found.came and policy_of(profile, name) == "exact":
+        if found.came and not policy_of(profile, name).allows_added:
             self._mark_canarys(name, recorded, found)
         if found.found:
             found.show_keys(self._shown_keys(name, baseline))

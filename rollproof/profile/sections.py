@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, model_validator
@@ -13,7 +14,38 @@ from rollproof.redaction.personal import FIELDS
 from rollproof.redaction.secret import ExistingFile, Secret
 
 _Value = TypeVar("_Value")
-Policy = Literal["exact", "grows", "changes", "deletes", "volatile"]
+
+
+class Policy(StrEnum):
+    """What users of the application may do to the records of a collection after the capture."""
+
+    EXACT = "exact"
+    GROWS = "grows"
+    CHANGES = "changes"
+    DELETES = "deletes"
+    VOLATILE = "volatile"
+
+    @property
+    def compares_content(self) -> bool:
+        """Whether the records are compared at all."""
+        return self is not Policy.VOLATILE
+
+    @property
+    def allows_added(self) -> bool:
+        """Whether there may be new records."""
+        return self is not Policy.EXACT
+
+    @property
+    def allows_changed(self) -> bool:
+        """Whether records may have other content."""
+        return self in {Policy.CHANGES, Policy.DELETES, Policy.VOLATILE}
+
+    @property
+    def allows_deleted(self) -> bool:
+        """Whether some records may be gone."""
+        return self in {Policy.DELETES, Policy.VOLATILE}
+
+
 """What may differ from the baseline: nothing, or added records (`grows`), or added records and those whose
 `touched` field users wrote since (`changes`), or these and a usual share of missing ones (`deletes`), or
 everything: the content of `volatile` is not compared."""

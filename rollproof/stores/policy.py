@@ -32,7 +32,7 @@ def policy_of(store: StoreProfile, collection: str) -> Policy:
 
     Without a match it is `exact`, or `grows` for versions.
     """
-    default: Policy = "exact" if descriptor_of(store).history_of(collection) is None else "grows"
+    default = Policy.EXACT if descriptor_of(store).history_of(collection) is None else Policy.GROWS
     return _first_match(store.policy, collection) or default
 
 
@@ -42,7 +42,7 @@ def by_users_of(store: StoreProfile, collection: str) -> ByUsers:
     By the policies `changes` and `deletes` it may if the application wrote it since, as `touched` names it.
     Without such a field any may.
     """
-    if policy_of(store, collection) not in {"changes", "deletes"}:
+    if policy_of(store, collection) not in {Policy.CHANGES, Policy.DELETES}:
         return nobody
     field = _first_match(store.touched, collection)
     if field is None:
@@ -53,7 +53,7 @@ def by_users_of(store: StoreProfile, collection: str) -> ByUsers:
 
 def deletable(store: StoreProfile, collection: str, records: int, seconds: float) -> int:
     """Return how many of `records` users may have deleted in the `seconds` since they were recorded."""
-    if policy_of(store, collection) != "deletes":
+    if policy_of(store, collection) is not Policy.DELETES:
         return 0
     percent = _first_match(store.deletions, collection) or _USUAL_PERCENT
     return int(max(records * percent / 100, _USUAL_PER_HOUR * seconds / _HOUR))
@@ -94,9 +94,9 @@ def in_proportion(kept: int | None, live: int, percent: float, policy: Policy, r
     Of a volatile collection one is enough. Where users add records, those of the baseline are; a collection
     that was not there then need not be in the backup.
     """
-    if policy == "volatile":
+    if not policy.compares_content:
         return bool(kept) or not live
-    if policy == "exact":
+    if not policy.allows_added:
         return kept is not None and abs(kept - live) <= live * percent / 100
     if recorded is None:
         return True
@@ -111,7 +111,7 @@ def compared_of(store: StoreProfile, counted: Iterable[str], schemas: Iterable[s
     """
     history_of = descriptor_of(store).history_of
     names = dict.fromkeys([*counted, *(name for name in schemas if history_of(name) is not None)])
-    return [name for name in names if policy_of(store, name) != "volatile"]
+    return [name for name in names if policy_of(store, name).compares_content]
 
 
 def excluded_of(store: StoreProfile, collection: str) -> frozenset[str]:

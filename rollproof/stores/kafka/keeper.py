@@ -87,7 +87,7 @@ class Keeper(RecordKeeper):
                     records[topic] = self._write(admin, topic, extents, stream, index, countdown)
             time.sleep(SETTLE_SECONDS)
             later = Counter(message.topic for message in admin.records(ends, countdown))
-            spoilt = [topic for topic in later if policy_of(self._profile, topic) == "exact"]
+            spoilt = [topic for topic in later if not policy_of(self._profile, topic).allows_added]
             if spoilt:
                 raise self._failed(
                     "records during the backup",

@@ -34,7 +34,6 @@ from rollproof.system.side_by_side import each
 METHOD = "snapshot of all volumes together, stopped"
 POLL_SECONDS = 0.3
 # Policies by which users may change records as they like.
-_CHANGING = frozenset({"changes", "deletes", "volatile"})
 STOP_SECONDS, START_SECONDS = 120.0, 180.0
 
 Counts = Mapping[str, int | None]
@@ -78,11 +77,11 @@ class Keeper(StoreKeeper):
         def policy(name: str) -> Policy:
             return policy_of(self._profile, name)
 
-        after = self._wait_until(before.collections, "backup", but=lambda name: policy(name) != "exact")
+        after = self._wait_until(before.collections, "backup", but=lambda name: policy(name).allows_added)
         unsettled = tuple(
             name
             for name in sorted({*before.collections, *after})
-            if policy(name) in _CHANGING or _text(after, name) != _text(before.collections, name)
+            if policy(name).allows_changed or _text(after, name) != _text(before.collections, name)
         )
         return self._package(folder, before.model_copy(update={"unsettled": unsettled}), METHOD)
 

@@ -80,7 +80,7 @@ class Keeper(RecordKeeper):
         mounts = self._reader.mounts()
         kept = self._keep(folder, mounts, index)
         for name, held in mounts.items():
-            exact = policy_of(self._profile, name) == "exact"
+            exact = not policy_of(self._profile, name).allows_added
             if exact and self._digest(held) != kept.mounts[name].digest:
                 raise self._failed(
                     "backup",

@@ -193,7 +193,7 @@ class MysqlReader(TableReader):
             found = read_schemas(connection, self._profile.databases, self._reach)
         for name, schema in found.items():
             # It moves with every insert, so it is compared only if inserts are not allowed.
-            if policy_of(self._profile, name) != "exact":
+            if policy_of(self._profile, name).allows_added:
                 schema.pop("auto_increment", None)
         return {**found}
 

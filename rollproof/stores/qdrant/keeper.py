@@ -69,7 +69,7 @@ class Keeper(StoreKeeper):
             file = folder / f"{number:04}.snapshot"
             while name not in records:
                 count, collection = self._rest.count(name), self._fetch(name, file, countdown)
-                if policy_of(self._profile, name) == "exact" or self._rest.count(name) == count:
+                if not policy_of(self._profile, name).allows_added or self._rest.count(name) == count:
                     records[name], collections[name] = count, collection
                 else:
                     file.unlink()
@@ -126,7 +126,9 @@ class Keeper(StoreKeeper):
 
     def _exact(self, counts: Mapping[str, int]) -> dict[str, int]:
         """Return the counts of the collections that users add nothing to."""
-        return {name: count for name, count in counts.items() if policy_of(self._profile, name) == "exact"}
+        return {
+            name: count for name, count in counts.items() if not policy_of(self._profile, name).allows_added
+        }
 
     def _require_one_node(self) -> None:
         """Refuse a cluster: a snapshot is of one node."""

@@ -24,7 +24,7 @@ from rollproof.engines.engine import Endpoint
 from rollproof.engines.factory import open_engine
 from rollproof.observation.content import compare
 from rollproof.profile.profile import Target, load_target
-from rollproof.profile.sections import Account, Address, StoreProfile
+from rollproof.profile.sections import Account, Address, Policy, StoreProfile
 from rollproof.scale.cluster import Cluster
 from rollproof.stores.contract import Pace
 from rollproof.stores.mysql.connection import Mysql, rows
@@ -130,7 +130,7 @@ def test_digests_by_workers_are_those_of_the_reader_and_what_differs_is_named(
             return compare(reader, name, recorded, path, plan, Pace(), digests=digests)
 
         same = compared()
-        assert not same.wrong("exact")
+        assert not same.wrong(Policy.EXACT)
         assert f"all of {SIZE:,} records" in str(same.coverage)
         assert f"2 workers at {address.host}:{address.port}" in same.evidence
         assert digests.chunks == PARTS

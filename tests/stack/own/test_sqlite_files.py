@@ -15,6 +15,7 @@ import pytest
 from rollproof.contract.reading import Reading, read
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import ActionFailed, Unverifiable
+from rollproof.profile.sections import Policy
 from rollproof.stores.contract import Pace, Selection
 from rollproof.stores.keeper import StoreKeeper
 from rollproof.stores.keepers import open_keeper
@@ -224,7 +225,7 @@ def test_a_backup_while_a_process_writes_is_consistent_and_leaves_no_log_behind(
     volume: Volume, tmp_path: Path
 ) -> None:
     volume.run("CREATE TABLE one (id INTEGER PRIMARY KEY, x); CREATE TABLE two (id INTEGER PRIMARY KEY, x)")
-    keeper = volume.keeper(policy={"*": "grows"})
+    keeper = volume.keeper(policy={"*": Policy.GROWS})
     with written(volume.webui) as committed:
         committed(100)
         kept = keeper.back_up(tmp_path)

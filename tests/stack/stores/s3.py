@@ -15,6 +15,7 @@ from minio.commonconfig import ENABLED, Filter
 from minio.lifecycleconfig import Expiration, LifecycleConfig, Rule
 from minio.versioningconfig import SUSPENDED, VersioningConfig
 
+from rollproof.profile.sections import Policy
 from rollproof.stores.contract import ExportedRecord
 from rollproof.stores.keeper import StoreKeeper
 from rollproof.stores.reach import Reach
@@ -160,7 +161,7 @@ class S3(Subject):
         "a bucket gone": lambda s: erase(s.client, SET),
     }
     # An object that is put back has a version more.
-    policy: ClassVar[Mapping[str, str]] = {f"{VERSIONS}*": "grows", "*": "exact"}
+    policy: ClassVar[Mapping[str, Policy]] = {f"{VERSIONS}*": Policy.GROWS, "*": Policy.EXACT}
     shapes: ClassVar[Mapping[str, Sizes]] = {"odd keys": "least", "versions of odd keys": "at most"}
     ways = ways("SignatureDoesNotMatch")
     attempts: ClassVar[Mapping[str, tuple[Act, str]]] = {

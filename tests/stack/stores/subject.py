@@ -17,7 +17,7 @@ from rollproof.contract import subject
 from rollproof.contract.subject import Act, Change, Sizes, Way, at
 from rollproof.engines.engine import ContainerEngine, Endpoint
 from rollproof.profile.profile import Target
-from rollproof.profile.sections import Address, StoreProfile
+from rollproof.profile.sections import Address, Policy, StoreProfile
 from rollproof.stores.keeper import StoreKeeper
 from rollproof.stores.keepers import open_keeper
 from rollproof.stores.reader import Reader
@@ -68,7 +68,7 @@ class Subject(subject.Subject):
     """Changes of the positions of those who read `full`."""
     restart_changes: ClassVar[Mapping[str, Act]] = {}
     """Changes after which the server answers as before, until it is restarted."""
-    policy: ClassVar[Mapping[str, str]] = {"*": "exact"}
+    policy: ClassVar[Mapping[str, Policy]] = {"*": Policy.EXACT}
     """How strictly what is repaired can be compared."""
 
     given: Given

@@ -25,6 +25,7 @@ from rollproof.monitoring.probes.record_probe import Missed, missed_records
 from rollproof.observation.differences import findings_on
 from rollproof.observation.store import Reading
 from rollproof.profile.profile import Target, load_target
+from rollproof.profile.sections import Policy
 from rollproof.runbook import store_in
 from rollproof.stores.contract import LOAD_STATE, LOADED, RecordHash
 from rollproof.verdict import Verdict
@@ -181,7 +182,9 @@ def test_a_collection_that_was_loading_is_recorded_as_it_came_to_be(target: Targ
 def test_the_verdict_is_the_first_line_and_then_what_is_wrong(limits: bool) -> None:  # noqa: FBT001 - a case
     findings = (
         finding_on("a", Verdict.PASSED, "nothing"),
-        replace(finding_on("b", Verdict.FAILED, "missing 2"), users_policy="deletes", notes=("sampled",)),
+        replace(
+            finding_on("b", Verdict.FAILED, "missing 2"), users_policy=Policy.DELETES, notes=("sampled",)
+        ),
     )
     comparison = Comparison("20261203", Verdict.FAILED, {"redis": ("a blind spot",)}, findings)
     verdict, wrong, hint, right, note, proposal, last = comparison_lines(comparison, limits=limits)

@@ -19,7 +19,7 @@ from rollproof.judgement.judge import allows_count
 from rollproof.judgement.schemas import schema_differences
 from rollproof.observation.content import compare
 from rollproof.profile.profile import load_target
-from rollproof.profile.sections import StoreProfile
+from rollproof.profile.sections import Policy, StoreProfile
 from rollproof.stores.canonical import record_of
 from rollproof.stores.contract import Digest, Pace, RecordHash
 from rollproof.stores.policy import by_users_of, deletable, policy_of
@@ -102,8 +102,8 @@ def test_what_differs_is_named_and_only_its_parts_are_read(recorded: tuple[Recor
     said = "1 missing, 1 added, 1 changed (missing 003; added 200; changed 055: kind new, size)"
     assert str(comparison) == said
     assert sorted(content.read) == [0, 5, 9]
-    assert comparison.wrong("exact")
-    assert comparison.wrong("grows")
+    assert comparison.wrong(Policy.EXACT)
+    assert comparison.wrong(Policy.GROWS)
 
 
 def test_when_time_is_up_what_was_seen_is_a_sample_and_said_to_be(
@@ -112,7 +112,7 @@ def test_when_time_is_up_what_was_seen_is_a_sample_and_said_to_be(
     content = StandIn({})
     comparison = compared(recorded, content, SamplePlan(tuple(range(10)), 0.0))
     assert comparison.coverage.covered == 1
-    assert comparison.wrong("exact")
+    assert comparison.wrong(Policy.EXACT)
     assert comparison.missing.count == PART, "the first part that differs is always named"
     assert "1 of 10 parts of 100 records" in str(comparison.coverage)
 
@@ -127,16 +127,16 @@ def test_a_part_whose_difference_went_away_is_not_taken_for_right(
     comparison = compared(recorded, content)
     assert str(comparison) == "1 parts differed, and no more when read again"
     with pytest.raises(Unverifiable, match="1 parts differed"):
-        comparison.wrong("grows")
+        comparison.wrong(Policy.GROWS)
 
 
 def test_what_was_not_read_is_not_known(recorded: tuple[RecordedCollection, Path]) -> None:
     comparison = compared(recorded, StandIn({**fresh(), 300: [RecordHash("300", 1)]}))
-    assert not comparison.wrong("grows")
+    assert not comparison.wrong(Policy.GROWS)
     comparison.unread = 2
     with pytest.raises(Unverifiable, match="2 more parts differ"):
-        comparison.wrong("grows")
-    assert comparison.wrong("exact")
+        comparison.wrong(Policy.GROWS)
+    assert comparison.wrong(Policy.EXACT)
 
 
 @pytest.mark.parametrize(
@@ -291,9 +291,9 @@ def test_users_may_delete_a_usual_share_or_so_many_an_hour(
     before = [talk(f"{number:04}") for number in range(records)]
     found = Comparison(Coverage(1, 1, records), deletable=most)
     compare_records(before, before[deleted:], found)
-    assert found.wrong("deletes") is not allowed
+    assert found.wrong(Policy.DELETES) is not allowed
     assert f"{deleted} deleted" in found.by_people or not most
-    assert allows_count("deletes", records, records - deleted, most) is allowed
+    assert allows_count(Policy.DELETES, records, records - deleted, most) is allowed
     assert deletable(store, "others", records, 3600 * hours) == 0
 
 

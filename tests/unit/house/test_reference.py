@@ -14,7 +14,7 @@ from promql_parser import Expr, MatrixSelector, VectorSelector
 
 from tests import schemas as of_records
 from tests.conftest import ROOT
-from tests.reference import FOLDER, every_metric, exported, fields_told, models, pages
+from tests.reference import FOLDER, every_metric, exported, meanings_of_fields, models, pages
 
 MONITORING = ROOT / "docs" / "monitoring"
 
@@ -31,7 +31,7 @@ def test_each_key_of_a_profile_says_what_it_means() -> None:
     silent = [
         f"{name}.{field}"
         for name, model in found.items()
-        for field in set(model.model_fields) - set(fields_told(model))
+        for field in set(model.model_fields) - set(meanings_of_fields(model))
     ]
     assert not silent, "write a docstring below the field"
 

@@ -19,6 +19,7 @@ from rollproof.baseline.facts import Facts, RecordedCanary, RecordedContent, Sur
 from rollproof.profile.functions import Functions
 from rollproof.profile.premigration import Waiver
 from rollproof.profile.profile import load_target
+from rollproof.profile.sections import Policy
 from rollproof.record_names import PICTURES
 from rollproof.redaction.redactor import Redactor
 from tests.unit.made_incident import MadeIncident
@@ -109,7 +110,7 @@ def test_known_limits_say_waivers_exclusions_and_blind_spots(profile: Path) -> N
         Waiver(item="test_b", name="Bob", reason="was", expires=date(2000, 1, 1)),
     )
     redis = target.stores["redis"].model_copy(
-        update={"exclude": {"user:*": ("seen",)}, "policy": {"session:*": "volatile"}}
+        update={"exclude": {"user:*": ("seen",)}, "policy": {"session:*": Policy.VOLATILE}}
     )
     changed = target.model_copy(
         update={

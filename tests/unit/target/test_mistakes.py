@@ -205,23 +205,23 @@ def test_what_is_weaker_is_refused(tmp_path: Path, kind: str, risk: str, more: s
 @pytest.mark.parametrize(
     ("policy", "kept", "live", "recorded", "enough"),
     [
-        ("exact", 95, 100, 100, True),
-        ("exact", 94, 100, 100, False),
-        ("exact", 106, 100, 100, False),
-        ("exact", None, 0, None, False),
+        (Policy.EXACT, 95, 100, 100, True),
+        (Policy.EXACT, 94, 100, 100, False),
+        (Policy.EXACT, 106, 100, 100, False),
+        (Policy.EXACT, None, 0, None, False),
         # Users add records, before the backup and after it.
-        ("grows", 56, 99, 50, True),
-        ("changes", 56, 99, 50, True),
-        ("grows", 47, 99, 50, False),
-        ("grows", None, 99, 50, False),
-        ("grows", None, 0, 0, False),
+        (Policy.GROWS, 56, 99, 50, True),
+        (Policy.CHANGES, 56, 99, 50, True),
+        (Policy.GROWS, 47, 99, 50, False),
+        (Policy.GROWS, None, 99, 50, False),
+        (Policy.GROWS, None, 0, 0, False),
         # Made since the baseline.
-        ("grows", None, 1, None, True),
+        (Policy.GROWS, None, 1, None, True),
         # Users removed some since.
-        ("changes", 20, 20, 50, True),
-        ("volatile", 1, 100, 100, True),
-        ("volatile", 0, 100, 100, False),
-        ("volatile", None, 0, 100, True),
+        (Policy.CHANGES, 20, 20, 50, True),
+        (Policy.VOLATILE, 1, 100, 100, True),
+        (Policy.VOLATILE, 0, 100, 100, False),
+        (Policy.VOLATILE, None, 0, 100, True),
     ],
 )
 def test_what_users_add_is_no_lack_of_a_backup(

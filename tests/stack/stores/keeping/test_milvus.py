@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from rollproof.profile.sections import Policy
 from rollproof.stores.milvus.keeper import Keeper
 from rollproof.stores.package import MANIFEST, read_package
 from tests.stack.milvus_scratch import SECONDS
@@ -48,7 +49,7 @@ def test_what_users_may_add_spoils_no_backup(
     keeper = subject.place.keeper()
     assert isinstance(keeper, Keeper)
     subject.disturb(keeper, monkeypatch)
-    grows = subject.own.model_copy(update={"policy": {"*": "grows"}})
+    grows = subject.own.model_copy(update={"policy": {"*": Policy.GROWS}})
     monkeypatch.setattr(keeper, "_profile", grows)
     kept = keeper.back_up(tmp_path)
     details = read_package(tmp_path, kind="milvus").details

@@ -10,6 +10,7 @@ import pytest
 from rollproof.contract.reading import digests, recorded, whole
 from rollproof.errors import Unverifiable
 from rollproof.judgement.schemas import schema_differences
+from rollproof.profile.sections import Policy
 from rollproof.stores.contract import Beside, Digest, Pace
 from rollproof.stores.reader import Reader
 from tests.stack.mysql_server import OPERATOR
@@ -114,7 +115,7 @@ def test_a_locked_table_is_no_answer_until_it_is_free(subject: Mysql) -> None:
 
 def test_the_counter_of_a_table_that_grows_is_not_compared(subject: Mysql) -> None:
     made = _made(subject, "id int PRIMARY KEY AUTO_INCREMENT, v int")
-    with subject.reader(policy={made: "grows"}) as grows, subject.reader() as exact:
+    with subject.reader(policy={made: Policy.GROWS}) as grows, subject.reader() as exact:
         before = grows.schemas(), exact.schemas()
         subject.sql("INSERT INTO shape (v) VALUES (1), (2), (3)")
         assert grows.schemas() == before[0]
