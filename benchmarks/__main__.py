@@ -24,7 +24,7 @@ from benchmarks.servers import mysql_server
 from reports.terminal.guard import guarded
 from reports.terminal.progress import Progress
 from rollback_actions.containers.compose import ComposeControl
-from rollproof.engines.factory import open_engine
+from rollproof.engines.engine import open_engine
 from rollproof.errors import UsageProblem
 from rollproof.profile.profile import Target, load_target
 from rollproof.stores.milvus.descriptor import MilvusProfile

@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks.measure import Measure, side_by_side
 from rollback_actions.containers.compose import ComposeControl
 from rollproof.backups.sets import find_backup
-from rollproof.engines.factory import open_engine
+from rollproof.engines.engine import open_engine
 from rollproof.git.repository import git, head
 from rollproof.profile.profile import Target
 from rollproof.stores.keepers import open_keepers

@@ -15,7 +15,7 @@ from rollproof.baseline.demands import ChangedDemand, capture_hint
 from rollproof.baseline.facts import RecordedContainer
 from rollproof.baseline.folder import Baseline
 from rollproof.baseline.known_good import match_engine
-from rollproof.engines.compose_project import up_command
+from rollproof.engines.by_hand import by_hand
 from rollproof.engines.engine import Container, ContainerEngine, Inside, Usage
 from rollproof.engines.host import FileSystem, Host
 from rollproof.errors import Meaning, Unverifiable, listed
@@ -140,7 +140,7 @@ def test_next_start_is_as_it_runs(
            expected="the images and environments that run", instead=listed(texts, between="; "),
            source="compose files, environment files, tags",
            hint="put back the tag or the file; or: "
-                f"{up_command(target.engine, '--no-build', '--no-deps', *next_start)}")
+                f"{by_hand(target.engine).start('--no-build', '--no-deps', *next_start)}")
 
 
 def test_container_is_unchanged_inside(

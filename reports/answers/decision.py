@@ -9,7 +9,7 @@ from reports.answers.outline import cautions, losses, outline
 from reports.terminal.document import Trouble
 from rollproof.backups.stray_mounts import stray_mounts
 from rollproof.engines.address import endpoint
-from rollproof.engines.factory import open_engine
+from rollproof.engines.engine import open_engine
 from rollproof.errors import Problem, UsageProblem
 from rollproof.git.repository import head
 from rollproof.losses.changes import Written, written_since

@@ -11,8 +11,7 @@ from rollback_actions.outside import Outside
 from rollproof.backups.sets import BackupSet
 from rollproof.baseline.folder import Baseline
 from rollproof.baseline.known_good import require_engine
-from rollproof.engines.engine import ContainerEngine
-from rollproof.engines.factory import open_engine
+from rollproof.engines.engine import ContainerEngine, open_engine
 from rollproof.errors import Mismatch, Problem, Unverifiable
 from rollproof.incident.trials import Trial, TrialOfStore, of_problem
 from rollproof.judgement.finding import Aspect, Finding

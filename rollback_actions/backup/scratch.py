@@ -19,8 +19,7 @@ from typing import Any
 from rollback_actions.containers.compose import ComposeControl
 from rollproof.engines.compose import PROJECT_LABEL, ComposeEngine
 from rollproof.engines.compose_project import compose_words
-from rollproof.engines.engine import Container, ContainerEngine, images_of
-from rollproof.engines.factory import open_engine
+from rollproof.engines.engine import Container, ContainerEngine, images_of, open_engine
 from rollproof.errors import Mismatch, UsageProblem
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Engine, Target

@@ -13,8 +13,7 @@ from pydantic import SecretStr
 
 from rollback_actions.containers import volumes
 from rollproof.engines.compose_project import ComposeProject
-from rollproof.engines.engine import Container, ContainerEngine, Endpoint, Mount
-from rollproof.engines.factory import open_engine
+from rollproof.engines.engine import Container, ContainerEngine, Endpoint, Mount, open_engine
 from rollproof.errors import ActionFailed, Problem, listed
 from rollproof.profile.profile import Engine
 from rollproof.profile.sections import Address

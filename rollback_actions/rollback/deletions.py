@@ -15,8 +15,7 @@ from rollback_actions.containers.control import open_control
 from rollback_actions.outside import Outside
 from rollback_actions.rollback.replay import incident_of, writing
 from rollproof.backups.index import every_field
-from rollproof.engines.engine import ContainerEngine
-from rollproof.engines.factory import open_engine
+from rollproof.engines.engine import ContainerEngine, open_engine
 from rollproof.errors import Meaning, Problem
 from rollproof.incident.journal_steps import Step
 from rollproof.losses.lost_window import Pair, read_revived

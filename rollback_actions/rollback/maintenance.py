@@ -8,14 +8,13 @@ A proxy that resolves names only at its start knows a re-created service by its 
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Sequence
 
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.outside import Outside
 from rollback_actions.session.session import Recorder
 from rollproof.application.maintenance import in_maintenance
-from rollproof.engines.compose_project import compose_words
+from rollproof.engines.by_hand import by_hand
 from rollproof.errors import ActionFailed, Problem, Unverifiable
 from rollproof.incident.journal_steps import Step
 from rollproof.profile.application_profile import Application, Maintenance
@@ -161,17 +160,13 @@ def serve_again(
         unserved = _unserved(target, steps, outside)
     if unserved:
         others = [name for name in application.services if name not in application.writers]
-        again = [[*compose_words(target.engine), "restart", *others]]
-        if target.engine.kind == "swarm":
-            stack = target.engine.project
-            again = [["docker", "service", "update", "--force", f"{stack}_{name}"] for name in others]
         raise ActionFailed(
             what="application, as its users reach it",
             expected="an answer from behind its proxy",
             observed=unserved,
             source=str(application.url),
             hint="the services are up; a proxy that keeps old addresses needs: "
-            + "; ".join(map(shlex.join, again)),
+            + by_hand(target.engine).restart(others),
         )
 
 

@@ -17,8 +17,7 @@ from rollback_actions.outside import Outside
 from rollback_actions.session.lock import open_lock
 from rollback_actions.session.session import open_session, require_own_engine
 from rollproof.backups.index import every_field
-from rollproof.engines.engine import ContainerEngine
-from rollproof.engines.factory import open_engine
+from rollproof.engines.engine import ContainerEngine, open_engine
 from rollproof.errors import Meaning, Problem, Unverifiable, UsageProblem, listed
 from rollproof.home import typed
 from rollproof.incident.incident import Incident, load_incident

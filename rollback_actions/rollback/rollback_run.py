@@ -18,7 +18,7 @@ from rollback_actions.session.lock import open_lock
 from rollback_actions.session.session import open_session, require_own_engine
 from rollproof.application.maintenance import kept_out
 from rollproof.backups.sets import NEWEST
-from rollproof.engines.factory import open_engine
+from rollproof.engines.engine import open_engine
 from rollproof.errors import ExitCode, Problem, Unverifiable, UsageProblem
 from rollproof.home import typed
 from rollproof.incident.incident import Incident, RollbackRecord

@@ -14,7 +14,7 @@ from rollback_actions.session.journal import Detail, Journal
 from rollback_actions.session.lock import TargetLock
 from rollproof.baseline.folder import Baseline
 from rollproof.baseline.known_good import require_engine
-from rollproof.engines.factory import open_engine
+from rollproof.engines.engine import open_engine
 from rollproof.incident.incident import Incident, find_or_create_incident
 from rollproof.incident.journal import JournalEvent
 from rollproof.incident.journal_steps import Step

@@ -10,7 +10,7 @@ from rollproof.profile.profile import Target
 
 def uncovered(target: Target, recorded: Facts) -> Iterator[tuple[str, str]]:
     """Yield the name of each such check, and why nothing would be compared."""
-    if not target.engine.files or target.engine.kind == "swarm":
+    if not target.engine.files or target.engine.of_kind.runs_tasks:
         why = "no compose files, or a swarm, whose registry says at a deployment which image a tag means"
         yield "test_next_start_is_as_it_runs", why
     if not recorded.page:

@@ -124,7 +124,7 @@ def compare(
     from reports.terminal.document import answer
     from reports.terminal.progress import Progress
     from rollproof.baseline.folder import load_baseline, named_baseline
-    from rollproof.engines.factory import open_engine
+    from rollproof.engines.engine import open_engine
     from rollproof.observation.differences import findings_on
     from rollproof.observation.store import Reading
     from rollproof.profile.profile import load_target

@@ -31,7 +31,7 @@ def backup(profile: Profile, incident: IncidentId = None, *, take_over: TakeOver
     from rollback_actions.containers.control import open_control
     from rollback_actions.session.lock import open_lock
     from rollback_actions.session.session import open_session, require_own_engine
-    from rollproof.engines.factory import open_engine
+    from rollproof.engines.engine import open_engine
     from rollproof.git.repository import head
     from rollproof.planning.unfinished import refuse_unfinished
     from rollproof.profile.profile import load_target
@@ -101,7 +101,7 @@ def rehearse(migration: Migration, profile: Profile, *, take_over: TakeOver = Fa
     from rollback_actions.gate.rehearsal import Rehearsal, require_rehearsable
     from rollback_actions.session.lock import open_lock
     from rollback_actions.session.session import open_session, require_own_engine
-    from rollproof.engines.factory import open_engine
+    from rollproof.engines.engine import open_engine
     from rollproof.profile.profile import load_target
 
     target = load_target(profile)

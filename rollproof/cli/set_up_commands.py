@@ -67,7 +67,7 @@ def doctor(profile: Profile, *, as_json: AsJson = False) -> None:
     from reports.terminal.document import answer
     from rollproof.doctor.every_need import every_need
     from rollproof.doctor.examination import REQUEST_SECONDS, Examination, Line, NeedState, examine, lines_of
-    from rollproof.engines.factory import open_engine
+    from rollproof.engines.engine import open_engine
     from rollproof.profile.mistakes import ProfileProblem
     from rollproof.profile.profile import load_target
     from rollproof.redaction.redactor import Redactor

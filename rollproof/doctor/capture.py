@@ -22,8 +22,7 @@ from rollproof.baseline.recording import record_content, record_store
 from rollproof.doctor.every_need import before_capture
 from rollproof.doctor.examination import examine, require_all
 from rollproof.doctor.store_needs import LONG_SECONDS
-from rollproof.engines.engine import ContainerEngine, Inside
-from rollproof.engines.factory import open_engine
+from rollproof.engines.engine import ContainerEngine, Inside, open_engine
 from rollproof.errors import ActionFailed, listed
 from rollproof.git.repository import read_working_copy
 from rollproof.incident.journal_steps import Step, Steps

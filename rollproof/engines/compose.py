@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import datetime
 from fnmatch import fnmatchcase
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from docker import APIClient
 from docker.errors import NotFound
@@ -28,6 +28,7 @@ from rollproof.engines.engine import (
 from rollproof.engines.insides import inside
 from rollproof.engines.questions import asking
 from rollproof.errors import Meaning, Unverifiable
+from rollproof.profile.profile import Engine
 from rollproof.profile.sections import Address
 from rollproof.system.side_by_side import Workers
 
@@ -74,6 +75,11 @@ class ComposeEngine:
         self.deadline_seconds = deadline_seconds
         self.context = context
         self._changing = [pattern.partition(":")[::2] for pattern in changing]
+
+    @classmethod
+    def of_profile(cls, profile: Engine) -> Self:
+        """Return the engine that `profile` describes."""
+        return cls(profile.project, profile.deadline_seconds, profile.changing)
 
     def containers(self) -> Mapping[str, tuple[Container, ...]]:
         """Return the project's containers by service, including stopped ones."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,19 +22,6 @@ def compose_words(profile: Engine, replaced: Sequence[Path] | None = None) -> li
     # Compose takes relative paths from the first file's folder, wherever a copy of that file stands.
     folder = ["--project-directory", str(profile.files[0].parent)] if profile.files else []
     return ["docker", "compose", "--project-name", profile.project, *folder, *environment, *files]
-
-
-def up_command(profile: Engine, *words: str) -> str:
-    """Return what starts containers by the compose files, for a hint; `words` follow ``up --detach``.
-
-    Of a swarm, it deploys the stack.
-    """
-    if not profile.files:
-        return 'start it by its compose files, and name them in the profile: files = ["…/compose.yaml"]'
-    if profile.kind == "swarm":
-        files = [option for file in profile.files for option in ("--compose-file", str(file))]
-        return shlex.join(["docker", "stack", "deploy", *files, profile.project])
-    return shlex.join([*compose_words(profile), "up", "--detach", *words])
 
 
 class ComposeProject:

@@ -8,13 +8,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Protocol
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Protocol, cast
 
 from pydantic import SecretStr
 
 from rollproof.collection import Json
 from rollproof.errors import Unverifiable
 from rollproof.profile.sections import Address
+
+if TYPE_CHECKING:
+    from rollproof.profile.profile import Engine
 
 IMAGE_ID = re.compile(r"sha256:[0-9a-f]{64}")
 HEALTHY = "healthy"
@@ -236,3 +240,8 @@ class ContainerEngine(Protocol):
 
     def resolve(self, address: Address) -> Endpoint:
         """Return the endpoint at which a client on this host reaches `address`."""
+
+
+def open_engine(profile: Engine) -> ContainerEngine:
+    """Return the read-only view of the engine that `profile` describes."""
+    return cast("ContainerEngine", resolve_name(profile.of_kind.view)(profile))

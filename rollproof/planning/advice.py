@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from rollproof.engines.compose_project import compose_words
+from rollproof.engines.by_hand import by_hand
 from rollproof.home import COMMAND
 from rollproof.monitoring.rollback_request import RollbackRequest
 from rollproof.profile.profile import Target
@@ -68,10 +68,7 @@ class Advice:
 
     def logs(self, services: Iterable[str]) -> Command:
         """Return the command that follows the logs of `services`; on a swarm, one that shows its tasks."""
-        engine = self.target.engine
-        if engine.kind == "swarm":
-            return Command(("docker", "stack", "ps", "--no-trunc", engine.project))
-        return Command((*compose_words(engine), "logs", "--tail=100", "-f", *services))
+        return Command(tuple(by_hand(self.target.engine).logs(services)))
 
     def let_in(self) -> Command:
         """Return the command that lets users in after a rollback that is verified."""

@@ -8,7 +8,7 @@ from functools import cached_property
 from rollproof.backups.images import images_to_load
 from rollproof.baseline.folder import Baseline
 from rollproof.engines.compose_project import ComposeProject
-from rollproof.engines.factory import open_engine
+from rollproof.engines.engine import open_engine
 from rollproof.errors import ActionFailed, Problem
 from rollproof.git.repository import head
 from rollproof.incident.trials import Part, PartTrial

@@ -35,6 +35,7 @@ from rollproof.home import typed
 from rollproof.profile.application_profile import Application
 from rollproof.profile.bands import Bands
 from rollproof.profile.contacts import Contacts
+from rollproof.profile.engines import ENGINE_KINDS, EngineKind
 from rollproof.profile.hosts import HostProfile
 from rollproof.profile.kinds import AnyStore, descriptor_of, wrong_place, wrong_risk
 from rollproof.profile.mistakes import ProfileProblem, explain, mistake
@@ -96,6 +97,11 @@ class Engine(Model):
     """Patterns `SERVICE:PATH` of files in containers' own layers that may change by themselves."""
     deadline_seconds: PositiveFloat = 10.0
     """Seconds that one question to the engine may take."""
+
+    @property
+    def of_kind(self) -> EngineKind:
+        """What differs between kinds of engines."""
+        return ENGINE_KINDS[self.kind]
 
 
 class Folders(Model):
@@ -275,12 +281,12 @@ class Target(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _swarm_can_keep_its_stores(self) -> Self:
-        """Check the stores of a swarm: a volume is on one node, and no engine moves it to another.
+    def _engine_can_keep_the_stores(self) -> Self:
+        """Check the stores of an engine with nodes: a volume is on one node, and stays there.
 
         Files of the application are kept where they are: see `SwarmEngine.files`.
         """
-        if self.engine.kind == "swarm":
+        if self.engine.of_kind.has_nodes:
             for name, store in self.stores.items():
                 if descriptor_of(store).means(store) is Means.VOLUMES:
                     expected = "a store that is not kept by its volumes, or engine.kind compose"

@@ -17,8 +17,7 @@ from time import monotonic
 from distributed import get_worker
 
 from rollproof.baseline.demands import demands_of_store
-from rollproof.engines.engine import ContainerEngine
-from rollproof.engines.factory import open_engine
+from rollproof.engines.engine import ContainerEngine, open_engine
 from rollproof.errors import Problem, UsageProblem
 from rollproof.home import no_target, version
 from rollproof.profile.profile import load_stores

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rollproof.baseline.folder import load_baseline
-from rollproof.engines.factory import open_engine
+from rollproof.engines.engine import open_engine
 from rollproof.errors import ActionFailed
 from rollproof.git.repository import head
 from rollproof.incident.journal import JournalEvent, read_journal, verify_journal

@@ -22,7 +22,7 @@ from rollback_actions.gate.rehearsal import Rehearsal as Rehearsed
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.lock import open_lock
 from rollback_actions.session.session import Recorder
-from rollproof.engines.factory import open_engine
+from rollproof.engines.engine import open_engine
 from rollproof.errors import ActionFailed, ExitCode
 from rollproof.incident.incident import Incident, new_incident
 from rollproof.incident.journal_steps import Step

@@ -14,8 +14,7 @@ from pymilvus import MilvusClient
 from pymongo import MongoClient
 from redis.connection import Connection
 
-from rollproof.engines.engine import ContainerEngine
-from rollproof.engines.factory import open_engine
+from rollproof.engines.engine import ContainerEngine, open_engine
 from rollproof.errors import UsageProblem
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Account

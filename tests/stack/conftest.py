@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from rollback_actions.containers.compose import ComposeControl
-from rollproof.engines.engine import ContainerEngine
-from rollproof.engines.factory import open_engine
+from rollproof.engines.engine import ContainerEngine, open_engine
 from rollproof.errors import Problem
 from rollproof.profile.profile import Target, load_target
 from staging.kills.kill import Killer

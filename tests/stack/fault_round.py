@@ -21,7 +21,7 @@ from pydantic import BaseModel, SecretStr
 from reports.terminal.progress import Progress
 from rollback_actions.containers.compose import ComposeControl
 from rollproof.contract.cases import filled
-from rollproof.engines.factory import open_engine
+from rollproof.engines.engine import open_engine
 from rollproof.profile.profile import load_target
 from staging.rounds import Result, Round
 from staging.stack.stack import Stack

@@ -9,7 +9,7 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from rollproof.engines.factory import open_engine
+from rollproof.engines.engine import open_engine
 from rollproof.profile.profile import load_target
 from staging.target.operators import Operators
 

@@ -21,7 +21,7 @@ from rollproof.backups.images import FILE, KIND, image_folder, is_kept
 from rollproof.backups.images import FOLDER as IMAGES
 from rollproof.baseline.facts import Facts
 from rollproof.baseline.folder import Baseline, BaselineDraft, load_baseline
-from rollproof.engines.factory import open_engine
+from rollproof.engines.engine import open_engine
 from rollproof.errors import ExitCode
 from rollproof.incident.journal import JournalEvent, read_journal
 from rollproof.incident.journal_steps import id_of

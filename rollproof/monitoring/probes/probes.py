@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from rollproof.engines.factory import open_engine
+from rollproof.engines.engine import open_engine
 from rollproof.errors import listed
 from rollproof.monitoring.probes.probe import FunctionOf, Probe, Reading
 from rollproof.monitoring.probes.record_probe import RecordsProbe

@@ -15,7 +15,7 @@ import pytest
 from rollproof.baseline.configuration import new_configuration_key, record_container, record_surroundings
 from rollproof.baseline.facts import Facts, RecordedCanary
 from rollproof.baseline.folder import BaselineDraft
-from rollproof.engines.factory import open_engine
+from rollproof.engines.engine import open_engine
 from rollproof.git.repository import head, read_working_copy
 from rollproof.profile.profile import load_target
 from staging.target.action_runs import apart

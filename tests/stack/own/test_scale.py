@@ -20,8 +20,7 @@ from rollproof.baseline.demands import demands_of
 from rollproof.baseline.folder import Baseline, BaselineDraft
 from rollproof.baseline.recording import record_collection, record_content, record_store
 from rollproof.baseline.sampling import SamplePlan
-from rollproof.engines.engine import Endpoint
-from rollproof.engines.factory import open_engine
+from rollproof.engines.engine import Endpoint, open_engine
 from rollproof.observation.content import compare
 from rollproof.profile.profile import Target, load_target
 from rollproof.profile.sections import Account, Address, Policy, StoreProfile

@@ -137,7 +137,7 @@ def test_programs_get_each_finding(
     recorder = BaselineRecorder(tmp_path).add(Content("redis", BOTH, blind_spots=(f"not {secret}",)))
     (tmp_path / MANIFEST).touch()
     monkeypatch.setattr("rollproof.baseline.folder.load_baseline", lambda *_: recorder.baseline)
-    monkeypatch.setattr("rollproof.engines.factory.open_engine", lambda _: ENGINE)
+    monkeypatch.setattr("rollproof.engines.engine.open_engine", lambda _: ENGINE)
     monkeypatch.setattr("rollproof.observation.differences.findings_on", lambda *_, **__: [finding])
     monkeypatch.setattr("sys.argv", ["x", "compare", str(tmp_path), f"--target={profile}", "--json"])
     assert main() is code

@@ -132,7 +132,7 @@ def test_readers_find_the_same(
 
     monkeypatch.setattr("rollproof.baseline.folder.load_baseline", lambda *_: baseline)
     monkeypatch.setattr("rollproof.observation.store.Reading", partial(Reading, open_reader=opener(damaged)))
-    monkeypatch.setattr("rollproof.engines.factory.open_engine", lambda _: ENGINE)
+    monkeypatch.setattr("rollproof.engines.engine.open_engine", lambda _: ENGINE)
     monkeypatch.setattr("sys.argv", ["x", "compare", str(baseline.folder), f"--target={profile}", "--json"])
     code = main()
     result: Any = read_document(*capsys.readouterr(), code).result

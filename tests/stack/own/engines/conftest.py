@@ -9,8 +9,7 @@ import pytest
 
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.containers.control import open_control
-from rollproof.engines.engine import Container, ContainerEngine
-from rollproof.engines.factory import open_engine
+from rollproof.engines.engine import Container, ContainerEngine, open_engine
 from rollproof.profile.profile import Engine
 from staging.stack.slot import first_slot
 from tests.running.cut import VARIANT

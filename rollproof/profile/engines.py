@@ -1,0 +1,40 @@
+"""The kinds of container engine that a profile may name. A text field is a place, ``module:name``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineKind:
+    """One kind of container engine; a place is imported at its first use, and the engine's SDK with it."""
+
+    view: str
+    """What returns the `ContainerEngine` of a profile's `Engine`."""
+    control: str
+    """Class of the actions on containers, made with a profile's `Engine`; for `rollback_actions` alone."""
+    by_hand: str
+    """Class of `ByHand`, made with a profile's `Engine`."""
+    runs_tasks: bool
+    """Whether it runs a service as tasks, whose image a registry names at each deployment."""
+    has_nodes: bool
+    """Whether its containers move between hosts, and their volumes do not."""
+
+
+ENGINE_KINDS: Mapping[str, EngineKind] = {
+    "compose": EngineKind(
+        view="rollproof.engines.compose:ComposeEngine.of_profile",
+        control="rollback_actions.containers.compose:ComposeControl",
+        by_hand="rollproof.engines.by_hand:ComposeByHand",
+        runs_tasks=False,
+        has_nodes=False,
+    ),
+    "swarm": EngineKind(
+        view="rollproof.engines.swarm.swarm:SwarmEngine",
+        control="rollback_actions.containers.swarm:SwarmControl",
+        by_hand="rollproof.engines.by_hand:SwarmByHand",
+        runs_tasks=True,
+        has_nodes=True,
+    ),
+}
