@@ -20,7 +20,7 @@ from rollproof.observation.store import Reading
 from rollproof.profile.kinds import descriptor_of, means_of
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import StoreProfile
-from rollproof.profile.store_descriptor import Means, Trait
+from rollproof.profile.store_descriptor import Means
 from rollproof.stores.keeper import Restored, StoreKeeper
 from rollproof.stores.package import Kept
 from rollproof.system.clock import Moment
@@ -124,7 +124,7 @@ class StoreTrial:
         back = self._keeper().restore(self.backup.folder / self.name)
         restored, after = back.records, Moment.now()
         # Where records expire, some are rightly missing: that store's keeper has compared the others.
-        if Trait.EXPIRING not in descriptor_of(self.profile).traits:
+        if not descriptor_of(self.profile).records_expire:
             _require_all(self.name, kept, back)
         if restored:
             self._require_reader()

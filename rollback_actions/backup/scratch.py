@@ -24,7 +24,6 @@ from rollproof.errors import Mismatch, UsageProblem
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Engine, Target
 from rollproof.profile.sections import StoreProfile
-from rollproof.profile.store_descriptor import Trait
 from rollproof.stores.registry import endpoint_of, reader_at
 from rollproof.system.command import Deadline, run_command
 from rollproof.system.file_lock import file_lock
@@ -354,7 +353,7 @@ def require_own_address(name: str, profile: StoreProfile, engine: ContainerEngin
     Raises:
         Mismatch: it would send restored data elsewhere, such as to the target.
     """
-    if Trait.ADDRESSES not in descriptor_of(profile).traits:
+    if not descriptor_of(profile).names_addresses:
         return
     endpoint = endpoint_of(profile, engine)
     own = f"{endpoint.host}:{endpoint.port}"

@@ -15,7 +15,6 @@ from rollproof.errors import listed
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Account, StoreProfile
-from rollproof.profile.store_descriptor import Trait
 from rollproof.stores.registry import open_reader
 
 # Requests of one question, and the import of a driver, in times of the deadline of one.
@@ -33,7 +32,7 @@ def store_needs(target: Target, engine: ContainerEngine, seconds: float) -> Iter
     not do; and what its operator must.
     """
     for name, profile in target.stores.items():
-        address, rights = profile.address, Trait.RIGHTS in descriptor_of(profile).traits
+        address, rights = profile.address, descriptor_of(profile).reports_rights
         elsewhere = address is not None and address.service is None
         needs: tuple[str, ...] = () if elsewhere else ("engine", "project")
         asked: dict[str, Callable[[str, StoreProfile, ContainerEngine], str]] = {"reader": _sees}
@@ -64,7 +63,7 @@ def _cannot_write(name: str, profile: StoreProfile, engine: ContainerEngine) -> 
         one = isinstance(profile.reader, Account) and sign is not None and profile.reader.user == sign.common
         hint = "put one that can only read where it outlives a restart, and name it there"
         raise Wrong(expected, "the operator's own", hint, NeedState.ABSENT if one else NeedState.WRONG)
-    if Trait.RIGHTS not in descriptor.traits:
+    if not descriptor.reports_rights:
         return "another account than the operator's"
     with open_reader(name, profile, engine) as reader:
         writes = reader.rights().writes

@@ -26,7 +26,6 @@ from rollproof.init.profile_text import comment, table, value
 from rollproof.profile.kinds import kinds
 from rollproof.profile.mistakes import UNANSWERED
 from rollproof.profile.sections import StoreProfile
-from rollproof.profile.store_descriptor import Trait
 
 _SECRETS_ARE_NAMED = (
     "Secrets are named here, never written: each is an environment variable or a file."
@@ -190,7 +189,7 @@ def _canary(proposal: Proposal) -> None:
 def _migrations(proposal: Proposal) -> None:
     """Ask for migrations: data and code of a database that they migrate go back together."""
     for name, found in proposal.seen.parts.stores.items():
-        if Trait.REVISIONS in kinds()[found.kind].traits:
+        if kinds()[found.kind].may_have_revisions:
             asked = f"Which service's image brings alembic's or Django's migrations of {name}, if any does?"
             answer = (
                 f'[application.migrations.SERVICE] with folders = ["/app/versions"], store = "{name}", table'

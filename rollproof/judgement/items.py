@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from rollproof.baseline.facts import Facts
 from rollproof.collection import Case
 from rollproof.judgement.finding import Aspect
-from rollproof.profile.kinds import has_trait
+from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
-from rollproof.profile.store_descriptor import Trait
 
 ASPECTS: Mapping[str, Aspect] = {
     "schema": Aspect.SCHEMA,
@@ -71,7 +70,7 @@ def items_of(target: Target, facts: Facts) -> Items:
 
 def _held_vectors(target: Target, facts: Facts, store: str, name: str) -> bool:
     """Return whether a collection of vectors held any, or a table had a column of them."""
-    of_vectors = has_trait(target.stores[store].kind, Trait.VECTORS)
+    of_vectors = descriptor_of(target.stores[store]).holds_vectors
     return (of_vectors and facts.stores[store].counts[name] > 0) or _was_searched(facts, store, name)
 
 

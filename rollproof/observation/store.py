@@ -23,7 +23,6 @@ from rollproof.errors import Meaning, Problem, Unverifiable
 from rollproof.observation.content import Digests, compare
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
-from rollproof.profile.store_descriptor import Trait
 from rollproof.stores.contract import Answer, Beside, ByUsers, Recall, RecordHash, Retention, Selection
 from rollproof.stores.policy import by_users_of, pace_of, policy_of
 from rollproof.stores.reader import Reader
@@ -208,7 +207,7 @@ class ObservedStore:
             wanted[part].add((record.key, record.hash))
         selection = Selection(name, recorded.division, {part: frozenset(of) for part, of in wanted.items()})
         found: dict[tuple[str, int], Json] = {}
-        if Trait.OPERATORS_EXPORT not in descriptor_of(self._profile).traits:
+        if not descriptor_of(self._profile).exports_as_operator:
             # That they were added is known all the same.
             with suppress(Problem), TemporaryDirectory(prefix="rollproof-") as folder:
                 records = self.reader.export(selection, Path(folder), pace_of(self._profile))

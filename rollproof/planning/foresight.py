@@ -26,7 +26,6 @@ from rollproof.profile.application_profile import Migrations, is_of_django
 from rollproof.profile.data_formats import Fit, Judgement, fits, judge, refused, unknown
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
-from rollproof.profile.store_descriptor import Trait
 from rollproof.stores.contract import Beside
 from rollproof.stores.package import read_details
 from rollproof.stores.registry import ReaderOpener, open_reader
@@ -120,19 +119,17 @@ def _questions(
             yield what, partial(_migrations, target, plan, engine, open_reader, what, service, migrations)
     for name, store in target.stores.items():
         replaced = bool(set(store.services) & set(plan.images))
-        if Trait.MARKS in descriptor_of(store).traits and (replaced or name in plan.stores):
+        if descriptor_of(store).has_format_marks and (replaced or name in plan.stores):
             what = f"data of {name}"
             yield what, partial(_data, target, plan, engine, open_reader, what, name)
-        if Trait.WHOLE in descriptor_of(store).traits and name in plan.stores:
+        if descriptor_of(store).restores_everything and name in plan.stores:
             what = f"what {name} holds beside the profile's lists"
             yield what, partial(_unlisted, target, engine, open_reader, what, name)
 
 
 def _unnamed(target: Target, plan: Plan) -> Iterator[Foreseen]:
     """Yield that no migrations are named, where there could be some: then none is judged."""
-    databases = [
-        name for name, store in target.stores.items() if Trait.REVISIONS in descriptor_of(store).traits
-    ]
+    databases = [name for name, store in target.stores.items() if descriptor_of(store).may_have_revisions]
     if not target.application.migrations and databases and (plan.images or set(databases) & set(plan.stores)):
         yield Foreseen("migrations", unknown("the profile names none: application.migrations"))
 

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from rollproof.errors import Wrong
 from rollproof.profile.sections import Place, Risk, StoreProfile
-from rollproof.profile.store_descriptor import Descriptor, Means, Trait
+from rollproof.profile.store_descriptor import Descriptor, Means
 
 GROUP = "rollproof.stores"
 _STORES = Path(__file__).parents[1] / "stores"
@@ -67,11 +67,6 @@ def means_of(profile: StoreProfile) -> Means:
     """Return the means that a backup of the store must use, by the data safety matrix."""
     means: Means = descriptor_of(profile).means(profile)
     return means
-
-
-def has_trait(kind: str, trait: Trait) -> bool:
-    """Return whether stores of a `kind` have a trait; False for a kind that only a baseline knows."""
-    return kind in kinds() and trait in kinds()[kind].traits
 
 
 def kinds_that(attribute: str) -> str:

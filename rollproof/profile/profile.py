@@ -42,7 +42,7 @@ from rollproof.profile.mistakes import ProfileProblem, explain, mistake
 from rollproof.profile.premigration import Premigration
 from rollproof.profile.scheduling import Scheduling
 from rollproof.profile.sections import Account, Model, Name, Redaction, References, unknown_key
-from rollproof.profile.store_descriptor import Means, Trait
+from rollproof.profile.store_descriptor import Means
 from rollproof.reading import read_regular
 from rollproof.record_names import ACCOUNTS
 from rollproof.redaction.personal import Personal
@@ -314,9 +314,7 @@ class Target(BaseSettings):
         requests, maintenance = application.requests, application.maintenance
         logging = {requests.service} if requests else set()
         answering = {maintenance.service} if maintenance else set()
-        databases = [
-            name for name, store in self.stores.items() if Trait.REVISIONS in descriptor_of(store).traits
-        ]
+        databases = [name for name, store in self.stores.items() if descriptor_of(store).may_have_revisions]
         known: list[tuple[str, Iterable[str], Iterable[str]]] = [
             ("application.writers", application.writers, services),
             ("application.requests.service", logging, services),

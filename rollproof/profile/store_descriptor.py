@@ -34,31 +34,6 @@ class Means(StrEnum):
     PARTIAL = "partial"
 
 
-class Trait(StrEnum):
-    """A property of only some kinds of store."""
-
-    LOG = "log"
-    """It keeps records for a time, and its readers may fall behind."""
-    VECTORS = "vectors"
-    """It supports vector search."""
-    CONNECTIONS = "connections"
-    """It limits the number of connections, and tells the current number."""
-    RIGHTS = "rights"
-    """It tells what an account may do."""
-    EXPIRING = "expiring"
-    """Its records may expire by themselves: after a restore there may be fewer than were kept."""
-    OPERATORS_EXPORT = "operators-export"
-    """No reader's account is given whole records: its export alone reads as the operator."""
-    MARKS = "marks"
-    """Its server tells the marks of its format: another one may not read its data."""
-    REVISIONS = "revisions"
-    """A table of it may have the revisions of alembic."""
-    ADDRESSES = "addresses"
-    """It names the addresses to which its clients then connect."""
-    WHOLE = "whole"
-    """A restore replaces all that the server holds, also what the profile does not list."""
-
-
 @dataclass(frozen=True, slots=True)
 class Grants:
     """The needed rights of a store's accounts: lines for its own client; ``#`` or ``--`` begins a remark.
@@ -90,7 +65,22 @@ class Descriptor(Generic[Profile]):
     """The fields that identify a record, or their finder in its collection's recorded schema."""
     wrong_place: Callable[[Place], Wrong | None] | None = None
     """Finder of the mistake in a reference's place; None if records hold no names."""
-    traits: frozenset[Trait] = frozenset()
+    holds_vectors: bool = False
+    """Whether it searches vectors."""
+    reports_rights: bool = False
+    """Whether its server reports what an account may do."""
+    records_expire: bool = False
+    """Whether records may expire by themselves: after a restore there may be fewer than were kept."""
+    exports_as_operator: bool = False
+    """Whether no reader's account is given whole records: its export alone reads as the operator."""
+    has_format_marks: bool = False
+    """Whether its server reports the marks of its format: another one may not read its data."""
+    may_have_revisions: bool = False
+    """Whether a table of it may have the revisions of alembic."""
+    names_addresses: bool = False
+    """Whether it names the addresses to which its clients then connect."""
+    restores_everything: bool = False
+    """Whether a restore replaces all that the server holds, also what the profile does not list."""
     noun: str = "collections"
     """What its users call its collections, and the profile's key for them."""
     reader: str
@@ -100,16 +90,16 @@ class Descriptor(Generic[Profile]):
     keeper: str
     """Class of `rollproof.stores.keeper.StoreKeeper`."""
     format_of: FormatOf = minor_version
-    """The version of the format that a server with such marks writes, of a kind with `Trait.MARKS`."""
+    """The version of the format that a server with such marks writes, of a kind that `has_format_marks`."""
     clients: str = ""
-    """Class of `StoreClients`, for a kind that lists its connected clients."""
+    """Class of `StoreClients`, for a kind that lists its connected clients and limits their number."""
     sweep: str = ""
     """Function of a `Readable`, a database and keys: removes these as its reader, returns the number left.
 
     See `rollproof.application.canary`, its only caller with an account that may do so.
     """
     retain: Callable[[int], str] | None = None
-    """The command with which a log keeps its records for so many seconds, for a kind with `Trait.LOG`."""
+    """The command with which a log keeps its records for so many seconds; None for a kind that is no log."""
     history_of: Callable[[str], str | None] = lambda _: None
     """The collection whose records' versions one of this name has; None if it has records themselves."""
     keeps_versions: Callable[[Json], bool | None] = lambda _: None

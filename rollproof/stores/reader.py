@@ -186,24 +186,24 @@ class Reader(ABC):
         return {}
 
     def marks(self) -> Marks:
-        """Return the marks of its server's format, of a kind with `Trait.MARKS`."""
+        """Return the marks of its server's format, of a kind that `has_format_marks`."""
         return {}
 
     def revisions(self, _table: str) -> tuple[str, ...]:
-        """Return the revisions in a table, of a kind with `Trait.REVISIONS`; none without the table.
+        """Return the revisions in a table, of a kind that `may_have_revisions`; none without the table.
 
         Of alembic these are the heads, of Django all that were applied, each as ``app.name``.
         """
         return ()
 
     def addresses(self) -> Sequence[str]:
-        """Return each ``host:port`` to which its clients connect, of a kind with `Trait.ADDRESSES`."""
+        """Return each ``host:port`` to which its clients connect, of a kind that `names_addresses`."""
         return ()
 
     # What only some kinds can answer.
 
     def connections(self) -> tuple[int, int]:
-        """Return the numbers of connections in use and allowed, of a kind with `Trait.CONNECTIONS`.
+        """Return the numbers of connections in use and allowed, of a kind with `clients`.
 
         Raises:
             Untold: the account lacks the right to ask.
@@ -249,7 +249,7 @@ class Reader(ABC):
         return {}
 
     def rights(self) -> Rights:
-        """Return what the account may do with the profile's data, of a kind with `Trait.RIGHTS`."""
+        """Return what the account may do with the profile's data, of a kind that `reports_rights`."""
         return Rights()
 
     def standing(self) -> Sequence[str]:

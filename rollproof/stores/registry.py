@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from rollproof.errors import Unverifiable
 from rollproof.home import install_hint
 from rollproof.profile.kinds import descriptor_of
-from rollproof.profile.store_descriptor import Trait
 from rollproof.stores.reach import ENGINE, Readable
 
 if TYPE_CHECKING:
@@ -94,5 +93,5 @@ def open_reader(
 
 def open_exporter(name: str, profile: StoreProfile, engine: ContainerEngine) -> Reader:
     """Return a reader of the store `name` that may export; the operator's if no other may."""
-    operator = Trait.OPERATORS_EXPORT in descriptor_of(profile).traits
+    operator = descriptor_of(profile).exports_as_operator
     return open_reader(name, profile, engine, operator=operator)

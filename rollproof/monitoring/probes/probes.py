@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
@@ -15,9 +15,8 @@ from rollproof.monitoring.probes.request_probe import LogProbe
 from rollproof.monitoring.probes.store_probes import ConnectionsProbe, LagProbe, StoreProbe, VectorProbe
 from rollproof.monitoring.probes.web_probes import CurrentBaseline, health_now, page_now
 from rollproof.monitoring.samples import ProbeKind
-from rollproof.profile.kinds import has_trait
+from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
-from rollproof.profile.store_descriptor import Trait
 from rollproof.stores.reach import target_for_readers
 
 if TYPE_CHECKING:
@@ -71,13 +70,6 @@ def disk_now(limit: float, host: Host, data_root: Callable[[], str | None]) -> R
     return Reading(least.free_percent > limit, text, least.free_percent)
 
 
-_BY_TRAIT: Mapping[Trait, Callable[[str, Target, ContainerEngine, float], Probe]] = {
-    Trait.CONNECTIONS: ConnectionsProbe,
-    Trait.LOG: LagProbe,
-    Trait.VECTORS: VectorProbe,
-}
-
-
 def probes_of(target: Target, deadline: float) -> Iterator[Probe]:
     """Yield the probes of `target`, each with `deadline` seconds, or fewer if the profile says so."""
     from rollproof.engines.host import Host  # noqa: PLC0415 - only a monitor that runs needs it
@@ -96,9 +88,13 @@ def probes_of(target: Target, deadline: float) -> Iterator[Probe]:
     yield FunctionOf(ProbeKind.MEMORY, partial(memory_now, target, engine))
     for name, store in target.stores.items():
         yield StoreProbe(name, target, engine, deadline)
-        for trait, probe in _BY_TRAIT.items():
-            if has_trait(store.kind, trait):
-                yield probe(name, target, engine, deadline)
+        descriptor = descriptor_of(store)
+        if descriptor.clients:
+            yield ConnectionsProbe(name, target, engine, deadline)
+        if descriptor.retain:
+            yield LagProbe(name, target, engine, deadline)
+        if descriptor.holds_vectors:
+            yield VectorProbe(name, target, engine, deadline)
     if application.function is not None:
         yield FunctionProbe(target, application.function, engine, deadline)
     yield FunctionOf(ProbeKind.PAGE, lambda: page_now(application, web, current.facts()))

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from rollproof.profile.recognition import Recognition, Statements
 from rollproof.profile.sections import Account, Address, StoreProfile
-from rollproof.profile.store_descriptor import Descriptor, Grants, Means, Trait
+from rollproof.profile.store_descriptor import Descriptor, Grants, Means
 
 
 class KafkaProfile(StoreProfile):
@@ -67,7 +67,7 @@ DESCRIPTOR = Descriptor(
     noun="topics",
     # A message's key here is its partition and offset.
     keys=(),
-    traits=frozenset({Trait.LOG, Trait.ADDRESSES}),
+    names_addresses=True,
     reader="rollproof.stores.kafka.reader:KafkaReader",
     grants=_grants,
     recognition=Recognition(

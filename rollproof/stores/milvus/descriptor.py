@@ -9,7 +9,7 @@ from pydantic import PositiveInt
 from rollproof.collection import Json
 from rollproof.profile.recognition import Recognition, Statements
 from rollproof.profile.sections import Account, Address, StoreProfile
-from rollproof.profile.store_descriptor import Descriptor, Grants, KeyFields, Means, Trait
+from rollproof.profile.store_descriptor import Descriptor, Grants, KeyFields, Means
 
 
 class MilvusProfile(StoreProfile):
@@ -61,7 +61,9 @@ DESCRIPTOR = Descriptor(
     means=lambda _: Means.VOLUMES,
     keys=_keys,
     wrong_place=lambda _: None,
-    traits=frozenset({Trait.VECTORS, Trait.MARKS, Trait.WHOLE}),
+    holds_vectors=True,
+    has_format_marks=True,
+    restores_everything=True,
     reader="rollproof.stores.milvus.reader:MilvusReader",
     grants=_grants,
     recognition=Recognition(

@@ -9,7 +9,7 @@ from pydantic import Field
 from rollproof.profile.data_formats import Format, Marks, minor_version
 from rollproof.profile.recognition import IN_VOLUME, Recognition, Statements
 from rollproof.profile.sections import WatchedProfile
-from rollproof.profile.store_descriptor import Descriptor, Grants, Means, Trait, in_a_database
+from rollproof.profile.store_descriptor import Descriptor, Grants, Means, in_a_database
 
 FCV = "fcv"
 """The mark of the feature compatibility version."""
@@ -54,7 +54,8 @@ DESCRIPTOR = Descriptor(
     means=lambda _: Means.DOCUMENTS,
     keys=("_id",),
     wrong_place=in_a_database,
-    traits=frozenset({Trait.CONNECTIONS, Trait.RIGHTS, Trait.MARKS}),
+    reports_rights=True,
+    has_format_marks=True,
     reader="rollproof.stores.mongodb.reader:MongodbReader",
     grants=_grants,
     recognition=Recognition(

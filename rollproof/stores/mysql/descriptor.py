@@ -15,7 +15,6 @@ from rollproof.profile.store_descriptor import (
     Grants,
     KeyFields,
     Means,
-    Trait,
     in_a_database,
 )
 
@@ -90,7 +89,9 @@ DESCRIPTOR = Descriptor(
     means=lambda _: Means.TRANSACTION,
     keys=_keys,
     wrong_place=in_a_database,
-    traits=frozenset({Trait.CONNECTIONS, Trait.RIGHTS, Trait.MARKS, Trait.REVISIONS}),
+    reports_rights=True,
+    has_format_marks=True,
+    may_have_revisions=True,
     noun="tables",
     reader="rollproof.stores.mysql.reader:MysqlReader",
     grants=_grants,

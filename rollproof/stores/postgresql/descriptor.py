@@ -12,7 +12,7 @@ from rollproof.collection import Json
 from rollproof.profile.data_formats import Format, Marks
 from rollproof.profile.recognition import IN_VOLUME, Recognition, Statements
 from rollproof.profile.sections import WatchedProfile
-from rollproof.profile.store_descriptor import Descriptor, Grants, KeyFields, Means, Trait, in_a_database
+from rollproof.profile.store_descriptor import Descriptor, Grants, KeyFields, Means, in_a_database
 
 
 class PostgresqlProfile(WatchedProfile):
@@ -64,7 +64,9 @@ DESCRIPTOR = Descriptor(
     means=lambda _: Means.TRANSACTION,
     keys=_keys,
     wrong_place=in_a_database,
-    traits=frozenset({Trait.CONNECTIONS, Trait.RIGHTS, Trait.MARKS, Trait.REVISIONS}),
+    reports_rights=True,
+    has_format_marks=True,
+    may_have_revisions=True,
     noun="tables",
     reader="rollproof.stores.postgresql.reader:PostgresqlReader",
     grants=_grants,

@@ -6,7 +6,7 @@ from typing import Literal
 
 from rollproof.profile.recognition import Recognition, Statements
 from rollproof.profile.sections import Address, ApiKey, StoreProfile
-from rollproof.profile.store_descriptor import Descriptor, Grants, Means, Trait
+from rollproof.profile.store_descriptor import Descriptor, Grants, Means
 
 
 class QdrantProfile(StoreProfile):
@@ -33,7 +33,8 @@ DESCRIPTOR = Descriptor(
     means=lambda _: Means.COLLECTIONS,
     keys=("id",),
     wrong_place=lambda _: None,
-    traits=frozenset({Trait.VECTORS, Trait.MARKS}),
+    holds_vectors=True,
+    has_format_marks=True,
     reader="rollproof.stores.qdrant.reader:QdrantReader",
     grants=_grants,
     recognition=Recognition(

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from rollproof.errors import Wrong
 from rollproof.profile.recognition import Recognition, Statements
 from rollproof.profile.sections import Place, WatchedProfile
-from rollproof.profile.store_descriptor import Descriptor, Grants, Means, Trait
+from rollproof.profile.store_descriptor import Descriptor, Grants, Means
 
 
 class RedisProfile(WatchedProfile):
@@ -70,7 +70,8 @@ DESCRIPTOR = Descriptor(
     keeps_less=_keeps_less,
     keys=("key",),
     wrong_place=_wrong_place,
-    traits=frozenset({Trait.CONNECTIONS, Trait.EXPIRING, Trait.MARKS}),
+    records_expire=True,
+    has_format_marks=True,
     reader="rollproof.stores.redis.reader:RedisReader",
     grants=_grants,
     recognition=Recognition(

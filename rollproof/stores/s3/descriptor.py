@@ -11,7 +11,7 @@ from rollproof.collection import Json
 from rollproof.errors import Wrong
 from rollproof.profile.recognition import Recognition, Statements
 from rollproof.profile.sections import Account, Address, Place, StoreProfile
-from rollproof.profile.store_descriptor import Descriptor, Grants, Means, Trait
+from rollproof.profile.store_descriptor import Descriptor, Grants, Means
 
 VERSIONS = "versions "
 """Prefix of a bucket's name for all versions of its objects; a restore by copies adds to these."""
@@ -77,7 +77,7 @@ DESCRIPTOR = Descriptor(
     keeps_less=_keeps_less,
     keys=("key",),
     wrong_place=_wrong_place,
-    traits=frozenset({Trait.OPERATORS_EXPORT}),
+    exports_as_operator=True,
     history_of=_history_of,
     keeps_versions=_keeps_versions,
     noun="buckets",

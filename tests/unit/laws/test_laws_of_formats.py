@@ -11,7 +11,6 @@ import pytest
 
 from rollproof.profile.data_formats import Fit, Marks, judge
 from rollproof.profile.kinds import kinds
-from rollproof.profile.store_descriptor import Trait
 
 SIGNS = {"+": Fit.FITS, "-": Fit.REFUSED, "?": Fit.UNKNOWN}
 # As RELEASE/FCV: after an upgrade, the data stay those of the release before until somebody raises the mark.
@@ -65,7 +64,7 @@ def test_every_pair_is_judged_by_the_rule(kind: str) -> None:
         assert found == [SIGNS[sign] for sign in signs], writer
 
 
-@pytest.mark.parametrize("kind", [kind for kind, known in kinds().items() if Trait.MARKS in known.traits])
+@pytest.mark.parametrize("kind", [kind for kind, known in kinds().items() if known.has_format_marks])
 def test_an_unknown_version_is_not_judged(kind: str) -> None:
     known: Mapping[str, Marks] = {
         "": {"server": "8.0.1", "product": "redis"},

@@ -15,7 +15,6 @@ from rollproof.monitoring.samples import ProbeKind
 from rollproof.profile.kinds import kinds
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Account, Address, ApiKey, StoreProfile
-from rollproof.profile.store_descriptor import Trait
 from rollproof.stores.reach import target_for_readers
 from rollproof.stores.registry import reader_at
 
@@ -112,4 +111,4 @@ def test_what_checks_are_given_holds_no_secret_of_an_operator(target: Target) ->
 
 def test_only_s3_is_exported_as_the_operator() -> None:
     """MinIO lets no reader read old versions; a second kind wants a reason as good."""
-    assert [kind for kind, known in kinds().items() if Trait.OPERATORS_EXPORT in known.traits] == ["s3"]
+    assert [kind for kind, known in kinds().items() if known.exports_as_operator] == ["s3"]

@@ -11,7 +11,6 @@ import pytest
 from rollback_actions.containers.compose import ComposeControl
 from rollproof.errors import ActionFailed
 from rollproof.profile.kinds import kinds
-from rollproof.profile.store_descriptor import Trait
 from rollproof.stores.package import Package
 from rollproof.stores.policy import chosen, compared_of, made_by_users_of, policy_of
 from rollproof.stores.redis.descriptor import RedisProfile
@@ -34,7 +33,6 @@ def test_only_a_kind_that_keeps_versions_has_collections_of_them(kind: str) -> N
     assert policy_of(profile, "versions x.users") == ("grows" if versioned else "exact")
     assert descriptor.place_of("versions x.users") == ("x.users" if versioned else "versions x.users")
     assert compared_of(profile, ["a"], ["a", "versions a"]) == (["a", "versions a"] if versioned else ["a"])
-    assert (descriptor.retain is not None) is (Trait.LOG in descriptor.traits)
     assert bool(profile.consumers) is False
 
 
