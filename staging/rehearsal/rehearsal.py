@@ -33,7 +33,10 @@ from rollproof.planning.unfinished import unfinished_of
 from rollproof.profile.profile import PREFIX, Target, load_target
 from rollproof.record_names import JOURNAL
 from rollproof.sealing.seal import sealed
+from rollproof.stores.references import follow_all
+from rollproof.stores.registry import open_reader
 from rollproof.system.command import Deadline, end_group
+from rollproof.system.side_by_side import Opened
 from rollproof.team.contact_message import assessment_text
 from rollproof.team.contact_record import Alert
 from rollproof.verdict import Verdict, verdict_of
@@ -121,6 +124,7 @@ class Rehearsal:
                 timetable.wait_until(Time.POST_MORTEM)
             # Users have left: a sign-up that meets the restart leaves a user without settings, since the
             # application writes the two one by one.
+            self._wait_for_uploads(target)
             # The old code was not tried on the migrated data: users were waiting for the rollback.
             with self._rehearsed(target, releases, incident) as rehearsed:
                 outcome = rehearsed.end(checks, effects, Verdict.BROKEN, verdict)
@@ -155,6 +159,22 @@ class Rehearsal:
                 time.sleep(1.0)
                 found = assess_now(target, monitored_samples(target))
             step.result = assessment_text(found)
+
+    def _wait_for_uploads(self, target: Target) -> None:
+        """Wait until the users' last uploads are in every store: a restart meanwhile would leave them in some.
+
+        If some never are, the checks after the restart say so.
+        """
+        limit, engine = Deadline(SEEN_SECONDS), open_engine(target.engine)
+        with (
+            self.progress.step("see every upload in every store"),
+            Opened(lambda name: open_reader(name, target.stores[name], engine)) as readers,
+        ):
+            while not limit.passed:
+                found = follow_all(target.references, readers, target.personal)
+                if all(isinstance(records, int) for records in found.values()):
+                    return
+                time.sleep(1.0)
 
     def _respond(self, incident: Incident, channel: TeamChannel) -> Verdict:
         """Respond by the runbook's own command; who is on call answers its alert, and somebody says yes."""
