@@ -27,8 +27,8 @@ from typer.cli import get_docs_for_click
 from rollproof.cli.command_line import app
 from rollproof.errors import EXIT_CODES_TEXT
 from rollproof.home import COMMAND
+from rollproof.incident.samples import SampleWriter, samples_path
 from rollproof.monitoring.monitor_metrics import MonitorMetrics
-from rollproof.monitoring.samples import SampleWriter, samples_path
 from rollproof.profile.profile import Target, load_target
 from rollproof.profile.sections import StoreProfile
 from tests.conftest import ROOT, write_profile

@@ -8,7 +8,7 @@ import pytest
 
 from fixtures.gating.evidence import Expect, Note
 from rollproof.errors import listed
-from rollproof.monitoring.samples import (
+from rollproof.incident.samples import (
     OLDEST_BEATS,
     PART_OF_BEAT,
     ProbeKind,

@@ -12,14 +12,14 @@ from rollproof.engines.address import endpoint
 from rollproof.engines.engine import open_engine
 from rollproof.errors import Problem, UsageProblem
 from rollproof.git.repository import head
+from rollproof.incident.severity import Assessment, Severity, Standing
 from rollproof.losses.changes import Written, written_since
-from rollproof.monitoring.severity import Assessment, Severity, Standing
-from rollproof.monitoring.tree import Action, Decision
 from rollproof.planning.advice import Advice
 from rollproof.planning.foresight import Foreseen, foresee, not_judged
 from rollproof.planning.plan import Plan, plan_of
 from rollproof.planning.refusals import Allowed, Asked, refusals
 from rollproof.planning.schedule import schedule_of
+from rollproof.planning.tree import Action, Decision
 from rollproof.profile.profile import Target
 from rollproof.system.command import Command
 

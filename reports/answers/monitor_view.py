@@ -8,8 +8,8 @@ from typing import TextIO, cast
 
 from reports.terminal.progress import Lasting
 from rollproof.errors import plain
-from rollproof.monitoring.samples import ProbeKind, Sample
-from rollproof.monitoring.severity import CUT_OFF
+from rollproof.incident.samples import ProbeKind, Sample
+from rollproof.incident.severity import CUT_OFF
 from rollproof.system.record_files import as_json
 
 _MARKS = {True: "ok", False: "WRONG", None: "UNKNOWN"}

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from rollproof.errors import listed
 from rollproof.incident.journal_steps import Step, StepId
+from rollproof.incident.rollback_request import Kind
 from rollproof.losses.changes import Written
-from rollproof.monitoring.rollback_request import Kind
 from rollproof.planning.plan import Plan, PlannedStep
 from rollproof.profile.profile import Target
 from rollproof.system.clock import age

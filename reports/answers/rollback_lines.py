@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rollproof.application.maintenance import kept_out
 from rollproof.incident.incident import RollbackRecord
-from rollproof.monitoring.rollback_request import Kind, RollbackRequest
+from rollproof.incident.rollback_request import Kind, RollbackRequest
 from rollproof.planning.advice import Advice
 from rollproof.planning.lock_state import LockState
 from rollproof.planning.status import Ran, Status, StepState

@@ -23,9 +23,9 @@ from rollproof.incident.journal_steps import RecordedStep, Step, first_line, ste
 from rollproof.incident.ledger import Planned, RunFacts
 from rollproof.incident.rehearsals import BEGAN, ENDED
 from rollproof.incident.rollbacks import ROLLBACK_BEGAN
+from rollproof.incident.samples import Sample
+from rollproof.incident.severity import Standing
 from rollproof.incident.tally import stage_verdict
-from rollproof.monitoring.samples import Sample
-from rollproof.monitoring.severity import Standing
 from rollproof.record_names import (
     CLOSED,
     CONTACTS,

@@ -14,7 +14,7 @@ from matplotlib.ticker import LogLocator, ScalarFormatter
 from reports.incident.events import Kind, Timeline
 from reports.incident.record import OTHER_SHAPE, IncidentRecord
 from reports.pictures.style import INK, new_figure, show_clock, show_ticks, svg
-from rollproof.monitoring.samples import ProbeKind, Sample
+from rollproof.incident.samples import ProbeKind, Sample
 
 MOST_POINTS = 400
 """Number of points of a line that can be told apart in print: beyond it, a point is the worst of several."""

@@ -19,8 +19,8 @@ from rollproof.incident.journal_steps import Step, id_of
 from rollproof.incident.ledger import Result
 from rollproof.incident.rehearsals import WRITES
 from rollproof.incident.response_record import AGREED, ASSESSED, ENDED, Ending
+from rollproof.incident.severity import Severity, Standing, assess
 from rollproof.incident.tally import NEVER_REPORTED
-from rollproof.monitoring.severity import Severity, Standing, assess
 from rollproof.record_names import LOST_WINDOW, POST_MORTEM, REVIVED
 from rollproof.system.clock import t_plus
 from rollproof.verdict import PhaseVerdict, RunVerdict, Verdict

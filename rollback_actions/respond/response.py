@@ -41,15 +41,15 @@ from rollproof.incident.response_record import (
     VERIFYING,
     Ending,
 )
+from rollproof.incident.severity import Assessment, Severity, Standing
 from rollproof.incident.tally import tally
 from rollproof.monitoring.assessment import Assessed, assess_target, decision_by
-from rollproof.monitoring.severity import Assessment, Severity, Standing
-from rollproof.monitoring.tree import Action, Decision
 from rollproof.planning.advice import Advice
 from rollproof.planning.foresight import Foreseen
 from rollproof.planning.lock_state import lock_state
 from rollproof.planning.plan import Plan, plan_of
 from rollproof.planning.refusals import Allowed, Asked, advice_of, refusals
+from rollproof.planning.tree import Action, Decision
 from rollproof.planning.unfinished import interrupted, read_unfinished
 from rollproof.profile.profile import Target, load_target
 from rollproof.record_names import RESPONSE

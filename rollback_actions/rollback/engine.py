@@ -26,8 +26,8 @@ from rollproof.errors import ActionFailed, Problem, Unverifiable
 from rollproof.git.repository import head
 from rollproof.incident.incident import Incident, Origin, RollbackRecord, is_commit_id
 from rollproof.incident.journal_steps import Step
+from rollproof.incident.rollback_request import Kind
 from rollproof.incident.rollbacks import ROLLBACK_BEGAN
-from rollproof.monitoring.rollback_request import Kind
 from rollproof.planning.configuration import configuration_at
 from rollproof.planning.plan import Plan, PlannedStep, Stage
 from rollproof.planning.schedule import Schedule, schedule_of

@@ -24,7 +24,7 @@ from rollproof.home import typed
 from rollproof.incident.incident import Incident, RollbackRecord
 from rollproof.incident.journal_steps import Step
 from rollproof.incident.kept_samples import samples_kept
-from rollproof.monitoring.rollback_request import Kind, RollbackRequest
+from rollproof.incident.rollback_request import Kind, RollbackRequest
 from rollproof.planning.advice import Advice
 from rollproof.planning.foresight import foresee, not_judged
 from rollproof.planning.lock_state import lock_state

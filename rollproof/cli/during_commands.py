@@ -22,9 +22,9 @@ from rollproof.cli.options import (
     TakeOver,
     examples,
 )
-from rollproof.monitoring.samples import Sample, SampleWriter, samples_path
-from rollproof.monitoring.severity import Severity
-from rollproof.monitoring.tree import Scope
+from rollproof.incident.samples import Sample, SampleWriter, samples_path
+from rollproof.incident.severity import Severity
+from rollproof.planning.tree import Scope
 from rollproof.system.process import stopping
 
 if TYPE_CHECKING:

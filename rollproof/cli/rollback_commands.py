@@ -17,7 +17,7 @@ from rollproof.cli.options import (
     TakeOver,
     examples,
 )
-from rollproof.monitoring.rollback_request import Kind
+from rollproof.incident.rollback_request import Kind
 
 app = typer.Typer(help="Roll a target back.", no_args_is_help=True)
 

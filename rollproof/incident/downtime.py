@@ -24,7 +24,7 @@ from rollproof.incident.journal import DETECTED, read_journal
 from rollproof.incident.kept_samples import whole_samples
 from rollproof.incident.response_record import ASSESSED
 from rollproof.incident.rollbacks import ROLLBACK_BEGAN
-from rollproof.monitoring.severity import assess
+from rollproof.incident.severity import assess
 from rollproof.profile.bands import Bands
 from rollproof.profile.profile import Target
 from rollproof.record_names import CONTACTS, DOWNTIME, JOURNAL, RESPONSE

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rollproof.errors import Problem
 from rollproof.incident.incident import Incident, IncidentKind
-from rollproof.monitoring.samples import (
+from rollproof.incident.samples import (
     MOST_READ,
     Sample,
     lines_from_end,

@@ -12,11 +12,8 @@ from rollproof.baseline.known_good import current_baseline
 from rollproof.errors import UsageProblem
 from rollproof.git.repository import head
 from rollproof.incident.kept_samples import BEFORE_SECONDS
-from rollproof.monitoring.monitor import Beats
-from rollproof.monitoring.probes.probe import COLLECTED
-from rollproof.monitoring.probes.probes import probes_of
-from rollproof.monitoring.samples import ProbeKind, Sample, read_samples
-from rollproof.monitoring.severity import (
+from rollproof.incident.samples import ProbeKind, Sample, read_samples
+from rollproof.incident.severity import (
     CUT_OFF,
     RECORDS_LOST,
     Assessment,
@@ -29,7 +26,10 @@ from rollproof.monitoring.severity import (
     monitored_samples,
     samples_of,
 )
-from rollproof.monitoring.tree import Action, Decision, Scope, decide
+from rollproof.monitoring.monitor import Beats
+from rollproof.monitoring.probes.probe import COLLECTED
+from rollproof.monitoring.probes.probes import probes_of
+from rollproof.planning.tree import Action, Decision, Scope, decide
 from rollproof.profile.profile import Target
 
 # The runbook gives an assessment 30 s. The rest is for the program to start, which imports every driver, and

@@ -15,9 +15,9 @@ from datetime import datetime
 from typing import Any
 
 from rollproof.errors import Mismatch, Problem
+from rollproof.incident.samples import Probe as Probed
+from rollproof.incident.samples import ProbeId, ProbeKind, Sample, Unreached
 from rollproof.monitoring.probes.probe import COLLECTED, Probe, Reading, unreached_by
-from rollproof.monitoring.samples import Probe as Probed
-from rollproof.monitoring.samples import ProbeId, ProbeKind, Sample, Unreached
 from rollproof.system.clock import Moment
 from rollproof.system.process import Process
 from rollproof.system.side_by_side import Question, wait_for

@@ -16,8 +16,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from rollproof.errors import Problem, UsageProblem
-from rollproof.monitoring.samples import Sample
-from rollproof.monitoring.severity import (
+from rollproof.incident.samples import Sample
+from rollproof.incident.severity import (
     Assessment,
     Severity,
     Standing,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rollproof.engines.by_hand import by_hand
 from rollproof.home import COMMAND
-from rollproof.monitoring.rollback_request import RollbackRequest
+from rollproof.incident.rollback_request import RollbackRequest
 from rollproof.profile.profile import Target
 from rollproof.system.command import Command
 

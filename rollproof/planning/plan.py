@@ -14,9 +14,9 @@ from rollproof.errors import Problem, UsageProblem, did_you_mean
 from rollproof.git.repository import resolve_commit
 from rollproof.home import typed
 from rollproof.incident.journal_steps import Step, StepId
-from rollproof.monitoring.rollback_request import Kind, RollbackRequest
-from rollproof.monitoring.tree import Decision
+from rollproof.incident.rollback_request import Kind, RollbackRequest
 from rollproof.planning.configuration import require_configuration, services_at
+from rollproof.planning.tree import Decision
 from rollproof.planning.unfinished import Unfinished
 from rollproof.profile.profile import Target
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from rollproof.baseline.facts import Facts
-from rollproof.monitoring.rollback_request import Kind
+from rollproof.incident.rollback_request import Kind
 from rollproof.planning.plan import Plan, Stage
 from rollproof.profile.profile import Target
 

@@ -1,6 +1,6 @@
 """The profile's definition of trouble: the runbook's bands. Data only.
 
-`rollproof.monitoring.severity` defines how each figure is measured, and when a band counts.
+`rollproof.incident.severity` defines how each figure is measured, and when a band counts.
 """
 
 from __future__ import annotations

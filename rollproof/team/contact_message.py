@@ -8,7 +8,7 @@ from pathlib import Path
 from rollproof.errors import listed
 from rollproof.home import COMMAND
 from rollproof.incident.incident import Incident
-from rollproof.monitoring.severity import Assessment, Standing
+from rollproof.incident.severity import Assessment, Standing
 from rollproof.profile.profile import Target
 from rollproof.system.clock import t_plus
 from rollproof.system.command import Command

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
-from rollproof.monitoring.severity import Severity
-from rollproof.monitoring.tree import Action
+from rollproof.incident.severity import Severity
+from rollproof.planning.tree import Action
 from staging.drills.traffic import Load
 from staging.stack.stack import Stack
 from staging.target.operators import Operators, undone

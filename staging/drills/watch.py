@@ -12,10 +12,10 @@ from pathlib import Path
 
 from reports.terminal.progress import Progress
 from rollproof.errors import ActionFailed
+from rollproof.incident.samples import samples_path
+from rollproof.incident.severity import Severity, Standing, assess_now, monitored_samples
 from rollproof.monitoring.assessment import Assessed, scope_of
-from rollproof.monitoring.samples import samples_path
-from rollproof.monitoring.severity import Severity, Standing, assess_now, monitored_samples
-from rollproof.monitoring.tree import decide
+from rollproof.planning.tree import decide
 from rollproof.profile.bands import Band
 from rollproof.profile.profile import Target, load_target
 from rollproof.system.clock import Moment

@@ -27,8 +27,8 @@ from rollproof.errors import ActionFailed, ExitCode
 from rollproof.incident.incident import Incident, new_incident
 from rollproof.incident.journal_steps import Step
 from rollproof.incident.rehearsals import WRITES
-from rollproof.monitoring.samples import samples_path
-from rollproof.monitoring.severity import Severity, assess_now, monitored_samples
+from rollproof.incident.samples import samples_path
+from rollproof.incident.severity import Severity, assess_now, monitored_samples
 from rollproof.planning.unfinished import unfinished_of
 from rollproof.profile.profile import PREFIX, Target, load_target
 from rollproof.record_names import JOURNAL
@@ -161,7 +161,7 @@ class Rehearsal:
             step.result = assessment_text(found)
 
     def _wait_for_uploads(self, target: Target) -> None:
-        """Wait until the users' last uploads are in every store: a restart meanwhile would leave them in some.
+        """Wait until the users' last uploads are in every store: a restart would leave them in some.
 
         If some never are, the checks after the restart say so.
         """

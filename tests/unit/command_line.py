@@ -19,7 +19,7 @@ from rollproof.cli.command_line import app, main
 from rollproof.errors import ExitCode
 from rollproof.incident.incident import Incident
 from rollproof.incident.journal_steps import Step
-from rollproof.monitoring.rollback_request import Kind, RollbackRequest
+from rollproof.incident.rollback_request import Kind, RollbackRequest
 from rollproof.planning.unfinished import Unfinished
 from rollproof.system.clock import Moment
 from rollproof.system.record_files import record_of

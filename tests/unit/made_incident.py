@@ -19,10 +19,10 @@ from rollproof.incident.journal_steps import Step, StepId
 from rollproof.incident.ledger import Note, Planned, Result, Run
 from rollproof.incident.limits import limits_of
 from rollproof.incident.response_record import Ending
+from rollproof.incident.rollback_request import Kind
 from rollproof.incident.rollbacks import ROLLBACK_BEGAN
+from rollproof.incident.severity import assess
 from rollproof.monitoring.assessment import Assessed, decision_by
-from rollproof.monitoring.rollback_request import Kind
-from rollproof.monitoring.severity import assess
 from rollproof.planning.unfinished import UnfinishedFile
 from rollproof.profile.bands import Bands
 from rollproof.profile.profile import Target

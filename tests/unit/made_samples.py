@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from rollproof.monitoring.samples import Probe, ProbeKind, Sample, SampleWriter, Unreached
+from rollproof.incident.samples import Probe, ProbeKind, Sample, SampleWriter, Unreached
 from rollproof.system.clock import Moment
 from rollproof.system.process import Process
 

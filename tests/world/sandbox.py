@@ -30,7 +30,7 @@ from rollproof.errors import ActionFailed
 from rollproof.incident.incident import Incident, RollbackRecord, new_incident
 from rollproof.incident.journal import verify_journal
 from rollproof.incident.journal_steps import Step, StepId
-from rollproof.monitoring.rollback_request import RollbackRequest
+from rollproof.incident.rollback_request import RollbackRequest
 from rollproof.planning.plan import Plan
 from rollproof.planning.unfinished import Unfinished, UnfinishedFile
 from rollproof.profile.profile import Target, load_target

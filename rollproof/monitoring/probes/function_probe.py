@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from rollproof.application.canary import Canary, canary_in_use, longest_use
 from rollproof.application.client import ApplicationClient
 from rollproof.errors import Mismatch, Unverifiable
+from rollproof.incident.samples import ProbeId, ProbeKind, Unreached
 from rollproof.monitoring.probes.probe import COLLECTED, Probe, Reading, unreached_by
-from rollproof.monitoring.samples import ProbeId, ProbeKind, Unreached
 from rollproof.stores.references import follow_all
 from rollproof.stores.registry import open_reader
 from rollproof.system.clock import Moment

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from rollproof.engines.engine import EngineUnreached
 from rollproof.errors import Described, Meaning
-from rollproof.monitoring.samples import ProbeId, ProbeKind, Unreached
+from rollproof.incident.samples import ProbeId, ProbeKind, Unreached
 
 # Questions to a store, whose address may be the engine's to tell.
 _PLACED_BY_ENGINE = frozenset({ProbeKind.STORE, ProbeKind.VECTORS})

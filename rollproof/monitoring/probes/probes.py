@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from rollproof.engines.engine import open_engine
 from rollproof.errors import listed
+from rollproof.incident.samples import ProbeKind
 from rollproof.monitoring.probes.probe import FunctionOf, Probe, Reading
 from rollproof.monitoring.probes.record_probe import RecordsProbe
 from rollproof.monitoring.probes.request_probe import LogProbe
 from rollproof.monitoring.probes.store_probes import ConnectionsProbe, LagProbe, StoreProbe, VectorProbe
 from rollproof.monitoring.probes.web_probes import CurrentBaseline, health_now, page_now
-from rollproof.monitoring.samples import ProbeKind
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
 from rollproof.stores.reach import target_for_readers

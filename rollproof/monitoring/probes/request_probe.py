@@ -11,8 +11,8 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from rollproof.errors import Unverifiable
+from rollproof.incident.samples import ProbeId, ProbeKind
 from rollproof.monitoring.probes.probe import Probe, Reading
-from rollproof.monitoring.samples import ProbeId, ProbeKind
 from rollproof.profile.access_log import Requests, searched
 from rollproof.system.http import AGENT
 

@@ -7,8 +7,8 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from rollproof.errors import Mismatch, Problem, Unverifiable
+from rollproof.incident.samples import ProbeId, ProbeKind
 from rollproof.monitoring.probes.probe import Probe, Reading
-from rollproof.monitoring.samples import ProbeId, ProbeKind
 from rollproof.profile.profile import Target
 from rollproof.stores.contract import Untold
 from rollproof.stores.reader import Reader

@@ -10,8 +10,8 @@ from rollproof.baseline.facts import Facts
 from rollproof.baseline.folder import CURRENT, Baseline
 from rollproof.baseline.known_good import current_baseline
 from rollproof.errors import Problem
+from rollproof.incident.samples import ProbeKind
 from rollproof.monitoring.probes.probe import Reading
-from rollproof.monitoring.samples import ProbeKind
 from rollproof.profile.application_profile import Application
 from rollproof.profile.profile import Target
 from rollproof.system.http import Request, fetch

@@ -16,8 +16,8 @@ import pytest
 from rollproof.errors import ExitCode
 from rollproof.incident.journal import JournalEvent, read_journal, verify_journal
 from rollproof.incident.journal_steps import id_of
+from rollproof.incident.severity import Severity, assess_now, monitored_samples
 from rollproof.monitoring.assessment import Assessed, scope_of
-from rollproof.monitoring.severity import Severity, assess_now, monitored_samples
 from rollproof.profile.profile import Target
 from rollproof.record_names import RESPONSE, UNFINISHED
 from staging.kills.outcome import Expected, judge, read_outcome

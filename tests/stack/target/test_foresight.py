@@ -16,7 +16,7 @@ from rollproof.baseline.facts import RecordedContainer, RecordedStore
 from rollproof.baseline.folder import Baseline
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Unverifiable
-from rollproof.monitoring.rollback_request import Kind, RollbackRequest
+from rollproof.incident.rollback_request import Kind, RollbackRequest
 from rollproof.planning import foresight
 from rollproof.planning.foresight import Foreseen, foresee, revisions_of
 from rollproof.planning.plan import Plan

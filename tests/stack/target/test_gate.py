@@ -15,7 +15,7 @@ import pytest
 from rollproof.errors import ExitCode
 from rollproof.git.repository import git, head
 from rollproof.incident.rehearsals import ENDED
-from rollproof.monitoring.samples import off_the_beat, own_samples, read_samples, samples_path
+from rollproof.incident.samples import off_the_beat, own_samples, read_samples, samples_path
 from rollproof.profile.profile import Target
 from rollproof.system.clock import Moment
 from staging.rehearsal.rehearsal import ENGINEER

@@ -21,7 +21,6 @@ from rollproof.baseline.facts import RecordedStore
 from rollproof.engines.engine import ContainerEngine, Mount
 from rollproof.errors import ExitCode, Unverifiable
 from rollproof.monitoring.assessment import with_code
-from rollproof.monitoring.tree import Action, Decision
 from rollproof.planning.foresight import (
     Foreseen,
     UnknownRevisions,
@@ -32,6 +31,7 @@ from rollproof.planning.foresight import (
 )
 from rollproof.planning.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
 from rollproof.planning.refusals import Allowed, Asked, refusals
+from rollproof.planning.tree import Action, Decision
 from rollproof.profile.application_profile import Migrations
 from rollproof.profile.data_formats import Fit
 from rollproof.profile.profile import Target, load_target

@@ -11,7 +11,7 @@ import pytest
 from checks.premigration import test_step3_monitoring as step3
 from fixtures.gating.evidence import Expect
 from rollproof.errors import Mismatch
-from rollproof.monitoring.samples import Probe, ProbeKind, Sample
+from rollproof.incident.samples import Probe, ProbeKind, Sample
 from rollproof.profile.profile import Target
 from rollproof.system.clock import Moment
 from rollproof.system.process import Process

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from rollproof.errors import ExitCode
+from rollproof.incident.samples import Sample, samples_path
+from rollproof.incident.severity import Severity
 from rollproof.monitoring import assessment
 from rollproof.monitoring.monitor import Beats
-from rollproof.monitoring.samples import Sample, samples_path
-from rollproof.monitoring.severity import Severity
-from rollproof.monitoring.tree import Action
+from rollproof.planning.tree import Action
 from tests.unit.command_line import Ran
 from tests.unit.made_samples import Probes, cut_off, requests, samples, value, write_samples
 

@@ -9,9 +9,9 @@ from itertools import islice
 import pytest
 
 from rollproof.errors import Meaning, Mismatch, Unverifiable
+from rollproof.incident.samples import ProbeId, ProbeKind, Sample
 from rollproof.monitoring.monitor import Beats
 from rollproof.monitoring.probes.probe import Probe, Reading
-from rollproof.monitoring.samples import ProbeId, ProbeKind, Sample
 from tests.unit.monitor.turned_time import TurnedTime, turned
 
 BEAT = 0.2

@@ -11,9 +11,9 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from rollproof.incident.samples import Probe, Sample, SampleWriter, samples_path
+from rollproof.incident.severity import Severity, Standing
 from rollproof.monitoring.monitor_metrics import MonitorMetrics
-from rollproof.monitoring.samples import Probe, Sample, SampleWriter, samples_path
-from rollproof.monitoring.severity import Severity, Standing
 from rollproof.profile.profile import Target
 from tests.unit.made_samples import BEAT, requests, samples, value
 

@@ -8,9 +8,9 @@ from typing import TypeAlias
 
 import pytest
 
-from rollproof.monitoring.samples import Probe, Unreached
-from rollproof.monitoring.severity import Assessment, BandFinding, Severity, Standing, assess
-from rollproof.monitoring.tree import Action, Scope, decide
+from rollproof.incident.samples import Probe, Unreached
+from rollproof.incident.severity import Assessment, BandFinding, Severity, Standing, assess
+from rollproof.planning.tree import Action, Scope, decide
 from rollproof.profile.bands import Band, Bands, Percent
 from tests.unit.made_samples import BEAT, WELL, Probes, cut_off, requests, samples, unreached, value
 

@@ -18,8 +18,8 @@ from rollproof.incident.downtime import (
 )
 from rollproof.incident.incident import Incident, RollbackRecord
 from rollproof.incident.journal import DETECTED
+from rollproof.incident.samples import Sample
 from rollproof.incident.tally import tally
-from rollproof.monitoring.samples import Sample
 from rollproof.profile.profile import Target
 from rollproof.record_names import CONTACTS, DOWNTIME, SAMPLES
 from rollproof.system.clock import Moment

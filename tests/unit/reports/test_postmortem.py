@@ -17,8 +17,8 @@ from rollback_actions.session.journal import Journal
 from rollproof.errors import ExitCode, Meaning, Unverifiable
 from rollproof.incident.ledger import Planned, Result, Run
 from rollproof.incident.rehearsals import WRITES
+from rollproof.incident.rollback_request import Kind as Rollback
 from rollproof.incident.tally import tally
-from rollproof.monitoring.rollback_request import Kind as Rollback
 from rollproof.planning.unfinished import SupersededFile, UnfinishedFile
 from rollproof.record_names import JOURNAL, POST_MORTEM, SUPERSEDED, UNFINISHED
 from rollproof.redaction.redactor import Redactor

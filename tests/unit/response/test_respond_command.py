@@ -22,8 +22,8 @@ from rollproof.errors import ActionFailed, ExitCode
 from rollproof.incident.incident import RollbackRecord, find_or_create_incident, load_incident, new_incident
 from rollproof.incident.journal import verify_journal
 from rollproof.incident.kept_samples import read_kept
-from rollproof.monitoring.rollback_request import Kind, RollbackRequest
-from rollproof.monitoring.samples import samples_path
+from rollproof.incident.rollback_request import Kind, RollbackRequest
+from rollproof.incident.samples import samples_path
 from rollproof.planning.refusals import Allowed
 from rollproof.planning.unfinished import Unfinished, unfinished_of
 from rollproof.profile.profile import Target

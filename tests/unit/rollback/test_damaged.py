@@ -18,7 +18,7 @@ from rollproof.errors import ActionFailed, UsageProblem
 from rollproof.incident.incident import Incident, RollbackRecord, load_incident
 from rollproof.incident.journal import JournalBroken, verify_journal
 from rollproof.incident.journal_steps import Step
-from rollproof.monitoring.rollback_request import Kind, RollbackRequest
+from rollproof.incident.rollback_request import Kind, RollbackRequest
 from rollproof.planning.plan import plan_database, plan_emergency, plan_full, plan_unfinished
 from rollproof.planning.status import StepState, newest_rollback
 from rollproof.planning.unfinished import Unfinished

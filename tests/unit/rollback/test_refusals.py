@@ -14,7 +14,7 @@ import pytest
 from rollproof.baseline.known_good import current_baseline
 from rollproof.errors import ExitCode, UsageProblem
 from rollproof.incident.incident import Incident, RollbackRecord, new_incident
-from rollproof.monitoring.rollback_request import Kind, RollbackRequest
+from rollproof.incident.rollback_request import Kind, RollbackRequest
 from rollproof.planning.plan import Plan, Stage, plan_database, plan_emergency, plan_service
 from rollproof.planning.refusals import CONDITIONS, Allowed, Asked, refusals
 from rollproof.planning.schedule import Schedule

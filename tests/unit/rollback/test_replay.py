@@ -11,8 +11,8 @@ import pytest
 from rollback_actions.rollback import replay
 from rollproof.errors import ExitCode, Meaning, Unverifiable
 from rollproof.incident.incident import new_incident
+from rollproof.incident.rollback_request import Kind, RollbackRequest
 from rollproof.losses.lost_window import find_exported
-from rollproof.monitoring.rollback_request import Kind, RollbackRequest
 from rollproof.planning.plan import plan_database
 from rollproof.planning.unfinished import Unfinished
 from rollproof.record_names import LOST_WINDOW

@@ -17,7 +17,7 @@ from rollproof.errors import ActionFailed, ExitCode
 from rollproof.incident.incident import Incident
 from rollproof.incident.journal import verify_journal
 from rollproof.incident.journal_steps import Step
-from rollproof.monitoring.rollback_request import Kind
+from rollproof.incident.rollback_request import Kind
 from rollproof.planning.plan import Plan
 from rollproof.planning.unfinished import Unfinished, read_unfinished
 from rollproof.system.clock import Moment

@@ -10,8 +10,8 @@ import pytest
 from pydantic import SecretStr
 
 from rollproof.engines.engine import Endpoint
+from rollproof.incident.samples import ProbeKind
 from rollproof.monitoring.probes.probes import probes_of
-from rollproof.monitoring.samples import ProbeKind
 from rollproof.profile.kinds import kinds
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Account, Address, ApiKey, StoreProfile

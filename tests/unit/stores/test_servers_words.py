@@ -16,8 +16,8 @@ from pydantic import SecretStr
 from pymongo.errors import ExecutionTimeout, OperationFailure, ServerSelectionTimeoutError
 
 from rollproof.errors import Meaning, Unverifiable
+from rollproof.incident.samples import ProbeKind
 from rollproof.monitoring.probes.probe import unreached_by
-from rollproof.monitoring.samples import ProbeKind
 from rollproof.profile.sections import Account
 from rollproof.stores.client import Client
 from rollproof.stores.mongodb.bson import RAW

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from rollproof.monitoring.samples import (
+from rollproof.incident.samples import (
     OLDEST_BEATS,
     PART_OF_BEAT,
     Probe,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from rollproof.monitoring.rollback_request import Kind
-from rollproof.monitoring.severity import Severity
+from rollproof.incident.rollback_request import Kind
+from rollproof.incident.severity import Severity
 
 _MINUTE = 60
 
